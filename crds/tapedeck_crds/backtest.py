@@ -1,0 +1,137 @@
+"""Backtest: a Backtrader strategy over stored or replayed bars."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from tapedeck_crds.base import Model, NonNegative, Rule, StoreRange, Symbol, exactly_one_of, immutable
+from tapedeck_crds.resource import (
+    AGE_COLUMN,
+    PHASE_COLUMN,
+    PROGRESS_COLUMN,
+    TTL_FIELD,
+    Column,
+    Resource,
+    Status,
+)
+
+Builtin = Literal["sma-cross", "buy-and-hold"]
+ParamValue = bool | int | float | str
+
+
+class Strategy(Model):
+    """Which strategy, with which parameters."""
+
+    builtin: Builtin | None = Field(default=None, description="A strategy that Tapedeck brings along.")
+    module: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", max_length=253)] | None = Field(
+        default=None,
+        description="A backtrader.Strategy of yours as package.module:Class, in the image or (embedded deck) "
+        "beside the applied file.",
+    )
+    params: dict[str, ParamValue] = Field(
+        default_factory=dict,
+        description="Values for the class's params by name.",
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("builtin", "module"),)
+
+
+class ReplayRef(Model):
+    """A Replay of the same namespace whose stream is traded."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40)] = Field(description="Name of the Replay.")
+    symbols: Annotated[list[Symbol], Field(max_length=1000)] | None = Field(
+        default=None, description="Which of its symbols to trade; all if left out."
+    )
+
+
+class BacktestData(Model):
+    """What the strategy sees."""
+
+    store: StoreRange | None = Field(
+        default=None, description="A range of bars kept in the store, all at once."
+    )
+    replay: ReplayRef | None = Field(default=None, description="A Replay's stream, as it plays.")
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("store", "replay"),)
+
+
+class Broker(Model):
+    """The simulated broker. Orders fill at the next bar's open."""
+
+    cash: Annotated[float, Field(gt=0, json_schema_extra={"minimum": 1e-9})] = Field(
+        default=10_000.0, description="Money at the start, in the quote currency; more than 0."
+    )
+    commission_percent: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=0.0, description="Commission of each fill, percent of its value."
+    )
+    slippage_percent: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=0.0, description="How much worse than the open each fill is, percent."
+    )
+
+
+class Sizer(Model):
+    """How much an order without a size buys."""
+
+    fixed: NonNegative | None = Field(default=None, description="This many units.")
+    percent: Annotated[float, Field(ge=0, le=100)] | None = Field(
+        default=None, description="This share of the free cash, percent."
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("fixed", "percent"),)
+
+
+class BacktestSpec(Model):
+    """What to run over what."""
+
+    strategy: Strategy = Field(description="Which strategy, with which parameters.")
+    data: BacktestData = Field(description="What the strategy sees.")
+    broker: Broker = Field(default_factory=Broker, description="The simulated broker.")
+    sizer: Sizer | None = Field(
+        default=None, description="How much an order without a size buys; 1 if left out."
+    )
+    ttl_seconds_after_finished: int | None = TTL_FIELD
+    rules: ClassVar[tuple[Rule, ...]] = (
+        immutable("strategy"),
+        immutable("data"),
+        immutable("broker"),
+        immutable("sizer"),
+    )
+
+
+class BacktestStatus(Status):
+    """How a Backtest goes."""
+
+    run_id: str | None = Field(default=None, description="Id of the run in the store's tables.")
+    replay_uid: str | None = Field(default=None, description="The Replay this run is bound to.")
+    bars: int | None = Field(default=None, description="Bars the strategy has seen.")
+    trades: int | None = Field(default=None, description="Closed trades.")
+    value: float | None = Field(default=None, description="Value of the account, in the quote currency.")
+    return_percent: float | None = Field(default=None, description="Total return, percent.")
+    max_drawdown_percent: float | None = Field(default=None, description="Largest fall from a peak, percent.")
+    sharpe: float | None = Field(default=None, description="Sharpe ratio, annualised.")
+    win_rate_percent: float | None = Field(
+        default=None, description="Share of closed trades that won, percent."
+    )
+
+
+class Backtest(Resource):
+    """Runs a Backtrader strategy and keeps its results."""
+
+    kind: Literal["Backtest"]
+    spec: BacktestSpec
+    status: BacktestStatus | None = None
+
+    plural: ClassVar[str] = "backtests"
+    short_names: ClassVar[tuple[str, ...]] = ("bt",)
+    about: ClassVar[str] = (
+        "A Backtest runs a Backtrader strategy over stored or replayed bars and keeps its results."
+    )
+    columns: ClassVar[tuple[Column, ...]] = (
+        PHASE_COLUMN,
+        Column(name="Trades", type="integer", json_path=".status.trades"),
+        Column(name="Value", type="number", json_path=".status.value"),
+        Column(name="Return %", type="number", json_path=".status.returnPercent"),
+        PROGRESS_COLUMN,
+        AGE_COLUMN,
+    )

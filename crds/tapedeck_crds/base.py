@@ -1,0 +1,174 @@
+"""Types that several resources share, and the model they are built on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Interval = Literal["1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
+
+# A reader may compare against these: they are ccxt's timeframes in milliseconds.
+INTERVAL_MS: dict[str, int] = {
+    "1s": 1_000,
+    "1m": 60_000,
+    "3m": 180_000,
+    "5m": 300_000,
+    "15m": 900_000,
+    "30m": 1_800_000,
+    "1h": 3_600_000,
+    "2h": 7_200_000,
+    "4h": 14_400_000,
+    "6h": 21_600_000,
+    "12h": 43_200_000,
+    "1d": 86_400_000,
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A check across fields, said twice: in CEL for the API server and in Python for everyone else.
+
+    ``holds(new, old)`` gets two models of the class that carries the rule; ``old`` is None on
+    creation. A rule with ``transition`` is only asked on updates, as CEL does with ``oldSelf``.
+    """
+
+    cel: str
+    message: str
+    holds: Callable[[Any, Any], bool]
+    transition: bool = False
+
+
+class Model(BaseModel):
+    """Strict, frozen, camelCase outside, and no unknown fields."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=False,
+    )
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+
+def parse_time(text: str) -> datetime:
+    """RFC 3339 text with an offset → an aware datetime in UTC; ValueError otherwise."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("expected a time like 2018-04-04T00:00:00Z") from None
+    if moment.tzinfo is None:
+        raise ValueError("expected a time with an offset, like 2018-04-04T00:00:00Z or +02:00")
+    return moment.astimezone(UTC)
+
+
+def time_ms(text: str) -> int:
+    """RFC 3339 text → integer milliseconds UTC."""
+    return round(parse_time(text).timestamp() * 1000)
+
+
+def format_ms(ms: int) -> str:
+    """Integer milliseconds UTC → RFC 3339 text with milliseconds only where there are any."""
+    moment = datetime.fromtimestamp(ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds" if ms % 1000 else "seconds").replace("+00:00", "Z")
+
+
+def _checked_time(text: str) -> str:
+    parse_time(text)
+    return text
+
+
+Time = Annotated[
+    str,
+    AfterValidator(_checked_time),
+    Field(json_schema_extra={"format": "date-time"}, max_length=40),
+]
+Exchange = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]*$")]
+
+
+def immutable(field: str) -> Rule:
+    """The rule that a field of a spec keeps the value (or the absence) that it was created with."""
+    name = to_camel(field)
+    return Rule(
+        cel=f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})",
+        message=f"{name} can't change in a run: delete the resource and make a new one",
+        holds=lambda new, old: getattr(new, field) == getattr(old, field),
+        transition=True,
+    )
+
+
+def exactly_one_of(*fields: str) -> Rule:
+    """The rule that one of the fields is set, and only one."""
+    names = [to_camel(f) for f in fields]
+    return Rule(
+        cel=" + ".join(f"(has(self.{n}) ? 1 : 0)" for n in names) + " == 1",
+        message="expected exactly one of " + ", ".join(names),
+        holds=lambda new, _old: sum(getattr(new, f) is not None for f in fields) == 1,
+    )
+
+
+RANGE_RULE = Rule(
+    cel="!has(self.from) || !has(self.to) || self.from < self.to",
+    message="expected from to be earlier than to",
+    holds=lambda new, _old: new.from_ is None or new.to is None or parse_time(new.from_) < parse_time(new.to),
+)
+
+
+class StoreRange(Model):
+    """Bars kept in the store: some series of one exchange, opened at or after `from` and before `to`."""
+
+    exchange: Exchange = Field(description="Exchange id as ccxt names it, such as coinbase.")
+    symbols: Annotated[list[Symbol], Field(min_length=1, max_length=1000)] = Field(
+        description="Unified symbols, such as BTC/USD.", json_schema_extra={"x-kubernetes-list-type": "set"}
+    )
+    interval: Interval = Field(default="1m", description="Length of a bar.")
+    from_: Time | None = Field(
+        default=None, alias="from", description="First open time to include; the first bar kept if left out."
+    )
+    to: Time | None = Field(
+        default=None, description="Open time to stop before; after the last bar kept if left out."
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (RANGE_RULE,)
+
+
+FileFormat = Literal["csv", "lean-minute", "binance-trades"]
+
+
+class FileSet(Model):
+    """Files of one symbol."""
+
+    symbol: Symbol = Field(description="Unified symbol of everything in these files.")
+    path: str = Field(
+        min_length=1,
+        max_length=512,
+        description="A file or a glob pattern. Relative paths start at the folder of the applied file "
+        "(embedded deck) or at the image's or volume's data folder.",
+    )
+
+
+class Files(Model):
+    """Market data in files."""
+
+    format: FileFormat = Field(
+        description="csv: a header line with ts (milliseconds UTC of the open, or RFC 3339 with an offset), "
+        "open, high, low, close, volume. lean-minute: QuantConnect Lean's zipped minute bars. "
+        "binance-trades: trade messages of Binance's websocket, one a line."
+    )
+    exchange: Exchange = Field(description="Exchange id under which the data is published.")
+    interval: Interval = Field(
+        default="1m", description="Length of a bar in the files, or to build from trades."
+    )
+    sets: Annotated[list[FileSet], Field(min_length=1, max_length=1000)] = Field(
+        description="Which files hold which symbol."
+    )
+
+
+NonNegative = Annotated[float, Field(ge=0)]

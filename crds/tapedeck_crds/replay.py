@@ -1,0 +1,92 @@
+"""Replay: stored bars played onto a topic, with the controls of a tape deck."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from tapedeck_crds.base import Files, Model, Rule, StoreRange, Time, exactly_one_of, immutable
+from tapedeck_crds.clock import Anchor
+from tapedeck_crds.resource import (
+    AGE_COLUMN,
+    PHASE_COLUMN,
+    PROGRESS_COLUMN,
+    TTL_FIELD,
+    Column,
+    Resource,
+    Status,
+)
+
+SPEED_MIN, SPEED_MAX = 0.1, 1_000_000.0
+
+
+class ReplaySource(Model):
+    """What is played."""
+
+    store: StoreRange | None = Field(default=None, description="Bars kept in the store.")
+    files: Files | None = Field(default=None, description="Bars in files.")
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("store", "files"),)
+
+
+class Seek(Model):
+    """A jump in virtual time, done once for each new id."""
+
+    to: Time = Field(
+        description="Virtual time to go on from; the next bar is the first known later than this."
+    )
+    id: Annotated[str, Field(min_length=1, max_length=64)] = Field(
+        description="Any text not used before: a new one asks for a new jump."
+    )
+
+
+class ReplaySpec(Model):
+    """What to play and how fast."""
+
+    source: ReplaySource = Field(description="What is played.")
+    speed: Annotated[float, Field(ge=SPEED_MIN, le=SPEED_MAX)] = Field(
+        default=1.0, description="Virtual seconds a second, from 0.1 to 1000000."
+    )
+    unpaced: bool = Field(default=False, description="Play as fast as possible, whatever the speed.")
+    paused: bool = Field(default=False, description="Hold virtual time still.")
+    seek: Seek | None = Field(default=None, description="Jump to another virtual time.")
+    at_end: Literal["finish", "hold"] = Field(
+        default="finish", description="finish: the run is over at its end. hold: wait there for a seek."
+    )
+    ttl_seconds_after_finished: int | None = TTL_FIELD
+    rules: ClassVar[tuple[Rule, ...]] = (immutable("source"),)
+
+
+class ReplayStatus(Status):
+    """Where a Replay is."""
+
+    position: str | None = Field(
+        default=None, description="Virtual time reached.", json_schema_extra={"format": "date-time"}
+    )
+    published: int | None = Field(default=None, description="Bars on the topic, all epochs together.")
+    speed: str | None = Field(default=None, description="The speed in force: a number with x, paused or max.")
+    topic: str | None = Field(default=None, description="The topic it plays to.")
+    range_from: int | None = Field(default=None, description="Resolved start, milliseconds UTC.")
+    range_to: int | None = Field(default=None, description="Resolved end, milliseconds UTC.")
+    anchor: Anchor | None = Field(default=None, description="The anchor last given.")
+
+
+class Replay(Resource):
+    """Plays a range of bars onto a topic of its own."""
+
+    kind: Literal["Replay"]
+    spec: ReplaySpec
+    status: ReplayStatus | None = None
+
+    plural: ClassVar[str] = "replays"
+    short_names: ClassVar[tuple[str, ...]] = ("rp",)
+    about: ClassVar[str] = (
+        "A Replay plays stored bars onto a topic of its own at any speed, as if they were live."
+    )
+    columns: ClassVar[tuple[Column, ...]] = (
+        PHASE_COLUMN,
+        Column(name="Speed", type="string", json_path=".status.speed"),
+        Column(name="Position", type="string", json_path=".status.position"),
+        PROGRESS_COLUMN,
+        AGE_COLUMN,
+    )

@@ -1,0 +1,69 @@
+"""What a pod says of itself: the JSON of its /status, and of its termination message once it has ended.
+
+Together with image, arguments, environment and exit codes this is all that the operator knows of a
+workload.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tapedeck_crds.base import Model
+from tapedeck_crds.clock import Anchor
+
+EXIT_BAD_INPUT = 64  # trying again can't help
+EXIT_FENCED = 75  # another took over
+REPORT_MAX_BYTES = 4096  # Kubernetes keeps no longer termination messages
+
+ReportState = Literal["starting", "waiting", "running", "paused", "holding", "complete", "failed"]
+
+
+class Report(Model):
+    """What every workload says. ``reason`` is a CamelCase word; ``message`` is for people."""
+
+    state: ReportState = "starting"
+    reason: str = ""
+    message: str = ""
+
+
+class FeedReport(Report):
+    """``done`` of ``total`` files are through."""
+
+    done: int = 0
+    total: int = 0
+    bars: int = 0
+    trades: int = 0
+    duplicates: int = 0
+    errors: int = 0
+
+
+class ReplayReport(Report):
+    """``waiting`` until the first anchor comes. ``position`` is virtual time, all times milliseconds UTC.
+
+    ``rows`` is how many bars one pass has, ``published`` how many are on the topic over all epochs,
+    ``passed`` how many of the pass's rows lie at or before the position.
+    """
+
+    topic: str = ""
+    range_from: int | None = None
+    range_to: int | None = None
+    rows: int = 0
+    passed: int = 0
+    published: int = 0
+    position: int | None = None
+    epoch: str = "0.0"
+    anchor: Anchor | None = None
+
+
+class BacktestReport(Report):
+    """``waiting`` until the first bar comes; ``total`` is 0 where the number of bars is not known."""
+
+    run_id: str = ""
+    bars: int = 0
+    total: int = 0
+    trades: int = 0
+    value: float | None = None
+    return_percent: float | None = None
+    max_drawdown_percent: float | None = None
+    sharpe: float | None = None
+    win_rate_percent: float | None = None

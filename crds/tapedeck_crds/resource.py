@@ -1,0 +1,118 @@
+"""What every resource has: metadata, conditions and a phase."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from tapedeck_crds.base import Model, Rule
+
+GROUP = "tapedeck.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+Phase = Literal["Pending", "Running", "Paused", "Complete", "Failed"]
+FINAL_PHASES: frozenset[str] = frozenset({"Complete", "Failed"})
+
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+NAME_MAX = 40
+NAME_RULE = Rule(
+    cel=f"size(self.metadata.name) <= {NAME_MAX} && self.metadata.name.matches('{NAME_PATTERN}')",
+    message=f"expected metadata.name of at most {NAME_MAX} characters of a-z, 0-9 and -",
+    holds=lambda _new, _old: True,  # Metadata's own type checks it outside the API server
+)
+
+
+class Metadata(BaseModel):
+    """The parts of Kubernetes' ObjectMeta that Tapedeck reads; others are kept as they came."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow")
+    name: Annotated[str, Field(min_length=1, max_length=NAME_MAX, pattern=NAME_PATTERN)]
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: str = ""
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class Condition(Model):
+    """One aspect of a resource's state, for machines."""
+
+    type: str = Field(description="Which aspect, such as Ready or Finished.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    reason: str = Field(description="One CamelCase word for why.")
+    message: str = Field(default="", description="The same for people.")
+    last_transition_time: str = Field(
+        default="", description="When status last changed.", json_schema_extra={"format": "date-time"}
+    )
+    observed_generation: int = Field(default=0, description="The spec's generation this was said of.")
+
+
+class Status(Model):
+    """What every status has."""
+
+    phase: Phase | None = Field(default=None, description="The state in one word, for people.")
+    observed_generation: int | None = Field(
+        default=None, description="The spec's generation that this status is about."
+    )
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        description="The state in detail, for machines.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    progress: str | None = Field(default=None, description="Done and to be done, as N/M.")
+    message: str | None = Field(default=None, description="What the state means and what to do about it.")
+    started_at: str | None = Field(
+        default=None,
+        description="When the first pod was seen working.",
+        json_schema_extra={"format": "date-time"},
+    )
+    finished_at: str | None = Field(
+        default=None, description="When the run ended.", json_schema_extra={"format": "date-time"}
+    )
+
+
+class Column(Model):
+    """A column of `kubectl get`."""
+
+    name: str
+    type: Literal["string", "integer", "number", "boolean", "date"]
+    json_path: str
+    priority: int = 0
+
+
+class Resource(BaseModel):
+    """A resource as YAML holds it. Subclasses fix kind, spec and status and say how kubectl shows them."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+    api_version: Literal["tapedeck.dev/v1alpha1"]
+    kind: str
+    metadata: Metadata
+    spec: Any
+    status: Any = None
+
+    plural: ClassVar[str]
+    short_names: ClassVar[tuple[str, ...]]
+    columns: ClassVar[tuple[Column, ...]]
+    about: ClassVar[str]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is over for good: nothing is planned for it any more."""
+        return self.status is not None and self.status.phase in FINAL_PHASES
+
+
+PHASE_COLUMN = Column(name="Phase", type="string", json_path=".status.phase")
+PROGRESS_COLUMN = Column(name="Progress", type="string", json_path=".status.progress")
+AGE_COLUMN = Column(name="Age", type="date", json_path=".metadata.creationTimestamp")
+
+TTL_FIELD: Any = Field(
+    default=None,
+    ge=0,
+    le=31_536_000,
+    description="Seconds after the end until the resource is deleted (its results stay); never if left out.",
+)

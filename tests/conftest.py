@@ -1,0 +1,78 @@
+"""Real services for the tests: one broker and one database for the whole run, a fresh database for who asks."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from tapedeck import topics
+from tapedeck.kafka import admin, ensure_topics
+from tapedeck.settings import Connections
+from tapedeck.store.migrate import migrate
+from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_operator.local.postgres import Postgres
+
+
+@dataclass(frozen=True)
+class Services:
+    """A running broker and database."""
+
+    broker: Broker
+    postgres: Postgres
+
+    def connections(self, *, role: str = "postgres", database: str = "tapedeck") -> Connections:
+        return Connections(
+            kafka_bootstrap=self.broker.bootstrap,
+            store_dsn=SecretStr(self.postgres.dsn(role, database)),
+        )
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """Broker and database, empty, for the whole run. Tests that kill a service start their own."""
+    folder = tmp_path_factory.mktemp("services")
+    running = Services(Broker(folder / "kafka", free_port()), Postgres(folder / "postgres"))
+    try:
+        running.broker.launch()
+        running.postgres.start()
+        running.broker.wait_ready()
+        ensure_topics(admin(running.connections(), "tests"), topics.STANDING, topics.STANDING_PARTITIONS)
+        yield running
+    finally:
+        running.broker.stop()
+        running.postgres.stop()
+
+
+@pytest.fixture
+def store(services: Services) -> Iterator[str]:
+    """The superuser's DSN of a fresh, migrated database."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(services.postgres.dsn(database="postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    dsn = services.postgres.dsn(database=name)
+    migrate(dsn)
+    yield dsn
+    with psycopg.connect(services.postgres.dsn(database="postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def connections(services: Services, store: str) -> Connections:
+    """How to reach the broker and the fresh database, as superuser."""
+    return Connections(kafka_bootstrap=services.broker.bootstrap, store_dsn=SecretStr(store))
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The shipped sample data."""
+    return Path(__file__).parents[1] / "examples" / "data"
+
+
+os.environ.setdefault("PYTHONUNBUFFERED", "1")

@@ -1,0 +1,106 @@
+"""The other records on the log: what a Feed reports, and what a backtest's run results in."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+
+class IngestError(msgspec.Struct, frozen=True, tag="error"):
+    """Something from outside that could not be taken: where it was, what it was, why not."""
+
+    feed: str
+    exchange: str
+    symbol: str
+    place: str
+    reason: str
+    payload: str
+    at: int
+
+
+class Gap(msgspec.Struct, frozen=True, tag="gap"):
+    """A range of opens [start, end) in which bars are missing, and what became of it."""
+
+    exchange: str
+    symbol: str
+    interval: str
+    start: int
+    end: int
+    state: Literal["open", "filled", "unfillable"]
+
+
+IngestRecord: TypeAlias = IngestError | Gap
+decode_ingest = msgspec.json.Decoder(IngestRecord).decode
+
+
+class RunStarted(msgspec.Struct, frozen=True, tag="run"):
+    """A backtest's run began: what runs over what. ``spec`` is the Backtest's spec as JSON."""
+
+    run_id: str
+    name: str
+    namespace: str
+    strategy: str
+    params: msgspec.Raw
+    spec: msgspec.Raw
+    exchange: str
+    symbols: list[str]
+    interval: str
+    replay_uid: str
+    cash: float
+    started_at: int
+
+
+class RunTrade(msgspec.Struct, frozen=True, tag="trade"):
+    """The ``seq``-th closed trade of a run. Prices and profits in the quote currency."""
+
+    run_id: str
+    seq: int
+    symbol: str
+    side: Literal["long", "short"]
+    size: float
+    entry_ts: int
+    entry_price: float
+    exit_ts: int
+    exit_price: float
+    pnl: float
+    pnl_net: float
+    commission: float
+
+
+class RunFill(msgspec.Struct, frozen=True, tag="fill"):
+    """The ``seq``-th fill of a run: what the chart marks. ``ts`` is the event time of the bar that filled it."""
+
+    run_id: str
+    seq: int
+    symbol: str
+    ts: int
+    side: Literal["buy", "sell"]
+    size: float
+    price: float
+
+
+class RunEquity(msgspec.Struct, frozen=True, tag="equity"):
+    """Account after bars ``seq``, ``seq``+1, …: event times, value and cash in the quote currency."""
+
+    run_id: str
+    seq: int
+    ts: list[int]
+    value: list[float]
+    cash: list[float]
+
+
+class RunEnded(msgspec.Struct, frozen=True, tag="end"):
+    """A run is over. ``metrics`` by name, null where the run is too short for one."""
+
+    run_id: str
+    state: Literal["complete", "failed"]
+    message: str
+    bars: int
+    metrics: dict[str, float | None]
+    trades_hash: str
+    ended_at: int
+
+
+ResultRecord: TypeAlias = RunStarted | RunTrade | RunFill | RunEquity | RunEnded
+decode_result = msgspec.json.Decoder(ResultRecord).decode

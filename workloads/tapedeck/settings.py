@@ -1,0 +1,58 @@
+"""What a pod is told from outside. Every path, port and id comes by environment, every secret by file.
+
+Connections are files of one folder, named by field: a mounted Secret holds just those that the
+workload may know.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class PodSettings(BaseSettings):
+    """Who this pod is and where it finds things (environment, prefix ``TAPEDECK_``)."""
+
+    model_config = SettingsConfigDict(env_prefix="TAPEDECK_", frozen=True)
+    name: str = "local"
+    namespace: str = "default"
+    uid: str = ""
+    spec: str = "{}"
+    shard: int = 0
+    http_host: str = "127.0.0.1"
+    http_port: int = 0
+    port_file: Path | None = None
+    connections: Path = Path("/etc/tapedeck/connections")
+    control_key_file: Path | None = None
+    files: Path = Path("/opt/tapedeck/examples")
+    replay_uid: str = ""
+    termination_log: Path | None = None
+    log_level: str = "info"
+
+
+class Connections(BaseSettings):
+    """How to reach the broker and the database."""
+
+    model_config = SettingsConfigDict(env_prefix="TAPEDECK_CONNECTION_", frozen=True, extra="ignore")
+    kafka_bootstrap: str = "127.0.0.1:9092"
+    kafka_security_protocol: str = "PLAINTEXT"
+    kafka_sasl_mechanism: str = ""
+    kafka_username: str = ""
+    kafka_password: SecretStr = SecretStr("")
+    kafka_ca: Path | None = None
+    store_dsn: SecretStr = Field(default=SecretStr(""), description="libpq URI of the database")
+
+    @classmethod
+    def read(cls, folder: Path) -> Connections:
+        """From the files of a folder; the environment where a file is missing. Raises ValidationError."""
+        values = {name: text for name in cls.model_fields if (text := _file_text(folder / name)) is not None}
+        return cls(**values)  # type: ignore[arg-type]
+
+
+def _file_text(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return None

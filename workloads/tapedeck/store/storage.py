@@ -1,0 +1,81 @@
+"""What depends on the kind of database: hypertables, coarser bars, rights. Each call leaves the same state."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import psycopg
+from psycopg import sql
+
+Flavour = Literal["timescale", "apache", "plain"]
+
+HYPERTABLES = {"bars": "30 days", "trades": "1 day", "tickers": "7 days"}
+COARSER = {"5m": "5 minutes", "15m": "15 minutes", "1h": "1 hour", "4h": "4 hours", "1d": "1 day"}
+READER, RECORDER = "tapedeck_reader", "tapedeck_recorder"
+
+_CONTINUOUS = """
+CREATE MATERIALIZED VIEW IF NOT EXISTS {view}
+WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
+SELECT exchange, symbol, time_bucket({width}::interval, ts) AS bucket, first(open, ts) AS open, max(high) AS high,
+       min(low) AS low, last(close, ts) AS close, sum(volume) AS volume
+FROM bars WHERE interval = '1m' GROUP BY exchange, symbol, bucket WITH NO DATA
+"""
+
+_PLAIN = """
+CREATE OR REPLACE VIEW {view} AS
+SELECT exchange, symbol, date_bin({width}::interval, ts, 'epoch'::timestamptz) AS bucket,
+       (array_agg(open ORDER BY ts))[1] AS open, max(high) AS high, min(low) AS low,
+       (array_agg(close ORDER BY ts DESC))[1] AS close, sum(volume) AS volume
+FROM bars WHERE interval = '1m' GROUP BY 1, 2, 3
+"""
+
+
+def flavour(connection: psycopg.Connection[Any]) -> Flavour:
+    """Which database this is, as it says itself; makes the extension where the server has it."""
+    available = connection.execute(
+        "SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'"
+    ).fetchone()
+    if not available:
+        return "plain"
+    connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+    row = connection.execute("SHOW timescaledb.license").fetchone()
+    return "timescale" if row is not None and row[0] == "timescale" else "apache"
+
+
+def arrange(connection: psycopg.Connection[Any]) -> Flavour:
+    """Hypertables, views and grants for the tables that the migrations made. Wants autocommit."""
+    kind = flavour(connection)
+    if kind != "plain":
+        for table, width in HYPERTABLES.items():
+            connection.execute(
+                "SELECT create_hypertable(%s::regclass, by_range('ts', %s::interval), "
+                "if_not_exists => true, migrate_data => true)",
+                (table, width),
+            )
+    template = _CONTINUOUS if kind == "timescale" else _PLAIN
+    for name, width in COARSER.items():
+        connection.execute(
+            sql.SQL(template).format(view=sql.Identifier(f"bars_{name}"), width=sql.Literal(width))
+        )
+    _grant(connection)
+    return kind
+
+
+def _grant(connection: psycopg.Connection[Any]) -> None:
+    roles = {
+        row[0]
+        for row in connection.execute(
+            "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", ([READER, RECORDER],)
+        )
+    }
+    if READER in roles:
+        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
+    if RECORDER in roles:
+        connection.execute(
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {RECORDER}"
+        )
+        connection.execute(f"GRANT TEMPORARY ON DATABASE {_database(connection)} TO {RECORDER}")
+
+
+def _database(connection: psycopg.Connection[Any]) -> str:
+    return sql.Identifier(connection.info.dbname).as_string(connection)

@@ -1,0 +1,27 @@
+"""The topics and who makes them."""
+
+from __future__ import annotations
+
+import zlib
+
+MARKET_TRADES = "market.trades"
+MARKET_TICKERS = "market.tickers"
+MARKET_BARS = "market.bars"
+MARKET_INGEST = "market.ingest"
+RESULTS = "backtest.results"
+
+# Made by `tapedeck migrate`. The number of partitions is never changed: keys would move.
+STANDING = (MARKET_TRADES, MARKET_TICKERS, MARKET_BARS, MARKET_INGEST, RESULTS)
+STANDING_PARTITIONS = 12
+
+REPLAY_PREFIX = "tapedeck.replay."
+
+
+def replay_topic(uid: str) -> str:
+    """The topic, and the name of the group that holds the position, of a replay."""
+    return f"{REPLAY_PREFIX}{uid}"
+
+
+def shard_of(key: str, shards: int) -> int:
+    """The partition of a replay's topic that holds a key: crc32(key) mod shards."""
+    return zlib.crc32(key.encode()) % shards
