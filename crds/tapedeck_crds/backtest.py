@@ -50,9 +50,7 @@ class ReplayRef(Model):
 class BacktestData(Model):
     """What the strategy sees."""
 
-    store: StoreRange | None = Field(
-        default=None, description="A range of bars kept in the store, all at once."
-    )
+    store: StoreRange | None = Field(default=None, description="A range of bars kept in the store, all at once.")
     replay: ReplayRef | None = Field(default=None, description="A Replay's stream, as it plays.")
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("store", "replay"),)
 
@@ -87,9 +85,7 @@ class BacktestSpec(Model):
     strategy: Strategy = Field(description="Which strategy, with which parameters.")
     data: BacktestData = Field(description="What the strategy sees.")
     broker: Broker = Field(default_factory=Broker, description="The simulated broker.")
-    sizer: Sizer | None = Field(
-        default=None, description="How much an order without a size buys; 1 if left out."
-    )
+    sizer: Sizer | None = Field(default=None, description="How much an order without a size buys; 1 if left out.")
     ttl_seconds_after_finished: int | None = TTL_FIELD
     rules: ClassVar[tuple[Rule, ...]] = (
         immutable("strategy"),
@@ -110,9 +106,7 @@ class BacktestStatus(Status):
     return_percent: float | None = Field(default=None, description="Total return, percent.")
     max_drawdown_percent: float | None = Field(default=None, description="Largest fall from a peak, percent.")
     sharpe: float | None = Field(default=None, description="Sharpe ratio, annualised.")
-    win_rate_percent: float | None = Field(
-        default=None, description="Share of closed trades that won, percent."
-    )
+    win_rate_percent: float | None = Field(default=None, description="Share of closed trades that won, percent.")
 
 
 class Backtest(Resource):
@@ -124,9 +118,7 @@ class Backtest(Resource):
 
     plural: ClassVar[str] = "backtests"
     short_names: ClassVar[tuple[str, ...]] = ("bt",)
-    about: ClassVar[str] = (
-        "A Backtest runs a Backtrader strategy over stored or replayed bars and keeps its results."
-    )
+    about: ClassVar[str] = "A Backtest runs a Backtrader strategy over stored or replayed bars and keeps its results."
     columns: ClassVar[tuple[Column, ...]] = (
         PHASE_COLUMN,
         Column(name="Trades", type="integer", json_path=".status.trades"),

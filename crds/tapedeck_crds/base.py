@@ -133,9 +133,7 @@ class StoreRange(Model):
     from_: Time | None = Field(
         default=None, alias="from", description="First open time to include; the first bar kept if left out."
     )
-    to: Time | None = Field(
-        default=None, description="Open time to stop before; after the last bar kept if left out."
-    )
+    to: Time | None = Field(default=None, description="Open time to stop before; after the last bar kept if left out.")
     rules: ClassVar[tuple[Rule, ...]] = (RANGE_RULE,)
 
 
@@ -163,9 +161,7 @@ class Files(Model):
         "binance-trades: trade messages of Binance's websocket, one a line."
     )
     exchange: Exchange = Field(description="Exchange id under which the data is published.")
-    interval: Interval = Field(
-        default="1m", description="Length of a bar in the files, or to build from trades."
-    )
+    interval: Interval = Field(default="1m", description="Length of a bar in the files, or to build from trades.")
     sets: Annotated[list[FileSet], Field(min_length=1, max_length=1000)] = Field(
         description="Which files hold which symbol."
     )

@@ -51,9 +51,7 @@ class Feed(Resource):
 
     plural: ClassVar[str] = "feeds"
     short_names: ClassVar[tuple[str, ...]] = ("fd",)
-    about: ClassVar[str] = (
-        "A Feed brings trades and bars of an exchange onto the log, from where they are stored."
-    )
+    about: ClassVar[str] = "A Feed brings trades and bars of an exchange onto the log, from where they are stored."
     columns: ClassVar[tuple[Column, ...]] = (
         PHASE_COLUMN,
         Column(name="Bars", type="integer", json_path=".status.bars"),

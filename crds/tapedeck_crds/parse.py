@@ -33,9 +33,7 @@ def parse_resource(document: object) -> Resource:
     name = metadata.get("name", "?") if isinstance(metadata, Mapping) else "?"
     what = f"{kind} {name}"
     if document.get("apiVersion") != API_VERSION:
-        raise InvalidResource(
-            what, [f"apiVersion: got {document.get('apiVersion')!r}, expected {API_VERSION!r}"]
-        )
+        raise InvalidResource(what, [f"apiVersion: got {document.get('apiVersion')!r}, expected {API_VERSION!r}"])
     try:
         resource = KINDS[kind].model_validate(document)
     except ValidationError as error:

@@ -32,9 +32,7 @@ class ReplaySource(Model):
 class Seek(Model):
     """A jump in virtual time, done once for each new id."""
 
-    to: Time = Field(
-        description="Virtual time to go on from; the next bar is the first known later than this."
-    )
+    to: Time = Field(description="Virtual time to go on from; the next bar is the first known later than this.")
     id: Annotated[str, Field(min_length=1, max_length=64)] = Field(
         description="Any text not used before: a new one asks for a new jump."
     )
@@ -80,9 +78,7 @@ class Replay(Resource):
 
     plural: ClassVar[str] = "replays"
     short_names: ClassVar[tuple[str, ...]] = ("rp",)
-    about: ClassVar[str] = (
-        "A Replay plays stored bars onto a topic of its own at any speed, as if they were live."
-    )
+    about: ClassVar[str] = "A Replay plays stored bars onto a topic of its own at any speed, as if they were live."
     columns: ClassVar[tuple[Column, ...]] = (
         PHASE_COLUMN,
         Column(name="Speed", type="string", json_path=".status.speed"),

@@ -109,16 +109,29 @@ def _structural(node: Json, definitions: Json, rules: dict[str, list[Json]]) -> 
             rest = {k: v for k, v in node.items() if k not in ("anyOf", "default") or v is not None}
             rest.pop("anyOf", None)
             merged = _structural({**options[0]}, definitions, rules)
-            return merged | {k: v for k, v in _structural(rest, definitions, rules).items()}
-        return {"x-kubernetes-preserve-unknown-fields": True} | (
-            {"description": description} if description else {}
-        )
+            return merged | dict(_structural(rest, definitions, rules).items())
+        return {"x-kubernetes-preserve-unknown-fields": True} | ({"description": description} if description else {})
     if node.get("x-kubernetes-preserve-unknown-fields"):
         return {"type": "object", "description": description, "x-kubernetes-preserve-unknown-fields": True}
     return _leaf_or_object(node, definitions, rules)
 
 
-_KEPT = ["type", "description", "default", "enum", "format", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"]
+_KEPT = [
+    "type",
+    "description",
+    "default",
+    "enum",
+    "format",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "pattern",
+    "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
+]
 
 
 def _leaf_or_object(node: Json, definitions: Json, rules: dict[str, list[Json]]) -> Json:
@@ -126,10 +139,8 @@ def _leaf_or_object(node: Json, definitions: Json, rules: dict[str, list[Json]])
     if "const" in node:
         out |= {"type": "string", "enum": [node["const"]]}
     if node.get("properties"):
-        out["properties"] = {
-            name: _structural(child, definitions, rules) for name, child in node["properties"].items()
-        }
-        required = [name for name in node.get("required", [])]
+        out["properties"] = {name: _structural(child, definitions, rules) for name, child in node["properties"].items()}
+        required = list(node.get("required", []))
         if required:
             out["required"] = required
     if "items" in node:

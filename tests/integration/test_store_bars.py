@@ -18,10 +18,7 @@ def insert(dsn: str, bars: list[Bar]) -> None:
     with psycopg.connect(dsn) as connection:
         connection.cursor().executemany(
             "INSERT INTO bars VALUES (%s,%s,%s,to_timestamp(%s/1000.0),%s,%s,%s,%s,%s,%s,'backfill')",
-            [
-                (b.exchange, b.symbol, b.interval, b.ts, b.open, b.high, b.low, b.close, b.volume, b.rev)
-                for b in bars
-            ],
+            [(b.exchange, b.symbol, b.interval, b.ts, b.open, b.high, b.low, b.close, b.volume, b.rev) for b in bars],
         )
 
 
@@ -67,6 +64,4 @@ def test_reads_all_in_order(store: str, window: int) -> None:
         for cut in (0, 1, 250, len(wanted) - 1):
             last = wanted[cut]
             rest = read_blocks(connection, resolved, after=(last.ts, last.symbol), window_rows=window)
-            assert [b for block in rest for b in block.bars("x", resolved.selection.symbols, "1m")] == wanted[
-                cut + 1 :
-            ]
+            assert [b for block in rest for b in block.bars("x", resolved.selection.symbols, "1m")] == wanted[cut + 1 :]

@@ -8,7 +8,7 @@ from typing import Any
 
 import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from tapedeck.settings import Connections
 
@@ -72,9 +72,7 @@ def transactional_producer(connections: Connections, transactional_id: str) -> P
     )
 
 
-def consumer(
-    connections: Connections, client_id: str, group: str, extra: Mapping[str, Any] | None = None
-) -> Consumer:
+def consumer(connections: Connections, client_id: str, group: str, extra: Mapping[str, Any] | None = None) -> Consumer:
     """A consumer of committed records only, which commits nothing by itself and starts at the beginning."""
     return Consumer(
         client_config(connections, client_id)

@@ -119,9 +119,7 @@ def leave_report(settings: PodSettings, report: Report) -> None:
     if settings.termination_log is None:
         return
     room = REPORT_MAX_BYTES - len(report.model_copy(update={"message": ""}).model_dump_json()) - 8
-    message = report.message.encode()[: max(room // 2, 0)].decode(
-        errors="ignore"
-    )  # JSON may escape each byte
+    message = report.message.encode()[: max(room // 2, 0)].decode(errors="ignore")  # JSON may escape each byte
     settings.termination_log.write_text(report.model_copy(update={"message": message}).model_dump_json())
 
 

@@ -11,6 +11,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tapedeck_operator.local import processes
 from tapedeck_operator.local.errors import DeckError
@@ -103,9 +104,8 @@ class Broker:
         quiet = logging.getLogger("librdkafka.starting")
         quiet.addHandler(logging.NullHandler())
         quiet.propagate = False
-        client = AdminClient(
-            {"bootstrap.servers": self.bootstrap, "logger": quiet, "reconnect.backoff.ms": 20}
-        )
+        config: dict[str, Any] = {"bootstrap.servers": self.bootstrap, "reconnect.backoff.ms": 20, "logger": quiet}
+        client = AdminClient(config)
 
         def answers() -> bool:
             if self.process is None or self.process.poll() is not None:
@@ -116,9 +116,7 @@ class Broker:
                 return False
 
         if not processes.wait_until(answers, timeout=START_TIMEOUT):
-            raise DeckError(
-                f"the broker did not answer in {START_TIMEOUT:.0f} s:\n{processes.tail(self.log)}"
-            )
+            raise DeckError(f"the broker did not answer in {START_TIMEOUT:.0f} s:\n{processes.tail(self.log)}")
 
     def stop(self) -> None:
         """End it cleanly, within 20 s."""

@@ -16,7 +16,8 @@ import psycopg
 from psycopg import pq
 from psycopg.adapt import Loader
 
-from tapedeck.market import INTERVAL_MS, Bar
+from tapedeck.market import Bar
+from tapedeck_crds.base import INTERVAL_MS
 
 WINDOW_ROWS = 50_000
 _PG_EPOCH_US = 946_684_800_000_000  # 2000-01-01 in µs since 1970
@@ -51,10 +52,7 @@ class Resolved:
     def last_event(self) -> int:
         """Event time of the last possible bar, milliseconds UTC."""
         return (
-            self.end
-            - 1
-            - (self.end - 1) % INTERVAL_MS[self.selection.interval]
-            + INTERVAL_MS[self.selection.interval]
+            self.end - 1 - (self.end - 1) % INTERVAL_MS[self.selection.interval] + INTERVAL_MS[self.selection.interval]
         )
 
 

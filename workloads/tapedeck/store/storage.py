@@ -32,9 +32,7 @@ FROM bars WHERE interval = '1m' GROUP BY 1, 2, 3
 
 def flavour(connection: psycopg.Connection[Any]) -> Flavour:
     """Which database this is, as it says itself; makes the extension where the server has it."""
-    available = connection.execute(
-        "SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'"
-    ).fetchone()
+    available = connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'").fetchone()
     if not available:
         return "plain"
     connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
@@ -54,9 +52,7 @@ def arrange(connection: psycopg.Connection[Any]) -> Flavour:
             )
     template = _CONTINUOUS if kind == "timescale" else _PLAIN
     for name, width in COARSER.items():
-        connection.execute(
-            sql.SQL(template).format(view=sql.Identifier(f"bars_{name}"), width=sql.Literal(width))
-        )
+        connection.execute(sql.SQL(template).format(view=sql.Identifier(f"bars_{name}"), width=sql.Literal(width)))
     _grant(connection)
     return kind
 
@@ -64,16 +60,12 @@ def arrange(connection: psycopg.Connection[Any]) -> Flavour:
 def _grant(connection: psycopg.Connection[Any]) -> None:
     roles = {
         row[0]
-        for row in connection.execute(
-            "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", ([READER, RECORDER],)
-        )
+        for row in connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", ([READER, RECORDER],))
     }
     if READER in roles:
         connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
     if RECORDER in roles:
-        connection.execute(
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {RECORDER}"
-        )
+        connection.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {RECORDER}")
         connection.execute(f"GRANT TEMPORARY ON DATABASE {_database(connection)} TO {RECORDER}")
 
 
