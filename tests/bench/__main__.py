@@ -1,0 +1,48 @@
+"""``make bench [NAME=…]``: print ``name value unit reference ratio`` and write bench-results.json.
+
+NAME is a module of this folder or the name of one figure; all if left out.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.figures import Figure
+
+# Figure → the module whose ``run()`` measures it.
+BENCHES = {
+    "replay-unpaced": "replay_unpaced",
+    "ingest": "ingest",
+    "ingest-upsert": "ingest",
+    "backtest": "backtest",
+}
+RESULTS = Path("bench-results.json")
+
+
+def line(figure: Figure) -> str:
+    """The figure as text, columns apart by spaces."""
+    numbers = [f"{n:.4g}" if n is not None else "-" for n in (figure.reference, figure.ratio)]
+    return f"{figure.name} {figure.value:.6g} {figure.unit} {' '.join(numbers)}"
+
+
+def main(wanted: str) -> int:
+    """Run what is asked for; exit 2 for a name that is not known."""
+    modules = dict.fromkeys(m for name, m in BENCHES.items() if wanted in ("", name, m))
+    if not modules:
+        print(f"NAME: got {wanted!r}, expected one of {', '.join(BENCHES)}", file=sys.stderr)
+        return 2
+    figures: list[Figure] = []
+    for module in modules:
+        for figure in importlib.import_module(f"bench.{module}").run():
+            print(line(figure), flush=True)
+            figures.append(figure)
+    RESULTS.write_text(json.dumps([asdict(f) for f in figures], indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ""))
