@@ -1,0 +1,32 @@
+"""From a resource, what was observed of it, and the time, to what should be. Pure: no I/O, no client, no clock."""
+
+from __future__ import annotations
+
+from tapedeck_crds import Backtest, Feed, Replay, Resource
+from tapedeck_crds.base import time_ms
+from tapedeck_operator.plan.kinds import plan_backtest, plan_feed, plan_replay
+from tapedeck_operator.plan.status import as_json
+from tapedeck_operator.plan.types import Event, Observed, Plan, PodSeen, Push, Settings
+
+__all__ = ["Event", "Observed", "Plan", "PodSeen", "Push", "Settings", "plan"]
+
+
+def plan(resource: Resource, observed: Observed, now_ms: int, settings: Settings) -> Plan:
+    """What should be of a resource. A finished one gets nothing more, and is deleted when its time is over."""
+    if resource.finished:
+        return Plan(status=as_json(resource.status), expired=_expired(resource, now_ms))
+    if isinstance(resource, Feed):
+        return plan_feed(resource, observed, now_ms, settings)
+    if isinstance(resource, Replay):
+        return plan_replay(resource, observed, now_ms, settings)
+    if isinstance(resource, Backtest):
+        return plan_backtest(resource, observed, now_ms, settings)
+    raise TypeError(f"no plan for a {type(resource).__name__}")
+
+
+def _expired(resource: Resource, now_ms: int) -> bool:
+    ttl: int | None = resource.spec.ttl_seconds_after_finished
+    if ttl is None or resource.status is None or resource.status.finished_at is None:
+        return False
+    ended: str = resource.status.finished_at
+    return now_ms >= time_ms(ended) + ttl * 1000

@@ -1,0 +1,137 @@
+"""What each kind of resource turns into."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tapedeck_crds import Backtest, Feed, Replay, Resource
+from tapedeck_crds.base import format_ms
+from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report
+from tapedeck_operator.plan import controls, names, pods
+from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, judge_run, of_type, transitions
+from tapedeck_operator.plan.types import Json, Observed, Plan, Settings
+
+
+def plan_feed(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -> Plan:
+    """A Feed of files: one Job that reads them."""
+    report = of_type(_report(observed), FeedReport)
+    verdict = judge_run(observed)
+    if report is not None:
+        verdict = replace(
+            verdict,
+            facts={
+                "bars": report.bars,
+                "trades": report.trades,
+                "duplicates": report.duplicates,
+                "errors": report.errors,
+                "progress": f"{report.done}/{report.total}",
+            },
+        )
+    return _run_plan(feed, observed, verdict, now_ms, _missing(observed, pods.run_job(feed, settings)))
+
+
+def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Settings) -> Plan:
+    """A Replay: one Job, and the anchor of its clock."""
+    pod = observed.newest()
+    report = of_type(_report(observed), ReplayReport)
+    before = replay.status.anchor if replay.status is not None else None
+    if report is not None and report.anchor is not None and (before is None or report.anchor.number > before.number):
+        before = report.anchor  # the status was lost or is older than the log
+    verdict = judge_run(observed)
+    live = pod is not None and pod.phase == "Running"
+    anchor = controls.next_anchor(replay.spec, before, report, now_ms) if live else before
+    behind = anchor is not None and (report is None or report.anchor is None or report.anchor.number < anchor.number)
+    if report is not None:
+        verdict = replace(verdict, facts=_replay_facts(report) | {"anchor": anchor})
+    told = replay.status.observed_generation if replay.status is not None else None
+    children = [] if observed.job is not None else [pods.control_secret(replay, settings)]
+    plan = _run_plan(
+        replay,
+        observed,
+        verdict,
+        now_ms,
+        (*children, *_missing(observed, pods.run_job(replay, settings, controlled=True))),
+        observed_generation=(told or 0) if behind and live else replay.metadata.generation,
+    )
+    key = names.control_key(settings.operator_key, replay.metadata.uid)
+    return replace(plan, pushes=controls.pushes(anchor, observed.pods, key) if live else ())
+
+
+def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings: Settings) -> Plan:
+    """A Backtest: one Job, bound to one Replay where it trades a stream."""
+    report = of_type(_report(observed), BacktestReport)
+    bound = backtest.status.replay_uid if backtest.status is not None else None
+    wants = backtest.spec.data.replay
+    verdict = judge_run(observed)
+    if report is not None:
+        verdict = replace(verdict, facts=_backtest_facts(report))
+    if wants is None:
+        return _run_plan(backtest, observed, verdict, now_ms, _missing(observed, pods.run_job(backtest, settings)))
+    replay = observed.replay
+    if bound is None and replay is None:
+        waiting = Verdict("Pending", "WaitingForReplay", f"no Replay named {wants.name} in this namespace yet")
+        return _run_plan(backtest, observed, waiting, now_ms, ())
+    uid = bound or (replay.metadata.uid if replay is not None else "")
+    if verdict.phase not in ("Complete", "Failed") and (lost := _lost_replay(replay, uid, wants.name)) is not None:
+        verdict = replace(verdict, phase="Failed", reason=lost.reason, message=lost.message)
+    verdict = replace(verdict, facts={**verdict.facts, "replay_uid": uid})
+    job = pods.run_job(backtest, settings, extra_env={"TAPEDECK_REPLAY_UID": uid})
+    return _run_plan(backtest, observed, verdict, now_ms, _missing(observed, job))
+
+
+def _lost_replay(replay: Replay | None, uid: str, name: str) -> Verdict | None:
+    if replay is None or replay.metadata.uid != uid:
+        return Verdict("Failed", "ReplayDeleted", f"Replay {name} was deleted while this run was bound to it")
+    if replay.status is not None and replay.status.phase == "Failed":
+        return Verdict("Failed", "ReplayFailed", f"Replay {name} failed: {replay.status.message or 'see its status'}")
+    return None
+
+
+def _run_plan(
+    resource: Resource,
+    observed: Observed,
+    verdict: Verdict,
+    now_ms: int,
+    children: tuple[Json, ...],
+    *,
+    observed_generation: int | None = None,
+) -> Plan:
+    status = compose(resource, verdict, now_ms, observed_generation=observed_generation)
+    over = verdict.phase in ("Complete", "Failed")
+    stray = over and observed.job is not None and not job_ended(observed.job)
+    return Plan(
+        status=as_json(status),
+        apply=() if over else children,
+        delete=(("Job", names.child_name(resource)),) if stray else (),
+        events=transitions(resource, status),
+    )
+
+
+def _missing(observed: Observed, job: Json) -> tuple[Json, ...]:
+    """The Job where there is none yet: a pod template stays as it was first applied."""
+    return (job,) if observed.job is None else ()
+
+
+def _report(observed: Observed) -> Report | None:
+    """The newest word of the run's pods; that of an earlier pod while its successor is still starting."""
+    return next((pod.report for pod in reversed(observed.pods) if pod.report is not None), None)
+
+
+def _replay_facts(report: ReplayReport) -> Json:
+    speed = None
+    if report.anchor is not None:
+        speed = "paused" if report.anchor.paused else "max" if report.anchor.unpaced else f"{report.anchor.speed:g}x"
+    return {
+        "position": format_ms(report.position) if report.position is not None else None,
+        "published": report.published,
+        "progress": f"{report.passed}/{report.rows}",
+        "speed": speed,
+        "topic": report.topic or None,
+        "range_from": report.range_from,
+        "range_to": report.range_to,
+    }
+
+
+def _backtest_facts(report: BacktestReport) -> Json:
+    facts = report.model_dump(exclude={"state", "reason", "message", "total"})
+    return {**facts, "run_id": report.run_id or None, "progress": f"{report.bars}/{report.total or '?'}"}

@@ -1,0 +1,55 @@
+"""Names, labels and ownership of children: functions of the resource alone, so a retry finds what it made."""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+
+from tapedeck_crds import API_VERSION, GROUP, Resource
+from tapedeck_operator.plan.types import Json
+
+UID_LABEL = f"{GROUP}/uid"
+GENERATION_LABEL = f"{GROUP}/generation"
+APPLIED_FROM = f"{GROUP}/applied-from"
+
+
+def child_name(resource: Resource) -> str:
+    """``<kind>-<name>-<8 hex of sha256(uid)>``: at most 58 characters, what a pod's name leaves room for."""
+    tag = sha256(resource.metadata.uid.encode()).hexdigest()[:8]
+    return f"{resource.kind.lower()}-{resource.metadata.name}-{tag}"
+
+
+def labels(resource: Resource) -> dict[str, str]:
+    """Labels of every child."""
+    return {
+        "app.kubernetes.io/name": resource.kind.lower(),
+        "app.kubernetes.io/instance": resource.metadata.name,
+        "app.kubernetes.io/component": "workload",
+        "app.kubernetes.io/part-of": "tapedeck",
+        "app.kubernetes.io/managed-by": "tapedeck-operator",
+        UID_LABEL: resource.metadata.uid,
+    }
+
+
+def child_metadata(resource: Resource) -> Json:
+    """Metadata of a child: named, labelled and owned."""
+    return {
+        "name": child_name(resource),
+        "namespace": resource.metadata.namespace,
+        "labels": {**labels(resource), GENERATION_LABEL: str(resource.metadata.generation)},
+        "ownerReferences": [
+            {
+                "apiVersion": API_VERSION,
+                "kind": resource.kind,
+                "name": resource.metadata.name,
+                "uid": resource.metadata.uid,
+                "controller": True,
+                "blockOwnerDeletion": False,
+            }
+        ],
+    }
+
+
+def control_key(operator_key: bytes, uid: str) -> str:
+    """The key that signs controls to one resource's pods, in hex."""
+    return hmac.new(operator_key, uid.encode(), sha256).hexdigest()

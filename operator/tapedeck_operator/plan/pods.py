@@ -1,0 +1,158 @@
+"""Building a run's children: one Indexed Job, and the Secret that its pods check controls with."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+from tapedeck_crds import Resource
+from tapedeck_crds.report import EXIT_BAD_INPUT
+from tapedeck_operator.plan import names
+from tapedeck_operator.plan.types import Json, Settings
+
+CONNECTIONS_SECRET = "tapedeck-connections"
+CONNECTIONS_PATH = "/etc/tapedeck/connections"
+CONTROL_PATH = "/etc/tapedeck/control"
+CONTROL_KEY = "key"
+TERMINATION_LOG = "/dev/termination-log"
+GRACE_SECONDS = 30
+BACKOFF_LIMIT_PER_INDEX = 20
+INDEX_FIELD = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+
+# The fields of tapedeck-connections that each workload gets to see, under the workload's own prefix.
+CONNECTION_FIELDS = (
+    "kafka_bootstrap",
+    "kafka_security_protocol",
+    "kafka_sasl_mechanism",
+    "kafka_username",
+    "kafka_password",
+    "kafka_ca",
+    "store_dsn",
+)
+
+
+def run_job(
+    resource: Resource, settings: Settings, *, extra_env: dict[str, str] | None = None, controlled: bool = False
+) -> Json:
+    """The Job of a run: it restarts what fails, gives up on bad input, and ends with its pods."""
+    workload = resource.kind.lower()
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": names.child_metadata(resource),
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": 1,
+            "parallelism": 1,
+            "backoffLimitPerIndex": BACKOFF_LIMIT_PER_INDEX,
+            "podFailurePolicy": {
+                "rules": [
+                    {
+                        "action": "FailIndex",
+                        "onExitCodes": {
+                            "containerName": workload,
+                            "operator": "In",
+                            "values": [EXIT_BAD_INPUT],
+                        },
+                    }
+                ]
+            },
+            "template": {
+                "metadata": {"labels": names.labels(resource)},
+                "spec": _pod(resource, workload, settings, extra_env or {}, controlled),
+            },
+        },
+    }
+
+
+def control_secret(resource: Resource, settings: Settings) -> Json:
+    """The Secret with the key of a resource's controls."""
+    key = names.control_key(settings.operator_key, resource.metadata.uid)
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": names.child_metadata(resource),
+        "data": {CONTROL_KEY: b64encode(key.encode()).decode()},
+    }
+
+
+def _pod(resource: Resource, workload: str, settings: Settings, extra_env: dict[str, str], controlled: bool) -> Json:
+    volumes: list[Json] = [
+        {"name": "connections", "secret": {"secretName": CONNECTIONS_SECRET, "items": _items(workload)}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    if controlled:
+        volumes.append({"name": "control", "secret": {"secretName": names.child_name(resource)}})
+    return {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "runAsGroup": 10001,
+            "fsGroup": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(resource, workload, settings, extra_env, controlled)],
+        "volumes": volumes,
+    }
+
+
+def _items(workload: str) -> list[Json]:
+    return [{"key": f"{workload}.{name}", "path": name} for name in CONNECTION_FIELDS]
+
+
+def _container(
+    resource: Resource, workload: str, settings: Settings, extra_env: dict[str, str], controlled: bool
+) -> Json:
+    mounts = [
+        {"name": "connections", "mountPath": CONNECTIONS_PATH, "readOnly": True},
+        {"name": "tmp", "mountPath": "/tmp"},
+    ]
+    if controlled:
+        mounts.append({"name": "control", "mountPath": CONTROL_PATH, "readOnly": True})
+    return {
+        "name": workload,
+        "image": settings.images[workload],
+        "env": _environment(resource, settings, extra_env, controlled),
+        "ports": [{"name": "http", "containerPort": settings.http_port}],
+        "volumeMounts": mounts,
+        "terminationMessagePath": TERMINATION_LOG,
+        "livenessProbe": {
+            "httpGet": {"path": "/healthz", "port": "http"},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 2},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+
+
+def _environment(resource: Resource, settings: Settings, extra: dict[str, str], controlled: bool) -> list[Json]:
+    files = settings.files
+    if settings.files_beside_resource:
+        files = resource.metadata.annotations.get(names.APPLIED_FROM, files)
+    values = {
+        "TAPEDECK_NAME": resource.metadata.name,
+        "TAPEDECK_NAMESPACE": resource.metadata.namespace,
+        "TAPEDECK_UID": resource.metadata.uid,
+        "TAPEDECK_SPEC": resource.spec.model_dump_json(by_alias=True, exclude_none=True),
+        "TAPEDECK_HTTP_HOST": settings.http_host,
+        "TAPEDECK_HTTP_PORT": str(settings.http_port),
+        "TAPEDECK_CONNECTIONS": CONNECTIONS_PATH,
+        "TAPEDECK_FILES": files,
+        "TAPEDECK_TERMINATION_LOG": TERMINATION_LOG,
+        **extra,
+    }
+    if controlled:
+        values["TAPEDECK_CONTROL_KEY_FILE"] = f"{CONTROL_PATH}/{CONTROL_KEY}"
+    return [
+        *({"name": name, "value": value} for name, value in values.items()),
+        {"name": "TAPEDECK_SHARD", "valueFrom": {"fieldRef": {"fieldPath": INDEX_FIELD}}},
+    ]

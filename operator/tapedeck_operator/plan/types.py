@@ -1,0 +1,85 @@
+"""What planning takes and gives: plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tapedeck_crds import Replay
+from tapedeck_crds.report import Report
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the installation decides. ``images`` maps a workload's name to its image."""
+
+    images: Mapping[str, str]
+    operator_key: bytes
+    http_host: str = "0.0.0.0"
+    http_port: int = 8080
+    files: str = "/opt/tapedeck/examples"
+    # The embedded deck finds files beside the applied file; on a cluster that folder is elsewhere.
+    files_beside_resource: bool = False
+
+
+@dataclass(frozen=True)
+class PodSeen:
+    """A pod as it was observed. ``report`` is what it says of itself, or said at its end."""
+
+    name: str
+    index: int
+    phase: Literal["Pending", "Running", "Succeeded", "Failed"]
+    url: str | None = None
+    report: Report | None = None
+    exit_code: int | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What there is of a resource's children. ``replay`` is the one that a Backtest names."""
+
+    job: Json | None = None
+    pods: tuple[PodSeen, ...] = ()
+    replay: Replay | None = None
+
+    def newest(self, index: int = 0) -> PodSeen | None:
+        """The last pod of an index."""
+        return next((pod for pod in reversed(self.pods) if pod.index == index), None)
+
+
+@dataclass(frozen=True)
+class Event:
+    """A transition, told once."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Push:
+    """A control to hand to a pod after the status holds it."""
+
+    pod: str
+    url: str
+    body: bytes
+    signature: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What should be. Order of doing: ``apply``, ``delete``, status, pushes, events.
+
+    ``delete`` names children (kind, name). ``expired`` asks for the resource itself to be deleted.
+    """
+
+    status: Json
+    apply: tuple[Json, ...] = ()
+    delete: tuple[tuple[str, str], ...] = ()
+    pushes: tuple[Push, ...] = ()
+    events: tuple[Event, ...] = field(default=())
+    expired: bool = False
