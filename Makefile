@@ -1,0 +1,59 @@
+# What people and CI call. Everything runs from a virtual environment that the first call makes.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+TESTS  := PYTHONPATH=tests $(BIN)/python -m
+NAME   ?=
+KEEP   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-quick lint bench faults soak page crds lock clean
+
+help: ## Say what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+$(VENV)/.run: requirements/local.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the pinned packages (the first time takes a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/local.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: $(VENV)/.run page ## The main job on the embedded deck: file, log, store, replay, backtest, page (KEEP=1 leaves it up)
+	@$(BIN)/tapedeck demo $(if $(KEEP),--keep)
+
+test: $(VENV)/.dev page lint ## Everything: lint, unit, integration, real database, real browser
+	@$(TESTS) pytest -q
+
+test-quick: $(VENV)/.dev ## Unit tests and the fastest integration tests
+	@$(TESTS) pytest -q -m "not slow and not timescale and not browser"
+
+lint: $(VENV)/.dev ## ruff, mypy --strict, import rules, generated files
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo > .import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
+	@$(BIN)/python -m tapedeck_crds --check
+
+bench: $(VENV)/.dev ## Figures beside their references (NAME=… for one); writes bench-results.json
+	@$(TESTS) bench $(NAME)
+
+faults: $(VENV)/.dev ## Kill every part at seeded instants, 20 times each: nothing lost, nothing doubled
+	@TAPEDECK_FAULTS=20 $(TESTS) pytest -q -m faults --timeout 1800
+
+page: ## Build the chart page
+	@$(MAKE) --no-print-directory -f workloads/gateway/web/page.mk BIN=$(abspath $(BIN)) VENV=$(VENV)
+
+crds: $(VENV)/.run ## Write the CRDs from the types
+	@$(BIN)/python -m tapedeck_crds
+
+lock: ## Pin every package by version and hash (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra local --group build -o requirements/local.txt pyproject.toml
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra local --group build --group dev -c requirements/local.txt -o requirements/dev.txt pyproject.toml
+
+clean: ## Remove what was built; .tapedeck (your deck's data) stays
+	rm -rf $(VENV) build *.egg-info workloads/gateway/web/node_modules workloads/gateway/tapedeck_gateway/page

@@ -1,0 +1,132 @@
+"""One pass over the deck's resources: observe, plan, apply."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import httpx
+import structlog
+
+from tapedeck_crds import KINDS, InvalidResource, Replay, Resource, parse_resource
+from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report
+from tapedeck_crds.resource import FINAL_PHASES
+from tapedeck_operator.local.controllers import resource_uid
+from tapedeck_operator.local.objects import NotFound, Objects
+from tapedeck_operator.local.pods import INDEX_ANNOTATION
+from tapedeck_operator.local.reports import Reports
+from tapedeck_operator.plan import Observed, Plan, PodSeen, Settings, plan
+from tapedeck_operator.plan.names import child_name
+
+Json = dict[str, Any]
+log = structlog.get_logger()
+
+_REPORTS: dict[str, type[Report]] = {"Feed": FeedReport, "Replay": ReplayReport, "Backtest": BacktestReport}
+
+
+class Reconciler:
+    """Brings every resource nearer to its spec; one bad resource stops no other."""
+
+    def __init__(self, objects: Objects, reports: Reports, settings: Settings) -> None:
+        self._objects = objects
+        self._reports = reports
+        self._settings = settings
+        self._client = httpx.Client(timeout=2.0, trust_env=False)
+
+    def tick(self) -> None:
+        """One pass."""
+        pods = self._objects.list("Pod")
+        for kind in KINDS:
+            for document in self._objects.list(kind):
+                if _settled(document):
+                    continue
+                try:
+                    self._reconcile(parse_resource(document), pods)
+                except (InvalidResource, NotFound) as error:
+                    log.error("cannot reconcile", kind=kind, name=document["metadata"]["name"], reason=str(error))
+
+    def _reconcile(self, resource: Resource, pods: list[Json]) -> None:
+        observed = self._observe(resource, pods)
+        self._apply(resource, plan(resource, observed, int(time.time() * 1000), self._settings))
+
+    def _observe(self, resource: Resource, pods: list[Json]) -> Observed:
+        metadata = resource.metadata
+        mine = [pod for pod in pods if resource_uid(pod) == metadata.uid]
+        wanted = resource.spec.data.replay if resource.kind == "Backtest" else None
+        return Observed(
+            job=self._find("Job", metadata.namespace, child_name(resource)),
+            pods=tuple(self._seen(pod, _REPORTS[resource.kind]) for pod in mine),
+            replay=self._replay(metadata.namespace, wanted.name) if wanted is not None else None,
+        )
+
+    def _find(self, kind: str, namespace: str, name: str) -> Json | None:
+        try:
+            found: Json = self._objects.get(kind, namespace, name)
+        except NotFound:
+            return None
+        return found
+
+    def _replay(self, namespace: str, name: str) -> Replay | None:
+        document = self._find("Replay", namespace, name)
+        found = parse_resource(document) if document is not None else None
+        return found if isinstance(found, Replay) else None
+
+    def _seen(self, pod: Json, kind: type[Report]) -> PodSeen:
+        status = pod.get("status", {})
+        said = status.get("terminationMessage") or self._reports.of(pod["metadata"]["uid"])
+        return PodSeen(
+            name=pod["metadata"]["name"],
+            index=int(pod["metadata"]["annotations"].get(INDEX_ANNOTATION, 0)),
+            phase=status.get("phase", "Pending"),
+            url=status.get("url"),
+            report=_parse(kind, said) if said else None,
+            exit_code=status.get("exitCode"),
+            problem=status.get("problem", ""),
+        )
+
+    def _apply(self, resource: Resource, wanted: Plan) -> None:
+        metadata = resource.metadata
+        if wanted.expired:
+            self._objects.delete(resource.kind, metadata.namespace, metadata.name, uid=metadata.uid)
+            return
+        for manifest in wanted.apply:
+            self._objects.apply(manifest)
+        for kind, name in wanted.delete:
+            self._objects.delete(kind, metadata.namespace, name)
+        self._objects.set_status(resource.kind, metadata.namespace, metadata.name, wanted.status, uid=metadata.uid)
+        for push in wanted.pushes:
+            self._push(push.url, push.body, push.signature)
+        for event in wanted.events:
+            self._objects.add_event(
+                {
+                    "uid": metadata.uid,
+                    "kind": resource.kind,
+                    "name": metadata.name,
+                    "namespace": metadata.namespace,
+                    "type": event.type,
+                    "reason": event.reason,
+                    "message": event.message,
+                    "at": time.time(),
+                }
+            )
+
+    def _push(self, url: str, body: bytes, signature: str) -> None:
+        try:
+            answer = self._client.post(url, content=body, headers={"x-tapedeck-signature": signature})
+        except httpx.HTTPError as error:
+            log.warning("control not delivered, will be tried again", url=url, reason=str(error))
+            return
+        if answer.status_code >= httpx.codes.BAD_REQUEST:
+            log.error("control refused", url=url, status=answer.status_code, reason=answer.text[:300])
+
+
+def _settled(document: Json) -> bool:
+    phase = document.get("status", {}).get("phase")
+    return phase in FINAL_PHASES and document["spec"].get("ttlSecondsAfterFinished") is None
+
+
+def _parse(kind: type[Report], said: str | bytes) -> Report | None:
+    try:
+        return kind.model_validate_json(said)
+    except ValueError:
+        return None  # a termination message of something else, such as a crash before the first report

@@ -1,0 +1,65 @@
+"""Broker and database: started again when they end, and their trouble told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from tapedeck_operator.local import processes
+from tapedeck_operator.local.broker import Broker
+from tapedeck_operator.local.controllers import backoff
+from tapedeck_operator.local.errors import DeckError
+from tapedeck_operator.local.objects import Objects
+from tapedeck_operator.local.postgres import Postgres
+
+log = structlog.get_logger()
+CALM_SECONDS = 60.0  # after so long without an end, earlier ends no longer count
+
+
+class Supervisor:
+    """Keeps the two services of a deck up. Their ports and folders stay, so clients find them again."""
+
+    def __init__(self, broker: Broker, postgres: Postgres, objects: Objects) -> None:
+        self._objects = objects
+        self._services: dict[str, tuple[Broker | Postgres, Callable[[], None]]] = {
+            "broker": (broker, broker.launch),
+            "database": (postgres, postgres.start),
+        }
+        self._ends: dict[str, list[float]] = {name: [] for name in self._services}
+
+    def tick(self) -> None:
+        """Start again what has ended, after a wait that grows."""
+        now = time.monotonic()
+        for name, (service, start) in self._services.items():
+            process = service.process
+            ends = self._ends[name]
+            if process is not None and process.poll() is not None:
+                service.process = None
+                ends[:] = [t for t in ends if now - t < CALM_SECONDS] + [now]
+                self._tell(name, "Ended", f"exit code {process.returncode}: {processes.tail(service.log, 3)}")
+            if service.process is None and ends and now - ends[-1] >= backoff(len(ends)):
+                self._start(name, start)
+
+    def _start(self, name: str, start: Callable[[], None]) -> None:
+        try:
+            start()
+        except DeckError as error:
+            self._ends[name].append(time.monotonic())
+            self._tell(name, "CannotStart", str(error))
+
+    def _tell(self, name: str, reason: str, message: str) -> None:
+        log.error("service trouble", service=name, reason=reason, message=message)
+        self._objects.add_event(
+            {
+                "uid": "deck",
+                "kind": "Deck",
+                "name": name,
+                "namespace": "",
+                "type": "Warning",
+                "reason": reason,
+                "message": message[-1000:],
+                "at": time.time(),
+            }
+        )
