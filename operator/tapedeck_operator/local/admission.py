@@ -1,0 +1,74 @@
+"""What a document must be to be kept: the embedded deck's stand-in for the API server's checks and defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Json = dict[str, Any]
+
+SERVER_FIELDS = ("uid", "generation", "resourceVersion", "creationTimestamp")
+_PATCHABLE = "expected a patch of spec, metadata.labels and metadata.annotations alone"
+
+
+def admit(manifest: Json, old: Json | None) -> Json:
+    """The document as it is kept: checked, defaults filled in, without status and what the server fills in.
+
+    Raises InvalidResource; also where it changes something of ``old`` that can't change.
+    """
+    from tapedeck_crds import KINDS, parse_resource, parse_update
+
+    document = {key: value for key, value in manifest.items() if key != "status"}
+    if document.get("kind") in KINDS:
+        parsed = (
+            parse_resource(document)
+            if old is None
+            else parse_update(document, parse_resource({key: value for key, value in old.items() if key != "status"}))
+        )
+        document["spec"] = parsed.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    else:
+        _check_shape(document)
+    given = {key: value for key, value in document["metadata"].items() if value is not None}
+    document["metadata"] = {"namespace": "default"} | {k: v for k, v in given.items() if k not in SERVER_FIELDS}
+    return document
+
+
+def _check_shape(document: Json) -> None:
+    from tapedeck_crds import InvalidResource
+
+    metadata = document.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    fields = {"apiVersion": document.get("apiVersion"), "kind": document.get("kind"), "metadata.name": name}
+    wrong = [f"{field}: got {value!r}, expected text" for field, value in fields.items() if not _is_text(value)]
+    if wrong:
+        raise InvalidResource(f"{document.get('kind')} {name}", wrong)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def check_patch(what: str, patch: Json) -> None:
+    """Raises InvalidResource where a patch reaches for more than spec, labels and annotations."""
+    from tapedeck_crds import InvalidResource
+
+    metadata = patch.get("metadata", {})
+    if not isinstance(metadata, Mapping):
+        raise InvalidResource(what, [f"metadata: got {metadata!r}, {_PATCHABLE}"])
+    foreign = [key for key in patch if key not in ("spec", "metadata")]
+    foreign += [f"metadata.{key}" for key in metadata if key not in ("labels", "annotations")]
+    if foreign:
+        raise InvalidResource(what, [f"{field}: {_PATCHABLE}" for field in foreign])
+
+
+def merge_patch(target: object, patch: object) -> Any:
+    """JSON merge patch (RFC 7386): null removes, objects merge, everything else replaces."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
