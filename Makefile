@@ -38,6 +38,7 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, import rules, generated files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo > .import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
 	@$(BIN)/python -m tapedeck_crds --check
+	@$(BIN)/python -m tapedeck.schemas --check
 
 bench: $(VENV)/.dev ## Figures beside their references (NAME=… for one); writes bench-results.json
 	@$(TESTS) bench $(NAME)
@@ -48,8 +49,9 @@ faults: $(VENV)/.dev ## Kill every part at seeded instants, 20 times each: nothi
 page: ## Build the chart page
 	@$(MAKE) --no-print-directory -f workloads/gateway/web/page.mk BIN=$(abspath $(BIN)) VENV=$(VENV)
 
-crds: $(VENV)/.run ## Write the CRDs from the types
+crds: $(VENV)/.run ## Write the CRDs and the JSON Schemas from the types
 	@$(BIN)/python -m tapedeck_crds
+	@$(BIN)/python -m tapedeck.schemas
 
 lock: ## Pin every package by version and hash (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra local --group build -o requirements/local.txt pyproject.toml

@@ -1,0 +1,101 @@
+"""What the demo shows: progress bars while it plays, a table at the end."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from rich import progress as rich_progress
+from rich.console import Console
+from rich.table import Table
+
+Json = dict[str, Any]
+PLAIN_EVERY = 25  # percent between two lines where there is no terminal
+
+
+class Progress:
+    """A bar for each resource, with what its kind has to tell."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = rich_progress.Progress(
+            rich_progress.TextColumn("{task.fields[title]:<26}"),
+            rich_progress.BarColumn(bar_width=28),
+            rich_progress.TextColumn("{task.percentage:>3.0f}%"),
+            rich_progress.TextColumn("{task.fields[facts]}"),
+            console=console,
+            refresh_per_second=8,
+        )
+        self._tasks: dict[str, rich_progress.TaskID] = {}
+        self._told: dict[str, int] = {}
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._bars.stop()
+
+    def update(self, document: Json) -> None:
+        """Show where a resource is now."""
+        title = f"{document['kind']} {document['metadata']['name']}"
+        status = document.get("status", {})
+        done, total = parse_progress(status.get("progress"))
+        if not self._console.is_terminal:
+            self._tell(title, done, total, facts(document))
+            return
+        if title not in self._tasks:
+            self._tasks[title] = self._bars.add_task("", total=None, title=title, facts="")
+        self._bars.update(self._tasks[title], completed=done, total=total, facts=facts(document))
+
+    def _tell(self, title: str, done: int, total: int | None, text: str) -> None:
+        step = done * 100 // total // PLAIN_EVERY if total else -1
+        if step > self._told.get(title, -1):
+            self._told[title] = step
+            self._console.print(f"{title}: {done}/{total} {text}", highlight=False)
+
+
+def parse_progress(text: str | None) -> tuple[int, int | None]:
+    """``N/M`` → (N, M); M is None where it is not known."""
+    done, _, total = (text or "0/?").partition("/")
+    return int(done), int(total) if total.isdigit() and int(total) > 0 else None
+
+
+def facts(document: Json) -> str:
+    """The figures of a resource's status in one line."""
+    status = document.get("status", {})
+    match document["kind"]:
+        case "Feed":
+            return f"{status.get('bars', 0):,} bars"
+        case "Replay":
+            moment = status.get("position", "").replace("T", " ").removesuffix("Z")
+            return f"{status.get('published', 0):,} bars  {moment}  {status.get('speed', '')}"
+        case "Backtest":
+            value = status.get("value")
+            return f"{status.get('trades', 0)} trades  equity {value:,.2f}" if value is not None else "waiting"
+    return ""
+
+
+_ROWS = (
+    ("Final value", "final_value", "{:,.2f}"),
+    ("Return", "return_percent", "{:+.2f} %"),
+    ("Max drawdown", "max_drawdown_percent", "{:.2f} %"),
+    ("Sharpe ratio", "sharpe", "{:.2f}"),
+    ("Trades", "trades", "{:.0f}"),
+    ("Win rate", "win_rate_percent", "{:.1f} %"),
+)
+
+
+def results(run: Json) -> Table:
+    """The headline figures of a run."""
+    table = Table(title=f"{run['strategy']} on {', '.join(run['symbols'])}", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for label, name, template in _ROWS:
+        value = run["metrics"].get(name)
+        table.add_row(label, template.format(value) if value is not None else "not defined")
+    return table

@@ -1,0 +1,133 @@
+"""The deck's own Job and Deployment controllers, and pod templates as processes."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapedeck_crds import parse_resource
+from tapedeck_operator.local.controllers import backoff, decide_deployment, decide_job, new_pod
+from tapedeck_operator.local.pods import UnsupportedTemplate, start_pod
+from tapedeck_operator.local.services import deployment
+from tapedeck_operator.plan import Observed, Settings, plan
+
+Json = dict[str, Any]
+SETTINGS = Settings(images={"replay": "tapedeck_replay"}, operator_key=b"k", http_port=0)
+
+
+def a_job() -> Json:
+    replay = parse_resource(
+        {
+            "apiVersion": "tapedeck.dev/v1alpha1",
+            "kind": "Replay",
+            "metadata": {"name": "x", "uid": "u"},
+            "spec": {"source": {"store": {"exchange": "coinbase", "symbols": ["A/B"]}}},
+        }
+    )
+    job = next(m for m in plan(replay, Observed(), 0, SETTINGS).apply if m["kind"] == "Job")
+    return {**job, "metadata": {**job["metadata"], "uid": "j", "generation": 1}}
+
+
+def pod(owner: Json, index: int | None, **status: Any) -> Json:
+    return {**new_pod(owner, index), "status": status}
+
+
+def failed(owner: Json, at: float, code: int = 1, index: int | None = 0) -> Json:
+    return pod(owner, index, phase="Failed", exitCode=code, finishedAt=at)
+
+
+def test_a_job_makes_a_pod_for_each_index_once() -> None:
+    job = a_job()
+    job["spec"]["completions"] = 2
+    made = decide_job(job, [], 0.0).make
+    assert [m["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] for m in made] == ["0", "1"]
+    running = [pod(job, 0, phase="Running"), pod(job, 1)]
+    assert decide_job(job, running, 0.0).make == ()
+
+
+def test_a_failed_pod_has_a_successor_after_a_growing_wait() -> None:
+    job = a_job()
+    assert [backoff(n) for n in (1, 2, 3, 9)] == [0.5, 1.0, 2.0, 10.0]
+    assert decide_job(job, [failed(job, 100.0)], 100.4).make == ()
+    assert len(decide_job(job, [failed(job, 100.0)], 100.5).make) == 1
+    assert decide_job(job, [failed(job, 99.0), failed(job, 100.0)], 100.9).make == ()
+
+
+def test_bad_input_and_too_many_failures_are_final() -> None:
+    job = a_job()
+    bad = decide_job(job, [failed(job, 1.0, code=64)], 1e9)
+    assert bad.make == ()
+    assert bad.status is not None
+    assert bad.status["conditions"][0]["type"] == "Failed"
+    assert decide_job(job, [failed(job, 1.0)] * 20, 1e9).make != ()
+    worn = decide_job(job, [failed(job, 1.0)] * 21, 1e9)
+    assert worn.status is not None
+    assert "failed 21 times" in worn.status["conditions"][0]["message"]
+
+
+def test_a_finished_job_stays_finished() -> None:
+    job = a_job()
+    done = decide_job(job, [pod(job, 0, phase="Succeeded", exitCode=0, finishedAt=1.0)], 2.0)
+    assert done.status is not None
+    assert done.status["conditions"] == [{"type": "Complete", "status": "True"}]
+    assert decide_job({**job, "status": done.status}, [], 3.0) == type(done)()
+
+
+def test_a_deployment_replaces_pods_of_an_older_template() -> None:
+    owner = deployment("recorder")
+    owner["metadata"] |= {"uid": "d", "generation": 1}
+    (first,) = decide_deployment(owner, [], 0.0).make
+    old = {**first, "status": {"phase": "Running"}}
+    owner["metadata"]["generation"] = 2
+    changed = decide_deployment(owner, [old], 0.0)
+    assert len(changed.make) == 1
+    assert changed.end == (old["metadata"]["name"],)
+
+
+def a_pod(tmp_path: Path, **changes: Any) -> tuple[Json, Any]:
+    job = a_job()
+    made = new_pod(job, 3)
+    spec = made["spec"]
+    spec["containers"][0] |= {"image": "timeit", "args": ["-n1", "-r1", "pass"]} | changes
+    secrets = {
+        "tapedeck-connections": {"data": {"replay.store_dsn": b64encode(b"dsn").decode(), "feed.x": "bm8="}},
+        job["metadata"]["name"]: {"data": {"key": b64encode(b"k1").decode()}},
+    }
+    return made, lambda kind, name: secrets[name] if kind == "Secret" else {}
+
+
+def test_a_template_runs_with_its_paths_made_local(tmp_path: Path) -> None:
+    made, lookup = a_pod(tmp_path)
+    running = start_pod(made, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)
+    assert running.process.wait(timeout=20) == 0
+    mounted = tmp_path / "pod" / "volumes"
+    assert (mounted / "connections" / "store_dsn").read_text() == "dsn"
+    assert not (mounted / "connections" / "x").exists()
+    assert (mounted / "control" / "key").read_text() == "k1"
+    assert (mounted / "control" / "key").stat().st_mode & 0o077 == 0
+
+
+def test_environment_reaches_the_process(tmp_path: Path) -> None:
+    code = "import os,sys;print({k:v for k,v in os.environ.items() if k.startswith('TAPEDECK')})"
+    made, lookup = a_pod(tmp_path, args=["-n1", "-r1", code])
+    start_pod(made, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup).process.wait(timeout=20)
+    said = (tmp_path / "log").read_text()
+    assert f"'TAPEDECK_CONNECTIONS': '{tmp_path}/pod/volumes/connections'" in said
+    assert f"'TAPEDECK_TERMINATION_LOG': '{tmp_path}/pod/termination'" in said
+    assert f"'TAPEDECK_CONTROL_KEY_FILE': '{tmp_path}/pod/volumes/control/key'" in said
+    assert "'TAPEDECK_SHARD': '3'" in said
+
+
+@pytest.mark.parametrize(("where", "field"), [("pod", "hostNetwork"), ("container", "lifecycle"), ("volume", "nfs")])
+def test_what_only_a_cluster_has_is_refused(tmp_path: Path, where: str, field: str) -> None:
+    made, lookup = a_pod(tmp_path)
+    spec = made["spec"]
+    if where == "volume":
+        spec["volumes"][1] = {"name": "tmp", field: {}}
+    else:
+        (spec if where == "pod" else spec["containers"][0])[field] = {}
+    with pytest.raises(UnsupportedTemplate, match=field):
+        start_pod(made, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)

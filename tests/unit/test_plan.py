@@ -1,0 +1,265 @@
+"""Planning: from spec, observation and time to children, status, controls and events."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from tapedeck.settings import PodSettings
+from tapedeck_crds import Resource, parse_resource
+from tapedeck_crds.clock import Anchor
+from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport
+from tapedeck_operator.plan import Observed, Plan, PodSeen, Settings, plan
+
+NOW = 1_700_000_000_000
+T0 = 1_522_800_000_000
+SETTINGS = Settings(
+    images={"feed": "i/feed:1", "replay": "i/replay:1", "backtest": "i/backtest:1"}, operator_key=b"secret"
+)
+STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"], "interval": "1m"}}
+
+
+def resource(kind: str, spec: dict[str, Any], status: dict[str, Any] | None = None, **metadata: Any) -> Any:
+    document = {
+        "apiVersion": "tapedeck.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "x", "uid": "u-1", "generation": 1, **metadata},
+        "spec": spec,
+    }
+    if status is not None:
+        document["status"] = status
+    return parse_resource(document)
+
+
+def after(before: Resource, planned: Plan, **spec: Any) -> Any:
+    """The resource once the plan's status is written and its spec changed."""
+    document = before.model_dump(by_alias=True, exclude_none=True)
+    document["status"] = planned.status
+    document["spec"] |= spec
+    document["metadata"]["generation"] += bool(spec)
+    return parse_resource(document)
+
+
+def job(planned: Plan) -> dict[str, Any]:
+    return next(manifest for manifest in planned.apply if manifest["kind"] == "Job")
+
+
+def ended(manifest: dict[str, Any], how: str) -> dict[str, Any]:
+    return {**manifest, "status": {"conditions": [{"type": how, "status": "True"}]}}
+
+
+def replay_pod(**report: Any) -> PodSeen:
+    facts = {"state": "running", "range_from": T0, "range_to": T0 + 600_000, "rows": 10, **report}
+    return PodSeen("p", 0, "Running", "http://127.0.0.1:1", ReplayReport(**facts))
+
+
+def test_children_are_named_by_uid_and_owned() -> None:
+    one = plan(resource("Replay", {"source": STORE}), Observed(), NOW, SETTINGS)
+    manifest = job(one)
+    tag = sha256(b"u-1").hexdigest()[:8]
+    assert manifest["metadata"]["name"] == f"replay-x-{tag}"
+    assert manifest["metadata"]["ownerReferences"][0]["uid"] == "u-1"
+    assert manifest["spec"]["completionMode"] == "Indexed"
+    assert manifest["spec"]["backoffLimitPerIndex"] == 20
+    assert manifest["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [64]
+    assert one == plan(resource("Replay", {"source": STORE}), Observed(), NOW, SETTINGS)
+    long = resource("Replay", {"source": STORE}, name="a" * 40)
+    assert len(job(plan(long, Observed(), NOW, SETTINGS))["metadata"]["name"]) <= 63
+
+
+def test_environment_is_what_the_workloads_read() -> None:
+    manifest = job(plan(resource("Replay", {"source": STORE}), Observed(), NOW, SETTINGS))
+    container = manifest["spec"]["template"]["spec"]["containers"][0]
+    fields = {f"TAPEDECK_{name.upper()}" for name in PodSettings.model_fields}
+    assert {variable["name"] for variable in container["env"]} <= fields
+    spec = next(v["value"] for v in container["env"] if v["name"] == "TAPEDECK_SPEC")
+    assert '"symbols":["BTC/USD"]' in spec
+
+
+def test_pods_are_restricted_and_hold_no_token() -> None:
+    for kind, spec in (
+        ("Replay", {"source": STORE}),
+        ("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE}),
+    ):
+        pod = job(plan(resource(kind, spec), Observed(), NOW, SETTINGS))["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        security = pod["containers"][0]["securityContext"]
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        keys = [item["key"] for volume in pod["volumes"] for item in volume.get("secret", {}).get("items", [])]
+        assert keys
+        assert all(key.startswith(f"{kind.lower()}.") for key in keys)
+
+
+def test_pod_templates_are_frozen_once_applied() -> None:
+    first = resource("Replay", {"source": STORE})
+    made = job(plan(first, Observed(), NOW, SETTINGS))
+    newer = replace(SETTINGS, images={**SETTINGS.images, "replay": "i/replay:2"})
+    assert plan(first, Observed(job=made, pods=(replay_pod(),)), NOW, newer).apply == ()
+
+
+def test_a_replay_gets_its_first_anchor_when_its_range_is_known() -> None:
+    replay = resource("Replay", {"source": STORE, "speed": 60})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    unknown = PodSeen("p", 0, "Running", "http://127.0.0.1:1", ReplayReport(state="starting"))
+    assert plan(replay, Observed(made, (unknown,)), NOW, SETTINGS).pushes == ()
+    planned = plan(replay, Observed(made, (replay_pod(state="waiting"),)), NOW, SETTINGS)
+    (push,) = planned.pushes
+    anchor = Anchor.model_validate_json(push.body)
+    assert (anchor.number, anchor.v0, anchor.w0, anchor.speed, anchor.epoch) == (1, T0, NOW + 250, 60, 0)
+    assert planned.status["anchor"]["number"] == 1
+    key = hmac.new(b"secret", b"u-1", sha256).hexdigest()
+    assert push.signature == hmac.new(key.encode(), push.body, sha256).hexdigest()
+    assert push.url == "http://127.0.0.1:1/control"
+
+
+def followed(planned: Plan, **report: Any) -> PodSeen:
+    return replay_pod(anchor=Anchor.model_validate(planned.status["anchor"]), **report)
+
+
+def test_changed_speed_keeps_virtual_time_continuous() -> None:
+    replay = resource("Replay", {"source": STORE, "speed": 60})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    first = plan(replay, Observed(made, (replay_pod(state="waiting"),)), NOW, SETTINGS)
+    pod = followed(first)
+    steady = plan(after(replay, first), Observed(made, (pod,)), NOW + 5_000, SETTINGS)
+    assert steady.pushes == ()
+    faster = plan(after(replay, steady, speed=120.0), Observed(made, (pod,)), NOW + 5_000, SETTINGS)
+    anchor = Anchor.model_validate(faster.status["anchor"])
+    assert (anchor.number, anchor.speed, anchor.epoch) == (2, 120, 0)
+    # virtual time at the switch, 5 s after the first anchor took effect: 5 s x 60
+    assert (anchor.w0, anchor.v0) == (NOW + 5_250, T0 + 300_000)
+    assert faster.status["observedGeneration"] == 1
+    caught_up = plan(after(replay, faster, speed=120.0), Observed(made, (followed(faster),)), NOW + 5_300, SETTINGS)
+    assert caught_up.status["observedGeneration"] == 2
+    assert caught_up.status["speed"] == "120x"
+
+
+def test_pause_holds_and_resume_goes_on_from_there() -> None:
+    replay = resource("Replay", {"source": STORE, "speed": 10})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    first = plan(replay, Observed(made, (replay_pod(state="waiting"),)), NOW, SETTINGS)
+    paused = plan(after(replay, first, paused=True), Observed(made, (followed(first),)), NOW + 1_000, SETTINGS)
+    held = Anchor.model_validate(paused.status["anchor"])
+    assert held.paused
+    assert held.at(NOW + 999_999) == T0 + 10_000
+    resumed = plan(after(replay, paused, paused=False), Observed(made, (followed(paused),)), NOW + 60_000, SETTINGS)
+    assert Anchor.model_validate(resumed.status["anchor"]).v0 == T0 + 10_000
+
+
+def test_a_seek_acts_once_for_each_id() -> None:
+    replay = resource("Replay", {"source": STORE})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    first = plan(replay, Observed(made, (replay_pod(state="waiting"),)), NOW, SETTINGS)
+    seek = {"to": "2018-04-04T00:05:00Z", "id": "a"}
+    jumped = plan(after(replay, first, seek=seek), Observed(made, (followed(first),)), NOW, SETTINGS)
+    anchor = Anchor.model_validate(jumped.status["anchor"])
+    assert (anchor.v0, anchor.epoch, anchor.seek_id) == (T0 + 300_000, 1, "a")
+    again = plan(after(replay, jumped, seek=seek), Observed(made, (followed(jumped),)), NOW + 9_000, SETTINGS)
+    assert Anchor.model_validate(again.status["anchor"]) == anchor
+
+
+def test_an_anchor_survives_a_lost_status() -> None:
+    replay = resource("Replay", {"source": STORE})
+    known = Anchor(number=7, v0=T0, w0=NOW - 1000, speed=1.0, epoch=2)
+    planned = plan(replay, Observed(None, (replay_pod(anchor=known),)), NOW, SETTINGS)
+    assert Anchor.model_validate(planned.status["anchor"]) == known
+    assert planned.pushes == ()
+
+
+@pytest.mark.parametrize(("how", "phase"), [("Complete", "Complete"), ("Failed", "Failed")])
+def test_an_ended_job_ends_the_resource_for_good(how: str, phase: str) -> None:
+    feed = resource(
+        "Feed",
+        {"source": {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a.csv"}]}}},
+    )
+    made = job(plan(feed, Observed(), NOW, SETTINGS))
+    report = FeedReport(state="failed", reason="BadFiles", message="no file", done=1, total=2, bars=5)
+    pod = PodSeen("p", 0, "Failed", None, report, 64)
+    planned = plan(feed, Observed(ended(made, how), (pod,)), NOW, SETTINGS)
+    assert planned.status["phase"] == phase
+    assert planned.status["bars"] == 5
+    assert planned.status["progress"] == "1/2"
+    if how == "Failed":
+        assert planned.status["message"] == "no file"
+        assert planned.status["conditions"][0]["reason"] == "BadFiles"
+    (event,) = planned.events
+    assert event.type == ("Warning" if how == "Failed" else "Normal")
+    final = plan(after(feed, planned), Observed(), NOW + 1, SETTINGS)
+    assert (final.apply, final.delete, final.events, final.expired) == ((), (), (), False)
+    assert final.status == planned.status
+
+
+def test_time_to_live_asks_for_deletion_when_it_is_over() -> None:
+    feed = resource(
+        "Feed",
+        {
+            "source": {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}},
+            "ttlSecondsAfterFinished": 10,
+        },
+        {"phase": "Complete", "finishedAt": "2023-11-14T22:13:20Z"},  # NOW
+    )
+    assert not plan(feed, Observed(), NOW + 9_999, SETTINGS).expired
+    assert plan(feed, Observed(), NOW + 10_000, SETTINGS).expired
+
+
+BACKTEST = {"strategy": {"builtin": "sma-cross"}, "data": {"replay": {"name": "r"}}}
+
+
+def test_a_backtest_waits_for_its_replay_and_is_bound_to_its_uid() -> None:
+    backtest = resource("Backtest", BACKTEST)
+    waiting = plan(backtest, Observed(), NOW, SETTINGS)
+    assert waiting.apply == ()
+    assert waiting.status["conditions"][0]["reason"] == "WaitingForReplay"
+    replay = resource("Replay", {"source": STORE}, name="r", uid="r-1")
+    bound = plan(backtest, Observed(replay=replay), NOW, SETTINGS)
+    env = job(bound)["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "TAPEDECK_REPLAY_UID", "value": "r-1"} in env
+    assert bound.status["replayUid"] == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("uid", "phase", "reason"), [("r-2", None, "ReplayDeleted"), ("r-1", "Failed", "ReplayFailed")]
+)
+def test_a_backtest_fails_with_its_replay(uid: str, phase: str | None, reason: str) -> None:
+    backtest = resource("Backtest", BACKTEST)
+    first = resource("Replay", {"source": STORE}, name="r", uid="r-1")
+    bound = plan(backtest, Observed(replay=first), NOW, SETTINGS)
+    status = {"phase": phase, "message": "no bars"} if phase else None
+    now = resource("Replay", {"source": STORE}, status, name="r", uid=uid)
+    planned = plan(after(backtest, bound), Observed(job(bound), (), now), NOW, SETTINGS)
+    assert planned.status["phase"] == "Failed"
+    assert planned.status["conditions"][0]["reason"] == reason
+    assert planned.delete == (("Job", job(bound)["metadata"]["name"]),)
+
+
+def test_a_killed_pod_is_told_and_its_last_figures_stay() -> None:
+    backtest = resource("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE})
+    made = job(plan(backtest, Observed(), NOW, SETTINGS))
+    report = BacktestReport(state="running", run_id="u-1", bars=7, total=10, trades=2, value=99.5)
+    running = PodSeen("p", 0, "Running", "http://127.0.0.1:1", report)
+    first = plan(backtest, Observed(made, (running,)), NOW, SETTINGS)
+    assert first.status["phase"] == "Running"
+    assert (first.status["bars"], first.status["progress"], first.status["value"]) == (7, "7/10", 99.5)
+    killed = PodSeen("p", 0, "Failed", None, None, 137)
+    second = plan(after(backtest, first), Observed(made, (killed,)), NOW + 5, SETTINGS)
+    assert second.status["phase"] == "Pending"
+    assert second.status["conditions"][0]["reason"] == "Restarting"
+    assert "137" in second.status["message"]
+    assert second.status["bars"] == 7
+    assert second.status["startedAt"] == first.status["startedAt"]
+
+
+def test_conditions_keep_their_time_while_nothing_changes() -> None:
+    replay = resource("Replay", {"source": STORE})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    first = plan(replay, Observed(made, (replay_pod(),)), NOW, SETTINGS)
+    second = plan(after(replay, first), Observed(made, (followed(first, position=T0 + 1),)), NOW + 60_000, SETTINGS)
+    times = [c["lastTransitionTime"] for c in second.status["conditions"]]
+    assert times == [c["lastTransitionTime"] for c in first.status["conditions"]]
+    assert second.events == ()
