@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import zipfile
 from collections import Counter
@@ -66,7 +67,7 @@ def check_topic(bootstrap: str, topic: str, expected: dict[Key, Prices]) -> Tall
     found = committed_bars(bootstrap, topic)
     tally = compare("topic", found, expected)
     moments = [(ts + MINUTE_MS, symbol) for (symbol, ts), _ in found]
-    disorder = sum(a > b for a, b in zip(moments, moments[1:], strict=False))
+    disorder = sum(a > b for a, b in itertools.pairwise(moments))
     return Tally(tally.place, tally.found, tally.lost + disorder, tally.doubled)
 
 
