@@ -55,7 +55,7 @@ crds: $(VENV)/.run ## Write the CRDs and the JSON Schemas from the types
 
 lock: ## Pin every package by version and hash (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra local --group build -o requirements/local.txt pyproject.toml
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra local --group build --group dev -c requirements/local.txt -o requirements/dev.txt pyproject.toml
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra local --extra operator --group build --group dev -c requirements/local.txt -o requirements/dev.txt pyproject.toml
 
 clean: ## Remove what was built; .tapedeck (your deck's data) stays
 	rm -rf $(VENV) build *.egg-info workloads/gateway/web/node_modules workloads/gateway/tapedeck_gateway/page
