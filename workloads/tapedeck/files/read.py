@@ -1,0 +1,54 @@
+"""Rows of files, one after the other; a broken row is handed aside and reading goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
+
+from tapedeck.files.binance import trade_parser
+from tapedeck.files.source import BadRow, Lines, SourceFile, read_lines
+from tapedeck.files.table import csv_parser, lean_parser
+from tapedeck.market import Bar, Trade, bar_problem, trade_problem
+from tapedeck_crds.base import Files
+
+Event = TypeVar("Event", Bar, Trade)
+OnBad: TypeAlias = Callable[[BadRow], None]
+
+
+class Row(NamedTuple, Generic[Event]):
+    """A sound bar or trade and where it stands (``name:line``)."""
+
+    place: str
+    event: Event
+
+
+def read_bars(files: Files, file: SourceFile, on_bad: OnBad) -> Iterator[Row[Bar]]:
+    """The bars of a file of format csv or lean-minute, as they stand. Raises BadFiles."""
+    lines = read_lines(file)
+    parser = csv_parser if files.format == "csv" else lean_parser
+    return _rows(file, lines, parser(files, file, lines), bar_problem, on_bad)
+
+
+def read_trades(files: Files, file: SourceFile, on_bad: OnBad) -> Iterator[Row[Trade]]:
+    """The trades of a file of format binance-trades, as they stand. Raises BadFiles."""
+    return _rows(file, read_lines(file), trade_parser(files, file), trade_problem, on_bad)
+
+
+def _rows(
+    file: SourceFile,
+    lines: Lines,
+    parse: Callable[[str], Event],
+    problem_of: Callable[[Event], str | None],
+    on_bad: OnBad,
+) -> Iterator[Row[Event]]:
+    for number, text in lines:
+        place = f"{file.name}:{number}"
+        try:
+            event = parse(text)
+        except ValueError as error:
+            on_bad(BadRow(place, str(error), text))
+            continue
+        if problem := problem_of(event):
+            on_bad(BadRow(place, problem, text))
+        else:
+            yield Row(place, event)

@@ -1,0 +1,85 @@
+"""Bars in tables: CSV with a header line, and the zipped minute bars of QuantConnect's Lean."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from tapedeck.files.fields import moment, number, whole
+from tapedeck.files.source import BadFiles, Lines, SourceFile
+from tapedeck.market import Bar
+from tapedeck_crds.base import Files
+
+COLUMNS = ("ts", "open", "high", "low", "close", "volume")
+DAY_MS = 86_400_000
+_DAY_IN_NAME = re.compile(r"(?:^|_)(\d{8})(?=[_.])")
+
+
+def csv_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], Bar]:
+    """Takes the header off ``lines``: the columns in any order, others are ignored. Raises BadFiles."""
+    _, header = next(lines, (0, ""))
+    if not header:
+        raise BadFiles(f"{file.name}: is empty, expected a header line with {', '.join(COLUMNS)}")
+    found = [name.strip(' "').lower() for name in header.split(",")]
+    missing = [name for name in COLUMNS if name not in found]
+    if missing:
+        raise BadFiles(f"{file.name}: header lacks {', '.join(missing)}; found {', '.join(found)[:200]}")
+    places = [found.index(name) for name in COLUMNS]
+
+    def parse(text: str) -> Bar:
+        cells = _split(text)
+        if len(cells) != len(found):
+            raise ValueError(f"columns: got {len(cells)}, expected {len(found)} as in the header")
+        ts, *values = (cells[place].strip() for place in places)
+        return _bar(files, file, moment("ts", ts), values)
+
+    return parse
+
+
+def lean_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], Bar]:
+    """Rows of milliseconds since the midnight (UTC) of the day in the file's name, o, h, l, c, v.
+
+    Prices stand as they are (Lean scales those of equities, not those of currencies). Raises BadFiles.
+    """
+    if files.interval != "1m":
+        raise BadFiles(f"interval: got {files.interval}, expected 1m, as files of lean-minute hold")
+    midnight = _day(file)
+
+    def parse(text: str) -> Bar:
+        cells = text.split(",")
+        if len(cells) != len(COLUMNS):
+            raise ValueError(
+                f"columns: got {len(cells)}, expected {len(COLUMNS)}: milliseconds, {', '.join(COLUMNS[1:])}"
+            )
+        since = whole("milliseconds since midnight", cells[0].strip())
+        if not 0 <= since < DAY_MS:
+            raise ValueError(f"milliseconds since midnight: got {since}, expected 0 to {DAY_MS - 1}")
+        return _bar(files, file, midnight + since, cells[1:])
+
+    return parse
+
+
+def _bar(files: Files, file: SourceFile, ts: int, values: list[str]) -> Bar:
+    open_, high, low, close, volume = map(number, COLUMNS[1:], values)
+    return Bar(files.exchange, file.symbol, files.interval, ts, open_, high, low, close, volume)
+
+
+def _split(line: str) -> list[str]:
+    if '"' not in line:
+        return line.split(",")
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error as error:
+        raise ValueError(f"quotes: {error}, expected a row of CSV") from None
+
+
+def _day(file: SourceFile) -> int:
+    found = _DAY_IN_NAME.search(file.path.name)
+    try:
+        if found is None:
+            raise ValueError
+        return int(datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC).timestamp() * 1000)
+    except ValueError:
+        raise BadFiles(f"{file.name}: no day in its name, expected one like btcusd_20180404.zip") from None
