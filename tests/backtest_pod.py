@@ -1,0 +1,227 @@
+"""A backtest's pod as a real process, a replay's topic written by hand, and a checker of the results topic."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, TopicPartition
+
+from tapedeck import topics, wire
+from tapedeck.kafka import admin, ensure_topics, transactional_producer
+from tapedeck.market import Bar, series_key
+from tapedeck.settings import Connections
+from tapedeck_operator.local import processes
+
+MINUTE = 60_000
+EPOCH = wire.Epoch()
+
+
+@dataclass
+class Pod:
+    """``python -m tapedeck_backtest`` with the environment that the contract names."""
+
+    connections: Connections
+    folder: Path
+    spec: dict[str, Any]
+    uid: str = field(default_factory=lambda: uuid.uuid4().hex)
+    replay_uid: str = ""
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.uid}.log"
+
+    @property
+    def port(self) -> int:
+        return int((self.folder / "port").read_text())
+
+    def start(self) -> None:
+        shared = self.folder / "connections"
+        shared.mkdir(parents=True, exist_ok=True)
+        (shared / "kafka_bootstrap").write_text(self.connections.kafka_bootstrap)
+        (shared / "store_dsn").write_text(self.connections.store_dsn.get_secret_value())
+        (self.folder / "port").unlink(missing_ok=True)
+        environment = {
+            "TAPEDECK_NAME": "bt",
+            "TAPEDECK_UID": self.uid,
+            "TAPEDECK_SPEC": json.dumps(self.spec),
+            "TAPEDECK_REPLAY_UID": self.replay_uid,
+            "TAPEDECK_CONNECTIONS": str(shared),
+            "TAPEDECK_FILES": str(self.folder),
+            "TAPEDECK_PORT_FILE": str(self.folder / "port"),
+            "TAPEDECK_TERMINATION_LOG": str(self.folder / "termination"),
+        }
+        self.process = processes.start(
+            [sys.executable, "-m", "tapedeck_backtest"], log=self.log, env={**os.environ, **environment}
+        )
+
+    def wait(self, timeout: float = 60) -> int:
+        assert self.process is not None
+        return self.process.wait(timeout)
+
+    def run(self) -> int:
+        self.start()
+        return self.wait()
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def report(self) -> dict[str, Any]:
+        """The last report."""
+        report: dict[str, Any] = json.loads((self.folder / "termination").read_text())
+        return report
+
+
+@dataclass
+class Tape:
+    """A replay's topic, in the replay's own protocol."""
+
+    connections: Connections
+    symbols: Sequence[str]
+    rows: int = 0
+    shards: int = 1
+    uid: str = field(default_factory=lambda: uuid.uuid4().hex)
+    published: int = 0
+
+    def __post_init__(self) -> None:
+        self.topic = topics.replay_topic(self.uid)
+        ensure_topics(admin(self.connections, "tests"), [self.topic], self.shards)
+        self.producer = transactional_producer(self.connections, self.uid)
+        self.producer.init_transactions(30)
+
+    def control(self, *records: wire.ControlRecord, epoch: wire.Epoch = EPOCH) -> None:
+        for record in records:
+            for shard in range(self.shards):
+                self.producer.produce(
+                    self.topic,
+                    wire.encode(record),
+                    partition=shard,
+                    headers=wire.replay_headers(self.uid, epoch, control=True),
+                )
+
+    def start(self) -> None:
+        self.producer.begin_transaction()
+        self.control(
+            wire.Start(
+                self.uid, "tape", "default", msgspec.Raw(b"{}"), "x", list(self.symbols), "1m", 0, 0, self.rows, "f"
+            )
+        )
+        self.producer.commit_transaction(30)
+
+    def bars(self, bars: Iterable[Bar], size: int = 500) -> None:
+        """Transactions of about ``size`` bars, never parting one event time, each with its watermark."""
+        rest = iter(bars)
+        while chunk := list(islice(rest, size)):
+            self.transaction(chunk)
+
+    def transaction(self, bars: Sequence[Bar]) -> None:
+        self.producer.begin_transaction()
+        for bar in bars:
+            key = series_key(bar.exchange, bar.symbol)
+            self.producer.produce(
+                self.topic,
+                wire.encode(bar),
+                key,
+                partition=topics.shard_of(key, self.shards),
+                headers=wire.replay_headers(self.uid, EPOCH),
+            )
+        self.published += len(bars)
+        # Another bar of the last event time may follow in the next transaction: complete only before it.
+        self.control(wire.Watermark("0.0", bars[-1].ts + MINUTE - 1, None, self.published))
+        self.producer.commit_transaction(30)
+
+    def end(self, v: int) -> None:
+        self.producer.begin_transaction()
+        self.control(wire.Watermark("0.0", v, None, self.published), wire.End("0.0", v, self.published))
+        self.producer.commit_transaction(30)
+
+
+def result_values(connections: Connections, run_id: str) -> Iterator[dict[str, Any]]:
+    """Every record of a run that is committed now, as plain JSON, in order."""
+    reader = Consumer(
+        {
+            "bootstrap.servers": connections.kafka_bootstrap,
+            "group.id": uuid.uuid4().hex,
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+        }
+    )
+    try:
+        places = [TopicPartition(topics.RESULTS, p, 0) for p in range(topics.STANDING_PARTITIONS)]
+        ends = {place.partition: reader.get_watermark_offsets(place, timeout=10)[1] for place in places}
+        waiting = {partition for partition, end in ends.items() if end}
+        reader.assign([place for place in places if place.partition in waiting])
+        deadline = time.monotonic() + 30
+        while waiting and time.monotonic() < deadline:
+            message = reader.poll(1.0)
+            if message is None:
+                continue
+            value, key, partition, offset = message.value(), message.key(), message.partition(), message.offset()
+            assert value is not None and partition is not None and offset is not None
+            if offset + 1 >= ends[partition]:
+                waiting.discard(partition)
+            if key == run_id.encode():
+                assert message.headers() is None
+                yield json.loads(value)
+        assert not waiting, "the topic could not be read to its end"
+    finally:
+        reader.close()
+
+
+@dataclass
+class Checked:
+    """What a run left on the topic, repeats taken out. ``repeats`` counts them."""
+
+    fills: dict[int, dict[str, Any]] = field(default_factory=dict)
+    trades: dict[int, dict[str, Any]] = field(default_factory=dict)
+    equity: dict[int, tuple[int, float, float]] = field(default_factory=dict)
+    started: dict[str, Any] = field(default_factory=dict)
+    ended: dict[str, Any] = field(default_factory=dict)
+    repeats: int = 0
+
+    def put(self, kind: dict[Any, Any], key: Any, content: Any) -> None:
+        if key in kind:
+            self.repeats += 1
+            assert kind[key] == content, f"{key} was said twice, and not the same"
+        kind[key] = content
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """All that must not depend on kills: everything but run id and wall clock."""
+        for kind in (self.fills, self.trades, self.equity):
+            assert sorted(kind) == list(range(len(kind)))
+        return (*map(_anonymous, (self.fills, self.trades)), self.equity, self.started["once"], self.ended["once"])
+
+
+def _anonymous(kind: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in kind[seq].items() if k != "run_id"} for seq in sorted(kind)]
+
+
+def check(connections: Connections, run_id: str) -> Checked:
+    """Read a run's results, refusing a repeat that says something else."""
+    checked = Checked()
+    kinds = {"fill": checked.fills, "trade": checked.trades}
+    for value in result_values(connections, run_id):
+        kind = value.pop("type")
+        if kind in kinds:
+            checked.put(kinds[kind], value["seq"], value)
+        elif kind == "equity":
+            for i, point in enumerate(zip(value["ts"], value["value"], value["cash"], strict=True)):
+                checked.put(checked.equity, value["seq"] + i, point)
+        else:
+            once = {k: v for k, v in value.items() if k not in ("run_id", "started_at", "ended_at", "replay_uid")}
+            checked.put(checked.started if kind == "run" else checked.ended, "once", once)
+    return checked

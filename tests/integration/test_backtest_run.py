@@ -1,0 +1,184 @@
+"""A backtest as a real process on a real broker and database."""
+
+from __future__ import annotations
+
+import json
+import random
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backtest_pod import MINUTE, Pod, Tape, check
+from integration.test_store_bars import insert
+from stock_backtrader import run_stock
+from tapedeck.market import Bar, order_key
+from tapedeck.settings import Connections
+from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_operator.local.processes import wait_until
+
+T0 = 1_522_800_000_000
+BROKER = {"cash": 10_000.0, "commissionPercent": 0.1}
+
+
+def random_walk(symbol: str, seed: int, count: int, missing: float = 0.0) -> list[Bar]:
+    rng, price, bars = random.Random(seed), 100.0, []
+    for i in range(count):
+        opened, price = price, price * (1 + rng.gauss(0, 0.003))
+        if rng.random() >= missing:
+            top, bottom = max(opened, price) + 0.1, min(opened, price) - 0.1
+            bars.append(Bar("x", symbol, "1m", T0 + i * MINUTE, opened, top, bottom, price, 1.0))
+    return bars
+
+
+def spec(data: dict[str, Any], **strategy: Any) -> dict[str, Any]:
+    return {
+        "strategy": strategy or {"builtin": "sma-cross", "params": {"fast": 5, "slow": 20}},
+        "data": data,
+        "broker": BROKER,
+        "sizer": {"percent": 95.0},
+    }
+
+
+def store_data(symbols: list[str], **more: Any) -> dict[str, Any]:
+    return {"store": {"exchange": "x", "symbols": symbols, **more}}
+
+
+def test_store_and_stream_give_what_stock_gives(connections: Connections, tmp_path: Path) -> None:
+    series = {"A": random_walk("A", 1, 3_000), "B": random_walk("B", 2, 3_000, missing=0.2)}
+    every = sorted([bar for bars in series.values() for bar in bars], key=order_key)
+    insert(connections.store_dsn.get_secret_value(), every)
+    tape = Tape(connections, ["A", "B"], rows=len(every), shards=2)
+    tape.start()
+    tape.bars(every)
+    tape.end(every[-1].ts + MINUTE)
+    stock = run_stock(
+        BUILTINS["sma-cross"], series, cash=10_000.0, commission_percent=0.1, percent=95.0, fast=5, slow=20
+    )
+    stored = Pod(connections, tmp_path / "store", spec(store_data(["A", "B"])))
+    streamed = Pod(connections, tmp_path / "stream", spec({"replay": {"name": "tape"}}), replay_uid=tape.uid)
+    contents = []
+    for pod in (stored, streamed):
+        assert pod.run() == 0, pod.log.read_text()
+        checked = check(connections, pod.uid)
+        fills = [(f["symbol"], f["size"] if f["side"] == "buy" else -f["size"], f["price"])
+                 for f in checked.fills.values()]  # fmt: skip
+        assert fills == [(symbol, size, price) for symbol, _, size, price in stock.fills]
+        assert [(t["symbol"], t["entry_price"], t["pnl"], t["pnl_net"]) for t in checked.trades.values()] == [
+            (symbol, price, pnl, net) for symbol, _, _, price, pnl, net in stock.trades
+        ]
+        assert [value for _, value, _ in checked.equity.values()] == [value for _, value in stock.equity]
+        end, report = checked.ended["once"], pod.report()
+        assert end["state"] == report["state"] == "complete"
+        assert end["bars"] == report["bars"] == report["total"] == len(every)
+        assert end["metrics"]["final_value"] == report["value"] == stock.final
+        assert report["trades"] == len(stock.trades) > 20
+        contents.append((checked.fills and end["trades_hash"], end["metrics"], checked.equity))
+    assert contents[0] == contents[1]
+
+
+def test_range_selects_by_open(connections: Connections, tmp_path: Path) -> None:
+    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 200))
+    data = store_data(["A"], **{"from": "2018-04-04T00:30:00Z", "to": "2018-04-04T01:30:00Z"})
+    pod = Pod(connections, tmp_path, spec(data, builtin="buy-and-hold"))
+    assert pod.run() == 0, pod.log.read_text()
+    times = [ts for ts, _, _ in check(connections, pod.uid).equity.values()]
+    assert (times[0], times[-1], len(times)) == (T0 + 31 * MINUTE, T0 + 90 * MINUTE, 60)
+
+
+def test_module_of_the_user(connections: Connections, tmp_path: Path) -> None:
+    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
+    (tmp_path / "mine.py").write_text(
+        "import backtrader as bt\n"
+        "class Every(bt.Strategy):\n"
+        "    params = (('bars', 10), ('size', 1.0))\n"
+        "    def next(self):\n"
+        "        if len(self) % self.p.bars == 0:\n"
+        "            self.close() if self.position else self.buy(size=self.p.size)\n"
+    )
+    chosen = {"module": "mine:Every", "params": {"bars": 20, "size": 2}}
+    pod = Pod(connections, tmp_path, spec(store_data(["A"]), **chosen))
+    assert pod.run() == 0, pod.log.read_text()
+    checked = check(connections, pod.uid)
+    assert [f["size"] for f in checked.fills.values()] == [2.0] * 4
+    assert [f["ts"] for f in checked.fills.values()] == [T0 + (n + 1) * MINUTE for n in (20, 40, 60, 80)]
+    assert checked.started["once"]["params"] == {"bars": 20, "size": 2}
+
+
+BAD = [
+    ({"module": "mine:Nothing"}, "BadStrategy", "it has Breaks"),
+    ({"module": "nowhere.to:Find"}, "BadStrategy", "no module 'nowhere.to'"),
+    ({"builtin": "sma-cross", "params": {"fats": 3}}, "BadParams", "fats: not a param of SmaCross; it has fast=10"),
+    ({"builtin": "sma-cross", "params": {"fast": "3"}}, "BadParams", "got '3' (str), expected int"),
+    ({"module": "mine:Breaks"}, "StrategyError", "ZeroDivisionError"),
+]
+
+
+@pytest.mark.parametrize(("strategy", "reason", "words"), BAD)
+def test_what_cannot_run_says_why(
+    connections: Connections, tmp_path: Path, strategy: dict[str, Any], reason: str, words: str
+) -> None:
+    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
+    (tmp_path / "mine.py").write_text(
+        "import backtrader as bt\nclass Breaks(bt.Strategy):\n    def next(self):\n        1 / (len(self) - 50)\n"
+    )
+    pod = Pod(connections, tmp_path, spec(store_data(["A"]), **strategy))
+    assert pod.run() == 64
+    report = pod.report()
+    assert (report["state"], report["reason"]) == ("failed", reason)
+    assert words in report["message"]
+    end = check(connections, pod.uid).ended["once"]
+    assert end["state"] == "failed"
+    assert words in end["message"]
+
+
+def test_no_bars_names_symbol_and_range(connections: Connections, tmp_path: Path) -> None:
+    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
+    data = store_data(["A", "C"], **{"from": "2018-04-04T00:00:00Z", "to": "2018-04-05T00:00:00Z"})
+    pod = Pod(connections, tmp_path, spec(data))
+    assert pod.run() == 64
+    report = pod.report()
+    assert report["reason"] == "NoBars"
+    for word in (" C ", "2018-04-04T00:00:00Z", "2018-04-05T00:00:00Z"):
+        assert word in report["message"]
+
+
+def test_stream_shows_within_a_second_and_ends_on_a_seek(connections: Connections, tmp_path: Path) -> None:
+    bars = random_walk("A", 1, 100)
+    tape = Tape(connections, ["A"], rows=len(bars))
+    pod = Pod(connections, tmp_path, spec({"replay": {"name": "tape"}}), replay_uid=tape.uid)
+    pod.start()
+    try:
+        assert wait_until(lambda: (tmp_path / "port").exists(), timeout=10)
+        tape.start()
+        tape.transaction(bars[:60])
+        assert wait_until(lambda: len(check(connections, pod.uid).equity) == 59, timeout=3)
+        status = json.load(urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/status", timeout=2))
+        assert (status["state"], status["bars"], status["total"]) == ("running", 59, 100)
+        from tapedeck import wire
+
+        sought = wire.Epoch(1, 0)
+        tape.producer.begin_transaction()
+        tape.control(wire.EpochStart("1.0", T0, "seek"), epoch=sought)
+        tape.producer.commit_transaction(30)
+        assert pod.wait(10) == 64
+    finally:
+        pod.kill()
+    assert pod.report()["reason"] == "Sought"
+    assert check(connections, pod.uid).ended["once"]["state"] == "failed"
+
+
+def test_sigterm_ends_it_soon(connections: Connections, tmp_path: Path) -> None:
+    tape = Tape(connections, ["A"])
+    tape.start()
+    pod = Pod(connections, tmp_path, spec({"replay": {"name": "tape"}}), replay_uid=tape.uid)
+    pod.start()
+    try:
+        assert wait_until(lambda: (tmp_path / "port").exists(), timeout=10)
+        assert pod.process is not None
+        pod.process.terminate()
+        assert pod.wait(3) == 1
+    finally:
+        pod.kill()
+    assert pod.report()["reason"] == "Interrupted"

@@ -1,0 +1,83 @@
+"""Stock Backtrader run by hand: Cerebro, PandasData, and nothing of Tapedeck's but the numbers it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import backtrader as bt
+import pandas as pd
+
+from tapedeck.market import Bar
+
+MINUTE = 60_000
+
+
+@dataclass
+class Outcome:
+    """Fills (symbol, time, size, price), trades (symbol, opened, closed, entry price, pnl, net), value at each step."""
+
+    fills: list[tuple[Any, ...]] = field(default_factory=list)
+    trades: list[tuple[Any, ...]] = field(default_factory=list)
+    equity: list[tuple[pd.Timestamp, float]] = field(default_factory=list)
+    final: float = 0.0
+
+
+def frame(bars: Sequence[Bar]) -> pd.DataFrame:
+    """One symbol's bars as a frame, stamped with their close."""
+    index = pd.to_datetime([bar.ts + MINUTE for bar in bars], unit="ms")
+    names = ("open", "high", "low", "close", "volume")
+    return pd.DataFrame({n: [getattr(b, n) for b in bars] for n in names}, index=index)
+
+
+def spied(strategy: type[Any], outcome: Outcome) -> type[Any]:
+    """The strategy, noting what it is told."""
+
+    class Spied(strategy):  # type: ignore[misc]
+        def notify_order(self, order: Any) -> None:
+            super().notify_order(order)
+            # Partial: filled but for a rest of 1e-17, which Backtrader's sums leave now and then.
+            if order.status in (order.Completed, order.Partial):
+                bit = order.executed[-1]
+                outcome.fills.append((order.data._name, pd.Timestamp(bt.num2date(bit.dt)), bit.size, bit.price))
+
+        def notify_trade(self, trade: Any) -> None:
+            super().notify_trade(trade)
+            if trade.isclosed:
+                times = (pd.Timestamp(trade.open_datetime()), pd.Timestamp(trade.close_datetime()))
+                outcome.trades.append((trade.data._name, *times, trade.price, trade.pnl, trade.pnlcomm))
+
+        def notify_cashvalue(self, cash: float, value: float) -> None:
+            outcome.equity.append((pd.Timestamp(bt.num2date(max(d.datetime[0] for d in self.datas if len(d)))), value))
+
+    return Spied
+
+
+def run_stock(
+    strategy: type[Any],
+    series: dict[str, Sequence[Bar]],
+    *,
+    cash: float,
+    commission_percent: float = 0.0,
+    slippage_percent: float = 0.0,
+    percent: float | None = None,
+    **params: Any,
+) -> Outcome:
+    """Run it as Backtrader's own documentation would."""
+    outcome = Outcome()
+    cerebro = bt.Cerebro()
+    for symbol, bars in series.items():
+        cerebro.adddata(
+            bt.feeds.PandasData(dataname=frame(bars), timeframe=bt.TimeFrame.Minutes, compression=1), name=symbol
+        )
+    cerebro.addstrategy(spied(strategy, outcome), **params)
+    cerebro.broker.setcash(cash)
+    cerebro.broker.setcommission(commission=commission_percent / 100)
+    if slippage_percent:
+        cerebro.broker.set_slippage_perc(slippage_percent / 100)
+    if percent is not None:
+        cerebro.addsizer(bt.sizers.PercentSizer, percents=percent)
+    cerebro.run()
+    outcome.final = cerebro.broker.getvalue()
+    return outcome

@@ -1,0 +1,114 @@
+"""Cerebro put together in one place, and its two loops.
+
+The rules, the same for a range and for a stream: orders fill at the open of the next bar of their
+symbol, commission and slippage are percent, no standard observers. Stock Backtrader with the same
+settings and a PandasData a symbol gives the same trades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import backtrader as bt
+import numpy as np
+
+from tapedeck.market import Bar
+from tapedeck_backtest.clock import to_days
+from tapedeck_backtest.feeds import BatchFeed, Columns, StreamFeed, feed_params
+from tapedeck_crds.backtest import BacktestSpec
+
+# The bars of one event time (ms UTC), each with the index of its feed.
+Step: TypeAlias = tuple[int, Sequence[tuple[int, Bar]]]
+
+
+class Engine(bt.Cerebro):  # type: ignore[misc]
+    """Cerebro for feeds of one interval without filters: it need not ask each feed for its next time."""
+
+    steps: Iterable[Step] = ()
+
+    def _runonce(self, runstrats: list[Any]) -> None:
+        for strategy in runstrats:
+            strategy._once()
+            strategy.reset()
+        for days, feeds in _rounds(self.datas):
+            for feed in feeds:
+                feed.advance()
+            self._round(runstrats, days)
+            for strategy in runstrats:
+                strategy._oncepost(days)
+            if self._event_stop:
+                return
+
+    def _runnext(self, runstrats: list[Any]) -> None:
+        for event, bars in self.steps:
+            days = to_days(event)
+            for index, bar in bars:
+                self.datas[index].push(bar, days)
+            self._round(runstrats, days)
+            for strategy in runstrats:
+                strategy._next()
+            if self._event_stop:
+                return
+
+    def _round(self, runstrats: list[Any], days: float) -> None:
+        """What lies between new bars and the strategy's turn: timers and the broker."""
+        if self._timerscheat:
+            self._check_timers(runstrats, days, cheat=True)
+        self._brokernotify()
+        if self._timers:
+            self._check_timers(runstrats, days, cheat=False)
+
+
+def _rounds(feeds: Sequence[Any]) -> Iterator[tuple[float, Sequence[Any]]]:
+    """Each time at which a feed has a bar, with the feeds that do."""
+    lines = [np.frombuffer(feed.lines.datetime.array[:]) for feed in feeds]
+    if len(feeds) == 1:
+        for days in lines[0].tolist():
+            yield days, feeds
+        return
+    times = np.unique(np.concatenate(lines))
+    has = np.zeros((len(times), len(feeds)), dtype=bool)
+    for index, line in enumerate(lines):
+        has[np.searchsorted(times, line), index] = True
+    for days, row in zip(times.tolist(), has, strict=True):
+        yield days, [feeds[index] for index in np.flatnonzero(row).tolist()]
+
+
+def _assemble(engine: Engine, spec: BacktestSpec, strategy: type[Any], params: dict[str, Any]) -> Engine:
+    engine.broker.setcash(spec.broker.cash)
+    engine.broker.setcommission(commission=spec.broker.commission_percent / 100)
+    if spec.broker.slippage_percent:
+        engine.broker.set_slippage_perc(spec.broker.slippage_percent / 100)
+    if spec.sizer is not None and spec.sizer.fixed is not None:
+        engine.addsizer(bt.sizers.FixedSize, stake=spec.sizer.fixed)
+    elif spec.sizer is not None:
+        engine.addsizer(bt.sizers.PercentSizer, percents=spec.sizer.percent)
+    engine.addstrategy(strategy, **params)
+    return engine
+
+
+def batch(
+    spec: BacktestSpec, strategy: type[Any], params: dict[str, Any], series: dict[str, Columns], interval: str
+) -> Engine:
+    """An engine over whole series: indicators are computed at once. The order of ``series`` is the strategy's."""
+    engine = Engine(stdstats=False)
+    for symbol, columns in series.items():
+        engine.adddata(BatchFeed(columns=columns, **feed_params(symbol, interval)))
+    return _assemble(engine, spec, strategy, params)
+
+
+def stream(
+    spec: BacktestSpec,
+    strategy: type[Any],
+    params: dict[str, Any],
+    symbols: Sequence[str],
+    interval: str,
+    steps: Iterable[Step],
+) -> Engine:
+    """An engine that takes its bars from ``steps``, waiting for each."""
+    engine = Engine(stdstats=False)
+    for symbol in symbols:
+        engine.adddata(StreamFeed(**feed_params(symbol, interval)))
+    engine.steps = steps
+    return _assemble(engine, spec, strategy, params)

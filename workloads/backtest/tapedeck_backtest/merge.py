@@ -1,0 +1,74 @@
+"""Several partitions of a replay made one stream again, in the one order of bars."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import inf
+
+from tapedeck.market import Bar, event_time, order_key
+
+
+@dataclass
+class _Partition:
+    bars: deque[Bar] = field(default_factory=deque)
+    complete: float = -inf
+    latest: int | None = None
+
+
+class Merge:
+    """Takes bars and watermarks of each partition, gives whole steps: all bars of one event time.
+
+    A step is given once every partition is complete up to it. ``limit`` is how many bars a partition
+    may have waiting before it counts as running ahead.
+    """
+
+    def __init__(self, partitions: int, limit: int = 50_000) -> None:
+        self._partitions = [_Partition() for _ in range(partitions)]
+        self._limit = limit
+
+    def bar(self, partition: int, bar: Bar) -> None:
+        """Take a bar. ValueError for one that comes too late to be put in order."""
+        there, event = self._partitions[partition], event_time(bar)
+        if event <= there.complete or (there.latest is not None and event < there.latest):
+            raise ValueError(f"bar of {bar.symbol} with ts {bar.ts}: expected one later than those before it")
+        there.latest = event
+        there.bars.append(bar)
+
+    def watermark(self, partition: int, v: int) -> None:
+        """The partition is complete up to and with event time ``v``."""
+        there = self._partitions[partition]
+        there.complete = max(there.complete, v)
+
+    def end(self, partition: int) -> None:
+        """Nothing more will come from the partition."""
+        self._partitions[partition].complete = inf
+
+    @property
+    def ended(self) -> bool:
+        """Whether all partitions are at their end."""
+        return all(there.complete == inf for there in self._partitions)
+
+    def steps(self) -> Iterator[tuple[int, list[Bar]]]:
+        """The steps that are whole now: event time (ms UTC) and its bars in order."""
+        complete = min(there.complete for there in self._partitions)
+        while True:
+            event = min((event_time(there.bars[0]) for there in self._partitions if there.bars), default=inf)
+            if event > complete or event == inf:
+                return
+            bars: list[Bar] = []
+            for there in self._partitions:
+                while there.bars and event_time(there.bars[0]) == event:
+                    bars.append(there.bars.popleft())
+            bars.sort(key=order_key)
+            yield int(event), bars
+
+    def ahead(self) -> set[int]:
+        """Partitions that should wait: more than ``limit`` bars of theirs wait for another partition."""
+        slowest = min(there.complete for there in self._partitions)
+        return {
+            index
+            for index, there in enumerate(self._partitions)
+            if there.complete > slowest and len(there.bars) > self._limit
+        }

@@ -1,0 +1,222 @@
+"""One run: choose the strategy, get the bars, let the engine work, put the results on the log."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from pathlib import Path
+from threading import Event
+from typing import Any, Literal
+
+import backtrader as bt
+import msgspec
+
+from tapedeck.records import RunEnded, RunStarted
+from tapedeck.settings import Connections, PodSettings
+from tapedeck_backtest import engine, stored
+from tapedeck_backtest.choose import checked_params, strategy_class
+from tapedeck_backtest.engine import Engine
+from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
+from tapedeck_backtest.publish import Publisher
+from tapedeck_backtest.results import Collector, Results
+from tapedeck_backtest.stream import START_TIMEOUT, ReplayStream
+from tapedeck_crds.backtest import BacktestSpec
+from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.report import BacktestReport, ReportState
+
+TRACE_FRAMES = 10
+TRACE_CHARS = 2_000
+
+
+class Run:
+    """A run that may be asked how it goes from another thread.
+
+    ``execute`` raises RunFailed, Interrupted (after ``stop`` is set), Unavailable, and psycopg.Error.
+    """
+
+    def __init__(
+        self,
+        settings: PodSettings,
+        spec: BacktestSpec,
+        connections: Connections,
+        stop: Event,
+        *,
+        start_timeout: float = START_TIMEOUT,
+    ) -> None:
+        self._settings = settings
+        self._spec = spec
+        self._connections = connections
+        self._stop = stop
+        self._start_timeout = start_timeout
+        self._publisher = Publisher(connections, settings.uid)
+        self._results: Results | None = None
+        self._engine: Engine | None = None
+        self._announced = False
+        self._total = 0
+        self._state: ReportState = "starting"
+        self._ending: tuple[str, str] = ("", "")
+
+    def execute(self) -> None:
+        """Do all of it. A failure that can't be mended is on the log too when it is raised."""
+        try:
+            self._execute()
+        except RunFailed as failure:
+            self._state, self._ending = "failed", (failure.reason, failure.message)
+            if not self._announced:
+                self._announce("", [], "")
+            self._end("failed", f"{failure.reason}: {failure.message}")
+            raise
+        self._end("complete", "")
+        self._state = "complete"
+
+    def report(self) -> BacktestReport:
+        """How it goes."""
+        reason, message = self._ending
+        results, bars = self._results, self.bars
+        summary = results.summary() if results is not None and len(results.ts) else {}
+        return BacktestReport(
+            state="running" if self._state == "waiting" and bars else self._state,
+            reason=reason,
+            message=message,
+            run_id=self._settings.uid,
+            bars=bars,
+            total=self._total,
+            trades=len(results.pnl_net) if results is not None else 0,
+            value=summary.get("final_value"),
+            return_percent=summary.get("return_percent"),
+            max_drawdown_percent=summary.get("max_drawdown_percent"),
+            sharpe=summary.get("sharpe"),
+            win_rate_percent=summary.get("win_rate_percent"),
+        )
+
+    @property
+    def bars(self) -> int:
+        """Bars that the strategy has seen, all symbols together."""
+        return sum(len(data) for data in self._engine.datas) if self._engine is not None else 0
+
+    def _execute(self) -> None:
+        strategy = strategy_class(self._spec.strategy, self._settings.files)
+        params = checked_params(strategy, self._spec.strategy.params)
+        if self._spec.data.store is not None:
+            self._run_batch(strategy, params)
+        else:
+            self._run_stream(strategy, params)
+
+    def _run_batch(self, strategy: type[Any], params: dict[str, Any]) -> None:
+        wanted = self._spec.data.store
+        if wanted is None:
+            raise ValueError("expected data.store")
+        series = stored.read(self._connections, wanted)
+        self._total = sum(len(columns.event) for columns in series.values())
+        self._announce(wanted.exchange, list(series), wanted.interval)
+        self._work(engine.batch(self._spec, strategy, params, series, wanted.interval), wanted.interval)
+
+    def _run_stream(self, strategy: type[Any], params: dict[str, Any]) -> None:
+        if not self._settings.replay_uid:
+            raise RunFailed("NoStart", "TAPEDECK_REPLAY_UID: got nothing, expected the uid of the Replay to follow")
+        self._state = "waiting"
+        stream = ReplayStream(self._connections, self._settings.replay_uid, self._idle, self._start_timeout)
+        try:
+            start = stream.open()
+            symbols = self._chosen_symbols(start.symbols)
+            self._total = start.rows if set(symbols) == set(start.symbols) else 0
+            self._announce(start.exchange, symbols, start.interval)
+            steps = stream.steps(symbols)
+            self._work(engine.stream(self._spec, strategy, params, symbols, start.interval, steps), start.interval)
+        finally:
+            stream.close()
+        missing = [data._name for data in self._engine.datas if not len(data)] if self._engine is not None else []
+        if missing:
+            raise RunFailed("NoBars", f"data.replay: no bars of {', '.join(missing)} came from the Replay")
+
+    def _chosen_symbols(self, there: list[str]) -> list[str]:
+        reference = self._spec.data.replay
+        wanted = reference.symbols if reference is not None else None
+        if not wanted:
+            return sorted(there)
+        unknown = [symbol for symbol in wanted if symbol not in there]
+        if unknown:
+            raise RunFailed(
+                "NoBars", f"data.replay.symbols: the Replay has no {', '.join(unknown)}; it has {', '.join(there)}"
+            )
+        return list(dict.fromkeys(wanted))
+
+    def _work(self, made: Engine, interval: str) -> None:
+        results = Results(
+            self._settings.uid, self._spec.broker.cash, INTERVAL_MS[interval], self._publisher.send, self._pulse
+        )
+        made.addanalyzer(Collector, results=results)
+        self._results, self._engine = results, made
+        if self._state == "starting":
+            self._state = "running"
+        try:
+            made.run()
+        except (RunFailed, Interrupted, Unavailable):
+            raise
+        except (Exception, SystemExit) as error:
+            results.flush()
+            raise RunFailed("StrategyError", strategy_trace(error)) from error
+        results.flush()
+
+    def _idle(self) -> None:
+        """While nothing comes from the replay."""
+        if self._results is not None:
+            self._results.flush_due()
+        self._pulse()
+
+    def _pulse(self) -> None:
+        if self._stop.is_set():
+            raise Interrupted("asked to end")
+
+    def _announce(self, exchange: str, symbols: list[str], interval: str) -> None:
+        spec, settings = self._spec, self._settings
+        self._announced = True
+        self._publisher.send(
+            RunStarted(
+                run_id=settings.uid,
+                name=settings.name,
+                namespace=settings.namespace,
+                strategy=spec.strategy.builtin or spec.strategy.module or "",
+                params=msgspec.Raw(msgspec.json.encode(spec.strategy.params)),
+                spec=msgspec.Raw(spec.model_dump_json(by_alias=True, exclude_none=True).encode()),
+                exchange=exchange,
+                symbols=symbols,
+                interval=interval,
+                replay_uid=settings.replay_uid,
+                cash=spec.broker.cash,
+                started_at=time.time_ns() // 1_000_000,
+            )
+        )
+
+    def _end(self, state: Literal["complete", "failed"], message: str) -> None:
+        results = self._results
+        self._publisher.send(
+            RunEnded(
+                run_id=self._settings.uid,
+                state=state,
+                message=message,
+                bars=self.bars,
+                metrics=results.summary() if results is not None else {},
+                trades_hash=results.trades_hash if results is not None else "",
+                ended_at=time.time_ns() // 1_000_000,
+            )
+        )
+        self._publisher.flush()
+
+
+def strategy_trace(error: BaseException) -> str:
+    """The error with the strategy's own frames, or the last ones where it has none; bounded in length."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = next((i for i, frame in enumerate(frames) if not _is_machinery(frame.filename)), 0)
+    lines = traceback.format_list(frames[own:][-TRACE_FRAMES:])
+    text = "".join([*lines, *traceback.format_exception_only(error)]).strip()
+    return text if len(text) <= TRACE_CHARS else "…" + text[-TRACE_CHARS:]
+
+
+_MACHINERY = (Path(bt.__file__).parent, Path(__file__).parent)
+_BUILTINS = Path(__file__).parent / "strategies"
+
+
+def _is_machinery(filename: str) -> bool:
+    path = Path(filename)
+    return any(path.is_relative_to(folder) for folder in _MACHINERY) and not path.is_relative_to(_BUILTINS)

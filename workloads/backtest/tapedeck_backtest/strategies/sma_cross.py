@@ -1,0 +1,32 @@
+"""Two moving averages: a model of how to write a strategy.
+
+``params`` are what a Backtest may set, with their defaults: a value must have the default's type.
+Indicators are made in ``__init__``; ``next`` is called whenever a symbol has a new bar.
+"""
+
+from __future__ import annotations
+
+import backtrader as bt
+
+
+class SmaCross(bt.Strategy):  # type: ignore[misc]
+    """Long while the fast simple moving average of closes is above the slow one, each symbol by itself."""
+
+    params = (("fast", 10), ("slow", 30))
+
+    def __init__(self) -> None:
+        if not 0 < self.p.fast < self.p.slow:
+            raise ValueError(f"fast, slow: got {self.p.fast}, {self.p.slow}, expected 0 < fast < slow")
+        self.crossings = [
+            bt.ind.CrossOver(bt.ind.SMA(data.close, period=self.p.fast), bt.ind.SMA(data.close, period=self.p.slow))
+            for data in self.datas
+        ]
+
+    def next(self) -> None:
+        for data, crossing in zip(self.datas, self.crossings, strict=True):
+            if data.datetime[0] < self.datetime[0]:
+                continue  # another symbol's minute: this one has no new bar, its last crossing was acted upon
+            if crossing[0] > 0 and not self.getposition(data):
+                self.buy(data)
+            elif crossing[0] < 0 and self.getposition(data):
+                self.close(data)

@@ -1,0 +1,164 @@
+"""A replay's topic, from its beginning to its end, as whole steps of bars.
+
+The run binds to the replay's uid and reads one epoch. It commits no offset: a run that was killed
+starts from the beginning.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from tapedeck import wire
+from tapedeck.kafka import consumer, passing
+from tapedeck.settings import Connections
+from tapedeck.topics import replay_topic
+from tapedeck_backtest.engine import Step
+from tapedeck_backtest.errors import RunFailed, Unavailable
+from tapedeck_backtest.merge import Merge
+
+START_TIMEOUT = 300.0
+POLL_SECONDS = 0.1
+BATCH = 2_000
+
+
+class ReplayStream:
+    """``idle`` is called at least every POLL_SECONDS while nothing comes; what it raises ends the wait."""
+
+    def __init__(
+        self, connections: Connections, uid: str, idle: Callable[[], None], start_timeout: float = START_TIMEOUT
+    ) -> None:
+        self._uid = uid
+        self._topic = replay_topic(uid)
+        self._idle = idle
+        self._deadline = time.monotonic() + start_timeout
+        self._start_timeout = start_timeout
+        self._consumer: Consumer = consumer(
+            connections,
+            "tapedeck-backtest",
+            f"tapedeck-backtest-{uid}",
+            # Never begin anywhere else than at the beginning. Half a megabyte is some 3,000 bars.
+            {"auto.offset.reset": "error", "queued.max.messages.kbytes": 4_096, "fetch.message.max.bytes": 524_288},
+        )
+        self._partitions = 0
+        self._epoch: str | None = None
+        self._merge = Merge(1)
+        self._paused: set[int] = set()
+        self._start: wire.Start | None = None
+
+    def open(self) -> wire.Start:
+        """Wait for the replay's first record. Raises RunFailed (NoStart) and Unavailable."""
+        while not self._partitions:
+            self._idle()
+            self._partitions = self._count_partitions()
+            self._refuse_late_start()
+        self._merge = Merge(self._partitions)
+        self._consumer.assign([TopicPartition(self._topic, p, 0) for p in range(self._partitions)])
+        while self._start is None:
+            self._take(self._poll())
+            self._refuse_late_start()
+        return self._start
+
+    def steps(self, symbols: Sequence[str]) -> Iterator[Step]:
+        """The replay's bars of ``symbols``, each with its symbol's index. Call ``open`` first.
+
+        Raises RunFailed (Sought, BadStream) and Unavailable.
+        """
+        wanted = {symbol: index for index, symbol in enumerate(symbols)}
+        while True:
+            for event, bars in self._merge.steps():
+                chosen = [(wanted[bar.symbol], bar) for bar in bars if bar.symbol in wanted]
+                if chosen:
+                    yield event, chosen
+            if self._merge.ended:
+                return
+            self._hold_back()
+            self._take(self._poll())
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+    def _count_partitions(self) -> int:
+        try:
+            there = self._consumer.list_topics(self._topic, timeout=5).topics[self._topic]
+        except KafkaException as error:
+            if not passing(error):
+                raise Unavailable(f"{self._topic}: {error}") from error
+            return 0
+        if there.error is not None or not there.partitions:
+            time.sleep(POLL_SECONDS)
+            return 0
+        return len(there.partitions)
+
+    def _refuse_late_start(self) -> None:
+        if self._start is None and time.monotonic() > self._deadline:
+            raise RunFailed(
+                "NoStart",
+                f"data.replay: nothing on {self._topic} within {self._start_timeout:g} s; is the Replay running?",
+            )
+
+    def _poll(self) -> list[Message]:
+        """The next messages, none if none came in time. Waits for the first only."""
+        self._idle()
+        first = self._consumer.poll(POLL_SECONDS)
+        return [] if first is None else [first, *self._consumer.consume(BATCH, 0)]
+
+    def _hold_back(self) -> None:
+        ahead = self._merge.ahead()
+        if ahead != self._paused:
+            self._consumer.resume([TopicPartition(self._topic, p) for p in self._paused - ahead])
+            self._consumer.pause([TopicPartition(self._topic, p) for p in ahead - self._paused])
+            self._paused = ahead
+
+    def _take(self, messages: list[Message]) -> None:
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._take_error(error)
+                continue
+            try:
+                self._take_record(message)
+            except ValueError as problem:
+                raise RunFailed("BadStream", f"{self._place(message)}: {problem}") from problem
+
+    def _take_error(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise RunFailed("BadStream", f"{self._topic}: its beginning is gone (retention); run the Replay again")
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise RunFailed("BadStream", f"{self._topic} is gone; was the Replay deleted?")
+        if not passing(KafkaException(error)):
+            raise Unavailable(f"{self._topic}: {error.str()}")
+
+    def _place(self, message: Message) -> str:
+        return f"{self._topic} partition {message.partition()} offset {message.offset()}"
+
+    def _take_record(self, message: Message) -> None:
+        partition, value = message.partition(), message.value()
+        if partition is None or value is None:
+            raise ValueError("a record without a value")
+        origin = wire.origin_of(message.headers())  # type: ignore[arg-type]
+        if origin.replay_uid != self._uid:
+            raise ValueError(f"header {wire.HEADER}: got replay {origin.replay_uid!r}, expected {self._uid!r}")
+        self._epoch = self._epoch or origin.epoch
+        if origin.epoch != self._epoch:
+            raise RunFailed(
+                "Sought",
+                f"data.replay: the Replay left epoch {self._epoch} for {origin.epoch} (a seek or a new round of its "
+                "loop); a run reads one epoch, make a new Backtest",
+            )
+        if not origin.control:
+            self._merge.bar(partition, wire.decode_bar(value))
+            return
+        record = wire.decode_control(value)
+        match record:
+            case wire.Start():
+                self._start = self._start or record
+            case wire.Watermark():
+                self._merge.watermark(partition, record.v)
+            case wire.End():
+                self._merge.end(partition)
+            case wire.EpochStart():
+                raise RunFailed("Sought", f"data.replay: the Replay started epoch {record.epoch} ({record.reason})")
