@@ -1,1 +1,1 @@
-
+"""The Feed: recorded market data onto the log."""

@@ -1,6 +1,7 @@
 """Market data in files: which formats there are and how they become bars and trades."""
 
 from tapedeck.files.build import bars_from_trades
+from tapedeck.files.keys import Key, bar_key, shown, trade_key
 from tapedeck.files.merge import merged_bars
 from tapedeck.files.read import Row, read_bars, read_trades
 from tapedeck.files.source import BadFiles, BadRow, SourceFile, find_files
@@ -8,11 +9,15 @@ from tapedeck.files.source import BadFiles, BadRow, SourceFile, find_files
 __all__ = [
     "BadFiles",
     "BadRow",
+    "Key",
     "Row",
     "SourceFile",
+    "bar_key",
     "bars_from_trades",
     "find_files",
     "merged_bars",
     "read_bars",
     "read_trades",
+    "shown",
+    "trade_key",
 ]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import NoReturn
 
 from tapedeck.files.build import bars_from_trades
+from tapedeck.files.keys import Key, bar_key, shown, trade_key
 from tapedeck.files.read import Event, Row, read_bars, read_trades
 from tapedeck.files.source import BadFiles, BadRow, SourceFile, find_files
-from tapedeck.market import Bar, Trade, order_key
+from tapedeck.market import Bar, order_key
 from tapedeck_crds.base import Files
-
-Key: TypeAlias = tuple[int, int, str]
 
 
 def merged_bars(files: Files, root: Path) -> Iterator[Bar]:
@@ -34,35 +33,16 @@ def _strict_series(files: Files, sources: list[SourceFile]) -> Iterator[Bar]:
     return _ascending(bars, bar_key)
 
 
-def bar_key(bar: Bar) -> Key:
-    """What orders the bars of one series and tells them apart."""
-    return (bar.ts, 0, "")
-
-
-def trade_key(trade: Trade) -> Key:
-    """What orders the trades of one series and tells them apart: ids of digits go by their value."""
-    return (trade.ts, len(trade.id), trade.id)
-
-
 def _ascending(rows: Iterable[Row[Event]], key_of: Callable[[Event], Key]) -> Iterator[Event]:
     last: Key | None = None
     last_place = ""
     for place, event in rows:
         key = key_of(event)
         if last is not None and key <= last:
-            what = "repeats that of" if key == last else f"is earlier than {_shown(last)} at"
-            raise BadFiles(f"{place}: {_named(key)} {what} {last_place}; expected each row once, in order of time")
+            what = "repeats that of" if key == last else f"is earlier than {shown(last)} at"
+            raise BadFiles(f"{place}: ts: {shown(key)} {what} {last_place}; expected each row once, in order of time")
         last, last_place = key, place
         yield event
-
-
-def _shown(key: Key) -> str:
-    ts, _, name = key
-    return f"{ts} (id {name})" if name else str(ts)
-
-
-def _named(key: Key) -> str:
-    return f"ts: {_shown(key)}"
 
 
 def _refuse(bad: BadRow) -> NoReturn:

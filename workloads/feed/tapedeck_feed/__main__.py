@@ -1,0 +1,111 @@
+"""``python -m tapedeck_feed``: one run, from the pod's settings to its exit code."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import sys
+from threading import Event
+
+from prometheus_client import REGISTRY
+from pydantic import ValidationError
+
+from tapedeck.files import BadFiles
+from tapedeck.logs import configure, log
+from tapedeck.probe import Probe, leave_report
+from tapedeck.settings import Connections, PodSettings
+from tapedeck_crds.base import Files
+from tapedeck_crds.feed import FeedSpec
+from tapedeck_crds.report import EXIT_BAD_INPUT, FeedReport, ReportState
+from tapedeck_feed.publish import Interrupted, Publisher, Undelivered
+from tapedeck_feed.run import Run
+from tapedeck_feed.tally import Tally
+
+EXIT_FAILED = 1
+_FAULTS: dict[type[Exception], tuple[str, int]] = {
+    BadFiles: ("BadFiles", EXIT_BAD_INPUT),
+    Interrupted: ("Interrupted", EXIT_FAILED),
+    Undelivered: ("Unavailable", EXIT_FAILED),
+    sqlite3.Error: ("CannotSort", EXIT_FAILED),  # no room left on the temporary disk
+}
+
+
+class BadSpec(ValueError):
+    """The spec is none of a Feed."""
+
+
+class Pod:
+    """A run and what is said of it."""
+
+    def __init__(self, settings: PodSettings) -> None:
+        self._settings = settings
+        self._state: ReportState = "running"
+        self._reason = self._message = ""
+        self.tally = Tally()
+        self.stop = Event()
+
+    def report(self) -> FeedReport:
+        """How it goes."""
+        return self.tally.report(self._state, self._reason, self._message)
+
+    def work(self) -> int:
+        """Do the run and leave the report; returns the exit code."""
+        try:
+            files = _files(self._settings)
+            connections = Connections.read(self._settings.connections)
+        except BadSpec as error:
+            code = self._failed("BadSpec", str(error), EXIT_BAD_INPUT)
+        except ValidationError as error:
+            code = self._failed("BadConnections", str(error), EXIT_FAILED)
+        else:
+            code = self._bring(files, connections)
+        leave_report(self._settings, self.report())
+        return code
+
+    def _bring(self, files: Files, connections: Connections) -> int:
+        publisher = Publisher(connections, f"feed-{self._settings.name}", self.stop)
+        run = Run(self._settings.name, files, self._settings.files, publisher, self.tally, self.stop)
+        try:
+            run.execute()
+        except tuple(_FAULTS) as error:
+            publisher.abandon()
+            reason, code = next(outcome for kind, outcome in _FAULTS.items() if isinstance(error, kind))
+            return self._failed(reason, str(error), code)
+        self._state, self._reason, self._message = "complete", "Complete", self.tally.summary()
+        log.info("complete", message=self._message, duplicates=self.tally.duplicates, put_in_order=self.tally.late)
+        return 0
+
+    def _failed(self, reason: str, message: str, code: int) -> int:
+        log.error("failed", reason=reason, message=message)
+        self._state, self._reason, self._message = "failed", reason, message
+        return code
+
+
+def _files(settings: PodSettings) -> Files:
+    try:
+        files = FeedSpec.model_validate_json(settings.spec).source.files
+    except ValidationError as error:
+        raise BadSpec(f"TAPEDECK_SPEC: {error}") from None
+    if files is None:
+        raise BadSpec("TAPEDECK_SPEC: source.files: missing, expected the files to bring in")
+    return files
+
+
+def main() -> int:
+    """Exit 0 when all is on the log."""
+    settings = PodSettings()
+    configure(settings.log_level, workload="feed", name=settings.name)
+    pod = Pod(settings)
+    REGISTRY.register(pod.tally)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: pod.stop.set())
+    probe = Probe(settings, report=pod.report)
+    probe.start()
+    try:
+        return pod.work()
+    finally:
+        probe.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
