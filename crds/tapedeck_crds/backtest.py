@@ -7,10 +7,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from tapedeck_crds.base import Model, NonNegative, Rule, StoreRange, Symbol, exactly_one_of, immutable
+from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,
     PHASE_COLUMN,
     PROGRESS_COLUMN,
+    SUSPEND_FIELD,
     TTL_FIELD,
     Column,
     Resource,
@@ -79,15 +81,17 @@ class Sizer(Model):
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("fixed", "percent"),)
 
 
-class BacktestSpec(Model):
+class BacktestSpec(PodOptions):
     """What to run over what."""
 
     strategy: Strategy = Field(description="Which strategy, with which parameters.")
     data: BacktestData = Field(description="What the strategy sees.")
     broker: Broker = Field(default_factory=Broker, description="The simulated broker.")
     sizer: Sizer | None = Field(default=None, description="How much an order without a size buys; 1 if left out.")
+    suspend: bool = SUSPEND_FIELD
     ttl_seconds_after_finished: int | None = TTL_FIELD
     rules: ClassVar[tuple[Rule, ...]] = (
+        *PodOptions.rules,
         immutable("strategy"),
         immutable("data"),
         immutable("broker"),

@@ -7,10 +7,12 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tapedeck_crds.base import Files, Model, Rule, exactly_one_of, immutable
+from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,
     PHASE_COLUMN,
     PROGRESS_COLUMN,
+    SUSPEND_FIELD,
     TTL_FIELD,
     Column,
     Resource,
@@ -25,12 +27,13 @@ class FeedSource(Model):
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("files"),)
 
 
-class FeedSpec(Model):
+class FeedSpec(PodOptions):
     """What to bring in."""
 
     source: FeedSource = Field(description="Where the data comes from.")
+    suspend: bool = SUSPEND_FIELD
     ttl_seconds_after_finished: int | None = TTL_FIELD
-    rules: ClassVar[tuple[Rule, ...]] = (immutable("source"),)
+    rules: ClassVar[tuple[Rule, ...]] = (*PodOptions.rules, immutable("source"))
 
 
 class FeedStatus(Status):

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tapedeck_crds.base import Files, Model, Rule, StoreRange, Time, exactly_one_of, immutable
 from tapedeck_crds.clock import Anchor
+from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,
     PHASE_COLUMN,
@@ -38,7 +39,7 @@ class Seek(Model):
     )
 
 
-class ReplaySpec(Model):
+class ReplaySpec(PodOptions):
     """What to play and how fast."""
 
     source: ReplaySource = Field(description="What is played.")
@@ -52,7 +53,7 @@ class ReplaySpec(Model):
         default="finish", description="finish: the run is over at its end. hold: wait there for a seek."
     )
     ttl_seconds_after_finished: int | None = TTL_FIELD
-    rules: ClassVar[tuple[Rule, ...]] = (immutable("source"),)
+    rules: ClassVar[tuple[Rule, ...]] = (*PodOptions.rules, immutable("source"))
 
 
 class ReplayStatus(Status):

@@ -13,7 +13,7 @@ GROUP = "tapedeck.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
-Phase = Literal["Pending", "Running", "Paused", "Complete", "Failed"]
+Phase = Literal["Pending", "Running", "Paused", "Suspended", "Complete", "Failed"]
 FINAL_PHASES: frozenset[str] = frozenset({"Complete", "Failed"})
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
@@ -110,6 +110,10 @@ PHASE_COLUMN = Column(name="Phase", type="string", json_path=".status.phase")
 PROGRESS_COLUMN = Column(name="Progress", type="string", json_path=".status.progress")
 AGE_COLUMN = Column(name="Age", type="date", json_path=".metadata.creationTimestamp")
 
+SUSPEND_FIELD: Any = Field(
+    default=False,
+    description="End the pods and start none until this is false again; the run then begins anew.",
+)
 TTL_FIELD: Any = Field(
     default=None,
     ge=0,

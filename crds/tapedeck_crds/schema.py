@@ -128,6 +128,7 @@ _KEPT = [
     "maxLength",
     "minItems",
     "maxItems",
+    "maxProperties",
     "pattern",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
@@ -143,6 +144,8 @@ def _leaf_or_object(node: Json, definitions: Json, rules: dict[str, list[Json]])
         required = list(node.get("required", []))
         if required:
             out["required"] = required
+    if isinstance(node.get("additionalProperties"), dict):
+        out["additionalProperties"] = _structural(node["additionalProperties"], definitions, rules)
     if "items" in node:
         out["items"] = _structural(node["items"], definitions, rules)
     return out
