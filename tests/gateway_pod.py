@@ -1,0 +1,230 @@
+"""A real gateway process, and the writers of what it reads."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+from confluent_kafka import Producer
+
+from tapedeck.kafka import admin, ensure_topics, transactional_producer
+from tapedeck.market import Bar, event_time, order_key, series_key
+from tapedeck.settings import Connections
+from tapedeck.topics import replay_topic, shard_of
+from tapedeck.wire import End, Epoch, EpochStart, Start, Watermark, encode, replay_headers
+from tapedeck_operator.local import processes
+
+MINUTE = 60_000
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway."""
+
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str, **query: object) -> tuple[int, Any]:
+        """(HTTP status, decoded JSON or text)."""
+        encoded = urllib.parse.urlencode({name.rstrip("_"): value for name, value in query.items()})
+        try:
+            with urllib.request.urlopen(f"{self.url}{path}?{encoded}", timeout=30) as answer:
+                return answer.status, _decoded(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, _decoded(error.read())
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode()
+
+
+@contextmanager
+def running_gateway(folder: Path, connections: Connections, spec: str = "{}") -> Iterator[Gateway]:
+    """Start ``python -m tapedeck_gateway`` on a free port and end it."""
+    files = folder / "connections"
+    files.mkdir()
+    (files / "kafka_bootstrap").write_text(connections.kafka_bootstrap)
+    (files / "store_dsn").write_text(connections.store_dsn.get_secret_value())
+    port_file, log = folder / "port", folder / "gateway.log"
+    env = {
+        **os.environ,
+        "TAPEDECK_HTTP_PORT": "0",
+        "TAPEDECK_PORT_FILE": str(port_file),
+        "TAPEDECK_CONNECTIONS": str(files),
+        "TAPEDECK_SPEC": spec,
+        "TAPEDECK_TERMINATION_LOG": str(folder / "left"),
+    }
+    process = processes.start([sys.executable, "-m", "tapedeck_gateway"], log=log, env=env)
+    try:
+        assert processes.wait_until(lambda: port_file.exists() or process.poll() is not None, timeout=20)
+        assert process.poll() is None, processes.tail(log)
+        gateway = Gateway(int(port_file.read_text()), log)
+        assert processes.wait_until(lambda: gateway.get("/readyz")[0] == 200, timeout=20), processes.tail(log)
+        yield gateway
+    finally:
+        code = processes.stop(process, grace=8)
+    assert code == 0, processes.tail(log)
+
+
+def walk(
+    seed: int, count: int, start: int, *, exchange: str = "coinbase", symbol: str = "BTC/USD", gaps: float = 0.0
+) -> list[Bar]:
+    """A random walk of one-minute bars around 7,000, some left out."""
+    rng = random.Random(seed)
+    price, bars = 7_000.0, []
+    for i in range(count):
+        opened = price
+        steps = [price := price * math.exp(rng.gauss(0, 0.0006)) for _ in range(4)]
+        if rng.random() >= gaps:
+            high, low = max(opened, *steps), min(opened, *steps)
+            volume = round(rng.lognormvariate(0.5, 1.0), 4)
+            prices = (round(p, 2) for p in (opened, high, low, price))
+            bars.append(Bar(exchange, symbol, "1m", start + i * MINUTE, *prices, volume))
+        price = round(price, 2)
+    return bars
+
+
+def insert_bars(dsn: str, bars: list[Bar]) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO bars VALUES (%s,%s,%s,to_timestamp(%s/1000.0),%s,%s,%s,%s,%s,%s,'backfill')",
+            [(b.exchange, b.symbol, b.interval, b.ts, b.open, b.high, b.low, b.close, b.volume, b.rev) for b in bars],
+        )
+
+
+STORE_SPEC = {"source": {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}}
+FILE_SPEC = {"source": {"files": {"format": "csv", "exchange": "coinbase", "sets": []}}}
+
+
+@dataclass
+class Tape:
+    """Writes a replay's topic by the wire protocol, each call one transaction."""
+
+    connections: Connections
+    symbols: list[str] = field(default_factory=lambda: ["BTC/USD"])
+    shards: int = 1
+    spec: dict[str, Any] = field(default_factory=lambda: STORE_SPEC)
+    name: str = "tape"
+    interval: str = "1m"
+    range_from: int = 0
+    range_to: int = 0
+    uid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    epoch: Epoch = field(default_factory=Epoch)
+    published: int = 0
+
+    def __post_init__(self) -> None:
+        ensure_topics(admin(self.connections, "tests"), [replay_topic(self.uid)], self.shards)
+        self._producer: Producer = transactional_producer(self.connections, f"tests-{self.uid}")
+        self._producer.init_transactions(20)
+        start = Start(
+            self.uid, self.name, "default", msgspec.Raw(json.dumps(self.spec).encode()), "coinbase", self.symbols,
+            self.interval, self.range_from, self.range_to, 1_000, "x",
+        )  # fmt: skip
+        self._producer.begin_transaction()
+        self._control(start)
+        self._producer.commit_transaction(20)
+
+    def play(self, bars: list[Bar], mark: int | None = None, *, commit: bool = True) -> None:
+        """Bars, then the watermark: the last event time unless told otherwise."""
+        self._producer.begin_transaction()
+        for bar in bars:
+            key = series_key(bar.exchange, bar.symbol)
+            self._put(shard_of(key, self.shards), bar, key, control=False)
+        self.published += len(bars)
+        v = event_time(bars[-1]) if mark is None else mark
+        self._control(Watermark(str(self.epoch), v, order_key(bars[-1]) if bars else None, self.published))
+        self._producer.flush(20)
+        if commit:
+            self._producer.commit_transaction(20)
+
+    def abort(self) -> None:
+        self._producer.abort_transaction(20)
+
+    def bare(self, bars: list[Bar]) -> None:
+        """Committed bars without a watermark: nobody may show them."""
+        self._producer.begin_transaction()
+        for bar in bars:
+            key = series_key(bar.exchange, bar.symbol)
+            self._put(shard_of(key, self.shards), bar, key, control=False)
+        self._producer.commit_transaction(20)
+
+    def seek(self, v: int) -> None:
+        """A new epoch from ``v`` on."""
+        self.epoch = Epoch(self.epoch.control + 1)
+        self._producer.begin_transaction()
+        self._control(EpochStart(str(self.epoch), v, "seek"))
+        self._control(Watermark(str(self.epoch), v))
+        self._producer.commit_transaction(20)
+
+    def end(self, v: int) -> None:
+        self._producer.begin_transaction()
+        self._control(End(str(self.epoch), v, self.published))
+        self._producer.commit_transaction(20)
+
+    def _control(self, record: Start | EpochStart | Watermark | End) -> None:
+        for partition in range(self.shards):
+            self._put(partition, record, "", control=True)
+
+    def _put(self, partition: int, record: Any, key: str, *, control: bool) -> None:
+        self._producer.produce(
+            replay_topic(self.uid),
+            encode(record),
+            key=key.encode(),
+            partition=partition,
+            headers=replay_headers(self.uid, self.epoch, control=control),
+        )
+
+    @property
+    def ticker(self) -> str:
+        return f"replay/{self.uid}/coinbase:{self.symbols[0]}"
+
+
+def insert_run(
+    dsn: str, run_id: str, *, replay_uid: str = "", cash: float = 10_000.0, started: int | None = None
+) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "INSERT INTO runs (run_id, name, namespace, strategy, params, spec, exchange, symbols, interval,"
+            " replay_uid, cash, started_at) VALUES (%s, %s, 'default', 'sma-cross', '{\"fast\": 10}', '{}', 'coinbase',"
+            " '{BTC/USD}', '1m', %s, %s, to_timestamp(%s))",
+            (run_id, f"bt-{run_id[:6]}", replay_uid, cash, started or time.time()),
+        )
+
+
+def insert_fills(dsn: str, run_id: str, rows: list[tuple[int, int, str, float, float]]) -> None:
+    """(seq, ts, side, size, price) each."""
+    with psycopg.connect(dsn) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO run_fills VALUES (%s, %s, 'BTC/USD', to_timestamp(%s / 1000.0), %s, %s, %s)",
+            [(run_id, *row) for row in rows],
+        )
+
+
+def insert_equity(dsn: str, run_id: str, rows: list[tuple[int, int, float, float]]) -> None:
+    """(seq, ts, value, cash) each."""
+    with psycopg.connect(dsn) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO run_equity VALUES (%s, %s, to_timestamp(%s / 1000.0), %s, %s)", [(run_id, *r) for r in rows]
+        )
