@@ -1,0 +1,210 @@
+"""A replay's pod as a real process, and what is on its topic as a bare consumer sees it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from confluent_kafka import Consumer, TopicPartition
+
+from tapedeck.settings import Connections
+
+Json = dict[str, Any]
+MINUTE = 60_000
+T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
+KEY = b"a key of the tests"
+
+
+def insert_minutes(dsn: str, exchange: str, symbols: list[str], minutes: int, *, seed: float = 0.5) -> None:
+    """Fill the store with one-minute bars of every symbol from T0 on, the same for the same seed."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("SELECT setseed(%s)", (seed,))
+        connection.execute(
+            "INSERT INTO bars SELECT %s, s, '1m', to_timestamp(%s / 1000.0) + m * interval '1 minute', p, p + 1.25, "
+            "p - 0.75, p + 0.5, v, 0, 'backfill' FROM (SELECT m, s, round((6000 + random() * 900)::numeric, 2)::float8 "
+            "AS p, round((random() * 20)::numeric, 8)::float8 AS v FROM generate_series(0, %s - 1) m, "
+            "unnest(%s::text[]) s) g",
+            (exchange, T0, minutes, symbols),
+        )
+
+
+def stored(dsn: str, exchange: str) -> list[tuple[Any, ...]]:
+    """(open ms, symbol, open, high, low, close, volume) of an exchange's bars in order, by a plain SELECT."""
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(
+            "SELECT round(extract(epoch FROM ts) * 1000)::int8, symbol, open, high, low, close, volume "
+            "FROM bars WHERE exchange = %s ORDER BY ts, symbol",
+            (exchange,),
+        ).fetchall()
+
+
+@dataclass
+class ReplayProcess:
+    """One life after the other of the pods of one Replay."""
+
+    folder: Path
+    connections: Connections
+    spec: Json
+    files: Path = Path("/nowhere")
+    uid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    process: subprocess.Popen[bytes] | None = None
+    lives: int = 0
+    home: Path = field(init=False)
+
+    @property
+    def topic(self) -> str:
+        return f"tapedeck.replay.{self.uid}"
+
+    def start(self) -> None:
+        """Start the next life; the one before may still run."""
+        self.lives += 1
+        self.home = self.folder / f"{self.uid}-{self.lives}"
+        self.home.mkdir(parents=True)
+        (self.home / "key").write_bytes(KEY)
+        environment = os.environ | {
+            "TAPEDECK_NAME": "test",
+            "TAPEDECK_UID": self.uid,
+            "TAPEDECK_SPEC": json.dumps(self.spec),
+            "TAPEDECK_PORT_FILE": str(self.home / "port"),
+            "TAPEDECK_CONTROL_KEY_FILE": str(self.home / "key"),
+            "TAPEDECK_TERMINATION_LOG": str(self.home / "termination"),
+            "TAPEDECK_FILES": str(self.files),
+            "TAPEDECK_CONNECTIONS": str(self.home),
+            "TAPEDECK_CONNECTION_KAFKA_BOOTSTRAP": self.connections.kafka_bootstrap,
+            "TAPEDECK_CONNECTION_STORE_DSN": self.connections.store_dsn.get_secret_value(),
+        }
+        with (self.home / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tapedeck_replay"], env=environment, stdout=log, stderr=log
+            )
+
+    @property
+    def url(self) -> str:
+        wait_for(lambda: (self.home / "port").exists(), "the port file")
+        return f"http://127.0.0.1:{(self.home / 'port').read_text()}"
+
+    def status(self) -> Json:
+        answer: Json = httpx.get(f"{self.url}/status", timeout=5).json()
+        return answer
+
+    def metrics(self) -> str:
+        return httpx.get(f"{self.url}/metrics", timeout=5).text
+
+    def until(self, what: Callable[[Json], bool], timeout: float = 30) -> Json:
+        """The first report for which ``what`` is true."""
+        seen: list[Json] = []
+
+        def check() -> bool:
+            seen[:] = [self.status()]
+            return what(seen[0])
+
+        wait_for(check, "a report", timeout)
+        return seen[0]
+
+    def control(self, *, key: bytes = KEY, **anchor: Any) -> httpx.Response:
+        """Send an anchor as the operator does."""
+        body = json.dumps(anchor).encode()
+        signature = hmac.new(key, body, hashlib.sha256).hexdigest()
+        return httpx.post(f"{self.url}/control", content=body, headers={"x-tapedeck-signature": signature}, timeout=5)
+
+    def anchor(self, number: int = 1, *, lead_ms: int = 50, **values: Any) -> Json:
+        """Send a valid anchor, by default from the beginning; returns it."""
+        body = {"number": number, "v0": T0, "w0": int(time.time() * 1000) + lead_ms, "speed": 1.0} | values
+        answer = self.control(**body)
+        assert answer.status_code == 202, answer.text
+        return body
+
+    def begin(self, **values: Any) -> Json:
+        """Start a life, wait until it waits, send the first anchor."""
+        self.start()
+        self.until(lambda r: r["state"] in ("waiting", "failed"))
+        return self.anchor(**values)
+
+    def wait(self, timeout: float = 60) -> int:
+        """The exit code."""
+        assert self.process is not None
+        return self.process.wait(timeout)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def last_report(self) -> Json:
+        report: Json = json.loads((self.home / "termination").read_text())
+        return report
+
+
+def wait_for(ready: Callable[[], bool], what: str, timeout: float = 30) -> None:
+    deadline = time.monotonic() + timeout
+    while not ready():
+        assert time.monotonic() < deadline, f"no {what} within {timeout} s"
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One committed record: its header's fields, and its value."""
+
+    offset: int
+    key: str
+    header: str
+    value: Json
+
+    @property
+    def kind(self) -> str:
+        return self.value["type"] if self.header.endswith(";c") else "bar"
+
+    @property
+    def epoch(self) -> str:
+        return self.header.split(";")[3]
+
+
+def committed(bootstrap: str, topic: str) -> list[Record]:
+    """Every committed record of a topic of one partition."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": f"audit-{uuid.uuid4()}",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        return list(_until_end(consumer))
+    finally:
+        consumer.close()
+
+
+def _until_end(consumer: Consumer) -> Iterator[Record]:
+    while True:
+        message = consumer.poll(20)
+        assert message is not None, "the end of the partition was not seen"
+        if message.error():
+            return
+        headers: list[tuple[str, bytes]] = message.headers() or []  # type: ignore[assignment]
+        assert [name for name, _ in headers] == ["td"]
+        key = (message.key() or b"").decode()  # type: ignore[union-attr]
+        yield Record(message.offset() or 0, key, headers[0][1].decode(), json.loads(message.value() or b""))
+
+
+def bars(records: list[Record], epoch: str | None = None) -> list[tuple[Any, ...]]:
+    """The bars among the records, as ``stored`` gives them."""
+    fields = ("ts", "symbol", "open", "high", "low", "close", "volume")
+    wanted = (r for r in records if r.kind == "bar" and epoch in (None, r.epoch))
+    return [tuple(r.value[name] for name in fields) for r in wanted]

@@ -1,0 +1,72 @@
+"""Bars made ready for the producer: keys and values as they go onto the log.
+
+One call of the encoder for a whole chunk, and one to cut it up, cost half of what a call for each
+bar does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
+
+import msgspec
+import numpy as np
+
+from tapedeck.market import Bar, OrderKey, series_key
+from tapedeck.store.bars import Block
+from tapedeck_replay.tape import Tape
+
+# Small enough that encoding one holds the interpreter for less than a millisecond.
+CHUNK_BARS = 1_000
+
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Bars in order. ``events`` are their event times, milliseconds UTC."""
+
+    events: list[int]
+    keys: list[bytes]
+    values: list[bytes]
+    order: list[tuple[int, int]]
+    tape: Tape
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def order_key(self, index: int) -> OrderKey:
+        """The place of one bar in the one order."""
+        series, rev = self.order[index]
+        tape = self.tape
+        return (self.events[index], tape.exchange, tape.symbols[series], tape.interval, rev)
+
+
+def chunks_of(block: Block, tape: Tape) -> Iterator[Chunk]:
+    """The block's bars in chunks."""
+    keys = [series_key(tape.exchange, symbol).encode() for symbol in tape.symbols]
+    for start in range(0, len(block), CHUNK_BARS):
+        yield _chunk(Block(*(column[start : start + CHUNK_BARS] for column in vars(block).values())), tape, keys)
+
+
+def _chunk(part: Block, tape: Tape, keys: list[bytes]) -> Chunk:
+    series, revs = part.series.tolist(), part.rev.tolist()
+    bars = map(
+        Bar,
+        repeat(tape.exchange),
+        map(tape.symbols.__getitem__, series),
+        repeat(tape.interval),
+        part.ts.tolist(),
+        part.open.tolist(),
+        part.high.tolist(),
+        part.low.tolist(),
+        part.close.tolist(),
+        part.volume.tolist(),
+        repeat(True),
+        revs,
+    )
+    values = _encode_lines(list(bars)).split(b"\n")
+    values.pop()  # behind the last line break
+    events = (np.asarray(part.ts) + tape.step).tolist()
+    return Chunk(events, list(map(keys.__getitem__, series)), values, list(zip(series, revs, strict=True)), tape)

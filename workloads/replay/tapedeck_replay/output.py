@@ -1,0 +1,154 @@
+"""The replay's partition, written in transactions that hold the position too."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import repeat
+from typing import TypeVar
+
+import stamina
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from tapedeck import wire
+from tapedeck.kafka import consumer, error_of, passing, transactional_producer
+from tapedeck.settings import Connections
+from tapedeck.wire import ControlRecord, Epoch
+from tapedeck_replay.position import Position, to_metadata
+from tapedeck_replay.tape import Unavailable
+
+CALL_SECONDS = 30.0
+CLOSE_SECONDS = 3.0
+T = TypeVar("T")
+
+_FENCED = {
+    KafkaError._FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.FENCED_INSTANCE_ID,
+}
+
+
+class Fenced(Exception):
+    """A successor took over this replay's shard."""
+
+
+class Aborted(Exception):
+    """The transaction came to nothing; all since the last commit is to be published again."""
+
+
+class Output:
+    """One partition of a replay's topic. ``open`` fences whoever wrote it before.
+
+    Raises Fenced, Aborted and Unavailable.
+    """
+
+    def __init__(self, connections: Connections, topic: str, shard: int, uid: str) -> None:
+        self.topic, self.shard = topic, shard
+        self._uid = uid
+        self._producer: Producer = transactional_producer(connections, f"{topic}.{shard}")
+        # Never subscribes: it stands for the group in transactions and reads its offset.
+        self.group: Consumer = consumer(connections, f"{topic}.{shard}.position", topic)
+        self._headers: wire.Headers = []
+        self._control_headers: wire.Headers = []
+        self.set_epoch(Epoch())
+        self.in_transaction = False
+
+    def open(self) -> None:
+        """Fence the predecessor and abort what it left open."""
+        self._call(lambda: self._producer.init_transactions(CALL_SECONDS))
+
+    def set_epoch(self, epoch: Epoch) -> None:
+        """What the headers of the following records say."""
+        self._headers = wire.replay_headers(self._uid, epoch)
+        self._control_headers = wire.replay_headers(self._uid, epoch, control=True)
+
+    def begin(self) -> None:
+        self._call(self._producer.begin_transaction)
+        self.in_transaction = True
+
+    def bars(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Hand bars to the producer. They must fit its queue together with the rest of the transaction."""
+        # A loop without bytecode: positional arguments are value, key, partition, two callbacks, timestamp, headers.
+        calls = map(
+            self._producer.produce,
+            repeat(self.topic),
+            values,
+            keys,
+            repeat(self.shard),
+            repeat(None),
+            repeat(None),
+            repeat(0),
+            repeat(self._headers),
+        )
+        self._call(lambda: deque(calls, maxlen=0))
+
+    def control(self, record: ControlRecord) -> None:
+        """Hand over a control record."""
+        value = wire.encode(record)
+        self._call(
+            lambda: self._producer.produce(
+                self.topic,
+                value,
+                partition=self.shard,
+                headers=self._control_headers,  # type: ignore[arg-type]
+            )
+        )
+
+    def commit(self, position: Position) -> None:
+        """Commit the open transaction together with the position."""
+        offset = TopicPartition(self.topic, self.shard, position.published, metadata=to_metadata(position))
+        self._call(
+            lambda: self._producer.send_offsets_to_transaction(
+                [offset], self.group.consumer_group_metadata(), CALL_SECONDS
+            )
+        )
+        self._call(lambda: self._producer.commit_transaction(CALL_SECONDS))
+        self.in_transaction = False
+
+    def abort(self) -> None:
+        """Give up the open transaction, if there is one."""
+        if self.in_transaction:
+            self.in_transaction = False
+            self._call(lambda: self._producer.abort_transaction(CALL_SECONDS))
+
+    def close(self) -> None:
+        """Leave; what is open is aborted if the broker takes that at once, else by the successor."""
+        if self.in_transaction:
+            with contextlib.suppress(KafkaException):
+                self._producer.abort_transaction(CLOSE_SECONDS)
+        self.group.close()
+
+    def _call(self, action: Callable[[], T]) -> T:
+        """Do it, again where the broker says that this may help, with each failure under its own name."""
+        try:
+            for attempt in stamina.retry_context(on=_worth_retrying, attempts=4, timeout=90.0, wait_max=2.0):
+                with attempt:
+                    return action()
+        except KafkaException as error:
+            raise self._named(error) from error
+        except BufferError as error:
+            raise Aborted(f"the producer's queue is full: {error}") from error
+        raise AssertionError("unreachable: the last attempt raises")
+
+    def _named(self, error: KafkaException) -> Exception:
+        fault = error_of(error)
+        if fault.code() in _FENCED:
+            return Fenced(f"{self.topic} shard {self.shard}: another producer took over ({fault.str()})")
+        if fault.txn_requires_abort():
+            return Aborted(f"{self.topic}: {explain(fault)}")
+        return Unavailable(f"{self.topic}: {explain(fault)}")
+
+
+def explain(fault: KafkaError) -> str:
+    """The broker's error for people."""
+    if fault.code() == KafkaError.KAFKA_STORAGE_ERROR:
+        return f"the broker cannot write, its disk may be full ({fault.str()})"
+    if passing(KafkaException(fault)):
+        return f"the broker does not answer ({fault.str()})"
+    return fault.str()
+
+
+def _worth_retrying(error: Exception) -> bool:
+    return isinstance(error, KafkaException) and error_of(error).retriable()

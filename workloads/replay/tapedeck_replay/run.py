@@ -1,0 +1,184 @@
+"""One life of a replay's pod: from its spec to a playing deck, and what it reports meanwhile."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+from confluent_kafka import KafkaException
+
+from tapedeck import wire
+from tapedeck.kafka import admin, ensure_topics, error_of
+from tapedeck.logs import log
+from tapedeck.settings import Connections, PodSettings
+from tapedeck.topics import replay_topic
+from tapedeck_crds import ReplaySpec
+from tapedeck_crds.report import ReplayReport, ReportState
+from tapedeck_replay import metrics
+from tapedeck_replay.controls import Controls
+from tapedeck_replay.output import Output, explain
+from tapedeck_replay.player import Player, wall_ms
+from tapedeck_replay.position import Position
+from tapedeck_replay.recover import Past, recover
+from tapedeck_replay.tape import BadInput, Source, Tape, Unavailable
+
+SHARDS = 1
+RETENTION_MS = 7 * 24 * 3600 * 1000
+
+
+class Run:
+    """Holds what the probe's thread may ask at any time."""
+
+    def __init__(self, settings: PodSettings, controls: Controls) -> None:
+        self._settings = settings
+        self._controls = controls
+        self._tape: Tape | None = None
+        self._player: Player | None = None
+        self._failure: tuple[str, str] | None = None
+        self._stopping = False
+        self._born = time.monotonic()
+        self.topic = replay_topic(settings.uid)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes controls."""
+        return self._player is not None and self._failure is None
+
+    @property
+    def ticked(self) -> float:
+        """When the loop last came around, monotonic seconds."""
+        return self._player.ticked if self._player is not None else self._born
+
+    def stop(self) -> None:
+        """End soon. Safe in a signal handler."""
+        self._stopping = True
+        if self._player is not None:
+            self._player.stop()
+
+    def fail(self, reason: str, message: str) -> None:
+        """Report this from now on."""
+        self._failure = (reason, message)
+
+    def play(self, spec: ReplaySpec, connections: Connections) -> bool:
+        """Play to the end; False if stopped before. Raises BadInput, Fenced, Unavailable."""
+        _check_identity(self._settings)
+        source = source_of(spec, connections, self._settings.files, self.topic)
+        _make_topic(connections, self.topic)
+        output = Output(connections, self.topic, self._settings.shard, self._settings.uid)
+        try:
+            output.open()
+            past = recover(connections, output)
+            log.info("opened", past=past.position is not None)
+            self._tape = tape = source.resolve() if past.start is None else _tape_of(past.start)
+            player = Player(
+                source,
+                tape,
+                output,
+                self._controls,
+                position=_position(past, tape, source),
+                start=self._start_record(spec, tape) if past.position is None else None,
+                hold=spec.at_end == "hold",
+            )
+            self._player = player
+            if self._stopping:
+                player.stop()
+            return player.play()
+        finally:
+            output.close()
+
+    def report(self) -> ReplayReport:
+        tape, player = self._tape, self._player
+        if tape is None or player is None:
+            report = ReplayReport(topic=self.topic)
+        else:
+            deck, committed = player.deck, player.committed
+            position = deck.position(wall_ms())
+            metrics.POSITION.set(position / 1000)
+            report = ReplayReport(
+                state=self._state(player),
+                message=player.message,
+                topic=self.topic,
+                range_from=tape.start,
+                range_to=tape.end,
+                rows=tape.rows,
+                passed=committed.passed or 0,
+                published=committed.published,
+                position=position,
+                epoch=committed.epoch,
+                anchor=deck.anchor,
+            )
+        if self._failure is None:
+            return report
+        reason, message = self._failure
+        return report.model_copy(update={"state": "failed", "reason": reason, "message": message})
+
+    def _state(self, player: Player) -> ReportState:
+        if player.ended:
+            return "holding" if player.hold else "complete"
+        anchor = player.deck.anchor
+        if anchor is None:
+            return "waiting"
+        return "paused" if anchor.paused else "running"
+
+    def _start_record(self, spec: ReplaySpec, tape: Tape) -> wire.Start:
+        return wire.Start(
+            uid=self._settings.uid,
+            name=self._settings.name,
+            namespace=self._settings.namespace,
+            spec=msgspec.Raw(spec.model_dump_json(by_alias=True, exclude_none=True).encode()),
+            exchange=tape.exchange,
+            symbols=list(tape.symbols),
+            interval=tape.interval,
+            range_from=tape.start,
+            range_to=tape.end,
+            rows=tape.rows,
+            fingerprint=tape.fingerprint,
+        )
+
+
+def source_of(spec: ReplaySpec, connections: Connections, files: Path, name: str) -> Source:
+    """The source that the spec names."""
+    if spec.source.store is not None:
+        from tapedeck_replay.store_source import StoreSource
+
+        return StoreSource(connections, spec.source.store, name)
+    if spec.source.files is not None:
+        from tapedeck_replay.file_source import FileSource
+
+        return FileSource(spec.source.files, files)
+    raise BadInput("BadSpec", "source: got neither store nor files, expected exactly one of them")
+
+
+def _check_identity(settings: PodSettings) -> None:
+    if not settings.uid:
+        raise BadInput("BadSettings", "TAPEDECK_UID: missing, expected the Replay's uid")
+    if not 0 <= settings.shard < SHARDS:
+        raise BadInput("BadSettings", f"TAPEDECK_SHARD: got {settings.shard}, expected 0 to {SHARDS - 1}")
+
+
+def _make_topic(connections: Connections, topic: str) -> None:
+    try:
+        ensure_topics(admin(connections, topic), [topic], SHARDS, config={"retention.ms": str(RETENTION_MS)})
+    except KafkaException as error:
+        raise Unavailable(f"{topic}: {explain(error_of(error))}") from error
+
+
+def _tape_of(start: wire.Start) -> Tape:
+    return Tape(
+        start.exchange,
+        tuple(start.symbols),
+        start.interval,
+        start.range_from,
+        start.range_to,
+        start.rows,
+        start.fingerprint,
+    )
+
+
+def _position(past: Past, tape: Tape, source: Source) -> Position:
+    if past.position is None:
+        return Position(v=tape.start, passed=0)
+    if past.position.passed is None:  # the group had expired; its partition does not say this
+        return msgspec.structs.replace(past.position, passed=source.count(tape, past.position.v))
+    return past.position
