@@ -47,7 +47,7 @@ class Condition(Model):
     reason: str = Field(description="One CamelCase word for why.")
     message: str = Field(default="", description="The same for people.")
     last_transition_time: str = Field(
-        default="", description="When status last changed.", json_schema_extra={"format": "date-time"}
+        description="When status last changed.", json_schema_extra={"format": "date-time"}
     )
     observed_generation: int = Field(default=0, description="The spec's generation this was said of.")
 

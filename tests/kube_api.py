@@ -1,0 +1,209 @@
+"""A real API server with its etcd on loopback, without kubelet or controllers: for what needs only the API."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+RIG_BIN = Path(os.environ.get("RIG_BIN", Path.home() / ".cache/tapedeck/rig/bin"))
+READY_SECONDS = 60.0
+
+
+def missing_binaries() -> list[str]:
+    """What is not there: the API server's tests can't run then."""
+    return [name for name in ("etcd", "kube-apiserver") if not (RIG_BIN / name).exists()]
+
+
+@dataclass
+class KubeApi:
+    """One API server. ``admin`` may do everything; ``kubeconfig`` is that of the same user."""
+
+    folder: Path
+    port: int = 0
+    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.folder / "kubeconfig"
+
+    def start(self) -> None:
+        """Start both; returns when the API answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = self.port or _free_port()
+        self._client_port, self._peer_port = _free_port(), _free_port()
+        _make_keys(self.folder)
+        self.write_kubeconfig(self.kubeconfig, "admin", self.url)
+        self._start_etcd()
+        self.start_server()
+
+    def write_kubeconfig(self, path: Path, user: str, url: str) -> None:
+        """A kubeconfig of a user with a certificate of ``_make_keys``."""
+        keys = self.folder
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": url, "certificate-authority": str(keys / "ca.crt")}}],
+            "users": [
+                {
+                    "name": user,
+                    "user": {
+                        "client-certificate": str(keys / f"{user}.crt"),
+                        "client-key": str(keys / f"{user}.key"),
+                    },
+                }
+            ],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": user}}],
+            "current-context": "c",
+        }
+        path.write_text(yaml.safe_dump(document))
+
+    def client(self, user: str = "admin") -> httpx.Client:
+        """A client that speaks as a user."""
+        context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
+        context.load_cert_chain(self.folder / f"{user}.crt", self.folder / f"{user}.key")
+        return httpx.Client(base_url=self.url, verify=context, timeout=30.0, trust_env=False)
+
+    def start_server(self) -> None:
+        """Start the API server alone, after ``kill_server``."""
+        keys = self.folder
+        self._run(
+            "kube-apiserver",
+            f"--etcd-servers=http://127.0.0.1:{self._client_port}",
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            f"--secure-port={self.port}",
+            "--endpoint-reconciler-type=none",
+            f"--tls-cert-file={keys}/apiserver.crt",
+            f"--tls-private-key-file={keys}/apiserver.key",
+            f"--client-ca-file={keys}/ca.crt",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={keys}/sa.pub",
+            f"--service-account-signing-key-file={keys}/sa.key",
+            "--service-cluster-ip-range=10.98.0.0/16",
+            "--authorization-mode=RBAC",
+            "--disable-admission-plugins=ServiceAccount",
+            "--profiling=false",
+        )
+        deadline = time.monotonic() + READY_SECONDS
+        with self.client() as client:
+            while time.monotonic() < deadline:
+                with contextlib.suppress(httpx.HTTPError):
+                    if client.get("/readyz").status_code == httpx.codes.OK and _has_default(client):
+                        return
+                if self._processes["kube-apiserver"].poll() is not None:
+                    break
+                time.sleep(0.1)
+        raise RuntimeError(f"kube-apiserver did not get ready: see {self.folder}/kube-apiserver.log")
+
+    def kill_server(self) -> None:
+        """End the API server at once; etcd stays."""
+        _end(self._processes.pop("kube-apiserver"), signal.SIGKILL)
+
+    def stop(self) -> None:
+        for process in self._processes.values():
+            _end(process, signal.SIGKILL)
+        self._processes.clear()
+
+    def _start_etcd(self) -> None:
+        client, peer = f"http://127.0.0.1:{self._client_port}", f"http://127.0.0.1:{self._peer_port}"
+        shutil.rmtree(self.folder / "etcd", ignore_errors=True)
+        self._run(
+            "etcd",
+            "--name=test",
+            f"--data-dir={self.folder}/etcd",
+            "--unsafe-no-fsync",
+            "--log-level=error",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=test={peer}",
+        )
+
+    def _run(self, name: str, *arguments: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen([str(RIG_BIN / name), *arguments], stdout=log, stderr=log)
+
+
+def apply(client: httpx.Client, path: str, document: dict[str, Any], status: int = 200) -> dict[str, Any]:
+    """Server-side apply of a document at a path."""
+    answer = client.patch(
+        path,
+        params={"fieldManager": "test", "force": "true"},
+        headers={"content-type": "application/apply-patch+yaml"},
+        content=yaml.safe_dump(document),
+    )
+    assert answer.status_code in (status, 201), answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def install_crds(client: httpx.Client, crds: list[dict[str, Any]]) -> None:
+    """Install and wait until each is served."""
+    for document in crds:
+        name = document["metadata"]["name"]
+        apply(client, f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}", document)
+    deadline = time.monotonic() + 20
+    for document in crds:
+        path = f"/apis/tapedeck.dev/v1alpha1/{document['spec']['names']['plural']}"
+        while client.get(path).status_code != httpx.codes.OK:
+            assert time.monotonic() < deadline, f"{path} is not served"
+            time.sleep(0.05)
+
+
+def _has_default(client: httpx.Client) -> bool:
+    return client.get("/api/v1/namespaces/default").status_code == httpx.codes.OK
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    process.send_signal(how)
+    process.wait(timeout=20)
+
+
+def _make_keys(folder: Path) -> None:
+    def run(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=folder)
+
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    run(
+        "req", "-x509", *curve, "-days", "2", "-subj", "/CN=test-ca", "-keyout", "ca.key", "-out", "ca.crt",
+        "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+    )  # fmt: skip
+    run("genrsa", "-out", "sa.key", "2048")
+    run("rsa", "-in", "sa.key", "-pubout", "-out", "sa.pub")
+    for name, subject, usage in (
+        ("apiserver", "/CN=kube-apiserver", "serverAuth\nsubjectAltName=IP:127.0.0.1,DNS:localhost"),
+        ("admin", "/O=system:masters/CN=admin", "clientAuth"),
+        ("operator", "/CN=tapedeck-operator", "clientAuth"),
+    ):
+        (folder / f"{name}.ext").write_text(
+            f"basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage={usage}\n"
+        )
+        run("req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
+        run(
+            "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
+            "-days", "2", "-extfile", f"{name}.ext", "-out", f"{name}.crt",
+        )  # fmt: skip
