@@ -149,8 +149,8 @@ class Tape:
         self.producer.commit_transaction(30)
 
 
-def result_values(connections: Connections, run_id: str) -> Iterator[dict[str, Any]]:
-    """Every record of a run that is committed now, as plain JSON, in order."""
+def result_values(connections: Connections, run_id: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every record of a run that is committed now, in order: when it was sent (ms UTC), and its plain JSON."""
     reader = Consumer(
         {
             "bootstrap.servers": connections.kafka_bootstrap,
@@ -175,7 +175,7 @@ def result_values(connections: Connections, run_id: str) -> Iterator[dict[str, A
                 waiting.discard(partition)
             if key == run_id.encode():
                 assert message.headers() is None
-                yield json.loads(value)
+                yield message.timestamp()[1], json.loads(value)
         assert not waiting, "the topic could not be read to its end"
     finally:
         reader.close()
@@ -214,7 +214,7 @@ def check(connections: Connections, run_id: str) -> Checked:
     """Read a run's results, refusing a repeat that says something else."""
     checked = Checked()
     kinds = {"fill": checked.fills, "trade": checked.trades}
-    for value in result_values(connections, run_id):
+    for _, value in result_values(connections, run_id):
         kind = value.pop("type")
         if kind in kinds:
             checked.put(kinds[kind], value["seq"], value)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import random
+import time
 import urllib.request
+import uuid
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
-from backtest_pod import MINUTE, Pod, Tape, check
+from backtest_pod import MINUTE, Pod, Tape, check, result_values
 from integration.test_store_bars import insert
 from stock_backtrader import run_stock
+from tapedeck import wire
 from tapedeck.market import Bar, order_key
-from tapedeck.settings import Connections
+from tapedeck.settings import Connections, PodSettings
+from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.run import Run
 from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_operator.local.processes import wait_until
 
 T0 = 1_522_800_000_000
@@ -153,11 +160,14 @@ def test_stream_shows_within_a_second_and_ends_on_a_seek(connections: Connection
         assert wait_until(lambda: (tmp_path / "port").exists(), timeout=10)
         tape.start()
         tape.transaction(bars[:60])
-        assert wait_until(lambda: len(check(connections, pod.uid).equity) == 59, timeout=3)
+        committed = time.time() * 1000
+        assert wait_until(lambda: len(check(connections, pod.uid).equity) == 59, timeout=10)
+        assert max(sent for sent, _ in result_values(connections, pod.uid)) < committed + 1_000
         status = json.load(urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/status", timeout=2))
         assert (status["state"], status["bars"], status["total"]) == ("running", 59, 100)
-        from tapedeck import wire
-
+        scraped = urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/metrics", timeout=2).read().decode()
+        assert "tapedeck_backtest_bars_total 59.0" in scraped
+        assert f"tapedeck_backtest_value {status['value']}" in scraped
         sought = wire.Epoch(1, 0)
         tape.producer.begin_transaction()
         tape.control(wire.EpochStart("1.0", T0, "seek"), epoch=sought)
@@ -182,3 +192,48 @@ def test_sigterm_ends_it_soon(connections: Connections, tmp_path: Path) -> None:
     finally:
         pod.kill()
     assert pod.report()["reason"] == "Interrupted"
+
+
+@pytest.mark.parametrize("topic", ["none", "empty"])
+def test_no_start_in_time(connections: Connections, topic: str) -> None:
+    uid = Tape(connections, ["A"]).uid if topic == "empty" else uuid.uuid4().hex
+    run = Run(
+        PodSettings(uid=uuid.uuid4().hex, replay_uid=uid),
+        BacktestSpec.model_validate(spec({"replay": {"name": "tape"}})),
+        connections,
+        Event(),
+        start_timeout=1.0,
+    )
+    with pytest.raises(RunFailed) as failure:
+        run.execute()
+    assert failure.value.reason == run.report().reason == "NoStart"
+
+
+def test_symbols_that_the_replay_does_not_have(connections: Connections, tmp_path: Path) -> None:
+    tape = Tape(connections, ["A", "B"])
+    tape.start()
+    data = {"replay": {"name": "tape", "symbols": ["B", "Z"]}}
+    pod = Pod(connections, tmp_path, spec(data), replay_uid=tape.uid)
+    assert pod.run() == 64
+    assert "the Replay has no Z; it has A, B" in pod.report()["message"]
+
+
+@pytest.mark.parametrize("broken", ["header", "value", "late"])
+def test_a_broken_stream_is_named(connections: Connections, tmp_path: Path, broken: str) -> None:
+    bars = random_walk("A", 1, 20)
+    tape = Tape(connections, ["A"])
+    tape.start()
+    tape.transaction(bars)
+    tape.producer.begin_transaction()
+    if broken == "late":
+        tape.producer.produce(tape.topic, wire.encode(bars[3]), headers=wire.replay_headers(tape.uid, wire.Epoch()))
+    elif broken == "value":
+        tape.producer.produce(tape.topic, b"{", headers=wire.replay_headers(tape.uid, wire.Epoch()))
+    else:
+        tape.producer.produce(tape.topic, wire.encode(bars[19]))
+    tape.producer.commit_transaction(30)
+    pod = Pod(connections, tmp_path, spec({"replay": {"name": "tape"}}), replay_uid=tape.uid)
+    assert pod.run() == 64
+    report = pod.report()
+    assert report["reason"] == "BadStream"
+    assert f"{tape.topic} partition 0 offset 24" in report["message"]

@@ -7,11 +7,13 @@ import sys
 from threading import Event
 from typing import TYPE_CHECKING
 
+from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
 from tapedeck.logs import configure, log
 from tapedeck.probe import Probe, leave_report
 from tapedeck.settings import Connections, PodSettings
+from tapedeck_backtest.gauges import RunGauges
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport
 
@@ -85,6 +87,7 @@ def main() -> int:
     pod = Pod(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: pod.stop.set())
+    REGISTRY.register(RunGauges(pod.report))
     probe = Probe(settings, report=pod.report)
     probe.start()
     try:

@@ -1,0 +1,158 @@
+"""Strategies by name, params, merging of partitions, the clock, and taking down of trades that grow and shrink."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import backtrader as bt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tapedeck.market import Bar
+from tapedeck_backtest.choose import checked_params, strategy_class
+from tapedeck_backtest.clock import to_days, to_ms
+from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.feeds import feed_params
+from tapedeck_backtest.merge import Merge
+from tapedeck_backtest.run import TRACE_CHARS, strategy_trace
+from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_crds.backtest import Builtin, Strategy
+from tapedeck_crds.base import INTERVAL_MS
+
+MINUTE = 60_000
+
+
+def test_builtins_are_those_of_the_resource() -> None:
+    assert set(BUILTINS) == set(get_args(Builtin))
+    assert all(issubclass(cls, bt.Strategy) for cls in BUILTINS.values())
+
+
+class Params(bt.Strategy):  # type: ignore[misc]
+    params = (("count", 3), ("share", 0.5), ("fast", True), ("name", "x"), ("any", None))
+
+
+def test_params_of_the_right_type_pass() -> None:
+    given: dict[str, Any] = {"count": 4, "share": 1, "fast": False, "name": "y", "any": 1.5}
+    checked = checked_params(Params, given)
+    assert checked == given
+    assert type(checked["share"]) is float
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"cuont": 1}, "params.cuont: not a param of Params; it has count=3, share=0.5, fast=True, name='x'"),
+        ({"count": 1.5}, "params.count: got 1.5 (float), expected int"),
+        ({"count": True}, "params.count: got True (bool), expected int"),
+        ({"share": "1"}, "params.share: got '1' (str), expected float"),
+        ({"fast": 1}, "params.fast: got 1 (int), expected bool"),
+        ({"name": 1}, "params.name: got 1 (int), expected str"),
+    ],
+)
+def test_params_of_the_wrong_type_are_named(params: dict[str, Any], words: str) -> None:
+    with pytest.raises(RunFailed) as failure:
+        checked_params(Params, params)
+    assert failure.value.reason == "BadParams"
+    assert words in failure.value.message
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted", "words"),
+    [
+        ("import nothing_of_the_kind", "broken_import:X", "can't be imported: No module named 'nothing_of_the_kind'"),
+        ("def (", "broken_syntax:X", "SyntaxError"),
+        ("raise SystemExit(3)", "broken_exit:X", "SystemExit"),
+        ("X = 3", "no_class:X", "'X' is not a backtrader.Strategy of no_class"),
+    ],
+)
+def test_modules_that_do_not_do(tmp_path: Path, source: str, wanted: str, words: str) -> None:
+    (tmp_path / f"{wanted.split(':')[0]}.py").write_text(source)
+    with pytest.raises(RunFailed) as failure:
+        strategy_class(Strategy(module=wanted), tmp_path)
+    assert failure.value.reason == "BadStrategy"
+    assert words in failure.value.message
+
+
+def test_trace_shows_the_strategy_and_is_bounded(tmp_path: Path) -> None:
+    namespace: dict[str, Any] = {}
+    exec(
+        compile("def dig(n):\n    return dig(n - 1) if n else 1 / 0\n", str(tmp_path / "theirs.py"), "exec"), namespace
+    )
+    try:
+        namespace["dig"](300)
+    except ZeroDivisionError as error:
+        text = strategy_trace(error)
+    assert "theirs.py" in text
+    assert text.endswith("ZeroDivisionError: division by zero")
+    assert len(text) <= TRACE_CHARS + 1
+
+
+@given(st.integers(min_value=0, max_value=4_000_000_000_000))
+def test_clock_is_backtraders(ms: int) -> None:
+    moment = datetime.fromtimestamp(ms / 1000, UTC)
+    assert to_ms(to_days(ms)) == ms
+    if ms % 1000 == 0:
+        assert bt.num2date(to_days(ms)) == moment.replace(tzinfo=None)
+
+
+def test_every_interval_has_a_timeframe() -> None:
+    seconds = {bt.TimeFrame.Seconds: 1, bt.TimeFrame.Minutes: 60, bt.TimeFrame.Days: 86_400}
+    for interval, length in INTERVAL_MS.items():
+        params = feed_params("A", interval)
+        assert seconds[params["timeframe"]] * params["compression"] * 1000 == length
+
+
+def bar(symbol: str, minute: int) -> Bar:
+    return Bar("x", symbol, "1m", minute * MINUTE, 1, 1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_merge_gives_all_in_order_once(seed: int) -> None:
+    rng = random.Random(seed)
+    home = {"A": 0, "B": 0, "C": 1, "D": 2}
+    bars = [bar(symbol, minute) for minute in range(60) for symbol in home if rng.random() < 0.7]
+    waiting: dict[int, list[Bar]] = {p: [b for b in bars if home[b.symbol] == p] for p in range(3)}
+    merge, got = Merge(3), []
+    marks = [0, 0, 0]
+    while any(waiting.values()):
+        partition = rng.randrange(3)
+        upto = marks[partition] + rng.randrange(5)
+        while waiting[partition] and waiting[partition][0].ts <= upto * MINUTE - MINUTE:
+            merge.bar(partition, waiting[partition].pop(0))
+        marks[partition] = upto
+        merge.watermark(partition, upto * MINUTE)
+        for event, step in merge.steps():
+            assert event <= min(marks) * MINUTE
+            assert {b.ts + MINUTE for b in step} == {event}
+            got.extend(step)
+    for partition in range(3):
+        merge.end(partition)
+    got.extend(b for _, step in merge.steps() for b in step)
+    assert merge.ended
+    assert got == sorted(bars, key=lambda b: (b.ts, b.symbol))
+
+
+def test_merge_holds_back_who_runs_ahead() -> None:
+    merge = Merge(2, limit=3)
+    for minute in range(4):
+        merge.bar(0, bar("A", minute))
+    merge.watermark(0, 4 * MINUTE)
+    assert list(merge.steps()) == []
+    assert merge.ahead() == {0}
+    merge.watermark(1, 2 * MINUTE)
+    assert [event for event, _ in merge.steps()] == [MINUTE, 2 * MINUTE]
+    assert merge.ahead() == set()
+
+
+def test_merge_refuses_what_comes_too_late() -> None:
+    merge = Merge(1)
+    merge.bar(0, bar("A", 5))
+    with pytest.raises(ValueError, match="expected one later"):
+        merge.bar(0, bar("A", 4))
+    merge.watermark(0, 9 * MINUTE)
+    with pytest.raises(ValueError, match="expected one later"):
+        merge.bar(0, bar("B", 8))
