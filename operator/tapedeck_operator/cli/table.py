@@ -1,0 +1,88 @@
+"""Objects as the tables that kubectl shows."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tapedeck_crds.resource import Column
+
+Json = dict[str, Any]
+
+_COLOURS = {"Running": "36", "Complete": "32", "Succeeded": "32", "Failed": "31", "Paused": "33", "Pending": "33"}
+_GAP = "   "
+
+
+def age(since: datetime, now: datetime) -> str:
+    """A duration the way kubectl writes it: 45s, 3m20s, 25m, 5h10m, 30h, 4d2h, 90d, 3y40d."""
+    seconds = max(int((now - since).total_seconds()), 0)
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if seconds < 120:
+        return f"{seconds}s"
+    if minutes < 10:
+        return _two(minutes, "m", seconds % 60, "s")
+    if minutes < 180:
+        return f"{minutes}m"
+    if hours < 8:
+        return _two(hours, "h", minutes % 60, "m")
+    if hours < 48:
+        return f"{hours}h"
+    if days < 8:
+        return _two(days, "d", hours % 24, "h")
+    if days < 730:
+        return f"{days}d"
+    if days < 8 * 365:
+        return _two(days // 365, "y", days % 365, "d")
+    return f"{days // 365}y"
+
+
+def _two(big: int, big_unit: str, small: int, small_unit: str) -> str:
+    return f"{big}{big_unit}{small}{small_unit}" if small else f"{big}{big_unit}"
+
+
+def cell(document: Json, column: Column, now: datetime) -> str:
+    """The text of one column; empty where there is no value."""
+    value: Any = document
+    for part in column.json_path.strip(".").split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if value is None:
+        return ""
+    if column.type == "date":
+        return age(datetime.fromisoformat(value).astimezone(UTC), now)
+    if column.type == "number":
+        return f"{value:.2f}"
+    return str(value).replace("\n", " ")
+
+
+def row(document: Json, columns: Sequence[Column], now: datetime, *, prefix: str = "") -> list[str]:
+    """The cells of one object, its name first."""
+    return [prefix + document["metadata"]["name"], *(cell(document, column, now) for column in columns)]
+
+
+class Table:
+    """Lines with aligned columns. Later rows keep to the widths of the earlier ones."""
+
+    def __init__(self, headers: Sequence[str]) -> None:
+        self._headers = [header.upper() for header in headers]
+        self._widths = [len(header) for header in self._headers]
+
+    def lines(self, rows: Sequence[Sequence[str]], *, header: bool = True) -> list[str]:
+        """The rows as text, with or without the line of headers."""
+        for cells in rows:
+            self._widths = [max(width, len(text)) for width, text in zip(self._widths, cells, strict=True)]
+        shown = [self._headers, *rows] if header else list(rows)
+        return [self._line(cells) for cells in shown]
+
+    def _line(self, cells: Sequence[str]) -> str:
+        padded = (_coloured(text) + " " * (width - len(text)) for text, width in zip(cells, self._widths, strict=True))
+        return _GAP.join(padded).rstrip()
+
+
+def _coloured(text: str) -> str:
+    colour = _COLOURS.get(text)
+    if colour is None or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{colour}m{text}\x1b[0m"
