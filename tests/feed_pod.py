@@ -1,0 +1,104 @@
+"""A Feed's pod as a real process, and a raw reader of the log."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+
+from tapedeck_operator.local import processes
+
+
+@dataclass
+class Pod:
+    """``python -m tapedeck_feed`` with the environment that the contract names."""
+
+    bootstrap: str
+    folder: Path
+    root: Path
+    spec: dict[str, Any]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        connections = self.folder / "connections"
+        connections.mkdir(parents=True, exist_ok=True)
+        (connections / "kafka_bootstrap").write_text(self.bootstrap)
+        for name in ("port", "last"):
+            (self.folder / name).unlink(missing_ok=True)
+        environment = {
+            "TAPEDECK_NAME": "feed",
+            "TAPEDECK_SPEC": json.dumps(self.spec),
+            "TAPEDECK_FILES": str(self.root),
+            "TAPEDECK_CONNECTIONS": str(connections),
+            "TAPEDECK_PORT_FILE": str(self.folder / "port"),
+            "TAPEDECK_TERMINATION_LOG": str(self.folder / "last"),
+        }
+        self.process = processes.start(
+            [sys.executable, "-m", "tapedeck_feed"], log=self.folder / "log", env=os.environ | environment
+        )
+
+    def wait(self, timeout: float = 60) -> int:
+        assert self.process is not None
+        return self.process.wait(timeout)
+
+    def run(self) -> tuple[int, dict[str, Any]]:
+        """Exit code and last report."""
+        self.start()
+        code = self.wait()
+        return code, self.last()
+
+    def last(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / "last").read_text()))
+
+    def get(self, path: str) -> str:
+        """A page of the probe, once it serves."""
+        assert processes.wait_until((self.folder / "port").exists, timeout=20), self.said()
+        port = (self.folder / "port").read_text()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def said(self) -> str:
+        return processes.tail(self.folder / "log", 50)
+
+
+def read_topic(bootstrap: str, topic: str, exchange: str) -> list[tuple[str, dict[str, Any], str]]:
+    """(key, value, header) of every record of an exchange that is there now, by partition and offset."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "raw-reader", "enable.auto.commit": False})
+    try:
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        marks = {
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions
+        }
+        left = sum(high - low for low, high in marks.values())
+        consumer.assign([TopicPartition(topic, number, low) for number, (low, _) in marks.items()])
+        found = []
+        deadline = time.monotonic() + 60
+        while left and time.monotonic() < deadline:
+            for message in consumer.consume(10_000, 0.2):
+                assert message.error() is None
+                left -= 1
+                key = (message.key() or b"").decode()
+                if key.startswith(f"{exchange}:"):
+                    headers = message.headers()
+                    assert isinstance(headers, list) and len(headers) == 1
+                    found.append(
+                        (
+                            message.partition(),
+                            message.offset(),
+                            key,
+                            json.loads(message.value() or b""),
+                            f"{headers[0][0]}={bytes(headers[0][1] or b'').decode()}",
+                        )
+                    )
+        assert not left, f"{left} records of {topic} did not come in 60 s"
+        return [row[2:] for row in sorted(found, key=lambda row: row[:2])]
+    finally:
+        consumer.close()

@@ -1,0 +1,211 @@
+"""The Feed as a real process against a real broker, its log read raw."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import signal
+import urllib.error
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import samples_by_hand as by_hand
+from conftest import Services
+from feed_pod import Pod, read_topic
+from tapedeck_operator.local import processes
+
+VALUES = ("open", "high", "low", "close", "volume")
+MINUTE = 60_000
+
+
+@pytest.fixture
+def exchange() -> str:
+    """An exchange id of the test's own: the broker is shared."""
+    return f"x{uuid.uuid4().hex[:10]}"
+
+
+def spec(format_: str, exchange: str, sets: dict[str, str]) -> dict[str, Any]:
+    chosen = [{"symbol": symbol, "path": path} for symbol, path in sets.items()]
+    return {"source": {"files": {"format": format_, "exchange": exchange, "sets": chosen}}}
+
+
+def test_the_sample_feed(services: Services, samples: Path, tmp_path: Path, exchange: str) -> None:
+    feed = yaml.safe_load((samples.parent / "feed.yaml").read_text())
+    feed["spec"]["source"]["files"]["exchange"] = exchange
+    code, report = Pod(services.broker.bootstrap, tmp_path, samples.parent, feed["spec"]).run()
+    assert (code, report) == (
+        0,
+        {
+            "state": "complete",
+            "reason": "Complete",
+            "message": "13886 bars of 4 symbols",
+            "done": 11,
+            "total": 11,
+            "bars": 13_886,
+            "trades": 0,
+            "duplicates": 0,
+            "errors": 0,
+        },
+    )
+    records = read_topic(services.broker.bootstrap, "market.bars", exchange)
+    table = by_hand.coinbase(samples / "coinbase-minute")
+    assert Counter(key for key, _, _ in records) == {
+        f"{exchange}:{symbol}": count for symbol, count in by_hand.COINBASE_BARS.items()
+    }
+    assert {(v["symbol"], v["ts"]): tuple(v[n] for n in VALUES) for _, v, _ in records} == table
+    assert {header for _, _, header in records} == {"td=1;backfill"}
+    assert all(v["exchange"] == exchange and v["closed"] and v["interval"] == "1m" for _, v, _ in records)
+    for symbol in by_hand.COINBASE_BARS:
+        opens = [v["ts"] for _, v, _ in records if v["symbol"] == symbol]
+        assert opens == sorted(opens)
+
+
+def test_recorded_trades(services: Services, samples: Path, tmp_path: Path, exchange: str) -> None:
+    names = {"BTC/USDT": "btcusdt_20240808.jsonl.gz", "ETH/USDT": "ethusdt_20240808.jsonl.gz"}
+    wanted = spec("binance-trades", exchange, names)
+    code, report = Pod(services.broker.bootstrap, tmp_path, samples / "binance-trades", wanted).run()
+    assert (code, report["message"]) == (0, "12 bars and 15863 trades of 2 symbols")
+    trades = read_topic(services.broker.bootstrap, "market.trades", exchange)
+    bars = read_topic(services.broker.bootstrap, "market.bars", exchange)
+    for symbol, name in names.items():
+        path = samples / "binance-trades" / name
+        got = [v for _, v, _ in trades if v["symbol"] == symbol]
+        assert [(v["ts"], v["id"], v["price"], v["amount"], v["side"]) for v in got] == [
+            (m["T"], str(m["t"]), float(m["p"]), float(m["q"]), ["buy", "sell"][m["m"]])
+            for m in by_hand.binance_messages(path)
+        ]
+        ids = [int(v["id"]) for v in got]
+        assert ids == list(range(ids[0], ids[0] + by_hand.BINANCE_TRADES[symbol]))
+        by_pandas = by_hand.binance_bars(path)
+        built = {v["ts"]: tuple(v[n] for n in VALUES) for _, v, _ in bars if v["symbol"] == symbol}
+        assert built.keys() == by_pandas.keys()
+        assert all(built[ts] == pytest.approx(by_pandas[ts], rel=1e-12) for ts in by_pandas)
+
+
+MESSY = """\
+ts,open,high,low,close,volume
+60000,1,1,1,1,1
+180000,3,3,3,3,1
+120000,2,2,2,2,1
+60000,1,1,1,1,1
+180000,3,4,3,4,1
+not a row
+240000,nan,4,4,4,1
+1970-01-01T00:05:00,5,5,5,5,1
+1970-01-01T01:05:00+01:00,5,5,5,5,1
+360000,-6,6,6,6,1
+"""
+
+
+def test_messy_rows_are_told_and_none_is_lost(services: Services, tmp_path: Path, exchange: str) -> None:
+    (tmp_path / "a.csv").write_text(MESSY)
+    (tmp_path / "b.csv").write_text(f"ts,open,high,low,close,volume\n{'420000,' + 'z' * 2000},1,1,1,1\n0,9,9,9,9,1\n")
+    code, report = Pod(services.broker.bootstrap, tmp_path, tmp_path, spec("csv", exchange, {"A/B": "*.csv"})).run()
+    assert code == 0
+    assert report["message"] == "5 bars of 1 symbol, 6 rows refused (see ingest_errors)"
+    assert (report["bars"], report["duplicates"], report["errors"], report["done"]) == (5, 1, 6, 2)
+    bars = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.bars", exchange)]
+    assert [(v["ts"] // MINUTE, v["open"]) for v in bars] == [(0, 9.0), (1, 1.0), (2, 2.0), (3, 3.0), (5, 5.0)]
+    errors = read_topic(services.broker.bootstrap, "market.ingest", exchange)
+    assert {key for key, _, _ in errors} == {f"{exchange}:A/B"}
+    told = {v["place"]: v for _, v, _ in errors}
+    assert told.keys() == {"a.csv:6", "a.csv:7", "a.csv:8", "a.csv:9", "a.csv:11", "b.csv:2"}
+    assert all(
+        (v["type"], v["feed"], v["exchange"], v["symbol"]) == ("error", "feed", exchange, "A/B") for v in told.values()
+    )
+    assert "180000 has other values at a.csv:3" in told["a.csv:6"]["reason"]
+    assert json.loads(told["a.csv:6"]["payload"])["high"] == 4.0
+    assert told["a.csv:7"]["payload"] == "not a row"
+    assert "expected a finite price above 0" in told["a.csv:8"]["reason"]
+    assert "expected a time with an offset" in told["a.csv:9"]["reason"]
+    assert "open: got -6.0" in told["a.csv:11"]["reason"]
+    assert len(told["b.csv:2"]["payload"]) == 500 and len(told["b.csv:2"]["reason"]) < 300
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
+    # Behind a later one: 120000, the repeat of 60000, and 0.
+    assert [line["put_in_order"] for line in lines if line["event"] == "series read"] == [3]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason", "message"),
+    [
+        (spec("csv", "x", {"A/B": "none.csv"}), "BadFiles", "'none.csv', which matches no file below"),
+        (spec("csv", "x", {"A/B": "short.csv"}), "BadFiles", "short.csv: header lacks close, volume; found ts, open"),
+        (spec("csv", "x", {"A/B": "empty.csv"}), "BadFiles", "empty.csv: is empty"),
+        (spec("csv", "x", {"A/B": "no.zip"}), "BadFiles", "no.zip: cannot be read: File is not a zip file"),
+        (spec("xml", "x", {"A/B": "*.csv"}), "BadSpec", "Input should be 'csv', 'lean-minute' or 'binance-trades'"),
+        ({"source": {}}, "BadSpec", "source.files: missing"),
+    ],
+)
+def test_what_no_restart_can_mend(
+    services: Services, tmp_path: Path, wrong: dict[str, Any], reason: str, message: str
+) -> None:
+    (tmp_path / "short.csv").write_text("ts,open,high,low\n")
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "no.zip").write_text("no zip")
+    code, report = Pod(services.broker.bootstrap, tmp_path / "pod", tmp_path, wrong).run()
+    assert (code, report["state"], report["reason"]) == (64, "failed", reason)
+    assert message in report["message"]
+
+
+def test_sigterm_while_the_broker_is_away(tmp_path: Path, samples: Path) -> None:
+    pod = Pod("127.0.0.1:1", tmp_path, samples.parent, spec("lean-minute", "x", {"BTC/USD": "data/*/btcusd_*.zip"}))
+    pod.start()
+    assert json.loads(pod.get("/status"))["state"] == "running"
+    assert pod.get("/healthz") == pod.get("/readyz") == "ok"
+    metrics = pod.get("/metrics")
+    for name in ("bars", "trades", "duplicates", "errors", "late", "files"):
+        assert f"tapedeck_feed_{name}_total 0.0" in metrics
+    assert pod.process is not None
+    pod.process.send_signal(signal.SIGTERM)
+    assert pod.wait(8) == 1
+    assert pod.last()["reason"] == "Interrupted"
+    assert pod.last()["done"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_killed_in_mid_run_and_started_again(services: Services, tmp_path: Path, exchange: str) -> None:
+    """SIGKILL at random instants; afterwards every bar is on the log, and nothing that is no bar of the files."""
+    count = 60_000
+    symbols = {"A/B": "a.csv", "C/D": "c.csv"}
+    rng = random.Random(7)
+    wanted: set[tuple[str, int, float]] = set()
+    for symbol, name in symbols.items():
+        prices = [round(rng.uniform(1, 1000), 2) for _ in range(count)]
+        lines = [f"{i * MINUTE},{p},{p},{p},{p},1" for i, p in enumerate(prices)]
+        (tmp_path / name).write_text("\n".join(["ts,open,high,low,close,volume", *lines]))
+        wanted |= {(symbol, i * MINUTE, p) for i, p in enumerate(prices)}
+    pod = Pod(services.broker.bootstrap, tmp_path / "pod", tmp_path, spec("csv", exchange, symbols))
+    for _ in range(3):
+        kill_after(pod, rng.randrange(1, count + count // 2))
+        seen = on_the_log(services, exchange)
+        assert seen < wanted, "the kill came before the end: some bars are missing yet"
+    code, report = pod.run()
+    assert (code, report["bars"]) == (0, len(wanted))
+    assert on_the_log(services, exchange) == wanted
+
+
+def kill_after(pod: Pod, bars: int) -> None:
+    """SIGKILL once the pod says that so many bars are out."""
+
+    def reached() -> bool:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            return bool(json.loads(pod.get("/status"))["bars"] >= bars)
+        return False
+
+    pod.start()
+    assert pod.process is not None
+    assert processes.wait_until(reached, timeout=60, poll=0.002)
+    pod.process.send_signal(signal.SIGKILL)
+    assert pod.wait(10) == -signal.SIGKILL, pod.said()
+
+
+def on_the_log(services: Services, exchange: str) -> set[tuple[str, int, float]]:
+    records = read_topic(services.broker.bootstrap, "market.bars", exchange)
+    return {(v["symbol"], v["ts"], v["close"]) for _, v, _ in records}

@@ -1,0 +1,61 @@
+"""Bars from trades against a computation by another way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import samples_by_hand as by_hand
+from tapedeck.files import bars_from_trades
+from tapedeck.market import Bar, Trade, bar_problem
+from tapedeck_crds.base import INTERVAL_MS
+
+
+@pytest.mark.parametrize(("symbol", "name"), [("BTC/USDT", "btcusdt"), ("ETH/USDT", "ethusdt")])
+def test_recorded_trades(samples: Path, symbol: str, name: str) -> None:
+    path = samples / "binance-trades" / f"{name}_20240808.jsonl.gz"
+    messages = by_hand.binance_messages(path)
+    trades = [Trade("binance", symbol, m["T"], str(m["t"]), float(m["p"]), float(m["q"]), "buy") for m in messages]
+    assert len(trades) == by_hand.BINANCE_TRADES[symbol]
+    bars = list(bars_from_trades(trades, "1m"))
+    wanted = by_hand.binance_bars(path)
+    assert [b.ts for b in bars] == list(wanted)
+    for bar, values in zip(bars, wanted.values(), strict=True):
+        assert (bar.open, bar.high, bar.low, bar.close) == values[:4]
+        assert bar.volume == pytest.approx(values[4], rel=1e-12)
+        assert (bar.exchange, bar.symbol, bar.interval, bar.closed) == ("binance", symbol, "1m", True)
+
+
+@given(
+    times=st.lists(st.integers(0, 10_000_000), max_size=60).map(sorted),
+    interval=st.sampled_from(["1s", "1m", "15m", "1h"]),
+    data=st.data(),
+)
+def test_any_trades(times: list[int], interval: str, data: st.DataObject) -> None:
+    # Eighths add up exactly, so volumes can be compared with ==.
+    values = st.integers(1, 10_000).map(lambda n: n / 8)
+    trades = [Trade("x", "A/B", ts, str(i), data.draw(values), data.draw(values), "buy") for i, ts in enumerate(times)]
+    step = INTERVAL_MS[interval]
+    slots: dict[int, list[Trade]] = {}
+    for trade in trades:
+        slots.setdefault(trade.ts // step, []).append(trade)
+    wanted = [
+        Bar(
+            "x",
+            "A/B",
+            interval,
+            slot * step,
+            inside[0].price,
+            max(t.price for t in inside),
+            min(t.price for t in inside),
+            inside[-1].price,
+            sum(t.amount for t in inside),
+        )
+        for slot, inside in sorted(slots.items())[:-1]
+    ]
+    bars = list(bars_from_trades(trades, interval))
+    assert bars == wanted
+    assert not any(map(bar_problem, bars))

@@ -1,0 +1,312 @@
+"""Each format of market files: what is read, what is refused and in which words."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import math
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import samples_by_hand as by_hand
+from tapedeck.files import BadFiles, BadRow, find_files, read_bars, read_trades
+from tapedeck.market import Bar, Trade
+from tapedeck_crds import Feed, parse_resource
+from tapedeck_crds.base import Files
+
+HEADER = "ts,open,high,low,close,volume\n"
+MINUTE = 60_000
+
+
+def source(format_: str = "csv", path: str = "*", symbol: str = "A/B", interval: str = "1m") -> Files:
+    return Files.model_validate(
+        {"format": format_, "exchange": "x", "interval": interval, "sets": [{"symbol": symbol, "path": path}]}
+    )
+
+
+def bars_of(files: Files, root: Path) -> tuple[list[Bar], list[BadRow]]:
+    bad: list[BadRow] = []
+    rows = [
+        row
+        for sources in find_files(files, root).values()
+        for file in sources
+        for row in read_bars(files, file, bad.append)
+    ]
+    return [row.event for row in rows], bad
+
+
+def trades_of(files: Files, root: Path) -> tuple[list[Trade], list[BadRow]]:
+    bad: list[BadRow] = []
+    rows = [
+        row
+        for sources in find_files(files, root).values()
+        for file in sources
+        for row in read_trades(files, file, bad.append)
+    ]
+    return [row.event for row in rows], bad
+
+
+def zipped(*members: tuple[str, str]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in members:
+            archive.writestr(name, text)
+    return out.getvalue()
+
+
+def damaged(archive: bytes) -> bytes:
+    return archive[:40] + bytes([archive[40] ^ 0xFF]) + archive[41:]
+
+
+def test_the_sample_feed_reads_every_bar(samples: Path) -> None:
+    feed = parse_resource(yaml.safe_load((samples.parent / "feed.yaml").read_text()))
+    assert isinstance(feed, Feed) and feed.spec.source.files is not None
+    bars, bad = bars_of(feed.spec.source.files, samples.parent)
+    assert bad == []
+    table = by_hand.coinbase(samples / "coinbase-minute")
+    assert Counter(bar.symbol for bar in bars) == by_hand.COINBASE_BARS
+    assert len(bars) == len(table) == 13_886
+    assert {(b.symbol, b.ts): (b.open, b.high, b.low, b.close, b.volume) for b in bars} == table
+    assert {(b.exchange, b.interval, b.closed, b.rev) for b in bars} == {("coinbase", "1m", True, 0)}
+
+
+@pytest.mark.parametrize("symbol", by_hand.BINANCE_TRADES)
+def test_every_recorded_trade_is_read(samples: Path, symbol: str) -> None:
+    name = f"{symbol.replace('/', '').lower()}_20240808.jsonl.gz"
+    trades, bad = trades_of(source("binance-trades", name, symbol), samples / "binance-trades")
+    messages = by_hand.binance_messages(samples / "binance-trades" / name)
+    assert bad == []
+    assert len(trades) == by_hand.BINANCE_TRADES[symbol]
+    assert [(t.ts, t.id, t.price, t.amount, t.side) for t in trades] == [
+        (m["T"], str(m["t"]), float(m["p"]), float(m["q"]), ["buy", "sell"][m["m"]]) for m in messages
+    ]
+
+
+prices = st.floats(min_value=1e-9, max_value=1e12)
+
+
+@st.composite
+def sound_bars(draw: st.DrawFn) -> list[Bar]:
+    opens = draw(st.lists(st.integers(0, 60_000_000), unique=True, max_size=20).map(sorted))
+    bars = []
+    for minute in opens:
+        low, one, two, high = sorted(draw(st.tuples(prices, prices, prices, prices)))
+        open_, close = draw(st.permutations([one, two]))
+        volume = draw(st.floats(0, 1e12))
+        bars.append(Bar("x", "A/B", "1m", minute * MINUTE, open_, high, low, close, volume))
+    return bars
+
+
+def plain_ms(ts: int, _: int) -> str:
+    return str(ts)
+
+
+def rfc3339(ts: int, offset_minutes: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ts)
+    return moment.astimezone(timezone(timedelta(minutes=offset_minutes))).isoformat()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    bars=sound_bars(),
+    order=st.permutations([*HEADER.strip().split(","), "note"]),
+    write_ts=st.sampled_from([plain_ms, rfc3339]),
+    offset=st.integers(-12 * 60, 14 * 60),
+    ending=st.sampled_from(["\n", "\r\n"]),
+    packing=st.sampled_from([".csv", ".csv.gz", ".csv.zip"]),
+)
+def test_csv_round_trip(
+    bars: list[Bar],
+    order: list[str],
+    write_ts: Callable[[int, int], str],
+    offset: int,
+    ending: str,
+    packing: str,
+) -> None:
+    lines = [",".join(order)]
+    for bar in bars:
+        cells = {n: repr(getattr(bar, n)) for n in ("open", "high", "low", "close", "volume")}
+        cells |= {"ts": write_ts(bar.ts, offset), "note": '"x, y"'}
+        lines.append(",".join(cells[name] for name in order))
+    text = ending.join(lines) + ending
+    packed = {
+        ".csv": text.encode(),
+        ".csv.gz": gzip.compress(text.encode()),
+        ".csv.zip": zipped(("data.csv", text)),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, f"a{packing}").write_bytes(packed[packing])
+        assert bars_of(source(), Path(folder)) == (bars, [])
+
+
+BROKEN_ROWS = {
+    "too few columns": ("120000,1,1,1", "columns: got 4, expected 6"),
+    "too many columns": ("120000,1,1,1,1,1,1", "columns: got 7, expected 6"),
+    "no row at all": ("%%%", "columns: got 1, expected 6"),
+    "NaN price": ("120000,nan,1,1,1,1", "open: got nan, expected a finite price above 0"),
+    "infinite price": ("120000,1,inf,1,1,1", "high: got inf"),
+    "negative price": ("120000,1,1,-1,1,1", "low: got -1.0, expected a finite price above 0"),
+    "zero price": ("120000,1,1,1,0,1", "close: got 0.0"),
+    "negative volume": ("120000,1,1,1,1,-1", "volume: got -1.0, expected a finite number of at least 0"),
+    "no number": ("120000,1,1,1,one,1", "close: got 'one', expected a number"),
+    "empty cell": ("120000,1,1,1,,1", "close: got '', expected a number"),
+    "Python's digits": ("120000,1_0,1,1,1,1", "open: got '1_0', expected a number"),
+    "high below low": ("120000,2,1,3,2,1", "high/low: got low 3.0, high 1.0"),
+    "time off the grid": ("120001,1,1,1,1,1", "ts: got 120001, expected a multiple of 60000 ms (1m)"),
+    "time without offset": ("2018-04-04T00:00:00,1,1,1,1,1", "expected a time with an offset"),
+    "no time": ("noon,1,1,1,1,1", "ts: got 'noon', expected a time like"),
+    "time before any": ("0001-01-01T00:00:00+01:00,1,1,1,1,1", "ts: got '0001-01-01T00:00:00+01:00'"),
+    "microseconds": ("1522800000000000,1,1,1,1,1", "expected milliseconds UTC between 1970 and 2100"),
+    "negative time": ("-60000,1,1,1,1,1", "ts: got -60000, expected milliseconds UTC between 1970 and 2100"),
+    "endless time": ("9" * 5000 + ",1,1,1,1,1", "expected an integer"),
+    "fractional time": ("120000.5,1,1,1,1,1", "ts: got '120000.5'"),
+    "open quote": ('120000,1,1,1,1,"1', "quotes: "),
+    "not UTF-8": ("120000,1,\udcff,1,1,1", "high: got '\ufffd', expected a number"),
+}
+
+
+@pytest.mark.parametrize(("row", "reason"), BROKEN_ROWS.values(), ids=BROKEN_ROWS)
+def test_a_broken_row_is_told_and_the_rest_read(tmp_path: Path, row: str, reason: str) -> None:
+    text = f"{HEADER}60000,1,2,1,2,5\n{row}\n180000,1,2,1,2,5\n"
+    (tmp_path / "a.csv").write_text(text, errors="surrogateescape")
+    bars, bad = bars_of(source(), tmp_path)
+    assert [bar.ts for bar in bars] == [60_000, 180_000]
+    assert [b.place for b in bad] == ["a.csv:3"]
+    assert reason in bad[0].reason
+    assert bad[0].payload == row.replace("\udcff", "\ufffd")
+
+
+BAD_FILES = {
+    "no such file": ("b.csv", b"", "c.csv", "csv", "'c.csv', which matches no file below"),
+    "no match": ("b.csv", b"", "*.tsv", "csv", "'*.tsv', which matches no file below"),
+    "a pattern that is none": ("b.csv", b"", "**b", "csv", "'**b', expected a file or a glob pattern"),
+    "empty": ("b.csv", b"", "*", "csv", "b.csv: is empty, expected a header line with ts, open"),
+    "missing column": ("b.csv", b"ts,open,high,low,close\n", "*", "csv", "header lacks volume; found ts, open, high"),
+    "no header": (
+        "b.csv",
+        b"60000,1,1,1,1,1\n",
+        "*",
+        "csv",
+        "header lacks ts, open, high, low, close, volume; found 60",
+    ),
+    "no zip": ("x_20180404.zip", b"60000,1,1,1,1,1", "*", "lean-minute", "x_20180404.zip: cannot be read: File is not"),
+    "zip cut short": ("b.zip", zipped(("b", HEADER * 99))[:-30], "*", "csv", "b.zip: cannot be read"),
+    "zip damaged": ("b.zip", damaged(zipped(("b", HEADER))), "*", "csv", "b.zip: cannot be read"),
+    "two in a zip": ("b.zip", zipped(("b", HEADER), ("c", HEADER)), "*", "csv", "b.zip: holds 2 files, expected one"),
+    "no gzip": ("b.csv.gz", HEADER.encode(), "*", "csv", "b.csv.gz: cannot be read: Not a gzipped file"),
+    "gzip cut short": ("b.csv.gz", gzip.compress(HEADER.encode())[:-5], "*", "csv", "b.csv.gz: cannot be read"),
+    "no day": ("btcusd.zip", zipped(("b", "")), "*", "lean-minute", "btcusd.zip: no day in its name"),
+    "impossible day": ("x_20180231.zip", zipped(("b", "")), "*", "lean-minute", "x_20180231.zip: no day in its name"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "path", "format_", "message"), BAD_FILES.values(), ids=BAD_FILES)
+def test_unusable_files_are_named(
+    tmp_path: Path, name: str, content: bytes, path: str, format_: str, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadFiles) as caught:
+        bars_of(source(format_, path), tmp_path)
+    assert message in str(caught.value)
+
+
+def test_no_permission_is_no_crash(tmp_path: Path) -> None:
+    (tmp_path / "b.csv").symlink_to(tmp_path / "b.csv")  # a loop: no one may read it, root included
+    with pytest.raises(BadFiles, match="matches no file"):
+        bars_of(source(path="b.csv"), tmp_path)
+
+
+def test_lean_minute_holds_minutes(tmp_path: Path) -> None:
+    (tmp_path / "x_20180404.zip").write_bytes(zipped(("x", "")))
+    with pytest.raises(BadFiles, match="interval: got 5m, expected 1m"):
+        bars_of(source("lean-minute", interval="5m"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("86400000,1,1,1,1,1", "milliseconds since midnight: got 86400000, expected 0 to 86399999"),
+        ("-60000,1,1,1,1,1", "milliseconds since midnight: got -60000"),
+        ("60000.0,1,1,1,1,1", "milliseconds since midnight: got '60000.0', expected an integer"),
+        ("60000,1,1,1,1", "columns: got 5, expected 6"),
+        ("60000,1,1,1,1,x", "volume: got 'x', expected a number"),
+    ],
+)
+def test_broken_lean_rows(tmp_path: Path, row: str, reason: str) -> None:
+    (tmp_path / "x_20180404.zip").write_bytes(zipped(("x.csv", f"0,1,1,1,1,1\n{row}\n86340000,1,1,1,1,1\n")))
+    bars, bad = bars_of(source("lean-minute"), tmp_path)
+    assert [bar.ts for bar in bars] == [1_522_800_000_000, 1_522_886_340_000]
+    assert bad[0].place == "x_20180404.zip:2"
+    assert reason in bad[0].reason
+
+
+GOOD_TRADE = {"e": "trade", "s": "AB", "t": 7, "p": "1.5", "q": "2", "T": 60_000, "m": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"e": "aggTrade"}, "e: got 'aggTrade', expected 'trade'"),
+        ({"s": "ETHUSDT"}, "s: got 'ETHUSDT', expected 'AB' for A/B"),
+        ({"p": "NaN"}, "price: got nan, expected a finite number above 0"),
+        ({"p": "-1"}, "price: got -1.0"),
+        ({"q": "0"}, "amount: got 0.0"),
+        ({"q": "two"}, "q: got 'two', expected a number"),
+        ({"T": 1_723_161_255_342_000}, "T: got 1723161255342000, expected milliseconds UTC"),
+        ({"t": "7"}, "message: Expected `int`, got `str` - at `$.data.t`"),
+        ({"m": None}, "message: Expected `bool`"),
+    ],
+)
+def test_broken_trades(tmp_path: Path, change: dict[str, object], reason: str) -> None:
+    combined = json.dumps({"stream": "ab@trade", "data": GOOD_TRADE | change})
+    lines = [json.dumps(GOOD_TRADE), f"1723161254087896568 {combined}", "cut sh", "", json.dumps({"data": GOOD_TRADE})]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    trades, bad = trades_of(source("binance-trades"), tmp_path)
+    assert trades == [Trade("x", "A/B", 60_000, "7", 1.5, 2.0, "sell")] * 2
+    assert [b.place for b in bad] == ["t.jsonl:2", "t.jsonl:3"]
+    assert reason in bad[0].reason
+    assert "expected a trade of Binance's websocket" in bad[1].reason
+
+
+def test_files_come_by_set_then_name_and_only_once(tmp_path: Path) -> None:
+    for name in ("b2.csv", "b1.csv", "a.csv", "[x].csv"):
+        (tmp_path / name).write_text(HEADER)
+    (tmp_path / "folder.csv").mkdir()
+    sets = [("S", "b*"), ("T", "a.csv"), ("S", "[x].csv"), ("S", str(tmp_path / "b1.*"))]
+    files = Files.model_validate(
+        {"format": "csv", "exchange": "x", "sets": [{"symbol": s, "path": p} for s, p in sets]}
+    )
+    found = find_files(files, tmp_path)
+    assert {s: [f.name for f in sources] for s, sources in found.items()} == {
+        "S": ["b1.csv", "b2.csv", "[x].csv"],
+        "T": ["a.csv"],
+    }
+
+
+def test_a_file_belongs_to_one_symbol(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(HEADER)
+    files = Files.model_validate(
+        {"format": "csv", "exchange": "x", "sets": [{"symbol": s, "path": "*.csv"} for s in ("S", "T")]}
+    )
+    with pytest.raises(BadFiles, match=r"a\.csv: matched for S and for T, expected one symbol a file"):
+        find_files(files, tmp_path)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_rows_or_refused(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "a.csv").write_bytes(HEADER.encode() + content)
+        bars, bad = bars_of(source(), Path(folder))
+    assert all(math.isfinite(bar.high) and bar.high > 0 for bar in bars)
+    assert len({b.place for b in bad}) == len(bad)
