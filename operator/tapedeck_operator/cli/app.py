@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -328,3 +329,28 @@ def migrate(context: typer.Context, home: HomeOption = None) -> None:
     from tapedeck_operator.cli import deck
 
     raise typer.Exit(deck.migrate(home_of(home or context.obj)))
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    examples: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where feed.yaml, replay.yaml and backtest.yaml are.")
+    ] = Path("examples"),
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the deck and its page up.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The page's port; 0 takes 8750 or a free one.")] = 0,
+    home: HomeOption = None,
+) -> None:
+    """Run the main job and check it: files, log, store, replay, strategy, results.
+
+    Every bar is then compared between source files, topic and store by code that shares nothing with what moved
+    them; exit 1 where one was lost or doubled.
+    """
+    from rich.console import Console
+
+    from tapedeck_operator.demo.run import demo as run_demo
+
+    outcome = run_demo(home_of(home or context.obj), examples, Console(), keep=keep, port=port)
+    print(outcome)
+    if outcome.lost or outcome.doubled:
+        raise typer.Exit(1)

@@ -177,6 +177,8 @@ class _Plain:
             return [self.value(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(given)]
         if isinstance(given, float) and not math.isfinite(given):
             raise DeckError(f"{self._where}: {path}: got {given}, expected a finite number")
+        if isinstance(given, float) and given.is_integer() and abs(given) < 2**63:
+            return int(given)  # on its way to a cluster 60.0 becomes 60 as well
         if given is None or isinstance(given, str | bool | int | float):
             return given
         raise DeckError(f"{self._where}: {path}: got a {type(given).__name__}, expected what JSON can hold")

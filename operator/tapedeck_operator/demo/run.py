@@ -13,9 +13,9 @@ import psycopg
 from rich.console import Console
 
 from tapedeck_crds import Resource, parse_resource
+from tapedeck_operator.cli import documents
 from tapedeck_operator.demo import audit, show
 from tapedeck_operator.local import deck
-from tapedeck_operator.local.documents import read_documents
 from tapedeck_operator.local.errors import DeckError
 from tapedeck_operator.local.home import Home
 from tapedeck_operator.local.objects import NotFound, Objects
@@ -84,10 +84,10 @@ def _running_deck(home: Home, console: Console, *, keep: bool, port: int) -> Ite
 
 
 def _load(path: Path) -> Resource:
-    documents = read_documents(path)
-    if len(documents) != 1:
-        raise DeckError(f"{path}: got {len(documents)} documents, expected one")
-    return parse_resource(documents[0])
+    found = documents.read([str(path)])
+    if len(found) != 1:
+        raise DeckError(f"{path}: got {len(found)} documents, expected one")
+    return parse_resource(found[0].content)
 
 
 def _apply(objects: Objects, resource: Resource, examples: Path) -> Json:
@@ -103,12 +103,12 @@ def _remove(objects: Objects, resource: Resource) -> None:
         return
 
 
-def _follow(objects: Objects, documents: list[Json], console: Console) -> list[Json]:
+def _follow(objects: Objects, started: list[Json], console: Console) -> list[Json]:
     """Show the resources' progress until all are complete; returns them as they ended."""
     deadline = time.monotonic() + STEP_TIMEOUT
     with show.Progress(console) as progress:
         while True:
-            now = [objects.get(d["kind"], d["metadata"]["namespace"], d["metadata"]["name"]) for d in documents]
+            now = [objects.get(d["kind"], d["metadata"]["namespace"], d["metadata"]["name"]) for d in started]
             for document in now:
                 progress.update(document)
                 if document.get("status", {}).get("phase") == "Failed":

@@ -1,0 +1,62 @@
+"""A deck of its own for a test, and what is left of it afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tapedeck_operator.local import deck
+from tapedeck_operator.local.home import Home
+from tapedeck_operator.local.objects import Objects
+
+Json = dict[str, Any]
+
+
+@contextmanager
+def running_deck(folder: Path) -> Iterator[tuple[Home, Json, Objects]]:
+    """A deck in a folder; down and checked for leftovers at the end."""
+    home = Home.at(folder)
+    facts = deck.start_background(home, 0)
+    try:
+        yield home, facts, Objects(home.objects)
+    finally:
+        deck.stop(home)
+        assert leftovers(home) == []
+
+
+def leftovers(home: Home) -> list[str]:
+    """Command lines of living processes that name the home or one of its folders."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ", "status"]):
+        if process.pid == os.getpid() or process.info["status"] == psutil.STATUS_ZOMBIE:
+            continue
+        words = [*(process.info["cmdline"] or []), *(process.info["environ"] or {}).values()]
+        if any(str(home.root) in word for word in words):
+            found.append(" ".join(process.info["cmdline"] or [])[:200])
+    return found
+
+
+def eventually(check: Callable[[], Any], timeout: float = 60.0) -> Any:
+    """The first true value of ``check``; AssertionError where none comes in time."""
+    deadline = time.monotonic() + timeout
+    while not (value := check()):
+        assert time.monotonic() < deadline, f"not within {timeout} s"
+        time.sleep(0.05)
+    return value
+
+
+def phase(objects: Objects, kind: str, name: str) -> str:
+    """The phase of a resource; empty before its first status."""
+    return str(objects.get(kind, "default", name).get("status", {}).get("phase", ""))
+
+
+def kill(pid: int) -> None:
+    """As a crash would."""
+    os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,142 @@
+"""The deck's life: up, down, interrupted, killed, refused. No process and no lock is ever left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from deck import eventually, kill, leftovers, running_deck
+
+from tapedeck_operator.local import deck
+from tapedeck_operator.local.errors import DeckError
+from tapedeck_operator.local.home import Home
+from tapedeck_operator.local.objects import Objects
+
+
+def test_up_and_down_leave_nothing_behind(tmp_path: Path) -> None:
+    with running_deck(tmp_path / "home") as (home, facts, objects):
+        assert len(leftovers(home)) >= 5  # daemon, broker, database, recorder, gateway
+        assert facts["gateway"].startswith("http://127.0.0.1:")
+        with pytest.raises(DeckError, match="already runs"):
+            deck.start_background(home, 0)
+        phases = {p["metadata"]["labels"]["app.kubernetes.io/name"]: p["status"]["phase"] for p in objects.list("Pod")}
+        assert phases == {"recorder": "Running", "gateway": "Running"}
+    assert home.running() is None
+    assert not home.locked()
+    assert not deck.stop(home)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0.2, 1.0, 2.5, 4.0])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_at_any_moment_stops_everything(tmp_path: Path, after: float, number: signal.Signals) -> None:
+    home = Home.at(tmp_path / "home")
+    with (tmp_path / "log").open("wb") as output:
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "tapedeck_operator.local", str(home.root), "0"], stdout=output, stderr=output
+        )
+    time.sleep(after)
+    daemon.send_signal(number)
+    assert daemon.wait(timeout=40) == 0, (tmp_path / "log").read_text()
+    eventually(lambda: leftovers(home) == [], timeout=5)
+    assert not home.locked()
+
+
+@pytest.mark.slow
+def test_a_killed_deck_takes_its_processes_along_and_comes_back(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "home")
+    facts = deck.start_background(home, 0)
+    kill(facts["pid"])
+    eventually(lambda: leftovers(home) == [], timeout=15)
+    assert home.running() is None
+    with running_deck(home.root) as (_, again, objects):
+        assert again["pid"] != facts["pid"]
+        ended = [p["status"]["exitCode"] for p in objects.list("Pod") if p["status"]["phase"] == "Failed"]
+        assert ended == [137, 137]
+
+
+@pytest.mark.parametrize("service", ["broker", "postgres"])
+def test_a_service_that_ends_is_started_again(tmp_path: Path, service: str) -> None:
+    with running_deck(tmp_path / "home") as (home, _, objects):
+        word = "kafka.Kafka" if service == "broker" else "postgres -D"
+        victims = _pids(home, word)
+        kill(victims[0])
+        eventually(lambda: _pids(home, word) and _pids(home, word)[0] != victims[0], timeout=40)
+        told = [e for e in objects.events("deck") if e["reason"] == "Ended"]
+        assert told
+        time.sleep(1)  # clients find it again; running_deck checks the end
+
+
+def _pids(home: Home, word: str) -> list[int]:
+    import psutil
+
+    return [
+        p.pid
+        for p in psutil.process_iter(["cmdline", "status"])
+        if p.info["cmdline"]
+        and p.info["status"] != psutil.STATUS_ZOMBIE
+        and word in " ".join(p.info["cmdline"])
+        and str(home.root) in " ".join(p.info["cmdline"])
+    ]
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(DeckError, match=f"--port: got {port}.*in use"):
+            deck.start_background(Home.at(tmp_path / "home"), port)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("version", "99", "got deck version '99', expected 1"),
+        ("kafka/version", "3.9.0", "got version 3.9.0, expected 4.1.1"),
+        ("postgres/PG_VERSION", "12", "got version 12, expected 18"),
+    ],
+)
+def test_data_of_another_version_is_refused(tmp_path: Path, file: str, text: str, message: str) -> None:
+    home = Home.at(tmp_path / "home")
+    home.prepare()
+    path = home.root / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    if file.startswith("kafka"):
+        (path.parent / "cluster-id").write_text("x")
+        (path.parent / "data").mkdir()
+        (path.parent / "data" / "meta.properties").write_text("")
+    with pytest.raises(DeckError) as caught:
+        deck.start_background(home, 0)
+    assert message in str(caught.value)
+    assert path.read_text() == text
+    assert leftovers(home) == []
+
+
+def test_objects_of_another_version_are_refused(tmp_path: Path) -> None:
+    import sqlite3
+
+    path = tmp_path / "objects.db"
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(DeckError, match="99"):
+        Objects(path)
+
+
+def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    home.prepare()
+    child = os.fork()
+    if child == 0:
+        held = home.lock()
+        time.sleep(30 if held else 0)
+        os._exit(0)
+    eventually(home.locked, timeout=5)
+    kill(child)
+    os.waitpid(child, 0)
+    assert not home.locked()
