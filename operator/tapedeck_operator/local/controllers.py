@@ -32,6 +32,9 @@ def decide_job(job: Json, pods: list[Json], now: float) -> Decision:
     """What an Indexed Job wants next. ``pods`` are its own, oldest first; ``now`` in seconds."""
     if any(c["status"] == "True" for c in job.get("status", {}).get("conditions", [])):
         return Decision()
+    if job["spec"].get("suspend"):
+        live = [p for p in pods if p["status"].get("phase") not in (FAILED, SUCCEEDED)]
+        return Decision(end=tuple(p["metadata"]["name"] for p in live))
     make: list[Json] = []
     done: list[int] = []
     failed: dict[int, str] = {}

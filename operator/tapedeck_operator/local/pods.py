@@ -23,7 +23,7 @@ INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 
 _POD_FIELDS = {
     "restartPolicy", "terminationGracePeriodSeconds", "automountServiceAccountToken", "enableServiceLinks",
-    "securityContext", "containers", "volumes",
+    "securityContext", "containers", "volumes", "nodeSelector", "tolerations",
 }  # fmt: skip
 _CONTAINER_FIELDS = {
     "name", "image", "args", "env", "ports", "volumeMounts", "terminationMessagePath", "livenessProbe",

@@ -91,6 +91,8 @@ class Reconciler:
             return
         for manifest in wanted.apply:
             self._objects.apply(manifest)
+        for patch in wanted.patches:
+            self._objects.patch_spec(patch.kind, metadata.namespace, patch.name, {"spec": patch.spec})
         for kind, name in wanted.delete:
             self._objects.delete(kind, metadata.namespace, name)
         self._objects.set_status(resource.kind, metadata.namespace, metadata.name, wanted.status, uid=metadata.uid)

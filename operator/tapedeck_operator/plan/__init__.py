@@ -6,15 +6,17 @@ from tapedeck_crds import Backtest, Feed, Replay, Resource
 from tapedeck_crds.base import time_ms
 from tapedeck_operator.plan.kinds import plan_backtest, plan_feed, plan_replay
 from tapedeck_operator.plan.status import as_json
-from tapedeck_operator.plan.types import Event, Observed, Plan, PodSeen, Push, Settings
+from tapedeck_operator.plan.types import Event, Network, Observed, Patch, Plan, PodSeen, Push, Refusal, Settings
 
-__all__ = ["Event", "Observed", "Plan", "PodSeen", "Push", "Settings", "plan"]
+__all__ = ["Event", "Network", "Observed", "Patch", "Plan", "PodSeen", "Push", "Refusal", "Settings", "plan"]
 
 
 def plan(resource: Resource, observed: Observed, now_ms: int, settings: Settings) -> Plan:
     """What should be of a resource. A finished one gets nothing more, and is deleted when its time is over."""
     if resource.finished:
-        return Plan(status=as_json(resource.status), expired=_expired(resource, now_ms))
+        end = _end_of_life(resource)
+        over = end is not None and now_ms >= end
+        return Plan(status=as_json(resource.status), expired=over, wake_ms=None if over else end)
     if isinstance(resource, Feed):
         return plan_feed(resource, observed, now_ms, settings)
     if isinstance(resource, Replay):
@@ -24,9 +26,9 @@ def plan(resource: Resource, observed: Observed, now_ms: int, settings: Settings
     raise TypeError(f"no plan for a {type(resource).__name__}")
 
 
-def _expired(resource: Resource, now_ms: int) -> bool:
+def _end_of_life(resource: Resource) -> int | None:
     ttl: int | None = resource.spec.ttl_seconds_after_finished
     if ttl is None or resource.status is None or resource.status.finished_at is None:
-        return False
+        return None
     ended: str = resource.status.finished_at
-    return now_ms >= time_ms(ended) + ttl * 1000
+    return time_ms(ended) + ttl * 1000

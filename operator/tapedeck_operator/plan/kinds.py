@@ -8,8 +8,12 @@ from tapedeck_crds import Backtest, Feed, Replay, Resource
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report
 from tapedeck_operator.plan import controls, names, pods
+from tapedeck_operator.plan.drift import covers
+from tapedeck_operator.plan.network import network_policy
 from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, judge_run, of_type, transitions
-from tapedeck_operator.plan.types import Json, Observed, Plan, Settings
+from tapedeck_operator.plan.types import Json, Observed, Patch, Plan, Settings
+
+STARTING_MS = 30_000  # a pod that stays Pending is looked at again, because not all that ails it changes its object
 
 
 def plan_feed(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -> Plan:
@@ -27,7 +31,7 @@ def plan_feed(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -
                 "progress": f"{report.done}/{report.total}",
             },
         )
-    return _run_plan(feed, observed, verdict, now_ms, _missing(observed, pods.run_job(feed, settings)))
+    return _run_plan(feed, observed, verdict, now_ms, settings, _children(feed, observed, settings))
 
 
 def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Settings) -> Plan:
@@ -44,17 +48,21 @@ def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Setti
     if report is not None:
         verdict = replace(verdict, facts=_replay_facts(report) | {"anchor": anchor})
     told = replay.status.observed_generation if replay.status is not None else None
-    children = [] if observed.job is not None else [pods.control_secret(replay, settings)]
     plan = _run_plan(
         replay,
         observed,
         verdict,
         now_ms,
-        (*children, *_missing(observed, pods.run_job(replay, settings, controlled=True))),
+        settings,
+        _children(replay, observed, settings, controlled=True),
         observed_generation=(told or 0) if behind and live else replay.metadata.generation,
     )
     key = names.control_key(settings.operator_key, replay.metadata.uid)
-    return replace(plan, pushes=controls.pushes(anchor, observed.pods, key) if live else ())
+    return replace(
+        plan,
+        pushes=controls.pushes(anchor, observed.pods, key) if live else (),
+        eager=live and (anchor is None or behind),
+    )
 
 
 def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings: Settings) -> Plan:
@@ -66,17 +74,17 @@ def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings:
     if report is not None:
         verdict = replace(verdict, facts=_backtest_facts(report))
     if wants is None:
-        return _run_plan(backtest, observed, verdict, now_ms, _missing(observed, pods.run_job(backtest, settings)))
+        return _run_plan(backtest, observed, verdict, now_ms, settings, _children(backtest, observed, settings))
     replay = observed.replay
     if bound is None and replay is None:
         waiting = Verdict("Pending", "WaitingForReplay", f"no Replay named {wants.name} in this namespace yet")
-        return _run_plan(backtest, observed, waiting, now_ms, ())
+        return _run_plan(backtest, observed, waiting, now_ms, settings, ())
     uid = bound or (replay.metadata.uid if replay is not None else "")
     if verdict.phase not in ("Complete", "Failed") and (lost := _lost_replay(replay, uid, wants.name)) is not None:
         verdict = replace(verdict, phase="Failed", reason=lost.reason, message=lost.message)
     verdict = replace(verdict, facts={**verdict.facts, "replay_uid": uid})
-    job = pods.run_job(backtest, settings, extra_env={"TAPEDECK_REPLAY_UID": uid})
-    return _run_plan(backtest, observed, verdict, now_ms, _missing(observed, job))
+    children = _children(backtest, observed, settings, extra_env={"TAPEDECK_REPLAY_UID": uid})
+    return _run_plan(backtest, observed, verdict, now_ms, settings, children)
 
 
 def _lost_replay(replay: Replay | None, uid: str, name: str) -> Verdict | None:
@@ -92,24 +100,62 @@ def _run_plan(
     observed: Observed,
     verdict: Verdict,
     now_ms: int,
+    settings: Settings,
     children: tuple[Json, ...],
     *,
     observed_generation: int | None = None,
 ) -> Plan:
-    status = compose(resource, verdict, now_ms, observed_generation=observed_generation)
     over = verdict.phase in ("Complete", "Failed")
-    stray = over and observed.job is not None and not job_ended(observed.job)
+    suspended = getattr(resource.spec, "suspend", False) and not over
+    if suspended:
+        verdict = replace(verdict, phase="Suspended", reason="Suspended", message="suspended by its spec")
+    status = compose(resource, verdict, now_ms, observed_generation=observed_generation, refusal=observed.refusal)
+    pod = observed.newest()
     return Plan(
         status=as_json(status),
-        apply=() if over else children,
-        delete=(("Job", names.child_name(resource)),) if stray else (),
-        events=transitions(resource, status),
+        apply=() if over else tuple(c for c in children if not (suspended and c["kind"] == "Job")),
+        patches=() if over else _corrections(resource, observed, suspended),
+        delete=_unwanted(resource, observed, settings, over),
+        events=transitions(resource, status, verdict.trouble or observed.refusal is not None),
+        wake_ms=now_ms + STARTING_MS if pod is not None and pod.phase == "Pending" and not over else None,
     )
 
 
-def _missing(observed: Observed, job: Json) -> tuple[Json, ...]:
-    """The Job where there is none yet: a pod template stays as it was first applied."""
-    return (job,) if observed.job is None else ()
+def _children(
+    resource: Resource,
+    observed: Observed,
+    settings: Settings,
+    *,
+    extra_env: dict[str, str] | None = None,
+    controlled: bool = False,
+) -> tuple[Json, ...]:
+    """What is to be applied, the Job last. There only where it is missing: a pod template stays as first applied."""
+    policy = network_policy(resource, settings)
+    children = [policy] if policy is not None and not covers(observed.policy, policy) else []
+    if observed.job is None:
+        children += [pods.control_secret(resource, settings)] if controlled else []
+        children.append(pods.run_job(resource, settings, extra_env=extra_env, controlled=controlled))
+    return tuple(children)
+
+
+def _corrections(resource: Resource, observed: Observed, suspended: bool) -> tuple[Patch, ...]:
+    """What someone else turned, or a suspension, in the Job that there is."""
+    if observed.job is None or job_ended(observed.job):
+        return ()
+    wanted = {"suspend": suspended, "parallelism": 1}
+    spec = {"suspend": False, **observed.job["spec"]}
+    wrong = {key: value for key, value in wanted.items() if spec.get(key) != value}
+    return (Patch("Job", names.child_name(resource), wrong),) if wrong else ()
+
+
+def _unwanted(resource: Resource, observed: Observed, settings: Settings, over: bool) -> tuple[tuple[str, str], ...]:
+    """Children to delete: a Job that outlives its run, a policy where there are to be none."""
+    kinds = []
+    if over and observed.job is not None and not job_ended(observed.job):
+        kinds.append("Job")
+    if settings.network is None and observed.policy is not None:
+        kinds.append("NetworkPolicy")
+    return tuple((kind, names.child_name(resource)) for kind in kinds)
 
 
 def _report(observed: Observed) -> Report | None:

@@ -27,6 +27,7 @@ CONNECTION_FIELDS = (
     "kafka_password",
     "kafka_ca",
     "store_dsn",
+    "store_ca",
 )
 
 
@@ -82,7 +83,7 @@ def _pod(resource: Resource, workload: str, settings: Settings, extra_env: dict[
     ]
     if controlled:
         volumes.append({"name": "control", "secret": {"secretName": names.child_name(resource)}})
-    return {
+    return _placement(resource, settings) | {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "automountServiceAccountToken": False,
@@ -99,6 +100,12 @@ def _pod(resource: Resource, workload: str, settings: Settings, extra_env: dict[
     }
 
 
+def _placement(resource: Resource, settings: Settings) -> Json:
+    spec = resource.spec.model_dump(by_alias=True, exclude_none=True, include={"node_selector", "tolerations"})
+    secrets = [{"name": name} for name in settings.pull_secrets]
+    return {**spec, **({"imagePullSecrets": secrets} if secrets else {})}
+
+
 def _items(workload: str) -> list[Json]:
     return [{"key": f"{workload}.{name}", "path": name} for name in CONNECTION_FIELDS]
 
@@ -112,7 +119,13 @@ def _container(
     ]
     if controlled:
         mounts.append({"name": "control", "mountPath": CONTROL_PATH, "readOnly": True})
-    return {
+    resources = resource.spec.resources
+    chosen: Json = {}
+    if resources is not None:
+        chosen["resources"] = resources.model_dump(exclude_none=True)
+    if settings.pull_policy is not None:
+        chosen["imagePullPolicy"] = settings.pull_policy
+    return chosen | {
         "name": workload,
         "image": settings.images[workload],
         "env": _environment(resource, settings, extra_env, controlled),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from tapedeck_crds import Condition, Phase, Resource
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.report import Report
 from tapedeck_crds.resource import FINAL_PHASES, Status
-from tapedeck_operator.plan.types import Event, Json, Observed, PodSeen
+from tapedeck_operator.plan.types import Event, Json, Observed, PodSeen, Refusal
 
 R = TypeVar("R", bound=Report)
 
 READY = "Ready"
 FINISHED = "Finished"
+APPLIED = "Applied"  # only there once a child could not be made
 
 _PHASES: dict[str, Phase] = {
     "starting": "Pending",
@@ -29,12 +30,13 @@ _PHASES: dict[str, Phase] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """The state of a run: a phase, one word and one sentence why, and facts of its kind."""
+    """The state of a run: a phase, one word and one sentence why, whether that is bad, and facts of its kind."""
 
     phase: Phase
     reason: str
     message: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    trouble: bool = False
 
 
 def judge_run(observed: Observed) -> Verdict:
@@ -47,9 +49,10 @@ def judge_run(observed: Observed) -> Verdict:
     if ended == "Failed":
         return _failed(pod, observed.job)
     if pod is None or pod.phase == "Pending":
-        return Verdict("Pending", "Starting", pod.problem if pod else "its pod is being made")
+        reason = pod.reason if pod is not None and pod.reason else "Starting"
+        return Verdict("Pending", reason, pod.problem if pod else "its pod is being made", trouble=reason != "Starting")
     if pod.phase == "Failed":
-        return Verdict("Pending", "Restarting", _why(pod))
+        return Verdict("Pending", "Restarting", _why(pod), trouble=True)
     if report is None:
         return Verdict("Pending", "Starting", "its pod has not answered yet")
     return Verdict(_PHASES[report.state], report.reason or report.state.capitalize(), report.message)
@@ -84,10 +87,22 @@ def _why(pod: PodSeen) -> str:
     return said or f"pod {pod.name} ended with exit code {pod.exit_code}; see its log"
 
 
-def compose(resource: Resource, verdict: Verdict, now_ms: int, *, observed_generation: int | None = None) -> Status:
-    """The status that says the verdict; conditions keep their transition times where nothing changed."""
+def compose(
+    resource: Resource,
+    verdict: Verdict,
+    now_ms: int,
+    *,
+    observed_generation: int | None = None,
+    refusal: Refusal | None = None,
+) -> Status:
+    """The status that says the verdict; conditions keep their transition times where nothing changed.
+
+    A refusal explains a run that does not start, and does not disturb one that runs.
+    """
     old: Status | None = resource.status
     generation = resource.metadata.generation if observed_generation is None else observed_generation
+    if refusal is not None and verdict.phase == "Pending":
+        verdict = replace(verdict, reason=refusal.reason, message=refusal.message)
     final = verdict.phase in FINAL_PHASES
     working = verdict.phase in ("Running", "Paused")
     moment = format_ms(now_ms)
@@ -97,6 +112,10 @@ def compose(resource: Resource, verdict: Verdict, now_ms: int, *, observed_gener
             old, FINISHED, final, verdict.reason if final else "NotFinished", verdict.message, moment, generation
         ),
     ]
+    if refusal is not None:
+        conditions.append(_condition(old, APPLIED, False, refusal.reason, refusal.message, moment, generation))
+    elif old is not None and any(c.type == APPLIED for c in old.conditions):
+        conditions.append(_condition(old, APPLIED, True, "Applied", "", moment, generation))
     status_type = type(resource).model_fields["status"].annotation
     model = next(t for t in status_type.__args__ if t is not type(None))  # type: ignore[union-attr]
     kept = old.model_dump() if old is not None else {}
@@ -130,7 +149,7 @@ def _condition(
     )
 
 
-def transitions(resource: Resource, status: Status) -> tuple[Event, ...]:
+def transitions(resource: Resource, status: Status, trouble: bool) -> tuple[Event, ...]:
     """An event where the phase changed, or a pending run has a new reason."""
     old: Status | None = resource.status
     reason = status.conditions[0].reason
@@ -138,7 +157,7 @@ def transitions(resource: Resource, status: Status) -> tuple[Event, ...]:
         before = old.conditions[0].reason if old.conditions else ""
         if status.phase != "Pending" or before == reason:
             return ()
-    bad = status.phase == "Failed" or reason == "Restarting"
+    bad = status.phase == "Failed" or trouble
     return (Event("Warning" if bad else "Normal", reason, status.message or f"now {status.phase}"),)
 
 

@@ -13,8 +13,19 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Network:
+    """Who may reach pods of runs and whom they may reach, as NetworkPolicy holds it."""
+
+    ingress_from: tuple[Json, ...] = ()
+    egress: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True)
 class Settings:
-    """What the installation decides. ``images`` maps a workload's name to its image."""
+    """What the installation decides. ``images`` maps a workload's name to its image.
+
+    ``network`` is None where there are to be no NetworkPolicies, as on the embedded deck.
+    """
 
     images: Mapping[str, str]
     operator_key: bytes
@@ -23,11 +34,17 @@ class Settings:
     files: str = "/opt/tapedeck/examples"
     # The embedded deck finds files beside the applied file; on a cluster that folder is elsewhere.
     files_beside_resource: bool = False
+    network: Network | None = None
+    pull_policy: str | None = None
+    pull_secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class PodSeen:
-    """A pod as it was observed. ``report`` is what it says of itself, or said at its end."""
+    """A pod as it was observed. ``report`` is what it says of itself, or said at its end.
+
+    ``problem`` is why it does not run, for people; ``reason`` the same in one CamelCase word.
+    """
 
     name: str
     index: int
@@ -36,15 +53,29 @@ class PodSeen:
     report: Report | None = None
     exit_code: int | None = None
     problem: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a child could not be made as planned, such as NameConflict or Forbidden."""
+
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What there is of a resource's children. ``replay`` is the one that a Backtest names."""
+    """What there is of a resource's children. ``replay`` is the one that a Backtest names.
+
+    ``refusal`` is what came of the last attempt to make the children, None where all went well.
+    """
 
     job: Json | None = None
     pods: tuple[PodSeen, ...] = ()
     replay: Replay | None = None
+    policy: Json | None = None
+    refusal: Refusal | None = None
 
     def newest(self, index: int = 0) -> PodSeen | None:
         """The last pod of an index."""
@@ -71,15 +102,28 @@ class Push:
 
 
 @dataclass(frozen=True)
+class Patch:
+    """A change of a child's spec that leaves the rest of it alone."""
+
+    kind: str
+    name: str
+    spec: Json
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What should be. Order of doing: ``apply``, ``delete``, status, pushes, events.
+    """What should be. Order of doing: ``apply``, ``patches``, ``delete``, status, pushes, events.
 
     ``delete`` names children (kind, name). ``expired`` asks for the resource itself to be deleted.
+    ``eager`` says that news of its pods is awaited; ``wake_ms`` when to plan again though nothing changed.
     """
 
     status: Json
     apply: tuple[Json, ...] = ()
+    patches: tuple[Patch, ...] = ()
     delete: tuple[tuple[str, str], ...] = ()
     pushes: tuple[Push, ...] = ()
     events: tuple[Event, ...] = field(default=())
     expired: bool = False
+    eager: bool = False
+    wake_ms: int | None = None

@@ -1,0 +1,31 @@
+"""Building a run's NetworkPolicy: who reaches its pods, and whom they reach."""
+
+from __future__ import annotations
+
+from tapedeck_crds import Resource
+from tapedeck_operator.plan import names
+from tapedeck_operator.plan.types import Json, Settings
+
+
+def network_policy(resource: Resource, settings: Settings) -> Json | None:
+    """Probes and controls in, broker, database and names out, nothing else; None where policies are off."""
+    if settings.network is None:
+        return None
+    metadata = names.child_metadata(resource)
+    del metadata["labels"][names.GENERATION_LABEL]  # the policy does not follow the spec
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata,
+        "spec": {
+            "podSelector": {"matchLabels": {names.UID_LABEL: resource.metadata.uid}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [
+                {
+                    "from": list(settings.network.ingress_from),
+                    "ports": [{"protocol": "TCP", "port": settings.http_port}],
+                }
+            ],
+            "egress": list(settings.network.egress),
+        },
+    }
