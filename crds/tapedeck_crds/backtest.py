@@ -6,10 +6,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tapedeck_crds.base import Model, NonNegative, Rule, StoreRange, Symbol, exactly_one_of, immutable
+from tapedeck_crds.base import Model, NonNegative, Rule, StoreRange, SymbolSet, exactly_one_of, immutable
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,
+    MESSAGE_COLUMN,
     PHASE_COLUMN,
     PROGRESS_COLUMN,
     SUSPEND_FIELD,
@@ -27,7 +28,9 @@ class Strategy(Model):
     """Which strategy, with which parameters."""
 
     builtin: Builtin | None = Field(default=None, description="A strategy that Tapedeck brings along.")
-    module: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", max_length=253)] | None = Field(
+    module: (
+        Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$", max_length=253)] | None
+    ) = Field(
         default=None,
         description="A backtrader.Strategy of yours as package.module:Class, in the image or (embedded deck) "
         "beside the applied file.",
@@ -35,7 +38,7 @@ class Strategy(Model):
     params: dict[str, ParamValue] = Field(
         default_factory=dict,
         description="Values for the class's params by name.",
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True, "default": {}},
     )
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("builtin", "module"),)
 
@@ -44,9 +47,14 @@ class ReplayRef(Model):
     """A Replay of the same namespace whose stream is traded."""
 
     name: Annotated[str, Field(min_length=1, max_length=40)] = Field(description="Name of the Replay.")
-    symbols: Annotated[list[Symbol], Field(max_length=1000)] | None = Field(
-        default=None, description="Which of its symbols to trade; all if left out."
-    )
+    symbols: SymbolSet | None = Field(default=None, description="Which of its symbols to trade; all if left out.")
+
+    def __eq__(self, other: object) -> bool:
+        """As in CEL: symbols are a set."""
+        return isinstance(other, ReplayRef) and (self.name, set(self.symbols or ())) == (
+            other.name,
+            set(other.symbols or ()),
+        )
 
 
 class BacktestData(Model):
@@ -60,7 +68,7 @@ class BacktestData(Model):
 class Broker(Model):
     """The simulated broker. Orders fill at the next bar's open."""
 
-    cash: Annotated[float, Field(gt=0, json_schema_extra={"minimum": 1e-9})] = Field(
+    cash: Annotated[float, Field(gt=0)] = Field(
         default=10_000.0, description="Money at the start, in the quote currency; more than 0."
     )
     commission_percent: Annotated[float, Field(ge=0, le=100)] = Field(
@@ -86,7 +94,9 @@ class BacktestSpec(PodOptions):
 
     strategy: Strategy = Field(description="Which strategy, with which parameters.")
     data: BacktestData = Field(description="What the strategy sees.")
-    broker: Broker = Field(default_factory=Broker, description="The simulated broker.")
+    broker: Broker = Field(
+        default_factory=Broker, description="The simulated broker.", json_schema_extra={"default": {}}
+    )
     sizer: Sizer | None = Field(default=None, description="How much an order without a size buys; 1 if left out.")
     suspend: bool = SUSPEND_FIELD
     ttl_seconds_after_finished: int | None = TTL_FIELD
@@ -130,4 +140,5 @@ class Backtest(Resource):
         Column(name="Return %", type="number", json_path=".status.returnPercent"),
         PROGRESS_COLUMN,
         AGE_COLUMN,
+        MESSAGE_COLUMN,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,15 +59,19 @@ class Model(BaseModel):
     rules: ClassVar[tuple[Rule, ...]] = ()
 
 
+# What the API server takes for date-time, said as a pattern too: both sides then refuse the same texts.
+TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+_TIME = re.compile(TIME_PATTERN.replace("$", r"\Z"))
+
+
 def parse_time(text: str) -> datetime:
     """RFC 3339 text with an offset → an aware datetime in UTC; ValueError otherwise."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("expected a time like 2018-04-04T00:00:00Z") from None
-    if moment.tzinfo is None:
+    if not _TIME.match(text):
         raise ValueError("expected a time with an offset, like 2018-04-04T00:00:00Z or +02:00")
-    return moment.astimezone(UTC)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("expected a time that the calendar has, like 2018-04-04T00:00:00Z") from None
 
 
 def time_ms(text: str) -> int:
@@ -88,10 +93,24 @@ def _checked_time(text: str) -> str:
 Time = Annotated[
     str,
     AfterValidator(_checked_time),
-    Field(json_schema_extra={"format": "date-time"}, max_length=40),
+    Field(json_schema_extra={"format": "date-time", "pattern": TIME_PATTERN}, max_length=40),
 ]
 Exchange = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]*$")]
+
+
+def _checked_set(values: list[str]) -> list[str]:
+    repeated = sorted({value for value in values if values.count(value) > 1}) if len(set(values)) < len(values) else []
+    if repeated:
+        raise ValueError(f"expected each symbol once; repeated: {', '.join(repeated)}")
+    return values
+
+
+SymbolSet = Annotated[
+    list[Symbol],
+    AfterValidator(_checked_set),
+    Field(min_length=1, max_length=1000, json_schema_extra={"x-kubernetes-list-type": "set"}),
+]
 
 
 def immutable(field: str) -> Rule:
@@ -126,15 +145,21 @@ class StoreRange(Model):
     """Bars kept in the store: some series of one exchange, opened at or after `from` and before `to`."""
 
     exchange: Exchange = Field(description="Exchange id as ccxt names it, such as coinbase.")
-    symbols: Annotated[list[Symbol], Field(min_length=1, max_length=1000)] = Field(
-        description="Unified symbols, such as BTC/USD.", json_schema_extra={"x-kubernetes-list-type": "set"}
-    )
+    symbols: SymbolSet = Field(description="Unified symbols, such as BTC/USD.")
     interval: Interval = Field(default="1m", description="Length of a bar.")
     from_: Time | None = Field(
         default=None, alias="from", description="First open time to include; the first bar kept if left out."
     )
     to: Time | None = Field(default=None, description="Open time to stop before; after the last bar kept if left out.")
     rules: ClassVar[tuple[Rule, ...]] = (RANGE_RULE,)
+
+    def __eq__(self, other: object) -> bool:
+        """As in CEL: symbols are a set, and a point in time is the same in every offset."""
+        return isinstance(other, StoreRange) and self._meaning() == other._meaning()
+
+    def _meaning(self) -> tuple[object, ...]:
+        ends = (None if end is None else parse_time(end) for end in (self.from_, self.to))
+        return (self.exchange, frozenset(self.symbols), self.interval, *ends)
 
 
 FileFormat = Literal["csv", "lean-minute", "binance-trades"]

@@ -10,6 +10,7 @@ from tapedeck_crds.base import Files, Model, Rule, exactly_one_of, immutable
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,
+    MESSAGE_COLUMN,
     PHASE_COLUMN,
     PROGRESS_COLUMN,
     SUSPEND_FIELD,
@@ -61,4 +62,5 @@ class Feed(Resource):
         Column(name="Errors", type="integer", json_path=".status.errors"),
         PROGRESS_COLUMN,
         AGE_COLUMN,
+        MESSAGE_COLUMN,
     )

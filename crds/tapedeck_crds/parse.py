@@ -35,7 +35,8 @@ def parse_resource(document: object) -> Resource:
     if document.get("apiVersion") != API_VERSION:
         raise InvalidResource(what, [f"apiVersion: got {document.get('apiVersion')!r}, expected {API_VERSION!r}"])
     try:
-        resource = KINDS[kind].model_validate(document)
+        # Field names as YAML has them: what Python calls them is no one's business outside.
+        resource = KINDS[kind].model_validate(_without_nulls(document), by_alias=True, by_name=False)
     except ValidationError as error:
         raise InvalidResource(what, list(_problems(error))) from None
     broken = list(_broken_rules(resource.spec, None, "spec"))
@@ -53,6 +54,15 @@ def parse_update(document: object, old: Resource) -> Resource:
     return new
 
 
+def _without_nulls(value: Any) -> Any:
+    """A field that is null counts as left out, as on the API server."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value]
+    return value
+
+
 def _problems(error: ValidationError) -> Iterator[str]:
     for detail in error.errors(include_url=False):
         where = _path(detail["loc"])
@@ -62,6 +72,10 @@ def _problems(error: ValidationError) -> Iterator[str]:
                 yield f"{where}: missing, expected a value"
             case "extra_forbidden":
                 yield f"{where}: got {_short(given)}, expected no field of this name"
+            case "too_short":
+                yield f"{where}: got {_short(given)}, expected at least {detail['ctx']['min_length']} of them"
+            case "too_long":
+                yield f"{where}: got {len(given)} of them, expected at most {detail['ctx']['max_length']}"
             case _:
                 yield f"{where}: got {_short(given)}, expected {_expected(detail['msg'], detail.get('ctx', {}))}"
 

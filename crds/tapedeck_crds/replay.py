@@ -11,6 +11,7 @@ from tapedeck_crds.clock import Anchor
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,
+    MESSAGE_COLUMN,
     PHASE_COLUMN,
     PROGRESS_COLUMN,
     TTL_FIELD,
@@ -86,4 +87,5 @@ class Replay(Resource):
         Column(name="Position", type="string", json_path=".status.position"),
         PROGRESS_COLUMN,
         AGE_COLUMN,
+        MESSAGE_COLUMN,
     )

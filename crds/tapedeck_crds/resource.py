@@ -108,6 +108,7 @@ class Resource(BaseModel):
 
 PHASE_COLUMN = Column(name="Phase", type="string", json_path=".status.phase")
 PROGRESS_COLUMN = Column(name="Progress", type="string", json_path=".status.progress")
+MESSAGE_COLUMN = Column(name="Message", type="string", json_path=".status.message", priority=1)
 AGE_COLUMN = Column(name="Age", type="date", json_path=".metadata.creationTimestamp")
 
 SUSPEND_FIELD: Any = Field(

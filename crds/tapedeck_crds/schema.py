@@ -112,7 +112,8 @@ def _structural(node: Json, definitions: Json, rules: dict[str, list[Json]]) -> 
             return merged | dict(_structural(rest, definitions, rules).items())
         return {"x-kubernetes-preserve-unknown-fields": True} | ({"description": description} if description else {})
     if node.get("x-kubernetes-preserve-unknown-fields"):
-        return {"type": "object", "description": description, "x-kubernetes-preserve-unknown-fields": True}
+        default = {"default": node["default"]} if "default" in node else {}
+        return {"type": "object", "description": description, "x-kubernetes-preserve-unknown-fields": True} | default
     return _leaf_or_object(node, definitions, rules)
 
 
@@ -137,6 +138,8 @@ _KEPT = [
 
 def _leaf_or_object(node: Json, definitions: Json, rules: dict[str, list[Json]]) -> Json:
     out: Json = {key: node[key] for key in _KEPT if key in node and node[key] is not None}
+    if "exclusiveMinimum" in node:  # a number in JSON Schema, a flag in OpenAPI 3.0
+        out |= {"minimum": node["exclusiveMinimum"], "exclusiveMinimum": True}
     if "const" in node:
         out |= {"type": "string", "enum": [node["const"]]}
     if node.get("properties"):
