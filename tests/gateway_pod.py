@@ -61,8 +61,8 @@ def _decoded(body: bytes) -> Any:
 
 
 @contextmanager
-def running_gateway(folder: Path, connections: Connections, spec: str = "{}") -> Iterator[Gateway]:
-    """Start ``python -m tapedeck_gateway`` on a free port and end it."""
+def running_gateway(folder: Path, connections: Connections, spec: str = "{}", port: int = 0) -> Iterator[Gateway]:
+    """Start ``python -m tapedeck_gateway``, on a free port unless one is given, and end it."""
     files = folder / "connections"
     files.mkdir()
     (files / "kafka_bootstrap").write_text(connections.kafka_bootstrap)
@@ -70,7 +70,7 @@ def running_gateway(folder: Path, connections: Connections, spec: str = "{}") ->
     port_file, log = folder / "port", folder / "gateway.log"
     env = {
         **os.environ,
-        "TAPEDECK_HTTP_PORT": "0",
+        "TAPEDECK_HTTP_PORT": str(port),
         "TAPEDECK_PORT_FILE": str(port_file),
         "TAPEDECK_CONNECTIONS": str(files),
         "TAPEDECK_SPEC": spec,

@@ -1,0 +1,216 @@
+"""The page in a real browser, served by a real gateway, while a replay plays and a run trades."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+
+import tapedeck_gateway
+from gateway_pod import (
+    MINUTE,
+    Gateway,
+    Tape,
+    insert_bars,
+    insert_equity,
+    insert_fills,
+    insert_run,
+    running_gateway,
+    walk,
+)
+from tapedeck.market import Bar, event_time
+from tapedeck.settings import Connections
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+BUILT = Path(tapedeck_gateway.__file__).parent / "page" / "index.html"
+T0 = 1_522_800_000_000
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path"),
+    pytest.mark.skipif(not BUILT.exists(), reason="the page is not built: run `make page`"),
+]
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, connections: Connections) -> Iterator[Gateway]:
+    with running_gateway(tmp_path, connections) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page on which nothing may be said on the console at warning or error level, by the end of the test."""
+    complaints: list[str] = []
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.on("console", heard)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page
+        browser.close()
+    assert [text for text in complaints if "WebSocket connection" not in text and "Failed to load" not in text] == []
+
+
+def picture(page: Page) -> str:
+    """A fingerprint of what the chart shows."""
+    return hashlib.sha256(page.locator("#chart").screenshot()).hexdigest()
+
+
+def keep(page: Page, name: str) -> None:
+    """A screenshot for people, where ``TAPEDECK_SHOTS`` names a folder."""
+    folder = os.environ.get("TAPEDECK_SHOTS")
+    if folder:
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+class Trader:
+    """Crosses of two averages of the bars so far, as fills and equity of a run in the store."""
+
+    def __init__(self, store: str, run_id: str, bars: list[Bar]) -> None:
+        self._store, self._run, self._bars = store, run_id, bars
+        self._cash, self._size, self._fills = 10_000.0, 0.0, 0
+        self._done = 0
+
+    def trade(self, upto: int) -> None:
+        fills, points = [], []
+        closes = [bar.close for bar in self._bars]
+        for i in range(self._done, upto):
+            bar = self._bars[i]
+            if i > 60:
+                above = sum(closes[i - 15 : i]) / 15 > sum(closes[i - 60 : i]) / 60
+                if above != (self._size > 0):
+                    size = (self._cash * 0.95 / bar.open) if above else -self._size
+                    self._cash -= size * bar.open
+                    self._size += size
+                    fills.append((self._fills, event_time(bar), "buy" if above else "sell", abs(size), bar.open))
+                    self._fills += 1
+            points.append((i, event_time(bar), self._cash + self._size * bar.close, self._cash))
+        self._done = upto
+        insert_fills(self._store, self._run, fills)
+        insert_equity(self._store, self._run, points)
+
+
+def wait_for(page: Page, hook: str, value: object) -> None:
+    expect(page.locator("#chart")).to_have_attribute(f"data-{hook}", str(value), timeout=15_000)
+
+
+@pytest.mark.slow
+def test_candles_move_while_the_replay_plays(
+    gateway: Gateway, page: Page, store: str, connections: Connections
+) -> None:
+    bars = walk(21, 1_400, T0, gaps=0.01)
+    insert_bars(store, bars)
+    tape = Tape(connections, name="april-2018", range_from=T0, range_to=T0 + 1_400 * MINUTE)
+    insert_run(store, "run-1", replay_uid=tape.uid)
+    trader = Trader(store, "run-1", bars)
+    tape.play(bars[:900])
+    trader.trade(900)
+    page.goto(gateway.url)
+    wait_for(page, "bars", 900)
+    wait_for(page, "last", bars[899].ts)
+    before = picture(page)
+    for upto in range(903, 1_103, 20):
+        tape.play(bars[upto - 20 if upto > 903 else 900 : upto])
+        trader.trade(upto)
+        wait_for(page, "last", bars[upto - 1].ts)
+    wait_for(page, "bars", 1_083)
+    wait_for(page, "close", f"{bars[1_082].close:g}" if bars[1_082].close % 1 else int(bars[1_082].close))
+    wait_for(page, "equity", 1_083)
+    expect(page.locator("[data-figure='Virtual time']")).to_have_text(
+        time.strftime("%Y-%m-%d %H:%M", time.gmtime(event_time(bars[1_082]) / 1000))
+    )
+    assert int(page.locator("#chart").get_attribute("data-markers") or 0) > 5
+    assert picture(page) != before
+    expect(page.locator("#connection")).to_have_text("live")
+    keep(page, "playing")
+
+    page.get_by_text("15m", exact=True).click()
+    first = -(-bars[0].ts // (15 * MINUTE)) * 15 * MINUTE
+    wait_for(page, "first", first)
+    keep(page, "fifteen")
+    page.get_by_text("1m", exact=True).click()
+
+    tape.seek(event_time(bars[499]))  # what was played later is the future again
+    tape.play(bars[500:510])
+    known = [bar for bar in bars if event_time(bar) <= event_time(bars[509])]
+    wait_for(page, "last", known[-1].ts)
+    wait_for(page, "bars", len(known))
+
+    tape.play(bars[510:1_380])
+    trader.trade(1_380)
+    tape.end(event_time(bars[1_379]))
+    with psycopg.connect(store) as connection:
+        connection.execute(
+            "UPDATE runs SET state = 'complete', bars = 1380, ended_at = now(),"
+            " metrics = '{\"sharpe\": 1.234, \"win_rate_percent\": 41.67}' WHERE run_id = 'run-1'"
+        )
+    expect(page.locator("[data-figure='Run']")).to_have_text("complete", timeout=10_000)
+    expect(page.locator("[data-figure='Win rate']")).to_have_text("41.67 %")
+    wait_for(page, "last", bars[1_379].ts)
+    keep(page, "over")
+
+
+def test_without_anything_it_says_what_to_do(gateway: Gateway, page: Page) -> None:
+    page.goto(f"{gateway.url}/?replay=none-such")
+    expect(page.locator("#empty")).to_contain_text("tapedeck apply -f examples/replay.yaml")
+    keep(page, "empty")
+
+
+def test_the_store_alone_is_shown(gateway: Gateway, page: Page, store: str) -> None:
+    bars = walk(22, 4_000, T0)
+    insert_bars(store, [*bars, *walk(23, 10, T0, symbol="ETH/USD")])
+    page.goto(f"{gateway.url}/?replay=&symbol=coinbase:BTC/USD")
+    wait_for(page, "bars", 3_000)
+    wait_for(page, "last", bars[-1].ts)
+    page.locator("#chart").hover()
+    for _ in range(60):  # back in time, until older bars are asked for
+        page.mouse.wheel(-2_000, 0)
+        page.wait_for_timeout(30)
+        if page.locator("#chart").get_attribute("data-bars") == "4000":
+            break
+    wait_for(page, "first", bars[0].ts)
+    expect(page.locator("#symbol option")).to_have_count(2)
+
+
+@pytest.mark.slow
+def test_it_comes_back_after_the_gateway_was_away(
+    tmp_path: Path, page: Page, store: str, connections: Connections
+) -> None:
+    bars = walk(24, 120, T0)
+    tape = Tape(connections, range_from=T0, range_to=T0 + 120 * MINUTE)
+    tape.play(bars[:50])
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    with running_gateway(tmp_path / "first", connections) as gateway:
+        page.goto(f"{gateway.url}/?replay={tape.uid}")
+        wait_for(page, "bars", 50)
+    expect(page.locator("#connection")).to_have_text("reconnecting")
+    tape.play(bars[50:90])
+    with running_gateway(tmp_path / "second", connections, port=gateway.port):
+        wait_for(page, "bars", 90)
+        tape.play(bars[90:])
+        wait_for(page, "bars", 120)
+        expect(page.locator("#connection")).to_have_text("live")
