@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,12 @@ class ReplayProcess:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
 
+    def ended_at_ms(self) -> float:
+        """When the pod said that the end is committed, milliseconds UTC."""
+        lines = [json.loads(line) for line in (self.home / "log").read_text().splitlines() if line.startswith("{")]
+        stamp = next(line["timestamp"] for line in lines if line["event"] == "end committed")
+        return datetime.fromisoformat(stamp).timestamp() * 1000
+
     def last_report(self) -> Json:
         report: Json = json.loads((self.home / "termination").read_text())
         return report
@@ -163,6 +170,7 @@ class Record:
     key: str
     header: str
     value: Json
+    stamp: int  # when it was handed to the producer, milliseconds UTC
 
     @property
     def kind(self) -> str:
@@ -200,7 +208,13 @@ def _until_end(consumer: Consumer) -> Iterator[Record]:
         headers: list[tuple[str, bytes]] = message.headers() or []  # type: ignore[assignment]
         assert [name for name, _ in headers] == ["td"]
         key = (message.key() or b"").decode()  # type: ignore[union-attr]
-        yield Record(message.offset() or 0, key, headers[0][1].decode(), json.loads(message.value() or b""))
+        yield Record(
+            message.offset() or 0,
+            key,
+            headers[0][1].decode(),
+            json.loads(message.value() or b""),
+            message.timestamp()[1],
+        )
 
 
 def bars(records: list[Record], epoch: str | None = None) -> list[tuple[Any, ...]]:
@@ -208,3 +222,20 @@ def bars(records: list[Record], epoch: str | None = None) -> list[tuple[Any, ...
     fields = ("ts", "symbol", "open", "high", "low", "close", "volume")
     wanted = (r for r in records if r.kind == "bar" and epoch in (None, r.epoch))
     return [tuple(r.value[name] for name in fields) for r in wanted]
+
+
+def check_watermarks(records: list[Record]) -> None:
+    """Every bar lies above the watermark before it and at or below the one after it."""
+    low, seen = T0, [T0]
+    for record in records:
+        if record.kind == "bar":
+            seen.append(record.value["ts"] + MINUTE)
+            assert seen[-1] > low
+        elif record.kind == "epoch":
+            low, seen = record.value["v"], [record.value["v"]]
+        elif record.kind == "watermark":
+            v = record.value["v"]
+            assert v >= low
+            # A transaction may end between bars of one event time: then it is not complete up to there.
+            assert max(seen) <= v or max(seen) == v + 1
+            low = v

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from replaying import MINUTE, T0, ReplayProcess, bars, committed, insert_minutes, stored
+from replaying import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
 from tapedeck.settings import Connections
 
 Json = dict[str, Any]
@@ -57,23 +57,6 @@ def test_publishes_all_once_in_order(replay: ReplayProcess, store: str, connecti
     assert [r.kind for r in records[-2:]] == ["watermark", "end"]
     assert records[-1].value["published"] == 27_000
     check_watermarks(records)
-
-
-def check_watermarks(records: list[Any]) -> None:
-    """Every bar lies above the watermark before it and at or below the one after it."""
-    low, seen = T0, [T0]
-    for record in records:
-        if record.kind == "bar":
-            seen.append(record.value["ts"] + MINUTE)
-            assert seen[-1] > low
-        elif record.kind == "epoch":
-            low, seen = record.value["v"], [record.value["v"]]
-        elif record.kind == "watermark":
-            v = record.value["v"]
-            assert v >= low
-            # A transaction may end between bars of one event time: then it is not complete up to there.
-            assert max(seen) <= v or max(seen) == v + 1
-            low = v
 
 
 def test_finished_successor_publishes_nothing(replay: ReplayProcess, store: str, connections: Connections) -> None:

@@ -214,6 +214,7 @@ class Player:
         self.deck.run_out()
         self._commit(ended=True)
         self.ended = True
+        log.info("end committed", published=self._published)
 
     def _commit(self, *, ended: bool = False) -> None:
         self._begin()

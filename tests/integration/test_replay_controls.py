@@ -1,0 +1,163 @@
+"""Speed, pause and seek of a replay's pod over its control endpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from replaying import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
+from tapedeck.settings import Connections
+
+MINUTES = 6_000
+END = T0 + MINUTES * MINUTE
+SPEC = {"source": {"store": {"exchange": "x", "symbols": ["BTC/USD", "ETH/USD"]}}}
+
+
+@pytest.fixture
+def replay(tmp_path: Path, connections: Connections, store: str) -> Iterator[ReplayProcess]:
+    insert_minutes(store, "x", ["BTC/USD", "ETH/USD"], MINUTES)
+    running = ReplayProcess(tmp_path, connections, SPEC)
+    yield running
+    if running.process is not None and running.process.poll() is None:
+        running.process.kill()
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def test_pause_resume_and_speed(replay: ReplayProcess, store: str, connections: Connections) -> None:
+    first = replay.begin(speed=60_000.0)  # 2,000 bars a second
+    replay.until(lambda r: r["published"] > 500)
+    w0 = now_ms() + 100
+    paused = replay.anchor(2, v0=round(first["v0"] + (w0 - first["w0"]) * 60_000), w0=w0, speed=0.0)
+    due = 2 * ((paused["v0"] - T0) // MINUTE)
+    report = replay.until(lambda r: r["state"] == "paused" and r["published"] >= due)
+    assert report["anchor"]["number"] == 2
+    assert report["position"] == paused["v0"]
+    time.sleep(0.6)
+    assert replay.status()["published"] == due
+    assert len(bars(committed(connections.kafka_bootstrap, replay.topic))) == due
+
+    replay.anchor(3, v0=paused["v0"], speed=1_000_000.0)
+    assert replay.wait() == 0
+    records = committed(connections.kafka_bootstrap, replay.topic)
+    assert bars(records) == stored(store, "x")
+    check_watermarks(records)
+    assert [r.kind for r in records].count("epoch") == 0
+
+
+def test_seek_back_and_forth(replay: ReplayProcess, store: str, connections: Connections) -> None:
+    replay.begin(speed=60_000.0)
+    replay.until(lambda r: r["passed"] > 2_000)
+    back = T0 + 100 * MINUTE + 30_000
+    replay.anchor(2, v0=back, speed=60_000.0, epoch=1, seek_id="back")
+    report = replay.until(lambda r: r["epoch"] == "1.0")
+    assert report["passed"] < 2_000
+    replay.until(lambda r: r["passed"] > 1_000)
+    forth = T0 + 5_900 * MINUTE
+    replay.anchor(3, v0=forth, speed=60_000.0, epoch=2, seek_id="forth")
+    replay.until(lambda r: r["epoch"] == "2.0")
+    assert replay.wait() == 0
+
+    every = stored(store, "x")
+    records = committed(connections.kafka_bootstrap, replay.topic)
+    passes = [bars(records, f"{n}.0") for n in range(3)]
+    assert passes[0] == every[: len(passes[0])]
+    later = [b for b in every if b[0] + MINUTE > back]
+    assert passes[1] == later[: len(passes[1])]
+    assert passes[2] == [b for b in every if b[0] + MINUTE > forth]
+    assert [(r.value["epoch"], r.value["v"]) for r in records if r.kind == "epoch"] == [("1.0", back), ("2.0", forth)]
+    assert [r.epoch for r in records] == sorted(r.epoch for r in records)
+    check_watermarks(records)
+    report = replay.last_report()
+    assert (report["passed"], report["published"]) == (len(every), sum(map(len, passes)))
+
+
+def test_hold_waits_for_seeks(replay: ReplayProcess, store: str, connections: Connections) -> None:
+    replay.spec = SPEC | {"atEnd": "hold"}
+    replay.begin(unpaced=True)
+    report = replay.until(lambda r: r["state"] == "holding")
+    assert (report["position"], report["passed"]) == (END, 2 * MINUTES)
+    replay.anchor(2, v0=END + MINUTE, epoch=1, seek_id="too far", unpaced=True)
+    report = replay.until(lambda r: r["epoch"] == "1.0" and r["state"] == "holding")
+    assert report["position"] == END
+    assert "outside the range" in report["message"]
+    replay.anchor(3, v0=END - 10 * MINUTE, epoch=2, seek_id="ok", unpaced=True)
+    report = replay.until(lambda r: r["epoch"] == "2.0" and r["state"] == "holding")
+    assert report["message"] == ""
+    replay.kill()
+    replay.start()  # a successor goes on holding, without an anchor of its own
+    assert replay.until(lambda r: r["state"] == "holding")["published"] == 2 * MINUTES + 20
+    replay.process.terminate()  # type: ignore[union-attr]
+    assert replay.wait(10) == 143
+    records = committed(connections.kafka_bootstrap, replay.topic)
+    assert bars(records, "2.0") == stored(store, "x")[-20:]
+    assert [r.epoch for r in records if r.kind == "end"] == ["0.0", "1.0", "2.0"]
+
+
+def test_a_seek_that_is_there_at_first_is_where_the_stream_begins(
+    replay: ReplayProcess, store: str, connections: Connections
+) -> None:
+    replay.begin(v0=T0 + 5_000 * MINUTE, epoch=1, seek_id="a", unpaced=True)
+    assert replay.wait() == 0
+    records = committed(connections.kafka_bootstrap, replay.topic)
+    assert records[0].kind == "start"
+    assert {r.epoch for r in records} == {"1.0"}
+    assert [r.kind for r in records].count("epoch") == 0
+    assert bars(records) == stored(store, "x")[2 * 5_000 :]
+
+
+def test_refuses_what_it_cannot_follow(replay: ReplayProcess) -> None:
+    replay.start()
+    replay.until(lambda r: r["state"] == "waiting")
+    good = {"number": 1, "v0": T0, "w0": now_ms() + 60_000, "speed": 1.0}
+    assert replay.control(key=b"another", **good).status_code == 403
+    answer = replay.control(**(good | {"speed": -3.0}))
+    assert answer.status_code == 400
+    assert "speed: got -3.0" in answer.json()["error"]
+    assert replay.status()["anchor"] is None
+    assert replay.control(**good).status_code == 202
+    time.sleep(0.2)
+    assert replay.status()["state"] == "waiting"  # until its time has come
+    replay.anchor(2, speed=0.0)
+    assert replay.until(lambda r: r["state"] == "paused")["anchor"]["number"] == 2
+    assert replay.control(**(good | {"w0": now_ms(), "number": 2, "speed": 7.0})).status_code == 202
+    time.sleep(0.2)
+    assert replay.status()["anchor"]["speed"] == 0
+
+
+def test_idle_watermarks(replay: ReplayProcess, connections: Connections) -> None:
+    """Virtual time moves, no bar is due: consumers hear of it about once a second."""
+    first = replay.begin(speed=1.0)
+    time.sleep(2.8)
+    marks = [r.value["v"] for r in committed(connections.kafka_bootstrap, replay.topic) if r.kind == "watermark"]
+    assert 3 <= len(marks) <= 5
+    assert marks == sorted(marks)
+    assert first["v0"] + 1_500 < marks[-1] < first["v0"] + 4_000
+
+
+@pytest.mark.slow
+def test_keeps_pace(replay: ReplayProcess, store: str, connections: Connections) -> None:
+    """1,000 bars a second: each is handed over after its time and soon, and the clock does not drift."""
+    replay.spec = {"source": {"store": {"exchange": "x", "symbols": ["BTC/USD"]}}}
+    anchor = replay.begin(speed=60_000.0, lead_ms=300)
+    replay.until(lambda r: r["passed"] > 4_500)
+    before = now_ms()
+    position = replay.status()["position"]
+    assert anchor["v0"] + (before - anchor["w0"] - 2) * 60_000 <= position
+    assert position <= anchor["v0"] + (now_ms() - anchor["w0"] + 2) * 60_000
+    assert replay.wait() == 0
+    played = [r for r in committed(connections.kafka_bootstrap, replay.topic) if r.kind == "bar"]
+    late = [r.stamp - (anchor["w0"] + (r.value["ts"] + MINUTE - T0) / 60_000) for r in played]
+    assert len(late) == MINUTES
+    assert min(late) > -1.001  # stamps are whole milliseconds, cut off
+    ranked = sorted(late)
+    middle, p99 = ranked[len(late) // 2], ranked[len(late) * 99 // 100]
+    print(f"lateness ms: median {middle:.1f}, p99 {p99:.1f}, max {ranked[-1]:.1f}")
+    assert p99 < 150
+    # No drift: the last second is no later than the first.
+    assert sorted(late[-1000:])[500] < sorted(late[:1000])[500] + 20

@@ -1,0 +1,117 @@
+"""A replay's pod killed at any moment, and two of them at once: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions
+
+from replaying import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
+from tapedeck.kafka import admin
+from tapedeck.settings import Connections
+
+KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
+SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD"]
+SPEC = {"source": {"store": {"exchange": "x", "symbols": SYMBOLS}}}
+
+
+@pytest.fixture
+def replay(tmp_path: Path, connections: Connections) -> Iterator[ReplayProcess]:
+    running = ReplayProcess(tmp_path, connections, SPEC)
+    yield running
+    if running.process is not None and running.process.poll() is None:
+        running.process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_killed_at_random_instants(replay: ReplayProcess, store: str, connections: Connections) -> None:
+    rng = random.Random(20180404)
+    minutes = 12_000 * KILLS
+    insert_minutes(store, "x", SYMBOLS, minutes)
+    replay.begin(unpaced=True)
+    hit = 0
+    for number in range(KILLS):
+        if number:
+            replay.start()
+        had = replay.until(lambda r: r["anchor"] is not None)["published"]
+        replay.until(lambda r, had=had: r["published"] > had or r["state"] == "complete")  # type: ignore[misc]
+        time.sleep(rng.random() * 0.15)
+        replay.kill()
+        hit += not (replay.home / "termination").exists()
+    replay.start()
+    assert replay.wait() == 0
+    assert hit > 0, "every kill came after the end"
+    print(f"{hit} of {KILLS} kills in mid-run")
+    records = committed(connections.kafka_bootstrap, replay.topic)
+    assert bars(records) == stored(store, "x")
+    assert [r.kind for r in records].count("start") == 1
+    assert records[-1].kind == "end"
+    assert records[-1].value["published"] == 3 * minutes == replay.last_report()["published"]
+    check_watermarks(records)
+
+
+def test_a_successor_fences_the_one_that_still_runs(
+    replay: ReplayProcess, store: str, connections: Connections
+) -> None:
+    insert_minutes(store, "x", SYMBOLS, 3_000)
+    replay.begin(speed=30_000.0)  # 1,500 bars a second
+    replay.until(lambda r: r["published"] > 500)
+    zombie, zombies_home = replay.process, replay.home
+    assert zombie is not None
+    replay.start()
+    assert replay.wait() == 0
+    assert zombie.wait(30) == 75
+    assert '"reason":"Fenced"' in (zombies_home / "termination").read_text()
+    records = committed(connections.kafka_bootstrap, replay.topic)
+    assert bars(records) == stored(store, "x")
+    check_watermarks(records)
+
+
+def test_goes_on_from_the_log_where_the_group_has_expired(
+    replay: ReplayProcess, store: str, connections: Connections
+) -> None:
+    insert_minutes(store, "x", SYMBOLS, 3_000)
+    replay.begin(speed=30_000.0)
+    replay.until(lambda r: r["published"] > 500)
+    replay.kill()
+    group = ConsumerGroupTopicPartitions(replay.topic)
+    replay.start()  # the kill left a transaction open: only a successor's start ends it
+    replay.until(lambda r: r["anchor"] is not None)
+    replay.kill()
+    client = admin(connections, "test")
+    offsets = client.list_consumer_group_offsets([group])[replay.topic].result().topic_partitions
+    assert offsets[0].offset > 500
+    client.delete_consumer_groups([replay.topic])[replay.topic].result()
+
+    replay.start()
+    report = replay.until(lambda r: r["state"] == "waiting")  # the partition holds no anchor
+    assert report["published"] == report["passed"] > 500
+    assert T0 < report["position"] < T0 + 3_000 * MINUTE
+    replay.anchor(9, v0=report["position"], unpaced=True)
+    assert replay.wait() == 0
+    records = committed(connections.kafka_bootstrap, replay.topic)
+    assert bars(records) == stored(store, "x")
+    assert [r.kind for r in records].count("start") == 1
+    check_watermarks(records)
+
+
+def test_stops_cleanly_and_goes_on(replay: ReplayProcess, store: str, connections: Connections) -> None:
+    insert_minutes(store, "x", SYMBOLS, 3_000)
+    replay.begin(speed=60_000.0)
+    replay.until(lambda r: r["published"] > 500)
+    assert replay.process is not None
+    asked = time.monotonic()
+    replay.process.terminate()
+    assert replay.wait() == 143
+    assert time.monotonic() - asked < 5
+    assert replay.last_report()["state"] == "running"
+    replay.start()
+    assert replay.wait() == 0
+    records = committed(connections.kafka_bootstrap, replay.topic)
+    assert bars(records) == stored(store, "x")
