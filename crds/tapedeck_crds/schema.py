@@ -140,6 +140,8 @@ def _leaf_or_object(node: Json, definitions: Json, rules: dict[str, list[Json]])
     out: Json = {key: node[key] for key in _KEPT if key in node and node[key] is not None}
     if "exclusiveMinimum" in node:  # a number in JSON Schema, a flag in OpenAPI 3.0
         out |= {"minimum": node["exclusiveMinimum"], "exclusiveMinimum": True}
+    if rules_of_limits := _fractional_limits(node):
+        out["x-kubernetes-validations"] = rules_of_limits
     if "const" in node:
         out |= {"type": "string", "enum": [node["const"]]}
     if node.get("properties"):
@@ -152,3 +154,13 @@ def _leaf_or_object(node: Json, definitions: Json, rules: dict[str, list[Json]])
     if "items" in node:
         out["items"] = _structural(node["items"], definitions, rules)
     return out
+
+
+def _fractional_limits(node: Json) -> list[Json]:
+    """Limits such as 0.1, said in CEL too: the API server cuts them to integers for values like 0 and 2."""
+    limits = (("minimum", ">=", "at least"), ("maximum", "<=", "at most"))
+    return [
+        _validation(f"self {sign} {node[limit]}", f"expected {words} {node[limit]}")
+        for limit, sign, words in limits
+        if not float(node.get(limit, 0)).is_integer()
+    ]

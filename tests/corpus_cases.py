@@ -1,0 +1,59 @@
+"""The corpus of accepted and rejected resources as test cases."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).parent / "corpus"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One resource or, with ``before``, one update. ``says`` is None where it must be accepted."""
+
+    title: str
+    document: Json
+    before: Json | None = None
+    says: str | None = None
+    only: str | None = None
+
+    def __str__(self) -> str:
+        return self.title
+
+
+def cases() -> list[Case]:
+    """All of the corpus."""
+    return [case for path in sorted(FOLDER.glob("*.yaml")) for case in _of_file(path)]
+
+
+def _of_file(path: Path) -> list[Case]:
+    content = yaml.safe_load(path.read_text())
+    base = content["base"]
+    found = [
+        Case(f"{path.stem}: {entry['case']}", merged(base, entry["with"]), None, entry.get("says"), entry.get("only"))
+        for entry in [*content["accepted"], *content["rejected"]]
+    ]
+    for entry in [*content["updates"]["accepted"], *content["updates"]["rejected"]]:
+        before, after = merged(base, entry["from"]), merged(base, entry["to"])
+        found.append(Case(f"{path.stem}, update: {entry['case']}", after, before, entry.get("says"), entry.get("only")))
+    assert all(("says" in entry) for entry in content["rejected"] + content["updates"]["rejected"])
+    return found
+
+
+def merged(base: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    out = copy.deepcopy(base) if isinstance(base, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            out.pop(key, None)
+        else:
+            out[key] = merged(out.get(key), value)
+    return out

@@ -1,0 +1,99 @@
+"""The corpus of resources against the types; each rule of them is met and broken by some case."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from corpus_cases import Case, cases
+from tapedeck_crds import KINDS, InvalidResource, parse_resource, parse_update
+from tapedeck_crds.base import Model, Rule
+from tapedeck_crds.resource import NAME_RULE
+
+CASES = cases()
+
+
+def _read(case: Case) -> None:
+    if case.before is None:
+        parse_resource(case.document)
+    else:
+        parse_update(case.document, parse_resource(case.before))
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.says is None], ids=str)
+def test_accepts(case: Case) -> None:
+    _read(case)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.says is not None], ids=str)
+def test_rejects_and_says_why(case: Case) -> None:
+    with pytest.raises(InvalidResource) as caught:
+        _read(case)
+    assert case.says is not None
+    assert case.says in str(caught.value)
+
+
+def _models(kind: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[type[BaseModel]]:
+    if kind in seen:
+        return
+    seen.add(kind)
+    yield kind
+    for field in kind.model_fields.values():
+        for part in _parts(field.annotation):
+            yield from _models(part, seen)
+
+
+def _parts(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _parts(part)
+
+
+def test_every_rule_is_met_and_broken_by_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes: dict[tuple[str, str], set[bool]] = {}
+
+    def recording(owner: str, rule: Rule) -> Rule:
+        seen = outcomes.setdefault((owner, rule.message), set())
+
+        def holds(new: Any, old: Any) -> bool:
+            answer = rule.holds(new, old)
+            seen.add(answer)
+            return answer
+
+        return dataclasses.replace(rule, holds=holds)
+
+    seen: set[type[BaseModel]] = set()
+    for model in [m for kind in KINDS.values() for m in _models(kind, seen)]:
+        if issubclass(model, Model) and model.rules:
+            monkeypatch.setattr(model, "rules", tuple(recording(model.__name__, rule) for rule in model.rules))
+    for case in CASES:
+        if case.only is None:
+            try:
+                _read(case)
+            except InvalidResource:
+                assert case.says is not None
+    assert len(outcomes) > 10
+    assert {rule for rule, seen_ in outcomes.items() if seen_ != {True, False}} == set()
+
+
+def test_the_rule_of_names_is_met_and_broken_by_a_case() -> None:
+    names = [(case.document["metadata"].get("name", ""), case.says) for case in CASES if case.before is None]
+    assert str(40) in NAME_RULE.message
+    assert max(len(name) for name, says in names if says is None) == 40
+    assert min(len(name) for name, says in names if says and "metadata.name" in says and len(name) > 40) == 41
+
+
+def test_null_counts_as_left_out() -> None:
+    document = {
+        "apiVersion": "tapedeck.dev/v1alpha1",
+        "kind": "Replay",
+        "metadata": {"name": "a", "labels": None},
+        "spec": {"source": {"store": {"exchange": "c", "symbols": ["A/B"], "from": None}}, "speed": None, "seek": None},
+    }
+    spec = parse_resource(document).spec
+    assert (spec.speed, spec.seek, spec.source.store.from_) == (1.0, None, None)

@@ -1,0 +1,108 @@
+"""The generated CRDs: as the types say, and of a form that an API server takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+FOLDER = Path(__file__).parents[2] / "crds"
+CRDS = [yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))]
+IDS = [crd["metadata"]["name"] for crd in CRDS]
+
+# What a structural schema may say (https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/
+# custom-resource-definitions/#specifying-a-structural-schema), as far as Tapedeck has use for it.
+ALLOWED = {
+    "type", "description", "default", "enum", "format", "pattern", "properties", "required", "items",
+    "additionalProperties", "minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength", "minItems",
+    "maxItems", "maxProperties", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+    "x-kubernetes-validations", "x-kubernetes-preserve-unknown-fields",
+}  # fmt: skip
+OF_THE_API = {"apiVersion", "kind", "metadata"}
+
+
+def _schema(crd: dict[str, Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def _fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from _fields(child, f"{path}.{name}")
+    for name in ("items", "additionalProperties"):
+        if name in schema:
+            yield from _fields(schema[name], f"{path}[{name}]")
+
+
+def test_the_files_are_what_the_types_say() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tapedeck_crds", "--check"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_there_is_one_of_each_kind() -> None:
+    assert IDS == ["backtests.tapedeck.dev", "feeds.tapedeck.dev", "replays.tapedeck.dev"]
+
+
+@pytest.mark.parametrize("crd", CRDS, ids=IDS)
+def test_says_only_what_a_structural_schema_may(crd: dict[str, Any]) -> None:
+    for path, node in _fields(_schema(crd)):
+        assert set(node) <= ALLOWED, path
+        assert "type" in node or node.get("x-kubernetes-preserve-unknown-fields"), path
+        assert not ("properties" in node and "additionalProperties" in node), path
+
+
+@pytest.mark.parametrize("crd", CRDS, ids=IDS)
+def test_every_field_has_a_description(crd: dict[str, Any]) -> None:
+    bare = [
+        path
+        for path, node in _fields(_schema(crd))
+        if not node.get("description") and path.lstrip(".") not in OF_THE_API and not path.endswith("]")
+    ]
+    assert bare == []
+
+
+@pytest.mark.parametrize("crd", CRDS, ids=IDS)
+def test_every_default_is_valid(crd: dict[str, Any]) -> None:
+    defaults = [(path, node) for path, node in _fields(_schema(crd)) if "default" in node]
+    assert defaults
+    for path, node in defaults:
+        schema = {key: value for key, value in node.items() if key != "exclusiveMinimum"}
+        jsonschema.Draft7Validator(schema).validate(node["default"])
+        if node.get("format") == "date-time":
+            pytest.fail(f"{path}: no default is a time")
+
+
+@pytest.mark.parametrize("crd", CRDS, ids=IDS)
+def test_what_rules_compare_is_bounded(crd: dict[str, Any]) -> None:
+    """An API server refuses CEL whose worst case costs too much: lists and texts below a rule need limits."""
+    spec = _schema(crd)["properties"]["spec"]
+    for path, node in _fields(spec):
+        if node.get("type") == "array":
+            assert "maxItems" in node, path
+        if node.get("type") == "string" and "enum" not in node:
+            assert "maxLength" in node, path
+
+
+@pytest.mark.parametrize("crd", CRDS, ids=IDS)
+def test_has_what_kubectl_shows(crd: dict[str, Any]) -> None:
+    version = crd["spec"]["versions"][0]
+    assert version["subresources"] == {"status": {}}
+    assert [c["name"] for c in version["additionalPrinterColumns"]][-2:] == ["Age", "Message"]
+    assert crd["spec"]["names"]["categories"] == ["tapedeck"]
+    for column in version["additionalPrinterColumns"]:
+        node = _schema(crd)
+        for part in column["jsonPath"].strip(".").split("."):
+            if part == "creationTimestamp":
+                break
+            node = node["properties"][part] if part != "metadata" else node
+        else:
+            assert node["type"] == column["type"], column["name"]
