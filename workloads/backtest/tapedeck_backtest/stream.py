@@ -21,6 +21,7 @@ from tapedeck_backtest.merge import Merge
 
 START_TIMEOUT = 300.0
 POLL_SECONDS = 0.1
+ANSWER_SECONDS = 1.0  # also how long a SIGTERM may go unheard
 BATCH = 2_000
 
 
@@ -83,9 +84,9 @@ class ReplayStream:
 
     def _count_partitions(self) -> int:
         try:
-            there = self._consumer.list_topics(self._topic, timeout=5).topics[self._topic]
+            there = self._consumer.list_topics(self._topic, timeout=ANSWER_SECONDS).topics[self._topic]
         except KafkaException as error:
-            if not passing(error):
+            if not passing(error) or time.monotonic() > self._deadline:
                 raise Unavailable(f"{self._topic}: {error}") from error
             return 0
         if there.error is not None or not there.partitions:
@@ -103,8 +104,11 @@ class ReplayStream:
     def _poll(self) -> list[Message]:
         """The next messages, none if none came in time. Waits for the first only."""
         self._idle()
-        first = self._consumer.poll(POLL_SECONDS)
-        return [] if first is None else [first, *self._consumer.consume(BATCH, 0)]
+        try:
+            first = self._consumer.poll(POLL_SECONDS)
+            return [] if first is None else [first, *self._consumer.consume(BATCH, 0)]
+        except KafkaException as error:
+            raise Unavailable(f"{self._topic}: {error}") from error
 
     def _hold_back(self) -> None:
         ahead = self._merge.ahead()
