@@ -222,6 +222,16 @@ def insert_fills(dsn: str, run_id: str, rows: list[tuple[int, int, str, float, f
         )
 
 
+def insert_trades(dsn: str, run_id: str, rows: list[tuple[int, float, int, float, int, float]]) -> None:
+    """(seq, size, entry ts, entry price, exit ts, exit price) each, long and free of commission."""
+    with psycopg.connect(dsn) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO run_trades VALUES (%s, %s, 'BTC/USD', 'long', %s, to_timestamp(%s / 1000.0), %s,"
+            " to_timestamp(%s / 1000.0), %s, %s, %s, 0)",
+            [(run_id, *row, pnl, pnl) for row in rows for pnl in [row[1] * (row[5] - row[3])]],
+        )
+
+
 def insert_equity(dsn: str, run_id: str, rows: list[tuple[int, int, float, float]]) -> None:
     """(seq, ts, value, cash) each."""
     with psycopg.connect(dsn) as connection:

@@ -26,6 +26,7 @@ from gateway_pod import (
     insert_equity,
     insert_fills,
     insert_run,
+    insert_trades,
     running_gateway,
     walk,
 )
@@ -94,6 +95,11 @@ class Watcher:
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [message for message in list(self.heard) if message["type"] == kind]
+
+    def position(self) -> int | None:
+        """Virtual time as last told."""
+        told = self.of("position")
+        return told[-1]["v"] if told else None
 
     def bars(self) -> dict[int, list[Any]]:
         """The last state of each bar heard since the last reset."""
@@ -227,12 +233,12 @@ def test_a_replay_is_shown_up_to_its_watermark(
     tape = Tape(connections, shards=shards, spec=FILE_SPEC, range_from=T0)
     tape.play(bars[:100])
     watcher = watch({"symbol": tape.ticker, "resolution": "1"}, {"symbol": tape.ticker, "resolution": "15"})
-    watcher.until(lambda: watcher.of("position"))
+    watcher.until(lambda: watcher.position() is not None)
     end = T0 // 1000 + 86_400 * 2
     for at in range(100, 400, 37):
         tape.play(bars[at : at + 37])
         known = event_time(bars[min(at + 36, 399)])
-        watcher.until(lambda known=known: watcher.of("position")[-1]["v"] == known)
+        watcher.until(lambda known=known: watcher.position() == known)
         for resolution, minutes in (("1", 1), ("5", 5), ("15", 15), ("60", 60)):
             answer = gateway.get("/history", symbol=tape.ticker, resolution=resolution, from_=0, to=end)[1]
             same(rows(answer), built(bars, minutes, known))
@@ -254,7 +260,7 @@ def test_nothing_beyond_the_watermark_and_nothing_uncommitted(
     watcher = watch({"symbol": tape.ticker, "resolution": "1"})
     tape.bare(bars[20:30])  # committed, but no watermark says that this is all
     tape.play(bars[30:40], mark=event_time(bars[24]))
-    watcher.until(lambda: watcher.of("position")[-1]["v"] == event_time(bars[24]))
+    watcher.until(lambda: watcher.position() == event_time(bars[24]))
     tape.play(bars[40:50], commit=False)
     time.sleep(0.7)
     assert max(watcher.bars()) == bars[24].ts
@@ -275,10 +281,10 @@ def test_a_seek_back_takes_the_future_away(
     watcher = watch({"symbol": tape.ticker, "resolution": "5"})
     for where, more in ((150, 7), (40, 9), (250, 11)):  # back, before its range, and forward over bars not played
         tape.seek(T0 + where * MINUTE)
-        watcher.until(lambda where=where: watcher.of("position")[-1]["v"] == T0 + where * MINUTE)
+        watcher.until(lambda where=where: watcher.position() == T0 + where * MINUTE)
         tape.play(bars[where : where + more])
         known = T0 + (where + more) * MINUTE
-        watcher.until(lambda known=known: watcher.of("position")[-1]["v"] == known)
+        watcher.until(lambda known=known: watcher.position() == known)
         assert max(watcher.bars()) < known
         for resolution, minutes in (("1", 1), ("5", 5), ("60", 60)):
             answer = gateway.get(
@@ -339,6 +345,9 @@ def test_fills_and_equity_of_a_run_are_pushed(gateway: Gateway, watch: Watch, st
     assert watcher.of("run")[-1]["metrics"] == {"sharpe": 1.5}
     assert gateway.get("/api/runs/run-1")[1]["state"] == "complete"
     assert len(gateway.get("/api/runs/run-1/fills")[1]) == 2
+    insert_trades(store, "run-1", [(0, 1.5, T0, 7_000.0, T0 + 11 * MINUTE, 7_100.0)])
+    (trade,) = gateway.get("/api/runs/run-1/trades")[1]
+    assert (trade["entry_ts"], trade["exit_ts"], trade["pnl"]) == (T0, T0 + 11 * MINUTE, 150.0)
     assert [r["run_id"] for r in gateway.get("/api/runs")[1]] == ["run-1"]
 
 

@@ -22,6 +22,7 @@ from gateway_pod import (
     insert_equity,
     insert_fills,
     insert_run,
+    insert_trades,
     running_gateway,
     walk,
 )
@@ -93,9 +94,10 @@ class Trader:
         self._store, self._run, self._bars = store, run_id, bars
         self._cash, self._size, self._fills = 10_000.0, 0.0, 0
         self._done = 0
+        self._entry = (0, 0.0)
 
     def trade(self, upto: int) -> None:
-        fills, points = [], []
+        fills, points, trades = [], [], []
         closes = [bar.close for bar in self._bars]
         for i in range(self._done, upto):
             bar = self._bars[i]
@@ -105,11 +107,16 @@ class Trader:
                     size = (self._cash * 0.95 / bar.open) if above else -self._size
                     self._cash -= size * bar.open
                     self._size += size
+                    if above:
+                        self._entry = (event_time(bar), bar.open)
+                    else:
+                        trades.append((self._fills // 2, -size, *self._entry, event_time(bar), bar.open))
                     fills.append((self._fills, event_time(bar), "buy" if above else "sell", abs(size), bar.open))
                     self._fills += 1
             points.append((i, event_time(bar), self._cash + self._size * bar.close, self._cash))
         self._done = upto
         insert_fills(self._store, self._run, fills)
+        insert_trades(self._store, self._run, trades)
         insert_equity(self._store, self._run, points)
 
 
@@ -150,6 +157,7 @@ def test_candles_move_while_the_replay_plays(
     page.get_by_text("15m", exact=True).click()
     first = -(-bars[0].ts // (15 * MINUTE)) * 15 * MINUTE
     wait_for(page, "first", first)
+    wait_for(page, "last", bars[1_082].ts - bars[1_082].ts % (15 * MINUTE))  # the bar that still forms
     keep(page, "fifteen")
     page.get_by_text("1m", exact=True).click()
 
@@ -168,6 +176,8 @@ def test_candles_move_while_the_replay_plays(
             " metrics = '{\"sharpe\": 1.234, \"win_rate_percent\": 41.67}' WHERE run_id = 'run-1'"
         )
     expect(page.locator("[data-figure='Run']")).to_have_text("complete", timeout=10_000)
+    markers = int(page.locator("#chart").get_attribute("data-markers") or 0)
+    expect(page.locator("[data-figure='Trades']")).to_have_text(str(markers // 2))
     expect(page.locator("[data-figure='Win rate']")).to_have_text("41.67 %")
     wait_for(page, "last", bars[1_379].ts)
     keep(page, "over")

@@ -73,18 +73,18 @@ class Outbox:
         return True
 
     def drain(self) -> list[bytes]:
-        """All that waits, as messages: resets before bars, bars in order of time."""
+        """All that waits, as messages: resets and acknowledgements before bars, bars in order of time."""
         self._something.clear()
         ready: list[dict[str, Any]] = [
             {"type": "reset", "symbol": symbol, "resolution": resolution} for symbol, resolution in sorted(self._resets)
         ]
+        ready.extend(self._messages)  # an acknowledgement before the bars that it announces
         for (symbol, resolution), waiting in self._bars.items():
             ordered = [waiting[ts] for ts in sorted(waiting)]
             ready.extend(
                 {"type": "bars", "symbol": symbol, "resolution": resolution, "bars": ordered[i : i + MESSAGE_BARS]}
                 for i in range(0, len(ordered), MESSAGE_BARS)
             )
-        ready.extend(self._messages)
         ready.extend(self._latest.values())
         self._bars, self._latest, self._messages, self._waiting = {}, {}, [], 0
         self._resets.clear()

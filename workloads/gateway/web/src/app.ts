@@ -88,8 +88,11 @@ export class App {
     const symbol = wanted ?? symbols.find((s) => run !== null && s.endsWith(`${run.exchange}:${run.symbols[0]}`)) ?? symbols[0];
 
     fill(this.replaySelect, replayChoices(this.replays, this.stored), this.replay?.uid ?? "");
-    fill(this.symbolSelect, symbols.map((s) => ({ value: s, text: s.replace(/^replay\/[^/]+\//, "") })), symbol ?? "");
+    const named = symbols.map((s) => ({ value: s, text: s.replace(/^replay\/[^/]+\//, "") }));
+    fill(this.symbolSelect, named.length > 0 ? named : [{ value: "", text: "none" }], symbol ?? "");
     fill(this.runSelect, runChoices(this.runs), run?.run_id ?? "");
+    if (asked !== null && asked !== "" && this.replay === null && symbols.length > 0)
+      this.fail(new Error(`replay: got ${asked}, expected the name or uid of one that has begun; the store is shown`));
     this.watchRun(run);
     void this.bars.choose(symbol ?? "", this.resolution);
     this.drawEmpty(symbol === undefined);

@@ -24,6 +24,7 @@ const EQUITY = "#f2a65a";
 const GRID = "#171d28";
 const BORDER = "#232b39";
 const MUTED = "#8a94a6";
+const MARGIN_BARS = 6;
 
 const seconds = (ms: number) => Math.floor(ms / 1000) as UTCTimestamp;
 
@@ -67,7 +68,7 @@ export class Chart {
         horzLine: { color: "#4a5568", style: LineStyle.Dashed, labelBackgroundColor: "#2c3647" },
       },
       rightPriceScale: { borderColor: BORDER, minimumWidth: 76 },
-      timeScale: { borderColor: BORDER, timeVisible: true, secondsVisible: false, rightOffset: 6, barSpacing: 7 },
+      timeScale: { borderColor: BORDER, timeVisible: true, secondsVisible: false, rightOffset: MARGIN_BARS, barSpacing: 7 },
       localization: { locale: "en-US" },
     });
     this.candles = this.chart.addSeries(CandlestickSeries, {
@@ -117,8 +118,11 @@ export class Chart {
     const view = keepView ? this.chart.timeScale().getVisibleRange() : null;
     this.bars = new Map(bars.map((bar) => [bar[0], bar]));
     this.drawAll();
-    if (view !== null && (view.to as number) * 1000 <= this.last) this.chart.timeScale().setVisibleRange(view);
-    else this.chart.timeScale().scrollToRealTime();
+    const scale = this.chart.timeScale();
+    // Few bars fill the width too, as far as they stay slim.
+    scale.applyOptions({ barSpacing: Math.min(18, Math.max(7, scale.width() / (bars.length + 2 * MARGIN_BARS))) });
+    if (view !== null && (view.to as number) * 1000 <= this.last) scale.setVisibleRange(view);
+    else scale.scrollToPosition(MARGIN_BARS, false);
   }
 
   /** Put older bars before those that are there; what is seen stays. */
@@ -236,7 +240,7 @@ export class Chart {
         position: fill.side === "buy" ? "belowBar" : "aboveBar",
         shape: fill.side === "buy" ? "arrowUp" : "arrowDown",
         color: fill.side === "buy" ? "#5fe0b5" : "#ff8793",
-        size: 1,
+        size: 1.4,
       }));
     this.markers.setMarkers(marks);
   }

@@ -23,7 +23,7 @@ export function figures(
     const v = position?.replay === replay.uid ? position.v : replay.position;
     const bars = position?.replay === replay.uid ? position.published : replay.published;
     shown.push({ name: "Virtual time", text: time(v) });
-    shown.push({ name: "Bars played", text: number(bars, 0) });
+    shown.push({ name: "Bars published", text: number(bars, 0) });
   }
   if (run !== null && headline !== null && headline.run === run.run_id) {
     shown.push({ name: "Value", text: number(headline.value) });
