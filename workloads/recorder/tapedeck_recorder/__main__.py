@@ -1,0 +1,85 @@
+"""``python -m tapedeck_recorder``: the store's only writer."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+import psycopg
+import stamina
+from confluent_kafka import KafkaException
+from pydantic import ValidationError
+
+from tapedeck.kafka import passing
+from tapedeck.logs import configure, log
+from tapedeck.probe import Probe, leave_report
+from tapedeck.settings import Connections, PodSettings
+from tapedeck_crds.report import EXIT_FENCED, Report, ReportState
+from tapedeck_recorder.offsets import Fenced
+from tapedeck_recorder.record import Recorder
+
+
+class Pod:
+    """The recorder and what is said of it."""
+
+    def __init__(self) -> None:
+        self._state: ReportState = "starting"
+        self._reason = self._message = ""
+        self._recorder: Recorder | None = None
+        self.stop = threading.Event()
+
+    def report(self) -> Report:
+        """How it goes."""
+        state = "running" if self._state == "starting" and self.ready() else self._state
+        return Report(state=state, reason=self._reason, message=self._message)
+
+    def ready(self) -> bool:
+        return self._recorder is not None and self._recorder.ready
+
+    def work(self, connections: Connections) -> int:
+        """Record until told to stop; returns the exit code."""
+        try:
+            self._recorder = _recorder(connections, self.stop)
+            self._recorder.run()
+        except Fenced as error:
+            return self._failed("Fenced", str(error), EXIT_FENCED)
+        except psycopg.Error as error:
+            return self._failed("StoreUnavailable", str(error), 1)
+        except KafkaException as error:
+            return self._failed("BrokerUnavailable", str(error), 1)
+        self._state = "complete"
+        return 0
+
+    def _failed(self, reason: str, message: str, code: int) -> int:
+        log.error("failed", reason=reason, message=message)
+        self._state, self._reason, self._message = "failed", reason, message
+        return code
+
+
+@stamina.retry(on=passing, attempts=20, timeout=60.0, wait_max=3.0)
+def _recorder(connections: Connections, stop: threading.Event) -> Recorder:
+    return Recorder(connections, stop)
+
+
+def main() -> int:
+    """Exit 0 after SIGTERM, 75 when another took over, 1 for what a restart may mend."""
+    settings = PodSettings()
+    configure(settings.log_level, workload="recorder")
+    pod = Pod()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: pod.stop.set())
+    probe = Probe(settings, report=pod.report, ready=pod.ready)
+    probe.start()
+    try:
+        code = pod.work(Connections.read(settings.connections))
+    except ValidationError as error:
+        log.error("bad connections", reason=str(error))
+        code = 1
+    leave_report(settings, pod.report())
+    probe.stop()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""One batch, one transaction: rows, merged records and offsets together."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg import errors, sql
+from psycopg.types.json import Jsonb
+
+from tapedeck.records import RunEnded, RunStarted
+from tapedeck_recorder import metrics, tables
+from tapedeck_recorder.batch import TABLES, Batch, best_bars
+from tapedeck_recorder.offsets import Offsets
+from tapedeck_recorder.tables import COPY_HEADER, COPY_TRAILER, Table
+
+
+def write(connection: psycopg.Connection[Any], batch: Batch, offsets: Offsets) -> None:
+    """Write it all or nothing. Raises Fenced and psycopg.Error."""
+    with connection.transaction(), connection.cursor() as cursor:
+        offsets.advance(cursor, batch.next_offsets)
+        for name, rows in batch.rows.items():
+            if rows:
+                _write_rows(connection, cursor, TABLES[name], rows, batch)
+        _write_runs(cursor, batch)
+        _write_ingest(cursor, batch)
+
+
+def _write_rows(
+    connection: psycopg.Connection[Any], cursor: psycopg.Cursor[Any], table: Table, rows: list[bytes], batch: Batch
+) -> None:
+    try:
+        with connection.transaction():  # a savepoint
+            _copy(cursor, sql.Identifier(table.name), table, rows)
+    except (errors.UniqueViolation, errors.CardinalityViolation):
+        metrics.CONFLICTS.labels(table.name).inc()
+        _merge(cursor, table, best_bars(batch.bars) if table is tables.BARS else rows)
+    metrics.ROWS.labels(table.name).inc(len(rows))
+
+
+def _copy(cursor: psycopg.Cursor[Any], target: sql.Identifier, table: Table, rows: list[bytes]) -> None:
+    columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+    with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, columns)) as copy:
+        copy.write(b"".join((COPY_HEADER, *rows, COPY_TRAILER)))
+
+
+def _merge(cursor: psycopg.Cursor[Any], table: Table, rows: list[bytes]) -> None:
+    stage = sql.Identifier(f"stage_{table.name}")
+    name = sql.Identifier(table.name)
+    columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+    cursor.execute(
+        sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS").format(stage, name)
+    )
+    _copy(cursor, stage, table, rows)
+    cursor.execute(
+        sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT {}").format(
+            name, columns, columns, stage, sql.SQL(table.merge)
+        )
+    )
+
+
+def _write_runs(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
+    if batch.started:
+        cursor.executemany(
+            """INSERT INTO runs (run_id, name, namespace, strategy, params, spec, exchange, symbols, interval,
+                                  replay_uid, cash, started_at)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
+            [_started(run) for run in batch.started],
+        )
+    if batch.ended:
+        cursor.executemany(
+            """UPDATE runs SET state = %s, message = %s, bars = %s, metrics = %s, trades_hash = %s, ended_at = %s
+            WHERE run_id = %s AND state = 'running'""",
+            [_ended(run) for run in batch.ended],
+        )
+
+
+def _started(run: RunStarted) -> tuple[Any, ...]:
+    return (
+        run.run_id, run.name, run.namespace, run.strategy, bytes(run.params).decode(), bytes(run.spec).decode(),
+        run.exchange, run.symbols, run.interval, run.replay_uid, run.cash, _moment(run.started_at),
+    )  # fmt: skip
+
+
+def _ended(run: RunEnded) -> tuple[Any, ...]:
+    return (run.state, run.message, run.bars, Jsonb(run.metrics), run.trades_hash, _moment(run.ended_at), run.run_id)
+
+
+def _moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _write_ingest(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
+    if batch.faults:
+        cursor.executemany(
+            """INSERT INTO ingest_errors (topic, partition, "offset", at, reason, payload, feed, exchange, symbol,
+                                           place)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
+            [
+                (
+                    f.topic,
+                    f.partition,
+                    f.offset,
+                    _moment(f.at),
+                    f.reason,
+                    f.payload,
+                    f.feed,
+                    f.exchange,
+                    f.symbol,
+                    f.place,
+                )
+                for f in batch.faults
+            ],
+        )
+        metrics.POISON.inc(len(batch.faults))
+    if batch.gaps:
+        cursor.executemany(
+            """INSERT INTO gaps (exchange, symbol, interval, start_ts, end_ts, state)
+            VALUES (%s, %s, %s, %s, %s, %s)
+            ON CONFLICT (exchange, symbol, interval, start_ts)
+            DO UPDATE SET end_ts = EXCLUDED.end_ts, state = EXCLUDED.state""",
+            [(g.exchange, g.symbol, g.interval, _moment(g.start), _moment(g.end), g.state) for g in batch.gaps],
+        )
