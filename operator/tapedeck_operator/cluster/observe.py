@@ -1,0 +1,102 @@
+"""From what the watches and the pods told to the values that planning takes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+from tapedeck_crds import InvalidResource, Replay, Resource, parse_resource
+from tapedeck_crds.base import time_ms
+from tapedeck_crds.report import Report
+from tapedeck_operator.cluster.cache import Cache, Key
+from tapedeck_operator.cluster.poll import Poller, parse_report, pod_url
+from tapedeck_operator.plan import Observed, PodSeen, Refusal
+from tapedeck_operator.plan.names import child_name
+
+Json = dict[str, Any]
+INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+SLOW_START_MS = 30_000
+PodPhase = Literal["Pending", "Running", "Succeeded", "Failed"]
+
+
+def observe(resource: Resource, cache: Cache, poller: Poller, refusal: Refusal | None, now_ms: int) -> Observed:
+    """What there is of a resource's children: its own only, whatever else bears their names."""
+    metadata = resource.metadata
+    wanted = resource.spec.data.replay if resource.kind == "Backtest" else None
+    job = _owned(cache, resource, "Job")
+    return Observed(
+        job=job,
+        policy=_owned(cache, resource, "NetworkPolicy"),
+        pods=tuple(
+            see_pod(resource.kind, pod, poller.report(pod["metadata"]["uid"]), now_ms)
+            for pod in cache.pods(metadata.uid)
+            if job is not None and is_owned(pod, job["metadata"]["uid"])
+        ),
+        replay=_replay(cache, metadata.namespace, wanted.name) if wanted is not None else None,
+        refusal=refusal,
+    )
+
+
+def is_owned(document: Json, uid: str) -> bool:
+    """Whether an object's controller is the one of this uid."""
+    owners = document["metadata"].get("ownerReferences", [])
+    return any(owner["uid"] == uid and owner.get("controller") for owner in owners)
+
+
+def see_pod(kind: str, pod: Json, report: Report | None, now_ms: int) -> PodSeen:
+    """A Pod object and what the pod itself said."""
+    metadata, status = pod["metadata"], pod.get("status", {})
+    container: Json = next(iter(status.get("containerStatuses", [])), {})
+    ended = container.get("state", {}).get("terminated") or {}
+    last_words = parse_report(kind, ended["message"]) if ended.get("message") else None
+    reason, problem = _trouble(pod, container, now_ms)
+    phase = status.get("phase", "Pending")
+    return PodSeen(
+        name=metadata["name"],
+        index=int(metadata.get("annotations", {}).get(INDEX_ANNOTATION, 0)),
+        phase=cast(PodPhase, phase if phase in ("Pending", "Running", "Succeeded", "Failed") else "Running"),
+        url=pod_url(pod),
+        report=last_words or report,
+        exit_code=ended.get("exitCode"),
+        problem=problem,
+        reason=reason,
+    )
+
+
+def _trouble(pod: Json, container: Json, now_ms: int) -> tuple[str, str]:
+    """Why a pod does not run: one word and one sentence, both empty where nothing is wrong."""
+    status, name = pod.get("status", {}), pod["metadata"]["name"]
+    waiting = container.get("state", {}).get("waiting") or {}
+    reason = waiting.get("reason", "")
+    if reason not in ("", "ContainerCreating", "PodInitializing"):
+        return reason, waiting.get("message") or f"pod {name} waits: {reason}"
+    scheduled = next((c for c in status.get("conditions", []) if c["type"] == "PodScheduled"), None)
+    if scheduled is not None and scheduled["status"] == "False":
+        return scheduled.get("reason", "Unschedulable"), scheduled.get("message", f"no node takes pod {name}")
+    if status.get("phase") == "Failed" and status.get("reason"):
+        return status["reason"], status.get("message") or f"pod {name} ended: {status['reason']}"
+    began = status.get("startTime")
+    if status.get("phase") == "Pending" and began and now_ms - time_ms(began) >= SLOW_START_MS:
+        return (
+            "NotStarting",
+            f"pod {name} is being made for {(now_ms - time_ms(began)) // 1000} s; its volumes may be missing: is there "
+            "a Secret tapedeck-connections with all keys in this namespace? `kubectl describe pod` says more",
+        )
+    return "", ""
+
+
+def _owned(cache: Cache, resource: Resource, kind: str) -> Json | None:
+    found = cache.get(Key(kind, resource.metadata.namespace, child_name(resource)))
+    if found is None or not is_owned(found, resource.metadata.uid) or found["metadata"].get("deletionTimestamp"):
+        return None
+    return found
+
+
+def _replay(cache: Cache, namespace: str, name: str) -> Replay | None:
+    document = cache.get(Key("Replay", namespace, name))
+    if document is None:
+        return None
+    try:
+        found = parse_resource(document)
+    except InvalidResource:
+        return None
+    return found if isinstance(found, Replay) else None

@@ -1,0 +1,62 @@
+"""What the operator's pod is told from outside: environment, prefix ``TAPEDECK_OPERATOR_``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tapedeck_operator.plan import Network, Settings
+
+WORKLOADS = ("feed", "replay", "backtest")
+KEY_MIN_BYTES = 16
+
+
+class OperatorSettings(BaseSettings):
+    """``images`` maps feed, replay and backtest to images; ``ingress_from`` and ``egress`` are NetworkPolicy's
+    own peers and rules, and policies are made where ``network_policies`` says so.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TAPEDECK_OPERATOR_", frozen=True)
+    namespace: Annotated[str, Field(min_length=1)] = "default"
+    watch_namespace: str = ""
+    images: dict[str, str]
+    key_file: Path
+    http_host: str = "0.0.0.0"
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 8081
+    workload_port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    files: str = "/opt/tapedeck/examples"
+    pull_policy: str | None = None
+    pull_secrets: tuple[str, ...] = ()
+    network_policies: bool = False
+    ingress_from: tuple[dict[str, Any], ...] = ()
+    egress: tuple[dict[str, Any], ...] = ()
+    workers: Annotated[int, Field(ge=1, le=64)] = 8
+    resync_seconds: Annotated[float, Field(gt=0)] = 300.0
+    poll_seconds: Annotated[float, Field(gt=0)] = 5.0
+    log_level: str = "info"
+
+    @field_validator("images")
+    @classmethod
+    def _complete(cls, images: dict[str, str]) -> dict[str, str]:
+        missing = [name for name in WORKLOADS if not images.get(name)]
+        if missing:
+            raise ValueError(f"expected an image for each of {', '.join(WORKLOADS)}; none for {', '.join(missing)}")
+        return images
+
+    def planning(self) -> Settings:
+        """What planning needs of it. Raises ValueError where the key is not fit."""
+        key = self.key_file.read_bytes().strip()
+        if len(key) < KEY_MIN_BYTES:
+            raise ValueError(f"{self.key_file}: got a key of {len(key)} bytes, expected at least {KEY_MIN_BYTES}")
+        return Settings(
+            images=self.images,
+            operator_key=key,
+            http_port=self.workload_port,
+            files=self.files,
+            network=Network(self.ingress_from, self.egress) if self.network_policies else None,
+            pull_policy=self.pull_policy,
+            pull_secrets=self.pull_secrets,
+        )

@@ -1,0 +1,83 @@
+"""kopf, for watching alone: each event is handed on, nothing is written, no finalizer, no annotation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+
+from tapedeck_crds import GROUP, VERSION
+from tapedeck_operator.plan.names import UID_LABEL
+
+Json = dict[str, Any]
+Sink = Callable[[str, str | None, Json], None]
+"""(kind, ADDED | MODIFIED | DELETED, or None for what was there already, object)"""
+
+CANARY_LABEL = f"{GROUP}/canary"
+
+# Kind → (group, version, plural) and the labels that the server is to filter by.
+WATCHED: dict[str, tuple[tuple[str, str, str], str]] = {
+    "Feed": ((GROUP, VERSION, "feeds"), ""),
+    "Replay": ((GROUP, VERSION, "replays"), ""),
+    "Backtest": ((GROUP, VERSION, "backtests"), ""),
+    "Job": (("batch", "v1", "jobs"), UID_LABEL),
+    "Pod": (("", "v1", "pods"), UID_LABEL),
+    "NetworkPolicy": (("networking.k8s.io", "v1", "networkpolicies"), UID_LABEL),
+    "Lease": (("coordination.k8s.io", "v1", "leases"), CANARY_LABEL),
+}
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """How kopf is to behave: watches end and begin anew within minutes, nothing is posted, errors are retried."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.posting.loggers = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 310
+    settings.watching.connect_timeout = 30
+    settings.networking.request_timeout = 30
+    settings.networking.error_backoffs = (0.5, 1, 2, 3, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5)
+    settings.persistence.finalizer = f"{GROUP}/none"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    settings.process.ultimate_exiting_timeout = 20
+    for (group, _, plural), selector in WATCHED.values():
+        if selector:
+            settings.watching.label_selectors[group, plural] = selector
+    return settings
+
+
+def registry(sink: Sink) -> kopf.OperatorRegistry:
+    """Handlers for all that is watched; each only hands on."""
+    handlers = kopf.OperatorRegistry()
+    kopf.on.login(registry=handlers)(_login)
+    for kind, ((group, version, plural), _) in WATCHED.items():
+        kopf.on.event(group, version, plural, registry=handlers, id=plural)(_handing_on(kind, sink))
+    return handlers
+
+
+async def watch(sink: Sink, namespace: str, stop: asyncio.Event) -> None:
+    """Watch one namespace, or all where it is empty, until SIGTERM or ``stop``."""
+    await kopf.operator(
+        registry=registry(sink),
+        settings=kopf_settings(),
+        standalone=True,
+        clusterwide=not namespace,
+        namespaces=[namespace] if namespace else [],
+        stop_flag=stop,
+    )
+
+
+def _login(**context: Any) -> kopf.ConnectionInfo | None:
+    return kopf.login_via_client(**context)
+
+
+def _handing_on(kind: str, sink: Sink) -> Any:
+    async def hand_on(event: kopf.RawEvent, **_: Any) -> None:
+        sink(kind, event["type"], dict(event["object"]))
+
+    return hand_on

@@ -1,0 +1,249 @@
+"""The operator against a real API server, without kubelet or controllers: the tests play those."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kube_api import KubeApi, install_crds, missing_binaries
+from kube_operator import CRDS, OperatorProcess, Things, rights
+from tapedeck.probe import Probe
+from tapedeck.settings import PodSettings
+from tapedeck_crds.clock import Anchor
+from tapedeck_crds.report import ReplayReport
+
+Json = dict[str, Any]
+STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"], "interval": "1m"}}
+T0 = 1_522_800_000_000
+
+pytestmark = pytest.mark.skipif(
+    bool(missing_binaries()), reason=f"needs {', '.join(missing_binaries())}: tests/e2e/rig/build"
+)
+
+
+@pytest.fixture(scope="module")
+def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
+    api = KubeApi(tmp_path_factory.mktemp("kube"))
+    try:
+        api.start()
+        with api.client() as client:
+            install_crds(client, CRDS)
+        yield api
+    finally:
+        api.stop()
+
+
+@pytest.fixture
+def things(kube: KubeApi) -> Iterator[Things]:
+    with kube.client() as client:
+        made = Things(client)
+        yield made
+        made.clean()
+
+
+@pytest.fixture
+def operator(kube: KubeApi, things: Things, tmp_path: Path) -> Iterator[OperatorProcess]:
+    for document in rights(things.namespace):
+        things.apply(document)
+    process = OperatorProcess(kube, things.namespace, tmp_path)
+    process.start()
+    yield process
+    process.stop()
+
+
+class Deck:
+    """A Replay's pod as the operator sees it: the real probe server over a stand-in for the player."""
+
+    def __init__(self, key: str, folder: Path) -> None:
+        path = folder / "key"
+        path.write_text(key)
+        self.report = ReplayReport(state="waiting", range_from=T0, range_to=T0 + 600_000, rows=10, topic="t")
+        self.taken: list[Anchor] = []
+        self._probe = Probe(
+            PodSettings(http_host="127.0.0.1", http_port=0, control_key_file=path),
+            report=lambda: self.report,
+            control=self._take,
+        )
+        self.port = self._probe.port
+        self._probe.start()
+
+    def _take(self, body: bytes) -> None:
+        anchor = Anchor.model_validate_json(body)
+        self.taken.append(anchor)
+        self.report = self.report.model_copy(
+            update={"state": "paused" if anchor.paused else "running", "anchor": anchor, "position": anchor.v0}
+        )
+
+    def stop(self) -> None:
+        self._probe.stop()
+
+
+def test_a_replay_becomes_a_job_and_a_secret_that_it_owns(things: Things, operator: OperatorProcess) -> None:
+    made = things.resource("Replay", "x", {"source": STORE})
+    job = things.wait("Job", owner=made)
+    assert job["metadata"]["ownerReferences"][0]["uid"] == made["metadata"]["uid"]
+    assert job["spec"]["completionMode"] == "Indexed"
+    managers = {entry["manager"] for entry in job["metadata"]["managedFields"]}
+    assert managers == {"tapedeck-operator"}
+    things.wait("Secret", owner=made)
+    status = things.status(made, lambda s: s.get("phase") == "Pending")
+    assert status["observedGeneration"] == 1
+    assert "finalizers" not in things.again(made)["metadata"]
+    assert "annotations" not in things.again(made)["metadata"]
+
+
+def test_speed_pause_and_seek_reach_the_pod_signed(things: Things, operator: OperatorProcess, tmp_path: Path) -> None:
+    made = things.resource("Replay", "x", {"source": STORE, "speed": 60.0})
+    job = things.wait("Job", owner=made)
+    deck = Deck(things.secret_key(made), tmp_path)
+    try:
+        pod = things.pod(job, port=deck.port)
+        things.status(made, lambda s: s.get("phase") == "Running" and s.get("speed") == "60x")
+        for spec, holds in (
+            ({"speed": 120.0}, lambda a: a.speed == 120),
+            ({"paused": True}, lambda a: a.paused),
+            ({"paused": False, "seek": {"to": "2018-04-04T00:05:00Z", "id": "a"}}, lambda a: a.epoch == 1),
+        ):
+            before = len(deck.taken)
+            began = time.monotonic()
+            things.patch(made, {"spec": spec})
+            things.until(lambda: len(deck.taken) > before, 5)
+            assert holds(deck.taken[-1])
+            assert time.monotonic() - began < 1.0
+            generation = things.again(made)["metadata"]["generation"]
+            status = things.status(made, lambda s, g=generation: s.get("observedGeneration") == g)
+            assert status["anchor"]["number"] == deck.taken[-1].number
+        assert things.again(pod)["metadata"]["uid"] == pod["metadata"]["uid"]
+    finally:
+        deck.stop()
+
+
+def test_an_object_of_another_is_left_alone(things: Things, operator: OperatorProcess) -> None:
+    operator.stop()
+    made = things.resource("Replay", "x", {"source": STORE})
+    other = things.foreign_job(things.child_name(made))
+    operator.start()
+    status = things.status(made, lambda s: bool(s.get("conditions")))
+    ready = status["conditions"][0]
+    assert (ready["status"], ready["reason"]) == ("False", "NameConflict")
+    assert other["metadata"]["name"] in ready["message"]
+    kept = things.again(other)
+    assert kept["metadata"]["resourceVersion"] == other["metadata"]["resourceVersion"]
+    things.events(made, "NameConflict", 1)
+    things.delete(other)
+    things.wait("Job", owner=made, seconds=30)
+    things.status(
+        made, lambda s: any(c["type"] == "Applied" and c["status"] == "True" for c in s["conditions"]), seconds=30
+    )
+
+
+def test_a_missing_right_is_named_and_harms_no_other(things: Things, operator: OperatorProcess) -> None:
+    for document in rights(things.namespace, without=("create", "secrets")):
+        things.apply(document)
+    replay = things.resource("Replay", "x", {"source": STORE})
+    status = things.status(replay, lambda s: bool(s.get("conditions")))
+    assert status["conditions"][0]["reason"] == "Forbidden"
+    assert "create secrets" in status["conditions"][0]["message"]
+    feed = things.resource(
+        "Feed",
+        "f",
+        {"source": {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}},
+    )
+    things.wait("Job", owner=feed)
+    for document in rights(things.namespace):
+        things.apply(document)
+    things.wait("Job", owner=replay, seconds=30)
+
+
+def test_what_others_turn_or_delete_is_mended(things: Things, operator: OperatorProcess) -> None:
+    made = things.resource("Replay", "x", {"source": STORE})
+    job = things.wait("Job", owner=made)
+    policy = things.wait("NetworkPolicy", owner=made)
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    things.patch(job, {"spec": {"suspend": True}})
+    things.until(lambda: not things.again(job)["spec"].get("suspend"), 10)
+    things.patch(policy, {"spec": {"egress": [{}]}})
+    things.until(lambda: things.again(policy)["spec"]["egress"] == policy["spec"]["egress"], 10)
+    things.delete(job)
+    again = things.wait("Job", owner=made, other_than=job["metadata"]["uid"], seconds=30)
+    assert again["metadata"]["name"] == job["metadata"]["name"]
+
+
+def test_a_pod_that_cannot_start_says_why(things: Things, operator: OperatorProcess) -> None:
+    made = things.resource("Replay", "x", {"source": STORE})
+    job = things.wait("Job", owner=made)
+    waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image i/replay:1"}
+    things.pod(
+        job,
+        status={
+            "phase": "Pending",
+            "containerStatuses": [
+                {"name": "replay", "image": "i", "imageID": "", "ready": False, "restartCount": 0,
+                 "state": {"waiting": waiting}}
+            ],
+        },
+    )  # fmt: skip
+    status = things.status(made, lambda s: s["conditions"][0]["reason"] == "ImagePullBackOff")
+    assert status["phase"] == "Pending"
+    assert "i/replay:1" in status["message"]
+    things.events(made, "ImagePullBackOff", 1)
+
+
+def test_suspend_reaches_the_job_and_back(things: Things, operator: OperatorProcess) -> None:
+    made = things.resource("Backtest", "b", {"strategy": {"builtin": "sma-cross"}, "data": STORE})
+    job = things.wait("Job", owner=made)
+    things.patch(made, {"spec": {"suspend": True}})
+    things.until(lambda: things.again(job)["spec"].get("suspend"), 5)
+    things.status(made, lambda s: s["phase"] == "Suspended")
+    things.patch(made, {"spec": {"suspend": False}})
+    things.until(lambda: not things.again(job)["spec"].get("suspend"), 5)
+    things.status(made, lambda s: s["phase"] == "Pending")
+
+
+def test_an_ended_run_is_final_and_goes_when_its_time_is_over(things: Things, operator: OperatorProcess) -> None:
+    made = things.resource(
+        "Backtest", "b", {"strategy": {"builtin": "sma-cross"}, "data": STORE, "ttlSecondsAfterFinished": 2}
+    )
+    job = things.wait("Job", owner=made)
+    things.end_job(job, "Complete")
+    things.status(made, lambda s: s["phase"] == "Complete")
+    things.until(lambda: things.find(made) is None, 10)
+
+
+def test_a_restart_of_the_operator_changes_nothing(things: Things, operator: OperatorProcess, tmp_path: Path) -> None:
+    made = things.resource("Replay", "x", {"source": STORE})
+    job = things.wait("Job", owner=made)
+    deck = Deck(things.secret_key(made), tmp_path)
+    try:
+        things.pod(job, port=deck.port)
+        things.status(made, lambda s: s.get("phase") == "Running")
+        time.sleep(1)
+        before = things.again(made)
+        assert operator.stop() == 0
+        operator.start()
+        things.until(operator.ready, 20)
+        time.sleep(2)
+        after = things.again(made)
+        assert after["status"]["anchor"] == before["status"]["anchor"]
+        assert after["status"]["conditions"] == before["status"]["conditions"]
+        assert things.again(job)["metadata"]["resourceVersion"] == job["metadata"]["resourceVersion"]
+        assert len(deck.taken) == 1
+    finally:
+        deck.stop()
+
+
+@pytest.mark.slow
+def test_an_outage_of_the_api_server_is_outlived(kube: KubeApi, things: Things, operator: OperatorProcess) -> None:
+    first = things.resource("Replay", "x", {"source": STORE})
+    things.wait("Job", owner=first)
+    kube.kill_server()
+    time.sleep(15)
+    assert operator.alive()
+    kube.start_server()
+    second = things.resource("Replay", "y", {"source": STORE})
+    things.wait("Job", owner=second, seconds=30)
+    assert operator.alive()

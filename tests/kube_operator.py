@@ -1,0 +1,325 @@
+"""The operator as a process against an API server, and what a test does to its objects."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from base64 import b64decode
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from kube_api import KubeApi
+
+Json = dict[str, Any]
+CRDS = [yaml.safe_load(path.read_text()) for path in sorted((Path(__file__).parent.parent / "crds").glob("*.yaml"))]
+
+PATHS = {
+    "Feed": "/apis/tapedeck.dev/v1alpha1/namespaces/{}/feeds",
+    "Replay": "/apis/tapedeck.dev/v1alpha1/namespaces/{}/replays",
+    "Backtest": "/apis/tapedeck.dev/v1alpha1/namespaces/{}/backtests",
+    "Job": "/apis/batch/v1/namespaces/{}/jobs",
+    "Pod": "/api/v1/namespaces/{}/pods",
+    "Secret": "/api/v1/namespaces/{}/secrets",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+    "Event": "/apis/events.k8s.io/v1/namespaces/{}/events",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+}
+RULES = yaml.safe_load((Path(__file__).parent.parent / "charts/tapedeck/files/operator-rules.yaml").read_text())
+KEY = b"0123456789abcdef0123456789abcdef"
+IMAGES = {"feed": "i/feed:1", "replay": "i/replay:1", "backtest": "i/backtest:1"}
+
+
+def rights(namespace: str, without: tuple[str, str] | None = None) -> list[Json]:
+    """The operator's rights in one namespace, as the chart gives them, or with one (verb, resource) missing."""
+    rules = copy.deepcopy([*RULES["watched"], *RULES["own"]])
+    if without is not None:
+        verb, resource = without
+        rules = [
+            {**rule, "resources": [name], "verbs": [v for v in rule["verbs"] if (v, name) != (verb, resource)]}
+            for rule in rules
+            for name in rule["resources"]
+        ]
+    api = "rbac.authorization.k8s.io/v1"
+    metadata = {"name": "tapedeck-operator", "namespace": namespace}
+    return [
+        {"apiVersion": api, "kind": "Role", "metadata": metadata, "rules": [r for r in rules if r["verbs"]]},
+        {
+            "apiVersion": api,
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "tapedeck-operator"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "tapedeck-operator"}],
+        },
+    ]
+
+
+class OperatorProcess:
+    """``python -m tapedeck_operator`` for one namespace, as the user of the chart's rights."""
+
+    def __init__(self, api: KubeApi, namespace: str, folder: Path, *, url: str | None = None) -> None:
+        self._folder = folder
+        self.log = folder / "operator.log"
+        kubeconfig = folder / "operator.kubeconfig"
+        api.write_kubeconfig(kubeconfig, "operator", url or api.url)
+        (folder / "operator-key").write_bytes(KEY)
+        self._port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "USER": "tapedeck",
+            "HOME": str(folder),
+            "KUBECONFIG": str(kubeconfig),
+            "TAPEDECK_OPERATOR_NAMESPACE": namespace,
+            "TAPEDECK_OPERATOR_WATCH_NAMESPACE": namespace,
+            "TAPEDECK_OPERATOR_IMAGES": json.dumps(IMAGES),
+            "TAPEDECK_OPERATOR_KEY_FILE": str(folder / "operator-key"),
+            "TAPEDECK_OPERATOR_HTTP_HOST": "127.0.0.1",
+            "TAPEDECK_OPERATOR_HTTP_PORT": "0",
+            "TAPEDECK_OPERATOR_NETWORK_POLICIES": "true",
+            "TAPEDECK_OPERATOR_EGRESS": json.dumps([{"ports": [{"protocol": "TCP", "port": 9092}]}]),
+        }
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._offset = log.tell()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tapedeck_operator"], env=self.environment, stdout=log, stderr=log
+            )
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End it; returns its exit code."""
+        if self._process is None:
+            return 0
+        self._process.send_signal(how)
+        code = self._process.wait(timeout=30)
+        self._process = None
+        return code
+
+    def url(self) -> str | None:
+        """Where it serves, once it has said so."""
+        with self.log.open("rb") as log:
+            log.seek(self._offset)
+            for line in log:
+                if b'"serving"' in line:
+                    return f"http://127.0.0.1:{json.loads(line)['port']}"
+        return None
+
+    def ready(self) -> bool:
+        return self.answer("/readyz") == 200
+
+    def answer(self, path: str) -> int:
+        """The status of a GET; 0 where it does not answer."""
+        url = self.url()
+        if url is None:
+            return 0
+        try:
+            return httpx.get(url + path, timeout=5, trust_env=False).status_code
+        except httpx.HTTPError:
+            return 0
+
+
+class Things:
+    """Objects of a namespace of its own."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+        self.namespace = f"t-{uuid.uuid4().hex[:8]}"
+        self._must(
+            client.post(
+                "/api/v1/namespaces",
+                json={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}},
+            )
+        )
+
+    def clean(self) -> None:
+        for kind in PATHS:
+            self.client.delete(self._path(kind))
+
+    def apply(self, document: Json) -> Json:
+        """Server-side apply."""
+        answer = self.client.patch(
+            self._path(document["kind"], document["metadata"]["name"]),
+            params={"fieldManager": "test", "force": "true"},
+            headers={"content-type": "application/apply-patch+yaml"},
+            content=yaml.safe_dump(document),
+        )
+        return self._must(answer)
+
+    def resource(self, kind: str, name: str, spec: Json) -> Json:
+        """Apply a Feed, Replay or Backtest."""
+        metadata = {"name": name, "namespace": self.namespace}
+        return self.apply({"apiVersion": "tapedeck.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})
+
+    def child_name(self, resource: Json) -> str:
+        metadata = resource["metadata"]
+        tag = sha256(metadata["uid"].encode()).hexdigest()[:8]
+        return f"{resource['kind'].lower()}-{metadata['name']}-{tag}"
+
+    def find(self, document: Json) -> Json | None:
+        """The object as it is now; None where it is gone or another one has its name."""
+        answer = self.client.get(self._path(document["kind"], document["metadata"]["name"]))
+        if answer.status_code == 404:
+            return None
+        found = self._must(answer)
+        return found if found["metadata"]["uid"] == document["metadata"]["uid"] else None
+
+    def again(self, document: Json) -> Json:
+        found = self.find(document)
+        assert found is not None, f"{document['kind']} {document['metadata']['name']} is gone"
+        return found
+
+    def wait(self, kind: str, *, owner: Json, other_than: str = "", seconds: float = 10) -> Json:
+        """The child of a resource, once it is there."""
+        path = self._path(kind, self.child_name(owner))
+        found: Json = {}
+
+        def there() -> bool:
+            answer = self.client.get(path)
+            found.update(answer.json() if answer.status_code == 200 else {})
+            return answer.status_code == 200 and found["metadata"]["uid"] != other_than
+
+        self.until(there, seconds)
+        assert any(o["uid"] == owner["metadata"]["uid"] for o in found["metadata"]["ownerReferences"])
+        return {**found, "kind": kind}
+
+    def status(self, resource: Json, holds: Callable[[Json], bool], seconds: float = 10) -> Json:
+        """The status of a resource, once something holds of it."""
+        seen: Json = {}
+
+        def told() -> bool:
+            seen["status"] = self.again(resource).get("status", {})
+            return bool(seen["status"]) and holds(seen["status"])
+
+        try:
+            self.until(told, seconds)
+        except AssertionError:
+            raise AssertionError(f"status stayed {json.dumps(seen, indent=1)}") from None
+        status: Json = seen["status"]
+        return status
+
+    def events(self, resource: Json, reason: str, count: int, seconds: float = 5) -> None:
+        """So many events of a reason, no more."""
+
+        def told() -> list[Json]:
+            items = self._must(self.client.get(self._path("Event")))["items"]
+            uid = resource["metadata"]["uid"]
+            return [e for e in items if e["regarding"]["uid"] == uid and e["reason"] == reason]
+
+        self.until(lambda: len(told()) >= count, seconds)
+        assert len(told()) == count
+
+    def secret_key(self, resource: Json) -> str:
+        data = self._must(self.client.get(self._path("Secret", self.child_name(resource))))["data"]
+        return b64decode(data["key"]).decode()
+
+    def foreign_job(self, name: str) -> Json:
+        """A Job of someone else's under a name."""
+        pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "other"}]}
+        return self.apply(
+            {
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "metadata": {"name": name, "namespace": self.namespace},
+                "spec": {"template": {"spec": pod}},
+            }
+        )
+
+    def pod(self, job: Json, *, port: int = 8080, status: Json | None = None) -> Json:
+        """What the Job controller and the kubelet would do: a running and ready pod, or one of another status."""
+        template = copy.deepcopy(job["spec"]["template"])
+        template["spec"]["containers"][0]["ports"] = [{"name": "http", "containerPort": port}]
+        metadata = job["metadata"]
+        pod = self._must(
+            self.client.post(
+                self._path("Pod"),
+                json={
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "metadata": {
+                        "name": f"{metadata['name']}-0-{uuid.uuid4().hex[:5]}",
+                        "labels": template["metadata"]["labels"],
+                        "annotations": {"batch.kubernetes.io/job-completion-index": "0"},
+                        "ownerReferences": [
+                            {
+                                "apiVersion": "batch/v1",
+                                "kind": "Job",
+                                "name": metadata["name"],
+                                "uid": metadata["uid"],
+                                "controller": True,
+                            }
+                        ],
+                    },
+                    "spec": template["spec"],
+                },
+            )
+        )
+        running = {
+            "phase": "Running",
+            "podIP": "127.0.0.1",
+            "podIPs": [{"ip": "127.0.0.1"}],
+            "conditions": [{"type": "Ready", "status": "True"}],
+        }
+        self.patch(pod, {"status": status or running}, subresource="/status")
+        return {**pod, "kind": "Pod"}
+
+    def end_job(self, job: Json, how: str) -> None:
+        """What the Job controller writes at the end."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        before = "SuccessCriteriaMet" if how == "Complete" else "FailureTarget"
+        conditions = [{"type": kind, "status": "True", "lastTransitionTime": now} for kind in (before, how)]
+        status: Json = {"startTime": now, "conditions": conditions, "uncountedTerminatedPods": {}}
+        if how == "Complete":
+            status |= {"completionTime": now, "succeeded": 1, "completedIndexes": "0"}
+        self.patch(job, {"status": status}, subresource="/status")
+
+    def patch(self, document: Json, body: Json, subresource: str = "") -> Json:
+        """JSON merge patch."""
+        path = self._path(document["kind"], document["metadata"]["name"]) + subresource
+        answer = self.client.patch(path, headers={"content-type": "application/merge-patch+json"}, json=body)
+        return self._must(answer)
+
+    def delete(self, document: Json) -> None:
+        self._must(
+            self.client.request(
+                "DELETE",
+                self._path(document["kind"], document["metadata"]["name"]),
+                json={"propagationPolicy": "Background"},
+            )
+        )
+
+    def until(self, holds: Callable[[], object], seconds: float) -> None:
+        """Wait for something that has to come true."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, f"not so after {seconds} s"
+            time.sleep(0.02)
+
+    def _path(self, kind: str, name: str = "") -> str:
+        path = PATHS[kind].format(self.namespace)
+        return f"{path}/{name}" if name else path
+
+    @staticmethod
+    def _must(answer: httpx.Response) -> Json:
+        assert answer.status_code < 300, answer.text
+        body: Json = answer.json()
+        return body
