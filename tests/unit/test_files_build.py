@@ -29,8 +29,11 @@ def test_recorded_trades(samples: Path, symbol: str, name: str) -> None:
         assert (bar.exchange, bar.symbol, bar.interval, bar.closed) == ("binance", symbol, "1m", True)
 
 
+ON_THE_EDGE = st.integers(0, 12).map(lambda n: n * 500) | st.integers(0, 8).map(lambda n: n * 60_000)
+
+
 @given(
-    times=st.lists(st.integers(0, 10_000_000), max_size=60).map(sorted),
+    times=st.lists(st.integers(0, 10_000_000) | ON_THE_EDGE, max_size=60).map(sorted),
     interval=st.sampled_from(["1s", "1m", "15m", "1h"]),
     data=st.data(),
 )

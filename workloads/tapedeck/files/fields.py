@@ -32,7 +32,7 @@ def moment(name: str, text: str) -> int:
         return in_range(name, whole(name, text))
     try:
         ts = time_ms(text)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise ValueError(f"{name}: got {text[:SHOWN]!r}, {error} (or integer milliseconds UTC)") from None
     return in_range(name, ts)
 
