@@ -29,11 +29,14 @@ class Document:
     content: Any
 
 
+_OWN = ("timestamp", "int", "float", "value")  # resolved otherwise, or text
+
+
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 to JSON the way kubectl does it: times and base-60 numbers stay text, 1e6 is a number."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, rule) for tag, rule in rules if tag.rsplit(":", 1)[1] not in ("timestamp", "int", "float")]
+        first: [(tag, rule) for tag, rule in rules if tag.rsplit(":", 1)[1] not in _OWN]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -46,7 +49,11 @@ class _Loader(yaml.SafeLoader):
                         None, None, f"key {key.value!r} is given twice, expected once", key.start_mark
                     )
                 seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        self.flatten_mapping(node)  # what << brings comes first, so that a key of one's own wins
+        return {
+            _key(self.construct_object(key, deep=True)): self.construct_object(value, deep=deep)
+            for key, value in node.value
+        }
 
 
 _INT = re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F_]+)$")
@@ -170,9 +177,7 @@ class _Plain:
         if depth > MAX_DEPTH or self._left < 0:
             raise DeckError(f"{self._where}: got a value that holds itself or too many others, expected a tree")
         if isinstance(given, dict):
-            return {
-                _key(k): self.value(v, f"{path}.{_key(k)}" if path else _key(k), depth + 1) for k, v in given.items()
-            }
+            return {key: self.value(each, f"{path}.{key}" if path else key, depth + 1) for key, each in given.items()}
         if isinstance(given, list):
             return [self.value(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(given)]
         if isinstance(given, float) and not math.isfinite(given):

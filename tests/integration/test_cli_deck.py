@@ -1,0 +1,64 @@
+"""The command tapedeck with a deck that runs: up, status, get, logs, migrate, down."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deck import leftovers
+from tapedeck_operator.local import deck
+from tapedeck_operator.local.home import Home
+
+
+def _tapedeck(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TAPEDECK_")}
+    return subprocess.run(
+        [sys.executable, "-c", "from tapedeck_operator.cli import main; main()", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        env=kept,
+    )
+
+
+@pytest.mark.slow
+def test_a_deck_from_up_to_down(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / ".tapedeck")
+    try:
+        up = _tapedeck(tmp_path, "up")
+        assert up.returncode == 0, up.stderr
+        assert "next: `tapedeck apply" in up.stderr
+        page = up.stdout.split()[-1]
+        assert httpx.get(f"{page}healthz", trust_env=False).status_code == httpx.codes.OK
+        assert _tapedeck(tmp_path, "up").stdout == f"the deck is already up: {page}\n"
+
+        said = json.loads(_tapedeck(tmp_path, "status", "-o", "json").stdout)
+        assert (said["running"], said["gateway"]) == (True, page)
+        assert said["parts"] == {"page": "ok", "broker": "ok", "database": "ok"}
+        status = _tapedeck(tmp_path, "status")
+        assert (status.returncode, status.stderr) == (0, "")
+        assert page in status.stdout
+
+        pods = _tapedeck(tmp_path, "get", "pods")
+        assert {line.split("-")[0] for line in pods.stdout.splitlines()[1:]} == {"recorder", "gateway"}
+        assert pods.stderr == ""
+        assert _tapedeck(tmp_path, "logs", "recorder").returncode == 0
+        assert '"ready"' in _tapedeck(tmp_path, "logs", "deck").stdout
+
+        again = _tapedeck(tmp_path, "migrate")
+        assert again.returncode == 0, again.stderr
+
+        down = _tapedeck(tmp_path, "down")
+        assert (down.returncode, down.stdout) == (0, f"the deck is down; its data stays in {home.root}\n")
+        assert _tapedeck(tmp_path, "down").stdout == f"no deck runs in {home.root}\n"
+        assert _tapedeck(tmp_path, "status").returncode == 1
+    finally:
+        deck.stop(home)
+    assert leftovers(home) == []

@@ -1,0 +1,324 @@
+"""The resource store's rules: uid, generation, resourceVersion, cascades, events; several processes at once."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapedeck_crds import InvalidResource
+from tapedeck_operator.local.errors import DeckError
+from tapedeck_operator.local.objects import Conflict, NotFound, Objects
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> Objects:
+    return Objects(tmp_path / "objects.db")
+
+
+def replay(name: str = "tape", **spec: Any) -> Json:
+    source = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
+    return {
+        "apiVersion": "tapedeck.dev/v1alpha1",
+        "kind": "Replay",
+        "metadata": {"name": name},
+        "spec": {"source": source, **spec},
+    }
+
+
+def pod(name: str, *owners: Json, **metadata: Any) -> Json:
+    references = [
+        {"apiVersion": o["apiVersion"], "kind": o["kind"], "name": o["metadata"]["name"], "uid": o["metadata"]["uid"]}
+        for o in owners
+    ]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "ownerReferences": references, **metadata},
+        "spec": {"containers": []},
+    }
+
+
+def test_the_server_fills_in_what_the_server_fills_in(objects: Objects) -> None:
+    kept, outcome = objects.apply(replay())
+    metadata = kept["metadata"]
+    assert outcome == "created"
+    assert (metadata["namespace"], metadata["generation"], metadata["resourceVersion"]) == ("default", 1, "1")
+    assert len(metadata["uid"]) == 36
+    assert metadata["creationTimestamp"].endswith("Z")
+    assert objects.get("Replay", "default", "tape") == kept
+
+
+def test_defaults_are_kept_with_the_spec(objects: Objects) -> None:
+    spec = objects.apply(replay())[0]["spec"]
+    assert spec == {
+        "source": {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"], "interval": "1m"}},
+        "speed": 1.0,
+        "unpaced": False,
+        "paused": False,
+        "atEnd": "finish",
+    }
+
+
+def test_generation_rises_with_the_spec_alone_and_the_version_with_every_write(objects: Objects) -> None:
+    first, _ = objects.apply(replay())
+    same, outcome = objects.apply(replay())
+    assert (outcome, same) == ("unchanged", first)
+    assert objects.version == 1
+    labelled = replay()
+    labelled["metadata"]["labels"] = {"a": "b"}
+    second, outcome = objects.apply(labelled)
+    assert (outcome, second["metadata"]["generation"], second["metadata"]["resourceVersion"]) == ("configured", 1, "2")
+    third, _ = objects.apply(replay(speed=2))
+    assert (third["metadata"]["generation"], third["metadata"]["resourceVersion"]) == (2, "3")
+    assert "labels" not in third["metadata"]
+    assert third["metadata"]["uid"] == first["metadata"]["uid"]
+    assert third["metadata"]["creationTimestamp"] == first["metadata"]["creationTimestamp"]
+
+
+def test_status_is_apart_from_the_rest(objects: Objects) -> None:
+    made, _ = objects.apply(replay() | {"status": {"phase": "Failed"}})
+    assert "status" not in made
+    written = objects.set_status("Replay", "default", "tape", {"phase": "Running"})
+    assert written is not None
+    assert (written["status"], written["metadata"]["generation"]) == ({"phase": "Running"}, 1)
+    assert objects.set_status("Replay", "default", "tape", {"phase": "Running"}) is None
+    assert objects.version == 2
+    changed, _ = objects.apply(replay(speed=5))
+    assert changed["status"] == {"phase": "Running"}
+
+
+def test_status_is_for_one_uid(objects: Objects) -> None:
+    uid = objects.apply(replay())[0]["metadata"]["uid"]
+    objects.delete("Replay", "default", "tape")
+    with pytest.raises(NotFound, match="Replay default/tape not found"):
+        objects.set_status("Replay", "default", "tape", {}, uid=uid)
+    objects.apply(replay())
+    with pytest.raises(NotFound, match=uid):
+        objects.set_status("Replay", "default", "tape", {"phase": "Running"}, uid=uid)
+
+
+def test_what_is_read_is_a_copy(objects: Objects) -> None:
+    kept, _ = objects.apply(replay())
+    kept["spec"]["speed"] = 99
+    assert objects.get("Replay", "default", "tape")["spec"]["speed"] == 1.0
+
+
+def test_a_wrong_resource_is_refused_and_changes_nothing(objects: Objects) -> None:
+    objects.apply(replay())
+    for wrong, says in (
+        (replay(speed=0), "spec.speed"),
+        (replay(source={"store": {"exchange": "kraken", "symbols": ["BTC/USD"]}}), "source can't change"),
+        ({"apiVersion": "v1", "kind": "Pod", "metadata": {}}, "metadata.name: got None, expected text"),
+        ({"kind": "Pod", "metadata": {"name": "x"}}, "apiVersion: got None"),
+    ):
+        with pytest.raises(InvalidResource, match=says):
+            objects.apply(wrong)
+    assert objects.version == 1
+
+
+def test_a_document_of_an_older_version_is_refused(objects: Objects) -> None:
+    old, _ = objects.apply(replay())
+    objects.apply(replay(speed=2))
+    with pytest.raises(Conflict, match=r"resourceVersion: got '1', expected '2'"):
+        objects.apply(old)
+    objects.delete("Replay", "default", "tape")
+    assert objects.apply(old)[1] == "created"
+    with pytest.raises(Conflict, match="uid"):
+        objects.apply(old)
+
+
+def test_patch_merges_and_checks(objects: Objects) -> None:
+    objects.apply(replay(seek={"to": "2018-04-04T00:00:00Z", "id": "a"}))
+    patched = objects.patch_spec(
+        "Replay", "default", "tape", {"spec": {"speed": 60, "seek": None}, "metadata": {"labels": {"x": "y"}}}
+    )
+    assert patched["spec"]["speed"] == 60
+    assert "seek" not in patched["spec"]
+    assert patched["metadata"]["labels"] == {"x": "y"}
+    assert patched["metadata"]["generation"] == 2
+    with pytest.raises(InvalidResource, match=r"spec\.speed"):
+        objects.patch_spec("Replay", "default", "tape", {"spec": {"speed": "fast"}})
+    for foreign in ({"status": {}}, {"metadata": {"name": "other"}}, {"kind": "Feed"}, {"metadata": 1}):
+        with pytest.raises(InvalidResource, match="expected a patch of spec"):
+            objects.patch_spec("Replay", "default", "tape", foreign)
+    with pytest.raises(NotFound):
+        objects.patch_spec("Replay", "default", "other", {})
+
+
+def test_lists_by_kind_namespace_and_owner_the_oldest_first(objects: Objects) -> None:
+    owner, _ = objects.apply(replay("z"))
+    objects.apply(replay("a"))
+    objects.apply(pod("p", owner))
+    objects.apply(pod("q", namespace="other"))
+    objects.apply(replay("z", speed=2))
+    names = [o["metadata"]["name"] for o in objects.list()]
+    assert names == ["z", "a", "p", "q"]
+    assert [o["metadata"]["name"] for o in objects.list("Replay")] == ["z", "a"]
+    assert [o["metadata"]["name"] for o in objects.list(namespace="other")] == ["q"]
+    assert [o["metadata"]["name"] for o in objects.list(owner_uid=owner["metadata"]["uid"])] == ["p"]
+    assert objects.list("Pod", "default", "nobody") == []
+
+
+def test_delete_takes_all_that_is_owned_along(objects: Objects) -> None:
+    root, _ = objects.apply(replay())
+    job, _ = objects.apply(pod("job", root))
+    objects.apply(pod("pod", job))
+    objects.apply(pod("stranger"))
+    version = objects.version
+    assert not objects.delete("Replay", "default", "tape", uid="another")
+    assert objects.delete("Replay", "default", "tape", uid=root["metadata"]["uid"])
+    assert [o["metadata"]["name"] for o in objects.list()] == ["stranger"]
+    assert objects.version == version + 1
+    assert not objects.delete("Replay", "default", "tape")
+    with pytest.raises(NotFound, match="owner Replay tape of late"):
+        objects.apply(pod("late", root))
+
+
+def test_an_object_that_changes_owners_follows_the_new_one(objects: Objects) -> None:
+    one, two = objects.apply(replay("one"))[0], objects.apply(replay("two"))[0]
+    objects.apply(pod("p", one))
+    objects.apply(pod("p", two))
+    objects.delete("Replay", "default", "one")
+    assert objects.list("Pod")
+    objects.delete("Replay", "default", "two")
+    assert not objects.list("Pod")
+
+
+def test_a_transaction_is_all_or_nothing(objects: Objects) -> None:
+    with pytest.raises(InvalidResource), objects.transaction():
+        objects.apply(replay("good"))
+        objects.apply(replay("bad", speed=0))
+    assert (objects.list(), objects.version) == ([], 0)
+    objects.apply(replay("after"))
+
+
+def event(message: str, at: str, uid: str = "u") -> Json:
+    return {
+        "uid": uid, "kind": "Replay", "name": "tape", "namespace": "default", "type": "Normal",
+        "reason": "Started", "message": message, "at": at,
+    }  # fmt: skip
+
+
+def test_repeated_events_are_counted(objects: Objects) -> None:
+    objects.add_event(event("one", "2026-01-01T00:00:00Z"))
+    objects.add_event(event("two", "2026-01-01T00:05:00Z"))
+    objects.add_event(event("one", "2026-01-01T00:09:00Z"))
+    objects.add_event(event("one", "2026-01-01T00:09:30Z", uid="v"))
+    objects.add_event(event("two", "2026-01-01T00:15:01Z"))
+    said = [(e["message"], e["count"], e["first"][11:], e["at"][11:]) for e in objects.events("u")]
+    assert said == [
+        ("two", 1, "00:05:00Z", "00:05:00Z"),
+        ("one", 2, "00:00:00Z", "00:09:00Z"),
+        ("two", 1, "00:15:01Z", "00:15:01Z"),
+    ]
+    assert len(objects.events()) == 4
+    assert [e["at"][11:] for e in objects.events(limit=1)] == ["00:15:01Z"]
+
+
+def test_the_table_of_events_is_bounded(objects: Objects) -> None:
+    with objects.transaction():
+        for number in range(5_050):
+            objects.add_event(event(str(number), "2026-01-01T00:00:00Z"))
+    kept = objects.events(limit=100_000)
+    assert (len(kept), kept[0]["message"], kept[-1]["message"]) == (5_000, "50", "5049")
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "objects.db"
+    Objects(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 7")
+    with pytest.raises(DeckError, match="got schema version 7, expected 1"):
+        Objects(path)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "objects.db"
+    path.write_text("not a database, but long enough to look at " * 100)
+    with pytest.raises(DeckError, match=r"objects\.db: file is not a database"):
+        Objects(path)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from tapedeck_operator.local.objects import Objects
+objects = Objects(Path(sys.argv[1]))
+seen = []
+for number in range(150):
+    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "shared"}, "spec": {}}
+    with objects.transaction():
+        try:
+            manifest["spec"]["count"] = objects.get("Pod", "default", "shared")["spec"]["count"] + 1
+        except KeyError:
+            manifest["spec"]["count"] = 1
+        kept, _ = objects.apply(manifest)
+    seen.append(kept["metadata"]["resourceVersion"])
+print(" ".join(seen))
+"""
+
+
+def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "objects.db"  # made by whoever comes first
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    versions = [int(v) for writer in writers for v in writer.communicate(timeout=60)[0].split()]
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    assert sorted(versions) == list(range(1, 451))
+    objects = Objects(path)
+    shared = objects.get("Pod", "default", "shared")
+    assert (shared["spec"]["count"], shared["metadata"]["generation"], objects.version) == (450, 450, 450)
+
+
+def test_threads_share_one_store(objects: Objects) -> None:
+    def write(part: int) -> None:
+        for number in range(50):
+            objects.apply(pod(f"p-{part}-{number}"))
+
+    threads = [threading.Thread(target=write, args=(part,)) for part in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert len(objects.list("Pod")) == 200
+    assert objects.version == 200
+
+
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_writer_waits_for_another_and_reads_go_on(objects: Objects, tmp_path: Path) -> None:
+    objects.apply(replay())
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "objects.db")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert objects.version == 1
+        timer = threading.Timer(0.5, holder.kill)
+        timer.start()
+        began = time.monotonic()
+        objects.apply(replay(speed=2))
+        assert 0.3 < time.monotonic() - began < 5
+    finally:
+        holder.kill()
+        holder.wait(timeout=10)
+    assert objects.version == 2
