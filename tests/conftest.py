@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,6 +75,13 @@ def connections(services: Services, store: str) -> Connections:
 def samples() -> Path:
     """The shipped sample data."""
     return Path(__file__).parents[1] / "examples" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A base folder of this run's own: pytest closes its common one to the user that Postgres runs as."""
+    if config.option.basetemp is None:
+        config.option.basetemp = Path(tempfile.mkdtemp(prefix="tapedeck-tests-"))
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
 
 
 os.environ.setdefault("PYTHONUNBUFFERED", "1")

@@ -12,10 +12,28 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from tapedeck.settings import Connections
 
+
+class _Thinned(logging.Filter):
+    """Lets one line of a kind pass in ten seconds: while a broker is away librdkafka says so many times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = record.getMessage().split(" ", 1)[0]
+        due = record.created - self._last.get(kind, 0.0) >= LOG_EVERY_SECONDS
+        if due:
+            self._last[kind] = record.created
+        return due
+
+
 # librdkafka would print to stderr by itself.
 _librdkafka = logging.getLogger("librdkafka")
+_librdkafka.addFilter(_Thinned())
 
 Config = dict[str, Any]
+LOG_EVERY_SECONDS = 10.0
 
 
 def client_config(connections: Connections, client_id: str) -> Config:
