@@ -23,7 +23,7 @@ from tapedeck_gateway.tail import Tail
 from tapedeck_gateway.view import ReplayView
 from tapedeck_gateway.watch import RunWatch
 
-PUBLISH_S = 0.05  # changes within this time go out together
+PUBLISH_S = 0.05  # at least so long from one push to the next
 POLL_S = 0.25
 CATCH_UP_S = 15.0
 
@@ -60,6 +60,7 @@ class Hub:
         self._channels: dict[tuple[str, str], _Channel] = {}
         self._runs: dict[str, _Watched] = {}
         self._dirty: set[str] = set()
+        self._published = 0.0
         self._poller: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
 
@@ -70,10 +71,11 @@ class Hub:
 
     def _mark(self, uids: set[str]) -> None:
         if not self._dirty:
-            self._loop.call_later(PUBLISH_S, self._publish)
+            self._loop.call_at(max(self._loop.time(), self._published + PUBLISH_S), self._publish)
         self._dirty |= uids
 
     def _publish(self) -> None:
+        self._published = self._loop.time()
         dirty, self._dirty = self._dirty, set()
         for uid in dirty:
             for key, channel in self._channels.items():

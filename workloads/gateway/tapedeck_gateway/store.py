@@ -22,7 +22,8 @@ _BUILT = sql.SQL(
     "(SELECT exchange, symbol, date_bin({width}::interval, ts, 'epoch'::timestamptz) AS bucket,"
     " (array_agg(open ORDER BY ts))[1] AS open, max(high) AS high, min(low) AS low,"
     " (array_agg(close ORDER BY ts DESC))[1] AS close, sum(volume) AS volume"
-    " FROM bars WHERE interval = {interval} GROUP BY 1, 2, 3)"
+    " FROM bars WHERE interval = {interval}"
+    " AND ts >= to_timestamp({start}::int8 / 1000.0) AND ts < to_timestamp({end}::int8 / 1000.0) GROUP BY 1, 2, 3)"
 )
 _RANGE = sql.SQL("""
 SELECT (extract(epoch FROM bucket) * 1000)::int8, open, high, low, close, volume FROM {bars} AS b
@@ -62,13 +63,28 @@ def open_pool(connections: Connections) -> Pool:
     return made
 
 
-def _bars(base: str, width: int) -> sql.Composable:
+def _bars(connection: psycopg.Connection[Any], base: str, width: int, start: int, end: int) -> sql.Composable:
+    """Where bars of ``width`` with open in [start, end) are.
+
+    The views of coarser bars only where the database keeps them ready: a plain view would go through the
+    whole series for any range.
+    """
     if width == INTERVAL_MS[base]:
         return _BASE.format(sql.Literal(base))
     named = [name for name in COARSER if INTERVAL_MS[name] == width]
-    if base == "1m" and named:
+    if base == "1m" and named and _keeps_coarser(connection):
         return sql.Identifier(f"bars_{named[0]}")
-    return _BUILT.format(width=sql.Literal(f"{width} milliseconds"), interval=sql.Literal(base))
+    return _BUILT.format(
+        width=sql.Literal(f"{width} milliseconds"),
+        interval=sql.Literal(base),
+        start=sql.Literal(-(-start // width) * width),
+        end=sql.Literal(-(-end // width) * width),
+    )
+
+
+def _keeps_coarser(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute("SELECT current_setting('timescaledb.license', true)").fetchone()
+    return row is not None and row[0] == "timescale"
 
 
 def bars_between(
@@ -79,7 +95,8 @@ def bars_between(
         return []
     values = {"exchange": exchange, "symbol": symbol, "start": start, "end": end, "limit": limit}
     with pool.connection() as connection:
-        rows = connection.execute(_RANGE.format(bars=_bars(base, width)), values, binary=True).fetchall()
+        source = _bars(connection, base, width, start, end)
+        rows = connection.execute(_RANGE.format(bars=source), values, binary=True).fetchall()
     return [Candle(*row) for row in reversed(rows)]
 
 
@@ -89,9 +106,11 @@ def bars_back(pool: Pool, exchange: str, symbol: str, base: str, width: int, end
     The window doubles until it holds enough, so that a gap costs a few more looks and not a scan of
     the whole series.
     """
-    first = first_open(pool, exchange, symbol, base)
-    if first is None:
+    end = -(-end // width) * width
+    first, last = first_open(pool, exchange, symbol, base), last_open_before(pool, exchange, symbol, base, end)
+    if first is None or last is None:
         return []
+    end = min(end, last - last % width + width)
     span = width * count
     while True:
         found = bars_between(pool, exchange, symbol, base, width, max(first - width, end - span), end, count)

@@ -18,6 +18,7 @@ from tapedeck_gateway.market import MarketView
 from tapedeck_gateway.view import ReplayView
 
 BATCH = 2_000
+WAIT_S = 0.02  # a batch is handed on after so long, full or not
 LOOK_BACK_MS = 60_000  # what the recorder may not have stored yet
 ANSWER_S = 10.0
 
@@ -102,7 +103,7 @@ class Tail:
             next_sweep = time.monotonic() + 5
             while not self._stopping.is_set():
                 self._follow_orders(reader)
-                self._take(reader, reader.consume(BATCH, timeout=0.05))
+                self._take(reader, reader.consume(BATCH, timeout=WAIT_S))
                 if time.monotonic() > next_sweep:
                     self._sweep(reader)
                     next_sweep = time.monotonic() + 5

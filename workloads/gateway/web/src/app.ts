@@ -91,8 +91,8 @@ export class App {
     const named = symbols.map((s) => ({ value: s, text: s.replace(/^replay\/[^/]+\//, "") }));
     fill(this.symbolSelect, named.length > 0 ? named : [{ value: "", text: "none" }], symbol ?? "");
     fill(this.runSelect, runChoices(this.runs), run?.run_id ?? "");
-    if (asked !== null && asked !== "" && this.replay === null && symbols.length > 0)
-      this.fail(new Error(`replay: got ${asked}, expected the name or uid of one that has begun; the store is shown`));
+    if (asked !== null && asked !== "" && this.replay === null)
+      this.fail(new Error(`replay: got ${asked}, expected the name or uid of one that has begun`));
     this.watchRun(run);
     void this.bars.choose(symbol ?? "", this.resolution);
     this.drawEmpty(symbol === undefined);

@@ -49,7 +49,7 @@ export class Chart {
   constructor(
     private readonly container: HTMLElement,
     older: (before: number) => void,
-    shown: (what: Shown) => void,
+    private readonly shown: (what: Shown) => void,
   ) {
     this.chart = createChart(container, {
       autoSize: true,
@@ -92,7 +92,7 @@ export class Chart {
     });
     this.chart.subscribeCrosshairMove((move) => {
       const at = typeof move.time === "number" ? move.time * 1000 : this.last;
-      shown({ candle: this.bars.get(at) ?? this.newest(), equity: this.points.get(at) ?? null });
+      this.shown({ candle: this.bars.get(at) ?? this.newest(), equity: this.points.get(at) ?? null });
     });
     this.tell();
   }
@@ -123,6 +123,7 @@ export class Chart {
     scale.applyOptions({ barSpacing: Math.min(18, Math.max(7, scale.width() / (bars.length + 2 * MARGIN_BARS))) });
     if (view !== null && (view.to as number) * 1000 <= this.last) scale.setVisibleRange(view);
     else scale.scrollToPosition(MARGIN_BARS, false);
+    this.shown({ candle: this.newest(), equity: null });
   }
 
   /** Put older bars before those that are there; what is seen stays. */
@@ -240,7 +241,7 @@ export class Chart {
         position: fill.side === "buy" ? "belowBar" : "aboveBar",
         shape: fill.side === "buy" ? "arrowUp" : "arrowDown",
         color: fill.side === "buy" ? "#5fe0b5" : "#ff8793",
-        size: 1.4,
+        size: 1.2,
       }));
     this.markers.setMarkers(marks);
   }

@@ -22,7 +22,7 @@ export const replayChoices = (replays: Replay[], stored: Listed[]): Choice[] => 
     value: replay.uid,
     text: `${replay.name}${replay.ended ? " (ended)" : ""}`,
   })),
-  ...(stored.length > 0 || replays.length === 0 ? [{ value: "", text: stored.length > 0 ? "none: the store" : "none" }] : []),
+  { value: "", text: stored.length > 0 ? "none: the store" : "none" },
 ];
 
 export const runChoices = (runs: Run[]): Choice[] => [
