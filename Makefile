@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 TESTS  := PYTHONPATH=tests $(BIN)/python -m
+WEB    := workloads/gateway/web
+PAGE   := workloads/gateway/tapedeck_gateway/page/index.html
+PAGE_SOURCES := $(shell find $(WEB) -name node_modules -prune -o -type f ! -name build.log -print)
 NAME   ?=
 KEEP   ?=
 
@@ -46,8 +49,11 @@ bench: $(VENV)/.dev ## Figures beside their references (NAME=… for one); write
 faults: $(VENV)/.dev ## Kill every part at seeded instants, 20 times each: nothing lost, nothing doubled
 	@TAPEDECK_FAULTS=20 $(TESTS) pytest -q -m faults --timeout 1800
 
-page: ## Build the chart page
-	@$(MAKE) --no-print-directory -f workloads/gateway/web/page.mk BIN=$(abspath $(BIN)) VENV=$(VENV)
+page: $(PAGE) ## Build the chart page, with the Node that pip brought
+
+$(PAGE): $(PAGE_SOURCES) | $(VENV)/.run
+	@echo "building the chart page"
+	@cd $(WEB) && export PATH="$(abspath $(BIN)):$$PATH" && npm ci --silent --no-audit --no-fund && npm run --silent build > build.log 2>&1 || { cat build.log; exit 1; }
 
 crds: $(VENV)/.run ## Write the CRDs and the JSON Schemas from the types
 	@$(BIN)/python -m tapedeck_crds

@@ -96,7 +96,7 @@ def migrate(home: Home) -> int:
     if not folder:
         if home.running() is None:
             raise DeckError(f"{DOWN}; or name a folder of connections in TAPEDECK_CONNECTIONS")
-        folder = str(home.root / "migrate")
+        folder = str(home.migrate)
     elif not Path(folder).is_dir():
         raise DeckError(f"TAPEDECK_CONNECTIONS: got {folder!r}, expected a folder with the files of connections")
     done = subprocess.run(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-
-from tapedeck_operator.local.deck import run_foreground
-from tapedeck_operator.local.errors import DeckError
-from tapedeck_operator.local.home import Home
 
 
 def main() -> int:
+    """Exit 0 after SIGINT or SIGTERM, 1 with a line that begins with ``error:`` where it can't run."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # the imports take a moment: an end then is no fault
+        signal.signal(number, lambda *_: sys.exit(0))
+    from tapedeck_operator.local.deck import run_foreground
+    from tapedeck_operator.local.errors import DeckError
+    from tapedeck_operator.local.home import Home
+
     try:
         run_foreground(Home.at(sys.argv[1]), int(sys.argv[2]))
     except DeckError as error:

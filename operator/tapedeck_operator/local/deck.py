@@ -88,7 +88,7 @@ def stop(home: Home, timeout: float = 60.0) -> bool:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(facts["pid"], signal.SIGTERM)
-    if not processes.wait_until(lambda: not home.locked(), timeout=timeout):
+    if not processes.wait_until(lambda: not home.locked() and processes.ended(facts["pid"]), timeout=timeout):
         raise DeckError(f"the deck (pid {facts['pid']}) did not end in {timeout:.0f} s: see {home.deck_log}")
     return True
 

@@ -45,6 +45,11 @@ class Home:
         return self.root / "postgres"
 
     @property
+    def migrate(self) -> Path:
+        """Connections for those who may change the schema."""
+        return self.root / "migrate"
+
+    @property
     def deck_file(self) -> Path:
         """What the daemon says of itself once it is ready."""
         return self.root / "deck.json"

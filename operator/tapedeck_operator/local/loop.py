@@ -123,8 +123,9 @@ class Deck:
                     self.objects.set_status(kind, metadata["namespace"], metadata["name"], decision.status)
 
     def _migrate(self) -> None:
-        folder = self._home.root / "migrate"
-        folder.mkdir(exist_ok=True, mode=0o700)
+        folder = self._home.migrate
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o700)
         (folder / "kafka_bootstrap").write_text(self.broker.bootstrap)
         (folder / "store_dsn").write_text(self.postgres.dsn())
         done = subprocess.run(

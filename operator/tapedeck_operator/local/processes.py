@@ -70,6 +70,16 @@ def stop(process: subprocess.Popen[bytes], *, grace: float, first: signal.Signal
         return process.wait(timeout=10)
 
 
+def ended(pid: int) -> bool:
+    """Whether a process is gone, or only waits for its parent to take note."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
 def wait_until(ready: Callable[[], bool], *, timeout: float, poll: float = 0.05) -> bool:
     """Whether ``ready`` came true within ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
