@@ -161,7 +161,7 @@ class Things:
             self._path(document["kind"], document["metadata"]["name"]),
             params={"fieldManager": "test", "force": "true"},
             headers={"content-type": "application/apply-patch+yaml"},
-            content=yaml.safe_dump(document),
+            content=json.dumps(document),
         )
         return self._must(answer)
 

@@ -6,7 +6,6 @@ import asyncio
 import signal
 import socket
 import uuid
-from collections.abc import Awaitable
 
 import structlog
 
@@ -80,7 +79,6 @@ class Operator:
         raise RuntimeError(f"could not read the cluster in {FIRST_SYNC_TRIES} attempts")
 
     async def _work(self) -> None:
-        watching = asyncio.create_task(watch.watch(self._intake.seen, self._settings.watch_namespace, self._stop))
         others = [
             asyncio.create_task(part)
             for part in (
@@ -90,16 +88,16 @@ class Operator:
                 self._resync(),
             )
         ]
+        # Last: at its end kopf waits for all tasks that began after it.
+        watching = asyncio.create_task(watch.watch(self._intake.seen, self._settings.watch_namespace))
         try:
             done, _ = await asyncio.wait([watching, *others], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            self._stop.set()
-            for task in others:
+            for task in (*others, watching):
                 task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
-            await _ended(watching)
+            await asyncio.gather(*others, watching, return_exceptions=True)
 
     async def _resync(self) -> None:
         period = self._settings.resync_seconds
@@ -122,14 +120,6 @@ class Operator:
         depth, age = self._queue.state()
         QUEUE_DEPTH.set(depth)
         QUEUE_AGE.set(age)
-
-
-async def _ended(watching: Awaitable[None]) -> None:
-    try:
-        async with asyncio.timeout(10):
-            await watching
-    except TimeoutError:
-        log.warning("the watches did not end in time")
 
 
 async def run(settings: OperatorSettings) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +39,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 30
     settings.networking.request_timeout = 30
+    settings.queueing.idle_timeout = 1.0
+    settings.queueing.exit_timeout = 0.5
     settings.networking.error_backoffs = (0.5, 1, 2, 3, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5)
     settings.persistence.finalizer = f"{GROUP}/none"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
@@ -60,15 +61,14 @@ def registry(sink: Sink) -> kopf.OperatorRegistry:
     return handlers
 
 
-async def watch(sink: Sink, namespace: str, stop: asyncio.Event) -> None:
-    """Watch one namespace, or all where it is empty, until SIGTERM or ``stop``."""
+async def watch(sink: Sink, namespace: str) -> None:
+    """Watch one namespace, or all where it is empty, until SIGTERM: kopf takes the signal over."""
     await kopf.operator(
         registry=registry(sink),
         settings=kopf_settings(),
         standalone=True,
         clusterwide=not namespace,
         namespaces=[namespace] if namespace else [],
-        stop_flag=stop,
     )
 
 

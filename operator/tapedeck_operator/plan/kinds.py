@@ -19,7 +19,7 @@ STARTING_MS = 30_000  # a pod that stays Pending is looked at again, because not
 def plan_feed(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -> Plan:
     """A Feed of files: one Job that reads them."""
     report = of_type(_report(observed), FeedReport)
-    verdict = judge_run(observed)
+    verdict = judge_run(observed, feed.status)
     if report is not None:
         verdict = replace(
             verdict,
@@ -41,7 +41,7 @@ def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Setti
     before = replay.status.anchor if replay.status is not None else None
     if report is not None and report.anchor is not None and (before is None or report.anchor.number > before.number):
         before = report.anchor  # the status was lost or is older than the log
-    verdict = judge_run(observed)
+    verdict = judge_run(observed, replay.status)
     live = pod is not None and pod.phase == "Running"
     anchor = controls.next_anchor(replay.spec, before, report, now_ms) if live else before
     behind = anchor is not None and (report is None or report.anchor is None or report.anchor.number < anchor.number)
@@ -70,7 +70,7 @@ def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings:
     report = of_type(_report(observed), BacktestReport)
     bound = backtest.status.replay_uid if backtest.status is not None else None
     wants = backtest.spec.data.replay
-    verdict = judge_run(observed)
+    verdict = judge_run(observed, backtest.status)
     if report is not None:
         verdict = replace(verdict, facts=_backtest_facts(report))
     if wants is None:
@@ -110,15 +110,23 @@ def _run_plan(
     if suspended:
         verdict = replace(verdict, phase="Suspended", reason="Suspended", message="suspended by its spec")
     status = compose(resource, verdict, now_ms, observed_generation=observed_generation, refusal=observed.refusal)
-    pod = observed.newest()
     return Plan(
         status=as_json(status),
         apply=() if over else tuple(c for c in children if not (suspended and c["kind"] == "Job")),
         patches=() if over else _corrections(resource, observed, suspended),
         delete=_unwanted(resource, observed, settings, over),
         events=transitions(resource, status, verdict.trouble or observed.refusal is not None),
-        wake_ms=now_ms + STARTING_MS if pod is not None and pod.phase == "Pending" and not over else None,
+        wake_ms=_wake(resource, observed, over, now_ms),
     )
+
+
+def _wake(resource: Resource, observed: Observed, over: bool, now_ms: int) -> int | None:
+    """When there is something to do though nothing changes by then."""
+    pod = observed.newest()
+    if over:
+        ttl: int | None = resource.spec.ttl_seconds_after_finished
+        return None if ttl is None else now_ms + ttl * 1000
+    return now_ms + STARTING_MS if pod is not None and pod.phase == "Pending" else None
 
 
 def _children(

@@ -39,8 +39,8 @@ class Verdict:
     trouble: bool = False
 
 
-def judge_run(observed: Observed) -> Verdict:
-    """The state of a run from its Job and its newest pod."""
+def judge_run(observed: Observed, before: Status | None) -> Verdict:
+    """The state of a run from its Job and its newest pod; as it was before, where that runs and was not asked yet."""
     pod = observed.newest()
     ended = _job_end(observed.job)
     report = pod.report if pod is not None else None
@@ -53,6 +53,8 @@ def judge_run(observed: Observed) -> Verdict:
         return Verdict("Pending", reason, pod.problem if pod else "its pod is being made", trouble=reason != "Starting")
     if pod.phase == "Failed":
         return Verdict("Pending", "Restarting", _why(pod), trouble=True)
+    if report is None and before is not None and before.phase in ("Running", "Paused"):
+        return Verdict(before.phase, before.conditions[0].reason, before.message or "")
     if report is None:
         return Verdict("Pending", "Starting", "its pod has not answered yet")
     return Verdict(_PHASES[report.state], report.reason or report.state.capitalize(), report.message)
