@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import random
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,4 +79,67 @@ def test_no_bars(replay: ReplayProcess, store: str) -> None:
     assert (report["state"], report["reason"]) == ("failed", "NoBars")
     assert "LTC/USD" in report["message"]
     assert "BTC/USD" not in report["message"].split("without")[0]
-    json.dumps(report)
+
+
+def lean_files(folder: Path, name: str, rows: dict[int, tuple[float, ...]]) -> None:
+    """A day of zipped minute bars: minute of the day → open, high, low, close, volume."""
+    with zipfile.ZipFile(folder / f"{name}_20180404.zip", "w") as archive:
+        lines = [",".join(map(str, (minute * MINUTE, *row))) for minute, row in rows.items()]
+        archive.writestr(f"20180404_{name}_minute_trade.csv", "\n".join(lines) + "\n")
+
+
+def files_spec(**values: Any) -> Json:
+    sets = [{"symbol": "BTC/USD", "path": "btcusd_*.zip"}, {"symbol": "ETH/USD", "path": "ethusd_*.zip"}]
+    return {"source": {"files": {"format": "lean-minute", "exchange": "coinbase", "sets": sets}}} | values
+
+
+def test_plays_files(replay: ReplayProcess, tmp_path: Path, connections: Connections) -> None:
+    rng = random.Random(7)
+    wanted = []
+    for name, symbol in (("btcusd", "BTC/USD"), ("ethusd", "ETH/USD")):
+        rows = {m: (p, p + 2, p - 2, p + 1, 0.125) for m in sorted(rng.sample(range(1440), 700)) if (p := 100.0 + m)}
+        lean_files(tmp_path, name, rows)
+        wanted += [(T0 + minute * MINUTE, symbol, *row) for minute, row in rows.items()]
+    wanted.sort()
+    replay.spec, replay.files = files_spec(), tmp_path
+    replay.begin(speed=20_000.0, v0=wanted[0][0])  # four seconds
+    replay.until(lambda r: r["published"] > 100)
+    replay.kill()
+    replay.start()
+    assert replay.wait() == 0
+    records = committed(connections.kafka_bootstrap, replay.topic)
+    assert bars(records) == wanted
+    assert replay.last_report()["rows"] == len(wanted)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason", "named"),
+    [
+        ({0: (1.0, 2.0, 0.5, 1.5, 1.0), 1: (1.0, 2.0, 0.5, -1.5, 1.0)}, "BadFiles", "close"),
+        ({5: (1.0, 2.0, 0.5, 1.5, 1.0), 1: (1.0, 2.0, 0.5, 1.5, 1.0)}, "BadFiles", "in order of time"),
+        ({}, "NoBars", "BTC/USD"),
+    ],
+)
+def test_bad_files(replay: ReplayProcess, tmp_path: Path, rows: Any, reason: str, named: str) -> None:
+    lean_files(tmp_path, "btcusd", rows)
+    lean_files(tmp_path, "ethusd", {0: (1.0, 2.0, 0.5, 1.5, 1.0)})
+    replay.spec, replay.files = files_spec(), tmp_path
+    replay.start()
+    assert replay.wait() == 64
+    report = replay.last_report()
+    assert (report["state"], report["reason"], report["published"]) == ("failed", reason, 0)
+    assert named in report["message"]
+
+
+def test_an_empty_range_and_a_spec_that_is_none(replay: ReplayProcess, store: str) -> None:
+    insert_minutes(store, "x", SYMBOLS, 10)
+    replay.spec["source"]["store"] |= {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}
+    replay.start()
+    assert replay.wait() == 64
+    assert replay.last_report()["reason"] == "NoBars"
+    replay.spec = {"speed": 1.0}
+    replay.start()
+    assert replay.wait() == 64
+    report = replay.last_report()
+    assert report["reason"] == "BadSpec"
+    assert "source" in report["message"]

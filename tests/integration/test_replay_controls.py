@@ -30,10 +30,10 @@ def now_ms() -> int:
 
 
 def test_pause_resume_and_speed(replay: ReplayProcess, store: str, connections: Connections) -> None:
-    first = replay.begin(speed=60_000.0)  # 2,000 bars a second
-    replay.until(lambda r: r["published"] > 500)
-    w0 = now_ms() + 100
-    paused = replay.anchor(2, v0=round(first["v0"] + (w0 - first["w0"]) * 60_000), w0=w0, speed=0.0)
+    first = replay.begin(speed=30_000.0)  # 1,000 bars a second
+    replay.until(lambda r: r["published"] > 200)
+    w0 = now_ms() + 1_000
+    paused = replay.anchor(2, v0=round(first["v0"] + (w0 - first["w0"]) * 30_000), w0=w0, speed=0.0)
     due = 2 * ((paused["v0"] - T0) // MINUTE)
     report = replay.until(lambda r: r["state"] == "paused" and r["published"] >= due)
     assert report["anchor"]["number"] == 2

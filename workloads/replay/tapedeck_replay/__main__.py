@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -26,7 +27,13 @@ def main() -> int:
     settings = PodSettings()
     configure(settings.log_level, workload="replay", replay=settings.name, uid=settings.uid)
     controls = Controls()
-    run = Run(settings, controls)
+
+    def give_up() -> None:
+        code = _failed(run, "Unavailable", "a call of the broker's client hangs; the next start goes on", 1)
+        leave_report(settings, run.report())
+        os._exit(code)  # the main thread will not come back
+
+    run = Run(settings, controls, give_up)
     probe = Probe(
         settings,
         report=run.report,

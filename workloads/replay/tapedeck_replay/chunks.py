@@ -30,7 +30,8 @@ class Chunk:
     events: list[int]
     keys: list[bytes]
     values: list[bytes]
-    order: list[tuple[int, int]]
+    series: list[int]
+    revs: list[int]
     tape: Tape
 
     def __len__(self) -> int:
@@ -38,9 +39,9 @@ class Chunk:
 
     def order_key(self, index: int) -> OrderKey:
         """The place of one bar in the one order."""
-        series, rev = self.order[index]
         tape = self.tape
-        return (self.events[index], tape.exchange, tape.symbols[series], tape.interval, rev)
+        symbol = tape.symbols[self.series[index]]
+        return (self.events[index], tape.exchange, symbol, tape.interval, self.revs[index])
 
 
 def chunks_of(block: Block, tape: Tape) -> Iterator[Chunk]:
@@ -69,4 +70,4 @@ def _chunk(part: Block, tape: Tape, keys: list[bytes]) -> Chunk:
     values = _encode_lines(list(bars)).split(b"\n")
     values.pop()  # behind the last line break
     events = (np.asarray(part.ts) + tape.step).tolist()
-    return Chunk(events, list(map(keys.__getitem__, series)), values, list(zip(series, revs, strict=True)), tape)
+    return Chunk(events, list(map(keys.__getitem__, series)), values, series, revs, tape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -30,7 +31,8 @@ RETENTION_MS = 7 * 24 * 3600 * 1000
 class Run:
     """Holds what the probe's thread may ask at any time."""
 
-    def __init__(self, settings: PodSettings, controls: Controls) -> None:
+    def __init__(self, settings: PodSettings, controls: Controls, on_hang: Callable[[], None]) -> None:
+        self._on_hang = on_hang
         self._settings = settings
         self._controls = controls
         self._tape: Tape | None = None
@@ -65,7 +67,7 @@ class Run:
         _check_identity(self._settings)
         source = source_of(spec, connections, self._settings.files, self.topic)
         _make_topic(connections, self.topic)
-        output = Output(connections, self.topic, self._settings.shard, self._settings.uid)
+        output = Output(connections, self.topic, self._settings.shard, self._settings.uid, self._on_hang)
         try:
             output.open()
             past = recover(connections, output)

@@ -16,6 +16,7 @@ from tapedeck_crds.base import StoreRange, time_ms
 from tapedeck_replay.tape import After, BadInput, Tape, Unavailable
 
 CONNECT_ATTEMPTS, CONNECT_TIMEOUT = 10, 45.0
+WINDOW_ROWS = 20_000  # what the database sorts without a file
 FAILURES_MAX = 5  # reads in a row that broke off without a block
 T = TypeVar("T")
 
@@ -67,7 +68,7 @@ class StoreSource:
         while True:
             try:
                 with closing(self._connect()) as connection:
-                    for block in read_blocks(connection, resolved, after=after):
+                    for block in read_blocks(connection, resolved, after=after, window_rows=WINDOW_ROWS):
                         yield block
                         failures = 0
                         after = (int(block.ts[-1]), tape.symbols[int(block.series[-1])])
