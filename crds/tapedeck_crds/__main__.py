@@ -1,4 +1,4 @@
-"""Write the CRD YAML beside this package: ``python -m tapedeck_crds`` (``--check`` only compares)."""
+"""Write the CRD YAML beside this package and into the chart: ``python -m tapedeck_crds``; ``--check`` compares."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from tapedeck_crds import KINDS
 from tapedeck_crds.schema import crd
 
 FOLDER = Path(__file__).resolve().parent.parent
+CHART = FOLDER.parent / "charts/tapedeck/files/crds"  # a chart is packed by itself, so it has its own copy
 HEADER = "# Generated from crds/tapedeck_crds by `make crds`; edit the types, not this file.\n"
 
 
 def rendered() -> dict[Path, str]:
     """Path → text of each CRD."""
     return {
-        FOLDER / f"{kind.plural}.yaml": HEADER + yaml.safe_dump(crd(kind), sort_keys=False, width=110)
+        folder / f"{kind.plural}.yaml": HEADER + yaml.safe_dump(crd(kind), sort_keys=False, width=110)
         for kind in KINDS.values()
+        for folder in (FOLDER, CHART)
     }
 
 
@@ -26,7 +28,7 @@ def main() -> int:
     stale = [path for path, text in rendered().items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv[1:]:
         for path in stale:
-            print(f"{path.name}: differs from the types; run `make crds`")
+            print(f"{path.relative_to(FOLDER.parent)}: differs from the types; run `make crds`")
         return 1 if stale else 0
     for path, text in rendered().items():
         path.write_text(text)

@@ -46,8 +46,10 @@ class Connections(BaseSettings):
 
     @classmethod
     def read(cls, folder: Path) -> Connections:
-        """From the files of a folder; the environment where a file is missing. Raises ValidationError."""
-        values = {name: text for name in cls.model_fields if (text := _file_text(folder / name)) is not None}
+        """From the files of a folder; the environment where one is missing or empty. Raises ValidationError."""
+        values: dict[str, object] = {name: text for name in cls.model_fields if (text := _file_text(folder / name))}
+        if "kafka_ca" in values:
+            values["kafka_ca"] = folder / "kafka_ca"  # the authority itself, which is named by its file
         return cls(**values)  # type: ignore[arg-type]
 
 

@@ -1,0 +1,100 @@
+{{- define "tapedeck.image" -}}
+{{ .root.Values.images.registry }}/tapedeck-{{ .name }}:{{ .root.Values.images.tag | default .root.Chart.AppVersion }}
+{{- end }}
+
+{{- define "tapedeck.selector" -}}
+app.kubernetes.io/name: {{ .name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/part-of: tapedeck
+{{- end }}
+
+{{- define "tapedeck.labels" -}}
+{{ include "tapedeck.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end }}
+
+{{- define "tapedeck.fullname" -}}
+{{ .Release.Name }}
+{{- end }}
+
+{{- define "tapedeck.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{- define "tapedeck.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
+
+{{- define "tapedeck.pullSecrets" -}}
+{{- with .Values.images.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "tapedeck.placement" -}}
+{{- with .nodeSelector }}
+nodeSelector: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "tapedeck.bootstrap" -}}
+{{- if .Values.kafka.bootstrap }}{{ .Values.kafka.bootstrap }}
+{{- else if .Values.broker.enabled }}redpanda:9093
+{{- else if .Values.connections.create }}{{ fail "kafka.bootstrap: got nothing, expected host:port of a Kafka broker, or broker.enabled=true" }}
+{{- end }}
+{{- end }}
+
+{{- define "tapedeck.storeHost" -}}
+{{- if .Values.store.host }}{{ .Values.store.host }}
+{{- else if .Values.timescaledb.enabled }}{{ include "tapedeck.fullname" . }}-timescaledb
+{{- else if .Values.connections.create }}{{ fail "store.host: got nothing, expected the host of a PostgreSQL or TimescaleDB, or timescaledb.enabled=true" }}
+{{- end }}
+{{- end }}
+
+{{- /* Password of a database role: the value, else the one that was made before, else a new one. */}}
+{{- define "tapedeck.password" -}}
+{{- $given := (get .root.Values.store.roles .role).password }}
+{{- $kept := dig "data" .role "" (lookup "v1" "Secret" .root.Release.Namespace (printf "%s-timescaledb" (include "tapedeck.fullname" .root)) | default dict) }}
+{{- if $given }}{{ $given }}
+{{- else if $kept }}{{ $kept | b64dec }}
+{{- else if .root.Values.timescaledb.enabled }}
+{{- /* the same within one rendering */}}
+{{- if not (hasKey .root.Values.store.roles (printf "%s-made" .role)) }}{{ $_ := set .root.Values.store.roles (printf "%s-made" .role) (randAlphaNum 32) }}{{ end }}
+{{- get .root.Values.store.roles (printf "%s-made" .role) }}
+{{- end }}
+{{- end }}
+
+{{- define "tapedeck.dsn" -}}
+{{- $store := .root.Values.store }}
+{{- $role := get $store.roles .role }}
+{{- $password := include "tapedeck.password" . }}
+{{- $user := $role.username | urlquery }}
+{{- if $password }}{{ $user = printf "%s:%s" $user ($password | urlquery | replace "+" "%20") }}{{ end }}
+{{- $root := ternary "&sslrootcert=/etc/tapedeck/connections/store_ca" "" (not (empty $store.ca)) -}}
+postgresql://{{ $user }}@{{ include "tapedeck.storeHost" .root }}:{{ $store.port }}/{{ $store.database }}?sslmode={{ $store.sslMode }}{{ $root }}
+{{- end }}
+
+{{- /* The volume with one workload's connections. */}}
+{{- define "tapedeck.connections" -}}
+secret:
+  secretName: tapedeck-connections
+  items:
+    {{- $workload := .workload }}
+    {{- range list "kafka_bootstrap" "kafka_security_protocol" "kafka_sasl_mechanism" "kafka_username" "kafka_password" "kafka_ca" "store_dsn" "store_ca" }}
+    - { key: {{ $workload }}.{{ . }}, path: {{ . }} }
+    {{- end }}
+{{- end }}

@@ -1,0 +1,74 @@
+{{- /* A Deployment of the recorder or the gateway: migrated schema and topics first, then the workload. */}}
+{{- define "tapedeck.deployment" -}}
+{{- $context := dict "root" .root "name" .name }}
+{{- $values := get .root.Values .name }}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ include "tapedeck.fullname" .root }}-{{ .name }}
+  labels: {{- include "tapedeck.labels" $context | nindent 4 }}
+spec:
+  replicas: {{ $values.replicas }}
+  selector:
+    matchLabels: {{- include "tapedeck.selector" $context | nindent 6 }}
+  template:
+    metadata:
+      labels: {{- include "tapedeck.selector" $context | nindent 8 }}
+      annotations:
+        checksum/connections: {{ include (print .root.Template.BasePath "/connections.yaml") .root | sha256sum }}
+    spec:
+      automountServiceAccountToken: false
+      enableServiceLinks: false
+      terminationGracePeriodSeconds: 30
+      securityContext: {{- include "tapedeck.podSecurity" .root | nindent 8 }}
+      {{- include "tapedeck.pullSecrets" .root | nindent 6 }}
+      {{- include "tapedeck.placement" $values | nindent 6 }}
+      initContainers:
+        - name: migrate
+          image: {{ include "tapedeck.image" (dict "root" .root "name" "recorder") }}
+          imagePullPolicy: {{ .root.Values.images.pullPolicy }}
+          command: [python, -m, tapedeck.migrate]
+          env:
+            - { name: TAPEDECK_CONNECTIONS, value: /etc/tapedeck/connections }
+          resources: {{- toYaml .root.Values.recorder.resources | nindent 12 }}
+          securityContext: {{- include "tapedeck.containerSecurity" .root | nindent 12 }}
+          volumeMounts:
+            - { name: migrate-connections, mountPath: /etc/tapedeck/connections, readOnly: true }
+            - { name: tmp, mountPath: /tmp }
+      containers:
+        - name: {{ .name }}
+          image: {{ include "tapedeck.image" $context }}
+          imagePullPolicy: {{ .root.Values.images.pullPolicy }}
+          env:
+            - { name: TAPEDECK_NAME, value: {{ .name }} }
+            - { name: TAPEDECK_NAMESPACE, valueFrom: { fieldRef: { fieldPath: metadata.namespace } } }
+            - { name: TAPEDECK_HTTP_HOST, value: 0.0.0.0 }
+            - { name: TAPEDECK_HTTP_PORT, value: "8080" }
+            - { name: TAPEDECK_CONNECTIONS, value: /etc/tapedeck/connections }
+            - { name: TAPEDECK_TERMINATION_LOG, value: /dev/termination-log }
+            - { name: TAPEDECK_LOG_LEVEL, value: {{ $values.logLevel }} }
+            {{- with .spec }}
+            - { name: TAPEDECK_SPEC, value: {{ . | toJson | quote }} }
+            {{- end }}
+          ports:
+            - { name: http, containerPort: 8080 }
+          livenessProbe:
+            httpGet: { path: /healthz, port: http }
+            periodSeconds: 10
+            timeoutSeconds: 5
+            failureThreshold: 6
+          readinessProbe:
+            httpGet: { path: /readyz, port: http }
+            periodSeconds: 2
+          resources: {{- toYaml $values.resources | nindent 12 }}
+          securityContext: {{- include "tapedeck.containerSecurity" .root | nindent 12 }}
+          volumeMounts:
+            - { name: connections, mountPath: /etc/tapedeck/connections, readOnly: true }
+            - { name: tmp, mountPath: /tmp }
+      volumes:
+        - name: connections
+          {{- include "tapedeck.connections" (dict "workload" .name) | nindent 10 }}
+        - name: migrate-connections
+          {{- include "tapedeck.connections" (dict "workload" "migrate") | nindent 10 }}
+        - { name: tmp, emptyDir: {} }
+{{- end }}
