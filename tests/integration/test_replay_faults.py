@@ -36,7 +36,7 @@ def replay(tmp_path: Path, connections: Connections) -> Iterator[ReplayProcess]:
 @pytest.mark.faults
 def test_killed_at_random_instants(replay: ReplayProcess, store: str, connections: Connections) -> None:
     rng = random.Random(20180404)
-    minutes = 12_000 * KILLS
+    minutes = 80_000 + 15_000 * KILLS  # enough that most kills hit in mid-run
     insert_minutes(store, "x", SYMBOLS, minutes)
     replay.begin(unpaced=True)
     hit = 0
