@@ -33,9 +33,9 @@ enter() {
 
 kubectl_rig() { kubectl --kubeconfig "$STATE/kubeconfig" "$@"; }
 
-# buildah with a storage of its own.
+# buildah with a storage of its own, and mounts that end with the command.
 storage() {
     local command=$1
     shift
-    buildah --root "$CACHE/buildah" --runroot "$CACHE/buildah/run" --storage-driver overlay "$command" "$@"
+    unshare --mount buildah --root "$CACHE/buildah" --runroot "$CACHE/buildah/run" --storage-driver overlay "$command" "$@"
 }
