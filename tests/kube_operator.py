@@ -139,12 +139,14 @@ class OperatorProcess:
 
 
 class Things:
-    """Objects of a namespace of its own."""
+    """Objects of a namespace: of the one given, or of a new one."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client, namespace: str = "") -> None:
         self.client = client
-        self.namespace = f"t-{uuid.uuid4().hex[:8]}"
-        self._must(
+        self.namespace = namespace or f"t-{uuid.uuid4().hex[:8]}"
+        if namespace:
+            return
+        self.must(
             client.post(
                 "/api/v1/namespaces",
                 json={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}},
@@ -163,7 +165,7 @@ class Things:
             headers={"content-type": "application/apply-patch+yaml"},
             content=json.dumps(document),
         )
-        return self._must(answer)
+        return self.must(answer)
 
     def resource(self, kind: str, name: str, spec: Json) -> Json:
         """Apply a Feed, Replay or Backtest."""
@@ -180,7 +182,7 @@ class Things:
         answer = self.client.get(self._path(document["kind"], document["metadata"]["name"]))
         if answer.status_code == 404:
             return None
-        found = self._must(answer)
+        found = self.must(answer)
         return found if found["metadata"]["uid"] == document["metadata"]["uid"] else None
 
     def again(self, document: Json) -> Json:
@@ -221,7 +223,7 @@ class Things:
         """So many events of a reason, no more."""
 
         def told() -> list[Json]:
-            items = self._must(self.client.get(self._path("Event")))["items"]
+            items = self.must(self.client.get(self._path("Event")))["items"]
             uid = resource["metadata"]["uid"]
             return [e for e in items if e["regarding"]["uid"] == uid and e["reason"] == reason]
 
@@ -229,7 +231,7 @@ class Things:
         assert len(told()) == count
 
     def secret_key(self, resource: Json) -> str:
-        data = self._must(self.client.get(self._path("Secret", self.child_name(resource))))["data"]
+        data = self.must(self.client.get(self._path("Secret", self.child_name(resource))))["data"]
         return b64decode(data["key"]).decode()
 
     def foreign_job(self, name: str) -> Json:
@@ -249,7 +251,7 @@ class Things:
         template = copy.deepcopy(job["spec"]["template"])
         template["spec"]["containers"][0]["ports"] = [{"name": "http", "containerPort": port}]
         metadata = job["metadata"]
-        pod = self._must(
+        pod = self.must(
             self.client.post(
                 self._path("Pod"),
                 json={
@@ -296,10 +298,10 @@ class Things:
         """JSON merge patch."""
         path = self._path(document["kind"], document["metadata"]["name"]) + subresource
         answer = self.client.patch(path, headers={"content-type": "application/merge-patch+json"}, json=body)
-        return self._must(answer)
+        return self.must(answer)
 
     def delete(self, document: Json) -> None:
-        self._must(
+        self.must(
             self.client.request(
                 "DELETE",
                 self._path(document["kind"], document["metadata"]["name"]),
@@ -319,7 +321,7 @@ class Things:
         return f"{path}/{name}" if name else path
 
     @staticmethod
-    def _must(answer: httpx.Response) -> Json:
+    def must(answer: httpx.Response) -> Json:
         assert answer.status_code < 300, answer.text
         body: Json = answer.json()
         return body

@@ -155,7 +155,7 @@ def test_the_operator_understands_its_environment(tmp_path: Path, monkeypatch: p
     (tmp_path / "key").write_bytes(key)
     monkeypatch.setenv("TAPEDECK_OPERATOR_KEY_FILE", str(tmp_path / "key"))
     settings = OperatorSettings().planning()  # type: ignore[call-arg]
-    assert settings.images["replay"] == "ghcr.io/tapedeck/tapedeck-replay:0.1.0"
+    assert settings.images["replay"] == "ghcr.io/tapedeck/replay:0.1.0"
     assert settings.network is not None
     ports = [port["port"] for rule in settings.network.egress for port in rule["ports"]]
     assert ports == [53, 53, 9092, 5432]

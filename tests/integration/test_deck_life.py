@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from deck import eventually, kill, leftovers, running_deck
 
+from deck import eventually, kill, leftovers, running_deck
 from tapedeck_operator.local import deck
 from tapedeck_operator.local.errors import DeckError
 from tapedeck_operator.local.home import Home

@@ -1,5 +1,5 @@
 {{- define "tapedeck.image" -}}
-{{ .root.Values.images.registry }}/tapedeck-{{ .name }}:{{ .root.Values.images.tag | default .root.Chart.AppVersion }}
+{{ .root.Values.images.registry }}/{{ .name }}:{{ .root.Values.images.tag | default .root.Chart.AppVersion }}
 {{- end }}
 
 {{- define "tapedeck.selector" -}}
