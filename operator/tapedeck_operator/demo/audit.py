@@ -25,6 +25,7 @@ READ_TIMEOUT = 30.0
 
 Key = tuple[str, int]
 Prices = tuple[float, ...]
+SourceBars = dict[Key, Prices]
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Tally:
     doubled: int
 
 
-def source_bars(folder: Path, sets: dict[str, str]) -> dict[Key, Prices]:
+def source_bars(folder: Path, sets: dict[str, str]) -> SourceBars:
     """(symbol, open ms) → open, high, low, close, volume of zipped minute files; ``sets`` maps symbol to pattern."""
-    bars: dict[Key, Prices] = {}
+    bars: SourceBars = {}
     for symbol, pattern in sets.items():
         for path in sorted(folder.glob(pattern)):
             day = datetime.strptime(path.stem.rsplit("_", 1)[1], "%Y%m%d").replace(tzinfo=UTC)
@@ -51,7 +52,7 @@ def source_bars(folder: Path, sets: dict[str, str]) -> dict[Key, Prices]:
     return bars
 
 
-def check_store(dsn: str, exchange: str, expected: dict[Key, Prices]) -> Tally:
+def check_store(dsn: str, exchange: str, expected: SourceBars) -> Tally:
     """The store's bars of an exchange against the source."""
     with psycopg.connect(dsn, connect_timeout=10) as connection:
         rows = connection.execute(
@@ -62,7 +63,7 @@ def check_store(dsn: str, exchange: str, expected: dict[Key, Prices]) -> Tally:
     return compare("store", [((row[0], row[1]), tuple(row[2:])) for row in rows], expected)
 
 
-def check_topic(bootstrap: str, topic: str, expected: dict[Key, Prices]) -> Tally:
+def check_topic(bootstrap: str, topic: str, expected: SourceBars) -> Tally:
     """The committed bars of a replay's topic against the source; a bar out of order counts as lost."""
     found = committed_bars(bootstrap, topic)
     tally = compare("topic", found, expected)
@@ -84,7 +85,7 @@ def check_run(dsn: str, run_id: str, bars: int) -> Tally:
     return Tally("results", points, holes + max(bars - points, 0), max(points - bars, 0))
 
 
-def compare(place: str, found: list[tuple[Key, Prices]], expected: dict[Key, Prices]) -> Tally:
+def compare(place: str, found: list[tuple[Key, Prices]], expected: SourceBars) -> Tally:
     """Count what is missing or changed, and what is there more than once or from nowhere."""
     counts = Counter(key for key, _ in found)
     right = {key for key, prices in found if expected.get(key) == prices}

@@ -30,6 +30,7 @@ def run_foreground(home: Home, port: int = 0) -> None:
         processors=[
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ]
     )

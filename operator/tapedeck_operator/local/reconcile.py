@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import structlog
 
-from tapedeck_crds import KINDS, InvalidResource, Replay, Resource, parse_resource
+from tapedeck_crds import KINDS, Replay, Resource, parse_resource
+from tapedeck_crds.base import format_ms
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report
 from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_operator.local.controllers import resource_uid
@@ -42,8 +43,10 @@ class Reconciler:
                     continue
                 try:
                     self._reconcile(parse_resource(document), pods)
-                except (InvalidResource, NotFound) as error:
-                    log.error("cannot reconcile", kind=kind, name=document["metadata"]["name"], reason=str(error))
+                except NotFound:
+                    continue  # deleted meanwhile
+                except Exception:  # whatever is wrong with one must not stop the others
+                    log.exception("cannot reconcile", kind=kind, name=document["metadata"]["name"])
 
     def _reconcile(self, resource: Resource, pods: list[Json]) -> None:
         observed = self._observe(resource, pods)
@@ -108,7 +111,7 @@ class Reconciler:
                     "type": event.type,
                     "reason": event.reason,
                     "message": event.message,
-                    "at": time.time(),
+                    "at": format_ms(time.time_ns() // 1_000_000),
                 }
             )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
+from tapedeck_crds.base import format_ms
 from tapedeck_operator.local import processes
 from tapedeck_operator.local.broker import Broker
 from tapedeck_operator.local.controllers import backoff
@@ -60,6 +61,6 @@ class Supervisor:
                 "type": "Warning",
                 "reason": reason,
                 "message": message[-1000:],
-                "at": time.time(),
+                "at": format_ms(time.time_ns() // 1_000_000),
             }
         )

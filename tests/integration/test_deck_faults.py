@@ -1,0 +1,156 @@
+"""Parts of a running deck killed at seeded random instants: nothing lost and nothing doubled, anywhere.
+
+What is checked is read by the audit alone: source files, the topic (read_committed) and SQL.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+import samples_by_hand
+from deck import eventually, kill, phase, running_deck
+from tapedeck_operator.cli import documents, write
+from tapedeck_operator.demo import audit
+from tapedeck_operator.local.objects import Objects
+from tapedeck_operator.plan.names import UID_LABEL
+
+Json = dict[str, Any]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SEEDS = range(int(os.environ.get("TAPEDECK_FAULTS", "3")))
+SPEED = 60_000  # three days in about five seconds
+SETS = {"BTC/USD": "btcusd", "ETH/USD": "ethusd", "LTC/USD": "ltcusd", "BTC/EUR": "btceur"}
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A deck with the sample in its store."""
+
+    facts: Json
+    objects: Objects
+    expected: audit.SourceBars
+
+    def apply(self, *resources: Json) -> None:
+        found = [documents.Document("here", EXAMPLES, {"apiVersion": "tapedeck.dev/v1alpha1", **r}) for r in resources]
+        list(write.apply(self.objects, found, "default"))
+
+    def pid(self, uid: str) -> int | None:
+        """The process of the newest running pod of a resource, or of a service by name."""
+        for pod in reversed(self.objects.list("Pod")):
+            labels = pod["metadata"]["labels"]
+            mine = uid in (labels.get(UID_LABEL), labels.get("app.kubernetes.io/name"))
+            if mine and pod.get("status", {}).get("phase") == "Running" and "pid" in pod["status"]:
+                return int(pod["status"]["pid"])
+        return None
+
+    def get(self, kind: str, name: str) -> Json:
+        return self.objects.get(kind, "default", name)
+
+    def complete(self, *names: tuple[str, str]) -> None:
+        for kind, name in names:
+            eventually(lambda k=kind, n=name: phase(self.objects, k, n) in ("Complete", "Failed"), timeout=90)
+            assert phase(self.objects, kind, name) == "Complete", self.get(kind, name)["status"]
+
+
+def feed(name: str, exchange: str) -> Json:
+    sets = [{"symbol": s, "path": f"data/coinbase-minute/{stem}_*.zip"} for s, stem in SETS.items()]
+    return {
+        "kind": "Feed",
+        "metadata": {"name": name},
+        "spec": {"source": {"files": {"format": "lean-minute", "exchange": exchange, "sets": sets}}},
+    }
+
+
+def replay(name: str) -> Json:
+    store = {"exchange": "coinbase", "symbols": sorted(SETS)}
+    return {"kind": "Replay", "metadata": {"name": name}, "spec": {"source": {"store": store}, "speed": SPEED}}
+
+
+def backtest(name: str, over: str) -> Json:
+    spec = {
+        "strategy": {"builtin": "sma-cross"},
+        "data": {"replay": {"name": over, "symbols": ["BTC/USD"]}},
+        "broker": {"commissionPercent": 0.1},
+        "sizer": {"percent": 95},
+    }
+    return {"kind": "Backtest", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with running_deck(tmp_path_factory.mktemp("faults") / "home") as (_, facts, objects):
+        ready = Stage(facts, objects, samples_by_hand.coinbase(EXAMPLES / "data" / "coinbase-minute"))
+        ready.apply(feed("sample", "coinbase"))
+        ready.complete(("Feed", "sample"))
+        eventually(lambda: audit.check_store(facts["dsn"], "coinbase", ready.expected).lost == 0)
+        yield ready
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("victim", ["Replay", "Backtest"])
+def test_a_killed_run_loses_and_doubles_nothing(stage: Stage, victim: str, seed: int) -> None:
+    name = f"{victim.lower()}-{seed}"
+    stage.apply(replay(name), backtest(name, name))
+    uid = stage.get(victim, name)["metadata"]["uid"]
+    eventually(lambda: stage.get("Replay", name).get("status", {}).get("anchor"))
+    time.sleep(random.Random(f"{victim}{seed}").uniform(0.3, 5.0))
+    pid = eventually(lambda: stage.pid(uid))
+    kill(pid)
+    stage.complete(("Replay", name), ("Backtest", name))
+    assert stage.pid(uid) != pid
+    topic = stage.get("Replay", name)["status"]["topic"]
+    assert audit.check_topic(stage.facts["broker"], topic, stage.expected) == audit.Tally("topic", 13_886, 0, 0)
+    run = stage.get("Backtest", name)["metadata"]["uid"]
+    bars = sum(symbol == "BTC/USD" for symbol, _ in stage.expected)
+    eventually(lambda: audit.check_run(stage.facts["dsn"], run, bars).lost == 0, timeout=30)
+    assert audit.check_run(stage.facts["dsn"], run, bars) == audit.Tally("results", bars, 0, 0)
+    assert trades(stage, run) == undisturbed(stage)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_killed_recorder_loses_and_doubles_nothing(stage: Stage, seed: int) -> None:
+    exchange = f"killed-{seed}"
+    rng = random.Random(seed)
+    stage.apply(feed(exchange, exchange))
+    for _ in range(2):
+        time.sleep(rng.uniform(0.1, 1.2))
+        kill(eventually(lambda: stage.pid("recorder")))
+        time.sleep(0.3)
+    stage.complete(("Feed", exchange))
+    eventually(lambda: audit.check_store(stage.facts["dsn"], exchange, stage.expected).lost == 0, timeout=60)
+    assert audit.check_store(stage.facts["dsn"], exchange, stage.expected) == audit.Tally("store", 13_886, 0, 0)
+
+
+def trades(stage: Stage, run: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(stage.facts["dsn"]) as connection:
+        return connection.execute(
+            "SELECT seq, symbol, side, size, entry_ts, entry_price, exit_ts, exit_price, pnl_net FROM run_trades "
+            "WHERE run_id = %s ORDER BY seq",
+            (run,),
+        ).fetchall()
+
+
+_undisturbed: list[list[tuple[Any, ...]]] = []
+
+
+def undisturbed(stage: Stage) -> list[tuple[Any, ...]]:
+    """The trades of a run over the same bars that nobody killed, from the store."""
+    if not _undisturbed:
+        calm = backtest("calm", "none")
+        calm["spec"]["data"] = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
+        stage.apply(calm)
+        stage.complete(("Backtest", "calm"))
+        run = stage.get("Backtest", "calm")["metadata"]["uid"]
+        eventually(lambda: len(trades(stage, run)) == stage.get("Backtest", "calm")["status"]["trades"])
+        _undisturbed.append(trades(stage, run))
+    return _undisturbed[0]

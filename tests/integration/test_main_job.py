@@ -1,0 +1,166 @@
+"""The main job as its users start it: the demo's command line, twice, its audit, and the same trades three ways."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import backtrader as bt
+import psycopg
+import pytest
+
+import samples_by_hand
+from deck import eventually, leftovers, phase, running_deck
+from stock_backtrader import run_stock
+from tapedeck.market import Bar
+from tapedeck_operator.cli import documents, write
+from tapedeck_operator.demo import audit
+from tapedeck_operator.local.home import Home
+
+ROOT = Path(__file__).parents[2]
+LINE = re.compile(
+    r"demo: bars_in=(\d+) bars_stored=(\d+) replayed=(\d+) trades=(\d+) final_value=([\d.]+) lost=(\d+) doubled=(\d+)$"
+)
+BATCH = """
+apiVersion: tapedeck.dev/v1alpha1
+kind: Backtest
+metadata: {name: batch}
+spec:
+  strategy: {builtin: sma-cross, params: {fast: 10, slow: 30}}
+  data: {store: {exchange: coinbase, symbols: [BTC/USD]}}
+  broker: {cash: 10000, commissionPercent: 0.1}
+  sizer: {percent: 95}
+"""
+
+
+class ByHand(bt.Strategy):  # type: ignore[misc]
+    """The crossover of the example, written anew."""
+
+    params = (("fast", 10), ("slow", 30))
+
+    def __init__(self) -> None:
+        self.fast = bt.indicators.SMA(self.data.close, period=self.p.fast)
+        self.slow = bt.indicators.SMA(self.data.close, period=self.p.slow)
+
+    def next(self) -> None:
+        above = self.fast[0] > self.slow[0]
+        below = self.fast[0] < self.slow[0]
+        was_above = self.fast[-1] > self.slow[-1]
+        was_below = self.fast[-1] < self.slow[-1]
+        if not self.position and above and was_below:
+            self.buy()
+        elif self.position and below and was_above:
+            self.close()
+
+
+def demo(home: Path, *more: str) -> tuple[str, ...]:
+    """Run `tapedeck demo`; the fields of its last line."""
+    done = subprocess.run(
+        [Path(sys.executable).parent / "tapedeck", "--home", home, "demo", *more],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = LINE.match(done.stdout.strip().splitlines()[-1])
+    assert found is not None, done.stdout
+    return found.groups()
+
+
+def rows(dsn: str, run_id: str) -> list[tuple[Any, ...]]:
+    """The closed trades of a run."""
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(
+            "SELECT seq, symbol, side, size, entry_ts, entry_price, exit_ts, exit_price, pnl, pnl_net, commission "
+            "FROM run_trades WHERE run_id = %s ORDER BY seq",
+            (run_id,),
+        ).fetchall()
+
+
+@pytest.mark.slow
+def test_the_demo_twice_and_the_same_trades_three_ways(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    first = demo(home)
+    second = demo(home)
+    assert first == second
+    assert first[:3] == ("13886", "13886", "13886")
+    assert first[5:] == ("0", "0")
+    assert leftovers(Home.at(home)) == []
+    with running_deck(home) as (_, facts, objects):
+        list(write.apply(objects, [documents.Document("here", tmp_path, documents.parse(BATCH, "here"))], "default"))
+        eventually(lambda: phase(objects, "Backtest", "batch") == "Complete")
+        streamed = objects.get("Backtest", "default", "sma-cross")
+        batch = objects.get("Backtest", "default", "batch")
+        eventually(lambda: finished(facts["dsn"], batch["metadata"]["uid"]))
+        from_stream = rows(facts["dsn"], streamed["metadata"]["uid"])
+        from_store = rows(facts["dsn"], batch["metadata"]["uid"])
+    assert len(from_stream) == int(first[3])
+    assert from_stream == from_store
+    assert streamed["status"]["value"] == batch["status"]["value"]
+    stock = run_stock(ByHand, {"BTC/USD": sample_bars("BTC/USD")}, cash=10_000, commission_percent=0.1, percent=95)
+    assert stock.final == batch["status"]["value"]
+    assert f"{stock.final:.2f}" == first[4]
+    by_hand = [(t[1].timestamp(), t[2].timestamp(), t[3], t[4], t[5]) for t in stock.trades]
+    ours = [(r[4].timestamp(), r[6].timestamp(), r[5], r[8], r[9]) for r in from_stream]
+    assert ours == by_hand
+
+
+def finished(dsn: str, run_id: str) -> bool:
+    with psycopg.connect(dsn) as connection:
+        query = "SELECT 1 FROM runs WHERE run_id = %s AND state = 'complete'"
+        return connection.execute(query, (run_id,)).fetchone() is not None
+
+
+def sample_bars(symbol: str) -> list[Bar]:
+    table = samples_by_hand.coinbase(ROOT / "examples" / "data" / "coinbase-minute")
+    chosen = sorted((ts, prices) for (name, ts), prices in table.items() if name == symbol)
+    return [Bar("coinbase", symbol, "1m", ts, *prices) for ts, prices in chosen]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [1.0, 6.0, 14.0])
+def test_ctrl_c_ends_the_demo_and_all_that_it_started(tmp_path: Path, after: float) -> None:
+    home = Home.at(tmp_path / "home")
+    with (tmp_path / "log").open("wb") as log:
+        running = subprocess.Popen(
+            [Path(sys.executable).parent / "tapedeck", "--home", home.root, "demo"],
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    time.sleep(after)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does it: to the whole foreground group
+    assert running.wait(timeout=60) == 130
+    eventually(lambda: leftovers(home) == [], timeout=5)
+    assert not home.locked()
+
+
+SOURCE = {("BTC/USD", 60_000 * i): (1.0 + i, 2.0 + i, 0.5 + i, 1.5 + i, 3.0) for i in range(5)}
+
+
+def test_the_audit_finds_a_planted_loss_and_a_planted_double() -> None:
+    whole = list(SOURCE.items())
+    assert audit.compare("x", whole, SOURCE) == audit.Tally("x", 5, 0, 0)
+    assert audit.compare("x", whole[:2] + whole[3:], SOURCE) == audit.Tally("x", 4, 1, 0)
+    assert audit.compare("x", [*whole, whole[2]], SOURCE) == audit.Tally("x", 6, 0, 1)
+    changed = [*whole[:4], (whole[4][0], (9.0, 9.0, 9.0, 9.0, 9.0))]
+    assert audit.compare("x", changed, SOURCE) == audit.Tally("x", 5, 1, 0)
+    foreign = [*whole, (("ETH/USD", 0), (1.0, 1.0, 1.0, 1.0, 1.0))]
+    assert audit.compare("x", foreign, SOURCE) == audit.Tally("x", 6, 0, 1)
+
+
+def test_the_audit_reads_the_files_by_itself(samples: Path) -> None:
+    sets = {
+        s: f"coinbase-minute/{s.lower().replace('/', '')}_*.zip" for s in ("BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR")
+    }
+    found = audit.source_bars(samples, sets)
+    assert found == samples_by_hand.coinbase(samples / "coinbase-minute")
+    assert len(found) == 13_886
