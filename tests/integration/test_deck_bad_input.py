@@ -100,7 +100,7 @@ def test_rows_that_cannot_be_taken_are_kept_with_their_place(
     files = {"format": "csv", "exchange": "bad", "sets": [{"symbol": "A/B", "path": "a.csv"}]}
     apply(objects, tmp_path, "Feed", "bad-rows", {"source": {"files": files}})
     status = ended(objects, "Feed", "bad-rows")
-    assert status["phase"] == "Complete"
+    assert status["phase"] == "Complete", status
     assert (status["bars"], status["duplicates"], status["errors"]) == (4, 1, 3)
 
     def kept() -> list[Any]:

@@ -263,3 +263,14 @@ def test_conditions_keep_their_time_while_nothing_changes() -> None:
     times = [c["lastTransitionTime"] for c in second.status["conditions"]]
     assert times == [c["lastTransitionTime"] for c in first.status["conditions"]]
     assert second.events == ()
+
+
+def test_files_beside_the_resource_are_mounted_where_the_environment_says() -> None:
+    replay = resource("Replay", {"source": STORE}, annotations={"tapedeck.dev/applied-from": "/tmp/mine"})
+    assert "hostPath" not in str(plan(replay, Observed(), NOW, SETTINGS).apply)
+    local = replace(SETTINGS, files_beside_resource=True)
+    pod = job(plan(replay, Observed(), NOW, local))["spec"]["template"]["spec"]
+    assert {"name": "files", "hostPath": {"path": "/tmp/mine"}} in pod["volumes"]
+    container = pod["containers"][0]
+    mount = next(m["mountPath"] for m in container["volumeMounts"] if m["name"] == "files")
+    assert {"name": "TAPEDECK_FILES", "value": mount} in container["env"]

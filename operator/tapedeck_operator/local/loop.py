@@ -170,7 +170,6 @@ def _settings(home: Home) -> Settings:
         operator_key=key.read_bytes(),
         http_host="127.0.0.1",
         http_port=0,
-        files=str(home.root),
         files_beside_resource=True,
     )
 

@@ -120,9 +120,13 @@ def _mount(spec: Json, container: Json, folder: Path, lookup: Lookup) -> dict[st
     volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
     paths = {container.get("terminationMessagePath", "/dev/termination-log"): str(folder / "termination")}
     for mount in container.get("volumeMounts", []):
+        volume = volumes[mount["name"]]
+        if "hostPath" in volume:
+            paths[mount["mountPath"]] = volume["hostPath"]["path"]
+            continue
         target = folder / "volumes" / mount["name"]
         target.mkdir(parents=True, mode=0o700)
-        _fill(volumes[mount["name"]], target, lookup)
+        _fill(volume, target, lookup)
         paths[mount["mountPath"]] = str(target)
     return paths
 

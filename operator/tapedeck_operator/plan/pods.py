@@ -77,12 +77,7 @@ def control_secret(resource: Resource, settings: Settings) -> Json:
 
 
 def _pod(resource: Resource, workload: str, settings: Settings, extra_env: dict[str, str], controlled: bool) -> Json:
-    volumes: list[Json] = [
-        {"name": "connections", "secret": {"secretName": CONNECTIONS_SECRET, "items": _items(workload)}},
-        {"name": "tmp", "emptyDir": {}},
-    ]
-    if controlled:
-        volumes.append({"name": "control", "secret": {"secretName": names.child_name(resource)}})
+    mounted = _mounted(resource, workload, settings, controlled)
     return _placement(resource, settings) | {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -95,9 +90,32 @@ def _pod(resource: Resource, workload: str, settings: Settings, extra_env: dict[
             "fsGroup": 10001,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(resource, workload, settings, extra_env, controlled)],
-        "volumes": volumes,
+        "containers": [
+            _container(resource, workload, settings, extra_env, controlled)
+            | {"volumeMounts": [{"name": name, **mount} for name, _, mount in mounted]}
+        ],
+        "volumes": [{"name": name, **source} for name, source, _ in mounted],
     }
+
+
+def _mounted(resource: Resource, workload: str, settings: Settings, controlled: bool) -> list[tuple[str, Json, Json]]:
+    """What a pod finds on its file system: name, source and mount of each volume."""
+    read_only = {"readOnly": True}
+    mounted: list[tuple[str, Json, Json]] = [
+        (
+            "connections",
+            {"secret": {"secretName": CONNECTIONS_SECRET, "items": _items(workload)}},
+            {"mountPath": CONNECTIONS_PATH, **read_only},
+        ),
+        ("tmp", {"emptyDir": {}}, {"mountPath": "/tmp"}),
+    ]
+    if controlled:
+        source = {"secret": {"secretName": names.child_name(resource)}}
+        mounted.append(("control", source, {"mountPath": CONTROL_PATH, **read_only}))
+    folder = resource.metadata.annotations.get(names.APPLIED_FROM)
+    if settings.files_beside_resource and folder is not None:
+        mounted.append(("files", {"hostPath": {"path": folder}}, {"mountPath": settings.files, **read_only}))
+    return mounted
 
 
 def _placement(resource: Resource, settings: Settings) -> Json:
@@ -113,12 +131,6 @@ def _items(workload: str) -> list[Json]:
 def _container(
     resource: Resource, workload: str, settings: Settings, extra_env: dict[str, str], controlled: bool
 ) -> Json:
-    mounts = [
-        {"name": "connections", "mountPath": CONNECTIONS_PATH, "readOnly": True},
-        {"name": "tmp", "mountPath": "/tmp"},
-    ]
-    if controlled:
-        mounts.append({"name": "control", "mountPath": CONTROL_PATH, "readOnly": True})
     resources = resource.spec.resources
     chosen: Json = {}
     if resources is not None:
@@ -130,7 +142,6 @@ def _container(
         "image": settings.images[workload],
         "env": _environment(resource, settings, extra_env, controlled),
         "ports": [{"name": "http", "containerPort": settings.http_port}],
-        "volumeMounts": mounts,
         "terminationMessagePath": TERMINATION_LOG,
         "livenessProbe": {
             "httpGet": {"path": "/healthz", "port": "http"},
@@ -148,9 +159,6 @@ def _container(
 
 
 def _environment(resource: Resource, settings: Settings, extra: dict[str, str], controlled: bool) -> list[Json]:
-    files = settings.files
-    if settings.files_beside_resource:
-        files = resource.metadata.annotations.get(names.APPLIED_FROM, files)
     values = {
         "TAPEDECK_NAME": resource.metadata.name,
         "TAPEDECK_NAMESPACE": resource.metadata.namespace,
@@ -159,7 +167,7 @@ def _environment(resource: Resource, settings: Settings, extra: dict[str, str], 
         "TAPEDECK_HTTP_HOST": settings.http_host,
         "TAPEDECK_HTTP_PORT": str(settings.http_port),
         "TAPEDECK_CONNECTIONS": CONNECTIONS_PATH,
-        "TAPEDECK_FILES": files,
+        "TAPEDECK_FILES": settings.files,
         "TAPEDECK_TERMINATION_LOG": TERMINATION_LOG,
         **extra,
     }
