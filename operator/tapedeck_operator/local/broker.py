@@ -76,6 +76,10 @@ class Broker:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
     def log(self) -> Path:
         return self.folder / "broker.log"
 
@@ -141,8 +145,7 @@ class Broker:
 
     def _format(self, class_path: str, properties: Path) -> None:
         known = self.folder / CLUSTER_FILE
-        data = self.folder / "data"
-        if known.exists() and (data / "meta.properties").exists():
+        if known.exists() and (self.data / "meta.properties").exists():
             _check_version(self.folder)
             return
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "x")
@@ -167,7 +170,7 @@ class Broker:
         ]  # fmt: skip
 
     def _properties(self) -> str:
-        return _PROPERTIES.format(port=self.port, controller=self.controller_port, data=self.folder / "data")
+        return _PROPERTIES.format(port=self.port, controller=self.controller_port, data=self.data)
 
 
 def _check_version(folder: Path) -> None:

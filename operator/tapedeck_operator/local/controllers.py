@@ -57,9 +57,9 @@ def decide_job(job: Json, pods: list[Json], now: float) -> Decision:
 def _gives_up(job: Json, pods: list[Json]) -> str | None:
     code = pods[-1]["status"].get("exitCode")
     for rule in job["spec"].get("podFailurePolicy", {}).get("rules", []):
-        if rule["action"] == "FailIndex" and code in rule["onExitCodes"]["values"]:
+        if rule["action"] == "FailJob" and code in rule["onExitCodes"]["values"]:
             return f"exit code {code} is final"
-    limit = job["spec"].get("backoffLimitPerIndex", 6)
+    limit = job["spec"].get("backoffLimit", 6)
     return f"failed {len(pods)} times" if len(pods) > limit else None
 
 

@@ -42,7 +42,11 @@ class Kubelet:
             self._end(uid)
 
     def stop_all(self, timeout: float) -> None:
-        """End every pod; returns when all have ended or the time is over (then they are killed)."""
+        """End every pod; returns when all have ended or the time is over (then they are killed).
+
+        Their objects go too: a pod that was asked to end did not fail, and does not count against its Job.
+        """
+        stopped = set(self._running)
         deadline = time.monotonic() + timeout
         while self._running and time.monotonic() < deadline:
             for uid in list(self._running):
@@ -52,6 +56,10 @@ class Kubelet:
             pod.process.kill()
             pod.process.wait(timeout=5)
         self._running.clear()
+        for pod_object in self._objects.list("Pod"):
+            metadata = pod_object["metadata"]
+            if metadata["uid"] in stopped:
+                self._objects.delete("Pod", metadata["namespace"], metadata["name"])
 
     def _start(self, uid: str, pod: Json) -> None:
         metadata = pod["metadata"]

@@ -72,6 +72,10 @@ class Postgres:
         return f"postgresql://{role}@/{database}?host={quote(str(self.sockets), safe='')}"
 
     @property
+    def data(self) -> Path:
+        return self.folder
+
+    @property
     def log(self) -> Path:
         return self.folder.parent / "postgres.log"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import time
 from collections.abc import Callable
 
@@ -16,6 +18,8 @@ from tapedeck_operator.local.objects import Objects
 from tapedeck_operator.local.postgres import Postgres
 
 log = structlog.get_logger()
+FULL_BYTES = 1_000_000
+_TROUBLE = re.compile(r"\b(ERROR|FATAL|PANIC)\b|^Caused by|Exception:")
 CALM_SECONDS = 60.0  # after so long without an end, earlier ends no longer count
 
 
@@ -39,7 +43,7 @@ class Supervisor:
             if process is not None and process.poll() is not None:
                 service.process = None
                 ends[:] = [t for t in ends if now - t < CALM_SECONDS] + [now]
-                self._tell(name, "Ended", f"exit code {process.returncode}: {processes.tail(service.log, 3)}")
+                self._tell(name, "Ended", f"exit code {process.returncode}: {last_trouble(service)}")
             if service.process is None and ends and now - ends[-1] >= backoff(len(ends)):
                 self._start(name, start)
 
@@ -64,3 +68,15 @@ class Supervisor:
                 "at": format_ms(time.time_ns() // 1_000_000),
             }
         )
+
+
+def last_trouble(service: Broker | Postgres) -> str:
+    """What a service that ended complained of, with what to do where that is known."""
+    free = shutil.disk_usage(service.data).free
+    if free < FULL_BYTES:
+        return (
+            f"No space left on the disk of {service.data}: got {free // 1024} KiB free; "
+            "free some, it is started again by itself and nothing is lost"
+        )
+    lines = processes.tail(service.log, 200).splitlines()
+    return next((line for line in reversed(lines) if _TROUBLE.search(line)), lines[-1] if lines else "it said nothing")

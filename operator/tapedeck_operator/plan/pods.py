@@ -15,7 +15,9 @@ CONTROL_PATH = "/etc/tapedeck/control"
 CONTROL_KEY = "key"
 TERMINATION_LOG = "/dev/termination-log"
 GRACE_SECONDS = 30
-BACKOFF_LIMIT_PER_INDEX = 20
+# For the Job, not for each index: with backoffLimitPerIndex the Job controller keeps a failed pod until its successor
+# is there, and so holds up the deletion of a namespace, in which none can be made any more.
+BACKOFF_LIMIT = 20
 INDEX_FIELD = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
 # The fields of tapedeck-connections that each workload gets to see, under the workload's own prefix.
@@ -44,11 +46,11 @@ def run_job(
             "completionMode": "Indexed",
             "completions": 1,
             "parallelism": 1,
-            "backoffLimitPerIndex": BACKOFF_LIMIT_PER_INDEX,
+            "backoffLimit": BACKOFF_LIMIT,
             "podFailurePolicy": {
                 "rules": [
                     {
-                        "action": "FailIndex",
+                        "action": "FailJob",
                         "onExitCodes": {
                             "containerName": workload,
                             "operator": "In",
