@@ -129,9 +129,9 @@ def _make_roles(namespace: str) -> None:
 def _install(namespace: str) -> None:
     values = {
         "images": {"registry": REGISTRY, "tag": TAG},
-        "kafka": {"bootstrap": "kafka:9092"},
+        "kafka": {"bootstrap": f"kafka.{namespace}.svc:9092"},
         "store": {
-            "host": "timescaledb",
+            "host": f"timescaledb.{namespace}.svc",
             "roles": {
                 "admin": {"username": "postgres", "password": PASSWORDS["admin"]},
                 "reader": {"username": "tapedeck_reader", "password": PASSWORDS["reader"]},

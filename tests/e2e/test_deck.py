@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import yaml
 
 from kube_operator import PATHS, Things
@@ -53,13 +54,19 @@ def trades(deck: Any, run_id: str) -> list[list[str]]:
     return rows
 
 
-def test_the_examples_end_with_bars_and_the_same_trades_as_over_the_store(deck: Any) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def bars(deck: Any) -> None:
+    """The sample data, brought in as the example says."""
     things = deck.things()
     feed = example(things, "feed")
     told = things.status(feed, lambda s: s.get("phase") in ("Complete", "Failed"), seconds=90)
     assert told["phase"] == "Complete", told
     assert told["bars"] == SAMPLE_BARS
     things.until(lambda: deck.sql("SELECT count(*) FROM bars") == [[str(SAMPLE_BARS)]], 30)
+
+
+def test_the_examples_end_with_the_same_trades_as_over_the_store(deck: Any) -> None:
+    things = deck.things()
     replay, streamed = example(things, "replay"), example(things, "backtest")
     spec = yaml.safe_load((EXAMPLES / "backtest.yaml").read_text())["spec"]
     batch = things.resource(

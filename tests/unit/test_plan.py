@@ -64,7 +64,7 @@ def test_children_are_named_by_uid_and_owned() -> None:
     assert manifest["metadata"]["name"] == f"replay-x-{tag}"
     assert manifest["metadata"]["ownerReferences"][0]["uid"] == "u-1"
     assert manifest["spec"]["completionMode"] == "Indexed"
-    assert manifest["spec"]["backoffLimitPerIndex"] == 20
+    assert manifest["spec"]["backoffLimit"] == 20
     assert manifest["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [64]
     assert one == plan(resource("Replay", {"source": STORE}), Observed(), NOW, SETTINGS)
     long = resource("Replay", {"source": STORE}, name="a" * 40)

@@ -53,14 +53,14 @@ tolerations: {{ toYaml . | nindent 2 }}
 
 {{- define "tapedeck.bootstrap" -}}
 {{- if .Values.kafka.bootstrap }}{{ .Values.kafka.bootstrap }}
-{{- else if .Values.broker.enabled }}redpanda:9093
+{{- else if .Values.broker.enabled }}redpanda.{{ .Release.Namespace }}.svc:9093
 {{- else if .Values.connections.create }}{{ fail "kafka.bootstrap: got nothing, expected host:port of a Kafka broker, or broker.enabled=true" }}
 {{- end }}
 {{- end }}
 
 {{- define "tapedeck.storeHost" -}}
 {{- if .Values.store.host }}{{ .Values.store.host }}
-{{- else if .Values.timescaledb.enabled }}{{ include "tapedeck.fullname" . }}-timescaledb
+{{- else if .Values.timescaledb.enabled }}{{ include "tapedeck.fullname" . }}-timescaledb.{{ .Release.Namespace }}.svc
 {{- else if .Values.connections.create }}{{ fail "store.host: got nothing, expected the host of a PostgreSQL or TimescaleDB, or timescaledb.enabled=true" }}
 {{- end }}
 {{- end }}
