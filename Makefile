@@ -8,9 +8,12 @@ PAGE   := workloads/gateway/tapedeck_gateway/page/index.html
 PAGE_SOURCES := $(shell find $(WEB) -name node_modules -prune -o -type f ! -name build.log -print)
 NAME   ?=
 KEEP   ?=
+CLUSTER ?=
+# Tests mostly wait for services, so three at once suit two cores.
+JOBS   ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint bench faults soak page crds lock clean
+.PHONY: help demo test test-quick e2e lint bench faults soak page crds lock clean
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -30,10 +33,14 @@ demo: $(VENV)/.run page ## The main job on the embedded deck: file, log, store, 
 	@$(BIN)/tapedeck demo $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev page lint ## Everything: lint, unit, integration, real database, real browser
-	@$(TESTS) pytest -q
+	@$(TESTS) pytest -q -n $(JOBS) --dist loadfile tests/unit tests/integration
 
 test-quick: $(VENV)/.dev ## Unit tests and the fastest integration tests
-	@$(TESTS) pytest -q -m "not slow and not timescale and not browser"
+	@$(TESTS) pytest -q -n $(JOBS) --dist loadfile -m "not slow and not timescale and not browser" tests/unit tests/integration
+
+e2e: $(VENV)/.dev page ## A deck on a cluster: CLUSTER=rig (made here, without Docker), kind, or that of $$KUBECONFIG
+	@$(BIN)/python -m tapedeck_crds --check
+	@tests/e2e/run $(CLUSTER)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import rules, generated files
 	@$(BIN)/ruff format --check --quiet .
@@ -47,7 +54,7 @@ bench: $(VENV)/.dev ## Figures beside their references (NAME=… for one); write
 	@$(TESTS) bench $(NAME)
 
 faults: $(VENV)/.dev ## Kill every part at seeded instants, 20 times each: nothing lost, nothing doubled
-	@TAPEDECK_FAULTS=20 $(TESTS) pytest -q -m faults --timeout 1800
+	@TAPEDECK_FAULTS=20 $(TESTS) pytest -q -m faults --timeout 1800 tests/integration
 
 page: $(PAGE) ## Build the chart page, with the Node that pip brought
 

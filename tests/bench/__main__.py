@@ -19,6 +19,12 @@ BENCHES = {
     "ingest": "ingest",
     "ingest-upsert": "ingest",
     "backtest": "backtest",
+    "operator": "operator",
+    "operator-apply-p50": "operator",
+    "operator-apply-p99": "operator",
+    "operator-burst-1000": "operator",
+    "operator-rss": "operator",
+    "operator-idle-cpu": "operator",
 }
 RESULTS = Path("bench-results.json")
 

@@ -1,7 +1,7 @@
 """A deck installed by the chart on the cluster of $TAPEDECK_E2E, a kubeconfig; without it these tests are left out.
 
-The cluster must hold the images <TAPEDECK_E2E_REGISTRY>/<name>:<TAPEDECK_E2E_TAG> (tapedeck.dev, test), those of the
-broker and the database of tests/e2e/images among them.
+The cluster must hold the images <TAPEDECK_E2E_REGISTRY>/<name>:<TAPEDECK_E2E_TAG> (tapedeck.dev, test). Broker and
+database are those of tests/e2e/images; with TAPEDECK_E2E_VENDORS=1 the chart brings the vendors'.
 """
 
 from __future__ import annotations
@@ -31,7 +31,13 @@ ROOT = HERE.parent.parent
 KUBECONFIG = os.environ.get("TAPEDECK_E2E", "")
 REGISTRY = os.environ.get("TAPEDECK_E2E_REGISTRY", "tapedeck.dev")
 TAG = os.environ.get("TAPEDECK_E2E_TAG", "test")
-DATABASE = "postgresql://postgres@/tapedeck?host=/tmp"  # inside the database's pod
+VENDORS = os.environ.get("TAPEDECK_E2E_VENDORS") == "1"
+# The database's pod, and how a superuser gets in there.
+DATABASE_POD, DATABASE = (
+    ("td-timescaledb-0", "postgresql://tapedeck@/tapedeck?host=/var/run/postgresql")
+    if VENDORS
+    else ("timescaledb-0", "postgresql://postgres@/tapedeck?host=/tmp")
+)
 PASSWORDS = {"admin": "only-for-tests", "reader": "r-only-for-tests", "recorder": "w-only-for-tests"}
 
 
@@ -58,7 +64,7 @@ class Deck:
     def sql(self, query: str) -> list[list[str]]:
         """Rows of the store, as text."""
         told = kubectl(
-            "-n", self.namespace, "exec", "timescaledb-0", "--",
+            "-n", self.namespace, "exec", DATABASE_POD, "--",
             "psql", DATABASE, "-At", "-F", "|", "-c", query,
         )  # fmt: skip
         return [line.split("|") for line in told.splitlines()]
@@ -107,11 +113,8 @@ def deck(client: httpx.Client) -> Iterator[Deck]:
     try:
         labels = ("pod-security.kubernetes.io/enforce=restricted",)
         kubectl("label", "namespace", namespace, *labels)
-        for name in ("kafka", "timescaledb"):
-            kubectl("-n", namespace, "apply", "-f", str(HERE / f"images/{name}.yaml"))
-        for name in ("kafka", "timescaledb"):
-            kubectl("-n", namespace, "rollout", "status", f"statefulset/{name}", "--timeout=120s")
-        _make_roles(namespace)
+        if not VENDORS:
+            _bring_services(namespace)
         _install(namespace)
         yield Deck(namespace, client)
         run("helm", "-n", namespace, "uninstall", "td", "--wait")
@@ -120,15 +123,27 @@ def deck(client: httpx.Client) -> Iterator[Deck]:
             kubectl("delete", "namespace", namespace, "--wait=false")
 
 
-def _make_roles(namespace: str) -> None:
+def _bring_services(namespace: str) -> None:
+    for name in ("kafka", "timescaledb"):
+        kubectl("-n", namespace, "apply", "-f", str(HERE / f"images/{name}.yaml"))
+    for name in ("kafka", "timescaledb"):
+        kubectl("-n", namespace, "rollout", "status", f"statefulset/{name}", "--timeout=120s")
     for role in ("reader", "recorder"):
         statement = f"CREATE ROLE tapedeck_{role} LOGIN PASSWORD '{PASSWORDS[role]}'"
-        kubectl("-n", namespace, "exec", "timescaledb-0", "--", "psql", DATABASE, "-c", statement)
+        kubectl("-n", namespace, "exec", DATABASE_POD, "--", "psql", DATABASE, "-c", statement)
 
 
 def _install(namespace: str) -> None:
-    values = {
-        "images": {"registry": REGISTRY, "tag": TAG},
+    values: Json = {"images": {"registry": REGISTRY, "tag": TAG}}
+    values |= {"broker": {"enabled": True}, "timescaledb": {"enabled": True}} if VENDORS else _external(namespace)
+    run(
+        "helm", "-n", namespace, "install", "td", str(ROOT / "charts/tapedeck"), "--take-ownership",
+        "--wait", "--timeout", "5m", "-f", "-", given=json.dumps(values),
+    )  # fmt: skip
+
+
+def _external(namespace: str) -> Json:
+    return {
         "kafka": {"bootstrap": f"kafka.{namespace}.svc:9092"},
         "store": {
             "host": f"timescaledb.{namespace}.svc",
@@ -139,10 +154,6 @@ def _install(namespace: str) -> None:
             },
         },
     }
-    run(
-        "helm", "-n", namespace, "install", "td", str(ROOT / "charts/tapedeck"), "--take-ownership",
-        "--wait", "--timeout", "3m", "-f", "-", given=json.dumps(values),
-    )  # fmt: skip
 
 
 @pytest.fixture

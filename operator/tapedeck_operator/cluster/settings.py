@@ -15,11 +15,12 @@ KEY_MIN_BYTES = 16
 
 
 class OperatorSettings(BaseSettings):
-    """``images`` maps feed, replay and backtest to images; ``ingress_from`` and ``egress`` are NetworkPolicy's
+    """``images`` maps feed, replay and backtest to images (``TAPEDECK_OPERATOR_IMAGES__FEED`` and so on);
+    ``ingress_from`` and ``egress`` are NetworkPolicy's
     own peers and rules, and policies are made where ``network_policies`` says so.
     """
 
-    model_config = SettingsConfigDict(env_prefix="TAPEDECK_OPERATOR_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TAPEDECK_OPERATOR_", env_nested_delimiter="__", frozen=True)
     namespace: Annotated[str, Field(min_length=1)] = "default"
     watch_namespace: str = ""
     images: dict[str, str]

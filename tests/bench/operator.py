@@ -1,0 +1,106 @@
+"""The operator beside a real API server: how soon a Replay has its Job, and what a thousand at once cost.
+
+Without controllers and kubelet, so that the figures are the operator's: nothing makes pods of the Jobs.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from bench.figures import Figure
+from kube_api import KubeApi, install_crds, missing_binaries
+from kube_operator import CRDS, OperatorProcess, Things, rights
+
+Json = dict[str, Any]
+ONE_BY_ONE = 100
+BURST = 1000
+IDLE_SECONDS = 30.0
+SPEC = {"source": {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}}
+
+
+def run() -> list[Figure]:
+    """apply → Job one by one and in a burst, memory after it, and CPU while nothing happens."""
+    if missing := missing_binaries():
+        raise RuntimeError(f"needs {', '.join(missing)}: tests/e2e/rig/build")
+    with tempfile.TemporaryDirectory() as folder:
+        api = KubeApi(Path(folder))
+        try:
+            api.start()
+            with api.client() as client:
+                install_crds(client, CRDS)
+                return _measure(api, Things(client), Path(folder))
+        finally:
+            api.stop()
+
+
+def _measure(api: KubeApi, things: Things, folder: Path) -> list[Figure]:
+    for document in rights(things.namespace):
+        things.apply(document)
+    operator = OperatorProcess(api, things.namespace, folder)
+    operator.start()
+    try:
+        things.until(operator.ready, 30)
+        waits = sorted(_apply_one(things, number) for number in range(ONE_BY_ONE))
+        burst = _burst(things)
+        things.until(lambda: _metric(operator, "tapedeck_operator_queue_depth") == 0, 60)
+        calls = _metric(
+            operator, 'tapedeck_operator_api_calls_total{code="200",resource="replays/status",verb="patch"}'
+        )
+        process = psutil.Process(operator.pid)
+        memory = process.memory_info().rss / 1e6
+        before = process.cpu_times()
+        time.sleep(IDLE_SECONDS)
+        after = process.cpu_times()
+        busy = (after.user + after.system - before.user - before.system) / IDLE_SECONDS * 100
+    finally:
+        operator.stop()
+    return [
+        Figure("operator-apply-p50", statistics.median(waits), "ms"),
+        Figure("operator-apply-p99", waits[int(len(waits) * 0.99)], "ms"),
+        Figure("operator-burst-1000", burst, "s"),
+        Figure("operator-status-patches", calls / (ONE_BY_ONE + BURST), "/object"),
+        Figure("operator-rss", memory, "MB"),
+        Figure("operator-idle-cpu", busy, "%"),
+    ]
+
+
+def _apply_one(things: Things, number: int) -> float:
+    began = time.perf_counter()
+    made = things.resource("Replay", f"one-{number}", SPEC)
+    path = f"/apis/batch/v1/namespaces/{things.namespace}/jobs/{things.child_name(made)}"
+    while things.client.get(path).status_code != httpx.codes.OK:
+        if time.perf_counter() - began > 30:
+            raise RuntimeError("no Job after 30 s")
+        time.sleep(0.002)
+    return (time.perf_counter() - began) * 1000
+
+
+def _burst(things: Things) -> float:
+    """Seconds from the first apply until each of a thousand has its Job."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: things.resource("Replay", f"burst-{number}", SPEC), range(BURST)))
+    path = f"/apis/batch/v1/namespaces/{things.namespace}/jobs"
+    while _count(things, path) < ONE_BY_ONE + BURST:
+        if time.perf_counter() - began > 300:
+            raise RuntimeError(f"{_count(things, path)} Jobs after 300 s")
+        time.sleep(0.25)
+    return time.perf_counter() - began
+
+
+def _count(things: Things, path: str) -> int:
+    head = things.must(things.client.get(path, params={"limit": 1}))
+    return len(head["items"]) + int(head["metadata"].get("remainingItemCount", 0))
+
+
+def _metric(operator: OperatorProcess, name: str) -> float:
+    text = httpx.get(f"{operator.url()}/metrics", timeout=10, trust_env=False).text
+    return next((float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name + " ")), 0.0)
