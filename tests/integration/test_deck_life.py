@@ -33,7 +33,7 @@ def test_up_and_down_leave_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [0.2, 1.0, 2.5, 4.0])
+@pytest.mark.parametrize("after", [0.8, 1.6, 2.5, 4.0])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_at_any_moment_stops_everything(tmp_path: Path, after: float, number: signal.Signals) -> None:
     home = Home.at(tmp_path / "home")
