@@ -1,0 +1,80 @@
+"""The operator killed at each of its calls in turn, before and after the API server did it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cutting_proxy import CuttingProxy
+from kube_api import KubeApi, install_crds, missing_binaries
+from kube_operator import CRDS, PATHS, OperatorProcess, Things, rights
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(missing_binaries()), reason="needs etcd and kube-apiserver: tests/e2e/rig/build"),
+]
+CALLS = 7  # two look-ups, NetworkPolicy, Secret, Job, status, event
+
+
+@pytest.fixture(scope="module")
+def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
+    api = KubeApi(tmp_path_factory.mktemp("kube"))
+    try:
+        api.start()
+        with api.client() as client:
+            install_crds(client, CRDS)
+        yield api
+    finally:
+        api.stop()
+
+
+@pytest.fixture(scope="module")
+def proxy(kube: KubeApi) -> Iterator[CuttingProxy]:
+    made = CuttingProxy(kube)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("number", range(1, CALLS + 2))
+def test_a_crash_leaves_no_duplicate_and_no_orphan(
+    kube: KubeApi, proxy: CuttingProxy, tmp_path: Path, number: int, after: bool
+) -> None:
+    with kube.client() as client:
+        things = Things(client)
+        for document in rights(things.namespace):
+            things.apply(document)
+        operator = OperatorProcess(kube, things.namespace, tmp_path, url=proxy.url)
+        operator.start()
+        try:
+            things.until(operator.ready, 20)
+            pid = operator.pid
+            proxy.arm(number if number <= CALLS else 0, after, lambda: os.kill(pid, signal.SIGKILL))
+            made = things.resource("Replay", "x", {"source": {"store": {"exchange": "c", "symbols": ["A/B"]}}})
+            if number > CALLS:
+                things.status(made, lambda s: s.get("phase") == "Pending")
+                things.until(lambda: len(proxy.calls) >= CALLS, 5)
+                assert operator.alive()
+                assert len(proxy.calls) == CALLS, proxy.calls  # so each of them was cut above
+            else:
+                things.until(lambda: not operator.alive(), 10)
+                assert operator.stop() == -signal.SIGKILL
+                proxy.arm(0, False, lambda: None)
+                operator.start()
+            things.wait("Job", owner=made)
+            status = things.status(made, lambda s: s.get("phase") == "Pending")
+            assert status["observedGeneration"] == 1
+            for kind in ("Job", "Secret", "NetworkPolicy"):
+                items = things.must(client.get(PATHS[kind].format(things.namespace)))["items"]
+                owners = [o["uid"] for item in items for o in item["metadata"]["ownerReferences"]]
+                assert owners == [made["metadata"]["uid"]], kind
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                operator.stop(signal.SIGKILL)
+            things.clean()
