@@ -18,7 +18,7 @@ import psycopg
 
 from bench.figures import Figure, against, alternate
 from tapedeck import topics
-from tapedeck.kafka import admin, ensure_topics, producer
+from tapedeck.kafka import admin, consumer, ensure_topics, producer
 from tapedeck.market import Bar, series_key
 from tapedeck.settings import Connections
 from tapedeck.store.migrate import migrate
@@ -27,7 +27,8 @@ from tapedeck_operator.local import processes
 from tapedeck_operator.local.broker import Broker, free_port
 from tapedeck_operator.local.postgres import Postgres
 from tapedeck_recorder.consume import BATCH_MESSAGES
-from tapedeck_recorder.tables import BARS, COPY_HEADER, COPY_TRAILER, bar_row
+from tapedeck_recorder.decode import build
+from tapedeck_recorder.tables import BARS, COPY_HEADER, COPY_TRAILER
 
 SYMBOLS, MINUTES = 24, 42_000
 RUNS = 5
@@ -38,8 +39,9 @@ ROWS = SYMBOLS * MINUTES
 def run() -> list[Figure]:
     """Both figures, rows/s."""
     with tempfile.TemporaryDirectory(prefix="tapedeck-bench-") as name, _services(Path(name)) as bench:
-        plain = alternate(lambda: bench.record(), lambda: bench.copy(), RUNS)
-        upsert = alternate(lambda: bench.record(again=True), lambda: bench.copy(), RUNS)
+        plain = alternate(lambda: bench.record(rev=0), bench.copy, RUNS)
+        bench.revise()
+        upsert = alternate(lambda: bench.record(rev=1), bench.copy, RUNS)
     return [against("ingest", *plain, "rows/s"), against("ingest-upsert", *upsert, "rows/s")]
 
 
@@ -57,39 +59,43 @@ def bars(rev: int = 0) -> Iterator[Bar]:
 
 
 class Bench:
-    """One broker and one database; the topic's bars are recorded again and again by fresh recorders."""
+    """One broker and one database. A run begins where ``_begin`` says, so the topic is written but once a revision."""
 
     def __init__(self, folder: Path, broker: Broker, postgres: Postgres) -> None:
         self._folder = folder
         self._broker = broker
         self._dsn = postgres.dsn()
-        self._rev = 0
-        self._batches = _batches([bar_row(bar, "backfill") for bar in bars()])
+        self._begin: list[tuple[object, ...]] = []
         (folder / "kafka_bootstrap").write_text(broker.bootstrap)
         (folder / "store_dsn").write_text(self._dsn)
+        self._publish(rev=0)
+        self._batches = list(self._encode())
+
+    def revise(self) -> None:
+        """Write the next revision of every bar behind those that were recorded, and let runs begin there."""
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            self._begin = connection.execute("SELECT * FROM kafka_offsets").fetchall()
+        self._publish(rev=1)
 
     def copy(self) -> float:
-        """Rows/s of COPY, a transaction a batch."""
+        """Rows/s of COPY into the empty table, a transaction a batch."""
+        statement = f"COPY bars ({', '.join(BARS.columns)}) FROM STDIN (FORMAT BINARY)"
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             connection.execute("TRUNCATE bars")
+            connection.execute("CHECKPOINT")
             began = time.perf_counter()
             for payload in self._batches:
-                columns = ", ".join(BARS.columns)
-                with connection.transaction(), connection.cursor() as cursor:
-                    with cursor.copy(f"COPY bars ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
-                        copy.write(payload)
+                with connection.transaction(), connection.cursor() as cursor, cursor.copy(statement) as copy:
+                    copy.write(payload)
             return ROWS / (time.perf_counter() - began)
 
-    def record(self, *, again: bool = False) -> float:
-        """Rows/s of the recorder; with ``again`` over rows that are all there already."""
-        if again:
-            self._rev += 1
-        self._publish(self._rev)
+    def record(self, *, rev: int) -> float:
+        """Rows/s of the recorder; the first revision goes into the empty table, later ones over what is there."""
         with psycopg.connect(self._dsn, autocommit=True) as connection:
-            if again:
-                self._ensure_rows(connection)
-            else:
+            if rev == 0:
                 connection.execute("TRUNCATE bars")
+            connection.execute("TRUNCATE kafka_offsets")
+            connection.cursor().executemany("INSERT INTO kafka_offsets VALUES (%s, %s, %s, %s, %s)", self._begin)
             connection.execute("CHECKPOINT")
             pod = processes.start(
                 [sys.executable, "-m", "tapedeck_recorder"],
@@ -97,14 +103,13 @@ class Bench:
                 env={"TAPEDECK_CONNECTIONS": str(self._folder), "PATH": "/usr/bin:/bin"},
             )
             try:
-                return self._watch(connection)
+                speed = self._watch(connection)
             finally:
                 processes.stop(pod, grace=15)
-
-    def _ensure_rows(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
-        row = connection.execute("SELECT count(*) FROM bars").fetchone()
-        if row is None or row[0] != ROWS:
-            raise RuntimeError(f"bars: got {row}, expected {ROWS}: the run before did not record all")
+            row = connection.execute("SELECT count(*) FROM bars WHERE rev = %s", (rev,)).fetchone()
+            if row != (ROWS,):
+                raise RuntimeError(f"bars of revision {rev}: got {row}, expected {ROWS}")
+            return speed
 
     def _watch(self, connection: psycopg.Connection[tuple[object, ...]]) -> float:
         """Follow the committed offsets from where they were to where the topic ends."""
@@ -127,7 +132,22 @@ class Bench:
         ).fetchone()
         return int(str(row[0])) if row is not None else 0
 
-    def _publish(self, rev: int) -> None:
+    def _encode(self) -> Iterator[bytes]:
+        """The topic's bars as the recorder batches and encodes them."""
+        client = consumer(Connections(kafka_bootstrap=self._broker.bootstrap), "bench", "bench")
+        client.subscribe([topics.MARKET_BARS])
+        done = 0
+        try:
+            while done < ROWS:
+                messages = client.consume(BATCH_MESSAGES, 2.0)
+                if messages:
+                    rows = build(messages).rows[BARS]
+                    done += rows.count
+                    yield b"".join((COPY_HEADER, *rows.parts, COPY_TRAILER))
+        finally:
+            client.close()
+
+    def _publish(self, *, rev: int) -> None:
         connections = Connections(kafka_bootstrap=self._broker.bootstrap)
         client = producer(connections, "bench", {"queue.buffering.max.messages": 1_000_000})
         headers = market_headers("backfill")
@@ -142,12 +162,6 @@ class Bench:
                     client.poll(0.1)
         if client.flush(60):
             raise TimeoutError("the bars did not reach the broker")
-
-
-def _batches(rows: list[bytes]) -> list[bytes]:
-    return [
-        COPY_HEADER + b"".join(rows[i : i + BATCH_MESSAGES]) + COPY_TRAILER for i in range(0, ROWS, BATCH_MESSAGES)
-    ]
 
 
 @contextmanager

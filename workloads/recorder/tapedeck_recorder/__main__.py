@@ -45,9 +45,11 @@ class Pod:
         except Fenced as error:
             return self._failed("Fenced", str(error), EXIT_FENCED)
         except psycopg.Error as error:
-            return self._failed("StoreUnavailable", str(error), 1)
+            if not self.stop.is_set():
+                return self._failed("StoreUnavailable", str(error), 1)
         except KafkaException as error:
-            return self._failed("BrokerUnavailable", str(error), 1)
+            if not self.stop.is_set():
+                return self._failed("BrokerUnavailable", str(error), 1)
         self._state = "complete"
         return 0
 
@@ -57,9 +59,13 @@ class Pod:
         return code
 
 
-@stamina.retry(on=passing, attempts=20, timeout=60.0, wait_max=3.0)
 def _recorder(connections: Connections, stop: threading.Event) -> Recorder:
-    return Recorder(connections, stop)
+    for attempt in stamina.retry_context(
+        on=lambda error: passing(error) and not stop.is_set(), attempts=20, timeout=60.0, wait_max=3.0
+    ):
+        with attempt:
+            return Recorder(connections, stop)
+    raise AssertionError("unreachable: the last attempt raises")
 
 
 def main() -> int:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from typing import Any
 
-import psycopg
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
 
 from tapedeck import topics
-from tapedeck.kafka import admin, consumer, passing
+from tapedeck.kafka import admin, consumer, error_of, passing
+from tapedeck.logs import log
 from tapedeck.settings import Connections
 from tapedeck_recorder import metrics
 from tapedeck_recorder.batch import Partition
 from tapedeck_recorder.offsets import NOWHERE, Offsets
 
-GROUP = "tapedeck-recorder"
-CLIENT = "tapedeck-recorder"
+GROUP = CLIENT = "tapedeck-recorder"
 DESCRIBE_TIMEOUT = 20.0
 BATCH_MESSAGES = 20_000
+GATHER_SECONDS = 0.02
 
 
 def read_offsets(connections: Connections) -> Offsets:
@@ -33,18 +41,17 @@ def read_offsets(connections: Connections) -> Offsets:
 class Reader:
     """Messages of the partitions that this recorder holds.
 
-    ``settle`` is called before partitions are given up: when it returns, all that was read is written.
+    ``settle`` is called before partitions are given up: when it returns, what was read is written.
+    ``load`` says where partitions go on.
     """
 
     def __init__(
         self,
         connections: Connections,
-        offsets: Offsets,
-        connect: Callable[[], psycopg.Connection[Any]],
+        load: Callable[[list[Partition]], dict[Partition, int]],
         settle: Callable[[], None],
     ) -> None:
-        self._offsets = offsets
-        self._connect = connect
+        self._load = load
         self._settle = settle
         self._consumer: Consumer = consumer(
             connections,
@@ -52,53 +59,74 @@ class Reader:
             GROUP,
             {"partition.assignment.strategy": "roundrobin", "session.timeout.ms": 10_000},
         )
+        self._moves = 0
         self.assigned: set[Partition] = set()
 
     def open(self) -> None:
         """Join the group."""
         self._consumer.subscribe(
-            list(topics.STANDING), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            list(topics.STANDING), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
 
     def read(self, wait: float) -> list[Message]:
         """What has come, waiting for the first. Raises KafkaException for what does not pass."""
+        moves = self._moves
         first = self._consumer.poll(wait)
         if first is None:
             return []
-        messages = [first, *self._consumer.consume(BATCH_MESSAGES - 1, 0.02)]
-        sound: list[Message] = []
-        for message in messages:
-            error = message.error()
-            if error is None:
-                sound.append(message)
-            elif not passing(failure := KafkaException(error)):
-                raise failure
-        return [m for m in sound if (m.topic(), m.partition()) in self.assigned]
+        messages = [first, *self._consumer.consume(BATCH_MESSAGES - 1, GATHER_SECONDS)]
+        if any(message.error() for message in messages):
+            messages = [message for message in messages if not _failed(message)]
+        if moves != self._moves:
+            # Read before and after partitions were given out anew: begin again where the store is.
+            if self.assigned:
+                self._go_on(self._consumer, sorted(self.assigned))
+            return []
+        return messages
+
+    def measure(self) -> None:
+        """Tell the metrics how many messages wait on the log, as far as is known without asking."""
+        waiting = 0
+        for place in self._consumer.position([TopicPartition(*p) for p in self.assigned]):
+            with contextlib.suppress(KafkaException):
+                _, high = self._consumer.get_watermark_offsets(place, cached=True)
+                waiting += max(high - max(place.offset, 0), 0)
+        metrics.LAG.set(waiting)
 
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
 
     def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
-        wanted = [(p.topic, p.partition) for p in partitions]
-        with self._connect() as connection:
-            places = self._offsets.load(connection, wanted)
-        for place, partition in zip(wanted, partitions, strict=True):
-            offset = places[place]
-            partition.offset = OFFSET_BEGINNING if offset == NOWHERE else offset
-        client.assign(partitions)
-        self._hold(set(wanted))
+        self._go_on(client, [(p.topic, p.partition) for p in partitions])
 
     def _on_revoke(self, client: Consumer, _partitions: list[TopicPartition]) -> None:
-        self._settle()
-        client.unassign()
-        self._hold(set())
+        # Where they are lost another may hold them already: then the offsets' compare-and-set says who writes.
+        try:
+            self._settle()
+        finally:
+            self._hold(set())
+            client.unassign()
 
-    def _on_lost(self, client: Consumer, _partitions: list[TopicPartition]) -> None:
-        # Another may hold them already: the compare-and-set of the offsets says who writes.
-        client.unassign()
-        self._hold(set())
+    def _go_on(self, client: Consumer, places: list[Partition]) -> None:
+        found = self._load(places)
+        client.assign([TopicPartition(*p, OFFSET_BEGINNING if found[p] == NOWHERE else found[p]) for p in places])
+        self._hold(set(places))
 
     def _hold(self, partitions: set[Partition]) -> None:
+        self._moves += 1
         self.assigned = partitions
         metrics.PARTITIONS.set(len(partitions))
+
+
+def _failed(message: Message) -> bool:
+    """Whether this is no message but an error, which passes. Raises KafkaException for one that does not."""
+    error = message.error()
+    if error is None:
+        return False
+    failure = KafkaException(error)
+    # A broker that has just started may not know its topics yet.
+    if not passing(failure) and error_of(failure).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+        raise failure
+    log.warning("the broker is away", reason=str(error))
+    return True

@@ -10,42 +10,43 @@ from psycopg import errors, sql
 from psycopg.types.json import Jsonb
 
 from tapedeck.records import RunEnded, RunStarted
-from tapedeck_recorder import metrics, tables
-from tapedeck_recorder.batch import TABLES, Batch, best_bars
+from tapedeck_recorder import metrics
+from tapedeck_recorder.batch import Batch, Fault, Rows
 from tapedeck_recorder.offsets import Offsets
 from tapedeck_recorder.tables import COPY_HEADER, COPY_TRAILER, Table
 
+Cursor = psycopg.Cursor[Any]
+
+# What the data is to blame for, not the database's state: trying again can't help.
+BAD_DATA = (psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
+
 
 def write(connection: psycopg.Connection[Any], batch: Batch, offsets: Offsets) -> None:
-    """Write it all or nothing. Raises Fenced and psycopg.Error."""
+    """Write it all or nothing. Raises Fenced and psycopg.Error, one of BAD_DATA where a row can't be kept."""
     with connection.transaction(), connection.cursor() as cursor:
         offsets.advance(cursor, batch.next_offsets)
-        for name, rows in batch.rows.items():
-            if rows:
-                _write_rows(connection, cursor, TABLES[name], rows, batch)
+        for table, rows in batch.rows.items():
+            _write_rows(connection, cursor, table, rows)
         _write_runs(cursor, batch)
         _write_ingest(cursor, batch)
 
 
-def _write_rows(
-    connection: psycopg.Connection[Any], cursor: psycopg.Cursor[Any], table: Table, rows: list[bytes], batch: Batch
-) -> None:
+def _write_rows(connection: psycopg.Connection[Any], cursor: Cursor, table: Table, rows: Rows) -> None:
     try:
         with connection.transaction():  # a savepoint
             _copy(cursor, sql.Identifier(table.name), table, rows)
-    except (errors.UniqueViolation, errors.CardinalityViolation):
+    except errors.UniqueViolation:
         metrics.CONFLICTS.labels(table.name).inc()
-        _merge(cursor, table, best_bars(batch.bars) if table is tables.BARS else rows)
-    metrics.ROWS.labels(table.name).inc(len(rows))
+        _merge(cursor, table, rows)
 
 
-def _copy(cursor: psycopg.Cursor[Any], target: sql.Identifier, table: Table, rows: list[bytes]) -> None:
+def _copy(cursor: Cursor, target: sql.Identifier, table: Table, rows: Rows) -> None:
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
     with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, columns)) as copy:
-        copy.write(b"".join((COPY_HEADER, *rows, COPY_TRAILER)))
+        copy.write(b"".join((COPY_HEADER, *rows.parts, COPY_TRAILER)))
 
 
-def _merge(cursor: psycopg.Cursor[Any], table: Table, rows: list[bytes]) -> None:
+def _merge(cursor: Cursor, table: Table, rows: Rows) -> None:
     stage = sql.Identifier(f"stage_{table.name}")
     name = sql.Identifier(table.name)
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
@@ -60,7 +61,7 @@ def _merge(cursor: psycopg.Cursor[Any], table: Table, rows: list[bytes]) -> None
     )
 
 
-def _write_runs(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
+def _write_runs(cursor: Cursor, batch: Batch) -> None:
     if batch.started:
         cursor.executemany(
             """INSERT INTO runs (run_id, name, namespace, strategy, params, spec, exchange, symbols, interval,
@@ -68,7 +69,7 @@ def _write_runs(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
             VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
             [_started(run) for run in batch.started],
         )
-    if batch.ended:
+    if batch.ended:  # a run that is over stays as it ended
         cursor.executemany(
             """UPDATE runs SET state = %s, message = %s, bars = %s, metrics = %s, trades_hash = %s, ended_at = %s
             WHERE run_id = %s AND state = 'running'""",
@@ -87,33 +88,14 @@ def _ended(run: RunEnded) -> tuple[Any, ...]:
     return (run.state, run.message, run.bars, Jsonb(run.metrics), run.trades_hash, _moment(run.ended_at), run.run_id)
 
 
-def _moment(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def _write_ingest(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
+def _write_ingest(cursor: Cursor, batch: Batch) -> None:
     if batch.faults:
         cursor.executemany(
             """INSERT INTO ingest_errors (topic, partition, "offset", at, reason, payload, feed, exchange, symbol,
                                            place)
             VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
-            [
-                (
-                    f.topic,
-                    f.partition,
-                    f.offset,
-                    _moment(f.at),
-                    f.reason,
-                    f.payload,
-                    f.feed,
-                    f.exchange,
-                    f.symbol,
-                    f.place,
-                )
-                for f in batch.faults
-            ],
+            [_fault(fault) for fault in batch.faults],
         )
-        metrics.POISON.inc(len(batch.faults))
     if batch.gaps:
         cursor.executemany(
             """INSERT INTO gaps (exchange, symbol, interval, start_ts, end_ts, state)
@@ -122,3 +104,13 @@ def _write_ingest(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
             DO UPDATE SET end_ts = EXCLUDED.end_ts, state = EXCLUDED.state""",
             [(g.exchange, g.symbol, g.interval, _moment(g.start), _moment(g.end), g.state) for g in batch.gaps],
         )
+
+
+def _fault(f: Fault) -> tuple[Any, ...]:
+    return (
+        f.topic, f.partition, f.offset, _moment(f.at), f.reason, f.payload, f.feed, f.exchange, f.symbol, f.place,
+    )  # fmt: skip
+
+
+def _moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,0 +1,185 @@
+"""From messages to a batch. No message makes it fail: what can't be taken is kept with the reason."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import msgspec
+from confluent_kafka import Message
+
+from tapedeck import records, topics, wire
+from tapedeck.market import Bar, Source, trade_problem
+from tapedeck_recorder import bars, rows, tables
+from tapedeck_recorder.batch import REASON_MAX, Batch, Fault, bounded, place, poison
+
+_decode_lines = msgspec.json.Decoder(Bar).decode_lines
+
+# What a message that can't be taken raises: msgspec's errors are ValueErrors.
+BAD_MESSAGE = (ValueError, OverflowError, RecursionError, TypeError)
+Taker: TypeAlias = Callable[[Batch, Message, bytes], None]
+
+
+def build(messages: Sequence[Message]) -> Batch:
+    """The batch of some messages."""
+    batch = Batch(messages)
+    last = {(message.topic(), message.partition()): message for message in messages}
+    for message in last.values():
+        topic, partition, offset = place(message)
+        batch.next_offsets[topic, partition] = offset + 1
+    for topic, some in _by_topic(messages, {topic for topic, _ in batch.next_offsets}).items():
+        if topic == topics.MARKET_BARS:
+            _take_bars(batch, some)
+        else:
+            for message in some:
+                _take(batch, message, _TAKERS[topic])
+    return batch
+
+
+def _by_topic(messages: Sequence[Message], names: set[str]) -> dict[str, Sequence[Message]]:
+    if len(names) == 1:
+        return {names.pop(): messages}
+    found: dict[str, list[Message]] = defaultdict(list)
+    for message in messages:
+        found[message.topic() or ""].append(message)
+    return dict(found)
+
+
+def _take_bars(batch: Batch, messages: Sequence[Message]) -> None:
+    """The many: at once where all are sound, else one by one to find which are not."""
+    try:
+        found = _decode_all([message.value() for message in messages])
+        sources = [wire.origin_of(message.headers()).source for message in messages]  # type: ignore[arg-type]
+        kept = [(bar, source) for bar, source in zip(found, sources, strict=True) if bar.closed and source != "replay"]
+        _add_bars(batch, kept)
+        batch.dropped += len(messages) - len(kept)
+    except BAD_MESSAGE:
+        sound: list[tuple[Bar, Source]] = []
+        for message in messages:
+            _take(batch, message, lambda b, m, value: _one_bar(b, m, value, sound))
+        _add_bars(batch, sound)
+
+
+def _decode_all(values: list[bytes | None]) -> list[Bar]:
+    lines = b"\n".join(values)  # type: ignore[arg-type]
+    if lines.count(b"\n") != len(values) - 1:
+        raise ValueError("a value of several lines, which may hold several bars")
+    return _decode_lines(lines)
+
+
+def _add_bars(batch: Batch, kept: Sequence[tuple[Bar, Source]]) -> None:
+    if kept:
+        some, sources = zip(*kept, strict=True)
+        packed, count = bars.pack(some, sources)
+        batch.rows[tables.BARS].parts.append(packed)
+        batch.rows[tables.BARS].count += count
+
+
+def _one_bar(batch: Batch, message: Message, value: bytes, sound: list[tuple[Bar, Source]]) -> None:
+    source = _source(batch, message)
+    if source is None:
+        return
+    bar = wire.decode_bar(value)
+    if not bar.closed:
+        batch.dropped += 1
+        return
+    bars.check(bar)
+    sound.append((bar, source))
+
+
+def _take(batch: Batch, message: Message, taker: Taker) -> None:
+    value = message.value()
+    try:
+        if value is None:
+            raise ValueError("got no value, expected JSON")
+        taker(batch, message, value)
+    except BAD_MESSAGE as error:
+        batch.faults.append(poison(message, str(error)))
+
+
+def _source(batch: Batch, message: Message) -> Source | None:
+    """Where the record comes from; None, and counted, for one that is replayed."""
+    source = wire.origin_of(message.headers()).source  # type: ignore[arg-type]
+    if source == "replay":
+        batch.dropped += 1
+        return None
+    return source
+
+
+def _trade(batch: Batch, message: Message, value: bytes) -> None:
+    if (source := _source(batch, message)) is None:
+        return
+    trade = wire.decode_trade(value)
+    if problem := trade_problem(trade):
+        raise ValueError(problem)
+    batch.rows[tables.TRADES].add(rows.trade_row(trade, source))
+
+
+def _ticker(batch: Batch, message: Message, value: bytes) -> None:
+    if (source := _source(batch, message)) is not None:
+        batch.rows[tables.TICKERS].add(rows.ticker_row(wire.decode_ticker(value), source))
+
+
+def _ingest(batch: Batch, message: Message, value: bytes) -> None:
+    record = records.decode_ingest(value)
+    if isinstance(record, records.Gap):
+        for part in (record.exchange, record.symbol, record.interval):
+            rows.name(part)
+        if not rows.check_moment(record.start) < rows.check_moment(record.end):
+            raise ValueError(f"end: got {record.end}, expected a time after start, {record.start}")
+        batch.gaps.append(record)
+        return
+    batch.faults.append(
+        Fault(
+            *place(message),
+            at=rows.check_moment(record.at),
+            reason=bounded(record.reason, REASON_MAX),
+            payload=bounded(record.payload),
+            feed=bounded(record.feed, REASON_MAX) or "unknown",
+            exchange=bounded(record.exchange, REASON_MAX),
+            symbol=bounded(record.symbol, REASON_MAX),
+            place=bounded(record.place, REASON_MAX),
+        )
+    )
+
+
+def _result(batch: Batch, _message: Message, value: bytes) -> None:
+    record = records.decode_result(value)
+    rows.name(record.run_id)
+    match record:
+        case records.RunStarted():
+            _check_started(record)
+            batch.started.append(record)
+        case records.RunEnded():
+            rows.text(record.message)
+            rows.text(record.trades_hash)
+            rows.whole(record.bars)
+            rows.check_moment(record.ended_at)
+            batch.ended.append(record)
+        case records.RunEquity():
+            batch.rows[tables.RUN_EQUITY].add(*rows.equity_rows(record))
+        case records.RunFill():
+            batch.rows[tables.RUN_FILLS].add(rows.fill_row(record))
+        case records.RunTrade():
+            batch.rows[tables.RUN_TRADES].add(rows.run_trade_row(record))
+
+
+def _check_started(record: records.RunStarted) -> None:
+    for part in (record.name, record.namespace, record.strategy, record.exchange, record.interval, record.replay_uid):
+        rows.text(part)
+    for symbol in record.symbols:
+        rows.text(symbol)
+    for raw in (record.params, record.spec):
+        if b"\\u0000" in bytes(raw):
+            raise ValueError("params, spec: got text with NUL, expected none")
+        msgspec.json.decode(raw)
+    rows.check_moment(record.started_at)
+
+
+_TAKERS: dict[str, Taker] = {
+    topics.MARKET_TRADES: _trade,
+    topics.MARKET_TICKERS: _ticker,
+    topics.MARKET_INGEST: _ingest,
+    topics.RESULTS: _result,
+}
