@@ -91,7 +91,7 @@ class Tape:
 
     connections: Connections
     symbols: Sequence[str]
-    rows: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
     shards: int = 1
     uid: str = field(default_factory=lambda: uuid.uuid4().hex)
     published: int = 0
@@ -116,7 +116,17 @@ class Tape:
         self.producer.begin_transaction()
         self.control(
             wire.Start(
-                self.uid, "tape", "default", msgspec.Raw(b"{}"), "x", list(self.symbols), "1m", 0, 0, self.rows, "f"
+                self.uid,
+                "tape",
+                "default",
+                msgspec.Raw(b"{}"),
+                "x",
+                list(self.symbols),
+                "1m",
+                0,
+                0,
+                dict.fromkeys(self.symbols, 0) | self.rows,
+                "f",
             )
         )
         self.producer.commit_transaction(30)

@@ -140,7 +140,7 @@ class Tape:
         self._producer.init_transactions(20)
         start = Start(
             self.uid, self.name, "default", msgspec.Raw(json.dumps(self.spec).encode()), "coinbase", self.symbols,
-            self.interval, self.range_from, self.range_to, 1_000, "x",
+            self.interval, self.range_from, self.range_to, dict.fromkeys(self.symbols, 1_000), "x",
         )  # fmt: skip
         self._producer.begin_transaction()
         self._control(start)

@@ -59,7 +59,7 @@ def test_nothing_lost_or_doubled(connections: Connections, tmp_path: Path, sourc
         insert(connections.store_dsn.get_secret_value(), bars)
         data = store_data(["A"])
     else:
-        tape = Tape(connections, ["A"], rows=len(bars))
+        tape = Tape(connections, ["A"], rows={"A": len(bars)})
         tape.start()
         tape.bars(bars, size=5_000)
         tape.end(bars[-1].ts + MINUTE)

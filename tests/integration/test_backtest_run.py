@@ -7,6 +7,7 @@ import random
 import time
 import urllib.request
 import uuid
+from collections import Counter
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -56,7 +57,7 @@ def test_store_and_stream_give_what_stock_gives(connections: Connections, tmp_pa
     series = {"A": random_walk("A", 1, 3_000), "B": random_walk("B", 2, 3_000, missing=0.2)}
     every = sorted([bar for bars in series.values() for bar in bars], key=order_key)
     insert(connections.store_dsn.get_secret_value(), every)
-    tape = Tape(connections, ["A", "B"], rows=len(every), shards=2)
+    tape = Tape(connections, ["A", "B"], rows=Counter(bar.symbol for bar in every), shards=2)
     tape.start()
     tape.bars(every)
     tape.end(every[-1].ts + MINUTE)
@@ -153,7 +154,7 @@ def test_no_bars_names_symbol_and_range(connections: Connections, tmp_path: Path
 
 def test_stream_shows_within_seconds_and_ends_on_a_seek(connections: Connections, tmp_path: Path) -> None:
     bars = random_walk("A", 1, 100)
-    tape = Tape(connections, ["A"], rows=len(bars))
+    tape = Tape(connections, ["A"], rows={"A": len(bars)})
     pod = Pod(connections, tmp_path, spec({"replay": {"name": "tape"}}), replay_uid=tape.uid)
     pod.start()
     try:

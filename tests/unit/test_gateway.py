@@ -148,7 +148,7 @@ class Reel:
         source = {"store": {}} if store else {"files": {}}
         start = Start(
             UID, "n", "default", msgspec.Raw(json.dumps({"source": source}).encode()), "x", ["A", "B"], "1m",
-            T0, T0 + 10**9, 1, "",
+            T0, T0 + 10**9, {"A": 1, "B": 1}, "",
         )  # fmt: skip
         for partition in range(partitions):
             self.control(start, partition)

@@ -56,7 +56,7 @@ RECORDS = {
         RunEnded("r", "complete", "", 1, {"sharpe": None}, "h", 0),
     ],
     "replay-control": [
-        Start("u", "n", "d", RAW, "x", ["A/B"], "1m", 0, 1, 1, "f"),
+        Start("u", "n", "d", RAW, "x", ["A/B"], "1m", 0, 1, {"A/B": 1}, "f"),
         EpochStart("1.0", 5, "seek"),
         Watermark("1.0", 5, (5, "x", "A/B", "1m", 0), 1),
         End("1.0", 5, 1),

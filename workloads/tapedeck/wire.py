@@ -49,7 +49,7 @@ class Epoch(msgspec.Struct, frozen=True, order=True):
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
-    """First record of each partition: what the replay resolved its spec to."""
+    """First record of each partition: what the replay resolved its spec to. ``rows`` counts the bars of each symbol."""
 
     uid: str
     name: str
@@ -60,7 +60,7 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
     interval: str
     range_from: int
     range_to: int
-    rows: int
+    rows: dict[str, int]
     fingerprint: str
 
 

@@ -119,7 +119,7 @@ class Run:
         try:
             start = stream.open()
             symbols = self._chosen_symbols(start.symbols)
-            self._total = start.rows if set(symbols) == set(start.symbols) else 0
+            self._total = sum(start.rows[symbol] for symbol in symbols)
             self._announce(start.exchange, symbols, start.interval)
             steps = stream.steps(symbols)
             self._work(engine.stream(self._spec, strategy, params, symbols, start.interval, steps), start.interval)

@@ -107,7 +107,7 @@ class Replays:
             interval=start.interval,
             range_from=start.range_from,
             range_to=start.range_to,
-            rows=start.rows,
+            rows=sum(start.rows.values()),
             started=at,
             position=min((mark.v for mark in marks), default=None) if len(marks) == len(partitions) else None,
             epoch=max((mark.epoch for mark in marks), default="0.0"),

@@ -45,7 +45,7 @@ class FileSource:
             self._files.interval,
             first,
             last + INTERVAL_MS[self._files.interval],
-            rows.total(),
+            dict(rows),
             ";".join(f"{symbol}={rows[symbol]}:{checks[symbol]:08x}" for symbol in symbols),
         )
 

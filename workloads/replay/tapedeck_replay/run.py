@@ -134,7 +134,7 @@ class Run:
             interval=tape.interval,
             range_from=tape.start,
             range_to=tape.end,
-            rows=tape.rows,
+            rows=tape.rows_of,
             fingerprint=tape.fingerprint,
         )
 

@@ -49,7 +49,7 @@ class StoreSource:
             raise BadInput("NoBars", _nothing(found))
         chosen = found.selection
         return Tape(
-            chosen.exchange, chosen.symbols, chosen.interval, found.start, found.end, found.rows, found.fingerprint
+            chosen.exchange, chosen.symbols, chosen.interval, found.start, found.end, found.rows_of, found.fingerprint
         )
 
     def count(self, tape: Tape, v: int) -> int:
@@ -63,7 +63,7 @@ class StoreSource:
 
     def blocks(self, tape: Tape, after: After | None) -> Iterator[Block]:
         selection = Selection(tape.exchange, tape.symbols, tape.interval, tape.start, tape.end)
-        resolved = Resolved(selection, tape.start, tape.end, tape.rows, tape.fingerprint, ())
+        resolved = Resolved(selection, tape.start, tape.end, tape.rows_of, tape.fingerprint)
         failures = 0
         while True:
             try:

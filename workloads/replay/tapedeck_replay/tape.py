@@ -30,15 +30,20 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Tape:
-    """Symbols and range, resolved once. Opens in [start, end); ``rows`` bars, symbols sorted."""
+    """Symbols and range, resolved once. Opens in [start, end), symbols sorted."""
 
     exchange: str
     symbols: tuple[str, ...]
     interval: str
     start: int
     end: int
-    rows: int
+    rows_of: dict[str, int]
     fingerprint: str
+
+    @property
+    def rows(self) -> int:
+        """Bars of one pass."""
+        return sum(self.rows_of.values())
 
     @property
     def step(self) -> int:

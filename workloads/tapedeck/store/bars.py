@@ -39,14 +39,23 @@ class Selection:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A selection whose range is known: ``rows`` bars, ``missing`` the symbols without one."""
+    """A selection whose range is known, and how many bars each symbol has in it."""
 
     selection: Selection
     start: int
     end: int
-    rows: int
+    rows_of: dict[str, int]
     fingerprint: str
-    missing: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """Bars in all."""
+        return sum(self.rows_of.values())
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Symbols without a bar."""
+        return tuple(symbol for symbol, rows in self.rows_of.items() if not rows)
 
     @property
     def last_event(self) -> int:
@@ -144,7 +153,7 @@ def resolve(connection: psycopg.Connection[Any], selection: Selection) -> Resolv
             "end": selection.end,
         },
     ).fetchall()
-    found = {row[0] for row in rows}
+    found = {row[0]: int(row[1]) for row in rows}
     step = INTERVAL_MS[selection.interval]
     first = min((row[2] for row in rows), default=selection.start or 0)
     last = max((row[3] for row in rows), default=first)
@@ -153,9 +162,8 @@ def resolve(connection: psycopg.Connection[Any], selection: Selection) -> Resolv
         selection=chosen,
         start=first if selection.start is None else selection.start,
         end=last + step if selection.end is None else selection.end,
-        rows=sum(row[1] for row in rows),
+        rows_of={symbol: found.get(symbol, 0) for symbol in symbols},
         fingerprint=";".join(f"{row[0]}={row[1]}:{int(row[4]) & 0xFFFFFFFFFFFFFFFF:016x}" for row in rows),
-        missing=tuple(s for s in symbols if s not in found),
     )
 
 
