@@ -274,3 +274,19 @@ def test_files_beside_the_resource_are_mounted_where_the_environment_says() -> N
     container = pod["containers"][0]
     mount = next(m["mountPath"] for m in container["volumeMounts"] if m["name"] == "files")
     assert {"name": "TAPEDECK_FILES", "value": mount} in container["env"]
+
+
+def test_a_run_over_stored_bars_waits_for_the_feed_that_brings_them() -> None:
+    files = {"format": "csv", "exchange": "coinbase", "sets": [{"symbol": "BTC/USD", "path": "a"}]}
+    feed = resource("Feed", {"source": {"files": files}}, name="bring")
+    other = resource("Feed", {"source": {"files": {**files, "exchange": "kraken"}}}, name="other")
+    for kind, spec in (
+        ("Replay", {"source": STORE}),
+        ("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE}),
+    ):
+        run = resource(kind, spec)
+        waiting = plan(run, Observed(feeds=(other, feed)), NOW, SETTINGS)
+        assert waiting.apply == ()
+        assert waiting.status["conditions"][0]["reason"] == "WaitingForFeed"
+        assert "bring" in waiting.status["message"]
+        assert plan(after(run, waiting), Observed(feeds=(other,)), NOW, SETTINGS).apply != ()

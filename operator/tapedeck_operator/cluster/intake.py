@@ -77,6 +77,8 @@ class Intake:
         changed = self._cache.put(kind, document)
         if kind == "Replay":  # also what the operator wrote itself: who is bound to it waits for its phase
             self._dependents(document)
+        elif kind == "Feed" and document.get("status", {}).get("phase") in FINAL_PHASES:
+            self._fed(document)
         if changed:
             self._concerned(kind, document)
         return changed
@@ -89,6 +91,8 @@ class Intake:
             self._forget(document["metadata"]["uid"])
             if kind == "Replay":
                 self._dependents(document)
+            elif kind == "Feed":
+                self._fed(document)
         elif kind == "Pod":
             self._poller.forget(document["metadata"]["uid"])
         if owner is not None:
@@ -103,6 +107,16 @@ class Intake:
         owner = self._cache.owner(document)
         if owner is not None:
             self.due(owner)
+
+    def _fed(self, feed: Json) -> None:
+        """The runs of its namespace that may have waited for this Feed."""
+        for kind in ("Replay", "Backtest"):
+            for document in self._cache.all(kind):
+                if (
+                    document["metadata"]["namespace"] == feed["metadata"]["namespace"]
+                    and document.get("status", {}).get("phase") == "Pending"
+                ):
+                    self.due(key_of(kind, document))
 
     def _dependents(self, replay: Json) -> None:
         """The Backtests of its namespace that name this Replay and are not over."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, cast
 
-from tapedeck_crds import InvalidResource, Replay, Resource, parse_resource
+from tapedeck_crds import Feed, InvalidResource, Replay, Resource, parse_resource
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.report import Report
+from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_operator.cluster.cache import Cache, Key
 from tapedeck_operator.cluster.poll import Poller, parse_report, pod_url
 from tapedeck_operator.plan import Observed, PodSeen, Refusal
@@ -32,6 +33,7 @@ def observe(resource: Resource, cache: Cache, poller: Poller, refusal: Refusal |
             if job is not None and is_owned(pod, job["metadata"]["uid"])
         ),
         replay=_replay(cache, metadata.namespace, wanted.name) if wanted is not None else None,
+        feeds=_feeds(cache, metadata.namespace) if job is None else (),
         refusal=refusal,
     )
 
@@ -91,12 +93,20 @@ def _owned(cache: Cache, resource: Resource, kind: str) -> Json | None:
     return found
 
 
+def _feeds(cache: Cache, namespace: str) -> tuple[Feed, ...]:
+    documents = [d for d in cache.all("Feed") if d["metadata"]["namespace"] == namespace]
+    found = (_parsed(d) for d in documents if d.get("status", {}).get("phase") not in FINAL_PHASES)
+    return tuple(feed for feed in found if isinstance(feed, Feed))
+
+
 def _replay(cache: Cache, namespace: str, name: str) -> Replay | None:
     document = cache.get(Key("Replay", namespace, name))
-    if document is None:
-        return None
+    found = _parsed(document) if document is not None else None
+    return found if isinstance(found, Replay) else None
+
+
+def _parsed(document: Json) -> Resource | None:
     try:
-        found = parse_resource(document)
+        return parse_resource(document)
     except InvalidResource:
         return None
-    return found if isinstance(found, Replay) else None

@@ -35,6 +35,10 @@ def decide_job(job: Json, pods: list[Json], now: float) -> Decision:
     if job["spec"].get("suspend"):
         live = [p for p in pods if p["status"].get("phase") not in (FAILED, SUCCEEDED)]
         return Decision(end=tuple(p["metadata"]["name"] for p in live))
+    if job["spec"].get("suspend"):
+        return Decision(
+            end=tuple(p["metadata"]["name"] for p in pods if p["status"].get("phase") not in (FAILED, SUCCEEDED))
+        )
     make: list[Json] = []
     done: list[int] = []
     failed: dict[int, str] = {}

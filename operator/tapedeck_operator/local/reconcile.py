@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import structlog
 
-from tapedeck_crds import KINDS, Replay, Resource, parse_resource
+from tapedeck_crds import KINDS, Feed, Replay, Resource, parse_resource
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report
 from tapedeck_crds.resource import FINAL_PHASES
@@ -16,7 +16,7 @@ from tapedeck_operator.local.controllers import resource_uid
 from tapedeck_operator.local.objects import NotFound, Objects
 from tapedeck_operator.local.pods import INDEX_ANNOTATION
 from tapedeck_operator.local.reports import Reports
-from tapedeck_operator.plan import Observed, Plan, PodSeen, Settings, plan
+from tapedeck_operator.plan import Observed, Patch, Plan, PodSeen, Settings, plan
 from tapedeck_operator.plan.names import child_name
 
 Json = dict[str, Any]
@@ -60,6 +60,7 @@ class Reconciler:
             job=self._find("Job", metadata.namespace, child_name(resource)),
             pods=tuple(self._seen(pod, _REPORTS[resource.kind]) for pod in mine),
             replay=self._replay(metadata.namespace, wanted.name) if wanted is not None else None,
+            feeds=self._feeds(metadata.namespace),
         )
 
     def _find(self, kind: str, namespace: str, name: str) -> Json | None:
@@ -73,6 +74,10 @@ class Reconciler:
         document = self._find("Replay", namespace, name)
         found = parse_resource(document) if document is not None else None
         return found if isinstance(found, Replay) else None
+
+    def _feeds(self, namespace: str) -> tuple[Feed, ...]:
+        found = (parse_resource(document) for document in self._objects.list("Feed", namespace))
+        return tuple(feed for feed in found if isinstance(feed, Feed) and not feed.finished)
 
     def _seen(self, pod: Json, kind: type[Report]) -> PodSeen:
         status = pod.get("status", {})
@@ -96,6 +101,8 @@ class Reconciler:
             self._objects.apply(manifest)
         for patch in wanted.patches:
             self._objects.patch_spec(patch.kind, metadata.namespace, patch.name, {"spec": patch.spec})
+        for patch in wanted.patches:
+            self._patch(metadata.namespace, patch)
         for kind, name in wanted.delete:
             self._objects.delete(kind, metadata.namespace, name)
         self._objects.set_status(resource.kind, metadata.namespace, metadata.name, wanted.status, uid=metadata.uid)
@@ -114,6 +121,11 @@ class Reconciler:
                     "at": format_ms(time.time_ns() // 1_000_000),
                 }
             )
+
+    def _patch(self, namespace: str, patch: Patch) -> None:
+        child = self._objects.get(patch.kind, namespace, patch.name)
+        child["spec"] |= patch.spec
+        self._objects.apply(child)
 
     def _push(self, url: str, body: bytes, signature: str) -> None:
         try:

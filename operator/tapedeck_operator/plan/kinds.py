@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tapedeck_crds import Backtest, Feed, Replay, Resource
-from tapedeck_crds.base import format_ms
+from tapedeck_crds.base import StoreRange, format_ms
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report
 from tapedeck_operator.plan import controls, names, pods
 from tapedeck_operator.plan.drift import covers
@@ -38,6 +38,8 @@ def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Setti
     """A Replay: one Job, and the anchor of its clock."""
     pod = observed.newest()
     report = of_type(_report(observed), ReplayReport)
+    if (waiting := _waiting_for_feed(replay.spec.source.store, observed)) is not None:
+        return _run_plan(replay, observed, waiting, now_ms, settings, ())
     before = replay.status.anchor if replay.status is not None else None
     if report is not None and report.anchor is not None and (before is None or report.anchor.number > before.number):
         before = report.anchor  # the status was lost or is older than the log
@@ -73,6 +75,8 @@ def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings:
     verdict = judge_run(observed, backtest.status)
     if report is not None:
         verdict = replace(verdict, facts=_backtest_facts(report))
+    if (waiting := _waiting_for_feed(backtest.spec.data.store, observed)) is not None:
+        return _run_plan(backtest, observed, waiting, now_ms, settings, ())
     if wants is None:
         return _run_plan(backtest, observed, verdict, now_ms, settings, _children(backtest, observed, settings))
     replay = observed.replay
@@ -85,6 +89,20 @@ def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings:
     verdict = replace(verdict, facts={**verdict.facts, "replay_uid": uid})
     children = _children(backtest, observed, settings, extra_env={"TAPEDECK_REPLAY_UID": uid})
     return _run_plan(backtest, observed, verdict, now_ms, settings, children)
+
+
+def _waiting_for_feed(wanted: StoreRange | None, observed: Observed) -> Verdict | None:
+    """A run over stored bars begins when the Feeds that bring some of them are through."""
+    if wanted is None or observed.job is not None:
+        return None
+    for feed in observed.feeds:
+        files = feed.spec.source.files
+        if files is not None and files.exchange == wanted.exchange:
+            brought = {chosen.symbol for chosen in files.sets} & set(wanted.symbols)
+            if brought:
+                name, symbols = feed.metadata.name, ", ".join(sorted(brought))
+                return Verdict("Pending", "WaitingForFeed", f"Feed {name} still brings bars of {symbols}")
+    return None
 
 
 def _lost_replay(replay: Replay | None, uid: str, name: str) -> Verdict | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tapedeck_crds import Replay
+from tapedeck_crds import Feed, Replay
 from tapedeck_crds.report import Report
 
 Json = dict[str, Any]
@@ -66,7 +66,8 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Observed:
-    """What there is of a resource's children. ``replay`` is the one that a Backtest names.
+    """What there is of a resource's children. ``replay`` is the one that a Backtest names,
+    ``feeds`` are those of its namespace that are still at work.
 
     ``refusal`` is what came of the last attempt to make the children, None where all went well.
     """
@@ -74,6 +75,7 @@ class Observed:
     job: Json | None = None
     pods: tuple[PodSeen, ...] = ()
     replay: Replay | None = None
+    feeds: tuple[Feed, ...] = ()
     policy: Json | None = None
     refusal: Refusal | None = None
 

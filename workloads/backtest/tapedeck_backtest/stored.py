@@ -6,9 +6,11 @@ import numpy as np
 import psycopg
 import stamina
 
+from tapedeck.logs import log
 from tapedeck.settings import Connections
 from tapedeck.store.bars import Block, Resolved, Selection, read_blocks, resolve
 from tapedeck.store.database import connect
+from tapedeck.store.recorded import wait_recorded
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.feeds import Columns
 from tapedeck_crds.base import INTERVAL_MS, StoreRange, format_ms, time_ms
@@ -26,6 +28,9 @@ def read(connections: Connections, wanted: StoreRange) -> dict[str, Columns]:
         time_ms(wanted.to) if wanted.to is not None else None,
     )
     with connect(connections, name="tapedeck-backtest", autocommit=True) as connection:
+        lacking = wait_recorded(connections, connection)
+        if lacking:
+            log.warning("the recorder stands still: bars on the log are missing in the store", lacking=lacking)
         resolved = resolve(connection, selection)
         if resolved.missing:
             raise RunFailed("NoBars", no_bars(wanted, resolved.missing))

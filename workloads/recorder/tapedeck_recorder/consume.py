@@ -23,7 +23,7 @@ from tapedeck_recorder import metrics
 from tapedeck_recorder.batch import Partition
 from tapedeck_recorder.offsets import NOWHERE, Offsets
 
-GROUP = CLIENT = "tapedeck-recorder"
+CLIENT = "tapedeck-recorder"
 DESCRIBE_TIMEOUT = 20.0
 BATCH_MESSAGES = 20_000
 GATHER_SECONDS = 0.02
@@ -56,7 +56,7 @@ class Reader:
         self._consumer: Consumer = consumer(
             connections,
             CLIENT,
-            GROUP,
+            topics.RECORDER_GROUP,
             {"partition.assignment.strategy": "roundrobin", "session.timeout.ms": 10_000},
         )
         self._moves = 0

@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 import psycopg
 import stamina
 
+from tapedeck.logs import log
 from tapedeck.settings import Connections
 from tapedeck.store.bars import Block, Resolved, Selection, read_blocks, resolve
 from tapedeck.store.database import connect
+from tapedeck.store.recorded import wait_recorded
 from tapedeck_crds.base import StoreRange, time_ms
 from tapedeck_replay.tape import After, BadInput, Tape, Unavailable
 
@@ -44,6 +46,9 @@ class StoreSource:
             None if wanted.from_ is None else time_ms(wanted.from_),
             None if wanted.to is None else time_ms(wanted.to),
         )
+        lacking = self._ask(lambda connection: wait_recorded(self._connections, connection))
+        if lacking:
+            log.warning("the recorder stands still: bars on the log are missing in the store", lacking=lacking)
         found = self._ask(lambda connection: resolve(connection, selection))
         if found.missing:
             raise BadInput("NoBars", _nothing(found))
