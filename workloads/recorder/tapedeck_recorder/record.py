@@ -1,4 +1,4 @@
-"""The recorder at work: this thread reads and decodes, another writes."""
+"""The recorder at work: this thread reads and decodes, others write."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tapedeck.settings import Connections
 from tapedeck.store.database import connect
 from tapedeck_recorder.batch import Partition
 from tapedeck_recorder.consume import Reader, read_offsets
-from tapedeck_recorder.decode import build
-from tapedeck_recorder.writer import NAME, RETRIES, RETRY_SECONDS, Writer, retrying
+from tapedeck_recorder.lanes import Lanes
+from tapedeck_recorder.writer import NAME, RETRIES, RETRY_SECONDS, retrying
 
 POLL_SECONDS = 0.1
 MEASURE_SECONDS = 1.0
@@ -27,8 +27,8 @@ class Recorder:
         self._connections = connections
         self._stop = stop
         self._offsets = read_offsets(connections)
-        self._writer = Writer(connections, self._offsets, stop)
-        self._reader = Reader(connections, self._load, self._writer.settle)
+        self._lanes = Lanes(connections, self._offsets, stop)
+        self._reader = Reader(connections, self._load, self._lanes.settle)
 
     @property
     def ready(self) -> bool:
@@ -44,13 +44,13 @@ class Recorder:
             while not self._stop.is_set():
                 messages = self._reader.read(POLL_SECONDS)
                 if messages:
-                    self._writer.put(build(messages))
+                    self._lanes.put(messages)
                 if time.monotonic() - measured > MEASURE_SECONDS:
                     self._reader.measure()
                     measured = time.monotonic()
         finally:
             try:
-                self._writer.close()
+                self._lanes.close()
             finally:
                 self._reader.close()
 
@@ -64,8 +64,8 @@ class Recorder:
 
 
 def tune() -> None:
-    """Set the interpreter up for two busy threads and batches of many small objects."""
-    # The writer mostly waits for the socket: with the default of 5 ms each of its turns would cost as much.
+    """Set the interpreter up for several busy threads and batches of many small objects."""
+    # A writer mostly waits for the socket: with the default of 5 ms each of its turns would cost as much.
     sys.setswitchinterval(0.0005)
     # A batch's objects live as long as the batch: looking for cycles among them finds none.
     gc.freeze()

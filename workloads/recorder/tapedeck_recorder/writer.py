@@ -50,7 +50,7 @@ class Writer:
     def put(self, batch: Batch) -> None:
         """Hand a batch over, waiting while others are before it. One that comes after ``stop`` may stay unwritten."""
         while not self._stop.is_set():
-            self._raise()
+            self.check()
             try:
                 self._queue.put(batch, timeout=_WAIT)
             except queue.Full:
@@ -64,7 +64,7 @@ class Writer:
             if self._stop.is_set():
                 deadline = min(deadline, time.monotonic() + STOP_SECONDS)
             time.sleep(0.002)
-        self._raise()
+        self.check()
 
     def close(self) -> None:
         """Settle and end. What is not written by then is rolled back and read again by the next recorder."""
@@ -75,7 +75,8 @@ class Writer:
                 self._queue.put(None, timeout=_WAIT)
                 self._thread.join(timeout=STOP_SECONDS)
 
-    def _raise(self) -> None:
+    def check(self) -> None:
+        """Raises what a batch failed with."""
         if self._failure is not None:
             raise self._failure
 
