@@ -48,6 +48,22 @@ def test_a_job_makes_a_pod_for_each_index_once() -> None:
     assert decide_job(job, running, 0.0).make == ()
 
 
+def test_pods_that_are_not_started_yet_are_waited_for() -> None:
+    job = a_job()
+    assert decide_job(job, [new_pod(job, 0)], 0.0).make == ()
+    owner = deployment("recorder")
+    owner["metadata"] |= {"uid": "d", "generation": 1}
+    assert decide_deployment(owner, [new_pod(owner, None)], 0.0).make == ()
+
+
+def test_a_suspended_job_ends_its_pods_and_makes_none() -> None:
+    job = a_job()
+    job["spec"]["suspend"] = True
+    assert decide_job(job, [], 0.0).make == ()
+    running = pod(job, 0, phase="Running")
+    assert decide_job(job, [running, failed(job, 1.0)], 0.0).end == (running["metadata"]["name"],)
+
+
 def test_a_failed_pod_has_a_successor_after_a_growing_wait() -> None:
     job = a_job()
     assert [backoff(n) for n in (1, 2, 3, 9)] == [0.5, 1.0, 2.0, 10.0]

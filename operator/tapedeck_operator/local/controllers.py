@@ -33,19 +33,17 @@ def decide_job(job: Json, pods: list[Json], now: float) -> Decision:
     if any(c["status"] == "True" for c in job.get("status", {}).get("conditions", [])):
         return Decision()
     if job["spec"].get("suspend"):
-        live = [p for p in pods if p["status"].get("phase") not in (FAILED, SUCCEEDED)]
+        live = [p for p in pods if _phase(p) not in (FAILED, SUCCEEDED)]
         return Decision(end=tuple(p["metadata"]["name"] for p in live))
     if job["spec"].get("suspend"):
-        return Decision(
-            end=tuple(p["metadata"]["name"] for p in pods if p["status"].get("phase") not in (FAILED, SUCCEEDED))
-        )
+        return Decision(end=tuple(p["metadata"]["name"] for p in pods if _phase(p) not in (FAILED, SUCCEEDED)))
     make: list[Json] = []
     done: list[int] = []
     failed: dict[int, str] = {}
     for index in range(job["spec"]["completions"]):
         mine = [p for p in pods if p["metadata"]["annotations"].get(INDEX_ANNOTATION) == str(index)]
         newest = mine[-1] if mine else None
-        phase = newest["status"].get("phase") if newest else None
+        phase = _phase(newest) if newest else None
         if newest is None:
             make.append(new_pod(job, index))
         elif phase == SUCCEEDED:
@@ -56,6 +54,12 @@ def decide_job(job: Json, pods: list[Json], now: float) -> Decision:
             elif now - newest["status"]["finishedAt"] >= backoff(len(mine)):
                 make.append(new_pod(job, index))
     return Decision(tuple(make), status=_job_status(job, done, failed))
+
+
+def _phase(pod: Json) -> str | None:
+    """None until the kubelet has taken note of the pod."""
+    phase: str | None = pod.get("status", {}).get("phase")
+    return phase
 
 
 def _gives_up(job: Json, pods: list[Json]) -> str | None:
@@ -82,8 +86,8 @@ def decide_deployment(deployment: Json, pods: list[Json], now: float) -> Decisio
     """What a Deployment wants next: as many pods of the present template as replicas."""
     generation = str(deployment["metadata"]["generation"])
     current = [p for p in pods if p["metadata"]["annotations"].get("generation") == generation]
-    live = [p for p in current if p["status"].get("phase") not in (FAILED, SUCCEEDED)]
-    ended = [p for p in current if p["status"].get("phase") in (FAILED, SUCCEEDED)]
+    live = [p for p in current if _phase(p) not in (FAILED, SUCCEEDED)]
+    ended = [p for p in current if _phase(p) in (FAILED, SUCCEEDED)]
     outdated = tuple(p["metadata"]["name"] for p in pods if p not in current)
     missing = deployment["spec"]["replicas"] - len(live)
     recent = [p for p in ended if now - p["status"]["finishedAt"] < 60]

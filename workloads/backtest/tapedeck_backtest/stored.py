@@ -5,20 +5,21 @@ from __future__ import annotations
 import numpy as np
 import psycopg
 import stamina
+from confluent_kafka import KafkaException
 
 from tapedeck.logs import log
 from tapedeck.settings import Connections
 from tapedeck.store.bars import Block, Resolved, Selection, read_blocks, resolve
 from tapedeck.store.database import connect
 from tapedeck.store.recorded import wait_recorded
-from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.errors import RunFailed, Unavailable
 from tapedeck_backtest.feeds import Columns
 from tapedeck_crds.base import INTERVAL_MS, StoreRange, format_ms, time_ms
 
 
 @stamina.retry(on=psycopg.OperationalError, attempts=5, timeout=30.0, wait_max=3.0)
 def read(connections: Connections, wanted: StoreRange) -> dict[str, Columns]:
-    """Columns by symbol, in the order of the spec. Raises RunFailed (NoBars) and psycopg.Error."""
+    """Columns by symbol, in the order of the spec. Raises RunFailed (NoBars), Unavailable and psycopg.Error."""
     symbols = tuple(dict.fromkeys(wanted.symbols))
     selection = Selection(
         wanted.exchange,
@@ -28,7 +29,10 @@ def read(connections: Connections, wanted: StoreRange) -> dict[str, Columns]:
         time_ms(wanted.to) if wanted.to is not None else None,
     )
     with connect(connections, name="tapedeck-backtest", autocommit=True) as connection:
-        lacking = wait_recorded(connections, connection)
+        try:
+            lacking = wait_recorded(connections, connection)
+        except KafkaException as error:
+            raise Unavailable(f"the broker does not say how far the recorder is: {error}") from error
         if lacking:
             log.warning("the recorder stands still: bars on the log are missing in the store", lacking=lacking)
         resolved = resolve(connection, selection)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import stamina
+from confluent_kafka import KafkaException
 
 from tapedeck.logs import log
 from tapedeck.settings import Connections
@@ -46,7 +47,10 @@ class StoreSource:
             None if wanted.from_ is None else time_ms(wanted.from_),
             None if wanted.to is None else time_ms(wanted.to),
         )
-        lacking = self._ask(lambda connection: wait_recorded(self._connections, connection))
+        try:
+            lacking = self._ask(lambda connection: wait_recorded(self._connections, connection))
+        except KafkaException as error:
+            raise Unavailable(f"the broker does not say how far the recorder is: {error}") from error
         if lacking:
             log.warning("the recorder stands still: bars on the log are missing in the store", lacking=lacking)
         found = self._ask(lambda connection: resolve(connection, selection))
