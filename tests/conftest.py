@@ -6,7 +6,8 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from tapedeck.settings import Connections
 from tapedeck.store.migrate import migrate
 from tapedeck_operator.local.broker import Broker, free_port
 from tapedeck_operator.local.postgres import Postgres
+from timescale.chroot import Unavailable
+from timescale.server import Timescale
 
 
 @dataclass(frozen=True)
@@ -52,17 +55,55 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         running.postgres.stop()
 
 
+@contextmanager
+def fresh_database(dsn: Callable[[str, str], str]) -> Iterator[str]:
+    """The name of a new database on a server, whose ``dsn`` takes role and database."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(dsn("postgres", "postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield name
+    with psycopg.connect(dsn("postgres", "postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 def store(services: Services) -> Iterator[str]:
     """The superuser's DSN of a fresh, migrated database."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(services.postgres.dsn(database="postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    dsn = services.postgres.dsn(database=name)
-    migrate(dsn)
-    yield dsn
-    with psycopg.connect(services.postgres.dsn(database="postgres"), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with fresh_database(services.postgres.dsn) as name:
+        dsn = services.postgres.dsn(database=name)
+        migrate(dsn)
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def timescale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Timescale]:
+    """A real TimescaleDB for the whole run; skips where this machine can't have one."""
+    try:
+        server = Timescale(tmp_path_factory.mktemp("timescale") / "server.log")
+    except Unavailable as reason:
+        pytest.skip(f"no TimescaleDB: {reason}")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@dataclass(frozen=True)
+class EachStore:
+    """A fresh database, not migrated, on the embedded Postgres or on TimescaleDB."""
+
+    flavour: str
+    dsn: Callable[[str], str]
+
+
+@pytest.fixture(params=["plain", pytest.param("apache", marks=pytest.mark.timescale)])
+def each_store(request: pytest.FixtureRequest) -> Iterator[EachStore]:
+    """A test with it runs on both kinds of database."""
+    server = request.getfixturevalue("services").postgres if request.param == "plain" else None
+    server = server or request.getfixturevalue("timescale")
+    with fresh_database(server.dsn) as name:
+        yield EachStore(request.param, lambda role: str(server.dsn(role, name)))
 
 
 @pytest.fixture

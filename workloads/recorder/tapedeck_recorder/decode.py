@@ -176,10 +176,11 @@ def _check_started(record: records.RunStarted) -> None:
         rows.text(part)
     for symbol in record.symbols:
         rows.text(symbol)
-    for raw in (record.params, record.spec):
+    for field, raw in (("params", record.params), ("spec", record.spec)):
         if b"\\u0000" in bytes(raw):
-            raise ValueError("params, spec: got text with NUL, expected none")
-        msgspec.json.decode(raw)
+            raise ValueError(f"{field}: got text with NUL, expected none")
+        if not isinstance(msgspec.json.decode(raw), dict):
+            raise ValueError(f"{field}: got {bytes(raw[:80])!r}, expected an object")
     rows.check_moment(record.started_at)
 
 

@@ -1,0 +1,304 @@
+"""The recorder on a real broker, on both kinds of database, with the rights of its role."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from conftest import EachStore, Services
+from recording import (
+    BACKFILL,
+    LIVE,
+    MINUTE,
+    T0,
+    Record,
+    RecorderProcess,
+    caught_up,
+    eventually,
+    publish,
+    recorders,
+    select,
+)
+from tapedeck import records, topics
+from tapedeck.market import Bar, Ticker, Trade, series_key
+from tapedeck.store.migrate import migrate
+from tapedeck.wire import Epoch, encode, replay_headers
+
+
+def at(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def bar(exchange: str, symbol: str, minute: int, close: float = 2.0, **other: Any) -> Bar:
+    return Bar(exchange, symbol, "1m", T0 + minute * MINUTE, 2.0, 9.0, 1.0, close, 5.0, **other)
+
+
+def on_bars(one: Bar, headers: Any = BACKFILL) -> Record:
+    return (topics.MARKET_BARS, encode(one), series_key(one.exchange, one.symbol), headers)
+
+
+class Stage:
+    """A recorder at work on a database."""
+
+    def __init__(self, services: Services, dsn: str, recorder: RecorderProcess) -> None:
+        self.bootstrap = services.broker.bootstrap
+        self.dsn = dsn
+        self.recorder = recorder
+
+    def record(self, *some: Record) -> None:
+        publish(self.bootstrap, some)
+        caught_up(self.bootstrap, self.dsn)
+
+    def faults(self) -> dict[bytes, tuple[str, str]]:
+        """Payload → topic and reason."""
+        rows = select(self.dsn, "SELECT payload, topic, reason FROM ingest_errors WHERE feed = ''")
+        return {payload.encode(): (topic, reason) for payload, topic, reason in rows}
+
+
+@pytest.fixture
+def stage(services: Services, each_store: EachStore, tmp_path: Path) -> Iterator[Stage]:
+    migrate(each_store.dsn("postgres"))
+    with recorders(tmp_path, services.broker.bootstrap, each_store.dsn("tapedeck_recorder")) as (recorder,):
+        recorder.start()
+        yield Stage(services, each_store.dsn("postgres"), recorder)
+
+
+@pytest.fixture
+def exchange() -> str:
+    """A name of the test's own: the topics are shared by all."""
+    return f"x{uuid.uuid4().hex[:8]}"
+
+
+def test_every_kind_of_record_is_kept(stage: Stage, exchange: str) -> None:
+    run = f"run-{exchange}"
+    trade = Trade(exchange, "A/B", T0 + 5, "t-1", 3.5, 0.25, "buy")
+    ticker = Ticker(exchange, "A/B", T0 + 7, 3.5, bid=3.4)
+    started = records.RunStarted(
+        run,
+        "n",
+        "default",
+        "sma",
+        Raw(b'{"fast":3}'),
+        Raw(b'{"a":[1]}'),
+        exchange,
+        ["A/B"],
+        "1m",
+        "",
+        10.0,
+        T0,
+    )
+    key = f"{exchange}:A/B"
+    results: list[Any] = [
+        started,
+        records.RunFill(run, 0, "A/B", T0, "buy", 1.5, 2.0),
+        records.RunTrade(run, 0, "A/B", "long", 1.5, T0, 2.0, T0 + 60_000, 3.0, 1.5, 1.25, 0.25),
+        records.RunEquity(run, 10, [T0, T0 + 60_000, T0 + 120_000], [10.0, 11.0, 12.5], [8.0, 8.5, 12.5]),
+        records.RunEnded(run, "complete", "", 3, {"sharpe": None, "return": 0.25}, "abc", T0 + 9),
+        records.RunEnded(run, "failed", "late", 0, {}, "zzz", T0 + 99),
+        started,
+    ]
+    stage.record(
+        on_bars(bar(exchange, "A/B", 0), LIVE),
+        (topics.MARKET_TRADES, encode(trade), key, LIVE),
+        (topics.MARKET_TRADES, encode(trade), key, LIVE),
+        (topics.MARKET_TICKERS, encode(ticker), key, LIVE),
+        (topics.MARKET_TICKERS, encode(ticker), key, LIVE),
+        (topics.MARKET_INGEST, encode(records.Gap(exchange, "A/B", "1m", T0, T0 + 120_000, "open")), key, None),
+        (topics.MARKET_INGEST, encode(records.Gap(exchange, "A/B", "1m", T0, T0 + 120_000, "filled")), key, None),
+        (topics.MARKET_INGEST, encode(records.IngestError("f", exchange, "A/B", "a:3", "bad\0", "1,2", T0)), key, None),
+        *((topics.RESULTS, encode(result), run, None) for result in results),
+    )
+    assert select(stage.dsn, "SELECT * FROM bars WHERE exchange = %s", exchange) == [
+        (exchange, "A/B", "1m", at(T0), 2.0, 9.0, 1.0, 2.0, 5.0, 0, "live")
+    ]
+    assert select(stage.dsn, "SELECT * FROM trades WHERE exchange = %s", exchange) == [
+        (exchange, "A/B", at(T0 + 5), "t-1", 3.5, 0.25, "buy", "live")
+    ]
+    assert select(stage.dsn, "SELECT * FROM tickers WHERE exchange = %s", exchange) == [
+        (exchange, "A/B", at(T0 + 7), 3.5, None, None, None, 3.4, None, "live")
+    ]
+    assert select(stage.dsn, "SELECT * FROM gaps WHERE exchange = %s", exchange) == [
+        (exchange, "A/B", "1m", at(T0), at(T0 + 120_000), "filled")
+    ]
+    assert select(
+        stage.dsn,
+        "SELECT topic, at, feed, symbol, place, reason, payload FROM ingest_errors WHERE exchange = %s",
+        exchange,
+    ) == [(topics.MARKET_INGEST, at(T0), "f", "A/B", "a:3", "bad�", "1,2")]
+    assert select(stage.dsn, "SELECT * FROM runs WHERE run_id = %s", run) == [
+        (
+            run, "n", "default", "sma", {"fast": 3}, {"a": [1]}, exchange, ["A/B"], "1m", "", 10.0, at(T0), "complete",
+            "", 3, {"sharpe": None, "return": 0.25}, "abc", at(T0 + 9),
+        )
+    ]  # fmt: skip
+    assert select(stage.dsn, "SELECT * FROM run_fills WHERE run_id = %s", run) == [
+        (run, 0, "A/B", at(T0), "buy", 1.5, 2.0)
+    ]
+    assert select(stage.dsn, "SELECT * FROM run_trades WHERE run_id = %s", run) == [
+        (run, 0, "A/B", "long", 1.5, at(T0), 2.0, at(T0 + 60_000), 3.0, 1.5, 1.25, 0.25)
+    ]
+    assert select(stage.dsn, "SELECT * FROM run_equity WHERE run_id = %s ORDER BY seq", run) == [
+        (run, 10, at(T0), 10.0, 8.0), (run, 11, at(T0 + 60_000), 11.0, 8.5), (run, 12, at(T0 + 120_000), 12.5, 12.5),
+    ]  # fmt: skip
+
+
+def test_replayed_and_unclosed_are_not_recorded(stage: Stage, exchange: str) -> None:
+    stage.record()  # the shared topics hold other tests' too
+    eventually(lambda: stage.recorder.metric("tapedeck_recorder_lag_messages") == 0)
+    before = stage.recorder.metric("tapedeck_recorder_dropped_total")
+    stage.record(
+        on_bars(bar(exchange, "A/B", 0), replay_headers("uid", Epoch())),
+        on_bars(bar(exchange, "A/B", 1, closed=False), LIVE),
+        on_bars(bar(exchange, "A/B", 2)),
+    )
+    assert select(stage.dsn, "SELECT ts FROM bars WHERE exchange = %s", exchange) == [(at(T0 + 2 * MINUTE),)]
+    eventually(lambda: stage.recorder.metric("tapedeck_recorder_dropped_total") == before + 2)
+
+
+def test_what_cannot_be_taken_is_kept_with_the_reason(stage: Stage, exchange: str) -> None:
+    key = f"{exchange}:A/B"
+
+    def with_(topic: str, record: Any, **change: Any) -> bytes:
+        return json.dumps({**json.loads(encode(record)), "symbol": f"{exchange}/{next(numbers)}", **change}).encode()
+
+    numbers = itertools.count()
+    good = bar(exchange, "A/B", 0)
+    trade = Trade(exchange, "A/B", T0, "1", 1.0, 1.0, "buy")
+    ticker = Ticker(exchange, "A/B", T0, 1.0)
+    gap = records.Gap(exchange, "A/B", "1m", T0, T0 + MINUTE, "open")
+    started = records.RunStarted(exchange, "n", "d", "s", Raw(b"{}"), Raw(b"{}"), "x", [], "1m", "", 1.0, T0)
+
+    def run(**change: Any) -> bytes:
+        return json.dumps({**json.loads(encode(started)), "name": f"{exchange}/{next(numbers)}", **change}).encode()
+
+    b, t, k, i, r = (
+        topics.MARKET_BARS,
+        topics.MARKET_TRADES,
+        topics.MARKET_TICKERS,
+        topics.MARKET_INGEST,
+        topics.RESULTS,
+    )
+    bad: list[tuple[str, bytes, Any, str]] = [
+        (b, with_(b, good, volume=6), None, "header td"),
+        (b, with_(b, good, volume=7), [("td", b"9;live")], "version"),
+        (b, with_(b, good, volume=8), [("td", b"1;dream")], "dream"),
+        (b, f"{{no json {exchange}".encode(), LIVE, "JSON"),
+        (b, with_(b, good) + b"\n" + encode(good), LIVE, "JSON"),
+        (b, with_(b, good, high=0.5), LIVE, "high"),
+        (b, with_(b, good, open="2.0"), LIVE, "open"),
+        (b, with_(b, good, extra=1), LIVE, "extra"),
+        (b, with_(b, good, ts=T0 + 1), LIVE, "ts"),
+        (b, with_(b, good, ts=10**40), LIVE, "ts"),
+        (b, with_(b, good, ts=10**15 * 60), LIVE, "time"),
+        (b, with_(b, good, rev=2**40), LIVE, "rev"),
+        (b, with_(b, good, interval="2m"), LIVE, "interval"),
+        (b, with_(b, good, symbol=f"{exchange}\0"), LIVE, "NUL"),
+        (b, with_(b, good, symbol=f"{exchange}" * 40), LIVE, "255 bytes"),
+        (b, with_(b, good, symbol=f"{exchange}\ud800"), LIVE, ""),
+        (t, with_(t, trade, price=-1), LIVE, "price"),
+        (t, with_(t, trade, side="up"), LIVE, "side"),
+        (t, with_(t, trade, id="9" * 300), LIVE, "255 bytes"),
+        (t, with_(t, trade, ts=-5), LIVE, "time"),
+        (k, with_(k, ticker, price=None), LIVE, "price"),
+        (k, with_(k, ticker, bid="1"), LIVE, "bid"),
+        (i, with_(i, gap, end=T0), None, "end"),
+        (i, with_(i, gap, state="lost"), None, "state"),
+        (r, run(params={"a": "\0"}), None, "NUL"),
+        (r, run(params={exchange: "\ud800"}), None, ""),
+        (r, run(params=[1]), None, "object"),
+        (r, run(started_at=10**17), None, "time"),
+        (r, run(run_id="r" * 300), None, "255 bytes"),
+        (r, json.dumps({"type": "equity", "run_id": exchange, "seq": 0, "ts": [1], "value": [], "cash": []}).encode(),
+         None, "elements"),
+        (r, json.dumps({"type": "mystery", "run_id": exchange}).encode(), None, "mystery"),
+        (b, b"[" * 100_000 + exchange.encode(), LIVE, ""),
+    ]  # fmt: skip
+    sound = [on_bars(bar(exchange, "A/B", minute)) for minute in range(len(bad) + 1)]
+    poisoned: list[Record] = [(topic, value, key, headers) for topic, value, headers, _ in bad]
+    stage.record(*(one for pair in zip(sound, poisoned, strict=False) for one in pair), sound[-1], (b, None, key, LIVE))
+    found = stage.faults()
+    for topic, value, _, words in bad:
+        kept = value[:4_000].decode("utf-8", "replace").encode()
+        assert kept in found, value[:200]
+        assert found[kept][0] == topic
+        assert words in found[kept][1], (value[:200], found[kept])
+    assert select(stage.dsn, "SELECT count(*) FROM bars WHERE exchange = %s", exchange) == [(len(sound),)]
+    assert select(stage.dsn, "SELECT count(*) FROM runs WHERE run_id = %s", exchange) == [(0,)]
+    places = select(stage.dsn, 'SELECT topic, partition, "offset" FROM ingest_errors')
+    assert len(places) == len(set(places))
+
+
+def test_what_only_the_database_refuses_is_kept_too(stage: Stage, exchange: str) -> None:
+    spec = b'{"tiny": 1e-30000}'  # JSON to Python, beyond what a numeric holds to Postgres
+    runs = [
+        records.RunStarted(f"{exchange}-{n}", "n", "d", "s", Raw(b"{}"), Raw(raw), "x", [], "1m", "", 1.0, T0)
+        for n, raw in enumerate([b"{}", b"{}", spec, b"{}"])
+    ]
+    stage.record(*((topics.RESULTS, encode(run), "one", None) for run in runs))
+    kept = select(stage.dsn, "SELECT run_id FROM runs WHERE run_id LIKE %s ORDER BY 1", f"{exchange}%")
+    assert kept == [(f"{exchange}-{n}",) for n in (0, 1, 3)]
+    assert any(exchange in payload.decode() and "numeric" in reason for payload, (_, reason) in stage.faults().items())
+
+
+@pytest.mark.slow
+def test_the_best_of_several_bars_is_kept(stage: Stage) -> None:
+    @settings(
+        max_examples=12,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(
+        st.lists(
+            st.lists(
+                st.tuples(st.integers(0, 3), st.integers(0, 2), st.booleans(), st.floats(1, 9)), min_size=1, max_size=8
+            ),
+            min_size=1,
+            max_size=4,
+        )
+    )
+    def check(parts: list[list[tuple[int, int, bool, float]]]) -> None:
+        name = f"m{uuid.uuid4().hex[:8]}"
+        model: dict[int, tuple[int, bool, float]] = {}
+        for part in parts:
+            for minute, rev, live, close in part:
+                had = model.get(minute)
+                if had is None or rev > had[0] or (rev == had[0] and live and not had[1]):
+                    model[minute] = (rev, live, close)
+            stage.record(
+                *(on_bars(bar(name, "A/B", m, c, rev=r), LIVE if live else BACKFILL) for m, r, live, c in part)
+            )
+        found = select(stage.dsn, "SELECT ts, rev, source, close FROM bars WHERE exchange = %s ORDER BY ts", name)
+        wanted = [(at(T0 + m * MINUTE), r, "live" if lv else "backfill", c) for m, (r, lv, c) in sorted(model.items())]
+        assert found == wanted
+
+    check()
+
+
+def test_a_row_is_there_soon_and_sigterm_ends(stage: Stage, exchange: str) -> None:
+    took = []
+    for minute in range(10):
+        one = on_bars(bar(exchange, "A/B", minute), LIVE)
+        began = time.monotonic()
+        stage.record(one)
+        took.append(time.monotonic() - began)
+        time.sleep(random.Random(minute).random() * 0.05)
+    assert min(took) < 1.0
+    assert "running" in stage.recorder.get("/status")
+    asked = time.monotonic()
+    assert stage.recorder.stop() == 0
+    assert time.monotonic() - asked < 8
+    assert '"complete"' in (stage.recorder.home / "termination").read_text()

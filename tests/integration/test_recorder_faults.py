@@ -1,0 +1,210 @@
+"""Recorders killed, joined and cut off from broker and database: the store holds what the log holds, once."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from recording import (
+    BACKFILL,
+    LIVE,
+    MINUTE,
+    T0,
+    Record,
+    caught_up,
+    ends,
+    eventually,
+    publish,
+    recorded_ends,
+    recorders,
+    select,
+)
+from tapedeck import topics
+from tapedeck.kafka import admin, ensure_topics
+from tapedeck.market import Bar, Trade
+from tapedeck.settings import Connections
+from tapedeck.store.migrate import migrate
+from tapedeck.wire import encode
+from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_operator.local.postgres import Postgres
+
+KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
+
+
+@dataclass
+class Machine:
+    """A broker and a database that may be killed."""
+
+    folder: Path
+    broker: Broker
+    postgres: Postgres
+    published: int = 0
+
+    @property
+    def dsn(self) -> str:
+        return self.postgres.dsn()
+
+    def publish(self, minutes: int) -> None:
+        """More bars of twelve series, some of them twice, a few trades, and a poison a hundred."""
+        some: list[Record] = []
+        for i in range(self.published, self.published + minutes):
+            for n in range(12):
+                symbol = f"S{n}/USD"
+                bar = Bar("x", symbol, "1m", T0 + i * MINUTE, 2.0, 3.0, 1.0, 2.0 + i % 7 / 10, float(i))
+                some.append((topics.MARKET_BARS, encode(bar), f"x:{symbol}", BACKFILL))
+                if i % 10 == n:
+                    some.append(some[-1])
+                    trade = Trade("x", symbol, T0 + i, str(i), 1.0 + i, 2.0, "sell")
+                    some.append((topics.MARKET_TRADES, encode(trade), f"x:{symbol}", LIVE))
+            if i % 100 == 0:
+                some.append((topics.MARKET_BARS, f"poison {i}".encode(), f"x:{i}", BACKFILL))
+        publish(self.broker.bootstrap, some)
+        self.published += minutes
+
+    def check(self) -> None:
+        """Every row is there, none twice, and the offsets are the log's ends."""
+        caught_up(self.broker.bootstrap, self.dsn, timeout=90)
+        total = self.published
+        rows = select(self.dsn, "SELECT symbol, ts, close, volume FROM bars")
+        found = {(symbol, round(ts.timestamp() * 1000)): (close, volume) for symbol, ts, close, volume in rows}
+        assert len(rows) == len(found) == 12 * total
+        assert found == {
+            (f"S{n}/USD", T0 + i * MINUTE): (2.0 + i % 7 / 10, float(i)) for n in range(12) for i in range(total)
+        }
+        trades = select(self.dsn, "SELECT id FROM trades")
+        assert sorted(int(row[0]) for row in trades) == list(range(total))
+        poison = select(self.dsn, "SELECT payload FROM ingest_errors")
+        assert sorted(row[0] for row in poison) == sorted(f"poison {i}" for i in range(0, total, 100))
+        assert recorded_ends(self.dsn) == ends(self.broker.bootstrap)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    running = Machine(tmp_path, Broker(tmp_path / "kafka", free_port()), Postgres(tmp_path / "postgres"))
+    try:
+        running.broker.launch()
+        running.postgres.start()
+        running.broker.wait_ready()
+        migrate(running.dsn)
+        connections = Connections(kafka_bootstrap=running.broker.bootstrap)
+        ensure_topics(admin(connections, "test"), topics.STANDING, topics.STANDING_PARTITIONS)
+        yield running
+    finally:
+        running.broker.stop()
+        running.postgres.stop()
+
+
+@pytest.mark.timeout(60 + 30 * KILLS)
+def test_killed_at_random_instants(machine: Machine) -> None:
+    rng = random.Random(7)
+    hit = 0
+    with recorders(machine.folder, machine.broker.bootstrap, machine.postgres.dsn("tapedeck_recorder")) as (recorder,):
+        recorder.start()
+        for _ in range(KILLS):
+            before = sum(recorded_ends(machine.dsn).values())
+            machine.publish(6_000)
+            eventually(lambda before=before: sum(recorded_ends(machine.dsn).values()) > before)  # type: ignore[misc]
+            time.sleep(rng.random() * 0.4)
+            recorder.kill()
+            hit += recorded_ends(machine.dsn) != ends(machine.broker.bootstrap)
+            recorder.start()
+        machine.check()
+    print(f"{hit} of {KILLS} kills in mid-stream")
+    assert hit > 0, "every kill came after the end"
+
+
+def test_two_at_once_one_killed_one_joining(machine: Machine) -> None:
+    dsn = machine.postgres.dsn("tapedeck_recorder")
+    with recorders(machine.folder, machine.broker.bootstrap, dsn, 3) as (first, second, third):
+        first.start()
+        machine.publish(2_000)
+        second.start()  # takes its share while the first is at work
+        machine.publish(2_000)
+        eventually(lambda: second.metric("tapedeck_recorder_partitions") == 30, timeout=20)
+        assert first.metric("tapedeck_recorder_partitions") == 30
+        machine.publish(2_000)
+        first.kill()
+        third.start(wait=False)
+        machine.publish(2_000)
+        machine.check()
+        assert second.stop() == 0
+        machine.publish(500)
+        machine.check()
+        assert third.running()
+
+
+def test_frozen_and_thawed_after_another_took_over(machine: Machine) -> None:
+    dsn = machine.postgres.dsn("tapedeck_recorder")
+    with recorders(machine.folder, machine.broker.bootstrap, dsn, 2) as (zombie, successor):
+        zombie.start()
+        machine.publish(6_000)
+        assert zombie.process is not None
+        zombie.process.send_signal(signal.SIGSTOP)
+        try:
+            successor.start(wait=False)
+            eventually(lambda: successor.metric("tapedeck_recorder_partitions") == 60, timeout=40)
+        finally:
+            zombie.process.send_signal(signal.SIGCONT)
+        machine.publish(1_000)
+        time.sleep(2)
+        # Whoever finds a partition moved on by the other writes nothing of it, and is started again by whoever runs it.
+        fenced = [recorder for recorder in (zombie, successor) if not recorder.running()]
+        for recorder in fenced:
+            assert recorder.exit_code() == 75
+            assert "Fenced" in (recorder.home / "termination").read_text()
+            recorder.start(wait=False)
+        machine.check()
+
+
+def test_the_broker_goes_and_comes_back(machine: Machine) -> None:
+    dsn = machine.postgres.dsn("tapedeck_recorder")
+    with recorders(machine.folder, machine.broker.bootstrap, dsn) as (recorder,):
+        recorder.start()
+        machine.publish(4_000)
+        machine.broker.kill()
+        time.sleep(1)
+        machine.broker.start()
+        machine.publish(1_000)
+        machine.check()
+        assert recorder.running()
+
+
+def test_the_database_goes_and_comes_back(machine: Machine) -> None:
+    dsn = machine.postgres.dsn("tapedeck_recorder")
+    with recorders(machine.folder, machine.broker.bootstrap, dsn) as (recorder,):
+        recorder.start()
+        for crash in (True, False):
+            machine.publish(3_000)
+            if crash:
+                machine.postgres.kill()
+            else:
+                machine.postgres.stop()
+            time.sleep(1)
+            machine.postgres.start()
+        machine.publish(1_000)
+        machine.check()
+        assert recorder.running()
+
+
+def test_sigterm_ends_while_the_database_is_away(machine: Machine) -> None:
+    dsn = machine.postgres.dsn("tapedeck_recorder")
+    with recorders(machine.folder, machine.broker.bootstrap, dsn) as (recorder,):
+        recorder.start()
+        machine.publish(3_000)
+        machine.postgres.kill()
+        time.sleep(0.5)
+        machine.publish(500)
+        asked = time.monotonic()
+        assert recorder.stop() == 0
+        assert time.monotonic() - asked < 10
+        machine.postgres.start()
+        recorder.start()
+        machine.check()

@@ -1,0 +1,155 @@
+"""A recorder as a process, what it is fed, and what it should come to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psycopg
+from confluent_kafka import Consumer, TopicPartition
+
+from tapedeck import topics
+from tapedeck.kafka import producer
+from tapedeck.settings import Connections
+from tapedeck.wire import Headers, market_headers
+from tapedeck_operator.local import processes
+
+T = TypeVar("T")
+MINUTE = 60_000
+T0 = 1_522_800_000_000
+
+
+def eventually(check: Callable[[], T], *, timeout: float = 30.0) -> T:
+    """The first true answer."""
+    deadline = time.monotonic() + timeout
+    while not (answer := check()):
+        assert time.monotonic() < deadline, f"waited {timeout} s; last answer: {answer!r}"
+        time.sleep(0.05)
+    return answer
+
+
+class RecorderProcess:
+    """``python -m tapedeck_recorder`` as a pod would run it."""
+
+    def __init__(self, folder: Path, bootstrap: str, dsn: str) -> None:
+        self.home = folder / f"recorder-{uuid.uuid4().hex[:6]}"
+        (self.home / "connections").mkdir(parents=True)
+        (self.home / "connections" / "kafka_bootstrap").write_text(bootstrap)
+        (self.home / "connections" / "store_dsn").write_text(dsn)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, wait: bool = True) -> None:
+        (self.home / "port").unlink(missing_ok=True)
+        self.process = processes.start(
+            [sys.executable, "-m", "tapedeck_recorder"],
+            log=self.home / "log",
+            env={
+                "PATH": os.environ["PATH"],
+                "TAPEDECK_CONNECTIONS": str(self.home / "connections"),
+                "TAPEDECK_PORT_FILE": str(self.home / "port"),
+                "TAPEDECK_TERMINATION_LOG": str(self.home / "termination"),
+            },
+        )
+        if wait:
+            eventually(self.ready)
+
+    def ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.home / "log").read_text()[-2000:]
+        return self.get("/readyz") == "ok"
+
+    def get(self, path: str) -> str:
+        try:
+            with urlopen(f"http://127.0.0.1:{(self.home / 'port').read_text()}{path}", timeout=2) as answer:
+                return str(answer.read().decode())
+        except (URLError, FileNotFoundError, ConnectionError, TimeoutError):
+            return ""
+
+    def metric(self, name: str) -> float:
+        lines = [line.rsplit(" ", 1) for line in self.get("/metrics").splitlines() if line.startswith(name)]
+        return sum(float(value) for _, value in lines)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(5)
+
+    def stop(self) -> int:
+        """The exit code after SIGTERM."""
+        assert self.process is not None
+        return processes.stop(self.process, grace=15)
+
+    def exit_code(self) -> int:
+        """Of one that ends by itself."""
+        assert self.process is not None
+        return self.process.wait(10)
+
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+
+@contextmanager
+def recorders(folder: Path, bootstrap: str, dsn: str, count: int = 1) -> Iterator[list[RecorderProcess]]:
+    """Recorders, not started; ended afterwards."""
+    some = [RecorderProcess(folder, bootstrap, dsn) for _ in range(count)]
+    try:
+        yield some
+    finally:
+        for recorder in some:
+            if recorder.running():
+                recorder.stop()
+
+
+Record = tuple[str, bytes | None, str, Headers | None]  # topic, value, key, headers
+LIVE, BACKFILL = market_headers("live"), market_headers("backfill")
+
+
+def publish(bootstrap: str, records: Sequence[Record]) -> None:
+    """Write records, each on one partition by its key."""
+    client = producer(Connections(kafka_bootstrap=bootstrap), "test", {"queue.buffering.max.messages": 1_000_000})
+    for topic, value, key, headers in records:
+        client.produce(topic, value, key, headers=headers)  # type: ignore[arg-type]
+        client.poll(0)
+    assert client.flush(60) == 0
+
+
+def ends(bootstrap: str) -> dict[tuple[str, int], int]:
+    """Where each partition of the standing topics ends, empty ones left out."""
+    client = Consumer({"bootstrap.servers": bootstrap, "group.id": "test-ends"})
+    try:
+        found = {
+            (topic, p): client.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1]
+            for topic in topics.STANDING
+            for p in range(topics.STANDING_PARTITIONS)
+        }
+    finally:
+        client.close()
+    return {place: end for place, end in found.items() if end}
+
+
+def recorded_ends(dsn: str) -> dict[tuple[str, int], int]:
+    """Where the store says that the recorder is."""
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute("SELECT topic, partition, next_offset FROM kafka_offsets").fetchall()
+    return {(topic, partition): following for topic, partition, following in rows}
+
+
+def caught_up(bootstrap: str, dsn: str, *, timeout: float = 60.0) -> None:
+    """Wait until the recorder is where the log ends, partition by partition."""
+    there = ends(bootstrap)
+    eventually(lambda: recorded_ends(dsn) == there, timeout=timeout)
+
+
+def select(dsn: str, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(query, parameters).fetchall()

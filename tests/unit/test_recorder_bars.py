@@ -1,0 +1,119 @@
+"""Bars packed for COPY, read back by hand, against a model in plain Python."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tapedeck.market import Bar, Source
+from tapedeck_recorder.bars import check, pack
+
+MINUTE = 60_000
+Row = tuple[Any, ...]
+
+
+def unpack(data: bytes) -> list[Row]:
+    """Rows of COPY BINARY as the documentation of Postgres describes them."""
+    rows, at = [], 0
+    while at < len(data):
+        (count,) = struct.unpack_from(">h", data, at)
+        at += 2
+        fields = []
+        for _ in range(count):
+            (length,) = struct.unpack_from(">i", data, at)
+            fields.append(data[at + 4 : at + 4 + length])
+            at += 4 + length
+        e, s, i, ts, *prices, rev, source = fields
+        numbers = [struct.unpack(">d", p)[0] for p in prices]
+        ms = struct.unpack(">q", ts)[0] // 1000 + 946_684_800_000
+        rows.append((e.decode(), s.decode(), i.decode(), ms, *numbers, int.from_bytes(rev, "big"), source.decode()))
+    return rows
+
+
+def row(bar: Bar, source: str) -> Row:
+    return (
+        bar.exchange, bar.symbol, bar.interval, bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.rev,
+        source,
+    )  # fmt: skip
+
+
+def model(pairs: list[tuple[Bar, Source]]) -> list[Row]:
+    kept: dict[Row, Row] = {}
+    for bar, source in pairs:
+        new = row(bar, source)
+        old = kept.get(new[:4])
+        if old is None or new[9] > old[9] or (new[9] == old[9] and source == "live" and old[10] != "live"):
+            kept[new[:4]] = new
+    return sorted(kept.values())
+
+
+prices = st.floats(1e-9, 1e12)
+bars = st.builds(
+    lambda exchange, symbol, interval, minute, low, high, volume, rev: Bar(
+        exchange, symbol, interval, minute * 15 * MINUTE, low, low + high, low, low + high, volume, True, rev
+    ),
+    st.sampled_from(["x", "coinbase"]),
+    st.sampled_from(["A/B", "BTC/USD", "Ünï/£"]),
+    st.sampled_from(["1m", "15m"]),
+    st.integers(0, 4),
+    prices,
+    prices,
+    st.floats(0, 1e12),
+    st.integers(0, 3),
+)
+sources: st.SearchStrategy[Source] = st.sampled_from(["live", "backfill", "synthetic"])
+
+
+@given(st.lists(st.tuples(bars, sources), min_size=1, max_size=40))
+def test_one_row_a_key_the_best(pairs: list[tuple[Bar, Source]]) -> None:
+    data, count = pack([bar for bar, _ in pairs], [source for _, source in pairs])
+    rows = unpack(data)
+    assert count == len(rows)
+    assert sorted(rows) == model(pairs)
+
+
+GOOD = Bar("x", "A/B", "1m", 25_000_000 * MINUTE, 2.0, 3.0, 1.0, 2.0, 5.0)
+
+
+def but(**change: Any) -> Bar:
+    values = {name: getattr(GOOD, name) for name in GOOD.__struct_fields__}
+    return Bar(**{**values, **change})
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        (but(interval="7m"), "interval"),
+        (but(interval="a\x00"), "interval"),
+        (but(ts=GOOD.ts + 1), "ts"),
+        (but(ts=-MINUTE), "time"),
+        (but(ts=253_402_300_800_000), "time"),
+        (but(ts=10**30 * MINUTE), "time"),
+        (but(open=math.nan), "open"),
+        (but(high=math.inf), "high"),
+        (but(low=0.0), "low"),
+        (but(low=-1.0), "low"),
+        (but(close=9.0), "close"),
+        (but(low=2.5), "low"),
+        (but(volume=-0.1), "volume"),
+        (but(volume=math.inf), "volume"),
+        (but(rev=-1), "rev"),
+        (but(rev=2**31), "rev"),
+        (but(symbol="A\x00B"), "NUL"),
+        (but(symbol="\ud800"), "Unicode"),
+        (but(symbol="x" * 256), "255 bytes"),
+        (but(exchange="é" * 128), "255 bytes"),
+    ],
+)
+def test_a_bad_bar_is_refused_in_bulk_and_alone(bad: Bar, field: str) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        pack([GOOD, bad, GOOD], ["live"] * 3)
+    with pytest.raises(ValueError, match=field):
+        check(bad)
+    check(GOOD)
+    assert pack([GOOD], ["live"])[1] == 1
