@@ -30,11 +30,11 @@ from gateway_pod import (
     running_gateway,
     walk,
 )
-from tapedeck.kafka import producer
+from tapedeck.kafka import admin, ensure_topics, producer
 from tapedeck.market import Bar, event_time, series_key
 from tapedeck.settings import Connections
 from tapedeck.store.migrate import migrate
-from tapedeck.topics import MARKET_BARS
+from tapedeck.topics import MARKET_BARS, replay_topic
 from tapedeck.wire import Epoch, encode, market_headers, replay_headers
 
 T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
@@ -317,6 +317,19 @@ def test_replays_are_listed(gateway: Gateway, connections: Connections) -> None:
         T0,
     )
     assert listed[second.uid]["name"] == "two"
+
+
+def test_a_topic_with_foreign_records_hides_no_replay(gateway: Gateway, connections: Connections) -> None:
+    foreign = replay_topic("foreign")
+    ensure_topics(admin(connections, "tests"), [foreign], 1)
+    client = producer(connections, "foreign")
+    client.produce(foreign, b"not ours", partition=0)
+    client.produce(foreign, b"{}", partition=0, headers=replay_headers("foreign", Epoch(), control=True))  # type: ignore[arg-type]
+    assert client.flush(10) == 0
+    replay = Tape(connections)
+    listed = {info["uid"] for info in gateway.get("/api/replays")[1]}
+    assert replay.uid in listed
+    assert "foreign" not in listed
 
 
 def test_fills_and_equity_of_a_run_are_pushed(gateway: Gateway, watch: Watch, store: str) -> None:

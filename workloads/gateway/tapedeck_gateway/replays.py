@@ -6,12 +6,12 @@ import threading
 import time
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from tapedeck.kafka import consumer
 from tapedeck.settings import Connections
 from tapedeck.topics import REPLAY_PREFIX
-from tapedeck.wire import End, Start, Watermark, decode_control, origin_of
+from tapedeck.wire import ControlRecord, End, Start, Watermark, decode_control, origin_of
 
 ANSWER_S = 5.0
 FRESH_S = 0.5
@@ -79,8 +79,7 @@ class Replays:
 
     def _read_starts(self, reader: Consumer, uids: list[str]) -> None:
         places = [TopicPartition(REPLAY_PREFIX + uid, 0, 0) for uid in uids]
-        for message_topic, at, value in _records(reader, places, each=1):
-            record = decode_control(value)
+        for message_topic, at, record in _records(reader, places, each=1):
             if isinstance(record, Start):
                 self._starts[message_topic.removeprefix(REPLAY_PREFIX)] = (record, at)
 
@@ -92,8 +91,7 @@ class Replays:
             places.append(TopicPartition(topic, number, max(low, high - TAIL_RECORDS)))
         last: dict[int, Watermark | End] = {}
         for place in places:
-            for _topic, _at, value in _records(reader, [place], each=TAIL_RECORDS):
-                record = decode_control(value)
+            for _topic, _at, record in _records(reader, [place], each=TAIL_RECORDS):
                 if isinstance(record, Watermark | End):
                     last[place.partition] = record
         start, at = self._starts[uid]
@@ -116,9 +114,9 @@ class Replays:
         )
 
 
-def _records(reader: Consumer, places: list[TopicPartition], each: int) -> list[tuple[str, int, bytes]]:
-    """The control records (topic, wall clock, value) among the first ``each`` from each place on."""
-    found: list[tuple[str, int, bytes]] = []
+def _records(reader: Consumer, places: list[TopicPartition], each: int) -> list[tuple[str, int, ControlRecord]]:
+    """The control records (topic, wall clock, record) among the first ``each`` from each place on."""
+    found: list[tuple[str, int, ControlRecord]] = []
     open_: dict[tuple[str, int], int] = {(p.topic, p.partition): each for p in places}
     if not places:
         return found
@@ -134,9 +132,20 @@ def _records(reader: Consumer, places: list[TopicPartition], each: int) -> list[
                 if fault.code() == KafkaError._PARTITION_EOF:
                     del open_[key]
                 continue
-            if origin_of(message.headers()).control:  # type: ignore[arg-type]
-                found.append((key[0], message.timestamp()[1], message.value() or b""))
+            if (record := _control(message)) is not None:
+                found.append((key[0], message.timestamp()[1], record))
             open_[key] -= 1
             if not open_[key]:
                 del open_[key]
     return found
+
+
+def _control(message: Message) -> ControlRecord | None:
+    """The control record that a message is; None for a bar, and for what somebody else left in the topic."""
+    try:
+        if not origin_of(message.headers()).control:  # type: ignore[arg-type]
+            return None
+        record: ControlRecord = decode_control(message.value() or b"")
+        return record
+    except ValueError:
+        return None
