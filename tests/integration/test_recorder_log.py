@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import uuid
 from collections.abc import Iterator
@@ -163,9 +164,14 @@ def test_topics_made_anew_are_read_from_their_beginning(stage: Stage, more: int)
     stage.recorder.start()
     stage.publish(range(100))
     caught_up(stage.broker.bootstrap, stage.dsn)
-    stage.delete_topics()
-    stage.make_topics()
-    stage.publish(range(100, 100 + more))
+    assert stage.recorder.process is not None
+    stage.recorder.process.send_signal(signal.SIGSTOP)  # it sees nothing of the time between
+    try:
+        stage.delete_topics()
+        stage.make_topics()
+        stage.publish(range(100, 100 + more))
+    finally:
+        stage.recorder.process.send_signal(signal.SIGCONT)
     eventually(lambda: stage.minutes() == list(range(100 + more)), timeout=40)
     assert stage.faults() == []
     assert stage.recorder.running()
@@ -213,11 +219,9 @@ def test_the_end_of_an_unknown_run_is_kept_with_the_reason(stage: Stage) -> None
 @pytest.mark.slow
 def test_large_messages_are_taken_in_little_memory(stage: Stage) -> None:
     size, count = 15_000, 160  # messages of 0.7 MB
-    values = [100.0 + i / 7 for i in range(size)]
-    for i in range(count):
-        stamps = [T0 + j * MINUTE for j in range(size)]
-        equity = encode(records.RunEquity(f"run-{i % 4}", i // 4 * size, stamps, values, values))
-        publish(stage.broker.bootstrap, [(topics.RESULTS, equity, f"run-{i % 4}", None)])
+    values, stamps = [100.0 + i / 7 for i in range(size)], [T0 + i * MINUTE for i in range(size)]
+    parts = [records.RunEquity(f"run-{i % 4}", i // 4 * size, stamps, values, values) for i in range(count)]
+    publish(stage.broker.bootstrap, [(topics.RESULTS, encode(part), part.run_id, None) for part in parts])
     stage.recorder.start()
     caught_up(stage.broker.bootstrap, stage.dsn, timeout=120)
     assert select(stage.dsn, "SELECT count(*) FROM run_equity") == [(size * count,)]
@@ -225,4 +229,4 @@ def test_large_messages_are_taken_in_little_memory(stage: Stage) -> None:
     status = Path(f"/proc/{stage.recorder.process.pid}/status").read_text()
     peak = next(int(line.split()[1]) / 1000 for line in status.splitlines() if line.startswith("VmHWM"))
     print(f"at most {peak:.0f} MB")
-    assert peak < 500
+    assert peak < 350  # 405 where only their number bounds a batch

@@ -26,8 +26,8 @@ from tapedeck_recorder.offsets import NOWHERE
 
 BATCH_MESSAGES = 20_000
 # Several batches are in memory at a time: an exchange's bars fill no such batch, a few thousand large results do.
-BATCH_BYTES = 8_000_000
-FETCHED_KBYTES = 16_384
+BATCH_BYTES = 4_000_000
+FETCHED_KBYTES = 8_192
 GATHER_SECONDS = 0.02
 # Messages are made with the interpreter's lock held: in small steps, the writers get their turns in between.
 STEP_MESSAGES = 1_000
