@@ -9,8 +9,7 @@ PAGE_SOURCES := $(shell find $(WEB) -name node_modules -prune -o -type f ! -name
 NAME   ?=
 KEEP   ?=
 CLUSTER ?=
-# Tests mostly wait for services, so three at once suit two cores.
-JOBS   ?= 3
+JOBS   ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick e2e lint bench faults soak page crds lock clean

@@ -16,10 +16,11 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import psycopg
+import stamina
 from confluent_kafka import Consumer, TopicPartition
 
 from tapedeck import topics
-from tapedeck.kafka import producer
+from tapedeck.kafka import passing, producer
 from tapedeck.settings import Connections
 from tapedeck.wire import Headers, market_headers
 from tapedeck_operator.local import processes
@@ -123,6 +124,7 @@ def publish(bootstrap: str, records: Sequence[Record]) -> None:
     assert client.flush(60) == 0
 
 
+@stamina.retry(on=passing, attempts=10, timeout=30.0, wait_max=1.0)
 def ends(bootstrap: str) -> dict[tuple[str, int], int]:
     """Where each partition of the standing topics ends, empty ones left out."""
     client = Consumer({"bootstrap.servers": bootstrap, "group.id": "test-ends"})

@@ -41,9 +41,9 @@ class Rows:
     parts: list[bytes] = field(default_factory=list)
     count: int = 0
 
-    def add(self, rows: bytes, count: int = 1) -> None:
-        self.parts.append(rows)
-        self.count += count
+    def add(self, *rows: bytes) -> None:
+        self.parts += rows
+        self.count += len(rows)
 
 
 @dataclass

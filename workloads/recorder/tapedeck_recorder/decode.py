@@ -78,7 +78,8 @@ def _add_bars(batch: Batch, kept: Sequence[tuple[Bar, Source]]) -> None:
     if kept:
         some, sources = zip(*kept, strict=True)
         packed, count = bars.pack(some, sources)
-        batch.rows[tables.BARS].add(packed, count)
+        batch.rows[tables.BARS].parts.append(packed)
+        batch.rows[tables.BARS].count += count
 
 
 def _one_bar(batch: Batch, message: Message, value: bytes, sound: list[tuple[Bar, Source]]) -> None:
@@ -163,7 +164,7 @@ def _result(batch: Batch, _message: Message, value: bytes) -> None:
             rows.check_moment(record.ended_at)
             batch.ended.append(record)
         case records.RunEquity():
-            batch.rows[tables.RUN_EQUITY].add(rows.equity_rows(record), len(record.ts))
+            batch.rows[tables.RUN_EQUITY].add(*rows.equity_rows(record))
         case records.RunFill():
             batch.rows[tables.RUN_FILLS].add(rows.fill_row(record))
         case records.RunTrade():

@@ -12,30 +12,23 @@ import stamina
 from tapedeck.settings import Connections
 from tapedeck.store.database import connect
 from tapedeck_recorder.batch import Partition
-from tapedeck_recorder.consume import Reader
-from tapedeck_recorder.follow import Follower
-from tapedeck_recorder.identity import Identity
+from tapedeck_recorder.consume import Reader, read_offsets
 from tapedeck_recorder.lanes import Lanes
-from tapedeck_recorder.offsets import Offsets
 from tapedeck_recorder.writer import NAME, RETRIES, RETRY_SECONDS, retrying
 
-DESCRIBE_TIMEOUT = 20.0
 POLL_SECONDS = 0.1
 MEASURE_SECONDS = 1.0
-FOLLOW_SECONDS = 10.0
 
 
 class Recorder:
-    """Reads until ``stop`` is set. Raises KafkaException where the broker or a topic is missing."""
+    """Reads until ``stop`` is set."""
 
     def __init__(self, connections: Connections, stop: threading.Event) -> None:
         self._connections = connections
         self._stop = stop
-        identity = Identity(connections)
-        self._offsets = Offsets(identity.cluster_id(DESCRIBE_TIMEOUT), identity.topic_ids(DESCRIBE_TIMEOUT))
+        self._offsets = read_offsets(connections)
         self._lanes = Lanes(connections, self._offsets, stop)
         self._reader = Reader(connections, self._load, self._lanes.settle)
-        self._follower = Follower(identity, self._offsets, self._lanes, self._reader, self._load)
 
     @property
     def ready(self) -> bool:
@@ -47,20 +40,14 @@ class Recorder:
         tune()
         self._reader.open()
         try:
-            measured = followed = time.monotonic()
+            measured = 0.0
             while not self._stop.is_set():
                 messages = self._reader.read(POLL_SECONDS)
                 if messages:
                     self._lanes.put(messages)
-                now = time.monotonic()
-                if now - measured > MEASURE_SECONDS:
-                    measured = now
+                if time.monotonic() - measured > MEASURE_SECONDS:
                     self._reader.measure()
-                    if not messages:
-                        self._follower.catch_up()
-                if now - followed > (MEASURE_SECONDS if self._reader.astray else FOLLOW_SECONDS):
-                    followed = now
-                    self._follower.check()
+                    measured = time.monotonic()
         finally:
             try:
                 self._lanes.close()

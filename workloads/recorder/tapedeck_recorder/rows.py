@@ -99,15 +99,15 @@ def ticker_row(ticker: Ticker, source: Source) -> bytes:
     )
 
 
-def equity_rows(record: RunEquity) -> bytes:
+def equity_rows(record: RunEquity) -> list[bytes]:
     """Rows of RUN_EQUITY: one an element. Raises ValueError where the arrays differ in length."""
     if not len(record.ts) == len(record.value) == len(record.cash):
         raise ValueError(f"ts, value, cash: got {len(record.ts)}, {len(record.value)}, {len(record.cash)} elements")
     start = fields(len(tables.RUN_EQUITY.columns)) + name(record.run_id)
-    return b"".join(
+    return [
         start + whole(record.seq + i) + moment(ts) + number(value) + number(cash)
         for i, (ts, value, cash) in enumerate(zip(record.ts, record.value, record.cash, strict=True))
-    )
+    ]
 
 
 def fill_row(fill: RunFill) -> bytes:
