@@ -208,3 +208,13 @@ def test_sigterm_ends_while_the_database_is_away(machine: Machine) -> None:
         machine.postgres.start()
         recorder.start()
         machine.check()
+
+
+def test_sigterm_ends_while_there_is_no_broker_yet(tmp_path: Path) -> None:
+    with recorders(tmp_path, f"127.0.0.1:{free_port()}", "postgresql://nobody@127.0.0.1/none") as (recorder,):
+        recorder.start(wait=False)
+        time.sleep(4)
+        assert recorder.running(), (recorder.home / "log").read_text()
+        asked = time.monotonic()
+        assert recorder.stop() == 0
+        assert time.monotonic() - asked < 10

@@ -25,7 +25,8 @@ from tapedeck_recorder.batch import Partition
 from tapedeck_recorder.offsets import NOWHERE, Offsets
 
 CLIENT = "tapedeck-recorder"
-DESCRIBE_TIMEOUT = 20.0
+# The client answers by itself once a request is late, with an error that is known to pass: it gets to say so first.
+DESCRIBE_TIMEOUT, ANSWER_TIMEOUT = 3.0, 10.0
 BATCH_MESSAGES = 20_000
 GATHER_SECONDS = 0.02
 # Messages are made with the interpreter's lock held: in small steps, the writers get their turns in between.
@@ -35,9 +36,9 @@ STEP_MESSAGES = 1_000
 def read_offsets(connections: Connections) -> Offsets:
     """What names a partition for good: the cluster's and the topics' ids. Raises KafkaException."""
     client = admin(connections, CLIENT)
-    cluster = client.describe_cluster(request_timeout=DESCRIBE_TIMEOUT).result(DESCRIBE_TIMEOUT)
+    cluster = client.describe_cluster(request_timeout=DESCRIBE_TIMEOUT).result(ANSWER_TIMEOUT)
     described = client.describe_topics(TopicCollection(list(topics.STANDING)), request_timeout=DESCRIBE_TIMEOUT)
-    ids = {name: str(future.result(DESCRIBE_TIMEOUT).topic_id) for name, future in described.items()}
+    ids = {name: str(future.result(ANSWER_TIMEOUT).topic_id) for name, future in described.items()}
     return Offsets(str(cluster.cluster_id), ids)
 
 
