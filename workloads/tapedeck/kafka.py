@@ -101,6 +101,8 @@ def consumer(connections: Connections, client_id: str, group: str, extra: Mappin
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 50,
             "fetch.error.backoff.ms": 20,
+            # A full queue puts its partitions to sleep, by default for a second: long after it was emptied.
+            "fetch.queue.backoff.ms": 10,
             "queued.max.messages.kbytes": 65_536,
         }
         | dict(extra or {})
