@@ -16,13 +16,17 @@ from bench.figures import Figure
 # Figure → the module whose ``run()`` measures it.
 BENCHES = {
     "replay-unpaced": "replay_unpaced",
+    "replay-lateness-p99": "replay_unpaced",
     "ingest": "ingest",
     "ingest-upsert": "ingest",
     "backtest": "backtest",
+    "backtest-defaults": "backtest",
+    "backtest-memory": "backtest",
     "operator": "operator",
     "operator-apply-p50": "operator",
     "operator-apply-p99": "operator",
     "operator-burst-1000": "operator",
+    "operator-status-patches": "operator",
     "operator-rss": "operator",
     "operator-idle-cpu": "operator",
 }

@@ -100,8 +100,6 @@ class Reconciler:
         for manifest in wanted.apply:
             self._objects.apply(manifest)
         for patch in wanted.patches:
-            self._objects.patch_spec(patch.kind, metadata.namespace, patch.name, {"spec": patch.spec})
-        for patch in wanted.patches:
             self._patch(metadata.namespace, patch)
         for kind, name in wanted.delete:
             self._objects.delete(kind, metadata.namespace, name)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tapedeck_crds import Backtest, Feed, Replay, Resource
 from tapedeck_crds.base import time_ms
-from tapedeck_operator.plan.kinds import plan_backtest, plan_feed, plan_replay
+from tapedeck_operator.plan.backtest import plan_backtest
+from tapedeck_operator.plan.feed import plan_feed
+from tapedeck_operator.plan.replay import plan_replay
 from tapedeck_operator.plan.status import as_json
 from tapedeck_operator.plan.types import Event, Network, Observed, Patch, Plan, PodSeen, Push, Refusal, Settings
 

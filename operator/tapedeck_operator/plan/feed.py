@@ -1,0 +1,29 @@
+"""A Feed of files: one Job that reads them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tapedeck_crds import Feed
+from tapedeck_crds.report import FeedReport
+from tapedeck_operator.plan.run import job_and_policy, newest_report, run_plan
+from tapedeck_operator.plan.status import judge_run, of_type
+from tapedeck_operator.plan.types import Observed, Plan, Settings
+
+
+def plan_feed(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -> Plan:
+    """A Feed of files: one Job that reads them."""
+    report = of_type(newest_report(observed), FeedReport)
+    verdict = judge_run(observed, feed.status)
+    if report is not None:
+        verdict = replace(
+            verdict,
+            facts={
+                "bars": report.bars,
+                "trades": report.trades,
+                "duplicates": report.duplicates,
+                "errors": report.errors,
+                "progress": f"{report.done}/{report.total}",
+            },
+        )
+    return run_plan(feed, observed, verdict, now_ms, settings, job_and_policy(feed, observed, settings))

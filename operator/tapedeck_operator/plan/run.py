@@ -1,0 +1,107 @@
+"""What every kind has in common: one Job, its policy, its status, and what ails them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tapedeck_crds import Resource
+from tapedeck_crds.base import StoreRange
+from tapedeck_crds.report import Report
+from tapedeck_operator.plan import names, pods
+from tapedeck_operator.plan.drift import covers
+from tapedeck_operator.plan.network import network_policy
+from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, transitions
+from tapedeck_operator.plan.types import Json, Observed, Patch, Plan, Settings
+
+STARTING_MS = 30_000  # a pod that stays Pending is looked at again, because not all that ails it changes its object
+
+
+def run_plan(
+    resource: Resource,
+    observed: Observed,
+    verdict: Verdict,
+    now_ms: int,
+    settings: Settings,
+    children: tuple[Json, ...],
+    *,
+    observed_generation: int | None = None,
+) -> Plan:
+    """The plan of a run: its status by the verdict, its children while it is not over."""
+    over = verdict.phase in ("Complete", "Failed")
+    suspended = getattr(resource.spec, "suspend", False) and not over
+    if suspended:
+        verdict = replace(verdict, phase="Suspended", reason="Suspended", message="suspended by its spec")
+    status = compose(resource, verdict, now_ms, observed_generation=observed_generation, refusal=observed.refusal)
+    return Plan(
+        status=as_json(status),
+        apply=() if over else tuple(c for c in children if not (suspended and c["kind"] == "Job")),
+        patches=() if over else _corrections(resource, observed, suspended),
+        delete=_unwanted(resource, observed, settings, over),
+        events=transitions(resource, status, verdict.trouble or observed.refusal is not None),
+        wake_ms=_wake(resource, observed, over, now_ms),
+    )
+
+
+def job_and_policy(
+    resource: Resource,
+    observed: Observed,
+    settings: Settings,
+    *,
+    extra_env: dict[str, str] | None = None,
+    controlled: bool = False,
+) -> tuple[Json, ...]:
+    """What is to be applied, the Job last. There only where it is missing: a pod template stays as first applied."""
+    policy = network_policy(resource, settings)
+    children = [policy] if policy is not None and not covers(observed.policy, policy) else []
+    if observed.job is None:
+        children += [pods.control_secret(resource, settings)] if controlled else []
+        children.append(pods.run_job(resource, settings, extra_env=extra_env, controlled=controlled))
+    return tuple(children)
+
+
+def newest_report(observed: Observed) -> Report | None:
+    """The newest word of the run's pods; that of an earlier pod while its successor is still starting."""
+    return next((pod.report for pod in reversed(observed.pods) if pod.report is not None), None)
+
+
+def waiting_for_feed(wanted: StoreRange | None, observed: Observed) -> Verdict | None:
+    """A run over stored bars begins when the Feeds that bring some of them are through."""
+    if wanted is None or observed.job is not None:
+        return None
+    for feed in observed.feeds:
+        files = feed.spec.source.files
+        if files is not None and files.exchange == wanted.exchange:
+            brought = {chosen.symbol for chosen in files.sets} & set(wanted.symbols)
+            if brought:
+                name, symbols = feed.metadata.name, ", ".join(sorted(brought))
+                return Verdict("Pending", "WaitingForFeed", f"Feed {name} still brings bars of {symbols}")
+    return None
+
+
+def _wake(resource: Resource, observed: Observed, over: bool, now_ms: int) -> int | None:
+    """When there is something to do though nothing changes by then."""
+    pod = observed.newest()
+    if over:
+        ttl: int | None = resource.spec.ttl_seconds_after_finished
+        return None if ttl is None else now_ms + ttl * 1000
+    return now_ms + STARTING_MS if pod is not None and pod.phase == "Pending" else None
+
+
+def _corrections(resource: Resource, observed: Observed, suspended: bool) -> tuple[Patch, ...]:
+    """What someone else turned, or a suspension, in the Job that there is."""
+    if observed.job is None or job_ended(observed.job):
+        return ()
+    wanted = {"suspend": suspended, "parallelism": 1}
+    spec = {"suspend": False, **observed.job["spec"]}
+    wrong = {key: value for key, value in wanted.items() if spec.get(key) != value}
+    return (Patch("Job", names.child_name(resource), wrong),) if wrong else ()
+
+
+def _unwanted(resource: Resource, observed: Observed, settings: Settings, over: bool) -> tuple[tuple[str, str], ...]:
+    """Children to delete: a Job that outlives its run, a policy where there are to be none."""
+    kinds = []
+    if over and observed.job is not None and not job_ended(observed.job):
+        kinds.append("Job")
+    if settings.network is None and observed.policy is not None:
+        kinds.append("NetworkPolicy")
+    return tuple((kind, names.child_name(resource)) for kind in kinds)
