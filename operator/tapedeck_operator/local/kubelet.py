@@ -20,10 +20,11 @@ class Kubelet:
         self._home = home
         self._objects = objects
         self._running: dict[str, PodProcess] = {}
+        self._urls: dict[str, str] = {}
 
     def urls(self) -> dict[str, str]:
-        """Where each running pod serves its probes, by uid of the Pod."""
-        return {uid: url for uid, pod in self._running.items() if (url := pod.url) is not None}
+        """Where each running pod serves its probes, by uid of the Pod, as of the last tick. For any thread."""
+        return self._urls
 
     def tick(self) -> None:
         """Start what is new, note what ended, stop what is gone."""
@@ -40,6 +41,8 @@ class Kubelet:
                 self._finish(pod, 137, "", "its deck ended while it ran")
         for uid in [u for u in self._running if u not in wanted]:
             self._end(uid)
+        # Another thread reads them: it gets a new dict each time, never one that changes.
+        self._urls = {uid: url for uid, pod in self._running.items() if (url := pod.url) is not None}
 
     def stop_all(self, timeout: float) -> None:
         """End every pod; returns when all have ended or the time is over (then they are killed).

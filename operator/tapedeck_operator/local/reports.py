@@ -6,8 +6,11 @@ import threading
 from collections.abc import Callable
 
 import httpx
+import structlog
 
+log = structlog.get_logger()
 POLL_SECONDS = 0.15
+FAILED_SECONDS = 1.0
 TIMEOUT = httpx.Timeout(2.0)
 
 
@@ -33,12 +36,21 @@ class Reports:
 
     def _run(self) -> None:
         with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
-            while not self._over.wait(POLL_SECONDS):
-                urls = self._urls()
-                for gone in set(self._seen) - set(urls):
-                    del self._seen[gone]
-                for uid, url in urls.items():
-                    self._ask(client, uid, url)
+            wait = POLL_SECONDS
+            while not self._over.wait(wait):
+                try:
+                    self._ask_all(client)
+                    wait = POLL_SECONDS
+                except Exception:  # without this thread no run would ever be seen to start or end
+                    log.exception("cannot ask the pods")
+                    wait = FAILED_SECONDS
+
+    def _ask_all(self, client: httpx.Client) -> None:
+        urls = self._urls()
+        for gone in set(self._seen) - set(urls):
+            del self._seen[gone]
+        for uid, url in urls.items():
+            self._ask(client, uid, url)
 
     def _ask(self, client: httpx.Client, uid: str, url: str) -> None:
         try:
