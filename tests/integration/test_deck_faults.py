@@ -26,7 +26,8 @@ from tapedeck_operator.plan.names import UID_LABEL
 Json = dict[str, Any]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SEEDS = range(int(os.environ.get("TAPEDECK_FAULTS", "3")))
-SPEED = 60_000  # three days in about five seconds
+SPEED = 60_000
+PLAYS_SECONDS = 3 * 86_400 / SPEED
 SETS = {"BTC/USD": "btcusd", "ETH/USD": "ethusd", "LTC/USD": "ltcusd", "BTC/EUR": "btceur"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
@@ -102,8 +103,9 @@ def test_a_killed_run_loses_and_doubles_nothing(stage: Stage, victim: str, seed:
     name = f"{victim.lower()}-{seed}"
     stage.apply(replay(name), backtest(name, name))
     uid = stage.get(victim, name)["metadata"]["uid"]
-    eventually(lambda: stage.get("Replay", name).get("status", {}).get("anchor"))
-    time.sleep(random.Random(f"{victim}{seed}").uniform(0.3, 5.0))
+    anchor = eventually(lambda: stage.get("Replay", name).get("status", {}).get("anchor"))
+    instant = anchor["w0"] / 1000 + random.Random(f"{victim}{seed}").uniform(0.0, 0.9) * PLAYS_SECONDS
+    time.sleep(max(0.0, instant - time.time()))
     pid = eventually(lambda: stage.pid(uid))
     kill(pid)
     stage.complete(("Replay", name), ("Backtest", name))
