@@ -11,7 +11,8 @@ from tapedeck_crds.base import INTERVAL_MS
 
 Source: TypeAlias = Literal["live", "backfill", "replay", "synthetic"]
 Side: TypeAlias = Literal["buy", "sell"]
-OrderKey: TypeAlias = tuple[int, str, str, str, int]
+OrderKey: TypeAlias = tuple[int, str, str, str, int | str]
+"""(event time, exchange, symbol, interval, revision of a bar or id of a trade); a trade has no interval."""
 
 
 class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):

@@ -15,7 +15,7 @@ import numpy as np
 
 from tapedeck.market import Bar, OrderKey, series_key
 from tapedeck.store.bars import Block
-from tapedeck_replay.tape import Tape
+from tapedeck_replay.tape import Scheduled, Tape
 
 # Small enough that encoding one holds the interpreter for less than a millisecond.
 CHUNK_BARS = 1_000
@@ -25,30 +25,33 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 
 @dataclass(frozen=True)
 class Chunk:
-    """Bars in order. ``events`` are their event times, milliseconds UTC."""
+    """Records in the order of publishing. ``events`` are when they are due: their event times, milliseconds UTC,
+    or later where a scenario delays them. ``ids`` are what tells those of one time and symbol apart.
+    """
 
     events: list[int]
     keys: list[bytes]
     values: list[bytes]
     series: list[int]
-    revs: list[int]
+    ids: list[int] | list[str]
     tape: Tape
 
     def __len__(self) -> int:
         return len(self.events)
 
     def order_key(self, index: int) -> OrderKey:
-        """The place of one bar in the one order."""
+        """The place of one record in the order of publishing."""
         tape = self.tape
         symbol = tape.symbols[self.series[index]]
-        return (self.events[index], tape.exchange, symbol, tape.interval, self.revs[index])
+        return (self.events[index], tape.exchange, symbol, tape.interval, self.ids[index])
 
 
 def chunks_of(block: Block, tape: Tape) -> Iterator[Chunk]:
     """The block's bars in chunks."""
     keys = [series_key(tape.exchange, symbol).encode() for symbol in tape.symbols]
     for start in range(0, len(block), CHUNK_BARS):
-        yield _chunk(Block(*(column[start : start + CHUNK_BARS] for column in vars(block).values())), tape, keys)
+        part = type(block)(*(column[start : start + CHUNK_BARS] for column in vars(block).values()))
+        yield _chunk(part, tape, keys)
 
 
 def _chunk(part: Block, tape: Tape, keys: list[bytes]) -> Chunk:
@@ -69,5 +72,8 @@ def _chunk(part: Block, tape: Tape, keys: list[bytes]) -> Chunk:
     )
     values = _encode_lines(list(bars)).split(b"\n")
     values.pop()  # behind the last line break
+    names = list(map(keys.__getitem__, series))
+    if isinstance(part, Scheduled):
+        return Chunk(part.at.tolist(), names, values, series, part.turn.tolist(), tape)
     events = (np.asarray(part.ts) + tape.step).tolist()
-    return Chunk(events, list(map(keys.__getitem__, series)), values, series, revs, tape)
+    return Chunk(events, names, values, series, revs, tape)

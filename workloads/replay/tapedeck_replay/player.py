@@ -227,7 +227,7 @@ class Player:
             anchor=anchor_json(self.deck.anchor),
             ended=ended or self.ended,
         )
-        self._output.control(position.watermark())
+        self._output.control(position.watermark(self._tape.lateness))
         if ended:
             self._output.control(wire.End(position.epoch, position.v, position.published))
         self._output.commit(position)

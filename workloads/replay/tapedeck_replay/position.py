@@ -36,9 +36,9 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         text = bytes(self.anchor)
         return None if text == b"null" else Anchor.model_validate_json(text)
 
-    def watermark(self) -> Watermark:
-        """The record that tells consumers of it."""
-        return Watermark(self.epoch, self.v, self.last, self.published)
+    def watermark(self, lateness: int = 0) -> Watermark:
+        """The record that tells consumers of it, where bars come up to ``lateness`` ms after their event times."""
+        return Watermark(self.epoch, self.v - lateness, self.last, self.published)
 
 
 _encode = msgspec.json.Encoder().encode

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 from confluent_kafka import KafkaException
@@ -22,6 +21,7 @@ from tapedeck_replay.output import Output, explain
 from tapedeck_replay.player import Player, wall_ms
 from tapedeck_replay.position import Position
 from tapedeck_replay.recover import Past, recover
+from tapedeck_replay.sources import source_of
 from tapedeck_replay.tape import BadInput, Source, Tape, Unavailable
 
 SHARDS = 1
@@ -137,19 +137,6 @@ class Run:
             rows=tape.rows_of,
             fingerprint=tape.fingerprint,
         )
-
-
-def source_of(spec: ReplaySpec, connections: Connections, files: Path, name: str) -> Source:
-    """The source that the spec names."""
-    if spec.source.store is not None:
-        from tapedeck_replay.store_source import StoreSource
-
-        return StoreSource(connections, spec.source.store, name)
-    if spec.source.files is not None:
-        from tapedeck_replay.file_source import FileSource
-
-        return FileSource(spec.source.files, files)
-    raise BadInput("BadSpec", "source: got neither store nor files, expected exactly one of them")
 
 
 def _check_identity(settings: PodSettings) -> None:

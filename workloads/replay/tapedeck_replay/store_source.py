@@ -77,10 +77,11 @@ class StoreSource:
         while True:
             try:
                 with closing(self._connect()) as connection:
-                    for block in read_blocks(connection, resolved, after=after, window_rows=WINDOW_ROWS):
+                    place = None if after is None else after[:2]
+                    for block in read_blocks(connection, resolved, after=place, window_rows=WINDOW_ROWS):
                         yield block
                         failures = 0
-                        after = (int(block.ts[-1]), tape.symbols[int(block.series[-1])])
+                        after = After(int(block.ts[-1]), tape.symbols[int(block.series[-1])])
                 return
             except psycopg.OperationalError as error:  # go on behind the last block, once the store answers
                 failures += 1

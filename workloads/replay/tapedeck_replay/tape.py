@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 from tapedeck.market import OrderKey
-from tapedeck.store.bars import Block
+from tapedeck.store.bars import Block, Ints
 from tapedeck_crds.base import INTERVAL_MS
 
-After: TypeAlias = tuple[int, str]
-"""(open, symbol) of the last bar that is not wanted any more."""
-
 LAST_SYMBOL = "\U0010ffff"  # sorts behind every symbol
+
+
+class After(NamedTuple):
+    """The last record that is not wanted any more.
+
+    ``ts`` is a bar's open, or that of the bar in whose place it was published; ``id`` its revision or turn.
+    """
+
+    ts: int
+    symbol: str
+    id: int | str = 0
+
+
+@dataclass(frozen=True)
+class Scheduled(Block):
+    """Bars in the order of publishing, which a scenario can make another than that of their event times.
+
+    ``at`` is the virtual time at which each is due, ``turn`` tells records of one symbol and ``at`` apart:
+    (at, symbol, turn) is the order, and no two records have the same.
+    """
+
+    at: Ints
+    turn: Ints
 
 
 class BadInput(Exception):
@@ -30,7 +50,11 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Tape:
-    """Symbols and range, resolved once. Opens in [start, end), symbols sorted."""
+    """Symbols and range, resolved once. Opens in [start, end), symbols sorted.
+
+    ``lateness`` is how long after its event time a record may be published, milliseconds: watermarks stay
+    as far behind virtual time.
+    """
 
     exchange: str
     symbols: tuple[str, ...]
@@ -39,6 +63,7 @@ class Tape:
     end: int
     rows_of: dict[str, int]
     fingerprint: str
+    lateness: int = 0
 
     @property
     def rows(self) -> int:
@@ -52,16 +77,16 @@ class Tape:
 
     @property
     def last_event(self) -> int:
-        """Event time of the last possible bar."""
-        return self.end - 1 - (self.end - 1) % self.step + self.step
+        """When the last possible bar is published at the latest."""
+        return self.end - 1 - (self.end - 1) % self.step + self.step + self.lateness
 
     def after_event(self, v: int) -> After:
-        """Where to go on after every bar with event time up to and with ``v``."""
-        return (v - self.step, LAST_SYMBOL)
+        """Where to go on after all that is due up to and with ``v``."""
+        return After(v - self.step, LAST_SYMBOL)
 
     def after_bar(self, key: OrderKey) -> After:
         """Where to go on after one bar."""
-        return (key[0] - self.step, key[2])
+        return After(key[0] - self.step, key[2], key[4])
 
 
 class Source(Protocol):
