@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tapedeck_crds.base import Files, Model, Rule, StoreRange, Time, exactly_one_of, immutable
+from tapedeck_crds.base import Model, Rule, Time, immutable
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
@@ -19,16 +19,9 @@ from tapedeck_crds.resource import (
     Resource,
     Status,
 )
+from tapedeck_crds.source import ReplaySource
 
 SPEED_MIN, SPEED_MAX = 0.1, 1_000_000.0
-
-
-class ReplaySource(Model):
-    """What is played."""
-
-    store: StoreRange | None = Field(default=None, description="Bars kept in the store.")
-    files: Files | None = Field(default=None, description="Bars in files.")
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("store", "files"),)
 
 
 class Seek(Model):

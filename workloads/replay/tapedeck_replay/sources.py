@@ -19,4 +19,8 @@ def source_of(spec: ReplaySpec, connections: Connections, files: Path, name: str
         from tapedeck_replay.file_source import FileSource
 
         return FileSource(spec.source.files, files)
-    raise BadInput("BadSpec", "source: got neither store nor files, expected exactly one of them")
+    if spec.source.synthetic is not None:
+        from tapedeck_replay.synthetic.source import SyntheticSource
+
+        return SyntheticSource(spec.source.synthetic)
+    raise BadInput("BadSpec", "source: got none, expected exactly one")

@@ -1,0 +1,128 @@
+"""What a Replay plays: stored bars, files, or a synthetic market."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from tapedeck_crds.base import (
+    RANGE_RULE,
+    Exchange,
+    Files,
+    Interval,
+    Model,
+    NonNegative,
+    Rule,
+    StoreRange,
+    Symbol,
+    Time,
+    exactly_one_of,
+)
+
+SEED_MAX = 2**53 - 1  # what JSON's readers keep exactly
+BARS_MAX = 1_000_000_000
+Seed = Annotated[int, Field(ge=0, le=SEED_MAX)]
+Positive = Annotated[float, Field(gt=0, le=1e12)]
+
+
+class SyntheticSymbol(Model):
+    """One market that is made up."""
+
+    symbol: Symbol = Field(description="Unified symbol, such as BTC/USD.")
+    price: Positive = Field(default=100.0, description="Price before the first bar, in the quote currency.")
+    drift: Annotated[float, Field(ge=-10, le=10)] = Field(
+        default=0.0, description="Growth rate of the expected price, a year of 365 days: 0.1 is about 10 percent."
+    )
+    volatility: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=0.6, description="Standard deviation of log returns, a year of 365 days: 0.6 is about 60 percent."
+    )
+    volume: NonNegative = Field(default=1.0, description="Mean volume of a bar, in the base currency.")
+
+
+class Jumps(Model):
+    """Merton's jumps: they come by a Poisson process, their log sizes are normal."""
+
+    per_year: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
+        description="Expected jumps of each symbol in a year of 365 days."
+    )
+    mean: Annotated[float, Field(ge=-1, le=1)] = Field(default=0.0, description="Mean of a jump's log size.")
+    deviation: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.05, description="Standard deviation of a jump's log size."
+    )
+
+
+class Regime(Model):
+    """A state of the market in which it stays for a while."""
+
+    volatility: Annotated[float, Field(ge=0, le=100)] = Field(
+        description="Factor on every symbol's volatility while it lasts."
+    )
+    mean_bars: Annotated[float, Field(ge=1, le=BARS_MAX)] = Field(
+        description="Mean number of bars until it is left for one of the others, each as likely."
+    )
+
+
+def _checked_symbols(symbols: list[SyntheticSymbol]) -> list[SyntheticSymbol]:
+    names = [each.symbol for each in symbols]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"expected each symbol once; repeated: {', '.join(repeated)}")
+    return symbols
+
+
+Row = Annotated[list[Annotated[float, Field(ge=-1, le=1)]], Field(min_length=1, max_length=64)]
+
+
+class Synthetic(Model):
+    """A market made up from a seed: the same spec gives the same bars, always."""
+
+    exchange: Exchange = Field(default="synthetic", description="Exchange id under which it is published.")
+    symbols: Annotated[list[SyntheticSymbol], AfterValidator(_checked_symbols)] = Field(
+        min_length=1,
+        max_length=64,
+        description="Its markets.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["symbol"]},
+    )
+    interval: Interval = Field(default="1m", description="Length of a bar.")
+    from_: Time | None = Field(
+        default=None,
+        alias="from",
+        description="Open of the first bar, a whole number of intervals; 2024-01-01T00:00:00Z if left out.",
+    )
+    to: Time | None = Field(default=None, description="Open time to stop before.")
+    bars: Annotated[int, Field(ge=1, le=BARS_MAX)] | None = Field(
+        default=None, description="Number of bars of each symbol."
+    )
+    seed: Seed = Field(default=0, description="Another seed gives another market.")
+    correlation: Annotated[list[Row], Field(min_length=1, max_length=64)] | None = Field(
+        default=None,
+        description="Correlation of the symbols' diffusions, a row each in their order: symmetric, 1 on the diagonal, "
+        "positive semidefinite; none if left out.",
+    )
+    jumps: Jumps | None = Field(default=None, description="Jumps beside the diffusion (Merton); none if left out.")
+    regimes: Annotated[list[Regime], Field(min_length=2, max_length=8)] | None = Field(
+        default=None,
+        description="Volatility in clusters: states of a Markov chain that all symbols share; begins in the first.",
+    )
+    volume_deviation: Annotated[float, Field(ge=0, le=3)] = Field(
+        default=0.5, description="Standard deviation of the logarithm of a bar's volume."
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (
+        exactly_one_of("bars", "to"),
+        RANGE_RULE,
+        Rule(
+            cel="!has(self.correlation) || size(self.correlation) == size(self.symbols)",
+            message="expected correlation to have a row for each symbol",
+            holds=lambda new, _old: new.correlation is None or len(new.correlation) == len(new.symbols),
+        ),
+    )
+
+
+class ReplaySource(Model):
+    """What is played."""
+
+    store: StoreRange | None = Field(default=None, description="Bars kept in the store.")
+    files: Files | None = Field(default=None, description="Bars in files.")
+    synthetic: Synthetic | None = Field(default=None, description="A market made up from a seed.")
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("store", "files", "synthetic"),)

@@ -1,0 +1,1 @@
+"""Markets made up from a seed."""
