@@ -34,8 +34,9 @@ demo: $(VENV)/.run page ## The main job on the embedded deck: file, log, store, 
 test: $(VENV)/.dev page lint ## Everything: lint, unit, integration, real database, real browser
 	@$(TESTS) pytest -q -n $(JOBS) --dist loadfile tests/unit tests/integration
 
+QUICK := $(addprefix tests/integration/test_,feed.py recorder.py replay.py backtest_run.py store_bars.py)
 test-quick: $(VENV)/.dev ## Unit tests and the fastest integration tests
-	@$(TESTS) pytest -q -n $(JOBS) --dist loadfile -m "not slow and not timescale and not browser" tests/unit tests/integration
+	@$(TESTS) pytest -q -n $(JOBS) --dist loadfile -m "not slow and not timescale and not browser" tests/unit $(QUICK)
 
 e2e: $(VENV)/.dev page ## A deck on a cluster: CLUSTER=rig (made here, without Docker), kind, or that of $$KUBECONFIG
 	@$(BIN)/python -m tapedeck_crds --check
