@@ -19,6 +19,7 @@ from tapedeck_crds.resource import (
     Resource,
     Status,
 )
+from tapedeck_crds.scenario import Scenario
 from tapedeck_crds.source import ReplaySource
 
 SPEED_MIN, SPEED_MAX = 0.1, 1_000_000.0
@@ -37,6 +38,10 @@ class ReplaySpec(PodOptions):
     """What to play and how fast."""
 
     source: ReplaySource = Field(description="What is played.")
+    scenario: Scenario | None = Field(
+        default=None,
+        description="Changes to the market, applied in order, then those to how it is published.",
+    )
     speed: Annotated[float, Field(ge=SPEED_MIN, le=SPEED_MAX)] = Field(
         default=1.0, description="Virtual seconds a second, from 0.1 to 1000000."
     )
@@ -47,7 +52,7 @@ class ReplaySpec(PodOptions):
         default="finish", description="finish: the run is over at its end. hold: wait there for a seek."
     )
     ttl_seconds_after_finished: int | None = TTL_FIELD
-    rules: ClassVar[tuple[Rule, ...]] = (*PodOptions.rules, immutable("source"))
+    rules: ClassVar[tuple[Rule, ...]] = (*PodOptions.rules, immutable("source"), immutable("scenario"))
 
 
 class ReplayStatus(Status):

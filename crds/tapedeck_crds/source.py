@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from tapedeck_crds.base import (
     RANGE_RULE,
@@ -18,6 +18,7 @@ from tapedeck_crds.base import (
     Symbol,
     Time,
     exactly_one_of,
+    parse_time,
 )
 
 SEED_MAX = 2**53 - 1  # what JSON's readers keep exactly
@@ -63,14 +64,6 @@ class Regime(Model):
     )
 
 
-def _checked_symbols(symbols: list[SyntheticSymbol]) -> list[SyntheticSymbol]:
-    names = [each.symbol for each in symbols]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"expected each symbol once; repeated: {', '.join(repeated)}")
-    return symbols
-
-
 Row = Annotated[list[Annotated[float, Field(ge=-1, le=1)]], Field(min_length=1, max_length=64)]
 
 
@@ -78,12 +71,7 @@ class Synthetic(Model):
     """A market made up from a seed: the same spec gives the same bars, always."""
 
     exchange: Exchange = Field(default="synthetic", description="Exchange id under which it is published.")
-    symbols: Annotated[list[SyntheticSymbol], AfterValidator(_checked_symbols)] = Field(
-        min_length=1,
-        max_length=64,
-        description="Its markets.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["symbol"]},
-    )
+    symbols: Annotated[list[SyntheticSymbol], Field(min_length=1, max_length=64)] = Field(description="Its markets.")
     interval: Interval = Field(default="1m", description="Length of a bar.")
     from_: Time | None = Field(
         default=None,
@@ -112,11 +100,33 @@ class Synthetic(Model):
         exactly_one_of("bars", "to"),
         RANGE_RULE,
         Rule(
+            cel="self.symbols.all(a, self.symbols.exists_one(b, a.symbol == b.symbol))",
+            message="expected each symbol once",
+            holds=lambda new, _old: len({each.symbol for each in new.symbols}) == len(new.symbols),
+        ),
+        Rule(
             cel="!has(self.correlation) || size(self.correlation) == size(self.symbols)",
             message="expected correlation to have a row for each symbol",
             holds=lambda new, _old: new.correlation is None or len(new.correlation) == len(new.symbols),
         ),
     )
+
+    def __eq__(self, other: object) -> bool:
+        """As in CEL: a point in time is the same in every offset."""
+        return isinstance(other, Synthetic) and meaning(self) == meaning(other)
+
+
+def meaning(model: Model) -> dict[str, object]:
+    """The fields as CEL compares them: points in time, and texts in a set (x-kubernetes-list-type)."""
+    fields: dict[str, object] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if name in ("from_", "to") and value is not None:
+            value = parse_time(value)
+        elif isinstance(value, list) and all(isinstance(each, str) for each in value):
+            value = frozenset(value)
+        fields[name] = value
+    return fields
 
 
 class ReplaySource(Model):

@@ -63,12 +63,22 @@ def check_store(dsn: str, exchange: str, expected: SourceBars) -> Tally:
     return compare("store", [((row[0], row[1]), tuple(row[2:])) for row in rows], expected)
 
 
-def check_topic(bootstrap: str, topic: str, expected: SourceBars) -> Tally:
-    """The committed bars of a replay's topic against the source; a bar out of order counts as lost."""
+def check_topic(
+    bootstrap: str, topic: str, expected: SourceBars, *, copies: int = 1, lateness_ms: int | None = None
+) -> Tally:
+    """The committed bars of a replay's topic against the source; a bar out of order counts as lost.
+
+    A scenario may publish a bar up to ``copies`` times, and behind others whose event times are up to
+    ``lateness_ms`` later.
+    """
     found = committed_bars(bootstrap, topic)
-    tally = compare("topic", found, expected)
+    tally = compare("topic", found, expected, copies)
     moments = [(ts + MINUTE_MS, symbol) for (symbol, ts), _ in found]
-    disorder = sum(a > b for a, b in itertools.pairwise(moments))
+    if lateness_ms is None:
+        disorder = sum(a > b for a, b in itertools.pairwise(moments))
+    else:
+        latest = itertools.accumulate((event for event, _ in moments), max)
+        disorder = sum(event < most - lateness_ms for (event, _), most in zip(moments, latest, strict=True))
     return Tally(tally.place, tally.found, tally.lost + disorder, tally.doubled)
 
 
@@ -85,11 +95,11 @@ def check_run(dsn: str, run_id: str, bars: int) -> Tally:
     return Tally("results", points, holes + max(bars - points, 0), max(points - bars, 0))
 
 
-def compare(place: str, found: list[tuple[Key, Prices]], expected: SourceBars) -> Tally:
-    """Count what is missing or changed, and what is there more than once or from nowhere."""
+def compare(place: str, found: list[tuple[Key, Prices]], expected: SourceBars, copies: int = 1) -> Tally:
+    """Count what is missing or changed, and what is there more than ``copies`` times or from nowhere."""
     counts = Counter(key for key, _ in found)
     right = {key for key, prices in found if expected.get(key) == prices}
-    surplus = sum(counts[key] - (1 if key in expected else 0) for key in counts)
+    surplus = sum(max(counts[key] - (copies if key in expected else 0), 0) for key in counts)
     return Tally(place, len(found), len(expected) - len(right), surplus)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ from tapedeck.market import Bar, event_time, order_key
 class _Partition:
     bars: deque[Bar] = field(default_factory=deque)
     complete: float = -inf
-    latest: int | None = None
 
 
 class Merge:
@@ -29,12 +29,17 @@ class Merge:
         self._limit = limit
 
     def bar(self, partition: int, bar: Bar) -> None:
-        """Take a bar. ValueError for one that comes too late to be put in order."""
+        """Take a bar. ValueError for one that comes too late to be put in order.
+
+        Ahead of the watermark they may come in any order: a replay's scenario can delay and repeat bars.
+        """
         there, event = self._partitions[partition], event_time(bar)
-        if event <= there.complete or (there.latest is not None and event < there.latest):
-            raise ValueError(f"bar of {bar.symbol} with ts {bar.ts}: expected one later than those before it")
-        there.latest = event
-        there.bars.append(bar)
+        if event <= there.complete:
+            raise ValueError(f"bar of {bar.symbol} with ts {bar.ts}: expected one later than the watermark before it")
+        if there.bars and event < event_time(there.bars[-1]):
+            there.bars.insert(bisect_right(there.bars, event, key=event_time), bar)
+        else:
+            there.bars.append(bar)
 
     def watermark(self, partition: int, v: int) -> None:
         """The partition is complete up to and with event time ``v``."""
@@ -62,6 +67,8 @@ class Merge:
                 while there.bars and event_time(there.bars[0]) == event:
                     bars.append(there.bars.popleft())
             bars.sort(key=order_key)
+            if len({bar.symbol for bar in bars}) < len(bars):  # repeats; of revisions the last
+                bars = list({(bar.exchange, bar.symbol, bar.interval): bar for bar in bars}.values())
             yield int(event), bars
 
     def ahead(self) -> set[int]:

@@ -60,8 +60,8 @@ class ReplayView:
         """Whether the store holds just what is played, so that it knows the bars before."""
         if self.start is None:
             return False
-        source = msgspec.json.decode(self.start.spec).get("source") or {}
-        return bool(source.get("store"))
+        spec = msgspec.json.decode(self.start.spec)
+        return bool((spec.get("source") or {}).get("store")) and not spec.get("scenario")
 
     @property
     def ended(self) -> bool:

@@ -21,7 +21,7 @@ from tapedeck_replay.output import Output, explain
 from tapedeck_replay.player import Player, wall_ms
 from tapedeck_replay.position import Position
 from tapedeck_replay.recover import Past, recover
-from tapedeck_replay.sources import source_of
+from tapedeck_replay.sources import source_of, tape_of
 from tapedeck_replay.tape import BadInput, Source, Tape, Unavailable
 
 SHARDS = 1
@@ -72,7 +72,7 @@ class Run:
             output.open()
             past = recover(connections, output)
             log.info("opened", past=past.position is not None)
-            self._tape = tape = source.resolve() if past.start is None else _tape_of(past.start)
+            self._tape = tape = source.resolve() if past.start is None else tape_of(spec, past.start)
             player = Player(
                 source,
                 tape,
@@ -151,18 +151,6 @@ def _make_topic(connections: Connections, topic: str) -> None:
         ensure_topics(admin(connections, topic), [topic], SHARDS, config={"retention.ms": str(RETENTION_MS)})
     except KafkaException as error:
         raise Unavailable(f"{topic}: {explain(error_of(error))}") from error
-
-
-def _tape_of(start: wire.Start) -> Tape:
-    return Tape(
-        start.exchange,
-        tuple(start.symbols),
-        start.interval,
-        start.range_from,
-        start.range_to,
-        start.rows,
-        start.fingerprint,
-    )
 
 
 def _position(past: Past, tape: Tape, source: Source) -> Position:

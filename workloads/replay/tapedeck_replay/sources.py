@@ -1,16 +1,46 @@
-"""Which source a spec names."""
+"""Which source a spec names, and the tape that an earlier life resolved it to."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from tapedeck import wire
 from tapedeck.settings import Connections
 from tapedeck_crds import ReplaySpec
-from tapedeck_replay.tape import BadInput, Source
+from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_replay.tape import BadInput, Source, Tape
 
 
 def source_of(spec: ReplaySpec, connections: Connections, files: Path, name: str) -> Source:
-    """The source that the spec names."""
+    """The source that the spec names, changed as its scenario says."""
+    source = _plain_source(spec, connections, files, name)
+    if spec.scenario is None:
+        return source
+    from tapedeck_replay.scenario.source import ScenarioSource
+
+    return ScenarioSource(source, spec.scenario)
+
+
+def tape_of(spec: ReplaySpec, start: wire.Start) -> Tape:
+    """The tape as the first record on the topic has it."""
+    lateness = 0
+    if spec.scenario is not None:
+        from tapedeck_replay.scenario.schedule import lateness_of
+
+        lateness = lateness_of(spec.scenario, INTERVAL_MS[start.interval])
+    return Tape(
+        start.exchange,
+        tuple(start.symbols),
+        start.interval,
+        start.range_from,
+        start.range_to,
+        start.rows,
+        start.fingerprint,
+        lateness,
+    )
+
+
+def _plain_source(spec: ReplaySpec, connections: Connections, files: Path, name: str) -> Source:
     if spec.source.store is not None:
         from tapedeck_replay.store_source import StoreSource
 

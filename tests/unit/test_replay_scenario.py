@@ -1,0 +1,357 @@
+"""Changed conditions: each change's effect against what it states, and the same result from wherever it is read."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from tapedeck.store.bars import Block
+from tapedeck_crds.base import format_ms, time_ms
+from tapedeck_crds.scenario import Change, Scenario
+from tapedeck_crds.source import Synthetic
+from tapedeck_replay.chunks import chunks_of
+from tapedeck_replay.scenario.chance import uniforms, words_of
+from tapedeck_replay.scenario.source import ScenarioSource
+from tapedeck_replay.synthetic.source import SyntheticSource
+from tapedeck_replay.tape import After, BadInput, Scheduled, Tape
+
+START = time_ms("2024-01-01T00:00:00Z")
+HOUR, DAY = 3_600_000, 86_400_000
+SIGMAS = 5.0
+
+
+def market(bars: int = 4_000, symbols: tuple[str, ...] = ("A/B", "B/B"), seed: int = 1) -> SyntheticSource:
+    spec = {"symbols": [{"symbol": each} for each in symbols], "bars": bars, "interval": "1h", "seed": seed}
+    return SyntheticSource(Synthetic.model_validate(spec, by_alias=True, by_name=False))
+
+
+class Chopped:
+    """A source's blocks cut to other lengths: no result may depend on where blocks end."""
+
+    def __init__(self, source: SyntheticSource, rows: int) -> None:
+        self._source, self._rows = source, rows
+        self.resolve, self.count = source.resolve, source.count
+
+    def blocks(self, tape: Tape, after: After | None) -> Iterator[Block]:
+        for block in self._source.blocks(tape, after):
+            for begin in range(0, len(block), self._rows):
+                yield Block(*(column[begin : begin + self._rows] for column in vars(block).values()))
+
+
+def changes(*given: dict[str, Any]) -> list[Change]:
+    return TypeAdapter(Scenario).validate_python(list(given), by_alias=True, by_name=False)  # type: ignore[no-any-return]
+
+
+def joined(blocks: Iterator[Block]) -> Any:
+    parts = list(blocks)
+    kind = type(parts[0])
+    return kind(*(np.concatenate(column) for column in zip(*(vars(p).values() for p in parts), strict=True)))
+
+
+def altered(*given: dict[str, Any], bars: int = 4_000) -> tuple[Any, Any]:
+    """The market as it was, and as the changes make it."""
+    source = market(bars)
+    changed = ScenarioSource(source, changes(*given))
+    return joined(source.blocks(source.resolve(), None)), joined(changed.blocks(changed.resolve(), None))
+
+
+def at(hours: int) -> str:
+    return format_ms(START + hours * HOUR)
+
+
+def returns(block: Any, series: int = 0) -> Any:
+    return np.diff(np.log(block.close[block.series == series]))
+
+
+def check(found: float, wanted: float, error: float) -> None:
+    assert abs(found - wanted) <= SIGMAS * error, f"{found} is {abs(found - wanted) / error:.1f} errors from {wanted}"
+
+
+def test_volatility_scales_each_return_in_the_window_and_none_outside() -> None:
+    before, after = altered({"volatility": {"factor": 3}, "from": at(1_000), "to": at(2_000), "symbols": ["B/B"]})
+    assert np.array_equal(after.close[after.series == 0], before.close[before.series == 0])
+    old, new = returns(before, 1), returns(after, 1)
+    assert np.allclose(new[1_000:1_999], 3 * old[1_000:1_999], atol=1e-9)
+    assert np.allclose(new[:999], old[:999], atol=1e-12)
+    assert np.allclose(new[2_000:], old[2_000:], atol=1e-9)
+    variance = (3 * 0.6) ** 2 / (365 * 24)  # from the market's own volatility
+    check(new[1_000:1_999].var(), variance, variance * math.sqrt(2 / 999))
+
+
+def test_a_shock_moves_and_recovers_as_stated() -> None:
+    shock = {"percent": -20, "duration": 2 * 3600, "recovery": 10 * 3600, "recovered": 50}
+    before, after = altered({"shock": shock, "from": at(100)})
+    mine = before.series == 0
+    ratio = (after.close / before.close)[mine]  # at the end of each hour
+    assert np.allclose(ratio[:100], 1, atol=1e-12)
+    assert ratio[100] == pytest.approx(math.sqrt(0.8))
+    assert ratio[101] == pytest.approx(0.8)
+    assert ratio[106] == pytest.approx(0.8**0.75)
+    assert np.allclose(ratio[111:], math.sqrt(0.8))
+
+
+def test_a_shock_at_once_lies_within_the_bar_that_opens_then() -> None:
+    before, after = altered({"shock": {"percent": 50}, "from": at(100)})
+    mine = before.series == 0
+    opens, closes = (after.open / before.open)[mine], (after.close / before.close)[mine]
+    assert (opens[100], closes[99]) == (1, 1)
+    assert np.allclose(closes[100:], 1.5)
+    assert np.allclose(opens[101:], 1.5)
+    assert np.allclose((after.high / before.high)[mine][100], 1.5)
+    assert np.allclose((after.low / before.low)[mine][100], 1)
+
+
+def test_the_low_of_a_short_shock_is_in_its_bar() -> None:
+    shock = {"percent": -50, "duration": 60, "recovery": 60}
+    before, after = altered({"shock": shock, "from": at(100)})
+    row = int(np.flatnonzero((before.ts == START + 100 * HOUR) & (before.series == 0))[0])
+    assert after.low[row] == pytest.approx(before.low[row] / 2)
+    assert after.close[row] == pytest.approx(before.close[row])
+
+
+def test_a_trend_grows_by_the_day_and_stays() -> None:
+    before, after = altered({"trend": {"percentPerDay": 10}, "from": at(240), "to": at(480)})
+    ratio = (after.close / before.close)[before.series == 1]
+    assert ratio[239] == pytest.approx(1)
+    assert ratio[263] == pytest.approx(1.1)
+    assert ratio[479] == pytest.approx(1.1**10)
+    assert np.allclose(ratio[479:], 1.1**10)
+
+
+def test_spread_scales_shadows_alone() -> None:
+    before, after = altered({"spread": {"factor": 2.5}, "to": at(2_000)})
+    inside = before.ts < START + 2_000 * HOUR
+    for name in ("open", "close", "volume"):
+        assert np.array_equal(getattr(after, name), getattr(before, name))
+    top, bottom = np.maximum(before.open, before.close), np.minimum(before.open, before.close)
+    factor = np.where(inside, 2.5, 1)
+    assert np.allclose(np.log(after.high / top), factor * np.log(before.high / top), atol=1e-9)
+    assert np.allclose(np.log(bottom / after.low), factor * np.log(bottom / before.low), atol=1e-9)
+
+
+def test_volume_is_scaled_in_the_window() -> None:
+    before, after = altered({"volume": {"factor": 4}, "from": at(10), "to": at(20)})
+    inside = (before.ts >= START + 10 * HOUR) & (before.ts < START + 20 * HOUR)
+    assert np.allclose(after.volume, np.where(inside, 4, 1) * before.volume)
+
+
+def test_an_outage_takes_bars_away() -> None:
+    before, after = altered({"outage": {}, "from": at(10), "to": at(20), "symbols": ["A/B"]})
+    gone = set(zip(before.ts, before.series, strict=True)) - set(zip(after.ts, after.series, strict=True))
+    assert gone == {(START + hour * HOUR, 0) for hour in range(10, 20)}
+    source = ScenarioSource(market(), changes({"outage": {}, "from": at(10), "to": at(20), "symbols": ["A/B"]}))
+    assert source.resolve().rows_of == {"A/B": 3_990, "B/B": 4_000}
+
+
+def test_a_lossy_outage_takes_its_share() -> None:
+    before, after = altered({"outage": {"percent": 30}})
+    check(len(after) / len(before), 0.7, math.sqrt(0.3 * 0.7 / len(before)))
+
+
+def test_a_delay_is_as_long_as_stated() -> None:
+    before, after = altered({"delay": {"seconds": 90, "jitter": 7200}, "from": at(100)})
+    late = (after.at - after.ts - HOUR) / 1000
+    early = after.ts < START + 100 * HOUR
+    assert (late[early] == 0).all()
+    assert late[~early].min() >= 90
+    assert late[~early].max() <= 7290
+    n = int((~early).sum())
+    check(late[~early].mean(), 90 + 3600, 7200 / math.sqrt(12 * n))
+    assert sorted(zip(after.ts, after.series, after.close, strict=True)) == sorted(
+        zip(before.ts, before.series, before.close, strict=True)
+    )
+
+
+def test_duplicates_are_copies_of_their_share() -> None:
+    before, after = altered({"duplicates": {"percent": 25, "after": 30}})
+    n = len(before)
+    check(len(after) / n, 1.25, math.sqrt(0.25 * 0.75 / n))
+    numbers = Counter(zip(after.ts, after.series, after.open, after.close, after.volume, strict=True))
+    assert set(numbers) == set(zip(before.ts, before.series, before.open, before.close, before.volume, strict=True))
+    assert set(numbers.values()) == {1, 2}
+    assert set(after.at - after.ts - HOUR) == {0, 30_000}
+
+
+def test_disorder_holds_back_its_share_by_its_number_of_bars() -> None:
+    before, after = altered({"disorder": {"percent": 20, "bars": 3}})
+    assert len(after) == len(before)
+    mine = after.ts[after.series == 0]
+    behind = np.maximum.accumulate(mine) - mine  # by how much later bars came before it
+    assert behind.max() == 3 * HOUR
+    assert (after.at >= after.ts + HOUR).all()  # none before it is known
+    n = len(after)
+    held = after.at > after.ts + HOUR
+    check(held.mean(), 0.2, math.sqrt(0.2 * 0.8 / n))
+    places = (after.at - after.ts - HOUR - 1)[held] // HOUR
+    check(places.mean(), 2.0, math.sqrt(2 / 3 / held.sum()))
+
+
+def test_shuffle_joins_segments_in_another_order() -> None:
+    before, after = altered({"shuffle": {"seconds": 100 * 3600}, "seed": 5}, bars=4_050)
+    assert np.array_equal(after.ts, before.ts)
+    old = np.log(before.close / before.open)[before.series == 1]
+    new = np.log(after.close / after.open)[after.series == 1]
+    pieces = {tuple(np.round(old[i : i + 100], 9)): i // 100 for i in range(0, 4_000, 100)}
+    order = [pieces[tuple(np.round(new[i : i + 100], 9))] for i in range(0, 4_000, 100)]
+    assert sorted(order) == list(range(40))
+    assert order != sorted(order)
+    assert np.allclose(new[4_000:], old[4_000:])  # what is no whole segment
+    opens, closes = after.open[after.series == 1], after.close[after.series == 1]
+    assert np.allclose(opens[1:], closes[:-1])
+
+
+def test_shuffle_with_replacement_repeats_segments() -> None:
+    before, after = altered({"shuffle": {"seconds": 36_000, "replace": True}})
+    old, new = (np.log(x.close / x.open)[x.series == 0].reshape(-1, 10).round(9) for x in (before, after))
+    pieces = {tuple(piece) for piece in old}
+    drawn = Counter(tuple(piece) for piece in new)
+    assert set(drawn) <= pieces
+    n = 400  # distinct ones: n (1 - (1 - 1/n)^n), of variance below n/e (1 - 2/e)
+    check(len(drawn), n * (1 - (1 - 1 / n) ** n), math.sqrt(n / math.e * (1 - 2 / math.e)))
+
+
+def test_changes_apply_in_order() -> None:
+    shock = {"shock": {"percent": 50}, "from": at(0)}
+    calm = {"volatility": {"factor": 0}, "from": at(0)}
+    _, calm_last = altered(shock, calm)
+    _, shock_last = altered(calm, shock)
+    mine = calm_last.series == 0
+    assert np.ptp(calm_last.close[mine]) < 1e-9  # the shock was flattened too
+    assert shock_last.close[mine][-1] == pytest.approx(1.5 * shock_last.open[mine][0])
+
+
+def test_chances_are_even_and_go_their_own_ways() -> None:
+    n = 100_000
+    ts = np.arange(n, dtype=np.int64) * 60_000
+    one, other = words_of(["A/B", "B/B"])
+    rows = [uniforms(s, u, np.full(n, w), ts) for s, u, w in ((0, 0, one), (1, 0, one), (0, 1, one), (0, 0, other))]
+    for row in rows:
+        check(row.mean(), 0.5, math.sqrt(1 / 12 / n))
+        counts = np.bincount((row * 100).astype(int), minlength=100)
+        check(((counts - n / 100) ** 2 / (n / 100)).sum(), 99, math.sqrt(2 * 99))  # χ² of 99 degrees
+    correlations = np.corrcoef(np.array([*rows, np.roll(rows[0], 1)])) - np.eye(5)
+    assert abs(correlations).max() <= SIGMAS / math.sqrt(n)
+
+
+windows = st.sampled_from([{}, {"from": at(20)}, {"to": at(150)}, {"from": at(30), "to": at(90), "symbols": ["B/B"]}])
+seeds = st.integers(0, 2**53 - 1)
+
+
+def a_change(kind: str, values: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.builds(lambda v, w, s: {kind: v, "seed": s} | w, values, windows, seeds)
+
+
+factors = st.fixed_dictionaries({"factor": st.sampled_from([0, 0.5, 3, 100])})
+shares = st.sampled_from([0, 10, 50, 100])
+a_shock = st.fixed_dictionaries(
+    {
+        "percent": st.sampled_from([-99, -20, 1000]),
+        "duration": st.sampled_from([0, 7200]),
+        "recovery": st.sampled_from([0, 9_999]),
+    }
+)
+change = st.one_of(
+    a_change("volatility", factors),
+    a_change("spread", factors),
+    a_change("volume", factors),
+    st.builds(lambda v, s: {"shock": v, "from": at(50), "seed": s}, a_shock, seeds),
+    a_change("trend", st.fixed_dictionaries({"percentPerDay": st.sampled_from([-50, 20])})),
+    a_change("outage", st.fixed_dictionaries({"percent": shares})),
+    st.builds(
+        lambda n, r, s: {"shuffle": {"seconds": n * 3600, "replace": r}, "seed": s},
+        st.sampled_from([1, 7, 60, 1_000]),
+        st.booleans(),
+        seeds,
+    ),
+    a_change(
+        "delay",
+        st.fixed_dictionaries({"seconds": st.sampled_from([0, 0.5, 9_000]), "jitter": st.sampled_from([0, 80_000])}),
+    ),
+    a_change("duplicates", st.fixed_dictionaries({"percent": shares, "after": st.sampled_from([0, 3600, 5_000])})),
+    a_change("disorder", st.fixed_dictionaries({"percent": shares, "bars": st.integers(1, 30)})),
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(change, min_size=1, max_size=5), st.integers(1, 500), st.floats(0, 1), st.booleans())
+def test_the_result_is_the_same_from_wherever_it_is_read(
+    given_: list[dict[str, Any]], rows: int, part: float, within: bool
+) -> None:
+    source = ScenarioSource(market(200), changes(*given_))
+    tape = source.resolve()
+    whole_blocks = list(source.blocks(tape, None))
+    assert sum(map(len, whole_blocks)) == tape.rows
+    if not whole_blocks:
+        return
+    whole = joined(iter(whole_blocks))
+    prices = np.array([whole.open, whole.high, whole.low, whole.close])
+    assert np.isfinite(prices).all()
+    assert (prices > 0).all()
+    assert (whole.low <= np.minimum(whole.open, whole.close)).all()
+    assert (whole.high >= np.maximum(whole.open, whole.close)).all()
+
+    chunks = [chunk for block in whole_blocks for chunk in chunks_of(block, tape)]
+    keys = [chunk.order_key(i) for chunk in chunks for i in range(len(chunk))]
+    assert keys == sorted(set(keys))  # each record has a place of its own
+    due = np.array([key[0] for key in keys])
+    assert (due >= whole.ts + HOUR).all()
+    assert (due <= whole.ts + HOUR + tape.lateness).all()
+    assert due[-1] <= tape.last_event
+
+    place = min(int(len(keys) * part), len(keys) - 1)
+    after = tape.after_bar(keys[place]) if within else tape.after_event(keys[place][0])
+    begin = place + 1 if within else int(np.searchsorted(due, keys[place][0], side="right"))
+    again = ScenarioSource(Chopped(market(200), rows), changes(*given_))  # another process
+    rest = [chunk for block in again.blocks(tape, after) for chunk in chunks_of(block, tape)]
+    assert [v for c in rest for v in c.values] == [v for c in chunks for v in c.values][begin:]
+    assert [c.order_key(i) for c in rest for i in range(len(c))] == keys[begin:]
+    assert again.count(tape, keys[place][0]) == int(np.searchsorted(due, keys[place][0], side="right"))
+
+
+def test_a_part_of_the_symbols_is_a_part_of_the_result() -> None:
+    given_ = changes(
+        {"volatility": {"factor": 2}, "from": at(10)},
+        {"outage": {"percent": 20}},
+        {"disorder": {"percent": 30, "bars": 4}},
+        {"duplicates": {"percent": 30}},
+    )
+    source = ScenarioSource(market(500), given_)
+    tape = source.resolve()
+    shard = Tape(tape.exchange, ("B/B",), tape.interval, tape.start, tape.end, {}, "", tape.lateness)
+    whole, part = joined(source.blocks(tape, None)), joined(source.blocks(shard, None))
+    assert isinstance(part, Scheduled)
+    mine = whole.series == 1
+    assert np.array_equal(part.at, whole.at[mine])
+    assert np.array_equal(part.close, whole.close[mine])
+
+
+@pytest.mark.parametrize(
+    ("given_", "says"),
+    [
+        (
+            {"trend": {"percentPerDay": 1}, "symbols": ["A/B", "X/Y"]},
+            r"scenario\[0\]\.symbols: got X/Y, expected some of A/B",
+        ),
+        ({"shuffle": {"seconds": 5000}}, r"scenario\[0\]\.shuffle\.seconds: got 5000, expected a whole number"),
+    ],
+)
+def test_refuses_what_the_tape_does_not_have(given_: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        ScenarioSource(market(10), changes(given_)).resolve()
+
+
+def test_the_fingerprint_tells_scenarios_apart() -> None:
+    prints = [
+        ScenarioSource(market(10), changes({"volume": {"factor": factor}})).resolve().fingerprint
+        for factor in (1, 2, 2)
+    ]
+    assert prints[0] != prints[1] == prints[2]
+    assert prints[0].startswith(market(10).resolve().fingerprint)
