@@ -56,6 +56,9 @@ bench: $(VENV)/.dev ## Figures beside their references (NAME=… for one); write
 faults: $(VENV)/.dev ## Kill every part at seeded instants, 20 times each: nothing lost, nothing doubled
 	@TAPEDECK_FAULTS=20 $(TESTS) pytest -q -m faults --timeout 1800 tests/integration
 
+soak: $(VENV)/.dev ## A replay for an hour without drift, and fifty million bars in flat memory
+	@$(TESTS) soak
+
 page: $(PAGE) ## Build the chart page, with the Node that pip brought
 
 $(PAGE): $(PAGE_SOURCES) | $(VENV)/.run

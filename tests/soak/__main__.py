@@ -1,0 +1,157 @@
+"""``make soak``: a replay that plays for an hour, and one that plays fifty million bars.
+
+``drift``: ten synthetic markets of one-second bars at 60×, 600 bars a second. How late each bar is handed
+to the producer comes from the record's own timestamp; the medians of the last blocks of time may differ from
+those of the first, the very first left out, by DRIFT_MS at most. ``memory``: unpaced; what the pod keeps in memory, sampled every
+second, may grow by GROWTH at most from the second fifth of the run to the last.
+
+TAPEDECK_SOAK_SECONDS and TAPEDECK_SOAK_BARS make them shorter.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import psutil
+from confluent_kafka import Consumer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from replaying import Json, ReplayProcess, wait_for
+from tapedeck.kafka import consumer
+from tapedeck.settings import Connections
+from tapedeck_operator.local.broker import Broker, free_port
+
+SECONDS = int(os.environ.get("TAPEDECK_SOAK_SECONDS", "3600"))
+BARS = int(os.environ.get("TAPEDECK_SOAK_BARS", "50000000"))
+SYMBOLS = [f"S{i}/USD" for i in range(10)]
+START = 1_704_067_200_000  # 2024-01-01T00:00:00Z, where a synthetic market begins
+STEP, SPEED = 1_000, 60
+BLOCKS = 12
+DRIFT_MS, GROWTH = 5.0, 1.1
+_decode = msgspec.json.Decoder(type=dict[str, object]).decode
+
+
+def main() -> int:
+    """Both soaks; exit 1 where one shows drift or growth."""
+    with tempfile.TemporaryDirectory(prefix="tapedeck-soak-") as name, _broker(Path(name)) as connections:
+        sound = [_drift(Path(name), connections), _memory(Path(name), connections)]
+    return 0 if all(sound) else 1
+
+
+@contextmanager
+def _broker(folder: Path) -> Iterator[Connections]:
+    broker = Broker(folder / "kafka", free_port())
+    try:
+        broker.launch()
+        broker.wait_ready()
+        yield Connections(kafka_bootstrap=broker.bootstrap)
+    finally:
+        broker.stop()
+
+
+def _replay(folder: Path, connections: Connections, bars: int) -> ReplayProcess:
+    symbols = [{"symbol": symbol, "volatility": 0.6} for symbol in SYMBOLS]
+    source: Json = {"synthetic": {"symbols": symbols, "interval": "1s", "bars": bars, "seed": 7}}
+    return ReplayProcess(folder / "pods", connections, {"source": source})
+
+
+def _drift(folder: Path, connections: Connections) -> bool:
+    replay = _replay(folder, connections, SECONDS * SPEED)
+    anchor = replay.begin(v0=START, speed=float(SPEED), lead_ms=500)
+    late: list[list[float]] = [[] for _ in range(BLOCKS)]
+    total = SECONDS * SPEED * len(SYMBOLS)
+    reader = consumer(connections, "soak", "soak")
+    reader.subscribe([replay.topic])
+    with _progress("drift", total) as tell:
+        seen = 0
+        while seen < total:
+            seen += _read(reader, anchor, late)
+            tell(seen)
+    reader.close()
+    if replay.wait(60) != 0:
+        raise RuntimeError(f"the replay failed: {replay.last_report()}")
+    medians = [statistics.median(block) for block in late]
+    worst = [sorted(block)[len(block) * 99 // 100] for block in late]
+    moved = statistics.median(medians[-3:]) - statistics.median(medians[1:4])
+    print(f"drift: {moved:+.2f} ms in {SECONDS} s (at most {DRIFT_MS}); bars {total}")
+    print("  median by block, ms:", *(f"{value:.1f}" for value in medians))
+    print("  p99 by block, ms:   ", *(f"{value:.1f}" for value in worst), flush=True)
+    return abs(moved) <= DRIFT_MS
+
+
+def _read(reader: Consumer, anchor: Json, late: list[list[float]]) -> int:
+    """Sort what came by the block of time in which it was due; returns how many bars there were."""
+    messages = reader.consume(10_000, 5.0)
+    if not messages:
+        raise TimeoutError("no bar for 5 s")
+    found = 0
+    for message in messages:
+        bar = _decode(message.value() or b"{}")
+        if "open" not in bar:
+            continue
+        found += 1
+        due = anchor["w0"] + (int(str(bar["ts"])) + STEP - START) / SPEED
+        block = min(int((due - anchor["w0"]) / (SECONDS * 1000) * BLOCKS), BLOCKS - 1)
+        late[block].append(message.timestamp()[1] - due)
+    return found
+
+
+def _memory(folder: Path, connections: Connections) -> bool:
+    replay = _replay(folder, connections, BARS // len(SYMBOLS))
+    replay.begin(v0=START, unpaced=True)
+    assert replay.process is not None
+    process = psutil.Process(replay.process.pid)
+    sizes: list[tuple[int, int]] = []
+    began = time.monotonic()
+    with _progress("memory", BARS) as tell:
+        while replay.process.poll() is None:
+            try:
+                sizes.append((int(replay.status()["published"]), process.memory_info().rss))
+            except (psutil.NoSuchProcess, OSError, ValueError):
+                break  # it ends
+            except Exception as error:
+                if replay.process.poll() is None:
+                    raise RuntimeError("the replay does not answer") from error
+                break
+            tell(sizes[-1][0])
+            time.sleep(1.0)
+    wait_for(lambda: replay.process is not None and replay.process.poll() is not None, "end of the replay", 60)
+    report = replay.last_report()
+    if replay.wait(5) != 0 or report["published"] != BARS:
+        raise RuntimeError(f"the replay failed: {report}")
+    seconds = time.monotonic() - began
+    early = [rss for published, rss in sizes if BARS / 5 <= published < BARS * 2 / 5]
+    last = [rss for published, rss in sizes if published >= BARS * 4 / 5]
+    grown = max(last) / max(early)
+    sizes_said = f"{max(early) / 2**20:.0f} MB early, {max(last) / 2**20:.0f} MB at the end"
+    print(f"memory: {sizes_said}, ratio {grown:.3f} (at most {GROWTH}); {BARS} bars in {seconds:.0f} s", flush=True)
+    return grown <= GROWTH
+
+
+@contextmanager
+def _progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f}%"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not sys.stdout.isatty()) as progress:
+        task = progress.add_task(name, total=total)
+
+        def tell(done: int) -> None:
+            progress.update(task, completed=done)
+
+        yield tell
+
+
+if __name__ == "__main__":
+    sys.exit(main())
