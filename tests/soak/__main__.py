@@ -1,9 +1,9 @@
 """``make soak``: a replay that plays for an hour, and one that plays fifty million bars.
 
 ``drift``: ten synthetic markets of one-second bars at 60×, 600 bars a second. How late each bar is handed
-to the producer comes from the record's own timestamp; the medians of the last blocks of time may differ from
-those of the first, the very first left out, by DRIFT_MS at most. ``memory``: unpaced; what the pod keeps in memory, sampled every
-second, may grow by GROWTH at most from the second fifth of the run to the last.
+to the producer comes from the record's own timestamp; the medians of the last blocks of time may differ
+from those of the first, the very first left out, by DRIFT_MS at most. ``memory``: unpaced; what the pod
+keeps in memory, sampled every second, may grow by GROWTH at most from the second fifth of the run to the last.
 
 TAPEDECK_SOAK_SECONDS and TAPEDECK_SOAK_BARS make them shorter.
 """
