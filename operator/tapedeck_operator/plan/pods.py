@@ -15,8 +15,9 @@ CONTROL_PATH = "/etc/tapedeck/control"
 CONTROL_KEY = "key"
 TERMINATION_LOG = "/dev/termination-log"
 GRACE_SECONDS = 30
-# For the Job, not for each index: with backoffLimitPerIndex the Job controller keeps a failed pod until its successor
-# is there, and so holds up the deletion of a namespace, in which none can be made any more.
+# For the Job, not for each index. With backoffLimitPerIndex the Job controller lets a failed pod go only when its
+# successor is made, and in a namespace that is being deleted none can be made: pods go before Jobs there (since
+# Kubernetes 1.33), so the namespace stays until someone deletes the Job by hand. Seen on 1.34, with any pod at work.
 BACKOFF_LIMIT = 20
 INDEX_FIELD = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
