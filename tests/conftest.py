@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ from tapedeck_operator.local.broker import Broker, free_port
 from tapedeck_operator.local.postgres import Postgres
 from timescale.chroot import Unavailable
 from timescale.server import Timescale
+
+# What a shell starts in the background ignores SIGINT, and so would all that the tests start and then interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
