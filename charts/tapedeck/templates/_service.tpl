@@ -30,6 +30,13 @@ spec:
           command: [python, -m, tapedeck.migrate]
           env:
             - { name: TAPEDECK_CONNECTIONS, value: /etc/tapedeck/connections }
+            {{- if .root.Values.kafka.grant }}
+            {{- $users := dict }}
+            {{- range $workload, $user := omit .root.Values.kafka.users "migrate" }}
+            {{- $_ := set $users $workload (required (printf "kafka.users.%s.username: got nothing, expected the user that kafka.grant is to give rights to" $workload) $user.username) }}
+            {{- end }}
+            - { name: TAPEDECK_KAFKA_USERS, value: {{ $users | toJson | quote }} }
+            {{- end }}
           resources: {{- toYaml .root.Values.recorder.resources | nindent 12 }}
           securityContext: {{- include "tapedeck.containerSecurity" .root | nindent 12 }}
           volumeMounts:

@@ -1,0 +1,89 @@
+"""What the user of each workload may do on a broker with ACLs: that and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from tapedeck.topics import MARKET_BARS, RECORDER_GROUP, REPLAY_PREFIX, RESULTS
+
+ANSWER_SECONDS = 20.0
+Workload = Literal["feed", "replay", "backtest", "recorder", "gateway"]
+
+
+class Right(NamedTuple):
+    """Operations on what has this name, or begins with it where it ends in a dot or a dash."""
+
+    resource: ResourceType
+    name: str
+    operations: tuple[AclOperation, ...]
+
+
+_TOPIC, _GROUP, _TRANSACTION = ResourceType.TOPIC, ResourceType.GROUP, ResourceType.TRANSACTIONAL_ID
+_READ, _WRITE, _DESCRIBE = AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE
+_MARKET = "market."
+# Whether what a run asks for is recorded yet.
+_RECORDED = (Right(_TOPIC, MARKET_BARS, (_DESCRIBE,)), Right(_GROUP, RECORDER_GROUP, (_DESCRIBE,)))
+
+# Reading and writing a topic include describing it. `migrate` grants these, so its own user is an administrator.
+RIGHTS: dict[Workload, tuple[Right, ...]] = {
+    "feed": (Right(_TOPIC, _MARKET, (_WRITE,)),),
+    "replay": (
+        Right(_TOPIC, REPLAY_PREFIX, (AclOperation.CREATE, _READ, _WRITE)),
+        Right(_TOPIC, MARKET_BARS, (_WRITE,)),
+        Right(_TRANSACTION, REPLAY_PREFIX, (_WRITE,)),
+        Right(_GROUP, REPLAY_PREFIX, (_READ,)),
+        *_RECORDED,
+    ),
+    "backtest": (
+        Right(_TOPIC, REPLAY_PREFIX, (_READ,)),
+        Right(_TOPIC, _MARKET, (_READ,)),
+        Right(_TOPIC, RESULTS, (_WRITE,)),
+        Right(_GROUP, "tapedeck-backtest-", (_READ,)),
+        *_RECORDED,
+    ),
+    "recorder": (
+        Right(_TOPIC, _MARKET, (_READ,)),
+        Right(_TOPIC, RESULTS, (_READ,)),
+        Right(_TOPIC, REPLAY_PREFIX, (_READ, AclOperation.DELETE)),
+        Right(_GROUP, RECORDER_GROUP, (_READ,)),
+    ),
+    "gateway": (
+        Right(_TOPIC, _MARKET, (_READ,)),
+        Right(_TOPIC, REPLAY_PREFIX, (_READ,)),
+        Right(_GROUP, "tapedeck-gateway", (_READ,)),
+    ),
+}
+
+
+def grant(client: AdminClient, users: Mapping[Workload, str]) -> None:
+    """Give the user of each workload its rights; those it has stay. Raises KafkaException."""
+    wanted = [binding for workload, user in users.items() for binding in bindings(workload, user)]
+    for future in client.create_acls(wanted, request_timeout=ANSWER_SECONDS).values() if wanted else ():
+        future.result(ANSWER_SECONDS)
+
+
+def bindings(workload: Workload, user: str) -> list[AclBinding]:
+    """A workload's rights as Kafka's ACLs, from any host."""
+    return [
+        AclBinding(
+            right.resource,
+            right.name,
+            ResourcePatternType.PREFIXED if right.name.endswith((".", "-")) else ResourcePatternType.LITERAL,
+            f"User:{user}",
+            "*",
+            operation,
+            AclPermissionType.ALLOW,
+        )
+        for right in RIGHTS[workload]
+        for operation in right.operations
+    ]
