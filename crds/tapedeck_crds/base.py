@@ -99,7 +99,8 @@ Exchange = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9]
 Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]*$")]
 
 
-def _checked_set(values: list[str]) -> list[str]:
+def checked_set(values: list[str]) -> list[str]:
+    """The values, if each is there once; ValueError otherwise."""
     repeated = sorted({value for value in values if values.count(value) > 1}) if len(set(values)) < len(values) else []
     if repeated:
         raise ValueError(f"expected each symbol once; repeated: {', '.join(repeated)}")
@@ -108,7 +109,7 @@ def _checked_set(values: list[str]) -> list[str]:
 
 SymbolSet = Annotated[
     list[Symbol],
-    AfterValidator(_checked_set),
+    AfterValidator(checked_set),
     Field(min_length=1, max_length=1000, json_schema_extra={"x-kubernetes-list-type": "set"}),
 ]
 

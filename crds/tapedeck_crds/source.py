@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tapedeck_crds.base import (
     RANGE_RULE,
@@ -17,6 +17,7 @@ from tapedeck_crds.base import (
     StoreRange,
     Symbol,
     Time,
+    checked_set,
     exactly_one_of,
     parse_time,
 )
@@ -129,10 +130,60 @@ def meaning(model: Model) -> dict[str, object]:
     return fields
 
 
+SymbolPattern = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9*?][A-Za-z0-9._/:*?-]*$")]
+SymbolPatterns = Annotated[
+    list[SymbolPattern],
+    AfterValidator(checked_set),
+    Field(min_length=1, max_length=1000, json_schema_extra={"x-kubernetes-list-type": "set"}),
+]
+
+
+def is_pattern(symbol: str) -> bool:
+    """Whether it stands for all that match it."""
+    return "*" in symbol or "?" in symbol
+
+
+class StoredBars(StoreRange):
+    """Bars kept in the store: some series of one exchange, opened at or after `from` and before `to`."""
+
+    symbols: SymbolPatterns = Field(
+        description="Unified symbols, such as BTC/USD, or patterns, such as */USD: * is any text, ? any character. "
+        "What matches when the Replay starts is played."
+    )
+
+
+class TopicRange(Model):
+    """Bars on a topic, as far as it goes when the Replay starts: market.bars, or another Replay's topic."""
+
+    name: Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")] = Field(
+        description="Name of the topic; it has to be there."
+    )
+    exchange: Exchange | None = Field(
+        default=None, description="Exchange id; may be left out where the topic has one alone."
+    )
+    symbols: SymbolPatterns | None = Field(
+        default=None, description="Unified symbols or patterns, such as */USD; all if left out."
+    )
+    interval: Interval | None = Field(
+        default=None, description="Length of a bar; may be left out where the topic has one alone."
+    )
+    from_: Time | None = Field(default=None, alias="from", description="First open time to include.")
+    to: Time | None = Field(default=None, description="Open time to stop before.")
+    from_offset: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Offset to begin at in each partition; the first there is if left out."
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (RANGE_RULE,)
+
+    def __eq__(self, other: object) -> bool:
+        """As in CEL: symbols are a set, and a point in time is the same in every offset."""
+        return isinstance(other, TopicRange) and meaning(self) == meaning(other)
+
+
 class ReplaySource(Model):
     """What is played."""
 
-    store: StoreRange | None = Field(default=None, description="Bars kept in the store.")
+    store: StoredBars | None = Field(default=None, description="Bars kept in the store.")
     files: Files | None = Field(default=None, description="Bars in files.")
+    topic: TopicRange | None = Field(default=None, description="Bars on a topic.")
     synthetic: Synthetic | None = Field(default=None, description="A market made up from a seed.")
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("store", "files", "synthetic"),)
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("store", "files", "topic", "synthetic"),)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from replaying import ReplayProcess, bars, committed, insert_minutes, stored
+from replaying import MINUTE, T0, ReplayProcess, bars, committed, insert_minutes, stored
+from tapedeck import wire
+from tapedeck.kafka import producer
+from tapedeck.market import Bar
 from tapedeck.settings import Connections
 from tapedeck_operator.demo.audit import check_topic
 
@@ -130,3 +134,105 @@ def test_a_bent_market_is_the_same_after_kills(make: Make) -> None:
     ]
     spec = {"source": {"synthetic": SYNTHETIC | {"bars": 10_000}}, "scenario": scenario}
     assert played(make(spec), kills=1) == played(make(spec))
+
+
+@pytest.fixture
+def some_bars(store: str) -> None:
+    insert_minutes(store, "x", ["A/EUR", "A/USD", "B/USD"], 50)
+
+
+def test_patterns_choose_symbols(make: Make, store: str, some_bars: None) -> None:
+    replay = make({"source": {"store": {"exchange": "x", "symbols": ["*/USD", "A/EU?"]}}})
+    assert played(replay) == stored(store, "x")
+    replay = make({"source": {"store": {"exchange": "x", "symbols": ["?/USD"]}}})
+    assert {row[1] for row in played(replay)} == {"A/USD", "B/USD"}
+    start = committed(replay.connections.kafka_bootstrap, replay.topic)[0]
+    assert start.value["symbols"] == ["A/USD", "B/USD"]  # resolved once
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        (
+            {"exchange": "y"},
+            "source.store.exchange: got y, of which the store has no bars, expected one of those it has: x",
+        ),
+        (
+            {"symbols": ["A/USD", "A/UDS"]},
+            "symbols: got A/UDS, of which the store has no bars from x, expected such as A/USD",
+        ),
+        ({"symbols": ["*/GBP"]}, "symbols: got */GBP, which matches none, expected to match some of A/EUR"),
+        ({"interval": "1h"}, "interval: got 1h, of which A/USD has no bars, expected one of 1m"),
+        (
+            {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"},
+            "from, to: got 2020-01-01T00:00:00Z to 2020-01-02T00:00:00Z, in which A/USD has no bar of 1m, "
+            "expected a range that meets 2018-04-04T00:00:00Z to 2018-04-04T00:49:00Z",
+        ),
+    ],
+    ids=["exchange", "symbol", "pattern", "interval", "range"],
+)
+def test_says_what_the_store_has_instead(make: Make, some_bars: None, wanted: Json, says: str) -> None:
+    replay = make({"source": {"store": {"exchange": "x", "symbols": ["A/USD"]} | wanted}})
+    replay.start()
+    assert replay.wait() == 64
+    report = replay.last_report()
+    assert (report["reason"], report["published"]) == ("NoBars", 0)
+    assert says in report["message"]
+
+
+@pytest.mark.slow
+def test_plays_what_another_replay_played(make: Make, store: str) -> None:
+    insert_minutes(store, "x", ["A/USD", "B/USD", "C/EUR"], 4_000)
+    first = make({"source": {"store": {"exchange": "x", "symbols": ["*"]}}, "scenario": LATE})
+    played(first)
+    second = make({"source": {"topic": {"name": first.topic, "symbols": ["*/USD"]}}})
+    assert played(second, kills=1) == [row for row in stored(store, "x") if row[1] != "C/EUR"]
+
+
+def on_market_bars(connections: Connections, made: list[tuple[Bar, str]]) -> None:
+    to = producer(connections, "tests")
+    for bar, source in made:
+        headers = wire.market_headers(source)  # type: ignore[arg-type]
+        to.produce("market.bars", wire.encode(bar), f"{bar.exchange}:{bar.symbol}", headers=headers)  # type: ignore[arg-type]
+    assert to.flush(30) == 0
+
+
+def test_puts_the_market_s_bars_in_order(make: Make, connections: Connections) -> None:
+    exchange = f"x{uuid.uuid4().hex[:8]}"
+    rng = random.Random(1)
+
+    def bar(minute: int, symbol: str, close: float, rev: int = 0, interval: str = "1m") -> Bar:
+        return Bar(exchange, symbol, interval, T0 + minute * MINUTE, 5.0, 9.0, 1.0, close, 2.0, True, rev)
+
+    made = [(bar(minute, symbol, 4.0), "backfill") for minute in range(300) for symbol in ("A/USD", "B/USD")]
+    made += [(bar(minute, "A/USD", 6.0), "live") for minute in range(0, 300, 3)]
+    made += [(bar(minute, "A/USD", 7.0, rev=1), "backfill") for minute in range(0, 300, 5)]
+    made += [(bar(minute, "A/USD", 8.0, rev=2), "replay;u;0.0") for minute in range(9)]  # what a shared topic has too
+    made += [(bar(minute, "A/USD", 8.0, interval="5m"), "live") for minute in range(0, 300, 5)]
+    rng.shuffle(made)
+    on_market_bars(connections, made)
+    spec = {"source": {"topic": {"name": "market.bars", "exchange": exchange, "interval": "1m"}}}
+    close = {"B/USD": lambda _: 4.0, "A/USD": lambda m: 7.0 if m % 5 == 0 else 6.0 if m % 3 == 0 else 4.0}
+    assert played(make(spec)) == [
+        (T0 + minute * MINUTE, symbol, 5.0, 9.0, 1.0, close[symbol](minute), 2.0)
+        for minute in range(300)
+        for symbol in ("A/USD", "B/USD")
+    ]
+    part = {"from": "2018-04-04T01:00:00Z", "to": "2018-04-04T02:00:00Z", "symbols": ["B/*"]}
+    spec["source"]["topic"] |= part
+    assert [row[0] for row in played(make(spec))] == [T0 + minute * MINUTE for minute in range(60, 120)]
+
+    mixed = make({"source": {"topic": {"name": "market.bars", "exchange": exchange}}})
+    mixed.start()
+    assert mixed.wait() == 64
+    assert mixed.last_report()["reason"] == "MixedIntervals"
+    assert f"has bars of 1m from {exchange}, 5m from {exchange}" in mixed.last_report()["message"]
+
+
+def test_a_topic_that_is_not_there_is_not_made(make: Make, connections: Connections) -> None:
+    replay = make({"source": {"topic": {"name": "tapedeck.replay.of-old"}}})
+    replay.start()
+    assert replay.wait() == 64
+    report = replay.last_report()
+    assert report["reason"] == "NoTopic"
+    assert "source.topic.name: got tapedeck.replay.of-old, which the broker does not have" in report["message"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -23,9 +23,10 @@ BLOCK_BARS = 5_000
 class FileSource:
     """Bars of the files below a folder. They are read through once at the start, so that a bad row shows then."""
 
-    def __init__(self, files: Files, root: Path) -> None:
+    def __init__(self, files: Files, root: Path, pulse: Callable[[], None]) -> None:
         self._files = files
         self._root = root
+        self._pulse = pulse
 
     def resolve(self) -> Tape:
         rows: Counter[str] = Counter()
@@ -35,6 +36,8 @@ class FileSource:
             rows[bar.symbol] += 1
             checks[bar.symbol] = zlib.crc32(encode(bar), checks[bar.symbol])
             first, last = bar.ts if first is None else first, bar.ts
+            if rows[bar.symbol] % BLOCK_BARS == 0:
+                self._pulse()
         symbols = tuple(sorted({chosen.symbol for chosen in self._files.sets}))
         if first is None or last is None or any(symbol not in rows for symbol in symbols):
             missing = ", ".join(symbol for symbol in symbols if symbol not in rows)

@@ -22,7 +22,7 @@ from tapedeck_replay.player import Player, wall_ms
 from tapedeck_replay.position import Position
 from tapedeck_replay.recover import Past, recover
 from tapedeck_replay.sources import source_of, tape_of
-from tapedeck_replay.tape import BadInput, Source, Tape, Unavailable
+from tapedeck_replay.tape import BadInput, Source, Stopped, Tape, Unavailable
 
 SHARDS = 1
 RETENTION_MS = 7 * 24 * 3600 * 1000
@@ -65,7 +65,7 @@ class Run:
     def play(self, spec: ReplaySpec, connections: Connections) -> bool:
         """Play to the end; False if stopped before. Raises BadInput, Fenced, Unavailable."""
         _check_identity(self._settings)
-        source = source_of(spec, connections, self._settings.files, self.topic)
+        source = source_of(spec, connections, self._settings.files, self.topic, self._pulse)
         _make_topic(connections, self.topic)
         output = Output(connections, self.topic, self._settings.shard, self._settings.uid, self._on_hang)
         try:
@@ -86,8 +86,15 @@ class Run:
             if self._stopping:
                 player.stop()
             return player.play()
+        except Stopped:
+            return False
         finally:
             output.close()
+
+    def _pulse(self) -> None:
+        self._born = time.monotonic()
+        if self._stopping:
+            raise Stopped
 
     def report(self) -> ReplayReport:
         tape, player = self._tape, self._player

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tapedeck import wire
@@ -10,15 +11,20 @@ from tapedeck_crds import ReplaySpec
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_replay.tape import BadInput, Source, Tape
 
+Pulse = Callable[[], None]
 
-def source_of(spec: ReplaySpec, connections: Connections, files: Path, name: str) -> Source:
-    """The source that the spec names, changed as its scenario says."""
-    source = _plain_source(spec, connections, files, name)
+
+def source_of(spec: ReplaySpec, connections: Connections, files: Path, name: str, pulse: Pulse) -> Source:
+    """The source that the spec names, changed as its scenario says.
+
+    ``name`` is the topic it is played to; ``pulse`` is called now and then while much is read before the first bar.
+    """
+    source = _plain_source(spec, connections, files, name, pulse)
     if spec.scenario is None:
         return source
     from tapedeck_replay.scenario.source import ScenarioSource
 
-    return ScenarioSource(source, spec.scenario)
+    return ScenarioSource(source, spec.scenario, pulse)
 
 
 def tape_of(spec: ReplaySpec, start: wire.Start) -> Tape:
@@ -40,7 +46,7 @@ def tape_of(spec: ReplaySpec, start: wire.Start) -> Tape:
     )
 
 
-def _plain_source(spec: ReplaySpec, connections: Connections, files: Path, name: str) -> Source:
+def _plain_source(spec: ReplaySpec, connections: Connections, files: Path, name: str, pulse: Pulse) -> Source:
     if spec.source.store is not None:
         from tapedeck_replay.store_source import StoreSource
 
@@ -48,9 +54,13 @@ def _plain_source(spec: ReplaySpec, connections: Connections, files: Path, name:
     if spec.source.files is not None:
         from tapedeck_replay.file_source import FileSource
 
-        return FileSource(spec.source.files, files)
+        return FileSource(spec.source.files, files, pulse)
     if spec.source.synthetic is not None:
         from tapedeck_replay.synthetic.source import SyntheticSource
 
         return SyntheticSource(spec.source.synthetic)
+    if spec.source.topic is not None:
+        from tapedeck_replay.topic_source import TopicSource
+
+        return TopicSource(connections, spec.source.topic, name, pulse)
     raise BadInput("BadSpec", "source: got none, expected exactly one")

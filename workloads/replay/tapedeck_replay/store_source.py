@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import psycopg
@@ -12,14 +13,18 @@ from confluent_kafka import KafkaException
 
 from tapedeck.logs import log
 from tapedeck.settings import Connections
+from tapedeck.store import catalogue
 from tapedeck.store.bars import Block, Resolved, Selection, read_blocks, resolve
 from tapedeck.store.database import connect
 from tapedeck.store.recorded import wait_recorded
-from tapedeck_crds.base import StoreRange, time_ms
+from tapedeck_crds.base import format_ms, time_ms
+from tapedeck_crds.source import StoredBars, is_pattern
+from tapedeck_replay.symbols import matching_symbols
 from tapedeck_replay.tape import After, BadInput, Tape, Unavailable
 
 CONNECT_ATTEMPTS, CONNECT_TIMEOUT = 10, 45.0
 WINDOW_ROWS = 20_000  # what the database sorts without a file
+MISSING_SHOWN = 3
 FAILURES_MAX = 5  # reads in a row that broke off without a block
 T = TypeVar("T")
 
@@ -33,33 +38,43 @@ WHERE exchange = %s AND symbol = ANY(%s) AND interval = %s
 class StoreSource:
     """Bars of a range of the store; each call has a connection of its own."""
 
-    def __init__(self, connections: Connections, wanted: StoreRange, name: str) -> None:
+    def __init__(self, connections: Connections, wanted: StoredBars, name: str) -> None:
         self._connections = connections
         self._wanted = wanted
         self._name = name
 
     def resolve(self) -> Tape:
         wanted = self._wanted
-        selection = Selection(
-            wanted.exchange,
-            tuple(wanted.symbols),
-            wanted.interval,
-            None if wanted.from_ is None else time_ms(wanted.from_),
-            None if wanted.to is None else time_ms(wanted.to),
-        )
         try:
             lacking = self._ask(lambda connection: wait_recorded(self._connections, connection))
         except KafkaException as error:
             raise Unavailable(f"the broker does not say how far the recorder is: {error}") from error
         if lacking:
             log.warning("the recorder stands still: bars on the log are missing in the store", lacking=lacking)
-        found = self._ask(lambda connection: resolve(connection, selection))
-        if found.missing:
-            raise BadInput("NoBars", _nothing(found))
-        chosen = found.selection
-        return Tape(
-            chosen.exchange, chosen.symbols, chosen.interval, found.start, found.end, found.rows_of, found.fingerprint
+        found = self._ask(self._resolve)
+        played = tuple(symbol for symbol in found.selection.symbols if symbol not in found.missing)
+        rows = {symbol: found.rows_of[symbol] for symbol in played}
+        return Tape(wanted.exchange, played, wanted.interval, found.start, found.end, rows, found.fingerprint)
+
+    def _resolve(self, connection: psycopg.Connection[Any]) -> Resolved:
+        wanted = self._wanted
+        named = {symbol for symbol in wanted.symbols if not is_pattern(symbol)}
+        matching = named
+        if len(named) < len(wanted.symbols):
+            known = catalogue.symbols(connection, wanted.exchange)
+            matching = named | set(matching_symbols(known, wanted.symbols))
+        selection = Selection(
+            wanted.exchange,
+            tuple(sorted(matching)),
+            wanted.interval,
+            None if wanted.from_ is None else time_ms(wanted.from_),
+            None if wanted.to is None else time_ms(wanted.to),
         )
+        found = resolve(connection, selection)
+        missing = [symbol for symbol in found.missing if symbol in named]
+        if missing or not found.rows:
+            raise BadInput("NoBars", nothing(connection, wanted, missing or sorted(wanted.symbols)))
+        return found
 
     def count(self, tape: Tape, v: int) -> int:
         end = min(tape.end, v - tape.step + 1)
@@ -107,10 +122,35 @@ class StoreSource:
         raise AssertionError("unreachable: the last attempt raises")
 
 
-def _nothing(found: Resolved) -> str:
-    chosen = found.selection
+def nothing(connection: psycopg.Connection[Any], wanted: StoredBars, missing: list[str]) -> str:
+    """Why there is nothing of some symbols or patterns: what the store has instead, as far as that helps."""
+    known = catalogue.symbols(connection, wanted.exchange)
+    if not known:
+        there = ", ".join(catalogue.exchanges(connection)) or "no bars at all"
+        return (
+            f"source.store.exchange: got {wanted.exchange}, of which the store has no bars, expected one of those it "
+            f"has: {there}; is the Feed through?"
+        )
+    return "source.store." + "; ".join(_lack(connection, wanted, symbol, known) for symbol in missing[:MISSING_SHOWN])
+
+
+def _lack(connection: psycopg.Connection[Any], wanted: StoredBars, symbol: str, known: list[str]) -> str:
+    if symbol not in known and not is_pattern(symbol):
+        near = get_close_matches(symbol, known, n=3) or known[:5]
+        return (
+            f"symbols: got {symbol}, of which the store has no bars from {wanted.exchange}, expected such as "
+            f"{', '.join(near)}; is the Feed through?"
+        )
+    matching = matching_symbols(known, [symbol])
+    if not matching:
+        return f"symbols: got {symbol}, which matches none, expected to match some of {', '.join(known[:10])}"
+    there = catalogue.intervals(connection, wanted.exchange, matching[0])
+    if wanted.interval not in there:
+        return (
+            f"interval: got {wanted.interval}, of which {matching[0]} has no bars, expected one of {', '.join(there)}"
+        )
+    first, last = there[wanted.interval]
     return (
-        f"source.store.symbols: got {', '.join(found.missing)} without a bar of {chosen.interval} from "
-        f"{chosen.exchange} in the range, expected bars of every symbol; is the Feed through, and are exchange, "
-        "symbol, interval and range as the store has them?"
+        f"from, to: got {wanted.from_ or 'the first'} to {wanted.to or 'the last'}, in which {matching[0]} has no bar "
+        f"of {wanted.interval}, expected a range that meets {format_ms(first)} to {format_ms(last)}"
     )

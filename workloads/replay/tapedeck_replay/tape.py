@@ -48,6 +48,10 @@ class Unavailable(Exception):
     """Broker or store did not answer for too long: the next start may fare better."""
 
 
+class Stopped(Exception):
+    """Asked to end before the first bar was played."""
+
+
 @dataclass(frozen=True)
 class Tape:
     """Symbols and range, resolved once. Opens in [start, end), symbols sorted.

@@ -37,7 +37,8 @@ class ScenarioSource:
     begin for volatility, all of the tape for shuffle).
     """
 
-    def __init__(self, source: Source, changes: list[Change]) -> None:
+    def __init__(self, source: Source, changes: list[Change], pulse: Callable[[], None] = lambda: None) -> None:
+        self._pulse = pulse
         self._source = source
         self._market = [(use, each) for use, each in enumerate(changes) if not _publishing(each)]
         self._publishing = [(use, each) for use, each in enumerate(changes) if _publishing(each)]
@@ -92,6 +93,7 @@ class ScenarioSource:
     def _rows(self, tape: Tape) -> dict[str, int]:
         rows: Counter[int] = Counter()
         for block in self.blocks(tape, None):
+            self._pulse()
             rows.update(dict(enumerate(np.bincount(block.series, minlength=len(tape.symbols)).tolist())))
         return {symbol: rows[index] for index, symbol in enumerate(tape.symbols)}
 
