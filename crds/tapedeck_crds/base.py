@@ -163,7 +163,18 @@ class StoreRange(Model):
         return (self.exchange, frozenset(self.symbols), self.interval, *ends)
 
 
-FileFormat = Literal["csv", "lean-minute", "binance-trades"]
+FileFormat = Literal["csv", "parquet", "lean-minute", "binance-trades"]
+
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+
+
+class FileVolume(Model):
+    """A volume with files, mounted read-only."""
+
+    config_map: ObjectName | None = Field(default=None, description="A ConfigMap of the namespace, a file a key.")
+    claim: ObjectName | None = Field(default=None, description="A PersistentVolumeClaim of the namespace.")
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("config_map", "claim"),)
 
 
 class FileSet(Model):
@@ -174,7 +185,7 @@ class FileSet(Model):
         min_length=1,
         max_length=512,
         description="A file or a glob pattern. Relative paths start at the folder of the applied file "
-        "(embedded deck) or at the image's or volume's data folder.",
+        "(embedded deck) or at the image's or volume's data folder. Or a URL: s3://bucket/key, file:///path.",
     )
 
 
@@ -183,13 +194,22 @@ class Files(Model):
 
     format: FileFormat = Field(
         description="csv: a header line with ts (milliseconds UTC of the open, or RFC 3339 with an offset), "
-        "open, high, low, close, volume. lean-minute: QuantConnect Lean's zipped minute bars. "
+        "open, high, low, close, volume. parquet: the same columns, ts with a time zone or as integer milliseconds. "
+        "lean-minute: QuantConnect Lean's zipped minute bars. "
         "binance-trades: trade messages of Binance's websocket, one a line."
     )
     exchange: Exchange = Field(description="Exchange id under which the data is published.")
     interval: Interval = Field(default="1m", description="Length of a bar in the files, or to build from trades.")
     sets: Annotated[list[FileSet], Field(min_length=1, max_length=1000)] = Field(
         description="Which files hold which symbol."
+    )
+    volume: FileVolume | None = Field(
+        default=None, description="What relative paths start at; the image's data folder if left out."
+    )
+    credentials_secret: ObjectName | None = Field(
+        default=None,
+        description="Secret of the namespace with access_key and secret_key for s3 URLs, and session_token, endpoint "
+        "and region where they are needed; nameless access if left out.",
     )
 
 

@@ -276,6 +276,22 @@ def test_files_beside_the_resource_are_mounted_where_the_environment_says() -> N
     assert {"name": "TAPEDECK_FILES", "value": mount} in container["env"]
 
 
+@pytest.mark.parametrize("kind", ["Feed", "Replay"])
+def test_files_of_a_volume_and_their_credentials_are_mounted(kind: str) -> None:
+    files: dict[str, Any] = {"format": "csv", "exchange": "c", "sets": [{"symbol": "A/B", "path": "s3://b/a"}]}
+    files |= {"volume": {"configMap": "bars"}, "credentialsSecret": "keys"}
+    pod = job(plan(resource(kind, {"source": {"files": files}}), Observed(), NOW, SETTINGS))["spec"]["template"]["spec"]
+    assert {"name": "files", "configMap": {"name": "bars"}} in pod["volumes"]
+    assert {"name": "file-credentials", "secret": {"secretName": "keys"}} in pod["volumes"]
+    mounts = {each["name"]: each for each in pod["containers"][0]["volumeMounts"]}
+    values = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    assert (mounts["files"]["mountPath"], mounts["files"]["readOnly"]) == (values["TAPEDECK_FILES"], True)
+    assert mounts["file-credentials"]["mountPath"] == values["TAPEDECK_FILE_CREDENTIALS"]
+    files["volume"] = {"claim": "disk"}
+    pod = job(plan(resource(kind, {"source": {"files": files}}), Observed(), NOW, SETTINGS))["spec"]["template"]["spec"]
+    assert {"name": "files", "persistentVolumeClaim": {"claimName": "disk", "readOnly": True}} in pod["volumes"]
+
+
 def test_a_run_over_stored_bars_waits_for_the_feed_that_brings_them() -> None:
     files = {"format": "csv", "exchange": "coinbase", "sets": [{"symbol": "BTC/USD", "path": "a"}]}
     feed = resource("Feed", {"source": {"files": files}}, name="bring")

@@ -27,6 +27,7 @@ class PodSettings(BaseSettings):
     connections: Path = Path("/etc/tapedeck/connections")
     control_key_file: Path | None = None
     files: Path = Path("/opt/tapedeck/examples")
+    file_credentials: Path | None = None
     replay_uid: str = ""
     termination_log: Path | None = None
     log_level: str = "info"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 
 from tapedeck_crds import Resource
+from tapedeck_crds.base import Files, FileVolume
 from tapedeck_crds.report import EXIT_BAD_INPUT
 from tapedeck_operator.plan import names
 from tapedeck_operator.plan.types import Json, Settings
@@ -12,6 +13,7 @@ from tapedeck_operator.plan.types import Json, Settings
 CONNECTIONS_SECRET = "tapedeck-connections"
 CONNECTIONS_PATH = "/etc/tapedeck/connections"
 CONTROL_PATH = "/etc/tapedeck/control"
+FILE_CREDENTIALS_PATH = "/etc/tapedeck/file-credentials"
 CONTROL_KEY = "key"
 TERMINATION_LOG = "/dev/termination-log"
 GRACE_SECONDS = 30
@@ -115,10 +117,27 @@ def _mounted(resource: Resource, workload: str, settings: Settings, controlled: 
     if controlled:
         source = {"secret": {"secretName": names.child_name(resource)}}
         mounted.append(("control", source, {"mountPath": CONTROL_PATH, **read_only}))
+    files = _files(resource)
+    if files is not None and files.credentials_secret is not None:
+        source = {"secret": {"secretName": files.credentials_secret}}
+        mounted.append(("file-credentials", source, {"mountPath": FILE_CREDENTIALS_PATH, **read_only}))
     folder = resource.metadata.annotations.get(names.APPLIED_FROM)
-    if settings.files_beside_resource and folder is not None:
+    if files is not None and files.volume is not None:
+        mounted.append(("files", _volume(files.volume), {"mountPath": settings.files, **read_only}))
+    elif settings.files_beside_resource and folder is not None:
         mounted.append(("files", {"hostPath": {"path": folder}}, {"mountPath": settings.files, **read_only}))
     return mounted
+
+
+def _files(resource: Resource) -> Files | None:
+    found = getattr(getattr(resource.spec, "source", None), "files", None)
+    return found if isinstance(found, Files) else None
+
+
+def _volume(volume: FileVolume) -> Json:
+    if volume.config_map is not None:
+        return {"configMap": {"name": volume.config_map}}
+    return {"persistentVolumeClaim": {"claimName": volume.claim, "readOnly": True}}
 
 
 def _placement(resource: Resource, settings: Settings) -> Json:
@@ -174,6 +193,9 @@ def _environment(resource: Resource, settings: Settings, extra: dict[str, str], 
         "TAPEDECK_TERMINATION_LOG": TERMINATION_LOG,
         **extra,
     }
+    files = _files(resource)
+    if files is not None and files.credentials_secret is not None:
+        values["TAPEDECK_FILE_CREDENTIALS"] = FILE_CREDENTIALS_PATH
     if controlled:
         values["TAPEDECK_CONTROL_KEY_FILE"] = f"{CONTROL_PATH}/{CONTROL_KEY}"
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from tapedeck_crds import Resource
 from tapedeck_crds.base import StoreRange
@@ -71,10 +72,13 @@ def waiting_for_feed(wanted: StoreRange | None, observed: Observed) -> Verdict |
     for feed in observed.feeds:
         files = feed.spec.source.files
         if files is not None and files.exchange == wanted.exchange:
-            brought = {chosen.symbol for chosen in files.sets} & set(wanted.symbols)
+            symbols = {chosen.symbol for chosen in files.sets}
+            brought = {symbol for symbol in symbols if any(fnmatchcase(symbol, each) for each in wanted.symbols)}
             if brought:
-                name, symbols = feed.metadata.name, ", ".join(sorted(brought))
-                return Verdict("Pending", "WaitingForFeed", f"Feed {name} still brings bars of {symbols}")
+                names_of = ", ".join(sorted(brought))
+                return Verdict(
+                    "Pending", "WaitingForFeed", f"Feed {feed.metadata.name} still brings bars of {names_of}"
+                )
     return None
 
 

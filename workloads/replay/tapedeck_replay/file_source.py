@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tapedeck.files import BadFiles, merged_bars
+from tapedeck.files import BadFiles, FilesUnavailable, merged_bars
 from tapedeck.market import Bar
 from tapedeck.store.bars import Block
 from tapedeck.wire import encode
 from tapedeck_crds.base import INTERVAL_MS, Files
-from tapedeck_replay.tape import After, BadInput, Tape
+from tapedeck_replay.tape import After, BadInput, Tape, Unavailable
 
 BLOCK_BARS = 5_000
 
@@ -23,9 +23,9 @@ BLOCK_BARS = 5_000
 class FileSource:
     """Bars of the files below a folder. They are read through once at the start, so that a bad row shows then."""
 
-    def __init__(self, files: Files, root: Path, pulse: Callable[[], None]) -> None:
+    def __init__(self, files: Files, root: Path, credentials: Path | None, pulse: Callable[[], None]) -> None:
         self._files = files
-        self._root = root
+        self._root, self._credentials = root, credentials
         self._pulse = pulse
 
     def resolve(self) -> Tape:
@@ -64,9 +64,11 @@ class FileSource:
 
     def _bars(self) -> Iterator[Bar]:
         try:
-            yield from merged_bars(self._files, self._root)
+            yield from merged_bars(self._files, self._root, self._credentials)
         except BadFiles as error:
             raise BadInput("BadFiles", str(error)) from error
+        except FilesUnavailable as error:
+            raise Unavailable(str(error)) from error
 
 
 def _block(bars: list[Bar], series: dict[str, int]) -> Block:

@@ -65,7 +65,7 @@ class Run:
     def play(self, spec: ReplaySpec, connections: Connections) -> bool:
         """Play to the end; False if stopped before. Raises BadInput, Fenced, Unavailable."""
         _check_identity(self._settings)
-        source = source_of(spec, connections, self._settings.files, self.topic, self._pulse)
+        source = source_of(spec, connections, self._settings, self.topic, self._pulse)
         _make_topic(connections, self.topic)
         output = Output(connections, self.topic, self._settings.shard, self._settings.uid, self._on_hang)
         try:

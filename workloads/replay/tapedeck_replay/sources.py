@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from tapedeck import wire
-from tapedeck.settings import Connections
+from tapedeck.settings import Connections, PodSettings
 from tapedeck_crds import ReplaySpec
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_replay.tape import BadInput, Source, Tape
@@ -14,12 +13,12 @@ from tapedeck_replay.tape import BadInput, Source, Tape
 Pulse = Callable[[], None]
 
 
-def source_of(spec: ReplaySpec, connections: Connections, files: Path, name: str, pulse: Pulse) -> Source:
+def source_of(spec: ReplaySpec, connections: Connections, settings: PodSettings, name: str, pulse: Pulse) -> Source:
     """The source that the spec names, changed as its scenario says.
 
     ``name`` is the topic it is played to; ``pulse`` is called now and then while much is read before the first bar.
     """
-    source = _plain_source(spec, connections, files, name, pulse)
+    source = _plain_source(spec, connections, settings, name, pulse)
     if spec.scenario is None:
         return source
     from tapedeck_replay.scenario.source import ScenarioSource
@@ -46,7 +45,7 @@ def tape_of(spec: ReplaySpec, start: wire.Start) -> Tape:
     )
 
 
-def _plain_source(spec: ReplaySpec, connections: Connections, files: Path, name: str, pulse: Pulse) -> Source:
+def _plain_source(spec: ReplaySpec, connections: Connections, settings: PodSettings, name: str, pulse: Pulse) -> Source:
     if spec.source.store is not None:
         from tapedeck_replay.store_source import StoreSource
 
@@ -54,7 +53,7 @@ def _plain_source(spec: ReplaySpec, connections: Connections, files: Path, name:
     if spec.source.files is not None:
         from tapedeck_replay.file_source import FileSource
 
-        return FileSource(spec.source.files, files, pulse)
+        return FileSource(spec.source.files, settings.files, settings.file_credentials, pulse)
     if spec.source.synthetic is not None:
         from tapedeck_replay.synthetic.source import SyntheticSource
 

@@ -4,11 +4,13 @@ from tapedeck.files.build import bars_from_trades
 from tapedeck.files.keys import Key, bar_key, shown, trade_key
 from tapedeck.files.merge import merged_bars
 from tapedeck.files.read import Row, read_bars, read_trades
+from tapedeck.files.remote import FilesUnavailable
 from tapedeck.files.source import BadFiles, BadRow, SourceFile, find_files
 
 __all__ = [
     "BadFiles",
     "BadRow",
+    "FilesUnavailable",
     "Key",
     "Row",
     "SourceFile",

@@ -12,16 +12,18 @@ from tapedeck.files.keys import Key, bar_key, shown, trade_key
 from tapedeck.files.read import Event, Row, read_bars, read_trades
 from tapedeck.files.source import BadFiles, BadRow, SourceFile, find_files
 from tapedeck.market import Bar, order_key
-from tapedeck_crds.base import Files
+from tapedeck_crds.base import INTERVAL_MS, Files
+
+RUN_OF_COARSER = 24
 
 
-def merged_bars(files: Files, root: Path) -> Iterator[Bar]:
-    """The bars of all symbols by ``order_key``; one row a symbol is in memory.
+def merged_bars(files: Files, root: Path, credentials: Path | None = None) -> Iterator[Bar]:
+    """The bars of all symbols by ``order_key``; one row a symbol is in memory (of Parquet a batch).
 
-    Raises BadFiles, naming place, value and expectation: at once where files are missing, and on
-    reaching it for a broken row, one that repeats another's time, or one out of order.
+    Raises FilesUnavailable for URLs, and BadFiles, naming place, value and expectation: at once where files are
+    missing, and on reaching it for a broken row, one that repeats another's time, or one out of order.
     """
-    series = find_files(files, root)
+    series = find_files(files, root, credentials)
     return heapq.merge(*(_strict_series(files, sources) for sources in series.values()), key=order_key)
 
 
@@ -30,7 +32,25 @@ def _strict_series(files: Files, sources: list[SourceFile]) -> Iterator[Bar]:
         trades = (row for file in sources for row in read_trades(files, file, _refuse))
         return bars_from_trades(_ascending(trades, trade_key), files.interval)
     bars = (row for file in sources for row in read_bars(files, file, _refuse))
-    return _ascending(bars, bar_key)
+    return _of_one_interval(_ascending(bars, bar_key), files.interval)
+
+
+def _of_one_interval(bars: Iterator[Bar], interval: str) -> Iterator[Bar]:
+    """The bars; BadFiles where RUN_OF_COARSER of them in a row are as far apart as a longer interval is.
+
+    Single bars may be missing anywhere. So many, and all but each n-th, are bars of another interval.
+    """
+    coarser = {length: name for name, length in INTERVAL_MS.items() if length > INTERVAL_MS[interval]}
+    last, gap, run = -1, 0, 0
+    for bar in bars:
+        run = run + 1 if bar.ts - last == gap else 1
+        gap, last = bar.ts - last, bar.ts
+        if run >= RUN_OF_COARSER and gap in coarser:
+            raise BadFiles(
+                f"interval: got {interval}, expected {coarser[gap]} for {bar.symbol}: the {run} bars up to {bar.ts} "
+                f"are {coarser[gap]} apart, so these files hold other or mixed intervals"
+            )
+        yield bar
 
 
 def _ascending(rows: Iterable[Row[Event]], key_of: Callable[[Event], Key]) -> Iterator[Event]:

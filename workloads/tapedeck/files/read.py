@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from tapedeck.files.binance import trade_parser
+from tapedeck.files.parquet import parquet_bars
 from tapedeck.files.source import BadRow, Lines, SourceFile, read_lines
 from tapedeck.files.table import csv_parser, lean_parser
 from tapedeck.market import Bar, Trade, bar_problem, trade_problem
@@ -23,15 +24,28 @@ class Row(NamedTuple, Generic[Event]):
 
 
 def read_bars(files: Files, file: SourceFile, on_bad: OnBad) -> Iterator[Row[Bar]]:
-    """The bars of a file of format csv or lean-minute, as they stand. Raises BadFiles."""
+    """The bars of a file of format csv, parquet or lean-minute, as they stand. Raises BadFiles."""
+    if files.format == "parquet":
+        yield from _parquet_rows(files, file, on_bad)
+        return
     lines = read_lines(file)
     parser = csv_parser if files.format == "csv" else lean_parser
-    return _rows(file, lines, parser(files, file, lines), bar_problem, on_bad)
+    yield from _rows(file, lines, parser(files, file, lines), bar_problem, on_bad)
 
 
 def read_trades(files: Files, file: SourceFile, on_bad: OnBad) -> Iterator[Row[Trade]]:
     """The trades of a file of format binance-trades, as they stand. Raises BadFiles."""
     return _rows(file, read_lines(file), trade_parser(files, file), trade_problem, on_bad)
+
+
+def _parquet_rows(files: Files, file: SourceFile, on_bad: OnBad) -> Iterator[Row[Bar]]:
+    for number, found in parquet_bars(files, file):
+        place = f"{file.name}:{number}"
+        problem = found if isinstance(found, str) else bar_problem(found)
+        if problem:
+            on_bad(BadRow(place, problem, str(found)))
+        elif isinstance(found, Bar):
+            yield Row(place, found)
 
 
 def _rows(

@@ -27,11 +27,14 @@ def csv_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], 
     if missing:
         raise BadFiles(f"{file.name}: header lacks {', '.join(missing)}; found {', '.join(found)[:200]}")
     places = [found.index(name) for name in COLUMNS]
+    length = found.index("interval") if "interval" in found else None
 
     def parse(text: str) -> Bar:
         cells = _split(text)
         if len(cells) != len(found):
             raise ValueError(f"columns: got {len(cells)}, expected {len(found)} as in the header")
+        if length is not None and (stated := cells[length].strip(' "')) != files.interval:
+            raise ValueError(f"interval: got {stated}, expected {files.interval} alone")
         ts, *values = (cells[place].strip() for place in places)
         return _bar(files, file, moment("ts", ts), values)
 
