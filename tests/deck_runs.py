@@ -1,0 +1,65 @@
+"""Runs on a cluster, and what is asked of them there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kube_operator import PATHS, Things
+from release import Deck
+
+Json = dict[str, Any]
+EXAMPLES = Path(__file__).parent.parent / "examples"
+STORE = {"exchange": "coinbase", "symbols": ["BTC/USD", "ETH/USD"], "interval": "1m"}
+
+
+def example(things: Things, name: str) -> Json:
+    """Apply examples/<name>.yaml."""
+    document = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
+    document["metadata"]["namespace"] = things.namespace
+    return things.apply(document)
+
+
+def replay(things: Things, name: str, **spec: Any) -> Json:
+    """Apply a Replay of the sample data."""
+    return things.resource("Replay", name, {"source": {"store": STORE}, **spec})
+
+
+def is_running(status: Json) -> bool:
+    return status.get("phase") == "Running"
+
+
+def ended(things: Things, made: Json, seconds: float = 120) -> Json:
+    """The status of a run that has completed."""
+    told = things.status(made, lambda s: s.get("phase") in ("Complete", "Failed"), seconds=seconds)
+    assert told["phase"] == "Complete", told
+    return told
+
+
+def running(things: Things, made: Json) -> Json:
+    """The only pod of a resource, once it runs."""
+    found: list[Json] = []
+
+    def there() -> bool:
+        found[:] = [p for p in pods(things, made) if p["status"].get("phase") == "Running"]
+        return len(found) == 1
+
+    things.until(there, 60)
+    return {**found[0], "kind": "Pod"}
+
+
+def pods(things: Things, made: Json) -> list[Json]:
+    """All pods of a resource."""
+    path = PATHS["Pod"].format(things.namespace)
+    selector = f"tapedeck.dev/uid={made['metadata']['uid']}"
+    items: list[Json] = things.must(things.client.get(path, params={"labelSelector": selector}))["items"]
+    return items
+
+
+def trades(deck: Deck, run_id: str) -> list[list[str]]:
+    """What the store holds of a run's trades, but for whose and when they were written."""
+    columns = deck.sql("SELECT column_name FROM information_schema.columns WHERE table_name = 'run_trades'")
+    names = [row[0] for row in columns if row[0] not in ("run_id", "received_at", "written_at")]
+    return deck.sql(f"SELECT {', '.join(names)} FROM run_trades WHERE run_id = '{run_id}' ORDER BY seq")  # noqa: S608

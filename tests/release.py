@@ -1,0 +1,129 @@
+"""A release of the chart on the cluster of $TAPEDECK_E2E, and the broker and database that it talks to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from kube_operator import Things
+
+Json = dict[str, Any]
+ROOT = Path(__file__).parent.parent
+KUBECONFIG = os.environ.get("TAPEDECK_E2E", "")
+REGISTRY = os.environ.get("TAPEDECK_E2E_REGISTRY", "tapedeck.dev")
+TAG = os.environ.get("TAPEDECK_E2E_TAG", "test")
+VENDORS = os.environ.get("TAPEDECK_E2E_VENDORS") == "1"
+# The database's pod, and how a superuser gets in there.
+DATABASE_POD, DATABASE = (
+    ("td-timescaledb-0", "postgresql://tapedeck@/tapedeck?host=/var/run/postgresql")
+    if VENDORS
+    else ("timescaledb-0", "postgresql://postgres@/tapedeck?host=/tmp")
+)
+PASSWORDS = {"admin": "only-for-tests", "reader": "r-only-for-tests", "recorder": "w-only-for-tests"}
+
+
+def run(*command: str, given: str | None = None) -> str:
+    """What a command says. Raises AssertionError with all of it where it fails."""
+    done = subprocess.run(
+        command, input=given, capture_output=True, text=True, timeout=300, env={**os.environ, "KUBECONFIG": KUBECONFIG}
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def kubectl(*arguments: str, given: str | None = None) -> str:
+    return run("kubectl", *arguments, given=given)
+
+
+@dataclass
+class Deck:
+    """One release in a namespace of its own. ``services`` is the namespace of its broker and database."""
+
+    namespace: str
+    services: str
+    client: httpx.Client
+
+    def things(self) -> Things:
+        """What is in the release's namespace."""
+        return Things(self.client, self.namespace)
+
+    def sql(self, query: str) -> list[list[str]]:
+        """Rows of the store, as text."""
+        told = kubectl("-n", self.services, "exec", DATABASE_POD, "--", "psql", DATABASE, "-At", "-F", "|", "-c", query)
+        return [line.split("|") for line in told.splitlines()]
+
+    def scale_operator(self, replicas: int) -> None:
+        """Stop or start the operator, and wait until it has."""
+        kubectl("-n", self.namespace, "scale", "deploy/td-operator", f"--replicas={replicas}")
+        if replicas:
+            self.rolled_out("operator")
+        else:
+            selector = "app.kubernetes.io/name=operator"
+            kubectl("-n", self.namespace, "wait", "--for=delete", "pod", "-l", selector, "--timeout=60s")
+
+    def rolled_out(self, *names: str) -> None:
+        """Wait until these Deployments are as they were last told to be."""
+        for name in names:
+            kubectl("-n", self.namespace, "rollout", "status", f"deploy/td-{name}", "--timeout=120s")
+
+    def connections_for(self, things: Things, **changed: str) -> None:
+        """Let another namespace know the release's connections, some of them changed: ``replay.kafka_ca``…"""
+        path = f"/api/v1/namespaces/{self.namespace}/secrets/tapedeck-connections"
+        data = things.must(self.client.get(path))["data"]
+        copied = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "tapedeck-connections"},
+            "data": data,
+            "stringData": changed,
+        }
+        things.must(self.client.post(f"/api/v1/namespaces/{things.namespace}/secrets", json=copied))
+
+
+def bring_services(namespace: str) -> None:
+    """Start a broker and a database; they are secured where the namespace holds the Secrets for that."""
+    for name in ("kafka", "timescaledb"):
+        kubectl("-n", namespace, "apply", "-f", str(ROOT / f"tests/e2e/images/{name}.yaml"))
+
+
+def prepare_services(namespace: str) -> None:
+    """Wait for both, and make the database's roles."""
+    for name in ("timescaledb", "kafka"):
+        kubectl("-n", namespace, "rollout", "status", f"statefulset/{name}", "--timeout=180s")
+    statements = [f"CREATE ROLE tapedeck_{role} LOGIN PASSWORD '{PASSWORDS[role]}'" for role in ("reader", "recorder")]
+    kubectl("-n", namespace, "exec", DATABASE_POD, "--", "psql", DATABASE, "-c", ";".join(statements))
+
+
+def install(namespace: str, values: Json) -> None:
+    """Install the chart, or upgrade it to other values."""
+    images = {"images": {"registry": REGISTRY, "tag": TAG}}
+    run(
+        "helm", "-n", namespace, "upgrade", "--install", "td", str(ROOT / "charts/tapedeck"), "--take-ownership",
+        "--wait", "--timeout", "5m", "-f", "-", given=json.dumps(images | values),
+    )  # fmt: skip
+
+
+def external(services: str) -> Json:
+    """Values for the broker and database of a namespace."""
+    return {
+        "kafka": {"bootstrap": f"kafka.{services}.svc:9092"},
+        "store": {
+            "host": f"timescaledb.{services}.svc",
+            "roles": {
+                "admin": {"username": "postgres", "password": PASSWORDS["admin"]},
+                "reader": {"username": "tapedeck_reader", "password": PASSWORDS["reader"]},
+                "recorder": {"username": "tapedeck_recorder", "password": PASSWORDS["recorder"]},
+            },
+        },
+    }
+
+
+def vendors() -> Json:
+    """Values for the vendors' broker and database."""
+    return {"broker": {"enabled": True}, "timescaledb": {"enabled": True}}

@@ -1,0 +1,75 @@
+"""A broker with SASL_SSL and ACLs and a database with TLS: their keys, and the chart's values for them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+from release import external, kubectl
+
+Json = dict[str, Any]
+WORKLOADS = ("feed", "replay", "backtest", "recorder", "gateway")
+# Characters that a URL, a shell or a properties file would take for something else.
+USERS = {"admin": "a-only-for-tests", **{name: f"{name}/only&for tests" for name in WORKLOADS}}
+
+
+class Authority:
+    """A certificate authority in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._run(
+            "req", "-x509", *_KEY, "-days", "2", "-subj", "/CN=tests", "-keyout", "ca.key", "-out", "ca.crt",
+            "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign",
+        )  # fmt: skip
+        self.certificate = (folder / "ca.crt").read_text()
+
+    def server(self, host: str) -> dict[str, str]:
+        """Key and certificate of a server, as a Secret of type kubernetes.io/tls names them."""
+        (self._folder / "server.ext").write_text(
+            f"basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\nsubjectAltName=DNS:{host}\n"
+        )
+        self._run("req", *_KEY, "-subj", f"/CN={host[:64]}", "-keyout", "server.key", "-out", "server.csr")
+        self._run(
+            "x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
+            "-days", "2", "-extfile", "server.ext", "-out", "server.crt",
+        )  # fmt: skip
+        return {f"tls.{end}": (self._folder / f"server.{end}").read_text() for end in ("crt", "key")}
+
+    def _run(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=self._folder)
+
+
+_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+def secrets(namespace: str, authority: Authority) -> None:
+    """What turns security on in the services of tests/e2e/images, before they start."""
+    for name, data in (
+        ("kafka-tls", authority.server(f"kafka.{namespace}.svc")),
+        ("timescaledb-tls", authority.server(f"timescaledb.{namespace}.svc")),
+        ("kafka-users", USERS),
+    ):
+        encoded = {key: b64encode(value.encode()).decode() for key, value in data.items()}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded}
+        kubectl("-n", namespace, "apply", "-f", "-", given=json.dumps(secret))
+
+
+def values(namespace: str, authority: Authority) -> Json:
+    """The chart's values: SASL_SSL with SCRAM, TLS verify-full, one user a workload."""
+    plain = external(namespace)
+    users = {name: {"username": name, "password": USERS[name]} for name in WORKLOADS}
+    return {
+        "kafka": plain["kafka"]
+        | {
+            "securityProtocol": "SASL_SSL",
+            "saslMechanism": "SCRAM-SHA-512",
+            "ca": authority.certificate,
+            "grant": True,
+            "users": users | {"migrate": {"username": "admin", "password": USERS["admin"]}},
+        },
+        "store": plain["store"] | {"sslMode": "verify-full", "ca": authority.certificate},
+    }
