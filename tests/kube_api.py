@@ -28,10 +28,14 @@ def missing_binaries() -> list[str]:
 
 @dataclass
 class KubeApi:
-    """One API server. ``admin`` may do everything; ``kubeconfig`` is that of the same user."""
+    """One API server. ``admin`` may do everything; ``kubeconfig`` is that of the same user.
+
+    With ``audited`` it writes the calls of that user to ``audit``, one JSON object (audit.k8s.io Event) a line.
+    """
 
     folder: Path
     port: int = 0
+    audited: str = ""
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -41,6 +45,10 @@ class KubeApi:
     @property
     def kubeconfig(self) -> Path:
         return self.folder / "kubeconfig"
+
+    @property
+    def audit(self) -> Path:
+        return self.folder / "audit.log"
 
     def start(self) -> None:
         """Start both; returns when the API answers."""
@@ -99,6 +107,7 @@ class KubeApi:
             "--authorization-mode=RBAC",
             "--disable-admission-plugins=ServiceAccount",
             "--profiling=false",
+            *self._auditing(),
         )
         deadline = time.monotonic() + READY_SECONDS
         with self.client() as client:
@@ -110,6 +119,15 @@ class KubeApi:
                     break
                 time.sleep(0.1)
         raise RuntimeError(f"kube-apiserver did not get ready: see {self.folder}/kube-apiserver.log")
+
+    def _auditing(self) -> list[str]:
+        if not self.audited:
+            return []
+        policy = self.folder / "audit.yaml"
+        rules = [{"level": "Metadata", "users": [self.audited]}, {"level": "None"}]
+        stages = {"omitStages": ["RequestReceived"]}
+        policy.write_text(yaml.safe_dump({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules} | stages))
+        return [f"--audit-policy-file={policy}", f"--audit-log-path={self.audit}"]
 
     def kill_server(self) -> None:
         """End the API server at once; etcd stays."""

@@ -1,0 +1,187 @@
+"""The operator's rights are those that it uses: an API server that writes down each call says so."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from kube_api import KubeApi, install_crds, missing_binaries
+from kube_operator import CRDS, PATHS, RULES, OperatorProcess, Things, rights
+
+Json = dict[str, Any]
+STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
+FILES = {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}
+TRADING = {"strategy": {"builtin": "sma-cross"}}
+AT_ONCE = 4
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(missing_binaries()), reason=f"needs {', '.join(missing_binaries())}: tests/e2e/rig/build"),
+]
+
+
+class Right(NamedTuple):
+    """As a rule of RBAC has it; a subresource stands behind its resource."""
+
+    verb: str
+    resource: str
+
+
+GIVEN = {
+    Right(verb, resource)
+    for rule in (*RULES["watched"], *RULES["own"])
+    for resource in rule["resources"]
+    for verb in rule["verbs"]
+}
+
+
+class Audit:
+    """What the operators did and were denied, by namespace."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, bool], set[Right]] = {}
+
+    def used(self, namespace: str) -> set[Right]:
+        return self._read(namespace, denied=False)
+
+    def denied(self, namespace: str) -> set[Right]:
+        return self._read(namespace, denied=True)
+
+    def _read(self, namespace: str, *, denied: bool) -> set[Right]:
+        with self._lock:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                text = file.read()
+            whole = text[: text.rfind(b"\n") + 1]
+            self._offset += len(whole)
+            for line in whole.splitlines():
+                self._take(json.loads(line))
+            return set(self._seen.get((namespace, denied), ()))
+
+    def _take(self, event: Json) -> None:
+        target, code = event.get("objectRef"), event["responseStatus"]["code"]
+        if target is None:
+            return
+        resource = "/".join(filter(None, (target["resource"], target.get("subresource"))))
+        seen = self._seen.setdefault((target.get("namespace", ""), code == 403), set())
+        seen.add(Right(event["verb"], resource))
+        if event["verb"] == "patch" and (code == 201 or "cannot create" in event["responseStatus"].get("message", "")):
+            seen.add(Right("create", resource))  # an apply that makes the object
+
+
+@pytest.fixture(scope="module")
+def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
+    api = KubeApi(tmp_path_factory.mktemp("kube"), audited="tapedeck-operator")
+    try:
+        api.start()
+        with api.client() as client:
+            install_crds(client, CRDS)
+        yield api
+    finally:
+        api.stop()
+
+
+@pytest.fixture(scope="module")
+def audit(kube: KubeApi) -> Audit:
+    return Audit(kube.audit)
+
+
+class Life:
+    """All that an operator meets: runs that end and go, one that is lost, one whose policies are switched off."""
+
+    def __init__(self, kube: KubeApi, folder: Path, without: Right | None = None) -> None:
+        folder.mkdir()
+        self.things = Things(kube.client())
+        for document in rights(self.things.namespace, without=without):
+            self.things.apply(document)
+        self.operator = OperatorProcess(kube, self.things.namespace, folder)
+        soon = {"ttlSecondsAfterFinished": 0}
+        self._ending = [
+            self.things.resource("Feed", "ending", {"source": FILES, **soon}),
+            self.things.resource("Replay", "ending", {"source": STORE, **soon}),
+            self.things.resource("Backtest", "ending", {**TRADING, "data": STORE, **soon}),
+        ]
+        self._lost = self.things.resource("Replay", "lost", {"source": STORE})
+        self._bound = self.things.resource("Backtest", "bound", {**TRADING, "data": {"replay": {"name": "lost"}}})
+        self._kept = self.things.resource("Replay", "kept", {"source": STORE})
+        self._plain = False
+        self.operator.start()
+
+    def go_on(self) -> None:
+        """What controllers and users do, as far as it can be done by now."""
+        for made in self._ending:
+            job = self._child("Job", made)
+            if job is not None and not job.get("status", {}).get("conditions"):
+                self.things.end_job(job, "Complete")
+        if self.things.find(self._lost) is not None:
+            if self._child("Job", self._bound) is not None:
+                self.things.delete(self._lost)
+        elif not self._plain and self._child("Job", self._bound) is None and self._child("NetworkPolicy", self._kept):
+            self._plain = True
+            self.operator.stop()
+            self.operator.environment["TAPEDECK_OPERATOR_NETWORK_POLICIES"] = "false"
+            self.operator.start()
+
+    def end(self) -> None:
+        self.operator.stop()
+        self.things.clean()
+        self.things.client.close()
+
+    def _child(self, kind: str, owner: Json) -> Json | None:
+        path = PATHS[kind].format(self.things.namespace)
+        answer = self.things.client.get(f"{path}/{self.things.child_name(owner)}")
+        return {**answer.json(), "kind": kind} if answer.status_code == 200 else None
+
+
+def test_all_that_is_granted_is_used(kube: KubeApi, audit: Audit, tmp_path: Path) -> None:
+    life = Life(kube, tmp_path / "all")
+    try:
+
+        def complete() -> bool:
+            life.go_on()
+            return audit.used(life.things.namespace) >= GIVEN
+
+        try:
+            life.things.until(complete, 60)
+        except AssertionError:
+            pytest.fail(f"granted and not used: {sorted(GIVEN - audit.used(life.things.namespace))}")
+        assert audit.used(life.things.namespace) == GIVEN
+        assert not audit.denied(life.things.namespace)
+    finally:
+        life.end()
+
+
+def test_each_right_that_is_taken_away_is_missed(kube: KubeApi, audit: Audit, tmp_path: Path) -> None:
+    def missed(right: Right) -> str:
+        life = Life(kube, tmp_path / "-".join(right).replace("/", "-"), without=right)
+        try:
+
+            def seen() -> bool:
+                life.go_on()
+                return right in audit.denied(life.things.namespace)
+
+            life.things.until(seen, 60)
+            life.things.until(lambda: _told(life, right), 10)
+        except AssertionError as error:
+            return f"{right}: {error}"
+        finally:
+            life.end()
+        return ""
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        assert not [wrong for wrong in pool.map(missed, sorted(GIVEN)) if wrong]
+
+
+def _told(life: Life, right: Right) -> bool:
+    """Whether the log says what may not be done."""
+    text = life.operator.log.read_text().replace("\\", "")  # JSON lines quote quotes
+    return f'cannot {right.verb} resource "{right.resource}"' in text
