@@ -25,6 +25,7 @@ class Pod:
     folder: Path
     root: Path
     spec: dict[str, Any]
+    keys: dict[str, str] | None = None
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -41,6 +42,12 @@ class Pod:
             "TAPEDECK_PORT_FILE": str(self.folder / "port"),
             "TAPEDECK_TERMINATION_LOG": str(self.folder / "last"),
         }
+        if self.keys is not None:
+            folder = self.folder / "keys"
+            folder.mkdir(exist_ok=True)
+            for name, text in self.keys.items():
+                (folder / name).write_text(text)
+            environment["TAPEDECK_EXCHANGE_KEYS"] = str(folder)
         self.process = processes.start(
             [sys.executable, "-m", "tapedeck_feed"], log=self.folder / "log", env=os.environ | environment
         )
@@ -64,6 +71,15 @@ class Pod:
         port = (self.folder / "port").read_text()
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
             return str(answer.read().decode())
+
+    def status(self) -> dict[str, Any]:
+        """What it says of itself now."""
+        return dict(json.loads(self.get("/status")))
+
+    def stop(self, timeout: float = 15) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        return processes.stop(self.process, grace=timeout)
 
     def said(self) -> str:
         return processes.tail(self.folder / "log", 50)

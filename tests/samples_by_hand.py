@@ -40,8 +40,8 @@ def binance_messages(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line.split(" ", 1)[1])["data"] for line in lines]
 
 
-def binance_bars(path: Path) -> dict[int, tuple[float, ...]]:
-    """ts → open, high, low, close, volume of each minute but the last, by pandas."""
+def binance_bars(path: Path, *, last: bool = False) -> dict[int, tuple[float, ...]]:
+    """ts → open, high, low, close, volume of each minute, the last one only if asked for, by pandas."""
     frame = pd.DataFrame(binance_messages(path)).sort_values(["T", "t"])
     frame["minute"] = frame["T"] - frame["T"] % 60_000
     frame["price"] = frame["p"].astype(float)
@@ -53,4 +53,5 @@ def binance_bars(path: Path) -> dict[int, tuple[float, ...]]:
         close=("price", "last"),
         volume=("amount", lambda column: float(sum(column))),
     )
-    return {int(ts): tuple(map(float, row)) for ts, row in zip(bars.index[:-1], bars.to_numpy(), strict=False)}
+    table = {int(ts): tuple(map(float, row)) for ts, row in zip(bars.index, bars.to_numpy(), strict=True)}
+    return table if last else dict(list(table.items())[:-1])

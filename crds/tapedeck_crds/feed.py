@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
-from tapedeck_crds.base import Files, Model, Rule, exactly_one_of, immutable
+from tapedeck_crds.base import Exchange, Files, Model, Rule, exactly_one_of, immutable
+from tapedeck_crds.live import ChannelSet, Endpoints, IntervalSet, SecretName, WantedSet
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,
@@ -20,6 +22,20 @@ from tapedeck_crds.resource import (
     Status,
 )
 
+LIVE_FIELDS = (
+    "symbols", "channels", "intervals", "fill", "lateness", "endpoints", "api_key_secret", "shards",
+)  # fmt: skip
+
+
+def _needs(field: str, other: str) -> Rule:
+    """The rule that a field is of no use without another."""
+    name, needed = to_camel(field), to_camel(other)
+    return Rule(
+        cel=f"!has(self.{name}) || has(self.{needed})",
+        message=f"expected {needed} beside {name}",
+        holds=lambda new, _old: getattr(new, field) is None or getattr(new, other) is not None,
+    )
+
 
 class FeedSource(Model):
     """Where the data comes from."""
@@ -29,12 +45,51 @@ class FeedSource(Model):
 
 
 class FeedSpec(PodOptions):
-    """What to bring in."""
+    """What to bring in: files, or an exchange live."""
 
-    source: FeedSource = Field(description="Where the data comes from.")
+    source: FeedSource | None = Field(default=None, description="Data that is there already; this or exchange.")
+    exchange: Exchange | None = Field(
+        default=None,
+        description="Id of an exchange of ccxt.pro, such as binance, or cryptocompare: its market is brought in live.",
+    )
+    symbols: WantedSet | None = Field(
+        default=None, description="Unified symbols, such as BTC/USDT, or patterns, such as */USDT."
+    )
+    channels: ChannelSet | None = Field(
+        default=None,
+        description="What to bring of each symbol; trades and bars if left out. Bars are built from trades where "
+        "these are brought too or the exchange sends no bars, else they are the exchange's own.",
+    )
+    intervals: IntervalSet | None = Field(default=None, description="Lengths of the bars; 1m if left out.")
+    fill: Literal["none", "previous"] | None = Field(
+        default=None,
+        description="Bars of intervals without a trade. none (if left out): there is no bar. previous: a bar at the "
+        "last close with volume 0.",
+    )
+    lateness: Annotated[float, Field(ge=0, le=3600)] | None = Field(
+        default=None,
+        description="Seconds that a bar waits for late trades after its end, by the exchange's clock; 2 if left out. "
+        "What comes later still is published as a correction.",
+    )
+    endpoints: Endpoints | None = Field(default=None, description="Other hosts for the exchange's own.")
+    api_key_secret: SecretName | None = Field(
+        default=None,
+        description="Name of a Secret with apiKey and, where the exchange has them, secret and password. Market data "
+        "needs none on most exchanges.",
+    )
+    shards: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        default=None, description="Number of pods that share the symbols; 1 if left out."
+    )
     suspend: bool = SUSPEND_FIELD
     ttl_seconds_after_finished: int | None = TTL_FIELD
-    rules: ClassVar[tuple[Rule, ...]] = (*PodOptions.rules, immutable("source"))
+    rules: ClassVar[tuple[Rule, ...]] = (
+        *PodOptions.rules,
+        exactly_one_of("source", "exchange"),
+        _needs("exchange", "symbols"),
+        *(_needs(field, "exchange") for field in LIVE_FIELDS),
+        immutable("source"),
+        immutable("exchange"),
+    )
 
 
 class FeedStatus(Status):
@@ -44,6 +99,14 @@ class FeedStatus(Status):
     trades: int | None = Field(default=None, description="Trades published.")
     duplicates: int | None = Field(default=None, description="Rows that repeated another and were dropped.")
     errors: int | None = Field(default=None, description="Rows that could not be read; see ingest_errors.")
+    tickers: int | None = Field(default=None, description="Tickers published.")
+    symbols: int | None = Field(default=None, description="Symbols that are brought in live.")
+    late: int | None = Field(default=None, description="Trades that came after the close of their bar.")
+    missing: int | None = Field(default=None, description="Trades that the exchange could not give any more.")
+    reconnects: int | None = Field(default=None, description="Connections that broke and were made again.")
+    clock_skew_ms: int | None = Field(
+        default=None, description="Milliseconds by which the exchange's clock is ahead of the pod's."
+    )
 
 
 class Feed(Resource):
@@ -55,9 +118,10 @@ class Feed(Resource):
 
     plural: ClassVar[str] = "feeds"
     short_names: ClassVar[tuple[str, ...]] = ("fd",)
-    about: ClassVar[str] = "A Feed brings trades and bars of an exchange onto the log, from where they are stored."
+    about: ClassVar[str] = "A Feed brings trades, bars and tickers of an exchange onto the log: live, or from files."
     columns: ClassVar[tuple[Column, ...]] = (
         PHASE_COLUMN,
+        Column(name="Exchange", type="string", json_path=".spec.exchange", priority=1),
         Column(name="Bars", type="integer", json_path=".status.bars"),
         Column(name="Errors", type="integer", json_path=".status.errors"),
         PROGRESS_COLUMN,

@@ -27,7 +27,10 @@ class Report(Model):
 
 
 class FeedReport(Report):
-    """``done`` of ``total`` files are through."""
+    """``done`` of ``total`` files are through. What is behind ``errors`` a live one alone has.
+
+    ``late`` trades came after the close of their bar, ``missing`` ones the exchange had no more.
+    """
 
     done: int = 0
     total: int = 0
@@ -35,6 +38,12 @@ class FeedReport(Report):
     trades: int = 0
     duplicates: int = 0
     errors: int = 0
+    tickers: int = 0
+    symbols: int = 0
+    late: int = 0
+    missing: int = 0
+    reconnects: int = 0
+    clock_skew_ms: int | None = None
 
 
 class ReplayReport(Report):

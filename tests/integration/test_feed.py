@@ -51,6 +51,12 @@ def test_the_sample_feed(services: Services, samples: Path, tmp_path: Path, exch
             "trades": 0,
             "duplicates": 0,
             "errors": 0,
+            "tickers": 0,
+            "symbols": 0,
+            "late": 0,
+            "missing": 0,
+            "reconnects": 0,
+            "clock_skew_ms": None,
         },
     )
     records = read_topic(services.broker.bootstrap, "market.bars", exchange)

@@ -28,6 +28,7 @@ class PodSettings(BaseSettings):
     control_key_file: Path | None = None
     files: Path = Path("/opt/tapedeck/examples")
     file_credentials: Path | None = None
+    exchange_keys: Path | None = None
     replay_uid: str = ""
     termination_log: Path | None = None
     log_level: str = "info"

@@ -70,7 +70,7 @@ def waiting_for_feed(wanted: StoreRange | None, observed: Observed) -> Verdict |
     if wanted is None or observed.job is not None:
         return None
     for feed in observed.feeds:
-        files = feed.spec.source.files
+        files = feed.spec.source.files if feed.spec.source is not None else None
         if files is not None and files.exchange == wanted.exchange:
             symbols = {chosen.symbol for chosen in files.sets}
             brought = {symbol for symbol in symbols if any(fnmatchcase(symbol, each) for each in wanted.symbols)}

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import sys
 from threading import Event
+from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY
 from pydantic import ValidationError
@@ -20,6 +21,9 @@ from tapedeck_crds.report import EXIT_BAD_INPUT, FeedReport, ReportState
 from tapedeck_feed.publish import Interrupted, Publisher, Undelivered
 from tapedeck_feed.run import Run
 from tapedeck_feed.tally import Tally
+
+if TYPE_CHECKING:
+    from tapedeck_feed.live.pod import LivePod
 
 EXIT_FAILED = 1
 _FAULTS: dict[type[Exception], tuple[str, int]] = {
@@ -41,28 +45,39 @@ class Pod:
         self._settings = settings
         self._state: ReportState = "running"
         self._reason = self._message = ""
+        self._live: LivePod | None = None
         self.tally = Tally()
         self.stop = Event()
 
     def report(self) -> FeedReport:
         """How it goes."""
+        if self._live is not None:
+            return self._live.report()
         return self.tally.report(self._state, self._reason, self._message)
 
     def work(self) -> int:
         """Do the run and leave the report; returns the exit code."""
         try:
-            files = _files(self._settings)
+            spec = _spec(self._settings)
             connections = Connections.read(self._settings.connections)
         except BadSpec as error:
             code = self._failed("BadSpec", str(error), EXIT_BAD_INPUT)
         except ValidationError as error:
             code = self._failed("BadConnections", str(error), EXIT_FAILED)
         else:
-            code = self._bring(files, connections)
+            code = self._listen(spec, connections) if spec.source is None else self._bring(_files(spec), connections)
         leave_report(self._settings, self.report())
         return code
 
+    def _listen(self, spec: FeedSpec, connections: Connections) -> int:
+        from tapedeck_feed.live.pod import LivePod  # brings asyncio and all that an exchange takes
+
+        self._live = LivePod(self._settings, spec, self.stop)
+        REGISTRY.register(self._live.tally)
+        return self._live.work(connections, self._settings.exchange_keys)
+
     def _bring(self, files: Files, connections: Connections) -> int:
+        REGISTRY.register(self.tally)
         publisher = Publisher(connections, f"feed-{self._settings.name}", self.stop)
         run = Run(self._settings.name, files, self._settings.files, publisher, self.tally, self.stop)
         try:
@@ -81,14 +96,19 @@ class Pod:
         return code
 
 
-def _files(settings: PodSettings) -> Files:
+def _spec(settings: PodSettings) -> FeedSpec:
     try:
-        files = FeedSpec.model_validate_json(settings.spec).source.files
+        spec = FeedSpec.model_validate_json(settings.spec)
     except ValidationError as error:
         raise BadSpec(f"TAPEDECK_SPEC: {error}") from None
-    if files is None:
-        raise BadSpec("TAPEDECK_SPEC: source.files: missing, expected the files to bring in")
-    return files
+    if spec.exchange is None and (spec.source is None or spec.source.files is None):
+        raise BadSpec("TAPEDECK_SPEC: source.files: missing, expected the files to bring in, or an exchange")
+    return spec
+
+
+def _files(spec: FeedSpec) -> Files:
+    assert spec.source is not None and spec.source.files is not None
+    return spec.source.files
 
 
 def main() -> int:
@@ -96,7 +116,6 @@ def main() -> int:
     settings = PodSettings()
     configure(settings.log_level, workload="feed", name=settings.name)
     pod = Pod(settings)
-    REGISTRY.register(pod.tally)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: pod.stop.set())
     probe = Probe(settings, report=pod.report)

@@ -9,6 +9,7 @@ from threading import Event
 from confluent_kafka import KafkaError, Message
 
 from tapedeck.kafka import producer
+from tapedeck.market import Source
 from tapedeck.settings import Connections
 from tapedeck.wire import market_headers
 
@@ -27,16 +28,22 @@ class Interrupted(Exception):
 
 
 class Publisher:
-    """An idempotent producer of backfilled market data."""
+    """An idempotent producer of market data."""
 
     def __init__(
-        self, connections: Connections, client_id: str, stop: Event, *, timeout: float = DELIVERY_TIMEOUT
+        self,
+        connections: Connections,
+        client_id: str,
+        stop: Event,
+        *,
+        source: Source = "backfill",
+        timeout: float = DELIVERY_TIMEOUT,
     ) -> None:
         self._bootstrap = connections.kafka_bootstrap
         self._timeout = timeout
         self._stop = stop
         self._producer = producer(connections, client_id, {"delivery.timeout.ms": int(timeout * 1000)})
-        self._headers: list[tuple[str, str | bytes | None]] = [*market_headers("backfill")]
+        self._headers: list[tuple[str, str | bytes | None]] = [*market_headers(source)]
         self._sent = 0
         self._failed = 0
         self._fault = ""
@@ -56,17 +63,17 @@ class Publisher:
                 self._producer.produce(topic, value, key, headers=self._headers, on_delivery=delivered)
                 break
             except BufferError:  # ends: each record in the queue is delivered or fails within the timeout
-                self._look(0.1)
+                self.look(0.1)
         self._sent += 1
         if self._sent % POLL_EVERY == 0:
-            self._look(0)
+            self.look(0)
 
     def drain(self) -> None:
         """Wait until all that was sent is delivered. Raises Undelivered or Interrupted."""
         deadline = time.monotonic() + self._timeout + 5
         while self._producer.flush(FLUSH_SLICE) and time.monotonic() < deadline:
-            self._look(0)
-        self._look(0)
+            self.look(0)
+        self.look(0)
         if left := len(self._producer):
             raise Undelivered(self._complaint(left))
 
@@ -77,7 +84,8 @@ class Publisher:
         self._producer.purge()
         self._producer.poll(0)
 
-    def _look(self, seconds: float) -> None:
+    def look(self, seconds: float) -> None:
+        """Hear what was delivered meanwhile. Raises Undelivered or Interrupted."""
         self._producer.poll(seconds)
         if self._failed:
             raise Undelivered(self._complaint(self._failed + len(self._producer)))

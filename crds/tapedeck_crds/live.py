@@ -1,0 +1,40 @@
+"""What a Feed says of a live exchange."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from tapedeck_crds.base import Interval, Model
+
+Channel = Literal["trades", "bars", "ticker"]
+
+ADDRESS = r"://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/:-]*)?$"
+
+
+class Endpoints(Model):
+    """Other hosts for an exchange's own: a mirror, a proxy, or a test."""
+
+    rest: Annotated[str, Field(max_length=256, pattern=f"^https?{ADDRESS}")] | None = Field(
+        default=None, description="Stands for scheme and host of every REST address; the paths stay."
+    )
+    websocket: Annotated[str, Field(max_length=256, pattern=f"^wss?{ADDRESS}")] | None = Field(
+        default=None, description="Stands for scheme and host of every websocket address; the paths stay."
+    )
+
+
+def _once(values: list[str]) -> list[str]:
+    if len(set(values)) < len(values):
+        raise ValueError("expected each of them once")
+    return values
+
+
+Wanted = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9*?][A-Za-z0-9._/:*?-]*$")]
+_SET = {"x-kubernetes-list-type": "set"}
+WantedSet = Annotated[list[Wanted], AfterValidator(_once), Field(min_length=1, max_length=1000, json_schema_extra=_SET)]
+ChannelSet = Annotated[list[Channel], AfterValidator(_once), Field(min_length=1, max_length=3, json_schema_extra=_SET)]
+IntervalSet = Annotated[
+    list[Interval], AfterValidator(_once), Field(min_length=1, max_length=12, json_schema_extra=_SET)
+]
+SecretName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]

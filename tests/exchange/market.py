@@ -1,0 +1,90 @@
+"""What the exchange trades: ticks of each market, and the bars of those that have happened."""
+
+from __future__ import annotations
+
+import gzip
+import heapq
+import json
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+SAMPLES = Path(__file__).parents[2] / "examples" / "data" / "binance-trades"
+INTERVALS = {"1s": 1, "1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "6h": 21600, "1d": 86400}
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One trade. Numbers are text, as on the wire; ``ts`` in milliseconds."""
+
+    id: int
+    ts: int
+    price: str
+    amount: str
+    buyer_maker: bool
+
+
+@dataclass
+class Market:
+    """One market. Only the first ``happened`` ticks have happened yet."""
+
+    base: str
+    quote: str
+    ticks: list[Tick]
+    happened: int = 0
+    aside: list[Tick] = field(default_factory=list)
+
+    @property
+    def symbol(self) -> str:
+        return f"{self.base}/{self.quote}"
+
+    @property
+    def past(self) -> list[Tick]:
+        return self.ticks[: self.happened]
+
+    def from_id(self, first: int, limit: int) -> list[Tick]:
+        """Past ticks from an id on, the oldest first."""
+        at = bisect_left(self.ticks, first, hi=self.happened, key=lambda tick: tick.id)
+        return self.ticks[at : min(at + limit, self.happened)]
+
+    def between(self, since: int, until: int) -> list[Tick]:
+        """Past ticks of [since, until]."""
+        return [tick for tick in self.past if since <= tick.ts <= until]
+
+    def candles(self, seconds: int, since: int, until: int, limit: int) -> list[tuple[int, str, str, str, str, str]]:
+        """(ts, open, high, low, close, volume) of the intervals opened in [since, until], the oldest first."""
+        step = seconds * 1000
+        found: dict[int, list[Tick]] = {}
+        for tick in self.between(since - since % step, until + step):
+            found.setdefault(tick.ts // step * step, []).append(tick)
+        rows = []
+        for ts in sorted(found):
+            if since <= ts <= until:
+                prices = [Decimal(tick.price) for tick in found[ts]]
+                volume = sum((Decimal(tick.amount) for tick in found[ts]), Decimal())
+                row = (prices[0], max(prices), min(prices), prices[-1], volume)
+                rows.append((ts, *map(str, row)))
+        return rows[:limit]  # type: ignore[return-value]
+
+
+def recorded() -> list[Market]:
+    """The shipped recordings: BTC/USDT and ETH/USDT."""
+    return [
+        Market("BTC", "USDT", _ticks(SAMPLES / "btcusdt_20240808.jsonl.gz")),
+        Market("ETH", "USDT", _ticks(SAMPLES / "ethusdt_20240808.jsonl.gz")),
+    ]
+
+
+def in_turn(markets: list[Market]) -> Iterator[tuple[Market, Tick]]:
+    """What has not happened yet, of all markets, by time."""
+    rest = [[(tick.ts, n, tick) for tick in market.ticks[market.happened :]] for n, market in enumerate(markets)]
+    for _, n, tick in heapq.merge(*rest, key=lambda row: row[:2]):
+        yield markets[n], tick
+
+
+def _ticks(path: Path) -> list[Tick]:
+    with gzip.open(path, "rt") as lines:
+        messages = [json.loads(line.split(" ", 1)[1])["data"] for line in lines]
+    return [Tick(m["t"], m["T"], m["p"], m["q"], m["m"]) for m in messages]

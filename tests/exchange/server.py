@@ -1,0 +1,248 @@
+"""The server: one thread, one event loop, any of the protocols, and the commands of the test."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+
+from aiohttp import WSMsgType, web
+
+from exchange.market import Market, Tick, in_turn
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+LATE_ANSWERS = 10.0
+
+
+class Dialect(Protocol):
+    """How one exchange speaks."""
+
+    def routes(self, exchange: Exchange) -> list[web.RouteDef]:
+        """Its REST interface."""
+
+    def on_message(self, exchange: Exchange, client: Client, message: Any) -> list[Any]:
+        """A client's message on the websocket → what to answer; changes what the client gets."""
+
+    def trade(self, market: Market, tick: Tick, channels: dict[str, Any]) -> list[Any]:
+        """The messages for a trade to a client of these channels."""
+
+    def state(self, exchange: Exchange, market: Market, channels: dict[str, Any]) -> list[Any]:
+        """The messages for the present candles and tickers."""
+
+
+@dataclass(eq=False)
+class Client:
+    """A connected websocket and its subscriptions."""
+
+    socket: web.WebSocketResponse
+    channels: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Exchange:
+    """``with Exchange(dialect, markets) as it:`` serves on a free port; the methods may be called from any thread."""
+
+    dialect: Dialect
+    markets: list[Market]
+    clock_offset: int = 0
+    page_max: int = 1000
+    key: str = "the-key"
+    silent: bool = False
+    rest_faults: deque[tuple[int, dict[str, str], str]] = field(default_factory=deque)
+    requests: Counter[str] = field(default_factory=Counter)
+    refused_at: list[float] = field(default_factory=list)
+    asked_at: list[float] = field(default_factory=list)
+    connections: int = 0
+    drops: int = 0
+    port: int = 0
+    clients: set[Client] = field(default_factory=set)
+
+    def __enter__(self) -> Exchange:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="exchange", daemon=True)
+        self._thread.start()
+        self._do(self._start())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._do(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._loop.close()
+
+    @property
+    def rest(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def websocket(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/stream"
+
+    @property
+    def now(self) -> int:
+        """The exchange's clock: the newest trade's time, and the time since it happened."""
+        newest = max((m.ticks[m.happened - 1].ts for m in self.markets if m.happened), default=None)
+        if newest is None:
+            newest = min((m.ticks[0].ts for m in self.markets if m.ticks), default=0)
+        return newest + self.clock_offset
+
+    def market(self, name: str) -> Market | None:
+        """By base and quote, whatever stands between them."""
+        wanted = name.upper()
+        return next((m for m in self.markets if wanted in (m.base + m.quote, f"{m.base}-{m.quote}", m.symbol)), None)
+
+    def subscribed(self, clients: int = 1, channels: int = 1, timeout: float = 30.0) -> None:
+        """Wait until so many clients have so many subscriptions together."""
+        deadline = time.monotonic() + timeout
+        while len(self.clients) < clients or sum(len(c.channels) for c in list(self.clients)) < channels:
+            assert time.monotonic() < deadline, f"no subscription in {timeout} s: {self.requests}"
+            time.sleep(0.01)
+
+    def play(self, count: int | None = None, *, chunk: int = 20, pause: float = 0.0, timeout: float = 120.0) -> None:
+        """Let the next trades happen, and tell them."""
+        self._do(self._play(count, chunk, pause), timeout)
+
+    def play_with_drops(self, drops: int, seed: int, *, timeout: float = 150.0) -> None:
+        """Let all trades happen; at random ones every connection breaks, and more happen before the next comes."""
+        self._do(self._play_with_drops(drops, random.Random(seed)), timeout)
+
+    def happen(self, market: Market, ticks: Iterable[Tick], *, tell: bool = True) -> None:
+        """These trades happen now; nobody is told of them with ``tell`` False."""
+        self._do(self._happen(market, list(ticks), tell))
+
+    def send(self, *messages: Any) -> None:
+        """Raw messages to every client: text as it is, everything else as JSON."""
+        self._do(self._broadcast(messages))
+
+    def refresh(self) -> None:
+        """Candles and tickers to who wants them."""
+        self._do(self._refresh())
+
+    def drop(self) -> None:
+        """Break every connection."""
+        self._do(self._drop())
+
+    def _do(self, work: Coroutine[Any, Any, Any], timeout: float = 30.0) -> Any:
+        future: Future[Any] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return future.result(timeout)
+
+    async def _start(self) -> None:
+        app = web.Application(middlewares=[self._faulty])
+        app.add_routes([*self.dialect.routes(self), web.get("/{tail:.*}", self._listen)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _end(self) -> None:
+        await self._drop()
+        await self._runner.cleanup()
+
+    @web.middleware
+    async def _faulty(self, request: web.Request, handler: Answer) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._listen(request)
+        self.requests[request.path] += 1
+        self.asked_at.append(time.monotonic())
+        if self.rest_faults:
+            status, headers, body = self.rest_faults.popleft()
+            self.refused_at.append(time.monotonic())
+            return web.Response(status=status, headers=headers, text=body, content_type="application/json")
+        return await handler(request)
+
+    async def _listen(self, request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(compress=False)
+        if not socket.can_prepare(request).ok:
+            return web.json_response({"code": 404, "msg": f"no such page: {request.path}"}, status=404)
+        await socket.prepare(request)
+        client = Client(socket)
+        self.clients.add(client)
+        self.connections += 1
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    for answer in self.dialect.on_message(self, client, json.loads(message.data)):
+                        await socket.send_str(json.dumps(answer))
+        finally:
+            self.clients.discard(client)
+        return socket
+
+    async def _play(self, count: int | None, chunk: int, pause: float) -> None:
+        for number, (market, tick) in enumerate(islice(in_turn(self.markets), count), 1):
+            market.happened += 1
+            await self._tell(market, tick)
+            if number % chunk == 0:
+                await asyncio.sleep(pause)
+
+    async def _play_with_drops(self, drops: int, rng: random.Random) -> None:
+        rest = list(in_turn(self.markets))
+        places = set(rng.sample(range(200, len(rest) - 200), drops))
+        away = 0  # trades that still happen before the next client is waited for
+        for number, (market, tick) in enumerate(rest):
+            market.happened += 1
+            await self._tell(market, tick)
+            if number in places:
+                await self._come_back()
+                await self._drop()
+                away = rng.randrange(1, 150)
+            elif away:
+                away -= 1
+                if away == 0:
+                    await self._come_back()
+            elif number % 50 == 0:
+                await asyncio.sleep(0.002)
+
+    async def _come_back(self) -> None:
+        for _ in range(1000):
+            if any(client.channels for client in self.clients):
+                return
+            await asyncio.sleep(0.01)
+        raise TimeoutError("no client came back in 10 s")
+
+    async def _happen(self, market: Market, ticks: list[Tick], tell: bool) -> None:
+        market.ticks[market.happened : market.happened] = ticks
+        market.happened += len(ticks)
+        for tick in ticks if tell else ():
+            await self._tell(market, tick)
+
+    async def _tell(self, market: Market, tick: Tick) -> None:
+        if self.silent:
+            return
+        for client in list(self.clients):
+            for message in self.dialect.trade(market, tick, client.channels):
+                await _send(client, message)
+
+    async def _refresh(self) -> None:
+        for client in list(self.clients):
+            for market in self.markets:
+                for message in self.dialect.state(self, market, client.channels):
+                    await _send(client, message)
+
+    async def _broadcast(self, messages: Iterable[Any]) -> None:
+        for client in list(self.clients):
+            for message in messages:
+                await _send(client, message)
+
+    async def _drop(self) -> None:
+        self.drops += bool(self.clients)
+        for client in list(self.clients):
+            self.clients.discard(client)
+            transport = client.socket._req.transport if client.socket._req is not None else None
+            if transport is not None:
+                transport.abort()
+
+
+async def _send(client: Client, message: Any) -> None:
+    try:
+        await client.socket.send_str(message if isinstance(message, str) else json.dumps(message))
+    except (ConnectionError, RuntimeError):
+        return  # gone meanwhile

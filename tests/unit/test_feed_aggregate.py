@@ -1,0 +1,187 @@
+"""Bars from trades against an independent computation: by sorting and slicing."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tapedeck.market import Bar, Trade
+from tapedeck_feed.live.aggregate import Fill, Series
+from tapedeck_feed.live.line import Line
+
+STEP = 1_000
+
+
+def trade(number: int, ts: int, price: float, amount: float = 1.0) -> Trade:
+    return Trade("x", "A/B", ts, str(number), price, amount, "buy")
+
+
+def by_hand(trades: list[Trade], until: int, fill: Fill) -> dict[int, tuple[float, ...]]:
+    """ts → open, high, low, close, volume of each interval over at ``until``."""
+    made: dict[int, tuple[float, ...]] = {}
+    ordered = sorted(trades, key=lambda t: (t.ts, int(t.id)))
+    for start, group in groupby(ordered, key=lambda t: t.ts // STEP * STEP):
+        some = list(group)
+        prices = [t.price for t in some]
+        if start + STEP <= until:
+            made[start] = (prices[0], max(prices), min(prices), prices[-1], sum(t.amount for t in some))
+    if fill == "previous" and made:
+        for start in range(min(made), until - STEP + 1, STEP):
+            if start not in made:
+                made[start] = (*[made[start - STEP][3]] * 4, 0.0)
+    return made
+
+
+def values(bar: Bar) -> tuple[float, ...]:
+    return (bar.open, bar.high, bar.low, bar.close, bar.volume)
+
+
+# (time to the trade before, price, how far it is delayed behind others)
+ticks = st.lists(
+    st.tuples(st.integers(0, 3_000), st.integers(1, 50).map(float), st.integers(0, 6)), min_size=1, max_size=60
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ticks, st.sampled_from(["none", "previous"]), st.integers(0, 3_000))
+def test_any_order_ends_in_the_same_bars(rows: list[tuple[int, float, int]], fill: Fill, lateness: int) -> None:
+    """Whatever comes late is corrected: the highest revision of each bar is that of all trades."""
+    ts = 100 * STEP
+    trades: list[Trade] = []
+    for number, (gap, price, _) in enumerate(rows):
+        ts += gap
+        trades.append(trade(number, ts, price, float(number % 7 + 1)))
+    arrival = sorted(range(len(rows)), key=lambda i: (i + rows[i][2], i))
+    series = Series("x", "A/B", "1s", fill=fill)
+    series.prime((), {}, 0)
+    newest: dict[int, Bar] = {}
+    known = 0
+    late = 0
+
+    def publish(bars: list[Bar]) -> None:
+        for bar in bars:
+            before = newest.get(bar.ts)
+            assert bar.closed
+            assert bar.rev == (0 if before is None else before.rev + 1)
+            newest[bar.ts] = bar
+
+    closed_until = 0
+    for i in arrival:
+        late += trades[i].ts // STEP * STEP + STEP <= closed_until
+        publish(series.add(trades[i]))
+        known = max(known, trades[i].ts)
+        closed = series.advance(known - lateness)
+        assert [bar.ts for bar in closed] == sorted(bar.ts for bar in closed)
+        publish(closed)
+        if series._cells:
+            closed_until = max(closed_until, (known - lateness) // STEP * STEP)
+    end = ts // STEP * STEP + 5 * STEP
+    publish(series.advance(end))
+    if series.unseen:  # later than the first bar that it could know of
+        first = min(newest, default=end)
+        assert all(start < first for start in series.unseen)
+        return
+    assert {ts: values(bar) for ts, bar in newest.items()} == by_hand(trades, end, fill)
+    assert series.late == late
+
+
+def test_the_running_bar_and_then_the_closed_one() -> None:
+    series = Series("x", "A/B", "1s")
+    series.prime((), {}, 0)
+    assert series.running() is None
+    assert series.add(trade(1, 1_000, 5.0)) == []
+    assert series.running() == Bar("x", "A/B", "1s", 1_000, 5.0, 5.0, 5.0, 5.0, 1.0, closed=False)
+    assert series.running() is None, "nothing new"
+    assert series.advance(1_999) == []
+    assert series.advance(2_000) == [Bar("x", "A/B", "1s", 1_000, 5.0, 5.0, 5.0, 5.0, 1.0)]
+    assert series.advance(9_000) == []
+
+
+def test_a_bar_whose_beginning_was_not_seen_is_asked_for() -> None:
+    series = Series("x", "A/B", "1s")
+    series.add(trade(1, 1_500, 5.0))
+    series.add(trade(2, 2_500, 6.0))
+    assert [bar.ts for bar in series.advance(3_000)] == [2_000]
+    assert series.unseen == [1_000]
+    told = Bar("x", "A/B", "1s", 1_000, 4.0, 5.0, 4.0, 5.0, 3.0)
+    assert series.corrected(told) == told
+    assert series.corrected(told) is None
+
+
+def test_a_lost_trade_puts_its_bars_in_doubt() -> None:
+    series = Series("x", "A/B", "1s")
+    series.prime((), {}, 0)
+    series.add(trade(1, 1_500, 5.0))
+    series.doubt(1_500, 3_200)
+    series.add(trade(9, 3_200, 6.0))
+    series.add(trade(10, 4_200, 7.0))
+    assert [bar.ts for bar in series.advance(5_000)] == [4_000]
+    assert series.unseen == [1_000, 3_000]
+
+
+@given(ticks, st.integers(0, 59))
+def test_a_restart_changes_nothing(rows: list[tuple[int, float, int]], cut: int) -> None:
+    ts = 100 * STEP
+    trades = []
+    for number, (gap, price, _) in enumerate(rows):
+        ts += gap
+        trades.append(trade(number, ts, price))
+    cut = min(cut, len(trades))
+    first = Series("x", "A/B", "1s", fill="previous")
+    first.prime((), {}, 0)
+    out: list[Bar] = []
+
+    def play(series: Series, some: list[Trade]) -> None:
+        for one in some:
+            out.extend(series.advance(one.ts))
+            out.extend(series.add(one))
+
+    play(first, trades[:cut])
+    closed = {bar.ts: bar for bar in out}
+    second = Series("x", "A/B", "1s", fill="previous")
+    second.prime(trades[:cut], closed, 0)
+    play(second, trades[cut:])
+    out.extend(second.advance(ts + 2 * STEP))
+    assert len({bar.ts for bar in out}) == len(out)
+    end = (ts + 2 * STEP) // STEP * STEP
+    assert {bar.ts: values(bar) for bar in out} == by_hand(trades, end, "previous")
+
+
+@settings(max_examples=200)
+@given(st.lists(st.integers(0, 80), max_size=120), st.booleans(), st.data())
+def test_each_trade_once_in_order_without_holes(seen: list[int], contiguous: bool, data: st.DataObject) -> None:
+    """Trades lost, repeated and out of order; the exchange's answer fills the rest."""
+    line = Line(contiguous=contiguous, last=trade(100, 100, 1.0), known=["100"])
+    out: list[Trade] = []
+    for number in seen:
+        if data.draw(st.booleans(), "lost"):
+            line.hold()
+            continue
+        out += line.take(trade(101 + number, 101 + number, 1.0))
+    line.hold()
+    out += line.mend([trade(n, n, 1.0) for n in range(100, 182)])
+    numbers = [int(t.id) for t in out]
+    assert sorted(numbers) == list(range(101, 182))
+    if contiguous:
+        assert numbers == sorted(numbers)
+    assert line.waiting == 0
+
+
+def test_what_the_exchange_has_not_got_is_counted() -> None:
+    line = Line(contiguous=True, last=trade(1, 1, 1.0))
+    assert line.take(trade(5, 5, 1.0)) == []
+    assert line.waiting == 1
+    assert [t.id for t in line.mend([trade(3, 3, 1.0)])] == []
+    assert [t.id for t in line.give_up()] == ["3", "5"]
+    assert line.missing == 2
+
+
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_repeats_are_counted(contiguous: bool) -> None:
+    line = Line(contiguous=contiguous)
+    assert len(line.take(trade(1, 1, 1.0))) == 1
+    assert line.take(trade(1, 1, 1.0)) == []
+    assert line.duplicates == 1

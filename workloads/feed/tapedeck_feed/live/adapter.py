@@ -1,0 +1,104 @@
+"""What a live Feed needs of an exchange: the one interface, behind which ccxt and others stand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from tapedeck.market import Bar, Ticker, Trade
+
+StreamKind = Literal["trades", "bars", "ticker"]
+
+
+class BadInput(Exception):
+    """The exchange can't do what the spec asks for; trying again can't help. ``reason`` is a CamelCase word."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class Unreachable(Exception):
+    """The exchange did not answer, or not now. ``wait`` is how many seconds it asked to be left alone."""
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        self.wait = wait
+        super().__init__(message)
+
+
+class Unanswerable(Exception):
+    """The exchange answered, but not what was asked: refused, or nonsense."""
+
+
+class Broken(Exception):
+    """A subscription ended after it had worked; what came since is to be asked for."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One subscription. ``interval`` is that of bars, empty for trades and tickers."""
+
+    kind: StreamKind
+    symbols: tuple[str, ...]
+    interval: str = ""
+
+
+@dataclass(frozen=True)
+class Markets:
+    """What the exchange offers of what was asked for.
+
+    ``symbols`` are those chosen, ``streams`` what it can send as it happens, ``bar_intervals`` the bars that it
+    keeps. With ``contiguous`` each trade's id is that of the one before plus 1, so that a hole shows by itself.
+    """
+
+    symbols: tuple[str, ...]
+    streams: frozenset[StreamKind]
+    bar_intervals: frozenset[str]
+    contiguous: bool
+
+
+class Sink(Protocol):
+    """Where an adapter puts what it hears. None of it blocks."""
+
+    def trade(self, trade: Trade) -> None:
+        """A trade as it came, whatever its order."""
+
+    def bar(self, bar: Bar) -> None:
+        """The present state of an interval, closed or not."""
+
+    def ticker(self, ticker: Ticker) -> None:
+        """The state of a market."""
+
+    def refuse(self, symbol: str, place: str, reason: str, payload: str) -> None:
+        """Something came that can't be taken."""
+
+    def heard(self, stream: Stream) -> None:
+        """A subscription is alive."""
+
+
+class Adapter(Protocol):
+    """One exchange. Methods raise Unreachable, Unanswerable or BadInput, and nothing else."""
+
+    exchange: str
+
+    async def open(self, symbols: Sequence[str]) -> Markets:
+        """Connect, and find the symbols: names or patterns such as ``*/USDT``."""
+
+    async def watch(self, stream: Stream, sink: Sink) -> None:
+        """Listen until the subscription breaks: raises Broken, or Unreachable where it never worked."""
+
+    async def drop(self) -> None:
+        """Close what listens, so that the next ``watch`` connects anew."""
+
+    async def trades_after(self, symbol: str, last: Trade) -> list[Trade]:
+        """The trades behind ``last`` that the exchange still has, some pages of them at most, in its order."""
+
+    async def bars_from(self, symbol: str, interval: str, since: int, until: int) -> list[Bar]:
+        """The bars opened in [since, until) that the exchange has; the newest may not be closed yet."""
+
+    async def clock(self) -> int | None:
+        """The exchange's clock, milliseconds UTC; None where it has none to show."""
+
+    async def close(self) -> None:
+        """End all connections."""

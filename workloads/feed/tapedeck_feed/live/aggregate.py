@@ -1,0 +1,276 @@
+"""Bars of one series out of its trades, in whatever order they come. Pure: time comes in as a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from tapedeck.market import Bar, Trade
+from tapedeck_crds.base import INTERVAL_MS
+
+Fill = Literal["none", "previous"]
+Place = tuple[int, int, str]
+KEPT = 240  # closed bars of an interval that a late trade can still correct
+FILL_MAX = 100_000  # bars that one silence is filled with
+
+
+def _ends(start: int, step: int) -> tuple[Place, Place]:
+    """Places before and behind every trade of an interval: its open and close stay as they are."""
+    return (start, -1, ""), (start + step, 0, "")
+
+
+@dataclass(slots=True)
+class _Cell:
+    """One interval as it grows. ``first`` and ``last`` are the places of the trades of open and close."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float = 0.0
+    first: Place | None = None
+    last: Place | None = None
+    rev: int = 0
+    closed: bool = False
+    whole: bool = True
+    changed: bool = True
+
+    def add(self, trade: Trade) -> None:
+        price = trade.price
+        place = (trade.ts, len(trade.id), trade.id)
+        if self.first is None or self.last is None:  # nothing but a filled one, or none
+            self.open = self.high = self.low = self.close = price
+            self.first = self.last = place
+        elif place < self.first:
+            self.open, self.first = price, place
+        elif place > self.last:
+            self.close, self.last = price, place
+        if price > self.high:
+            self.high = price
+        elif price < self.low:
+            self.low = price
+        self.volume += trade.amount
+        self.changed = True
+
+
+class Series:
+    """The bars of one symbol at one interval.
+
+    A trade belongs to the interval of its own time. ``advance`` closes what is over; a trade that comes
+    later makes a correction, ``rev`` + 1. A bar whose beginning was not seen is never given as closed:
+    ``unseen`` names its open, for others to ask the exchange.
+    """
+
+    def __init__(self, exchange: str, symbol: str, interval: str, *, fill: Fill = "none") -> None:
+        self.interval = interval
+        self.step = INTERVAL_MS[interval]
+        self.late = 0
+        self.beyond = 0
+        self.unseen: list[int] = []
+        self._exchange = exchange
+        self._symbol = symbol
+        self._fill = fill
+        self._cells: dict[int, _Cell] = {}
+        self._next: int | None = None  # open of the first interval that is not closed
+        self._doubt: tuple[int, int] | None = None
+        self._last_close: float | None = None
+        self._since: int | None = None  # all trades from here on were seen
+
+    def prime(self, trades: Iterable[Trade], closed: Mapping[int, Bar], since: int | None) -> None:
+        """Go on where a predecessor ended: its closed bars by open, and its trades from ``since`` on, all of them.
+
+        ``since`` is None where there are none.
+        """
+        self._since = since
+        for bar in closed.values():
+            cell = _Cell(bar.open, bar.high, bar.low, bar.close, bar.volume, rev=bar.rev, closed=True, changed=False)
+            cell.first, cell.last = _ends(bar.ts, self.step)
+            cell.whole = False
+            self._cells[bar.ts] = cell
+        if closed:
+            newest = closed[max(closed)]
+            self._next, self._last_close = newest.ts + self.step, newest.close
+        for start, cell in _grown(trades, self.step).items():
+            known = closed.get(start)
+            cell.whole = since is not None and start >= since
+            if known is None and (self._next is None or start >= self._next):
+                self._cells[start] = cell
+            elif known is not None and cell.whole:  # all of it is here: late trades can correct it
+                cell.rev, cell.closed, cell.changed = known.rev, True, False
+                self._cells[start] = cell
+
+    def doubt(self, since: int, until: int) -> None:
+        """Trades of [since, until] are lost: their bars are for the exchange to say."""
+        for start in range(since - since % self.step, until + 1, self.step):
+            if (cell := self._cells.get(start)) is not None:
+                cell.whole = False
+                if cell.closed:
+                    self._ask(start)
+        self._doubt = (since, until)
+
+    def add(self, trade: Trade) -> list[Bar]:
+        """Take a trade; gives the corrected bars where its interval was closed already."""
+        start = trade.ts - trade.ts % self.step
+        cell = self._cells.get(start)
+        if cell is None:
+            if self._next is not None and start < self._next:
+                return self._late_into_nothing(start, trade)
+            if self._since is None:
+                self._since = trade.ts
+            cell = self._cells[start] = _Cell(trade.price, trade.price, trade.price, trade.price)
+            cell.whole = start >= self._since and not self._doubted(start)
+        cell.add(trade)
+        return self._correction(start, cell) if cell.closed else []
+
+    def state(self, bar: Bar) -> list[Bar]:
+        """Take the exchange's own bar as it stands; gives the correction where it was closed already."""
+        cell = self._cells.get(bar.ts)
+        if (cell is not None and cell.closed) or (self._next is not None and bar.ts < self._next):
+            corrected = self.corrected(bar)
+            return [corrected] if corrected is not None else []
+        if cell is None:
+            cell = self._cells[bar.ts] = _Cell(bar.open, bar.high, bar.low, bar.close)
+            cell.first, cell.last = _ends(bar.ts, self.step)
+        values = (bar.open, bar.high, bar.low, bar.close, bar.volume)
+        if values != (cell.open, cell.high, cell.low, cell.close, cell.volume):
+            cell.open, cell.high, cell.low, cell.close, cell.volume = values
+            cell.changed = True
+        return []
+
+    def corrected(self, bar: Bar) -> Bar | None:
+        """The exchange's word on a bar → what to publish: closed, with the revision that follows; None if as known."""
+        cell = self._cells.get(bar.ts)
+        fresh = _Cell(bar.open, bar.high, bar.low, bar.close, bar.volume, closed=True, whole=False, changed=False)
+        fresh.first, fresh.last = _ends(bar.ts, self.step)
+        if cell is not None and cell.closed and cell.rev >= 0:
+            known = (cell.open, cell.high, cell.low, cell.close, cell.volume)
+            if known == (bar.open, bar.high, bar.low, bar.close, bar.volume):
+                return None
+            fresh.rev = cell.rev + 1
+        elif cell is None and self._next is not None and bar.ts < self._next:
+            fresh.rev = 1  # too old to know what was said of it
+        self._cells[bar.ts] = fresh
+        if self._next is None or bar.ts >= self._next:
+            self._next = bar.ts + self.step
+        if bar.ts + self.step == self._next:
+            self._last_close = bar.close
+        return self._bar(bar.ts, fresh)
+
+    def advance(self, now: int) -> list[Bar]:
+        """Close every interval that ended at or before ``now`` (milliseconds UTC), in order."""
+        if self._next is None:
+            if not self._cells:
+                return []
+            self._next = min(self._cells)
+        if now < self._next + self.step:
+            return []
+        closed = list(self._close(now))
+        for start in sorted(start for start, cell in self._cells.items() if cell.closed)[:-KEPT]:
+            del self._cells[start]
+        return closed
+
+    @property
+    def next_open(self) -> int | None:
+        """The open of the first interval that is not closed; None before the first close."""
+        return self._next
+
+    def running(self) -> Bar | None:
+        """The newest bar that is not closed, where it changed since it was last asked for."""
+        if not self._cells:
+            return None
+        start = max(self._cells)
+        cell = self._cells[start]
+        if cell.closed or not cell.changed:
+            return None
+        cell.changed = False
+        return self._bar(start, cell)
+
+    def _close(self, now: int) -> Iterator[Bar]:
+        assert self._next is not None
+        end = now - now % self.step
+        starts = range(self._next, end, self.step) if self._fill == "previous" else self._open_starts(end)
+        for start in starts[-FILL_MAX:]:
+            cell = self._cells.get(start)
+            if cell is None:
+                if self._last_close is None:
+                    continue
+                price = self._last_close
+                cell = self._cells[start] = _Cell(price, price, price, price)
+            cell.closed, cell.changed = True, False
+            self._last_close = cell.close
+            if cell.whole:
+                yield self._bar(start, cell)
+            else:
+                cell.rev = -1  # not published: the first word of it will be revision 0
+                self._ask(start)
+        self._next = end
+
+    def _open_starts(self, end: int) -> list[int]:
+        return sorted(start for start, cell in self._cells.items() if not cell.closed and start < end)
+
+    def _correction(self, start: int, cell: _Cell) -> list[Bar]:
+        """What a late trade changed: its bar, and those that were filled with its close."""
+        self.late += 1
+        if not cell.whole:
+            self._ask(start)
+            return []
+        cell.rev += 1
+        corrected = [self._bar(start, cell)]
+        close = cell.close
+        while (following := self._cells.get(start + self.step)) is not None and following.closed:
+            if following.first is not None or following.close == close:
+                return corrected
+            start += self.step
+            following.open = following.high = following.low = following.close = close
+            following.rev += 1
+            corrected.append(self._bar(start, following))
+        if start + self.step == self._next:
+            self._last_close = close
+        return corrected
+
+    def _late_into_nothing(self, start: int, trade: Trade) -> list[Bar]:
+        """A late trade of an interval that had none, or of one too old to be known."""
+        oldest = min(self._cells, default=None)
+        if oldest is None or start < oldest or self._doubted(start):
+            self.late += 1
+            self.beyond += 1
+            self._ask(start)
+            return []
+        cell = _Cell(trade.price, trade.price, trade.price, trade.price, rev=-1, closed=True)
+        self._cells[start] = cell
+        cell.add(trade)
+        return self._correction(start, cell)
+
+    def _ask(self, start: int) -> None:
+        if start not in self.unseen:
+            self.unseen.append(start)
+
+    def _doubted(self, start: int) -> bool:
+        return self._doubt is not None and start <= self._doubt[1] and start + self.step > self._doubt[0]
+
+    def _bar(self, start: int, cell: _Cell) -> Bar:
+        return Bar(
+            self._exchange,
+            self._symbol,
+            self.interval,
+            start,
+            cell.open,
+            cell.high,
+            cell.low,
+            cell.close,
+            cell.volume,
+            cell.closed,
+            max(cell.rev, 0),
+        )
+
+
+def _grown(trades: Iterable[Trade], step: int) -> dict[int, _Cell]:
+    cells: dict[int, _Cell] = {}
+    for trade in trades:
+        start = trade.ts - trade.ts % step
+        cell = cells.get(start)
+        if cell is None:
+            cell = cells[start] = _Cell(trade.price, trade.price, trade.price, trade.price)
+        cell.add(trade)
+    return cells

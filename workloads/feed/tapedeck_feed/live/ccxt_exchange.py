@@ -1,0 +1,272 @@
+"""Any exchange that ccxt.pro has, behind the adapter's interface."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import aiohttp
+import ccxt
+
+from tapedeck.market import Bar, Trade
+from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.live import Endpoints
+from tapedeck_feed.live.adapter import BadInput, Broken, Markets, Sink, Stream, StreamKind, Unanswerable, Unreachable
+from tapedeck_feed.live.convert import to_bar, to_ticker, to_trade
+from tapedeck_feed.live.guarded import guarded
+from tapedeck_feed.live.names import chosen, near
+from tapedeck_feed.live.tap import Tap
+from tapedeck_feed.live.tasks import first_failure
+from tapedeck_feed.live.traits import traits_of
+
+T = TypeVar("T")
+PAGE = 1000
+PAGES_MAX = 200
+LOOK_EVERY = 0.02  # seconds between two looks at a subscription whose trades come by themselves
+_METHODS: dict[StreamKind, str] = {"trades": "watchTrades", "bars": "watchOHLCV", "ticker": "watchTicker"}
+
+
+class CcxtExchange:
+    """One exchange of ccxt.pro; only its module is imported."""
+
+    def __init__(self, exchange: str, keys: dict[str, str], endpoints: Endpoints | None) -> None:
+        try:
+            kind = guarded(f"ccxt.pro.{exchange}", exchange)
+        except ModuleNotFoundError:
+            raise _unknown_exchange(exchange) from None
+        self.exchange = exchange
+        self._traits = traits_of(exchange)
+        self._api: Any = kind({"enableRateLimit": True, "newUpdates": True, **keys})
+        self._keyed = "apiKey" in keys
+        self._quiet_until = 0.0
+        if endpoints is not None:
+            self._api.urls["api"] = _moved(self._api.urls["api"], endpoints, self._api.hostname)
+
+    async def open(self, symbols: Sequence[str]) -> Markets:
+        """Load the markets and find the symbols."""
+        if self._traits.recent and not any(":" in symbol for symbol in symbols):
+            self._api.options["fetchMarkets"] = {"types": ["spot"]}
+        markets = await self._ask(lambda: self._api.load_markets(True))
+        active = [name for name, market in markets.items() if market.get("active") is not False]
+        names = chosen(self.exchange, symbols, active)
+        if self._keyed and self._traits.behind_needs_key:
+            await self._check_key(names[0])
+        return Markets(
+            names,
+            frozenset(kind for kind, method in _METHODS.items() if self._api.has.get(method)),
+            frozenset(self._api.timeframes) & INTERVAL_MS.keys() if self._api.has.get("fetchOHLCV") else frozenset(),
+            self._traits.contiguous,
+        )
+
+    async def watch(self, stream: Stream, sink: Sink) -> None:
+        """One task for each subscription of ccxt; the first that breaks ends all."""
+        self._api.on_malformed = lambda reason, payload: sink.refuse("", "websocket", reason, payload)
+        await first_failure([self._listen(stream, sink, news) for news in self._subscriptions(stream, sink)])
+
+    async def drop(self) -> None:
+        """Close every websocket: one that is silent, and those beside it, which come again too."""
+        await self._api.close_ws_clients()
+
+    async def trades_after(self, symbol: str, last: Trade) -> list[Trade]:
+        """By id where the exchange can, else by time."""
+        recent = [] if self._traits.by_time else await self._trades(symbol, None, self._traits.recent)
+        if self._traits.contiguous and recent and int(recent[0].id) <= int(last.id) + 1:
+            return recent
+        found: list[Trade] = []
+        behind = last
+        for _ in range(PAGES_MAX):
+            page = await self._page_behind(symbol, behind)
+            fresh = [trade for trade in page if trade.id != behind.id and trade.ts >= behind.ts]
+            found += fresh
+            newest = max(fresh, key=lambda t: (t.ts, len(t.id), t.id), default=None)
+            if newest is None or newest.id == behind.id or (len(page) < 2 and not self._traits.contiguous):
+                break
+            behind = newest
+        return found or recent
+
+    async def bars_from(self, symbol: str, interval: str, since: int, until: int) -> list[Bar]:
+        """Page by page, each behind the last bar of the one before."""
+        found: dict[int, Bar] = {}
+        at = since
+        for _ in range(PAGES_MAX):
+            rows = await self._ask(partial(self._api.fetch_ohlcv, symbol, interval, at, PAGE))
+            bars = [_or_none(partial(to_bar, self.exchange, symbol, interval, row, closed=True)) for row in rows]
+            fresh = {bar.ts: bar for bar in bars if bar is not None and at <= bar.ts < until}
+            if not fresh:
+                break
+            found |= fresh
+            at = max(fresh) + INTERVAL_MS[interval]
+            if at >= until:
+                break
+        return [found[ts] for ts in sorted(found)]
+
+    async def clock(self) -> int | None:
+        """The server's time, where ccxt can ask for it."""
+        if not self._api.has.get("fetchTime"):
+            return None
+        now = await self._ask(self._api.fetch_time)
+        return now if isinstance(now, int) else None
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._api.close()
+
+    def _subscriptions(self, stream: Stream, sink: Sink) -> list[Callable[[], Awaitable[bool]]]:
+        """Calls that wait for news; True where the trades come by the taps anyway."""
+        api = self._api
+        if stream.kind == "trades":
+            take = self._taker(sink)
+            for symbol in stream.symbols:
+                api.trades[symbol] = Tap(take)
+
+            async def trades(symbols: list[str]) -> bool:
+                if api.has.get("watchTradesForSymbols"):
+                    await api.watch_trades_for_symbols(symbols)
+                else:
+                    await api.watch_trades(symbols[0])
+                return self._retap(symbols, take)
+
+            together = [list(stream.symbols)] if api.has.get("watchTradesForSymbols") else [[s] for s in stream.symbols]
+            return [partial(trades, some) for some in together]
+        if stream.kind == "bars":
+            return [partial(self._candles, symbol, stream.interval, sink) for symbol in stream.symbols]
+        return [partial(self._ticker, symbol, sink) for symbol in stream.symbols]
+
+    async def _listen(self, stream: Stream, sink: Sink, news: Callable[[], Awaitable[bool]]) -> None:
+        breaks, worked = self._api.breaks, False
+        while True:
+            try:
+                tapped = await news()
+            except (ccxt.NetworkError, OSError, aiohttp.ClientError) as error:  # not all is wrapped by ccxt
+                raise (Broken if worked else Unreachable)(f"{self.exchange}: {error}") from None
+            except ccxt.BaseError as error:
+                raise _meant(error, None) from None
+            worked = True
+            sink.heard(stream)
+            if tapped:
+                await asyncio.sleep(LOOK_EVERY)
+            if self._api.breaks != breaks:  # ccxt would connect anew without a word
+                raise Broken(f"{self.exchange}: the connection was lost")
+
+    def _taker(self, sink: Sink) -> Callable[[dict[str, Any]], None]:
+        exchange, contiguous = self.exchange, self._traits.contiguous
+
+        def take(row: dict[str, Any]) -> None:
+            symbol = row["symbol"]
+            try:
+                trade = to_trade(exchange, symbol, row, contiguous=contiguous)
+            except (ValueError, KeyError) as error:
+                sink.refuse(str(symbol), "websocket", str(error), str(row.get("info")))
+            else:
+                sink.trade(trade)
+
+        return take
+
+    def _retap(self, symbols: list[str], take: Callable[[dict[str, Any]], None]) -> bool:
+        """Take over what stands in caches that the exchange's class made anew."""
+        for symbol in symbols:
+            cache = self._api.trades.get(symbol)
+            if not isinstance(cache, Tap):
+                for row in list(cache or ()):
+                    take(row)
+                self._api.trades[symbol] = Tap(take)
+        return True
+
+    async def _candles(self, symbol: str, interval: str, sink: Sink) -> bool:
+        for row in await self._api.watch_ohlcv(symbol, interval):
+            try:
+                sink.bar(to_bar(self.exchange, symbol, interval, row, closed=False))
+            except ValueError as error:
+                sink.refuse(symbol, "websocket", str(error), str(row))
+        return False
+
+    async def _ticker(self, symbol: str, sink: Sink) -> bool:
+        row = await self._api.watch_ticker(symbol)
+        try:
+            sink.ticker(to_ticker(self.exchange, symbol, row, time.time_ns() // 1_000_000))
+        except ValueError as error:
+            sink.refuse(symbol, "websocket", str(error), str(row.get("info")))
+        return False
+
+    async def _page_behind(self, symbol: str, behind: Trade) -> list[Trade]:
+        traits = self._traits
+        if traits.by_time:
+            return await self._trades(symbol, behind.ts, {})
+        if traits.behind is None or (traits.behind_needs_key and not self._keyed):
+            return []
+        return await self._trades(symbol, None, {**traits.behind, traits.id_parameter: str(int(behind.id) + 1)})
+
+    async def _trades(self, symbol: str, since: int | None, parameters: Any) -> list[Trade]:
+        rows = await self._ask(lambda: self._api.fetch_trades(symbol, since, PAGE, dict(parameters)))
+        contiguous = self._traits.contiguous
+        read = [_or_none(partial(to_trade, self.exchange, symbol, row, contiguous=contiguous)) for row in rows]
+        return [trade for trade in read if trade is not None]
+
+    async def _check_key(self, symbol: str) -> None:
+        assert self._traits.behind is not None
+        parameters = dict(self._traits.behind)
+        await self._ask(lambda: self._api.fetch_trades(symbol, None, 1, parameters))
+
+    async def _ask(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        """One REST call, no earlier than the exchange allows."""
+        await asyncio.sleep(max(self._quiet_until - time.monotonic(), 0.0))
+        try:
+            return await call()
+        except ccxt.BaseError as error:
+            meant = _meant(error, self._retry_after())
+            if isinstance(meant, Unreachable) and meant.wait is not None:
+                self._quiet_until = max(self._quiet_until, time.monotonic() + meant.wait)
+            raise meant from None
+        except (OSError, aiohttp.ClientError) as error:
+            raise Unreachable(f"{self.exchange}: {error}") from None
+        except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:  # ccxt on a page of nonsense
+            raise Unanswerable(f"{self.exchange}: an answer that ccxt can't read: {error!r}") from None
+
+    def _retry_after(self) -> float | None:
+        headers = self._api.last_response_headers or {}
+        said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
+        return float(said) if said.isdigit() else None
+
+
+def _or_none(convert: Callable[[], T]) -> T | None:
+    """None for what can't be taken: it stays missing, and is told as such."""
+    try:
+        return convert()
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _meant(error: ccxt.BaseError, wait: float | None) -> BadInput | Unreachable | Unanswerable:
+    text = str(error)[:500]
+    if isinstance(error, (ccxt.AuthenticationError, ccxt.PermissionDenied)):
+        return BadInput("WrongKey", f"apiKeySecret: the exchange refuses the key: {text}")
+    if isinstance(error, ccxt.RateLimitExceeded):
+        return Unreachable(f"too many requests: {text}", wait if wait is not None else 5.0)
+    if isinstance(error, ccxt.NetworkError):
+        return Unreachable(text)
+    return Unanswerable(text)
+
+
+def _unknown_exchange(exchange: str) -> BadInput:
+    import ccxt.pro  # heavy, and wanted for its names alone
+
+    return BadInput(
+        "UnknownExchange",
+        f"exchange: got {exchange!r}{near(exchange, [*ccxt.pro.exchanges, 'cryptocompare'])}; "
+        "expected an id of ccxt.pro, or cryptocompare",
+    )
+
+
+def _moved(urls: Any, endpoints: Endpoints, hostname: str | None) -> Any:
+    """The same addresses, their paths kept, on other hosts."""
+    if isinstance(urls, dict):
+        return {name: _moved(url, endpoints, hostname) for name, url in urls.items()}
+    if not isinstance(urls, str) or "://" not in urls:
+        return urls
+    scheme, _, rest = urls.partition("://")
+    base = endpoints.websocket if scheme.startswith("ws") else endpoints.rest
+    _, slash, path = rest.partition("/")
+    return urls if base is None else f"{base.rstrip('/')}{slash}{path}"

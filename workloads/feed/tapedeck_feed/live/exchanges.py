@@ -1,0 +1,13 @@
+"""Which adapter speaks to which exchange."""
+
+from __future__ import annotations
+
+from tapedeck_crds.live import Endpoints
+from tapedeck_feed.live.adapter import Adapter
+
+
+def adapter_of(exchange: str, keys: dict[str, str], endpoints: Endpoints | None) -> Adapter:
+    """An adapter that is not connected yet. Raises BadInput for an exchange that nobody speaks to."""
+    from tapedeck_feed.live.ccxt_exchange import CcxtExchange  # heavy
+
+    return CcxtExchange(exchange, keys, endpoints)

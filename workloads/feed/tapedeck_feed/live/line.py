@@ -1,0 +1,109 @@
+"""One symbol's trades in order and once each, whatever the connection does. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from tapedeck.market import Trade
+
+REMEMBERED = 10_000  # ids by which repeats are known where ids do not count up
+HELD_MAX = 50_000
+
+
+def trade_order(trade: Trade) -> tuple[int, int, str]:
+    """Time, then id; ids of digits go by their value."""
+    return (trade.ts, len(trade.id), trade.id)
+
+
+class Line:
+    """Trades go in as they come and come out in order, as soon as nothing can be missing before them.
+
+    Where ids count up by one (``contiguous``) a hole shows by itself, and what is behind it waits. Elsewhere a
+    hole can only be where the connection was lost: ``hold`` makes what follows wait until ``mend``.
+    """
+
+    def __init__(self, *, contiguous: bool, last: Trade | None = None, known: Iterable[str] = ()) -> None:
+        self.contiguous = contiguous
+        self.last = last
+        self.duplicates = 0
+        self.missing = 0
+        self._holding = False
+        self._held: dict[str, Trade] = {}
+        self._recent: deque[str] = deque(known, maxlen=REMEMBERED)
+        self._known = set(self._recent)
+
+    @property
+    def waiting(self) -> int:
+        """How many trades wait behind a hole."""
+        return len(self._held)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more should wait."""
+        return len(self._held) >= HELD_MAX
+
+    def hold(self) -> None:
+        """The connection was lost: what comes next may stand behind a hole."""
+        self._holding = not self.contiguous and self.last is not None
+
+    def take(self, trade: Trade) -> list[Trade]:
+        """A trade from the connection → the trades that are due."""
+        if not self.contiguous:
+            return self._take_any(trade)
+        number = int(trade.id)
+        due = self._next(number)
+        if number == due:
+            self.last = trade
+            return [trade] if not self._held else [trade, *self._released()]
+        if number < due or trade.id in self._held:
+            self.duplicates += 1
+        else:
+            self._held[trade.id] = trade
+        return []
+
+    def mend(self, trades: Iterable[Trade]) -> list[Trade]:
+        """What the exchange answered for a hole → the trades that are due, with those that waited."""
+        if self.contiguous:
+            found = sorted(trades, key=lambda trade: int(trade.id))
+            return [due for trade in found if int(trade.id) >= self._next(int(trade.id)) for due in self.take(trade)]
+        fresh = {trade.id: trade for trade in trades if trade.id not in self._known} | self._held
+        self._held, self._holding = {}, False
+        return [due for trade in sorted(fresh.values(), key=trade_order) for due in self._take_any(trade)]
+
+    def give_up(self) -> list[Trade]:
+        """The exchange has not got what is missing: go on behind the hole."""
+        self._holding = False
+        waiting = sorted(self._held.values(), key=lambda t: (int(t.id), "") if self.contiguous else (0, ""))
+        if not self.contiguous:
+            return self.mend(())
+        self._held = {}
+        for trade in waiting:
+            self.missing += int(trade.id) - self._next(int(trade.id))
+            self.last = trade
+        return waiting
+
+    def _next(self, first: int) -> int:
+        return int(self.last.id) + 1 if self.last is not None else first
+
+    def _released(self) -> list[Trade]:
+        released: list[Trade] = []
+        while self.last is not None and (trade := self._held.pop(str(int(self.last.id) + 1), None)) is not None:
+            self.last = trade
+            released.append(trade)
+        return released
+
+    def _take_any(self, trade: Trade) -> list[Trade]:
+        if trade.id in self._known or trade.id in self._held:
+            self.duplicates += 1
+            return []
+        if self._holding:
+            self._held[trade.id] = trade
+            return []
+        if len(self._recent) == REMEMBERED:
+            self._known.discard(self._recent[0])
+        self._recent.append(trade.id)
+        self._known.add(trade.id)
+        if self.last is None or trade.ts >= self.last.ts:
+            self.last = trade
+        return [trade]

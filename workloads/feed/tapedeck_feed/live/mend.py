@@ -1,0 +1,159 @@
+"""Asking the exchange for what was missed, and putting it in its place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any, TypeVar
+
+import stamina
+
+from tapedeck.logs import log
+from tapedeck.market import Bar, Trade
+from tapedeck_feed.live.adapter import Adapter, Markets, Unanswerable, Unreachable
+from tapedeck_feed.live.aggregate import Series
+from tapedeck_feed.live.clock import ExchangeClock
+from tapedeck_feed.live.market import SymbolState
+from tapedeck_feed.live.options import LiveOptions
+from tapedeck_feed.live.outlet import Outlet
+from tapedeck_feed.live.tally import LiveTally
+
+T = TypeVar("T")
+AT_ONCE = 4  # questions under way together
+TRIES = (0.0, 0.3, 1.0, 2.0)  # seconds before each try to fill a hole: a page may come short or late
+RETRY_AFTER = 10.0
+ASKED_BARS_MAX = 5_000
+
+
+def waited(error: Exception) -> bool | float:
+    """For stamina: whether to try again, and after how many seconds where the exchange said so."""
+    if isinstance(error, Unreachable):
+        return error.wait if error.wait is not None else True
+    return isinstance(error, Unanswerable)
+
+
+class Mender:
+    """Fills holes of trades and bars by REST."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        markets: Markets,
+        options: LiveOptions,
+        clock: ExchangeClock,
+        outlet: Outlet,
+        tally: LiveTally,
+        emit: Callable[[SymbolState, Trade], None],
+    ) -> None:
+        self._adapter = adapter
+        self._markets = markets
+        self._options = options
+        self._clock = clock
+        self._outlet = outlet
+        self._tally = tally
+        self._emit = emit
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def mend(self, state: SymbolState, delay: float) -> None:
+        """Fetch what a symbol missed; what the exchange has no more is told and left."""
+        try:
+            await asyncio.sleep(delay)
+            async with self._turns:
+                if self._options.needs_trades:
+                    await self._mend_trades(state)
+                for interval in self._options.own_intervals:
+                    await self._mend_bars(state, state.series[interval])
+            state.suspect = False
+        except (Unreachable, Unanswerable) as error:
+            state.suspect = True
+            state.retry_at = time.monotonic() + RETRY_AFTER
+            state.fresh = False
+            log.warning("cannot fetch what was missed, will be tried again", symbol=state.symbol, reason=str(error))
+        finally:
+            state.mending = None
+
+    async def ask_bars(self, state: SymbolState, series: Series) -> None:
+        """Bars that can't be made of the trades that were seen: as the exchange made them, where it keeps such."""
+        starts = sorted(set(series.unseen))[-ASKED_BARS_MAX:]
+        series.unseen = []
+        if series.interval not in self._markets.bar_intervals:
+            log.warning("bars not whole, and the exchange keeps none", symbol=state.symbol, interval=series.interval)
+            return
+        state.asking.add(series.interval)
+        try:
+            async with self._turns:
+                until = starts[-1] + series.step
+                bars = await self._patiently(
+                    lambda: self._adapter.bars_from(state.symbol, series.interval, starts[0], until)
+                )
+            wanted = set(starts)
+            for bar in bars:
+                if bar.ts in wanted and (said := series.corrected(bar)) is not None:
+                    self._outlet.bar(said)
+        except (Unreachable, Unanswerable) as error:
+            self._outlet.error(state.symbol, f"bars {series.interval} from {starts[0]}", str(error), "")
+        finally:
+            state.asking.discard(series.interval)
+
+    def fetch_since_last_bars(
+        self, states: Iterable[SymbolState], spawn: Callable[[Coroutine[Any, Any, None]], object]
+    ) -> None:
+        """After a restart without trades on the log: the bars since the last one are the exchange's to say."""
+        now = self._clock.now()
+        for state in states:
+            if state.line.last is not None:
+                continue
+            for interval in self._options.built_intervals:
+                series = state.series[interval]
+                if series.next_open is not None:
+                    end = now - now % series.step
+                    series.unseen = list(range(series.next_open, end, series.step))[-ASKED_BARS_MAX:]
+
+    async def _mend_trades(self, state: SymbolState) -> None:
+        line = state.line
+        for wait in TRIES:
+            await asyncio.sleep(wait)
+            if (last := line.last) is None:
+                break
+            found = await self._patiently(partial(self._adapter.trades_after, state.symbol, last))
+            due = line.mend(found)
+            for trade in due:
+                self._emit(state, trade)
+            self._tally.mended += len(due)
+            if not line.waiting:
+                return
+        self._leave_hole(state)
+
+    def _leave_hole(self, state: SymbolState) -> None:
+        line, before = state.line, state.line.last
+        missing = line.missing
+        due = line.give_up()
+        lost = line.missing - missing
+        if lost and before is not None:
+            self._tally.missing += lost
+            reason = f"{lost} trades between the ids {before.id} and {due[-1].id} are not to be had any more"
+            self._outlet.error(state.symbol, "trades", reason, "")
+            for series in state.series.values():
+                series.doubt(before.ts, due[-1].ts)
+        for trade in due:
+            self._emit(state, trade)
+
+    async def _mend_bars(self, state: SymbolState, series: Series) -> None:
+        since = series.next_open
+        if since is None:
+            return
+        now = self._clock.now()
+        bars: list[Bar] = await self._patiently(
+            lambda: self._adapter.bars_from(state.symbol, series.interval, since, now + 1)
+        )
+        for bar in bars:
+            for corrected in series.state(bar):
+                self._outlet.bar(corrected)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        async for attempt in stamina.retry_context(on=waited, attempts=6, timeout=120.0, wait_max=10.0):
+            with attempt:
+                return await ask()
+        raise AssertionError("stamina gives an attempt or raises")

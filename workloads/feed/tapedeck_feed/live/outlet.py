@@ -1,0 +1,70 @@
+"""From market types to records on the log."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Literal
+
+from tapedeck import topics
+from tapedeck.market import Bar, Ticker, Trade, series_key
+from tapedeck.records import IngestError
+from tapedeck.wire import encode
+from tapedeck_feed.live.tally import LiveTally
+from tapedeck_feed.publish import Publisher
+
+PAYLOAD_MAX = 500  # characters of a refused message that are kept
+SAMPLED = 16  # one trade in so many is timed
+
+
+class Outlet:
+    """Puts everything on its topic, counting what the broker took. Methods raise Undelivered or Interrupted."""
+
+    def __init__(self, feed: str, exchange: str, publisher: Publisher, tally: LiveTally) -> None:
+        self._feed = feed
+        self._exchange = exchange
+        self._publisher = publisher
+        self._tally = tally
+        self._sent = 0
+
+    def trade(self, trade: Trade) -> None:
+        """A trade, timed now and then."""
+        self._sent += 1
+        delivered = self._count_trade if self._sent % SAMPLED else partial(self._timed_trade, time.perf_counter())
+        key = f"{trade.exchange}:{trade.symbol}"
+        self._publisher.send(topics.MARKET_TRADES, key, encode(trade), delivered)
+
+    def bar(self, bar: Bar) -> None:
+        """A bar; only closed ones count."""
+        delivered = partial(self._count, "bars") if bar.closed else _nothing
+        self._publisher.send(topics.MARKET_BARS, series_key(bar.exchange, bar.symbol), encode(bar), delivered)
+
+    def ticker(self, ticker: Ticker) -> None:
+        """The state of a market."""
+        key = series_key(ticker.exchange, ticker.symbol)
+        self._publisher.send(topics.MARKET_TICKERS, key, encode(ticker), partial(self._count, "tickers"))
+
+    def error(self, symbol: str, place: str, reason: str, payload: str) -> None:
+        """Something that could not be taken, or had."""
+        at = time.time_ns() // 1_000_000
+        record = IngestError(self._feed, self._exchange, symbol, place, reason[:PAYLOAD_MAX], payload[:PAYLOAD_MAX], at)
+        key = series_key(self._exchange, symbol)
+        self._publisher.send(topics.MARKET_INGEST, key, encode(record), partial(self._count, "errors"))
+
+    def look(self) -> None:
+        """Hear what was delivered."""
+        self._publisher.look(0)
+
+    def _count(self, what: Literal["bars", "tickers", "errors"]) -> None:
+        setattr(self._tally, what, getattr(self._tally, what) + 1)
+
+    def _count_trade(self) -> None:
+        self._tally.trades += 1
+
+    def _timed_trade(self, received: float) -> None:
+        self._tally.trades += 1
+        self._tally.took(time.perf_counter() - received)
+
+
+def _nothing() -> None:
+    return
