@@ -255,6 +255,29 @@ def test_a_killed_pod_is_told_and_its_last_figures_stay() -> None:
     assert second.status["startedAt"] == first.status["startedAt"]
 
 
+def test_why_a_pod_failed_is_told_until_its_successor_works() -> None:
+    replay = resource("Replay", {"source": STORE})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    said = ReplayReport(state="failed", reason="Unavailable", message="password authentication failed")
+    failed = PodSeen("a", 0, "Failed", None, said, 1)
+    for successor in (
+        PodSeen("b", 0, "Pending"),
+        PodSeen("b", 0, "Running", "http://127.0.0.1:1"),
+        PodSeen("b", 0, "Running", "http://127.0.0.1:1", ReplayReport(state="starting")),
+    ):
+        told = plan(replay, Observed(made, (failed, successor)), NOW, SETTINGS).status
+        assert (told["phase"], told["conditions"][0]["reason"]) == ("Pending", "Restarting")
+        assert told["message"] == "password authentication failed"
+    unpullable = PodSeen("b", 0, "Pending", reason="ErrImagePull", problem="no such image")
+    told = plan(replay, Observed(made, (failed, unpullable)), NOW, SETTINGS).status
+    assert told["conditions"][0]["reason"] == "ErrImagePull"
+    first = plan(replay, Observed(made, (failed, replay_pod())), NOW, SETTINGS)
+    assert first.status["phase"] in ("Running", "Paused")
+    unasked = PodSeen("b", 0, "Running", "http://127.0.0.1:1")
+    again = plan(after(replay, first), Observed(made, (failed, unasked)), NOW + 5, SETTINGS)
+    assert again.status["phase"] == first.status["phase"]
+
+
 def test_conditions_keep_their_time_while_nothing_changes() -> None:
     replay = resource("Replay", {"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))

@@ -48,16 +48,26 @@ def judge_run(observed: Observed, before: Status | None) -> Verdict:
         return Verdict("Complete", "Complete", report.message if report else "")
     if ended == "Failed":
         return _failed(pod, observed.job)
+    if pod is not None and pod.phase == "Failed":
+        return Verdict("Pending", "Restarting", _why(pod), trouble=True)
+    worked = report is None and before is not None and before.phase in ("Running", "Paused")
+    starting = pod is None or pod.phase == "Pending" or (report.state == "starting" if report else not worked)
+    if starting and (pod is None or not pod.reason) and (failed := _failed_before(observed)) is not None:
+        return Verdict("Pending", "Restarting", _why(failed), trouble=True)
     if pod is None or pod.phase == "Pending":
         reason = pod.reason if pod is not None and pod.reason else "Starting"
         return Verdict("Pending", reason, pod.problem if pod else "its pod is being made", trouble=reason != "Starting")
-    if pod.phase == "Failed":
-        return Verdict("Pending", "Restarting", _why(pod), trouble=True)
     if report is None and before is not None and before.phase in ("Running", "Paused"):
         return Verdict(before.phase, before.conditions[0].reason, before.message or "")
     if report is None:
         return Verdict("Pending", "Starting", "its pod has not answered yet")
     return Verdict(_PHASES[report.state], report.reason or report.state.capitalize(), report.message)
+
+
+def _failed_before(observed: Observed) -> PodSeen | None:
+    """The pod that the newest one follows, where it failed: until that is at work, this one says why there is none."""
+    mine = [pod for pod in observed.pods if pod.index == 0]
+    return mine[-2] if len(mine) > 1 and mine[-2].phase == "Failed" else None
 
 
 def _job_end(job: Json | None) -> Literal["Complete", "Failed"] | None:
