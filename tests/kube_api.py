@@ -21,9 +21,9 @@ RIG_BIN = Path(os.environ.get("RIG_BIN", Path.home() / ".cache/tapedeck/rig/bin"
 READY_SECONDS = 60.0
 
 
-def missing_binaries() -> list[str]:
+def missing_binaries(*others: str) -> list[str]:
     """What is not there: the API server's tests can't run then."""
-    return [name for name in ("etcd", "kube-apiserver") if not (RIG_BIN / name).exists()]
+    return [name for name in ("etcd", "kube-apiserver", *others) if not (RIG_BIN / name).exists()]
 
 
 @dataclass
@@ -128,6 +128,17 @@ class KubeApi:
         stages = {"omitStages": ["RequestReceived"]}
         policy.write_text(yaml.safe_dump({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules} | stages))
         return [f"--audit-policy-file={policy}", f"--audit-log-path={self.audit}"]
+
+    def start_controllers(self) -> None:
+        """Make pods of Jobs, and delete what lost its owner; no scheduler gives the pods a node."""
+        self._run(
+            "kube-controller-manager",
+            f"--kubeconfig={self.kubeconfig}",
+            "--controllers=job-controller,garbage-collector-controller",
+            "--leader-elect=false",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={_free_port()}",
+        )
 
     def kill_server(self) -> None:
         """End the API server at once; etcd stays."""

@@ -26,7 +26,7 @@ BENCHES = {
     "operator-apply-p50": "operator",
     "operator-apply-p99": "operator",
     "operator-burst-1000": "operator",
-    "operator-status-patches": "operator",
+    "operator-patches": "operator",
     "operator-rss": "operator",
     "operator-idle-cpu": "operator",
 }

@@ -159,6 +159,15 @@ def test_a_missing_right_is_named_and_harms_no_other(things: Things, operator: O
     things.wait("Job", owner=replay, seconds=30)
 
 
+def test_a_child_that_the_server_rejects_is_told_and_harms_no_other(things: Things, operator: OperatorProcess) -> None:
+    bad = things.resource("Replay", "bad", {"source": STORE, "nodeSelector": {"no key!": "x"}})
+    status = things.status(bad, lambda s: bool(s.get("conditions")))
+    assert status["conditions"][0]["reason"] == "Rejected"
+    assert "nodeSelector" in status["conditions"][0]["message"]
+    things.events(bad, "Rejected", 1)
+    things.wait("Job", owner=things.resource("Replay", "good", {"source": STORE}))
+
+
 def test_what_others_turn_or_delete_is_mended(things: Things, operator: OperatorProcess) -> None:
     made = things.resource("Replay", "x", {"source": STORE})
     job = things.wait("Job", owner=made)
