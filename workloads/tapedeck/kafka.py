@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -32,8 +33,11 @@ class _Thinned(logging.Filter):
 _librdkafka = logging.getLogger("librdkafka")
 _librdkafka.addFilter(_Thinned())
 
+T = TypeVar("T")
 Config = dict[str, Any]
 LOG_EVERY_SECONDS = 10.0
+# A client answers by itself once a request is late, with an error that is known to pass: it gets to say so first.
+REQUEST_SECONDS, ANSWER_SECONDS = 3.0, 10.0
 
 
 def client_config(connections: Connections, client_id: str) -> Config:
@@ -112,6 +116,14 @@ def consumer(connections: Connections, client_id: str, group: str, extra: Mappin
 def admin(connections: Connections, client_id: str) -> AdminClient:
     """An administrator of the broker."""
     return AdminClient(client_config(connections, client_id))
+
+
+def answer(future: Future[T]) -> T:
+    """What an administrator's request of REQUEST_SECONDS came to. Raises KafkaException, also for no answer at all."""
+    try:
+        return future.result(ANSWER_SECONDS)
+    except TimeoutError:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the broker did not answer")) from None
 
 
 _PASSING = {

@@ -8,10 +8,10 @@ import threading
 
 import psycopg
 import stamina
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from pydantic import ValidationError
 
-from tapedeck.kafka import passing
+from tapedeck.kafka import error_of, passing
 from tapedeck.logs import configure, log
 from tapedeck.probe import Probe, leave_report
 from tapedeck.settings import Connections, PodSettings
@@ -60,9 +60,13 @@ class Pod:
 
 
 def _recorder(connections: Connections, stop: threading.Event) -> Recorder:
-    for attempt in stamina.retry_context(
-        on=lambda error: passing(error) and not stop.is_set(), attempts=20, timeout=60.0, wait_max=3.0
-    ):
+    """A recorder, once the broker is there and has the topics."""
+
+    def may_come(error: Exception) -> bool:
+        missing = isinstance(error, KafkaException) and error_of(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+        return (missing or passing(error)) and not stop.is_set()
+
+    for attempt in stamina.retry_context(on=may_come, attempts=40, timeout=60.0, wait_max=3.0):
         with attempt:
             return Recorder(connections, stop)
     raise AssertionError("unreachable: the last attempt raises")

@@ -12,41 +12,32 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
-    TopicCollection,
     TopicPartition,
 )
 
 from tapedeck import topics
-from tapedeck.kafka import admin, consumer, error_of, passing
+from tapedeck.kafka import consumer, error_of, passing
 from tapedeck.logs import log
 from tapedeck.settings import Connections
 from tapedeck_recorder import metrics
-from tapedeck_recorder.batch import Partition
-from tapedeck_recorder.offsets import NOWHERE, Offsets
+from tapedeck_recorder.batch import Partition, place
+from tapedeck_recorder.identity import CLIENT
+from tapedeck_recorder.offsets import NOWHERE
 
-CLIENT = "tapedeck-recorder"
-# The client answers by itself once a request is late, with an error that is known to pass: it gets to say so first.
-DESCRIBE_TIMEOUT, ANSWER_TIMEOUT = 3.0, 10.0
 BATCH_MESSAGES = 20_000
+# Several batches are in memory at a time: bars fill none by bytes, a dozen large results do.
+BATCH_BYTES = 8_000_000
 GATHER_SECONDS = 0.02
 # Messages are made with the interpreter's lock held: in small steps, the writers get their turns in between.
 STEP_MESSAGES = 1_000
-
-
-def read_offsets(connections: Connections) -> Offsets:
-    """What names a partition for good: the cluster's and the topics' ids. Raises KafkaException."""
-    client = admin(connections, CLIENT)
-    cluster = client.describe_cluster(request_timeout=DESCRIBE_TIMEOUT).result(ANSWER_TIMEOUT)
-    described = client.describe_topics(TopicCollection(list(topics.STANDING)), request_timeout=DESCRIBE_TIMEOUT)
-    ids = {name: str(future.result(ANSWER_TIMEOUT).topic_id) for name, future in described.items()}
-    return Offsets(str(cluster.cluster_id), ids)
 
 
 class Reader:
     """Messages of the partitions that this recorder holds.
 
     ``settle`` is called before partitions are given up: when it returns, what was read is written.
-    ``load`` says where partitions go on.
+    ``load`` says where partitions go on. ``astray`` are those where the log holds nothing at that offset: they
+    stand still until ``begin_again``.
     """
 
     def __init__(
@@ -65,10 +56,13 @@ class Reader:
                 "partition.assignment.strategy": "roundrobin",
                 "session.timeout.ms": 6_000,
                 "heartbeat.interval.ms": 1_500,
+                # Not "earliest": what was deleted before it was recorded is no silent matter.
+                "auto.offset.reset": "error",
             },
         )
         self._moves = 0
         self.assigned: set[Partition] = set()
+        self.astray: set[Partition] = set()
 
     def open(self) -> None:
         """Join the group."""
@@ -82,29 +76,42 @@ class Reader:
         first = self._consumer.poll(wait)
         if first is None:
             return []
-        messages = [first]
+        messages, size = [first], len(first)
         deadline = time.monotonic() + GATHER_SECONDS
-        while len(messages) < BATCH_MESSAGES:
-            some = self._consumer.consume(STEP_MESSAGES, max(deadline - time.monotonic(), 0.0))
+        while len(messages) < BATCH_MESSAGES and size < BATCH_BYTES:
+            # As many as fit, should they be as large as those before.
+            step = min(STEP_MESSAGES, (BATCH_BYTES - size) * len(messages) // max(size, 1) + 1)
+            some = self._consumer.consume(step, max(deadline - time.monotonic(), 0.0))
             messages += some
-            if len(some) < STEP_MESSAGES:
+            size += sum(map(len, some))
+            if len(some) < step:
                 break
         if any(message.error() for message in messages):
-            messages = [message for message in messages if not _failed(message)]
+            messages = [message for message in messages if not self._failed(message)]
         if moves != self._moves:
             # Read before and after partitions were given out anew: begin again where the store is.
-            if self.assigned:
-                self._go_on(self._consumer, sorted(self.assigned))
+            self.begin_again()
             return []
         return messages
+
+    def begin_again(self) -> None:
+        """Go on where the store is, which must hold all that was read."""
+        if self.assigned:
+            self._go_on(self._consumer, sorted(self.assigned))
+
+    def positions(self) -> dict[Partition, int]:
+        """Where reading goes on: behind the last message and what transactions leave on the log."""
+        places = self._consumer.position([TopicPartition(*partition) for partition in self.assigned])
+        return {(p.topic, p.partition): p.offset for p in places if p.offset >= 0}
 
     def measure(self) -> None:
         """Tell the metrics how many messages wait on the log, as far as is known without asking."""
         waiting = 0
-        for place in self._consumer.position([TopicPartition(*p) for p in self.assigned]):
+        positions = self.positions()
+        for partition in self.assigned:
             with contextlib.suppress(KafkaException):
-                _, high = self._consumer.get_watermark_offsets(place, cached=True)
-                waiting += max(high - max(place.offset, 0), 0)
+                _, high = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
+                waiting += max(high - positions.get(partition, 0), 0)
         metrics.LAG.set(waiting)
 
     def close(self) -> None:
@@ -130,17 +137,20 @@ class Reader:
     def _hold(self, partitions: set[Partition]) -> None:
         self._moves += 1
         self.assigned = partitions
+        self.astray.clear()
         metrics.PARTITIONS.set(len(partitions))
 
-
-def _failed(message: Message) -> bool:
-    """Whether this is no message but an error, which passes. Raises KafkaException for one that does not."""
-    error = message.error()
-    if error is None:
-        return False
-    failure = KafkaException(error)
-    # A broker that has just started may not know its topics yet.
-    if not passing(failure) and error_of(failure).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-        raise failure
-    log.warning("the broker is away", reason=str(error))
-    return True
+    def _failed(self, message: Message) -> bool:
+        """Whether this is no message but an error, which passes. Raises KafkaException for one that does not."""
+        error = message.error()
+        if error is None:
+            return False
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self.astray.add(place(message)[:2])
+            return True
+        failure = KafkaException(error)
+        # A broker that has just started may not know its topics yet.
+        if not passing(failure) and error_of(failure).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise failure
+        log.warning("the broker is away", reason=str(error))
+        return True

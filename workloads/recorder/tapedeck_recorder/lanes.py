@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from confluent_kafka import Message
 
 from tapedeck.settings import Connections
-from tapedeck_recorder.batch import Partition
+from tapedeck_recorder.batch import Batch, Partition
 from tapedeck_recorder.decode import build
 from tapedeck_recorder.offsets import Offsets
 from tapedeck_recorder.writer import Writer
@@ -38,6 +38,12 @@ class Lanes:
                 writer.put(build(part))
             else:
                 writer.check()
+
+    def write(self, batch: Batch) -> None:
+        """Write one batch behind all that was handed over."""
+        self.settle()
+        self._writers[0].put(batch)
+        self.settle()
 
     def settle(self) -> None:
         """Wait until all that was handed over is written."""

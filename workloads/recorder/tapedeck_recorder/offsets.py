@@ -41,6 +41,18 @@ class Offsets:
         self._topic_ids = topic_ids
         self._known: dict[Partition, int] = {}
 
+    def named(self, topic_ids: Mapping[str, str]) -> bool:
+        """Whether the topics still have these ids."""
+        return dict(self._topic_ids) == dict(topic_ids)
+
+    def rename(self, topic_ids: Mapping[str, str]) -> None:
+        """Take other ids; what was handed over must be written, and ``load`` comes next."""
+        self._topic_ids = topic_ids
+
+    def behind(self, places: Mapping[Partition, int]) -> dict[Partition, int]:
+        """Those of some places that are further than the store; what was not loaded is not said to be."""
+        return {place: offset for place, offset in places.items() if offset > self._known.get(place, offset)}
+
     def load(self, connection: psycopg.Connection[Any], partitions: Sequence[Partition]) -> dict[Partition, int]:
         """Where each partition goes on; NOWHERE for one that is new. Moves start from there."""
         self._known = self._read(connection, partitions)

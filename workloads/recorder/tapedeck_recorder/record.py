@@ -12,8 +12,11 @@ import stamina
 from tapedeck.settings import Connections
 from tapedeck.store.database import connect
 from tapedeck_recorder.batch import Partition
-from tapedeck_recorder.consume import Reader, read_offsets
+from tapedeck_recorder.consume import Reader
+from tapedeck_recorder.follow import Follower
+from tapedeck_recorder.identity import Identity
 from tapedeck_recorder.lanes import Lanes
+from tapedeck_recorder.offsets import Offsets
 from tapedeck_recorder.writer import NAME, RETRIES, RETRY_SECONDS, retrying
 
 POLL_SECONDS = 0.1
@@ -21,14 +24,16 @@ MEASURE_SECONDS = 1.0
 
 
 class Recorder:
-    """Reads until ``stop`` is set."""
+    """Reads until ``stop`` is set. Raises KafkaException where the broker or a topic is missing."""
 
     def __init__(self, connections: Connections, stop: threading.Event) -> None:
         self._connections = connections
         self._stop = stop
-        self._offsets = read_offsets(connections)
+        identity = Identity(connections)
+        self._offsets = Offsets(identity.cluster_id(), identity.topic_ids())
         self._lanes = Lanes(connections, self._offsets, stop)
         self._reader = Reader(connections, self._load, self._lanes.settle)
+        self._follower = Follower(identity, self._offsets, self._lanes, self._reader, self._load)
 
     @property
     def ready(self) -> bool:
@@ -47,8 +52,12 @@ class Recorder:
                     self._lanes.put(messages)
                 if time.monotonic() - measured > MEASURE_SECONDS:
                     self._reader.measure()
+                    self._follower.follow()
+                    if not messages:
+                        self._follower.catch_up()
                     measured = time.monotonic()
         finally:
+            self._follower.close()
             try:
                 self._lanes.close()
             finally:

@@ -75,6 +75,14 @@ def _write_runs(cursor: Cursor, batch: Batch) -> None:
             WHERE run_id = %s AND state = 'running'""",
             [_ended(run) for run in batch.ended],
         )
+        if cursor.rowcount < len(batch.ended):
+            _check_known(cursor, [run.run_id for run in batch.ended])
+
+
+def _check_known(cursor: Cursor, run_ids: list[str]) -> None:
+    rows = cursor.execute("SELECT run_id FROM runs WHERE run_id = ANY(%s)", (run_ids,)).fetchall()
+    if unknown := set(run_ids) - {row[0] for row in rows}:
+        raise psycopg.DataError(f"run_id: got the end of {min(unknown)!r}, expected a run that has started")
 
 
 def _started(run: RunStarted) -> tuple[Any, ...]:

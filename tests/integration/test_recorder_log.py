@@ -1,0 +1,239 @@
+"""The log is not what it was: topics that are missing or made anew, records deleted, large ones, transactions."""
+
+from __future__ import annotations
+
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from confluent_kafka import TopicPartition
+from msgspec import Raw
+
+from conftest import fresh_database
+from recording import (
+    BACKFILL,
+    MINUTE,
+    T0,
+    RecorderProcess,
+    caught_up,
+    ends,
+    eventually,
+    publish,
+    recorded_ends,
+    recorders,
+    select,
+)
+from tapedeck import records, topics
+from tapedeck.kafka import admin, ensure_topics, transactional_producer
+from tapedeck.market import Bar
+from tapedeck.settings import Connections
+from tapedeck.store.migrate import migrate
+from tapedeck.wire import encode, market_headers
+from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_operator.local.postgres import Postgres
+from tapedeck_recorder.consume import BATCH_BYTES, Reader
+from tapedeck_recorder.offsets import NOWHERE
+
+KEY = "x:A/B"
+
+
+@dataclass
+class Stage:
+    """A broker whose topics may go, a fresh database, a recorder not started."""
+
+    broker: Broker
+    dsn: str
+    recorder: RecorderProcess
+
+    def __post_init__(self) -> None:
+        self.connections = Connections(kafka_bootstrap=self.broker.bootstrap)
+        self.admin = admin(self.connections, "test")
+
+    def make_topics(self) -> None:
+        eventually(lambda: ensure_topics(self.admin, topics.STANDING, topics.STANDING_PARTITIONS))
+
+    def delete_topics(self) -> None:
+        for future in self.admin.delete_topics(list(topics.STANDING)).values():
+            future.result(10)
+        eventually(lambda: not set(topics.STANDING) & set(self.admin.list_topics(timeout=5).topics))
+
+    def publish(self, minutes: range) -> None:
+        some = (encode(Bar("x", "A/B", "1m", T0 + i * MINUTE, 2.0, 3.0, 1.0, 2.0, float(i))) for i in minutes)
+        publish(self.broker.bootstrap, [(topics.MARKET_BARS, one, KEY, BACKFILL) for one in some])
+
+    def delete_before(self, offset: int) -> int:
+        """Delete what the partition of the bars holds before an offset; returns the partition."""
+        ((_, partition),) = ends(self.broker.bootstrap)
+        deleted = self.admin.delete_records([TopicPartition(topics.MARKET_BARS, partition, offset)])
+        assert [future.result(10).low_watermark for future in deleted.values()] == [offset]
+        return partition
+
+    def minutes(self) -> list[int]:
+        rows = select(self.dsn, "SELECT ts FROM bars ORDER BY ts")
+        return [round((row[0].timestamp() * 1000 - T0) / MINUTE) for row in rows]
+
+    def faults(self) -> list[tuple[str, int, int, str]]:
+        return select(self.dsn, 'SELECT topic, partition, "offset", reason FROM ingest_errors')  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="module")
+def services_of_ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Postgres]]:
+    folder = tmp_path_factory.mktemp("log")
+    broker, postgres = Broker(folder / "kafka", free_port()), Postgres(folder / "postgres")
+    try:
+        broker.launch()
+        postgres.start()
+        broker.wait_ready()
+        yield broker, postgres
+    finally:
+        broker.stop()
+        postgres.stop()
+
+
+@pytest.fixture
+def stage(services_of_ours: tuple[Broker, Postgres], tmp_path: Path) -> Iterator[Stage]:
+    broker, postgres = services_of_ours
+    with fresh_database(postgres.dsn) as name:
+        migrate(postgres.dsn(database=name))
+        recorder_dsn = postgres.dsn("tapedeck_recorder", name)
+        with recorders(tmp_path, broker.bootstrap, recorder_dsn) as (recorder,):
+            running = Stage(broker, postgres.dsn(database=name), recorder)
+            running.make_topics()
+            yield running
+        running.delete_topics()
+
+
+def test_topics_that_come_later_are_waited_for(stage: Stage) -> None:
+    stage.delete_topics()
+    stage.recorder.start(wait=False)
+    time.sleep(2)
+    assert stage.recorder.running()
+    stage.make_topics()
+    eventually(stage.recorder.ready)
+    stage.publish(range(10))
+    caught_up(stage.broker.bootstrap, stage.dsn)
+    assert stage.minutes() == list(range(10))
+
+
+def test_what_was_deleted_while_the_recorder_was_away_is_told(stage: Stage) -> None:
+    stage.recorder.start()
+    stage.publish(range(10))
+    caught_up(stage.broker.bootstrap, stage.dsn)
+    assert stage.recorder.stop() == 0
+    stage.publish(range(10, 100))
+    partition = stage.delete_before(60)
+    stage.recorder.start()
+    caught_up(stage.broker.bootstrap, stage.dsn)
+    assert stage.minutes() == [*range(10), *range(60, 100)]
+    reason = "offsets 10 to 59 were deleted from the log before they were recorded"
+    assert stage.faults() == [(topics.MARKET_BARS, partition, 10, reason)]
+    stage.publish(range(100, 110))
+    caught_up(stage.broker.bootstrap, stage.dsn)
+    assert stage.recorder.running()
+
+
+def test_a_new_store_begins_where_an_old_log_does(stage: Stage) -> None:
+    stage.publish(range(100))
+    stage.delete_before(60)
+    stage.recorder.start()
+    caught_up(stage.broker.bootstrap, stage.dsn)
+    assert stage.minutes() == list(range(60, 100))
+    assert stage.faults() == []
+
+
+def test_an_offset_behind_the_logs_end_is_told(stage: Stage) -> None:
+    stage.recorder.start()
+    stage.publish(range(10))
+    caught_up(stage.broker.bootstrap, stage.dsn)
+    assert stage.recorder.stop() == 0
+    select(stage.dsn, "UPDATE kafka_offsets SET next_offset = 500 RETURNING 1")
+    stage.recorder.start()
+    caught_up(stage.broker.bootstrap, stage.dsn)
+    ((topic, _, offset, reason),) = stage.faults()
+    assert (topic, offset) == (topics.MARKET_BARS, 500)
+    assert "the log ends at 10, before 500" in reason
+    assert stage.minutes() == list(range(10))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [40, 400])
+def test_topics_made_anew_are_read_from_their_beginning(stage: Stage, more: int) -> None:
+    """With fewer records than the old one had, which the broker tells, and with more, which it does not."""
+    stage.recorder.start()
+    stage.publish(range(100))
+    caught_up(stage.broker.bootstrap, stage.dsn)
+    assert stage.recorder.process is not None
+    stage.recorder.process.send_signal(signal.SIGSTOP)  # it sees nothing of the time between
+    try:
+        stage.delete_topics()
+        stage.make_topics()
+        stage.publish(range(100, 100 + more))
+    finally:
+        stage.recorder.process.send_signal(signal.SIGCONT)
+    eventually(lambda: stage.minutes() == list(range(100 + more)), timeout=40)
+    assert stage.faults() == []
+    assert stage.recorder.running()
+    assert stage.recorder.stop() == 0
+    ids = select(stage.dsn, "SELECT topic_id, next_offset FROM kafka_offsets")
+    assert len(dict(ids)) == 2
+    assert more in dict(ids).values()
+
+
+def test_the_store_moves_behind_what_transactions_leave(stage: Stage) -> None:
+    stage.recorder.start()
+    client = transactional_producer(stage.connections, f"test-{uuid.uuid4().hex}")
+    client.init_transactions(20)
+    for fate in (client.commit_transaction, client.abort_transaction, client.commit_transaction):
+        client.begin_transaction()
+        for i in range(3):
+            bar = Bar("x", "A/B", "1m", T0 + i * MINUTE, 2.0, 3.0, 1.0, 2.0, 1.0)
+            client.produce(topics.MARKET_BARS, encode(bar), KEY, headers=market_headers("backfill"))  # type: ignore[arg-type]
+        client.flush(10)
+        fate(20)
+    caught_up(stage.broker.bootstrap, stage.dsn, timeout=15)
+    assert list(recorded_ends(stage.dsn).values()) == [12]  # nine bars, three marks
+    assert stage.minutes() == [0, 1, 2]
+
+
+def test_the_end_of_an_unknown_run_is_kept_with_the_reason(stage: Stage) -> None:
+    started = records.RunStarted("known", "n", "d", "s", Raw(b"{}"), Raw(b"{}"), "x", [], "1m", "", 1.0, T0)
+    results = [
+        records.RunEnded("unknown", "complete", "", 3, {}, "abc", T0),
+        started,
+        records.RunEnded("known", "complete", "", 3, {"sharpe": 0.5}, "abc", T0),
+        records.RunEnded("known", "failed", "", 4, {}, "xyz", T0),
+    ]
+    stage.recorder.start()
+    publish(stage.broker.bootstrap, [(topics.RESULTS, encode(result), "one", None) for result in results])
+    caught_up(stage.broker.bootstrap, stage.dsn)
+    assert select(stage.dsn, "SELECT run_id, state, bars, metrics FROM runs") == [
+        ("known", "complete", 3, {"sharpe": 0.5})
+    ]
+    ((topic, _, offset, reason),) = stage.faults()
+    assert (topic, offset) == (topics.RESULTS, 0)
+    assert "'unknown', expected a run that has started" in reason
+
+
+def test_batches_are_bounded_by_bytes(stage: Stage) -> None:
+    values = [100.0 + i / 7 for i in range(15_000)]
+    stamps = [T0 + i * MINUTE for i in range(len(values))]
+    parts = [encode(records.RunEquity(f"run-{i}", 0, stamps, values, values)) for i in range(60)]
+    largest = max(map(len, parts))
+    assert largest * len(parts) > 3 * BATCH_BYTES
+    publish(stage.broker.bootstrap, [(topics.RESULTS, part, str(i), None) for i, part in enumerate(parts)])
+    reader = Reader(stage.connections, lambda places: dict.fromkeys(places, NOWHERE), lambda: None)
+    reader.open()
+    batches: list[list[bytes]] = []
+    try:
+        eventually(lambda: reader.read(0.5) == [] and bool(reader.assigned))
+        time.sleep(1)  # all is fetched, so nothing but the bound ends a batch
+        while sum(map(len, batches)) < len(parts):
+            batches.append(eventually(lambda: [message.value() or b"" for message in reader.read(1)]))
+    finally:
+        reader.close()
+    assert sorted(part for batch in batches for part in batch) == sorted(parts)
+    assert max(sum(map(len, batch)) for batch in batches) <= BATCH_BYTES + 2 * largest
