@@ -51,6 +51,22 @@ class RunStarted(msgspec.Struct, frozen=True, tag="run"):
     started_at: int
 
 
+class RunOrigin(msgspec.Struct, frozen=True, tag="origin"):
+    """What a run was made of, for doing it again. ``replay`` is the Replay's spec as JSON, null for a run without.
+
+    ``data`` is the fingerprint of the bars, ``seed`` that of a synthetic market; ``images`` by workload, as the
+    templates of the pods name them, and ``version`` is that of the package.
+    """
+
+    run_id: str
+    replay: msgspec.Raw
+    replay_name: str
+    data: str
+    seed: int | None
+    images: dict[str, str]
+    version: str
+
+
 class RunTrade(msgspec.Struct, frozen=True, tag="trade"):
     """The ``seq``-th closed trade of a run. Prices and profits in the quote currency."""
 
@@ -102,5 +118,5 @@ class RunEnded(msgspec.Struct, frozen=True, tag="end"):
     ended_at: int
 
 
-ResultRecord: TypeAlias = RunStarted | RunTrade | RunFill | RunEquity | RunEnded
+ResultRecord: TypeAlias = RunStarted | RunOrigin | RunTrade | RunFill | RunEquity | RunEnded
 decode_result = msgspec.json.Decoder(ResultRecord).decode

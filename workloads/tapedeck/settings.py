@@ -29,6 +29,7 @@ class PodSettings(BaseSettings):
     files: Path = Path("/opt/tapedeck/examples")
     file_credentials: Path | None = None
     exchange_keys: Path | None = None
+    image: str = ""
     replay_uid: str = ""
     termination_log: Path | None = None
     log_level: str = "info"

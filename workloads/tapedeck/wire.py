@@ -62,6 +62,7 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
     range_to: int
     rows: dict[str, int]
     fingerprint: str
+    image: str = ""
 
 
 class EpochStart(msgspec.Struct, frozen=True, tag="epoch"):

@@ -265,6 +265,25 @@ def delete(
 
 
 @app.command()
+def rerun(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its Backtest's name (the last one).")],
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the end.")] = 600.0,
+    home: HomeOption = None,
+) -> None:
+    """Do a run again with what its record keeps of it, and compare. Exit 1 where the trades are not the same.
+
+    \b
+    Examples:
+      tapedeck rerun sma-cross
+    """
+    from tapedeck_operator.cli.rerun import rerun as run_again
+
+    if not run_again(home_of(home or context.obj), run, timeout):
+        raise typer.Exit(1)
+
+
+@app.command()
 def logs(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="KIND/NAME", help="Whose pods; recorder, gateway or deck do as well.")],

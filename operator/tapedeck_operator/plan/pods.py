@@ -191,6 +191,7 @@ def _environment(resource: Resource, settings: Settings, extra: dict[str, str], 
         "TAPEDECK_CONNECTIONS": CONNECTIONS_PATH,
         "TAPEDECK_FILES": settings.files,
         "TAPEDECK_TERMINATION_LOG": TERMINATION_LOG,
+        "TAPEDECK_IMAGE": settings.images[resource.kind.lower()],
         **extra,
     }
     files = _files(resource)

@@ -17,6 +17,7 @@ from tapedeck_backtest import engine, stored
 from tapedeck_backtest.choose import checked_params, strategy_class
 from tapedeck_backtest.engine import Engine
 from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
+from tapedeck_backtest.origin import origin_of_replay, origin_of_store
 from tapedeck_backtest.publish import Publisher
 from tapedeck_backtest.results import Collector, Results
 from tapedeck_backtest.stream import START_TIMEOUT, ReplayStream
@@ -109,6 +110,7 @@ class Run:
         series = stored.read(self._connections, wanted)
         self._total = sum(len(columns.event) for columns in series.values())
         self._announce(wanted.exchange, list(series), wanted.interval)
+        self._publisher.send(origin_of_store(self._settings, series))
         self._work(engine.batch(self._spec, strategy, params, series, wanted.interval), wanted.interval)
 
     def _run_stream(self, strategy: type[Any], params: dict[str, Any]) -> None:
@@ -121,6 +123,7 @@ class Run:
             symbols = self._chosen_symbols(start.symbols)
             self._total = sum(start.rows[symbol] for symbol in symbols)
             self._announce(start.exchange, symbols, start.interval)
+            self._publisher.send(origin_of_replay(self._settings, start))
             steps = stream.steps(symbols)
             self._work(engine.stream(self._spec, strategy, params, symbols, start.interval, steps), start.interval)
         finally:

@@ -165,6 +165,8 @@ def _result(batch: Batch, _message: Message, value: bytes) -> None:
             batch.ended.append(record)
         case records.RunEquity():
             batch.rows[tables.RUN_EQUITY].add(*rows.equity_rows(record))
+        case records.RunOrigin():
+            batch.rows[tables.RUN_ORIGINS].add(rows.origin_row(record))
         case records.RunFill():
             batch.rows[tables.RUN_FILLS].add(rows.fill_row(record))
         case records.RunTrade():

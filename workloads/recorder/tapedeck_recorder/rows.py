@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 from functools import lru_cache
 
+import msgspec
+
 from tapedeck.market import Source, Ticker, Trade
-from tapedeck.records import RunEquity, RunFill, RunTrade
+from tapedeck.records import RunEquity, RunFill, RunOrigin, RunTrade
 from tapedeck_recorder import tables
 
 TS_MIN, TS_MAX = 0, 253_402_300_800_000  # 1970 to the end of 9999, milliseconds UTC
@@ -124,6 +126,15 @@ def fill_row(fill: RunFill) -> bytes:
             number(fill.price),
         )
     )
+
+
+def origin_row(origin: RunOrigin) -> bytes:
+    """A row of RUN_ORIGINS. Raises ValueError for what is no JSON of Postgres."""
+    raw = msgspec.json.encode({key: getattr(origin, key) for key in origin.__struct_fields__ if key != "run_id"})
+    if b"\\u0000" in raw:
+        raise ValueError("origin: got text with NUL, expected none")
+    msgspec.json.decode(raw)  # what is raw in it is JSON too
+    return fields(len(tables.RUN_ORIGINS.columns)) + name(origin.run_id) + struct.pack(">ib", len(raw) + 1, 1) + raw
 
 
 def run_trade_row(trade: RunTrade) -> bytes:

@@ -31,6 +31,7 @@ TICKERS = Table(
 )
 RUN_EQUITY = Table("run_equity", ("run_id", "seq", "ts", "value", "cash"))
 RUN_FILLS = Table("run_fills", ("run_id", "seq", "symbol", "ts", "side", "size", "price"))
+RUN_ORIGINS = Table("run_origins", ("run_id", "origin"))
 RUN_TRADES = Table(
     "run_trades",
     (

@@ -143,6 +143,7 @@ class Run:
             range_to=tape.end,
             rows=tape.rows_of,
             fingerprint=tape.fingerprint,
+            image=self._settings.image,
         )
 
 

@@ -1,0 +1,132 @@
+"""`tapedeck rerun`: an experiment done again, and what came of it beside what came of it then."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from tapedeck_crds import API_VERSION, parse_resource
+from tapedeck_operator.cli.session import DOWN, opened, say
+from tapedeck_operator.local.errors import DeckError
+from tapedeck_operator.local.home import Home
+from tapedeck_operator.local.objects import NotFound, Objects
+from tapedeck_operator.plan.names import APPLIED_FROM
+
+Json = dict[str, Any]
+POLL_SECONDS = 0.3
+NAME_MAX = 40
+
+_RUN = """
+SELECT run_id, name, namespace, spec, state, message, trades_hash, origin
+FROM runs LEFT JOIN run_origins USING (run_id)
+WHERE run_id = %(run)s OR name = %(run)s ORDER BY run_id = %(run)s DESC, started_at DESC LIMIT 1
+"""
+
+
+def rerun(home: Home, run: str, timeout: float) -> bool:
+    """Do a run again; returns whether its trades are the same. Raises DeckError."""
+    facts = home.running()
+    if facts is None:
+        raise DeckError(DOWN)
+    before = _run(facts["dsn"], run)
+    if before is None:
+        raise DeckError(f"run: got {run!r}, expected the id of a run, or its Backtest's name, in the store")
+    if before["state"] != "complete" or before["origin"] is None:
+        why = "is not complete" if before["state"] != "complete" else "does not say what it was made of"
+        raise DeckError(f"run {before['run_id']} {why} ({before['state']}), expected one that can be compared")
+    with opened(home) as objects:
+        uid = _make(objects, before)
+    say(f"run {before['run_id']} ({before['name']}) goes again as {uid}")
+    after = _wait(facts["dsn"], uid, home, timeout)
+    lines = differences(before, after)
+    print("\n".join(lines))
+    return bool(before["trades_hash"] == after["trades_hash"])
+
+
+def differences(before: Json, after: Json) -> list[str]:
+    """What is the same and what differs between two runs, a line each; data first, trades last."""
+    lines = data_differences(before["origin"]["data"], after["origin"]["data"])
+    for what in ("images", "version"):
+        then, now = before["origin"][what], after["origin"][what]
+        if then != now:
+            lines.append(f"{what}: was {then}, is {now}")
+    same = before["trades_hash"] == after["trades_hash"]
+    lines.append("trades: the same" if same else f"trades: was {before['trades_hash']}, is {after['trades_hash']}")
+    return lines
+
+
+def data_differences(before: str, after: str) -> list[str]:
+    """The parts of a fingerprint (name=content, by ;) that changed."""
+    if before == after:
+        return ["data: the same"]
+    then, now = (dict(part.rpartition("=")[::2] for part in text.split(";")) for text in (before, after))
+    return [
+        f"data: {name} was {then.get(name, 'not there')}, is {now.get(name, 'not there')}"
+        for name in sorted(then.keys() | now.keys())
+        if then.get(name) != now.get(name)
+    ]
+
+
+def _make(objects: Objects, before: Json) -> str:
+    """The same Replay and Backtest under new names; returns the new run's id."""
+    suffix = f"-rerun-{uuid.uuid4().hex[:6]}"
+    spec: Json = before["spec"]
+    origin = before["origin"]
+    manifests = []
+    if origin["replay"] is not None:
+        name = _named(origin["replay_name"], suffix)
+        played = {k: v for k, v in origin["replay"].items() if k not in ("seek", "paused", "ttlSecondsAfterFinished")}
+        played |= {"unpaced": True, "atEnd": "finish"}
+        manifests.append(_manifest(objects, before, "Replay", origin["replay_name"], name, played))
+        spec = spec | {"data": {"replay": spec["data"]["replay"] | {"name": name}}}
+    spec = {k: v for k, v in spec.items() if k not in ("suspend", "ttlSecondsAfterFinished")}
+    manifests.append(_manifest(objects, before, "Backtest", before["name"], _named(before["name"], suffix), spec))
+    with objects.transaction():
+        kept = [objects.apply(manifest)[0] for manifest in manifests]
+    return str(kept[-1]["metadata"]["uid"])
+
+
+def _named(name: str, suffix: str) -> str:
+    return name[: NAME_MAX - len(suffix)].rstrip("-") + suffix
+
+
+def _manifest(objects: Objects, before: Json, kind: str, was: str, name: str, spec: Json) -> Json:
+    try:  # files and modules are found where the first one was applied from
+        folder = objects.get(kind, before["namespace"], was)["metadata"]["annotations"][APPLIED_FROM]
+    except (NotFound, KeyError):
+        folder = str(Path.cwd())
+    metadata = {"name": name, "namespace": before["namespace"], "annotations": {APPLIED_FROM: folder}}
+    manifest = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
+    parse_resource(manifest)
+    return manifest
+
+
+def _wait(dsn: str, uid: str, home: Home, timeout: float) -> Json:
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        found = _run(dsn, uid)
+        if found is not None and found["state"] != "running" and found["origin"] is not None:
+            if found["state"] == "failed":
+                raise DeckError(f"run {uid} failed: {found['message']}")
+            return found
+        with opened(home) as objects:
+            _refuse_failed(objects, uid)
+        time.sleep(POLL_SECONDS)
+    raise DeckError(f"run {uid} is not over after {timeout:g} s; `tapedeck get backtests` shows how it does")
+
+
+def _refuse_failed(objects: Objects, uid: str) -> None:
+    for backtest in objects.list("Backtest"):
+        status = backtest.get("status") or {}
+        if backtest["metadata"]["uid"] == uid and status.get("phase") == "Failed":
+            raise DeckError(f"run {uid} failed: {status.get('message', 'see its status')}")
+
+
+def _run(dsn: str, run: str) -> Json | None:
+    with psycopg.connect(dsn, connect_timeout=10, row_factory=dict_row) as connection:
+        return connection.execute(_RUN, {"run": run}).fetchone()

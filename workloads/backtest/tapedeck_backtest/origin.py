@@ -1,0 +1,45 @@
+"""What a run was made of, so that it can be done again."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import msgspec
+
+from tapedeck import wire
+from tapedeck.records import RunOrigin
+from tapedeck.settings import PodSettings
+from tapedeck_backtest.feeds import Columns
+
+NO_REPLAY = msgspec.Raw(b"null")
+
+
+def origin_of_store(settings: PodSettings, series: Mapping[str, Columns]) -> RunOrigin:
+    """Of a run over stored bars: their numbers and a checksum of each symbol's."""
+    parts = (f"{symbol}={len(columns.event)}:{_check(columns):08x}" for symbol, columns in sorted(series.items()))
+    return RunOrigin(
+        settings.uid, NO_REPLAY, "", ";".join(parts), None, {"backtest": settings.image}, version("tapedeck")
+    )
+
+
+def origin_of_replay(settings: PodSettings, start: wire.Start) -> RunOrigin:
+    """Of a run over a Replay's stream, by what that said at its start."""
+    source = msgspec.json.decode(start.spec).get("source") or {}
+    return RunOrigin(
+        settings.uid,
+        start.spec,
+        start.name,
+        start.fingerprint,
+        (source.get("synthetic") or {}).get("seed"),
+        {"backtest": settings.image, "replay": start.image},
+        version("tapedeck"),
+    )
+
+
+def _check(columns: Columns) -> int:
+    check = 0
+    for values in (columns.event, columns.open, columns.high, columns.low, columns.close, columns.volume):
+        check = zlib.crc32(values.tobytes(), check)
+    return check
