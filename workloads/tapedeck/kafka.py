@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -36,8 +37,17 @@ _librdkafka.addFilter(_Thinned())
 T = TypeVar("T")
 Config = dict[str, Any]
 LOG_EVERY_SECONDS = 10.0
+REQUEST_SECONDS = 3.0
 # A client answers by itself once a request is late, with an error that is known to pass: it gets to say so first.
-REQUEST_SECONDS, ANSWER_SECONDS = 3.0, 10.0
+LATE_SECONDS = 7.0
+
+# The last error of authentication or SSL: librdkafka only logs it, and the calls time out.
+_refusals: deque[KafkaError] = deque(maxlen=1)
+
+
+def _note(error: KafkaError) -> None:
+    if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
+        _refusals.append(error)
 
 
 def client_config(connections: Connections, client_id: str) -> Config:
@@ -50,6 +60,7 @@ def client_config(connections: Connections, client_id: str) -> Config:
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 2000,
         "logger": _librdkafka,
+        "error_cb": _note,
     }
     if connections.kafka_sasl_mechanism:
         config |= {
@@ -118,12 +129,28 @@ def admin(connections: Connections, client_id: str) -> AdminClient:
     return AdminClient(client_config(connections, client_id))
 
 
-def answer(future: Future[T]) -> T:
-    """What an administrator's request of REQUEST_SECONDS came to. Raises KafkaException, also for no answer at all."""
+def answer(client: AdminClient, future: Future[T], request_seconds: float = REQUEST_SECONDS) -> T:
+    """What a request with this timeout came to.
+
+    Raises KafkaException, also for no answer at all; its text says so where the broker refuses authentication or SSL.
+    """
+    _refusals.clear()
     try:
-        return future.result(ANSWER_SECONDS)
+        return future.result(request_seconds + LATE_SECONDS)
     except TimeoutError:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the broker did not answer")) from None
+        raise _explained(client, KafkaError(KafkaError._TIMED_OUT, "the broker did not answer")) from None
+    except KafkaException as error:
+        raise _explained(client, error_of(error)) from error
+    finally:
+        client.poll(0)
+
+
+def _explained(client: AdminClient, error: KafkaError) -> KafkaException:
+    client.poll(0)  # an administrator's errors wait for it
+    passes = passing(KafkaException(error))
+    if not _refusals or not passes:
+        return KafkaException(error)
+    return KafkaException(KafkaError(error.code(), f"{_refusals[-1].str()} ({error.str()})"))
 
 
 _PASSING = {
@@ -174,7 +201,7 @@ def ensure_topics(
     made: list[str] = []
     for name, future in client.create_topics(wanted, operation_timeout=15, request_timeout=20).items():
         try:
-            future.result()
+            answer(client, future, 20)
             made.append(name)
         except KafkaException as error:
             if error_of(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:

@@ -33,12 +33,12 @@ class Identity:
 
     def cluster_id(self) -> str:
         """Which cluster this is."""
-        return str(answer(self._client.describe_cluster(request_timeout=REQUEST_SECONDS)).cluster_id)
+        return str(answer(self._client, self._client.describe_cluster(request_timeout=REQUEST_SECONDS)).cluster_id)
 
     def topic_ids(self) -> dict[str, str]:
         """Name → id of each standing topic."""
         asked = self._client.describe_topics(TopicCollection(list(topics.STANDING)), request_timeout=REQUEST_SECONDS)
-        return {name: str(answer(future).topic_id) for name, future in asked.items()}
+        return {name: str(answer(self._client, future).topic_id) for name, future in asked.items()}
 
     def look(self, places: Collection[Partition]) -> Seen:
         """The ids, and what the log holds of some partitions."""
@@ -51,4 +51,6 @@ class Identity:
             return {}
         wanted = {TopicPartition(*place): spec for place in places}
         asked = self._client.list_offsets(wanted, request_timeout=REQUEST_SECONDS)
-        return {(place.topic, place.partition): int(answer(future).offset) for place, future in asked.items()}
+        return {
+            (place.topic, place.partition): int(answer(self._client, future).offset) for place, future in asked.items()
+        }

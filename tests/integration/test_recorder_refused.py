@@ -1,0 +1,87 @@
+"""A broker that refuses who asks: what is raised says so, where librdkafka alone would speak of a timeout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from threading import Thread
+
+import pytest
+from confluent_kafka import KafkaException
+from pydantic import SecretStr
+
+from tapedeck.kafka import admin, ensure_topics, passing
+from tapedeck.settings import Connections
+from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_recorder.identity import Identity
+
+
+@dataclass
+class GuardedBroker(Broker):
+    """One that has a second listener, for those with a password."""
+
+    guarded_port: int = field(default_factory=free_port)
+
+    def _properties(self) -> str:
+        module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+        return (
+            super()
+            ._properties()
+            .replace("\nlisteners=", f"\nlisteners=SASL://127.0.0.1:{self.guarded_port},")
+            .replace("\nadvertised.listeners=", f"\nadvertised.listeners=SASL://127.0.0.1:{self.guarded_port},")
+            .replace("protocol.map=", "protocol.map=SASL:SASL_PLAINTEXT,")
+            + "sasl.enabled.mechanisms=PLAIN\n"
+            + f'listener.name.sasl.plain.sasl.jaas.config={module} required user_alice="right";\n'
+        )
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedBroker]:
+    broker = GuardedBroker(tmp_path_factory.mktemp("guarded"), free_port())
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
+
+
+def of(broker: GuardedBroker, password: str) -> Connections:
+    return Connections(
+        kafka_bootstrap=f"127.0.0.1:{broker.guarded_port}",
+        kafka_security_protocol="SASL_PLAINTEXT",
+        kafka_sasl_mechanism="PLAIN",
+        kafka_username="alice",
+        kafka_password=SecretStr(password),
+    )
+
+
+def test_who_has_the_password_is_let_in(broker: GuardedBroker) -> None:
+    assert Identity(of(broker, "right")).cluster_id()
+
+
+def test_why_a_client_is_refused_is_said(broker: GuardedBroker) -> None:
+    with pytest.raises(KafkaException, match="SASL authentication error") as refused:
+        Identity(of(broker, "wrong")).cluster_id()
+    assert passing(refused.value)  # the password may be mended meanwhile
+
+
+def test_that_a_port_speaks_no_tls_is_said() -> None:
+    class Answers(BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(100)
+            self.request.sendall(b"no TLS here")
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Answers) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        connections = Connections(kafka_bootstrap=f"127.0.0.1:{port}", kafka_security_protocol="SSL")
+        with pytest.raises(KafkaException, match="SSL handshake failed"):
+            Identity(connections).cluster_id()
+        server.shutdown()
+
+
+def test_why_topics_cannot_be_made_is_said(broker: GuardedBroker) -> None:
+    make = ensure_topics.__wrapped__  # type: ignore[attr-defined]  # once, without the retries
+    with pytest.raises(KafkaException, match="SASL authentication error"):
+        make(admin(of(broker, "wrong"), "test"), ["one"], 1)
