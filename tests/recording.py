@@ -30,7 +30,7 @@ MINUTE = 60_000
 T0 = 1_522_800_000_000
 
 
-def eventually(check: Callable[[], T], *, timeout: float = 30.0) -> T:
+def eventually(check: Callable[[], T], *, timeout: float = 60.0) -> T:
     """The first true answer."""
     deadline = time.monotonic() + timeout
     while not (answer := check()):

@@ -128,7 +128,7 @@ def test_two_at_once_one_killed_one_joining(machine: Machine) -> None:
         machine.publish(2_000)
         second.start()  # takes its share while the first is at work
         machine.publish(2_000)
-        eventually(lambda: second.metric("tapedeck_recorder_partitions") == 30, timeout=20)
+        eventually(lambda: second.metric("tapedeck_recorder_partitions") == 30)
         assert first.metric("tapedeck_recorder_partitions") == 30
         machine.publish(2_000)
         first.kill()
@@ -150,7 +150,7 @@ def test_frozen_and_thawed_after_another_took_over(machine: Machine) -> None:
         zombie.process.send_signal(signal.SIGSTOP)
         try:
             successor.start(wait=False)
-            eventually(lambda: successor.metric("tapedeck_recorder_partitions") == 60, timeout=40)
+            eventually(lambda: successor.metric("tapedeck_recorder_partitions") == 60)
         finally:
             zombie.process.send_signal(signal.SIGCONT)
         machine.publish(1_000)

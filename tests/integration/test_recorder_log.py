@@ -174,7 +174,7 @@ def test_topics_made_anew_are_read_from_their_beginning(stage: Stage, more: int)
         stage.publish(range(100, 100 + more))
     finally:
         stage.recorder.process.send_signal(signal.SIGCONT)
-    eventually(lambda: stage.minutes() == list(range(100 + more)), timeout=40)
+    eventually(lambda: stage.minutes() == list(range(100 + more)))
     assert stage.faults() == []
     assert stage.recorder.running()
     assert stage.recorder.stop() == 0
