@@ -16,6 +16,7 @@ from tapedeck.kafka import producer
 from tapedeck.market import Bar
 from tapedeck.settings import Connections
 from tapedeck_operator.demo.audit import check_topic
+from tapedeck_operator.local.broker import Broker, free_port
 
 Json = dict[str, Any]
 Make = Callable[[Json], ReplayProcess]
@@ -236,3 +237,24 @@ def test_a_topic_that_is_not_there_is_not_made(make: Make, connections: Connecti
     report = replay.last_report()
     assert report["reason"] == "NoTopic"
     assert "source.topic.name: got tapedeck.replay.of-old, which the broker does not have" in report["message"]
+
+
+@pytest.mark.slow
+def test_a_broker_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> None:
+    broker = Broker(tmp_path / "kafka", free_port())
+    spec = {"source": {"synthetic": {"symbols": [{"symbol": "A/USD"}], "bars": 100}}}
+    replay = ReplayProcess(tmp_path, Connections(kafka_bootstrap=broker.bootstrap), spec)
+    try:
+        replay.start()
+        assert replay.until(lambda _: True)["state"] == "starting"
+        broker.launch()
+        broker.wait_ready()
+        report = replay.until(lambda r: r["state"] == "waiting", 90)
+        replay.anchor(v0=report["range_from"], unpaced=True)
+        assert replay.wait() == 0
+        assert replay.lives == 1
+        assert len(bars(committed(broker.bootstrap, replay.topic))) == 100
+    finally:
+        if replay.process is not None and replay.process.poll() is None:
+            replay.process.kill()
+        broker.stop()
