@@ -36,6 +36,7 @@ class Pod:
     spec: dict[str, Any]
     uid: str = field(default_factory=lambda: uuid.uuid4().hex)
     replay_uid: str = ""
+    shard: int = 0
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -57,6 +58,7 @@ class Pod:
             "TAPEDECK_UID": self.uid,
             "TAPEDECK_SPEC": json.dumps(self.spec),
             "TAPEDECK_REPLAY_UID": self.replay_uid,
+            "TAPEDECK_SHARD": str(self.shard),
             "TAPEDECK_CONNECTIONS": str(shared),
             "TAPEDECK_FILES": str(self.folder),
             "TAPEDECK_PORT_FILE": str(self.folder / "port"),

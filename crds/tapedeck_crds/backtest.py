@@ -19,8 +19,9 @@ from tapedeck_crds.resource import (
     Resource,
     Status,
 )
+from tapedeck_crds.sweep import Sweep
 
-Builtin = Literal["sma-cross", "buy-and-hold"]
+Builtin = Literal["sma-cross", "ema-cross", "rsi", "bollinger", "donchian", "macd", "buy-and-hold"]
 ParamValue = bool | int | float | str
 
 
@@ -98,14 +99,39 @@ class BacktestSpec(PodOptions):
         default_factory=Broker, description="The simulated broker.", json_schema_extra={"default": {}}
     )
     sizer: Sizer | None = Field(default=None, description="How much an order without a size buys; 1 if left out.")
+    sweep: Sweep | None = Field(
+        default=None, description="Many trials of the strategy over a store range; one run if left out."
+    )
     suspend: bool = SUSPEND_FIELD
     ttl_seconds_after_finished: int | None = TTL_FIELD
     rules: ClassVar[tuple[Rule, ...]] = (
         *PodOptions.rules,
+        Rule(
+            cel="!has(self.sweep) || has(self.data.store)",
+            message="expected data.store: a sweep plays the same bars again and again",
+            holds=lambda new, _old: new.sweep is None or new.data.store is not None,
+        ),
+        Rule(
+            cel="has(self.sweep) == has(oldSelf.sweep)",
+            message="sweep can't come or go in a run: delete the resource and make a new one",
+            holds=lambda new, old: (new.sweep is None) == (old.sweep is None),
+            transition=True,
+        ),
         immutable("strategy"),
         immutable("data"),
         immutable("broker"),
         immutable("sizer"),
+    )
+
+
+class BestTrial(Model):
+    """One of the best trials of a sweep."""
+
+    window: int = Field(default=0, description="Number of the window, from 0.")
+    trial: int = Field(description="Number of the trial in its window; -1 traded the window's best afterwards.")
+    objective: float = Field(description="Value of the objective.")
+    params: dict[str, ParamValue] = Field(
+        description="Its params.", json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
     )
 
 
@@ -121,6 +147,9 @@ class BacktestStatus(Status):
     max_drawdown_percent: float | None = Field(default=None, description="Largest fall from a peak, percent.")
     sharpe: float | None = Field(default=None, description="Sharpe ratio, annualised.")
     win_rate_percent: float | None = Field(default=None, description="Share of closed trades that won, percent.")
+    best: list[BestTrial] | None = Field(
+        default=None, description="The best trials of a sweep, best first; of a walk-forward, what each window's made."
+    )
 
 
 class Backtest(Resource):

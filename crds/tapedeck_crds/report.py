@@ -6,7 +6,7 @@ workload.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from tapedeck_crds.base import Model
 from tapedeck_crds.clock import Anchor
@@ -47,10 +47,12 @@ class FeedReport(Report):
 
 
 class ReplayReport(Report):
-    """``waiting`` until the first anchor comes. ``position`` is virtual time, all times milliseconds UTC.
+    """One shard's. ``waiting`` until the first anchor comes, or after a restart its confirmation.
 
-    ``rows`` is how many bars one pass has, ``published`` how many are on the topic over all epochs,
-    ``passed`` how many of the pass's rows lie at or before the position.
+    ``position`` is virtual time in round ``loop_round``; ``last_event`` is when the last possible bar is due;
+    all times milliseconds UTC. ``rows`` is how many bars one pass has, ``published`` how many are on the topic
+    over all epochs, ``passed`` how many of the pass's rows lie at or before the position. ``stalled`` asks for
+    a new anchor.
     """
 
     topic: str = ""
@@ -60,12 +62,28 @@ class ReplayReport(Report):
     passed: int = 0
     published: int = 0
     position: int | None = None
+    last_event: int | None = None
+    interval_ms: int = 0
+    loop_round: int = 0
+    stalled: bool = False
     epoch: str = "0.0"
     anchor: Anchor | None = None
 
 
+class TrialReport(Model):
+    """One of the best trials."""
+
+    window: int
+    trial: int
+    objective: float
+    params: dict[str, Any]
+
+
 class BacktestReport(Report):
-    """``waiting`` until the first bar comes; ``total`` is 0 where the number of bars is not known."""
+    """``waiting`` until the first bar comes; ``total`` is 0 where the number of bars is not known.
+
+    A shard of a sweep has made ``tried`` of ``trials``; ``best`` are the best of its own.
+    """
 
     run_id: str = ""
     bars: int = 0
@@ -76,3 +94,6 @@ class BacktestReport(Report):
     max_drawdown_percent: float | None = None
     sharpe: float | None = None
     win_rate_percent: float | None = None
+    tried: int = 0
+    trials: int = 0
+    best: tuple[TrialReport, ...] = ()

@@ -140,7 +140,7 @@ def test_every_kind_of_record_is_kept(stage: Stage, exchange: str) -> None:
     assert select(stage.dsn, "SELECT * FROM runs WHERE run_id = %s", run) == [
         (
             run, "n", "default", "sma", {"fast": 3}, {"a": [1]}, exchange, ["A/B"], "1m", "", 10.0, at(T0), "complete",
-            "", 3, {"sharpe": None, "return": 0.25}, "abc", at(T0 + 9),
+            "", 3, {"sharpe": None, "return": 0.25}, "abc", at(T0 + 9), 0,
         )
     ]  # fmt: skip
     assert select(stage.dsn, "SELECT * FROM run_fills WHERE run_id = %s", run) == [

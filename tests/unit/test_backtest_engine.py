@@ -133,6 +133,11 @@ def compare(stock: Outcome, results: Results, records: list[ResultRecord]) -> No
 
 STRATEGIES = {
     "sma-cross": (BUILTINS["sma-cross"], {"fast": 10, "slow": 30}),
+    "ema-cross": (BUILTINS["ema-cross"], {"fast": 5, "slow": 20}),
+    "rsi": (BUILTINS["rsi"], {"lower": 35.0, "upper": 60.0}),
+    "bollinger": (BUILTINS["bollinger"], {"deviations": 1.5}),
+    "donchian": (BUILTINS["donchian"], {}),
+    "macd": (BUILTINS["macd"], {}),
     "buy-and-hold": (BUILTINS["buy-and-hold"], {}),
     "restless": (Restless, {"period": 7}),
 }

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-import traceback
-from pathlib import Path
 from threading import Event
 from typing import Any, Literal
 
-import backtrader as bt
 import msgspec
 
 from tapedeck.records import RunEnded, RunStarted
@@ -21,12 +18,15 @@ from tapedeck_backtest.origin import origin_of_replay, origin_of_store
 from tapedeck_backtest.publish import Publisher
 from tapedeck_backtest.results import Collector, Results
 from tapedeck_backtest.stream import START_TIMEOUT, ReplayStream
+from tapedeck_backtest.sweep.known import known_trials
+from tapedeck_backtest.sweep.run import Trials, deal, total
+from tapedeck_backtest.sweep.trial import Lab
+from tapedeck_backtest.sweep.windows import windows
+from tapedeck_backtest.trace import strategy_trace
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.report import BacktestReport, ReportState
-
-TRACE_FRAMES = 10
-TRACE_CHARS = 2_000
+from tapedeck_crds.sweep import Sweep
 
 
 class Run:
@@ -51,6 +51,7 @@ class Run:
         self._start_timeout = start_timeout
         self._publisher = Publisher(connections, settings.uid)
         self._results: Results | None = None
+        self._trials: Trials | None = None
         self._engine: Engine | None = None
         self._announced = False
         self._total = 0
@@ -67,7 +68,8 @@ class Run:
                 self._announce("", [], "")
             self._end("failed", f"{failure.reason}: {failure.message}")
             raise
-        self._end("complete", "")
+        if self._spec.sweep is None:  # a sweep ends with its last trial, which may be another pod's
+            self._end("complete", "")
         self._state = "complete"
 
     def report(self) -> BacktestReport:
@@ -88,6 +90,7 @@ class Run:
             max_drawdown_percent=summary.get("max_drawdown_percent"),
             sharpe=summary.get("sharpe"),
             win_rate_percent=summary.get("win_rate_percent"),
+            **(self._trials.report() if self._trials is not None else {}),
         )
 
     @property
@@ -98,7 +101,9 @@ class Run:
     def _execute(self) -> None:
         strategy = strategy_class(self._spec.strategy, self._settings.files)
         params = checked_params(strategy, self._spec.strategy.params)
-        if self._spec.data.store is not None:
+        if self._spec.sweep is not None:
+            self._run_sweep(strategy, self._spec.sweep)
+        elif self._spec.data.store is not None:
             self._run_batch(strategy, params)
         else:
             self._run_stream(strategy, params)
@@ -112,6 +117,26 @@ class Run:
         self._announce(wanted.exchange, list(series), wanted.interval)
         self._publisher.send(origin_of_store(self._settings, series))
         self._work(engine.batch(self._spec, strategy, params, series, wanted.interval), wanted.interval)
+
+    def _run_sweep(self, strategy: type[Any], sweep: Sweep) -> None:
+        wanted = self._spec.data.store
+        if wanted is None:
+            raise ValueError("expected data.store")
+        series = stored.read(self._connections, wanted)
+        first = min(int(columns.event[0]) for columns in series.values()) - INTERVAL_MS[wanted.interval]
+        rolling = windows(sweep, first, max(int(columns.event[-1]) for columns in series.values()))
+        self._announce(wanted.exchange, list(series), wanted.interval, total(sweep, rolling))
+        run_id = self._settings.uid
+        lab = Lab(run_id, self._spec, sweep, strategy, series, wanted.interval, self._pulse)
+        self._trials = Trials(
+            lab,
+            deal(sweep, rolling, self._settings.shard),
+            lambda: known_trials(self._connections, run_id),
+            self._publisher.send,
+        )
+        self._state = "running"
+        self._trials.run()
+        self._publisher.flush()
 
     def _run_stream(self, strategy: type[Any], params: dict[str, Any]) -> None:
         if not self._settings.replay_uid:
@@ -171,7 +196,7 @@ class Run:
         if self._stop.is_set():
             raise Interrupted("asked to end")
 
-    def _announce(self, exchange: str, symbols: list[str], interval: str) -> None:
+    def _announce(self, exchange: str, symbols: list[str], interval: str, trials: int = 0) -> None:
         spec, settings = self._spec, self._settings
         self._announced = True
         self._publisher.send(
@@ -188,6 +213,7 @@ class Run:
                 replay_uid=settings.replay_uid,
                 cash=spec.broker.cash,
                 started_at=time.time_ns() // 1_000_000,
+                trials=trials,
             )
         )
 
@@ -205,21 +231,3 @@ class Run:
             )
         )
         self._publisher.flush()
-
-
-def strategy_trace(error: BaseException) -> str:
-    """The error with the strategy's own frames, or the last ones where it has none; bounded in length."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = next((i for i, frame in enumerate(frames) if not _is_machinery(frame.filename)), 0)
-    lines = traceback.format_list(frames[own:][-TRACE_FRAMES:])
-    text = "".join([*lines, *traceback.format_exception_only(error)]).strip()
-    return text if len(text) <= TRACE_CHARS else "…" + text[-TRACE_CHARS:]
-
-
-_MACHINERY = (Path(bt.__file__).parent, Path(__file__).parent)
-_BUILTINS = Path(__file__).parent / "strategies"
-
-
-def _is_machinery(filename: str) -> bool:
-    path = Path(filename)
-    return any(path.is_relative_to(folder) for folder in _MACHINERY) and not path.is_relative_to(_BUILTINS)

@@ -48,7 +48,10 @@ class Rows:
 
 @dataclass
 class Batch:
-    """What the ``messages`` come to. ``next_offsets`` is where each partition goes on."""
+    """What the ``messages`` come to. ``next_offsets`` is where each partition goes on.
+
+    ``tried`` are the runs of which there are trials.
+    """
 
     messages: Sequence[Message] = ()
     next_offsets: dict[Partition, int] = field(default_factory=dict)
@@ -57,6 +60,7 @@ class Batch:
     gaps: list[records.Gap] = field(default_factory=list)
     started: list[records.RunStarted] = field(default_factory=list)
     ended: list[records.RunEnded] = field(default_factory=list)
+    tried: set[str] = field(default_factory=set)
     dropped: int = 0
 
     @property

@@ -165,6 +165,9 @@ def _result(batch: Batch, _message: Message, value: bytes) -> None:
             batch.ended.append(record)
         case records.RunEquity():
             batch.rows[tables.RUN_EQUITY].add(*rows.equity_rows(record))
+        case records.RunTrial():
+            batch.rows[tables.RUN_TRIALS].add(rows.trial_row(record))
+            batch.tried.add(record.run_id)
         case records.RunOrigin():
             batch.rows[tables.RUN_ORIGINS].add(rows.origin_row(record))
         case records.RunFill():

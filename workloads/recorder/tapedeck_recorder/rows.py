@@ -8,7 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from tapedeck.market import Source, Ticker, Trade
-from tapedeck.records import RunEquity, RunFill, RunOrigin, RunTrade
+from tapedeck.records import RunEquity, RunFill, RunOrigin, RunTrade, RunTrial
 from tapedeck_recorder import tables
 
 TS_MIN, TS_MAX = 0, 253_402_300_800_000  # 1970 to the end of 9999, milliseconds UTC
@@ -110,6 +110,40 @@ def equity_rows(record: RunEquity) -> list[bytes]:
         start + whole(record.seq + i) + moment(ts) + number(value) + number(cash)
         for i, (ts, value, cash) in enumerate(zip(record.ts, record.value, record.cash, strict=True))
     ]
+
+
+def small(value: int) -> bytes:
+    """An int4 field. Raises ValueError beyond 32 bits."""
+    if not -(2**31) <= value < 2**31:
+        raise ValueError(f"got {value}, expected an integer of 32 bits")
+    return struct.pack(">ii", 4, value)
+
+
+def document(raw: bytes) -> bytes:
+    """A jsonb field of a JSON object. Raises ValueError for what is none, or what Postgres can't hold."""
+    if b"\\u0000" in raw or not isinstance(msgspec.json.decode(raw), dict):
+        raise ValueError(f"got {raw[:80]!r}, expected an object without NUL")
+    return struct.pack(">ib", len(raw) + 1, 1) + raw
+
+
+def trial_row(trial: RunTrial) -> bytes:
+    """A row of RUN_TRIALS."""
+    return b"".join(
+        (
+            fields(len(tables.RUN_TRIALS.columns)),
+            name(trial.run_id),
+            small(trial.window),
+            whole(trial.trial),
+            document(bytes(trial.params)),
+            moment(trial.start),
+            moment(trial.end),
+            document(msgspec.json.encode(trial.metrics)),
+            number(trial.objective),
+            struct.pack(">i?", 1, trial.feasible),
+            text(trial.trades_hash),
+            text(trial.message),
+        )
+    )
 
 
 def fill_row(fill: RunFill) -> bytes:

@@ -31,6 +31,13 @@ TICKERS = Table(
 )
 RUN_EQUITY = Table("run_equity", ("run_id", "seq", "ts", "value", "cash"))
 RUN_FILLS = Table("run_fills", ("run_id", "seq", "symbol", "ts", "side", "size", "price"))
+RUN_TRIALS = Table(
+    "run_trials",
+    (
+        "run_id", "win", "trial", "params", "start_ts", "end_ts", "metrics", "objective", "feasible", "trades_hash",
+        "message",
+    ),
+)  # fmt: skip
 RUN_ORIGINS = Table("run_origins", ("run_id", "origin"))
 RUN_TRADES = Table(
     "run_trades",

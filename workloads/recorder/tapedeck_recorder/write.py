@@ -65,8 +65,8 @@ def _write_runs(cursor: Cursor, batch: Batch) -> None:
     if batch.started:
         cursor.executemany(
             """INSERT INTO runs (run_id, name, namespace, strategy, params, spec, exchange, symbols, interval,
-                                  replay_uid, cash, started_at)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
+                                  replay_uid, cash, started_at, trials)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
             [_started(run) for run in batch.started],
         )
     if batch.ended:  # a run that is over stays as it ended
@@ -77,6 +77,13 @@ def _write_runs(cursor: Cursor, batch: Batch) -> None:
         )
         if cursor.rowcount < len(batch.ended):
             _check_known(cursor, [run.run_id for run in batch.ended])
+    if batch.tried:  # a sweep is over with its last trial, whichever pod made it
+        cursor.execute(
+            """UPDATE runs SET state = 'complete', ended_at = now()
+            WHERE run_id = ANY(%s) AND state = 'running' AND trials > 0
+              AND trials <= (SELECT count(*) FROM run_trials WHERE run_trials.run_id = runs.run_id)""",
+            (list(batch.tried),),
+        )
 
 
 def _check_known(cursor: Cursor, run_ids: list[str]) -> None:
@@ -88,7 +95,7 @@ def _check_known(cursor: Cursor, run_ids: list[str]) -> None:
 def _started(run: RunStarted) -> tuple[Any, ...]:
     return (
         run.run_id, run.name, run.namespace, run.strategy, bytes(run.params).decode(), bytes(run.spec).decode(),
-        run.exchange, run.symbols, run.interval, run.replay_uid, run.cash, _moment(run.started_at),
+        run.exchange, run.symbols, run.interval, run.replay_uid, run.cash, _moment(run.started_at), run.trials,
     )  # fmt: skip
 
 

@@ -27,6 +27,6 @@ class SmaCross(bt.Strategy):  # type: ignore[misc]
             if data.datetime[0] < self.datetime[0]:
                 continue  # another symbol's minute: this one has no new bar, its last crossing was acted upon
             if crossing[0] > 0 and not self.getposition(data):
-                self.buy(data)
+                self.buy(data, reason="fast over slow")
             elif crossing[0] < 0 and self.getposition(data):
-                self.close(data)
+                self.close(data, reason="fast under slow")

@@ -1,0 +1,148 @@
+"""A Backtest of many trials: which params to try, how to search them, what counts as best."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from tapedeck_crds.base import Model, Rule, immutable
+
+TRIALS_MAX = 100_000
+SHARDS_MAX = 256
+DAY_MS = 86_400_000
+
+# Figures of a run by which trials can be judged, as its results name them (in snake_case).
+Metric = Literal[
+    "finalValue", "returnPercent", "maxDrawdownPercent", "sharpe", "trades", "winRatePercent", "profitFactor",
+    "averageTrade", "exposurePercent",
+]  # fmt: skip
+
+Number = Annotated[float, Field(ge=-1e12, le=1e12)]
+
+
+class Axis(Model):
+    """One param and what to try for it: numbers or texts of a list, or numbers of a range."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)] = Field(
+        description="Name of the param in the strategy's class."
+    )
+    values: Annotated[list[Number], Field(min_length=1, max_length=1000)] | None = Field(
+        default=None, description="Numbers to try; 0 and 1 for a param that is true or false."
+    )
+    texts: Annotated[list[Annotated[str, Field(max_length=253)]], Field(min_length=1, max_length=1000)] | None = Field(
+        default=None, description="Texts to try."
+    )
+    from_: Number | None = Field(default=None, alias="from", description="Least number to try.")
+    to: Number | None = Field(default=None, description="Greatest number to try.")
+    step: Annotated[float, Field(gt=0, le=1e12)] | None = Field(
+        default=None,
+        description="Distance of the numbers to try; any number between from and to if left out. Where from, to and "
+        "step are whole numbers, so are those that are tried.",
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="(has(self.values) ? 1 : 0) + (has(self.texts) ? 1 : 0) + (has(self.from) ? 1 : 0) == 1 "
+            "&& has(self.from) == has(self.to) && (!has(self.step) || has(self.from))",
+            message="expected values, or texts, or from and to",
+            holds=lambda new, _old: (
+                sum(each is not None for each in (new.values, new.texts, new.from_)) == 1
+                and (new.from_ is None) == (new.to is None)
+                and (new.step is None or new.from_ is not None)
+            ),
+        ),
+        Rule(
+            cel="!has(self.from) || !has(self.to) || self.from < self.to",
+            message="expected from to be less than to",
+            holds=lambda new, _old: new.from_ is None or new.to is None or new.from_ < new.to,
+        ),
+    )
+
+
+class Objective(Model):
+    """What makes a trial better than another."""
+
+    metric: Metric = Field(default="sharpe", description="Figure of the trial that counts.")
+    direction: Literal["maximize", "minimize"] = Field(
+        default="maximize", description="Whether more or less is better."
+    )
+
+
+class Constraint(Model):
+    """What a trial must fulfil to count."""
+
+    metric: Metric = Field(description="Figure of the trial.")
+    min: Number | None = Field(default=None, description="It must be at least this.")
+    max: Number | None = Field(default=None, description="It must be at most this.")
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="has(self.min) || has(self.max)",
+            message="expected min, max or both",
+            holds=lambda new, _old: new.min is not None or new.max is not None,
+        ),
+    )
+
+
+class WalkForward(Model):
+    """Rolling windows: search in one, then trade the best of it in the time that follows."""
+
+    train_days: Annotated[int, Field(ge=1, le=36_500)] = Field(description="Length of a window to search in, days.")
+    test_days: Annotated[int, Field(ge=1, le=36_500)] = Field(
+        description="Length of the time after it in which its best is traded, days; windows move on by as much."
+    )
+
+
+class Sweep(Model):
+    """Many trials of one strategy over the same bars, dealt to several pods."""
+
+    search: Literal["grid", "random", "tpe"] = Field(
+        default="grid",
+        description="grid: every combination. random: drawn at random. tpe: Optuna's tree-structured Parzen estimator, "
+        "which learns from the trials before.",
+    )
+    params: Annotated[list[Axis], Field(min_length=1, max_length=16)] = Field(description="What to try.")
+    trials: Annotated[int, Field(ge=1, le=TRIALS_MAX)] | None = Field(
+        default=None, description="Number of trials of a random or tpe search; a grid has as many as combinations."
+    )
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=0, description="Another seed draws other trials.")
+    objective: Objective = Field(
+        default_factory=Objective, description="What makes a trial better.", json_schema_extra={"default": {}}
+    )
+    constraints: Annotated[list[Constraint], Field(max_length=16)] = Field(
+        default_factory=list,
+        description="What a trial must fulfil to count as best.",
+        json_schema_extra={"default": []},
+    )
+    shards: Annotated[int, Field(ge=1, le=SHARDS_MAX)] = Field(
+        default=1, description="Into how many parts the trials are dealt, a pod each."
+    )
+    parallelism: Annotated[int, Field(ge=1, le=SHARDS_MAX)] | None = Field(
+        default=None, description="How many pods may run at once; all if left out. May be changed while it runs."
+    )
+    keep: Annotated[int, Field(ge=1, le=10)] = Field(default=5, description="How many of the best the status lists.")
+    walk_forward: WalkForward | None = Field(
+        default=None, description="Search in rolling windows; over the whole range if left out."
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="(self.search == 'grid') != has(self.trials)",
+            message="expected trials with random and tpe, and without it a grid",
+            holds=lambda new, _old: (new.search == "grid") != (new.trials is not None),
+        ),
+        Rule(
+            cel="self.search != 'grid' || self.params.all(a, !has(a.from) || has(a.step))",
+            message="expected values, texts or a step for each param of a grid",
+            holds=lambda new, _old: (
+                new.search != "grid" or all(a.from_ is None or a.step is not None for a in new.params)
+            ),
+        ),
+        Rule(
+            cel="self.params.all(a, self.params.exists_one(b, a.name == b.name))",
+            message="expected each param once",
+            holds=lambda new, _old: len({a.name for a in new.params}) == len(new.params),
+        ),
+        *map(
+            immutable,
+            ("search", "params", "trials", "seed", "objective", "constraints", "shards", "keep", "walk_forward"),
+        ),
+    )

@@ -1,0 +1,155 @@
+"""A sweep over several pods, from its spec to the store: each trial once, whoever dies, and each as stock makes it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from backtest_pod import MINUTE, Pod, result_values
+from integration.test_backtest_run import BROKER, T0, random_walk, store_data
+from integration.test_store_bars import insert
+from recording import RecorderProcess, eventually
+from stock_backtrader import run_stock
+from tapedeck.market import Bar
+from tapedeck.settings import Connections
+from tapedeck_backtest.strategies import BUILTINS
+
+KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
+SHARDS = 3
+AXES = [{"name": "fast", "from": 3, "to": 12, "step": 3}, {"name": "slow", "values": [15, 20, 30, 45, 60]}]
+GRID = list(itertools.product([3, 6, 9, 12], [15, 20, 30, 45, 60]))
+
+
+def sweep_spec(**sweep: Any) -> dict[str, Any]:
+    return {
+        "strategy": {"builtin": "sma-cross"}, "data": store_data(["A"]), "broker": BROKER,
+        "sizer": {"percent": 95.0}, "sweep": {"params": AXES, "objective": {"metric": "finalValue"}, **sweep},
+    }  # fmt: skip
+
+
+def stock_value(bars: Sequence[Bar], fast: int, slow: int) -> float:
+    series = {"A": list(bars)}
+    stock = run_stock(
+        BUILTINS["sma-cross"], series, cash=10_000.0, commission_percent=0.1, percent=95.0, fast=fast, slow=slow
+    )
+    return float(stock.final)
+
+
+def trials_of(dsn: str, run_id: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(
+            "SELECT win, trial, (params->>'fast')::int, (params->>'slow')::int, objective, metrics->>'final_value' "
+            "FROM run_trials WHERE run_id = %s ORDER BY win, trial",
+            (run_id,),
+        ).fetchall()
+
+
+def state_of(dsn: str, run_id: str) -> tuple[Any, ...] | None:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute("SELECT state, trials FROM runs WHERE run_id = %s", (run_id,)).fetchone()
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+@pytest.mark.timeout(120 + 20 * KILLS)
+def test_each_trial_once_whoever_is_killed(connections: Connections, tmp_path: Path) -> None:
+    dsn, bars, rng = connections.store_dsn.get_secret_value(), random_walk("A", 3, 3_000), random.Random(11)
+    insert(dsn, bars)
+    recorder = RecorderProcess(tmp_path, connections.kafka_bootstrap, dsn)
+    recorder.start()
+    try:
+        first = Pod(connections, tmp_path / "0", sweep_spec(shards=SHARDS))
+        pods = [first] + [
+            Pod(connections, tmp_path / str(i), first.spec, uid=first.uid, shard=i) for i in range(1, SHARDS)
+        ]
+        for pod in pods:
+            pod.start()
+        for _ in range(KILLS):
+            time.sleep(rng.uniform(0.3, 1.5))
+            victim = rng.choice(pods)
+            assert victim.process is not None
+            if victim.process.poll() is None:
+                victim.kill()
+            victim.start()  # one that was through, too: it finds nothing to do
+        for pod in pods:
+            assert pod.wait(120) == 0, pod.log.read_text()
+        eventually(lambda: len(trials_of(dsn, first.uid)) == len(GRID))
+        assert eventually(lambda: state_of(dsn, first.uid) == ("complete", len(GRID)))
+    finally:
+        recorder.stop()
+    found = trials_of(dsn, first.uid)
+    assert [(fast, slow) for _, _, fast, slow, _, _ in found] == GRID
+    values = {(fast, slow): objective for _, _, fast, slow, objective, _ in found}
+    for fast, slow in GRID[::4]:
+        assert values[fast, slow] == stock_value(bars, fast, slow)
+    best = max(found, key=lambda row: row[4])
+    reports = [pod.report() for pod in pods]
+    assert sum(report["trials"] for report in reports) == len(GRID)
+    assert all(report["tried"] == report["trials"] for report in reports)
+    assert max(t["objective"] for report in reports for t in report["best"]) == best[4]
+    said: dict[int, Any] = {}
+    for _, value in result_values(connections, first.uid):
+        if value["type"] == "trial":
+            assert said.setdefault(value["trial"], value) == value, "made twice, and not the same"
+
+
+def test_walk_forward_trades_the_best_of_each_window(connections: Connections, tmp_path: Path) -> None:
+    dsn, bars = connections.store_dsn.get_secret_value(), random_walk("A", 4, 4 * 1440)
+    insert(dsn, bars)
+    rolling = {"trainDays": 2, "testDays": 1}
+    pod = Pod(connections, tmp_path, sweep_spec(walkForward=rolling, params=[AXES[0], AXES[1] | {"values": [15, 40]}]))
+    assert pod.run() == 0, pod.log.read_text()
+    made = [v for _, v in result_values(connections, pod.uid) if v["type"] == "trial"]
+    assert len(made) == 2 * (4 * 2 + 1)
+    for window in (0, 1):
+        mine = {v["trial"]: v for v in made if v["window"] == window}
+        best = max((mine[n] for n in range(8)), key=lambda v: v["objective"])
+        tested = mine[-1]
+        assert tested["params"] == best["params"]
+        start, end = T0 + (window + 2) * 1440 * MINUTE, T0 + (window + 3) * 1440 * MINUTE
+        assert (tested["start"], tested["end"]) == (start, end)
+        part = [bar for bar in bars if start <= bar.ts < end]
+        assert tested["objective"] == stock_value(part, tested["params"]["fast"], tested["params"]["slow"])
+    assert [t["window"] for t in pod.report()["best"]] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("sweep", "message"),
+    [
+        ({"params": [{"name": "fats", "values": [1]}]}, "strategy.params.fats: not a param of SmaCross"),
+        ({"params": [{"name": "fast", "texts": ["x"]}]}, "strategy.params.fast: got 'x' (str), expected int"),
+        ({"walkForward": {"trainDays": 9, "testDays": 1}}, "sweep.walkForward.trainDays: got 9, expected less than"),
+    ],
+)
+def test_a_wrong_sweep_says_why(connections: Connections, tmp_path: Path, sweep: dict[str, Any], message: str) -> None:
+    insert(connections.store_dsn.get_secret_value(), random_walk("A", 5, 300))
+    pod = Pod(connections, tmp_path, sweep_spec(**sweep))
+    assert pod.run() == 64
+    assert message in pod.report()["message"]
+
+
+def test_a_trial_that_fails_is_a_result(connections: Connections, tmp_path: Path) -> None:
+    insert(connections.store_dsn.get_secret_value(), random_walk("A", 5, 300))
+    (tmp_path / "mine.py").write_text(
+        "import backtrader as bt\n"
+        "class Odd(bt.Strategy):\n"
+        "    params = (('n', 0),)\n"
+        "    def next(self):\n"
+        "        if self.p.n % 2 and len(self) == 200:\n"
+        "            raise ArithmeticError('odd')\n"
+    )
+    chosen = sweep_spec(params=[{"name": "n", "values": [0, 1, 2, 3]}]) | {"strategy": {"module": "mine:Odd"}}
+    pod = Pod(connections, tmp_path, chosen)
+    assert pod.run() == 0, pod.log.read_text()
+    made = {v["trial"]: v for _, v in result_values(connections, pod.uid) if v["type"] == "trial"}
+    assert [made[n]["objective"] for n in range(4)] == [10_000.0, None, 10_000.0, None]
+    assert "ArithmeticError: odd" in made[1]["message"]
+    assert not made[1]["feasible"]

@@ -1,0 +1,120 @@
+"""Which trials a sweep makes, who makes them, and which is best."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tapedeck.records import RunTrial
+from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.sweep import judge, space
+from tapedeck_backtest.sweep.run import deal, total
+from tapedeck_backtest.sweep.search import search_for
+from tapedeck_backtest.sweep.windows import windows
+from tapedeck_crds.sweep import Sweep
+
+DAY = 86_400_000
+FAST = {"name": "fast", "from": 5, "to": 21, "step": 4}
+LIMIT = {"name": "limit", "from": 0.1, "to": 0.35, "step": 0.1}
+KIND = {"name": "kind", "texts": ["a", "b", "c"]}
+
+
+def sweep(*params: dict[str, Any], **more: Any) -> Sweep:
+    return Sweep.model_validate({"params": list(params), **more})
+
+
+def trial(number: int, objective: float | None, *, feasible: bool = True, **params: Any) -> RunTrial:
+    return RunTrial("r", 0, number, msgspec.Raw(msgspec.json.encode(params)), 0, 0, {}, objective, feasible)
+
+
+def test_a_grid_is_the_product_of_its_axes() -> None:
+    wanted = sweep(FAST, LIMIT, KIND)
+    product = itertools.product([5, 9, 13, 17, 21], [0.1, 0.2, 0.3], ["a", "b", "c"])
+    made = [space.grid_params(wanted.params, n) for n in range(space.size(wanted))]
+    assert [(p["fast"], pytest.approx(p["limit"]), p["kind"]) for p in made] == list(product)
+    assert all(type(p["fast"]) is int for p in made)
+
+
+def test_a_grid_that_is_too_large_is_refused() -> None:
+    axes = [{"name": f"p{i}", "values": list(range(50))} for i in range(3)]
+    with pytest.raises(RunFailed, match="got 125000 combinations, expected at most 100000"):
+        space.size(sweep(*axes))
+
+
+def test_random_draws_follow_from_seed_and_number() -> None:
+    axes = sweep(FAST, KIND, {"name": "x", "from": -1.0, "to": 1.0}, search="random", trials=10).params
+    draws = [space.random_params(axes, 3, n) for n in range(3_000)]
+    assert draws[:100] == [space.random_params(axes, 3, n) for n in range(100)]
+    assert draws[:100] != [space.random_params(axes, 4, n) for n in range(100)]
+    counts = {v: sum(d["fast"] == v for d in draws) for v in (5, 9, 13, 17, 21)}
+    assert sum(counts.values()) == 3_000
+    assert all(abs(n - 600) < 5 * (3_000 * 0.2 * 0.8) ** 0.5 for n in counts.values())  # five standard deviations
+    x = [float(d["x"]) for d in draws]
+    assert min(x) >= -1
+    assert max(x) < 1
+    assert abs(sum(x) / 3_000) < 5 * (1 / 3 / 3_000) ** 0.5
+
+
+def test_tpe_learns_from_what_it_is_told() -> None:
+    wanted = sweep(
+        {"name": "x", "from": -5.0, "to": 5.0}, {"name": "n", "from": 1, "to": 9, "step": 2}, search="tpe", trials=50
+    )
+    search = search_for(wanted, 0)
+    values = []
+    for number in range(50):
+        params = search.ask(number)
+        x, n = float(params["x"]), int(params["n"])
+        assert -5 <= x <= 5
+        assert n in (1, 3, 5, 7, 9)
+        values.append(-((x - 2) ** 2) - abs(n - 7))
+        search.tell(trial(number, values[-1], **params))
+    assert sum(values[-15:]) / 15 > sum(values[:10]) / 10 + 2
+    again = search_for(wanted, 0)
+    assert again.ask(0) == search_for(wanted, 0).ask(0)
+
+
+@given(
+    shards=st.integers(1, 9), trials=st.integers(1, 60), days=st.integers(3, 90), train=st.integers(1, 30),
+    test=st.integers(1, 30), rolling=st.booleans(),
+)  # fmt: skip
+def test_every_trial_falls_to_exactly_one_shard(
+    shards: int, trials: int, days: int, train: int, test: int, rolling: bool
+) -> None:
+    more: dict[str, Any] = {"walkForward": {"trainDays": train, "testDays": test}} if rolling else {}
+    wanted = sweep(FAST, search="random", trials=trials, shards=shards, **more)
+    if rolling and train >= days:
+        with pytest.raises(RunFailed, match="expected less than the"):
+            windows(wanted, 0, days * DAY)
+        return
+    rolled = windows(wanted, 0, days * DAY)
+    deals = [deal(wanted, rolled, shard) for shard in range(shards)]
+    made = [(w.number, n) for d in deals for w in d.windows for n in d.numbers]
+    assert sorted(made) == [(w, n) for w in range(len(rolled)) for n in range(trials)]
+    assert sum(d.total for d in deals) == total(wanted, rolled) == len(made) + (len(rolled) if rolling else 0)
+
+
+def test_windows_roll_on_by_the_length_of_a_test() -> None:
+    rolled = windows(sweep(FAST, walkForward={"trainDays": 10, "testDays": 4}), 0, 21 * DAY)
+    assert [(w.train_from // DAY, w.train_to // DAY, w.test_to // DAY) for w in rolled] == [
+        (0, 10, 14), (4, 14, 18), (8, 18, 21),
+    ]  # fmt: skip
+
+
+def test_the_best_is_feasible() -> None:
+    wanted = sweep(
+        FAST, objective={"metric": "returnPercent"},
+        constraints=[{"metric": "trades", "min": 10}, {"metric": "maxDrawdownPercent", "max": 20}],
+    )  # fmt: skip
+    sound = {"return_percent": 5.0, "trades": 12.0, "max_drawdown_percent": 20.0}
+    assert judge.feasible(wanted, sound)
+    for wrong in ({"trades": 9.0}, {"max_drawdown_percent": 20.1}, {"return_percent": None}, {"trades": float("nan")}):
+        assert not judge.feasible(wanted, sound | wrong)
+    made = [trial(0, 9.0, feasible=False), trial(1, 3.0), trial(2, 7.0), trial(3, None), trial(4, 7.0)]
+    assert [t.trial for t in judge.best(wanted, made, 3)] == [2, 4, 1]
+    least = sweep(FAST, objective={"metric": "maxDrawdownPercent", "direction": "minimize"})
+    assert [t.trial for t in judge.best(least, made, 1)] == [1]

@@ -1,0 +1,28 @@
+"""Two exponential moving averages: quicker to turn than simple ones."""
+
+from __future__ import annotations
+
+import backtrader as bt
+
+
+class EmaCross(bt.Strategy):  # type: ignore[misc]
+    """Long while the fast exponential moving average of closes is above the slow one, each symbol by itself."""
+
+    params = (("fast", 12), ("slow", 26))
+
+    def __init__(self) -> None:
+        if not 0 < self.p.fast < self.p.slow:
+            raise ValueError(f"fast, slow: got {self.p.fast}, {self.p.slow}, expected 0 < fast < slow")
+        self.crossings = [
+            bt.ind.CrossOver(bt.ind.EMA(data.close, period=self.p.fast), bt.ind.EMA(data.close, period=self.p.slow))
+            for data in self.datas
+        ]
+
+    def next(self) -> None:
+        for data, crossing in zip(self.datas, self.crossings, strict=True):
+            if data.datetime[0] < self.datetime[0]:
+                continue  # another symbol's bar
+            if crossing[0] > 0 and not self.getposition(data):
+                self.buy(data, reason="fast over slow")
+            elif crossing[0] < 0 and self.getposition(data):
+                self.close(data, reason="fast under slow")

@@ -1,0 +1,31 @@
+"""The trials that the store has."""
+
+from __future__ import annotations
+
+import msgspec
+import psycopg
+import stamina
+
+from tapedeck.records import RunTrial
+from tapedeck.settings import Connections
+from tapedeck.store.database import connect
+
+_TRIALS = """
+SELECT win, trial, params::text, (extract(epoch FROM start_ts) * 1000)::int8, (extract(epoch FROM end_ts) * 1000)::int8,
+       metrics::text, objective, feasible, trades_hash, message
+FROM run_trials WHERE run_id = %s ORDER BY win, trial
+"""
+
+
+@stamina.retry(on=psycopg.OperationalError, attempts=5, timeout=30.0, wait_max=3.0)
+def known_trials(connections: Connections, run_id: str) -> list[RunTrial]:
+    """All trials of a run, of every shard. What a pod sent in its last moments may still be on its way there."""
+    with connect(connections, name="tapedeck-backtest", autocommit=True) as connection:
+        rows = connection.execute(_TRIALS, (run_id,)).fetchall()
+    return [
+        RunTrial(
+            run_id, window, number, msgspec.Raw(params.encode()), start, end, msgspec.json.decode(metrics), objective,
+            feasible, trades_hash, message,
+        )
+        for window, number, params, start, end, metrics, objective, feasible, trades_hash, message in rows
+    ]  # fmt: skip
