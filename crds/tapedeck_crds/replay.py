@@ -6,8 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tapedeck_crds.base import Model, Rule, Time, immutable
+from tapedeck_crds.base import Rule, Time, immutable
 from tapedeck_crds.clock import Anchor
+from tapedeck_crds.controls import FOLLOW_RULE, STEP_RULE, Clock, Loop, Seek, Step, Target
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,
@@ -23,15 +24,7 @@ from tapedeck_crds.scenario import Scenario
 from tapedeck_crds.source import ReplaySource
 
 SPEED_MIN, SPEED_MAX = 0.1, 1_000_000.0
-
-
-class Seek(Model):
-    """A jump in virtual time, done once for each new id."""
-
-    to: Time = Field(description="Virtual time to go on from; the next bar is the first known later than this.")
-    id: Annotated[str, Field(min_length=1, max_length=64)] = Field(
-        description="Any text not used before: a new one asks for a new jump."
-    )
+SHARDS_MAX = 64
 
 
 class ReplaySpec(PodOptions):
@@ -48,11 +41,34 @@ class ReplaySpec(PodOptions):
     unpaced: bool = Field(default=False, description="Play as fast as possible, whatever the speed.")
     paused: bool = Field(default=False, description="Hold virtual time still.")
     seek: Seek | None = Field(default=None, description="Jump to another virtual time.")
+    step: Step | None = Field(default=None, description="Move on by some intervals, and stay paused there.")
+    loop: Loop | None = Field(default=None, description="Play the range more than once; once if left out.")
+    until: Time | None = Field(
+        default=None,
+        description="Virtual time to pause at: it stands still there, or at once where it is later already, until "
+        "this is changed or taken away or a seek goes before it.",
+    )
     at_end: Literal["finish", "hold"] = Field(
         default="finish", description="finish: the run is over at its end. hold: wait there for a seek."
     )
+    clock: Clock | None = Field(default=None, description="What virtual time goes by; the wall clock if left out.")
+    shards: Annotated[int, Field(ge=1, le=SHARDS_MAX)] = Field(
+        default=1,
+        description="Pods that share the symbols, and partitions of the topic: a symbol belongs to the one that "
+        "crc32(exchange:symbol) mod shards names.",
+    )
+    record: bool = Field(
+        default=False,
+        description="Keep what is played in the store too, under the exchange id replay.<name of this resource>.",
+    )
+    target: Target | None = Field(default=None, description="Another topic that gets the bars as well.")
     ttl_seconds_after_finished: int | None = TTL_FIELD
-    rules: ClassVar[tuple[Rule, ...]] = (*PodOptions.rules, immutable("source"), immutable("scenario"))
+    rules: ClassVar[tuple[Rule, ...]] = (
+        *PodOptions.rules,
+        *(immutable(name) for name in ("source", "scenario", "clock", "shards", "record", "target")),
+        FOLLOW_RULE,
+        STEP_RULE,
+    )
 
 
 class ReplayStatus(Status):
@@ -61,12 +77,18 @@ class ReplayStatus(Status):
     position: str | None = Field(
         default=None, description="Virtual time reached.", json_schema_extra={"format": "date-time"}
     )
-    published: int | None = Field(default=None, description="Bars on the topic, all epochs together.")
+    epoch: str | None = Field(default=None, description="Which pass it is in: jumps so far, a dot, rounds so far.")
+    published: int | None = Field(default=None, description="Bars on the topic, all epochs and shards together.")
     speed: str | None = Field(default=None, description="The speed in force: a number with x, paused or max.")
     topic: str | None = Field(default=None, description="The topic it plays to.")
     range_from: int | None = Field(default=None, description="Resolved start, milliseconds UTC.")
     range_to: int | None = Field(default=None, description="Resolved end, milliseconds UTC.")
-    anchor: Anchor | None = Field(default=None, description="The anchor last given.")
+    anchor: Anchor | None = Field(
+        default=None, description="The anchor last given: what the controls came to, with the ids done last."
+    )
+    stalled: bool | None = Field(
+        default=None, description="Whether virtual time stands still after a stall, by catchUp: skip."
+    )
 
 
 class Replay(Resource):

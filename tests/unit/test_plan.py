@@ -53,7 +53,8 @@ def ended(manifest: dict[str, Any], how: str) -> dict[str, Any]:
 
 
 def replay_pod(**report: Any) -> PodSeen:
-    facts = {"state": "running", "range_from": T0, "range_to": T0 + 600_000, "rows": 10, **report}
+    facts = {"state": "running", "range_from": T0, "range_to": T0 + 600_000, "last_event": T0 + 660_000, **report}
+    facts |= {"interval_ms": 60_000, "rows": 10}
     return PodSeen("p", 0, "Running", "http://127.0.0.1:1", ReplayReport(**facts))
 
 
@@ -166,7 +167,8 @@ def test_a_seek_acts_once_for_each_id() -> None:
 
 def test_an_anchor_survives_a_lost_status() -> None:
     replay = resource("Replay", {"source": STORE})
-    known = Anchor(number=7, v0=T0, w0=NOW - 1000, speed=1.0, epoch=2)
+    round_ = {"loop_from": T0, "loop_to": T0 + 660_000}
+    known = Anchor(number=7, v0=T0, w0=NOW - 1000, speed=1.0, epoch=2, **round_)
     planned = plan(replay, Observed(None, (replay_pod(anchor=known),)), NOW, SETTINGS)
     assert Anchor.model_validate(planned.status["anchor"]) == known
     assert planned.pushes == ()

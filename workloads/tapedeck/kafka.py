@@ -88,7 +88,9 @@ def producer(connections: Connections, client_id: str, extra: Mapping[str, Any] 
     )
 
 
-def transactional_producer(connections: Connections, transactional_id: str) -> Producer:
+def transactional_producer(
+    connections: Connections, transactional_id: str, extra: Mapping[str, Any] | None = None
+) -> Producer:
     """A producer whose transactions end fast; call ``init_transactions`` before anything else."""
     return producer(
         connections,
@@ -101,7 +103,8 @@ def transactional_producer(connections: Connections, transactional_id: str) -> P
             "batch.num.messages": 20_000,
             "transaction.timeout.ms": 60_000,
             "delivery.timeout.ms": 60_000,
-        },
+        }
+        | dict(extra or {}),
     )
 
 

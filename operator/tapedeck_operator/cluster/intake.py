@@ -119,13 +119,18 @@ class Intake:
                     self.due(key_of(kind, document))
 
     def _dependents(self, replay: Json) -> None:
-        """The Backtests of its namespace that name this Replay and are not over."""
-        metadata = replay["metadata"]
-        for document in self._cache.all("Backtest"):
-            wanted = document["spec"].get("data", {}).get("replay") or {}
-            if (
-                document["metadata"]["namespace"] == metadata["namespace"]
-                and wanted.get("name") == metadata["name"]
-                and document.get("status", {}).get("phase") not in FINAL_PHASES
-            ):
-                self.due(key_of("Backtest", document))
+        """Those of its namespace that name this Replay and are not over, and the one whose clock it follows."""
+        namespace, name = replay["metadata"]["namespace"], replay["metadata"]["name"]
+        leader = (replay["spec"].get("clock") or {}).get("follow")
+        for kind in ("Backtest", "Replay"):
+            for document in self._cache.all(kind):
+                spec, metadata = document["spec"], document["metadata"]
+                named = (spec.get("data", {}).get("replay") or {}).get("name") or (spec.get("clock") or {}).get(
+                    "follow"
+                )
+                if (
+                    metadata["namespace"] == namespace
+                    and (named == name or (kind == "Replay" and metadata["name"] == leader))
+                    and document.get("status", {}).get("phase") not in FINAL_PHASES
+                ):
+                    self.due(key_of(kind, document))

@@ -11,7 +11,7 @@ from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_operator.cluster.cache import Cache, Key
 from tapedeck_operator.cluster.poll import Poller, parse_report, pod_url
 from tapedeck_operator.plan import Observed, PodSeen, Refusal
-from tapedeck_operator.plan.names import child_name
+from tapedeck_operator.plan.names import child_name, replay_named
 
 Json = dict[str, Any]
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
@@ -22,7 +22,7 @@ PodPhase = Literal["Pending", "Running", "Succeeded", "Failed"]
 def observe(resource: Resource, cache: Cache, poller: Poller, refusal: Refusal | None, now_ms: int) -> Observed:
     """What there is of a resource's children: its own only, whatever else bears their names."""
     metadata = resource.metadata
-    wanted = resource.spec.data.replay if resource.kind == "Backtest" else None
+    wanted = replay_named(resource)
     job = _owned(cache, resource, "Job")
     return Observed(
         job=job,
@@ -32,7 +32,8 @@ def observe(resource: Resource, cache: Cache, poller: Poller, refusal: Refusal |
             for pod in cache.pods(metadata.uid)
             if job is not None and is_owned(pod, job["metadata"]["uid"])
         ),
-        replay=_replay(cache, metadata.namespace, wanted.name) if wanted is not None else None,
+        replay=_replay(cache, metadata.namespace, wanted) if wanted is not None else None,
+        followers=_followers(cache, metadata.namespace, metadata.name) if resource.kind == "Replay" else (),
         feeds=_feeds(cache, metadata.namespace) if job is None else (),
         refusal=refusal,
     )
@@ -103,6 +104,12 @@ def _replay(cache: Cache, namespace: str, name: str) -> Replay | None:
     document = cache.get(Key("Replay", namespace, name))
     found = _parsed(document) if document is not None else None
     return found if isinstance(found, Replay) else None
+
+
+def _followers(cache: Cache, namespace: str, name: str) -> tuple[Replay, ...]:
+    documents = [d for d in cache.all("Replay") if d["metadata"]["namespace"] == namespace]
+    named = (_parsed(d) for d in documents if (d["spec"].get("clock") or {}).get("follow") == name)
+    return tuple(replay for replay in named if isinstance(replay, Replay) and not replay.finished)
 
 
 def _parsed(document: Json) -> Resource | None:

@@ -7,7 +7,7 @@ from typing import Any
 Json = dict[str, Any]
 OBJECT_SECONDS = 10.0
 ALL_PER_SECOND = 20.0
-URGENT = ("phase", "observedGeneration", "anchor", "speed", "replayUid", "runId", "startedAt", "finishedAt")
+URGENT = ("phase", "observedGeneration", "anchor", "stalled", "speed", "replayUid", "runId", "startedAt", "finishedAt")
 
 
 class StatusPace:

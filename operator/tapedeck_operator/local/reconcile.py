@@ -17,7 +17,7 @@ from tapedeck_operator.local.objects import NotFound, Objects
 from tapedeck_operator.local.pods import INDEX_ANNOTATION
 from tapedeck_operator.local.reports import Reports
 from tapedeck_operator.plan import Observed, Patch, Plan, PodSeen, Settings, plan
-from tapedeck_operator.plan.names import child_name
+from tapedeck_operator.plan.names import child_name, replay_named
 
 Json = dict[str, Any]
 log = structlog.get_logger()
@@ -55,11 +55,12 @@ class Reconciler:
     def _observe(self, resource: Resource, pods: list[Json]) -> Observed:
         metadata = resource.metadata
         mine = [pod for pod in pods if resource_uid(pod) == metadata.uid]
-        wanted = resource.spec.data.replay if resource.kind == "Backtest" else None
+        wanted = replay_named(resource)
         return Observed(
             job=self._find("Job", metadata.namespace, child_name(resource)),
             pods=tuple(self._seen(pod, _REPORTS[resource.kind]) for pod in mine),
-            replay=self._replay(metadata.namespace, wanted.name) if wanted is not None else None,
+            replay=self._replay(metadata.namespace, wanted) if wanted is not None else None,
+            followers=self._followers(metadata.namespace, metadata.name) if resource.kind == "Replay" else (),
             feeds=self._feeds(metadata.namespace),
         )
 
@@ -74,6 +75,10 @@ class Reconciler:
         document = self._find("Replay", namespace, name)
         found = parse_resource(document) if document is not None else None
         return found if isinstance(found, Replay) else None
+
+    def _followers(self, namespace: str, name: str) -> tuple[Replay, ...]:
+        found = (parse_resource(document) for document in self._objects.list("Replay", namespace))
+        return tuple(r for r in found if isinstance(r, Replay) and not r.finished and replay_named(r) == name)
 
     def _feeds(self, namespace: str) -> tuple[Feed, ...]:
         found = (parse_resource(document) for document in self._objects.list("Feed", namespace))
@@ -136,8 +141,9 @@ class Reconciler:
 
 
 def _settled(document: Json) -> bool:
-    phase = document.get("status", {}).get("phase")
-    return phase in FINAL_PHASES and document["spec"].get("ttlSecondsAfterFinished") is None
+    status = document.get("status", {})
+    told = status.get("observedGeneration", 0) >= document["metadata"]["generation"]
+    return status.get("phase") in FINAL_PHASES and told and document["spec"].get("ttlSecondsAfterFinished") is None
 
 
 def _parse(kind: type[Report], said: str | bytes) -> Report | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from hashlib import sha256
 
-from tapedeck_crds import API_VERSION, GROUP, Resource
+from tapedeck_crds import API_VERSION, GROUP, Backtest, Replay, Resource
 from tapedeck_operator.plan.types import Json
 
 UID_LABEL = f"{GROUP}/uid"
@@ -48,6 +48,15 @@ def child_metadata(resource: Resource) -> Json:
             }
         ],
     }
+
+
+def replay_named(resource: Resource) -> str | None:
+    """The Replay that another resource hangs on: which a Backtest reads, or whose clock a Replay follows."""
+    if isinstance(resource, Backtest):
+        return resource.spec.data.replay.name if resource.spec.data.replay is not None else None
+    if isinstance(resource, Replay):
+        return resource.spec.clock.follow if resource.spec.clock is not None else None
+    return None
 
 
 def control_key(operator_key: bytes, uid: str) -> str:

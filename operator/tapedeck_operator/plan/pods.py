@@ -37,7 +37,12 @@ CONNECTION_FIELDS = (
 
 
 def run_job(
-    resource: Resource, settings: Settings, *, extra_env: dict[str, str] | None = None, controlled: bool = False
+    resource: Resource,
+    settings: Settings,
+    *,
+    extra_env: dict[str, str] | None = None,
+    controlled: bool = False,
+    completions: int = 1,
 ) -> Json:
     """The Job of a run: it restarts what fails, gives up on bad input, and ends with its pods."""
     workload = resource.kind.lower()
@@ -47,8 +52,8 @@ def run_job(
         "metadata": names.child_metadata(resource),
         "spec": {
             "completionMode": "Indexed",
-            "completions": 1,
-            "parallelism": 1,
+            "completions": completions,
+            "parallelism": completions,
             "backoffLimit": BACKOFF_LIMIT,
             "podFailurePolicy": {
                 "rules": [

@@ -5,29 +5,34 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tapedeck_crds import Replay
-from tapedeck_crds.base import format_ms
+from tapedeck_crds.base import format_ms, time_ms
+from tapedeck_crds.clock import Anchor
 from tapedeck_crds.report import ReplayReport
-from tapedeck_operator.plan import controls, names
-from tapedeck_operator.plan.run import job_and_policy, newest_report, run_plan, waiting_for_feed
-from tapedeck_operator.plan.status import judge_run, of_type
+from tapedeck_operator.plan import names
+from tapedeck_operator.plan.controls import clamp_note, next_anchor, pushes
+from tapedeck_operator.plan.run import job_and_policy, run_plan, waiting_for_feed
+from tapedeck_operator.plan.shards import Deck, Place, deck_of, judge_shards
+from tapedeck_operator.plan.status import Verdict
 from tapedeck_operator.plan.types import Json, Observed, Plan, Settings
 
 
 def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Settings) -> Plan:
-    """A Replay: one Job, and the anchor of its clock."""
-    pod = observed.newest()
-    report = of_type(newest_report(observed), ReplayReport)
-    if (waiting := waiting_for_feed(replay.spec.source.store, observed)) is not None:
+    """A Replay: one Job of a pod for each shard, and the anchor of their clock."""
+    if (
+        waiting := waiting_for_feed(replay.spec.source.store, observed) or _waiting_for_leader(replay, observed)
+    ) is not None:
         return run_plan(replay, observed, waiting, now_ms, settings, ())
-    before = replay.status.anchor if replay.status is not None else None
-    if report is not None and report.anchor is not None and (before is None or report.anchor.number > before.number):
-        before = report.anchor  # the status was lost or is older than the log
-    verdict = judge_run(observed, replay.status)
-    live = pod is not None and pod.phase == "Running"
-    anchor = controls.next_anchor(replay.spec, before, report, now_ms) if live else before
-    behind = anchor is not None and (report is None or report.anchor is None or report.anchor.number < anchor.number)
-    if report is not None:
-        verdict = replace(verdict, facts=_replay_facts(report) | {"anchor": anchor})
+    deck = deck_of(observed, replay.spec.shards)
+    before = _newer(replay.status.anchor if replay.status is not None else None, deck.newest_anchor)
+    anchor = _anchor(replay, observed, deck, before, now_ms)
+    behind = anchor is None or anchor.settling or not deck.follows(anchor)
+    verdict = judge_shards(observed, replay.status, replay.spec.shards)
+    tape = deck.together()
+    if tape is not None:
+        stalled = deck.stalled and deck.newest_anchor == anchor
+        note = verdict.message or clamp_note(replay.spec, anchor, tape)
+        facts = _replay_facts(tape) | {"anchor": anchor, "stalled": stalled}
+        verdict = replace(verdict, message=note, facts=facts)
     told = replay.status.observed_generation if replay.status is not None else None
     plan = run_plan(
         replay,
@@ -35,23 +40,72 @@ def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Setti
         verdict,
         now_ms,
         settings,
-        job_and_policy(replay, observed, settings, controlled=True),
-        observed_generation=(told or 0) if behind and live else replay.metadata.generation,
+        job_and_policy(replay, observed, settings, controlled=True, completions=replay.spec.shards),
+        observed_generation=(told or 0) if behind and deck.live else replay.metadata.generation,
+        completions=replay.spec.shards,
     )
     key = names.control_key(settings.operator_key, replay.metadata.uid)
     return replace(
         plan,
-        pushes=controls.pushes(anchor, observed.pods, key) if live else (),
-        eager=live and (anchor is None or behind),
+        pushes=pushes(anchor, deck.running, key),
+        eager=deck.live and (behind or deck.stalled),
     )
+
+
+def _anchor(replay: Replay, observed: Observed, deck: Deck, before: Anchor | None, now_ms: int) -> Anchor | None:
+    """The anchor to go by: the leader's for one that follows, else what its own controls come to."""
+    if (clock := replay.spec.clock) is not None and clock.follow is not None:
+        leader = observed.replay
+        return _newer(before, leader.status.anchor if leader is not None and leader.status is not None else None)
+    if not deck.live:
+        return before
+    return next_anchor(replay.spec, before, deck, now_ms, _stalled(observed, deck, before))
+
+
+def _stalled(observed: Observed, deck: Deck, anchor: Anchor | None) -> Place | None:
+    """Where to go on after a stall: where the one is that is furthest behind, of all that share the clock."""
+    if anchor is None:
+        return None
+    places = [deck.lowest()] if deck.stalled and deck.newest_anchor == anchor else []
+    for follower in observed.followers:
+        status = follower.status
+        if status is not None and status.stalled and status.anchor == anchor and status.position is not None:
+            places.append((int((status.epoch or "0.0").split(".")[1]), time_ms(status.position)))
+    return min(places, default=None)
+
+
+def _newer(one: Anchor | None, other: Anchor | None) -> Anchor | None:
+    """The one with the higher number: a status can be lost, or be older than the log."""
+    if one is None or other is None:
+        return one or other
+    return other if other.number > one.number else one
+
+
+def _waiting_for_leader(replay: Replay, observed: Observed) -> Verdict | None:
+    """A Replay that follows another's clock begins when there is one with a clock of its own."""
+    clock = replay.spec.clock
+    if clock is None or clock.follow is None or observed.job is not None:
+        return None
+    leader = observed.replay
+    if clock.follow == replay.metadata.name or (leader is not None and _follows(leader)):
+        message = f"clock.follow: got {clock.follow}, which follows a clock itself; expected a Replay that does not"
+        return Verdict("Pending", "BadLeader", message, trouble=True)
+    if leader is None:
+        return Verdict("Pending", "WaitingForLeader", f"no Replay named {clock.follow} in this namespace yet")
+    return None
+
+
+def _follows(replay: Replay) -> bool:
+    return replay.spec.clock is not None and replay.spec.clock.follow is not None
 
 
 def _replay_facts(report: ReplayReport) -> Json:
     speed = None
     if report.anchor is not None:
-        speed = "paused" if report.anchor.paused else "max" if report.anchor.unpaced else f"{report.anchor.speed:g}x"
+        speed = "paused" if report.anchor.paused else "max" if report.anchor.free else f"{report.anchor.speed:g}x"
     return {
         "position": format_ms(report.position) if report.position is not None else None,
+        "epoch": report.epoch,
         "published": report.published,
         "progress": f"{report.passed}/{report.rows}",
         "speed": speed,

@@ -145,6 +145,20 @@ def compose(
     return composed
 
 
+def told_after_end(resource: Resource) -> Status:
+    """The status of a finished run: it says of a later change of the spec that it came after the end."""
+    status: Status = resource.status
+    generation = resource.metadata.generation
+    if (status.observed_generation or 0) >= generation:
+        return status
+    late = f"the run was over before generation {generation} of its spec, which therefore changes nothing"
+    conditions = [
+        c.model_copy(update={"message": late, "observed_generation": generation}) if c.type == FINISHED else c
+        for c in status.conditions
+    ]
+    return status.model_copy(update={"conditions": conditions, "observed_generation": generation})
+
+
 def _condition(
     old: Status | None, kind: str, holds: bool, reason: str, message: str, moment: str, generation: int
 ) -> Condition:

@@ -66,8 +66,8 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Observed:
-    """What there is of a resource's children. ``replay`` is the one that a Backtest names,
-    ``feeds`` are those of its namespace that are still at work.
+    """What there is of a resource's children. ``replay`` is the one that a Backtest names or whose clock a Replay
+    follows, ``followers`` are those that follow this one's, ``feeds`` are those of its namespace still at work.
 
     ``refusal`` is what came of the last attempt to make the children, None where all went well.
     """
@@ -75,6 +75,7 @@ class Observed:
     job: Json | None = None
     pods: tuple[PodSeen, ...] = ()
     replay: Replay | None = None
+    followers: tuple[Replay, ...] = ()
     feeds: tuple[Feed, ...] = ()
     policy: Json | None = None
     refusal: Refusal | None = None

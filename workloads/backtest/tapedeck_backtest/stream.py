@@ -146,6 +146,10 @@ class ReplayStream:
         origin = wire.origin_of(message.headers())  # type: ignore[arg-type]
         if origin.replay_uid != self._uid:
             raise ValueError(f"header {wire.HEADER}: got replay {origin.replay_uid!r}, expected {self._uid!r}")
+        record = wire.decode_control(value) if origin.control else None
+        if isinstance(record, wire.Start):  # what will be played, before any epoch has begun
+            self._start = self._start or record
+            return
         self._epoch = self._epoch or origin.epoch
         if origin.epoch != self._epoch:
             raise RunFailed(
@@ -153,13 +157,9 @@ class ReplayStream:
                 f"data.replay: the Replay left epoch {self._epoch} for {origin.epoch} (a seek or a new round of its "
                 "loop); a run reads one epoch, make a new Backtest",
             )
-        if not origin.control:
-            self._merge.bar(partition, wire.decode_bar(value))
-            return
-        record = wire.decode_control(value)
         match record:
-            case wire.Start():
-                self._start = self._start or record
+            case None:
+                self._merge.bar(partition, wire.decode_bar(value))
             case wire.Watermark():
                 self._merge.watermark(partition, record.v)
             case wire.End():

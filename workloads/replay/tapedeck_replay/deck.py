@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
+from tapedeck.wire import Epoch
 from tapedeck_crds.clock import Anchor
 
 PENDING_MAX = 64
 HEARTBEAT_MS = 1_000.0  # how often consumers hear of virtual time in which there are no bars
+STALL_MS = 1_000.0  # a bar that is so late says that the machine, the broker or the store stood still
 
 
 class TooManyControls(ValueError):
@@ -21,10 +24,11 @@ class TooManyControls(ValueError):
 
 @dataclass(frozen=True)
 class Jump:
-    """A seek took effect: the stream goes on with the first bar later than ``v``; ``asked`` is before clamping."""
+    """The stream goes on in another epoch with the first bar later than ``v``; ``asked`` is before clamping."""
 
     v: int
     asked: int
+    reason: Literal["seek", "loop"] = "seek"
 
     @property
     def clamped(self) -> bool:
@@ -32,16 +36,28 @@ class Jump:
 
 
 class Deck:
-    """Virtual time over a tape from ``start`` to ``last_event``, under the anchors it is given."""
+    """Virtual time over a tape from ``start`` to ``last_event``, under the anchors it is given.
+
+    With ``skip`` it stands still after a stall until there is a new anchor.
+    """
 
     def __init__(
-        self, start: int, last_event: int, *, reached: int | None = None, anchor: Anchor | None = None, epoch: int = 0
+        self,
+        start: int,
+        last_event: int,
+        *,
+        reached: int | None = None,
+        anchor: Anchor | None = None,
+        epoch: Epoch | None = None,
+        skip: bool = False,
     ) -> None:
         self.start = start
         self.last_event = last_event
         self.reached = start if reached is None else reached
         self.anchor = anchor
-        self.epoch = epoch
+        self.epoch = epoch or Epoch()
+        self.stalled = False
+        self._skip = skip
         self._pending: list[Anchor] = []
 
     def offer(self, anchor: Anchor) -> bool:
@@ -66,17 +82,29 @@ class Deck:
         """Put the anchors in force whose time has come; the jump that this made, if any."""
         jump = None
         while self.turning(wall):
-            jump = self._adopt(self._pending.pop(0), wall) or jump
+            jump = self._adopt(self._pending.pop(0)) or jump
         return jump
 
     def due(self, wall: float) -> float:
-        """Bars up to and with this event time are due; infinity when unpaced."""
-        return self.reached if self.anchor is None else max(self.reached, self.anchor.at(wall))
+        """Bars of this round up to and with this event time are due; infinity when nothing holds them back."""
+        if self.anchor is None or self.stalled:
+            return self.reached
+        loop_round, v = self.anchor.place(wall)
+        round_end = self.anchor.loop_to if self._goes_on and self.anchor.loop_to is not None else math.inf
+        if self.anchor.free:
+            v = min(v, round_end)
+        elif loop_round > self.epoch.loop:
+            v = round_end
+        elif loop_round < self.epoch.loop:
+            v = self.reached
+        return max(self.reached, v)
 
     def position(self, wall: float) -> int:
         """Virtual time for people: within the tape, and what was published where nothing paces it."""
         due = self.due(wall)
-        return self.reached if math.isinf(due) else min(int(due), max(self.last_event, self.reached))
+        if math.isinf(due) or (self.anchor is not None and self.anchor.free):
+            return self.reached
+        return min(int(due), max(self.last_event, self.reached))
 
     def settle(self, due: float, last: int | None, following: float) -> None:
         """Note what was published: all up to ``due`` before ``following``, the last bar at ``last``.
@@ -88,18 +116,52 @@ class Deck:
         complete = min(due, following - 1, max(self.last_event, self.reached))
         self.reached = max(self.reached, math.floor(complete))
 
+    def round_over(self, wall: float, following: float | None) -> bool:
+        """Whether the loop's next round is due, and nothing of this one any more."""
+        anchor = self.anchor
+        if anchor is None or anchor.loop_to is None or self.stalled or not self._goes_on:
+            return False
+        if following is None or following <= anchor.loop_to:
+            return False
+        return self.due(wall) >= anchor.loop_to if anchor.free else anchor.place(wall)[0] > self.epoch.loop
+
+    def next_round(self) -> Jump:
+        """Begin the next round of the loop; only where the one before is over."""
+        begin = self.start if self.anchor is None or self.anchor.loop_from is None else self.anchor.loop_from
+        self.epoch = Epoch(self.epoch.control, self.epoch.loop + 1)
+        self.reached = self._within(begin)
+        return Jump(self.reached, self.reached, "loop")
+
+    def check_stall(self, wall: float, following: float | None) -> None:
+        """Stand still from here on where the next bar is far too late."""
+        anchor = self.anchor
+        if not self._skip or anchor is None or anchor.unpaced or anchor.paused or following is None:
+            return
+        if wall - anchor.wall_of(following, self.epoch.loop) > STALL_MS:
+            self.stalled = True
+
     def wait_ms(self, wall: float, following: float | None) -> float:
         """How long nothing is to be done, at most a heartbeat; ``following`` as for settle, None if not known yet."""
         waits = [HEARTBEAT_MS]
         if self._pending:
             waits.append(self._pending[0].w0 - wall)
-        if self.anchor is not None and following is not None and math.isfinite(following):
-            waits.append(self.anchor.wall_of(following) - wall)
+        if self.anchor is not None and not self.stalled and following is not None:
+            if self._goes_on and self.anchor.loop_to is not None:
+                following = min(following, self.anchor.loop_to + 1)
+            if math.isfinite(following):
+                waits.append(self.anchor.wall_of(following, self.epoch.loop) - wall)
         return max(0.0, min(waits))
 
+    def held(self, wall: float) -> bool:
+        """Whether virtual time stands still: paused, or where ``until`` is."""
+        anchor = self.anchor
+        if anchor is None or anchor.paused or self.stalled:
+            return True
+        return anchor.until is not None and anchor.until < self.last_event and anchor.at(wall) >= anchor.until
+
     def over(self, wall: float) -> bool:
-        """Whether the tape ends once no bar is left: it does not while it is held still."""
-        return self.anchor is not None and not self.anchor.paused and wall >= self.anchor.w0
+        """Whether the tape ends once no bar is left: it does not while it is held still or another round follows."""
+        return self.anchor is not None and not self.held(wall) and not self._goes_on and wall >= self.anchor.w0
 
     def run_out(self) -> None:
         """No bar is left: the stream is complete up to the tape's end, also where that lies behind the last bar."""
@@ -109,14 +171,19 @@ class Deck:
         """Take back what was noted since ``v``: it has to be published again."""
         self.reached = v
 
-    def _adopt(self, anchor: Anchor, wall: float) -> Jump | None:
-        before, self.anchor = self.anchor, anchor
-        if anchor.epoch > self.epoch:
-            v = min(max(anchor.v0, self.start), max(self.last_event, self.start))
-            self.epoch, self.reached = anchor.epoch, v
-            self.anchor = anchor.model_copy(update={"v0": v})
-            return Jump(v, anchor.v0)
-        if before is not None and before.unpaced and anchor.v0 < self.reached:
-            # An unpaced tape ran on after the planner looked: go on from where it is, don't stand until v0 is there.
-            self.anchor = anchor.model_copy(update={"v0": self.reached, "w0": round(max(wall, anchor.w0))})
-        return None
+    @property
+    def _goes_on(self) -> bool:
+        return self.anchor is not None and self.anchor.goes_on(self.epoch.loop)
+
+    def _within(self, v: int) -> int:
+        return min(max(v, self.start), max(self.last_event, self.start))
+
+    def _adopt(self, anchor: Anchor) -> Jump | None:
+        self.anchor, self.stalled = anchor, False
+        if anchor.epoch <= self.epoch.control:
+            return None
+        loop_round, to = (
+            (anchor.loop_round, anchor.v0) if anchor.seek_to is None else (anchor.seek_round, anchor.seek_to)
+        )
+        self.epoch, self.reached = Epoch(anchor.epoch, loop_round), self._within(to)
+        return Jump(self.reached, to)

@@ -53,12 +53,12 @@ class FileSource:
         )
 
     def count(self, tape: Tape, v: int) -> int:
-        return sum(bar.ts + tape.step <= v for bar in self._bars())
+        return sum(bar.ts + tape.step <= v for bar in self._bars() if bar.symbol in tape.symbols)
 
     def blocks(self, tape: Tape, after: After | None) -> Iterator[Block]:
-        bars = self._bars()
-        wanted = bars if after is None else (bar for bar in bars if (bar.ts, bar.symbol) > after)
         series = {symbol: index for index, symbol in enumerate(tape.symbols)}
+        bars = (bar for bar in self._bars() if bar.symbol in series)
+        wanted = bars if after is None else (bar for bar in bars if (bar.ts, bar.symbol) > after)
         while part := list(islice(wanted, BLOCK_BARS)):
             yield _block(part, series)
 

@@ -15,6 +15,7 @@ from tapedeck import wire
 from tapedeck.kafka import consumer, error_of, passing, transactional_producer
 from tapedeck.settings import Connections
 from tapedeck.wire import ControlRecord, Epoch
+from tapedeck_replay.copies import Copy
 from tapedeck_replay.position import Position, to_metadata
 from tapedeck_replay.tape import Unavailable
 from tapedeck_replay.watchdog import Watchdog
@@ -22,6 +23,8 @@ from tapedeck_replay.watchdog import Watchdog
 CALL_SECONDS = 10.0
 HUNG_SECONDS = 20.0  # no single call may take longer, by its own timeout
 CLOSE_SECONDS = 3.0
+# A killed producer's open transaction hides from others what comes behind it, for that long.
+SHARED_TIMEOUT_MS = 5_000
 T = TypeVar("T")
 
 _FENCED = {
@@ -41,16 +44,28 @@ class Aborted(Exception):
 
 
 class Output:
-    """One partition of a replay's topic. ``open`` fences whoever wrote it before.
+    """One partition of a replay's topic, and copies elsewhere. ``open`` fences whoever wrote it before.
 
     Raises Fenced, Aborted and Unavailable.
     """
 
-    def __init__(self, connections: Connections, topic: str, shard: int, uid: str, on_hang: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        topic: str,
+        shard: int,
+        uid: str,
+        on_hang: Callable[[], None],
+        shared: bool = False,
+    ) -> None:
         self._watchdog = Watchdog(on_hang)
         self.topic, self.shard = topic, shard
         self._uid = uid
-        self._producer: Producer = transactional_producer(connections, f"{topic}.{shard}")
+        self.shared = shared  # with others who wait while a transaction is open
+        self.copies: Sequence[Copy] = ()
+        self._producer: Producer = transactional_producer(
+            connections, f"{topic}.{shard}", {"transaction.timeout.ms": SHARED_TIMEOUT_MS} if shared else None
+        )
         # Never subscribes: it stands for the group in transactions and reads its offset.
         self.group: Consumer = consumer(connections, f"{topic}.{shard}.position", topic)
         self._headers: wire.Headers = []
@@ -88,6 +103,9 @@ class Output:
         )
         with self._naming():
             deque(calls, maxlen=0)
+            for copy in self.copies:
+                for key, value in zip(keys, values, strict=True):
+                    self._producer.produce(copy.topic, *copy.of(value, key), headers=copy.headers or self._headers)  # type: ignore[arg-type]
 
     def control(self, record: ControlRecord) -> None:
         """Hand over a control record."""

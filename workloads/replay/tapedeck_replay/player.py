@@ -10,22 +10,18 @@ import numpy as np
 
 from tapedeck import wire
 from tapedeck.logs import log
-from tapedeck.wire import Epoch
 from tapedeck_crds.base import format_ms
 from tapedeck_replay import metrics
-from tapedeck_replay.chunks import Chunk
 from tapedeck_replay.controls import Controls
-from tapedeck_replay.deck import HEARTBEAT_MS, Deck, TooManyControls
+from tapedeck_replay.deck import HEARTBEAT_MS, Deck, Jump, TooManyControls
 from tapedeck_replay.output import Aborted, Output
+from tapedeck_replay.playhead import Playhead
 from tapedeck_replay.position import Position, anchor_json
-from tapedeck_replay.reader import ReadAhead
-from tapedeck_replay.tape import Source, Tape, Unavailable
+from tapedeck_replay.tape import Source, Tape
+from tapedeck_replay.transactions import COMMIT_BARS, Transactions
 
-COMMIT_BARS = 20_000
-COMMIT_SECONDS = 0.020
-UNPACED_COMMIT_SECONDS = 0.200  # nobody waits for a bar's time there: whole transactions are worth more
-ABORTS_MAX = 6  # in a row without a commit
 ABORT_WAIT_SECONDS = 0.25
+CONFIRM_SECONDS = 1.0
 
 
 def wall_ms() -> float:
@@ -38,7 +34,11 @@ def wall_ms() -> float:
 
 
 class Player:
-    """Plays a tape to an output until its end, or until ``stop``."""
+    """Plays a tape to an output until its end, or until ``stop``. ``start`` is the first record, where it is owed.
+
+    A successor waits for the operator's word before it goes on, for CONFIRM_SECONDS at most: what was changed
+    while there was no pod holds for it too.
+    """
 
     def __init__(
         self,
@@ -49,36 +49,37 @@ class Player:
         *,
         position: Position,
         start: wire.Start | None,
-        hold: bool,
+        skip: bool = False,
     ) -> None:
-        self._source, self._tape, self._output, self._controls = source, tape, output, controls
-        self._owed_start = start
-        self._owed_epoch: wire.EpochStart | None = None
-        self.hold = hold
+        self._tape, self._output, self._controls = tape, output, controls
+        self._start = start
+        self._transactions = Transactions(output, position, tape.lateness)
         self._base = position  # what to go back to when a transaction is aborted
+        self._head = Playhead(source, tape, controls.wake.set, position)
         self.deck = Deck(
             tape.start,
             tape.last_event,
             reached=position.v,
             anchor=position.anchor_in_force,
-            epoch=position.control_epoch,
+            epoch=wire.Epoch.parse(position.epoch),
+            skip=skip,
         )
-        self.committed = position
         self.message = ""
         self.ticked = time.monotonic()
         self.ended = position.ended
-        self._last = position.last
-        self._passed = position.passed or 0
-        self._published = position.published
-        self._opened = 0.0  # when the transaction was begun, monotonic seconds
-        self._bars = 0  # in the open transaction
-        self._committed_at = time.monotonic()
-        self._aborts = 0
+        self.waiting = not position.ended  # for the first anchor, or for its confirmation
+        self._wait_until = math.inf if self.deck.anchor is None else self.ticked + CONFIRM_SECONDS
         self._stopping = False
-        self._chunk: Chunk | None = None
-        self._index = 0
-        self._reader = self._read_on()
-        output.set_epoch(Epoch.parse(position.epoch))
+
+    @property
+    def committed(self) -> Position:
+        """What consumers can see."""
+        return self._transactions.committed
+
+    @property
+    def over(self) -> bool:
+        """Whether the end is committed and nothing is to come behind it."""
+        return self.ended and not (self.deck.anchor is not None and self.deck.anchor.hold)
 
     def stop(self) -> None:
         """Commit what is open and leave ``play``. Safe in a signal handler."""
@@ -88,33 +89,42 @@ class Player:
     def play(self) -> bool:
         """Play on; True at the end, False if stopped. Raises Fenced, Unavailable, BadInput."""
         try:
-            while not (self.ended and not self.hold) and not self._stopping:
+            while not self.over and not self._stopping:
                 self.ticked = time.monotonic()
                 try:
                     self._turn_and_publish()
                 except Aborted as error:
                     self._start_over(error)
-            if self._output.in_transaction:
+            if self._transactions.open:
                 self._commit()
-            return self.ended and not self.hold
+            return self.over
         finally:
-            self._reader.close()
+            self._head.close()
 
     def _turn_and_publish(self) -> None:
+        if self._start is not None:
+            self._transactions.announce(self._start, self.committed)
+            self._start = None
         self._controls.wake.clear()
         self._take_controls()
         wall = wall_ms()
         if self.deck.turning(wall):
             self._turn(wall)
-        if self.deck.anchor is None:
-            self._controls.wake.wait(self.deck.wait_ms(wall, None) / 1000)
+        if self.deck.anchor is None or self.waiting:
+            self._controls.wake.wait(min(self.deck.wait_ms(wall, None) / 1000, CONFIRM_SECONDS / 4))
             return
         due = self.deck.due(wall)
         self._publish(due)
-        following = self._following()
-        last = self._last[0] if self._last is not None else None
+        following = self._head.following()
+        last = self._head.last_event
         at_least = (last or self.deck.reached) if following is None else following
         self.deck.settle(due, last, at_least)
+        self.deck.check_stall(wall, following)
+        if self.deck.round_over(wall, following):
+            if self._transactions.open:
+                self._commit()
+            self._jump(self.deck.next_round())
+            return
         if following == math.inf and not self.ended and self.deck.over(wall):
             self._end()
             return
@@ -124,147 +134,105 @@ class Player:
         for anchor in self._controls.taken():
             try:
                 self.deck.offer(anchor)
+                self.waiting = self.waiting and self.deck.anchor is None
             except TooManyControls as error:
                 log.warning("control ignored", reason=str(error))
+        if time.monotonic() >= self._wait_until:
+            self.waiting = False
 
     def _turn(self, wall: float) -> None:
-        if self._output.in_transaction:
+        if self._transactions.open:
             self._commit()
         jump = self.deck.turn(wall)
+        self.waiting = False
         metrics.note_speed(self.deck.anchor)
         if jump is not None:
-            epoch = Epoch(self.deck.epoch)
-            self._base = Position(
-                v=jump.v,
-                epoch=str(epoch),
-                passed=self._source.count(self._tape, jump.v),
-                published=self._published,
-            )
-            self._output.set_epoch(epoch)
-            # Before anything is on the topic there is nothing to forget: the stream just begins there.
-            self._owed_epoch = wire.EpochStart(str(epoch), jump.v, "seek") if self._owed_start is None else None
-            self.message = _jump_message(jump.asked, jump.v) if jump.clamped else ""
-            self._go_back()
+            self._jump(jump)
         self._commit()
 
+    def _jump(self, jump: Jump) -> None:
+        """Go on in another epoch. Nothing may be open."""
+        begun, epoch = self.committed, self.deck.epoch
+        # Before anything is on the topic there is nothing to forget: the stream just begins there.
+        fresh = begun.published == 0 and begun.v == self._tape.start and begun.anchor_in_force is None
+        self._transactions.enter(epoch, None if fresh else wire.EpochStart(str(epoch), jump.v, jump.reason))
+        passed = self._head.passed_before(jump.v)
+        self._base = Position(v=jump.v, epoch=str(epoch), passed=passed, published=begun.published)
+        if jump.reason == "seek":
+            self.message = _jump_message(jump) if jump.clamped else ""
+        self._go_back()
+
     def _publish(self, due: float) -> None:
-        while self._bars < COMMIT_BARS and (chunk := self._current()) is not None:
-            begin = self._index
-            end = bisect_right(chunk.events, due, begin, min(len(chunk), begin + COMMIT_BARS - self._bars))
+        while not self._transactions.full and (chunk := self._head.chunk()) is not None:
+            begin = self._head.index
+            end = bisect_right(chunk.events, due, begin, min(len(chunk), begin + COMMIT_BARS - self._transactions.bars))
             if end == begin:
                 return
-            self._begin()
-            self._output.bars(chunk.keys[begin:end], chunk.values[begin:end])
+            self._transactions.add(chunk.keys[begin:end], chunk.values[begin:end])
             self._note_lateness(chunk.events[begin:end])
-            self._bars += end - begin
-            self._passed += end - begin
-            self._published += end - begin
-            self._last = chunk.order_key(end - 1)
-            self._index = end
+            self._head.advance(end)
 
     def _note_lateness(self, events: list[int]) -> None:
         anchor = self.deck.anchor
         if anchor is None or anchor.unpaced or anchor.paused:
             return
-        due_at = anchor.w0 + (np.array(events) - anchor.v0) / anchor.speed
+        unbroken = np.array(events) + anchor.ahead_of(self.deck.epoch.loop)
+        due_at = anchor.w0 + (unbroken - anchor.v0) / anchor.speed
         metrics.LATENESS.observe(np.maximum(wall_ms() - due_at, 0.0))
 
-    def _current(self) -> Chunk | None:
-        """The chunk with the next bar; None if it is not there yet or there is none."""
-        if self._chunk is None or self._index >= len(self._chunk):
-            self._chunk, self._index = self._reader.take(), 0
-        return self._chunk
-
-    def _following(self) -> float | None:
-        """Event time of the next bar: infinity behind the last, None if it is not read yet."""
-        chunk = self._current()
-        if chunk is not None:
-            return chunk.events[self._index]
-        return math.inf if self._reader.exhausted else None
-
     def _commit_or_wait(self, following: float | None) -> None:
-        wall = wall_ms()
-        now = time.monotonic()
-        wait = self.deck.wait_ms(wall, following) / 1000
-        if self._output.in_transaction:
-            unpaced = self.deck.anchor is not None and self.deck.anchor.unpaced
-            left = self._opened + (UNPACED_COMMIT_SECONDS if unpaced else COMMIT_SECONDS) - now
+        wait = self.deck.wait_ms(wall_ms(), following) / 1000
+        if self._transactions.open:
+            left = self._transactions.seconds_left(self.deck.anchor is not None and self.deck.anchor.free)
             # What nothing will follow in time need not wait for company.
-            if self._bars >= COMMIT_BARS or left <= 0 or (following is not None and wait > left):
+            if self._transactions.full or left <= 0 or (following is not None and wait > left):
                 self._commit()
                 return
             wait = min(wait, left)
-        elif self.deck.reached > self.committed.v and now - self._committed_at >= HEARTBEAT_MS / 1000:
+        elif self.deck.reached > self.committed.v and self._quiet():
             self._commit()
             return
         if wait > 0:
             self._controls.wake.wait(wait)
 
-    def _begin(self) -> None:
-        if self._output.in_transaction:
-            return
-        self._output.begin()
-        self._opened = time.monotonic()
-        if self._owed_start is not None:
-            self._output.control(self._owed_start)
-        if self._owed_epoch is not None:
-            self._output.control(self._owed_epoch)
+    def _quiet(self) -> bool:
+        return time.monotonic() - self._transactions.committed_at >= HEARTBEAT_MS / 1000
 
     def _end(self) -> None:
         self.deck.run_out()
-        self._commit(ended=True)
         self.ended = True
-        log.info("end committed", published=self._published)
+        self._transactions.commit(self._position(), end=True)
+        self._base = self.committed
+        log.info("end committed", published=self._head.published)
 
-    def _commit(self, *, ended: bool = False) -> None:
-        self._begin()
-        position = Position(
+    def _commit(self) -> None:
+        self._transactions.commit(self._position())
+        self._base = self.committed
+
+    def _position(self) -> Position:
+        return Position(
             v=self.deck.reached,
-            epoch=str(Epoch(self.deck.epoch)),
-            last=self._last,
-            passed=self._passed,
-            published=self._published,
+            epoch=str(self.deck.epoch),
+            last=self._head.last,
+            passed=self._head.passed,
+            published=self._head.published,
             anchor=anchor_json(self.deck.anchor),
-            ended=ended or self.ended,
+            ended=self.ended,
         )
-        self._output.control(position.watermark(self._tape.lateness))
-        if ended:
-            self._output.control(wire.End(position.epoch, position.v, position.published))
-        self._output.commit(position)
-        metrics.PUBLISHED.inc(self._bars)
-        metrics.TRANSACTIONS.inc()
-        self.committed = self._base = position
-        self._owed_start = self._owed_epoch = None
-        self._bars = self._aborts = 0
-        self._committed_at = time.monotonic()
 
     def _start_over(self, error: Aborted) -> None:
         """Go back to the last commit after a transaction that came to nothing."""
-        self._aborts += 1
-        metrics.ABORTED.inc()
-        log.warning("transaction aborted", reason=str(error), time=self._aborts)
-        if self._aborts >= ABORTS_MAX:
-            raise Unavailable(f"{ABORTS_MAX} transactions in a row came to nothing: {error}") from error
-        self._output.abort()
-        self._controls.wake.wait(ABORT_WAIT_SECONDS * 2**self._aborts)
+        times = self._transactions.abort(error)
+        log.warning("transaction aborted", reason=str(error), time=times)
+        self._controls.wake.wait(ABORT_WAIT_SECONDS * 2**times)
         self._go_back()
 
     def _go_back(self) -> None:
         """Everything behind ``_base`` is to be read and published again."""
-        base = self._base
-        self.deck.rewind(base.v)
-        self._last, self._passed, self._published = base.last, base.passed or 0, base.published
-        self.ended = base.ended
-        self._bars = 0
-        self._reader.close()
-        self._reader = self._read_on()
-
-    def _read_on(self) -> ReadAhead:
-        base = self._base
-        self._chunk, self._index = None, 0
-        after = self._tape.after_bar(base.last) if base.last is not None else self._tape.after_event(base.v)
-        return ReadAhead(self._source, self._tape, after, self._controls.wake.set)
+        self.deck.rewind(self._base.v)
+        self.ended = self._base.ended
+        self._head.go_to(self._base)
 
 
-def _jump_message(asked: int, v: int) -> str:
-    return f"seek: got {format_ms(asked)}, which is outside the range; went to {format_ms(v)}"
+def _jump_message(jump: Jump) -> str:
+    return f"seek: got {format_ms(jump.asked)}, which is outside the range; went to {format_ms(jump.v)}"

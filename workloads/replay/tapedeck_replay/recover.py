@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import stamina
@@ -16,6 +17,7 @@ from tapedeck_replay.position import Position, from_metadata
 from tapedeck_replay.tape import Unavailable
 
 READ_SECONDS = 15.0
+FIRST_SECONDS = 300.0  # shard 0 may have a large file to read through first
 LOOK_BACK = 1_000
 
 
@@ -52,6 +54,31 @@ def _recover(connections: Connections, output: Output) -> Past:
         if committed.offset >= 0 and committed.metadata:
             return Past(from_metadata(committed.metadata), start)
         return Past(_last_watermark(reader, output, low, high), start)
+    finally:
+        reader.close()
+
+
+def start_of_first(connections: Connections, topic: str, pulse: Callable[[], None]) -> wire.Start:
+    """What shard 0 resolved the spec to, once that is on its partition. Raises Unavailable.
+
+    ``pulse`` is called at least each second.
+    """
+    reader = consumer(connections, f"{topic}.start", f"{topic}.recover")
+    try:
+        reader.assign([TopicPartition(topic, 0, 0)])
+        deadline = time.monotonic() + FIRST_SECONDS
+        while time.monotonic() < deadline:
+            pulse()
+            message = reader.poll(1.0)
+            if message is None or message.error() is not None:
+                continue
+            record = wire.decode_control(message.value() or b"")
+            if isinstance(record, wire.Start):
+                return record
+            raise Unavailable(f"{topic}: shard 0 has no start record any more (retention)")
+        raise Unavailable(f"{topic}: shard 0 has not said within {FIRST_SECONDS:g} s what is played")
+    except (KafkaException, ValueError) as error:
+        raise Unavailable(f"{topic}: cannot read what shard 0 plays: {error}") from error
     finally:
         reader.close()
 

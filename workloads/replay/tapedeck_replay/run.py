@@ -12,19 +12,20 @@ from tapedeck import wire
 from tapedeck.kafka import admin, ensure_topics, error_of
 from tapedeck.logs import log
 from tapedeck.settings import Connections, PodSettings
-from tapedeck.topics import replay_topic
+from tapedeck.topics import MARKET_BARS, replay_topic
 from tapedeck_crds import ReplaySpec
 from tapedeck_crds.report import ReplayReport, ReportState
 from tapedeck_replay import metrics
 from tapedeck_replay.controls import Controls
+from tapedeck_replay.copies import copies_of
 from tapedeck_replay.output import Output, explain
 from tapedeck_replay.player import Player, wall_ms
 from tapedeck_replay.position import Position
-from tapedeck_replay.recover import Past, recover
+from tapedeck_replay.recover import Past, recover, start_of_first
+from tapedeck_replay.shard import shard_of_tape
 from tapedeck_replay.sources import source_of, tape_of
 from tapedeck_replay.tape import BadInput, Source, Stopped, Tape, Unavailable
 
-SHARDS = 1
 RETENTION_MS = 7 * 24 * 3600 * 1000
 
 
@@ -64,23 +65,28 @@ class Run:
 
     def play(self, spec: ReplaySpec, connections: Connections) -> bool:
         """Play to the end; False if stopped before. Raises BadInput, Fenced, Unavailable."""
-        _check_identity(self._settings)
+        _check_identity(self._settings, spec.shards)
         source = source_of(spec, connections, self._settings, self.topic, self._pulse)
-        _make_topic(connections, self.topic)
-        output = Output(connections, self.topic, self._settings.shard, self._settings.uid, self._on_hang)
+        _make_topic(connections, self.topic, spec.shards)
+        shard, shared = self._settings.shard, spec.record or spec.target is not None
+        if shared:
+            _check_topic(connections, MARKET_BARS)
+        output = Output(connections, self.topic, shard, self._settings.uid, self._on_hang, shared)
         try:
             output.open()
             past = recover(connections, output)
             log.info("opened", past=past.position is not None)
-            self._tape = tape = source.resolve() if past.start is None else tape_of(spec, past.start)
+            start = past.start or self._first_start(spec, source, connections)
+            self._tape = tape = shard_of_tape(tape_of(spec, start), shard, spec.shards)
+            output.copies = copies_of(spec, self._settings.name, tape.exchange)
             player = Player(
                 source,
                 tape,
                 output,
                 self._controls,
                 position=_position(past, tape, source),
-                start=self._start_record(spec, tape) if past.position is None else None,
-                hold=spec.at_end == "hold",
+                start=start if past.position is None and past.start is None else None,
+                skip=spec.clock is not None and spec.clock.catch_up == "skip",
             )
             self._player = player
             if self._stopping:
@@ -90,6 +96,12 @@ class Run:
             return False
         finally:
             output.close()
+
+    def _first_start(self, spec: ReplaySpec, source: Source, connections: Connections) -> wire.Start:
+        """What is to be played: resolved by shard 0, for all."""
+        if self._settings.shard:
+            return start_of_first(connections, self.topic, self._pulse)
+        return self._start_record(spec, source.resolve())
 
     def _pulse(self) -> None:
         self._born = time.monotonic()
@@ -114,6 +126,10 @@ class Run:
                 passed=committed.passed or 0,
                 published=committed.published,
                 position=position,
+                last_event=tape.last_event,
+                interval_ms=tape.step,
+                loop_round=deck.epoch.loop,
+                stalled=deck.stalled,
                 epoch=committed.epoch,
                 anchor=deck.anchor,
             )
@@ -124,11 +140,10 @@ class Run:
 
     def _state(self, player: Player) -> ReportState:
         if player.ended:
-            return "holding" if player.hold else "complete"
-        anchor = player.deck.anchor
-        if anchor is None:
+            return "complete" if player.over else "holding"
+        if player.waiting:
             return "waiting"
-        return "paused" if anchor.paused else "running"
+        return "paused" if player.deck.held(wall_ms()) else "running"
 
     def _start_record(self, spec: ReplaySpec, tape: Tape) -> wire.Start:
         return wire.Start(
@@ -147,18 +162,27 @@ class Run:
         )
 
 
-def _check_identity(settings: PodSettings) -> None:
+def _check_identity(settings: PodSettings, shards: int) -> None:
     if not settings.uid:
         raise BadInput("BadSettings", "TAPEDECK_UID: missing, expected the Replay's uid")
-    if not 0 <= settings.shard < SHARDS:
-        raise BadInput("BadSettings", f"TAPEDECK_SHARD: got {settings.shard}, expected 0 to {SHARDS - 1}")
+    if not 0 <= settings.shard < shards:
+        raise BadInput("BadSettings", f"TAPEDECK_SHARD: got {settings.shard}, expected 0 to {shards - 1}")
 
 
-def _make_topic(connections: Connections, topic: str) -> None:
+def _make_topic(connections: Connections, topic: str, partitions: int) -> None:
     try:
-        ensure_topics(admin(connections, topic), [topic], SHARDS, config={"retention.ms": str(RETENTION_MS)})
+        ensure_topics(admin(connections, topic), [topic], partitions, config={"retention.ms": str(RETENTION_MS)})
     except KafkaException as error:
         raise Unavailable(f"{topic}: {explain(error_of(error))}") from error
+
+
+def _check_topic(connections: Connections, topic: str) -> None:
+    try:
+        there = admin(connections, topic).list_topics(topic, timeout=10).topics[topic]
+    except KafkaException as error:
+        raise Unavailable(f"{topic}: {explain(error_of(error))}") from error
+    if there.error is not None:
+        raise BadInput("NoTopic", f"{topic}: got {there.error.str()}, expected the topic that `tapedeck migrate` makes")
 
 
 def _position(past: Past, tape: Tape, source: Source) -> Position:
