@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from deck import eventually, kill, leftovers, running_deck
+from tapedeck_crds import API_VERSION
 from tapedeck_operator.local import deck
 from tapedeck_operator.local.errors import DeckError
 from tapedeck_operator.local.home import Home
@@ -27,6 +29,12 @@ def test_up_and_down_leave_nothing_behind(tmp_path: Path) -> None:
             deck.start_background(home, 0)
         phases = {p["metadata"]["labels"]["app.kubernetes.io/name"]: p["status"]["phase"] for p in objects.list("Pod")}
         assert phases == {"recorder": "Running", "gateway": "Running"}
+        spec = {"source": {"store": {"exchange": "x", "symbols": ["A/B"]}}}
+        document = {"apiVersion": API_VERSION, "kind": "Replay", "metadata": {"name": "x", "namespace": "default"}}
+        uid = objects.apply({**document, "spec": spec})[0]["metadata"]["uid"]
+        eventually(lambda: json.loads(home.living.read_text()) == [uid], timeout=20)
+        objects.delete("Replay", "default", "x")
+        eventually(lambda: json.loads(home.living.read_text()) == [], timeout=20)
     assert home.running() is None
     assert not home.locked()
     assert not deck.stop(home)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from kube_api import KubeApi, install_crds, missing_binaries
@@ -120,6 +121,19 @@ def test_speed_pause_and_seek_reach_the_pod_signed(things: Things, operator: Ope
         assert things.again(pod)["metadata"]["uid"] == pod["metadata"]["uid"]
     finally:
         deck.stop()
+
+
+def test_it_tells_which_replays_live(things: Things, operator: OperatorProcess) -> None:
+    def told() -> list[str]:
+        answer = httpx.get(f"{operator.url()}/replays", timeout=5, trust_env=False)
+        uids: list[str] = answer.json() if answer.status_code == 200 else []
+        return uids
+
+    made = things.resource("Replay", "x", {"source": STORE})
+    things.wait("Job", owner=made)
+    assert told() == [made["metadata"]["uid"]]
+    things.delete(made)
+    things.until(lambda: told() == [], 10)
 
 
 def test_an_object_of_another_is_left_alone(things: Things, operator: OperatorProcess) -> None:

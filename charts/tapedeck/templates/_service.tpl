@@ -54,6 +54,9 @@ spec:
             - { name: TAPEDECK_CONNECTIONS, value: /etc/tapedeck/connections }
             - { name: TAPEDECK_TERMINATION_LOG, value: /dev/termination-log }
             - { name: TAPEDECK_LOG_LEVEL, value: {{ $values.logLevel }} }
+            {{- range $variable, $value := .env }}
+            - { name: {{ $variable }}, value: {{ $value | quote }} }
+            {{- end }}
             {{- with .spec }}
             - { name: TAPEDECK_SPEC, value: {{ . | toJson | quote }} }
             {{- end }}

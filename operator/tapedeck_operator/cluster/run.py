@@ -58,6 +58,7 @@ class Operator:
             alive=lambda: self._canary.alive,
             ready=lambda: self._synced,
             measure=self._measure,
+            replays=lambda: [replay["metadata"]["uid"] for replay in self._cache.all("Replay")],
         ) as port:
             log.info("serving", port=port)
             if await self._first_sync():

@@ -1,4 +1,4 @@
-"""The operator's /healthz, /readyz and /metrics, served by the loop that does the work: it shows when that hangs."""
+"""The operator's /healthz, /readyz, /metrics and /replays, by the loop that does the work: it shows when that hangs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,18 @@ from prometheus_client import generate_latest
 
 @asynccontextmanager
 async def serve(
-    host: str, port: int, *, alive: Callable[[], bool], ready: Callable[[], bool], measure: Callable[[], None]
+    host: str,
+    port: int,
+    *,
+    alive: Callable[[], bool],
+    ready: Callable[[], bool],
+    measure: Callable[[], None],
+    replays: Callable[[], list[str]],
 ) -> AsyncIterator[int]:
-    """Serve while inside; gives the port. ``measure`` brings gauges up to date before each scrape."""
+    """Serve while inside; gives the port. ``measure`` brings gauges up to date before each scrape.
+
+    ``replays`` gives the uids of all Replays: whoever deletes topics asks which are still in use.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok") if alive() else web.Response(status=503, text="a watch is silent")
@@ -25,8 +34,12 @@ async def serve(
         measure()
         return web.Response(body=generate_latest(), content_type="text/plain", charset="utf-8")
 
+    async def living(_: web.Request) -> web.Response:
+        return web.json_response(replays()) if ready() else web.Response(status=503, text="not in sync yet")
+
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    app.add_routes([web.get("/replays", living)])
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     try:

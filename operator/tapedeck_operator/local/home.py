@@ -50,6 +50,11 @@ class Home:
         return self.root / "migrate"
 
     @property
+    def living(self) -> Path:
+        """The uids of all Replays, for the recorder: it deletes topics of those that are no more."""
+        return self.root / "living.json"
+
+    @property
     def deck_file(self) -> Path:
         """What the daemon says of itself once it is ready."""
         return self.root / "deck.json"

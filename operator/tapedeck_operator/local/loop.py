@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -53,6 +54,7 @@ class Deck:
         self._kubelet = Kubelet(home, self.objects)
         self._reports = Reports(self._kubelet.urls)
         self._supervisor = Supervisor(self.broker, self.postgres, self.objects)
+        self._told_living: list[str] | None = None
         self._over = False
 
     def start(self) -> Json:
@@ -63,9 +65,10 @@ class Deck:
         dsns = {role: self.postgres.dsn(role) for role in services.ROLES.values() if role is not None}
         self.objects.apply(services.connections(self.broker.bootstrap, dsns))
         self._migrate()
-        for workload in ("recorder", "gateway"):
-            port = self._port if workload == "gateway" else 0
-            self.objects.apply(services.deployment(workload, port=port))
+        self._tell_living()
+        living = {"TAPEDECK_LIVING_URL": self._home.living.resolve().as_uri()}
+        self.objects.apply(services.deployment("recorder", extra_env=living))
+        self.objects.apply(services.deployment("gateway", port=self._port))
         self._reconciler = Reconciler(self.objects, self._reports, _settings(self._home))
         self._reports.start()
         facts = {
@@ -89,6 +92,7 @@ class Deck:
     def tick(self) -> None:
         """One round: services, resources, controllers, pods."""
         self._supervisor.tick()
+        self._tell_living()  # before there is a pod that makes a topic
         self._reconciler.tick()
         self._control()
         self._kubelet.tick()
@@ -106,6 +110,14 @@ class Deck:
         self.postgres.stop()
         self.broker.stop()
         self._lock.close()
+
+    def _tell_living(self) -> None:
+        uids = sorted(replay["metadata"]["uid"] for replay in self.objects.list("Replay"))
+        if uids != self._told_living:
+            fresh = self._home.living.with_suffix(".new")
+            fresh.write_text(json.dumps(uids))
+            fresh.replace(self._home.living)
+            self._told_living = uids
 
     def _control(self) -> None:
         now = time.time()

@@ -44,7 +44,9 @@ def connections(bootstrap: str, dsns: dict[str, str]) -> Json:
     }
 
 
-def deployment(workload: str, *, host: str = "127.0.0.1", port: int = 0) -> Json:
+def deployment(
+    workload: str, *, host: str = "127.0.0.1", port: int = 0, extra_env: dict[str, str] | None = None
+) -> Json:
     """A Deployment of one pod of a workload that belongs to the deck itself."""
     fields = ["kafka_bootstrap", "store_dsn"]
     environment = {
@@ -53,6 +55,7 @@ def deployment(workload: str, *, host: str = "127.0.0.1", port: int = 0) -> Json
         "TAPEDECK_HTTP_PORT": str(port),
         "TAPEDECK_CONNECTIONS": CONNECTIONS_PATH,
         "TAPEDECK_TERMINATION_LOG": TERMINATION_LOG,
+        **(extra_env or {}),
     }
     return {
         "apiVersion": "apps/v1",

@@ -18,6 +18,7 @@ from tapedeck.settings import Connections, PodSettings
 from tapedeck_crds.report import EXIT_FENCED, Report, ReportState
 from tapedeck_recorder.offsets import Fenced
 from tapedeck_recorder.record import Recorder
+from tapedeck_recorder.sweep import keep_sweeping
 
 
 class Pod:
@@ -72,9 +73,15 @@ def _recorder(connections: Connections, stop: threading.Event) -> Recorder:
     raise AssertionError("unreachable: the last attempt raises")
 
 
+class RecorderSettings(PodSettings):
+    """``living_url`` tells the uids of all Replays, as a JSON list; where it is empty no topic is swept."""
+
+    living_url: str = ""
+
+
 def main() -> int:
     """Exit 0 after SIGTERM, 75 when another took over, 1 for what a restart may mend."""
-    settings = PodSettings()
+    settings = RecorderSettings()
     configure(settings.log_level, workload="recorder")
     pod = Pod()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -82,7 +89,11 @@ def main() -> int:
     probe = Probe(settings, report=pod.report, ready=pod.ready)
     probe.start()
     try:
-        code = pod.work(Connections.read(settings.connections))
+        connections = Connections.read(settings.connections)
+        if settings.living_url:
+            sweeping = (connections, settings.living_url, pod.stop)
+            threading.Thread(target=keep_sweeping, args=sweeping, name="sweep", daemon=True).start()
+        code = pod.work(connections)
     except ValidationError as error:
         log.error("bad connections", reason=str(error))
         code = 1

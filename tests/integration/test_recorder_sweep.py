@@ -1,0 +1,72 @@
+"""Topics of replays that are no more, on a real broker."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tapedeck.kafka import admin, ensure_topics
+from tapedeck.settings import Connections
+from tapedeck.topics import replay_topic
+from tapedeck_recorder.sweep import keep_sweeping, living, sweep
+
+
+@pytest.fixture
+def uids(connections: Connections) -> tuple[str, str]:
+    """A living and a dead replay, both with a topic."""
+    made = f"living-{uuid.uuid4()}", f"dead-{uuid.uuid4()}"
+    ensure_topics(admin(connections, "test"), [replay_topic(uid) for uid in made], 1)
+    return made
+
+
+def _there(connections: Connections) -> set[str]:
+    return set(admin(connections, "test").list_topics(timeout=10).topics)
+
+
+def test_only_topics_of_dead_replays_go(connections: Connections, uids: tuple[str, str]) -> None:
+    alive, dead = (replay_topic(uid) for uid in uids)
+    others = {name.removeprefix("tapedeck.replay.") for name in _there(connections)} - {uids[1]}
+    assert sweep(admin(connections, "test"), lambda: others) == [dead]
+    deadline = time.monotonic() + 10
+    while dead in _there(connections):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert alive in _there(connections)
+
+
+@pytest.mark.parametrize("said", ["", "not JSON", '{"a": 1}', None])
+def test_nothing_goes_where_nobody_knows_the_living(
+    connections: Connections, uids: tuple[str, str], tmp_path: Path, said: str | None
+) -> None:
+    file = tmp_path / "living.json"
+    if said is not None:
+        file.write_text(said)
+    with pytest.raises((OSError, ValueError)):
+        sweep(admin(connections, "test"), lambda: living(file.as_uri()))
+    assert {replay_topic(uid) for uid in uids} <= _there(connections)
+
+
+def test_it_goes_on_after_a_pass_that_failed(connections: Connections, uids: tuple[str, str], tmp_path: Path) -> None:
+    file, stop = tmp_path / "living.json", threading.Event()
+    thread = threading.Thread(target=keep_sweeping, args=(connections, file.as_uri(), stop, 0.05))
+    thread.start()
+    try:
+        time.sleep(0.3)
+        assert replay_topic(uids[1]) in _there(connections)
+        known = {name.removeprefix("tapedeck.replay.") for name in _there(connections)} - {uids[1]}
+        (tmp_path / "new").write_text(json.dumps(sorted(known)))
+        (tmp_path / "new").replace(file)
+        deadline = time.monotonic() + 15
+        while replay_topic(uids[1]) in _there(connections):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert replay_topic(uids[0]) in _there(connections)
+    finally:
+        stop.set()
+        thread.join(timeout=60)
+    assert not thread.is_alive()
