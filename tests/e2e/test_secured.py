@@ -45,6 +45,6 @@ def test_a_wrong_authority_or_password_is_told(secured: Deck, elsewhere: Callabl
         made[what] = things, replay(things, "x", speed=1.0), words
     for what, (things, run, words) in made.items():
         told = things.status(
-            run, lambda s, w=words: any(word in s["conditions"][0]["message"].lower() for word in w), seconds=90
+            run, lambda s, w=words: any(word in s["conditions"][0]["message"].lower() for word in w), seconds=120
         )
         assert told["conditions"][0]["status"] == "False", what
