@@ -26,6 +26,7 @@ class Pod:
     root: Path
     spec: dict[str, Any]
     keys: dict[str, str] | None = None
+    silence: float | None = None
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -42,6 +43,8 @@ class Pod:
             "TAPEDECK_PORT_FILE": str(self.folder / "port"),
             "TAPEDECK_TERMINATION_LOG": str(self.folder / "last"),
         }
+        if self.silence is not None:
+            environment["TAPEDECK_SILENCE_SECONDS"] = str(self.silence)
         if self.keys is not None:
             folder = self.folder / "keys"
             folder.mkdir(exist_ok=True)

@@ -29,6 +29,7 @@ PATHS = {
     "Replay": "/apis/tapedeck.dev/v1alpha1/namespaces/{}/replays",
     "Backtest": "/apis/tapedeck.dev/v1alpha1/namespaces/{}/backtests",
     "Job": "/apis/batch/v1/namespaces/{}/jobs",
+    "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
     "Pod": "/api/v1/namespaces/{}/pods",
     "Secret": "/api/v1/namespaces/{}/secrets",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",

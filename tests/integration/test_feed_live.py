@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 
 import samples_by_hand as by_hand
 from conftest import Services
-from exchange import Exchange, recorded
-from exchange.binance import Binance
+from exchange import Exchange, Market, recorded
+from exchange.binance import Binance, trade_message
 from feed_pod import Pod, read_topic
 from tapedeck_operator.local import processes
 
@@ -81,3 +82,92 @@ def test_every_trade_once_through_fifty_disconnects(
         for ts, row in wanted.items():
             assert tuple(newest[ts][n] for n in VALUES) == pytest.approx(row, rel=1e-12)
         assert any(v["symbol"] == symbol and not v["closed"] for _, v, _ in bars)
+
+
+def test_whatever_the_exchange_does_each_trade_comes_once(
+    services: Services, tmp_path: Path, binance: Exchange
+) -> None:
+    """Repeats, disorder, nonsense and refusals; then a restart of the pod, with trades missed meanwhile."""
+    own = f"t{uuid.uuid4().hex[:6]}".upper()
+    btc = binance.markets[0]
+    market = Market(own, "USDT", btc.ticks[:600])
+    binance.markets = [market]
+    wanted = {**spec(binance), "symbols": [market.symbol], "intervals": ["1s", "1m"], "fill": "previous"}
+    pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, wanted, {"apiKey": binance.key})
+    pod.start()
+    try:
+        binance.subscribed()
+        binance.play(100)
+        first, second, third = (trade_message(market, tick) for tick in market.ticks[97:100])
+        binance.send(third, first, second, "{no json", '["x"]', {"e": "unheardOf", "s": "?"}, [], 17)
+        binance.rest_faults.extend(
+            [
+                (429, {"Retry-After": "1"}, '{"code": -1003, "msg": "Too many requests."}'),
+                (500, {}, "oops"),
+                (200, {}, "[]"),
+                (200, {}, '[{"id": "no number", "price": [], "qty": null, "time": "yesterday"}]'),
+                (418, {"Retry-After": "1"}, '{"code": -1003, "msg": "banned"}'),
+            ]
+        )
+        binance.page_max = 7
+        market.happened += 20  # told to nobody: the next one shows the hole
+        binance.play(30)
+        broken = trade_message(market, market.ticks[150])
+        market.happened += 1
+        binance.send({**broken, "p": "dear"}, {**broken, "p": None}, {**broken, "T": "noon"})
+        binance.play(50)
+        wait(pod, lambda: pod.status()["trades"] == 201)
+        assert pod.status()["errors"] >= 3
+        assert pod.status()["duplicates"] >= 3
+        refused = binance.refused_at
+        after = [asked for asked in binance.asked_at if asked > refused[0]]
+        assert min(after) - refused[0] >= 0.95, "asked again before the exchange allowed it"
+        pod.stop()
+        market.happened += 150
+        pod.start()
+        binance.subscribed()
+        binance.play()
+        wait(pod, lambda: pod.status()["trades"] == 399)
+        binance.clock_offset = 62_000
+        binance.drop()
+        end = (market.ticks[-1].ts // 60_000 + 1) * 60_000
+
+        def closed(interval: str) -> dict[int, dict[str, Any]]:
+            rows = read_topic(services.broker.bootstrap, "market.bars", f"binance:{own}/USDT".split(":")[0])
+            mine = [v for _, v, _ in rows if v["symbol"] == market.symbol and v["interval"] == interval and v["closed"]]
+            return {v["ts"]: v for v in sorted(mine, key=lambda v: v["rev"])}
+
+        wait(pod, lambda: pod.status()["bars"] >= 60)  # a minute of filled seconds, and all before it
+    finally:
+        pod.stop()
+    assert end - 60_000 in closed("1m")
+    rows = read_topic(services.broker.bootstrap, "market.trades", "binance")
+    ids = [int(v["id"]) for _, v, _ in rows if v["symbol"] == market.symbol]
+    assert ids == [tick.id for tick in market.ticks]
+    told = {(row[0], *map(float, row[1:])) for row in market.candles(1, 0, end, 10**6)}
+    seconds = closed("1s")
+    assert told <= {(ts, *(v[n] for n in VALUES)) for ts, v in seconds.items()}
+    assert sorted(seconds) == list(range(min(seconds), max(seconds) + 1, 1000)), "filled without a hole"
+
+
+def test_silence_is_broken(services: Services, tmp_path: Path, binance: Exchange) -> None:
+    """The connection stays up and says nothing, while trades go on."""
+    own = f"s{uuid.uuid4().hex[:6]}".upper()
+    market = Market(own, "USDT", binance.markets[0].ticks[:300])
+    binance.markets = [market]
+    pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, {**spec(binance), "symbols": [market.symbol]})
+    pod.silence = 1.0
+    pod.start()
+    try:
+        binance.subscribed()
+        binance.play(100)
+        binance.silent = True
+        binance.play(100)
+        wait(pod, lambda: binance.connections >= 2)
+        binance.silent = False
+        binance.subscribed()
+        binance.play()
+        wait(pod, lambda: pod.status()["trades"] == 300)
+    finally:
+        pod.stop()
+    assert pod.last()["missing"] == 0

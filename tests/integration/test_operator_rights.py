@@ -16,6 +16,7 @@ from kube_operator import CRDS, PATHS, RULES, OperatorProcess, Things, rights
 
 Json = dict[str, Any]
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
+LIVE = {"exchange": "binance", "symbols": ["BTC/USDT"]}
 FILES = {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}
 TRADING = {"strategy": {"builtin": "sma-cross"}}
 AT_ONCE = 4
@@ -113,6 +114,7 @@ class Life:
         self._lost = self.things.resource("Replay", "lost", {"source": STORE})
         self._bound = self.things.resource("Backtest", "bound", {**TRADING, "data": {"replay": {"name": "lost"}}})
         self._kept = self.things.resource("Replay", "kept", {"source": STORE})
+        self._live = self.things.resource("Feed", "live", {**LIVE, "shards": 2})
         self._plain = False
         self.operator.start()
 
@@ -122,6 +124,8 @@ class Life:
             job = self._child("Job", made)
             if job is not None and not job.get("status", {}).get("conditions"):
                 self.things.end_job(job, "Complete")
+        if self._child("Deployment", self._live, "-1") is not None:
+            self.things.resource("Feed", "live", {**LIVE, "shards": 1})
         if self.things.find(self._lost) is not None:
             if self._child("Job", self._bound) is not None:
                 self.things.delete(self._lost)
@@ -136,9 +140,9 @@ class Life:
         self.things.clean()
         self.things.client.close()
 
-    def _child(self, kind: str, owner: Json) -> Json | None:
+    def _child(self, kind: str, owner: Json, suffix: str = "") -> Json | None:
         path = PATHS[kind].format(self.things.namespace)
-        answer = self.things.client.get(f"{path}/{self.things.child_name(owner)}")
+        answer = self.things.client.get(f"{path}/{self.things.child_name(owner)}{suffix}")
         return {**answer.json(), "kind": kind} if answer.status_code == 200 else None
 
 
@@ -160,6 +164,7 @@ def test_all_that_is_granted_is_used(kube: KubeApi, audit: Audit, tmp_path: Path
         life.end()
 
 
+@pytest.mark.timeout(400)
 def test_each_right_that_is_taken_away_is_missed(kube: KubeApi, audit: Audit, tmp_path: Path) -> None:
     def missed(right: Right) -> str:
         life = Life(kube, tmp_path / "-".join(right).replace("/", "-"), without=right)

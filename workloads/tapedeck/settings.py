@@ -28,8 +28,9 @@ class PodSettings(BaseSettings):
     control_key_file: Path | None = None
     files: Path = Path("/opt/tapedeck/examples")
     file_credentials: Path | None = None
-    exchange_keys: Path | None = None
     image: str = ""
+    exchange_keys: Path | None = None
+    silence_seconds: float = Field(default=30.0, gt=0, description="after which a quiet exchange is asked by REST")
     replay_uid: str = ""
     termination_log: Path | None = None
     log_level: str = "info"

@@ -24,6 +24,7 @@ PATHS: dict[str, tuple[str, str]] = {
     "Replay": ("/apis/tapedeck.dev/v1alpha1", "replays"),
     "Backtest": ("/apis/tapedeck.dev/v1alpha1", "backtests"),
     "Job": ("/apis/batch/v1", "jobs"),
+    "Deployment": ("/apis/apps/v1", "deployments"),
     "Pod": ("/api/v1", "pods"),
     "Secret": ("/api/v1", "secrets"),
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),

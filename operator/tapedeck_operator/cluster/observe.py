@@ -11,6 +11,7 @@ from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_operator.cluster.cache import Cache, Key
 from tapedeck_operator.cluster.poll import Poller, parse_report, pod_url
 from tapedeck_operator.plan import Observed, PodSeen, Refusal
+from tapedeck_operator.plan.live import SHARD_LABEL
 from tapedeck_operator.plan.names import child_name, replay_named
 
 Json = dict[str, Any]
@@ -24,14 +25,16 @@ def observe(resource: Resource, cache: Cache, poller: Poller, refusal: Refusal |
     metadata = resource.metadata
     wanted = replay_named(resource)
     job = _owned(cache, resource, "Job")
+    deployments = _deployments(cache, resource) if resource.kind == "Feed" else ()
     return Observed(
         job=job,
         policy=_owned(cache, resource, "NetworkPolicy"),
         pods=tuple(
             see_pod(resource.kind, pod, poller.report(pod["metadata"]["uid"]), now_ms)
             for pod in cache.pods(metadata.uid)
-            if job is not None and is_owned(pod, job["metadata"]["uid"])
+            if (job is not None and is_owned(pod, job["metadata"]["uid"])) or _of_any(pod, deployments)
         ),
+        deployments=deployments,
         replay=_replay(cache, metadata.namespace, wanted) if wanted is not None else None,
         followers=_followers(cache, metadata.namespace, metadata.name) if resource.kind == "Replay" else (),
         feeds=_feeds(cache, metadata.namespace) if job is None else (),
@@ -49,13 +52,17 @@ def see_pod(kind: str, pod: Json, report: Report | None, now_ms: int) -> PodSeen
     """A Pod object and what the pod itself said."""
     metadata, status = pod["metadata"], pod.get("status", {})
     container: Json = next(iter(status.get("containerStatuses", [])), {})
-    ended = container.get("state", {}).get("terminated") or {}
+    state = container.get("state", {})
+    before = container.get("lastState", {}) if state.get("waiting") else {}  # a Deployment's restarts in its pod
+    ended = state.get("terminated") or before.get("terminated") or {}
     last_words = parse_report(kind, ended["message"]) if ended.get("message") else None
     reason, problem = _trouble(pod, container, now_ms)
     phase = status.get("phase", "Pending")
     return PodSeen(
         name=metadata["name"],
-        index=int(metadata.get("annotations", {}).get(INDEX_ANNOTATION, 0)),
+        index=int(
+            metadata.get("annotations", {}).get(INDEX_ANNOTATION, metadata.get("labels", {}).get(SHARD_LABEL, 0))
+        ),
         phase=cast(PodPhase, phase if phase in ("Pending", "Running", "Succeeded", "Failed") else "Running"),
         url=pod_url(pod),
         report=last_words or report,
@@ -92,6 +99,17 @@ def _owned(cache: Cache, resource: Resource, kind: str) -> Json | None:
     if found is None or not is_owned(found, resource.metadata.uid) or found["metadata"].get("deletionTimestamp"):
         return None
     return found
+
+
+def _deployments(cache: Cache, resource: Resource) -> tuple[Json, ...]:
+    mine = (one for one in cache.all("Deployment") if is_owned(one, resource.metadata.uid))
+    return tuple(one for one in mine if not one["metadata"].get("deletionTimestamp"))
+
+
+def _of_any(pod: Json, deployments: tuple[Json, ...]) -> bool:
+    """Whether a pod is one of these: it belongs to a ReplicaSet, which is named after its Deployment."""
+    owners = [o["name"] for o in pod["metadata"].get("ownerReferences", []) if o.get("kind") == "ReplicaSet"]
+    return any(name.rpartition("-")[0] == one["metadata"]["name"] for name in owners for one in deployments)
 
 
 def _feeds(cache: Cache, namespace: str) -> tuple[Feed, ...]:

@@ -22,6 +22,7 @@ WATCHED: dict[str, tuple[tuple[str, str, str], str]] = {
     "Replay": ((GROUP, VERSION, "replays"), ""),
     "Backtest": ((GROUP, VERSION, "backtests"), ""),
     "Job": (("batch", "v1", "jobs"), UID_LABEL),
+    "Deployment": (("apps", "v1", "deployments"), UID_LABEL),
     "Pod": (("", "v1", "pods"), UID_LABEL),
     "NetworkPolicy": (("networking.k8s.io", "v1", "networkpolicies"), UID_LABEL),
     "Lease": (("coordination.k8s.io", "v1", "leases"), CANARY_LABEL),

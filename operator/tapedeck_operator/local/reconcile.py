@@ -17,7 +17,8 @@ from tapedeck_operator.local.objects import NotFound, Objects
 from tapedeck_operator.local.pods import INDEX_ANNOTATION
 from tapedeck_operator.local.reports import Reports
 from tapedeck_operator.plan import Observed, Patch, Plan, PodSeen, Settings, plan
-from tapedeck_operator.plan.names import child_name, replay_named
+from tapedeck_operator.plan.live import SHARD_LABEL
+from tapedeck_operator.plan.names import UID_LABEL, child_name, replay_named
 
 Json = dict[str, Any]
 log = structlog.get_logger()
@@ -62,6 +63,7 @@ class Reconciler:
             replay=self._replay(metadata.namespace, wanted) if wanted is not None else None,
             followers=self._followers(metadata.namespace, metadata.name) if resource.kind == "Replay" else (),
             feeds=self._feeds(metadata.namespace),
+            deployments=self._deployments(metadata.namespace, metadata.uid),
         )
 
     def _find(self, kind: str, namespace: str, name: str) -> Json | None:
@@ -84,12 +86,18 @@ class Reconciler:
         found = (parse_resource(document) for document in self._objects.list("Feed", namespace))
         return tuple(feed for feed in found if isinstance(feed, Feed) and not feed.finished)
 
+    def _deployments(self, namespace: str, uid: str) -> tuple[Json, ...]:
+        found = self._objects.list("Deployment", namespace)
+        return tuple(one for one in found if one["metadata"].get("labels", {}).get(UID_LABEL) == uid)
+
     def _seen(self, pod: Json, kind: type[Report]) -> PodSeen:
         status = pod.get("status", {})
         said = status.get("terminationMessage") or self._reports.of(pod["metadata"]["uid"])
         return PodSeen(
             name=pod["metadata"]["name"],
-            index=int(pod["metadata"]["annotations"].get(INDEX_ANNOTATION, 0)),
+            index=int(
+                pod["metadata"]["annotations"].get(INDEX_ANNOTATION, pod["metadata"]["labels"].get(SHARD_LABEL, 0))
+            ),
             phase=status.get("phase", "Pending"),
             url=status.get("url"),
             report=_parse(kind, said) if said else None,

@@ -1,4 +1,4 @@
-"""A Feed of files: one Job that reads them."""
+"""A Feed: one Job that reads files, or Deployments that listen to an exchange."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from dataclasses import replace
 
 from tapedeck_crds import Feed
 from tapedeck_crds.report import FeedReport
+from tapedeck_operator.plan.live import plan_live
 from tapedeck_operator.plan.run import job_and_policy, newest_report, run_plan
 from tapedeck_operator.plan.status import judge_run, of_type
 from tapedeck_operator.plan.types import Observed, Plan, Settings
 
 
 def plan_feed(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -> Plan:
-    """A Feed of files: one Job that reads them."""
+    """What should be of a Feed."""
+    if feed.spec.exchange is not None:
+        return plan_live(feed, observed, now_ms, settings)
     report = of_type(newest_report(observed), FeedReport)
     verdict = judge_run(observed, feed.status)
     if report is not None:

@@ -7,8 +7,11 @@ from tapedeck_operator.plan import names
 from tapedeck_operator.plan.types import Json, Settings
 
 
-def network_policy(resource: Resource, settings: Settings) -> Json | None:
-    """Probes and controls in, broker, database and names out, nothing else; None where policies are off."""
+def network_policy(resource: Resource, settings: Settings, *, reaches: tuple[int, ...] = ()) -> Json | None:
+    """Probes and controls in, broker, database and names out, and ``reaches``: ports anywhere.
+
+    None where policies are off.
+    """
     if settings.network is None:
         return None
     metadata = names.child_metadata(resource)
@@ -26,6 +29,10 @@ def network_policy(resource: Resource, settings: Settings) -> Json | None:
                     "ports": [{"protocol": "TCP", "port": settings.http_port}],
                 }
             ],
-            "egress": list(settings.network.egress),
+            "egress": [*settings.network.egress, *_anywhere(reaches)],
         },
     }
+
+
+def _anywhere(ports: tuple[int, ...]) -> list[Json]:
+    return [{"ports": [{"protocol": "TCP", "port": port} for port in ports]}] if ports else []

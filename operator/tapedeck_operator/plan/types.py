@@ -78,6 +78,7 @@ class Observed:
     followers: tuple[Replay, ...] = ()
     feeds: tuple[Feed, ...] = ()
     policy: Json | None = None
+    deployments: tuple[Json, ...] = ()
     refusal: Refusal | None = None
 
     def newest(self, index: int = 0) -> PodSeen | None:

@@ -39,9 +39,11 @@ class CcxtExchange:
             raise _unknown_exchange(exchange) from None
         self.exchange = exchange
         self._traits = traits_of(exchange)
-        self._api: Any = kind({"enableRateLimit": True, "newUpdates": True, **keys})
+        options = dict(self._traits.options)
+        self._api: Any = kind({"enableRateLimit": True, "newUpdates": True, "options": options, **keys})
         self._keyed = "apiKey" in keys
         self._quiet_until = 0.0
+        self._turn = asyncio.Lock()  # what waits for its turn must hear of a refusal
         if endpoints is not None:
             self._api.urls["api"] = _moved(self._api.urls["api"], endpoints, self._api.hostname)
 
@@ -211,8 +213,12 @@ class CcxtExchange:
         await self._ask(lambda: self._api.fetch_trades(symbol, None, 1, parameters))
 
     async def _ask(self, call: Callable[[], Awaitable[Any]]) -> Any:
-        """One REST call, no earlier than the exchange allows."""
-        await asyncio.sleep(max(self._quiet_until - time.monotonic(), 0.0))
+        """One REST call at a time, and no earlier than the exchange allows."""
+        async with self._turn:
+            await asyncio.sleep(max(self._quiet_until - time.monotonic(), 0.0))
+            return await self._call(call)
+
+    async def _call(self, call: Callable[[], Awaitable[Any]]) -> Any:
         try:
             return await call()
         except ccxt.BaseError as error:
@@ -243,7 +249,7 @@ def _meant(error: ccxt.BaseError, wait: float | None) -> BadInput | Unreachable 
     text = str(error)[:500]
     if isinstance(error, (ccxt.AuthenticationError, ccxt.PermissionDenied)):
         return BadInput("WrongKey", f"apiKeySecret: the exchange refuses the key: {text}")
-    if isinstance(error, ccxt.RateLimitExceeded):
+    if isinstance(error, (ccxt.RateLimitExceeded, ccxt.DDoSProtection)):
         return Unreachable(f"too many requests: {text}", wait if wait is not None else 5.0)
     if isinstance(error, ccxt.NetworkError):
         return Unreachable(text)

@@ -95,7 +95,8 @@ class LivePod:
         self.tally.symbols = len(markets.symbols)
         tails = await asyncio.to_thread(self._tails, connections, markets, options)
         outlet = Outlet(self._settings.name, adapter.exchange, publisher, self.tally)
-        self._session = Session(adapter, markets, options, outlet, self.tally, tails)
+        silence = self._settings.silence_seconds
+        self._session = Session(adapter, markets, options, outlet, self.tally, tails, silence)
         self._state = "running"
         log.info("live", exchange=adapter.exchange, symbols=len(markets.symbols), resumed=sum(
             bool(tail.trades or tail.bars) for tail in tails.values()))  # fmt: skip

@@ -28,7 +28,6 @@ CLOCK_EVERY = 60.0
 CHUNK = 100  # symbols that share a subscription
 RECONNECTS_MAX = 30  # in a row, without a message in between: some ten minutes
 SETTLE = 1.0  # seconds after a reconnect at which even silent symbols are asked for
-SILENCE = 30.0
 SILENCE_MAX = 300.0
 
 
@@ -37,8 +36,8 @@ class _Listening:
     """A stream and how it is doing."""
 
     stream: Stream
+    patience: float
     heard: float = 0.0
-    patience: float = SILENCE
     worked: bool = False
     broken: bool = False
     task: asyncio.Task[None] | None = None
@@ -55,7 +54,7 @@ class Session:
     outlet: Outlet
     tally: LiveTally
     tails: Mapping[str, Tail]
-    silence: float = SILENCE
+    silence: float
     _states: dict[str, SymbolState] = field(default_factory=dict)
     _background: set[asyncio.Task[None]] = field(default_factory=set)
 

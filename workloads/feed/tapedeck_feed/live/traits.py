@@ -12,7 +12,8 @@ class Traits:
     """``contiguous``: each trade's id of a market is that of the one before plus 1.
 
     ``recent`` are the parameters with which the newest trades come with those ids, ``behind`` those with which
-    trades behind an id come (under the name ``id_parameter``), ``behind_needs_key`` where that takes an API key.
+    trades behind an id come, named ``id_parameter``; ``behind_needs_key`` where that takes an API key. ``by_time``
+    says that trades can be asked for by time. ``options`` are ccxt's.
     """
 
     contiguous: bool = False
@@ -21,6 +22,7 @@ class Traits:
     behind: Mapping[str, Any] | None = None
     id_parameter: str = ""
     behind_needs_key: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 # Binance: "Recent trades list" and "Old trade lookup". By default ccxt asks it for aggregated trades, which have
@@ -32,6 +34,7 @@ _BINANCE = Traits(
     behind={"fetchTradesMethod": "publicGetHistoricalTrades"},
     id_parameter="fromId",
     behind_needs_key=True,
+    options={"watchTicker": {"name": "ticker"}},  # the short one has no bid and ask
 )
 _BY_EXCHANGE = {
     "binance": _BINANCE,

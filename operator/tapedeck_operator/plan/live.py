@@ -1,0 +1,141 @@
+"""A live Feed: a Deployment of one pod for each shard, kept up until the Feed is deleted or its input is bad."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from tapedeck_crds import Feed
+from tapedeck_crds.report import EXIT_BAD_INPUT, FeedReport
+from tapedeck_operator.plan import names, pods
+from tapedeck_operator.plan.drift import covers
+from tapedeck_operator.plan.network import network_policy
+from tapedeck_operator.plan.status import Verdict, as_json, compose, of_type, transitions
+from tapedeck_operator.plan.types import Json, Observed, Patch, Plan, PodSeen, Settings
+
+SHARD_LABEL = "tapedeck.dev/shard"
+KEYS_PATH = "/etc/tapedeck/exchange"
+HTTPS = 443
+_PORTS = {"https": HTTPS, "wss": HTTPS, "http": 80, "ws": 80}
+_SUMS = ("bars", "trades", "duplicates", "errors", "tickers", "symbols", "late", "missing", "reconnects")
+
+
+def plan_live(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -> Plan:
+    """What should be of a live Feed."""
+    shards = feed.spec.shards or 1
+    verdict = _judge(feed, observed, shards)
+    over = verdict.phase == "Failed"
+    if feed.spec.suspend and not over:
+        verdict = replace(verdict, phase="Suspended", reason="Suspended", message="suspended by its spec")
+    status = compose(feed, verdict, now_ms, refusal=observed.refusal)
+    wanted = [] if over else [deployment(feed, settings, shard) for shard in range(shards)]
+    known = {one["metadata"]["name"]: one for one in observed.deployments}
+    unwanted = sorted(known.keys() - {one["metadata"]["name"] for one in wanted})
+    policy = network_policy(feed, settings, reaches=_ports(feed))
+    apply = [policy] if policy is not None and not over and not covers(observed.policy, policy) else []
+    apply += [one for one in wanted if _outdated(known.get(one["metadata"]["name"]), one)]
+    return Plan(
+        status=as_json(status),
+        apply=tuple(apply),
+        patches=tuple(_scaled(one) for one in wanted if _drifted(known, one)),
+        delete=tuple(("Deployment", name) for name in unwanted)
+        + ((("NetworkPolicy", names.child_name(feed)),) if settings.network is None and observed.policy else ()),
+        events=transitions(feed, status, verdict.trouble or observed.refusal is not None),
+        wake_ms=_end_of_life(feed, over, now_ms),
+    )
+
+
+def deployment(feed: Feed, settings: Settings, shard: int) -> Json:
+    """The Deployment of a shard: never two pods of it at once, and none while the Feed is suspended."""
+    name = f"{names.child_name(feed)}-{shard}"
+    template = pods.run_job(feed, settings)["spec"]["template"]
+    labels = {**template["metadata"]["labels"], SHARD_LABEL: str(shard)}
+    pod = {**template["spec"], "restartPolicy": "Always"}
+    container = pod["containers"][0]
+    container["env"] = [v for v in container["env"] if v["name"] != "TAPEDECK_SHARD"]
+    container["env"].append({"name": "TAPEDECK_SHARD", "value": str(shard)})
+    if feed.spec.api_key_secret is not None:
+        container["env"].append({"name": "TAPEDECK_EXCHANGE_KEYS", "value": KEYS_PATH})
+        container["volumeMounts"].append({"name": "exchange", "mountPath": KEYS_PATH, "readOnly": True})
+        pod["volumes"].append({"name": "exchange", "secret": {"secretName": feed.spec.api_key_secret}})
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {**names.child_metadata(feed), "name": name},
+        "spec": {
+            "replicas": 0 if feed.spec.suspend else 1,
+            "revisionHistoryLimit": 1,
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": {names.UID_LABEL: feed.metadata.uid, SHARD_LABEL: str(shard)}},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+
+
+def _judge(feed: Feed, observed: Observed, shards: int) -> Verdict:
+    newest = [observed.newest(shard) for shard in range(shards)]
+    bad = next((pod for pod in observed.pods if _refused(pod)), None)
+    facts = _facts(observed, shards)
+    if bad is not None:
+        report = of_type(bad.report, FeedReport)
+        said = report.message if report is not None and report.message else f"pod {bad.name} refuses its input"
+        return Verdict("Failed", (report.reason if report is not None else "") or "BadInput", said, facts)
+    for pod in newest:
+        if pod is None or pod.phase == "Pending":
+            why = (pod.reason, pod.problem) if pod is not None and pod.reason else ("Starting", "its pod is being made")
+            return Verdict("Pending", why[0], why[1], facts, trouble=why[0] != "Starting")
+        report = of_type(pod.report, FeedReport)
+        if pod.phase in ("Failed", "Succeeded"):
+            said = report.message if report is not None and report.message else pod.problem
+            return Verdict("Pending", "Restarting", said or f"pod {pod.name} ended", facts, trouble=True)
+        if report is None and feed.status is not None and feed.status.phase == "Running":
+            return Verdict("Running", feed.status.conditions[0].reason, feed.status.message or "", facts)
+        if report is None:
+            return Verdict("Pending", "Starting", "its pod has not answered yet", facts)
+        if report.state != "running":
+            return Verdict("Pending", report.reason, report.message, facts, trouble=report.reason != "Connecting")
+    reports = [report for pod in newest if pod is not None and (report := of_type(pod.report, FeedReport)) is not None]
+    worst = next((report for report in reports if report.reason != "Live"), reports[0])
+    return Verdict("Running", worst.reason, worst.message, facts)
+
+
+def _refused(pod: PodSeen) -> bool:
+    """Whether the pod ended because trying again can't help."""
+    return pod.exit_code == EXIT_BAD_INPUT
+
+
+def _facts(observed: Observed, shards: int) -> Json:
+    found = [of_type(pod.report, FeedReport) for n in range(shards) if (pod := observed.newest(n)) is not None]
+    reports = [report for report in found if report is not None]
+    if not reports:
+        return {}
+    facts: Json = {name: sum(getattr(report, name) for report in reports) for name in _SUMS}
+    skews = [report.clock_skew_ms for report in reports if report.clock_skew_ms is not None]
+    return facts | ({"clock_skew_ms": skews[0]} if skews else {})
+
+
+def _outdated(known: Json | None, wanted: Json) -> bool:
+    """A template follows the Feed's spec, not the operator's settings."""
+    generation = wanted["metadata"]["labels"][names.GENERATION_LABEL]
+    return known is None or known["metadata"].get("labels", {}).get(names.GENERATION_LABEL) != generation
+
+
+def _drifted(known: dict[str, Json], wanted: Json) -> bool:
+    live = known.get(wanted["metadata"]["name"])
+    return live is not None and not _outdated(live, wanted) and live["spec"]["replicas"] != wanted["spec"]["replicas"]
+
+
+def _scaled(wanted: Json) -> Patch:
+    return Patch("Deployment", wanted["metadata"]["name"], {"replicas": wanted["spec"]["replicas"]})
+
+
+def _ports(feed: Feed) -> tuple[int, ...]:
+    """Where the exchange is reached: HTTPS, and what the endpoints name."""
+    addresses = [] if feed.spec.endpoints is None else [feed.spec.endpoints.rest, feed.spec.endpoints.websocket]
+    parts = [urlsplit(address) for address in addresses if address is not None]
+    return tuple(sorted({HTTPS, *(part.port or _PORTS[part.scheme] for part in parts)}))
+
+
+def _end_of_life(feed: Feed, over: bool, now_ms: int) -> int | None:
+    ttl = feed.spec.ttl_seconds_after_finished
+    return now_ms + ttl * 1000 if over and ttl is not None else None

@@ -1,0 +1,120 @@
+"""Planning a live Feed: Deployments, what is said of them, and when it is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tapedeck.settings import PodSettings
+from tapedeck_crds import Feed, parse_resource
+from tapedeck_crds.report import FeedReport
+from tapedeck_operator.plan import Network, Observed, Plan, PodSeen, Settings, plan
+
+NOW = 1_700_000_000_000
+SETTINGS = Settings(images={"feed": "i/feed:1"}, operator_key=b"secret")
+Json = dict[str, Any]
+
+
+def feed(status: Json | None = None, generation: int = 1, **spec: Any) -> Feed:
+    document: Json = {
+        "apiVersion": "tapedeck.dev/v1alpha1",
+        "kind": "Feed",
+        "metadata": {"name": "x", "uid": "u-1", "generation": generation},
+        "spec": {"exchange": "binance", "symbols": ["BTC/USDT"], **spec},
+    }
+    if status is not None:
+        document["status"] = status
+    parsed = parse_resource(document)
+    assert isinstance(parsed, Feed)
+    return parsed
+
+
+def deployments(planned: Plan) -> list[Json]:
+    return [one for one in planned.apply if one["kind"] == "Deployment"]
+
+
+def pod(shard: int = 0, code: int | None = None, **report: Any) -> PodSeen:
+    said = FeedReport.model_validate({"state": "running", "reason": "Live", **report})
+    return PodSeen(f"p{shard}", shard, "Running" if code is None else "Failed", report=said, exit_code=code)
+
+
+def test_a_deployment_for_each_shard() -> None:
+    made = deployments(plan(feed(shards=3, apiKeySecret="my-key"), Observed(), NOW, SETTINGS))
+    assert len({one["metadata"]["name"] for one in made}) == 3
+    for shard, one in enumerate(made):
+        spec = one["spec"]
+        assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+        labels = spec["template"]["metadata"]["labels"]
+        assert spec["selector"]["matchLabels"].items() <= labels.items()
+        inner = spec["template"]["spec"]
+        assert inner["restartPolicy"] == "Always"
+        environment = {v["name"]: v.get("value") for v in inner["containers"][0]["env"]}
+        assert environment["TAPEDECK_SHARD"] == str(shard)
+        assert environment["TAPEDECK_EXCHANGE_KEYS"] == "/etc/tapedeck/exchange"
+        assert environment.keys() <= {f"TAPEDECK_{name.upper()}" for name in PodSettings.model_fields}
+        assert {"name": "exchange", "secret": {"secretName": "my-key"}} in inner["volumes"]
+        assert one["metadata"]["ownerReferences"][0]["uid"] == "u-1"
+
+
+def test_the_template_follows_the_spec_and_not_the_settings() -> None:
+    made = tuple(deployments(plan(feed(), Observed(), NOW, SETTINGS)))
+    newer = replace(SETTINGS, images={"feed": "i/feed:2"})
+    assert plan(feed(), Observed(deployments=made, pods=(pod(),)), NOW, newer).apply == ()
+    changed = feed(generation=2, symbols=["BTC/USDT", "ETH/USDT"])
+    (fresh,) = deployments(plan(changed, Observed(deployments=made, pods=(pod(),)), NOW, newer))
+    assert fresh["spec"]["template"]["spec"]["containers"][0]["image"] == "i/feed:2"
+
+
+def test_suspended_it_has_no_pods_and_what_others_turned_is_turned_back() -> None:
+    made = tuple(deployments(plan(feed(), Observed(), NOW, SETTINGS)))
+    planned = plan(feed(generation=2, suspend=True), Observed(deployments=made), NOW, SETTINGS)
+    assert [one["spec"]["replicas"] for one in deployments(planned)] == [0]
+    assert planned.status["phase"] == "Suspended"
+    scaled = ({**made[0], "spec": {**made[0]["spec"], "replicas": 4}},)
+    (patch,) = plan(feed(), Observed(deployments=scaled, pods=(pod(),)), NOW, SETTINGS).patches
+    assert (patch.kind, patch.spec) == ("Deployment", {"replicas": 1})
+
+
+def test_counts_of_all_shards_are_added() -> None:
+    pods = (pod(0, trades=3, bars=1, symbols=2), pod(1, trades=4, symbols=1, clock_skew_ms=-7))
+    status = plan(feed(shards=2), Observed(pods=pods), NOW, SETTINGS).status
+    assert status["phase"] == "Running"
+    assert (status["trades"], status["bars"], status["symbols"], status["clockSkewMs"]) == (7, 1, 3, -7)
+
+
+def test_trouble_of_one_shard_is_told() -> None:
+    pods = (pod(0), pod(1, reason="Reconnecting", message="the connection was lost"))
+    status = plan(feed(shards=2), Observed(pods=pods), NOW, SETTINGS).status
+    assert (status["phase"], status["message"]) == ("Running", "the connection was lost")
+
+
+def test_bad_input_is_final_and_ends_all() -> None:
+    made = tuple(deployments(plan(feed(shards=2), Observed(), NOW, SETTINGS)))
+    bad = pod(1, 64, state="failed", reason="UnknownSymbol", message="symbols: got 'A/B'")
+    planned = plan(feed(shards=2), Observed(deployments=made, pods=(pod(0), bad)), NOW, SETTINGS)
+    assert planned.apply == ()
+    assert [kind for kind, _ in planned.delete] == ["Deployment"] * 2
+    assert (planned.status["phase"], planned.status["message"]) == ("Failed", "symbols: got 'A/B'")
+    assert planned.events[0].type == "Warning"
+    assert plan(feed(planned.status, shards=2), Observed(), NOW, SETTINGS).apply == ()
+
+
+def test_fewer_shards_end_the_others() -> None:
+    made = tuple(deployments(plan(feed(shards=3), Observed(), NOW, SETTINGS)))
+    planned = plan(feed(generation=2, shards=1), Observed(deployments=made), NOW, SETTINGS)
+    assert {name for _, name in planned.delete} == {one["metadata"]["name"] for one in made[1:]}
+
+
+def test_other_failures_are_restarted() -> None:
+    crashed = pod(0, 1, state="failed", reason="Unreachable", message="no answer")
+    planned = plan(feed(), Observed(pods=(crashed,)), NOW, SETTINGS)
+    assert (planned.status["phase"], planned.status["message"]) == ("Pending", "no answer")
+    assert len(deployments(planned)) == 1
+
+
+def test_the_exchange_is_reached_by_its_ports() -> None:
+    walled = replace(SETTINGS, network=Network())
+    endpoints = {"rest": "http://mirror.example:8080", "websocket": "wss://mirror.example"}
+    planned = plan(feed(endpoints=endpoints), Observed(), NOW, walled)
+    (policy,) = [one for one in planned.apply if one["kind"] == "NetworkPolicy"]
+    assert [p["port"] for rule in policy["spec"]["egress"] for p in rule["ports"]] == [443, 8080]
