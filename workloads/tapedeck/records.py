@@ -35,7 +35,10 @@ decode_ingest = msgspec.json.Decoder(IngestRecord).decode
 
 
 class RunStarted(msgspec.Struct, frozen=True, tag="run"):
-    """A backtest's run began: what runs over what. ``spec`` is the Backtest's spec as JSON."""
+    """A backtest's run began: what runs over what. ``spec`` is the Backtest's spec as JSON.
+
+    ``trials`` is how many a sweep has, 0 for a run that is none.
+    """
 
     run_id: str
     name: str
@@ -49,6 +52,7 @@ class RunStarted(msgspec.Struct, frozen=True, tag="run"):
     replay_uid: str
     cash: float
     started_at: int
+    trials: int = 0
 
 
 class RunOrigin(msgspec.Struct, frozen=True, tag="origin"):
@@ -106,6 +110,29 @@ class RunEquity(msgspec.Struct, frozen=True, tag="equity"):
     cash: list[float]
 
 
+class RunTrial(msgspec.Struct, frozen=True, tag="trial"):
+    """A trial of a sweep: the strategy with ``params`` over a window's bars.
+
+    ``trial`` counts from 0 within its window; the one that trades the window's best afterwards has TESTED.
+    ``objective`` is None where the trial failed, with ``message``, or is too short for the figure.
+    """
+
+    run_id: str
+    window: int
+    trial: int
+    params: msgspec.Raw
+    start: int
+    end: int
+    metrics: dict[str, float | None]
+    objective: float | None
+    feasible: bool
+    trades_hash: str = ""
+    message: str = ""
+
+
+TESTED = -1  # the number of the trial that a window's best makes after the search
+
+
 class RunEnded(msgspec.Struct, frozen=True, tag="end"):
     """A run is over. ``metrics`` by name, null where the run is too short for one."""
 
@@ -118,5 +145,5 @@ class RunEnded(msgspec.Struct, frozen=True, tag="end"):
     ended_at: int
 
 
-ResultRecord: TypeAlias = RunStarted | RunOrigin | RunTrade | RunFill | RunEquity | RunEnded
+ResultRecord: TypeAlias = RunStarted | RunOrigin | RunTrade | RunFill | RunEquity | RunTrial | RunEnded
 decode_result = msgspec.json.Decoder(ResultRecord).decode
