@@ -34,7 +34,7 @@ _BINANCE = Traits(
     behind={"fetchTradesMethod": "publicGetHistoricalTrades"},
     id_parameter="fromId",
     behind_needs_key=True,
-    options={"watchTicker": {"name": "ticker"}},  # the short one has no bid and ask
+    options={"watchTickers": {"name": "ticker"}},  # the short one has no bid and ask
 )
 _BY_EXCHANGE = {
     "binance": _BINANCE,

@@ -1,0 +1,140 @@
+"""A live Feed's pod against ccxt's bare loop, both on the recorded trades of a local exchange."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from bench.figures import Figure, against, alternate
+from exchange import Exchange, Market, Tick, recorded
+from exchange.binance import Binance
+from feed_pod import Pod
+from tapedeck import topics
+from tapedeck.kafka import admin, ensure_topics
+from tapedeck.settings import Connections
+from tapedeck_operator.local.broker import Broker, free_port
+
+TRADES = int(os.environ.get("TAPEDECK_BENCH_TRADES", "60000"))
+RUNS = int(os.environ.get("TAPEDECK_BENCH_RUNS", "3"))
+SECONDS = float(os.environ.get("TAPEDECK_BENCH_SECONDS", "600"))
+BARE = """
+import asyncio, sys, time
+import ccxt.pro.binance
+async def main(rest, websocket, count):
+    api = ccxt.pro.binance.binance({"options": {"fetchMarkets": {"types": ["spot"]}, "tradesLimit": 100000}})
+    api.urls["api"]["public"] = rest + "/api/v3"
+    api.urls["api"]["ws"]["spot"] = websocket + "/ws"
+    seen, began = 0, None
+    while seen < count:
+        seen += len(await api.watch_trades("BTC/USDT"))
+        began = began or time.perf_counter()
+    print(seen / (time.perf_counter() - began))
+    await api.close()
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+"""
+
+
+def run() -> Iterator[Figure]:
+    """feed-throughput, feed-latency-p99, feed-memory-growth."""
+    with tempfile.TemporaryDirectory() as folder, _broker(Path(folder)) as bootstrap:
+        values, references = alternate(lambda: _fed(bootstrap, Path(folder)), _bare, RUNS)
+        yield against("feed-throughput", values, references, "msg/s")
+        latency, growth = _steady(bootstrap, Path(folder), statistics.median(values) / 2)
+        yield Figure("feed-latency-p99", latency * 1000, "ms")
+        yield Figure("feed-memory-growth", growth, "MB")
+
+
+@contextmanager
+def _broker(folder: Path) -> Iterator[str]:
+    broker = Broker(folder / "kafka", free_port())
+    try:
+        broker.launch()
+        broker.wait_ready()
+        client = admin(Connections(kafka_bootstrap=broker.bootstrap), "bench")
+        ensure_topics(client, topics.STANDING, topics.STANDING_PARTITIONS)
+        yield broker.bootstrap
+    finally:
+        broker.stop()
+
+
+def _market(count: int) -> Market:
+    """As many trades as wanted: the recording again and again, its ids and times going on."""
+    source = recorded()[0].ticks
+    ticks = [
+        Tick(source[0].id + n, source[0].ts + n * 30, one.price, one.amount, one.buyer_maker)
+        for n in range(count)
+        for one in (source[n % len(source)],)
+    ]
+    return Market("BTC", "USDT", ticks)
+
+
+def _bare() -> float:
+    with Exchange(Binance(), [_market(TRADES)]) as exchange:
+        command = [sys.executable, "-c", BARE, exchange.rest, exchange.websocket, str(TRADES)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        exchange.subscribed()
+        exchange.play(chunk=200, timeout=300)
+        output, _ = process.communicate(timeout=300)
+        return float(output)
+
+
+def _pod(bootstrap: str, folder: Path, exchange: Exchange) -> Pod:
+    endpoints = {"rest": exchange.rest, "websocket": exchange.websocket}
+    spec = {"exchange": "binance", "symbols": ["BTC/USDT"], "endpoints": endpoints, "channels": ["trades"]}
+    pod = Pod(bootstrap, Path(tempfile.mkdtemp(dir=folder)), folder, spec, {"apiKey": exchange.key})
+    pod.start()
+    exchange.subscribed()
+    return pod
+
+
+def _fed(bootstrap: str, folder: Path) -> float:
+    with Exchange(Binance(), [_market(TRADES)]) as exchange:
+        pod = _pod(bootstrap, folder, exchange)
+        try:
+            before = pod.status()["trades"]
+            began = time.perf_counter()
+            exchange.play(chunk=200, timeout=300)
+            while (seen := pod.status()["trades"] - before) < TRADES * 0.98 and time.perf_counter() - began < 300:
+                time.sleep(0.02)
+            return float(seen) / (time.perf_counter() - began)
+        finally:
+            pod.stop()
+
+
+def _steady(bootstrap: str, folder: Path, rate: float) -> tuple[float, float]:
+    """(p99 of receipt to acknowledgement in seconds, growth of resident memory in MB) at a steady rate."""
+    with Exchange(Binance(), [_market(int(rate * SECONDS))]) as exchange:
+        pod = _pod(bootstrap, folder, exchange)
+        try:
+            assert pod.process is not None
+            memory = psutil.Process(pod.process.pid).memory_info
+            exchange.play(int(rate * SECONDS / 10), chunk=10, pause=10 / rate, timeout=SECONDS + 60)
+            first = memory().rss
+            exchange.play(chunk=10, pause=10 / rate, timeout=SECONDS * 2 + 60)
+            growth = (memory().rss - first) / 1e6
+            return _p99(pod.get("/metrics")), growth
+        finally:
+            pod.stop()
+
+
+def _p99(metrics: str) -> float:
+    """The upper bound of the bucket that holds the 99th percentile."""
+    lines = [line for line in metrics.splitlines() if line.startswith("tapedeck_feed_latency_seconds_bucket")]
+    buckets = [(line.split('le="')[1].split('"')[0], float(line.rsplit(" ", 1)[1])) for line in lines]
+    total = buckets[-1][1]
+    return next(float(bound) for bound, count in buckets if count >= 0.99 * total)
+
+
+if __name__ == "__main__":
+    for figure in run():
+        print(json.dumps(figure.__dict__))
