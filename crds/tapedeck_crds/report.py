@@ -70,6 +70,15 @@ class ReplayReport(Report):
     anchor: Anchor | None = None
 
 
+class TrialReport(Model):
+    """One of the best trials."""
+
+    window: int
+    trial: int
+    objective: float
+    params: dict[str, Any]
+
+
 class BacktestReport(Report):
     """``waiting`` until the first bar comes; ``total`` is 0 where the number of bars is not known.
 
