@@ -61,6 +61,7 @@ class ReplayProcess:
     spec: Json
     files: Path = Path("/nowhere")
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    shard: int = 0
     process: subprocess.Popen[bytes] | None = None
     lives: int = 0
     home: Path = field(init=False)
@@ -72,12 +73,13 @@ class ReplayProcess:
     def start(self) -> None:
         """Start the next life; the one before may still run."""
         self.lives += 1
-        self.home = self.folder / f"{self.uid}-{self.lives}"
+        self.home = self.folder / f"{self.uid}-{self.shard}-{self.lives}"
         self.home.mkdir(parents=True)
         (self.home / "key").write_bytes(KEY)
         environment = os.environ | {
             "TAPEDECK_NAME": "test",
             "TAPEDECK_UID": self.uid,
+            "TAPEDECK_SHARD": str(self.shard),
             "TAPEDECK_SPEC": json.dumps(self.spec),
             "TAPEDECK_PORT_FILE": str(self.home / "port"),
             "TAPEDECK_CONTROL_KEY_FILE": str(self.home / "key"),
@@ -181,8 +183,8 @@ class Record:
         return self.header.split(";")[3]
 
 
-def committed(bootstrap: str, topic: str) -> list[Record]:
-    """Every committed record of a topic of one partition."""
+def committed(bootstrap: str, topic: str, partition: int = 0) -> list[Record]:
+    """Every committed record of a partition."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -193,7 +195,7 @@ def committed(bootstrap: str, topic: str) -> list[Record]:
         }
     )
     try:
-        consumer.assign([TopicPartition(topic, 0, 0)])
+        consumer.assign([TopicPartition(topic, partition, 0)])
         return list(_until_end(consumer))
     finally:
         consumer.close()

@@ -65,6 +65,8 @@ def test_defaults_are_kept_with_the_spec(objects: Objects) -> None:
         "unpaced": False,
         "paused": False,
         "atEnd": "finish",
+        "shards": 1,
+        "record": False,
     }
 
 

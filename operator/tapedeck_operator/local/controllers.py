@@ -35,8 +35,6 @@ def decide_job(job: Json, pods: list[Json], now: float) -> Decision:
     if job["spec"].get("suspend"):
         live = [p for p in pods if _phase(p) not in (FAILED, SUCCEEDED)]
         return Decision(end=tuple(p["metadata"]["name"] for p in live))
-    if job["spec"].get("suspend"):
-        return Decision(end=tuple(p["metadata"]["name"] for p in pods if _phase(p) not in (FAILED, SUCCEEDED)))
     make: list[Json] = []
     done: list[int] = []
     failed: dict[int, str] = {}
@@ -53,6 +51,9 @@ def decide_job(job: Json, pods: list[Json], now: float) -> Decision:
                 failed[index] = reason
             elif now - newest["status"]["finishedAt"] >= backoff(len(mine)):
                 make.append(new_pod(job, index))
+    if failed:  # one index that gives up ends the Job and all of its pods
+        live = tuple(p["metadata"]["name"] for p in pods if _phase(p) not in (FAILED, SUCCEEDED))
+        return Decision(end=live, status=_job_status(job, done, failed))
     return Decision(tuple(make), status=_job_status(job, done, failed))
 
 
@@ -76,7 +77,7 @@ def _job_status(job: Json, done: list[int], failed: dict[int, str]) -> Json | No
     status: Json = {"succeeded": len(done), "failed": len(failed)}
     if len(done) == total:
         status["conditions"] = [{"type": "Complete", "status": "True"}]
-    elif len(done) + len(failed) == total:
+    elif failed:
         message = "; ".join(f"index {index}: {reason}" for index, reason in failed.items())
         status["conditions"] = [{"type": "Failed", "status": "True", "message": message}]
     return status if status != job.get("status") else None

@@ -44,5 +44,5 @@ def _lost_replay(replay: Replay | None, uid: str, name: str) -> Verdict | None:
 
 
 def _backtest_facts(report: BacktestReport) -> Json:
-    facts = report.model_dump(exclude={"state", "reason", "message", "total"})
+    facts = report.model_dump(exclude={"state", "reason", "message", "total", "tried", "trials", "best"})
     return {**facts, "run_id": report.run_id or None, "progress": f"{report.bars}/{report.total or '?'}"}

@@ -25,6 +25,7 @@ HUNG_SECONDS = 20.0  # no single call may take longer, by its own timeout
 CLOSE_SECONDS = 3.0
 # A killed producer's open transaction hides from others what comes behind it, for that long.
 SHARED_TIMEOUT_MS = 5_000
+_SHARED = {"transaction.timeout.ms": SHARED_TIMEOUT_MS, "delivery.timeout.ms": SHARED_TIMEOUT_MS}
 T = TypeVar("T")
 
 _FENCED = {
@@ -63,9 +64,7 @@ class Output:
         self._uid = uid
         self.shared = shared  # with others who wait while a transaction is open
         self.copies: Sequence[Copy] = ()
-        self._producer: Producer = transactional_producer(
-            connections, f"{topic}.{shard}", {"transaction.timeout.ms": SHARED_TIMEOUT_MS} if shared else None
-        )
+        self._producer: Producer = transactional_producer(connections, f"{topic}.{shard}", _SHARED if shared else None)
         # Never subscribes: it stands for the group in transactions and reads its offset.
         self.group: Consumer = consumer(connections, f"{topic}.{shard}.position", topic)
         self._headers: wire.Headers = []
