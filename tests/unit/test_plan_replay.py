@@ -1,0 +1,97 @@
+"""Planning a Replay's clock: shards seen as one, what was unpaced, followers, stalls, and what comes too late."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from test_plan import NOW, SETTINGS, STORE, T0, after, ended, job, resource
+
+from tapedeck_crds.clock import Anchor
+from tapedeck_crds.report import ReplayReport
+from tapedeck_operator.plan import Observed, Plan, PodSeen, plan
+
+LAST = T0 + 660_000
+
+
+def pod(index: int, **report: Any) -> PodSeen:
+    facts = {"state": "running", "range_from": T0, "range_to": T0 + 600_000, "last_event": LAST, "rows": 5}
+    return PodSeen(f"p{index}", index, "Running", f"http://127.0.0.1:{index}", ReplayReport(**facts | report))
+
+
+def anchor_of(planned: Plan) -> Anchor:
+    return Anchor.model_validate(planned.status["anchor"])
+
+
+def test_all_shards_have_to_be_there_and_are_told_the_same() -> None:
+    replay = resource("Replay", {"source": STORE, "shards": 2})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    assert (made["spec"]["completions"], made["spec"]["parallelism"]) == (2, 2)
+    waiting = {"state": "waiting"}
+    assert plan(replay, Observed(made, (pod(0, **waiting),)), NOW, SETTINGS).pushes == ()
+    both = plan(replay, Observed(made, (pod(0, **waiting), pod(1, **waiting))), NOW, SETTINGS)
+    assert [push.url for push in both.pushes] == ["http://127.0.0.1:0/control", "http://127.0.0.1:1/control"]
+    assert both.pushes[0].body == both.pushes[1].body
+    anchor = anchor_of(both)
+    pods = (
+        pod(0, anchor=anchor, published=3, passed=3, position=T0 + 9),
+        pod(1, anchor=anchor, published=4, position=T0 + 7),
+    )
+    later = plan(after(replay, both), Observed(made, pods), NOW + 900, SETTINGS).status
+    assert (later["published"], later["progress"], later["position"]) == (7, "3/10", "2018-04-04T00:00:00.007Z")
+
+
+def test_what_was_unpaced_stops_and_goes_on_from_the_furthest() -> None:
+    replay = resource("Replay", {"source": STORE, "shards": 2, "unpaced": True})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    first = plan(replay, Observed(made, (pod(0), pod(1))), NOW, SETTINGS)
+    pods = tuple(pod(i, anchor=anchor_of(first), position=T0 + 5 + i) for i in (0, 1))
+    slower = after(replay, first, unpaced=False, speed=60.0)
+    stop = plan(slower, Observed(made, pods), NOW + 1_000, SETTINGS)
+    held = anchor_of(stop)
+    assert (held.settling, held.paused, stop.status["observedGeneration"]) == (True, True, 0)  # not done yet
+    again = plan(after(slower, stop), Observed(made, pods), NOW + 1_050, SETTINGS)
+    assert anchor_of(again) == held  # until both have stopped
+    stopped = tuple(pod(i, anchor=held, position=T0 + 100 + i) for i in (0, 1))
+    on = anchor_of(plan(after(slower, stop), Observed(made, stopped), NOW + 1_100, SETTINGS))
+    assert (on.v0, on.speed, on.settling, on.number) == (T0 + 101, 60.0, False, 3)
+
+
+def test_a_follower_takes_its_leaders_anchor_and_a_stall_moves_both() -> None:
+    lead = resource("Replay", {"source": STORE, "speed": 60, "clock": {"catchUp": "skip"}}, name="lead", uid="u-9")
+    made = job(plan(lead, Observed(), NOW, SETTINGS))
+    first = plan(lead, Observed(made, (pod(0),)), NOW, SETTINGS)
+    lead = after(lead, first)
+    follower = resource("Replay", {"source": STORE, "clock": {"follow": "lead"}})
+    assert plan(follower, Observed(), NOW, SETTINGS).status["conditions"][0]["reason"] == "WaitingForLeader"
+    mine = job(plan(follower, Observed(replay=lead), NOW, SETTINGS))
+    stalled = pod(0, anchor=anchor_of(first), stalled=True, position=T0 + 50)
+    led = plan(follower, Observed(mine, (stalled,), replay=lead), NOW + 5_000, SETTINGS)
+    assert anchor_of(led) == anchor_of(first)
+    assert led.status["stalled"] is True
+    fine = pod(0, anchor=anchor_of(first), position=T0 + 90)
+    on = plan(lead, Observed(made, (fine,), followers=(after(follower, led),)), NOW + 5_000, SETTINGS)
+    assert (anchor_of(on).number, anchor_of(on).v0, anchor_of(on).speed) == (2, T0 + 50, 60.0)
+    chain = resource("Replay", {"source": STORE, "clock": {"follow": "x"}}, name="y", uid="u-3")
+    assert plan(chain, Observed(replay=follower), NOW, SETTINGS).status["conditions"][0]["reason"] == "BadLeader"
+
+
+def test_a_seek_outside_the_range_is_clamped_and_said() -> None:
+    replay = resource("Replay", {"source": STORE})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    first = plan(replay, Observed(made, (pod(0),)), NOW, SETTINGS)
+    sought = after(replay, first, seek={"to": "2019-01-01T00:00:00Z", "id": "a"})
+    planned = plan(sought, Observed(made, (pod(0, anchor=anchor_of(first)),)), NOW + 9, SETTINGS)
+    assert (anchor_of(planned).v0, anchor_of(planned).seek_to) == (LAST, LAST)
+    assert "outside the range; went to 2018-04-04T00:11:00Z" in planned.status["message"]
+
+
+def test_a_control_after_the_end_is_answered_by_the_condition_finished() -> None:
+    replay = resource("Replay", {"source": STORE})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    over = plan(replay, Observed(ended(made, "Complete"), (replace(pod(0), phase="Succeeded"),)), NOW, SETTINGS)
+    late = plan(after(replay, over, speed=9.0), Observed(), NOW + 1, SETTINGS)
+    finished = next(c for c in late.status["conditions"] if c["type"] == "Finished")
+    assert (finished["status"], finished["observedGeneration"], late.status["observedGeneration"]) == ("True", 2, 2)
+    assert "changes nothing" in finished["message"]
+    assert (late.apply, late.pushes) == ((), ())
