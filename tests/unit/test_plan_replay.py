@@ -5,13 +5,38 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from test_plan import NOW, SETTINGS, STORE, T0, after, ended, job, resource
-
+from tapedeck_crds import parse_resource
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.report import ReplayReport
-from tapedeck_operator.plan import Observed, Plan, PodSeen, plan
+from tapedeck_operator.plan import Observed, Plan, PodSeen, Settings, plan
 
+NOW = 1_700_000_000_000
+T0 = 1_522_800_000_000
 LAST = T0 + 660_000
+SETTINGS = Settings(images={"replay": "i/replay:1"}, operator_key=b"secret")
+STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"], "interval": "1m"}}
+
+
+def resource(spec: dict[str, Any], *, name: str = "x", uid: str = "u-1") -> Any:
+    metadata = {"name": name, "uid": uid, "generation": 1}
+    return parse_resource({"apiVersion": "tapedeck.dev/v1alpha1", "kind": "Replay", "metadata": metadata, "spec": spec})
+
+
+def after(before: Any, planned: Plan, **spec: Any) -> Any:
+    """The resource once the plan's status is written and its spec changed."""
+    document = before.model_dump(by_alias=True, exclude_none=True)
+    document["status"] = planned.status
+    document["spec"] |= spec
+    document["metadata"]["generation"] += bool(spec)
+    return parse_resource(document)
+
+
+def job(planned: Plan) -> dict[str, Any]:
+    return next(manifest for manifest in planned.apply if manifest["kind"] == "Job")
+
+
+def ended(manifest: dict[str, Any], how: str) -> dict[str, Any]:
+    return {**manifest, "status": {"conditions": [{"type": how, "status": "True"}]}}
 
 
 def pod(index: int, **report: Any) -> PodSeen:
@@ -24,7 +49,7 @@ def anchor_of(planned: Plan) -> Anchor:
 
 
 def test_all_shards_have_to_be_there_and_are_told_the_same() -> None:
-    replay = resource("Replay", {"source": STORE, "shards": 2})
+    replay = resource({"source": STORE, "shards": 2})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     assert (made["spec"]["completions"], made["spec"]["parallelism"]) == (2, 2)
     waiting = {"state": "waiting"}
@@ -42,7 +67,7 @@ def test_all_shards_have_to_be_there_and_are_told_the_same() -> None:
 
 
 def test_what_was_unpaced_stops_and_goes_on_from_the_furthest() -> None:
-    replay = resource("Replay", {"source": STORE, "shards": 2, "unpaced": True})
+    replay = resource({"source": STORE, "shards": 2, "unpaced": True})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     first = plan(replay, Observed(made, (pod(0), pod(1))), NOW, SETTINGS)
     pods = tuple(pod(i, anchor=anchor_of(first), position=T0 + 5 + i) for i in (0, 1))
@@ -58,11 +83,11 @@ def test_what_was_unpaced_stops_and_goes_on_from_the_furthest() -> None:
 
 
 def test_a_follower_takes_its_leaders_anchor_and_a_stall_moves_both() -> None:
-    lead = resource("Replay", {"source": STORE, "speed": 60, "clock": {"catchUp": "skip"}}, name="lead", uid="u-9")
+    lead = resource({"source": STORE, "speed": 60, "clock": {"catchUp": "skip"}}, name="lead", uid="u-9")
     made = job(plan(lead, Observed(), NOW, SETTINGS))
     first = plan(lead, Observed(made, (pod(0),)), NOW, SETTINGS)
     lead = after(lead, first)
-    follower = resource("Replay", {"source": STORE, "clock": {"follow": "lead"}})
+    follower = resource({"source": STORE, "clock": {"follow": "lead"}})
     assert plan(follower, Observed(), NOW, SETTINGS).status["conditions"][0]["reason"] == "WaitingForLeader"
     mine = job(plan(follower, Observed(replay=lead), NOW, SETTINGS))
     stalled = pod(0, anchor=anchor_of(first), stalled=True, position=T0 + 50)
@@ -72,12 +97,12 @@ def test_a_follower_takes_its_leaders_anchor_and_a_stall_moves_both() -> None:
     fine = pod(0, anchor=anchor_of(first), position=T0 + 90)
     on = plan(lead, Observed(made, (fine,), followers=(after(follower, led),)), NOW + 5_000, SETTINGS)
     assert (anchor_of(on).number, anchor_of(on).v0, anchor_of(on).speed) == (2, T0 + 50, 60.0)
-    chain = resource("Replay", {"source": STORE, "clock": {"follow": "x"}}, name="y", uid="u-3")
+    chain = resource({"source": STORE, "clock": {"follow": "x"}}, name="y", uid="u-3")
     assert plan(chain, Observed(replay=follower), NOW, SETTINGS).status["conditions"][0]["reason"] == "BadLeader"
 
 
 def test_a_seek_outside_the_range_is_clamped_and_said() -> None:
-    replay = resource("Replay", {"source": STORE})
+    replay = resource({"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     first = plan(replay, Observed(made, (pod(0),)), NOW, SETTINGS)
     sought = after(replay, first, seek={"to": "2019-01-01T00:00:00Z", "id": "a"})
@@ -87,7 +112,7 @@ def test_a_seek_outside_the_range_is_clamped_and_said() -> None:
 
 
 def test_a_control_after_the_end_is_answered_by_the_condition_finished() -> None:
-    replay = resource("Replay", {"source": STORE})
+    replay = resource({"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     over = plan(replay, Observed(ended(made, "Complete"), (replace(pod(0), phase="Succeeded"),)), NOW, SETTINGS)
     late = plan(after(replay, over, speed=9.0), Observed(), NOW + 1, SETTINGS)

@@ -32,9 +32,10 @@ def decide_job(job: Json, pods: list[Json], now: float) -> Decision:
     """What an Indexed Job wants next. ``pods`` are its own, oldest first; ``now`` in seconds."""
     if any(c["status"] == "True" for c in job.get("status", {}).get("conditions", [])):
         return Decision()
+    live = tuple(p["metadata"]["name"] for p in pods if _phase(p) not in (FAILED, SUCCEEDED))
     if job["spec"].get("suspend"):
-        live = [p for p in pods if _phase(p) not in (FAILED, SUCCEEDED)]
-        return Decision(end=tuple(p["metadata"]["name"] for p in live))
+        return Decision(end=live)
+    room = job["spec"]["parallelism"] - len(live)
     make: list[Json] = []
     done: list[int] = []
     failed: dict[int, str] = {}
@@ -52,9 +53,8 @@ def decide_job(job: Json, pods: list[Json], now: float) -> Decision:
             elif now - newest["status"]["finishedAt"] >= backoff(len(mine)):
                 make.append(new_pod(job, index))
     if failed:  # one index that gives up ends the Job and all of its pods
-        live = tuple(p["metadata"]["name"] for p in pods if _phase(p) not in (FAILED, SUCCEEDED))
         return Decision(end=live, status=_job_status(job, done, failed))
-    return Decision(tuple(make), status=_job_status(job, done, failed))
+    return Decision(tuple(make[: max(room, 0)]), live[room:] if room < 0 else (), _job_status(job, done, failed))
 
 
 def _phase(pod: Json) -> str | None:
