@@ -28,10 +28,10 @@ TRADES = int(os.environ.get("TAPEDECK_BENCH_TRADES", "60000"))
 RUNS = int(os.environ.get("TAPEDECK_BENCH_RUNS", "3"))
 SECONDS = float(os.environ.get("TAPEDECK_BENCH_SECONDS", "600"))
 BARE = """
-import asyncio, sys, time
-import ccxt.pro.binance
+import asyncio, importlib, sys, time
 async def main(rest, websocket, count):
-    api = ccxt.pro.binance.binance({"options": {"fetchMarkets": {"types": ["spot"]}, "tradesLimit": 100000}})
+    options = {"fetchMarkets": {"types": ["spot"]}, "tradesLimit": 100000}
+    api = importlib.import_module("ccxt.pro.binance").binance({"options": options})
     api.urls["api"]["public"] = rest + "/api/v3"
     api.urls["api"]["ws"]["spot"] = websocket + "/ws"
     seen, began = 0, None
