@@ -41,7 +41,7 @@ def failed(owner: Json, at: float, code: int = 1, index: int | None = 0) -> Json
 
 def test_a_job_makes_a_pod_for_each_index_once() -> None:
     job = a_job()
-    job["spec"]["completions"] = 2
+    job["spec"] |= {"completions": 2, "parallelism": 2}
     made = decide_job(job, [], 0.0).make
     assert [m["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] for m in made] == ["0", "1"]
     running = [pod(job, 0, phase="Running"), pod(job, 1)]
