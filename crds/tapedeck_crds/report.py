@@ -82,7 +82,7 @@ class TrialReport(Model):
 class BacktestReport(Report):
     """``waiting`` until the first bar comes; ``total`` is 0 where the number of bars is not known.
 
-    A shard of a sweep has made ``tried`` of ``trials``; ``best`` are the best of its own.
+    A shard of a sweep has made ``tried`` of the ``trials`` of all; ``best`` are the best of its own.
     """
 
     run_id: str = ""

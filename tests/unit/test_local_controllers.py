@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tapedeck_crds import parse_resource
-from tapedeck_operator.local.controllers import backoff, decide_deployment, decide_job, new_pod
+from tapedeck_operator.local.controllers import Decision, backoff, decide_deployment, decide_job, new_pod
 from tapedeck_operator.local.pods import UnsupportedTemplate, start_pod
 from tapedeck_operator.local.services import deployment
 from tapedeck_operator.plan import Observed, Settings, plan
@@ -46,6 +46,18 @@ def test_a_job_makes_a_pod_for_each_index_once() -> None:
     assert [m["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] for m in made] == ["0", "1"]
     running = [pod(job, 0, phase="Running"), pod(job, 1)]
     assert decide_job(job, running, 0.0).make == ()
+
+
+def test_no_more_pods_at_once_than_the_job_says() -> None:
+    job = a_job()
+    job["spec"] |= {"completions": 3, "parallelism": 2}
+    assert len(decide_job(job, [], 0.0).make) == 2
+    two = [pod(job, 0, phase="Running"), pod(job, 1, phase="Running")]
+    assert decide_job(job, two, 0.0) == Decision(status={"succeeded": 0, "failed": 0})
+    next_one = decide_job(job, [pod(job, 0, phase="Succeeded"), two[1]], 0.0).make
+    assert [m["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] for m in next_one] == ["2"]
+    job["spec"]["parallelism"] = 1
+    assert decide_job(job, two, 0.0).end == (two[1]["metadata"]["name"],)
 
 
 def test_pods_that_are_not_started_yet_are_waited_for() -> None:

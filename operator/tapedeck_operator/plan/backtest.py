@@ -8,6 +8,7 @@ from tapedeck_crds import Backtest, Replay
 from tapedeck_crds.report import BacktestReport
 from tapedeck_operator.plan.run import job_and_policy, newest_report, run_plan, waiting_for_feed
 from tapedeck_operator.plan.status import Verdict, judge_run, of_type
+from tapedeck_operator.plan.sweep import plan_sweep
 from tapedeck_operator.plan.types import Json, Observed, Plan, Settings
 
 
@@ -21,6 +22,8 @@ def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings:
         verdict = replace(verdict, facts=_backtest_facts(report))
     if (waiting := waiting_for_feed(backtest.spec.data.store, observed)) is not None:
         return run_plan(backtest, observed, waiting, now_ms, settings, ())
+    if backtest.spec.sweep is not None:
+        return plan_sweep(backtest, backtest.spec.sweep, observed, now_ms, settings)
     if wants is None:
         return run_plan(backtest, observed, verdict, now_ms, settings, job_and_policy(backtest, observed, settings))
     replay = observed.replay

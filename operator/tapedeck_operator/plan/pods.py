@@ -43,6 +43,7 @@ def run_job(
     extra_env: dict[str, str] | None = None,
     controlled: bool = False,
     completions: int = 1,
+    parallelism: int = 1,
 ) -> Json:
     """The Job of a run: it restarts what fails, gives up on bad input, and ends with its pods."""
     workload = resource.kind.lower()
@@ -53,7 +54,7 @@ def run_job(
         "spec": {
             "completionMode": "Indexed",
             "completions": completions,
-            "parallelism": completions,
+            "parallelism": parallelism,
             "backoffLimit": BACKOFF_LIMIT,
             "podFailurePolicy": {
                 "rules": [

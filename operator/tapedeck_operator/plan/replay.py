@@ -22,11 +22,12 @@ def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Setti
         waiting := waiting_for_feed(replay.spec.source.store, observed) or _waiting_for_leader(replay, observed)
     ) is not None:
         return run_plan(replay, observed, waiting, now_ms, settings, ())
-    deck = deck_of(observed, replay.spec.shards)
+    shards = replay.spec.shards
+    deck = deck_of(observed, shards)
     before = _newer(replay.status.anchor if replay.status is not None else None, deck.newest_anchor)
     anchor = _anchor(replay, observed, deck, before, now_ms)
     behind = anchor is None or anchor.settling or not deck.follows(anchor)
-    verdict = judge_shards(observed, replay.status, replay.spec.shards)
+    verdict = judge_shards(observed, replay.status, shards)
     tape = deck.together()
     if tape is not None:
         stalled = deck.stalled and deck.newest_anchor == anchor
@@ -40,9 +41,9 @@ def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Setti
         verdict,
         now_ms,
         settings,
-        job_and_policy(replay, observed, settings, controlled=True, completions=replay.spec.shards),
+        job_and_policy(replay, observed, settings, controlled=True, completions=shards, parallelism=shards),
         observed_generation=(told or 0) if behind and deck.live else replay.metadata.generation,
-        completions=replay.spec.shards,
+        parallelism=shards,
     )
     key = names.control_key(settings.operator_key, replay.metadata.uid)
     return replace(

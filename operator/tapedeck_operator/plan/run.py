@@ -26,7 +26,7 @@ def run_plan(
     children: tuple[Json, ...],
     *,
     observed_generation: int | None = None,
-    completions: int = 1,
+    parallelism: int = 1,
 ) -> Plan:
     """The plan of a run: its status by the verdict, its children while it is not over."""
     over = verdict.phase in ("Complete", "Failed")
@@ -37,7 +37,7 @@ def run_plan(
     return Plan(
         status=as_json(status),
         apply=() if over else tuple(c for c in children if not (suspended and c["kind"] == "Job")),
-        patches=() if over else _corrections(resource, observed, suspended, completions),
+        patches=() if over else _corrections(resource, observed, suspended, parallelism),
         delete=_unwanted(resource, observed, settings, over),
         events=transitions(resource, status, verdict.trouble or observed.refusal is not None),
         wake_ms=_wake(resource, observed, over, now_ms),
@@ -52,6 +52,7 @@ def job_and_policy(
     extra_env: dict[str, str] | None = None,
     controlled: bool = False,
     completions: int = 1,
+    parallelism: int = 1,
 ) -> tuple[Json, ...]:
     """What is to be applied, the Job last. There only where it is missing: a pod template stays as first applied."""
     policy = network_policy(resource, settings)
@@ -59,7 +60,14 @@ def job_and_policy(
     if observed.job is None:
         children += [pods.control_secret(resource, settings)] if controlled else []
         children.append(
-            pods.run_job(resource, settings, extra_env=extra_env, controlled=controlled, completions=completions)
+            pods.run_job(
+                resource,
+                settings,
+                extra_env=extra_env,
+                controlled=controlled,
+                completions=completions,
+                parallelism=parallelism,
+            )
         )
     return tuple(children)
 
@@ -95,11 +103,11 @@ def _wake(resource: Resource, observed: Observed, over: bool, now_ms: int) -> in
     return now_ms + STARTING_MS if pod is not None and pod.phase == "Pending" else None
 
 
-def _corrections(resource: Resource, observed: Observed, suspended: bool, completions: int) -> tuple[Patch, ...]:
+def _corrections(resource: Resource, observed: Observed, suspended: bool, parallelism: int) -> tuple[Patch, ...]:
     """What someone else turned, or a suspension, in the Job that there is."""
     if observed.job is None or job_ended(observed.job):
         return ()
-    wanted = {"suspend": suspended, "parallelism": completions}
+    wanted = {"suspend": suspended, "parallelism": parallelism}
     spec = {"suspend": False, **observed.job["spec"]}
     wrong = {key: value for key, value in wanted.items() if spec.get(key) != value}
     return (Patch("Job", names.child_name(resource), wrong),) if wrong else ()

@@ -133,6 +133,7 @@ class Run:
             deal(sweep, rolling, self._settings.shard),
             lambda: known_trials(self._connections, run_id),
             self._publisher.send,
+            total(sweep, rolling),
         )
         self._state = "running"
         self._trials.run()

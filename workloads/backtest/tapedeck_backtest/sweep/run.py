@@ -45,12 +45,16 @@ def total(sweep: Sweep, windows: list[Window]) -> int:
 
 @dataclass
 class Trials:
-    """The work of a shard. ``known`` reads the store's trials, of all shards; ``emit`` takes each new one."""
+    """The work of a shard. ``known`` reads the store's trials, ``emit`` takes new ones.
+
+    ``total`` is the number of trials of all shards.
+    """
 
     lab: Lab
     deal: Deal
     known: Callable[[], Iterable[RunTrial]]
     emit: Callable[[RunTrial], None]
+    total: int = 0
     done: dict[tuple[int, int], RunTrial] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -79,7 +83,7 @@ class Trials:
             for t in self.best()
             if t.objective is not None
         ]
-        return {"tried": len(self.done), "trials": self.deal.total, "best": tuple(best[: self.lab.sweep.keep])}
+        return {"tried": len(self.done), "trials": self.total, "best": tuple(best[: self.lab.sweep.keep])}
 
     def _take(self, found: dict[int, RunTrial]) -> None:
         mine = set(self.deal.numbers) | {TESTED}
