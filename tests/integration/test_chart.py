@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -146,6 +147,25 @@ def test_connections_are_those_that_the_pods_mount(tmp_path: Path) -> None:
     assert "tapedeck_reader" not in data["recorder.store_dsn"]
 
 
+def test_each_workload_has_a_role_of_its_own_where_roles_are_made() -> None:
+    def role_of(values: Json) -> dict[str, str]:
+        data = find(render(values), "Secret", "tapedeck-connections")["stringData"]
+        workloads = ("replay", "backtest", "gateway", "recorder", "migrate")
+        return {w: urlsplit(data[f"{w}.store_dsn"]).username or "" for w in workloads}
+
+    assert set(role_of(EXTERNAL).values()) == {"tapedeck", "tapedeck_reader", "tapedeck_recorder"}
+    own = {"kafka": EXTERNAL["kafka"], "timescaledb": {"enabled": True}}
+    assert role_of(own) == {w: f"tapedeck_{w}" for w in ("replay", "backtest", "gateway", "recorder")} | {
+        "migrate": "tapedeck"
+    }
+    named: Json = {"host": "d", "roles": {"backtest": {"username": "bt", "password": "p"}}}
+    assert role_of({**EXTERNAL, "store": named})["backtest"] == "bt"
+    (migrate,) = find(render(own), "Deployment", "td-recorder")["spec"]["template"]["spec"]["initContainers"]
+    told = {variable["name"]: variable.get("value") for variable in migrate["env"]}
+    assert told["TAPEDECK_MAKE_ROLES"] == "true"
+    assert told["TAPEDECK_ROLES"] in {mount["mountPath"] for mount in migrate["volumeMounts"]}
+
+
 def test_the_operator_understands_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     documents = render(EXTERNAL)
     (container,) = find(documents, "Deployment", "td-operator")["spec"]["template"]["spec"]["containers"]
@@ -179,6 +199,7 @@ def test_rights_are_cluster_wide_or_of_one_namespace() -> None:
         ({}, "kafka.bootstrap: got nothing"),
         ({"kafka": {"bootstrap": "k:9092"}}, "store.host: got nothing"),
         ({"store": {"host": "d"}, "broker": {"enabled": True}}, "helm dependency build"),
+        ({**EXTERNAL, "store": {"host": "d", "createRoles": True}}, "store.roles.backtest.password: got nothing"),
         ({**EXTERNAL, "recorder": {"replica": 2}}, "replica"),
         ({**EXTERNAL, "operator": {"watch": "some"}}, "watch"),
         ({**EXTERNAL, "kafka": {"bootstrap": "nowhere"}}, "bootstrap"),

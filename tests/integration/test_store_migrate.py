@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from psycopg import errors, sql
+from psycopg import sql
 
 from conftest import EachStore
 from tapedeck.store.migrate import migrate
@@ -83,17 +83,3 @@ def test_coarser_bars(each_store: EachStore, view: str, minutes: int) -> None:
         found = connection.execute(query).fetchall()
     assert {(r[0], r[1]): r[2:] for r in found} == wanted
     assert len(found) == len(wanted) > 10
-
-
-def test_roles_may_do_what_they_must_and_no_more(each_store: EachStore) -> None:
-    migrate(each_store.dsn("postgres"))
-    with psycopg.connect(each_store.dsn("tapedeck_reader"), autocommit=True) as reader:
-        assert reader.execute("SELECT count(*) FROM bars_5m").fetchone() == (0,)
-        with pytest.raises(errors.InsufficientPrivilege):
-            reader.execute("INSERT INTO bars VALUES ('x', 'A/B', '1m', now(), 1, 1, 1, 1, 1, 0, 'live')")
-    with psycopg.connect(each_store.dsn("tapedeck_recorder"), autocommit=True) as recorder:
-        recorder.execute("CREATE TEMPORARY TABLE stage (LIKE bars)")
-        with pytest.raises(errors.InsufficientPrivilege):
-            recorder.execute("CREATE TABLE mine (a int)")
-        with pytest.raises(errors.InsufficientPrivilege):
-            recorder.execute("DROP TABLE bars")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import psycopg
 import stamina
@@ -16,26 +17,38 @@ from tapedeck.logs import configure, log
 from tapedeck.rights import Workload, grant
 from tapedeck.settings import Connections, PodSettings
 from tapedeck.store.migrate import migrate
-
-
-@stamina.retry(on=psycopg.OperationalError, attempts=8, timeout=60.0, wait_max=5.0)
-def _migrate_store(connections: Connections) -> str:
-    return migrate(connections.store_dsn.get_secret_value())
-
-
-def run(connections: Connections, kafka_users: Mapping[Workload, str]) -> None:
-    """Migrate database and broker. Raises psycopg.Error or KafkaException after bounded retries."""
-    flavour = _migrate_store(connections)
-    client = admin(connections, "tapedeck-migrate")
-    made = ensure_topics(client, topics.STANDING, topics.STANDING_PARTITIONS)
-    grant(client, kafka_users)
-    log.info("migrated", store=flavour, topics_made=made)
+from tapedeck.store.rights import Account, StoreWorkload, accounts
 
 
 class MigrateSettings(PodSettings):
-    """``kafka_users`` names the broker's user of each workload that is to be given its rights; none where empty."""
+    """Whom to give rights.
+
+    ``kafka_users`` names the broker's user of each workload, none where empty. ``roles`` is a folder with each
+    workload's DSN in a file of its name: their roles get rights on the tables, and are made with ``make_roles``.
+    """
 
     kafka_users: dict[Workload, str] = Field(default_factory=dict)
+    roles: Path | None = None
+    make_roles: bool = False
+
+
+@stamina.retry(on=psycopg.OperationalError, attempts=8, timeout=60.0, wait_max=5.0)
+def _migrate_store(connections: Connections, roles: Mapping[StoreWorkload, Account], make: bool) -> str:
+    dsn = connections.store_dsn.get_secret_value()
+    if not roles:
+        return migrate(dsn)
+    return migrate(dsn, {workload: account.role for workload, account in roles.items()}, roles.values() if make else ())
+
+
+def run(settings: MigrateSettings) -> None:
+    """Migrate database and broker. Raises psycopg.Error or KafkaException after bounded retries."""
+    connections = Connections.read(settings.connections)
+    roles = accounts(settings.roles) if settings.roles else {}
+    flavour = _migrate_store(connections, roles, settings.make_roles)
+    client = admin(connections, "tapedeck-migrate")
+    made = ensure_topics(client, topics.STANDING, topics.STANDING_PARTITIONS)
+    grant(client, settings.kafka_users)
+    log.info("migrated", store=flavour, topics_made=made)
 
 
 def main() -> int:
@@ -43,7 +56,7 @@ def main() -> int:
     settings = MigrateSettings()
     configure(settings.log_level, workload="migrate")
     try:
-        run(Connections.read(settings.connections), settings.kafka_users)
+        run(settings)
     except (psycopg.Error, KafkaException) as error:
         log.error("cannot migrate", reason=str(error))
         return 1

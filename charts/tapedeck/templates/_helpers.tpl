@@ -65,11 +65,24 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{- /* Whether the migration makes the database's roles. */}}
+{{- define "tapedeck.makesRoles" -}}
+{{- if or .Values.store.createRoles (and .Values.timescaledb.enabled (not .Values.store.host)) }}true{{ end }}
+{{- end }}
+
+{{- /* Which entry of store.roles a workload uses. */}}
+{{- define "tapedeck.role" -}}
+{{- $own := (get .root.Values.store.roles .workload).username }}
+{{- if or $own (include "tapedeck.makesRoles" .root) }}{{ .workload }}{{ else }}reader{{ end }}
+{{- end }}
+
 {{- /* Password of a database role: the value, else the one that was made before, else a new one. */}}
 {{- define "tapedeck.password" -}}
 {{- $given := (get .root.Values.store.roles .role).password }}
 {{- $kept := dig "data" .role "" (lookup "v1" "Secret" .root.Release.Namespace (printf "%s-timescaledb" (include "tapedeck.fullname" .root)) | default dict) }}
 {{- if $given }}{{ $given }}
+{{- else if and .root.Values.store.createRoles .root.Values.store.host }}
+{{- fail (printf "store.roles.%s.password: got nothing, expected a password, because of store.createRoles" .role) }}
 {{- else if $kept }}{{ $kept | b64dec }}
 {{- else if .root.Values.timescaledb.enabled }}
 {{- /* the same within one rendering */}}
@@ -82,7 +95,7 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{- $store := .root.Values.store }}
 {{- $role := get $store.roles .role }}
 {{- $password := include "tapedeck.password" . }}
-{{- $user := $role.username | urlquery }}
+{{- $user := $role.username | default (printf "tapedeck_%s" .role) | urlquery }}
 {{- if $password }}{{ $user = printf "%s:%s" $user ($password | urlquery | replace "+" "%20") }}{{ end }}
 {{- $root := ternary "&sslrootcert=/etc/tapedeck/connections/store_ca" "" (not (empty $store.ca)) -}}
 postgresql://{{ $user }}@{{ include "tapedeck.storeHost" .root }}:{{ $store.port }}/{{ $store.database }}?sslmode={{ $store.sslMode }}{{ $root }}

@@ -30,6 +30,10 @@ spec:
           command: [python, -m, tapedeck.migrate]
           env:
             - { name: TAPEDECK_CONNECTIONS, value: /etc/tapedeck/connections }
+            - { name: TAPEDECK_ROLES, value: /etc/tapedeck/roles }
+            {{- if include "tapedeck.makesRoles" .root }}
+            - { name: TAPEDECK_MAKE_ROLES, value: "true" }
+            {{- end }}
             {{- if .root.Values.kafka.grant }}
             {{- $users := dict }}
             {{- range $workload, $user := omit .root.Values.kafka.users "migrate" }}
@@ -41,6 +45,7 @@ spec:
           securityContext: {{- include "tapedeck.containerSecurity" .root | nindent 12 }}
           volumeMounts:
             - { name: migrate-connections, mountPath: /etc/tapedeck/connections, readOnly: true }
+            - { name: roles, mountPath: /etc/tapedeck/roles, readOnly: true }
             - { name: tmp, mountPath: /tmp }
       containers:
         - name: {{ .name }}
@@ -80,5 +85,12 @@ spec:
           {{- include "tapedeck.connections" (dict "workload" .name) | nindent 10 }}
         - name: migrate-connections
           {{- include "tapedeck.connections" (dict "workload" "migrate") | nindent 10 }}
+        - name: roles
+          secret:
+            secretName: tapedeck-connections
+            items:
+              {{- range list "replay" "backtest" "gateway" "recorder" }}
+              - { key: {{ . }}.store_dsn, path: {{ . }} }
+              {{- end }}
         - { name: tmp, emptyDir: {} }
 {{- end }}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psycopg
@@ -10,18 +11,26 @@ from alembic.config import Config
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+from tapedeck.store.rights import ROLES, Account, StoreWorkload, grant, make_role
 from tapedeck.store.storage import Flavour, arrange
 
 _LOCK = 0x7461706564656B  # "tapedek": the advisory lock of all who migrate
 
 
-def migrate(dsn: str) -> Flavour:
-    """Run the migrations that are missing and arrange what depends on the database. Raises psycopg.Error."""
+def migrate(dsn: str, roles: Mapping[StoreWorkload, str] = ROLES, make: Iterable[Account] = ()) -> Flavour:
+    """Run the migrations that are missing, arrange what depends on the database, and grant the workloads' rights.
+
+    ``roles`` names each workload's role; ``make`` are accounts to be made first. Raises psycopg.Error.
+    """
     with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
         connection.execute("SET lock_timeout = '60s'")
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         _upgrade(dsn)
-        return arrange(connection)
+        flavour = arrange(connection)
+        for account in make:
+            make_role(connection, account)
+        grant(connection, roles)
+        return flavour
 
 
 def _upgrade(dsn: str) -> None:

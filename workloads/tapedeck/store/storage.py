@@ -1,4 +1,4 @@
-"""What depends on the kind of database: hypertables, coarser bars, rights. Each call leaves the same state."""
+"""What depends on the kind of database: hypertables and coarser bars. Each call leaves the same state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ Flavour = Literal["timescale", "apache", "plain"]
 
 HYPERTABLES = {"bars": "30 days", "trades": "1 day", "tickers": "7 days"}
 COARSER = {"5m": "5 minutes", "15m": "15 minutes", "1h": "1 hour", "4h": "4 hours", "1d": "1 day"}
-READER, RECORDER = "tapedeck_reader", "tapedeck_recorder"
 
 _CONTINUOUS = """
 CREATE MATERIALIZED VIEW IF NOT EXISTS {view}
@@ -41,7 +40,7 @@ def flavour(connection: psycopg.Connection[Any]) -> Flavour:
 
 
 def arrange(connection: psycopg.Connection[Any]) -> Flavour:
-    """Hypertables, views and grants for the tables that the migrations made. Wants autocommit."""
+    """Hypertables and views for the tables that the migrations made. Wants autocommit."""
     kind = flavour(connection)
     if kind != "plain":
         for table, width in HYPERTABLES.items():
@@ -53,21 +52,4 @@ def arrange(connection: psycopg.Connection[Any]) -> Flavour:
     template = _CONTINUOUS if kind == "timescale" else _PLAIN
     for name, width in COARSER.items():
         connection.execute(sql.SQL(template).format(view=sql.Identifier(f"bars_{name}"), width=sql.Literal(width)))
-    _grant(connection)
     return kind
-
-
-def _grant(connection: psycopg.Connection[Any]) -> None:
-    roles = {
-        row[0]
-        for row in connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", ([READER, RECORDER],))
-    }
-    if READER in roles:
-        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
-    if RECORDER in roles:
-        connection.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {RECORDER}")
-        connection.execute(f"GRANT TEMPORARY ON DATABASE {_database(connection)} TO {RECORDER}")
-
-
-def _database(connection: psycopg.Connection[Any]) -> str:
-    return sql.Identifier(connection.info.dbname).as_string(connection)
