@@ -41,7 +41,7 @@ def test_a_run_goes_again_from_its_record(tmp_path: Path, capsys: pytest.Capture
         owner = (home.migrate / "store_dsn").read_text().strip()
         insert_minutes(owner, "x", ["A/USD", "B/USD"], 400)
         (tmp_path / "stored.yaml").write_text(STORED)
-        found = documents.read([str(EXAMPLES / "experiment.yaml"), str(tmp_path / "stored.yaml")])
+        found = documents.read([str(EXAMPLES / "more" / "experiment.yaml"), str(tmp_path / "stored.yaml")])
         assert len(write.apply(objects, found, "default")) == 4
         for name in ("crash-fast", "crash-slow", "stored"):
             eventually(lambda name=name: phase(objects, "Backtest", name) == "Complete", 90)
