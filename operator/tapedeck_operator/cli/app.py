@@ -340,6 +340,21 @@ def status(
 
 
 @app.command()
+def strategies(
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="text or json.")] = "text",
+) -> None:
+    """List the built-in strategies of a Backtest with their params and defaults."""
+    import json
+
+    from tapedeck_operator.cli import strategies as built_in
+
+    if output not in ("text", "json"):
+        raise typer.BadParameter(f"got {output!r}, expected text or json", param_hint="--output")
+    found = built_in.listing()
+    print(json.dumps(found, indent=2) if output == "json" else built_in.text(found))
+
+
+@app.command()
 def migrate(context: typer.Context, home: HomeOption = None) -> None:
     """Bring the database's schema and the market topics up to date.
 

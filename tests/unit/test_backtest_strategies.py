@@ -1,0 +1,69 @@
+"""The list of built-in strategies, as the command shows it, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+import pytest
+
+from tapedeck_backtest.feeds import BatchFeed, Columns, feed_params
+from tapedeck_backtest.strategies import BUILTINS
+
+TAPEDECK = [sys.executable, "-c", "from tapedeck_operator.cli import main; main()"]
+
+
+def test_the_command_lists_them_with_params_and_defaults() -> None:
+    done = subprocess.run([*TAPEDECK, "strategies", "-o", "json"], capture_output=True, text=True, timeout=60)
+    listed = {each["name"]: each for each in json.loads(done.stdout)}
+    assert set(listed) == set(BUILTINS)
+    assert listed["rsi"]["params"]["lower"] == {"type": "float", "default": 30.0}
+    assert listed["buy-and-hold"]["params"] == {}
+    shown = subprocess.run([*TAPEDECK, "strategies"], capture_output=True, text=True, timeout=60).stdout
+    assert "donchian\n" in shown
+    assert "    entry: 20 (int)\n" in shown
+
+
+def columns(close: list[float]) -> Columns:
+    prices = np.array(close)
+    event = 60_000 * np.arange(1, len(close) + 1)
+    return Columns(event=event, open=prices, high=prices, low=prices, close=prices, volume=prices)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "words"),
+    [
+        ("sma-cross", {"fast": 30, "slow": 10}, "fast, slow: got 30, 10"),
+        ("ema-cross", {"fast": 0}, "fast, slow: got 0, 26"),
+        ("macd", {"signal": 0}, "signal: got 0"),
+        ("rsi", {"lower": 80.0}, "lower, upper: got 80.0, 70.0"),
+        ("bollinger", {"period": 1}, "period: got 1"),
+        ("donchian", {"exit": 0}, "entry, exit: got 20, 0"),
+    ],
+)
+def test_params_that_make_no_sense_are_named(name: str, params: dict[str, Any], words: str) -> None:
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(BatchFeed(columns=columns([1.0, 2.0]), **feed_params("A", "1m")))
+    cerebro.addstrategy(BUILTINS[name], **params)
+    with pytest.raises(ValueError, match=words):
+        cerebro.run()
+
+
+def test_donchian_enters_on_the_first_close_outside_the_channel_before_it() -> None:
+    bought: list[int] = []
+
+    class Noted(BUILTINS["donchian"]):  # type: ignore[misc]
+        def notify_order(self, order: Any) -> None:
+            if order.status == order.Completed and order.isbuy():
+                bought.append(len(self))
+
+    cerebro = bt.Cerebro(stdstats=False)
+    # A channel of 10 for 6 bars, left at the 7th bar's close: filled at the 8th.
+    cerebro.adddata(BatchFeed(columns=columns([10, 9, 10, 9, 10, 10, 11, 12, 13]), **feed_params("A", "1m")))
+    cerebro.addstrategy(Noted, entry=3, exit=2)
+    cerebro.run()
+    assert bought == [8]
