@@ -9,7 +9,7 @@ PAGE_SOURCES := $(shell find $(WEB) -name node_modules -prune -o -type f ! -name
 NAME   ?=
 KEEP   ?=
 CLUSTER ?=
-JOBS   ?= 2
+JOBS   ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick e2e lint bench faults soak page crds lock clean

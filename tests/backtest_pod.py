@@ -233,7 +233,7 @@ def check(connections: Connections, run_id: str) -> Checked:
         elif kind == "equity":
             for i, point in enumerate(zip(value["ts"], value["value"], value["cash"], strict=True)):
                 checked.put(checked.equity, value["seq"] + i, point)
-        else:
+        elif kind in ("run", "end"):
             once = {k: v for k, v in value.items() if k not in ("run_id", "started_at", "ended_at", "replay_uid")}
             checked.put(checked.started if kind == "run" else checked.ended, "once", once)
     return checked

@@ -48,19 +48,19 @@ STORE = {"store": {"exchange": "coinbase", "symbols": ["NO/SUCH"]}}
 
 
 @pytest.mark.parametrize(
-    ("kind", "spec"),
+    ("kind", "spec", "named"),
     [
-        ("Replay", {"source": STORE}),
-        ("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE}),
+        ("Replay", {"source": STORE}, "source.store.exchange: got coinbase, of which the store has no bars"),
+        ("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE}, "NO/SUCH"),
     ],
 )
-def test_a_symbol_without_bars_is_named(running: tuple[Home, Json, Objects], kind: str, spec: Json) -> None:
+def test_a_symbol_without_bars_is_named(running: tuple[Home, Json, Objects], kind: str, spec: Json, named: str) -> None:
     _, _, objects = running
     apply(objects, EXAMPLES, kind, "empty", spec)
     status = ended(objects, kind, "empty")
     assert status["phase"] == "Failed"
     assert status["conditions"][0]["reason"] == "NoBars"
-    assert "NO/SUCH" in status["message"]
+    assert named in status["message"]
 
 
 @pytest.mark.parametrize(

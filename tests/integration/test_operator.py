@@ -62,7 +62,10 @@ class Deck:
     def __init__(self, key: str, folder: Path) -> None:
         path = folder / "key"
         path.write_text(key)
-        self.report = ReplayReport(state="waiting", range_from=T0, range_to=T0 + 600_000, rows=10, topic="t")
+        end = T0 + 600_000
+        self.report = ReplayReport(
+            state="waiting", range_from=T0, range_to=end, last_event=end, interval_ms=60_000, rows=10, topic="t"
+        )
         self.taken: list[Anchor] = []
         self._probe = Probe(
             PodSettings(http_host="127.0.0.1", http_port=0, control_key_file=path),
