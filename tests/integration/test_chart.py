@@ -4,50 +4,29 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-import yaml
 
-from kube_api import RIG_BIN, KubeApi, missing_binaries
+from chart import CHART, EXTERNAL, HELM, SETS, find, render, template
+from kube_api import KubeApi, missing_binaries
+from tapedeck.retain import RetainSettings
 from tapedeck.settings import Connections
+from tapedeck.store.retention import Keepable
+from tapedeck.topics import STANDING
 from tapedeck_operator.cluster.settings import OperatorSettings
 from tapedeck_operator.plan.pods import CONNECTION_FIELDS
 
 Json = dict[str, Any]
-CHART = Path(__file__).parents[2] / "charts/tapedeck"
-HELM = str(RIG_BIN / "helm") if (RIG_BIN / "helm").exists() else shutil.which("helm")
-EXTERNAL = {"kafka": {"bootstrap": "kafka.example:9092"}, "store": {"host": "db.example"}}
+SCHEMA = CHART / "values.schema.json"
 CLUSTER_SCOPED = {"CustomResourceDefinition": "customresourcedefinitions", "ClusterRole": "clusterroles",
                   "ClusterRoleBinding": "clusterrolebindings"}  # fmt: skip
 
 pytestmark = pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build")
-
-
-def render(values: Json, *arguments: str) -> list[Json]:
-    done = template(values, *arguments)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-
-def template(values: Json, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(HELM), "template", "td", str(CHART), "-n", "deck", "--kube-version", "1.34.0", "-f", "-", *arguments],
-        input=yaml.safe_dump(values),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-
-def find(documents: list[Json], kind: str, name: str) -> Json:
-    return next(d for d in documents if d["kind"] == kind and d["metadata"]["name"] == name)
 
 
 @pytest.fixture(scope="module")
@@ -80,21 +59,15 @@ def _plural(kind: str) -> str:
     return kind.lower()[:-1] + "ies" if kind.endswith("cy") else kind.lower() + "s"
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        EXTERNAL,
-        {**EXTERNAL, "operator": {"watch": "release"}, "crds": {"enabled": False}},
-        {"kafka": {"bootstrap": "k:9092"}, "timescaledb": {"enabled": True, "storageClass": "fast"}},
-        {**EXTERNAL, "images": {"pullSecrets": ["p"]}, "recorder": {"replicas": 3, "tolerations": [{"key": "a"}]}},
-    ],
-    ids=["external", "one-namespace", "timescaledb", "placed"],
-)
-def test_a_real_api_server_takes_all_that_is_rendered(restricted: httpx.Client, values: Json) -> None:
-    for document in render(values):
+@pytest.mark.parametrize("name", SETS)
+def test_a_real_api_server_takes_all_that_is_rendered(restricted: httpx.Client, name: str) -> None:
+    for document in render(SETS[name]):
+        if document["apiVersion"].startswith("monitoring.coreos.com"):
+            continue
         answer = dry_run(restricted, document)
         assert answer.status_code == 201, f"{document['kind']} {document['metadata']['name']}: {answer.text}"
         spec = document.get("spec", {})
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
         if "template" in spec:  # the Pod Security admission refuses pods, and only warns of templates
             pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec["template"]["spec"]}
             pod["spec"].pop("serviceAccountName", None)
@@ -161,7 +134,7 @@ def test_each_workload_has_a_role_of_its_own_where_roles_are_made() -> None:
     named: Json = {"host": "d", "roles": {"backtest": {"username": "bt", "password": "p"}}}
     assert role_of({**EXTERNAL, "store": named})["backtest"] == "bt"
     (migrate,) = find(render(own), "Deployment", "td-recorder")["spec"]["template"]["spec"]["initContainers"]
-    told = {variable["name"]: variable.get("value") for variable in migrate["env"]}
+    told = _environment(migrate)
     assert told["TAPEDECK_MAKE_ROLES"] == "true"
     assert told["TAPEDECK_ROLES"] in {mount["mountPath"] for mount in migrate["volumeMounts"]}
 
@@ -202,6 +175,14 @@ def test_rights_are_cluster_wide_or_of_one_namespace() -> None:
         ({**EXTERNAL, "store": {"host": "d", "createRoles": True}}, "store.roles.backtest.password: got nothing"),
         ({**EXTERNAL, "recorder": {"replica": 2}}, "replica"),
         ({**EXTERNAL, "operator": {"watch": "some"}}, "watch"),
+        ({**EXTERNAL, "store": {"host": "d", "retention": {"days": {"candles": 3}}}}, "candles"),
+        ({**EXTERNAL, "store": {"host": "d", "retention": {"days": {"bars": -1}}}}, "/store/retention/days/bars"),
+        ({**EXTERNAL, "store": {"host": "d", "retention": {"schedule": "daily"}}}, "schedule"),
+        ({**EXTERNAL, "store": {"host": "d", "roles": {"writer": {"username": "w"}}}}, "writer"),
+        ({**EXTERNAL, "kafka": {"bootstrap": "k:1", "topics": {"replication": 0}}}, "replication"),
+        ({**EXTERNAL, "kafka": {"bootstrap": "k:1", "topics": {"retentionHours": {"market.news": 1}}}}, "market.news"),
+        ({**EXTERNAL, "metrics": {"dashboards": {"enabled": True, "prometheus": ""}}}, "prometheus"),
+        ({**EXTERNAL, "gateway": {"service": {"port": 70000}}}, "port"),
         ({**EXTERNAL, "kafka": {"bootstrap": "nowhere"}}, "bootstrap"),
     ],
 )
@@ -211,11 +192,49 @@ def test_wrong_values_are_refused_with_their_name(values: Json, said: str) -> No
     assert said in done.stderr
 
 
-def test_monitors_are_rendered_only_when_asked_for() -> None:
-    assert not [d for d in render(EXTERNAL) if d["apiVersion"].startswith("monitoring")]
-    both = {"podMonitor": {"enabled": True, "labels": {"release": "kps"}}, "serviceMonitor": {"enabled": True}}
-    documents = render({**EXTERNAL, "metrics": both})
-    monitors = [d for d in documents if d["apiVersion"].startswith("monitoring")]
-    assert {d["kind"] for d in monitors} == {"PodMonitor", "ServiceMonitor"}
-    assert find(monitors, "PodMonitor", "td")["metadata"]["labels"]["release"] == "kps"
-    assert json.dumps(documents)
+def test_monitoring_is_rendered_only_when_asked_for() -> None:
+    foreign = ("PodMonitor", "ServiceMonitor", "PrometheusRule", "ConfigMap")
+    assert not [d for d in render(EXTERNAL) if d["kind"] in foreign]
+    documents = render(SETS["everything"])
+    assert {d["kind"] for d in documents} >= set(foreign)
+    assert find(documents, "PodMonitor", "td")["metadata"]["labels"]["release"] == "kps"
+    rules = find(documents, "PrometheusRule", "td")["spec"]["groups"][0]["rules"]
+    assert "TapedeckRecorderDown" in {rule["alert"] for rule in rules}
+    board = json.loads(find(documents, "ConfigMap", "td-dashboard-backtests")["data"]["backtests.json"])
+    chosen = {v["name"]: v["current"]["value"] for v in board["templating"]["list"] if v["type"] == "datasource"}
+    assert chosen == {"prometheus": "Prometheus", "store": "Market"}
+
+
+def test_retention_is_off_until_a_table_is_named() -> None:
+    for days in ({}, {"bars": 0}):
+        values = {**EXTERNAL, "store": {"host": "d", "retention": {"days": days}}}
+        assert not [d for d in render(values) if d["kind"] == "CronJob"]
+    documents = render(SETS["everything"])
+    job = find(documents, "CronJob", "td-retention")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    told = _environment(job["containers"][0])
+    settings = RetainSettings(retention_days=json.loads(told["TAPEDECK_RETENTION_DAYS"]))
+    assert settings.retention_days == {"bars": 3650, "trades": 30, "runs": 0}
+    (migrate,) = find(documents, "Deployment", "td-recorder")["spec"]["template"]["spec"]["initContainers"]
+    told = _environment(migrate)
+    assert json.loads(told["TAPEDECK_RETENTION_DAYS"]) == settings.retention_days
+    assert json.loads(told["TAPEDECK_RETENTION_HOURS"]) == {"market.trades": 48, "market.bars": 0}
+    assert told["TAPEDECK_REPLICATION"] == "3"
+
+
+def test_the_tables_and_topics_of_the_schema_are_those_of_the_code() -> None:
+    store, kafka = (json.loads(SCHEMA.read_text())["properties"][part]["properties"] for part in ("store", "kafka"))
+    assert set(store["retention"]["properties"]["days"]["properties"]) == set(get_args(Keepable))
+    assert set(kafka["topics"]["properties"]["retentionHours"]["properties"]) == set(STANDING)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_databases_volume_and_passwords_stay_together(keep: bool) -> None:
+    documents = render({"kafka": EXTERNAL["kafka"], "timescaledb": {"enabled": True, "keepVolumes": keep}})
+    secret, database = (find(documents, kind, "td-timescaledb") for kind in ("Secret", "StatefulSet"))
+    policy = database["spec"]["persistentVolumeClaimRetentionPolicy"]
+    assert policy == {"whenDeleted": "Retain" if keep else "Delete", "whenScaled": "Retain"}
+    assert secret["metadata"].get("annotations", {}) == ({"helm.sh/resource-policy": "keep"} if keep else {})
+
+
+def _environment(container: Json) -> dict[str, str]:
+    return {variable["name"]: variable.get("value", "") for variable in container["env"]}

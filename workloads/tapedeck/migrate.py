@@ -3,50 +3,58 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
 import stamina
 from confluent_kafka import KafkaException
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
-from tapedeck import topics
-from tapedeck.kafka import admin, ensure_topics
+from tapedeck.kafka import admin
 from tapedeck.logs import configure, log
 from tapedeck.rights import Workload, grant
 from tapedeck.settings import Connections, PodSettings
+from tapedeck.standing import StandingTopic, ensure_standing
+from tapedeck.store.database import connect
 from tapedeck.store.migrate import migrate
-from tapedeck.store.rights import Account, StoreWorkload, accounts
+from tapedeck.store.retention import Keepable, set_policies
+from tapedeck.store.rights import ROLES, accounts
 
 
 class MigrateSettings(PodSettings):
-    """Whom to give rights.
+    """How long things are kept, and whom to give rights.
 
+    ``retention_days`` by table sets TimescaleDB's policies, ``retention_hours`` by topic the broker's; 0 turns one
+    off, what is not named is left alone. ``replication`` is that of topics to be made, -1 the broker's default.
     ``kafka_users`` names the broker's user of each workload, none where empty. ``roles`` is a folder with each
     workload's DSN in a file of its name: their roles get rights on the tables, and are made with ``make_roles``.
     """
 
+    retention_days: dict[Keepable, NonNegativeInt] = Field(default_factory=dict)
+    retention_hours: dict[StandingTopic, NonNegativeInt] = Field(default_factory=dict)
+    replication: int = Field(default=-1, ge=-1)
     kafka_users: dict[Workload, str] = Field(default_factory=dict)
     roles: Path | None = None
     make_roles: bool = False
 
 
 @stamina.retry(on=psycopg.OperationalError, attempts=8, timeout=60.0, wait_max=5.0)
-def _migrate_store(connections: Connections, roles: Mapping[StoreWorkload, Account], make: bool) -> str:
+def _migrate_store(settings: MigrateSettings, connections: Connections) -> str:
     dsn = connections.store_dsn.get_secret_value()
-    if not roles:
-        return migrate(dsn)
-    return migrate(dsn, {workload: account.role for workload, account in roles.items()}, roles.values() if make else ())
+    given = accounts(settings.roles) if settings.roles else {}
+    roles = {workload: account.role for workload, account in given.items()} or ROLES
+    flavour = migrate(dsn, roles, given.values() if settings.make_roles else ())
+    with connect(connections, name="tapedeck-migrate", autocommit=True) as connection:
+        set_policies(connection, flavour, settings.retention_days)
+    return flavour
 
 
 def run(settings: MigrateSettings) -> None:
     """Migrate database and broker. Raises psycopg.Error or KafkaException after bounded retries."""
     connections = Connections.read(settings.connections)
-    roles = accounts(settings.roles) if settings.roles else {}
-    flavour = _migrate_store(connections, roles, settings.make_roles)
+    flavour = _migrate_store(settings, connections)
     client = admin(connections, "tapedeck-migrate")
-    made = ensure_topics(client, topics.STANDING, topics.STANDING_PARTITIONS)
+    made = ensure_standing(client, settings.replication, settings.retention_hours)
     grant(client, settings.kafka_users)
     log.info("migrated", store=flavour, topics_made=made)
 

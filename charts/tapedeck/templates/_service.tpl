@@ -34,6 +34,13 @@ spec:
             {{- if include "tapedeck.makesRoles" .root }}
             - { name: TAPEDECK_MAKE_ROLES, value: "true" }
             {{- end }}
+            - { name: TAPEDECK_REPLICATION, value: {{ .root.Values.kafka.topics.replication | int64 | quote }} }
+            {{- with .root.Values.kafka.topics.retentionHours }}
+            - { name: TAPEDECK_RETENTION_HOURS, value: {{ . | toJson | quote }} }
+            {{- end }}
+            {{- with .root.Values.store.retention.days }}
+            - { name: TAPEDECK_RETENTION_DAYS, value: {{ . | toJson | quote }} }
+            {{- end }}
             {{- if .root.Values.kafka.grant }}
             {{- $users := dict }}
             {{- range $workload, $user := omit .root.Values.kafka.users "migrate" }}

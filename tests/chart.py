@@ -1,0 +1,87 @@
+"""The chart as helm renders it, and sets of values that stand for its users."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kube_api import RIG_BIN
+
+Json = dict[str, Any]
+CHART = Path(__file__).parents[1] / "charts/tapedeck"
+HELM = str(RIG_BIN / "helm") if (RIG_BIN / "helm").exists() else shutil.which("helm")
+KUBE_VERSION = "1.34.0"
+
+EXTERNAL: Json = {"kafka": {"bootstrap": "kafka.example:9092"}, "store": {"host": "db.example"}}
+_USERS = ("feed", "replay", "backtest", "recorder", "gateway", "migrate")
+_ROLES = ("admin", "replay", "backtest", "gateway", "recorder")
+SETS: dict[str, Json] = {
+    "default": EXTERNAL,
+    "one-namespace": {**EXTERNAL, "operator": {"watch": "release"}, "crds": {"enabled": False}},
+    "external-tls": {
+        "kafka": {
+            "bootstrap": "kafka.example:9093",
+            "securityProtocol": "SASL_SSL",
+            "saslMechanism": "SCRAM-SHA-512",
+            "ca": "the broker's authority",
+            "grant": True,
+            "users": {name: {"username": f"td-{name}", "password": f"{name}'s"} for name in _USERS},
+        },
+        "store": {
+            "host": "db.example",
+            "sslMode": "verify-full",
+            "ca": "the database's authority",
+            "createRoles": True,
+            "roles": {name: {"password": f"{name}'s"} for name in _ROLES},
+        },
+        "networkPolicies": {"brokerPeers": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+    },
+    "everything": {
+        "images": {"pullSecrets": ["registry"], "tag": "1.2.3"},
+        "kafka": {
+            "bootstrap": "kafka.example:9092",
+            "topics": {"replication": 3, "retentionHours": {"market.trades": 48, "market.bars": 0}},
+        },
+        "store": {
+            "retention": {"days": {"bars": 3650, "trades": 30, "runs": 0}},
+            "roles": {name: {"password": f"{name}-password"} for name in _ROLES},
+        },
+        "recorder": {"replicas": 3, "nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "a"}]},
+        "gateway": {"replicas": 2, "service": {"type": "NodePort"}, "origins": ["https://a.example"]},
+        "timescaledb": {"enabled": True, "storageClass": "fast"},
+        "networkPolicies": {"metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
+        "metrics": {
+            "podMonitor": {"enabled": True, "labels": {"release": "kps"}},
+            "serviceMonitor": {"enabled": True, "labels": {"release": "kps"}},
+            "dashboards": {"enabled": True, "store": "Market"},
+            "alerts": {"enabled": True, "labels": {"release": "kps"}},
+        },
+    },
+}
+
+
+def template(values: Json, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `helm template` says."""
+    return subprocess.run(
+        [str(HELM), "template", "td", str(CHART), "-n", "deck", "--kube-version", KUBE_VERSION, "-f", "-", *arguments],
+        input=yaml.safe_dump(values),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def render(values: Json, *arguments: str) -> list[Json]:
+    """The documents. Raises AssertionError where there are none."""
+    done = template(values, *arguments)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def find(documents: list[Json], kind: str, name: str) -> Json:
+    """The one of this kind and name."""
+    return next(d for d in documents if d["kind"] == kind and d["metadata"]["name"] == name)

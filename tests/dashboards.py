@@ -1,0 +1,33 @@
+"""The chart's dashboards, as what they ask."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+FOLDER = Path(__file__).parents[1] / "charts/tapedeck/dashboards"
+FILES = sorted(FOLDER.glob("*.json"))
+
+
+def read(path: Path) -> Json:
+    document: Json = json.loads(path.read_text())
+    return document
+
+
+def asked(document: Json, field: str) -> Iterator[tuple[str, str]]:
+    """Panel and query: ``expr`` for PromQL, ``rawSql`` for SQL."""
+    for panel in document["panels"]:
+        for target in panel["targets"]:
+            if field in target:
+                yield panel["title"], target[field]
+
+
+def variables(document: Json, kind: str) -> Iterator[tuple[str, str]]:
+    """Name and query of the variables that ask Prometheus (``prometheus``) or the store (``store``)."""
+    for variable in document["templating"]["list"]:
+        if variable["type"] == "query" and variable["datasource"]["uid"] == f"${{{kind}}}":
+            query = variable["query"]
+            yield variable["name"], query if isinstance(query, str) else query["query"]

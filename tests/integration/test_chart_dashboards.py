@@ -1,0 +1,98 @@
+"""Each SQL of the dashboards runs on the migrated schema, by the gateway's role, and finds what is there."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg import sql
+
+import dashboards
+from conftest import EachStore
+from tapedeck.store.migrate import migrate
+from tapedeck.store.rights import ROLES
+
+NOW = datetime.now(UTC)
+T0 = datetime(2018, 4, 4, tzinfo=UTC)
+VALUES = np.concatenate([np.linspace(100, 120, 40), np.linspace(120, 90, 40), np.linspace(90, 110, 40)])
+# As the recorder writes them: numbers of a summary are floats, undefined ones null.
+METRICS = {
+    "return_percent": 10.0,
+    "max_drawdown_percent": 25.0,
+    "sharpe": None,
+    "win_rate_percent": 50.0,
+    "trades": 2.0,
+}
+
+
+@pytest.fixture
+def filled(each_store: EachStore) -> str:
+    """A store with a run, a sweep's trials, a hole and a row that was refused; the gateway's DSN."""
+    migrate(each_store.dsn("postgres"))
+    with psycopg.connect(each_store.dsn("postgres"), autocommit=True) as connection:
+        for run, state, metrics in (("r1", "complete", METRICS), ("r2", "running", None)):
+            connection.execute(
+                "INSERT INTO runs (run_id, name, namespace, strategy, params, spec, exchange, symbols, interval, "
+                "replay_uid, cash, started_at, state, metrics) VALUES "
+                "(%s, 'n', 'd', 'sma', '{\"fast\": 5}', '{}', 'x', '{A/B,C/D}', '1m', '', 100, %s, %s, %s)",
+                (run, NOW - timedelta(hours=1), state, None if metrics is None else json.dumps(metrics)),
+            )
+        for seq, value in enumerate(VALUES):
+            at = T0 + timedelta(minutes=seq)
+            connection.execute("INSERT INTO run_equity VALUES ('r1', %s, %s, %s, 50)", (seq, at, float(value)))
+        for seq, net in enumerate((4.0, -1.0)):
+            times = T0 + timedelta(minutes=seq), T0 + timedelta(minutes=seq + 10)
+            connection.execute(
+                "INSERT INTO run_trades VALUES ('r1', %s, 'A/B', 'buy', 1, %s, 10, %s, 14, %s, %s, 0.5)",
+                (seq, times[0], times[1], net + 0.5, net),
+            )
+        connection.execute(
+            "INSERT INTO run_trials VALUES ('r1', 0, 0, '{}', %s, %s, '{}', 1.5, true, 'h', ''), "
+            "('r1', 0, -1, '{}', %s, %s, '{}', NULL, true, 'h', '')",
+            (T0, NOW, T0, NOW),
+        )
+        connection.execute("INSERT INTO gaps VALUES ('x', 'A/B', '1m', %s, %s, 'open')", (T0, NOW))
+        connection.execute(
+            "INSERT INTO ingest_errors (topic, partition, \"offset\", at, reason, payload) "
+            "VALUES ('t', 0, 0, %s, 'w', 'p')",
+            (NOW - timedelta(minutes=5),),
+        )
+    return each_store.dsn(ROLES["gateway"])
+
+
+def test_each_query_finds_what_is_there(filled: str) -> None:
+    queries = {
+        f"{path.stem}: {panel}": query
+        for path in dashboards.FILES
+        for panel, query in dashboards.asked(dashboards.read(path), "rawSql")
+    } | {
+        f"{path.stem}: ${name}": query
+        for path in dashboards.FILES
+        for name, query in dashboards.variables(dashboards.read(path), "store")
+    }
+    assert len(queries) > 8
+    with psycopg.connect(filled, autocommit=True) as connection:
+        rows = {where: connection.execute(sql.SQL(expanded(query))).fetchall() for where, query in queries.items()}  # type: ignore[arg-type]
+    assert all(rows.values()), [where for where, found in rows.items() if not found]
+    assert len(rows["backtests: Runs"]) == 2
+    assert {row[0] for row in rows["backtests: $run"]} == {"r1", "r2"}
+    equity = rows["backtests: Equity of the run"]
+    assert [row[1] for row in equity] == pytest.approx(VALUES.tolist())
+    assert equity[0][0] == T0.timestamp() * 1000
+    peaks = np.maximum.accumulate(VALUES)
+    assert [row[1] for row in rows["backtests: Drawdown of the run"]] == pytest.approx((1 - VALUES / peaks) * 100)
+    assert [row[1] for row in rows["backtests: Profit of closed trades"]] == [4.0, 3.0]
+    assert [row[1] for row in rows["backtests: The sweep's trials"]] == [-1, 0]
+    assert rows["backtests: Strategies"][0][2:5] == (1, 10.0, 10.0)
+
+
+def expanded(query: str) -> str:
+    """What Grafana makes of its macros and variables."""
+    query = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN now() - interval '7 days' AND now()", query)
+    query = query.replace("${run:sqlstring}", "'r1'")
+    assert "$" not in query
+    return query

@@ -1,0 +1,33 @@
+"""The names in a PromQL expression, told by a scanner of its tokens: no more of the grammar is needed for that."""
+
+from __future__ import annotations
+
+import re
+
+_NOISE = re.compile(
+    r'"(?:\\.|[^"\\])*"'  # strings
+    r"|\[[^\]]*\]"  # ranges
+    r"|\{\{\w+\}\}|\$\w+"  # Grafana's own
+)
+_LABELS = re.compile(r"\{([^}]*)\}")
+_GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
+_WORD = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
+_NUMBER = re.compile(r"\b\d+(?:\.\d+)?(?:e[+-]?\d+)?\b")
+WORDS = {
+    "sum", "max", "count", "rate", "increase", "deriv", "histogram_quantile", "absent", "vector", "label_values",
+    "or", "and", "Inf",
+}  # fmt: skip
+
+
+def metrics_of(expression: str) -> set[str]:
+    """Names of the series that it reads."""
+    text = _GROUPING.sub(" ", _LABELS.sub(" ", _NOISE.sub(" ", expression)))
+    text = re.sub(r"^(label_values\(.*),\s*\w+\)$", r"\1)", text)
+    return {word for word in _WORD.findall(_NUMBER.sub(" ", text)) if word not in WORDS}
+
+
+def labels_of(expression: str) -> set[str]:
+    """Names of the labels that it selects or groups by."""
+    text = _NOISE.sub(" ", expression)
+    matched = {word for inside in _LABELS.findall(text) for word in _WORD.findall(inside)}
+    return matched | {word for inside in _GROUPING.findall(text) for word in _WORD.findall(inside)}

@@ -1,0 +1,123 @@
+"""Dashboards and alerts ask for metrics that there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from prometheus_client.core import Metric
+from prometheus_client.metrics import MetricWrapperBase
+
+import dashboards
+import tapedeck_gateway.stream
+import tapedeck_gateway.tail
+import tapedeck_operator.cluster.metrics
+import tapedeck_recorder.metrics
+import tapedeck_replay.metrics
+from promql import labels_of, metrics_of
+from tapedeck_backtest.gauges import RunGauges
+from tapedeck_crds.report import BacktestReport
+from tapedeck_feed.live.tally import LiveTally
+from tapedeck_feed.tally import Tally
+
+MODULES: list[ModuleType] = [
+    tapedeck_gateway.stream,
+    tapedeck_gateway.tail,
+    tapedeck_operator.cluster.metrics,
+    tapedeck_recorder.metrics,
+    tapedeck_replay.metrics,
+]
+ALERTS = Path(__file__).parents[2] / "charts/tapedeck/files/alerts.yaml"
+OF_THE_POD = {"namespace", "pod", "le"}  # by the PodMonitor; by histograms
+
+
+def registered() -> dict[str, set[str]]:
+    """Name of each series → the labels that it has."""
+    families: list[tuple[Metric, set[str]]] = []
+    for module in MODULES:
+        made = [value for value in vars(module).values() if isinstance(value, MetricWrapperBase)]
+        families += [(metric.describe()[0], set(metric._labelnames)) for metric in made]
+    report = BacktestReport(state="running", value=1.0, return_percent=1.0, max_drawdown_percent=1.0)
+    for collector in (Tally(), LiveTally(clock_skew_ms=1), RunGauges(lambda: report), tapedeck_replay.metrics.LATENESS):
+        families += [(family, set()) for family in collector.collect()]
+    endings = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+    return {family.name + ending: labels for family, labels in families for ending in endings[family.type]}
+
+
+def expressions() -> list[tuple[str, str]]:
+    found = []
+    for path in dashboards.FILES:
+        document = dashboards.read(path)
+        found += [(f"{path.stem}: {panel}", expr) for panel, expr in dashboards.asked(document, "expr")]
+        found += [(f"{path.stem}: ${name}", query) for name, query in dashboards.variables(document, "prometheus")]
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]:
+        found += [(rule["alert"], rule["expr"]) for rule in group["rules"]]
+    return found
+
+
+def test_the_scanner_tells_names() -> None:
+    expression = 'sum by (a, le) (rate(x_total{b="c(d)", e=~"$e"}[5m])) or vector(0) > 1e3 + y_bucket * 2'
+    assert metrics_of(expression) == {"x_total", "y_bucket"}
+    assert labels_of(expression) == {"a", "le", "b", "e"}
+    assert metrics_of('label_values(x{n=~"$n"}, pod)') == {"x"}
+
+
+@pytest.mark.parametrize(("where", "expression"), expressions(), ids=lambda value: str(value)[:40])
+def test_each_expression_asks_for_metrics_that_are_registered(where: str, expression: str) -> None:
+    known = registered()
+    names = metrics_of(expression)
+    assert names, where
+    assert names <= set(known), f"{where}: {names - set(known)}"
+    labels = OF_THE_POD.union(*(known[name] for name in names))
+    assert labels_of(expression) <= labels, f"{where}: {labels_of(expression) - labels}"
+
+
+def test_each_metric_but_details_is_shown_somewhere() -> None:
+    shown = set().union(*(metrics_of(expression) for _, expression in expressions()))
+    left = {name for name in registered() if not name.endswith(("_sum", "_count"))} - shown
+    assert left == {
+        "tapedeck_recorder_batches_total",
+        "tapedeck_feed_duplicates_total",
+        "tapedeck_feed_files_total",
+        "tapedeck_feed_mended_total",
+        "tapedeck_feed_clock_skew_seconds",
+        "tapedeck_feed_latency_seconds_bucket",
+        "tapedeck_backtest_trades_total",
+        "tapedeck_backtest_return_percent",
+        "tapedeck_backtest_max_drawdown_percent",
+    }
+
+
+@pytest.mark.parametrize("path", dashboards.FILES, ids=lambda path: path.stem)
+def test_panels_fit_and_name_their_data_sources(path: Path) -> None:
+    document = dashboards.read(path)
+    names = {variable["name"] for variable in document["templating"]["list"]}
+    taken: set[tuple[int, int]] = set()
+    for panel in document["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        for target in panel["targets"]:
+            assert target["datasource"]["uid"] in {"${prometheus}", "${store}"}
+            used = re.findall(r"\$\{?([a-z]\w*)", target.get("expr", target.get("rawSql", "")))
+            assert set(used) <= names, panel["title"]
+    assert len({panel["id"] for panel in document["panels"]}) == len(document["panels"])
+
+
+def test_alerts_are_those_that_are_promised() -> None:
+    rules = {rule["alert"]: rule for rule in yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]}
+    assert set(rules) == {
+        "TapedeckRecorderDown",
+        "TapedeckRecorderLags",
+        "TapedeckIngestErrors",
+        "TapedeckOperatorWatchSilent",
+        "TapedeckOperatorBehind",
+        "TapedeckReplayLate",
+    }
+    assert all(rule["labels"]["severity"] in ("warning", "critical") for rule in rules.values())
+    assert all({"summary", "description"} <= set(rule["annotations"]) for rule in rules.values())

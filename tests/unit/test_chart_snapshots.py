@@ -1,0 +1,47 @@
+"""What the chart renders, beside what it rendered when someone last looked: tests/snapshots.
+
+TAPEDECK_SNAPSHOTS=write renews them; look at the difference before it is committed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chart import HELM, SETS, render
+
+Json = dict[str, Any]
+FOLDER = Path(__file__).parents[1] / "snapshots"
+
+pytestmark = pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build")
+
+
+def settled(document: Json) -> Json:
+    """Without what is random and what has a test of its own."""
+    if document["kind"] == "CustomResourceDefinition":
+        document["spec"] = "as generated from the types"
+    if document["kind"] == "ConfigMap":
+        document["data"] = dict.fromkeys(document["data"], "as in charts/tapedeck/dashboards")
+    if document["metadata"]["name"] == "td-operator-key":
+        document["data"]["key"] = "random"
+    template = document.get("spec", {}).get("template", {}) if isinstance(document.get("spec"), dict) else {}
+    if "checksum/connections" in template.get("metadata", {}).get("annotations", {}):
+        template["metadata"]["annotations"]["checksum/connections"] = "of the connections"
+    return document
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_chart_renders_what_it_did(name: str) -> None:
+    documents = sorted(
+        map(settled, render(SETS[name])), key=lambda document: (document["kind"], document["metadata"]["name"])
+    )
+    text = yaml.safe_dump_all(documents, sort_keys=True, width=110, explicit_start=True)
+    path = FOLDER / f"{name}.yaml"
+    if os.environ.get("TAPEDECK_SNAPSHOTS") == "write":
+        FOLDER.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text()
