@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import msgspec
 import psutil
 from confluent_kafka import Consumer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from replaying import Json, ReplayProcess, wait_for
+from replaying import Json, ReplayProcess
 from tapedeck.kafka import consumer
 from tapedeck.settings import Connections
 from tapedeck_operator.local.broker import Broker, free_port
@@ -115,15 +116,11 @@ def _memory(folder: Path, connections: Connections) -> bool:
         while replay.process.poll() is None:
             try:
                 sizes.append((int(replay.status()["published"]), process.memory_info().rss))
-            except (psutil.NoSuchProcess, OSError, ValueError):
-                break  # it ends
-            except Exception as error:
-                if replay.process.poll() is None:
-                    raise RuntimeError("the replay does not answer") from error
+            except (httpx.HTTPError, psutil.NoSuchProcess):
+                replay.wait(30)  # its server ends a little before it does
                 break
             tell(sizes[-1][0])
             time.sleep(1.0)
-    wait_for(lambda: replay.process is not None and replay.process.poll() is not None, "end of the replay", 60)
     report = replay.last_report()
     if replay.wait(5) != 0 or report["published"] != BARS:
         raise RuntimeError(f"the replay failed: {report}")
