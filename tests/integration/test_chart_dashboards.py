@@ -57,7 +57,7 @@ def filled(each_store: EachStore) -> str:
         )
         connection.execute("INSERT INTO gaps VALUES ('x', 'A/B', '1m', %s, %s, 'open')", (T0, NOW))
         connection.execute(
-            "INSERT INTO ingest_errors (topic, partition, \"offset\", at, reason, payload) "
+            'INSERT INTO ingest_errors (topic, partition, "offset", at, reason, payload) '
             "VALUES ('t', 0, 0, %s, 'w', 'p')",
             (NOW - timedelta(minutes=5),),
         )
