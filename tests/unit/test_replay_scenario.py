@@ -280,7 +280,7 @@ change = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(change, min_size=1, max_size=5), st.integers(1, 500), st.floats(0, 1), st.booleans())
 def test_the_result_is_the_same_from_wherever_it_is_read(
     given_: list[dict[str, Any]], rows: int, part: float, within: bool
