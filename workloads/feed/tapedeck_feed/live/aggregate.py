@@ -91,7 +91,8 @@ class Series:
         if closed:
             newest = closed[max(closed)]
             self._next, self._last_close = newest.ts + self.step, newest.close
-        for start, cell in _grown(trades, self.step).items():
+        grown = _grown(trades, self.step)
+        for start, cell in grown.items():
             known = closed.get(start)
             cell.whole = since is not None and start >= since
             if known is None and (self._next is None or start >= self._next):
@@ -99,6 +100,14 @@ class Series:
             elif known is not None and cell.whole:  # all of it is here: late trades can correct it
                 cell.rev, cell.closed, cell.changed = known.rev, True, False
                 self._cells[start] = cell
+        # The predecessor asked for what it had not seen whole, and may have ended before the answer came.
+        oldest = min(closed, default=None)
+        before = max((start for start in grown if oldest is not None and start < oldest), default=oldest)
+        for start in sorted(grown.keys() - closed.keys()):
+            if before is not None and self._next is not None and before <= start < self._next:
+                self._cells[start] = cell = grown[start]
+                cell.rev, cell.closed, cell.whole, cell.changed = -1, True, False, False
+                self._ask(start)
 
     def doubt(self, since: int, until: int) -> None:
         """Trades of [since, until] are lost: their bars are for the exchange to say."""
@@ -169,6 +178,10 @@ class Series:
         for start in sorted(start for start, cell in self._cells.items() if cell.closed)[:-KEPT]:
             del self._cells[start]
         return closed
+
+    def traded(self, starts: Iterable[int]) -> list[int]:
+        """Those of these opens in whose interval a trade was seen."""
+        return sorted(start for start in starts if (cell := self._cells.get(start)) is not None and cell.first)
 
     @property
     def next_open(self) -> int | None:

@@ -82,20 +82,34 @@ class Mender:
             log.warning("bars not whole, and the exchange keeps none", symbol=state.symbol, interval=series.interval)
             return
         state.asking.add(series.interval)
+        wanted = set(starts)
         try:
             async with self._turns:
-                until = starts[-1] + series.step
-                bars = await self._patiently(
-                    lambda: self._adapter.bars_from(state.symbol, series.interval, starts[0], until)
-                )
-            wanted = set(starts)
-            for bar in bars:
-                if bar.ts in wanted and (said := series.corrected(bar)) is not None:
-                    self._outlet.bar(said)
+                for wait in TRIES:
+                    await asyncio.sleep(wait)
+                    wanted -= await self._ask_once(state, series, sorted(wanted))
+                    if not series.traded(wanted):
+                        return
+            self._untold(state, series, series.traded(wanted))
         except (Unreachable, Unanswerable) as error:
             self._outlet.error(state.symbol, f"bars {series.interval} from {starts[0]}", str(error), "")
         finally:
             state.asking.discard(series.interval)
+
+    async def _ask_once(self, state: SymbolState, series: Series, starts: list[int]) -> set[int]:
+        """Publish what the exchange says of these bars; gives the opens of those it knew."""
+        until = starts[-1] + series.step
+        bars = await self._patiently(lambda: self._adapter.bars_from(state.symbol, series.interval, starts[0], until))
+        known = {bar.ts: bar for bar in bars if bar.ts in set(starts)}
+        for bar in known.values():
+            if (said := series.corrected(bar)) is not None:
+                self._outlet.bar(said)
+        return set(known)
+
+    def _untold(self, state: SymbolState, series: Series, starts: list[int]) -> None:
+        """Bars that had trades, of which the exchange knows nothing."""
+        reason = f"{len(starts)} bars from {starts[0]} to {starts[-1]} are not to be had from the exchange"
+        self._outlet.error(state.symbol, f"bars {series.interval} from {starts[0]}", reason, "")
 
     def fetch_since_last_bars(
         self, states: Iterable[SymbolState], spawn: Callable[[Coroutine[Any, Any, None]], object]
