@@ -103,6 +103,10 @@ def read_topic(bootstrap: str, topic: str, exchange: str) -> list[tuple[str, dic
         while left and time.monotonic() < deadline:
             for message in consumer.consume(10_000, 0.2):
                 assert message.error() is None
+                offset, partition = message.offset(), message.partition()
+                assert offset is not None and partition is not None
+                if offset >= marks[partition][1]:
+                    continue  # came meanwhile
                 left -= 1
                 key = (message.key() or b"").decode()
                 if key.startswith(f"{exchange}:"):

@@ -185,3 +185,17 @@ def test_repeats_are_counted(contiguous: bool) -> None:
     assert len(line.take(trade(1, 1, 1.0))) == 1
     assert line.take(trade(1, 1, 1.0)) == []
     assert line.duplicates == 1
+
+
+def test_a_successor_asks_for_what_its_predecessor_did_not_publish() -> None:
+    """The beginning of bar 0 was not seen, so the exchange was asked; the pod ended before the answer."""
+    trades = [trade(n, ts, 5.0) for n, ts in enumerate((500, 1_200, 2_400, 3_100))]
+    closed = {1_000: Bar("x", "A/B", "1s", 1_000, 5.0, 5.0, 5.0, 5.0, 1.0)}
+    series = Series("x", "A/B", "1s", fill="previous")
+    series.prime(trades, closed, 501)
+    assert series.unseen == [0]
+    assert series.traded([0, 1_000, 7_000]) == [0, 1_000]
+    said = series.corrected(Bar("x", "A/B", "1s", 0, 4.0, 6.0, 4.0, 5.0, 3.0))
+    assert said is not None
+    assert (said.rev, said.closed, values(said)) == (0, True, (4.0, 6.0, 4.0, 5.0, 3.0))
+    assert [bar.ts for bar in series.advance(4_000)] == [2_000, 3_000], "and goes on behind what was published"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -17,6 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from tapedeck.topics import MARKET_BARS, RECORDER_GROUP, REPLAY_PREFIX, RESULTS
 
 ANSWER_SECONDS = 20.0
+POLL_SECONDS = 0.1
 Workload = Literal["feed", "replay", "backtest", "recorder", "gateway"]
 
 
@@ -36,9 +40,11 @@ _RECORDED = (Right(_TOPIC, MARKET_BARS, (_DESCRIBE,)), Right(_GROUP, RECORDER_GR
 
 # Reading and writing a topic include describing it. `migrate` grants these, so its own user is an administrator.
 RIGHTS: dict[Workload, tuple[Right, ...]] = {
-    "feed": (Right(_TOPIC, _MARKET, (_WRITE,)),),
+    # A live Feed reads what it published, to know where it stopped.
+    "feed": (Right(_TOPIC, _MARKET, (_READ, _WRITE)), Right(_GROUP, "feed-history", (_READ,))),
     "replay": (
         Right(_TOPIC, REPLAY_PREFIX, (AclOperation.CREATE, _READ, _WRITE)),
+        Right(_TOPIC, _MARKET, (_READ,)),  # a source; another than these topics is the user's to grant
         Right(_TOPIC, MARKET_BARS, (_WRITE,)),
         Right(_TRANSACTION, REPLAY_PREFIX, (_WRITE,)),
         Right(_GROUP, REPLAY_PREFIX, (_READ,)),
@@ -66,10 +72,29 @@ RIGHTS: dict[Workload, tuple[Right, ...]] = {
 
 
 def grant(client: AdminClient, users: Mapping[Workload, str]) -> None:
-    """Give the user of each workload its rights; those it has stay. Raises KafkaException."""
+    """Give the user of each workload its rights and wait until they hold; those it has stay. Raises KafkaException."""
     wanted = [binding for workload, user in users.items() for binding in bindings(workload, user)]
-    for future in client.create_acls(wanted, request_timeout=ANSWER_SECONDS).values() if wanted else ():
+    if not wanted:
+        return
+    for future in client.create_acls(wanted, request_timeout=ANSWER_SECONDS).values():
         future.result(ANSWER_SECONDS)
+    deadline = time.monotonic() + ANSWER_SECONDS
+    # The controller took them; a broker knows of them a moment later, and refuses until then.
+    while missing := set(wanted) - set(client.describe_acls(_EVERY, request_timeout=ANSWER_SECONDS).result()):
+        if time.monotonic() > deadline:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{len(missing)} rights do not hold yet"))
+        time.sleep(POLL_SECONDS)
+
+
+_EVERY = AclBindingFilter(
+    ResourceType.ANY,
+    None,  # type: ignore[arg-type]
+    ResourcePatternType.ANY,
+    None,  # type: ignore[arg-type]
+    None,  # type: ignore[arg-type]
+    AclOperation.ANY,
+    AclPermissionType.ANY,
+)
 
 
 def bindings(workload: Workload, user: str) -> list[AclBinding]:

@@ -1,0 +1,212 @@
+"""Users of a real broker with ACLs: each workload may do its work by its own, and not more."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from secured_broker import ADMIN, SecuredBroker
+from tapedeck.kafka import admin, consumer, error_of, producer, transactional_producer
+from tapedeck.rights import bindings
+from tapedeck.topics import RECORDER_GROUP
+
+pytestmark = pytest.mark.slow
+
+WORKLOADS = ("feed", "replay", "backtest", "recorder", "gateway")
+REPLAY = "tapedeck.replay.a-uid"
+MARKET = {"market.trades", "market.tickers", "market.bars", "market.ingest"}
+TOPICS = [*sorted(MARKET), "backtest.results", REPLAY, "others.topic"]
+GROUPS = [RECORDER_GROUP, REPLAY, "tapedeck-backtest-a-uid", "tapedeck-gateway", "feed-history", "others.group"]
+# By hand: what the README promises.
+MAY_WRITE = {
+    "feed": MARKET,
+    "replay": {"market.bars", REPLAY},
+    "backtest": {"backtest.results"},
+    "recorder": set(),
+    "gateway": set(),
+}
+MAY_READ = {
+    "feed": MARKET,
+    "replay": {*MARKET, REPLAY},
+    "backtest": {*MARKET, REPLAY},
+    "recorder": {*MARKET, REPLAY, "backtest.results"},
+    "gateway": {*MARKET, REPLAY},
+}
+MAY_JOIN = {
+    "feed": {"feed-history"},
+    "replay": {REPLAY},
+    "backtest": {"tapedeck-backtest-a-uid"},
+    "recorder": {RECORDER_GROUP},
+    "gateway": {"tapedeck-gateway"},
+}
+MAY_CREATE = {"replay": {"tapedeck.replay.another-uid"}}
+MAY_DELETE = {"recorder": {REPLAY}}
+REFUSED = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory, services: Any) -> Iterator[SecuredBroker]:
+    """A broker as `python -m tapedeck.migrate` leaves it, with a record on each topic."""
+    folder = tmp_path_factory.mktemp("secured")
+    running = SecuredBroker(folder / "kafka", WORKLOADS)
+    try:
+        running.start()
+        _migrate(running, folder / "admin", services.postgres.dsn())
+        super_user = running.connections(ADMIN)
+        client = admin(super_user, "tests")
+        for future in client.create_topics([NewTopic(name, 1) for name in (REPLAY, "others.topic")]).values():
+            future.result(20)
+        writer = producer(super_user, "tests")
+        for topic in TOPICS:
+            writer.produce(topic, b"there", partition=0)
+        assert writer.flush(20) == 0
+        yield running
+    finally:
+        running.stop()
+
+
+def _migrate(broker: SecuredBroker, folder: Path, dsn: str) -> None:
+    """As the init container does it, by the administrator's user; twice, for an upgrade grants again."""
+    folder.mkdir()
+    connections = broker.connections(ADMIN)
+    for name in ("kafka_bootstrap", "kafka_security_protocol", "kafka_sasl_mechanism", "kafka_username"):
+        (folder / name).write_text(getattr(connections, name))
+    (folder / "kafka_password").write_text(connections.kafka_password.get_secret_value())
+    (folder / "store_dsn").write_text(dsn)
+    told = {
+        "TAPEDECK_CONNECTIONS": str(folder),
+        "TAPEDECK_KAFKA_USERS": json.dumps({workload: workload for workload in WORKLOADS}),
+    }
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-m", "tapedeck.migrate"],
+            env={**os.environ, **told},
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_a_workload_writes_reads_and_joins_what_it_must_and_no_more(broker: SecuredBroker, workload: str) -> None:
+    assert {topic for topic in TOPICS if _writes(broker, workload, topic)} == MAY_WRITE[workload]
+    assert {topic for topic in TOPICS if _reads(broker, workload, topic)} == MAY_READ[workload]
+    topic = min(MAY_READ[workload])
+    assert {group for group in GROUPS if _joins(broker, workload, group, topic)} == MAY_JOIN[workload]
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_a_workload_makes_and_deletes_no_more_than_it_must(broker: SecuredBroker, workload: str) -> None:
+    client = admin(broker.connections(workload), "tests")
+    made = {
+        name
+        for name in ("tapedeck.replay.another-uid", "market.others")
+        if _allowed(client.create_topics([NewTopic(name, 1)])[name])
+    }
+    assert made == MAY_CREATE.get(workload, set())
+    deleted = {name for name in TOPICS if name != REPLAY and _allowed(client.delete_topics([name])[name])}
+    assert deleted == set()
+    # A topic of its own, so that the others' tests find theirs.
+    dead = f"tapedeck.replay.{uuid.uuid4()}"
+    super_user = admin(broker.connections(ADMIN), "tests")
+    super_user.create_topics([NewTopic(dead, 1)])[dead].result(20)
+    assert _allowed(client.delete_topics([dead])[dead]) == (REPLAY in MAY_DELETE.get(workload, set()))
+    (grant,) = client.create_acls(bindings("recorder", workload)[:1]).values()
+    assert not _allowed(grant)
+
+
+def test_a_replay_commits_its_own_transactions_and_no_others(broker: SecuredBroker) -> None:
+    connections = broker.connections("replay")
+    writer = transactional_producer(connections, f"{REPLAY}.0")
+    group: Consumer = consumer(connections, "tests", REPLAY)
+    writer.init_transactions(20)
+    writer.begin_transaction()
+    writer.produce(REPLAY, b"bar", partition=0)
+    writer.send_offsets_to_transaction([TopicPartition(REPLAY, 0, 1)], group.consumer_group_metadata(), 20)
+    writer.commit_transaction(20)
+    (place,) = group.committed([TopicPartition(REPLAY, 0)], timeout=20)
+    assert place.offset == 1
+    group.close()
+    other = transactional_producer(connections, "others.0")
+    with pytest.raises(KafkaException) as raised:
+        other.init_transactions(20)
+    assert error_of(raised.value).code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+
+
+def test_granting_again_adds_nothing(broker: SecuredBroker) -> None:
+    client = admin(broker.connections(ADMIN), "tests")
+    every = AclBindingFilter(
+        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+    )
+    there = client.describe_acls(every).result(20)
+    assert len(there) == sum(len(bindings(workload, workload)) for workload in WORKLOADS)  # type: ignore[arg-type]
+
+
+def _allowed(future: Any) -> bool:
+    try:
+        future.result(20)
+        return True
+    except KafkaException as error:
+        assert error_of(error).code() in REFUSED, error
+        return False
+
+
+def _writes(broker: SecuredBroker, user: str, topic: str) -> bool:
+    told: list[KafkaError | None] = []
+    # Who may write nowhere would get no id of an idempotent producer, and not come to the topic.
+    writer = producer(broker.connections(user), "tests", {"enable.idempotence": False})
+    writer.produce(topic, b"by the test", partition=0, on_delivery=lambda error, _: told.append(error))
+    assert writer.flush(20) == 0
+    (error,) = told
+    assert error is None or error.code() in REFUSED, error
+    return error is None
+
+
+def _reads(broker: SecuredBroker, user: str, topic: str) -> bool:
+    (group,) = MAY_JOIN[user]  # a reader asks for its group's coordinator also where it commits nothing
+    reader: Consumer = consumer(broker.connections(user), "tests", group)
+    try:
+        error = reader.list_topics(topic, timeout=20).topics[topic].error
+        if error is None:
+            reader.assign([TopicPartition(topic, 0, 0)])
+            message = reader.poll(20)
+            assert message is not None, f"{user} got no answer about {topic}"
+            error = message.error()
+        assert error is None or error.code() in REFUSED, error
+        return error is None
+    finally:
+        reader.close()
+
+
+def _joins(broker: SecuredBroker, user: str, group: str, topic: str) -> bool:
+    client = admin(broker.connections(user), "tests")
+    places = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0, 1)])
+    (answer,) = client.alter_consumer_group_offsets([places], request_timeout=20).values()
+    if not _allowed(answer):  # not even told where the group is
+        return False
+    (place,) = answer.result().topic_partitions
+    assert place.error is None or place.error.code() in REFUSED, place.error
+    return place.error is None

@@ -1,0 +1,54 @@
+"""The embedded broker with a second listener: SASL, one user a workload, and ACLs that KRaft's authorizer keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from tapedeck.settings import Connections
+from tapedeck_operator.local.broker import Broker, free_port
+
+ADMIN = "admin"
+
+
+class SecuredBroker(Broker):
+    """Port ``port`` is open, for the broker's own start; ``connections`` gives those of a user."""
+
+    def __init__(self, folder: Path, users: tuple[str, ...]) -> None:
+        super().__init__(folder, free_port())
+        self._secured = free_port()
+        self._users = (ADMIN, *users)
+
+    def connections(self, user: str) -> Connections:
+        return Connections(
+            kafka_bootstrap=f"127.0.0.1:{self._secured}",
+            kafka_security_protocol="SASL_PLAINTEXT",
+            kafka_sasl_mechanism="PLAIN",
+            kafka_username=user,
+            kafka_password=SecretStr(f"{user}-secret"),
+        )
+
+    def _properties(self) -> str:
+        users = " ".join(f'user_{user}="{user}-secret"' for user in self._users)
+        login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+        listener = f"SECURED://127.0.0.1:{self._secured}"
+        lines = []
+        for line in super()._properties().splitlines():
+            name = line.split("=")[0]
+            added = {
+                "listeners": f",{listener}",
+                "advertised.listeners": f",{listener}",
+                "listener.security.protocol.map": ",SECURED:SASL_PLAINTEXT",
+            }.get(name, "")
+            lines.append(line + added)
+        return "\n".join(
+            [
+                *lines,
+                "sasl.enabled.mechanisms=PLAIN",
+                f"listener.name.secured.plain.sasl.jaas.config={login} {users};",
+                "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                f"super.users=User:{ADMIN};User:ANONYMOUS",
+                "",
+            ]
+        )
