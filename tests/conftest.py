@@ -20,7 +20,8 @@ from tapedeck import topics
 from tapedeck.kafka import admin, ensure_topics
 from tapedeck.settings import Connections
 from tapedeck.store.migrate import migrate
-from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_operator.local.broker import Broker
+from tapedeck_operator.local.ports import free_port
 from tapedeck_operator.local.postgres import Postgres
 from timescale.chroot import Unavailable
 from timescale.server import Timescale

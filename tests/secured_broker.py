@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from tapedeck.settings import Connections
-from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_operator.local.broker import Broker
+from tapedeck_operator.local.ports import free_port
 
 ADMIN = "admin"
 

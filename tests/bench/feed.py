@@ -22,7 +22,8 @@ from feed_pod import Pod
 from tapedeck import topics
 from tapedeck.kafka import admin, ensure_topics
 from tapedeck.settings import Connections
-from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_operator.local.broker import Broker
+from tapedeck_operator.local.ports import free_port
 
 TRADES = int(os.environ.get("TAPEDECK_BENCH_TRADES", "60000"))
 RUNS = int(os.environ.get("TAPEDECK_BENCH_RUNS", "3"))

@@ -28,8 +28,9 @@ from replaying import MINUTE, T0, ReplayProcess, committed, insert_minutes
 from tapedeck.kafka import admin, ensure_topics
 from tapedeck.settings import Connections
 from tapedeck.store.migrate import migrate
-from tapedeck_operator.local.broker import BROKER_JARS, KAFKA, Broker, free_port, jars
+from tapedeck_operator.local.broker import BROKER_JARS, KAFKA, Broker, jars
 from tapedeck_operator.local.jvm import java
+from tapedeck_operator.local.ports import free_port
 from tapedeck_operator.local.postgres import Postgres
 
 BARS, SYMBOLS, RUNS = 2_000_000, ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"], 5

@@ -32,7 +32,8 @@ from tapedeck.market import Bar, Trade
 from tapedeck.settings import Connections
 from tapedeck.store.migrate import migrate
 from tapedeck.wire import encode
-from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_operator.local.broker import Broker
+from tapedeck_operator.local.ports import free_port
 from tapedeck_operator.local.postgres import Postgres
 
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))

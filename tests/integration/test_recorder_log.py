@@ -33,7 +33,8 @@ from tapedeck.market import Bar
 from tapedeck.settings import Connections
 from tapedeck.store.migrate import migrate
 from tapedeck.wire import encode, market_headers
-from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_operator.local.broker import Broker
+from tapedeck_operator.local.ports import free_port
 from tapedeck_operator.local.postgres import Postgres
 from tapedeck_recorder.consume import BATCH_BYTES, Reader
 from tapedeck_recorder.offsets import NOWHERE

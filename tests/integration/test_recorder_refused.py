@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from tapedeck.kafka import admin, ensure_topics, passing
 from tapedeck.settings import Connections
-from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_operator.local.broker import Broker
+from tapedeck_operator.local.ports import free_port
 from tapedeck_recorder.identity import Identity
 
 

@@ -16,7 +16,8 @@ from replaying import MINUTE, T0, ReplayProcess, bars, check_watermarks, committ
 from tapedeck.kafka import admin
 from tapedeck.settings import Connections
 from tapedeck.store.migrate import migrate
-from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_operator.local.broker import Broker
+from tapedeck_operator.local.ports import free_port
 from tapedeck_operator.local.postgres import Postgres
 
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))

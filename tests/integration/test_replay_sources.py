@@ -16,7 +16,8 @@ from tapedeck.kafka import producer
 from tapedeck.market import Bar
 from tapedeck.settings import Connections
 from tapedeck_operator.demo.audit import check_topic
-from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_operator.local.broker import Broker
+from tapedeck_operator.local.ports import free_port
 
 Json = dict[str, Any]
 Make = Callable[[Json], ReplayProcess]

@@ -28,7 +28,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from replaying import Json, ReplayProcess
 from tapedeck.kafka import consumer
 from tapedeck.settings import Connections
-from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_operator.local.broker import Broker
+from tapedeck_operator.local.ports import free_port
 
 SECONDS = int(os.environ.get("TAPEDECK_SOAK_SECONDS", "3600"))
 BARS = int(os.environ.get("TAPEDECK_SOAK_BARS", "50000000"))

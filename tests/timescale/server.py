@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 
 from tapedeck_operator.local import processes
-from tapedeck_operator.local.broker import free_port
+from tapedeck_operator.local.ports import free_port
 from tapedeck_operator.local.postgres import ROLES
 from timescale.chroot import BINARIES, chroot
 

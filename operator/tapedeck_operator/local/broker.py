@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tapedeck_operator.local import jvm, processes
+from tapedeck_operator.local import jvm, ports, processes
 from tapedeck_operator.local.errors import DeckError
 
 KAFKA = "4.1.1"
@@ -40,20 +39,13 @@ def jars(coordinates: tuple[str, ...] = BROKER_JARS) -> str:
     return ":".join(f"{folder / part}/*" for part in ("jars", "modules") if (folder / part).is_dir())
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @dataclass
 class Broker:
     """One node that is broker and controller, on the loopback. ``folder`` holds all it writes."""
 
     folder: Path
     port: int
-    controller_port: int = field(default_factory=free_port)
+    controller_port: int = field(default_factory=ports.free_port)
     process: subprocess.Popen[bytes] | None = None
     _archive: jvm.ClassArchive | None = None
 
@@ -76,7 +68,7 @@ class Broker:
 
     def launch(self) -> None:
         """Start without waiting."""
-        self._refuse_taken_port()
+        ports.refuse_taken(self.port, "broker port")
         self.folder.mkdir(parents=True, exist_ok=True)
         properties = self.folder / "server.properties"
         properties.write_text(self._properties())
@@ -128,15 +120,6 @@ class Broker:
     def _leave_archive(self) -> None:
         if self._archive is not None:
             self._archive.leave()
-
-    def _refuse_taken_port(self) -> None:
-        try:
-            socket.create_server(("127.0.0.1", self.port), reuse_port=False).close()
-        except OSError as error:
-            raise DeckError(
-                f"broker port: got {self.port}, which is in use ({error.strerror}); "
-                "expected a free one: end what listens there, or choose another"
-            ) from None
 
     def _format(self, class_path: str, properties: Path) -> None:
         known = self.folder / CLUSTER_FILE

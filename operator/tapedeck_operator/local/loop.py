@@ -7,17 +7,16 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import structlog
 
-from tapedeck_operator.local import services
-from tapedeck_operator.local.broker import Broker, free_port
+from tapedeck_operator.local import ports, services
+from tapedeck_operator.local.broker import Broker
 from tapedeck_operator.local.controllers import decide_deployment, decide_job
 from tapedeck_operator.local.errors import DeckError
 from tapedeck_operator.local.home import Home
@@ -47,9 +46,9 @@ class Deck:
         self._lock = home.lock()
         home.deck_file.unlink(missing_ok=True)
         _check_space(home.root)
-        self._port = _page_port(port)
+        self._port, self._claim = _page_port(port)
         self.objects = Objects(home.objects)
-        self.broker = Broker(home.broker, free_port())
+        self.broker = Broker(home.broker, ports.free_port())
         self.postgres = Postgres(home.database)
         self._kubelet = Kubelet(home, self.objects)
         self._reports = Reports(self._kubelet.urls)
@@ -109,6 +108,8 @@ class Deck:
         self._kubelet.stop_all(timeout=15)
         self.postgres.stop()
         self.broker.stop()
+        if self._claim is not None:
+            self._claim.close()
         self._lock.close()
 
     def _tell_living(self) -> None:
@@ -186,17 +187,20 @@ def _settings(home: Home) -> Settings:
     )
 
 
-def _page_port(port: int) -> int:
-    wanted = port or DEFAULT_PORT
+def _page_port(port: int) -> tuple[int, IO[str] | None]:
+    """The page's port and the claim to it. A free one where nobody asked for another and the default is taken."""
+    claimed = ports.claim(port or DEFAULT_PORT)
     try:
-        socket.create_server(("127.0.0.1", wanted)).close()
-    except OSError as error:
+        if claimed is None:
+            raise DeckError(f"--port: got {port}, which another deck has; expected a free port, or leave it out")
+        ports.refuse_taken(port or DEFAULT_PORT, "--port")
+    except DeckError:
+        if claimed is not None:
+            claimed.close()
         if port:
-            raise DeckError(
-                f"--port: got {port}, which can't be used ({error.strerror}); expected a free port, or leave it out"
-            ) from None
-        return free_port()
-    return wanted
+            raise
+        return ports.free_port(), None
+    return port or DEFAULT_PORT, claimed
 
 
 def _check_space(folder: Path) -> None:

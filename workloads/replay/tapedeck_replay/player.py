@@ -6,6 +6,7 @@ import math
 import time
 from bisect import bisect_right
 
+import msgspec
 import numpy as np
 
 from tapedeck import wire
@@ -200,8 +201,8 @@ class Player:
 
     def _end(self) -> None:
         self.deck.run_out()
-        self.ended = True
-        self._transactions.commit(self._position(), end=True)
+        self._transactions.commit(msgspec.structs.replace(self._position(), ended=True), end=True)
+        self.ended = True  # now, for a report must not say so of what is not committed
         self._base = self.committed
         log.info("end committed", published=self._head.published)
 
