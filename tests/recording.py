@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import URLError
@@ -17,7 +18,7 @@ from urllib.request import urlopen
 
 import psycopg
 import stamina
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from tapedeck import topics
 from tapedeck.kafka import passing, producer
@@ -32,10 +33,11 @@ T0 = 1_522_800_000_000
 
 def eventually(check: Callable[[], T], *, timeout: float = 60.0) -> T:
     """The first true answer."""
-    deadline = time.monotonic() + timeout
+    deadline, pause = time.monotonic() + timeout, 0.02
     while not (answer := check()):
         assert time.monotonic() < deadline, f"waited {timeout} s; last answer: {answer!r}"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.3)  # each look may be a new connection
     return answer
 
 
@@ -117,26 +119,37 @@ LIVE, BACKFILL = market_headers("live"), market_headers("backfill")
 
 def publish(bootstrap: str, records: Sequence[Record]) -> None:
     """Write records, each on one partition by its key."""
-    client = producer(Connections(kafka_bootstrap=bootstrap), "test", {"queue.buffering.max.messages": 1_000_000})
+    # An idempotent one would first wait half a second for its id.
+    config = {"queue.buffering.max.messages": 1_000_000, "enable.idempotence": False}
+    client = producer(Connections(kafka_bootstrap=bootstrap), "test", config)
+    refused: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            refused.append(error)
+
     for topic, value, key, headers in records:
-        client.produce(topic, value, key, headers=headers)  # type: ignore[arg-type]
+        client.produce(topic, value, key, headers=headers, on_delivery=delivered)  # type: ignore[arg-type]
         client.poll(0)
     assert client.flush(60) == 0
+    assert not refused, refused[0]
 
 
 @stamina.retry(on=passing, attempts=10, timeout=30.0, wait_max=1.0)
 def ends(bootstrap: str) -> dict[tuple[str, int], int]:
     """Where each partition of the standing topics ends, empty ones left out."""
-    client = Consumer({"bootstrap.servers": bootstrap, "group.id": "test-ends"})
-    try:
-        found = {
-            (topic, p): client.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1]
-            for topic in topics.STANDING
-            for p in range(topics.STANDING_PARTITIONS)
-        }
-    finally:
-        client.close()
+    client = _reader(bootstrap)
+    found = {
+        (topic, p): client.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1]
+        for topic in topics.STANDING
+        for p in range(topics.STANDING_PARTITIONS)
+    }
     return {place: end for place, end in found.items() if end}
+
+
+@lru_cache(maxsize=1)
+def _reader(bootstrap: str) -> Consumer:
+    return Consumer({"bootstrap.servers": bootstrap, "group.id": "test-ends"})
 
 
 def recorded_ends(dsn: str) -> dict[tuple[str, int], int]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from recording import (
@@ -111,7 +114,7 @@ def test_killed_at_random_instants(machine: Machine) -> None:
         recorder.start()
         for _ in range(KILLS):
             before = sum(recorded_ends(machine.dsn).values())
-            machine.publish(6_000)
+            machine.publish(3_500)
             eventually(lambda before=before: sum(recorded_ends(machine.dsn).values()) > before)  # type: ignore[misc]
             time.sleep(rng.random() * 0.4)
             recorder.kill()
@@ -126,15 +129,15 @@ def test_two_at_once_one_killed_one_joining(machine: Machine) -> None:
     dsn = machine.postgres.dsn("tapedeck_recorder")
     with recorders(machine.folder, machine.broker.bootstrap, dsn, 3) as (first, second, third):
         first.start()
-        machine.publish(2_000)
+        machine.publish(1_200)
         second.start()  # takes its share while the first is at work
-        machine.publish(2_000)
+        machine.publish(1_200)
         eventually(lambda: second.metric("tapedeck_recorder_partitions") == 30)
         assert first.metric("tapedeck_recorder_partitions") == 30
-        machine.publish(2_000)
+        machine.publish(1_200)
         first.kill()
         third.start(wait=False)
-        machine.publish(2_000)
+        machine.publish(1_200)
         machine.check()
         assert second.stop() == 0
         machine.publish(500)
@@ -142,11 +145,59 @@ def test_two_at_once_one_killed_one_joining(machine: Machine) -> None:
         assert third.running()
 
 
+def test_offsets_never_run_ahead_of_rows(machine: Machine) -> None:
+    """While recorders join and leave under load, every snapshot of the store holds all rows that its offsets say."""
+    dsn = machine.postgres.dsn("tapedeck_recorder")
+    over = threading.Event()
+    ahead: list[tuple[int, int]] = []
+
+    def watch() -> None:
+        with psycopg.connect(machine.dsn) as connection:
+            while not over.is_set():
+                (found,) = connection.execute(
+                    "SELECT (SELECT sum(next_offset) FROM kafka_offsets WHERE topic = %s), (SELECT count(*) FROM bars)",
+                    (topics.MARKET_BARS,),
+                ).fetchall()
+                connection.rollback()
+                if found[0] is not None and found[0] != found[1]:
+                    ahead.append(found)
+
+    def publish_some(start: int) -> None:
+        publish(
+            machine.broker.bootstrap,
+            [
+                (topics.MARKET_BARS, encode(bar), f"x:{bar.symbol}", BACKFILL)
+                for minute in range(start, start + 20)
+                for n in range(24)
+                for bar in [Bar("x", f"S{n}/USD", "1m", T0 + minute * MINUTE, 2.0, 3.0, 1.0, 2.0, 1.0)]
+            ],
+        )
+
+    with recorders(machine.folder, machine.broker.bootstrap, dsn, 2) as (steady, guest), ThreadPoolExecutor(1) as pool:
+        steady.start()
+        watching = pool.submit(watch)
+        minute = 0
+        for _ in range(KILLS):
+            guest.start(wait=False)
+            for _ in range(40):
+                publish_some(minute)
+                minute += 20
+            guest.stop()
+            for _ in range(40):
+                publish_some(minute)
+                minute += 20
+        caught_up(machine.broker.bootstrap, machine.dsn)
+        over.set()
+        watching.result(30)
+    assert ahead == []
+    assert select(machine.dsn, "SELECT count(*) FROM bars") == [(24 * minute,)]
+
+
 def test_frozen_and_thawed_after_another_took_over(machine: Machine) -> None:
     dsn = machine.postgres.dsn("tapedeck_recorder")
     with recorders(machine.folder, machine.broker.bootstrap, dsn, 2) as (zombie, successor):
         zombie.start()
-        machine.publish(6_000)
+        machine.publish(3_500)
         assert zombie.process is not None
         zombie.process.send_signal(signal.SIGSTOP)
         try:
@@ -169,7 +220,7 @@ def test_the_broker_goes_and_comes_back(machine: Machine) -> None:
     dsn = machine.postgres.dsn("tapedeck_recorder")
     with recorders(machine.folder, machine.broker.bootstrap, dsn) as (recorder,):
         recorder.start()
-        machine.publish(4_000)
+        machine.publish(2_500)
         machine.broker.kill()
         time.sleep(1)
         machine.broker.start()
@@ -183,7 +234,7 @@ def test_the_database_goes_and_comes_back(machine: Machine) -> None:
     with recorders(machine.folder, machine.broker.bootstrap, dsn) as (recorder,):
         recorder.start()
         for crash in (True, False):
-            machine.publish(3_000)
+            machine.publish(2_000)
             if crash:
                 machine.postgres.kill()
             else:
@@ -199,7 +250,7 @@ def test_sigterm_ends_while_the_database_is_away(machine: Machine) -> None:
     dsn = machine.postgres.dsn("tapedeck_recorder")
     with recorders(machine.folder, machine.broker.bootstrap, dsn) as (recorder,):
         recorder.start()
-        machine.publish(3_000)
+        machine.publish(2_000)
         machine.postgres.kill()
         time.sleep(0.5)
         machine.publish(500)

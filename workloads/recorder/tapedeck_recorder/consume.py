@@ -61,6 +61,8 @@ class Reader:
             },
         )
         self._moves = 0
+        # Where the client believes to be by messages that were left for others, until it is told where to go on.
+        self._left: dict[Partition, int] = {}
         self.assigned: set[Partition] = set()
         self.astray: set[Partition] = set()
 
@@ -90,7 +92,10 @@ class Reader:
             messages = [message for message in messages if not self._failed(message)]
         if moves != self._moves:
             # Read before and after partitions were given out anew: begin again where the store is.
-            self.begin_again()
+            if self.assigned:
+                self.begin_again()
+            else:
+                self._left |= {place(message)[:2]: place(message)[2] + 1 for message in messages}
             return []
         return messages
 
@@ -98,11 +103,14 @@ class Reader:
         """Go on where the store is, which must hold all that was read."""
         if self.assigned:
             self._go_on(self._consumer, sorted(self.assigned))
+            self._left.clear()
 
     def positions(self) -> dict[Partition, int]:
         """Where reading goes on: behind the last message and what transactions leave on the log."""
         places = self._consumer.position([TopicPartition(*partition) for partition in self.assigned])
-        return {(p.topic, p.partition): p.offset for p in places if p.offset >= 0}
+        return {
+            (p.topic, p.partition): p.offset for p in places if p.offset > self._left.get((p.topic, p.partition), -1)
+        }
 
     def measure(self) -> None:
         """Tell the metrics how many messages wait on the log, as far as is known without asking."""
