@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from tapedeck_crds import KINDS
+from tapedeck_crds.kinds import KINDS
 from tapedeck_crds.schema import crd
 
 FOLDER = Path(__file__).resolve().parent.parent

@@ -22,7 +22,7 @@ class InvalidResource(ValueError):
 
 def parse_resource(document: object) -> Resource:
     """A YAML or JSON document → the resource. Raises InvalidResource with every problem found."""
-    from tapedeck_crds import KINDS
+    from tapedeck_crds.kinds import KINDS
 
     if not isinstance(document, Mapping):
         raise InvalidResource("document", [f"got {document!r}, expected a mapping with apiVersion, kind, …"])

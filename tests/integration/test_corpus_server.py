@@ -11,7 +11,7 @@ import yaml
 
 from corpus_cases import Case, cases
 from kube_api import KubeApi, install_crds, missing_binaries
-from tapedeck_crds import KINDS
+from tapedeck_crds.kinds import KINDS
 
 pytestmark = [
     pytest.mark.slow,

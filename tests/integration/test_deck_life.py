@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deck import eventually, kill, leftovers, running_deck
-from tapedeck_crds import API_VERSION
+from tapedeck_crds.kinds import API_VERSION
 from tapedeck_operator.local import deck, ports
 from tapedeck_operator.local.errors import DeckError
 from tapedeck_operator.local.home import Home
@@ -41,8 +41,10 @@ def test_up_and_down_leave_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [0.8, 1.6, 2.5, 4.0])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("after", "number"),
+    [(0.8, signal.SIGINT), (1.6, signal.SIGINT), (2.5, signal.SIGINT), (4.0, signal.SIGINT), (1.6, signal.SIGTERM)],
+)
 def test_an_interrupt_at_any_moment_stops_everything(tmp_path: Path, after: float, number: signal.Signals) -> None:
     home = Home.at(tmp_path / "home")
     with (tmp_path / "log").open("wb") as output:

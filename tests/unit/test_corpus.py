@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from corpus_cases import Case, cases
-from tapedeck_crds import KINDS, InvalidResource, parse_resource, parse_update
 from tapedeck_crds.base import Model, Rule
+from tapedeck_crds.kinds import KINDS, InvalidResource, parse_resource, parse_update
 from tapedeck_crds.resource import NAME_RULE
 
 CASES = cases()

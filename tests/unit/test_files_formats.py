@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 import samples_by_hand as by_hand
 from tapedeck.files import BadFiles, BadRow, find_files, read_bars, read_trades
 from tapedeck.market import Bar, Trade
-from tapedeck_crds import Feed, parse_resource
 from tapedeck_crds.base import Files
+from tapedeck_crds.kinds import Feed, parse_resource
 
 HEADER = "ts,open,high,low,close,volume\n"
 MINUTE = 60_000

@@ -11,8 +11,8 @@ import yaml
 import samples_by_hand as by_hand
 from tapedeck.files import BadFiles, merged_bars
 from tapedeck.market import Bar
-from tapedeck_crds import Feed, parse_resource
 from tapedeck_crds.base import Files
+from tapedeck_crds.kinds import Feed, parse_resource
 
 HEADER = "ts,open,high,low,close,volume\n"
 

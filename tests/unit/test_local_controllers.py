@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tapedeck_crds import parse_resource
+from tapedeck_crds.kinds import parse_resource
 from tapedeck_operator.local.controllers import Decision, backoff, decide_deployment, decide_job, new_pod
 from tapedeck_operator.local.pods import UnsupportedTemplate, start_pod
 from tapedeck_operator.local.services import deployment

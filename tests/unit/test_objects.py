@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tapedeck_crds import InvalidResource
+from tapedeck_crds.kinds import InvalidResource
 from tapedeck_operator.local.errors import DeckError
 from tapedeck_operator.local.objects import Conflict, NotFound, Objects
 

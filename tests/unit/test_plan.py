@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tapedeck.settings import PodSettings
-from tapedeck_crds import Resource, parse_resource
 from tapedeck_crds.clock import Anchor
+from tapedeck_crds.kinds import Resource, parse_resource
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport
 from tapedeck_operator.plan import Observed, Plan, PodSeen, Settings, plan
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tapedeck_crds import parse_resource
 from tapedeck_crds.clock import Anchor
+from tapedeck_crds.kinds import parse_resource
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan import Observed, Plan, PodSeen, Settings, plan
 

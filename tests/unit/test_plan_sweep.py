@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tapedeck_crds import Backtest
+from tapedeck_crds.kinds import Backtest
 from tapedeck_crds.report import BacktestReport, TrialReport
 from tapedeck_operator.plan import Observed, PodSeen, Settings, plan
 

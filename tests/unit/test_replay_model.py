@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from deck_model import Model, Pass
 from tapedeck.wire import Epoch
-from tapedeck_crds import ReplaySpec
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.clock import Anchor
+from tapedeck_crds.kinds import ReplaySpec
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan.controls import LEAD_MS, next_anchor
 from tapedeck_operator.plan.shards import Deck as Shards

@@ -33,7 +33,7 @@ class Commands(TyperGroup):
 
 
 def _for_people(error: Exception) -> bool:
-    from tapedeck_crds import InvalidResource
+    from tapedeck_crds.kinds import InvalidResource
     from tapedeck_operator.local.objects import Conflict, NotFound
 
     return isinstance(error, InvalidResource | Conflict | NotFound)

@@ -108,7 +108,7 @@ def migrate(home: Home) -> int:
 
 
 def _phases(documents: list[Json]) -> dict[str, Json]:
-    from tapedeck_crds import KINDS
+    from tapedeck_crds.kinds import KINDS
 
     counts: dict[str, Json] = {}
     for kind, model in KINDS.items():

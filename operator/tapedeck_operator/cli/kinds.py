@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any
 
-from tapedeck_crds import KINDS
+from tapedeck_crds.kinds import KINDS
 from tapedeck_crds.resource import AGE_COLUMN, Column
 from tapedeck_operator.local.errors import DeckError
 from tapedeck_operator.local.objects import NotFound, Objects

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from tapedeck_crds import API_VERSION, parse_resource
+from tapedeck_crds.kinds import API_VERSION, parse_resource
 from tapedeck_operator.cli.session import DOWN, opened, say
 from tapedeck_operator.local.errors import DeckError
 from tapedeck_operator.local.home import Home

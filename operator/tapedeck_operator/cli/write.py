@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from tapedeck_crds import InvalidResource, parse_resource
+from tapedeck_crds.kinds import InvalidResource, parse_resource
 from tapedeck_operator.cli.documents import Document
 from tapedeck_operator.cli.kinds import find, kinds_named, label
 from tapedeck_operator.local.errors import DeckError

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from tapedeck_crds import API_VERSION, Resource
+from tapedeck_crds.kinds import API_VERSION, Resource
 from tapedeck_operator.cluster.api import Api, ApiError, Conflict, Forbidden, Gone, Invalid
 from tapedeck_operator.cluster.cache import Cache, Key, key_of
 from tapedeck_operator.cluster.observe import is_owned

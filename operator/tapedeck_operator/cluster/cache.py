@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tapedeck_crds import KINDS
+from tapedeck_crds.kinds import KINDS
 from tapedeck_operator.plan.names import UID_LABEL
 
 Json = dict[str, Any]

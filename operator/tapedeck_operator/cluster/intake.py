@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from tapedeck_crds import KINDS
+from tapedeck_crds.kinds import KINDS
 from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_operator.cluster.api import Api
 from tapedeck_operator.cluster.cache import Cache, Key, key_of, version

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, cast
 
-from tapedeck_crds import Feed, InvalidResource, Replay, Resource, parse_resource
 from tapedeck_crds.base import time_ms
+from tapedeck_crds.kinds import Feed, InvalidResource, Replay, Resource, parse_resource
 from tapedeck_crds.report import Report
 from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_operator.cluster.cache import Cache, Key

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from tapedeck_crds import InvalidResource, Resource, parse_resource
+from tapedeck_crds.kinds import InvalidResource, Resource, parse_resource
 from tapedeck_operator.cluster.api import ApiError, Gone
 from tapedeck_operator.cluster.apply import Applier, Refused, Stale
 from tapedeck_operator.cluster.cache import Cache, Key

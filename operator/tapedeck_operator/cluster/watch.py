@@ -7,7 +7,7 @@ from typing import Any
 
 import kopf
 
-from tapedeck_crds import GROUP, VERSION
+from tapedeck_crds.kinds import GROUP, VERSION
 from tapedeck_operator.plan.names import UID_LABEL
 
 Json = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from rich.console import Console
 
-from tapedeck_crds import Resource, parse_resource
+from tapedeck_crds.kinds import Resource, parse_resource
 from tapedeck_operator.cli import documents
 from tapedeck_operator.demo import audit, show
 from tapedeck_operator.local import deck

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import structlog
 
-from tapedeck_crds import KINDS, Feed, Replay, Resource, parse_resource
 from tapedeck_crds.base import format_ms
+from tapedeck_crds.kinds import KINDS, Feed, Replay, Resource, parse_resource
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report
 from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_operator.local.controllers import resource_uid

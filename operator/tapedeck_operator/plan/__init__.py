@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tapedeck_crds import Backtest, Feed, Replay, Resource
 from tapedeck_crds.base import time_ms
+from tapedeck_crds.kinds import Backtest, Feed, Replay, Resource
 from tapedeck_operator.plan.backtest import plan_backtest
 from tapedeck_operator.plan.feed import plan_feed
 from tapedeck_operator.plan.replay import plan_replay

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tapedeck_crds import Backtest, Replay
+from tapedeck_crds.kinds import Backtest, Replay
 from tapedeck_crds.report import BacktestReport
 from tapedeck_operator.plan.run import job_and_policy, newest_report, run_plan, waiting_for_feed
 from tapedeck_operator.plan.status import Verdict, judge_run, of_type

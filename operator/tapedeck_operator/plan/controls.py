@@ -5,9 +5,9 @@ from __future__ import annotations
 import hmac
 from hashlib import sha256
 
-from tapedeck_crds import ReplaySpec
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.clock import Anchor
+from tapedeck_crds.kinds import ReplaySpec
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan.shards import Deck, Place
 from tapedeck_operator.plan.types import Json, PodSeen, Push

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tapedeck_crds import Feed
+from tapedeck_crds.kinds import Feed
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan.live import plan_live
 from tapedeck_operator.plan.run import job_and_policy, newest_report, run_plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from tapedeck_crds import Feed
+from tapedeck_crds.kinds import Feed
 from tapedeck_crds.report import EXIT_BAD_INPUT, FeedReport
 from tapedeck_operator.plan import names, pods
 from tapedeck_operator.plan.drift import covers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from hashlib import sha256
 
-from tapedeck_crds import API_VERSION, GROUP, Backtest, Replay, Resource
+from tapedeck_crds.kinds import API_VERSION, GROUP, Backtest, Replay, Resource
 from tapedeck_operator.plan.types import Json
 
 UID_LABEL = f"{GROUP}/uid"

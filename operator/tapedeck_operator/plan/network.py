@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tapedeck_crds import Resource
+from tapedeck_crds.kinds import Resource
 from tapedeck_operator.plan import names
 from tapedeck_operator.plan.types import Json, Settings
 

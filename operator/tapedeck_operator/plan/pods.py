@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from tapedeck_crds import Resource
 from tapedeck_crds.base import Files, FileVolume
+from tapedeck_crds.kinds import Resource
 from tapedeck_crds.report import EXIT_BAD_INPUT
 from tapedeck_operator.plan import names
 from tapedeck_operator.plan.types import Json, Settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tapedeck_crds import Replay
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.clock import Anchor
+from tapedeck_crds.kinds import Replay
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan import names
 from tapedeck_operator.plan.controls import clamp_note, next_anchor, pushes

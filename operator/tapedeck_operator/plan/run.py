@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from tapedeck_crds import Resource
 from tapedeck_crds.base import StoreRange
+from tapedeck_crds.kinds import Resource
 from tapedeck_crds.report import Report
 from tapedeck_operator.plan import names, pods
 from tapedeck_operator.plan.drift import covers

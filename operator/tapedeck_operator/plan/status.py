@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
-from tapedeck_crds import Condition, Phase, Resource
 from tapedeck_crds.base import format_ms
+from tapedeck_crds.kinds import Condition, Phase, Resource
 from tapedeck_crds.report import Report
 from tapedeck_crds.resource import FINAL_PHASES, Status
 from tapedeck_operator.plan.types import Event, Json, Observed, PodSeen, Refusal

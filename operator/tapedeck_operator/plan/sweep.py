@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tapedeck_crds import Backtest
+from tapedeck_crds.kinds import Backtest
 from tapedeck_crds.report import BacktestReport, TrialReport
 from tapedeck_crds.sweep import Sweep
 from tapedeck_operator.plan.run import job_and_policy, run_plan

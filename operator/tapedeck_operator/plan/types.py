@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tapedeck_crds import Feed, Replay
+from tapedeck_crds.kinds import Feed, Replay
 from tapedeck_crds.report import Report
 
 Json = dict[str, Any]

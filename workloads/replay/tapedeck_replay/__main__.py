@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tapedeck.logs import configure, log
 from tapedeck.probe import Probe, leave_report
 from tapedeck.settings import Connections, PodSettings
-from tapedeck_crds import ReplaySpec
+from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FENCED
 from tapedeck_replay.controls import Controls
 from tapedeck_replay.output import Fenced

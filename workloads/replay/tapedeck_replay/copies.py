@@ -8,7 +8,7 @@ from tapedeck import wire
 from tapedeck.market import series_key
 from tapedeck.topics import MARKET_BARS
 from tapedeck.wire import Headers
-from tapedeck_crds import ReplaySpec
+from tapedeck_crds.replay import ReplaySpec
 
 
 @dataclass(frozen=True)

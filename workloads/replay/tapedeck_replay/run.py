@@ -13,7 +13,7 @@ from tapedeck.kafka import admin, ensure_topics, error_of
 from tapedeck.logs import log
 from tapedeck.settings import Connections, PodSettings
 from tapedeck.topics import MARKET_BARS, replay_topic
-from tapedeck_crds import ReplaySpec
+from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import ReplayReport, ReportState
 from tapedeck_replay import metrics
 from tapedeck_replay.controls import Controls

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from tapedeck import wire
 from tapedeck.settings import Connections, PodSettings
-from tapedeck_crds import ReplaySpec
 from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.replay import ReplaySpec
 from tapedeck_replay.tape import BadInput, Source, Tape
 
 Pulse = Callable[[], None]
