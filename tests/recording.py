@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import URLError
@@ -138,18 +137,16 @@ def publish(bootstrap: str, records: Sequence[Record]) -> None:
 @stamina.retry(on=passing, attempts=10, timeout=30.0, wait_max=1.0)
 def ends(bootstrap: str) -> dict[tuple[str, int], int]:
     """Where each partition of the standing topics ends, empty ones left out."""
-    client = _reader(bootstrap)
-    found = {
-        (topic, p): client.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1]
-        for topic in topics.STANDING
-        for p in range(topics.STANDING_PARTITIONS)
-    }
+    client = Consumer({"bootstrap.servers": bootstrap, "group.id": "test-ends"})
+    try:
+        found = {
+            (topic, p): client.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1]
+            for topic in topics.STANDING
+            for p in range(topics.STANDING_PARTITIONS)
+        }
+    finally:
+        client.close()
     return {place: end for place, end in found.items() if end}
-
-
-@lru_cache(maxsize=1)
-def _reader(bootstrap: str) -> Consumer:
-    return Consumer({"bootstrap.servers": bootstrap, "group.id": "test-ends"})
 
 
 def recorded_ends(dsn: str) -> dict[tuple[str, int], int]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 import stamina
@@ -40,6 +41,7 @@ LOG_EVERY_SECONDS = 10.0
 REQUEST_SECONDS = 3.0
 # A client answers by itself once a request is late, with an error that is known to pass: it gets to say so first.
 LATE_SECONDS = 7.0
+LOOK_SECONDS = 0.1
 
 # The last error of authentication or SSL: librdkafka only logs it, and the calls time out.
 _refusals: deque[KafkaError] = deque(maxlen=1)
@@ -135,25 +137,25 @@ def admin(connections: Connections, client_id: str) -> AdminClient:
 def answer(client: AdminClient, future: Future[T], request_seconds: float = REQUEST_SECONDS) -> T:
     """What a request with this timeout came to.
 
-    Raises KafkaException, also for no answer at all; its text says so where the broker refuses authentication or SSL.
+    Raises KafkaException, also for no answer at all. Where the broker refuses authentication or SSL that is raised as
+    soon as it is known, as an error that may pass: passwords and certificates are mended at times.
     """
     _refusals.clear()
+    deadline = time.monotonic() + request_seconds + LATE_SECONDS
+    while not future.done() and time.monotonic() < deadline:
+        wait([future], LOOK_SECONDS)
+        client.poll(0)  # an administrator's errors wait for it
+        if _refusals and not future.done():
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT, _refusals[-1].str()))
+    if not future.done():
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the broker did not answer"))
     try:
-        return future.result(request_seconds + LATE_SECONDS)
-    except TimeoutError:
-        raise _explained(client, KafkaError(KafkaError._TIMED_OUT, "the broker did not answer")) from None
+        return future.result()
     except KafkaException as error:
-        raise _explained(client, error_of(error)) from error
-    finally:
         client.poll(0)
-
-
-def _explained(client: AdminClient, error: KafkaError) -> KafkaException:
-    client.poll(0)  # an administrator's errors wait for it
-    passes = passing(KafkaException(error))
-    if not _refusals or not passes:
-        return KafkaException(error)
-    return KafkaException(KafkaError(error.code(), f"{_refusals[-1].str()} ({error.str()})"))
+        if _refusals and passing(error):
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT, _refusals[-1].str())) from error
+        raise
 
 
 _PASSING = {

@@ -11,7 +11,7 @@ import stamina
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from tapedeck.kafka import admin, error_of, passing
+from tapedeck.kafka import admin, answer, error_of, passing
 from tapedeck.settings import Connections
 from tapedeck.topics import MARKET_BARS, RECORDER_GROUP
 
@@ -48,7 +48,7 @@ def _ask(client: AdminClient) -> tuple[dict[int, int], str, bool]:
     """Where each partition ends, the topic's id, and whether a recorder is at work."""
     asked = client.describe_topics(TopicCollection([MARKET_BARS]), request_timeout=REQUEST_TIMEOUT)
     try:
-        topic = asked[MARKET_BARS].result(REQUEST_TIMEOUT)
+        topic = answer(client, asked[MARKET_BARS], REQUEST_TIMEOUT)
     except KafkaException as error:
         if error_of(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return {}, "", False  # a broker without live markets
@@ -56,7 +56,7 @@ def _ask(client: AdminClient) -> tuple[dict[int, int], str, bool]:
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     places = {TopicPartition(MARKET_BARS, p.id): latest for p in topic.partitions}
     ends = {
-        place.partition: future.result(REQUEST_TIMEOUT).offset
+        place.partition: answer(client, future, REQUEST_TIMEOUT).offset
         for place, future in client.list_offsets(places, request_timeout=REQUEST_TIMEOUT).items()
     }
     return ends, str(topic.topic_id), _recorder_runs(client)
@@ -65,7 +65,7 @@ def _ask(client: AdminClient) -> tuple[dict[int, int], str, bool]:
 def _recorder_runs(client: AdminClient) -> bool:
     group = client.describe_consumer_groups([RECORDER_GROUP], request_timeout=REQUEST_TIMEOUT)[RECORDER_GROUP]
     try:
-        return bool(group.result(REQUEST_TIMEOUT).members)
+        return bool(answer(client, group, REQUEST_TIMEOUT).members)
     except KafkaException as error:
         if error_of(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
             return False
