@@ -280,8 +280,12 @@ change = st.one_of(
 )
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(change, min_size=1, max_size=5), st.integers(1, 500), st.floats(0, 1), st.booleans())
+# A shuffle of a shuffle reads a segment for each segment that it reads: minutes for a few of them.
+scenarios = st.lists(change, min_size=1, max_size=5).filter(lambda some: sum("shuffle" in one for one in some) < 2)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(scenarios, st.integers(1, 500), st.floats(0, 1), st.booleans())
 def test_the_result_is_the_same_from_wherever_it_is_read(
     given_: list[dict[str, Any]], rows: int, part: float, within: bool
 ) -> None:
