@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -183,8 +183,8 @@ class Record:
         return self.header.split(";")[3]
 
 
-def committed(bootstrap: str, topic: str, partition: int = 0) -> list[Record]:
-    """Every committed record of a partition."""
+def committed(bootstrap: str, topic: str, partition: int = 0, exchanges: Sequence[str] = ()) -> list[Record]:
+    """Every committed record of a partition; of a topic that others write to as well, only those exchanges'."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -196,20 +196,22 @@ def committed(bootstrap: str, topic: str, partition: int = 0) -> list[Record]:
     )
     try:
         consumer.assign([TopicPartition(topic, partition, 0)])
-        return list(_until_end(consumer))
+        return list(_until_end(consumer, tuple(f"{exchange}:" for exchange in exchanges) or ("",)))
     finally:
         consumer.close()
 
 
-def _until_end(consumer: Consumer) -> Iterator[Record]:
+def _until_end(consumer: Consumer, keys: tuple[str, ...]) -> Iterator[Record]:
     while True:
         message = consumer.poll(20)
         assert message is not None, "the end of the partition was not seen"
         if message.error():
             return
+        key = (message.key() or b"").decode()  # type: ignore[union-attr]
+        if not key.startswith(keys):
+            continue
         headers: list[tuple[str, bytes]] = message.headers() or []  # type: ignore[assignment]
         assert [name for name, _ in headers] == ["td"]
-        key = (message.key() or b"").decode()  # type: ignore[union-attr]
         yield Record(
             message.offset() or 0,
             key,

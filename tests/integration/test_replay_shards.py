@@ -117,7 +117,7 @@ def test_kept_and_shared(tmp_path: Path, store: str, connections: Connections) -
     wanted = stored(store, "x")
     shared: list[Record] = []
     for partition in range(topics.STANDING_PARTITIONS):
-        shared += committed(connections.kafka_bootstrap, topics.MARKET_BARS, partition)
+        shared += committed(connections.kafka_bootstrap, topics.MARKET_BARS, partition, ["x", "replay.test"])
     copies = [r for r in shared if r.header == f"1;replay;{replay.uid};0.0"]
     kept = [r for r in shared if r.header == "1;synthetic" and r.value["exchange"] == "replay.test"]
     for found, exchange in ((copies, "x"), (kept, "replay.test")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -196,6 +197,7 @@ def on_market_bars(connections: Connections, made: list[tuple[Bar, str]]) -> Non
     for bar, source in made:
         headers = wire.market_headers(source)  # type: ignore[arg-type]
         to.produce("market.bars", wire.encode(bar), f"{bar.exchange}:{bar.symbol}", headers=headers)  # type: ignore[arg-type]
+    to.produce("market.bars", b"poison", "another:A/USD")  # what the chosen exchange's replay is not to stumble over
     assert to.flush(30) == 0
 
 
@@ -229,6 +231,12 @@ def test_puts_the_market_s_bars_in_order(make: Make, connections: Connections) -
     assert mixed.wait() == 64
     assert mixed.last_report()["reason"] == "MixedIntervals"
     assert f"has bars of 1m from {exchange}, 5m from {exchange}" in mixed.last_report()["message"]
+
+    everyone = make({"source": {"topic": {"name": "market.bars"}}})
+    everyone.start()
+    assert everyone.wait() == 64
+    assert everyone.last_report()["reason"] == "BadTopic"
+    assert re.search(r"market.bars partition \d+ offset \d+: header td: missing", everyone.last_report()["message"])
 
 
 def test_a_topic_that_is_not_there_is_not_made(make: Make, connections: Connections) -> None:

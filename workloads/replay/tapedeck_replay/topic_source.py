@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from tapedeck import wire
 from tapedeck.kafka import consumer, error_of, passing
-from tapedeck.market import Bar, bar_problem
+from tapedeck.market import Bar, bar_problem, series_key
 from tapedeck.settings import Connections
 from tapedeck.store.bars import Block
 from tapedeck.topics import REPLAY_PREFIX
@@ -163,7 +163,7 @@ class TopicSource:
             end = left.pop(partition)
             if fault is not None or offset >= end:
                 return
-        if fault is not None:
+        if fault is not None or not self._ours(message.key()):
             return
         try:
             origin = wire.origin_of(message.headers())  # type: ignore[arg-type]
@@ -177,6 +177,11 @@ class TopicSource:
             raise BadInput("BadTopic", f"{place}: {error}; expected a topic of bars") from error
         if bar.closed:
             yield bar, origin.source == "live"
+
+    def _ours(self, key: str | bytes | None) -> bool:
+        """Whether a record is of the exchange that was chosen: what others left on a shared topic is not judged."""
+        exchange = self._wanted.exchange
+        return exchange is None or not isinstance(key, bytes) or key.startswith(series_key(exchange, "").encode())
 
     def _reader(self) -> Consumer:
         return consumer(
