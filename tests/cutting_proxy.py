@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from kube_api import KubeApi
+from kube.api import KubeApi
 
 
 class CuttingProxy:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from kube_operator import Things
+from kube.operator import Things
 
 Json = dict[str, Any]
 ROOT = Path(__file__).parent.parent

@@ -18,7 +18,7 @@ import psutil
 from bench.figures import Figure, against, alternate
 from exchange import Exchange, Market, Tick, recorded
 from exchange.binance import Binance
-from feed_pod import Pod
+from pods.feed import Pod
 from tapedeck import topics
 from tapedeck.kafka import admin, ensure_topics
 from tapedeck.settings import Connections

@@ -17,8 +17,8 @@ import httpx
 import psutil
 
 from bench.figures import Figure
-from kube_api import KubeApi, install_crds, missing_binaries
-from kube_operator import CRDS, PATHS, OperatorProcess, Things, rights
+from kube.api import KubeApi, install_crds, missing_binaries
+from kube.operator import CRDS, PATHS, OperatorProcess, Things, rights
 
 Json = dict[str, Any]
 ONE_BY_ONE = 100

@@ -24,7 +24,7 @@ from confluent_kafka import Consumer, TopicPartition
 from pydantic import SecretStr
 
 from bench.figures import Figure, against, alternate
-from replaying import MINUTE, T0, ReplayProcess, committed, insert_minutes
+from pods.replay import MINUTE, T0, ReplayProcess, committed, insert_minutes
 from tapedeck.kafka import admin, ensure_topics
 from tapedeck.settings import Connections
 from tapedeck.store.migrate import migrate

@@ -18,8 +18,8 @@ import httpx
 import pytest
 import yaml
 
-from deck_runs import example
-from kube_operator import PATHS, Things
+from decks.runs import example
+from kube.operator import PATHS, Things
 from release import (
     KUBECONFIG,
     VENDORS,
@@ -32,7 +32,7 @@ from release import (
     run,
     vendors,
 )
-from secured import Authority, secrets, values
+from secured.services import Authority, secrets, values
 
 HERE = Path(__file__).parent
 SAMPLE_BARS = 13_886  # examples/feed.yaml says so

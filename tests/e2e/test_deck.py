@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import yaml
 
-from deck_runs import EXAMPLES, STORE, ended, example, is_running, pods, replay, running, trades
-from kube_operator import PATHS, Things
+from decks.runs import EXAMPLES, STORE, ended, example, is_running, pods, replay, running, trades
+from kube.operator import PATHS, Things
 from release import Deck
 
 Json = dict[str, Any]

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from deck_runs import ended, is_running, pods, replay, running
-from kube_operator import PATHS, Things
+from decks.runs import ended, is_running, pods, replay, running
+from kube.operator import PATHS, Things
 from release import ROOT, Deck, kubectl
 
 Json = dict[str, Any]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from deck_runs import ended, example, replay, trades
-from kube_operator import Things
+from decks.runs import ended, example, replay, trades
+from kube.operator import Things
 from release import VENDORS, Deck
-from secured import Authority
+from secured.services import Authority
 
 pytestmark = pytest.mark.skipif(VENDORS, reason="needs the services of tests/e2e/images")
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from backtest_pod import MINUTE, Checked, Pod, Tape, check
 from integration.test_backtest_run import random_walk, spec, store_data
 from integration.test_store_bars import insert
+from pods.backtest import MINUTE, Checked, Pod, Tape, check
 from tapedeck.market import Bar
 from tapedeck.settings import Connections
 from tapedeck_operator.local.processes import wait_until

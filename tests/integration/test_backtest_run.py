@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from backtest_pod import MINUTE, Pod, Tape, check, result_values
+from by_hand.backtrader import run_stock
 from integration.test_store_bars import insert
-from stock_backtrader import run_stock
+from pods.backtest import MINUTE, Pod, Tape, check, result_values
 from tapedeck import wire
 from tapedeck.market import Bar, order_key
 from tapedeck.settings import Connections, PodSettings

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from chart import CHART, EXTERNAL, HELM, SETS, find, render, template
-from kube_api import KubeApi, missing_binaries
+from charts.rendered import CHART, EXTERNAL, HELM, SETS, find, render, template
+from kube.api import KubeApi, missing_binaries
 from tapedeck.retain import RetainSettings
 from tapedeck.settings import Connections
 from tapedeck.store.retention import Keepable

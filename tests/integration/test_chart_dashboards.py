@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-import dashboards
+from charts import dashboards
 from conftest import EachStore
 from tapedeck.store.migrate import migrate
 from tapedeck.store.rights import ROLES

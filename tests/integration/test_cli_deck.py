@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deck import leftovers
+from decks.process import leftovers
 from tapedeck_operator.local import deck
 from tapedeck_operator.local.home import Home
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from corpus_cases import Case, cases
-from kube_api import KubeApi, install_crds, missing_binaries
+from kube.api import KubeApi, install_crds, missing_binaries
 from tapedeck_crds.kinds import KINDS
 
 pytestmark = [

@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
-import samples_by_hand
-from deck import eventually, phase, running_deck
+import by_hand.samples as by_hand
+from decks.process import eventually, phase, running_deck
 from tapedeck_operator.cli import documents, write
 from tapedeck_operator.demo import audit
 from tapedeck_operator.local import deck
@@ -157,7 +157,7 @@ def test_a_full_disk_of_the_broker_loses_nothing(tmp_path: Path) -> None:
             ballast.unlink()
             subprocess.run(["mount", "-o", "remount,size=600m", small], check=True)
             eventually(lambda: phase(objects, "Feed", "full") == "Complete", timeout=150)
-            expected = samples_by_hand.coinbase(EXAMPLES / "data" / "coinbase-minute")
+            expected = by_hand.coinbase(EXAMPLES / "data" / "coinbase-minute")
             eventually(lambda: audit.check_store(facts["dsn"], "coinbase", expected).lost == 0, timeout=90)
             assert audit.check_store(facts["dsn"], "coinbase", expected) == audit.Tally("store", 13_886, 0, 0)
     finally:

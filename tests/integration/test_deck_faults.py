@@ -16,8 +16,8 @@ from typing import Any
 import psycopg
 import pytest
 
-import samples_by_hand
-from deck import eventually, kill, phase, running_deck
+import by_hand.samples as by_hand
+from decks.process import eventually, kill, phase, running_deck
 from tapedeck_operator.cli import documents, write
 from tapedeck_operator.demo import audit
 from tapedeck_operator.local.objects import Objects
@@ -91,7 +91,7 @@ def backtest(name: str, over: str) -> Json:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with running_deck(tmp_path_factory.mktemp("faults") / "home") as (_, facts, objects):
-        ready = Stage(facts, objects, samples_by_hand.coinbase(EXAMPLES / "data" / "coinbase-minute"))
+        ready = Stage(facts, objects, by_hand.coinbase(EXAMPLES / "data" / "coinbase-minute"))
         ready.apply(feed("sample", "coinbase"))
         ready.complete(("Feed", "sample"))
         eventually(lambda: audit.check_store(facts["dsn"], "coinbase", ready.expected).lost == 0)

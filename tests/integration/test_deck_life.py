@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deck import eventually, kill, leftovers, running_deck
+from decks.process import eventually, kill, leftovers, running_deck
 from tapedeck_crds.kinds import API_VERSION
 from tapedeck_operator.local import deck, ports
 from tapedeck_operator.local.errors import DeckError

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from deck import eventually, phase, running_deck
-from replaying import T0, insert_minutes
+from decks.process import eventually, phase, running_deck
+from pods.replay import T0, insert_minutes
 from tapedeck_operator.cli import documents, write
 from tapedeck_operator.cli.rerun import data_differences, rerun
 from tapedeck_operator.local.errors import DeckError

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-import samples_by_hand as by_hand
+import by_hand.samples as by_hand
 from conftest import Services
-from feed_pod import Pod, read_topic
+from pods.feed import Pod, read_topic
 from tapedeck_operator.local import processes
 
 VALUES = ("open", "high", "low", "close", "volume")

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from deck import eventually, phase, running_deck
+from decks.process import eventually, phase, running_deck
 from exchange import Exchange, recorded
 from exchange.binance import Binance
 from tapedeck_operator.cli import documents, write

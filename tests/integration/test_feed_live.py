@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-import samples_by_hand as by_hand
+import by_hand.samples as by_hand
 from conftest import Services
 from exchange import Exchange, Market, recorded
 from exchange.binance import Binance, trade_message
-from feed_pod import Pod, read_topic
+from pods.feed import Pod, read_topic
+from pods.recorder import publish
+from tapedeck.wire import market_headers
 from tapedeck_operator.local import processes
 
 VALUES = ("open", "high", "low", "close", "volume")
@@ -125,6 +127,9 @@ def test_whatever_the_exchange_does_each_trade_comes_once(
         assert min(after) - refused[0] >= 0.95, "asked again before the exchange allowed it"
         pod.stop()
         market.happened += 150
+        key, live = f"binance:{market.symbol}", market_headers("live")
+        poison = b'{"symbol": "poison"}'
+        publish(services.broker.bootstrap, [(topic, poison, key, live) for topic in ("market.trades", "market.bars")])
         pod.start()
         binance.subscribed()
         binance.play()

@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from deck import eventually, running_deck
+from decks.process import eventually, running_deck
 
 PRODUCER = Path(__file__).parents[2] / "examples" / "producer.py"
 ROWS = [(1_700_000_040_000 + n * 60_000, 100.0 + n, 102.5 + n, 99.0 + n, 101.25 + n, 10.0 * n) for n in range(5)]

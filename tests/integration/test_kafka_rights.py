@@ -22,7 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from secured_broker import ADMIN, SecuredBroker
+from secured.broker import ADMIN, SecuredBroker
 from tapedeck.kafka import admin, consumer, error_of, producer, transactional_producer
 from tapedeck.rights import bindings
 from tapedeck.topics import RECORDER_GROUP

@@ -15,9 +15,9 @@ import backtrader as bt
 import psycopg
 import pytest
 
-import samples_by_hand
-from deck import eventually, leftovers, phase, running_deck
-from stock_backtrader import run_stock
+import by_hand.samples as by_hand
+from by_hand.backtrader import run_stock
+from decks.process import eventually, leftovers, phase, running_deck
 from tapedeck.market import Bar
 from tapedeck_operator.cli import documents, write
 from tapedeck_operator.demo import audit
@@ -119,7 +119,7 @@ def finished(dsn: str, run_id: str) -> bool:
 
 
 def sample_bars(symbol: str) -> list[Bar]:
-    table = samples_by_hand.coinbase(ROOT / "examples" / "data" / "coinbase-minute")
+    table = by_hand.coinbase(ROOT / "examples" / "data" / "coinbase-minute")
     chosen = sorted((ts, prices) for (name, ts), prices in table.items() if name == symbol)
     return [Bar("coinbase", symbol, "1m", ts, *prices) for ts, prices in chosen]
 
@@ -162,5 +162,5 @@ def test_the_audit_reads_the_files_by_itself(samples: Path) -> None:
         s: f"coinbase-minute/{s.lower().replace('/', '')}_*.zip" for s in ("BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR")
     }
     found = audit.source_bars(samples, sets)
-    assert found == samples_by_hand.coinbase(samples / "coinbase-minute")
+    assert found == by_hand.coinbase(samples / "coinbase-minute")
     assert len(found) == 13_886

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from kube_api import KubeApi, install_crds, missing_binaries
-from kube_operator import CRDS, OperatorProcess, Things, rights
+from kube.api import KubeApi, install_crds, missing_binaries
+from kube.operator import CRDS, OperatorProcess, Things, rights
 from tapedeck.probe import Probe
 from tapedeck.settings import PodSettings
 from tapedeck_crds.clock import Anchor

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from cutting_proxy import CuttingProxy
-from kube_api import KubeApi, install_crds, missing_binaries
-from kube_operator import CRDS, PATHS, OperatorProcess, Things, rights
+from kube.api import KubeApi, install_crds, missing_binaries
+from kube.operator import CRDS, PATHS, OperatorProcess, Things, rights
 
 pytestmark = [
     pytest.mark.slow,

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kube_api import KubeApi, install_crds, missing_binaries
-from kube_operator import CRDS, PATHS, RULES, OperatorProcess, Things, rights
+from kube.api import KubeApi, install_crds, missing_binaries
+from kube.operator import CRDS, PATHS, RULES, OperatorProcess, Things, rights
 
 Json = dict[str, Any]
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
 import tapedeck_gateway
-from gateway_pod import (
+from pods.gateway import (
     MINUTE,
     Gateway,
     Tape,

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from conftest import EachStore, Services
-from recording import (
+from pods.recorder import (
     BACKFILL,
     LIVE,
     MINUTE,
@@ -191,6 +191,7 @@ def test_what_cannot_be_taken_is_kept_with_the_reason(stage: Stage, exchange: st
     )
     bad: list[tuple[str, bytes, Any, str]] = [
         (b, with_(b, good, volume=6), None, "header td"),
+        (b, with_(b, good, volume=5), [("td", None)], "header td"),
         (b, with_(b, good, volume=7), [("td", b"9;live")], "version"),
         (b, with_(b, good, volume=8), [("td", b"1;dream")], "dream"),
         (b, f"{{no json {exchange}".encode(), LIVE, "JSON"),

@@ -14,7 +14,7 @@ from confluent_kafka import TopicPartition
 from msgspec import Raw
 
 from conftest import fresh_database
-from recording import (
+from pods.recorder import (
     BACKFILL,
     MINUTE,
     T0,
@@ -192,7 +192,7 @@ def test_the_store_moves_behind_what_transactions_leave(stage: Stage) -> None:
         client.begin_transaction()
         for i in range(3):
             bar = Bar("x", "A/B", "1m", T0 + i * MINUTE, 2.0, 3.0, 1.0, 2.0, 1.0)
-            client.produce(topics.MARKET_BARS, encode(bar), KEY, headers=market_headers("backfill"))  # type: ignore[arg-type]
+            client.produce(topics.MARKET_BARS, encode(bar), KEY, headers=market_headers("backfill"))
         client.flush(10)
         fate(20)
     caught_up(stage.broker.bootstrap, stage.dsn, timeout=15)

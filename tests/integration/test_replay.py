@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from replaying import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
+from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
 from tapedeck.settings import Connections
 
 Json = dict[str, Any]

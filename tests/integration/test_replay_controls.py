@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from replaying import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
+from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
 from tapedeck.settings import Connections
 
 MINUTES = 6_000

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 from pydantic import SecretStr
 
-from replaying import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
+from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
 from tapedeck.kafka import admin
 from tapedeck.settings import Connections
 from tapedeck.store.migrate import migrate

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from replaying import MINUTE, T0, Json, Record, ReplayProcess, bars, committed, insert_minutes, stored
+from pods.replay import MINUTE, T0, Json, Record, ReplayProcess, bars, committed, insert_minutes, stored
 from tapedeck import topics
 from tapedeck.settings import Connections
 

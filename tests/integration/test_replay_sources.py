@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from replaying import MINUTE, T0, ReplayProcess, bars, committed, insert_minutes, stored
+from pods.replay import MINUTE, T0, ReplayProcess, bars, committed, insert_minutes, stored
 from tapedeck import wire
 from tapedeck.kafka import producer
 from tapedeck.market import Bar
@@ -195,8 +195,8 @@ def test_plays_what_another_replay_played(make: Make, store: str) -> None:
 def on_market_bars(connections: Connections, made: list[tuple[Bar, str]]) -> None:
     to = producer(connections, "tests")
     for bar, source in made:
-        headers = wire.market_headers(source)  # type: ignore[arg-type]
-        to.produce("market.bars", wire.encode(bar), f"{bar.exchange}:{bar.symbol}", headers=headers)  # type: ignore[arg-type]
+        headers = wire.market_headers(source)
+        to.produce("market.bars", wire.encode(bar), f"{bar.exchange}:{bar.symbol}", headers=headers)
     to.produce("market.bars", b"poison", "another:A/USD")  # what the chosen exchange's replay is not to stumble over
     assert to.flush(30) == 0
 

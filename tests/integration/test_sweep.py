@@ -13,11 +13,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from backtest_pod import MINUTE, Pod, result_values
+from by_hand.backtrader import run_stock
 from integration.test_backtest_run import BROKER, T0, random_walk, store_data
 from integration.test_store_bars import insert
-from recording import RecorderProcess, eventually
-from stock_backtrader import run_stock
+from pods.backtest import MINUTE, Pod, result_values
+from pods.recorder import RecorderProcess, eventually
 from tapedeck.market import Bar
 from tapedeck.settings import Connections
 from tapedeck_backtest.strategies import BUILTINS

@@ -25,7 +25,7 @@ import psutil
 from confluent_kafka import Consumer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from replaying import Json, ReplayProcess
+from pods.replay import Json, ReplayProcess
 from tapedeck.kafka import consumer
 from tapedeck.settings import Connections
 from tapedeck_operator.local.broker import Broker

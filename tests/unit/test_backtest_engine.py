@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stock_backtrader import MINUTE, Outcome, run_stock
+from by_hand.backtrader import MINUTE, Outcome, run_stock
 from tapedeck.market import Bar
 from tapedeck.records import ResultRecord, RunEquity, RunFill, RunTrade
 from tapedeck_backtest import engine

@@ -11,13 +11,13 @@ import yaml
 from prometheus_client.core import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
-import dashboards
 import tapedeck_gateway.stream
 import tapedeck_gateway.tail
 import tapedeck_operator.cluster.metrics
 import tapedeck_recorder.metrics
 import tapedeck_replay.metrics
-from promql import labels_of, metrics_of
+from charts import dashboards
+from charts.promql import labels_of, metrics_of
 from tapedeck_backtest.gauges import RunGauges
 from tapedeck_crds.report import BacktestReport
 from tapedeck_feed.live.tally import LiveTally

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from chart import HELM, SETS, render
-from kube_api import RIG_BIN
+from charts.rendered import HELM, SETS, render
+from kube.api import RIG_BIN
 
 Json = dict[str, Any]
 KUBECONFORM = str(RIG_BIN / "kubeconform") if (RIG_BIN / "kubeconform").exists() else shutil.which("kubeconform")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chart import HELM, SETS, render
+from charts.rendered import HELM, SETS, render
 
 Json = dict[str, Any]
 FOLDER = Path(__file__).parents[1] / "snapshots"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import samples_by_hand as by_hand
+import by_hand.samples as by_hand
 from tapedeck.files import bars_from_trades
 from tapedeck.market import Bar, Trade, bar_problem
 from tapedeck_crds.base import INTERVAL_MS

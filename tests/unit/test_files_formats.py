@@ -18,7 +18,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import samples_by_hand as by_hand
+import by_hand.samples as by_hand
 from tapedeck.files import BadFiles, BadRow, find_files, read_bars, read_trades
 from tapedeck.market import Bar, Trade
 from tapedeck_crds.base import Files

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import samples_by_hand as by_hand
+import by_hand.samples as by_hand
 from tapedeck.files import BadFiles, merged_bars
 from tapedeck.market import Bar
 from tapedeck_crds.base import Files

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deck_model import Model, Pass
+from by_hand.deck import Model, Pass
 from tapedeck.wire import Epoch
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.clock import Anchor

@@ -20,6 +20,7 @@ from tapedeck.wire import (
     Epoch,
     EpochStart,
     Origin,
+    Received,
     Start,
     Watermark,
     decode_bar,
@@ -103,8 +104,8 @@ def test_unknown_headers_are_refused_by_name(value: bytes) -> None:
         origin_of([("td", value)])
 
 
-@pytest.mark.parametrize("headers", [None, [], [("other", b"1;live")]])
-def test_missing_headers_are_refused(headers: list[tuple[str, bytes]] | None) -> None:
+@pytest.mark.parametrize("headers", [None, [], [("other", b"1;live")], [("td", None)]])
+def test_missing_headers_are_refused(headers: Received) -> None:
     with pytest.raises(ValueError, match="missing"):
         origin_of(headers)
 

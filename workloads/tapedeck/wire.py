@@ -14,7 +14,9 @@ from tapedeck.market import Bar, OrderKey, Source, Ticker, Trade
 
 HEADER = "td"
 HEADER_VERSION = "1"
-Headers: TypeAlias = list[tuple[str, bytes]]
+Headers: TypeAlias = list[tuple[str, str | bytes | None]]
+Received: TypeAlias = Headers | dict[str, str | bytes | None] | None
+"""What the client's type says of a message's headers; in fact a list or nothing, and a value may be null."""
 
 encode = msgspec.json.Encoder().encode
 decode_bar = msgspec.json.Decoder(Bar).decode
@@ -111,12 +113,10 @@ def replay_headers(uid: str, epoch: Epoch, *, control: bool = False) -> Headers:
 _known: dict[bytes, Origin] = {}
 
 
-def origin_of(headers: Headers | None) -> Origin:
+def origin_of(headers: Received) -> Origin:
     """The origin that a record's headers state; ValueError where they state none or an unknown one."""
-    if not headers:
-        raise ValueError(f"header {HEADER}: missing, expected {HEADER_VERSION};source")
-    for name, value in headers:
-        if name == HEADER:
+    for name, value in headers if isinstance(headers, list) else ():
+        if name == HEADER and isinstance(value, bytes):
             known = _known.get(value)
             if known is None:
                 if len(_known) > 4096:  # one entry a replay and epoch: bounded all the same

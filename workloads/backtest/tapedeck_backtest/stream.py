@@ -143,7 +143,7 @@ class ReplayStream:
         partition, value = message.partition(), message.value()
         if partition is None or value is None:
             raise ValueError("a record without a value")
-        origin = wire.origin_of(message.headers())  # type: ignore[arg-type]
+        origin = wire.origin_of(message.headers())
         if origin.replay_uid != self._uid:
             raise ValueError(f"header {wire.HEADER}: got replay {origin.replay_uid!r}, expected {self._uid!r}")
         record = wire.decode_control(value) if origin.control else None

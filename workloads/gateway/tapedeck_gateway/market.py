@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from tapedeck.market import series_key
-from tapedeck.wire import Headers, decode_bar, origin_of
+from tapedeck.wire import Received, decode_bar, origin_of
 from tapedeck_gateway.series import Candle, Series, coarser
 
 BASE = "1m"
@@ -50,7 +50,7 @@ class MarketView:
             if not watched.watchers:
                 del self._watched[key]
 
-    def take(self, key: bytes | None, headers: Headers | None, value: bytes) -> bool:
+    def take(self, key: bytes | None, headers: Received, value: bytes) -> bool:
         """Apply a record; whether a watched series changed. Raises ValueError for a broken one."""
         watched = self._watched.get(key or b"")
         if watched is None or origin_of(headers).source == "replay":

@@ -143,7 +143,7 @@ def _records(reader: Consumer, places: list[TopicPartition], each: int) -> list[
 def _control(message: Message) -> ControlRecord | None:
     """The control record that a message is; None for a bar, and for what somebody else left in the topic."""
     try:
-        if not origin_of(message.headers()).control:  # type: ignore[arg-type]
+        if not origin_of(message.headers()).control:
             return None
         record: ControlRecord = decode_control(message.value() or b"")
         return record

@@ -152,14 +152,14 @@ class Tail:
 
     def _market(self, message: Message) -> bool:
         try:
-            return self.market.take(_key(message), message.headers(), message.value() or b"")  # type: ignore[arg-type]
+            return self.market.take(_key(message), message.headers(), message.value() or b"")
         except ValueError as error:
             _skip(message, error)
             return False
 
     def _replay(self, view: ReplayView, partition: int, message: Message) -> bool:
         try:
-            return view.take(partition, message.headers(), message.value() or b"")  # type: ignore[arg-type]
+            return view.take(partition, message.headers(), message.value() or b"")
         except ValueError as error:
             _skip(message, error)
             return False

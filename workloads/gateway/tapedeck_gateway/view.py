@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tapedeck.market import Bar, event_time
-from tapedeck.wire import End, Epoch, EpochStart, Headers, Start, Watermark, decode_bar, decode_control, origin_of
+from tapedeck.wire import End, Epoch, EpochStart, Received, Start, Watermark, decode_bar, decode_control, origin_of
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_gateway.series import Candle, Series, coarser
 
@@ -91,7 +91,7 @@ class ReplayView:
         """Whether the partition waits for slower ones with as much as is kept for that."""
         return len(self._partitions[partition].waiting) >= WAITING_BARS and len(self._partitions) > 1
 
-    def take(self, partition: int, headers: Headers | None, value: bytes) -> bool:
+    def take(self, partition: int, headers: Received, value: bytes) -> bool:
         """Apply a record; whether something to be seen changed. Raises ValueError for a broken one."""
         origin = origin_of(headers)
         if origin.replay_uid != self.uid:

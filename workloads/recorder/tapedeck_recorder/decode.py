@@ -52,7 +52,7 @@ def _take_bars(batch: Batch, messages: Sequence[Message]) -> None:
     """The many: at once where all are sound, else one by one to find which are not."""
     try:
         found = _decode_all([message.value() for message in messages])
-        sources = [wire.origin_of(message.headers()).source for message in messages]  # type: ignore[arg-type]
+        sources = [wire.origin_of(message.headers()).source for message in messages]
         kept = [(bar, source) for bar, source in zip(found, sources, strict=True) if bar.closed and source != "replay"]
         _add_bars(batch, kept)
         batch.dropped += len(messages) - len(kept)
@@ -106,7 +106,7 @@ def _take(batch: Batch, message: Message, taker: Taker) -> None:
 
 def _source(batch: Batch, message: Message) -> Source | None:
     """Where the record comes from; None, and counted, for one that is replayed."""
-    source = wire.origin_of(message.headers()).source  # type: ignore[arg-type]
+    source = wire.origin_of(message.headers()).source
     if source == "replay":
         batch.dropped += 1
         return None

@@ -104,13 +104,13 @@ class Output:
             deque(calls, maxlen=0)
             for copy in self.copies:
                 for key, value in zip(keys, values, strict=True):
-                    self._producer.produce(copy.topic, *copy.of(value, key), headers=copy.headers or self._headers)  # type: ignore[arg-type]
+                    self._producer.produce(copy.topic, *copy.of(value, key), headers=copy.headers or self._headers)
 
     def control(self, record: ControlRecord) -> None:
         """Hand over a control record."""
         value, headers = wire.encode(record), self._control_headers
         with self._naming():
-            self._producer.produce(self.topic, value, partition=self.shard, headers=headers)  # type: ignore[arg-type]
+            self._producer.produce(self.topic, value, partition=self.shard, headers=headers)
 
     def commit(self, position: Position) -> None:
         """Commit the open transaction together with the position."""

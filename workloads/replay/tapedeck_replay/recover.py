@@ -116,5 +116,5 @@ def _records(reader: Consumer, output: Output, offset: int) -> Iterator[wire.Con
             if fault.code() == KafkaError._PARTITION_EOF:
                 return
             raise KafkaException(fault)
-        origin = wire.origin_of(message.headers())  # type: ignore[arg-type]
+        origin = wire.origin_of(message.headers())
         yield wire.decode_control(message.value() or b"") if origin.control else None

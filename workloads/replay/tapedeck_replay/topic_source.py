@@ -166,7 +166,7 @@ class TopicSource:
         if fault is not None or not self._ours(message.key()):
             return
         try:
-            origin = wire.origin_of(message.headers())  # type: ignore[arg-type]
+            origin = wire.origin_of(message.headers())
             if origin.control or (origin.source == "replay" and not self._wanted.name.startswith(REPLAY_PREFIX)):
                 return
             bar = wire.decode_bar(message.value() or b"")

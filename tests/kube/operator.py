@@ -19,10 +19,10 @@ from typing import Any
 import httpx
 import yaml
 
-from kube_api import KubeApi
+from kube.api import KubeApi
 
 Json = dict[str, Any]
-CRDS = [yaml.safe_load(path.read_text()) for path in sorted((Path(__file__).parent.parent / "crds").glob("*.yaml"))]
+CRDS = [yaml.safe_load(path.read_text()) for path in sorted((Path(__file__).parents[2] / "crds").glob("*.yaml"))]
 
 PATHS = {
     "Feed": "/apis/tapedeck.dev/v1alpha1/namespaces/{}/feeds",
@@ -37,7 +37,7 @@ PATHS = {
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
 }
-RULES = yaml.safe_load((Path(__file__).parent.parent / "charts/tapedeck/files/operator-rules.yaml").read_text())
+RULES = yaml.safe_load((Path(__file__).parents[2] / "charts/tapedeck/files/operator-rules.yaml").read_text())
 KEY = b"0123456789abcdef0123456789abcdef"
 IMAGES = {"feed": "i/feed:1", "replay": "i/replay:1", "backtest": "i/backtest:1"}
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from kube_api import RIG_BIN
+from kube.api import RIG_BIN
 
 Json = dict[str, Any]
-CHART = Path(__file__).parents[1] / "charts/tapedeck"
+CHART = Path(__file__).parents[2] / "charts/tapedeck"
 HELM = str(RIG_BIN / "helm") if (RIG_BIN / "helm").exists() else shutil.which("helm")
 KUBE_VERSION = "1.34.0"
 

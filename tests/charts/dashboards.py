@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
-FOLDER = Path(__file__).parents[1] / "charts/tapedeck/dashboards"
+FOLDER = Path(__file__).parents[2] / "charts/tapedeck/dashboards"
 FILES = sorted(FOLDER.glob("*.json"))
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from kube_operator import PATHS, Things
+from kube.operator import PATHS, Things
 from release import Deck
 
 Json = dict[str, Any]
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 STORE = {"exchange": "coinbase", "symbols": ["BTC/USD", "ETH/USD"], "interval": "1m"}
 
 

@@ -128,7 +128,7 @@ def publish(bootstrap: str, records: Sequence[Record]) -> None:
             refused.append(error)
 
     for topic, value, key, headers in records:
-        client.produce(topic, value, key, headers=headers, on_delivery=delivered)  # type: ignore[arg-type]
+        client.produce(topic, value, key, headers=headers, on_delivery=delivered)
         client.poll(0)
     assert client.flush(60) == 0
     assert not refused, refused[0]

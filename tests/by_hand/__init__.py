@@ -1,0 +1,1 @@
+"""What the product computes, computed another way."""

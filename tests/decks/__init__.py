@@ -1,0 +1,1 @@
+"""The embedded deck as a process, and what ran on it."""

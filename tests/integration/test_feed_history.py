@@ -1,0 +1,41 @@
+"""What a live Feed finds of its predecessor on a busy log."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+
+from conftest import Services
+from pods.recorder import publish
+from tapedeck.market import Bar, Trade, series_key
+from tapedeck.settings import Connections
+from tapedeck.topics import STANDING_PARTITIONS, shard_of
+from tapedeck.wire import encode, market_headers
+from tapedeck_feed.live import history
+
+T0 = 1_723_075_200_000
+
+
+def test_it_looks_behind_what_others_published_since(services: Services) -> None:
+    exchange, live = f"h{uuid.uuid4().hex[:8]}", market_headers("live")
+    names = (f"{number}/USDT" for number in itertools.count())
+    mine = next(names)
+    same = [shard_of(series_key(exchange, mine), STANDING_PARTITIONS)]
+    other = next(n for n in names if [shard_of(series_key(exchange, n), STANDING_PARTITIONS)] == same)
+
+    def trade(symbol: str, number: int) -> tuple[str, bytes, str, list[tuple[str, str | bytes | None]]]:
+        made = Trade(exchange, symbol, T0 + number * 100, str(number), 1.0, 1.0, "buy")
+        return ("market.trades", encode(made), series_key(exchange, symbol), live)
+
+    bar = Bar(exchange, mine, "1m", T0, 1.0, 2.0, 1.0, 2.0, 5.0, True)
+    records = [trade(mine, number) for number in range(1_500)]
+    records += [("market.bars", encode(bar), series_key(exchange, mine), live)]
+    records += [trade(other, number) for number in range(history.FIRST_LOOK + 100)]
+    publish(services.broker.bootstrap, records)
+
+    connections = Connections(kafka_bootstrap=services.broker.bootstrap)
+    tails = history.read_tails(connections, exchange, [mine, other, "none"], lambda tail: len(tail.trades) > 1)
+    assert [trade.id for trade in tails[mine].trades] == [str(number) for number in range(1_500)]
+    assert tails[mine].bars == {"1m": {T0: bar}}
+    assert len(tails[other].trades) == history.FIRST_LOOK + 100
+    assert not tails["none"].trades

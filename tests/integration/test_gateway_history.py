@@ -1,0 +1,141 @@
+"""The gateway's answers over HTTP: history, symbols, runs, and what it says to a wrong question."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.request import urlopen
+
+import psycopg
+import pytest
+
+from pods.gateway import (
+    MINUTE,
+    Gateway,
+    insert_bars,
+    insert_equity,
+    insert_run,
+    running_gateway,
+    walk,
+)
+from pods.watching import T0, rows, same
+from tapedeck.store.migrate import migrate
+
+WIDTHS = {"1": 1, "5": 5, "15": 15, "60": 60, "240": 240, "1D": 1440}
+
+
+def test_history_of_the_store_equals_plain_sql(gateway: Gateway, store: str) -> None:
+    bars = walk(1, 3_000, T0 + 7 * MINUTE, gaps=0.1)
+    insert_bars(store, [*bars, *walk(2, 500, T0, symbol="ETH/USD")])
+    end = (T0 + 4_000 * MINUTE) // 1000
+    with psycopg.connect(store) as connection:
+        for resolution, minutes in WIDTHS.items():
+            wanted = connection.execute(
+                "SELECT DISTINCT (extract(epoch FROM ts)::int8 / %(w)s) * %(w)s AS t,"
+                " first_value(open) OVER w, max(high) OVER w, min(low) OVER w, last_value(close) OVER w,"
+                " sum(volume) OVER w FROM bars WHERE symbol = 'BTC/USD'"
+                " WINDOW w AS (PARTITION BY extract(epoch FROM ts)::int8 / %(w)s ORDER BY ts"
+                " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) ORDER BY t",
+                {"w": minutes * 60},
+            ).fetchall()
+            _, answer = gateway.get("/history", symbol="coinbase:BTC/USD", resolution=resolution, from_=0, to=end)
+            same(rows(answer), wanted)
+            cut = wanted[len(wanted) // 2][0]
+            _, answer = gateway.get("/history", symbol="coinbase:BTC/USD", resolution=resolution, from_=cut, to=end)
+            same(rows(answer), [row for row in wanted if row[0] >= cut])
+            _, answer = gateway.get(
+                "/history", symbol="coinbase:BTC/USD", resolution=resolution, from_=end - 1, to=end, countback=3
+            )
+            same(rows(answer), wanted[-3:])
+
+
+def test_a_forming_bar_of_the_store_is_not_history(gateway: Gateway, store: str) -> None:
+    hour = 60 * MINUTE
+    now = int(time.time() * 1000)
+    opened = now - now % hour
+    bars = walk(3, 120 + (now - opened) // MINUTE, opened - 2 * hour)
+    insert_bars(store, bars)
+    to = now // 1000 + 7200
+    _, answer = gateway.get("/history", symbol="coinbase:BTC/USD", resolution="60", from_=0, to=to)
+    last = int(time.time() * 1000)
+    assert answer["t"] == [t for t in ((opened - 2 * hour) // 1000, (opened - hour) // 1000, opened // 1000)
+                           if t * 1000 + hour <= last]  # fmt: skip
+
+
+def test_no_data_says_where_to_look(gateway: Gateway, store: str) -> None:
+    bars = walk(4, 100, T0)
+    insert_bars(store, bars)
+    late = (T0 + 900 * MINUTE) // 1000
+    answer = gateway.get("/history", symbol="coinbase:BTC/USD", resolution="5", from_=late, to=late + 600)[1]
+    assert answer == {"s": "no_data", "nextTime": (T0 + 95 * MINUTE) // 1000}
+    early = T0 // 1000 - 900
+    answer = gateway.get("/history", symbol="coinbase:BTC/USD", resolution="5", from_=early, to=early + 600)[1]
+    assert answer == {"s": "no_data"}
+
+
+def test_symbols_search_config_time(gateway: Gateway, store: str) -> None:
+    insert_bars(store, [*walk(5, 30, T0), *walk(6, 30, T0, symbol="ETH/USD"), *walk(7, 5, T0, exchange="kraken")])
+    assert gateway.get("/config")[1]["supported_resolutions"] == list(WIDTHS)
+    assert [e["value"] for e in gateway.get("/config")[1]["exchanges"]] == ["", "coinbase", "kraken"]
+    assert abs(int(gateway.get("/time")[1]) - time.time()) < 5
+    found = gateway.get("/symbols", symbol="coinbase:BTC/USD")[1]
+    assert (found["ticker"], found["pricescale"], found["timezone"]) == ("coinbase:BTC/USD", 100, "Etc/UTC")
+    assert [s["ticker"] for s in gateway.get("/search", query="btc", exchange="kraken")[1]] == ["kraken:BTC/USD"]
+    assert len(gateway.get("/search", query="", limit=2)[1]) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "named"),
+    [
+        ("/history", {"symbol": "nonsense", "resolution": "1", "from_": 0, "to": 9}, "symbol: got 'nonsense'"),
+        ("/history", {"symbol": "a:b", "resolution": "7", "from_": 0, "to": 9}, "resolution: got '7'"),
+        ("/history", {"symbol": "a:b", "resolution": "1", "from_": "x", "to": 9}, "from: got 'x'"),
+        ("/history", {"symbol": "a:b", "resolution": "1", "from_": 9, "to": 9}, "from: got 9"),
+        ("/history", {"symbol": "a:b", "resolution": "1", "from_": 0}, "to: missing"),
+        ("/history", {"symbol": "a:b", "resolution": "1", "from_": 0, "to": 10**15}, "to: got"),
+        ("/history", {"symbol": "a:b", "resolution": "1", "to": 9, "countback": 0}, "countback: got '0'"),
+        ("/history", {"symbol": "a:b", "resolution": "1", "from_": 0, "to": 9}, "symbol: got 'a:b'"),
+        (
+            "/history",
+            {"symbol": "replay/none/a:b", "resolution": "1", "from_": 0, "to": 9},
+            "symbol: got replay 'none'",
+        ),
+        ("/symbols", {"symbol": "a:b"}, "symbol: got 'a:b'"),
+        ("/search", {"limit": 0}, "limit: got '0'"),
+        ("/api/runs/none", {}, "run: got 'none'"),
+        ("/api/runs", {"limit": "many"}, "limit: got 'many'"),
+    ],
+)
+def test_a_wrong_parameter_is_named(gateway_of_all: Gateway, path: str, query: dict[str, object], named: str) -> None:
+    status, answer = gateway_of_all.get(path, **query)
+    assert status in (400, 404)
+    assert answer["s"] == "error"
+    assert answer["errmsg"].startswith(named)
+
+
+@pytest.fixture(scope="module")
+def gateway_of_all(tmp_path_factory: pytest.TempPathFactory, services: Any) -> Iterator[Gateway]:
+    migrate(services.postgres.dsn())
+    with running_gateway(tmp_path_factory.mktemp("gateway"), services.connections()) as gateway:
+        yield gateway
+
+
+def test_equity_is_thinned_with_its_extremes(gateway: Gateway, store: str) -> None:
+    insert_run(store, "long")
+    values = [10_000.0 + (i * 7_919) % 1_000 for i in range(5_000)]
+    values[3_333], values[1_234] = 20_000.0, 1.0
+    insert_equity(store, "long", [(i, T0 + i * MINUTE, v, 0.0) for i, v in enumerate(values)])
+    points = gateway.get("/api/runs/long/equity", points=100)[1]
+    assert len(points) <= 100
+    kept = [p[2] for p in points]
+    assert {1.0, 20_000.0, values[0], values[-1]} <= set(kept)
+    assert [p[0] for p in points] == sorted(p[0] for p in points)
+
+
+def test_pod_contract(gateway: Gateway) -> None:
+    assert gateway.get("/healthz") == (200, "ok")
+    assert gateway.get("/status")[1]["state"] == "running"
+    assert "tapedeck_gateway_sockets" in gateway.get("/metrics")[1]
+    with urlopen(gateway.url + "/status", timeout=10) as answer:
+        assert "script-src 'self'" in answer.headers["content-security-policy"]

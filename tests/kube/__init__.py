@@ -1,0 +1,1 @@
+"""A real API server, and the operator beside it."""

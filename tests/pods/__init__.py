@@ -1,0 +1,1 @@
+"""Each workload as a real process, as a pod runs it."""

@@ -1,0 +1,89 @@
+"""What a websocket of the gateway says, and the bars that it should."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection
+
+from pods.gateway import (
+    MINUTE,
+)
+from tapedeck.market import Bar, event_time
+
+T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
+
+
+def built(bars: list[Bar], minutes: int, known: int) -> list[tuple[float, ...]]:
+    """Closed coarser bars (seconds), grouped by dictionary: nothing shared with the gateway's way."""
+    width = minutes * MINUTE
+    groups: dict[int, list[Bar]] = {}
+    for bar in bars:
+        if event_time(bar) <= known:
+            groups.setdefault(bar.ts // width * width, []).append(bar)
+    return [
+        (t // 1000, g[0].open, max(b.high for b in g), min(b.low for b in g), g[-1].close, sum(b.volume for b in g))
+        for t, g in sorted(groups.items())
+        if t + width <= known
+    ]
+
+
+def rows(answer: dict[str, Any]) -> list[tuple[float, ...]]:
+    return list(zip(*(answer[c] for c in "tohlcv"), strict=True)) if answer["s"] == "ok" else []
+
+
+def same(found: list[tuple[float, ...]], wanted: list[tuple[float, ...]]) -> None:
+    assert [r[:5] for r in found] == [r[:5] for r in wanted]
+    assert [r[5] for r in found] == pytest.approx([r[5] for r in wanted])
+
+
+class Watcher:
+    """Collects what a websocket says."""
+
+    def __init__(self, socket: ClientConnection, *subscriptions: dict[str, str]) -> None:
+        self.socket = socket
+        self.heard: list[dict[str, Any]] = []
+        self.thread = threading.Thread(target=self._listen, daemon=True)
+        self.thread.start()
+        for subscription in subscriptions:
+            self.send({"type": "subscribe", **subscription})
+        self.until(lambda: len(self.of("subscribed")) == len(subscriptions))
+
+    def _listen(self) -> None:
+        try:
+            for text in self.socket:
+                self.heard.append(json.loads(text))
+        except ConnectionClosed:
+            return
+
+    def send(self, message: dict[str, str]) -> None:
+        self.socket.send(json.dumps(message))
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in list(self.heard) if message["type"] == kind]
+
+    def position(self) -> int | None:
+        """Virtual time as last told."""
+        told = self.of("position")
+        return told[-1]["v"] if told else None
+
+    def bars(self) -> dict[int, list[Any]]:
+        """The last state of each bar heard since the last reset."""
+        found: dict[int, list[Any]] = {}
+        for message in list(self.heard):
+            if message["type"] == "reset":
+                found.clear()
+            elif message["type"] == "bars":
+                found.update((bar[0], bar) for bar in message["bars"])
+        return found
+
+    def until(self, true: Any, timeout: float = 10.0) -> None:
+        deadline = time.monotonic() + timeout
+        while not true():
+            assert time.monotonic() < deadline, self.heard[-5:]
+            time.sleep(0.01)

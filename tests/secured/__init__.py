@@ -1,0 +1,1 @@
+"""Services that ask for passwords and certificates."""

@@ -1,0 +1,32 @@
+"""The command tapedeck in a folder of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from decks.command import Run, manifest
+from tapedeck_operator.cli.app import app
+from tapedeck_operator.local.objects import Objects
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in a folder of its own, with its home in .tapedeck there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TAPEDECK_HOME", raising=False)
+    monkeypatch.delenv("TAPEDECK_CONNECTIONS", raising=False)
+
+    def call(*words: str, text: str | None = None) -> Result:
+        return CliRunner().invoke(app, list(words), input=text, prog_name="tapedeck")
+
+    return call
+
+
+@pytest.fixture
+def objects(run: Run, tmp_path: Path) -> Objects:
+    """The objects of a home with one replay."""
+    assert run("apply", "-f", "-", text=manifest()).exit_code == 0
+    return Objects(tmp_path / ".tapedeck" / "objects.db")

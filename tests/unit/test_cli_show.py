@@ -1,0 +1,182 @@
+"""The command tapedeck on a home whose deck is down: what it shows."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from decks.command import DOWN, Run, manifest, spawn
+from tapedeck_operator.cli.table import Table, age
+from tapedeck_operator.local.objects import Objects
+
+
+def _with_pods(objects: Objects, folder: Path) -> list[Path]:
+    """Two pods of the replay's job: one failed, one runs."""
+    logs = [folder / "first.log", folder / "second.log"]
+    owner = objects.get("Replay", "default", "tape")
+    for kind, name in (("Job", "job"), ("Pod", "first"), ("Pod", "second")):
+        made, _ = objects.apply(
+            {
+                "apiVersion": "v1",
+                "kind": kind,
+                "metadata": {"name": name, "ownerReferences": [{"uid": owner["metadata"]["uid"]}]},
+                "spec": {},
+            }
+        )
+        owner = made if kind == "Job" else owner
+    logs[0].write_text("one\ntwo\n")
+    logs[1].write_text("three\n")
+    objects.set_status("Pod", "default", "first", {"phase": "Failed", "exitCode": 1, "log": str(logs[0])})
+    objects.set_status("Pod", "default", "second", {"phase": "Running", "log": str(logs[1])})
+    return logs
+
+
+def test_get_shows_a_table_of_the_printer_columns(run: Run, objects: Objects) -> None:
+    objects.set_status("Replay", "default", "tape", {"phase": "Running", "speed": "60x", "progress": "5/10"})
+    answer = run("get", "rp")
+    lines = [line.split() for line in answer.stdout.splitlines()]
+    assert lines[0] == ["NAME", "PHASE", "SPEED", "POSITION", "PROGRESS", "AGE"]
+    assert lines[1][:4] == ["tape", "Running", "60x", "5/10"]
+    assert answer.stderr == DOWN
+    for name in ("replay", "replays", "Replay", "replays.tapedeck.dev"):
+        assert run("get", name).stdout.splitlines()[1].split()[:4] == lines[1][:4]
+    assert run("get", "rp", "-o", "wide").stdout.splitlines()[0].split()[-1] == "MESSAGE"
+
+
+def test_get_all_is_a_table_a_kind(run: Run, objects: Objects) -> None:
+    feed = "apiVersion: tapedeck.dev/v1alpha1\nkind: Feed\nmetadata: {name: f}\n" + (
+        "spec: {source: {files: {format: csv, exchange: x, sets: [{symbol: A/B, path: a.csv}]}}}"
+    )
+    run("apply", "-f", "-", text=feed)
+    shown = run("get").stdout
+    assert [line.split()[0] for line in shown.splitlines() if line] == ["NAME", "feed/f", "NAME", "replay/tape"]
+    assert run("get", "all", "-o", "name").stdout == "feed/f\nreplay/tape\n"
+
+
+def test_data_alone_is_on_standard_output(run: Run, objects: Objects) -> None:
+    listed = json.loads(run("get", "replays", "-o", "json").stdout)
+    assert (listed["kind"], [i["metadata"]["name"] for i in listed["items"]]) == ("List", ["tape"])
+    single = yaml.safe_load(run("get", "replay/tape", "-o", "yaml").stdout)
+    assert single == objects.get("Replay", "default", "tape")
+    assert json.loads(run("get", "feeds", "-o", "json").stdout)["items"] == []
+    none = run("get", "feeds")
+    assert (none.exit_code, none.stdout, none.stderr) == (0, "", DOWN + "no feed in namespace default\n")
+
+
+def test_what_get_prints_can_be_applied(run: Run, objects: Objects) -> None:
+    for form in ("yaml", "json"):
+        text = run("get", "replays", "-o", form).stdout
+        assert run("apply", "-f", "-", text=text).stdout == "replay/tape unchanged\n"
+    objects.set_status("Replay", "default", "tape", {"phase": "Running"})
+    stale = run("apply", "-f", "-", text=text)
+    assert stale.exit_code == 1
+    assert "metadata.resourceVersion: got '1', expected '2'" in stale.stderr
+
+
+def test_what_is_not_there_names_the_nearest(run: Run, objects: Objects) -> None:
+    for words, says in (
+        (("get", "replay", "tap"), "replay 'tap' not found in namespace default; did you mean tape?"),
+        (("delete", "replay", "zzz"), "replay 'zzz' not found in namespace default; there is tape"),
+        (("describe", "feed", "x"), "feed 'x' not found in namespace default"),
+        (("patch", "replay/tape", "--pause", "-n", "other"), "it is in namespace default: add -n default"),
+        (("get", "replys"), "kind: got 'replys', expected one of feeds, replays, backtests"),
+        (("get", "replys"), "did you mean replays?"),
+        (("get", "all", "tape"), "kind: got 'all', expected one kind for a name"),
+        (("logs", "replay/tape"), "replay tape has no log yet"),
+    ):
+        answer = run(*words)
+        assert answer.exit_code == 1, words
+        assert answer.stdout == ""
+        assert f"error: {says}" in answer.stderr or says in answer.stderr
+        assert "Traceback" not in answer.stderr
+
+
+def test_describe_tells_all(run: Run, objects: Objects, tmp_path: Path) -> None:
+    logs = _with_pods(objects, tmp_path)
+    uid = objects.get("Replay", "default", "tape")["metadata"]["uid"]
+    condition = {"type": "Ready", "status": "True", "reason": "Running", "message": "it plays"}
+    objects.set_status("Replay", "default", "tape", {"phase": "Running", "conditions": [condition]})
+    for _ in range(3):
+        objects.add_event({"uid": uid, "kind": "Replay", "name": "tape", "reason": "Restarting", "message": "again"})
+    shown = run("describe", "replay", "tape").stdout
+    words = [line.split() for line in shown.splitlines()]
+    assert ["Name:", "tape"] in words
+    assert "  speed: 60.0" in shown.splitlines()
+    assert ["Ready", "True", "Running", "it", "plays"] in words
+    pods = [w for w in words if w and w[0] in ("first", "second")]
+    assert [(p[0], p[1], p[-1]) for p in pods] == [
+        ("first", "Failed", str(logs[0])),
+        ("second", "Running", str(logs[1])),
+    ]
+    assert [p[-3] for p in pods] == ["0", "1"]
+    assert any(w[:2] == ["Normal", "Restarting"] and "(x3" in w and w[-1] == "again" for w in words)
+
+
+def test_logs_of_all_pods(run: Run, objects: Objects, tmp_path: Path) -> None:
+    _with_pods(objects, tmp_path)
+    assert run("logs", "replay/tape").stdout == "one\ntwo\nthree\n"
+    assert run("logs", "replay", "tape", "--tail", "1").stdout == "two\nthree\n"
+    assert run("logs", "pod/first").stdout == "one\ntwo\n"
+    assert run("logs", "deck").exit_code == 1
+
+
+def test_logs_follow_until_the_end(run: Run, objects: Objects, tmp_path: Path) -> None:
+    logs = _with_pods(objects, tmp_path)
+    follower = spawn(tmp_path, "logs", "replay/tape", "-f")
+    assert follower.stdout is not None
+    assert [follower.stdout.readline() for _ in range(3)] == ["one\n", "two\n", "three\n"]
+    with logs[1].open("a") as log:
+        log.write("four\n")
+    assert follower.stdout.readline() == "four\n"
+    with logs[1].open("a") as log:
+        log.write("five\n")
+    objects.set_status("Replay", "default", "tape", {"phase": "Complete"})
+    rest, _ = follower.communicate(timeout=20)
+    assert (rest, follower.returncode) == ("five\n", 0)
+
+
+def test_watch_shows_each_change(run: Run, objects: Objects, tmp_path: Path) -> None:
+    watcher = spawn(tmp_path, "get", "replays", "-w")
+    try:
+        assert watcher.stdout is not None
+        assert watcher.stdout.readline().startswith("NAME")
+        assert watcher.stdout.readline().startswith("tape")
+        objects.set_status("Replay", "default", "tape", {"phase": "Running"})
+        assert watcher.stdout.readline().split()[:2] == ["tape", "Running"]
+        objects.apply(yaml.load(manifest("other"), yaml.BaseLoader) | {"spec": objects.list()[0]["spec"]})
+        assert watcher.stdout.readline().startswith("other")
+    finally:
+        watcher.send_signal(2)
+        assert watcher.wait(timeout=20) == 130
+    assert watcher.stderr is not None
+    assert "Traceback" not in watcher.stderr.read()
+
+
+def test_status_counts_phases(run: Run, objects: Objects) -> None:
+    said = json.loads(run("status", "-o", "json").stdout)
+    assert (said["running"], said["resources"]) == (False, {"replays": {"Pending": 1}})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"), (119, "119s"), (120, "2m"), (125, "2m5s"), (599, "9m59s"), (600, "10m"), (3600, "60m"),
+        (3 * 3600, "3h"), (3 * 3600 + 60, "3h1m"), (8 * 3600, "8h"), (47 * 3600, "47h"), (48 * 3600, "2d"),
+        (50 * 3600, "2d2h"), (8 * 86400, "8d"), (729 * 86400, "729d"), (730 * 86400, "2y"), (731 * 86400, "2y1d"),
+        (3000 * 86400, "8y"), (-5, "0s"),
+    ],
+)  # fmt: skip
+def test_ages_are_kubectls(seconds: int, text: str) -> None:
+    # Expected: k8s.io/apimachinery/pkg/util/duration HumanDuration.
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert age(now - timedelta(seconds=seconds), now) == text
+
+
+def test_tables_keep_their_widths() -> None:
+    table = Table(["name", "phase"])
+    assert table.lines([["a-long-name", "x"]]) == ["NAME          PHASE", "a-long-name   x"]
+    assert table.lines([["b", "y"]], header=False) == ["b             y"]
