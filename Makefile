@@ -14,21 +14,28 @@ JOBS   ?= 3
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help demo test test-quick e2e lint bench faults soak page crds lock clean
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-$(VENV)/.run: requirements/local.txt pyproject.toml
+# Bytecode is made of what is imported: compiling every file of every package would take longer.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+define install
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the pinned packages (the first time takes a minute)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/local.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PIP) --require-hashes -r $<
+	@$(PIP) --no-deps --no-build-isolation -e .
+endef
+
+$(VENV)/.run: requirements/local.txt pyproject.toml
+	$(install)
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@touch $@
+$(VENV)/.dev: requirements/dev.txt pyproject.toml
+	$(install)
+	@touch $(VENV)/.run $@
 
 demo: $(VENV)/.run page ## The main job on the embedded deck: file, log, store, replay, backtest, page (KEEP=1 leaves it up)
 	@$(BIN)/tapedeck demo $(if $(KEEP),--keep)
@@ -47,7 +54,7 @@ e2e: $(VENV)/.dev page ## A deck on a cluster: CLUSTER=rig (made here, without D
 lint: $(VENV)/.dev ## ruff, mypy --strict, import rules, generated files
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy
+	@$(BIN)/mypy --cache-dir $(HOME)/.cache/tapedeck/mypy
 	@$(BIN)/lint-imports --no-logo > .import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
 	@$(BIN)/python -m tapedeck_crds --check
 	@$(BIN)/python -m tapedeck.schemas --check

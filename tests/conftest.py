@@ -6,16 +6,13 @@ import os
 import shutil
 import signal
 import tempfile
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from pydantic import SecretStr
 
+from pods.services import EachStore, Services, fresh_database
 from tapedeck import topics
 from tapedeck.kafka import admin, ensure_topics
 from tapedeck.settings import Connections
@@ -28,20 +25,6 @@ from timescale.server import Timescale
 
 # What a shell starts in the background ignores SIGINT, and so would all that the tests start and then interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@dataclass(frozen=True)
-class Services:
-    """A running broker and database."""
-
-    broker: Broker
-    postgres: Postgres
-
-    def connections(self, *, role: str = "postgres", database: str = "tapedeck") -> Connections:
-        return Connections(
-            kafka_bootstrap=self.broker.bootstrap,
-            store_dsn=SecretStr(self.postgres.dsn(role, database)),
-        )
 
 
 @pytest.fixture(scope="session")
@@ -58,17 +41,6 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     finally:
         running.broker.stop()
         running.postgres.stop()
-
-
-@contextmanager
-def fresh_database(dsn: Callable[[str, str], str]) -> Iterator[str]:
-    """The name of a new database on a server, whose ``dsn`` takes role and database."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(dsn("postgres", "postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield name
-    with psycopg.connect(dsn("postgres", "postgres"), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -92,14 +64,6 @@ def timescale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Timescale]:
         yield server
     finally:
         server.stop()
-
-
-@dataclass(frozen=True)
-class EachStore:
-    """A fresh database, not migrated, on the embedded Postgres or on TimescaleDB."""
-
-    flavour: str
-    dsn: Callable[[str], str]
 
 
 @pytest.fixture(params=["plain", pytest.param("apache", marks=pytest.mark.timescale)])

@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from charts import dashboards
-from conftest import EachStore
+from pods.services import EachStore
 from tapedeck.store.migrate import migrate
 from tapedeck.store.rights import ROLES
 

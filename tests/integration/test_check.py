@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Services
+from pods.services import Services
 from tapedeck.check import main
 
 

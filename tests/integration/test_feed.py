@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 import by_hand.samples as by_hand
-from conftest import Services
 from pods.feed import Pod, read_topic
+from pods.services import Services
 from tapedeck_operator.local import processes
 
 VALUES = ("open", "high", "low", "close", "volume")
@@ -178,7 +178,7 @@ def test_sigterm_while_the_broker_is_away(tmp_path: Path, samples: Path) -> None
 @pytest.mark.faults
 def test_killed_in_mid_run_and_started_again(services: Services, tmp_path: Path, exchange: str) -> None:
     """SIGKILL at random instants; afterwards every bar is on the log, and nothing that is no bar of the files."""
-    count = 60_000
+    count = 30_000
     symbols = {"A/B": "a.csv", "C/D": "c.csv"}
     rng = random.Random(7)
     wanted: set[tuple[str, int, float]] = set()
@@ -189,7 +189,7 @@ def test_killed_in_mid_run_and_started_again(services: Services, tmp_path: Path,
         wanted |= {(symbol, i * MINUTE, p) for i, p in enumerate(prices)}
     pod = Pod(services.broker.bootstrap, tmp_path / "pod", tmp_path, spec("csv", exchange, symbols))
     for _ in range(3):
-        kill_after(pod, rng.randrange(1, count + count // 2))
+        kill_after(pod, rng.randrange(1, count))
         seen = on_the_log(services, exchange)
         assert seen < wanted, "the kill came before the end: some bars are missing yet"
     code, report = pod.run()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import uuid
 
-from conftest import Services
 from pods.recorder import publish
+from pods.services import Services
 from tapedeck.market import Bar, Trade, series_key
 from tapedeck.settings import Connections
 from tapedeck.topics import STANDING_PARTITIONS, shard_of

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import by_hand.samples as by_hand
-from conftest import Services
 from exchange import Exchange, Market, recorded
 from exchange.binance import Binance, trade_message
 from pods.feed import Pod, read_topic
 from pods.recorder import publish
+from pods.services import Services
 from tapedeck.wire import market_headers
 from tapedeck_operator.local import processes
 

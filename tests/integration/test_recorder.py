@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from conftest import EachStore, Services
 from pods.recorder import (
     BACKFILL,
     LIVE,
@@ -31,6 +30,7 @@ from pods.recorder import (
     recorders,
     select,
 )
+from pods.services import EachStore, Services
 from tapedeck import records, topics
 from tapedeck.market import Bar, Ticker, Trade, series_key
 from tapedeck.store.migrate import migrate

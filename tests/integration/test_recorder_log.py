@@ -13,7 +13,6 @@ import pytest
 from confluent_kafka import TopicPartition
 from msgspec import Raw
 
-from conftest import fresh_database
 from pods.recorder import (
     BACKFILL,
     MINUTE,
@@ -27,6 +26,7 @@ from pods.recorder import (
     recorders,
     select,
 )
+from pods.services import fresh_database
 from tapedeck import records, topics
 from tapedeck.kafka import admin, ensure_topics, transactional_producer
 from tapedeck.market import Bar

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from conftest import EachStore
+from pods.services import EachStore
 from tapedeck.store.migrate import migrate
 
 _SCHEMA = """

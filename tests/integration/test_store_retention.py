@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 
-from conftest import EachStore, Services
+from pods.services import EachStore, Services
 from tapedeck.kafka import admin
 from tapedeck.store import retention
 from tapedeck.store.migrate import migrate

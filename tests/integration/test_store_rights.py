@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from conftest import EachStore, Services
+from pods.services import EachStore, Services
 from tapedeck.store.migrate import migrate
 
 VIEWS = ["bars_5m", "bars_15m", "bars_1h", "bars_4h", "bars_1d"]
