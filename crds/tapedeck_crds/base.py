@@ -48,6 +48,7 @@ class Model(BaseModel):
     """Strict, frozen, camelCase outside, and no unknown fields."""
 
     model_config = ConfigDict(
+        defer_build=True,
         alias_generator=to_camel,
         populate_by_name=True,
         extra="forbid",

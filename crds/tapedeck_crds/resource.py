@@ -28,7 +28,7 @@ NAME_RULE = Rule(
 class Metadata(BaseModel):
     """The parts of Kubernetes' ObjectMeta that Tapedeck reads; others are kept as they came."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow")
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow", defer_build=True)
     name: Annotated[str, Field(min_length=1, max_length=NAME_MAX, pattern=NAME_PATTERN)]
     namespace: str = "default"
     uid: str = ""
@@ -88,7 +88,7 @@ class Column(Model):
 class Resource(BaseModel):
     """A resource as YAML holds it. Subclasses fix kind, spec and status and say how kubectl shows them."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", defer_build=True)
     api_version: Literal["tapedeck.dev/v1alpha1"]
     kind: str
     metadata: Metadata

@@ -38,6 +38,7 @@ def shard(index: int, report: BacktestReport | None, **more: Any) -> PodSeen:
 def test_a_job_has_a_pod_for_each_shard_some_at_once() -> None:
     job = next(m for m in plan(a_sweep(parallelism=2), Observed(), 0, SETTINGS).apply if m["kind"] == "Job")
     assert (job["spec"]["completions"], job["spec"]["parallelism"]) == (4, 2)
+    assert job["spec"]["backoffLimit"] == 4 * 20
     (patch,) = plan(a_sweep(parallelism=9), Observed(job=job), 0, SETTINGS).patches
     assert patch.spec == {"parallelism": 4}
 

@@ -55,7 +55,7 @@ def run_job(
             "completionMode": "Indexed",
             "completions": completions,
             "parallelism": parallelism,
-            "backoffLimit": BACKOFF_LIMIT,
+            "backoffLimit": BACKOFF_LIMIT * completions,
             "podFailurePolicy": {
                 "rules": [
                     {
