@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from tapedeck_operator.local import processes
 
 FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
+KEPT = 3
 _QUIET = ("-Xlog:cds=off", "-Xlog:cds*=off")  # an archive that does not fit is left aside without a word
 
 
@@ -86,4 +88,12 @@ class ClassArchive:
             self._process.kill()
         if self._process.wait() == 0 and unfinished.exists():
             unfinished.replace(self.path)
+            keep_newest(self.path.parent)
         unfinished.unlink(missing_ok=True)
+
+
+def keep_newest(folder: Path) -> None:
+    """Each virtual environment has its own archive of some 80 MB: those of environments long gone are let go."""
+    with contextlib.suppress(FileNotFoundError):  # another deck does the same
+        for old in sorted(folder.glob("*.jsa"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+            old.unlink()
