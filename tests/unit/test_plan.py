@@ -280,6 +280,21 @@ def test_why_a_pod_failed_is_told_until_its_successor_works() -> None:
     assert again.status["phase"] == first.status["phase"]
 
 
+def test_a_pod_that_stays_pending_is_looked_at_ever_less() -> None:
+    replay = resource("Replay", {"source": STORE})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    seen = Observed(made, (PodSeen("a", 0, "Pending"),))
+    first = plan(replay, seen, NOW, SETTINGS)
+    waits = []
+    for minutes in (0, 1, 4, 60):
+        later = NOW + minutes * 60_000
+        wake = plan(after(replay, first), seen, later, SETTINGS).wake_ms
+        assert wake is not None
+        waits.append((wake - later) / 1000)
+    assert waits == [30, 60, 240, 600]
+    assert plan(replay, Observed(made, (replay_pod(),)), NOW, SETTINGS).wake_ms is None
+
+
 def test_conditions_keep_their_time_while_nothing_changes() -> None:
     replay = resource("Replay", {"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from tapedeck_crds.base import StoreRange
+from tapedeck_crds.base import StoreRange, time_ms
 from tapedeck_crds.kinds import Resource
 from tapedeck_crds.report import Report
 from tapedeck_operator.plan import names, pods
@@ -14,7 +14,10 @@ from tapedeck_operator.plan.network import network_policy
 from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, transitions
 from tapedeck_operator.plan.types import Json, Observed, Patch, Plan, Settings
 
-STARTING_MS = 30_000  # a pod that stays Pending is looked at again, because not all that ails it changes its object
+# A pod that stays Pending is looked at again, because not all that ails it changes its object: first after so long,
+# then ever later, when it has been so for twice as long.
+STARTING_MS = 30_000
+STARTING_MAX_MS = 600_000
 
 
 def run_plan(
@@ -40,7 +43,7 @@ def run_plan(
         patches=() if over else _corrections(resource, observed, suspended, parallelism),
         delete=_unwanted(resource, observed, settings, over),
         events=transitions(resource, status, verdict.trouble or observed.refusal is not None),
-        wake_ms=_wake(resource, observed, over, now_ms),
+        wake_ms=_wake(resource, observed, over, now_ms, time_ms(status.conditions[0].last_transition_time)),
     )
 
 
@@ -94,13 +97,15 @@ def waiting_for_feed(wanted: StoreRange | None, observed: Observed) -> Verdict |
     return None
 
 
-def _wake(resource: Resource, observed: Observed, over: bool, now_ms: int) -> int | None:
+def _wake(resource: Resource, observed: Observed, over: bool, now_ms: int, since_ms: int) -> int | None:
     """When there is something to do though nothing changes by then."""
     pod = observed.newest()
     if over:
         ttl: int | None = resource.spec.ttl_seconds_after_finished
         return None if ttl is None else now_ms + ttl * 1000
-    return now_ms + STARTING_MS if pod is not None and pod.phase == "Pending" else None
+    if pod is None or pod.phase != "Pending":
+        return None
+    return now_ms + min(max(now_ms - since_ms, STARTING_MS), STARTING_MAX_MS)
 
 
 def _corrections(resource: Resource, observed: Observed, suspended: bool, parallelism: int) -> tuple[Patch, ...]:
