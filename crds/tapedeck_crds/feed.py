@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
+from tapedeck_crds.backfill import Backfill, BackfillProgress
 from tapedeck_crds.base import Exchange, Files, Model, Rule, exactly_one_of, immutable
 from tapedeck_crds.live import ChannelSet, Endpoints, IntervalSet, SecretName, WantedSet
 from tapedeck_crds.pod import PodOptions
@@ -23,7 +24,7 @@ from tapedeck_crds.resource import (
 )
 
 LIVE_FIELDS = (
-    "symbols", "channels", "intervals", "fill", "lateness", "endpoints", "api_key_secret", "shards",
+    "symbols", "channels", "intervals", "fill", "lateness", "endpoints", "api_key_secret", "shards", "backfill",
 )  # fmt: skip
 
 
@@ -80,6 +81,9 @@ class FeedSpec(PodOptions):
     shards: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None, description="Number of pods that share the symbols; 1 if left out."
     )
+    backfill: Backfill | None = Field(
+        default=None, description="Bars of the past, brought by pods of their own beside those that listen live."
+    )
     suspend: bool = SUSPEND_FIELD
     ttl_seconds_after_finished: int | None = TTL_FIELD
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -89,6 +93,7 @@ class FeedSpec(PodOptions):
         *(_needs(field, "exchange") for field in LIVE_FIELDS),
         immutable("source"),
         immutable("exchange"),
+        immutable("backfill"),
     )
 
 
@@ -107,6 +112,7 @@ class FeedStatus(Status):
     clock_skew_ms: int | None = Field(
         default=None, description="Milliseconds by which the exchange's clock is ahead of the pod's."
     )
+    backfill: list[BackfillProgress] | None = Field(default=None, description="How far each pod of a backfill is.")
 
 
 class Feed(Resource):

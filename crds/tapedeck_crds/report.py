@@ -26,6 +26,25 @@ class Report(Model):
     message: str = ""
 
 
+class BackfillReport(Model):
+    """One shard's share of the past: opens of [range_from, range_to), milliseconds UTC. ``done`` of ``total`` of them
+    are asked for or were known, ``rows`` bars came, ``missing`` ones the exchange does not have.
+
+    ``rate`` is in bars a second; ``eta_seconds`` is None before it is known.
+    """
+
+    range_from: int
+    range_to: int
+    done: int = 0
+    total: int = 0
+    rows: int = 0
+    missing: int = 0
+    rate: float = 0.0
+    retries: int = 0
+    eta_seconds: int | None = None
+    last_error: str = ""
+
+
 class FeedReport(Report):
     """``done`` of ``total`` files are through. What is behind ``errors`` a live one alone has.
 
@@ -44,6 +63,7 @@ class FeedReport(Report):
     missing: int = 0
     reconnects: int = 0
     clock_skew_ms: int | None = None
+    backfill: BackfillReport | None = None
 
 
 class ReplayReport(Report):
