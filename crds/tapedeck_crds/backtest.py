@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from tapedeck_crds.base import Model, NonNegative, Rule, StoreRange, SymbolSet, exactly_one_of, immutable
+from tapedeck_crds.limits import Limits
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,
@@ -102,6 +103,9 @@ class BacktestSpec(PodOptions):
     sweep: Sweep | None = Field(
         default=None, description="Many trials of the strategy over a store range; one run if left out."
     )
+    limits: Limits = Field(
+        default_factory=Limits, description="What the strategy may take.", json_schema_extra={"default": {}}
+    )
     suspend: bool = SUSPEND_FIELD
     ttl_seconds_after_finished: int | None = TTL_FIELD
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -121,6 +125,7 @@ class BacktestSpec(PodOptions):
         immutable("data"),
         immutable("broker"),
         immutable("sizer"),
+        immutable("limits"),
     )
 
 

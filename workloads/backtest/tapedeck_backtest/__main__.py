@@ -55,6 +55,8 @@ class Pod:
         import psycopg
 
         from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
+        from tapedeck_backtest.limits import limit_memory
+        from tapedeck_backtest.output import bounded_output
         from tapedeck_backtest.run import Run
 
         try:
@@ -62,8 +64,11 @@ class Pod:
         except ValidationError as error:
             return self._failed("BadConnections", str(error), EXIT_FAILED)
         run = self._run = Run(self._settings, spec, connections, self.stop)
+        limits = spec.resources.limits if spec.resources is not None else None
+        limit_memory((limits or {}).get("memory"))
         try:
-            run.execute()
+            with bounded_output(spec.limits.output_bytes):
+                run.execute()
         except RunFailed as failure:
             log.error("failed", reason=failure.reason, message=failure.message)
             return EXIT_BAD_INPUT

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import backtrader as bt
 
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_backtest.trace import strategy_trace
 from tapedeck_crds.backtest import ParamValue, Strategy
 
 
@@ -44,9 +44,12 @@ def _module(name: str, files: Path) -> Any:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             raise RunFailed("BadStrategy", f"strategy.module: no module {name!r}, looked in {files} too") from None
         raise RunFailed("BadStrategy", f"strategy.module: {name} can't be imported: {error}") from error
+    except MemoryError:
+        raise
     except (Exception, SystemExit) as error:
-        text = "".join(traceback.format_exception_only(error)).strip()
-        raise RunFailed("BadStrategy", f"strategy.module: {name} can't be imported: {text}") from error
+        raise RunFailed(
+            "BadStrategy", f"strategy.module: {name} can't be imported:\n{strategy_trace(error)}"
+        ) from error
 
 
 def checked_params(cls: type[Any], given: dict[str, ParamValue]) -> dict[str, ParamValue]:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Event
 from typing import Any, Literal
 
 import msgspec
+import psycopg
 
-from tapedeck.records import RunEnded, RunStarted
+from tapedeck.probe import leave_report
+from tapedeck.records import ResultRecord, RunEnded, RunStarted
 from tapedeck.settings import Connections, PodSettings
 from tapedeck_backtest import engine, stored
 from tapedeck_backtest.choose import checked_params, strategy_class
 from tapedeck_backtest.engine import Engine
 from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
+from tapedeck_backtest.finite import REASON as NOT_A_NUMBER
+from tapedeck_backtest.finite import FiniteCollector, checked
+from tapedeck_backtest.limits import Guard, TooLong, lift_memory_limit
 from tapedeck_backtest.origin import origin_of_replay, origin_of_store
 from tapedeck_backtest.publish import Publisher
-from tapedeck_backtest.results import Collector, Results
+from tapedeck_backtest.results import Results
 from tapedeck_backtest.stream import START_TIMEOUT, ReplayStream
 from tapedeck_backtest.sweep.known import known_trials
 from tapedeck_backtest.sweep.run import Trials, deal, total
@@ -25,7 +32,7 @@ from tapedeck_backtest.sweep.windows import windows
 from tapedeck_backtest.trace import strategy_trace
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import INTERVAL_MS
-from tapedeck_crds.report import BacktestReport, ReportState
+from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport, ReportState
 from tapedeck_crds.sweep import Sweep
 
 
@@ -50,6 +57,7 @@ class Run:
         self._stop = stop
         self._start_timeout = start_timeout
         self._publisher = Publisher(connections, settings.uid)
+        self._guard = Guard(spec.limits.bar_seconds, stop, self._last_words)
         self._results: Results | None = None
         self._trials: Trials | None = None
         self._engine: Engine | None = None
@@ -63,10 +71,7 @@ class Run:
         try:
             self._execute()
         except RunFailed as failure:
-            self._state, self._ending = "failed", (failure.reason, failure.message)
-            if not self._announced:
-                self._announce("", [], "")
-            self._end("failed", f"{failure.reason}: {failure.message}")
+            self._fail(failure)
             raise
         if self._spec.sweep is None:  # a sweep ends with its last trial, which may be another pod's
             self._end("complete", "")
@@ -98,8 +103,44 @@ class Run:
         """Bars that the strategy has seen, all symbols together."""
         return sum(len(data) for data in self._engine.datas) if self._engine is not None else 0
 
+    def _fail(self, failure: RunFailed) -> None:
+        self._state, self._ending = "failed", (failure.reason, failure.message)
+        if not self._announced:
+            self._announce("", [], "")
+        self._end("failed", f"{failure.reason}: {failure.message}")
+
+    def _last_words(self, message: str) -> int:
+        """Of a strategy that does not end: from the guard's thread, before the process does."""
+        try:
+            self._fail(RunFailed("TimeLimit", f"limits.barSeconds: {message}"))
+        finally:
+            leave_report(self._settings, self.report())
+        return EXIT_BAD_INPUT
+
+    @contextmanager
+    def _foreign(self) -> Iterator[None]:
+        """Around the strategy's code: whatever that raises comes out as an end of the run."""
+        try:
+            with self._guard.watching():
+                yield
+        except (RunFailed, Interrupted, Unavailable, psycopg.Error):
+            raise
+        except TooLong as error:
+            self._pulse()
+            raise RunFailed(
+                "TimeLimit",
+                f"limits.barSeconds: the strategy worked on one bar for {self._spec.limits.bar_seconds:g} s, here:\n"
+                f"{strategy_trace(error)}",
+            ) from error
+        except MemoryError as error:
+            lift_memory_limit()
+            raise RunFailed("MemoryLimit", f"resources.limits.memory:\n{strategy_trace(error)}") from error
+        except BaseException as error:
+            raise RunFailed("StrategyError", strategy_trace(error)) from error
+
     def _execute(self) -> None:
-        strategy = strategy_class(self._spec.strategy, self._settings.files)
+        with self._foreign():
+            strategy = strategy_class(self._spec.strategy, self._settings.files)
         params = checked_params(strategy, self._spec.strategy.params)
         if self._spec.sweep is not None:
             self._run_sweep(strategy, self._spec.sweep)
@@ -136,7 +177,8 @@ class Run:
             total(sweep, rolling),
         )
         self._state = "running"
-        self._trials.run()
+        with self._foreign():
+            self._trials.run()
         self._publisher.flush()
 
     def _run_stream(self, strategy: type[Any], params: dict[str, Any]) -> None:
@@ -171,21 +213,22 @@ class Run:
         return list(dict.fromkeys(wanted))
 
     def _work(self, made: Engine, interval: str) -> None:
-        results = Results(
-            self._settings.uid, self._spec.broker.cash, INTERVAL_MS[interval], self._publisher.send, self._pulse
-        )
-        made.addanalyzer(Collector, results=results)
+        results = Results(self._settings.uid, self._spec.broker.cash, INTERVAL_MS[interval], self._emit, self._pulse)
+        made.addanalyzer(FiniteCollector, results=results)
         self._results, self._engine = results, made
         if self._state == "starting":
             self._state = "running"
         try:
-            made.run()
-        except (RunFailed, Interrupted, Unavailable):
+            with self._foreign():
+                made.run()
+        except RunFailed as failure:
+            if failure.reason != NOT_A_NUMBER:
+                results.flush()
             raise
-        except (Exception, SystemExit) as error:
-            results.flush()
-            raise RunFailed("StrategyError", strategy_trace(error)) from error
         results.flush()
+
+    def _emit(self, record: ResultRecord) -> None:
+        self._publisher.send(checked(record))
 
     def _idle(self) -> None:
         """While nothing comes from the replay."""
@@ -194,6 +237,7 @@ class Run:
         self._pulse()
 
     def _pulse(self) -> None:
+        self._guard.progress()
         if self._stop.is_set():
             raise Interrupted("asked to end")
 

@@ -1,0 +1,102 @@
+"""Strategies that misbehave, as real processes: each run ends Failed with the strategy's own line, and soon."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from integration.test_backtest_run import random_walk, spec, store_data
+from integration.test_store_bars import insert
+from pods.backtest import Pod, check
+from tapedeck.settings import Connections
+from tapedeck_operator.local.processes import wait_until
+
+# What the class does, in which reason the run ends, and what its message says: among it the strategy's own line.
+INIT, NEXT = "def __init__(self)", "def next(self)"
+BAD = {
+    "raises at once": (f"{INIT}: self.nothing.at_all()", "StrategyError", ["self.nothing.at_all()", "AttributeError"]),
+    "raises late": (f"{NEXT}: len(self) == 9_990 and {{}}['late']", "StrategyError", ["{}['late']", "KeyError"]),
+    "takes a signal's name": (f"{NEXT}: raise_(KeyboardInterrupt)", "StrategyError", ["KeyboardInterrupt"]),
+    "asks the network": (f"{INIT}: get('http://127.0.0.1:9/')", "StrategyError", ["get(", "refused"]),
+    "asks for a token": (
+        f"{INIT}: open('/var/run/secrets/kubernetes.io/serviceaccount/token')", "StrategyError",
+        ["serviceaccount", "FileNotFoundError"],
+    ),
+    "looks for secrets": (f"{INIT}: raise_(LookupError(secrets()))", "StrategyError", ["LookupError: []"]),
+    "loops for ever": (f"{NEXT}: loop()", "TimeLimit", ["barSeconds", "while True"]),
+    "loops in __init__": (f"{INIT}: loop()", "TimeLimit", ["barSeconds", "while True"]),
+    "will not end": (f"{NEXT}: deaf()", "TimeLimit", ["barSeconds", "did not end when told to"]),
+    "takes all memory": (f"{NEXT}: hoard()", "MemoryLimit", ["limits.memory", "there.append"]),
+    "orders nothing": (f"{NEXT}: self.buy(size=float('nan'))", "NotANumber", ["buy nan of A"]),
+}  # fmt: skip
+
+MODULE = """
+import os, time, urllib.request
+import backtrader as bt
+get = urllib.request.urlopen
+def raise_(error): raise error
+def secrets(): return [k for k in os.environ if 'KUBERNETES' in k or 'PASSWORD' in k or 'CONNECTION_' in k]
+def loop():
+    while True: pass
+def deaf():
+    while True:
+        try: time.sleep(60)
+        except BaseException: pass
+def hoard():
+    there = []
+    while True: there.append(bytearray(5_000_000))
+class Bad(bt.Strategy):
+    """
+
+
+def misbehaving(connections: Connections, folder: Path, body: str, **more: Any) -> Pod:
+    folder.mkdir()
+    (folder / "mine.py").write_text(MODULE + body + "\n")
+    memory = {"resources": {"limits": {"memory": "700Mi"}}}
+    return Pod(connections, folder, spec(store_data(["A"]), module="mine:Bad") | {"sizer": None} | memory | more)
+
+
+def test_bad_strategies_end_with_their_own_line(connections: Connections, tmp_path: Path) -> None:
+    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 10_000))
+    pods = {}
+    for number, (name, (body, reason, _)) in enumerate(BAD.items()):
+        limits = {"limits": {"barSeconds": 3}} if reason == "TimeLimit" else {}
+        pods[name] = misbehaving(connections, tmp_path / str(number), body, **limits)
+        pods[name].start()  # all at once: most of their time is waiting
+    for name, (_, reason, words) in BAD.items():
+        pod = pods[name]
+        assert pod.wait(90) == 64, (name, pod.log.read_text())
+        report = pod.report()
+        assert (report["state"], report["reason"]) == ("failed", reason), (name, report)
+        end = check(connections, pod.uid).ended["once"]
+        assert end["state"] == "failed", name
+        for word in words:
+            assert word in report["message"], (name, report["message"])
+            assert word in end["message"], (name, end["message"])
+
+
+def test_a_flood_of_output_is_cut_and_the_run_goes_on(connections: Connections, tmp_path: Path) -> None:
+    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 1_000))
+    body = f"{NEXT}: print('flood ' * 10_000)"
+    pod = misbehaving(connections, tmp_path / "pod", body, limits={"outputBytes": 20_000})
+    assert pod.run() == 0, pod.log.read_text()[-2000:]
+    text = pod.log.read_text()
+    assert 20_000 < len(text) < 30_000
+    assert '"complete"' in text
+    assert len(check(connections, pod.uid).equity) == 1_000
+
+
+def test_a_strategy_that_does_not_hear_sigterm_is_made_to_end(connections: Connections, tmp_path: Path) -> None:
+    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
+    pod = misbehaving(connections, tmp_path / "pod", f"{NEXT}: loop()", limits={"barSeconds": 60})
+    pod.start()
+    try:
+        assert wait_until(lambda: "memory limited" in pod.log.read_text(), timeout=10)
+        time.sleep(1)
+        assert pod.process is not None
+        pod.process.terminate()
+        assert pod.wait(15) == 1
+    finally:
+        pod.kill()
+    assert pod.report()["reason"] == "Interrupted"

@@ -1,0 +1,43 @@
+"""What bounds a strategy: output and quantities. The limits themselves are tested on real processes."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+
+import pytest
+
+from tapedeck_backtest.limits import quantity
+from tapedeck_backtest.output import Bounded, bounded_output
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("512Mi", 536_870_912), ("2G", 2_000_000_000), ("1.5Gi", 1_610_612_736), ("900", 900), ("4096k", 4_096_000)],
+)
+def test_quantities_as_kubernetes_has_them(text: str, size: int) -> None:
+    assert quantity(text) == size
+
+
+def test_output_stops_at_its_limit_and_says_so_once() -> None:
+    kept = io.StringIO()
+    bounded = Bounded(kept, 10)
+    for text in ("12345", "é7", "89012345", "more"):
+        assert bounded.write(text) == len(text)
+    assert kept.getvalue().splitlines()[0] == "12345é789"[:9]
+    assert kept.getvalue().count("is dropped") == 1
+    assert "more" not in kept.getvalue()
+
+
+def test_logging_is_bounded_too_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", kept)
+    handler = logging.StreamHandler(kept)
+    monkeypatch.setattr(logging.root, "handlers", [handler])
+    with bounded_output(4):
+        logging.getLogger("strategy").error("abcdefgh")
+        print("more")
+    assert kept.getvalue().startswith("abcd\n…")
+    assert "more" not in kept.getvalue()
+    assert handler.stream is kept
