@@ -14,7 +14,10 @@ Pass = tuple[int, int]
 
 @dataclass
 class Model:
-    """``events`` are when bars are due, in order; ``changes`` are what happens at a wall time, in order."""
+    """``events`` are when bars are due, in order; ``changes`` are what happens at a wall time, in order.
+
+    With ``prompt`` what was due by a seek is published before it; without it only what was due at the last look.
+    """
 
     events: list[int]
     start: int
@@ -27,6 +30,7 @@ class Model:
     round: int = 0
     rounds: int = 1  # 0 for ever
     until: int | None = None
+    prompt: bool = False
     changes: dict[int, list[tuple[str, int]]] = field(default_factory=dict)
     published: dict[Pass, list[int]] = field(default_factory=dict)
     seen: dict[Pass, list[int]] = field(default_factory=dict)  # due, and published at the next look
@@ -77,6 +81,8 @@ class Model:
         elif what == "until":
             self.until = value if 0 < value < self.end else None
         elif what == "seek":
+            if self.prompt:
+                self.look()
             self.seen.clear()  # what was not published by now is not played any more
             self.v, self.jumps = min(max(value, self.start), self.end), self.jumps + 1
         elif what == "step":

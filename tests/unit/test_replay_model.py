@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from by_hand.controls import change_of, tell
 from by_hand.deck import Model, Pass
 from tapedeck.wire import Epoch
-from tapedeck_crds.base import format_ms
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.kinds import ReplaySpec
 from tapedeck_crds.report import ReplayReport
@@ -103,7 +103,6 @@ class Playing:
             assert self.deck.turning(wall) or self.deck.due(wall) >= self.following
 
 
-ids = iter(range(10**9))
 times = st.integers(START - 2_000, END + 2_000)
 operations = st.lists(
     st.one_of(
@@ -118,19 +117,6 @@ operations = st.lists(
     ),
     max_size=12,
 )
-
-
-def change_of(what: str, value: Any) -> dict[str, Any]:
-    """The patch of a spec that a person would send."""
-    name = str(next(ids))
-    return {
-        "speed": {"speed": float(value or 1), "paused": False},
-        "pause": {"paused": True},
-        "seek": {"seek": {"to": format_ms(value or START), "id": name}},
-        "step": {"paused": True, "step": {"intervals": value, "id": name}},
-        "loop": {"loop": None if value == 1 else {"times": value} if value else {}},
-        "until": {"until": format_ms(value) if value else None},
-    }[what]
 
 
 @settings(max_examples=2_000, deadline=None)
@@ -151,12 +137,7 @@ def test_published_is_what_the_model_says(events: set[int], todo: list[tuple[str
                 playing.kill(in_transaction=value)
                 playing.look(wall)
         else:
-            at = playing.control(wall, **change_of(what, value))
-            changes = model.changes.setdefault(at, [])
-            if what in ("pause", "step"):
-                changes.append(("speed", 0))
-            if what != "pause":
-                changes.append((what, value or 0))
+            tell(model, playing.control(wall, **change_of(what, value)), what, value)
     wall += LEAD_MS + 100
     model.run(wall)
     model.look()
