@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tapedeck_crds.base import Model, NonNegative, Rule, StoreRange, SymbolSet, exactly_one_of, immutable
+from tapedeck_crds.base import Model, Rule, StoreRange, SymbolSet, exactly_one_of, immutable
+from tapedeck_crds.broker import Broker, Sizer
 from tapedeck_crds.limits import Limits
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
@@ -65,30 +66,6 @@ class BacktestData(Model):
     store: StoreRange | None = Field(default=None, description="A range of bars kept in the store, all at once.")
     replay: ReplayRef | None = Field(default=None, description="A Replay's stream, as it plays.")
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("store", "replay"),)
-
-
-class Broker(Model):
-    """The simulated broker. Orders fill at the next bar's open."""
-
-    cash: Annotated[float, Field(gt=0)] = Field(
-        default=10_000.0, description="Money at the start, in the quote currency; more than 0."
-    )
-    commission_percent: Annotated[float, Field(ge=0, le=100)] = Field(
-        default=0.0, description="Commission of each fill, percent of its value."
-    )
-    slippage_percent: Annotated[float, Field(ge=0, le=100)] = Field(
-        default=0.0, description="How much worse than the open each fill is, percent."
-    )
-
-
-class Sizer(Model):
-    """How much an order without a size buys."""
-
-    fixed: NonNegative | None = Field(default=None, description="This many units.")
-    percent: Annotated[float, Field(ge=0, le=100)] | None = Field(
-        default=None, description="This share of the free cash, percent."
-    )
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("fixed", "percent"),)
 
 
 class BacktestSpec(PodOptions):

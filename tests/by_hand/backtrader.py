@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,15 +56,16 @@ def spied(strategy: type[Any], outcome: Outcome) -> type[Any]:
 
 def run_stock(
     strategy: type[Any],
-    series: dict[str, Sequence[Bar]],
+    series: Mapping[str, Sequence[Bar]],
     *,
     cash: float,
     commission_percent: float = 0.0,
     slippage_percent: float = 0.0,
     percent: float | None = None,
+    setup: Callable[[bt.Cerebro], None] = lambda _: None,
     **params: Any,
 ) -> Outcome:
-    """Run it as Backtrader's own documentation would."""
+    """Run it as Backtrader's own documentation would; ``setup`` may set more."""
     outcome = Outcome()
     cerebro = bt.Cerebro()
     for symbol, bars in series.items():
@@ -78,6 +79,7 @@ def run_stock(
         cerebro.broker.set_slippage_perc(slippage_percent / 100)
     if percent is not None:
         cerebro.addsizer(bt.sizers.PercentSizer, percents=percent)
+    setup(cerebro)
     cerebro.run()
     outcome.final = cerebro.broker.getvalue()
     return outcome

@@ -6,7 +6,7 @@ import csv
 import io
 import random
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def columns(bars: Sequence[Bar]) -> Columns:
     return Columns(event=np.array([b.ts + MINUTE for b in bars]), **prices)
 
 
-def steps(series: dict[str, Sequence[Bar]]) -> Iterator[engine.Step]:
+def steps(series: Mapping[str, Sequence[Bar]]) -> Iterator[engine.Step]:
     every = [(bar.ts + MINUTE, index, bar) for index, bars in enumerate(series.values()) for bar in bars]
     for event, group in groupby(sorted(every, key=lambda item: item[:2]), key=lambda item: item[0]):
         yield event, [(index, bar) for _, index, bar in group]

@@ -1,7 +1,7 @@
 """Cerebro put together in one place, and its two loops.
 
-The rules, the same for a range and for a stream: orders fill at the open of the next bar of their
-symbol, commission and slippage are percent, no standard observers. Stock Backtrader with the same
+The rules, the same for a range and for a stream: the broker is the spec's, orders fill on later bars of
+their symbol than the one they were made on, no standard observers. Stock Backtrader with the same
 settings and a PandasData a symbol gives the same trades.
 """
 
@@ -14,6 +14,7 @@ import backtrader as bt
 import numpy as np
 
 from tapedeck.market import Bar
+from tapedeck_backtest.broker import add_sizer, make_broker
 from tapedeck_backtest.clock import to_days
 from tapedeck_backtest.feeds import BatchFeed, Columns, StreamFeed, feed_params
 from tapedeck_crds.backtest import BacktestSpec
@@ -76,14 +77,9 @@ def _rounds(feeds: Sequence[Any]) -> Iterator[tuple[float, Sequence[Any]]]:
 
 
 def _assemble(engine: Engine, spec: BacktestSpec, strategy: type[Any], params: dict[str, Any]) -> Engine:
-    engine.broker.setcash(spec.broker.cash)
-    engine.broker.setcommission(commission=spec.broker.commission_percent / 100)
-    if spec.broker.slippage_percent:
-        engine.broker.set_slippage_perc(spec.broker.slippage_percent / 100)
-    if spec.sizer is not None and spec.sizer.fixed is not None:
-        engine.addsizer(bt.sizers.FixedSize, stake=spec.sizer.fixed)
-    elif spec.sizer is not None:
-        engine.addsizer(bt.sizers.PercentSizer, percents=spec.sizer.percent)
+    engine.setbroker(make_broker(spec.broker))
+    if spec.sizer is not None:
+        add_sizer(engine, spec.sizer)
     engine.addstrategy(strategy, **params)
     return engine
 

@@ -1,0 +1,311 @@
+"""The spec's broker against stock Backtrader with the same settings, and against sums done by hand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import backtrader as bt
+import pytest
+
+from by_hand.backtrader import MINUTE, run_stock
+from tapedeck.market import Bar
+from tapedeck.records import ResultRecord, RunFill, RunTrade
+from tapedeck_backtest import engine
+from tapedeck_backtest.results import Collector, Results
+from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_crds.backtest import BacktestSpec
+from unit.test_backtest_engine import T0, Restless, columns, compare, random_bars, steps
+
+Setup = Callable[[bt.Cerebro], None]
+CASH = 10_000.0
+
+
+class EveryKind(bt.Strategy):  # type: ignore[misc]
+    """Orders of every kind, drawn at random: priced, trailed, timed, tied to one another, cancelled."""
+
+    params = (("seed", 0),)
+
+    def __init__(self) -> None:
+        self.rng, self.live, self.done = random.Random(self.p.seed), [], set()
+
+    def notify_order(self, order: Any) -> None:
+        if order.status == order.Completed:
+            self.done.add(order.exectype)
+
+    def next(self) -> None:
+        data = self.rng.choice(self.datas)
+        if not len(data) or self.rng.random() < 0.6:
+            return
+        price, near = data.close[0], self.rng.uniform(-0.003, 0.003)
+        side = self.rng.choice((self.buy, self.sell))
+        sign = 1 if side == self.buy else -1
+        size = self.rng.choice((None, 0.5, 1.25))
+        valid = self.rng.choice((None, timedelta(minutes=5), timedelta()))
+        kind = self.rng.randrange(9)
+        if kind < 4:
+            at = {
+                0: {},
+                1: {"exectype": bt.Order.Close},
+                2: {"exectype": bt.Order.Limit, "price": price * (1 + near)},
+                3: {"exectype": bt.Order.Stop, "price": price * (1 + sign * abs(near))},
+            }[kind]
+            made = side(data, size=size, valid=valid if kind != 1 else None, **at)
+        elif kind == 4:
+            trigger = price * (1 + sign * abs(near))
+            made = side(data, size=size, exectype=bt.Order.StopLimit, price=trigger, plimit=price * (1 + near))
+        elif kind == 5:
+            made = side(data, size=size, exectype=bt.Order.StopTrail, trailpercent=0.002)
+        elif kind == 6:
+            made = side(data, size=size, exectype=bt.Order.StopTrailLimit, trailamount=0.2, price=price, plimit=price)
+        elif kind == 7:
+            first = side(data, size=size, exectype=bt.Order.Limit, price=price * (1 - sign * abs(near)))
+            made = side(data, size=size, exectype=bt.Order.Stop, price=price * (1 + sign * abs(near)), oco=first)
+        else:
+            self.buy_bracket(data, size=1, price=price, stopprice=price * 0.998, limitprice=price * 1.002)
+            made = self.close(data) if self.rng.random() < 0.5 else None
+        if made is not None and kind != 1:  # those wait for the end of the session
+            self.live.append(made)
+        if len(self.live) > 3:
+            self.cancel(self.live.pop(0))
+
+
+class MoneyFor(bt.Sizer):  # type: ignore[misc]
+    """As Backtrader's documentation writes one: ``money`` of the broker buys, a position is closed."""
+
+    params = (("money", None),)
+
+    def _getsizing(self, comminfo: Any, cash: float, data: Any, isbuy: bool) -> float:
+        position = self.strategy.getposition(data).size
+        return float(position if position else self.p.money(self.broker) / data.close[0])
+
+
+def sized(money: Callable[[Any], float]) -> Setup:
+    return lambda cerebro: cerebro.addsizer(MoneyFor, money=money)
+
+
+def brokered(name: str, *given: Any, **named: Any) -> Setup:
+    return lambda cerebro: getattr(cerebro.broker, name)(*given, **named)
+
+
+SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], list[Setup]]] = {
+    "free": ({}, {"fixed": 2}, [lambda c: c.addsizer(bt.sizers.FixedSize, stake=2)]),
+    "percent": (
+        {"commissionPercent": 0.25, "slippagePercent": 0.05},
+        {"percent": 50, "whole": True},
+        [
+            brokered("setcommission", commission=0.0025),
+            brokered("set_slippage_perc", 0.0005),
+            lambda c: c.addsizer(bt.sizers.PercentSizerInt, percents=50),
+        ],
+    ),
+    "per unit": (
+        {"commissionPerUnit": 0.03, "slippageFixed": 0.04},
+        {"amount": 700},
+        [
+            brokered("setcommission", commission=0.03, commtype=bt.CommInfoBase.COMM_FIXED, stocklike=True),
+            brokered("set_slippage_fixed", 0.04),
+            sized(lambda _: 700),
+        ],
+    ),
+    "leverage": (
+        {"commissionPercent": 0.1, "leverage": 4},
+        {"valuePercent": 150},
+        [
+            brokered("setcommission", commission=0.001, leverage=4.0),
+            sized(lambda broker: broker.getvalue() * 150 / 100),
+        ],
+    ),
+    "at the close": (
+        {"commissionPercent": 0.1, "fill": "close"},
+        {"percent": 30},
+        [
+            brokered("setcommission", commission=0.001),
+            brokered("set_coc", True),
+            lambda c: c.addsizer(bt.sizers.PercentSizer, percents=30),
+        ],
+    ),
+}
+
+
+def run_ours(
+    mode: str,
+    strategy: type[Any],
+    series: Mapping[str, Sequence[Bar]],
+    broker: dict[str, Any],
+    sizer: dict[str, Any] | None = None,
+    **params: Any,
+) -> tuple[Results, list[ResultRecord]]:
+    spec = BacktestSpec.model_validate(
+        {
+            "strategy": {"builtin": "sma-cross"},
+            "data": {"replay": {"name": "r"}},
+            "broker": {"cash": CASH, **broker},
+            **({"sizer": sizer} if sizer else {}),
+        }
+    )
+    records: list[ResultRecord] = []
+    results = Results("run", CASH, MINUTE, records.append)
+    if mode == "batch":
+        made = engine.batch(spec, strategy, params, {s: columns(b) for s, b in series.items()}, "1m")
+    else:
+        made = engine.stream(spec, strategy, params, list(series), "1m", steps(series))
+    made.addanalyzer(Collector, results=results)
+    made.run()
+    results.flush()
+    return results, records
+
+
+def fills(records: list[ResultRecord]) -> list[RunFill]:
+    return [record for record in records if isinstance(record, RunFill)]
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("name", SETTINGS)
+def test_orders_of_every_kind_as_in_stock(name: str, seed: int) -> None:
+    broker, sizer, setups = SETTINGS[name]
+    # over the end of a session, for which orders at its close wait
+    series = {
+        "A": random_bars("A", 10 + seed, first=1_200),
+        "B": random_bars("B", 20 + seed, count=1_450, missing=0.2, first=1_250),
+    }
+    seen: list[Any] = []
+
+    def setup(cerebro: bt.Cerebro) -> None:
+        for each in setups:
+            each(cerebro)
+
+    class Seen(EveryKind):
+        def stop(self) -> None:
+            seen.append(self.done)
+
+    stock = run_stock(Seen, series, cash=CASH, setup=setup, seed=seed)
+    assert len(stock.fills) > 50
+    assert len(stock.trades) > 5
+    for mode in ("batch", "stream"):
+        compare(stock, *run_ours(mode, Seen, series, broker, sizer, seed=seed))
+    assert seen[0] == seen[1] == seen[2] == set(range(bt.Order.Historical)), "not all kinds were filled"
+
+
+@pytest.mark.parametrize("name", BUILTINS)
+@pytest.mark.parametrize("settings", ["percent", "leverage"])
+def test_builtins_as_in_stock(name: str, settings: str) -> None:
+    broker, sizer, setups = SETTINGS[settings]
+    series = {"A": random_bars("A", 7, count=700)}
+    stock = run_stock(BUILTINS[name], series, cash=CASH, setup=lambda c: [each(c) for each in setups] and None)
+    assert stock.fills
+    compare(stock, *run_ours("batch", BUILTINS[name], series, broker, sizer))
+    # none of them sells short: the same without the right to
+    compare(stock, *run_ours("batch", BUILTINS[name], series, {**broker, "shorts": False}, sizer))
+
+
+def test_a_fixed_commission_as_in_stock() -> None:
+    class Flat(bt.CommInfoBase):  # type: ignore[misc]
+        params = (("stocklike", True), ("commtype", bt.CommInfoBase.COMM_FIXED))
+
+        def _getcommission(self, size: float, price: float, pseudoexec: bool) -> float:
+            return 1.5
+
+    series = {"A": random_bars("A", 5)}
+    setup = brokered("addcommissioninfo", Flat())
+    stock = run_stock(BUILTINS["sma-cross"], series, cash=CASH, setup=setup)
+    compare(stock, *run_ours("batch", BUILTINS["sma-cross"], series, {"commissionFixed": 1.5}))
+
+
+def a_bar(minute: int, opened: float, high: float, low: float, close: float) -> Bar:
+    return Bar("x", "A", "1m", T0 + minute * MINUTE, opened, high, low, close, 1.0)
+
+
+def scripted(*script: Callable[[Any], Any]) -> type[Any]:
+    """A strategy whose n-th bar does the n-th thing."""
+
+    class Scripted(bt.Strategy):  # type: ignore[misc]
+        def next(self) -> None:
+            if len(self) <= len(script):
+                script[len(self) - 1](self)
+
+    return Scripted
+
+
+def test_a_fill_pays_its_fixed_part_once() -> None:
+    """Also one that turns long into short, which Backtrader takes for two."""
+    bars = [a_bar(i, 100, 101, 99, 100) for i in range(5)]
+    strategy = scripted(lambda s: s.buy(size=1), lambda s: s.sell(size=3), lambda s: s.buy(size=2))
+    broker = {"commissionFixed": 2, "commissionPerUnit": 0.5, "commissionPercent": 1}
+    results, _ = run_ours("batch", strategy, {"A": bars}, broker)
+    assert results.value[-1] == pytest.approx(CASH - 3 * 2 - 6 * 0.5 - 6 * 1.0)
+    assert results.commission == pytest.approx(3 * 2 + 6 * 0.5 + 6 * 1.0)
+
+
+def test_only_orders_that_waited_pay_as_makers() -> None:
+    limit = {"exectype": bt.Order.Limit}
+    strategy = scripted(
+        lambda s: s.buy(size=1, price=98, **limit),  # the third bar comes down to it: maker
+        lambda _: None,
+        lambda s: s.sell(size=1, price=97, **limit),  # the fourth opens above it: taker, at 100
+        lambda s: s.buy(size=1),  # taker, at 100
+        lambda s: s.sell(size=1, exectype=bt.Order.StopLimit, price=95, plimit=96),  # stop at 95, back up to 96: maker
+    )
+    bars = [
+        a_bar(0, 100, 101, 99, 100),
+        a_bar(1, 100, 101, 99, 100),
+        a_bar(2, 100, 101, 97, 99),
+        a_bar(3, 100, 101, 99, 100),
+        a_bar(4, 100, 101, 99, 100),
+        a_bar(5, 100, 101, 94, 94.5),
+        a_bar(6, 94.5, 98, 94, 97),
+    ]
+    results, records = run_ours("stream", strategy, {"A": bars}, {"commissionPercent": 1, "makerPercent": 0.1})
+    assert [f.price for f in fills(records)] == [98, 100, 100, 96]
+    assert results.commission == pytest.approx(0.098 + 1.0 + 1.0 + 0.096)
+    assert [t.commission for t in records if isinstance(t, RunTrade)] == pytest.approx([1.098, 1.096])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_short_position_without_the_right_to(seed: int) -> None:
+    series = {"A": random_bars("A", seed, count=500)}
+    for strategy, params in ((Restless, {}), (EveryKind, {"seed": seed})):
+        results, records = run_ours("batch", strategy, series, {"shorts": False}, {"percent": 20}, **params)
+        held, lowest = 0.0, 0.0
+        for fill in fills(records):
+            held += fill.size if fill.side == "buy" else -fill.size
+            lowest = min(lowest, held)
+        assert lowest > -1e-9
+        assert results.rejected > 0
+
+
+def test_a_rejected_sale_takes_its_bracket_and_its_twin_along() -> None:
+    seen: list[tuple[int, str]] = []
+
+    class Brackets(bt.Strategy):  # type: ignore[misc]
+        def notify_order(self, order: Any) -> None:
+            seen.append((order.ref, order.getstatusname()))
+
+        def next(self) -> None:
+            if len(self) == 1:
+                self.made = self.sell_bracket(size=1, exectype=bt.Order.Market, stopprice=110, limitprice=90)
+                first = self.sell(size=1)
+                self.made.append(self.sell(size=1, exectype=bt.Order.Limit, price=120, oco=first))
+
+    run_ours("batch", Brackets, {"A": [a_bar(i, 100, 101, 99, 100) for i in range(4)]}, {"shorts": False})
+    last = dict(seen)
+    first = min(last)
+    assert [last[first + i] for i in range(5)] == ["Rejected", "Canceled", "Canceled", "Rejected", "Canceled"]
+
+
+@pytest.mark.parametrize("mode", ["batch", "stream"])
+def test_market_orders_fill_at_the_next_open_and_never_on_the_bar_that_decided(mode: str) -> None:
+    bars = random_bars("A", 4, count=400, missing=0.3)
+    decided: list[int] = []
+
+    class Restive(bt.Strategy):  # type: ignore[misc]
+        def next(self) -> None:
+            if random.Random(len(self)).random() < 0.3 and len(self) < len(bars):
+                decided.append(len(self) - 1)
+                self.close() if self.position else self.buy(size=1)
+
+    _, records = run_ours(mode, Restive, {"A": bars}, {})
+    assert len(decided) > 50
+    assert [(f.ts, f.price) for f in fills(records)] == [(bars[i + 1].ts + MINUTE, bars[i + 1].open) for i in decided]
