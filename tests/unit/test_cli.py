@@ -83,6 +83,17 @@ def test_patch_by_options(run: Run, objects: Objects) -> None:
     assert (spec()["paused"], first["to"]) == (False, "2018-04-04T12:00:00Z")
     run("patch", "rp/tape", "--seek", "2018-04-04T12:00:00Z")
     assert spec()["seek"]["id"] != first["id"]
+    run("patch", "rp/tape", "--step", "5")
+    first = spec()["step"]
+    assert (spec()["paused"], first["intervals"]) == (True, 5)
+    run("patch", "rp/tape", "--step", "5")
+    assert spec()["step"]["id"] != first["id"]
+    run("patch", "rp/tape", "--loop", "3", "--until", "2018-04-05T00:00:00Z", "--resume")
+    assert (spec()["loop"], spec()["until"], spec()["paused"]) == ({"times": 3}, "2018-04-05T00:00:00Z", False)
+    run("patch", "rp/tape", "--loop", "forever")
+    assert spec()["loop"] == {}
+    run("patch", "rp/tape", "--loop", "off", "--until", "off")
+    assert {"loop", "until"} & spec().keys() == set()
 
 
 def test_patch_by_text(run: Run, objects: Objects) -> None:
@@ -107,6 +118,11 @@ def test_patch_by_text(run: Run, objects: Objects) -> None:
         (["-p", "status: {phase: Complete}"], 1, "status: expected a patch of spec, metadata.labels"),
         (["-p", "text"], 1, "--patch: got 'text', expected a mapping"),
         (["-p", "{"], 1, "--patch, document 1, line 1"),
+        (["--step", "0"], 1, "spec.step.intervals: got 0, expected greater than or equal to 1"),
+        (["--step", "1", "--resume"], 2, "a step ends paused"),
+        (["--loop", "-1"], 1, "--loop: got '-1', expected a number of rounds, forever or off"),
+        (["--loop", "0"], 1, "spec.loop.times: got 0, expected greater than or equal to 1"),
+        (["--until", "noon"], 1, "spec.until: got 'noon', expected a time with an offset"),
         (["--speed", "fast"], 2, "Invalid value for '--speed'"),
         (["--speed", "1", "--max"], 2, "expected one of them"),
         ([], 2, "expected either -p or some of --speed"),

@@ -39,6 +39,8 @@ def _for_people(error: Exception) -> bool:
     return isinstance(error, InvalidResource | Conflict | NotFound)
 
 
+CONTROLS = "--speed, --max, --pause, --resume, --seek, --step, --loop, --until"
+
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
@@ -196,6 +198,13 @@ def patch(
     unpaced: Annotated[bool, typer.Option("--max", help="Replay: as fast as possible.")] = False,
     pause: Annotated[bool | None, typer.Option("--pause/--resume", help="Replay: hold virtual time, or go on.")] = None,
     seek: Annotated[str | None, typer.Option(metavar="TIME", help="Replay: jump to this virtual time.")] = None,
+    step: Annotated[int | None, typer.Option(metavar="N", help="Replay: move on by N bars' length, paused.")] = None,
+    loop: Annotated[
+        str | None, typer.Option(metavar="N|forever|off", help="Replay: how often the range is played.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME|off", help="Replay: virtual time to stand still at.")
+    ] = None,
     namespace: NamespaceOption = "default",
     home: HomeOption = None,
 ) -> None:
@@ -206,6 +215,8 @@ def patch(
       tapedeck patch replay coinbase-sample --speed 60
       tapedeck patch replay coinbase-sample --pause
       tapedeck patch replay coinbase-sample --seek 2018-04-04T12:00:00Z --resume
+      tapedeck patch replay coinbase-sample --step 5
+      tapedeck patch replay coinbase-sample --loop forever --until 2018-04-05T00:00:00Z
       tapedeck patch replay coinbase-sample --max
       tapedeck patch replay coinbase-sample -p '{"spec": {"atEnd": "hold"}}'
     """
@@ -214,13 +225,13 @@ def patch(
     target = _target(kind, name, namespace)
     if speed is not None and unpaced:
         raise typer.BadParameter("got --speed and --max, expected one of them")
-    change = write.controls(speed=speed, unpaced=unpaced, paused=pause, seek=seek)
+    if step is not None and pause is False:
+        raise typer.BadParameter("got --step and --resume, expected one of them: a step ends paused")
+    change = write.controls(speed=speed, unpaced=unpaced, paused=pause, seek=seek, step=step, loop=loop, until=until)
     if change and target[0] != "Replay":
-        raise typer.BadParameter(
-            f"--speed, --max, --pause, --resume and --seek are a replay's, got a {target[0].lower()}"
-        )
+        raise typer.BadParameter(f"{CONTROLS} are a replay's, got a {target[0].lower()}")
     if bool(change) == (given is not None):
-        raise typer.BadParameter("expected either -p or some of --speed, --max, --pause, --resume, --seek")
+        raise typer.BadParameter(f"expected either -p or some of {CONTROLS}")
     if given is not None:
         change = documents.parse(given, "--patch")
         if not isinstance(change, dict):

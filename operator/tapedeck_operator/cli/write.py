@@ -13,6 +13,7 @@ from tapedeck_operator.local.objects import Conflict, NotFound, Objects
 from tapedeck_operator.plan.names import APPLIED_FROM
 
 Json = dict[str, Any]
+OFF = "off"
 
 
 def apply(objects: Objects, documents: list[Document], namespace: str) -> list[str]:
@@ -69,8 +70,20 @@ def targets_of(documents: list[Document], namespace: str) -> list[tuple[str, str
     return targets
 
 
-def controls(*, speed: float | None, unpaced: bool, paused: bool | None, seek: str | None) -> Json:
-    """The patch of a Replay's spec that its controls mean."""
+def controls(
+    *,
+    speed: float | None = None,
+    unpaced: bool = False,
+    paused: bool | None = None,
+    seek: str | None = None,
+    step: int | None = None,
+    loop: str | None = None,
+    until: str | None = None,
+) -> Json:
+    """The patch of a Replay's spec that its controls mean.
+
+    Raises DeckError for a ``loop`` that is neither a number of rounds nor `forever` nor `off`.
+    """
     spec: Json = {}
     if speed is not None:
         spec |= {"speed": speed, "unpaced": False}
@@ -79,5 +92,26 @@ def controls(*, speed: float | None, unpaced: bool, paused: bool | None, seek: s
     if paused is not None:
         spec["paused"] = paused
     if seek is not None:
-        spec["seek"] = {"to": seek, "id": uuid.uuid4().hex[:12]}
+        spec["seek"] = {"to": seek, "id": _new_id()}
+    if step is not None:
+        spec |= {"paused": True, "step": {"intervals": step, "id": _new_id()}}
+    if loop is not None:
+        spec["loop"] = _loop(loop)
+    if until is not None:
+        spec["until"] = None if until == OFF else until
     return {"spec": spec} if spec else {}
+
+
+def _loop(asked: str) -> Json | None:
+    if asked == OFF:
+        return None
+    if asked == "forever":
+        return {"times": None}  # a merge patch: what was there has to go
+    if not asked.isdecimal():
+        raise DeckError(f"--loop: got {asked!r}, expected a number of rounds, forever or {OFF}")
+    return {"times": int(asked)}
+
+
+def _new_id() -> str:
+    """One that no command had before."""
+    return uuid.uuid4().hex[:12]
