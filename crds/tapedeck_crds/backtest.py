@@ -51,13 +51,18 @@ class ReplayRef(Model):
 
     name: Annotated[str, Field(min_length=1, max_length=40)] = Field(description="Name of the Replay.")
     symbols: SymbolSet | None = Field(default=None, description="Which of its symbols to trade; all if left out.")
+    on_seek: Literal["stop", "restart"] = Field(
+        default="stop",
+        description="What a seek, or a new round of its loop, does. stop: the run fails. restart: the strategy begins "
+        "anew with what comes from there, as a run of its own with id <runId>@<epoch>; the one before ends as failed.",
+    )
 
     def __eq__(self, other: object) -> bool:
         """As in CEL: symbols are a set."""
-        return isinstance(other, ReplayRef) and (self.name, set(self.symbols or ())) == (
-            other.name,
-            set(other.symbols or ()),
-        )
+        return isinstance(other, ReplayRef) and self._meaning() == other._meaning()
+
+    def _meaning(self) -> tuple[object, ...]:
+        return (self.name, set(self.symbols or ()), self.on_seek)
 
 
 class BacktestData(Model):

@@ -74,8 +74,8 @@ class Merge:
     def ahead(self) -> set[int]:
         """Partitions that should wait: more than ``limit`` bars of theirs wait for another partition."""
         slowest = min(there.complete for there in self._partitions)
-        return {
-            index
-            for index, there in enumerate(self._partitions)
-            if there.complete > slowest and len(there.bars) > self._limit
-        }
+        return {index for index in self.full() if self._partitions[index].complete > slowest}
+
+    def full(self) -> set[int]:
+        """Partitions of which more than ``limit`` bars wait."""
+        return {index for index, there in enumerate(self._partitions) if len(there.bars) > self._limit}

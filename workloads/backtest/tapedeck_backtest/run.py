@@ -10,10 +10,12 @@ from typing import Any, Literal
 
 import msgspec
 import psycopg
+from msgspec.structs import replace
 
 from tapedeck.probe import leave_report
 from tapedeck.records import ResultRecord, RunEnded, RunStarted
 from tapedeck.settings import Connections, PodSettings
+from tapedeck.wire import Epoch
 from tapedeck_backtest import engine, stored
 from tapedeck_backtest.choose import checked_params, strategy_class
 from tapedeck_backtest.engine import Engine
@@ -56,7 +58,8 @@ class Run:
         self._connections = connections
         self._stop = stop
         self._start_timeout = start_timeout
-        self._publisher = Publisher(connections, settings.uid)
+        self._run_id = settings.uid
+        self._publisher = Publisher(connections, self._run_id)
         self._guard = Guard(spec.limits.bar_seconds, stop, self._last_words)
         self._results: Results | None = None
         self._trials: Trials | None = None
@@ -86,7 +89,7 @@ class Run:
             state="running" if self._state == "waiting" and bars else self._state,
             reason=reason,
             message=message,
-            run_id=self._settings.uid,
+            run_id=self._run_id,
             bars=bars,
             total=self._total,
             trades=len(results.pnl_net) if results is not None else 0,
@@ -167,7 +170,7 @@ class Run:
         first = min(int(columns.event[0]) for columns in series.values()) - INTERVAL_MS[wanted.interval]
         rolling = windows(sweep, first, max(int(columns.event[-1]) for columns in series.values()))
         self._announce(wanted.exchange, list(series), wanted.interval, total(sweep, rolling))
-        run_id = self._settings.uid
+        run_id = self._run_id
         lab = Lab(run_id, self._spec, sweep, strategy, series, wanted.interval, self._pulse)
         self._trials = Trials(
             lab,
@@ -185,20 +188,41 @@ class Run:
         if not self._settings.replay_uid:
             raise RunFailed("NoStart", "TAPEDECK_REPLAY_UID: got nothing, expected the uid of the Replay to follow")
         self._state = "waiting"
-        stream = ReplayStream(self._connections, self._settings.replay_uid, self._idle, self._start_timeout)
+        reference = self._spec.data.replay
+        stream = ReplayStream(
+            self._connections,
+            self._settings.replay_uid,
+            self._idle,
+            self._start_timeout,
+            follow=reference is not None and reference.on_seek == "restart",
+        )
         try:
             start = stream.open()
             symbols = self._chosen_symbols(start.symbols)
             self._total = sum(start.rows[symbol] for symbol in symbols)
-            self._announce(start.exchange, symbols, start.interval)
-            self._publisher.send(origin_of_replay(self._settings, start))
-            steps = stream.steps(symbols)
-            self._work(engine.stream(self._spec, strategy, params, symbols, start.interval, steps), start.interval)
+            while True:
+                self._announce(start.exchange, symbols, start.interval)
+                self._publisher.send(replace(origin_of_replay(self._settings, start), run_id=self._run_id))
+                steps = stream.steps(symbols)
+                made = engine.stream(self._spec, strategy, params, symbols, start.interval, steps)
+                self._work(made, start.interval)
+                if (epoch := stream.go_on()) is None:
+                    break
+                self._begin_again(epoch)
         finally:
             stream.close()
         missing = [data._name for data in self._engine.datas if not len(data)] if self._engine is not None else []
         if missing:
             raise RunFailed("NoBars", f"data.replay: no bars of {', '.join(missing)} came from the Replay")
+
+    def _begin_again(self, epoch: Epoch) -> None:
+        """What was traded stays under its own id: the store keeps the first of each number of a run."""
+        went_on = f"{self._settings.uid}@{epoch}"
+        self._end("failed", f"Sought: the Replay went to epoch {epoch}; the run goes on as {went_on}")
+        self._run_id = went_on
+        self._publisher = Publisher(self._connections, went_on)
+        self._results, self._engine, self._total = None, None, 0
+        self._state = "waiting"
 
     def _chosen_symbols(self, there: list[str]) -> list[str]:
         reference = self._spec.data.replay
@@ -213,7 +237,7 @@ class Run:
         return list(dict.fromkeys(wanted))
 
     def _work(self, made: Engine, interval: str) -> None:
-        results = Results(self._settings.uid, self._spec.broker.cash, INTERVAL_MS[interval], self._emit, self._pulse)
+        results = Results(self._run_id, self._spec.broker.cash, INTERVAL_MS[interval], self._emit, self._pulse)
         made.addanalyzer(FiniteCollector, results=results)
         self._results, self._engine = results, made
         if self._state == "starting":
@@ -246,7 +270,7 @@ class Run:
         self._announced = True
         self._publisher.send(
             RunStarted(
-                run_id=settings.uid,
+                run_id=self._run_id,
                 name=settings.name,
                 namespace=settings.namespace,
                 strategy=spec.strategy.builtin or spec.strategy.module or "",
@@ -266,7 +290,7 @@ class Run:
         results = self._results
         self._publisher.send(
             RunEnded(
-                run_id=self._settings.uid,
+                run_id=self._run_id,
                 state=state,
                 message=message,
                 bars=self.bars,

@@ -1,7 +1,7 @@
 """A replay's topic, from its beginning to its end, as whole steps of bars.
 
-The run binds to the replay's uid and reads one epoch. It commits no offset: a run that was killed
-starts from the beginning.
+The run binds to the replay's uid and reads one epoch, or one after the other. It commits no offset: a run that was
+killed starts from the beginning.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tapedeck.kafka import consumer, passing
 from tapedeck.settings import Connections
 from tapedeck.topics import replay_topic
 from tapedeck_backtest.engine import Step
+from tapedeck_backtest.epochs import Epochs
 from tapedeck_backtest.errors import RunFailed, Unavailable
-from tapedeck_backtest.merge import Merge
 
 START_TIMEOUT = 300.0
 POLL_SECONDS = 0.1
@@ -29,9 +29,16 @@ class ReplayStream:
     """``idle`` is called at least every POLL_SECONDS while nothing comes; what it raises ends the wait."""
 
     def __init__(
-        self, connections: Connections, uid: str, idle: Callable[[], None], start_timeout: float = START_TIMEOUT
+        self,
+        connections: Connections,
+        uid: str,
+        idle: Callable[[], None],
+        start_timeout: float = START_TIMEOUT,
+        *,
+        follow: bool = False,
     ) -> None:
         self._uid = uid
+        self._follow = follow
         self._topic = replay_topic(uid)
         self._idle = idle
         self._deadline = time.monotonic() + start_timeout
@@ -44,8 +51,7 @@ class ReplayStream:
             {"auto.offset.reset": "error", "queued.max.messages.kbytes": 4_096, "fetch.message.max.bytes": 524_288},
         )
         self._partitions = 0
-        self._epoch: str | None = None
-        self._merge = Merge(1)
+        self._epochs = Epochs(1, follow=follow)
         self._paused: set[int] = set()
         self._start: wire.Start | None = None
 
@@ -55,7 +61,7 @@ class ReplayStream:
             self._idle()
             self._partitions = self._count_partitions()
             self._refuse_late_start()
-        self._merge = Merge(self._partitions)
+        self._epochs = Epochs(self._partitions, follow=self._follow)
         self._consumer.assign([TopicPartition(self._topic, p, 0) for p in range(self._partitions)])
         while self._start is None:
             self._take(self._poll())
@@ -63,20 +69,24 @@ class ReplayStream:
         return self._start
 
     def steps(self, symbols: Sequence[str]) -> Iterator[Step]:
-        """The replay's bars of ``symbols``, each with its symbol's index. Call ``open`` first.
+        """The bars of ``symbols`` in one epoch, each with its symbol's index. Call ``open`` first.
 
         Raises RunFailed (Sought, BadStream) and Unavailable.
         """
         wanted = {symbol: index for index, symbol in enumerate(symbols)}
         while True:
-            for event, bars in self._merge.steps():
+            for event, bars in self._epochs.merge.steps():
                 chosen = [(wanted[bar.symbol], bar) for bar in bars if bar.symbol in wanted]
                 if chosen:
                     yield event, chosen
-            if self._merge.ended:
+            if self._epochs.merge.ended:
                 return
             self._hold_back()
             self._take(self._poll())
+
+    def go_on(self) -> wire.Epoch | None:
+        """To the next epoch, whose bars ``steps`` then gives; None where the replay is over."""
+        return self._epochs.advance()
 
     def close(self) -> None:
         """Leave the broker."""
@@ -111,7 +121,7 @@ class ReplayStream:
             raise Unavailable(f"{self._topic}: {error}") from error
 
     def _hold_back(self) -> None:
-        ahead = self._merge.ahead()
+        ahead = self._epochs.ahead()
         if ahead != self._paused:
             self._consumer.resume([TopicPartition(self._topic, p) for p in self._paused - ahead])
             self._consumer.pause([TopicPartition(self._topic, p) for p in ahead - self._paused])
@@ -150,19 +160,13 @@ class ReplayStream:
         if isinstance(record, wire.Start):  # what will be played, before any epoch has begun
             self._start = self._start or record
             return
-        self._epoch = self._epoch or origin.epoch
-        if origin.epoch != self._epoch:
-            raise RunFailed(
-                "Sought",
-                f"data.replay: the Replay left epoch {self._epoch} for {origin.epoch} (a seek or a new round of its "
-                "loop); a run reads one epoch, make a new Backtest",
-            )
+        merge = self._epochs.at(partition, origin.epoch)
         match record:
             case None:
-                self._merge.bar(partition, wire.decode_bar(value))
+                merge.bar(partition, wire.decode_bar(value))
             case wire.Watermark():
-                self._merge.watermark(partition, record.v)
+                merge.watermark(partition, record.v)
             case wire.End():
-                self._merge.end(partition)
+                merge.end(partition)
             case wire.EpochStart():
-                raise RunFailed("Sought", f"data.replay: the Replay started epoch {record.epoch} ({record.reason})")
+                pass  # its header has said so

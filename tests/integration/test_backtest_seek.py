@@ -1,0 +1,50 @@
+"""A seek of a real Replay while a Backtest trades it: the strategy begins anew, with what comes from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from by_hand.backtrader import run_stock
+from integration.test_backtest_run import T0 as FIRST
+from integration.test_backtest_run import random_walk, spec
+from integration.test_store_bars import insert
+from pods.backtest import MINUTE, Pod, check
+from pods.replay import ReplayProcess
+from tapedeck.settings import Connections
+from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_operator.local.processes import wait_until
+
+MINUTES = 2_000
+
+
+def test_restart_trades_what_comes_after_the_seek(connections: Connections, tmp_path: Path) -> None:
+    every = random_walk("A", 7, MINUTES)
+    insert(connections.store_dsn.get_secret_value(), every)
+    replay = ReplayProcess(tmp_path, connections, {"source": {"store": {"exchange": "x", "symbols": ["A"]}}})
+    data = {"replay": {"name": "test", "onSeek": "restart"}}
+    pod = Pod(connections, tmp_path / "pod", spec(data), replay_uid=replay.uid)
+    sought = FIRST + 700 * MINUTE + 30_000
+    try:
+        pod.start()
+        replay.begin(v0=FIRST, speed=30_000.0)  # 500 bars a second
+        replay.until(lambda r: r["passed"] > 300)
+        assert wait_until(lambda: len(check(connections, pod.uid).equity) > 100, timeout=30)
+        replay.anchor(2, v0=sought, speed=1_000_000.0, epoch=1, seek_id="there")
+        assert replay.wait(60) == 0
+        assert pod.wait(60) == 0, pod.log.read_text()
+    finally:
+        pod.kill()
+        replay.kill()
+    before, after = check(connections, pod.uid), check(connections, f"{pod.uid}@1.0")
+    assert before.ended["once"]["state"] == "failed"
+    assert "Sought" in before.ended["once"]["message"]
+    assert [ts for ts, _, _ in before.equity.values()] == [FIRST + (i + 1) * MINUTE for i in range(len(before.equity))]
+    rest = [bar for bar in every if bar.ts + MINUTE > sought]
+    stock = run_stock(
+        BUILTINS["sma-cross"], {"A": rest}, cash=10_000.0, commission_percent=0.1, percent=95.0, fast=5, slow=20
+    )
+    assert [ts for ts, _, _ in after.equity.values()] == [bar.ts + MINUTE for bar in rest]
+    assert [value for _, value, _ in after.equity.values()] == [value for _, value in stock.equity]
+    assert len(after.trades) == len(stock.trades) > 10
+    assert after.ended["once"]["state"] == "complete"
+    assert pod.report()["run_id"] == f"{pod.uid}@1.0"
