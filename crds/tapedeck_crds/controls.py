@@ -57,7 +57,9 @@ class Clock(Model):
 class Target(Model):
     """Where the bars go beside the replay's own topic."""
 
-    topic: Literal["market.bars"] = Field(description="The topic of the live market's bars.")
+    topic: Literal["market.bars", "market.trades"] = Field(
+        description="The topic of the live market's bars or, with channel: trades, of its trades."
+    )
     shared: bool = Field(
         default=False, description="Has to be true: live and replayed bars are then told apart by their header alone."
     )
@@ -81,6 +83,18 @@ FOLLOW_RULE = Rule(
     "!has(self.seek) && !has(self.step) && !has(self.__loop__) && !has(self.until))",
     message="expected no speed, unpaced, paused, seek, step, loop or until beside clock.follow",
     holds=lambda new, _old: new.clock is None or new.clock.follow is None or _uncontrolled(new),
+)
+CHANNEL_RULES = (
+    Rule(
+        cel="self.source.channel == 'bars' || !has(self.scenario)",
+        message="expected no scenario with channel: trades: it changes bars",
+        holds=lambda new, _old: new.source.channel == "bars" or new.scenario is None,
+    ),
+    Rule(
+        cel="!has(self.target) || self.target.topic == 'market.' + self.source.channel",
+        message="expected target.topic to be that of what is played: market.bars, or market.trades",
+        holds=lambda new, _old: new.target is None or new.target.topic == f"market.{new.source.channel}",
+    ),
 )
 STEP_RULE = Rule(
     cel="!has(self.step) || self.paused || (has(oldSelf.step) && oldSelf.step.id == self.step.id)",

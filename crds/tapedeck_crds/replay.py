@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tapedeck_crds.base import Rule, Time, immutable
 from tapedeck_crds.clock import Anchor
-from tapedeck_crds.controls import FOLLOW_RULE, STEP_RULE, Clock, Loop, Seek, Step, Target
+from tapedeck_crds.controls import CHANNEL_RULES, FOLLOW_RULE, STEP_RULE, Clock, Loop, Seek, Step, Target
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,
@@ -67,6 +67,7 @@ class ReplaySpec(PodOptions):
         *PodOptions.rules,
         *(immutable(name) for name in ("source", "scenario", "clock", "shards", "record", "target")),
         FOLLOW_RULE,
+        *CHANNEL_RULES,
         STEP_RULE,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -24,6 +24,7 @@ from tapedeck_crds.base import (
 
 SEED_MAX = 2**53 - 1  # what JSON's readers keep exactly
 BARS_MAX = 1_000_000_000
+Played = Literal["bars", "trades"]
 Seed = Annotated[int, Field(ge=0, le=SEED_MAX)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 
@@ -144,7 +145,7 @@ def is_pattern(symbol: str) -> bool:
 
 
 class StoredBars(StoreRange):
-    """Bars kept in the store: some series of one exchange, opened at or after `from` and before `to`."""
+    """What is kept in the store: some series of one exchange, opened at or after `from` and before `to`."""
 
     symbols: SymbolPatterns = Field(
         description="Unified symbols, such as BTC/USD, or patterns, such as */USD: * is any text, ? any character. "
@@ -153,7 +154,7 @@ class StoredBars(StoreRange):
 
 
 class TopicRange(Model):
-    """Bars on a topic, as far as it goes when the Replay starts: market.bars, or another Replay's topic."""
+    """What is on a topic, as far as it goes when the Replay starts: a market's, or another Replay's topic."""
 
     name: Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")] = Field(
         description="Name of the topic; it has to be there."
@@ -182,8 +183,25 @@ class TopicRange(Model):
 class ReplaySource(Model):
     """What is played."""
 
-    store: StoredBars | None = Field(default=None, description="Bars kept in the store.")
-    files: Files | None = Field(default=None, description="Bars in files.")
-    topic: TopicRange | None = Field(default=None, description="Bars on a topic.")
-    synthetic: Synthetic | None = Field(default=None, description="A market made up from a seed.")
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("store", "files", "topic", "synthetic"),)
+    channel: Played = Field(
+        default="bars",
+        description="bars, or trades as they came: each due at its own time, in the order of time, symbol and id. "
+        "With trades from, to are their times, and an interval (1m if left out) only says how far a step goes.",
+    )
+    store: StoredBars | None = Field(default=None, description="What is kept in the store.")
+    files: Files | None = Field(default=None, description="What is in files.")
+    topic: TopicRange | None = Field(default=None, description="What is on a topic.")
+    synthetic: Synthetic | None = Field(default=None, description="A market of bars made up from a seed.")
+    rules: ClassVar[tuple[Rule, ...]] = (
+        exactly_one_of("store", "files", "topic", "synthetic"),
+        Rule(
+            cel="self.channel == 'bars' || !has(self.synthetic)",
+            message="expected channel: bars with synthetic: trades are not made up",
+            holds=lambda new, _old: new.channel == "bars" or new.synthetic is None,
+        ),
+        Rule(
+            cel="self.channel == 'bars' || !has(self.files) || self.files.format == 'binance-trades'",
+            message="expected files of format binance-trades with channel: trades",
+            holds=lambda new, _old: new.channel == "bars" or new.files is None or new.files.format == "binance-trades",
+        ),
+    )

@@ -37,7 +37,7 @@ GROUPS = [RECORDER_GROUP, REPLAY, "tapedeck-backtest-a-uid", "tapedeck-gateway",
 # By hand: what the README promises.
 MAY_WRITE = {
     "feed": MARKET,
-    "replay": {"market.bars", REPLAY},
+    "replay": {"market.bars", "market.trades", REPLAY},
     "backtest": {"backtest.results"},
     "recorder": set(),
     "gateway": set(),

@@ -225,6 +225,14 @@ def test_a_backtest_waits_for_its_replay_and_is_bound_to_its_uid() -> None:
     assert bound.status["replayUid"] == "r-1"
 
 
+def test_a_backtest_over_a_replay_of_trades_is_refused() -> None:
+    replay = resource("Replay", {"source": {"channel": "trades", **STORE}}, name="r", uid="r-1")
+    refused = plan(resource("Backtest", BACKTEST), Observed(replay=replay), NOW, SETTINGS)
+    assert (refused.apply, refused.status["phase"]) == ((), "Failed")
+    assert refused.status["conditions"][0]["reason"] == "ReplayOfTrades"
+    assert "data.replay.name: got r, which plays trades" in refused.status["message"]
+
+
 @pytest.mark.parametrize(
     ("uid", "phase", "reason"), [("r-2", None, "ReplayDeleted"), ("r-1", "Failed", "ReplayFailed")]
 )

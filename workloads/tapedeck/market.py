@@ -12,7 +12,10 @@ from tapedeck_crds.base import INTERVAL_MS
 Source: TypeAlias = Literal["live", "backfill", "replay", "synthetic"]
 Side: TypeAlias = Literal["buy", "sell"]
 OrderKey: TypeAlias = tuple[int, str, str, str, int | str]
-"""(event time, exchange, symbol, interval, revision of a bar or id of a trade); a trade has no interval."""
+"""(event time, exchange, symbol, interval, revision of a bar or id of a trade).
+
+A trade's interval is empty; ids go by (length, text), so that those of digits go by their value.
+"""
 
 
 class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):

@@ -17,7 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from tapedeck.topics import MARKET_BARS, RECORDER_GROUP, REPLAY_PREFIX, RESULTS
+from tapedeck.topics import MARKET_BARS, MARKET_TRADES, RECORDER_GROUP, REPLAY_PREFIX, RESULTS
 
 ANSWER_SECONDS = 20.0
 POLL_SECONDS = 0.1
@@ -46,6 +46,7 @@ RIGHTS: dict[Workload, tuple[Right, ...]] = {
         Right(_TOPIC, REPLAY_PREFIX, (AclOperation.CREATE, _READ, _WRITE)),
         Right(_TOPIC, _MARKET, (_READ,)),  # a source; another than these topics is the user's to grant
         Right(_TOPIC, MARKET_BARS, (_WRITE,)),
+        Right(_TOPIC, MARKET_TRADES, (_WRITE,)),
         Right(_TRANSACTION, REPLAY_PREFIX, (_WRITE,)),
         Right(_GROUP, REPLAY_PREFIX, (_READ,)),
         *_RECORDED,

@@ -51,7 +51,10 @@ class Epoch(msgspec.Struct, frozen=True, order=True):
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
-    """First record of each partition: what the replay resolved its spec to. ``rows`` counts the bars of each symbol."""
+    """First record of each partition: what the replay resolved its spec to.
+
+    ``rows`` counts the bars, or the trades, of each symbol; ``channel`` says which of them it plays.
+    """
 
     uid: str
     name: str
@@ -65,6 +68,7 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
     rows: dict[str, int]
     fingerprint: str
     image: str = ""
+    channel: Literal["bars", "trades"] = "bars"
 
 
 class EpochStart(msgspec.Struct, frozen=True, tag="epoch"):

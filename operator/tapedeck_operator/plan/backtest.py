@@ -30,6 +30,10 @@ def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings:
     if bound is None and replay is None:
         waiting = Verdict("Pending", "WaitingForReplay", f"no Replay named {wants.name} in this namespace yet")
         return run_plan(backtest, observed, waiting, now_ms, settings, ())
+    if replay is not None and replay.spec.source.channel != "bars":
+        message = f"data.replay.name: got {wants.name}, which plays trades (its source.channel), expected one of bars"
+        refused = Verdict("Failed", "ReplayOfTrades", message, trouble=True)
+        return run_plan(backtest, observed, refused, now_ms, settings, ())
     uid = bound or (replay.metadata.uid if replay is not None else "")
     if verdict.phase not in ("Complete", "Failed") and (lost := _lost_replay(replay, uid, wants.name)) is not None:
         verdict = replace(verdict, phase="Failed", reason=lost.reason, message=lost.message)

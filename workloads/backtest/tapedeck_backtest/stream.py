@@ -56,7 +56,7 @@ class ReplayStream:
         self._start: wire.Start | None = None
 
     def open(self) -> wire.Start:
-        """Wait for the replay's first record. Raises RunFailed (NoStart) and Unavailable."""
+        """Wait for the replay's first record. Raises RunFailed (NoStart, ReplayOfTrades) and Unavailable."""
         while not self._partitions:
             self._idle()
             self._partitions = self._count_partitions()
@@ -66,6 +66,8 @@ class ReplayStream:
         while self._start is None:
             self._take(self._poll())
             self._refuse_late_start()
+        if self._start.channel != "bars":
+            raise RunFailed("ReplayOfTrades", "data.replay: got a Replay that plays trades, expected one of bars")
         return self._start
 
     def steps(self, symbols: Sequence[str]) -> Iterator[Step]:

@@ -1,4 +1,4 @@
-"""Bars that go to the live market's topic too, in the same transactions."""
+"""Records that go to the live market's topic too, in the same transactions."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from tapedeck import wire
 from tapedeck.market import series_key
-from tapedeck.topics import MARKET_BARS
+from tapedeck.topics import MARKET_BARS, MARKET_TRADES
 from tapedeck.wire import Headers
 from tapedeck_crds.replay import ReplaySpec
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A second record of each bar. ``headers`` None: as on the replay's own topic.
+    """A second record of each. ``headers`` None: as on the replay's own topic.
 
-    ``old`` and ``new`` are exchange ids: where they differ the bar goes under the new one.
+    ``old`` and ``new`` are exchange ids: where they differ it goes under the new one.
     """
 
     topic: str
@@ -27,7 +27,7 @@ class Copy:
         """Value and key of the copy."""
         if self.old == self.new:
             return value, key
-        # The exchange is the first field of a bar, and the first part of its key.
+        # The exchange is the first field of a record, and the first part of its key.
         return (
             _head(self.new) + value[len(_head(self.old)) :],
             series_key(self.new, "").encode() + key[len(series_key(self.old, "").encode()) :],
@@ -41,8 +41,13 @@ def copies_of(spec: ReplaySpec, name: str, exchange: str) -> list[Copy]:
         found.append(Copy(spec.target.topic, None, exchange, exchange))
     if spec.record:
         # The recorder drops what is replayed: this is a market of its own, by its source and its exchange id.
-        found.append(Copy(MARKET_BARS, wire.market_headers("synthetic"), exchange, f"replay.{name}"))
+        found.append(Copy(market_topic(spec), wire.market_headers("synthetic"), exchange, f"replay.{name}"))
     return found
+
+
+def market_topic(spec: ReplaySpec) -> str:
+    """The live market's topic of what is played."""
+    return MARKET_TRADES if spec.source.channel == "trades" else MARKET_BARS
 
 
 def _head(exchange: str) -> bytes:

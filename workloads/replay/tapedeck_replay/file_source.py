@@ -53,7 +53,7 @@ class FileSource:
         )
 
     def count(self, tape: Tape, v: int) -> int:
-        return sum(bar.ts + tape.step <= v for bar in self._bars() if bar.symbol in tape.symbols)
+        return sum(bar.ts + tape.known_after <= v for bar in self._bars() if bar.symbol in tape.symbols)
 
     def blocks(self, tape: Tape, after: After | None) -> Iterator[Block]:
         series = {symbol: index for index, symbol in enumerate(tape.symbols)}

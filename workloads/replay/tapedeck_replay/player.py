@@ -58,7 +58,7 @@ class Player:
         self._base = position  # what to go back to when a transaction is aborted
         self._head = Playhead(source, tape, controls.wake.set, position)
         self.deck = Deck(
-            tape.start,
+            tape.begin,
             tape.last_event,
             reached=position.v,
             anchor=position.anchor_in_force,
@@ -155,7 +155,7 @@ class Player:
         """Go on in another epoch. Nothing may be open."""
         begun, epoch = self.committed, self.deck.epoch
         # Before anything is on the topic there is nothing to forget: the stream just begins there.
-        fresh = begun.published == 0 and begun.v == self._tape.start and begun.anchor_in_force is None
+        fresh = begun.published == 0 and begun.v == self._tape.begin and begun.anchor_in_force is None
         self._transactions.enter(epoch, None if fresh else wire.EpochStart(str(epoch), jump.v, jump.reason))
         passed = self._head.passed_before(jump.v)
         self._base = Position(v=jump.v, epoch=str(epoch), passed=passed, published=begun.published)

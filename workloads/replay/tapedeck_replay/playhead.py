@@ -54,8 +54,8 @@ class Playhead:
         return math.inf if self._reader is None or self._reader.exhausted else None
 
     def passed_before(self, v: int) -> int:
-        """How many of the tape's bars a jump to ``v`` leaves behind."""
-        return self._source.count(self._tape, v) if self._tape.symbols and v > self._tape.start else 0
+        """How many of the tape's records a jump to ``v`` leaves behind."""
+        return self._source.count(self._tape, v) if self._tape.symbols and v > self._tape.begin else 0
 
     def advance(self, end: int) -> None:
         """The chunk's records before ``end`` are handed over."""

@@ -12,12 +12,12 @@ from tapedeck import wire
 from tapedeck.kafka import admin, ensure_topics, error_of
 from tapedeck.logs import log
 from tapedeck.settings import Connections, PodSettings
-from tapedeck.topics import MARKET_BARS, replay_topic
+from tapedeck.topics import replay_topic
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import ReplayReport, ReportState
 from tapedeck_replay import metrics
 from tapedeck_replay.controls import Controls
-from tapedeck_replay.copies import copies_of
+from tapedeck_replay.copies import copies_of, market_topic
 from tapedeck_replay.output import Output, explain
 from tapedeck_replay.player import Player, wall_ms
 from tapedeck_replay.position import Position
@@ -70,7 +70,7 @@ class Run:
         _make_topic(connections, self.topic, spec.shards)
         shard, shared = self._settings.shard, spec.record or spec.target is not None
         if shared:
-            _check_topic(connections, MARKET_BARS)
+            _check_topic(connections, market_topic(spec))
         output = Output(connections, self.topic, shard, self._settings.uid, self._on_hang, shared)
         try:
             output.open()
@@ -120,7 +120,7 @@ class Run:
                 state=self._state(player),
                 message=player.message,
                 topic=self.topic,
-                range_from=tape.start,
+                range_from=tape.begin,
                 range_to=tape.end,
                 rows=tape.rows,
                 passed=committed.passed or 0,
@@ -159,6 +159,7 @@ class Run:
             rows=tape.rows_of,
             fingerprint=tape.fingerprint,
             image=self._settings.image,
+            channel=tape.channel,
         )
 
 
@@ -187,7 +188,7 @@ def _check_topic(connections: Connections, topic: str) -> None:
 
 def _position(past: Past, tape: Tape, source: Source) -> Position:
     if past.position is None:
-        return Position(v=tape.start, passed=0)
+        return Position(v=tape.begin, passed=0)
     if past.position.passed is None:  # the group had expired; its partition does not say this
         return msgspec.structs.replace(past.position, passed=source.count(tape, past.position.v))
     return past.position

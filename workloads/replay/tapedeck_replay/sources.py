@@ -8,7 +8,7 @@ from tapedeck import wire
 from tapedeck.settings import Connections, PodSettings
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.replay import ReplaySpec
-from tapedeck_replay.tape import BadInput, Source, Tape
+from tapedeck_replay.tape import BadInput, BarSource, Source, Tape
 
 Pulse = Callable[[], None]
 
@@ -18,7 +18,9 @@ def source_of(spec: ReplaySpec, connections: Connections, settings: PodSettings,
 
     ``name`` is the topic it is played to; ``pulse`` is called now and then while much is read before the first bar.
     """
-    source = _plain_source(spec, connections, settings, name, pulse)
+    if spec.source.channel == "trades":
+        return _trade_source(spec, connections, settings, name, pulse)
+    source = _bar_source(spec, connections, settings, name, pulse)
     if spec.scenario is None:
         return source
     from tapedeck_replay.scenario.source import ScenarioSource
@@ -42,10 +44,30 @@ def tape_of(spec: ReplaySpec, start: wire.Start) -> Tape:
         start.rows,
         start.fingerprint,
         lateness,
+        start.channel,
     )
 
 
-def _plain_source(spec: ReplaySpec, connections: Connections, settings: PodSettings, name: str, pulse: Pulse) -> Source:
+def _trade_source(spec: ReplaySpec, connections: Connections, settings: PodSettings, name: str, pulse: Pulse) -> Source:
+    if spec.source.store is not None:
+        from tapedeck_replay.store_trades import StoreTrades
+
+        return StoreTrades(connections, spec.source.store, name)
+    if spec.source.files is not None:
+        from tapedeck_replay.file_trades import FileTrades
+
+        return FileTrades(spec.source.files, settings.files, settings.file_credentials, pulse)
+    if spec.source.topic is not None:
+        from tapedeck_replay.topic_records import Trades
+        from tapedeck_replay.topic_source import TopicSource
+
+        return TopicSource(connections, spec.source.topic, Trades(spec.source.topic.interval or "1m"), name, pulse)
+    raise BadInput("BadSpec", "source: got nothing that has trades, expected store, files or topic")
+
+
+def _bar_source(
+    spec: ReplaySpec, connections: Connections, settings: PodSettings, name: str, pulse: Pulse
+) -> BarSource:
     if spec.source.store is not None:
         from tapedeck_replay.store_source import StoreSource
 
@@ -59,7 +81,8 @@ def _plain_source(spec: ReplaySpec, connections: Connections, settings: PodSetti
 
         return SyntheticSource(spec.source.synthetic)
     if spec.source.topic is not None:
+        from tapedeck_replay.topic_records import Bars
         from tapedeck_replay.topic_source import TopicSource
 
-        return TopicSource(connections, spec.source.topic, name, pulse)
+        return TopicSource(connections, spec.source.topic, Bars(), name, pulse)
     raise BadInput("BadSpec", "source: got none, expected exactly one")

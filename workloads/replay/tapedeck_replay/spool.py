@@ -1,76 +1,74 @@
-"""Bars put in order on disk: what comes in no order is sorted in bounded memory."""
+"""Records put in order on disk: what comes in no order is sorted in bounded memory."""
 
 from __future__ import annotations
 
 import sqlite3
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
 from tapedeck.store.bars import Block
-from tapedeck_replay.tape import LAST_SYMBOL, After
+from tapedeck.store.trades import ANY_ID, TradeBlock
+from tapedeck_replay.tape import LAST_SYMBOL, After, Rows
 
 CACHE_KIB = 16_384
-BLOCK_BARS = 5_000
-Row: TypeAlias = tuple[int, str, int, float, float, float, float, float, bool]
-"""(open, symbol, revision, open, high, low, close, volume, whether it was live)"""
-
-_TABLE = """
-CREATE TABLE bars (
-    ts INTEGER, symbol TEXT, rev INTEGER, open REAL, high REAL, low REAL, close REAL, volume REAL,
-    live INTEGER, PRIMARY KEY (ts, symbol)
-) WITHOUT ROWID
-"""
-_PUT = """
-INSERT INTO bars VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ts, symbol) DO UPDATE SET rev = excluded.rev,
-    open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
-    live = excluded.live
-WHERE (excluded.rev, excluded.live) > (rev, live)
-"""
-_NEXT = """
-SELECT ts, symbol, rev, open, high, low, close, volume FROM bars WHERE (ts, symbol) > (?, ?) ORDER BY ts, symbol LIMIT ?
-"""
+BLOCK_ROWS = 5_000
+Row: TypeAlias = tuple[Any, ...]
+B = TypeVar("B", bound=Rows)
 
 
-class Spool:
-    """A file of its own, gone with the object.
+class Spool(ABC, Generic[B]):
+    """A file of its own, gone with the object. Rows are in the order of TABLE's columns, which begin with KEY's."""
 
-    Of a bar that came more than once the highest revision is kept, and of these the live one.
-    """
+    TABLE: ClassVar[str]
+    PUT: ClassVar[str]
+    KEY: ClassVar[tuple[str, ...]]
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="tapedeck-spool-")
-        self._path = Path(self._folder.name) / "bars"
+        self._path = Path(self._folder.name) / "rows"
+        key = ", ".join(self.KEY)
+        marks = ", ".join("?" * len(self.KEY))
+        self._next = f"SELECT * FROM records WHERE ({key}) > ({marks}) ORDER BY {key} LIMIT ?"  # noqa: S608 - constants
         with closing(self._connect()) as connection:
-            connection.execute(_TABLE)
+            connection.execute(f"CREATE TABLE records ({self.TABLE}, PRIMARY KEY ({key})) WITHOUT ROWID")
+
+    @abstractmethod
+    def _place(self, after: After) -> tuple[Any, ...]:
+        """The key that is not wanted any more, nor any before it."""
+
+    @abstractmethod
+    def _block(self, rows: list[Row], place: dict[str, int]) -> B:
+        """Rows as columns."""
 
     def put(self, rows: Iterable[Row]) -> None:
         """Take some rows, in one transaction."""
         with closing(self._connect()) as connection:
-            connection.executemany(_PUT, rows)
+            connection.executemany(self.PUT, rows)
             connection.commit()
 
     def numbers(self) -> dict[str, int]:
-        """How many bars each symbol has, sorted by symbol."""
+        """How many rows each symbol has, sorted by symbol."""
         with closing(self._connect()) as connection:
-            return dict(connection.execute("SELECT symbol, count(*) FROM bars GROUP BY symbol ORDER BY symbol"))
+            return dict(connection.execute("SELECT symbol, count(*) FROM records GROUP BY symbol ORDER BY symbol"))
 
     def span(self) -> tuple[int, int]:
-        """First and last open."""
+        """First and last time."""
         with closing(self._connect()) as connection:
-            first, last = connection.execute("SELECT min(ts), max(ts) FROM bars").fetchone()
+            first, last = connection.execute("SELECT min(ts), max(ts) FROM records").fetchone()
         return first, last
 
     def count(self, symbols: tuple[str, ...], before: int) -> int:
-        """Bars of some symbols with an open before a time."""
+        """Rows of some symbols before a time."""
         marks = ", ".join("?" * len(symbols))
         with closing(self._connect()) as connection:
-            query = f"SELECT count(*) FROM bars WHERE ts < ? AND symbol IN ({marks})"  # noqa: S608 - marks alone
+            query = f"SELECT count(*) FROM records WHERE ts < ? AND symbol IN ({marks})"  # noqa: S608 - marks alone
             return int(connection.execute(query, (before, *symbols)).fetchone()[0])
 
     def check(self, symbols: tuple[str, ...]) -> str:
@@ -78,19 +76,19 @@ class Spool:
         check = 0
         for block in self.blocks(symbols, None):
             for column in vars(block).values():
-                check = zlib.crc32(column.tobytes(), check)
+                check = zlib.crc32(_bytes(column), check)
         return f"{check:08x}"
 
-    def blocks(self, symbols: tuple[str, ...], after: After | None) -> Iterator[Block]:
-        """Bars of some symbols in order, those later than ``after``."""
+    def blocks(self, symbols: tuple[str, ...], after: After | None) -> Iterator[B]:
+        """Rows of some symbols in order, those later than ``after``."""
         place = {symbol: index for index, symbol in enumerate(symbols)}
-        ts, symbol = (-(2**63), LAST_SYMBOL) if after is None else after[:2]
+        key = self._place(After(-(2**63), LAST_SYMBOL) if after is None else after)
         with closing(self._connect()) as connection:
-            while rows := connection.execute(_NEXT, (ts, symbol, BLOCK_BARS)).fetchall():
-                ts, symbol = rows[-1][:2]
+            while rows := connection.execute(self._next, (*key, BLOCK_ROWS)).fetchall():
+                key = rows[-1][: len(self.KEY)]
                 wanted = [row for row in rows if row[1] in place]
                 if wanted:
-                    yield _block(wanted, place)
+                    yield self._block(wanted, place)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path)
@@ -99,8 +97,50 @@ class Spool:
         return connection
 
 
-def _block(rows: list[Any], place: dict[str, int]) -> Block:
-    ts, names, rev, *prices = zip(*rows, strict=True)
-    open_, high, low, close, volume = map(np.array, prices)
-    series = np.array([place[name] for name in names], dtype=np.int64)
-    return Block(series, np.array(ts, dtype=np.int64), open_, high, low, close, volume, np.array(rev, dtype=np.int64))
+class BarSpool(Spool[Block]):
+    """Bars: (open, symbol, revision, open, high, low, close, volume, whether it was live).
+
+    Of a bar that came more than once the highest revision is kept, and of these the live one.
+    """
+
+    KEY = ("ts", "symbol")
+    TABLE = (
+        "ts INTEGER, symbol TEXT, rev INTEGER, open REAL, high REAL, low REAL, close REAL, volume REAL, live INTEGER"
+    )
+    PUT = """
+    INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ts, symbol) DO UPDATE SET rev = excluded.rev,
+        open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
+        volume = excluded.volume, live = excluded.live
+    WHERE (excluded.rev, excluded.live) > (rev, live)
+    """
+
+    def _place(self, after: After) -> tuple[Any, ...]:
+        return after[:2]
+
+    def _block(self, rows: list[Row], place: dict[str, int]) -> Block:
+        ts, names, rev, *prices, _live = zip(*rows, strict=True)
+        open_, high, low, close, volume = map(np.array, prices)
+        series = np.array([place[name] for name in names], dtype=np.int64)
+        revisions = np.array(rev, dtype=np.int64)
+        return Block(series, np.array(ts, dtype=np.int64), open_, high, low, close, volume, revisions)
+
+
+class TradeSpool(Spool[TradeBlock]):
+    """Trades: (time, symbol, length of the id, id, price, amount, side). One that came more than once is kept once."""
+
+    KEY = ("ts", "symbol", "digits", "id")
+    TABLE = "ts INTEGER, symbol TEXT, digits INTEGER, id TEXT, price REAL, amount REAL, side TEXT"
+    PUT = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+
+    def _place(self, after: After) -> tuple[Any, ...]:
+        return (*after[:2], *((len(after.id), after.id) if isinstance(after.id, str) else ANY_ID))
+
+    def _block(self, rows: list[Row], place: dict[str, int]) -> TradeBlock:
+        ts, names, _digits, ids, price, amount, side = zip(*rows, strict=True)
+        series = np.array([place[name] for name in names], dtype=np.int64)
+        times = np.array(ts, dtype=np.int64)
+        return TradeBlock(series, times, list(ids), np.array(price), np.array(amount), list(side))
+
+
+def _bytes(column: Any) -> bytes:
+    return column.tobytes() if isinstance(column, np.ndarray) else "\n".join(column).encode()

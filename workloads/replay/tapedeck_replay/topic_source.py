@@ -1,43 +1,48 @@
-"""Bars on a topic: what a Feed or another Replay has published until now."""
+"""Bars or trades on a topic: what a Feed or another Replay has published until now."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Generic, TypeVar
 
 import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapedeck import wire
 from tapedeck.kafka import consumer, error_of, passing
-from tapedeck.market import Bar, bar_problem, series_key
+from tapedeck.market import series_key
 from tapedeck.settings import Connections
-from tapedeck.store.bars import Block
 from tapedeck.topics import REPLAY_PREFIX
-from tapedeck_crds.base import INTERVAL_MS, time_ms
+from tapedeck_crds.base import time_ms
 from tapedeck_crds.source import TopicRange
 from tapedeck_replay.output import explain
 from tapedeck_replay.spool import Row, Spool
 from tapedeck_replay.symbols import matching_symbols
-from tapedeck_replay.tape import After, BadInput, Tape, Unavailable
+from tapedeck_replay.tape import After, BadInput, Rows, Tape, Unavailable
+from tapedeck_replay.topic_records import Found, Kind
 
 READ_SECONDS = 15.0
 BATCH = 5_000
+B = TypeVar("B", bound=Rows)
 Ends = dict[int, tuple[int, int]]
 """Partition → first and last + 1 of the offsets to read."""
 
 
-class TopicSource:
-    """Committed bars between the offsets at the start, in the one order. Control records are no bars.
+class TopicSource(Generic[B]):
+    """Committed bars or trades between the offsets at the start, in the one order. Control records are neither.
 
-    A topic has its bars in the order of publishing, a partition each by itself, some of them more than once (by
+    A topic has them in the order of publishing, a partition each by itself, some of them more than once (by
     revision, by a Feed that began again, in several epochs of a Replay): they are sorted on disk, and of a bar that
     is there repeatedly the highest revision counts. A successor reads the same offsets again.
     """
 
-    def __init__(self, connections: Connections, wanted: TopicRange, name: str, pulse: Callable[[], None]) -> None:
+    def __init__(
+        self, connections: Connections, wanted: TopicRange, kind: Kind[B], name: str, pulse: Callable[[], None]
+    ) -> None:
         self._connections, self._wanted, self._name, self._pulse = connections, wanted, name, pulse
-        self._spool: Spool | None = None
+        self._kind = kind
+        self._spool: Spool[B] | None = None
         if wanted.name == name:
             raise BadInput("BadTopic", f"source.topic.name: got {name}, expected another topic than the Replay's own")
 
@@ -48,7 +53,8 @@ class TopicSource:
         spool = self._spool
         numbers = spool.numbers()
         if not numbers:
-            raise BadInput("NoBars", f"source.topic: {wanted.name} has no bar of what is wanted, expected some")
+            kind = self._kind.channel
+            raise BadInput(f"No{kind.capitalize()}", f"source.topic: {wanted.name} has no {kind} of what is wanted")
         symbols = tuple(sorted(numbers))
         first, last = spool.span()
         offsets = ",".join(f"{partition}:{low}-{high}" for partition, (low, high) in sorted(ends.items()))
@@ -57,19 +63,20 @@ class TopicSource:
             symbols,
             interval,
             first if wanted.from_ is None else time_ms(wanted.from_),
-            last + INTERVAL_MS[interval] if wanted.to is None else time_ms(wanted.to),
+            last + self._kind.length(interval) if wanted.to is None else time_ms(wanted.to),
             numbers,
             f"{wanted.name}[{offsets}]={spool.check(symbols)}",
+            channel=self._kind.channel,
         )
 
     def count(self, tape: Tape, v: int) -> int:
-        return self._of(tape).count(tape.symbols, min(tape.end, v - tape.step + 1))
+        return self._of(tape).count(tape.symbols, min(tape.end, v - tape.known_after + 1))
 
-    def blocks(self, tape: Tape, after: After | None) -> Iterator[Block]:
+    def blocks(self, tape: Tape, after: After | None) -> Iterator[B]:
         return self._of(tape).blocks(tape.symbols, after)
 
-    def _of(self, tape: Tape) -> Spool:
-        """The bars that an earlier life resolved the tape to, read again where this one has not yet."""
+    def _of(self, tape: Tape) -> Spool[B]:
+        """The records that an earlier life resolved the tape to, read again where this one has not yet."""
         if self._spool is not None:
             return self._spool
         ends, check = _told(tape.fingerprint)
@@ -81,7 +88,7 @@ class TopicSource:
                 return spool
         raise BadInput(
             "DataChanged",
-            f"source.topic: {self._wanted.name} no longer has the bars that this Replay began with (retention, or a "
+            f"source.topic: {self._wanted.name} no longer has what this Replay began with (retention, or a "
             "topic made anew), expected them to stay; make a new Replay",
         )
 
@@ -106,36 +113,33 @@ class TopicSource:
         finally:
             reader.close()
 
-    def _filled(self, ends: Ends) -> tuple[Spool, tuple[str, str]]:
-        spool, wanted = Spool(), self._wanted
+    def _filled(self, ends: Ends) -> tuple[Spool[B], tuple[str, str]]:
+        spool, wanted = self._kind.spool(), self._wanted
         start = None if wanted.from_ is None else time_ms(wanted.from_)
         end = None if wanted.to is None else time_ms(wanted.to)
         kinds: set[tuple[str, str]] = set()
         chosen: dict[str, bool] = {}
 
         def rows() -> Iterator[Row]:
-            for bar, live in self._bars(ends):
-                if wanted.exchange not in (None, bar.exchange) or wanted.interval not in (None, bar.interval):
+            for each in self._records(ends):
+                if wanted.exchange not in (None, each.exchange) or wanted.interval not in (None, each.interval):
                     continue
-                if bar.symbol not in chosen:
-                    chosen[bar.symbol] = wanted.symbols is None or bool(matching_symbols([bar.symbol], wanted.symbols))
-                if chosen[bar.symbol] and (start is None or bar.ts >= start) and (end is None or bar.ts < end):
-                    kinds.add((bar.exchange, bar.interval))
-                    yield (bar.ts, bar.symbol, bar.rev, bar.open, bar.high, bar.low, bar.close, bar.volume, live)
+                ts, symbol = each.row[:2]
+                if symbol not in chosen:
+                    chosen[symbol] = wanted.symbols is None or bool(matching_symbols([symbol], wanted.symbols))
+                if chosen[symbol] and (start is None or ts >= start) and (end is None or ts < end):
+                    kinds.add((each.exchange, each.interval))
+                    yield each.row
 
         found = rows()
         while batch := list(islice(found, BATCH)):
             spool.put(batch)
             self._pulse()
         if len(kinds) > 1:
-            there = ", ".join(f"{interval} from {exchange}" for exchange, interval in sorted(kinds))
-            raise BadInput(
-                "MixedIntervals",
-                f"source.topic: {wanted.name} has bars of {there}; expected exchange and interval to choose of them",
-            )
+            raise self._kind.mixed(wanted.name, kinds)
         return spool, next(iter(kinds), ("", ""))
 
-    def _bars(self, ends: Ends) -> Iterator[tuple[Bar, bool]]:
+    def _records(self, ends: Ends) -> Iterator[Found]:
         reader = self._reader()
         left = {partition: high for partition, (low, high) in ends.items() if low < high}
         try:
@@ -145,13 +149,13 @@ class TopicSource:
                 if first is None:
                     raise Unavailable(f"{self._wanted.name}: no record within {READ_SECONDS:g} s")
                 for message in (first, *reader.consume(BATCH, 0)):
-                    yield from self._bar(message, left)
+                    yield from self._record(message, left)
         except KafkaException as error:
             raise Unavailable(f"{self._wanted.name}: {explain(error_of(error))}") from error
         finally:
             reader.close()
 
-    def _bar(self, message: Message, left: dict[int, int]) -> Iterator[tuple[Bar, bool]]:
+    def _record(self, message: Message, left: dict[int, int]) -> Iterator[Found]:
         partition, offset, fault = message.partition(), message.offset(), message.error()
         if fault is not None and fault.code() != KafkaError._PARTITION_EOF:
             if not fault.retriable():
@@ -169,14 +173,12 @@ class TopicSource:
             origin = wire.origin_of(message.headers())
             if origin.control or (origin.source == "replay" and not self._wanted.name.startswith(REPLAY_PREFIX)):
                 return
-            bar = wire.decode_bar(message.value() or b"")
-            if problem := bar_problem(bar):
-                raise ValueError(problem)
+            found = self._kind.read(message.value() or b"", origin.source == "live")
         except ValueError as error:
             place = f"{self._wanted.name} partition {partition} offset {offset}"
-            raise BadInput("BadTopic", f"{place}: {error}; expected a topic of bars") from error
-        if bar.closed:
-            yield bar, origin.source == "live"
+            raise BadInput("BadTopic", f"{place}: {error}; expected a topic of {self._kind.channel}") from error
+        if found is not None:
+            yield found
 
     def _ours(self, key: str | bytes | None) -> bool:
         """Whether a record is of the exchange that was chosen: what others left on a shared topic is not judged."""

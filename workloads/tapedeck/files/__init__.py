@@ -2,7 +2,7 @@
 
 from tapedeck.files.build import bars_from_trades
 from tapedeck.files.keys import Key, bar_key, shown, trade_key
-from tapedeck.files.merge import merged_bars
+from tapedeck.files.merge import merged_bars, merged_trades
 from tapedeck.files.read import Row, read_bars, read_trades
 from tapedeck.files.remote import FilesUnavailable
 from tapedeck.files.source import BadFiles, BadRow, SourceFile, find_files
@@ -18,6 +18,7 @@ __all__ = [
     "bars_from_trades",
     "find_files",
     "merged_bars",
+    "merged_trades",
     "read_bars",
     "read_trades",
     "shown",

@@ -1,4 +1,4 @@
-"""All bars of a source in the one order, strictly: what is played must be sound from end to end."""
+"""All bars or trades of a source in the one order, strictly: what is played must be sound from end to end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tapedeck.files.build import bars_from_trades
 from tapedeck.files.keys import Key, bar_key, shown, trade_key
 from tapedeck.files.read import Event, Row, read_bars, read_trades
 from tapedeck.files.source import BadFiles, BadRow, SourceFile, find_files
-from tapedeck.market import Bar, order_key
+from tapedeck.market import Bar, Trade, order_key
 from tapedeck_crds.base import INTERVAL_MS, Files
 
 RUN_OF_COARSER = 24
@@ -27,10 +27,20 @@ def merged_bars(files: Files, root: Path, credentials: Path | None = None) -> It
     return heapq.merge(*(_strict_series(files, sources) for sources in series.values()), key=order_key)
 
 
+def merged_trades(files: Files, root: Path, credentials: Path | None = None) -> Iterator[Trade]:
+    """The trades of all symbols by (time, symbol, id), ids of digits by their value; raises as ``merged_bars`` does."""
+    series = find_files(files, root, credentials)
+    trades = (_strict_trades(files, sources) for sources in series.values())
+    return heapq.merge(*trades, key=lambda trade: (trade.ts, trade.symbol, len(trade.id), trade.id))
+
+
+def _strict_trades(files: Files, sources: list[SourceFile]) -> Iterator[Trade]:
+    return _ascending((row for file in sources for row in read_trades(files, file, _refuse)), trade_key)
+
+
 def _strict_series(files: Files, sources: list[SourceFile]) -> Iterator[Bar]:
     if files.format == "binance-trades":
-        trades = (row for file in sources for row in read_trades(files, file, _refuse))
-        return bars_from_trades(_ascending(trades, trade_key), files.interval)
+        return bars_from_trades(_strict_trades(files, sources), files.interval)
     bars = (row for file in sources for row in read_bars(files, file, _refuse))
     return _of_one_interval(_ascending(bars, bar_key), files.interval)
 

@@ -115,6 +115,12 @@ class _Float8Array(_ArrayLoader):
     item = ">f8"
 
 
+def register_arrays(cursor: psycopg.Cursor[Any]) -> None:
+    """Have a binary cursor read arrays of numbers as numpy's."""
+    for name, loader in (("int4", _Int4Array), ("int8", _ArrayLoader), ("float8", _Float8Array)):
+        cursor.adapters.register_loader(cursor.adapters.types[name].array_oid, loader)
+
+
 _RESOLVE = """
 SELECT symbol, count(*), (extract(epoch FROM min(ts)) * 1000)::int8, (extract(epoch FROM max(ts)) * 1000)::int8,
        sum((hashint8((extract(epoch FROM ts) * 1000)::int8)::int8 * 31 + hashfloat8(open)) * 31
@@ -177,9 +183,7 @@ def read_blocks(
     """Blocks of bars in order; only those later than ``after`` = (open, symbol) where that is given."""
     chosen = resolved.selection
     cursor = connection.cursor(binary=True)
-    for name, loader in (("int4", _Int4Array), ("int8", _ArrayLoader), ("float8", _Float8Array)):
-        info = connection.adapters.types[name]
-        cursor.adapters.register_loader(info.array_oid, loader)
+    register_arrays(cursor)
     step = INTERVAL_MS[chosen.interval]
     span = max(resolved.end - resolved.start, step)
     width = max(step, span * window_rows // max(resolved.rows, 1) // step * step)

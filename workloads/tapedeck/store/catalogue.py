@@ -1,47 +1,62 @@
-"""What series the store has, told from the bars' primary key alone: no table is read through for it."""
+"""What series the store has, told from primary keys alone: no table is read through for it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
+from psycopg import sql
 
-_EXCHANGES = """
+Table = Literal["bars", "trades"]
+
+_EXCHANGES = sql.SQL("""
 WITH RECURSIVE known(name) AS (
-    (SELECT exchange FROM bars ORDER BY exchange LIMIT 1)
+    (SELECT exchange FROM {table} ORDER BY exchange LIMIT 1)
     UNION ALL
-    SELECT (SELECT exchange FROM bars WHERE exchange > known.name ORDER BY exchange LIMIT 1)
+    SELECT (SELECT exchange FROM {table} WHERE exchange > known.name ORDER BY exchange LIMIT 1)
     FROM known WHERE known.name IS NOT NULL
 )
 SELECT name FROM known WHERE name IS NOT NULL
-"""
+""")
 
-_SYMBOLS = """
+_SYMBOLS = sql.SQL("""
 WITH RECURSIVE known(name) AS (
-    (SELECT symbol FROM bars WHERE exchange = %(exchange)s ORDER BY symbol LIMIT 1)
+    (SELECT symbol FROM {table} WHERE exchange = %(exchange)s ORDER BY symbol LIMIT 1)
     UNION ALL
-    SELECT (SELECT symbol FROM bars WHERE exchange = %(exchange)s AND symbol > known.name ORDER BY symbol LIMIT 1)
+    SELECT (SELECT symbol FROM {table} WHERE exchange = %(exchange)s AND symbol > known.name ORDER BY symbol LIMIT 1)
     FROM known WHERE known.name IS NOT NULL
 )
 SELECT name FROM known WHERE name IS NOT NULL
-"""
+""")
 
 _SERIES = """
 SELECT interval, (extract(epoch FROM min(ts)) * 1000)::int8, (extract(epoch FROM max(ts)) * 1000)::int8
 FROM bars WHERE exchange = %s AND symbol = %s GROUP BY interval ORDER BY interval
 """
 
+_SPAN = """
+SELECT (extract(epoch FROM min(ts)) * 1000)::int8, (extract(epoch FROM max(ts)) * 1000)::int8
+FROM trades WHERE exchange = %s AND symbol = %s
+"""
 
-def exchanges(connection: psycopg.Connection[Any]) -> list[str]:
-    """The exchanges that have bars, sorted."""
-    return [row[0] for row in connection.execute(_EXCHANGES)]
+
+def exchanges(connection: psycopg.Connection[Any], table: Table = "bars") -> list[str]:
+    """The exchanges that have rows in a table, sorted."""
+    return [row[0] for row in connection.execute(_EXCHANGES.format(table=sql.Identifier(table)))]
 
 
-def symbols(connection: psycopg.Connection[Any], exchange: str) -> list[str]:
-    """The symbols of an exchange that have bars of some interval, sorted."""
-    return [row[0] for row in connection.execute(_SYMBOLS, {"exchange": exchange})]
+def symbols(connection: psycopg.Connection[Any], exchange: str, table: Table = "bars") -> list[str]:
+    """The symbols of an exchange that have rows in a table, sorted."""
+    query = _SYMBOLS.format(table=sql.Identifier(table))
+    return [row[0] for row in connection.execute(query, {"exchange": exchange})]
 
 
 def intervals(connection: psycopg.Connection[Any], exchange: str, symbol: str) -> dict[str, tuple[int, int]]:
     """Interval → first and last open (milliseconds UTC) of a symbol's bars."""
     return {row[0]: (row[1], row[2]) for row in connection.execute(_SERIES, (exchange, symbol))}
+
+
+def span(connection: psycopg.Connection[Any], exchange: str, symbol: str) -> tuple[int, int] | None:
+    """Time of the first and the last of a symbol's trades (milliseconds UTC), None without any."""
+    row = connection.execute(_SPAN, (exchange, symbol)).fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1])

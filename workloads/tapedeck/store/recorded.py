@@ -21,15 +21,18 @@ REQUEST_TIMEOUT = 10.0
 
 
 def wait_recorded(
-    connections: Connections, connection: psycopg.Connection[Any], pulse: Callable[[], None] = lambda: None
+    connections: Connections,
+    connection: psycopg.Connection[Any],
+    pulse: Callable[[], None] = lambda: None,
+    topic: str = MARKET_BARS,
 ) -> int:
-    """Wait until the store holds every bar that is on market.bars now; returns how many records it still lacks.
+    """Wait until the store holds all that is on a market's topic now; returns how many records it still lacks.
 
     Above 0 where the recorder stands still. Where none ever ran on this database and none does now there is
     nothing to wait for. ``pulse`` is called while waiting; what it raises ends the wait. Raises KafkaException
     and psycopg.Error.
     """
-    ends, topic_id, recorder_runs = _ask(admin(connections, "tapedeck-recorded"))
+    ends, topic_id, recorder_runs = _ask(admin(connections, "tapedeck-recorded"), topic)
     lacking = _lacking(connection, topic_id, ends)
     if lacking is None and not recorder_runs:
         return 0
@@ -44,17 +47,17 @@ def wait_recorded(
 
 
 @stamina.retry(on=passing, attempts=8, timeout=30.0, wait_max=2.0)
-def _ask(client: AdminClient) -> tuple[dict[int, int], str, bool]:
+def _ask(client: AdminClient, name: str) -> tuple[dict[int, int], str, bool]:
     """Where each partition ends, the topic's id, and whether a recorder is at work."""
-    asked = client.describe_topics(TopicCollection([MARKET_BARS]), request_timeout=REQUEST_TIMEOUT)
+    asked = client.describe_topics(TopicCollection([name]), request_timeout=REQUEST_TIMEOUT)
     try:
-        topic = answer(client, asked[MARKET_BARS], REQUEST_TIMEOUT)
+        topic = answer(client, asked[name], REQUEST_TIMEOUT)
     except KafkaException as error:
         if error_of(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return {}, "", False  # a broker without live markets
         raise
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    places = {TopicPartition(MARKET_BARS, p.id): latest for p in topic.partitions}
+    places = {TopicPartition(name, p.id): latest for p in topic.partitions}
     ends = {
         place.partition: answer(client, future, REQUEST_TIMEOUT).offset
         for place, future in client.list_offsets(places, request_timeout=REQUEST_TIMEOUT).items()

@@ -18,7 +18,7 @@ _LOG = ("kafka_offsets",)  # whether what a run asks for is recorded yet
 _INGEST = ("ingest_errors", "gaps")
 
 READS: dict[StoreWorkload, tuple[str, ...]] = {
-    "replay": ("bars", *_LOG),
+    "replay": ("bars", "trades", *_LOG),
     "backtest": (*_MARKET, *_LOG),
     "gateway": (*_MARKET, *_INGEST, *_RUNS),
     "recorder": (),

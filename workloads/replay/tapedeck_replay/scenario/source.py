@@ -26,7 +26,7 @@ from tapedeck_replay.scenario.stage import (
     lose,
     window_of,
 )
-from tapedeck_replay.tape import After, BadInput, Scheduled, Source, Tape
+from tapedeck_replay.tape import After, BadInput, BarSource, Scheduled, Tape
 
 
 class ScenarioSource:
@@ -37,7 +37,7 @@ class ScenarioSource:
     begin for volatility, all of the tape for shuffle).
     """
 
-    def __init__(self, source: Source, changes: list[Change], pulse: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, source: BarSource, changes: list[Change], pulse: Callable[[], None] = lambda: None) -> None:
         self._pulse = pulse
         self._source = source
         self._market = [(use, each) for use, each in enumerate(changes) if not _publishing(each)]

@@ -13,7 +13,7 @@ from tapedeck_crds.base import time_ms
 from tapedeck_crds.scenario import Change
 from tapedeck_replay.scenario.chance import uniforms, words_of
 from tapedeck_replay.scenario.shape import Mask, bent, chosen, levelled, only, stretched
-from tapedeck_replay.tape import LAST_SYMBOL, After, Source, Tape
+from tapedeck_replay.tape import LAST_SYMBOL, After, BarSource, Tape
 
 
 class Stage(Protocol):
@@ -47,7 +47,7 @@ def window_of(change: Change, tape: Tape) -> Window:
 class FromSource:
     """The bars as they are."""
 
-    def __init__(self, source: Source, tape: Tape) -> None:
+    def __init__(self, source: BarSource, tape: Tape) -> None:
         self._source, self._tape = source, tape
 
     def read(self, since: int, until: int) -> Iterator[Block]:

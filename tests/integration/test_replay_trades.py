@@ -1,0 +1,225 @@
+"""A replay of trades: from the store, from files and from a topic, each once and in order whatever is killed."""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from pods.replay import T0, Record, ReplayProcess, committed
+from tapedeck import wire
+from tapedeck.kafka import producer
+from tapedeck.market import Trade
+from tapedeck.settings import Connections
+
+Json = dict[str, Any]
+Make = Callable[..., ReplayProcess]
+SYMBOLS = ["A/USD", "B/USD", "C/EUR"]
+
+
+@pytest.fixture
+def make(tmp_path: Path, connections: Connections) -> Iterator[Make]:
+    made: list[ReplayProcess] = []
+
+    def of_spec(spec: Json, shard: int = 0, uid: str = "") -> ReplayProcess:
+        made.append(
+            ReplayProcess(tmp_path, connections, spec, files=tmp_path, shard=shard, uid=uid or str(uuid.uuid4()))
+        )
+        return made[-1]
+
+    yield of_spec
+    for each in made:
+        if each.process is not None and each.process.poll() is None:
+            each.process.kill()
+
+
+def some_trades(count: int, exchange: str = "x") -> list[Trade]:
+    """Bursts, pauses of hours and many of one millisecond; the ids count on from 8, so that 10 comes behind 9."""
+    rng, ts, made = random.Random(count), T0, []
+    for number in range(8, 8 + count):
+        ts += rng.choice([0, 0, 0, 1, 2, 40, 900] if number % 500 else [7_200_000])
+        price, amount = round(rng.uniform(90, 110), 2), round(rng.uniform(0.1, 5), 6)
+        side = rng.choice(["buy", "sell"])
+        made.append(Trade(exchange, rng.choice(SYMBOLS), ts, str(number), price, amount, side))  # type: ignore[arg-type]
+    return made
+
+
+def insert(dsn: str, trades: list[Trade]) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO trades VALUES (%s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, %s, 'backfill')",
+            random.Random(1).sample(
+                [(t.exchange, t.symbol, t.ts, t.id, t.price, t.amount, t.side) for t in trades], len(trades)
+            ),
+        )
+
+
+def expected(trades: list[Trade]) -> list[Json]:
+    """As they stand on the log, in the one order."""
+    rows = [(t.ts, t.symbol, int(t.id), t) for t in trades]
+    return [json.loads(wire.encode(t)) for *_, t in sorted(rows, key=lambda row: row[:3])]
+
+
+def values(records: list[Record]) -> list[Json]:
+    return [record.value for record in records if record.kind == "bar"]
+
+
+def played(replay: ReplayProcess, kills: int = 0) -> list[Json]:
+    """Its trades on the topic after a play through, killed so often on the way."""
+    replay.start()
+    report = replay.until(lambda r: r["state"] in ("waiting", "failed"))
+    assert report["state"] == "waiting", report["message"]
+    span = report["last_event"] - report["range_from"]
+    replay.anchor(v0=report["range_from"], speed=span / 20_000, unpaced=not kills)
+    for left in reversed(range(kills)):
+        target = replay.status()["published"] + 1 + report["rows"] // 50
+        replay.until(lambda r, target=target: r["published"] >= target)  # type: ignore[misc]
+        replay.kill()
+        replay.start()
+        if not left:
+            reached = replay.until(lambda r: r["state"] == "running")
+            replay.anchor(2, v0=reached["position"], unpaced=True)
+    assert replay.wait() == 0, replay.last_report()
+    last = replay.last_report()
+    records = committed(replay.connections.kafka_bootstrap, replay.topic, replay.shard)
+    assert [r.kind for r in records[-2:]] == ["watermark", "end"]
+    assert last["passed"] == last["rows"] == last["published"]
+    low = 0
+    for record in records:  # what a watermark covers is complete
+        if record.kind == "watermark":
+            low = record.value["v"]
+        elif record.kind == "bar":
+            assert record.value["ts"] > low
+    return values(records)
+
+
+STORE = {"channel": "trades", "store": {"exchange": "x", "symbols": ["*"]}}
+
+
+@pytest.mark.slow
+def test_trades_of_the_store_come_once_and_in_order_after_kills(make: Make, store: str) -> None:
+    trades = some_trades(12_000)
+    insert(store, trades)
+    replay = make({"source": STORE})
+    assert played(replay, kills=2) == expected(trades)
+    start = committed(replay.connections.kafka_bootstrap, replay.topic)[0].value
+    assert (start["channel"], start["range_from"], start["range_to"]) == ("trades", trades[0].ts, trades[-1].ts + 1)
+
+
+def test_a_part_of_the_store(make: Make, store: str) -> None:
+    trades = some_trades(3_000)
+    insert(store, trades)
+    part = {"symbols": ["?/USD"], "from": "2018-04-04T02:00:00Z", "to": "2018-04-04T06:00:00Z"}
+    wanted = [t for t in trades if t.symbol != "C/EUR" and T0 + 7_200_000 <= t.ts < T0 + 21_600_000]
+    assert 300 < len(wanted) < 1_500
+    assert played(make({"source": STORE | {"store": {"exchange": "x"} | part}})) == expected(wanted)
+
+
+def test_seek_step_and_loop_go_by_the_times_of_trades(make: Make, store: str) -> None:
+    trades = some_trades(1_200)
+    insert(store, trades)
+    replay = make({"source": STORE})
+    replay.start()
+    report = replay.until(lambda r: r["state"] == "waiting")
+    first, last = report["range_from"], report["last_event"]
+    assert (first, last) == (trades[0].ts - 1, trades[-1].ts)
+    # A step of a minute from the beginning, then a jump back to a time that has trades, then two rounds from there.
+    replay.anchor(v0=first + 60_000, speed=0.0)
+    stepped = [t for t in trades if t.ts <= first + 60_000]
+    replay.until(lambda r: r["published"] == len(stepped))
+    to = trades[100].ts
+    replay.anchor(2, v0=to, speed=0.0, epoch=1, unpaced=True)
+    replay.until(lambda r: r["epoch"] == "1.0")
+    replay.anchor(3, v0=to, speed=1.0, unpaced=True, epoch=1, loop_rounds=2, loop_from=first, loop_to=last)
+    assert replay.wait() == 0, replay.last_report()
+    records = committed(replay.connections.kafka_bootstrap, replay.topic)
+    bars = [r for r in records if r.kind == "bar"]
+    by_epoch = {epoch: [r.value for r in bars if r.epoch == epoch] for epoch in ("0.0", "1.0", "1.1")}
+    assert by_epoch["0.0"] == expected(stepped)
+    assert by_epoch["1.0"] == expected([t for t in trades if t.ts > to])
+    assert by_epoch["1.1"] == expected(trades)
+    assert len(bars) == sum(map(len, by_epoch.values()))
+
+
+@pytest.mark.slow
+def test_shards_share_the_symbols(make: Make, store: str) -> None:
+    trades = some_trades(1_500)
+    insert(store, trades)
+    spec, uid = {"source": STORE, "shards": 2}, str(uuid.uuid4())
+    shards = [make(spec, shard, uid) for shard in (0, 1)]
+    for shard in shards:
+        shard.start()
+    for shard in shards:
+        report = shard.until(lambda r: r["state"] == "waiting")
+        shard.anchor(v0=report["range_from"], unpaced=True)
+    assert [shard.wait() for shard in shards] == [0, 0]
+    parts = [values(committed(shards[0].connections.kafka_bootstrap, shards[0].topic, n)) for n in (0, 1)]
+    symbols = [{value["symbol"] for value in part} for part in parts]
+    assert not symbols[0] & symbols[1]
+    assert parts == [expected([t for t in trades if t.symbol in mine]) for mine in symbols]
+    assert sum(map(len, parts)) == len(trades)
+
+
+def as_binance_sent(trade: Trade) -> str:
+    message = {"e": "trade", "s": trade.symbol.replace("/", ""), "t": int(trade.id), "p": str(trade.price)}
+    return json.dumps(message | {"q": str(trade.amount), "T": trade.ts, "m": trade.side == "sell"})
+
+
+@pytest.mark.slow
+def test_trades_of_files(make: Make, tmp_path: Path) -> None:
+    trades = some_trades(4_000)
+    for symbol in SYMBOLS:
+        lines = [as_binance_sent(t) for t in trades if t.symbol == symbol]
+        (tmp_path / symbol.replace("/", "")).write_text("\n".join(lines))
+    sets = [{"symbol": symbol, "path": symbol.replace("/", "")} for symbol in SYMBOLS]
+    source = {"channel": "trades", "files": {"format": "binance-trades", "exchange": "x", "sets": sets}}
+    assert played(make({"source": source}), kills=1) == expected(trades)
+
+
+@pytest.mark.slow
+def test_trades_of_the_market_s_topic_and_kept(make: Make, connections: Connections) -> None:
+    exchange = f"x{uuid.uuid4().hex[:8]}"
+    trades = some_trades(800, exchange)
+    to = producer(connections, "tests")
+    for trade in random.Random(2).sample(trades, len(trades)) + trades[:50]:  # a Feed that began again repeats some
+        key = f"{exchange}:{trade.symbol}"
+        to.produce("market.trades", wire.encode(trade), key, headers=wire.market_headers("live"))
+    assert to.flush(30) == 0
+    topic = {"channel": "trades", "topic": {"name": "market.trades", "exchange": exchange}}
+    first = make({"source": topic, "target": {"topic": "market.trades", "shared": True}})
+    assert played(first) == expected(trades)
+    shared: list[Record] = []
+    for partition in range(12):
+        shared += committed(connections.kafka_bootstrap, "market.trades", partition, [exchange])
+    copies = [r.value for r in shared if r.header == f"1;replay;{first.uid};0.0"]
+    assert sorted(copies, key=lambda v: (v["ts"], v["symbol"], int(v["id"]))) == expected(trades)
+    # What is replayed on the shared topic is no market: the next Replay of it has each trade once, as the first had.
+    assert played(make({"source": topic})) == expected(trades)
+    assert played(make({"source": {"channel": "trades", "topic": {"name": first.topic}}})) == expected(trades)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ({"exchange": "y"}, "source.store.exchange: got y, of which the store has no trades, expected one of those"),
+        ({"symbols": ["A/UDS"]}, "symbols: got A/UDS, of which the store has no trades from x, expected such as A/USD"),
+        (
+            {"to": "2017-01-01T00:00:00Z"},
+            "in which A/USD has no trade, expected a range that meets 2018-04-04T00:00:00",
+        ),
+    ],
+    ids=["exchange", "symbol", "range"],
+)
+def test_says_what_the_store_has_instead(make: Make, store: str, wanted: Json, says: str) -> None:
+    insert(store, some_trades(50))
+    replay = make({"source": {"channel": "trades", "store": {"exchange": "x", "symbols": ["A/USD"]} | wanted}})
+    replay.start()
+    assert replay.wait() == 64
+    assert replay.last_report()["reason"] == "NoTrades"
+    assert says in replay.last_report()["message"]
