@@ -27,12 +27,16 @@ class Pod:
     spec: dict[str, Any]
     keys: dict[str, str] | None = None
     silence: float | None = None
+    store: str = ""
+    until: int | None = None
+    shard: int = 0
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         connections = self.folder / "connections"
         connections.mkdir(parents=True, exist_ok=True)
         (connections / "kafka_bootstrap").write_text(self.bootstrap)
+        (connections / "store_dsn").write_text(self.store)
         for name in ("port", "last"):
             (self.folder / name).unlink(missing_ok=True)
         environment = {
@@ -42,7 +46,10 @@ class Pod:
             "TAPEDECK_CONNECTIONS": str(connections),
             "TAPEDECK_PORT_FILE": str(self.folder / "port"),
             "TAPEDECK_TERMINATION_LOG": str(self.folder / "last"),
+            "TAPEDECK_SHARD": str(self.shard),
         }
+        if self.until is not None:
+            environment["TAPEDECK_BACKFILL_UNTIL"] = str(self.until)
         if self.silence is not None:
             environment["TAPEDECK_SILENCE_SECONDS"] = str(self.silence)
         if self.keys is not None:
@@ -83,6 +90,12 @@ class Pod:
         """SIGTERM; the exit code."""
         assert self.process is not None
         return processes.stop(self.process, grace=timeout)
+
+    def kill(self) -> None:
+        """As a crash would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(5)
 
     def said(self) -> str:
         return processes.tail(self.folder / "log", 50)

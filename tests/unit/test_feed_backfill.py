@@ -68,7 +68,7 @@ def test_pages_cover_what_is_missing_once_newest_first_and_holes_come_whole(seed
     known = {ts for ts in opens(0, share.end) if rng.random() < 0.3 and ts % (50 * MINUTE) < 20 * MINUTE}
     missing = runs(opens(0, share.end) - known)
     exists = {ts for ts in opens(0, share.end) if rng.random() < rng.choice((0.2, 0.9)) or ts in known}
-    pages = pages_of([(share, missing)], rng.randrange(1, 30))
+    pages = list(pages_of([(share, missing)], rng.randrange(1, 30)))
     asked = [ts for page in pages for ts in sorted(opens(page.start, page.end), reverse=True)]
     assert asked == sorted(opens(0, share.end) - known, reverse=True)
     found: list[Range] = []
@@ -93,6 +93,6 @@ def test_a_hole_ends_where_a_page_did_not_come() -> None:
 
 def test_pages_of_several_series_come_by_time() -> None:
     slow, fast = Share("A/X", "1h", 0, 20 * 60 * MINUTE), Share("B/X", "1m", 0, 1200 * MINUTE)
-    pages = pages_of([(slow, [(0, slow.end)]), (fast, [(0, fast.end)])], 10)
+    pages = list(pages_of([(slow, [(0, slow.end)]), (fast, [(0, fast.end)])], 10))
     assert [page.end for page in pages] == sorted((page.end for page in pages), reverse=True)
     assert pages[0] == Page(slow, 0, 10 * 60 * MINUTE, slow.end)

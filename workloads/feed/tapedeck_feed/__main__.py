@@ -23,6 +23,7 @@ from tapedeck_feed.run import Run
 from tapedeck_feed.tally import Tally
 
 if TYPE_CHECKING:
+    from tapedeck_feed.backfill.pod import BackfillPod
     from tapedeck_feed.live.pod import LivePod
 
 EXIT_FAILED = 1
@@ -45,14 +46,14 @@ class Pod:
         self._settings = settings
         self._state: ReportState = "running"
         self._reason = self._message = ""
-        self._live: LivePod | None = None
+        self._exchange: LivePod | BackfillPod | None = None
         self.tally = Tally()
         self.stop = Event()
 
     def report(self) -> FeedReport:
         """How it goes."""
-        if self._live is not None:
-            return self._live.report()
+        if self._exchange is not None:
+            return self._exchange.report()
         return self.tally.report(self._state, self._reason, self._message)
 
     def work(self) -> int:
@@ -65,16 +66,23 @@ class Pod:
         except ValidationError as error:
             code = self._failed("BadConnections", str(error), EXIT_FAILED)
         else:
-            code = self._listen(spec, connections) if spec.source is None else self._bring(_files(spec), connections)
+            code = self._ask(spec, connections) if spec.source is None else self._bring(_files(spec), connections)
         leave_report(self._settings, self.report())
         return code
 
-    def _listen(self, spec: FeedSpec, connections: Connections) -> int:
-        from tapedeck_feed.live.pod import LivePod  # brings asyncio and all that an exchange takes
+    def _ask(self, spec: FeedSpec, connections: Connections) -> int:
+        # These bring asyncio and all that an exchange takes.
+        if spec.backfill is not None and self._settings.backfill_until is not None:
+            from tapedeck_feed.backfill.pod import BackfillPod
 
-        self._live = LivePod(self._settings, spec, self.stop)
-        REGISTRY.register(self._live.tally)
-        return self._live.work(connections, self._settings.exchange_keys)
+            until = self._settings.backfill_until
+            self._exchange = BackfillPod(self._settings, spec, spec.backfill, until, self.stop)
+        else:
+            from tapedeck_feed.live.pod import LivePod
+
+            self._exchange = LivePod(self._settings, spec, self.stop)
+        REGISTRY.register(self._exchange.tally)
+        return self._exchange.work(connections, self._settings.exchange_keys)
 
     def _bring(self, files: Files, connections: Connections) -> int:
         REGISTRY.register(self.tally)

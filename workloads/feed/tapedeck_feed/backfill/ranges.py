@@ -5,6 +5,7 @@ A range is a pair of opens [start, end), milliseconds UTC, both multiples of the
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
@@ -76,15 +77,16 @@ def without(whole: Range, parts: Iterable[Range]) -> list[Range]:
     return left
 
 
-def pages_of(missing: Iterable[tuple[Share, list[Range]]], size: int) -> list[Page]:
+def pages_of(missing: Iterable[tuple[Share, list[Range]]], size: int) -> Iterator[Page]:
     """What is to be asked, the newest first over all series; each page has at most ``size`` opens."""
-    pages = [
-        Page(share, number, max(start, end - size * share.step), end)
-        for share, ranges in missing
-        for number, (start, stop) in enumerate(ranges)
-        for end in range(stop, start, -size * share.step)
-    ]
-    return sorted(pages, key=lambda page: -page.end)
+    return heapq.merge(*(_pages(share, ranges, size) for share, ranges in missing), key=lambda page: -page.end)
+
+
+def _pages(share: Share, ranges: list[Range], size: int) -> Iterator[Page]:
+    width = size * share.step
+    for number, (start, stop) in reversed(list(enumerate(ranges))):
+        for end in range(stop, start, -width):
+            yield Page(share, number, max(start, end - width), end)
 
 
 def holes_in(page: Page, opens: Collection[int]) -> list[Range]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from tapedeck.market import Bar, Ticker, Trade
 
 StreamKind = Literal["trades", "bars", "ticker"]
+Refuse = Callable[[str, str], None]
+"""(reason, payload): hears of a row that can't be taken."""
 
 
 class BadInput(Exception):
@@ -49,13 +51,15 @@ class Markets:
     """What the exchange offers of what was asked for.
 
     ``symbols`` are those chosen, ``streams`` what it can send as it happens, ``bar_intervals`` the bars that it
-    keeps. With ``contiguous`` each trade's id is that of the one before plus 1, so that a hole shows by itself.
+    keeps, ``page`` how many of them it gives at once. With ``contiguous`` each trade's id is that of the one before
+    plus 1, so that a hole shows by itself.
     """
 
     symbols: tuple[str, ...]
     streams: frozenset[StreamKind]
     bar_intervals: frozenset[str]
     contiguous: bool
+    page: int = 100
 
 
 class Sink(Protocol):
@@ -94,8 +98,13 @@ class Adapter(Protocol):
     async def trades_after(self, symbol: str, last: Trade) -> list[Trade]:
         """The trades behind ``last`` that the exchange still has, some pages of them at most, in its order."""
 
-    async def bars_from(self, symbol: str, interval: str, since: int, until: int) -> list[Bar]:
-        """The bars opened in [since, until) that the exchange has; the newest may not be closed yet."""
+    async def bars_from(
+        self, symbol: str, interval: str, since: int, until: int, refuse: Refuse | None = None
+    ) -> list[Bar]:
+        """The bars opened in [since, until) that the exchange has; the newest may not be closed yet.
+
+        Where they are more than a page some may be left out behind a long hole.
+        """
 
     async def clock(self) -> int | None:
         """The exchange's clock, milliseconds UTC; None where it has none to show."""

@@ -14,7 +14,17 @@ import ccxt
 from tapedeck.market import Bar, Trade
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.live import Endpoints
-from tapedeck_feed.live.adapter import BadInput, Broken, Markets, Sink, Stream, StreamKind, Unanswerable, Unreachable
+from tapedeck_feed.live.adapter import (
+    BadInput,
+    Broken,
+    Markets,
+    Refuse,
+    Sink,
+    Stream,
+    StreamKind,
+    Unanswerable,
+    Unreachable,
+)
 from tapedeck_feed.live.convert import to_bar, to_ticker, to_trade
 from tapedeck_feed.live.guarded import guarded
 from tapedeck_feed.live.names import chosen, near
@@ -24,15 +34,16 @@ from tapedeck_feed.live.traits import traits_of
 
 T = TypeVar("T")
 PAGE = 1000
+PAGE_UNKNOWN = 100
 PAGES_MAX = 200
 LOOK_EVERY = 0.02  # seconds between two looks at a subscription whose trades come by themselves
 _METHODS: dict[StreamKind, str] = {"trades": "watchTrades", "bars": "watchOHLCV", "ticker": "watchTicker"}
 
 
 class CcxtExchange:
-    """One exchange of ccxt.pro; only its module is imported."""
+    """One exchange of ccxt.pro; only its module is imported. ``sharers`` pods share what rate it allows."""
 
-    def __init__(self, exchange: str, keys: dict[str, str], endpoints: Endpoints | None) -> None:
+    def __init__(self, exchange: str, keys: dict[str, str], endpoints: Endpoints | None, sharers: int = 1) -> None:
         try:
             kind = guarded(f"ccxt.pro.{exchange}", exchange)
         except ModuleNotFoundError:
@@ -41,6 +52,12 @@ class CcxtExchange:
         self._traits = traits_of(exchange)
         options = dict(self._traits.options)
         self._api: Any = kind({"enableRateLimit": True, "newUpdates": True, "options": options, **keys})
+        if sharers > 1:
+            bucket = self._api.tokenBucket
+            self._api.tokenBucket = bucket | {
+                "refillRate": bucket["refillRate"] / sharers, "rateLimit": bucket["rateLimit"] * sharers
+            }  # fmt: skip
+            self._api.init_throttler()
         self._keyed = "apiKey" in keys
         self._quiet_until = 0.0
         self._turn = asyncio.Lock()  # what waits for its turn must hear of a refusal
@@ -61,6 +78,7 @@ class CcxtExchange:
             frozenset(kind for kind, method in _METHODS.items() if self._api.has.get(method)),
             frozenset(self._api.timeframes) & INTERVAL_MS.keys() if self._api.has.get("fetchOHLCV") else frozenset(),
             self._traits.contiguous,
+            self._page(names[0]),
         )
 
     async def watch(self, stream: Stream, sink: Sink) -> None:
@@ -89,13 +107,17 @@ class CcxtExchange:
             behind = newest
         return found or recent
 
-    async def bars_from(self, symbol: str, interval: str, since: int, until: int) -> list[Bar]:
+    async def bars_from(
+        self, symbol: str, interval: str, since: int, until: int, refuse: Refuse | None = None
+    ) -> list[Bar]:
         """Page by page, each behind the last bar of the one before."""
         found: dict[int, Bar] = {}
         at = since
         for _ in range(PAGES_MAX):
             rows = await self._ask(partial(self._api.fetch_ohlcv, symbol, interval, at, PAGE))
-            bars = [_or_none(partial(to_bar, self.exchange, symbol, interval, row, closed=True)) for row in rows]
+            bars = [self._bar(symbol, interval, row, refuse) for row in rows]
+            if rows and not any(bars):
+                raise Unanswerable(f"{self.exchange}: none of {len(rows)} candles can be read: {str(rows[0])[:200]}")
             fresh = {bar.ts: bar for bar in bars if bar is not None and at <= bar.ts < until}
             if not fresh:
                 break
@@ -192,6 +214,19 @@ class CcxtExchange:
         except ValueError as error:
             sink.refuse(symbol, "websocket", str(error), str(row.get("info")))
         return False
+
+    def _page(self, symbol: str) -> int:
+        """How many bars come at once: as ccxt knows, else few enough for any exchange."""
+        limit = self._api.feature_value(symbol, "fetchOHLCV", "limit")
+        return min(limit, PAGE) if isinstance(limit, int) and limit > 0 else PAGE_UNKNOWN
+
+    def _bar(self, symbol: str, interval: str, row: Any, refuse: Refuse | None) -> Bar | None:
+        try:
+            return to_bar(self.exchange, symbol, interval, row, closed=True)
+        except (ValueError, KeyError, TypeError) as error:
+            if refuse is not None:
+                refuse(str(error), str(row))
+            return None
 
     async def _page_behind(self, symbol: str, behind: Trade) -> list[Trade]:
         traits = self._traits

@@ -6,8 +6,11 @@ from tapedeck_crds.live import Endpoints
 from tapedeck_feed.live.adapter import Adapter
 
 
-def adapter_of(exchange: str, keys: dict[str, str], endpoints: Endpoints | None) -> Adapter:
-    """An adapter that is not connected yet. Raises BadInput for an exchange that nobody speaks to."""
+def adapter_of(exchange: str, keys: dict[str, str], endpoints: Endpoints | None, sharers: int = 1) -> Adapter:
+    """An adapter that is not connected yet, at its share of the allowed rate.
+
+    Raises BadInput for an exchange that nobody speaks to.
+    """
     from tapedeck_feed.live.ccxt_exchange import CcxtExchange  # heavy
 
-    return CcxtExchange(exchange, keys, endpoints)
+    return CcxtExchange(exchange, keys, endpoints, sharers)

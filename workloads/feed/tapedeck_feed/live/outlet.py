@@ -8,7 +8,7 @@ from typing import Literal
 
 from tapedeck import topics
 from tapedeck.market import Bar, Ticker, Trade, series_key
-from tapedeck.records import IngestError
+from tapedeck.records import Gap, IngestError
 from tapedeck.wire import encode
 from tapedeck_feed.live.tally import LiveTally
 from tapedeck_feed.publish import Publisher
@@ -44,6 +44,10 @@ class Outlet:
         key = series_key(ticker.exchange, ticker.symbol)
         self._publisher.send(topics.MARKET_TICKERS, key, encode(ticker), partial(self._count, "tickers"))
 
+    def gap(self, gap: Gap) -> None:
+        """What became of a range of missing bars."""
+        self._publisher.send(topics.MARKET_INGEST, series_key(gap.exchange, gap.symbol), encode(gap), _nothing)
+
     def error(self, symbol: str, place: str, reason: str, payload: str) -> None:
         """Something that could not be taken, or had."""
         at = time.time_ns() // 1_000_000
@@ -54,6 +58,10 @@ class Outlet:
     def look(self) -> None:
         """Hear what was delivered."""
         self._publisher.look(0)
+
+    def drain(self) -> None:
+        """Wait until all is delivered."""
+        self._publisher.drain()
 
     def _count(self, what: Literal["bars", "tickers", "errors"]) -> None:
         setattr(self._tally, what, getattr(self._tally, what) + 1)

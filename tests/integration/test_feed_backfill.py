@@ -1,0 +1,203 @@
+"""A backfill's pods as real processes: exchange by ccxt's own client, broker, recorder and store, killed on the way.
+
+TAPEDECK_FAULTS says how many kills; the instants are seeded. Many kills come with three years of bars.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange import Exchange
+from exchange.binance import Binance
+from exchange.candles import MINUTE, CandleMarket, candle
+from pods.feed import Pod
+from pods.recorder import caught_up, eventually, recorders, select
+from pods.services import Services
+
+KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
+DAY = 1440 * MINUTE
+NOW = 1_735_689_600_000 + 31_234  # half a minute into 2025
+KLINES = "/api/v3/klines"
+PER_SECOND = 50  # requests for candles that ccxt's limits of Binance come to
+pytestmark = pytest.mark.slow
+
+
+def iso(ms: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ms // 1000))
+
+
+def holes_of(rng: random.Random, start: int, end: int, count: int) -> list[tuple[int, int]]:
+    """Holes that neither touch nor overlap, from a minute to two days long."""
+    places = sorted(rng.sample(range(start // MINUTE + 10, end // MINUTE - 3000, 3000), count))
+    return [(at * MINUTE, (at + rng.choice((1, 2, 59, 1000, 2880))) * MINUTE) for at in places]
+
+
+@contextmanager
+def an_exchange(*markets: CandleMarket, now: int = NOW) -> Iterator[Exchange]:
+    with Exchange(Binance(), list(markets), clock_offset=now) as exchange:
+        yield exchange
+
+
+def market(start: int, holes: list[tuple[int, int]] | None = None) -> CandleMarket:
+    return CandleMarket(f"B{uuid.uuid4().hex[:6]}".upper(), "USDT", [], first=start, holes=holes or [])
+
+
+def pod(services: Services, store: str, folder: Path, exchange: Exchange, start: int, **backfill: Any) -> Pod:
+    symbols = [market.symbol for market in exchange.markets]
+    spec = {
+        "exchange": "binance", "symbols": symbols, "endpoints": {"rest": exchange.rest},
+        "backfill": {"from": iso(start), "only": True, **backfill},
+    }  # fmt: skip
+    return Pod(services.broker.bootstrap, folder, folder, spec, store=store, until=int(time.time() * 1000))
+
+
+def stored(store: str, symbol: str) -> dict[int, tuple[float, ...]]:
+    query = """SELECT (extract(epoch FROM ts) * 1000)::int8, open, high, low, close, volume FROM bars
+               WHERE symbol = %s AND exchange = 'binance' AND interval = '1m' AND source = 'backfill' ORDER BY ts"""
+    return {row[0]: row[1:] for row in select(store, query, symbol)}
+
+
+def gaps(store: str, symbol: str, state: str) -> list[tuple[int, int]]:
+    query = """SELECT (extract(epoch FROM start_ts) * 1000)::int8, (extract(epoch FROM end_ts) * 1000)::int8
+               FROM gaps WHERE symbol = %s AND state = %s ORDER BY start_ts"""
+    return [(start, end) for start, end in select(store, query, symbol, state)]
+
+
+def there(start: int, end: int, holes: list[tuple[int, int]]) -> dict[int, tuple[float, ...]]:
+    """The bars that exist, by hand."""
+    without = {ts for hole in holes for ts in range(*hole, MINUTE)}
+    return {ts: tuple(map(float, candle(ts)[1:])) for ts in range(start, end, MINUTE) if ts not in without}
+
+
+def busiest_second(asked: list[float]) -> int:
+    return max(sum(1 for other in asked[i : i + 200] if other - at < 1.0) for i, at in enumerate(asked))
+
+
+def asked_or_over(exchange: Exchange, due: int, worker: Pod) -> bool:
+    assert worker.process is not None
+    return exchange.requests[KLINES] >= due or worker.process.poll() is not None
+
+
+def test_killed_at_any_instant_it_brings_what_exists_and_tells_what_does_not(
+    services: Services, store: str, tmp_path: Path
+) -> None:
+    rng = random.Random(KILLS)
+    days = 40 if KILLS <= 3 else 3 * 365
+    end = NOW // MINUTE * MINUTE
+    start = end - days * DAY
+    holes = holes_of(rng, start, end, min(days // 4, 60))
+    with (
+        an_exchange(market(start, holes)) as exchange,
+        recorders(tmp_path, services.broker.bootstrap, store) as (recorder,),
+    ):
+        symbol = exchange.markets[0].symbol
+        worker = pod(services, store, tmp_path, exchange, start)
+        recorder.start()
+        worker.start()
+        for _ in range(KILLS):
+            left = (days * 1440 - len(stored(store, symbol))) // 1000
+            due = exchange.requests[KLINES] + rng.randrange(1, max(2 * left // KILLS, 3))
+            eventually(partial(asked_or_over, exchange, due, worker))
+            worker.kill()
+            worker.start()
+        assert worker.wait(240) == 0, worker.said()
+        caught_up(services.broker.bootstrap, store, timeout=240)
+        assert stored(store, symbol) == there(start, end, holes), "the unfinished minute is not among them"
+        assert gaps(store, symbol, "unfillable") == holes
+        assert gaps(store, symbol, "open") == []
+        assert busiest_second(exchange.asked_at) <= PER_SECOND + 5
+        before = exchange.requests[KLINES]
+        code, report = worker.run()
+        assert (code, report["backfill"]["rows"], report["state"]) == (0, 0, "complete")
+        assert report["backfill"]["done"] == report["backfill"]["total"] == days * 1440
+        assert exchange.requests[KLINES] == before, "what is known, there or not, is not asked for again"
+
+
+def test_two_pods_share_range_and_rate_whatever_the_exchange_does(
+    services: Services, store: str, tmp_path: Path
+) -> None:
+    """Refusals, nonsense, empty and short pages; half of the bars are there, with holes that are mended."""
+    end = NOW // MINUTE * MINUTE
+    start = end - 30 * DAY
+    mid = (start + end) // 2 // MINUTE * MINUTE
+    holes = [(start + 100 * MINUTE, start + 130 * MINUTE), (mid - 20 * MINUTE, mid + 35 * MINUTE)]
+    with (
+        an_exchange(market(start, holes), market(start)) as exchange,
+        recorders(tmp_path, services.broker.bootstrap, store) as (recorder,),
+    ):
+        recorder.start()
+        workers = [pod(services, store, tmp_path / str(n), exchange, start, shards=2) for n in range(2)]
+        for number, worker in enumerate(workers):
+            worker.shard = number
+            worker.start()
+        eventually(lambda: exchange.requests[KLINES] >= 3)
+        exchange.rest_faults.extend(
+            [
+                (429, {"Retry-After": "1"}, '{"code": -1003, "msg": "Too many requests."}'),
+                (500, {}, "oops"),
+                (200, {}, "[]"),
+                (200, {}, '[["noon", 1, 2], [null], 7]'),
+                (418, {"Retry-After": "1"}, '{"code": -1003, "msg": "banned"}'),
+            ]
+        )
+        for one in exchange.markets:
+            assert isinstance(one, CandleMarket)
+            one.short = 5
+        assert [worker.wait(120) for worker in workers] == [0, 0], "\n".join(worker.said() for worker in workers)
+        caught_up(services.broker.bootstrap, store)
+        reports = [worker.last()["backfill"] for worker in workers]
+        lacking = []
+        for one, its in zip(exchange.markets, (holes, []), strict=True):
+            found, wanted = stored(store, one.symbol), there(start, end, its)
+            lacking.append(sorted(wanted.keys() ^ found.keys()))
+            assert all(found[ts] == wanted[ts] for ts in found)
+        assert lacking == [[], []]
+        union = {ts for hole in gaps(store, exchange.markets[0].symbol, "unfillable") for ts in range(*hole, MINUTE)}
+        assert union == {ts for hole in holes for ts in range(*hole, MINUTE)}
+        assert gaps(store, exchange.markets[1].symbol, "unfillable") == []
+        assert sum(report["rows"] for report in reports) == sum(len(stored(store, m.symbol)) for m in exchange.markets)
+        assert sum(report["retries"] for report in reports) >= 3
+        assert any(report["last_error"] for report in reports)
+        assert busiest_second(exchange.asked_at) <= PER_SECOND + 5
+
+        lost = (mid + 200 * MINUTE, mid + 230 * MINUTE)
+        select(
+            store,
+            "DELETE FROM bars WHERE symbol = %s AND ts >= to_timestamp(%s) AND ts < to_timestamp(%s) RETURNING 1",
+            exchange.markets[1].symbol, lost[0] / 1000, lost[1] / 1000,
+        )  # fmt: skip
+        before = exchange.requests[KLINES]
+        codes = [worker.run()[0] for worker in workers]
+        caught_up(services.broker.bootstrap, store)
+        assert codes == [0, 0]
+        assert exchange.requests[KLINES] == before + 1, "only the hole is asked for"
+        assert stored(store, exchange.markets[1].symbol) == there(start, end, [])
+        assert lost in gaps(store, exchange.markets[1].symbol, "filled")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason", "words"),
+    [
+        ({"backfill": {"from": "2100-01-01T00:00:00Z"}}, "BadRange", ["backfill.from", "2100-01-01T00:00:00Z"]),
+        ({"symbols": ["BTC/USTD"]}, "UnknownSymbol", ["'BTC/USTD'", "near matches: BTC/USDT"]),
+    ],
+)
+def test_bad_input_ends_at_once(
+    services: Services, store: str, tmp_path: Path, wrong: dict[str, Any], reason: str, words: list[str]
+) -> None:
+    with an_exchange(CandleMarket("BTC", "USDT", [], first=NOW - NOW % MINUTE - 600 * MINUTE)) as exchange:
+        worker = pod(services, store, tmp_path, exchange, NOW - DAY)
+        worker.spec |= wrong
+        code, report = worker.run()
+    assert (code, report["reason"]) == (64, reason)
+    assert all(word in report["message"] for word in words), report["message"]
