@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tapedeck_crds.base import Model, Rule, StoreRange, SymbolSet, exactly_one_of, immutable
+from tapedeck_crds.base import Model, ObjectName, Rule, StoreRange, SymbolSet, exactly_one_of, immutable
 from tapedeck_crds.broker import Broker, Sizer
 from tapedeck_crds.limits import Limits
 from tapedeck_crds.pod import PodOptions
@@ -35,15 +35,26 @@ class Strategy(Model):
         Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$", max_length=253)] | None
     ) = Field(
         default=None,
-        description="A backtrader.Strategy of yours as package.module:Class, in the image or (embedded deck) "
-        "beside the applied file.",
+        description="A backtrader.Strategy of yours as package.module:Class, in the image, in a ConfigMap or (embedded "
+        "deck) beside the applied file.",
+    )
+    config_map: ObjectName | None = Field(
+        default=None,
+        description="A ConfigMap of the namespace with the module: a file a key, such as mine.py. Read at the start.",
     )
     params: dict[str, ParamValue] = Field(
         default_factory=dict,
         description="Values for the class's params by name.",
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True, "default": {}},
     )
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("builtin", "module"),)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        exactly_one_of("builtin", "module"),
+        Rule(
+            cel="!has(self.configMap) || has(self.module)",
+            message="expected module with configMap: which of its classes it is",
+            holds=lambda new, _old: new.config_map is None or new.module is not None,
+        ),
+    )
 
 
 class ReplayRef(Model):

@@ -13,7 +13,7 @@ from tapedeck_operator.local.objects import NotFound, Objects
 Json = dict[str, Any]
 ALL = "all"
 
-# What the deck makes for its resources: kind → (plural, short name, columns).
+# What the deck makes for its resources, and what users bring for them: kind → (plural, short name, columns).
 _CHILDREN: dict[str, tuple[str, str, tuple[Column, ...]]] = {
     "Pod": (
         "pods",
@@ -41,6 +41,7 @@ _CHILDREN: dict[str, tuple[str, str, tuple[Column, ...]]] = {
         (Column(name="Replicas", type="integer", json_path=".spec.replicas"), AGE_COLUMN),
     ),
     "Secret": ("secrets", "sec", (AGE_COLUMN,)),
+    "ConfigMap": ("configmaps", "cm", (AGE_COLUMN,)),
 }
 
 

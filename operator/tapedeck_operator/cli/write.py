@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from tapedeck_crds.kinds import InvalidResource, parse_resource
+from tapedeck_operator.cli import config_map
 from tapedeck_operator.cli.documents import Document
 from tapedeck_operator.cli.kinds import find, kinds_named, label
 from tapedeck_operator.local.errors import DeckError
@@ -40,6 +41,9 @@ def _placed(document: Document, namespace: str) -> Json:
     if not isinstance(content, dict) or not isinstance(content.get("metadata"), dict):
         parse_resource(content)  # says what is wrong
     manifest: Json = {key: value for key, value in content.items() if key != "status"}
+    if manifest.get("kind") == config_map.KIND:
+        config_map.check(manifest)
+        return manifest | {"metadata": {"namespace": namespace} | manifest["metadata"]}
     annotations = manifest["metadata"].get("annotations") or {}
     if isinstance(annotations, dict):
         annotations = annotations | {APPLIED_FROM: str(document.folder)}

@@ -128,8 +128,9 @@ def _mounted(resource: Resource, workload: str, settings: Settings, controlled: 
         source = {"secret": {"secretName": files.credentials_secret}}
         mounted.append(("file-credentials", source, {"mountPath": FILE_CREDENTIALS_PATH, **read_only}))
     folder = resource.metadata.annotations.get(names.APPLIED_FROM)
-    if files is not None and files.volume is not None:
-        mounted.append(("files", _volume(files.volume), {"mountPath": settings.files, **read_only}))
+    volume = files.volume if files is not None else _strategy_volume(resource)
+    if volume is not None:
+        mounted.append(("files", _volume(volume), {"mountPath": settings.files, **read_only}))
     elif settings.files_beside_resource and folder is not None:
         mounted.append(("files", {"hostPath": {"path": folder}}, {"mountPath": settings.files, **read_only}))
     return mounted
@@ -138,6 +139,12 @@ def _mounted(resource: Resource, workload: str, settings: Settings, controlled: 
 def _files(resource: Resource) -> Files | None:
     found = getattr(getattr(resource.spec, "source", None), "files", None)
     return found if isinstance(found, Files) else None
+
+
+def _strategy_volume(resource: Resource) -> FileVolume | None:
+    """Where the code of a Backtest's strategy lies, if not in the image."""
+    config_map = getattr(getattr(resource.spec, "strategy", None), "config_map", None)
+    return FileVolume(config_map=config_map) if config_map is not None else None
 
 
 def _volume(volume: FileVolume) -> Json:

@@ -1,0 +1,61 @@
+"""The shipped example of an own strategy, from its YAML over the planned pod to its results, as the deck runs it."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+from by_hand.backtrader import run_stock
+from integration.test_backtest_run import random_walk
+from integration.test_store_bars import insert
+from pods.backtest import check
+from tapedeck.market import Bar
+from tapedeck.settings import Connections
+from tapedeck_crds.kinds import parse_resource
+from tapedeck_operator.cli import documents, write
+from tapedeck_operator.local.objects import Objects
+from tapedeck_operator.local.pods import start_pod
+from tapedeck_operator.plan import Observed, Settings, plan
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "more" / "own-strategy.yaml"
+
+
+def test_strategy_of_a_config_map(connections: Connections, tmp_path: Path) -> None:
+    walk = random_walk("BTC/USD", 3, 2_000)
+    bars = [Bar("coinbase", b.symbol, b.interval, b.ts, b.open, b.high, b.low, b.close, b.volume) for b in walk]
+    insert(connections.store_dsn.get_secret_value(), bars)
+    objects = Objects(tmp_path / "objects.db")
+    write.apply(objects, documents.read([str(EXAMPLE)]), "default")
+    objects.apply(secret(connections))
+    backtest = parse_resource(objects.get("Backtest", "default", "pullback"))
+    settings = Settings(
+        images={"backtest": "tapedeck_backtest"}, operator_key=b"k", http_host="127.0.0.1", http_port=0,
+        files_beside_resource=True,
+    )  # fmt: skip
+    job = plan(backtest, Observed(), 0, settings).apply[-1]
+    pod = {"metadata": {"name": "p", "namespace": "default"}, "spec": job["spec"]["template"]["spec"]}
+    log = tmp_path / "log"
+    running = start_pod(
+        pod, folder=tmp_path / "pod", log=log, lookup=lambda kind, name: objects.get(kind, "default", name)
+    )
+    assert running.process.wait(60) == 0, log.read_text()
+
+    namespace: dict[str, Any] = {"__name__": __name__}
+    exec(objects.get("ConfigMap", "default", "pullback")["data"]["pullback.py"], namespace)
+    stock = run_stock(
+        namespace["Pullback"], {"BTC/USD": bars}, cash=10_000.0, commission_percent=0.1, percent=95.0, period=120,
+        drop=0.5,
+    )  # fmt: skip
+    checked = check(connections, backtest.metadata.uid)
+    assert [value for _, value, _ in checked.equity.values()] == [value for _, value in stock.equity]
+    assert len(checked.trades) == len(stock.trades) > 3
+
+
+def secret(connections: Connections) -> dict[str, Any]:
+    values = {
+        "backtest.kafka_bootstrap": connections.kafka_bootstrap,
+        "backtest.store_dsn": connections.store_dsn.get_secret_value(),
+    }
+    data = {key: b64encode(value.encode()).decode() for key, value in values.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tapedeck-connections"}, "data": data}
