@@ -142,8 +142,16 @@ class BacktestStatus(Status):
     trades: int | None = Field(default=None, description="Closed trades.")
     value: float | None = Field(default=None, description="Value of the account, in the quote currency.")
     return_percent: float | None = Field(default=None, description="Total return, percent.")
+    buy_and_hold_percent: float | None = Field(
+        default=None, description="What holding equal parts of all symbols would have returned without costs, percent."
+    )
+    cagr_percent: float | None = Field(
+        default=None, description="Compound annual growth rate, percent; a year has 365 days. From a day of bars on."
+    )
     max_drawdown_percent: float | None = Field(default=None, description="Largest fall from a peak, percent.")
-    sharpe: float | None = Field(default=None, description="Sharpe ratio, annualised.")
+    sharpe: float | None = Field(default=None, description="Sharpe ratio of hourly returns, annualised by 365 days.")
+    sortino: float | None = Field(default=None, description="Sortino ratio of hourly returns, annualised by 365 days.")
+    profit_factor: float | None = Field(default=None, description="Profits of the winners by losses of the losers.")
     win_rate_percent: float | None = Field(default=None, description="Share of closed trades that won, percent.")
     best: list[BestTrial] | None = Field(
         default=None, description="The best trials of a sweep, best first; of a walk-forward, what each window's made."

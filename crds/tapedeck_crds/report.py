@@ -111,8 +111,12 @@ class BacktestReport(Report):
     trades: int = 0
     value: float | None = None
     return_percent: float | None = None
+    buy_and_hold_percent: float | None = None
+    cagr_percent: float | None = None
     max_drawdown_percent: float | None = None
     sharpe: float | None = None
+    sortino: float | None = None
+    profit_factor: float | None = None
     win_rate_percent: float | None = None
     tried: int = 0
     trials: int = 0

@@ -15,7 +15,7 @@ DAY_MS = 86_400_000
 # Figures of a run by which trials can be judged, as its results name them (in snake_case).
 Metric = Literal[
     "finalValue", "returnPercent", "maxDrawdownPercent", "sharpe", "trades", "winRatePercent", "profitFactor",
-    "averageTrade", "exposurePercent",
+    "averageTrade", "exposurePercent", "cagrPercent", "sortino", "calmar", "sqn", "expectancyRatio",
 ]  # fmt: skip
 
 Number = Annotated[float, Field(ge=-1e12, le=1e12)]

@@ -163,3 +163,11 @@ def test_same_as_stock(name: str, data: str) -> None:
         compare(stock, results, records)
         hashes.add(results.trades_hash)
     assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("mode", ["batch", "stream"])
+def test_holding_is_told_beside(mode: str) -> None:
+    series = SERIES["random-two"]()
+    results, _ = run_ours(mode, BUILTINS["sma-cross"], series, BROKER, {})
+    changes = [bars[-1].close / bars[0].close - 1 for bars in series.values()]
+    assert results.summary()["buy_and_hold_percent"] == pytest.approx(50 * sum(changes))

@@ -1,19 +1,23 @@
 """What a run comes to. Pure functions over arrays; a year has 365 days, for these markets never close.
 
 ``value`` is the account's value after each step (quote currency), ``ts`` the step's event time in
-milliseconds UTC, ascending; both have one length. None means: not defined for so short a run.
+milliseconds UTC, ascending; both have one length. ``start`` is the value before the first step.
+None means: not defined for this run, mostly because it is too short.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from tapedeck.store.bars import Floats, Ints
 
 HOUR_MS = 3_600_000
-YEAR_MS = 365 * 24 * HOUR_MS
+DAY_MS = 24 * HOUR_MS
+YEAR_MS = 365 * DAY_MS
 
 
 def return_percent(start: float, final: float) -> float:
@@ -21,24 +25,64 @@ def return_percent(start: float, final: float) -> float:
     return (final / start - 1) * 100
 
 
-def max_drawdown_percent(start: float, value: Floats) -> float:
-    """Largest fall from a peak: max over t of (peak_t - value_t) / peak_t × 100, peak_0 = ``start``."""
-    if not len(value):
-        return 0.0
-    peak = np.maximum.accumulate(np.maximum(value, start))
-    return float(np.max((peak - value) / peak) * 100)
-
-
-def sharpe(start: float, ts: Ints, value: Floats, interval_ms: int) -> float | None:
-    """Sharpe ratio, risk-free rate 0: mean / standard deviation (n - 1) of period returns × √(periods a year).
-
-    A period is an hour (UTC), or a bar where bars are longer. A period's return runs from the last
-    value of the period before (``start`` before the first) to its own; one without bars returns 0.
-    None with fewer than two periods or no deviation.
-    """
-    if not len(value):
+def cagr_percent(start: float, final: float, length_ms: int) -> float | None:
+    """Compound annual growth rate: ((final / start) ^ (year / length) - 1) × 100. None for less than a day."""
+    if length_ms < DAY_MS:
         return None
-    period = max(HOUR_MS, interval_ms)
+    if final <= 0:
+        return -100.0
+    growth = math.log(final / start) * YEAR_MS / length_ms
+    return math.expm1(growth) * 100 if growth < 100 else None
+
+
+@dataclass(frozen=True)
+class Returns:
+    """Returns of whole periods (0.01 is 1 %) and how many of these a year has."""
+
+    each: Floats
+    a_year: float
+
+    def annual_percent(self) -> float | None:
+        """Mean × periods a year × 100: what a year brings without reinvesting."""
+        return float(np.mean(self.each)) * self.a_year * 100 if len(self.each) else None
+
+    def volatility_percent(self) -> float | None:
+        """Standard deviation (n - 1) × √(periods a year) × 100."""
+        return float(np.std(self.each, ddof=1)) * math.sqrt(self.a_year) * 100 if len(self.each) > 1 else None
+
+    def sharpe(self) -> float | None:
+        """Sharpe ratio (Sharpe 1994), risk-free rate 0: mean / standard deviation (n - 1) × √(periods a year)."""
+        if len(self.each) < 2:
+            return None
+        return self._ratio(float(np.std(self.each, ddof=1)))
+
+    def sortino(self) -> float | None:
+        """Sortino ratio (Sortino and Price 1994), target 0: mean / √(mean of min(r, 0)²) × √(periods a year)."""
+        if len(self.each) < 2:
+            return None
+        return self._ratio(math.sqrt(float(np.mean(np.minimum(self.each, 0) ** 2))))
+
+    def _ratio(self, risk: float) -> float | None:
+        if not math.isfinite(risk) or risk == 0:
+            return None
+        return float(np.mean(self.each)) / risk * math.sqrt(self.a_year)
+
+
+def period_of(interval_ms: int) -> int:
+    """Length of the periods whose returns are judged: an hour (UTC), or a bar where bars are longer; milliseconds."""
+    return max(HOUR_MS, interval_ms)
+
+
+def returns(start: float, ts: Ints, value: Floats, interval_ms: int) -> Returns:
+    """The returns of the periods from the first step's to the last's.
+
+    A period's return runs from the last value of the period before (``start`` before the first) to its own;
+    one without bars returns 0. None at all once the account was worth nothing or less.
+    """
+    period = period_of(interval_ms)
+    a_year = YEAR_MS / period
+    if not len(value) or float(np.min(value)) <= 0:
+        return Returns(np.empty(0), a_year)
     # An event time on a boundary closes the period that ends there.
     index = (ts - 1) // period
     last = np.flatnonzero(np.append(index[1:] != index[:-1], True))
@@ -46,13 +90,60 @@ def sharpe(start: float, ts: Ints, value: Floats, interval_ms: int) -> float | N
     closing[0] = start
     closing[index[last] - index[0] + 1] = value[last]
     filled = closing[np.maximum.accumulate(np.where(np.isnan(closing), 0, np.arange(len(closing))))]
-    returns = filled[1:] / filled[:-1] - 1
-    if len(returns) < 2:
-        return None
-    deviation = float(np.std(returns, ddof=1))
-    if not math.isfinite(deviation) or deviation == 0:
-        return None
-    return float(np.mean(returns)) / deviation * math.sqrt(YEAR_MS / period)
+    return Returns(filled[1:] / filled[:-1] - 1, a_year)
+
+
+@dataclass(frozen=True)
+class Drawdown:
+    """A fall from a peak, from the peak's step to the first that reaches it again; times are milliseconds UTC.
+
+    ``percent`` is of the peak, ``amount`` quote currency. ``end`` is None, and the length runs to the last step,
+    while the peak is not reached again.
+    """
+
+    percent: float
+    amount: float
+    peak: int
+    trough: int
+    end: int | None
+    length_ms: int
+
+
+def drawdowns(start: float, ts: Ints, value: Floats, interval_ms: int, count: int) -> list[Drawdown]:
+    """The ``count`` deepest, deepest first: (peak_t - value_t) / peak_t × 100 with peak_0 = ``start``."""
+    peaks = np.maximum.accumulate(np.maximum(value, start))
+    share = (peaks - value) / peaks
+    edges = np.flatnonzero(np.diff(share > 0, prepend=False, append=False))
+    if not len(edges):
+        return []
+    firsts, behinds = edges[::2], edges[1::2]
+    depths = np.maximum.reduceat(share, edges[:-1] if edges[-1] == len(share) else edges)[::2]
+    found = []
+    for i in np.argsort(-depths, kind="stable")[:count].tolist():
+        first, behind = int(firsts[i]), int(behinds[i])
+        trough = first + int(np.argmax(share[first:behind]))
+        peak = int(ts[first - 1]) if first else int(ts[0]) - interval_ms
+        end = int(ts[behind]) if behind < len(ts) else None
+        fall = float(peaks[trough] - value[trough])
+        length = (int(ts[-1]) if end is None else end) - peak
+        found.append(Drawdown(float(depths[i] * 100), fall, peak, int(ts[trough]), end, length))
+    return found
+
+
+def calmar(cagr: float | None, drawdown_percent: float) -> float | None:
+    """Calmar ratio (Young 1991), over the whole run: CAGR / largest drawdown. None without either."""
+    return cagr / drawdown_percent if cagr is not None and drawdown_percent else None
+
+
+def exposure_percent(value: Floats, cash: Floats) -> float | None:
+    """Share of steps that end with an open position (value other than cash), percent."""
+    return float(np.mean(value != cash) * 100) if len(value) else None
+
+
+def hold_percent(closes: Iterable[tuple[float, float]]) -> float | None:
+    """Return of buying equal parts of all symbols and holding: mean of (last / first close - 1) × 100; no costs."""
+    changes = [last / first - 1 for first, last in closes if first > 0]
+    return sum(changes) / len(changes) * 100 if changes else None
 
 
 def win_rate_percent(pnl_net: Floats) -> float | None:
@@ -67,10 +158,22 @@ def profit_factor(pnl_net: Floats) -> float | None:
 
 
 def average_trade(pnl_net: Floats) -> float | None:
-    """Mean profit of a closed trade after commission, quote currency."""
+    """Mean profit of a closed trade after commission, quote currency.
+
+    This is the expectancy, win rate × average win - loss rate × average loss, in one step.
+    """
     return float(np.mean(pnl_net)) if len(pnl_net) else None
 
 
-def exposure_percent(value: Floats, cash: Floats) -> float | None:
-    """Share of steps that end with an open position (value other than cash), percent."""
-    return float(np.mean(value != cash) * 100) if len(value) else None
+def expectancy_ratio(pnl_net: Floats) -> float | None:
+    """Expectancy for each unit of risk (Tharp): mean profit / average loss, after commission. None without a loss."""
+    losses = pnl_net[pnl_net < 0]
+    return float(np.mean(pnl_net)) / -float(np.mean(losses)) if len(losses) else None
+
+
+def sqn(pnl_net: Floats) -> float | None:
+    """System quality number (Tharp): √n × mean profit / standard deviation (n - 1) of n closed trades' profits."""
+    if len(pnl_net) < 2:
+        return None
+    deviation = float(np.std(pnl_net, ddof=1))
+    return math.sqrt(len(pnl_net)) * float(np.mean(pnl_net)) / deviation if deviation else None

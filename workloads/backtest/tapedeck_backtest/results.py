@@ -11,7 +11,7 @@ import hashlib
 import time
 from array import array
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from tapedeck.records import ResultRecord, RunEquity, RunFill, RunTrade
 from tapedeck_backtest import metrics
 from tapedeck_backtest.clock import DAY_MS, EPOCH_DAYS, to_ms
+from tapedeck_backtest.summary import Account, Closed, Figures, of_account, of_trades
 
 FLUSH_POINTS = 1_000
 FLUSH_SECONDS = 0.25
@@ -28,7 +29,10 @@ FLUSH_SECONDS = 0.25
 
 @dataclass
 class Results:
-    """The results so far. ``emit`` takes each record, ``pulse`` is called at least every FLUSH_SECONDS of running."""
+    """The results so far. ``emit`` takes each record, ``pulse`` is called at least every FLUSH_SECONDS of running.
+
+    ``closes`` tells each symbol's first and last close.
+    """
 
     run_id: str
     start: float
@@ -39,6 +43,9 @@ class Results:
     value: array[float] = field(default_factory=lambda: array("d"))
     cash: array[float] = field(default_factory=lambda: array("d"))
     pnl_net: array[float] = field(default_factory=lambda: array("d"))
+    entry_value: array[float] = field(default_factory=lambda: array("d"))
+    held: array[int] = field(default_factory=lambda: array("q"))
+    closes: Callable[[], Sequence[tuple[float, float]]] = lambda: ()
     fills: int = 0
     commission: float = 0.0
     rejected: int = 0
@@ -56,6 +63,8 @@ class Results:
 
     def trade(self, record: RunTrade) -> None:
         """A trade was closed."""
+        self.held.append(record.exit_ts - record.entry_ts)
+        self.entry_value.append(record.entry_price * record.size)
         self.pnl_net.append(record.pnl_net)
         self._hash.update(
             f"trade,{record.symbol},{record.side},{record.size!r},{record.entry_ts},{record.entry_price!r},"
@@ -95,28 +104,29 @@ class Results:
         digest: str = self._hash.hexdigest()
         return digest
 
-    def summary(self) -> dict[str, float | None]:
+    def summary(self) -> Figures:
         """The metrics of the run so far, by name. May be called from another thread."""
-        # Copies: an array that numpy looks into can't grow. The shortest wins, the run goes on meanwhile.
-        ts, value, cash = np.array(self.ts[:]), np.array(self.value[:]), np.array(self.cash[:])
-        steps = min(len(ts), len(value), len(cash))
-        ts, value, cash = ts[:steps], value[:steps], cash[:steps]
-        pnl_net = np.array(self.pnl_net[:])
-        final = float(value[-1]) if steps else self.start
+        closed = len(self.pnl_net)  # the last of the three to grow
         return {
-            "final_value": final,
-            "return_percent": metrics.return_percent(self.start, final),
-            "max_drawdown_percent": metrics.max_drawdown_percent(self.start, value),
-            "sharpe": metrics.sharpe(self.start, ts, value, self.interval_ms),
-            "trades": float(len(pnl_net)),
-            "win_rate_percent": metrics.win_rate_percent(pnl_net),
-            "profit_factor": metrics.profit_factor(pnl_net),
-            "average_trade": metrics.average_trade(pnl_net),
-            "exposure_percent": metrics.exposure_percent(value, cash),
+            **of_account(self.account(), metrics.hold_percent(self.closes())),
+            **of_trades(
+                Closed(
+                    np.array(self.pnl_net[:closed]),
+                    np.array(self.entry_value[:closed]),
+                    np.array(self.held[:closed]),
+                )
+            ),
             "commission": self.commission,
             "fills": float(self.fills),
             "rejected_orders": float(self.rejected),
         }
+
+    def account(self) -> Account:
+        """The account so far. May be called from another thread."""
+        # Copies: an array that numpy looks into can't grow. The shortest wins, the run goes on meanwhile.
+        ts, value, cash = np.array(self.ts[:]), np.array(self.value[:]), np.array(self.cash[:])
+        steps = min(len(ts), len(value), len(cash))
+        return Account(self.start, self.interval_ms, ts[:steps], value[:steps], cash[:steps])
 
 
 @dataclass
@@ -150,6 +160,9 @@ class Collector(bt.Analyzer):  # type: ignore[misc]
         self._open: dict[tuple[Any, int], _Position] = defaultdict(_Position)
         self._closed: dict[tuple[Any, int], deque[_Position]] = defaultdict(deque)
         self._broker = self.strategy.broker
+        self._first: dict[Any, float] = {}
+        self._later = list(self.strategy.datas)
+        self._results.closes = self._closes
         self._now = self.strategy.lines.datetime
 
     def notify_order(self, order: Any) -> None:
@@ -188,7 +201,17 @@ class Collector(bt.Analyzer):  # type: ignore[misc]
             )
         )
 
+    def _note_first(self) -> None:
+        """The close at which each symbol could first have been bought."""
+        self._first.update({data: data.close[0] for data in self._later if len(data)})
+        self._later = [data for data in self._later if not len(data)]
+
+    def _closes(self) -> list[tuple[float, float]]:
+        return [(first, data.close[0]) for data, first in list(self._first.items())]
+
     def next(self) -> None:
+        if self._later:
+            self._note_first()
         now = self._now
         self._results.point(
             round((now.array[now._idx] - EPOCH_DAYS) * DAY_MS), self._broker.getvalue(), self._broker.getcash()

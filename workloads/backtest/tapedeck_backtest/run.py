@@ -27,6 +27,7 @@ from tapedeck_backtest.origin import origin_of_replay, origin_of_store
 from tapedeck_backtest.publish import Publisher
 from tapedeck_backtest.results import Results
 from tapedeck_backtest.stream import START_TIMEOUT, ReplayStream
+from tapedeck_backtest.summary import HEADLINE
 from tapedeck_backtest.sweep.known import known_trials
 from tapedeck_backtest.sweep.run import Trials, deal, total
 from tapedeck_backtest.sweep.trial import Lab
@@ -85,6 +86,7 @@ class Run:
         reason, message = self._ending
         results, bars = self._results, self.bars
         summary = results.summary() if results is not None and len(results.ts) else {}
+        headline: dict[str, Any] = {name: summary.get(name) for name in HEADLINE}
         return BacktestReport(
             state="running" if self._state == "waiting" and bars else self._state,
             reason=reason,
@@ -94,10 +96,7 @@ class Run:
             total=self._total,
             trades=len(results.pnl_net) if results is not None else 0,
             value=summary.get("final_value"),
-            return_percent=summary.get("return_percent"),
-            max_drawdown_percent=summary.get("max_drawdown_percent"),
-            sharpe=summary.get("sharpe"),
-            win_rate_percent=summary.get("win_rate_percent"),
+            **headline,
             **(self._trials.report() if self._trials is not None else {}),
         )
 
