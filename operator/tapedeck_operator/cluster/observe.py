@@ -69,6 +69,7 @@ def see_pod(kind: str, pod: Json, report: Report | None, now_ms: int) -> PodSeen
         exit_code=ended.get("exitCode"),
         problem=problem,
         reason=reason,
+        in_job=INDEX_ANNOTATION in metadata.get("annotations", {}),
     )
 
 

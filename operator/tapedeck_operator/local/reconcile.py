@@ -103,6 +103,7 @@ class Reconciler:
             report=_parse(kind, said) if said else None,
             exit_code=status.get("exitCode"),
             problem=status.get("problem", ""),
+            in_job=INDEX_ANNOTATION in pod["metadata"]["annotations"],
         )
 
     def _apply(self, resource: Resource, wanted: Plan) -> None:

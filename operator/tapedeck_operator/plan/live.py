@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from tapedeck_crds.kinds import Feed
 from tapedeck_crds.report import EXIT_BAD_INPUT, FeedReport
 from tapedeck_operator.plan import names, pods
+from tapedeck_operator.plan.backfill import judge_backfill, plan_backfill, refused
 from tapedeck_operator.plan.drift import covers
+from tapedeck_operator.plan.exchange import ports_of, with_keys
 from tapedeck_operator.plan.network import network_policy
-from tapedeck_operator.plan.status import Verdict, as_json, compose, of_type, transitions
+from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, of_type, transitions
 from tapedeck_operator.plan.types import Json, Observed, Patch, Plan, PodSeen, Settings
 
 SHARD_LABEL = "tapedeck.dev/shard"
-KEYS_PATH = "/etc/tapedeck/exchange"
-HTTPS = 443
-_PORTS = {"https": HTTPS, "wss": HTTPS, "http": 80, "ws": 80}
 _SUMS = ("bars", "trades", "duplicates", "errors", "tickers", "symbols", "late", "missing", "reconnects")
 
 
 def plan_live(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -> Plan:
     """What should be of a live Feed."""
     shards = feed.spec.shards or 1
-    verdict = _judge(feed, observed, shards)
+    verdict = _with_past(feed, observed, _judge(feed, _listening(observed), shards))
     over = verdict.phase == "Failed"
     if feed.spec.suspend and not over:
         verdict = replace(verdict, phase="Suspended", reason="Suspended", message="suspended by its spec")
@@ -31,14 +29,16 @@ def plan_live(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -
     wanted = [] if over else [deployment(feed, settings, shard) for shard in range(shards)]
     known = {one["metadata"]["name"]: one for one in observed.deployments}
     unwanted = sorted(known.keys() - {one["metadata"]["name"] for one in wanted})
-    policy = network_policy(feed, settings, reaches=_ports(feed))
+    policy = network_policy(feed, settings, reaches=ports_of(feed))
     apply = [policy] if policy is not None and not over and not covers(observed.policy, policy) else []
     apply += [one for one in wanted if _outdated(known.get(one["metadata"]["name"]), one)]
+    jobs, turned, ended = _past(feed, observed, now_ms, settings, over)
     return Plan(
         status=as_json(status),
-        apply=tuple(apply),
-        patches=tuple(_scaled(one) for one in wanted if _drifted(known, one)),
+        apply=(*apply, *jobs),
+        patches=(*(_scaled(one) for one in wanted if _drifted(known, one)), *turned),
         delete=tuple(("Deployment", name) for name in unwanted)
+        + ended
         + ((("NetworkPolicy", names.child_name(feed)),) if settings.network is None and observed.policy else ()),
         events=transitions(feed, status, verdict.trouble or observed.refusal is not None),
         wake_ms=_end_of_life(feed, over, now_ms),
@@ -54,10 +54,6 @@ def deployment(feed: Feed, settings: Settings, shard: int) -> Json:
     container = pod["containers"][0]
     container["env"] = [v for v in container["env"] if v["name"] != "TAPEDECK_SHARD"]
     container["env"].append({"name": "TAPEDECK_SHARD", "value": str(shard)})
-    if feed.spec.api_key_secret is not None:
-        container["env"].append({"name": "TAPEDECK_EXCHANGE_KEYS", "value": KEYS_PATH})
-        container["volumeMounts"].append({"name": "exchange", "mountPath": KEYS_PATH, "readOnly": True})
-        pod["volumes"].append({"name": "exchange", "secret": {"secretName": feed.spec.api_key_secret}})
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -67,9 +63,42 @@ def deployment(feed: Feed, settings: Settings, shard: int) -> Json:
             "revisionHistoryLimit": 1,
             "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": {names.UID_LABEL: feed.metadata.uid, SHARD_LABEL: str(shard)}},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": {"labels": labels}, "spec": with_keys(feed, pod)},
         },
     }
+
+
+def _listening(observed: Observed) -> Observed:
+    return replace(observed, pods=tuple(pod for pod in observed.pods if not pod.in_job))
+
+
+def _past(
+    feed: Feed, observed: Observed, now_ms: int, settings: Settings, over: bool
+) -> tuple[tuple[Json, ...], tuple[Patch, ...], tuple[tuple[str, str], ...]]:
+    """What the past wants made, turned and deleted: its Job."""
+    if feed.spec.backfill is None:
+        return (), (), ()
+    if over:
+        unfinished = observed.job is not None and not job_ended(observed.job)
+        return (), (), ((("Job", names.child_name(feed)),) if unfinished else ())
+    plan = plan_backfill(feed, feed.spec.backfill, observed, now_ms, settings)
+    jobs = tuple(one for one in plan.apply if one["kind"] == "Job")
+    return jobs, plan.patches, tuple(one for one in plan.delete if one[0] == "Job")
+
+
+def _with_past(feed: Feed, observed: Observed, live: Verdict) -> Verdict:
+    """The verdict on what listens, with how the past fares."""
+    if feed.spec.backfill is None:
+        return live
+    past = judge_backfill(feed, feed.spec.backfill, observed)
+    sums = {name: live.facts.get(name, 0) + past.facts[name] for name in ("bars", "errors") if name in past.facts}
+    facts = past.facts | live.facts | sums
+    if past.phase == "Failed" and refused(observed) and live.phase != "Failed":
+        return replace(past, facts=facts)
+    if past.phase == "Failed" and live.phase != "Failed":
+        said = f"{live.message}; the backfill failed: {past.message}"
+        return replace(live, reason="BackfillFailed", message=said, facts=facts, trouble=True)
+    return replace(live, facts=facts)
 
 
 def _judge(feed: Feed, observed: Observed, shards: int) -> Verdict:
@@ -127,13 +156,6 @@ def _drifted(known: dict[str, Json], wanted: Json) -> bool:
 
 def _scaled(wanted: Json) -> Patch:
     return Patch("Deployment", wanted["metadata"]["name"], {"replicas": wanted["spec"]["replicas"]})
-
-
-def _ports(feed: Feed) -> tuple[int, ...]:
-    """Where the exchange is reached: HTTPS, and what the endpoints name."""
-    addresses = [] if feed.spec.endpoints is None else [feed.spec.endpoints.rest, feed.spec.endpoints.websocket]
-    parts = [urlsplit(address) for address in addresses if address is not None]
-    return tuple(sorted({HTTPS, *(part.port or _PORTS[part.scheme] for part in parts)}))
 
 
 def _end_of_life(feed: Feed, over: bool, now_ms: int) -> int | None:

@@ -43,7 +43,8 @@ class Settings:
 class PodSeen:
     """A pod as it was observed. ``report`` is what it says of itself, or said at its end.
 
-    ``problem`` is why it does not run, for people; ``reason`` the same in one CamelCase word.
+    ``problem`` is why it does not run, for people; ``reason`` the same in one CamelCase word. ``in_job`` tells a Job's
+    pods from those of a Deployment.
     """
 
     name: str
@@ -54,6 +55,7 @@ class PodSeen:
     exit_code: int | None = None
     problem: str = ""
     reason: str = ""
+    in_job: bool = False
 
 
 @dataclass(frozen=True)

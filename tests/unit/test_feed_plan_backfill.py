@@ -1,0 +1,154 @@
+"""Planning a Feed's past: its Job, alone or beside what listens, and what is said of both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import pytest
+
+from tapedeck.settings import PodSettings
+from tapedeck_crds.kinds import Feed, parse_resource
+from tapedeck_crds.report import FeedReport
+from tapedeck_operator.plan import Network, Observed, Plan, PodSeen, Settings, plan
+
+NOW = 1_700_000_000_000
+SETTINGS = Settings(images={"feed": "i/feed:1"}, operator_key=b"secret")
+Json = dict[str, Any]
+
+
+def feed(status: Json | None = None, *, shards: int = 2, only: bool = False, **spec: Any) -> Feed:
+    past = {"from": "2021-01-01T00:00:00Z", "shards": shards, "only": only}
+    document: Json = {
+        "apiVersion": "tapedeck.dev/v1alpha1",
+        "kind": "Feed",
+        "metadata": {"name": "x", "uid": "u-1", "generation": 1},
+        "spec": {"exchange": "binance", "symbols": ["BTC/USDT"], "backfill": past, **spec},
+    }
+    if status is not None:
+        document["status"] = status
+    parsed = parse_resource(document)
+    assert isinstance(parsed, Feed)
+    return parsed
+
+
+def of_kind(planned: Plan, kind: str) -> list[Json]:
+    return [one for one in planned.apply if one["kind"] == kind]
+
+
+def job(*conditions: str) -> Json:
+    (made,) = of_kind(plan(feed(), Observed(), NOW, SETTINGS), "Job")
+    return made | {"status": {"conditions": [{"type": each, "status": "True"} for each in conditions]}}
+
+
+def past(shard: int, done: int, rows: int, *, code: int | None = None, **more: Any) -> PodSeen:
+    report = FeedReport.model_validate(
+        {
+            "state": "running" if code is None else "complete" if code == 0 else "failed",
+            "reason": "Backfilling",
+            "symbols": 1,
+            "backfill": {
+                "range_from": NOW - 60_000 * 1000,
+                "range_to": NOW,
+                "done": done,
+                "total": 1000,
+                "rows": rows,
+                **more,
+            },
+        }
+    )
+    if code is None:
+        return PodSeen(f"j{shard}", shard, "Running", report=report, in_job=True)
+    phase: Literal["Succeeded", "Failed"] = "Failed" if code else "Succeeded"
+    return PodSeen(f"j{shard}", shard, phase, report=report, exit_code=code, in_job=True)
+
+
+def live(**report: Any) -> PodSeen:
+    said = FeedReport.model_validate({"state": "running", "reason": "Live", "message": "listens", **report})
+    return PodSeen("d0", 0, "Running", report=said)
+
+
+def test_beside_what_listens_there_is_a_job_of_so_many_pods() -> None:
+    walled = replace(SETTINGS, network=Network())
+    planned = plan(feed(shards=3, apiKeySecret="my-key"), Observed(), NOW, walled)
+    assert len(of_kind(planned, "Deployment")) == len(of_kind(planned, "NetworkPolicy")) == 1
+    (made,) = of_kind(planned, "Job")
+    spec = made["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 3, 3)
+    pod = spec["template"]["spec"]
+    environment = {v["name"]: v.get("value") for v in pod["containers"][0]["env"]}
+    assert environment["TAPEDECK_BACKFILL_UNTIL"] == str(NOW)
+    assert environment["TAPEDECK_EXCHANGE_KEYS"] == "/etc/tapedeck/exchange"
+    assert environment.keys() <= {f"TAPEDECK_{name.upper()}" for name in PodSettings.model_fields}
+    assert {"name": "exchange", "secret": {"secretName": "my-key"}} in pod["volumes"]
+    (deployed,) = of_kind(planned, "Deployment")
+    listener = deployed["spec"]["template"]["spec"]["containers"][0]
+    assert "TAPEDECK_BACKFILL_UNTIL" not in {v["name"] for v in listener["env"]}
+    assert of_kind(plan(feed(), Observed(job=job()), NOW + 1, SETTINGS), "Job") == [], "it stays as first made"
+
+
+def test_without_what_listens_there_is_the_job_alone() -> None:
+    planned = plan(feed(only=True), Observed(), NOW, SETTINGS)
+    assert [one["kind"] for one in planned.apply] == ["Job"]
+    done = (past(0, 1000, 900, code=0, missing=100), past(1, 1000, 1000, code=0))
+    over = plan(feed(only=True), Observed(job=job("Complete"), pods=done), NOW, SETTINGS)
+    assert (over.status["phase"], over.status["progress"]) == ("Complete", "2000/2000")
+    assert over.status["message"] == "2000 of 2000 bars looked at, 1900 brought, 100 not to be had"
+    assert (over.apply, over.status["bars"]) == ((), 1900)
+
+
+def test_each_shard_is_told_of() -> None:
+    pods = (
+        past(0, 500, 400, rate=20.5, retries=3, eta_seconds=25, last_error="too many requests", missing=100),
+        past(1, 1000, 1000, code=0),
+    )
+    status = plan(feed(only=True), Observed(job=job(), pods=pods), NOW, SETTINGS).status
+    assert (status["phase"], status["progress"]) == ("Running", "1500/2000")
+    assert status["message"] == "1500 of 2000 bars looked at, 1400 brought, 100 not to be had, about 25 s to go"
+    first, second = status["backfill"]
+    assert first == {
+        "shard": 0, "from": "2023-11-14T05:33:20Z", "to": "2023-11-14T22:13:20Z", "done": 500, "total": 1000,
+        "rows": 400, "missing": 100, "rate": 20.5, "retries": 3, "etaSeconds": 25, "lastError": "too many requests",
+    }  # fmt: skip
+    assert (second["shard"], second["done"]) == (1, 1000)
+
+
+def test_a_restarted_shard_is_where_its_predecessor_was_until_it_knows_better() -> None:
+    begun = PodSeen("j0-2", 0, "Running", report=past(0, 0, 0, total=0).report, in_job=True)
+    pods = (past(0, 500, 400, code=1), begun, past(1, 0, 0))
+    status = plan(feed(only=True), Observed(job=job(), pods=pods), NOW, SETTINGS).status
+    assert status["progress"] == "500/2000"
+
+
+def test_both_are_added_up() -> None:
+    pods = (live(bars=7, trades=9, symbols=1), past(0, 10, 10), past(1, 20, 20))
+    status = plan(feed(), Observed(job=job(), pods=pods), NOW, SETTINGS).status
+    assert (status["phase"], status["message"]) == ("Running", "listens")
+    assert (status["bars"], status["trades"], status["progress"]) == (37, 9, "30/2000")
+
+
+def test_what_listens_goes_on_when_the_past_fails_but_not_on_bad_input() -> None:
+    crashed = past(0, 10, 10, code=1)
+    status = plan(feed(), Observed(job=job("Failed"), pods=(live(), crashed)), NOW, SETTINGS).status
+    assert status["phase"] == "Running"
+    assert status["conditions"][0]["reason"] == "BackfillFailed"
+    assert status["message"].startswith("listens; the backfill failed: ")
+    bad = past(0, 0, 0, code=64)
+    ended = plan(feed(), Observed(job=job("Failed"), pods=(live(), bad)), NOW, SETTINGS)
+    assert ended.status["phase"] == "Failed"
+    assert of_kind(ended, "Deployment") == []
+
+
+@pytest.mark.parametrize("only", [True, False])
+def test_suspended_both_rest(only: bool) -> None:
+    planned = plan(feed(only=only, suspend=True), Observed(job=job()), NOW, SETTINGS)
+    assert planned.status["phase"] == "Suspended"
+    assert ("Job", {"suspend": True}) in [(patch.kind, patch.spec) for patch in planned.patches]
+    assert all(one["spec"]["replicas"] == 0 for one in of_kind(planned, "Deployment"))
+
+
+def test_bad_input_of_what_listens_ends_the_past() -> None:
+    refused = PodSeen("d0", 0, "Failed", report=FeedReport(state="failed", reason="WrongKey"), exit_code=64)
+    planned = plan(feed(), Observed(job=job(), pods=(refused, past(0, 1, 1))), NOW, SETTINGS)
+    assert planned.status["phase"] == "Failed"
+    assert "Job" in [kind for kind, _ in planned.delete]
