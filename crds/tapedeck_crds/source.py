@@ -188,6 +188,11 @@ class ReplaySource(Model):
         description="bars, or trades as they came: each due at its own time, in the order of time, symbol and id. "
         "With trades from, to are their times, and an interval (1m if left out) only says how far a step goes.",
     )
+    fill: bool = Field(
+        default=False,
+        description="Have a Feed ask the exchange for the bars of the range that the store lacks, before the first is "
+        "played. What the exchange does not have either stays missing.",
+    )
     store: StoredBars | None = Field(default=None, description="What is kept in the store.")
     files: Files | None = Field(default=None, description="What is in files.")
     topic: TopicRange | None = Field(default=None, description="What is on a topic.")
@@ -203,5 +208,12 @@ class ReplaySource(Model):
             cel="self.channel == 'bars' || !has(self.files) || self.files.format == 'binance-trades'",
             message="expected files of format binance-trades with channel: trades",
             holds=lambda new, _old: new.channel == "bars" or new.files is None or new.files.format == "binance-trades",
+        ),
+        Rule(
+            cel="!self.fill || (self.channel == 'bars' && has(self.store) && has(self.store.from))",
+            message="expected a store with from, and channel: bars, with fill: true",
+            holds=lambda new, _old: (
+                not new.fill or (new.channel == "bars" and new.store is not None and new.store.from_ is not None)
+            ),
         ),
     )

@@ -16,6 +16,7 @@ from kube.operator import CRDS, PATHS, RULES, OperatorProcess, Things, rights
 
 Json = dict[str, Any]
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
+FILLED = {"fill": True, "store": {**STORE["store"], "from": "2018-04-04T00:00:00Z"}}
 LIVE = {"exchange": "binance", "symbols": ["BTC/USDT"]}
 FILES = {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}
 TRADING = {"strategy": {"builtin": "sma-cross"}}
@@ -115,6 +116,7 @@ class Life:
         self._bound = self.things.resource("Backtest", "bound", {**TRADING, "data": {"replay": {"name": "lost"}}})
         self._kept = self.things.resource("Replay", "kept", {"source": STORE})
         self._live = self.things.resource("Feed", "live", {**LIVE, "shards": 2})
+        self.things.resource("Replay", "filled", {"source": FILLED})
         self._plain = False
         self.operator.start()
 

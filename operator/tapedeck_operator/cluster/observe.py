@@ -11,6 +11,7 @@ from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_operator.cluster.cache import Cache, Key
 from tapedeck_operator.cluster.poll import Poller, parse_report, pod_url
 from tapedeck_operator.plan import Observed, PodSeen, Refusal
+from tapedeck_operator.plan.fill import fill_name
 from tapedeck_operator.plan.live import SHARD_LABEL
 from tapedeck_operator.plan.names import child_name, replay_named
 
@@ -38,6 +39,7 @@ def observe(resource: Resource, cache: Cache, poller: Poller, refusal: Refusal |
         replay=_replay(cache, metadata.namespace, wanted) if wanted is not None else None,
         followers=_followers(cache, metadata.namespace, metadata.name) if resource.kind == "Replay" else (),
         feeds=_feeds(cache, metadata.namespace) if job is None else (),
+        fill=_fill(cache, resource) if isinstance(resource, Replay) and job is None else None,
         refusal=refusal,
     )
 
@@ -117,6 +119,12 @@ def _feeds(cache: Cache, namespace: str) -> tuple[Feed, ...]:
     documents = [d for d in cache.all("Feed") if d["metadata"]["namespace"] == namespace]
     found = (_parsed(d) for d in documents if d.get("status", {}).get("phase") not in FINAL_PHASES)
     return tuple(feed for feed in found if isinstance(feed, Feed))
+
+
+def _fill(cache: Cache, replay: Replay) -> Feed | None:
+    document = cache.get(Key("Feed", replay.metadata.namespace, fill_name(replay)))
+    found = _parsed(document) if document is not None and is_owned(document, replay.metadata.uid) else None
+    return found if isinstance(found, Feed) else None
 
 
 def _replay(cache: Cache, namespace: str, name: str) -> Replay | None:

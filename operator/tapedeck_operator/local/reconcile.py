@@ -17,6 +17,7 @@ from tapedeck_operator.local.objects import NotFound, Objects
 from tapedeck_operator.local.pods import INDEX_ANNOTATION
 from tapedeck_operator.local.reports import Reports
 from tapedeck_operator.plan import Observed, Patch, Plan, PodSeen, Settings, plan
+from tapedeck_operator.plan.fill import fill_name
 from tapedeck_operator.plan.live import SHARD_LABEL
 from tapedeck_operator.plan.names import UID_LABEL, child_name, replay_named
 
@@ -63,6 +64,7 @@ class Reconciler:
             replay=self._replay(metadata.namespace, wanted) if wanted is not None else None,
             followers=self._followers(metadata.namespace, metadata.name) if resource.kind == "Replay" else (),
             feeds=self._feeds(metadata.namespace),
+            fill=self._fill(resource) if isinstance(resource, Replay) else None,
             deployments=self._deployments(metadata.namespace, metadata.uid),
         )
 
@@ -85,6 +87,11 @@ class Reconciler:
     def _feeds(self, namespace: str) -> tuple[Feed, ...]:
         found = (parse_resource(document) for document in self._objects.list("Feed", namespace))
         return tuple(feed for feed in found if isinstance(feed, Feed) and not feed.finished)
+
+    def _fill(self, replay: Replay) -> Feed | None:
+        document = self._find("Feed", replay.metadata.namespace, fill_name(replay))
+        found = parse_resource(document) if document is not None else None
+        return found if isinstance(found, Feed) else None
 
     def _deployments(self, namespace: str, uid: str) -> tuple[Json, ...]:
         found = self._objects.list("Deployment", namespace)

@@ -10,6 +10,7 @@ from tapedeck_crds.kinds import Replay
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan import names
 from tapedeck_operator.plan.controls import clamp_note, next_anchor, pushes
+from tapedeck_operator.plan.fill import fill_of
 from tapedeck_operator.plan.run import job_and_policy, run_plan, waiting_for_feed
 from tapedeck_operator.plan.shards import Deck, Place, deck_of, judge_shards
 from tapedeck_operator.plan.status import Verdict
@@ -18,6 +19,8 @@ from tapedeck_operator.plan.types import Json, Observed, Plan, Settings
 
 def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Settings) -> Plan:
     """A Replay: one Job of a pod for each shard, and the anchor of their clock."""
+    if (fill := fill_of(replay, observed)) is not None:
+        return run_plan(replay, observed, fill[0], now_ms, settings, fill[1])
     if (
         waiting := waiting_for_feed(replay.spec.source.store, observed) or _waiting_for_leader(replay, observed)
     ) is not None:

@@ -69,7 +69,8 @@ class Refusal:
 @dataclass(frozen=True)
 class Observed:
     """What there is of a resource's children. ``replay`` is the one that a Backtest names or whose clock a Replay
-    follows, ``followers`` are those that follow this one's, ``feeds`` are those of its namespace still at work.
+    follows, ``followers`` are those that follow this one's, ``feeds`` are those of its namespace still at work,
+    ``fill`` is the one that brings what a Replay's range lacks.
 
     ``refusal`` is what came of the last attempt to make the children, None where all went well.
     """
@@ -79,6 +80,7 @@ class Observed:
     replay: Replay | None = None
     followers: tuple[Replay, ...] = ()
     feeds: tuple[Feed, ...] = ()
+    fill: Feed | None = None
     policy: Json | None = None
     deployments: tuple[Json, ...] = ()
     refusal: Refusal | None = None

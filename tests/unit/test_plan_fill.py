@@ -1,0 +1,97 @@
+"""A Replay whose range is filled first: planned, and on the deck's own objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapedeck_crds.kinds import Feed, parse_resource
+from tapedeck_operator.local.objects import NotFound, Objects
+from tapedeck_operator.local.reconcile import Reconciler
+from tapedeck_operator.local.reports import Reports
+from tapedeck_operator.plan import Observed, Settings, plan
+
+Json = dict[str, Any]
+SETTINGS = Settings(images={"feed": "f", "replay": "r"}, operator_key=b"k")
+RANGE = {"from": "2018-04-04T00:00:00Z", "to": "2018-04-05T00:00:00Z"}
+
+
+def replay(fill: bool = True, **store: Any) -> Json:
+    wanted = {"exchange": "binance", "symbols": ["BTC/USDT", "*/EUR"], "interval": "5m", **RANGE, **store}
+    return {
+        "apiVersion": "tapedeck.dev/v1alpha1",
+        "kind": "Replay",
+        "metadata": {"name": "tape-of-forty-characters-in-all-1234567", "uid": "u-1", "namespace": "default"},
+        "spec": {"source": {"fill": fill, "store": wanted}},
+    }
+
+
+def feed(**status: Any) -> Feed:
+    made = plan(parse_resource(replay()), Observed(), 0, SETTINGS).apply[0]
+    named = {**made["metadata"], "uid": "f-1"}
+    found = parse_resource({**made, "metadata": named, **({"status": status} if status else {})})
+    assert isinstance(found, Feed)
+    return found
+
+
+def test_its_feed_brings_the_range_and_nothing_else() -> None:
+    planned = plan(parse_resource(replay()), Observed(), 0, SETTINGS)
+    assert (planned.status["phase"], planned.status["conditions"][0]["reason"]) == ("Pending", "Filling")
+    [manifest] = planned.apply
+    assert manifest["metadata"]["ownerReferences"][0]["uid"] == "u-1"
+    assert manifest["spec"] == {
+        "exchange": "binance",
+        "symbols": ["BTC/USDT", "*/EUR"],
+        "channels": ["bars"],
+        "backfill": {**RANGE, "intervals": ["5m"], "only": True},
+    }
+    assert feed().metadata.name == manifest["metadata"]["name"]  # which a Feed may have
+    assert plan(parse_resource(replay()), Observed(fill=feed()), 0, SETTINGS).apply == ()
+
+
+def test_a_range_without_an_end_is_filled_up_to_now() -> None:
+    spec = plan(parse_resource(replay(to=None)), Observed(), 0, SETTINGS).apply[0]["spec"]
+    assert spec["backfill"] == {"from": RANGE["from"], "intervals": ["5m"], "only": True}
+
+
+@pytest.mark.parametrize("fill", [True, False])
+def test_plays_at_once_where_nothing_is_to_be_filled_any_more(fill: bool) -> None:
+    observed = Observed(fill=feed(phase="Complete")) if fill else Observed()
+    planned = plan(parse_resource(replay(fill)), observed, 0, SETTINGS)
+    assert [each["kind"] for each in planned.apply] == ["Secret", "Job"]
+
+
+def test_says_how_far_its_feed_is_and_why_it_failed() -> None:
+    at_work = plan(parse_resource(replay()), Observed(fill=feed(phase="Running", message="9 of 20")), 0, SETTINGS)
+    assert (at_work.apply, at_work.status["phase"]) == ((), "Pending")
+    assert "asks the exchange for missing bars: 9 of 20" in at_work.status["message"]
+    failed = plan(parse_resource(replay()), Observed(fill=feed(phase="Failed", message="no such id")), 0, SETTINGS)
+    assert (failed.apply, failed.status["phase"]) == ((), "Failed")
+    assert failed.status["conditions"][0]["reason"] == "FillFailed"
+    assert failed.status["message"].startswith("source.fill: Feed fill-")
+    assert failed.status["message"].endswith("failed: no such id")
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> Iterator[Objects]:
+    yield Objects(tmp_path / "objects.db")
+
+
+def test_on_the_deck_the_feed_comes_first_and_goes_with_the_replay(objects: Objects) -> None:
+    reconciler = Reconciler(objects, Reports(dict), SETTINGS)
+    made, _ = objects.apply(replay())
+    for _ in range(3):
+        reconciler.tick()
+    [filler] = objects.list("Feed")
+    assert objects.list("Job", owner_uid=made["metadata"]["uid"]) == []
+    name, uid = filler["metadata"]["name"], filler["metadata"]["uid"]
+    objects.set_status("Feed", "default", name, {"phase": "Complete", "observedGeneration": 1}, uid=uid)
+    reconciler.tick()
+    assert len(objects.list("Job", owner_uid=made["metadata"]["uid"])) == 1
+    assert objects.get("Feed", "default", name)["metadata"]["generation"] == 1  # nobody wrote it again
+    objects.delete("Replay", "default", made["metadata"]["name"])
+    with pytest.raises(NotFound):
+        objects.get("Feed", "default", name)
