@@ -60,7 +60,11 @@ def test_the_server_fills_in_what_the_server_fills_in(objects: Objects) -> None:
 def test_defaults_are_kept_with_the_spec(objects: Objects) -> None:
     spec = objects.apply(replay())[0]["spec"]
     assert spec == {
-        "source": {"channel": "bars", "fill": False, "store": {"exchange": "coinbase", "symbols": ["BTC/USD"], "interval": "1m"}},
+        "source": {
+            "channel": "bars",
+            "fill": False,
+            "store": {"exchange": "coinbase", "symbols": ["BTC/USD"], "interval": "1m"},
+        },
         "speed": 1.0,
         "unpaced": False,
         "paused": False,
