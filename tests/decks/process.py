@@ -12,9 +12,13 @@ from typing import Any
 
 import psutil
 
+from tapedeck_crds.kinds import API_VERSION
+from tapedeck_operator.cli import write
+from tapedeck_operator.cli.documents import Document
 from tapedeck_operator.local import deck
 from tapedeck_operator.local.home import Home
 from tapedeck_operator.local.objects import Objects
+from tapedeck_operator.plan.names import UID_LABEL
 
 Json = dict[str, Any]
 
@@ -55,6 +59,18 @@ def eventually(check: Callable[[], Any], timeout: float = 60.0) -> Any:
 def phase(objects: Objects, kind: str, name: str) -> str:
     """The phase of a resource; empty before its first status."""
     return str(objects.get(kind, "default", name).get("status", {}).get("phase", ""))
+
+
+def apply(objects: Objects, kind: str, name: str, spec: Json, folder: Path = Path("/")) -> None:
+    """As `tapedeck apply` of a file in the folder."""
+    content = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
+    write.apply(objects, [Document("here", folder, content)], "default")
+
+
+def pods_of(objects: Objects, uid: str) -> list[Json]:
+    """The running pods of a resource."""
+    pods = [p for p in objects.list("Pod") if p["metadata"]["labels"].get(UID_LABEL) == uid]
+    return [p for p in pods if p.get("status", {}).get("phase") == "Running" and "pid" in p["status"]]
 
 
 def kill(pid: int) -> None:

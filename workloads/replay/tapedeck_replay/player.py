@@ -114,13 +114,13 @@ class Player:
         if self.deck.anchor is None or self.waiting:
             self._controls.wake.wait(min(self.deck.wait_ms(wall, None) / 1000, CONFIRM_SECONDS / 4))
             return
+        self.deck.check_stall(wall, self._head.following())
         due = self.deck.due(wall)
         self._publish(due)
         following = self._head.following()
         last = self._head.last_event
         at_least = (last or self.deck.reached) if following is None else following
         self.deck.settle(due, last, at_least)
-        self.deck.check_stall(wall, following)
         if self.deck.round_over(wall, following):
             if self._transactions.open:
                 self._commit()

@@ -1,0 +1,202 @@
+"""A Replay's controls on a running deck, from the YAML to what is on the topic and in the store."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from decks.process import apply, eventually, phase, pods_of, running_deck
+from pods.recorder import publish
+from pods.replay import MINUTE, T0, Record, bars, committed, insert_minutes, stored
+from tapedeck import topics
+from tapedeck.market import Bar
+from tapedeck.wire import encode, market_headers
+from tapedeck_crds.kinds import InvalidResource
+from tapedeck_operator.cli import write
+from tapedeck_operator.local.objects import Objects
+
+Json = dict[str, Any]
+SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"]
+MINUTES = 120
+END = T0 + MINUTES * MINUTE
+FAST = 6_000  # the tape in 1.2 s
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A deck with bars of exchange x in its store."""
+
+    objects: Objects
+    broker: str
+    owner: str
+
+    def play(self, name: str, symbols: list[str] | None = None, **spec: Any) -> None:
+        source = {"store": {"exchange": "x", "symbols": symbols or SYMBOLS}}
+        apply(self.objects, "Replay", name, {"source": source, **spec})
+
+    def turn(self, name: str, **controls: Any) -> None:
+        self.objects.patch_spec("Replay", "default", name, write.controls(**controls))
+
+    def status(self, name: str) -> Json:
+        status: Json = self.objects.get("Replay", "default", name).get("status", {})
+        return status
+
+    def at(self, name: str, minute: int, epoch: str, published: int) -> Json:
+        """The status once it stands still at a minute of the tape, all published, and it says that it did as told."""
+        generation = self.objects.get("Replay", "default", name)["metadata"]["generation"]
+
+        def seen() -> tuple[Any, ...]:
+            status = self.status(name)
+            at = ms(status.get("position")), status.get("epoch")
+            return *at, status.get("published"), status.get("observedGeneration")
+
+        deadline, wanted = time.monotonic() + 40, (T0 + minute * MINUTE, epoch, published, generation)
+        while seen() != wanted:
+            assert time.monotonic() < deadline, (wanted, self.status(name))
+            time.sleep(0.05)
+        return self.status(name)
+
+    def complete(self, *names: str) -> None:
+        for name in names:
+            eventually(lambda name=name: phase(self.objects, "Replay", name) in ("Complete", "Failed"))
+            assert phase(self.objects, "Replay", name) == "Complete", self.status(name)
+
+    def topic(self, name: str, partition: int = 0) -> list[Record]:
+        return committed(self.broker, self.status(name)["topic"], partition)
+
+
+def iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat()
+
+
+def ms(text: str | None) -> int | None:
+    return None if text is None else round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with running_deck(tmp_path_factory.mktemp("controls") / "home") as (home, facts, objects):
+        owner = (home.migrate / "store_dsn").read_text().strip()
+        insert_minutes(owner, "x", SYMBOLS, MINUTES)
+        yield Stage(objects, facts["broker"], owner)
+
+
+def test_shards_loop_until_and_step(stage: Stage) -> None:
+    stage.play("tape", shards=2, loop={"times": 2}, until=iso(T0 + 60 * MINUTE), speed=FAST)
+    assert stage.at("tape", 60, "0.0", 4 * 60)["progress"] == f"{4 * 60}/{4 * MINUTES}"
+    stage.turn("tape", step=5)
+    status = stage.at("tape", 65, "0.0", 4 * 65)
+    assert (status["phase"], status["speed"]) == ("Paused", "paused")
+    assert status["anchor"]["stepId"] == stage.objects.get("Replay", "default", "tape")["spec"]["step"]["id"]
+    stage.turn("tape", step=MINUTES)  # over the end of the round, into the next
+    stage.at("tape", 65, "0.1", 4 * (MINUTES + 65))
+    stage.turn("tape", until="off", paused=False)
+    stage.complete("tape")
+    status = stage.status("tape")
+    assert (status["epoch"], status["published"], status["progress"]) == (
+        "0.1",
+        8 * MINUTES,
+        f"{4 * MINUTES}/{4 * MINUTES}",
+    )
+
+    every = stored(stage.owner, "x")
+    parts = [stage.topic("tape", number) for number in (0, 1)]
+    for records in parts:
+        mine = {bar[1] for bar in bars(records)}
+        assert mine < set(SYMBOLS)
+        for epoch in ("0.0", "0.1"):
+            assert bars(records, epoch) == [bar for bar in every if bar[1] in mine]
+    assert sum(len(bars(records)) for records in parts) == 2 * len(every)
+
+
+def test_one_set_of_controls_moves_a_follower_too(stage: Stage) -> None:
+    stage.play("follower", SYMBOLS[2:], clock={"follow": "leader"})
+    eventually(lambda: "leader" in stage.status("follower").get("message", ""))
+    stage.play("leader", SYMBOLS[:2], speed=FAST, until=iso(T0 + 30 * MINUTE))
+    for name in ("leader", "follower"):
+        stage.at(name, 30, "0.0", 2 * 30)
+    assert stage.status("leader")["anchor"] == stage.status("follower")["anchor"]
+    with pytest.raises(InvalidResource, match=r"clock\.follow"):
+        stage.turn("follower", paused=True)
+    stage.turn("leader", seek=iso(T0 + 90 * MINUTE))
+    for name in ("leader", "follower"):
+        stage.at(name, 90, "1.0", 2 * 30)
+    stage.turn("leader", step=10)
+    for name in ("leader", "follower"):
+        assert stage.at(name, 100, "1.0", 2 * 40)["phase"] == "Paused"
+    stage.turn("leader", until="off", paused=False)
+    stage.complete("leader", "follower")
+    for name, symbols in (("leader", SYMBOLS[:2]), ("follower", SYMBOLS[2:])):
+        every = [bar for bar in stored(stage.owner, "x") if bar[1] in symbols]
+        records = stage.topic(name)
+        assert bars(records, "0.0") == [bar for bar in every if bar[0] < T0 + 30 * MINUTE]
+        assert bars(records, "1.0") == [bar for bar in every if bar[0] >= T0 + 90 * MINUTE]
+
+
+def test_after_a_stall_burst_catches_up_and_skip_goes_on_from_there(stage: Stage) -> None:
+    stopped = 2.0
+    for name in ("burst", "skip"):
+        stage.play(name, SYMBOLS[:1], speed=1_200, clock={"catchUp": name})  # six seconds; a stall is more than one
+    pids = []
+    for name in ("burst", "skip"):
+        eventually(lambda name=name: (stage.status(name).get("published") or 0) > 0)
+        uid = stage.objects.get("Replay", "default", name)["metadata"]["uid"]
+        pids.append(pods_of(stage.objects, uid)[0]["status"]["pid"])
+    firsts = {name: stage.status(name)["anchor"] for name in ("burst", "skip")}
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(stopped)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    stage.complete("burst", "skip")
+    every = [bar for bar in stored(stage.owner, "x") if bar[1] == SYMBOLS[0]]
+    late = {}
+    for name, first in firsts.items():
+        records = stage.topic(name)
+        assert bars(records) == every
+        last = [record for record in records if record.kind == "bar"][-1]
+        late[name] = last.stamp - (first["w0"] + (END - first["v0"]) / first["speed"])
+    assert stage.status("burst")["anchor"]["number"] == firsts["burst"]["number"]
+    assert stage.status("skip")["anchor"]["number"] > firsts["skip"]["number"]
+    assert not stage.status("skip")["stalled"]
+    assert late["burst"] >= -1
+    assert late["skip"] >= (stopped - 0.2) * 1000
+
+
+def test_live_bars_beside_a_replay_on_one_topic(stage: Stage, tmp_path: Path) -> None:
+    """The recorder keeps the live market and what is asked for, never the replay's own bars."""
+    lines = [f"{T0 + m * MINUTE},{100 + m},{101 + m},{99 + m},{100 + m},1.5" for m in range(MINUTES)]
+    (tmp_path / "tape.csv").write_text("ts,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+    files = {"format": "csv", "exchange": "y", "sets": [{"symbol": "A/USD", "path": "tape.csv"}]}
+    both = {"source": {"files": files}, "speed": FAST, "target": {"topic": "market.bars", "shared": True}}
+    apply(stage.objects, "Replay", "dropped", both, tmp_path)
+    apply(stage.objects, "Replay", "kept", {**both, "record": True}, tmp_path)
+    live = [Bar("live", "A/USD", "1m", T0 + m * MINUTE, 1.0, 300.0, 0.5, 1.0 + m, 3.0) for m in range(200)]
+    for bar in live:
+        publish(stage.broker, [(topics.MARKET_BARS, encode(bar), "live:A/USD", market_headers("live"))])
+        time.sleep(0.01)
+    stage.complete("dropped", "kept")
+
+    def counted() -> dict[str, int]:
+        with psycopg.connect(stage.owner) as connection:
+            rows = connection.execute("SELECT exchange, count(*) FROM bars WHERE exchange <> 'x' GROUP BY 1").fetchall()
+        return dict(rows)
+
+    eventually(lambda: sum(counted().values()) >= MINUTES + 200)
+    time.sleep(0.5)
+    assert counted() == {"live": 200, "replay.kept": MINUTES}
+    assert [bar[5] for bar in stored(stage.owner, "live")] == [bar.close for bar in live]
+    wanted = bars(stage.topic("kept"))
+    assert stored(stage.owner, "replay.kept") == wanted == bars(stage.topic("dropped"))
+    assert len(wanted) == MINUTES
