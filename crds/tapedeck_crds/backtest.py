@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tapedeck_crds.base import Model, ObjectName, Rule, StoreRange, SymbolSet, exactly_one_of, immutable
+from tapedeck_crds.base import Interval, Model, ObjectName, Rule, StoreRange, SymbolSet, exactly_one_of, immutable
 from tapedeck_crds.broker import Broker, Sizer
 from tapedeck_crds.limits import Limits
 from tapedeck_crds.pod import PodOptions
@@ -81,6 +81,17 @@ class BacktestData(Model):
 
     store: StoreRange | None = Field(default=None, description="A range of bars kept in the store, all at once.")
     replay: ReplayRef | None = Field(default=None, description="A Replay's stream, as it plays.")
+    intervals: Annotated[list[Interval], Field(max_length=8)] = Field(
+        default_factory=list,
+        description="Coarser intervals to build from the bars: feeds of their own, named like BTC/USD@1h, after those "
+        "of the bars.",
+        json_schema_extra={"default": []},
+    )
+    warmup_bars: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        default=0,
+        description="How many bars of each symbol, from the store, the indicators see before the first; the strategy "
+        "acts and is measured from the first on. Bars of the stream's or range's own interval.",
+    )
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("store", "replay"),)
 
 
@@ -107,6 +118,16 @@ class BacktestSpec(PodOptions):
             cel="!has(self.sweep) || has(self.data.store)",
             message="expected data.store: a sweep plays the same bars again and again",
             holds=lambda new, _old: new.sweep is None or new.data.store is not None,
+        ),
+        Rule(
+            cel="!has(self.sweep) || (size(self.data.intervals) == 0 && self.data.warmupBars == 0)",
+            message="expected data without intervals and warmupBars: a sweep has neither",
+            holds=lambda new, _old: new.sweep is None or not (new.data.intervals or new.data.warmup_bars),
+        ),
+        Rule(
+            cel="size(self.data.intervals) == 0 || has(self.strategy.module)",
+            message="expected strategy.module with data.intervals: those that Tapedeck brings trade every feed alike",
+            holds=lambda new, _old: not new.data.intervals or new.strategy.module is not None,
         ),
         Rule(
             cel="has(self.sweep) == has(oldSelf.sweep)",

@@ -31,8 +31,19 @@ class Columns:
     volume: Floats
 
 
+def coarse_name(symbol: str, interval: str) -> str:
+    """The name of a feed that is built from a symbol's finer bars: BTC/USD@1h. No symbol has an @."""
+    return f"{symbol}@{interval}"
+
+
+def is_coarse(name: str) -> bool:
+    """Whether a feed of this name is built from finer bars."""
+    return "@" in name
+
+
 def feed_params(symbol: str, interval: str) -> dict[str, Any]:
     """The params by which Backtrader knows a feed: its name, timeframe and compression."""
+    interval = symbol.partition("@")[2] or interval
     count, unit = int(interval[:-1]), interval[-1]
     if unit == "h":
         count, unit = count * 60, "m"

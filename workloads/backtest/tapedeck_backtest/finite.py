@@ -11,6 +11,7 @@ from typing import Any
 from tapedeck.records import ResultRecord, RunEquity, RunFill
 from tapedeck_backtest.clock import to_ms
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.feeds import is_coarse
 from tapedeck_backtest.results import Collector
 from tapedeck_crds.base import format_ms
 
@@ -19,6 +20,10 @@ REASON = "NotANumber"
 
 class FiniteCollector(Collector):
     """Collects, and raises RunFailed for an order whose size or price is no finite number."""
+
+    def start(self) -> None:
+        super().start()
+        self._later = [data for data in self._later if not is_coarse(data._name)]  # those are bought and held
 
     def notify_order(self, order: Any) -> None:
         asked = order.created

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from threading import Event
 from typing import Any, Literal
 
@@ -18,13 +19,15 @@ from tapedeck.settings import Connections, PodSettings
 from tapedeck.wire import Epoch
 from tapedeck_backtest import engine, stored
 from tapedeck_backtest.choose import checked_params, strategy_class
-from tapedeck_backtest.engine import Engine
+from tapedeck_backtest.engine import Engine, Step
 from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
+from tapedeck_backtest.feeds import is_coarse
 from tapedeck_backtest.finite import REASON as NOT_A_NUMBER
 from tapedeck_backtest.finite import FiniteCollector, checked
 from tapedeck_backtest.limits import Guard, TooLong, lift_memory_limit
 from tapedeck_backtest.origin import origin_of_replay, origin_of_store
 from tapedeck_backtest.publish import Publisher
+from tapedeck_backtest.resample import Resampler, check_intervals, names, with_coarser
 from tapedeck_backtest.results import Results
 from tapedeck_backtest.stream import START_TIMEOUT, ReplayStream
 from tapedeck_backtest.summary import HEADLINE
@@ -33,6 +36,7 @@ from tapedeck_backtest.sweep.run import Trials, deal, total
 from tapedeck_backtest.sweep.trial import Lab
 from tapedeck_backtest.sweep.windows import windows
 from tapedeck_backtest.trace import strategy_trace
+from tapedeck_backtest.warmup import LateCollector, joined, quiet_until, steps_of
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport, ReportState
@@ -103,7 +107,10 @@ class Run:
     @property
     def bars(self) -> int:
         """Bars that the strategy has seen, all symbols together."""
-        return sum(len(data) for data in self._engine.datas) if self._engine is not None else 0
+        if self._engine is None:
+            return 0
+        seen = [len(data) - self._spec.data.warmup_bars for data in self._engine.datas if not is_coarse(data._name)]
+        return sum(max(count, 0) for count in seen)
 
     def _fail(self, failure: RunFailed) -> None:
         self._state, self._ending = "failed", (failure.reason, failure.message)
@@ -155,11 +162,22 @@ class Run:
         wanted = self._spec.data.store
         if wanted is None:
             raise ValueError("expected data.store")
+        check_intervals(wanted.interval, self._spec.data.intervals)
         series = stored.read(self._connections, wanted)
         self._total = sum(len(columns.event) for columns in series.values())
         self._announce(wanted.exchange, list(series), wanted.interval)
         self._publisher.send(origin_of_store(self._settings, series))
-        self._work(engine.batch(self._spec, strategy, params, series, wanted.interval), wanted.interval)
+        data, begins = self._spec.data, 0
+        if data.warmup_bars:
+            begins = min(int(columns.event[0]) for columns in series.values())
+            first = begins - INTERVAL_MS[wanted.interval]
+            past = stored.history(
+                self._connections, wanted.exchange, list(series), wanted.interval, first, data.warmup_bars
+            )
+            series = joined(past, series)
+            strategy = quiet_until(strategy, begins)
+        series = with_coarser(series, wanted.interval, data.intervals)
+        self._work(engine.batch(self._spec, strategy, params, series, wanted.interval), wanted.interval, begins)
 
     def _run_sweep(self, strategy: type[Any], sweep: Sweep) -> None:
         wanted = self._spec.data.store
@@ -198,13 +216,12 @@ class Run:
         try:
             start = stream.open()
             symbols = self._chosen_symbols(start.symbols)
+            check_intervals(start.interval, self._spec.data.intervals)
             self._total = sum(start.rows[symbol] for symbol in symbols)
             while True:
                 self._announce(start.exchange, symbols, start.interval)
                 self._publisher.send(replace(origin_of_replay(self._settings, start), run_id=self._run_id))
-                steps = stream.steps(symbols)
-                made = engine.stream(self._spec, strategy, params, symbols, start.interval, steps)
-                self._work(made, start.interval)
+                self._work_stream(strategy, params, stream.steps(symbols), start.exchange, symbols, start.interval)
                 if (epoch := stream.go_on()) is None:
                     break
                 self._begin_again(epoch)
@@ -213,6 +230,26 @@ class Run:
         missing = [data._name for data in self._engine.datas if not len(data)] if self._engine is not None else []
         if missing:
             raise RunFailed("NoBars", f"data.replay: no bars of {', '.join(missing)} came from the Replay")
+
+    def _work_stream(
+        self,
+        strategy: type[Any],
+        params: dict[str, Any],
+        steps: Iterator[Step],
+        exchange: str,
+        symbols: list[str],
+        interval: str,
+    ) -> None:
+        data, begins = self._spec.data, 0
+        if data.warmup_bars and (first := next(steps, None)) is not None:
+            begins = first[0]
+            before = begins - INTERVAL_MS[interval]
+            past = stored.history(self._connections, exchange, symbols, interval, before, data.warmup_bars)
+            steps = chain(steps_of(past, exchange, interval), [first], steps)
+            strategy = quiet_until(strategy, begins)
+        steps = Resampler(symbols, interval, data.intervals).steps(steps)
+        feeds = names(symbols, data.intervals)
+        self._work(engine.stream(self._spec, strategy, params, feeds, interval, steps), interval, begins)
 
     def _begin_again(self, epoch: Epoch) -> None:
         """What was traded stays under its own id: the store keeps the first of each number of a run."""
@@ -235,9 +272,13 @@ class Run:
             )
         return list(dict.fromkeys(wanted))
 
-    def _work(self, made: Engine, interval: str) -> None:
+    def _work(self, made: Engine, interval: str, begins: int) -> None:
+        """``begins`` is the event time before which there is only history; 0 where there is none."""
         results = Results(self._run_id, self._spec.broker.cash, INTERVAL_MS[interval], self._emit, self._pulse)
-        made.addanalyzer(FiniteCollector, results=results)
+        if begins:
+            made.addanalyzer(LateCollector, results=results, begins=begins)
+        else:
+            made.addanalyzer(FiniteCollector, results=results)
         self._results, self._engine = results, made
         if self._state == "starting":
             self._state = "running"

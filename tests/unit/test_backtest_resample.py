@@ -1,0 +1,89 @@
+"""Coarser bars: what pandas makes of them, the same from a range and from a stream."""
+
+from __future__ import annotations
+
+import random
+from itertools import groupby
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tapedeck.market import Bar, event_time, order_key
+from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.feeds import Columns, feed_params
+from tapedeck_backtest.resample import Resampler, check_intervals, names, with_coarser
+
+MINUTE = 60_000
+T0 = 1_522_800_000_000 + 7 * MINUTE  # 00:07: the first interval is cut
+SYMBOLS = ["A", "B"]
+
+
+def market(seed: int, minutes: int, holes: float) -> list[Bar]:
+    rng = random.Random(seed)
+    bars = []
+    for i in range(minutes):
+        for symbol in SYMBOLS:
+            if rng.random() >= holes or i in (0, minutes - 1):
+                o, c, v = (rng.uniform(1, 2) for _ in range(3))
+                bars.append(Bar("x", symbol, "1m", T0 + i * MINUTE, o, max(o, c) + 0.1, min(o, c) - 0.1, c, v))
+    return sorted(bars, key=order_key)
+
+
+def columns(bars: list[Bar]) -> Columns:
+    fields = {n: np.array([getattr(b, n) for b in bars]) for n in ("open", "high", "low", "close", "volume")}
+    return Columns(event=np.array([event_time(b) for b in bars]), **fields)
+
+
+def by_pandas(bars: list[Bar], symbol: str, minutes: int, last: int) -> list[tuple[float, ...]]:
+    mine = [b for b in bars if b.symbol == symbol]
+    frame = pd.DataFrame([(b.open, b.high, b.low, b.close, b.volume) for b in mine], columns=list("ohlcv"))
+    frame.index = pd.to_datetime([b.ts for b in mine], unit="ms")
+    how = {"o": "first", "h": "max", "l": "min", "c": "last", "v": "sum"}
+    made = frame.resample(f"{minutes}min").agg(how).dropna()
+    ends = [int(t.value // 1_000_000) + minutes * MINUTE for t in made.index]
+    rows = [(end, *row) for end, row in zip(ends, made.values.tolist(), strict=True)]
+    return [row for row in rows if row[0] - minutes * MINUTE >= T0 and row[0] <= last]
+
+
+@pytest.mark.parametrize(("seed", "holes"), [(1, 0.0), (2, 0.3), (3, 0.9)])
+def test_range_and_stream_are_what_pandas_makes(seed: int, holes: float) -> None:
+    bars, coarser = market(seed, 311, holes), ["5m", "1h"]
+    last = event_time(bars[-1])
+    built = with_coarser({s: columns([b for b in bars if b.symbol == s]) for s in SYMBOLS}, "1m", coarser)
+    assert list(built) == names(SYMBOLS, coarser) == ["A", "B", "A@5m", "B@5m", "A@1h", "B@1h"]
+    fine = ((t, [(SYMBOLS.index(b.symbol), b) for b in group]) for t, group in groupby(bars, key=event_time))
+    streamed: dict[str, list[tuple[float, ...]]] = {name: [] for name in built}
+    times = []
+    for time, step in Resampler(SYMBOLS, "1m", coarser).steps(fine):
+        times.append(time)
+        for index, b in step:
+            assert event_time(b) == time
+            streamed[list(built)[index]].append((time, b.open, b.high, b.low, b.close, b.volume))
+    assert times == sorted(set(times))
+    for name, given in built.items():
+        lines = (given.event, given.open, given.high, given.low, given.close, given.volume)
+        rows = list(zip(*(line.tolist() for line in lines), strict=True))
+        assert rows == streamed[name]
+        symbol, _, interval = name.partition("@")
+        if interval:
+            wanted = by_pandas(bars, symbol, {"5m": 5, "1h": 60}[interval], last)
+            assert [row[:5] for row in rows] == [row[:5] for row in wanted]
+            assert [row[5] for row in rows] == pytest.approx([row[5] for row in wanted])
+            assert rows
+
+
+def test_names_and_lengths_that_a_strategy_sees() -> None:
+    assert feed_params("A/B@1h", "1m")["compression"] == 60
+    assert feed_params("A/B@1h", "1m")["name"] == "A/B@1h"
+
+
+@pytest.mark.parametrize(("interval", "coarser"), [("5m", ["1m"]), ("5m", ["5m"]), ("2h", ["1d", "3m"])])
+def test_what_can_not_be_put_together(interval: str, coarser: list[str]) -> None:
+    with pytest.raises(RunFailed, match="expected a multiple of the bars'"):
+        check_intervals(interval, coarser)
+
+
+def test_too_few_bars_for_a_whole_one() -> None:
+    with pytest.raises(RunFailed, match="no whole bar of 1h"):
+        with_coarser({"A": columns([b for b in market(1, 50, 0.0) if b.symbol == "A"])}, "1m", ["1h"])
