@@ -18,7 +18,7 @@ KUBE_VERSION = "1.34.0"
 
 EXTERNAL: Json = {"kafka": {"bootstrap": "kafka.example:9092"}, "store": {"host": "db.example"}}
 _USERS = ("feed", "replay", "backtest", "recorder", "gateway", "migrate")
-_ROLES = ("admin", "replay", "backtest", "gateway", "recorder")
+_ROLES = ("admin", "feed", "replay", "backtest", "gateway", "recorder")
 SETS: dict[str, Json] = {
     "default": EXTERNAL,
     "one-namespace": {**EXTERNAL, "operator": {"watch": "release"}, "crds": {"enabled": False}},

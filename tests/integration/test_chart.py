@@ -116,19 +116,18 @@ def test_connections_are_those_that_the_pods_mount(tmp_path: Path) -> None:
         "postgresql://tapedeck_reader:a%2Fb%20c@db:5432/tapedeck?sslmode=verify-full"
         "&sslrootcert=/etc/tapedeck/connections/store_ca"
     )
-    assert data["feed.store_dsn"] == ""
     assert "tapedeck_reader" not in data["recorder.store_dsn"]
 
 
 def test_each_workload_has_a_role_of_its_own_where_roles_are_made() -> None:
     def role_of(values: Json) -> dict[str, str]:
         data = find(render(values), "Secret", "tapedeck-connections")["stringData"]
-        workloads = ("replay", "backtest", "gateway", "recorder", "migrate")
+        workloads = ("feed", "replay", "backtest", "gateway", "recorder", "migrate")
         return {w: urlsplit(data[f"{w}.store_dsn"]).username or "" for w in workloads}
 
     assert set(role_of(EXTERNAL).values()) == {"tapedeck", "tapedeck_reader", "tapedeck_recorder"}
     own = {"kafka": EXTERNAL["kafka"], "timescaledb": {"enabled": True}}
-    assert role_of(own) == {w: f"tapedeck_{w}" for w in ("replay", "backtest", "gateway", "recorder")} | {
+    assert role_of(own) == {w: f"tapedeck_{w}" for w in ("feed", "replay", "backtest", "gateway", "recorder")} | {
         "migrate": "tapedeck"
     }
     named: Json = {"host": "d", "roles": {"backtest": {"username": "bt", "password": "p"}}}

@@ -22,6 +22,7 @@ VIEWS = ["bars_5m", "bars_15m", "bars_1h", "bars_4h", "bars_1d"]
 RUNS = ["runs", "run_trades", "run_fills", "run_equity", "run_trials", "run_origins"]
 # By hand: what the README promises.
 MAY_READ = {
+    "feed": {"bars", "gaps"},
     "replay": {"bars", "trades", "kafka_offsets"},
     "backtest": {"bars", "trades", "tickers", "kafka_offsets", *VIEWS},
     "gateway": {"bars", "trades", "tickers", "ingest_errors", "gaps", *VIEWS, *RUNS},

@@ -96,7 +96,7 @@ spec:
           secret:
             secretName: tapedeck-connections
             items:
-              {{- range list "replay" "backtest" "gateway" "recorder" }}
+              {{- range list "feed" "replay" "backtest" "gateway" "recorder" }}
               - { key: {{ . }}.store_dsn, path: {{ . }} }
               {{- end }}
         - { name: tmp, emptyDir: {} }

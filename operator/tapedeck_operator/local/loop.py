@@ -61,7 +61,7 @@ class Deck:
         self.broker.launch()
         self.postgres.start()
         self.broker.wait_ready()
-        dsns = {role: self.postgres.dsn(role) for role in services.ROLES.values() if role is not None}
+        dsns = {role: self.postgres.dsn(role) for role in services.ROLES.values()}
         self.objects.apply(services.connections(self.broker.bootstrap, dsns))
         self._migrate()
         self._tell_living()

@@ -21,7 +21,7 @@ IMAGES = {
 }
 # The database role of each workload: only the recorder writes.
 ROLES = {
-    "feed": None,
+    "feed": "tapedeck_reader",
     "replay": "tapedeck_reader",
     "backtest": "tapedeck_reader",
     "gateway": "tapedeck_reader",
@@ -34,8 +34,7 @@ def connections(bootstrap: str, dsns: dict[str, str]) -> Json:
     data: dict[str, str] = {}
     for workload, role in ROLES.items():
         data[f"{workload}.kafka_bootstrap"] = bootstrap
-        if role is not None:
-            data[f"{workload}.store_dsn"] = dsns[role]
+        data[f"{workload}.store_dsn"] = dsns[role]
     return {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg import conninfo, sql
 
-StoreWorkload = Literal["replay", "backtest", "gateway", "recorder"]
+StoreWorkload = Literal["feed", "replay", "backtest", "gateway", "recorder"]
 
 _COARSER = ("bars_5m", "bars_15m", "bars_1h", "bars_4h", "bars_1d")
 _MARKET = ("bars", "trades", "tickers", *_COARSER)
@@ -18,6 +18,7 @@ _LOG = ("kafka_offsets",)  # whether what a run asks for is recorded yet
 _INGEST = ("ingest_errors", "gaps")
 
 READS: dict[StoreWorkload, tuple[str, ...]] = {
+    "feed": ("bars", "gaps"),  # what of the past is there, or not to be had
     "replay": ("bars", "trades", *_LOG),
     "backtest": (*_MARKET, *_LOG),
     "gateway": (*_MARKET, *_INGEST, *_RUNS),
@@ -30,7 +31,13 @@ _ALL = tuple(dict.fromkeys((*_MARKET, *_INGEST, *_RUNS, *_LOG)))
 
 # The roles where nobody names others.
 READER, RECORDER = "tapedeck_reader", "tapedeck_recorder"
-ROLES: dict[StoreWorkload, str] = {"replay": READER, "backtest": READER, "gateway": READER, "recorder": RECORDER}
+ROLES: dict[StoreWorkload, str] = {
+    "feed": READER,
+    "replay": READER,
+    "backtest": READER,
+    "gateway": READER,
+    "recorder": RECORDER,
+}
 
 
 class Account:
