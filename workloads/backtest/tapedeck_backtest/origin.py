@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from importlib.metadata import version
 
 import msgspec
 
 from tapedeck import wire
 from tapedeck.records import RunOrigin
 from tapedeck.settings import PodSettings
+from tapedeck.version import VERSION
 from tapedeck_backtest.feeds import Columns
 
 NO_REPLAY = msgspec.Raw(b"null")
@@ -19,9 +19,7 @@ NO_REPLAY = msgspec.Raw(b"null")
 def origin_of_store(settings: PodSettings, series: Mapping[str, Columns]) -> RunOrigin:
     """Of a run over stored bars: their numbers and a checksum of each symbol's."""
     parts = (f"{symbol}={len(columns.event)}:{_check(columns):08x}" for symbol, columns in sorted(series.items()))
-    return RunOrigin(
-        settings.uid, NO_REPLAY, "", ";".join(parts), None, {"backtest": settings.image}, version("tapedeck")
-    )
+    return RunOrigin(settings.uid, NO_REPLAY, "", ";".join(parts), None, {"backtest": settings.image}, VERSION)
 
 
 def origin_of_replay(settings: PodSettings, start: wire.Start) -> RunOrigin:
@@ -34,7 +32,7 @@ def origin_of_replay(settings: PodSettings, start: wire.Start) -> RunOrigin:
         start.fingerprint,
         (source.get("synthetic") or {}).get("seed"),
         {"backtest": settings.image, "replay": start.image},
-        version("tapedeck"),
+        VERSION,
     )
 
 

@@ -1,0 +1,3 @@
+"""The version of Tapedeck: images hold no package metadata that could tell."""
+
+VERSION = "0.1.0"
