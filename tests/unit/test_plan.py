@@ -288,6 +288,17 @@ def test_why_a_pod_failed_is_told_until_its_successor_works() -> None:
     assert again.status["phase"] == first.status["phase"]
 
 
+def test_a_pod_that_says_it_failed_is_not_ready_before_it_ends() -> None:
+    replay = resource("Replay", {"source": STORE})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    for before in (replay_pod(), replay_pod(state="starting")):
+        first = plan(replay, Observed(made, (before,)), NOW, SETTINGS)
+        lost = replay_pod(state="failed", reason="Unavailable", message="certificate verify failed")
+        told = plan(after(replay, first), Observed(made, (lost,)), NOW + 5, SETTINGS).status
+        assert (told["phase"], told["message"]) == ("Pending", "certificate verify failed")
+        assert (told["conditions"][0]["status"], told["conditions"][0]["reason"]) == ("False", "Unavailable")
+
+
 def test_a_pod_that_stays_pending_is_looked_at_ever_less() -> None:
     replay = resource("Replay", {"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))

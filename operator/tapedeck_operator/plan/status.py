@@ -24,7 +24,7 @@ _PHASES: dict[str, Phase] = {
     "paused": "Paused",
     "holding": "Running",
     "complete": "Running",  # its Job has the last word
-    "failed": "Running",
+    "failed": "Pending",  # it is about to end, and its Job to start another or to give up
 }
 
 
