@@ -1,0 +1,144 @@
+"""Two shards, their broker and their database, killed one after the other: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored, wait_for
+from tapedeck.settings import Connections
+from tapedeck.store.migrate import migrate
+from tapedeck_crds.clock import Anchor
+from tapedeck_operator.local.broker import Broker
+from tapedeck_operator.local.ports import free_port
+from tapedeck_operator.local.postgres import Postgres
+
+KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
+SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"]
+MINUTES = 500
+END = T0 + MINUTES * MINUTE
+SPEED = 15_000.0  # 1,000 bars a second; each round of two seconds is read from the store again
+SPEC = {"source": {"store": {"exchange": "x", "symbols": SYMBOLS}}, "shards": 2}
+
+
+@dataclass
+class Stage:
+    """A broker and a database of their own, and two shards that are started again as a Job does."""
+
+    broker: Broker
+    postgres: Postgres
+    pods: list[ReplayProcess]
+
+    def shard(self, number: int) -> None:
+        self.pods[number].kill()
+        self.pods[number].start()
+
+    def kill(self, victim: str) -> None:
+        match victim:
+            case "broker":
+                self.broker.kill()
+                self.broker.start()
+            case "database":
+                self.postgres.kill()
+                self.postgres.start()
+            case _:
+                self.shard(int(victim[-1]))
+
+    def published(self) -> list[int]:
+        """By each shard, 0 of one that just ends; one that ended is started again."""
+        for pod in self.pods:
+            assert pod.process is not None
+            code = pod.process.poll()
+            if code is not None:
+                assert code == 1, pod.last_report()  # what trying again may mend
+                pod.start()
+        return [published_by(pod) for pod in self.pods]
+
+    def go_on(self, seconds: float = 90) -> None:
+        """Wait until each shard has committed more."""
+        had = self.published()
+        wait_for(lambda: all(n > h for n, h in zip(self.published(), had, strict=True)), "progress", seconds)
+
+    def tell(self, anchor: Anchor) -> None:
+        for pod in self.pods:
+            assert pod.control(**anchor.model_dump(by_alias=True)).status_code == 202
+
+
+def published_by(pod: ReplayProcess) -> int:
+    try:
+        return int(pod.status()["published"])
+    except httpx.TransportError:
+        return 0
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Stage]:
+    broker, postgres = Broker(folder / "kafka", free_port()), Postgres(folder / "postgres")
+    pods: list[ReplayProcess] = []
+    try:
+        broker.launch()
+        postgres.start()
+        broker.wait_ready()
+        migrate(postgres.dsn())
+        connections = Connections(kafka_bootstrap=broker.bootstrap, store_dsn=SecretStr(postgres.dsn()))
+        uid = str(uuid.uuid4())
+        pods += [ReplayProcess(folder / "pods", connections, SPEC, uid=uid, shard=shard) for shard in (0, 1)]
+        yield Stage(broker, postgres, pods)
+    finally:
+        for pod in pods:
+            if pod.process is not None and pod.process.poll() is None:
+                pod.process.kill()
+        broker.stop()
+        postgres.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_killed_at_seeded_instants(tmp_path: Path) -> None:
+    rng = random.Random(20180404)
+    victims = ["broker", "database", "shard 0", "shard 1"]
+    with staged(tmp_path) as stage:
+        insert_minutes(stage.postgres.dsn(), "x", SYMBOLS, MINUTES)
+        for pod in stage.pods:
+            pod.start()
+        for pod in stage.pods:
+            pod.until(lambda r: r["state"] == "waiting")
+        w0 = int(time.time() * 1000) + 500
+        first = Anchor(number=1, v0=T0, w0=w0, speed=SPEED, loop_rounds=0, loop_from=T0, loop_to=END)
+        stage.tell(first)
+        stage.go_on()
+        todo: list[str] = []
+        for _ in range(KILLS):
+            todo = todo or rng.sample(victims, len(victims))
+            time.sleep(rng.random())
+            stage.kill(todo.pop())
+            stage.go_on()
+        w0 = int(time.time() * 1000) + 1_000
+        loop_round, v = first.place(w0)
+        last = {"number": 2, "v0": round(v), "w0": w0, "loop_round": loop_round, "loop_rounds": loop_round + 2}
+        stage.tell(first.model_copy(update=last))
+        assert [pod.wait() for pod in stage.pods] == [0, 0]
+
+        every = stored(stage.postgres.dsn(), "x")
+        parts = [committed(stage.broker.bootstrap, stage.pods[0].topic, number) for number in (0, 1)]
+        shares = [{bar[1] for bar in bars(records)} for records in parts]
+        assert sorted([*shares[0], *shares[1]]) == sorted(SYMBOLS)
+        for records, mine in zip(parts, shares, strict=True):
+            wanted = [bar for bar in every if bar[1] in mine]
+            epochs = [record.epoch for record in records]
+            assert epochs == sorted(epochs, key=lambda epoch: int(epoch.split(".")[1]))
+            assert bars(records) == wanted * (loop_round + 2)
+            assert [r.kind for r in records if r.kind in ("start", "end")] == ["start", "end"]
+            assert records[-1].value["published"] == (loop_round + 2) * len(wanted)
+            check_watermarks(records)
+        print(f"{KILLS} kills, {loop_round + 2} rounds, lives {[pod.lives for pod in stage.pods]}")
