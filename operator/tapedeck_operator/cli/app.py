@@ -276,6 +276,41 @@ def delete(
 
 
 @app.command()
+def fetch(
+    context: typer.Context,
+    exchange: Annotated[str, typer.Option(help="Id of an exchange of ccxt, such as binance.")],
+    symbols: Annotated[
+        list[str], typer.Option(metavar="SYMBOL", help="Unified names or patterns, by commas or repeated; * for all.")
+    ],
+    start: Annotated[str, typer.Option(metavar="TIME", help="First open time: a day, or a time with an offset.")],
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="Open time to stop before; now if left out.")] = None,
+    interval: Annotated[list[str] | None, typer.Option(help="Length of the bars (repeatable); 1m if left out.")] = None,
+    pods: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the range.")] = 1,
+    rest: Annotated[str | None, typer.Option(metavar="URL", help="Another host for the exchange's own.")] = None,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="text or json.")] = "text",
+    home: HomeOption = None,
+) -> None:
+    """Bring an exchange's past into the store, newest first. What is there already is not asked for again.
+
+    \b
+    Examples:
+      tapedeck fetch --exchange binance --symbols BTC/USDT,ETH/USDT --start 2024-01-01
+      tapedeck fetch --exchange kraken --symbols '*/EUR' --start 2024-01-01 --end 2024-02-01 --interval 1h -o json
+    """
+    import json
+
+    from rich.console import Console
+
+    from tapedeck_operator.cli import fetch as past
+
+    if output not in ("text", "json"):
+        raise typer.BadParameter(f"got {output!r}, expected text or json", param_hint="--output")
+    spec = past.spec_of(exchange, symbols, start, end, interval or ["1m"], pods, rest)
+    found = past.fetch(home_of(home or context.obj), spec, Console(stderr=True))
+    print(json.dumps(found, indent=2) if output == "json" else found["message"])
+
+
+@app.command()
 def rerun(
     context: typer.Context,
     run: Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its Backtest's name (the last one).")],

@@ -1,0 +1,126 @@
+"""A Feed's past on a running deck: beside what listens, alone, by the command, and with bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from decks.command import spawn
+from decks.process import eventually, phase, running_deck
+from exchange import Exchange
+from exchange.binance import Binance
+from exchange.candles import MINUTE, CandleMarket
+from tapedeck_operator.cli import documents, write
+from tapedeck_operator.cli.describe import describe
+from tapedeck_operator.local.home import Home
+from tapedeck_operator.local.objects import Objects
+from tapedeck_operator.local.pods import INDEX_ANNOTATION
+
+Json = dict[str, Any]
+pytestmark = pytest.mark.slow
+END = 1_735_689_600_000  # 2025
+START = END - 3000 * MINUTE
+HOLE = (END - 500 * MINUTE, END - 470 * MINUTE)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Json, Objects, Exchange]]:
+    markets = [CandleMarket(base, "USDT", [], first=START, holes=[HOLE]) for base in ("BTC", "ETH")]
+    with (
+        Exchange(Binance(), list(markets), clock_offset=END + 30_000) as exchange,
+        running_deck(tmp_path_factory.mktemp("past") / "home") as (home, facts, objects),
+    ):
+        yield home, facts, objects, exchange
+
+
+def apply(objects: Objects, name: str, exchange: Exchange, **spec: Any) -> None:
+    endpoints = {"rest": exchange.rest, "websocket": exchange.websocket}
+    content = {
+        "apiVersion": "tapedeck.dev/v1alpha1",
+        "kind": "Feed",
+        "metadata": {"name": name},
+        "spec": {"exchange": "binance", "symbols": ["BTC/USDT"], "endpoints": endpoints, **spec},
+    }
+    list(write.apply(objects, [documents.Document("here", Path(), content)], "default"))
+
+
+def stored(facts: Json, symbol: str) -> tuple[Any, ...] | None:
+    with psycopg.connect(facts["dsn"]) as connection:
+        query = "SELECT count(*), count(*) FILTER (WHERE source = 'backfill') FROM bars WHERE symbol = %s"
+        return connection.execute(query, [symbol]).fetchone()
+
+
+def test_the_past_beside_what_listens(running: tuple[Home, Json, Objects, Exchange]) -> None:
+    _, facts, objects, exchange = running
+    past = {"from": "2024-12-29T22:00:00Z", "to": "2025-01-01T00:00:00Z", "shards": 2}
+    apply(objects, "both", exchange, backfill=past)
+    exchange.subscribed()
+
+    def through() -> bool:
+        status = objects.get("Feed", "default", "both").get("status", {})
+        return bool(status.get("progress") == "3000/3000" and status["phase"] == "Running")
+
+    eventually(through)
+    eventually(lambda: stored(facts, "BTC/USDT") == (2970, 2970))
+    said = describe(objects, objects.get("Feed", "default", "both"))
+    for words in ("shard: 0", "shard: 1", "rate:", "retries:", "missing: 30", "2025-01-01T00:00:00Z"):
+        assert words in said
+    kinds = [pod["metadata"]["name"] for pod in objects.list("Pod") if "feed-both" in pod["metadata"]["name"]]
+    assert len(kinds) == 3
+    objects.delete("Feed", "default", "both")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason", "words"),
+    [
+        ({"backfill": {"from": "2100-01-01T00:00:00Z"}}, "BadRange", "backfill.from: got 2100-01-01T00:00:00Z"),
+        (
+            {"symbols": ["BTC/USTD"], "backfill": {"from": "2024-12-31T00:00:00Z", "only": True}},
+            "UnknownSymbol",
+            "near matches: BTC/USDT",
+        ),
+    ],
+)
+def test_bad_input_is_final_within_seconds(
+    running: tuple[Home, Json, Objects, Exchange], wrong: Json, reason: str, words: str
+) -> None:
+    _, _, objects, exchange = running
+    name = reason.lower()
+    apply(objects, name, exchange, **wrong)
+    eventually(lambda: phase(objects, "Feed", name) == "Failed", 40)
+    status = objects.get("Feed", "default", name)["status"]
+    assert status["conditions"][0]["reason"] == reason
+    assert words in status["message"]
+    pods = [pod["metadata"] for pod in objects.list("Pod") if f"feed-{name}" in pod["metadata"]["name"]]
+    assert len([pod for pod in pods if INDEX_ANNOTATION in pod["annotations"]]) == 1, "none follows one that refused"
+
+
+def test_fetched_by_the_command(running: tuple[Home, Json, Objects, Exchange], tmp_path: Path) -> None:
+    home, facts, _, exchange = running
+
+    def fetch(*more: str) -> subprocess.CompletedProcess[str]:
+        words = ["--home", str(home.root), "fetch", "--exchange", "binance", "--rest", exchange.rest, *more]
+        process = spawn(tmp_path, *words)
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    span = ("--start", "2024-12-29T22:00:00Z", "--end", "2025-01-01")
+    done = fetch("--symbols", "ETH/USDT", *span, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["phase"], said["bars"], said["missing"], said["symbols"]) == ("Complete", 2970, 30, 1)
+    eventually(lambda: stored(facts, "ETH/USDT") == (2970, 2970))
+    again = fetch("--symbols", "ETH/USDT", *span)
+    assert again.returncode == 0
+    assert "3000 of 3000 bars" in again.stdout
+    assert "0 brought" in again.stdout
+
+    refused = fetch("--symbols", "BTC/USTD", *span)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "near matches: BTC/USDT" in refused.stderr
