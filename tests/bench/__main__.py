@@ -1,6 +1,7 @@
 """``make bench [NAME=…]``: print ``name value unit reference ratio`` and write bench-results.json.
 
-NAME is a module of this folder or the name of one figure; all if left out.
+NAME is a module of this folder, the name of one figure or what several begin with, such as replay;
+all if left out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from bench.figures import Figure
 # Figure → the module whose ``run()`` measures it.
 BENCHES = {
     "replay-unpaced": "replay_unpaced",
-    "replay-lateness-p99": "replay_unpaced",
+    "replay-vs-await": "replay_rivals",
+    "replay-vs-plain": "replay_rivals",
+    "replay-lateness-p99": "replay_paced",
+    "replay-lateness-p99-1k": "replay_paced",
+    "replay-visible-p99": "replay_paced",
+    "replay-memory-growth": "replay_memory",
+    "replay-start": "replay_start",
     "ingest": "ingest",
     "ingest-upsert": "ingest",
     "feed": "feed",
@@ -45,7 +52,8 @@ def line(figure: Figure) -> str:
 
 def main(wanted: str) -> int:
     """Run what is asked for; exit 2 for a name that is not known."""
-    modules = dict.fromkeys(m for name, m in BENCHES.items() if wanted in ("", name, m))
+    chosen = {name: m for name, m in BENCHES.items() if wanted in ("", name, m) or name.startswith(f"{wanted}-")}
+    modules = dict.fromkeys(chosen.values())
     if not modules:
         print(f"NAME: got {wanted!r}, expected one of {', '.join(BENCHES)}", file=sys.stderr)
         return 2

@@ -1,0 +1,57 @@
+"""How soon a replay plays.
+
+``replay-start``: from the start of the pod's process until a consumer of committed records has its first bar; seconds,
+the median of seven. The anchor is sent as soon as the pod says that it waits for one, without the operator's lead.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+from bench.figures import Figure
+from bench.replay_bed import SYMBOLS, Bed, bed, scaled
+from tapedeck.kafka import admin, consumer, ensure_topics
+from tapedeck.wire import origin_of
+
+BARS, RUNS = scaled(200_000), 7
+WAIT_SECONDS = 60.0
+
+
+def run() -> list[Figure]:
+    """The figure, on a broker and a database of its own."""
+    with bed() as services:
+        services.fill("x", BARS, SYMBOLS)
+        services.unpaced("x", BARS)  # warms the broker up
+        return [Figure("replay-start", statistics.median(_start(services) for _ in range(RUNS)), "s")]
+
+
+def _start(services: Bed) -> float:
+    replay = services.replay("x")
+    ensure_topics(admin(services.connections, "bench"), [replay.topic], 1)  # the reader is there before the pod
+    reader = consumer(services.connections, "bench", "bench")
+    reader.assign([TopicPartition(replay.topic, 0, 0)])
+    reader.poll(1.0)
+    began = time.perf_counter()
+    replay.begin(speed=1_000_000.0, lead_ms=0)
+    _first_bar(reader)
+    took = time.perf_counter() - began
+    reader.close()
+    replay.kill()
+    return took
+
+
+def _first_bar(reader: Consumer) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        message = reader.poll(1.0)
+        if message is None:
+            continue
+        fault = message.error()
+        if fault is not None and fault.code() != KafkaError._PARTITION_EOF:
+            raise RuntimeError(f"the first bar: {fault.str()}")
+        if fault is None and not origin_of(message.headers()).control:
+            return
+    raise RuntimeError(f"no bar within {WAIT_SECONDS:g} s")
