@@ -107,6 +107,13 @@ class BacktestSpec(PodOptions):
     sweep: Sweep | None = Field(
         default=None, description="Many trials of the strategy over a store range; one run if left out."
     )
+    checks: Annotated[list[Literal["lookAhead", "startUp"]], Field(max_length=2)] = Field(
+        default_factory=list,
+        description="What must hold before the run, over the first 20,000 bars of each symbol; the run fails with what "
+        "was found. lookAhead: no order changes when the bars after it are cut off. startUp: no indicator depends on "
+        "how many bars came before, beyond those that it asks for and data.warmupBars.",
+        json_schema_extra={"default": []},
+    )
     limits: Limits = Field(
         default_factory=Limits, description="What the strategy may take.", json_schema_extra={"default": {}}
     )
@@ -118,6 +125,11 @@ class BacktestSpec(PodOptions):
             cel="!has(self.sweep) || has(self.data.store)",
             message="expected data.store: a sweep plays the same bars again and again",
             holds=lambda new, _old: new.sweep is None or new.data.store is not None,
+        ),
+        Rule(
+            cel="size(self.checks) == 0 || (has(self.data.store) && !has(self.sweep))",
+            message="expected data.store and no sweep with checks: they play the same bars again and again",
+            holds=lambda new, _old: not new.checks or (new.data.store is not None and new.sweep is None),
         ),
         Rule(
             cel="!has(self.sweep) || (size(self.data.intervals) == 0 && self.data.warmupBars == 0)",
@@ -139,6 +151,7 @@ class BacktestSpec(PodOptions):
         immutable("data"),
         immutable("broker"),
         immutable("sizer"),
+        immutable("checks"),
         immutable("limits"),
     )
 

@@ -24,6 +24,8 @@ from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
 from tapedeck_backtest.feeds import is_coarse
 from tapedeck_backtest.finite import REASON as NOT_A_NUMBER
 from tapedeck_backtest.finite import FiniteCollector, checked
+from tapedeck_backtest.honesty.check import refuse_dishonest
+from tapedeck_backtest.honesty.lab import Lab
 from tapedeck_backtest.limits import Guard, TooLong, lift_memory_limit
 from tapedeck_backtest.origin import origin_of_replay, origin_of_store
 from tapedeck_backtest.publish import Publisher
@@ -33,7 +35,7 @@ from tapedeck_backtest.stream import START_TIMEOUT, ReplayStream
 from tapedeck_backtest.summary import HEADLINE
 from tapedeck_backtest.sweep.known import known_trials
 from tapedeck_backtest.sweep.run import Trials, deal, total
-from tapedeck_backtest.sweep.trial import Lab
+from tapedeck_backtest.sweep.trial import Lab as TrialLab
 from tapedeck_backtest.sweep.windows import windows
 from tapedeck_backtest.trace import strategy_trace
 from tapedeck_backtest.warmup import LateCollector, joined, quiet_until, steps_of
@@ -167,6 +169,10 @@ class Run:
         self._total = sum(len(columns.event) for columns in series.values())
         self._announce(wanted.exchange, list(series), wanted.interval)
         self._publisher.send(origin_of_store(self._settings, series))
+        if self._spec.checks:
+            with self._foreign():
+                lab = Lab.over(self._spec, strategy, params, series, wanted.interval, self._pulse)
+                refuse_dishonest(lab, self._spec.checks)
         data, begins = self._spec.data, 0
         if data.warmup_bars:
             begins = min(int(columns.event[0]) for columns in series.values())
@@ -188,7 +194,7 @@ class Run:
         rolling = windows(sweep, first, max(int(columns.event[-1]) for columns in series.values()))
         self._announce(wanted.exchange, list(series), wanted.interval, total(sweep, rolling))
         run_id = self._run_id
-        lab = Lab(run_id, self._spec, sweep, strategy, series, wanted.interval, self._pulse)
+        lab = TrialLab(run_id, self._spec, sweep, strategy, series, wanted.interval, self._pulse)
         self._trials = Trials(
             lab,
             deal(sweep, rolling, self._settings.shard),
