@@ -88,6 +88,7 @@ def asked_or_over(exchange: Exchange, due: int, worker: Pod) -> bool:
     return exchange.requests[KLINES] >= due or worker.process.poll() is not None
 
 
+@pytest.mark.faults
 def test_killed_at_any_instant_it_brings_what_exists_and_tells_what_does_not(
     services: Services, store: str, tmp_path: Path
 ) -> None:

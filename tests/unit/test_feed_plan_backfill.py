@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from tapedeck.settings import PodSettings
-from tapedeck_crds.kinds import Feed, parse_resource
+from tapedeck_crds.kinds import Backtest, Feed, parse_resource
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import Network, Observed, Plan, PodSeen, Settings, plan
 
@@ -152,3 +152,29 @@ def test_bad_input_of_what_listens_ends_the_past() -> None:
     planned = plan(feed(), Observed(job=job(), pods=(refused, past(0, 1, 1))), NOW, SETTINGS)
     assert planned.status["phase"] == "Failed"
     assert "Job" in [kind for kind, _ in planned.delete]
+
+
+@pytest.mark.parametrize(
+    ("spec", "symbols", "waits"),
+    [
+        ({"only": True}, ["BTC/USDT"], True),
+        ({"only": True, "symbols": ["*/USDT"]}, ["BTC/USDT"], True),
+        ({"only": True}, ["ETH/USDT"], False),
+        ({"only": True, "exchange": "kraken"}, ["BTC/USDT"], False),
+        ({"only": False}, ["BTC/USDT"], False),
+    ],
+)
+def test_a_run_over_stored_bars_waits_for_the_past_alone(spec: Json, symbols: list[str], waits: bool) -> None:
+    data = {"store": {"exchange": "binance", "symbols": symbols}}
+    document = {
+        "apiVersion": "tapedeck.dev/v1alpha1",
+        "kind": "Backtest",
+        "metadata": {"name": "b", "uid": "u-2", "generation": 1},
+        "spec": {"strategy": {"builtin": "sma-cross"}, "data": data},
+    }
+    backtest = parse_resource(document)
+    assert isinstance(backtest, Backtest)
+    images = replace(SETTINGS, images={"backtest": "i/backtest:1"})
+    planned = plan(backtest, Observed(feeds=(feed(**spec),)), NOW, images)
+    assert (planned.status["conditions"][0]["reason"] == "WaitingForFeed") is waits
+    assert bool(of_kind(planned, "Job")) is not waits

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from tapedeck_crds.base import StoreRange, time_ms
-from tapedeck_crds.kinds import Resource
+from tapedeck_crds.kinds import Feed, Resource
 from tapedeck_crds.report import Report
 from tapedeck_operator.plan import names, pods
 from tapedeck_operator.plan.drift import covers
@@ -85,16 +85,21 @@ def waiting_for_feed(wanted: StoreRange | None, observed: Observed) -> Verdict |
     if wanted is None or observed.job is not None:
         return None
     for feed in observed.feeds:
-        files = feed.spec.source.files if feed.spec.source is not None else None
-        if files is not None and files.exchange == wanted.exchange:
-            symbols = {chosen.symbol for chosen in files.sets}
-            brought = {symbol for symbol in symbols if any(fnmatchcase(symbol, each) for each in wanted.symbols)}
-            if brought:
-                names_of = ", ".join(sorted(brought))
-                return Verdict(
-                    "Pending", "WaitingForFeed", f"Feed {feed.metadata.name} still brings bars of {names_of}"
-                )
+        if brought := _brought(feed, wanted):
+            names_of = ", ".join(sorted(brought))
+            return Verdict("Pending", "WaitingForFeed", f"Feed {feed.metadata.name} still brings bars of {names_of}")
     return None
+
+
+def _brought(feed: Feed, wanted: StoreRange) -> set[str]:
+    """The symbols of a Feed that ends, out of files or of a past alone, which a run wants."""
+    files = feed.spec.source.files if feed.spec.source is not None else None
+    past = feed.spec.backfill is not None and feed.spec.backfill.only
+    if (files.exchange if files is not None else feed.spec.exchange if past else None) != wanted.exchange:
+        return set()
+    symbols = {chosen.symbol for chosen in files.sets} if files is not None else set(feed.spec.symbols or ())
+    # Either may be a pattern.
+    return {s for s in symbols if any(fnmatchcase(s, each) or fnmatchcase(each, s) for each in wanted.symbols)}
 
 
 def _wake(resource: Resource, observed: Observed, over: bool, now_ms: int, since_ms: int) -> int | None:
