@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pandas as pd
 import pytest
 
-from tapedeck.market import Bar
+from tapedeck.market import Bar, Trade
 from tapedeck.wire import End, Epoch, EpochStart, Start, Watermark, encode, replay_headers
 from tapedeck_gateway import outbox as outboxes
 from tapedeck_gateway import view as views
@@ -142,13 +142,13 @@ def test_a_reset_takes_back_what_waits() -> None:
 class Reel:
     """Feeds a view as the topic would."""
 
-    def __init__(self, partitions: int = 1, store: bool = True) -> None:
+    def __init__(self, partitions: int = 1, store: bool = True, channel: Literal["bars", "trades"] = "bars") -> None:
         self.view = ReplayView(UID, partitions)
         self.epoch = Epoch()
         source = {"store": {}} if store else {"files": {}}
         start = Start(
             UID, "n", "default", msgspec.Raw(json.dumps({"source": source}).encode()), "x", ["A", "B"], "1m",
-            T0, T0 + 10**9, {"A": 1, "B": 1}, "",
+            T0, T0 + 10**9, {"A": 1, "B": 1}, "", channel=channel,
         )  # fmt: skip
         for partition in range(partitions):
             self.control(start, partition)
@@ -159,6 +159,10 @@ class Reel:
     def bar(self, minute: int, symbol: str = "A", partition: int = 0) -> None:
         bar = Bar("x", symbol, "1m", T0 + minute * MINUTE, minute + 1, minute + 1, minute + 1, minute + 1, 1)
         assert not self.view.take(partition, replay_headers(UID, self.epoch), encode(bar))
+
+    def trade(self, after_ms: int, price: float) -> None:
+        trade = Trade("x", "A", T0 + after_ms, str(after_ms), price, 2.0, "buy")
+        assert not self.view.take(0, replay_headers(UID, self.epoch), encode(trade))
 
     def mark(self, minute: int, partition: int = 0) -> bool:
         return self.control(Watermark(str(self.epoch), T0 + minute * MINUTE), partition)
@@ -181,6 +185,24 @@ def test_bars_wait_for_their_watermark() -> None:
     assert reel.mark(10)
     assert reel.minutes() == list(range(10))
     assert not reel.mark(10)
+
+
+def test_trades_become_bars_as_far_as_their_watermark_goes() -> None:
+    reel = Reel(channel="trades")
+    for after_ms, price in ((0, 5.0), (59_999, 9.0), (60_000, 4.0), (61_000, 3.0), (100_000, 8.0), (190_000, 1.0)):
+        reel.trade(after_ms, price)
+    assert reel.control(Watermark("0.0", T0 + 61_000))
+    now = reel.view.changed("x", "A", MINUTE, T0)[1]
+    assert now == [Candle(T0, 5, 9, 5, 9, 4), Candle(T0 + MINUTE, 4, 4, 3, 3, 4, False)]
+    reel.control(Watermark("0.0", T0 + 200_000))
+    assert reel.view.base("x", "A", T0 + MINUTE, T0 + 4 * MINUTE) == [
+        Candle(T0 + MINUTE, 4, 8, 3, 8, 6),
+        Candle(T0 + 3 * MINUTE, 1, 1, 1, 1, 2),
+    ]
+    reel.epoch = Epoch(1)
+    reel.control(EpochStart("1.0", T0 + 70_000, "seek"))
+    assert reel.minutes() == [0]
+    assert reel.view.floor == T0 + 2 * MINUTE  # the bar around the jump lacks what came before it
 
 
 def test_a_jump_back_drops_the_future_and_what_waits() -> None:

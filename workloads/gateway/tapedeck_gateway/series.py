@@ -54,6 +54,15 @@ class Series:
         self._drop(slice(0, TRIM))
         return self._ts[0]
 
+    def add(self, ts: int, price: float, amount: float) -> int | None:
+        """Take a trade into the bar that opens at ``ts``, the last or a new one; returns what ``put`` does."""
+        if not self._ts or self._ts[-1] != ts:
+            return self.put(ts, (price, price, price, price, amount))
+        _open, high, low, close, volume = self._values
+        high[-1], low[-1], close[-1] = max(high[-1], price), min(low[-1], price), price
+        volume[-1] += amount
+        return None
+
     def cut(self, ts: int) -> None:
         """Forget the bars that open at ``ts`` or later."""
         self._drop(slice(bisect_left(self._ts, ts), None))

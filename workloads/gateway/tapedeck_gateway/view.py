@@ -1,4 +1,7 @@
-"""What a replay's topic says so far: bars up to the committed watermark of the current epoch, none later."""
+"""What a replay's topic says so far: bars up to the committed watermark of the current epoch, none later.
+
+Trades are shown as bars of the replay's interval.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,19 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tapedeck.market import Bar, event_time
-from tapedeck.wire import End, Epoch, EpochStart, Received, Start, Watermark, decode_bar, decode_control, origin_of
+from tapedeck.market import Bar, Trade, event_time
+from tapedeck.wire import (
+    End,
+    Epoch,
+    EpochStart,
+    Received,
+    Start,
+    Watermark,
+    decode_bar,
+    decode_control,
+    decode_trade,
+    origin_of,
+)
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_gateway.series import Candle, Series, coarser
 
@@ -24,7 +38,7 @@ class _Partition:
 
     epoch: Epoch = field(default_factory=Epoch)
     watermark: int | None = None
-    waiting: deque[Bar] = field(default_factory=deque)
+    waiting: deque[Bar | Trade] = field(default_factory=deque)
     published: int = 0
     caught_up: bool = False
     ended: bool = False
@@ -54,6 +68,11 @@ class ReplayView:
     def interval_ms(self) -> int:
         """Length of the replay's bars; a minute until its start is known."""
         return INTERVAL_MS[self.start.interval] if self.start else 60_000
+
+    @property
+    def of_trades(self) -> bool:
+        """Whether it plays trades."""
+        return self.start is not None and self.start.channel == "trades"
 
     @property
     def from_store(self) -> bool:
@@ -100,7 +119,7 @@ class ReplayView:
             if origin.control:
                 return self._control(self._partitions[partition], value)
             if Epoch.parse(origin.epoch) >= self.epoch:
-                self._partitions[partition].waiting.append(decode_bar(value))
+                self._partitions[partition].waiting.append(decode_trade(value) if self.of_trades else decode_bar(value))
             return False
 
     def _control(self, partition: _Partition, value: bytes) -> bool:
@@ -128,6 +147,8 @@ class ReplayView:
         # What is committed before the jump is true up to the jump, even where a slower partition held it back.
         if self.position is None or v > self.position or v < self.floor:
             self.floor = v
+        if self.of_trades:  # the bar around the jump is built anew, of the trades behind it alone
+            self.floor = -(-v // self.interval_ms) * self.interval_ms
         self.epoch, self.position = epoch, v
         self.generation += 1
         for each in self._partitions:
@@ -147,19 +168,22 @@ class ReplayView:
             return False
         safe = min(known)
         for partition in self._partitions:
-            while partition.waiting and event_time(partition.waiting[0]) <= safe:
+            while partition.waiting and _known_at(partition.waiting[0]) <= safe:
                 self._show(partition.waiting.popleft())
         moved = self.position is None or safe > self.position
         self.position = safe if self.position is None else max(safe, self.position)
         return moved or self.ended
 
-    def _show(self, bar: Bar) -> None:
-        key = (bar.exchange, bar.symbol)
+    def _show(self, record: Bar | Trade) -> None:
+        key = (record.exchange, record.symbol)
         series = self._series.get(key)
         if series is None:
             names = max(len(self.start.symbols) if self.start else 1, 1)
             series = self._series[key] = Series(max(500, min(SERIES_BARS, VIEW_BARS // names)))
-        oldest = series.put(bar.ts, (bar.open, bar.high, bar.low, bar.close, bar.volume))
+        if isinstance(record, Trade):
+            oldest = series.add(record.ts - record.ts % self.interval_ms, record.price, record.amount)
+        else:
+            oldest = series.put(record.ts, (record.open, record.high, record.low, record.close, record.volume))
         if oldest is not None:
             self.floor = max(self.floor, oldest)
 
@@ -185,3 +209,7 @@ class ReplayView:
         with self._lock:
             series = self._series.get((exchange, symbol))
             return series.before(ts) if series else None
+
+
+def _known_at(record: Bar | Trade) -> int:
+    return record.ts if isinstance(record, Trade) else event_time(record)
