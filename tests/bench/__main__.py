@@ -30,6 +30,7 @@ BENCHES = {
     "feed-throughput": "feed",
     "feed-latency-p99": "feed",
     "feed-memory-growth": "feed",
+    "feed-backfill": "feed_backfill",
     "backtest": "backtest",
     "backtest-defaults": "backtest",
     "backtest-memory": "backtest",
