@@ -60,6 +60,11 @@ def insert(dsn: str, trades: list[Trade]) -> None:
         )
 
 
+def order(value: Json) -> tuple[int, str, int]:
+    """The one order, of values on the log."""
+    return value["ts"], value["symbol"], int(value["id"])
+
+
 def expected(trades: list[Trade]) -> list[Json]:
     """As they stand on the log, in the one order."""
     rows = [(t.ts, t.symbol, int(t.id), t) for t in trades]
@@ -192,13 +197,16 @@ def test_trades_of_the_market_s_topic_and_kept(make: Make, connections: Connecti
         to.produce("market.trades", wire.encode(trade), key, headers=wire.market_headers("live"))
     assert to.flush(30) == 0
     topic = {"channel": "trades", "topic": {"name": "market.trades", "exchange": exchange}}
-    first = make({"source": topic, "target": {"topic": "market.trades", "shared": True}})
+    first = make({"source": topic, "record": True, "target": {"topic": "market.trades", "shared": True}})
     assert played(first) == expected(trades)
     shared: list[Record] = []
     for partition in range(12):
-        shared += committed(connections.kafka_bootstrap, "market.trades", partition, [exchange])
+        shared += committed(connections.kafka_bootstrap, "market.trades", partition, [exchange, "replay.test"])
     copies = [r.value for r in shared if r.header == f"1;replay;{first.uid};0.0"]
-    assert sorted(copies, key=lambda v: (v["ts"], v["symbol"], int(v["id"]))) == expected(trades)
+    assert sorted(copies, key=order) == expected(trades)
+    kept = [r.value for r in shared if r.header == "1;synthetic"]
+    assert {value["exchange"] for value in kept} == {"replay.test"}
+    assert sorted((v | {"exchange": exchange} for v in kept), key=order) == expected(trades)
     # What is replayed on the shared topic is no market: the next Replay of it has each trade once, as the first had.
     assert played(make({"source": topic})) == expected(trades)
     assert played(make({"source": {"channel": "trades", "topic": {"name": first.topic}}})) == expected(trades)
