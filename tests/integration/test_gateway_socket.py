@@ -155,8 +155,8 @@ def test_fills_and_equity_of_a_run_are_pushed(gateway: Gateway, watch: Watch, st
         (1, "sell", T0 + 11 * MINUTE, 7_100.0)
     ]
     assert [p for m in watcher.of("equity") for p in m["points"]] == [
-        [10, T0 + 10 * MINUTE, 9_000.0, 1.0],
-        [11, T0 + 11 * MINUTE, 9_500.0, 1.0],
+        [10, T0 + 10 * MINUTE, 9_000.0, 1.0, None, None, None],
+        [11, T0 + 11 * MINUTE, 9_500.0, 1.0, None, None, None],
     ]
     watcher.until(lambda: watcher.of("run")[-1]["value"] == 9_500.0)
     assert watcher.of("run")[-1]["max_drawdown_percent"] == pytest.approx((1 - 9_000 / 10_009) * 100)
@@ -165,7 +165,11 @@ def test_fills_and_equity_of_a_run_are_pushed(gateway: Gateway, watch: Watch, st
         connection.execute("UPDATE runs SET state = 'complete', metrics = '{\"sharpe\": 1.5}' WHERE run_id = 'run-1'")
     watcher.until(lambda: watcher.of("run")[-1]["state"] == "complete")
     assert watcher.of("run")[-1]["metrics"] == {"sharpe": 1.5}
-    assert gateway.get("/api/runs/run-1")[1]["state"] == "complete"
+    run = gateway.get("/api/runs/run-1")[1]
+    assert (run["state"], run["drawdowns"], run["periods"]) == ("complete", None, None)  # one of before there were any
+    with psycopg.connect(store) as connection:
+        connection.execute("UPDATE runs SET periods = '[{\"period\": \"2018-04\"}]' WHERE run_id = 'run-1'")
+    assert gateway.get("/api/runs/run-1")[1]["periods"] == [{"period": "2018-04"}]
     assert len(gateway.get("/api/runs/run-1/fills")[1]) == 2
     insert_trades(store, "run-1", [(0, 1.5, T0, 7_000.0, T0 + 11 * MINUTE, 7_100.0)])
     (trade,) = gateway.get("/api/runs/run-1/trades")[1]

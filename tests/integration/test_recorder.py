@@ -103,9 +103,22 @@ def test_every_kind_of_record_is_kept(stage: Stage, exchange: str) -> None:
     results: list[Any] = [
         started,
         records.RunFill(run, 0, "A/B", T0, "buy", 1.5, 2.0),
-        records.RunTrade(run, 0, "A/B", "long", 1.5, T0, 2.0, T0 + 60_000, 3.0, 1.5, 1.25, 0.25),
+        records.RunTrade(run, 0, "A/B", "long", 1.5, T0, 2.0, T0 + 60_000, 3.0, 1.5, 1.25, 0.25, "in", "out"),
         records.RunEquity(run, 10, [T0, T0 + 60_000, T0 + 120_000], [10.0, 11.0, 12.5], [8.0, 8.5, 12.5]),
-        records.RunEnded(run, "complete", "", 3, {"sharpe": None, "return": 0.25}, "abc", T0 + 9),
+        records.RunEquity(
+            run, 20, [T0 + 180_000, T0 + 300_000], [9.0, 8.0], [9.0, 8.0], [0, 2], [1.0, None], [2.0, 3.0], [None, 4.0]
+        ),
+        records.RunEnded(
+            run,
+            "complete",
+            "",
+            3,
+            {"sharpe": None, "return": 0.25},
+            "abc",
+            T0 + 9,
+            [records.RunDrawdown(5.0, 50.0, T0, T0 + 1, None, 1.5)],
+            [records.RunPeriod("2018-04", 10.0, 12.5, 25.0, 0.0, 1, 1, 1.25)],
+        ),
         records.RunEnded(run, "failed", "late", 0, {}, "zzz", T0 + 99),
         started,
     ]
@@ -141,16 +154,23 @@ def test_every_kind_of_record_is_kept(stage: Stage, exchange: str) -> None:
         (
             run, "n", "default", "sma", {"fast": 3}, {"a": [1]}, exchange, ["A/B"], "1m", "", 10.0, at(T0), "complete",
             "", 3, {"sharpe": None, "return": 0.25}, "abc", at(T0 + 9), 0,
+            [{"percent": 5.0, "amount": 50.0, "peak": T0, "trough": T0 + 1, "end": None, "days": 1.5}],
+            [{"period": "2018-04", "start_value": 10.0, "end_value": 12.5, "return_percent": 25.0,
+              "max_drawdown_percent": 0.0, "trades": 1, "wins": 1, "profit": 1.25}],
         )
     ]  # fmt: skip
     assert select(stage.dsn, "SELECT * FROM run_fills WHERE run_id = %s", run) == [
         (run, 0, "A/B", at(T0), "buy", 1.5, 2.0)
     ]
     assert select(stage.dsn, "SELECT * FROM run_trades WHERE run_id = %s", run) == [
-        (run, 0, "A/B", "long", 1.5, at(T0), 2.0, at(T0 + 60_000), 3.0, 1.5, 1.25, 0.25)
+        (run, 0, "A/B", "long", 1.5, at(T0), 2.0, at(T0 + 60_000), 3.0, 1.5, 1.25, 0.25, "in", "out")
     ]
     assert select(stage.dsn, "SELECT * FROM run_equity WHERE run_id = %s ORDER BY seq", run) == [
-        (run, 10, at(T0), 10.0, 8.0), (run, 11, at(T0 + 60_000), 11.0, 8.5), (run, 12, at(T0 + 120_000), 12.5, 12.5),
+        (run, 10, at(T0), 10.0, 8.0, None, None, None),
+        (run, 11, at(T0 + 60_000), 11.0, 8.5, None, None, None),
+        (run, 12, at(T0 + 120_000), 12.5, 12.5, None, None, None),
+        (run, 20, at(T0 + 180_000), 9.0, 9.0, 1.0, 2.0, None),
+        (run, 22, at(T0 + 300_000), 8.0, 8.0, None, 3.0, 4.0),
     ]  # fmt: skip
 
 

@@ -309,3 +309,26 @@ def test_market_orders_fill_at_the_next_open_and_never_on_the_bar_that_decided(m
     _, records = run_ours(mode, Restive, {"A": bars}, {})
     assert len(decided) > 50
     assert [(f.ts, f.price) for f in fills(records)] == [(bars[i + 1].ts + MINUTE, bars[i + 1].open) for i in decided]
+
+
+def test_trades_say_why() -> None:
+    class Odd:
+        def __str__(self) -> str:
+            return "odd\0 \ud800 " + "x" * 300
+
+    strategy = scripted(
+        lambda s: s.buy(size=1, reason="crossed"),
+        lambda s: s.buy(size=1, reason="more"),  # the first order's reason stays
+        lambda s: s.sell(size=1, reason="less"),
+        lambda s: s.sell(size=3, reason="turned"),  # the end of one and the beginning of another
+        lambda s: s.buy(size=2, exectype=bt.Order.Stop, price=100.5),
+        lambda s: s.buy(size=1, reason=Odd()),
+        lambda s: s.close(),
+        lambda _: None,
+    )
+    bars = [a_bar(i, 100, 101, 99, 100) for i in range(12)]
+    _, records = run_ours("batch", strategy, {"A": bars}, {})
+    trades = [(t.entry_reason, t.exit_reason) for t in records if isinstance(t, RunTrade)]
+    assert trades[:2] == [("crossed", "turned"), ("turned", "Stop")]
+    entry, leave = trades[2]
+    assert (entry[:6], len(entry), leave) == ("odd ? ", 199, "")

@@ -72,7 +72,10 @@ class RunOrigin(msgspec.Struct, frozen=True, tag="origin"):
 
 
 class RunTrade(msgspec.Struct, frozen=True, tag="trade"):
-    """The ``seq``-th closed trade of a run. Prices and profits in the quote currency."""
+    """The ``seq``-th closed trade of a run. Prices and profits in the quote currency.
+
+    Reasons are what the strategy gave its first and its last order, else the kind of a priced order.
+    """
 
     run_id: str
     seq: int
@@ -86,6 +89,8 @@ class RunTrade(msgspec.Struct, frozen=True, tag="trade"):
     pnl: float
     pnl_net: float
     commission: float
+    entry_reason: str = ""
+    exit_reason: str = ""
 
 
 class RunFill(msgspec.Struct, frozen=True, tag="fill"):
@@ -101,13 +106,21 @@ class RunFill(msgspec.Struct, frozen=True, tag="fill"):
 
 
 class RunEquity(msgspec.Struct, frozen=True, tag="equity"):
-    """Account after bars ``seq``, ``seq``+1, …: event times, value and cash in the quote currency."""
+    """Account after bars ``seq``, ``seq``+1, …: event times, value and cash in the quote currency.
+
+    Where not all are kept, ``at`` says which: ``seq``+``at[0]``, …. Beside them the change since the bar before,
+    the fall from the peak so far (percent), and the Sharpe ratio of the last 720 whole hours or longer bars.
+    """
 
     run_id: str
     seq: int
     ts: list[int]
     value: list[float]
     cash: list[float]
+    at: list[int] = []
+    change_percent: list[float | None] = []
+    drawdown_percent: list[float | None] = []
+    sharpe: list[float | None] = []
 
 
 class RunTrial(msgspec.Struct, frozen=True, tag="trial"):
@@ -133,8 +146,32 @@ class RunTrial(msgspec.Struct, frozen=True, tag="trial"):
 TESTED = -1  # the number of the trial that a window's best makes after the search
 
 
+class RunDrawdown(msgspec.Struct, frozen=True):
+    """A fall from a peak. Times are milliseconds UTC; ``end`` is null where the peak was not reached again."""
+
+    percent: float
+    amount: float
+    peak: int
+    trough: int
+    end: int | None
+    days: float
+
+
+class RunPeriod(msgspec.Struct, frozen=True):
+    """A month (2018-04) or a year (2018) of a run, UTC. Values and profit in the quote currency."""
+
+    period: str
+    start_value: float
+    end_value: float
+    return_percent: float | None
+    max_drawdown_percent: float
+    trades: int
+    wins: int
+    profit: float
+
+
 class RunEnded(msgspec.Struct, frozen=True, tag="end"):
-    """A run is over. ``metrics`` by name, null where the run is too short for one."""
+    """A run is over. ``metrics`` by name, null where the run is too short for one; the deepest ``drawdowns``."""
 
     run_id: str
     state: Literal["complete", "failed"]
@@ -143,6 +180,8 @@ class RunEnded(msgspec.Struct, frozen=True, tag="end"):
     metrics: dict[str, float | None]
     trades_hash: str
     ended_at: int
+    drawdowns: list[RunDrawdown] = []
+    periods: list[RunPeriod] = []
 
 
 ResultRecord: TypeAlias = RunStarted | RunOrigin | RunTrade | RunFill | RunEquity | RunTrial | RunEnded

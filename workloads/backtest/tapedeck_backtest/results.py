@@ -18,20 +18,24 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
-from tapedeck.records import ResultRecord, RunEquity, RunFill, RunTrade
+from tapedeck.records import ResultRecord, RunDrawdown, RunFill, RunPeriod, RunTrade
 from tapedeck_backtest import metrics
 from tapedeck_backtest.clock import DAY_MS, EPOCH_DAYS, to_ms
+from tapedeck_backtest.curve import Curve
+from tapedeck_backtest.periods import periods
 from tapedeck_backtest.summary import Account, Closed, Figures, of_account, of_trades
 
 FLUSH_POINTS = 1_000
 FLUSH_SECONDS = 0.25
+DRAWDOWNS = 5
+REASON_MAX = 200
 
 
 @dataclass
 class Results:
     """The results so far. ``emit`` takes each record, ``pulse`` is called at least every FLUSH_SECONDS of running.
 
-    ``closes`` tells each symbol's first and last close.
+    ``closes`` tells each symbol's first and last close; of each ``every`` steps only the extremes are emitted.
     """
 
     run_id: str
@@ -39,12 +43,14 @@ class Results:
     interval_ms: int
     emit: Callable[[ResultRecord], None]
     pulse: Callable[[], None] = lambda: None
+    every: int = 1
     ts: array[int] = field(default_factory=lambda: array("q"))
     value: array[float] = field(default_factory=lambda: array("d"))
     cash: array[float] = field(default_factory=lambda: array("d"))
     pnl_net: array[float] = field(default_factory=lambda: array("d"))
     entry_value: array[float] = field(default_factory=lambda: array("d"))
     held: array[int] = field(default_factory=lambda: array("q"))
+    exit_ts: array[int] = field(default_factory=lambda: array("q"))
     closes: Callable[[], Sequence[tuple[float, float]]] = lambda: ()
     fills: int = 0
     commission: float = 0.0
@@ -52,6 +58,9 @@ class Results:
     _sent: int = 0
     _due: float = 0.0
     _hash: Any = field(default_factory=hashlib.sha256)
+
+    def __post_init__(self) -> None:
+        self._curve = Curve(self.run_id, self.start, self.interval_ms, self.every)
 
     def fill(self, symbol: str, ts: int, size: float, price: float, commission: float) -> None:
         """An order was filled; ``size`` below 0 for a sale."""
@@ -63,6 +72,7 @@ class Results:
 
     def trade(self, record: RunTrade) -> None:
         """A trade was closed."""
+        self.exit_ts.append(record.exit_ts)
         self.held.append(record.exit_ts - record.entry_ts)
         self.entry_value.append(record.entry_price * record.size)
         self.pnl_net.append(record.pnl_net)
@@ -78,25 +88,24 @@ class Results:
         self.value.append(value)
         self.cash.append(cash)
         if len(self.ts) - self._sent >= FLUSH_POINTS or time.monotonic() >= self._due:
-            self.flush()
+            self._hand_on(len(self.ts) - len(self.ts) % self.every)
 
     def flush(self) -> None:
         """Emit the points that wait."""
-        self._due = time.monotonic() + FLUSH_SECONDS
-        first, self._sent = self._sent, len(self.ts)
-        if first < self._sent:
-            chunk = slice(first, self._sent)
-            self.emit(
-                RunEquity(
-                    self.run_id, first, self.ts[chunk].tolist(), self.value[chunk].tolist(), self.cash[chunk].tolist()
-                )
-            )
-        self.pulse()
+        self._hand_on(len(self.ts))
 
     def flush_due(self) -> None:
         """Flush if it is time to: for whoever waits for bars."""
         if time.monotonic() >= self._due:
             self.flush()
+
+    def _hand_on(self, upto: int) -> None:
+        self._due = time.monotonic() + FLUSH_SECONDS
+        first, self._sent = self._sent, max(upto, self._sent)
+        if first < self._sent:
+            ts, value, cash = (np.array(each[first : self._sent]) for each in (self.ts, self.value, self.cash))
+            self.emit(self._curve.extend(first, ts, value, cash))
+        self.pulse()
 
     @property
     def trades_hash(self) -> str:
@@ -121,6 +130,24 @@ class Results:
             "rejected_orders": float(self.rejected),
         }
 
+    def periods(self) -> list[RunPeriod]:
+        """Months and years of the run; none of an account that is no number."""
+        account = self.account()
+        if not np.all(np.isfinite(account.value)):
+            return []
+        return periods(account, np.array(self.exit_ts[:]), np.array(self.pnl_net[:]))
+
+    def drawdowns(self) -> list[RunDrawdown]:
+        """The deepest falls of the account; none of one that is no number."""
+        account = self.account()
+        if not np.all(np.isfinite(account.value)):
+            return []
+        falls = metrics.drawdowns(account.start, account.ts, account.value, account.interval_ms, DRAWDOWNS)
+        return [
+            RunDrawdown(fall.percent, fall.amount, fall.peak, fall.trough, fall.end, fall.length_ms / DAY_MS)
+            for fall in falls
+        ]
+
     def account(self) -> Account:
         """The account so far. May be called from another thread."""
         # Copies: an array that numpy looks into can't grow. The shortest wins, the run goes on meanwhile.
@@ -131,7 +158,7 @@ class Results:
 
 @dataclass
 class _Position:
-    """A trade as it grows and shrinks: signed size, how much was opened in all, average price of closing.
+    """A trade as it grows and shrinks: signed size, how much was opened in all, average price of closing, and why.
 
     The same sums as in Backtrader's Trade, which forgets how large it was.
     """
@@ -140,14 +167,26 @@ class _Position:
     opened: float = 0.0
     closed: float = 0.0
     exit_price: float = 0.0
+    entry_reason: str = ""
+    exit_reason: str = ""
 
-    def update(self, size: float, price: float) -> None:
+    def update(self, size: float, price: float, reason: str) -> None:
         if self.size * size >= 0:
+            self.entry_reason = self.entry_reason if self.opened else reason
             self.opened += abs(size)
         else:
+            self.exit_reason = reason
             self.closed += abs(size)
             self.exit_price += (price - self.exit_price) * (abs(size) / self.closed)
         self.size += size
+
+
+def reason_of(order: Any) -> str:
+    """What the strategy said as ``reason`` when it made the order, else which kind of priced order: Stop, Limit."""
+    said = order.info.get("reason")
+    if said is None:
+        return "" if order.exectype == bt.Order.Market else str(order.getordername())
+    return str(said)[:REASON_MAX].replace("\0", "").encode("utf-8", "replace").decode()
 
 
 class Collector(bt.Analyzer):  # type: ignore[misc]
@@ -172,11 +211,11 @@ class Collector(bt.Analyzer):  # type: ignore[misc]
         for bit in order.executed.iterpending():
             self._results.fill(order.data._name, to_ms(bit.dt), bit.size, bit.price, bit.closedcomm + bit.openedcomm)
             for size in filter(None, (bit.closed, bit.opened)):
-                self._update((data, order.tradeid), size, bit.price)
+                self._update((data, order.tradeid), size, bit.price, reason_of(order))
 
-    def _update(self, key: tuple[Any, int], size: float, price: float) -> None:
+    def _update(self, key: tuple[Any, int], size: float, price: float, reason: str) -> None:
         position = self._open[key]
-        position.update(size, price)
+        position.update(size, price, reason)
         if position.size == 0:
             self._closed[key].append(self._open.pop(key))
 
@@ -198,6 +237,8 @@ class Collector(bt.Analyzer):  # type: ignore[misc]
                 pnl=trade.pnl,
                 pnl_net=trade.pnlcomm,
                 commission=trade.commission,
+                entry_reason=done.entry_reason,
+                exit_reason=done.exit_reason,
             )
         )
 

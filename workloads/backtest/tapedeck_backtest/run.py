@@ -19,6 +19,7 @@ from tapedeck.settings import Connections, PodSettings
 from tapedeck.wire import Epoch
 from tapedeck_backtest import engine, stored
 from tapedeck_backtest.choose import checked_params, strategy_class
+from tapedeck_backtest.curve import stride
 from tapedeck_backtest.engine import Engine, Step
 from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
 from tapedeck_backtest.feeds import is_coarse
@@ -280,7 +281,9 @@ class Run:
 
     def _work(self, made: Engine, interval: str, begins: int) -> None:
         """``begins`` is the event time before which there is only history; 0 where there is none."""
-        results = Results(self._run_id, self._spec.broker.cash, INTERVAL_MS[interval], self._emit, self._pulse)
+        # A stream's points are few, or waited for.
+        every = stride(self._total // len(made.datas)) if self._spec.data.store is not None else 1
+        results = Results(self._run_id, self._spec.broker.cash, INTERVAL_MS[interval], self._emit, self._pulse, every)
         if begins:
             made.addanalyzer(LateCollector, results=results, begins=begins)
         else:
@@ -343,6 +346,8 @@ class Run:
                 metrics=results.summary() if results is not None else {},
                 trades_hash=results.trades_hash if results is not None else "",
                 ended_at=time.time_ns() // 1_000_000,
+                drawdowns=results.drawdowns() if results is not None else [],
+                periods=results.periods() if results is not None else [],
             )
         )
         self._publisher.flush()

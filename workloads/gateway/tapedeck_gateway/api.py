@@ -35,7 +35,8 @@ def all_runs(request: Request, limit: Annotated[int, Query(ge=1, le=1_000)] = 10
 
 @router.get("/runs/{run_id}")
 def one_run(request: Request, run_id: RunId) -> Response:
-    return _json(_run(request, run_id))
+    """The run with its figures, its deepest drawdowns, and what each month and year came to."""
+    return _json(_run(request, run_id) | runs.report(deck_of(request).pool, run_id))
 
 
 @router.get("/runs/{run_id}/fills")
@@ -54,7 +55,7 @@ def trades(request: Request, run_id: RunId, after: After = -1, limit: Limit = ru
 
 @router.get("/runs/{run_id}/equity")
 def equity(request: Request, run_id: RunId, points: Annotated[int, Query(ge=4, le=20_000)] = 2_000) -> Response:
-    """The equity curve as [seq, ts, value, cash], thinned to at most ``points`` that keep its extremes."""
+    """The equity curve as [seq, ts, value, cash, change, drawdown, Sharpe], thinned to ``points`` with its extremes."""
     _run(request, run_id)
     return _json(runs.thinned(runs.equity(deck_of(request).pool, run_id, -1), points))
 

@@ -22,11 +22,13 @@ FROM run_fills WHERE run_id = %s AND seq > %s ORDER BY seq LIMIT %s
 """
 _TRADES = """
 SELECT seq, symbol, side, size, (extract(epoch FROM entry_ts) * 1000)::int8 AS entry_ts, entry_price,
-       (extract(epoch FROM exit_ts) * 1000)::int8 AS exit_ts, exit_price, pnl, pnl_net, commission
+       (extract(epoch FROM exit_ts) * 1000)::int8 AS exit_ts, exit_price, pnl, pnl_net, commission,
+       entry_reason, exit_reason
 FROM run_trades WHERE run_id = %s AND seq > %s ORDER BY seq LIMIT %s
 """
 _EQUITY = """
-SELECT seq, (extract(epoch FROM ts) * 1000)::int8, value, cash FROM run_equity
+SELECT seq, (extract(epoch FROM ts) * 1000)::int8, value, cash, change_percent, drawdown_percent, sharpe
+FROM run_equity
 WHERE run_id = %s AND seq > %s ORDER BY seq
 """
 _DRAWDOWN = """
@@ -46,12 +48,18 @@ Row = dict[str, Any]
 
 
 class EquityPoint(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The account after one bar: event time, value and cash in the quote currency."""
+    """The account after one bar: event time, value and cash in the quote currency.
+
+    Then the change since the bar before and the fall from the peak so far, percent, and the rolling Sharpe ratio.
+    """
 
     seq: int
     ts: int
     value: float
     cash: float
+    change_percent: float | None
+    drawdown_percent: float | None
+    sharpe: float | None
 
 
 def runs(pool: Pool, limit: int) -> list[Row]:
@@ -63,6 +71,12 @@ def run(pool: Pool, run_id: str) -> Row | None:
     """One run, None if the store has none of this id."""
     found = _rows(pool, _RUN + "WHERE run_id = %s", (run_id,))
     return found[0] if found else None
+
+
+def report(pool: Pool, run_id: str) -> Row:
+    """What a run that is over has besides its figures: the deepest drawdowns, months and years; null before."""
+    found = _rows(pool, "SELECT drawdowns, periods FROM runs WHERE run_id = %s", (run_id,))
+    return found[0] if found else {}
 
 
 def fills(pool: Pool, run_id: str, after: int, limit: int) -> list[Row]:

@@ -103,13 +103,22 @@ def ticker_row(ticker: Ticker, source: Source) -> bytes:
 
 def equity_rows(record: RunEquity) -> list[bytes]:
     """Rows of RUN_EQUITY: one an element. Raises ValueError where the arrays differ in length."""
-    if not len(record.ts) == len(record.value) == len(record.cash):
-        raise ValueError(f"ts, value, cash: got {len(record.ts)}, {len(record.value)}, {len(record.cash)} elements")
+    count = len(record.ts)
+    given = {name: getattr(record, name) for name in ("value", "cash", *_BESIDE, "at")}
+    if any(len(values) != count for name, values in given.items() if values or name in ("value", "cash")):
+        lengths = ", ".join(f"{name} {len(values)}" for name, values in given.items())
+        raise ValueError(f"ts has {count} elements; got {lengths}, expected as many")
+    beside = [given[name] or [None] * count for name in _BESIDE]
     start = fields(len(tables.RUN_EQUITY.columns)) + name(record.run_id)
     return [
-        start + whole(record.seq + i) + moment(ts) + number(value) + number(cash)
-        for i, (ts, value, cash) in enumerate(zip(record.ts, record.value, record.cash, strict=True))
+        start + whole(record.seq + at) + moment(ts) + b"".join(map(number, figures))
+        for at, ts, *figures in zip(
+            record.at or range(count), record.ts, record.value, record.cash, *beside, strict=True
+        )
     ]
+
+
+_BESIDE = ("change_percent", "drawdown_percent", "sharpe")
 
 
 def small(value: int) -> bytes:
@@ -188,5 +197,7 @@ def run_trade_row(trade: RunTrade) -> bytes:
             number(trade.pnl),
             number(trade.pnl_net),
             number(trade.commission),
+            text(trade.entry_reason),
+            text(trade.exit_reason),
         )
     )

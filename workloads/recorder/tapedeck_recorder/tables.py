@@ -29,7 +29,9 @@ TRADES = Table("trades", ("exchange", "symbol", "ts", "id", "price", "amount", "
 TICKERS = Table(
     "tickers", ("exchange", "symbol", "ts", "price", "volume24h", "high24h", "low24h", "bid", "ask", "source")
 )
-RUN_EQUITY = Table("run_equity", ("run_id", "seq", "ts", "value", "cash"))
+RUN_EQUITY = Table(
+    "run_equity", ("run_id", "seq", "ts", "value", "cash", "change_percent", "drawdown_percent", "sharpe")
+)
 RUN_FILLS = Table("run_fills", ("run_id", "seq", "symbol", "ts", "side", "size", "price"))
 RUN_TRIALS = Table(
     "run_trials",
@@ -43,6 +45,6 @@ RUN_TRADES = Table(
     "run_trades",
     (
         "run_id", "seq", "symbol", "side", "size", "entry_ts", "entry_price", "exit_ts", "exit_price", "pnl", "pnl_net",
-        "commission",
+        "commission", "entry_reason", "exit_reason",
     ),
 )  # fmt: skip

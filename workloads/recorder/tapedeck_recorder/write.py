@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg import errors, sql
 from psycopg.types.json import Jsonb
@@ -71,7 +72,8 @@ def _write_runs(cursor: Cursor, batch: Batch) -> None:
         )
     if batch.ended:  # a run that is over stays as it ended
         cursor.executemany(
-            """UPDATE runs SET state = %s, message = %s, bars = %s, metrics = %s, trades_hash = %s, ended_at = %s
+            """UPDATE runs SET state = %s, message = %s, bars = %s, metrics = %s, trades_hash = %s, ended_at = %s,
+                               drawdowns = %s, periods = %s
             WHERE run_id = %s AND state = 'running'""",
             [_ended(run) for run in batch.ended],
         )
@@ -100,7 +102,10 @@ def _started(run: RunStarted) -> tuple[Any, ...]:
 
 
 def _ended(run: RunEnded) -> tuple[Any, ...]:
-    return (run.state, run.message, run.bars, Jsonb(run.metrics), run.trades_hash, _moment(run.ended_at), run.run_id)
+    return (
+        run.state, run.message, run.bars, Jsonb(run.metrics), run.trades_hash, _moment(run.ended_at),
+        Jsonb(msgspec.to_builtins(run.drawdowns)), Jsonb(msgspec.to_builtins(run.periods)), run.run_id,
+    )  # fmt: skip
 
 
 def _write_ingest(cursor: Cursor, batch: Batch) -> None:

@@ -1,0 +1,129 @@
+"""What is kept of an account's curve, and of months and years, against pandas and sums step by step."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tapedeck.records import RunEquity
+from tapedeck_backtest.curve import POINTS_MAX, ROLLING, ROLLING_MIN, Curve, stride
+from tapedeck_backtest.periods import periods
+from tapedeck_backtest.results import Results
+from tapedeck_backtest.summary import Account
+from unit.test_backtest_metrics import MINUTE, falls, ms, walk
+
+START = 1_000.0
+
+
+def cut(series: pd.Series, seed: int, every: int = 1) -> list[tuple[float | int | None, ...]]:
+    """The points of a run that hands on at random moments: seq, ts, value, change, drawdown, Sharpe."""
+    rng, records = random.Random(seed), []
+    results = Results("r", START, MINUTE, records.append, every=every)
+    for ts, value in zip(ms(series).tolist(), series.tolist(), strict=True):
+        results._due = math.inf if rng.random() < 0.99 else 0.0
+        results.point(ts, value, value / 2)
+    results.flush()
+    points: list[tuple[float | int | None, ...]] = []
+    for record in records:
+        assert isinstance(record, RunEquity)
+        assert record.cash == [value / 2 for value in record.value]
+        at = record.at or range(len(record.ts))
+        rows = zip(
+            at, record.ts, record.value, record.change_percent, record.drawdown_percent, record.sharpe, strict=True
+        )
+        points += [(record.seq + row[0], *row[1:]) for row in rows]
+    return points
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_each_step_has_its_figures_however_it_is_cut(seed: int) -> None:
+    series, _ = walk(seed)
+    points = cut(series, seed)
+    assert points == cut(series, seed + 99)
+    assert [(p[0], p[1], p[2]) for p in points] == list(zip(range(len(series)), ms(series), series, strict=True))
+    whole = pd.concat([pd.Series([START]), series])
+    assert [p[3] for p in points] == pytest.approx((100 * whole.pct_change()).iloc[1:].tolist(), abs=1e-9)
+    assert [p[4] for p in points] == pytest.approx((100 * (1 - whole / whole.cummax())).iloc[1:].tolist(), abs=1e-9)
+
+
+def test_rolling_sharpe_is_that_of_the_whole_hours_before() -> None:
+    series, _ = walk(3)
+    hourly = series.resample("1h", closed="right", label="right").last().ffill()
+    returns = pd.concat([pd.Series([START], index=[hourly.index[0] - pd.Timedelta("1h")]), hourly]).pct_change()
+    checked = 0
+    for _, ts, _, _, _, sharpe in cut(series, 3)[::37]:
+        over = returns[returns.index < pd.Timestamp(ts, unit="ms")].dropna()
+        if len(over) < ROLLING_MIN:
+            assert sharpe is None
+            continue
+        assert sharpe == pytest.approx(over.mean() / over.std() * math.sqrt(24 * 365), rel=1e-9)
+        checked += 1
+    assert checked > 50
+
+
+def test_rolling_sharpe_forgets() -> None:
+    hour = 60 * MINUTE
+    value = START * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.01, ROLLING + 50)))
+    record = Curve("r", START, hour).extend(0, hour * np.arange(1, len(value) + 1), value, value)
+    last = pd.Series(value).pct_change().iloc[-ROLLING - 1 : -1]
+    assert record.sharpe[-1] == pytest.approx(last.mean() / last.std() * math.sqrt(24 * 365), rel=1e-9)
+
+
+@pytest.mark.parametrize("every", [7, 64])
+def test_a_thinned_curve_keeps_its_extremes(every: int) -> None:
+    series, _ = walk(4)
+    whole, points = cut(series, 1), cut(series, 2, every)
+    assert points == cut(series, 5, every), "the cut decided what was kept"
+    kept = {point[0] for point in points}
+    assert points == [whole[seq] for seq in sorted(kept)]
+    for first in range(0, len(series), every):
+        values = series.to_numpy()[first : first + every].tolist()
+        there = [series.iloc[seq] for seq in range(first, first + len(values)) if seq in kept]
+        assert (min(there), max(there), there[-1]) == (min(values), max(values), values[-1])
+    assert len(points) <= 3 * (len(series) // every + 1) + 1
+    assert {0, len(series) - 1} <= kept
+
+
+def test_short_runs_are_kept_whole_and_long_ones_have_a_bound() -> None:
+    assert stride(0) == stride(POINTS_MAX) == 1
+    for steps in (POINTS_MAX + 1, 500_000, 50_000_000):
+        assert 3 * math.ceil(steps / stride(steps)) <= POINTS_MAX + 3
+
+
+def test_an_account_below_nothing() -> None:
+    record = Curve("r", 10.0, MINUTE).extend(0, MINUTE * np.arange(1, 5), np.array([5.0, 0.0, -5.0, 20.0]), np.ones(4))
+    assert record.change_percent == [-50.0, -100.0, None, None]
+    assert record.drawdown_percent == [50.0, 100.0, 150.0, 0.0]
+
+
+def test_months_and_years() -> None:
+    hours = pd.date_range("2018-11-29T01:00", "2019-02-02T00:00", freq="1h").delete(range(800, 830))
+    value = START * np.exp(np.cumsum(np.random.default_rng(2).normal(0, 0.01, len(hours))))
+    series = pd.Series(value, index=hours)
+    exits, profits = hours[5::50], np.random.default_rng(3).normal(0, 1, len(hours[5::50]))
+    account = Account(START, 60 * MINUTE, ms(series), value, value)
+    got = periods(account, np.array([round(t.timestamp() * 1000) for t in exits]), profits)
+    assert [p.period for p in got] == ["2018-11", "2018-12", "2019-01", "2019-02", "2018", "2019"]
+    for period in got:
+        inside = [stamp.strftime("%Y-%m").startswith(period.period) for stamp in hours - pd.Timedelta("1ms")]
+        before = series[: series[inside].index[0]].iloc[:-1]
+        start = before.iloc[-1] if len(before) else START
+        assert (period.start_value, period.end_value) == (start, series[inside].iloc[-1])
+        assert period.return_percent == pytest.approx(100 * (series[inside].iloc[-1] / start - 1))
+        assert period.max_drawdown_percent == pytest.approx(max(fall[0] for fall in falls(start, series[inside])))
+        its = [
+            p
+            for t, p in zip(exits, profits, strict=True)
+            if (t - pd.Timedelta("1ms")).strftime("%Y-%m").startswith(period.period)
+        ]
+        assert (period.trades, period.wins) == (len(its), sum(p > 0 for p in its))
+        assert period.profit == pytest.approx(sum(its))
+
+
+def test_no_periods_before_the_first_step() -> None:
+    none = np.array([], dtype=np.int64)
+    assert periods(Account(1.0, MINUTE, none, np.array([]), np.array([])), none, np.array([])) == []
