@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from integration.test_backtest_config_map import secret
 from integration.test_backtest_run import random_walk, spec, store_data
 from integration.test_store_bars import insert
 from pods.backtest import Pod, check
 from tapedeck.settings import Connections
+from tapedeck_operator.cli import check as checks
+from tapedeck_operator.cli.documents import Document
+from tapedeck_operator.local.objects import Objects
 
 PEEKS = """
 import backtrader as bt
@@ -38,3 +42,27 @@ def test_a_strategy_that_looks_ahead_fails_with_its_bar(connections: Connections
     assert "2018-04-04T00:" in report["message"]
     assert "with all bars, no order where later ones are cut off" in report["message"]
     assert not check(connections, pods[1].uid).equity
+
+
+def test_the_command_checks_without_keeping_anything(connections: Connections, tmp_path: Path) -> None:
+    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 600))
+    objects = Objects(tmp_path / "objects.db")
+    objects.apply(secret(connections))
+    kept = len(objects.list())
+    (tmp_path / "mine.py").write_text(PEEKS)
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"mine.py": PEEKS}}
+    wanted = {
+        "beside": spec(store_data(["A"]), module="mine:Peeks"),
+        "brought": spec(store_data(["A"]), module="mine:Peeks", configMap="c"),
+        "smooth": spec(store_data(["A"]), builtin="ema-cross"),
+        "unknown": spec(store_data(["A"]), builtin="rsi", params={"fast": 1}),
+    }
+    manifests = [{"apiVersion": "tapedeck.dev/v1alpha1", "kind": "Backtest", "metadata": {"name": n}, "spec": s}
+                 for n, s in wanted.items()]  # fmt: skip
+    given = [Document("here", tmp_path, content) for content in (config, *manifests)]
+    found = {name: report.reason for name, report in checks.check(objects, given, "default").items()}
+    assert found == {
+        "backtest/beside": "LookAhead", "backtest/brought": "LookAhead", "backtest/smooth": "StartUp",
+        "backtest/unknown": "BadParams",
+    }  # fmt: skip
+    assert len(objects.list()) == kept

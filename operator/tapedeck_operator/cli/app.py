@@ -386,6 +386,30 @@ def status(
 
 
 @app.command()
+def check(
+    context: typer.Context, filename: Files, namespace: NamespaceOption = "default", home: HomeOption = None
+) -> None:
+    """Check the strategies of Backtests for look-ahead and for indicators that are not ready. Keeps nothing.
+
+    \b
+    lookAhead  orders that change when the bars after them are cut off
+    startUp    indicators that depend on how many bars came before
+    Each runs over the first 20,000 stored bars of a Backtest's data.store. Exit code 1 where something was found.
+    """
+    from tapedeck_operator.cli import check as checks
+    from tapedeck_operator.cli import documents
+
+    deck_home = home_of(home or context.obj)
+    with opened(deck_home) as objects:
+        note_if_down(deck_home)
+        found = checks.check(objects, documents.read(filename), namespace)
+    for name, report in found.items():
+        print(f"{name}: {report.message or report.reason}")
+    if any(report.state == "failed" for report in found.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
 def strategies(
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="text or json.")] = "text",
 ) -> None:

@@ -1,0 +1,69 @@
+"""``python -m tapedeck_backtest.honesty``: the checks of a Backtest's strategy without its run.
+
+Takes the settings of the run's pod, and leaves a report: ``complete`` with what is worth knowing as its message, or
+``failed`` with reason LookAhead or StartUp and what was found.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import psycopg
+from pydantic import ValidationError
+
+from tapedeck.logs import configure
+from tapedeck.probe import leave_report
+from tapedeck.settings import Connections, PodSettings
+from tapedeck_backtest import stored
+from tapedeck_backtest.choose import checked_params, strategy_class
+from tapedeck_backtest.errors import RunFailed, Unavailable
+from tapedeck_backtest.honesty.check import CHECKS
+from tapedeck_backtest.honesty.lab import Lab
+from tapedeck_backtest.resample import check_intervals
+from tapedeck_backtest.trace import strategy_trace
+from tapedeck_crds.backtest import BacktestSpec
+from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport
+
+
+def main() -> int:
+    """Exit 0 where all checks hold, 64 where one does not or can't be made, 1 where trying again may help."""
+    settings = PodSettings()
+    configure(settings.log_level, workload="check", name=settings.name)
+    try:
+        spec = BacktestSpec.model_validate_json(settings.spec)
+        report = _checked(settings, spec, Connections.read(settings.connections))
+    except (Unavailable, psycopg.Error) as error:
+        leave_report(settings, _failed("Unavailable", str(error)))
+        return 1
+    except RunFailed as failure:
+        report = _failed(failure.reason, failure.message)
+    except ValidationError as error:
+        report = _failed("BadSpec", str(error))
+    except Exception as error:
+        report = _failed("StrategyError", strategy_trace(error))
+    leave_report(settings, report)
+    return 0 if report.state == "complete" else EXIT_BAD_INPUT
+
+
+def _checked(settings: PodSettings, spec: BacktestSpec, connections: Connections) -> BacktestReport:
+    wanted = spec.data.store
+    if wanted is None:
+        raise RunFailed("BadSpec", "data.store: missing, expected a range of bars to check with")
+    strategy: type[Any] = strategy_class(spec.strategy, settings.files)
+    params = checked_params(strategy, spec.strategy.params)
+    check_intervals(wanted.interval, spec.data.intervals)
+    lab = Lab.over(spec, strategy, params, stored.read(connections, wanted), wanted.interval, lambda: None)
+    found = {reason: sentences for check, reason in CHECKS.values() if (sentences := check(lab))}
+    text = "\n".join(f"{reason}: {sentence}" for reason, sentences in found.items() for sentence in sentences)
+    if found:
+        return _failed(next(iter(found)), text)
+    return BacktestReport(state="complete", message=f"no look-ahead, no start-up: {len(lab.events)} bars")
+
+
+def _failed(reason: str, message: str) -> BacktestReport:
+    return BacktestReport(state="failed", reason=reason, message=message)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
