@@ -14,8 +14,9 @@ import psycopg
 import pytest
 
 import by_hand.samples as by_hand
-from decks.process import eventually, phase, running_deck
-from tapedeck_operator.cli import documents, write
+from decks.process import apply, eventually, phase, running_deck
+from pods.replay import insert_minutes
+from tapedeck_operator.cli import documents
 from tapedeck_operator.demo import audit
 from tapedeck_operator.local import deck
 from tapedeck_operator.local.home import Home
@@ -31,11 +32,6 @@ pytestmark = pytest.mark.slow
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Json, Objects]]:
     with running_deck(tmp_path_factory.mktemp("bad") / "home") as found:
         yield found
-
-
-def apply(objects: Objects, folder: Path, kind: str, name: str, spec: Json) -> None:
-    content = {"apiVersion": "tapedeck.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
-    list(write.apply(objects, [documents.Document("here", folder, content)], "default"))
 
 
 def ended(objects: Objects, kind: str, name: str) -> Json:
@@ -56,7 +52,7 @@ STORE = {"store": {"exchange": "coinbase", "symbols": ["NO/SUCH"]}}
 )
 def test_a_symbol_without_bars_is_named(running: tuple[Home, Json, Objects], kind: str, spec: Json, named: str) -> None:
     _, _, objects = running
-    apply(objects, EXAMPLES, kind, "empty", spec)
+    apply(objects, kind, "empty", spec, EXAMPLES)
     status = ended(objects, kind, "empty")
     assert status["phase"] == "Failed"
     assert status["conditions"][0]["reason"] == "NoBars"
@@ -76,7 +72,7 @@ def test_a_wrong_strategy_is_named(
 ) -> None:
     _, _, objects = running
     name = f"wrong-{named}"
-    apply(objects, EXAMPLES, "Backtest", name, {"strategy": strategy, "data": STORE})
+    apply(objects, "Backtest", name, {"strategy": strategy, "data": STORE}, EXAMPLES)
     status = ended(objects, "Backtest", name)
     assert (status["phase"], status["conditions"][0]["reason"]) == ("Failed", reason)
     assert named in status["message"]
@@ -98,7 +94,7 @@ def test_rows_that_cannot_be_taken_are_kept_with_their_place(
     ]
     (tmp_path / "a.csv").write_text(HEAD + "\n".join(lines) + "\n")
     files = {"format": "csv", "exchange": "bad", "sets": [{"symbol": "A/B", "path": "a.csv"}]}
-    apply(objects, tmp_path, "Feed", "bad-rows", {"source": {"files": files}})
+    apply(objects, "Feed", "bad-rows", {"source": {"files": files}}, tmp_path)
     status = ended(objects, "Feed", "bad-rows")
     assert status["phase"] == "Complete", status
     assert (status["bars"], status["duplicates"], status["errors"]) == (4, 1, 3)
@@ -118,7 +114,7 @@ def test_rows_that_cannot_be_taken_are_kept_with_their_place(
 def test_no_such_file_is_named(running: tuple[Home, Json, Objects], tmp_path: Path) -> None:
     _, _, objects = running
     files = {"format": "csv", "exchange": "bad", "sets": [{"symbol": "A/B", "path": "missing-*.csv"}]}
-    apply(objects, tmp_path, "Feed", "no-file", {"source": {"files": files}})
+    apply(objects, "Feed", "no-file", {"source": {"files": files}}, tmp_path)
     status = ended(objects, "Feed", "no-file")
     assert (status["phase"], status["conditions"][0]["reason"]) == ("Failed", "BadFiles")
     assert "missing-*.csv" in status["message"]
@@ -130,10 +126,59 @@ def test_a_replay_from_a_file_refuses_what_a_feed_would_put_right(
     _, _, objects = running
     (tmp_path / "late.csv").write_text(HEAD + "120000,1,2,0.5,1.5,3\n60000,1,2,0.5,1.5,3\n")
     files = {"format": "csv", "exchange": "bad", "sets": [{"symbol": "A/B", "path": "late.csv"}]}
-    apply(objects, tmp_path, "Replay", "late", {"source": {"files": files}, "unpaced": True})
+    apply(objects, "Replay", "late", {"source": {"files": files}, "unpaced": True}, tmp_path)
     status = ended(objects, "Replay", "late")
     assert status["phase"] == "Failed"
     assert "late.csv:3" in status["message"]
+
+
+def csv_rows(*rows: str) -> Json:
+    return {"a.csv": HEAD + "".join(f"{row},1,2,0.5,1.5,3\n" for row in rows)}
+
+
+OF_FILE = {"files": {"format": "csv", "exchange": "bad", "sets": [{"symbol": "A/B", "path": "a.csv"}]}}
+RANGE = {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}
+MINUTES, HOURS = range(0, 30_000_000, 60_000), range(36_000_000, 180_000_000, 3_600_000)
+
+
+@pytest.mark.parametrize(
+    ("source", "files", "reason", "named"),
+    [
+        (
+            {"store": {"exchange": "there", "symbols": ["A/B"]} | RANGE},
+            {},
+            "NoBars",
+            "source.store.from, to: got 2020-01-01",
+        ),
+        ({"topic": {"name": "of-old"}}, {}, "NoTopic", "source.topic.name: got of-old"),
+        (OF_FILE, csv_rows(*map(str, [*MINUTES, *HOURS])), "BadFiles", "interval: got 1m, expected 1h"),
+        (OF_FILE, csv_rows("2018-04-04T00:00:00"), "BadFiles", "expected a time with an offset"),
+        (OF_FILE, csv_rows("60000", "60000"), "BadFiles", "a.csv:3: ts: 60000 repeats that of a.csv:2"),
+        (OF_FILE, {"a.csv": HEAD + "60000,1,2,-0.5,1.5,3\n"}, "BadFiles", "a.csv:2: low: got -0.5"),
+    ],
+    ids=["empty range", "no topic", "mixed intervals", "no offset", "twice", "negative"],
+)
+def test_what_a_replay_cannot_play_is_named(
+    running: tuple[Home, Json, Objects],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    source: Json,
+    files: Json,
+    reason: str,
+    named: str,
+) -> None:
+    home, _, objects = running
+    if "store" in source:
+        insert_minutes((home.migrate / "store_dsn").read_text().strip(), "there", ["A/B"], 1)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    name = request.node.callspec.id.replace(" ", "-")
+    apply(objects, "Replay", name, {"source": source}, tmp_path)
+    status = ended(objects, "Replay", name)
+    assert (status["phase"], status["conditions"][0]["reason"]) == ("Failed", reason)
+    assert named in status["message"]
+    pods = [p for p in objects.list("Pod") if p["metadata"]["name"].startswith(f"replay-{name}")]
+    assert len(pods) == 1, "tried again where that can't help"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
@@ -152,7 +197,7 @@ def test_a_full_disk_of_the_broker_loses_nothing(tmp_path: Path) -> None:
         with running_deck(home.root) as (_, facts, objects):
             _fill(ballast)
             feed = documents.read([str(EXAMPLES / "feed.yaml")])[0].content
-            apply(objects, EXAMPLES, "Feed", "full", feed["spec"])
+            apply(objects, "Feed", "full", feed["spec"], EXAMPLES)
             eventually(lambda: [e for e in objects.events("deck") if "No space left" in e["message"]], timeout=90)
             ballast.unlink()
             subprocess.run(["mount", "-o", "remount,size=600m", small], check=True)
