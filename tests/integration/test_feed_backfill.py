@@ -187,6 +187,36 @@ def test_two_pods_share_range_and_rate_whatever_the_exchange_does(
         assert lost in gaps(store, exchange.markets[1].symbol, "filled")
 
 
+def test_what_is_not_answered_is_told_and_asked_again_by_the_next_pod(
+    services: Services, store: str, tmp_path: Path
+) -> None:
+    end = NOW // MINUTE * MINUTE
+    start = end - 4 * DAY
+    with (
+        an_exchange(market(start)) as exchange,
+        recorders(tmp_path, services.broker.bootstrap, store) as (recorder,),
+    ):
+        symbol = exchange.markets[0].symbol
+        exchange.faulty_path = KLINES
+        illegal = (400, {}, '{"code": -1100, "msg": "Illegal characters found in a parameter."}')
+        exchange.rest_faults.extend([illegal] * 11)  # two pages are under way, of which one has six attempts in vain
+        recorder.start()
+        worker = pod(services, store, tmp_path, exchange, start)
+        code, report = worker.run()
+        assert (code, report["reason"], report["errors"]) == (1, "Incomplete", 1)
+        assert "Illegal characters" in report["backfill"]["last_error"]
+        caught_up(services.broker.bootstrap, store)
+        ((place,),) = select(store, "SELECT place FROM ingest_errors WHERE symbol = %s", symbol)
+        lacking = sorted(there(start, end, []).keys() - stored(store, symbol).keys())
+        assert lacking == list(range(lacking[0], lacking[0] + 1000 * MINUTE, MINUTE))
+        assert place == f"bars 1m opened in [{iso(lacking[0])}, {iso(lacking[-1] + MINUTE)})"
+        assert (gaps(store, symbol, "open"), gaps(store, symbol, "unfillable")) == ([(start, end)], [])
+        assert worker.run()[0] == 0
+        caught_up(services.broker.bootstrap, store)
+        assert stored(store, symbol) == there(start, end, [])
+        assert (gaps(store, symbol, "open"), gaps(store, symbol, "unfillable")) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("wrong", "reason", "words"),
     [
