@@ -219,6 +219,44 @@ def test_the_end_of_an_unknown_run_is_kept_with_the_reason(stage: Stage) -> None
     assert "'unknown', expected a run that has started" in reason
 
 
+def test_a_run_that_is_over_does_not_change(stage: Stage) -> None:
+    """Whatever comes later: the same again from a pod that was started anew, or something else under its id."""
+
+    def trade(run: str, seq: int, pnl: float) -> records.RunTrade:
+        return records.RunTrade(run, seq, "A/B", "long", 1.0, T0, 1.0, T0 + MINUTE, 1.0 + pnl, pnl, pnl, 0.0)
+
+    def result(record: records.ResultRecord) -> tuple[str, bytes, str, None]:
+        return topics.RESULTS, encode(record), "key", None
+
+    def started(run: str) -> records.RunStarted:
+        return records.RunStarted(run, "n", "d", "s", Raw(b"{}"), Raw(b"{}"), "x", [], "1m", "", 1.0, T0)
+
+    whole = [started("over"), trade("over", 0, 1.0), records.RunEquity("over", 0, [T0], [2.0], [2.0])]
+    end = records.RunEnded("over", "complete", "", 1, {}, "abc", T0)
+    stage.recorder.start()
+    publish(stage.broker.bootstrap, [result(record) for record in (*whole, end, started("other"))])
+    caught_up(stage.broker.bootstrap, stage.dsn)
+    late = [
+        *whole,
+        trade("over", 0, 9.0),
+        trade("over", 1, 9.0),
+        records.RunFill("over", 0, "A/B", T0, "buy", 1.0, 1.0),
+        records.RunEquity("over", 1, [T0 + MINUTE], [9.0], [9.0]),
+        trade("other", 0, 3.0),
+        records.RunEnded("over", "failed", "late", 2, {}, "xyz", T0),
+    ]
+    publish(stage.broker.bootstrap, [result(record) for record in late])
+    caught_up(stage.broker.bootstrap, stage.dsn)
+    assert select(stage.dsn, "SELECT run_id, seq, pnl FROM run_trades ORDER BY run_id") == [
+        ("other", 0, 3.0),
+        ("over", 0, 1.0),
+    ]
+    assert select(stage.dsn, "SELECT seq, value FROM run_equity") == [(0, 2.0)]
+    assert select(stage.dsn, "SELECT count(*) FROM run_fills") == [(0,)]
+    assert select(stage.dsn, "SELECT state FROM runs WHERE run_id = 'over'") == [("complete",)]
+    assert stage.faults() == []
+
+
 def test_batches_are_bounded_by_bytes(stage: Stage) -> None:
     values = [100.0 + i / 7 for i in range(15_000)]
     stamps = [T0 + i * MINUTE for i in range(len(values))]

@@ -45,17 +45,23 @@ class Rows:
         self.parts += rows
         self.count += len(rows)
 
+    def add_all(self, other: Rows) -> None:
+        """What another has, behind."""
+        self.parts += other.parts
+        self.count += other.count
+
 
 @dataclass
 class Batch:
     """What the ``messages`` come to. ``next_offsets`` is where each partition goes on.
 
-    ``tried`` are the runs of which there are trials.
+    ``of_runs`` are the rows of runs by their id, ``tried`` the runs of which there are trials.
     """
 
     messages: Sequence[Message] = ()
     next_offsets: dict[Partition, int] = field(default_factory=dict)
     rows: dict[Table, Rows] = field(default_factory=lambda: defaultdict(Rows))
+    of_runs: dict[str, dict[Table, Rows]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Rows)))
     faults: list[Fault] = field(default_factory=list)
     gaps: list[records.Gap] = field(default_factory=list)
     started: list[records.RunStarted] = field(default_factory=list)

@@ -164,16 +164,16 @@ def _result(batch: Batch, _message: Message, value: bytes) -> None:
             rows.check_moment(record.ended_at)
             batch.ended.append(record)
         case records.RunEquity():
-            batch.rows[tables.RUN_EQUITY].add(*rows.equity_rows(record))
+            batch.of_runs[record.run_id][tables.RUN_EQUITY].add(*rows.equity_rows(record))
         case records.RunTrial():
             batch.rows[tables.RUN_TRIALS].add(rows.trial_row(record))
             batch.tried.add(record.run_id)
         case records.RunOrigin():
             batch.rows[tables.RUN_ORIGINS].add(rows.origin_row(record))
         case records.RunFill():
-            batch.rows[tables.RUN_FILLS].add(rows.fill_row(record))
+            batch.of_runs[record.run_id][tables.RUN_FILLS].add(rows.fill_row(record))
         case records.RunTrade():
-            batch.rows[tables.RUN_TRADES].add(rows.run_trade_row(record))
+            batch.of_runs[record.run_id][tables.RUN_TRADES].add(rows.run_trade_row(record))
 
 
 def _check_started(record: records.RunStarted) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,10 +27,24 @@ def write(connection: psycopg.Connection[Any], batch: Batch, offsets: Offsets) -
     """Write it all or nothing. Raises Fenced and psycopg.Error, one of BAD_DATA where a row can't be kept."""
     with connection.transaction(), connection.cursor() as cursor:
         offsets.advance(cursor, batch.next_offsets)
-        for table, rows in batch.rows.items():
+        for table, rows in (*batch.rows.items(), *_unfinished(cursor, batch).items()):
             _write_rows(connection, cursor, table, rows)
         _write_runs(cursor, batch)
         _write_ingest(cursor, batch)
+
+
+def _unfinished(cursor: Cursor, batch: Batch) -> dict[Table, Rows]:
+    """The rows of runs that were not over before this batch: one that is stays as it is, whatever comes later."""
+    if not batch.of_runs:
+        return {}
+    query = "SELECT run_id FROM runs WHERE run_id = ANY(%s) AND state <> 'running'"
+    over = {row[0] for row in cursor.execute(query, (list(batch.of_runs),)).fetchall()}
+    found: dict[Table, Rows] = defaultdict(Rows)
+    for run_id, tables in batch.of_runs.items():
+        if run_id not in over:
+            for table, rows in tables.items():
+                found[table].add_all(rows)
+    return found
 
 
 def _write_rows(connection: psycopg.Connection[Any], cursor: Cursor, table: Table, rows: Rows) -> None:

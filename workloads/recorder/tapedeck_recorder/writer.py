@@ -134,8 +134,9 @@ class Writer:
 
 
 def _count(batch: Batch, seconds: float) -> None:
-    for table, rows in batch.rows.items():
-        metrics.ROWS.labels(table.name).inc(rows.count)
+    for each in (batch.rows, *batch.of_runs.values()):
+        for table, rows in each.items():
+            metrics.ROWS.labels(table.name).inc(rows.count)
     metrics.BATCHES.inc()
     metrics.DROPPED.inc(batch.dropped)
     metrics.POISON.inc(batch.poison)
