@@ -52,8 +52,10 @@ def test_publishes_all_once_in_order(replay: ReplayProcess, store: str, connecti
     assert [r.kind for r in records].count("start") == 1
     assert start.value["symbols"] == SYMBOLS
     assert (start.value["range_from"], start.value["range_to"]) == (T0, T0 + 9_000 * MINUTE)
-    assert start.value["spec"]["source"] == store_spec()["source"] | {
-        "store": store_spec()["source"]["store"] | {"interval": "1m"}
+    assert start.value["spec"]["source"] == {
+        "channel": "bars",
+        "fill": False,
+        "store": store_spec()["source"]["store"] | {"interval": "1m"},
     }
     assert [r.kind for r in records[-2:]] == ["watermark", "end"]
     assert records[-1].value["published"] == 27_000
