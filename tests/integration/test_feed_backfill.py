@@ -198,7 +198,11 @@ def test_what_is_not_answered_is_told_and_asked_again_by_the_next_pod(
     ):
         symbol = exchange.markets[0].symbol
         exchange.faulty_path = KLINES
-        illegal = (400, {}, '{"code": -1100, "msg": "Illegal characters found in a parameter."}')
+        illegal: tuple[int, dict[str, str], str] = (
+            400,
+            {},
+            '{"code": -1100, "msg": "Illegal characters found in a parameter."}',
+        )
         exchange.rest_faults.extend([illegal] * 11)  # two pages are under way, of which one has six attempts in vain
         recorder.start()
         worker = pod(services, store, tmp_path, exchange, start)
