@@ -27,6 +27,7 @@ METRICS = {
     "win_rate_percent": 50.0,
     "trades": 2.0,
 }
+PERIODS = [{"period": "2018-04", "return_percent": 10.0, "trades": 2}, {"period": "2018", "return_percent": 10.0}]
 
 
 @pytest.fixture
@@ -43,7 +44,9 @@ def filled(each_store: EachStore) -> str:
             )
         for seq, value in enumerate(VALUES):
             at = T0 + timedelta(minutes=seq)
-            connection.execute("INSERT INTO run_equity VALUES ('r1', %s, %s, %s, 50)", (seq, at, float(value)))
+            # as of a long run, of which not every step is kept
+            connection.execute("INSERT INTO run_equity VALUES ('r1', %s, %s, %s, 50)", (seq * 997, at, float(value)))
+        connection.execute("UPDATE runs SET periods = %s WHERE run_id = 'r1'", (json.dumps(PERIODS),))
         for seq, net in enumerate((4.0, -1.0)):
             times = T0 + timedelta(minutes=seq), T0 + timedelta(minutes=seq + 10)
             connection.execute(
@@ -86,6 +89,8 @@ def test_each_query_finds_what_is_there(filled: str) -> None:
     peaks = np.maximum.accumulate(VALUES)
     assert [row[1] for row in rows["backtests: Drawdown of the run"]] == pytest.approx((1 - VALUES / peaks) * 100)
     assert [row[1] for row in rows["backtests: Profit of closed trades"]] == [4.0, 3.0]
+    assert [row[:2] for row in rows["backtests: The run's months and years"]] == [("2018-04", 10.0), ("2018", 10.0)]
+    assert len(rows["backtests: Rolling Sharpe ratio of the run"]) == len(VALUES)
     assert [row[1] for row in rows["backtests: The sweep's trials"]] == [-1, 0]
     assert rows["backtests: Strategies"][0][2:5] == (1, 10.0, 10.0)
 
