@@ -6,7 +6,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tapedeck_crds.base import Interval, Model, ObjectName, Rule, StoreRange, SymbolSet, exactly_one_of, immutable
+from tapedeck_crds.base import (
+    Interval,
+    Model,
+    ObjectName,
+    Rule,
+    StoreRange,
+    SymbolSet,
+    Time,
+    exactly_one_of,
+    immutable,
+    parse_time,
+)
 from tapedeck_crds.broker import Broker, Sizer
 from tapedeck_crds.limits import Limits
 from tapedeck_crds.pod import PodOptions
@@ -76,11 +87,34 @@ class ReplayRef(Model):
         return (self.name, set(self.symbols or ()), self.on_seek)
 
 
+class FeedRef(Model):
+    """A live Feed of the same namespace whose market is traded on paper, from the creation of the Backtest on."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40)] = Field(description="Name of the Feed.")
+    symbols: SymbolSet = Field(description="Which of its symbols to trade.")
+    interval: Interval = Field(default="1m", description="Which of its intervals to trade.")
+    until: Time | None = Field(
+        default=None, description="Time of the last bar's end; the run goes on until it is deleted if left out."
+    )
+
+    def __eq__(self, other: object) -> bool:
+        """As in CEL: symbols are a set, and a point in time is the same in every offset."""
+        return isinstance(other, FeedRef) and self._meaning() == other._meaning()
+
+    def _meaning(self) -> tuple[object, ...]:
+        return (self.name, set(self.symbols), self.interval, None if self.until is None else parse_time(self.until))
+
+
 class BacktestData(Model):
     """What the strategy sees."""
 
     store: StoreRange | None = Field(default=None, description="A range of bars kept in the store, all at once.")
     replay: ReplayRef | None = Field(default=None, description="A Replay's stream, as it plays.")
+    feed: FeedRef | None = Field(
+        default=None,
+        description="A Feed's closed bars as they come. A bar counts if it is on the log within 5 s of its end; "
+        "corrections do not.",
+    )
     intervals: Annotated[list[Interval], Field(max_length=8)] = Field(
         default_factory=list,
         description="Coarser intervals to build from the bars: feeds of their own, named like BTC/USD@1h, after those "
@@ -92,7 +126,7 @@ class BacktestData(Model):
         description="How many bars of each symbol, from the store, the indicators see before the first; the strategy "
         "acts and is measured from the first on. Bars of the stream's or range's own interval.",
     )
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("store", "replay"),)
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("store", "replay", "feed"),)
 
 
 class BacktestSpec(PodOptions):

@@ -37,6 +37,8 @@ class Pod:
     uid: str = field(default_factory=lambda: uuid.uuid4().hex)
     replay_uid: str = ""
     shard: int = 0
+    feed_exchange: str = ""
+    since: str = ""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -59,6 +61,8 @@ class Pod:
             "TAPEDECK_SPEC": json.dumps(self.spec),
             "TAPEDECK_REPLAY_UID": self.replay_uid,
             "TAPEDECK_SHARD": str(self.shard),
+            "TAPEDECK_FEED_EXCHANGE": self.feed_exchange,
+            "TAPEDECK_SINCE": self.since,
             "TAPEDECK_CONNECTIONS": str(shared),
             "TAPEDECK_FILES": str(self.folder),
             "TAPEDECK_PORT_FILE": str(self.folder / "port"),

@@ -33,6 +33,8 @@ class PodSettings(BaseSettings):
     silence_seconds: float = Field(default=30.0, gt=0, description="after which a quiet exchange is asked by REST")
     backfill_until: int | None = Field(default=None, description="milliseconds UTC; a Feed's pod brings the past to it")
     replay_uid: str = ""
+    feed_exchange: str = Field(default="", description="exchange of the live market that a Backtest trades")
+    since: str = Field(default="", description="RFC 3339 time from which on it trades it")
     termination_log: Path | None = None
     log_level: str = "info"
 

@@ -24,6 +24,8 @@ def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings:
         return run_plan(backtest, observed, waiting, now_ms, settings, ())
     if backtest.spec.sweep is not None:
         return plan_sweep(backtest, backtest.spec.sweep, observed, now_ms, settings)
+    if backtest.spec.data.feed is not None:
+        return _plan_live(backtest, backtest.spec.data.feed.name, verdict, observed, now_ms, settings)
     if wants is None:
         return run_plan(backtest, observed, verdict, now_ms, settings, job_and_policy(backtest, observed, settings))
     replay = observed.replay
@@ -39,6 +41,22 @@ def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings:
         verdict = replace(verdict, phase="Failed", reason=lost.reason, message=lost.message)
     verdict = replace(verdict, facts={**verdict.facts, "replay_uid": uid})
     children = job_and_policy(backtest, observed, settings, extra_env={"TAPEDECK_REPLAY_UID": uid})
+    return run_plan(backtest, observed, verdict, now_ms, settings, children)
+
+
+def _plan_live(
+    backtest: Backtest, name: str, verdict: Verdict, observed: Observed, now_ms: int, settings: Settings
+) -> Plan:
+    """Once it runs, the Feed may come and go: its bars are on the log."""
+    feed = next((feed for feed in observed.feeds if feed.metadata.name == name), None)
+    exchange = feed.spec.exchange if feed is not None else None
+    if observed.job is None and exchange is None and not backtest.finished:
+        said = f"no Feed named {name} is at work in this namespace yet"
+        if feed is not None:
+            said = f"Feed {name} brings files, expected one with spec.exchange"
+        return run_plan(backtest, observed, Verdict("Pending", "WaitingForFeed", said), now_ms, settings, ())
+    env = {"TAPEDECK_FEED_EXCHANGE": exchange or "", "TAPEDECK_SINCE": backtest.metadata.creation_timestamp}
+    children = job_and_policy(backtest, observed, settings, extra_env=env)
     return run_plan(backtest, observed, verdict, now_ms, settings, children)
 
 

@@ -28,6 +28,7 @@ from tapedeck_backtest.finite import FiniteCollector, checked
 from tapedeck_backtest.honesty.check import refuse_dishonest
 from tapedeck_backtest.honesty.lab import Lab
 from tapedeck_backtest.limits import Guard, TooLong, lift_memory_limit
+from tapedeck_backtest.live import LiveStream
 from tapedeck_backtest.origin import origin_of_replay, origin_of_store
 from tapedeck_backtest.publish import Publisher
 from tapedeck_backtest.resample import Resampler, check_intervals, names, with_coarser
@@ -40,8 +41,8 @@ from tapedeck_backtest.sweep.trial import Lab as TrialLab
 from tapedeck_backtest.sweep.windows import windows
 from tapedeck_backtest.trace import strategy_trace
 from tapedeck_backtest.warmup import LateCollector, joined, quiet_until, steps_of
-from tapedeck_crds.backtest import BacktestSpec
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.backtest import BacktestSpec, FeedRef
+from tapedeck_crds.base import INTERVAL_MS, time_ms
 from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport, ReportState
 from tapedeck_crds.sweep import Sweep
 
@@ -158,6 +159,8 @@ class Run:
             self._run_sweep(strategy, self._spec.sweep)
         elif self._spec.data.store is not None:
             self._run_batch(strategy, params)
+        elif self._spec.data.feed is not None:
+            self._run_live(strategy, params, self._spec.data.feed)
         else:
             self._run_stream(strategy, params)
 
@@ -237,6 +240,23 @@ class Run:
         missing = [data._name for data in self._engine.datas if not len(data)] if self._engine is not None else []
         if missing:
             raise RunFailed("NoBars", f"data.replay: no bars of {', '.join(missing)} came from the Replay")
+
+    def _run_live(self, strategy: type[Any], params: dict[str, Any], feed: FeedRef) -> None:
+        settings, symbols = self._settings, list(feed.symbols)
+        if not settings.feed_exchange or not settings.since:
+            raise RunFailed("BadSpec", "TAPEDECK_FEED_EXCHANGE, TAPEDECK_SINCE: got nothing, expected both")
+        check_intervals(feed.interval, self._spec.data.intervals)
+        until = time_ms(feed.until) if feed.until is not None else None
+        self._state = "waiting"
+        live = LiveStream(
+            self._connections, settings.feed_exchange, symbols, feed.interval, time_ms(settings.since), until, self._idle
+        )
+        try:
+            live.open()
+            self._announce(settings.feed_exchange, symbols, feed.interval)
+            self._work_stream(strategy, params, live.steps(), settings.feed_exchange, symbols, feed.interval)
+        finally:
+            live.close()
 
     def _work_stream(
         self,
