@@ -15,7 +15,7 @@ import pytest
 
 import by_hand.samples as by_hand
 from decks.process import apply, eventually, phase, running_deck
-from pods.replay import insert_minutes
+from pods.replay import MINUTE, bars, committed, insert_minutes
 from tapedeck_operator.cli import documents
 from tapedeck_operator.demo import audit
 from tapedeck_operator.local import deck
@@ -25,6 +25,8 @@ from tapedeck_operator.local.objects import Objects
 Json = dict[str, Any]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HEAD = "ts,open,high,low,close,volume\n"
+BARS = 10_000
+SYNTHETIC = {"synthetic": {"symbols": [{"symbol": "A/USD"}], "bars": BARS}}
 pytestmark = pytest.mark.slow
 
 
@@ -195,19 +197,33 @@ def test_a_full_disk_of_the_broker_loses_nothing(tmp_path: Path) -> None:
         shutil.copytree(kept, small, symlinks=True, dirs_exist_ok=True)
         ballast = small / "ballast"
         with running_deck(home.root) as (_, facts, objects):
+            apply(objects, "Replay", "tape", {"source": SYNTHETIC, "speed": 60_000})
+            eventually(lambda: (status_of(objects, "Replay", "tape").get("published") or 0) > 0)
             _fill(ballast)
             feed = documents.read([str(EXAMPLES / "feed.yaml")])[0].content
             apply(objects, "Feed", "full", feed["spec"], EXAMPLES)
             eventually(lambda: [e for e in objects.events("deck") if "No space left" in e["message"]], timeout=90)
+            eventually(lambda: phase(objects, "Replay", "tape") == "Pending", timeout=120)
+            ready = status_of(objects, "Replay", "tape")["conditions"][0]
+            assert ready["status"] == "False"
+            assert "broker" in ready["message"]
             ballast.unlink()
             subprocess.run(["mount", "-o", "remount,size=600m", small], check=True)
             eventually(lambda: phase(objects, "Feed", "full") == "Complete", timeout=150)
+            eventually(lambda: phase(objects, "Replay", "tape") == "Complete", timeout=90)
+            played = bars(committed(facts["broker"], status_of(objects, "Replay", "tape")["topic"]))
+            assert [bar[0] for bar in played] == [played[0][0] + n * MINUTE for n in range(BARS)]
             expected = by_hand.coinbase(EXAMPLES / "data" / "coinbase-minute")
             eventually(lambda: audit.check_store(facts["dsn"], "coinbase", expected).lost == 0, timeout=90)
             assert audit.check_store(facts["dsn"], "coinbase", expected) == audit.Tally("store", 13_886, 0, 0)
     finally:
         time.sleep(0.5)
         subprocess.run(["umount", "-l", small], check=True)
+
+
+def status_of(objects: Objects, kind: str, name: str) -> Json:
+    status: Json = objects.get(kind, "default", name).get("status", {})
+    return status
 
 
 def _fill(path: Path) -> None:

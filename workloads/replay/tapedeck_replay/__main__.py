@@ -29,7 +29,7 @@ def main() -> int:
     controls = Controls()
 
     def give_up() -> None:
-        code = _failed(run, "Unavailable", "a call of the broker's client hangs; the next start goes on", 1)
+        code = _failed(run, "Unavailable", "the broker does not answer and its client hangs; the next start goes on", 1)
         leave_report(settings, run.report())
         os._exit(code)  # the main thread will not come back
 
