@@ -204,6 +204,7 @@ class Checked:
     fills: dict[int, dict[str, Any]] = field(default_factory=dict)
     trades: dict[int, dict[str, Any]] = field(default_factory=dict)
     equity: dict[int, tuple[int, float, float]] = field(default_factory=dict)
+    beside: dict[int, tuple[float | None, ...]] = field(default_factory=dict)
     started: dict[str, Any] = field(default_factory=dict)
     ended: dict[str, Any] = field(default_factory=dict)
     repeats: int = 0
@@ -217,9 +218,15 @@ class Checked:
     @property
     def content(self) -> tuple[Any, ...]:
         """All that must not depend on kills: everything but run id and wall clock."""
-        for kind in (self.fills, self.trades, self.equity):
+        for kind in (self.fills, self.trades, self.equity, self.beside):
             assert sorted(kind) == list(range(len(kind)))
-        return (*map(_anonymous, (self.fills, self.trades)), self.equity, self.started["once"], self.ended["once"])
+        return (
+            *map(_anonymous, (self.fills, self.trades)),
+            self.equity,
+            self.beside,
+            self.started["once"],
+            self.ended["once"],
+        )
 
 
 def _anonymous(kind: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -237,6 +244,9 @@ def check(connections: Connections, run_id: str) -> Checked:
         elif kind == "equity":
             for i, point in enumerate(zip(value["ts"], value["value"], value["cash"], strict=True)):
                 checked.put(checked.equity, value["seq"] + i, point)
+            figures = (value["change_percent"], value["drawdown_percent"], value["sharpe"])
+            for i, figure in enumerate(zip(*figures, strict=True)):
+                checked.put(checked.beside, value["seq"] + i, figure)
         elif kind in ("run", "end"):
             once = {k: v for k, v in value.items() if k not in ("run_id", "started_at", "ended_at", "replay_uid")}
             checked.put(checked.started if kind == "run" else checked.ended, "once", once)
