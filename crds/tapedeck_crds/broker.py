@@ -53,7 +53,8 @@ class Broker(Model):
     )
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel="self.slippagePercent == 0.0 || self.slippageFixed == 0.0",
+            cel="!has(self.slippagePercent) || !has(self.slippageFixed) || self.slippagePercent == 0.0 || "
+            "self.slippageFixed == 0.0",
             message="expected slippagePercent or slippageFixed, not both",
             holds=lambda new, _old: new.slippage_percent == 0 or new.slippage_fixed == 0,
         ),
