@@ -42,7 +42,7 @@ class Guard:
     """
 
     def __init__(self, seconds: float, stop: threading.Event, last_words: Callable[[str], int]) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._stop = stop
         self._last_words = last_words
         self._since = time.monotonic()
@@ -72,7 +72,7 @@ class Guard:
         told: float | None = None
         while not over.wait(TICK_SECONDS):
             self._end_by_itself()
-            allowed = min(self._seconds, STOP_SECONDS) if self._stop.is_set() else self._seconds
+            allowed = min(self.seconds, STOP_SECONDS) if self._stop.is_set() else self.seconds
             now = time.monotonic()
             if now - self._since < allowed:
                 told = None
@@ -83,12 +83,12 @@ class Guard:
                 os._exit(self._last_words(f"no bar within {allowed:g} s, and it did not end when told to"))
 
     def _raise(self, _number: int, _frame: FrameType | None) -> None:
-        raise TooLong(f"no bar within {self._seconds:g} s")
+        raise TooLong(f"no bar within {self.seconds:g} s")
 
     def _end_by_itself(self) -> None:
         """Unless this is called again in time: for code that lets no other thread run."""
         if sys.__stderr__ is not None:
-            faulthandler.dump_traceback_later(self._seconds + 2 * GRACE_SECONDS, exit=True, file=sys.__stderr__)
+            faulthandler.dump_traceback_later(self.seconds + 2 * GRACE_SECONDS, exit=True, file=sys.__stderr__)
 
 
 def limit_memory(wanted: str | None) -> None:

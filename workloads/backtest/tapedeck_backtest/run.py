@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import chain
 from threading import Event
 from typing import Any, Literal
 
 import msgspec
-import psycopg
 from msgspec.structs import replace
 
 from tapedeck.probe import leave_report
@@ -21,13 +20,14 @@ from tapedeck_backtest import engine, stored
 from tapedeck_backtest.choose import checked_params, strategy_class
 from tapedeck_backtest.curve import stride
 from tapedeck_backtest.engine import Engine, Step
-from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
+from tapedeck_backtest.errors import Interrupted, RunFailed
 from tapedeck_backtest.feeds import is_coarse
 from tapedeck_backtest.finite import REASON as NOT_A_NUMBER
 from tapedeck_backtest.finite import FiniteCollector, checked
+from tapedeck_backtest.foreign import foreign
 from tapedeck_backtest.honesty.check import refuse_dishonest
 from tapedeck_backtest.honesty.lab import Lab
-from tapedeck_backtest.limits import Guard, TooLong, lift_memory_limit
+from tapedeck_backtest.limits import Guard
 from tapedeck_backtest.live import LiveStream
 from tapedeck_backtest.origin import origin_of_replay, origin_of_store
 from tapedeck_backtest.publish import Publisher
@@ -39,7 +39,6 @@ from tapedeck_backtest.sweep.known import known_trials
 from tapedeck_backtest.sweep.run import Trials, deal, total
 from tapedeck_backtest.sweep.trial import Lab as TrialLab
 from tapedeck_backtest.sweep.windows import windows
-from tapedeck_backtest.trace import strategy_trace
 from tapedeck_backtest.warmup import LateCollector, joined, quiet_until, steps_of
 from tapedeck_crds.backtest import BacktestSpec, FeedRef
 from tapedeck_crds.base import INTERVAL_MS, time_ms
@@ -130,26 +129,8 @@ class Run:
             leave_report(self._settings, self.report())
         return EXIT_BAD_INPUT
 
-    @contextmanager
-    def _foreign(self) -> Iterator[None]:
-        """Around the strategy's code: whatever that raises comes out as an end of the run."""
-        try:
-            with self._guard.watching():
-                yield
-        except (RunFailed, Interrupted, Unavailable, psycopg.Error):
-            raise
-        except TooLong as error:
-            self._pulse()
-            raise RunFailed(
-                "TimeLimit",
-                f"limits.barSeconds: the strategy worked on one bar for {self._spec.limits.bar_seconds:g} s, here:\n"
-                f"{strategy_trace(error)}",
-            ) from error
-        except MemoryError as error:
-            lift_memory_limit()
-            raise RunFailed("MemoryLimit", f"resources.limits.memory:\n{strategy_trace(error)}") from error
-        except BaseException as error:
-            raise RunFailed("StrategyError", strategy_trace(error)) from error
+    def _foreign(self) -> AbstractContextManager[None]:
+        return foreign(self._guard, self._pulse)
 
     def _execute(self) -> None:
         with self._foreign():
@@ -249,7 +230,13 @@ class Run:
         until = time_ms(feed.until) if feed.until is not None else None
         self._state = "waiting"
         live = LiveStream(
-            self._connections, settings.feed_exchange, symbols, feed.interval, time_ms(settings.since), until, self._idle
+            self._connections,
+            settings.feed_exchange,
+            symbols,
+            feed.interval,
+            time_ms(settings.since),
+            until,
+            self._idle,
         )
         try:
             live.open()

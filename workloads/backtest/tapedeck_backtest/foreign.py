@@ -1,0 +1,35 @@
+"""Around the strategy's code: whatever that raises comes out as an end of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
+from tapedeck_backtest.limits import Guard, TooLong, lift_memory_limit
+from tapedeck_backtest.trace import strategy_trace
+
+
+@contextmanager
+def foreign(guard: Guard, pulse: Callable[[], None]) -> Iterator[None]:
+    """Raises RunFailed (TimeLimit, MemoryLimit, StrategyError) with the strategy's own lines.
+
+    What is ours passes: RunFailed, Unavailable, psycopg.Error, and Interrupted, which ``pulse`` raises when the pod is
+    asked to end.
+    """
+    try:
+        with guard.watching():
+            yield
+    except (RunFailed, Interrupted, Unavailable, psycopg.Error):
+        raise
+    except TooLong as error:
+        pulse()
+        told = f"limits.barSeconds: the strategy worked on one bar for {guard.seconds:g} s, here:"
+        raise RunFailed("TimeLimit", f"{told}\n{strategy_trace(error)}") from error
+    except MemoryError as error:
+        lift_memory_limit()
+        raise RunFailed("MemoryLimit", f"resources.limits.memory:\n{strategy_trace(error)}") from error
+    except BaseException as error:
+        raise RunFailed("StrategyError", strategy_trace(error)) from error
