@@ -82,12 +82,12 @@ class Driver:
 
         self.pod.until(there)
 
-    def kill(self) -> None:
+    def kill(self, after_ms: int) -> None:
         """Once the newest anchor holds: a successor is told of that one alone."""
         assert self.anchor is not None
         number = self.anchor.number
         self.pod.until(lambda r: r["anchor"] is not None and r["anchor"]["number"] == number)
-        time.sleep(random.random() * 0.1)
+        time.sleep(after_ms / 1000)
         self.pod.kill()
         self.pod.start()
         self.pod.until(lambda r: r["state"] != "starting")
@@ -106,6 +106,7 @@ def sequence(seed: int) -> list[tuple[str, int | None]]:
     def one(kind: str) -> tuple[str, int | None]:
         value = {
             "wait": lambda: rng.randint(100, 700),
+            "kill": lambda: rng.randint(0, 100),
             "speed": lambda: rng.randint(200, 6_000),
             "seek": lambda: rng.randint(T0 - 5 * MINUTE, END + 5 * MINUTE),
             "step": lambda: rng.randint(1, MINUTES),
@@ -126,7 +127,7 @@ def run(pod: ReplayProcess, todo: list[tuple[str, int | None]], events: list[int
             time.sleep((value or 0) / 1000)
             driver.caught_up()
         elif what == "kill":
-            driver.kill()
+            driver.kill(value or 0)
         else:
             driver.control(what, value)
     assert driver.anchor is not None
