@@ -77,7 +77,7 @@ class Sizer(Model):
     rules: ClassVar[tuple[Rule, ...]] = (
         exactly_one_of("fixed", "percent", "value_percent", "amount"),
         Rule(
-            cel="!self.whole || !has(self.fixed)",
+            cel="!has(self.whole) || !self.whole || !has(self.fixed)",
             message="expected no whole beside fixed: that size is taken as it is",
             holds=lambda new, _old: not new.whole or new.fixed is None,
         ),
