@@ -45,7 +45,7 @@ class Toleration(Model):
 
 
 class PodOptions(Model):
-    """What each kind's spec lets its user say of the pods. The embedded deck accepts and ignores it."""
+    """What each kind's spec lets its user say of the pods. The embedded deck heeds a Backtest's memory limit alone."""
 
     resources: Resources | None = Field(default=None, description="How much of a machine each pod gets.")
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=32)] | None = Field(
