@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 DEFAULT_HOME = ".tapedeck"
 DOWN = "the deck is not running: `tapedeck up` starts it"
 
+FilesOption = Annotated[
+    list[str], typer.Option("--filename", "-f", metavar="FILE", help="A file, a folder of them, or - (repeatable).")
+]
 HomeOption = Annotated[
     Path | None,
     typer.Option("--home", metavar="FOLDER", help="The deck's folder. [env: TAPEDECK_HOME; default: .tapedeck here]"),
