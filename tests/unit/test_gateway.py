@@ -305,7 +305,7 @@ def test_a_strange_record_is_refused() -> None:
 @pytest.mark.parametrize("limit", [4, 10, 101, 1_000])
 def test_thinning_keeps_ends_and_extremes(limit: int) -> None:
     rng = random.Random(limit)
-    points = [EquityPoint(i, T0 + i, rng.uniform(1, 2), 0) for i in range(5_000)]
+    points = [EquityPoint(i, T0 + i, rng.uniform(1, 2), 0, None, None, None) for i in range(5_000)]
     kept = thinned(points, limit)
     assert len(kept) <= limit
     assert (kept[0], kept[-1]) == (points[0], points[-1])
