@@ -47,7 +47,10 @@ export interface Fill {
   price: number;
 }
 
-export type EquityPoint = [seq: number, ts: number, value: number, cash: number];
+export type EquityPoint = [
+  seq: number, ts: number, value: number, cash: number,
+  changePercent: number | null, drawdownPercent: number | null, sharpe: number | null,
+];
 
 export interface Listed {
   symbol: string;
