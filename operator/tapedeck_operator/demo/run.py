@@ -63,7 +63,8 @@ def demo(home: Home, examples: Path, console: Console, *, keep: bool, port: int 
         outcome = _check(facts, examples, fed, played, traded, run)
         if keep:
             address = f"{facts['gateway']}?replay={played['metadata']['uid']}&run={traded['metadata']['uid']}"
-            console.print(f"the deck stays up: {address}\n`tapedeck --home {home.root} down` ends it", highlight=False)
+            stays = f"the deck stays up: {address}\n`tapedeck --home {home.root} down` ends it"
+            console.print(stays, highlight=False, soft_wrap=True)  # an address that is cut can't be opened
     return outcome
 
 

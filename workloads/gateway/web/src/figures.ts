@@ -1,5 +1,5 @@
 // The headline numbers.
-import { label, number, percent, time } from "./format";
+import { number, percent, time } from "./format";
 import type { Headline, Position, Replay, Run } from "./types";
 
 export interface Figure {
@@ -9,8 +9,15 @@ export interface Figure {
 }
 
 const tone = (value: number): "up" | "down" | "plain" => (value > 0 ? "up" : value < 0 ? "down" : "plain");
-// Told by the first figures already, or of no use to a person.
-const TOLD = /^(final_value|value|cash|total_return|return|return_percent|max_drawdown|max_drawdown_percent|trades|bars|started_cash)$/;
+// Of all that a run is measured by, what is looked at first; the rest is in its report.
+const CHOSEN: [metric: string, name: string][] = [
+  ["buy_and_hold_percent", "Buy and hold"],
+  ["sharpe", "Sharpe"],
+  ["sortino", "Sortino"],
+  ["win_rate_percent", "Win rate"],
+  ["profit_factor", "Profit factor"],
+  ["exposure_percent", "Exposure"],
+];
 
 export function figures(
   replay: Replay | null,
@@ -30,9 +37,10 @@ export function figures(
     shown.push({ name: "Return", text: percent(headline.return_percent, true), tone: tone(headline.return_percent) });
     shown.push({ name: "Max drawdown", text: percent(headline.max_drawdown_percent) });
     shown.push({ name: "Trades", text: number(headline.trades, 0) });
-    for (const [name, value] of Object.entries(headline.metrics ?? {})) {
-      if (TOLD.test(name)) continue;
-      shown.push({ name: label(name), text: name.endsWith("percent") ? percent(value) : number(value) });
+    for (const [metric, name] of CHOSEN) {
+      const value = headline.metrics?.[metric];
+      if (value === undefined || value === null) continue;
+      shown.push({ name, text: metric.endsWith("percent") ? percent(value) : number(value) });
     }
     const told = headline.message === "" ? headline.state : `${headline.state}: ${headline.message}`;
     shown.push({ name: "Run", text: told, tone: headline.state === "failed" ? "down" : "plain" });

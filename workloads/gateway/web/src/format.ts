@@ -16,9 +16,3 @@ export function percent(value: number | null | undefined, signed = false): strin
   if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
   return `${signed && value > 0 ? "+" : ""}${number(value)} %`;
 }
-
-/** `max_drawdown_percent` → Max drawdown */
-export function label(name: string): string {
-  const words = name.replace(/_percent$/, "").replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
-}
