@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from integration.test_backtest_config_map import secret
-from integration.test_backtest_run import random_walk, spec, store_data
-from integration.test_store_bars import insert
 from pods.backtest import Pod, check
+from pods.runs import random_walk, secret, spec, store_data
+from pods.store import insert_bars
 from tapedeck.settings import Connections
 from tapedeck_operator.cli import check as checks
 from tapedeck_operator.cli.documents import Document
@@ -24,7 +23,7 @@ class Peeks(bt.Strategy):
 
 
 def test_a_strategy_that_looks_ahead_fails_with_its_bar(connections: Connections, tmp_path: Path) -> None:
-    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 1_000))
+    insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 1_000))
     honest = spec(store_data(["A"])) | {"checks": ["lookAhead", "startUp"]}
     cheat = spec(store_data(["A"]), module="mine:Peeks") | {"checks": ["lookAhead"]}
     pods = []
@@ -45,7 +44,7 @@ def test_a_strategy_that_looks_ahead_fails_with_its_bar(connections: Connections
 
 
 def test_the_command_checks_without_keeping_anything(connections: Connections, tmp_path: Path) -> None:
-    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 600))
+    insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 600))
     objects = Objects(tmp_path / "objects.db")
     objects.apply(secret(connections))
     kept = len(objects.list())

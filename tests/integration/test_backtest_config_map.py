@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 from by_hand.backtrader import run_stock
-from integration.test_backtest_run import random_walk
-from integration.test_store_bars import insert
 from pods.backtest import check
+from pods.runs import random_walk, secret
+from pods.store import insert_bars
 from tapedeck.market import Bar
 from tapedeck.settings import Connections
 from tapedeck_crds.kinds import parse_resource
@@ -24,7 +23,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "more" / "own-strategy.yaml"
 def test_strategy_of_a_config_map(connections: Connections, tmp_path: Path) -> None:
     walk = random_walk("BTC/USD", 3, 2_000)
     bars = [Bar("coinbase", b.symbol, b.interval, b.ts, b.open, b.high, b.low, b.close, b.volume) for b in walk]
-    insert(connections.store_dsn.get_secret_value(), bars)
+    insert_bars(connections.store_dsn.get_secret_value(), bars)
     objects = Objects(tmp_path / "objects.db")
     write.apply(objects, documents.read([str(EXAMPLE)]), "default")
     objects.apply(secret(connections))
@@ -50,12 +49,3 @@ def test_strategy_of_a_config_map(connections: Connections, tmp_path: Path) -> N
     checked = check(connections, backtest.metadata.uid)
     assert [value for _, value, _ in checked.equity.values()] == [value for _, value in stock.equity]
     assert len(checked.trades) == len(stock.trades) > 3
-
-
-def secret(connections: Connections) -> dict[str, Any]:
-    values = {
-        "backtest.kafka_bootstrap": connections.kafka_bootstrap,
-        "backtest.store_dsn": connections.store_dsn.get_secret_value(),
-    }
-    data = {key: b64encode(value.encode()).decode() for key, value in values.items()}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tapedeck-connections"}, "data": data}

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from integration.test_backtest_run import random_walk, spec, store_data
-from integration.test_store_bars import insert
 from pods.backtest import MINUTE, Checked, Pod, Tape, check
+from pods.runs import random_walk, spec, store_data
+from pods.store import insert_bars
 from tapedeck.market import Bar
 from tapedeck.settings import Connections
 from tapedeck_operator.local.processes import wait_until
@@ -56,7 +56,7 @@ def test_nothing_lost_or_doubled(connections: Connections, tmp_path: Path, sourc
     data: dict[str, Any]
     replay_uid = ""
     if source == "store":
-        insert(connections.store_dsn.get_secret_value(), bars)
+        insert_bars(connections.store_dsn.get_secret_value(), bars)
         data = store_data(["A"])
     else:
         tape = Tape(connections, ["A"], rows={"A": len(bars)})

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from integration.test_backtest_run import random_walk, spec, store_data
-from integration.test_store_bars import insert
 from pods.backtest import Pod, check
+from pods.runs import random_walk, spec, store_data
+from pods.store import insert_bars
 from tapedeck.settings import Connections
 from tapedeck_operator.local.processes import wait_until
 
@@ -58,7 +58,7 @@ def misbehaving(connections: Connections, folder: Path, body: str, **more: Any) 
 
 
 def test_bad_strategies_end_with_their_own_line(connections: Connections, tmp_path: Path) -> None:
-    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 10_000))
+    insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 10_000))
     pods = {}
     for number, (name, (body, reason, _)) in enumerate(BAD.items()):
         limits = {"limits": {"barSeconds": 3}} if reason == "TimeLimit" else {}
@@ -77,7 +77,7 @@ def test_bad_strategies_end_with_their_own_line(connections: Connections, tmp_pa
 
 
 def test_a_flood_of_output_is_cut_and_the_run_goes_on(connections: Connections, tmp_path: Path) -> None:
-    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 1_000))
+    insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 1_000))
     body = f"{NEXT}: print('flood ' * 10_000)"
     pod = misbehaving(connections, tmp_path / "pod", body, limits={"outputBytes": 20_000})
     assert pod.run() == 0, pod.log.read_text()[-2000:]
@@ -88,7 +88,7 @@ def test_a_flood_of_output_is_cut_and_the_run_goes_on(connections: Connections, 
 
 
 def test_a_strategy_that_does_not_hear_sigterm_is_made_to_end(connections: Connections, tmp_path: Path) -> None:
-    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
+    insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
     pod = misbehaving(connections, tmp_path / "pod", f"{NEXT}: loop()", limits={"barSeconds": 60})
     pod.start()
     try:

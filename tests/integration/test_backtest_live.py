@@ -10,8 +10,8 @@ from pathlib import Path
 from confluent_kafka import Producer
 
 from by_hand.backtrader import run_stock
-from integration.test_backtest_run import spec
 from pods.backtest import Pod, check
+from pods.runs import spec
 from tapedeck import wire
 from tapedeck.market import Bar, series_key
 from tapedeck.settings import Connections

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 import urllib.request
 import uuid
@@ -15,10 +14,11 @@ from typing import Any
 import pytest
 
 from by_hand.backtrader import run_stock
-from integration.test_store_bars import insert
 from pods.backtest import MINUTE, Pod, Tape, check, result_values
+from pods.runs import T0, random_walk, spec, store_data
+from pods.store import insert_bars
 from tapedeck import wire
-from tapedeck.market import Bar, order_key
+from tapedeck.market import order_key
 from tapedeck.settings import Connections, PodSettings
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.run import Run
@@ -26,37 +26,11 @@ from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_operator.local.processes import wait_until
 
-T0 = 1_522_800_000_000
-BROKER = {"cash": 10_000.0, "commissionPercent": 0.1}
-
-
-def random_walk(symbol: str, seed: int, count: int, missing: float = 0.0) -> list[Bar]:
-    rng, price, bars = random.Random(seed), 100.0, []
-    for i in range(count):
-        opened, price = price, price * (1 + rng.gauss(0, 0.003))
-        if rng.random() >= missing:
-            top, bottom = max(opened, price) + 0.1, min(opened, price) - 0.1
-            bars.append(Bar("x", symbol, "1m", T0 + i * MINUTE, opened, top, bottom, price, 1.0))
-    return bars
-
-
-def spec(data: dict[str, Any], **strategy: Any) -> dict[str, Any]:
-    return {
-        "strategy": strategy or {"builtin": "sma-cross", "params": {"fast": 5, "slow": 20}},
-        "data": data,
-        "broker": BROKER,
-        "sizer": {"percent": 95.0},
-    }
-
-
-def store_data(symbols: list[str], **more: Any) -> dict[str, Any]:
-    return {"store": {"exchange": "x", "symbols": symbols, **more}}
-
 
 def test_store_and_stream_give_what_stock_gives(connections: Connections, tmp_path: Path) -> None:
     series = {"A": random_walk("A", 1, 3_000), "B": random_walk("B", 2, 3_000, missing=0.2)}
     every = sorted([bar for bars in series.values() for bar in bars], key=order_key)
-    insert(connections.store_dsn.get_secret_value(), every)
+    insert_bars(connections.store_dsn.get_secret_value(), every)
     tape = Tape(connections, ["A", "B"], rows=Counter(bar.symbol for bar in every), shards=2)
     tape.start()
     tape.bars(every)
@@ -87,7 +61,7 @@ def test_store_and_stream_give_what_stock_gives(connections: Connections, tmp_pa
 
 
 def test_range_selects_by_open(connections: Connections, tmp_path: Path) -> None:
-    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 200))
+    insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 200))
     data = store_data(["A"], **{"from": "2018-04-04T00:30:00Z", "to": "2018-04-04T01:30:00Z"})
     pod = Pod(connections, tmp_path, spec(data, builtin="buy-and-hold"))
     assert pod.run() == 0, pod.log.read_text()
@@ -96,7 +70,7 @@ def test_range_selects_by_open(connections: Connections, tmp_path: Path) -> None
 
 
 def test_module_of_the_user(connections: Connections, tmp_path: Path) -> None:
-    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
+    insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
     (tmp_path / "mine.py").write_text(
         "import backtrader as bt\n"
         "class Every(bt.Strategy):\n"
@@ -127,7 +101,7 @@ BAD = [
 def test_what_cannot_run_says_why(
     connections: Connections, tmp_path: Path, strategy: dict[str, Any], reason: str, words: str
 ) -> None:
-    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
+    insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
     (tmp_path / "mine.py").write_text(
         "import backtrader as bt\nclass Breaks(bt.Strategy):\n    def next(self):\n        1 / (len(self) - 50)\n"
     )
@@ -142,7 +116,7 @@ def test_what_cannot_run_says_why(
 
 
 def test_no_bars_names_symbol_and_range(connections: Connections, tmp_path: Path) -> None:
-    insert(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
+    insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
     data = store_data(["A", "C"], **{"from": "2018-04-04T00:00:00Z", "to": "2018-04-05T00:00:00Z"})
     pod = Pod(connections, tmp_path, spec(data))
     assert pod.run() == 64

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from by_hand.backtrader import run_stock
-from integration.test_backtest_run import T0 as FIRST
-from integration.test_backtest_run import random_walk, spec
-from integration.test_store_bars import insert
 from pods.backtest import MINUTE, Pod, check
 from pods.replay import ReplayProcess
+from pods.runs import T0 as FIRST
+from pods.runs import random_walk, spec
+from pods.store import insert_bars
 from tapedeck.settings import Connections
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_operator.local.processes import wait_until
@@ -19,7 +19,7 @@ MINUTES = 2_000
 
 def test_restart_trades_what_comes_after_the_seek(connections: Connections, tmp_path: Path) -> None:
     every = random_walk("A", 7, MINUTES)
-    insert(connections.store_dsn.get_secret_value(), every)
+    insert_bars(connections.store_dsn.get_secret_value(), every)
     replay = ReplayProcess(tmp_path, connections, {"source": {"store": {"exchange": "x", "symbols": ["A"]}}})
     data = {"replay": {"name": "test", "onSeek": "restart"}}
     pod = Pod(connections, tmp_path / "pod", spec(data), replay_uid=replay.uid)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from integration.test_backtest_run import T0, random_walk, spec, store_data
-from integration.test_store_bars import insert
 from pods.backtest import MINUTE, Pod, Tape, check
+from pods.runs import T0, random_walk, spec, store_data
+from pods.store import insert_bars
 from tapedeck.settings import Connections
 
 HISTORY, BARS = 300, 1_200
@@ -29,7 +29,7 @@ class Mine(bt.Strategy):
 
 def test_range_and_stream_agree_from_the_first_bar(connections: Connections, tmp_path: Path) -> None:
     every = random_walk("A", 9, HISTORY + BARS)
-    insert(connections.store_dsn.get_secret_value(), every)
+    insert_bars(connections.store_dsn.get_secret_value(), every)
     begin = T0 + HISTORY * MINUTE
     more = {"intervals": ["1h"], "warmupBars": HISTORY}
     ranged = store_data(["A"], **{"from": datetime.fromtimestamp(begin / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})
@@ -62,7 +62,7 @@ def test_range_and_stream_agree_from_the_first_bar(connections: Connections, tmp
 
 
 def test_history_that_is_not_there(connections: Connections, tmp_path: Path) -> None:
-    insert(connections.store_dsn.get_secret_value(), random_walk("A", 9, 100))
+    insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 9, 100))
     data = store_data(["A"], **{"from": "2018-04-04T00:20:00Z"}) | {"warmupBars": 50}
     pod = Pod(connections, tmp_path, spec(data))
     assert pod.run() == 64

@@ -7,19 +7,12 @@ import random
 import psycopg
 import pytest
 
+from pods.store import insert_bars
 from tapedeck.market import Bar
 from tapedeck.store.bars import Selection, read_blocks, resolve
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000
-
-
-def insert(dsn: str, bars: list[Bar]) -> None:
-    with psycopg.connect(dsn) as connection:
-        connection.cursor().executemany(
-            "INSERT INTO bars VALUES (%s,%s,%s,to_timestamp(%s/1000.0),%s,%s,%s,%s,%s,%s,'backfill')",
-            [(b.exchange, b.symbol, b.interval, b.ts, b.open, b.high, b.low, b.close, b.volume, b.rev) for b in bars],
-        )
 
 
 def some_bars(seed: int) -> list[Bar]:
@@ -49,7 +42,7 @@ def some_bars(seed: int) -> list[Bar]:
 @pytest.mark.parametrize("window", [7, 100, 100_000])
 def test_reads_all_in_order(store: str, window: int) -> None:
     bars = some_bars(1)
-    insert(store, random.Random(2).sample(bars, len(bars)))
+    insert_bars(store, random.Random(2).sample(bars, len(bars)))
     wanted = sorted(bars, key=lambda b: (b.ts + MINUTE, b.exchange, b.symbol))
     with psycopg.connect(store, autocommit=True) as connection:
         resolved = resolve(connection, Selection("x", ("ada/usd", "BTC/USD", "ETH/USD", "none"), "1m"))

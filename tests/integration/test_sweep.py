@@ -14,10 +14,10 @@ import psycopg
 import pytest
 
 from by_hand.backtrader import run_stock
-from integration.test_backtest_run import BROKER, T0, random_walk, store_data
-from integration.test_store_bars import insert
 from pods.backtest import MINUTE, Pod, result_values
 from pods.recorder import RecorderProcess, eventually
+from pods.runs import BROKER, T0, random_walk, store_data
+from pods.store import insert_bars
 from tapedeck.market import Bar
 from tapedeck.settings import Connections
 from tapedeck_backtest.strategies import BUILTINS
@@ -62,7 +62,7 @@ def state_of(dsn: str, run_id: str) -> tuple[Any, ...] | None:
 @pytest.mark.timeout(120 + 20 * KILLS)
 def test_each_trial_once_whoever_is_killed(connections: Connections, tmp_path: Path) -> None:
     dsn, bars, rng = connections.store_dsn.get_secret_value(), random_walk("A", 3, 3_000), random.Random(11)
-    insert(dsn, bars)
+    insert_bars(dsn, bars)
     recorder = RecorderProcess(tmp_path, connections.kafka_bootstrap, dsn)
     recorder.start()
     try:
@@ -103,7 +103,7 @@ def test_each_trial_once_whoever_is_killed(connections: Connections, tmp_path: P
 
 def test_walk_forward_trades_the_best_of_each_window(connections: Connections, tmp_path: Path) -> None:
     dsn, bars = connections.store_dsn.get_secret_value(), random_walk("A", 4, 4 * 1440)
-    insert(dsn, bars)
+    insert_bars(dsn, bars)
     rolling = {"trainDays": 2, "testDays": 1}
     pod = Pod(connections, tmp_path, sweep_spec(walkForward=rolling, params=[AXES[0], AXES[1] | {"values": [15, 40]}]))
     assert pod.run() == 0, pod.log.read_text()
@@ -130,14 +130,14 @@ def test_walk_forward_trades_the_best_of_each_window(connections: Connections, t
     ],
 )
 def test_a_wrong_sweep_says_why(connections: Connections, tmp_path: Path, sweep: dict[str, Any], message: str) -> None:
-    insert(connections.store_dsn.get_secret_value(), random_walk("A", 5, 300))
+    insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 5, 300))
     pod = Pod(connections, tmp_path, sweep_spec(**sweep))
     assert pod.run() == 64
     assert message in pod.report()["message"]
 
 
 def test_a_trial_that_fails_is_a_result(connections: Connections, tmp_path: Path) -> None:
-    insert(connections.store_dsn.get_secret_value(), random_walk("A", 5, 300))
+    insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 5, 300))
     (tmp_path / "mine.py").write_text(
         "import backtrader as bt\n"
         "class Odd(bt.Strategy):\n"

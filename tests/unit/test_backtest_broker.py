@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,16 +11,12 @@ import backtrader as bt
 import pytest
 
 from by_hand.backtrader import MINUTE, run_stock
+from pods.engine import CASH, T0, Restless, compare, random_bars, run_ours
 from tapedeck.market import Bar
 from tapedeck.records import ResultRecord, RunFill, RunTrade
-from tapedeck_backtest import engine
-from tapedeck_backtest.results import Collector, Results
 from tapedeck_backtest.strategies import BUILTINS
-from tapedeck_crds.backtest import BacktestSpec
-from unit.test_backtest_engine import T0, Restless, columns, compare, random_bars, steps
 
 Setup = Callable[[bt.Cerebro], None]
-CASH = 10_000.0
 
 
 class EveryKind(bt.Strategy):  # type: ignore[misc]
@@ -128,34 +124,6 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], list[Setup]]] = {
         ],
     ),
 }
-
-
-def run_ours(
-    mode: str,
-    strategy: type[Any],
-    series: Mapping[str, Sequence[Bar]],
-    broker: dict[str, Any],
-    sizer: dict[str, Any] | None = None,
-    **params: Any,
-) -> tuple[Results, list[ResultRecord]]:
-    spec = BacktestSpec.model_validate(
-        {
-            "strategy": {"builtin": "sma-cross"},
-            "data": {"replay": {"name": "r"}},
-            "broker": {"cash": CASH, **broker},
-            **({"sizer": sizer} if sizer else {}),
-        }
-    )
-    records: list[ResultRecord] = []
-    results = Results("run", CASH, MINUTE, records.append)
-    if mode == "batch":
-        made = engine.batch(spec, strategy, params, {s: columns(b) for s, b in series.items()}, "1m")
-    else:
-        made = engine.stream(spec, strategy, params, list(series), "1m", steps(series))
-    made.addanalyzer(Collector, results=results)
-    made.run()
-    results.flush()
-    return results, records
 
 
 def fills(records: list[ResultRecord]) -> list[RunFill]:

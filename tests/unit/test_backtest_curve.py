@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from by_hand.curve import MINUTE, falls, ms, walk
 from tapedeck.records import RunEquity
 from tapedeck_backtest.curve import POINTS_MAX, ROLLING, ROLLING_MIN, Curve, stride
 from tapedeck_backtest.periods import periods
 from tapedeck_backtest.results import Results
 from tapedeck_backtest.summary import Account
-from unit.test_backtest_metrics import MINUTE, falls, ms, walk
 
 START = 1_000.0
 

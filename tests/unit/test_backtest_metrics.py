@@ -8,23 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from by_hand.curve import MINUTE, falls, ms, walk
 from tapedeck_backtest import metrics, summary
-
-T0 = 1_522_800_000_000
-MINUTE = 60_000
-
-
-def walk(seed: int, count: int = 5_000) -> tuple[pd.Series, float]:
-    """Values at some of the minutes, with hours in which there are none."""
-    rng = np.random.default_rng(seed)
-    minutes = np.sort(rng.choice(np.arange(1, 3 * count), size=count, replace=False))
-    minutes = minutes[(minutes <= 400) | (minutes > 760)]
-    value = 1_000 * np.exp(np.cumsum(rng.normal(0, 0.001, len(minutes))))
-    return pd.Series(value, index=pd.to_datetime(T0 + MINUTE * minutes, unit="ms")), 1_000.0
-
-
-def ms(series: pd.Series) -> np.ndarray:
-    return np.array([round(stamp.timestamp() * 1000) for stamp in series.index])
 
 
 def ratios(start: float, series: pd.Series, interval: int = MINUTE) -> metrics.Returns:
@@ -80,20 +65,6 @@ def test_growth() -> None:
     assert metrics.return_percent(200.0, 250.0) == pytest.approx(25.0)
     assert metrics.hold_percent([(100.0, 150.0), (10.0, 9.0)]) == pytest.approx(20.0)
     assert metrics.hold_percent([]) is None
-
-
-def falls(start: float, series: pd.Series) -> list[tuple[float, float, int, int, int | None]]:
-    """Every stay below a peak, walked through step by step: percent, amount, peak, trough, end."""
-    found, under = [], None
-    peak, peak_ts = start, ms(series)[0] - MINUTE
-    for ts, value in zip(ms(series).tolist(), series.tolist(), strict=True):
-        if value >= peak:
-            if under is not None:
-                found.append((*under, ts))
-            peak, peak_ts, under = value, ts, None
-        elif under is None or 100 * (1 - value / peak) > under[0]:
-            under = (100 * (1 - value / peak), peak - value, peak_ts, ts)
-    return [*found, (*under, None)] if under is not None else found
 
 
 @pytest.mark.parametrize("seed", range(5))
