@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from tapedeck.files import BadFiles, FilesUnavailable, merged_bars
+from tapedeck.files import merged_bars
 from tapedeck.market import Bar
 from tapedeck.store.bars import Block
-from tapedeck.wire import encode
 from tapedeck_crds.base import INTERVAL_MS, Files
-from tapedeck_replay.tape import After, BadInput, Tape, Unavailable
+from tapedeck_replay.file_records import census, refusing
+from tapedeck_replay.tape import After, Tape
 
 BLOCK_BARS = 5_000
 
@@ -29,28 +27,10 @@ class FileSource:
         self._pulse = pulse
 
     def resolve(self) -> Tape:
-        rows: Counter[str] = Counter()
-        checks: Counter[str] = Counter()
-        first = last = None
-        for bar in self._bars():
-            rows[bar.symbol] += 1
-            checks[bar.symbol] = zlib.crc32(encode(bar), checks[bar.symbol])
-            first, last = bar.ts if first is None else first, bar.ts
-            if rows[bar.symbol] % BLOCK_BARS == 0:
-                self._pulse()
-        symbols = tuple(sorted({chosen.symbol for chosen in self._files.sets}))
-        if first is None or last is None or any(symbol not in rows for symbol in symbols):
-            missing = ", ".join(symbol for symbol in symbols if symbol not in rows)
-            raise BadInput("NoBars", f"source.files.sets: got files without a bar of {missing}, expected some of each")
-        return Tape(
-            self._files.exchange,
-            symbols,
-            self._files.interval,
-            first,
-            last + INTERVAL_MS[self._files.interval],
-            dict(rows),
-            ";".join(f"{symbol}={rows[symbol]}:{checks[symbol]:08x}" for symbol in symbols),
-        )
+        files = self._files
+        seen = census(files, self._bars(), "bar", self._pulse)
+        end = seen.last + INTERVAL_MS[files.interval]
+        return Tape(files.exchange, seen.symbols, files.interval, seen.first, end, seen.rows, seen.check)
 
     def count(self, tape: Tape, v: int) -> int:
         return sum(bar.ts + tape.known_after <= v for bar in self._bars() if bar.symbol in tape.symbols)
@@ -63,12 +43,8 @@ class FileSource:
             yield _block(part, series)
 
     def _bars(self) -> Iterator[Bar]:
-        try:
+        with refusing():
             yield from merged_bars(self._files, self._root, self._credentials)
-        except BadFiles as error:
-            raise BadInput("BadFiles", str(error)) from error
-        except FilesUnavailable as error:
-            raise Unavailable(str(error)) from error
 
 
 def _block(bars: list[Bar], series: dict[str, int]) -> Block:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from tapedeck.files import BadFiles, FilesUnavailable, merged_trades
+from tapedeck.files import merged_trades
 from tapedeck.market import Trade
 from tapedeck.store.trades import TradeBlock
-from tapedeck.wire import encode
 from tapedeck_crds.base import Files
-from tapedeck_replay.tape import After, BadInput, Tape, Unavailable
+from tapedeck_replay.file_records import census, refusing
+from tapedeck_replay.tape import After, Tape
 
 BLOCK_TRADES = 5_000
 
@@ -29,22 +27,12 @@ class FileTrades:
         self._pulse = pulse
 
     def resolve(self) -> Tape:
-        rows: Counter[str] = Counter()
-        checks: Counter[str] = Counter()
-        first = last = None
-        for trade in self._trades():
-            rows[trade.symbol] += 1
-            checks[trade.symbol] = zlib.crc32(encode(trade), checks[trade.symbol])
-            first, last = trade.ts if first is None else first, trade.ts
-            if rows[trade.symbol] % BLOCK_TRADES == 0:
-                self._pulse()
-        symbols = tuple(sorted({chosen.symbol for chosen in self._files.sets}))
-        if first is None or last is None or any(symbol not in rows for symbol in symbols):
-            missing = ", ".join(symbol for symbol in symbols if symbol not in rows)
-            raise BadInput("NoTrades", f"source.files.sets: got files without a trade of {missing}, expected some")
-        check = ";".join(f"{symbol}={rows[symbol]}:{checks[symbol]:08x}" for symbol in symbols)
-        interval = self._files.interval
-        return Tape(self._files.exchange, symbols, interval, first, last + 1, dict(rows), check, channel="trades")
+        files = self._files
+        seen = census(files, self._trades(), "trade", self._pulse)
+        return Tape(
+            files.exchange, seen.symbols, files.interval, seen.first, seen.last + 1, seen.rows, seen.check,
+            channel="trades",
+        )  # fmt: skip
 
     def count(self, tape: Tape, v: int) -> int:
         return sum(trade.ts <= v for trade in self._trades() if trade.symbol in tape.symbols)
@@ -66,9 +54,5 @@ class FileTrades:
             )
 
     def _trades(self) -> Iterator[Trade]:
-        try:
+        with refusing():
             yield from merged_trades(self._files, self._root, self._credentials)
-        except BadFiles as error:
-            raise BadInput("BadFiles", str(error)) from error
-        except FilesUnavailable as error:
-            raise Unavailable(str(error)) from error
