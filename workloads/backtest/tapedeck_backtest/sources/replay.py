@@ -1,0 +1,56 @@
+"""A Replay's stream, bar by bar as it plays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.origin import origin_of_replay
+from tapedeck_backtest.resample import check_intervals
+from tapedeck_backtest.session import Session
+from tapedeck_backtest.stream import ReplayStream
+from tapedeck_crds.backtest import ReplayRef
+
+
+def run(
+    session: Session, strategy: type[Any], params: dict[str, Any], reference: ReplayRef, start_timeout: float
+) -> None:
+    """Play the stream to its end. Raises RunFailed, Interrupted, Unavailable and psycopg.Error."""
+    settings = session.settings
+    if not settings.replay_uid:
+        raise RunFailed("NoStart", "TAPEDECK_REPLAY_UID: got nothing, expected the uid of the Replay to follow")
+    session.state = "waiting"
+    stream = ReplayStream(
+        session.connections, settings.replay_uid, session.idle, start_timeout, follow=reference.on_seek == "restart"
+    )
+    try:
+        start = stream.open()
+        symbols = _chosen(reference, start.symbols)
+        check_intervals(start.interval, session.spec.data.intervals)
+        session.total = sum(start.rows[symbol] for symbol in symbols)
+        while True:
+            session.announce(start.exchange, symbols, start.interval)
+            session.send(replace(origin_of_replay(settings, start), run_id=session.run_id))
+            session.play_stream(strategy, params, stream.steps(symbols), start.exchange, symbols, start.interval)
+            if (epoch := stream.go_on()) is None:
+                break
+            session.begin_again(epoch)
+    finally:
+        stream.close()
+    feeds = session.engine.datas if session.engine is not None else []
+    if missing := [data._name for data in feeds if not len(data)]:
+        raise RunFailed("NoBars", f"data.replay: no bars of {', '.join(missing)} came from the Replay")
+
+
+def _chosen(reference: ReplayRef, there: list[str]) -> list[str]:
+    wanted = reference.symbols
+    if not wanted:
+        return sorted(there)
+    unknown = [symbol for symbol in wanted if symbol not in there]
+    if unknown:
+        raise RunFailed(
+            "NoBars", f"data.replay.symbols: the Replay has no {', '.join(unknown)}; it has {', '.join(there)}"
+        )
+    return list(dict.fromkeys(wanted))

@@ -1,0 +1,34 @@
+"""A shard of a sweep: the range's bars are read once, its trials play them again and again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tapedeck_backtest import stored
+from tapedeck_backtest.session import Session
+from tapedeck_backtest.sweep.known import known_trials
+from tapedeck_backtest.sweep.run import Trials, deal, total
+from tapedeck_backtest.sweep.trial import Lab
+from tapedeck_backtest.sweep.windows import windows
+from tapedeck_crds.base import INTERVAL_MS, StoreRange
+from tapedeck_crds.sweep import Sweep
+
+
+def run(session: Session, strategy: type[Any], sweep: Sweep, wanted: StoreRange) -> None:
+    """Make the shard's trials. Raises RunFailed, Interrupted, Unavailable and psycopg.Error."""
+    series = stored.read(session.connections, wanted)
+    first = min(int(columns.event[0]) for columns in series.values()) - INTERVAL_MS[wanted.interval]
+    rolling = windows(sweep, first, max(int(columns.event[-1]) for columns in series.values()))
+    session.announce(wanted.exchange, list(series), wanted.interval, total(sweep, rolling))
+    lab = Lab(session.run_id, session.spec, sweep, strategy, series, wanted.interval, session.pulse)
+    session.trials = Trials(
+        lab,
+        deal(sweep, rolling, session.settings.shard),
+        lambda: known_trials(session.connections, session.run_id),
+        session.send,
+        total(sweep, rolling),
+    )
+    session.state = "running"
+    with session.foreign():
+        session.trials.run()
+    session.flush()
