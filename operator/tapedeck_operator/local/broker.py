@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import signal
 import subprocess
-import uuid
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tapedeck_operator.local import jvm, ports, processes
+from tapedeck_operator.local import jvm, kafka_folder, ports, processes
 from tapedeck_operator.local.errors import DeckError
 
 KAFKA = "4.1.1"
@@ -21,7 +19,7 @@ BROKER_JARS = (
     f"org.apache.kafka:kafka_2.13:{KAFKA}",
     "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
 )
-CLUSTER_FILE = "cluster-id"
+VERSION_FILE = "version"
 START_TIMEOUT = 60.0
 
 
@@ -75,7 +73,7 @@ class Broker:
         (self.folder / "log4j2.yaml").write_text(_LOG4J2)
         class_path = jars()
         self._archive = jvm.ClassArchive(class_path, seen=self.folder / "classes.lst")
-        self._format(class_path, properties)
+        self._prepare(class_path, properties)
         self.process = processes.start(self._command(class_path, "kafka.Kafka", properties), log=self.log)
 
     def wait_ready(self) -> None:
@@ -121,25 +119,15 @@ class Broker:
         if self._archive is not None:
             self._archive.leave()
 
-    def _format(self, class_path: str, properties: Path) -> None:
-        known = self.folder / CLUSTER_FILE
-        if known.exists() and (self.data / "meta.properties").exists():
-            _check_version(self.folder)
+    def _prepare(self, class_path: str, properties: Path) -> None:
+        version = self.folder / VERSION_FILE
+        if version.exists():
+            _check_version(version)
             return
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "x")
-        done = subprocess.run(
-            [
-                *self._command(class_path, "kafka.tools.StorageTool", "format"),
-                "--ignore-formatted", "-t", cluster, "-c", str(properties),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )  # fmt: skip
-        if done.returncode:
-            raise DeckError(f"cannot prepare the broker's folder {self.folder}: {done.stdout}{done.stderr}")
-        (self.folder / "version").write_text(KAFKA)
-        known.write_text(cluster)
+        kept = jvm.cache_dir() / "formatted" / f"{KAFKA}.checkpoint"
+        tool = self._command(class_path, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-c", properties)
+        kafka_folder.prepare(self.data, kept, tool)
+        version.write_text(KAFKA)
 
     def _command(self, class_path: str, main: str, *arguments: str | Path) -> list[str]:
         return [
@@ -149,22 +137,24 @@ class Broker:
         ]  # fmt: skip
 
     def _properties(self) -> str:
-        return _PROPERTIES.format(port=self.port, controller=self.controller_port, data=self.data)
+        return _PROPERTIES.format(
+            node=kafka_folder.NODE, port=self.port, controller=self.controller_port, data=self.data
+        )
 
 
-def _check_version(folder: Path) -> None:
-    written = (folder / "version").read_text().strip() if (folder / "version").exists() else "unknown"
+def _check_version(file: Path) -> None:
+    written = file.read_text().strip()
     if written != KAFKA:
         raise DeckError(
-            f"broker data in {folder}: got version {written}, expected {KAFKA}; "
+            f"broker data in {file.parent}: got version {written}, expected {KAFKA}; "
             "use the Tapedeck that wrote it, or move the folder away"
         )
 
 
 _PROPERTIES = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={node}@127.0.0.1:{controller}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
