@@ -22,6 +22,7 @@ from tapedeck_crds.resource import (
     Resource,
     Status,
 )
+from tapedeck_crds.transforms import NAMES_RULE, TRANSFORMS_FIELD, TransformProgress, Transforms
 
 LIVE_FIELDS = (
     "symbols", "channels", "intervals", "fill", "lateness", "endpoints", "api_key_secret", "shards", "backfill",
@@ -84,6 +85,7 @@ class FeedSpec(PodOptions):
     backfill: Backfill | None = Field(
         default=None, description="Bars of the past, brought by pods of their own beside those that listen live."
     )
+    transforms: Transforms | None = TRANSFORMS_FIELD
     suspend: bool = SUSPEND_FIELD
     ttl_seconds_after_finished: int | None = TTL_FIELD
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -94,6 +96,7 @@ class FeedSpec(PodOptions):
         immutable("source"),
         immutable("exchange"),
         immutable("backfill"),
+        NAMES_RULE,
     )
 
 
@@ -113,6 +116,7 @@ class FeedStatus(Status):
         default=None, description="Milliseconds by which the exchange's clock is ahead of the pod's."
     )
     backfill: list[BackfillProgress] | None = Field(default=None, description="How far each pod of a backfill is.")
+    transforms: list[TransformProgress] | None = Field(default=None, description="What each transform has come to.")
 
 
 class Feed(Resource):

@@ -22,6 +22,7 @@ from tapedeck_crds.resource import (
 )
 from tapedeck_crds.scenario import Scenario
 from tapedeck_crds.source import ReplaySource
+from tapedeck_crds.transforms import NAMES_RULE, TRANSFORMS_FIELD, TransformProgress, Transforms
 
 SPEED_MIN, SPEED_MAX = 0.1, 1_000_000.0
 SHARDS_MAX = 64
@@ -62,13 +63,15 @@ class ReplaySpec(PodOptions):
         description="Keep what is played in the store too, under the exchange id replay.<name of this resource>.",
     )
     target: Target | None = Field(default=None, description="Another topic that gets the bars as well.")
+    transforms: Transforms | None = TRANSFORMS_FIELD
     ttl_seconds_after_finished: int | None = TTL_FIELD
     rules: ClassVar[tuple[Rule, ...]] = (
         *PodOptions.rules,
-        *(immutable(name) for name in ("source", "scenario", "clock", "shards", "record", "target")),
+        *(immutable(name) for name in ("source", "scenario", "clock", "shards", "record", "target", "transforms")),
         FOLLOW_RULE,
         *CHANNEL_RULES,
         STEP_RULE,
+        NAMES_RULE,
     )
 
 
@@ -90,6 +93,7 @@ class ReplayStatus(Status):
     stalled: bool | None = Field(
         default=None, description="Whether virtual time stands still after a stall, by catchUp: skip."
     )
+    transforms: list[TransformProgress] | None = Field(default=None, description="What each transform has come to.")
 
 
 class Replay(Resource):

@@ -18,12 +18,50 @@ REPORT_MAX_BYTES = 4096  # Kubernetes keeps no longer termination messages
 ReportState = Literal["starting", "waiting", "running", "paused", "holding", "complete", "failed"]
 
 
+class TransformReport(Model):
+    """One transform's: results published and failed calls since the pod was started."""
+
+    name: str
+    points: int = 0
+    errors: int = 0
+    lookback: int = 0
+    message: str = ""
+
+
+class TransformsReport(Model):
+    """All transforms'. ``caught_up`` is when all that was on the log was last seen to be through, milliseconds UTC."""
+
+    results: tuple[TransformReport, ...] = ()
+    caught_up: int | None = None
+
+
 class Report(Model):
     """What every workload says. ``reason`` is a CamelCase word; ``message`` is for people."""
 
     state: ReportState = "starting"
     reason: str = ""
     message: str = ""
+    transforms: TransformsReport | None = None
+
+
+class SinkReport(Model):
+    """Another store. ``up`` is None before its first points; ``lag`` is in messages on the log that it lacks,
+    ``delivered`` and ``refused`` count points, ``errors`` deliveries that were given up and begun again.
+    """
+
+    name: str
+    up: bool | None = None
+    delivered: int = 0
+    refused: int = 0
+    errors: int = 0
+    lag: int = 0
+    last_error: str = ""
+
+
+class RecorderReport(Report):
+    """The recorder's: how the other stores do that take the same records."""
+
+    sinks: tuple[SinkReport, ...] = ()
 
 
 class BackfillReport(Model):
