@@ -1,0 +1,42 @@
+"""The projects that the benchmark runs beside ours: in an environment of their own, never shipped."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import venv
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+PINNED = Path(__file__).with_name("backtest_peers.txt")
+CACHE = Path.home() / ".cache" / "tapedeck"
+INSTALL_SECONDS, RUN_SECONDS = 300, 600
+
+
+def peers() -> Path:
+    """The Python that has them; made on first use, and anew when what is pinned changes."""
+    version = ".".join(map(str, sys.version_info[:2]))
+    home = CACHE / f"bench-{version}-{sha256(PINNED.read_bytes()).hexdigest()[:12]}"
+    python = home / "bin" / "python"
+    if not (home / "ready").exists():
+        venv.create(home, with_pip=True, clear=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r", PINNED],
+            check=True, timeout=INSTALL_SECONDS,
+        )  # fmt: skip
+        (home / "ready").touch()
+    return python
+
+
+def fresh(module: str, *arguments: str, python: Path = Path(sys.executable)) -> dict[str, Any]:
+    """What a module of this folder prints as JSON, run in a process of its own. Raises RuntimeError."""
+    done = subprocess.run(
+        [python, "-m", f"bench.{module}", *arguments],
+        cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=RUN_SECONDS,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"{module} {' '.join(arguments)} ended with {done.returncode}: {done.stderr[-2000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer

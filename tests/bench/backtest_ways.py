@@ -1,0 +1,134 @@
+"""``python -m bench.backtest_ways WAY``: one run over the benchmark's bars, its figures as JSON on stdout.
+
+Ways: ``module`` (a user's module by the runner), ``builtin`` (the runner's own strategy), ``stock`` and
+``stock-defaults`` (Backtrader with PandasData), ``next`` (backtrader-next in its place). Speed is bars a second of
+processor time; making the bars is not counted.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.backtest_market import (
+    BARS,
+    CASH,
+    COMMISSION_PERCENT,
+    FAST,
+    MINUTE,
+    SIZER_PERCENT,
+    SLOW,
+    Ledger,
+    bars,
+    frame,
+)
+
+MODULE = "backtest_strategy:SmaCross"
+Work = Callable[[], object]
+
+
+def _runner(ledger: Ledger, strategy: dict[str, Any]) -> Work:
+    from tapedeck.records import ResultRecord, RunFill, RunTrade
+    from tapedeck.wire import encode
+    from tapedeck_backtest import engine
+    from tapedeck_backtest.choose import checked_params, strategy_class
+    from tapedeck_backtest.feeds import Columns
+    from tapedeck_backtest.results import Collector, Results
+    from tapedeck_crds.backtest import BacktestSpec
+
+    columns = Columns(**bars())
+    spec = BacktestSpec.model_validate(
+        {
+            "strategy": strategy,
+            "data": {"store": {"exchange": "x", "symbols": ["A"]}},
+            "broker": {"cash": CASH, "commissionPercent": COMMISSION_PERCENT},
+            "sizer": {"percent": SIZER_PERCENT},
+        }
+    )
+
+    def emit(record: ResultRecord) -> None:
+        encode(record)
+        if isinstance(record, RunFill):
+            ledger.fill(record.ts, record.size if record.side == "buy" else -record.size, record.price)
+        elif isinstance(record, RunTrade):
+            ledger.trade(record.entry_ts, record.exit_ts, record.entry_price, record.pnl, record.pnl_net)
+
+    def work() -> None:
+        chosen = strategy_class(spec.strategy, Path(__file__).parent)
+        params = checked_params(chosen, spec.strategy.params)
+        made = engine.batch(spec, chosen, params, {"A": columns}, "1m")
+        results = Results("bench", CASH, MINUTE, emit)
+        made.addanalyzer(Collector, results=results)
+        made.run()
+        results.flush()
+        results.summary()
+
+    return work
+
+
+def _stock(ledger: Ledger, data: str = "dataname", **defaults: bool) -> Work:
+    import backtrader as bt
+
+    from bench.backtest_strategy import SmaCross
+
+    bars_frame, epoch = frame(), bt.date2num(datetime.datetime(1970, 1, 1))
+
+    def ms(days: float) -> int:
+        return round((days - epoch) * 86_400_000)
+
+    class Told(SmaCross):
+        def notify_order(self, order: Any) -> None:
+            if order.status in (order.Completed, order.Partial):
+                ledger.fill(ms(order.executed.dt), float(order.executed[-1].size), float(order.executed[-1].price))
+
+        def notify_trade(self, trade: Any) -> None:
+            if trade.isclosed:
+                figures = (float(each) for each in (trade.price, trade.pnl, trade.pnlcomm))
+                ledger.trade(ms(trade.dtopen), ms(trade.dtclose), *figures)
+
+    def work() -> None:
+        cerebro = bt.Cerebro(**defaults)
+        cerebro.adddata(bt.feeds.PandasData(**{data: bars_frame}, timeframe=bt.TimeFrame.Minutes, compression=1))
+        cerebro.addstrategy(Told)
+        cerebro.broker.setcash(CASH)
+        cerebro.broker.setcommission(commission=COMMISSION_PERCENT / 100)
+        cerebro.addsizer(bt.sizers.PercentSizer, percents=SIZER_PERCENT)
+        cerebro.run()
+
+    return work
+
+
+def _next(ledger: Ledger) -> Work:
+    sys.modules["backtrader"] = importlib.import_module("backtrader_next")  # the same strategy, and the same calls
+    return _stock(ledger, "dataframe", stdstats=False, stats=False)
+
+
+WAYS: dict[str, Callable[[Ledger], Work]] = {
+    "module": lambda ledger: _runner(ledger, {"module": MODULE}),
+    "builtin": lambda ledger: _runner(ledger, {"builtin": "sma-cross", "params": {"fast": FAST, "slow": SLOW}}),
+    "stock": lambda ledger: _stock(ledger, stdstats=False),
+    "stock-defaults": _stock,
+    "next": _next,
+}
+
+
+def main(way: str) -> None:
+    """One run; its figures as JSON on stdout."""
+    ledger = Ledger()
+    work = WAYS[way](ledger)
+    started = time.process_time()
+    work()
+    speed = BARS / (time.process_time() - started)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"speed": speed, "memory": memory, "hash": ledger.hash, "trades": ledger.trades}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
