@@ -14,7 +14,7 @@ _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\
 _WORD = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 _NUMBER = re.compile(r"\b\d+(?:\.\d+)?(?:e[+-]?\d+)?\b")
 WORDS = {
-    "sum", "max", "count", "rate", "increase", "deriv", "histogram_quantile", "absent", "vector", "label_values",
+    "sum", "max", "min", "count", "rate", "increase", "deriv", "histogram_quantile", "absent", "vector", "label_values",
     "or", "and", "Inf",
 }  # fmt: skip
 

@@ -50,7 +50,15 @@ SETS: dict[str, Json] = {
             "retention": {"days": {"bars": 3650, "trades": 30, "runs": 0}},
             "roles": {name: {"password": f"{name}-password"} for name in _ROLES},
         },
-        "recorder": {"replicas": 3, "nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "a"}]},
+        "recorder": {
+            "replicas": 3,
+            "nodeSelector": {"disk": "ssd"},
+            "tolerations": [{"key": "a"}],
+            "sinks": [
+                {"name": "influx", "url": "https://influx.example/write?db=td", "secret": "influx-writer"},
+                {"name": "quest", "url": "http://questdb:9000/write", "records": ["bars"]},
+            ],
+        },
         "gateway": {"replicas": 2, "service": {"type": "NodePort"}, "origins": ["https://a.example"]},
         "timescaledb": {"enabled": True, "storageClass": "fast"},
         "networkPolicies": {"metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},

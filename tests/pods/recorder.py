@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -48,6 +49,7 @@ class RecorderProcess:
         (self.home / "connections").mkdir(parents=True)
         (self.home / "connections" / "kafka_bootstrap").write_text(bootstrap)
         (self.home / "connections" / "store_dsn").write_text(dsn)
+        self.options: dict[str, Any] = {}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> None:
@@ -58,6 +60,8 @@ class RecorderProcess:
             env={
                 "PATH": os.environ["PATH"],
                 "TAPEDECK_CONNECTIONS": str(self.home / "connections"),
+                "TAPEDECK_SPEC": json.dumps(self.options),
+                "TAPEDECK_SINKS": str(self.home / "sinks"),
                 "TAPEDECK_PORT_FILE": str(self.home / "port"),
                 "TAPEDECK_TERMINATION_LOG": str(self.home / "termination"),
             },

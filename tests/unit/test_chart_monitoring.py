@@ -114,6 +114,7 @@ def test_alerts_are_those_that_are_promised() -> None:
     assert set(rules) == {
         "TapedeckRecorderDown",
         "TapedeckRecorderLags",
+        "TapedeckSinkAway",
         "TapedeckIngestErrors",
         "TapedeckOperatorWatchSilent",
         "TapedeckOperatorBehind",

@@ -17,7 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from tapedeck.topics import MARKET_BARS, MARKET_TRADES, RECORDER_GROUP, REPLAY_PREFIX, RESULTS
+from tapedeck.topics import MARKET_BARS, MARKET_TRADES, RECORDER_GROUP, REPLAY_PREFIX, RESULTS, SINK_GROUP_PREFIX
 
 ANSWER_SECONDS = 20.0
 POLL_SECONDS = 0.1
@@ -63,6 +63,7 @@ RIGHTS: dict[Workload, tuple[Right, ...]] = {
         Right(_TOPIC, RESULTS, (_READ,)),
         Right(_TOPIC, REPLAY_PREFIX, (_READ, AclOperation.DELETE)),
         Right(_GROUP, RECORDER_GROUP, (_READ,)),
+        Right(_GROUP, SINK_GROUP_PREFIX, (_READ,)),
     ),
     "gateway": (
         Right(_TOPIC, _MARKET, (_READ,)),

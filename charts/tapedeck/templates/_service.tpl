@@ -86,6 +86,9 @@ spec:
           securityContext: {{- include "tapedeck.containerSecurity" .root | nindent 12 }}
           volumeMounts:
             - { name: connections, mountPath: /etc/tapedeck/connections, readOnly: true }
+            {{- range $sink, $_ := .folders }}
+            - { name: sink-{{ $sink }}, mountPath: /etc/tapedeck/sinks/{{ $sink }}, readOnly: true }
+            {{- end }}
             - { name: tmp, mountPath: /tmp }
       volumes:
         - name: connections
@@ -99,5 +102,8 @@ spec:
               {{- range list "feed" "replay" "backtest" "gateway" "recorder" }}
               - { key: {{ . }}.store_dsn, path: {{ . }} }
               {{- end }}
+        {{- range $sink, $secret := .folders }}
+        - { name: sink-{{ $sink }}, secret: { secretName: {{ $secret }} } }
+        {{- end }}
         - { name: tmp, emptyDir: {} }
 {{- end }}

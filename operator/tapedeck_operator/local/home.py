@@ -55,6 +55,16 @@ class Home:
         return self.root / "living.json"
 
     @property
+    def sinks_file(self) -> Path:
+        """Other stores for the recorder: YAML, a list as `recorder.sinks` of the chart, read at the deck's start."""
+        return self.root / "sinks.yaml"
+
+    @property
+    def sinks(self) -> Path:
+        """What authorises them: a folder a sink, by name, with the files `authorization` and `ca`."""
+        return self.root / "sinks"
+
+    @property
     def deck_file(self) -> Path:
         """What the daemon says of itself once it is ready."""
         return self.root / "deck.json"

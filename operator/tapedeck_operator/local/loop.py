@@ -65,8 +65,12 @@ class Deck:
         self.objects.apply(services.connections(self.broker.bootstrap, dsns))
         self._migrate()
         self._tell_living()
-        living = {"TAPEDECK_LIVING_URL": self._home.living.resolve().as_uri()}
-        self.objects.apply(services.deployment("recorder", extra_env=living))
+        environment = {
+            "TAPEDECK_LIVING_URL": self._home.living.resolve().as_uri(),
+            "TAPEDECK_SINKS": str(self._home.sinks),
+            "TAPEDECK_SPEC": services.recorder_options(self._home.sinks_file).model_dump_json(by_alias=True),
+        }
+        self.objects.apply(services.deployment("recorder", extra_env=environment))
         self.objects.apply(services.deployment("gateway", port=self._port))
         self._reconciler = Reconciler(self.objects, self._reports, _settings(self._home))
         self._reports.start()

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from tapedeck_crds.sink import RecorderOptions
+from tapedeck_operator.local.errors import DeckError
 from tapedeck_operator.plan.pods import CONNECTIONS_PATH, CONNECTIONS_SECRET, TERMINATION_LOG
 
 Json = dict[str, Any]
@@ -41,6 +46,18 @@ def connections(bootstrap: str, dsns: dict[str, str]) -> Json:
         "metadata": {"name": CONNECTIONS_SECRET, "namespace": NAMESPACE},
         "data": {key: b64encode(value.encode()).decode() for key, value in data.items()},
     }
+
+
+def recorder_options(file: Path) -> RecorderOptions:
+    """What the deck's owner wants of the recorder: the sinks in a YAML file, none without it. Raises DeckError."""
+    if not file.exists():
+        return RecorderOptions()
+    import yaml
+
+    try:
+        return RecorderOptions.model_validate({"sinks": yaml.safe_load(file.read_text()) or []})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        raise DeckError(f"{file}: {error}") from error
 
 
 def deployment(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import psycopg
 import stamina
@@ -15,10 +16,14 @@ from tapedeck.kafka import error_of, passing
 from tapedeck.logs import configure, log
 from tapedeck.probe import Probe, leave_report
 from tapedeck.settings import Connections, PodSettings
-from tapedeck_crds.report import EXIT_FENCED, Report, ReportState
+from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FENCED, RecorderReport, ReportState
+from tapedeck_crds.sink import RecorderOptions
 from tapedeck_recorder.offsets import Fenced
 from tapedeck_recorder.record import Recorder
+from tapedeck_recorder.sinks.delivery import Delivery, join_all, start_all
 from tapedeck_recorder.sweep import keep_sweeping
+
+SINKS_STOP_SECONDS = 5.0
 
 
 class Pod:
@@ -28,12 +33,14 @@ class Pod:
         self._state: ReportState = "starting"
         self._reason = self._message = ""
         self._recorder: Recorder | None = None
+        self.deliveries: tuple[Delivery, ...] = ()
         self.stop = threading.Event()
 
-    def report(self) -> Report:
+    def report(self) -> RecorderReport:
         """How it goes."""
         state = "running" if self._state == "starting" and self.ready() else self._state
-        return Report(state=state, reason=self._reason, message=self._message)
+        sinks = tuple(delivery.report() for delivery in self.deliveries)
+        return RecorderReport(state=state, reason=self._reason, message=self._message, sinks=sinks)
 
     def ready(self) -> bool:
         return self._recorder is not None and self._recorder.ready
@@ -53,6 +60,10 @@ class Pod:
                 return self._failed("BrokerUnavailable", str(error), 1)
         self._state = "complete"
         return 0
+
+    def refuse(self, options: str) -> int:
+        """The exit code for options that can't be followed."""
+        return self._failed("BadOptions", options, EXIT_BAD_INPUT)
 
     def _failed(self, reason: str, message: str, code: int) -> int:
         log.error("failed", reason=reason, message=message)
@@ -74,13 +85,17 @@ def _recorder(connections: Connections, stop: threading.Event) -> Recorder:
 
 
 class RecorderSettings(PodSettings):
-    """``living_url`` tells the uids of all Replays, as a JSON list; where it is empty no topic is swept."""
+    """``living_url`` tells the uids of all Replays, as a JSON list; where it is empty no topic is swept.
+
+    ``sinks`` is the folder with what authorises the other stores, a folder each.
+    """
 
     living_url: str = ""
+    sinks: Path = Path("/etc/tapedeck/sinks")
 
 
 def main() -> int:
-    """Exit 0 after SIGTERM, 75 when another took over, 1 for what a restart may mend."""
+    """Exit 0 after SIGTERM, 64 for options that can't be followed, 75 when another took over, 1 for what may pass."""
     settings = RecorderSettings()
     configure(settings.log_level, workload="recorder")
     pod = Pod()
@@ -89,16 +104,28 @@ def main() -> int:
     probe = Probe(settings, report=pod.report, ready=pod.ready)
     probe.start()
     try:
-        connections = Connections.read(settings.connections)
-        if settings.living_url:
-            sweeping = (connections, settings.living_url, pod.stop)
-            threading.Thread(target=keep_sweeping, args=sweeping, name="sweep", daemon=True).start()
-        code = pod.work(connections)
+        options = RecorderOptions.model_validate_json(settings.spec)
     except ValidationError as error:
-        log.error("bad connections", reason=str(error))
-        code = 1
+        code = pod.refuse(str(error))
+    else:
+        code = _work(pod, settings, options)
     leave_report(settings, pod.report())
     probe.stop()
+    return code
+
+
+def _work(pod: Pod, settings: RecorderSettings, options: RecorderOptions) -> int:
+    try:
+        connections = Connections.read(settings.connections)
+    except ValidationError as error:
+        log.error("bad connections", reason=str(error))
+        return 1
+    if settings.living_url:
+        sweeping = (connections, settings.living_url, pod.stop)
+        threading.Thread(target=keep_sweeping, args=sweeping, name="sweep", daemon=True).start()
+    pod.deliveries = start_all(connections, options.sinks, settings.sinks, pod.stop)
+    code = pod.work(connections)
+    join_all(pod.deliveries, SINKS_STOP_SECONDS if pod.stop.is_set() else 0.0)
     return code
 
 

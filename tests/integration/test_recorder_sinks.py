@@ -1,0 +1,138 @@
+"""Other stores that take the same stream, as real servers: what they hold is what was published, once each."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from pods.recorder import LIVE, MINUTE, T0, Record, RecorderProcess, ends, eventually, publish, recorders, select
+from pods.services import Services
+from stores.influxdb import InfluxDB
+from stores.questdb import QuestDB, Unavailable
+from tapedeck import records, topics
+from tapedeck.market import Bar, Ticker, Trade, series_key
+from tapedeck.wire import Epoch, encode, replay_headers
+
+SQL = Path(__file__).parents[2] / "examples/questdb.sql"
+Other = InfluxDB | QuestDB
+
+
+@pytest.fixture(params=[InfluxDB, QuestDB])
+def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Other]:
+    """A store, not started yet; skips where this machine can't have it."""
+    try:
+        server: Other = request.param(tmp_path / "other")
+    except Unavailable as reason:
+        pytest.skip(f"no {request.param.__name__}: {reason}")
+    yield server
+    server.stop()
+
+
+def rewind(bootstrap: str, sink: str, to: dict[tuple[str, int], int]) -> None:
+    """Have a sink begin at these places; at the beginning of partitions that are not named."""
+    client = Consumer({"bootstrap.servers": bootstrap, "group.id": f"tapedeck-sink-{sink}"})
+    partitions = range(topics.STANDING_PARTITIONS)
+    places = [TopicPartition(t, p, to.get((t, p), 0)) for t in topics.STANDING for p in partitions]
+    client.commit(offsets=places, asynchronous=False)
+    client.close()
+
+
+def some_records(exchange: str) -> list[Record]:
+    """Of every kind, with what must not arrive; names that the line protocol has to quote."""
+    key = series_key(exchange, "A B/USD")
+    trades = [Trade(exchange, "A B/USD", T0 + 5, ident, 3.5, 0.25, "buy") for ident in ("101", "102", "b-7")]
+    run = f"run-{exchange}"
+    results = [
+        records.RunEquity(run, 0, [T0, T0 + MINUTE], [10.0, 1e-08], [8.0, 8.5], [], [None, 1.5]),
+        records.RunTrade(run, 0, "A/B", "long", 1.5, T0, 2.0, T0 + 7, 3.0, 1.5, 1.25, 0.25, 'say "in", \\', ""),
+        records.RunTrade(run, 1, "A/B", "long", 2.5, T0, 2.0, T0 + 7, 3.0, 1.5, 1.25, 0.25),
+        records.RunFill(run, 0, "A/B", T0, "buy", 1.5, 2.0),
+    ]
+    bars = [Bar(exchange, "A B/USD", "1m", T0 + i * MINUTE, 2.0, 9.0, 1.0, 2.5 + i, 5.0) for i in range(3)]
+    corrected = Bar(exchange, "A B/USD", "1m", T0, 2.0, 9.0, 1.0, 7.5, 5.0, rev=1)
+    unclosed = Bar(exchange, "A B/USD", "1m", T0 + 9 * MINUTE, 2.0, 9.0, 1.0, 2.5, 5.0, closed=False)
+    played = Bar(exchange, "A B/USD", "1m", T0 + 8 * MINUTE, 2.0, 9.0, 1.0, 2.5, 5.0)
+    return [
+        *((topics.MARKET_BARS, encode(bar), key, LIVE) for bar in (*bars, corrected, unclosed)),
+        (topics.MARKET_BARS, encode(played), key, replay_headers("0b5f", Epoch())),
+        (topics.MARKET_BARS, b"no json", key, LIVE),
+        *((topics.MARKET_TRADES, encode(trade), key, LIVE) for trade in trades),
+        (topics.MARKET_TICKERS, encode(Ticker(exchange, "A B/USD", T0 + 7, 3.5, bid=3.25)), key, LIVE),
+        *((topics.RESULTS, encode(result), run, None) for result in results),
+    ]
+
+
+WANTED = {
+    "bars": [[0, 7.5, 1], [MINUTE, 3.5, 0], [2 * MINUTE, 4.5, 0]],
+    "trades": [["101", 3.5], ["102", 3.5], ["b-7", 3.5]],
+    "tickers": [[7, 3.5, 3.25, None]],
+    "run_equity": [[0, 10.0, None], [1, 1e-08, 1.5]],
+    "run_trades": [[0, 1.5, 'say "in", \\'], [1, 2.5, ""]],
+}
+
+
+ASKED = {
+    "bars": "SELECT close, rev FROM bars",
+    "trades": "SELECT id, price FROM trades",
+    "tickers": "SELECT price, bid, ask FROM tickers",
+    "run_equity": "SELECT seq, value, change_percent FROM run_equity",
+    "run_trades": "SELECT seq, size, entry_reason FROM run_trades",
+}
+
+
+def held(other: Other) -> dict[str, list[list[Any]]]:
+    """What the store has; of bars and tickers with the time since T0 before it, milliseconds."""
+    found = {}
+    for name, query in ASKED.items():
+        # InfluxDB tells each point's time by itself.
+        text = query if isinstance(other, InfluxDB) else query.replace("SELECT", "SELECT timestamp::long,")
+        rows = [[row[0] // other.MILLISECOND - T0, *row[1:]] for row in other.query(text)]
+        found[name] = sorted((row if name in ("bars", "tickers") else row[1:] for row in rows), key=lambda row: row[0])
+    return found
+
+
+def sinks(recorder: RecorderProcess) -> dict[str, Any]:
+    (found,) = json.loads(recorder.get("/status") or '{"sinks": [{}]}')["sinks"]
+    return dict(found)
+
+
+def test_another_store_takes_the_same_stream(services: Services, store: str, tmp_path: Path, other: Other) -> None:
+    bootstrap, exchange, name = services.broker.bootstrap, f"x{uuid.uuid4().hex[:8]}", f"s-{uuid.uuid4().hex[:8]}"
+    before = ends(bootstrap)
+    rewind(bootstrap, name, before)
+    with recorders(tmp_path, bootstrap, store) as (recorder,):
+        recorder.options = {"sinks": [{"name": name, "url": other.url}]}
+        recorder.start()
+        publish(bootstrap, some_records(exchange))
+        # The store is not there, or takes no one without a password: nothing else waits for it.
+        if isinstance(other, InfluxDB):
+            other.start()
+        eventually(lambda: select(store, "SELECT 1 FROM bars WHERE exchange = %s", exchange))
+        eventually(lambda: sinks(recorder).get("up") is False)
+        assert "127.0.0.1" in sinks(recorder)["last_error"]
+        if isinstance(other, InfluxDB):
+            (recorder.home / "sinks" / name).mkdir(parents=True)
+            (recorder.home / "sinks" / name / "authorization").write_text(other.authorization)
+        else:
+            other.start()
+            for statement in SQL.read_text().split(";")[:-1]:
+                other.query(statement)
+        eventually(lambda: held(other) == WANTED)
+        eventually(lambda: recorder.metric("tapedeck_sink_lag_messages") == 0)
+        assert sinks(recorder) | {"delivered": 12, "refused": 0, "up": True, "lag": 0} == sinks(recorder)
+        assert recorder.metric("tapedeck_sink_unreadable_total") == 1
+        assert recorder.stop() == 0
+        # The same again, and one point more that tells when it is over.
+        rewind(bootstrap, name, before)
+        publish(bootstrap, [(topics.MARKET_BARS, encode(Bar(exchange, "Z/Z", "1m", T0, 1, 1, 1, 1, 1)), "z", LIVE)])
+        recorder.start()
+        eventually(lambda: sinks(recorder).get("delivered") == 13)
+        last = [[0, 1.0, 0]]
+        eventually(lambda: sorted(held(other)["bars"]) == sorted([*WANTED["bars"], *last]))
+        assert held(other) | {"bars": WANTED["bars"]} == WANTED

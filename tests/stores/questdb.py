@@ -1,0 +1,84 @@
+"""QuestDB: its jar from Maven Central, on the JRE of the embedded broker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+from tapedeck_operator.local import jvm, processes
+from tapedeck_operator.local.broker import jars
+from tapedeck_operator.local.errors import DeckError
+from tapedeck_operator.local.ports import free_port
+
+JARS = ("org.questdb:questdb:9.1.0",)
+FLAGS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+START_SECONDS = 60.0
+
+
+class Unavailable(Exception):
+    """This machine can't have it; the message says what it lacks."""
+
+
+class QuestDB:
+    """One server. Raises Unavailable where its jar can't be had."""
+
+    MILLISECOND = 1_000  # its times are microseconds
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._class_path = jars(JARS)
+        except DeckError as error:
+            raise Unavailable(str(error)) from error
+
+    @property
+    def url(self) -> str:
+        """Where points go."""
+        return f"http://127.0.0.1:{self._port}/write"
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        self._folder.mkdir(parents=True)
+        self._process = processes.start(
+            [
+                str(jvm.java()), *FLAGS, "-cp", self._class_path, "io.questdb.ServerMain",
+                "-d", str(self._folder), "-n",
+            ],
+            log=self._folder / "log",
+            env={
+                "QDB_HTTP_BIND_TO": f"127.0.0.1:{self._port}",
+                "QDB_HTTP_MIN_ENABLED": "false",
+                "QDB_PG_ENABLED": "false",
+                "QDB_LINE_TCP_ENABLED": "false",
+                "QDB_TELEMETRY_ENABLED": "false",
+                "QDB_SHARED_WORKER_COUNT": "1",
+                "QDB_WAL_APPLY_WORKER_COUNT": "1",
+            },
+        )  # fmt: skip
+        if not processes.wait_until(self._answers, timeout=START_SECONDS):
+            raise AssertionError(f"QuestDB did not answer:\n{processes.tail(self._folder / 'log')}")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            processes.stop(self._process, grace=5)
+
+    def query(self, text: str) -> list[list[Any]]:
+        """The rows that a statement gives; none for one that gives none."""
+        address = f"http://127.0.0.1:{self._port}/exec?" + urlencode({"query": text})
+        with urlopen(address, timeout=20) as answer:
+            found: list[list[Any]] = json.load(answer).get("dataset", [])
+        return found
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, processes.tail(self._folder / "log")
+        try:
+            return bool(self.query("SELECT 1"))
+        except OSError:
+            return False
