@@ -36,12 +36,12 @@ def running_deck(folder: Path) -> Iterator[tuple[Home, Json, Objects]]:
 
 
 def leftovers(home: Home) -> list[str]:
-    """Command lines of living processes that name the home or one of its folders."""
+    """Command lines of living processes that name the home or one of its folders, or work there."""
     found = []
-    for process in psutil.process_iter(["cmdline", "environ", "status"]):
+    for process in psutil.process_iter(["cmdline", "environ", "status", "cwd"]):
         if process.pid == os.getpid() or process.info["status"] == psutil.STATUS_ZOMBIE:
             continue
-        words = [*(process.info["cmdline"] or []), *(process.info["environ"] or {}).values()]
+        words = [*(process.info["cmdline"] or []), *(process.info["environ"] or {}).values(), process.info["cwd"] or ""]
         if any(str(home.root) in word for word in words):
             found.append(" ".join(process.info["cmdline"] or [])[:200])
     return found

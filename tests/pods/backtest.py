@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +19,8 @@ from tapedeck import topics, wire
 from tapedeck.kafka import admin, ensure_topics, transactional_producer
 from tapedeck.market import Bar, series_key
 from tapedeck.settings import Connections
-from tapedeck_operator.local import processes
+from tapedeck_operator.local import warm
+from tapedeck_operator.local.warm import Warm
 
 MINUTE = 60_000
 EPOCH = wire.Epoch()
@@ -39,7 +38,7 @@ class Pod:
     shard: int = 0
     feed_exchange: str = ""
     since: str = ""
-    process: subprocess.Popen[bytes] | None = None
+    process: Warm | None = None
 
     @property
     def log(self) -> Path:
@@ -68,9 +67,7 @@ class Pod:
             "TAPEDECK_PORT_FILE": str(self.folder / "port"),
             "TAPEDECK_TERMINATION_LOG": str(self.folder / "termination"),
         }
-        self.process = processes.start(
-            [sys.executable, "-m", "tapedeck_backtest"], log=self.log, env={**os.environ, **environment}
-        )
+        self.process = warm.start("tapedeck_backtest", log=self.log, env={**os.environ, **environment})
 
     def wait(self, timeout: float = 60) -> int:
         assert self.process is not None

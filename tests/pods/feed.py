@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -14,7 +12,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
-from tapedeck_operator.local import processes
+from tapedeck_operator.local import processes, warm
+from tapedeck_operator.local.warm import Warm
 
 
 @dataclass
@@ -30,7 +29,7 @@ class Pod:
     store: str = ""
     until: int | None = None
     shard: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    process: Warm | None = None
 
     def start(self) -> None:
         connections = self.folder / "connections"
@@ -58,9 +57,7 @@ class Pod:
             for name, text in self.keys.items():
                 (folder / name).write_text(text)
             environment["TAPEDECK_EXCHANGE_KEYS"] = str(folder)
-        self.process = processes.start(
-            [sys.executable, "-m", "tapedeck_feed"], log=self.folder / "log", env=os.environ | environment
-        )
+        self.process = warm.start("tapedeck_feed", log=self.folder / "log", env=os.environ | environment)
 
     def wait(self, timeout: float = 60) -> int:
         assert self.process is not None

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import random
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -27,7 +26,7 @@ from tapedeck.market import Bar, event_time, order_key, series_key
 from tapedeck.settings import Connections
 from tapedeck.topics import replay_topic, shard_of
 from tapedeck.wire import End, Epoch, EpochStart, Start, Watermark, encode, replay_headers
-from tapedeck_operator.local import processes
+from tapedeck_operator.local import processes, warm
 
 MINUTE = 60_000
 
@@ -76,7 +75,7 @@ def running_gateway(folder: Path, connections: Connections, spec: str = "{}", po
         "TAPEDECK_SPEC": spec,
         "TAPEDECK_TERMINATION_LOG": str(folder / "left"),
     }
-    process = processes.start([sys.executable, "-m", "tapedeck_gateway"], log=log, env=env)
+    process = warm.start("tapedeck_gateway", log=log, env=env)
     try:
         assert processes.wait_until(lambda: port_file.exists() or process.poll() is not None, timeout=20)
         assert process.poll() is None, processes.tail(log)

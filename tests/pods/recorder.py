@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +22,8 @@ from tapedeck import topics
 from tapedeck.kafka import passing, producer
 from tapedeck.settings import Connections
 from tapedeck.wire import Headers, market_headers
-from tapedeck_operator.local import processes
+from tapedeck_operator.local import processes, warm
+from tapedeck_operator.local.warm import Warm
 
 T = TypeVar("T")
 MINUTE = 60_000
@@ -50,12 +49,12 @@ class RecorderProcess:
         (self.home / "connections" / "kafka_bootstrap").write_text(bootstrap)
         (self.home / "connections" / "store_dsn").write_text(dsn)
         self.options: dict[str, Any] = {}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Warm | None = None
 
     def start(self, *, wait: bool = True) -> None:
         (self.home / "port").unlink(missing_ok=True)
-        self.process = processes.start(
-            [sys.executable, "-m", "tapedeck_recorder"],
+        self.process = warm.start(
+            "tapedeck_recorder",
             log=self.home / "log",
             env={
                 "PATH": os.environ["PATH"],

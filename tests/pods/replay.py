@@ -7,8 +7,6 @@ import hmac
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +20,8 @@ import psycopg
 from confluent_kafka import Consumer, TopicPartition
 
 from tapedeck.settings import Connections
+from tapedeck_operator.local import warm
+from tapedeck_operator.local.warm import Warm
 
 Json = dict[str, Any]
 MINUTE = 60_000
@@ -63,7 +63,7 @@ class ReplayProcess:
     files: Path = Path("/nowhere")
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     shard: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    process: Warm | None = None
     lives: int = 0
     home: Path = field(init=False)
 
@@ -90,10 +90,7 @@ class ReplayProcess:
             "TAPEDECK_CONNECTION_KAFKA_BOOTSTRAP": self.connections.kafka_bootstrap,
             "TAPEDECK_CONNECTION_STORE_DSN": self.connections.store_dsn.get_secret_value(),
         }
-        with (self.home / "log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tapedeck_replay"], env=environment, stdout=log, stderr=log
-            )
+        self.process = warm.start("tapedeck_replay", log=self.home / "log", env=environment)
 
     @property
     def url(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,14 @@ from typing import Any
 import pytest
 
 from tapedeck_crds.kinds import parse_resource
+from tapedeck_operator.local import processes, warm
 from tapedeck_operator.local.controllers import Decision, backoff, decide_deployment, decide_job, new_pod
-from tapedeck_operator.local.pods import UnsupportedTemplate, start_pod
+from tapedeck_operator.local.pods import Start, UnsupportedTemplate, start_pod
 from tapedeck_operator.local.services import deployment
 from tapedeck_operator.plan import Observed, Settings, plan
 
 Json = dict[str, Any]
+EACH_START = pytest.mark.parametrize("start", [processes.start_module, warm.start])
 SETTINGS = Settings(images={"replay": "tapedeck_replay"}, operator_key=b"k", http_port=0)
 
 
@@ -127,9 +131,10 @@ def a_pod(tmp_path: Path, **changes: Any) -> tuple[Json, Any]:
     return made, lambda kind, name: secrets[name] if kind == "Secret" else {}
 
 
-def test_a_template_runs_with_its_paths_made_local(tmp_path: Path) -> None:
+@EACH_START
+def test_a_template_runs_with_its_paths_made_local(tmp_path: Path, start: Start) -> None:
     made, lookup = a_pod(tmp_path)
-    running = start_pod(made, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)
+    running = start_pod(made, start=start, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)
     assert running.process.wait(timeout=20) == 0
     mounted = tmp_path / "pod" / "volumes"
     assert (mounted / "connections" / "store_dsn").read_text() == "dsn"
@@ -138,10 +143,12 @@ def test_a_template_runs_with_its_paths_made_local(tmp_path: Path) -> None:
     assert (mounted / "control" / "key").stat().st_mode & 0o077 == 0
 
 
-def test_environment_reaches_the_process(tmp_path: Path) -> None:
+@EACH_START
+def test_environment_reaches_the_process(tmp_path: Path, start: Start) -> None:
     code = "import os,sys;print({k:v for k,v in os.environ.items() if k.startswith('TAPEDECK')})"
     made, lookup = a_pod(tmp_path, args=["-n1", "-r1", code])
-    start_pod(made, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup).process.wait(timeout=20)
+    pod = start_pod(made, start=start, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)
+    assert pod.process.wait(timeout=20) == 0
     said = (tmp_path / "log").read_text()
     assert f"'TAPEDECK_CONNECTIONS': '{tmp_path}/pod/volumes/connections'" in said
     assert f"'TAPEDECK_TERMINATION_LOG': '{tmp_path}/pod/termination'" in said
@@ -158,4 +165,19 @@ def test_what_only_a_cluster_has_is_refused(tmp_path: Path, where: str, field: s
     else:
         (spec if where == "pod" else spec["containers"][0])[field] = {}
     with pytest.raises(UnsupportedTemplate, match=field):
-        start_pod(made, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)
+        start_pod(made, start=processes.start_module, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)
+
+
+def test_how_a_warm_start_ends_is_told(tmp_path: Path) -> None:
+    def ended(module: str, *arguments: str) -> int:
+        return warm.start(module, arguments, log=tmp_path / "log", env={}).wait(timeout=20)
+
+    assert ended("tapedeck_backtest") == 64  # it was told no spec
+    assert ended("no_such_module") == 1
+    assert "No module named no_such_module" in (tmp_path / "log").read_text()
+    sleeper = warm.start("timeit", ["-n1", "-r1", "import time; time.sleep(60)"], log=tmp_path / "log", env={})
+    with pytest.raises(subprocess.TimeoutExpired):
+        sleeper.wait(0.2)
+    assert sleeper.poll() is None
+    sleeper.terminate()
+    assert sleeper.wait(timeout=20) == -signal.SIGTERM

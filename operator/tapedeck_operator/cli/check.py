@@ -15,6 +15,7 @@ from tapedeck_crds.parse import InvalidResource
 from tapedeck_crds.report import BacktestReport
 from tapedeck_operator.cli import config_map
 from tapedeck_operator.cli.documents import Document
+from tapedeck_operator.local import processes
 from tapedeck_operator.local.errors import DeckError
 from tapedeck_operator.local.objects import NotFound, Objects
 from tapedeck_operator.local.pods import start_pod
@@ -76,7 +77,7 @@ def _checked(objects: Objects, brought: dict[str, Json], backtest: Backtest) -> 
     with tempfile.TemporaryDirectory(prefix="tapedeck-check-") as folder:
         log = Path(folder) / "log"
         try:
-            running = start_pod(pod, folder=Path(folder) / "pod", log=log, lookup=lookup)
+            running = start_pod(pod, start=processes.start_module, folder=Path(folder) / "pod", log=log, lookup=lookup)
         except NotFound as error:
             raise DeckError(str(error)) from None
         try:

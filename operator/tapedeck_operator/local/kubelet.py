@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from tapedeck_operator.local import warm
 from tapedeck_operator.local.home import Home
 from tapedeck_operator.local.objects import NotFound, Objects
 from tapedeck_operator.local.pods import PodProcess, UnsupportedTemplate, start_pod
 
 Json = dict[str, Any]
-STARTS_A_TICK = 4  # a start takes a core for half a second; more at once only delay one another
+STARTS_A_TICK = 4  # more at once only delay one another
 
 
 class Kubelet:
-    """The pods of one deck. All starts happen on the thread that calls ``tick``: children die with it."""
+    """The pods of one deck. They die with the process that calls ``tick``."""
 
     def __init__(self, home: Home, objects: Objects) -> None:
         self._home = home
@@ -71,6 +72,7 @@ class Kubelet:
         try:
             self._running[uid] = start_pod(
                 pod,
+                start=warm.start,
                 folder=self._home.pods / metadata["name"],
                 log=log,
                 lookup=lambda kind, name: self._objects.get(kind, namespace, name),

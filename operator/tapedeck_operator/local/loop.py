@@ -7,15 +7,13 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import IO, Any
 
 import structlog
 
-from tapedeck_operator.local import ports, services
+from tapedeck_operator.local import ports, processes, services, warm
 from tapedeck_operator.local.broker import Broker
 from tapedeck_operator.local.controllers import decide_deployment, decide_job
 from tapedeck_operator.local.errors import DeckError
@@ -33,6 +31,7 @@ log = structlog.get_logger()
 
 TICK_SECONDS = 0.1
 READY_TIMEOUT = 60.0
+MIGRATE_TIMEOUT = 120.0
 DEFAULT_PORT = 8750
 MIN_FREE_BYTES = 512 * 1024 * 1024
 
@@ -58,6 +57,7 @@ class Deck:
 
     def start(self) -> Json:
         """Start everything and wait until it is ready; returns what the deck says of itself. Raises DeckError."""
+        warm.prepare()
         self.broker.launch()
         self.postgres.start()
         self.broker.wait_ready()
@@ -145,15 +145,12 @@ class Deck:
         folder.chmod(0o700)
         (folder / "kafka_bootstrap").write_text(self.broker.bootstrap)
         (folder / "store_dsn").write_text(self.postgres.dsn())
-        done = subprocess.run(
-            [sys.executable, "-m", services.IMAGES["migrate"]],
-            env={**os.environ, "TAPEDECK_CONNECTIONS": str(folder)},
-            capture_output=True,
-            text=True,
-            timeout=120,
+        log = self._home.logs / "migrate.log"
+        migration = warm.start(
+            services.IMAGES["migrate"], log=log, env={**os.environ, "TAPEDECK_CONNECTIONS": str(folder)}
         )
-        if done.returncode:
-            raise DeckError(f"cannot bring the schema up to date: {done.stderr[-2000:]}")
+        if processes.finish(migration, within=MIGRATE_TIMEOUT):
+            raise DeckError(f"cannot bring the schema up to date:\n{processes.tail(log)}")
 
     def _wait_services(self) -> None:
         deadline = time.monotonic() + READY_TIMEOUT

@@ -6,16 +6,14 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from tapedeck_operator.local import processes
+from tapedeck_operator.local.processes import Process
 from tapedeck_operator.plan.pods import INDEX_FIELD
 
 Json = dict[str, Any]
@@ -35,6 +33,14 @@ class UnsupportedTemplate(ValueError):
     """A pod template asks for something that only a cluster has."""
 
 
+class Start(Protocol):
+    """Starts a module with arguments; its output goes to the end of ``log``."""
+
+    def __call__(
+        self, module: str, arguments: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path
+    ) -> Process: ...
+
+
 Lookup = Callable[[str, str], Json]
 """(kind, name) → the object of that kind in the pod's namespace; KeyError where there is none."""
 
@@ -45,7 +51,7 @@ class PodProcess:
 
     name: str
     folder: Path
-    process: subprocess.Popen[bytes]
+    process: Process
     grace: float
     stopping_since: float | None = None
 
@@ -79,7 +85,7 @@ class PodProcess:
             self.process.kill()
 
 
-def start_pod(pod: Json, *, folder: Path, log: Path, lookup: Lookup) -> PodProcess:
+def start_pod(pod: Json, *, start: Start, folder: Path, log: Path, lookup: Lookup) -> PodProcess:
     """Start the process of a Pod object. Raises UnsupportedTemplate, or KeyError for a missing volume source."""
     spec = pod["spec"]
     container = _only_container(spec)
@@ -94,9 +100,7 @@ def start_pod(pod: Json, *, folder: Path, log: Path, lookup: Lookup) -> PodProce
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
     }
-    process = processes.start(
-        [sys.executable, "-m", container["image"], *container.get("args", [])], log=log, env=environment, cwd=folder
-    )
+    process = start(container["image"], container.get("args", []), log=log, env=environment, cwd=folder)
     grace = float(spec.get("terminationGracePeriodSeconds", 30))
     return PodProcess(pod["metadata"]["name"], folder, process, grace)
 

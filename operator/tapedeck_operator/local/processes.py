@@ -11,8 +11,20 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 PR_SET_PDEATHSIG = 1
+
+
+class Process(Protocol):
+    """What has been started, as far as it is watched and ended."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def kill(self) -> None: ...
 
 
 def start(
@@ -43,6 +55,19 @@ def start(
         )
 
 
+def start_module(
+    module: str, arguments: Sequence[str] = (), *, log: Path, env: Mapping[str, str], cwd: Path
+) -> subprocess.Popen[bytes]:
+    """Start ``python -m module``."""
+    return start([sys.executable, "-m", module, *arguments], log=log, env=env, cwd=cwd)
+
+
+def die_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
+    """For a child, before it does anything: on Linux the kernel sends it the signal when its parent's thread ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(number))
+
+
 def _die_with_parent(number: signal.Signals | None) -> Callable[[], None] | None:
     if number is None or sys.platform != "linux":
         return None
@@ -57,7 +82,7 @@ def _die_with_parent(number: signal.Signals | None) -> Callable[[], None] | None
     return before_exec
 
 
-def stop(process: subprocess.Popen[bytes], *, grace: float, first: signal.Signals = signal.SIGTERM) -> int:
+def stop(process: Process, *, grace: float, first: signal.Signals = signal.SIGTERM) -> int:
     """Ask the process to end, kill it after ``grace`` seconds; returns its exit code."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
@@ -68,6 +93,15 @@ def stop(process: subprocess.Popen[bytes], *, grace: float, first: signal.Signal
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         return process.wait(timeout=10)
+
+
+def finish(process: Process, *, within: float) -> int:
+    """The exit code of a process that ends by itself; it is killed where it does not in ``within`` seconds."""
+    try:
+        return process.wait(within)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait(10)
 
 
 def ended(pid: int) -> bool:
