@@ -65,6 +65,9 @@ class Binance:
             web.get("/dapi/v1/exchangeInfo", nothing),
         ]
 
+    def greet(self, exchange: Exchange, client: Client) -> list[Any]:
+        return []
+
     def on_message(self, exchange: Exchange, client: Client, message: Any) -> list[Any]:
         if message["method"] == "SUBSCRIBE":
             client.channels |= dict.fromkeys(message["params"])

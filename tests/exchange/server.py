@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
@@ -28,6 +28,9 @@ class Dialect(Protocol):
     def routes(self, exchange: Exchange) -> list[web.RouteDef]:
         """Its REST interface."""
 
+    def greet(self, exchange: Exchange, client: Client) -> list[Any]:
+        """The messages with which a connection begins."""
+
     def on_message(self, exchange: Exchange, client: Client, message: Any) -> list[Any]:
         """A client's message on the websocket → what to answer; changes what the client gets."""
 
@@ -43,6 +46,7 @@ class Client:
     """A connected websocket and its subscriptions."""
 
     socket: web.WebSocketResponse
+    headers: Mapping[str, str] = field(default_factory=dict)
     channels: dict[str, Any] = field(default_factory=dict)
 
 
@@ -117,7 +121,15 @@ class Exchange:
 
     def happen(self, market: Market, ticks: Iterable[Tick], *, tell: bool = True) -> None:
         """These trades happen now; nobody is told of them with ``tell`` False."""
-        self._do(self._happen(market, list(ticks), tell))
+        self._do(self._happen(market, list(ticks), again=list(ticks) if tell else []))
+
+    def repeat(self, market: Market, ticks: Iterable[Tick]) -> None:
+        """Tell these again, or late, in this order."""
+        self._do(self._happen(market, [], again=list(ticks)))
+
+    def spoil(self, market: Market, tick: Tick) -> None:
+        """Tell a trade with a price that is no price but an object."""
+        self._do(self._happen(market, [], again=[tick], spoilt=True))
 
     def send(self, *messages: Any) -> None:
         """Raw messages to every client: text as it is, everything else as JSON."""
@@ -165,10 +177,12 @@ class Exchange:
         if not socket.can_prepare(request).ok:
             return web.json_response({"code": 404, "msg": f"no such page: {request.path}"}, status=404)
         await socket.prepare(request)
-        client = Client(socket)
+        client = Client(socket, request.headers)
         self.clients.add(client)
         self.connections += 1
         try:
+            for greeting in self.dialect.greet(self, client):
+                await _send(client, greeting)
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     for answer in self.dialect.on_message(self, client, json.loads(message.data)):
@@ -209,18 +223,18 @@ class Exchange:
             await asyncio.sleep(0.01)
         raise TimeoutError("no client came back in 10 s")
 
-    async def _happen(self, market: Market, ticks: list[Tick], tell: bool) -> None:
-        market.ticks[market.happened : market.happened] = ticks
-        market.happened += len(ticks)
-        for tick in ticks if tell else ():
-            await self._tell(market, tick)
+    async def _happen(self, market: Market, new: list[Tick], again: list[Tick], *, spoilt: bool = False) -> None:
+        market.ticks[market.happened : market.happened] = new
+        market.happened += len(new)
+        for tick in again:
+            await self._tell(market, tick, spoilt=spoilt)
 
-    async def _tell(self, market: Market, tick: Tick) -> None:
+    async def _tell(self, market: Market, tick: Tick, *, spoilt: bool = False) -> None:
         if self.silent:
             return
         for client in list(self.clients):
             for message in self.dialect.trade(market, tick, client.channels):
-                await _send(client, message)
+                await _send(client, _spoilt(message, tick.price) if spoilt else message)
 
     async def _refresh(self) -> None:
         for client in list(self.clients):
@@ -247,3 +261,13 @@ async def _send(client: Client, message: Any) -> None:
         await client.socket.send_str(message if isinstance(message, str) else json.dumps(message))
     except (ConnectionError, RuntimeError):
         return  # gone meanwhile
+
+
+def _spoilt(message: Any, price: str) -> Any:
+    """The message with an object in the place of the price, as text or as a number."""
+    if isinstance(message, dict):
+        return {name: _spoilt(value, price) for name, value in message.items()}
+    if isinstance(message, list):
+        return [_spoilt(value, price) for value in message]
+    is_price = message == price or (isinstance(message, float) and message == float(price))
+    return {"amount": price} if is_price else message

@@ -170,6 +170,21 @@ def test_each_trade_once_in_order_without_holes(seen: list[int], contiguous: boo
     assert line.waiting == 0
 
 
+def test_a_connection_that_begins_with_known_trades_leaves_no_hole() -> None:
+    line = Line(contiguous=False, last=trade(3, 3, 1.0), known=["1", "2", "3"])
+    line.hold()
+    assert [line.take(trade(n, n, 1.0)) for n in (2, 3, 4, 5)] == [[], [], [], []]
+    assert line.overlaps
+    assert [t.id for t in line.mend([])] == ["4", "5"]
+    line.hold(anew=False)  # a message that could not be read
+    line.take(trade(5, 5, 1.0))
+    assert not line.overlaps
+    line.mend([])
+    line.hold()
+    line.take(trade(9, 9, 1.0))
+    assert not line.overlaps
+
+
 def test_what_the_exchange_has_not_got_is_counted() -> None:
     line = Line(contiguous=True, last=trade(1, 1, 1.0))
     assert line.take(trade(5, 5, 1.0)) == []

@@ -51,8 +51,9 @@ class Markets:
     """What the exchange offers of what was asked for.
 
     ``symbols`` are those chosen, ``streams`` what it can send as it happens, ``bar_intervals`` the bars that it
-    keeps, ``page`` how many of them it gives at once. With ``contiguous`` each trade's id is that of the one before
-    plus 1, so that a hole shows by itself.
+    keeps, ``page`` how many of them it gives at once, ``sent_intervals`` those that it sends, where these are fewer.
+    With ``contiguous`` each trade's id is that of the one before plus 1, so that a hole shows by itself. ``note`` says
+    why a stream is not there.
     """
 
     symbols: tuple[str, ...]
@@ -60,6 +61,16 @@ class Markets:
     bar_intervals: frozenset[str]
     contiguous: bool
     page: int = 100
+    sent_intervals: frozenset[str] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Past:
+    """Trades that were asked for. ``whole`` says that none can be missing: they reach back to one that is known."""
+
+    trades: list[Trade]
+    whole: bool
 
 
 class Sink(Protocol):
@@ -74,8 +85,8 @@ class Sink(Protocol):
     def ticker(self, ticker: Ticker) -> None:
         """The state of a market."""
 
-    def refuse(self, symbol: str, place: str, reason: str, payload: str) -> None:
-        """Something came that can't be taken."""
+    def refuse(self, symbol: str, kind: StreamKind | None, reason: str, payload: str) -> None:
+        """Something came that can't be taken; symbol and kind where they could be read."""
 
     def heard(self, stream: Stream) -> None:
         """A subscription is alive."""
@@ -95,8 +106,8 @@ class Adapter(Protocol):
     async def drop(self) -> None:
         """Close what listens, so that the next ``watch`` connects anew."""
 
-    async def trades_after(self, symbol: str, last: Trade) -> list[Trade]:
-        """The trades behind ``last`` that the exchange still has, some pages of them at most, in its order."""
+    async def trades_after(self, symbol: str, last: Trade) -> Past:
+        """The trades behind ``last`` that the exchange still has, some pages of them at most, in any order."""
 
     async def bars_from(
         self, symbol: str, interval: str, since: int, until: int, refuse: Refuse | None = None

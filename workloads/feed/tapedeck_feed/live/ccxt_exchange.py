@@ -18,6 +18,7 @@ from tapedeck_feed.live.adapter import (
     BadInput,
     Broken,
     Markets,
+    Past,
     Refuse,
     Sink,
     Stream,
@@ -27,6 +28,7 @@ from tapedeck_feed.live.adapter import (
 )
 from tapedeck_feed.live.convert import to_bar, to_ticker, to_trade
 from tapedeck_feed.live.guarded import guarded
+from tapedeck_feed.live.line import trade_order
 from tapedeck_feed.live.names import chosen, near
 from tapedeck_feed.live.tap import Tap
 from tapedeck_feed.live.tasks import first_failure
@@ -36,6 +38,7 @@ T = TypeVar("T")
 PAGE = 1000
 PAGE_UNKNOWN = 100
 PAGES_MAX = 200
+AHEAD_MS = 60_000  # by which an exchange's clock may be ahead
 LOOK_EVERY = 0.02  # seconds between two looks at a subscription whose trades come by themselves
 _METHODS: dict[StreamKind, str] = {"trades": "watchTrades", "bars": "watchOHLCV", "ticker": "watchTicker"}
 
@@ -83,29 +86,32 @@ class CcxtExchange:
 
     async def watch(self, stream: Stream, sink: Sink) -> None:
         """One task for each subscription of ccxt; the first that breaks ends all."""
-        self._api.on_malformed = lambda reason, payload: sink.refuse("", "websocket", reason, payload)
+        self._api.on_malformed = lambda reason, payload: sink.refuse("", None, reason, payload)
         await first_failure([self._listen(stream, sink, news) for news in self._subscriptions(stream, sink)])
 
     async def drop(self) -> None:
         """Close every websocket: one that is silent, and those beside it, which come again too."""
         await self._api.close_ws_clients()
 
-    async def trades_after(self, symbol: str, last: Trade) -> list[Trade]:
+    async def trades_after(self, symbol: str, last: Trade) -> Past:
         """By id where the exchange can, else by time."""
+        if self._traits.backwards:
+            return await self._back_to(symbol, last)
         recent = [] if self._traits.by_time else await self._trades(symbol, None, self._traits.recent)
         if self._traits.contiguous and recent and int(recent[0].id) <= int(last.id) + 1:
-            return recent
+            return Past(recent, whole=True)
         found: list[Trade] = []
-        behind = last
+        behind, whole = last, False
         for _ in range(PAGES_MAX):
             page = await self._page_behind(symbol, behind)
+            whole = whole or any(trade.id == last.id for trade in page)
             fresh = [trade for trade in page if trade.id != behind.id and trade.ts >= behind.ts]
             found += fresh
-            newest = max(fresh, key=lambda t: (t.ts, len(t.id), t.id), default=None)
+            newest = max(fresh, key=trade_order, default=None)
             if newest is None or newest.id == behind.id or (len(page) < 2 and not self._traits.contiguous):
                 break
             behind = newest
-        return found or recent
+        return Past(found or recent, whole)
 
     async def bars_from(
         self, symbol: str, interval: str, since: int, until: int, refuse: Refuse | None = None
@@ -183,7 +189,7 @@ class CcxtExchange:
             try:
                 trade = to_trade(exchange, symbol, row, contiguous=contiguous)
             except (ValueError, KeyError) as error:
-                sink.refuse(str(symbol), "websocket", str(error), str(row.get("info")))
+                sink.refuse(str(symbol), "trades", str(error), str(row.get("info")))
             else:
                 sink.trade(trade)
 
@@ -204,7 +210,7 @@ class CcxtExchange:
             try:
                 sink.bar(to_bar(self.exchange, symbol, interval, row, closed=False))
             except ValueError as error:
-                sink.refuse(symbol, "websocket", str(error), str(row))
+                sink.refuse(symbol, "bars", str(error), str(row))
         return False
 
     async def _ticker(self, symbol: str, sink: Sink) -> bool:
@@ -212,7 +218,7 @@ class CcxtExchange:
         try:
             sink.ticker(to_ticker(self.exchange, symbol, row, time.time_ns() // 1_000_000))
         except ValueError as error:
-            sink.refuse(symbol, "websocket", str(error), str(row.get("info")))
+            sink.refuse(symbol, "ticker", str(error), str(row.get("info")))
         return False
 
     def _page(self, symbol: str) -> int:
@@ -228,10 +234,23 @@ class CcxtExchange:
                 refuse(str(error), str(row))
             return None
 
+    async def _back_to(self, symbol: str, last: Trade) -> Past:
+        """From now backwards, where a page holds the newest trades of a span."""
+        found: dict[str, Trade] = {}
+        until = time.time_ns() // 1_000_000 + AHEAD_MS
+        for _ in range(PAGES_MAX):
+            page = await self._trades(symbol, last.ts - 1, {"until": until})
+            fresh = [trade for trade in page if trade.id not in found]
+            found |= {trade.id: trade for trade in fresh}
+            if not fresh or last.id in found:
+                break
+            until = min(trade.ts for trade in fresh) + 1000  # it counts in seconds
+        return Past(list(found.values()), last.id in found)
+
     async def _page_behind(self, symbol: str, behind: Trade) -> list[Trade]:
         traits = self._traits
         if traits.by_time:
-            return await self._trades(symbol, behind.ts, {})
+            return await self._trades(symbol, behind.ts - 1, {})
         if traits.behind is None or (traits.behind_needs_key and not self._keyed):
             return []
         return await self._trades(symbol, None, {**traits.behind, traits.id_parameter: str(int(behind.id) + 1)})

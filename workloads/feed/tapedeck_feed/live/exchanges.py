@@ -11,6 +11,10 @@ def adapter_of(exchange: str, keys: dict[str, str], endpoints: Endpoints | None,
 
     Raises BadInput for an exchange that nobody speaks to.
     """
+    if exchange == "cryptocompare":
+        from tapedeck_feed.cryptocompare.exchange import CryptoCompare
+
+        return CryptoCompare(keys, endpoints, sharers)
     from tapedeck_feed.live.ccxt_exchange import CcxtExchange  # heavy
 
     return CcxtExchange(exchange, keys, endpoints, sharers)

@@ -20,7 +20,8 @@ class Line:
     """Trades go in as they come and come out in order, as soon as nothing can be missing before them.
 
     Where ids count up by one (``contiguous``) a hole shows by itself, and what is behind it waits. Elsewhere a
-    hole can only be where the connection was lost: ``hold`` makes what follows wait until ``mend``.
+    hole can only be where the connection was lost: ``hold`` makes what follows wait until ``mend``. Some exchanges
+    begin a connection with the last trades: where these are known, as ``overlaps`` says, none is missing.
     """
 
     def __init__(self, *, contiguous: bool, last: Trade | None = None, known: Iterable[str] = ()) -> None:
@@ -28,7 +29,8 @@ class Line:
         self.last = last
         self.duplicates = 0
         self.missing = 0
-        self._holding = False
+        self.overlaps = False
+        self._holding = self._anew = False
         self._held: dict[str, Trade] = {}
         self._recent: deque[str] = deque(known, maxlen=REMEMBERED)
         self._known = set(self._recent)
@@ -43,9 +45,10 @@ class Line:
         """Whether no more should wait."""
         return len(self._held) >= HELD_MAX
 
-    def hold(self) -> None:
-        """The connection was lost: what comes next may stand behind a hole."""
+    def hold(self, *, anew: bool = True) -> None:
+        """What comes next may stand behind a hole; ``anew`` where it comes by another connection."""
         self._holding = not self.contiguous and self.last is not None
+        self._anew, self.overlaps = anew, False
 
     def take(self, trade: Trade) -> list[Trade]:
         """A trade from the connection → the trades that are due."""
@@ -96,6 +99,7 @@ class Line:
     def _take_any(self, trade: Trade) -> list[Trade]:
         if trade.id in self._known or trade.id in self._held:
             self.duplicates += 1
+            self.overlaps |= self._holding and self._anew
             return []
         if self._holding:
             self._held[trade.id] = trade

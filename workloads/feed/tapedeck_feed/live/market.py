@@ -38,6 +38,7 @@ def resumed(
     """A symbol as a predecessor left it, or as new."""
     last = tail.trades[-1] if tail.trades else None
     line = Line(contiguous=contiguous, last=last, known=(trade.id for trade in tail.trades[-10_000:]))
+    line.hold()  # what happened meanwhile comes first
     series = {}
     for interval in intervals:
         series[interval] = one = Series(exchange, symbol, interval, fill=fill)

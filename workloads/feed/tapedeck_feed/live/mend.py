@@ -12,6 +12,7 @@ import stamina
 
 from tapedeck.logs import log
 from tapedeck.market import Bar, Trade
+from tapedeck_crds.base import format_ms
 from tapedeck_feed.live.adapter import Adapter, Markets, Unanswerable, Unreachable
 from tapedeck_feed.live.aggregate import Series
 from tapedeck_feed.live.clock import ExchangeClock
@@ -79,7 +80,7 @@ class Mender:
         starts = sorted(set(series.unseen))[-ASKED_BARS_MAX:]
         series.unseen = []
         if series.interval not in self._markets.bar_intervals:
-            log.warning("bars not whole, and the exchange keeps none", symbol=state.symbol, interval=series.interval)
+            self._untold(state, series, starts)
             return
         state.asking.add(series.interval)
         wanted = set(starts)
@@ -130,15 +131,27 @@ class Mender:
         for wait in TRIES:
             await asyncio.sleep(wait)
             if (last := line.last) is None:
-                break
-            found = await self._patiently(partial(self._adapter.trades_after, state.symbol, last))
-            due = line.mend(found)
-            for trade in due:
-                self._emit(state, trade)
-            self._tally.mended += len(due)
-            if not line.waiting:
                 return
+            found = await self._patiently(partial(self._adapter.trades_after, state.symbol, last))
+            whole = line.contiguous or found.whole or line.overlaps
+            if whole or wait == TRIES[-1]:
+                self._merge(state, last, found.trades, whole=whole)
+                if not line.waiting:
+                    return
         self._leave_hole(state)
+
+    def _merge(self, state: SymbolState, last: Trade, found: Iterable[Trade], *, whole: bool) -> None:
+        """Publish what was found and what waited. Where it may not be all, bars are for the exchange to say."""
+        due = state.line.mend(found)
+        if not whole:
+            until = due[0].ts if due else self._clock.now()
+            reason = f"what followed the trade {last.id} up to {format_ms(until)} is not to be had; bars are asked for"
+            self._outlet.error(state.symbol, "trades", reason, "")
+            for series in state.series.values():
+                series.doubt(last.ts, until)
+        for trade in due:
+            self._emit(state, trade)
+        self._tally.mended += len(due)
 
     def _leave_hole(self, state: SymbolState) -> None:
         line, before = state.line, state.line.last

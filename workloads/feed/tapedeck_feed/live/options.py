@@ -36,10 +36,13 @@ def options_of(spec: FeedSpec, markets: Markets) -> LiveOptions:
     for channel in ("trades", "ticker"):
         if channel in channels and channel not in markets.streams:
             can = ", ".join(sorted(markets.streams)) or "none"
+            note = f" ({markets.note})" if markets.note else ""
             raise BadInput(
-                "UnsupportedChannel", f"channels: got {channel}, which {exchange} does not send; expected of: {can}"
+                "UnsupportedChannel",
+                f"channels: got {channel}, which {exchange} does not send{note}; expected of: {can}",
             )
-    own = "trades" not in channels and "bars" in markets.streams and set(intervals) <= markets.bar_intervals
+    sent = markets.bar_intervals if markets.sent_intervals is None else markets.sent_intervals
+    own = "trades" not in channels and "bars" in markets.streams and set(intervals) <= sent
     if intervals and not own and "trades" not in markets.streams:
         raise BadInput(
             "UnsupportedChannel",

@@ -13,7 +13,7 @@ import stamina
 
 from tapedeck.logs import log
 from tapedeck.market import Bar, Ticker, Trade
-from tapedeck_feed.live.adapter import Adapter, Broken, Markets, Stream, Unanswerable, Unreachable
+from tapedeck_feed.live.adapter import Adapter, Broken, Markets, Stream, StreamKind, Unanswerable, Unreachable
 from tapedeck_feed.live.clock import ExchangeClock
 from tapedeck_feed.live.history import Tail
 from tapedeck_feed.live.market import SymbolState, resumed
@@ -29,6 +29,7 @@ CHUNK = 100  # symbols that share a subscription
 RECONNECTS_MAX = 30  # in a row, without a message in between: some ten minutes
 SETTLE = 1.0  # seconds after a reconnect at which even silent symbols are asked for
 SILENCE_MAX = 300.0
+FEW = 20  # symbols for which trades are asked where a message can't be read at all
 
 
 @dataclass(eq=False)
@@ -106,7 +107,7 @@ class Session:
         for due in line.take(trade):
             self._emit(state, due)
         if line.waiting or (state.fresh and state.suspect):
-            self._mend(state, delay=0.0 if state.suspect else 0.2)
+            self._mend(state, delay=0.0 if state.suspect and line.contiguous else 0.2)
         state.fresh = False
 
     def bar(self, bar: Bar) -> None:
@@ -121,9 +122,17 @@ class Session:
         """The state of a market."""
         self.outlet.ticker(ticker)
 
-    def refuse(self, symbol: str, place: str, reason: str, payload: str) -> None:
-        """Something that can't be taken; what it was comes by REST where it was a trade."""
-        self.outlet.error(symbol, place, reason, payload)
+    def refuse(self, symbol: str, kind: StreamKind | None, reason: str, payload: str) -> None:
+        """Something that can't be taken. It may have been a trade, which is asked for then."""
+        self.outlet.error(symbol, "websocket", reason, payload)
+        if kind in ("trades", None):
+            known = self._states.get(symbol)
+            states = list(self._states.values()) if known is None and len(self._states) <= FEW else [known]
+            for state in states:
+                if state is not None and not state.line.contiguous and self.options.needs_trades:
+                    state.line.hold(anew=False)  # where ids count up the hole will show
+                    state.suspect = True
+                    self._mend(state, delay=0.2)
 
     def heard(self, stream: Stream) -> None:
         """A subscription is alive."""

@@ -13,11 +13,13 @@ class Traits:
 
     ``recent`` are the parameters with which the newest trades come with those ids, ``behind`` those with which
     trades behind an id come, named ``id_parameter``; ``behind_needs_key`` where that takes an API key. ``by_time``
-    says that trades can be asked for by time. ``options`` are ccxt's.
+    says that trades can be asked for by time, ``backwards`` that a page of them holds the newest of a span, whose end
+    must be given. ``options`` are ccxt's.
     """
 
     contiguous: bool = False
     by_time: bool = True
+    backwards: bool = False
     recent: Mapping[str, Any] = field(default_factory=dict)
     behind: Mapping[str, Any] | None = None
     id_parameter: str = ""
@@ -36,11 +38,12 @@ _BINANCE = Traits(
     behind_needs_key=True,
     options={"watchTickers": {"name": "ticker"}},  # the short one has no bid and ask
 )
+_COINBASE = Traits(contiguous=True, backwards=True)
 _BY_EXCHANGE = {
     "binance": _BINANCE,
     "binanceus": _BINANCE,
-    "coinbase": Traits(contiguous=True),
-    "coinbaseadvanced": Traits(contiguous=True),
+    "coinbase": _COINBASE,
+    "coinbaseadvanced": _COINBASE,
 }
 
 

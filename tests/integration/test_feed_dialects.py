@@ -1,0 +1,111 @@
+"""A live Feed of each exchange that speaks a protocol of its own, as a process, through its real client."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange import Exchange, Market, Tick, recorded
+from exchange.bitfinex import Bitfinex
+from exchange.coinbase import Coinbase
+from exchange.cryptocompare import VENUE, CryptoCompare
+from exchange.server import Dialect
+from pods.feed import Pod, read_topic
+from pods.services import Services
+from tapedeck_operator.local import processes
+
+MINUTE = 60_000
+VALUES = ("open", "high", "low", "close", "volume")
+pytestmark = pytest.mark.slow
+
+
+def market() -> Market:
+    """650 trades of the last ten minutes, all of them over, at recorded prices."""
+    end = int(time.time() * 1000) // MINUTE * MINUTE - 2 * MINUTE
+    some = recorded()[0].ticks[::15]
+    start = end - (some[-1].ts - some[0].ts) // MINUTE * MINUTE - MINUTE
+    shift = start - some[0].ts
+    ticks = [Tick(5000 + n, t.ts + shift, t.price, t.amount, t.buyer_maker) for n, t in enumerate(some)]
+    return Market(f"T{uuid.uuid4().hex[:6]}".upper(), "USD", ticks)
+
+
+def wait(pod: Pod, ready: Any) -> None:
+    def look() -> bool:
+        assert pod.process is not None and pod.process.poll() is None, pod.said()
+        with contextlib.suppress(OSError):
+            return bool(ready())
+        return False
+
+    assert processes.wait_until(look, timeout=60, poll=0.1), f"{pod.status()}\n{pod.said()}"
+
+
+@pytest.mark.parametrize(
+    ("name", "dialect", "suffix", "missed"),
+    [  # cryptocompare keeps no trades, but begins each connection with the last 20
+        ("coinbase", Coinbase(), "", 150), ("bitfinex", Bitfinex(), "", 150),
+        ("cryptocompare", CryptoCompare(), f":{VENUE}", 15),
+    ],
+    ids=["coinbase", "bitfinex", "cryptocompare"],
+)  # fmt: skip
+def test_trades_bars_and_ticker_through_whatever_it_does(
+    services: Services, tmp_path: Path, name: str, dialect: Dialect, suffix: str, missed: int
+) -> None:
+    """Repeats, disorder, a price that is none, junk, refusals, an empty page, a disconnect, a clock that is ahead."""
+    own = market()
+    symbol, total = own.symbol + suffix, len(own.ticks)
+    with Exchange(dialect, [own]) as exchange:
+        spec = {
+            "exchange": name, "symbols": [symbol], "channels": ["trades", "bars", "ticker"],
+            "endpoints": {"rest": exchange.rest, "websocket": exchange.websocket},
+        }  # fmt: skip
+        keys = {"apiKey": exchange.key} if name == "cryptocompare" else None
+        pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, spec, keys)
+        pod.start()
+        try:
+            wait(pod, lambda: sum(len(client.channels) for client in exchange.clients) == 2)
+            exchange.play(200)
+            wait(pod, lambda: pod.status()["trades"] == 200)
+            exchange.repeat(own, own.ticks[199:194:-1])
+            exchange.send("{no json", '["x"]', {"e": "unheardOf"}, [], 17)
+            exchange.faulty_path = "/api/v3/brokerage/market/products/" if name == "coinbase" else "/v2/trades"
+            exchange.rest_faults.extend([(429, {"Retry-After": "1"}, "{}"), (500, {}, "oops"), (200, {}, "[]")])
+            own.happened += 1
+            exchange.spoil(own, own.ticks[200])
+            own.happened += 1
+            exchange.repeat(own, [own.ticks[201]])
+            exchange.drop()
+            own.happened += missed  # nobody is told
+            exchange.subscribed(channels=2)
+            exchange.play()
+            exchange.refresh()
+            wait(pod, lambda: pod.status()["trades"] == total and pod.status()["tickers"] >= 1)
+            exchange.clock_offset = 70_000
+            exchange.drop()
+            wait(pod, lambda: pod.status()["bars"] >= len(own.candles(60, 0, 10**15, 10**6)))
+        finally:
+            code = pod.stop()
+        report = pod.last()
+        assert (code, report["missing"]) == (0, 0), pod.said()
+        assert report["errors"] >= 2
+        assert report["duplicates"] >= 5
+        assert not exchange.rest_faults or name == "cryptocompare"
+        bootstrap = services.broker.bootstrap
+        trades = [v for _, v, _ in read_topic(bootstrap, "market.trades", name) if v["symbol"] == symbol]
+        assert [(int(v["id"]), v["ts"], v["price"], v["amount"], v["side"]) for v in trades] == [
+            (t.id, t.ts, float(t.price), float(t.amount), "sell" if t.buyer_maker else "buy") for t in own.ticks
+        ]
+        bars = [v for _, v, _ in read_topic(bootstrap, "market.bars", name) if v["symbol"] == symbol and v["closed"]]
+        newest = {v["ts"]: v for v in sorted(bars, key=lambda v: v["rev"])}
+        wanted = {ts: tuple(map(float, row)) for ts, *row in own.candles(60, 0, 10**15, 10**6)}
+        assert newest.keys() == wanted.keys()
+        for ts, row in wanted.items():
+            assert tuple(newest[ts][n] for n in VALUES) == pytest.approx(row, rel=1e-9)
+        told = [v for _, v, _ in read_topic(bootstrap, "market.tickers", name) if v["symbol"] == symbol][-1]
+        prices = [float(t.price) for t in own.ticks]
+        assert told["price"] == prices[-1]
+        assert (told["bid"], told["high24h"], told["volume24h"]) == (min(prices), max(prices), 1234.5)

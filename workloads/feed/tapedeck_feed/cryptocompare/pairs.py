@@ -1,0 +1,62 @@
+"""CryptoCompare's markets by the symbols of a spec. Pure.
+
+``BTC/USD`` is the index over all exchanges, CCCAGG; ``BTC/USD:Coinbase`` is one exchange's market.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from tapedeck_feed.live.names import chosen
+
+INDEX = "CCCAGG"
+# Interval → (path of its history, how many of that path's units, unit of the websocket's candles).
+HISTORY: dict[str, tuple[str, int]] = {
+    "1m": ("histominute", 1), "3m": ("histominute", 3), "5m": ("histominute", 5), "15m": ("histominute", 15),
+    "30m": ("histominute", 30), "1h": ("histohour", 1), "2h": ("histohour", 2), "4h": ("histohour", 4),
+    "6h": ("histohour", 6), "12h": ("histohour", 12), "1d": ("histoday", 1),
+}  # fmt: skip
+UNITS = {"1m": "m", "1h": "H", "1d": "D"}
+
+
+class Pair(NamedTuple):
+    """A market, and what it trades."""
+
+    market: str
+    base: str
+    quote: str
+
+    @property
+    def symbol(self) -> str:
+        """As a spec names it."""
+        name = f"{self.base}/{self.quote}"
+        return name if self.market == INDEX else f"{name}:{self.market}"
+
+
+def pair_of(symbol: str) -> Pair:
+    """``BTC/USD`` or ``BTC/USD:Coinbase`` → its parts. For symbols that ``found`` gave."""
+    name, _, market = symbol.partition(":")
+    base, _, quote = name.partition("/")
+    return Pair(market or INDEX, base, quote)
+
+
+def found(exchange: str, wanted: Sequence[str], index: Iterable[Pair], markets: Iterable[Pair]) -> tuple[str, ...]:
+    """The symbols that names and patterns mean: those without ``:`` of the index. Raises BadInput."""
+    plain = [name for name in wanted if ":" not in name]
+    of_markets = [name for name in wanted if ":" in name]
+    named = dict.fromkeys(chosen(exchange, plain, {pair.symbol for pair in index})) if plain else {}
+    if of_markets:
+        named |= dict.fromkeys(chosen(exchange, of_markets, {pair.symbol for pair in markets}))
+    return tuple(named)
+
+
+def listed(market: str, pairs: Any) -> list[Pair]:
+    """Pairs of a listing ``{base: {"tsyms": {quote: …}}}``. Raises ValueError for anything else."""
+    if not isinstance(pairs, dict):
+        raise ValueError(f"pairs of {market}: got {str(pairs)[:100]!r}, expected them by symbol")
+    return [
+        Pair(market, base, quote)
+        for base, known in pairs.items() if isinstance(known, dict)
+        for quote in known.get("tsyms") or ()
+    ]  # fmt: skip
