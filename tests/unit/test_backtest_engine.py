@@ -6,7 +6,9 @@ import csv
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import backtrader as bt
 import pytest
 
 from by_hand.backtrader import run_stock
@@ -69,3 +71,63 @@ def test_holding_is_told_beside(mode: str) -> None:
     results, _ = run_ours(mode, BUILTINS["sma-cross"], series, BROKER, SIZER)
     changes = [bars[-1].close / bars[0].close - 1 for bars in series.values()]
     assert results.summary()["buy_and_hold_percent"] == pytest.approx(50 * sum(changes))
+
+
+class Slope(bt.Indicator):  # type: ignore[misc]
+    """Written bar by bar, on another indicator."""
+
+    lines = ("slope",)
+
+    def __init__(self) -> None:
+        self.addminperiod(3)
+
+    def next(self) -> None:
+        self.lines.slope[0] = self.data[0] - self.data[-2]
+
+
+class Curious(bt.Strategy):  # type: ignore[misc]
+    """Keeps a line of its own, looks back, and notes all that it is told."""
+
+    lines = ("seen",)
+    params = (("notes", None),)
+
+    def __init__(self) -> None:
+        self.average = bt.ind.EMA(self.data, period=6)
+        self.slope = Slope(self.average)
+        self.macd = bt.ind.MACDHisto(self.datas[-1])
+        self.cross = bt.ind.CrossOver(self.macd.macd, self.macd.signal)
+        self.broker.setcommission(commission=0.001, leverage=3.0, name=self.data._name)
+
+    def notify_fund(self, *figures: float) -> None:
+        self.p.notes.append((len(self), self.broker.get_leverage(), *figures))
+
+    def prenext(self) -> None:
+        self.p.notes.append(("before", len(self), *map(len, self.datas)))
+
+    def nextstart(self) -> None:
+        self.p.notes.append(("first", len(self)))
+        self.next()
+
+    def next(self) -> None:
+        self.lines.seen[0] = self.average[0]
+        lengths = [len(each) for each in (self.average, self.slope, self.macd, self.cross)]
+        self.p.notes.append((*lengths, self.slope[0], self.lines.seen[-1], self.macd.histo[0], self.datetime[-1]))
+        if self.cross[0] > 0:
+            self.order_target_size(target=10)
+        elif self.cross[0] < 0:
+            self.order_target_size(target=-5)
+        if len(self) == 700:
+            self.broker.add_cash(500)
+
+
+@pytest.mark.parametrize("data", ["random", "random-two"])
+def test_a_strategy_is_told_the_same_as_by_stock(data: str) -> None:
+    series = SERIES[data]()
+    notes: list[Any] = []
+    theirs: list[Any] = []
+    stock = run_stock(Curious, series, cash=CASH, notes=theirs)
+    results, records = run_ours("batch", Curious, series, {}, notes=notes)
+    assert len(stock.trades) > 10
+    compare(stock, results, records)
+    # Not a number where the line has none yet: equal as text.
+    assert list(map(repr, notes)) == list(map(repr, theirs))

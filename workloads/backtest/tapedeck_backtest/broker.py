@@ -12,6 +12,7 @@ from typing import Any
 
 import backtrader as bt
 
+from tapedeck_backtest.account import SwiftBroker
 from tapedeck_crds import broker as settings
 
 _LIMITS = (bt.Order.Limit, bt.Order.StopLimit, bt.Order.StopTrailLimit)
@@ -49,10 +50,11 @@ class Fees(bt.CommInfoBase):  # type: ignore[misc]
         return commission
 
 
-class Broker(bt.brokers.BackBroker):  # type: ignore[misc]
+class Broker(SwiftBroker):
     """As BackBroker; ``shorts`` says whether a sale may open a short position."""
 
     params = (("shorts", True),)
+    schemes = (*SwiftBroker.schemes, Fees)
 
     def _execute(
         self,

@@ -17,6 +17,7 @@ from tapedeck.market import Bar
 from tapedeck_backtest.broker import add_sizer, make_broker
 from tapedeck_backtest.clock import to_days
 from tapedeck_backtest.feeds import BatchFeed, Columns, StreamFeed, feed_params
+from tapedeck_backtest.turn import turn_of
 from tapedeck_crds.backtest import BacktestSpec
 
 # The bars of one event time (ms UTC), each with the index of its feed.
@@ -32,12 +33,13 @@ class Engine(bt.Cerebro):  # type: ignore[misc]
         for strategy in runstrats:
             strategy._once()
             strategy.reset()
+        turns = [turn_of(strategy) for strategy in runstrats]
         for days, feeds in _rounds(self.datas):
             for feed in feeds:
                 feed.advance()
             self._round(runstrats, days)
-            for strategy in runstrats:
-                strategy._oncepost(days)
+            for turn in turns:
+                turn(days)
             if self._event_stop:
                 return
 
