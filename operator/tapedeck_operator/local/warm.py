@@ -80,6 +80,7 @@ def start(
 ) -> Warm:
     """Run a module as ``python -m`` does, its output appended to ``log``. It dies with the process that started it."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
     life = (module, list(arguments), str(log), dict(env), str(cwd or Path.cwd()))
     # A daemon: what is left when this process ends does not hold it up.
     process = _context.Process(target=_become, args=life, daemon=True)
