@@ -17,6 +17,7 @@ from exchange.cryptocompare import VENUE, CryptoCompare
 from exchange.server import Dialect
 from pods.feed import Pod, read_topic
 from pods.services import Services
+from tapedeck_crds.base import format_ms
 from tapedeck_operator.local import processes
 
 MINUTE = 60_000
@@ -32,6 +33,12 @@ def market() -> Market:
     shift = start - some[0].ts
     ticks = [Tick(5000 + n, t.ts + shift, t.price, t.amount, t.buyer_maker) for n, t in enumerate(some)]
     return Market(f"T{uuid.uuid4().hex[:6]}".upper(), "USD", ticks)
+
+
+def candles(own: Market) -> dict[int, tuple[float, ...]]:
+    """The minutes of all its trades: open, high, low, close, volume."""
+    whole = Market(own.base, own.quote, own.ticks, happened=len(own.ticks))
+    return {ts: tuple(map(float, row)) for ts, *row in whole.candles(60, 0, 10**15, 10**6)}
 
 
 def wait(pod: Pod, ready: Any) -> None:
@@ -86,7 +93,7 @@ def test_trades_bars_and_ticker_through_whatever_it_does(
             wait(pod, lambda: pod.status()["trades"] == total and pod.status()["tickers"] >= 1)
             exchange.clock_offset = 70_000
             exchange.drop()
-            wait(pod, lambda: pod.status()["bars"] >= len(own.candles(60, 0, 10**15, 10**6)))
+            wait(pod, lambda: pod.status()["bars"] >= len(candles(own)))
         finally:
             code = pod.stop()
         report = pod.last()
@@ -101,7 +108,7 @@ def test_trades_bars_and_ticker_through_whatever_it_does(
         ]
         bars = [v for _, v, _ in read_topic(bootstrap, "market.bars", name) if v["symbol"] == symbol and v["closed"]]
         newest = {v["ts"]: v for v in sorted(bars, key=lambda v: v["rev"])}
-        wanted = {ts: tuple(map(float, row)) for ts, *row in own.candles(60, 0, 10**15, 10**6)}
+        wanted = candles(own)
         assert newest.keys() == wanted.keys()
         for ts, row in wanted.items():
             assert tuple(newest[ts][n] for n in VALUES) == pytest.approx(row, rel=1e-9)
@@ -109,3 +116,73 @@ def test_trades_bars_and_ticker_through_whatever_it_does(
         prices = [float(t.price) for t in own.ticks]
         assert told["price"] == prices[-1]
         assert (told["bid"], told["high24h"], told["volume24h"]) == (min(prices), max(prices), 1234.5)
+
+
+def test_the_index_live_and_its_past(services: Services, store: str, tmp_path: Path) -> None:
+    """CryptoCompare's own bars and the changes of its ticker; then its history, by pages that are cut short."""
+    own = market()
+    wanted = candles(own)
+    first, end = min(wanted), max(wanted) + MINUTE
+    with Exchange(CryptoCompare(), [own]) as exchange:
+        spec: dict[str, Any] = {
+            "exchange": "cryptocompare", "symbols": [own.symbol], "channels": ["bars", "ticker"],
+            "endpoints": {"rest": exchange.rest, "websocket": exchange.websocket},
+        }  # fmt: skip
+        pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, spec, {"apiKey": exchange.key})
+        pod.start()
+        try:
+            wait(pod, lambda: sum(len(client.channels) for client in exchange.clients) == 2)
+            exchange.play(100)
+            exchange.refresh()
+            wait(pod, lambda: pod.status()["tickers"] == 1)
+            own.happened, exchange.clock_offset = len(own.ticks), 70_000
+            exchange.drop()
+            wait(pod, lambda: pod.status()["bars"] >= len(wanted) - 1)  # they are asked for
+            exchange.refresh()
+            wait(pod, lambda: pod.status()["tickers"] == 2)
+        finally:
+            pod.stop()
+
+        def bars(header: str) -> dict[int, tuple[float, ...]]:
+            rows = read_topic(services.broker.bootstrap, "market.bars", "cryptocompare")
+            mine = [v for _, v, h in rows if v["symbol"] == own.symbol and v["closed"] and h == header]
+            return {v["ts"]: tuple(v[n] for n in VALUES) for v in sorted(mine, key=lambda v: v["rev"])}
+
+        live = bars("td=1;live")
+        assert live == {ts: pytest.approx(row) for ts, row in wanted.items() if ts >= min(live)}
+        assert len(live) >= len(wanted) - 1
+        exchange.page_max = 3
+        past = {"from": format_ms(first - 60 * MINUTE), "to": format_ms(end), "only": True}
+        spec |= {"backfill": past}
+        worker = Pod(
+            services.broker.bootstrap, tmp_path / "past", tmp_path, spec, {"apiKey": exchange.key},
+            store=store, until=int(time.time() * 1000),
+        )  # fmt: skip
+        code, report = worker.run()
+        assert (code, report["backfill"]["rows"], report["backfill"]["missing"]) == (0, len(wanted), 60), worker.said()
+        assert bars("td=1;backfill") == {ts: pytest.approx(row) for ts, row in wanted.items()}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key", "reason", "words"),
+    [
+        ({}, "another", "WrongKey", ["apiKeySecret", "API key required"]),
+        ({}, None, "WrongKey", ["apiKeySecret"]),
+        ({"symbols": ["BTC/USX"]}, "the-key", "UnknownSymbol", ["'BTC/USX'", "near matches: BTC/USD"]),
+        ({"channels": ["trades"]}, "the-key", "UnsupportedChannel", ["got trades", "BTC/USD:Coinbase", "bars, ticker"]),
+        ({"exchange": "cryptocompar"}, "the-key", "UnknownExchange", ["'cryptocompar'", "near matches: cryptocompare"]),
+    ],
+)
+def test_bad_input_is_said_at_once(
+    services: Services, tmp_path: Path, wrong: dict[str, Any], key: str | None, reason: str, words: list[str]
+) -> None:
+    with Exchange(CryptoCompare(), [Market("BTC", "USD", recorded()[0].ticks[:1])]) as exchange:
+        spec = {
+            "exchange": "cryptocompare", "symbols": ["BTC/USD"], "channels": ["bars"],
+            "endpoints": {"rest": exchange.rest, "websocket": exchange.websocket}, **wrong,
+        }  # fmt: skip
+        pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, spec, {"apiKey": key} if key else None)
+        code, report = pod.run()
+    assert (code, report["reason"]) == (64, reason)
+    assert all(word in report["message"] for word in words), report["message"]
+    assert "another" not in report["message"] + pod.said(), "keys are in no log"

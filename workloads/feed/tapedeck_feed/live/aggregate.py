@@ -188,6 +188,11 @@ class Series:
         """The open of the first interval that is not closed; None before the first close."""
         return self._next
 
+    @property
+    def first_unclosed(self) -> int | None:
+        """The open from which on bars are wanted; None before anything came."""
+        return min(self._cells, default=None) if self._next is None else self._next
+
     def running(self) -> Bar | None:
         """The newest bar that is not closed, where it changed since it was last asked for."""
         if not self._cells:

@@ -168,7 +168,7 @@ class Mender:
             self._emit(state, trade)
 
     async def _mend_bars(self, state: SymbolState, series: Series) -> None:
-        since = series.next_open
+        since = series.first_unclosed
         if since is None:
             return
         now = self._clock.now()
