@@ -21,6 +21,8 @@ def test_the_options_become_a_feed() -> None:
     assert (past.from_, past.to) == ("2024-01-01T00:00:00Z", "2024-02-01T02:00:00+02:00")
     assert (past.intervals, past.shards, past.only) == (["1m", "1h"], 3, True)
     assert feed.spec.endpoints is None
+    spec = spec_of("cryptocompare", ["A/B"], "2024-01-01", None, ["1d"], 1, "http://localhost:1", "the-key")
+    assert (spec["apiKeySecret"], spec["endpoints"]) == ("the-key", {"rest": "http://localhost:1"})
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2024-13-01", "2024-01-01T00:00:00", ""])

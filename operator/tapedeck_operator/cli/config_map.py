@@ -14,7 +14,7 @@ _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 
 
-def check(document: Json) -> None:
+def check(document: Json, kind: str = KIND) -> None:
     """Raises InvalidResource where a cluster would not take it, or where it holds more than text."""
     name, data = document["metadata"].get("name"), document.get("data", {})
     wrong = [f"{key}: unknown field" for key in document if key not in ("apiVersion", "kind", "metadata", "data")]
@@ -31,7 +31,7 @@ def check(document: Json) -> None:
         if size > MAX_BYTES:
             wrong.append(f"data: got {size} bytes, expected at most {MAX_BYTES}")
     if wrong:
-        raise InvalidResource(f"{KIND} {name}", wrong)
+        raise InvalidResource(f"{kind} {name}", wrong)
 
 
 def _bad(key: str) -> bool:

@@ -41,7 +41,14 @@ def moment(option: str, text: str) -> str:
 
 
 def spec_of(
-    exchange: str, symbols: list[str], start: str, end: str | None, intervals: list[str], pods: int, rest: str | None
+    exchange: str,
+    symbols: list[str],
+    start: str,
+    end: str | None,
+    intervals: list[str],
+    pods: int,
+    rest: str | None = None,
+    key_secret: str | None = None,
 ) -> Json:
     """The spec of the Feed that fetches. Raises DeckError."""
     since = moment("--start", start)
@@ -52,6 +59,8 @@ def spec_of(
         backfill["to"] = moment("--end", end)
     names = [name for text in symbols for name in text.split(",") if name]
     spec: Json = {"exchange": exchange, "symbols": names, "backfill": backfill, "ttlSecondsAfterFinished": KEEP_SECONDS}
+    if key_secret is not None:
+        spec["apiKeySecret"] = key_secret
     return spec | ({"endpoints": {"rest": rest}} if rest is not None else {})
 
 

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from tapedeck_crds.kinds import InvalidResource, parse_resource
-from tapedeck_operator.cli import config_map
+from tapedeck_operator.cli import config_map, secret
 from tapedeck_operator.cli.documents import Document
 from tapedeck_operator.cli.kinds import find, kinds_named, label
 from tapedeck_operator.local.errors import DeckError
@@ -44,6 +44,8 @@ def _placed(document: Document, namespace: str) -> Json:
     if manifest.get("kind") == config_map.KIND:
         config_map.check(manifest)
         return manifest | {"metadata": {"namespace": namespace} | manifest["metadata"]}
+    if manifest.get("kind") == secret.KIND:
+        return secret.placed(manifest) | {"metadata": {"namespace": namespace} | manifest["metadata"]}
     annotations = manifest["metadata"].get("annotations") or {}
     if isinstance(annotations, dict):
         annotations = annotations | {APPLIED_FROM: str(document.folder)}

@@ -11,7 +11,7 @@ from tapedeck_operator.cli.session import FilesOption, HomeOption, NamespaceOpti
 
 def fetch(
     context: typer.Context,
-    exchange: Annotated[str, typer.Option(help="Id of an exchange of ccxt, such as binance.")],
+    exchange: Annotated[str, typer.Option(help="Id of an exchange of ccxt, or cryptocompare.")],
     symbols: Annotated[
         list[str], typer.Option(metavar="SYMBOL", help="Unified names or patterns, by commas or repeated; * for all.")
     ],
@@ -20,6 +20,7 @@ def fetch(
     interval: Annotated[list[str] | None, typer.Option(help="Length of the bars (repeatable); 1m if left out.")] = None,
     pods: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the range.")] = 1,
     rest: Annotated[str | None, typer.Option(metavar="URL", help="Another host for the exchange's own.")] = None,
+    key_secret: Annotated[str | None, typer.Option(metavar="NAME", help="A Secret with the exchange's apiKey.")] = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="text or json.")] = "text",
     home: HomeOption = None,
 ) -> None:
@@ -38,7 +39,7 @@ def fetch(
 
     if output not in ("text", "json"):
         raise typer.BadParameter(f"got {output!r}, expected text or json", param_hint="--output")
-    spec = past.spec_of(exchange, symbols, start, end, interval or ["1m"], pods, rest)
+    spec = past.spec_of(exchange, symbols, start, end, interval or ["1m"], pods, rest, key_secret)
     found = past.fetch(home_of(home or context.obj), spec, Console(stderr=True))
     print(json.dumps(found, indent=2) if output == "json" else found["message"])
 
