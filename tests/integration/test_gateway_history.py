@@ -85,6 +85,36 @@ def test_symbols_search_config_time(gateway: Gateway, store: str) -> None:
     assert len(gateway.get("/search", query="", limit=2)[1]) == 2
 
 
+def test_the_catalogue_and_the_latest_bar_of_each_series(gateway: Gateway, store: str) -> None:
+    series = {
+        ("coinbase", "BTC/USD"): walk(5, 30, T0, gaps=0.2),
+        ("coinbase", "ETH/USD"): walk(6, 30, T0 + MINUTE, symbol="ETH/USD"),
+        ("kraken", "BTC/USD"): walk(7, 5, T0, exchange="kraken"),
+    }
+    insert_bars(store, [bar for bars in series.values() for bar in bars])
+    with psycopg.connect(store) as connection:
+        connection.execute("INSERT INTO listings VALUES ('kraken', 'BTC/USD', 'XBT', 'ZUSD', 0.05, 1e-8, now())")
+    said = gateway.get("/api/symbols")[1]
+    assert [(s["exchange"], s["symbol"], s["base"], s["quote"], s["price_step"], s["amount_step"]) for s in said] == [
+        ("coinbase", "BTC/USD", "BTC", "USD", None, None),
+        ("coinbase", "ETH/USD", "ETH", "USD", None, None),
+        ("kraken", "BTC/USD", "XBT", "ZUSD", 0.05, 1e-8),
+    ]
+    assert [s["series"] for s in said] == [
+        [{"interval": "1m", "first": bars[0].ts, "last": bars[-1].ts}] for bars in series.values()
+    ]
+    found = gateway.get("/symbols", symbol="kraken:BTC/USD")[1]
+    assert (found["minmov"], found["pricescale"]) == (5, 100)
+    latest = gateway.get("/api/latest")[1]
+    names = ("exchange", "symbol", "interval", "ts", "open", "high", "low", "close", "volume", "rev")
+    assert [tuple(bar[name] for name in names) for bar in latest] == [
+        tuple(getattr(bars[-1], name) for name in names) for bars in series.values()
+    ]
+    assert gateway.get("/api/latest", exchange="kraken")[1] == latest[2:]
+    assert gateway.get("/api/latest", limit=1)[1] == latest[:1]
+    assert gateway.get("/api/symbols", exchange="kraken", limit=1)[1] == said[2:]
+
+
 @pytest.mark.parametrize(
     ("path", "query", "named"),
     [

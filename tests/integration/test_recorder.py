@@ -130,6 +130,8 @@ def test_every_kind_of_record_is_kept(stage: Stage, exchange: str) -> None:
         (topics.MARKET_TICKERS, encode(ticker), key, LIVE),
         (topics.MARKET_INGEST, encode(records.Gap(exchange, "A/B", "1m", T0, T0 + 120_000, "open")), key, None),
         (topics.MARKET_INGEST, encode(records.Gap(exchange, "A/B", "1m", T0, T0 + 120_000, "filled")), key, None),
+        (topics.MARKET_INGEST, encode(records.Listing(exchange, "A/B", "A", "B", T0 + 5, 0.05)), key, None),
+        (topics.MARKET_INGEST, encode(records.Listing(exchange, "A/B", "old", "B", T0)), key, None),
         (topics.MARKET_INGEST, encode(records.IngestError("f", exchange, "A/B", "a:3", "bad\0", "1,2", T0)), key, None),
         *((topics.RESULTS, encode(result), run, None) for result in results),
     )
@@ -144,6 +146,9 @@ def test_every_kind_of_record_is_kept(stage: Stage, exchange: str) -> None:
     ]
     assert select(stage.dsn, "SELECT * FROM gaps WHERE exchange = %s", exchange) == [
         (exchange, "A/B", "1m", at(T0), at(T0 + 120_000), "filled")
+    ]
+    assert select(stage.dsn, "SELECT * FROM listings WHERE exchange = %s", exchange) == [
+        (exchange, "A/B", "A", "B", 0.05, None, at(T0 + 5))
     ]
     assert select(
         stage.dsn,
@@ -171,6 +176,18 @@ def test_every_kind_of_record_is_kept(stage: Stage, exchange: str) -> None:
         (run, 12, at(T0 + 120_000), 12.5, 12.5, None, None, None),
         (run, 20, at(T0 + 180_000), 9.0, 9.0, 1.0, 2.0, None),
         (run, 22, at(T0 + 300_000), 8.0, 8.0, None, 3.0, 4.0),
+    ]  # fmt: skip
+
+
+def test_the_catalogue_moves_with_the_bars(stage: Stage, exchange: str) -> None:
+    query = "SELECT symbol, interval, first_ts, last_ts FROM bar_series WHERE exchange = %s ORDER BY 1, 2"
+    for minutes, span in (((5, 3), (3, 5)), ((4,), (3, 5)), ((9, 2, 5), (2, 9))):
+        stage.record(*(on_bars(bar(exchange, "A/B", minute)) for minute in minutes))
+        assert select(stage.dsn, query, exchange) == [("A/B", "1m", *(at(T0 + m * MINUTE) for m in span))]
+    hourly = Bar(exchange, "A/B", "1h", T0, 2.0, 9.0, 1.0, 2.0, 5.0)
+    stage.record(on_bars(hourly), on_bars(bar(exchange, "C/D", 7), LIVE))
+    assert [(row[0], row[1]) for row in select(stage.dsn, query, exchange)] == [
+        ("A/B", "1h"), ("A/B", "1m"), ("C/D", "1m")
     ]  # fmt: skip
 
 

@@ -45,6 +45,8 @@ def test_old_rows_go_and_others_stay(each_store: EachStore, monkeypatch: Any) ->
         with connection.cursor().copy("COPY bars FROM STDIN") as copy:
             for ts in opens:
                 copy.write_row(("x", "A/B", "1h", ts, 1.0, 1.0, 1.0, 1.0, 1.0, 0, "live"))
+        connection.execute("INSERT INTO bar_series VALUES ('x', 'A/B', '1h', %s, %s)", (min(opens), max(opens)))
+        connection.execute("INSERT INTO bar_series VALUES ('x', 'gone', '1h', %s, %s)", (min(opens), min(opens)))
         with connection.cursor().copy("COPY ingest_errors (topic, partition, \"offset\", at, reason, payload) "
                                       "FROM STDIN") as copy:  # fmt: skip
             for number, at in enumerate(opens):
@@ -60,6 +62,8 @@ def test_old_rows_go_and_others_stay(each_store: EachStore, monkeypatch: Any) ->
         edge = NOW - timedelta(days=40)
         kept = {row[0] for row in connection.execute("SELECT ts FROM bars")}
         assert kept >= {ts for ts in opens if ts >= edge}
+        spans = connection.execute("SELECT symbol, first_ts, last_ts FROM bar_series").fetchall()
+        assert spans == [("A/B", min(kept), max(kept))]
         if kind == "plain":
             assert kept == {ts for ts in opens if ts >= edge}
             assert gone["bars"] == len(opens) - len(kept)

@@ -25,8 +25,8 @@ MAY_READ = {
     "feed": {"bars", "gaps"},
     "replay": {"bars", "trades", "kafka_offsets"},
     "backtest": {"bars", "trades", "tickers", "kafka_offsets", *VIEWS},
-    "gateway": {"bars", "trades", "tickers", "ingest_errors", "gaps", *VIEWS, *RUNS},
-    "recorder": {"bars", "trades", "tickers", "ingest_errors", "gaps", "kafka_offsets", *RUNS},
+    "gateway": {"bars", "trades", "tickers", "bar_series", "listings", "ingest_errors", "gaps", *VIEWS, *RUNS},
+    "recorder": {"bars", "trades", "tickers", "bar_series", "listings", "ingest_errors", "gaps", "kafka_offsets", *RUNS},
 }
 MAY_WRITE = {"recorder": MAY_READ["recorder"]}
 ALL_TABLES = """

@@ -111,6 +111,11 @@ def insert_bars(dsn: str, bars: list[Bar]) -> None:
             "INSERT INTO bars VALUES (%s,%s,%s,to_timestamp(%s/1000.0),%s,%s,%s,%s,%s,%s,'backfill')",
             [(b.exchange, b.symbol, b.interval, b.ts, b.open, b.high, b.low, b.close, b.volume, b.rev) for b in bars],
         )
+        connection.execute(
+            """INSERT INTO bar_series SELECT exchange, symbol, interval, min(ts), max(ts) FROM bars GROUP BY 1, 2, 3
+            ON CONFLICT (exchange, symbol, interval)
+            DO UPDATE SET first_ts = EXCLUDED.first_ts, last_ts = EXCLUDED.last_ts"""
+        )
 
 
 STORE_SPEC = {"source": {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}}

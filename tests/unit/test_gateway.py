@@ -20,6 +20,7 @@ from tapedeck_gateway.outbox import Outbox
 from tapedeck_gateway.runs import EquityPoint, thinned
 from tapedeck_gateway.series import TRIM, Candle, Series, coarser
 from tapedeck_gateway.stream import allowed
+from tapedeck_gateway.udf import ticks
 from tapedeck_gateway.view import ReplayView
 
 MINUTE = 60_000
@@ -60,6 +61,12 @@ def test_resolutions() -> None:
     for wrong in ("2", "", "1W", "-5", "5m"):
         with pytest.raises(ValueError, match="resolution: got"):
             width_of(wrong)
+
+
+def test_steps_of_prices() -> None:
+    assert [ticks(step) for step in (0.01, 0.05, 1e-8, 1.0, 0.5, 25.0, 100.0)] == [
+        (1, 100), (5, 100), (1, 10**8), (1, 1), (5, 10), (25, 1), (100, 1)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("minutes", [1, 5, 15, 60, 240, 1440])

@@ -71,10 +71,14 @@ sources: st.SearchStrategy[Source] = st.sampled_from(["live", "backfill", "synth
 
 @given(st.lists(st.tuples(bars, sources), min_size=1, max_size=40))
 def test_one_row_a_key_the_best(pairs: list[tuple[Bar, Source]]) -> None:
-    data, count = pack([bar for bar, _ in pairs], [source for _, source in pairs])
+    data, count, spans = pack([bar for bar, _ in pairs], [source for _, source in pairs])
     rows = unpack(data)
     assert count == len(rows)
     assert sorted(rows) == model(pairs)
+    opens: dict[tuple[str, str, str], list[int]] = {}
+    for bar, _ in pairs:
+        opens.setdefault((bar.exchange, bar.symbol, bar.interval), []).append(bar.ts)
+    assert spans == {series: (min(times), max(times)) for series, times in opens.items()}
 
 
 GOOD = Bar("x", "A/B", "1m", 25_000_000 * MINUTE, 2.0, 3.0, 1.0, 2.0, 5.0)
@@ -116,4 +120,4 @@ def test_a_bad_bar_is_refused_in_bulk_and_alone(bad: Bar, field: str) -> None:
     with pytest.raises(ValueError, match=field):
         check(bad)
     check(GOOD)
-    assert pack([GOOD], ["live"])[1] == 1
+    assert pack([GOOD], ["live"]).number == 1

@@ -30,7 +30,21 @@ class Gap(msgspec.Struct, frozen=True, tag="gap"):
     state: Literal["open", "filled", "unfillable"]
 
 
-IngestRecord: TypeAlias = IngestError | Gap
+class Listing(msgspec.Struct, frozen=True, tag="listing"):
+    """What an exchange says of a symbol. Steps are the smallest changes of price (in the quote currency) and of
+    amount (in the base currency), null where it does not say. ``at`` is when it was asked, milliseconds UTC.
+    """
+
+    exchange: str
+    symbol: str
+    base: str
+    quote: str
+    at: int
+    price_step: float | None = None
+    amount_step: float | None = None
+
+
+IngestRecord: TypeAlias = IngestError | Gap | Listing
 decode_ingest = msgspec.json.Decoder(IngestRecord).decode
 
 

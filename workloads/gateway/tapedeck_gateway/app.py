@@ -15,7 +15,7 @@ from starlette.routing import Mount
 
 from tapedeck.logs import log
 from tapedeck.settings import Connections
-from tapedeck_gateway import api, probes, stream, udf
+from tapedeck_gateway import api, catalogue, probes, stream, udf
 from tapedeck_gateway.deck import Deck
 from tapedeck_gateway.hub import Hub
 from tapedeck_gateway.options import Options
@@ -47,7 +47,7 @@ def make_app(connections: Connections, options: Options, started: Callable[[], N
         pool.close(timeout=2)
 
     app = FastAPI(title="Tapedeck gateway", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    for room in (probes, udf, api, stream):
+    for room in (probes, udf, catalogue, api, stream):
         app.include_router(room.router)
     app.router.routes.append(Mount("/", Site(), name="page"))
     app.add_middleware(SecureHeaders)

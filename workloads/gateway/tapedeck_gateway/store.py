@@ -38,20 +38,7 @@ WHERE exchange = %s AND symbol = %s AND interval = %s AND ts < to_timestamp(%s::
 _FIRST = """
 SELECT (extract(epoch FROM min(ts)) * 1000)::int8 FROM bars WHERE exchange = %s AND symbol = %s AND interval = %s
 """
-# Jumps along the primary key from one series to the next: as many steps as there are series.
-_SERIES = """
-WITH RECURSIVE series AS (
-    (SELECT exchange, symbol FROM bars ORDER BY exchange, symbol LIMIT 1)
-    UNION ALL
-    SELECT n.exchange, n.symbol FROM series AS s, LATERAL (
-        SELECT exchange, symbol FROM bars WHERE (exchange, symbol) > (s.exchange, s.symbol)
-        ORDER BY exchange, symbol LIMIT 1
-    ) AS n
-)
-SELECT exchange, symbol FROM series WHERE EXISTS (
-    SELECT 1 FROM bars AS b WHERE b.exchange = series.exchange AND b.symbol = series.symbol AND b.interval = '1m'
-) LIMIT 10000
-"""
+_SERIES = "SELECT exchange, symbol FROM bar_series WHERE interval = '1m' ORDER BY exchange, symbol LIMIT 10000"
 
 
 def open_pool(connections: Connections) -> Pool:

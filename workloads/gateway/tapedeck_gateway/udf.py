@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse
 
-from tapedeck_gateway import store
+from tapedeck_gateway import catalogue, store
 from tapedeck_gateway.deck import Deck, deck_of
 from tapedeck_gateway.history import MAX_BARS, Past, ReplayPast, StorePast
 from tapedeck_gateway.hub import caught_up
@@ -50,7 +51,8 @@ def server_time() -> str:
 def symbols(request: Request, symbol: Text) -> dict[str, Any]:
     deck, name = deck_of(request), parse_name(symbol)
     past, base = _past(deck, name)
-    recent = past.back(base, MAX_SECONDS * 1000, 200)
+    step = None if name.replay else catalogue.price_step(deck.pool, name.exchange, name.symbol)
+    minmov, pricescale = ticks(step) if step else (1, 10 ** _decimals(past.back(base, MAX_SECONDS * 1000, 200)))
     return {
         "name": name.symbol,
         "full_name": str(name),
@@ -61,8 +63,8 @@ def symbols(request: Request, symbol: Text) -> dict[str, Any]:
         "timezone": "Etc/UTC",
         "exchange": name.exchange,
         "listed_exchange": name.exchange,
-        "minmov": 1,
-        "pricescale": 10 ** _decimals(recent),
+        "minmov": minmov,
+        "pricescale": pricescale,
         "has_intraday": True,
         "has_daily": True,
         "has_weekly_and_monthly": False,
@@ -147,6 +149,14 @@ def _past(deck: Deck, name: Name) -> tuple[Past, int]:
     if store.first_open(deck.pool, name.exchange, name.symbol, "1m") is None:
         raise NotFound(f"symbol: got {str(name)!r}, expected one that the store has bars of")
     return StorePast(deck.pool, name, int(time.time() * 1000)), 60_000
+
+
+def ticks(step: float) -> tuple[int, int]:
+    """(minmov, pricescale), whose quotient is the smallest change of a price: 0.05 is (5, 100)."""
+    digits = Decimal(repr(step)).normalize().as_tuple()
+    exponent = digits.exponent if isinstance(digits.exponent, int) else 0
+    minmov = int("".join(map(str, digits.digits)))
+    return (minmov * 10**exponent, 1) if exponent >= 0 else (minmov, 10**-exponent)
 
 
 def _decimals(recent: list[Candle]) -> int:

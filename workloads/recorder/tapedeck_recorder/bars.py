@@ -7,12 +7,14 @@ interval), ts, five numbers, rev and a tail (source).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tapedeck.market import Bar, Source, bar_problem
 from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_recorder.batch import Series, Span
 from tapedeck_recorder.rows import PG_EPOCH_MS, TS_MAX, TS_MIN, check_moment, fields, name
 from tapedeck_recorder.tables import BARS
 
@@ -21,6 +23,14 @@ _PRICES = ("open", "high", "low", "close", "volume")
 
 Kind = tuple[str, str, str, Source]
 Array = npt.NDArray[np.int64]
+
+
+class Packed(NamedTuple):
+    """``rows`` of COPY BINARY, how many they are, and the first and last open of each series, milliseconds UTC."""
+
+    rows: bytes
+    number: int
+    spans: dict[Series, Span]
 
 
 class _Numbers(dict[Kind, int]):
@@ -42,8 +52,8 @@ def check(bar: Bar) -> None:
         raise ValueError(f"rev: got {bar.rev}, expected an integer from 0 to {REV_MAX}")
 
 
-def pack(bars: Sequence[Bar], sources: Sequence[Source]) -> tuple[bytes, int]:
-    """Rows and their number: one a key, the highest revision, live before the rest, the first of equals.
+def pack(bars: Sequence[Bar], sources: Sequence[Source]) -> Packed:
+    """The rows: one a key, the highest revision, live before the rest, the first of equals.
 
     Raises ValueError or OverflowError where ``check`` refuses one of the bars.
     """
@@ -78,7 +88,19 @@ def pack(bars: Sequence[Bar], sources: Sequence[Source]) -> tuple[bytes, int]:
         for column, values in zip(_PRICES, prices, strict=True):
             rows[column] = values[chosen]
         parts.append(rows.tobytes())
-    return b"".join(parts), len(order)
+    return Packed(b"".join(parts), len(order), _spans(kinds, kind[order], ts[order]))
+
+
+def _spans(kinds: list[Kind], kind: Array, ts: Array) -> dict[Series, Span]:
+    """From rows by series and time."""
+    found: dict[Series, Span] = {}
+    # Where a series' source changes a new stretch begins too.
+    first = np.flatnonzero(np.r_[True, kind[1:] != kind[:-1]])
+    last = np.r_[first[1:], len(kind)] - 1
+    for k, start, end in zip(kind[first].tolist(), ts[first].tolist(), ts[last].tolist(), strict=True):
+        known = found.get(kinds[k][:3], (start, end))
+        found[kinds[k][:3]] = (min(known[0], start), max(known[1], end))
+    return found
 
 
 def _refuse(ts: Array, rev: Array, prices: list[npt.NDArray[np.float64]], width: Array) -> None:

@@ -16,6 +16,10 @@ PAYLOAD_MAX = 4_000
 REASON_MAX = 1_000
 
 Partition: TypeAlias = tuple[str, int]
+Series: TypeAlias = tuple[str, str, str]
+"""Exchange, symbol and interval."""
+Span: TypeAlias = tuple[int, int]
+"""First and last open, milliseconds UTC."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class Batch:
     of_runs: dict[str, dict[Table, Rows]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Rows)))
     faults: list[Fault] = field(default_factory=list)
     gaps: list[records.Gap] = field(default_factory=list)
+    spans: dict[Series, Span] = field(default_factory=dict)
+    listings: list[records.Listing] = field(default_factory=list)
     started: list[records.RunStarted] = field(default_factory=list)
     ended: list[records.RunEnded] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -77,9 +78,10 @@ def _decode_all(values: list[bytes | None]) -> list[Bar]:
 def _add_bars(batch: Batch, kept: Sequence[tuple[Bar, Source]]) -> None:
     if kept:
         some, sources = zip(*kept, strict=True)
-        packed, count = bars.pack(some, sources)
-        batch.rows[tables.BARS].parts.append(packed)
-        batch.rows[tables.BARS].count += count
+        packed = bars.pack(some, sources)
+        batch.rows[tables.BARS].parts.append(packed.rows)
+        batch.rows[tables.BARS].count += packed.number
+        batch.spans |= packed.spans
 
 
 def _one_bar(batch: Batch, message: Message, value: bytes, sound: list[tuple[Bar, Source]]) -> None:
@@ -129,6 +131,9 @@ def _ticker(batch: Batch, message: Message, value: bytes) -> None:
 
 def _ingest(batch: Batch, message: Message, value: bytes) -> None:
     record = records.decode_ingest(value)
+    if isinstance(record, records.Listing):
+        batch.listings.append(_sound(record))
+        return
     if isinstance(record, records.Gap):
         for part in (record.exchange, record.symbol, record.interval):
             rows.name(part)
@@ -148,6 +153,17 @@ def _ingest(batch: Batch, message: Message, value: bytes) -> None:
             place=bounded(record.place, REASON_MAX),
         )
     )
+
+
+def _sound(listing: records.Listing) -> records.Listing:
+    for part in (listing.exchange, listing.symbol, listing.base, listing.quote):
+        rows.name(part)
+    for field in ("price_step", "amount_step"):
+        step = getattr(listing, field)
+        if step is not None and not (math.isfinite(step) and step > 0):
+            raise ValueError(f"{field}: got {step}, expected a finite number above 0, or null")
+    rows.check_moment(listing.at)
+    return listing
 
 
 def _result(batch: Batch, _message: Message, value: bytes) -> None:

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from tapedeck.records import RunEnded, RunStarted
 from tapedeck_recorder import metrics
 from tapedeck_recorder.batch import Batch, Fault, Rows
+from tapedeck_recorder.catalogue import write_catalogue
 from tapedeck_recorder.offsets import Offsets
 from tapedeck_recorder.tables import COPY_HEADER, COPY_TRAILER, Table
 
@@ -31,6 +32,7 @@ def write(connection: psycopg.Connection[Any], batch: Batch, offsets: Offsets) -
             _write_rows(connection, cursor, table, rows)
         _write_runs(cursor, batch)
         _write_ingest(cursor, batch)
+        write_catalogue(cursor, batch)
 
 
 def _unfinished(cursor: Cursor, batch: Batch) -> dict[Table, Rows]:

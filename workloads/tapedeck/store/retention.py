@@ -58,7 +58,27 @@ def retain(
         elif kind == "apache":
             dropped = connection.execute("SELECT drop_chunks(%s::regclass, %s::timestamptz)", (table, before))
             gone[table] = len(dropped.fetchall())
+        if table == "bars":
+            _shorten_series(connection)
     return gone
+
+
+def _shorten_series(connection: psycopg.Connection[Any]) -> None:
+    """Have the catalogue say what is left, whoever deleted it."""
+    connection.execute(
+        """UPDATE bar_series AS series SET first_ts = (
+            SELECT min(ts) FROM bars WHERE bars.exchange = series.exchange AND bars.symbol = series.symbol
+              AND bars.interval = series.interval AND bars.ts <= series.last_ts)
+        WHERE EXISTS (SELECT 1 FROM bars WHERE bars.exchange = series.exchange AND bars.symbol = series.symbol
+                        AND bars.interval = series.interval AND bars.ts = series.last_ts)
+          AND NOT EXISTS (SELECT 1 FROM bars WHERE bars.exchange = series.exchange AND bars.symbol = series.symbol
+                            AND bars.interval = series.interval AND bars.ts = series.first_ts)"""
+    )
+    connection.execute(
+        """DELETE FROM bar_series AS series WHERE NOT EXISTS (
+            SELECT 1 FROM bars WHERE bars.exchange = series.exchange AND bars.symbol = series.symbol
+              AND bars.interval = series.interval AND bars.ts = series.last_ts)"""
+    )
 
 
 def _rows(connection: psycopg.Connection[Any], table: str, before: datetime) -> int:

@@ -16,18 +16,19 @@ _MARKET = ("bars", "trades", "tickers", *_COARSER)
 _RUNS = ("runs", "run_trades", "run_fills", "run_equity", "run_trials", "run_origins")
 _LOG = ("kafka_offsets",)  # whether what a run asks for is recorded yet
 _INGEST = ("ingest_errors", "gaps")
+_CATALOGUE = ("bar_series", "listings")
 
 READS: dict[StoreWorkload, tuple[str, ...]] = {
     "feed": ("bars", "gaps"),  # what of the past is there, or not to be had
     "replay": ("bars", "trades", *_LOG),
     "backtest": (*_MARKET, *_LOG),
-    "gateway": (*_MARKET, *_INGEST, *_RUNS),
+    "gateway": (*_MARKET, *_CATALOGUE, *_INGEST, *_RUNS),
     "recorder": (),
 }
 WRITES: dict[StoreWorkload, tuple[str, ...]] = {
-    "recorder": ("bars", "trades", "tickers", *_INGEST, *_RUNS, *_LOG),
+    "recorder": ("bars", "trades", "tickers", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG),
 }
-_ALL = tuple(dict.fromkeys((*_MARKET, *_INGEST, *_RUNS, *_LOG)))
+_ALL = tuple(dict.fromkeys((*_MARKET, *_CATALOGUE, *_INGEST, *_RUNS, *_LOG)))
 
 # The roles where nobody names others.
 READER, RECORDER = "tapedeck_reader", "tapedeck_recorder"
