@@ -20,13 +20,14 @@ from tapedeck.store.migrate import migrate
 
 VIEWS = ["bars_5m", "bars_15m", "bars_1h", "bars_4h", "bars_1d"]
 RUNS = ["runs", "run_trades", "run_fills", "run_equity", "run_trials", "run_origins"]
+CATALOGUE = ["bar_series", "listings"]
 # By hand: what the README promises.
 MAY_READ = {
     "feed": {"bars", "gaps"},
     "replay": {"bars", "trades", "kafka_offsets"},
     "backtest": {"bars", "trades", "tickers", "kafka_offsets", *VIEWS},
-    "gateway": {"bars", "trades", "tickers", "bar_series", "listings", "ingest_errors", "gaps", *VIEWS, *RUNS},
-    "recorder": {"bars", "trades", "tickers", "bar_series", "listings", "ingest_errors", "gaps", "kafka_offsets", *RUNS},
+    "gateway": {"bars", "trades", "tickers", *CATALOGUE, "ingest_errors", "gaps", *VIEWS, *RUNS},
+    "recorder": {"bars", "trades", "tickers", *CATALOGUE, "ingest_errors", "gaps", "kafka_offsets", *RUNS},
 }
 MAY_WRITE = {"recorder": MAY_READ["recorder"]}
 ALL_TABLES = """
