@@ -159,7 +159,7 @@ def test_an_object_of_another_is_left_alone(things: Things, operator: OperatorPr
 
 
 def test_a_missing_right_is_named_and_harms_no_other(things: Things, operator: OperatorProcess) -> None:
-    for document in rights(things.namespace, without=("create", "secrets")):
+    for document in rights(things.namespace, without=[("create", "secrets")]):
         things.apply(document)
     replay = things.resource("Replay", "x", {"source": STORE})
     status = things.status(replay, lambda s: bool(s.get("conditions")))

@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -42,16 +42,13 @@ KEY = b"0123456789abcdef0123456789abcdef"
 IMAGES = {"feed": "i/feed:1", "replay": "i/replay:1", "backtest": "i/backtest:1"}
 
 
-def rights(namespace: str, without: tuple[str, str] | None = None) -> list[Json]:
-    """The operator's rights in one namespace, as the chart gives them, or with one (verb, resource) missing."""
-    rules = copy.deepcopy([*RULES["watched"], *RULES["own"]])
-    if without is not None:
-        verb, resource = without
-        rules = [
-            {**rule, "resources": [name], "verbs": [v for v in rule["verbs"] if (v, name) != (verb, resource)]}
-            for rule in rules
-            for name in rule["resources"]
-        ]
+def rights(namespace: str, without: Collection[tuple[str, str]] = ()) -> list[Json]:
+    """The operator's rights in one namespace, as the chart gives them, or with some (verb, resource) missing."""
+    rules = [
+        {**rule, "resources": [name], "verbs": [verb for verb in rule["verbs"] if (verb, name) not in without]}
+        for rule in (*RULES["watched"], *RULES["own"])
+        for name in rule["resources"]
+    ]
     api = "rbac.authorization.k8s.io/v1"
     metadata = {"name": "tapedeck-operator", "namespace": namespace}
     return [
