@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
+from psycopg import conninfo, sql
 
-from pods.services import EachStore
+from pods.recorder import eventually
+from pods.services import EachStore, fresh_database
 from tapedeck.store.migrate import migrate
+from tapedeck.store.storage import ask_refresh, make_refresh
 
 _SCHEMA = """
 SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2
 """
 T0 = datetime(2018, 4, 4, tzinfo=UTC)
+INSERT = "INSERT INTO bars VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s)"
+MINUTES = {"5m": 5, "15m": 15, "1h": 60, "4h": 240, "1d": 1440}
+Row = tuple[Any, ...]
 
 
 def test_migrating_again_changes_nothing(each_store: EachStore) -> None:
@@ -54,32 +62,74 @@ def test_bars_and_ticks_are_hypertables_where_there_can_be_some(each_store: Each
     assert {row[0] for row in rows} == {"bars", "trades", "tickers"}
 
 
-@pytest.mark.parametrize(("view", "minutes"), [("bars_5m", 5), ("bars_15m", 15), ("bars_1h", 60), ("bars_4h", 240)])
-def test_coarser_bars(each_store: EachStore, view: str, minutes: int) -> None:
-    dsn = each_store.dsn("postgres")
-    migrate(dsn)
-    rng = random.Random(minutes)
-    rows = []
+def some_rows() -> list[Row]:
+    """Two series with gaps, in any order; and a bar of another interval, which no view is built from."""
+    rng = random.Random(7)
+    rows: list[Row] = [("x", "A/USD", "5m", T0, 1.0, 999.0, 0.5, 1.0, 1.0, 0, "live")]
     for symbol in ("A/USD", "B/USD"):
         for i in range(2_000):
             if rng.random() < 0.7:
                 o, c = rng.uniform(90, 110), rng.uniform(90, 110)
                 ohlcv = (o, max(o, c) + rng.random(), min(o, c) - rng.random(), c, float(rng.randrange(100)))
                 rows.append(("x", symbol, "1m", T0 + timedelta(minutes=i), *ohlcv, 0, "live"))
-    rows.append(("x", "A/USD", "5m", T0, 1.0, 999.0, 0.5, 1.0, 1.0, 0, "live"))  # another interval: not built from
     rng.shuffle(rows)
-    groups: dict[tuple[str, datetime], list[tuple[object, ...]]] = defaultdict(list)
+    return rows
+
+
+def by_hand(rows: list[Row], minutes: int) -> dict[tuple[str, datetime], tuple[Any, ...]]:
+    """(symbol, bucket) → open, high, low, close and volume of coarser bars."""
+    groups: dict[tuple[str, datetime], list[tuple[Any, ...]]] = defaultdict(list)
     for row in sorted(rows, key=lambda r: r[3]):
         if row[2] == "1m":
             slot = int(row[3].timestamp()) // (minutes * 60) * minutes * 60
             groups[row[1], datetime.fromtimestamp(slot, UTC)].append(row[4:9])
-    wanted = {
-        key: (g[0][0], max(b[1] for b in g), min(b[2] for b in g), g[-1][3], sum(b[4] for b in g))  # type: ignore[type-var,misc,arg-type]
+    return {
+        key: (g[0][0], max(b[1] for b in g), min(b[2] for b in g), g[-1][3], sum(b[4] for b in g))
         for key, g in groups.items()
     }
-    with psycopg.connect(dsn) as connection:
-        connection.cursor().executemany("INSERT INTO bars VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s)", rows)
-        query = sql.SQL("SELECT symbol, bucket, open, high, low, close, volume FROM {}").format(sql.Identifier(view))
-        found = connection.execute(query).fetchall()
-    assert {(r[0], r[1]): r[2:] for r in found} == wanted
-    assert len(found) == len(wanted) > 10
+
+
+def viewed(connection: psycopg.Connection[Any], view: str) -> dict[tuple[str, datetime], tuple[Any, ...]]:
+    query = sql.SQL("SELECT symbol, bucket, open, high, low, close, volume FROM {}").format(sql.Identifier(view))
+    return {(row[0], row[1]): row[2:] for row in connection.execute(query).fetchall()}
+
+
+@pytest.fixture(params=["plain", pytest.param("apache", marks=pytest.mark.timescale), "timescale"])
+def licensed(request: pytest.FixtureRequest) -> Iterator[EachStore]:
+    """As ``each_store``, and beside it one with all of TimescaleDB where somebody names a server that has it."""
+    make: Callable[[str, str], str]
+    if request.param == "timescale":
+        server = os.environ.get("TAPEDECK_TEST_TIMESCALE")
+        if not server:
+            pytest.skip("TAPEDECK_TEST_TIMESCALE: no superuser's DSN of a server whose licence is timescale")
+        make = lambda _role, name: conninfo.make_conninfo(server, dbname=name)  # noqa: E731
+    else:
+        there = request.getfixturevalue("timescale" if request.param == "apache" else "services")
+        make = (there if request.param == "apache" else there.postgres).dsn
+    with fresh_database(make) as name:
+        yield EachStore(request.param, lambda role: make(role, name))
+
+
+def test_coarser_bars_follow_repairs_and_corrections(licensed: EachStore) -> None:
+    flavour, dsn = licensed.flavour, licensed.dsn("postgres")
+    assert migrate(dsn) == flavour
+    rows = some_rows()
+    hole = (T0 + timedelta(minutes=70), T0 + timedelta(minutes=190))
+    lacking = [row for row in rows if not hole[0] <= row[3] < hole[1]]
+    old = next(row for row in lacking if row[2] == "1m")
+    corrected = (*old[:5], 999.0, *old[6:9], 1, "live")
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.cursor().executemany(INSERT, lacking)
+        for name, minutes in MINUTES.items():
+            if flavour == "timescale":
+                connection.execute(f"CALL refresh_continuous_aggregate('bars_{name}', NULL, NULL)".encode())
+            assert viewed(connection, f"bars_{name}") == by_hand(lacking, minutes)
+        connection.cursor().executemany(INSERT, [row for row in rows if hole[0] <= row[3] < hole[1]])
+        connection.execute("UPDATE bars SET high = 999, rev = 1 WHERE symbol = %s AND ts = %s", (old[1], old[3]))
+        assert ask_refresh(connection) == (len(MINUTES) if flavour == "timescale" else 0)
+        wanted = [corrected if row is old else row for row in rows]
+        for name, minutes in MINUTES.items():
+            eventually(lambda n=name, m=minutes: viewed(connection, f"bars_{n}") == by_hand(wanted, m))
+        if flavour == "apache":  # its catalogue has what the question is about, though none of the jobs
+            make_refresh(connection, "timescale")
+            assert ask_refresh(connection) == 0

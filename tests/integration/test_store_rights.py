@@ -42,7 +42,10 @@ def test_the_roles_of_everyday_may_do_what_they_must_and_no_more(each_store: Eac
         assert reader.execute("SELECT count(*) FROM bars_5m").fetchone() == (0,)
         with pytest.raises(errors.InsufficientPrivilege):
             reader.execute(BAR)
+        with pytest.raises(errors.InsufficientPrivilege):
+            reader.execute("SELECT refresh_coarser()")
     with psycopg.connect(each_store.dsn("tapedeck_recorder"), autocommit=True) as recorder:
+        assert recorder.execute("SELECT refresh_coarser()").fetchone() == (0,)
         recorder.execute("CREATE TEMPORARY TABLE stage (LIKE bars)")
         for refused in ("CREATE TABLE mine (a int)", "DROP TABLE bars", "DELETE FROM bars", "TRUNCATE bars"):
             with pytest.raises(errors.InsufficientPrivilege):

@@ -6,7 +6,7 @@ A partition always goes to the same writer, so what belongs to one series is wri
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from confluent_kafka import Message
 
@@ -22,8 +22,10 @@ LANES = 2
 class Lanes:
     """What one writer failed with is raised by the next call."""
 
-    def __init__(self, connections: Connections, offsets: Offsets, stop: threading.Event) -> None:
-        self._writers = [Writer(connections, offsets, stop) for _ in range(LANES)]
+    def __init__(
+        self, connections: Connections, offsets: Offsets, stop: threading.Event, wrote: Callable[[Batch], None]
+    ) -> None:
+        self._writers = [Writer(connections, offsets, stop, wrote) for _ in range(LANES)]
         self._lane_of: dict[Partition, int] = {}
 
     def put(self, messages: Sequence[Message]) -> None:

@@ -17,6 +17,7 @@ from tapedeck_recorder.follow import Follower
 from tapedeck_recorder.identity import Identity
 from tapedeck_recorder.lanes import Lanes
 from tapedeck_recorder.offsets import Offsets
+from tapedeck_recorder.refresh import Refresher
 from tapedeck_recorder.writer import NAME, RETRIES, RETRY_SECONDS, retrying
 
 POLL_SECONDS = 0.1
@@ -31,7 +32,8 @@ class Recorder:
         self._stop = stop
         identity = Identity(connections)
         self._offsets = Offsets(identity.cluster_id(), identity.topic_ids())
-        self._lanes = Lanes(connections, self._offsets, stop)
+        self._refresher = Refresher(connections, stop)
+        self._lanes = Lanes(connections, self._offsets, stop, self._refresher.wrote)
         self._reader = Reader(connections, self._load, self._lanes.settle)
         self._follower = Follower(identity, self._offsets, self._lanes, self._reader, self._load)
 
@@ -43,6 +45,7 @@ class Recorder:
     def run(self) -> None:
         """Record. Raises Fenced, psycopg.Error and KafkaException, with nothing half-written."""
         tune()
+        self._refresher.start()
         self._reader.open()
         try:
             measured = 0.0

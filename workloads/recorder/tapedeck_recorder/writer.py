@@ -35,11 +35,17 @@ def retrying(stop: threading.Event) -> Callable[[Exception], bool]:
 
 
 class Writer:
-    """Takes batches over from the thread that reads, which gets what one failed with at its next call."""
+    """Takes batches over from the thread that reads, which gets what one failed with at its next call.
 
-    def __init__(self, connections: Connections, offsets: Offsets, stop: threading.Event) -> None:
+    ``wrote`` hears of each that is committed.
+    """
+
+    def __init__(
+        self, connections: Connections, offsets: Offsets, stop: threading.Event, wrote: Callable[[Batch], None]
+    ) -> None:
         self._connections = connections
         self._offsets = offsets
+        self._wrote = wrote
         self._stop = stop
         self._queue: queue.Queue[Batch | None] = queue.Queue(AHEAD)
         self._failure: BaseException | None = None
@@ -105,6 +111,7 @@ class Writer:
             self._write_apart(batch, str(error))
             return
         self._offsets.committed(batch.next_offsets)
+        self._wrote(batch)
         _count(batch, time.monotonic() - began)
 
     def _write_apart(self, batch: Batch, reason: str) -> None:

@@ -87,6 +87,7 @@ def grant(connection: psycopg.Connection[Any], roles: Mapping[StoreWorkload, str
         its = [workload for workload, name in roles.items() if name == role]
         with connection.transaction():
             _on(connection, "REVOKE ALL ON {tables} FROM {role}", _ALL, role)
+            _on(connection, "REVOKE ALL ON FUNCTION refresh_coarser() FROM {role}", (), role)
             _on(connection, "GRANT USAGE ON SCHEMA public TO {role}", (), role)
             _on(connection, "GRANT SELECT ON {tables} TO {role}", _tables(READS, its), role)
             writes = _tables(WRITES, its)
@@ -95,6 +96,7 @@ def grant(connection: psycopg.Connection[Any], roles: Mapping[StoreWorkload, str
                 database = sql.Identifier(connection.info.dbname)
                 statement = sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}")
                 connection.execute(statement.format(database, sql.Identifier(role)))
+                _on(connection, "GRANT EXECUTE ON FUNCTION refresh_coarser() TO {role}", (), role)
 
 
 def _tables(of: Mapping[StoreWorkload, tuple[str, ...]], workloads: list[StoreWorkload]) -> tuple[str, ...]:

@@ -28,6 +28,28 @@ SELECT exchange, symbol, date_bin({width}::interval, ts, 'epoch'::timestamptz) A
 FROM bars WHERE interval = '1m' GROUP BY 1, 2, 3
 """
 
+# What changed in the past is built anew, the rest is left as it is. A bar that has not ended is built when it is asked
+# for, and so is all before the first refresh.
+_POLICY = """
+SELECT add_continuous_aggregate_policy(
+    {view}::regclass, start_offset => NULL, end_offset => {width}::interval, schedule_interval => interval '5 minutes',
+    if_not_exists => true)
+"""
+
+# The recorder does not own the views: this much it may ask for, by their owner's rights. Returns how many were asked.
+_REFRESH = """
+CREATE OR REPLACE FUNCTION refresh_coarser() RETURNS int8
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$ {body} $$
+"""
+_ASK_JOBS = """
+SELECT count(asked.job_id)
+FROM timescaledb_information.jobs AS job
+JOIN _timescaledb_catalog.continuous_agg AS kept ON kept.mat_hypertable_id = (job.config ->> 'mat_hypertable_id')::int
+CROSS JOIN LATERAL alter_job(job.job_id, next_start => now()) AS asked
+WHERE job.proc_name = 'policy_refresh_continuous_aggregate' AND kept.user_view_name LIKE 'bars\\_%'
+"""
+_ASK_NONE = "SELECT 0::int8"
+
 
 def flavour(connection: psycopg.Connection[Any]) -> Flavour:
     """Which database this is, as it says itself; makes the extension where the server has it."""
@@ -52,4 +74,22 @@ def arrange(connection: psycopg.Connection[Any]) -> Flavour:
     template = _CONTINUOUS if kind == "timescale" else _PLAIN
     for name, width in COARSER.items():
         connection.execute(sql.SQL(template).format(view=sql.Identifier(f"bars_{name}"), width=sql.Literal(width)))
+        if kind == "timescale":
+            connection.execute(sql.SQL(_POLICY).format(view=sql.Literal(f"bars_{name}"), width=sql.Literal(width)))
+    make_refresh(connection, kind)
     return kind
+
+
+def make_refresh(connection: psycopg.Connection[Any], kind: Flavour) -> None:
+    """The function that ``ask_refresh`` calls."""
+    connection.execute(_REFRESH.format(body=_ASK_JOBS if kind == "timescale" else _ASK_NONE).encode())
+    connection.execute("REVOKE ALL ON FUNCTION refresh_coarser() FROM PUBLIC")
+
+
+def ask_refresh(connection: psycopg.Connection[Any]) -> int:
+    """Have coarser bars that are kept ready built anew, soon, where the finer ones changed; how many kinds there are.
+
+    0 where they are built when they are asked for. Raises psycopg.Error.
+    """
+    row = connection.execute("SELECT refresh_coarser()").fetchone()
+    return int(row[0]) if row else 0
