@@ -15,9 +15,9 @@ from tapedeck.settings import Connections, PodSettings
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FENCED
 from tapedeck_replay.controls import Controls
-from tapedeck_replay.output import Fenced
 from tapedeck_replay.run import Run
 from tapedeck_replay.tape import BadInput, Unavailable
+from tapedeck_replay.writer import Fenced
 
 EXIT_STOPPED = 128 + signal.SIGTERM
 STUCK_SECONDS = 240.0  # longer than every bounded retry of the loop

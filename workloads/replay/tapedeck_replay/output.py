@@ -1,53 +1,38 @@
-"""The replay's partition, written in transactions that hold the position too."""
+"""The replay's partition, written in transactions that hold the position too.
+
+Two transactional ids take turns: while the one's transaction is being committed, the other's next is written.
+What makes that as strict as a single id:
+
+- A transaction's first record is handed over when the broker has all of the one before: the order on the log is
+  the order of publishing.
+- A transaction is committed only after the one before is: what is committed, positions included, is never more
+  than a beginning of what was published.
+- A successor takes over both ids before it reads the position: from then on nobody else can commit.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-import stamina
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from tapedeck import wire
-from tapedeck.kafka import consumer, error_of, passing, transactional_producer
+from tapedeck.kafka import consumer
 from tapedeck.settings import Connections
 from tapedeck.wire import ControlRecord, Epoch
 from tapedeck_replay.copies import Copy
 from tapedeck_replay.position import Position, to_metadata
-from tapedeck_replay.tape import Unavailable
 from tapedeck_replay.watchdog import Watchdog
+from tapedeck_replay.writer import CLOSE_SECONDS, Writer
 
-CALL_SECONDS = 10.0
-HUNG_SECONDS = 20.0  # no single call may take longer, by its own timeout
-CLOSE_SECONDS = 3.0
-# A killed producer's open transaction hides from others what comes behind it, for that long.
-SHARED_TIMEOUT_MS = 5_000
-_SHARED = {"transaction.timeout.ms": SHARED_TIMEOUT_MS, "delivery.timeout.ms": SHARED_TIMEOUT_MS}
-T = TypeVar("T")
-
-_FENCED = {
-    KafkaError._FENCED,
-    KafkaError.INVALID_PRODUCER_EPOCH,
-    KafkaError.PRODUCER_FENCED,
-    KafkaError.FENCED_INSTANCE_ID,
-}
-
-
-class Fenced(Exception):
-    """A successor took over this replay's shard."""
-
-
-class Aborted(Exception):
-    """The transaction came to nothing; all since the last commit is to be published again."""
+TURNS = 2
 
 
 class Output:
     """One partition of a replay's topic, and copies elsewhere. ``open`` fences whoever wrote it before.
 
-    Raises Fenced, Aborted and Unavailable.
+    ``committed`` is called, from another thread, when a commit is over. Raises Fenced, Aborted and Unavailable.
     """
 
     def __init__(
@@ -57,127 +42,86 @@ class Output:
         shard: int,
         uid: str,
         on_hang: Callable[[], None],
+        committed: Callable[[], None],
         shared: bool = False,
     ) -> None:
-        self._watchdog = Watchdog(on_hang)
         self.topic, self.shard = topic, shard
         self._uid = uid
+        self._committed = committed
         self.shared = shared  # with others who wait while a transaction is open
         self.copies: Sequence[Copy] = ()
-        self._producer: Producer = transactional_producer(connections, f"{topic}.{shard}", _SHARED if shared else None)
+        watchdog, partition = Watchdog(on_hang), TopicPartition(topic, shard)
+        ids = [f"{topic}.{shard}.{turn}" for turn in range(TURNS)]
+        self._writer, self._other = (Writer(connections, partition, id, watchdog, shared) for id in ids)
         # Never subscribes: it stands for the group in transactions and reads its offset.
         self.group: Consumer = consumer(connections, f"{topic}.{shard}.position", topic)
         self._headers: wire.Headers = []
         self._control_headers: wire.Headers = []
         self.set_epoch(Epoch())
-        self.in_transaction = False
+        self._threads = ThreadPoolExecutor(TURNS, "commit")
+        self._commit: Future[None] | None = None
 
     def open(self) -> None:
         """Fence the predecessor and abort what it left open."""
-        self._call(lambda: self._producer.init_transactions(CALL_SECONDS))
+        for opened in [self._threads.submit(writer.open) for writer in (self._writer, self._other)]:
+            opened.result()
 
     def set_epoch(self, epoch: Epoch) -> None:
         """What the headers of the following records say."""
         self._headers = wire.replay_headers(self._uid, epoch)
         self._control_headers = wire.replay_headers(self._uid, epoch, control=True)
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether one is open that is not being committed yet."""
+        return self._writer.in_transaction
+
+    @property
+    def committing(self) -> bool:
+        """Whether a commit is under way."""
+        return self._commit is not None and not self._commit.done()
+
     def begin(self) -> None:
-        with self._naming():
-            self._producer.begin_transaction()
-        self.in_transaction = True
+        """Begin a transaction, as soon as the broker has what was handed over for the one before."""
+        if self.committing and not self._other.flush():
+            self.settle()
+        self._writer.begin()
 
     def bars(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
-        """Hand bars to the producer. They must fit its queue together with the rest of the transaction."""
-        # A loop without bytecode costs a third less. Behind the partition: two callbacks, timestamp, headers.
-        calls = map(
-            self._producer.produce,
-            repeat(self.topic),
-            values,
-            keys,
-            repeat(self.shard),
-            repeat(None),
-            repeat(None),
-            repeat(0),
-            repeat(self._headers),
-        )
-        with self._naming():
-            deque(calls, maxlen=0)
-            for copy in self.copies:
-                for key, value in zip(keys, values, strict=True):
-                    self._producer.produce(copy.topic, *copy.of(value, key), headers=copy.headers or self._headers)
+        """Hand over bars. They must fit the producer's queue together with the rest of the transaction."""
+        self._writer.bars(keys, values, self._headers, self.copies)
 
     def control(self, record: ControlRecord) -> None:
         """Hand over a control record."""
-        value, headers = wire.encode(record), self._control_headers
-        with self._naming():
-            self._producer.produce(self.topic, value, partition=self.shard, headers=headers)
+        self._writer.control(wire.encode(record), self._control_headers)
 
     def commit(self, position: Position) -> None:
-        """Commit the open transaction together with the position."""
+        """Have the open transaction committed together with the position, once the one before is."""
+        self.settle()
         offset = TopicPartition(self.topic, self.shard, position.published, metadata=to_metadata(position))
-        self._call(
-            lambda: self._producer.send_offsets_to_transaction(
-                [offset], self.group.consumer_group_metadata(), CALL_SECONDS
-            )
-        )
-        self._call(lambda: self._producer.commit_transaction(CALL_SECONDS))
-        self.in_transaction = False
+        self._commit = self._threads.submit(self._writer.commit, offset, self.group)
+        self._commit.add_done_callback(lambda _: self._committed())
+        self._writer, self._other = self._other, self._writer
+
+    def settle(self) -> None:
+        """Wait for the commit that is under way, if there is one. Raises what came of the last one."""
+        if self._commit is not None:
+            self._commit.result()
 
     def abort(self) -> None:
-        """Give up the open transaction, if there is one."""
-        if self.in_transaction:
-            self.in_transaction = False
-            self._call(lambda: self._producer.abort_transaction(CALL_SECONDS))
+        """Give up what is open, and what could not be committed."""
+        if self._commit is not None:
+            wait([self._commit])
+            self._commit = None
+        for writer in (self._other, self._writer):
+            writer.abort()
 
     def close(self) -> None:
         """Leave; what is open is aborted if the broker takes that at once, else by the successor."""
-        if self.in_transaction:
-            with contextlib.suppress(KafkaException):
-                self._producer.abort_transaction(CLOSE_SECONDS)
+        if self._commit is not None:
+            wait([self._commit], CLOSE_SECONDS)
+        if not self.committing:
+            self._other.leave()
+        self._writer.leave()
+        self._threads.shutdown(wait=False)
         self.group.close()
-
-    def _call(self, action: Callable[[], T]) -> T:
-        """Ask the broker, again where it says that this may help."""
-        with self._naming():
-            try:
-                with self._watchdog.limit(HUNG_SECONDS):
-                    return action()
-            except KafkaException as error:
-                if not _worth_retrying(error):
-                    raise
-            for attempt in stamina.retry_context(on=_worth_retrying, attempts=3, timeout=60.0, wait_max=2.0):
-                with attempt, self._watchdog.limit(HUNG_SECONDS):
-                    return action()
-        raise AssertionError("unreachable: the last attempt raises")
-
-    @contextlib.contextmanager
-    def _naming(self) -> Iterator[None]:
-        """Give each failure its own name."""
-        try:
-            yield
-        except KafkaException as error:
-            fault = error_of(error)
-            if fault.code() in _FENCED:
-                raise Fenced(f"{self.topic} shard {self.shard}: another took over ({fault.str()})") from error
-            problem = f"{self.topic}: {explain(fault)}"
-            raise (Aborted if _needs_abort(fault) else Unavailable)(problem) from error
-        except BufferError as error:
-            raise Aborted(f"{self.topic}: the producer's queue is full ({error})") from error
-
-
-def _needs_abort(fault: KafkaError) -> bool:
-    # produce() says only that the transaction's state forbids it; aborting brings out why.
-    return fault.txn_requires_abort() or fault.code() in (KafkaError._STATE, KafkaError._FATAL)
-
-
-def explain(fault: KafkaError) -> str:
-    """The broker's error for people."""
-    if fault.code() == KafkaError.KAFKA_STORAGE_ERROR:
-        return f"the broker cannot write, its disk may be full ({fault.str()})"
-    if passing(KafkaException(fault)):
-        return f"the broker does not answer ({fault.str()})"
-    return fault.str()
-
-
-def _worth_retrying(error: Exception) -> bool:
-    return isinstance(error, KafkaException) and error_of(error).retriable()

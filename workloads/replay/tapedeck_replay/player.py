@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_right
+from contextlib import suppress
 
 import msgspec
 import numpy as np
@@ -15,11 +16,12 @@ from tapedeck_crds.base import format_ms
 from tapedeck_replay import metrics
 from tapedeck_replay.controls import Controls
 from tapedeck_replay.deck import HEARTBEAT_MS, Deck, Jump, TooManyControls
-from tapedeck_replay.output import Aborted, Output
+from tapedeck_replay.output import Output
 from tapedeck_replay.playhead import Playhead
 from tapedeck_replay.position import Position, anchor_json
 from tapedeck_replay.tape import Source, Tape
 from tapedeck_replay.transactions import COMMIT_BARS, Transactions
+from tapedeck_replay.writer import Aborted
 
 ABORT_WAIT_SECONDS = 0.25
 CONFIRM_SECONDS = 1.0
@@ -55,7 +57,6 @@ class Player:
         self._tape, self._output, self._controls = tape, output, controls
         self._start = start
         self._transactions = Transactions(output, position, tape.lateness)
-        self._base = position  # what to go back to when a transaction is aborted
         self._head = Playhead(source, tape, controls.wake.set, position)
         self.deck = Deck(
             tape.begin,
@@ -96,8 +97,8 @@ class Player:
                     self._turn_and_publish()
                 except Aborted as error:
                     self._start_over(error)
-            if self._transactions.open:
-                self._commit()
+            with suppress(Aborted):  # the successor publishes it again
+                self._settle()
             return self.over
         finally:
             self._head.close()
@@ -107,6 +108,8 @@ class Player:
             self._transactions.announce(self._start, self.committed)
             self._start = None
         self._controls.wake.clear()
+        if not self._transactions.committing:
+            self._transactions.settle()
         self._take_controls()
         wall = wall_ms()
         if self.deck.turning(wall):
@@ -122,8 +125,7 @@ class Player:
         at_least = (last or self.deck.reached) if following is None else following
         self.deck.settle(due, last, at_least)
         if self.deck.round_over(wall, following):
-            if self._transactions.open:
-                self._commit()
+            self._settle()
             self._jump(self.deck.next_round())
             return
         if following == math.inf and not self.ended and self.deck.over(wall):
@@ -142,23 +144,23 @@ class Player:
             self.waiting = False
 
     def _turn(self, wall: float) -> None:
-        if self._transactions.open:
-            self._commit()
+        self._settle()
         jump = self.deck.turn(wall)
         self.waiting = False
         metrics.note_speed(self.deck.anchor)
         if jump is not None:
             self._jump(jump)
         self._commit()
+        self._transactions.settle()
 
     def _jump(self, jump: Jump) -> None:
         """Go on in another epoch. Nothing may be open."""
         begun, epoch = self.committed, self.deck.epoch
         # Before anything is on the topic there is nothing to forget: the stream just begins there.
         fresh = begun.published == 0 and begun.v == self._tape.begin and begun.anchor_in_force is None
-        self._transactions.enter(epoch, None if fresh else wire.EpochStart(str(epoch), jump.v, jump.reason))
         passed = self._head.passed_before(jump.v)
-        self._base = Position(v=jump.v, epoch=str(epoch), passed=passed, published=begun.published)
+        base = Position(v=jump.v, epoch=str(epoch), passed=passed, published=begun.published)
+        self._transactions.enter(epoch, None if fresh else wire.EpochStart(str(epoch), jump.v, jump.reason), base)
         if jump.reason == "seek":
             self.message = _jump_message(jump) if jump.clamped else ""
         self._go_back()
@@ -186,29 +188,37 @@ class Player:
         if self._transactions.open:
             left = self._transactions.seconds_left(self.deck.anchor is not None and self.deck.anchor.free)
             # What nothing will follow in time need not wait for company.
-            if self._transactions.full or left <= 0 or (following is not None and wait > left):
+            ready = left <= 0 or (following is not None and wait > left)
+            # While the one before is being committed it takes in what comes due; the end of that wakes us.
+            if self._transactions.full or (ready and not self._transactions.committing):
                 self._commit()
                 return
-            wait = min(wait, left)
-        elif self.deck.reached > self.committed.v and self._quiet():
+            if not ready:
+                wait = min(wait, left)
+        elif self.deck.reached > self._transactions.handed.v and self._quiet():
             self._commit()
             return
         if wait > 0:
             self._controls.wake.wait(wait)
 
     def _quiet(self) -> bool:
-        return time.monotonic() - self._transactions.committed_at >= HEARTBEAT_MS / 1000
+        return time.monotonic() - self._transactions.handed_at >= HEARTBEAT_MS / 1000
 
     def _end(self) -> None:
         self.deck.run_out()
         self._transactions.commit(msgspec.structs.replace(self._position(), ended=True), end=True)
+        self._transactions.settle()
         self.ended = True  # now, for a report must not say so of what is not committed
-        self._base = self.committed
         log.info("end committed", published=self._head.published)
 
     def _commit(self) -> None:
         self._transactions.commit(self._position())
-        self._base = self.committed
+
+    def _settle(self) -> None:
+        """Commit what is open, and wait until all is."""
+        if self._transactions.open:
+            self._commit()
+        self._transactions.settle()
 
     def _position(self) -> Position:
         return Position(
@@ -229,10 +239,11 @@ class Player:
         self._go_back()
 
     def _go_back(self) -> None:
-        """Everything behind ``_base`` is to be read and published again."""
-        self.deck.rewind(self._base.v)
-        self.ended = self._base.ended
-        self._head.go_to(self._base)
+        """Everything behind the base is to be read and published again."""
+        base = self._transactions.base
+        self.deck.rewind(base.v)
+        self.ended = base.ended
+        self._head.go_to(base)
 
 
 def _jump_message(jump: Jump) -> str:

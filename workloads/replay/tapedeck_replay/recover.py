@@ -12,9 +12,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from tapedeck import wire
 from tapedeck.kafka import consumer, error_of, passing
 from tapedeck.settings import Connections
-from tapedeck_replay.output import Output, explain
+from tapedeck_replay.output import Output
 from tapedeck_replay.position import Position, from_metadata
 from tapedeck_replay.tape import Unavailable
+from tapedeck_replay.writer import explain
 
 READ_SECONDS = 15.0
 FIRST_SECONDS = 300.0  # shard 0 may have a large file to read through first

@@ -18,13 +18,14 @@ from tapedeck_crds.report import ReplayReport, ReportState
 from tapedeck_replay import metrics
 from tapedeck_replay.controls import Controls
 from tapedeck_replay.copies import copies_of, market_topic
-from tapedeck_replay.output import Output, explain
+from tapedeck_replay.output import Output
 from tapedeck_replay.player import Player, wall_ms
 from tapedeck_replay.position import Position
 from tapedeck_replay.recover import Past, recover, start_of_first
 from tapedeck_replay.shard import shard_of_tape
 from tapedeck_replay.sources import source_of, tape_of
 from tapedeck_replay.tape import BadInput, Source, Stopped, Tape, Unavailable
+from tapedeck_replay.writer import explain
 
 RETENTION_MS = 7 * 24 * 3600 * 1000
 
@@ -71,7 +72,8 @@ class Run:
         shard, shared = self._settings.shard, spec.record or spec.target is not None
         if shared:
             _check_topic(connections, market_topic(spec))
-        output = Output(connections, self.topic, shard, self._settings.uid, self._on_hang, shared)
+        uid, wake = self._settings.uid, self._controls.wake.set
+        output = Output(connections, self.topic, shard, uid, self._on_hang, wake, shared)
         try:
             output.open()
             past = recover(connections, output)

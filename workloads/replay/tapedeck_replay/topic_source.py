@@ -16,11 +16,11 @@ from tapedeck.settings import Connections
 from tapedeck.topics import REPLAY_PREFIX
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.source import TopicRange
-from tapedeck_replay.output import explain
 from tapedeck_replay.spool import Row, Spool
 from tapedeck_replay.symbols import matching_symbols
 from tapedeck_replay.tape import After, BadInput, Rows, Tape, Unavailable
 from tapedeck_replay.topic_records import Found, Kind
+from tapedeck_replay.writer import explain
 
 READ_SECONDS = 15.0
 BATCH = 5_000

@@ -19,7 +19,11 @@ ABORTS_MAX = 6  # in a row without a commit
 
 
 class Transactions:
-    """Writes to an output, one transaction after the other. ``committed`` is where the last one came to."""
+    """Writes to an output, one transaction after the other: the next is open while one is being committed.
+
+    ``committed`` is what consumers can see, ``handed`` what they will if all goes well, and ``base`` is where
+    to begin again if it does not.
+    """
 
     def __init__(self, output: Output, committed: Position, lateness: int) -> None:
         self._output = output
@@ -28,13 +32,19 @@ class Transactions:
         self._opened = 0.0  # when the transaction was begun, monotonic seconds
         self._aborts = 0
         self.bars = 0  # in the open transaction
-        self.committed = committed
-        self.committed_at = time.monotonic()
+        self.committed = self.handed = self.base = committed
+        self.handed_at = time.monotonic()
+        self._handed_bars = 0
         output.set_epoch(Epoch.parse(committed.epoch))
 
     @property
     def open(self) -> bool:
         return self._output.in_transaction
+
+    @property
+    def committing(self) -> bool:
+        """Whether a commit is under way: another has to wait for it."""
+        return self._output.committing
 
     @property
     def full(self) -> bool:
@@ -51,11 +61,12 @@ class Transactions:
         self._output.begin()
         self._output.control(start)
         self._output.commit(position)
+        self._output.settle()
 
-    def enter(self, epoch: Epoch, start: wire.EpochStart | None) -> None:
-        """The following records are of another epoch, which begins with ``start``."""
+    def enter(self, epoch: Epoch, start: wire.EpochStart | None, base: Position) -> None:
+        """The following records are of another epoch, which begins with ``start``. Nothing may be open."""
         self._output.set_epoch(epoch)
-        self._owed = start
+        self._owed, self.base = start, base
 
     def add(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Hand over bars; at most COMMIT_BARS fit a transaction."""
@@ -64,18 +75,32 @@ class Transactions:
         self.bars += len(keys)
 
     def commit(self, position: Position, *, end: bool = False) -> None:
-        """Commit what is open, or a transaction of its own, with the watermark and the position."""
+        """Have what is open committed, or a transaction of its own, with the watermark and the position.
+
+        Waits until the one before is committed.
+        """
         self._begin()
         self._output.control(position.watermark(self._lateness))
         if end:
             self._output.control(wire.End(position.epoch, position.v, position.published))
+        self.settle()
         self._output.commit(position)
-        metrics.PUBLISHED.inc(self.bars)
+        self.handed, self._handed_bars = position, self.bars
+        self.handed_at = time.monotonic()
+        self.bars = 0
+        if self._owed is not None:
+            self.settle()  # the next must not say it again
+
+    def settle(self) -> None:
+        """Wait for the commit that is under way, if there is one, and note what it came to."""
+        self._output.settle()
+        if self.handed is self.committed:
+            return
+        metrics.PUBLISHED.inc(self._handed_bars)
         metrics.TRANSACTIONS.inc()
-        self.committed = position
+        self.committed = self.base = self.handed
         self._owed = None
-        self.bars = self._aborts = 0
-        self.committed_at = time.monotonic()
+        self._aborts = 0
 
     def abort(self, error: Exception) -> int:
         """Give up what is open; how often in a row. Raises Unavailable when that was too often."""
@@ -84,6 +109,7 @@ class Transactions:
         if self._aborts >= ABORTS_MAX:
             raise Unavailable(f"{ABORTS_MAX} transactions in a row came to nothing: {error}") from error
         self._output.abort()
+        self.handed = self.committed
         self.bars = 0
         return self._aborts
 
