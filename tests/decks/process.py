@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
+from psycopg import sql
 
 from tapedeck_crds.kinds import API_VERSION
 from tapedeck_operator.cli import write
@@ -21,10 +23,12 @@ from tapedeck_operator.local.objects import Objects
 from tapedeck_operator.plan.names import UID_LABEL
 
 Json = dict[str, Any]
+Deck = tuple[Home, Json, Objects]
+KEPT_TABLES = ("alembic_version", "kafka_offsets")
 
 
 @contextmanager
-def running_deck(folder: Path) -> Iterator[tuple[Home, Json, Objects]]:
+def running_deck(folder: Path) -> Iterator[Deck]:
     """A deck in a folder; down and checked for leftovers at the end."""
     home = Home.at(folder)
     facts = deck.start_background(home, 0)
@@ -33,6 +37,19 @@ def running_deck(folder: Path) -> Iterator[tuple[Home, Json, Objects]]:
     finally:
         deck.stop(home)
         assert leftovers(home) == []
+
+
+def clear(running: Deck) -> None:
+    """Take away what tests applied and stored; the log keeps its records."""
+    home, _, objects = running
+    for kind in ("Backtest", "Replay", "Feed"):
+        for made in objects.list(kind):
+            objects.delete(kind, made["metadata"]["namespace"], made["metadata"]["name"])
+    eventually(lambda: all(p["metadata"]["labels"].get(UID_LABEL) is None for p in objects.list("Pod")))
+    with psycopg.connect((home.migrate / "store_dsn").read_text().strip()) as connection:
+        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        tables = [sql.Identifier(name) for (name,) in found if name not in KEPT_TABLES]
+        connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))
 
 
 def leftovers(home: Home) -> list[str]:

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import psycopg
 import pytest
 
 import by_hand.samples as by_hand
-from decks.process import apply, eventually, phase, running_deck
+from decks.process import Deck, apply, eventually, phase, running_deck
 from pods.replay import MINUTE, bars, committed, insert_minutes
 from tapedeck_operator.cli import documents
 from tapedeck_operator.demo import audit
@@ -28,12 +27,6 @@ HEAD = "ts,open,high,low,close,volume\n"
 BARS = 10_000
 SYNTHETIC = {"synthetic": {"symbols": [{"symbol": "A/USD"}], "bars": BARS}}
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Json, Objects]]:
-    with running_deck(tmp_path_factory.mktemp("bad") / "home") as found:
-        yield found
 
 
 def ended(objects: Objects, kind: str, name: str) -> Json:
@@ -52,8 +45,8 @@ STORE = {"store": {"exchange": "coinbase", "symbols": ["NO/SUCH"]}}
         ("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE}, "NO/SUCH"),
     ],
 )
-def test_a_symbol_without_bars_is_named(running: tuple[Home, Json, Objects], kind: str, spec: Json, named: str) -> None:
-    _, _, objects = running
+def test_a_symbol_without_bars_is_named(shared_deck: Deck, kind: str, spec: Json, named: str) -> None:
+    _, _, objects = shared_deck
     apply(objects, kind, "empty", spec, EXAMPLES)
     status = ended(objects, kind, "empty")
     assert status["phase"] == "Failed"
@@ -69,10 +62,8 @@ def test_a_symbol_without_bars_is_named(running: tuple[Home, Json, Objects], kin
         ({"module": "nowhere:Nothing"}, "BadStrategy", "nowhere"),
     ],
 )
-def test_a_wrong_strategy_is_named(
-    running: tuple[Home, Json, Objects], strategy: Json, reason: str, named: str
-) -> None:
-    _, _, objects = running
+def test_a_wrong_strategy_is_named(shared_deck: Deck, strategy: Json, reason: str, named: str) -> None:
+    _, _, objects = shared_deck
     name = f"wrong-{named}"
     apply(objects, "Backtest", name, {"strategy": strategy, "data": STORE}, EXAMPLES)
     status = ended(objects, "Backtest", name)
@@ -80,10 +71,8 @@ def test_a_wrong_strategy_is_named(
     assert named in status["message"]
 
 
-def test_rows_that_cannot_be_taken_are_kept_with_their_place(
-    running: tuple[Home, Json, Objects], tmp_path: Path
-) -> None:
-    _, facts, objects = running
+def test_rows_that_cannot_be_taken_are_kept_with_their_place(shared_deck: Deck, tmp_path: Path) -> None:
+    _, facts, objects = shared_deck
     lines = [
         "60000,1,2,0.5,1.5,3",
         "180000,1,2,0.5,1.5,3",  # out of order
@@ -113,8 +102,8 @@ def test_rows_that_cannot_be_taken_are_kept_with_their_place(
     assert [row[0] for row in stored] == [60, 120, 180, 360]
 
 
-def test_no_such_file_is_named(running: tuple[Home, Json, Objects], tmp_path: Path) -> None:
-    _, _, objects = running
+def test_no_such_file_is_named(shared_deck: Deck, tmp_path: Path) -> None:
+    _, _, objects = shared_deck
     files = {"format": "csv", "exchange": "bad", "sets": [{"symbol": "A/B", "path": "missing-*.csv"}]}
     apply(objects, "Feed", "no-file", {"source": {"files": files}}, tmp_path)
     status = ended(objects, "Feed", "no-file")
@@ -122,10 +111,8 @@ def test_no_such_file_is_named(running: tuple[Home, Json, Objects], tmp_path: Pa
     assert "missing-*.csv" in status["message"]
 
 
-def test_a_replay_from_a_file_refuses_what_a_feed_would_put_right(
-    running: tuple[Home, Json, Objects], tmp_path: Path
-) -> None:
-    _, _, objects = running
+def test_a_replay_from_a_file_refuses_what_a_feed_would_put_right(shared_deck: Deck, tmp_path: Path) -> None:
+    _, _, objects = shared_deck
     (tmp_path / "late.csv").write_text(HEAD + "120000,1,2,0.5,1.5,3\n60000,1,2,0.5,1.5,3\n")
     files = {"format": "csv", "exchange": "bad", "sets": [{"symbol": "A/B", "path": "late.csv"}]}
     apply(objects, "Replay", "late", {"source": {"files": files}, "unpaced": True}, tmp_path)
@@ -161,7 +148,7 @@ MINUTES, HOURS = range(0, 30_000_000, 60_000), range(36_000_000, 180_000_000, 3_
     ids=["empty range", "no topic", "mixed intervals", "no offset", "twice", "negative"],
 )
 def test_what_a_replay_cannot_play_is_named(
-    running: tuple[Home, Json, Objects],
+    shared_deck: Deck,
     request: pytest.FixtureRequest,
     tmp_path: Path,
     source: Json,
@@ -169,7 +156,7 @@ def test_what_a_replay_cannot_play_is_named(
     reason: str,
     named: str,
 ) -> None:
-    home, _, objects = running
+    home, _, objects = shared_deck
     if "store" in source:
         insert_minutes((home.migrate / "store_dsn").read_text().strip(), "there", ["A/B"], 1)
     for name, text in files.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from decks.process import apply, eventually, phase, pods_of, running_deck
+from decks.process import Deck, apply, eventually, phase, pods_of
 from pods.recorder import publish
 from pods.replay import MINUTE, T0, Record, bars, committed, insert_minutes, stored
 from tapedeck import topics
@@ -85,11 +84,11 @@ def ms(text: str | None) -> int | None:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with running_deck(tmp_path_factory.mktemp("controls") / "home") as (home, facts, objects):
-        owner = (home.migrate / "store_dsn").read_text().strip()
-        insert_minutes(owner, "x", SYMBOLS, MINUTES)
-        yield Stage(objects, facts["broker"], owner)
+def stage(shared_deck: Deck) -> Stage:
+    home, facts, objects = shared_deck
+    owner = (home.migrate / "store_dsn").read_text().strip()
+    insert_minutes(owner, "x", SYMBOLS, MINUTES)
+    return Stage(objects, facts["broker"], owner)
 
 
 def test_shards_loop_until_and_step(stage: Stage) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import psycopg
 import pytest
 
 import by_hand.samples as by_hand
-from decks.process import eventually, kill, phase, running_deck
+from decks.process import Deck, eventually, kill, phase
 from tapedeck_operator.cli import documents, write
 from tapedeck_operator.demo import audit
 from tapedeck_operator.local.objects import Objects
@@ -89,13 +88,13 @@ def backtest(name: str, over: str) -> Json:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with running_deck(tmp_path_factory.mktemp("faults") / "home") as (_, facts, objects):
-        ready = Stage(facts, objects, by_hand.coinbase(EXAMPLES / "data" / "coinbase-minute"))
-        ready.apply(feed("sample", "coinbase"))
-        ready.complete(("Feed", "sample"))
-        eventually(lambda: audit.check_store(facts["dsn"], "coinbase", ready.expected).lost == 0)
-        yield ready
+def stage(shared_deck: Deck) -> Stage:
+    _, facts, objects = shared_deck
+    ready = Stage(facts, objects, by_hand.coinbase(EXAMPLES / "data" / "coinbase-minute"))
+    ready.apply(feed("sample", "coinbase"))
+    ready.complete(("Feed", "sample"))
+    eventually(lambda: audit.check_store(facts["dsn"], "coinbase", ready.expected).lost == 0)
+    return ready
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from decks.process import eventually, phase, running_deck
+from decks.process import Deck, eventually, phase
 from pods.replay import T0, insert_minutes
 from tapedeck_operator.cli import documents, write
 from tapedeck_operator.cli.rerun import data_differences, rerun
@@ -36,48 +36,50 @@ def recorded(dsn: str, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_run_goes_again_from_its_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with running_deck(tmp_path / "deck") as (home, facts, objects):
-        owner = (home.migrate / "store_dsn").read_text().strip()
-        insert_minutes(owner, "x", ["A/USD", "B/USD"], 400)
-        (tmp_path / "stored.yaml").write_text(STORED)
-        found = documents.read([str(EXAMPLES / "more" / "experiment.yaml"), str(tmp_path / "stored.yaml")])
-        assert len(write.apply(objects, found, "default")) == 4
-        for name in ("crash-fast", "crash-slow", "stored"):
-            eventually(lambda name=name: phase(objects, "Backtest", name) == "Complete", 90)
-            eventually(lambda name=name: recorded(facts["dsn"], name)["state"] == "complete")
+def test_a_run_goes_again_from_its_record(
+    shared_deck: Deck, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, facts, objects = shared_deck
+    owner = (home.migrate / "store_dsn").read_text().strip()
+    insert_minutes(owner, "x", ["A/USD", "B/USD"], 400)
+    (tmp_path / "stored.yaml").write_text(STORED)
+    found = documents.read([str(EXAMPLES / "more" / "experiment.yaml"), str(tmp_path / "stored.yaml")])
+    assert len(write.apply(objects, found, "default")) == 4
+    for name in ("crash-fast", "crash-slow", "stored"):
+        eventually(lambda name=name: phase(objects, "Backtest", name) == "Complete", 90)
+        eventually(lambda name=name: recorded(facts["dsn"], name)["state"] == "complete")
 
-        fast = recorded(facts["dsn"], "crash-fast")
-        origin, specs = fast["origin"], {d.content["metadata"]["name"]: d.content["spec"] for d in found}
-        assert fast["metrics"]["trades"] > 10
-        assert origin["seed"] == 20240101
-        assert origin["replay"]["source"]["synthetic"]["bars"] == 20_000
-        assert origin["replay"]["scenario"][0]["shock"]["percent"] == -30
-        assert fast["spec"]["strategy"] == specs["crash-fast"]["strategy"]
-        assert origin["images"] == {"backtest": "tapedeck_backtest", "replay": "tapedeck_replay"}
-        assert origin["data"].startswith("synthetic-")
-        assert ";scenario=" in origin["data"]
+    fast = recorded(facts["dsn"], "crash-fast")
+    origin, specs = fast["origin"], {d.content["metadata"]["name"]: d.content["spec"] for d in found}
+    assert fast["metrics"]["trades"] > 10
+    assert origin["seed"] == 20240101
+    assert origin["replay"]["source"]["synthetic"]["bars"] == 20_000
+    assert origin["replay"]["scenario"][0]["shock"]["percent"] == -30
+    assert fast["spec"]["strategy"] == specs["crash-fast"]["strategy"]
+    assert origin["images"] == {"backtest": "tapedeck_backtest", "replay": "tapedeck_replay"}
+    assert origin["data"].startswith("synthetic-")
+    assert ";scenario=" in origin["data"]
 
-        objects.delete("Replay", "default", "crash-market")  # nothing but the record is needed
-        capsys.readouterr()
-        assert rerun(home, "crash-fast", 90)
-        assert capsys.readouterr().out.splitlines() == ["data: the same", "trades: the same"]
-        again = next(b for b in objects.list("Backtest") if b["metadata"]["name"].startswith("crash-fast-rerun-"))
-        assert recorded(facts["dsn"], again["metadata"]["name"])["trades_hash"] == fast["trades_hash"]
-        assert fast["trades_hash"] != recorded(facts["dsn"], "crash-slow")["trades_hash"]
+    objects.delete("Replay", "default", "crash-market")  # nothing but the record is needed
+    capsys.readouterr()
+    assert rerun(home, "crash-fast", 90)
+    assert capsys.readouterr().out.splitlines() == ["data: the same", "trades: the same"]
+    again = next(b for b in objects.list("Backtest") if b["metadata"]["name"].startswith("crash-fast-rerun-"))
+    assert recorded(facts["dsn"], again["metadata"]["name"])["trades_hash"] == fast["trades_hash"]
+    assert fast["trades_hash"] != recorded(facts["dsn"], "crash-slow")["trades_hash"]
 
-        with psycopg.connect(owner) as connection:
-            connection.execute(
-                "UPDATE bars SET open = open * 2, high = high * 2, close = close * 2 WHERE exchange = 'x' "
-                "AND symbol = 'A/USD' AND ts BETWEEN to_timestamp(%(at)s) AND to_timestamp(%(at)s + 3600)",
-                {"at": T0 / 1000 + 6_000},
-            )
-        assert not rerun(home, recorded(facts["dsn"], "stored")["run_id"], 90)
-        data, trades = capsys.readouterr().out.splitlines()
-        assert data.startswith("data: A/USD was 400:")
-        assert trades.startswith("trades: was ")
-        with pytest.raises(DeckError, match="run: got 'nothing', expected the id of a run"):
-            rerun(home, "nothing", 5)
+    with psycopg.connect(owner) as connection:
+        connection.execute(
+            "UPDATE bars SET open = open * 2, high = high * 2, close = close * 2 WHERE exchange = 'x' "
+            "AND symbol = 'A/USD' AND ts BETWEEN to_timestamp(%(at)s) AND to_timestamp(%(at)s + 3600)",
+            {"at": T0 / 1000 + 6_000},
+        )
+    assert not rerun(home, recorded(facts["dsn"], "stored")["run_id"], 90)
+    data, trades = capsys.readouterr().out.splitlines()
+    assert data.startswith("data: A/USD was 400:")
+    assert trades.startswith("trades: was ")
+    with pytest.raises(DeckError, match="run: got 'nothing', expected the id of a run"):
+        rerun(home, "nothing", 5)
 
 
 def test_the_parts_of_a_fingerprint_that_changed_are_named() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from decks.process import eventually, phase, running_deck
+from decks.process import Deck, eventually, phase
 from exchange import Exchange, recorded
 from exchange.binance import Binance
 from tapedeck_operator.cli import documents, write
@@ -20,11 +20,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Json, Objects, Exchange]]:
-    with (
-        Exchange(Binance(), recorded()) as exchange,
-        running_deck(tmp_path_factory.mktemp("live") / "home") as (_, facts, objects),
-    ):
+def running(shared_deck: Deck) -> Iterator[tuple[Json, Objects, Exchange]]:
+    _, facts, objects = shared_deck
+    with Exchange(Binance(), recorded()) as exchange:
         yield facts, objects, exchange
 
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from decks.command import spawn
-from decks.process import eventually, phase, running_deck
+from decks.process import Deck, eventually, phase
 from exchange import Exchange
 from exchange.binance import Binance
 from exchange.candles import MINUTE, CandleMarket
@@ -30,12 +30,10 @@ HOLE = (END - 500 * MINUTE, END - 470 * MINUTE)
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Json, Objects, Exchange]]:
+def running(shared_deck: Deck) -> Iterator[tuple[Home, Json, Objects, Exchange]]:
+    home, facts, objects = shared_deck
     markets = [CandleMarket(base, "USDT", [], first=START, holes=[HOLE]) for base in ("BTC", "ETH")]
-    with (
-        Exchange(Binance(), list(markets), clock_offset=END + 30_000) as exchange,
-        running_deck(tmp_path_factory.mktemp("past") / "home") as (home, facts, objects),
-    ):
+    with Exchange(Binance(), list(markets), clock_offset=END + 30_000) as exchange:
         yield home, facts, objects, exchange
 
 

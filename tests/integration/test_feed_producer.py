@@ -11,33 +11,33 @@ import httpx
 import psycopg
 import pytest
 
-from decks.process import eventually, running_deck
+from decks.process import Deck, eventually
 
 PRODUCER = Path(__file__).parents[2] / "examples" / "producer.py"
 ROWS = [(1_700_000_040_000 + n * 60_000, 100.0 + n, 102.5 + n, 99.0 + n, 101.25 + n, 10.0 * n) for n in range(5)]
 pytestmark = pytest.mark.slow
 
 
-def test_stock_bars_are_recorded_and_charted(tmp_path: Path) -> None:
+def test_stock_bars_are_recorded_and_charted(shared_deck: Deck, tmp_path: Path) -> None:
     table = tmp_path / "bars.csv"
     lines = [",".join(map(str, ("ACME", *row))) for row in ROWS]
     table.write_text("\n".join(["symbol,ts,open,high,low,close,volume", *lines]))
-    with running_deck(tmp_path / "home") as (_, facts, _):
-        command = [sys.executable, str(PRODUCER), "--broker", facts["broker"], "--exchange", "acme-stocks", str(table)]
-        subprocess.run(command, check=True, timeout=60)
+    _, facts, _ = shared_deck
+    command = [sys.executable, str(PRODUCER), "--broker", facts["broker"], "--exchange", "acme-stocks", str(table)]
+    subprocess.run(command, check=True, timeout=60)
 
-        def stored() -> list[tuple[Any, ...]]:
-            with psycopg.connect(facts["dsn"]) as connection:
-                query = "SELECT (extract(epoch from ts) * 1000)::bigint, open, high, low, close, volume FROM bars"
-                return connection.execute(query + " WHERE exchange = 'acme-stocks' ORDER BY ts").fetchall()
+    def stored() -> list[tuple[Any, ...]]:
+        with psycopg.connect(facts["dsn"]) as connection:
+            query = "SELECT (extract(epoch from ts) * 1000)::bigint, open, high, low, close, volume FROM bars"
+            return connection.execute(query + " WHERE exchange = 'acme-stocks' ORDER BY ts").fetchall()
 
-        eventually(lambda: len(stored()) == len(ROWS))
-        assert stored() == ROWS
-        query = {
-            "symbol": "acme-stocks:ACME",
-            "resolution": "1",
-            "from": ROWS[0][0] // 1000,
-            "to": ROWS[-1][0] // 1000 + 1,
-        }
-        answer = httpx.get(f"{facts['gateway']}history", params=query, timeout=10).json()
-        assert answer["c"] == [row[4] for row in ROWS]
+    eventually(lambda: len(stored()) == len(ROWS))
+    assert stored() == ROWS
+    query = {
+        "symbol": "acme-stocks:ACME",
+        "resolution": "1",
+        "from": ROWS[0][0] // 1000,
+        "to": ROWS[-1][0] // 1000 + 1,
+    }
+    answer = httpx.get(f"{facts['gateway']}history", params=query, timeout=10).json()
+    assert answer["c"] == [row[4] for row in ROWS]
