@@ -117,6 +117,8 @@ def test_killed_at_any_instant_it_brings_what_exists_and_tells_what_does_not(
         assert stored(store, symbol) == there(start, end, holes), "the unfinished minute is not among them"
         assert gaps(store, symbol, "unfillable") == holes
         assert gaps(store, symbol, "open") == []
+        listed = select(store, "SELECT base, quote, price_step, amount_step FROM listings WHERE symbol = %s", symbol)
+        assert listed == [(*symbol.split("/"), 0.01, 0.00001)], "as the exchange's filters say"
         assert busiest_second(exchange.asked_at) <= PER_SECOND + 5
         before = exchange.requests[KLINES]
         code, report = worker.run()

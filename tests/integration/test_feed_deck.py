@@ -93,3 +93,6 @@ def test_brought_recorded_suspended_and_gone_on(running: tuple[Json, Objects, Ex
     eventually(lambda: stored()[0][0] == 9_757)
     assert stored() == [(9_757, 9_757, 9_757)]
     assert phase(objects, "Feed", "binance") == "Running"
+    with psycopg.connect(facts["dsn"]) as connection:
+        listed = connection.execute("SELECT symbol, price_step FROM listings WHERE exchange = 'binance'").fetchall()
+    assert (btc.symbol, 0.01) in listed

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from tapedeck.market import Bar, Ticker, Trade
+from tapedeck.records import Listing
 
 StreamKind = Literal["trades", "bars", "ticker"]
 Refuse = Callable[[str, str], None]
@@ -52,6 +53,7 @@ class Markets:
 
     ``symbols`` are those chosen, ``streams`` what it can send as it happens, ``bar_intervals`` the bars that it
     keeps, ``page`` how many of them it gives at once, ``sent_intervals`` those that it sends, where these are fewer.
+    ``listings`` is what it says of the symbols, where it does.
     With ``contiguous`` each trade's id is that of the one before plus 1, so that a hole shows by itself. ``note`` says
     why a stream is not there.
     """
@@ -63,6 +65,7 @@ class Markets:
     page: int = 100
     sent_intervals: frozenset[str] | None = None
     note: str = ""
+    listings: tuple[Listing, ...] = ()
 
 
 @dataclass(frozen=True)

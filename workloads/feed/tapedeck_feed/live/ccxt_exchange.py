@@ -29,6 +29,7 @@ from tapedeck_feed.live.adapter import (
 from tapedeck_feed.live.convert import to_bar, to_ticker, to_trade
 from tapedeck_feed.live.guarded import guarded
 from tapedeck_feed.live.line import trade_order
+from tapedeck_feed.live.listing import to_listing
 from tapedeck_feed.live.names import chosen, near
 from tapedeck_feed.live.tap import Tap
 from tapedeck_feed.live.tasks import first_failure
@@ -82,6 +83,10 @@ class CcxtExchange:
             frozenset(self._api.timeframes) & INTERVAL_MS.keys() if self._api.has.get("fetchOHLCV") else frozenset(),
             self._traits.contiguous,
             self._page(names[0]),
+            listings=tuple(
+                to_listing(self.exchange, name, markets[name], self._api.precisionMode, time.time_ns() // 1_000_000)
+                for name in names
+            ),
         )
 
     async def watch(self, stream: Stream, sink: Sink) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Literal
 
 from tapedeck import topics
 from tapedeck.market import Bar, Ticker, Trade, series_key
-from tapedeck.records import Gap, IngestError
+from tapedeck.records import Gap, IngestError, Listing
 from tapedeck.wire import encode
 from tapedeck_feed.live.tally import LiveTally
 from tapedeck_feed.publish import Publisher
@@ -47,6 +48,13 @@ class Outlet:
     def gap(self, gap: Gap) -> None:
         """What became of a range of missing bars."""
         self._publisher.send(topics.MARKET_INGEST, series_key(gap.exchange, gap.symbol), encode(gap), _nothing)
+
+    def listed(self, listings: Iterable[Listing], symbols: Collection[str]) -> None:
+        """What the exchange says of some symbols."""
+        for one in listings:
+            if one.symbol in symbols:
+                key = series_key(one.exchange, one.symbol)
+                self._publisher.send(topics.MARKET_INGEST, key, encode(one), _nothing)
 
     def error(self, symbol: str, place: str, reason: str, payload: str) -> None:
         """Something that could not be taken, or had."""

@@ -69,6 +69,7 @@ class LivePod:
         self.tally.symbols = len(markets.symbols)
         tails = await asyncio.to_thread(self._tails, connections, markets, options)
         outlet = Outlet(self._settings.name, adapter.exchange, publisher, self.tally)
+        outlet.listed(markets.listings, markets.symbols)
         silence = self._settings.silence_seconds
         self._session = Session(adapter, markets, options, outlet, self.tally, tails, silence)
         self._state = "running"
