@@ -19,6 +19,7 @@ import backtrader as bt
 import numpy as np
 
 from tapedeck.records import ResultRecord, RunDrawdown, RunFill, RunPeriod, RunTrade
+from tapedeck.store.bars import Floats, Ints
 from tapedeck_backtest import metrics
 from tapedeck_backtest.clock import DAY_MS, EPOCH_DAYS, to_ms
 from tapedeck_backtest.curve import Curve
@@ -35,13 +36,14 @@ REASON_MAX = 200
 class Results:
     """The results so far. ``emit`` takes each record, ``pulse`` is called at least every FLUSH_SECONDS of running.
 
-    ``closes`` tells each symbol's first and last close; of each ``every`` steps only the extremes are emitted.
+    ``closes`` tells each symbol's first and last close; of each ``every`` steps only the extremes are emitted. Where
+    nothing is to be emitted, as in a trial of a sweep, figures and hash are kept all the same.
     """
 
     run_id: str
     start: float
     interval_ms: int
-    emit: Callable[[ResultRecord], None]
+    emit: Callable[[ResultRecord], None] | None
     pulse: Callable[[], None] = lambda: None
     every: int = 1
     ts: array[int] = field(default_factory=lambda: array("q"))
@@ -68,7 +70,8 @@ class Results:
         self.fills += 1
         self.commission += commission
         self._hash.update(f"fill,{symbol},{ts},{record.side},{record.size!r},{price!r}\n".encode())
-        self.emit(record)
+        if self.emit is not None:
+            self.emit(record)
 
     def trade(self, record: RunTrade) -> None:
         """A trade was closed."""
@@ -80,7 +83,8 @@ class Results:
             f"trade,{record.symbol},{record.side},{record.size!r},{record.entry_ts},{record.entry_price!r},"
             f"{record.exit_ts},{record.exit_price!r},{record.pnl!r},{record.pnl_net!r}\n".encode()
         )
-        self.emit(record)
+        if self.emit is not None:
+            self.emit(record)
 
     def point(self, ts: int, value: float, cash: float) -> None:
         """The account after a step."""
@@ -90,9 +94,17 @@ class Results:
         if len(self.ts) - self._sent >= FLUSH_POINTS or time.monotonic() >= self._due:
             self._hand_on(len(self.ts) - len(self.ts) % self.every)
 
+    def points(self, ts: Ints, value: Floats, cash: Floats) -> None:
+        """The account after many steps at once."""
+        self.ts.frombytes(ts.astype(np.int64).tobytes())
+        self.value.frombytes(value.tobytes())
+        self.cash.frombytes(cash.tobytes())
+
     def flush(self) -> None:
         """Emit the points that wait."""
-        self._hand_on(len(self.ts))
+        while self._sent < len(self.ts):
+            self._hand_on(min(len(self.ts), self._sent + FLUSH_POINTS * self.every))
+        self.pulse()
 
     def flush_due(self) -> None:
         """Flush if it is time to: for whoever waits for bars."""
@@ -102,7 +114,7 @@ class Results:
     def _hand_on(self, upto: int) -> None:
         self._due = time.monotonic() + FLUSH_SECONDS
         first, self._sent = self._sent, max(upto, self._sent)
-        if first < self._sent:
+        if first < self._sent and self.emit is not None:
             ts, value, cash = (np.array(each[first : self._sent]) for each in (self.ts, self.value, self.cash))
             self.emit(self._curve.extend(first, ts, value, cash))
         self.pulse()

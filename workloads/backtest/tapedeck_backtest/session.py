@@ -62,7 +62,7 @@ class Session:
     def bars(self) -> int:
         """Bars that the strategy has seen, all symbols together."""
         if self.engine is None:
-            return 0
+            return len(self.results.ts) if self.results is not None else 0
         seen = [len(data) - self.spec.data.warmup_bars for data in self.engine.datas if not is_coarse(data._name)]
         return sum(max(count, 0) for count in seen)
 
@@ -112,11 +112,23 @@ class Session:
             )
         )
 
+    def play_whole(self, results: Results, records: list[ResultRecord]) -> None:
+        """Hand on what was made of all bars at once: ``results`` without emit, and its ``records``."""
+        self.results, self.state = results, "running"
+        for record in records:
+            self._emit(record)
+        results.emit = self._emit
+        results.flush()
+
+    def new_results(self, interval: str, every: int = 1) -> Results:
+        """Results of the run from its start, which emit to the log."""
+        return Results(self.run_id, self.spec.broker.cash, INTERVAL_MS[interval], self._emit, self.pulse, every)
+
     def play(self, made: Engine, interval: str, begins: int) -> None:
         """``begins`` is the event time before which there is only history; 0 where there is none."""
         # A stream's points are few, or waited for.
         every = stride(self.total // len(made.datas)) if self.spec.data.store is not None else 1
-        results = Results(self.run_id, self.spec.broker.cash, INTERVAL_MS[interval], self._emit, self.pulse, every)
+        results = self.new_results(interval, every)
         if begins:
             made.addanalyzer(LateCollector, results=results, begins=begins)
         else:

@@ -5,21 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from tapedeck_backtest import stored
+from tapedeck_backtest.origin import origin_of_store
+from tapedeck_backtest.resample import check_intervals
 from tapedeck_backtest.session import Session
 from tapedeck_backtest.sweep.known import known_trials
 from tapedeck_backtest.sweep.run import Trials, deal, total
 from tapedeck_backtest.sweep.trial import Lab
 from tapedeck_backtest.sweep.windows import windows
+from tapedeck_backtest.warmup import joined
 from tapedeck_crds.base import INTERVAL_MS, StoreRange
 from tapedeck_crds.sweep import Sweep
 
 
 def run(session: Session, strategy: type[Any], sweep: Sweep, wanted: StoreRange) -> None:
     """Make the shard's trials. Raises RunFailed, Interrupted, Unavailable and psycopg.Error."""
+    check_intervals(wanted.interval, session.spec.data.intervals)
     series = stored.read(session.connections, wanted)
     first = min(int(columns.event[0]) for columns in series.values()) - INTERVAL_MS[wanted.interval]
     rolling = windows(sweep, first, max(int(columns.event[-1]) for columns in series.values()))
     session.announce(wanted.exchange, list(series), wanted.interval, total(sweep, rolling))
+    session.send(origin_of_store(session.settings, series))
+    if warmup := session.spec.data.warmup_bars:
+        past = stored.history(session.connections, wanted.exchange, list(series), wanted.interval, first, warmup)
+        series = joined(past, series)
     lab = Lab(session.run_id, session.spec, sweep, strategy, series, wanted.interval, session.pulse)
     session.trials = Trials(
         lab,

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from tapedeck.records import RunTrial
-from tapedeck_backtest import engine
 from tapedeck_backtest.choose import checked_params
 from tapedeck_backtest.errors import Interrupted, RunFailed
 from tapedeck_backtest.feeds import Columns
-from tapedeck_backtest.results import Collector, Results
+from tapedeck_backtest.results import Results
 from tapedeck_backtest.sweep.judge import feasible, figure
+from tapedeck_backtest.sweep.part import Part, part_of
 from tapedeck_backtest.sweep.space import Params
 from tapedeck_backtest.trace import strategy_trace
+from tapedeck_backtest.vector.run import trade
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.sweep import Sweep
+
+PARTS = 2  # a window's, and what its best trades afterwards
 
 
 @dataclass(frozen=True)
@@ -34,36 +36,17 @@ class Lab:
     series: dict[str, Columns]
     interval: str
     pulse: Callable[[], None]
-
-    def part(self, start: int, end: int) -> dict[str, Columns]:
-        """The bars with opens in [start, end), as views; symbols without one are left out."""
-        width = INTERVAL_MS[self.interval]
-        found = {}
-        for symbol, columns in self.series.items():
-            low, high = np.searchsorted(columns.event, (start + width, end + width))
-            if low < high:
-                found[symbol] = Columns(**{name: array[low:high] for name, array in vars(columns).items()})
-        return found
-
-    def _switches(self, params: Params) -> Params:
-        """A number is all that an axis can say of a param that is true or false."""
-        defaults = dict(self.strategy.params._getpairs())
-        return {n: bool(v) if isinstance(defaults.get(n), bool) and v in (0, 1) else v for n, v in params.items()}
+    _parts: dict[tuple[int, int], Part] = field(default_factory=dict)
 
     def make(self, window: int, number: int, params: Params, start: int, end: int) -> RunTrial:
         """The trial. One whose strategy fails is a result too; Raises RunFailed for params that no strategy takes."""
         chosen = checked_params(self.strategy, self.spec.strategy.params | self._switches(params))
-        results = Results(self.run_id, self.spec.broker.cash, INTERVAL_MS[self.interval], lambda _: None, self.pulse)
-        made = engine.batch(self.spec, self.strategy, chosen, self.part(start, end), self.interval)
-        made.addanalyzer(Collector, results=results)
-        message = ""
-        try:
-            made.run()
-        except (RunFailed, Interrupted):
-            raise
-        except (Exception, SystemExit) as error:
-            message = strategy_trace(error)
-        metrics = {} if message else results.summary()
+        part, message = self._part(start, end), ""
+        results = self._vectorised(part, chosen)
+        vectorised = results is not None
+        if results is None:
+            results, message = self._engined(part, chosen)
+        metrics = {} if message else {**results.summary(), "vectorised": float(vectorised)}
         return RunTrial(
             run_id=self.run_id,
             window=window,
@@ -77,3 +60,41 @@ class Lab:
             trades_hash="" if message else results.trades_hash,
             message=message,
         )
+
+    def _part(self, start: int, end: int) -> Part:
+        if (start, end) not in self._parts:
+            while len(self._parts) >= PARTS:
+                del self._parts[next(iter(self._parts))]
+            self._parts[start, end] = part_of(self.spec, self.strategy, self.series, self.interval, start, end)
+        return self._parts[start, end]
+
+    def _switches(self, params: Params) -> Params:
+        """A number is all that an axis can say of a param that is true or false."""
+        defaults = dict(self.strategy.params._getpairs())
+        return {n: bool(v) if isinstance(defaults.get(n), bool) and v in (0, 1) else v for n, v in params.items()}
+
+    def _results(self) -> Results:
+        return Results(self.run_id, self.spec.broker.cash, INTERVAL_MS[self.interval], None, self.pulse)
+
+    def _vectorised(self, part: Part, params: Params) -> Results | None:
+        """The trial over whole arrays; None where only the engine can make it."""
+        if part.market is None:
+            return None
+        results = self._results()
+        (symbol,) = part.series
+        made = trade(self.spec, self.strategy, params, symbol, part.market, results)
+        self.pulse()
+        return results if made else None
+
+    def _engined(self, part: Part, params: Params) -> tuple[Results, str]:
+        """The trial bar by bar, and what went wrong with the strategy's own lines."""
+        results = self._results()
+        try:
+            part.engine(self.spec, self.strategy, params, self.interval, results).run()
+        except Interrupted:
+            raise
+        except RunFailed as failure:  # an order or an account that is no number
+            return results, failure.message
+        except (Exception, SystemExit) as error:
+            return results, strategy_trace(error)
+        return results, ""

@@ -1,0 +1,169 @@
+"""Strategies over whole arrays against the engine, to the last bit; the engine is held against stock Backtrader."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from by_hand.samples import coinbase
+from pods.engine import MINUTE, T0
+from tapedeck.records import ResultRecord, RunFill, RunTrade
+from tapedeck.store.bars import Floats
+from tapedeck_backtest import engine
+from tapedeck_backtest.feeds import Columns
+from tapedeck_backtest.finite import FiniteCollector
+from tapedeck_backtest.results import Results
+from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_backtest.vector import indicators
+from tapedeck_backtest.vector.run import market_for, trade
+from tapedeck_backtest.vector.sums import rolling_fsum, rolling_max, rolling_min
+from tapedeck_crds.backtest import BacktestSpec
+
+EXAMPLES = 8 * int(os.environ.get("TAPEDECK_FAULTS", "3"))
+NAMES = ["sma-cross", "ema-cross", "rsi", "bollinger", "donchian", "macd"]
+
+period = st.integers(1, 40)
+crossing = st.tuples(period, period).map(lambda pair: {"fast": min(pair), "slow": max(pair) + 1})
+PARAMS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "sma-cross": crossing,
+    "ema-cross": crossing,
+    "rsi": st.fixed_dictionaries({"period": period, "lower": st.floats(5.0, 49.0), "upper": st.floats(51.0, 95.0)}),
+    "bollinger": st.fixed_dictionaries({"period": st.integers(2, 40), "deviations": st.floats(0.2, 3.0)}),
+    "donchian": st.fixed_dictionaries({"entry": period, "exit": period}),
+    "macd": st.tuples(crossing, period).map(lambda pair: {**pair[0], "signal": pair[1]}),
+}
+percent = st.floats(0.0, 2.0)
+brokers = st.fixed_dictionaries(
+    {"cash": st.sampled_from([100.0, 9_999.99, 1e6]), "commissionPercent": percent, "leverage": st.floats(1.0, 5.0)},
+    optional={
+        "makerPercent": percent,
+        "commissionFixed": st.floats(0.0, 60.0),
+        "commissionPerUnit": st.floats(0.0, 0.5),
+        "shorts": st.booleans(),
+    },
+)
+slippages = st.one_of(
+    st.just({}),
+    st.floats(0.0, 1.0).map(lambda share: {"slippagePercent": share}),
+    st.floats(0.0, 1.0).map(lambda amount: {"slippageFixed": amount}),
+)
+sizers = st.one_of(
+    st.none(),
+    st.floats(0.0, 3.0).map(lambda size: {"fixed": size}),
+    st.builds(lambda share, whole: {"percent": share, "whole": whole}, st.floats(0.0, 100.0), st.booleans()),
+    st.builds(lambda share, whole: {"valuePercent": share, "whole": whole}, st.floats(0.0, 300.0), st.booleans()),
+    st.builds(lambda amount, whole: {"amount": amount, "whole": whole}, st.floats(0.0, 9e3), st.booleans()),
+)
+
+
+def market(seed: int, count: int, digits: int | None, holes: float) -> Columns:
+    """A random walk; with few digits closes stay the same now and then, and averages meet."""
+    rng = np.random.default_rng(seed)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.004, count)))
+    opened = np.concatenate([[100.0], close[:-1]]) * np.exp(rng.normal(0, 0.001, count))
+    if digits is not None:
+        close, opened = np.round(close, digits), np.round(opened, digits)
+    high, low = np.maximum(opened, close) + rng.random(count), np.minimum(opened, close) - rng.random(count)
+    kept = rng.random(count) >= holes
+    prices = (each[kept] for each in (opened, high, low, close, rng.random(count)))
+    return Columns((T0 + MINUTE * np.arange(1, count + 1))[kept], *prices)
+
+
+def spec_of(broker: dict[str, Any], sizer: dict[str, Any] | None) -> BacktestSpec:
+    data = {"store": {"exchange": "x", "symbols": ["A"]}}
+    chosen: dict[str, Any] = {"strategy": {"builtin": "rsi"}, "data": data, "broker": broker}
+    return BacktestSpec.model_validate(chosen | ({"sizer": sizer} if sizer else {}))
+
+
+def both(name: str, params: dict[str, Any], spec: BacktestSpec, columns: Columns) -> int:
+    """Compare all that the two ways leave; how many orders filled."""
+    strategy = BUILTINS[name]
+    told: list[list[ResultRecord]] = [[], []]
+    ours, theirs = (Results("r", spec.broker.cash, MINUTE, records.append) for records in told)
+    there = market_for(spec, strategy, {"A": columns})
+    assert there is not None
+    if not trade(spec, strategy, params, "A", there, ours):
+        return 0
+    made = engine.batch(spec, strategy, params, {"A": columns}, "1m")
+    made.addanalyzer(FiniteCollector, results=theirs)
+    made.run()
+    for each in (ours, theirs):
+        each.flush()
+    trades = [[record for record in records if isinstance(record, RunFill | RunTrade)] for records in told]
+    assert repr(trades[0]) == repr(trades[1])
+    assert (ours.ts, ours.value, ours.cash) == (theirs.ts, theirs.value, theirs.cash)
+    assert ours.summary() == theirs.summary()
+    assert ours.trades_hash == theirs.trades_hash
+    return ours.fills
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(data=st.data())
+def test_same_as_the_engine(name: str, data: st.DataObject) -> None:
+    columns = market(
+        data.draw(st.integers(0, 10_000)),
+        data.draw(st.integers(45, 400)),
+        data.draw(st.sampled_from([None, 2, 1, 0])),
+        data.draw(st.sampled_from([0.0, 0.3])),
+    )
+    broker = data.draw(brokers) | data.draw(slippages)
+    both(name, data.draw(PARAMS[name]), spec_of(broker, data.draw(sizers)), columns)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_as_the_engine_over_a_long_market(name: str) -> None:
+    broker = {"cash": 10_000.0, "commissionPercent": 0.1, "slippagePercent": 0.01, "shorts": False}
+    assert both(name, {}, spec_of(broker, {"percent": 95.0}), market(7, 12_000, None, 0.01)) > 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_as_the_engine_over_the_sample(name: str) -> None:
+    table = coinbase(Path(__file__).parents[2] / "examples" / "data" / "coinbase-minute")
+    rows = sorted((ts, bar) for (symbol, ts), bar in table.items() if symbol == "BTC/USD")
+    events = np.array([ts for ts, _ in rows]) + MINUTE
+    prices = (np.array([bar[i] for _, bar in rows]) for i in range(5))
+    assert both(name, {}, spec_of({"commissionPercent": 0.1}, {"valuePercent": 50.0}), Columns(events, *prices)) > 20
+
+
+def test_too_few_bars_and_wrong_params_are_left_to_the_engine() -> None:
+    spec, columns = spec_of({}, None), market(1, 60, None, 0.0)
+    there = market_for(spec, BUILTINS["macd"], {"A": columns})
+    assert there is not None
+    for name, params in (("macd", {"slow": 90}), ("sma-cross", {"fast": 9, "slow": 9}), ("rsi", {"lower": 80.0})):
+        assert not trade(spec, BUILTINS[name], params, "A", there, Results("r", 1.0, MINUTE, None))
+    broken = Columns(**vars(columns) | {"close": np.where(np.arange(60) == 30, math.nan, columns.close)})
+    assert market_for(spec, BUILTINS["rsi"], {"A": broken}) is None
+    assert market_for(spec, BUILTINS["rsi"], {"A": columns, "B": columns}) is None
+    assert market_for(spec_of({"fill": "close"}, None), BUILTINS["rsi"], {"A": columns}) is None
+
+
+values = st.one_of(
+    st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=60),
+    st.lists(st.integers(0, 10_000_00).map(lambda cents: cents / 100), min_size=1, max_size=60),
+    st.integers(0, 99).map(lambda seed: (np.random.default_rng(seed).random(5_000) * 100).tolist()),
+)
+
+
+@given(values=values, period=st.integers(1, 60))
+def test_rolling_figures(values: list[float], period: int) -> None:
+    period = min(period, len(values))
+    line: Floats = np.array(values)
+    windows = [values[i : i + period] for i in range(len(values) - period + 1)]
+    assert rolling_fsum(line, period).tolist() == list(map(math.fsum, windows))
+    assert rolling_max(line, period).tolist() == list(map(max, windows))
+    assert rolling_min(line, period).tolist() == list(map(min, windows))
+
+
+def test_equal_lines_are_passed_over() -> None:
+    first, second = np.array([math.nan, 1, 2, 2, 3, 2, 2, 1]), np.array([0.5, 2, 2, 2, 2, 2, 2, 2])
+    up, down = indicators.crossings(first, second)
+    assert np.flatnonzero(up).tolist() == [4]
+    assert np.flatnonzero(down).tolist() == [7]

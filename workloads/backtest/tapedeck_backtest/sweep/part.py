@@ -1,0 +1,64 @@
+"""The bars of a window, as its trials play them: made once, played by all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tapedeck_backtest import engine
+from tapedeck_backtest.engine import Engine
+from tapedeck_backtest.feeds import Columns
+from tapedeck_backtest.finite import FiniteCollector
+from tapedeck_backtest.resample import with_coarser
+from tapedeck_backtest.results import Results
+from tapedeck_backtest.vector.marks import Market
+from tapedeck_backtest.vector.run import market_for
+from tapedeck_backtest.warmup import LateCollector, quiet_until
+from tapedeck_crds.backtest import BacktestSpec
+from tapedeck_crds.base import INTERVAL_MS
+
+
+@dataclass(frozen=True)
+class Part:
+    """``begins`` is the event time (ms UTC) before which there is only history, 0 where there is none.
+
+    ``market`` is there where trials can be made over whole arrays.
+    """
+
+    series: dict[str, Columns]
+    begins: int
+    market: Market | None
+
+    def engine(
+        self, spec: BacktestSpec, strategy: type[Any], params: dict[str, Any], interval: str, results: Results
+    ) -> Engine:
+        """An engine over the bars that tells ``results``."""
+        if not self.begins:
+            made = engine.batch(spec, strategy, params, self.series, interval)
+            made.addanalyzer(FiniteCollector, results=results)
+            return made
+        made = engine.batch(spec, quiet_until(strategy, self.begins), params, self.series, interval)
+        made.addanalyzer(LateCollector, results=results, begins=self.begins)
+        return made
+
+
+def part_of(
+    spec: BacktestSpec, strategy: type[Any], series: dict[str, Columns], interval: str, start: int, end: int
+) -> Part:
+    """The bars with opens in [start, end) and the spec's history before them, as views; without symbols that have none.
+
+    ``series`` has them all, with history before the first.
+    """
+    width, warmup = INTERVAL_MS[interval], spec.data.warmup_bars
+    found, firsts = {}, []
+    for symbol, columns in series.items():
+        low, high = (int(i) for i in np.searchsorted(columns.event, (start + width, end + width)))
+        if low < high:
+            firsts.append(int(columns.event[low]))
+            behind = slice(max(low - warmup, 0), high)
+            found[symbol] = Columns(**{name: array[behind] for name, array in vars(columns).items()})
+    begins = min(firsts) if warmup and firsts else 0
+    market = market_for(spec, strategy, found)
+    return Part(with_coarser(found, interval, spec.data.intervals), begins, market)
