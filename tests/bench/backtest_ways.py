@@ -41,6 +41,7 @@ def _runner(ledger: Ledger, strategy: dict[str, Any]) -> Work:
     from tapedeck_backtest.choose import checked_params, strategy_class
     from tapedeck_backtest.feeds import Columns
     from tapedeck_backtest.results import Collector, Results
+    from tapedeck_backtest.vector.run import market_for, trade
     from tapedeck_crds.backtest import BacktestSpec
 
     columns = Columns(**bars())
@@ -63,10 +64,12 @@ def _runner(ledger: Ledger, strategy: dict[str, Any]) -> Work:
     def work() -> None:
         chosen = strategy_class(spec.strategy, Path(__file__).parent)
         params = checked_params(chosen, spec.strategy.params)
-        made = engine.batch(spec, chosen, params, {"A": columns}, "1m")
         results = Results("bench", CASH, MINUTE, emit)
-        made.addanalyzer(Collector, results=results)
-        made.run()
+        market = market_for(spec, chosen, {"A": columns})
+        if market is None or not trade(spec, chosen, params, "A", market, results):
+            made = engine.batch(spec, chosen, params, {"A": columns}, "1m")
+            made.addanalyzer(Collector, results=results)
+            made.run()
         results.flush()
         results.summary()
 
