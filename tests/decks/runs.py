@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from kube.operator import PATHS, Things
 from release import Deck
 
 Json = dict[str, Any]
+GRACE_SECONDS = 30
 EXAMPLES = Path(__file__).parents[2] / "examples"
 STORE = {"exchange": "coinbase", "symbols": ["BTC/USD", "ETH/USD"], "interval": "1m"}
 
@@ -56,6 +58,21 @@ def pods(things: Things, made: Json) -> list[Json]:
     selector = f"tapedeck.dev/uid={made['metadata']['uid']}"
     items: list[Json] = things.must(things.client.get(path, params={"labelSelector": selector}))["items"]
     return items
+
+
+def delete_pod(things: Things, name: str, grace: int = GRACE_SECONDS) -> float:
+    """Delete a pod, as a drained node does; returns the seconds until it was gone."""
+    path = PATHS["Pod"].format(things.namespace) + f"/{name}"
+    uid = things.must(things.client.get(path))["metadata"]["uid"]
+    began = time.monotonic()
+    things.must(things.client.request("DELETE", path, json={"gracePeriodSeconds": grace}))
+
+    def gone() -> bool:
+        answer = things.client.get(path)
+        return answer.status_code == 404 or answer.json()["metadata"]["uid"] != uid
+
+    things.until(gone, GRACE_SECONDS * 2)
+    return time.monotonic() - began
 
 
 def trades(deck: Deck, run_id: str) -> list[list[str]]:

@@ -12,13 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from decks.runs import ended, is_running, pods, replay, running
+from decks.runs import GRACE_SECONDS, delete_pod, ended, is_running, pods, replay, running
 from kube.operator import PATHS, Things
 from release import ROOT, Deck, kubectl
 
 Json = dict[str, Any]
 RIG = ROOT / "tests/e2e/rig"
-GRACE_SECONDS = 30
 OUTAGE_SECONDS = 60
 MISSING = "tapedeck.dev/replay:missing"
 SYMBOLS = "SELECT count(*) FROM bars WHERE exchange = 'coinbase' AND symbol IN ('BTC/USD', 'ETH/USD')"
@@ -36,7 +35,7 @@ def test_a_killed_pod_has_a_successor_that_goes_on(deck: Deck) -> None:
     things = deck.things()
     made = replay(things, "killed", speed=14400.0)
     things.status(made, lambda s: s.get("published", 0) > 100, seconds=60)
-    _delete_pod(things, running(things, made)["metadata"]["name"], grace=0)
+    delete_pod(things, running(things, made)["metadata"]["name"], grace=0)
     told = ended(things, made)
     assert str(told["published"]) == deck.sql(SYMBOLS)[0][0]  # each bar once, over both pods
     things.delete(made)
@@ -59,7 +58,7 @@ def test_every_pod_ends_within_its_grace_period_and_is_followed(deck: Deck) -> N
     names = [pod["metadata"]["name"] for pod in (*parts, running(things, made), running(things, trading))]
     assert len(names) == 5
     with ThreadPoolExecutor(len(names)) as pool:
-        took = dict(zip(names, pool.map(lambda name: _delete_pod(things, name), names), strict=True))
+        took = dict(zip(names, pool.map(lambda name: delete_pod(things, name), names), strict=True))
     assert max(took.values()) < GRACE_SECONDS - 5, took
     deck.rolled_out("operator", "recorder", "gateway")
     assert str(ended(things, made)["published"]) == deck.sql(SYMBOLS)[0][0]
@@ -124,21 +123,6 @@ def test_replays_play_on_while_the_api_server_is_down(deck: Deck) -> None:
     things.status(made, lambda s: s.get("speed") == "7200x", seconds=60)
     assert [p["metadata"]["uid"] for p in pods(things, made)] == [pod["metadata"]["uid"]]
     things.delete(made)
-
-
-def _delete_pod(things: Things, name: str, grace: int = GRACE_SECONDS) -> float:
-    """Delete a pod, as a drained node does; returns the seconds until it was gone."""
-    path = PATHS["Pod"].format(things.namespace) + f"/{name}"
-    uid = things.must(things.client.get(path))["metadata"]["uid"]
-    began = time.monotonic()
-    things.must(things.client.request("DELETE", path, json={"gracePeriodSeconds": grace}))
-
-    def gone() -> bool:
-        answer = things.client.get(path)
-        return answer.status_code == 404 or answer.json()["metadata"]["uid"] != uid
-
-    things.until(gone, GRACE_SECONDS * 2)
-    return time.monotonic() - began
 
 
 def _environment(things: Things, name: str) -> str:

@@ -67,6 +67,7 @@ class Exchange:
     asked_at: list[float] = field(default_factory=list)
     connections: int = 0
     drops: int = 0
+    host: str = "127.0.0.1"
     port: int = 0
     clients: set[Client] = field(default_factory=set)
 
@@ -85,11 +86,11 @@ class Exchange:
 
     @property
     def rest(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def websocket(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/stream"
+        return f"ws://{self.host}:{self.port}/stream"
 
     @property
     def now(self) -> int:
@@ -152,7 +153,7 @@ class Exchange:
         app.add_routes([*self.dialect.routes(self), web.get("/{tail:.*}", self._listen)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, self.host, 0)
         await site.start()
         self.port = self._runner.addresses[0][1]
 

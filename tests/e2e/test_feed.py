@@ -1,0 +1,74 @@
+"""Feeds of an exchange on a cluster: live through the end of a pod, and back in time."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from decks.runs import GRACE_SECONDS, delete_pod, ended, pods, running
+from exchange import Exchange, recorded
+from exchange.binance import Binance
+from exchange.candles import MINUTE, CandleMarket
+from kube.operator import PATHS
+from release import Deck
+
+HOST = os.environ.get("TAPEDECK_E2E_HOST", "")  # an address of this machine that pods reach
+TRADES = {"BTC/USDT": 9_757, "ETH/USDT": 6_106}  # recorded, with ids that have no gaps
+END = 1_735_689_600_000  # 2025
+BARS = 3_000
+HOLE = 30
+pytestmark = pytest.mark.skipif(not HOST, reason="pods reach no exchange of this machine: TAPEDECK_E2E_HOST")
+
+
+def spec(exchange: Exchange, *symbols: str) -> dict[str, object]:
+    endpoints = {"rest": exchange.rest, "websocket": exchange.websocket}
+    return {"exchange": "binance", "symbols": list(symbols), "endpoints": endpoints}
+
+
+def test_a_live_pod_ends_when_told_and_its_successor_misses_nothing(deck: Deck) -> None:
+    things = deck.things()
+    with Exchange(Binance(), recorded(), host=HOST) as exchange:
+        made = things.resource("Feed", "live", spec(exchange, *TRADES))
+        exchange.subscribed(channels=2, timeout=90)
+        exchange.play(5_000)
+        things.status(made, lambda s: s.get("trades", 0) >= 5_000, seconds=60)
+        assert delete_pod(things, running(things, made)["metadata"]["name"]) < GRACE_SECONDS - 5
+        exchange.play()  # with whom is there: the successor fetches what went before it
+        query = (
+            "SELECT symbol, count(*), count(DISTINCT id), max(id::bigint) - min(id::bigint) + 1 FROM trades "
+            "WHERE exchange = 'binance' GROUP BY symbol ORDER BY symbol"
+        )
+        wanted = [[symbol, *[str(count)] * 3] for symbol, count in TRADES.items()]
+        things.until(lambda: deck.sql(query) == wanted, 120)
+        things.delete(made)
+        things.until(lambda: not exchange.clients, GRACE_SECONDS)
+
+
+def test_the_past_is_fetched_by_a_job_of_several_pods(deck: Deck) -> None:
+    things = deck.things()
+    first = END - BARS * MINUTE
+    hole = (END - 500 * MINUTE, END - (500 - HOLE) * MINUTE)
+    market = CandleMarket("LTC", "USDT", [], first=first, holes=[hole])
+    with Exchange(Binance(), [market], clock_offset=END + MINUTE // 2, host=HOST) as exchange:
+        past = {"from": "2024-12-29T22:00:00Z", "to": "2025-01-01T00:00:00Z", "shards": 2, "only": True}
+        made = things.resource("Feed", "past", {**spec(exchange, "LTC/USDT"), "backfill": past})
+        told = ended(things, made)
+        assert told["progress"] == f"{BARS}/{BARS}"
+        bars = (
+            "SELECT count(*), min(ts), max(ts) - min(ts) FROM bars WHERE exchange = 'binance' AND symbol = 'LTC/USDT'"
+        )
+        things.until(lambda: deck.sql(bars)[0][0] == str(BARS - HOLE), 30)
+        job = things.must(
+            things.client.get(
+                PATHS["Job"].format(things.namespace),
+                params={"labelSelector": f"tapedeck.dev/uid={made['metadata']['uid']}"},
+            )
+        )["items"][0]
+        assert (job["spec"]["completionMode"], job["status"]["succeeded"]) == ("Indexed", 2)
+        gaps = deck.sql(
+            "SELECT extract(epoch FROM start_ts) * 1000, extract(epoch FROM end_ts) * 1000, state FROM gaps"
+        )
+        assert [(float(a), float(b), state) for a, b, state in gaps] == [(*map(float, hole), "unfillable")]
+        assert pods(things, made)
+        things.delete(made)
