@@ -166,11 +166,6 @@ class BacktestSpec(PodOptions):
             holds=lambda new, _old: not new.checks or (new.data.store is not None and new.sweep is None),
         ),
         Rule(
-            cel="!has(self.sweep) || (size(self.data.intervals) == 0 && self.data.warmupBars == 0)",
-            message="expected data without intervals and warmupBars: a sweep has neither",
-            holds=lambda new, _old: new.sweep is None or not (new.data.intervals or new.data.warmup_bars),
-        ),
-        Rule(
             cel="size(self.data.intervals) == 0 || has(self.strategy.module)",
             message="expected strategy.module with data.intervals: those that Tapedeck brings trade every feed alike",
             holds=lambda new, _old: not new.data.intervals or new.strategy.module is not None,

@@ -5,17 +5,21 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import backtrader as bt
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pods.engine import CASH, MINUTE, T0, columns, random_bars
 from tapedeck.records import RunTrial
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.sweep import judge, space
 from tapedeck_backtest.sweep.run import deal, total
 from tapedeck_backtest.sweep.search import search_for
+from tapedeck_backtest.sweep.trial import Lab
 from tapedeck_backtest.sweep.windows import windows
+from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.sweep import Sweep
 
 DAY = 86_400_000
@@ -118,3 +122,32 @@ def test_the_best_is_feasible() -> None:
     assert [t.trial for t in judge.best(wanted, made, 3)] == [2, 4, 1]
     least = sweep(FAST, objective={"metric": "maxDrawdownPercent", "direction": "minimize"})
     assert [t.trial for t in judge.best(least, made, 1)] == [1]
+
+
+class Eager(bt.Strategy):  # type: ignore[misc]
+    """Buys as soon as four bars of the coarser interval are there."""
+
+    params = (("size", 1),)
+
+    def __init__(self) -> None:
+        bt.ind.SMA(self.datas[1], period=4)
+
+    def next(self) -> None:
+        if not self.position:
+            self.buy(size=self.p.size if self.p.size < 9 else float("nan"))
+
+
+def test_trials_are_warm_at_the_first_bar_of_their_window() -> None:
+    bars, wanted = random_bars("A", 1, 600), sweep({"name": "size", "values": [1, 3, 9]})
+    data = {"store": {"exchange": "x", "symbols": ["A"]}, "intervals": ["5m"], "warmupBars": 60}
+    strategy = {"module": "mine:Eager"}
+    spec = BacktestSpec.model_validate({"strategy": strategy, "data": data, "broker": {"cash": CASH}})
+    lab = Lab("r", spec, wanted, Eager, {"A": columns(bars)}, "1m", lambda: None)
+    for size in (1, 3):
+        made = lab.make(0, 0, {"size": size}, T0 + 300 * MINUTE, T0 + 500 * MINUTE)
+        assert made.metrics["final_value"] == pytest.approx(CASH + size * (bars[499].close - bars[301].open))
+        assert made.metrics["buy_and_hold_percent"] == pytest.approx((bars[499].close / bars[300].close - 1) * 100)
+        assert made.metrics["vectorised"] == 0.0
+    failed = lab.make(0, 2, {"size": 9}, T0 + 300 * MINUTE, T0 + 500 * MINUTE)
+    assert "buy nan of A" in failed.message
+    assert not failed.feasible
