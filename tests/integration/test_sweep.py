@@ -23,9 +23,13 @@ from tapedeck.settings import Connections
 from tapedeck_backtest.strategies import BUILTINS
 
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
-SHARDS = 3
+FULL = KILLS >= 20  # a thousand trials, and a kill each ten seconds for as long as they take
+SHARDS = 4 if FULL else 3
 AXES = [{"name": "fast", "from": 3, "to": 12, "step": 3}, {"name": "slow", "values": [15, 20, 30, 45, 60]}]
-GRID = list(itertools.product([3, 6, 9, 12], [15, 20, 30, 45, 60]))
+FASTS, SLOWS = (range(3, 43), range(44, 94, 2)) if FULL else (range(3, 13, 3), range(15, 65, 10))
+GRID = list(itertools.product(FASTS, SLOWS))
+# Made bar by bar, as any strategy of a user: a trial takes long enough to be killed in.
+MODULE = "from tapedeck_backtest.strategies import BUILTINS\nclass Mine(BUILTINS['sma-cross']): pass\n"
 
 
 def sweep_spec(**sweep: Any) -> dict[str, Any]:
@@ -59,28 +63,34 @@ def state_of(dsn: str, run_id: str) -> tuple[Any, ...] | None:
 
 @pytest.mark.slow
 @pytest.mark.faults
-@pytest.mark.timeout(120 + 20 * KILLS)
+@pytest.mark.timeout(120 + 40 * KILLS)
 def test_each_trial_once_whoever_is_killed(connections: Connections, tmp_path: Path) -> None:
     dsn, bars, rng = connections.store_dsn.get_secret_value(), random_walk("A", 3, 3_000), random.Random(11)
     insert_bars(dsn, bars)
     recorder = RecorderProcess(tmp_path, connections.kafka_bootstrap, dsn)
     recorder.start()
     try:
-        first = Pod(connections, tmp_path / "0", sweep_spec(shards=SHARDS))
+        axes = [{"name": "fast", "values": list(FASTS)}, {"name": "slow", "values": list(SLOWS)}]
+        chosen = sweep_spec(shards=SHARDS, params=axes) | {"strategy": {"module": "mine:Mine"}}
+        first = Pod(connections, tmp_path / "0", chosen)
         pods = [first] + [
             Pod(connections, tmp_path / str(i), first.spec, uid=first.uid, shard=i) for i in range(1, SHARDS)
         ]
         for pod in pods:
+            pod.folder.mkdir()
+            (pod.folder / "mine.py").write_text(MODULE)
             pod.start()
         for _ in range(KILLS):
-            time.sleep(rng.uniform(0.3, 1.5))
-            victim = rng.choice(pods)
-            assert victim.process is not None
-            if victim.process.poll() is None:
+            time.sleep(10 if FULL else rng.uniform(0.3, 1.5))
+            alive = [pod for pod in pods if pod.process is not None and pod.process.poll() is None]
+            if FULL and not alive:
+                break
+            victim = rng.choice(alive if FULL else pods)
+            if victim in alive:
                 victim.kill()
             victim.start()  # one that was through, too: it finds nothing to do
         for pod in pods:
-            assert pod.wait(120) == 0, pod.log.read_text()
+            assert pod.wait(600 if FULL else 120) == 0, pod.log.read_text()
         eventually(lambda: len(trials_of(dsn, first.uid)) == len(GRID))
         assert eventually(lambda: state_of(dsn, first.uid) == ("complete", len(GRID)))
     finally:
@@ -88,7 +98,7 @@ def test_each_trial_once_whoever_is_killed(connections: Connections, tmp_path: P
     found = trials_of(dsn, first.uid)
     assert [(fast, slow) for _, _, fast, slow, _, _ in found] == GRID
     values = {(fast, slow): objective for _, _, fast, slow, objective, _ in found}
-    for fast, slow in GRID[::4]:
+    for fast, slow in GRID[:: len(GRID) // 5]:
         assert values[fast, slow] == stock_value(bars, fast, slow)
     best = max(found, key=lambda row: row[4])
     reports = [pod.report() for pod in pods]
