@@ -164,7 +164,7 @@ class StoreRange(Model):
         return (self.exchange, frozenset(self.symbols), self.interval, *ends)
 
 
-FileFormat = Literal["csv", "parquet", "lean-minute", "binance-trades"]
+FileFormat = Literal["csv", "parquet", "lean-minute", "binance-trades", "csv-trades", "parquet-trades"]
 
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
@@ -197,7 +197,9 @@ class Files(Model):
         description="csv: a header line with ts (milliseconds UTC of the open, or RFC 3339 with an offset), "
         "open, high, low, close, volume. parquet: the same columns, ts with a time zone or as integer milliseconds. "
         "lean-minute: QuantConnect Lean's zipped minute bars. "
-        "binance-trades: trade messages of Binance's websocket, one a line."
+        "binance-trades: trade messages of Binance's websocket, one a line. "
+        "csv-trades, parquet-trades: columns ts (the trade's time, as above), id, price, amount and side (buy or sell: "
+        "the taker's), rows in the order of time and id."
     )
     exchange: Exchange = Field(description="Exchange id under which the data is published.")
     interval: Interval = Field(default="1m", description="Length of a bar in the files, or to build from trades.")
@@ -212,6 +214,11 @@ class Files(Model):
         description="Secret of the namespace with access_key and secret_key for s3 URLs, and session_token, endpoint "
         "and region where they are needed; nameless access if left out.",
     )
+
+    @property
+    def of_trades(self) -> bool:
+        """Whether the format holds trades."""
+        return self.format.endswith("-trades")
 
 
 NonNegative = Annotated[float, Field(ge=0)]

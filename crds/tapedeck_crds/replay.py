@@ -20,7 +20,7 @@ from tapedeck_crds.resource import (
     Resource,
     Status,
 )
-from tapedeck_crds.scenario import Scenario
+from tapedeck_crds.scenario import SHUFFLE_RULE, Scenario
 from tapedeck_crds.source import ReplaySource
 from tapedeck_crds.transforms import NAMES_RULE, TRANSFORMS_FIELD, TransformProgress, Transforms
 
@@ -72,6 +72,7 @@ class ReplaySpec(PodOptions):
         *CHANNEL_RULES,
         STEP_RULE,
         NAMES_RULE,
+        SHUFFLE_RULE,
     )
 
 

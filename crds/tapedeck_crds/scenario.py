@@ -137,3 +137,8 @@ class Change(Model):
 
 
 Scenario = Annotated[list[Change], Field(min_length=1, max_length=CHANGES_MAX)]
+SHUFFLE_RULE = Rule(
+    cel="!has(self.scenario) || self.scenario.filter(s, has(s.shuffle)).size() <= 1",
+    message="expected at most one shuffle in scenario",
+    holds=lambda new, _old: sum(each.shuffle is not None for each in new.scenario or ()) <= 1,
+)

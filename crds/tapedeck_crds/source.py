@@ -205,9 +205,9 @@ class ReplaySource(Model):
             holds=lambda new, _old: new.channel == "bars" or new.synthetic is None,
         ),
         Rule(
-            cel="self.channel == 'bars' || !has(self.files) || self.files.format == 'binance-trades'",
-            message="expected files of format binance-trades with channel: trades",
-            holds=lambda new, _old: new.channel == "bars" or new.files is None or new.files.format == "binance-trades",
+            cel="self.channel == 'bars' || !has(self.files) || self.files.format.endsWith('-trades')",
+            message="expected files of format binance-trades, csv-trades or parquet-trades with channel: trades",
+            holds=lambda new, _old: new.channel == "bars" or new.files is None or new.files.of_trades,
         ),
         Rule(
             cel="!self.fill || (self.channel == 'bars' && has(self.store) && has(self.store.from))",

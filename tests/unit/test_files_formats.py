@@ -13,6 +13,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -276,6 +278,60 @@ def test_broken_trades(tmp_path: Path, change: dict[str, object], reason: str) -
     assert [b.place for b in bad] == ["t.jsonl:2", "t.jsonl:3"]
     assert reason in bad[0].reason
     assert "expected a trade of Binance's websocket" in bad[1].reason
+
+
+TRADES_HEADER = "time,ts,id,price,amount,side"
+TRADE_ROWS = [
+    (0, 60_000, "7", 1.5, 2.0, "sell"),
+    (0, 60_000, "12", 1.25, 0.5, "BUY"),
+    (0, 60_250, "a-1", 3.0, 1.0, "buy"),
+]
+WANTED_TRADES = [Trade("x", "A/B", row[1], row[2], row[3], row[4], row[5].lower()) for row in TRADE_ROWS]  # type: ignore[arg-type]
+
+
+def test_trades_in_tables(tmp_path: Path) -> None:
+    lines = [",".join(map(str, row)) for row in TRADE_ROWS]
+    (tmp_path / "a.csv").write_text("\n".join([TRADES_HEADER, *lines]))
+    columns = dict(zip(TRADES_HEADER.split(","), map(list, zip(*TRADE_ROWS, strict=True)), strict=True))
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    for name, format_ in (("a.csv", "csv-trades"), ("a.parquet", "parquet-trades")):
+        assert trades_of(source(format_, name), tmp_path) == (WANTED_TRADES, [])
+    zoned = [datetime.fromtimestamp(row[1] / 1000, UTC) for row in TRADE_ROWS]
+    numbered = columns | {"ts": zoned, "id": [7, 12, 100], "price": [1, 2, 3]}
+    pq.write_table(pa.table(numbered), tmp_path / "b.parquet")
+    trades, bad = trades_of(source("parquet-trades", "b.parquet"), tmp_path)
+    assert [(t.ts, t.id, t.price) for t in trades] == [(60_000, "7", 1), (60_000, "12", 2), (60_250, "100", 3)]
+    assert bad == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"side": "bid"}, "side: got 'bid', expected buy or sell"),
+        ({"id": "x" * 129}, "id: got 129 characters, expected 1 to 128"),
+        ({"price": math.nan}, "price: got nan, expected a finite number above 0"),
+        ({"amount": 0.0}, "amount: got 0.0"),
+        ({"ts": 4_102_444_800_000}, "ts: got 4102444800000, expected milliseconds UTC between 1970 and 2100"),
+    ],
+)
+def test_broken_trades_in_tables(tmp_path: Path, change: dict[str, object], reason: str) -> None:
+    good = dict(zip(TRADES_HEADER.split(","), TRADE_ROWS[0], strict=True))
+    rows = [good, good | change]
+    (tmp_path / "a.csv").write_text("\n".join([TRADES_HEADER, *(",".join(map(str, row.values())) for row in rows)]))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    for name, format_ in (("a.csv", "csv-trades"), ("a.parquet", "parquet-trades")):
+        trades, bad = trades_of(source(format_, name), tmp_path)
+        assert trades == WANTED_TRADES[:1]
+        assert [b.reason[: len(reason)] for b in bad] == [reason]
+
+
+def test_a_table_that_is_none_of_trades(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(HEADER)
+    with pytest.raises(BadFiles, match=r"a\.csv: header lacks id, price, amount, side"):
+        trades_of(source("csv-trades", "a.csv"), tmp_path)
+    pq.write_table(pa.table({"ts": [1], "id": ["1"], "price": ["1"], "amount": [1.0], "side": ["buy"]}), tmp_path / "b")
+    with pytest.raises(BadFiles, match="price: got string, expected numbers"):
+        trades_of(source("parquet-trades", "b"), tmp_path)
 
 
 def test_files_come_by_set_then_name_and_only_once(tmp_path: Path) -> None:

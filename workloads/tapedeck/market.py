@@ -11,6 +11,7 @@ from tapedeck_crds.base import INTERVAL_MS
 
 Source: TypeAlias = Literal["live", "backfill", "replay", "synthetic"]
 Side: TypeAlias = Literal["buy", "sell"]
+TRADE_ID_MAX = 128  # characters; a position that names a trade has to fit what the broker keeps of it
 OrderKey: TypeAlias = tuple[int, str, str, str, int | str]
 """(event time, exchange, symbol, interval, revision of a bar or id of a trade).
 
@@ -97,6 +98,8 @@ def bar_problem(bar: Bar) -> str | None:
 
 def trade_problem(trade: Trade) -> str | None:
     """What makes the trade impossible; None for a sound one."""
+    if not 0 < len(trade.id) <= TRADE_ID_MAX:
+        return f"id: got {len(trade.id)} characters, expected 1 to {TRADE_ID_MAX}"
     for name in ("price", "amount"):
         value = getattr(trade, name)
         if not (math.isfinite(value) and value > 0):

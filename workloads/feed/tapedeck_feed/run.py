@@ -59,7 +59,7 @@ class Run:
         ordered = in_order(watch_order(self._entries(sources, refuse), partial(self._tally.count, "late")))
         entries = distinct(ordered, partial(self._tally.count, "duplicates"), refuse)
         key = series_key(self._files.exchange, symbol)
-        if self._files.format == "binance-trades":
+        if self._files.of_trades:
             self._send_trades(key, entries)
         else:
             self._send_bars(key, (entry.value for entry in entries))
@@ -73,7 +73,7 @@ class Run:
                 yield entry
 
     def _entries_of(self, source: SourceFile, refuse: Callable[[BadRow], None]) -> Iterator[Entry]:
-        if self._files.format == "binance-trades":
+        if self._files.of_trades:
             trades = read_trades(self._files, source, refuse)
             return (Entry(trade_key(trade), place, encode(trade)) for place, trade in trades)
         bars = read_bars(self._files, source, refuse)

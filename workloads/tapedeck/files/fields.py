@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from tapedeck.market import Side
 from tapedeck_crds.base import time_ms
 
 TS_END = 4_102_444_800_000  # 2100: later times are microseconds, or nonsense
@@ -35,6 +38,13 @@ def moment(name: str, text: str) -> int:
     except ValueError as error:
         raise ValueError(f"{name}: got {text[:SHOWN]!r}, {error} (or integer milliseconds UTC)") from None
     return in_range(name, ts)
+
+
+def side(name: str, text: str) -> Side:
+    """buy or sell, in letters of either case."""
+    if (found := text.lower()) not in ("buy", "sell"):
+        raise ValueError(f"{name}: got {text[:SHOWN]!r}, expected buy or sell")
+    return cast(Side, found)
 
 
 def in_range(name: str, ts: int) -> int:

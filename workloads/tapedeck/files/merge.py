@@ -39,7 +39,7 @@ def _strict_trades(files: Files, sources: list[SourceFile]) -> Iterator[Trade]:
 
 
 def _strict_series(files: Files, sources: list[SourceFile]) -> Iterator[Bar]:
-    if files.format == "binance-trades":
+    if files.of_trades:
         return bars_from_trades(_strict_trades(files, sources), files.interval)
     bars = (row for file in sources for row in read_bars(files, file, _refuse))
     return _of_one_interval(_ascending(bars, bar_key), files.interval)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from tapedeck.files.binance import trade_parser
-from tapedeck.files.parquet import parquet_bars
+from tapedeck.files.parquet import parquet_bars, parquet_trades
 from tapedeck.files.source import BadRow, Lines, SourceFile, read_lines
-from tapedeck.files.table import csv_parser, lean_parser
+from tapedeck.files.table import csv_parser, csv_trade_parser, lean_parser
 from tapedeck.market import Bar, Trade, bar_problem, trade_problem
 from tapedeck_crds.base import Files
 
@@ -26,7 +26,7 @@ class Row(NamedTuple, Generic[Event]):
 def read_bars(files: Files, file: SourceFile, on_bad: OnBad) -> Iterator[Row[Bar]]:
     """The bars of a file of format csv, parquet or lean-minute, as they stand. Raises BadFiles."""
     if files.format == "parquet":
-        yield from _parquet_rows(files, file, on_bad)
+        yield from _parquet_rows(file, parquet_bars(files, file), bar_problem, on_bad)
         return
     lines = read_lines(file)
     parser = csv_parser if files.format == "csv" else lean_parser
@@ -34,17 +34,27 @@ def read_bars(files: Files, file: SourceFile, on_bad: OnBad) -> Iterator[Row[Bar
 
 
 def read_trades(files: Files, file: SourceFile, on_bad: OnBad) -> Iterator[Row[Trade]]:
-    """The trades of a file of format binance-trades, as they stand. Raises BadFiles."""
-    return _rows(file, read_lines(file), trade_parser(files, file), trade_problem, on_bad)
+    """The trades of a file of a format that holds them, as they stand. Raises BadFiles."""
+    if files.format == "parquet-trades":
+        return _parquet_rows(file, parquet_trades(files, file), trade_problem, on_bad)
+    lines = read_lines(file)
+    parser = csv_trade_parser(files, file, lines) if files.format == "csv-trades" else trade_parser(files, file)
+    return _rows(file, lines, parser, trade_problem, on_bad)
 
 
-def _parquet_rows(files: Files, file: SourceFile, on_bad: OnBad) -> Iterator[Row[Bar]]:
-    for number, found in parquet_bars(files, file):
+def _parquet_rows(
+    file: SourceFile,
+    rows: Iterator[tuple[int, Event | str]],
+    problem_of: Callable[[Event], str | None],
+    on_bad: OnBad,
+) -> Iterator[Row[Event]]:
+    for number, found in rows:
         place = f"{file.name}:{number}"
-        problem = found if isinstance(found, str) else bar_problem(found)
-        if problem:
+        if isinstance(found, str):
+            on_bad(BadRow(place, found, found))
+        elif problem := problem_of(found):
             on_bad(BadRow(place, problem, str(found)))
-        elif isinstance(found, Bar):
+        else:
             yield Row(place, found)
 
 

@@ -1,4 +1,4 @@
-"""Bars in tables: CSV with a header line, and the zipped minute bars of QuantConnect's Lean."""
+"""Bars and trades in tables: CSV with a header line, and the zipped minute bars of QuantConnect's Lean."""
 
 from __future__ import annotations
 
@@ -7,36 +7,50 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from tapedeck.files.fields import moment, number, whole
+from tapedeck.files.fields import moment, number, side, whole
 from tapedeck.files.source import BadFiles, Lines, SourceFile
-from tapedeck.market import Bar
+from tapedeck.market import Bar, Trade
 from tapedeck_crds.base import Files
 
 COLUMNS = ("ts", "open", "high", "low", "close", "volume")
+TRADE_COLUMNS = ("ts", "id", "price", "amount", "side")
 DAY_MS = 86_400_000
 _DAY_IN_NAME = re.compile(r"(?:^|_)(\d{8})(?=[_.])")
 
 
 def csv_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], Bar]:
     """Takes the header off ``lines``: the columns in any order, others are ignored. Raises BadFiles."""
-    _, header = next(lines, (0, ""))
-    if not header:
-        raise BadFiles(f"{file.name}: is empty, expected a header line with {', '.join(COLUMNS)}")
-    found = [name.strip(' "').lower() for name in header.split(",")]
-    missing = [name for name in COLUMNS if name not in found]
-    if missing:
-        raise BadFiles(f"{file.name}: header lacks {', '.join(missing)}; found {', '.join(found)[:200]}")
+    found = _header(file, lines, COLUMNS)
     places = [found.index(name) for name in COLUMNS]
     length = found.index("interval") if "interval" in found else None
 
     def parse(text: str) -> Bar:
-        cells = _split(text)
-        if len(cells) != len(found):
-            raise ValueError(f"columns: got {len(cells)}, expected {len(found)} as in the header")
+        cells = _cells(text, found)
         if length is not None and (stated := cells[length].strip(' "')) != files.interval:
             raise ValueError(f"interval: got {stated}, expected {files.interval} alone")
         ts, *values = (cells[place].strip() for place in places)
         return _bar(files, file, moment("ts", ts), values)
+
+    return parse
+
+
+def csv_trade_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], Trade]:
+    """As ``csv_parser``, for trades."""
+    found = _header(file, lines, TRADE_COLUMNS)
+    places = [found.index(name) for name in TRADE_COLUMNS]
+
+    def parse(text: str) -> Trade:
+        cells = _cells(text, found)
+        ts, id, price, amount, taker = (cells[place].strip() for place in places)
+        return Trade(
+            files.exchange,
+            file.symbol,
+            moment("ts", ts),
+            id,
+            number("price", price),
+            number("amount", amount),
+            side("side", taker),
+        )
 
     return parse
 
@@ -67,6 +81,24 @@ def lean_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str],
 def _bar(files: Files, file: SourceFile, ts: int, values: list[str]) -> Bar:
     open_, high, low, close, volume = map(number, COLUMNS[1:], values)
     return Bar(files.exchange, file.symbol, files.interval, ts, open_, high, low, close, volume)
+
+
+def _header(file: SourceFile, lines: Lines, wanted: tuple[str, ...]) -> list[str]:
+    _, header = next(lines, (0, ""))
+    if not header:
+        raise BadFiles(f"{file.name}: is empty, expected a header line with {', '.join(wanted)}")
+    found = [name.strip(' "').lower() for name in header.split(",")]
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise BadFiles(f"{file.name}: header lacks {', '.join(missing)}; found {', '.join(found)[:200]}")
+    return found
+
+
+def _cells(text: str, header: list[str]) -> list[str]:
+    cells = _split(text)
+    if len(cells) != len(header):
+        raise ValueError(f"columns: got {len(cells)}, expected {len(header)} as in the header")
+    return cells
 
 
 def _split(line: str) -> list[str]:
