@@ -97,6 +97,11 @@ class FeedSpec(PodOptions):
         immutable("exchange"),
         immutable("backfill"),
         NAMES_RULE,
+        Rule(
+            cel="!has(self.transforms) || !has(self.backfill) || !has(self.backfill.only) || !self.backfill.only",
+            message="expected transforms without backfill.only: they are computed from what comes live",
+            holds=lambda new, _old: not new.transforms or new.backfill is None or not new.backfill.only,
+        ),
     )
 
 

@@ -92,7 +92,8 @@ def _field_rule() -> Rule:
     names = {channel: "[" + ", ".join(f"'{name}'" for name in fields) + "]" for channel, fields in FIELDS.items()}
     return Rule(
         cel=f"!has(self.field) || (has(self.channel) && self.channel == 'trades' ? self.field in {names['trades']} : "
-        f"has(self.channel) && self.channel == 'ticker' ? self.field in {names['ticker']} : self.field in {names['bars']})",
+        f"has(self.channel) && self.channel == 'ticker' ? self.field in {names['ticker']} : "
+        f"self.field in {names['bars']})",
         message="expected a field that the records have: "
         + "; ".join(f"{c}: {', '.join(f)}" for c, f in FIELDS.items()),
         holds=lambda new, _old: _field_fits(new),
@@ -173,8 +174,8 @@ Transforms = Annotated[
 ]
 TRANSFORMS_FIELD: Any = Field(
     default=None,
-    description="Series computed from the records as they come, by a pod of their own, onto the topic market.series "
-    "and into the table series; for a Replay onto tapedeck.series.<uid>, and into the table with record: true.",
+    description="Series computed from the records as they come, by a pod of their own, onto the topic market.points "
+    "and into the table points; for a Replay onto tapedeck.points.<uid>, and into the table with record: true.",
 )
 
 

@@ -17,8 +17,8 @@ HELM = str(RIG_BIN / "helm") if (RIG_BIN / "helm").exists() else shutil.which("h
 KUBE_VERSION = "1.34.0"
 
 EXTERNAL: Json = {"kafka": {"bootstrap": "kafka.example:9092"}, "store": {"host": "db.example"}}
-_USERS = ("feed", "replay", "backtest", "recorder", "gateway", "migrate")
-_ROLES = ("admin", "feed", "replay", "backtest", "gateway", "recorder")
+_USERS = ("feed", "replay", "transform", "backtest", "recorder", "gateway", "migrate")
+_ROLES = ("admin", "feed", "replay", "transform", "backtest", "gateway", "recorder")
 SETS: dict[str, Json] = {
     "default": EXTERNAL,
     "one-namespace": {**EXTERNAL, "operator": {"watch": "release"}, "crds": {"enabled": False}},

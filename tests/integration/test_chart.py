@@ -104,7 +104,7 @@ def test_connections_are_those_that_the_pods_mount(tmp_path: Path) -> None:
         },
     }
     data = find(render(values), "Secret", "tapedeck-connections")["stringData"]
-    for workload in ("feed", "replay", "backtest", "recorder", "gateway", "migrate"):
+    for workload in ("feed", "replay", "transform", "backtest", "recorder", "gateway", "migrate"):
         assert {f"{workload}.{field}" for field in CONNECTION_FIELDS} <= set(data)
     for field in CONNECTION_FIELDS:
         (tmp_path / field).write_text(data[f"backtest.{field}"])
@@ -122,12 +122,12 @@ def test_connections_are_those_that_the_pods_mount(tmp_path: Path) -> None:
 def test_each_workload_has_a_role_of_its_own_where_roles_are_made() -> None:
     def role_of(values: Json) -> dict[str, str]:
         data = find(render(values), "Secret", "tapedeck-connections")["stringData"]
-        workloads = ("feed", "replay", "backtest", "gateway", "recorder", "migrate")
+        workloads = ("feed", "replay", "transform", "backtest", "gateway", "recorder", "migrate")
         return {w: urlsplit(data[f"{w}.store_dsn"]).username or "" for w in workloads}
 
     assert set(role_of(EXTERNAL).values()) == {"tapedeck", "tapedeck_reader", "tapedeck_recorder"}
     own = {"kafka": EXTERNAL["kafka"], "timescaledb": {"enabled": True}}
-    assert role_of(own) == {w: f"tapedeck_{w}" for w in ("feed", "replay", "backtest", "gateway", "recorder")} | {
+    assert role_of(own) == {w: f"tapedeck_{w}" for w in ("feed", "replay", "transform", "backtest", "gateway", "recorder")} | {
         "migrate": "tapedeck"
     }
     named: Json = {"host": "d", "roles": {"backtest": {"username": "bt", "password": "p"}}}

@@ -58,6 +58,7 @@ def test_the_sample_feed(services: Services, samples: Path, tmp_path: Path, exch
             "reconnects": 0,
             "clock_skew_ms": None,
             "backfill": None,
+            "transforms": None,
         },
     )
     records = read_topic(services.broker.bootstrap, "market.bars", exchange)

@@ -29,16 +29,18 @@ from tapedeck.topics import RECORDER_GROUP
 
 pytestmark = pytest.mark.slow
 
-WORKLOADS = ("feed", "replay", "backtest", "recorder", "gateway")
+WORKLOADS = ("feed", "replay", "transform", "backtest", "recorder", "gateway")
 REPLAY = "tapedeck.replay.a-uid"
 SINK = "tapedeck-sink-influx"
-MARKET = {"market.trades", "market.tickers", "market.bars", "market.ingest"}
-TOPICS = [*sorted(MARKET), "backtest.results", REPLAY, "others.topic"]
-GROUPS = [RECORDER_GROUP, REPLAY, "tapedeck-backtest-a-uid", "tapedeck-gateway", SINK, "feed-history", "others.group"]
+POINTS = "tapedeck.points.a-uid"
+MARKET = {"market.trades", "market.tickers", "market.bars", "market.ingest", "market.points"}
+TOPICS = [*sorted(MARKET), "backtest.results", REPLAY, POINTS, "others.topic"]
+GROUPS = [RECORDER_GROUP, REPLAY, "tapedeck-backtest-a-uid", "tapedeck-gateway", SINK, "feed-history", "tapedeck-transform-a-uid", "others.group"]
 # By hand: what the README promises.
 MAY_WRITE = {
     "feed": MARKET,
     "replay": {"market.bars", "market.trades", REPLAY},
+    "transform": {"market.points", "market.ingest", POINTS},
     "backtest": {"backtest.results"},
     "recorder": set(),
     "gateway": set(),
@@ -46,19 +48,21 @@ MAY_WRITE = {
 MAY_READ = {
     "feed": MARKET,
     "replay": {*MARKET, REPLAY},
+    "transform": {*MARKET, REPLAY, POINTS},
     "backtest": {*MARKET, REPLAY},
-    "recorder": {*MARKET, REPLAY, "backtest.results"},
-    "gateway": {*MARKET, REPLAY},
+    "recorder": {*MARKET, REPLAY, POINTS, "backtest.results"},
+    "gateway": {*MARKET, REPLAY, POINTS},
 }
 MAY_JOIN = {
     "feed": {"feed-history"},
     "replay": {REPLAY},
+    "transform": {"tapedeck-transform-a-uid"},
     "backtest": {"tapedeck-backtest-a-uid"},
     "recorder": {RECORDER_GROUP, SINK},
     "gateway": {"tapedeck-gateway"},
 }
-MAY_CREATE = {"replay": {"tapedeck.replay.another-uid"}}
-MAY_DELETE = {"recorder": {REPLAY}}
+MAY_CREATE = {"replay": {"tapedeck.replay.another-uid"}, "transform": {"tapedeck.points.another-uid"}}
+MAY_DELETE = {"recorder": {REPLAY, POINTS}}
 REFUSED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -124,17 +128,18 @@ def test_a_workload_makes_and_deletes_no_more_than_it_must(broker: SecuredBroker
     client = admin(broker.connections(workload), "tests")
     made = {
         name
-        for name in ("tapedeck.replay.another-uid", "market.others")
+        for name in ("tapedeck.replay.another-uid", "tapedeck.points.another-uid", "market.others")
         if _allowed(client.create_topics([NewTopic(name, 1)])[name])
     }
     assert made == MAY_CREATE.get(workload, set())
-    deleted = {name for name in TOPICS if name != REPLAY and _allowed(client.delete_topics([name])[name])}
+    deleted = {name for name in TOPICS if name not in (REPLAY, POINTS) and _allowed(client.delete_topics([name])[name])}
     assert deleted == set()
     # A topic of its own, so that the others' tests find theirs.
-    dead = f"tapedeck.replay.{uuid.uuid4()}"
     super_user = admin(broker.connections(ADMIN), "tests")
-    super_user.create_topics([NewTopic(dead, 1)])[dead].result(20)
-    assert _allowed(client.delete_topics([dead])[dead]) == (REPLAY in MAY_DELETE.get(workload, set()))
+    for living in (REPLAY, POINTS):
+        dead = f"{living.removesuffix('a-uid')}{uuid.uuid4()}"
+        super_user.create_topics([NewTopic(dead, 1)])[dead].result(20)
+        assert _allowed(client.delete_topics([dead])[dead]) == (living in MAY_DELETE.get(workload, set()))
     (grant,) = client.create_acls(bindings("recorder", workload)[:1]).values()
     assert not _allowed(grant)
 

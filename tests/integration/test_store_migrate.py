@@ -59,7 +59,7 @@ def test_bars_and_ticks_are_hypertables_where_there_can_be_some(each_store: Each
         return
     with psycopg.connect(dsn) as connection:
         rows = connection.execute("SELECT hypertable_name FROM timescaledb_information.hypertables").fetchall()
-    assert {row[0] for row in rows} == {"bars", "trades", "tickers"}
+    assert {row[0] for row in rows} == {"bars", "trades", "tickers", "points"}
 
 
 def some_rows() -> list[Row]:

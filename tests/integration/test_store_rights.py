@@ -25,9 +25,10 @@ CATALOGUE = ["bar_series", "listings"]
 MAY_READ = {
     "feed": {"bars", "gaps"},
     "replay": {"bars", "trades", "kafka_offsets"},
+    "transform": {"bars", "trades", "tickers"},
     "backtest": {"bars", "trades", "tickers", "kafka_offsets", *VIEWS},
-    "gateway": {"bars", "trades", "tickers", *CATALOGUE, "ingest_errors", "gaps", *VIEWS, *RUNS},
-    "recorder": {"bars", "trades", "tickers", *CATALOGUE, "ingest_errors", "gaps", "kafka_offsets", *RUNS},
+    "gateway": {"bars", "trades", "tickers", "points", *CATALOGUE, "ingest_errors", "gaps", *VIEWS, *RUNS},
+    "recorder": {"bars", "trades", "tickers", "points", *CATALOGUE, "ingest_errors", "gaps", "kafka_offsets", *RUNS},
 }
 MAY_WRITE = {"recorder": MAY_READ["recorder"]}
 ALL_TABLES = """

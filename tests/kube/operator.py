@@ -39,7 +39,7 @@ PATHS = {
 }
 RULES = yaml.safe_load((Path(__file__).parents[2] / "charts/tapedeck/files/operator-rules.yaml").read_text())
 KEY = b"0123456789abcdef0123456789abcdef"
-IMAGES = {"feed": "i/feed:1", "replay": "i/replay:1", "backtest": "i/backtest:1"}
+IMAGES = {"feed": "i/feed:1", "replay": "i/replay:1", "transform": "i/transform:1", "backtest": "i/backtest:1"}
 
 
 def rights(namespace: str, without: Collection[tuple[str, str]] = ()) -> list[Json]:

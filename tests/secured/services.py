@@ -11,7 +11,7 @@ from typing import Any
 from release import external, kubectl
 
 Json = dict[str, Any]
-WORKLOADS = ("feed", "replay", "backtest", "recorder", "gateway")
+WORKLOADS = ("feed", "replay", "transform", "backtest", "recorder", "gateway")
 # Characters that a URL, a shell or a properties file would take for something else.
 USERS = {"admin": "a-only-for-tests", **{name: f"{name}/only&for tests" for name in WORKLOADS}}
 

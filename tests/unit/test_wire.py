@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapedeck import schemas, topics
-from tapedeck.market import Bar, Ticker, Trade, bar_problem, event_time, order_key, trade_problem
+from tapedeck.market import Bar, Point, Ticker, Trade, bar_problem, event_time, order_key, trade_problem
 from tapedeck.records import Gap, IngestError, RunEnded, RunEquity, RunStarted
 from tapedeck.wire import (
     End,
@@ -50,6 +50,7 @@ RECORDS = {
     "bar": [Bar("x", "A/B", "1m", 0, 1, 1, 1, 1, 0)],
     "trade": [Trade("x", "A/B", 0, "1", 1.5, 2, "buy")],
     "ticker": [Ticker("x", "A/B", 0, 1.5)],
+    "point": [Point("x", "A/B", "1m", "sma5", 0, 1.5), Point("x", "A/B", "", "own", 0, None, "7", rev=1)],
     "ingest": [IngestError("f", "x", "A/B", "p:1", "r", "", 0), Gap("x", "A/B", "1m", 0, 60_000, "open")],
     "result": [
         RunStarted("r", "n", "d", "sma-cross", RAW, RAW, "x", ["A/B"], "1m", "", 1.0, 0),

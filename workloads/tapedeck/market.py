@@ -61,6 +61,27 @@ class Ticker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     ask: float | None = None
 
 
+class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A result of the transform ``series`` at ``ts``; ``interval`` is empty where it is of trades or tickers.
+
+    ``id`` is the trade's. A bar has open, high, low and volume around its close, the value. ``rev`` counts
+    corrections; a null value takes a result back.
+    """
+
+    exchange: str
+    symbol: str
+    interval: str
+    series: str
+    ts: int
+    value: float | None
+    id: str = ""
+    open: float | None = None
+    high: float | None = None
+    low: float | None = None
+    volume: float | None = None
+    rev: int = 0
+
+
 def event_time(bar: Bar) -> int:
     """When the bar is known: its close."""
     return bar.ts + INTERVAL_MS[bar.interval]

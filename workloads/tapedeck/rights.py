@@ -17,11 +17,22 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from tapedeck.topics import MARKET_BARS, MARKET_TRADES, RECORDER_GROUP, REPLAY_PREFIX, RESULTS, SINK_GROUP_PREFIX
+from tapedeck.topics import (
+    MARKET_BARS,
+    MARKET_INGEST,
+    MARKET_POINTS,
+    MARKET_TRADES,
+    POINTS_PREFIX,
+    RECORDER_GROUP,
+    REPLAY_PREFIX,
+    RESULTS,
+    SINK_GROUP_PREFIX,
+    TRANSFORM_GROUP_PREFIX,
+)
 
 ANSWER_SECONDS = 20.0
 POLL_SECONDS = 0.1
-Workload = Literal["feed", "replay", "backtest", "recorder", "gateway"]
+Workload = Literal["feed", "replay", "transform", "backtest", "recorder", "gateway"]
 
 
 class Right(NamedTuple):
@@ -51,6 +62,14 @@ RIGHTS: dict[Workload, tuple[Right, ...]] = {
         Right(_GROUP, REPLAY_PREFIX, (_READ,)),
         *_RECORDED,
     ),
+    "transform": (
+        Right(_TOPIC, _MARKET, (_READ,)),
+        Right(_TOPIC, REPLAY_PREFIX, (_READ,)),
+        Right(_TOPIC, MARKET_POINTS, (_WRITE,)),
+        Right(_TOPIC, MARKET_INGEST, (_WRITE,)),  # what a function failed with
+        Right(_TOPIC, POINTS_PREFIX, (AclOperation.CREATE, _READ, _WRITE)),
+        Right(_GROUP, TRANSFORM_GROUP_PREFIX, (_READ,)),
+    ),
     "backtest": (
         Right(_TOPIC, REPLAY_PREFIX, (_READ,)),
         Right(_TOPIC, _MARKET, (_READ,)),
@@ -62,12 +81,14 @@ RIGHTS: dict[Workload, tuple[Right, ...]] = {
         Right(_TOPIC, _MARKET, (_READ,)),
         Right(_TOPIC, RESULTS, (_READ,)),
         Right(_TOPIC, REPLAY_PREFIX, (_READ, AclOperation.DELETE)),
+        Right(_TOPIC, POINTS_PREFIX, (_READ, AclOperation.DELETE)),
         Right(_GROUP, RECORDER_GROUP, (_READ,)),
         Right(_GROUP, SINK_GROUP_PREFIX, (_READ,)),
     ),
     "gateway": (
         Right(_TOPIC, _MARKET, (_READ,)),
         Right(_TOPIC, REPLAY_PREFIX, (_READ,)),
+        Right(_TOPIC, POINTS_PREFIX, (_READ,)),
         Right(_GROUP, "tapedeck-gateway", (_READ,)),
     ),
 }

@@ -17,7 +17,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from tapedeck import topics
 from tapedeck.kafka import answer, ensure_topics, passing
 
-StandingTopic = Literal["market.trades", "market.tickers", "market.bars", "market.ingest", "backtest.results"]
+StandingTopic = Literal[
+    "market.trades", "market.tickers", "market.bars", "market.ingest", "market.points", "backtest.results"
+]
 ANSWER_SECONDS = 20.0
 HOUR_MS = 3_600_000
 

@@ -8,21 +8,29 @@ MARKET_TRADES = "market.trades"
 MARKET_TICKERS = "market.tickers"
 MARKET_BARS = "market.bars"
 MARKET_INGEST = "market.ingest"
+MARKET_POINTS = "market.points"
 RESULTS = "backtest.results"
 
 # Made by `tapedeck migrate`. The number of partitions is never changed: keys would move.
-STANDING = (MARKET_TRADES, MARKET_TICKERS, MARKET_BARS, MARKET_INGEST, RESULTS)
+STANDING = (MARKET_TRADES, MARKET_TICKERS, MARKET_BARS, MARKET_INGEST, MARKET_POINTS, RESULTS)
 STANDING_PARTITIONS = 12
 
 RECORDER_GROUP = "tapedeck-recorder"
 SINK_GROUP_PREFIX = "tapedeck-sink-"
 
 REPLAY_PREFIX = "tapedeck.replay."
+POINTS_PREFIX = "tapedeck.points."
+TRANSFORM_GROUP_PREFIX = "tapedeck-transform-"
 
 
 def replay_topic(uid: str) -> str:
     """The topic, and the name of the group that holds the position, of a replay."""
     return f"{REPLAY_PREFIX}{uid}"
+
+
+def points_topic(uid: str) -> str:
+    """The topic of what a replay's transforms result in."""
+    return f"{POINTS_PREFIX}{uid}"
 
 
 def shard_of(key: str, shards: int) -> int:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from tapedeck.market import Bar, OrderKey, Source, Ticker, Trade
+from tapedeck.market import Bar, OrderKey, Point, Source, Ticker, Trade
 
 HEADER = "td"
 HEADER_VERSION = "1"
@@ -23,6 +23,7 @@ decode_bar = msgspec.json.Decoder(Bar).decode
 decode_bars = msgspec.json.Decoder(list[Bar]).decode
 decode_trade = msgspec.json.Decoder(Trade).decode
 decode_ticker = msgspec.json.Decoder(Ticker).decode
+decode_point = msgspec.json.Decoder(Point).decode
 
 
 class Origin(msgspec.Struct, frozen=True):

@@ -99,7 +99,7 @@ spec:
           secret:
             secretName: tapedeck-connections
             items:
-              {{- range list "feed" "replay" "backtest" "gateway" "recorder" }}
+              {{- range list "feed" "replay" "transform" "backtest" "gateway" "recorder" }}
               - { key: {{ . }}.store_dsn, path: {{ . }} }
               {{- end }}
         {{- range $sink, $secret := .folders }}

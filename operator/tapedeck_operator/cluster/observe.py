@@ -13,7 +13,7 @@ from tapedeck_operator.cluster.poll import Poller, parse_report, pod_url
 from tapedeck_operator.plan import Observed, PodSeen, Refusal
 from tapedeck_operator.plan.fill import fill_name
 from tapedeck_operator.plan.live import SHARD_LABEL
-from tapedeck_operator.plan.names import child_name, replay_named
+from tapedeck_operator.plan.names import PART_LABEL, child_name, replay_named
 
 Json = dict[str, Any]
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
@@ -26,15 +26,17 @@ def observe(resource: Resource, cache: Cache, poller: Poller, refusal: Refusal |
     metadata = resource.metadata
     wanted = replay_named(resource)
     job = _owned(cache, resource, "Job")
-    deployments = _deployments(cache, resource) if resource.kind == "Feed" else ()
+    deployments = _deployments(cache, resource) if resource.kind in ("Feed", "Replay") else ()
+    seen = [
+        see_pod(resource.kind, pod, poller.report(pod["metadata"]["uid"]), now_ms)
+        for pod in cache.pods(metadata.uid)
+        if (job is not None and is_owned(pod, job["metadata"]["uid"])) or _of_any(pod, deployments)
+    ]
     return Observed(
         job=job,
         policy=_owned(cache, resource, "NetworkPolicy"),
-        pods=tuple(
-            see_pod(resource.kind, pod, poller.report(pod["metadata"]["uid"]), now_ms)
-            for pod in cache.pods(metadata.uid)
-            if (job is not None and is_owned(pod, job["metadata"]["uid"])) or _of_any(pod, deployments)
-        ),
+        pods=tuple(pod for pod in seen if not pod.part),
+        beside=tuple(pod for pod in seen if pod.part),
         deployments=deployments,
         replay=_replay(cache, metadata.namespace, wanted) if wanted is not None else None,
         followers=_followers(cache, metadata.namespace, metadata.name) if resource.kind == "Replay" else (),
@@ -72,6 +74,7 @@ def see_pod(kind: str, pod: Json, report: Report | None, now_ms: int) -> PodSeen
         problem=problem,
         reason=reason,
         in_job=INDEX_ANNOTATION in metadata.get("annotations", {}),
+        part=metadata.get("labels", {}).get(PART_LABEL, ""),
     )
 
 

@@ -10,12 +10,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tapedeck_operator.plan import Network, Settings
 
-WORKLOADS = ("feed", "replay", "backtest")
+WORKLOADS = ("feed", "replay", "transform", "backtest")
 KEY_MIN_BYTES = 16
 
 
 class OperatorSettings(BaseSettings):
-    """``images`` maps feed, replay and backtest to images (``TAPEDECK_OPERATOR_IMAGES__FEED`` and so on);
+    """``images`` maps feed, replay, transform and backtest to images (``TAPEDECK_OPERATOR_IMAGES__FEED`` and so on);
     ``ingress_from`` and ``egress`` are NetworkPolicy's
     own peers and rules, and policies are made where ``network_policies`` says so.
     """

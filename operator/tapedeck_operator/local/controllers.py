@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from tapedeck_crds.base import format_ms
 from tapedeck_operator.local.pods import INDEX_ANNOTATION
 from tapedeck_operator.plan.names import UID_LABEL
 
@@ -53,8 +54,8 @@ def decide_job(job: Json, pods: list[Json], now: float) -> Decision:
             elif now - newest["status"]["finishedAt"] >= backoff(len(mine)):
                 make.append(new_pod(job, index))
     if failed:  # one index that gives up ends the Job and all of its pods
-        return Decision(end=live, status=_job_status(job, done, failed))
-    return Decision(tuple(make[: max(room, 0)]), live[room:] if room < 0 else (), _job_status(job, done, failed))
+        return Decision(end=live, status=_job_status(job, done, failed, now))
+    return Decision(tuple(make[: max(room, 0)]), live[room:] if room < 0 else (), _job_status(job, done, failed, now))
 
 
 def _phase(pod: Json) -> str | None:
@@ -72,11 +73,12 @@ def _gives_up(job: Json, pods: list[Json]) -> str | None:
     return f"failed {len(pods)} times" if len(pods) > limit else None
 
 
-def _job_status(job: Json, done: list[int], failed: dict[int, str]) -> Json | None:
+def _job_status(job: Json, done: list[int], failed: dict[int, str], now: float) -> Json | None:
     total = job["spec"]["completions"]
     status: Json = {"succeeded": len(done), "failed": len(failed)}
     if len(done) == total:
         status["conditions"] = [{"type": "Complete", "status": "True"}]
+        status["completionTime"] = format_ms(int(now * 1000))
     elif failed:
         message = "; ".join(f"index {index}: {reason}" for index, reason in failed.items())
         status["conditions"] = [{"type": "Failed", "status": "True", "message": message}]

@@ -19,7 +19,7 @@ from tapedeck_operator.local.reports import Reports
 from tapedeck_operator.plan import Observed, Patch, Plan, PodSeen, Settings, plan
 from tapedeck_operator.plan.fill import fill_name
 from tapedeck_operator.plan.live import SHARD_LABEL
-from tapedeck_operator.plan.names import UID_LABEL, child_name, replay_named
+from tapedeck_operator.plan.names import PART_LABEL, UID_LABEL, child_name, replay_named
 
 Json = dict[str, Any]
 log = structlog.get_logger()
@@ -56,11 +56,12 @@ class Reconciler:
 
     def _observe(self, resource: Resource, pods: list[Json]) -> Observed:
         metadata = resource.metadata
-        mine = [pod for pod in pods if resource_uid(pod) == metadata.uid]
+        seen = [self._seen(pod, _REPORTS[resource.kind]) for pod in pods if resource_uid(pod) == metadata.uid]
         wanted = replay_named(resource)
         return Observed(
             job=self._find("Job", metadata.namespace, child_name(resource)),
-            pods=tuple(self._seen(pod, _REPORTS[resource.kind]) for pod in mine),
+            pods=tuple(pod for pod in seen if not pod.part),
+            beside=tuple(pod for pod in seen if pod.part),
             replay=self._replay(metadata.namespace, wanted) if wanted is not None else None,
             followers=self._followers(metadata.namespace, metadata.name) if resource.kind == "Replay" else (),
             feeds=self._feeds(metadata.namespace),
@@ -111,6 +112,7 @@ class Reconciler:
             exit_code=status.get("exitCode"),
             problem=status.get("problem", ""),
             in_job=INDEX_ANNOTATION in pod["metadata"]["annotations"],
+            part=pod["metadata"]["labels"].get(PART_LABEL, ""),
         )
 
     def _apply(self, resource: Resource, wanted: Plan) -> None:

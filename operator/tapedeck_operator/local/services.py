@@ -19,6 +19,7 @@ NAMESPACE = "default"
 IMAGES = {
     "feed": "tapedeck_feed",
     "replay": "tapedeck_replay",
+    "transform": "tapedeck.transforms",
     "backtest": "tapedeck_backtest",
     "recorder": "tapedeck_recorder",
     "gateway": "tapedeck_gateway",
@@ -28,6 +29,7 @@ IMAGES = {
 ROLES = {
     "feed": "tapedeck_reader",
     "replay": "tapedeck_reader",
+    "transform": "tapedeck_reader",
     "backtest": "tapedeck_reader",
     "gateway": "tapedeck_reader",
     "recorder": "tapedeck_recorder",

@@ -12,6 +12,12 @@ from tapedeck_operator.plan.drift import covers
 from tapedeck_operator.plan.exchange import ports_of, with_keys
 from tapedeck_operator.plan.network import network_policy
 from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, of_type, transitions
+from tapedeck_operator.plan.transforms import (
+    deployment_name,
+    transform_children,
+    unwanted_transforms,
+    with_transforms,
+)
 from tapedeck_operator.plan.types import Json, Observed, Patch, Plan, PodSeen, Settings
 
 SHARD_LABEL = "tapedeck.dev/shard"
@@ -22,22 +28,25 @@ def plan_live(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -
     """What should be of a live Feed."""
     shards = feed.spec.shards or 1
     verdict = _with_past(feed, observed, _judge(feed, _listening(observed), shards))
+    verdict = with_transforms(feed, observed, verdict, now_ms)
     over = verdict.phase == "Failed"
     if feed.spec.suspend and not over:
         verdict = replace(verdict, phase="Suspended", reason="Suspended", message="suspended by its spec")
     status = compose(feed, verdict, now_ms, refusal=observed.refusal)
     wanted = [] if over else [deployment(feed, settings, shard) for shard in range(shards)]
     known = {one["metadata"]["name"]: one for one in observed.deployments}
-    unwanted = sorted(known.keys() - {one["metadata"]["name"] for one in wanted})
+    unwanted = sorted(known.keys() - {one["metadata"]["name"] for one in wanted} - {deployment_name(feed)})
     policy = network_policy(feed, settings, reaches=ports_of(feed))
     apply = [policy] if policy is not None and not over and not covers(observed.policy, policy) else []
     apply += [one for one in wanted if _outdated(known.get(one["metadata"]["name"]), one)]
+    apply += [] if over else transform_children(feed, observed, settings)
     jobs, turned, ended = _past(feed, observed, now_ms, settings, over)
     return Plan(
         status=as_json(status),
         apply=(*apply, *jobs),
         patches=(*(_scaled(one) for one in wanted if _drifted(known, one)), *turned),
         delete=tuple(("Deployment", name) for name in unwanted)
+        + unwanted_transforms(feed, observed, over)
         + ended
         + ((("NetworkPolicy", names.child_name(feed)),) if settings.network is None and observed.policy else ()),
         events=transitions(feed, status, verdict.trouble or observed.refusal is not None),

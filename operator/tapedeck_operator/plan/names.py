@@ -9,6 +9,7 @@ from tapedeck_crds.kinds import API_VERSION, GROUP, Backtest, Replay, Resource
 from tapedeck_operator.plan.types import Json
 
 UID_LABEL = f"{GROUP}/uid"
+PART_LABEL = f"{GROUP}/part"  # of pods beside a run's own
 GENERATION_LABEL = f"{GROUP}/generation"
 APPLIED_FROM = f"{GROUP}/applied-from"
 

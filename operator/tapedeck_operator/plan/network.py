@@ -7,21 +7,25 @@ from tapedeck_operator.plan import names
 from tapedeck_operator.plan.types import Json, Settings
 
 
-def network_policy(resource: Resource, settings: Settings, *, reaches: tuple[int, ...] = ()) -> Json | None:
+def network_policy(
+    resource: Resource, settings: Settings, *, reaches: tuple[int, ...] = (), part: str = ""
+) -> Json | None:
     """Probes and controls in, broker, database and names out, and ``reaches``: ports anywhere.
 
-    None where policies are off.
+    It is for the run's own pods, or for those of a ``part`` beside them. None where policies are off.
     """
     if settings.network is None:
         return None
     metadata = names.child_metadata(resource)
     del metadata["labels"][names.GENERATION_LABEL]  # the policy does not follow the spec
+    if part:
+        metadata["name"] += f"-{part}"
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": metadata,
         "spec": {
-            "podSelector": {"matchLabels": {names.UID_LABEL: resource.metadata.uid}},
+            "podSelector": _selector(resource, part),
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 {
@@ -32,6 +36,15 @@ def network_policy(resource: Resource, settings: Settings, *, reaches: tuple[int
             "egress": [*settings.network.egress, *_anywhere(reaches)],
         },
     }
+
+
+def _selector(resource: Resource, part: str) -> Json:
+    labels = {names.UID_LABEL: resource.metadata.uid}
+    if part:
+        return {"matchLabels": {**labels, names.PART_LABEL: part}}
+    if getattr(resource.spec, "transforms", None):
+        return {"matchLabels": labels, "matchExpressions": [{"key": names.PART_LABEL, "operator": "DoesNotExist"}]}
+    return {"matchLabels": labels}
 
 
 def _anywhere(ports: tuple[int, ...]) -> list[Json]:

@@ -76,6 +76,11 @@ def run_job(
     }
 
 
+def pod_of(resource: Resource, workload: str, settings: Settings, extra_env: dict[str, str]) -> Json:
+    """The spec of a pod that is not the run's own: another workload, without the resource's files."""
+    return _pod(resource, workload, settings, extra_env, controlled=False)
+
+
 def control_secret(resource: Resource, settings: Settings) -> Json:
     """The Secret with the key of a resource's controls."""
     key = names.control_key(settings.operator_key, resource.metadata.uid)
@@ -123,7 +128,7 @@ def _mounted(resource: Resource, workload: str, settings: Settings, controlled: 
     if controlled:
         source = {"secret": {"secretName": names.child_name(resource)}}
         mounted.append(("control", source, {"mountPath": CONTROL_PATH, **read_only}))
-    files = _files(resource)
+    files = _files(resource, workload)
     if files is not None and files.credentials_secret is not None:
         source = {"secret": {"secretName": files.credentials_secret}}
         mounted.append(("file-credentials", source, {"mountPath": FILE_CREDENTIALS_PATH, **read_only}))
@@ -136,7 +141,9 @@ def _mounted(resource: Resource, workload: str, settings: Settings, controlled: 
     return mounted
 
 
-def _files(resource: Resource) -> Files | None:
+def _files(resource: Resource, workload: str) -> Files | None:
+    if workload != resource.kind.lower():
+        return None
     found = getattr(getattr(resource.spec, "source", None), "files", None)
     return found if isinstance(found, Files) else None
 
@@ -175,7 +182,7 @@ def _container(
     return chosen | {
         "name": workload,
         "image": settings.images[workload],
-        "env": _environment(resource, settings, extra_env, controlled),
+        "env": _environment(resource, workload, settings, extra_env, controlled),
         "ports": [{"name": "http", "containerPort": settings.http_port}],
         "terminationMessagePath": TERMINATION_LOG,
         "livenessProbe": {
@@ -193,7 +200,9 @@ def _container(
     }
 
 
-def _environment(resource: Resource, settings: Settings, extra: dict[str, str], controlled: bool) -> list[Json]:
+def _environment(
+    resource: Resource, workload: str, settings: Settings, extra: dict[str, str], controlled: bool
+) -> list[Json]:
     values = {
         "TAPEDECK_NAME": resource.metadata.name,
         "TAPEDECK_NAMESPACE": resource.metadata.namespace,
@@ -204,10 +213,10 @@ def _environment(resource: Resource, settings: Settings, extra: dict[str, str], 
         "TAPEDECK_CONNECTIONS": CONNECTIONS_PATH,
         "TAPEDECK_FILES": settings.files,
         "TAPEDECK_TERMINATION_LOG": TERMINATION_LOG,
-        "TAPEDECK_IMAGE": settings.images[resource.kind.lower()],
+        "TAPEDECK_IMAGE": settings.images[workload],
         **extra,
     }
-    files = _files(resource)
+    files = _files(resource, workload)
     if files is not None and files.credentials_secret is not None:
         values["TAPEDECK_FILE_CREDENTIALS"] = FILE_CREDENTIALS_PATH
     if controlled:

@@ -12,6 +12,7 @@ from tapedeck_operator.plan import names, pods
 from tapedeck_operator.plan.drift import covers
 from tapedeck_operator.plan.network import network_policy
 from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, transitions
+from tapedeck_operator.plan.transforms import transform_children, unwanted_transforms, with_transforms
 from tapedeck_operator.plan.types import Json, Observed, Patch, Plan, Settings
 
 # A pod that stays Pending is looked at again, because not all that ails it changes its object: first after so long,
@@ -32,6 +33,7 @@ def run_plan(
     parallelism: int = 1,
 ) -> Plan:
     """The plan of a run: its status by the verdict, its children while it is not over."""
+    verdict = with_transforms(resource, observed, verdict, now_ms)
     over = verdict.phase in ("Complete", "Failed")
     suspended = getattr(resource.spec, "suspend", False) and not over
     if suspended:
@@ -41,7 +43,7 @@ def run_plan(
         status=as_json(status),
         apply=() if over else tuple(c for c in children if not (suspended and c["kind"] == "Job")),
         patches=() if over else _corrections(resource, observed, suspended, parallelism),
-        delete=_unwanted(resource, observed, settings, over),
+        delete=_unwanted(resource, observed, settings, over) + unwanted_transforms(resource, observed, over),
         events=transitions(resource, status, verdict.trouble or observed.refusal is not None),
         wake_ms=_wake(resource, observed, over, now_ms, time_ms(status.conditions[0].last_transition_time)),
     )
@@ -60,6 +62,7 @@ def job_and_policy(
     """What is to be applied, the Job last. There only where it is missing: a pod template stays as first applied."""
     policy = network_policy(resource, settings)
     children = [policy] if policy is not None and not covers(observed.policy, policy) else []
+    children += transform_children(resource, observed, settings)
     if observed.job is None:
         children += [pods.control_secret(resource, settings)] if controlled else []
         children.append(

@@ -44,7 +44,7 @@ class PodSeen:
     """A pod as it was observed. ``report`` is what it says of itself, or said at its end.
 
     ``problem`` is why it does not run, for people; ``reason`` the same in one CamelCase word. ``in_job`` tells a Job's
-    pods from those of a Deployment.
+    pods from those of a Deployment; ``part`` is what one is for that stands beside the run's own.
     """
 
     name: str
@@ -56,6 +56,7 @@ class PodSeen:
     problem: str = ""
     reason: str = ""
     in_job: bool = False
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class Observed:
     follows, ``followers`` are those that follow this one's, ``feeds`` are those of its namespace still at work,
     ``fill`` is the one that brings what a Replay's range lacks.
 
-    ``refusal`` is what came of the last attempt to make the children, None where all went well.
+    ``refusal`` is what came of the last attempt to make the children, None where all went well. ``beside`` are
+    pods that are not the run's own.
     """
 
     job: Json | None = None
@@ -84,6 +86,7 @@ class Observed:
     policy: Json | None = None
     deployments: tuple[Json, ...] = ()
     refusal: Refusal | None = None
+    beside: tuple[PodSeen, ...] = ()
 
     def newest(self, index: int = 0) -> PodSeen | None:
         """The last pod of an index."""

@@ -60,6 +60,7 @@ class Batch:
     """What the ``messages`` come to. ``next_offsets`` is where each partition goes on.
 
     ``of_runs`` are the rows of runs by their id, ``tried`` the runs of which there are trials.
+    ``points`` are revision and row of each, by key.
     """
 
     messages: Sequence[Message] = ()
@@ -70,6 +71,7 @@ class Batch:
     gaps: list[records.Gap] = field(default_factory=list)
     spans: dict[Series, Span] = field(default_factory=dict)
     listings: list[records.Listing] = field(default_factory=list)
+    points: dict[tuple[str, str, str, str, int, str], tuple[int, bytes]] = field(default_factory=dict)
     started: list[records.RunStarted] = field(default_factory=list)
     ended: list[records.RunEnded] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)

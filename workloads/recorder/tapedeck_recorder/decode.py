@@ -37,6 +37,8 @@ def build(messages: Sequence[Message]) -> Batch:
         else:
             for message in some:
                 _take(batch, message, _TAKERS[topic])
+    if batch.points:
+        batch.rows[tables.POINTS].add(*(row for _, row in batch.points.values()))
     return batch
 
 
@@ -129,6 +131,17 @@ def _ticker(batch: Batch, message: Message, value: bytes) -> None:
         batch.rows[tables.TICKERS].add(rows.ticker_row(wire.decode_ticker(value), source))
 
 
+def _point(batch: Batch, message: Message, value: bytes) -> None:
+    """A point, unless the batch holds a later revision of it: one statement can't write a row twice."""
+    if (source := _source(batch, message)) is None:
+        return
+    point = wire.decode_point(value)
+    key = (point.exchange, point.symbol, point.interval, point.series, point.ts, point.id)
+    before = batch.points.get(key)
+    if before is None or point.rev > before[0]:
+        batch.points[key] = (point.rev, rows.point_row(point, source))
+
+
 def _ingest(batch: Batch, message: Message, value: bytes) -> None:
     record = records.decode_ingest(value)
     if isinstance(record, records.Listing):
@@ -209,5 +222,6 @@ _TAKERS: dict[str, Taker] = {
     topics.MARKET_TRADES: _trade,
     topics.MARKET_TICKERS: _ticker,
     topics.MARKET_INGEST: _ingest,
+    topics.MARKET_POINTS: _point,
     topics.RESULTS: _result,
 }

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import msgspec
 
-from tapedeck.market import Source, Ticker, Trade
+from tapedeck.market import Point, Source, Ticker, Trade
 from tapedeck.records import RunEquity, RunFill, RunOrigin, RunTrade, RunTrial
 from tapedeck_recorder import tables
 
@@ -96,6 +96,21 @@ def ticker_row(ticker: Ticker, source: Source) -> bytes:
             moment(ticker.ts),
             number(ticker.price),
             *map(number, optional),
+            name(source),
+        )
+    )
+
+
+def point_row(point: Point, source: Source) -> bytes:
+    """A row of POINTS."""
+    return b"".join(
+        (
+            fields(len(tables.POINTS.columns)),
+            *map(name, (point.exchange, point.symbol, point.interval, point.series)),
+            moment(point.ts),
+            name.__wrapped__(point.id),
+            *map(number, (point.value, point.open, point.high, point.low, point.volume)),
+            small(point.rev),
             name(source),
         )
     )

@@ -13,12 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 from tapedeck.kafka import admin
 from tapedeck.logs import log
 from tapedeck.settings import Connections
-from tapedeck.topics import REPLAY_PREFIX
+from tapedeck.topics import POINTS_PREFIX, REPLAY_PREFIX
 
 PERIOD_SECONDS = 300.0
 ANSWER_SECONDS = 10.0
 AT_ONCE = 200  # topics a pass
 LIMIT_BYTES = 16 * 1024 * 1024
+_OF_REPLAYS = (REPLAY_PREFIX, POINTS_PREFIX)
 _UIDS = TypeAdapter(set[str])
 
 
@@ -33,9 +34,9 @@ def sweep(client: AdminClient, ask: Callable[[], set[str]]) -> list[str]:
 
     Topics are listed first: a replay has no topic before those who are asked know it.
     """
-    there = sorted(name for name in client.list_topics(timeout=ANSWER_SECONDS).topics if name.startswith(REPLAY_PREFIX))
+    there = sorted(name for name in client.list_topics(timeout=ANSWER_SECONDS).topics if name.startswith(_OF_REPLAYS))
     known = ask() if there else set()
-    dead = [name for name in there if name.removeprefix(REPLAY_PREFIX) not in known][:AT_ONCE]
+    dead = [name for name in there if name.rpartition(".")[2] not in known][:AT_ONCE]
     if dead:
         for future in client.delete_topics(dead, request_timeout=ANSWER_SECONDS).values():
             future.result(ANSWER_SECONDS * 2)

@@ -29,6 +29,13 @@ TRADES = Table("trades", ("exchange", "symbol", "ts", "id", "price", "amount", "
 TICKERS = Table(
     "tickers", ("exchange", "symbol", "ts", "price", "volume24h", "high24h", "low24h", "bid", "ask", "source")
 )
+POINTS = Table(
+    "points",
+    ("exchange", "symbol", "interval", "series", "ts", "id", "value", "open", "high", "low", "volume", "rev", "source"),
+    "(exchange, symbol, interval, series, ts, id) DO UPDATE SET value = EXCLUDED.value, open = EXCLUDED.open, "
+    "high = EXCLUDED.high, low = EXCLUDED.low, volume = EXCLUDED.volume, rev = EXCLUDED.rev, source = EXCLUDED.source "
+    "WHERE EXCLUDED.rev > points.rev",
+)
 RUN_EQUITY = Table(
     "run_equity", ("run_id", "seq", "ts", "value", "cash", "change_percent", "drawdown_percent", "sharpe")
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from tapedeck.market import Bar, Ticker, Trade
+from tapedeck.market import Bar, Point, Ticker, Trade
 from tapedeck.records import IngestRecord, ResultRecord
 from tapedeck.wire import ControlRecord
 
@@ -16,6 +16,7 @@ PUBLISHED: dict[str, object] = {
     "bar": Bar,
     "trade": Trade,
     "ticker": Ticker,
+    "point": Point,
     "ingest": IngestRecord,
     "result": ResultRecord,
     "replay-control": ControlRecord,

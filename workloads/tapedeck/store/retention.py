@@ -15,11 +15,11 @@ from psycopg import sql
 
 from tapedeck.store.storage import HYPERTABLES, Flavour
 
-Keepable = Literal["bars", "trades", "tickers", "ingest_errors", "runs"]
+Keepable = Literal["bars", "trades", "tickers", "points", "ingest_errors", "runs"]
 
 PAGES = 2_000  # of 8 KiB, about 200,000 bars
 RUNS = 100
-_TIME = {"bars": "ts", "trades": "ts", "tickers": "ts", "ingest_errors": "at"}
+_TIME = {"bars": "ts", "trades": "ts", "tickers": "ts", "points": "ts", "ingest_errors": "at"}
 _OF_RUNS = ("run_trades", "run_fills", "run_equity", "run_trials", "run_origins")
 
 

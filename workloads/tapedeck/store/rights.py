@@ -9,7 +9,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg import conninfo, sql
 
-StoreWorkload = Literal["feed", "replay", "backtest", "gateway", "recorder"]
+StoreWorkload = Literal["feed", "replay", "transform", "backtest", "gateway", "recorder"]
 
 _COARSER = ("bars_5m", "bars_15m", "bars_1h", "bars_4h", "bars_1d")
 _MARKET = ("bars", "trades", "tickers", *_COARSER)
@@ -21,20 +21,22 @@ _CATALOGUE = ("bar_series", "listings")
 READS: dict[StoreWorkload, tuple[str, ...]] = {
     "feed": ("bars", "gaps"),  # what of the past is there, or not to be had
     "replay": ("bars", "trades", *_LOG),
+    "transform": ("bars", "trades", "tickers"),  # what came before the first record
     "backtest": (*_MARKET, *_LOG),
-    "gateway": (*_MARKET, *_CATALOGUE, *_INGEST, *_RUNS),
+    "gateway": (*_MARKET, "points", *_CATALOGUE, *_INGEST, *_RUNS),
     "recorder": (),
 }
 WRITES: dict[StoreWorkload, tuple[str, ...]] = {
-    "recorder": ("bars", "trades", "tickers", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG),
+    "recorder": ("bars", "trades", "tickers", "points", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG),
 }
-_ALL = tuple(dict.fromkeys((*_MARKET, *_CATALOGUE, *_INGEST, *_RUNS, *_LOG)))
+_ALL = tuple(dict.fromkeys((*_MARKET, "points", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG)))
 
 # The roles where nobody names others.
 READER, RECORDER = "tapedeck_reader", "tapedeck_recorder"
 ROLES: dict[StoreWorkload, str] = {
     "feed": READER,
     "replay": READER,
+    "transform": READER,
     "backtest": READER,
     "gateway": READER,
     "recorder": RECORDER,

@@ -9,7 +9,7 @@ from psycopg import sql
 
 Flavour = Literal["timescale", "apache", "plain"]
 
-HYPERTABLES = {"bars": "30 days", "trades": "1 day", "tickers": "7 days"}
+HYPERTABLES = {"bars": "30 days", "trades": "1 day", "tickers": "7 days", "points": "30 days"}
 COARSER = {"5m": "5 minutes", "15m": "15 minutes", "1h": "1 hour", "4h": "4 hours", "1d": "1 day"}
 
 _CONTINUOUS = """

@@ -1,0 +1,152 @@
+"""The pod that computes a Feed's or a Replay's series: a Deployment beside the run's own pods.
+
+It holds the user's functions, so it gets no exchange's keys and reaches broker and database alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tapedeck_crds.base import time_ms
+from tapedeck_crds.kinds import Resource
+from tapedeck_crds.report import Report
+from tapedeck_crds.transforms import Transform
+from tapedeck_operator.plan import names, pods
+from tapedeck_operator.plan.network import network_policy
+from tapedeck_operator.plan.status import Verdict
+from tapedeck_operator.plan.types import Json, Observed, PodSeen, Settings
+
+WORKLOAD = "transform"
+FUNCTIONS_PATH = "/opt/tapedeck/functions"
+SLACK_MS = 1_000  # a Job tells its end in whole seconds
+PATIENCE_MS = 600_000
+
+
+def transforms_of(resource: Resource) -> Sequence[Transform]:
+    """What a resource asks to be computed."""
+    found: Sequence[Transform] = getattr(resource.spec, "transforms", None) or ()
+    return found
+
+
+def deployment_name(resource: Resource) -> str:
+    """The Deployment's, and its policy's."""
+    return f"{names.child_name(resource)}-{WORKLOAD}"
+
+
+def transform_children(resource: Resource, observed: Observed, settings: Settings) -> tuple[Json, ...]:
+    """What is to be made for the transforms: nothing where it is there as the spec wants it."""
+    if not transforms_of(resource):
+        return ()
+    wanted = _deployment(resource, settings)
+    generation = wanted["metadata"]["labels"][names.GENERATION_LABEL]
+    known = _known(resource, observed)
+    if known is not None and known["metadata"].get("labels", {}).get(names.GENERATION_LABEL) == generation:
+        return ()
+    policy = network_policy(resource, settings, part=WORKLOAD)
+    return (wanted,) if policy is None else (policy, wanted)
+
+
+def unwanted_transforms(resource: Resource, observed: Observed, over: bool) -> tuple[tuple[str, str], ...]:
+    """The Deployment to delete: of a run that is over, or that asks for no transforms any more."""
+    if _known(resource, observed) is None or (transforms_of(resource) and not over):
+        return ()
+    return (("Deployment", deployment_name(resource)),)
+
+
+def with_transforms(resource: Resource, observed: Observed, verdict: Verdict, now_ms: int) -> Verdict:
+    """The verdict on a run with what its transforms have come to. It is complete only when they are through."""
+    if not transforms_of(resource):
+        return verdict
+    report = _report(observed)
+    if report is not None and report.transforms is not None and report.transforms.results:
+        told = [each.model_dump() | {"message": each.message or None} for each in report.transforms.results]
+        verdict = replace(verdict, facts=verdict.facts | {"transforms": told})
+    wrong = _wrong(report, observed)
+    if verdict.phase == "Complete":
+        ended = _ended(observed.job)
+        if wrong is None and not _through(resource, report, ended) and now_ms < ended + PATIENCE_MS:
+            return replace(verdict, phase="Running", reason="Transforming", message="transforms are not through yet")
+        return replace(verdict, message="; ".join(filter(None, (verdict.message, wrong))))
+    if wrong is not None and verdict.phase == "Running":
+        said = "; ".join(filter(None, (verdict.message, wrong)))
+        return replace(verdict, reason="TransformsFailed", message=said, trouble=True)
+    return verdict
+
+
+def _known(resource: Resource, observed: Observed) -> Json | None:
+    name = deployment_name(resource)
+    return next((one for one in observed.deployments if one["metadata"]["name"] == name), None)
+
+
+def _report(observed: Observed) -> Report | None:
+    """The newest word of the pod; that of the one before while it is still starting."""
+    return next((pod.report for pod in reversed(observed.beside) if _said(pod)), None)
+
+
+def _said(pod: PodSeen) -> bool:
+    return pod.report is not None and pod.report.state != "starting"
+
+
+def _wrong(report: Report | None, observed: Observed) -> str | None:
+    if report is not None and report.state == "failed":
+        return f"no transforms: {report.message}"
+    newest = observed.beside[-1] if observed.beside else None
+    if newest is not None and newest.reason and newest.report is None:
+        return f"no transforms yet: {newest.problem}"
+    return None
+
+
+def _through(resource: Resource, report: Report | None, ended: int) -> bool:
+    if report is None:
+        return False
+    if resource.kind == "Replay":
+        return report.state == "complete"
+    return report.transforms is not None and (report.transforms.caught_up or 0) > ended + SLACK_MS
+
+
+def _ended(job: Json | None) -> int:
+    """When the Job was complete, milliseconds UTC."""
+    told = (job or {}).get("status", {}).get("completionTime")
+    return time_ms(told) if told else 0
+
+
+def _deployment(resource: Resource, settings: Settings) -> Json:
+    """One pod, never two at once; none while the resource is suspended."""
+    labels = {**names.labels(resource), names.PART_LABEL: WORKLOAD}
+    extra = {
+        "TAPEDECK_KIND": resource.kind,
+        "TAPEDECK_SINCE": resource.metadata.creation_timestamp,
+        "TAPEDECK_FUNCTIONS": FUNCTIONS_PATH,
+    }
+    pod = {**pods.pod_of(resource, WORKLOAD, settings, extra), "restartPolicy": "Always"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {**names.child_metadata(resource), "name": deployment_name(resource)},
+        "spec": {
+            "replicas": 0 if getattr(resource.spec, "suspend", False) else 1,
+            "revisionHistoryLimit": 1,
+            "strategy": {"type": "Recreate"},
+            "selector": {
+                "matchLabels": {names.UID_LABEL: resource.metadata.uid, names.PART_LABEL: WORKLOAD},
+            },
+            "template": {"metadata": {"labels": labels}, "spec": _with_functions(resource, pod)},
+        },
+    }
+
+
+def _with_functions(resource: Resource, pod: Json) -> Json:
+    """A pod's spec with each ConfigMap that holds functions, in a folder of its name."""
+    functions = (each.function for each in transforms_of(resource) if each.function is not None)
+    maps = dict.fromkeys(each.config_map for each in functions if each.config_map is not None)
+    container = pod["containers"][0]
+    mounts = [
+        {"name": f"functions-{n}", "mountPath": f"{FUNCTIONS_PATH}/{name}", "readOnly": True}
+        for n, name in enumerate(maps)
+    ]
+    volumes = [{"name": f"functions-{n}", "configMap": {"name": name}} for n, name in enumerate(maps)]
+    return pod | {
+        "containers": [container | {"volumeMounts": [*container["volumeMounts"], *mounts]}],
+        "volumes": [*pod["volumes"], *volumes],
+    }

@@ -1,0 +1,154 @@
+"""Transforms from a Feed's files and from a Replay to the store, through a kill, beside pandas."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pods.feed import Pod, read_topic
+from pods.recorder import MINUTE, T0, caught_up, eventually, recorders, select
+from pods.replay import ReplayProcess, insert_minutes, stored
+from pods.transform import TransformProcess
+from tapedeck.settings import Connections
+
+CODE = """
+import os, time
+
+def spread(window):
+    last = window[-1]
+    if last["ts"] == {hang}:
+        time.sleep(60)
+    if round(last["close"]) % 50 == 0:
+        raise ValueError("fifties are not liked")
+    if any(name.startswith("TAPEDECK") for name in os.environ):
+        raise RuntimeError("the function knows the pod's connections")
+    return None if len(window) < 3 else max(each["high"] for each in window) - min(each["low"] for each in window)
+"""
+KINDS: list[dict[str, Any]] = [
+    {"name": "mean", "sma": {}},
+    {"name": "above", "change": {"reference": "mean"}},
+    {"name": "rising", "input": "above", "filter": {"above": 0}},
+    {"name": "five", "resample": {"interval": "5m"}},
+]
+FUNCTION = {
+    "name": "spread",
+    "function": {"module": "mine:spread", "configMap": "code", "lookback": 3, "seconds": 0.5},
+}
+
+
+@pytest.fixture
+def started() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def by_pandas(bars: list[tuple[Any, ...]]) -> dict[str, dict[int, float]]:
+    """Series from (ts, open, high, low, close, volume)."""
+    frame = pd.DataFrame(bars, columns=["ts", "open", "high", "low", "close", "volume"]).set_index("ts")
+    above = frame.close - frame.close.rolling(5).mean()
+    five = frame.close.groupby(frame.index // (5 * MINUTE) * 5 * MINUTE).agg(["last", "count"])
+    found = {
+        "mean": frame.close.rolling(5).mean(),
+        "above": above,
+        "rising": above[above > 0],
+        "five": five["last"][five["count"] == 5],
+    }
+    return {name: series.dropna().to_dict() for name, series in found.items()}
+
+
+def points(dsn: str, exchange: str, symbol: str) -> dict[str, dict[int, float]]:
+    rows = select(
+        dsn,
+        "SELECT series, (extract(epoch FROM ts) * 1000)::int8, value FROM points WHERE exchange = %s AND symbol = %s",
+        exchange,
+        symbol,
+    )
+    found: dict[str, dict[int, float]] = {}
+    for series, ts, value in rows:
+        found.setdefault(series, {})[ts] = value
+    return found
+
+
+def test_from_a_feed_and_a_replay_to_the_store(
+    connections: Connections, store: str, tmp_path: Path, started: ExitStack
+) -> None:
+    exchange = f"x{uuid.uuid4().hex[:10]}"
+    rng = random.Random(5)
+    # Exact in binary, so that no price is rounded on the way.
+    closes = [100 + rng.randrange(-200, 200) / 4 for _ in range(400)]
+    bars = [(T0 + n * MINUTE, c, c + 2.5, c - 1.25, c, 1.5) for n, c in enumerate(closes)]
+    header = "ts,open,high,low,close,volume"
+    for name, part in (("one.csv", bars[:250]), ("two.csv", bars[250:])):
+        (tmp_path / name).write_text("\n".join([header, *(",".join(map(str, bar)) for bar in part)]) + "\n")
+    hang = next(ts for ts, *_, close, _ in bars[260:] if round(close) % 50)
+    (tmp_path / "functions" / "code").mkdir(parents=True)
+    (tmp_path / "functions" / "code" / "mine.py").write_text(CODE.format(hang=hang))
+    files = {"format": "csv", "exchange": exchange, "sets": [{"symbol": "A/B", "path": "one.csv"}]}
+    spec = {"source": {"files": files}, "transforms": [*KINDS, FUNCTION]}
+
+    recorder = started.enter_context(recorders(tmp_path, connections.kafka_bootstrap, store))[0]
+    recorder.start()
+    uid = str(uuid.uuid4())
+    transforms = TransformProcess(tmp_path, connections, "Feed", spec, uid, tmp_path / "functions")
+    transforms.start()
+    assert Pod(connections.kafka_bootstrap, tmp_path / "feed", tmp_path, spec).run()[0] == 0
+    eventually(lambda: transforms.results().get("spread", {}).get("points", 0) > 20)
+    transforms.kill()
+    files["sets"] = [{"symbol": "A/B", "path": "two.csv"}]
+    assert Pod(connections.kafka_bootstrap, tmp_path / "feed", tmp_path, spec).run()[0] == 0
+    transforms.start()
+    started.callback(transforms.kill)
+    eventually(lambda: (transforms.status().get("transforms") or {}).get("caught_up"))
+    caught_up(connections.kafka_bootstrap, store)
+
+    found = points(store, exchange, "A/B")
+    ok = {ts: round(close) % 50 != 0 and ts != hang for ts, *_, close, _ in bars}
+    spread = {
+        bars[n][0]: max(b[2] for b in bars[n - 2 : n + 1]) - min(b[3] for b in bars[n - 2 : n + 1])
+        for n in range(2, len(bars))
+        if ok[bars[n][0]]
+    }
+    assert found.pop("spread") == spread
+    wanted = by_pandas(bars)
+    assert {name: pytest.approx(series) for name, series in wanted.items()} == found
+    kept = select(store, "SELECT DISTINCT place, reason FROM ingest_errors WHERE exchange = %s", exchange)
+    assert {(place, reason) for place, reason in kept} == {
+        (f"transforms.spread 1m at {ts}", "took longer than 0.5 s, and was ended" if ts == hang
+         else "ValueError: fifties are not liked (mine.py:9)")
+        for ts, sound in list(ok.items())[2:] if not sound
+    }  # fmt: skip
+    assert transforms.results()["spread"]["lookback"] == 2
+    assert transforms.stop() == 0
+
+    insert_minutes(store, exchange, ["C/D"], 90)
+    tape = ReplayProcess(
+        tmp_path,
+        connections,
+        {
+            "source": {"store": {"exchange": exchange, "symbols": ["C/D"], "interval": "1m"}},
+            "unpaced": True,
+            "record": True,
+            "transforms": KINDS,
+        },
+    )
+    transforms = TransformProcess(tmp_path, connections, "Replay", tape.spec, tape.uid)
+    transforms.start()
+    started.callback(transforms.kill)
+    tape.begin(unpaced=True)
+    assert tape.wait() == 0
+    eventually(lambda: transforms.status().get("state") == "complete")
+    wanted = by_pandas([(ts, *prices) for ts, symbol, *prices in stored(store, exchange) if symbol == "C/D"])
+    told: dict[str, dict[int, float]] = {}
+    for key, point, headed in read_topic(connections.kafka_bootstrap, f"tapedeck.points.{tape.uid}", exchange):
+        assert (key, headed) == (f"{exchange}:C/D", f"td=1;replay;{tape.uid};0.0")
+        told.setdefault(point["series"], {})[point["ts"]] = point["value"]
+    assert {name: pytest.approx(series) for name, series in wanted.items()} == told
+    caught_up(connections.kafka_bootstrap, store)
+    assert points(store, "replay.test", "C/D") == told

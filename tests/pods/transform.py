@@ -1,0 +1,73 @@
+"""The pod of a Feed's or a Replay's transforms as a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from tapedeck.settings import Connections
+from tapedeck_operator.local import processes, warm
+from tapedeck_operator.local.warm import Warm
+
+Json = dict[str, Any]
+
+
+@dataclass
+class TransformProcess:
+    """``python -m tapedeck.transforms``; ``functions`` is a folder with a folder of each ConfigMap."""
+
+    folder: Path
+    connections: Connections
+    kind: str
+    spec: Json
+    uid: str
+    functions: Path = Path("/nowhere")
+    process: Warm | None = None
+    home: Path = field(init=False)
+
+    def start(self) -> None:
+        self.home = self.folder / f"transform-{self.uid}"
+        self.home.mkdir(exist_ok=True)
+        (self.home / "port").unlink(missing_ok=True)
+        environment = os.environ | {
+            "TAPEDECK_NAME": "test",
+            "TAPEDECK_KIND": self.kind,
+            "TAPEDECK_UID": self.uid,
+            "TAPEDECK_SPEC": json.dumps(self.spec),
+            "TAPEDECK_FUNCTIONS": str(self.functions),
+            "TAPEDECK_PORT_FILE": str(self.home / "port"),
+            "TAPEDECK_TERMINATION_LOG": str(self.home / "termination"),
+            "TAPEDECK_CONNECTIONS": str(self.home),
+            "TAPEDECK_CONNECTION_KAFKA_BOOTSTRAP": self.connections.kafka_bootstrap,
+            "TAPEDECK_CONNECTION_STORE_DSN": self.connections.store_dsn.get_secret_value(),
+        }
+        self.process = warm.start("tapedeck.transforms", log=self.home / "log", env=environment)
+
+    def status(self) -> Json:
+        """What it says of itself; nothing before it serves."""
+        assert self.process is not None
+        assert self.process.poll() is None, (self.home / "log").read_text()[-3000:]
+        try:
+            with urlopen(f"http://127.0.0.1:{(self.home / 'port').read_text()}/status", timeout=5) as answer:
+                return dict(json.loads(answer.read()))
+        except OSError:
+            return {}
+
+    def results(self) -> dict[str, Json]:
+        """What it says of each transform."""
+        return {each["name"]: each for each in (self.status().get("transforms") or {}).get("results", ())}
+
+    def kill(self) -> None:
+        """As a crash would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """The exit code after SIGTERM."""
+        assert self.process is not None
+        return processes.stop(self.process, grace=15)

@@ -1,0 +1,246 @@
+"""Transforms against pandas, and against themselves after a restart at any record."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from tapedeck.market import Bar, Point, Ticker, Trade
+from tapedeck.transforms.layout import BadTransforms, layout_of, ordered
+from tapedeck.transforms.series import Series
+from tapedeck.transforms.stages import FunctionFailed
+from tapedeck.transforms.values import Record
+from tapedeck_crds.feed import FeedSpec
+
+MINUTE = 60_000
+T0 = 1_522_800_000_000
+
+
+def transforms(*given: dict[str, Any]) -> list[Any]:
+    files = {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}
+    return ordered(FeedSpec.model_validate({"source": {"files": files}, "transforms": list(given)}).transforms or [])
+
+
+def bar(n: int, close: float, *, rev: int = 0, interval: str = "1m") -> Bar:
+    return Bar("x", "A/B", interval, T0 + n * MINUTE, close - 1, close + 2, close - 3, close, close / 10, True, rev)
+
+
+def mean_of_closes(_name: str, window: list[dict[str, Any]]) -> float | None:
+    """A function of the user's: no result for some, an error for others."""
+    last = window[-1].get("close", window[-1].get("value", 0.0))
+    if last % 7 == 0:
+        raise FunctionFailed("sevens are not liked")
+    return None if last % 5 == 0 else sum(each.get("close", 0.0) for each in window) / len(window)
+
+
+def series(given: list[Any], channel: Any = "bars", interval: str = "1m") -> Series:
+    return Series(layout_of(given, channel, interval), mean_of_closes)
+
+
+def unheard(_name: str, _record: Record, _reason: str) -> None:
+    """Errors do not matter here."""
+
+
+def results(points: list[Point], name: str) -> dict[int, float | None]:
+    return {point.ts: point.value for point in points if point.series == name}
+
+
+def run(made: Series, records: list[Any]) -> list[Point]:
+    return [point for at, record in enumerate(records) for point in made.take(record, at, unheard)]
+
+
+def test_bars_by_pandas() -> None:
+    rng = random.Random(7)
+    closes = [round(100 + rng.uniform(-9, 9), 2) for _ in range(400)]
+    points = run(
+        series(
+            transforms(
+                {"name": "rising", "input": "above", "filter": {"above": 0}},  # before what it builds on
+                {"name": "sma5", "sma": {}},
+                {"name": "opens", "field": "open", "sma": {"over": 3}},
+                {"name": "ema9", "ema": {"over": 9}},
+                {"name": "moved", "change": {}},
+                {"name": "above", "change": {"reference": "sma5"}},
+                {"name": "when", "filter": {"by": "above", "above": -1, "below": 1}},
+                {"name": "five", "resample": {"interval": "5m"}},
+                {"name": "slow", "input": "five", "sma": {"over": 4}},
+                {"name": "ofsome", "input": "rising", "sma": {"over": 3}},
+                {"name": "hourly", "interval": "1h", "sma": {}},
+            )
+        ),
+        [bar(n, close) for n, close in enumerate(closes, 3)],
+    )
+    frame = pd.DataFrame({"close": closes, "ts": [T0 + n * MINUTE for n in range(3, 403)]}).set_index("ts")
+    sma = frame.close.rolling(5).mean()
+    above = frame.close - sma
+    rising = above[above > 0]
+    ema = frame.close.rolling(36, min_periods=9).apply(lambda w: w.ewm(span=9).mean().iloc[-1])
+    by_time = frame.assign(open=frame.close - 1, high=frame.close + 2, low=frame.close - 3, volume=frame.close / 10)
+    five = by_time.groupby(by_time.index // 300_000 * 300_000).agg(
+        {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+    )
+    five = five.iloc[1:-1]  # the first is not whole, the last not over
+    for name, wanted in {
+        "sma5": sma,
+        "opens": (frame.close - 1).rolling(3).mean(),
+        "ema9": ema,
+        "moved": frame.close.diff(),
+        "above": above,
+        "rising": rising,
+        "when": frame.close[(above > -1) & (above < 1)],
+        "five": five.close,
+        "slow": five.close.rolling(4).mean(),
+        "ofsome": rising.rolling(3).mean(),
+        "hourly": pd.Series(dtype=float),
+    }.items():
+        assert results(points, name) == pytest.approx(wanted.dropna().to_dict()), name
+    told = [point for point in points if point.series == "five"]
+    assert {(p.ts, p.interval, p.open, p.high, p.low) for p in told} == {
+        (ts, "5m", row.open, row.high, row.low) for ts, row in five.iterrows()
+    }
+    assert [p.volume for p in told] == pytest.approx(list(five.volume))
+
+
+def test_trades_and_tickers() -> None:
+    trades = [Trade("x", "A/B", T0 + n * 7_000, str(n), 100.0 + n % 4, 1.0, "buy") for n in range(40)]
+    found = run(
+        series(transforms({"name": "m", "channel": "trades", "resample": {"interval": "1m"}}), "trades", ""),
+        [*trades, *trades[:5]],  # sent twice
+    )
+    frame = pd.DataFrame({"price": [t.price for t in trades], "ts": [t.ts for t in trades]})
+    by_minute = frame.groupby(frame["ts"] // MINUTE * MINUTE)["price"]
+    wanted = by_minute.agg(["first", "max", "min", "last", "count"]).iloc[1:-1]
+    assert [(p.ts, p.open, p.high, p.low, p.value, p.volume) for p in found] == [
+        (ts, *row) for ts, *row in wanted.itertuples()
+    ]
+    tickers = [Ticker("x", "A/B", T0 + n, 10.0 * n, bid=None if n == 2 else 9.0 * n) for n in (0, 1, 2, 3, 3, 1)]
+    asked = series(transforms({"name": "b", "channel": "ticker", "field": "bid", "change": {}}), "ticker", "")
+    assert results(run(asked, tickers), "b") == {T0 + 1: 9.0, T0 + 3: 18.0}
+
+
+def test_a_function_that_fails_costs_that_record() -> None:
+    failed: list[tuple[str, str, str]] = []
+    made = series(transforms({"name": "own", "function": {"module": "m:f", "lookback": 2}}, {"name": "s", "sma": {}}))
+    closes = [1.0, 2.0, 14.0, 10.0, 3.0]
+    points = [
+        point
+        for at, close in enumerate(closes)
+        for point in made.take(bar(at, close), at, lambda name, r, why: failed.append((name, f"{r.ts - T0}", why)))
+    ]
+    assert results(points, "own") == {T0 + MINUTE: 1.5, T0 + 4 * MINUTE: 6.5}
+    assert results(points, "s") == {T0 + 4 * MINUTE: 6.0}
+    assert failed == [("own", "120000", "sevens are not liked")]
+
+
+def test_a_correction_is_followed_by_what_it_changes() -> None:
+    made = series(
+        transforms(
+            {"name": "mean", "sma": {"over": 3}},
+            {"name": "up", "input": "mean", "filter": {"above": 10}},
+        )
+    )
+    before = run(made, [bar(n, close) for n, close in enumerate((9.0, 9.0, 12.0, 12.0, 12.0))])
+    assert results(before, "up") == {T0 + 3 * MINUTE: 11.0, T0 + 4 * MINUTE: 12.0}
+    after = made.take(bar(2, 6.0, rev=1), 5, unheard)
+    assert {(p.series, p.ts - T0, p.value, p.rev) for p in after} == {
+        ("mean", 2 * MINUTE, 8.0, 1), ("mean", 3 * MINUTE, 9.0, 1), ("mean", 4 * MINUTE, 10.0, 1),
+        ("up", 3 * MINUTE, None, 1), ("up", 4 * MINUTE, None, 1),
+    }  # fmt: skip
+    assert made.take(bar(2, 6.0, rev=1), 6, unheard) == []
+    assert results(made.take(bar(5, 18.0), 7, unheard), "mean") == {T0 + 5 * MINUTE: 14.0}
+
+
+EVERYTHING = (
+    {"name": "mean", "sma": {"over": 3}},
+    {"name": "soft", "ema": {"over": 2}},
+    {"name": "moved", "change": {}},
+    {"name": "above", "change": {"reference": "mean"}},
+    {"name": "rising", "input": "above", "filter": {"above": 0}},
+    {"name": "seldom", "input": "rising", "sma": {"over": 4}},
+    {"name": "five", "resample": {"interval": "5m"}},
+    {"name": "slow", "input": "five", "change": {}},
+    {"name": "own", "function": {"module": "m:f", "lookback": 3}},
+    {"name": "deep", "input": "own", "sma": {"over": 2}},
+)
+
+
+@st.composite
+def a_log(draw: st.DrawFn) -> list[Bar]:
+    """Bars with holes, repeats, corrections and ones that come late."""
+    log: list[Bar] = []
+    at = 0
+    for _ in range(draw(st.integers(1, 60))):
+        kind = draw(st.sampled_from(("next", "next", "next", "next", "hole", "repeat", "correct", "late")))
+        close = float(draw(st.integers(1, 30)))
+        if kind in ("next", "hole") or not log:
+            at += 1 if kind == "next" else draw(st.integers(2, 9))
+            log.append(bar(at, close))
+        elif kind == "repeat":
+            log.append(draw(st.sampled_from(log[-4:])))
+        elif kind == "correct":
+            old = draw(st.sampled_from(log[-6:]))
+            newest = max(each.rev for each in log if each.ts == old.ts)
+            log.append(bar((old.ts - T0) // MINUTE, close, rev=newest + 1))
+        else:
+            log.append(bar(max(at - draw(st.integers(1, 20)), 0), close))
+    return log
+
+
+@pytest.mark.parametrize("corrected", [1, 16])
+def test_output_does_not_depend_on_restarts(corrected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tapedeck.transforms.series.CORRECTED", corrected)
+    same_after_restarts()
+
+
+@settings(max_examples=60, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(a_log(), st.data())
+def same_after_restarts(log: list[Bar], data: st.DataObject) -> None:
+    """Split anywhere, read again from where the series says, and nothing changes."""
+    chosen = transforms(*EVERYTHING)
+    wanted = [series(chosen)]
+    once = [wanted[0].take(record, at, unheard) for at, record in enumerate(log)]
+    cuts = data.draw(st.lists(st.integers(0, len(log)), max_size=3))
+    made, through = series(chosen), 0
+    again: list[list[Point]] = []
+    for cut in [*sorted(cuts), len(log)]:
+        again += [made.take(log[at], at, unheard) for at in range(through, cut)]
+        through = cut
+        low = made.low
+        made = series(chosen)
+        for at in range(through if low is None else low, through):
+            made.take(log[at], at, unheard)
+    assert again == once
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            ({"name": "a", "input": "b", "sma": {}}, {"name": "b", "input": "a", "sma": {}}),
+            "transforms: got",
+        ),
+        (
+            ({"name": "a", "channel": "trades", "sma": {}}, {"name": "b", "change": {"reference": "a"}}),
+            "transforms.b: a is computed from trades, expected bars as itself",
+        ),
+    ],
+)
+def test_what_can_not_be_computed(given: tuple[dict[str, Any], ...], says: str) -> None:
+    with pytest.raises(BadTransforms, match=says):
+        transforms(*given)
+
+
+def test_how_far_back_each_looks() -> None:
+    chosen = transforms(
+        {"name": "a", "sma": {}},
+        {"name": "b", "input": "a", "ema": {"over": 3}},
+        {"name": "c", "change": {"reference": "b"}},
+        {"name": "d", "resample": {"interval": "5m"}},
+        {"name": "e", "input": "d", "sma": {"over": 2}},
+    )
+    assert layout_of(chosen, "bars", "1m").back == {"a": 4, "b": 15, "c": 15, "d": 9, "e": 14}

@@ -1,0 +1,170 @@
+"""``python -m tapedeck.transforms``: the pod that computes a Feed's or a Replay's series."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+from typing import Literal
+
+import psycopg
+from confluent_kafka import KafkaException
+from pydantic import ValidationError
+
+from tapedeck import topics
+from tapedeck.kafka import admin, consumer, ensure_topics
+from tapedeck.logs import configure, log
+from tapedeck.probe import Probe, leave_report
+from tapedeck.settings import Connections, PodSettings
+from tapedeck.transforms import market_of
+from tapedeck.transforms.functions import BadFunction, Functions
+from tapedeck.transforms.layout import BadTransforms, channels_of, ordered
+from tapedeck.transforms.market_of import Market
+from tapedeck.transforms.output import Output
+from tapedeck.transforms.prime import Past
+from tapedeck.transforms.run import Run
+from tapedeck.transforms.tally import Tally
+from tapedeck_crds.base import time_ms
+from tapedeck_crds.feed import FeedSpec
+from tapedeck_crds.replay import ReplaySpec
+from tapedeck_crds.report import Report, ReportState
+from tapedeck_crds.transforms import Transform
+
+LOOK_SECONDS = 0.5
+
+
+class TransformSettings(PodSettings):
+    """``kind`` says what the spec is; ``functions`` is the folder with a folder of each ConfigMap."""
+
+    kind: Literal["Feed", "Replay"] = "Feed"
+    functions: Path = Path("/opt/tapedeck/functions")
+
+
+class Pod:
+    """The pod and what is said of it. What can't be computed is said until the spec changes: the market goes on."""
+
+    def __init__(self, settings: TransformSettings) -> None:
+        self._settings = settings
+        self._state: ReportState = "starting"
+        self._reason = self._message = ""
+        self._tally = Tally(())
+        self._transforms: Sequence[Transform] = ()
+        self._functions: Functions | None = None
+        self._run: Run | None = None
+        self.stop = Event()
+
+    def report(self) -> Report:
+        """How it goes."""
+        names = [each.name for each in self._transforms]
+        problems = {name: self._functions.problem(name) for name in names} if self._functions is not None else {}
+        lookbacks = self._run.lookbacks if self._run is not None else {}
+        told = self._tally.report(lookbacks, problems)
+        return Report(state=self._state, reason=self._reason, message=self._message, transforms=told)
+
+    def work(self) -> int:
+        """Compute until the end; returns the exit code."""
+        try:
+            market = self._read_spec()
+            self._functions = Functions(self._transforms, self._folders())
+            self._functions.start()
+        except (ValueError, BadTransforms, BadFunction) as error:
+            self._fail("BadTransforms", str(error))
+            self.stop.wait()
+            return 0
+        try:
+            return self._compute(market, Connections.read(self._settings.connections))
+        except (KafkaException, psycopg.Error, ValidationError) as error:
+            self._fail("Unavailable", str(error))
+            return 1
+        finally:
+            self._functions.close()
+
+    def _read_spec(self) -> Market:
+        settings = self._settings
+        spec: FeedSpec | ReplaySpec
+        kind = FeedSpec if settings.kind == "Feed" else ReplaySpec
+        spec = kind.model_validate_json(settings.spec)
+        self._transforms = ordered(spec.transforms or [])
+        self._tally = Tally(self._transforms)
+        if isinstance(spec, FeedSpec):
+            return market_of.of_feed(spec, self._transforms)
+        market = market_of.of_replay(spec, settings.uid, settings.name)
+        played = next(iter(market.channels.values()))
+        if others := [name for name, channel in channels_of(self._transforms).items() if channel != played]:
+            raise BadTransforms(f"transforms: {', '.join(others)}: not of {played}, which is what the Replay plays")
+        return market
+
+    def _folders(self) -> list[Path]:
+        names = dict.fromkeys(each.function.config_map for each in self._transforms if each.function is not None)
+        return [*(self._settings.functions / name for name in names if name is not None), self._settings.files]
+
+    def _compute(self, market: Market, connections: Connections) -> int:
+        settings = self._settings
+        name = f"{topics.TRANSFORM_GROUP_PREFIX}{settings.uid}"
+        reader = consumer(connections, name, name, {"enable.partition.eof": True})
+        past = Past(connections)
+        try:
+            if not self._wait_for_topic(connections, market):
+                return 0
+            topic = self._made_topic(connections, market)
+            output = Output(connections, settings.name, topic, market.recorded_as)
+            functions = self._functions
+            if functions is None:
+                raise TypeError("unreachable: functions are started first")
+            self._run = Run(reader, output, market, self._transforms, functions.call, past, self._tally, self.stop)
+            self._run.open(None if market.replay else time_ms(settings.since) if settings.since else 0)
+            self._state, self._reason = "running", "Transforming"
+            if self._run.execute():
+                self._state, self._reason = "complete", "Complete"
+                self.stop.wait()
+            return 0
+        finally:
+            reader.close()
+            past.close()
+
+    def _wait_for_topic(self, connections: Connections, market: Market) -> bool:
+        """Until a Replay has made its topic. False where the pod has to end first. Raises KafkaException."""
+        client = admin(connections, "tapedeck-transform")
+        while missing := [n for n in market.channels if n not in client.list_topics(timeout=10).topics]:
+            self._state, self._reason, self._message = "waiting", "WaitingForTopic", f"no topic {missing[0]} yet"
+            if self.stop.wait(LOOK_SECONDS):
+                return False
+        self._message = ""
+        return True
+
+    def _made_topic(self, connections: Connections, market: Market) -> str:
+        """The topic for points; a Replay's has one of its own, with as many partitions."""
+        if not market.replay:
+            return topics.MARKET_POINTS
+        client = admin(connections, "tapedeck-transform")
+        played = topics.replay_topic(market.replay)
+        topic = topics.points_topic(market.replay)
+        ensure_topics(client, [topic], len(client.list_topics(played, timeout=10).topics[played].partitions))
+        return topic
+
+    def _fail(self, reason: str, message: str) -> None:
+        log.error("failed", reason=reason, message=message)
+        self._state, self._reason, self._message = "failed", reason, message[:2000]
+
+
+def main() -> int:
+    """Exit 0 after SIGTERM, 1 for what a restart may mend."""
+    settings = TransformSettings()
+    configure(settings.log_level, workload="transform", name=settings.name, uid=settings.uid)
+    pod = Pod(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: pod.stop.set())
+    probe = Probe(settings, report=pod.report, ready=lambda: pod.report().state in ("running", "complete"))
+    probe.start()
+    try:
+        code = pod.work()
+        leave_report(settings, pod.report())
+        return code
+    finally:
+        probe.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
