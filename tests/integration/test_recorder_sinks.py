@@ -86,6 +86,9 @@ ASKED = {
 }
 
 
+POINTS = 12  # four of bars, one of them corrected
+
+
 def held(other: Other) -> dict[str, list[list[Any]]]:
     """What the store has; of bars and tickers with the time since T0 before it, milliseconds."""
     found = {}
@@ -110,29 +113,28 @@ def test_another_store_takes_the_same_stream(services: Services, store: str, tmp
         recorder.options = {"sinks": [{"name": name, "url": other.url}]}
         recorder.start()
         publish(bootstrap, some_records(exchange))
-        # The store is not there, or takes no one without a password: nothing else waits for it.
-        if isinstance(other, InfluxDB):
-            other.start()
+        # The store takes no one without a password, and nothing else waits for it.
+        other.start()
         eventually(lambda: select(store, "SELECT 1 FROM bars WHERE exchange = %s", exchange))
         eventually(lambda: sinks(recorder).get("up") is False)
-        assert "127.0.0.1" in sinks(recorder)["last_error"]
-        if isinstance(other, InfluxDB):
-            (recorder.home / "sinks" / name).mkdir(parents=True)
-            (recorder.home / "sinks" / name / "authorization").write_text(other.authorization)
-        else:
-            other.start()
+        eventually(lambda: "answered 401" in sinks(recorder)["last_error"])
+        if isinstance(other, QuestDB):
             for statement in SQL.read_text().split(";")[:-1]:
                 other.query(statement)
+        (recorder.home / "sinks" / name).mkdir(parents=True)
+        (recorder.home / "sinks" / name / "authorization").write_text(other.authorization)
         eventually(lambda: held(other) == WANTED)
         eventually(lambda: recorder.metric("tapedeck_sink_lag_messages") == 0)
-        assert sinks(recorder) | {"delivered": 12, "refused": 0, "up": True, "lag": 0} == sinks(recorder)
-        assert recorder.metric("tapedeck_sink_unreadable_total") == 1
+        said = sinks(recorder)
+        assert said | {"refused": 0, "up": True, "lag": 0} == said
+        assert said["delivered"] >= POINTS  # at least once each
+        assert recorder.metric("tapedeck_sink_unreadable_total") >= 1
         assert recorder.stop() == 0
         # The same again, and one point more that tells when it is over.
         rewind(bootstrap, name, before)
         publish(bootstrap, [(topics.MARKET_BARS, encode(Bar(exchange, "Z/Z", "1m", T0, 1, 1, 1, 1, 1)), "z", LIVE)])
         recorder.start()
-        eventually(lambda: sinks(recorder).get("delivered") == 13)
+        eventually(lambda: sinks(recorder).get("delivered", 0) > POINTS)
         last = [[0, 1.0, 0]]
         eventually(lambda: sorted(held(other)["bars"]) == sorted([*WANTED["bars"], *last]))
         assert held(other) | {"bars": WANTED["bars"]} == WANTED

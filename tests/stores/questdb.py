@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from tapedeck_operator.local import jvm, processes
 from tapedeck_operator.local.broker import jars
@@ -17,6 +18,7 @@ from tapedeck_operator.local.ports import free_port
 JARS = ("org.questdb:questdb:9.1.0",)
 FLAGS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 START_SECONDS = 60.0
+USER, PASSWORD = "writer", "its-password"
 
 
 class Unavailable(Exception):
@@ -24,9 +26,10 @@ class Unavailable(Exception):
 
 
 class QuestDB:
-    """One server. Raises Unavailable where its jar can't be had."""
+    """One server that asks for a password. Raises Unavailable where its jar can't be had."""
 
     MILLISECOND = 1_000  # its times are microseconds
+    authorization = "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -53,6 +56,8 @@ class QuestDB:
             log=self._folder / "log",
             env={
                 "QDB_HTTP_BIND_TO": f"127.0.0.1:{self._port}",
+                "QDB_HTTP_USER": USER,
+                "QDB_HTTP_PASSWORD": PASSWORD,
                 "QDB_HTTP_MIN_ENABLED": "false",
                 "QDB_PG_ENABLED": "false",
                 "QDB_LINE_TCP_ENABLED": "false",
@@ -71,7 +76,7 @@ class QuestDB:
     def query(self, text: str) -> list[list[Any]]:
         """The rows that a statement gives; none for one that gives none."""
         address = f"http://127.0.0.1:{self._port}/exec?" + urlencode({"query": text})
-        with urlopen(address, timeout=20) as answer:
+        with urlopen(Request(address, headers={"authorization": self.authorization}), timeout=20) as answer:
             found: list[list[Any]] = json.load(answer).get("dataset", [])
         return found
 
