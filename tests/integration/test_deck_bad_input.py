@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -17,7 +16,6 @@ from decks.process import Deck, apply, eventually, phase, running_deck
 from pods.replay import MINUTE, bars, committed, insert_minutes
 from tapedeck_operator.cli import documents
 from tapedeck_operator.demo import audit
-from tapedeck_operator.local import deck
 from tapedeck_operator.local.home import Home
 from tapedeck_operator.local.objects import Objects
 
@@ -174,14 +172,11 @@ def test_what_a_replay_cannot_play_is_named(
 def test_a_full_disk_of_the_broker_loses_nothing(tmp_path: Path) -> None:
     """The broker's disk fills up in mid-feed; when there is room again everything goes on by itself."""
     home = Home.at(tmp_path / "home")
-    deck.start_background(home, 0)  # makes the folders, on a disk with room
-    deck.stop(home)
     small = home.broker / "data"
-    kept = tmp_path / "kept"
-    shutil.copytree(small, kept, symlinks=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", small], check=True)
+    home.prepare()
+    small.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", small], check=True)
     try:
-        shutil.copytree(kept, small, symlinks=True, dirs_exist_ok=True)
         ballast = small / "ballast"
         with running_deck(home.root) as (_, facts, objects):
             apply(objects, "Replay", "tape", {"source": SYNTHETIC, "speed": 60_000})
@@ -195,7 +190,6 @@ def test_a_full_disk_of_the_broker_loses_nothing(tmp_path: Path) -> None:
             assert ready["status"] == "False"
             assert "broker" in ready["message"]
             ballast.unlink()
-            subprocess.run(["mount", "-o", "remount,size=600m", small], check=True)
             eventually(lambda: phase(objects, "Feed", "full") == "Complete", timeout=150)
             eventually(lambda: phase(objects, "Replay", "tape") == "Complete", timeout=90)
             played = bars(committed(facts["broker"], status_of(objects, "Replay", "tape")["topic"]))
