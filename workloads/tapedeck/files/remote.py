@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -11,6 +12,7 @@ from typing import Any, BinaryIO, cast
 CREDENTIALS = {"access_key": "access_key", "secret_key": "secret_key", "session_token": "session_token",
                "endpoint": "endpoint_override", "region": "region"}  # fmt: skip
 PERMANENT = ("ACCESS_DENIED", "NO_SUCH", "INVALID_ACCESS_KEY", "SIGNATURE_DOES_NOT_MATCH", "RESOURCE_NOT_FOUND")
+_REFUSED = re.compile(r"HTTP status 4(?!08|29)\d\d")  # but for a timeout and too many requests
 
 
 class FilesUnavailable(Exception):
@@ -38,6 +40,13 @@ class RemoteFile:
         return cast(BinaryIO, self.filesystem.open_input_file(self.key))
 
 
+def refused(error: OSError) -> bool:
+    """Whether asking again can't help: wrong credentials or a wrong region, no such bucket or object."""
+    if isinstance(error, PermissionError | FileNotFoundError):
+        return True
+    return any(word in str(error) for word in PERMANENT) or _REFUSED.search(str(error)) is not None
+
+
 def is_url(path: str) -> bool:
     """Whether it names a file system too."""
     return "://" in path
@@ -62,7 +71,7 @@ def remote_files(url: str, credentials: Path | None) -> list[RemoteFile]:
             base = str(PurePosixPath(*parts[:fixed]))
             found = filesystem.get_file_info(FileSelector(base, allow_not_found=True, recursive=len(parts) > fixed + 1))
     except OSError as error:
-        if isinstance(error, PermissionError | FileNotFoundError) or any(word in str(error) for word in PERMANENT):
+        if refused(error):
             raise ValueError(f"path: got {url!r}, which is refused: {error}") from error
         raise FilesUnavailable(f"{url}: {error}") from error
     keys = sorted(info.path for info in found if info.type == FileType.File and _matches(info.path, parts))

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias, cast
 
-from tapedeck.files.remote import FilesUnavailable, RemoteFile, is_url, remote_files
+from tapedeck.files.remote import FilesUnavailable, RemoteFile, is_url, refused, remote_files
 from tapedeck_crds.base import Files
 
 
@@ -107,7 +107,7 @@ def read_lines(file: SourceFile) -> Lines:
 
 def unreadable(file: SourceFile, error: Exception) -> Exception:
     """What to raise for it: what a local disk refuses stays so, a network may come back."""
-    if isinstance(file.path, RemoteFile) and isinstance(error, OSError):
+    if isinstance(file.path, RemoteFile) and isinstance(error, OSError) and not refused(error):
         return FilesUnavailable(f"{file.name}: {error}")
     return BadFiles(f"{file.name}: cannot be read: {error}")
 

@@ -1,0 +1,91 @@
+"""Files behind s3 URLs, from a real server: found, read as local ones are, and refused in clear words."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stores.s3 import PROGRAM, S3
+from tapedeck.files import merged_bars, merged_trades
+from tapedeck_crds.base import Files
+from tapedeck_replay.file_source import FileSource
+from tapedeck_replay.tape import BadInput, Unavailable
+
+pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="versitygw is not built (tests/e2e/rig/build)")
+T0, MINUTE = 1_522_800_000_000, 60_000
+HEADER = "ts,open,high,low,close,volume\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    running = S3(tmp_path_factory.mktemp("s3"))
+    running.start()
+    yield running
+    running.stop()
+
+
+def files(*paths: str, format_: str = "csv") -> Files:
+    sets = [{"symbol": "A/USD", "path": path} for path in paths]
+    return Files.model_validate({"format": format_, "exchange": "x", "sets": sets})
+
+
+def source(path: str, credentials: Path) -> FileSource:
+    return FileSource(files(path), Path("/nowhere"), credentials, lambda: None)
+
+
+def test_objects_are_read_as_files_are(server: S3, tmp_path: Path) -> None:
+    bucket = server.root / "past"
+    for day in range(3):
+        (bucket / f"day={day}").mkdir(parents=True)
+        rows = "".join(f"{T0 + (day * 10 + i) * MINUTE},{i + 1},{i + 3},1,2,0.5\n" for i in range(10))
+        (bucket / f"day={day}" / "a bar.csv.gz").write_bytes(gzip.compress((HEADER + rows).encode()))
+        (bucket / f"day={day}" / "other.txt").write_text("no bars")
+    trades = {"ts": [T0, T0 + 1], "id": ["1", "2"], "price": [1.5, 2.5], "amount": [1.0, 2.0], "side": ["buy", "sell"]}
+    pq.write_table(pa.table(trades), bucket / "trades.parquet")
+    credentials = server.credentials(tmp_path / "credentials")
+    found = list(merged_bars(files("s3://past/day=*/*.csv.gz"), Path("/nowhere"), credentials))
+    assert [(bar.ts, bar.open) for bar in found] == [(T0 + i * MINUTE, i % 10 + 1) for i in range(30)]
+    tape = source("s3://past/day=*/*.csv.gz", credentials).resolve()
+    assert tape.rows_of == {"A/USD": 30}
+    parquet = merged_trades(files("s3://past/trades.parquet", format_="parquet-trades"), Path("/nowhere"), credentials)
+    assert [(t.ts, t.id, t.price, t.side) for t in parquet] == [(T0, "1", 1.5, "buy"), (T0 + 1, "2", 2.5, "sell")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "url", "says"),
+    [
+        ({"secret_key": "wrong"}, "s3://kept/*.csv", "which is refused: .*signature"),
+        ({"secret_key": "wrong"}, "s3://kept/a.csv", "which is refused: .*ACCESS_DENIED"),
+        ({"access_key": "nobody"}, "s3://kept/a.csv", "which is refused: .*access key"),
+        ({"access_key": "", "secret_key": ""}, "s3://kept/a.csv", "which is refused: .*ACCESS_DENIED"),
+        ({"region": "us-east-1"}, "s3://kept/*.csv", "which is refused: .*region"),
+        ({}, "s3://kept/b*.csv", "which matches no file"),
+        ({}, "s3://lost/a.csv", "which matches no file"),
+    ],
+    ids=["secret of a list", "secret of an object", "key", "no key", "region", "object", "bucket"],
+)
+def test_what_can_not_be_mended_is_bad_input(
+    server: S3, tmp_path: Path, changed: dict[str, str], url: str, says: str
+) -> None:
+    (server.root / "kept").mkdir(exist_ok=True)
+    (server.root / "kept" / "a.csv").write_text(HEADER)
+    with pytest.raises(BadInput, match=f"(?s){says}") as caught:
+        source(url, server.credentials(tmp_path / "credentials", **changed)).resolve()
+    assert caught.value.reason == "BadFiles"
+
+
+def test_an_object_whose_store_went_away_is_asked_for_again(tmp_path: Path) -> None:
+    server = S3(tmp_path / "s3")
+    server.start()
+    (server.root / "kept").mkdir()
+    (server.root / "kept" / "a.csv").write_text(f"{HEADER}{T0},1,2,1,1,1\n")
+    reading = source("s3://kept/a.csv", server.credentials(tmp_path / "credentials"))
+    assert reading.resolve().rows == 1
+    server.stop()
+    with pytest.raises(Unavailable, match=r"s3://kept/a\.csv"):
+        reading.resolve()
