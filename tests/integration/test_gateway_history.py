@@ -85,6 +85,28 @@ def test_symbols_search_config_time(gateway: Gateway, store: str) -> None:
     assert len(gateway.get("/search", query="", limit=2)[1]) == 2
 
 
+def test_history_of_what_a_transform_results_in(gateway: Gateway, store: str) -> None:
+    values = {T0 + n * MINUTE: n * 7 % 23 + 0.5 for n in range(400) if n % 11}
+    with psycopg.connect(store) as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO points (exchange, symbol, interval, series, ts, id, value, rev, source)"
+            " VALUES ('coinbase', 'BTC/USD', %s, 'mine', to_timestamp(%s / 1000.0), '', %s, 0, 'live')",
+            [*(("1m", ts, value) for ts, value in values.items()), ("5m", T0, 9.0), ("1m", T0 - MINUTE, None)],
+        )
+    whole = {"symbol": "coinbase:BTC/USD@mine", "from_": 0, "to": T0 // 1000 + 86_400}
+    minutes = [(ts // 1000, value, value, value, value, 0) for ts, value in values.items()]
+    assert rows(gateway.get("/history", resolution="1", **whole)[1]) == minutes
+    quarters: dict[int, list[float]] = {}
+    for ts, value in values.items():
+        quarters.setdefault(ts // 900_000 * 900, []).append(value)
+    built = [(t, some[0], max(some), min(some), some[-1], 0) for t, some in quarters.items()]
+    assert rows(gateway.get("/history", resolution="15", **whole)[1]) == built
+    assert rows(gateway.get("/history", resolution="15", countback=3, **whole)[1]) == built[-3:]
+    assert gateway.get("/symbols", symbol="coinbase:BTC/USD@mine")[1]["name"] == "BTC/USD@mine"
+    assert [s["ticker"] for s in gateway.get("/search", query="btc/usd@")[1]] == ["coinbase:BTC/USD@mine"]
+    assert gateway.get("/history", resolution="1", **whole | {"symbol": "coinbase:BTC/USD@yours"})[0] == 404
+
+
 def test_the_catalogue_and_the_latest_bar_of_each_series(gateway: Gateway, store: str) -> None:
     series = {
         ("coinbase", "BTC/USD"): walk(5, 30, T0, gaps=0.2),

@@ -40,16 +40,32 @@ def candles(count: int, seed: int = 1, gaps: float = 0.2) -> list[Candle]:
     return made
 
 
-@pytest.mark.parametrize("text", ["coinbase:BTC/USD", "binance:BTC/USDT:USDT", "replay/0b5f-1/coinbase:BTC/USD"])
+@pytest.mark.parametrize(
+    "text", ["coinbase:BTC/USD", "binance:BTC/USDT:USDT", "replay/0b5f-1/coinbase:BTC/USD", "a:B/C@sma5"]
+)
 def test_names_come_back_as_they_went(text: str) -> None:
     assert str(parse_name(text)) == text
 
 
 def test_a_name_is_taken_apart() -> None:
     assert parse_name("replay/0b5f/binance:BTC/USDT:USDT") == Name("binance", "BTC/USDT:USDT", "0b5f")
+    assert parse_name("replay.tape:BTC/USD@sma5") == Name("replay.tape", "BTC/USD", "", "sma5")
 
 
-@pytest.mark.parametrize("text", ["", "BTC/USD", "Coinbase:BTC", "a:b c", "replay//a:b", "replay/x/y", "a:" + "b" * 65])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "BTC/USD",
+        "Coinbase:BTC",
+        "a:b c",
+        "replay//a:b",
+        "replay/x/y",
+        "a:" + "b" * 65,
+        "a:B@SMA",
+        "replay/x/a:B@sma",
+    ],
+)
 def test_a_wrong_name_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="symbol: got"):
         parse_name(text)

@@ -13,31 +13,41 @@ RESOLUTIONS = {"1": "1m", "5": "5m", "15": "15m", "60": "1h", "240": "4h", "1D":
 _SYMBOL = re.compile(
     r"(?:replay/(?P<replay>[A-Za-z0-9-]{1,64})/)?"
     r"(?P<exchange>[a-z0-9][a-z0-9._-]{0,63}):(?P<symbol>[A-Za-z0-9][A-Za-z0-9._/:-]{0,63})"
+    r"(?:@(?P<series>[a-z][a-z0-9_]{0,39}))?"
 )
 
 
 @dataclass(frozen=True)
 class Name:
-    """A series that can be charted; ``replay`` is the uid of the replay that plays it, empty for the store's."""
+    """A series that can be charted; ``replay`` is the uid of the replay that plays it, empty for the store's.
+
+    ``series`` names the transform where it is not the market itself but what that results in.
+    """
 
     exchange: str
     symbol: str
     replay: str = ""
+    series: str = ""
 
     def __str__(self) -> str:
-        series = f"{self.exchange}:{self.symbol}"
+        series = f"{self.exchange}:{self.chart}"
         return f"replay/{self.replay}/{series}" if self.replay else series
+
+    @property
+    def chart(self) -> str:
+        """The symbol, and the transform where there is one."""
+        return f"{self.symbol}@{self.series}" if self.series else self.symbol
 
 
 def parse_name(text: str) -> Name:
-    """``coinbase:BTC/USD`` or ``replay/<uid>/coinbase:BTC/USD``; ValueError otherwise."""
+    """``coinbase:BTC/USD``, ``coinbase:BTC/USD@sma5`` or ``replay/<uid>/coinbase:BTC/USD``; ValueError otherwise."""
     match = _SYMBOL.fullmatch(text)
-    if match is None:
+    if match is None or (match["replay"] and match["series"]):
         raise ValueError(
             f"symbol: got {text[:80]!r}, expected exchange:symbol like coinbase:BTC/USD, "
-            "or replay/<uid>/coinbase:BTC/USD"
+            "coinbase:BTC/USD@transform or replay/<uid>/coinbase:BTC/USD"
         )
-    return Name(match["exchange"], match["symbol"], match["replay"] or "")
+    return Name(match["exchange"], match["symbol"], match["replay"] or "", match["series"] or "")
 
 
 def width_of(resolution: str) -> int:

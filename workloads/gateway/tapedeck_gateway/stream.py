@@ -137,6 +137,8 @@ class _Client:
             self._runs.add(request.run)
             return
         name = parse_name(request.symbol)
+        if name.series:
+            raise ValueError(f"symbol: got {request.symbol[:80]!r}, whose results are not pushed: ask /history")
         width_of(request.resolution)
         await self._deck.hub.subscribe(self._outbox, name, request.resolution)
         self._series.add((name, request.resolution))

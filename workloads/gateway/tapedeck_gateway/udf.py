@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse
 
-from tapedeck_gateway import catalogue, store
+from tapedeck_gateway import catalogue, points, store
 from tapedeck_gateway.deck import Deck, deck_of
 from tapedeck_gateway.history import MAX_BARS, Past, ReplayPast, StorePast
 from tapedeck_gateway.hub import caught_up
@@ -51,13 +51,13 @@ def server_time() -> str:
 def symbols(request: Request, symbol: Text) -> dict[str, Any]:
     deck, name = deck_of(request), parse_name(symbol)
     past, base = _past(deck, name)
-    step = None if name.replay else catalogue.price_step(deck.pool, name.exchange, name.symbol)
+    step = None if name.replay or name.series else catalogue.price_step(deck.pool, name.exchange, name.symbol)
     minmov, pricescale = ticks(step) if step else (1, 10 ** _decimals(past.back(base, MAX_SECONDS * 1000, 200)))
     return {
-        "name": name.symbol,
+        "name": name.chart,
         "full_name": str(name),
         "ticker": str(name),
-        "description": f"{name.symbol} on {name.exchange}" + (f", replay {name.replay}" if name.replay else ""),
+        "description": f"{name.chart} on {name.exchange}" + (f", replay {name.replay}" if name.replay else ""),
         "type": "crypto",
         "session": "24x7",
         "timezone": "Etc/UTC",
@@ -89,6 +89,8 @@ def search(
     for replay in deck.replays.listed():
         names.extend(Name(replay.exchange, symbol, replay.uid) for symbol in replay.symbols)
     wanted = query.lower()
+    if "@" in wanted:
+        names = points.names_kept(deck.pool)
     found = [
         name
         for name in names
@@ -96,10 +98,10 @@ def search(
     ]
     return [
         {
-            "symbol": name.symbol,
+            "symbol": name.chart,
             "full_name": str(name),
             "ticker": str(name),
-            "description": f"{name.symbol} on {name.exchange}" + (f", replay {name.replay}" if name.replay else ""),
+            "description": f"{name.chart} on {name.exchange}" + (f", replay {name.replay}" if name.replay else ""),
             "exchange": name.exchange,
             "type": "crypto",
         }
@@ -146,6 +148,11 @@ def _past(deck: Deck, name: Name) -> tuple[Past, int]:
     if name.replay:
         view = caught_up(deck.tail, name)
         return ReplayPast(deck.pool, name, view), view.interval_ms
+    if name.series:
+        interval = points.interval_of(deck.pool, name)
+        if interval is None:
+            raise NotFound(f"symbol: got {str(name)!r}, expected one that a transform has results of")
+        return points.PointsPast(deck.pool, name, interval, int(time.time() * 1000)), points.base_of(interval)
     if store.first_open(deck.pool, name.exchange, name.symbol, "1m") is None:
         raise NotFound(f"symbol: got {str(name)!r}, expected one that the store has bars of")
     return StorePast(deck.pool, name, int(time.time() * 1000)), 60_000
