@@ -21,6 +21,7 @@ from tapedeck_crds.base import (
     exactly_one_of,
     parse_time,
 )
+from tapedeck_crds.live import Endpoints
 
 SEED_MAX = 2**53 - 1  # what JSON's readers keep exactly
 BARS_MAX = 1_000_000_000
@@ -193,6 +194,9 @@ class ReplaySource(Model):
         description="Have a Feed ask the exchange for the bars of the range that the store lacks, before the first is "
         "played. What the exchange does not have either stays missing.",
     )
+    endpoints: Endpoints | None = Field(
+        default=None, description="Other hosts for the exchange's own, where it is asked with fill."
+    )
     store: StoredBars | None = Field(default=None, description="What is kept in the store.")
     files: Files | None = Field(default=None, description="What is in files.")
     topic: TopicRange | None = Field(default=None, description="What is on a topic.")
@@ -215,5 +219,10 @@ class ReplaySource(Model):
             holds=lambda new, _old: (
                 not new.fill or (new.channel == "bars" and new.store is not None and new.store.from_ is not None)
             ),
+        ),
+        Rule(
+            cel="!has(self.endpoints) || (has(self.fill) && self.fill)",
+            message="expected fill: true beside endpoints",
+            holds=lambda new, _old: new.endpoints is None or new.fill,
         ),
     )

@@ -57,6 +57,14 @@ def test_a_range_without_an_end_is_filled_up_to_now() -> None:
     assert spec["backfill"] == {"from": RANGE["from"], "intervals": ["5m"], "only": True}
 
 
+def test_asks_the_hosts_that_are_named() -> None:
+    document = replay()
+    document["spec"]["source"]["endpoints"] = {"rest": "http://127.0.0.1:80"}
+    [manifest] = plan(parse_resource(document), Observed(), 0, SETTINGS).apply
+    assert manifest["spec"]["endpoints"] == {"rest": "http://127.0.0.1:80"}
+    assert parse_resource({**manifest, "metadata": {**manifest["metadata"], "uid": "f-1"}})
+
+
 @pytest.mark.parametrize("fill", [True, False])
 def test_plays_at_once_where_nothing_is_to_be_filled_any_more(fill: bool) -> None:
     observed = Observed(fill=feed(phase="Complete")) if fill else Observed()

@@ -20,8 +20,9 @@ def fill_feed(replay: Replay) -> Json | None:
 
     It does not ask for bars that the store has, and goes with the Replay.
     """
-    wanted = replay.spec.source.store
-    if not replay.spec.source.fill or wanted is None:
+    source = replay.spec.source
+    wanted, endpoints = source.store, source.endpoints
+    if not source.fill or wanted is None:
         return None
     past = {"from": wanted.from_, "to": wanted.to, "intervals": [wanted.interval], "only": True}
     return {
@@ -33,6 +34,7 @@ def fill_feed(replay: Replay) -> Json | None:
             "symbols": list(wanted.symbols),
             "channels": ["bars"],
             "backfill": {name: value for name, value in past.items() if value is not None},
+            **({} if endpoints is None else {"endpoints": endpoints.model_dump(by_alias=True, exclude_none=True)}),
         },
     }
 
