@@ -10,9 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from decks.process import Deck, apply, eventually, phase
 from stores.s3 import PROGRAM, S3
 from tapedeck.files import merged_bars, merged_trades
 from tapedeck_crds.base import Files
+from tapedeck_operator.cli import write
+from tapedeck_operator.cli.documents import Document
 from tapedeck_replay.file_source import FileSource
 from tapedeck_replay.tape import BadInput, Unavailable
 
@@ -77,6 +80,29 @@ def test_what_can_not_be_mended_is_bad_input(
     with pytest.raises(BadInput, match=f"(?s){says}") as caught:
         source(url, server.credentials(tmp_path / "credentials", **changed)).resolve()
     assert caught.value.reason == "BadFiles"
+
+
+@pytest.mark.slow
+def test_a_deck_s_replay_reads_with_the_keys_of_its_secret(server: S3, shared_deck: Deck, tmp_path: Path) -> None:
+    _, _, objects = shared_deck
+    (server.root / "decks").mkdir()
+    (server.root / "decks" / "a.csv").write_text(HEADER + "".join(f"{T0 + i * MINUTE},1,2,1,1,1\n" for i in range(50)))
+    for name, changed in (("right", {}), ("wrong", {"secret_key": "wrong"})):
+        keys = server.credentials(tmp_path / name, **changed)
+        data = {each.name: each.read_text() for each in keys.iterdir()}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+        write.apply(objects, [Document("here", tmp_path, secret)], "default")
+        spec = {
+            "source": {"files": {**files("s3://decks/*.csv").model_dump(exclude_none=True), "credentialsSecret": name}}
+        }
+        apply(objects, "Replay", f"{name}-keys", {**spec, "unpaced": True})
+    assert eventually(lambda: phase(objects, "Replay", "right-keys") == "Complete")
+    eventually(lambda: phase(objects, "Replay", "wrong-keys") == "Failed")
+    status = objects.get("Replay", "default", "wrong-keys")["status"]
+    assert status["conditions"][0]["reason"] == "BadFiles"
+    assert "got 's3://decks/*.csv', which is refused" in status["message"]
+    right = objects.get("Replay", "default", "right-keys")
+    assert right["status"]["progress"] == "50/50"
 
 
 def test_an_object_whose_store_went_away_is_asked_for_again(tmp_path: Path) -> None:
