@@ -122,21 +122,21 @@ def nobody(stop: Event, timeout: float) -> Publisher:
 
 def test_an_unreachable_broker_ends_the_run() -> None:
     publisher = nobody(Event(), 1.0)
-    publisher.send("t", "k", b"v", lambda: pytest.fail("nobody is there to take it"))
+    publisher.send("t", "k", b"v", publisher.delivery(lambda: pytest.fail("nobody is there to take it")))
     with pytest.raises(Undelivered, match=r"broker 127\.0\.0\.1:1: 1 records not delivered within 1 s"):
         publisher.drain()
 
 
 def fill(publisher: Publisher) -> None:
     for _ in range(QUEUE):
-        publisher.send("t", "k", b"v", lambda: None)
+        publisher.send("t", "k", b"v", publisher.delivery(lambda: None))
 
 
 def test_a_full_queue_waits_no_longer_than_the_timeout() -> None:
     publisher = nobody(Event(), 4.0)
     fill(publisher)
     with pytest.raises(Undelivered, match="not delivered within 4 s"):
-        publisher.send("t", "k", b"v", lambda: None)
+        publisher.send("t", "k", b"v", publisher.delivery(lambda: None))
 
 
 def test_a_full_queue_lets_go_when_asked_to_end() -> None:
@@ -145,4 +145,4 @@ def test_a_full_queue_lets_go_when_asked_to_end() -> None:
     fill(publisher)
     stop.set()
     with pytest.raises(Interrupted):
-        publisher.send("t", "k", b"v", lambda: None)
+        publisher.send("t", "k", b"v", publisher.delivery(lambda: None))

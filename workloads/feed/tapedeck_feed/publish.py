@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from threading import Event
+from typing import TypeAlias
 
 from confluent_kafka import KafkaError, Message
 
@@ -17,6 +18,9 @@ DELIVERY_TIMEOUT = 60.0
 POLL_EVERY = 500  # records between looks at what was delivered
 FLUSH_SLICE = 0.5
 FLUSH_AT_STOP = 2.0
+
+
+Delivery: TypeAlias = Callable[[KafkaError | None, Message], None]
 
 
 class Undelivered(Exception):
@@ -48,8 +52,8 @@ class Publisher:
         self._failed = 0
         self._fault = ""
 
-    def send(self, topic: str, key: str, value: bytes, on_delivered: Callable[[], None]) -> None:
-        """Queue a record, waiting while the queue is full. Raises Undelivered or Interrupted."""
+    def delivery(self, on_delivered: Callable[[], None]) -> Delivery:
+        """What ``send`` takes, for one record or for many: calls back for each that the broker has taken."""
 
         def delivered(error: KafkaError | None, _: Message) -> None:
             if error is None:
@@ -58,6 +62,10 @@ class Publisher:
                 self._failed += 1
                 self._fault = error.str()
 
+        return delivered
+
+    def send(self, topic: str, key: str, value: bytes, delivered: Delivery) -> None:
+        """Queue a record, waiting while the queue is full. Raises Undelivered or Interrupted."""
         while True:
             try:
                 self._producer.produce(topic, value, key, headers=self._headers, on_delivery=delivered)

@@ -80,12 +80,12 @@ class Run:
         return (Entry(bar_key(bar), place, encode(bar)) for place, bar in bars)
 
     def _send_bars(self, key: str, values: Iterable[bytes]) -> None:
-        count = partial(self._tally.count, "bars")
+        count = self._publisher.delivery(partial(self._tally.count, "bars"))
         for value in values:
             self._publisher.send(topics.MARKET_BARS, key, value, count)
 
     def _send_trades(self, key: str, entries: Iterable[Entry]) -> None:
-        count = partial(self._tally.count, "trades")
+        count = self._publisher.delivery(partial(self._tally.count, "trades"))
 
         def sent() -> Iterator[Trade]:
             for entry in entries:
@@ -105,4 +105,5 @@ class Run:
             at=time.time_ns() // 1_000_000,
         )
         key = series_key(self._files.exchange, symbol)
-        self._publisher.send(topics.MARKET_INGEST, key, encode(error), partial(self._tally.count, "errors"))
+        count = self._publisher.delivery(partial(self._tally.count, "errors"))
+        self._publisher.send(topics.MARKET_INGEST, key, encode(error), count)

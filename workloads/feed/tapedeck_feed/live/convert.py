@@ -20,8 +20,8 @@ def to_trade(exchange: str, symbol: str, row: dict[str, Any], *, contiguous: boo
     if type(price) is not float or type(amount) is not float:
         price, amount = number("price", price), number("amount", amount)
     trade = Trade(exchange, symbol, moment(row["timestamp"]), name, price, amount, side)
-    if problem := trade_problem(trade):
-        raise ValueError(problem)
+    if not (0 < price < math.inf and 0 < amount < math.inf):
+        raise ValueError(trade_problem(trade))
     return trade
 
 

@@ -10,6 +10,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from tapedeck_feed.live.lean import Lean
+
 Told = Callable[[str, str], None]
 """(what went wrong, the message)"""
 
@@ -18,7 +20,7 @@ def guarded(module: str, name: str) -> type[Any]:
     """The exchange class of a module of ccxt, guarded. Raises ModuleNotFoundError where there is none."""
     kind: type[Any] = getattr(importlib.import_module(module), name)
 
-    class Guarded(kind):  # type: ignore[misc]
+    class Guarded(Lean, kind):  # type: ignore[misc]
         """``on_malformed`` hears of messages that could not be read; ``breaks`` counts lost connections."""
 
         on_malformed: Told = staticmethod(lambda _reason, _payload: None)

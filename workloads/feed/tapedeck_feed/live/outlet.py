@@ -27,41 +27,48 @@ class Outlet:
         self._publisher = publisher
         self._tally = tally
         self._sent = 0
+        self._trade_taken = publisher.delivery(self._count_trade)
+        self._bar_taken, self._ticker_taken, self._error_taken = (
+            publisher.delivery(partial(self._count, what)) for what in ("bars", "tickers", "errors")
+        )
+        self._taken = publisher.delivery(_nothing)
 
     def trade(self, trade: Trade) -> None:
         """A trade, timed now and then."""
         self._sent += 1
-        delivered = self._count_trade if self._sent % SAMPLED else partial(self._timed_trade, time.perf_counter())
+        delivered = self._trade_taken
+        if not self._sent % SAMPLED:
+            delivered = self._publisher.delivery(partial(self._timed_trade, time.perf_counter()))
         key = f"{trade.exchange}:{trade.symbol}"
         self._publisher.send(topics.MARKET_TRADES, key, encode(trade), delivered)
 
     def bar(self, bar: Bar) -> None:
         """A bar; only closed ones count."""
-        delivered = partial(self._count, "bars") if bar.closed else _nothing
+        delivered = self._bar_taken if bar.closed else self._taken
         self._publisher.send(topics.MARKET_BARS, series_key(bar.exchange, bar.symbol), encode(bar), delivered)
 
     def ticker(self, ticker: Ticker) -> None:
         """The state of a market."""
         key = series_key(ticker.exchange, ticker.symbol)
-        self._publisher.send(topics.MARKET_TICKERS, key, encode(ticker), partial(self._count, "tickers"))
+        self._publisher.send(topics.MARKET_TICKERS, key, encode(ticker), self._ticker_taken)
 
     def gap(self, gap: Gap) -> None:
         """What became of a range of missing bars."""
-        self._publisher.send(topics.MARKET_INGEST, series_key(gap.exchange, gap.symbol), encode(gap), _nothing)
+        self._publisher.send(topics.MARKET_INGEST, series_key(gap.exchange, gap.symbol), encode(gap), self._taken)
 
     def listed(self, listings: Iterable[Listing], symbols: Collection[str]) -> None:
         """What the exchange says of some symbols."""
         for one in listings:
             if one.symbol in symbols:
                 key = series_key(one.exchange, one.symbol)
-                self._publisher.send(topics.MARKET_INGEST, key, encode(one), _nothing)
+                self._publisher.send(topics.MARKET_INGEST, key, encode(one), self._taken)
 
     def error(self, symbol: str, place: str, reason: str, payload: str) -> None:
         """Something that could not be taken, or had."""
         at = time.time_ns() // 1_000_000
         record = IngestError(self._feed, self._exchange, symbol, place, reason[:PAYLOAD_MAX], payload[:PAYLOAD_MAX], at)
         key = series_key(self._exchange, symbol)
-        self._publisher.send(topics.MARKET_INGEST, key, encode(record), partial(self._count, "errors"))
+        self._publisher.send(topics.MARKET_INGEST, key, encode(record), self._error_taken)
 
     def look(self) -> None:
         """Hear what was delivered."""

@@ -106,6 +106,8 @@ class Session:
         line = state.line
         for due in line.take(trade):
             self._emit(state, due)
+        if state.fresh and line.contiguous and not line.waiting:
+            state.suspect = False  # the next in turn: nothing was missed
         if line.waiting or (state.fresh and state.suspect):
             self._mend(state, delay=0.0 if state.suspect and line.contiguous else 0.2)
         state.fresh = False
