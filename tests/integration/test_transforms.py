@@ -88,8 +88,8 @@ def test_from_a_feed_and_a_replay_to_the_store(
     for name, part in (("one.csv", bars[:250]), ("two.csv", bars[250:])):
         (tmp_path / name).write_text("\n".join([header, *(",".join(map(str, bar)) for bar in part)]) + "\n")
     hang = next(ts for ts, *_, close, _ in bars[260:] if round(close) % 50)
-    (tmp_path / "functions" / "code").mkdir(parents=True)
-    (tmp_path / "functions" / "code" / "mine.py").write_text(CODE.format(hang=hang))
+    (tmp_path / "functions").mkdir()
+    (tmp_path / "functions" / "mine.py").write_text(CODE.format(hang=hang))
     files = {"format": "csv", "exchange": exchange, "sets": [{"symbol": "A/B", "path": "one.csv"}]}
     spec = {"source": {"files": files}, "transforms": [*KINDS, FUNCTION]}
 

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 @dataclass
 class TransformProcess:
-    """``python -m tapedeck.transforms``; ``functions`` is a folder with a folder of each ConfigMap."""
+    """``python -m tapedeck.transforms``; ``functions`` is the folder of a ConfigMap."""
 
     folder: Path
     connections: Connections
@@ -38,7 +38,7 @@ class TransformProcess:
             "TAPEDECK_KIND": self.kind,
             "TAPEDECK_UID": self.uid,
             "TAPEDECK_SPEC": json.dumps(self.spec),
-            "TAPEDECK_FUNCTIONS": str(self.functions),
+            "TAPEDECK_FUNCTIONS_0": str(self.functions),
             "TAPEDECK_PORT_FILE": str(self.home / "port"),
             "TAPEDECK_TERMINATION_LOG": str(self.home / "termination"),
             "TAPEDECK_CONNECTIONS": str(self.home),

@@ -117,7 +117,6 @@ def _deployment(resource: Resource, settings: Settings) -> Json:
     extra = {
         "TAPEDECK_KIND": resource.kind,
         "TAPEDECK_SINCE": resource.metadata.creation_timestamp,
-        "TAPEDECK_FUNCTIONS": FUNCTIONS_PATH,
     }
     pod = {**pods.pod_of(resource, WORKLOAD, settings, extra), "restartPolicy": "Always"}
     return {
@@ -137,16 +136,16 @@ def _deployment(resource: Resource, settings: Settings) -> Json:
 
 
 def _with_functions(resource: Resource, pod: Json) -> Json:
-    """A pod's spec with each ConfigMap that holds functions, in a folder of its name."""
+    """A pod's spec with each ConfigMap that holds functions, in a folder that is told by a variable of its own."""
     functions = (each.function for each in transforms_of(resource) if each.function is not None)
     maps = dict.fromkeys(each.config_map for each in functions if each.config_map is not None)
     container = pod["containers"][0]
-    mounts = [
-        {"name": f"functions-{n}", "mountPath": f"{FUNCTIONS_PATH}/{name}", "readOnly": True}
-        for n, name in enumerate(maps)
-    ]
+    paths = [f"{FUNCTIONS_PATH}/{name}" for name in maps]
+    told = [{"name": f"TAPEDECK_FUNCTIONS_{n}", "value": path} for n, path in enumerate(paths)]
+    mounts = [{"name": f"functions-{n}", "mountPath": path, "readOnly": True} for n, path in enumerate(paths)]
     volumes = [{"name": f"functions-{n}", "configMap": {"name": name}} for n, name in enumerate(maps)]
+    mounted = {"env": [*container["env"], *told], "volumeMounts": [*container["volumeMounts"], *mounts]}
     return pod | {
-        "containers": [container | {"volumeMounts": [*container["volumeMounts"], *mounts]}],
+        "containers": [container | mounted],
         "volumes": [*pod["volumes"], *volumes],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -33,13 +34,13 @@ from tapedeck_crds.report import Report, ReportState
 from tapedeck_crds.transforms import Transform
 
 LOOK_SECONDS = 0.5
+_FUNCTIONS = "TAPEDECK_FUNCTIONS_"
 
 
 class TransformSettings(PodSettings):
-    """``kind`` says what the spec is; ``functions`` is the folder with a folder of each ConfigMap."""
+    """``kind`` says what the spec is. Variables TAPEDECK_FUNCTIONS_<n> name the folders of ConfigMaps."""
 
     kind: Literal["Feed", "Replay"] = "Feed"
-    functions: Path = Path("/opt/tapedeck/functions")
 
 
 class Pod:
@@ -87,7 +88,7 @@ class Pod:
         kind = FeedSpec if settings.kind == "Feed" else ReplaySpec
         spec = kind.model_validate_json(settings.spec)
         self._transforms = ordered(spec.transforms or [])
-        self._tally = Tally(self._transforms)
+        self._tally = Tally(spec.transforms or ())
         if isinstance(spec, FeedSpec):
             return market_of.of_feed(spec, self._transforms)
         market = market_of.of_replay(spec, settings.uid, settings.name)
@@ -97,8 +98,8 @@ class Pod:
         return market
 
     def _folders(self) -> list[Path]:
-        names = dict.fromkeys(each.function.config_map for each in self._transforms if each.function is not None)
-        return [*(self._settings.functions / name for name in names if name is not None), self._settings.files]
+        told = sorted(name for name in os.environ if name.startswith(_FUNCTIONS))
+        return [*(Path(os.environ[name]) for name in told), self._settings.files]
 
     def _compute(self, market: Market, connections: Connections) -> int:
         settings = self._settings

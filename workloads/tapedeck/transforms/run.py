@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from threading import Event
 from typing import TypeAlias
 
@@ -48,7 +47,8 @@ class Run:
         self._transforms, self._call, self._past, self._tally = transforms, call, past, tally
         self._stop = stop
         self._fingerprint = places.fingerprint(transforms)
-        self._places: dict[Key, Place] = {}
+        self._places: dict[Key, Place] = {}  # as they were found
+        self._next: dict[Key, int] = {}
         self._series: dict[Key, dict[tuple[str, str, str], tuple[Series, int] | None]] = {}
         self._at_end: set[Key] = set()
         self._ended: set[Key] = set()
@@ -60,6 +60,7 @@ class Run:
         """Find where to go on. Raises KafkaException."""
         self._places = places.find(self._reader, self._market.channels, self._fingerprint, since_ms)
         self._series = {key: {} for key in self._places}
+        self._next = {key: place.next for key, place in self._places.items()}
         self._reader.assign([TopicPartition(*key, place.low) for key, place in self._places.items()])
 
     def execute(self) -> bool:
@@ -89,14 +90,14 @@ class Run:
         key = (topic, partition)
         self._at_end.discard(key)
         self._heard = time.monotonic()
-        quiet = offset < self._places[key].next
+        quiet = offset < self._next[key]
         try:
             if self._market.wants(message.key()):
                 self._through(key, message, offset, quiet)
         except ValueError:
             pass  # the recorder keeps what is no record
         if not quiet:
-            self._places[key] = replace(self._places[key], next=offset + 1)
+            self._next[key] = offset + 1
             self._dirty.add(key)
 
     def _note(self, error: KafkaError | None, key: Key) -> None:
@@ -166,11 +167,11 @@ class Run:
 
     def _place(self, key: Key) -> Place:
         """The first record that must be read again is the earliest that any series needs."""
-        place = self._places[key]
+        following = self._next[key]
         seen = [each for each in self._series[key].values() if each is not None]
         lows = [low for series, _ in seen if (low := series.low) is not None]
         past = any(begun >= 0 and (series.low or 0) <= begun for series, begun in seen)
-        return Place(min([*lows, place.next]), place.next, past)
+        return Place(min([*lows, following]), following, past)
 
 
 def _unheard(_transform: str, _record: Record, _reason: str) -> None:

@@ -1,0 +1,140 @@
+"""Planning a Feed's and a Replay's transforms: a Deployment beside the run, and when a run may be over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tapedeck.transforms.__main__ import TransformSettings
+from tapedeck_crds.base import format_ms
+from tapedeck_crds.kinds import parse_resource
+from tapedeck_crds.report import FeedReport, ReplayReport, TransformReport, TransformsReport
+from tapedeck_operator.plan import Network, Observed, Plan, PodSeen, Settings, plan
+
+Json = dict[str, Any]
+NOW = 1_700_000_000_000
+SETTINGS = Settings(
+    images={name: f"i/{name}:1" for name in ("feed", "replay", "transform")},
+    operator_key=b"secret",
+    network=Network(egress=({"to": "broker"},)),
+)
+FILES = {"format": "csv", "exchange": "x", "credentialsSecret": "s3-keys", "sets": [{"symbol": "A/B", "path": "a"}]}
+OWN = [
+    {"name": "mean", "sma": {}},
+    {"name": "a", "function": {"module": "m:f", "configMap": "code"}},
+    {"name": "b", "function": {"module": "n:g", "configMap": "code"}},
+    {"name": "c", "function": {"module": "o:h", "configMap": "others"}},
+]
+LIVE: Json = {"exchange": "binance", "symbols": ["A/B"], "apiKeySecret": "my-key", "transforms": OWN}
+FROM_FILES: Json = {"source": {"files": FILES}, "transforms": OWN[:1]}
+TAPE: Json = {"source": {"store": {"exchange": "x", "symbols": ["A/B"]}}, "transforms": OWN[:1]}
+
+
+def resource(kind: str, spec: Json, status: Json | None = None, generation: int = 1) -> Any:
+    created = {"creationTimestamp": "2023-11-14T00:00:00Z", "generation": generation}
+    document = {
+        "apiVersion": "tapedeck.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "x", "uid": "u-1", **created},
+        "spec": spec,
+    }
+    return parse_resource(document | ({"status": status} if status is not None else {}))
+
+
+def deployments(planned: Plan) -> dict[str, Json]:
+    return {one["metadata"]["name"]: one for one in planned.apply if one["kind"] == "Deployment"}
+
+
+def beside(planned: Plan) -> Json:
+    return next(one for name, one in deployments(planned).items() if name.endswith("-transform"))
+
+
+def said(state: Any = "running", caught_up: int | None = None, message: str = "", kind: Any = FeedReport) -> PodSeen:
+    results = (TransformReport(name="mean", points=7, errors=2, lookback=4),)
+    told = TransformsReport(results=results, caught_up=caught_up)
+    return PodSeen("t", 0, "Running", report=kind(state=state, message=message, transforms=told), part="transform")
+
+
+def complete(planned: Plan, at_ms: int) -> Json:
+    job = next(one for one in planned.apply if one["kind"] == "Job")
+    done = {"conditions": [{"type": "Complete", "status": "True"}], "completionTime": format_ms(at_ms)}
+    return {**job, "status": done}
+
+
+def test_functions_get_neither_keys_nor_the_way_to_an_exchange() -> None:
+    planned = plan(resource("Feed", LIVE), Observed(), NOW, SETTINGS)
+    assert len(deployments(planned)) == 2
+    template = beside(planned)["spec"]["template"]
+    container = template["spec"]["containers"][0]
+    assert (container["image"], container["name"]) == ("i/transform:1", "transform")
+    environment = {v["name"]: v.get("value") for v in container["env"]}
+    folders = {name: environment.pop(name) for name in list(environment) if name.startswith("TAPEDECK_FUNCTIONS_")}
+    assert set(folders.values()) == {"/opt/tapedeck/functions/code", "/opt/tapedeck/functions/others"}
+    assert environment.keys() <= {f"TAPEDECK_{name.upper()}" for name in TransformSettings.model_fields}
+    assert (environment["TAPEDECK_KIND"], environment["TAPEDECK_SINCE"]) == ("Feed", "2023-11-14T00:00:00Z")
+    assert "TAPEDECK_EXCHANGE_KEYS" not in environment
+    maps = {v["configMap"]["name"] for v in template["spec"]["volumes"] if "configMap" in v}
+    secrets = {v["secret"]["secretName"] for v in template["spec"]["volumes"] if "secret" in v}
+    assert (maps, secrets) == ({"code", "others"}, {"tapedeck-connections"})
+    mounts = {m["mountPath"] for m in container["volumeMounts"]}
+    assert set(folders.values()) <= mounts
+    policies = {one["metadata"]["name"]: one["spec"] for one in planned.apply if one["kind"] == "NetworkPolicy"}
+    mine = policies.pop(beside(planned)["metadata"]["name"])
+    assert mine["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert mine["egress"] == [{"to": "broker"}]
+    (feeds,) = policies.values()
+    assert feeds["podSelector"]["matchExpressions"] == [{"key": "tapedeck.dev/part", "operator": "DoesNotExist"}]
+    assert len(feeds["egress"]) == 2
+
+
+def test_a_changed_spec_replaces_it_and_another_without_ends_it() -> None:
+    planned = plan(resource("Feed", LIVE), Observed(), NOW, SETTINGS)
+    seen = Observed(deployments=tuple(deployments(planned).values()))
+    same = plan(resource("Feed", LIVE), seen, NOW, SETTINGS)
+    assert deployments(same) == {}
+    assert same.delete == ()
+    other = LIVE | {"transforms": [{"name": "mean", "sma": {"over": 9}}]}
+    assert len(deployments(plan(resource("Feed", other, generation=2), seen, NOW, SETTINGS))) == 2
+    none = {name: value for name, value in LIVE.items() if name != "transforms"}
+    gone = plan(resource("Feed", none, generation=2), seen, NOW, SETTINGS)
+    assert gone.delete == (("Deployment", beside(planned)["metadata"]["name"]),)
+
+
+def test_a_live_feed_tells_of_them_and_goes_on_without() -> None:
+    feed = resource("Feed", LIVE)
+    pod = PodSeen("p", 0, "Running", report=FeedReport(state="running", reason="Live", message="1 symbols"))
+    seen = Observed(pods=(pod,), beside=(said(),))
+    status = plan(feed, seen, NOW, SETTINGS).status
+    assert status["transforms"] == [{"name": "mean", "points": 7, "errors": 2, "lookback": 4}]
+    assert (status["phase"], status["conditions"][0]["reason"]) == ("Running", "Live")
+    failed = plan(feed, replace(seen, beside=(said("failed", message="no module m"),)), NOW, SETTINGS).status
+    assert (failed["phase"], failed["conditions"][0]["reason"]) == ("Running", "TransformsFailed")
+    assert failed["message"] == "1 symbols; no transforms: no module m"
+
+
+def test_a_run_is_complete_once_they_are_through() -> None:
+    for kind, spec, through, report in (
+        ("Feed", FROM_FILES, said(caught_up=NOW + 5_000), FeedReport),
+        ("Replay", TAPE, said("complete", kind=ReplayReport), ReplayReport),
+    ):
+        planned = plan(resource(kind, spec), Observed(), NOW, SETTINGS)
+        run = Observed(complete(planned, NOW), deployments=tuple(deployments(planned).values()))
+        for behind in ((), (said(caught_up=NOW - 5_000, kind=report),)):
+            waits = plan(resource(kind, spec), replace(run, beside=behind), NOW + 9_000, SETTINGS)
+            assert (waits.status["phase"], waits.status["conditions"][0]["reason"]) == ("Running", "Transforming")
+            assert waits.delete == ()
+        over = plan(resource(kind, spec), replace(run, beside=(through,)), NOW + 9_000, SETTINGS)
+        assert over.status["phase"] == "Complete"
+        assert over.delete == (("Deployment", beside(planned)["metadata"]["name"]),)
+        broken = replace(run, beside=(said("failed", message="no module m", kind=report),))
+        without = plan(resource(kind, spec), broken, NOW + 9_000, SETTINGS).status
+        assert (without["phase"], without["message"]) == ("Complete", "no transforms: no module m")
+        assert plan(resource(kind, spec), run, NOW + 700_000, SETTINGS).status["phase"] == "Complete"
+
+
+def test_the_pod_of_a_feed_from_files_gets_no_keys_of_the_files() -> None:
+    planned = plan(resource("Feed", FROM_FILES), Observed(), NOW, SETTINGS)
+    pod = beside(planned)["spec"]["template"]["spec"]
+    assert {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v} == {"tapedeck-connections"}
+    suspended = plan(resource("Feed", FROM_FILES | {"suspend": True}), Observed(), NOW, SETTINGS)
+    assert beside(suspended)["spec"]["replicas"] == 0
