@@ -17,6 +17,12 @@ CREATE TABLE IF NOT EXISTS trades (
     timestamp TIMESTAMP
 ) TIMESTAMP(timestamp) PARTITION BY DAY WAL DEDUP UPSERT KEYS(timestamp, exchange, symbol, id);
 
+-- Results of transforms. The value of one that was taken back is null.
+CREATE TABLE IF NOT EXISTS points (
+    exchange SYMBOL, symbol SYMBOL, interval SYMBOL, series SYMBOL, id VARCHAR, value DOUBLE, open DOUBLE, high DOUBLE,
+    low DOUBLE, volume DOUBLE, rev LONG, taken_back BOOLEAN, source VARCHAR, timestamp TIMESTAMP
+) TIMESTAMP(timestamp) PARTITION BY DAY WAL DEDUP UPSERT KEYS(timestamp, exchange, symbol, interval, series, id);
+
 CREATE TABLE IF NOT EXISTS run_equity (
     run_id SYMBOL, value DOUBLE, cash DOUBLE, change_percent DOUBLE, drawdown_percent DOUBLE, sharpe DOUBLE, seq LONG,
     timestamp TIMESTAMP

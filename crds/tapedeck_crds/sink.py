@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field
 
 from tapedeck_crds.base import Model
 
-SinkRecords = Literal["bars", "tickers", "trades", "results"]
-EVERYTHING: tuple[SinkRecords, ...] = ("bars", "tickers", "trades", "results")
+SinkRecords = Literal["bars", "tickers", "trades", "points", "results"]
+EVERYTHING: tuple[SinkRecords, ...] = ("bars", "tickers", "trades", "points", "results")
 _EXPECTED = "expected an address like http://influxdb:8086/write?db=tapedeck or http://questdb:9000/write"
 
 
@@ -28,12 +28,12 @@ def _checked_url(text: str) -> str:
 class Sink(Model):
     """Another store that takes InfluxDB's line protocol over HTTP: InfluxDB, QuestDB and what speaks as they do.
 
-    Bars, tickers and trades become the measurements `bars`, `tickers` and `trades`, runs `run_equity` and
-    `run_trades`. Times are nanoseconds: those of trades, and of what a run made, carry the id's or number's last six
-    digits, so that several of one millisecond are points of their own. Each record is delivered at least once, in the
-    log's order. Writing it again changes nothing where points with the same tags and time replace one another:
-    InfluxDB does so by itself, QuestDB for tables with DEDUP UPSERT KEYS (examples/questdb.sql). The last of several
-    revisions of a bar stays.
+    Bars, tickers and trades become the measurements `bars`, `tickers` and `trades`, what transforms result in
+    `points`, runs `run_equity` and `run_trades`. Times are nanoseconds: those of trades, and of what a run made, carry
+    the id's or number's last six digits, so that several of one millisecond are points of their own. Each record is
+    delivered at least once, in the log's order. Writing it again changes nothing where points with the same tags and
+    time replace one another: InfluxDB does so by itself, QuestDB for tables with DEDUP UPSERT KEYS
+    (examples/questdb.sql). The last of several revisions of a bar stays.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")] = Field(
@@ -44,8 +44,9 @@ class Sink(Model):
         "http://influxdb:8086/write?db=tapedeck, http://influxdb:8086/api/v2/write?org=o&bucket=b, "
         "http://questdb:9000/write."
     )
-    records: Annotated[tuple[SinkRecords, ...], Field(min_length=1, max_length=4, strict=False)] = Field(
-        default=EVERYTHING, description="What it gets: bars, tickers, trades, and results of backtests."
+    records: Annotated[tuple[SinkRecords, ...], Field(min_length=1, max_length=5, strict=False)] = Field(
+        default=EVERYTHING,
+        description="What it gets: bars, tickers, trades, points of transforms, results of backtests.",
     )
 
 

@@ -16,7 +16,7 @@ from pods.services import Services
 from stores.influxdb import InfluxDB
 from stores.questdb import QuestDB, Unavailable
 from tapedeck import records, topics
-from tapedeck.market import Bar, Ticker, Trade, series_key
+from tapedeck.market import Bar, Point, Ticker, Trade, series_key
 from tapedeck.wire import Epoch, encode, replay_headers
 
 SQL = Path(__file__).parents[2] / "examples/questdb.sql"
@@ -54,6 +54,12 @@ def some_records(exchange: str) -> list[Record]:
         records.RunTrade(run, 1, "A/B", "long", 2.5, T0, 2.0, T0 + 7, 3.0, 1.5, 1.25, 0.25),
         records.RunFill(run, 0, "A/B", T0, "buy", 1.5, 2.0),
     ]
+    points = [
+        Point(exchange, "A B/USD", "1m", "sma", T0, 2.5, open=2.0),
+        Point(exchange, "A B/USD", "", "flow", T0 + 5, 7.0, id="101"),
+        Point(exchange, "A B/USD", "", "flow", T0 + 5, None, id="101", rev=1),
+        Point(exchange, "A B/USD", "", "flow", T0 + 5, 8.0, id="102"),
+    ]
     bars = [Bar(exchange, "A B/USD", "1m", T0 + i * MINUTE, 2.0, 9.0, 1.0, 2.5 + i, 5.0) for i in range(3)]
     corrected = Bar(exchange, "A B/USD", "1m", T0, 2.0, 9.0, 1.0, 7.5, 5.0, rev=1)
     unclosed = Bar(exchange, "A B/USD", "1m", T0 + 9 * MINUTE, 2.0, 9.0, 1.0, 2.5, 5.0, closed=False)
@@ -64,6 +70,7 @@ def some_records(exchange: str) -> list[Record]:
         (topics.MARKET_BARS, b"no json", key, LIVE),
         *((topics.MARKET_TRADES, encode(trade), key, LIVE) for trade in trades),
         (topics.MARKET_TICKERS, encode(Ticker(exchange, "A B/USD", T0 + 7, 3.5, bid=3.25)), key, LIVE),
+        *((topics.MARKET_POINTS, encode(point), key, LIVE) for point in points),
         *((topics.RESULTS, encode(result), run, None) for result in results),
     ]
 
@@ -72,6 +79,7 @@ WANTED = {
     "bars": [[0, 7.5, 1], [MINUTE, 3.5, 0], [2 * MINUTE, 4.5, 0]],
     "trades": [["101", 3.5], ["102", 3.5], ["b-7", 3.5]],
     "tickers": [[7, 3.5, 3.25, None]],
+    "points": [["", 0, False, 2.0], ["101", 1, True, None], ["102", 0, False, None]],
     "run_equity": [[0, 10.0, None], [1, 1e-08, 1.5]],
     "run_trades": [[0, 1.5, 'say "in", \\'], [1, 2.5, ""]],
 }
@@ -81,12 +89,13 @@ ASKED = {
     "bars": "SELECT close, rev FROM bars",
     "trades": "SELECT id, price FROM trades",
     "tickers": "SELECT price, bid, ask FROM tickers",
+    "points": "SELECT id, rev, taken_back, open FROM points",
     "run_equity": "SELECT seq, value, change_percent FROM run_equity",
     "run_trades": "SELECT seq, size, entry_reason FROM run_trades",
 }
 
 
-POINTS = 12  # four of bars, one of them corrected
+POINTS = 16  # four of bars, one of them corrected; four of transforms, one of them taken back
 
 
 def held(other: Other) -> dict[str, list[list[Any]]]:
@@ -119,7 +128,7 @@ def test_another_store_takes_the_same_stream(services: Services, store: str, tmp
         eventually(lambda: sinks(recorder).get("up") is False)
         eventually(lambda: "answered 401" in sinks(recorder)["last_error"])
         if isinstance(other, QuestDB):
-            for statement in SQL.read_text().split(";")[:-1]:
+            for statement in SQL.read_text().strip().split(";\n"):
                 other.query(statement)
         (recorder.home / "sinks" / name).mkdir(parents=True)
         (recorder.home / "sinks" / name / "authorization").write_text(other.authorization)

@@ -23,6 +23,7 @@ TOPICS: dict[SinkRecords, str] = {
     "bars": topics.MARKET_BARS,
     "tickers": topics.MARKET_TICKERS,
     "trades": topics.MARKET_TRADES,
+    "points": topics.MARKET_POINTS,
     "results": topics.RESULTS,
 }
 _IN_A_MS = 1_000_000
@@ -74,6 +75,20 @@ def _ticker(message: Message, value: bytes) -> list[str]:
     if not math.isfinite(ticker.price):
         raise ValueError(f"price: got {ticker.price}, expected a finite number")
     return [f'{head} {fields},source="{source}" {rows.check_moment(ticker.ts) * _IN_A_MS}']
+
+
+def _point(message: Message, value: bytes) -> list[str]:
+    """A result of a transform. One that is taken back says so: a field that was written can't be made null."""
+    point = wire.decode_point(value)
+    if (source := _market_source(message)) is None:
+        return []
+    rows.point_row(point, source)  # raises where it can't be kept
+    tags = (("exchange", point.exchange), ("symbol", point.symbol), ("interval", point.interval))
+    head = _head("points", *(tag for tag in tags if tag[1]), ("series", point.series))
+    numbers = _numbers([(name, getattr(point, name)) for name in ("value", "open", "high", "low", "volume")])
+    fields = f'{numbers}{"," if numbers else ""}id={_text(point.id)},rev={point.rev}i,source="{source}"'
+    at = point.ts * _IN_A_MS + (place_of(point.id) if point.id else 0)
+    return [f"{head} {fields},taken_back={'t' if point.value is None else 'f'} {at}"]
 
 
 def _result(_message: Message, value: bytes) -> list[str]:
@@ -147,5 +162,6 @@ _OF_TOPIC: dict[str, Callable[[Message, bytes], list[str]]] = {
     topics.MARKET_BARS: _bar,
     topics.MARKET_TRADES: _trade,
     topics.MARKET_TICKERS: _ticker,
+    topics.MARKET_POINTS: _point,
     topics.RESULTS: _result,
 }
