@@ -23,6 +23,11 @@ BAD = {
         f"{INIT}: open('/var/run/secrets/kubernetes.io/serviceaccount/token')", "StrategyError",
         ["serviceaccount", "FileNotFoundError"],
     ),
+    "ends the process": (f"{NEXT}: len(self) == 500 and os._exit(0)", "StrategyExited", ["exit code 0"]),
+    "reads connections": (
+        f"{INIT}: open(os.environ['TAPEDECK_CONNECTIONS'] + '/store_dsn')", "StrategyError",
+        ["store_dsn", "PermissionError"],
+    ),
     "looks for secrets": (f"{INIT}: raise_(LookupError(secrets()))", "StrategyError", ["LookupError: []"]),
     "loops for ever": (f"{NEXT}: loop()", "TimeLimit", ["barSeconds", "while True"]),
     "loops in __init__": (f"{INIT}: loop()", "TimeLimit", ["barSeconds", "while True"]),

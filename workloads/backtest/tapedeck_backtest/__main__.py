@@ -1,105 +1,23 @@
-"""``python -m tapedeck_backtest``: one run, from the pod's settings to its exit code."""
+"""``python -m tapedeck_backtest``: one run, in a process of its own below this one."""
 
 from __future__ import annotations
 
-import signal
 import sys
-from threading import Event
-from typing import TYPE_CHECKING
 
-from prometheus_client import REGISTRY
-from pydantic import ValidationError
-
-from tapedeck.logs import configure, log
-from tapedeck.probe import Probe, leave_report
-from tapedeck.settings import Connections, PodSettings
-from tapedeck_backtest.gauges import RunGauges
-from tapedeck_crds.backtest import BacktestSpec
-from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport
-
-if TYPE_CHECKING:
-    from tapedeck_backtest.run import Run
-
-EXIT_FAILED = 1
+from tapedeck_backtest.above import Mark, above
 
 
-class Pod:
-    """The probe answers before Backtrader is loaded: that takes a third of a second."""
+def _work(mark: Mark) -> int:
+    from tapedeck_backtest import pod
 
-    def __init__(self, settings: PodSettings) -> None:
-        self._settings = settings
-        self._run: Run | None = None
-        self._last = BacktestReport(run_id=settings.uid)
-        self.stop = Event()
-
-    def report(self) -> BacktestReport:
-        """How it goes."""
-        return self._run.report() if self._run is not None else self._last
-
-    def work(self) -> int:
-        """Do the run and leave the report; returns the exit code."""
-        code = self._work()
-        last = self.report()
-        if code == 0:
-            log.info("complete", bars=last.bars, trades=last.trades, value=last.value)
-        leave_report(self._settings, last)
-        return code
-
-    def _work(self) -> int:
-        try:
-            spec = BacktestSpec.model_validate_json(self._settings.spec)
-            if not self._settings.uid:
-                raise ValueError("TAPEDECK_UID: got nothing, expected the id of the run")
-        except ValueError as error:
-            return self._failed("BadSpec", str(error), EXIT_BAD_INPUT)
-        import psycopg
-
-        from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
-        from tapedeck_backtest.limits import limit_memory
-        from tapedeck_backtest.output import bounded_output
-        from tapedeck_backtest.run import Run
-
-        try:
-            connections = Connections.read(self._settings.connections)
-        except ValidationError as error:
-            return self._failed("BadConnections", str(error), EXIT_FAILED)
-        run = self._run = Run(self._settings, spec, connections, self.stop)
-        limits = spec.resources.limits if spec.resources is not None else None
-        limit_memory((limits or {}).get("memory"))
-        try:
-            with bounded_output(spec.limits.output_bytes):
-                run.execute()
-        except RunFailed as failure:
-            log.error("failed", reason=failure.reason, message=failure.message)
-            return EXIT_BAD_INPUT
-        except Interrupted:
-            return self._failed("Interrupted", "asked to end before the run was over", EXIT_FAILED)
-        except (Unavailable, psycopg.Error) as error:
-            return self._failed("Unavailable", str(error), EXIT_FAILED)
-        return 0
-
-    def _failed(self, reason: str, message: str, code: int) -> int:
-        log.error("failed", reason=reason, message=message)
-        self._last = self.report().model_copy(update={"state": "failed", "reason": reason, "message": message})
-        self._run = None
-        return code
+    return pod.main(mark)
 
 
-def main() -> int:
-    """Exit 0 when the run is over and its results are on the log."""
-    settings = PodSettings()
-    configure(settings.log_level, workload="backtest", name=settings.name, run=settings.uid)
-    pod = Pod(settings)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: pod.stop.set())
-    REGISTRY.register(RunGauges(pod.report))
-    probe = Probe(settings, report=pod.report)
-    probe.start()
-    try:
-        return pod.work()
-    finally:
-        probe.stop()
+def _ended(code: int, entered: int) -> int:
+    from tapedeck_backtest import pod
+
+    return pod.ended_by_strategy(code, announced=entered > 1)  # it is first entered to be loaded
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(above(_work, _ended))

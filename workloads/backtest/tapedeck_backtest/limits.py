@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from tapedeck.logs import log
+from tapedeck_backtest.above import Mark
 
 TICK_SECONDS = 0.5
 STOP_SECONDS = 5.0  # for a strategy that does not come back after SIGTERM
@@ -39,12 +40,20 @@ class Guard:
 
     It raises TooLong in the main thread. Where that does not end it, ``last_words`` is called from the guard's
     thread and the process ends with what it returns; code that holds the interpreter's lock is ended with exit code 1.
+    ``mark`` is told when the strategy's code runs.
     """
 
-    def __init__(self, seconds: float, stop: threading.Event, last_words: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        stop: threading.Event,
+        last_words: Callable[[str], int],
+        mark: Mark,
+    ) -> None:
         self.seconds = seconds
         self._stop = stop
         self._last_words = last_words
+        self._mark = mark
         self._since = time.monotonic()
         self._over = threading.Event()
 
@@ -60,9 +69,11 @@ class Guard:
         before = signal.signal(_SIGNAL, self._raise)
         thread = threading.Thread(target=self._watch, args=(self._over,), name="guard", daemon=True)
         thread.start()
+        self._mark(True)
         try:
             yield
         finally:
+            self._mark(False)
             self._over.set()
             thread.join()
             faulthandler.cancel_dump_traceback_later()
@@ -80,7 +91,9 @@ class Guard:
                 told = now
                 signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
             elif now - told > GRACE_SECONDS:
-                os._exit(self._last_words(f"no bar within {allowed:g} s, and it did not end when told to"))
+                code = self._last_words(f"no bar within {allowed:g} s, and it did not end when told to")
+                self._mark(False)
+                os._exit(code)
 
     def _raise(self, _number: int, _frame: FrameType | None) -> None:
         raise TooLong(f"no bar within {self.seconds:g} s")

@@ -7,6 +7,7 @@ from typing import Any
 
 from tapedeck.probe import leave_report
 from tapedeck.settings import Connections, PodSettings
+from tapedeck_backtest.above import Mark
 from tapedeck_backtest.choose import checked_params, strategy_class
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.session import Session
@@ -18,7 +19,7 @@ from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport
 
 
 class Run:
-    """A run that may be asked how it goes from another thread.
+    """A run that may be asked how it goes from another thread. ``mark`` is told when a strategy's code runs.
 
     ``execute`` raises RunFailed, Interrupted (after ``stop`` is set), Unavailable, and psycopg.Error.
     """
@@ -31,11 +32,12 @@ class Run:
         stop: Event,
         *,
         start_timeout: float = START_TIMEOUT,
+        mark: Mark = lambda _inside: None,
     ) -> None:
         self._settings = settings
         self._spec = spec
         self._start_timeout = start_timeout
-        self._session = Session(settings, spec, connections, stop, self._last_words)
+        self._session = Session(settings, spec, connections, stop, self._last_words, mark)
         self._ending: tuple[str, str] = ("", "")
 
     def execute(self) -> None:
@@ -43,7 +45,7 @@ class Run:
         try:
             self._execute()
         except RunFailed as failure:
-            self._fail(failure)
+            self.fail(failure.reason, failure.message)
             raise
         if self._spec.sweep is None:  # a sweep ends with its last trial, which may be another pod's
             self._session.end("complete", "")
@@ -84,17 +86,18 @@ class Run:
         elif data.replay is not None:
             replay.run(session, strategy, params, data.replay, self._start_timeout)
 
-    def _fail(self, failure: RunFailed) -> None:
+    def fail(self, reason: str, message: str, *, announced: bool = False) -> None:
+        """Say on the log that the run failed, which may be ``announced`` by another process. Raises Unavailable."""
         session = self._session
-        session.state, self._ending = "failed", (failure.reason, failure.message)
-        if not session.announced:
+        session.state, self._ending = "failed", (reason, message)
+        if not (announced or session.announced):
             session.announce("", [], "")
-        session.end("failed", f"{failure.reason}: {failure.message}")
+        session.end("failed", f"{reason}: {message}")
 
     def _last_words(self, message: str) -> int:
         """Of a strategy that does not end: from the guard's thread, before the process does."""
         try:
-            self._fail(RunFailed("TimeLimit", f"limits.barSeconds: {message}"))
+            self.fail("TimeLimit", f"limits.barSeconds: {message}")
         finally:
             leave_report(self._settings, self.report())
         return EXIT_BAD_INPUT

@@ -15,6 +15,7 @@ from tapedeck.records import ResultRecord, RunEnded, RunStarted
 from tapedeck.settings import Connections, PodSettings
 from tapedeck.wire import Epoch
 from tapedeck_backtest import engine, stored
+from tapedeck_backtest.above import Mark
 from tapedeck_backtest.curve import stride
 from tapedeck_backtest.engine import Engine, Step
 from tapedeck_backtest.errors import Interrupted, RunFailed
@@ -34,7 +35,10 @@ from tapedeck_crds.report import ReportState
 
 
 class Session:
-    """One run as it goes. ``last_words`` is told of a strategy that does not end, from the guard's thread."""
+    """One run as it goes.
+
+    ``last_words`` is told of a strategy that does not end, from the guard's thread; ``mark`` when its code runs.
+    """
 
     def __init__(
         self,
@@ -43,6 +47,7 @@ class Session:
         connections: Connections,
         stop: Event,
         last_words: Callable[[str], int],
+        mark: Mark,
     ) -> None:
         self.settings = settings
         self.spec = spec
@@ -55,7 +60,7 @@ class Session:
         self.engine: Engine | None = None
         self.announced = False
         self._stop = stop
-        self._guard = Guard(spec.limits.bar_seconds, stop, last_words)
+        self._guard = Guard(spec.limits.bar_seconds, stop, last_words, mark)
         self._publisher = Publisher(connections, self.run_id)
 
     @property

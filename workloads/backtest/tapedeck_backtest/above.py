@@ -1,0 +1,69 @@
+"""The process above a run's own: it sees how that ends, whatever a strategy does to it.
+
+``os._exit(0)`` looks like a run that is over. So the run says when it enters a strategy's code and when it leaves it,
+and an end in between is the strategy's doing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+Mark = Callable[[bool], None]
+_PR_SET_PDEATHSIG = 1
+_INSIDE, _OUTSIDE = b"[", b"]"
+_SIGNALLED = 128
+
+
+def above(work: Callable[[Mark], int], ended: Callable[[int, int], int]) -> int:
+    """Do ``work`` in a child and return its exit code; 128 and the signal's number where one ended it.
+
+    ``work`` gets what to call with whether the code of a strategy runs. Where the child ends while it does, the code is
+    that of ``ended``, which gets the child's and how many times that code was entered. SIGTERM and SIGINT go to the
+    child, which dies with this process.
+    """
+    read, write = os.pipe()
+    mine = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _die_with(mine)
+        os.close(read)
+        return work(lambda inside: _say(write, inside))
+    os.close(write)
+
+    def hand_on(number: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, hand_on)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code < 0:
+        return _SIGNALLED - code
+    os.set_blocking(read, False)  # a process that the strategy left behind may hold the other end
+    said = _said(read)
+    return ended(code, said.count(_INSIDE)) if said.endswith(_INSIDE) else code
+
+
+def _say(write: int, inside: bool) -> None:
+    os.write(write, _INSIDE if inside else _OUTSIDE)
+
+
+def _said(read: int) -> bytes:
+    said = b""
+    with contextlib.suppress(BlockingIOError):
+        while part := os.read(read, 65_536):
+            said += part
+    return said
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != parent:  # it died before
+            os._exit(1)
