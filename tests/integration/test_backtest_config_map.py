@@ -14,6 +14,7 @@ from tapedeck.settings import Connections
 from tapedeck_crds.kinds import parse_resource
 from tapedeck_operator.cli import documents, write
 from tapedeck_operator.local.objects import Objects
+from tapedeck_operator.local import processes
 from tapedeck_operator.local.pods import start_pod
 from tapedeck_operator.plan import Observed, Settings, plan
 
@@ -36,7 +37,11 @@ def test_strategy_of_a_config_map(connections: Connections, tmp_path: Path) -> N
     pod = {"metadata": {"name": "p", "namespace": "default"}, "spec": job["spec"]["template"]["spec"]}
     log = tmp_path / "log"
     running = start_pod(
-        pod, folder=tmp_path / "pod", log=log, lookup=lambda kind, name: objects.get(kind, "default", name)
+        pod,
+        start=processes.start_module,
+        folder=tmp_path / "pod",
+        log=log,
+        lookup=lambda kind, name: objects.get(kind, "default", name),
     )
     assert running.process.wait(60) == 0, log.read_text()
 
