@@ -13,8 +13,8 @@ from tapedeck.market import Bar
 from tapedeck.settings import Connections
 from tapedeck_crds.kinds import parse_resource
 from tapedeck_operator.cli import documents, write
-from tapedeck_operator.local.objects import Objects
 from tapedeck_operator.local import processes
+from tapedeck_operator.local.objects import Objects
 from tapedeck_operator.local.pods import start_pod
 from tapedeck_operator.plan import Observed, Settings, plan
 
