@@ -81,7 +81,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory, services: Any) -> Iterator[
         _migrate(running, folder / "admin", services.postgres.dsn())
         super_user = running.connections(ADMIN)
         client = admin(super_user, "tests")
-        for future in client.create_topics([NewTopic(name, 1) for name in (REPLAY, "others.topic")]).values():
+        for future in client.create_topics([NewTopic(name, 1) for name in (REPLAY, POINTS, "others.topic")]).values():
             future.result(20)
         writer = producer(super_user, "tests")
         for topic in TOPICS:
