@@ -24,6 +24,7 @@ BAD = {
         ["serviceaccount", "FileNotFoundError"],
     ),
     "ends the process": (f"{NEXT}: len(self) == 500 and os._exit(0)", "StrategyExited", ["exit code 0"]),
+    "crashes": (f"{NEXT}: len(self) == 500 and os.abort()", "StrategyExited", ["signal SIGABRT"]),
     "reads connections": (
         f"{INIT}: open(os.environ['TAPEDECK_CONNECTIONS'] + '/store_dsn')", "StrategyError",
         ["store_dsn", "PermissionError"],

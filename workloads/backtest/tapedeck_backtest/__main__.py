@@ -13,10 +13,10 @@ def _work(mark: Mark) -> int:
     return pod.main(mark)
 
 
-def _ended(code: int, entered: int) -> int:
+def _ended(how: str, entered: int) -> int:
     from tapedeck_backtest import pod
 
-    return pod.ended_by_strategy(code, announced=entered > 1)  # it is first entered to be loaded
+    return pod.ended_by_strategy(how, announced=entered > 1)  # it is first entered to be loaded
 
 
 if __name__ == "__main__":

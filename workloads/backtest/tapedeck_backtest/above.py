@@ -18,14 +18,16 @@ Mark = Callable[[bool], None]
 _PR_SET_PDEATHSIG = 1
 _INSIDE, _OUTSIDE = b"[", b"]"
 _SIGNALLED = 128
+# What a process does to itself, in code that is no Python. SIGKILL may be the kernel's, for want of memory.
+_CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
-def above(work: Callable[[Mark], int], ended: Callable[[int, int], int]) -> int:
+def above(work: Callable[[Mark], int], ended: Callable[[str, int], int]) -> int:
     """Do ``work`` in a child and return its exit code; 128 and the signal's number where one ended it.
 
-    ``work`` gets what to call with whether the code of a strategy runs. Where the child ends while it does, the code is
-    that of ``ended``, which gets the child's and how many times that code was entered. SIGTERM and SIGINT go to the
-    child, which dies with this process.
+    ``work`` gets what to call with whether the code of a strategy runs. Where the child exits or crashes while it does,
+    the code is that of ``ended``, which is told how, and how many times that code was entered. SIGTERM and SIGINT go to
+    the child, which dies with this process.
     """
     read, write = os.pipe()
     mine = os.getpid()
@@ -43,11 +45,12 @@ def above(work: Callable[[Mark], int], ended: Callable[[int, int], int]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, hand_on)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code < 0:
-        return _SIGNALLED - code
     os.set_blocking(read, False)  # a process that the strategy left behind may hold the other end
     said = _said(read)
-    return ended(code, said.count(_INSIDE)) if said.endswith(_INSIDE) else code
+    if said.endswith(_INSIDE) and (code >= 0 or -code in _CRASHES):
+        how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+        return ended(how, said.count(_INSIDE))
+    return code if code >= 0 else _SIGNALLED - code
 
 
 def _say(write: int, inside: bool) -> None:

@@ -104,7 +104,7 @@ def main(mark: Mark) -> int:
         probe.stop()
 
 
-def ended_by_strategy(code: int, *, announced: bool) -> int:
+def ended_by_strategy(how: str, *, announced: bool) -> int:
     """Say in the report and on the log that the strategy ended the run's process; returns the exit code."""
     from tapedeck_backtest.errors import Unavailable
     from tapedeck_backtest.run import Run
@@ -112,7 +112,7 @@ def ended_by_strategy(code: int, *, announced: bool) -> int:
     settings = _settings()
     spec = BacktestSpec.model_validate_json(settings.spec)
     run = Run(settings, spec, Connections.read(settings.connections), Event())
-    message = f"the strategy ended the process, with exit code {code}, before the run was over"
+    message = f"the strategy ended the process ({how}) before the run was over; its log may say more"
     log.error("failed", reason="StrategyExited", message=message)
     try:
         run.fail("StrategyExited", message, announced=announced)
