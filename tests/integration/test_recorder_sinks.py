@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from tapedeck import records, topics
 from tapedeck.market import Bar, Point, Ticker, Trade, series_key
 from tapedeck.wire import Epoch, encode, replay_headers
 
+KILLS = max(int(os.environ.get("TAPEDECK_FAULTS", "3")) // 3, 1)  # each costs a start of the recorder
 SQL = Path(__file__).parents[2] / "examples/questdb.sql"
 Other = InfluxDB | QuestDB
 
@@ -147,3 +150,37 @@ def test_another_store_takes_the_same_stream(services: Services, store: str, tmp
         last = [[0, 1.0, 0]]
         eventually(lambda: sorted(held(other)["bars"]) == sorted([*WANTED["bars"], *last]))
         assert held(other) | {"bars": WANTED["bars"]} == WANTED
+
+
+@pytest.mark.faults
+def test_killed_at_any_instant_each_point_arrives(services: Services, store: str, tmp_path: Path) -> None:
+    try:
+        other = InfluxDB(tmp_path / "other")
+    except Unavailable as reason:
+        pytest.skip(f"no InfluxDB: {reason}")
+    rng = random.Random(KILLS)
+    bootstrap, exchange, name = services.broker.bootstrap, f"x{uuid.uuid4().hex[:8]}", f"s-{uuid.uuid4().hex[:8]}"
+    rewind(bootstrap, name, ends(bootstrap))
+    bars = [
+        Bar(exchange, f"S{i % 24}/USD", "1m", T0 + i * MINUTE, 1.0, 2.0, 0.5, rng.uniform(0.5, 2.0), float(i))
+        for i in range(60_000)
+    ]
+    publish(bootstrap, [(topics.MARKET_BARS, encode(bar), series_key(exchange, bar.symbol), LIVE) for bar in bars])
+    with recorders(tmp_path, bootstrap, store) as (recorder,):
+        other.start()
+        try:
+            recorder.options = {"sinks": [{"name": name, "url": other.url, "records": ["bars"]}]}
+            (recorder.home / "sinks" / name).mkdir(parents=True)
+            (recorder.home / "sinks" / name / "authorization").write_text(other.authorization)
+            query = "SELECT count(close), sum(volume) FROM bars"
+            for kill in range(KILLS):
+                recorder.start()
+                due = len(bars) * (kill + rng.random()) / (KILLS + 2)
+                eventually(lambda least=due: sum(row[1] for row in other.query(query)) > least)
+                recorder.kill()
+            recorder.start()
+            eventually(lambda: [row[1:] for row in other.query(query)] == [[len(bars), sum(b.volume for b in bars)]])
+            found = {row[0] // other.MILLISECOND: row[1] for row in other.query("SELECT close FROM bars")}
+            assert found == {bar.ts: bar.close for bar in bars}
+        finally:
+            other.stop()

@@ -35,7 +35,8 @@ class Position:
             SINK_GROUP_PREFIX + sink.name,
             {
                 "queued.max.messages.kbytes": 16_384,
-                "session.timeout.ms": 10_000,
+                "session.timeout.ms": 6_000,
+                "heartbeat.interval.ms": 1_500,
                 # Not "earliest": what retention deleted before it was delivered is no silent matter.
                 "auto.offset.reset": "error",
             },
