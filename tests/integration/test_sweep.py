@@ -27,6 +27,7 @@ FULL = KILLS >= 20  # a thousand trials, and a kill each ten seconds for as long
 SHARDS = 4 if FULL else 3
 AXES = [{"name": "fast", "from": 3, "to": 12, "step": 3}, {"name": "slow", "values": [15, 20, 30, 45, 60]}]
 FASTS, SLOWS = (range(3, 43), range(44, 94, 2)) if FULL else (range(3, 13, 3), range(15, 65, 10))
+LEAST = 50  # trades, for a trial to count as best
 GRID = list(itertools.product(FASTS, SLOWS))
 # Made bar by bar, as any strategy of a user: a trial takes long enough to be killed in.
 MODULE = "from tapedeck_backtest.strategies import BUILTINS\nclass Mine(BUILTINS['sma-cross']): pass\n"
@@ -50,7 +51,8 @@ def stock_value(bars: Sequence[Bar], fast: int, slow: int) -> float:
 def trials_of(dsn: str, run_id: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(dsn) as connection:
         return connection.execute(
-            "SELECT win, trial, (params->>'fast')::int, (params->>'slow')::int, objective, metrics->>'final_value' "
+            "SELECT win, trial, (params->>'fast')::int, (params->>'slow')::int, objective, "
+            "(metrics->>'trades')::float8, feasible "
             "FROM run_trials WHERE run_id = %s ORDER BY win, trial",
             (run_id,),
         ).fetchall()
@@ -71,7 +73,8 @@ def test_each_trial_once_whoever_is_killed(connections: Connections, tmp_path: P
     recorder.start()
     try:
         axes = [{"name": "fast", "values": list(FASTS)}, {"name": "slow", "values": list(SLOWS)}]
-        chosen = sweep_spec(shards=SHARDS, params=axes) | {"strategy": {"module": "mine:Mine"}}
+        enough = [{"metric": "trades", "min": LEAST}]
+        chosen = sweep_spec(shards=SHARDS, params=axes, constraints=enough) | {"strategy": {"module": "mine:Mine"}}
         first = Pod(connections, tmp_path / "0", chosen)
         pods = [first] + [
             Pod(connections, tmp_path / str(i), first.spec, uid=first.uid, shard=i) for i in range(1, SHARDS)
@@ -96,11 +99,13 @@ def test_each_trial_once_whoever_is_killed(connections: Connections, tmp_path: P
     finally:
         recorder.stop()
     found = trials_of(dsn, first.uid)
-    assert [(fast, slow) for _, _, fast, slow, _, _ in found] == GRID
-    values = {(fast, slow): objective for _, _, fast, slow, objective, _ in found}
+    assert [(fast, slow) for _, _, fast, slow, *_ in found] == GRID
+    values = {(fast, slow): objective for _, _, fast, slow, objective, *_ in found}
     for fast, slow in GRID[:: len(GRID) // 5]:
         assert values[fast, slow] == stock_value(bars, fast, slow)
-    best = max(found, key=lambda row: row[4])
+    assert {trades >= LEAST for *_, trades, _ in found} == {True, False}
+    assert all(feasible == (trades >= LEAST) for *_, trades, feasible in found)
+    best = max((row for row in found if row[6]), key=lambda row: row[4])
     reports = [pod.report() for pod in pods]
     assert sum(report["tried"] for report in reports) == len(GRID)
     assert {report["trials"] for report in reports} == {len(GRID)}
