@@ -25,6 +25,8 @@ KILLS = max(int(os.environ.get("TAPEDECK_FAULTS", "3")) // 3, 1)  # each costs a
 SQL = Path(__file__).parents[2] / "examples/questdb.sql"
 Other = InfluxDB | QuestDB
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=[InfluxDB, QuestDB])
 def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Other]:
@@ -163,7 +165,7 @@ def test_killed_at_any_instant_each_point_arrives(services: Services, store: str
     rewind(bootstrap, name, ends(bootstrap))
     bars = [
         Bar(exchange, f"S{i % 24}/USD", "1m", T0 + i * MINUTE, 1.0, 2.0, 0.5, rng.uniform(0.5, 2.0), float(i))
-        for i in range(60_000)
+        for i in range(15_000 * (KILLS + 1))
     ]
     publish(bootstrap, [(topics.MARKET_BARS, encode(bar), series_key(exchange, bar.symbol), LIVE) for bar in bars])
     with recorders(tmp_path, bootstrap, store) as (recorder,):
