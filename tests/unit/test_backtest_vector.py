@@ -162,6 +162,12 @@ def test_rolling_figures(values: list[float], period: int) -> None:
     assert rolling_min(line, period).tolist() == list(map(min, windows))
 
 
+def test_sums_of_a_long_line() -> None:
+    line: Floats = 100 + np.cumsum(np.random.default_rng(5).normal(0, 0.1, 140_000))
+    values = line.tolist()
+    assert rolling_fsum(line, 7).tolist() == [math.fsum(values[i : i + 7]) for i in range(len(values) - 6)]
+
+
 def test_equal_lines_are_passed_over() -> None:
     first, second = np.array([math.nan, 1, 2, 2, 3, 2, 2, 1]), np.array([0.5, 2, 2, 2, 2, 2, 2, 2])
     up, down = indicators.crossings(first, second)

@@ -13,7 +13,7 @@ from tapedeck_backtest.vector import indicators
 from tapedeck_backtest.vector.indicators import Mask
 from tapedeck_backtest.vector.sums import rolling_max, rolling_min
 
-KEPT = 32  # averages of a market, which a grid's trials share
+KEPT_BYTES = 64 * 2**20  # of averages of a market, which a grid's trials share
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Market:
         found = self._averages.pop(key, None)
         if found is None:
             found = of(self.columns.close, period)
-            if len(self._averages) >= KEPT:
+            while self._averages and (len(self._averages) + 1) * found.nbytes > KEPT_BYTES:
                 del self._averages[next(iter(self._averages))]
         self._averages[key] = found
         return found

@@ -10,16 +10,24 @@ from numpy.lib.stride_tricks import sliding_window_view
 from tapedeck.store.bars import Floats
 
 _BLOCK = 2_048  # sums that start from one zero: short blocks keep the errors small
+_SLAB = 131_072  # sums that are made at once: what lies between takes ten times their memory
 _HALF_ULP = 2.0**-53
 
 
 def rolling_fsum(values: Floats, period: int) -> Floats:
-    """math.fsum of each ``period`` values in a row: correctly rounded. The result is ``period`` - 1 shorter.
+    """math.fsum of each ``period`` values in a row: correctly rounded. The result is ``period`` - 1 shorter."""
+    sums = np.empty(len(values) - period + 1)
+    for at in range(0, len(sums), _SLAB):
+        sums[at : at + _SLAB] = _fsums(values[at : at + _SLAB + period - 1], period)
+    return sums
 
-    A window's sum is the difference of two prefix sums. What each addition of those lost is found exactly (Knuth's
-    TwoSum) and added up beside them, with an error below ``doubt``. A sum is a multiple of the last place of the
-    smallest value: where that is well above the doubt, the error goes by rounding. Where it is not, math.fsum is asked
-    for the sums that could round either way.
+
+def _fsums(values: Floats, period: int) -> Floats:
+    """A window's sum is the difference of two prefix sums.
+
+    What each addition of those lost is found exactly (Knuth's TwoSum) and added up beside them, with an error below
+    ``doubt``. A sum is a multiple of the last place of the smallest value: where that is well above the doubt, rounding
+    takes the error away. Where it is not, math.fsum is asked for the sums that could round either way.
     """
     count = len(values) - period + 1
     block = max(_BLOCK, 4 * period)
