@@ -62,11 +62,8 @@ class Trading:
         """Trade from the first bar to the last. Raises Unlike."""
         enter, leave = (np.flatnonzero(mask).tolist() for mask in (self.marks.enter, self.marks.leave))
         at, last = 0, len(self.bars.event) - 1
-        while (entry := _next(enter, at)) is not None:
-            opened = self._open(entry) if entry < last else None
-            if entry >= last:
-                break
-            at = entry + 1
+        while (entry := _next(enter, at)) is not None and entry < last:
+            at, opened = entry + 1, self._open(entry)
             if opened is None:
                 continue
             while (exit_ := _next(leave, at)) is not None and exit_ < last:
