@@ -90,7 +90,11 @@ def test_from_a_feed_and_a_replay_to_the_store(
     hang = next(ts for ts, *_, close, _ in bars[260:] if round(close) % 50)
     (tmp_path / "functions").mkdir()
     (tmp_path / "functions" / "mine.py").write_text(CODE.format(hang=hang))
-    files = {"format": "csv", "exchange": exchange, "sets": [{"symbol": "A/B", "path": "one.csv"}]}
+    insert_minutes(store, exchange, ["E/F"], 10)  # of this one the log has only what comes later
+    later = [f"{T0 + n * MINUTE},7000,7010,6990,{7000 + n % 5},1" for n in range(10, 30)]
+    (tmp_path / "later.csv").write_text("\n".join([header, *later]) + "\n")
+    sets = [{"symbol": "A/B", "path": "one.csv"}, {"symbol": "E/F", "path": "later.csv"}]
+    files = {"format": "csv", "exchange": exchange, "sets": sets}
     spec = {"source": {"files": files}, "transforms": [*KINDS, FUNCTION]}
 
     recorder = started.enter_context(recorders(tmp_path, connections.kafka_bootstrap, store))[0]
@@ -101,7 +105,7 @@ def test_from_a_feed_and_a_replay_to_the_store(
     assert Pod(connections.kafka_bootstrap, tmp_path / "feed", tmp_path, spec).run()[0] == 0
     eventually(lambda: transforms.results().get("spread", {}).get("points", 0) > 20)
     transforms.kill()
-    files["sets"] = [{"symbol": "A/B", "path": "two.csv"}]
+    sets[0]["path"] = "two.csv"
     assert Pod(connections.kafka_bootstrap, tmp_path / "feed", tmp_path, spec).run()[0] == 0
     transforms.start()
     started.callback(transforms.kill)
@@ -118,7 +122,16 @@ def test_from_a_feed_and_a_replay_to_the_store(
     assert found.pop("spread") == spread
     wanted = by_pandas(bars)
     assert {name: pytest.approx(series) for name, series in wanted.items()} == found
-    kept = select(store, "SELECT DISTINCT place, reason FROM ingest_errors WHERE exchange = %s", exchange)
+    wanted = by_pandas([(ts, *prices) for ts, symbol, *prices in stored(store, exchange) if symbol == "E/F"])
+    found = points(store, exchange, "E/F")
+    assert len(found.pop("spread")) == 16  # all but those of 7000, which is a fifty
+    assert found == {
+        name: pytest.approx({ts: value for ts, value in series.items() if ts >= T0 + 10 * MINUTE})
+        for name, series in wanted.items()
+    }
+    kept = select(
+        store, "SELECT DISTINCT place, reason FROM ingest_errors WHERE exchange = %s AND symbol = 'A/B'", exchange
+    )
     assert {(place, reason) for place, reason in kept} == {
         (f"transforms.spread 1m at {ts}", "took longer than 0.5 s, and was ended" if ts == hang
          else "ValueError: fifties are not liked (mine.py:9)")
@@ -135,20 +148,23 @@ def test_from_a_feed_and_a_replay_to_the_store(
             "source": {"store": {"exchange": exchange, "symbols": ["C/D"], "interval": "1m"}},
             "unpaced": True,
             "record": True,
+            "loop": {"times": 2},
             "transforms": KINDS,
         },
     )
     transforms = TransformProcess(tmp_path, connections, "Replay", tape.spec, tape.uid)
     transforms.start()
     started.callback(transforms.kill)
-    tape.begin(unpaced=True)
+    tape.begin(unpaced=True, loop_rounds=2, loop_from=T0, loop_to=T0 + 90 * MINUTE)
     assert tape.wait() == 0
     eventually(lambda: transforms.status().get("state") == "complete")
     wanted = by_pandas([(ts, *prices) for ts, symbol, *prices in stored(store, exchange) if symbol == "C/D"])
-    told: dict[str, dict[int, float]] = {}
+    rounds: dict[str, dict[str, dict[int, float]]] = {}
     for key, point, headed in read_topic(connections.kafka_bootstrap, f"tapedeck.points.{tape.uid}", exchange):
-        assert (key, headed) == (f"{exchange}:C/D", f"td=1;replay;{tape.uid};0.0")
-        told.setdefault(point["series"], {})[point["ts"]] = point["value"]
-    assert {name: pytest.approx(series) for name, series in wanted.items()} == told
+        assert key == f"{exchange}:C/D"
+        rounds.setdefault(headed, {}).setdefault(point["series"], {})[point["ts"]] = point["value"]
+    assert list(rounds) == [f"td=1;replay;{tape.uid};0.{n}" for n in range(2)]
+    for told in rounds.values():  # nothing of one round is left in the next
+        assert {name: pytest.approx(series) for name, series in wanted.items()} == told
     caught_up(connections.kafka_bootstrap, store)
     assert points(store, "replay.test", "C/D") == told
