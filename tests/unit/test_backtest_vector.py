@@ -26,7 +26,7 @@ from tapedeck_backtest.vector.run import market_for, trade
 from tapedeck_backtest.vector.sums import rolling_fsum, rolling_max, rolling_min
 from tapedeck_crds.backtest import BacktestSpec
 
-EXAMPLES = 8 * int(os.environ.get("TAPEDECK_FAULTS", "3"))
+EXAMPLES = 6 * int(os.environ.get("TAPEDECK_FAULTS", "3"))
 NAMES = ["sma-cross", "ema-cross", "rsi", "bollinger", "donchian", "macd"]
 
 period = st.integers(1, 40)
@@ -121,7 +121,7 @@ def test_same_as_the_engine(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_same_as_the_engine_over_a_long_market(name: str) -> None:
     broker = {"cash": 10_000.0, "commissionPercent": 0.1, "slippagePercent": 0.01, "shorts": False}
-    assert both(name, {}, spec_of(broker, {"percent": 95.0}), market(7, 12_000, None, 0.01)) > 20
+    assert both(name, {}, spec_of(broker, {"percent": 95.0}), market(7, 5_000, None, 0.01)) > 10
 
 
 @pytest.mark.parametrize("name", NAMES)
