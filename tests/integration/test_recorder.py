@@ -246,7 +246,7 @@ def test_what_cannot_be_taken_is_kept_with_the_reason(stage: Stage, exchange: st
         (b, with_(b, good, symbol=f"{exchange}\ud800"), LIVE, ""),
         (t, with_(t, trade, price=-1), LIVE, "price"),
         (t, with_(t, trade, side="up"), LIVE, "side"),
-        (t, with_(t, trade, id="9" * 300), LIVE, "255 bytes"),
+        (t, with_(t, trade, id="9" * 300), LIVE, "1 to 128"),
         (t, with_(t, trade, ts=-5), LIVE, "time"),
         (k, with_(k, ticker, price=None), LIVE, "price"),
         (k, with_(k, ticker, bid="1"), LIVE, "bid"),
