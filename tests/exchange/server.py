@@ -62,6 +62,7 @@ class Exchange:
     silent: bool = False
     rest_faults: deque[tuple[int, dict[str, str], str]] = field(default_factory=deque)
     faulty_path: str = ""
+    faulty_query: str = ""
     requests: Counter[str] = field(default_factory=Counter)
     refused_at: list[float] = field(default_factory=list)
     asked_at: list[float] = field(default_factory=list)
@@ -167,7 +168,8 @@ class Exchange:
             return await self._listen(request)
         self.requests[request.path] += 1
         self.asked_at.append(time.monotonic())
-        if self.rest_faults and request.path.startswith(self.faulty_path):
+        faulty = request.path.startswith(self.faulty_path) and self.faulty_query in request.query_string
+        if self.rest_faults and faulty:
             status, headers, body = self.rest_faults.popleft()
             self.refused_at.append(time.monotonic())
             return web.Response(status=status, headers=headers, text=body, content_type="application/json")

@@ -205,7 +205,8 @@ def test_what_is_not_answered_is_told_and_asked_again_by_the_next_pod(
             {},
             '{"code": -1100, "msg": "Illegal characters found in a parameter."}',
         )
-        exchange.rest_faults.extend([illegal] * 11)  # two pages are under way, of which one has six attempts in vain
+        exchange.faulty_query = f"startTime={end - 1000 * MINUTE}"
+        exchange.rest_faults.extend([illegal] * 6)  # all attempts of one page
         recorder.start()
         worker = pod(services, store, tmp_path, exchange, start)
         code, report = worker.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from functools import partial
@@ -22,6 +23,7 @@ from tapedeck_feed.live.outlet import Outlet
 
 ATTEMPTS = 6
 TURNS = 3
+AHEAD = 3  # pages asked for while one is worked on
 LEFT_MAX = 10  # pages in a row without an answer: what follows would fare no better
 
 
@@ -62,19 +64,19 @@ class Filler:
                     raise answer.fault
 
     async def _ahead(self, pages: Iterator[Page]) -> AsyncGenerator[Answer, None]:
-        """The answers in order; while one is worked on the next is under way."""
-        asking: asyncio.Task[Answer] | None = None
+        """The answers in order; while one is worked on the next are under way."""
+        asking: deque[asyncio.Task[Answer]] = deque()
         try:
             for page in pages:
-                asked, asking = asking, asyncio.ensure_future(self._ask(page))
+                asking.append(asyncio.ensure_future(self._ask(page)))
                 await asyncio.sleep(0)  # so that it sets out
-                if asked is not None:
-                    yield await asked
-            if asking is not None:
-                yield await asking
+                if len(asking) > AHEAD:
+                    yield await asking.popleft()
+            while asking:
+                yield await asking.popleft()
         finally:
-            if asking is not None:
-                asking.cancel()
+            for task in asking:
+                task.cancel()
 
     async def _ask(self, page: Page) -> Answer:
         """A page; what did not come is asked for once more, because it may come short, and an empty one twice."""

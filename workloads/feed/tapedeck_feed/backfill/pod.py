@@ -16,7 +16,7 @@ from tapedeck_crds.backfill import Backfill
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.report import FeedReport, ReportState
-from tapedeck_feed.backfill.fill import Filler
+from tapedeck_feed.backfill.fill import AHEAD, Filler
 from tapedeck_feed.backfill.known import Known, known_of
 from tapedeck_feed.backfill.ranges import Share, shares_of
 from tapedeck_feed.backfill.tally import BackfillTally
@@ -84,7 +84,7 @@ class BackfillPod:
 
     async def _work(self, connections: Connections, publisher: Publisher, keys: dict[str, str]) -> None:
         exchange = self._spec.exchange or ""
-        adapter = adapter_of(exchange, keys, self._spec.endpoints, self._asked.shards)
+        adapter = adapter_of(exchange, keys, self._spec.endpoints, self._asked.shards, AHEAD)
         outlet = Outlet(self._settings.name, exchange, publisher, self.tally.sent)
         await until_stopped(self._bring(adapter, connections, outlet), adapter, self._stop)
 

@@ -26,10 +26,15 @@ class CryptoCompare:
     exchange = EXCHANGE
 
     def __init__(
-        self, keys: dict[str, str], endpoints: Endpoints | None, sharers: int = 1, patience: float = PATIENCE
+        self,
+        keys: dict[str, str],
+        endpoints: Endpoints | None,
+        sharers: int = 1,
+        at_once: int = 1,
+        patience: float = PATIENCE,
     ) -> None:
         key = keys.get("apiKey", "")
-        self._rest = Rest(endpoints.rest if endpoints else None, key, sharers)
+        self._rest = Rest(endpoints.rest if endpoints else None, key, sharers, at_once)
         self._streamer = Streamer(endpoints.websocket if endpoints else None, key, patience)
         self._states: dict[str, dict[str, Any]] = {}
         self._before: dict[str, tuple[float, Side]] = {}

@@ -1,4 +1,4 @@
-"""CryptoCompare's REST interface: one question at a time, within its limits."""
+"""CryptoCompare's REST interface, within its limits."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ WINDOWS = {"second": 1.0, "minute": 20.0, "hour": 60.0, "day": 120.0, "month": 1
 
 
 class Rest:
-    """Questions to one host. ``sharers`` pods share what rate it allows."""
+    """Questions to one host, ``at_once`` under way together. ``sharers`` pods share what rate it allows."""
 
-    def __init__(self, host: str | None, key: str, sharers: int) -> None:
+    def __init__(self, host: str | None, key: str, sharers: int, at_once: int) -> None:
         self._host = (host or HOST).rstrip("/")
         self._headers = {"Authorization": f"Apikey {key}"} if key else {}  # not in the address, which errors show
         self._apart = sharers / PER_SECOND
         self._next = 0.0
-        self._turn = asyncio.Lock()
+        self._turn = asyncio.Semaphore(at_once)
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, path: str, **parameters: str | int) -> Any:
         """``Data`` of the answer. Raises BadInput for the key, Unreachable, and Unanswerable for other refusals."""
         async with self._turn:
-            await asyncio.sleep(max(self._next - time.monotonic(), 0.0))
-            self._next = time.monotonic() + self._apart
+            now = time.monotonic()
+            at, self._next = max(self._next, now), max(self._next, now) + self._apart
+            await asyncio.sleep(at - now)
             try:
                 return await self._asked(path, parameters)
             except Unreachable as error:

@@ -47,7 +47,9 @@ _METHODS: dict[StreamKind, str] = {"trades": "watchTrades", "bars": "watchOHLCV"
 class CcxtExchange:
     """One exchange of ccxt.pro; only its module is imported. ``sharers`` pods share what rate it allows."""
 
-    def __init__(self, exchange: str, keys: dict[str, str], endpoints: Endpoints | None, sharers: int = 1) -> None:
+    def __init__(
+        self, exchange: str, keys: dict[str, str], endpoints: Endpoints | None, sharers: int = 1, at_once: int = 1
+    ) -> None:
         try:
             kind = guarded(f"ccxt.pro.{exchange}", exchange)
         except ModuleNotFoundError:
@@ -64,7 +66,7 @@ class CcxtExchange:
             self._api.init_throttler()
         self._keyed = "apiKey" in keys
         self._quiet_until = 0.0
-        self._turn = asyncio.Lock()  # what waits for its turn must hear of a refusal
+        self._turn = asyncio.Semaphore(at_once)  # what waits for its turn must hear of a refusal
         if endpoints is not None:
             self._api.urls["api"] = _moved(self._api.urls["api"], endpoints, self._api.hostname)
 
@@ -272,7 +274,7 @@ class CcxtExchange:
         await self._ask(lambda: self._api.fetch_trades(symbol, None, 1, parameters))
 
     async def _ask(self, call: Callable[[], Awaitable[Any]]) -> Any:
-        """One REST call at a time, and no earlier than the exchange allows."""
+        """A REST call in its turn, and no earlier than the exchange allows."""
         async with self._turn:
             await asyncio.sleep(max(self._quiet_until - time.monotonic(), 0.0))
             return await self._call(call)

@@ -6,15 +6,17 @@ from tapedeck_crds.live import Endpoints
 from tapedeck_feed.live.adapter import Adapter
 
 
-def adapter_of(exchange: str, keys: dict[str, str], endpoints: Endpoints | None, sharers: int = 1) -> Adapter:
-    """An adapter that is not connected yet, at its share of the allowed rate.
+def adapter_of(
+    exchange: str, keys: dict[str, str], endpoints: Endpoints | None, sharers: int = 1, at_once: int = 1
+) -> Adapter:
+    """An adapter that is not connected yet, at its share of the allowed rate, with so many questions under way.
 
     Raises BadInput for an exchange that nobody speaks to.
     """
     if exchange == "cryptocompare":
         from tapedeck_feed.cryptocompare.exchange import CryptoCompare
 
-        return CryptoCompare(keys, endpoints, sharers)
+        return CryptoCompare(keys, endpoints, sharers, at_once)
     from tapedeck_feed.live.ccxt_exchange import CcxtExchange  # heavy
 
-    return CcxtExchange(exchange, keys, endpoints, sharers)
+    return CcxtExchange(exchange, keys, endpoints, sharers, at_once)
