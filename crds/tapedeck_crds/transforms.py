@@ -65,7 +65,8 @@ class Resample(Model):
 class Function(Model):
     """A Python function of the last records, oldest first: a list of dicts, the newest last, to a number or None.
 
-    A record has the fields that it has on the log; where input names a transform it has ts and value.
+    A record has the fields that it has on the log; where input names a transform it has ts and value
+    (what a filter lets pass stays what it is).
     """
 
     module: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$", max_length=253)] = Field(
@@ -175,7 +176,8 @@ Transforms = Annotated[
 TRANSFORMS_FIELD: Any = Field(
     default=None,
     description="Series computed from the records as they come, by a pod of their own, onto the topic market.points "
-    "and into the table points; for a Replay onto tapedeck.points.<uid>, and into the table with record: true.",
+    "and into the table points; for a Replay onto tapedeck.points.<uid>, and into the table with record: true. What a "
+    "backfill brings gets no results, but they look back at it.",
 )
 
 

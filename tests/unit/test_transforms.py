@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import time
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,11 +14,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tapedeck.market import Bar, Point, Ticker, Trade
+from tapedeck.transforms.functions import HANGS_MAX, BadFunction, FunctionProcess
 from tapedeck.transforms.layout import BadTransforms, layout_of, ordered
 from tapedeck.transforms.series import Series
 from tapedeck.transforms.stages import FunctionFailed
+from tapedeck.transforms.tally import Tally
 from tapedeck.transforms.values import Record
 from tapedeck_crds.feed import FeedSpec
+from tapedeck_crds.transforms import Function
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000
@@ -153,6 +159,65 @@ def test_a_correction_is_followed_by_what_it_changes() -> None:
     }  # fmt: skip
     assert made.take(bar(2, 6.0, rev=1), 6, unheard) == []
     assert results(made.take(bar(5, 18.0), 7, unheard), "mean") == {T0 + 5 * MINUTE: 14.0}
+
+
+OWN = """
+import os, time
+def calm(window): return len(window) + 0.5
+def nothing(window): return None
+def odd(window): return float("nan")
+def text(window): return "much"
+def gone(window): os._exit(3)
+def stuck(window): time.sleep(60)
+"""
+
+
+def called(folder: Path, name: str, lookback: int = 1) -> FunctionProcess:
+    function = Function(module=f"own:{name}", lookback=lookback, seconds=0.2)
+    return FunctionProcess("x", function, [folder])
+
+
+def test_functions_of_users(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    with ExitStack() as ended:
+        processes = {name: called(tmp_path, name) for name in ("calm", "nothing", "odd", "text", "gone", "stuck")}
+        for process in processes.values():
+            ended.callback(process.close)
+        assert processes["calm"].call([{}, {}]) == 2.5
+        assert processes["nothing"].call([{}]) is None
+        for name, says in {
+            "odd": "got nan, expected a finite number or None",
+            "text": "ValueError: could not convert string to float: 'much'",
+            "gone": "its process ended by itself (3)",
+            "stuck": "took longer than 0.2 s, and was ended",
+        }.items():
+            with pytest.raises(FunctionFailed) as failed:
+                processes[name].call([{}])
+            assert str(failed.value).startswith(says)
+        for _ in range(HANGS_MAX - 1):
+            with pytest.raises(FunctionFailed):
+                processes["stuck"].call([{}])
+        began = time.monotonic()
+        with pytest.raises(FunctionFailed, match="not called any more: took longer"):
+            processes["stuck"].call([{}])
+        assert time.monotonic() - began < 0.2
+    for name, says in {"none": "'none' is no function of own", "time": "'time' is no function of own"}.items():
+        with pytest.raises(BadFunction, match=says):
+            called(tmp_path, name).start()
+
+
+def test_what_failed_is_counted_and_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, int]] = []
+    monkeypatch.setattr("tapedeck.transforms.tally.log.warning", lambda _, **e: said.append((e["reason"], e["times"])))
+    tally = Tally(transforms({"name": "s", "sma": {}}))
+    for reason in ("one", "two", "three"):
+        tally.failed("s", reason)
+    monkeypatch.setattr("tapedeck.transforms.tally.LOG_SECONDS", 0.0)
+    tally.failed("s", "four")
+    assert said == [("one", 1), ("four", 3)]
+    assert tally.report({"s": 4}, {}).results[0].model_dump() == {
+        "name": "s", "points": 0, "errors": 4, "lookback": 4, "message": "four",
+    }  # fmt: skip
 
 
 EVERYTHING = (

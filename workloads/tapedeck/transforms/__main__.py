@@ -161,7 +161,7 @@ def main() -> int:
     probe.start()
     try:
         code = pod.work()
-        leave_report(settings, pod.report())
+        leave_report(settings, pod.report().model_copy(update={"transforms": None}))
         return code
     finally:
         probe.stop()

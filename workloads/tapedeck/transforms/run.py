@@ -25,6 +25,7 @@ from tapedeck_crds.transforms import Transform
 
 BATCH, WAIT_SECONDS = 1_000, 0.1
 COMMIT_SECONDS = 1.0
+READ_AGAIN_MAX = 500_000  # records of a partition, after a restart
 QUIET_SECONDS = 2.0  # without a record at the end of all partitions, before all is said to be through
 Key: TypeAlias = tuple[str, int]
 
@@ -166,12 +167,18 @@ class Run:
         self._dirty.clear()
 
     def _place(self, key: Key) -> Place:
-        """The first record that must be read again is the earliest that any series needs."""
+        """The first record that must be read again is the earliest that any series needs.
+
+        Of a Feed's series that are silent for long the store has what they need.
+        """
         following = self._next[key]
         seen = [each for each in self._series[key].values() if each is not None]
         lows = [low for series, _ in seen if (low := series.low) is not None]
         past = any(begun >= 0 and (series.low or 0) <= begun for series, begun in seen)
-        return Place(min([*lows, following]), following, past)
+        low = min([*lows, following])
+        if low < following - READ_AGAIN_MAX and not self._market.replay:
+            return Place(following - READ_AGAIN_MAX, following, True)
+        return Place(low, following, past)
 
 
 def _unheard(_transform: str, _record: Record, _reason: str) -> None:
