@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,11 +15,15 @@ import pandas as pd
 import pytest
 
 from pods.feed import Pod, read_topic
-from pods.recorder import MINUTE, T0, caught_up, eventually, recorders, select
+from pods.recorder import LIVE, MINUTE, T0, caught_up, eventually, publish, recorders, select
 from pods.replay import ReplayProcess, insert_minutes, stored
 from pods.transform import TransformProcess
+from tapedeck.market import Trade
 from tapedeck.settings import Connections
+from tapedeck.topics import MARKET_TRADES
+from tapedeck.wire import encode
 
+FAULTS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 CODE = """
 import os, time
 
@@ -168,3 +174,46 @@ def test_from_a_feed_and_a_replay_to_the_store(
         assert {name: pytest.approx(series) for name, series in wanted.items()} == told
     caught_up(connections.kafka_bootstrap, store)
     assert points(store, "replay.test", "C/D") == told
+
+
+@pytest.mark.faults
+def test_kills_at_any_instant_change_no_result(connections: Connections, tmp_path: Path, started: ExitStack) -> None:
+    exchange, rng = f"x{uuid.uuid4().hex[:10]}", random.Random(FAULTS)
+    prices = [100 + rng.randrange(-400, 400) / 8 for _ in range(600 * (FAULTS + 1))]
+    trades = [Trade(exchange, "A/B", T0 + n * 1_500, str(n), price, 0.5, "buy") for n, price in enumerate(prices)]
+    records = [(MARKET_TRADES, encode(trade), f"{exchange}:A/B", LIVE) for trade in trades]
+    on = {"channel": "trades"}
+    asked = [
+        {"name": "mean", **on, "sma": {"over": 50}},
+        {"name": "above", **on, "change": {"reference": "mean"}},
+        {"name": "rising", "input": "above", "filter": {"above": 40}},  # seldom, so its mean reaches far back
+        {"name": "far", "input": "rising", "sma": {"over": 7}},
+        {"name": "minutes", **on, "resample": {"interval": "1m"}},
+        {"name": "slow", "input": "minutes", "ema": {"over": 5}},
+    ]
+    spec = {"exchange": exchange, "symbols": ["A/*"], "transforms": asked}
+    pod = TransformProcess(tmp_path, connections, "Feed", spec, str(uuid.uuid4()))
+    for life in range(FAULTS):
+        publish(connections.kafka_bootstrap, records[life * 600 : (life + 1) * 600])
+        pod.start()
+        eventually(lambda: pod.results().get("mean", {}).get("points", 0))
+        time.sleep(rng.uniform(0, 1.5))
+        pod.kill()
+    publish(connections.kafka_bootstrap, records[FAULTS * 600 :])
+    pod.start()
+    started.callback(pod.kill)
+    eventually(lambda: (pod.status().get("transforms") or {}).get("caught_up"))
+
+    told: dict[str, dict[int, set[float]]] = {}
+    for _, point, _ in read_topic(connections.kafka_bootstrap, "market.points", exchange):
+        told.setdefault(point["series"], {}).setdefault(point["ts"], set()).add(point["value"])
+    assert all(len(values) == 1 for series in told.values() for values in series.values())  # the same each time
+    frame = pd.DataFrame({"price": prices, "ts": [trade.ts for trade in trades]}).set_index("ts")
+    mean = frame.price.rolling(50).mean()
+    rising = (frame.price - mean)[frame.price - mean > 40]
+    minutes = frame.price.groupby(frame.index // MINUTE * MINUTE).last().iloc[1:-1]
+    slow = minutes.rolling(20, min_periods=5).apply(lambda window: window.ewm(span=5).mean().iloc[-1])
+    wanted = {"mean": mean, "above": frame.price - mean, "rising": rising, "far": rising.rolling(7).mean()}
+    for name, series in {**wanted, "minutes": minutes, "slow": slow}.items():
+        found = {ts: value for ts, (value,) in told[name].items()}
+        assert found == pytest.approx(series.dropna().to_dict()), name
