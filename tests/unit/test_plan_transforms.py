@@ -96,7 +96,9 @@ def test_a_changed_spec_replaces_it_and_another_without_ends_it() -> None:
     other = LIVE | {"transforms": [{"name": "mean", "sma": {"over": 9}}]}
     assert len(deployments(plan(resource("Feed", other, generation=2), seen, NOW, SETTINGS))) == 2
     none = {name: value for name, value in LIVE.items() if name != "transforms"}
-    gone = plan(resource("Feed", none, generation=2), seen, NOW, SETTINGS)
+    told = {"phase": "Running", "transforms": [{"name": "mean", "points": 7}]}
+    gone = plan(resource("Feed", none, told, generation=2), seen, NOW, SETTINGS)
+    assert gone.status["transforms"] == []
     assert gone.delete == (("Deployment", beside(planned)["metadata"]["name"]),)
 
 

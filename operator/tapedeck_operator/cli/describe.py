@@ -78,12 +78,13 @@ def _conditions(document: Json, now: datetime) -> Iterator[str]:
 
 def _pods(pods: list[Json], now: datetime) -> Iterator[str]:
     rows: list[list[str]] = []
-    earlier: dict[str, int] = {}
+    earlier: dict[tuple[str, str], int] = {}
     for pod in pods:
         metadata, status = pod["metadata"], pod.get("status", {})
         index = metadata.get("annotations", {}).get(_INDEX, "")
-        restarts = earlier.get(index, 0)
-        earlier[index] = restarts + 1
+        owner = next((each["name"] for each in metadata.get("ownerReferences", ())), "")
+        restarts = earlier.get((owner, index), 0)
+        earlier[owner, index] = restarts + 1
         rows.append(
             [
                 metadata["name"],

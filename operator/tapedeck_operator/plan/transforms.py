@@ -57,7 +57,8 @@ def unwanted_transforms(resource: Resource, observed: Observed, over: bool) -> t
 def with_transforms(resource: Resource, observed: Observed, verdict: Verdict, now_ms: int) -> Verdict:
     """The verdict on a run with what its transforms have come to. It is complete only when they are through."""
     if not transforms_of(resource):
-        return verdict
+        told_before = getattr(resource.status, "transforms", None)  # of a spec that asked for some
+        return replace(verdict, facts=verdict.facts | {"transforms": []}) if told_before else verdict
     report = _report(observed)
     if report is not None and report.transforms is not None and report.transforms.results:
         told = [each.model_dump() | {"message": each.message or None} for each in report.transforms.results]
