@@ -82,7 +82,7 @@ def _pods(pods: list[Json], now: datetime) -> Iterator[str]:
     for pod in pods:
         metadata, status = pod["metadata"], pod.get("status", {})
         index = metadata.get("annotations", {}).get(_INDEX, "")
-        owner = next((each["name"] for each in metadata.get("ownerReferences", ())), "")
+        owner = next((each["uid"] for each in metadata.get("ownerReferences", ())), "")
         restarts = earlier.get((owner, index), 0)
         earlier[owner, index] = restarts + 1
         rows.append(
