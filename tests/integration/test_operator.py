@@ -87,8 +87,12 @@ class Deck:
 
 
 def test_a_replay_becomes_a_job_and_a_secret_that_it_owns(things: Things, operator: OperatorProcess) -> None:
-    made = things.resource("Replay", "x", {"source": STORE})
+    own = {"module": "mine:f", "configMap": "code"}
+    computed = {"transforms": [{"name": "mean", "sma": {}}, {"name": "own", "function": own}]}
+    made = things.resource("Replay", "x", {"source": STORE, **computed})
     job = things.wait("Job", owner=made)
+    beside = things.wait("Deployment", owner=made, part="-transform")
+    assert beside["spec"]["template"]["spec"]["containers"][0]["image"] == "i/transform:1"
     assert job["metadata"]["ownerReferences"][0]["uid"] == made["metadata"]["uid"]
     assert job["spec"]["completionMode"] == "Indexed"
     managers = {entry["manager"] for entry in job["metadata"]["managedFields"]}

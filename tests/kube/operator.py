@@ -188,9 +188,9 @@ class Things:
         assert found is not None, f"{document['kind']} {document['metadata']['name']} is gone"
         return found
 
-    def wait(self, kind: str, *, owner: Json, other_than: str = "", seconds: float = 10) -> Json:
-        """The child of a resource, once it is there."""
-        path = self._path(kind, self.child_name(owner))
+    def wait(self, kind: str, *, owner: Json, part: str = "", other_than: str = "", seconds: float = 10) -> Json:
+        """The child of a resource, or that of a part beside its run, once it is there."""
+        path = self._path(kind, self.child_name(owner) + part)
         found: Json = {}
 
         def there() -> bool:
