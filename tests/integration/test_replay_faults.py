@@ -10,15 +10,10 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
-from pydantic import SecretStr
 
 from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
 from tapedeck.kafka import admin
 from tapedeck.settings import Connections
-from tapedeck.store.migrate import migrate
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.ports import free_port
-from tapedeck_operator.local.postgres import Postgres
 
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD"]
@@ -37,7 +32,7 @@ def replay(tmp_path: Path, connections: Connections) -> Iterator[ReplayProcess]:
 @pytest.mark.faults
 def test_killed_at_random_instants(replay: ReplayProcess, store: str, connections: Connections) -> None:
     rng = random.Random(20180404)
-    minutes = 80_000 + 15_000 * KILLS  # enough that most kills hit in mid-run
+    minutes = 20_000 + 14_000 * KILLS  # enough that most kills hit in mid-run
     insert_minutes(store, "x", SYMBOLS, minutes)
     replay.begin(unpaced=True)
     hit = 0
@@ -46,7 +41,7 @@ def test_killed_at_random_instants(replay: ReplayProcess, store: str, connection
             replay.start()
         had = replay.until(lambda r: r["anchor"] is not None)["published"]
         replay.until(lambda r, had=had: r["published"] > had or r["state"] == "complete")  # type: ignore[misc]
-        time.sleep(rng.random() * 0.15)
+        time.sleep(rng.random() * 0.08)
         replay.kill()
         hit += not (replay.home / "termination").exists()
     replay.start()
@@ -120,36 +115,3 @@ def test_stops_cleanly_and_goes_on(replay: ReplayProcess, store: str, connection
     assert replay.wait() == 0
     records = committed(connections.kafka_bootstrap, replay.topic)
     assert bars(records) == stored(store, "x")
-
-
-@pytest.mark.slow
-@pytest.mark.faults
-def test_broker_and_store_go_away_and_come_back(tmp_path: Path) -> None:
-    broker, postgres = Broker(tmp_path / "kafka", free_port()), Postgres(tmp_path / "postgres")
-    replay = None
-    try:
-        broker.launch()
-        postgres.start()
-        broker.wait_ready()
-        migrate(postgres.dsn())
-        insert_minutes(postgres.dsn(), "x", SYMBOLS, 60_000)
-        connections = Connections(kafka_bootstrap=broker.bootstrap, store_dsn=SecretStr(postgres.dsn()))
-        replay = ReplayProcess(tmp_path / "pods", connections, SPEC)
-        replay.begin(speed=400_000.0)  # 20,000 bars a second: nine seconds
-        replay.until(lambda r: r["published"] > 5_000)
-        postgres.kill()
-        broker.kill()
-        postgres.start()
-        broker.start()
-        assert replay.wait(120) in (0, 1)
-        if not (replay.home / "termination").read_text().count('"complete"'):
-            replay.start()
-            assert replay.wait(120) == 0
-        records = committed(connections.kafka_bootstrap, replay.topic)
-        assert bars(records) == stored(postgres.dsn(), "x")
-        check_watermarks(records)
-    finally:
-        if replay is not None and replay.process is not None and replay.process.poll() is None:
-            replay.process.kill()
-        broker.stop()
-        postgres.stop()

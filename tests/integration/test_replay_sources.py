@@ -65,7 +65,7 @@ def played(replay: ReplayProcess, kills: int = 0) -> list[tuple[Any, ...]]:
 
 SYNTHETIC = {
     "symbols": [{"symbol": "B/USD"}, {"symbol": "A/USD", "price": 7}],
-    "bars": 20_000,
+    "bars": 8_000,
     "seed": 3,
     "correlation": [[1, 0.5], [0.5, 1]],
     "jumps": {"perYear": 5_000},
@@ -77,7 +77,7 @@ SYNTHETIC = {
 def test_a_synthetic_market_is_the_same_after_kills(make: Make) -> None:
     spec = {"source": {"synthetic": SYNTHETIC}}
     whole = played(make(spec))
-    assert len(whole) == 40_000
+    assert len(whole) == 16_000
     assert [row[:2] for row in whole] == sorted({row[:2] for row in whole})
     assert played(make(spec), kills=3) == whole
 
@@ -103,7 +103,7 @@ LATENESS_MS = 30_000 + 60_000 + 45_000 + 4 * 60_000 + 1
 def test_late_and_doubled_bars_are_published_just_as_often_after_kills(
     make: Make, store: str, connections: Connections
 ) -> None:
-    insert_minutes(store, "x", ["A/USD", "B/USD"], 8_000)
+    insert_minutes(store, "x", ["A/USD", "B/USD"], 3_000)
     spec = {"source": {"store": {"exchange": "x", "symbols": ["A/USD", "B/USD"]}}, "scenario": LATE}
     plain, killed = make(spec), make(spec)
     whole = played(plain)
@@ -135,7 +135,7 @@ def test_a_bent_market_is_the_same_after_kills(make: Make) -> None:
         {"outage": {"percent": 10}} | window,
         {"shock": {"percent": -30, "duration": 600}, "from": "2024-01-03T00:00:00Z"},
     ]
-    spec = {"source": {"synthetic": SYNTHETIC | {"bars": 10_000}}, "scenario": scenario}
+    spec = {"source": {"synthetic": SYNTHETIC | {"bars": 6_000}}, "scenario": scenario}
     assert played(make(spec), kills=1) == played(make(spec))
 
 

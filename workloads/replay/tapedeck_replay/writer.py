@@ -20,7 +20,7 @@ from tapedeck_replay.tape import Unavailable
 from tapedeck_replay.watchdog import Watchdog
 
 CALL_SECONDS = 10.0
-HUNG_SECONDS = 20.0  # no single call may take longer, by its own timeout
+HUNG_SECONDS = 13.0  # no single call may take longer, by its own timeout
 CLOSE_SECONDS = 3.0
 # A killed producer's open transaction hides from others what comes behind it, for that long.
 SHARED_TIMEOUT_MS = 5_000
