@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 import uuid
@@ -17,7 +18,11 @@ from exchange.cryptocompare import VENUE, CryptoCompare
 from exchange.server import Dialect
 from pods.feed import Pod, read_topic
 from pods.services import Services
+from tapedeck.market import Bar, Ticker, Trade
 from tapedeck_crds.base import format_ms
+from tapedeck_crds.live import Endpoints
+from tapedeck_feed.cryptocompare import exchange as adapters
+from tapedeck_feed.live.adapter import BadInput, Broken, Stream
 from tapedeck_operator.local import processes
 
 MINUTE = 60_000
@@ -152,6 +157,15 @@ def test_the_index_live_and_its_past(services: Services, store: str, tmp_path: P
         assert live == {ts: pytest.approx(row) for ts, row in wanted.items() if ts >= min(live)}
         assert len(live) >= len(wanted) - 1
         exchange.page_max = 3
+        exchange.faulty_path = "/data/v2/histo"
+        limited = '{"Response": "Error", "Message": "You are over your rate limit", "Type": 99, "Data": {}}'
+        exchange.rest_faults.extend(
+            [
+                (200, {"Retry-After": "1"}, limited), (418, {"Retry-After": "1"}, "{}"), (503, {}, "oops"),
+                (200, {}, '{"Response": "Success", "Data": {"Data": []}}'),
+                (200, {}, '{"Response": "Success", "Data": {"Data": [{"time": "noon"}, 7]}}'),
+            ]
+        )  # fmt: skip
         past = {"from": format_ms(first - 60 * MINUTE), "to": format_ms(end), "only": True}
         spec |= {"backfill": past}
         worker = Pod(
@@ -160,6 +174,8 @@ def test_the_index_live_and_its_past(services: Services, store: str, tmp_path: P
         )  # fmt: skip
         code, report = worker.run()
         assert (code, report["backfill"]["rows"], report["backfill"]["missing"]) == (0, len(wanted), 60), worker.said()
+        assert report["backfill"]["retries"] >= 4
+        assert not exchange.rest_faults
         assert bars("td=1;backfill") == {ts: pytest.approx(row) for ts, row in wanted.items()}
 
 
@@ -186,3 +202,53 @@ def test_bad_input_is_said_at_once(
     assert (code, report["reason"]) == (64, reason)
     assert all(word in report["message"] for word in words), report["message"]
     assert "another" not in report["message"] + pod.said(), "keys are in no log"
+
+
+class Heard:
+    """Keeps what an adapter hands on."""
+
+    def __init__(self) -> None:
+        self.trades: list[Trade] = []
+        self.refused: list[tuple[str, str | None, str]] = []
+
+    def trade(self, trade: Trade) -> None:
+        self.trades.append(trade)
+
+    def bar(self, bar: Bar) -> None:
+        raise AssertionError("nobody asked for bars")
+
+    def ticker(self, ticker: Ticker) -> None:
+        raise AssertionError("nobody asked for tickers")
+
+    def refuse(self, symbol: str, kind: str | None, reason: str, payload: str) -> None:
+        self.refused.append((symbol, kind, reason))
+
+    def heard(self, stream: Stream) -> None:
+        pass
+
+
+def test_a_websocket_without_even_a_heartbeat_is_dead() -> None:
+    own = market()
+    symbol = f"{own.symbol}:{VENUE}"
+    own.happened = 30
+    heard = Heard()
+    with Exchange(CryptoCompare(), [own]) as exchange:
+        endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
+
+        async def listen() -> None:
+            adapter = adapters.CryptoCompare({"apiKey": exchange.key}, endpoints, patience=0.5)
+            try:
+                markets = await adapter.open([symbol])
+                assert markets.symbols == (symbol,)
+                with pytest.raises(Broken, match=r"nothing came for .* not even a heartbeat"):
+                    await adapter.watch(Stream("trades", (symbol,)), heard)
+                with pytest.raises(BadInput, match="0~CCCAGG"):
+                    await adapter.watch(Stream("trades", (own.symbol,)), heard)
+                skew = await adapter.clock()
+                assert skew is not None and abs(skew - exchange.now) < 10_000
+            finally:
+                await adapter.close()
+
+        asyncio.run(listen())
+    assert [int(trade.id) for trade in heard.trades] == [tick.id for tick in own.ticks[10:30]]
+    assert heard.refused == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Coroutine, Mapping
@@ -28,6 +29,7 @@ CLOCK_EVERY = 60.0
 CHUNK = 100  # symbols that share a subscription
 RECONNECTS_MAX = 30  # in a row, without a message in between: some ten minutes
 SETTLE = 1.0  # seconds after a reconnect at which even silent symbols are asked for
+SILENT = 3.0  # seconds more for a first message: before it a connection may not be up
 SILENCE_MAX = 300.0
 FEW = 20  # symbols for which trades are asked where a message can't be read at all
 
@@ -41,6 +43,7 @@ class _Listening:
     heard: float = 0.0
     worked: bool = False
     broken: bool = False
+    up: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     trouble: str = ""
 
@@ -140,7 +143,10 @@ class Session:
         """A subscription is alive."""
         for one in self._listening:
             if one.stream is stream:
+                if not one.worked and self.tally.clock_skew_ms is None:
+                    self._spawn(self._clock.measure())  # some tell it by their websocket alone
                 one.heard, one.worked, one.trouble = time.monotonic(), True, ""
+                one.up.set()
 
     # Its own work.
 
@@ -172,6 +178,7 @@ class Session:
     async def _listen(self, one: _Listening) -> None:
         """Listen until it breaks. Raises Unreachable where it never worked."""
         one.heard, one.worked = time.monotonic(), False
+        one.up.clear()
         up = self._spawn(self._settle(one))
         one.task = asyncio.ensure_future(self.adapter.watch(one.stream, self))
         try:
@@ -200,6 +207,8 @@ class Session:
     async def _settle(self, one: _Listening) -> None:
         """A while after a reconnect, ask for what was missed though nothing comes."""
         await asyncio.sleep(SETTLE)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(one.up.wait(), SILENT)
         await self._clock.measure()
         for symbol in one.stream.symbols:
             if self._states[symbol].suspect:
