@@ -7,8 +7,9 @@ import random
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pandas as pd
@@ -18,9 +19,10 @@ from pods.feed import Pod, read_topic
 from pods.recorder import LIVE, MINUTE, T0, caught_up, eventually, publish, recorders, select
 from pods.replay import ReplayProcess, insert_minutes, stored
 from pods.transform import TransformProcess
+from tapedeck.kafka import producer
 from tapedeck.market import Trade
 from tapedeck.settings import Connections
-from tapedeck.topics import MARKET_TRADES
+from tapedeck.topics import MARKET_TRADES, STANDING_PARTITIONS
 from tapedeck.wire import encode
 
 FAULTS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
@@ -176,6 +178,28 @@ def test_from_a_feed_and_a_replay_to_the_store(
     assert points(store, "replay.test", "C/D") == told
 
 
+@contextmanager
+def others_trade(connections: Connections) -> Iterator[None]:
+    """Someone else writes to each partition all the time: its end is never reached for long."""
+    over, client = Event(), producer(connections, "others", {"enable.idempotence": False})
+
+    def trade() -> None:
+        value = encode(Trade("others", "A/B", T0, "1", 1.0, 1.0, "buy"))
+        while not over.wait(0.03):
+            for partition in range(STANDING_PARTITIONS):
+                client.produce(MARKET_TRADES, value, "others:A/B", partition=partition, headers=[*LIVE])
+            client.poll(0)
+
+    thread = Thread(target=trade)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        client.flush(10)
+
+
 @pytest.mark.faults
 def test_kills_at_any_instant_change_no_result(connections: Connections, tmp_path: Path, started: ExitStack) -> None:
     exchange, rng = f"x{uuid.uuid4().hex[:10]}", random.Random(FAULTS)
@@ -200,9 +224,11 @@ def test_kills_at_any_instant_change_no_result(connections: Connections, tmp_pat
         time.sleep(rng.uniform(0, 1.5))
         pod.kill()
     publish(connections.kafka_bootstrap, records[FAULTS * 600 :])
+    now = int(time.time() * 1000)
     pod.start()
     started.callback(pod.kill)
-    eventually(lambda: (pod.status().get("transforms") or {}).get("caught_up"))
+    started.enter_context(others_trade(connections))
+    eventually(lambda: ((pod.status().get("transforms") or {}).get("caught_up") or 0) > now)
 
     told: dict[str, dict[int, set[float]]] = {}
     for _, point, _ in read_topic(connections.kafka_bootstrap, "market.points", exchange):

@@ -17,6 +17,7 @@ from tapedeck.transforms.market_of import Market
 from tapedeck.transforms.output import Output
 from tapedeck.transforms.places import Place
 from tapedeck.transforms.prime import Past
+from tapedeck.transforms.progress import Progress
 from tapedeck.transforms.series import Series
 from tapedeck.transforms.stages import Call
 from tapedeck.transforms.tally import Tally
@@ -26,7 +27,6 @@ from tapedeck_crds.transforms import Transform
 BATCH, WAIT_SECONDS = 1_000, 0.1
 COMMIT_SECONDS = 1.0
 READ_AGAIN_MAX = 500_000  # records of a partition, after a restart
-QUIET_SECONDS = 2.0  # without a record at the end of all partitions, before all is said to be through
 Key: TypeAlias = tuple[str, int]
 
 
@@ -53,7 +53,8 @@ class Run:
         self._series: dict[Key, dict[tuple[str, str, str], tuple[Series, int] | None]] = {}
         self._at_end: set[Key] = set()
         self._ended: set[Key] = set()
-        self._heard = self._committed = time.monotonic()
+        self._progress = Progress(reader)
+        self._committed = time.monotonic()
         self._dirty: set[Key] = set()
         self.lookbacks: dict[str, int] = {}
 
@@ -76,9 +77,9 @@ class Run:
                 self._commit()
                 self._tally.caught_up = int(time.time() * 1000)
                 return True
-            if len(self._at_end) == len(self._places) and time.monotonic() - self._heard > QUIET_SECONDS:
+            if (through := self._progress.through(self._next, self._at_end)) is not None:
                 self._commit()
-                self._tally.caught_up = int((time.time() - QUIET_SECONDS) * 1000)
+                self._tally.caught_up = through
         self._commit()
         return False
 
@@ -90,13 +91,9 @@ class Run:
             return
         key = (topic, partition)
         self._at_end.discard(key)
-        self._heard = time.monotonic()
         quiet = offset < self._next[key]
-        try:
-            if self._market.wants(message.key()):
-                self._through(key, message, offset, quiet)
-        except ValueError:
-            pass  # the recorder keeps what is no record
+        if self._market.wants(message.key()):
+            self._through(key, message, offset, quiet)
         if not quiet:
             self._next[key] = offset + 1
             self._dirty.add(key)
@@ -108,12 +105,13 @@ class Run:
             raise KafkaException(error)
 
     def _through(self, key: Key, message: Message, offset: int, quiet: bool) -> None:
-        control = self._market.control(message)
+        try:
+            control, record = self._market.control(message), self._market.record(message)
+        except ValueError:  # the recorder keeps what is no record
+            return
         if control is not None:
             self._control(key, control)
-            return
-        record = self._market.record(message)
-        series = self._series_of(key, record, offset) if record is not None else None
+        series = self._series_of(key, record, offset, quiet) if record is not None else None
         if record is None or series is None:
             return
         points = series.take(record, offset, _unheard if quiet else self._failed)
@@ -134,24 +132,28 @@ class Run:
         self._tally.failed(transform, reason)
         self._output.failed(transform, record, reason)
 
-    def _series_of(self, key: Key, record: Record, offset: int) -> Series | None:
+    def _series_of(self, key: Key, record: Record, offset: int, quiet: bool) -> Series | None:
         interval = record.interval if isinstance(record, Bar) else ""
         name = (record.exchange, record.symbol, interval)
         known = self._series[key]
         if name not in known:
-            known[name] = self._begin(key, record, interval, offset)
+            known[name] = self._begin(key, record, interval, offset, quiet)
         found = known[name]
         return found[0] if found is not None else None
 
-    def _begin(self, key: Key, record: Record, interval: str, offset: int) -> tuple[Series, int] | None:
-        """A series that was not seen yet, with what the store has before it where that is asked for."""
+    def _begin(self, key: Key, record: Record, interval: str, offset: int, quiet: bool) -> tuple[Series, int] | None:
+        """A series that was not seen yet, with what the store has before it: not where the log has all that is needed.
+
+        A Replay's begin with what it plays.
+        """
         layout = layout_of(self._transforms, self._market.channels[key[0]], interval)
         if not layout.transforms:
             return None
         for name, back in layout.back.items():
             self.lookbacks[name] = max(back, self.lookbacks.get(name, 0))
         series = Series(layout, self._call)
-        before = layout.deepest + 1 if self._places[key].past and layout.deepest else 0
+        stored = not self._market.replay and (self._places[key].past or not quiet)
+        before = layout.deepest + 1 if stored and layout.deepest else 0
         for earlier in self._past.before(record, before) if before else ():
             series.take(earlier, offset, _unheard)
         return series, offset if before else -1
@@ -169,14 +171,17 @@ class Run:
     def _place(self, key: Key) -> Place:
         """The first record that must be read again is the earliest that any series needs.
 
-        Of a Feed's series that are silent for long the store has what they need.
+        Of a Feed's series that are silent for long the store has what they need. Of a Replay it is the last record at
+        least, which may be its end.
         """
         following = self._next[key]
         seen = [each for each in self._series[key].values() if each is not None]
         lows = [low for series, _ in seen if (low := series.low) is not None]
         past = any(begun >= 0 and (series.low or 0) <= begun for series, begun in seen)
         low = min([*lows, following])
-        if low < following - READ_AGAIN_MAX and not self._market.replay:
+        if self._market.replay:
+            return Place(max(min(low, following - 1), 0), following, False)
+        if low < following - READ_AGAIN_MAX:
             return Place(following - READ_AGAIN_MAX, following, True)
         return Place(low, following, past)
 
