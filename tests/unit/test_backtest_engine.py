@@ -96,6 +96,14 @@ class Curious(bt.Strategy):  # type: ignore[misc]
         self.slope = Slope(self.average)
         self.macd = bt.ind.MACDHisto(self.datas[-1])
         self.cross = bt.ind.CrossOver(self.macd.macd, self.macd.signal)
+        close, opened = self.data.close, self.data.open
+        self.others = [
+            close(-2) > 100, 2 * close - opened, 1.0 / close, 3 - (close >= opened), (close - opened) ** 2,
+            bt.And(close > opened, self.slope < 0.01), bt.And(close > opened, close > 90, 1.0),
+            bt.Or(close > opened, self.slope > 0), bt.ind.SMA(self.slope, period=4),
+            bt.ind.NonZeroDifference(close, opened), bt.ind.SMA(1 / (close - opened + 1e-9), period=3),
+            bt.ind.WMA(self.average, period=5), bt.ind.ATR(period=5), bt.ind.Highest(self.slope, period=4),
+        ]  # fmt: skip
         self.broker.setcommission(commission=0.001, leverage=3.0, name=self.data._name)
 
     def notify_fund(self, *figures: float) -> None:
@@ -111,7 +119,16 @@ class Curious(bt.Strategy):  # type: ignore[misc]
     def next(self) -> None:
         self.lines.seen[0] = self.average[0]
         lengths = [len(each) for each in (self.average, self.slope, self.macd, self.cross)]
-        self.p.notes.append((*lengths, self.slope[0], self.lines.seen[-1], self.macd.histo[0], self.datetime[-1]))
+        self.p.notes.append(
+            (
+                *lengths,
+                *(each[0] for each in self.others),
+                self.slope[0],
+                self.lines.seen[-1],
+                self.macd.histo[0],
+                self.datetime[-1],
+            )
+        )
         if self.cross[0] > 0:
             self.order_target_size(target=10)
         elif self.cross[0] < 0:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tapedeck.market import Bar
 from tapedeck_backtest.broker import add_sizer, make_broker
+from tapedeck_backtest.bulk import in_bulk
 from tapedeck_backtest.clock import to_days
 from tapedeck_backtest.feeds import BatchFeed, Columns, StreamFeed, feed_params
 from tapedeck_backtest.turn import turn_of
@@ -31,6 +32,7 @@ class Engine(bt.Cerebro):  # type: ignore[misc]
 
     def _runonce(self, runstrats: list[Any]) -> None:
         for strategy in runstrats:
+            in_bulk(strategy)
             strategy._once()
             strategy.reset()
         turns = [turn_of(strategy) for strategy in runstrats]
