@@ -166,6 +166,9 @@ def test_from_a_feed_and_a_replay_to_the_store(
     tape.begin(unpaced=True, loop_rounds=2, loop_from=T0, loop_to=T0 + 90 * MINUTE)
     assert tape.wait() == 0
     eventually(lambda: transforms.status().get("state") == "complete")
+    transforms.kill()
+    transforms.start()  # its end is found again
+    eventually(lambda: transforms.status().get("state") == "complete")
     wanted = by_pandas([(ts, *prices) for ts, symbol, *prices in stored(store, exchange) if symbol == "C/D"])
     rounds: dict[str, dict[str, dict[int, float]]] = {}
     for key, point, headed in read_topic(connections.kafka_bootstrap, f"tapedeck.points.{tape.uid}", exchange):

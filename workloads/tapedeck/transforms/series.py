@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple, TypeAlias
 
-from tapedeck.market import Bar, Point, Ticker, Trade
+from tapedeck.market import Bar, Point, Trade
 from tapedeck.transforms.chain import Chain, Failed
 from tapedeck.transforms.layout import Layout
 from tapedeck.transforms.stages import Call
@@ -31,9 +31,9 @@ class Series:
     def __init__(self, layout: Layout, call: Call) -> None:
         self._layout, self._call = layout, call
         self._chain = Chain(layout, call)
-        self._last: tuple[Record, int] | None = None
+        self._last: tuple[Record, int] | None = None  # with the place of the first of the same time
+        self._ids: set[str] = set()  # of the trades of that time
         self._bars: deque[_Kept] = deque(maxlen=KEPT_MAX)
-        self.late = 0
 
     @property
     def low(self) -> int | None:
@@ -45,18 +45,30 @@ class Series:
 
     def take(self, record: Record, offset: int, failed: Failed) -> list[Point]:
         """The points of the next record: none for one that was there before."""
-        if self._last is not None and not _follows(record, self._last[0]):
-            return self._correct(record, offset) if isinstance(record, Bar) else self._drop(record)
-        self._last = (record, offset)
+        if self._last is not None and not self._follows(record, self._last[0]):
+            return self._correct(record, offset) if isinstance(record, Bar) else []
+        self._note(record, offset)
         found = [_point(record, name, value) for name, value in self._chain.push(record, offset, failed)]
         if isinstance(record, Bar):
             self._bars.append(_Kept(record, offset, _low(self._chain, offset)))
             self._forget()
         return found
 
-    def _drop(self, record: Record) -> list[Point]:
-        self.late += self._last is not None and record.ts < self._last[0].ts
-        return []
+    def _follows(self, record: Record, last: Record) -> bool:
+        """Whether a record is a new one, behind the last: ids of trades that are numbers say it, else their times."""
+        if isinstance(record, Trade) and isinstance(last, Trade):
+            if record.id.isdigit() and last.id.isdigit():
+                return (len(record.id), record.id) > (len(last.id), last.id)
+            return record.ts > last.ts or (record.ts == last.ts and record.id not in self._ids)
+        return record.ts > last.ts
+
+    def _note(self, record: Record, offset: int) -> None:
+        same = self._last is not None and self._last[0].ts == record.ts
+        self._last = (record, self._last[1] if same and self._last is not None else offset)
+        if isinstance(record, Trade):
+            if not same:
+                self._ids.clear()
+            self._ids.add(record.id)
 
     def _forget(self) -> None:
         """The bars that neither a result nor a correction of one needs any more."""
@@ -71,7 +83,7 @@ class Series:
         kept = list(self._bars)
         at = next((i for i, each in enumerate(kept) if each.record.ts >= bar.ts), len(kept))
         if at == len(kept) or (at == 0 and kept[0].record.ts != bar.ts):
-            return self._drop(bar)
+            return []
         there = kept[at]
         if there.record.ts == bar.ts and there.record.rev >= bar.rev:
             return []
@@ -121,17 +133,6 @@ def _changed(
                 Point(bar.exchange, bar.symbol, old.interval, name, old.ts, None, old.id, rev=old.rev + max(bar.rev, 1))
             )
     return points
-
-
-def _follows(record: Record, last: Record) -> bool:
-    """Whether a record is a new one, behind the last."""
-    if isinstance(record, Trade) and isinstance(last, Trade):
-        if record.id.isdigit() and last.id.isdigit():
-            return (len(record.id), record.id) > (len(last.id), last.id)
-        return record.ts > last.ts or (record.ts == last.ts and record.id != last.id)
-    if isinstance(record, Ticker) or isinstance(last, Ticker):
-        return record.ts > last.ts
-    return record.ts > last.ts
 
 
 def _point(record: Record, name: str, value: Value) -> Point:
