@@ -55,7 +55,9 @@ class FeedSpec(PodOptions):
         description="Id of an exchange of ccxt.pro, such as binance, or cryptocompare: its market is brought in live.",
     )
     symbols: WantedSet | None = Field(
-        default=None, description="Unified symbols, such as BTC/USDT, or patterns, such as */USDT."
+        default=None,
+        description="Unified symbols, such as BTC/USDT, or patterns, such as */USDT. Of cryptocompare BTC/USD is the "
+        "index over all exchanges, which has bars and a ticker; BTC/USD:Coinbase is one exchange's market.",
     )
     channels: ChannelSet | None = Field(
         default=None,

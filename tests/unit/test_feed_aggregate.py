@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from tapedeck.market import Bar, Trade
 from tapedeck_feed.live.aggregate import Fill, Series
+from tapedeck_feed.live.history import Tail
 from tapedeck_feed.live.line import Line
+from tapedeck_feed.live.market import resumed
 
 STEP = 1_000
 
@@ -192,6 +194,13 @@ def test_what_the_exchange_has_not_got_is_counted() -> None:
     assert [t.id for t in line.mend([trade(3, 3, 1.0)])] == []
     assert [t.id for t in line.give_up()] == ["3", "5"]
     assert line.missing == 2
+
+
+def test_what_a_successor_hears_waits_for_what_happened_meanwhile() -> None:
+    state = resumed("x", "A/B", ["1s"], "none", Tail([trade(1, 1, 1.0), trade(2, 2, 1.0)]), contiguous=False)
+    assert state.suspect
+    assert state.line.take(trade(9, 9, 1.0)) == []
+    assert [t.id for t in state.line.mend([trade(2, 2, 1.0), trade(5, 5, 1.0)])] == ["5", "9"]
 
 
 @pytest.mark.parametrize("contiguous", [True, False])
