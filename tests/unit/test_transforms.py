@@ -10,17 +10,19 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tapedeck.market import Bar, Point, Ticker, Trade
-from tapedeck.transforms.functions import HANGS_MAX, BadFunction, FunctionProcess
+from tapedeck.transforms.functions import HANGS_MAX, BadFunction, FunctionProcess, Functions
 from tapedeck.transforms.layout import BadTransforms, layout_of, ordered
 from tapedeck.transforms.series import Series
 from tapedeck.transforms.stages import FunctionFailed
 from tapedeck.transforms.tally import Tally
 from tapedeck.transforms.values import Record
 from tapedeck_crds.feed import FeedSpec
+from tapedeck_crds.kinds import parse_resource
 from tapedeck_crds.transforms import Function
 
 MINUTE = 60_000
@@ -204,6 +206,22 @@ def test_functions_of_users(tmp_path: Path) -> None:
     for name, says in {"none": "'none' is no function of own", "time": "'time' is no function of own"}.items():
         with pytest.raises(BadFunction, match=says):
             called(tmp_path, name).start()
+
+
+def test_the_example_can_be_computed(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "examples" / "more" / "transforms.yaml"
+    code, replay = yaml.safe_load_all(example.read_text())
+    for name, text in code["data"].items():
+        (tmp_path / name).write_text(text)
+    given = ordered(parse_resource(replay).spec.transforms)
+    functions = Functions(given, [tmp_path])
+    try:
+        functions.start()
+        bars = [{"high": 12.0, "low": 9.0, "close": 10.0}, {"high": 11.5, "low": 10.5, "close": 11.0}]
+        assert functions.call("true_range", bars) == 1.5
+    finally:
+        functions.close()
+    assert {each.name for each in given if each.function is not None} == {"true_range"}
 
 
 def test_what_failed_is_counted_and_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
