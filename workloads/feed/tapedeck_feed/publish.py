@@ -42,11 +42,14 @@ class Publisher:
         *,
         source: Source = "backfill",
         timeout: float = DELIVERY_TIMEOUT,
+        linger_ms: int = 5,
     ) -> None:
         self._bootstrap = connections.kafka_bootstrap
         self._timeout = timeout
         self._stop = stop
-        self._producer = producer(connections, client_id, {"delivery.timeout.ms": int(timeout * 1000)})
+        self._producer = producer(
+            connections, client_id, {"delivery.timeout.ms": int(timeout * 1000), "linger.ms": linger_ms}
+        )
         self._headers: list[tuple[str, str | bytes | None]] = [*market_headers(source)]
         self._sent = 0
         self._failed = 0
@@ -61,6 +64,14 @@ class Publisher:
             else:
                 self._failed += 1
                 self._fault = error.str()
+
+        return delivered
+
+    def timed(self, on_delivered: Callable[[float | None], None]) -> Delivery:
+        """As ``delivery``, but tells the seconds from ``send`` to the acknowledgement, where they are known."""
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            self.delivery(lambda: on_delivered(message.latency()))(error, message)
 
         return delivered
 

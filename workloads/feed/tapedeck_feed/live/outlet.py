@@ -28,6 +28,7 @@ class Outlet:
         self._tally = tally
         self._sent = 0
         self._trade_taken = publisher.delivery(self._count_trade)
+        self._trade_timed = publisher.timed(self._timed_trade)
         self._bar_taken, self._ticker_taken, self._error_taken = (
             publisher.delivery(partial(self._count, what)) for what in ("bars", "tickers", "errors")
         )
@@ -36,9 +37,7 @@ class Outlet:
     def trade(self, trade: Trade) -> None:
         """A trade, timed now and then."""
         self._sent += 1
-        delivered = self._trade_taken
-        if not self._sent % SAMPLED:
-            delivered = self._publisher.delivery(partial(self._timed_trade, time.perf_counter()))
+        delivered = self._trade_taken if self._sent % SAMPLED else self._trade_timed
         key = f"{trade.exchange}:{trade.symbol}"
         self._publisher.send(topics.MARKET_TRADES, key, encode(trade), delivered)
 
@@ -84,9 +83,10 @@ class Outlet:
     def _count_trade(self) -> None:
         self._tally.trades += 1
 
-    def _timed_trade(self, received: float) -> None:
+    def _timed_trade(self, seconds: float | None) -> None:
         self._tally.trades += 1
-        self._tally.took(time.perf_counter() - received)
+        if seconds is not None:
+            self._tally.took(seconds)
 
 
 def _nothing() -> None:

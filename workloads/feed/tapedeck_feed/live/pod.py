@@ -23,6 +23,8 @@ from tapedeck_feed.live.session import Session
 from tapedeck_feed.live.tally import LiveTally
 from tapedeck_feed.publish import Interrupted, Publisher
 
+LINGER_MS = 2  # a trade should be on the log within 20 ms
+
 
 class LivePod:
     """One pod of a live Feed."""
@@ -47,7 +49,9 @@ class LivePod:
 
     def work(self, connections: Connections, keys: Path | None) -> int:
         """Until asked to end; returns the exit code."""
-        publisher = Publisher(connections, f"feed-{self._settings.name}", self._stop, source="live")
+        publisher = Publisher(
+            connections, f"feed-{self._settings.name}", self._stop, source="live", linger_ms=LINGER_MS
+        )
         try:
             asyncio.run(self._work(connections, publisher, read_keys(keys)))
         except FAULTS as error:
