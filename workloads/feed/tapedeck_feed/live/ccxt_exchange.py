@@ -45,7 +45,7 @@ _METHODS: dict[StreamKind, str] = {"trades": "watchTrades", "bars": "watchOHLCV"
 
 
 class CcxtExchange:
-    """One exchange of ccxt.pro; only its module is imported. ``sharers`` pods share what rate it allows."""
+    """One exchange of ccxt.pro. ``sharers`` pods share what rate it allows."""
 
     def __init__(
         self, exchange: str, keys: dict[str, str], endpoints: Endpoints | None, sharers: int = 1, at_once: int = 1
