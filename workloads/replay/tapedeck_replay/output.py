@@ -12,6 +12,7 @@ What makes that as strict as a single id:
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
@@ -60,6 +61,8 @@ class Output:
         self.set_epoch(Epoch())
         self._threads = ThreadPoolExecutor(TURNS, "commit")
         self._commit: Future[None] | None = None
+        self._flushed = threading.Event()  # the broker has what was handed over for the commit under way
+        self._flushed.set()
 
     def open(self) -> None:
         """Fence the predecessor and abort what it left open."""
@@ -83,8 +86,7 @@ class Output:
 
     def begin(self) -> None:
         """Begin a transaction, as soon as the broker has what was handed over for the one before."""
-        if self.committing and not self._other.flush():
-            self.settle()
+        self._flushed.wait()
         self._writer.begin()
 
     def bars(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
@@ -99,9 +101,19 @@ class Output:
         """Have the open transaction committed together with the position, once the one before is."""
         self.settle()
         offset = TopicPartition(self.topic, self.shard, position.published, metadata=to_metadata(position))
-        self._commit = self._threads.submit(self._writer.commit, offset, self.group)
+        self._flushed = threading.Event()
+        self._commit = self._threads.submit(self._finish, self._writer, offset, self._flushed)
         self._commit.add_done_callback(lambda _: self._committed())
         self._writer, self._other = self._other, self._writer
+
+    def _finish(self, writer: Writer, offset: TopicPartition, flushed: threading.Event) -> None:
+        """Flush and commit; by one thread, for librdkafka's flush looks each 10 ms only where two wait for it."""
+        try:
+            if writer.flush():
+                flushed.set()
+            writer.commit(offset, self.group)
+        finally:
+            flushed.set()
 
     def settle(self) -> None:
         """Wait for the commit that is under way, if there is one. Raises what came of the last one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
@@ -25,8 +24,6 @@ CLOSE_SECONDS = 3.0
 # A killed producer's open transaction hides from others what comes behind it, for that long.
 SHARED_TIMEOUT_MS = 5_000
 _SHARED = {"transaction.timeout.ms": SHARED_TIMEOUT_MS, "delivery.timeout.ms": SHARED_TIMEOUT_MS}
-# librdkafka's own flush looks each 10 ms only, where two threads wait for the same deliveries.
-FLUSH_POLL_SECONDS = 0.001
 T = TypeVar("T")
 
 _FENCED = {
@@ -95,19 +92,14 @@ class Writer:
 
     def flush(self) -> bool:
         """Wait until the broker has what was handed over; False if it does not take it in time."""
-        deadline = time.monotonic() + CALL_SECONDS
-        while len(self._producer):
-            if time.monotonic() > deadline:
-                return False
-            self._producer.poll(FLUSH_POLL_SECONDS)
-        return True
+        with self._naming():
+            return self._producer.flush(CALL_SECONDS) == 0
 
     def commit(self, offset: TopicPartition, group: Consumer) -> None:
         """Commit the open transaction together with the group's offset."""
         self._call(
             lambda: self._producer.send_offsets_to_transaction([offset], group.consumer_group_metadata(), CALL_SECONDS)
         )
-        self.flush()
         self._call(lambda: self._producer.commit_transaction(CALL_SECONDS))
         self.in_transaction = False
 
