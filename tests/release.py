@@ -58,6 +58,14 @@ class Deck:
         told = kubectl("-n", self.services, "exec", DATABASE_POD, "--", "psql", DATABASE, "-At", "-F", "|", "-c", query)
         return [line.split("|") for line in told.splitlines()]
 
+    def topics(self) -> set[str]:
+        """The broker's topics, as the recorder sees them."""
+        program = (
+            "from pathlib import Path; from tapedeck.kafka import admin; from tapedeck.settings import Connections; "
+            "print(*admin(Connections.read(Path('/etc/tapedeck/connections')), 'e2e').list_topics(10).topics)"
+        )
+        return set(kubectl("-n", self.namespace, "exec", "deploy/td-recorder", "--", "python", "-c", program).split())
+
     def scale_operator(self, replicas: int) -> None:
         """Stop or start the operator, and wait until it has."""
         kubectl("-n", self.namespace, "scale", "deploy/td-operator", f"--replicas={replicas}")
@@ -112,7 +120,7 @@ def install(namespace: str, values: Json) -> None:
 def external(services: str) -> Json:
     """Values for the broker and database of a namespace."""
     return {
-        "kafka": {"bootstrap": f"kafka.{services}.svc:9092"},
+        "kafka": {"bootstrap": f"kafka.{services}.svc:9092", "sweepSeconds": 2},
         "store": {
             "host": f"timescaledb.{services}.svc",
             "roles": {

@@ -55,7 +55,8 @@ def test_controls_take_effect_within_a_second_on_the_same_pod(deck: Deck) -> Non
 def test_deleting_leaves_nothing(deck: Deck) -> None:
     things = deck.things()
     made = replay(things, "gone", speed=1.0)
-    things.status(made, is_running, seconds=60)
+    topic = things.status(made, is_running, seconds=60)["topic"]
+    assert topic in deck.topics()
     child = things.child_name(made)
     things.delete(made)
 
@@ -67,6 +68,7 @@ def test_deleting_leaves_nothing(deck: Deck) -> None:
         ] + [p["metadata"]["name"] for p in pods(things, made)]
 
     things.until(lambda: not left(), 60)
+    things.until(lambda: topic not in deck.topics(), 60)
 
 
 def test_a_namespace_goes_with_the_operator_up_and_down(

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import stamina
 from confluent_kafka import KafkaError, KafkaException
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from tapedeck.kafka import error_of, passing
 from tapedeck.logs import configure, log
@@ -85,12 +85,14 @@ def _recorder(connections: Connections, stop: threading.Event) -> Recorder:
 
 
 class RecorderSettings(PodSettings):
-    """``living_url`` tells the uids of all Replays, as a JSON list; where it is empty no topic is swept.
+    """``living_url`` tells the uids of all Replays, as a JSON list, every ``sweep_seconds``; where it is empty no topic
+    is swept.
 
     ``sinks`` is the folder with what authorises the other stores, a folder each.
     """
 
     living_url: str = ""
+    sweep_seconds: float = Field(default=300.0, gt=0)
     sinks: Path = Path("/etc/tapedeck/sinks")
 
 
@@ -121,7 +123,7 @@ def _work(pod: Pod, settings: RecorderSettings, options: RecorderOptions) -> int
         log.error("bad connections", reason=str(error))
         return 1
     if settings.living_url:
-        sweeping = (connections, settings.living_url, pod.stop)
+        sweeping = (connections, settings.living_url, pod.stop, settings.sweep_seconds)
         threading.Thread(target=keep_sweeping, args=sweeping, name="sweep", daemon=True).start()
     pod.deliveries = start_all(connections, options.sinks, settings.sinks, pod.stop)
     code = pod.work(connections)

@@ -15,7 +15,6 @@ from tapedeck.logs import log
 from tapedeck.settings import Connections
 from tapedeck.topics import POINTS_PREFIX, REPLAY_PREFIX
 
-PERIOD_SECONDS = 300.0
 ANSWER_SECONDS = 10.0
 AT_ONCE = 200  # topics a pass
 LIMIT_BYTES = 16 * 1024 * 1024
@@ -43,8 +42,8 @@ def sweep(client: AdminClient, ask: Callable[[], set[str]]) -> list[str]:
     return dead
 
 
-def keep_sweeping(connections: Connections, url: str, stop: threading.Event, period: float = PERIOD_SECONDS) -> None:
-    """Sweep every few minutes until ``stop`` is set. What can't be done now is tried at the next pass."""
+def keep_sweeping(connections: Connections, url: str, stop: threading.Event, period: float) -> None:
+    """Sweep every ``period`` seconds until ``stop`` is set. What can't be done now is tried at the next pass."""
     client = admin(connections, "tapedeck-sweep")
     while not stop.wait(period):
         try:
