@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapedeck.market import Bar, Trade
+from tapedeck_feed.live import line as lines
 from tapedeck_feed.live.aggregate import Fill, Series
 from tapedeck_feed.live.history import Tail
 from tapedeck_feed.live.line import Line
@@ -185,6 +186,16 @@ def test_a_connection_that_begins_with_known_trades_leaves_no_hole() -> None:
     line.hold()
     line.take(trade(9, 9, 1.0))
     assert not line.overlaps
+
+
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_no_more_than_a_limit_waits(contiguous: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "HELD_MAX", 3)
+    line = Line(contiguous=contiguous, last=trade(1, 1, 1.0), known=["1"])
+    line.hold()
+    assert [(line.take(trade(n, n, 1.0)), line.full) for n in (5, 6, 7)] == [([], False), ([], False), ([], True)]
+    assert [t.id for t in line.give_up()] == ["5", "6", "7"]
+    assert (line.full, line.waiting) == (False, 0)
 
 
 def test_what_the_exchange_has_not_got_is_counted() -> None:

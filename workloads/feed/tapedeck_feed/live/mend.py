@@ -153,6 +153,13 @@ class Mender:
             self._emit(state, trade)
         self._tally.mended += len(due)
 
+    def overflow(self, state: SymbolState) -> None:
+        """Too many trades wait: go on without what is missing."""
+        if state.line.contiguous or state.line.last is None:
+            self._leave_hole(state)
+        else:
+            self._merge(state, state.line.last, (), whole=False)
+
     def _leave_hole(self, state: SymbolState) -> None:
         line, before = state.line, state.line.last
         missing = line.missing

@@ -113,6 +113,8 @@ class Session:
             state.suspect = False  # the next in turn: nothing was missed
         if line.waiting or (state.fresh and state.suspect):
             self._mend(state, delay=0.0 if state.suspect and line.contiguous else 0.2)
+            if line.full:
+                self._mender.overflow(state)
         state.fresh = False
 
     def bar(self, bar: Bar) -> None:
