@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from pods.replay import ReplayProcess, insert_minutes
 from tapedeck.settings import Connections
 from tapedeck.store.migrate import migrate
+from tapedeck_operator.local import processes
 from tapedeck_operator.local.broker import Broker
 from tapedeck_operator.local.ports import free_port
 from tapedeck_operator.local.postgres import Postgres
@@ -44,11 +45,10 @@ class Bed:
         insert_minutes(self.connections.store_dsn.get_secret_value(), exchange, symbols, bars // len(symbols))
 
     def replay(self, exchange: str) -> ReplayProcess:
-        """A Replay of all that an exchange has, not started yet."""
+        """A Replay of all that an exchange has, not started yet; its pod loads everything itself, as on a cluster."""
         time.sleep(SETTLE_SECONDS)  # what the run before left to the broker
-        return ReplayProcess(
-            self.folder / "pods", self.connections, {"source": {"store": {"exchange": exchange, "symbols": ["*"]}}}
-        )
+        source = {"store": {"exchange": exchange, "symbols": ["*"]}}
+        return ReplayProcess(self.folder / "pods", self.connections, {"source": source}, launch=processes.start_module)
 
     def unpaced(self, exchange: str, bars: int) -> ReplayProcess:
         """A Replay that played them all as fast as it goes."""

@@ -21,7 +21,8 @@ from confluent_kafka import Consumer, TopicPartition
 
 from tapedeck.settings import Connections
 from tapedeck_operator.local import warm
-from tapedeck_operator.local.warm import Warm
+from tapedeck_operator.local.pods import Start
+from tapedeck_operator.local.processes import Process
 
 Json = dict[str, Any]
 MINUTE = 60_000
@@ -63,7 +64,8 @@ class ReplayProcess:
     files: Path = Path("/nowhere")
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     shard: int = 0
-    process: Warm | None = None
+    launch: Start = warm.start
+    process: Process | None = None
     lives: int = 0
     home: Path = field(init=False)
 
@@ -90,7 +92,7 @@ class ReplayProcess:
             "TAPEDECK_CONNECTION_KAFKA_BOOTSTRAP": self.connections.kafka_bootstrap,
             "TAPEDECK_CONNECTION_STORE_DSN": self.connections.store_dsn.get_secret_value(),
         }
-        self.process = warm.start("tapedeck_replay", log=self.home / "log", env=environment)
+        self.process = self.launch("tapedeck_replay", [], log=self.home / "log", env=environment, cwd=Path.cwd())
 
     @property
     def url(self) -> str:
