@@ -127,9 +127,9 @@ def test_each_workload_has_a_role_of_its_own_where_roles_are_made() -> None:
 
     assert set(role_of(EXTERNAL).values()) == {"tapedeck", "tapedeck_reader", "tapedeck_recorder"}
     own = {"kafka": EXTERNAL["kafka"], "timescaledb": {"enabled": True}}
-    assert role_of(own) == {w: f"tapedeck_{w}" for w in ("feed", "replay", "transform", "backtest", "gateway", "recorder")} | {
-        "migrate": "tapedeck"
-    }
+    assert role_of(own) == {
+        w: f"tapedeck_{w}" for w in ("feed", "replay", "transform", "backtest", "gateway", "recorder")
+    } | {"migrate": "tapedeck"}
     named: Json = {"host": "d", "roles": {"backtest": {"username": "bt", "password": "p"}}}
     assert role_of({**EXTERNAL, "store": named})["backtest"] == "bt"
     (migrate,) = find(render(own), "Deployment", "td-recorder")["spec"]["template"]["spec"]["initContainers"]

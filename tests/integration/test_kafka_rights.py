@@ -35,7 +35,16 @@ SINK = "tapedeck-sink-influx"
 POINTS = "tapedeck.points.a-uid"
 MARKET = {"market.trades", "market.tickers", "market.bars", "market.ingest", "market.points"}
 TOPICS = [*sorted(MARKET), "backtest.results", REPLAY, POINTS, "others.topic"]
-GROUPS = [RECORDER_GROUP, REPLAY, "tapedeck-backtest-a-uid", "tapedeck-gateway", SINK, "feed-history", "tapedeck-transform-a-uid", "others.group"]
+GROUPS = [
+    RECORDER_GROUP,
+    REPLAY,
+    "tapedeck-backtest-a-uid",
+    "tapedeck-gateway",
+    SINK,
+    "feed-history",
+    "tapedeck-transform-a-uid",
+    "others.group",
+]
 # By hand: what the README promises.
 MAY_WRITE = {
     "feed": MARKET,
