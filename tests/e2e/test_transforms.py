@@ -1,0 +1,25 @@
+"""Transforms on a cluster: a pod beside a Replay, with a function of the user's."""
+
+from __future__ import annotations
+
+from decks.runs import EXAMPLES, ended
+from kube.operator import PATHS
+from release import Deck, kubectl
+
+BARS = 2_880  # examples/more/transforms.yaml says so
+
+
+def test_the_example_is_computed_by_a_pod_of_its_own(deck: Deck) -> None:
+    things = deck.things()
+    kubectl("-n", things.namespace, "apply", "-f", str(EXAMPLES / "more" / "transforms.yaml"))
+    path = PATHS["Replay"].format(things.namespace) + "/transforms"
+    made = {**things.must(things.client.get(path)), "kind": "Replay"}
+    ended(things, made)
+    rows = "FROM points WHERE exchange = 'replay.transforms' AND series = '{}'"
+    counts = {"sma5": BARS - 4, "above": BARS - 4, "true_range": BARS - 1, "hourly": BARS // 60}
+    for series, count in counts.items():
+        query = f"SELECT count(*), count(DISTINCT ts) {rows.format(series)}"
+        things.until(lambda query=query, count=count: deck.sql(query) == [[str(count)] * 2], 30)
+    risen = deck.sql(f"SELECT count(*) {rows.format('above')} AND value > 0")
+    assert deck.sql(f"SELECT count(*) {rows.format('rising')}") == risen
+    things.delete(made)
