@@ -173,6 +173,7 @@ transaction.state.log.num.partitions=8
 group.initial.rebalance.delay.ms=0
 log.segment.bytes=134217728
 log.retention.check.interval.ms=60000
+metadata.max.idle.interval.ms=10000
 controlled.shutdown.enable=false
 """
 
