@@ -10,7 +10,6 @@ import pytest
 from pydantic import SecretStr
 from websockets.sync.client import connect
 
-from decks.process import Deck, clear, running_deck
 from pods.gateway import (
     Gateway,
     running_gateway,
@@ -19,19 +18,6 @@ from pods.watching import Watcher
 from tapedeck.settings import Connections
 
 Watch = Callable[..., Watcher]
-
-
-@pytest.fixture(scope="session")
-def standing_deck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deck]:
-    with running_deck(tmp_path_factory.mktemp("deck") / "home") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared_deck(standing_deck: Deck) -> Iterator[Deck]:
-    """A deck without resources and rows. Tests that end one of its services start their own."""
-    yield standing_deck
-    clear(standing_deck)
 
 
 @pytest.fixture

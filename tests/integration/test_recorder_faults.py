@@ -39,6 +39,7 @@ from tapedeck_operator.local.broker import Broker
 from tapedeck_operator.local.ports import free_port
 from tapedeck_operator.local.postgres import Postgres
 
+PARTITIONS = len(topics.STANDING) * topics.STANDING_PARTITIONS
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -143,8 +144,8 @@ def test_two_at_once_one_killed_one_joining(machine: Machine) -> None:
         machine.publish(1_200)
         second.start()  # takes its share while the first is at work
         machine.publish(1_200)
-        eventually(lambda: second.metric("tapedeck_recorder_partitions") == 30)
-        assert first.metric("tapedeck_recorder_partitions") == 30
+        eventually(lambda: second.metric("tapedeck_recorder_partitions") == PARTITIONS // 2)
+        assert first.metric("tapedeck_recorder_partitions") == PARTITIONS // 2
         machine.publish(1_200)
         first.kill()
         third.start(wait=False)
@@ -214,7 +215,7 @@ def test_frozen_and_thawed_after_another_took_over(machine: Machine) -> None:
         zombie.process.send_signal(signal.SIGSTOP)
         try:
             successor.start(wait=False)
-            eventually(lambda: successor.metric("tapedeck_recorder_partitions") == 60)
+            eventually(lambda: successor.metric("tapedeck_recorder_partitions") == PARTITIONS)
         finally:
             zombie.process.send_signal(signal.SIGCONT)
         machine.publish(1_000)

@@ -13,7 +13,7 @@ import pytest
 
 from decks.process import Deck, eventually
 
-PRODUCER = Path(__file__).parents[2] / "examples" / "producer.py"
+PRODUCER = Path(__file__).parents[3] / "examples" / "producer.py"
 ROWS = [(1_700_000_040_000 + n * 60_000, 100.0 + n, 102.5 + n, 99.0 + n, 101.25 + n, 10.0 * n) for n in range(5)]
 pytestmark = pytest.mark.slow
 

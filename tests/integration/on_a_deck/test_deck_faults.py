@@ -23,7 +23,7 @@ from tapedeck_operator.local.objects import Objects
 from tapedeck_operator.plan.names import UID_LABEL
 
 Json = dict[str, Any]
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 # Each room's own tests kill it three times in `make test`; here they are all together.
 SEEDS = range(int(os.environ.get("TAPEDECK_FAULTS", "1")))
 SPEED = 60_000

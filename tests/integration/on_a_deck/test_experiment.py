@@ -14,7 +14,7 @@ from tapedeck_operator.cli import documents, write
 from tapedeck_operator.cli.rerun import data_differences, rerun
 from tapedeck_operator.local.errors import DeckError
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 STORED = """
 apiVersion: tapedeck.dev/v1alpha1
 kind: Backtest

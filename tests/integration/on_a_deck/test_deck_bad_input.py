@@ -20,7 +20,7 @@ from tapedeck_operator.local.home import Home
 from tapedeck_operator.local.objects import Objects
 
 Json = dict[str, Any]
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 HEAD = "ts,open,high,low,close,volume\n"
 BARS = 10_000
 SYNTHETIC = {"synthetic": {"symbols": [{"symbol": "A/USD"}], "bars": BARS}}
