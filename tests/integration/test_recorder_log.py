@@ -276,3 +276,17 @@ def test_batches_are_bounded_by_bytes(stage: Stage) -> None:
         reader.close()
     assert sorted(part for batch in batches for part in batch) == sorted(parts)
     assert max(sum(map(len, batch)) for batch in batches) <= BATCH_BYTES + 2 * largest
+
+
+def test_what_is_to_be_read_again_is_at_no_position(stage: Stage) -> None:
+    """The client tells for some milliseconds where it was: what would be taken for recorded is lost."""
+    reader = Reader(stage.connections, lambda places: dict.fromkeys(places, NOWHERE), lambda: None)
+    reader.open()
+    try:
+        publish(stage.broker.bootstrap, [(topics.MARKET_BARS, b"{}" * 1_000, str(n), None) for n in range(2_000)])
+        for _ in range(20):
+            eventually(lambda: reader.read(0.1))
+            reader.begin_again()
+            assert reader.positions() == {}
+    finally:
+        reader.close()

@@ -28,6 +28,7 @@ BATCH_MESSAGES = 20_000
 # Several batches are in memory at a time: bars fill none by bytes, a dozen large results do.
 BATCH_BYTES = 8_000_000
 GATHER_SECONDS = 0.02
+FORGET_SECONDS = 10.0
 # Messages are made with the interpreter's lock held: in small steps, the writers get their turns in between.
 STEP_MESSAGES = 1_000
 
@@ -61,8 +62,6 @@ class Reader:
             },
         )
         self._moves = 0
-        # Where the client believes to be by messages that were left for others, until it is told where to go on.
-        self._left: dict[Partition, int] = {}
         self.assigned: set[Partition] = set()
         self.astray: set[Partition] = set()
 
@@ -92,10 +91,7 @@ class Reader:
             messages = [message for message in messages if not self._failed(message)]
         if moves != self._moves:
             # Read before and after partitions were given out anew: begin again where the store is.
-            if self.assigned:
-                self.begin_again()
-            else:
-                self._left |= {place(message)[:2]: place(message)[2] + 1 for message in messages}
+            self.begin_again()
             return []
         return messages
 
@@ -103,14 +99,11 @@ class Reader:
         """Go on where the store is, which must hold all that was read."""
         if self.assigned:
             self._go_on(self._consumer, sorted(self.assigned))
-            self._left.clear()
 
     def positions(self) -> dict[Partition, int]:
         """Where reading goes on: behind the last message and what transactions leave on the log."""
         places = self._consumer.position([TopicPartition(*partition) for partition in self.assigned])
-        return {
-            (p.topic, p.partition): p.offset for p in places if p.offset > self._left.get((p.topic, p.partition), -1)
-        }
+        return {(p.topic, p.partition): p.offset for p in places if p.offset >= 0}
 
     def measure(self) -> None:
         """Tell the metrics how many messages wait on the log, as far as is known without asking."""
@@ -140,6 +133,7 @@ class Reader:
     def _go_on(self, client: Consumer, places: list[Partition]) -> None:
         found = self._load(places)
         client.assign([TopicPartition(*p, OFFSET_BEGINNING if found[p] == NOWHERE else found[p]) for p in places])
+        _forget_positions(client, places)
         self._hold(set(places))
 
     def _hold(self, partitions: set[Partition]) -> None:
@@ -162,3 +156,13 @@ class Reader:
             raise failure
         log.warning("the broker is away", reason=str(error))
         return True
+
+
+def _forget_positions(client: Consumer, places: list[Partition]) -> None:
+    """Wait until the client no longer tells where it was before: what it read and did not hand on is not recorded."""
+    asked = [TopicPartition(*place) for place in places]
+    deadline = time.monotonic() + FORGET_SECONDS
+    while any(p.offset >= 0 for p in client.position(asked)):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the client still tells its former positions after {FORGET_SECONDS:g} s")
+        time.sleep(0.001)
