@@ -62,7 +62,7 @@ class Deck:
         """The broker's topics, as the recorder sees them."""
         program = (
             "from pathlib import Path; from tapedeck.kafka import admin; from tapedeck.settings import Connections; "
-            "print(*admin(Connections.read(Path('/etc/tapedeck/connections')), 'e2e').list_topics(10).topics)"
+            "print(*admin(Connections.read(Path('/etc/tapedeck/connections')), 'e2e').list_topics(timeout=10).topics)"
         )
         return set(kubectl("-n", self.namespace, "exec", "deploy/td-recorder", "--", "python", "-c", program).split())
 
