@@ -29,7 +29,9 @@ def spec(exchange: Exchange, *symbols: str) -> dict[str, object]:
 def test_a_live_pod_ends_when_told_and_its_successor_misses_nothing(deck: Deck) -> None:
     things = deck.things()
     with Exchange(Binance(), recorded(), host=HOST) as exchange:
-        made = things.resource("Feed", "live", spec(exchange, *TRADES))
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": things.namespace}}
+        things.apply(secret | {"stringData": {"apiKey": exchange.key}})  # without one it tells the last thousand alone
+        made = things.resource("Feed", "live", {**spec(exchange, *TRADES), "apiKeySecret": "key"})
         exchange.subscribed(channels=2, timeout=90)
         exchange.play(5_000)
         things.status(made, lambda s: s.get("trades", 0) >= 5_000, seconds=60)
