@@ -68,6 +68,7 @@ def test_functions_get_neither_keys_nor_the_way_to_an_exchange() -> None:
     container = template["spec"]["containers"][0]
     assert (container["image"], container["name"]) == ("i/transform:1", "transform")
     environment = {v["name"]: v.get("value") for v in container["env"]}
+    assert None not in environment.values()  # no index of a Job: an empty one was no number
     folders = {name: environment.pop(name) for name in list(environment) if name.startswith("TAPEDECK_FUNCTIONS_")}
     assert set(folders.values()) == {"/opt/tapedeck/functions/code", "/opt/tapedeck/functions/others"}
     assert environment.keys() <= {f"TAPEDECK_{name.upper()}" for name in TransformSettings.model_fields}
@@ -121,7 +122,8 @@ def test_a_run_is_complete_once_they_are_through() -> None:
     ):
         planned = plan(resource(kind, spec), Observed(), NOW, SETTINGS)
         run = Observed(complete(planned, NOW), deployments=tuple(deployments(planned).values()))
-        for behind in ((), (said(caught_up=NOW - 5_000, kind=report),)):
+        crashed = PodSeen("t", 0, "Pending", problem="back-off 10s", reason="CrashLoopBackOff", part="transform")
+        for behind in ((), (said(caught_up=NOW - 5_000, kind=report),), (crashed,)):
             waits = plan(resource(kind, spec), replace(run, beside=behind), NOW + 9_000, SETTINGS)
             assert (waits.status["phase"], waits.status["conditions"][0]["reason"]) == ("Running", "Transforming")
             assert waits.delete == ()

@@ -61,8 +61,7 @@ def deployment(feed: Feed, settings: Settings, shard: int) -> Json:
     labels = {**template["metadata"]["labels"], SHARD_LABEL: str(shard)}
     pod = {**template["spec"], "restartPolicy": "Always"}
     container = pod["containers"][0]
-    container["env"] = [v for v in container["env"] if v["name"] != "TAPEDECK_SHARD"]
-    container["env"].append({"name": "TAPEDECK_SHARD", "value": str(shard)})
+    container["env"] = pods.numbered(container["env"], shard)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

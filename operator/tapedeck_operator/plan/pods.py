@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 
 from tapedeck_crds.base import Files, FileVolume
 from tapedeck_crds.kinds import Resource
@@ -225,3 +226,8 @@ def _environment(
         *({"name": name, "value": value} for name, value in values.items()),
         {"name": "TAPEDECK_SHARD", "valueFrom": {"fieldRef": {"fieldPath": INDEX_FIELD}}},
     ]
+
+
+def numbered(env: Sequence[Json], shard: int) -> list[Json]:
+    """The environment of a pod that belongs to no Indexed Job: one of a Deployment has no index of its own."""
+    return [v for v in env if v["name"] != "TAPEDECK_SHARD"] + [{"name": "TAPEDECK_SHARD", "value": str(shard)}]

@@ -66,8 +66,10 @@ def with_transforms(resource: Resource, observed: Observed, verdict: Verdict, no
     wrong = _wrong(report, observed)
     if verdict.phase == "Complete":
         ended = _ended(observed.job)
-        if wrong is None and not _through(resource, report, ended) and now_ms < ended + PATIENCE_MS:
-            return replace(verdict, phase="Running", reason="Transforming", message="transforms are not through yet")
+        given_up = report is not None and report.state == "failed"
+        if not given_up and not _through(resource, report, ended) and now_ms < ended + PATIENCE_MS:
+            message = wrong or "transforms are not through yet"
+            return replace(verdict, phase="Running", reason="Transforming", message=message)
         return replace(verdict, message="; ".join(filter(None, (verdict.message, wrong))))
     if wrong is not None and verdict.phase == "Running":
         said = "; ".join(filter(None, (verdict.message, wrong)))
@@ -145,7 +147,10 @@ def _with_functions(resource: Resource, pod: Json) -> Json:
     told = [{"name": f"TAPEDECK_FUNCTIONS_{n}", "value": path} for n, path in enumerate(paths)]
     mounts = [{"name": f"functions-{n}", "mountPath": path, "readOnly": True} for n, path in enumerate(paths)]
     volumes = [{"name": f"functions-{n}", "configMap": {"name": name}} for n, name in enumerate(maps)]
-    mounted = {"env": [*container["env"], *told], "volumeMounts": [*container["volumeMounts"], *mounts]}
+    mounted = {
+        "env": [*pods.numbered(container["env"], 0), *told],
+        "volumeMounts": [*container["volumeMounts"], *mounts],
+    }
     return pod | {
         "containers": [container | mounted],
         "volumes": [*pod["volumes"], *volumes],
