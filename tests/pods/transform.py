@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 @dataclass
 class TransformProcess:
-    """``python -m tapedeck.transforms``; ``functions`` is the folder of a ConfigMap."""
+    """``python -m tapedeck_transform``; ``functions`` is the folder of a ConfigMap."""
 
     folder: Path
     connections: Connections
@@ -45,7 +45,7 @@ class TransformProcess:
             "TAPEDECK_CONNECTION_KAFKA_BOOTSTRAP": self.connections.kafka_bootstrap,
             "TAPEDECK_CONNECTION_STORE_DSN": self.connections.store_dsn.get_secret_value(),
         }
-        self.process = warm.start("tapedeck.transforms", log=self.home / "log", env=environment)
+        self.process = warm.start("tapedeck_transform", log=self.home / "log", env=environment)
 
     def status(self) -> Json:
         """What it says of itself; nothing before it serves."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tapedeck.transforms.__main__ import TransformSettings
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.kinds import parse_resource
 from tapedeck_crds.report import FeedReport, ReplayReport, TransformReport, TransformsReport
 from tapedeck_operator.plan import Network, Observed, Plan, PodSeen, Settings, plan
+from tapedeck_transform.__main__ import TransformSettings
 
 Json = dict[str, Any]
 NOW = 1_700_000_000_000

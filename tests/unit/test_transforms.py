@@ -15,15 +15,15 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tapedeck.market import Bar, Point, Ticker, Trade
-from tapedeck.transforms.functions import HANGS_MAX, BadFunction, FunctionProcess, Functions
-from tapedeck.transforms.layout import BadTransforms, layout_of, ordered
-from tapedeck.transforms.series import Series
-from tapedeck.transforms.stages import FunctionFailed
-from tapedeck.transforms.tally import Tally
-from tapedeck.transforms.values import Record
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.kinds import parse_resource
 from tapedeck_crds.transforms import Function
+from tapedeck_transform.functions import HANGS_MAX, BadFunction, FunctionProcess, Functions
+from tapedeck_transform.layout import BadTransforms, layout_of, ordered
+from tapedeck_transform.series import Series
+from tapedeck_transform.stages import FunctionFailed
+from tapedeck_transform.tally import Tally
+from tapedeck_transform.values import Record
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000
@@ -226,11 +226,11 @@ def test_the_example_can_be_computed(tmp_path: Path) -> None:
 
 def test_what_failed_is_counted_and_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[str, int]] = []
-    monkeypatch.setattr("tapedeck.transforms.tally.log.warning", lambda _, **e: said.append((e["reason"], e["times"])))
+    monkeypatch.setattr("tapedeck_transform.tally.log.warning", lambda _, **e: said.append((e["reason"], e["times"])))
     tally = Tally(transforms({"name": "s", "sma": {}}))
     for reason in ("one", "two", "three"):
         tally.failed("s", reason)
-    monkeypatch.setattr("tapedeck.transforms.tally.LOG_SECONDS", 0.0)
+    monkeypatch.setattr("tapedeck_transform.tally.LOG_SECONDS", 0.0)
     tally.failed("s", "four")
     assert said == [("one", 1), ("four", 3)]
     assert tally.report({"s": 4}, {}).results[0].model_dump() == {
@@ -295,7 +295,7 @@ OF_TRADES = (
 
 @pytest.mark.parametrize("corrected", [1, 16])
 def test_output_does_not_depend_on_restarts(corrected: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tapedeck.transforms.series.CORRECTED", corrected)
+    monkeypatch.setattr("tapedeck_transform.series.CORRECTED", corrected)
     same_after_restarts()
 
 

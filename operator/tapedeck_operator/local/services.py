@@ -19,7 +19,7 @@ NAMESPACE = "default"
 IMAGES = {
     "feed": "tapedeck_feed",
     "replay": "tapedeck_replay",
-    "transform": "tapedeck.transforms",
+    "transform": "tapedeck_transform",
     "backtest": "tapedeck_backtest",
     "recorder": "tapedeck_recorder",
     "gateway": "tapedeck_gateway",

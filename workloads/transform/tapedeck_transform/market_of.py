@@ -10,13 +10,13 @@ from confluent_kafka import Message
 
 from tapedeck import topics, wire
 from tapedeck.market import Source
-from tapedeck.transforms.layout import channels_of
-from tapedeck.transforms.values import Record
 from tapedeck.wire import Headers
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.live import Channel
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.transforms import Transform
+from tapedeck_transform.layout import channels_of
+from tapedeck_transform.values import Record
 
 TOPICS: dict[Channel, str] = {
     "trades": topics.MARKET_TRADES,

@@ -11,18 +11,18 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from tapedeck import wire
 from tapedeck.market import Bar
-from tapedeck.transforms import places
-from tapedeck.transforms.layout import layout_of
-from tapedeck.transforms.market_of import Market
-from tapedeck.transforms.output import Output
-from tapedeck.transforms.places import Place
-from tapedeck.transforms.prime import Past
-from tapedeck.transforms.progress import Progress
-from tapedeck.transforms.series import Series
-from tapedeck.transforms.stages import Call
-from tapedeck.transforms.tally import Tally
-from tapedeck.transforms.values import Record
 from tapedeck_crds.transforms import Transform
+from tapedeck_transform import places
+from tapedeck_transform.layout import layout_of
+from tapedeck_transform.market_of import Market
+from tapedeck_transform.output import Output
+from tapedeck_transform.places import Place
+from tapedeck_transform.prime import Past
+from tapedeck_transform.progress import Progress
+from tapedeck_transform.series import Series
+from tapedeck_transform.stages import Call
+from tapedeck_transform.tally import Tally
+from tapedeck_transform.values import Record
 
 BATCH, WAIT_SECONDS = 1_000, 0.1
 COMMIT_SECONDS = 1.0

@@ -1,4 +1,4 @@
-"""``python -m tapedeck.transforms``: the pod that computes a Feed's or a Replay's series."""
+"""``python -m tapedeck_transform``: the pod that computes a Feed's or a Replay's series."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tapedeck.kafka import admin, consumer, ensure_topics
 from tapedeck.logs import configure, log
 from tapedeck.probe import Probe, leave_report
 from tapedeck.settings import Connections, PodSettings
-from tapedeck.transforms import market_of
-from tapedeck.transforms.functions import BadFunction, Functions
-from tapedeck.transforms.layout import BadTransforms, channels_of, ordered
-from tapedeck.transforms.market_of import Market
-from tapedeck.transforms.output import Output
-from tapedeck.transforms.prime import Past
-from tapedeck.transforms.run import Run
-from tapedeck.transforms.tally import Tally
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import Report, ReportState
 from tapedeck_crds.transforms import Transform
+from tapedeck_transform import market_of
+from tapedeck_transform.functions import BadFunction, Functions
+from tapedeck_transform.layout import BadTransforms, channels_of, ordered
+from tapedeck_transform.market_of import Market
+from tapedeck_transform.output import Output
+from tapedeck_transform.prime import Past
+from tapedeck_transform.run import Run
+from tapedeck_transform.tally import Tally
 
 LOOK_SECONDS = 0.5
 _FUNCTIONS = "TAPEDECK_FUNCTIONS_"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
-from tapedeck.transforms.stages import EMA_SPAN
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.live import Channel
 from tapedeck_crds.transforms import PREVIOUS, Transform
+from tapedeck_transform.stages import EMA_SPAN
 
 FAR = 20_000  # no more records than this are read from the store at a start
 DEFAULT_CHANNEL: Channel = "bars"

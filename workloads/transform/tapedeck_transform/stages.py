@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-from tapedeck.transforms.values import Value, described
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.transforms import PREVIOUS, Transform
+from tapedeck_transform.values import Value, described
 
 EMA_SPAN = 4  # times ``over``: what is left out has (1 - 2/(over+1))^(4·over) < 0.1 % of the weight
 Call: TypeAlias = Callable[[str, list[dict[str, Any]]], float | None]

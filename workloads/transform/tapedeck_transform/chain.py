@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tapedeck.transforms.layout import Layout
-from tapedeck.transforms.stages import Call, FunctionFailed, stage_of
-from tapedeck.transforms.values import Record, Value, value_of
 from tapedeck_crds.transforms import PREVIOUS, Transform
+from tapedeck_transform.layout import Layout
+from tapedeck_transform.stages import Call, FunctionFailed, stage_of
+from tapedeck_transform.values import Record, Value, value_of
 
 Failed: TypeAlias = Callable[[str, Record, str], None]
 """(transform, record, reason) of a result that there is not."""

@@ -1,4 +1,4 @@
-"""``python -m tapedeck.transforms.child``: the process that runs a function of the user's, and nothing else.
+"""``python -m tapedeck_transform.child``: the process that runs a function of the user's, and nothing else.
 
 It reads a line of JSON and answers with one: first module and folders, then records of each call. It ends with its
 standard input, or with its parent.

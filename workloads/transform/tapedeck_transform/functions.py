@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tapedeck.transforms.stages import FunctionFailed
 from tapedeck.wire import encode
 from tapedeck_crds.transforms import Function, Transform
+from tapedeck_transform.stages import FunctionFailed
 
 START_SECONDS = 30.0
 HANGS_MAX = 5  # in a row, before a function is called no more
@@ -44,7 +44,7 @@ class FunctionProcess:
     def start(self) -> None:
         """Import it. Raises BadFunction."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tapedeck.transforms.child"],
+            [sys.executable, "-m", "tapedeck_transform.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},

@@ -10,7 +10,7 @@ import stamina
 from tapedeck.market import Bar, Ticker, Trade
 from tapedeck.settings import Connections
 from tapedeck.store.database import connect
-from tapedeck.transforms.values import Record
+from tapedeck_transform.values import Record
 
 _BARS = """
 SELECT (extract(epoch FROM ts) * 1000)::int8, open, high, low, close, volume, true, rev FROM bars

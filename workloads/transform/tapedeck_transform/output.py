@@ -11,8 +11,8 @@ from tapedeck.kafka import producer
 from tapedeck.market import Bar, Point, series_key
 from tapedeck.records import IngestError
 from tapedeck.settings import Connections
-from tapedeck.transforms.values import Record
 from tapedeck.wire import Headers, encode, market_headers
+from tapedeck_transform.values import Record
 
 FLUSH_SECONDS = 30.0
 PAYLOAD_MAX = 500

@@ -6,10 +6,10 @@ from collections import deque
 from typing import NamedTuple, TypeAlias
 
 from tapedeck.market import Bar, Point, Trade
-from tapedeck.transforms.chain import Chain, Failed
-from tapedeck.transforms.layout import Layout
-from tapedeck.transforms.stages import Call
-from tapedeck.transforms.values import Record, Value
+from tapedeck_transform.chain import Chain, Failed
+from tapedeck_transform.layout import Layout
+from tapedeck_transform.stages import Call
+from tapedeck_transform.values import Record, Value
 
 CORRECTED = 16  # so many of the last bars' results follow a correction
 KEPT_MAX = 20_000
