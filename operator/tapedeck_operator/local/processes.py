@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-PR_SET_PDEATHSIG = 1
+from tapedeck.parent import die_with
 
 
 class Process(Protocol):
@@ -51,7 +50,7 @@ def start(
             cwd=cwd,
             user=user,
             start_new_session=True,
-            preexec_fn=_die_with_parent(on_parent_death),
+            preexec_fn=None if on_parent_death is None else die_with(os.getpid(), on_parent_death),
         )
 
 
@@ -60,26 +59,6 @@ def start_module(
 ) -> subprocess.Popen[bytes]:
     """Start ``python -m module``."""
     return start([sys.executable, "-m", module, *arguments], log=log, env=env, cwd=cwd)
-
-
-def die_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
-    """For a child, before it does anything: on Linux the kernel sends it the signal when its parent's thread ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(number))
-
-
-def _die_with_parent(number: signal.Signals | None) -> Callable[[], None] | None:
-    if number is None or sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
-
-    def before_exec() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:  # it died before prctl
-            os._exit(1)
-
-    return before_exec
 
 
 def stop(process: Process, *, grace: float, first: signal.Signals = signal.SIGTERM) -> int:

@@ -19,7 +19,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from tapedeck_operator.local import processes
+from tapedeck.parent import die_with
 
 # Only what registers nothing when it is loaded: each workload's own metrics are its own affair.
 SHARED = (
@@ -89,7 +89,7 @@ def start(
 
 
 def _become(module: str, arguments: list[str], log: str, env: dict[str, str], cwd: str) -> None:
-    processes.die_with_parent()  # that is the process that forks
+    die_with(os.getppid())()  # that is the process that forks
     threading.Thread(target=_die_with_starter, name="starter", daemon=True).start()
     os.setsid()
     for target, path, flags in (

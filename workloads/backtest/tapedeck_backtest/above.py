@@ -7,15 +7,14 @@ and an end in between is the strategy's doing.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
-import sys
 from collections.abc import Callable
 from types import FrameType
 
+from tapedeck.parent import die_with
+
 Mark = Callable[[bool], None]
-_PR_SET_PDEATHSIG = 1
 _INSIDE, _OUTSIDE = b"[", b"]"
 _SIGNALLED = 128
 # What a process does to itself, in code that is no Python. SIGKILL may be the kernel's, for want of memory.
@@ -30,10 +29,10 @@ def above(work: Callable[[Mark], int], ended: Callable[[str, int], int]) -> int:
     the child, which dies with this process.
     """
     read, write = os.pipe()
-    mine = os.getpid()
+    end_with_me = die_with(os.getpid())
     child = os.fork()
     if child == 0:
-        _die_with(mine)
+        end_with_me()
         os.close(read)
         return work(lambda inside: _say(write, inside))
     os.close(write)
@@ -63,10 +62,3 @@ def _said(read: int) -> bytes:
         while part := os.read(read, 65_536):
             said += part
     return said
-
-
-def _die_with(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-        if os.getppid() != parent:  # it died before
-            os._exit(1)

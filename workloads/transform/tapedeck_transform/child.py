@@ -6,19 +6,18 @@ standard input, or with its parent.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import io
 import json
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
 
+from tapedeck.parent import die_with
+
 OUTPUT_MAX = 1_048_576  # characters that a function may print
-_SET_PDEATHSIG = 1
 REASON_MAX = 500
 
 
@@ -39,11 +38,7 @@ class _Bounded(io.TextIOBase):
 
 def main() -> int:
     """Exit 0 at the end of the input."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_SET_PDEATHSIG, int(signal.SIGKILL))
-        if os.getppid() != parent:
-            return 0
+    die_with(os.getppid())()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     sys.stdout = sys.stderr = _Bounded()
@@ -78,7 +73,7 @@ def _reason(error: BaseException) -> str:
     """What was raised, and where in the user's code."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     own = [frame for frame in frames if "importlib" not in frame.filename]
-    place = f" ({os.path.basename(own[-1].filename)}:{own[-1].lineno})" if own else ""  # noqa: PTH119
+    place = f" ({own[-1].filename.rpartition(os.sep)[2]}:{own[-1].lineno})" if own else ""
     return f"{type(error).__name__}: {error}"[:REASON_MAX] + place
 
 

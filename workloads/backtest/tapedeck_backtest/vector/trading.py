@@ -176,15 +176,20 @@ def _commission(broker: Broker) -> Callable[[float, float], float]:
 
 def _size(sizer: Sizer | None) -> Size:
     """What is bought with ``cash``, of an account worth ``value``, at ``price``; see ``broker.add_sizer``."""
+    exact = _exact(sizer)
+    if sizer is None or sizer.fixed is not None or not sizer.whole:
+        return exact
+    return lambda cash, value, price: int(exact(cash, value, price))
+
+
+def _exact(sizer: Sizer | None) -> Size:
     if sizer is None:
         return lambda cash, value, price: 1
     if (fixed := sizer.fixed) is not None:
         return lambda cash, value, price: fixed
     if (percent := sizer.percent) is not None:
-        size: Size = lambda cash, value, price: cash / price * (percent / 100)  # noqa: E731
-    elif (share := sizer.value_percent) is not None:
-        size = lambda cash, value, price: value * share / 100 / price  # noqa: E731
-    else:
-        amount = float(sizer.amount or 0.0)
-        size = lambda cash, value, price: amount / price  # noqa: E731
-    return (lambda cash, value, price: int(size(cash, value, price))) if sizer.whole else size
+        return lambda cash, value, price: cash / price * (percent / 100)
+    if (share := sizer.value_percent) is not None:
+        return lambda cash, value, price: value * share / 100 / price
+    amount = float(sizer.amount or 0.0)
+    return lambda cash, value, price: amount / price
