@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import signal
 import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -71,6 +73,13 @@ class Probe:
         self._server.should_exit = True
         self._thread.join(timeout=3)
 
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def _serve(self) -> None:
         self._server.run(sockets=[self._socket])
 
@@ -112,6 +121,12 @@ class Probe:
         except ValueError as error:
             return JSONResponse({"error": str(error)}, 400)
         return JSONResponse({"accepted": True}, 202)
+
+
+def on_stop(act: Callable[[], None]) -> None:
+    """Call ``act`` where the pod is told to end, by SIGTERM or SIGINT: the process goes on until it is through."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: act())
 
 
 def leave_report(settings: PodSettings, report: Report) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
 from tapedeck.logs import configure, log
-from tapedeck.probe import Probe, leave_report
+from tapedeck.probe import Probe, leave_report, on_stop
 from tapedeck.settings import Connections, PodSettings
 from tapedeck_backtest.above import Mark
 from tapedeck_backtest.gauges import RunGauges
@@ -93,15 +92,10 @@ def main(mark: Mark) -> int:
     """Exit 0 when the run is over and its results are on the log. ``mark`` is told when a strategy's code runs."""
     settings = _settings()
     pod = Pod(settings, mark)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: pod.stop.set())
+    on_stop(pod.stop.set)
     REGISTRY.register(RunGauges(pod.report))
-    probe = Probe(settings, report=pod.report)
-    probe.start()
-    try:
+    with Probe(settings, report=pod.report):
         return pod.work()
-    finally:
-        probe.stop()
 
 
 def ended_by_strategy(how: str, *, announced: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 import sys
 from threading import Event
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 
 from tapedeck.files import BadFiles
 from tapedeck.logs import configure, log
-from tapedeck.probe import Probe, leave_report
+from tapedeck.probe import Probe, leave_report, on_stop
 from tapedeck.settings import Connections, PodSettings
 from tapedeck_crds.base import Files
 from tapedeck_crds.feed import FeedSpec
@@ -124,14 +123,9 @@ def main() -> int:
     settings = PodSettings()
     configure(settings.log_level, workload="feed", name=settings.name)
     pod = Pod(settings)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: pod.stop.set())
-    probe = Probe(settings, report=pod.report)
-    probe.start()
-    try:
+    on_stop(pod.stop.set)
+    with Probe(settings, report=pod.report):
         return pod.work()
-    finally:
-        probe.stop()
 
 
 if __name__ == "__main__":

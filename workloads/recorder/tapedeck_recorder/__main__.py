@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from tapedeck.kafka import error_of, passing
 from tapedeck.logs import configure, log
-from tapedeck.probe import Probe, leave_report
+from tapedeck.probe import Probe, leave_report, on_stop
 from tapedeck.settings import Connections, PodSettings
 from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FENCED, RecorderReport, ReportState
 from tapedeck_crds.sink import RecorderOptions
@@ -101,18 +100,15 @@ def main() -> int:
     settings = RecorderSettings()
     configure(settings.log_level, workload="recorder")
     pod = Pod()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: pod.stop.set())
-    probe = Probe(settings, report=pod.report, ready=pod.ready)
-    probe.start()
-    try:
-        options = RecorderOptions.model_validate_json(settings.spec)
-    except ValidationError as error:
-        code = pod.refuse(str(error))
-    else:
-        code = _work(pod, settings, options)
-    leave_report(settings, pod.report())
-    probe.stop()
+    on_stop(pod.stop.set)
+    with Probe(settings, report=pod.report, ready=pod.ready):
+        try:
+            options = RecorderOptions.model_validate_json(settings.spec)
+        except ValidationError as error:
+            code = pod.refuse(str(error))
+        else:
+            code = _work(pod, settings, options)
+        leave_report(settings, pod.report())
     return code
 
 

@@ -10,7 +10,7 @@ import time
 from pydantic import ValidationError
 
 from tapedeck.logs import configure, log
-from tapedeck.probe import Probe, leave_report
+from tapedeck.probe import Probe, leave_report, on_stop
 from tapedeck.settings import Connections, PodSettings
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FENCED
@@ -34,19 +34,16 @@ def main() -> int:
         os._exit(code)  # the main thread will not come back
 
     run = Run(settings, controls, give_up)
-    probe = Probe(
+    with Probe(
         settings,
         report=run.report,
         alive=lambda: time.monotonic() - run.ticked < STUCK_SECONDS,
         ready=lambda: run.ready,
         control=controls.put,
-    )
-    probe.start()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: run.stop())
-    code = _play(run, settings)
-    leave_report(settings, run.report())
-    probe.stop()
+    ):
+        on_stop(run.stop)
+        code = _play(run, settings)
+        leave_report(settings, run.report())
     return code
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from pydantic import ValidationError
 from tapedeck import topics
 from tapedeck.kafka import admin, consumer, ensure_topics
 from tapedeck.logs import configure, log
-from tapedeck.probe import Probe, leave_report
+from tapedeck.probe import Probe, leave_report, on_stop
 from tapedeck.settings import Connections, PodSettings
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.feed import FeedSpec
@@ -155,16 +154,11 @@ def main() -> int:
     settings = TransformSettings()
     configure(settings.log_level, workload="transform", name=settings.name, uid=settings.uid)
     pod = Pod(settings)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: pod.stop.set())
-    probe = Probe(settings, report=pod.report, ready=lambda: pod.report().state in ("running", "complete"))
-    probe.start()
-    try:
+    on_stop(pod.stop.set)
+    with Probe(settings, report=pod.report, ready=lambda: pod.report().state in ("running", "complete")):
         code = pod.work()
         leave_report(settings, pod.report().model_copy(update={"transforms": None}))
         return code
-    finally:
-        probe.stop()
 
 
 if __name__ == "__main__":
