@@ -39,6 +39,8 @@ SAMPLE_BARS = 13_886  # examples/feed.yaml says so
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The release is upgraded for those that want it secured, and stays so.
+    items.sort(key=lambda item: HERE in item.path.parents and "secured" in getattr(item, "fixturenames", ()))
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
@@ -119,7 +121,7 @@ def bring_samples(deck: Deck) -> None:
 
 @pytest.fixture(scope="session")
 def secured(deck: Deck, secured_services: str, authority: Authority) -> Deck:
-    """The same release upgraded to the secured services. The tests that use it come last."""
+    """The same release upgraded to the secured services; its tests are put behind the others."""
     prepare_services(secured_services)
     install(deck.namespace, values(secured_services, authority))
     for kind in ("Backtest", "Replay", "Feed"):
