@@ -8,8 +8,8 @@ import pytest
 
 from tapedeck.market import Bar
 from tapedeck.wire import Epoch
-from tapedeck_backtest.epochs import Epochs
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.sources.epochs import Epochs
 
 MINUTE = 60_000
 

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tapedeck_backtest.limits import quantity
-from tapedeck_backtest.output import Bounded, bounded_output
+from tapedeck_backtest.apart.limits import quantity
+from tapedeck_backtest.apart.output import Bounded, bounded_output
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from by_hand.curve import MINUTE, falls, ms, walk
-from tapedeck_backtest import metrics, summary
+from tapedeck_backtest.report import metrics, summary
 
 
 def ratios(start: float, series: pd.Series, interval: int = MINUTE) -> metrics.Returns:

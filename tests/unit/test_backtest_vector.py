@@ -16,10 +16,10 @@ from by_hand.samples import coinbase
 from pods.engine import MINUTE, T0
 from tapedeck.records import ResultRecord, RunFill, RunTrade
 from tapedeck.store.bars import Floats
-from tapedeck_backtest import engine
 from tapedeck_backtest.feeds import Columns
 from tapedeck_backtest.finite import FiniteCollector
-from tapedeck_backtest.results import Results
+from tapedeck_backtest.general import engine
+from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.vector import indicators
 from tapedeck_backtest.vector.run import market_for, trade

@@ -18,7 +18,7 @@ import tapedeck_recorder.metrics
 import tapedeck_replay.metrics
 from charts import dashboards
 from charts.promql import labels_of, metrics_of
-from tapedeck_backtest.gauges import RunGauges
+from tapedeck_backtest.report.gauges import RunGauges
 from tapedeck_crds.report import BacktestReport
 from tapedeck_feed.live.tally import LiveTally
 from tapedeck_feed.tally import Tally

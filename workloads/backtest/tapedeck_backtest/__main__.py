@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tapedeck_backtest.above import Mark, above
+from tapedeck_backtest.apart.above import Mark, above
 
 
 def _work(mark: Mark) -> int:

@@ -9,9 +9,9 @@ from typing import Any
 
 import backtrader as bt
 
+from tapedeck_backtest.apart.trace import strategy_trace
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.strategies import BUILTINS
-from tapedeck_backtest.trace import strategy_trace
 from tapedeck_crds.backtest import ParamValue, Strategy
 
 

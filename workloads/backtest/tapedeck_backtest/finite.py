@@ -12,7 +12,7 @@ from tapedeck.records import ResultRecord, RunEquity, RunFill
 from tapedeck_backtest.clock import to_ms
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.feeds import is_coarse
-from tapedeck_backtest.results import Collector
+from tapedeck_backtest.report.results import Collector
 from tapedeck_crds.base import format_ms
 
 REASON = "NotANumber"

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from tapedeck.logs import configure, log
 from tapedeck.probe import Probe, leave_report, on_stop
 from tapedeck.settings import Connections, PodSettings
-from tapedeck_backtest.above import Mark
-from tapedeck_backtest.gauges import RunGauges
+from tapedeck_backtest.apart.above import Mark
+from tapedeck_backtest.report.gauges import RunGauges
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport
 
@@ -55,10 +55,10 @@ class Pod:
             return self._failed("BadSpec", str(error), EXIT_BAD_INPUT)
         import psycopg
 
+        from tapedeck_backtest.apart.hidden import hide
+        from tapedeck_backtest.apart.limits import limit_memory
+        from tapedeck_backtest.apart.output import bounded_output
         from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
-        from tapedeck_backtest.hidden import hide
-        from tapedeck_backtest.limits import limit_memory
-        from tapedeck_backtest.output import bounded_output
         from tapedeck_backtest.run import Run
 
         try:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tapedeck.market import Bar
-from tapedeck_backtest.engine import Step
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.feeds import Columns, coarse_name
+from tapedeck_backtest.general.engine import Step
 from tapedeck_crds.base import INTERVAL_MS
 
 

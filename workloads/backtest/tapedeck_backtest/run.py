@@ -7,13 +7,13 @@ from typing import Any
 
 from tapedeck.probe import leave_report
 from tapedeck.settings import Connections, PodSettings
-from tapedeck_backtest.above import Mark
+from tapedeck_backtest.apart.above import Mark
 from tapedeck_backtest.choose import checked_params, strategy_class
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.report.summary import HEADLINE
 from tapedeck_backtest.session import Session
 from tapedeck_backtest.sources import feed, replay, store, sweep
-from tapedeck_backtest.stream import START_TIMEOUT
-from tapedeck_backtest.summary import HEADLINE
+from tapedeck_backtest.sources.stream import START_TIMEOUT
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport
 

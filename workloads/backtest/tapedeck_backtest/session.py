@@ -14,21 +14,22 @@ import msgspec
 from tapedeck.records import ResultRecord, RunEnded, RunStarted
 from tapedeck.settings import Connections, PodSettings
 from tapedeck.wire import Epoch
-from tapedeck_backtest import engine, stored
-from tapedeck_backtest.above import Mark
-from tapedeck_backtest.curve import stride
-from tapedeck_backtest.engine import Engine, Step
+from tapedeck_backtest.apart.above import Mark
+from tapedeck_backtest.apart.foreign import foreign
+from tapedeck_backtest.apart.limits import Guard
 from tapedeck_backtest.errors import Interrupted, RunFailed
 from tapedeck_backtest.feeds import is_coarse
 from tapedeck_backtest.finite import REASON as NOT_A_NUMBER
 from tapedeck_backtest.finite import FiniteCollector, checked
-from tapedeck_backtest.foreign import foreign
-from tapedeck_backtest.limits import Guard
+from tapedeck_backtest.general import engine
+from tapedeck_backtest.general.engine import Engine, Step
 from tapedeck_backtest.publish import Publisher
+from tapedeck_backtest.report.curve import stride
+from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.resample import Resampler, names
-from tapedeck_backtest.results import Results
+from tapedeck_backtest.sources import stored
+from tapedeck_backtest.sources.warmup import LateCollector, quiet_until, steps_of
 from tapedeck_backtest.sweep.run import Trials
-from tapedeck_backtest.warmup import LateCollector, quiet_until, steps_of
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.report import ReportState

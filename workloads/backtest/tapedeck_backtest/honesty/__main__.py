@@ -15,13 +15,13 @@ from pydantic import ValidationError
 from tapedeck.logs import configure
 from tapedeck.probe import leave_report
 from tapedeck.settings import Connections, PodSettings
-from tapedeck_backtest import stored
+from tapedeck_backtest.apart.trace import strategy_trace
 from tapedeck_backtest.choose import checked_params, strategy_class
 from tapedeck_backtest.errors import RunFailed, Unavailable
 from tapedeck_backtest.honesty.check import CHECKS
 from tapedeck_backtest.honesty.lab import Lab
 from tapedeck_backtest.resample import check_intervals
-from tapedeck_backtest.trace import strategy_trace
+from tapedeck_backtest.sources import stored
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport
 

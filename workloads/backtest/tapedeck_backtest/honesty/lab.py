@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tapedeck_backtest import engine
 from tapedeck_backtest.clock import to_ms
 from tapedeck_backtest.feeds import Columns
+from tapedeck_backtest.general import engine
 from tapedeck_backtest.resample import with_coarser
 from tapedeck_crds.backtest import BacktestSpec
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tapedeck_backtest.errors import RunFailed
-from tapedeck_backtest.live import LiveStream
 from tapedeck_backtest.resample import check_intervals
 from tapedeck_backtest.session import Session
+from tapedeck_backtest.sources.live import LiveStream
 from tapedeck_crds.backtest import FeedRef
 from tapedeck_crds.base import time_ms
 

@@ -7,10 +7,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from tapedeck_backtest.errors import RunFailed
-from tapedeck_backtest.origin import origin_of_replay
+from tapedeck_backtest.report.origin import origin_of_replay
 from tapedeck_backtest.resample import check_intervals
 from tapedeck_backtest.session import Session
-from tapedeck_backtest.stream import ReplayStream
+from tapedeck_backtest.sources.stream import ReplayStream
 from tapedeck_crds.backtest import ReplayRef
 
 

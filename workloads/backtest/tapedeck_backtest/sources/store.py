@@ -7,17 +7,18 @@ from typing import Any
 from msgspec.structs import replace
 
 from tapedeck.records import ResultRecord
-from tapedeck_backtest import engine, stored
-from tapedeck_backtest.curve import stride
 from tapedeck_backtest.feeds import Columns
+from tapedeck_backtest.general import engine
 from tapedeck_backtest.honesty.check import refuse_dishonest
 from tapedeck_backtest.honesty.lab import Lab
-from tapedeck_backtest.origin import origin_of_store
+from tapedeck_backtest.report.curve import stride
+from tapedeck_backtest.report.origin import origin_of_store
+from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.resample import check_intervals, with_coarser
-from tapedeck_backtest.results import Results
 from tapedeck_backtest.session import Session
+from tapedeck_backtest.sources import stored
+from tapedeck_backtest.sources.warmup import joined, quiet_until
 from tapedeck_backtest.vector.run import market_for, trade
-from tapedeck_backtest.warmup import joined, quiet_until
 from tapedeck_crds.base import INTERVAL_MS, StoreRange
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from tapedeck_backtest import stored
-from tapedeck_backtest.origin import origin_of_store
+from tapedeck_backtest.report.origin import origin_of_store
 from tapedeck_backtest.resample import check_intervals
 from tapedeck_backtest.session import Session
+from tapedeck_backtest.sources import stored
+from tapedeck_backtest.sources.warmup import joined
 from tapedeck_backtest.sweep.known import known_trials
 from tapedeck_backtest.sweep.run import Trials, deal, total
 from tapedeck_backtest.sweep.trial import Lab
 from tapedeck_backtest.sweep.windows import windows
-from tapedeck_backtest.warmup import joined
 from tapedeck_crds.base import INTERVAL_MS, StoreRange
 from tapedeck_crds.sweep import Sweep
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from tapedeck_backtest import engine
-from tapedeck_backtest.engine import Engine
 from tapedeck_backtest.feeds import Columns
 from tapedeck_backtest.finite import FiniteCollector
+from tapedeck_backtest.general import engine
+from tapedeck_backtest.general.engine import Engine
+from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.resample import with_coarser
-from tapedeck_backtest.results import Results
+from tapedeck_backtest.sources.warmup import LateCollector, quiet_until
 from tapedeck_backtest.vector.marks import Market
 from tapedeck_backtest.vector.run import market_for
-from tapedeck_backtest.warmup import LateCollector, quiet_until
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import INTERVAL_MS
 

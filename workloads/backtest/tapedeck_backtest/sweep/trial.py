@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 
 from tapedeck.records import RunTrial
+from tapedeck_backtest.apart.trace import strategy_trace
 from tapedeck_backtest.choose import checked_params
 from tapedeck_backtest.errors import Interrupted, RunFailed
 from tapedeck_backtest.feeds import Columns
-from tapedeck_backtest.results import Results
+from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.sweep.judge import feasible, figure
 from tapedeck_backtest.sweep.part import Part, part_of
 from tapedeck_backtest.sweep.space import Params
-from tapedeck_backtest.trace import strategy_trace
 from tapedeck_backtest.vector.run import trade
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import INTERVAL_MS

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tapedeck_backtest.feeds import Columns
-from tapedeck_backtest.results import Results
+from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.vector.marks import WAYS, Market
 from tapedeck_backtest.vector.trading import Trading, Unlike
 from tapedeck_crds.backtest import BacktestSpec

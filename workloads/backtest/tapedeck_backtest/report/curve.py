@@ -13,7 +13,7 @@ import numpy as np
 
 from tapedeck.records import RunEquity
 from tapedeck.store.bars import Floats, Ints
-from tapedeck_backtest.metrics import YEAR_MS, Returns, period_of
+from tapedeck_backtest.report.metrics import YEAR_MS, Returns, period_of
 
 POINTS_MAX = 100_000
 ROLLING = 720  # periods: thirty days of hours

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tapedeck.wire import Epoch
 from tapedeck_backtest.errors import RunFailed
-from tapedeck_backtest.merge import Merge
+from tapedeck_backtest.sources.merge import Merge
 
 
 class Epochs:

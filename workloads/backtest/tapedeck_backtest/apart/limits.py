@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from tapedeck.logs import log
-from tapedeck_backtest.above import Mark
+from tapedeck_backtest.apart.above import Mark
 
 TICK_SECONDS = 0.5
 STOP_SECONDS = 5.0  # for a strategy that does not come back after SIGTERM

@@ -16,8 +16,8 @@ from tapedeck.kafka import consumer, passing
 from tapedeck.market import Bar, event_time
 from tapedeck.settings import Connections
 from tapedeck.topics import MARKET_BARS as BARS
-from tapedeck_backtest.engine import Step
 from tapedeck_backtest.errors import RunFailed, Unavailable
+from tapedeck_backtest.general.engine import Step
 
 GRACE_MS = 5_000  # after its end, for a bar to be on the log
 LAG_MS = 2_000  # and to be read from there

@@ -15,9 +15,9 @@ from tapedeck import wire
 from tapedeck.kafka import consumer, passing
 from tapedeck.settings import Connections
 from tapedeck.topics import replay_topic
-from tapedeck_backtest.engine import Step
-from tapedeck_backtest.epochs import Epochs
 from tapedeck_backtest.errors import RunFailed, Unavailable
+from tapedeck_backtest.general.engine import Step
+from tapedeck_backtest.sources.epochs import Epochs
 
 START_TIMEOUT = 300.0
 POLL_SECONDS = 0.1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tapedeck.store.bars import Floats, Ints
-from tapedeck_backtest import metrics
+from tapedeck_backtest.report import metrics
 
 Figures = dict[str, float | None]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import backtrader as bt
 
-from tapedeck_backtest.account import SwiftBroker
+from tapedeck_backtest.general.account import SwiftBroker
 from tapedeck_crds import broker as settings
 
 _LIMITS = (bt.Order.Limit, bt.Order.StopLimit, bt.Order.StopTrailLimit)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import psycopg
 
+from tapedeck_backtest.apart.limits import Guard, TooLong, lift_memory_limit
+from tapedeck_backtest.apart.trace import strategy_trace
 from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
-from tapedeck_backtest.limits import Guard, TooLong, lift_memory_limit
-from tapedeck_backtest.trace import strategy_trace
 
 
 @contextmanager

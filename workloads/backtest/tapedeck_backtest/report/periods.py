@@ -6,8 +6,8 @@ import numpy as np
 
 from tapedeck.records import RunPeriod
 from tapedeck.store.bars import Floats, Ints
-from tapedeck_backtest.metrics import drawdowns, return_percent
-from tapedeck_backtest.summary import Account
+from tapedeck_backtest.report.metrics import drawdowns, return_percent
+from tapedeck_backtest.report.summary import Account
 
 
 def periods(account: Account, exit_ts: Ints, pnl_net: Floats) -> list[RunPeriod]:
