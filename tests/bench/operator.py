@@ -23,7 +23,7 @@ from kube.operator import CRDS, PATHS, OperatorProcess, Things, rights
 Json = dict[str, Any]
 ONE_BY_ONE = 100
 BURST = 1000
-IDLE_SECONDS = 30.0
+IDLE_SECONDS = 300.0  # a whole period: everything is read and looked at once in it
 PODS_SECONDS = 600.0
 SPEC = {"source": {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}}
 

@@ -191,8 +191,11 @@ def test_why_a_pod_does_not_run() -> None:
     }
     assert see_pod("Replay", pod("p", "u", phase="Pending", **unscheduled), None, 0).reason == "Unschedulable"
     slow = pod("p", "u", phase="Pending", startTime=began)
-    assert see_pod("Replay", slow, None, 1_700_000_029_999).reason == ""
-    assert see_pod("Replay", slow, None, 1_700_000_030_000).reason == "NotStarting"
+    early, late = (see_pod("Replay", slow, None, 1_700_000_000_000 + ms) for ms in (29_999, 30_000))
+    assert (early.reason, early.slow_at_ms) == ("", 1_700_000_030_000)
+    assert (late.reason, late.slow_at_ms) == ("NotStarting", None)
+    assert late.problem == see_pod("Replay", slow, None, 1_700_000_090_000).problem  # told once, not each second
+    assert see_pod("Replay", pod("p", "u", phase="Running", startTime=began), None, 0).slow_at_ms is None
     ended = {"containerStatuses": [{"state": {"terminated": {"exitCode": 64, "message": '{"reason": "NoBars"}'}}}]}
     seen = see_pod("Replay", pod("p", "u", phase="Failed", **ended), None, 0)
     assert seen.exit_code == 64

@@ -299,19 +299,18 @@ def test_a_pod_that_says_it_failed_is_not_ready_before_it_ends() -> None:
         assert (told["conditions"][0]["status"], told["conditions"][0]["reason"]) == ("False", "Unavailable")
 
 
-def test_a_pod_that_stays_pending_is_looked_at_ever_less() -> None:
-    replay = resource("Replay", {"source": STORE})
+def test_a_pod_that_is_being_made_is_looked_at_again_when_it_should_be_there() -> None:
+    replay = resource("Replay", {"source": STORE, "shards": 2})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
-    seen = Observed(made, (PodSeen("a", 0, "Pending"),))
-    first = plan(replay, seen, NOW, SETTINGS)
-    waits = []
-    for minutes in (0, 1, 4, 60):
-        later = NOW + minutes * 60_000
-        wake = plan(after(replay, first), seen, later, SETTINGS).wake_ms
-        assert wake is not None
-        waits.append((wake - later) / 1000)
-    assert waits == [30, 60, 240, 600]
-    assert plan(replay, Observed(made, (replay_pod(),)), NOW, SETTINGS).wake_ms is None
+
+    def wake(*slow_at: int | None) -> int | None:
+        pods = tuple(PodSeen(f"p{at}", index, "Pending", slow_at_ms=at) for index, at in enumerate(slow_at))
+        return plan(replay, Observed(made, pods), NOW, SETTINGS).wake_ms
+
+    assert wake(NOW + 900, NOW + 700) == NOW + 700
+    assert wake(None, NOW + 700) == NOW + 700
+    assert wake(None, None) is None
+    assert wake() is None
 
 
 def test_conditions_keep_their_time_while_nothing_changes() -> None:

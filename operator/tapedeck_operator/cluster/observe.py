@@ -75,6 +75,7 @@ def see_pod(kind: str, pod: Json, report: Report | None, now_ms: int) -> PodSeen
         reason=reason,
         in_job=INDEX_ANNOTATION in metadata.get("annotations", {}),
         part=metadata.get("labels", {}).get(PART_LABEL, ""),
+        slow_at_ms=None if reason else _slow_at(status),
     )
 
 
@@ -90,14 +91,19 @@ def _trouble(pod: Json, container: Json, now_ms: int) -> tuple[str, str]:
         return scheduled.get("reason", "Unschedulable"), scheduled.get("message", f"no node takes pod {name}")
     if status.get("phase") == "Failed" and status.get("reason"):
         return status["reason"], status.get("message") or f"pod {name} ended: {status['reason']}"
-    began = status.get("startTime")
-    if status.get("phase") == "Pending" and began and now_ms - time_ms(began) >= SLOW_START_MS:
+    if (slow_at := _slow_at(status)) is not None and now_ms >= slow_at:
         return (
             "NotStarting",
-            f"pod {name} is being made for {(now_ms - time_ms(began)) // 1000} s; its volumes may be missing: is there "
-            "a Secret tapedeck-connections with all keys in this namespace? `kubectl describe pod` says more",
+            f"pod {name} is being made since {status['startTime']}; its volumes may be missing: is there a "
+            "Secret tapedeck-connections with all keys in this namespace? `kubectl describe pod` says more",
         )
     return "", ""
+
+
+def _slow_at(status: Json) -> int | None:
+    """When a pod that a node has taken should have started: no event tells that it has not."""
+    began = status.get("startTime")
+    return time_ms(began) + SLOW_START_MS if began and status.get("phase") == "Pending" else None
 
 
 def _owned(cache: Cache, resource: Resource, kind: str) -> Json | None:

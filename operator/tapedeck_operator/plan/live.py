@@ -11,6 +11,7 @@ from tapedeck_operator.plan.backfill import judge_backfill, plan_backfill, refus
 from tapedeck_operator.plan.drift import covers
 from tapedeck_operator.plan.exchange import ports_of, with_keys
 from tapedeck_operator.plan.network import network_policy
+from tapedeck_operator.plan.run import end_of_life, next_look
 from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, of_type, transitions
 from tapedeck_operator.plan.transforms import (
     deployment_name,
@@ -50,7 +51,7 @@ def plan_live(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -
         + ended
         + ((("NetworkPolicy", names.child_name(feed)),) if settings.network is None and observed.policy else ()),
         events=transitions(feed, status, verdict.trouble or observed.refusal is not None),
-        wake_ms=_end_of_life(feed, over, now_ms),
+        wake_ms=end_of_life(feed, now_ms) if over else next_look(observed),
     )
 
 
@@ -164,8 +165,3 @@ def _drifted(known: dict[str, Json], wanted: Json) -> bool:
 
 def _scaled(wanted: Json) -> Patch:
     return Patch("Deployment", wanted["metadata"]["name"], {"replicas": wanted["spec"]["replicas"]})
-
-
-def _end_of_life(feed: Feed, over: bool, now_ms: int) -> int | None:
-    ttl = feed.spec.ttl_seconds_after_finished
-    return now_ms + ttl * 1000 if over and ttl is not None else None

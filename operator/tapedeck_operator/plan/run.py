@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from tapedeck_crds.base import StoreRange, time_ms
+from tapedeck_crds.base import StoreRange
 from tapedeck_crds.kinds import Feed, Resource
 from tapedeck_crds.report import Report
 from tapedeck_operator.plan import names, pods
@@ -14,11 +14,6 @@ from tapedeck_operator.plan.network import network_policy
 from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, transitions
 from tapedeck_operator.plan.transforms import transform_children, unwanted_transforms, with_transforms
 from tapedeck_operator.plan.types import Json, Observed, Patch, Plan, Settings
-
-# A pod that stays Pending is looked at again, because not all that ails it changes its object: first after so long,
-# then ever later, when it has been so for twice as long.
-STARTING_MS = 30_000
-STARTING_MAX_MS = 600_000
 
 
 def run_plan(
@@ -45,7 +40,7 @@ def run_plan(
         patches=() if over else _corrections(resource, observed, suspended, parallelism),
         delete=_unwanted(resource, observed, settings, over) + unwanted_transforms(resource, observed, over),
         events=transitions(resource, status, verdict.trouble or observed.refusal is not None),
-        wake_ms=_wake(resource, observed, over, now_ms, time_ms(status.conditions[0].last_transition_time)),
+        wake_ms=end_of_life(resource, now_ms) if over else next_look(observed),
     )
 
 
@@ -105,15 +100,15 @@ def _brought(feed: Feed, wanted: StoreRange) -> set[str]:
     return {s for s in symbols if any(fnmatchcase(s, each) or fnmatchcase(each, s) for each in wanted.symbols)}
 
 
-def _wake(resource: Resource, observed: Observed, over: bool, now_ms: int, since_ms: int) -> int | None:
-    """When there is something to do though nothing changes by then."""
-    pod = observed.newest()
-    if over:
-        ttl: int | None = resource.spec.ttl_seconds_after_finished
-        return None if ttl is None else now_ms + ttl * 1000
-    if pod is None or pod.phase != "Pending":
-        return None
-    return now_ms + min(max(now_ms - since_ms, STARTING_MS), STARTING_MAX_MS)
+def next_look(observed: Observed) -> int | None:
+    """When there is something to say of a run's pods though nothing tells of them by then."""
+    return min((pod.slow_at_ms for pod in observed.pods if pod.slow_at_ms is not None), default=None)
+
+
+def end_of_life(resource: Resource, now_ms: int) -> int | None:
+    """When a run that is over is to be deleted; None where it stays."""
+    ttl: int | None = resource.spec.ttl_seconds_after_finished
+    return None if ttl is None else now_ms + ttl * 1000
 
 
 def _corrections(resource: Resource, observed: Observed, suspended: bool, parallelism: int) -> tuple[Patch, ...]:

@@ -45,6 +45,7 @@ class PodSeen:
 
     ``problem`` is why it does not run, for people; ``reason`` the same in one CamelCase word. ``in_job`` tells a Job's
     pods from those of a Deployment; ``part`` is what one is for that stands beside the run's own.
+    ``slow_at_ms`` is when one that is being made will have a problem if nothing is heard of it by then.
     """
 
     name: str
@@ -57,6 +58,7 @@ class PodSeen:
     reason: str = ""
     in_job: bool = False
     part: str = ""
+    slow_at_ms: int | None = None
 
 
 @dataclass(frozen=True)
