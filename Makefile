@@ -13,6 +13,9 @@ JOBS   ?= 4
 # The long files first, as they are named below: what is left at the end is short.
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
+# A deck is some ten processes: each would compile all that it imports, where the environment forbids to keep it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test test-quick e2e lint bench faults soak page crds lock clean
