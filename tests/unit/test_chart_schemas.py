@@ -23,6 +23,7 @@ VERSIONS = ("1.31.0", "1.34.0", "1.37.0")
 FOREIGN = {"PodMonitor", "ServiceMonitor", "PrometheusRule"}
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(HELM is None or KUBECONFORM is None, reason="needs helm and kubeconform: tests/e2e/rig/build"),
     pytest.mark.skipif(SCHEMAS is None, reason="needs the package kubernetes-validate, for its schemas"),
 ]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import psutil
+import pytest
 
 from tapedeck.store.bars import Block
 from tapedeck_crds.source import Synthetic
@@ -40,6 +41,7 @@ def until_quiet(source: Counted) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_long_tape_waits_where_it_is() -> None:
     source = Counted(Synthetic.model_validate({"symbols": [{"symbol": "A/B"}], "bars": BARS}, by_alias=True))
     before = psutil.Process().memory_info().rss

@@ -208,6 +208,7 @@ def test_shuffle_joins_segments_in_another_order() -> None:
     assert np.allclose(opens[1:], closes[:-1])
 
 
+@pytest.mark.slow
 def test_shuffle_with_replacement_repeats_segments() -> None:
     before, after = altered({"shuffle": {"seconds": 36_000, "replace": True}})
     old, new = (np.log(x.close / x.open)[x.series == 0].reshape(-1, 10).round(9) for x in (before, after))
@@ -284,6 +285,7 @@ change = st.one_of(
 scenarios = st.lists(change, min_size=1, max_size=5).filter(lambda some: sum("shuffle" in one for one in some) < 2)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(scenarios, st.integers(1, 500), st.floats(0, 1), st.booleans())
 def test_the_result_is_the_same_from_wherever_it_is_read(
