@@ -29,6 +29,7 @@ from tapedeck_operator.local.ports import free_port
 TRADES = int(os.environ.get("TAPEDECK_BENCH_TRADES", "60000"))
 RUNS = int(os.environ.get("TAPEDECK_BENCH_RUNS", "3"))
 SECONDS = float(os.environ.get("TAPEDECK_BENCH_SECONDS", "600"))
+TOGETHER = 0.005  # seconds of trades that come at once, at a steady rate
 BARE = """
 import asyncio, importlib, sys, time
 async def main(rest, websocket, count):
@@ -123,9 +124,10 @@ def _steady(bootstrap: str, folder: Path, rate: float) -> tuple[float, float]:
         try:
             assert pod.process is not None
             memory = psutil.Process(pod.process.pid).memory_info
-            exchange.play(int(rate * SECONDS / 10), chunk=10, pause=10 / rate, timeout=SECONDS + 60)
+            chunk = max(1, int(rate * TOGETHER))
+            exchange.play(int(rate * SECONDS / 10), chunk=chunk, rate=rate, timeout=SECONDS)
             first = memory().rss
-            exchange.play(chunk=10, pause=10 / rate, timeout=SECONDS * 2 + 60)
+            exchange.play(chunk=chunk, rate=rate, timeout=SECONDS * 2)
             growth = (memory().rss - first) / 1e6
             return _p99(pod.get("/metrics")), growth
         finally:

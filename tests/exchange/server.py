@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
+from math import inf
 from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
@@ -113,13 +114,13 @@ class Exchange:
             assert time.monotonic() < deadline, f"no subscription in {timeout} s: {self.requests}"
             time.sleep(0.01)
 
-    def play(self, count: int | None = None, *, chunk: int = 20, pause: float = 0.0, timeout: float = 120.0) -> None:
-        """Let the next trades happen, and tell them."""
-        self._do(self._play(count, chunk, pause), timeout)
+    def play(self, count: int | None = None, *, chunk: int = 20, rate: float = inf, timeout: float = 120.0) -> None:
+        """Let the next trades happen, and tell them: so many a second, some at a time."""
+        self._do(self._play(count, chunk, rate), timeout)
 
-    def play_with_drops(self, drops: int, seed: int, *, timeout: float = 150.0) -> None:
-        """Let all trades happen; at random ones every connection breaks, and more happen before the next comes."""
-        self._do(self._play_with_drops(drops, random.Random(seed)), timeout)
+    def play_with_drops(self, drops: int, seed: int, *, missed: int = 150, timeout: float = 150.0) -> None:
+        """Let all trades happen; at random ones every connection breaks, and up to so many happen before the next."""
+        self._do(self._play_with_drops(drops, random.Random(seed), missed), timeout)
 
     def happen(self, market: Market, ticks: Iterable[Tick], *, tell: bool = True) -> None:
         """These trades happen now; nobody is told of them with ``tell`` False."""
@@ -194,14 +195,15 @@ class Exchange:
             self.clients.discard(client)
         return socket
 
-    async def _play(self, count: int | None, chunk: int, pause: float) -> None:
+    async def _play(self, count: int | None, chunk: int, rate: float) -> None:
+        began = time.monotonic()
         for number, (market, tick) in enumerate(islice(in_turn(self.markets), count), 1):
             market.happened += 1
             await self._tell(market, tick)
             if number % chunk == 0:
-                await asyncio.sleep(pause)
+                await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
 
-    async def _play_with_drops(self, drops: int, rng: random.Random) -> None:
+    async def _play_with_drops(self, drops: int, rng: random.Random, missed: int) -> None:
         rest = list(in_turn(self.markets))
         places = set(rng.sample(range(200, len(rest) - 200), drops))
         away = 0  # trades that still happen before the next client is waited for
@@ -211,7 +213,7 @@ class Exchange:
             if number in places:
                 await self._come_back()
                 await self._drop()
-                away = rng.randrange(1, 150)
+                away = rng.randrange(1, missed)
             elif away:
                 away -= 1
                 if away == 0:
