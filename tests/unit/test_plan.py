@@ -104,6 +104,14 @@ def test_pod_templates_are_frozen_once_applied() -> None:
     assert plan(first, Observed(job=made, pods=(replay_pod(),)), NOW, newer).apply == ()
 
 
+def test_a_key_of_controls_that_was_deleted_is_made_again_for_a_pod_that_waits_for_it() -> None:
+    replay = resource("Replay", {"source": STORE})
+    first = plan(replay, Observed(), NOW, SETTINGS)
+    waits = PodSeen("p", 0, "Pending", reason="NotStarting", problem="its volumes may be missing")
+    again = plan(replay, Observed(job=job(first), pods=(waits,)), NOW, SETTINGS)
+    assert again.apply == tuple(made for made in first.apply if made["kind"] == "Secret") != ()
+
+
 def test_a_replay_gets_its_first_anchor_when_its_range_is_known() -> None:
     replay = resource("Replay", {"source": STORE, "speed": 60})
     made = job(plan(replay, Observed(), NOW, SETTINGS))

@@ -103,6 +103,27 @@ def test_a_changed_spec_replaces_it_and_another_without_ends_it() -> None:
     assert gone.delete == (("Deployment", beside(planned)["metadata"]["name"]),)
 
 
+def test_what_others_turn_or_delete_is_mended() -> None:
+    for kind, spec in (("Feed", LIVE), ("Replay", TAPE)):
+        made = plan(resource(kind, spec), Observed(), NOW, SETTINGS)
+        name = beside(made)["metadata"]["name"]
+        of_run, of_part = (one for one in made.apply if one["kind"] == "NetworkPolicy")
+        assert of_part["metadata"]["name"] == name
+        job = next((one for one in made.apply if one["kind"] == "Job"), None)
+        seen = Observed(job, policy=of_run, beside_policy=of_part, deployments=tuple(deployments(made).values()))
+        same = plan(resource(kind, spec), seen, NOW, SETTINGS)
+        assert (same.apply, same.patches, same.delete) == ((), (), ())
+        assert plan(resource(kind, spec), replace(seen, beside_policy=None), NOW, SETTINGS).apply == (of_part,)
+        open_ = {**of_part, "spec": {**of_part["spec"], "egress": [{}]}}
+        assert plan(resource(kind, spec), replace(seen, beside_policy=open_), NOW, SETTINGS).apply == (of_part,)
+        none = tuple({**one, "spec": {**one["spec"], "replicas": 0}} for one in seen.deployments)
+        turned = plan(resource(kind, spec), replace(seen, deployments=none), NOW, SETTINGS).patches
+        assert {patch.name for patch in turned} == {one["metadata"]["name"] for one in none}
+        assert all(patch.spec == {"replicas": 1} for patch in turned)
+        off = plan(resource(kind, spec), seen, NOW, replace(SETTINGS, network=None))
+        assert ("NetworkPolicy", name) in off.delete
+
+
 def test_a_live_feed_tells_of_them_and_goes_on_without() -> None:
     feed = resource("Feed", LIVE)
     pod = PodSeen("p", 0, "Running", report=FeedReport(state="running", reason="Live", message="1 symbols"))

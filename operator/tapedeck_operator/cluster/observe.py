@@ -14,6 +14,8 @@ from tapedeck_operator.plan import Observed, PodSeen, Refusal
 from tapedeck_operator.plan.fill import fill_name
 from tapedeck_operator.plan.live import SHARD_LABEL
 from tapedeck_operator.plan.names import PART_LABEL, child_name, replay_named
+from tapedeck_operator.plan.transforms import deployment_name
+from tapedeck_operator.plan.types import NOT_STARTING
 
 Json = dict[str, Any]
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
@@ -25,7 +27,7 @@ def observe(resource: Resource, cache: Cache, poller: Poller, refusal: Refusal |
     """What there is of a resource's children: its own only, whatever else bears their names."""
     metadata = resource.metadata
     wanted = replay_named(resource)
-    job = _owned(cache, resource, "Job")
+    job = _owned(cache, resource, "Job", child_name(resource))
     deployments = _deployments(cache, resource) if resource.kind in ("Feed", "Replay") else ()
     seen = [
         see_pod(resource.kind, pod, poller.report(pod["metadata"]["uid"]), now_ms)
@@ -34,9 +36,10 @@ def observe(resource: Resource, cache: Cache, poller: Poller, refusal: Refusal |
     ]
     return Observed(
         job=job,
-        policy=_owned(cache, resource, "NetworkPolicy"),
+        policy=_owned(cache, resource, "NetworkPolicy", child_name(resource)),
         pods=tuple(pod for pod in seen if not pod.part),
         beside=tuple(pod for pod in seen if pod.part),
+        beside_policy=_owned(cache, resource, "NetworkPolicy", deployment_name(resource)),
         deployments=deployments,
         replay=_replay(cache, metadata.namespace, wanted) if wanted is not None else None,
         followers=_followers(cache, metadata.namespace, metadata.name) if resource.kind == "Replay" else (),
@@ -93,7 +96,7 @@ def _trouble(pod: Json, container: Json, now_ms: int) -> tuple[str, str]:
         return status["reason"], status.get("message") or f"pod {name} ended: {status['reason']}"
     if (slow_at := _slow_at(status)) is not None and now_ms >= slow_at:
         return (
-            "NotStarting",
+            NOT_STARTING,
             f"pod {name} is being made since {status['startTime']}; its volumes may be missing: is there a "
             "Secret tapedeck-connections with all keys in this namespace? `kubectl describe pod` says more",
         )
@@ -106,8 +109,8 @@ def _slow_at(status: Json) -> int | None:
     return time_ms(began) + SLOW_START_MS if began and status.get("phase") == "Pending" else None
 
 
-def _owned(cache: Cache, resource: Resource, kind: str) -> Json | None:
-    found = cache.get(Key(kind, resource.metadata.namespace, child_name(resource)))
+def _owned(cache: Cache, resource: Resource, kind: str, name: str) -> Json | None:
+    found = cache.get(Key(kind, resource.metadata.namespace, name))
     if found is None or not is_owned(found, resource.metadata.uid) or found["metadata"].get("deletionTimestamp"):
         return None
     return found

@@ -16,6 +16,7 @@ from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, 
 from tapedeck_operator.plan.transforms import (
     deployment_name,
     transform_children,
+    transform_patches,
     unwanted_transforms,
     with_transforms,
 )
@@ -41,13 +42,14 @@ def plan_live(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -
     apply = [policy] if policy is not None and not over and not covers(observed.policy, policy) else []
     apply += [one for one in wanted if _outdated(known.get(one["metadata"]["name"]), one)]
     apply += [] if over else transform_children(feed, observed, settings)
+    scaled = () if over else transform_patches(feed, observed)
     jobs, turned, ended = _past(feed, observed, now_ms, settings, over)
     return Plan(
         status=as_json(status),
         apply=(*apply, *jobs),
-        patches=(*(_scaled(one) for one in wanted if _drifted(known, one)), *turned),
+        patches=(*(_scaled(one) for one in wanted if _drifted(known, one)), *scaled, *turned),
         delete=tuple(("Deployment", name) for name in unwanted)
-        + unwanted_transforms(feed, observed, over)
+        + unwanted_transforms(feed, observed, settings, over)
         + ended
         + ((("NetworkPolicy", names.child_name(feed)),) if settings.network is None and observed.policy else ()),
         events=transitions(feed, status, verdict.trouble or observed.refusal is not None),

@@ -12,8 +12,13 @@ from tapedeck_operator.plan import names, pods
 from tapedeck_operator.plan.drift import covers
 from tapedeck_operator.plan.network import network_policy
 from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, transitions
-from tapedeck_operator.plan.transforms import transform_children, unwanted_transforms, with_transforms
-from tapedeck_operator.plan.types import Json, Observed, Patch, Plan, Settings
+from tapedeck_operator.plan.transforms import (
+    transform_children,
+    transform_patches,
+    unwanted_transforms,
+    with_transforms,
+)
+from tapedeck_operator.plan.types import NOT_STARTING, Json, Observed, Patch, Plan, Settings
 
 
 def run_plan(
@@ -37,8 +42,10 @@ def run_plan(
     return Plan(
         status=as_json(status),
         apply=() if over else tuple(c for c in children if not (suspended and c["kind"] == "Job")),
-        patches=() if over else _corrections(resource, observed, suspended, parallelism),
-        delete=_unwanted(resource, observed, settings, over) + unwanted_transforms(resource, observed, over),
+        patches=()
+        if over
+        else _corrections(resource, observed, suspended, parallelism) + transform_patches(resource, observed),
+        delete=_unwanted(resource, observed, settings, over) + unwanted_transforms(resource, observed, settings, over),
         events=transitions(resource, status, verdict.trouble or observed.refusal is not None),
         wake_ms=end_of_life(resource, now_ms) if over else next_look(observed),
     )
@@ -58,8 +65,10 @@ def job_and_policy(
     policy = network_policy(resource, settings)
     children = [policy] if policy is not None and not covers(observed.policy, policy) else []
     children += transform_children(resource, observed, settings)
+    # Nobody watches Secrets: a pod that can't be made is the first to miss one.
+    if controlled and (observed.job is None or any(pod.reason == NOT_STARTING for pod in observed.pods)):
+        children.append(pods.control_secret(resource, settings))
     if observed.job is None:
-        children += [pods.control_secret(resource, settings)] if controlled else []
         children.append(
             pods.run_job(
                 resource,

@@ -13,9 +13,10 @@ from tapedeck_crds.kinds import Resource
 from tapedeck_crds.report import Report
 from tapedeck_crds.transforms import Transform
 from tapedeck_operator.plan import names, pods
+from tapedeck_operator.plan.drift import covers
 from tapedeck_operator.plan.network import network_policy
 from tapedeck_operator.plan.status import Verdict
-from tapedeck_operator.plan.types import Json, Observed, PodSeen, Settings
+from tapedeck_operator.plan.types import Json, Observed, Patch, PodSeen, Settings
 
 WORKLOAD = "transform"
 FUNCTIONS_PATH = "/opt/tapedeck/functions"
@@ -38,20 +39,32 @@ def transform_children(resource: Resource, observed: Observed, settings: Setting
     """What is to be made for the transforms: nothing where it is there as the spec wants it."""
     if not transforms_of(resource):
         return ()
-    wanted = _deployment(resource, settings)
-    generation = wanted["metadata"]["labels"][names.GENERATION_LABEL]
-    known = _known(resource, observed)
-    if known is not None and known["metadata"].get("labels", {}).get(names.GENERATION_LABEL) == generation:
-        return ()
     policy = network_policy(resource, settings, part=WORKLOAD)
-    return (wanted,) if policy is None else (policy, wanted)
+    children = [policy] if policy is not None and not covers(observed.beside_policy, policy) else []
+    return (*children, *([] if _current(resource, observed) else [_deployment(resource, settings)]))
 
 
-def unwanted_transforms(resource: Resource, observed: Observed, over: bool) -> tuple[tuple[str, str], ...]:
-    """The Deployment to delete: of a run that is over, or that asks for no transforms any more."""
-    if _known(resource, observed) is None or (transforms_of(resource) and not over):
+def transform_patches(resource: Resource, observed: Observed) -> tuple[Patch, ...]:
+    """What someone else turned in the Deployment that there is: the number of its pods."""
+    known = _current(resource, observed)
+    if not transforms_of(resource) or known is None or known["spec"]["replicas"] == _replicas(resource):
         return ()
-    return (("Deployment", deployment_name(resource)),)
+    return (Patch("Deployment", deployment_name(resource), {"replicas": _replicas(resource)}),)
+
+
+def unwanted_transforms(
+    resource: Resource, observed: Observed, settings: Settings, over: bool
+) -> tuple[tuple[str, str], ...]:
+    """The Deployment to delete: of a run that is over, or that asks for no transforms any more.
+
+    Its policy holds while users' functions come to their end: it goes with the resource, or where there are to be none.
+    """
+    kinds = []
+    if _known(resource, observed) is not None and (over or not transforms_of(resource)):
+        kinds.append("Deployment")
+    if settings.network is None and observed.beside_policy is not None:
+        kinds.append("NetworkPolicy")
+    return tuple((kind, deployment_name(resource)) for kind in kinds)
 
 
 def with_transforms(resource: Resource, observed: Observed, verdict: Verdict, now_ms: int) -> Verdict:
@@ -80,6 +93,17 @@ def with_transforms(resource: Resource, observed: Observed, verdict: Verdict, no
 def _known(resource: Resource, observed: Observed) -> Json | None:
     name = deployment_name(resource)
     return next((one for one in observed.deployments if one["metadata"]["name"] == name), None)
+
+
+def _current(resource: Resource, observed: Observed) -> Json | None:
+    """The Deployment, where it is of the spec as it is now."""
+    known, generation = _known(resource, observed), str(resource.metadata.generation)
+    told = (known or {}).get("metadata", {}).get("labels", {}).get(names.GENERATION_LABEL)
+    return known if told == generation else None
+
+
+def _replicas(resource: Resource) -> int:
+    return 0 if getattr(resource.spec, "suspend", False) else 1
 
 
 def _report(observed: Observed) -> Report | None:
@@ -127,7 +151,7 @@ def _deployment(resource: Resource, settings: Settings) -> Json:
         "kind": "Deployment",
         "metadata": {**names.child_metadata(resource), "name": deployment_name(resource)},
         "spec": {
-            "replicas": 0 if getattr(resource.spec, "suspend", False) else 1,
+            "replicas": _replicas(resource),
             "revisionHistoryLimit": 1,
             "strategy": {"type": "Recreate"},
             "selector": {

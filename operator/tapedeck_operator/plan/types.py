@@ -10,6 +10,7 @@ from tapedeck_crds.kinds import Feed, Replay
 from tapedeck_crds.report import Report
 
 Json = dict[str, Any]
+NOT_STARTING = "NotStarting"  # a pod's reason: its node has it and can't make it, as where a volume is missing
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Observed:
     ``fill`` is the one that brings what a Replay's range lacks.
 
     ``refusal`` is what came of the last attempt to make the children, None where all went well. ``beside`` are
-    pods that are not the run's own.
+    pods that are not the run's own, ``beside_policy`` is theirs.
     """
 
     job: Json | None = None
@@ -89,6 +90,7 @@ class Observed:
     deployments: tuple[Json, ...] = ()
     refusal: Refusal | None = None
     beside: tuple[PodSeen, ...] = ()
+    beside_policy: Json | None = None
 
     def newest(self, index: int = 0) -> PodSeen | None:
         """The last pod of an index."""
