@@ -1,4 +1,4 @@
-"""A proxy in front of the API server that ends the operator at its n-th call, before or after it was done."""
+"""A proxy in front of the API server that ends the operator at its n-th call, or mutes its watches."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class CuttingProxy:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.calls: list[str] = []
+        self.muted = False  # watches stay open, and nothing comes of them
         self._cut_at = 0
         self._after = False
         self._cut: Callable[[], None] = lambda: None
@@ -85,7 +86,8 @@ class CuttingProxy:
             response = web.StreamResponse(status=answer.status, headers=passed)
             await response.prepare(request)
             async for chunk in answer.content.iter_any():
-                await response.write(chunk)
+                if not (self.muted and "watch" in request.query):
+                    await response.write(chunk)
             await response.write_eof()
             return response
 

@@ -93,6 +93,11 @@ def test_a_replay_becomes_a_job_and_a_secret_that_it_owns(things: Things, operat
     job = things.wait("Job", owner=made)
     beside = things.wait("Deployment", owner=made, part="-transform")
     assert beside["spec"]["template"]["spec"]["containers"][0]["image"] == "i/transform:1"
+    policy = things.wait("NetworkPolicy", owner=made, part="-transform")
+    things.delete(policy)
+    things.wait("NetworkPolicy", owner=made, part="-transform", other_than=policy["metadata"]["uid"])
+    things.patch(beside, {"spec": {"replicas": 0}})
+    things.until(lambda: things.again(beside)["spec"]["replicas"] == 1, 10)
     assert job["metadata"]["ownerReferences"][0]["uid"] == made["metadata"]["uid"]
     assert job["spec"]["completionMode"] == "Indexed"
     managers = {entry["manager"] for entry in job["metadata"]["managedFields"]}
@@ -126,6 +131,33 @@ def test_speed_pause_and_seek_reach_the_pod_signed(things: Things, operator: Ope
             status = things.status(made, lambda s, g=generation: s.get("observedGeneration") == g)
             assert status["anchor"]["number"] == deck.taken[-1].number
         assert things.again(pod)["metadata"]["uid"] == pod["metadata"]["uid"]
+    finally:
+        deck.stop()
+
+
+def test_a_control_that_its_pod_refuses_is_told_until_it_is_taken(
+    things: Things, operator: OperatorProcess, tmp_path: Path
+) -> None:
+    made = things.resource("Replay", "x", {"source": STORE})
+    job = things.wait("Job", owner=made)
+    deck = Deck("0" * 64, tmp_path)  # the key of an operator that was there before
+
+    def applied(status: Json) -> Json:
+        return next((c for c in status.get("conditions", []) if c["type"] == "Applied"), {})
+
+    try:
+        pod = things.pod(job, port=deck.port)
+        told = applied(things.status(made, lambda s: applied(s).get("status") == "False"))
+        assert told["reason"] == "ControlRefused"
+        assert "signature does not match" in told["message"]
+        assert not deck.taken
+    finally:
+        deck.stop()
+    things.delete(pod)
+    deck = Deck(things.secret_key(made), tmp_path)
+    try:
+        things.pod(job, port=deck.port)
+        things.status(made, lambda s: s.get("phase") == "Running" and applied(s).get("status") == "True", seconds=20)
     finally:
         deck.stop()
 
@@ -201,6 +233,9 @@ def test_what_others_turn_or_delete_is_mended(things: Things, operator: Operator
     things.delete(job)
     again = things.wait("Job", owner=made, other_than=job["metadata"]["uid"], seconds=30)
     assert again["metadata"]["name"] == job["metadata"]["name"]
+    things.delete(things.wait("Secret", owner=made))
+    things.pod(again, status={"phase": "Pending", "startTime": "2018-04-04T00:00:00Z"})  # it waits for its volumes
+    things.wait("Secret", owner=made)
 
 
 def test_a_pod_that_cannot_start_says_why(things: Things, operator: OperatorProcess) -> None:

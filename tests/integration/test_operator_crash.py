@@ -1,4 +1,4 @@
-"""The operator killed at each of its calls in turn, before and after the API server did it."""
+"""The operator killed at each of its calls in turn, before and after the API server did it; and left without news."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing_binaries()), reason="needs etcd and kube-apiserver: tests/e2e/rig/build"),
 ]
+STORE = {"exchange": "c", "symbols": ["A/B"]}
 CALLS = 7  # two look-ups, NetworkPolicy, Secret, Job, status, event
 
 
@@ -56,7 +57,7 @@ def test_a_crash_leaves_no_duplicate_and_no_orphan(
             things.until(operator.ready, 20)
             pid = operator.pid
             proxy.arm(number if number <= CALLS else 0, after, lambda: os.kill(pid, signal.SIGKILL))
-            made = things.resource("Replay", "x", {"source": {"store": {"exchange": "c", "symbols": ["A/B"]}}})
+            made = things.resource("Replay", "x", {"source": {"store": STORE}})
             if number > CALLS:
                 things.status(made, lambda s: s.get("phase") == "Pending")
                 things.until(lambda: len(proxy.calls) >= CALLS, 5)
@@ -78,4 +79,26 @@ def test_a_crash_leaves_no_duplicate_and_no_orphan(
         finally:
             with contextlib.suppress(ProcessLookupError):
                 operator.stop(signal.SIGKILL)
+            things.clean()
+
+
+def test_a_watch_that_went_silent_shows(kube: KubeApi, proxy: CuttingProxy, tmp_path: Path) -> None:
+    with kube.client() as client:
+        things = Things(client)
+        for document in rights(things.namespace):
+            things.apply(document)
+        operator = OperatorProcess(kube, things.namespace, tmp_path, url=proxy.url)
+        operator.environment["TAPEDECK_OPERATOR_CANARY_SECONDS"] = "0.5"
+        operator.start()
+        try:
+            things.until(operator.ready, 20)
+            things.wait("Job", owner=things.resource("Replay", "x", {"source": {"store": STORE}}))
+            assert operator.answer("/healthz") == 200
+            proxy.muted = True
+            things.until(lambda: operator.answer("/healthz") == 503, 10)
+            proxy.muted = False
+            things.until(lambda: operator.answer("/healthz") == 200, 10)
+        finally:
+            proxy.muted = False
+            operator.stop()
             things.clean()

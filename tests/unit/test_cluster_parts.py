@@ -8,11 +8,14 @@ from typing import Any
 
 import kopf
 import pytest
+from aiohttp import web
 
+from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.cluster.cache import Cache, Key
-from tapedeck_operator.cluster.canary import PATIENCE_SECONDS, Canary
+from tapedeck_operator.cluster.canary import PATIENCE, Canary
 from tapedeck_operator.cluster.observe import see_pod
 from tapedeck_operator.cluster.pace import StatusPace, merge_diff, urgent
+from tapedeck_operator.cluster.poll import Poller
 from tapedeck_operator.cluster.queue import WorkQueue
 from tapedeck_operator.cluster.watch import WATCHED, kopf_settings, registry
 from tapedeck_operator.local.admission import merge_patch
@@ -161,13 +164,50 @@ def test_the_cache_keeps_the_newest_and_knows_whose_a_pod_is() -> None:
     assert cache.owner(pod("p", "u1")) is None
 
 
+def test_a_report_in_several_packets_is_read_whole() -> None:
+    report = ReplayReport(state="running", topic="t" * 2_000)
+
+    async def status(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        body = report.model_dump_json().encode()
+        await answer.write(body[:1_000])
+        await asyncio.sleep(0.05)
+        await answer.write(body[1_000:])
+        return answer
+
+    async def scene() -> None:
+        app = web.Application()
+        app.router.add_get("/status", status)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        ports = [{"name": "http", "containerPort": runner.addresses[0][1]}]
+        running = pod("p", "u1", phase="Running", podIP="127.0.0.1") | {"spec": {"containers": [{"ports": ports}]}}
+        cache, told = Cache(), asyncio.Queue[Key]()
+        cache.put("Replay", replay(1))
+        cache.put("Pod", running)
+        poller = Poller(cache, told.put_nowait, 60)
+        asking = asyncio.create_task(poller.run())
+        try:
+            poller.note(running)
+            async with asyncio.timeout(5):
+                assert await told.get() == Key("Replay", "n", "x")
+            assert poller.report("pod-p") == report
+        finally:
+            asking.cancel()
+            await runner.cleanup()
+
+    asyncio.run(scene())
+
+
 def test_a_silent_watch_is_noticed_and_an_outage_is_not_one() -> None:
     clock = Clock()
-    canary = Canary("n", "me", clock)
+    canary = Canary("n", "me", 10.0, clock)
     clock.now += 1000
     assert canary.alive  # nothing was taken, so nothing can come back
     canary.written(1)
-    clock.now += PATIENCE_SECONDS - 1
+    clock.now += PATIENCE * 10 - 1
     assert canary.alive
     clock.now += 1
     assert not canary.alive

@@ -8,7 +8,7 @@ RECONCILES = Counter("tapedeck_operator_reconciles_total", "Passes over a resour
 RECONCILE_SECONDS = Histogram(
     "tapedeck_operator_reconcile_seconds",
     "Time of a pass over a resource.",
-    ["kind"],
+    ["kind", "result"],
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
 API_CALLS = Counter("tapedeck_operator_api_calls_total", "Calls of the API server.", ["verb", "resource", "code"])

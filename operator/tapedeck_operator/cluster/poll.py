@@ -15,7 +15,7 @@ import structlog
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report
 from tapedeck_operator.cluster.cache import Cache, Key, key_of
 from tapedeck_operator.cluster.metrics import POLLS
-from tapedeck_operator.plan import Push
+from tapedeck_operator.plan import Push, Refusal
 
 Json = dict[str, Any]
 log = structlog.get_logger()
@@ -26,6 +26,7 @@ PER_SECOND = 200.0
 AT_ONCE = 32
 TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 REPORT_LIMIT = 65_536
+CONTROL_REFUSED = "ControlRefused"
 
 
 class Poller:
@@ -72,16 +73,17 @@ class Poller:
                 self._eager.add(uid)
                 self._schedule(uid, key_of("Pod", pod), EAGER_SECONDS / 4)
 
-    async def push(self, push: Push) -> str:
-        """Hand a control to its pod; returns what is wrong, empty where it was taken."""
+    async def push(self, push: Push) -> Refusal | None:
+        """Hand a control to its pod; returns why it was not taken, None where it was."""
         headers = {"x-tapedeck-signature": push.signature, "content-type": "application/json"}
         try:
             async with self._session.post(push.url, data=push.body, headers=headers) as answer:
                 if answer.status < 400:
-                    return ""
-                return f"{answer.status} {(await answer.text())[:300]}"
+                    return None
+                said = f"pod {push.pod} refuses its control: {answer.status} {(await answer.text())[:300]}"
+                return Refusal(CONTROL_REFUSED, said)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return f"{type(error).__name__}: {error}"
+            return Refusal("Unreachable", f"pod {push.pod} does not answer: {type(error).__name__}: {error}")
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -147,12 +149,20 @@ class Poller:
     async def _status(self, url: str) -> bytes | None:
         try:
             async with self._session.get(f"{url}/status") as answer:
-                said = await answer.content.read(REPORT_LIMIT)
+                said = await _whole(answer.content)
                 POLLS.labels(str(answer.status)).inc()
                 return said if answer.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, OSError):
             POLLS.labels("none").inc()
             return None  # it starts or ends; its object tells
+
+
+async def _whole(body: aiohttp.StreamReader) -> bytes:
+    """All of a body, up to the limit, however many packets it takes."""
+    try:
+        return await body.readexactly(REPORT_LIMIT)
+    except asyncio.IncompleteReadError as end:
+        return end.partial
 
 
 def parse_report(kind: str, said: str | bytes) -> Report | None:

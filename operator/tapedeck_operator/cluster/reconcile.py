@@ -14,7 +14,7 @@ from tapedeck_operator.cluster.cache import Cache, Key
 from tapedeck_operator.cluster.metrics import RECONCILE_SECONDS, RECONCILES
 from tapedeck_operator.cluster.observe import observe
 from tapedeck_operator.cluster.pace import StatusPace
-from tapedeck_operator.cluster.poll import Poller
+from tapedeck_operator.cluster.poll import CONTROL_REFUSED, Poller
 from tapedeck_operator.cluster.queue import WorkQueue
 from tapedeck_operator.plan import Plan, Refusal, Settings, plan
 
@@ -33,10 +33,12 @@ class Reconciler:
         self._applier = applier
         self._settings = settings
         self._pace = StatusPace()
+        self._refused: dict[str, Refusal] = {}  # uid → why a pod of the resource does not take its control
 
     def forget(self, uid: str) -> None:
         """The resource of this uid is gone."""
         self._pace.forget(uid)
+        self._refused.pop(uid, None)
 
     async def work(self) -> None:
         """One worker: does what is due until cancelled."""
@@ -48,7 +50,7 @@ class Reconciler:
             finally:
                 self._queue.done(key)
             RECONCILES.labels(key.kind, result).inc()
-            RECONCILE_SECONDS.labels(key.kind).observe(time.monotonic() - began)
+            RECONCILE_SECONDS.labels(key.kind, result).observe(time.monotonic() - began)
 
     async def _attempt(self, key: Key) -> str:
         """A pass, and what came of it in one word."""
@@ -80,7 +82,7 @@ class Reconciler:
 
     async def _reconcile(self, key: Key, document: Json) -> bool:
         resource = parse_resource(document)
-        wanted = self._plan(resource, None)
+        wanted = self._plan(resource, self._refused.get(resource.metadata.uid))
         if wanted.expired:
             await self._applier.expire(resource)
             return True
@@ -92,7 +94,7 @@ class Reconciler:
             wanted = self._plan(resource, refusal)
             log.warning("refused", key=key, reason=refusal.reason, message=refusal.message)
         await self._tell(key, resource, document, wanted)
-        pushed = await self._push(wanted)
+        pushed = await self._push(key, resource, wanted)
         await self._applier.events(resource, wanted.events)
         self._poller.hurry(self._cache.pods(resource.metadata.uid), wanted.eager)
         self._come_back(key, wanted)
@@ -124,14 +126,18 @@ class Reconciler:
             return
         await self._applier.status(resource, document, wanted.status)
 
-    async def _push(self, wanted: Plan) -> bool:
-        """Hand out controls; whether each was taken."""
-        taken = True
-        for push in wanted.pushes:
-            if wrong := await self._poller.push(push):
-                taken = False
-                log.warning("control not delivered", pod=push.pod, reason=wrong)
-        return taken
+    async def _push(self, key: Key, resource: Resource, wanted: Plan) -> bool:
+        """Hand out controls; whether each was taken. The next pass says in the status what a pod refuses."""
+        wrong = [refusal for push in wanted.pushes if (refusal := await self._poller.push(push)) is not None]
+        for refusal in wrong:
+            log.warning("control not delivered", key=key, reason=refusal.message)
+        refused = next((refusal for refusal in wrong if refusal.reason == CONTROL_REFUSED), None)
+        uid = resource.metadata.uid
+        if refused is not None:
+            self._refused[uid] = refused
+        elif not wrong and self._refused.pop(uid, None) is not None:
+            self._queue.add(key)
+        return not wrong
 
     def _come_back(self, key: Key, wanted: Plan) -> None:
         waits = [EAGER_AGAIN] if wanted.eager else []

@@ -40,7 +40,7 @@ class Operator:
         self._cache = Cache()
         self._queue = WorkQueue()
         instance = socket.gethostname()
-        self._canary = Canary(settings.namespace, f"{instance}-{uuid.uuid4().hex[:8]}")
+        self._canary = Canary(settings.namespace, f"{instance}-{uuid.uuid4().hex[:8]}", settings.canary_seconds)
         self._poller = Poller(self._cache, lambda key: self._intake.due(key), settings.poll_seconds)
         self._reconciler = Reconciler(
             self._cache, self._queue, self._poller, Applier(api, self._cache, instance), planning
