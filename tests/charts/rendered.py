@@ -59,7 +59,11 @@ SETS: dict[str, Json] = {
                 {"name": "quest", "url": "http://questdb:9000/write", "records": ["bars"]},
             ],
         },
-        "gateway": {"replicas": 2, "service": {"type": "NodePort"}, "origins": ["https://a.example"]},
+        "gateway": {
+            "replicas": 2,
+            "service": {"type": "NodePort", "nodePort": 30750},
+            "origins": ["https://a.example"],
+        },
         "timescaledb": {"enabled": True, "storageClass": "fast"},
         "networkPolicies": {"metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
         "metrics": {

@@ -80,10 +80,13 @@ def test_a_real_api_server_takes_all_that_is_rendered(restricted: httpx.Client, 
 def test_crds_can_be_kept_or_left_out() -> None:
     kept = [d for d in render(EXTERNAL) if d["kind"] == "CustomResourceDefinition"]
     assert {d["metadata"]["name"].split(".")[0] for d in kept} == {"feeds", "replays", "backtests"}
+    kept.append(find(render(EXTERNAL), "Secret", "td-operator-key"))  # what stays is told by it
     assert all(d["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for d in kept)
     gone = [d for d in render({**EXTERNAL, "crds": {"keep": False}}) if d["kind"] == "CustomResourceDefinition"]
     assert len(gone) == 3
     assert not any("annotations" in d["metadata"] for d in gone)
+    unkept = render({**EXTERNAL, "crds": {"keep": False}})
+    assert "annotations" not in find(unkept, "Secret", "td-operator-key")["metadata"]
     assert not [d for d in render({**EXTERNAL, "crds": {"enabled": False}}) if d["kind"].startswith("Custom")]
 
 
