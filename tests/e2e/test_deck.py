@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import yaml
 
+import by_hand.example as by_hand
 from decks.runs import EXAMPLES, STORE, ended, example, is_running, pods, replay, running, trades
 from kube.operator import PATHS, Things
-from release import Deck
+from release import Deck, run
 
 Json = dict[str, Any]
 
@@ -27,6 +28,15 @@ def test_the_examples_end_with_the_same_trades_as_over_the_store(deck: Deck) -> 
     assert first["trades"] == second["trades"] > 0
     things.until(lambda: len(trades(deck, first["runId"])) == len(trades(deck, second["runId"])) > 0, 30)
     assert trades(deck, first["runId"]) == trades(deck, second["runId"])
+    columns = "extract(epoch FROM entry_ts), extract(epoch FROM exit_ts), entry_price, pnl, pnl_net"
+    told = deck.sql(f"SELECT {columns} FROM run_trades WHERE run_id = '{first['runId']}' ORDER BY seq")  # noqa: S608
+    stock = by_hand.outcome()
+    assert [tuple(map(float, row)) for row in told] == by_hand.trades(stock)
+    assert first["value"] == second["value"] == stock.final
+
+
+def test_the_release_passes_its_own_test(deck: Deck) -> None:
+    run("helm", "-n", deck.namespace, "test", "td", "--timeout", "2m")
 
 
 def test_controls_take_effect_within_a_second_on_the_same_pod(deck: Deck) -> None:

@@ -11,14 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import backtrader as bt
 import psycopg
 import pytest
 
 import by_hand.samples as by_hand
-from by_hand.backtrader import run_stock
+from by_hand import example
 from decks.process import eventually, leftovers, phase, running_deck
-from tapedeck.market import Bar
 from tapedeck_operator.cli import documents, write
 from tapedeck_operator.demo import audit
 from tapedeck_operator.local.home import Home
@@ -37,26 +35,6 @@ spec:
   broker: {cash: 10000, commissionPercent: 0.1}
   sizer: {percent: 95}
 """
-
-
-class ByHand(bt.Strategy):  # type: ignore[misc]
-    """The crossover of the example, written anew."""
-
-    params = (("fast", 10), ("slow", 30))
-
-    def __init__(self) -> None:
-        self.fast = bt.indicators.SMA(self.data.close, period=self.p.fast)
-        self.slow = bt.indicators.SMA(self.data.close, period=self.p.slow)
-
-    def next(self) -> None:
-        above = self.fast[0] > self.slow[0]
-        below = self.fast[0] < self.slow[0]
-        was_above = self.fast[-1] > self.slow[-1]
-        was_below = self.fast[-1] < self.slow[-1]
-        if not self.position and above and was_below:
-            self.buy()
-        elif self.position and below and was_above:
-            self.close()
 
 
 def demo(home: Path, *more: str) -> tuple[str, ...]:
@@ -104,24 +82,17 @@ def test_the_demo_twice_and_the_same_trades_three_ways(tmp_path: Path) -> None:
     assert len(from_stream) == int(first[3])
     assert from_stream == from_store
     assert streamed["status"]["value"] == batch["status"]["value"]
-    stock = run_stock(ByHand, {"BTC/USD": sample_bars("BTC/USD")}, cash=10_000, commission_percent=0.1, percent=95)
+    stock = example.outcome()
     assert stock.final == batch["status"]["value"]
     assert f"{stock.final:.2f}" == first[4]
-    by_hand = [(t[1].timestamp(), t[2].timestamp(), t[3], t[4], t[5]) for t in stock.trades]
     ours = [(r[4].timestamp(), r[6].timestamp(), r[5], r[8], r[9]) for r in from_stream]
-    assert ours == by_hand
+    assert ours == example.trades(stock)
 
 
 def finished(dsn: str, run_id: str) -> bool:
     with psycopg.connect(dsn) as connection:
         query = "SELECT 1 FROM runs WHERE run_id = %s AND state = 'complete'"
         return connection.execute(query, (run_id,)).fetchone() is not None
-
-
-def sample_bars(symbol: str) -> list[Bar]:
-    table = by_hand.coinbase(ROOT / "examples" / "data" / "coinbase-minute")
-    chosen = sorted((ts, prices) for (name, ts), prices in table.items() if name == symbol)
-    return [Bar("coinbase", symbol, "1m", ts, *prices) for ts, prices in chosen]
 
 
 @pytest.mark.slow
