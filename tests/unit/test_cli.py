@@ -83,6 +83,9 @@ def test_patch_by_options(run: Run, objects: Objects) -> None:
     assert (spec()["paused"], first["to"]) == (False, "2018-04-04T12:00:00Z")
     run("patch", "rp/tape", "--seek", "2018-04-04T12:00:00Z")
     assert spec()["seek"]["id"] != first["id"]
+    objects.set_status("Replay", "default", "tape", {"phase": "Complete"})
+    said = run("patch", "replay", "tape", "--speed", "60").stderr
+    assert said.startswith("note: it is Complete, and no change plays it again: delete it and apply it anew\n")
     run("patch", "rp/tape", "--step", "5")
     first = spec()["step"]
     assert (spec()["paused"], first["intervals"]) == (True, 5)

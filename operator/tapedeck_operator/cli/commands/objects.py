@@ -130,6 +130,7 @@ def patch(
       tapedeck patch replay coinbase-sample --max
       tapedeck patch replay coinbase-sample -p '{"spec": {"atEnd": "hold"}}'
     """
+    from tapedeck_crds.resource import FINAL_PHASES
     from tapedeck_operator.cli import documents, kinds, write
 
     target = _target(kind, name, namespace)
@@ -152,6 +153,9 @@ def patch(
         after = objects.patch_spec(*target, change)
     changed = before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"]
     print(f"{kinds.label(after)} patched" + ("" if changed else " (no change)"))
+    if after.get("status", {}).get("phase") in FINAL_PHASES:
+        phase = after["status"]["phase"]
+        typer.echo(f"note: it is {phase}, and no change plays it again: delete it and apply it anew", err=True)
     note_if_down(deck_home)
 
 
