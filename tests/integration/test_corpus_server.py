@@ -1,9 +1,11 @@
-"""The same corpus against a real API server with the CRDs: it takes and refuses what the types do."""
+"""The same corpus against a real API server with the CRDs: it takes and refuses what the types do, rule by rule."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,7 +21,10 @@ pytestmark = [
         bool(missing_binaries()), reason=f"not built: {', '.join(missing_binaries())} (tests/e2e/rig/build)"
     ),
 ]
-CRDS = Path(__file__).parents[2] / "crds"
+CRDS = [yaml.safe_load(path.read_text()) for path in sorted((Path(__file__).parents[2] / "crds").glob("*.yaml"))]
+Told = set[tuple[str, str, str]]
+"""Kind, field with [] for each index, and what is said of it."""
+
 FOLDER = "/apis/tapedeck.dev/v1alpha1/namespaces/default"
 
 
@@ -29,7 +34,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     try:
         api.start()
         with api.client() as connected:
-            install_crds(connected, [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))])
+            install_crds(connected, CRDS)
             yield connected
     finally:
         api.stop()
@@ -55,13 +60,45 @@ def _answer(client: httpx.Client, case: Case) -> httpx.Response:
         client.delete(f"{path}/{name}")
 
 
-@pytest.mark.parametrize("case", [c for c in cases() if c.only is None], ids=str)
-def test_the_server_agrees(client: httpx.Client, case: Case) -> None:
+@pytest.fixture(scope="module")
+def told() -> dict[str, Told]:
+    """What the server said of each case that was tried, by its title."""
+    return {}
+
+
+CASES = [case for case in cases() if case.only is None]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_server_agrees(client: httpx.Client, told: dict[str, Told], case: Case) -> None:
     answer = _answer(client, case)
+    told[case.title] = set()
     if case.says is None:
         assert answer.is_success, answer.text
-    else:
-        assert answer.is_client_error, answer.text
-        if "can't change" in case.says or "expected exactly one" in case.says:
-            message = case.says.rsplit(": ", 1)[-1]
-            assert message in answer.json()["message"]
+        return
+    assert answer.is_client_error, answer.text
+    if "can't change" in case.says or "expected exactly one" in case.says:
+        message = case.says.rsplit(": ", 1)[-1]
+        assert message in answer.json()["message"]
+    for cause in answer.json().get("details", {}).get("causes", []):
+        field = re.sub(r"\[[^]]*\]", "[]", cause["field"].replace("<nil>", ""))
+        told[case.title].add((case.document["kind"], field, cause["message"].rpartition('": ')[2]))
+
+
+def _rules(kind: str, schema: dict[str, Any], field: str = "") -> Iterator[tuple[str, str, str]]:
+    for rule in schema.get("x-kubernetes-validations", ()):
+        yield kind, field, rule["message"]
+    for name, child in schema.get("properties", {}).items():
+        yield from _rules(kind, child, f"{field}.{name}".lstrip("."))
+    if "items" in schema:
+        yield from _rules(kind, schema["items"], f"{field}[]")
+
+
+def test_each_rule_of_each_kind_is_broken_by_a_case(told: dict[str, Told]) -> None:
+    if len(told) < len(CASES):
+        pytest.skip("some cases were not tried")
+    schemas = {crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for crd in CRDS}
+    rules = {rule for kind, schema in schemas.items() for rule in _rules(kind, schema)}
+    broken = set().union(*told.values())
+    assert len(rules) > 100
+    assert rules - broken == set()
