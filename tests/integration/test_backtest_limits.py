@@ -77,6 +77,9 @@ def test_bad_strategies_end_with_their_own_line(connections: Connections, tmp_pa
         assert (report["state"], report["reason"]) == ("failed", reason), (name, report)
         end = check(connections, pod.uid).ended["once"]
         assert end["state"] == "failed", name
+        if reason in ("StrategyError", "MemoryLimit"):  # no line of ours, nor of Backtrader's, before the strategy's
+            first = next(line for line in report["message"].splitlines() if line.startswith("File "))
+            assert first.startswith(f'File "{pod.folder}/mine.py", line '), (name, report["message"])
         for word in words:
             assert word in report["message"], (name, report["message"])
             assert word in end["message"], (name, end["message"])
@@ -106,3 +109,13 @@ def test_a_strategy_that_does_not_hear_sigterm_is_made_to_end(connections: Conne
     finally:
         pod.kill()
     assert pod.report()["reason"] == "Interrupted"
+
+
+def test_a_kill_is_told_and_not_as_want_of_memory(connections: Connections, tmp_path: Path) -> None:
+    insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 1_000))
+    pod = misbehaving(connections, tmp_path / "pod", f"{NEXT}: len(self) == 500 and os.kill(os.getpid(), 9)")
+    assert pod.run() == 137, "it may have come from outside: another pod begins the run again"
+    report = pod.report()
+    assert (report["state"], report["reason"], report["run_id"]) == ("failed", "Killed", pod.uid)
+    assert "SIGKILL ended the run's process while the strategy's code ran, not for want of memory" in report["message"]
+    assert not check(connections, pod.uid).ended

@@ -91,6 +91,10 @@ def test_trace_shows_the_strategy_and_is_bounded(tmp_path: Path) -> None:
     assert len(text) <= TRACE_CHARS + 1
 
 
+def test_trace_is_text_that_a_database_takes() -> None:
+    assert strategy_trace(ValueError("a\0b \ud800 é")) == "ValueError: ab ? é"
+
+
 @given(st.integers(min_value=0, max_value=4_000_000_000_000))
 def test_clock_is_backtraders(ms: int) -> None:
     moment = datetime.fromtimestamp(ms / 1000, UTC)

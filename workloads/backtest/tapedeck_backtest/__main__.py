@@ -19,5 +19,11 @@ def _ended(how: str, entered: int) -> int:
     return pod.ended_by_strategy(how, announced=entered > 1)  # it is first entered to be loaded
 
 
+def _killed(how: str) -> None:
+    from tapedeck_backtest import pod
+
+    pod.killed(how)
+
+
 if __name__ == "__main__":
-    sys.exit(above(_work, _ended))
+    sys.exit(above(_work, _ended, _killed))

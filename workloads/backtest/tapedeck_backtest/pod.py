@@ -117,6 +117,13 @@ def ended_by_strategy(how: str, *, announced: bool) -> int:
     return EXIT_BAD_INPUT
 
 
+def killed(how: str) -> None:
+    """Say in the report what is known of a kill. The run is not over: another pod begins it again."""
+    settings = _settings()
+    log.error("killed", message=how)
+    leave_report(settings, BacktestReport(run_id=settings.uid, state="failed", reason="Killed", message=how))
+
+
 def _settings() -> PodSettings:
     settings = PodSettings()
     configure(settings.log_level, workload="backtest", name=settings.name, run=settings.uid)

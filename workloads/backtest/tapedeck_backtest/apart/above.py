@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 from tapedeck.parent import die_with
@@ -17,18 +18,21 @@ from tapedeck.parent import die_with
 Mark = Callable[[bool], None]
 _INSIDE, _OUTSIDE = b"[", b"]"
 _SIGNALLED = 128
-# What a process does to itself, in code that is no Python. SIGKILL may be the kernel's, for want of memory.
+_KERNEL = Path("/proc/vmstat")  # counts the processes that it ended for want of memory, in whatever cgroup
+# What a process does to itself, in code that is no Python. SIGKILL may be the kernel's, or come from without.
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
-def above(work: Callable[[Mark], int], ended: Callable[[str, int], int]) -> int:
+def above(work: Callable[[Mark], int], ended: Callable[[str, int], int], killed: Callable[[str], None]) -> int:
     """Do ``work`` in a child and return its exit code; 128 and the signal's number where one ended it.
 
     ``work`` gets what to call with whether the code of a strategy runs. Where the child exits or crashes while it does,
-    the code is that of ``ended``, which is told how, and how many times that code was entered. SIGTERM and SIGINT go to
-    the child, which dies with this process.
+    the code is that of ``ended``, which is told how, and how many times that code was entered. ``killed`` is told what
+    is known of a SIGKILL, which leaves the child no last word. SIGTERM and SIGINT go to the child, which dies with this
+    process.
     """
     read, write = os.pipe()
+    before = _for_want_of_memory()
     end_with_me = die_with(os.getpid())
     child = os.fork()
     if child == 0:
@@ -49,7 +53,28 @@ def above(work: Callable[[Mark], int], ended: Callable[[str, int], int]) -> int:
     if said.endswith(_INSIDE) and (code >= 0 or -code in _CRASHES):
         how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
         return ended(how, said.count(_INSIDE))
+    if code == -signal.SIGKILL:
+        killed(_of_kill(before, _for_want_of_memory(), inside=said.endswith(_INSIDE)))
     return code if code >= 0 else _SIGNALLED - code
+
+
+def _for_want_of_memory() -> int | None:
+    """How many processes the kernel ended for it since it started; None where it does not say."""
+    try:
+        lines = _KERNEL.read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
+
+
+def _of_kill(before: int | None, after: int | None, *, inside: bool) -> str:
+    told = "SIGKILL ended the run's process" + (" while the strategy's code ran" if inside else "")
+    if before is None or after is None:
+        return told
+    if after > before:
+        return f"{told}; meanwhile the kernel ended {after - before} processes for want of memory"
+    by = "the strategy or someone outside" if inside else "someone outside"
+    return f"{told}, not for want of memory (the kernel ended no process for that): it was sent by {by}"
 
 
 def _say(write: int, inside: bool) -> None:

@@ -8,19 +8,21 @@ from pathlib import Path
 
 import backtrader as bt
 
+import tapedeck_backtest
+
 TRACE_FRAMES = 10
 LINE_CHARS = 300
 TRACE_CHARS = 1_500  # of the 4 KiB that Kubernetes keeps, JSON may take twice as many
 
 
 def strategy_trace(error: BaseException) -> str:
-    """The error with the strategy's own frames, or the last ones where it has none; bounded in length."""
+    """The error with the strategy's own frames, or the last ones where it has none; bounded, and fit for a database."""
     frames = traceback.extract_tb(error.__traceback__)
     while len(frames) > 1 and _is_ours(frames[-1].filename):
         frames.pop()
     own = next((i for i, frame in enumerate(frames) if not _is_machinery(frame.filename)), 0)
     lines = [*traceback.format_list(frames[own:][-TRACE_FRAMES:]), *traceback.format_exception_only(error)]
-    text = "".join(map(_clipped, lines)).strip()
+    text = "".join(map(_clipped, lines)).strip().replace("\0", "").encode("utf-8", "replace").decode()
     return text if len(text) <= TRACE_CHARS else "…" + text[-TRACE_CHARS:]
 
 
@@ -30,7 +32,7 @@ def _clipped(lines: str) -> str:
     )
 
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(tapedeck_backtest.__file__).parent
 _MACHINERY = (Path(bt.__file__).parent, Path(importlib.__file__).parent)
 _BUILTINS = _PACKAGE / "strategies"
 
