@@ -19,6 +19,9 @@ class Peeks(bt.Strategy):
         line = self.data.close
         if len(self) < len(line.array) and line.array[len(self)] > line[0]:
             self.buy(size=1)
+class Loops(bt.Strategy):
+    def next(self):
+        while len(self) > 50: pass
 """
 
 
@@ -53,15 +56,17 @@ def test_the_command_checks_without_keeping_anything(connections: Connections, t
     wanted = {
         "beside": spec(store_data(["A"]), module="mine:Peeks"),
         "brought": spec(store_data(["A"]), module="mine:Peeks", configMap="c"),
+        "endless": spec(store_data(["A"]), module="mine:Loops") | {"limits": {"barSeconds": 1}},
         "smooth": spec(store_data(["A"]), builtin="ema-cross"),
         "unknown": spec(store_data(["A"]), builtin="rsi", params={"fast": 1}),
     }
     manifests = [{"apiVersion": "tapedeck.dev/v1alpha1", "kind": "Backtest", "metadata": {"name": n}, "spec": s}
                  for n, s in wanted.items()]  # fmt: skip
     given = [Document("here", tmp_path, content) for content in (config, *manifests)]
-    found = {name: report.reason for name, report in checks.check(objects, given, "default").items()}
-    assert found == {
+    reports = checks.check(objects, given, "default")
+    assert "while len(self) > 50: pass" in reports["backtest/endless"].message
+    assert {name: report.reason for name, report in reports.items()} == {
         "backtest/beside": "LookAhead", "backtest/brought": "LookAhead", "backtest/smooth": "StartUp",
-        "backtest/unknown": "BadParams",
+        "backtest/unknown": "BadParams", "backtest/endless": "TimeLimit",
     }  # fmt: skip
     assert len(objects.list()) == kept

@@ -11,9 +11,10 @@ from typing import Any
 import backtrader as bt
 import pytest
 
-from by_hand.backtrader import run_stock
+from by_hand.backtrader import MINUTE, run_stock
 from pods.engine import CASH, Restless, compare, random_bars, run_ours
 from tapedeck.market import Bar
+from tapedeck.records import RunFill
 from tapedeck_backtest.strategies import BUILTINS
 
 
@@ -148,3 +149,26 @@ def test_a_strategy_is_told_the_same_as_by_stock(data: str) -> None:
     compare(stock, results, records)
     # Not a number where the line has none yet: equal as text.
     assert list(map(repr, notes)) == list(map(repr, theirs))
+
+
+class Eager(bt.Strategy):  # type: ignore[misc]
+    """Buys before its average has a value."""
+
+    def __init__(self) -> None:
+        self.ranges = [bt.ind.SMA(bt.ind.ATR(data, period=20), period=40) for data in self.datas]
+
+    def prenext(self) -> None:
+        if len(self.data) == 3:
+            self.buy(size=1)
+
+
+@pytest.mark.parametrize("mode", ["batch", "stream"])
+def test_fewer_bars_than_an_indicator_asks_for_are_no_error(mode: str) -> None:
+    """Stock Backtrader fails there, of an index in the indicator, if it computes all values at once."""
+    few, many = random_bars("B", 2, first=1_470), random_bars("A", 1)
+    for series in ({"A": many[:10]}, {"A": many, "B": few}):
+        results, records = run_ours(mode, Eager, series, {})
+        fills = [(r.ts, r.price) for r in records if isinstance(r, RunFill)]
+        assert fills == [(many[3].ts + MINUTE, many[3].open)]
+        assert len(results.ts) == len(series["A"])
+        assert results.value[-1] == pytest.approx(CASH + series["A"][-1].close - many[3].open)

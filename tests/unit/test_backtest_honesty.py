@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import backtrader as bt
 import numpy as np
 import pytest
 
-from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.errors import Interrupted, RunFailed
 from tapedeck_backtest.feeds import Columns
 from tapedeck_backtest.honesty.check import refuse_dishonest
 from tapedeck_backtest.honesty.lab import Lab
@@ -32,14 +33,19 @@ def walk(seed: int, count: int = BARS) -> Columns:
     return Columns(event=event, open=opened, high=top, low=bottom, close=close, volume=np.ones(count))
 
 
-def lab(strategy: type[Any], warmup: int = 0, **params: Any) -> Lab:
-    spec = BacktestSpec.model_validate(
-        {
-            "strategy": {"builtin": "rsi"},
-            "data": {"store": {"exchange": "x", "symbols": ["A", "B"]}, "warmupBars": warmup},
-        }
-    )
-    return Lab.over(spec, strategy, params, {"A": walk(1), "B": walk(2)}, "1m", lambda: None)
+def lab(
+    strategy: type[Any],
+    warmup: int = 0,
+    intervals: tuple[str, ...] = (),
+    late: int = 0,
+    pulse: Callable[[], None] = lambda: None,
+    **params: Any,
+) -> Lab:
+    """``late`` bars of the second symbol are missing at its beginning."""
+    data = {"store": {"exchange": "x", "symbols": ["A", "B"]}, "warmupBars": warmup, "intervals": list(intervals)}
+    spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Any"}, "data": data})
+    behind = Columns(**{name: array[late:] for name, array in vars(walk(2)).items()})
+    return Lab.over(spec, strategy, params, {"A": walk(1), "B": behind}, "1m", pulse)
 
 
 class Peeks(bt.Strategy):  # type: ignore[misc]
@@ -101,6 +107,77 @@ def test_a_mean_of_all_bars_is_found() -> None:
 @pytest.mark.parametrize("name", BUILTINS)
 def test_what_we_bring_along_does_not_look_ahead(name: str) -> None:
     assert look_ahead(lab(BUILTINS[name])) == []
+
+
+class Places(bt.Strategy):  # type: ignore[misc]
+    """Orders on every tenth bar alike, but for a price that it has from the next one."""
+
+    params = (("kind", bt.Order.Limit),)
+
+    def next(self) -> None:
+        line = self.data.low
+        known = line.array[len(self.data)] if len(self.data) < len(line.array) else line[0]
+        if len(self) % 10 == 0:
+            limit = self.p.kind == bt.Order.StopLimit
+            self.buy(self.data, 1, line[0] if limit else known, known if limit else None, self.p.kind)
+
+
+@pytest.mark.parametrize("kind", [bt.Order.Limit, bt.Order.Stop, bt.Order.StopLimit])
+def test_a_price_out_of_the_future_is_found(kind: int) -> None:
+    found = look_ahead(lab(Places, kind=kind))
+    assert found
+    lows, name = walk(1).low, bt.Order.ExecTypes[kind]
+    for sentence in found:
+        bar = next(i for i in range(BARS) if sentence.startswith(format_ms(T0 + (i + 1) * MINUTE)))
+        assert bar % 10 == 9
+        assert f"buy 1 of A ({name} " in sentence
+        assert f"{lows[bar + 1]:g}) with all bars" in sentence
+        assert f"{lows[bar]:g}) where later ones are cut off" in sentence
+
+
+class Slow(bt.Strategy):  # type: ignore[misc]
+    """An average that asks for a third of the bars, on a coarser feed of the symbol that comes late."""
+
+    def __init__(self) -> None:
+        self.mean, self.slow = bt.ind.SMA(self.data, period=270), bt.ind.EMA(self.datas[-1], period=5)
+
+    def next(self) -> None:
+        if self.data.close[0] > self.mean[0] and not self.position:
+            self.buy(size=1)
+        elif self.data.close[0] < self.mean[0] and self.position:
+            self.close()
+
+
+def test_too_few_bars_before_a_cut_are_no_look_ahead() -> None:
+    tried = lab(Slow, intervals=("30m",), late=300)
+    assert len(tried.run(0, int(tried.events[-1]))[0]) > 4
+    assert look_ahead(tried) == []
+
+
+class Coarse(bt.Strategy):  # type: ignore[misc]
+    def __init__(self) -> None:
+        self.slow = bt.ind.EMA(self.datas[-1], period=5)
+
+
+def test_an_indicator_of_coarser_bars_asks_for_as_many_more() -> None:
+    (told,) = start_up(lab(Coarse, intervals=("30m",)))
+    assert told.startswith("slow (EMA: period=5).ema: differs by ")
+    assert "after 180 bars" in told  # five of half an hour, and one that is cut
+
+
+def test_a_check_is_alive_at_each_bar_and_ends_when_it_is_told_to() -> None:
+    pulses: list[None] = []
+    tried = lab(Smooth, pulse=lambda: pulses.append(None))
+    tried.run(0, int(tried.events[-1]))
+    assert len(pulses) >= BARS
+
+    def asked_to_end() -> None:
+        pulses.append(None)
+        if len(pulses) > 3 * BARS:
+            raise Interrupted("asked to end")
+
+    with pytest.raises(Interrupted):
+        look_ahead(lab(Smooth, pulse=asked_to_end))
 
 
 def test_a_memory_without_end_is_found_and_how_much_is_enough() -> None:

@@ -34,18 +34,29 @@ def names(symbols: Sequence[str], coarser: Sequence[str]) -> list[str]:
 
 def with_coarser(series: Mapping[str, Columns], interval: str, coarser: Sequence[str]) -> dict[str, Columns]:
     """The series and what is built from them, in the order of ``names``. Raises RunFailed (NoBars)."""
-    first = min(int(columns.event[0]) for columns in series.values()) - INTERVAL_MS[interval]
-    last = max(int(columns.event[-1]) for columns in series.values())
+    built = built_from(series, interval, coarser)
+    for name, columns in built.items():
+        symbol, _, each = name.partition("@")
+        if each and not len(columns.event):
+            raise RunFailed("NoBars", f"data.intervals: the bars of {symbol} make no whole bar of {each}")
+    return built
+
+
+def built_from(series: Mapping[str, Columns], interval: str, coarser: Sequence[str]) -> dict[str, Columns]:
+    """The same, where what has too few bars for a whole one has none. One symbol at least has a bar."""
+    there = [columns.event for columns in series.values() if len(columns.event)]
+    first = min(int(event[0]) for event in there) - INTERVAL_MS[interval]
+    last = max(int(event[-1]) for event in there)
     built = dict(series)
     for each in coarser:
         for symbol, columns in series.items():
             built[coarse_name(symbol, each)] = _built(columns, INTERVAL_MS[interval], INTERVAL_MS[each], first, last)
-            if not len(built[coarse_name(symbol, each)].event):
-                raise RunFailed("NoBars", f"data.intervals: the bars of {symbol} make no whole bar of {each}")
     return built
 
 
 def _built(fine: Columns, width: int, wide: int, first: int, last: int) -> Columns:
+    if not len(fine.event):
+        return fine
     ends, starts = np.unique((fine.event - width) // wide * wide + wide, return_index=True)
     stops = np.append(starts[1:], len(fine.event))
     whole = (ends - wide >= first) & (ends <= last)

@@ -18,7 +18,7 @@ from tapedeck_backtest.clock import to_days
 from tapedeck_backtest.feeds import BatchFeed, Columns, StreamFeed, feed_params
 from tapedeck_backtest.general.broker import add_sizer, make_broker
 from tapedeck_backtest.general.bulk import in_bulk
-from tapedeck_backtest.general.turn import turn_of
+from tapedeck_backtest.general.turn import Turn, turn_of
 from tapedeck_crds.backtest import BacktestSpec
 
 # The bars of one event time (ms UTC), each with the index of its feed.
@@ -31,11 +31,7 @@ class Engine(bt.Cerebro):  # type: ignore[misc]
     steps: Iterable[Step] = ()
 
     def _runonce(self, runstrats: list[Any]) -> None:
-        for strategy in runstrats:
-            in_bulk(strategy)
-            strategy._once()
-            strategy.reset()
-        turns = [turn_of(strategy) for strategy in runstrats]
+        turns = [_prepared(strategy) for strategy in runstrats]
         for days, feeds in _rounds(self.datas):
             for feed in feeds:
                 feed.advance()
@@ -65,9 +61,22 @@ class Engine(bt.Cerebro):  # type: ignore[misc]
             self._check_timers(runstrats, days, cheat=False)
 
 
+def _prepared(strategy: Any) -> Turn:
+    """The strategy's turn at each time, its indicators computed before, where there are bars enough for a first value.
+
+    Where there are not, Backtrader fails to compute them at once; bar by bar it finds that there is none.
+    """
+    if any(data.buflen() < wanted for data, wanted in zip(strategy.datas, strategy._minperiods, strict=True)):
+        return lambda _days: strategy._next()
+    in_bulk(strategy)
+    strategy._once()
+    strategy.reset()
+    return turn_of(strategy)
+
+
 def _rounds(feeds: Sequence[Any]) -> Iterator[tuple[float, Sequence[Any]]]:
     """Each time at which a feed has a bar, with the feeds that do."""
-    lines = [np.frombuffer(feed.lines.datetime.array[:]) for feed in feeds]
+    lines = [np.array(feed.lines.datetime.array) for feed in feeds]
     if len(feeds) == 1:
         for days in lines[0].tolist():
             yield days, feeds

@@ -7,6 +7,7 @@ Takes the settings of the run's pod, and leaves a report: ``complete`` with what
 from __future__ import annotations
 
 import sys
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -15,7 +16,9 @@ from pydantic import ValidationError
 from tapedeck.logs import configure
 from tapedeck.probe import leave_report
 from tapedeck.settings import Connections, PodSettings
-from tapedeck_backtest.apart.trace import strategy_trace
+from tapedeck_backtest.apart.foreign import foreign
+from tapedeck_backtest.apart.limits import Guard, limit_memory
+from tapedeck_backtest.apart.output import bounded_output
 from tapedeck_backtest.choose import checked_params, strategy_class
 from tapedeck_backtest.errors import RunFailed, Unavailable
 from tapedeck_backtest.honesty.check import CHECKS
@@ -32,7 +35,11 @@ def main() -> int:
     configure(settings.log_level, workload="check", name=settings.name)
     try:
         spec = BacktestSpec.model_validate_json(settings.spec)
-        report = _checked(settings, spec, Connections.read(settings.connections))
+        connections = Connections.read(settings.connections)
+        limits = spec.resources.limits if spec.resources is not None else None
+        limit_memory((limits or {}).get("memory"))
+        with bounded_output(spec.limits.output_bytes):
+            report = _checked(settings, spec, connections)
     except (Unavailable, psycopg.Error) as error:
         leave_report(settings, _failed("Unavailable", str(error)))
         return 1
@@ -40,8 +47,6 @@ def main() -> int:
         report = _failed(failure.reason, failure.message)
     except ValidationError as error:
         report = _failed("BadSpec", str(error))
-    except Exception as error:
-        report = _failed("StrategyError", strategy_trace(error))
     leave_report(settings, report)
     return 0 if report.state == "complete" else EXIT_BAD_INPUT
 
@@ -50,15 +55,26 @@ def _checked(settings: PodSettings, spec: BacktestSpec, connections: Connections
     wanted = spec.data.store
     if wanted is None:
         raise RunFailed("BadSpec", "data.store: missing, expected a range of bars to check with")
-    strategy: type[Any] = strategy_class(spec.strategy, settings.files)
+    guard = _guard(settings, spec)
+    with foreign(guard, guard.progress):
+        strategy: type[Any] = strategy_class(spec.strategy, settings.files)
     params = checked_params(strategy, spec.strategy.params)
     check_intervals(wanted.interval, spec.data.intervals)
-    lab = Lab.over(spec, strategy, params, stored.read(connections, wanted), wanted.interval, lambda: None)
-    found = {reason: sentences for check, reason in CHECKS.values() if (sentences := check(lab))}
+    lab = Lab.over(spec, strategy, params, stored.read(connections, wanted), wanted.interval, guard.progress)
+    with foreign(guard, guard.progress):
+        found = {reason: sentences for check, reason in CHECKS.values() if (sentences := check(lab))}
     text = "\n".join(f"{reason}: {sentence}" for reason, sentences in found.items() for sentence in sentences)
     if found:
         return _failed(next(iter(found)), text)
     return BacktestReport(state="complete", message=f"no look-ahead, no start-up: {len(lab.events)} bars")
+
+
+def _guard(settings: PodSettings, spec: BacktestSpec) -> Guard:
+    def last_words(message: str) -> int:
+        leave_report(settings, _failed("TimeLimit", f"limits.barSeconds: {message}"))
+        return EXIT_BAD_INPUT
+
+    return Guard(spec.limits.bar_seconds, Event(), last_words, lambda _inside: None)
 
 
 def _failed(reason: str, message: str) -> BacktestReport:

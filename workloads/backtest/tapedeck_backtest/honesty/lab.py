@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import backtrader as bt
 import numpy as np
 
 from tapedeck_backtest.clock import to_ms
 from tapedeck_backtest.feeds import Columns
 from tapedeck_backtest.general import engine
-from tapedeck_backtest.resample import with_coarser
+from tapedeck_backtest.resample import built_from
 from tapedeck_crds.backtest import BacktestSpec
 
 BARS = 20_000  # of each symbol are checked, the first: a strategy that cheats does so everywhere
@@ -19,21 +20,34 @@ BARS = 20_000  # of each symbol are checked, the first: a strategy that cheats d
 
 @dataclass(frozen=True)
 class Signal:
-    """An order when it was made: event time of the bar (ms UTC), size below 0 for a sale, price where one was asked."""
+    """An order when it was made: event time of the bar (ms UTC), size below 0 for a sale.
+
+    ``kind`` is empty for a market order; ``asked`` are the prices, or distances from one, that another asked for.
+    """
 
     event: int
     symbol: str
     size: float
-    price: float | None
+    kind: str
+    asked: tuple[float, ...]
 
     def __str__(self) -> str:
-        at = "" if self.price is None else f" at {self.price:g}"
-        return f"{'buy' if self.size > 0 else 'sell'} {abs(self.size):g} of {self.symbol}{at}"
+        asked = f" ({self.kind} {', '.join(f'{each:g}' for each in self.asked)})" if self.kind else ""
+        return f"{'buy' if self.size > 0 else 'sell'} {abs(self.size):g} of {self.symbol}{asked}"
+
+
+def signal_of(order: Any, event: int) -> Signal:
+    """What the order, made at ``event``, asks for."""
+    created, size = order.created, order.created.size
+    if order.exectype == bt.Order.Market:
+        return Signal(event, order.data._name, size, "", ())
+    asked = (created.price, created.pricelimit, created.trailamount, created.trailpercent)
+    return Signal(event, order.data._name, size, order.getordername(), tuple(each for each in asked if each))
 
 
 @dataclass(frozen=True)
 class Lab:
-    """Where the strategy is tried again. ``pulse`` is called after each try."""
+    """Where the strategy is tried again. ``pulse`` is called after each bar."""
 
     spec: BacktestSpec
     strategy: type[Any]
@@ -67,35 +81,39 @@ class Lab:
         Raises what the strategy raises.
         """
         signals: list[Signal] = []
-        bars = with_coarser(part(self.series, first, last), self.interval, self.spec.data.intervals)
+        bars = built_from(part(self.series, first, last), self.interval, self.spec.data.intervals)
         made = engine.batch(self.spec, _noting(self.strategy, signals), self.params, bars, self.interval)
-        strategies = made.run()
-        self.pulse()
-        return signals, strategies[0]
+        made.addanalyzer(_Pulse, pulse=self.pulse)
+        return signals, made.run()[0]
 
 
 def part(series: Mapping[str, Columns], first: int, last: int) -> dict[str, Columns]:
-    """Bars with event times in [first, last], as views; symbols without one are left out."""
+    """Bars with event times in [first, last], as views, of each symbol: a strategy finds the feeds that it knows."""
     found = {}
     for symbol, columns in series.items():
         low, high = np.searchsorted(columns.event, (first, last + 1))
-        if low < high:
-            found[symbol] = Columns(**{name: array[low:high] for name, array in vars(columns).items()})
+        found[symbol] = Columns(**{name: array[low:high] for name, array in vars(columns).items()})
     return found
+
+
+class _Pulse(bt.Analyzer):  # type: ignore[misc]
+    params = (("pulse", None),)
+
+    def next(self) -> None:
+        self.p.pulse()
 
 
 def _noting(strategy: type[Any], signals: list[Signal]) -> type[Any]:
     class Noting(strategy):  # type: ignore[misc]
         def buy(self, *args: Any, **kwargs: Any) -> Any:
-            return self._note(super().buy(*args, **kwargs), kwargs)
+            return self._note(super().buy(*args, **kwargs))
 
         def sell(self, *args: Any, **kwargs: Any) -> Any:
-            return self._note(super().sell(*args, **kwargs), kwargs)
+            return self._note(super().sell(*args, **kwargs))
 
-        def _note(self, order: Any, asked: dict[str, Any]) -> Any:
+        def _note(self, order: Any) -> Any:
             if order is not None:
-                moment = to_ms(self.datetime[0])
-                signals.append(Signal(moment, order.data._name, order.created.size, asked.get("price")))
+                signals.append(signal_of(order, to_ms(self.datetime[0])))
             return order
 
     Noting.__name__ = strategy.__name__

@@ -6,6 +6,8 @@ from collections import Counter
 
 import numpy as np
 
+from tapedeck_backtest.apart.trace import strategy_trace
+from tapedeck_backtest.errors import Interrupted
 from tapedeck_backtest.honesty.lab import Lab, Signal
 from tapedeck_crds.base import format_ms
 
@@ -21,8 +23,10 @@ def look_ahead(lab: Lab) -> list[str]:
     for cut in _cuts(whole, events):
         try:
             seen, _ = lab.run(0, cut)
+        except Interrupted:
+            raise
         except Exception as error:  # whatever it is: with later bars it did not come
-            found.setdefault(cut, f"{format_ms(cut)}: {type(error).__name__} where later bars are cut off: {error}")
+            found.setdefault(cut, f"{format_ms(cut)}: where later bars are cut off:\n{strategy_trace(error)}")
             continue
         changed = _first_change([s for s in whole if s.event <= cut], seen)
         if changed is not None:

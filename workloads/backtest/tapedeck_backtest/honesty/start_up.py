@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from tapedeck_backtest.honesty.lab import Lab
+from tapedeck_crds.base import INTERVAL_MS
 
 TOLERANCE = 1e-4  # relative
 AT = (1.0, 0.8, 0.6)  # shares of the bars after which values are compared
@@ -24,7 +25,7 @@ def start_up(lab: Lab) -> list[str]:
     ends = [int(share * len(events)) for share in AT]
     values = {end: _after(lab, 0, end) for end in ends}
     _, strategy = lab.run(0, int(events[-1]))
-    length = max(strategy._minperiod, lab.spec.data.warmup_bars)
+    length = max(_asked_for(strategy, INTERVAL_MS[lab.interval]), lab.spec.data.warmup_bars)
     lengths = [length * times for times in (1, *LONGER) if length * times < ends[-1]]
     if not lengths:
         return [f"{len(events)} bars are too few to compare with: more than {round(length / AT[-1])} are needed"]
@@ -35,6 +36,15 @@ def start_up(lab: Lab) -> list[str]:
         for name in worst[length]
         if worst[length][name] > TOLERANCE
     ]
+
+
+def _asked_for(strategy: Any, width: int) -> int:
+    """How many bars of ``width`` (ms) the indicators ask for: of a coarser feed what makes theirs and a cut one."""
+    asked: list[int] = []
+    for data, bars in zip(strategy.datas, strategy._minperiods, strict=True):
+        _, _, interval = data._name.partition("@")
+        asked.append((bars + 1) * (INTERVAL_MS[interval] // width) if interval else bars)
+    return max(asked)
 
 
 def _advice(enough: int | None, longest: int) -> str:

@@ -57,6 +57,8 @@ class LateCollector(FiniteCollector):
     def next(self) -> None:
         if self._now[0] >= self._begins:
             super().next()
+        else:
+            self._results.pulse()
 
 
 def joined(history: Mapping[str, Columns], series: Mapping[str, Columns]) -> dict[str, Columns]:
