@@ -5,17 +5,23 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
+from msgspec.structs import replace
 
 from by_hand.backtrader import run_stock
-from pods.backtest import Pod, check
-from pods.runs import spec
+from pods.backtest import MINUTE, Pod, check
+from pods.runs import T0, random_walk, spec
+from pods.store import insert_bars
 from tapedeck import wire
-from tapedeck.market import Bar, series_key
+from tapedeck.market import Bar, order_key, series_key
 from tapedeck.settings import Connections
 from tapedeck.topics import MARKET_BARS
+from tapedeck_backtest.errors import Unavailable
+from tapedeck_backtest.sources.live import LiveStream
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_crds.base import format_ms
 from tapedeck_operator.local.processes import wait_until
@@ -67,3 +73,97 @@ def test_paper_trades_are_stock_s_and_the_same_after_a_kill(connections: Connect
     assert checked.ended["once"]["state"] == "complete"
     assert len(checked.fills) == len(stock.fills) > 5
     assert [value for _, value, _ in checked.equity.values()] == [value for _, value in stock.equity]
+
+
+# Long while its average is above that of its minutes: two symbols, each with two intervals.
+MODULE = """
+import backtrader as bt
+class Mine(bt.Strategy):
+    def __init__(self):
+        self.means = [bt.ind.SMA(self.getdatabyname(f'{name}@1m').close, period=2) for name in 'AB']
+        self.averages = [bt.ind.EMA(data, period=3) for data in self.datas[:2]]
+    def next(self):
+        for data, mean, average in zip(self.datas, self.means, self.averages):
+            if average[0] > mean[0] and not self.getposition(data):
+                self.buy(data, size=1)
+            elif average[0] < mean[0] and self.getposition(data):
+                self.sell(data, size=1)
+"""
+
+
+def test_several_symbols_and_intervals_behind_a_history_are_traded_as_a_range_is(
+    connections: Connections, tmp_path: Path
+) -> None:
+    exchange, seconds, history = f"live{uuid.uuid4().hex[:8]}", 900, 150
+    since = (time.time_ns() // 1_000_000_000 - seconds - 10) * SECOND
+    walks = {"A": random_walk("A", 1, history + seconds, missing=0.1), "B": random_walk("B", 2, history + seconds)}
+    producer = Producer({"bootstrap.servers": connections.kafka_bootstrap})
+    every = [
+        replace(bar, exchange=exchange, interval="1s", ts=since + ((bar.ts - T0) // MINUTE - history) * SECOND)
+        for bars in walks.values()
+        for bar in bars
+    ]
+    for bar in sorted(every, key=order_key):
+        if bar.ts >= since:
+            send(producer, bar)
+    assert producer.flush(10) == 0
+    insert_bars(connections.store_dsn.get_secret_value(), every)
+    until = format_ms(since + seconds * SECOND)
+    paper = {"feed": {"name": "f", "symbols": ["A", "B"], "interval": "1s", "until": until}}
+    ranged = {
+        "store": {"exchange": exchange, "symbols": ["A", "B"], "interval": "1s", "from": format_ms(since), "to": until}
+    }
+    found = []
+    for name, data in (("paper", paper), ("range", ranged)):
+        wanted = spec(data | {"intervals": ["1m"], "warmupBars": 120}, module="mine:Mine")
+        pod = Pod(connections, tmp_path / name, wanted, feed_exchange=exchange, since=format_ms(since))
+        pod.folder.mkdir()
+        (pod.folder / "mine.py").write_text(MODULE)
+        assert pod.run() == 0, pod.log.read_text()
+        checked = check(connections, pod.uid)
+        assert checked.equity[0][0] == since + SECOND
+        fills = [{**fill, "run_id": ""} for fill in checked.fills.values()]
+        found.append((fills, checked.equity, checked.ended["once"]["metrics"]))
+    assert found[0] == found[1]
+    assert {fill["symbol"] for fill in found[0][0]} == {"A", "B"}
+    assert len(found[0][0]) > 10
+
+
+def test_a_bar_that_comes_while_the_log_is_asked_for_its_ends_is_traded(connections: Connections) -> None:
+    exchange, since = f"live{uuid.uuid4().hex[:8]}", (time.time_ns() // 1_000_000_000 + 30) * SECOND
+    bars = [Bar(exchange, "A", "1s", since + n * SECOND, 1.0, 1.0, 1.0, 1.0, 1.0) for n in range(2)]
+    producer = Producer({"bootstrap.servers": connections.kafka_bootstrap})
+    stream = LiveStream(connections, exchange, ["A"], "1s", since, None, lambda: None)
+
+    def come(bar: Bar) -> None:
+        send(producer, bar)
+        assert producer.flush(10) == 0
+
+    stream._consumer = Busy(stream._consumer, lambda: come(bars[0]))  # type: ignore[assignment]
+    assert wait_until(lambda: opened(stream), timeout=30)  # a broker that has just begun leads nothing yet
+    come(bars[1])
+    steps = stream.steps()
+    assert [next(steps), next(steps)] == [(bar.ts + SECOND, [(0, bar)]) for bar in bars]
+    stream.close()
+
+
+def opened(stream: LiveStream) -> bool:
+    try:
+        stream.open()
+    except Unavailable:
+        return False
+    return True
+
+
+class Busy:
+    """A real consumer of a market that does not wait: something comes before partitions are assigned to it."""
+
+    def __init__(self, real: Consumer, meanwhile: Callable[[], None]) -> None:
+        self._real, self._meanwhile = real, meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        self._meanwhile()
+        self._real.assign(places)

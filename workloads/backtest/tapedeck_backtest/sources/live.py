@@ -59,8 +59,12 @@ class LiveStream:
             there = self._consumer.list_topics(BARS, timeout=ANSWER_SECONDS).topics[BARS]
             if there.error is not None:
                 raise Unavailable(f"{BARS}: {there.error.str()}")
+            ends = {p: self._end_of(p) for p in there.partitions}  # before it is asked what lies behind ``since``
             asked = [TopicPartition(BARS, partition, self._done) for partition in there.partitions]
             places = self._consumer.offsets_for_times(asked, ANSWER_SECONDS)
+            for place in places:
+                if place.offset < 0:  # "the end" would be that of a moment later, behind a bar that comes meanwhile
+                    place.offset = ends[place.partition]
             self._behind = {place.partition for place in places}
             self._consumer.assign(places)
         except KafkaException as error:
@@ -80,6 +84,10 @@ class LiveStream:
     def close(self) -> None:
         """Leave the broker."""
         self._consumer.close()
+
+    def _end_of(self, partition: int) -> int:
+        _, end = self._consumer.get_watermark_offsets(TopicPartition(BARS, partition), ANSWER_SECONDS)
+        return end
 
     def _whole(self, now: int) -> int | None:
         event = min(self._waiting, default=None)
