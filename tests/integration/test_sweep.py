@@ -139,8 +139,8 @@ def test_walk_forward_trades_the_best_of_each_window(connections: Connections, t
 @pytest.mark.parametrize(
     ("sweep", "message"),
     [
-        ({"params": [{"name": "fats", "values": [1]}]}, "strategy.params.fats: not a param of SmaCross"),
-        ({"params": [{"name": "fast", "texts": ["x"]}]}, "strategy.params.fast: got 'x' (str), expected int"),
+        ({"params": [{"name": "fats", "values": [1]}]}, "sweep.params.fats: not a param of SmaCross"),
+        ({"params": [{"name": "fast", "texts": ["x"]}]}, "sweep.params.fast: got 'x' (str), expected int"),
         ({"walkForward": {"trainDays": 9, "testDays": 1}}, "sweep.walkForward.trainDays: got 9, expected less than"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from typing import Any
 
@@ -14,12 +15,14 @@ from hypothesis import strategies as st
 from pods.engine import CASH, MINUTE, T0, columns, random_bars
 from tapedeck.records import RunTrial
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.sweep import judge, space
-from tapedeck_backtest.sweep.run import deal, total
+from tapedeck_backtest.sweep.run import Trials, deal, total
 from tapedeck_backtest.sweep.search import search_for
 from tapedeck_backtest.sweep.trial import Lab
 from tapedeck_backtest.sweep.windows import windows
 from tapedeck_crds.backtest import BacktestSpec
+from tapedeck_crds.report import REPORT_MAX_BYTES, BacktestReport
 from tapedeck_crds.sweep import Sweep
 
 DAY = 86_400_000
@@ -151,3 +154,35 @@ def test_trials_are_warm_at_the_first_bar_of_their_window() -> None:
     failed = lab.make(0, 2, {"size": 9}, T0 + 300 * MINUTE, T0 + 500 * MINUTE)
     assert "buy nan of A" in failed.message
     assert not failed.feasible
+
+
+class Odd(bt.Strategy):  # type: ignore[misc]
+    params = (("n", 0),)
+
+    def next(self) -> None:
+        raise ArithmeticError("odd")
+
+
+@pytest.mark.parametrize("strategy", [Odd, BUILTINS["sma-cross"]])
+def test_a_trial_that_fails_tells_it_by_the_strategy_s_own_line_alone(strategy: type[Any]) -> None:
+    data = {"store": {"exchange": "x", "symbols": ["A"]}}
+    spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Odd"}, "data": data})
+    params = {"n": 1} if strategy is Odd else {"fast": 9, "slow": 9}
+    lab = Lab("r", spec, sweep(FAST), strategy, {"A": columns(random_bars("A", 1, 100))}, "1m", lambda: None)
+    first, *_, last = lab.make(0, 0, params, T0, T0 + 100 * MINUTE).message.splitlines()
+    assert first.startswith(f'File "{inspect.getfile(strategy)}", line ')
+    assert last in ("ArithmeticError: odd", "ValueError: fast, slow: got 9, 9, expected 0 < fast < slow")
+
+
+def test_the_best_are_told_as_far_as_a_pod_s_last_words_go() -> None:
+    data = {"store": {"exchange": "x", "symbols": ["A"]}}
+    spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Odd"}, "data": data})
+    wanted = sweep({"name": "kind", "texts": ["x" * 250] * 20}, keep=10)
+    lab = Lab("r", spec, wanted, Odd, {}, "1m", lambda: None)
+    trials = Trials(lab, deal(wanted, windows(wanted, 0, DAY), 0), list, lambda _: None)
+    trials.done = {(0, n): trial(n, float(n), kind="x" * 250) for n in range(20)}
+    report = trials.report()
+    told = BacktestReport(**report, message="", run_id="r" * 50)
+    assert [best.trial for best in told.best] == list(range(19, 19 - len(told.best), -1))
+    assert 5 < len(told.best) < 10
+    assert len(told.model_dump_json()) < REPORT_MAX_BYTES

@@ -52,21 +52,21 @@ def _module(name: str, files: Path) -> Any:
         ) from error
 
 
-def checked_params(cls: type[Any], given: dict[str, ParamValue]) -> dict[str, ParamValue]:
-    """The given params, an int made a float where the default is one. Raises RunFailed (BadParams)."""
+def checked_params(
+    cls: type[Any], given: dict[str, ParamValue], field: str = "strategy.params"
+) -> dict[str, ParamValue]:
+    """The params given in ``field``, an int made a float where the default is one. Raises RunFailed (BadParams)."""
     defaults: dict[str, Any] = dict(cls.params._getpairs())
     checked: dict[str, ParamValue] = {}
     for name, value in given.items():
         if name not in defaults:
             there = ", ".join(f"{n}={d!r}" for n, d in defaults.items())
-            raise RunFailed(
-                "BadParams", f"strategy.params.{name}: not a param of {cls.__name__}; it has {there or 'none'}"
-            )
-        checked[name] = _checked(name, value, defaults[name])
+            raise RunFailed("BadParams", f"{field}.{name}: not a param of {cls.__name__}; it has {there or 'none'}")
+        checked[name] = _checked(f"{field}.{name}", value, defaults[name])
     return checked
 
 
-def _checked(name: str, value: ParamValue, default: Any) -> ParamValue:
+def _checked(field: str, value: ParamValue, default: Any) -> ParamValue:
     wanted = type(default)
     if wanted not in (bool, int, float, str) or type(value) is wanted:
         return value
@@ -74,6 +74,5 @@ def _checked(name: str, value: ParamValue, default: Any) -> ParamValue:
         return float(value)
     raise RunFailed(
         "BadParams",
-        f"strategy.params.{name}: got {value!r} ({type(value).__name__}), "
-        f"expected {wanted.__name__} as its default {default!r}",
+        f"{field}: got {value!r} ({type(value).__name__}), expected {wanted.__name__} as its default {default!r}",
     )

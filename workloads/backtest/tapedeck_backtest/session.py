@@ -133,7 +133,8 @@ class Session:
     def play(self, made: Engine, interval: str, begins: int) -> None:
         """``begins`` is the event time before which there is only history; 0 where there is none."""
         # A stream's points are few, or waited for.
-        every = stride(self.total // len(made.datas)) if self.spec.data.store is not None else 1
+        symbols = sum(not is_coarse(data._name) for data in made.datas)
+        every = stride(self.total // symbols) if self.spec.data.store is not None else 1
         results = self.new_results(interval, every)
         if begins:
             made.addanalyzer(LateCollector, results=results, begins=begins)

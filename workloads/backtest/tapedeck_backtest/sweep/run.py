@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -16,6 +17,8 @@ from tapedeck_backtest.sweep.trial import Lab
 from tapedeck_backtest.sweep.windows import Window
 from tapedeck_crds.report import TrialReport
 from tapedeck_crds.sweep import Sweep
+
+BEST_BYTES = 3_000  # of the 4 KiB that Kubernetes keeps of a pod's last report; of one that is longer nothing is known
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,10 @@ class Trials:
             TrialReport(window=t.window, trial=t.trial, objective=t.objective, params=msgspec.json.decode(t.params))
             for t in self.best()
             if t.objective is not None
-        ]
-        return {"tried": len(self.done), "trials": self.total, "best": tuple(best[: self.lab.sweep.keep])}
+        ][: self.lab.sweep.keep]
+        sizes = accumulate(len(each.model_dump_json(by_alias=True)) for each in best)
+        kept = tuple(each for each, size in zip(best, sizes, strict=True) if size <= BEST_BYTES)
+        return {"tried": len(self.done), "trials": self.total, "best": kept}
 
     def _take(self, found: dict[int, RunTrial]) -> None:
         mine = set(self.deal.numbers) | {TESTED}

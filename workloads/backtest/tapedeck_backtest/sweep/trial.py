@@ -40,7 +40,8 @@ class Lab:
 
     def make(self, window: int, number: int, params: Params, start: int, end: int) -> RunTrial:
         """The trial. One whose strategy fails is a result too; Raises RunFailed for params that no strategy takes."""
-        chosen = checked_params(self.strategy, self.spec.strategy.params | self._switches(params))
+        given = checked_params(self.strategy, self.spec.strategy.params)
+        chosen = given | checked_params(self.strategy, self._switches(params), "sweep.params")
         part, message = self._part(start, end), ""
         results = self._vectorised(part, chosen)
         vectorised = results is not None
