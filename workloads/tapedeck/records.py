@@ -72,9 +72,9 @@ class RunStarted(msgspec.Struct, frozen=True, tag="run"):
 class RunOrigin(msgspec.Struct, frozen=True, tag="origin"):
     """What a run was made of, for doing it again. ``replay`` is the Replay's spec as JSON, null for a run without.
 
-    ``data`` is the fingerprint of the bars, ``seed`` that of a synthetic market; ``images`` by workload, as the
-    templates of the pods name them, and ``version`` is that of the package. ``path`` is how it was made: by the engine,
-    bar by bar, or vectorised, over whole arrays; each trial of a sweep says it in its metrics.
+    ``data`` is the fingerprint of the bars, ``seed`` that of a synthetic market; ``images`` by workload, by digest on a
+    deck and as the chart names them on a cluster; ``version`` is that of the package. ``path`` is how it was made: by
+    the engine, bar by bar, or vectorised, over whole arrays; each trial of a sweep says it in its metrics.
     """
 
     run_id: str

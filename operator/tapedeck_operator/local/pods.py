@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from tapedeck_operator.local.image import with_digest
 from tapedeck_operator.local.processes import Process
 from tapedeck_operator.plan.pods import INDEX_FIELD
 
@@ -100,6 +101,8 @@ def start_pod(pod: Json, *, start: Start, folder: Path, log: Path, lookup: Looku
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
     }
+    if "TAPEDECK_IMAGE" in environment:  # a run keeps it in its record
+        environment["TAPEDECK_IMAGE"] = with_digest(container["image"])
     process = start(container["image"], container.get("args", []), log=log, env=environment, cwd=folder)
     grace = float(spec.get("terminationGracePeriodSeconds", 30))
     return PodProcess(pod["metadata"]["name"], folder, process, grace)

@@ -1,0 +1,26 @@
+"""The digest that a deck says in the place of an image's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tapedeck_operator.local.image import with_digest
+
+
+def test_a_digest_is_that_of_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "some_workload"
+    (package / "inner").mkdir(parents=True)
+    code = package / "inner" / "__main__.py"
+    code.write_text("print(1)\n")
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    first = with_digest("some_workload")
+    assert first.startswith("some_workload@sha256:")
+    assert with_digest("some_workload") == first
+    code.write_text("print(2)\n")
+    assert with_digest("some_workload") != first
+    code.write_text("print(1)\n")
+    assert with_digest("some_workload") == first
+    assert with_digest("tapedeck_replay").partition("@")[2] != first.partition("@")[2]
