@@ -20,6 +20,12 @@ from tapedeck_operator.plan.names import APPLIED_FROM
 Json = dict[str, Any]
 POLL_SECONDS = 0.3
 NAME_MAX = 40
+# What of a Replay no trade depends on: how fast it was played, how often, and who else got it. The clock may be that of
+# a Replay that is gone, and what stops or repeats the tape would keep the run from its end. A seek stays: one that was
+# there at first is where the stream began.
+_OF_PLAYING = (
+    "speed", "paused", "step", "loop", "until", "clock", "record", "target", "transforms", "ttlSecondsAfterFinished",
+)  # fmt: skip
 
 _RUN = """
 SELECT run_id, name, namespace, spec, state, message, trades_hash, origin
@@ -80,7 +86,7 @@ def _make(objects: Objects, before: Json) -> str:
     manifests = []
     if origin["replay"] is not None:
         name = _named(origin["replay_name"], suffix)
-        played = {k: v for k, v in origin["replay"].items() if k not in ("seek", "paused", "ttlSecondsAfterFinished")}
+        played = {k: v for k, v in origin["replay"].items() if k not in _OF_PLAYING}
         played |= {"unpaced": True, "atEnd": "finish"}
         manifests.append(_manifest(objects, before, "Replay", origin["replay_name"], name, played))
         spec = spec | {"data": {"replay": spec["data"]["replay"] | {"name": name}}}

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from decks.process import Deck, eventually, phase
+from decks.process import Deck, apply, eventually, phase
 from pods.replay import T0, insert_minutes
 from tapedeck_operator.cli import documents, write
 from tapedeck_operator.cli.rerun import data_differences, rerun
@@ -83,6 +83,37 @@ def test_a_run_goes_again_from_its_record(
     assert trades.startswith("trades: was ")
     with pytest.raises(DeckError, match="run: got 'nothing', expected the id of a run"):
         rerun(home, "nothing", 5)
+
+
+STEERED: dict[str, dict[str, Any]] = {
+    "lead": {"until": "2018-04-04T05:00:00Z", "loop": {"times": 2}, "unpaced": True, "record": True},
+    "follower": {"clock": {"follow": "lead"}},
+    "sought": {"seek": {"to": "2018-04-04T01:40:00Z", "id": "first"}, "speed": 30_000},
+}
+
+
+@pytest.mark.slow
+def test_a_run_goes_again_whatever_clock_and_controls_its_replay_had(
+    shared_deck: Deck, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, facts, objects = shared_deck
+    insert_minutes((home.migrate / "store_dsn").read_text().strip(), "steered", ["A/USD"], 400)
+    strategy = {"strategy": {"builtin": "sma-cross", "params": {"fast": 3, "slow": 9}}, "sizer": {"fixed": 1}}
+    for name, controls in STEERED.items():
+        apply(objects, "Replay", name, {"source": {"store": {"exchange": "steered", "symbols": ["A/USD"]}}} | controls)
+        apply(objects, "Backtest", f"over-{name}", strategy | {"data": {"replay": {"name": name}}})
+    for name in ("lead", "follower"):
+        eventually(lambda name=name: phase(objects, "Replay", name) == "Paused")
+    objects.patch_spec("Replay", "default", "lead", write.controls(until="off", loop="off"))
+    for name in STEERED:
+        eventually(lambda name=name: phase(objects, "Backtest", f"over-{name}") == "Complete", 90)
+        eventually(lambda name=name: recorded(facts["dsn"], f"over-{name}")["state"] == "complete")
+        assert recorded(facts["dsn"], f"over-{name}")["bars"] == (300 if name == "sought" else 400)
+        objects.delete("Replay", "default", name)
+    for name in STEERED:
+        capsys.readouterr()
+        assert rerun(home, f"over-{name}", 60)
+        assert capsys.readouterr().out.splitlines() == ["data: the same", "trades: the same"]
 
 
 def test_the_parts_of_a_fingerprint_that_changed_are_named() -> None:
