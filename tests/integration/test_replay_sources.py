@@ -265,6 +265,13 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> Non
         assert replay.wait() == 0
         assert replay.lives == 1
         assert len(bars(committed(broker.bootstrap, replay.topic))) == 100
+
+        # What all share is not made by a Replay, and nobody has made it here.
+        shared = ReplayProcess(tmp_path, replay.connections, spec | {"record": True})
+        shared.start()
+        assert shared.wait() == 64
+        assert shared.last_report()["reason"] == "NoTopic"
+        assert "market.bars: got " in shared.last_report()["message"]
     finally:
         if replay.process is not None and replay.process.poll() is None:
             replay.process.kill()

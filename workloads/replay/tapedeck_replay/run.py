@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import msgspec
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from tapedeck import wire
 from tapedeck.kafka import admin, ensure_topics, error_of
@@ -181,11 +181,14 @@ def _make_topic(connections: Connections, topic: str, partitions: int) -> None:
 
 def _check_topic(connections: Connections, topic: str) -> None:
     try:
-        there = admin(connections, topic).list_topics(topic, timeout=10).topics[topic]
+        fault = admin(connections, topic).list_topics(topic, timeout=10).topics[topic].error
     except KafkaException as error:
         raise Unavailable(f"{topic}: {explain(error_of(error))}") from error
-    if there.error is not None:
-        raise BadInput("NoTopic", f"{topic}: got {there.error.str()}, expected the topic that `tapedeck migrate` makes")
+    if fault is None:
+        return
+    if fault.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # such as no leader just now
+        raise Unavailable(f"{topic}: {explain(fault)}")
+    raise BadInput("NoTopic", f"{topic}: got {fault.str()}, expected the topic that `tapedeck migrate` makes")
 
 
 def _position(past: Past, tape: Tape, source: Source) -> Position:
