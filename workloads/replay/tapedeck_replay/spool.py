@@ -6,7 +6,7 @@ import sqlite3
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
@@ -15,9 +15,9 @@ import numpy as np
 
 from tapedeck.store.bars import Block
 from tapedeck.store.trades import ANY_ID, TradeBlock
-from tapedeck_replay.tape import LAST_SYMBOL, After, Rows
+from tapedeck_replay.tape import LAST_SYMBOL, After, Rows, Unavailable
 
-CACHE_KIB = 16_384
+PRAGMAS = ("cache_size = -16384", "journal_mode = OFF", "synchronous = OFF", "temp_store = FILE")  # in KiB
 BLOCK_ROWS = 5_000
 Row: TypeAlias = tuple[Any, ...]
 B = TypeVar("B", bound=Rows)
@@ -36,7 +36,7 @@ class Spool(ABC, Generic[B]):
         key = ", ".join(self.KEY)
         marks = ", ".join("?" * len(self.KEY))
         self._next = f"SELECT * FROM records WHERE ({key}) > ({marks}) ORDER BY {key} LIMIT ?"  # noqa: S608 - constants
-        with closing(self._connect()) as connection:
+        with self._opened() as connection:
             connection.execute(f"CREATE TABLE records ({self.TABLE}, PRIMARY KEY ({key})) WITHOUT ROWID")
 
     @abstractmethod
@@ -49,25 +49,25 @@ class Spool(ABC, Generic[B]):
 
     def put(self, rows: Iterable[Row]) -> None:
         """Take some rows, in one transaction."""
-        with closing(self._connect()) as connection:
+        with self._opened() as connection:
             connection.executemany(self.PUT, rows)
             connection.commit()
 
     def numbers(self) -> dict[str, int]:
         """How many rows each symbol has, sorted by symbol."""
-        with closing(self._connect()) as connection:
+        with self._opened() as connection:
             return dict(connection.execute("SELECT symbol, count(*) FROM records GROUP BY symbol ORDER BY symbol"))
 
     def span(self) -> tuple[int, int]:
         """First and last time."""
-        with closing(self._connect()) as connection:
+        with self._opened() as connection:
             first, last = connection.execute("SELECT min(ts), max(ts) FROM records").fetchone()
         return first, last
 
     def count(self, symbols: tuple[str, ...], before: int) -> int:
         """Rows of some symbols before a time."""
         marks = ", ".join("?" * len(symbols))
-        with closing(self._connect()) as connection:
+        with self._opened() as connection:
             query = f"SELECT count(*) FROM records WHERE ts < ? AND symbol IN ({marks})"  # noqa: S608 - marks alone
             return int(connection.execute(query, (before, *symbols)).fetchone()[0])
 
@@ -83,18 +83,23 @@ class Spool(ABC, Generic[B]):
         """Rows of some symbols in order, those later than ``after``."""
         place = {symbol: index for index, symbol in enumerate(symbols)}
         key = self._place(After(-(2**63), LAST_SYMBOL) if after is None else after)
-        with closing(self._connect()) as connection:
+        with self._opened() as connection:
             while rows := connection.execute(self._next, (*key, BLOCK_ROWS)).fetchall():
                 key = rows[-1][: len(self.KEY)]
                 wanted = [row for row in rows if row[1] in place]
                 if wanted:
                     yield self._block(wanted, place)
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path)
-        for pragma in (f"cache_size = -{CACHE_KIB}", "journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):
-            connection.execute(f"PRAGMA {pragma}")
-        return connection
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """A connection to the file. Raises Unavailable: another node's disk may have room, or this one later."""
+        try:
+            with closing(sqlite3.connect(self._path)) as connection:
+                for pragma in PRAGMAS:
+                    connection.execute(f"PRAGMA {pragma}")
+                yield connection
+        except sqlite3.Error as error:
+            raise Unavailable(f"{self._path}: got {error}, expected room for what is read from the topic") from error
 
 
 class BarSpool(Spool[Block]):
