@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.kinds import parse_resource
 from tapedeck_crds.report import ReplayReport
@@ -101,14 +103,40 @@ def test_a_follower_takes_its_leaders_anchor_and_a_stall_moves_both() -> None:
     assert plan(chain, Observed(replay=follower), NOW, SETTINGS).status["conditions"][0]["reason"] == "BadLeader"
 
 
-def test_a_seek_outside_the_range_is_clamped_and_said() -> None:
+@pytest.mark.parametrize(
+    ("to", "went", "said"),
+    [("2019-01-01T00:00:00Z", LAST, "2018-04-04T00:11:00Z"), ("2017-01-01T00:00:00Z", T0, "2018-04-04T00:00:00Z")],
+    ids=["past the end", "before the start"],
+)
+def test_a_seek_outside_the_range_is_clamped_and_said(to: str, went: int, said: str) -> None:
     replay = resource({"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     first = plan(replay, Observed(made, (pod(0),)), NOW, SETTINGS)
-    sought = after(replay, first, seek={"to": "2019-01-01T00:00:00Z", "id": "a"})
+    sought = after(replay, first, seek={"to": to, "id": "a"})
     planned = plan(sought, Observed(made, (pod(0, anchor=anchor_of(first)),)), NOW + 9, SETTINGS)
-    assert (anchor_of(planned).v0, anchor_of(planned).seek_to) == (LAST, LAST)
-    assert "outside the range; went to 2018-04-04T00:11:00Z" in planned.status["message"]
+    assert (anchor_of(planned).v0, anchor_of(planned).seek_to) == (went, went)
+    assert planned.status["message"] == f"seek: got {to}, which is outside the range; went to {said}"
+
+
+def test_a_control_is_observed_once_a_pod_follows_it_and_not_between_two_lives() -> None:
+    replay = resource({"source": STORE})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    first = plan(replay, Observed(made, (pod(0),)), NOW, SETTINGS)
+    alive = pod(0, anchor=anchor_of(first))
+    told = plan(after(replay, first), Observed(made, (alive,)), NOW + 500, SETTINGS)
+    faster = after(replay, told, speed=9.0)
+    dead = replace(alive, phase="Failed", exit_code=137, url=None)
+    gone = plan(faster, Observed(made, (dead,)), NOW + 1_000, SETTINGS)
+    assert (gone.status["phase"], told.status["observedGeneration"], gone.status["observedGeneration"]) == (
+        "Pending", 1, 1
+    )  # fmt: skip
+    assert {condition["observedGeneration"] for condition in gone.status["conditions"]} == {1}
+    successor = replace(pod(0, anchor=anchor_of(first), state="waiting"), name="p9")
+    back = plan(after(faster, gone), Observed(made, (dead, successor)), NOW + 2_000, SETTINGS)
+    assert (anchor_of(back).speed, back.status["observedGeneration"]) == (9.0, 1)
+    follows = replace(pod(0, anchor=anchor_of(back)), name="p9")
+    on = plan(after(faster, back), Observed(made, (dead, follows)), NOW + 2_500, SETTINGS)
+    assert on.status["observedGeneration"] == 2
 
 
 def test_a_control_after_the_end_is_answered_by_the_condition_finished() -> None:

@@ -38,6 +38,7 @@ def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Setti
         facts = _replay_facts(tape) | {"anchor": anchor, "stalled": stalled}
         verdict = replace(verdict, message=note, facts=facts)
     told = replay.status.observed_generation if replay.status is not None else None
+    restarting = verdict.phase == "Pending" and anchor is not None
     plan = run_plan(
         replay,
         observed,
@@ -45,7 +46,8 @@ def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Setti
         now_ms,
         settings,
         job_and_policy(replay, observed, settings, controlled=True, completions=shards, parallelism=shards),
-        observed_generation=(told or 0) if behind and deck.live else replay.metadata.generation,
+        # What is asked for between two lives of a pod has not come true yet.
+        observed_generation=(told or 0) if restarting or (behind and deck.live) else replay.metadata.generation,
         parallelism=shards,
     )
     key = names.control_key(settings.operator_key, replay.metadata.uid)
