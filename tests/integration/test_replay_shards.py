@@ -57,7 +57,7 @@ def earliest(records: list[Record], anchor: Json, since: int, until: float) -> f
 
 
 @pytest.mark.slow
-def test_one_clock_through_speed_seek_and_a_kill(
+def test_one_clock_through_speed_pause_seek_and_a_kill(
     shards: list[ReplayProcess], store: str, connections: Connections
 ) -> None:
     for pod in shards:
@@ -75,10 +75,16 @@ def test_one_clock_through_speed_seek_and_a_kill(
     switch = round(first["v0"] + (w0 - first["w0"]) * first["speed"])
     second = tell(shards, 2, w0=w0, v0=switch, speed=24_000.0)
     time.sleep(1.5)
-    to = T0 + 2_000 * MINUTE
-    third = tell(shards, 3, v0=to, speed=24_000.0, epoch=1, seek_id="a", seek_to=to)
+    w0 = int(time.time() * 1000) + 500
+    held = round(second["v0"] + (w0 - second["w0"]) * second["speed"])
+    tell(shards, 3, w0=w0, v0=held, speed=0.0)
+    assert [pod.until(lambda r: r["state"] == "paused")["position"] for pod in shards] == [held, held]
+    resumed = tell(shards, 4, v0=held, speed=24_000.0)
+    time.sleep(1.5)
+    to = T0 + 2_600 * MINUTE
+    third = tell(shards, 5, v0=to, speed=24_000.0, epoch=1, seek_id="a", seek_to=to)
     shards[0].until(lambda r: r["epoch"] == "1.0" and r["position"] > to + 400 * MINUTE)
-    tell(shards, 4, v0=to, unpaced=True, epoch=1, seek_id="a", seek_to=to)
+    tell(shards, 6, v0=to, unpaced=True, epoch=1, seek_id="a", seek_to=to)
     assert [pod.wait() for pod in shards] == [0, 0]
 
     parts = [committed(connections.kafka_bootstrap, shards[0].topic, p) for p in (0, 1)]
@@ -94,6 +100,7 @@ def test_one_clock_through_speed_seek_and_a_kill(
     spans = [
         (first, switch - 100 * MINUTE, switch),
         (second, switch, switch + 400 * MINUTE),
+        (resumed, held, held + 400 * MINUTE),
         (third, to, to + 400 * MINUTE),
     ]
     for anchor, since, until in spans:
