@@ -199,3 +199,36 @@ def test_live_bars_beside_a_replay_on_one_topic(stage: Stage, tmp_path: Path) ->
     wanted = bars(stage.topic("kept"))
     assert stored(stage.owner, "replay.kept") == wanted == bars(stage.topic("dropped"))
     assert len(wanted) == MINUTES
+
+
+def test_a_replay_that_holds_at_its_end_holds_up_no_live_bar(stage: Stage) -> None:
+    """It waits there for a seek, on the live topic too, until it is told to finish."""
+    target = {"topic": "market.bars", "shared": True}
+    stage.play("held", SYMBOLS[:1], unpaced=True, atEnd="hold", target=target)
+
+    def live_until(minute: int, since: int = 0) -> None:
+        """Live bars come, and are in the store while the Replay holds."""
+        for m in range(since, minute):
+            bar = Bar("beside", "A/USD", "1m", T0 + m * MINUTE, 1.0, 300.0, 0.5, 1.0 + m, 3.0)
+            publish(stage.broker, [(topics.MARKET_BARS, encode(bar), "beside:A/USD", market_headers("live"))])
+        eventually(
+            lambda: [bar[0] for bar in stored(stage.owner, "beside")] == [T0 + m * MINUTE for m in range(minute)]
+        )
+
+    assert stage.at("held", MINUTES, "0.0", MINUTES)["phase"] == "Running"
+    assert stage.status("held")["conditions"][0]["reason"] == "Holding"
+    live_until(20)
+    stage.turn("held", seek=iso(END + 5 * MINUTE))
+    message = stage.at("held", MINUTES, "1.0", MINUTES)["message"]
+    assert message.endswith("which is outside the range; went to 2018-04-04T02:00:00Z")
+    stage.turn("held", seek=iso(T0 - MINUTE))
+    message = stage.at("held", MINUTES, "2.0", 2 * MINUTES)["message"]
+    assert message.endswith("which is outside the range; went to 2018-04-04T00:00:00Z")
+    stage.turn("held", seek=iso(T0 + 90 * MINUTE))
+    assert "message" not in stage.at("held", MINUTES, "3.0", 2 * MINUTES + 30)
+    live_until(40, since=20)
+    stage.objects.patch_spec("Replay", "default", "held", {"spec": {"atEnd": "finish"}})
+    stage.complete("held")
+    every = [bar for bar in stored(stage.owner, "x") if bar[1] == SYMBOLS[0]]
+    records = stage.topic("held")
+    assert [bars(records, f"{n}.0") for n in range(4)] == [every, [], every, every[90:]]

@@ -1,0 +1,74 @@
+"""source.fill on a running deck: what the store lacks comes from the exchange, live bars stay as they are."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from decks.process import Deck, apply, eventually, phase
+from exchange import Exchange
+from exchange.binance import Binance
+from exchange.candles import MINUTE, CandleMarket, candle
+from pods.recorder import publish
+from pods.replay import bars, committed
+from tapedeck import topics
+from tapedeck.market import Bar
+from tapedeck.wire import encode, market_headers
+
+pytestmark = pytest.mark.slow
+START = 1_735_603_200_000  # 2024-12-31T00:00:00Z
+MINUTES = 600
+HOLE = range(200, 230)
+LIVE = range(100, 120)
+LATER = range(MINUTES, MINUTES + 50)  # behind the range
+
+
+def live_bar(minute: int) -> Bar:
+    """No bar that the exchange's past would give."""
+    return Bar("binance", "BTC/USDT", "1m", START + minute * MINUTE, 7.0, 9.0, 6.0, 8.0 + minute / 1000, 2.0)
+
+
+def test_the_store_s_bars_are_kept_and_the_others_come_from_the_exchange(shared_deck: Deck) -> None:
+    home, facts, objects = shared_deck
+
+    def live(minutes: range) -> None:
+        for minute in minutes:
+            value = encode(live_bar(minute))
+            publish(facts["broker"], [(topics.MARKET_BARS, value, "binance:BTC/USDT", market_headers("live"))])
+
+    def of_source() -> dict[str, int]:
+        with psycopg.connect((home.migrate / "store_dsn").read_text().strip()) as connection:
+            query = "SELECT source, count(*) FROM bars WHERE exchange = 'binance' GROUP BY 1"
+            return dict(connection.execute(query).fetchall())
+
+    live(LIVE)
+    eventually(lambda: of_source() == {"live": len(LIVE)})
+    hole = (START + HOLE.start * MINUTE, START + HOLE.stop * MINUTE)
+    market = CandleMarket("BTC", "USDT", [], first=START, holes=[hole])
+    with Exchange(Binance(), [market], clock_offset=START + 2 * MINUTES * MINUTE) as exchange:
+        store = {"exchange": "binance", "symbols": ["BTC/USDT"]}
+        store |= {"from": "2024-12-31T00:00:00Z", "to": "2024-12-31T10:00:00Z"}
+        endpoints = {"rest": exchange.rest, "websocket": exchange.websocket}
+        spec = {"source": {"fill": True, "endpoints": endpoints, "store": store}, "unpaced": True}
+        apply(objects, "Replay", "filled", spec)
+        live(LATER)
+        eventually(lambda: phase(objects, "Replay", "filled") in ("Complete", "Failed"), 90)
+        unknown = spec["source"] | {"store": store | {"symbols": ["BTC/USTD"]}}
+        apply(objects, "Replay", "unknown", {"source": unknown})
+        eventually(lambda: phase(objects, "Replay", "unknown") in ("Complete", "Failed"), 40)
+    refused = objects.get("Replay", "default", "unknown")["status"]
+    assert (refused["phase"], refused["conditions"][0]["reason"]) == ("Failed", "FillFailed")
+    assert "near matches: BTC/USDT" in refused["message"]
+    status = objects.get("Replay", "default", "filled")["status"]
+    assert (status["phase"], status["published"]) == ("Complete", MINUTES - len(HOLE)), status
+
+    wanted = []
+    for minute in (m for m in range(MINUTES) if m not in HOLE):
+        bar = live_bar(minute)
+        ts, *values = candle(bar.ts)
+        given = (bar.open, bar.high, bar.low, bar.close, bar.volume) if minute in LIVE else map(float, values)
+        wanted.append((ts, "BTC/USDT", *given))
+    assert bars(committed(facts["broker"], status["topic"])) == wanted
+    eventually(lambda: of_source().get("live") == len(LIVE) + len(LATER))
+    assert of_source()["backfill"] == MINUTES - len(HOLE) - len(LIVE)
+    assert sorted(feed["status"]["phase"] for feed in objects.list("Feed")) == ["Complete", "Failed"]
