@@ -197,7 +197,11 @@ class ReplaySource(Model):
     endpoints: Endpoints | None = Field(
         default=None, description="Other hosts for the exchange's own, where it is asked with fill."
     )
-    store: StoredBars | None = Field(default=None, description="What is kept in the store.")
+    store: StoredBars | None = Field(
+        default=None,
+        description="What is kept in the store. Symbols and range are settled when the Replay starts; what the store "
+        "gets later within them is played if it lies ahead of the position, and else left out.",
+    )
     files: Files | None = Field(default=None, description="What is in files.")
     topic: TopicRange | None = Field(default=None, description="What is on a topic.")
     synthetic: Synthetic | None = Field(default=None, description="A market of bars made up from a seed.")
