@@ -12,7 +12,7 @@ import yaml
 import by_hand.example as by_hand
 from decks.runs import EXAMPLES, STORE, ended, example, is_running, pods, replay, running, trades
 from kube.operator import PATHS, Things
-from release import Deck, run
+from release import Deck, kubectl, run
 
 Json = dict[str, Any]
 
@@ -37,6 +37,13 @@ def test_the_examples_end_with_the_same_trades_as_over_the_store(deck: Deck) -> 
 
 def test_the_release_passes_its_own_test(deck: Deck) -> None:
     run("helm", "-n", deck.namespace, "test", "td", "--timeout", "2m")
+
+
+def test_what_runs_is_nobody_on_a_read_only_system_without_build_tools(deck: Deck) -> None:
+    tools = "pip pip3 gcc cc make node npm git"
+    script = f"id -u; touch /x 2>/dev/null && echo written; for tool in {tools}; do command -v $tool; done; true"
+    for name in ("operator", "recorder", "gateway"):
+        assert kubectl("-n", deck.namespace, "exec", f"deploy/td-{name}", "--", "sh", "-c", script).split() == ["10001"]
 
 
 def test_controls_take_effect_within_a_second_on_the_same_pod(deck: Deck) -> None:
