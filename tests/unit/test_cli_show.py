@@ -116,6 +116,17 @@ def test_describe_tells_all(run: Run, objects: Objects, tmp_path: Path) -> None:
     assert any(w[:2] == ["Normal", "Restarting"] and "(x3" in w and w[-1] == "again" for w in words)
 
 
+def test_describe_shows_a_trace_as_lines(run: Run, objects: Objects, tmp_path: Path) -> None:
+    _with_pods(objects, tmp_path)
+    trace = 'File "mine.py", line 3, in next\n    {}["late"]\n    ~~^^^^^^^^\nKeyError: late'
+    conditions = [{"type": "Ready", "status": "False", "reason": "StrategyError", "message": trace}]
+    objects.set_status("Replay", "default", "tape", {"phase": "Failed", "message": trace, "conditions": conditions})
+    shown = run("describe", "replay", "tape").stdout.splitlines()
+    at = shown.index("  message: |-")
+    assert [line.removeprefix("    ") for line in shown[at + 1 : at + 5]] == trace.splitlines()
+    assert any(line.endswith('in next {}["late"] ~~^^^^^^^^ KeyError: late') for line in shown)
+
+
 def test_logs_of_all_pods(run: Run, objects: Objects, tmp_path: Path) -> None:
     _with_pods(objects, tmp_path)
     assert run("logs", "replay/tape").stdout == "one\ntwo\nthree\n"

@@ -68,9 +68,13 @@ def _table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) ->
         yield f"  {line}"
 
 
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def _conditions(document: Json, now: datetime) -> Iterator[str]:
     rows = [
-        [c["type"], c["status"], c["reason"], _since(c.get("lastTransitionTime", ""), now), c.get("message", "")]
+        [c["type"], c["status"], c["reason"], _since(c.get("lastTransitionTime", ""), now), _line(c.get("message", ""))]
         for c in document.get("status", {}).get("conditions", [])
     ]
     return _table("Conditions", ["type", "status", "reason", "age", "message"], rows)
@@ -105,7 +109,7 @@ def _events(events: list[Json], now: datetime) -> Iterator[str]:
             e["type"],
             e["reason"],
             _since(e["at"], now) + (f" (x{e['count']} over {_since(e['first'], now)})" if e["count"] > 1 else ""),
-            e["message"].replace("\n", " "),
+            _line(e["message"]),
         ]
         for e in events
     ]

@@ -79,7 +79,14 @@ def as_text(value: Json, form: Output) -> str:
         return json.dumps(value, indent=2, ensure_ascii=False)
     import yaml
 
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110).rstrip("\n")
+    class Readable(yaml.SafeDumper):
+        """Texts of several lines, such as the trace of a strategy, as such lines."""
+
+        def represent_text(self, text: str) -> yaml.ScalarNode:
+            return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+    Readable.add_representer(str, Readable.represent_text)
+    return yaml.dump(value, Dumper=Readable, sort_keys=False, allow_unicode=True, width=110).rstrip("\n")
 
 
 def _list_of(documents: list[Json]) -> Json:

@@ -15,6 +15,7 @@ import by_hand.samples as by_hand
 from decks.process import Deck, apply, eventually, phase, running_deck
 from pods.replay import MINUTE, bars, committed, insert_minutes
 from tapedeck_operator.cli import documents
+from tapedeck_operator.cli.describe import describe
 from tapedeck_operator.demo import audit
 from tapedeck_operator.local.home import Home
 from tapedeck_operator.local.objects import Objects
@@ -67,6 +68,51 @@ def test_a_wrong_strategy_is_named(shared_deck: Deck, strategy: Json, reason: st
     status = ended(objects, "Backtest", name)
     assert (status["phase"], status["conditions"][0]["reason"]) == ("Failed", reason)
     assert named in status["message"]
+
+
+BREAKS = """
+import backtrader as bt
+class Breaks(bt.Strategy):
+    params = (('at', 0),)
+    def __init__(self):
+        self.p.at or self.nothing.at_all()
+    def next(self):
+        if len(self) == self.p.at:
+            raise LookupError('late')
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "lines"),
+    [
+        (0, ["line 6, in __init__", "self.p.at or self.nothing.at_all()", "AttributeError: "]),
+        (70_000, ["line 9, in next", "raise LookupError('late')", "LookupError: late"]),
+    ],
+)
+def test_a_strategy_that_breaks_is_told_with_its_own_trace(
+    shared_deck: Deck, tmp_path: Path, at: int, lines: list[str]
+) -> None:
+    home, facts, objects = shared_deck
+    exchange = f"broken{at}"
+    insert_minutes((home.migrate / "store_dsn").read_text().strip(), exchange, ["A/B"], at + 10)
+    (tmp_path / "mine.py").write_text(BREAKS)
+    strategy = {"module": "mine:Breaks", "params": {"at": at}}
+    data = {"store": {"exchange": exchange, "symbols": ["A/B"]}}
+    apply(objects, "Backtest", exchange, {"strategy": strategy, "data": data}, tmp_path)
+    status = ended(objects, "Backtest", exchange)
+    assert (status["phase"], status["conditions"][0]["reason"]) == ("Failed", "StrategyError")
+    said = describe(objects, objects.get("Backtest", "default", exchange))
+    assert all(any(line in told for told in said.splitlines()) for line in lines)
+    assert status["message"].startswith(f'File "{tmp_path}/mine.py", '), "lines of others before its own"
+
+    def kept() -> Any:
+        with psycopg.connect(facts["dsn"]) as connection:
+            query = "SELECT message, bars FROM runs WHERE run_id = %s AND state = 'failed'"
+            return connection.execute(query, (status["runId"],)).fetchone()
+
+    message, seen = eventually(kept)
+    assert all(line in message for line in lines)
+    assert seen == at
 
 
 def test_rows_that_cannot_be_taken_are_kept_with_their_place(shared_deck: Deck, tmp_path: Path) -> None:
