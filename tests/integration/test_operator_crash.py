@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,10 @@ pytestmark = [
     pytest.mark.skipif(bool(missing_binaries()), reason="needs etcd and kube-apiserver: tests/e2e/rig/build"),
 ]
 STORE = {"exchange": "c", "symbols": ["A/B"]}
+Json = dict[str, Any]
 CALLS = 7  # two look-ups, NetworkPolicy, Secret, Job, status, event
+LIVE_CALLS = 12  # five look-ups, two NetworkPolicies, three Deployments, status, event
+FULL = int(os.environ.get("TAPEDECK_FAULTS", "3")) >= 20
 
 
 @pytest.fixture(scope="module")
@@ -47,35 +51,63 @@ def proxy(kube: KubeApi) -> Iterator[CuttingProxy]:
 def test_a_crash_leaves_no_duplicate_and_no_orphan(
     kube: KubeApi, proxy: CuttingProxy, tmp_path: Path, number: int, after: bool
 ) -> None:
+    made = {"Job": 1, "Secret": 1, "NetworkPolicy": 1}
+    survive(kube, proxy, tmp_path, "Replay", {"source": {"store": STORE}}, made, CALLS, number, after)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", [n for n in range(1, LIVE_CALLS + 2) if FULL or n % 5 == 0])
+def test_a_crash_leaves_one_deployment_of_each(kube: KubeApi, proxy: CuttingProxy, tmp_path: Path, number: int) -> None:
+    spec = {"exchange": "binance", "symbols": ["A/B", "C/D"], "shards": 2, "transforms": [{"name": "mean", "sma": {}}]}
+    made = {"Job": 0, "Deployment": 3, "NetworkPolicy": 2}
+    survive(kube, proxy, tmp_path, "Feed", spec, made, LIVE_CALLS, number, after=True)
+
+
+def survive(
+    kube: KubeApi,
+    proxy: CuttingProxy,
+    folder: Path,
+    kind: str,
+    spec: Json,
+    children: dict[str, int],
+    calls: int,
+    number: int,
+    after: bool,
+) -> None:
+    """Kill the operator at a call for a new resource and start it again; behind the last, see that there are no more."""
     with kube.client() as client:
         things = Things(client)
         for document in rights(things.namespace):
             things.apply(document)
-        operator = OperatorProcess(kube, things.namespace, tmp_path, url=proxy.url)
+        operator = OperatorProcess(kube, things.namespace, folder, url=proxy.url)
         operator.start()
+
+        def owners(of: str) -> list[str]:
+            items = things.must(client.get(PATHS[of].format(things.namespace)))["items"]
+            return [o["uid"] for item in items for o in item["metadata"]["ownerReferences"]]
+
         try:
             things.until(operator.ready, 20)
             pid = operator.pid
-            proxy.arm(number if number <= CALLS else 0, after, lambda: os.kill(pid, signal.SIGKILL))
-            made = things.resource("Replay", "x", {"source": {"store": STORE}})
-            if number > CALLS:
+            proxy.arm(number if number <= calls else 0, after, lambda: os.kill(pid, signal.SIGKILL))
+            made = things.resource(kind, "x", spec)
+            uid = made["metadata"]["uid"]
+            if number > calls:
                 things.status(made, lambda s: s.get("phase") == "Pending")
-                things.until(lambda: len(proxy.calls) >= CALLS, 5)
+                things.until(lambda: len(proxy.calls) >= calls, 5)
                 assert operator.alive()
                 # Each of them was cut above; a busy machine may see one more status.
-                assert CALLS <= len(proxy.calls) <= CALLS + 2, proxy.calls
+                assert calls <= len(proxy.calls) <= calls + 2, proxy.calls
             else:
                 things.until(lambda: not operator.alive(), 10)
                 assert operator.stop() == -signal.SIGKILL
                 proxy.arm(0, False, lambda: None)
                 operator.start()
-            things.wait("Job", owner=made)
+            things.until(lambda: all(len(owners(of)) >= count for of, count in children.items()), 20)
             status = things.status(made, lambda s: s.get("phase") == "Pending")
             assert status["observedGeneration"] == 1
-            for kind in ("Job", "Secret", "NetworkPolicy"):
-                items = things.must(client.get(PATHS[kind].format(things.namespace)))["items"]
-                owners = [o["uid"] for item in items for o in item["metadata"]["ownerReferences"]]
-                assert owners == [made["metadata"]["uid"]], kind
+            for of, count in children.items():
+                assert owners(of) == [uid] * count, of
         finally:
             with contextlib.suppress(ProcessLookupError):
                 operator.stop(signal.SIGKILL)
