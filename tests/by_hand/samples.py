@@ -40,13 +40,13 @@ def binance_messages(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line.split(" ", 1)[1])["data"] for line in lines]
 
 
-def binance_bars(path: Path, *, last: bool = False) -> dict[int, tuple[float, ...]]:
-    """ts → open, high, low, close, volume of each minute, the last one only if asked for, by pandas."""
+def binance_bars(path: Path, *, last: bool = False, seconds: int = 60) -> dict[int, tuple[float, ...]]:
+    """ts → open, high, low, close, volume of each minute or other length, the last only if asked for, by pandas."""
     frame = pd.DataFrame(binance_messages(path)).sort_values(["T", "t"])
-    frame["minute"] = frame["T"] - frame["T"] % 60_000
+    frame["open"] = frame["T"] - frame["T"] % (seconds * 1000)
     frame["price"] = frame["p"].astype(float)
     frame["amount"] = frame["q"].map(Decimal)
-    bars = frame.groupby("minute").agg(
+    bars = frame.groupby("open").agg(
         open=("price", "first"),
         high=("price", "max"),
         low=("price", "min"),

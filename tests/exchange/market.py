@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import heapq
 import json
+import time
+import uuid
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 SAMPLES = Path(__file__).parents[2] / "examples" / "data" / "binance-trades"
+MINUTE = 60_000
 INTERVALS = {"1s": 1, "1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "6h": 21600, "1d": 86400}
 
 
@@ -68,6 +71,11 @@ class Market:
                 rows.append((ts, *map(str, row)))
         return rows[:limit]  # type: ignore[return-value]
 
+    def minutes(self) -> dict[int, tuple[float, ...]]:
+        """Open, high, low, close and volume of the minutes of all its trades, by open."""
+        whole = Market(self.base, self.quote, self.ticks, happened=len(self.ticks))
+        return {ts: tuple(map(float, row)) for ts, *row in whole.candles(60, 0, 10**15, 10**6)}
+
 
 def recorded() -> list[Market]:
     """The shipped recordings: BTC/USDT and ETH/USDT."""
@@ -75,6 +83,16 @@ def recorded() -> list[Market]:
         Market("BTC", "USDT", _ticks(SAMPLES / "btcusdt_20240808.jsonl.gz")),
         Market("ETH", "USDT", _ticks(SAMPLES / "ethusdt_20240808.jsonl.gz")),
     ]
+
+
+def lately() -> Market:
+    """650 trades of the last ten minutes, all of them over, at recorded prices, under a name of their own."""
+    end = int(time.time() * 1000) // MINUTE * MINUTE - 2 * MINUTE
+    some = recorded()[0].ticks[::15]
+    start = end - (some[-1].ts - some[0].ts) // MINUTE * MINUTE - MINUTE
+    shift = start - some[0].ts
+    ticks = [Tick(5000 + n, t.ts + shift, t.price, t.amount, t.buyer_maker) for n, t in enumerate(some)]
+    return Market(f"T{uuid.uuid4().hex[:6]}".upper(), "USD", ticks)
 
 
 def in_turn(markets: list[Market]) -> Iterator[tuple[Market, Tick]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +16,10 @@ from pods.feed import Pod, read_topic
 from pods.recorder import publish
 from pods.services import Services
 from tapedeck.wire import market_headers
-from tapedeck_operator.local import processes
 
 VALUES = ("open", "high", "low", "close", "volume")
 pytestmark = pytest.mark.slow
+SECONDS = {"1s": 1, "1m": 60, "5m": 300, "1h": 3600, "1d": 86400}
 FILES = {"BTC/USDT": "btcusdt_20240808.jsonl.gz", "ETH/USDT": "ethusdt_20240808.jsonl.gz"}
 
 
@@ -35,28 +34,35 @@ def spec(exchange: Exchange, **more: Any) -> dict[str, Any]:
     return {"exchange": "binance", "symbols": list(FILES), "endpoints": endpoints, **more}
 
 
-def wait(pod: Pod, ready: Any, timeout: float = 60.0) -> None:
-    def look() -> bool:
-        assert pod.process is not None and pod.process.poll() is None, pod.said()
-        with contextlib.suppress(OSError):  # it ends; the next look says so
-            return bool(ready())
-        return False
-
-    assert processes.wait_until(look, timeout=timeout, poll=0.1), f"{pod.status()}\n{pod.said()}"
-
-
 def test_every_trade_once_through_fifty_disconnects(
     services: Services, samples: Path, tmp_path: Path, binance: Exchange
 ) -> None:
-    pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, spec(binance), {"apiKey": binance.key})
+    wanted = {
+        (symbol, interval, ts): pytest.approx(row, rel=1e-12)
+        for symbol, name in FILES.items()
+        for interval, seconds in SECONDS.items()
+        for ts, row in by_hand.binance_bars(samples / "binance-trades" / name, last=True, seconds=seconds).items()
+    }
+
+    def newest() -> dict[tuple[str, str, int], tuple[float, ...]]:
+        found: dict[tuple[str, str, int], dict[str, Any]] = {}
+        for _, v, _ in read_topic(services.broker.bootstrap, "market.bars", "binance"):
+            if v["symbol"] in FILES and v["closed"]:
+                place = (v["symbol"], v["interval"], v["ts"])
+                assert v["rev"] == (found[place]["rev"] + 1 if place in found else 0)
+                found[place] = v
+        return {place: tuple(v[name] for name in VALUES) for place, v in found.items()}
+
+    wish = spec(binance, intervals=list(SECONDS))
+    pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, wish, {"apiKey": binance.key})
     pod.start()
     try:
         binance.subscribed(channels=2)
         binance.play_with_drops(50, seed=20240808)
-        wait(pod, lambda: pod.status()["trades"] == 15_863)
-        binance.clock_offset = 70_000
-        binance.drop()  # its clock is looked at anew after a disconnect: the last minute is over
-        wait(pod, lambda: pod.status()["bars"] >= 14)
+        pod.wait_for(lambda: pod.status()["trades"] == 15_863)
+        binance.clock_offset = 86_400_000
+        binance.drop()  # its clock is looked at anew after a disconnect: the day is over
+        pod.wait_for(lambda: pod.status()["bars"] >= len(wanted) and newest() == wanted)
     finally:
         code = pod.stop()
     assert code == 0
@@ -75,15 +81,6 @@ def test_every_trade_once_through_fifty_disconnects(
             (m["T"], str(m["t"]), float(m["p"]), float(m["q"]), ["buy", "sell"][m["m"]])
             for m in by_hand.binance_messages(path)
         ]
-        newest: dict[int, dict[str, Any]] = {}
-        for _, v, _ in bars:
-            if v["symbol"] == symbol and v["closed"]:
-                assert v["rev"] == (newest[v["ts"]]["rev"] + 1 if v["ts"] in newest else 0)
-                newest[v["ts"]] = v
-        wanted = by_hand.binance_bars(path, last=True)
-        assert newest.keys() == wanted.keys()
-        for ts, row in wanted.items():
-            assert tuple(newest[ts][n] for n in VALUES) == pytest.approx(row, rel=1e-12)
         assert any(v["symbol"] == symbol and not v["closed"] for _, v, _ in bars)
 
 
@@ -119,7 +116,7 @@ def test_whatever_the_exchange_does_each_trade_comes_once(
         market.happened += 1
         binance.send({**broken, "p": "dear"}, {**broken, "p": None}, {**broken, "T": "noon"})
         binance.play(50)
-        wait(pod, lambda: pod.status()["trades"] == 201)
+        pod.wait_for(lambda: pod.status()["trades"] == 201)
         assert pod.status()["errors"] >= 3
         assert pod.status()["duplicates"] >= 3
         refused = binance.refused_at
@@ -133,7 +130,7 @@ def test_whatever_the_exchange_does_each_trade_comes_once(
         pod.start()
         binance.subscribed()
         binance.play()
-        wait(pod, lambda: pod.status()["trades"] == 399)
+        pod.wait_for(lambda: pod.status()["trades"] == 399)
         binance.clock_offset = 62_000
         binance.drop()
         end = (market.ticks[-1].ts // 60_000 + 1) * 60_000
@@ -153,7 +150,7 @@ def test_whatever_the_exchange_does_each_trade_comes_once(
                 if seconds.get(ts) != pytest.approx(row, rel=1e-9)
             }
 
-        wait(pod, lambda: end - 60_000 in closed("1m") and not wrong())
+        pod.wait_for(lambda: end - 60_000 in closed("1m") and not wrong())
     finally:
         pod.stop()
     assert not wrong(), "a correction has spoilt a bar"
@@ -162,6 +159,31 @@ def test_whatever_the_exchange_does_each_trade_comes_once(
     assert ids == [tick.id for tick in market.ticks]
     seconds = closed("1s")
     assert sorted(seconds) == list(range(min(seconds), max(seconds) + 1, 1000)), "filled without a hole"
+
+
+def test_pods_share_the_symbols(services: Services, tmp_path: Path, binance: Exchange) -> None:
+    """All of a pattern's, each in one of two pods."""
+    quote = f"q{uuid.uuid4().hex[:5]}".upper()
+    ticks = binance.markets[0].ticks
+    binance.markets = [Market(f"A{n}", quote, ticks[n * 100 : n * 100 + 100]) for n in range(8)]
+    wish = spec(binance) | {"symbols": [f"*/{quote}"], "shards": 2}
+    pods = [Pod(services.broker.bootstrap, tmp_path / str(n), tmp_path, wish, shard=n) for n in range(2)]
+    try:
+        for pod in pods:
+            pod.start()
+        binance.subscribed(clients=2, channels=8)
+        binance.play()
+        for pod in pods:
+            pod.wait_for(lambda pod=pod: pod.status()["trades"] == 100 * pod.status()["symbols"] > 0)  # type: ignore[misc]
+    finally:
+        for pod in pods:
+            pod.stop()
+    assert sum(pod.last()["symbols"] for pod in pods) == 8
+    told = [
+        (v["symbol"], int(v["id"])) for _, v, _ in read_topic(services.broker.bootstrap, "market.trades", "binance")
+    ]
+    mine = sorted((symbol, number) for symbol, number in told if symbol.endswith(quote))
+    assert mine == sorted((m.symbol, tick.id) for m in binance.markets for tick in m.ticks)
 
 
 def test_silence_is_broken(services: Services, tmp_path: Path, binance: Exchange) -> None:
@@ -177,11 +199,11 @@ def test_silence_is_broken(services: Services, tmp_path: Path, binance: Exchange
         binance.play(100)
         binance.silent = True
         binance.play(100)
-        wait(pod, lambda: binance.connections >= 2)
+        pod.wait_for(lambda: binance.connections >= 2)
         binance.silent = False
         binance.subscribed()
         binance.play()
-        wait(pod, lambda: pod.status()["trades"] == 300)
+        pod.wait_for(lambda: pod.status()["trades"] == 300)
     finally:
         pod.stop()
     assert pod.last()["missing"] == 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,17 @@ class Pod:
     def status(self) -> dict[str, Any]:
         """What it says of itself now."""
         return dict(json.loads(self.get("/status")))
+
+    def wait_for(self, ready: Callable[[], Any], timeout: float = 60.0) -> None:
+        """Wait for something while it is up."""
+
+        def look() -> bool:
+            assert self.process is not None and self.process.poll() is None, self.said()
+            with contextlib.suppress(OSError):  # it ends; the next look says so
+                return bool(ready())
+            return False
+
+        assert processes.wait_until(look, timeout=timeout, poll=0.1), f"{self.status()}\n{self.said()}"
 
     def stop(self, timeout: float = 15) -> int:
         """SIGTERM; the exit code."""

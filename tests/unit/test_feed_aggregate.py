@@ -108,10 +108,10 @@ def test_a_bar_whose_beginning_was_not_seen_is_asked_for() -> None:
     series.add(trade(1, 1_500, 5.0))
     series.add(trade(2, 2_500, 6.0))
     assert [bar.ts for bar in series.advance(3_000)] == [2_000]
-    assert series.unseen == [1_000]
+    assert series.unseen == {1_000}
     told = Bar("x", "A/B", "1s", 1_000, 4.0, 5.0, 4.0, 5.0, 3.0)
-    assert series.corrected(told) == told
-    assert series.corrected(told) is None
+    assert series.corrected(told) == [told]
+    assert series.corrected(told) == []
 
 
 def test_a_lost_trade_puts_its_bars_in_doubt() -> None:
@@ -122,7 +122,48 @@ def test_a_lost_trade_puts_its_bars_in_doubt() -> None:
     series.add(trade(9, 3_200, 6.0))
     series.add(trade(10, 4_200, 7.0))
     assert [bar.ts for bar in series.advance(5_000)] == [4_000]
-    assert series.unseen == [1_000, 3_000]
+    assert series.unseen == {1_000, 2_000, 3_000}, "2,000 too, of which nothing was seen"
+
+
+@settings(max_examples=300, deadline=None)
+@given(ticks, st.sampled_from(["none", "previous"]), st.data())
+def test_bars_of_lost_trades_are_the_exchanges(
+    rows: list[tuple[int, float, int]], fill: Fill, data: st.DataObject
+) -> None:
+    """A stretch of trades is lost for good: what the exchange says, and fills where it says nothing, make up for it."""
+    ts = 100 * STEP
+    trades: list[Trade] = []
+    for number, (gap, price, _) in enumerate(rows):
+        ts += gap
+        trades.append(trade(number, ts, price, float(number % 7 + 1)))
+    first = data.draw(st.integers(1, len(trades)))
+    behind = data.draw(st.integers(first, len(trades)))
+    end = ts // STEP * STEP + 5 * STEP
+    series = Series("x", "A/B", "1s", fill=fill)
+    series.prime((), {}, 0)
+    newest: dict[int, Bar] = {}
+
+    def publish(bars: list[Bar]) -> None:
+        for bar in bars:
+            assert bar.rev == (newest[bar.ts].rev + 1 if bar.ts in newest else 0)
+            newest[bar.ts] = bar
+
+    for one in trades[:first]:
+        publish(series.advance(one.ts))
+        publish(series.add(one))
+    series.doubt(trades[first - 1].ts, trades[behind].ts if behind < len(trades) else ts + STEP)
+    for one in trades[behind:]:
+        publish(series.advance(one.ts))
+        publish(series.add(one))
+    assert all(bar.open > 0 for bar in filter(None, [series.running()]))
+    publish(series.advance(end))
+    kept = by_hand(trades, end, "none")
+    asked = data.draw(st.permutations(sorted(series.unseen)))
+    for start in asked:
+        if start in kept:
+            publish(series.corrected(Bar("x", "A/B", "1s", start, *kept[start])))
+    publish(series.untraded(start for start in asked if start not in kept))
+    assert {ts: values(bar) for ts, bar in newest.items()} == by_hand(trades, end, fill)
 
 
 @given(ticks, st.integers(0, 59))
@@ -189,6 +230,19 @@ def test_a_connection_that_begins_with_known_trades_leaves_no_hole() -> None:
 
 
 @pytest.mark.parametrize("contiguous", [True, False])
+def test_a_hole_is_filled_in_parts(contiguous: bool) -> None:
+    """What waits behind it comes when the last part is here."""
+    line = Line(contiguous=contiguous, last=trade(1, 1, 1.0), known=["1"])
+    line.hold()
+    assert [line.take(trade(n, n, 1.0)) for n in (7, 8)] == [[], []]
+    assert [t.id for t in line.follow([trade(n, n, 1.0) for n in (1, 2, 3)])] == ["2", "3"]
+    assert line.take(trade(9, 9, 1.0)) == []
+    assert [t.id for t in line.follow([trade(n, n, 1.0) for n in (3, 4)])] == ["4"]
+    assert [t.id for t in line.mend([trade(n, n, 1.0) for n in (5, 6, 7)])] == ["5", "6", "7", "8", "9"]
+    assert line.waiting == 0
+
+
+@pytest.mark.parametrize("contiguous", [True, False])
 def test_no_more_than_a_limit_waits(contiguous: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "HELD_MAX", 3)
     line = Line(contiguous=contiguous, last=trade(1, 1, 1.0), known=["1"])
@@ -228,9 +282,8 @@ def test_a_successor_asks_for_what_its_predecessor_did_not_publish() -> None:
     closed = {1_000: Bar("x", "A/B", "1s", 1_000, 5.0, 5.0, 5.0, 5.0, 1.0)}
     series = Series("x", "A/B", "1s", fill="previous")
     series.prime(trades, closed, 501)
-    assert series.unseen == [0]
+    assert series.unseen == {0}
     assert series.traded([0, 1_000, 7_000]) == [0, 1_000]
-    said = series.corrected(Bar("x", "A/B", "1s", 0, 4.0, 6.0, 4.0, 5.0, 3.0))
-    assert said is not None
+    (said,) = series.corrected(Bar("x", "A/B", "1s", 0, 4.0, 6.0, 4.0, 5.0, 3.0))
     assert (said.rev, said.closed, values(said)) == (0, True, (4.0, 6.0, 4.0, 5.0, 3.0))
     assert [bar.ts for bar in series.advance(4_000)] == [2_000, 3_000], "and goes on behind what was published"

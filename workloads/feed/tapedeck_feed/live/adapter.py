@@ -70,10 +70,14 @@ class Markets:
 
 @dataclass(frozen=True)
 class Past:
-    """Trades that were asked for. ``whole`` says that none can be missing: they reach back to one that is known."""
+    """Trades that were asked for. ``whole`` says that none can be missing: they reach back to one that is known.
+
+    ``more`` says that others follow, which were too many to ask for at once.
+    """
 
     trades: list[Trade]
     whole: bool
+    more: bool = False
 
 
 class Sink(Protocol):

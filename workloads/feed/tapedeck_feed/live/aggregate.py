@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,7 @@ Fill = Literal["none", "previous"]
 Place = tuple[int, int, str]
 KEPT = 240  # closed bars of an interval that a late trade can still correct
 FILL_MAX = 100_000  # bars that one silence is filled with
+DOUBT_MAX = 10_000  # bars that one loss of trades leaves to the exchange
 
 
 def _ends(start: int, step: int) -> tuple[Place, Place]:
@@ -35,6 +37,11 @@ class _Cell:
     closed: bool = False
     whole: bool = True
     changed: bool = True
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nothing is known of it, not even that nothing was traded."""
+        return self.first is None and self.rev < 0
 
     def add(self, trade: Trade) -> None:
         price = trade.price
@@ -59,7 +66,7 @@ class Series:
 
     A trade belongs to the interval of its own time. ``advance`` closes what is over; a trade that comes
     later makes a correction, ``rev`` + 1. A bar whose beginning was not seen is never given as closed:
-    ``unseen`` names its open, for others to ask the exchange.
+    ``unseen`` has its open, for others to ask the exchange; so has it those of which nothing was seen at all.
     """
 
     def __init__(self, exchange: str, symbol: str, interval: str, *, fill: Fill = "none") -> None:
@@ -67,13 +74,12 @@ class Series:
         self.step = INTERVAL_MS[interval]
         self.late = 0
         self.beyond = 0
-        self.unseen: list[int] = []
+        self.unseen: set[int] = set()
         self._exchange = exchange
         self._symbol = symbol
         self._fill = fill
         self._cells: dict[int, _Cell] = {}
         self._next: int | None = None  # open of the first interval that is not closed
-        self._doubt: tuple[int, int] | None = None
         self._last_close: float | None = None
         self._since: int | None = None  # all trades from here on were seen
 
@@ -107,16 +113,19 @@ class Series:
             if before is not None and self._next is not None and before <= start < self._next:
                 self._cells[start] = cell = grown[start]
                 cell.rev, cell.closed, cell.whole, cell.changed = -1, True, False, False
-                self._ask(start)
+                self.unseen.add(start)
 
     def doubt(self, since: int, until: int) -> None:
-        """Trades of [since, until] are lost: their bars are for the exchange to say."""
-        for start in range(since - since % self.step, until + 1, self.step):
-            if (cell := self._cells.get(start)) is not None:
-                cell.whole = False
-                if cell.closed:
-                    self._ask(start)
-        self._doubt = (since, until)
+        """Trades of [since, until] are lost: their bars are for the exchange to say, the newest DOUBT_MAX of them."""
+        for start in range(since - since % self.step, until + 1, self.step)[-DOUBT_MAX:]:
+            cell = self._cells.get(start)
+            if cell is None:
+                over = self._next is not None and start < self._next
+                cell = _Cell(math.nan, math.nan, math.nan, math.nan, rev=-1, closed=over, changed=False)
+                self._cells[start] = cell
+            cell.whole = False
+            if cell.closed:
+                self.unseen.add(start)
 
     def add(self, trade: Trade) -> list[Bar]:
         """Take a trade; gives the corrected bars where its interval was closed already."""
@@ -128,7 +137,7 @@ class Series:
             if self._since is None:
                 self._since = trade.ts
             cell = self._cells[start] = _Cell(trade.price, trade.price, trade.price, trade.price)
-            cell.whole = start >= self._since and not self._doubted(start)
+            cell.whole = start >= self._since
         cell.add(trade)
         return self._correction(start, cell) if cell.closed else []
 
@@ -136,8 +145,7 @@ class Series:
         """Take the exchange's own bar as it stands; gives the correction where it was closed already."""
         cell = self._cells.get(bar.ts)
         if (cell is not None and cell.closed) or (self._next is not None and bar.ts < self._next):
-            corrected = self.corrected(bar)
-            return [corrected] if corrected is not None else []
+            return self.corrected(bar)
         if cell is None:
             cell = self._cells[bar.ts] = _Cell(bar.open, bar.high, bar.low, bar.close)
             cell.first, cell.last = _ends(bar.ts, self.step)
@@ -147,24 +155,46 @@ class Series:
             cell.changed = True
         return []
 
-    def corrected(self, bar: Bar) -> Bar | None:
-        """The exchange's word on a bar → what to publish: closed, with the revision that follows; None if as known."""
+    def corrected(self, bar: Bar) -> list[Bar]:
+        """The exchange's word on a bar → what to publish: closed, with the revision that follows; nothing if as known.
+
+        Behind it come the bars that were filled with its close.
+        """
         cell = self._cells.get(bar.ts)
         fresh = _Cell(bar.open, bar.high, bar.low, bar.close, bar.volume, closed=True, whole=False, changed=False)
         fresh.first, fresh.last = _ends(bar.ts, self.step)
         if cell is not None and cell.closed and cell.rev >= 0:
             known = (cell.open, cell.high, cell.low, cell.close, cell.volume)
             if known == (bar.open, bar.high, bar.low, bar.close, bar.volume):
-                return None
+                return []
             fresh.rev = cell.rev + 1
         elif cell is None and self._next is not None and bar.ts < self._next:
             fresh.rev = 1  # too old to know what was said of it
         self._cells[bar.ts] = fresh
         if self._next is None or bar.ts >= self._next:
             self._next = bar.ts + self.step
-        if bar.ts + self.step == self._next:
-            self._last_close = bar.close
-        return self._bar(bar.ts, fresh)
+        return [self._bar(bar.ts, fresh), *self._refilled(bar.ts, bar.close)]
+
+    def untraded(self, starts: Iterable[int]) -> list[Bar]:
+        """Of these opens the exchange has no bar: those of which nothing is known had no trade, and may be filled."""
+        filled: list[Bar] = []
+        for start in sorted(starts):
+            cell, before = self._cells.get(start), self._cells.get(start - self.step)
+            if cell is None or not cell.unknown:
+                continue
+            if self._fill == "none" or before is None:
+                del self._cells[start]
+                continue
+            cell.open = cell.high = cell.low = cell.close = before.close
+            cell.rev = 0
+            filled += [self._bar(start, cell), *self._refilled(start, cell.close)]
+        return filled
+
+    def give_up(self, starts: Iterable[int]) -> None:
+        """The exchange does not say what became of these opens."""
+        for start in starts:
+            if (cell := self._cells.get(start)) is not None and cell.unknown:
+                del self._cells[start]
 
     def advance(self, now: int) -> list[Bar]:
         """Close every interval that ended at or before ``now`` (milliseconds UTC), in order."""
@@ -175,7 +205,8 @@ class Series:
         if now < self._next + self.step:
             return []
         closed = list(self._close(now))
-        for start in sorted(start for start, cell in self._cells.items() if cell.closed)[:-KEPT]:
+        known = sorted(start for start, cell in self._cells.items() if cell.closed and not cell.unknown)
+        for start in known[:-KEPT]:
             del self._cells[start]
         return closed
 
@@ -216,12 +247,13 @@ class Series:
                 price = self._last_close
                 cell = self._cells[start] = _Cell(price, price, price, price)
             cell.closed, cell.changed = True, False
-            self._last_close = cell.close
+            if not cell.unknown:
+                self._last_close = cell.close
             if cell.whole:
                 yield self._bar(start, cell)
             else:
                 cell.rev = -1  # not published: the first word of it will be revision 0
-                self._ask(start)
+                self.unseen.add(start)
         self._next = end
 
     def _open_starts(self, end: int) -> list[int]:
@@ -231,41 +263,37 @@ class Series:
         """What a late trade changed: its bar, and those that were filled with its close."""
         self.late += 1
         if not cell.whole:
-            self._ask(start)
+            self.unseen.add(start)
             return []
         cell.rev += 1
-        corrected = [self._bar(start, cell)]
-        close = cell.close
+        return [self._bar(start, cell), *self._refilled(start, cell.close)]
+
+    def _refilled(self, start: int, close: float) -> list[Bar]:
+        """The closed bars behind an open that were filled with another close than this."""
+        changed: list[Bar] = []
         while (following := self._cells.get(start + self.step)) is not None and following.closed:
-            if following.first is not None or following.close == close:
-                return corrected
+            if following.first is not None or following.unknown or following.close == close:
+                return changed
             start += self.step
             following.open = following.high = following.low = following.close = close
             following.rev += 1
-            corrected.append(self._bar(start, following))
+            changed.append(self._bar(start, following))
         if start + self.step == self._next:
             self._last_close = close
-        return corrected
+        return changed
 
     def _late_into_nothing(self, start: int, trade: Trade) -> list[Bar]:
         """A late trade of an interval that had none, or of one too old to be known."""
         oldest = min(self._cells, default=None)
-        if oldest is None or start < oldest or self._doubted(start):
+        if oldest is None or start < oldest:
             self.late += 1
             self.beyond += 1
-            self._ask(start)
+            self.unseen.add(start)
             return []
         cell = _Cell(trade.price, trade.price, trade.price, trade.price, rev=-1, closed=True)
         self._cells[start] = cell
         cell.add(trade)
         return self._correction(start, cell)
-
-    def _ask(self, start: int) -> None:
-        if start not in self.unseen:
-            self.unseen.append(start)
-
-    def _doubted(self, start: int) -> bool:
-        return self._doubt is not None and start <= self._doubt[1] and start + self.step > self._doubt[0]
 
     def _bar(self, start: int, cell: _Cell) -> Bar:
         return Bar(

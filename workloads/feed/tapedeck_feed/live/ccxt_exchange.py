@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -76,6 +77,8 @@ class CcxtExchange:
             self._api.options["fetchMarkets"] = {"types": ["spot"]}
         markets = await self._ask(lambda: self._api.load_markets(True))
         active = [name for name, market in markets.items() if market.get("active") is not False]
+        if not active:  # no word on whether the symbols are right
+            raise Unanswerable(f"{self.exchange}: got an empty list of markets")
         names = chosen(self.exchange, symbols, active)
         if self._keyed and self._traits.behind_needs_key:
             await self._check_key(names[0])
@@ -118,25 +121,26 @@ class CcxtExchange:
             if newest is None or newest.id == behind.id or (len(page) < 2 and not self._traits.contiguous):
                 break
             behind = newest
+        else:
+            return Past(found, whole, more=True)
         return Past(found or recent, whole)
 
     async def bars_from(
         self, symbol: str, interval: str, since: int, until: int, refuse: Refuse | None = None
     ) -> list[Bar]:
-        """Page by page, each behind the last bar of the one before."""
+        """Page by page, each behind the last bar of the one before, or behind a page that is empty."""
         found: dict[int, Bar] = {}
-        at = since
+        at, step, width = since, INTERVAL_MS[interval], self._limit(symbol) or PAGE
         for _ in range(PAGES_MAX):
             rows = await self._ask(partial(self._api.fetch_ohlcv, symbol, interval, at, PAGE))
             bars = [self._bar(symbol, interval, row, refuse) for row in rows]
             if rows and not any(bars):
                 raise Unanswerable(f"{self.exchange}: none of {len(rows)} candles can be read: {str(rows[0])[:200]}")
             fresh = {bar.ts: bar for bar in bars if bar is not None and at <= bar.ts < until}
-            if not fresh:
-                break
             found |= fresh
-            at = max(fresh) + INTERVAL_MS[interval]
-            if at >= until:
+            # Some answer with what lies within a page's time alone, others with what comes next, however late.
+            at = max(fresh) + step if fresh else at + width * step
+            if at >= until or any(bar is not None and bar.ts >= until for bar in bars):
                 break
         return [found[ts] for ts in sorted(found)]
 
@@ -230,8 +234,11 @@ class CcxtExchange:
 
     def _page(self, symbol: str) -> int:
         """How many bars come at once: as ccxt knows, else few enough for any exchange."""
+        return self._limit(symbol) or PAGE_UNKNOWN
+
+    def _limit(self, symbol: str) -> int | None:
         limit = self._api.feature_value(symbol, "fetchOHLCV", "limit")
-        return min(limit, PAGE) if isinstance(limit, int) and limit > 0 else PAGE_UNKNOWN
+        return min(limit, PAGE) if isinstance(limit, int) and limit > 0 else None
 
     def _bar(self, symbol: str, interval: str, row: Any, refuse: Refuse | None) -> Bar | None:
         try:
@@ -289,13 +296,24 @@ class CcxtExchange:
             raise meant from None
         except (OSError, aiohttp.ClientError) as error:
             raise Unreachable(f"{self.exchange}: {error}") from None
-        except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:  # ccxt on a page of nonsense
+        except Exception as error:  # ccxt on a key or a page of nonsense
+            if any(frame.name == "sign" for frame in traceback.extract_tb(error.__traceback__)):
+                raise _no_key(self.exchange, error) from None
             raise Unanswerable(f"{self.exchange}: an answer that ccxt can't read: {error!r}") from None
 
     def _retry_after(self) -> float | None:
         headers = self._api.last_response_headers or {}
         said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
         return float(said) if said.isdigit() else None
+
+
+def _no_key(exchange: str, error: Exception) -> BadInput:
+    """Without what the error says, which may be the key."""
+    return BadInput(
+        "WrongKey",
+        f"apiKeySecret: no request to {exchange} can be signed with it ({type(error).__name__}); "
+        "expected apiKey and secret as the exchange gave them",
+    )
 
 
 def _or_none(convert: Callable[[], T]) -> T | None:

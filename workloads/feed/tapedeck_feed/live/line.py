@@ -74,6 +74,16 @@ class Line:
         self._held, self._holding = {}, False
         return [due for trade in sorted(fresh.values(), key=trade_order) for due in self._take_any(trade)]
 
+    def follow(self, trades: Iterable[Trade]) -> list[Trade]:
+        """The first that the exchange answered for a hole → the trades that are due; those that waited wait on."""
+        if self.contiguous:
+            return self.mend(trades)
+        held, holding, self._held = self._held, self._holding, {}
+        due = self.mend(trades)
+        self._held = {name: trade for name, trade in held.items() if name not in self._known}
+        self._holding = holding
+        return due
+
     def give_up(self) -> list[Trade]:
         """The exchange has not got what is missing: go on behind the hole."""
         self._holding = False

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import stamina
 
@@ -77,10 +77,11 @@ class Mender:
 
     async def ask_bars(self, state: SymbolState, series: Series) -> None:
         """Bars that can't be made of the trades that were seen: as the exchange made them, where it keeps such."""
-        starts = sorted(set(series.unseen))[-ASKED_BARS_MAX:]
-        series.unseen = []
+        starts = sorted(series.unseen)[-ASKED_BARS_MAX:]
+        series.unseen.difference_update(starts)  # the rest has its turn when these are here
         if series.interval not in self._markets.bar_intervals:
             self._untold(state, series, starts)
+            series.give_up(starts)
             return
         state.asking.add(series.interval)
         wanted = set(starts)
@@ -89,11 +90,20 @@ class Mender:
                 for wait in TRIES:
                     await asyncio.sleep(wait)
                     wanted -= await self._ask_once(state, series, sorted(wanted))
-                    if not series.traded(wanted):
-                        return
-            self._untold(state, series, series.traded(wanted))
-        except (Unreachable, Unanswerable) as error:
+                    lacking = series.traded(wanted)
+                    if not wanted or (wait and not lacking):  # what had no trade is asked for twice
+                        break
+            if lacking:
+                self._untold(state, series, lacking)
+            for bar in series.untraded(wanted):
+                self._outlet.bar(bar)
+        except Unreachable as error:
+            log.warning("cannot fetch bars, will be tried again", symbol=state.symbol, reason=str(error))
+            series.unseen |= wanted
+            await asyncio.sleep(RETRY_AFTER)
+        except Unanswerable as error:
             self._outlet.error(state.symbol, f"bars {series.interval} from {starts[0]}", str(error), "")
+            series.give_up(wanted)
         finally:
             state.asking.discard(series.interval)
 
@@ -101,9 +111,10 @@ class Mender:
         """Publish what the exchange says of these bars; gives the opens of those it knew."""
         until = starts[-1] + series.step
         bars = await self._patiently(lambda: self._adapter.bars_from(state.symbol, series.interval, starts[0], until))
-        known = {bar.ts: bar for bar in bars if bar.ts in set(starts)}
+        asked = set(starts)
+        known = {bar.ts: bar for bar in bars if bar.ts in asked}
         for bar in known.values():
-            if (said := series.corrected(bar)) is not None:
+            for said in series.corrected(bar):
                 self._outlet.bar(said)
         return set(known)
 
@@ -112,9 +123,7 @@ class Mender:
         reason = f"{len(starts)} bars from {starts[0]} to {starts[-1]} are not to be had from the exchange"
         self._outlet.error(state.symbol, f"bars {series.interval} from {starts[0]}", reason, "")
 
-    def fetch_since_last_bars(
-        self, states: Iterable[SymbolState], spawn: Callable[[Coroutine[Any, Any, None]], object]
-    ) -> None:
+    def fetch_since_last_bars(self, states: Iterable[SymbolState]) -> None:
         """After a restart without trades on the log: the bars since the last one are the exchange's to say."""
         now = self._clock.now()
         for state in states:
@@ -123,21 +132,24 @@ class Mender:
             for interval in self._options.built_intervals:
                 series = state.series[interval]
                 if series.next_open is not None:
-                    end = now - now % series.step
-                    series.unseen = list(range(series.next_open, end, series.step))[-ASKED_BARS_MAX:]
+                    series.doubt(series.next_open, now - now % series.step - 1)
 
     async def _mend_trades(self, state: SymbolState) -> None:
-        line = state.line
-        for wait in TRIES:
-            await asyncio.sleep(wait)
+        line, tries = state.line, list(TRIES)
+        while tries:
+            await asyncio.sleep(tries.pop(0))
             if (last := line.last) is None:
                 return
             found = await self._patiently(partial(self._adapter.trades_after, state.symbol, last))
             whole = line.contiguous or found.whole or line.overlaps
-            if whole or wait == TRIES[-1]:
+            if found.more and whole:
+                self._publish(state, line.follow(found.trades))
+            elif whole or not tries:
                 self._merge(state, last, found.trades, whole=whole)
                 if not line.waiting:
                     return
+            if line.last is not last:
+                tries = list(TRIES)  # it goes on behind what came
         self._leave_hole(state)
 
     def _merge(self, state: SymbolState, last: Trade, found: Iterable[Trade], *, whole: bool) -> None:
@@ -149,9 +161,12 @@ class Mender:
             self._outlet.error(state.symbol, "trades", reason, "")
             for series in state.series.values():
                 series.doubt(last.ts, until)
+        self._publish(state, due)
+
+    def _publish(self, state: SymbolState, due: Iterable[Trade]) -> None:
         for trade in due:
             self._emit(state, trade)
-        self._tally.mended += len(due)
+            self._tally.mended += 1
 
     def overflow(self, state: SymbolState) -> None:
         """Too many trades wait: go on without what is missing."""

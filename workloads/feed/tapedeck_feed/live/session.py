@@ -87,7 +87,7 @@ class Session:
     async def run(self) -> None:
         """Work until cancelled. Raises Unreachable after long trouble, BadInput, Unanswerable, or Undelivered."""
         await self._clock.measure()
-        self._mender.fetch_since_last_bars(self._states.values(), self._spawn)
+        self._mender.fetch_since_last_bars(self._states.values())
         work = [self._keep(one) for one in self._listening]
         tasks = [asyncio.ensure_future(each) for each in (*work, self._tick())]
         try:
