@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from exchange import Exchange, Market, Tick, recorded
+from exchange import Exchange, Market, Tick, lately, recorded
 from exchange.bitfinex import Bitfinex
 from exchange.coinbase import Coinbase
 from exchange.cryptocompare import VENUE, CryptoCompare
@@ -22,38 +21,13 @@ from tapedeck.market import Bar, Ticker, Trade
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.live import Endpoints
 from tapedeck_feed.cryptocompare import exchange as adapters
-from tapedeck_feed.live.adapter import BadInput, Broken, Stream
-from tapedeck_operator.local import processes
+from tapedeck_feed.live.adapter import BadInput, Broken, Stream, Unanswerable
+from tapedeck_feed.live.exchanges import adapter_of
 
 MINUTE = 60_000
+END = 1_735_689_600_000  # 2025
 VALUES = ("open", "high", "low", "close", "volume")
 pytestmark = pytest.mark.slow
-
-
-def market() -> Market:
-    """650 trades of the last ten minutes, all of them over, at recorded prices."""
-    end = int(time.time() * 1000) // MINUTE * MINUTE - 2 * MINUTE
-    some = recorded()[0].ticks[::15]
-    start = end - (some[-1].ts - some[0].ts) // MINUTE * MINUTE - MINUTE
-    shift = start - some[0].ts
-    ticks = [Tick(5000 + n, t.ts + shift, t.price, t.amount, t.buyer_maker) for n, t in enumerate(some)]
-    return Market(f"T{uuid.uuid4().hex[:6]}".upper(), "USD", ticks)
-
-
-def candles(own: Market) -> dict[int, tuple[float, ...]]:
-    """The minutes of all its trades: open, high, low, close, volume."""
-    whole = Market(own.base, own.quote, own.ticks, happened=len(own.ticks))
-    return {ts: tuple(map(float, row)) for ts, *row in whole.candles(60, 0, 10**15, 10**6)}
-
-
-def wait(pod: Pod, ready: Any) -> None:
-    def look() -> bool:
-        assert pod.process is not None and pod.process.poll() is None, pod.said()
-        with contextlib.suppress(OSError):
-            return bool(ready())
-        return False
-
-    assert processes.wait_until(look, timeout=60, poll=0.1), f"{pod.status()}\n{pod.said()}"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +42,7 @@ def test_trades_bars_and_ticker_through_whatever_it_does(
     services: Services, tmp_path: Path, name: str, dialect: Dialect, suffix: str, missed: int
 ) -> None:
     """Repeats, disorder, a price that is none, junk, refusals, an empty page, a disconnect, a clock that is ahead."""
-    own = market()
+    own = lately()
     symbol, total = own.symbol + suffix, len(own.ticks)
     with Exchange(dialect, [own]) as exchange:
         spec = {
@@ -79,9 +53,9 @@ def test_trades_bars_and_ticker_through_whatever_it_does(
         pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, spec, keys)
         pod.start()
         try:
-            wait(pod, lambda: sum(len(client.channels) for client in exchange.clients) == 2)
+            pod.wait_for(lambda: sum(len(client.channels) for client in exchange.clients) == 2)
             exchange.play(200)
-            wait(pod, lambda: pod.status()["trades"] == 200)
+            pod.wait_for(lambda: pod.status()["trades"] == 200)
             exchange.repeat(own, own.ticks[199:194:-1])
             exchange.send("{no json", '["x"]', {"e": "unheardOf"}, [], 17)
             exchange.faulty_path = "/api/v3/brokerage/market/products/" if name == "coinbase" else "/v2/trades"
@@ -95,13 +69,17 @@ def test_trades_bars_and_ticker_through_whatever_it_does(
             exchange.subscribed(channels=2)
             exchange.play()
             exchange.refresh()
-            wait(pod, lambda: pod.status()["trades"] == total and pod.status()["tickers"] >= 1)
-            exchange.clock_offset = 70_000
+            pod.wait_for(lambda: pod.status()["trades"] == total and pod.status()["tickers"] >= 1)
+            exchange.clock_offset, before = 70_000, time.time() * 1000
             exchange.drop()
-            wait(pod, lambda: pod.status()["bars"] >= len(candles(own)))
+            pod.wait_for(lambda: pod.status()["bars"] >= len(own.minutes()))
         finally:
             code = pod.stop()
-        report = pod.last()
+        report, after = pod.last(), time.time() * 1000
+        if name == "bitfinex":
+            assert report["clock_skew_ms"] is None, "it has no clock to show"
+        else:
+            assert exchange.now - after - 1000 <= report["clock_skew_ms"] <= exchange.now - before + 1000
         assert (code, report["missing"]) == (0, 0), pod.said()
         assert report["errors"] >= 2
         assert report["duplicates"] >= 5
@@ -113,7 +91,7 @@ def test_trades_bars_and_ticker_through_whatever_it_does(
         ]
         bars = [v for _, v, _ in read_topic(bootstrap, "market.bars", name) if v["symbol"] == symbol and v["closed"]]
         newest = {v["ts"]: v for v in sorted(bars, key=lambda v: v["rev"])}
-        wanted = candles(own)
+        wanted = own.minutes()
         assert newest.keys() == wanted.keys()
         for ts, row in wanted.items():
             assert tuple(newest[ts][n] for n in VALUES) == pytest.approx(row, rel=1e-9)
@@ -125,8 +103,8 @@ def test_trades_bars_and_ticker_through_whatever_it_does(
 
 def test_the_index_live_and_its_past(services: Services, store: str, tmp_path: Path) -> None:
     """CryptoCompare's own bars and the changes of its ticker; then its history, by pages that are cut short."""
-    own = market()
-    wanted = candles(own)
+    own = lately()
+    wanted = own.minutes()
     first, end = min(wanted), max(wanted) + MINUTE
     with Exchange(CryptoCompare(), [own]) as exchange:
         spec: dict[str, Any] = {
@@ -136,17 +114,26 @@ def test_the_index_live_and_its_past(services: Services, store: str, tmp_path: P
         pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, spec, {"apiKey": exchange.key})
         pod.start()
         try:
-            wait(pod, lambda: sum(len(client.channels) for client in exchange.clients) == 2)
+            pod.wait_for(lambda: sum(len(client.channels) for client in exchange.clients) == 2)
             exchange.play(100)
             exchange.refresh()
-            wait(pod, lambda: pod.status()["tickers"] == 1)
+            pod.wait_for(lambda: pod.status()["tickers"] == 1)
             own.happened, exchange.clock_offset = len(own.ticks), 70_000
             exchange.drop()
-            wait(pod, lambda: pod.status()["bars"] >= len(wanted) - 1)  # they are asked for
+            pod.wait_for(lambda: pod.status()["bars"] >= len(wanted) - 1)  # they are asked for
             exchange.refresh()
-            wait(pod, lambda: pod.status()["tickers"] == 2)
+            pod.wait_for(lambda: pod.status()["tickers"] == 2)
         finally:
             pod.stop()
+        told = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.tickers", "cryptocompare")]
+        (first_told, last_told) = [v for v in told if v["symbol"] == own.symbol]
+        for told_then, ticks in ((first_told, own.ticks[:100]), (last_told, own.ticks)):
+            prices = [float(tick.price) for tick in ticks]
+            assert told_then == {
+                "exchange": "cryptocompare", "symbol": own.symbol, "ts": ticks[-1].ts // 1000 * 1000,
+                "price": prices[-1], "volume24h": 1234.5, "high24h": max(prices), "low24h": min(prices),
+                "bid": min(prices), "ask": max(prices),
+            }  # fmt: skip
 
         def bars(header: str) -> dict[int, tuple[float, ...]]:
             rows = read_topic(services.broker.bootstrap, "market.bars", "cryptocompare")
@@ -204,31 +191,134 @@ def test_bad_input_is_said_at_once(
     assert "another" not in report["message"] + pod.said(), "keys are in no log"
 
 
+def test_its_history_by_minutes_hours_and_days() -> None:
+    """CryptoCompare's, three rows a page."""
+    prices = recorded()[0].ticks
+    start = END - 5 * 86_400_000
+    ticks = [Tick(n, start + n * 1_200_000, tick.price, tick.amount, True) for n, tick in enumerate(prices[: 5 * 72])]
+    own = Market("BTC", "USD", ticks, happened=len(ticks))
+
+    async def asked(exchange: Exchange, interval: str, since: int) -> list[Bar]:
+        endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
+        adapter = adapters.CryptoCompare({"apiKey": exchange.key}, endpoints)
+        try:
+            return await adapter.bars_from("BTC/USD", interval, since, END)
+        finally:
+            await adapter.close()
+
+    with Exchange(CryptoCompare(), [own], clock_offset=1_200_000, page_max=3) as exchange:
+        for interval, seconds, since in (("1h", 3600, start), ("4h", 14_400, start), ("1d", 86_400, start)):
+            bars = asyncio.run(asked(exchange, interval, since))
+            wanted = [(ts, *map(float, row)) for ts, *row in own.candles(seconds, since, END - 1, 10**6)]
+            assert len(wanted) == 5 * 86_400 // seconds
+            got = [(bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in bars]
+            assert got == [pytest.approx(row) for row in wanted]
+        paths = {path.rpartition("/")[2]: count for path, count in exchange.requests.items()}
+        assert paths == {"histohour": 40 + 10, "histoday": 2}
+        minutes = asyncio.run(asked(exchange, "1m", END - 3_600_000))
+        assert [bar.ts for bar in minutes] == list(range(END - 3_600_000, END, MINUTE))
+
+
+@pytest.mark.parametrize("secret", ["-----BEGIN EC PRIVATE KEY-----\nabc\n-----END EC PRIVATE KEY-----", "nonsense"])
+def test_a_key_that_signs_nothing_is_a_wrong_key(secret: str) -> None:
+    with Exchange(Coinbase(), [Market("BTC", "USD", recorded()[0].ticks[:1])]) as exchange:
+
+        async def opened() -> None:
+            endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
+            adapter = adapter_of("coinbase", {"apiKey": "organizations/x", "secret": secret}, endpoints)
+            try:
+                await adapter.open(["BTC/USD"])
+            finally:
+                await adapter.close()
+
+        with pytest.raises(BadInput, match="apiKeySecret: no request to coinbase can be signed with it") as told:
+            asyncio.run(opened())
+    assert told.value.reason == "WrongKey"
+    assert secret not in str(told.value)
+
+
+def test_an_empty_list_of_markets_says_nothing_of_the_symbols() -> None:
+    with Exchange(Coinbase(), [Market("BTC", "USD", recorded()[0].ticks[:1])]) as exchange:
+        exchange.rest_faults.append((200, {}, '{"products": [], "num_products": 0}'))
+        exchange.faulty_path = "/api/v3/brokerage/market/products"
+
+        async def opened() -> None:
+            adapter = adapter_of("coinbase", {}, Endpoints(rest=exchange.rest, websocket=exchange.websocket))
+            try:
+                with pytest.raises(Unanswerable, match="coinbase: got an empty list of markets"):
+                    await adapter.open(["BTC/USD"])
+                assert (await adapter.open(["BTC/USD"])).symbols == ("BTC/USD",)
+            finally:
+                await adapter.close()
+
+        asyncio.run(opened())
+
+
 class Heard:
     """Keeps what an adapter hands on."""
 
     def __init__(self) -> None:
         self.trades: list[Trade] = []
+        self.tickers: list[Ticker] = []
+        self.heard_of: set[str] = set()
         self.refused: list[tuple[str, str | None, str]] = []
 
     def trade(self, trade: Trade) -> None:
         self.trades.append(trade)
 
     def bar(self, bar: Bar) -> None:
-        raise AssertionError("nobody asked for bars")
+        pass
 
     def ticker(self, ticker: Ticker) -> None:
-        raise AssertionError("nobody asked for tickers")
+        self.tickers.append(ticker)
 
     def refuse(self, symbol: str, kind: str | None, reason: str, payload: str) -> None:
         self.refused.append((symbol, kind, reason))
 
     def heard(self, stream: Stream) -> None:
-        pass
+        self.heard_of.add(stream.kind)
+
+
+def test_what_is_known_of_a_ticker_stays_when_another_stream_begins() -> None:
+    """Its messages tell only what changed, and streams connect one after another."""
+    own = lately()
+    own.happened = 30
+    heard = Heard()
+    with Exchange(CryptoCompare(), [own]) as exchange:
+        endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
+
+        async def until(ready: Callable[[], bool]) -> None:
+            for _ in range(500):
+                if ready():
+                    return
+                await asyncio.sleep(0.01)
+            raise TimeoutError
+
+        async def listen() -> None:
+            adapter = adapters.CryptoCompare({"apiKey": exchange.key}, endpoints)
+            try:
+                await adapter.open([own.symbol])
+                streams = [Stream("ticker", (own.symbol,)), Stream("bars", (own.symbol,), "1m")]
+                tasks = []
+                for number, stream in enumerate(streams, 1):
+                    tasks.append(asyncio.ensure_future(adapter.watch(stream, heard)))
+                    await until(lambda kind=stream.kind: kind in heard.heard_of)  # type: ignore[misc]
+                    own.happened += 1
+                    await asyncio.to_thread(exchange.refresh)
+                    await until(lambda least=number: len(heard.tickers) >= least)  # type: ignore[misc]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:
+                await adapter.close()
+
+        asyncio.run(listen())
+    first, second = heard.tickers
+    assert (second.price, second.bid, second.volume24h) == (float(own.ticks[31].price), first.bid, 1234.5)
 
 
 def test_a_websocket_without_even_a_heartbeat_is_dead() -> None:
-    own = market()
+    own = lately()
     symbol = f"{own.symbol}:{VENUE}"
     own.happened = 30
     heard = Heard()

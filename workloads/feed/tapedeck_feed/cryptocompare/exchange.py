@@ -62,7 +62,8 @@ class CryptoCompare:
 
     async def watch(self, stream: Stream, sink: Sink) -> None:
         """All of a stream's subscriptions, on the connection that all streams share."""
-        self._states.clear()  # what changed meanwhile is not known: the first message of each tells all
+        for symbol in stream.symbols:  # what changed meanwhile is not known: the first message of each tells all
+            self._states.pop(_place(stream, symbol), None)
 
         def take(message: Message) -> None:
             try:
@@ -128,12 +129,12 @@ class CryptoCompare:
 
     def _hand_on(self, stream: Stream, message: Message, sink: Sink) -> None:
         symbol = _symbol(message)
+        key = _place(stream, symbol)
         if stream.kind == "trades":
             trade = to_trade(EXCHANGE, symbol, message, self._before.get(symbol))
             self._before[symbol] = (trade.price, trade.side)
             sink.trade(trade)
         elif stream.kind == "bars":
-            key = f"{symbol} {stream.interval}"
             known = self._states.get(key, {})
             state = {**(known if known.get("TS") == message.get("TS") else {}), **message}
             bar = to_candle(EXCHANGE, symbol, stream.interval, state)
@@ -141,11 +142,16 @@ class CryptoCompare:
             if bar is not None:
                 sink.bar(bar)
         else:
-            state = {**self._states.get(symbol, {}), **message}
+            state = {**self._states.get(key, {}), **message}
             ticker = to_ticker(EXCHANGE, symbol, state) if "PRICE" in state else None
-            self._states[symbol] = state
+            self._states[key] = state
             if ticker is not None:
                 sink.ticker(ticker)
+
+
+def _place(stream: Stream, symbol: str) -> str:
+    """Under which what a stream told of a symbol is remembered."""
+    return f"{symbol} {stream.interval}"
 
 
 def _sub(stream: Stream, symbol: str) -> str:
