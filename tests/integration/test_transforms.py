@@ -20,9 +20,9 @@ from pods.recorder import LIVE, MINUTE, T0, caught_up, eventually, publish, reco
 from pods.replay import ReplayProcess, insert_minutes, stored
 from pods.transform import TransformProcess
 from tapedeck.kafka import producer
-from tapedeck.market import Trade
+from tapedeck.market import Ticker, Trade
 from tapedeck.settings import Connections
-from tapedeck.topics import MARKET_TRADES, STANDING_PARTITIONS
+from tapedeck.topics import MARKET_TICKERS, MARKET_TRADES, STANDING_PARTITIONS
 from tapedeck.wire import encode
 
 FAULTS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
@@ -208,7 +208,12 @@ def test_kills_at_any_instant_change_no_result(connections: Connections, tmp_pat
     exchange, rng = f"x{uuid.uuid4().hex[:10]}", random.Random(FAULTS)
     prices = [100 + rng.randrange(-400, 400) / 8 for _ in range(600 * (FAULTS + 1))]
     trades = [Trade(exchange, "A/B", T0 + n * 1_500, str(n), price, 0.5, "buy") for n, price in enumerate(prices)]
-    records = [(MARKET_TRADES, encode(trade), f"{exchange}:A/B", LIVE) for trade in trades]
+    tickers = [Ticker(exchange, "A/B", trade.ts, trade.price, bid=trade.price - 0.5) for trade in trades]
+    records = [
+        (topic, encode(record), f"{exchange}:A/B", LIVE)
+        for pair in zip(trades, tickers, strict=True)
+        for topic, record in zip((MARKET_TRADES, MARKET_TICKERS), pair, strict=True)
+    ]
     on = {"channel": "trades"}
     asked = [
         {"name": "mean", **on, "sma": {"over": 50}},
@@ -217,16 +222,17 @@ def test_kills_at_any_instant_change_no_result(connections: Connections, tmp_pat
         {"name": "far", "input": "rising", "sma": {"over": 7}},
         {"name": "minutes", **on, "resample": {"interval": "1m"}},
         {"name": "slow", "input": "minutes", "ema": {"over": 5}},
+        {"name": "bids", "channel": "ticker", "field": "bid", "sma": {"over": 50}},
     ]
     spec = {"exchange": exchange, "symbols": ["A/*"], "transforms": asked}
     pod = TransformProcess(tmp_path, connections, "Feed", spec, str(uuid.uuid4()))
     for life in range(FAULTS):
-        publish(connections.kafka_bootstrap, records[life * 600 : (life + 1) * 600])
+        publish(connections.kafka_bootstrap, records[life * 1200 : (life + 1) * 1200])
         pod.start()
         eventually(lambda: pod.results().get("mean", {}).get("points", 0))
         time.sleep(rng.uniform(0, 1.5))
         pod.kill()
-    publish(connections.kafka_bootstrap, records[FAULTS * 600 :])
+    publish(connections.kafka_bootstrap, records[FAULTS * 1200 :])
     now = int(time.time() * 1000)
     pod.start()
     started.callback(pod.kill)
@@ -243,6 +249,7 @@ def test_kills_at_any_instant_change_no_result(connections: Connections, tmp_pat
     minutes = frame.price.groupby(frame.index // MINUTE * MINUTE).last().iloc[1:-1]
     slow = minutes.rolling(20, min_periods=5).apply(lambda window: window.ewm(span=5).mean().iloc[-1])
     wanted = {"mean": mean, "above": frame.price - mean, "rising": rising, "far": rising.rolling(7).mean()}
+    wanted["bids"] = (frame.price - 0.5).rolling(50).mean()
     for name, series in {**wanted, "minutes": minutes, "slow": slow}.items():
         found = {ts: value for ts, (value,) in told[name].items()}
         assert found == pytest.approx(series.dropna().to_dict()), name
