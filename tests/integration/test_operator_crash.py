@@ -74,7 +74,7 @@ def survive(
     number: int,
     after: bool,
 ) -> None:
-    """Kill the operator at a call for a new resource and start it again; behind the last, see that there are no more."""
+    """Kill the operator at a call for a new resource and start it again; behind the last, see that no more come."""
     with kube.client() as client:
         things = Things(client)
         for document in rights(things.namespace):
