@@ -143,32 +143,38 @@ def test_one_set_of_controls_moves_a_follower_too(stage: Stage) -> None:
         assert bars(records, "1.0") == [bar for bar in every if bar[0] >= T0 + 90 * MINUTE]
 
 
-def test_after_a_stall_burst_catches_up_and_skip_goes_on_from_there(stage: Stage) -> None:
-    stopped = 2.0
-    for name in ("burst", "skip"):
-        stage.play(name, SYMBOLS[:1], speed=1_200, clock={"catchUp": name})  # six seconds; a stall is more than one
+@pytest.mark.parametrize(
+    ("stopped", "more"),
+    [(2.0, {}), (9.0, {"target": {"topic": "market.bars", "shared": True}})],
+    ids=["within a transaction's time", "for longer"],
+)
+def test_after_a_stall_burst_catches_up_and_skip_goes_on_from_there(stage: Stage, stopped: float, more: Json) -> None:
+    """On a shared topic the broker ends after five seconds what a pod has left open: then a successor goes on."""
+    names = {how: f"{how}-{stopped:.0f}" for how in ("burst", "skip")}
+    for how, name in names.items():
+        stage.play(name, SYMBOLS[:1], speed=1_200, clock={"catchUp": how}, **more)  # six seconds
     pids = []
-    for name in ("burst", "skip"):
+    for name in names.values():
         eventually(lambda name=name: (stage.status(name).get("published") or 0) > 0)
         uid = stage.objects.get("Replay", "default", name)["metadata"]["uid"]
         pids.append(pods_of(stage.objects, uid)[0]["status"]["pid"])
-    firsts = {name: stage.status(name)["anchor"] for name in ("burst", "skip")}
+    firsts = {how: stage.status(name)["anchor"] for how, name in names.items()}
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     time.sleep(stopped)
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
-    stage.complete("burst", "skip")
+    stage.complete(*names.values())
     every = [bar for bar in stored(stage.owner, "x") if bar[1] == SYMBOLS[0]]
     late = {}
-    for name, first in firsts.items():
-        records = stage.topic(name)
+    for how, first in firsts.items():
+        records = stage.topic(names[how])
         assert bars(records) == every
         last = [record for record in records if record.kind == "bar"][-1]
-        late[name] = last.stamp - (first["w0"] + (END - first["v0"]) / first["speed"])
-    assert stage.status("burst")["anchor"]["number"] == firsts["burst"]["number"]
-    assert stage.status("skip")["anchor"]["number"] > firsts["skip"]["number"]
-    assert not stage.status("skip")["stalled"]
+        late[how] = last.stamp - (first["w0"] + (END - first["v0"]) / first["speed"])
+    assert stage.status(names["burst"])["anchor"]["number"] == firsts["burst"]["number"]
+    assert stage.status(names["skip"])["anchor"]["number"] > firsts["skip"]["number"]
+    assert not stage.status(names["skip"])["stalled"]
     assert late["burst"] >= -1
     assert late["skip"] >= (stopped - 0.2) * 1000
 

@@ -35,7 +35,7 @@ _FENCED = {
 
 
 class Fenced(Exception):
-    """A successor took over this replay's shard."""
+    """The broker takes no more from this process: a successor took over, or it stood still for too long."""
 
 
 class Aborted(Exception):
@@ -137,7 +137,8 @@ class Writer:
         except KafkaException as error:
             fault = error_of(error)
             if fault.code() in _FENCED:
-                raise Fenced(f"{self._topic} shard {self._shard}: another took over ({fault.str()})") from error
+                why = "another took over, or a transaction was open for so long that the broker ended it"
+                raise Fenced(f"{self._topic} shard {self._shard}: {why} ({fault.str()})") from error
             problem = f"{self._topic}: {explain(fault)}"
             raise (Aborted if _needs_abort(fault) else Unavailable)(problem) from error
         except BufferError as error:
