@@ -134,4 +134,4 @@ def external(services: str) -> Json:
 
 def vendors() -> Json:
     """Values for the vendors' broker and database."""
-    return {"broker": {"enabled": True}, "timescaledb": {"enabled": True}}
+    return {"broker": {"enabled": True}, "timescaledb": {"enabled": True}, "kafka": {"sweepSeconds": 2}}
