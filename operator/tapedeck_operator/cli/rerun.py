@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,14 +103,19 @@ def _named(name: str, suffix: str) -> str:
 
 
 def _manifest(objects: Objects, before: Json, kind: str, was: str, name: str, spec: Json) -> Json:
-    try:  # files and modules are found where the first one was applied from
-        folder = objects.get(kind, before["namespace"], was)["metadata"]["annotations"][APPLIED_FROM]
-    except (NotFound, KeyError):
-        folder = str(Path.cwd())
+    folder = _folder(objects, before["namespace"], (kind, was), ("Backtest", before["name"]))
     metadata = {"name": name, "namespace": before["namespace"], "annotations": {APPLIED_FROM: folder}}
     manifest = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
     parse_resource(manifest)
     return manifest
+
+
+def _folder(objects: Objects, namespace: str, *those: tuple[str, str]) -> str:
+    """Where files and modules are found: where the first one still there was applied from, else here."""
+    for kind, name in those:
+        with suppress(NotFound, KeyError):
+            return str(objects.get(kind, namespace, name)["metadata"]["annotations"][APPLIED_FROM])
+    return str(Path.cwd())
 
 
 def _wait(dsn: str, uid: str, home: Home, timeout: float) -> Json:

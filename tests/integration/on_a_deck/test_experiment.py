@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from decks.process import Deck, apply, eventually, phase
-from pods.replay import T0, insert_minutes
+from pods.replay import T0, insert_minutes, stored
 from tapedeck_operator.cli import documents, write
 from tapedeck_operator.cli.rerun import data_differences, rerun
 from tapedeck_operator.local.errors import DeckError
@@ -94,14 +94,20 @@ STEERED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.slow
 def test_a_run_goes_again_whatever_clock_and_controls_its_replay_had(
-    shared_deck: Deck, capsys: pytest.CaptureFixture[str]
+    shared_deck: Deck, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home, facts, objects = shared_deck
-    insert_minutes((home.migrate / "store_dsn").read_text().strip(), "steered", ["A/USD"], 400)
+    owner = (home.migrate / "store_dsn").read_text().strip()
+    insert_minutes(owner, "steered", ["A/USD"], 400)
+    rows = [f"{ts},{','.join(map(str, values))}" for ts, _, *values in stored(owner, "steered")]
+    (tmp_path / "a.csv").write_text("\n".join(["ts,open,high,low,close,volume", *rows]))
+    files = {"files": {"format": "csv", "exchange": "steered", "sets": [{"symbol": "A/USD", "path": "a.csv"}]}}
+    store = {"store": {"exchange": "steered", "symbols": ["A/USD"]}}
     strategy = {"strategy": {"builtin": "sma-cross", "params": {"fast": 3, "slow": 9}}, "sizer": {"fixed": 1}}
     for name, controls in STEERED.items():
-        apply(objects, "Replay", name, {"source": {"store": {"exchange": "steered", "symbols": ["A/USD"]}}} | controls)
-        apply(objects, "Backtest", f"over-{name}", strategy | {"data": {"replay": {"name": name}}})
+        source = {"source": files if name == "sought" else store}
+        apply(objects, "Replay", name, source | controls, tmp_path)
+        apply(objects, "Backtest", f"over-{name}", strategy | {"data": {"replay": {"name": name}}}, tmp_path)
     for name in ("lead", "follower"):
         eventually(lambda name=name: phase(objects, "Replay", name) == "Paused")
     objects.patch_spec("Replay", "default", "lead", write.controls(until="off", loop="off"))
