@@ -142,6 +142,7 @@ def test_two_pods_share_range_and_rate_whatever_the_exchange_does(
         recorder.start()
         workers = [pod(services, store, tmp_path / str(n), exchange, start, shards=2) for n in range(2)]
         for number, worker in enumerate(workers):
+            worker.spec["symbols"] = ["*"]  # all that the exchange has
             worker.shard = number
             worker.start()
         eventually(lambda: exchange.requests[KLINES] >= 3)
@@ -222,6 +223,25 @@ def test_what_is_not_answered_is_told_and_asked_again_by_the_next_pod(
         caught_up(services.broker.bootstrap, store)
         assert stored(store, symbol) == there(start, end, [])
         assert (gaps(store, symbol, "open"), gaps(store, symbol, "unfillable")) == ([], [])
+
+
+def test_the_clock_is_asked_for_until_it_is_told(services: Services, store: str, tmp_path: Path) -> None:
+    """By this machine's two years more are over: they would be told as what the exchange does not have."""
+    end = NOW // MINUTE * MINUTE
+    with (
+        an_exchange(market(end - 60 * MINUTE)) as exchange,
+        recorders(tmp_path, services.broker.bootstrap, store) as (recorder,),
+    ):
+        symbol = exchange.markets[0].symbol
+        exchange.faulty_path = "/api/v3/time"
+        exchange.rest_faults.extend([(500, {}, "oops"), (200, {}, "[]"), (200, {}, '{"serverTime": "noon"}')])
+        recorder.start()
+        code, report = pod(services, store, tmp_path, exchange, end - 60 * MINUTE).run()
+        assert (code, report["backfill"]["total"], report["backfill"]["missing"]) == (0, 60, 0)
+        assert not exchange.rest_faults
+        caught_up(services.broker.bootstrap, store)
+        assert stored(store, symbol) == there(end - 60 * MINUTE, end, [])
+        assert gaps(store, symbol, "unfillable") == []
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from tapedeck_feed.backfill.fill import AHEAD, Filler
 from tapedeck_feed.backfill.known import Known, known_of
 from tapedeck_feed.backfill.ranges import Share, shares_of
 from tapedeck_feed.backfill.tally import BackfillTally
-from tapedeck_feed.live.adapter import Adapter, BadInput, Markets
+from tapedeck_feed.live.adapter import Adapter, BadInput, Markets, Unanswerable
 from tapedeck_feed.live.clock import ExchangeClock
-from tapedeck_feed.live.connect import EXIT_FAILED, FAULTS, opened, outcome_of, read_keys, until_stopped
+from tapedeck_feed.live.connect import EXIT_FAILED, FAULTS, answered, opened, outcome_of, read_keys, until_stopped
 from tapedeck_feed.live.exchanges import adapter_of
 from tapedeck_feed.live.mend import waited
 from tapedeck_feed.live.outlet import Outlet
@@ -116,9 +116,16 @@ class BackfillPod:
         return intervals
 
     async def _closed(self, adapter: Adapter) -> int:
-        """When bars are surely over, by the exchange's clock and by this one."""
+        """When bars are surely over, by the exchange's clock and by this one.
+
+        What is taken for over by mistake would be kept unfinished, or as what the exchange does not have: so the clock
+        is asked for as patiently as the markets.
+        """
         clock = ExchangeClock(adapter, self.tally.sent)
-        await clock.measure()
+        try:
+            await answered(clock.ask, self._trying)
+        except Unanswerable as error:
+            log.warning("the exchange's clock is not known, only this one's", reason=str(error)[:200])
         return min(clock.now(), time.time_ns() // 1_000_000) - GRACE_MS
 
     def _known(self, connections: Connections, shares: list[Share]) -> dict[Share, Known]:

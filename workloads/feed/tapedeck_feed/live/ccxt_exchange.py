@@ -149,7 +149,9 @@ class CcxtExchange:
         if not self._api.has.get("fetchTime"):
             return None
         now = await self._ask(self._api.fetch_time)
-        return now if isinstance(now, int) else None
+        if not isinstance(now, int):
+            raise Unanswerable(f"{self.exchange}: the time is {now!r}, expected milliseconds")
+        return now
 
     async def close(self) -> None:
         """End all connections."""

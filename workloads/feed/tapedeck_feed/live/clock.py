@@ -33,12 +33,15 @@ class ExchangeClock:
 
     async def measure(self) -> None:
         """Ask the exchange; where it does not answer, the last measure stays."""
-        before = time.time_ns() // 1_000_000
         try:
-            theirs = await self._adapter.clock()
+            await self.ask()
         except (Unreachable, Unanswerable, BadInput) as error:
             log.info("the exchange's clock is not known", reason=str(error)[:200])
-            return
+
+    async def ask(self) -> None:
+        """Ask the exchange. Raises what the adapter does."""
+        before = time.time_ns() // 1_000_000
+        theirs = await self._adapter.clock()
         if theirs is not None:
             self._skew = theirs - (before + time.time_ns() // 1_000_000) // 2
             self._tally.clock_skew_ms = self._skew

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import stamina
 from confluent_kafka import KafkaException
@@ -16,6 +17,9 @@ from tapedeck_crds.report import EXIT_BAD_INPUT
 from tapedeck_feed.live.adapter import Adapter, BadInput, Markets, Unanswerable, Unreachable
 from tapedeck_feed.publish import Interrupted, Undelivered
 
+T = TypeVar("T")
+Again: TypeAlias = Callable[[Exception], bool | float]
+"""Hears of failures and says whether to go on, and after how many seconds where that is known."""
 EXIT_FAILED = 1
 OPEN_ATTEMPTS = 12
 OPEN_TIMEOUT = 180.0
@@ -50,12 +54,17 @@ async def until_stopped(work: Coroutine[Any, Any, None], adapter: Adapter, stop:
             await asyncio.wait_for(adapter.close(), LEAVE_WITHIN)
 
 
-async def opened(adapter: Adapter, symbols: Sequence[str], again: Callable[[Exception], bool | float]) -> Markets:
-    """The markets, once the exchange answers. ``again`` hears of failures and says whether to go on."""
+async def opened(adapter: Adapter, symbols: Sequence[str], again: Again) -> Markets:
+    """The markets, once the exchange answers."""
+    return await answered(partial(adapter.open, symbols), again)
+
+
+async def answered(ask: Callable[[], Awaitable[T]], again: Again) -> T:
+    """What the exchange says, once it answers."""
     async for attempt in stamina.retry_context(on=again, attempts=OPEN_ATTEMPTS, timeout=OPEN_TIMEOUT, wait_max=20.0):
         with attempt:
-            markets = await adapter.open(symbols)
-    return markets
+            answer = await ask()
+    return answer
 
 
 def read_keys(folder: Path | None) -> dict[str, str]:
