@@ -7,6 +7,7 @@ database are those of tests/e2e/images; with TAPEDECK_E2E_VENDORS=1 the chart br
 from __future__ import annotations
 
 import base64
+import json
 import os
 import ssl
 import tempfile
@@ -16,7 +17,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 
 from decks.runs import example
 from kube.operator import PATHS, Things
@@ -51,16 +51,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[httpx.Client]:
-    """Speaks to the API server as the kubeconfig's user does."""
-    document = yaml.safe_load(Path(KUBECONFIG).read_text())
+    """Speaks to the API server as kubectl does: as the user of the current context, by certificate or token."""
+    document = json.loads(kubectl("config", "view", "--minify", "--flatten", "--raw", "-o", "json"))
     cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
-    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("client-certificate-data", "client-key-data"):
-            (Path(folder) / name).write_bytes(base64.b64decode(user[name]))
-        context.load_cert_chain(Path(folder) / "client-certificate-data", Path(folder) / "client-key-data")
-    with httpx.Client(base_url=cluster["server"], verify=context, timeout=30.0, trust_env=False) as client:
+    authority = base64.b64decode(cluster.get("certificate-authority-data", "")).decode()
+    context = ssl.create_default_context(cadata=authority or None)
+    headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
+    if not headers:
+        _show_certificate(context, user)
+    server = cluster["server"]
+    with httpx.Client(base_url=server, verify=context, headers=headers, timeout=30.0, trust_env=False) as client:
         yield client
+
+
+def _show_certificate(context: ssl.SSLContext, user: dict[str, str]) -> None:
+    names = ("client-certificate-data", "client-key-data")
+    assert set(names) <= set(user), (
+        f"{KUBECONFIG}: got a user with {', '.join(user)}, expected a certificate or a token"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            (Path(folder) / name).write_bytes(base64.b64decode(user[name]))
+        context.load_cert_chain(*(Path(folder) / name for name in names))
 
 
 @pytest.fixture(scope="session")
