@@ -80,8 +80,8 @@ class Function(Model):
     )
     seconds: Annotated[float, Field(ge=0.01, le=60)] = Field(
         default=1.0,
-        description="The longest that a call may take. One that takes longer is ended and has no result; after five "
-        "in a row the function is not called any more.",
+        description="The longest that a call may take, seconds. One that takes longer is ended and has no result; "
+        "after five in a row the function is not called any more.",
     )
 
 
