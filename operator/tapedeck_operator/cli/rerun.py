@@ -28,8 +28,13 @@ _OF_PLAYING = (
     "speed", "paused", "step", "loop", "until", "clock", "record", "target", "transforms", "ttlSecondsAfterFinished",
 )  # fmt: skip
 
+# A sweep has no trades of its own: its trials' stand for them.
 _RUN = """
-SELECT run_id, name, namespace, spec, state, message, trades_hash, origin
+SELECT run_id, name, namespace, spec, state, message, origin,
+       coalesce(nullif(trades_hash, ''), (
+           SELECT md5(string_agg(concat_ws(':', win, trial, t.trades_hash), ';' ORDER BY win, trial))
+           FROM run_trials t WHERE t.run_id = runs.run_id
+       )) AS trades_hash
 FROM runs LEFT JOIN run_origins USING (run_id)
 WHERE run_id = %(run)s OR name = %(run)s ORDER BY run_id = %(run)s DESC, started_at DESC LIMIT 1
 """

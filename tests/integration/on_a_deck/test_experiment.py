@@ -24,6 +24,15 @@ spec:
   strategy: {builtin: sma-cross, params: {fast: 3, slow: 9}}
   data: {store: {exchange: x, symbols: [A/USD, B/USD]}}
   sizer: {fixed: 1}
+---
+apiVersion: tapedeck.dev/v1alpha1
+kind: Backtest
+metadata: {name: swept}
+spec:
+  strategy: {builtin: sma-cross}
+  data: {store: {exchange: x, symbols: [A/USD]}}
+  sizer: {fixed: 1}
+  sweep: {params: [{name: fast, values: [3, 5]}, {name: slow, values: [9, 15]}], shards: 2}
 """
 
 
@@ -45,8 +54,8 @@ def test_a_run_goes_again_from_its_record(
     insert_minutes(owner, "x", ["A/USD", "B/USD"], 400)
     (tmp_path / "stored.yaml").write_text(STORED)
     found = documents.read([str(EXAMPLES / "more" / "experiment.yaml"), str(tmp_path / "stored.yaml")])
-    assert len(write.apply(objects, found, "default")) == 4
-    for name in ("crash-fast", "crash-slow", "stored"):
+    assert len(write.apply(objects, found, "default")) == 5
+    for name in ("crash-fast", "crash-slow", "stored", "swept"):
         eventually(lambda name=name: phase(objects, "Backtest", name) == "Complete", 90)
         eventually(lambda name=name: recorded(facts["dsn"], name)["state"] == "complete")
 
@@ -70,6 +79,8 @@ def test_a_run_goes_again_from_its_record(
     again = next(b for b in objects.list("Backtest") if b["metadata"]["name"].startswith("crash-fast-rerun-"))
     assert recorded(facts["dsn"], again["metadata"]["name"])["trades_hash"] == fast["trades_hash"]
     assert fast["trades_hash"] != recorded(facts["dsn"], "crash-slow")["trades_hash"]
+    assert rerun(home, "swept", 90)
+    assert capsys.readouterr().out.splitlines() == ["data: the same", "trades: the same"]
 
     with psycopg.connect(owner) as connection:
         connection.execute(
@@ -77,10 +88,11 @@ def test_a_run_goes_again_from_its_record(
             "AND symbol = 'A/USD' AND ts BETWEEN to_timestamp(%(at)s) AND to_timestamp(%(at)s + 3600)",
             {"at": T0 / 1000 + 6_000},
         )
-    assert not rerun(home, recorded(facts["dsn"], "stored")["run_id"], 90)
-    data, trades = capsys.readouterr().out.splitlines()
-    assert data.startswith("data: A/USD was 400:")
-    assert trades.startswith("trades: was ")
+    for name in ("stored", "swept"):
+        assert not rerun(home, recorded(facts["dsn"], name)["run_id"], 90)
+        data, trades = capsys.readouterr().out.splitlines()
+        assert data.startswith("data: A/USD was 400:")
+        assert trades.startswith("trades: was ")
     with pytest.raises(DeckError, match="run: got 'nothing', expected the id of a run"):
         rerun(home, "nothing", 5)
 
