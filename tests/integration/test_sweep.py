@@ -160,11 +160,15 @@ def test_a_trial_that_fails_is_a_result(connections: Connections, tmp_path: Path
         "    def next(self):\n"
         "        if self.p.n % 2 and len(self) == 200:\n"
         "            raise ArithmeticError('odd')\n"
+        "        while self.p.n == 4 and len(self) == 200: pass\n"
     )
-    chosen = sweep_spec(params=[{"name": "n", "values": [0, 1, 2, 3]}]) | {"strategy": {"module": "mine:Odd"}}
+    chosen = sweep_spec(params=[{"name": "n", "values": [0, 1, 2, 3, 4, 6]}])
+    chosen |= {"strategy": {"module": "mine:Odd"}, "limits": {"barSeconds": 1}}
     pod = Pod(connections, tmp_path, chosen)
     assert pod.run() == 0, pod.log.read_text()
     made = {v["trial"]: v for _, v in result_values(connections, pod.uid) if v["type"] == "trial"}
-    assert [made[n]["objective"] for n in range(4)] == [10_000.0, None, 10_000.0, None]
+    assert [made[n]["objective"] for n in range(6)] == [10_000.0, None, 10_000.0, None, None, 10_000.0]
     assert "ArithmeticError: odd" in made[1]["message"]
     assert not made[1]["feasible"]
+    assert made[4]["message"].startswith("limits.barSeconds: the strategy worked on one bar for 1 s, here:\nFile ")
+    assert "while self.p.n == 4" in made[4]["message"]

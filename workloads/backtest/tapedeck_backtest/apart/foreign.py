@@ -26,10 +26,14 @@ def foreign(guard: Guard, pulse: Callable[[], None]) -> Iterator[None]:
         raise
     except TooLong as error:
         pulse()
-        told = f"limits.barSeconds: the strategy worked on one bar for {guard.seconds:g} s, here:"
-        raise RunFailed("TimeLimit", f"{told}\n{strategy_trace(error)}") from error
+        raise RunFailed("TimeLimit", too_long(guard.seconds, error)) from error
     except MemoryError as error:
         lift_memory_limit()
         raise RunFailed("MemoryLimit", f"resources.limits.memory:\n{strategy_trace(error)}") from error
     except BaseException as error:
         raise RunFailed("StrategyError", strategy_trace(error)) from error
+
+
+def too_long(seconds: float, error: TooLong) -> str:
+    """What is told of a strategy that was ended on a bar, with the line that it was at."""
+    return f"limits.barSeconds: the strategy worked on one bar for {seconds:g} s, here:\n{strategy_trace(error)}"

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 from tapedeck.records import RunTrial
+from tapedeck_backtest.apart.foreign import too_long
+from tapedeck_backtest.apart.limits import TooLong
 from tapedeck_backtest.apart.trace import strategy_trace
 from tapedeck_backtest.choose import checked_params
 from tapedeck_backtest.errors import Interrupted, RunFailed
@@ -96,6 +98,9 @@ class Lab:
             raise
         except RunFailed as failure:  # an order or an account that is no number
             return results, failure.message
+        except TooLong as error:
+            self.pulse()  # raises where the pod is asked to end: that ends a strategy in the same way
+            return results, too_long(self.spec.limits.bar_seconds, error)
         except (Exception, SystemExit) as error:
             return results, strategy_trace(error)
         return results, ""
