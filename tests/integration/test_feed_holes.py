@@ -122,6 +122,30 @@ def test_silence_is_broken(services: Services, tmp_path: Path, name: str, dialec
     assert trades(services, name, own.symbol) == happened(own)
 
 
+def test_bars_that_the_exchange_sends_fall_silent(services: Services, tmp_path: Path) -> None:
+    own = lately()
+    with Exchange(Binance(), [own]) as exchange:
+        pod = pod_of(services, tmp_path, exchange, "binance", own.symbol, channels=["bars"])
+        pod.silence = 1.0
+        pod.start()
+        try:
+            exchange.subscribed()
+            exchange.play(200)
+            exchange.refresh()
+            pod.wait_for(lambda: exchange.requests["/api/v3/klines"] >= 2)  # asked, and nothing new
+            assert exchange.connections == 1
+            exchange.play(300)  # of which its candles tell nothing
+            pod.wait_for(lambda: exchange.connections >= 2)
+            exchange.play()
+            exchange.clock_offset = 70_000
+            exchange.drop()
+            wanted = {ts: row for ts, row in own.minutes().items() if ts >= own.ticks[199].ts // MINUTE * MINUTE}
+            pod.wait_for(lambda: bars(services, "binance", own.symbol).keys() == wanted.keys())
+        finally:
+            pod.stop()
+    assert bars(services, "binance", own.symbol) == {ts: pytest.approx(row) for ts, row in wanted.items()}
+
+
 @pytest.mark.parametrize("fill", ["none", "previous"])
 @pytest.mark.parametrize(
     ("name", "dialect", "suffix", "first"),  # the first of 401 trades that it still tells

@@ -224,6 +224,11 @@ class Series:
         """The open from which on bars are wanted; None before anything came."""
         return min(self._cells, default=None) if self._next is None else self._next
 
+    @property
+    def newest(self) -> Bar | None:
+        """The newest bar as it stands."""
+        return self._bar(start, self._cells[start]) if (start := max(self._cells, default=None)) is not None else None
+
     def running(self) -> Bar | None:
         """The newest bar that is not closed, where it changed since it was last asked for."""
         if not self._cells:

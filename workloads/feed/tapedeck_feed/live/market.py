@@ -27,6 +27,11 @@ class SymbolState:
     asking: set[str] = field(default_factory=set)
 
     @property
+    def begun(self) -> bool:
+        """Whether anything ever came."""
+        return self.line.last is not None or any(series.first_unclosed is not None for series in self.series.values())
+
+    @property
     def settled(self) -> bool:
         """Whether all that has happened is known, as far as can be told."""
         return not self.suspect and self.mending is None and not self.line.waiting

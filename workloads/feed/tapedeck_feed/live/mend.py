@@ -56,6 +56,8 @@ class Mender:
         self._tally = tally
         self._emit = emit
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self.news = 0
+        """How often asking brought what had not been told."""
 
     async def mend(self, state: SymbolState, delay: float) -> None:
         """Fetch what a symbol missed; what the exchange has no more is told and left."""
@@ -167,6 +169,7 @@ class Mender:
         for trade in due:
             self._emit(state, trade)
             self._tally.mended += 1
+            self.news += 1
 
     def overflow(self, state: SymbolState) -> None:
         """Too many trades wait: go on without what is missing."""
@@ -197,9 +200,11 @@ class Mender:
         bars: list[Bar] = await self._patiently(
             lambda: self._adapter.bars_from(state.symbol, series.interval, since, now + 1)
         )
+        before = series.newest
         for bar in bars:
             for corrected in series.state(bar):
                 self._outlet.bar(corrected)
+        self.news += series.newest != before
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         async for attempt in stamina.retry_context(on=waited, attempts=6, timeout=120.0, wait_max=10.0):

@@ -261,13 +261,13 @@ class Session:
 
     def _watch_silence(self, now: float) -> None:
         for one in self._listening:
-            if one.stream.kind == "trades" and one.task is not None and now - one.heard > one.patience:
+            if one.stream.kind != "ticker" and one.task is not None and now - one.heard > one.patience:
                 one.heard = now
                 self._spawn(self._break_silence(one))
 
     async def _break_silence(self, one: _Listening) -> None:
         """Where the exchange has what the connection did not tell, the connection is dead."""
-        mended = self.tally.mended
+        news = self._mender.news
         for symbol in random.sample(one.stream.symbols, min(3, len(one.stream.symbols))):
             state = self._states[symbol]
             state.suspect = True
@@ -275,7 +275,7 @@ class Session:
                 await self._mender.mend(state, 0.0)
             except (Unreachable, Unanswerable):
                 return
-        if self.tally.mended == mended and all(self._states[s].line.last for s in one.stream.symbols):
+        if self._mender.news == news and all(self._states[symbol].begun for symbol in one.stream.symbols):
             one.patience = min(one.patience * 2, SILENCE_MAX)
             return
         one.trouble = f"nothing came for {one.patience:g} s, though there was something"
