@@ -48,9 +48,8 @@ def rerun(home: Home, run: str, timeout: float) -> bool:
     before = _run(facts["dsn"], run)
     if before is None:
         raise DeckError(f"run: got {run!r}, expected the id of a run, or its Backtest's name, in the store")
-    if before["state"] != "complete" or before["origin"] is None:
-        why = "is not complete" if before["state"] != "complete" else "does not say what it was made of"
-        raise DeckError(f"run {before['run_id']} {why} ({before['state']}), expected one that can be compared")
+    if why := why_not(before):
+        raise DeckError(f"run {before['run_id']} {why}, expected one that can be compared")
     with opened(home) as objects:
         uid = _make(objects, before)
     say(f"run {before['run_id']} ({before['name']}) goes again as {uid}")
@@ -58,6 +57,18 @@ def rerun(home: Home, run: str, timeout: float) -> bool:
     lines = differences(before, after)
     print("\n".join(lines))
     return bool(before["trades_hash"] == after["trades_hash"])
+
+
+def why_not(before: Json) -> str:
+    """Why a run can't be done again; empty for one that can."""
+    if before["state"] != "complete":
+        return f"is not complete ({before['state']})"
+    if before["origin"] is None:
+        return "does not say what it was made of"
+    epoch = before["run_id"].partition("@")[2]  # of one that began again; what is behind the dot counts loops
+    if epoch and not epoch.startswith("0."):
+        return "began again at a seek while its Replay played, and its record does not keep where that went"
+    return ""
 
 
 def differences(before: Json, after: Json) -> list[str]:

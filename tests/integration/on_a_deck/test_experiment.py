@@ -12,7 +12,7 @@ import pytest
 from decks.process import Deck, apply, eventually, phase
 from pods.replay import T0, insert_minutes, stored
 from tapedeck_operator.cli import documents, write
-from tapedeck_operator.cli.rerun import data_differences, rerun
+from tapedeck_operator.cli.rerun import data_differences, rerun, why_not
 from tapedeck_operator.local.errors import DeckError
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -140,3 +140,19 @@ def test_the_parts_of_a_fingerprint_that_changed_are_named() -> None:
         "data: B was 2:e, is 3:d",
         "data: C was not there, is 1:c",
     ]
+
+
+@pytest.mark.parametrize(
+    ("run", "says"),
+    [
+        ({}, ""),
+        ({"run_id": "u-1@0.2"}, ""),  # the last round of a loop, which is as the first
+        ({"run_id": "u-1@1.0"}, "began again at a seek"),
+        ({"state": "failed"}, "is not complete (failed)"),
+        ({"origin": None}, "does not say what it was made of"),
+    ],
+)
+def test_what_can_not_be_compared_is_not_done_again(run: dict[str, Any], says: str) -> None:
+    why = why_not({"run_id": "u-1", "state": "complete", "origin": {}} | run)
+    assert (why == "") == (says == "")
+    assert says in why
