@@ -12,6 +12,7 @@ import pytest
 from decks.process import Deck, eventually, phase
 from exchange import Exchange, recorded
 from exchange.binance import Binance
+from exchange.cryptocompare import CryptoCompare
 from tapedeck_operator.cli import documents, write
 from tapedeck_operator.local.objects import Objects
 
@@ -63,6 +64,19 @@ def test_bad_input_is_told_within_seconds(
     assert status["conditions"][0]["reason"] == reason
     assert all(word in status["message"] for word in words), status["message"]
     eventually(lambda: not [d for d in objects.list("Deployment") if d["metadata"]["name"].startswith(f"feed-{name}")])
+
+
+def test_a_channel_that_the_exchange_lacks_is_told(running: tuple[Json, Objects, Exchange]) -> None:
+    _, objects, _ = running
+    secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "compare-key", "namespace": "default"}}
+    objects.apply(secret | {"data": {"apiKey": "dGhlLWtleQ=="}})
+    with Exchange(CryptoCompare(), recorded()) as exchange:
+        wish = live(exchange, channels=["trades"], apiKeySecret="compare-key") | {"exchange": "cryptocompare"}
+        apply(objects, "lacking", wish)
+        eventually(lambda: phase(objects, "Feed", "lacking") == "Failed", 40)
+    status = objects.get("Feed", "default", "lacking")["status"]
+    assert status["conditions"][0]["reason"] == "UnsupportedChannel"
+    assert status["message"].startswith("channels: got trades, which cryptocompare does not send (BTC/USDT is an index")
 
 
 def test_brought_recorded_suspended_and_gone_on(running: tuple[Json, Objects, Exchange]) -> None:

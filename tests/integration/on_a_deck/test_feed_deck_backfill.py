@@ -119,6 +119,11 @@ def test_fetched_by_the_command(running: tuple[Home, Json, Objects, Exchange], t
     assert "3000 of 3000 bars" in again.stdout
     assert "0 brought" in again.stdout
 
-    refused = fetch("--symbols", "BTC/USTD", *span)
-    assert (refused.returncode, refused.stdout) == (1, "")
-    assert "near matches: BTC/USDT" in refused.stderr
+    for wrong, words in (
+        (("--symbols", "BTC/USTD", *span), "near matches: BTC/USDT"),
+        (("--exchange", "binanse", "--symbols", "BTC/USDT", *span), "near matches: binance"),
+        (("--symbols", "BTC/USDT", "--start", "2100-01-01"), "--start: got 2100-01-01, expected a time before now"),
+    ):
+        refused = fetch(*wrong)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert words in refused.stderr
