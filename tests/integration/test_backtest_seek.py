@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from by_hand.backtrader import run_stock
-from pods.backtest import MINUTE, Pod, check
+from pods.backtest import MINUTE, Pod, Tape, check
 from pods.replay import ReplayProcess
 from pods.runs import T0 as FIRST
 from pods.runs import random_walk, spec
 from pods.store import insert_bars
+from tapedeck import wire
 from tapedeck.settings import Connections
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_operator.local.processes import wait_until
@@ -48,3 +49,40 @@ def test_restart_trades_what_comes_after_the_seek(connections: Connections, tmp_
     assert len(after.trades) == len(stock.trades) > 10
     assert after.ended["once"]["state"] == "complete"
     assert pod.report()["run_id"] == f"{pod.uid}@1.0"
+
+
+# Ends the process in the second of its runs.
+EXITS = """
+import os
+import backtrader as bt
+class Exits(bt.Strategy):
+    made = []
+    def __init__(self):
+        self.made.append(self)
+    def next(self):
+        len(self.made) == 2 and len(self) == 5 and os._exit(0)
+"""
+
+
+def test_a_strategy_that_ends_the_process_after_a_seek_fails_the_run_that_it_was_in(
+    connections: Connections, tmp_path: Path
+) -> None:
+    bars, sought = random_walk("A", 1, 20), wire.Epoch(1, 0)
+    tape = Tape(connections, ["A"], rows={"A": len(bars)})
+    tape.start()
+    tape.transaction(bars[:10])
+    tape.producer.begin_transaction()
+    tape.control(wire.EpochStart("1.0", FIRST, "seek"), epoch=sought)
+    for bar in bars:
+        tape.producer.produce(tape.topic, wire.encode(bar), headers=wire.replay_headers(tape.uid, sought))
+    tape.control(wire.Watermark("1.0", bars[-1].ts + MINUTE, None, 30), epoch=sought)
+    tape.producer.commit_transaction(30)
+    data = {"replay": {"name": "tape", "onSeek": "restart"}}
+    (tmp_path / "mine.py").write_text(EXITS)
+    pod = Pod(connections, tmp_path, spec(data, module="mine:Exits"), replay_uid=tape.uid)
+    assert pod.run() == 64, pod.log.read_text()
+    before, after = (check(connections, run_id).ended["once"] for run_id in (pod.uid, f"{pod.uid}@1.0"))
+    assert "Sought" in before["message"]
+    assert after["state"] == "failed"
+    assert after["message"].startswith("StrategyExited: the strategy ended the process (exit code 0)")
+    assert (pod.report()["reason"], pod.report()["run_id"]) == ("StrategyExited", f"{pod.uid}@1.0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from tapedeck_backtest.apart.above import Mark, above
 
@@ -13,10 +14,10 @@ def _work(mark: Mark) -> int:
     return pod.main(mark)
 
 
-def _ended(how: str, entered: int) -> int:
+def _ended(how: str, runs: Sequence[str]) -> int:
     from tapedeck_backtest import pod
 
-    return pod.ended_by_strategy(how, announced=entered > 1)  # it is first entered to be loaded
+    return pod.ended_by_strategy(how, runs[-1], announced=len(runs) > 1)  # it is first entered to be loaded
 
 
 def _killed(how: str) -> None:

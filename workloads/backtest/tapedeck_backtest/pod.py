@@ -98,12 +98,12 @@ def main(mark: Mark) -> int:
         return pod.work()
 
 
-def ended_by_strategy(how: str, *, announced: bool) -> int:
+def ended_by_strategy(how: str, run_id: str, *, announced: bool) -> int:
     """Say in the report and on the log that the strategy ended the run's process; returns the exit code."""
     from tapedeck_backtest.errors import Unavailable
     from tapedeck_backtest.run import Run
 
-    settings = _settings()
+    settings = _settings().model_copy(update={"uid": run_id})  # after a seek another one than the pod's
     spec = BacktestSpec.model_validate_json(settings.spec)
     run = Run(settings, spec, Connections.read(settings.connections), Event())
     message = f"the strategy ended the process ({how}) before the run was over; its log may say more"

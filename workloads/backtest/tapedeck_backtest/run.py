@@ -32,7 +32,7 @@ class Run:
         stop: Event,
         *,
         start_timeout: float = START_TIMEOUT,
-        mark: Mark = lambda _inside: None,
+        mark: Mark = lambda _run: None,
     ) -> None:
         self._settings = settings
         self._spec = spec

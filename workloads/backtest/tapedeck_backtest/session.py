@@ -61,7 +61,9 @@ class Session:
         self.engine: Engine | None = None
         self.announced = False
         self._stop = stop
-        self._guard = Guard(spec.limits.bar_seconds, stop, last_words, mark)
+        self._guard = Guard(
+            spec.limits.bar_seconds, stop, last_words, lambda inside: mark(self.run_id if inside else None)
+        )
         self._publisher = Publisher(connections, self.run_id)
 
     @property

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
 from tapedeck.parent import die_with
 
-Mark = Callable[[bool], None]
+Mark = Callable[[str | None], None]
+"""Told the id of the run whose strategy's code is entered, and None when it is left."""
 _INSIDE, _OUTSIDE = b"[", b"]"
 _SIGNALLED = 128
 _KERNEL = Path("/proc/vmstat")  # counts the processes that it ended for want of memory, in whatever cgroup
@@ -23,13 +24,14 @@ _KERNEL = Path("/proc/vmstat")  # counts the processes that it ended for want of
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
-def above(work: Callable[[Mark], int], ended: Callable[[str, int], int], killed: Callable[[str], None]) -> int:
+def above(
+    work: Callable[[Mark], int], ended: Callable[[str, Sequence[str]], int], killed: Callable[[str], None]
+) -> int:
     """Do ``work`` in a child and return its exit code; 128 and the signal's number where one ended it.
 
-    ``work`` gets what to call with whether the code of a strategy runs. Where the child exits or crashes while it does,
-    the code is that of ``ended``, which is told how, and how many times that code was entered. ``killed`` is told what
-    is known of a SIGKILL, which leaves the child no last word. SIGTERM and SIGINT go to the child, which dies with this
-    process.
+    Where the child exits or crashes while the code of a strategy runs, the code is that of ``ended``, which is told
+    how, and of which run that code was each time it was entered. ``killed`` is told what is known of a SIGKILL, which
+    leaves the child no last word. SIGTERM and SIGINT go to the child, which dies with this process.
     """
     read, write = os.pipe()
     before = _for_want_of_memory()
@@ -38,7 +40,7 @@ def above(work: Callable[[Mark], int], ended: Callable[[str, int], int], killed:
     if child == 0:
         end_with_me()
         os.close(read)
-        return work(lambda inside: _say(write, inside))
+        return work(lambda run: _say(write, run))
     os.close(write)
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
@@ -50,11 +52,12 @@ def above(work: Callable[[Mark], int], ended: Callable[[str, int], int], killed:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.set_blocking(read, False)  # a process that the strategy left behind may hold the other end
     said = _said(read)
-    if said.endswith(_INSIDE) and (code >= 0 or -code in _CRASHES):
+    inside = bool(said) and not said.endswith(_OUTSIDE)
+    if inside and (code >= 0 or -code in _CRASHES):
         how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-        return ended(how, said.count(_INSIDE))
+        return ended(how, [run.rstrip(_OUTSIDE).decode() for run in said.split(_INSIDE)[1:]])
     if code == -signal.SIGKILL:
-        killed(_of_kill(before, _for_want_of_memory(), inside=said.endswith(_INSIDE)))
+        killed(_of_kill(before, _for_want_of_memory(), inside=inside))
     return code if code >= 0 else _SIGNALLED - code
 
 
@@ -77,8 +80,8 @@ def _of_kill(before: int | None, after: int | None, *, inside: bool) -> str:
     return f"{told}, not for want of memory (the kernel ended no process for that): it was sent by {by}"
 
 
-def _say(write: int, inside: bool) -> None:
-    os.write(write, _INSIDE if inside else _OUTSIDE)
+def _say(write: int, run: str | None) -> None:
+    os.write(write, _OUTSIDE if run is None else _INSIDE + run.encode())
 
 
 def _said(read: int) -> bytes:

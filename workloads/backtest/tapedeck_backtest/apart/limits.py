@@ -18,7 +18,6 @@ from pathlib import Path
 from types import FrameType
 
 from tapedeck.logs import log
-from tapedeck_backtest.apart.above import Mark
 
 TICK_SECONDS = 0.5
 STOP_SECONDS = 5.0  # for a strategy that does not come back after SIGTERM
@@ -48,7 +47,7 @@ class Guard:
         seconds: float,
         stop: threading.Event,
         last_words: Callable[[str], int],
-        mark: Mark,
+        mark: Callable[[bool], None],
     ) -> None:
         self.seconds = seconds
         self._stop = stop
