@@ -13,6 +13,7 @@ from threading import Event, Thread
 from typing import Any
 
 import pandas as pd
+import psycopg
 import pytest
 
 from pods.feed import Pod, read_topic
@@ -179,6 +180,50 @@ def test_from_a_feed_and_a_replay_to_the_store(
         assert {name: pytest.approx(series) for name, series in wanted.items()} == told
     caught_up(connections.kafka_bootstrap, store)
     assert points(store, "replay.test", "C/D") == told
+
+
+def test_of_a_replay_of_trades(connections: Connections, store: str, tmp_path: Path, started: ExitStack) -> None:
+    exchange, rng = f"x{uuid.uuid4().hex[:10]}", random.Random(3)
+    rows = [(exchange, "A/B", T0 + n * 7_000, str(n), 100 + rng.randrange(-400, 400) / 8, 0.5) for n in range(200)]
+    with psycopg.connect(store) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO trades VALUES (%s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, 'buy', 'backfill')", rows
+        )
+    of_trades = {"channel": "trades"}
+    asked = [
+        {"name": "mean", **of_trades, "sma": {}},
+        {"name": "above", **of_trades, "change": {"reference": "mean"}},
+        {"name": "rising", "input": "above", "filter": {"above": 0}},
+        {"name": "minutes", **of_trades, "resample": {"interval": "1m"}},
+        {"name": "number", **of_trades, "function": {"module": "builtins:len", "lookback": 4}},
+    ]
+    source = {"store": {"exchange": exchange, "symbols": ["A/B"]}, "channel": "trades"}
+    tape = ReplayProcess(tmp_path, connections, {"source": source, "unpaced": True, "transforms": asked})
+    transforms = TransformProcess(tmp_path, connections, "Replay", tape.spec, tape.uid)
+    transforms.start()
+    started.callback(transforms.kill)
+    tape.begin(unpaced=True)
+    assert tape.wait() == 0
+    eventually(lambda: transforms.status().get("state") == "complete")
+    found: dict[str, dict[int, float]] = {}
+    for _, point, _ in read_topic(connections.kafka_bootstrap, f"tapedeck.points.{tape.uid}", exchange):
+        found.setdefault(point["series"], {})[point["ts"]] = point["value"]
+    prices = pd.Series({row[2]: row[4] for row in rows})
+    above = prices - prices.rolling(5).mean()
+    wanted = {
+        "mean": prices.rolling(5).mean(),
+        "above": above,
+        "rising": above[above > 0],
+        "minutes": prices.groupby(prices.index // MINUTE * MINUTE).last().iloc[1:-1],
+        "number": pd.Series(4.0, prices.index[3:]),
+    }
+    assert found == {name: pytest.approx(series.dropna().to_dict()) for name, series in wanted.items()}
+
+    bars = TransformProcess(tmp_path, connections, "Replay", tape.spec | {"transforms": KINDS}, str(uuid.uuid4()))
+    bars.start()
+    started.callback(bars.kill)
+    eventually(lambda: bars.status().get("state") == "failed")
+    assert "not of trades, which is what the Replay plays" in bars.status()["message"]
 
 
 @contextmanager
