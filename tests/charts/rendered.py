@@ -18,6 +18,7 @@ KUBE_VERSION = "1.34.0"
 
 EXTERNAL: Json = {"kafka": {"bootstrap": "kafka.example:9092"}, "store": {"host": "db.example"}}
 _USERS = ("feed", "replay", "transform", "backtest", "recorder", "gateway", "migrate")
+DIGESTS = {name: f"sha256:{number:064x}" for number, name in enumerate(("replay", "gateway"), 0xD16E57)}
 _ROLES = ("admin", "feed", "replay", "transform", "backtest", "gateway", "recorder")
 SETS: dict[str, Json] = {
     "default": EXTERNAL,
@@ -41,7 +42,7 @@ SETS: dict[str, Json] = {
         "networkPolicies": {"brokerPeers": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
     },
     "everything": {
-        "images": {"pullSecrets": ["registry"], "tag": "1.2.3"},
+        "images": {"pullSecrets": ["registry"], "tag": "1.2.3", "digests": DIGESTS},
         "kafka": {
             "bootstrap": "kafka.example:9092",
             "topics": {"replication": 3, "retentionHours": {"market.trades": 48, "market.bars": 0}},

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from charts.rendered import CHART, EXTERNAL, HELM, SETS, find, render, template
+from charts.rendered import CHART, DIGESTS, EXTERNAL, HELM, SETS, find, render, template
 from kube.api import KubeApi, missing_binaries
 from tapedeck.retain import RetainSettings
 from tapedeck.settings import Connections
@@ -20,6 +20,7 @@ from tapedeck.store.retention import Keepable
 from tapedeck.topics import STANDING
 from tapedeck_operator.cluster.settings import OperatorSettings
 from tapedeck_operator.plan.pods import CONNECTION_FIELDS
+from tapedeck_operator.plan.types import Settings
 
 Json = dict[str, Any]
 SCHEMA = CHART / "values.schema.json"
@@ -141,20 +142,34 @@ def test_each_workload_has_a_role_of_its_own_where_roles_are_made() -> None:
     assert told["TAPEDECK_ROLES"] in {mount["mountPath"] for mount in migrate["volumeMounts"]}
 
 
-def test_the_operator_understands_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    documents = render(EXTERNAL)
+def understood(documents: list[Json], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """What the operator makes of the environment that it is given."""
     (container,) = find(documents, "Deployment", "td-operator")["spec"]["template"]["spec"]["containers"]
     for variable in container["env"]:
         monkeypatch.setenv(variable["name"], variable["value"])
     key = base64.b64decode(find(documents, "Secret", "td-operator-key")["data"]["key"])
-    (tmp_path / "key").write_bytes(key)
-    monkeypatch.setenv("TAPEDECK_OPERATOR_KEY_FILE", str(tmp_path / "key"))
-    settings = OperatorSettings().planning()  # type: ignore[call-arg]
+    (folder / "key").write_bytes(key)
+    monkeypatch.setenv("TAPEDECK_OPERATOR_KEY_FILE", str(folder / "key"))
+    return OperatorSettings().planning()  # type: ignore[call-arg]
+
+
+def test_the_operator_understands_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = understood(render(EXTERNAL), tmp_path, monkeypatch)
     assert settings.images["replay"] == "ghcr.io/tapedeck/replay:0.1.0"
     assert settings.network is not None
     ports = [port["port"] for rule in settings.network.egress for port in rule["ports"]]
     assert ports == [53, 53, 9092, 5432]
     assert settings.network.ingress_from[0]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "operator"
+
+
+def test_images_are_named_by_digest_where_one_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = render(SETS["everything"])
+    settings = understood(documents, tmp_path, monkeypatch)
+    assert settings.images["replay"] == f"ghcr.io/tapedeck/replay@{DIGESTS['replay']}"
+    assert settings.images["feed"] == "ghcr.io/tapedeck/feed:1.2.3"
+    pod = find(documents, "Deployment", "td-gateway")["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == f"ghcr.io/tapedeck/gateway@{DIGESTS['gateway']}"
+    assert pod["initContainers"][0]["image"] == "ghcr.io/tapedeck/recorder:1.2.3"
 
 
 def test_rights_are_cluster_wide_or_of_one_namespace() -> None:
@@ -175,6 +190,8 @@ def test_rights_are_cluster_wide_or_of_one_namespace() -> None:
         ({"kafka": {"bootstrap": "k:9092"}}, "store.host: got nothing"),
         ({"store": {"host": "d"}, "broker": {"enabled": True}}, "helm dependency build"),
         ({**EXTERNAL, "store": {"host": "d", "createRoles": True}}, "store.roles.backtest.password: got nothing"),
+        ({**EXTERNAL, "images": {"digests": {"replays": "sha256:" + 64 * "0"}}}, "replays"),
+        ({**EXTERNAL, "images": {"digests": {"replay": "sha256:0123"}}}, "/images/digests/replay"),
         ({**EXTERNAL, "recorder": {"replica": 2}}, "replica"),
         ({**EXTERNAL, "operator": {"watch": "some"}}, "watch"),
         ({**EXTERNAL, "store": {"host": "d", "retention": {"days": {"candles": 3}}}}, "candles"),

@@ -1,5 +1,8 @@
 {{- define "tapedeck.image" -}}
-{{ .root.Values.images.registry }}/{{ .name }}:{{ .root.Values.images.tag | default .root.Chart.AppVersion }}
+{{- $images := .root.Values.images }}
+{{- $version := printf ":%s" ($images.tag | default .root.Chart.AppVersion) }}
+{{- with get $images.digests .name }}{{ $version = printf "@%s" . }}{{ end -}}
+{{ $images.registry }}/{{ .name }}{{ $version }}
 {{- end }}
 
 {{- define "tapedeck.selector" -}}
