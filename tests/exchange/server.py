@@ -62,11 +62,13 @@ class Exchange:
     key: str = "the-key"
     silent: bool = False
     rest_faults: deque[tuple[int, dict[str, str], str]] = field(default_factory=deque)
+    websocket_faults: deque[tuple[int, dict[str, str]]] = field(default_factory=deque)
     faulty_path: str = ""
     faulty_query: str = ""
     requests: Counter[str] = field(default_factory=Counter)
     refused_at: list[float] = field(default_factory=list)
     asked_at: list[float] = field(default_factory=list)
+    dialled_at: list[float] = field(default_factory=list)
     connections: int = 0
     drops: int = 0
     host: str = "127.0.0.1"
@@ -166,6 +168,10 @@ class Exchange:
     @web.middleware
     async def _faulty(self, request: web.Request, handler: Answer) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
+            self.dialled_at.append(time.monotonic())
+            if self.websocket_faults:
+                status, headers = self.websocket_faults.popleft()
+                return web.Response(status=status, headers=headers)
             return await self._listen(request)
         self.requests[request.path] += 1
         self.asked_at.append(time.monotonic())

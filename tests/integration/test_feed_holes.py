@@ -122,6 +122,37 @@ def test_silence_is_broken(services: Services, tmp_path: Path, name: str, dialec
     assert trades(services, name, own.symbol) == happened(own)
 
 
+@pytest.mark.parametrize(
+    ("name", "dialect", "suffix"),
+    [("binance", Binance(), ""), ("coinbase", Coinbase(), ""), ("cryptocompare", CryptoCompare(), f":{VENUE}")],
+    ids=["binance", "coinbase", "cryptocompare"],
+)
+def test_a_refused_connection_is_made_again_when_the_exchange_says(
+    services: Services, tmp_path: Path, name: str, dialect: Dialect, suffix: str
+) -> None:
+    own = lately()
+    symbol = own.symbol + suffix
+    with Exchange(dialect, [own]) as exchange:
+        pod = pod_of(services, tmp_path, exchange, name, symbol)
+        pod.start()
+        try:
+            exchange.subscribed()
+            exchange.play(200)
+            pod.wait_for(lambda: pod.status()["trades"] == 200)
+            dialled = len(exchange.dialled_at)
+            exchange.websocket_faults.extend([(429, {"Retry-After": "2"}), (418, {"Retry-After": "3"})])
+            exchange.drop()
+            own.happened += 15  # nobody is told
+            exchange.subscribed()
+            exchange.play()
+            pod.wait_for(lambda: pod.status()["trades"] == len(own.ticks))
+        finally:
+            pod.stop()
+    first, second, third = exchange.dialled_at[dialled : dialled + 3]
+    assert (second - first >= 1.95, third - second >= 2.95) == (True, True), exchange.dialled_at
+    assert trades(services, name, symbol) == happened(own)
+
+
 def test_bars_that_the_exchange_sends_fall_silent(services: Services, tmp_path: Path) -> None:
     own = lately()
     with Exchange(Binance(), [own]) as exchange:

@@ -37,6 +37,7 @@ class Streamer:
         self._turn = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
         self._connection: _Connection | None = None
+        self._dial_from = 0.0
         self.skew: int | None = None
         """Milliseconds by which its clock is ahead, as its welcome and heartbeats tell."""
 
@@ -77,6 +78,7 @@ class Streamer:
             raise BadInput(
                 "WrongKey", "apiKeySecret: missing, expected a Secret with the apiKey that the websocket asks for"
             )
+        await asyncio.sleep(max(self._dial_from - time.monotonic(), 0.0))
         if self._session is None:
             self._session = aiohttp.ClientSession()
         headers = {"Authorization": f"Apikey {self._key}"}
@@ -85,7 +87,10 @@ class Streamer:
         except aiohttp.WSServerHandshakeError as error:
             if error.status in (401, 403):
                 raise BadInput("WrongKey", f"apiKeySecret: the exchange refuses the key: {error.message}") from None
-            raise Unreachable(f"cryptocompare: {error.status}: {error.message}") from None
+            after = error.headers.get("Retry-After", "") if error.headers is not None else ""
+            wait = float(after) if after.isdigit() else None
+            self._dial_from = time.monotonic() + (wait or 0.0)  # for all that listen here
+            raise Unreachable(f"cryptocompare: {error.status}: {error.message}", wait) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(f"cryptocompare: {error or type(error).__name__}") from None
         return _Connection(self, socket, self._patience)

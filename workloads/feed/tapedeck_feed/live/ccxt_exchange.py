@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -66,7 +66,7 @@ class CcxtExchange:
             }  # fmt: skip
             self._api.init_throttler()
         self._keyed = "apiKey" in keys
-        self._quiet_until = 0.0
+        self._quiet_until = self._dial_from = 0.0
         self._turn = asyncio.Semaphore(at_once)  # what waits for its turn must hear of a refusal
         if endpoints is not None:
             self._api.urls["api"] = _moved(self._api.urls["api"], endpoints, self._api.hostname)
@@ -96,6 +96,7 @@ class CcxtExchange:
 
     async def watch(self, stream: Stream, sink: Sink) -> None:
         """One task for each subscription of ccxt; the first that breaks ends all."""
+        await asyncio.sleep(max(self._dial_from - time.monotonic(), 0.0))
         self._api.on_malformed = lambda reason, payload: sink.refuse("", None, reason, payload)
         await first_failure([self._listen(stream, sink, news) for news in self._subscriptions(stream, sink)])
 
@@ -184,7 +185,11 @@ class CcxtExchange:
             try:
                 tapped = await news()
             except (ccxt.NetworkError, OSError, aiohttp.ClientError) as error:  # not all is wrapped by ccxt
-                raise (Broken if worked else Unreachable)(f"{self.exchange}: {error}") from None
+                if worked:
+                    raise Broken(f"{self.exchange}: {error}") from None
+                wait = _wait_of(error)
+                self._dial_from = time.monotonic() + (wait or 0.0)  # for what else listens here, too
+                raise Unreachable(f"{self.exchange}: {error}", wait) from None
             except ccxt.BaseError as error:
                 raise _meant(error, None) from None
             worked = True
@@ -304,9 +309,7 @@ class CcxtExchange:
             raise Unanswerable(f"{self.exchange}: an answer that ccxt can't read: {error!r}") from None
 
     def _retry_after(self) -> float | None:
-        headers = self._api.last_response_headers or {}
-        said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-        return float(said) if said.isdigit() else None
+        return _wait_in(self._api.last_response_headers or {})
 
 
 def _no_key(exchange: str, error: Exception) -> BadInput:
@@ -316,6 +319,18 @@ def _no_key(exchange: str, error: Exception) -> BadInput:
         f"apiKeySecret: no request to {exchange} can be signed with it ({type(error).__name__}); "
         "expected apiKey and secret as the exchange gave them",
     )
+
+
+def _wait_in(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the headers of an answer ask to be left alone."""
+    said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
+    return float(said) if said.isdigit() else None
+
+
+def _wait_of(error: Exception) -> float | None:
+    """Seconds that a refused websocket asks for: ccxt keeps the refusal as it came."""
+    headers = getattr(error.args[0] if error.args else None, "headers", None)
+    return _wait_in(headers) if headers else None
 
 
 def _or_none(convert: Callable[[], T]) -> T | None:
