@@ -7,7 +7,9 @@ import random
 import pytest
 
 from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.report import BackfillReport
 from tapedeck_feed.backfill.ranges import Holes, Page, Range, Share, holes_in, pages_of, shares_of, without
+from tapedeck_feed.backfill.tally import BackfillTally
 
 MINUTE = 60_000
 
@@ -89,6 +91,26 @@ def test_a_hole_ends_where_a_page_did_not_come() -> None:
     assert list(holes.add(upper, [(20 * MINUTE, 25 * MINUTE)])) == []
     assert list(holes.cut()) == [(20 * MINUTE, 25 * MINUTE)]
     assert list(holes.add(lower, [(5 * MINUTE, 10 * MINUTE)])) == [(5 * MINUTE, 10 * MINUTE)]
+
+
+def test_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what was asked for since the pod was started; what the store had does not count."""
+    now = 100.0
+    monkeypatch.setattr("tapedeck_feed.backfill.tally.time.monotonic", lambda: now)
+    tally = BackfillTally()
+    assert (tally.rate, report_of(tally).eta_seconds) == (0.0, None)
+    tally.begin(1_000, 200)
+    assert report_of(tally).eta_seconds is None
+    now, tally.done, tally.sent.bars = 110.0, 600, 300
+    assert (report_of(tally).rate, report_of(tally).eta_seconds) == (30.0, 10)
+    tally.done = 1_000
+    assert report_of(tally).eta_seconds == 0
+
+
+def report_of(tally: BackfillTally) -> BackfillReport:
+    told = tally.report("running", "", "").backfill
+    assert told is not None
+    return told
 
 
 def test_pages_of_several_series_come_by_time() -> None:
