@@ -236,6 +236,12 @@ def test_why_a_pod_does_not_run() -> None:
     assert (late.reason, late.slow_at_ms) == ("NotStarting", None)
     assert late.problem == see_pod("Replay", slow, None, 1_700_000_090_000).problem  # told once, not each second
     assert see_pod("Replay", pod("p", "u", phase="Running", startTime=began), None, 0).slow_at_ms is None
+    killed = {"exitCode": 137, "reason": "OOMKilled"}
+    starved = pod("p", "u", phase="Failed", containerStatuses=[{"state": {"terminated": killed}}])
+    starved["spec"] = {"containers": [{"resources": {"limits": {"memory": "64Mi"}}}]}
+    seen = see_pod("Replay", starved, None, 0)
+    assert (seen.reason, seen.exit_code) == ("OOMKilled", 137)
+    assert "its limit is 64Mi: raise spec.resources.limits.memory" in seen.problem
     ended = {"containerStatuses": [{"state": {"terminated": {"exitCode": 64, "message": '{"reason": "NoBars"}'}}}]}
     seen = see_pod("Replay", pod("p", "u", phase="Failed", **ended), None, 0)
     assert seen.exit_code == 64

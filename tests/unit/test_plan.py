@@ -182,6 +182,16 @@ def test_an_anchor_survives_a_lost_status() -> None:
     assert planned.pushes == ()
 
 
+@pytest.mark.parametrize(("reason", "told"), [("OOMKilled", "OOMKilled"), ("", "PodFailed")])
+def test_a_pod_that_left_no_word_is_told_of_by_what_ended_it(reason: str, told: str) -> None:
+    replay = resource("Replay", {"source": STORE})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    pod = PodSeen("p", 0, "Failed", exit_code=137, problem="for want of memory" if reason else "", reason=reason)
+    status = plan(replay, Observed(ended(made, "Failed"), (pod,)), NOW, SETTINGS).status
+    assert status["conditions"][0]["reason"] == told
+    assert status["message"] == (pod.problem or "pod p ended with exit code 137; see its log")
+
+
 @pytest.mark.parametrize(("how", "phase"), [("Complete", "Complete"), ("Failed", "Failed")])
 def test_an_ended_job_ends_the_resource_for_good(how: str, phase: str) -> None:
     feed = resource(

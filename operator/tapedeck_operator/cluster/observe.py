@@ -63,7 +63,7 @@ def see_pod(kind: str, pod: Json, report: Report | None, now_ms: int) -> PodSeen
     before = container.get("lastState", {}) if state.get("waiting") else {}  # a Deployment's restarts in its pod
     ended = state.get("terminated") or before.get("terminated") or {}
     last_words = parse_report(kind, ended["message"]) if ended.get("message") else None
-    reason, problem = _trouble(pod, container, now_ms)
+    reason, problem = _starved(pod, ended) or _trouble(pod, container, now_ms)
     phase = status.get("phase", "Pending")
     return PodSeen(
         name=metadata["name"],
@@ -80,6 +80,15 @@ def see_pod(kind: str, pod: Json, report: Report | None, now_ms: int) -> PodSeen
         part=metadata.get("labels", {}).get(PART_LABEL, ""),
         slow_at_ms=None if reason else _slow_at(status),
     )
+
+
+def _starved(pod: Json, ended: Json) -> tuple[str, str] | None:
+    """As below, for a container that the kernel ended: it had no time for last words."""
+    if ended.get("reason") != "OOMKilled":
+        return None
+    limit = pod["spec"]["containers"][0].get("resources", {}).get("limits", {}).get("memory", "the node's")
+    said = f"pod {pod['metadata']['name']} was ended for want of memory, its limit is {limit}"
+    return "OOMKilled", f"{said}: raise spec.resources.limits.memory, or let it need less"
 
 
 def _trouble(pod: Json, container: Json, now_ms: int) -> tuple[str, str]:

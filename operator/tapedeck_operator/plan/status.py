@@ -89,7 +89,7 @@ def _failed(pod: PodSeen | None, job: Json | None) -> Verdict:
     if pod is not None and pod.report is not None and pod.report.reason:
         return Verdict("Failed", pod.report.reason, pod.report.message)
     if pod is not None and (pod.exit_code is not None or pod.problem):
-        return Verdict("Failed", "PodFailed", _why(pod))
+        return Verdict("Failed", pod.reason or "PodFailed", _why(pod))
     messages = [c.get("message", "") for c in (job or {}).get("status", {}).get("conditions", [])]
     return Verdict("Failed", "JobFailed", "; ".join(m for m in messages if m) or "its Job failed")
 
