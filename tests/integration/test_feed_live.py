@@ -179,10 +179,8 @@ def test_pods_share_the_symbols(services: Services, tmp_path: Path, binance: Exc
         for pod in pods:
             pod.stop()
     assert sum(pod.last()["symbols"] for pod in pods) == 8
-    told = [
-        (v["symbol"], int(v["id"])) for _, v, _ in read_topic(services.broker.bootstrap, "market.trades", "binance")
-    ]
-    mine = sorted((symbol, number) for symbol, number in told if symbol.endswith(quote))
+    told = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.trades", "binance")]
+    mine = sorted((v["symbol"], int(v["id"])) for v in told if v["symbol"].endswith(quote))
     assert mine == sorted((m.symbol, tick.id) for m in binance.markets for tick in m.ticks)
 
 
