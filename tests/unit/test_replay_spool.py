@@ -1,4 +1,4 @@
-"""What a topic's records are sorted on: a disk, which can be full."""
+"""What keeps the records of topics and files: a disk, which can be full."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tapedeck_crds.base import Files
+from tapedeck_replay.file_source import FileSource
 from tapedeck_replay.spool import BarSpool
 from tapedeck_replay.tape import Unavailable
 
@@ -32,3 +34,15 @@ def test_a_full_disk_is_named_as_what_may_pass(small_disk: Path) -> None:
     rows = [(minute, "A/USD", 0, 1.0, 2.0, 0.5, 1.5, 3.0, 0) for minute in range(20_000)]
     with pytest.raises(Unavailable, match=rf"{small_disk}/.*: got database or disk is full, expected room for"):
         spool.put(rows)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_files_need_a_disk_for_seeks_alone(small_disk: Path, tmp_path: Path) -> None:
+    lines = [f"{minute * 60_000},1.0,2.0,0.5,1.5,3.0" for minute in range(20_000)]
+    (tmp_path / "a.csv").write_text("\n".join(["ts,open,high,low,close,volume", *lines]))
+    files = {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/USD", "path": "a.csv"}]}
+    source = FileSource(Files.model_validate(files, by_alias=True), tmp_path, None, lambda: None)
+    tape = source.resolve()
+    assert sum(len(block) for block in source.blocks(tape, None)) == 20_000
+    with pytest.raises(Unavailable, match=rf"{small_disk}/.*: got database or disk is full, expected room for"):
+        source.count(tape, tape.end)

@@ -1,59 +1,96 @@
-"""Records of files as a Replay reads them: counted once at the start, so that a bad row shows then."""
+"""What a Replay of files reads, and when."""
 
 from __future__ import annotations
 
-import zlib
-from collections import Counter
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from typing import ClassVar, Generic, TypeVar
 
-from tapedeck.files import BadFiles, FilesUnavailable
 from tapedeck.market import Bar, Trade
-from tapedeck.wire import encode
 from tapedeck_crds.base import Files
-from tapedeck_replay.tape import BadInput, Unavailable
+from tapedeck_crds.source import Played
+from tapedeck_replay.file_census import census, refusing
+from tapedeck_replay.spool import BLOCK_ROWS, Row, Spool
+from tapedeck_replay.tape import After, Rows, Tape
 
-PULSE_ROWS = 5_000
-
-
-@dataclass(frozen=True)
-class Census:
-    """``first`` and ``last`` are the times of the first and the last record, milliseconds UTC."""
-
-    symbols: tuple[str, ...]
-    rows: dict[str, int]
-    first: int
-    last: int
-    check: str
+R = TypeVar("R", Bar, Trade)
+B = TypeVar("B", bound=Rows)
 
 
-def census(files: Files, records: Iterator[Bar] | Iterator[Trade], kind: str, pulse: Callable[[], None]) -> Census:
-    """Read all through. Raises BadInput ``No<Kind>s`` where a chosen symbol has none."""
-    rows: Counter[str] = Counter()
-    checks: Counter[str] = Counter()
-    first = last = None
-    for record in records:
-        rows[record.symbol] += 1
-        checks[record.symbol] = zlib.crc32(encode(record), checks[record.symbol])
-        first, last = record.ts if first is None else first, record.ts
-        if rows[record.symbol] % PULSE_ROWS == 0:
-            pulse()
-    symbols = tuple(sorted({chosen.symbol for chosen in files.sets}))
-    if first is None or last is None or any(symbol not in rows for symbol in symbols):
-        missing = ", ".join(symbol for symbol in symbols if symbol not in rows)
-        message = f"source.files.sets: got files without a {kind} of {missing}, expected some of each"
-        raise BadInput(f"No{kind.capitalize()}s", message)
-    check = ";".join(f"{symbol}={rows[symbol]}:{checks[symbol]:08x}" for symbol in symbols)
-    return Census(symbols, dict(rows), first, last, check)
+class FileRecords(ABC, Generic[R, B]):
+    """Records of the files below a folder. They are read through once at the start, so that a bad row shows then.
 
+    From the tape's begin on they are played as they are read. What begins elsewhere, and what is counted, comes from a
+    copy on disk, which is made at the first such question: files can be read from their begin alone.
+    """
 
-@contextmanager
-def refusing() -> Iterator[None]:
-    """What is wrong with the files, as a Replay tells it."""
-    try:
-        yield
-    except BadFiles as error:
-        raise BadInput("BadFiles", str(error)) from error
-    except FilesUnavailable as error:
-        raise Unavailable(str(error)) from error
+    CHANNEL: ClassVar[Played]
+
+    def __init__(self, files: Files, root: Path, credentials: Path | None, pulse: Callable[[], None]) -> None:
+        self._files = files
+        self._root, self._credentials = root, credentials
+        self._pulse = pulse
+        self._whole: Tape | None = None
+        self._spool: Spool[B] | None = None
+        self._filling = Lock()  # the thread that reads ahead and the one that counts may ask at once
+
+    @abstractmethod
+    def _merged(self) -> Iterator[R]:
+        """All records, in order. Raises BadFiles, FilesUnavailable."""
+
+    @abstractmethod
+    def _length(self) -> int:
+        """From a record's time to the end of what it stands for, milliseconds."""
+
+    @abstractmethod
+    def _kept(self) -> type[Spool[B]]:
+        """What keeps them on disk."""
+
+    @abstractmethod
+    def _row(self, record: R) -> Row:
+        """One as that takes it."""
+
+    def resolve(self) -> Tape:
+        files = self._files
+        seen = census(files, self._records(), self.CHANNEL, self._pulse)
+        end = seen.last + self._length()
+        self._whole = Tape(
+            files.exchange, seen.symbols, files.interval, seen.first, end, seen.rows, seen.check, channel=self.CHANNEL
+        )
+        return self._whole
+
+    def count(self, tape: Tape, v: int) -> int:
+        return self._copy().count(tape.symbols, v - tape.known_after + 1)
+
+    def blocks(self, tape: Tape, after: After | None) -> Iterator[B]:
+        first = None if self._whole is None else self._whole.start
+        if self._spool is None and first is not None and (after is None or after.ts < first):
+            return self._as_read(tape)
+        return self._copy().blocks(tape.symbols, after)
+
+    def _as_read(self, tape: Tape) -> Iterator[B]:
+        place = {symbol: index for index, symbol in enumerate(tape.symbols)}
+        rows = (self._row(record) for record in self._records() if record.symbol in place)
+        while part := list(islice(rows, BLOCK_ROWS)):
+            yield self._kept().block(part, place)
+
+    def _copy(self) -> Spool[B]:
+        with self._filling:
+            if self._spool is None:
+                self._spool = self._filled()
+            return self._spool
+
+    def _filled(self) -> Spool[B]:
+        spool = self._kept()()
+        records = self._records()
+        while part := list(islice(records, BLOCK_ROWS)):
+            spool.put(map(self._row, part))
+            self._pulse()
+        return spool
+
+    def _records(self) -> Iterator[R]:
+        with refusing():
+            yield from self._merged()

@@ -41,7 +41,7 @@ class Run:
         self._player: Player | None = None
         self._failure: tuple[str, str] | None = None
         self._stopping = False
-        self._born = time.monotonic()
+        self._pulsed = time.monotonic()
         self.topic = replay_topic(settings.uid)
 
     @property
@@ -51,8 +51,8 @@ class Run:
 
     @property
     def ticked(self) -> float:
-        """When the loop last came around, monotonic seconds."""
-        return self._player.ticked if self._player is not None else self._born
+        """When the loop last came around, or what it waits for went on; monotonic seconds."""
+        return self._pulsed if self._player is None else max(self._pulsed, self._player.ticked)
 
     def stop(self) -> None:
         """End soon. Safe in a signal handler."""
@@ -106,7 +106,7 @@ class Run:
         return self._start_record(spec, source.resolve())
 
     def _pulse(self) -> None:
-        self._born = time.monotonic()
+        self._pulsed = time.monotonic()
         if self._stopping:
             raise Stopped
 

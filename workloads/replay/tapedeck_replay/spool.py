@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
+from tapedeck.market import Bar, Trade
 from tapedeck.store.bars import Block
 from tapedeck.store.trades import ANY_ID, TradeBlock
 from tapedeck_replay.tape import LAST_SYMBOL, After, Rows, Unavailable
@@ -43,9 +44,10 @@ class Spool(ABC, Generic[B]):
     def _place(self, after: After) -> tuple[Any, ...]:
         """The key that is not wanted any more, nor any before it."""
 
+    @staticmethod
     @abstractmethod
-    def _block(self, rows: list[Row], place: dict[str, int]) -> B:
-        """Rows as columns."""
+    def block(rows: list[Row], place: dict[str, int]) -> B:
+        """Rows as columns, series by the places of their symbols."""
 
     def put(self, rows: Iterable[Row]) -> None:
         """Take some rows, in one transaction."""
@@ -88,7 +90,7 @@ class Spool(ABC, Generic[B]):
                 key = rows[-1][: len(self.KEY)]
                 wanted = [row for row in rows if row[1] in place]
                 if wanted:
-                    yield self._block(wanted, place)
+                    yield self.block(wanted, place)
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
@@ -99,7 +101,7 @@ class Spool(ABC, Generic[B]):
                     connection.execute(f"PRAGMA {pragma}")
                 yield connection
         except sqlite3.Error as error:
-            raise Unavailable(f"{self._path}: got {error}, expected room for what is read from the topic") from error
+            raise Unavailable(f"{self._path}: got {error}, expected room for what is read from the source") from error
 
 
 class BarSpool(Spool[Block]):
@@ -119,10 +121,15 @@ class BarSpool(Spool[Block]):
     WHERE (excluded.rev, excluded.live) > (rev, live)
     """
 
+    @staticmethod
+    def row(bar: Bar, live: bool = False) -> Row:
+        return (bar.ts, bar.symbol, bar.rev, bar.open, bar.high, bar.low, bar.close, bar.volume, live)
+
     def _place(self, after: After) -> tuple[Any, ...]:
         return after[:2]
 
-    def _block(self, rows: list[Row], place: dict[str, int]) -> Block:
+    @staticmethod
+    def block(rows: list[Row], place: dict[str, int]) -> Block:
         ts, names, rev, *prices, _live = zip(*rows, strict=True)
         open_, high, low, close, volume = map(np.array, prices)
         series = np.array([place[name] for name in names], dtype=np.int64)
@@ -137,10 +144,15 @@ class TradeSpool(Spool[TradeBlock]):
     TABLE = "ts INTEGER, symbol TEXT, digits INTEGER, id TEXT, price REAL, amount REAL, side TEXT"
     PUT = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 
+    @staticmethod
+    def row(trade: Trade) -> Row:
+        return (trade.ts, trade.symbol, len(trade.id), trade.id, trade.price, trade.amount, trade.side)
+
     def _place(self, after: After) -> tuple[Any, ...]:
         return (*after[:2], *((len(after.id), after.id) if isinstance(after.id, str) else ANY_ID))
 
-    def _block(self, rows: list[Row], place: dict[str, int]) -> TradeBlock:
+    @staticmethod
+    def block(rows: list[Row], place: dict[str, int]) -> TradeBlock:
         ts, names, _digits, ids, price, amount, side = zip(*rows, strict=True)
         series = np.array([place[name] for name in names], dtype=np.int64)
         times = np.array(ts, dtype=np.int64)

@@ -55,8 +55,7 @@ class Bars:
         bar = decode_bar(value)
         if problem := bar_problem(bar):
             raise ValueError(problem)
-        row = (bar.ts, bar.symbol, bar.rev, bar.open, bar.high, bar.low, bar.close, bar.volume, live)
-        return Found(bar.exchange, bar.interval, row) if bar.closed else None
+        return Found(bar.exchange, bar.interval, BarSpool.row(bar, live)) if bar.closed else None
 
     def length(self, interval: str) -> int:
         return INTERVAL_MS[interval]
@@ -82,8 +81,7 @@ class Trades:
         trade = decode_trade(value)
         if problem := trade_problem(trade):
             raise ValueError(problem)
-        row = (trade.ts, trade.symbol, len(trade.id), trade.id, trade.price, trade.amount, trade.side)
-        return Found(trade.exchange, self._interval, row)
+        return Found(trade.exchange, self._interval, TradeSpool.row(trade))
 
     def length(self, interval: str) -> int:
         return 1
