@@ -56,8 +56,9 @@ class FeedSpec(PodOptions):
     )
     symbols: WantedSet | None = Field(
         default=None,
-        description="Unified symbols, such as BTC/USDT, or patterns, such as */USDT. Of cryptocompare BTC/USD is the "
-        "index over all exchanges, which has bars and a ticker; BTC/USD:Coinbase is one exchange's market.",
+        description="Unified symbols, such as BTC/USDT, or patterns, such as */USDT. A pattern means what the exchange "
+        "trades when a pod starts; a market that opens later joins when the pods are started again. Of cryptocompare "
+        "BTC/USD is the index over all exchanges, which has bars and a ticker; BTC/USD:Coinbase is one exchange's.",
     )
     channels: ChannelSet | None = Field(
         default=None,

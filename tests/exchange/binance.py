@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -10,13 +11,17 @@ from exchange.market import INTERVALS, Market, Tick
 from exchange.server import Client, Exchange
 
 
+@dataclass
 class Binance:
-    """See Binance's "Spot REST API" and "WebSocket Streams"."""
+    """See Binance's "Spot REST API" and "WebSocket Streams". ``halted`` are bases of markets that are not traded."""
+
+    price_step: str = "0.01"
+    halted: set[str] = field(default_factory=set)
 
     def routes(self, exchange: Exchange) -> list[web.RouteDef]:
         async def info(_: web.Request) -> web.Response:
             return web.json_response(
-                {"timezone": "UTC", "serverTime": exchange.now, "symbols": [_info(m) for m in exchange.markets]}
+                {"timezone": "UTC", "serverTime": exchange.now, "symbols": [self._info(m) for m in exchange.markets]}
             )
 
         async def clock(_: web.Request) -> web.Response:
@@ -90,6 +95,18 @@ class Binance:
                     messages.append(_ticker(exchange, market))
         return messages
 
+    def _info(self, market: Market) -> dict[str, Any]:
+        return {
+            "symbol": market.base + market.quote, "status": "BREAK" if market.base in self.halted else "TRADING",
+            "baseAsset": market.base, "baseAssetPrecision": 8,
+            "quoteAsset": market.quote, "quotePrecision": 8, "quoteAssetPrecision": 8, "isSpotTradingAllowed": True,
+            "permissions": ["SPOT"], "permissionSets": [["SPOT"]], "orderTypes": ["LIMIT", "MARKET"],
+            "filters": [
+                {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000000", "tickSize": self.price_step},
+                {"filterType": "LOT_SIZE", "minQty": "0.00001", "maxQty": "9000", "stepSize": "0.00001"},
+            ],
+        }  # fmt: skip
+
 
 def trade_message(market: Market, tick: Tick) -> dict[str, Any]:
     """A trade as the stream ``<symbol>@trade`` tells it."""
@@ -101,18 +118,6 @@ def trade_message(market: Market, tick: Tick) -> dict[str, Any]:
 
 def _name(market: Market) -> str:
     return (market.base + market.quote).lower()
-
-
-def _info(market: Market) -> dict[str, Any]:
-    return {
-        "symbol": market.base + market.quote, "status": "TRADING", "baseAsset": market.base, "baseAssetPrecision": 8,
-        "quoteAsset": market.quote, "quotePrecision": 8, "quoteAssetPrecision": 8, "isSpotTradingAllowed": True,
-        "permissions": ["SPOT"], "permissionSets": [["SPOT"]], "orderTypes": ["LIMIT", "MARKET"],
-        "filters": [
-            {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000000", "tickSize": "0.01"},
-            {"filterType": "LOT_SIZE", "minQty": "0.00001", "maxQty": "9000", "stepSize": "0.00001"},
-        ],
-    }  # fmt: skip
 
 
 def _asked(exchange: Exchange, request: web.Request) -> tuple[Market | None, int]:

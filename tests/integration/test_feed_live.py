@@ -205,3 +205,38 @@ def test_silence_is_broken(services: Services, tmp_path: Path, binance: Exchange
     finally:
         pod.stop()
     assert pod.last()["missing"] == 0
+
+
+def test_what_the_exchange_says_of_a_market_is_followed(services: Services, tmp_path: Path) -> None:
+    """Another smallest change of the price, while a list of markets fails, and a market that is halted."""
+    quote = f"l{uuid.uuid4().hex[:5]}".upper()
+    dialect = Binance()
+    markets = [Market(base, quote, recorded()[0].ticks[:200]) for base in ("A", "B")]
+    with Exchange(dialect, markets, faulty_path="/api/v3/exchangeInfo") as exchange:
+        pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, {**spec(exchange), "symbols": [f"*/{quote}"]})
+        pod.markets = 0.5
+        asked = exchange.requests
+
+        def told() -> list[tuple[str, str, float | None]]:
+            rows = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.ingest", "binance")]
+            return [(v["symbol"], v["type"], v.get("price_step")) for v in rows if v["symbol"].endswith(quote)]
+
+        pod.start()
+        try:
+            exchange.subscribed(channels=2)
+            exchange.play(100)
+            pod.wait_for(lambda: asked["/api/v3/exchangeInfo"] >= 3)
+            same = [(market.symbol, "listing", 0.01) for market in markets]
+            assert sorted(told()) == same, "what did not change is told once"
+            exchange.rest_faults.extend([(500, {}, "oops"), (200, {}, "{}"), (200, {}, '["no markets"]')])
+            dialect.price_step = "0.1"
+            pod.wait_for(lambda: sorted(told()) == sorted([*same, *((m.symbol, "listing", 0.1) for m in markets)]))
+            dialect.halted = {"B"}
+            pod.wait_for(lambda: (f"B/{quote}", "error", None) in told())
+            exchange.play()
+            pod.wait_for(lambda: pod.status()["trades"] == 400)
+        finally:
+            pod.stop()
+        assert not exchange.rest_faults
+        assert (exchange.connections, pod.last()["reconnects"]) == (1, 0), "the streams were left alone"
+        assert len(told()) == 5, "a market that stays halted is told once"

@@ -28,6 +28,7 @@ class Pod:
     spec: dict[str, Any]
     keys: dict[str, str] | None = None
     silence: float | None = None
+    markets: float | None = None
     store: str = ""
     until: int | None = None
     shard: int = 0
@@ -53,6 +54,8 @@ class Pod:
             environment["TAPEDECK_BACKFILL_UNTIL"] = str(self.until)
         if self.silence is not None:
             environment["TAPEDECK_SILENCE_SECONDS"] = str(self.silence)
+        if self.markets is not None:
+            environment["TAPEDECK_MARKETS_SECONDS"] = str(self.markets)
         if self.keys is not None:
             folder = self.folder / "keys"
             folder.mkdir(exist_ok=True)

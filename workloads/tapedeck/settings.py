@@ -31,6 +31,7 @@ class PodSettings(BaseSettings):
     image: str = ""
     exchange_keys: Path | None = None
     silence_seconds: float = Field(default=30.0, gt=0, description="after which a quiet exchange is asked by REST")
+    markets_seconds: float = Field(default=3600.0, gt=0, description="after which an exchange is asked for its markets")
     backfill_until: int | None = Field(default=None, description="milliseconds UTC; a Feed's pod brings the past to it")
     replay_uid: str = ""
     feed_exchange: str = Field(default="", description="exchange of the live market that a Backtest trades")

@@ -93,8 +93,9 @@ class BackfillPod:
         intervals = self._intervals(markets)
         closed = await self._closed(adapter)
         shares = shares_of(markets.symbols, intervals, self._wanted, closed, self._settings.shard, self._asked.shards)
-        self.tally.sent.symbols = len({share.symbol for share in shares})
-        outlet.listed(markets.listings, {share.symbol for share in shares})
+        mine = {share.symbol for share in shares}
+        self.tally.sent.symbols = len(mine)
+        outlet.listed(one for one in markets.listings if one.symbol in mine)
         self._reason, self._message = "Comparing", "looking up what the store has"
         known = await asyncio.to_thread(self._known, connections, shares)
         self._begin(known)

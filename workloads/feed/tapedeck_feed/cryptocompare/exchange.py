@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tapedeck.market import Bar, Side, Trade
+from tapedeck.records import Listing
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.live import Endpoints
 from tapedeck_feed.cryptocompare.messages import Message, to_bar, to_candle, to_ticker, to_trade
@@ -59,6 +60,10 @@ class CryptoCompare:
             names, frozenset(streams), frozenset(HISTORY), contiguous=False, page=PAGE, sent_intervals=frozenset(UNITS),
             note=index_note.format(of_index[0]) if of_index else "",
         )  # fmt: skip
+
+    async def listings(self, symbols: Sequence[str]) -> tuple[Listing, ...]:
+        """None: it tells no precision, and the names of its symbols are those of their currencies."""
+        return ()
 
     async def watch(self, stream: Stream, sink: Sink) -> None:
         """All of a stream's subscriptions, on the connection that all streams share."""

@@ -107,6 +107,9 @@ class Adapter(Protocol):
     async def open(self, symbols: Sequence[str]) -> Markets:
         """Connect, and find the symbols: names or patterns such as ``*/USDT``."""
 
+    async def listings(self, symbols: Sequence[str]) -> tuple[Listing, ...]:
+        """What it says at present of those of these symbols that it trades; streams go on meanwhile."""
+
     async def watch(self, stream: Stream, sink: Sink) -> None:
         """Listen until the subscription breaks: raises Broken, or Unreachable where it never worked."""
 

@@ -13,6 +13,7 @@ import aiohttp
 import ccxt
 
 from tapedeck.market import Bar, Trade
+from tapedeck.records import Listing
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.live import Endpoints
 from tapedeck_feed.live.adapter import (
@@ -88,11 +89,15 @@ class CcxtExchange:
             frozenset(self._api.timeframes) & INTERVAL_MS.keys() if self._api.has.get("fetchOHLCV") else frozenset(),
             self._traits.contiguous,
             self._page(names[0]),
-            listings=tuple(
-                to_listing(self.exchange, name, markets[name], self._api.precisionMode, time.time_ns() // 1_000_000)
-                for name in names
-            ),
+            listings=self._listings(names, markets),
         )
+
+    async def listings(self, symbols: Sequence[str]) -> tuple[Listing, ...]:
+        """Asked for beside ``load_markets``: what the streams know of the markets stays as it is."""
+        active: dict[str, Any] = await self._ask(self._active)
+        if not active:
+            raise Unanswerable(f"{self.exchange}: got an empty list of markets")
+        return self._listings([name for name in symbols if name in active], active)
 
     async def watch(self, stream: Stream, sink: Sink) -> None:
         """One task for each subscription of ccxt; the first that breaks ends all."""
@@ -178,6 +183,13 @@ class CcxtExchange:
         if stream.kind == "bars":
             return [partial(self._candles, symbol, stream.interval, sink) for symbol in stream.symbols]
         return [partial(self._ticker, symbol, sink) for symbol in stream.symbols]
+
+    async def _active(self) -> dict[str, Any]:
+        return {row["symbol"]: row for row in await self._api.fetch_markets() if row.get("active") is not False}
+
+    def _listings(self, names: Sequence[str], markets: Mapping[str, Any]) -> tuple[Listing, ...]:
+        now, mode = time.time_ns() // 1_000_000, self._api.precisionMode
+        return tuple(to_listing(self.exchange, name, markets[name], mode, now) for name in names)
 
     async def _listen(self, stream: Stream, sink: Sink, news: Callable[[], Awaitable[bool]]) -> None:
         breaks, worked = self._api.breaks, False

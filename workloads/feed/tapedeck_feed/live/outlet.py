@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Literal
 
@@ -55,12 +55,11 @@ class Outlet:
         """What became of a range of missing bars."""
         self._publisher.send(topics.MARKET_INGEST, series_key(gap.exchange, gap.symbol), encode(gap), self._taken)
 
-    def listed(self, listings: Iterable[Listing], symbols: Collection[str]) -> None:
+    def listed(self, listings: Iterable[Listing]) -> None:
         """What the exchange says of some symbols."""
         for one in listings:
-            if one.symbol in symbols:
-                key = series_key(one.exchange, one.symbol)
-                self._publisher.send(topics.MARKET_INGEST, key, encode(one), self._taken)
+            key = series_key(one.exchange, one.symbol)
+            self._publisher.send(topics.MARKET_INGEST, key, encode(one), self._taken)
 
     def error(self, symbol: str, place: str, reason: str, payload: str) -> None:
         """Something that could not be taken, or had."""

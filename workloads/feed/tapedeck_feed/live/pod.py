@@ -12,6 +12,7 @@ from tapedeck.settings import Connections, PodSettings
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.report import FeedReport, ReportState
 from tapedeck_feed.live.adapter import Adapter, Markets
+from tapedeck_feed.live.catalogue import Catalogue
 from tapedeck_feed.live.connect import FAULTS, opened, outcome_of, read_keys, until_stopped
 from tapedeck_feed.live.exchanges import adapter_of
 from tapedeck_feed.live.history import Tail, read_tails
@@ -21,6 +22,7 @@ from tapedeck_feed.live.options import LiveOptions, options_of, share
 from tapedeck_feed.live.outlet import Outlet
 from tapedeck_feed.live.session import Session
 from tapedeck_feed.live.tally import LiveTally
+from tapedeck_feed.live.tasks import first_failure
 from tapedeck_feed.publish import Interrupted, Publisher
 
 LINGER_MS = 2  # a trade should be on the log within 20 ms
@@ -73,13 +75,13 @@ class LivePod:
         self.tally.symbols = len(markets.symbols)
         tails = await asyncio.to_thread(self._tails, connections, markets, options)
         outlet = Outlet(self._settings.name, adapter.exchange, publisher, self.tally)
-        outlet.listed(markets.listings, markets.symbols)
-        silence = self._settings.silence_seconds
-        self._session = Session(adapter, markets, options, outlet, self.tally, tails, silence)
+        settings = self._settings
+        catalogue = Catalogue(adapter, markets.symbols, markets.listings, outlet, settings.markets_seconds)
+        self._session = Session(adapter, markets, options, outlet, self.tally, tails, settings.silence_seconds)
         self._state = "running"
         log.info("live", exchange=adapter.exchange, symbols=len(markets.symbols), resumed=sum(
             bool(tail.trades or tail.bars) for tail in tails.values()))  # fmt: skip
-        await self._session.run()
+        await first_failure([self._session.run(), catalogue.keep()])
 
     async def _open(self, adapter: Adapter) -> Markets:
         markets = await opened(adapter, self._spec.symbols or (), self._trying)
