@@ -24,9 +24,9 @@ class Outcome:
     final: float = 0.0
 
 
-def frame(bars: Sequence[Bar]) -> pd.DataFrame:
-    """One symbol's bars as a frame, stamped with their close."""
-    index = pd.to_datetime([bar.ts + MINUTE for bar in bars], unit="ms")
+def frame(bars: Sequence[Bar], width: int = MINUTE) -> pd.DataFrame:
+    """One symbol's bars of so many milliseconds as a frame, stamped with their close."""
+    index = pd.to_datetime([bar.ts + width for bar in bars], unit="ms")
     names = ("open", "high", "low", "close", "volume")
     return pd.DataFrame({n: [getattr(b, n) for b in bars] for n in names}, index=index)
 
@@ -62,16 +62,17 @@ def run_stock(
     commission_percent: float = 0.0,
     slippage_percent: float = 0.0,
     percent: float | None = None,
+    width: int = MINUTE,
     setup: Callable[[bt.Cerebro], None] = lambda _: None,
     **params: Any,
 ) -> Outcome:
-    """Run it as Backtrader's own documentation would; ``setup`` may set more."""
+    """Run it as Backtrader's own documentation would, on bars of ``width`` ms; ``setup`` may set more."""
     outcome = Outcome()
+    unit, length = (bt.TimeFrame.Seconds, 1_000) if width < MINUTE else (bt.TimeFrame.Minutes, MINUTE)
     cerebro = bt.Cerebro()
     for symbol, bars in series.items():
-        cerebro.adddata(
-            bt.feeds.PandasData(dataname=frame(bars), timeframe=bt.TimeFrame.Minutes, compression=1), name=symbol
-        )
+        data = frame(bars, width)
+        cerebro.adddata(bt.feeds.PandasData(dataname=data, timeframe=unit, compression=width // length), name=symbol)
     cerebro.addstrategy(spied(strategy, outcome), **params)
     cerebro.broker.setcash(cash)
     cerebro.broker.setcommission(commission=commission_percent / 100)

@@ -8,8 +8,8 @@ import json
 import time
 import uuid
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -93,6 +93,11 @@ def lately() -> Market:
     shift = start - some[0].ts
     ticks = [Tick(5000 + n, t.ts + shift, t.price, t.amount, t.buyer_maker) for n, t in enumerate(some)]
     return Market(f"T{uuid.uuid4().hex[:6]}".upper(), "USD", ticks)
+
+
+def sped_up(ticks: Sequence[Tick], speed: int, origin: int, start: int) -> list[Tick]:
+    """The trades from ``start`` on as those from ``origin`` on were, so many times as fast (times in ms UTC)."""
+    return [replace(tick, ts=start + (tick.ts - origin) // speed) for tick in ticks]
 
 
 def in_turn(markets: list[Market]) -> Iterator[tuple[Market, Tick]]:

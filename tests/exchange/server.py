@@ -53,11 +53,15 @@ class Client:
 
 @dataclass
 class Exchange:
-    """``with Exchange(dialect, markets) as it:`` serves on a free port; the methods may be called from any thread."""
+    """``with Exchange(dialect, markets) as it:`` serves on a free port; the methods may be called from any thread.
+
+    Its clock stands at the newest trade, or goes as this machine's where it is ``live``.
+    """
 
     dialect: Dialect
     markets: list[Market]
     clock_offset: int = 0
+    live: bool = False
     page_max: int = 1000
     key: str = "the-key"
     silent: bool = False
@@ -98,7 +102,9 @@ class Exchange:
 
     @property
     def now(self) -> int:
-        """The exchange's clock: the newest trade's time, and the time since it happened."""
+        """The exchange's clock, milliseconds UTC."""
+        if self.live:
+            return time.time_ns() // 1_000_000 + self.clock_offset
         newest = max((m.ticks[m.happened - 1].ts for m in self.markets if m.happened), default=None)
         if newest is None:
             newest = min((m.ticks[0].ts for m in self.markets if m.ticks), default=0)
@@ -119,6 +125,10 @@ class Exchange:
     def play(self, count: int | None = None, *, chunk: int = 20, rate: float = inf, timeout: float = 120.0) -> None:
         """Let the next trades happen, and tell them: so many a second, some at a time."""
         self._do(self._play(count, chunk, rate), timeout)
+
+    def play_in_time(self, timeout: float = 120.0) -> None:
+        """Let each of the next trades happen when this machine's clock comes to its time."""
+        self._do(self._play_in_time(), timeout)
 
     def play_with_drops(self, drops: int, seed: int, *, missed: int = 150, timeout: float = 150.0) -> None:
         """Let all trades happen; at random ones every connection breaks, and up to so many happen before the next."""
@@ -208,6 +218,12 @@ class Exchange:
             await self._tell(market, tick)
             if number % chunk == 0:
                 await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+
+    async def _play_in_time(self) -> None:
+        for market, tick in in_turn(self.markets):
+            await asyncio.sleep(max(0.0, tick.ts / 1000 - time.time()))
+            market.happened += 1
+            await self._tell(market, tick)
 
     async def _play_with_drops(self, drops: int, rng: random.Random, missed: int) -> None:
         rest = list(in_turn(self.markets))

@@ -1,0 +1,139 @@
+"""The whole way of a paper run: an exchange's trades → a live Feed's bars → Backtests, one killed on the way.
+
+What they trade is what a range of the same bars trades, and what stock Backtrader trades on bars that are computed from
+the file of the trades.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+import pytest
+
+from by_hand.backtrader import Outcome, run_stock
+from by_hand.samples import binance_bars
+from exchange import Exchange, Market, recorded, sped_up
+from exchange.binance import Binance
+from pods.backtest import Checked, Pod, check
+from pods.feed import Pod as FeedPod
+from pods.feed import read_topic
+from pods.runs import BROKER, spec
+from pods.store import insert_bars
+from tapedeck.market import Bar
+from tapedeck.settings import Connections
+from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_crds.base import format_ms
+from tapedeck_operator.local.processes import wait_until
+
+SECOND = 1_000
+SPEED = 8  # so many recorded seconds pass in one: a bar of 1s is made of their trades
+BARS = 40
+FILES = {"BTC": "btcusdt_20240808.jsonl.gz", "ETH": "ethusdt_20240808.jsonl.gz"}
+SLIPPAGE, PERCENT = 0.05, 45.0
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "sma-cross": {"fast": 2, "slow": 4},
+    "rsi": {"period": 2, "lower": 45.0, "upper": 55.0},
+    "donchian": {"entry": 2, "exit": 1},
+}
+KILLED = "sma-cross"
+
+
+def wanted(name: str, data: dict[str, Any]) -> dict[str, Any]:
+    more = {"broker": BROKER | {"slippagePercent": SLIPPAGE}, "sizer": {"percent": PERCENT}}
+    return spec(data, builtin=name, params=STRATEGIES[name]) | more
+
+
+def bars_of_file(samples: Path, files: Mapping[str, str], origin: int, start: int) -> dict[str, list[Bar]]:
+    """Bars of 1s by symbol, as pandas makes them of the recorded trades, from the second on until BARS are there."""
+    found = {}
+    for symbol, name in files.items():
+        table = binance_bars(samples / "binance-trades" / name, last=True, seconds=SPEED)
+        bars = [Bar("binance", symbol, "1s", start + (ts - origin) // SPEED, *row) for ts, row in table.items()]
+        found[symbol] = [bar for bar in bars if SECOND <= bar.ts - start <= BARS * SECOND]
+    return found
+
+
+def same_as_stock(checked: Checked, stock: Outcome) -> None:
+    def moment(ts: int) -> pd.Timestamp:
+        return pd.Timestamp(ts, unit="ms")
+
+    assert [
+        (f["symbol"], moment(f["ts"]), f["size"] if f["side"] == "buy" else -f["size"], f["price"])
+        for f in checked.fills.values()
+    ] == stock.fills
+    assert [
+        (t["symbol"], moment(t["entry_ts"]), moment(t["exit_ts"]), t["entry_price"], t["pnl"], t["pnl_net"])
+        for t in checked.trades.values()
+    ] == stock.trades
+    assert [(moment(ts), value) for ts, value, _ in checked.equity.values()] == stock.equity
+    end = checked.ended["once"]
+    assert (end["state"], end["metrics"]["final_value"]) == ("complete", stock.final)
+
+
+@pytest.mark.slow
+def test_a_feed_s_bars_are_traded_on_paper_as_a_range_and_by_stock(
+    connections: Connections, samples: Path, tmp_path: Path
+) -> None:
+    own = f"P{uuid.uuid4().hex[:6]}".upper()
+    recordings = recorded()
+    markets = [Market(own + each.base, each.quote, []) for each in recordings]
+    symbols = [market.symbol for market in markets]
+    origin = min(each.ticks[0].ts for each in recordings) // (SPEED * SECOND) * SPEED * SECOND
+    papers: dict[str, Pod] = {}
+    with Exchange(Binance(), markets, live=True) as binance, ThreadPoolExecutor(1) as beside:
+        endpoints = {"rest": binance.rest, "websocket": binance.websocket}
+        listened = {"exchange": "binance", "symbols": symbols, "intervals": ["1s"], "endpoints": endpoints}
+        feed = FeedPod(connections.kafka_bootstrap, tmp_path / "feed", tmp_path, listened)
+        feed.start()
+        try:
+            binance.subscribed(channels=2)
+            start = (time.time_ns() // 1_000_000_000 + 2) * SECOND
+            for market, each in zip(markets, recordings, strict=True):
+                market.ticks = sped_up(each.ticks, SPEED, origin, start)
+            played = beside.submit(binance.play_in_time)
+            since, until = format_ms(start + SECOND), format_ms(start + (1 + BARS) * SECOND)
+            data = {"feed": {"name": "f", "symbols": symbols, "interval": "1s", "until": until}}
+            for name in STRATEGIES:
+                pod = Pod(connections, tmp_path / name, wanted(name, data), feed_exchange="binance", since=since)
+                papers[name] = pod
+                pod.start()
+            killed = papers[KILLED]
+            assert wait_until(lambda: len(check(connections, killed.uid).equity) > BARS // 2, timeout=60, poll=0.5)
+            killed.kill()
+            killed.start()
+            played.result()
+            for pod in papers.values():
+                assert pod.wait(30) == 0, pod.log.read_text()
+        finally:
+            for pod in papers.values():
+                pod.kill()
+            feed.stop()
+    of_file = bars_of_file(samples, dict(zip(symbols, FILES.values(), strict=True)), origin, start)
+    assert [len(bars) for bars in of_file.values()] == [BARS, BARS]
+    on_log = [msgspec.convert(v, Bar) for _, v, _ in read_topic(connections.kafka_bootstrap, "market.bars", "binance")]
+    insert_bars(
+        connections.store_dsn.get_secret_value(),
+        [bar for bar in on_log if bar.symbol in symbols and bar.closed and bar.rev == 0],
+    )
+    ranged = {"exchange": "binance", "symbols": symbols, "interval": "1s", "from": since, "to": until}
+    for name, paper in papers.items():
+        ranging = Pod(connections, tmp_path / f"range-{name}", wanted(name, {"store": ranged}))
+        assert ranging.run() == 0, ranging.log.read_text()
+        stock = run_stock(
+            BUILTINS[name], of_file, cash=10_000.0, commission_percent=0.1, slippage_percent=SLIPPAGE,
+            percent=PERCENT, width=SECOND, **STRATEGIES[name],
+        )  # fmt: skip
+        assert len(stock.trades) > 5
+        live, batch = check(connections, paper.uid), check(connections, ranging.uid)
+        same_as_stock(live, stock)
+        same_as_stock(batch, stock)
+        assert replace(live, started={"once": None}).content == replace(batch, started={"once": None}).content
+        assert (live.repeats > 0) == (name == KILLED)
