@@ -156,6 +156,39 @@ def test_trials_are_warm_at_the_first_bar_of_their_window() -> None:
     assert not failed.feasible
 
 
+class Second(bt.Strategy):  # type: ignore[misc]
+    """Buys the first symbol as soon as that has a bar, if the second is there too, with bars or without."""
+
+    params = (("size", 1),)
+
+    def prenext(self) -> None:
+        self.next()
+
+    def next(self) -> None:
+        first, second, *_ = self.datas
+        assert second._name == "B"
+        if len(first) and not self.getposition(first):
+            self.buy(first, size=self.p.size)
+
+
+@pytest.mark.parametrize("intervals", [[], ["5m"]])
+@pytest.mark.parametrize("warmup", [0, 20])
+def test_a_symbol_without_bars_in_a_window_keeps_its_feed(warmup: int, intervals: list[str]) -> None:
+    bars, gone = random_bars("A", 1, 600), [*random_bars("B", 2, 200), *random_bars("B", 3, 602, first=600)]
+    data = {"store": {"exchange": "x", "symbols": ["A", "B"]}, "intervals": intervals, "warmupBars": warmup}
+    strategy = {"module": "mine:Second"}
+    spec = BacktestSpec.model_validate({"strategy": strategy, "data": data, "broker": {"cash": CASH}})
+    series, wanted = {"A": columns(bars), "B": columns(gone)}, sweep({"name": "size", "values": [1]})
+    lab = Lab("r", spec, wanted, Second, series, "1m", lambda: None)
+    for start, bought in ((100, 101), (300, 301)):
+        made = lab.make(0, 0, {"size": 1}, T0 + start * MINUTE, T0 + (start + 100) * MINUTE)
+        assert made.message == ""
+        value = CASH + bars[start + 99].close - bars[bought].open
+        assert made.metrics["final_value"] == pytest.approx(value)
+    nothing = lab.make(0, 0, {"size": 1}, T0 + 700 * MINUTE, T0 + 800 * MINUTE)
+    assert (nothing.message, nothing.metrics["final_value"], nothing.metrics["trades"]) == ("", CASH, 0.0)
+
+
 class Odd(bt.Strategy):  # type: ignore[misc]
     params = (("n", 0),)
 

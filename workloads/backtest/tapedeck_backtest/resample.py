@@ -43,10 +43,10 @@ def with_coarser(series: Mapping[str, Columns], interval: str, coarser: Sequence
 
 
 def built_from(series: Mapping[str, Columns], interval: str, coarser: Sequence[str]) -> dict[str, Columns]:
-    """The same, where what has too few bars for a whole one has none. One symbol at least has a bar."""
+    """The same, where what has too few bars for a whole one has none."""
     there = [columns.event for columns in series.values() if len(columns.event)]
-    first = min(int(event[0]) for event in there) - INTERVAL_MS[interval]
-    last = max(int(event[-1]) for event in there)
+    first = min((int(event[0]) for event in there), default=0) - INTERVAL_MS[interval]
+    last = max((int(event[-1]) for event in there), default=0)
     built = dict(series)
     for each in coarser:
         for symbol, columns in series.items():

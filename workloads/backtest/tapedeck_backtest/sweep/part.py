@@ -12,7 +12,7 @@ from tapedeck_backtest.finite import FiniteCollector
 from tapedeck_backtest.general import engine
 from tapedeck_backtest.general.engine import Engine
 from tapedeck_backtest.report.results import Results
-from tapedeck_backtest.resample import with_coarser
+from tapedeck_backtest.resample import built_from
 from tapedeck_backtest.sources.warmup import LateCollector, quiet_until
 from tapedeck_backtest.vector.marks import Market
 from tapedeck_backtest.vector.run import market_for
@@ -47,9 +47,10 @@ class Part:
 def part_of(
     spec: BacktestSpec, strategy: type[Any], series: dict[str, Columns], interval: str, start: int, end: int
 ) -> Part:
-    """The bars with opens in [start, end) and the spec's history before them, as views; without symbols that have none.
+    """The bars with opens in [start, end) and the spec's history before them, as views, of each symbol.
 
-    ``series`` has them all, with history before the first.
+    One that has none keeps its feed, so that a strategy finds the feeds that it knows. ``series`` has them all, with
+    history before the first.
     """
     width, warmup = INTERVAL_MS[interval], spec.data.warmup_bars
     found, firsts = {}, []
@@ -57,8 +58,8 @@ def part_of(
         low, high = (int(i) for i in np.searchsorted(columns.event, (start + width, end + width)))
         if low < high:
             firsts.append(int(columns.event[low]))
-            behind = slice(max(low - warmup, 0), high)
-            found[symbol] = Columns(**{name: array[behind] for name, array in vars(columns).items()})
-    begins = min(firsts) if warmup and firsts else 0
+        behind = slice(max(low - warmup, 0), high)
+        found[symbol] = Columns(**{name: array[behind] for name, array in vars(columns).items()})
+    begins = min(firsts, default=start + width) if warmup else 0
     market = market_for(spec, strategy, found)
-    return Part(with_coarser(found, interval, spec.data.intervals), begins, market)
+    return Part(built_from(found, interval, spec.data.intervals), begins, market)
