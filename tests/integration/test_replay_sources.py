@@ -276,3 +276,20 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> Non
         if replay.process is not None and replay.process.poll() is None:
             replay.process.kill()
         broker.stop()
+
+
+def test_a_file_that_was_changed_under_a_replay_ends_it(make: Make, tmp_path: Path) -> None:
+    rows = [f"{T0 + minute * MINUTE},2,4,1,3,{minute}" for minute in range(4_000)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["ts,open,high,low,close,volume", *rows]))
+    files = {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/USD", "path": "a.csv"}]}
+    replay = make({"source": {"files": files}})
+    replay.begin(speed=6_000.0)
+    replay.until(lambda r: r["published"] > 20)
+    replay.kill()
+    path.write_text(path.read_text().replace(rows[3_000], f"{T0 + 3_000 * MINUTE},2,4,1,3,1"))
+    replay.start()
+    assert replay.wait() == 64
+    report = replay.last_report()
+    assert report["reason"] == "DataChanged"
+    assert "A/USD: had 4000:" in report["message"]

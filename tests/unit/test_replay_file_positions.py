@@ -20,7 +20,7 @@ from tapedeck_replay.file_source import FileSource
 from tapedeck_replay.file_trades import FileTrades
 from tapedeck_replay.scenario.source import ScenarioSource
 from tapedeck_replay.synthetic.source import SyntheticSource
-from tapedeck_replay.tape import Rows, Tape
+from tapedeck_replay.tape import BadInput, Rows, Tape
 
 Json = dict[str, Any]
 SYMBOLS = ("A/USD", "B/USD")
@@ -130,3 +130,33 @@ def test_trades_of_files_from_wherever_they_are_read(tmp_path: Path) -> None:
         assert ids(source.blocks(tape, behind)) == [t.id for t in ordered[place + 1 :]]
         assert source.count(tape, last.ts) == sum(t.ts <= last.ts for t in trades)
         assert ids(source.blocks(tape, tape.after_event(last.ts))) == [t.id for t in ordered if t.ts > last.ts]
+
+
+@pytest.mark.parametrize("scenario", [[], [{"shuffle": {"seconds": 43_200}, "seed": 3}]], ids=["as it was", "shuffle"])
+def test_a_successor_plays_the_same_files_alone(tmp_path: Path, scenario: list[Json]) -> None:
+    changes = TypeAdapter(Scenario).validate_python(scenario, by_alias=True, by_name=False) if scenario else []
+    first = ScenarioSource(in_files(market(6_000), tmp_path), changes)
+    tape = first.resolve()
+    whole = values(first.blocks(tape, None), tape)
+    path = tmp_path / "A.csv"
+    text = path.read_text()
+
+    def successor() -> ScenarioSource:
+        source = ScenarioSource(FileSource(files("csv"), tmp_path, None, lambda: None), changes)
+        source.resume(tape)
+        return source
+
+    path.write_text(f"{text}\n{tape.end},7,8,6,7,1\nnot a bar yet")  # behind the end more may come
+    assert values(successor().blocks(tape, None), tape) == whole
+    rows = text.splitlines()
+    for changed, says in {
+        "\n".join([*rows[:3_000], *rows[3_001:]]): "A/USD: had 6000:",
+        text.replace(rows[5_000], f"{rows[5_000].rpartition(',')[0]},123.5"): "A/USD: had 6000:",
+        "\n".join([*rows[:9], rows[8], *rows[9:]]): "repeats that of",
+        rows[0]: "without a bar of A/USD",
+    }.items():
+        path.write_text(changed)
+        with pytest.raises(BadInput, match="no longer hold what this Replay began with") as caught:
+            successor()
+        assert caught.value.reason == "DataChanged"
+        assert says in str(caught.value)

@@ -78,7 +78,7 @@ class Run:
             output.open()
             past = recover(connections, output)
             log.info("opened", past=past.position is not None)
-            start = past.start or self._first_start(spec, source, connections)
+            start = self._resolved(past, spec, source, connections)
             self._tape = tape = shard_of_tape(tape_of(spec, start), shard, spec.shards)
             output.copies = copies_of(spec, self._settings.name, tape.exchange)
             player = Player(
@@ -99,11 +99,13 @@ class Run:
         finally:
             output.close()
 
-    def _first_start(self, spec: ReplaySpec, source: Source, connections: Connections) -> wire.Start:
-        """What is to be played: resolved by shard 0, for all."""
-        if self._settings.shard:
-            return start_of_first(connections, self.topic, self._pulse)
-        return self._start_record(spec, source.resolve())
+    def _resolved(self, past: Past, spec: ReplaySpec, source: Source, connections: Connections) -> wire.Start:
+        """What is to be played: resolved by shard 0, for all shards and all their lives."""
+        if past.start is None and self._settings.shard == 0:
+            return self._start_record(spec, source.resolve())
+        start = past.start or start_of_first(connections, self.topic, self._pulse)
+        source.resume(tape_of(spec, start))
+        return start
 
     def _pulse(self) -> None:
         self._pulsed = time.monotonic()

@@ -56,6 +56,9 @@ class StoreSource:
             raise BadInput("NoBars", nothing(connection, wanted, missing or sorted(wanted.symbols), "bars"))
         return found
 
+    def resume(self, tape: Tape) -> None:
+        """Of what was resolved the store is asked as it plays."""
+
     def count(self, tape: Tape, v: int) -> int:
         end = min(tape.end, v - tape.known_after + 1)
         row = self._store.ask(

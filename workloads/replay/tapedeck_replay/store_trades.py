@@ -55,6 +55,9 @@ class StoreTrades:
             raise BadInput("NoTrades", nothing(connection, wanted, missing or sorted(wanted.symbols), "trades"))
         return found
 
+    def resume(self, tape: Tape) -> None:
+        """Of what was resolved the store is asked as it plays."""
+
     def count(self, tape: Tape, v: int) -> int:
         end = min(tape.end, v + 1)
         row = self._store.ask(

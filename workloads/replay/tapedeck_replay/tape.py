@@ -115,6 +115,12 @@ class Source(Protocol):
     def resolve(self) -> Tape:
         """What there is to play now."""
 
+    def resume(self, tape: Tape) -> None:
+        """Be ready for what an earlier life, or the first shard, resolved.
+
+        Raises BadInput ``DataChanged`` where that is known not to be there any more.
+        """
+
     def count(self, tape: Tape, v: int) -> int:
         """How many of the tape's records have an event time up to and with ``v``."""
 

@@ -69,6 +69,9 @@ class TopicSource(Generic[B]):
             channel=self._kind.channel,
         )
 
+    def resume(self, tape: Tape) -> None:
+        self._of(tape)
+
     def count(self, tape: Tape, v: int) -> int:
         return self._of(tape).count(tape.symbols, min(tape.end, v - tape.known_after + 1))
 

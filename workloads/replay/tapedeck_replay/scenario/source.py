@@ -28,6 +28,8 @@ from tapedeck_replay.scenario.stage import (
 )
 from tapedeck_replay.tape import After, BadInput, BarSource, Scheduled, Tape
 
+MARK = ";scenario="  # in a fingerprint, between the data's and the changes'
+
 
 class ScenarioSource:
     """Another source's bars, changed by each of the changes in order: first the market, then its publishing.
@@ -59,11 +61,14 @@ class ScenarioSource:
                     f"intervals ({tape.interval})",
                 )
         text = "\n".join(change.model_dump_json(by_alias=True, exclude_none=True) for change in self._changes)
-        changed = f"{tape.fingerprint};scenario={hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        changed = f"{tape.fingerprint}{MARK}{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         tape = replace(tape, fingerprint=changed, lateness=lateness_of(self._changes, tape.step))
         if any(each.outage or each.duplicates or (each.shuffle and each.shuffle.replace) for each in self._changes):
             return replace(tape, rows_of=self._rows(tape))
         return tape
+
+    def resume(self, tape: Tape) -> None:
+        self._source.resume(replace(tape, fingerprint=tape.fingerprint.partition(MARK)[0]))
 
     def count(self, tape: Tape, v: int) -> int:
         if not self._publishing and not any(each.outage or each.shuffle for each in self._changes):
