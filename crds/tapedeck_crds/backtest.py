@@ -149,7 +149,11 @@ class BacktestSpec(PodOptions):
         json_schema_extra={"default": []},
     )
     limits: Limits = Field(
-        default_factory=Limits, description="What the strategy may take.", json_schema_extra={"default": {}}
+        default_factory=Limits,
+        description="What the strategy may take. A run whose strategy works longer on a bar fails, as does one that "
+        "takes more memory than resources.limits.memory; in a sweep it is the trial that fails, and the others are "
+        "made, unless the strategy can't be interrupted.",
+        json_schema_extra={"default": {}},
     )
     suspend: bool = SUSPEND_FIELD
     ttl_seconds_after_finished: int | None = TTL_FIELD

@@ -10,7 +10,8 @@ from tapedeck_crds.base import Model
 
 
 class Limits(Model):
-    """What a strategy may take. A run that takes more fails, with the place in the strategy where it did.
+    """What a strategy may take. A run that takes more fails, with the place in the strategy where it did; in a sweep
+    the trial does, and the others are made.
 
     Memory is limited by resources.limits.memory, and always by what the machine has free when the run starts.
     """

@@ -161,14 +161,19 @@ def test_a_trial_that_fails_is_a_result(connections: Connections, tmp_path: Path
         "        if self.p.n % 2 and len(self) == 200:\n"
         "            raise ArithmeticError('odd')\n"
         "        while self.p.n == 4 and len(self) == 200: pass\n"
+        "        if self.p.n == 8: bytearray(2_000_000_000)\n"
     )
-    chosen = sweep_spec(params=[{"name": "n", "values": [0, 1, 2, 3, 4, 6]}])
+    chosen = sweep_spec(params=[{"name": "n", "values": [0, 1, 2, 3, 4, 6, 8, 10]}])
     chosen |= {"strategy": {"module": "mine:Odd"}, "limits": {"barSeconds": 1}}
+    chosen |= {"resources": {"limits": {"memory": "700Mi"}}}
     pod = Pod(connections, tmp_path, chosen)
     assert pod.run() == 0, pod.log.read_text()
     made = {v["trial"]: v for _, v in result_values(connections, pod.uid) if v["type"] == "trial"}
-    assert [made[n]["objective"] for n in range(6)] == [10_000.0, None, 10_000.0, None, None, 10_000.0]
+    assert [made[n]["objective"] for n in (0, 2, 5, 7)] == [10_000.0] * 4
+    assert [made[n]["objective"] for n in (1, 3, 4, 6)] == [None] * 4
     assert "ArithmeticError: odd" in made[1]["message"]
     assert not made[1]["feasible"]
     assert made[4]["message"].startswith("limits.barSeconds: the strategy worked on one bar for 1 s, here:\nFile ")
     assert "while self.p.n == 4" in made[4]["message"]
+    assert "bytearray(2_000_000_000)" in made[6]["message"]
+    assert made[6]["message"].endswith("MemoryError")
