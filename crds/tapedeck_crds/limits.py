@@ -21,5 +21,7 @@ class Limits(Model):
         description="The longest that the strategy may work on a bar, or on its indicators before the first, seconds.",
     )
     output_bytes: Annotated[int, Field(ge=0, le=1_073_741_824)] = Field(
-        default=1_048_576, description="How much of what the strategy prints is kept in the pod's log, bytes."
+        default=1_048_576,
+        description="How much of what the strategy prints is kept in the pod's log, bytes, and how much of what "
+        "others print for it: libraries in C, and processes that it starts.",
     )

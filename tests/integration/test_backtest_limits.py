@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pods.backtest import Pod, check
 from pods.runs import random_walk, spec, store_data
 from pods.store import insert_bars
@@ -85,14 +87,22 @@ def test_bad_strategies_end_with_their_own_line(connections: Connections, tmp_pa
             assert word in end["message"], (name, end["message"])
 
 
-def test_a_flood_of_output_is_cut_and_the_run_goes_on(connections: Connections, tmp_path: Path) -> None:
+FLOODS = {
+    "prints": "print('flood ' * 10_000)",
+    "writes past Python": "os.write(len(self) % 2 + 1, b'flood ' * 10_000)",
+    "starts a process that prints": "len(self) == 9 and os.system('yes flood | head -c 9000000; sleep 5 &')",
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS.keys())
+def test_a_flood_of_output_is_cut_and_the_run_goes_on(connections: Connections, tmp_path: Path, flood: str) -> None:
     insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 1_000))
-    body = f"{NEXT}: print('flood ' * 10_000)"
-    pod = misbehaving(connections, tmp_path / "pod", body, limits={"outputBytes": 20_000})
+    pod = misbehaving(connections, tmp_path / "pod", f"{NEXT}: {flood}", limits={"outputBytes": 20_000})
     assert pod.run() == 0, pod.log.read_text()[-2000:]
     text = pod.log.read_text()
     assert 20_000 < len(text) < 30_000
     assert '"complete"' in text
+    assert text.count("beyond limits.outputBytes is dropped") == 1
     assert len(check(connections, pod.uid).equity) == 1_000
 
 

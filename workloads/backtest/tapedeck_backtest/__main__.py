@@ -26,5 +26,11 @@ def _killed(how: str) -> None:
     pod.killed(how)
 
 
+def _room() -> int:
+    from tapedeck_backtest import pod
+
+    return pod.room()
+
+
 if __name__ == "__main__":
-    sys.exit(above(_work, _ended, _killed))
+    sys.exit(above(_work, _ended, _killed, _room))

@@ -124,6 +124,14 @@ def killed(how: str) -> None:
     leave_report(settings, BacktestReport(run_id=settings.uid, state="failed", reason="Killed", message=how))
 
 
+def room() -> int:
+    """How many bytes the strategy may print; none where the spec is none, for then no strategy runs."""
+    try:
+        return BacktestSpec.model_validate_json(PodSettings().spec).limits.output_bytes
+    except ValueError:
+        return 0
+
+
 def _settings() -> PodSettings:
     settings = PodSettings()
     configure(settings.log_level, workload="backtest", name=settings.name, run=settings.uid)

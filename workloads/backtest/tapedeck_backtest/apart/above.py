@@ -9,39 +9,52 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
 from tapedeck.parent import die_with
+from tapedeck_backtest.apart.output import lead_into, pass_on
 
 Mark = Callable[[str | None], None]
 """Told the id of the run whose strategy's code is entered, and None when it is left."""
 _INSIDE, _OUTSIDE = b"[", b"]"
 _SIGNALLED = 128
+_LAST_WORDS_SECONDS = 1.0  # for what the child wrote last; one that it started may hold the pipe for ever
 _KERNEL = Path("/proc/vmstat")  # counts the processes that it ended for want of memory, in whatever cgroup
 # What a process does to itself, in code that is no Python. SIGKILL may be the kernel's, or come from without.
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
 def above(
-    work: Callable[[Mark], int], ended: Callable[[str, Sequence[str]], int], killed: Callable[[str], None]
+    work: Callable[[Mark], int],
+    ended: Callable[[str, Sequence[str]], int],
+    killed: Callable[[str], None],
+    room: Callable[[], int],
 ) -> int:
     """Do ``work`` in a child and return its exit code; 128 and the signal's number where one ended it.
 
     Where the child exits or crashes while the code of a strategy runs, the code is that of ``ended``, which is told
     how, and of which run that code was each time it was entered. ``killed`` is told what is known of a SIGKILL, which
-    leaves the child no last word. SIGTERM and SIGINT go to the child, which dies with this process.
+    leaves the child no last word. Of what the child writes past Python's streams ``room()`` bytes are kept. SIGTERM
+    and SIGINT go to the child, which dies with this process.
     """
     read, write = os.pipe()
+    printed, output = os.pipe()
     before = _for_want_of_memory()
     end_with_me = die_with(os.getpid())
     child = os.fork()
     if child == 0:
         end_with_me()
         os.close(read)
+        os.close(printed)
+        lead_into(output)
         return work(lambda run: _say(write, run))
     os.close(write)
+    os.close(output)
+    passing = threading.Thread(target=pass_on, args=(printed, room), name="output", daemon=True)
+    passing.start()
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -50,6 +63,7 @@ def above(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, hand_on)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    passing.join(_LAST_WORDS_SECONDS)
     os.set_blocking(read, False)  # a process that the strategy left behind may hold the other end
     said = _said(read)
     inside = bool(said) and not said.endswith(_OUTSIDE)

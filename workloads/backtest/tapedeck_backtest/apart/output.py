@@ -1,15 +1,24 @@
-"""What a strategy prints: kept up to a limit, so that it fills no disk."""
+"""What a strategy prints: kept up to a limit, so that it fills no disk.
+
+Text in Python is bounded where it is printed. What goes past that, from libraries in C and from processes that the
+strategy starts, is written to a pipe, and bounded by the process above.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+_DROPPED = "\n… what the strategy prints beyond limits.outputBytes is dropped\n"
+_CHUNK = 65_536
 
 
 class Bounded(io.TextIOBase):
@@ -30,7 +39,7 @@ class Bounded(io.TextIOBase):
         self._target.write(raw[: self._room].decode(errors="ignore"))
         if len(raw) > self._room:
             self._said = True
-            self._target.write("\n… what the strategy prints beyond limits.outputBytes is dropped\n")
+            self._target.write(_DROPPED)
         self._room -= len(raw)
         return len(text)
 
@@ -53,3 +62,27 @@ def bounded_output(room: int) -> Iterator[None]:
         sys.stdout, sys.stderr = out, error
         for handler in handlers:
             handler.setStream(error)
+
+
+def lead_into(pipe: int) -> None:
+    """Have this process write to ``pipe`` what goes to descriptors 1 and 2, but for Python's own two streams."""
+    kept = os.dup(2)
+    for descriptor in (1, 2):
+        os.dup2(pipe, descriptor)
+    os.close(pipe)
+    sys.stdout = sys.stderr = os.fdopen(kept, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+
+
+def pass_on(pipe: int, room: Callable[[], int]) -> None:
+    """Write to descriptor 2 what comes out of ``pipe``, up to ``room()`` bytes, until all have closed it.
+
+    ``room`` is asked when something comes. Nothing may end this: who writes would wait for ever.
+    """
+    left: int | None = None
+    while part := os.read(pipe, _CHUNK):
+        left = room() if left is None else left
+        if left >= 0:
+            said = part[:left] if len(part) <= left else part[:left] + _DROPPED.encode()
+            left -= len(part)
+            with contextlib.suppress(OSError):
+                os.write(2, said)
