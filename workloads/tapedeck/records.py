@@ -74,7 +74,9 @@ class RunOrigin(msgspec.Struct, frozen=True, tag="origin"):
 
     ``data`` is the fingerprint of the bars, ``seed`` that of a synthetic market; ``images`` by workload, by digest on a
     deck and as the chart names them on a cluster; ``version`` is that of the package. ``path`` is how it was made: by
-    the engine, bar by bar, or vectorised, over whole arrays; each trial of a sweep says it in its metrics.
+    the engine, bar by bar, or vectorised, over whole arrays; each trial of a sweep says it in its metrics. ``begin`` is
+    the virtual time, milliseconds UTC, that a seek or a loop of the Replay had the stream go on from; null where it
+    began with the range.
     """
 
     run_id: str
@@ -85,6 +87,7 @@ class RunOrigin(msgspec.Struct, frozen=True, tag="origin"):
     images: dict[str, str]
     version: str
     path: Literal["engine", "vectorised"] = "engine"
+    begin: int | None = None
 
 
 class RunTrade(msgspec.Struct, frozen=True, tag="trade"):

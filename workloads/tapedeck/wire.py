@@ -73,7 +73,7 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
 
 
 class EpochStart(msgspec.Struct, frozen=True, tag="epoch"):
-    """The stream goes on from another virtual time: forget what is later than ``v``."""
+    """The stream goes on from another virtual time, or begins there: forget what is later than ``v``."""
 
     epoch: str
     v: int

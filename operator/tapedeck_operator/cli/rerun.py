@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from tapedeck_crds.base import format_ms
 from tapedeck_crds.kinds import API_VERSION, parse_resource
 from tapedeck_operator.cli.session import DOWN, opened, say
 from tapedeck_operator.local.errors import DeckError
@@ -22,8 +23,7 @@ Json = dict[str, Any]
 POLL_SECONDS = 0.3
 NAME_MAX = 40
 # What of a Replay no trade depends on: how fast it was played, how often, and who else got it. The clock may be that of
-# a Replay that is gone, and what stops or repeats the tape would keep the run from its end. A seek stays: one that was
-# there at first is where the stream began.
+# a Replay that is gone, and what stops or repeats the tape would keep the run from its end.
 _OF_PLAYING = (
     "speed", "paused", "step", "loop", "until", "clock", "record", "target", "transforms", "ttlSecondsAfterFinished",
 )  # fmt: skip
@@ -66,7 +66,7 @@ def why_not(before: Json) -> str:
     if before["origin"] is None:
         return "does not say what it was made of"
     epoch = before["run_id"].partition("@")[2]  # of one that began again; what is behind the dot counts loops
-    if epoch and not epoch.startswith("0."):
+    if epoch and not epoch.startswith("0.") and before["origin"].get("begin") is None:
         return "began again at a seek while its Replay played, and its record does not keep where that went"
     return ""
 
@@ -105,6 +105,10 @@ def _make(objects: Objects, before: Json) -> str:
         name = _named(origin["replay_name"], suffix)
         played = {k: v for k, v in origin["replay"].items() if k not in _OF_PLAYING}
         played |= {"unpaced": True, "atEnd": "finish"}
+        if "begin" in origin:  # else the spec's seek has to do
+            played.pop("seek", None)
+        if origin.get("begin") is not None:
+            played["seek"] = {"to": format_ms(origin["begin"]), "id": "rerun"}
         manifests.append(_manifest(objects, before, "Replay", origin["replay_name"], name, played))
         spec = spec | {"data": {"replay": spec["data"]["replay"] | {"name": name}}}
     spec = {k: v for k, v in spec.items() if k not in ("suspend", "ttlSecondsAfterFinished")}

@@ -101,6 +101,12 @@ STEERED: dict[str, dict[str, Any]] = {
     "lead": {"until": "2018-04-04T05:00:00Z", "loop": {"times": 2}, "unpaced": True, "record": True},
     "follower": {"clock": {"follow": "lead"}},
     "sought": {"seek": {"to": "2018-04-04T01:40:00Z", "id": "first"}, "speed": 30_000},
+    "sought-lead": {
+        "seek": {"to": "2018-04-04T01:40:00Z", "id": "first"},
+        "until": "2018-04-04T05:00:00Z",
+        "unpaced": True,
+    },
+    "sought-follower": {"clock": {"follow": "sought-lead"}},
 }
 
 
@@ -120,13 +126,14 @@ def test_a_run_goes_again_whatever_clock_and_controls_its_replay_had(
         source = {"source": files if name == "sought" else store}
         apply(objects, "Replay", name, source | controls, tmp_path)
         apply(objects, "Backtest", f"over-{name}", strategy | {"data": {"replay": {"name": name}}}, tmp_path)
-    for name in ("lead", "follower"):
+    for name in ("lead", "follower", "sought-lead", "sought-follower"):
         eventually(lambda name=name: phase(objects, "Replay", name) == "Paused")
-    objects.patch_spec("Replay", "default", "lead", write.controls(until="off", loop="off"))
+    for name in ("lead", "sought-lead"):
+        objects.patch_spec("Replay", "default", name, write.controls(until="off", loop="off"))
     for name in STEERED:
         eventually(lambda name=name: phase(objects, "Backtest", f"over-{name}") == "Complete", 90)
         eventually(lambda name=name: recorded(facts["dsn"], f"over-{name}")["state"] == "complete")
-        assert recorded(facts["dsn"], f"over-{name}")["bars"] == (300 if name == "sought" else 400)
+        assert recorded(facts["dsn"], f"over-{name}")["bars"] == (300 if name.startswith("sought") else 400)
         objects.delete("Replay", "default", name)
     for name in STEERED:
         capsys.readouterr()
@@ -148,6 +155,7 @@ def test_the_parts_of_a_fingerprint_that_changed_are_named() -> None:
         ({}, ""),
         ({"run_id": "u-1@0.2"}, ""),  # the last round of a loop, which is as the first
         ({"run_id": "u-1@1.0"}, "began again at a seek"),
+        ({"run_id": "u-1@1.0", "origin": {"begin": 1_522_800_000_000}}, ""),
         ({"state": "failed"}, "is not complete (failed)"),
         ({"origin": None}, "does not say what it was made of"),
     ],

@@ -155,12 +155,10 @@ class Player:
 
     def _jump(self, jump: Jump) -> None:
         """Go on in another epoch. Nothing may be open."""
-        begun, epoch = self.committed, self.deck.epoch
-        # Before anything is on the topic there is nothing to forget: the stream just begins there.
-        fresh = begun.published == 0 and begun.v == self._tape.begin and begun.anchor_in_force is None
+        epoch = self.deck.epoch
         passed = self._head.passed_before(jump.v)
-        base = Position(v=jump.v, epoch=str(epoch), passed=passed, published=begun.published)
-        self._transactions.enter(epoch, None if fresh else wire.EpochStart(str(epoch), jump.v, jump.reason), base)
+        base = Position(v=jump.v, epoch=str(epoch), passed=passed, published=self.committed.published)
+        self._transactions.enter(epoch, wire.EpochStart(str(epoch), jump.v, jump.reason), base)
         if jump.reason == "seek":
             self.message = _jump_message(jump) if jump.clamped else ""
         self._go_back()

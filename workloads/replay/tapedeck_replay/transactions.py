@@ -63,7 +63,7 @@ class Transactions:
         self._output.commit(position)
         self._output.settle()
 
-    def enter(self, epoch: Epoch, start: wire.EpochStart | None, base: Position) -> None:
+    def enter(self, epoch: Epoch, start: wire.EpochStart, base: Position) -> None:
         """The following records are of another epoch, which begins with ``start``. Nothing may be open."""
         self._output.set_epoch(epoch)
         self._owed, self.base = start, base

@@ -22,17 +22,18 @@ def origin_of_store(settings: PodSettings, series: Mapping[str, Columns]) -> Run
     return RunOrigin(settings.uid, NO_REPLAY, "", ";".join(parts), None, {"backtest": settings.image}, VERSION)
 
 
-def origin_of_replay(settings: PodSettings, start: wire.Start) -> RunOrigin:
-    """Of a run over a Replay's stream, by what that said at its start."""
+def origin_of_replay(settings: PodSettings, start: wire.Start, run_id: str, begin: int | None) -> RunOrigin:
+    """Of a run over a Replay's stream, by what that said at its start, and where it went on from."""
     source = msgspec.json.decode(start.spec).get("source") or {}
     return RunOrigin(
-        settings.uid,
+        run_id,
         start.spec,
         start.name,
         start.fingerprint,
         (source.get("synthetic") or {}).get("seed"),
         {"backtest": settings.image, "replay": start.image},
         VERSION,
+        begin=begin,
     )
 
 

@@ -23,6 +23,11 @@ class Epochs:
         self._before = Merge(partitions)  # of a replay that has not begun
 
     @property
+    def current(self) -> Epoch | None:
+        """The pass that is read now; None before the first."""
+        return self._current
+
+    @property
     def merge(self) -> Merge:
         """What there is of the pass that is read now."""
         return self._merges[self._current] if self._current is not None else self._before

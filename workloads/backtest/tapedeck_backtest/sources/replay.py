@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from msgspec.structs import replace
-
+from tapedeck import wire
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.general.engine import Step
 from tapedeck_backtest.report.origin import origin_of_replay
 from tapedeck_backtest.resample import check_intervals
 from tapedeck_backtest.session import Session
@@ -32,8 +33,8 @@ def run(
         session.total = sum(start.rows[symbol] for symbol in symbols)
         while True:
             session.announce(start.exchange, symbols, start.interval)
-            session.send(replace(origin_of_replay(settings, start), run_id=session.run_id))
-            session.play_stream(strategy, params, stream.steps(symbols), start.exchange, symbols, start.interval)
+            steps = _noted(session, stream, start, symbols)
+            session.play_stream(strategy, params, steps, start.exchange, symbols, start.interval)
             if (epoch := stream.go_on()) is None:
                 break
             session.begin_again(epoch)
@@ -42,6 +43,16 @@ def run(
     feeds = session.engine.datas if session.engine is not None else []
     if missing := [data._name for data in feeds if not len(data)]:
         raise RunFailed("NoBars", f"data.replay: no bars of {', '.join(missing)} came from the Replay")
+
+
+def _noted(session: Session, stream: ReplayStream, start: wire.Start, symbols: list[str]) -> Iterator[Step]:
+    """The steps of an epoch; what the run is made of goes before the first, when it is known where that began."""
+    steps = stream.steps(symbols)
+    first = next(steps, None)
+    session.send(origin_of_replay(session.settings, start, session.run_id, stream.begin))
+    if first is not None:
+        yield first
+        yield from steps
 
 
 def _chosen(reference: ReplayRef, there: list[str]) -> list[str]:

@@ -54,6 +54,13 @@ class ReplayStream:
         self._epochs = Epochs(1, follow=follow)
         self._paused: set[int] = set()
         self._start: wire.Start | None = None
+        self._begins: dict[wire.Epoch, int] = {}
+
+    @property
+    def begin(self) -> int | None:
+        """Virtual time that this epoch began with; None where that is the range's. Known with its first step."""
+        epoch = self._epochs.current
+        return None if epoch is None else self._begins.get(epoch)
 
     def open(self) -> wire.Start:
         """Wait for the replay's first record. Raises RunFailed (NoStart, ReplayOfTrades) and Unavailable."""
@@ -88,7 +95,9 @@ class ReplayStream:
 
     def go_on(self) -> wire.Epoch | None:
         """To the next epoch, whose bars ``steps`` then gives; None where the replay is over."""
-        return self._epochs.advance()
+        epoch = self._epochs.advance()
+        self._begins = {each: v for each, v in self._begins.items() if epoch is not None and each >= epoch}
+        return epoch
 
     def close(self) -> None:
         """Leave the broker."""
@@ -171,4 +180,4 @@ class ReplayStream:
             case wire.End():
                 merge.end(partition)
             case wire.EpochStart():
-                pass  # its header has said so
+                self._begins[wire.Epoch.parse(record.epoch)] = record.v
