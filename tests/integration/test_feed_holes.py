@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -283,3 +284,40 @@ def test_a_hole_of_more_trades_than_are_asked_for_at_once(
 def as_trade(name: str, own: Market, tick: Tick) -> Trade:
     side: Side = "sell" if tick.buyer_maker else "buy"
     return Trade(name, own.symbol, tick.ts, str(tick.id), float(tick.price), float(tick.amount), side)
+
+
+@pytest.mark.parametrize(("name", "dialect"), [("binance", Binance()), ("coinbase", Coinbase())])
+@pytest.mark.parametrize("told", [0, 200])
+def test_an_id_that_nothing_confirms_is_not_followed(
+    services: Services, tmp_path: Path, name: str, dialect: Dialect, told: int
+) -> None:
+    """A trade far beyond its turn, as the first of all or among others; both keep coming, or not for a while."""
+    own = lately()
+    begun = own.ticks[max(told - 1, 0)]
+    wild = replace(begun, id=10**15, ts=begun.ts - 1)
+
+    def doubted() -> list[str]:
+        told = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.ingest", name)]
+        said = [v["reason"] for v in told if v["type"] == "error" and v["symbol"] == own.symbol]
+        return [reason.partition(",")[0] for reason in said if "confirms" in reason]
+
+    with Exchange(dialect, [own]) as exchange:
+        pod = pod_of(services, tmp_path, exchange, name, own.symbol)
+        pod.start()
+        try:
+            exchange.subscribed()
+            exchange.play(told)
+            pod.wait_for(lambda: pod.status()["trades"] == told)
+            exchange.repeat(own, [wild])
+            exchange.play(300, chunk=5, rate=100)
+            pod.wait_for(lambda: pod.status()["trades"] >= told + 300)
+            exchange.repeat(own, [replace(wild, id=10**16)])
+            pod.wait_for(lambda: doubted() == [f"id: got {10**15}", f"id: got {10**16}"])
+            exchange.play()
+            pod.wait_for(lambda: pod.status()["trades"] >= len(own.ticks))
+            closed = own.minutes().keys() - {max(own.minutes())}
+            pod.wait_for(lambda: closed <= bars(services, name, own.symbol).keys())
+        finally:
+            pod.stop()
+    assert pod.last()["missing"] == 0
+    assert [trade for trade in trades(services, name, own.symbol) if trade[0] != wild.id] == happened(own)

@@ -261,6 +261,37 @@ def test_what_the_exchange_has_not_got_is_counted() -> None:
     assert line.missing == 2
 
 
+def test_a_lone_id_that_the_exchange_does_not_tell_is_doubted_until_one_follows_it() -> None:
+    line = Line(contiguous=True, last=trade(1, 1, 1.0))
+    assert [line.take(trade(n, n, 1.0)) for n in (10**6, 2)] == [[], [trade(2, 2, 1.0)]]
+    assert line.mend([trade(n, n, 1.0) for n in (1, 2)]) == []
+    assert line.unconfirmed
+    assert line.give_up() == []
+    assert ([t.id for t in line.wild], line.missing, line.waiting) == ([str(10**6)], 0, 0)
+    assert [t.id for t in line.take(trade(3, 3, 1.0))] == ["3"]
+    assert line.take(trade(10**6, 10**6, 1.0)) == []
+    assert (line.duplicates, line.waiting) == (1, 0)
+    assert line.take(trade(10**6 + 1, 10**6 + 1, 1.0)) == []
+    assert [t.id for t in line.give_up()] == [str(10**6), str(10**6 + 1)]
+    assert line.missing == 10**6 - 4
+
+
+def test_an_id_that_the_exchange_tells_is_followed() -> None:
+    line = Line(contiguous=True, last=trade(1, 1, 1.0))
+    line.take(trade(10**6, 10**6, 1.0))
+    assert line.mend([trade(10**6, 10**6, 1.0)]) == []
+    assert not line.unconfirmed
+    assert [t.id for t in line.give_up()] == [str(10**6)]
+
+
+def test_a_first_id_far_beyond_the_others_is_given_up() -> None:
+    line = Line(contiguous=True)
+    assert len(line.take(trade(10**6, 10, 1.0))) == 1
+    told = [trade(n, n, 1.0) for n in (8, 9, 10, 11, 12, 13, 14)]
+    assert [len(line.take(one)) for one in told] == [0, 0, 0, 0, 0, 3, 1], "not before younger ones have come"
+    assert ([t.id for t in line.wild], line.duplicates) == ([str(10**6)], 3)
+
+
 def test_what_a_successor_hears_waits_for_what_happened_meanwhile() -> None:
     state = resumed("x", "A/B", ["1s"], "none", Tail([trade(1, 1, 1.0), trade(2, 2, 1.0)]), contiguous=False)
     assert state.suspect

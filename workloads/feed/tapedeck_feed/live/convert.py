@@ -9,13 +9,15 @@ from tapedeck.market import Bar, Ticker, Trade, bar_problem, trade_problem
 from tapedeck_crds.base import INTERVAL_MS
 
 TS_END = 4_102_444_800_000  # 2100
+DIGITS_MAX = 20  # of an id that counts up: that of 64 bits
 
 
 def to_trade(exchange: str, symbol: str, row: dict[str, Any], *, contiguous: bool) -> Trade:
     """A trade as ccxt gives it."""
     name, price, amount, side = row["id"], row["price"], row["amount"], row["side"]
-    if not isinstance(name, str) or not name or (contiguous and not (name.isascii() and name.isdigit())):
-        raise ValueError(f"id: got {name!r}, expected {'digits' if contiguous else 'text'}")
+    if not isinstance(name, str) or not name or (contiguous and not _counts(name)):
+        expected = f"at most {DIGITS_MAX} digits" if contiguous else "text"
+        raise ValueError(f"id: got {name!r}, expected {expected}")
     if side != "buy" and side != "sell":
         raise ValueError(f"side: got {side!r}, expected buy or sell")
     if type(price) is not float or type(amount) is not float:
@@ -24,6 +26,10 @@ def to_trade(exchange: str, symbol: str, row: dict[str, Any], *, contiguous: boo
     if not (0 < price < math.inf and 0 < amount < math.inf):
         raise ValueError(trade_problem(trade))
     return trade
+
+
+def _counts(name: str) -> bool:
+    return name.isdigit() and name.isascii() and len(name) <= DIGITS_MAX
 
 
 def to_bar(exchange: str, symbol: str, interval: str, row: list[Any], *, closed: bool) -> Bar:

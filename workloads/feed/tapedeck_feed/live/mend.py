@@ -24,6 +24,7 @@ from tapedeck_feed.live.tally import LiveTally
 T = TypeVar("T")
 AT_ONCE = 4  # questions under way together
 TRIES = (0.0, 0.3, 1.0, 2.0)  # seconds before each try to fill a hole: a page may come short or late
+DENIALS = 8  # answers that know nothing of what waits, before it is doubted though trades go on
 RETRY_AFTER = 10.0
 ASKED_BARS_MAX = 5_000
 
@@ -137,8 +138,8 @@ class Mender:
                     series.doubt(series.next_open, now - now % series.step - 1)
 
     async def _mend_trades(self, state: SymbolState) -> None:
-        line, tries = state.line, list(TRIES)
-        while tries:
+        line, tries, denials = state.line, list(TRIES), 0
+        while tries and denials < DENIALS:
             await asyncio.sleep(tries.pop(0))
             if (last := line.last) is None:
                 return
@@ -150,8 +151,9 @@ class Mender:
                 self._merge(state, last, found.trades, whole=whole)
                 if not line.waiting:
                     return
-            if line.last is not last:
-                tries = list(TRIES)  # it goes on behind what came
+            denials += line.unconfirmed and not found.more
+            if line.last is not last:  # it goes on behind what came
+                tries = list(TRIES[1:] if line.unconfirmed else TRIES)
         self._leave_hole(state)
 
     def _merge(self, state: SymbolState, last: Trade, found: Iterable[Trade], *, whole: bool) -> None:
@@ -191,6 +193,15 @@ class Mender:
                 series.doubt(before.ts, due[-1].ts)
         for trade in due:
             self._emit(state, trade)
+        self.tell_wild(state)
+
+    def tell_wild(self, state: SymbolState) -> None:
+        """Trades whose ids are not believed."""
+        told, state.line.wild = state.line.wild, []
+        for trade in told:
+            expected = f"expected one that follows {state.line.last.id}" if state.line.last is not None else ""
+            reason = f"id: got {trade.id}, which neither the exchange nor what came next confirms; {expected}"
+            self._outlet.error(state.symbol, "trades", reason, str(trade))
 
     async def _mend_bars(self, state: SymbolState, series: Series) -> None:
         since = series.first_unclosed

@@ -109,6 +109,8 @@ class Session:
         line = state.line
         for due in line.take(trade):
             self._emit(state, due)
+        if line.wild:
+            self._mender.tell_wild(state)
         if state.fresh and line.contiguous and not line.waiting:
             state.suspect = False  # the next in turn: nothing was missed
         if line.waiting or (state.fresh and state.suspect):
