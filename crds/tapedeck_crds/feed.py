@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -22,7 +23,7 @@ from tapedeck_crds.resource import (
     Resource,
     Status,
 )
-from tapedeck_crds.transforms import NAMES_RULE, TRANSFORMS_FIELD, TransformProgress, Transforms
+from tapedeck_crds.transforms import NAMES_RULE, TRANSFORMS_FIELD, TransformProgress, Transforms, channels_rule
 
 LIVE_FIELDS = (
     "symbols", "channels", "intervals", "fill", "lateness", "endpoints", "api_key_secret", "shards", "backfill",
@@ -37,6 +38,12 @@ def _needs(field: str, other: str) -> Rule:
         message=f"expected {needed} beside {name}",
         holds=lambda new, _old: getattr(new, field) is None or getattr(new, other) is not None,
     )
+
+
+def _brought(spec: FeedSpec) -> Sequence[str]:
+    if spec.source is not None and spec.source.files is not None:
+        return ("trades", "bars") if spec.source.files.of_trades else ("bars",)
+    return spec.channels or ("trades", "bars")
 
 
 class FeedSource(Model):
@@ -100,6 +107,12 @@ class FeedSpec(PodOptions):
         immutable("exchange"),
         immutable("backfill"),
         NAMES_RULE,
+        channels_rule(
+            "(has(self.channels) ? self.channels : has(self.source) && has(self.source.files) && "
+            "!self.source.files.format.endsWith('-trades') ? ['bars'] : ['trades', 'bars'])",
+            "of channels (trades and bars if left out), or what the files hold",
+            _brought,
+        ),
         Rule(
             cel="!has(self.transforms) || !has(self.backfill) || !has(self.backfill.only) || !self.backfill.only",
             message="expected transforms without backfill.only: they are computed from what comes live",

@@ -22,7 +22,7 @@ from tapedeck_crds.resource import (
 )
 from tapedeck_crds.scenario import SHUFFLE_RULE, Scenario
 from tapedeck_crds.source import ReplaySource
-from tapedeck_crds.transforms import NAMES_RULE, TRANSFORMS_FIELD, TransformProgress, Transforms
+from tapedeck_crds.transforms import NAMES_RULE, TRANSFORMS_FIELD, TransformProgress, Transforms, channels_rule
 
 SPEED_MIN, SPEED_MAX = 0.1, 1_000_000.0
 SHARDS_MAX = 64
@@ -72,6 +72,7 @@ class ReplaySpec(PodOptions):
         *CHANNEL_RULES,
         STEP_RULE,
         NAMES_RULE,
+        channels_rule("[self.source.channel]", "that of source", lambda new: (new.source.channel,)),
         SHUFFLE_RULE,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -202,6 +203,18 @@ NAMES_RULE = Rule(
     message="expected input, by and reference of transforms to name others of them",
     holds=lambda new, _old: _all_known(new),
 )
+
+
+def channels_rule(brought: str, message: str, channels: Callable[[Any], Sequence[str]]) -> Rule:
+    """The rule that transforms are of records that there are: ``brought`` is a list in CEL, ``channels`` the same."""
+    return Rule(
+        cel="!has(self.transforms) || self.transforms.all(t, has(t.input) || "
+        f"(has(t.channel) ? t.channel : 'bars') in {brought})",
+        message=f"expected the channel of transforms (bars if left out) to be one that comes: {message}",
+        holds=lambda new, _old: all(
+            each.input is not None or (each.channel or "bars") in channels(new) for each in new.transforms or ()
+        ),
+    )
 
 
 class TransformProgress(Model):

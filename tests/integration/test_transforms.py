@@ -269,7 +269,7 @@ def test_kills_at_any_instant_change_no_result(connections: Connections, tmp_pat
         {"name": "slow", "input": "minutes", "ema": {"over": 5}},
         {"name": "bids", "channel": "ticker", "field": "bid", "sma": {"over": 50}},
     ]
-    spec = {"exchange": exchange, "symbols": ["A/*"], "transforms": asked}
+    spec = {"exchange": exchange, "symbols": ["A/*"], "channels": ["trades", "bars", "ticker"], "transforms": asked}
     pod = TransformProcess(tmp_path, connections, "Feed", spec, str(uuid.uuid4()))
     for life in range(FAULTS):
         publish(connections.kafka_bootstrap, records[life * 1200 : (life + 1) * 1200])

@@ -30,8 +30,8 @@ T0 = 1_522_800_000_000
 
 
 def transforms(*given: dict[str, Any]) -> list[Any]:
-    files = {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}
-    return ordered(FeedSpec.model_validate({"source": {"files": files}, "transforms": list(given)}).transforms or [])
+    live = {"exchange": "x", "symbols": ["A/B"], "channels": ["trades", "bars", "ticker"]}
+    return ordered(FeedSpec.model_validate(live | {"transforms": list(given)}).transforms or [])
 
 
 def bar(n: int, close: float, *, rev: int = 0, interval: str = "1m") -> Bar:
