@@ -57,6 +57,15 @@ class Binance:
                 [[ts, *prices, ts + INTERVALS[interval] * 1000 - 1, "0", 1, "0", "0", "0"] for ts, *prices in rows]
             )
 
+        async def ticker(request: web.Request) -> web.Response:
+            market, _ = _asked(exchange, request)
+            if market is None:
+                return _wrong_symbol()
+            told = _ticker(exchange, market)
+            names = {"symbol": "s", "lastPrice": "c", "bidPrice": "b", "askPrice": "a", "highPrice": "h",
+                     "lowPrice": "l", "volume": "v", "openPrice": "o", "closeTime": "E"}  # fmt: skip
+            return web.json_response({name: told[short] for name, short in names.items()})
+
         async def nothing(_: web.Request) -> web.Response:
             return web.json_response({"timezone": "UTC", "serverTime": exchange.now, "symbols": []})
 
@@ -66,6 +75,7 @@ class Binance:
             web.get("/api/v3/trades", recent),
             web.get("/api/v3/historicalTrades", historical),
             web.get("/api/v3/klines", klines),
+            web.get("/api/v3/ticker/24hr", ticker),
             web.get("/fapi/v1/exchangeInfo", nothing),
             web.get("/dapi/v1/exchangeInfo", nothing),
         ]

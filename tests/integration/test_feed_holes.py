@@ -178,6 +178,33 @@ def test_bars_that_the_exchange_sends_fall_silent(services: Services, tmp_path: 
     assert bars(services, "binance", own.symbol) == {ts: pytest.approx(row) for ts, row in wanted.items()}
 
 
+def test_tickers_fall_silent(services: Services, tmp_path: Path) -> None:
+    """A price that stands still is no reason to connect anew; one that moved is."""
+    own = lately()
+    with Exchange(Binance(), [own]) as exchange:
+        pod = pod_of(services, tmp_path, exchange, "binance", own.symbol, channels=["ticker"])
+        pod.silence = 1.0
+        pod.start()
+        try:
+            exchange.subscribed()
+            exchange.play(200)
+            exchange.refresh()
+            pod.wait_for(lambda: exchange.requests["/api/v3/ticker/24hr"] >= 2)
+            assert exchange.connections == 1
+            prices = {tick.price for tick in own.ticks[:200]}
+            exchange.play(next(n for n, tick in enumerate(own.ticks[200:], 1) if tick.price not in prices))
+            pod.wait_for(lambda: exchange.connections >= 2)
+            exchange.subscribed()
+            exchange.refresh()
+            pod.wait_for(lambda: pod.status()["tickers"] == 2)
+        finally:
+            pod.stop()
+    told = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.tickers", "binance")]
+    assert [v["price"] for v in told if v["symbol"] == own.symbol] == [
+        float(own.ticks[199].price), float(own.ticks[own.happened - 1].price),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("fill", ["none", "previous"])
 @pytest.mark.parametrize(
     ("name", "dialect", "suffix", "first"),  # the first of 401 trades that it still tells

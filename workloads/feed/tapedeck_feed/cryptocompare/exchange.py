@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tapedeck.market import Bar, Side, Trade
+from tapedeck.market import Bar, Side, Ticker, Trade
 from tapedeck.records import Listing
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.live import Endpoints
@@ -108,6 +108,10 @@ class CryptoCompare:
                 break
             last = min(times) - step
         return [kept[ts] for ts in sorted(kept)]
+
+    async def ticker(self, symbol: str) -> Ticker | None:
+        """None: its websocket tells the whole state whenever a connection begins, and beats while nothing changes."""
+        return None
 
     async def clock(self) -> int | None:
         """By its last welcome or heartbeat; its REST interface tells no time."""

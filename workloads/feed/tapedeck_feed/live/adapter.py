@@ -127,6 +127,9 @@ class Adapter(Protocol):
         Where they are more than a page some may be left out behind a long hole.
         """
 
+    async def ticker(self, symbol: str) -> Ticker | None:
+        """The state of a market at present; None where it can't be asked for."""
+
     async def clock(self) -> int | None:
         """The exchange's clock, milliseconds UTC; None where it has none to show."""
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import aiohttp
 import ccxt
 
-from tapedeck.market import Bar, Trade
+from tapedeck.market import Bar, Ticker, Trade
 from tapedeck.records import Listing
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.live import Endpoints
@@ -149,6 +149,16 @@ class CcxtExchange:
             if at >= until or any(bar is not None and bar.ts >= until for bar in bars):
                 break
         return [found[ts] for ts in sorted(found)]
+
+    async def ticker(self, symbol: str) -> Ticker | None:
+        """As ``watch`` would tell it."""
+        if not self._api.has.get("fetchTicker"):
+            return None
+        row = await self._ask(partial(self._api.fetch_ticker, symbol))
+        try:
+            return to_ticker(self.exchange, symbol, row, time.time_ns() // 1_000_000)
+        except ValueError as error:
+            raise Unanswerable(f"{self.exchange}: a ticker that can't be read: {error}") from None
 
     async def clock(self) -> int | None:
         """The server's time, where ccxt can ask for it."""

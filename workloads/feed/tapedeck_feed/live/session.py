@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import stamina
 
 from tapedeck.logs import log
 from tapedeck.market import Bar, Ticker, Trade
-from tapedeck_feed.live.adapter import Adapter, Broken, Markets, Stream, StreamKind, Unanswerable, Unreachable
+from tapedeck_feed.live.adapter import Adapter, BadInput, Broken, Markets, Stream, StreamKind, Unanswerable, Unreachable
 from tapedeck_feed.live.clock import ExchangeClock
 from tapedeck_feed.live.history import Tail
 from tapedeck_feed.live.market import SymbolState, resumed
@@ -77,6 +77,7 @@ class Session:
         self._listening = [_Listening(stream, patience=self.silence) for stream in self._streams()]
         self._built = options.built_intervals
         self._publish_trades = "trades" in options.channels
+        self._tickers: dict[str, Ticker] = {}  # the newest of each symbol, heard or asked for
         self._due = {"running": 0.0, "clock": 0.0, "silence": 0.0}
 
     @property
@@ -129,6 +130,7 @@ class Session:
 
     def ticker(self, ticker: Ticker) -> None:
         """The state of a market."""
+        self._tickers[ticker.symbol] = ticker
         self.outlet.ticker(ticker)
 
     def refuse(self, symbol: str, kind: StreamKind | None, reason: str, payload: str) -> None:
@@ -263,24 +265,41 @@ class Session:
 
     def _watch_silence(self, now: float) -> None:
         for one in self._listening:
-            if one.stream.kind != "ticker" and one.task is not None and now - one.heard > one.patience:
+            if one.task is not None and now - one.heard > one.patience:
                 one.heard = now
                 self._spawn(self._break_silence(one))
 
     async def _break_silence(self, one: _Listening) -> None:
         """Where the exchange has what the connection did not tell, the connection is dead."""
-        news = self._mender.news
-        for symbol in random.sample(one.stream.symbols, min(3, len(one.stream.symbols))):
-            state = self._states[symbol]
-            state.suspect = True
-            try:
-                await self._mender.mend(state, 0.0)
-            except (Unreachable, Unanswerable):
-                return
-        if self._mender.news == news and all(self._states[symbol].begun for symbol in one.stream.symbols):
+        some = random.sample(one.stream.symbols, min(3, len(one.stream.symbols)))
+        try:
+            news = await (self._ticker_moved(some) if one.stream.kind == "ticker" else self._mended(some))
+        except (Unreachable, Unanswerable, BadInput):
+            return
+        begun = one.stream.kind == "ticker" or all(self._states[symbol].begun for symbol in one.stream.symbols)
+        if begun and not news:
             one.patience = min(one.patience * 2, SILENCE_MAX)
             return
         one.trouble = f"nothing came for {one.patience:g} s, though there was something"
         if one.task is not None:
             one.task.cancel()
             await self.adapter.drop()
+
+    async def _mended(self, symbols: Sequence[str]) -> bool:
+        """Whether asking brought trades or bars that the connection did not tell."""
+        news = self._mender.news
+        for symbol in symbols:
+            self._states[symbol].suspect = True
+            await self._mender.mend(self._states[symbol], 0.0)
+        return self._mender.news != news
+
+    async def _ticker_moved(self, symbols: Sequence[str]) -> bool:
+        """Whether a price is another than was known. Other figures of a day change by themselves."""
+        moved = False
+        for symbol in symbols:
+            asked = await self.adapter.ticker(symbol)
+            known = self._tickers.get(symbol)
+            if asked is not None and (known is None or asked.ts > known.ts):
+                moved |= known is not None and asked.price != known.price
+                self._tickers[symbol] = asked
+        return moved
