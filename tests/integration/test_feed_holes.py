@@ -22,7 +22,7 @@ from pods.services import Services
 from tapedeck.market import Side, Trade
 from tapedeck.settings import Connections
 from tapedeck_crds.live import Endpoints
-from tapedeck_feed.live import ccxt_exchange
+from tapedeck_feed.live import ccxt_past
 from tapedeck_feed.live.clock import ExchangeClock
 from tapedeck_feed.live.exchanges import adapter_of
 from tapedeck_feed.live.history import Tail
@@ -277,7 +277,7 @@ def test_a_hole_of_more_trades_than_are_asked_for_at_once(
     services: Services, monkeypatch: pytest.MonkeyPatch, name: str, dialect: Dialect, keys: dict[str, str]
 ) -> None:
     """Two pages of ten an answer, and a hundred trades between what is known and what waits."""
-    monkeypatch.setattr(ccxt_exchange, "PAGES_MAX", 2)
+    monkeypatch.setattr(ccxt_past, "PAGES_MAX", 2)
     own = lately()
     own.happened = 160
     known, missed, waiting = own.ticks[:20], own.ticks[20:150], own.ticks[150:160]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tapedeck.market import Bar, Trade
 from tapedeck_feed.live import line as lines
-from tapedeck_feed.live.aggregate import Fill, Series
+from tapedeck_feed.live.aggregate import Series
+from tapedeck_feed.live.asked import Fill
 from tapedeck_feed.live.history import Tail
 from tapedeck_feed.live.line import Line
 from tapedeck_feed.live.market import resumed

@@ -2,86 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 from tapedeck.market import Bar, Trade
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_feed.live.asked import Asked
+from tapedeck_feed.live.cell import Cell, cells_of, ends
 
-Fill = Literal["none", "previous"]
-Place = tuple[int, int, str]
 KEPT = 240  # closed bars of an interval that a late trade can still correct
 FILL_MAX = 100_000  # bars that one silence is filled with
-DOUBT_MAX = 10_000  # bars that one loss of trades leaves to the exchange
 
 
-def _ends(start: int, step: int) -> tuple[Place, Place]:
-    """Places before and behind every trade of an interval: its open and close stay as they are."""
-    return (start, -1, ""), (start + step, 0, "")
-
-
-@dataclass(slots=True)
-class _Cell:
-    """One interval as it grows. ``first`` and ``last`` are the places of the trades of open and close."""
-
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float = 0.0
-    first: Place | None = None
-    last: Place | None = None
-    rev: int = 0
-    closed: bool = False
-    whole: bool = True
-    changed: bool = True
-
-    @property
-    def unknown(self) -> bool:
-        """Whether nothing is known of it, not even that nothing was traded."""
-        return self.first is None and self.rev < 0
-
-    def add(self, trade: Trade) -> None:
-        price = trade.price
-        place = (trade.ts, len(trade.id), trade.id)
-        if self.first is None or self.last is None:  # nothing but a filled one, or none
-            self.open = self.high = self.low = self.close = price
-            self.first = self.last = place
-        elif place < self.first:
-            self.open, self.first = price, place
-        elif place > self.last:
-            self.close, self.last = price, place
-        if price > self.high:
-            self.high = price
-        elif price < self.low:
-            self.low = price
-        self.volume += trade.amount
-        self.changed = True
-
-
-class Series:
+class Series(Asked):
     """The bars of one symbol at one interval.
 
     A trade belongs to the interval of its own time. ``advance`` closes what is over; a trade that comes
     later makes a correction, ``rev`` + 1. A bar whose beginning was not seen is never given as closed:
     ``unseen`` has its open, for others to ask the exchange; so has it those of which nothing was seen at all.
     """
-
-    def __init__(self, exchange: str, symbol: str, interval: str, *, fill: Fill = "none") -> None:
-        self.interval = interval
-        self.step = INTERVAL_MS[interval]
-        self.late = 0
-        self.beyond = 0
-        self.unseen: set[int] = set()
-        self._exchange = exchange
-        self._symbol = symbol
-        self._fill = fill
-        self._cells: dict[int, _Cell] = {}
-        self._next: int | None = None  # open of the first interval that is not closed
-        self._last_close: float | None = None
-        self._since: int | None = None  # all trades from here on were seen
 
     def prime(self, trades: Iterable[Trade], closed: Mapping[int, Bar], since: int | None) -> None:
         """Go on where a predecessor ended: its closed bars by open, and its trades from ``since`` on, all of them.
@@ -90,14 +27,14 @@ class Series:
         """
         self._since = since
         for bar in closed.values():
-            cell = _Cell(bar.open, bar.high, bar.low, bar.close, bar.volume, rev=bar.rev, closed=True, changed=False)
-            cell.first, cell.last = _ends(bar.ts, self.step)
+            cell = Cell(bar.open, bar.high, bar.low, bar.close, bar.volume, rev=bar.rev, closed=True, changed=False)
+            cell.first, cell.last = ends(bar.ts, self.step)
             cell.whole = False
             self._cells[bar.ts] = cell
         if closed:
             newest = closed[max(closed)]
             self._next, self._last_close = newest.ts + self.step, newest.close
-        grown = _grown(trades, self.step)
+        grown = cells_of(trades, self.step)
         for start, cell in grown.items():
             known = closed.get(start)
             cell.whole = since is not None and start >= since
@@ -115,18 +52,6 @@ class Series:
                 cell.rev, cell.closed, cell.whole, cell.changed = -1, True, False, False
                 self.unseen.add(start)
 
-    def doubt(self, since: int, until: int) -> None:
-        """Trades of [since, until] are lost: their bars are for the exchange to say, the newest DOUBT_MAX of them."""
-        for start in range(since - since % self.step, until + 1, self.step)[-DOUBT_MAX:]:
-            cell = self._cells.get(start)
-            if cell is None:
-                over = self._next is not None and start < self._next
-                cell = _Cell(math.nan, math.nan, math.nan, math.nan, rev=-1, closed=over, changed=False)
-                self._cells[start] = cell
-            cell.whole = False
-            if cell.closed:
-                self.unseen.add(start)
-
     def add(self, trade: Trade) -> list[Bar]:
         """Take a trade; gives the corrected bars where its interval was closed already."""
         start = trade.ts - trade.ts % self.step
@@ -136,7 +61,7 @@ class Series:
                 return self._late_into_nothing(start, trade)
             if self._since is None:
                 self._since = trade.ts
-            cell = self._cells[start] = _Cell(trade.price, trade.price, trade.price, trade.price)
+            cell = self._cells[start] = Cell(trade.price, trade.price, trade.price, trade.price)
             cell.whole = start >= self._since
         cell.add(trade)
         return self._correction(start, cell) if cell.closed else []
@@ -147,54 +72,13 @@ class Series:
         if (cell is not None and cell.closed) or (self._next is not None and bar.ts < self._next):
             return self.corrected(bar)
         if cell is None:
-            cell = self._cells[bar.ts] = _Cell(bar.open, bar.high, bar.low, bar.close)
-            cell.first, cell.last = _ends(bar.ts, self.step)
+            cell = self._cells[bar.ts] = Cell(bar.open, bar.high, bar.low, bar.close)
+            cell.first, cell.last = ends(bar.ts, self.step)
         values = (bar.open, bar.high, bar.low, bar.close, bar.volume)
         if values != (cell.open, cell.high, cell.low, cell.close, cell.volume):
             cell.open, cell.high, cell.low, cell.close, cell.volume = values
             cell.changed = True
         return []
-
-    def corrected(self, bar: Bar) -> list[Bar]:
-        """The exchange's word on a bar → what to publish: closed, with the revision that follows; nothing if as known.
-
-        Behind it come the bars that were filled with its close.
-        """
-        cell = self._cells.get(bar.ts)
-        fresh = _Cell(bar.open, bar.high, bar.low, bar.close, bar.volume, closed=True, whole=False, changed=False)
-        fresh.first, fresh.last = _ends(bar.ts, self.step)
-        if cell is not None and cell.closed and cell.rev >= 0:
-            known = (cell.open, cell.high, cell.low, cell.close, cell.volume)
-            if known == (bar.open, bar.high, bar.low, bar.close, bar.volume):
-                return []
-            fresh.rev = cell.rev + 1
-        elif cell is None and self._next is not None and bar.ts < self._next:
-            fresh.rev = 1  # too old to know what was said of it
-        self._cells[bar.ts] = fresh
-        if self._next is None or bar.ts >= self._next:
-            self._next = bar.ts + self.step
-        return [self._bar(bar.ts, fresh), *self._refilled(bar.ts, bar.close)]
-
-    def untraded(self, starts: Iterable[int]) -> list[Bar]:
-        """Of these opens the exchange has no bar: those of which nothing is known had no trade, and may be filled."""
-        filled: list[Bar] = []
-        for start in sorted(starts):
-            cell, before = self._cells.get(start), self._cells.get(start - self.step)
-            if cell is None or not cell.unknown:
-                continue
-            if self._fill == "none" or before is None:
-                del self._cells[start]
-                continue
-            cell.open = cell.high = cell.low = cell.close = before.close
-            cell.rev = 0
-            filled += [self._bar(start, cell), *self._refilled(start, cell.close)]
-        return filled
-
-    def give_up(self, starts: Iterable[int]) -> None:
-        """The exchange does not say what became of these opens."""
-        for start in starts:
-            if (cell := self._cells.get(start)) is not None and cell.unknown:
-                del self._cells[start]
 
     def advance(self, now: int) -> list[Bar]:
         """Close every interval that ended at or before ``now`` (milliseconds UTC), in order."""
@@ -209,10 +93,6 @@ class Series:
         for start in known[:-KEPT]:
             del self._cells[start]
         return closed
-
-    def traded(self, starts: Iterable[int]) -> list[int]:
-        """Those of these opens in whose interval a trade was seen."""
-        return sorted(start for start in starts if (cell := self._cells.get(start)) is not None and cell.first)
 
     @property
     def next_open(self) -> int | None:
@@ -250,7 +130,7 @@ class Series:
                 if self._last_close is None:
                     continue
                 price = self._last_close
-                cell = self._cells[start] = _Cell(price, price, price, price)
+                cell = self._cells[start] = Cell(price, price, price, price)
             cell.closed, cell.changed = True, False
             if not cell.unknown:
                 self._last_close = cell.close
@@ -264,7 +144,7 @@ class Series:
     def _open_starts(self, end: int) -> list[int]:
         return sorted(start for start, cell in self._cells.items() if not cell.closed and start < end)
 
-    def _correction(self, start: int, cell: _Cell) -> list[Bar]:
+    def _correction(self, start: int, cell: Cell) -> list[Bar]:
         """What a late trade changed: its bar, and those that were filled with its close."""
         self.late += 1
         if not cell.whole:
@@ -272,20 +152,6 @@ class Series:
             return []
         cell.rev += 1
         return [self._bar(start, cell), *self._refilled(start, cell.close)]
-
-    def _refilled(self, start: int, close: float) -> list[Bar]:
-        """The closed bars behind an open that were filled with another close than this."""
-        changed: list[Bar] = []
-        while (following := self._cells.get(start + self.step)) is not None and following.closed:
-            if following.first is not None or following.unknown or following.close == close:
-                return changed
-            start += self.step
-            following.open = following.high = following.low = following.close = close
-            following.rev += 1
-            changed.append(self._bar(start, following))
-        if start + self.step == self._next:
-            self._last_close = close
-        return changed
 
     def _late_into_nothing(self, start: int, trade: Trade) -> list[Bar]:
         """A late trade of an interval that had none, or of one too old to be known."""
@@ -295,33 +161,7 @@ class Series:
             self.beyond += 1
             self.unseen.add(start)
             return []
-        cell = _Cell(trade.price, trade.price, trade.price, trade.price, rev=-1, closed=True)
+        cell = Cell(trade.price, trade.price, trade.price, trade.price, rev=-1, closed=True)
         self._cells[start] = cell
         cell.add(trade)
         return self._correction(start, cell)
-
-    def _bar(self, start: int, cell: _Cell) -> Bar:
-        return Bar(
-            self._exchange,
-            self._symbol,
-            self.interval,
-            start,
-            cell.open,
-            cell.high,
-            cell.low,
-            cell.close,
-            cell.volume,
-            cell.closed,
-            max(cell.rev, 0),
-        )
-
-
-def _grown(trades: Iterable[Trade], step: int) -> dict[int, _Cell]:
-    cells: dict[int, _Cell] = {}
-    for trade in trades:
-        start = trade.ts - trade.ts % step
-        cell = cells.get(start)
-        if cell is None:
-            cell = cells[start] = _Cell(trade.price, trade.price, trade.price, trade.price)
-        cell.add(trade)
-    return cells

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from tapedeck.market import Trade
 from tapedeck_crds.base import INTERVAL_MS
-from tapedeck_feed.live.aggregate import Fill, Series
+from tapedeck_feed.live.aggregate import Series
+from tapedeck_feed.live.asked import Fill
 from tapedeck_feed.live.history import Tail
 from tapedeck_feed.live.line import Line
 

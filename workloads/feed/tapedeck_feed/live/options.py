@@ -9,7 +9,7 @@ from tapedeck.topics import shard_of
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.live import Channel
 from tapedeck_feed.live.adapter import BadInput, Markets
-from tapedeck_feed.live.aggregate import Fill
+from tapedeck_feed.live.asked import Fill
 
 
 @dataclass(frozen=True)
