@@ -130,8 +130,8 @@ class Lived:
     @staticmethod
     def version(number: int) -> str:
         return (
-            "import signal, sys, time\n"
-            f"signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit({number})))\n"
+            "import os, signal, sys, time\n"  # print can't be called while it is at work
+            f"signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'bye\\n'), sys.exit({number})))\n"
             f"print({number}, flush=True)\ntime.sleep(60)\n"
         )
 
