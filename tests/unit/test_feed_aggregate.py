@@ -115,6 +115,24 @@ def test_a_bar_whose_beginning_was_not_seen_is_asked_for() -> None:
     assert series.corrected(told) == []
 
 
+def test_what_the_exchange_tells_late_of_its_own_bars_is_asked_for_and_said() -> None:
+    """A stream that fell silent before the end of a bar: the clock closes what is known of it."""
+    series = Series("x", "A/B", "1m")
+
+    def told(start: int, close: float, volume: float) -> list[tuple[int, float, float, int]]:
+        bar = Bar("x", "A/B", "1m", start, 10.0, 20.0, 5.0, close, volume, False, 0)
+        return [(bar.ts, bar.close, bar.volume, bar.rev) for bar in series.state(bar)]
+
+    assert told(60_000, 11.0, 1.0) == []
+    assert [(bar.ts, bar.volume) for bar in series.advance(240_000)] == [(60_000, 1.0)]
+    assert series.wanted_from == 60_000
+    assert told(60_000, 12.0, 3.0) == [(60_000, 12.0, 3.0, 1)]
+    assert told(120_000, 13.0, 2.0) == [(120_000, 13.0, 2.0, 0)]
+    assert told(180_000, 13.0, 2.0) == [(180_000, 13.0, 2.0, 0)]
+    assert told(180_000, 13.0, 2.0) == []
+    assert series.wanted_from == 180_000
+
+
 def test_a_lost_trade_puts_its_bars_in_doubt() -> None:
     series = Series("x", "A/B", "1s")
     series.prime((), {}, 0)

@@ -33,7 +33,7 @@ class Series(Asked):
             self._cells[bar.ts] = cell
         if closed:
             newest = closed[max(closed)]
-            self._next, self._last_close = newest.ts + self.step, newest.close
+            self._next, self._last_close, self._stated = newest.ts + self.step, newest.close, newest.ts
         grown = cells_of(trades, self.step)
         for start, cell in grown.items():
             known = closed.get(start)
@@ -68,6 +68,7 @@ class Series(Asked):
 
     def state(self, bar: Bar) -> list[Bar]:
         """Take the exchange's own bar as it stands; gives the correction where it was closed already."""
+        self._stated = bar.ts if self._stated is None else max(self._stated, bar.ts)
         cell = self._cells.get(bar.ts)
         if (cell is not None and cell.closed) or (self._next is not None and bar.ts < self._next):
             return self.corrected(bar)
@@ -100,8 +101,13 @@ class Series(Asked):
         return self._next
 
     @property
-    def first_unclosed(self) -> int | None:
-        """The open from which on bars are wanted; None before anything came."""
+    def wanted_from(self) -> int | None:
+        """The open from which on the exchange is to be asked for its bars; None before anything came.
+
+        The newest that it told is among them: that may have been closed by the clock, and had grown by then.
+        """
+        if self._stated is not None:
+            return self._stated
         return min(self._cells, default=None) if self._next is None else self._next
 
     @property

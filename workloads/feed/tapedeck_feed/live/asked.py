@@ -32,6 +32,7 @@ class Asked:
         self._next: int | None = None  # open of the first interval that is not closed
         self._last_close: float | None = None
         self._since: int | None = None  # all trades from here on were seen
+        self._stated: int | None = None  # open of the newest bar that the exchange itself told
 
     def doubt(self, since: int, until: int) -> None:
         """Trades of [since, until] are lost: their bars are for the exchange to say, the newest DOUBT_MAX of them."""
@@ -58,7 +59,7 @@ class Asked:
             if known == (bar.open, bar.high, bar.low, bar.close, bar.volume):
                 return []
             fresh.rev = cell.rev + 1
-        elif cell is None and self._next is not None and bar.ts < self._next:
+        elif cell is None and self._next is not None and bar.ts < min(self._cells, default=self._next):
             fresh.rev = 1  # too old to know what was said of it
         self._cells[bar.ts] = fresh
         if self._next is None or bar.ts >= self._next:

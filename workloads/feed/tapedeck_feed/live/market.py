@@ -30,7 +30,7 @@ class SymbolState:
     @property
     def begun(self) -> bool:
         """Whether anything ever came."""
-        return self.line.last is not None or any(series.first_unclosed is not None for series in self.series.values())
+        return self.line.last is not None or any(series.wanted_from is not None for series in self.series.values())
 
     @property
     def settled(self) -> bool:

@@ -204,7 +204,7 @@ class Mender:
             self._outlet.error(state.symbol, "trades", reason, str(trade))
 
     async def _mend_bars(self, state: SymbolState, series: Series) -> None:
-        since = series.first_unclosed
+        since = series.wanted_from
         if since is None:
             return
         now = self._clock.now()
