@@ -109,7 +109,7 @@ class OperatorProcess:
         if self._process is None:
             return 0
         self._process.send_signal(how)
-        code = self._process.wait(timeout=30)
+        code = self._process.wait(timeout=60)
         self._process = None
         return code
 
