@@ -64,7 +64,8 @@ class FeedSpec(PodOptions):
     symbols: WantedSet | None = Field(
         default=None,
         description="Unified symbols, such as BTC/USDT, or patterns, such as */USDT. A pattern means what the exchange "
-        "trades when a pod starts; a market that opens later joins when the pods are started again. Of cryptocompare "
+        "trades when a pod starts; a market that opens later joins when the pods are started again. Live, one that is "
+        "named and not traded is left out, which the status says; a backfill brings its past. Of cryptocompare "
         "BTC/USD is the index over all exchanges, which has bars and a ticker; BTC/USD:Coinbase is one exchange's.",
     )
     channels: ChannelSet | None = Field(

@@ -9,7 +9,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -43,8 +43,8 @@ def holes_of(rng: random.Random, start: int, end: int, count: int) -> list[tuple
 
 
 @contextmanager
-def an_exchange(*markets: CandleMarket, now: int = NOW) -> Iterator[Exchange]:
-    with Exchange(Binance(), list(markets), clock_offset=now) as exchange:
+def an_exchange(*markets: CandleMarket, halted: Iterable[str] = ()) -> Iterator[Exchange]:
+    with Exchange(Binance(halted=set(halted)), list(markets), clock_offset=NOW) as exchange:
         yield exchange
 
 
@@ -242,6 +242,32 @@ def test_the_clock_is_asked_for_until_it_is_told(services: Services, store: str,
         caught_up(services.broker.bootstrap, store)
         assert stored(store, symbol) == there(end - 60 * MINUTE, end, [])
         assert gaps(store, symbol, "unfillable") == []
+
+
+def test_the_past_of_a_market_that_is_not_traded_any_more(services: Services, store: str, tmp_path: Path) -> None:
+    """By its name, once: what would lie behind its end is not asked for again."""
+    end = NOW // MINUTE * MINUTE
+    start, gone = end - 3000 * MINUTE, end - 1700 * MINUTE
+    old, traded = market(start, [(gone, end + DAY)]), market(start)
+    with (
+        an_exchange(old, traded, halted={old.base}) as exchange,
+        recorders(tmp_path, services.broker.bootstrap, store) as (recorder,),
+    ):
+        recorder.start()
+        worker = pod(services, store, tmp_path, exchange, start)
+        worker.spec["symbols"] = [old.symbol]
+        code, report = worker.run()
+        assert (code, report["backfill"]["missing"]) == (0, 1700), worker.said()
+        caught_up(services.broker.bootstrap, store)
+        assert stored(store, old.symbol) == there(start, gone, [])
+        assert gaps(store, old.symbol, "unfillable") == [(gone, end)]
+        assert select(store, "SELECT base FROM listings WHERE symbol = %s", old.symbol) == [(old.base,)]
+        before = exchange.requests[KLINES]
+        assert worker.run()[0] == 0
+        assert exchange.requests[KLINES] == before
+        worker.spec["symbols"] = ["*"]
+        code, report = worker.run()
+    assert (code, report["symbols"]) == (0, 1), "a pattern means what is traded"
 
 
 @pytest.mark.parametrize(

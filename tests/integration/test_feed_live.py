@@ -240,3 +240,29 @@ def test_what_the_exchange_says_of_a_market_is_followed(services: Services, tmp_
         assert not exchange.rest_faults
         assert (exchange.connections, pod.last()["reconnects"]) == (1, 0), "the streams were left alone"
         assert len(told()) == 5, "a market that stays halted is told once"
+
+
+def test_a_market_that_is_not_traded_holds_up_no_other(services: Services, tmp_path: Path) -> None:
+    """By name, when a pod starts: it is left out and told; where nothing else is asked for, that is refused."""
+    quote = f"n{uuid.uuid4().hex[:5]}".upper()
+    dialect = Binance(halted={"A"})
+    markets = [Market(base, quote, recorded()[0].ticks[:100]) for base in ("A", "B")]
+    symbols = [market.symbol for market in markets]
+    with Exchange(dialect, markets) as exchange:
+        pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, {**spec(exchange), "symbols": symbols})
+        pod.start()
+        try:
+            exchange.subscribed()
+            exchange.play()
+            pod.wait_for(lambda: pod.status()["trades"] == 100)
+            assert pod.status()["message"] == f"1 symbols of binance; not traded: A/{quote}"
+        finally:
+            pod.stop()
+        told = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.ingest", "binance")]
+        said = [(v["symbol"], v["reason"]) for v in told if v["type"] == "error" and v["symbol"] in symbols]
+        assert said == [(f"A/{quote}", "the exchange does not trade it any more, or not at present")]
+        dialect.halted = {"A", "B"}
+        exchange.markets = [*markets, Market("D", quote, recorded()[0].ticks[:1])]
+        code, report = pod.run()
+    assert (code, report["reason"]) == (64, "NotTraded")
+    assert all(symbol in report["message"] for symbol in symbols)

@@ -53,9 +53,9 @@ class Markets:
 
     ``symbols`` are those chosen, ``streams`` what it can send as it happens, ``bar_intervals`` the bars that it
     keeps, ``page`` how many of them it gives at once, ``sent_intervals`` those that it sends, where these are fewer.
-    ``listings`` is what it says of the symbols, where it does.
-    With ``contiguous`` each trade's id is that of the one before plus 1, so that a hole shows by itself. ``note`` says
-    why a stream is not there.
+    ``listings`` is what it says of the symbols, where it does. ``idle`` are those of them that it does not trade, or
+    not at present. With ``contiguous`` each trade's id is that of the one before plus 1, so that a hole shows by
+    itself. ``note`` says why a stream is not there.
     """
 
     symbols: tuple[str, ...]
@@ -66,6 +66,7 @@ class Markets:
     sent_intervals: frozenset[str] | None = None
     note: str = ""
     listings: tuple[Listing, ...] = ()
+    idle: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Adapter(Protocol):
     exchange: str
 
     async def open(self, symbols: Sequence[str]) -> Markets:
-        """Connect, and find the symbols: names or patterns such as ``*/USDT``."""
+        """Connect, and find the symbols: names or patterns such as ``*/USDT``; those not traded by name alone."""
 
     async def listings(self, symbols: Sequence[str]) -> tuple[Listing, ...]:
         """What it says at present of those of these symbols that it trades; streams go on meanwhile."""

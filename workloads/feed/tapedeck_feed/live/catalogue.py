@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from tapedeck.logs import log
 from tapedeck.records import Listing
-from tapedeck_feed.live.adapter import Adapter, BadInput, Unanswerable, Unreachable
+from tapedeck_feed.live.adapter import Adapter, BadInput, Markets, Unanswerable, Unreachable
 from tapedeck_feed.live.outlet import Outlet
 
 JITTER = 0.1  # of the time between two looks, so that the pods of an exchange don't ask at once
 
 
 class Catalogue:
-    """The listings of a pod's symbols, told when they change. ``every`` is how many seconds lie between two looks."""
+    """The listings of a pod's symbols, told when they change; and which of those asked for are not traded.
 
-    def __init__(
-        self, adapter: Adapter, symbols: Sequence[str], listings: Sequence[Listing], outlet: Outlet, every: float
-    ) -> None:
+    ``every`` is how many seconds lie between two looks.
+    """
+
+    def __init__(self, adapter: Adapter, markets: Markets, outlet: Outlet, every: float) -> None:
         self._adapter = adapter
         self._outlet = outlet
         self._every = every
-        self._known = {one.symbol: one for one in listings if one.symbol in symbols}
+        self._known = {one.symbol: one for one in markets.listings if one.symbol in markets.symbols}
+        self._idle = markets.idle
         self._gone: set[str] = set()
 
     async def keep(self) -> None:
         """Tell what is known, and then what changes, until cancelled. Raises Undelivered or Interrupted."""
         self._outlet.listed(self._known.values())
+        self._not_traded(self._idle)
         while True:
             await asyncio.sleep(self._every * random.uniform(1 - JITTER, 1 + JITTER))
             try:
@@ -43,10 +46,13 @@ class Catalogue:
         self._outlet.listed(changed)
         self._known |= listings
         gone = self._known.keys() - listings.keys()
-        for symbol in sorted(gone - self._gone):
-            log.warning("not traded any more", symbol=symbol)
-            self._outlet.error(symbol, "markets", "the exchange does not trade it any more, or not at present", "")
+        self._not_traded(gone - self._gone)
         self._gone = gone
+
+    def _not_traded(self, symbols: Iterable[str]) -> None:
+        for symbol in sorted(symbols):
+            log.warning("not traded", symbol=symbol)
+            self._outlet.error(symbol, "markets", "the exchange does not trade it any more, or not at present", "")
 
 
 def _said(one: Listing) -> tuple[str, str, float | None, float | None]:

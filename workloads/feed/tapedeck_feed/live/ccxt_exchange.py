@@ -42,7 +42,7 @@ class CcxtExchange:
         active = [name for name, market in markets.items() if market.get("active") is not False]
         if not active:  # no word on whether the symbols are right
             raise Unanswerable(f"{self.exchange}: got an empty list of markets")
-        names = chosen(self.exchange, symbols, active)
+        names = chosen(self.exchange, symbols, active, markets)
         if self._client.keyed and traits.behind_needs_key:
             await self._check_key(names[0])
         return Markets(
@@ -52,6 +52,7 @@ class CcxtExchange:
             traits.contiguous,
             self._past.page(names[0]),
             listings=self._listings(names, markets),
+            idle=frozenset(names).difference(active),
         )
 
     async def listings(self, symbols: Sequence[str]) -> tuple[Listing, ...]:

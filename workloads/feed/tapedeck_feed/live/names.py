@@ -18,15 +18,18 @@ def near(wanted: str, known: Collection[str]) -> str:
     return f"; near matches: {', '.join(folded[name] for name in found)}" if found else ""
 
 
-def chosen(exchange: str, wanted: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
-    """The symbols that names and patterns such as ``*/USDT`` mean, in order. Raises BadInput for one unknown."""
+def chosen(exchange: str, wanted: Sequence[str], known: Collection[str], idle: Collection[str] = ()) -> tuple[str, ...]:
+    """The symbols that names and patterns such as ``*/USDT`` mean, in order. Raises BadInput for one unknown.
+
+    Those that are ``idle`` go by their names alone.
+    """
     found: dict[str, None] = {}
     wrong: list[str] = []
     for name in wanted:
         if "*" in name or "?" in name:
             matched = sorted(symbol for symbol in known if fnmatchcase(symbol, name))
         else:
-            matched = [name] if name in known else []
+            matched = [name] if name in known or name in idle else []
         if not matched:
             wrong.append(f"{name!r}{near(name, known)}")
         found |= dict.fromkeys(matched)

@@ -11,7 +11,7 @@ from tapedeck.logs import log
 from tapedeck.settings import Connections, PodSettings
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.report import FeedReport, ReportState
-from tapedeck_feed.live.adapter import Adapter, Markets
+from tapedeck_feed.live.adapter import Adapter, BadInput, Markets
 from tapedeck_feed.live.catalogue import Catalogue
 from tapedeck_feed.live.connect import FAULTS, opened, outcome_of, read_keys, until_stopped
 from tapedeck_feed.live.exchanges import adapter_of
@@ -26,6 +26,7 @@ from tapedeck_feed.live.tasks import first_failure
 from tapedeck_feed.publish import Interrupted, Publisher
 
 LINGER_MS = 2  # a trade should be on the log within 20 ms
+MESSAGE_MAX = 500  # characters
 
 
 class LivePod:
@@ -37,6 +38,7 @@ class LivePod:
         self._stop = stop
         self._state: ReportState = "starting"
         self._reason, self._message = "Connecting", f"asking {spec.exchange} for its markets"
+        self._left_out = ""
         self._session: Session | None = None
         self.tally = LiveTally()
 
@@ -46,7 +48,7 @@ class LivePod:
         if state == "running" and self._session is not None:
             trouble = self._session.trouble
             reason = "Reconnecting" if trouble else "Live"
-            message = trouble or f"{self.tally.symbols} symbols of {self._spec.exchange}"
+            message = trouble or f"{self.tally.symbols} symbols of {self._spec.exchange}{self._left_out}"
         return self.tally.report(state, reason, message)
 
     def work(self, connections: Connections, keys: Path | None) -> int:
@@ -76,7 +78,7 @@ class LivePod:
         tails = await asyncio.to_thread(self._tails, connections, markets, options)
         outlet = Outlet(self._settings.name, adapter.exchange, publisher, self.tally)
         settings = self._settings
-        catalogue = Catalogue(adapter, markets.symbols, markets.listings, outlet, settings.markets_seconds)
+        catalogue = Catalogue(adapter, markets, outlet, settings.markets_seconds)
         self._session = Session(adapter, markets, options, outlet, self.tally, tails, settings.silence_seconds)
         self._state = "running"
         log.info("live", exchange=adapter.exchange, symbols=len(markets.symbols), resumed=sum(
@@ -84,12 +86,22 @@ class LivePod:
         await first_failure([self._session.run(), catalogue.keep()])
 
     async def _open(self, adapter: Adapter) -> Markets:
+        """The pod's share of the markets that are traded: to listen to another is an error on some exchanges."""
         markets = await opened(adapter, self._spec.symbols or (), self._trying)
-        return replace(markets, symbols=share(markets.symbols, self._settings.shard, self._spec.shards or 1))
+        traded = [symbol for symbol in markets.symbols if symbol not in markets.idle]
+        if not traded:
+            got = ", ".join(markets.symbols)
+            raise BadInput(
+                "NotTraded", f"symbols: got {got}; {adapter.exchange} trades none of them, or not at present"
+            )
+        if idle := sorted(markets.idle):
+            self._left_out = f"; not traded: {', '.join(idle)}"[:MESSAGE_MAX]
+        shard, shards = self._settings.shard, self._spec.shards or 1
+        return replace(markets, symbols=share(traded, shard, shards), idle=frozenset(share(idle, shard, shards)))
 
     def _trying(self, error: Exception) -> bool | float:
         if again := waited(error):
-            self._reason, self._message = "Unreachable", str(error)[:500]
+            self._reason, self._message = "Unreachable", str(error)[:MESSAGE_MAX]
         return again
 
     def _tails(self, connections: Connections, markets: Markets, options: LiveOptions) -> dict[str, Tail]:
