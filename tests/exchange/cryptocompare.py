@@ -47,7 +47,17 @@ class CryptoCompare:
             rows = _rows(market, step, last - limit * step, last)[-exchange.page_max :]
             return _success({"Aggregated": units > 1, "TimeFrom": last - limit * step, "TimeTo": last, "Data": rows})
 
+        async def prices(request: web.Request) -> web.Response:
+            if (no := _refused(exchange, request)) is not None:
+                return no
+            base, quote = request.query["fsyms"], request.query["tsyms"]
+            market = exchange.market(f"{base}/{quote}")
+            if market is None or request.query.get("e", "CCCAGG") not in ("CCCAGG", VENUE):
+                return _error("e param is not valid the market does not exist for this coin pair", 2)
+            return web.json_response({"RAW": {base: {quote: _ticker(market)}}, "DISPLAY": {}})
+
         return [
+            web.get("/data/pricemultifull", prices),
             web.get("/data/v2/cccagg/pairs", index),
             web.get("/data/v4/all/exchanges", exchanges),
             *(web.get(f"/data/v2/{path}", history) for path in PATHS),

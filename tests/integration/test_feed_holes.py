@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -178,29 +179,47 @@ def test_bars_that_the_exchange_sends_fall_silent(services: Services, tmp_path: 
     assert bars(services, "binance", own.symbol) == {ts: pytest.approx(row) for ts, row in wanted.items()}
 
 
-def test_tickers_fall_silent(services: Services, tmp_path: Path) -> None:
-    """A price that stands still is no reason to connect anew; one that moved is."""
+@pytest.mark.parametrize(
+    ("name", "dialect", "suffix", "path", "beats"),
+    [
+        ("binance", Binance(), "", "/api/v3/ticker/24hr", ()),
+        (
+            "cryptocompare", CryptoCompare(), f":{VENUE}", "/data/pricemultifull",
+            ({"TYPE": "999", "MESSAGE": "HEARTBEAT"},),
+        ),
+    ],
+    ids=["binance", "cryptocompare"],
+)  # fmt: skip
+def test_tickers_fall_silent(
+    services: Services, tmp_path: Path, name: str, dialect: Dialect, suffix: str, path: str, beats: tuple[Any, ...]
+) -> None:
+    """A price that stands still is no reason to connect anew; one that moved is, though the connection beats."""
     own = lately()
-    with Exchange(Binance(), [own]) as exchange:
-        pod = pod_of(services, tmp_path, exchange, "binance", own.symbol, channels=["ticker"])
+    symbol = own.symbol + suffix
+    with Exchange(dialect, [own]) as exchange:
+        pod = pod_of(services, tmp_path, exchange, name, symbol, channels=["ticker"])
         pod.silence = 1.0
+
+        def after_beats(ready: Callable[[], bool]) -> Callable[[], bool]:
+            return lambda: exchange.send(*beats) or ready()
+
         pod.start()
         try:
             exchange.subscribed()
             exchange.play(200)
             exchange.refresh()
-            pod.wait_for(lambda: exchange.requests["/api/v3/ticker/24hr"] >= 2)
+            pod.wait_for(after_beats(lambda: exchange.requests[path] >= 2))
             assert exchange.connections == 1
             prices = {tick.price for tick in own.ticks[:200]}
             exchange.play(next(n for n, tick in enumerate(own.ticks[200:], 1) if tick.price not in prices))
-            pod.wait_for(lambda: exchange.connections >= 2)
+            pod.wait_for(after_beats(lambda: exchange.connections >= 2))
             exchange.subscribed()
             exchange.refresh()
             pod.wait_for(lambda: pod.status()["tickers"] == 2)
         finally:
             pod.stop()
-    told = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.tickers", "binance")]
-    assert [v["price"] for v in told if v["symbol"] == own.symbol] == [
+    told = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.tickers", name)]
+    assert [v["price"] for v in told if v["symbol"] == symbol] == [
         float(own.ticks[199].price), float(own.ticks[own.happened - 1].price),
     ]  # fmt: skip
 

@@ -94,7 +94,7 @@ LIMITED = {
 )
 def test_refusals(status: int, after: float | None, answer: Any, kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match=words) as told:
-        data_of("/data/v2/histominute", status, after, msgspec.json.encode(answer))
+        data_of("/data/v2/histominute", "Data", status, after, msgspec.json.encode(answer))
     if answer is LIMITED:
         assert isinstance(told.value, Unreachable) and told.value.wait == 20.0
     if status == 429:

@@ -80,7 +80,9 @@ class CryptoCompare:
             sink.refuse("", None, "expected a message of a channel that was asked for", text)
 
         subs = [_sub(stream, symbol) for symbol in stream.symbols]
-        await self._streamer.listen(subs, take, lambda: sink.heard(stream), malformed)
+        # It keeps no trades to ask for: whether a subscription to them is dead or its market quiet can't be told.
+        beats = stream.kind == "trades"
+        await self._streamer.listen(subs, take, lambda: sink.heard(stream), malformed, beats=beats)
 
     async def drop(self) -> None:
         """Close the websocket."""
@@ -110,8 +112,13 @@ class CryptoCompare:
         return [kept[ts] for ts in sorted(kept)]
 
     async def ticker(self, symbol: str) -> Ticker | None:
-        """None: its websocket tells the whole state whenever a connection begins, and beats while nothing changes."""
-        return None
+        """As ``watch`` would tell it."""
+        pair, path = pair_of(symbol), "/data/pricemultifull"
+        told = await self._rest.get(path, under="RAW", fsyms=pair.base, tsyms=pair.quote, e=pair.market)
+        try:
+            return to_ticker(EXCHANGE, symbol, told[pair.base][pair.quote])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Unanswerable(f"{EXCHANGE}: {path}: a ticker that can't be read: {error!r}") from None
 
     async def clock(self) -> int | None:
         """By its last welcome or heartbeat; its REST interface tells no time."""

@@ -31,14 +31,14 @@ class Rest:
         self._turn = asyncio.Semaphore(at_once)
         self._session: aiohttp.ClientSession | None = None
 
-    async def get(self, path: str, **parameters: str | int) -> Any:
-        """``Data`` of the answer. Raises BadInput for the key, Unreachable, and Unanswerable for other refusals."""
+    async def get(self, path: str, *, under: str = "Data", **parameters: str | int) -> Any:
+        """What is ``under`` a name. Raises BadInput for the key, Unreachable, and Unanswerable for other refusals."""
         async with self._turn:
             now = time.monotonic()
             at, self._next = max(self._next, now), max(self._next, now) + self._apart
             await asyncio.sleep(at - now)
             try:
-                return await self._asked(path, parameters)
+                return await self._asked(path, under, parameters)
             except Unreachable as error:
                 self._next += error.wait or 0.0
                 raise
@@ -48,7 +48,7 @@ class Rest:
         if self._session is not None:
             await self._session.close()
 
-    async def _asked(self, path: str, parameters: Mapping[str, str | int]) -> Any:
+    async def _asked(self, path: str, under: str, parameters: Mapping[str, str | int]) -> Any:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT), headers=self._headers)
         try:
@@ -56,11 +56,14 @@ class Rest:
                 status, after, body = answer.status, answer.headers.get("Retry-After", ""), await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(f"cryptocompare: {path}: {error or type(error).__name__}") from None
-        return data_of(path, status, float(after) if after.isdigit() else None, body)
+        return data_of(path, under, status, float(after) if after.isdigit() else None, body)
 
 
-def data_of(path: str, status: int, after: float | None, body: bytes) -> Any:
-    """What an answer holds. It has two ways to refuse: ``Response``, mostly with status 200, and ``Err``."""
+def data_of(path: str, under: str, status: int, after: float | None, body: bytes) -> Any:
+    """What an answer holds ``under`` a name.
+
+    It has two ways to refuse: ``Response``, mostly with status 200, and ``Err``.
+    """
     try:
         answer = msgspec.json.decode(body)
     except msgspec.DecodeError:
@@ -76,9 +79,9 @@ def data_of(path: str, status: int, after: float | None, body: bytes) -> Any:
         raise Unreachable(f"cryptocompare: too many requests: {text}", wait)
     if status >= 500:
         raise Unreachable(f"cryptocompare: {path}: {status}: {text}")
-    if status != 200 or kind is not None or fault or "Data" not in said:
+    if status != 200 or kind is not None or fault or under not in said:
         raise Unanswerable(f"cryptocompare: {path}: {status}: {text}")
-    return said["Data"]
+    return said[under]
 
 
 def _spent(limits: Any) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import aiohttp
 import msgspec
@@ -42,17 +43,24 @@ class Streamer:
         """Milliseconds by which its clock is ahead, as its welcome and heartbeats tell."""
 
     async def listen(
-        self, subs: Collection[str], take: Take, heard: Callable[[], None], malformed: Callable[[str], None]
+        self,
+        subs: Collection[str],
+        take: Take,
+        heard: Callable[[], None],
+        malformed: Callable[[str], None],
+        *,
+        beats: bool,
     ) -> None:
         """Listen until the connection ends: raises Broken, or Unreachable where nothing of it came; BadInput.
 
-        ``heard`` hears of everything that shows it is alive, ``malformed`` of what is no message.
+        ``heard`` hears of everything that shows that these subscriptions are alive, with ``beats`` of the connection's
+        heartbeats too; ``malformed`` hears of what is no message.
         """
         async with self._turn:
             if self._connection is None or self._connection.over.done():
                 self._connection = await self._connect()
             connection = self._connection
-        listener = _Listener(take, heard, malformed)
+        listener = _Listener(take, heard, malformed, beats)
         await connection.add(subs, listener)
         try:
             error = await asyncio.shield(connection.over)
@@ -96,12 +104,13 @@ class Streamer:
         return _Connection(self, socket, self._patience)
 
 
+@dataclass(eq=False)
 class _Listener:
-    def __init__(self, take: Take, heard: Callable[[], None], malformed: Callable[[str], None]) -> None:
-        self.take = take
-        self.heard = heard
-        self.malformed = malformed
-        self.worked = False
+    take: Take
+    heard: Callable[[], None]
+    malformed: Callable[[str], None]
+    beats: bool
+    worked: bool = False
 
 
 class _Connection:
@@ -178,7 +187,7 @@ class _Connection:
             if type(stamp) is int:
                 self._owner.skew = stamp - time.time_ns() // 1_000_000
             for one in {*self._listeners.values()}:
-                if one.worked:
+                if one.worked and one.beats:
                     one.heard()
         elif kind == ADDED:
             listener = self._listeners.get(str(message.get("SUB")))
