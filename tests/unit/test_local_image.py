@@ -24,3 +24,16 @@ def test_a_digest_is_that_of_the_code(tmp_path: Path, monkeypatch: pytest.Monkey
     code.write_text("print(1)\n")
     assert with_digest("some_workload") == first
     assert with_digest("tapedeck_replay").partition("@")[2] != first.partition("@")[2]
+
+
+def test_modules_of_one_name_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = [tmp_path / "two_rooms" / room / "run.py" for room in ("first", "second")]
+    for number, code in enumerate(codes):
+        code.parent.mkdir(parents=True)
+        code.write_text(f"print({number})\n")
+    (tmp_path / "two_rooms" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    before = with_digest("two_rooms")
+    for number, code in enumerate(reversed(codes)):
+        code.write_text(f"print({number})\n")
+    assert with_digest("two_rooms") != before

@@ -18,16 +18,19 @@ def with_digest(module: str) -> str:
     """
     digest = sha256("\n".join(_packages()).encode())
     for package in (*SHARED, module.partition(".")[0]):
-        for path in _files(package):
+        for name, path in _files(package):
             content = path.read_bytes()
-            digest.update(f"\n{package}/{path.name} {len(content)}\n".encode() + content)
+            digest.update(f"\n{package}/{name} {len(content)}\n".encode() + content)
     return f"{module}@sha256:{digest.hexdigest()}"
 
 
-def _files(package: str) -> list[Path]:
+def _files(package: str) -> list[tuple[str, Path]]:
+    """The package's modules, by their names within it."""
     found = find_spec(package)
     folders = [] if found is None else found.submodule_search_locations or []
-    return sorted(path for folder in folders for path in Path(folder).rglob("*.py"))
+    return sorted(
+        (path.relative_to(folder).as_posix(), path) for folder in folders for path in Path(folder).rglob("*.py")
+    )
 
 
 @cache
