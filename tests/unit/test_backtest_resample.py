@@ -12,7 +12,7 @@ import pytest
 from tapedeck.market import Bar, event_time, order_key
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.feeds import Columns, feed_params
-from tapedeck_backtest.resample import Resampler, check_intervals, names, with_coarser
+from tapedeck_backtest.resample import Resampler, check_coarser, check_intervals, names, with_coarser
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000 + 7 * MINUTE  # 00:07: the first interval is cut
@@ -85,5 +85,8 @@ def test_what_can_not_be_put_together(interval: str, coarser: list[str]) -> None
 
 
 def test_too_few_bars_for_a_whole_one() -> None:
-    with pytest.raises(RunFailed, match="no whole bar of 1h"):
-        with_coarser({"A": columns([b for b in market(1, 50, 0.0) if b.symbol == "A"])}, "1m", ["1h"])
+    series = {"A": columns([b for b in market(1, 50, 0.0) if b.symbol == "A"])}
+    check_coarser(series, "1m", ["5m"])
+    for checked in (check_coarser, with_coarser):
+        with pytest.raises(RunFailed, match="the bars of A make no whole bar of 1h"):
+            checked(series, "1m", ["5m", "1h"])

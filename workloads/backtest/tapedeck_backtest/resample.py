@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tapedeck.market import Bar
+from tapedeck.store.bars import Ints
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.feeds import Columns, coarse_name
 from tapedeck_backtest.general.engine import Step
@@ -32,34 +34,56 @@ def names(symbols: Sequence[str], coarser: Sequence[str]) -> list[str]:
     return [*symbols, *(coarse_name(symbol, each) for each in coarser for symbol in symbols)]
 
 
+def check_coarser(series: Mapping[str, Columns], interval: str, coarser: Sequence[str]) -> None:
+    """Raises RunFailed (NoBars) where a symbol's bars are too few for a whole coarser one."""
+    span = _span(series, interval)
+    for each in coarser:
+        wide = INTERVAL_MS[each]
+        for symbol, columns in series.items():
+            if not _whole(_ends(columns, INTERVAL_MS[interval], wide), wide, span).any():
+                raise RunFailed("NoBars", f"data.intervals: the bars of {symbol} make no whole bar of {each}")
+
+
 def with_coarser(series: Mapping[str, Columns], interval: str, coarser: Sequence[str]) -> dict[str, Columns]:
     """The series and what is built from them, in the order of ``names``. Raises RunFailed (NoBars)."""
-    built = built_from(series, interval, coarser)
-    for name, columns in built.items():
-        symbol, _, each = name.partition("@")
-        if each and not len(columns.event):
-            raise RunFailed("NoBars", f"data.intervals: the bars of {symbol} make no whole bar of {each}")
-    return built
+    check_coarser(series, interval, coarser)
+    return built_from(series, interval, coarser)
 
 
 def built_from(series: Mapping[str, Columns], interval: str, coarser: Sequence[str]) -> dict[str, Columns]:
     """The same, where what has too few bars for a whole one has none."""
-    there = [columns.event for columns in series.values() if len(columns.event)]
-    first = min((int(event[0]) for event in there), default=0) - INTERVAL_MS[interval]
-    last = max((int(event[-1]) for event in there), default=0)
+    span = _span(series, interval)
     built = dict(series)
     for each in coarser:
         for symbol, columns in series.items():
-            built[coarse_name(symbol, each)] = _built(columns, INTERVAL_MS[interval], INTERVAL_MS[each], first, last)
+            built[coarse_name(symbol, each)] = _built(columns, INTERVAL_MS[interval], INTERVAL_MS[each], span)
     return built
 
 
-def _built(fine: Columns, width: int, wide: int, first: int, last: int) -> Columns:
+def _span(series: Mapping[str, Columns], interval: str) -> tuple[int, int]:
+    """Open of the first of all bars, end of the last."""
+    there = [columns.event for columns in series.values() if len(columns.event)]
+    first = min((int(event[0]) for event in there), default=0) - INTERVAL_MS[interval]
+    return first, max((int(event[-1]) for event in there), default=0)
+
+
+def _ends(fine: Columns, width: int, wide: int) -> Ints:
+    """The end of the coarse bar that each of the bars belongs to."""
+    ends: Ints = (fine.event - width) // wide * wide + wide
+    return ends
+
+
+def _whole(ends: Ints, wide: int, span: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which coarse bars lie within the span."""
+    return (ends - wide >= span[0]) & (ends <= span[1])
+
+
+def _built(fine: Columns, width: int, wide: int, span: tuple[int, int]) -> Columns:
     if not len(fine.event):
         return fine
-    ends, starts = np.unique((fine.event - width) // wide * wide + wide, return_index=True)
+    ends, starts = np.unique(_ends(fine, width, wide), return_index=True)
     stops = np.append(starts[1:], len(fine.event))
-    whole = (ends - wide >= first) & (ends <= last)
+    whole = _whole(ends, wide, span)
     volume = [math.fsum(fine.volume[a:b]) for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
     return Columns(
         event=ends[whole],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tapedeck_backtest.report.origin import origin_of_store
-from tapedeck_backtest.resample import check_intervals, with_coarser
+from tapedeck_backtest.resample import check_coarser, check_intervals
 from tapedeck_backtest.session import Session
 from tapedeck_backtest.sources import stored
 from tapedeck_backtest.sources.warmup import joined
@@ -28,7 +28,7 @@ def run(session: Session, strategy: type[Any], sweep: Sweep, wanted: StoreRange)
     if warmup := session.spec.data.warmup_bars:
         past = stored.history(session.connections, wanted.exchange, list(series), wanted.interval, first, warmup)
         series = joined(past, series)
-    with_coarser(series, wanted.interval, session.spec.data.intervals)  # a window may lack them, not the whole range
+    check_coarser(series, wanted.interval, session.spec.data.intervals)  # a window may lack them, not the whole range
     lab = Lab(session.run_id, session.spec, sweep, strategy, series, wanted.interval, session.pulse)
     session.trials = Trials(
         lab,
