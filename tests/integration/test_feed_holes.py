@@ -309,8 +309,9 @@ def test_a_hole_of_more_trades_than_are_asked_for_at_once(
             tally = LiveTally()
             publisher = Publisher(Connections(kafka_bootstrap=services.broker.bootstrap), "holes", Event())
             mender = Mender(
-                adapter, markets, LiveOptions(("trades",), (), (), "none", 0), ExchangeClock(adapter, tally),
+                adapter, LiveOptions(("trades",), (), (), "none", 0), ExchangeClock(adapter, tally),
                 Outlet("holes", name, publisher, tally), tally, lambda _, trade: got.append(trade),
+                asyncio.Semaphore(),
             )  # fmt: skip
             tail = Tail([as_trade(name, own, tick) for tick in known])
             state = resumed(name, own.symbol, [], "none", tail, contiguous=markets.contiguous)

@@ -18,8 +18,8 @@ from tapedeck_feed.backfill.known import Known
 from tapedeck_feed.backfill.ranges import Holes, Page, Range, Share, holes_in, pages_of
 from tapedeck_feed.backfill.tally import BackfillTally
 from tapedeck_feed.live.adapter import Adapter, Unanswerable
-from tapedeck_feed.live.mend import waited
 from tapedeck_feed.live.outlet import Outlet
+from tapedeck_feed.live.patience import waited
 
 ATTEMPTS = 6
 TURNS = 3

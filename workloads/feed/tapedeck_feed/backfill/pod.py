@@ -24,8 +24,8 @@ from tapedeck_feed.live.adapter import Adapter, BadInput, Markets, Unanswerable
 from tapedeck_feed.live.clock import ExchangeClock
 from tapedeck_feed.live.connect import EXIT_FAILED, FAULTS, answered, opened, outcome_of, read_keys, until_stopped
 from tapedeck_feed.live.exchanges import adapter_of
-from tapedeck_feed.live.mend import waited
 from tapedeck_feed.live.outlet import Outlet
+from tapedeck_feed.live.patience import waited
 from tapedeck_feed.publish import Interrupted, Publisher
 
 GRACE_MS = 10_000  # an exchange may tell its newest candle a while after its end

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tapedeck.market import Trade
 from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_feed.live.adapter import Markets
 from tapedeck_feed.live.aggregate import Series
 from tapedeck_feed.live.asked import Fill
 from tapedeck_feed.live.history import Tail
 from tapedeck_feed.live.line import Line
+from tapedeck_feed.live.options import LiveOptions
 
 
 @dataclass(eq=False)
@@ -36,6 +38,19 @@ class SymbolState:
     def settled(self) -> bool:
         """Whether all that has happened is known, as far as can be told."""
         return not self.suspect and self.mending is None and not self.line.waiting
+
+
+def states_of(
+    exchange: str, markets: Markets, options: LiveOptions, tails: Mapping[str, Tail]
+) -> dict[str, SymbolState]:
+    """All symbols, by name."""
+    intervals = options.built_intervals + options.own_intervals
+    return {
+        symbol: resumed(
+            exchange, symbol, intervals, options.fill, tails.get(symbol, Tail()), contiguous=markets.contiguous
+        )
+        for symbol in markets.symbols
+    }
 
 
 def resumed(

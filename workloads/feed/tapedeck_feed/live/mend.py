@@ -1,62 +1,47 @@
-"""Asking the exchange for what was missed, and putting it in its place."""
+"""Asking the exchange for what a connection missed, and putting it in its place."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TypeVar
-
-import stamina
 
 from tapedeck.logs import log
 from tapedeck.market import Bar, Trade
 from tapedeck_crds.base import format_ms
-from tapedeck_feed.live.adapter import Adapter, Markets, Unanswerable, Unreachable
+from tapedeck_feed.live.adapter import Adapter, Unanswerable, Unreachable
 from tapedeck_feed.live.aggregate import Series
 from tapedeck_feed.live.clock import ExchangeClock
 from tapedeck_feed.live.market import SymbolState
 from tapedeck_feed.live.options import LiveOptions
 from tapedeck_feed.live.outlet import Outlet
+from tapedeck_feed.live.patience import RETRY_AFTER, TRIES, patiently
 from tapedeck_feed.live.tally import LiveTally
 
-T = TypeVar("T")
-AT_ONCE = 4  # questions under way together
-TRIES = (0.0, 0.3, 1.0, 2.0)  # seconds before each try to fill a hole: a page may come short or late
 DENIALS = 8  # answers that know nothing of what waits, before it is doubted though trades go on
-RETRY_AFTER = 10.0
-ASKED_BARS_MAX = 5_000
-
-
-def waited(error: Exception) -> bool | float:
-    """For stamina: whether to try again, and after how many seconds where the exchange said so."""
-    if isinstance(error, Unreachable):
-        return error.wait if error.wait is not None else True
-    return isinstance(error, Unanswerable)
 
 
 class Mender:
-    """Fills holes of trades and bars by REST."""
+    """Fills holes of trades and bars by REST. ``turns`` are those of all questions."""
 
     def __init__(
         self,
         adapter: Adapter,
-        markets: Markets,
         options: LiveOptions,
         clock: ExchangeClock,
         outlet: Outlet,
         tally: LiveTally,
         emit: Callable[[SymbolState, Trade], None],
+        turns: asyncio.Semaphore,
     ) -> None:
         self._adapter = adapter
-        self._markets = markets
         self._options = options
         self._clock = clock
         self._outlet = outlet
         self._tally = tally
         self._emit = emit
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = turns
         self.news = 0
         """How often asking brought what had not been told."""
 
@@ -78,72 +63,13 @@ class Mender:
         finally:
             state.mending = None
 
-    async def ask_bars(self, state: SymbolState, series: Series) -> None:
-        """Bars that can't be made of the trades that were seen: as the exchange made them, where it keeps such."""
-        starts = sorted(series.unseen)[-ASKED_BARS_MAX:]
-        series.unseen.difference_update(starts)  # the rest has its turn when these are here
-        if series.interval not in self._markets.bar_intervals:
-            self._untold(state, series, starts)
-            series.give_up(starts)
-            return
-        state.asking.add(series.interval)
-        wanted = set(starts)
-        try:
-            async with self._turns:
-                for wait in TRIES:
-                    await asyncio.sleep(wait)
-                    wanted -= await self._ask_once(state, series, sorted(wanted))
-                    lacking = series.traded(wanted)
-                    if not wanted or (wait and not lacking):  # what had no trade is asked for twice
-                        break
-            if lacking:
-                self._untold(state, series, lacking)
-            for bar in series.untraded(wanted):
-                self._outlet.bar(bar)
-        except Unreachable as error:
-            log.warning("cannot fetch bars, will be tried again", symbol=state.symbol, reason=str(error))
-            series.unseen |= wanted
-            await asyncio.sleep(RETRY_AFTER)
-        except Unanswerable as error:
-            self._outlet.error(state.symbol, f"bars {series.interval} from {starts[0]}", str(error), "")
-            series.give_up(wanted)
-        finally:
-            state.asking.discard(series.interval)
-
-    async def _ask_once(self, state: SymbolState, series: Series, starts: list[int]) -> set[int]:
-        """Publish what the exchange says of these bars; gives the opens of those it knew."""
-        until = starts[-1] + series.step
-        bars = await self._patiently(lambda: self._adapter.bars_from(state.symbol, series.interval, starts[0], until))
-        asked = set(starts)
-        known = {bar.ts: bar for bar in bars if bar.ts in asked}
-        for bar in known.values():
-            for said in series.corrected(bar):
-                self._outlet.bar(said)
-        return set(known)
-
-    def _untold(self, state: SymbolState, series: Series, starts: list[int]) -> None:
-        """Bars that had trades, of which the exchange knows nothing."""
-        reason = f"{len(starts)} bars from {starts[0]} to {starts[-1]} are not to be had from the exchange"
-        self._outlet.error(state.symbol, f"bars {series.interval} from {starts[0]}", reason, "")
-
-    def fetch_since_last_bars(self, states: Iterable[SymbolState]) -> None:
-        """After a restart without trades on the log: the bars since the last one are the exchange's to say."""
-        now = self._clock.now()
-        for state in states:
-            if state.line.last is not None:
-                continue
-            for interval in self._options.built_intervals:
-                series = state.series[interval]
-                if series.next_open is not None:
-                    series.doubt(series.next_open, now - now % series.step - 1)
-
     async def _mend_trades(self, state: SymbolState) -> None:
         line, tries, denials = state.line, list(TRIES), 0
         while tries and denials < DENIALS:
             await asyncio.sleep(tries.pop(0))
             if (last := line.last) is None:
                 return
-            found = await self._patiently(partial(self._adapter.trades_after, state.symbol, last))
+            found = await patiently(partial(self._adapter.trades_after, state.symbol, last))
             whole = line.contiguous or found.whole or line.overlaps
             if found.more and whole:
                 self._publish(state, line.follow(found.trades))
@@ -208,7 +134,7 @@ class Mender:
         if since is None:
             return
         now = self._clock.now()
-        bars: list[Bar] = await self._patiently(
+        bars: list[Bar] = await patiently(
             lambda: self._adapter.bars_from(state.symbol, series.interval, since, now + 1)
         )
         before = series.newest
@@ -216,9 +142,3 @@ class Mender:
             for corrected in series.state(bar):
                 self._outlet.bar(corrected)
         self.news += series.newest != before
-
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        async for attempt in stamina.retry_context(on=waited, attempts=6, timeout=120.0, wait_max=10.0):
-            with attempt:
-                return await ask()
-        raise AssertionError("stamina gives an attempt or raises")

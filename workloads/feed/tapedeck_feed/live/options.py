@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from tapedeck.topics import shard_of
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.live import Channel
-from tapedeck_feed.live.adapter import BadInput, Markets
+from tapedeck_feed.live.adapter import BadInput, Markets, Stream
 from tapedeck_feed.live.asked import Fill
+
+CHUNK = 100  # symbols that share a subscription
 
 
 @dataclass(frozen=True)
@@ -57,3 +59,11 @@ def options_of(spec: FeedSpec, markets: Markets) -> LiveOptions:
 def share(symbols: Sequence[str], shard: int, shards: int) -> tuple[str, ...]:
     """The symbols of one shard: crc32(symbol) mod shards, so that a symbol stays where it is when others come."""
     return tuple(symbol for symbol in symbols if shard_of(symbol, shards) == shard)
+
+
+def streams_of(symbols: Sequence[str], options: LiveOptions) -> list[Stream]:
+    """The subscriptions that bring it."""
+    parts = [tuple(symbols[i : i + CHUNK]) for i in range(0, len(symbols), CHUNK)]
+    streams = [Stream("trades", part) for part in parts] if options.needs_trades else []
+    streams += [Stream("bars", part, interval) for interval in options.own_intervals for part in parts]
+    return streams + [Stream("ticker", part) for part in parts if "ticker" in options.channels]

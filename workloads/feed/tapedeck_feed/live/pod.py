@@ -17,9 +17,9 @@ from tapedeck_feed.live.connect import FAULTS, opened, outcome_of, read_keys, un
 from tapedeck_feed.live.exchanges import adapter_of
 from tapedeck_feed.live.history import Tail, read_tails
 from tapedeck_feed.live.market import reaches_back
-from tapedeck_feed.live.mend import waited
 from tapedeck_feed.live.options import LiveOptions, options_of, share
 from tapedeck_feed.live.outlet import Outlet
+from tapedeck_feed.live.patience import waited
 from tapedeck_feed.live.session import Session
 from tapedeck_feed.live.tally import LiveTally
 from tapedeck_feed.live.tasks import first_failure

@@ -1,51 +1,32 @@
-"""A live Feed at work: streams kept up, holes mended, bars closed."""
+"""A live Feed at work: what its subscriptions tell goes out, bars are closed, and what is missing is asked for."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import stamina
-
 from tapedeck.logs import log
 from tapedeck.market import Bar, Ticker, Trade
-from tapedeck_feed.live.adapter import Adapter, BadInput, Broken, Markets, Stream, StreamKind, Unanswerable, Unreachable
+from tapedeck_feed.live.adapter import Adapter, Markets, Stream, StreamKind
+from tapedeck_feed.live.ask import Asker, doubt_since_last_bars
 from tapedeck_feed.live.clock import ExchangeClock
 from tapedeck_feed.live.history import Tail
-from tapedeck_feed.live.market import SymbolState, resumed
-from tapedeck_feed.live.mend import Mender, waited
-from tapedeck_feed.live.options import LiveOptions
+from tapedeck_feed.live.listening import Listening
+from tapedeck_feed.live.market import SymbolState, states_of
+from tapedeck_feed.live.mend import Mender
+from tapedeck_feed.live.options import LiveOptions, streams_of
 from tapedeck_feed.live.outlet import Outlet
+from tapedeck_feed.live.patience import AT_ONCE
+from tapedeck_feed.live.silence import Silence
 from tapedeck_feed.live.tally import LiveTally
 
 TICK = 0.1
 RUNNING_EVERY = 0.5  # seconds between two states of the running bar
 CLOCK_EVERY = 60.0
-CHUNK = 100  # symbols that share a subscription
-RECONNECTS_MAX = 30  # in a row, without a message in between: some ten minutes
-SETTLE = 1.0  # seconds after a reconnect at which even silent symbols are asked for
-SILENT = 3.0  # seconds more for a first message: before it a connection may not be up
-SILENCE_MAX = 300.0
 FEW = 20  # symbols for which trades are asked where a message can't be read at all
-
-
-@dataclass(eq=False)
-class _Listening:
-    """A stream and how it is doing."""
-
-    stream: Stream
-    patience: float
-    heard: float = 0.0
-    worked: bool = False
-    broken: bool = False
-    up: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
-    trouble: str = ""
 
 
 @dataclass(eq=False)
@@ -59,26 +40,23 @@ class Session:
     tally: LiveTally
     tails: Mapping[str, Tail]
     silence: float
-    _states: dict[str, SymbolState] = field(default_factory=dict)
     _background: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        exchange, options = self.adapter.exchange, self.options
-        for symbol in self.markets.symbols:
-            tail = self.tails.get(symbol, Tail())
-            self._states[symbol] = resumed(
-                exchange, symbol, options.built_intervals + options.own_intervals, options.fill, tail,
-                contiguous=self.markets.contiguous,
-            )  # fmt: skip
+        options = self.options
+        self._states = states_of(self.adapter.exchange, self.markets, options, self.tails)
+        turns = asyncio.Semaphore(AT_ONCE)
         self._clock = ExchangeClock(self.adapter, self.tally)
-        self._mender = Mender(
-            self.adapter, self.markets, self.options, self._clock, self.outlet, self.tally, self._emit
-        )
-        self._listening = [_Listening(stream, patience=self.silence) for stream in self._streams()]
+        self._asker = Asker(self.adapter, self.markets, self.outlet, turns)
+        self._mender = Mender(self.adapter, options, self._clock, self.outlet, self.tally, self._emit, turns)
+        self._silence = Silence(self.adapter, self._states, self._mender)
+        self._listening = [
+            Listening(stream, self._lost, self._settle, patience=self.silence)
+            for stream in streams_of(self.markets.symbols, options)
+        ]
         self._built = options.built_intervals
         self._publish_trades = "trades" in options.channels
-        self._tickers: dict[str, Ticker] = {}  # the newest of each symbol, heard or asked for
-        self._due = {"running": 0.0, "clock": 0.0, "silence": 0.0}
+        self._due = dict.fromkeys(("bars", "running", "clock"), 0.0)
 
     @property
     def trouble(self) -> str:
@@ -88,8 +66,8 @@ class Session:
     async def run(self) -> None:
         """Work until cancelled. Raises Unreachable after long trouble, BadInput, Unanswerable, or Undelivered."""
         await self._clock.measure()
-        self._mender.fetch_since_last_bars(self._states.values())
-        work = [self._keep(one) for one in self._listening]
+        doubt_since_last_bars(self._states.values(), self._built, self._clock.now())
+        work = [one.keep(self.adapter, self) for one in self._listening]
         tasks = [asyncio.ensure_future(each) for each in (*work, self._tick())]
         try:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -130,7 +108,7 @@ class Session:
 
     def ticker(self, ticker: Ticker) -> None:
         """The state of a market."""
-        self._tickers[ticker.symbol] = ticker
+        self._silence.told(ticker)
         self.outlet.ticker(ticker)
 
     def refuse(self, symbol: str, kind: StreamKind | None, reason: str, payload: str) -> None:
@@ -151,8 +129,7 @@ class Session:
             if one.stream is stream:
                 if not one.worked and self.tally.clock_skew_ms is None:
                     self._spawn(self._clock.measure())  # some tell it by their websocket alone
-                one.heard, one.worked, one.trouble = time.monotonic(), True, ""
-                one.up.set()
+                one.hear()
 
     # Its own work.
 
@@ -164,59 +141,19 @@ class Session:
             for bar in state.series[interval].add(trade):
                 self.outlet.bar(bar)
 
-    def _streams(self) -> list[Stream]:
-        symbols, options = self.markets.symbols, self.options
-        parts = [symbols[i : i + CHUNK] for i in range(0, len(symbols), CHUNK)]
-        streams = [Stream("trades", part) for part in parts] if options.needs_trades else []
-        streams += [Stream("bars", part, interval) for interval in options.own_intervals for part in parts]
-        return streams + [Stream("ticker", part) for part in parts if "ticker" in options.channels]
-
-    async def _keep(self, one: _Listening) -> None:
-        """Keep a stream up: reconnect at once where it worked, ever later where it does not."""
-        while True:
-            async for attempt in stamina.retry_context(
-                on=waited, attempts=RECONNECTS_MAX, timeout=None, wait_initial=0.2, wait_max=30.0
-            ):
-                with attempt:
-                    await self._listen(one)
-            await asyncio.sleep(random.uniform(0.02, 0.2))  # not all at once
-
-    async def _listen(self, one: _Listening) -> None:
-        """Listen until it breaks. Raises Unreachable where it never worked."""
-        one.heard, one.worked = time.monotonic(), False
-        one.up.clear()
-        up = self._spawn(self._settle(one))
-        one.task = asyncio.ensure_future(self.adapter.watch(one.stream, self))
-        try:
-            await asyncio.shield(asyncio.wait([one.task]))
-            if one.task.cancelled() or isinstance(error := one.task.exception(), Broken):
-                self._lost(one)
-                return
-            one.trouble = str(error)
-            self._lost(one)
-            if error is not None and (not one.worked or not isinstance(error, Unreachable)):
-                raise error
-        finally:
-            up.cancel()
-            one.task.cancel()
-
-    def _lost(self, one: _Listening) -> None:
+    def _lost(self, stream: Stream, reason: str) -> None:
         self.tally.reconnects += 1
-        log.warning("connection lost", stream=one.stream.kind, reason=one.trouble or "closed")
-        one.broken = True
-        for symbol in one.stream.symbols:
+        log.warning("connection lost", stream=stream.kind, reason=reason or "closed")
+        for symbol in stream.symbols:
             state = self._states[symbol]
             state.suspect = state.fresh = True
-            if one.stream.kind == "trades":
+            if stream.kind == "trades":
                 state.line.hold()
 
-    async def _settle(self, one: _Listening) -> None:
-        """A while after a reconnect, ask for what was missed though nothing comes."""
-        await asyncio.sleep(SETTLE)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(one.up.wait(), SILENT)
+    async def _settle(self, stream: Stream) -> None:
+        """Ask for what was missed though nothing comes."""
         await self._clock.measure()
-        for symbol in one.stream.symbols:
+        for symbol in stream.symbols:
             if self._states[symbol].suspect:
                 self._mend(self._states[symbol])
 
@@ -236,19 +173,23 @@ class Session:
             await asyncio.sleep(TICK if not self._publish_trades else TICK / 20)
             self.outlet.look()
             now = time.monotonic()
-            if now >= self._due.setdefault("bars", 0.0):
-                self._due["bars"] = now + TICK
+            if self._is_due("bars", now, TICK):
                 self._close_bars(now)
-            if now >= self._due["clock"]:
-                self._due["clock"] = now + CLOCK_EVERY
+            if self._is_due("clock", now, CLOCK_EVERY):
                 self._spawn(self._clock.measure())
-            self._watch_silence(now)
+            for one in self._listening:
+                if one.silent(now):
+                    self._spawn(self._silence.look(one))
+
+    def _is_due(self, what: str, now: float, every: float) -> bool:
+        if now < self._due[what]:
+            return False
+        self._due[what] = now + every
+        return True
 
     def _close_bars(self, now: float) -> None:
         until = self._clock.now() - self.options.lateness_ms
-        running = now >= self._due["running"]
-        if running:
-            self._due["running"] = now + RUNNING_EVERY
+        running = self._is_due("running", now, RUNNING_EVERY)
         self.tally.duplicates = sum(state.line.duplicates for state in self._states.values())
         self.tally.late = sum(one.late for state in self._states.values() for one in state.series.values())
         for state in self._states.values():
@@ -259,47 +200,6 @@ class Session:
                 if running and (present := series.running()) is not None:
                     self.outlet.bar(present)
                 if series.unseen and series.interval not in state.asking:
-                    self._spawn(self._mender.ask_bars(state, series))
+                    self._spawn(self._asker.ask(state, series))
             if state.suspect and not state.fresh and state.mending is None and now >= state.retry_at:
                 self._mend(state)
-
-    def _watch_silence(self, now: float) -> None:
-        for one in self._listening:
-            if one.task is not None and now - one.heard > one.patience:
-                one.heard = now
-                self._spawn(self._break_silence(one))
-
-    async def _break_silence(self, one: _Listening) -> None:
-        """Where the exchange has what the connection did not tell, the connection is dead."""
-        some = random.sample(one.stream.symbols, min(3, len(one.stream.symbols)))
-        try:
-            news = await (self._ticker_moved(some) if one.stream.kind == "ticker" else self._mended(some))
-        except (Unreachable, Unanswerable, BadInput):
-            return
-        begun = one.stream.kind == "ticker" or all(self._states[symbol].begun for symbol in one.stream.symbols)
-        if begun and not news:
-            one.patience = min(one.patience * 2, SILENCE_MAX)
-            return
-        one.trouble = f"nothing came for {one.patience:g} s, though there was something"
-        if one.task is not None:
-            one.task.cancel()
-            await self.adapter.drop()
-
-    async def _mended(self, symbols: Sequence[str]) -> bool:
-        """Whether asking brought trades or bars that the connection did not tell."""
-        news = self._mender.news
-        for symbol in symbols:
-            self._states[symbol].suspect = True
-            await self._mender.mend(self._states[symbol], 0.0)
-        return self._mender.news != news
-
-    async def _ticker_moved(self, symbols: Sequence[str]) -> bool:
-        """Whether a price is another than was known. Other figures of a day change by themselves."""
-        moved = False
-        for symbol in symbols:
-            asked = await self.adapter.ticker(symbol)
-            known = self._tickers.get(symbol)
-            if asked is not None and (known is None or asked.ts > known.ts):
-                moved |= known is not None and asked.price != known.price
-                self._tickers[symbol] = asked
-        return moved
