@@ -1,4 +1,4 @@
-"""A proxy in front of the API server that ends the operator at its n-th call, or mutes its watches."""
+"""A proxy in front of the API server that ends the operator at its n-th call, or loses its watches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class CuttingProxy:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.calls: list[str] = []
-        self.muted = False  # watches stay open, and nothing comes of them
+        self.muted: tuple[str, ...] = ()  # watches of these stay open, and nothing ever comes of them, not even an end
+        self.lost = 0
         self._cut_at = 0
         self._after = False
         self._cut: Callable[[], None] = lambda: None
@@ -86,10 +87,17 @@ class CuttingProxy:
             response = web.StreamResponse(status=answer.status, headers=passed)
             await response.prepare(request)
             async for chunk in answer.content.iter_any():
-                if not (self.muted and "watch" in request.query):
-                    await response.write(chunk)
+                await self._lose(request)
+                await response.write(chunk)
+            await self._lose(request)
             await response.write_eof()
             return response
+
+    async def _lose(self, request: web.Request) -> None:
+        """A watch that is muted once never speaks again, whatever others may."""
+        if "watch" in request.query and request.path.rpartition("/")[2] in self.muted:
+            self.lost += 1
+            await self._over.wait()
 
 
 def _counts(request: web.Request) -> bool:

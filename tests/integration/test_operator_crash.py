@@ -114,23 +114,48 @@ def survive(
             things.clean()
 
 
-def test_a_watch_that_went_silent_shows(kube: KubeApi, proxy: CuttingProxy, tmp_path: Path) -> None:
+@pytest.fixture
+def listening(kube: KubeApi, proxy: CuttingProxy, tmp_path: Path) -> Iterator[tuple[Things, OperatorProcess]]:
+    """An operator whose watches last 2 s: one that is silent is cut after 3 s, and shows after 5.5 s."""
     with kube.client() as client:
         things = Things(client)
         for document in rights(things.namespace):
             things.apply(document)
         operator = OperatorProcess(kube, things.namespace, tmp_path, url=proxy.url)
-        operator.environment["TAPEDECK_OPERATOR_CANARY_SECONDS"] = "0.5"
+        operator.environment |= {"TAPEDECK_OPERATOR_CANARY_SECONDS": "0.5", "TAPEDECK_OPERATOR_WATCH_SECONDS": "2"}
         operator.start()
         try:
             things.until(operator.ready, 20)
             things.wait("Job", owner=things.resource("Replay", "x", {"source": {"store": STORE}}))
-            assert operator.answer("/healthz") == 200
-            proxy.muted = True
-            things.until(lambda: operator.answer("/healthz") == 503, 10)
-            proxy.muted = False
-            things.until(lambda: operator.answer("/healthz") == 200, 10)
+            assert operator.answer("/healthz") == (200, "ok")
+            yield things, operator
         finally:
-            proxy.muted = False
+            proxy.muted = ()
             operator.stop()
             things.clean()
+
+
+@pytest.mark.parametrize(("plural", "kind"), [("leases", "Lease"), ("replays", "Replay"), ("pods", "Pod")])
+def test_a_kind_of_which_nothing_is_heard_shows(
+    proxy: CuttingProxy, listening: tuple[Things, OperatorProcess], plural: str, kind: str
+) -> None:
+    things, operator = listening
+    proxy.muted = (plural,)
+    made = things.resource("Replay", "y", {"source": {"store": STORE}})
+    things.until(lambda: operator.answer("/healthz") == (503, f"nothing is heard of {kind}"), 12)
+    proxy.muted = ()
+    things.until(lambda: operator.answer("/healthz") == (200, "ok"), 10)
+    things.wait("Job", owner=made)
+
+
+def test_a_watch_that_fell_silent_is_begun_anew(proxy: CuttingProxy, listening: tuple[Things, OperatorProcess]) -> None:
+    things, operator = listening
+    before = proxy.lost
+    proxy.muted = ("replays",)
+    made = things.resource("Replay", "y", {"source": {"store": STORE}})
+    things.until(lambda: proxy.lost > before, 5)
+    proxy.muted = ()
+    things.wait("Job", owner=made, seconds=5)
+    assert operator.answer("/healthz") == (200, "ok")
+    said = [line for line in operator.log.read_text().splitlines() if "did not end in time" in line]
+    assert ['"Replay"' in line for line in said] == [True]

@@ -123,17 +123,18 @@ class OperatorProcess:
         return None
 
     def ready(self) -> bool:
-        return self.answer("/readyz") == 200
+        return self.answer("/readyz")[0] == 200
 
-    def answer(self, path: str) -> int:
-        """The status of a GET; 0 where it does not answer."""
+    def answer(self, path: str) -> tuple[int, str]:
+        """Status and text of a GET; 0 where it does not answer."""
         url = self.url()
         if url is None:
-            return 0
+            return 0, ""
         try:
-            return httpx.get(url + path, timeout=5, trust_env=False).status_code
+            answer = httpx.get(url + path, timeout=5, trust_env=False)
         except httpx.HTTPError:
-            return 0
+            return 0, ""
+        return answer.status_code, answer.text
 
 
 class Things:

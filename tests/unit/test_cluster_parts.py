@@ -17,6 +17,7 @@ from tapedeck_operator.cluster.observe import see_pod
 from tapedeck_operator.cluster.pace import StatusPace, merge_diff, urgent
 from tapedeck_operator.cluster.poll import Poller
 from tapedeck_operator.cluster.queue import WorkQueue
+from tapedeck_operator.cluster.silence import Silence
 from tapedeck_operator.cluster.watch import WATCHED, kopf_settings, registry
 from tapedeck_operator.local.admission import merge_patch
 from tapedeck_operator.plan.drift import covers
@@ -40,7 +41,7 @@ def _test_fields(given: object, known: object) -> None:
 
 
 def test_each_setting_of_kopf_exists() -> None:
-    given, known = kopf_settings(), kopf.OperatorSettings()
+    given, known = kopf_settings(20), kopf.OperatorSettings()
     _test_fields(given, known)
     for group in dataclasses.fields(known):
         _test_fields(getattr(given, group.name), getattr(known, group.name))
@@ -49,7 +50,7 @@ def test_each_setting_of_kopf_exists() -> None:
 
 
 def test_kopf_only_watches() -> None:
-    handlers = registry(lambda *_: None)
+    handlers = registry(lambda *_: None, Silence(20))
     assert len(handlers._watching.get_all_handlers()) == len(WATCHED)
     assert not handlers._changing.get_all_handlers()
     assert not handlers._spawning.get_all_handlers()

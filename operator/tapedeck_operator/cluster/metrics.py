@@ -14,6 +14,9 @@ RECONCILE_SECONDS = Histogram(
 API_CALLS = Counter("tapedeck_operator_api_calls_total", "Calls of the API server.", ["verb", "resource", "code"])
 WATCH_EVENTS = Counter("tapedeck_operator_watch_events_total", "Events that the watches brought.", ["kind"])
 MISSED = Counter("tapedeck_operator_missed_events_total", "Changes that a resync found and no watch told.", ["kind"])
+SILENT_WATCHES = Counter(
+    "tapedeck_operator_silent_watches_total", "Watches that did not end in time and were begun anew.", ["kind"]
+)
 QUEUE_DEPTH = Gauge("tapedeck_operator_queue_depth", "Resources that are due.")
 QUEUE_AGE = Gauge("tapedeck_operator_queue_age_seconds", "How long the resource that is due longest has waited.")
 POLLS = Counter("tapedeck_operator_polls_total", "Questions to pods.", ["result"])

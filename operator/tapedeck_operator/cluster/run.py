@@ -21,6 +21,7 @@ from tapedeck_operator.cluster.queue import WorkQueue
 from tapedeck_operator.cluster.reconcile import Reconciler
 from tapedeck_operator.cluster.server import serve
 from tapedeck_operator.cluster.settings import OperatorSettings
+from tapedeck_operator.cluster.silence import Silence
 
 log = structlog.get_logger()
 FIRST_SYNC_TRIES = 60
@@ -41,6 +42,7 @@ class Operator:
         self._queue = WorkQueue()
         instance = socket.gethostname()
         self._canary = Canary(settings.namespace, f"{instance}-{uuid.uuid4().hex[:8]}", settings.canary_seconds)
+        self._silence = Silence(settings.watch_seconds)
         self._poller = Poller(self._cache, lambda key: self._intake.due(key), settings.poll_seconds)
         self._reconciler = Reconciler(
             self._cache, self._queue, self._poller, Applier(api, self._cache, instance), planning
@@ -55,7 +57,7 @@ class Operator:
         async with serve(
             self._settings.http_host,
             self._settings.http_port,
-            alive=lambda: self._canary.alive,
+            silent=self._silent,
             ready=lambda: self._synced,
             measure=self._measure,
             replays=lambda: [replay["metadata"]["uid"] for replay in self._cache.all("Replay")],
@@ -90,7 +92,7 @@ class Operator:
             )
         ]
         # Last: at its end kopf waits for all tasks that began after it.
-        watching = asyncio.create_task(watch.watch(self._intake.seen, self._settings.watch_namespace))
+        watching = asyncio.create_task(watch.watch(self._intake.seen, self._silence, self._settings.watch_namespace))
         try:
             done, _ = await asyncio.wait([watching, *others], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -116,6 +118,10 @@ class Operator:
         except TimeoutError:
             return False
         return True
+
+    def _silent(self) -> list[str]:
+        """The kinds whose watches are silent, and the canary's where it does not come back."""
+        return sorted({*self._silence.kinds(), *(() if self._canary.alive else ("Lease",))})
 
     def _measure(self) -> None:
         depth, age = self._queue.state()

@@ -14,18 +14,23 @@ async def serve(
     host: str,
     port: int,
     *,
-    alive: Callable[[], bool],
+    silent: Callable[[], list[str]],
     ready: Callable[[], bool],
     measure: Callable[[], None],
     replays: Callable[[], list[str]],
 ) -> AsyncIterator[int]:
     """Serve while inside; gives the port. ``measure`` brings gauges up to date before each scrape.
 
+    ``silent`` gives the kinds of which nothing is heard: with one such the operator is not healthy.
+
     ``replays`` gives the uids of all Replays: whoever deletes topics asks which are still in use.
     """
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok") if alive() else web.Response(status=503, text="a watch is silent")
+        kinds = silent()
+        if not kinds:
+            return web.Response(text="ok")
+        return web.Response(status=503, text=f"nothing is heard of {', '.join(kinds)}")
 
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(text="ok") if ready() else web.Response(status=503, text="not in sync yet")

@@ -37,6 +37,7 @@ class OperatorSettings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = 8
     resync_seconds: Annotated[float, Field(gt=0)] = 300.0
     poll_seconds: Annotated[float, Field(gt=0)] = 5.0
+    watch_seconds: Annotated[int, Field(ge=1, le=20)] = 20
     canary_seconds: Annotated[float, Field(gt=0, le=10)] = 10.0
     log_level: str = "info"
 
