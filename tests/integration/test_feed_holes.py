@@ -1,13 +1,11 @@
-"""What a live Feed missed, of each exchange as that lets it be asked: seeded disconnects, silence, and what is lost."""
+"""What a live Feed missed, of each exchange as that lets it be asked: seeded disconnects, and what is lost."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
-from typing import Any
 
 import pytest
 
@@ -18,52 +16,18 @@ from exchange.candles import MINUTE, CandleMarket, candle
 from exchange.coinbase import Coinbase
 from exchange.cryptocompare import VENUE, CryptoCompare
 from exchange.server import Dialect
-from pods.feed import Pod, read_topic
+from pods.feed import read_topic
+from pods.live import bars, happened, mender_of, pod_of, trades
 from pods.services import Services
 from tapedeck.market import Side, Trade
-from tapedeck.settings import Connections
 from tapedeck_crds.live import Endpoints
 from tapedeck_feed.live import ccxt_past
-from tapedeck_feed.live.clock import ExchangeClock
 from tapedeck_feed.live.exchanges import adapter_of
 from tapedeck_feed.live.history import Tail
 from tapedeck_feed.live.market import resumed
-from tapedeck_feed.live.mend import Mender
-from tapedeck_feed.live.options import LiveOptions
-from tapedeck_feed.live.outlet import Outlet
-from tapedeck_feed.live.tally import LiveTally
-from tapedeck_feed.publish import Publisher
 
-VALUES = ("open", "high", "low", "close", "volume")
 END = 1_735_689_600_000  # 2025
 pytestmark = pytest.mark.slow
-
-
-def pod_of(services: Services, folder: Path, exchange: Exchange, name: str, symbol: str, **more: Any) -> Pod:
-    endpoints = {"rest": exchange.rest, "websocket": exchange.websocket}
-    spec = {"exchange": name, "symbols": [symbol], "endpoints": endpoints, **more}
-    keys = {"apiKey": exchange.key} if name == "cryptocompare" else None
-    return Pod(services.broker.bootstrap, folder, folder, spec, keys)
-
-
-def trades(services: Services, name: str, symbol: str) -> list[tuple[int, float, float]]:
-    rows = read_topic(services.broker.bootstrap, "market.trades", name)
-    return [(int(v["id"]), v["price"], v["amount"]) for _, v, _ in rows if v["symbol"] == symbol]
-
-
-def bars(services: Services, name: str, symbol: str) -> dict[int, tuple[float, ...]]:
-    """The last word on each closed bar; each is said with the revision that follows."""
-    rows = read_topic(services.broker.bootstrap, "market.bars", name)
-    newest: dict[int, dict[str, Any]] = {}
-    for _, v, _ in rows:
-        if v["symbol"] == symbol and v["closed"]:
-            assert v["rev"] == (newest[v["ts"]]["rev"] + 1 if v["ts"] in newest else 0), v
-            newest[v["ts"]] = v
-    return {ts: tuple(v[name] for name in VALUES) for ts, v in newest.items()}
-
-
-def happened(own: Market) -> list[tuple[int, float, float]]:
-    return [(tick.id, float(tick.price), float(tick.amount)) for tick in own.ticks]
 
 
 @pytest.mark.parametrize(
@@ -100,31 +64,6 @@ def test_every_trade_once_through_disconnects(
 
 
 @pytest.mark.parametrize(
-    ("name", "dialect"), [("coinbase", Coinbase()), ("bitfinex", Bitfinex())], ids=["coinbase", "bitfinex"]
-)
-def test_silence_is_broken(services: Services, tmp_path: Path, name: str, dialect: Dialect) -> None:
-    """The connection stays up and says nothing, while trades go on."""
-    own = lately()
-    with Exchange(dialect, [own]) as exchange:
-        pod = pod_of(services, tmp_path, exchange, name, own.symbol)
-        pod.silence = 1.0
-        pod.start()
-        try:
-            exchange.subscribed()
-            exchange.play(200)
-            exchange.silent = True
-            exchange.play(200)
-            pod.wait_for(lambda: exchange.connections >= 2)
-            exchange.silent = False
-            exchange.subscribed()
-            exchange.play()
-            pod.wait_for(lambda: pod.status()["trades"] == len(own.ticks))
-        finally:
-            pod.stop()
-    assert trades(services, name, own.symbol) == happened(own)
-
-
-@pytest.mark.parametrize(
     ("name", "dialect", "suffix"),
     [("binance", Binance(), ""), ("coinbase", Coinbase(), ""), ("cryptocompare", CryptoCompare(), f":{VENUE}")],
     ids=["binance", "coinbase", "cryptocompare"],
@@ -153,75 +92,6 @@ def test_a_refused_connection_is_made_again_when_the_exchange_says(
     first, second, third = exchange.dialled_at[dialled : dialled + 3]
     assert (second - first >= 1.95, third - second >= 2.95) == (True, True), exchange.dialled_at
     assert trades(services, name, symbol) == happened(own)
-
-
-def test_bars_that_the_exchange_sends_fall_silent(services: Services, tmp_path: Path) -> None:
-    own = lately()
-    with Exchange(Binance(), [own]) as exchange:
-        pod = pod_of(services, tmp_path, exchange, "binance", own.symbol, channels=["bars"])
-        pod.silence = 1.0
-        pod.start()
-        try:
-            exchange.subscribed()
-            exchange.play(200)
-            exchange.refresh()
-            pod.wait_for(lambda: exchange.requests["/api/v3/klines"] >= 2)  # asked, and nothing new
-            assert exchange.connections == 1
-            exchange.play(300)  # of which its candles tell nothing
-            pod.wait_for(lambda: exchange.connections >= 2)
-            exchange.play()
-            exchange.clock_offset = 70_000
-            exchange.drop()
-            wanted = {ts: row for ts, row in own.minutes().items() if ts >= own.ticks[199].ts // MINUTE * MINUTE}
-            pod.wait_for(lambda: bars(services, "binance", own.symbol).keys() == wanted.keys())
-        finally:
-            pod.stop()
-    assert bars(services, "binance", own.symbol) == {ts: pytest.approx(row) for ts, row in wanted.items()}
-
-
-@pytest.mark.parametrize(
-    ("name", "dialect", "suffix", "path", "beats"),
-    [
-        ("binance", Binance(), "", "/api/v3/ticker/24hr", ()),
-        (
-            "cryptocompare", CryptoCompare(), f":{VENUE}", "/data/pricemultifull",
-            ({"TYPE": "999", "MESSAGE": "HEARTBEAT"},),
-        ),
-    ],
-    ids=["binance", "cryptocompare"],
-)  # fmt: skip
-def test_tickers_fall_silent(
-    services: Services, tmp_path: Path, name: str, dialect: Dialect, suffix: str, path: str, beats: tuple[Any, ...]
-) -> None:
-    """A price that stands still is no reason to connect anew; one that moved is, though the connection beats."""
-    own = lately()
-    symbol = own.symbol + suffix
-    with Exchange(dialect, [own]) as exchange:
-        pod = pod_of(services, tmp_path, exchange, name, symbol, channels=["ticker"])
-        pod.silence = 1.0
-
-        def after_beats(ready: Callable[[], bool]) -> Callable[[], bool]:
-            return lambda: exchange.send(*beats) or ready()
-
-        pod.start()
-        try:
-            exchange.subscribed()
-            exchange.play(200)
-            exchange.refresh()
-            pod.wait_for(after_beats(lambda: exchange.requests[path] >= 2))
-            assert exchange.connections == 1
-            prices = {tick.price for tick in own.ticks[:200]}
-            exchange.play(next(n for n, tick in enumerate(own.ticks[200:], 1) if tick.price not in prices))
-            pod.wait_for(after_beats(lambda: exchange.connections >= 2))
-            exchange.subscribed()
-            exchange.refresh()
-            pod.wait_for(lambda: pod.status()["tickers"] == 2)
-        finally:
-            pod.stop()
-    told = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.tickers", name)]
-    assert [v["price"] for v in told if v["symbol"] == symbol] == [
-        float(own.ticks[199].price), float(own.ticks[own.happened - 1].price),
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("fill", ["none", "previous"])
@@ -306,20 +176,13 @@ def test_a_hole_of_more_trades_than_are_asked_for_at_once(
         adapter = adapter_of(name, keys, Endpoints(rest=exchange.rest, websocket=exchange.websocket))
         try:
             markets = await adapter.open([own.symbol])
-            tally = LiveTally()
-            publisher = Publisher(Connections(kafka_bootstrap=services.broker.bootstrap), "holes", Event())
-            mender = Mender(
-                adapter, LiveOptions(("trades",), (), (), "none", 0), ExchangeClock(adapter, tally),
-                Outlet("holes", name, publisher, tally), tally, lambda _, trade: got.append(trade),
-                asyncio.Semaphore(),
-            )  # fmt: skip
+            mender, tally = mender_of(services, adapter, ("trades",), got.append)
             tail = Tail([as_trade(name, own, tick) for tick in known])
             state = resumed(name, own.symbol, [], "none", tail, contiguous=markets.contiguous)
             for tick in waiting:
                 assert state.line.take(as_trade(name, own, tick)) == []
             await mender.mend(state, 0.0)
             assert (state.line.missing, tally.errors, tally.mended) == (0, 0, len(got))
-            publisher.drain()
         finally:
             await adapter.close()
 

@@ -75,9 +75,8 @@ class Series(Asked):
         if cell is None:
             cell = self._cells[bar.ts] = Cell(bar.open, bar.high, bar.low, bar.close)
             cell.first, cell.last = ends(bar.ts, self.step)
-        values = (bar.open, bar.high, bar.low, bar.close, bar.volume)
-        if values != (cell.open, cell.high, cell.low, cell.close, cell.volume):
-            cell.open, cell.high, cell.low, cell.close, cell.volume = values
+        if not self.knows(bar):
+            cell.open, cell.high, cell.low, cell.close, cell.volume = bar.open, bar.high, bar.low, bar.close, bar.volume
             cell.changed = True
         return []
 
@@ -110,10 +109,10 @@ class Series(Asked):
             return self._stated
         return min(self._cells, default=None) if self._next is None else self._next
 
-    @property
-    def newest(self) -> Bar | None:
-        """The newest bar as it stands."""
-        return self._bar(start, self._cells[start]) if (start := max(self._cells, default=None)) is not None else None
+    def knows(self, bar: Bar) -> bool:
+        """Whether it stands here as the exchange tells it."""
+        cell = self._cells.get(bar.ts)
+        return cell is not None and cell.values == (bar.open, bar.high, bar.low, bar.close, bar.volume)
 
     def running(self) -> Bar | None:
         """The newest bar that is not closed, where it changed since it was last asked for."""

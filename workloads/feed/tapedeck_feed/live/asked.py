@@ -55,8 +55,7 @@ class Asked:
         fresh = Cell(bar.open, bar.high, bar.low, bar.close, bar.volume, closed=True, whole=False, changed=False)
         fresh.first, fresh.last = ends(bar.ts, self.step)
         if cell is not None and cell.closed and cell.rev >= 0:
-            known = (cell.open, cell.high, cell.low, cell.close, cell.volume)
-            if known == (bar.open, bar.high, bar.low, bar.close, bar.volume):
+            if cell.values == fresh.values:
                 return []
             fresh.rev = cell.rev + 1
         elif cell is None and self._next is not None and bar.ts < min(self._cells, default=self._next):

@@ -36,6 +36,11 @@ class Cell:
         """Whether nothing is known of it, not even that nothing was traded."""
         return self.first is None and self.rev < 0
 
+    @property
+    def values(self) -> tuple[float, float, float, float, float]:
+        """Open, high, low, close and volume."""
+        return self.open, self.high, self.low, self.close, self.volume
+
     def add(self, trade: Trade) -> None:
         """A trade of the interval, whatever its order."""
         price = trade.price

@@ -22,7 +22,7 @@ class Listening:
     """One subscription and how it is doing.
 
     ``lost`` hears of each end, and why; ``settle`` of each beginning, when it is up or should be.
-    ``patience`` is how many seconds it may be silent before the exchange is asked.
+    ``patience`` is how many seconds it may be silent before the exchange is asked; it grows while nothing happens.
     """
 
     def __init__(
@@ -34,25 +34,27 @@ class Listening:
     ) -> None:
         self.stream = stream
         self.patience = patience
+        self.heard = 0.0
         self.worked = False
         self.trouble = ""
+        self.look: asyncio.Task[None] | None = None
+        """Whether it is dead is being found out."""
+        self._patience = patience
         self._lost = lost
         self._settle = settle
-        self._heard = 0.0
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def hear(self) -> None:
         """It is alive."""
-        self._heard, self.worked, self.trouble = time.monotonic(), True, ""
+        self.heard, self.worked, self.trouble = time.monotonic(), True, ""
+        self.patience = self._patience
         self._up.set()
 
     def silent(self, now: float) -> bool:
-        """Whether it was silent for as long as it may be since it was last heard or this was last true."""
-        if self._task is None or now - self._heard <= self.patience:
-            return False
-        self._heard = now
-        return True
+        """Whether it is there, and was silent for as long as it may be since it was last heard or looked at."""
+        looked_at = self.look is not None and not self.look.done()
+        return self._task is not None and not looked_at and now - self.heard > self.patience
 
     def cut(self, trouble: str) -> None:
         """End it, for it to begin anew."""
@@ -72,7 +74,7 @@ class Listening:
 
     async def _listen(self, adapter: Adapter, sink: Sink) -> None:
         """Listen until it breaks. Raises Unreachable where it never worked."""
-        self._heard, self.worked = time.monotonic(), False
+        self.heard, self.worked = time.monotonic(), False
         self._up.clear()
         settling = asyncio.ensure_future(self._settled())
         task = self._task = asyncio.ensure_future(adapter.watch(self.stream, sink))
@@ -88,6 +90,7 @@ class Listening:
         finally:
             settling.cancel()
             task.cancel()
+            self._task = None
 
     async def _settled(self) -> None:
         """A while after a beginning, though nothing comes."""

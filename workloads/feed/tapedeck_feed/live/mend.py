@@ -137,8 +137,8 @@ class Mender:
         bars: list[Bar] = await patiently(
             lambda: self._adapter.bars_from(state.symbol, series.interval, since, now + 1)
         )
-        before = series.newest
+        # A flat one is no news: some exchanges have one for each interval without a trade, and do not send it.
+        self.news += any((bar.volume or bar.high > bar.low) and not series.knows(bar) for bar in bars)
         for bar in bars:
             for corrected in series.state(bar):
                 self._outlet.bar(corrected)
-        self.news += series.newest != before

@@ -49,7 +49,7 @@ class Session:
         self._clock = ExchangeClock(self.adapter, self.tally)
         self._asker = Asker(self.adapter, self.markets, self.outlet, turns)
         self._mender = Mender(self.adapter, options, self._clock, self.outlet, self.tally, self._emit, turns)
-        self._silence = Silence(self.adapter, self._states, self._mender)
+        self._silence = Silence(self.adapter, self._states, self._mender, self._mend)
         self._listening = [
             Listening(stream, self._lost, self._settle, patience=self.silence)
             for stream in streams_of(self.markets.symbols, options)
@@ -157,9 +157,10 @@ class Session:
             if self._states[symbol].suspect:
                 self._mend(self._states[symbol])
 
-    def _mend(self, state: SymbolState, delay: float = 0.0) -> None:
+    def _mend(self, state: SymbolState, delay: float = 0.0) -> asyncio.Task[None]:
         if state.mending is None:
             state.mending = self._spawn(self._mender.mend(state, delay))
+        return state.mending
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
@@ -179,7 +180,7 @@ class Session:
                 self._spawn(self._clock.measure())
             for one in self._listening:
                 if one.silent(now):
-                    self._spawn(self._silence.look(one))
+                    one.look = self._spawn(self._silence.look(one))
 
     def _is_due(self, what: str, now: float, every: float) -> bool:
         if now < self._due[what]:

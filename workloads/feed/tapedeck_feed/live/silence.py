@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tapedeck.market import Ticker
 from tapedeck_feed.live.adapter import Adapter, BadInput, Unanswerable, Unreachable
@@ -16,12 +17,19 @@ ASKED = 3  # symbols of a subscription, chosen at random
 
 
 class Silence:
-    """Cuts subscriptions that are dead."""
+    """Cuts subscriptions that are dead. ``mend`` asks for what one symbol missed, once at a time."""
 
-    def __init__(self, adapter: Adapter, states: Mapping[str, SymbolState], mender: Mender) -> None:
+    def __init__(
+        self,
+        adapter: Adapter,
+        states: Mapping[str, SymbolState],
+        mender: Mender,
+        mend: Callable[[SymbolState], Awaitable[None]],
+    ) -> None:
         self._adapter = adapter
         self._states = states
         self._mender = mender
+        self._mend = mend
         self._tickers: dict[str, Ticker] = {}  # the newest of each symbol, heard or asked for
 
     def told(self, ticker: Ticker) -> None:
@@ -29,26 +37,33 @@ class Silence:
         self._tickers[ticker.symbol] = ticker
 
     async def look(self, one: Listening) -> None:
-        """Where the exchange has what a silent subscription did not tell, the connection is dead."""
-        stream = one.stream
+        """Where the exchange has what a silent subscription did not tell, the connection is dead.
+
+        Where nothing came of it yet there is nothing to ask behind: it is made anew, ever less often.
+        """
+        stream, one.heard = one.stream, time.monotonic()
+        before = one.heard
         some = random.sample(stream.symbols, min(ASKED, len(stream.symbols)))
         try:
             news = await (self._ticker_moved(some) if stream.kind == "ticker" else self._mended(some))
         except (Unreachable, Unanswerable, BadInput):
             return
-        begun = stream.kind == "ticker" or all(self._states[symbol].begun for symbol in stream.symbols)
-        if begun and not news:
-            one.patience = min(one.patience * 2, SILENCE_MAX)
+        if one.heard != before:  # it spoke meanwhile, or began anew
             return
-        one.cut(f"nothing came for {one.patience:g} s, though there was something")
-        await self._adapter.drop()
+        begun = stream.kind == "ticker" or all(self._states[symbol].begun for symbol in stream.symbols)
+        waited = one.patience
+        if not news:
+            one.patience = min(one.patience * 2, SILENCE_MAX)
+        if news or not begun:
+            one.cut(f"nothing came for {waited:g} s{', though there was something' if news else ''}")
+            await self._adapter.drop()
 
     async def _mended(self, symbols: Sequence[str]) -> bool:
         """Whether asking brought trades or bars that the connection did not tell."""
         news = self._mender.news
         for symbol in symbols:
             self._states[symbol].suspect = True
-            await self._mender.mend(self._states[symbol], 0.0)
+            await self._mend(self._states[symbol])
         return self._mender.news != news
 
     async def _ticker_moved(self, symbols: Sequence[str]) -> bool:

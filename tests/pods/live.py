@@ -1,0 +1,75 @@
+"""A live Feed against the local exchange: its pod, what it left on the log, and its mender alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from exchange import Exchange, Market
+from pods.feed import Pod, read_topic
+from pods.services import Services
+from tapedeck.market import Trade
+from tapedeck.settings import Connections
+from tapedeck_crds.live import Channel
+from tapedeck_feed.live.adapter import Adapter
+from tapedeck_feed.live.clock import ExchangeClock
+from tapedeck_feed.live.mend import Mender
+from tapedeck_feed.live.options import LiveOptions
+from tapedeck_feed.live.outlet import Outlet
+from tapedeck_feed.live.tally import LiveTally
+from tapedeck_feed.publish import Publisher
+
+VALUES = ("open", "high", "low", "close", "volume")
+
+
+def pod_of(services: Services, folder: Path, exchange: Exchange, name: str, symbol: str, **more: Any) -> Pod:
+    """A pod of one symbol."""
+    endpoints = {"rest": exchange.rest, "websocket": exchange.websocket}
+    spec = {"exchange": name, "symbols": [symbol], "endpoints": endpoints, **more}
+    keys = {"apiKey": exchange.key} if name == "cryptocompare" else None
+    return Pod(services.broker.bootstrap, folder, folder, spec, keys)
+
+
+def trades(services: Services, name: str, symbol: str) -> list[tuple[int, float, float]]:
+    """Id, price and amount of each trade of a symbol on the log."""
+    rows = read_topic(services.broker.bootstrap, "market.trades", name)
+    return [(int(v["id"]), v["price"], v["amount"]) for _, v, _ in rows if v["symbol"] == symbol]
+
+
+def bars(services: Services, name: str, symbol: str) -> dict[int, tuple[float, ...]]:
+    """The last word on each closed bar; each is said with the revision that follows."""
+    rows = read_topic(services.broker.bootstrap, "market.bars", name)
+    newest: dict[int, dict[str, Any]] = {}
+    for _, v, _ in rows:
+        if v["symbol"] == symbol and v["closed"]:
+            assert v["rev"] == (newest[v["ts"]]["rev"] + 1 if v["ts"] in newest else 0), v
+            newest[v["ts"]] = v
+    return {ts: tuple(v[name] for name in VALUES) for ts, v in newest.items()}
+
+
+def happened(own: Market) -> list[tuple[int, float, float]]:
+    """The same of what has happened at the exchange."""
+    return [(tick.id, float(tick.price), float(tick.amount)) for tick in own.ticks]
+
+
+def mender_of(
+    services: Services,
+    adapter: Adapter,
+    channels: tuple[Channel, ...],
+    got: Callable[[Trade], None],
+    own_intervals: tuple[str, ...] = (),
+) -> tuple[Mender, LiveTally]:
+    """A mender alone, its trades handed to ``got``, and what it counts."""
+    tally = LiveTally()
+    outlet = Outlet(
+        "holes",
+        adapter.exchange,
+        Publisher(Connections(kafka_bootstrap=services.broker.bootstrap), "holes", Event()),
+        tally,
+    )
+    options = LiveOptions(channels, (), own_intervals, "none", 0)
+    clock = ExchangeClock(adapter, tally)
+    return Mender(adapter, options, clock, outlet, tally, lambda _, trade: got(trade), asyncio.Semaphore()), tally
