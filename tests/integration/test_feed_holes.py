@@ -191,6 +191,34 @@ def test_a_hole_of_more_trades_than_are_asked_for_at_once(
     assert [int(trade.id) for trade in got] == [tick.id for tick in (*missed, *waiting)]
 
 
+def test_a_key_that_is_refused_later_is_tried_again_in_a_while(services: Services) -> None:
+    """What was missed is told when the key is good again; the exchange is not asked at each turn meanwhile."""
+    own = lately()
+    own.happened = 160
+    got: list[Trade] = []
+
+    async def mended(exchange: Exchange) -> None:
+        endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
+        adapter = adapter_of("binance", {"apiKey": exchange.key}, endpoints)
+        try:
+            markets = await adapter.open([own.symbol])
+            mender, _ = mender_of(services, adapter, ("trades",), got.append)
+            tail = Tail([as_trade("binance", own, tick) for tick in own.ticks[:20]])
+            state = resumed("binance", own.symbol, [], "none", tail, contiguous=markets.contiguous)
+            key, exchange.key = exchange.key, "another"
+            await mender.mend(state, 0.0)
+            assert (got, state.suspect, state.retry_at > time.monotonic() + 5) == ([], True, True)
+            exchange.key = key
+            await mender.mend(state, 0.0)
+            assert not state.suspect
+        finally:
+            await adapter.close()
+
+    with Exchange(Binance(), [own], page_max=10) as exchange:
+        asyncio.run(mended(exchange))
+    assert [int(trade.id) for trade in got] == [tick.id for tick in own.ticks[20:160]]
+
+
 def as_trade(name: str, own: Market, tick: Tick) -> Trade:
     side: Side = "sell" if tick.buyer_maker else "buy"
     return Trade(name, own.symbol, tick.ts, str(tick.id), float(tick.price), float(tick.amount), side)

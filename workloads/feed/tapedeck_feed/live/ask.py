@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from tapedeck.logs import log
-from tapedeck_feed.live.adapter import Adapter, Markets, Unanswerable, Unreachable
+from tapedeck_feed.live.adapter import Adapter, BadInput, Markets, Unanswerable, Unreachable
 from tapedeck_feed.live.aggregate import Series
 from tapedeck_feed.live.market import SymbolState
 from tapedeck_feed.live.outlet import Outlet
@@ -50,7 +50,7 @@ class Asker:
             log.warning("cannot fetch bars, will be tried again", symbol=state.symbol, reason=str(error))
             series.unseen |= wanted
             await asyncio.sleep(RETRY_AFTER)
-        except Unanswerable as error:
+        except (Unanswerable, BadInput) as error:
             self._outlet.error(state.symbol, f"bars {series.interval} from {starts[0]}", str(error), "")
             series.give_up(wanted)
         finally:

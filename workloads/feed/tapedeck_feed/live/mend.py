@@ -10,7 +10,7 @@ from functools import partial
 from tapedeck.logs import log
 from tapedeck.market import Bar, Trade
 from tapedeck_crds.base import format_ms
-from tapedeck_feed.live.adapter import Adapter, Unanswerable, Unreachable
+from tapedeck_feed.live.adapter import Adapter, BadInput, Unanswerable, Unreachable
 from tapedeck_feed.live.aggregate import Series
 from tapedeck_feed.live.clock import ExchangeClock
 from tapedeck_feed.live.market import SymbolState
@@ -55,7 +55,7 @@ class Mender:
                 for interval in self._options.own_intervals:
                     await self._mend_bars(state, state.series[interval])
             state.suspect = False
-        except (Unreachable, Unanswerable) as error:
+        except (Unreachable, Unanswerable, BadInput) as error:
             state.suspect = True
             state.retry_at = time.monotonic() + RETRY_AFTER
             state.fresh = False
