@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +18,11 @@ from exchange.coinbase import Coinbase
 from exchange.cryptocompare import VENUE, CryptoCompare
 from exchange.server import Dialect
 from pods.feed import read_topic
-from pods.live import bars, happened, mender_of, pod_of, trades
+from pods.live import bars, happened, mender_of, outlet_of, pod_of, trades
 from pods.services import Services
-from tapedeck.market import Side, Trade
+from tapedeck.market import Bar, Side, Trade
 from tapedeck_crds.live import Endpoints
-from tapedeck_feed.live import ccxt_past
+from tapedeck_feed.live import ask, ccxt_past
 from tapedeck_feed.live.exchanges import adapter_of
 from tapedeck_feed.live.history import Tail
 from tapedeck_feed.live.market import resumed
@@ -189,6 +190,39 @@ def test_a_hole_of_more_trades_than_are_asked_for_at_once(
     with Exchange(dialect, [own], page_max=10) as exchange:
         asyncio.run(mended(exchange))
     assert [int(trade.id) for trade in got] == [tick.id for tick in (*missed, *waiting)]
+
+
+def test_many_bars_are_filled_in_order(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than are asked for at once, and a stretch without a trade that reaches over them."""
+    monkeypatch.setattr(ask, "ASKED_BARS_MAX", 3)
+    known, end = END - 20 * MINUTE, END - 10 * MINUTE
+    own = CandleMarket(f"F{uuid.uuid4().hex[:6]}".upper(), "USDT", [], holes=[(END - 17 * MINUTE, END - 12 * MINUTE)])
+    outlet, publisher, tally = outlet_of(services, "binance")
+
+    async def asked(exchange: Exchange) -> None:
+        adapter = adapter_of("binance", {}, Endpoints(rest=exchange.rest))
+        try:
+            markets = await adapter.open([own.symbol])
+            before = Bar("binance", own.symbol, "1m", known, *map(float, candle(known)[1:]))
+            tail = Tail([], {"1m": {known: before}})
+            state = resumed("binance", own.symbol, ["1m"], "previous", tail, contiguous=True)
+            series = state.series["1m"]
+            series.doubt(known + MINUTE, end - 1)
+            assert series.advance(end) == []
+            asker = ask.Asker(adapter, markets, outlet, asyncio.Semaphore())
+            while series.unseen:
+                await asker.ask(state, series)
+        finally:
+            await adapter.close()
+
+    with Exchange(Binance(), [own], clock_offset=END) as exchange:
+        asyncio.run(asked(exchange))
+    publisher.drain()
+    wanted = {ts: tuple(map(float, candle(ts)[1:])) for ts in range(known + MINUTE, end, MINUTE)}
+    for ts in range(END - 17 * MINUTE, END - 12 * MINUTE, MINUTE):
+        wanted[ts] = (wanted[ts - MINUTE][3],) * 4 + (0.0,)
+    assert bars(services, "binance", own.symbol) == wanted
+    assert (tally.bars, tally.errors) == (len(wanted), 0), "each is told once"
 
 
 def test_a_key_that_is_refused_later_is_tried_again_in_a_while(services: Services) -> None:

@@ -55,6 +55,13 @@ def happened(own: Market) -> list[tuple[int, float, float]]:
     return [(tick.id, float(tick.price), float(tick.amount)) for tick in own.ticks]
 
 
+def outlet_of(services: Services, exchange: str) -> tuple[Outlet, Publisher, LiveTally]:
+    """An outlet, what delivers for it, and what it counts."""
+    tally = LiveTally()
+    publisher = Publisher(Connections(kafka_bootstrap=services.broker.bootstrap), "live", Event())
+    return Outlet("live", exchange, publisher, tally), publisher, tally
+
+
 def mender_of(
     services: Services,
     adapter: Adapter,
@@ -63,13 +70,7 @@ def mender_of(
     own_intervals: tuple[str, ...] = (),
 ) -> tuple[Mender, LiveTally]:
     """A mender alone, its trades handed to ``got``, and what it counts."""
-    tally = LiveTally()
-    outlet = Outlet(
-        "holes",
-        adapter.exchange,
-        Publisher(Connections(kafka_bootstrap=services.broker.bootstrap), "holes", Event()),
-        tally,
-    )
+    outlet, _, tally = outlet_of(services, adapter.exchange)
     options = LiveOptions(channels, (), own_intervals, "none", 0)
     clock = ExchangeClock(adapter, tally)
     return Mender(adapter, options, clock, outlet, tally, lambda _, trade: got(trade), asyncio.Semaphore()), tally

@@ -26,8 +26,8 @@ class Asker:
 
     async def ask(self, state: SymbolState, series: Series) -> None:
         """The bars of a series that were not seen whole."""
-        starts = sorted(series.unseen)[-ASKED_BARS_MAX:]
-        series.unseen.difference_update(starts)  # the rest has its turn when these are here
+        starts = sorted(series.unseen)[:ASKED_BARS_MAX]
+        series.unseen.difference_update(starts)  # the rest has its turn when these are here: it may be filled with them
         if series.interval not in self._intervals:
             self._untold(state, series, starts)
             series.give_up(starts)

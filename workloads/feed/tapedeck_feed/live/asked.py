@@ -72,7 +72,7 @@ class Asked:
             cell, before = self._cells.get(start), self._cells.get(start - self.step)
             if cell is None or not cell.unknown:
                 continue
-            if self._fill == "none" or before is None:
+            if self._fill == "none" or before is None or before.unknown:
                 del self._cells[start]
                 continue
             cell.open = cell.high = cell.low = cell.close = before.close
