@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
+import re
 import time
-import uuid
-from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +16,13 @@ from kube.operator import CRDS, PATHS, RULES, OperatorProcess, Things, rights
 
 Json = dict[str, Any]
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
-FILLED = {"fill": True, "store": {**STORE["store"], "from": "2018-04-04T00:00:00Z"}}
+# Of another symbol: who plays what a fill brings waits for its end.
+FILLED = {"fill": True, "store": {"exchange": "coinbase", "symbols": ["ETH/USD"], "from": "2018-04-04T00:00:00Z"}}
 LIVE = {"exchange": "binance", "symbols": ["BTC/USDT"]}
 FILES = {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}
 TRADING = {"strategy": {"builtin": "sma-cross"}}
-AT_ONCE = 4
-QUIET_SECONDS = 6.0
-PATIENT_SECONDS = 60.0
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+USER = "tapedeck-operator"
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,12 +37,13 @@ class Right(NamedTuple):
     resource: str
 
 
-GIVEN = {
-    Right(verb, resource)
-    for rule in (*RULES["watched"], *RULES["own"])
-    for resource in rule["resources"]
-    for verb in rule["verbs"]
-}
+def of(rules: list[Json]) -> set[Right]:
+    return {Right(verb, resource) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+
+
+GIVEN = of([*RULES["watched"], *RULES["own"]])
+SEEING = {right for right in GIVEN if right.verb in ("list", "watch")}
+UNWANTED = {Right("delete", "networkpolicies")}  # what an operator does that was told to have no policies
 
 
 class Audit:
@@ -53,7 +52,6 @@ class Audit:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
-        self._lock = threading.Lock()
         self._seen: dict[tuple[str, bool], set[Right]] = {}
 
     def used(self, namespace: str) -> set[Right]:
@@ -63,15 +61,14 @@ class Audit:
         return self._read(namespace, denied=True)
 
     def _read(self, namespace: str, *, denied: bool) -> set[Right]:
-        with self._lock:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                text = file.read()
-            whole = text[: text.rfind(b"\n") + 1]
-            self._offset += len(whole)
-            for line in whole.splitlines():
-                self._take(json.loads(line))
-            return set(self._seen.get((namespace, denied), ()))
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        for line in whole.splitlines():
+            self._take(json.loads(line))
+        return set(self._seen.get((namespace, denied), ()))
 
     def _take(self, event: Json) -> None:
         target, code = event.get("objectRef"), event["responseStatus"]["code"]
@@ -86,7 +83,7 @@ class Audit:
 
 @pytest.fixture(scope="module")
 def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
-    api = KubeApi(tmp_path_factory.mktemp("kube"), audited="tapedeck-operator")
+    api = KubeApi(tmp_path_factory.mktemp("kube"), audited=USER)
     try:
         api.start()
         with api.client() as client:
@@ -102,14 +99,12 @@ def audit(kube: KubeApi) -> Audit:
 
 
 class Life:
-    """All that an operator meets: runs that end and go, one that is lost, one whose policies are switched off."""
+    """What an operator meets in a namespace: runs that end and go, one that is lost, a Feed that shrinks, a fill."""
 
-    def __init__(self, kube: KubeApi, folder: Path, without: Collection[Right] = ()) -> None:
-        folder.mkdir()
+    def __init__(self, kube: KubeApi, without: Collection[Right] = ()) -> None:
         self.things = Things(kube.client())
         for document in rights(self.things.namespace, without=without):
             self.things.apply(document)
-        self.operator = OperatorProcess(kube, self.things.namespace, folder)
         soon = {"ttlSecondsAfterFinished": 0}
         self._ending = [
             self.things.resource("Feed", "ending", {"source": FILES, **soon}),
@@ -118,11 +113,9 @@ class Life:
         ]
         self._lost = self.things.resource("Replay", "lost", {"source": STORE})
         self._bound = self.things.resource("Backtest", "bound", {**TRADING, "data": {"replay": {"name": "lost"}}})
-        self._kept = self.things.resource("Replay", "kept", {"source": STORE})
         self._live = self.things.resource("Feed", "live", {**LIVE, "shards": 2})
+        self.things.resource("Replay", "kept", {"source": STORE})
         self.things.resource("Replay", "filled", {"source": FILLED})
-        self._plain = False
-        self.operator.start()
 
     def go_on(self) -> None:
         """What controllers and users do, as far as it can be done by now."""
@@ -132,17 +125,10 @@ class Life:
                 self.things.end_job(job, "Complete")
         if self._child("Deployment", self._live, "-1") is not None:
             self.things.resource("Feed", "live", {**LIVE, "shards": 1})
-        if self.things.find(self._lost) is not None:
-            if self._child("Job", self._bound) is not None:
-                self.things.delete(self._lost)
-        elif not self._plain and self._child("Job", self._bound) is None and self._child("NetworkPolicy", self._kept):
-            self._plain = True
-            self.operator.stop()
-            self.operator.environment["TAPEDECK_OPERATOR_NETWORK_POLICIES"] = "false"
-            self.operator.start()
+        if self._child("Job", self._bound) is not None and self.things.find(self._lost) is not None:
+            self.things.delete(self._lost)
 
     def end(self) -> None:
-        self.operator.stop()
         self.things.clean()
         self.things.client.close()
 
@@ -152,63 +138,108 @@ class Life:
         return {**answer.json(), "kind": kind} if answer.status_code == 200 else None
 
 
+def without_policies(operator: OperatorProcess) -> None:
+    operator.stop()
+    operator.environment["TAPEDECK_OPERATOR_NETWORK_POLICIES"] = "false"
+    operator.start()
+
+
 def test_all_that_is_granted_is_used(kube: KubeApi, audit: Audit, tmp_path: Path) -> None:
-    life = Life(kube, tmp_path / "all")
+    life = Life(kube)
+    namespace = life.things.namespace
+    operator = OperatorProcess(kube, namespace, tmp_path)
+
+    def used(wanted: set[Right]) -> bool:
+        life.go_on()
+        return audit.used(namespace) >= wanted
+
     try:
-
-        def complete() -> bool:
-            life.go_on()
-            return audit.used(life.things.namespace) >= GIVEN
-
-        try:
-            life.things.until(complete, 60)
-        except AssertionError:
-            pytest.fail(f"granted and not used: {sorted(GIVEN - audit.used(life.things.namespace))}")
-        assert audit.used(life.things.namespace) == GIVEN
-        assert not audit.denied(life.things.namespace)
+        operator.start()
+        life.things.until(lambda: used(GIVEN - UNWANTED), 60)
+        without_policies(operator)
+        life.things.until(lambda: used(GIVEN), 60)
+        assert audit.used(namespace) == GIVEN
+        assert not audit.denied(namespace)
+    except AssertionError:
+        pytest.fail(f"granted and not used: {sorted(GIVEN - audit.used(namespace))}")
     finally:
+        operator.stop()
+        life.end()
+
+
+@pytest.mark.parametrize(("verb", "own"), [("list", "create"), ("watch", "patch")])
+def test_each_right_to_see_is_missed(kube: KubeApi, audit: Audit, tmp_path: Path, verb: str, own: str) -> None:
+    """Each is given once it was missed: at the start one kind waits for another. Of its own Leases one right each."""
+    taken = {right for right in SEEING if right.verb == verb} | {Right(own, "leases")}
+    life = Life(kube, without=taken)
+    namespace = life.things.namespace
+    operator = OperatorProcess(kube, namespace, tmp_path)
+    left = set(taken)
+
+    def all_missed() -> bool:
+        found = missed(operator, audit, dict.fromkeys(left, namespace))
+        left.difference_update(found)
+        for document in rights(namespace, without=left) if found else ():
+            life.things.apply(document)
+        return not left
+
+    try:
+        operator.start()
+        life.things.until(all_missed, 90)
+    except AssertionError:
+        pytest.fail(f"not missed: {left}")
+    finally:
+        operator.stop()
         life.end()
 
 
 @pytest.mark.timeout(400)
-def test_each_right_that_is_taken_away_is_missed(kube: KubeApi, audit: Audit, tmp_path: Path) -> None:
-    """Several at a time: one that hides the use of another leaves that to a life without fewer, or without it alone."""
+def test_each_right_to_change_is_missed(kube: KubeApi, audit: Audit, tmp_path: Path) -> None:
+    """One operator sees all namespaces, in each of which it lacks another right."""
+    lives = {right: Life(kube, without={right, *SEEING}) for right in GIVEN - SEEING - of(RULES["own"])}
+    home = Life(kube)
+    operator = OperatorProcess(kube, home.things.namespace, tmp_path)
+    operator.environment["TAPEDECK_OPERATOR_WATCH_NAMESPACE"] = ""
+    see_everywhere(kube)
+    lacking = {right: life.things.namespace for right, life in lives.items()}
 
-    def missed(without: Collection[Right]) -> set[Right]:
-        life = Life(kube, tmp_path / str(uuid.uuid4()), without=without)
-        try:
-            return _missed(life, audit, without)
-        finally:
+    def all_but(rest: set[Right]) -> bool:
+        for life in lives.values():
+            life.go_on()
+        time.sleep(1)  # a hundred questions each time
+        return missed(operator, audit, lacking) >= lives.keys() - rest
+
+    try:
+        operator.start()
+        home.things.until(lambda: all_but(UNWANTED), 120)
+        without_policies(operator)
+        home.things.until(lambda: all_but(set()), 60)
+    except AssertionError:
+        pytest.fail(f"not missed: {lives.keys() - missed(operator, audit, lacking)}")
+    finally:
+        operator.stop()
+        for life in (home, *lives.values()):
             life.end()
 
-    verbs = sorted({right.verb for right in GIVEN})
-    left = sorted(GIVEN)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
 
-        def search(groups: list[list[Right]]) -> None:
-            left[:] = sorted(set(left).difference(*pool.map(missed, groups)))
-
-        search([[right for right in GIVEN if right.verb == verb] for verb in verbs])
-        search([left[first::5] for first in range(min(5, len(left)))])
-        search([[right] for right in left])
-    assert not left
-
-
-def _missed(life: Life, audit: Audit, without: Collection[Right]) -> set[Right]:
-    """Those that the operator asked for, was denied and complained of, until nothing new comes."""
-    found: set[Right] = set()
-    patience = QUIET_SECONDS if len(without) > 1 else PATIENT_SECONDS
-    last = time.monotonic()
-    while found < set(without) and time.monotonic() < last + patience:
-        life.go_on()
-        now = {right for right in without if right in audit.denied(life.things.namespace) and _told(life, right)}
-        if now - found:
-            found, last = now, time.monotonic()
-        time.sleep(0.1)
-    return found
+def see_everywhere(kube: KubeApi) -> None:
+    """The rights to list and watch, in all namespaces."""
+    rules = [{**rule, "verbs": [v for v in rule["verbs"] if v in ("list", "watch")]} for rule in RULES["watched"]]
+    metadata = {"name": USER}
+    subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}]
+    role = {"metadata": metadata, "rules": [rule for rule in rules if rule["verbs"]]}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": USER}
+    with kube.client() as client:
+        Things.must(client.post(f"{RBAC}/clusterroles", json=role))
+        binding = {"metadata": metadata, "roleRef": reference, "subjects": subjects}
+        Things.must(client.post(f"{RBAC}/clusterrolebindings", json=binding))
 
 
-def _told(life: Life, right: Right) -> bool:
-    """Whether the log says what may not be done."""
-    text = life.operator.log.read_text().replace("\\", "")  # JSON lines quote quotes
-    return f'cannot {right.verb} resource "{right.resource}"' in text
+DENIED = re.compile(r'cannot (\w+) resource "([^"]+)" in API group "[^"]*" in the namespace "([^"]+)"')
+
+
+def missed(operator: OperatorProcess, audit: Audit, lacking: Mapping[Right, str]) -> set[Right]:
+    """Those that the operator asked for, was denied and complained of, in the namespace that lacks them."""
+    log = operator.log.read_text().replace("\\", "")  # JSON lines quote quotes
+    told = {(Right(verb, resource), namespace) for verb, resource, namespace in DENIED.findall(log)}
+    return {r for r, namespace in lacking.items() if (r, namespace) in told and r in audit.denied(namespace)}
