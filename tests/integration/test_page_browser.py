@@ -130,6 +130,7 @@ def test_candles_move_while_the_replay_plays(
 ) -> None:
     bars = walk(21, 1_400, T0, gaps=0.01)
     insert_bars(store, bars)
+    Tape(connections, name="older").play(bars[:1])
     tape = Tape(connections, name="april-2018", range_from=T0, range_to=T0 + 1_400 * MINUTE)
     insert_run(store, "run-1", replay_uid=tape.uid)
     trader = Trader(store, "run-1", bars)
@@ -181,6 +182,9 @@ def test_candles_move_while_the_replay_plays(
     expect(page.locator("[data-figure='Win rate']")).to_have_text("41.67 %")
     wait_for(page, "last", bars[1_379].ts)
     keep(page, "over")
+    expect(page.locator("#replay option:checked")).to_have_text("april-2018 (ended)")  # the older one still plays
+    Tape(connections, name="newer").play(bars[:1])
+    expect(page.locator("#replay option:checked")).to_have_text("newer", timeout=15_000)
 
 
 def test_without_anything_it_says_what_to_do(gateway: Gateway, page: Page) -> None:

@@ -4,7 +4,7 @@ import { Bars, WIDTHS } from "./bars";
 import { Chart, type Shown } from "./chart";
 import { draw, figures } from "./figures";
 import { number, time } from "./format";
-import { fill, pickReplay, pickRun, replayChoices, runChoices } from "./pickers";
+import { fill, followReplay, namedReplay, pickRun, replayChoices, runChoices } from "./pickers";
 import { type Link, Socket } from "./socket";
 import type { Headline, Listed, Position, Pushed, Replay, Run } from "./types";
 
@@ -80,8 +80,8 @@ export class App {
     const askedRun = this.runs.find((run) => run.run_id === this.askedRun);
     // A run that is asked for brings its replay along.
     const asked = this.askedReplay ?? (askedRun === undefined ? null : askedRun.replay_uid);
-    const stays = this.askedReplay === null && this.replays.find((r) => r.uid === this.replay?.uid && !r.ended);
-    this.replay = stays || (asked === "" ? null : pickReplay(this.replays, asked));
+    this.replay =
+      asked === null ? followReplay(this.replays, this.replay) : asked === "" ? null : namedReplay(this.replays, asked);
     const run = this.askedRun === null ? pickRun(this.runs, this.replay) : (askedRun ?? null);
     const symbols = this.symbols();
     const wanted = symbols.find((s) => s === this.askedSymbol || s.endsWith(`/${this.askedSymbol}`));

@@ -33,10 +33,17 @@ export const runChoices = (runs: Run[]): Choice[] => [
   })),
 ];
 
-/** The replay by uid or name; where none is named the newest that still runs, else the newest. */
-export function pickReplay(replays: Replay[], asked: string | null): Replay | null {
-  if (asked !== null) return replays.find((r) => r.uid === asked) ?? replays.find((r) => r.name === asked) ?? null;
-  return replays.find((replay) => !replay.ended) ?? replays[0] ?? null;
+/** The replay by uid or name. */
+export const namedReplay = (replays: Replay[], asked: string): Replay | null =>
+  replays.find((r) => r.uid === asked) ?? replays.find((r) => r.name === asked) ?? null;
+
+/** Where none is named: what is shown, also after its end, until a newer one plays; at first the newest that plays. */
+export function followReplay(replays: Replay[], shown: Replay | null): Replay | null {
+  const at = replays.findIndex((replay) => replay.uid === shown?.uid);
+  const stays = replays[at];
+  if (stays?.ended === false) return stays;
+  const newer = stays === undefined ? replays : replays.slice(0, at);
+  return newer.find((replay) => !replay.ended) ?? stays ?? replays[0] ?? null;
 }
 
 /** The newest run on the replay, a running one first; without a replay the newest of all. */
