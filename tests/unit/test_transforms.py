@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -199,10 +198,8 @@ def test_functions_of_users(tmp_path: Path) -> None:
         for _ in range(HANGS_MAX - 1):
             with pytest.raises(FunctionFailed):
                 processes["stuck"].call([{}])
-        began = time.monotonic()
         with pytest.raises(FunctionFailed, match="not called any more: took longer"):
             processes["stuck"].call([{}])
-        assert time.monotonic() - began < 0.2
     for name, says in {"none": "'none' is no function of own", "time": "'time' is no function of own"}.items():
         with pytest.raises(BadFunction, match=says):
             called(tmp_path, name).start()
