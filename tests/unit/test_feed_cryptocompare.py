@@ -62,12 +62,17 @@ def test_bars_and_tickers() -> None:
 
 
 def test_symbols_are_of_the_index_or_of_an_exchange() -> None:
-    pairs = {"BTC": {"tsyms": {"USD": {}, "EUR": {}}}, "ETH": {"tsyms": {"USD": {}}}}
+    pairs = {
+        "BTC": {"tsyms": {"USD": {}, "EUR": {"isActive": True}, "LTL": {"isActive": False}}},
+        "ETH": {"tsyms": {"USD": {}}},
+    }
     index, markets = listed(INDEX, pairs), listed("Coinbase", pairs)
     assert found("cryptocompare", ["*/USD"], index, markets) == ("BTC/USD", "ETH/USD")
     assert found("cryptocompare", ["ETH/USD", "BTC/*:Coinbase"], index, markets) == (
         "ETH/USD", "BTC/EUR:Coinbase", "BTC/USD:Coinbase",
     )  # fmt: skip
+    assert found("cryptocompare", ["BTC/LTL"], index, markets) == ("BTC/LTL",), "by its name, though it is not traded"
+    assert [pair.symbol for pair, traded in index.items() if not traded] == ["BTC/LTL"]
     assert pair_of(SYMBOL) == Pair("Coinbase", "BTC", "USD")
     assert pair_of(SYMBOL).symbol == SYMBOL
     with pytest.raises(BadInput, match=r"'BTC/USD:Coinbse'; near matches: BTC/USD:Coinbase"):

@@ -42,14 +42,15 @@ class CryptoCompare:
 
     async def open(self, symbols: Sequence[str]) -> Markets:
         """Find the symbols among the index's pairs, and among the exchanges' where one names an exchange."""
-        index: list[Pair] = []
-        markets: list[Pair] = []
+        index: dict[Pair, bool] = {}
+        markets: dict[Pair, bool] = {}
         try:
             if any(":" not in name for name in symbols):
                 index = listed(INDEX, (await self._rest.get("/data/v2/cccagg/pairs"))["pairs"])
             if any(":" in name for name in symbols):
                 known = (await self._rest.get("/data/v4/all/exchanges"))["exchanges"]
-                markets = [pair for market, one in known.items() for pair in listed(market, one.get("pairs") or {})]
+                for market, one in known.items():
+                    markets |= listed(market, one.get("pairs") or {})
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise Unanswerable(f"{EXCHANGE}: its list of markets can't be read: {error!r}") from None
         names = found(EXCHANGE, symbols, index, markets)
@@ -59,6 +60,7 @@ class CryptoCompare:
         return Markets(
             names, frozenset(streams), frozenset(HISTORY), contiguous=False, page=PAGE, sent_intervals=frozenset(UNITS),
             note=index_note.format(of_index[0]) if of_index else "",
+            idle=frozenset(pair.symbol for pair, traded in (index | markets).items() if not traded).intersection(names),
         )  # fmt: skip
 
     async def listings(self, symbols: Sequence[str]) -> tuple[Listing, ...]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tapedeck_feed.live.names import chosen
@@ -41,22 +41,33 @@ def pair_of(symbol: str) -> Pair:
     return Pair(market or INDEX, base, quote)
 
 
-def found(exchange: str, wanted: Sequence[str], index: Iterable[Pair], markets: Iterable[Pair]) -> tuple[str, ...]:
-    """The symbols that names and patterns mean: those without ``:`` of the index. Raises BadInput."""
-    plain = [name for name in wanted if ":" not in name]
-    of_markets = [name for name in wanted if ":" in name]
-    named = dict.fromkeys(chosen(exchange, plain, {pair.symbol for pair in index})) if plain else {}
-    if of_markets:
-        named |= dict.fromkeys(chosen(exchange, of_markets, {pair.symbol for pair in markets}))
+def found(
+    exchange: str, wanted: Sequence[str], index: Mapping[Pair, bool], markets: Mapping[Pair, bool]
+) -> tuple[str, ...]:
+    """The symbols that names and patterns mean, of pairs that are traded or not: those without ``:`` of the index.
+
+    Raises BadInput.
+    """
+    named: dict[str, None] = {}
+    for pairs, names in (
+        (index, [name for name in wanted if ":" not in name]),
+        (markets, [name for name in wanted if ":" in name]),
+    ):
+        if names:
+            traded = {pair.symbol for pair, traded in pairs.items() if traded}
+            named |= dict.fromkeys(chosen(exchange, names, traded, {pair.symbol for pair in pairs}))
     return tuple(named)
 
 
-def listed(market: str, pairs: Any) -> list[Pair]:
-    """Pairs of a listing ``{base: {"tsyms": {quote: …}}}``. Raises ValueError for anything else."""
+def listed(market: str, pairs: Any) -> dict[Pair, bool]:
+    """Pairs of a listing ``{base: {"tsyms": {quote: {"isActive": …}}}}``, and whether they are traded.
+
+    Raises ValueError for anything else.
+    """
     if not isinstance(pairs, dict):
         raise ValueError(f"pairs of {market}: got {str(pairs)[:100]!r}, expected them by symbol")
-    return [
-        Pair(market, base, quote)
+    return {
+        Pair(market, base, quote): not isinstance(told, dict) or told.get("isActive") is not False
         for base, known in pairs.items() if isinstance(known, dict)
-        for quote in known.get("tsyms") or ()
-    ]  # fmt: skip
+        for quote, told in (known.get("tsyms") or {}).items()
+    }  # fmt: skip
