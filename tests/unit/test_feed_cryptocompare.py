@@ -9,9 +9,9 @@ import pytest
 
 from tapedeck.market import Bar, Side, Ticker, Trade
 from tapedeck_feed.cryptocompare import messages
+from tapedeck_feed.cryptocompare.faults import fault_of
 from tapedeck_feed.cryptocompare.pairs import INDEX, Pair, found, listed, pair_of
 from tapedeck_feed.cryptocompare.rest import data_of
-from tapedeck_feed.cryptocompare.streamer import fault_of
 from tapedeck_feed.live.adapter import BadInput, Broken, Unanswerable, Unreachable
 
 TRADE = {

@@ -14,12 +14,11 @@ from tapedeck.settings import Connections, PodSettings
 from tapedeck_backtest.apart.above import Mark
 from tapedeck_backtest.report.gauges import RunGauges
 from tapedeck_crds.backtest import BacktestSpec
-from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport
+from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FAILED, BacktestReport
 
 if TYPE_CHECKING:
     from tapedeck_backtest.run import Run
 
-EXIT_FAILED = 1
 AUTHORITIES = ("kafka_ca", "store_ca")  # files of the connections that are read again, and no secret
 
 

@@ -16,7 +16,7 @@ from tapedeck.probe import Probe, leave_report, on_stop
 from tapedeck.settings import Connections, PodSettings
 from tapedeck_crds.base import Files
 from tapedeck_crds.feed import FeedSpec
-from tapedeck_crds.report import EXIT_BAD_INPUT, FeedReport, ReportState
+from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FAILED, FeedReport, ReportState
 from tapedeck_feed.publish import Interrupted, Publisher, Undelivered
 from tapedeck_feed.run import Run
 from tapedeck_feed.tally import Tally
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tapedeck_feed.backfill.pod import BackfillPod
     from tapedeck_feed.live.pod import LivePod
 
-EXIT_FAILED = 1
 _FAULTS: dict[type[Exception], tuple[str, int]] = {
     BadFiles: ("BadFiles", EXIT_BAD_INPUT),
     Interrupted: ("Interrupted", EXIT_FAILED),

@@ -15,14 +15,14 @@ from tapedeck.store.database import connect
 from tapedeck_crds.backfill import Backfill
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.feed import FeedSpec
-from tapedeck_crds.report import FeedReport, ReportState
+from tapedeck_crds.report import EXIT_FAILED, FeedReport, ReportState
 from tapedeck_feed.backfill.fill import AHEAD, Filler
 from tapedeck_feed.backfill.known import Known, known_of
 from tapedeck_feed.backfill.ranges import Share, shares_of
 from tapedeck_feed.backfill.tally import BackfillTally
 from tapedeck_feed.live.adapter import Adapter, BadInput, Markets, Unanswerable
 from tapedeck_feed.live.clock import ExchangeClock
-from tapedeck_feed.live.connect import EXIT_FAILED, FAULTS, answered, opened, outcome_of, read_keys, until_stopped
+from tapedeck_feed.live.connect import FAULTS, answered, opened, outcome_of, read_keys, until_stopped
 from tapedeck_feed.live.exchanges import adapter_of
 from tapedeck_feed.live.outlet import Outlet
 from tapedeck_feed.live.patience import waited

@@ -11,7 +11,7 @@ from tapedeck.records import Listing
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.live import Endpoints
 from tapedeck_feed.cryptocompare.messages import Message, to_bar, to_candle, to_ticker, to_trade
-from tapedeck_feed.cryptocompare.pairs import HISTORY, INDEX, UNITS, Pair, found, listed, pair_of
+from tapedeck_feed.cryptocompare.pairs import HISTORY, INDEX, UNITS, Pair, found, listed, pair_of, sub_of, symbol_of
 from tapedeck_feed.cryptocompare.rest import Rest
 from tapedeck_feed.cryptocompare.streamer import PATIENCE, Streamer
 from tapedeck_feed.live.adapter import Markets, Past, Refuse, Sink, Stream, StreamKind, Unanswerable
@@ -76,12 +76,12 @@ class CryptoCompare:
             try:
                 self._hand_on(stream, message, sink)
             except ValueError as error:
-                sink.refuse(_symbol(message), stream.kind, str(error), str(message))
+                sink.refuse(symbol_of(message), stream.kind, str(error), str(message))
 
         def malformed(text: str) -> None:
             sink.refuse("", None, "expected a message of a channel that was asked for", text)
 
-        subs = [_sub(stream, symbol) for symbol in stream.symbols]
+        subs = [sub_of(stream, symbol) for symbol in stream.symbols]
         # It keeps no trades to ask for: whether a subscription to them is dead or its market quiet can't be told.
         beats = stream.kind == "trades"
         await self._streamer.listen(subs, take, lambda: sink.heard(stream), malformed, beats=beats)
@@ -146,7 +146,7 @@ class CryptoCompare:
         return rows
 
     def _hand_on(self, stream: Stream, message: Message, sink: Sink) -> None:
-        symbol = _symbol(message)
+        symbol = symbol_of(message)
         key = _place(stream, symbol)
         if stream.kind == "trades":
             trade = to_trade(EXCHANGE, symbol, message, self._before.get(symbol))
@@ -170,22 +170,6 @@ class CryptoCompare:
 def _place(stream: Stream, symbol: str) -> str:
     """Under which what a stream told of a symbol is remembered."""
     return f"{symbol} {stream.interval}"
-
-
-def _sub(stream: Stream, symbol: str) -> str:
-    pair = pair_of(symbol)
-    of_ticker = "5" if pair.market == INDEX else "2"
-    kind = {"trades": "0", "bars": "24", "ticker": of_ticker}[stream.kind]
-    unit = (UNITS[stream.interval],) if stream.kind == "bars" else ()
-    return "~".join((kind, *pair, *unit))
-
-
-def _symbol(message: Message) -> str:
-    market = message.get("M", message.get("MARKET"))
-    base, quote = (
-        message.get(f"{side}SYM", message.get(f"{name}SYMBOL")) for side, name in (("F", "FROM"), ("T", "TO"))
-    )
-    return Pair(str(market), str(base), str(quote)).symbol
 
 
 def _bars(symbol: str, interval: str, rows: list[Any], refuse: Refuse | None) -> list[Bar]:

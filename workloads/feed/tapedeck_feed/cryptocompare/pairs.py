@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from tapedeck_feed.cryptocompare.messages import Message
+from tapedeck_feed.live.adapter import Stream
 from tapedeck_feed.live.names import chosen
 
 INDEX = "CCCAGG"
@@ -71,3 +73,21 @@ def listed(market: str, pairs: Any) -> dict[Pair, bool]:
         for base, known in pairs.items() if isinstance(known, dict)
         for quote, told in (known.get("tsyms") or {}).items()
     }  # fmt: skip
+
+
+def sub_of(stream: Stream, symbol: str) -> str:
+    """What the websocket calls a symbol's part of a stream."""
+    pair = pair_of(symbol)
+    of_ticker = "5" if pair.market == INDEX else "2"
+    kind = {"trades": "0", "bars": "24", "ticker": of_ticker}[stream.kind]
+    unit = (UNITS[stream.interval],) if stream.kind == "bars" else ()
+    return "~".join((kind, *pair, *unit))
+
+
+def symbol_of(message: Message) -> str:
+    """Of a message of the websocket."""
+    market = message.get("M", message.get("MARKET"))
+    base, quote = (
+        message.get(f"{side}SYM", message.get(f"{name}SYMBOL")) for side, name in (("F", "FROM"), ("T", "TO"))
+    )
+    return Pair(str(market), str(base), str(quote)).symbol

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 import aiohttp
 import msgspec
 
+from tapedeck_feed.cryptocompare.faults import FAULTS, fault_of
 from tapedeck_feed.cryptocompare.messages import Message
-from tapedeck_feed.live.adapter import BadInput, Broken, Unanswerable, Unreachable
+from tapedeck_feed.live.adapter import BadInput, Broken, Unreachable
 
 HOST = "wss://streamer.cryptocompare.com"
 PATH = "/v2"
 PATIENCE = 130.0  # seconds: a heartbeat comes every 30 to 60
-TOO_FAST = 5.0  # seconds before the next try where it wants fewer connections
 WELCOME, ADDED, HEARTBEAT = "20", "16", "999"
-UNAUTHORIZED, LIMITED, REFUSED = "401", "429", "500"
 _KEYS = {
     "0": ("M", "FSYM", "TSYM"),
     "2": ("MARKET", "FROMSYMBOL", "TOSYMBOL"),
@@ -194,28 +193,9 @@ class _Connection:
             if listener is not None:
                 listener.worked = True
                 listener.heard()
-        elif kind in (UNAUTHORIZED, LIMITED, REFUSED) and (fault := fault_of(kind, message)) is not None:
+        elif kind in FAULTS and (fault := fault_of(kind, message)) is not None:
             self._end(fault)
 
     def _malformed(self, text: str) -> None:
         for listener in list(self._listeners.values())[:1]:  # it is told once
             listener.malformed(text)
-
-
-def fault_of(kind: str, message: Message) -> Exception | None:
-    """What an error message comes to; None where all is as it should be."""
-    name = str(message.get("MESSAGE"))
-    text = " ".join(str(message[part]) for part in ("MESSAGE", "PARAMETER", "INFO") if message.get(part))[:300]
-    if kind == UNAUTHORIZED:
-        return BadInput("WrongKey", f"apiKeySecret: the exchange refuses the key: {text}")
-    if kind == LIMITED:
-        if name.startswith("TOO_MANY_SUBSCRIPTIONS"):
-            return BadInput(
-                "TooManySymbols", f"symbols: more than the key's plan allows: {text}; expected fewer, or shards"
-            )
-        return Unreachable(f"cryptocompare: {text}", TOO_FAST)
-    if name == "SUBSCRIPTION_ALREADY_ACTIVE":
-        return None
-    if name in ("INVALID_SUB", "SUBSCRIPTION_UNRECOGNIZED"):
-        return BadInput("UnsupportedChannel", f"channels: the exchange does not send {text}")
-    return Broken(f"cryptocompare: {text}") if name == "FORCE_DISCONNECT" else Unanswerable(f"cryptocompare: {text}")

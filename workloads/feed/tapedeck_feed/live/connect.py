@@ -13,14 +13,13 @@ from typing import Any, TypeAlias, TypeVar
 import stamina
 from confluent_kafka import KafkaException
 
-from tapedeck_crds.report import EXIT_BAD_INPUT
+from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FAILED
 from tapedeck_feed.live.adapter import Adapter, BadInput, Markets, Unanswerable, Unreachable
 from tapedeck_feed.publish import Interrupted, Undelivered
 
 T = TypeVar("T")
 Again: TypeAlias = Callable[[Exception], bool | float]
 """Hears of failures and says whether to go on, and after how many seconds where that is known."""
-EXIT_FAILED = 1
 OPEN_ATTEMPTS = 12
 OPEN_TIMEOUT = 180.0
 LEAVE_WITHIN = 3.0  # seconds for the exchange's connections to close
