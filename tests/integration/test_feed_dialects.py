@@ -279,6 +279,14 @@ class Heard:
         self.heard_of.add(stream.kind)
 
 
+async def until(ready: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if ready():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
 def test_what_is_known_of_a_ticker_stays_when_another_stream_begins() -> None:
     """Its messages tell only what changed, and streams connect one after another."""
     own = lately()
@@ -286,13 +294,6 @@ def test_what_is_known_of_a_ticker_stays_when_another_stream_begins() -> None:
     heard = Heard()
     with Exchange(CryptoCompare(), [own]) as exchange:
         endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
-
-        async def until(ready: Callable[[], bool]) -> None:
-            for _ in range(500):
-                if ready():
-                    return
-                await asyncio.sleep(0.01)
-            raise TimeoutError
 
         async def listen() -> None:
             adapter = adapters.CryptoCompare({"apiKey": exchange.key}, endpoints)
@@ -342,3 +343,37 @@ def test_a_websocket_without_even_a_heartbeat_is_dead() -> None:
         asyncio.run(listen())
     assert [int(trade.id) for trade in heard.trades] == [tick.id for tick in own.ticks[10:30]]
     assert heard.refused == []
+
+
+def test_a_pair_that_is_not_sent_any_more_holds_up_no_other() -> None:
+    markets = [lately(), lately()]
+    for market in markets:
+        market.happened = 30
+    kept, gone = markets
+    heard = Heard()
+    with Exchange(CryptoCompare(), markets) as exchange:
+        endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
+
+        async def listen() -> None:
+            adapter = adapters.CryptoCompare({"apiKey": exchange.key}, endpoints)
+            stream = Stream("ticker", (gone.symbol, kept.symbol))
+            try:
+                watching = asyncio.ensure_future(adapter.watch(stream, heard))
+                await until(lambda: "ticker" in heard.heard_of)
+                exchange.markets.remove(gone)
+                await asyncio.to_thread(exchange.drop)
+                with pytest.raises(Broken):
+                    await watching
+                heard.heard_of.clear()
+                watching = asyncio.ensure_future(adapter.watch(stream, heard))
+                await until(lambda: "ticker" in heard.heard_of)
+                await asyncio.to_thread(exchange.refresh)
+                await until(lambda: bool(heard.tickers))
+                assert not watching.done()
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+            finally:
+                await adapter.close()
+
+        asyncio.run(listen())
+    assert [ticker.symbol for ticker in heard.tickers] == [kept.symbol]

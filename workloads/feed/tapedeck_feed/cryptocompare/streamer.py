@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 import msgspec
 
+from tapedeck.logs import log
 from tapedeck_feed.cryptocompare.faults import FAULTS, fault_of
 from tapedeck_feed.cryptocompare.messages import Message
 from tapedeck_feed.live.adapter import BadInput, Broken, Unreachable
@@ -40,6 +41,8 @@ class Streamer:
         self._dial_from = 0.0
         self.skew: int | None = None
         """Milliseconds by which its clock is ahead, as its welcome and heartbeats tell."""
+        self.added: set[str] = set()
+        """What it has sent at any time."""
 
     async def listen(
         self,
@@ -189,12 +192,16 @@ class _Connection:
                 if one.worked and one.beats:
                     one.heard()
         elif kind == ADDED:
-            listener = self._listeners.get(str(message.get("SUB")))
-            if listener is not None:
+            sub = str(message.get("SUB"))
+            self._owner.added.add(sub)
+            if (listener := self._listeners.get(sub)) is not None:
                 listener.worked = True
                 listener.heard()
         elif kind in FAULTS and (fault := fault_of(kind, message)) is not None:
-            self._end(fault)
+            if isinstance(fault, BadInput) and message.get("PARAMETER") in self._owner.added:
+                log.warning("not sent any more, the others are", reason=str(fault))
+            else:
+                self._end(fault)
 
     def _malformed(self, text: str) -> None:
         for listener in list(self._listeners.values())[:1]:  # it is told once
