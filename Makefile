@@ -24,7 +24,8 @@ help: ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 # uv unpacks in seconds what takes pip a minute; where it is not to be had, or knows no way to the packages, pip does it.
-# Bytecode is made of what is imported: compiling every file of every package would take longer.
+# Bytecode is made of what is imported: compiling every file of every package would take longer. Of the large packages
+# it is made ahead for the tests, whose many processes would each make it at the same time.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 UV  := $(BIN)/uv pip install --quiet --python $(BIN)/python
 define install
@@ -38,8 +39,10 @@ $(VENV)/.run: requirements/local.txt pyproject.toml
 	$(install)
 	@touch $@
 
+LARGE := _pytest aiohttp alembic backtrader ccxt fastapi hypothesis kopf numpy pandas playwright psycopg pydantic rich sqlalchemy
 $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	$(install)
+	@cd $(VENV)/lib/python3*/site-packages && $(abspath $(BIN))/python -m compileall -q -j 2 -x '/(tests|pro|abstract)/' $(LARGE)
 	@touch $(VENV)/.run $@
 
 demo: $(VENV)/.run page ## The main job on the embedded deck: file, log, store, replay, backtest, page (KEEP=1 leaves it up)
