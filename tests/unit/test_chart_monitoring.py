@@ -117,6 +117,7 @@ def test_alerts_are_those_that_are_promised() -> None:
         "TapedeckSinkAway",
         "TapedeckIngestErrors",
         "TapedeckOperatorWatchSilent",
+        "TapedeckOperatorLosesWatches",
         "TapedeckOperatorBehind",
         "TapedeckReplayLate",
     }
