@@ -81,7 +81,8 @@ def _stock(ledger: Ledger, data: str = "dataname", **defaults: bool) -> Work:
 
     from bench.backtest_strategy import SmaCross
 
-    bars_frame, epoch = frame(), bt.date2num(datetime.datetime(1970, 1, 1))
+    bars_frame = frame()
+    epoch: float = bt.date2num(datetime.datetime(1970, 1, 1))
 
     def ms(days: float) -> int:
         return round((days - epoch) * 86_400_000)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -36,7 +37,7 @@ def run() -> Iterator[Figure]:
         for name, rival in (("replay-vs-await", _awaiting), ("replay-vs-plain", _plain)):
             values, references = alternate(
                 lambda: rate(services.unpaced("x", BARS)),
-                lambda rival=rival: rival(services),  # type: ignore[misc]
+                partial(rival, services),
                 RUNS,
             )
             yield against(name, values, references, "msg/s")

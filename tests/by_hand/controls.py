@@ -18,14 +18,15 @@ def iso(ms: int) -> str:
 def change_of(what: str, value: Any) -> dict[str, Any]:
     """The patch of a spec for a control; None takes a field away."""
     name = str(next(_ids))
-    return {
+    patches: dict[str, dict[str, Any]] = {
         "speed": {"speed": float(value or 1), "paused": False},
         "pause": {"paused": True},
         "seek": {"seek": {"to": iso(value or 0), "id": name}},
         "step": {"paused": True, "step": {"intervals": value, "id": name}},
         "loop": {"loop": None if value == 1 else {"times": value} if value else {}},
         "until": {"until": iso(value) if value else None},
-    }[what]
+    }
+    return patches[what]
 
 
 def tell(model: Model, at: int, what: str, value: Any) -> None:

@@ -16,8 +16,11 @@ SYMBOLS = {"btcusd": "BTC/USD", "ethusd": "ETH/USD", "ltcusd": "LTC/USD", "btceu
 COINBASE_BARS = {"BTC/USD": 3887, "ETH/USD": 2449, "LTC/USD": 3887, "BTC/EUR": 3663}
 BINANCE_TRADES = {"BTC/USDT": 9757, "ETH/USDT": 6106}
 
-# (symbol, ts) → open, high, low, close, volume
-Table = dict[tuple[str, int], tuple[float, ...]]
+Ohlcv = tuple[float, float, float, float, float]
+"""Open, high, low, close, volume."""
+
+Table = dict[tuple[str, int], Ohlcv]
+"""By symbol and ts."""
 
 
 def coinbase(folder: Path) -> Table:
@@ -28,9 +31,9 @@ def coinbase(folder: Path) -> Table:
         midnight = datetime(int(day[:4]), int(day[4:6]), int(day[6:]), tzinfo=timezone(timedelta(0)))
         with zipfile.ZipFile(path) as archive:
             for line in archive.read(archive.namelist()[0]).decode().split():
-                since, *values = map(Decimal, line.split(","))
+                since, opened, high, low, close, volume = map(float, line.split(","))
                 moment = midnight + timedelta(milliseconds=int(since))
-                table[SYMBOLS[ticker], round(moment.timestamp()) * 1000] = tuple(map(float, values))
+                table[SYMBOLS[ticker], round(moment.timestamp()) * 1000] = opened, high, low, close, volume
     return table
 
 
@@ -40,7 +43,7 @@ def binance_messages(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line.split(" ", 1)[1])["data"] for line in lines]
 
 
-def binance_bars(path: Path, *, last: bool = False, seconds: int = 60) -> dict[int, tuple[float, ...]]:
+def binance_bars(path: Path, *, last: bool = False, seconds: int = 60) -> dict[int, Ohlcv]:
     """ts → open, high, low, close, volume of each minute or other length, the last only if asked for, by pandas."""
     frame = pd.DataFrame(binance_messages(path)).sort_values(["T", "t"])
     frame["open"] = frame["T"] - frame["T"] % (seconds * 1000)
@@ -53,5 +56,6 @@ def binance_bars(path: Path, *, last: bool = False, seconds: int = 60) -> dict[i
         close=("price", "last"),
         volume=("amount", lambda column: float(sum(column))),
     )
-    table = {int(ts): tuple(map(float, row)) for ts, row in zip(bars.index, bars.to_numpy(), strict=True)}
+    columns = (bars[name].tolist() for name in ("open", "high", "low", "close", "volume"))
+    table = dict(zip(bars.index.tolist(), zip(*columns, strict=True), strict=True))
     return table if last else dict(list(table.items())[:-1])

@@ -72,7 +72,8 @@ def _show_certificate(context: ssl.SSLContext, user: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             (Path(folder) / name).write_bytes(base64.b64decode(user[name]))
-        context.load_cert_chain(*(Path(folder) / name for name in names))
+        certificate, key = (Path(folder) / name for name in names)
+        context.load_cert_chain(certificate, key)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +46,11 @@ def test_a_wrong_authority_or_password_is_told(secured: Deck, elsewhere: Callabl
         secured.connections_for(things, **changed)
         made[what] = things, replay(things, "x", speed=1.0), words
     for what, (things, run, words) in made.items():
-        told = things.status(
-            run, lambda s, w=words: any(word in s["conditions"][0]["message"].lower() for word in w), seconds=120
-        )
+        told = things.status(run, partial(says, words), seconds=120)
         assert told["conditions"][0]["status"] == "False", what
+
+
+def says(words: tuple[str, ...], status: dict[str, Any]) -> bool:
+    """Whether the first condition's message has one of the words."""
+    message = status["conditions"][0]["message"].lower()
+    return any(word in message for word in words)

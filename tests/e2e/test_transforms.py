@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from decks.runs import EXAMPLES, ended
 from kube.operator import PATHS
 from release import Deck, kubectl
@@ -19,7 +21,11 @@ def test_the_example_is_computed_by_a_pod_of_its_own(deck: Deck) -> None:
     counts = {"sma5": BARS - 4, "above": BARS - 4, "true_range": BARS - 1, "hourly": BARS // 60}
     for series, count in counts.items():
         query = f"SELECT count(*), count(DISTINCT ts) {rows.format(series)}"
-        things.until(lambda query=query, count=count: deck.sql(query) == [[str(count)] * 2], 30)
+        things.until(partial(answers, deck, query, [[str(count)] * 2]), 30)
     risen = deck.sql(f"SELECT count(*) {rows.format('above')} AND value > 0")
     assert deck.sql(f"SELECT count(*) {rows.format('rising')}") == risen
     things.delete(made)
+
+
+def answers(deck: Deck, query: str, rows: list[list[str]]) -> bool:
+    return deck.sql(query) == rows

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exchange.market import Market
+from exchange.market import Market, Row
 
 MINUTE = 60_000
-Row = tuple[int, str, str, str, str, str]
 
 
 @dataclass

@@ -15,6 +15,12 @@ from pathlib import Path
 
 SAMPLES = Path(__file__).parents[2] / "examples" / "data" / "binance-trades"
 MINUTE = 60_000
+Row = tuple[int, str, str, str, str, str]
+"""The open, and a bar's prices and volume as text: open, high, low, close, volume."""
+
+Ohlcv = tuple[float, float, float, float, float]
+"""The same as numbers."""
+
 INTERVALS = {"1s": 1, "1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "6h": 21600, "1d": 86400}
 
 
@@ -56,25 +62,31 @@ class Market:
         """Past ticks of [since, until]."""
         return [tick for tick in self.past if since <= tick.ts <= until]
 
-    def candles(self, seconds: int, since: int, until: int, limit: int) -> list[tuple[int, str, str, str, str, str]]:
-        """(ts, open, high, low, close, volume) of the intervals opened in [since, until], the oldest first."""
+    def candles(self, seconds: int, since: int, until: int, limit: int) -> list[Row]:
+        """The bars of the intervals opened in [since, until], the oldest first."""
         step = seconds * 1000
         found: dict[int, list[Tick]] = {}
         for tick in self.between(since - since % step, until + step):
             found.setdefault(tick.ts // step * step, []).append(tick)
-        rows = []
+        rows: list[Row] = []
         for ts in sorted(found):
             if since <= ts <= until:
                 prices = [Decimal(tick.price) for tick in found[ts]]
                 volume = sum((Decimal(tick.amount) for tick in found[ts]), Decimal())
-                row = (prices[0], max(prices), min(prices), prices[-1], volume)
-                rows.append((ts, *map(str, row)))
-        return rows[:limit]  # type: ignore[return-value]
+                high, low = max(prices), min(prices)
+                rows.append((ts, str(prices[0]), str(high), str(low), str(prices[-1]), str(volume)))
+        return rows[:limit]
 
-    def minutes(self) -> dict[int, tuple[float, ...]]:
+    def minutes(self) -> dict[int, Ohlcv]:
         """Open, high, low, close and volume of the minutes of all its trades, by open."""
         whole = Market(self.base, self.quote, self.ticks, happened=len(self.ticks))
-        return {ts: tuple(map(float, row)) for ts, *row in whole.candles(60, 0, 10**15, 10**6)}
+        return {row[0]: numbers(row) for row in whole.candles(60, 0, 10**15, 10**6)}
+
+
+def numbers(row: Row) -> Ohlcv:
+    """What a bar says, without its open time."""
+    _, opened, high, low, close, volume = row
+    return float(opened), float(high), float(low), float(close), float(volume)
 
 
 def recorded() -> list[Market]:

@@ -138,13 +138,15 @@ def read_topic(bootstrap: str, topic: str, exchange: str) -> list[tuple[str, dic
                 if key.startswith(f"{exchange}:"):
                     headers = message.headers()
                     assert isinstance(headers, list) and len(headers) == 1
+                    name, header = headers[0]
+                    assert isinstance(header, bytes)
                     found.append(
                         (
                             message.partition(),
                             message.offset(),
                             key,
                             json.loads(message.value() or b""),
-                            f"{headers[0][0]}={bytes(headers[0][1] or b'').decode()}",
+                            f"{name}={header.decode()}",
                         )
                     )
         assert not left, f"{left} records of {topic} did not come in 60 s"

@@ -99,8 +99,8 @@ def walk(
         if rng.random() >= gaps:
             high, low = max(opened, *steps), min(opened, *steps)
             volume = round(rng.lognormvariate(0.5, 1.0), 4)
-            prices = (round(p, 2) for p in (opened, high, low, price))
-            bars.append(Bar(exchange, symbol, "1m", start + i * MINUTE, *prices, volume))
+            first, top, bottom, last = (round(p, 2) for p in (opened, high, low, price))
+            bars.append(Bar(exchange, symbol, "1m", start + i * MINUTE, first, top, bottom, last, volume))
         price = round(price, 2)
     return bars
 

@@ -207,7 +207,7 @@ def _until_end(consumer: Consumer, keys: tuple[str, ...]) -> Iterator[Record]:
         assert message is not None, "the end of the partition was not seen"
         if message.error():
             return
-        key = (message.key() or b"").decode()  # type: ignore[union-attr]
+        key = (message.key() or b"").decode()
         if not key.startswith(keys):
             continue
         headers: list[tuple[str, bytes]] = message.headers() or []  # type: ignore[assignment]
