@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -163,18 +164,21 @@ def test_a_correction_is_followed_by_what_it_changes() -> None:
 
 
 OWN = """
-import os, time
+import os, signal, threading, time
 def calm(window): return len(window) + 0.5
 def nothing(window): return None
 def odd(window): return float("nan")
 def text(window): return "much"
 def gone(window): os._exit(3)
 def stuck(window): time.sleep(60)
+def stops(window):
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGSTOP)).start()
+    return 1.0
 """
 
 
 def called(folder: Path, name: str, lookback: int = 1) -> FunctionProcess:
-    function = Function(module=f"own:{name}", lookback=lookback, seconds=0.2)
+    function = Function(module=f"own:{name}", lookback=lookback, seconds=0.5)
     return FunctionProcess("x", function, [folder])
 
 
@@ -190,7 +194,7 @@ def test_functions_of_users(tmp_path: Path) -> None:
             "odd": "got nan, expected a finite number or None",
             "text": "ValueError: could not convert string to float: 'much'",
             "gone": "its process ended by itself (3)",
-            "stuck": "took longer than 0.2 s, and was ended",
+            "stuck": "took longer than 0.5 s, and was ended",
         }.items():
             with pytest.raises(FunctionFailed) as failed:
                 processes[name].call([{}])
@@ -203,6 +207,16 @@ def test_functions_of_users(tmp_path: Path) -> None:
     for name, says in {"none": "'none' is no function of own", "time": "'time' is no function of own"}.items():
         with pytest.raises(BadFunction, match=says):
             called(tmp_path, name).start()
+
+
+def test_a_function_that_reads_no_more_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    with closing(called(tmp_path, "stops")) as stops:
+        assert stops.call([{}]) == 1.0
+        time.sleep(0.3)
+        with pytest.raises(FunctionFailed, match=r"took longer than 0.5 s, and was ended"):
+            stops.call([{"text": "x" * 1_000_000}])  # more than a pipe takes
+        assert stops.call([{}]) == 1.0
 
 
 def test_the_example_can_be_computed(tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ class FunctionProcess:
             env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             bufsize=0,
         )
+        if self._process.stdin is not None:
+            os.set_blocking(self._process.stdin.fileno(), False)
         wanted = {"module": self._function.module, "folders": self._folders}
         try:
             answer = self._ask(encode(wanted), START_SECONDS)
@@ -106,7 +108,12 @@ class FunctionProcess:
         if process is None or process.stdin is None or process.stdout is None:
             raise BrokenPipeError("no process")
         deadline = time.monotonic() + seconds
-        process.stdin.write(line + b"\n")
+        left = line + b"\n"
+        while left:  # a pipe takes what it has room for
+            _, ready, _ = select.select([], [process.stdin], [], max(deadline - time.monotonic(), 0))
+            if not ready:
+                raise _Late
+            left = left[os.write(process.stdin.fileno(), left) :]
         said = b""
         while not said.endswith(b"\n"):
             ready, _, _ = select.select([process.stdout], [], [], max(deadline - time.monotonic(), 0))
