@@ -25,7 +25,9 @@ class EveryKind(bt.Strategy):  # type: ignore[misc]
     params = (("seed", 0),)
 
     def __init__(self) -> None:
-        self.rng, self.live, self.done = random.Random(self.p.seed), [], set()
+        self.rng = random.Random(self.p.seed)
+        self.live: list[Any] = []
+        self.done: set[int] = set()
 
     def notify_order(self, order: Any) -> None:
         if order.status == order.Completed:
@@ -86,6 +88,14 @@ def brokered(name: str, *given: Any, **named: Any) -> Setup:
     return lambda cerebro: getattr(cerebro.broker, name)(*given, **named)
 
 
+def all_of(setups: list[Setup]) -> Setup:
+    def setup(cerebro: bt.Cerebro) -> None:
+        for each in setups:
+            each(cerebro)
+
+    return setup
+
+
 SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], list[Setup]]] = {
     "free": ({}, {"fixed": 2}, [lambda c: c.addsizer(bt.sizers.FixedSize, stake=2)]),
     "percent": (
@@ -141,15 +151,11 @@ def test_orders_of_every_kind_as_in_stock(name: str, seed: int) -> None:
     }
     seen: list[Any] = []
 
-    def setup(cerebro: bt.Cerebro) -> None:
-        for each in setups:
-            each(cerebro)
-
     class Seen(EveryKind):
         def stop(self) -> None:
             seen.append(self.done)
 
-    stock = run_stock(Seen, series, cash=CASH, setup=setup, seed=seed)
+    stock = run_stock(Seen, series, cash=CASH, setup=all_of(setups), seed=seed)
     assert len(stock.fills) > 50
     assert len(stock.trades) > 5
     for mode in ("batch", "stream"):
@@ -162,7 +168,7 @@ def test_orders_of_every_kind_as_in_stock(name: str, seed: int) -> None:
 def test_builtins_as_in_stock(name: str, settings: str) -> None:
     broker, sizer, setups = SETTINGS[settings]
     series = {"A": random_bars("A", 7, count=700)}
-    stock = run_stock(BUILTINS[name], series, cash=CASH, setup=lambda c: [each(c) for each in setups] and None)
+    stock = run_stock(BUILTINS[name], series, cash=CASH, setup=all_of(setups))
     assert stock.fills
     compare(stock, *run_ours("batch", BUILTINS[name], series, broker, sizer))
     # none of them sells short: the same without the right to

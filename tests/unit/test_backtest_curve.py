@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from by_hand.curve import MINUTE, falls, ms, walk
-from tapedeck.records import RunEquity
+from tapedeck.records import ResultRecord, RunEquity
 from tapedeck_backtest.report.curve import POINTS_MAX, ROLLING, ROLLING_MIN, Curve, stride
 from tapedeck_backtest.report.periods import periods
 from tapedeck_backtest.report.results import Results
@@ -19,15 +19,20 @@ from tapedeck_backtest.report.summary import Account
 START = 1_000.0
 
 
-def cut(series: pd.Series, seed: int, every: int = 1) -> list[tuple[float | int | None, ...]]:
-    """The points of a run that hands on at random moments: seq, ts, value, change, drawdown, Sharpe."""
-    rng, records = random.Random(seed), []
+Row = tuple[int, int, float, float, float, float | None]
+"""Seq, ts, value, change, drawdown, Sharpe."""
+
+
+def cut(series: pd.Series, seed: int, every: int = 1) -> list[Row]:
+    """The points of a run that hands on at random moments."""
+    rng = random.Random(seed)
+    records: list[ResultRecord] = []
     results = Results("r", START, MINUTE, records.append, every=every)
     for ts, value in zip(ms(series).tolist(), series.tolist(), strict=True):
         results._due = math.inf if rng.random() < 0.99 else 0.0
         results.point(ts, value, value / 2)
     results.flush()
-    points: list[tuple[float | int | None, ...]] = []
+    points: list[Row] = []
     for record in records:
         assert isinstance(record, RunEquity)
         assert record.cash == [value / 2 for value in record.value]

@@ -21,14 +21,18 @@ from tapedeck_backtest.strategies import BUILTINS
 def sample_bars(symbol: str) -> list[Bar]:
     """A day of the shipped sample, straight from its zip."""
     name = f"{symbol.replace('/', '').lower()}_20180405.zip"
+    bars: list[Bar] = []
     archive = next((Path(__file__).parents[2] / "examples" / "data").rglob(name))
     with zipfile.ZipFile(archive) as zipped:
         rows = csv.reader(io.TextIOWrapper(zipped.open(zipped.namelist()[0])))
         start = 1_522_886_400_000
-        return [Bar("coinbase", symbol, "1m", start + int(r[0]), *map(float, r[1:6])) for r in rows]
+        for since, *values in rows:
+            opened, high, low, close, volume = map(float, values)
+            bars.append(Bar("coinbase", symbol, "1m", start + int(since), opened, high, low, close, volume))
+    return bars
 
 
-STRATEGIES = {
+STRATEGIES: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "sma-cross": (BUILTINS["sma-cross"], {"fast": 10, "slow": 30}),
     "ema-cross": (BUILTINS["ema-cross"], {"fast": 5, "slow": 20}),
     "rsi": (BUILTINS["rsi"], {"lower": 35.0, "upper": 60.0}),
@@ -48,7 +52,7 @@ SERIES = {
 
 BROKER = {"commissionPercent": 0.1, "slippagePercent": 0.01}
 SIZER = {"percent": 95.0}
-STOCK = {"cash": CASH, "commission_percent": 0.1, "slippage_percent": 0.01, "percent": 95.0}
+STOCK: dict[str, Any] = {"cash": CASH, "commission_percent": 0.1, "slippage_percent": 0.01, "percent": 95.0}
 
 
 @pytest.mark.parametrize("data", SERIES)
@@ -83,7 +87,7 @@ class Slope(bt.Indicator):  # type: ignore[misc]
         self.addminperiod(3)
 
     def next(self) -> None:
-        self.lines.slope[0] = self.data[0] - self.data[-2]
+        self.l.slope[0] = self.data[0] - self.data[-2]
 
 
 class Curious(bt.Strategy):  # type: ignore[misc]
@@ -94,7 +98,7 @@ class Curious(bt.Strategy):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.average = bt.ind.EMA(self.data, period=6)
-        self.slope = Slope(self.average)
+        self.slope = Slope(self.average)  # type: ignore[call-arg]  # Backtrader keeps its data for itself
         self.macd = bt.ind.MACDHisto(self.datas[-1])
         self.cross = bt.ind.CrossOver(self.macd.macd, self.macd.signal)
         close, opened = self.data.close, self.data.open
@@ -118,14 +122,14 @@ class Curious(bt.Strategy):  # type: ignore[misc]
         self.next()
 
     def next(self) -> None:
-        self.lines.seen[0] = self.average[0]
+        self.l.seen[0] = self.average[0]
         lengths = [len(each) for each in (self.average, self.slope, self.macd, self.cross)]
         self.p.notes.append(
             (
                 *lengths,
                 *(each[0] for each in self.others),
                 self.slope[0],
-                self.lines.seen[-1],
+                self.l.seen[-1],
                 self.macd.histo[0],
                 self.datetime[-1],
             )

@@ -68,7 +68,7 @@ class Normalised(bt.Indicator):  # type: ignore[misc]
     def once(self, start: int, end: int) -> None:
         closes = np.array(self.data.array[start:end])
         for i in range(start, end):
-            self.lines.score.array[i] = self.data.array[i] - closes.mean()
+            self.l.score.array[i] = self.data.array[i] - closes.mean()
 
 
 class ByAll(bt.Strategy):  # type: ignore[misc]

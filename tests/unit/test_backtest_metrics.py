@@ -110,7 +110,7 @@ def test_all_trade_figures() -> None:
     pnl = pd.Series([3.0, -1.0, 0.0, 5.0, -3.0])
     value = pd.Series([10.0, 20.0, 30.0, 100.0, 30.0])
     held = np.array([1, 2, 3, 4, 5]) * metrics.HOUR_MS
-    got = summary.of_trades(summary.Closed(pnl.to_numpy(), value.to_numpy(), held))
+    got = summary.of_trades(summary.Closed(np.array(pnl, np.float64), np.array(value, np.float64), held))
     share = 100 * pnl / value
     wins, losses = pnl[pnl > 0], pnl[pnl < 0]
     expectancy = len(wins) / 5 * wins.mean() + len(losses) / 5 * losses.mean()
@@ -139,6 +139,7 @@ def test_the_account_s_figures_agree_with_one_another(seed: int) -> None:
     assert got["max_drawdown_amount"] == pytest.approx(worst[1])
     assert got["max_drawdown_days"] == pytest.approx(((worst[4] or ms(series)[-1]) - worst[2]) / 86_400_000)
     assert got["cagr_percent"] == pytest.approx(((series.iloc[-1] / start) ** (365 / days) - 1) * 100)
+    assert got["cagr_percent"] is not None
     assert got["calmar"] == pytest.approx(got["cagr_percent"] / worst[0])
     assert (got["buy_and_hold_percent"], got["exposure_percent"]) == (3.0, 100.0)
 

@@ -56,7 +56,9 @@ def test_params_that_make_no_sense_are_named(name: str, params: dict[str, Any], 
 def test_donchian_enters_on_the_first_close_outside_the_channel_before_it() -> None:
     bought: list[int] = []
 
-    class Noted(BUILTINS["donchian"]):  # type: ignore[misc]
+    donchian: Any = BUILTINS["donchian"]
+
+    class Noted(donchian):  # type: ignore[misc]
         def notify_order(self, order: Any) -> None:
             if order.status == order.Completed and order.isbuy():
                 bought.append(len(self))

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from by_hand.backtrader import MINUTE
 from by_hand.samples import coinbase
-from pods.engine import MINUTE, T0
+from pods.engine import T0
 from tapedeck.records import ResultRecord, RunFill, RunTrade
 from tapedeck.store.bars import Floats
 from tapedeck_backtest.feeds import Columns
@@ -49,7 +50,7 @@ brokers = st.fixed_dictionaries(
         "shorts": st.booleans(),
     },
 )
-slippages = st.one_of(
+slippages: st.SearchStrategy[dict[str, float]] = st.one_of(
     st.just({}),
     st.floats(0.0, 1.0).map(lambda share: {"slippagePercent": share}),
     st.floats(0.0, 1.0).map(lambda amount: {"slippageFixed": amount}),

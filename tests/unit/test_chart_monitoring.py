@@ -39,7 +39,7 @@ def registered() -> dict[str, set[str]]:
     families: list[tuple[Metric, set[str]]] = []
     for module in MODULES:
         made = [value for value in vars(module).values() if isinstance(value, MetricWrapperBase)]
-        families += [(metric.describe()[0], set(metric._labelnames)) for metric in made]
+        families += [(next(iter(metric.describe())), set(metric._labelnames)) for metric in made]
     report = BacktestReport(state="running", value=1.0, return_percent=1.0, max_drawdown_percent=1.0)
     for collector in (Tally(), LiveTally(clock_skew_ms=1), RunGauges(lambda: report), tapedeck_replay.metrics.LATENESS):
         families += [(family, set()) for family in collector.collect()]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from by_hand.samples import Ohlcv
 from tapedeck.market import Bar, Trade
 from tapedeck_feed.live import line as lines
 from tapedeck_feed.live.aggregate import Series
@@ -23,9 +24,9 @@ def trade(number: int, ts: int, price: float, amount: float = 1.0) -> Trade:
     return Trade("x", "A/B", ts, str(number), price, amount, "buy")
 
 
-def by_hand(trades: list[Trade], until: int, fill: Fill) -> dict[int, tuple[float, ...]]:
+def by_hand(trades: list[Trade], until: int, fill: Fill) -> dict[int, Ohlcv]:
     """ts → open, high, low, close, volume of each interval over at ``until``."""
-    made: dict[int, tuple[float, ...]] = {}
+    made: dict[int, Ohlcv] = {}
     ordered = sorted(trades, key=lambda t: (t.ts, int(t.id)))
     for start, group in groupby(ordered, key=lambda t: t.ts // STEP * STEP):
         some = list(group)
@@ -35,11 +36,12 @@ def by_hand(trades: list[Trade], until: int, fill: Fill) -> dict[int, tuple[floa
     if fill == "previous" and made:
         for start in range(min(made), until - STEP + 1, STEP):
             if start not in made:
-                made[start] = (*[made[start - STEP][3]] * 4, 0.0)
+                last = made[start - STEP][3]
+                made[start] = (last, last, last, last, 0.0)
     return made
 
 
-def values(bar: Bar) -> tuple[float, ...]:
+def values(bar: Bar) -> Ohlcv:
     return (bar.open, bar.high, bar.low, bar.close, bar.volume)
 
 
@@ -238,17 +240,21 @@ def test_each_trade_once_in_order_without_holes(seen: list[int], contiguous: boo
 
 def test_a_connection_that_begins_with_known_trades_leaves_no_hole() -> None:
     line = Line(contiguous=False, last=trade(3, 3, 1.0), known=["1", "2", "3"])
+
+    def overlaps() -> bool:
+        return line.overlaps
+
     line.hold()
     assert [line.take(trade(n, n, 1.0)) for n in (2, 3, 4, 5)] == [[], [], [], []]
-    assert line.overlaps
+    assert overlaps()
     assert [t.id for t in line.mend([])] == ["4", "5"]
     line.hold(anew=False)  # a message that could not be read
     line.take(trade(5, 5, 1.0))
-    assert not line.overlaps
+    assert not overlaps()
     line.mend([])
     line.hold()
     line.take(trade(9, 9, 1.0))
-    assert not line.overlaps
+    assert not overlaps()
 
 
 @pytest.mark.parametrize("contiguous", [True, False])

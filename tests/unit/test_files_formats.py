@@ -72,7 +72,7 @@ def damaged(archive: bytes) -> bytes:
 
 def test_the_sample_feed_reads_every_bar(samples: Path) -> None:
     feed = parse_resource(yaml.safe_load((samples.parent / "feed.yaml").read_text()))
-    assert isinstance(feed, Feed) and feed.spec.source.files is not None
+    assert isinstance(feed, Feed) and feed.spec.source is not None and feed.spec.source.files is not None
     bars, bad = bars_of(feed.spec.source.files, samples.parent)
     assert bad == []
     table = by_hand.coinbase(samples / "coinbase-minute")

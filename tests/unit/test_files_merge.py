@@ -34,7 +34,7 @@ def write(path: Path, *minutes: int) -> None:
 
 def test_the_sample_in_one_order(samples: Path) -> None:
     feed = parse_resource(yaml.safe_load((samples.parent / "feed.yaml").read_text()))
-    assert isinstance(feed, Feed) and feed.spec.source.files is not None
+    assert isinstance(feed, Feed) and feed.spec.source is not None and feed.spec.source.files is not None
     bars = list(merged_bars(feed.spec.source.files, samples.parent))
     wanted = sorted(by_hand.coinbase(samples / "coinbase-minute"), key=lambda key: (key[1], key[0]))
     assert [(b.symbol, b.ts) for b in bars] == wanted
@@ -52,7 +52,10 @@ def test_trades_become_bars(samples: Path) -> None:
 
 
 def rows(*lines: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / "a.csv").write_text(HEADER + "\n".join(lines)) and None
+    def prepare(folder: Path) -> None:
+        (folder / "a.csv").write_text(HEADER + "\n".join(lines))
+
+    return prepare
 
 
 def two_files(folder: Path) -> None:

@@ -153,7 +153,8 @@ def test_patch_merges_and_checks(objects: Objects) -> None:
     assert patched["metadata"]["generation"] == 2
     with pytest.raises(InvalidResource, match=r"spec\.speed"):
         objects.patch_spec("Replay", "default", "tape", {"spec": {"speed": "fast"}})
-    for foreign in ({"status": {}}, {"metadata": {"name": "other"}}, {"kind": "Feed"}, {"metadata": 1}):
+    others: list[Json] = [{"status": {}}, {"metadata": {"name": "other"}}, {"kind": "Feed"}, {"metadata": 1}]
+    for foreign in others:
         with pytest.raises(InvalidResource, match="expected a patch of spec"):
             objects.patch_spec("Replay", "default", "tape", foreign)
     with pytest.raises(NotFound):

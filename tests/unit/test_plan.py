@@ -175,7 +175,7 @@ def test_a_seek_acts_once_for_each_id() -> None:
 
 def test_an_anchor_survives_a_lost_status() -> None:
     replay = resource("Replay", {"source": STORE})
-    round_ = {"loop_from": T0, "loop_to": T0 + 660_000}
+    round_: dict[str, Any] = {"loop_from": T0, "loop_to": T0 + 660_000}
     known = Anchor(number=7, v0=T0, w0=NOW - 1000, speed=1.0, epoch=2, **round_)
     planned = plan(replay, Observed(None, (replay_pod(anchor=known),)), NOW, SETTINGS)
     assert Anchor.model_validate(planned.status["anchor"]) == known

@@ -42,7 +42,13 @@ def ended(manifest: dict[str, Any], how: str) -> dict[str, Any]:
 
 
 def pod(index: int, **report: Any) -> PodSeen:
-    facts = {"state": "running", "range_from": T0, "range_to": T0 + 600_000, "last_event": LAST, "rows": 5}
+    facts: dict[str, Any] = {
+        "state": "running",
+        "range_from": T0,
+        "range_to": T0 + 600_000,
+        "last_event": LAST,
+        "rows": 5,
+    }
     return PodSeen(f"p{index}", index, "Running", f"http://127.0.0.1:{index}", ReplayReport(**facts | report))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_what_was_unpaced_stands_until_virtual_time_has_come_to_it() -> None:
 
 
 def test_unpaced_rounds_end_with_their_bars_and_until_holds_them() -> None:
-    loop = {"loop_rounds": 2, "loop_from": START, "loop_to": LAST}
+    loop: dict[str, Any] = {"loop_rounds": 2, "loop_from": START, "loop_to": LAST}
     deck = Deck(START, LAST, anchor=Anchor(number=1, v0=START, w0=W0, speed=1, unpaced=True, **loop))
     assert deck.due(W0 + 1) == LAST
     assert not deck.round_over(W0 + 1, 20_000)

@@ -21,7 +21,7 @@ from tapedeck_replay.tape import Tape
 
 MINUTE = 60_000
 SYMBOLS = ("BTC/USD", 'Ä"\\', "ETH/USD")
-TAPE = Tape("x", SYMBOLS, "1m", 0, 10 * MINUTE, 30, "")
+TAPE = Tape("x", SYMBOLS, "1m", 0, 10 * MINUTE, dict.fromkeys(SYMBOLS, 10), "")
 
 prices = st.floats(allow_nan=False, allow_infinity=False)
 rows = st.lists(

@@ -38,7 +38,7 @@ class Chopped:
 
     def __init__(self, source: SyntheticSource, rows: int) -> None:
         self._source, self._rows = source, rows
-        self.resolve, self.count = source.resolve, source.count
+        self.resolve, self.resume, self.count = source.resolve, source.resume, source.count
 
     def blocks(self, tape: Tape, after: After | None) -> Iterator[Block]:
         for block in self._source.blocks(tape, after):
@@ -47,7 +47,7 @@ class Chopped:
 
 
 def changes(*given: dict[str, Any]) -> list[Change]:
-    return TypeAdapter(Scenario).validate_python(list(given), by_alias=True, by_name=False)  # type: ignore[no-any-return]
+    return TypeAdapter(Scenario).validate_python(list(given), by_alias=True, by_name=False)
 
 
 def joined(blocks: Iterator[Block]) -> Any:

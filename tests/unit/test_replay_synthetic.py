@@ -30,7 +30,8 @@ def made(**values: Any) -> SyntheticSource:
 def columns(source: SyntheticSource, after: After | None = None, tape: Tape | None = None) -> Block:
     parts = list(source.blocks(tape or source.resolve(), after))
     if not parts:
-        return Block(*(np.empty(0) for _ in range(8)))
+        none, numbers = np.empty(0), np.empty(0, np.int64)
+        return Block(numbers, numbers, none, none, none, none, none, numbers)
     return Block(*(np.concatenate(column) for column in zip(*(vars(p).values() for p in parts), strict=True)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 from typing import Any
 
 import backtrader as bt
@@ -12,13 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pods.engine import CASH, MINUTE, T0, columns, random_bars
+from by_hand.backtrader import MINUTE
+from pods.engine import CASH, T0, columns, random_bars
 from tapedeck.records import RunTrial
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.sweep import judge, space
 from tapedeck_backtest.sweep.run import Trials, deal, total
 from tapedeck_backtest.sweep.search import search_for
+from tapedeck_backtest.sweep.space import Params
 from tapedeck_backtest.sweep.trial import Lab
 from tapedeck_backtest.sweep.windows import windows
 from tapedeck_crds.backtest import BacktestSpec
@@ -35,15 +38,15 @@ def sweep(*params: dict[str, Any], **more: Any) -> Sweep:
     return Sweep.model_validate({"params": list(params), **more})
 
 
-def trial(number: int, objective: float | None, *, feasible: bool = True, **params: Any) -> RunTrial:
-    return RunTrial("r", 0, number, msgspec.Raw(msgspec.json.encode(params)), 0, 0, {}, objective, feasible)
+def trial(number: int, objective: float | None, params: Params | None = None, *, feasible: bool = True) -> RunTrial:
+    return RunTrial("r", 0, number, msgspec.Raw(msgspec.json.encode(params or {})), 0, 0, {}, objective, feasible)
 
 
 def test_a_grid_is_the_product_of_its_axes() -> None:
     wanted = sweep(FAST, LIMIT, KIND)
     product = itertools.product([5, 9, 13, 17, 21], [0.1, 0.2, 0.3], ["a", "b", "c"])
     made = [space.grid_params(wanted.params, n) for n in range(space.size(wanted))]
-    assert [(p["fast"], pytest.approx(p["limit"]), p["kind"]) for p in made] == list(product)
+    assert made == [{"fast": fast, "limit": pytest.approx(limit), "kind": kind} for fast, limit, kind in product]
     assert all(type(p["fast"]) is int for p in made)
 
 
@@ -79,7 +82,7 @@ def test_tpe_learns_from_what_it_is_told() -> None:
         assert -5 <= x <= 5
         assert n in (1, 3, 5, 7, 9)
         values.append(-((x - 2) ** 2) - abs(n - 7))
-        search.tell(trial(number, values[-1], **params))
+        search.tell(trial(number, values[-1], params))
     assert sum(values[-15:]) / 15 > sum(values[:10]) / 10 + 2
     again = search_for(wanted, 0)
     assert again.ask(0) == search_for(wanted, 0).ask(0)
@@ -119,8 +122,11 @@ def test_the_best_is_feasible() -> None:
     )  # fmt: skip
     sound = {"return_percent": 5.0, "trades": 12.0, "max_drawdown_percent": 20.0}
     assert judge.feasible(wanted, sound)
-    for wrong in ({"trades": 9.0}, {"max_drawdown_percent": 20.1}, {"return_percent": None}, {"trades": float("nan")}):
-        assert not judge.feasible(wanted, sound | wrong)
+    wrong: list[tuple[str, float | None]] = [
+        ("trades", 9.0), ("max_drawdown_percent", 20.1), ("return_percent", None), ("trades", math.nan),
+    ]  # fmt: skip
+    for metric, value in wrong:
+        assert not judge.feasible(wanted, {**sound, metric: value})
     made = [trial(0, 9.0, feasible=False), trial(1, 3.0), trial(2, 7.0), trial(3, None), trial(4, 7.0)]
     assert [t.trial for t in judge.best(wanted, made, 3)] == [2, 4, 1]
     least = sweep(FAST, objective={"metric": "maxDrawdownPercent", "direction": "minimize"})
@@ -200,7 +206,7 @@ class Odd(bt.Strategy):  # type: ignore[misc]
 def test_a_trial_that_fails_tells_it_by_the_strategy_s_own_line_alone(strategy: type[Any]) -> None:
     data = {"store": {"exchange": "x", "symbols": ["A"]}}
     spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Odd"}, "data": data})
-    params = {"n": 1} if strategy is Odd else {"fast": 9, "slow": 9}
+    params: Params = {"n": 1} if strategy is Odd else {"fast": 9, "slow": 9}
     lab = Lab("r", spec, sweep(FAST), strategy, {"A": columns(random_bars("A", 1, 100))}, "1m", lambda: None)
     first, *_, last = lab.make(0, 0, params, T0, T0 + 100 * MINUTE).message.splitlines()
     assert first.startswith(f'File "{inspect.getfile(strategy)}", line ')
@@ -213,7 +219,7 @@ def test_the_best_are_told_as_far_as_a_pod_s_last_words_go() -> None:
     wanted = sweep({"name": "kind", "texts": ["x" * 250] * 20}, keep=10)
     lab = Lab("r", spec, wanted, Odd, {}, "1m", lambda: None)
     trials = Trials(lab, deal(wanted, windows(wanted, 0, DAY), 0), list, lambda _: None)
-    trials.done = {(0, n): trial(n, float(n), kind="x" * 250) for n in range(20)}
+    trials.done = {(0, n): trial(n, float(n), {"kind": "x" * 250}) for n in range(20)}
     report = trials.report()
     told = BacktestReport(**report, message="", run_id="r" * 50)
     assert [best.trial for best in told.best] == list(range(19, 19 - len(told.best), -1))

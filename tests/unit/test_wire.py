@@ -46,7 +46,7 @@ bars = st.builds(
     rev=st.integers(0, 5),
 )
 RAW = msgspec.Raw(b"{}")
-RECORDS = {
+RECORDS: dict[str, list[msgspec.Struct]] = {
     "bar": [Bar("x", "A/B", "1m", 0, 1, 1, 1, 1, 0)],
     "trade": [Trade("x", "A/B", 0, "1", 1.5, 2, "buy")],
     "ticker": [Ticker("x", "A/B", 0, 1.5)],
