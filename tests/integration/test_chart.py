@@ -150,7 +150,7 @@ def understood(documents: list[Json], folder: Path, monkeypatch: pytest.MonkeyPa
     key = base64.b64decode(find(documents, "Secret", "td-operator-key")["data"]["key"])
     (folder / "key").write_bytes(key)
     monkeypatch.setenv("TAPEDECK_OPERATOR_KEY_FILE", str(folder / "key"))
-    return OperatorSettings().planning()  # type: ignore[call-arg]
+    return OperatorSettings().planning()
 
 
 def test_the_operator_understands_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

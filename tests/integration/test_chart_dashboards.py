@@ -79,7 +79,7 @@ def test_each_query_finds_what_is_there(filled: str) -> None:
     }
     assert len(queries) > 8
     with psycopg.connect(filled, autocommit=True) as connection:
-        rows = {where: connection.execute(sql.SQL(expanded(query))).fetchall() for where, query in queries.items()}  # type: ignore[arg-type]
+        rows = {where: connection.execute(sql.SQL(expanded(query))).fetchall() for where, query in queries.items()}
     assert all(rows.values()), [where for where, found in rows.items() if not found]
     assert len(rows["backtests: Runs"]) == 2
     assert {row[0] for row in rows["backtests: $run"]} == {"r1", "r2"}

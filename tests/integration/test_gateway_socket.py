@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from pods.gateway import (
     FILE_SPEC,
@@ -206,8 +207,8 @@ def test_live_bars_of_the_market(gateway: Gateway, watch: Watch, store: str, con
 def test_sockets_are_guarded(gateway: Gateway) -> None:
     url = f"ws://127.0.0.1:{gateway.port}/ws"
     with pytest.raises(InvalidStatus):
-        connect(url, origin="https://elsewhere.example")
-    with connect(url, origin=gateway.url):
+        connect(url, origin=Origin("https://elsewhere.example"))
+    with connect(url, origin=Origin(gateway.url)):
         pass
     with connect(url) as socket:
         for text, named in (

@@ -78,7 +78,7 @@ class Stage:
         return [round((row[0].timestamp() * 1000 - T0) / MINUTE) for row in rows]
 
     def faults(self) -> list[tuple[str, int, int, str]]:
-        return select(self.dsn, 'SELECT topic, partition, "offset", reason FROM ingest_errors')  # type: ignore[return-value]
+        return select(self.dsn, 'SELECT topic, partition, "offset", reason FROM ingest_errors')
 
 
 @pytest.fixture(scope="module")
@@ -231,12 +231,16 @@ def test_a_run_that_is_over_does_not_change(stage: Stage) -> None:
     def started(run: str) -> records.RunStarted:
         return records.RunStarted(run, "n", "d", "s", Raw(b"{}"), Raw(b"{}"), "x", [], "1m", "", 1.0, T0)
 
-    whole = [started("over"), trade("over", 0, 1.0), records.RunEquity("over", 0, [T0], [2.0], [2.0])]
+    whole: list[records.ResultRecord] = [
+        started("over"),
+        trade("over", 0, 1.0),
+        records.RunEquity("over", 0, [T0], [2.0], [2.0]),
+    ]
     end = records.RunEnded("over", "complete", "", 1, {}, "abc", T0)
     stage.recorder.start()
     publish(stage.broker.bootstrap, [result(record) for record in (*whole, end, started("other"))])
     caught_up(stage.broker.bootstrap, stage.dsn)
-    late = [
+    late: list[records.ResultRecord] = [
         *whole,
         trade("over", 0, 9.0),
         trade("over", 1, 9.0),

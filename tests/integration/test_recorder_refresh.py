@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -36,14 +37,18 @@ def test_bars_of_the_past_are_reason_to(store: str, connections: Connections, mo
     now = int(time.time() * 1000)
     with psycopg.connect(store, autocommit=True) as connection:
         connection.execute(COUNTED)
+
+        def asked(times: int) -> bool:
+            return select(store, "SELECT count(*) FROM asked") == [(times,)]
+
         refresher.start()
         refresher.wrote(Batch())
         refresher.wrote(wrote(now - 60_000))
         time.sleep(0.1)
-        assert select(store, "SELECT count(*) FROM asked") == [(0,)]
+        assert asked(0)
         for times in (1, 2):
             refresher.wrote(wrote(now - DAY))
-            eventually(lambda n=times: select(store, "SELECT count(*) FROM asked") == [(n,)])
+            eventually(partial(asked, times))
         # It goes on after a failure, and ends where nothing is kept ready.
         connection.execute("ALTER FUNCTION refresh_coarser() RENAME TO elsewhere")
         refresher.wrote(wrote(now - DAY))

@@ -7,6 +7,7 @@ import os
 import random
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def some_records(exchange: str) -> list[Record]:
     ]
 
 
-WANTED = {
+WANTED: dict[str, list[list[Any]]] = {
     "bars": [[0, 7.5, 1], [MINUTE, 3.5, 0], [2 * MINUTE, 4.5, 0]],
     "trades": [["101", 3.5], ["102", 3.5], ["b-7", 3.5]],
     "tickers": [[7, 3.5, 3.25, None]],
@@ -175,10 +176,14 @@ def test_killed_at_any_instant_each_point_arrives(services: Services, store: str
             (recorder.home / "sinks" / name).mkdir(parents=True)
             (recorder.home / "sinks" / name / "authorization").write_text(other.authorization)
             query = "SELECT count(close), sum(volume) FROM bars"
+
+            def taken(least: float) -> bool:
+                volume: float = sum(row[1] for row in other.query(query))
+                return volume > least
+
             for kill in range(KILLS):
                 recorder.start()
-                due = len(bars) * (kill + rng.random()) / (KILLS + 2)
-                eventually(lambda least=due: sum(row[1] for row in other.query(query)) > least)
+                eventually(partial(taken, len(bars) * (kill + rng.random()) / (KILLS + 2)))
                 recorder.kill()
             recorder.start()
             eventually(lambda: [row[1:] for row in other.query(query)] == [[len(bars), sum(b.volume for b in bars)]])

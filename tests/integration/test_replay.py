@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from by_hand.samples import Ohlcv
 from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
 from tapedeck.settings import Connections
 
@@ -83,7 +84,7 @@ def test_no_bars(replay: ReplayProcess, store: str) -> None:
     assert "got BTC/USD" not in report["message"]
 
 
-def lean_files(folder: Path, name: str, rows: dict[int, tuple[float, ...]]) -> None:
+def lean_files(folder: Path, name: str, rows: dict[int, Ohlcv]) -> None:
     """A day of zipped minute bars: minute of the day → open, high, low, close, volume."""
     with zipfile.ZipFile(folder / f"{name}_20180404.zip", "w") as archive:
         lines = [",".join(map(str, (minute * MINUTE, *row))) for minute, row in rows.items()]

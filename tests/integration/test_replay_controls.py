@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
+from pods.replay import MINUTE, T0, Json, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
 from tapedeck.settings import Connections
 
 MINUTES = 6_000
@@ -112,7 +112,7 @@ def test_a_seek_that_is_there_at_first_is_where_the_stream_begins(
 def test_refuses_what_it_cannot_follow(replay: ReplayProcess) -> None:
     replay.start()
     replay.until(lambda r: r["state"] == "waiting")
-    good = {"number": 1, "v0": T0, "w0": now_ms() + 60_000, "speed": 1.0}
+    good: Json = {"number": 1, "v0": T0, "w0": now_ms() + 60_000, "speed": 1.0}
     assert replay.control(key=b"another", **good).status_code == 403
     answer = replay.control(**(good | {"speed": -3.0}))
     assert answer.status_code == 400

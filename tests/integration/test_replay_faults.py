@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_stops_cleanly_and_goes_on(replay: ReplayProcess, store: str, connection
     replay.until(lambda r: r["published"] > 500)
     assert replay.process is not None
     asked = time.monotonic()
-    replay.process.terminate()
+    replay.process.send_signal(signal.SIGTERM)
     assert replay.wait() == 143
     assert time.monotonic() - asked < 5
     assert replay.last_report()["state"] == "running"

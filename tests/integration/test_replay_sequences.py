@@ -6,6 +6,7 @@ import os
 import random
 import time
 from bisect import bisect_right
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -104,7 +105,7 @@ def sequence(seed: int) -> list[tuple[str, int | None]]:
     kinds = ["wait", "speed", "pause", "seek", "step", "loop", "until", "kill"]
 
     def one(kind: str) -> tuple[str, int | None]:
-        value = {
+        ways: dict[str, Callable[[], int | None]] = {
             "wait": lambda: rng.randint(100, 700),
             "kill": lambda: rng.randint(0, 100),
             "speed": lambda: rng.randint(200, 6_000),
@@ -112,7 +113,8 @@ def sequence(seed: int) -> list[tuple[str, int | None]]:
             "step": lambda: rng.randint(1, MINUTES),
             "loop": lambda: rng.randint(0, 4),
             "until": lambda: rng.choice([None, rng.randint(T0, END)]),
-        }.get(kind)
+        }
+        value = ways.get(kind)
         return kind, value() if value else None
 
     some = [one(rng.choice(kinds)) for _ in range(rng.randint(4, 8))]

@@ -8,6 +8,7 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,9 +38,9 @@ def place_of(symbol: str) -> int:
     return zlib.crc32(f"x:{symbol}".encode()) % 2
 
 
-def tell(pods: list[ReplayProcess], number: int, **values: object) -> Json:
+def tell(pods: list[ReplayProcess], number: int, **values: Any) -> Json:
     """The same anchor for each pod, from half a second on."""
-    anchor = {"number": number, "v0": T0, "w0": int(time.time() * 1000) + 500, "speed": 1.0} | values
+    anchor: Json = {"number": number, "v0": T0, "w0": int(time.time() * 1000) + 500, "speed": 1.0} | values
     for pod in pods:
         assert pod.control(**anchor).status_code == 202
     return anchor
@@ -47,7 +48,7 @@ def tell(pods: list[ReplayProcess], number: int, **values: object) -> Json:
 
 def earliest(records: list[Record], anchor: Json, since: int, until: float) -> float:
     """How soon after its time a bar due from ``since`` to ``until`` was handed over at best, milliseconds."""
-    late = [
+    late: list[float] = [
         r.stamp - (anchor["w0"] + (r.value["ts"] + MINUTE - anchor["v0"]) / anchor["speed"])
         for r in records
         if r.kind == "bar" and since < r.value["ts"] + MINUTE <= until

@@ -192,10 +192,9 @@ def test_plays_what_another_replay_played(make: Make, store: str) -> None:
     assert played(second, kills=1) == [row for row in stored(store, "x") if row[1] != "C/EUR"]
 
 
-def on_market_bars(connections: Connections, made: list[tuple[Bar, str]]) -> None:
+def on_market_bars(connections: Connections, made: list[tuple[Bar, wire.Headers]]) -> None:
     to = producer(connections, "tests")
-    for bar, source in made:
-        headers = wire.market_headers(source)
+    for bar, headers in made:
         to.produce("market.bars", wire.encode(bar), f"{bar.exchange}:{bar.symbol}", headers=headers)
     to.produce("market.bars", b"poison", "another:A/USD")  # what the chosen exchange's replay is not to stumble over
     assert to.flush(30) == 0
@@ -208,17 +207,24 @@ def test_puts_the_market_s_bars_in_order(make: Make, connections: Connections) -
     def bar(minute: int, symbol: str, close: float, rev: int = 0, interval: str = "1m") -> Bar:
         return Bar(exchange, symbol, interval, T0 + minute * MINUTE, 5.0, 9.0, 1.0, close, 2.0, True, rev)
 
-    made = [(bar(minute, symbol, 4.0), "backfill") for minute in range(300) for symbol in ("A/USD", "B/USD")]
-    made += [(bar(minute, "A/USD", 6.0), "live") for minute in range(0, 300, 3)]
-    made += [(bar(minute, "A/USD", 7.0, rev=1), "backfill") for minute in range(0, 300, 5)]
-    made += [(bar(minute, "A/USD", 8.0, rev=2), "replay;u;0.0") for minute in range(9)]  # what a shared topic has too
-    made += [(bar(minute, "A/USD", 8.0, interval="5m"), "live") for minute in range(0, 300, 5)]
+    live, backfill = wire.market_headers("live"), wire.market_headers("backfill")
+    replayed = wire.replay_headers("u", wire.Epoch())  # what a shared topic has too
+    made = [(bar(minute, symbol, 4.0), backfill) for minute in range(300) for symbol in ("A/USD", "B/USD")]
+    made += [(bar(minute, "A/USD", 6.0), live) for minute in range(0, 300, 3)]
+    made += [(bar(minute, "A/USD", 7.0, rev=1), backfill) for minute in range(0, 300, 5)]
+    made += [(bar(minute, "A/USD", 8.0, rev=2), replayed) for minute in range(9)]
+    made += [(bar(minute, "A/USD", 8.0, interval="5m"), live) for minute in range(0, 300, 5)]
     rng.shuffle(made)
     on_market_bars(connections, made)
-    spec = {"source": {"topic": {"name": "market.bars", "exchange": exchange, "interval": "1m"}}}
-    close = {"B/USD": lambda _: 4.0, "A/USD": lambda m: 7.0 if m % 5 == 0 else 6.0 if m % 3 == 0 else 4.0}
+    spec: Json = {"source": {"topic": {"name": "market.bars", "exchange": exchange, "interval": "1m"}}}
+
+    def close(symbol: str, minute: int) -> float:
+        if symbol == "B/USD":
+            return 4.0
+        return 7.0 if minute % 5 == 0 else 6.0 if minute % 3 == 0 else 4.0
+
     assert played(make(spec)) == [
-        (T0 + minute * MINUTE, symbol, 5.0, 9.0, 1.0, close[symbol](minute), 2.0)
+        (T0 + minute * MINUTE, symbol, 5.0, 9.0, 1.0, close(symbol, minute), 2.0)
         for minute in range(300)
         for symbol in ("A/USD", "B/USD")
     ]

@@ -9,6 +9,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -128,8 +129,12 @@ def test_coarser_bars_follow_repairs_and_corrections(licensed: EachStore) -> Non
         connection.execute("UPDATE bars SET high = 999, rev = 1 WHERE symbol = %s AND ts = %s", (old[1], old[3]))
         assert ask_refresh(connection) == (len(MINUTES) if flavour == "timescale" else 0)
         wanted = [corrected if row is old else row for row in rows]
+
+        def follows(name: str, minutes: int) -> bool:
+            return viewed(connection, f"bars_{name}") == by_hand(wanted, minutes)
+
         for name, minutes in MINUTES.items():
-            eventually(lambda n=name, m=minutes: viewed(connection, f"bars_{n}") == by_hand(wanted, m))
+            eventually(partial(follows, name, minutes))
         if flavour == "apache":  # its catalogue has what the question is about, though none of the jobs
             make_refresh(connection, "timescale")
             assert ask_refresh(connection) == 0

@@ -29,7 +29,7 @@ RUN = (
 
 
 def _count(connection: psycopg.Connection[Any], query: str) -> int:
-    row = connection.execute(query).fetchone()  # type: ignore[call-overload]
+    row = connection.execute(query).fetchone()
     assert row is not None
     return int(row[0])
 

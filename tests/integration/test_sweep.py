@@ -25,7 +25,10 @@ from tapedeck_backtest.strategies import BUILTINS
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 FULL = KILLS >= 20  # a thousand trials, and a kill each ten seconds for as long as they take
 SHARDS = 4 if FULL else 3
-AXES = [{"name": "fast", "from": 3, "to": 12, "step": 3}, {"name": "slow", "values": [15, 20, 30, 45, 60]}]
+AXES: list[dict[str, Any]] = [
+    {"name": "fast", "from": 3, "to": 12, "step": 3},
+    {"name": "slow", "values": [15, 20, 30, 45, 60]},
+]
 FASTS, SLOWS = (range(3, 43), range(44, 94, 2)) if FULL else (range(3, 13, 3), range(15, 65, 10))
 LEAST = 50  # trades, for a trial to count as best
 GRID = list(itertools.product(FASTS, SLOWS))

@@ -69,7 +69,8 @@ def by_pandas(bars: list[tuple[Any, ...]]) -> dict[str, dict[int, float]]:
         "rising": above[above > 0],
         "five": five["last"][five["count"] == 5],
     }
-    return {name: series.dropna().to_dict() for name, series in found.items()}
+    known = {name: series.dropna() for name, series in found.items()}
+    return {name: dict(zip(series.index.tolist(), series.tolist(), strict=True)) for name, series in known.items()}
 
 
 def points(dsn: str, exchange: str, symbol: str) -> dict[str, dict[int, float]]:

@@ -12,6 +12,7 @@ import itertools
 import json
 import zipfile
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ READ_TIMEOUT = 30.0
 
 Key = tuple[str, int]
 Prices = tuple[float, ...]
-SourceBars = dict[Key, Prices]
+SourceBars = Mapping[Key, Prices]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Tally:
 
 def source_bars(folder: Path, sets: dict[str, str]) -> SourceBars:
     """(symbol, open ms) → open, high, low, close, volume of zipped minute files; ``sets`` maps symbol to pattern."""
-    bars: SourceBars = {}
+    bars: dict[Key, Prices] = {}
     for symbol, pattern in sets.items():
         for path in sorted(folder.glob(pattern)):
             day = datetime.strptime(path.stem.rsplit("_", 1)[1], "%Y%m%d").replace(tzinfo=UTC)
@@ -95,7 +96,7 @@ def check_run(dsn: str, run_id: str, bars: int) -> Tally:
     return Tally("results", points, holes + max(bars - points, 0), max(points - bars, 0))
 
 
-def compare(place: str, found: list[tuple[Key, Prices]], expected: SourceBars, copies: int = 1) -> Tally:
+def compare(place: str, found: Sequence[tuple[Key, Prices]], expected: SourceBars, copies: int = 1) -> Tally:
     """Count what is missing or changed, and what is there more than ``copies`` times or from nowhere."""
     counts = Counter(key for key, _ in found)
     right = {key for key, prices in found if expected.get(key) == prices}
