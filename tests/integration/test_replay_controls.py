@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,7 +91,8 @@ def test_hold_waits_for_seeks(replay: ReplayProcess, store: str, connections: Co
     replay.kill()
     replay.start()  # a successor goes on holding, without an anchor of its own
     assert replay.until(lambda r: r["state"] == "holding")["published"] == 2 * MINUTES + 20
-    replay.process.terminate()  # type: ignore[union-attr]
+    assert replay.process is not None
+    replay.process.send_signal(signal.SIGTERM)
     assert replay.wait(10) == 143
     records = committed(connections.kafka_bootstrap, replay.topic)
     assert bars(records, "2.0") == stored(store, "x")[-20:]

@@ -18,7 +18,8 @@ from pods.services import EachStore, Services
 from tapedeck.kafka import admin
 from tapedeck.store import retention
 from tapedeck.store.migrate import migrate
-from tapedeck.store.retention import retain
+from tapedeck.store.retention import Keepable, retain
+from tapedeck.store.storage import Flavour
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -55,9 +56,9 @@ def test_old_rows_go_and_others_stay(each_store: EachStore, monkeypatch: Any) ->
             ended = None if number == 19 else NOW - timedelta(days=number)
             connection.execute(RUN, (f"r{number}", NOW - timedelta(days=99), ended))
             connection.execute("INSERT INTO run_equity VALUES (%s, 0, %s, 1, 1)", (f"r{number}", NOW))
-        kind = "plain" if each_store.flavour == "plain" else "apache"
-        days = {"bars": 40, "ingest_errors": 10, "runs": 12, "trades": 0}
-        gone = retain(connection, kind, days, NOW)  # type: ignore[arg-type]
+        kind: Flavour = "plain" if each_store.flavour == "plain" else "apache"
+        days: dict[Keepable, int] = {"bars": 40, "ingest_errors": 10, "runs": 12, "trades": 0}
+        gone = retain(connection, kind, days, NOW)
 
         edge = NOW - timedelta(days=40)
         kept = {row[0] for row in connection.execute("SELECT ts FROM bars")}
@@ -76,7 +77,7 @@ def test_old_rows_go_and_others_stay(each_store: EachStore, monkeypatch: Any) ->
         assert {row[0] for row in connection.execute("SELECT run_id FROM run_equity")} == runs
         assert gone["runs"] == 6
         assert "trades" not in gone
-        again = retain(connection, kind, days, NOW)  # type: ignore[arg-type]
+        again = retain(connection, kind, days, NOW)
         assert not any(again.values())
 
 
