@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from pods.services import EachStore, Services, fresh_database
 from tapedeck import topics
@@ -92,6 +94,19 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.basetemp is None:
         config.option.basetemp = Path(tempfile.mkdtemp(prefix="tapedeck-tests-"))
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+
+
+class ByPlace(LoadFileScheduling):
+    """The tests of a file one after another on one worker, and all that share a standing deck on one, too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder, _, _ = nodeid.rpartition("/")
+        return folder if folder.endswith("/on_a_deck") else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByPlace | None:
+    return ByPlace(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 os.environ.setdefault("PYTHONUNBUFFERED", "1")

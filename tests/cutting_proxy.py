@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -85,12 +86,13 @@ class CuttingProxy:
                 k: v for k, v in answer.headers.items() if k.lower() not in ("transfer-encoding", "content-length")
             }
             response = web.StreamResponse(status=answer.status, headers=passed)
-            await response.prepare(request)
-            async for chunk in answer.content.iter_any():
+            with suppress(ConnectionResetError):  # who asked is gone
+                await response.prepare(request)
+                async for chunk in answer.content.iter_any():
+                    await self._lose(request)
+                    await response.write(chunk)
                 await self._lose(request)
-                await response.write(chunk)
-            await self._lose(request)
-            await response.write_eof()
+                await response.write_eof()
             return response
 
     async def _lose(self, request: web.Request) -> None:

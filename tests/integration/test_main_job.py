@@ -63,6 +63,7 @@ def rows(dsn: str, run_id: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_the_demo_twice_and_the_same_trades_three_ways(tmp_path: Path) -> None:
     home = tmp_path / "home"
     first = demo(home)

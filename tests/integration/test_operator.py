@@ -98,7 +98,7 @@ def test_a_replay_becomes_a_job_and_a_secret_that_it_owns(things: Things, operat
     things.delete(policy)
     things.wait("NetworkPolicy", owner=made, part="-transform", other_than=policy["metadata"]["uid"])
     things.patch(beside, {"spec": {"replicas": 0}})
-    things.until(lambda: things.again(beside)["spec"]["replicas"] == 1, 10)
+    things.until(lambda: things.again(beside)["spec"]["replicas"] == 1, 30)
     assert job["metadata"]["ownerReferences"][0]["uid"] == made["metadata"]["uid"]
     assert job["spec"]["completionMode"] == "Indexed"
     managers = {entry["manager"] for entry in job["metadata"]["managedFields"]}
@@ -124,7 +124,7 @@ def test_speed_pause_and_seek_reach_the_pod_signed(things: Things, operator: Ope
             before = len(deck.taken)
             began = time.monotonic()
             things.patch(made, {"spec": spec})
-            things.until(lambda: len(deck.taken) > before, 5)
+            things.until(lambda: len(deck.taken) > before, 20)
             took.append(time.monotonic() - began)
             anchor = deck.taken[-1]
             generation = things.again(made)["metadata"]["generation"]
@@ -178,7 +178,7 @@ def test_it_tells_which_replays_live(things: Things, operator: OperatorProcess) 
     things.wait("Job", owner=made)
     assert told() == [made["metadata"]["uid"]]
     things.delete(made)
-    things.until(lambda: told() == [], 10)
+    things.until(lambda: told() == [], 30)
 
 
 def test_an_object_of_another_is_left_alone(things: Things, operator: OperatorProcess) -> None:
@@ -233,9 +233,9 @@ def test_what_others_turn_or_delete_is_mended(things: Things, operator: Operator
     policy = things.wait("NetworkPolicy", owner=made)
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     things.patch(job, {"spec": {"suspend": True}})
-    things.until(lambda: not things.again(job)["spec"].get("suspend"), 10)
+    things.until(lambda: not things.again(job)["spec"].get("suspend"), 30)
     things.patch(policy, {"spec": {"egress": [{}]}})
-    things.until(lambda: things.again(policy)["spec"]["egress"] == policy["spec"]["egress"], 10)
+    things.until(lambda: things.again(policy)["spec"]["egress"] == policy["spec"]["egress"], 30)
     things.delete(job)
     again = things.wait("Job", owner=made, other_than=job["metadata"]["uid"], seconds=30)
     assert again["metadata"]["name"] == job["metadata"]["name"]
@@ -268,10 +268,10 @@ def test_suspend_reaches_the_job_and_back(things: Things, operator: OperatorProc
     made = things.resource("Backtest", "b", {"strategy": {"builtin": "sma-cross"}, "data": STORE})
     job = things.wait("Job", owner=made)
     things.patch(made, {"spec": {"suspend": True}})
-    things.until(lambda: things.again(job)["spec"].get("suspend"), 5)
+    things.until(lambda: things.again(job)["spec"].get("suspend"), 20)
     things.status(made, lambda s: s["phase"] == "Suspended")
     things.patch(made, {"spec": {"suspend": False}})
-    things.until(lambda: not things.again(job)["spec"].get("suspend"), 5)
+    things.until(lambda: not things.again(job)["spec"].get("suspend"), 20)
     things.status(made, lambda s: s["phase"] == "Pending")
 
 
@@ -282,7 +282,7 @@ def test_an_ended_run_is_final_and_goes_when_its_time_is_over(things: Things, op
     job = things.wait("Job", owner=made)
     things.end_job(job, "Complete")
     things.status(made, lambda s: s["phase"] == "Complete")
-    things.until(lambda: things.find(made) is None, 10)
+    things.until(lambda: things.find(made) is None, 30)
 
 
 def test_a_restart_of_the_operator_changes_nothing(things: Things, operator: OperatorProcess, tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_a_restart_of_the_operator_changes_nothing(things: Things, operator: Ope
         before = things.again(made)
         assert operator.stop() == 0
         operator.start()
-        things.until(operator.ready, 20)
+        things.until(operator.ready, 60)
         time.sleep(2)
         after = things.again(made)
         assert after["status"]["anchor"] == before["status"]["anchor"]

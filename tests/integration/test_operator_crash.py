@@ -87,7 +87,7 @@ def survive(
             return [o["uid"] for item in items for o in item["metadata"]["ownerReferences"]]
 
         try:
-            things.until(operator.ready, 20)
+            things.until(operator.ready, 60)
             pid = operator.pid
             proxy.arm(number if number <= calls else 0, after, lambda: os.kill(pid, signal.SIGKILL))
             made = things.resource(kind, "x", spec)
@@ -99,11 +99,11 @@ def survive(
                 # Each of them was cut above; a busy machine may see one more status.
                 assert calls <= len(proxy.calls) <= calls + 2, proxy.calls
             else:
-                things.until(lambda: not operator.alive(), 10)
+                things.until(lambda: not operator.alive(), 30)
                 assert operator.stop() == -signal.SIGKILL
                 proxy.arm(0, False, lambda: None)
                 operator.start()
-            things.until(lambda: all(len(owners(of)) >= count for of, count in children.items()), 20)
+            things.until(lambda: all(len(owners(of)) >= count for of, count in children.items()), 60)
             status = things.status(made, lambda s: s.get("phase") == "Pending")
             assert status["observedGeneration"] == 1
             for of, count in children.items():
@@ -125,7 +125,7 @@ def listening(kube: KubeApi, proxy: CuttingProxy, tmp_path: Path) -> Iterator[tu
         operator.environment |= {"TAPEDECK_OPERATOR_CANARY_SECONDS": "0.5", "TAPEDECK_OPERATOR_WATCH_SECONDS": "2"}
         operator.start()
         try:
-            things.until(operator.ready, 20)
+            things.until(operator.ready, 60)
             things.wait("Job", owner=things.resource("Replay", "x", {"source": {"store": STORE}}))
             assert operator.answer("/healthz") == (200, "ok")
             yield things, operator
@@ -142,9 +142,9 @@ def test_a_kind_of_which_nothing_is_heard_shows(
     things, operator = listening
     proxy.muted = (plural,)
     made = things.resource("Replay", "y", {"source": {"store": STORE}})
-    things.until(lambda: operator.answer("/healthz") == (503, f"nothing is heard of {kind}"), 12)
+    things.until(lambda: operator.answer("/healthz") == (503, f"nothing is heard of {kind}"), 40)
     proxy.muted = ()
-    things.until(lambda: operator.answer("/healthz") == (200, "ok"), 10)
+    things.until(lambda: operator.answer("/healthz") == (200, "ok"), 30)
     things.wait("Job", owner=made)
 
 
@@ -153,9 +153,9 @@ def test_a_watch_that_fell_silent_is_begun_anew(proxy: CuttingProxy, listening: 
     before = proxy.lost
     proxy.muted = ("replays",)
     made = things.resource("Replay", "y", {"source": {"store": STORE}})
-    things.until(lambda: proxy.lost > before, 5)
+    things.until(lambda: proxy.lost > before, 20)
     proxy.muted = ()
-    things.wait("Job", owner=made, seconds=5)
+    things.wait("Job", owner=made, seconds=30)
     assert operator.answer("/healthz") == (200, "ok")
     said = [line for line in operator.log.read_text().splitlines() if "did not end in time" in line]
     assert ['"Replay"' in line for line in said] == [True]

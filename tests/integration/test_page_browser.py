@@ -29,6 +29,7 @@ from pods.gateway import (
 from tapedeck.market import Bar, event_time
 from tapedeck.settings import Connections
 
+expect.set_options(timeout=20_000)  # a busy machine takes its time
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 BUILT = Path(tapedeck_gateway.__file__).parent / "page" / "index.html"
 T0 = 1_522_800_000_000
@@ -121,7 +122,7 @@ class Trader:
 
 
 def wait_for(page: Page, hook: str, value: object) -> None:
-    expect(page.locator("#chart")).to_have_attribute(f"data-{hook}", str(value), timeout=15_000)
+    expect(page.locator("#chart")).to_have_attribute(f"data-{hook}", str(value))
 
 
 @pytest.mark.slow
@@ -176,7 +177,7 @@ def test_candles_move_while_the_replay_plays(
             "UPDATE runs SET state = 'complete', bars = 1380, ended_at = now(),"
             " metrics = '{\"sharpe\": 1.234, \"win_rate_percent\": 41.67}' WHERE run_id = 'run-1'"
         )
-    expect(page.locator("[data-figure='Run']")).to_have_text("complete", timeout=10_000)
+    expect(page.locator("[data-figure='Run']")).to_have_text("complete")
     markers = int(page.locator("#chart").get_attribute("data-markers") or 0)
     expect(page.locator("[data-figure='Trades']")).to_have_text(str(markers // 2))
     expect(page.locator("[data-figure='Win rate']")).to_have_text("41.67 %")
@@ -184,7 +185,7 @@ def test_candles_move_while_the_replay_plays(
     keep(page, "over")
     expect(page.locator("#replay option:checked")).to_have_text("april-2018 (ended)")  # the older one still plays
     Tape(connections, name="newer").play(bars[:1])
-    expect(page.locator("#replay option:checked")).to_have_text("newer", timeout=15_000)
+    expect(page.locator("#replay option:checked")).to_have_text("newer")
 
 
 def test_without_anything_it_says_what_to_do(gateway: Gateway, page: Page) -> None:

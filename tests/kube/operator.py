@@ -189,7 +189,7 @@ class Things:
         assert found is not None, f"{document['kind']} {document['metadata']['name']} is gone"
         return found
 
-    def wait(self, kind: str, *, owner: Json, part: str = "", other_than: str = "", seconds: float = 10) -> Json:
+    def wait(self, kind: str, *, owner: Json, part: str = "", other_than: str = "", seconds: float = 30) -> Json:
         """The child of a resource, or that of a part beside its run, once it is there."""
         path = self._path(kind, self.child_name(owner) + part)
         found: Json = {}
@@ -203,7 +203,7 @@ class Things:
         assert any(o["uid"] == owner["metadata"]["uid"] for o in found["metadata"]["ownerReferences"])
         return {**found, "kind": kind}
 
-    def status(self, resource: Json, holds: Callable[[Json], bool], seconds: float = 10) -> Json:
+    def status(self, resource: Json, holds: Callable[[Json], bool], seconds: float = 30) -> Json:
         """The status of a resource, once something holds of it."""
         seen: Json = {}
 
@@ -218,7 +218,7 @@ class Things:
         status: Json = seen["status"]
         return status
 
-    def events(self, resource: Json, reason: str, count: int, seconds: float = 5) -> None:
+    def events(self, resource: Json, reason: str, count: int, seconds: float = 20) -> None:
         """So many events of a reason, no more."""
 
         def told() -> list[Json]:

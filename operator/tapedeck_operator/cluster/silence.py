@@ -26,12 +26,13 @@ class Silence:
     def __init__(self, lasts: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.lasts = lasts
         self._clock = clock
+        self._asked: dict[str, float] = {}
         self._opened: dict[str, float] = {}
         self._lived: dict[str, float] = {}
 
     def asked(self, kind: str) -> None:
         """A list or watch of a kind is asked for: the watch before it has ended, or was cut, or never began."""
-        now = self._clock()
+        now = self._asked[kind] = self._clock()
         lasted = now - self._opened.pop(kind, now)
         if lasted < LATE * self.lasts:
             self._lived[kind] = now
@@ -40,8 +41,8 @@ class Silence:
             log.warning("a watch did not end in time and is begun anew", kind=kind, seconds=round(lasted, 1))
 
     def opened(self, kind: str) -> None:
-        """A watch that was asked for begins."""
-        self._opened[kind] = self._clock()
+        """A watch that was asked for begins; server and client count from when it was asked for."""
+        self._opened[kind] = self._asked[kind]
 
     def heard(self, kind: str) -> None:
         """A watch brought something."""
