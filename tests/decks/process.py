@@ -78,6 +78,11 @@ def phase(objects: Objects, kind: str, name: str) -> str:
     return str(objects.get(kind, "default", name).get("status", {}).get("phase", ""))
 
 
+def reaches(objects: Objects, kind: str, name: str, *phases: str, timeout: float = 60.0) -> None:
+    """Wait until a resource is in one of the phases."""
+    eventually(lambda: phase(objects, kind, name) in phases, timeout)
+
+
 def apply(objects: Objects, kind: str, name: str, spec: Json, folder: Path = Path("/")) -> None:
     """As `tapedeck apply` of a file in the folder."""
     content = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}

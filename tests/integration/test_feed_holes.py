@@ -16,6 +16,7 @@ from exchange.bitfinex import Bitfinex
 from exchange.candles import MINUTE, CandleMarket, candle
 from exchange.coinbase import Coinbase
 from exchange.cryptocompare import VENUE, CryptoCompare
+from exchange.market import numbers
 from exchange.server import Dialect
 from pods.feed import read_topic
 from pods.live import bars, happened, mender_of, outlet_of, pod_of, trades
@@ -155,7 +156,7 @@ def test_bars_behind_a_hole_that_is_longer_than_a_page(name: str, dialect: Diale
 
         told = asyncio.run(asked())
     opens = [ts for ts in range(start, END, MINUTE) if not hole[0] <= ts < hole[1]]
-    assert told == {ts: tuple(map(float, candle(ts)[1:])) for ts in opens}
+    assert told == {ts: numbers(candle(ts)) for ts in opens}
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,7 @@ def test_many_bars_are_filled_in_order(services: Services, monkeypatch: pytest.M
         adapter = adapter_of("binance", {}, Endpoints(rest=exchange.rest))
         try:
             markets = await adapter.open([own.symbol])
-            before = Bar("binance", own.symbol, "1m", known, *map(float, candle(known)[1:]))
+            before = Bar("binance", own.symbol, "1m", known, *numbers(candle(known)))
             tail = Tail([], {"1m": {known: before}})
             state = resumed("binance", own.symbol, ["1m"], "previous", tail, contiguous=True)
             series = state.series["1m"]

@@ -100,7 +100,11 @@ def test_tickers_fall_silent(
         pod.silence = 1.0
 
         def after_beats(ready: Callable[[], bool]) -> Callable[[], bool]:
-            return lambda: exchange.send(*beats) or ready()
+            def beaten() -> bool:
+                exchange.send(*beats)
+                return ready()
+
+            return beaten
 
         pod.start()
         try:

@@ -7,13 +7,14 @@ import signal
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from decks.process import Deck, apply, eventually, phase, pods_of
+from decks.process import Deck, apply, eventually, phase, pods_of, reaches
 from pods.recorder import publish
 from pods.replay import MINUTE, T0, Record, bars, committed, insert_minutes, stored
 from tapedeck import topics
@@ -51,6 +52,9 @@ class Stage:
         status: Json = self.objects.get("Replay", "default", name).get("status", {})
         return status
 
+    def plays(self, name: str) -> bool:
+        return (self.status(name).get("published") or 0) > 0
+
     def at(self, name: str, minute: int, epoch: str, published: int) -> Json:
         """The status once it stands still at a minute of the tape, all published, and it says that it did as told."""
         generation = self.objects.get("Replay", "default", name)["metadata"]["generation"]
@@ -68,7 +72,7 @@ class Stage:
 
     def complete(self, *names: str) -> None:
         for name in names:
-            eventually(lambda name=name: phase(self.objects, "Replay", name) in ("Complete", "Failed"))
+            reaches(self.objects, "Replay", name, "Complete", "Failed")
             assert phase(self.objects, "Replay", name) == "Complete", self.status(name)
 
     def topic(self, name: str, partition: int = 0) -> list[Record]:
@@ -155,7 +159,7 @@ def test_after_a_stall_burst_catches_up_and_skip_goes_on_from_there(stage: Stage
         stage.play(name, SYMBOLS[:1], speed=1_200, clock={"catchUp": how}, **more)  # six seconds
     pids = []
     for name in names.values():
-        eventually(lambda name=name: (stage.status(name).get("published") or 0) > 0)
+        eventually(partial(stage.plays, name))
         uid = stage.objects.get("Replay", "default", name)["metadata"]["uid"]
         pids.append(pods_of(stage.objects, uid)[0]["status"]["pid"])
     firsts = {how: stage.status(name)["anchor"] for how, name in names.items()}

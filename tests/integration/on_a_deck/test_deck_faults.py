@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 import by_hand.samples as by_hand
-from decks.process import Deck, eventually, kill, phase
+from decks.process import Deck, eventually, kill, phase, reaches
 from tapedeck_operator.cli import documents, write
 from tapedeck_operator.demo import audit
 from tapedeck_operator.local.objects import Objects
@@ -59,7 +59,7 @@ class Stage:
 
     def complete(self, *names: tuple[str, str]) -> None:
         for kind, name in names:
-            eventually(lambda k=kind, n=name: phase(self.objects, k, n) in ("Complete", "Failed"), timeout=90)
+            reaches(self.objects, kind, name, "Complete", "Failed", timeout=90)
             assert phase(self.objects, kind, name) == "Complete", self.get(kind, name)["status"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,13 @@ def test_pods_come_and_go_with_parallelism_and_each_trial_is_made_once(shared_de
     }  # fmt: skip
     apply(objects, "Backtest", "swept", spec, tmp_path)
     uid = objects.get("Backtest", "default", "swept")["metadata"]["uid"]
+
+    def at_work(pods: int) -> bool:
+        return len(pods_of(objects, uid)) == pods
+
     for at_once in (1, 3, 1, 4):
         objects.patch_spec("Backtest", "default", "swept", {"spec": {"sweep": {"parallelism": at_once}}})
-        eventually(lambda wanted=at_once: len(pods_of(objects, uid)) == wanted)
+        eventually(partial(at_work, at_once))
     eventually(lambda: phase(objects, "Backtest", "swept") == "Complete", 180)
     status = objects.get("Backtest", "default", "swept")["status"]
     grid = list(itertools.product(FASTS, SLOWS))

@@ -9,11 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from decks.process import Deck, apply, eventually, phase
+from decks.process import Deck, apply, eventually, reaches
 from pods.replay import T0, insert_minutes, stored
 from tapedeck_operator.cli import documents, write
 from tapedeck_operator.cli.rerun import data_differences, rerun, why_not
 from tapedeck_operator.local.errors import DeckError
+from tapedeck_operator.local.objects import Objects
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 STORED = """
@@ -45,6 +46,12 @@ def recorded(dsn: str, name: str) -> dict[str, Any]:
     return found[0]
 
 
+def over(objects: Objects, dsn: str, name: str) -> None:
+    """Wait until a Backtest has ended, and its record says so."""
+    reaches(objects, "Backtest", name, "Complete", timeout=90)
+    eventually(lambda: recorded(dsn, name)["state"] == "complete")
+
+
 @pytest.mark.slow
 def test_a_run_goes_again_from_its_record(
     shared_deck: Deck, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -56,8 +63,7 @@ def test_a_run_goes_again_from_its_record(
     found = documents.read([str(EXAMPLES / "more" / "experiment.yaml"), str(tmp_path / "stored.yaml")])
     assert len(write.apply(objects, found, "default")) == 5
     for name in ("crash-fast", "crash-slow", "stored", "swept"):
-        eventually(lambda name=name: phase(objects, "Backtest", name) == "Complete", 90)
-        eventually(lambda name=name: recorded(facts["dsn"], name)["state"] == "complete")
+        over(objects, facts["dsn"], name)
 
     fast = recorded(facts["dsn"], "crash-fast")
     origin, specs = fast["origin"], {d.content["metadata"]["name"]: d.content["spec"] for d in found}
@@ -127,12 +133,11 @@ def test_a_run_goes_again_whatever_clock_and_controls_its_replay_had(
         apply(objects, "Replay", name, source | controls, tmp_path)
         apply(objects, "Backtest", f"over-{name}", strategy | {"data": {"replay": {"name": name}}}, tmp_path)
     for name in ("lead", "follower", "sought-lead", "sought-follower"):
-        eventually(lambda name=name: phase(objects, "Replay", name) == "Paused")
+        reaches(objects, "Replay", name, "Paused")
     for name in ("lead", "sought-lead"):
         objects.patch_spec("Replay", "default", name, write.controls(until="off", loop="off"))
     for name in STEERED:
-        eventually(lambda name=name: phase(objects, "Backtest", f"over-{name}") == "Complete", 90)
-        eventually(lambda name=name: recorded(facts["dsn"], f"over-{name}")["state"] == "complete")
+        over(objects, facts["dsn"], f"over-{name}")
         assert recorded(facts["dsn"], f"over-{name}")["bars"] == (300 if name.startswith("sought") else 400)
         objects.delete("Replay", "default", name)
     for name in STEERED:

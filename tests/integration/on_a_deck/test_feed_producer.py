@@ -33,7 +33,7 @@ def test_stock_bars_are_recorded_and_charted(shared_deck: Deck, tmp_path: Path) 
 
     eventually(lambda: len(stored()) == len(ROWS))
     assert stored() == ROWS
-    query = {
+    query: dict[str, str | int] = {
         "symbol": "acme-stocks:ACME",
         "resolution": "1",
         "from": ROWS[0][0] // 1000,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psycopg
 import pytest
 
@@ -49,7 +51,7 @@ def test_the_store_s_bars_are_kept_and_the_others_come_from_the_exchange(shared_
         store = {"exchange": "binance", "symbols": ["BTC/USDT"]}
         store |= {"from": "2024-12-31T00:00:00Z", "to": "2024-12-31T10:00:00Z"}
         endpoints = {"rest": exchange.rest, "websocket": exchange.websocket}
-        spec = {"source": {"fill": True, "endpoints": endpoints, "store": store}, "unpaced": True}
+        spec: dict[str, Any] = {"source": {"fill": True, "endpoints": endpoints, "store": store}, "unpaced": True}
         apply(objects, "Replay", "filled", spec)
         live(LATER)
         eventually(lambda: phase(objects, "Replay", "filled") in ("Complete", "Failed"), 90)
