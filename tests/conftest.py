@@ -96,12 +96,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
 
 
-class ByPlace(LoadFileScheduling):
-    """The tests of a file one after another on one worker, and all that share a standing deck on one, too."""
+class ByPlace(LoadFileScheduling):  # type: ignore[misc]
+    """The tests of a file one after another on one worker; those of a folder that share a deck or a server, too."""
 
     def _split_scope(self, nodeid: str) -> str:
         folder, _, _ = nodeid.rpartition("/")
-        return folder if folder.endswith("/on_a_deck") else super()._split_scope(nodeid)
+        return folder if folder.rpartition("/")[2].startswith("on_a") else super()._split_scope(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

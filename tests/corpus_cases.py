@@ -33,7 +33,7 @@ def cases() -> list[Case]:
 
 
 def _of_file(path: Path) -> list[Case]:
-    content = yaml.safe_load(path.read_text())
+    content = yaml.load(path.read_text(), yaml.CSafeLoader)
     base = content["base"]
     found = [
         Case(f"{path.stem}: {entry['case']}", merged(base, entry["with"]), None, entry.get("says"), entry.get("only"))

@@ -22,7 +22,9 @@ import yaml
 from kube.api import KubeApi
 
 Json = dict[str, Any]
-CRDS = [yaml.safe_load(path.read_text()) for path in sorted((Path(__file__).parents[2] / "crds").glob("*.yaml"))]
+USER = "tapedeck-operator"
+ROOT = Path(__file__).parents[2]
+CRDS = [yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted((ROOT / "crds").glob("*.yaml"))]
 
 PATHS = {
     "Feed": "/apis/tapedeck.dev/v1alpha1/namespaces/{}/feeds",
@@ -37,7 +39,7 @@ PATHS = {
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
 }
-RULES = yaml.safe_load((Path(__file__).parents[2] / "charts/tapedeck/files/operator-rules.yaml").read_text())
+RULES = yaml.safe_load((ROOT / "charts/tapedeck/files/operator-rules.yaml").read_text())
 KEY = b"0123456789abcdef0123456789abcdef"
 IMAGES = {"feed": "i/feed:1", "replay": "i/replay:1", "transform": "i/transform:1", "backtest": "i/backtest:1"}
 
@@ -58,7 +60,7 @@ def rights(namespace: str, without: Collection[tuple[str, str]] = ()) -> list[Js
             "kind": "RoleBinding",
             "metadata": metadata,
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "tapedeck-operator"},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "tapedeck-operator"}],
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}],
         },
     ]
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from cutting_proxy import CuttingProxy
-from kube.api import KubeApi, install_crds, missing_binaries
-from kube.operator import CRDS, PATHS, OperatorProcess, Things, rights
+from kube.api import KubeApi, missing_binaries
+from kube.operator import PATHS, OperatorProcess, Things, rights
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,18 +24,6 @@ Json = dict[str, Any]
 CALLS = 7  # two look-ups, NetworkPolicy, Secret, Job, status, event
 LIVE_CALLS = 12  # five look-ups, two NetworkPolicies, three Deployments, status, event
 FULL = int(os.environ.get("TAPEDECK_FAULTS", "3")) >= 20
-
-
-@pytest.fixture(scope="module")
-def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
-    api = KubeApi(tmp_path_factory.mktemp("kube"))
-    try:
-        api.start()
-        with api.client() as client:
-            install_crds(client, CRDS)
-        yield api
-    finally:
-        api.stop()
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from corpus_cases import Case, cases
-from kube.api import KubeApi, install_crds, missing_binaries
+from kube.api import KubeApi, missing_binaries
+from kube.operator import CRDS
 from tapedeck_crds.kinds import KINDS
 
 pytestmark = [
@@ -21,7 +20,6 @@ pytestmark = [
         bool(missing_binaries()), reason=f"not built: {', '.join(missing_binaries())} (tests/e2e/rig/build)"
     ),
 ]
-CRDS = [yaml.safe_load(path.read_text()) for path in sorted((Path(__file__).parents[2] / "crds").glob("*.yaml"))]
 Told = set[tuple[str, str, str]]
 """Kind, field with [] for each index, and what is said of it."""
 
@@ -29,15 +27,9 @@ FOLDER = "/apis/tapedeck.dev/v1alpha1/namespaces/default"
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    api = KubeApi(tmp_path_factory.mktemp("api"))
-    try:
-        api.start()
-        with api.client() as connected:
-            install_crds(connected, CRDS)
-            yield connected
-    finally:
-        api.stop()
+def client(kube: KubeApi) -> Iterator[httpx.Client]:
+    with kube.client() as connected:
+        yield connected
 
 
 def _path(title: str) -> str:

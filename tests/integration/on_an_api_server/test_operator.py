@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from kube.api import KubeApi, install_crds, missing_binaries
-from kube.operator import CRDS, OperatorProcess, Things, rights
+from kube.api import KubeApi, missing_binaries
+from kube.operator import OperatorProcess, Things, rights
 from tapedeck.probe import Probe
 from tapedeck.settings import PodSettings
 from tapedeck_crds.clock import Anchor
@@ -25,18 +25,6 @@ T0 = 1_522_800_000_000
 pytestmark = pytest.mark.skipif(
     bool(missing_binaries()), reason=f"needs {', '.join(missing_binaries())}: tests/e2e/rig/build"
 )
-
-
-@pytest.fixture(scope="module")
-def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
-    api = KubeApi(tmp_path_factory.mktemp("kube"))
-    try:
-        api.start()
-        with api.client() as client:
-            install_crds(client, CRDS)
-        yield api
-    finally:
-        api.stop()
 
 
 @pytest.fixture

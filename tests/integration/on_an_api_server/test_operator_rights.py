@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kube.api import KubeApi, install_crds, missing_binaries
-from kube.operator import CRDS, PATHS, RULES, OperatorProcess, Things, rights
+from kube.api import KubeApi, missing_binaries
+from kube.operator import PATHS, RULES, USER, OperatorProcess, Things, rights
 
 Json = dict[str, Any]
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
@@ -22,7 +22,6 @@ LIVE = {"exchange": "binance", "symbols": ["BTC/USDT"]}
 FILES = {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}
 TRADING = {"strategy": {"builtin": "sma-cross"}}
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
-USER = "tapedeck-operator"
 
 pytestmark = [
     pytest.mark.slow,
@@ -79,18 +78,6 @@ class Audit:
         seen.add(Right(event["verb"], resource))
         if event["verb"] == "patch" and (code == 201 or "cannot create" in event["responseStatus"].get("message", "")):
             seen.add(Right("create", resource))  # an apply that makes the object
-
-
-@pytest.fixture(scope="module")
-def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
-    api = KubeApi(tmp_path_factory.mktemp("kube"), audited=USER)
-    try:
-        api.start()
-        with api.client() as client:
-            install_crds(client, CRDS)
-        yield api
-    finally:
-        api.stop()
 
 
 @pytest.fixture(scope="module")
@@ -193,14 +180,31 @@ def test_each_right_to_see_is_missed(kube: KubeApi, audit: Audit, tmp_path: Path
         life.end()
 
 
+@pytest.fixture
+def seeing_everywhere(kube: KubeApi) -> Iterator[None]:
+    """The rights to list and watch, in all namespaces."""
+    rules = [{**rule, "verbs": [v for v in rule["verbs"] if v in ("list", "watch")]} for rule in RULES["watched"]]
+    metadata = {"name": USER}
+    subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}]
+    role = {"metadata": metadata, "rules": [rule for rule in rules if rule["verbs"]]}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": USER}
+    with kube.client() as client:
+        Things.must(client.post(f"{RBAC}/clusterroles", json=role))
+        binding = {"metadata": metadata, "roleRef": reference, "subjects": subjects}
+        Things.must(client.post(f"{RBAC}/clusterrolebindings", json=binding))
+        yield
+        for kind in ("clusterrolebindings", "clusterroles"):
+            Things.must(client.delete(f"{RBAC}/{kind}/{USER}"))
+
+
 @pytest.mark.timeout(400)
+@pytest.mark.usefixtures("seeing_everywhere")
 def test_each_right_to_change_is_missed(kube: KubeApi, audit: Audit, tmp_path: Path) -> None:
     """One operator sees all namespaces, in each of which it lacks another right."""
     lives = {right: Life(kube, without={right, *SEEING}) for right in GIVEN - SEEING - of(RULES["own"])}
     home = Life(kube)
     operator = OperatorProcess(kube, home.things.namespace, tmp_path)
     operator.environment["TAPEDECK_OPERATOR_WATCH_NAMESPACE"] = ""
-    see_everywhere(kube)
     lacking = {right: life.things.namespace for right, life in lives.items()}
 
     def all_but(rest: set[Right]) -> bool:
@@ -220,19 +224,6 @@ def test_each_right_to_change_is_missed(kube: KubeApi, audit: Audit, tmp_path: P
         operator.stop()
         for life in (home, *lives.values()):
             life.end()
-
-
-def see_everywhere(kube: KubeApi) -> None:
-    """The rights to list and watch, in all namespaces."""
-    rules = [{**rule, "verbs": [v for v in rule["verbs"] if v in ("list", "watch")]} for rule in RULES["watched"]]
-    metadata = {"name": USER}
-    subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}]
-    role = {"metadata": metadata, "rules": [rule for rule in rules if rule["verbs"]]}
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": USER}
-    with kube.client() as client:
-        Things.must(client.post(f"{RBAC}/clusterroles", json=role))
-        binding = {"metadata": metadata, "roleRef": reference, "subjects": subjects}
-        Things.must(client.post(f"{RBAC}/clusterrolebindings", json=binding))
 
 
 DENIED = re.compile(r'cannot (\w+) resource "([^"]+)" in API group "[^"]*" in the namespace "([^"]+)"')
