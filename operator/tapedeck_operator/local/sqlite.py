@@ -11,7 +11,7 @@ from pathlib import Path
 from tapedeck_operator.local import processes
 from tapedeck_operator.local.errors import DeckError
 
-BUSY_SECONDS = 5.0
+BUSY_SECONDS = 20.0  # SQLite gives nobody a turn: on a busy machine some writers wait for long
 
 
 class Database:
