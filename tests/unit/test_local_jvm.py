@@ -5,7 +5,25 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tapedeck_operator.local.jvm import KEPT, keep_newest
+import pytest
+
+from tapedeck_operator.local import jvm
+from tapedeck_operator.local.jvm import KEPT, ClassArchive, keep_newest
+
+
+def test_one_jre_in_two_environments_has_one_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def archive(environment: str, size: int, at: int, class_path: str = "a.jar") -> Path:
+        modules = tmp_path / environment / "lib" / "modules"
+        modules.parent.mkdir(parents=True)
+        modules.write_bytes(b"x" * size)
+        os.utime(modules, (at, at))
+        monkeypatch.setattr(jvm, "java", lambda: modules.parents[1] / "bin" / "java")
+        return ClassArchive(class_path, tmp_path / "seen").path
+
+    one = archive("one", 10, 1_000)
+    assert archive("two", 10, 1_000) == one
+    others = {archive("three", 11, 1_000), archive("four", 10, 1_001), archive("five", 10, 1_000, "b.jar")}
+    assert len({one, *others}) == 4
 
 
 def test_archives_of_environments_long_gone_are_let_go(tmp_path: Path) -> None:

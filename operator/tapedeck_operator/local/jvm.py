@@ -46,8 +46,9 @@ class ClassArchive:
 
     @property
     def path(self) -> Path:
-        """Another JRE or class path has another archive."""
-        key = hashlib.sha256(f"{java()} {self.class_path}".encode()).hexdigest()[:16]
+        """Another JRE or class path has another archive. A JRE knows itself by the size and time of its modules."""
+        modules = (java().parents[1] / "lib" / "modules").stat()
+        key = hashlib.sha256(f"{modules.st_size} {modules.st_mtime_ns} {self.class_path}".encode()).hexdigest()[:16]
         return cache_dir() / "classes" / f"{key}.jsa"
 
     @property
@@ -93,7 +94,7 @@ class ClassArchive:
 
 
 def keep_newest(folder: Path) -> None:
-    """Each virtual environment has its own archive of some 80 MB: those of environments long gone are let go."""
+    """A JRE that was unpacked anew has its own archive of some 80 MB: those of environments long gone are let go."""
     with contextlib.suppress(FileNotFoundError):  # another deck does the same
         for old in sorted(folder.glob("*.jsa"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
             old.unlink()
