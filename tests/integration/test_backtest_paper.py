@@ -24,9 +24,9 @@ from exchange import Exchange, Market, recorded, sped_up
 from exchange.binance import Binance
 from pods.backtest import Checked, Pod, check
 from pods.feed import Pod as FeedPod
-from pods.feed import read_topic
 from pods.runs import BROKER, spec
 from pods.store import insert_bars
+from pods.topic import read_topic
 from tapedeck.market import Bar
 from tapedeck.settings import Connections
 from tapedeck_backtest.strategies import BUILTINS

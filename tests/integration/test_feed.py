@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 import by_hand.samples as by_hand
-from pods.feed import Pod, read_topic
+from pods.feed import Pod
 from pods.services import Services
+from pods.topic import read_topic
 from tapedeck_operator.local import processes
 
 VALUES = ("open", "high", "low", "close", "volume")

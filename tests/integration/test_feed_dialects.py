@@ -15,8 +15,9 @@ from exchange.bitfinex import Bitfinex
 from exchange.coinbase import Coinbase
 from exchange.cryptocompare import VENUE, CryptoCompare
 from exchange.server import Dialect
-from pods.feed import Pod, read_topic
+from pods.feed import Pod
 from pods.services import Services
+from pods.topic import read_topic
 from tapedeck.market import Bar, Ticker, Trade
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.live import Endpoints

@@ -18,9 +18,9 @@ from exchange.coinbase import Coinbase
 from exchange.cryptocompare import VENUE, CryptoCompare
 from exchange.market import numbers
 from exchange.server import Dialect
-from pods.feed import read_topic
 from pods.live import bars, happened, mender_of, outlet_of, pod_of, trades
 from pods.services import Services
+from pods.topic import read_topic
 from tapedeck.market import Bar, Side, Trade
 from tapedeck_crds.live import Endpoints
 from tapedeck_feed.live import ask, ccxt_past

@@ -12,9 +12,10 @@ import pytest
 import by_hand.samples as by_hand
 from exchange import Exchange, Market, recorded
 from exchange.binance import Binance, trade_message
-from pods.feed import Pod, read_topic
+from pods.feed import Pod
 from pods.recorder import publish
 from pods.services import Services
+from pods.topic import read_topic
 from tapedeck.wire import market_headers
 
 VALUES = ("open", "high", "low", "close", "volume")
@@ -182,29 +183,6 @@ def test_pods_share_the_symbols(services: Services, tmp_path: Path, binance: Exc
     told = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.trades", "binance")]
     mine = sorted((v["symbol"], int(v["id"])) for v in told if v["symbol"].endswith(quote))
     assert mine == sorted((m.symbol, tick.id) for m in binance.markets for tick in m.ticks)
-
-
-def test_silence_is_broken(services: Services, tmp_path: Path, binance: Exchange) -> None:
-    """The connection stays up and says nothing, while trades go on."""
-    own = f"s{uuid.uuid4().hex[:6]}".upper()
-    market = Market(own, "USDT", binance.markets[0].ticks[:300])
-    binance.markets = [market]
-    pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, {**spec(binance), "symbols": [market.symbol]})
-    pod.silence = 1.0
-    pod.start()
-    try:
-        binance.subscribed()
-        binance.play(100)
-        binance.silent = True
-        binance.play(100)
-        pod.wait_for(lambda: binance.connections >= 2)
-        binance.silent = False
-        binance.subscribed()
-        binance.play()
-        pod.wait_for(lambda: pod.status()["trades"] == 300)
-    finally:
-        pod.stop()
-    assert pod.last()["missing"] == 0
 
 
 def test_what_the_exchange_says_of_a_market_is_followed(services: Services, tmp_path: Path) -> None:

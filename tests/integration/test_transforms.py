@@ -16,9 +16,10 @@ import pandas as pd
 import psycopg
 import pytest
 
-from pods.feed import Pod, read_topic
+from pods.feed import Pod
 from pods.recorder import LIVE, MINUTE, T0, caught_up, eventually, publish, recorders, select
 from pods.replay import ReplayProcess, insert_minutes, stored
+from pods.topic import read_topic
 from pods.transform import TransformProcess
 from tapedeck.kafka import producer
 from tapedeck.market import Ticker, Trade

@@ -9,8 +9,9 @@ from threading import Event
 from typing import Any
 
 from exchange import Exchange, Market
-from pods.feed import Pod, read_topic
+from pods.feed import Pod
 from pods.services import Services
+from pods.topic import read_topic
 from tapedeck.market import Trade
 from tapedeck.settings import Connections
 from tapedeck_crds.live import Channel

@@ -213,7 +213,7 @@ def test_help_teaches_with_examples(run: Run) -> None:
         assert f"\n    tapedeck {name} " in shown.stdout or f"\n    tapedeck {name}\n" in shown.stdout
 
 
-# What costs a command its quick start where it is imported by the way: each takes longer than all that `get` needs.
+# What a look at the objects has no use for, and what would cost it its quick start.
 HEAVY = "asyncio backtrader ccxt confluent_kafka fastapi httpx jgo jsonschema kopf kubernetes numpy pandas psycopg rich"
 
 
