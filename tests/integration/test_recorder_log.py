@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -161,27 +164,62 @@ def test_an_offset_behind_the_logs_end_is_told(stage: Stage) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", [40, 400])
-def test_topics_made_anew_are_read_from_their_beginning(stage: Stage, more: int) -> None:
-    """With fewer records than the old one had, which the broker tells, and with more, which it does not."""
-    stage.recorder.start()
-    stage.publish(range(100))
-    caught_up(stage.broker.bootstrap, stage.dsn)
-    assert stage.recorder.process is not None
-    stage.recorder.process.send_signal(signal.SIGSTOP)  # it sees nothing of the time between
-    try:
-        stage.delete_topics()
-        stage.make_topics()
-        stage.publish(range(100, 100 + more))
-    finally:
-        stage.recorder.process.send_signal(signal.SIGCONT)
-    eventually(lambda: stage.minutes() == list(range(100 + more)))
+@pytest.mark.parametrize(("more", "restarted"), [(40, False), (400, True)], ids=["fewer", "more"])
+def test_topics_made_anew_are_read_from_their_beginning(stage: Stage, more: int, restarted: bool) -> None:
+    """With fewer records than the old ones had, which the broker tells, and with more, which it does not.
+
+    A restart of the broker raises the leader epochs of the old ones; those of the new ones begin at 0.
+    """
+    if restarted:
+        stage.broker.stop()
+        stage.broker.launch()
+        stage.broker.wait_ready()
+    with line_store() as (url, lines):
+        stage.recorder.options = {"sinks": [{"name": f"s-{uuid.uuid4().hex[:8]}", "url": url, "records": ["bars"]}]}
+        stage.recorder.start()
+        stage.publish(range(100))
+        caught_up(stage.broker.bootstrap, stage.dsn)
+        eventually(lambda: len(lines) == 100)
+        assert stage.recorder.process is not None
+        stage.recorder.process.send_signal(signal.SIGSTOP)  # it sees nothing of the time between
+        try:
+            stage.delete_topics()
+            stage.make_topics()
+            stage.publish(range(100, 100 + more))
+        finally:
+            stage.recorder.process.send_signal(signal.SIGCONT)
+        eventually(lambda: stage.minutes() == list(range(100 + more)))
+        eventually(lambda: len(set(lines)) == 100 + more)
     assert stage.faults() == []
     assert stage.recorder.running()
     assert stage.recorder.stop() == 0
     ids = select(stage.dsn, "SELECT topic_id, next_offset FROM kafka_offsets")
     assert len(dict(ids)) == 2
     assert more in dict(ids).values()
+
+
+@contextmanager
+def line_store() -> Iterator[tuple[str, list[bytes]]]:
+    """The URL of another store, and the lines that it got."""
+    lines: list[bytes] = []
+
+    class Store(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            lines.extend(self.rfile.read(int(self.headers["content-length"])).splitlines())
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Store) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/write", lines
+        finally:
+            server.shutdown()
+            thread.join(5)
 
 
 def test_the_store_moves_behind_what_transactions_leave(stage: Stage) -> None:

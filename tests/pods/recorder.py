@@ -113,6 +113,8 @@ def recorders(folder: Path, bootstrap: str, dsn: str, count: int = 1) -> Iterato
         for recorder in some:
             if recorder.running():
                 recorder.stop()
+            if recorder.process is not None:  # shown where a test failed
+                print(recorder.home.name, recorder.process.poll(), (recorder.home / "log").read_text()[-4000:])
 
 
 Record = tuple[str, bytes | None, str, Headers | None]  # topic, value, key, headers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -47,7 +48,7 @@ class Pod:
     def work(self, connections: Connections) -> int:
         """Record until told to stop; returns the exit code."""
         try:
-            self._recorder = _recorder(connections, self.stop)
+            self._recorder = _recorder(connections, self.stop, self._topics_made_anew)
             self._recorder.run()
         except Fenced as error:
             return self._failed("Fenced", str(error), EXIT_FENCED)
@@ -64,13 +65,17 @@ class Pod:
         """The exit code for options that can't be followed."""
         return self._failed("BadOptions", options, EXIT_BAD_INPUT)
 
+    def _topics_made_anew(self) -> None:
+        for delivery in self.deliveries:
+            delivery.begin_anew()
+
     def _failed(self, reason: str, message: str, code: int) -> int:
         log.error("failed", reason=reason, message=message)
         self._state, self._reason, self._message = "failed", reason, message
         return code
 
 
-def _recorder(connections: Connections, stop: threading.Event) -> Recorder:
+def _recorder(connections: Connections, stop: threading.Event, made_anew: Callable[[], None]) -> Recorder:
     """A recorder, once the broker is there and has the topics."""
 
     def may_come(error: Exception) -> bool:
@@ -79,7 +84,7 @@ def _recorder(connections: Connections, stop: threading.Event) -> Recorder:
 
     for attempt in stamina.retry_context(on=may_come, attempts=40, timeout=60.0, wait_max=3.0):
         with attempt:
-            return Recorder(connections, stop)
+            return Recorder(connections, stop, made_anew)
     raise AssertionError("unreachable: the last attempt raises")
 
 

@@ -47,20 +47,10 @@ class Reader:
         load: Callable[[list[Partition]], dict[Partition, int]],
         settle: Callable[[], None],
     ) -> None:
+        self._connections = connections
         self._load = load
         self._settle = settle
-        self._consumer: Consumer = consumer(
-            connections,
-            CLIENT,
-            topics.RECORDER_GROUP,
-            {
-                "partition.assignment.strategy": "roundrobin",
-                "session.timeout.ms": 6_000,
-                "heartbeat.interval.ms": 1_500,
-                # Not "earliest": what was deleted before it was recorded is no silent matter.
-                "auto.offset.reset": "error",
-            },
-        )
+        self._consumer = self._client()
         self._moves = 0
         self.assigned: set[Partition] = set()
         self.astray: set[Partition] = set()
@@ -70,6 +60,17 @@ class Reader:
         self._consumer.subscribe(
             list(topics.STANDING), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
+
+    def open_anew(self) -> None:
+        """Join the group as another member, by a client that knows nothing of the topics as they were.
+
+        librdkafka takes a leader epoch that is below the last one for an old answer and stays with the last: of topics
+        made anew, where they begin at 0, it would never read again.
+        """
+        self.close()
+        self._hold(set())
+        self._consumer = self._client()
+        self.open()
 
     def read(self, wait: float) -> list[Message]:
         """What has come, waiting for the first. Raises KafkaException for what does not pass."""
@@ -118,6 +119,20 @@ class Reader:
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
+
+    def _client(self) -> Consumer:
+        return consumer(
+            self._connections,
+            CLIENT,
+            topics.RECORDER_GROUP,
+            {
+                "partition.assignment.strategy": "roundrobin",
+                "session.timeout.ms": 6_000,
+                "heartbeat.interval.ms": 1_500,
+                # Not "earliest": what was deleted before it was recorded is no silent matter.
+                "auto.offset.reset": "error",
+            },
+        )
 
     def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         self._go_on(client, [(p.topic, p.partition) for p in partitions])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from confluent_kafka import KafkaException
@@ -29,12 +29,14 @@ class Follower:
         lanes: Lanes,
         reader: Reader,
         load: Callable[[list[Partition]], dict[Partition, int]],
+        made_anew: Callable[[], None],
     ) -> None:
         self._identity = identity
         self._offsets = offsets
         self._lanes = lanes
         self._reader = reader
         self._load = load
+        self._made_anew = made_anew
         self._thread = ThreadPoolExecutor(1, "follower")
         self._asked: Future[Seen] | None = None
         self._due = time.monotonic() + FOLLOW_SECONDS
@@ -67,18 +69,28 @@ class Follower:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _take_up(self, seen: Seen) -> None:
-        """Begin again where topics have other ids, and at the log's beginning where it lost what comes next.
+        if not self._offsets.named(seen.topic_ids):
+            self._begin_with(seen.topic_ids)
+        elif astray := self._reader.astray & seen.held.keys():
+            self._pass_over(astray, seen.held)
 
-        What a topic made anew got meanwhile may have been written under its old id: read again, it changes nothing.
+    def _begin_with(self, topic_ids: dict[str, str]) -> None:
+        """Begin again where topics were made anew.
+
+        What they got meanwhile may have been written under their old ids: read again, it changes nothing.
         """
-        astray = self._reader.astray & seen.held.keys()
-        if self._offsets.named(seen.topic_ids) and not astray:
-            return
+        log.warning("topics were made anew", ids=topic_ids)
         self._lanes.settle()
-        self._offsets.rename(seen.topic_ids)
+        self._offsets.rename(topic_ids)
+        self._reader.open_anew()
+        self._made_anew()
+
+    def _pass_over(self, astray: Set[Partition], held: Mapping[Partition, tuple[int, int]]) -> None:
+        """Go on at the log's beginning where it lost what comes next."""
+        self._lanes.settle()
         found = self._load(sorted(self._reader.assigned))
         for place in astray:
-            low, high = seen.held[place]
+            low, high = held[place]
             if found[place] != NOWHERE and not low <= found[place] <= high:
                 self._lanes.write(_lost(place, found[place], low, high))
         self._reader.begin_again()

@@ -6,6 +6,7 @@ import gc
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import stamina
 
@@ -25,9 +26,12 @@ MEASURE_SECONDS = 1.0
 
 
 class Recorder:
-    """Reads until ``stop`` is set. Raises KafkaException where the broker or a topic is missing."""
+    """Reads until ``stop`` is set. Raises KafkaException where the broker or a topic is missing.
 
-    def __init__(self, connections: Connections, stop: threading.Event) -> None:
+    ``made_anew`` is called when topics are others under their old names.
+    """
+
+    def __init__(self, connections: Connections, stop: threading.Event, made_anew: Callable[[], None]) -> None:
         self._connections = connections
         self._stop = stop
         identity = Identity(connections)
@@ -35,7 +39,7 @@ class Recorder:
         self._refresher = Refresher(connections, stop)
         self._lanes = Lanes(connections, self._offsets, stop, self._refresher.wrote)
         self._reader = Reader(connections, self._load, self._lanes.settle)
-        self._follower = Follower(identity, self._offsets, self._lanes, self._reader, self._load)
+        self._follower = Follower(identity, self._offsets, self._lanes, self._reader, self._load, made_anew)
 
     @property
     def ready(self) -> bool:

@@ -36,6 +36,7 @@ class Delivery(threading.Thread):
         self._sink = sink
         self._remote = Remote(sink.url, secrets / sink.name)
         self._stopping = stop
+        self._anew = threading.Event()
         self._up: bool | None = None
         self._pause = PAUSE_FIRST
         self._delivered = self._refused = self._errors = self._lag = self._in_a_row = 0
@@ -53,11 +54,17 @@ class Delivery(threading.Thread):
             last_error=self._last_error,
         )
 
+    def begin_anew(self) -> None:
+        """Read by another client, as one that was there before never reads topics made anew."""
+        self._anew.set()
+
     def run(self) -> None:
         while not self._stopping.is_set():
             pause = self._pause
+            self._anew.clear()
             try:
                 self._deliver()
+                continue
             except Away as error:
                 self._failed(str(error))
                 pause = max(pause, error.after)
@@ -71,10 +78,13 @@ class Delivery(threading.Thread):
             self._stopping.wait(pause)
 
     def _deliver(self) -> None:
-        """From where the sink is to the end of the log, and what comes then. Raises Away and KafkaException."""
+        """From where the sink is to the end of the log, and what comes then, until it has to begin anew or to end.
+
+        Raises Away and KafkaException.
+        """
         position = Position(self._connections, self._sink)
         try:
-            while not self._stopping.is_set():
+            while not (self._stopping.is_set() or self._anew.is_set()):
                 messages = position.read(POLL_SECONDS)
                 self._measure(position)
                 if messages:
