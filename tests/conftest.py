@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -19,11 +20,15 @@ from tapedeck import topics
 from tapedeck.kafka import admin, ensure_topics
 from tapedeck.settings import Connections
 from tapedeck.store.migrate import migrate
+from tapedeck_operator.local import warm
 from tapedeck_operator.local.broker import Broker
 from tapedeck_operator.local.ports import free_port
 from tapedeck_operator.local.postgres import Postgres
 from timescale.chroot import Unavailable
 from timescale.server import Timescale
+
+# What pods and operators are forked from has the packages of both, but for those that read the environment when loaded.
+multiprocessing.set_forkserver_preload([*warm.SHARED, "aiohttp.web", "jsonschema", "requests_oauthlib"])
 
 # What a shell starts in the background ignores SIGINT, and so would all that the tests start and then interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -47,7 +47,7 @@ def run() -> list[Figure]:
 def _measure(api: KubeApi, things: Things, folder: Path) -> list[Figure]:
     for document in rights(things.namespace):
         things.apply(document)
-    operator = OperatorProcess(api, things.namespace, folder)
+    operator = OperatorProcess(api, things.namespace, folder, fresh=True)
     operator.start()
     try:
         things.until(operator.ready, 30)

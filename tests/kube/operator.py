@@ -20,6 +20,8 @@ import httpx
 import yaml
 
 from kube.api import KubeApi
+from tapedeck_operator.local import processes, warm
+from tapedeck_operator.local.warm import Warm
 
 Json = dict[str, Any]
 USER = "tapedeck-operator"
@@ -66,16 +68,22 @@ def rights(namespace: str, without: Collection[tuple[str, str]] = ()) -> list[Js
 
 
 class OperatorProcess:
-    """``python -m tapedeck_operator`` for one namespace, as the user of the chart's rights."""
+    """``python -m tapedeck_operator`` for one namespace, as the user of the chart's rights.
 
-    def __init__(self, api: KubeApi, namespace: str, folder: Path, *, url: str | None = None) -> None:
+    It is forked from what has loaded its packages; ``fresh`` loads them itself, as in a pod.
+    """
+
+    def __init__(
+        self, api: KubeApi, namespace: str, folder: Path, *, url: str | None = None, fresh: bool = False
+    ) -> None:
         self._folder = folder
+        self._fresh = fresh
         self.log = folder / "operator.log"
         kubeconfig = folder / "operator.kubeconfig"
         api.write_kubeconfig(kubeconfig, "operator", url or api.url)
         (folder / "operator-key").write_bytes(KEY)
         self._port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Warm | None = None
         self.environment = {
             "PATH": os.environ["PATH"],
             "USER": "tapedeck",
@@ -94,9 +102,11 @@ class OperatorProcess:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._offset = log.tell()
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tapedeck_operator"], env=self.environment, stdout=log, stderr=log
-            )
+        if self._fresh:
+            command = [sys.executable, "-m", "tapedeck_operator"]
+            self._process = processes.start(command, log=self.log, env=self.environment)
+        else:
+            self._process = warm.start("tapedeck_operator", log=self.log, env=self.environment)
 
     @property
     def pid(self) -> int:
