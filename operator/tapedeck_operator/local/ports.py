@@ -11,12 +11,19 @@ from typing import IO
 
 from tapedeck_operator.local.errors import DeckError
 
+_given: set[int] = set()
+TRIES = 100
+
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of the loopback that nobody listens on now, and that this process was not given before."""
+    for _ in range(TRIES):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port: int = probe.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
+    raise DeckError(f"no free port on the loopback in {TRIES} tries")
 
 
 def refuse_taken(port: int, name: str) -> None:
