@@ -286,12 +286,12 @@ scenarios = st.lists(change, min_size=1, max_size=5).filter(lambda some: sum("sh
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(scenarios, st.integers(1, 500), st.floats(0, 1), st.booleans())
 def test_the_result_is_the_same_from_wherever_it_is_read(
     given_: list[dict[str, Any]], rows: int, part: float, within: bool
 ) -> None:
-    source = ScenarioSource(market(200), changes(*given_))
+    source = ScenarioSource(market(120), changes(*given_))
     tape = source.resolve()
     whole_blocks = list(source.blocks(tape, None))
     assert sum(map(len, whole_blocks)) == tape.rows
@@ -315,7 +315,7 @@ def test_the_result_is_the_same_from_wherever_it_is_read(
     place = min(int(len(keys) * part), len(keys) - 1)
     after = tape.after_bar(keys[place]) if within else tape.after_event(keys[place][0])
     begin = place + 1 if within else int(np.searchsorted(due, keys[place][0], side="right"))
-    again = ScenarioSource(Chopped(market(200), rows), changes(*given_))  # another process
+    again = ScenarioSource(Chopped(market(120), rows), changes(*given_))  # another process
     rest = [chunk for block in again.blocks(tape, after) for chunk in chunks_of(block, tape)]
     assert [v for c in rest for v in c.values] == [v for c in chunks for v in c.values][begin:]
     assert [c.order_key(i) for c in rest for i in range(len(c))] == keys[begin:]
