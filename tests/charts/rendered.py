@@ -92,7 +92,7 @@ def render(values: Json, *arguments: str) -> list[Json]:
     """The documents. Raises AssertionError where there are none."""
     done = template(values, *arguments)
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return [document for document in yaml.load_all(done.stdout, yaml.CSafeLoader) if document]
 
 
 def find(documents: list[Json], kind: str, name: str) -> Json:

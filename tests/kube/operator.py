@@ -41,7 +41,7 @@ PATHS = {
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
 }
-RULES = yaml.safe_load((ROOT / "charts/tapedeck/files/operator-rules.yaml").read_text())
+RULES = yaml.load((ROOT / "charts/tapedeck/files/operator-rules.yaml").read_text(), yaml.CSafeLoader)
 KEY = b"0123456789abcdef0123456789abcdef"
 IMAGES = {"feed": "i/feed:1", "replay": "i/replay:1", "transform": "i/transform:1", "backtest": "i/backtest:1"}
 

@@ -51,7 +51,7 @@ def conform(version: str, documents: list[Json], folder: Path) -> subprocess.Com
     return subprocess.run(
         [str(KUBECONFORM), "-strict", "-summary", "-kubernetes-version", version, "-schema-location",
          schemas_for(version, documents, folder), "-skip", ",".join(FOREIGN)],
-        input=yaml.safe_dump_all(documents),
+        input=yaml.dump_all(documents, Dumper=yaml.CSafeDumper),
         capture_output=True,
         text=True,
         timeout=60,

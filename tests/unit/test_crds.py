@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 FOLDER = Path(__file__).parents[2] / "crds"
-CRDS = [yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))]
+CRDS = [yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted(FOLDER.glob("*.yaml"))]
 IDS = [crd["metadata"]["name"] for crd in CRDS]
 
 # What a structural schema may say (https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/
