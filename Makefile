@@ -9,7 +9,7 @@ PAGE_SOURCES := $(shell find $(WEB) -name node_modules -prune -o -type f ! -name
 NAME   ?=
 KEEP   ?=
 CLUSTER ?=
-JOBS   ?= 4
+JOBS   ?= 6
 # The long files first, as they are named below: what is left at the end is short.
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import psycopg
 from confluent_kafka import Consumer, TopicPartition
 
@@ -216,7 +217,7 @@ def _until_end(consumer: Consumer, keys: tuple[str, ...]) -> Iterator[Record]:
             message.offset() or 0,
             key,
             headers[0][1].decode(),
-            json.loads(message.value() or b""),
+            msgspec.json.decode(message.value() or b""),
             message.timestamp()[1],
         )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-from confluent_kafka import Consumer, Message, TopicPartition
+import msgspec
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 Row = tuple[int, int, bytes, bytes, Any]  # partition, offset, key, value, headers
 
@@ -19,7 +19,7 @@ class _Read:
     """What was read of a topic before: who waits for a record looks at it again and again."""
 
     upto: dict[int, int] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
+    rows: defaultdict[bytes, list[Row]] = field(default_factory=lambda: defaultdict(list))  # by exchange
 
 
 _READ: defaultdict[tuple[str, str], _Read] = defaultdict(_Read)
@@ -28,7 +28,8 @@ _READ: defaultdict[tuple[str, str], _Read] = defaultdict(_Read)
 def read_topic(bootstrap: str, topic: str, exchange: str) -> list[tuple[str, dict[str, Any], str]]:
     """(key, value, header) of every record of an exchange that is there now, by partition and offset."""
     read = _READ[bootstrap, topic]
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "raw-reader", "enable.auto.commit": False})
+    config = {"group.id": "raw-reader", "enable.auto.commit": False, "enable.partition.eof": True}
+    consumer = Consumer({"bootstrap.servers": bootstrap, **config})
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         marks = {
@@ -38,32 +39,32 @@ def read_topic(bootstrap: str, topic: str, exchange: str) -> list[tuple[str, dic
             read = _READ[bootstrap, topic] = _Read()  # the topic was made anew
         starts = {number: max(low, read.upto.get(number, 0)) for number, (low, _) in marks.items()}
         ends = {number: high for number, (_, high) in marks.items()}
-        left = sum(ends[number] - starts[number] for number in starts)
-        consumer.assign([TopicPartition(topic, number, start) for number, start in starts.items()])
-        new: list[Row] = []
+        left = {number for number in starts if starts[number] < ends[number]}
+        consumer.assign([TopicPartition(topic, number, starts[number]) for number in left])
         deadline = time.monotonic() + 60
         while left and time.monotonic() < deadline:
             for message in consumer.consume(10_000, 0.2):
-                row = _row(message)
-                if row[1] < ends[row[0]]:  # else it came meanwhile
-                    left -= 1
-                    new.append(row)
-        assert not left, f"{left} records of {topic} did not come in 60 s"
-        read.rows = sorted(read.rows + new, key=itemgetter(0, 1))
+                number, offset = _place(message)
+                if message.error() is not None or offset + 1 >= ends[number]:  # marks of transactions may come last
+                    left.discard(number)
+                if message.error() is None and offset < ends[number]:  # else it came meanwhile
+                    key = message.key() or b""
+                    row = (number, offset, key, message.value() or b"", message.headers())
+                    read.rows[key.partition(b":")[0]].append(row)
+                    read.upto[number] = offset + 1
+        assert not left, f"partitions {left} of {topic} were not read to their ends in 60 s"
         read.upto = ends
     finally:
         consumer.close()
-    mine = f"{exchange}:".encode()
-    return [
-        (key.decode(), json.loads(v), _header(headers)) for *_, key, v, headers in read.rows if key.startswith(mine)
-    ]
+    mine = sorted(read.rows[exchange.encode()], key=itemgetter(0, 1))
+    return [(key.decode(), msgspec.json.decode(value), _header(headers)) for *_, key, value, headers in mine]
 
 
-def _row(message: Message) -> Row:
-    assert message.error() is None
-    offset, partition = message.offset(), message.partition()
+def _place(message: Message) -> tuple[int, int]:
+    error, offset, partition = message.error(), message.offset(), message.partition()
+    assert error is None or error.code() == KafkaError._PARTITION_EOF
     assert offset is not None and partition is not None
-    return partition, offset, message.key() or b"", message.value() or b"", message.headers()
+    return partition, offset
 
 
 def _header(headers: Any) -> str:
