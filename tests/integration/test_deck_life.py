@@ -57,7 +57,7 @@ def test_a_service_that_ends_is_started_again(deck_of_ours: Deck, service: str, 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("after", "number"),
-    [(0.8, signal.SIGINT), (1.6, signal.SIGTERM), (2.5, signal.SIGINT), (4.0, signal.SIGINT)],
+    [(0.8, signal.SIGINT), (1.6, signal.SIGINT), (2.5, signal.SIGINT), (4.0, signal.SIGINT), (1.6, signal.SIGTERM)],
 )
 def test_an_interrupt_at_any_moment_stops_everything(tmp_path: Path, after: float, number: signal.Signals) -> None:
     home = Home.at(tmp_path / "home")

@@ -287,7 +287,7 @@ scenarios = st.lists(change, min_size=1, max_size=5).filter(lambda some: sum("sh
 
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(scenarios, st.integers(1, 500), st.floats(0, 1), st.booleans())
+@given(scenarios, st.integers(1, 300), st.floats(0, 1), st.booleans())
 def test_the_result_is_the_same_from_wherever_it_is_read(
     given_: list[dict[str, Any]], rows: int, part: float, within: bool
 ) -> None:

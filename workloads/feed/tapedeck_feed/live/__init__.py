@@ -2,4 +2,5 @@
 
 from tapedeck_feed.live.ccxt_imports import one_exchange_at_a_time
 
+# Before any module of this package loads ccxt.
 one_exchange_at_a_time()

@@ -16,7 +16,7 @@ from typing import Any
 
 _PACKAGES = ("ccxt", "ccxt.async_support", "ccxt.pro")
 # from ccxt.pro.binance import binance
-_EXCHANGE = re.compile(rb"^from (ccxt(?:\.async_support|\.pro)?)\.(\w+) +import \2\b.*$", re.MULTILINE)
+_EXCHANGE = re.compile(rb"^from ccxt(?:\.async_support|\.pro)?\.(\w+) +import \1\b.*$", re.MULTILINE)
 
 
 class _Package(ModuleType):

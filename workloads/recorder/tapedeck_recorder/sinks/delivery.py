@@ -60,21 +60,18 @@ class Delivery(threading.Thread):
 
     def run(self) -> None:
         while not self._stopping.is_set():
-            pause = self._pause
+            pause = 0.0
             self._anew.clear()
             try:
                 self._deliver()
-                continue
             except Away as error:
-                self._failed(str(error))
-                pause = max(pause, error.after)
+                pause = max(self._failed(str(error)), error.after)
             except KafkaException as error:
-                self._failed(f"broker: {error}")
+                pause = self._failed(f"broker: {error}")
             except Exception as error:  # a sink must never end the recorder, nor end silently
-                self._failed(f"{type(error).__name__}: {error}")
+                pause = self._failed(f"{type(error).__name__}: {error}")
                 log.exception("a sink failed", sink=self._sink.name)
             self._remote.close()
-            self._pause = min(self._pause * 2, PAUSE_MAX)
             self._stopping.wait(pause)
 
     def _deliver(self) -> None:
@@ -155,13 +152,16 @@ class Delivery(threading.Thread):
         if self._refused == count:  # the first; the rest is counted
             log.warning("a sink refuses points", sink=self._sink.name, reason=reason)
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, reason: str) -> float:
+        """Tell it; returns the seconds to wait before the next try, more with each in a row."""
         self._errors += 1
         self._in_a_row = 0
         self._last_error = reason[:REASON_MAX]
         metrics.SINK_ERRORS.labels(self._sink.name).inc()
         log.warning("a sink is away", sink=self._sink.name, reason=self._last_error)
         self._is_up(False)
+        pause, self._pause = self._pause, min(self._pause * 2, PAUSE_MAX)
+        return pause
 
     def _is_up(self, up: bool) -> None:
         self._up = up

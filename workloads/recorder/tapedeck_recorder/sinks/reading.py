@@ -1,4 +1,7 @@
-"""A sink's share of the log, by a consumer group of its own whose offsets move once the other store has the points."""
+"""A sink's share of the log, by a consumer group of its own whose offsets move once the other store has the points.
+
+An offset is committed with its topic's id: of a topic made anew under the old name it says nothing.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from tapedeck.topics import SINK_GROUP_PREFIX
 from tapedeck_crds.sink import Sink
 from tapedeck_recorder import metrics
 from tapedeck_recorder.batch import Partition, place
+from tapedeck_recorder.identity import Identity
 from tapedeck_recorder.sinks.lines import TOPICS
 
 STEP_MESSAGES, BATCH_MESSAGES = 500, 5_000
@@ -26,6 +30,7 @@ class Position:
 
     def __init__(self, connections: Connections, sink: Sink) -> None:
         self._sink = sink
+        self._topic_ids = Identity(connections).topic_ids()
         # Behind what was read, and behind what is delivered.
         self._next: dict[Partition, int] = {}
         self._done: dict[Partition, int] = {}
@@ -62,7 +67,7 @@ class Position:
     def commit(self, messages: list[Message]) -> None:
         """These are delivered. Raises KafkaException."""
         last = {place(message)[:2]: place(message)[2] + 1 for message in messages}
-        offsets = [TopicPartition(*where, offset) for where, offset in last.items()]
+        offsets = [TopicPartition(*where, offset, metadata=self._topic_ids[where[0]]) for where, offset in last.items()]
         self._consumer.commit(offsets=offsets, asynchronous=False)
         self._done |= last
 
@@ -85,10 +90,15 @@ class Position:
         self._consumer.close()
 
     def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
-        committed = client.committed(partitions, timeout=ANSWER_SECONDS)
-        self._next = {(p.topic, p.partition): max(p.offset, 0) for p in committed}
+        starts = [self._start(p) for p in client.committed(partitions, timeout=ANSWER_SECONDS)]
+        self._next = {(p.topic, p.partition): max(p.offset, 0) for p in starts}
         self._done = dict(self._next)
-        client.assign([TopicPartition(p.topic, p.partition, _start(p)) for p in committed])
+        client.assign(starts)
+
+    def _start(self, committed: TopicPartition) -> TopicPartition:
+        known = committed.offset >= 0 and committed.metadata in (None, "", self._topic_ids[committed.topic])
+        offset = committed.offset if known else OFFSET_BEGINNING
+        return TopicPartition(committed.topic, committed.partition, offset)
 
     def _failed(self, message: Message) -> bool:
         """Whether this is no message but an error that was seen to. Raises KafkaException for one that was not."""
@@ -108,7 +118,3 @@ class Position:
         log.error("records left the log before a sink got them", sink=self._sink.name, topic=where[0], lost=lost)
         self._next[where] = self._done[where] = low
         self._consumer.seek(TopicPartition(*where, low))
-
-
-def _start(committed: TopicPartition) -> int:
-    return committed.offset if committed.offset >= 0 else OFFSET_BEGINNING
