@@ -65,7 +65,7 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, import rules, generated files
 	@$(BIN)/mypy --cache-dir $(HOME)/.cache/tapedeck/mypy
 	@$(BIN)/lint-imports --no-logo > .import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
 	@$(BIN)/python -m tapedeck_crds --check
-	@$(BIN)/python -m tapedeck.schemas --check
+	@$(BIN)/python -m tapedeck_common.schemas --check
 
 bench: $(VENV)/.dev ## Figures beside their references (NAME=… for one); writes bench-results.json
 	@$(TESTS) bench $(NAME)
@@ -84,7 +84,7 @@ $(PAGE): $(PAGE_SOURCES) | $(VENV)/.run
 
 crds: $(VENV)/.run ## Write the CRDs and the JSON Schemas from the types
 	@$(BIN)/python -m tapedeck_crds
-	@$(BIN)/python -m tapedeck.schemas
+	@$(BIN)/python -m tapedeck_common.schemas
 
 LOCK := -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 lock: ## Pin every package by version and hash (needs uv)

@@ -16,14 +16,14 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from pods.services import EachStore, Services, fresh_database
-from tapedeck import topics
-from tapedeck.kafka import admin, ensure_topics
-from tapedeck.settings import Connections
-from tapedeck.store.migrate import migrate
-from tapedeck_operator.local import warm
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.ports import free_port
-from tapedeck_operator.local.postgres import Postgres
+from tapedeck_common import topics
+from tapedeck_common.kafka import admin, ensure_topics
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_deck.embedded import warm
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.ports import free_port
+from tapedeck_deck.embedded.postgres import Postgres
 from timescale.chroot import Unavailable
 from timescale.server import Timescale
 

@@ -61,7 +61,8 @@ class Deck:
     def topics(self) -> set[str]:
         """The broker's topics, as the recorder sees them."""
         program = (
-            "from pathlib import Path; from tapedeck.kafka import admin; from tapedeck.settings import Connections; "
+            "from pathlib import Path; from tapedeck_common.kafka import admin; "
+            "from tapedeck_common.settings import Connections; "
             "print(*admin(Connections.read(Path('/etc/tapedeck/connections')), 'e2e').list_topics(timeout=10).topics)"
         )
         return set(kubectl("-n", self.namespace, "exec", "deploy/td-recorder", "--", "python", "-c", program).split())

@@ -8,7 +8,7 @@ import sys
 
 from pydantic import ValidationError
 
-from tapedeck.logs import configure
+from tapedeck_common.logs import configure
 from tapedeck_operator.cluster.run import run
 from tapedeck_operator.cluster.settings import OperatorSettings
 

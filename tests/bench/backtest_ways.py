@@ -35,13 +35,13 @@ Work = Callable[[], object]
 
 
 def _runner(ledger: Ledger, strategy: dict[str, Any]) -> Work:
-    from tapedeck.records import ResultRecord, RunFill, RunTrade
-    from tapedeck.wire import encode
     from tapedeck_backtest.choose import checked_params, strategy_class
     from tapedeck_backtest.feeds import Columns
     from tapedeck_backtest.general import engine
     from tapedeck_backtest.report.results import Collector, Results
     from tapedeck_backtest.vector.run import market_for, trade
+    from tapedeck_common.records import ResultRecord, RunFill, RunTrade
+    from tapedeck_common.wire import encode
     from tapedeck_crds.backtest import BacktestSpec
 
     columns = Columns(**bars())

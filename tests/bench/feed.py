@@ -20,11 +20,11 @@ from bench.figures import Figure, against, alternate
 from exchange import Exchange, Market, Tick, recorded
 from exchange.binance import Binance
 from pods.feed import Pod
-from tapedeck import topics
-from tapedeck.kafka import admin, ensure_topics
-from tapedeck.settings import Connections
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.ports import free_port
+from tapedeck_common import topics
+from tapedeck_common.kafka import admin, ensure_topics
+from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.ports import free_port
 
 TRADES = int(os.environ.get("TAPEDECK_BENCH_TRADES", "60000"))
 RUNS = int(os.environ.get("TAPEDECK_BENCH_RUNS", "3"))

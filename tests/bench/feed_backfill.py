@@ -16,14 +16,14 @@ from exchange import Exchange
 from exchange.binance import Binance
 from exchange.candles import MINUTE, CandleMarket
 from pods.feed import Pod
-from tapedeck import topics
-from tapedeck.kafka import admin, ensure_topics
-from tapedeck.settings import Connections
-from tapedeck.store.migrate import migrate
+from tapedeck_common import topics
+from tapedeck_common.kafka import admin, ensure_topics
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.schema_upgrade import migrate
 from tapedeck_crds.base import format_ms
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.ports import free_port
-from tapedeck_operator.local.postgres import Postgres
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.ports import free_port
+from tapedeck_deck.embedded.postgres import Postgres
 
 BARS = int(os.environ.get("TAPEDECK_BENCH_BARS", "500000"))
 RUNS = int(os.environ.get("TAPEDECK_BENCH_RUNS", "3"))

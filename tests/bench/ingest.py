@@ -17,16 +17,16 @@ from pathlib import Path
 import psycopg
 
 from bench.figures import Figure, against, alternate
-from tapedeck import topics
-from tapedeck.kafka import admin, consumer, ensure_topics, producer
-from tapedeck.market import Bar, series_key
-from tapedeck.settings import Connections
-from tapedeck.store.migrate import migrate
-from tapedeck.wire import encode, market_headers
-from tapedeck_operator.local import processes
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.ports import free_port
-from tapedeck_operator.local.postgres import Postgres
+from tapedeck_common import topics
+from tapedeck_common.kafka import admin, consumer, ensure_topics, producer
+from tapedeck_common.market import Bar, series_key
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.wire import encode, market_headers
+from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.ports import free_port
+from tapedeck_deck.embedded.postgres import Postgres
 from tapedeck_recorder.consume import BATCH_MESSAGES
 from tapedeck_recorder.decode import build
 from tapedeck_recorder.tables import BARS, COPY_HEADER, COPY_TRAILER

@@ -16,12 +16,12 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from pods.replay import ReplayProcess, insert_minutes
-from tapedeck.settings import Connections
-from tapedeck.store.migrate import migrate
-from tapedeck_operator.local import processes
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.ports import free_port
-from tapedeck_operator.local.postgres import Postgres
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.ports import free_port
+from tapedeck_deck.embedded.postgres import Postgres
 
 SCALE = float(os.environ.get("TAPEDECK_BENCH_SCALE", "1"))
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"]

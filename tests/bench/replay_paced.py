@@ -16,9 +16,9 @@ from confluent_kafka import Message, TopicPartition
 from bench.figures import Figure
 from bench.replay_bed import Bed, bed, scaled
 from pods.replay import MINUTE, T0, Json, committed
-from tapedeck.kafka import consumer
-from tapedeck.market import Bar
-from tapedeck.wire import decode_bar, origin_of
+from tapedeck_common.kafka import consumer
+from tapedeck_common.market import Bar
+from tapedeck_common.wire import decode_bar, origin_of
 
 SECONDS_BARS = scaled(10_000)
 FAST, SLOW = 10, 1  # bars a millisecond

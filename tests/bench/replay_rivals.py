@@ -19,7 +19,7 @@ from confluent_kafka import Producer
 
 from bench.figures import Figure, against, alternate
 from bench.replay_bed import SYMBOLS, Bed, bed, rate, scaled
-from tapedeck.kafka import admin, ensure_topics
+from tapedeck_common.kafka import admin, ensure_topics
 
 BARS, AWAITED, RUNS = scaled(1_000_000), scaled(4_000), 3
 FIELDS = ("exchange", "symbol", "interval", "ts", "open", "high", "low", "close", "volume")

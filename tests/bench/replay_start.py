@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from bench.figures import Figure
 from bench.replay_bed import SYMBOLS, Bed, bed, scaled
-from tapedeck.kafka import admin, consumer, ensure_topics
-from tapedeck.wire import origin_of
+from tapedeck_common.kafka import admin, consumer, ensure_topics
+from tapedeck_common.wire import origin_of
 
 BARS, RUNS = scaled(200_000), 7
 WAIT_SECONDS = 60.0

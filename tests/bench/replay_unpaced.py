@@ -18,10 +18,10 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench.figures import Figure, against, alternate
 from bench.replay_bed import SETTLE_SECONDS, SYMBOLS, bed, rate, scaled
-from tapedeck.kafka import admin, ensure_topics
-from tapedeck.settings import Connections
-from tapedeck_operator.local.broker import BROKER_JARS, KAFKA, jars
-from tapedeck_operator.local.jvm import java
+from tapedeck_common.kafka import admin, ensure_topics
+from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded.broker import BROKER_JARS, KAFKA, jars
+from tapedeck_deck.embedded.jvm import java
 
 BARS, RUNS = scaled(2_000_000), 5
 PAYLOAD_LINES = scaled(500_000)

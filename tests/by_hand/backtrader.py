@@ -9,7 +9,7 @@ from typing import Any
 import backtrader as bt
 import pandas as pd
 
-from tapedeck.market import Bar
+from tapedeck_common.market import Bar
 
 MINUTE = 60_000
 

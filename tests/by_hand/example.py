@@ -8,7 +8,7 @@ import backtrader as bt
 
 from by_hand.backtrader import Outcome, run_stock
 from by_hand.samples import coinbase
-from tapedeck.market import Bar
+from tapedeck_common.market import Bar
 
 SAMPLES = Path(__file__).parents[2] / "examples/data/coinbase-minute"
 

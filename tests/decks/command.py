@@ -28,7 +28,7 @@ def manifest(name: str = "tape") -> str:
 
 def spawn(folder: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", "from tapedeck_operator.cli import main; main()", *words],
+        [sys.executable, "-c", "from tapedeck_deck.cli import main; main()", *words],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -15,11 +15,11 @@ import psycopg
 from psycopg import sql
 
 from tapedeck_crds.kinds import API_VERSION
-from tapedeck_operator.cli import write
-from tapedeck_operator.cli.documents import Document
-from tapedeck_operator.local import deck
-from tapedeck_operator.local.home import Home
-from tapedeck_operator.local.objects import Objects
+from tapedeck_deck.cli import write
+from tapedeck_deck.embedded import deck
+from tapedeck_deck.embedded.documents import Document
+from tapedeck_deck.embedded.home import Home
+from tapedeck_deck.embedded.objects import Objects
 from tapedeck_operator.plan.names import UID_LABEL
 
 Json = dict[str, Any]

@@ -15,7 +15,7 @@ from pods.gateway import (
     running_gateway,
 )
 from pods.watching import Watcher
-from tapedeck.settings import Connections
+from tapedeck_common.settings import Connections
 
 Watch = Callable[..., Watcher]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from pods.backtest import Pod, check
 from pods.runs import random_walk, secret, spec, store_data
 from pods.store import insert_bars
-from tapedeck.settings import Connections
-from tapedeck_operator.cli import check as checks
-from tapedeck_operator.cli.documents import Document
-from tapedeck_operator.local.objects import Objects
+from tapedeck_common.settings import Connections
+from tapedeck_deck.cli import check as checks
+from tapedeck_deck.embedded.documents import Document
+from tapedeck_deck.embedded.objects import Objects
 
 PEEKS = """
 import backtrader as bt

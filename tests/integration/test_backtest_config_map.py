@@ -9,13 +9,13 @@ from by_hand.backtrader import run_stock
 from pods.backtest import check
 from pods.runs import random_walk, secret
 from pods.store import insert_bars
-from tapedeck.market import Bar
-from tapedeck.settings import Connections
+from tapedeck_common.market import Bar
+from tapedeck_common.settings import Connections
 from tapedeck_crds.kinds import parse_resource
-from tapedeck_operator.cli import documents, write
-from tapedeck_operator.local import processes
-from tapedeck_operator.local.objects import Objects
-from tapedeck_operator.local.pods import start_pod
+from tapedeck_deck.cli import write
+from tapedeck_deck.embedded import documents, processes
+from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.pods import start_pod
 from tapedeck_operator.plan import Observed, Settings, plan
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "more" / "own-strategy.yaml"

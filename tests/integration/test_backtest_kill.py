@@ -15,9 +15,9 @@ import pytest
 from pods.backtest import MINUTE, Checked, Pod, Tape, check
 from pods.runs import random_walk, spec, store_data
 from pods.store import insert_bars
-from tapedeck.market import Bar
-from tapedeck.settings import Connections
-from tapedeck_operator.local.processes import wait_until
+from tapedeck_common.market import Bar
+from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded.processes import wait_until
 
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 

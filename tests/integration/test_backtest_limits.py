@@ -11,8 +11,8 @@ import pytest
 from pods.backtest import Pod, check
 from pods.runs import random_walk, spec, store_data
 from pods.store import insert_bars
-from tapedeck.settings import Connections
-from tapedeck_operator.local.processes import wait_until
+from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded.processes import wait_until
 
 # What the class does, in which reason the run ends, and what its message says: among it the strategy's own line.
 INIT, NEXT = "def __init__(self)", "def next(self)"

@@ -16,15 +16,15 @@ from by_hand.backtrader import run_stock
 from pods.backtest import MINUTE, Pod, check
 from pods.runs import T0, random_walk, spec
 from pods.store import insert_bars
-from tapedeck import wire
-from tapedeck.market import Bar, order_key, series_key
-from tapedeck.settings import Connections
-from tapedeck.topics import MARKET_BARS
 from tapedeck_backtest.errors import Unavailable
 from tapedeck_backtest.sources.live import LiveStream
 from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_common import wire
+from tapedeck_common.market import Bar, order_key, series_key
+from tapedeck_common.settings import Connections
+from tapedeck_common.topics import MARKET_BARS
 from tapedeck_crds.base import format_ms
-from tapedeck_operator.local.processes import wait_until
+from tapedeck_deck.embedded.processes import wait_until
 
 SECOND = 1_000
 

@@ -27,11 +27,11 @@ from pods.feed import Pod as FeedPod
 from pods.runs import BROKER, spec
 from pods.store import insert_bars
 from pods.topic import read_topic
-from tapedeck.market import Bar
-from tapedeck.settings import Connections
 from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_common.market import Bar
+from tapedeck_common.settings import Connections
 from tapedeck_crds.base import format_ms
-from tapedeck_operator.local.processes import wait_until
+from tapedeck_deck.embedded.processes import wait_until
 
 SECOND = 1_000
 SPEED = 8  # so many recorded seconds pass in one: a bar of 1s is made of their trades

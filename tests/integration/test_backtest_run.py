@@ -17,14 +17,14 @@ from by_hand.backtrader import run_stock
 from pods.backtest import MINUTE, Pod, Tape, check, result_values
 from pods.runs import T0, random_walk, spec, store_data
 from pods.store import insert_bars
-from tapedeck import wire
-from tapedeck.market import order_key
-from tapedeck.settings import Connections, PodSettings
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.run import Run
 from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_common import wire
+from tapedeck_common.market import order_key
+from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
-from tapedeck_operator.local.processes import wait_until
+from tapedeck_deck.embedded.processes import wait_until
 
 
 def test_store_and_stream_give_what_stock_gives(connections: Connections, tmp_path: Path) -> None:

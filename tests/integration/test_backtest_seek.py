@@ -10,10 +10,10 @@ from pods.replay import ReplayProcess
 from pods.runs import T0 as FIRST
 from pods.runs import random_walk, spec
 from pods.store import insert_bars
-from tapedeck import wire
-from tapedeck.settings import Connections
 from tapedeck_backtest.strategies import BUILTINS
-from tapedeck_operator.local.processes import wait_until
+from tapedeck_common import wire
+from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded.processes import wait_until
 
 MINUTES = 2_000
 

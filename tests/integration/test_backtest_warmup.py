@@ -10,7 +10,7 @@ import pandas as pd
 from pods.backtest import MINUTE, Pod, Tape, check
 from pods.runs import T0, random_walk, spec, store_data
 from pods.store import insert_bars
-from tapedeck.settings import Connections
+from tapedeck_common.settings import Connections
 
 HISTORY, BARS = 300, 1_200
 # Long while the minute's close is above the mean of the last four hours' closes.

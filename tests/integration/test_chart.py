@@ -14,10 +14,10 @@ import pytest
 
 from charts.rendered import CHART, DIGESTS, EXTERNAL, HELM, SETS, find, render, template
 from kube.api import KubeApi, missing_binaries
-from tapedeck.retain import RetainSettings
-from tapedeck.settings import Connections
-from tapedeck.store.retention import Keepable
-from tapedeck.topics import STANDING
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.retention import Keepable
+from tapedeck_common.topics import STANDING
+from tapedeck_maintenance.retention_job import RetainSettings
 from tapedeck_operator.cluster.settings import OperatorSettings
 from tapedeck_operator.plan.pods import CONNECTION_FIELDS
 from tapedeck_operator.plan.types import Settings

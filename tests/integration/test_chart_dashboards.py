@@ -13,8 +13,8 @@ from psycopg import sql
 
 from charts import dashboards
 from pods.services import EachStore
-from tapedeck.store.migrate import migrate
-from tapedeck.store.rights import ROLES
+from tapedeck_common.store.roles import ROLES
+from tapedeck_common.store.schema_upgrade import migrate
 
 NOW = datetime.now(UTC)
 T0 = datetime(2018, 4, 4, tzinfo=UTC)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pods.services import Services
-from tapedeck.check import main
+from tapedeck_maintenance.connection_check import main
 
 
 class Probes(BaseHTTPRequestHandler):

@@ -12,14 +12,14 @@ import httpx
 import pytest
 
 from decks.process import leftovers
-from tapedeck_operator.local import deck
-from tapedeck_operator.local.home import Home
+from tapedeck_deck.embedded import deck
+from tapedeck_deck.embedded.home import Home
 
 
 def _tapedeck(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("TAPEDECK_")}
     return subprocess.run(
-        [sys.executable, "-c", "from tapedeck_operator.cli import main; main()", *words],
+        [sys.executable, "-c", "from tapedeck_deck.cli import main; main()", *words],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -16,10 +16,10 @@ import pytest
 
 from decks.process import Deck, eventually, kill, leftovers, running_deck
 from tapedeck_crds.kinds import API_VERSION
-from tapedeck_operator.local import deck, ports
-from tapedeck_operator.local.errors import DeckError
-from tapedeck_operator.local.home import Home
-from tapedeck_operator.local.objects import Objects
+from tapedeck_deck.embedded import deck, ports
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.home import Home
+from tapedeck_deck.embedded.objects import Objects
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_an_interrupt_at_any_moment_stops_everything(tmp_path: Path, after: floa
     home = Home.at(tmp_path / "home")
     with (tmp_path / "log").open("wb") as output:
         daemon = subprocess.Popen(
-            [sys.executable, "-m", "tapedeck_operator.local", str(home.root), "0"], stdout=output, stderr=output
+            [sys.executable, "-m", "tapedeck_deck.embedded", str(home.root), "0"], stdout=output, stderr=output
         )
     time.sleep(after)
     daemon.send_signal(number)

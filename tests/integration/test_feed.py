@@ -19,7 +19,7 @@ import by_hand.samples as by_hand
 from pods.feed import Pod
 from pods.services import Services
 from pods.topic import read_topic
-from tapedeck_operator.local import processes
+from tapedeck_deck.embedded import processes
 
 VALUES = ("open", "high", "low", "close", "volume")
 MINUTE = 60_000

@@ -18,7 +18,7 @@ from exchange.server import Dialect
 from pods.feed import Pod
 from pods.services import Services
 from pods.topic import read_topic
-from tapedeck.market import Bar, Ticker, Trade
+from tapedeck_common.market import Bar, Ticker, Trade
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.live import Endpoints
 from tapedeck_feed.cryptocompare import exchange as adapters

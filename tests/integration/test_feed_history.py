@@ -7,10 +7,10 @@ import uuid
 
 from pods.recorder import publish
 from pods.services import Services
-from tapedeck.market import Bar, Trade, series_key
-from tapedeck.settings import Connections
-from tapedeck.topics import STANDING_PARTITIONS, shard_of
-from tapedeck.wire import encode, market_headers
+from tapedeck_common.market import Bar, Trade, series_key
+from tapedeck_common.settings import Connections
+from tapedeck_common.topics import STANDING_PARTITIONS, shard_of
+from tapedeck_common.wire import encode, market_headers
 from tapedeck_feed.live import history
 
 T0 = 1_723_075_200_000

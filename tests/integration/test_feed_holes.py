@@ -21,7 +21,7 @@ from exchange.server import Dialect
 from pods.live import bars, happened, mender_of, outlet_of, pod_of, trades
 from pods.services import Services
 from pods.topic import read_topic
-from tapedeck.market import Bar, Side, Trade
+from tapedeck_common.market import Bar, Side, Trade
 from tapedeck_crds.live import Endpoints
 from tapedeck_feed.live import ask, ccxt_past
 from tapedeck_feed.live.exchanges import adapter_of

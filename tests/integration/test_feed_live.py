@@ -16,7 +16,7 @@ from pods.feed import Pod
 from pods.recorder import publish
 from pods.services import Services
 from pods.topic import read_topic
-from tapedeck.wire import market_headers
+from tapedeck_common.wire import market_headers
 
 VALUES = ("open", "high", "low", "close", "volume")
 pytestmark = pytest.mark.slow

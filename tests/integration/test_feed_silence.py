@@ -23,7 +23,7 @@ from pods.feed import Pod
 from pods.live import bars, happened, mender_of, pod_of, trades
 from pods.services import Services
 from pods.topic import read_topic
-from tapedeck.market import Bar
+from tapedeck_common.market import Bar
 from tapedeck_crds.live import Endpoints
 from tapedeck_feed.live.exchanges import adapter_of
 from tapedeck_feed.live.history import Tail

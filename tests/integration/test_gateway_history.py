@@ -20,7 +20,7 @@ from pods.gateway import (
     walk,
 )
 from pods.watching import T0, rows, same
-from tapedeck.store.migrate import migrate
+from tapedeck_common.store.schema_upgrade import migrate
 
 WIDTHS = {"1": 1, "5": 5, "15": 15, "60": 60, "240": 240, "1D": 1440}
 

@@ -26,11 +26,11 @@ from pods.gateway import (
     walk,
 )
 from pods.watching import T0, Watcher, built, rows, same
-from tapedeck.kafka import admin, ensure_topics, producer
-from tapedeck.market import Bar, event_time, series_key
-from tapedeck.settings import Connections
-from tapedeck.topics import MARKET_BARS, replay_topic
-from tapedeck.wire import Epoch, encode, market_headers, replay_headers
+from tapedeck_common.kafka import admin, ensure_topics, producer
+from tapedeck_common.market import Bar, event_time, series_key
+from tapedeck_common.settings import Connections
+from tapedeck_common.topics import MARKET_BARS, replay_topic
+from tapedeck_common.wire import Epoch, encode, market_headers, replay_headers
 
 Watch = Callable[..., Watcher]
 

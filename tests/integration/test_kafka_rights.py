@@ -23,9 +23,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from secured.broker import ADMIN, SecuredBroker
-from tapedeck.kafka import admin, consumer, error_of, producer, transactional_producer
-from tapedeck.rights import Workload, bindings
-from tapedeck.topics import RECORDER_GROUP
+from tapedeck_common.kafka import admin, consumer, error_of, producer, transactional_producer
+from tapedeck_common.kafka_acls import Workload, bindings
+from tapedeck_common.topics import RECORDER_GROUP
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +82,7 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory, services: Any) -> Iterator[SecuredBroker]:
-    """A broker as `python -m tapedeck.migrate` leaves it, with a record on each topic."""
+    """A broker as `python -m tapedeck_maintenance.migrate` leaves it, with a record on each topic."""
     folder = tmp_path_factory.mktemp("secured")
     running = SecuredBroker(folder / "kafka", WORKLOADS)
     try:
@@ -115,7 +115,7 @@ def _migrate(broker: SecuredBroker, folder: Path, dsn: str) -> None:
     }
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-m", "tapedeck.migrate"],
+            [sys.executable, "-m", "tapedeck_maintenance.migrate"],
             env={**os.environ, **told},
             capture_output=True,
             text=True,

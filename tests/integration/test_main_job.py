@@ -17,9 +17,10 @@ import pytest
 import by_hand.samples as by_hand
 from by_hand import example
 from decks.process import eventually, leftovers, phase, running_deck
-from tapedeck_operator.cli import documents, write
-from tapedeck_operator.demo import audit
-from tapedeck_operator.local.home import Home
+from tapedeck_deck.cli import write
+from tapedeck_deck.demo import audit
+from tapedeck_deck.embedded import documents
+from tapedeck_deck.embedded.home import Home
 
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(

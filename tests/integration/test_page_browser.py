@@ -26,8 +26,8 @@ from pods.gateway import (
     running_gateway,
     walk,
 )
-from tapedeck.market import Bar, event_time
-from tapedeck.settings import Connections
+from tapedeck_common.market import Bar, event_time
+from tapedeck_common.settings import Connections
 
 expect.set_options(timeout=20_000)  # a busy machine takes its time
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -31,10 +31,10 @@ from pods.recorder import (
     select,
 )
 from pods.services import EachStore, Services
-from tapedeck import records, topics
-from tapedeck.market import Bar, Ticker, Trade, series_key
-from tapedeck.store.migrate import migrate
-from tapedeck.wire import Epoch, encode, replay_headers
+from tapedeck_common import records, topics
+from tapedeck_common.market import Bar, Ticker, Trade, series_key
+from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.wire import Epoch, encode, replay_headers
 
 
 def at(ms: int) -> datetime:

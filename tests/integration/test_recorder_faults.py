@@ -29,15 +29,15 @@ from pods.recorder import (
     recorders,
     select,
 )
-from tapedeck import topics
-from tapedeck.kafka import admin, ensure_topics
-from tapedeck.market import Bar, Trade
-from tapedeck.settings import Connections
-from tapedeck.store.migrate import migrate
-from tapedeck.wire import encode
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.ports import free_port
-from tapedeck_operator.local.postgres import Postgres
+from tapedeck_common import topics
+from tapedeck_common.kafka import admin, ensure_topics
+from tapedeck_common.market import Bar, Trade
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.wire import encode
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.ports import free_port
+from tapedeck_deck.embedded.postgres import Postgres
 
 PARTITIONS = len(topics.STANDING) * topics.STANDING_PARTITIONS
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))

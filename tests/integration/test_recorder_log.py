@@ -30,15 +30,15 @@ from pods.recorder import (
     select,
 )
 from pods.services import fresh_database
-from tapedeck import records, topics
-from tapedeck.kafka import admin, ensure_topics, transactional_producer
-from tapedeck.market import Bar
-from tapedeck.settings import Connections
-from tapedeck.store.migrate import migrate
-from tapedeck.wire import encode, market_headers
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.ports import free_port
-from tapedeck_operator.local.postgres import Postgres
+from tapedeck_common import records, topics
+from tapedeck_common.kafka import admin, ensure_topics, transactional_producer
+from tapedeck_common.market import Bar
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.wire import encode, market_headers
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.ports import free_port
+from tapedeck_deck.embedded.postgres import Postgres
 from tapedeck_recorder.consume import BATCH_BYTES, Reader
 from tapedeck_recorder.offsets import NOWHERE
 

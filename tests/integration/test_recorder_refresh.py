@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from pods.recorder import eventually, select
-from tapedeck.settings import Connections
+from tapedeck_common.settings import Connections
 from tapedeck_recorder import refresh
 from tapedeck_recorder.batch import Batch
 from tapedeck_recorder.refresh import Refresher

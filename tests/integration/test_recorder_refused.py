@@ -11,10 +11,10 @@ import pytest
 from confluent_kafka import KafkaException
 from pydantic import SecretStr
 
-from tapedeck.kafka import admin, ensure_topics, passing
-from tapedeck.settings import Connections
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.ports import free_port
+from tapedeck_common.kafka import admin, ensure_topics, passing
+from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.ports import free_port
 from tapedeck_recorder.identity import Identity
 
 

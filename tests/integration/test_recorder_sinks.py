@@ -18,9 +18,9 @@ from pods.recorder import LIVE, MINUTE, T0, Record, RecorderProcess, ends, event
 from pods.services import Services
 from stores.influxdb import InfluxDB
 from stores.questdb import QuestDB, Unavailable
-from tapedeck import records, topics
-from tapedeck.market import Bar, Point, Ticker, Trade, series_key
-from tapedeck.wire import Epoch, encode, replay_headers
+from tapedeck_common import records, topics
+from tapedeck_common.market import Bar, Point, Ticker, Trade, series_key
+from tapedeck_common.wire import Epoch, encode, replay_headers
 
 KILLS = max(int(os.environ.get("TAPEDECK_FAULTS", "3")) // 3, 1)  # each costs a start of the recorder
 SQL = Path(__file__).parents[2] / "examples/questdb.sql"

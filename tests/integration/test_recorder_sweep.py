@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from pods.recorder import eventually
-from tapedeck.kafka import admin, ensure_topics
-from tapedeck.settings import Connections
-from tapedeck.topics import points_topic, replay_topic
+from tapedeck_common.kafka import admin, ensure_topics
+from tapedeck_common.settings import Connections
+from tapedeck_common.topics import points_topic, replay_topic
 from tapedeck_recorder.sweep import keep_sweeping, living, sweep
 
 

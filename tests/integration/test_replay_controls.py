@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pods.replay import MINUTE, T0, Json, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
-from tapedeck.settings import Connections
+from tapedeck_common.settings import Connections
 
 MINUTES = 6_000
 END = T0 + MINUTES * MINUTE

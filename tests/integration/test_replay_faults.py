@@ -13,8 +13,8 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 
 from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
-from tapedeck.kafka import admin
-from tapedeck.settings import Connections
+from tapedeck_common.kafka import admin
+from tapedeck_common.settings import Connections
 
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD"]

@@ -18,7 +18,7 @@ import pytest
 from by_hand.controls import change_of, tell
 from by_hand.deck import Model
 from pods.replay import MINUTE, T0, ReplayProcess, bars, committed, stored
-from tapedeck.settings import Connections
+from tapedeck_common.settings import Connections
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.kinds import ReplaySpec
 from tapedeck_crds.report import ReplayReport

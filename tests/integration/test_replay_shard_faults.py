@@ -16,12 +16,12 @@ import pytest
 from pydantic import SecretStr
 
 from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored, wait_for
-from tapedeck.settings import Connections
-from tapedeck.store.migrate import migrate
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.schema_upgrade import migrate
 from tapedeck_crds.clock import Anchor
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.ports import free_port
-from tapedeck_operator.local.postgres import Postgres
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.ports import free_port
+from tapedeck_deck.embedded.postgres import Postgres
 
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"]

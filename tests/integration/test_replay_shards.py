@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from pods.replay import MINUTE, T0, Json, Record, ReplayProcess, bars, committed, insert_minutes, stored
-from tapedeck import topics
-from tapedeck.settings import Connections
+from tapedeck_common import topics
+from tapedeck_common.settings import Connections
 
 MINUTES = 4_000
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"]

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from pods.replay import MINUTE, T0, ReplayProcess, bars, committed, insert_minutes, stored
-from tapedeck import wire
-from tapedeck.kafka import producer
-from tapedeck.market import Bar
-from tapedeck.settings import Connections
-from tapedeck_operator.demo.audit import check_topic
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.ports import free_port
+from tapedeck_common import wire
+from tapedeck_common.kafka import producer
+from tapedeck_common.market import Bar
+from tapedeck_common.settings import Connections
+from tapedeck_deck.demo.audit import check_topic
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.ports import free_port
 
 Json = dict[str, Any]
 Make = Callable[[Json], ReplayProcess]

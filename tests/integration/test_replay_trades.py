@@ -13,10 +13,10 @@ import psycopg
 import pytest
 
 from pods.replay import T0, Record, ReplayProcess, committed
-from tapedeck import wire
-from tapedeck.kafka import producer
-from tapedeck.market import Trade
-from tapedeck.settings import Connections
+from tapedeck_common import wire
+from tapedeck_common.kafka import producer
+from tapedeck_common.market import Trade
+from tapedeck_common.settings import Connections
 
 Json = dict[str, Any]
 Make = Callable[..., ReplayProcess]

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from pods.store import insert_bars
-from tapedeck.market import Bar
-from tapedeck.store.bars import Selection, read_blocks, resolve
+from tapedeck_common.market import Bar
+from tapedeck_common.store.bars import Selection, read_blocks, resolve
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000

@@ -18,8 +18,8 @@ from psycopg import conninfo, sql
 
 from pods.recorder import eventually
 from pods.services import EachStore, fresh_database
-from tapedeck.store.migrate import migrate
-from tapedeck.store.storage import ask_refresh, make_refresh
+from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.store.storage import ask_refresh, make_refresh
 
 _SCHEMA = """
 SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2
@@ -44,7 +44,7 @@ def test_migrating_again_changes_nothing(each_store: EachStore) -> None:
 
 
 def test_two_migrate_at_once(each_store: EachStore) -> None:
-    code = "import sys; from tapedeck.store.migrate import migrate; print(migrate(sys.argv[1]))"
+    code = "import sys; from tapedeck_common.store.schema_upgrade import migrate; print(migrate(sys.argv[1]))"
     command = [sys.executable, "-c", code, each_store.dsn("postgres")]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:

@@ -15,14 +15,15 @@ import psycopg
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from pods.services import EachStore, Services
-from tapedeck.kafka import admin
-from tapedeck.store import retention
-from tapedeck.store.migrate import migrate
-from tapedeck.store.retention import Keepable, retain
-from tapedeck.store.storage import Flavour
+from tapedeck_common.kafka import admin
+from tapedeck_common.store import retention
+from tapedeck_common.store.retention import Keepable, retain
+from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.store.storage import Flavour
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+PROGRAM = "tapedeck_maintenance.retention_job"
 RUN = (
     "INSERT INTO runs (run_id, name, namespace, strategy, params, spec, exchange, symbols, interval, replay_uid, cash, "
     "started_at, ended_at) VALUES (%s, 'n', 'd', 's', '{}', '{}', 'x', '{}', '1m', '', 1, %s, %s)"
@@ -89,9 +90,9 @@ def test_the_job_deletes_by_the_clock_and_is_off_unless_told(each_store: EachSto
             ts = datetime.now(UTC) - timedelta(days=age)
             connection.execute("INSERT INTO bars VALUES ('x', 'A/B', '1d', %s, 1, 1, 1, 1, 1, 0, 'live')", (ts,))
         for days, left in (({}, 2), ({"bars": 0}, 2), ({"bars": 90}, 1)):
-            assert _run("tapedeck.retain", tmp_path, TAPEDECK_RETENTION_DAYS=json.dumps(days)).returncode == 0
+            assert _run(PROGRAM, tmp_path, TAPEDECK_RETENTION_DAYS=json.dumps(days)).returncode == 0
             assert _count(connection, "SELECT count(*) FROM bars") == left
-    refused = _run("tapedeck.retain", tmp_path, TAPEDECK_RETENTION_DAYS='{"candles": -3}')
+    refused = _run(PROGRAM, tmp_path, TAPEDECK_RETENTION_DAYS='{"candles": -3}')
     assert refused.returncode != 0
     assert "candles" in refused.stderr
 
@@ -112,7 +113,7 @@ def test_topics_keep_what_they_are_told_to(services: Services, store: str, tmp_p
         ({}, (str(48 * 3_600_000), False)),
         ({"market.trades": 0}, before),
     ):
-        done = _run("tapedeck.migrate", tmp_path, TAPEDECK_RETENTION_HOURS=json.dumps(hours))
+        done = _run("tapedeck_maintenance.migrate", tmp_path, TAPEDECK_RETENTION_HOURS=json.dumps(hours))
         assert done.returncode == 0, done.stderr
         assert kept("market.trades") == (ms, is_default)
     assert kept("market.bars") == before

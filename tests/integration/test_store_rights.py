@@ -16,7 +16,7 @@ import pytest
 from psycopg import errors
 
 from pods.services import EachStore, Services
-from tapedeck.store.migrate import migrate
+from tapedeck_common.store.schema_upgrade import migrate
 
 VIEWS = ["bars_5m", "bars_15m", "bars_1h", "bars_4h", "bars_1d"]
 RUNS = ["runs", "run_trades", "run_fills", "run_equity", "run_trials", "run_origins"]
@@ -99,7 +99,7 @@ def _migrate(services: Services, admin: str, folder: Path, names: dict[str, str]
         "TAPEDECK_MAKE_ROLES": "true",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "tapedeck.migrate"],
+        [sys.executable, "-m", "tapedeck_maintenance.migrate"],
         env={**os.environ, **told},
         capture_output=True,
         text=True,

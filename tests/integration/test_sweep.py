@@ -18,9 +18,9 @@ from pods.backtest import MINUTE, Pod, result_values
 from pods.recorder import RecorderProcess, eventually
 from pods.runs import BROKER, T0, random_walk, store_data
 from pods.store import insert_bars
-from tapedeck.market import Bar
-from tapedeck.settings import Connections
 from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_common.market import Bar
+from tapedeck_common.settings import Connections
 
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 FULL = KILLS >= 20  # a thousand trials, and a kill each ten seconds for as long as they take

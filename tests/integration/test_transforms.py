@@ -21,11 +21,11 @@ from pods.recorder import LIVE, MINUTE, T0, caught_up, eventually, publish, reco
 from pods.replay import ReplayProcess, insert_minutes, stored
 from pods.topic import read_topic
 from pods.transform import TransformProcess
-from tapedeck.kafka import producer
-from tapedeck.market import Ticker, Trade
-from tapedeck.settings import Connections
-from tapedeck.topics import MARKET_TICKERS, MARKET_TRADES, STANDING_PARTITIONS
-from tapedeck.wire import encode
+from tapedeck_common.kafka import producer
+from tapedeck_common.market import Ticker, Trade
+from tapedeck_common.settings import Connections
+from tapedeck_common.topics import MARKET_TICKERS, MARKET_TRADES, STANDING_PARTITIONS
+from tapedeck_common.wire import encode
 
 FAULTS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 CODE = """

@@ -20,8 +20,8 @@ import httpx
 import yaml
 
 from kube.api import KubeApi
-from tapedeck_operator.local import processes, warm
-from tapedeck_operator.local.warm import Warm
+from tapedeck_deck.embedded import processes, warm
+from tapedeck_deck.embedded.warm import Warm
 
 Json = dict[str, Any]
 USER = "tapedeck-operator"

@@ -15,12 +15,12 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-from tapedeck import topics, wire
-from tapedeck.kafka import admin, ensure_topics, transactional_producer
-from tapedeck.market import Bar, series_key
-from tapedeck.settings import Connections
-from tapedeck_operator.local import warm
-from tapedeck_operator.local.warm import Warm
+from tapedeck_common import topics, wire
+from tapedeck_common.kafka import admin, ensure_topics, transactional_producer
+from tapedeck_common.market import Bar, series_key
+from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded import warm
+from tapedeck_deck.embedded.warm import Warm
 
 MINUTE = 60_000
 EPOCH = wire.Epoch()

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from by_hand.backtrader import MINUTE, Outcome
-from tapedeck.market import Bar
-from tapedeck.records import ResultRecord, RunEquity, RunFill, RunTrade
 from tapedeck_backtest.feeds import Columns
 from tapedeck_backtest.general import engine
 from tapedeck_backtest.report.results import Collector, Results
+from tapedeck_common.market import Bar
+from tapedeck_common.records import ResultRecord, RunEquity, RunFill, RunTrade
 from tapedeck_crds.backtest import BacktestSpec
 
 Setup = Callable[[bt.Cerebro], None]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tapedeck_operator.local import processes, warm
-from tapedeck_operator.local.warm import Warm
+from tapedeck_deck.embedded import processes, warm
+from tapedeck_deck.embedded.warm import Warm
 
 
 @dataclass

@@ -21,12 +21,12 @@ import msgspec
 import psycopg
 from confluent_kafka import Producer
 
-from tapedeck.kafka import admin, ensure_topics, transactional_producer
-from tapedeck.market import Bar, event_time, order_key, series_key
-from tapedeck.settings import Connections
-from tapedeck.topics import replay_topic, shard_of
-from tapedeck.wire import End, Epoch, EpochStart, Start, Watermark, encode, replay_headers
-from tapedeck_operator.local import processes, warm
+from tapedeck_common.kafka import admin, ensure_topics, transactional_producer
+from tapedeck_common.market import Bar, event_time, order_key, series_key
+from tapedeck_common.settings import Connections
+from tapedeck_common.topics import replay_topic, shard_of
+from tapedeck_common.wire import End, Epoch, EpochStart, Start, Watermark, encode, replay_headers
+from tapedeck_deck.embedded import processes, warm
 
 MINUTE = 60_000
 

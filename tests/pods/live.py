@@ -12,8 +12,8 @@ from exchange import Exchange, Market
 from pods.feed import Pod
 from pods.services import Services
 from pods.topic import read_topic
-from tapedeck.market import Trade
-from tapedeck.settings import Connections
+from tapedeck_common.market import Trade
+from tapedeck_common.settings import Connections
 from tapedeck_crds.live import Channel
 from tapedeck_feed.live.adapter import Adapter
 from tapedeck_feed.live.clock import ExchangeClock

@@ -18,12 +18,12 @@ import psycopg
 import stamina
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from tapedeck import topics
-from tapedeck.kafka import passing, producer
-from tapedeck.settings import Connections
-from tapedeck.wire import Headers, market_headers
-from tapedeck_operator.local import processes, warm
-from tapedeck_operator.local.warm import Warm
+from tapedeck_common import topics
+from tapedeck_common.kafka import passing, producer
+from tapedeck_common.settings import Connections
+from tapedeck_common.wire import Headers, market_headers
+from tapedeck_deck.embedded import processes, warm
+from tapedeck_deck.embedded.warm import Warm
 
 T = TypeVar("T")
 MINUTE = 60_000

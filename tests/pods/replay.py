@@ -20,10 +20,10 @@ import msgspec
 import psycopg
 from confluent_kafka import Consumer, TopicPartition
 
-from tapedeck.settings import Connections
-from tapedeck_operator.local import warm
-from tapedeck_operator.local.pods import Start
-from tapedeck_operator.local.processes import Process
+from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded import warm
+from tapedeck_deck.embedded.pods import Start
+from tapedeck_deck.embedded.processes import Process
 
 Json = dict[str, Any]
 MINUTE = 60_000

@@ -7,8 +7,8 @@ from base64 import b64encode
 from typing import Any
 
 from pods.backtest import MINUTE
-from tapedeck.market import Bar
-from tapedeck.settings import Connections
+from tapedeck_common.market import Bar
+from tapedeck_common.settings import Connections
 
 T0 = 1_522_800_000_000
 BROKER = {"cash": 10_000.0, "commissionPercent": 0.1}

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import psycopg
 from pydantic import SecretStr
 
-from tapedeck.settings import Connections
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.postgres import Postgres
+from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.postgres import Postgres
 
 
 @dataclass(frozen=True)

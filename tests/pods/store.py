@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from tapedeck.market import Bar
+from tapedeck_common.market import Bar
 
 
 def insert_bars(dsn: str, bars: list[Bar]) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from tapedeck.settings import Connections
-from tapedeck_operator.local import processes, warm
-from tapedeck_operator.local.warm import Warm
+from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded import processes, warm
+from tapedeck_deck.embedded.warm import Warm
 
 Json = dict[str, Any]
 

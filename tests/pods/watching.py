@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection
 from pods.gateway import (
     MINUTE,
 )
-from tapedeck.market import Bar, event_time
+from tapedeck_common.market import Bar, event_time
 
 T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from tapedeck.settings import Connections
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.ports import free_port
+from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.ports import free_port
 
 ADMIN = "admin"
 

@@ -26,10 +26,10 @@ from confluent_kafka import Consumer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pods.replay import Json, ReplayProcess
-from tapedeck.kafka import consumer
-from tapedeck.settings import Connections
-from tapedeck_operator.local.broker import Broker
-from tapedeck_operator.local.ports import free_port
+from tapedeck_common.kafka import consumer
+from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.ports import free_port
 
 SECONDS = int(os.environ.get("TAPEDECK_SOAK_SECONDS", "3600"))
 BARS = int(os.environ.get("TAPEDECK_SOAK_BARS", "50000000"))

@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from stores.questdb import Unavailable
-from tapedeck_operator.local import processes
-from tapedeck_operator.local.jvm import cache_dir
-from tapedeck_operator.local.ports import free_port
+from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded.jvm import cache_dir
+from tapedeck_deck.embedded.ports import free_port
 
 PACKAGE = "influxdb"
 DATABASE, USER, PASSWORD = "tapedeck", "writer", "its-password"

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from tapedeck_operator.local import jvm, processes
-from tapedeck_operator.local.broker import jars
-from tapedeck_operator.local.errors import DeckError
-from tapedeck_operator.local.ports import free_port
+from tapedeck_deck.embedded import jvm, processes
+from tapedeck_deck.embedded.broker import jars
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.ports import free_port
 
 JARS = ("org.questdb:questdb:9.1.0",)
 FLAGS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")

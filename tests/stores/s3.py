@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 from kube.api import RIG_BIN
-from tapedeck_operator.local import processes
-from tapedeck_operator.local.ports import free_port
+from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded.ports import free_port
 
 PROGRAM = RIG_BIN / "versitygw"
 START_SECONDS = 30.0

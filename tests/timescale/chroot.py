@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tapedeck_operator.local.jvm import cache_dir
+from tapedeck_deck.embedded.jvm import cache_dir
 
 SUITE = "trixie"
 PACKAGE = "postgresql-17-timescaledb"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psycopg
 
-from tapedeck_operator.local import processes
-from tapedeck_operator.local.ports import free_port
-from tapedeck_operator.local.postgres import ROLES
+from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded.ports import free_port
+from tapedeck_deck.embedded.postgres import ROLES
 from timescale.chroot import BINARIES, chroot
 
 # util-linux' tool asks the kernel for the signal after it has become the user: to change users forgets it.

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from decks.command import Run, manifest
-from tapedeck_operator.cli.app import app
-from tapedeck_operator.local.objects import Objects
+from tapedeck_deck.cli.app import app
+from tapedeck_deck.embedded.objects import Objects
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 
 from by_hand.backtrader import MINUTE, run_stock
 from pods.engine import CASH, T0, Restless, compare, random_bars, run_ours
-from tapedeck.market import Bar
-from tapedeck.records import ResultRecord, RunFill, RunTrade
 from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_common.market import Bar
+from tapedeck_common.records import ResultRecord, RunFill, RunTrade
 
 Setup = Callable[[bt.Cerebro], None]
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from by_hand.curve import MINUTE, falls, ms, walk
-from tapedeck.records import ResultRecord, RunEquity
 from tapedeck_backtest.report.curve import POINTS_MAX, ROLLING, ROLLING_MIN, Curve, stride
 from tapedeck_backtest.report.periods import periods
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.report.summary import Account
+from tapedeck_common.records import ResultRecord, RunEquity
 
 START = 1_000.0
 

@@ -13,9 +13,9 @@ import pytest
 
 from by_hand.backtrader import MINUTE, run_stock
 from pods.engine import CASH, Restless, compare, random_bars, run_ours
-from tapedeck.market import Bar
-from tapedeck.records import RunFill
 from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_common.market import Bar
+from tapedeck_common.records import RunFill
 
 
 def sample_bars(symbol: str) -> list[Bar]:

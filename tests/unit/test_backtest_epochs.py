@@ -6,10 +6,10 @@ from itertools import permutations
 
 import pytest
 
-from tapedeck.market import Bar
-from tapedeck.wire import Epoch
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.sources.epochs import Epochs
+from tapedeck_common.market import Bar
+from tapedeck_common.wire import Epoch
 
 MINUTE = 60_000
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tapedeck.market import Bar, event_time, order_key
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.feeds import Columns, feed_params
 from tapedeck_backtest.resample import Resampler, check_coarser, check_intervals, names, with_coarser
+from tapedeck_common.market import Bar, event_time, order_key
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000 + 7 * MINUTE  # 00:07: the first interval is cut

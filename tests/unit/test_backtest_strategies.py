@@ -14,7 +14,7 @@ import pytest
 from tapedeck_backtest.feeds import BatchFeed, Columns, feed_params
 from tapedeck_backtest.strategies import BUILTINS
 
-TAPEDECK = [sys.executable, "-c", "from tapedeck_operator.cli import main; main()"]
+TAPEDECK = [sys.executable, "-c", "from tapedeck_deck.cli import main; main()"]
 
 
 def test_the_command_lists_them_with_params_and_defaults() -> None:

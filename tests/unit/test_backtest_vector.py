@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 from by_hand.backtrader import MINUTE
 from by_hand.samples import coinbase
 from pods.engine import T0
-from tapedeck.records import ResultRecord, RunFill, RunTrade
-from tapedeck.store.bars import Floats
 from tapedeck_backtest.feeds import Columns
 from tapedeck_backtest.finite import FiniteCollector
 from tapedeck_backtest.general import engine
@@ -25,6 +23,8 @@ from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.vector import indicators
 from tapedeck_backtest.vector.run import market_for, trade
 from tapedeck_backtest.vector.sums import rolling_fsum, rolling_max, rolling_min
+from tapedeck_common.records import ResultRecord, RunFill, RunTrade
+from tapedeck_common.store.bars import Floats
 from tapedeck_crds.backtest import BacktestSpec
 
 EXAMPLES = 6 * int(os.environ.get("TAPEDECK_FAULTS", "3"))

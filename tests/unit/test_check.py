@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tapedeck.check import check
+from tapedeck_maintenance.connection_check import check
 
 
 def test_what_comes_late_is_waited_for_and_what_fails_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from decks.command import DOWN, Run, manifest, spawn
-from tapedeck_operator.cli.app import app
-from tapedeck_operator.local.objects import Objects
+from tapedeck_deck.cli.app import app
+from tapedeck_deck.embedded.objects import Objects
 
 
 def test_apply_creates_changes_and_leaves_alone(run: Run, tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ HEAVY = "asyncio backtrader ccxt confluent_kafka fastapi httpx jgo jsonschema ko
 
 
 def test_a_look_at_the_objects_loads_nothing_heavy(objects: Objects, tmp_path: Path) -> None:
-    call = [sys.executable, "-X", "importtime", "-c", "from tapedeck_operator.cli import main; main()", "get"]
+    call = [sys.executable, "-X", "importtime", "-c", "from tapedeck_deck.cli import main; main()", "get"]
     told = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert told.returncode == 0, told.stderr
     loaded = {line.split("|")[-1].strip().split(".")[0] for line in told.stderr.splitlines() if "|" in line}

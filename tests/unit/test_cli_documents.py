@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tapedeck_operator.cli.documents import parse, read
-from tapedeck_operator.local.errors import DeckError
+from tapedeck_deck.embedded.documents import parse, read
+from tapedeck_deck.embedded.errors import DeckError
 
 
 # Expected values: kubectl's reader, go-yaml 2 to JSON (its resolve.go and resolve_test.go).

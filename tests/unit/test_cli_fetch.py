@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tapedeck_crds.kinds import parse_resource
-from tapedeck_operator.cli.fetch import moment, spec_of
-from tapedeck_operator.local.errors import DeckError
+from tapedeck_deck.cli.fetch import moment, spec_of
+from tapedeck_deck.embedded.errors import DeckError
 
 
 def test_the_options_become_a_feed() -> None:

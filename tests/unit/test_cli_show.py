@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from decks.command import DOWN, Run, manifest, spawn
-from tapedeck_operator.cli.table import Table, age
-from tapedeck_operator.local.objects import Objects
+from tapedeck_deck.cli.table import Table, age
+from tapedeck_deck.embedded.objects import Objects
 
 
 def _with_pods(objects: Objects, folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from tapedeck_crds.report import ReplayReport
+from tapedeck_deck.embedded.admission import merge_patch
 from tapedeck_operator.cluster.cache import Cache, Key
 from tapedeck_operator.cluster.canary import PATIENCE, Canary
 from tapedeck_operator.cluster.observe import see_pod
@@ -19,7 +20,6 @@ from tapedeck_operator.cluster.poll import Poller
 from tapedeck_operator.cluster.queue import WorkQueue
 from tapedeck_operator.cluster.silence import Silence
 from tapedeck_operator.cluster.watch import WATCHED, kopf_settings, registry
-from tapedeck_operator.local.admission import merge_patch
 from tapedeck_operator.plan.drift import covers
 
 Json = dict[str, Any]

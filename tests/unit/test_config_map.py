@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tapedeck_operator.cli import documents, write
-from tapedeck_operator.cli.kinds import kinds_named
-from tapedeck_operator.local.errors import DeckError
-from tapedeck_operator.local.objects import Objects
+from tapedeck_deck.cli import write
+from tapedeck_deck.cli.kinds import kinds_named
+from tapedeck_deck.embedded import documents
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.objects import Objects
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "more" / "own-strategy.yaml"
 GOOD: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a.py": "x = 1"}}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from by_hand.samples import Ohlcv
-from tapedeck.market import Bar, Trade
+from tapedeck_common.market import Bar, Trade
 from tapedeck_feed.live import line as lines
 from tapedeck_feed.live.aggregate import Series
 from tapedeck_feed.live.asked import Fill

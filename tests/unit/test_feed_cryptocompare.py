@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tapedeck.market import Bar, Side, Ticker, Trade
+from tapedeck_common.market import Bar, Side, Ticker, Trade
 from tapedeck_feed.cryptocompare import messages
 from tapedeck_feed.cryptocompare.faults import fault_of
 from tapedeck_feed.cryptocompare.pairs import INDEX, Pair, found, listed, pair_of

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tapedeck.files import BadRow
-from tapedeck.settings import Connections
+from tapedeck_common.files import BadRow
+from tapedeck_common.settings import Connections
 from tapedeck_feed.publish import Interrupted, Publisher, Undelivered
 from tapedeck_feed.sequence import Entry, distinct, watch_order
 from tapedeck_feed.spool import in_order

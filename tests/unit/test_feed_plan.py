@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tapedeck.settings import PodSettings
+from tapedeck_common.settings import PodSettings
 from tapedeck_crds.kinds import Feed, parse_resource
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import Network, Observed, Plan, PodSeen, Settings, plan

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tapedeck.settings import PodSettings
+from tapedeck_common.settings import PodSettings
 from tapedeck_crds.kinds import Backtest, Feed, parse_resource
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import Network, Observed, Plan, PodSeen, Settings, plan

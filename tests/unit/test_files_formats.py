@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import by_hand.samples as by_hand
-from tapedeck.files import BadFiles, BadRow, find_files, read_bars, read_trades
-from tapedeck.market import Bar, Trade
+from tapedeck_common.files import BadFiles, BadRow, find_files, read_bars, read_trades
+from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
 from tapedeck_crds.kinds import Feed, parse_resource
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 import by_hand.samples as by_hand
-from tapedeck.files import BadFiles, merged_bars
-from tapedeck.market import Bar
+from tapedeck_common.files import BadFiles, merged_bars
+from tapedeck_common.market import Bar
 from tapedeck_crds.base import Files
 from tapedeck_crds.kinds import Feed, parse_resource
 

@@ -11,8 +11,8 @@ import msgspec
 import pandas as pd
 import pytest
 
-from tapedeck.market import Bar, Trade
-from tapedeck.wire import End, Epoch, EpochStart, Start, Watermark, encode, replay_headers
+from tapedeck_common.market import Bar, Trade
+from tapedeck_common.wire import End, Epoch, EpochStart, Start, Watermark, encode, replay_headers
 from tapedeck_gateway import outbox as outboxes
 from tapedeck_gateway import view as views
 from tapedeck_gateway.names import Name, parse_name, resolutions_from, width_of

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tapedeck_crds.kinds import parse_resource
-from tapedeck_operator.local import processes, warm
-from tapedeck_operator.local.controllers import Decision, backoff, decide_deployment, decide_job, new_pod
-from tapedeck_operator.local.pods import Start, UnsupportedTemplate, start_pod
-from tapedeck_operator.local.services import deployment
+from tapedeck_deck.embedded import processes, warm
+from tapedeck_deck.embedded.controllers import Decision, backoff, decide_deployment, decide_job, new_pod
+from tapedeck_deck.embedded.pods import Start, UnsupportedTemplate, start_pod
+from tapedeck_deck.embedded.services import deployment
 from tapedeck_operator.plan import Observed, Settings, plan
 
 Json = dict[str, Any]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tapedeck_operator.local.image import with_digest
+from tapedeck_deck.embedded.image import with_digest
 
 
 def test_a_digest_is_that_of_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tapedeck_operator.local import jvm
-from tapedeck_operator.local.jvm import KEPT, ClassArchive, keep_newest
+from tapedeck_deck.embedded import jvm
+from tapedeck_deck.embedded.jvm import KEPT, ClassArchive, keep_newest
 
 
 def test_one_jre_in_two_environments_has_one_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

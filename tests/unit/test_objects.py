@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tapedeck_crds.kinds import InvalidResource
-from tapedeck_operator.local.errors import DeckError
-from tapedeck_operator.local.objects import Conflict, NotFound, Objects
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.objects import Conflict, NotFound, Objects
 
 Json = dict[str, Any]
 
@@ -258,7 +258,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from tapedeck_operator.local.objects import Objects
+from tapedeck_deck.embedded.objects import Objects
 objects = Objects(Path(sys.argv[1]))
 seen = []
 for number in range(150):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from tapedeck.version import VERSION
+from tapedeck_common.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]

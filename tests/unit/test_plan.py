@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tapedeck.settings import PodSettings
+from tapedeck_common.settings import PodSettings
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.kinds import Resource, parse_resource
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport

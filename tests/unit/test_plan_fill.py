@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tapedeck_crds.kinds import Feed, parse_resource
-from tapedeck_operator.local.objects import NotFound, Objects
-from tapedeck_operator.local.reconcile import Reconciler
-from tapedeck_operator.local.reports import Reports
+from tapedeck_deck.embedded.objects import NotFound, Objects
+from tapedeck_deck.embedded.reconcile import Reconciler
+from tapedeck_deck.embedded.reports import Reports
 from tapedeck_operator.plan import Observed, Settings, plan
 
 Json = dict[str, Any]

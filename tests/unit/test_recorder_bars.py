@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapedeck.market import Bar, Source
+from tapedeck_common.market import Bar, Source
 from tapedeck_recorder.bars import check, pack
 
 MINUTE = 60_000

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tapedeck.settings import Connections
+from tapedeck_common.settings import Connections
 from tapedeck_crds.sink import RecorderOptions, Sink
-from tapedeck_operator.local.errors import DeckError
-from tapedeck_operator.local.services import recorder_options
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.services import recorder_options
 from tapedeck_recorder.sinks.delivery import REFUSED_IN_A_ROW, Delivery
 from tapedeck_recorder.sinks.lines import place_of
 from tapedeck_recorder.sinks.remote import Away, Refused, Remote

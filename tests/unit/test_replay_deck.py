@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tapedeck.wire import Epoch
+from tapedeck_common.wire import Epoch
 from tapedeck_crds.clock import Anchor
 from tapedeck_replay.deck import PENDING_MAX, STALL_MS, Deck, TooManyControls
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from tapedeck.market import Trade
+from tapedeck_common.market import Trade
 from tapedeck_crds.base import Files
 from tapedeck_crds.scenario import Scenario
 from tapedeck_crds.source import Synthetic

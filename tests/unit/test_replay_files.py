@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tapedeck.store.bars import Block
+from tapedeck_common.store.bars import Block
 from tapedeck_crds.base import Files
 from tapedeck_replay.file_source import FileSource
 from tapedeck_replay.tape import BadInput, Unavailable

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from by_hand.controls import change_of, tell
 from by_hand.deck import Model, Pass
-from tapedeck.wire import Epoch
+from tapedeck_common.wire import Epoch
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.kinds import ReplaySpec
 from tapedeck_crds.report import ReplayReport

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapedeck.market import Bar
-from tapedeck.store.bars import Block
-from tapedeck.wire import decode_bar
+from tapedeck_common.market import Bar
+from tapedeck_common.store.bars import Block
+from tapedeck_common.wire import decode_bar
 from tapedeck_crds.clock import Anchor
 from tapedeck_replay.chunks import CHUNK_BARS, chunks_of
 from tapedeck_replay.controls import WAITING_MAX, Controls, parse_anchor

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tapedeck.store.bars import Block
+from tapedeck_common.store.bars import Block
 from tapedeck_crds.source import Synthetic
 from tapedeck_replay.chunks import CHUNK_BARS
 from tapedeck_replay.reader import CHUNKS_AHEAD, ReadAhead

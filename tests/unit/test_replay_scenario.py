@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from tapedeck.store.bars import Block
+from tapedeck_common.store.bars import Block
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.scenario import Change, Scenario
 from tapedeck_crds.source import Synthetic

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapedeck.market import bar_problem
-from tapedeck.store.bars import Block
+from tapedeck_common.market import bar_problem
+from tapedeck_common.store.bars import Block
 from tapedeck_crds.source import Synthetic
 from tapedeck_replay.synthetic.correlation import cholesky
 from tapedeck_replay.synthetic.source import SyntheticSource

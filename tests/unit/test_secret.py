@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tapedeck_operator.cli import documents, write
-from tapedeck_operator.local.errors import DeckError
-from tapedeck_operator.local.objects import Objects
+from tapedeck_deck.cli import write
+from tapedeck_deck.embedded import documents
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.objects import Objects
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "more" / "cryptocompare.yaml"
 GOOD: dict[str, Any] = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "k"}, "stringData": {"apiKey": "x"}}

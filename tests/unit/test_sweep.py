@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from by_hand.backtrader import MINUTE
 from pods.engine import CASH, T0, columns, random_bars
-from tapedeck.records import RunTrial
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.sweep import judge, space
@@ -24,6 +23,7 @@ from tapedeck_backtest.sweep.search import search_for
 from tapedeck_backtest.sweep.space import Params
 from tapedeck_backtest.sweep.trial import Lab
 from tapedeck_backtest.sweep.windows import windows
+from tapedeck_common.records import RunTrial
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.report import REPORT_MAX_BYTES, BacktestReport
 from tapedeck_crds.sweep import Sweep

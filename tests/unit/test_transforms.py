@@ -14,7 +14,7 @@ import yaml
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tapedeck.market import Bar, Point, Ticker, Trade
+from tapedeck_common.market import Bar, Point, Ticker, Trade
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.kinds import parse_resource
 from tapedeck_crds.transforms import Function

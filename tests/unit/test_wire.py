@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapedeck import schemas, topics
-from tapedeck.market import Bar, Point, Ticker, Trade, bar_problem, event_time, order_key, trade_problem
-from tapedeck.records import Gap, IngestError, RunEnded, RunEquity, RunStarted
-from tapedeck.wire import (
+from tapedeck_common import schemas, topics
+from tapedeck_common.market import Bar, Point, Ticker, Trade, bar_problem, event_time, order_key, trade_problem
+from tapedeck_common.records import Gap, IngestError, RunEnded, RunEquity, RunStarted
+from tapedeck_common.wire import (
     End,
     Epoch,
     EpochStart,

@@ -27,7 +27,7 @@ spec:
         - name: migrate
           image: {{ include "tapedeck.image" (dict "root" .root "name" "recorder") }}
           imagePullPolicy: {{ .root.Values.images.pullPolicy }}
-          command: [python, -m, tapedeck.migrate]
+          command: [python, -m, tapedeck_maintenance.migrate]
           env:
             - { name: TAPEDECK_CONNECTIONS, value: /etc/tapedeck/connections }
             - { name: TAPEDECK_ROLES, value: /etc/tapedeck/roles }

@@ -17,12 +17,12 @@ import pytest
 from decks.process import Deck, apply, eventually, phase, pods_of, reaches
 from pods.recorder import publish
 from pods.replay import MINUTE, T0, Record, bars, committed, insert_minutes, stored
-from tapedeck import topics
-from tapedeck.market import Bar
-from tapedeck.wire import encode, market_headers
+from tapedeck_common import topics
+from tapedeck_common.market import Bar
+from tapedeck_common.wire import encode, market_headers
 from tapedeck_crds.kinds import InvalidResource
-from tapedeck_operator.cli import write
-from tapedeck_operator.local.objects import Objects
+from tapedeck_deck.cli import write
+from tapedeck_deck.embedded.objects import Objects
 
 Json = dict[str, Any]
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"]

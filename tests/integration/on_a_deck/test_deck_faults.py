@@ -17,9 +17,10 @@ import pytest
 
 import by_hand.samples as by_hand
 from decks.process import Deck, eventually, kill, phase, reaches
-from tapedeck_operator.cli import documents, write
-from tapedeck_operator.demo import audit
-from tapedeck_operator.local.objects import Objects
+from tapedeck_deck.cli import write
+from tapedeck_deck.demo import audit
+from tapedeck_deck.embedded import documents
+from tapedeck_deck.embedded.objects import Objects
 from tapedeck_operator.plan.names import UID_LABEL
 
 Json = dict[str, Any]

@@ -13,8 +13,8 @@ import pytest
 from by_hand.backtrader import run_stock
 from decks.process import Deck, apply, eventually, phase, pods_of
 from pods.replay import insert_minutes, stored
-from tapedeck.market import Bar
 from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_common.market import Bar
 
 FASTS, SLOWS = range(3, 9), range(20, 70, 10)
 BARS, LEAST = 2_000, 200  # trades, for a trial to count

@@ -11,10 +11,11 @@ import pytest
 
 from decks.process import Deck, apply, eventually, reaches
 from pods.replay import T0, insert_minutes, stored
-from tapedeck_operator.cli import documents, write
-from tapedeck_operator.cli.rerun import data_differences, rerun, why_not
-from tapedeck_operator.local.errors import DeckError
-from tapedeck_operator.local.objects import Objects
+from tapedeck_deck.cli import write
+from tapedeck_deck.cli.rerun import data_differences, rerun, why_not
+from tapedeck_deck.embedded import documents
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.objects import Objects
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 STORED = """

@@ -16,11 +16,12 @@ from decks.process import Deck, eventually, phase
 from exchange import Exchange
 from exchange.binance import Binance
 from exchange.candles import MINUTE, CandleMarket
-from tapedeck_operator.cli import documents, write
-from tapedeck_operator.cli.describe import describe
-from tapedeck_operator.local.home import Home
-from tapedeck_operator.local.objects import Objects
-from tapedeck_operator.local.pods import INDEX_ANNOTATION
+from tapedeck_deck.cli import write
+from tapedeck_deck.cli.describe import describe
+from tapedeck_deck.embedded import documents
+from tapedeck_deck.embedded.home import Home
+from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.pods import INDEX_ANNOTATION
 
 Json = dict[str, Any]
 pytestmark = pytest.mark.slow

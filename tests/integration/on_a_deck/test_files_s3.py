@@ -12,10 +12,10 @@ import pytest
 
 from decks.process import Deck, apply, eventually, phase
 from stores.s3 import PROGRAM, S3
-from tapedeck.files import merged_bars, merged_trades
+from tapedeck_common.files import merged_bars, merged_trades
 from tapedeck_crds.base import Files
-from tapedeck_operator.cli import write
-from tapedeck_operator.cli.documents import Document
+from tapedeck_deck.cli import write
+from tapedeck_deck.embedded.documents import Document
 from tapedeck_replay.file_source import FileSource
 from tapedeck_replay.tape import BadInput, Unavailable
 

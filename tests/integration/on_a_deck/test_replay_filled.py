@@ -13,9 +13,9 @@ from exchange.binance import Binance
 from exchange.candles import MINUTE, CandleMarket, candle
 from pods.recorder import publish
 from pods.replay import bars, committed
-from tapedeck import topics
-from tapedeck.market import Bar
-from tapedeck.wire import encode, market_headers
+from tapedeck_common import topics
+from tapedeck_common.market import Bar
+from tapedeck_common.wire import encode, market_headers
 
 pytestmark = pytest.mark.slow
 START = 1_735_603_200_000  # 2024-12-31T00:00:00Z

@@ -13,8 +13,8 @@ import pytest
 
 from kube.api import KubeApi, missing_binaries
 from kube.operator import OperatorProcess, Things, rights
-from tapedeck.probe import Probe
-from tapedeck.settings import PodSettings
+from tapedeck_common.probe import Probe
+from tapedeck_common.settings import PodSettings
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.report import ReplayReport
 

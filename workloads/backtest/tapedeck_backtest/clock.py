@@ -10,7 +10,7 @@ import datetime
 
 import numpy as np
 
-from tapedeck.store.bars import Floats, Ints
+from tapedeck_common.store.bars import Floats, Ints
 
 EPOCH_DAYS = float(datetime.date(1970, 1, 1).toordinal())
 DAY_MS = 86_400_000

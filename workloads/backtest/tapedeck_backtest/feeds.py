@@ -12,9 +12,9 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
-from tapedeck.market import Bar
-from tapedeck.store.bars import Floats, Ints
 from tapedeck_backtest.clock import to_days_array
+from tapedeck_common.market import Bar
+from tapedeck_common.store.bars import Floats, Ints
 
 _TIMEFRAMES = {"s": bt.TimeFrame.Seconds, "m": bt.TimeFrame.Minutes, "d": bt.TimeFrame.Days}
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tapedeck.records import ResultRecord, RunEquity, RunFill
 from tapedeck_backtest.clock import to_ms
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.feeds import is_coarse
 from tapedeck_backtest.report.results import Collector
+from tapedeck_common.records import ResultRecord, RunEquity, RunFill
 from tapedeck_crds.base import format_ms
 
 REASON = "NotANumber"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
-from tapedeck.logs import configure, log
-from tapedeck.probe import Probe, leave_report, on_stop
-from tapedeck.settings import Connections, PodSettings
 from tapedeck_backtest.apart.above import Mark
 from tapedeck_backtest.report.gauges import RunGauges
+from tapedeck_common.logs import configure, log
+from tapedeck_common.probe import Probe, leave_report, on_stop
+from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FAILED, BacktestReport
 

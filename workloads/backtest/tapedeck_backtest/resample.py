@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tapedeck.market import Bar
-from tapedeck.store.bars import Ints
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.feeds import Columns, coarse_name
 from tapedeck_backtest.general.engine import Step
+from tapedeck_common.market import Bar
+from tapedeck_common.store.bars import Ints
 from tapedeck_crds.base import INTERVAL_MS
 
 

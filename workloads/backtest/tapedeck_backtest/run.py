@@ -5,8 +5,6 @@ from __future__ import annotations
 from threading import Event
 from typing import Any
 
-from tapedeck.probe import leave_report
-from tapedeck.settings import Connections, PodSettings
 from tapedeck_backtest.apart.above import Mark
 from tapedeck_backtest.choose import checked_params, strategy_class
 from tapedeck_backtest.errors import RunFailed
@@ -14,6 +12,8 @@ from tapedeck_backtest.report.summary import HEADLINE
 from tapedeck_backtest.session import Session
 from tapedeck_backtest.sources import feed, replay, store, sweep
 from tapedeck_backtest.sources.stream import START_TIMEOUT
+from tapedeck_common.probe import leave_report
+from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport
 

@@ -11,9 +11,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from tapedeck.records import ResultRecord, RunEnded, RunStarted
-from tapedeck.settings import Connections, PodSettings
-from tapedeck.wire import Epoch
 from tapedeck_backtest.apart.above import Mark
 from tapedeck_backtest.apart.foreign import foreign
 from tapedeck_backtest.apart.limits import Guard
@@ -30,6 +27,9 @@ from tapedeck_backtest.resample import Resampler, names
 from tapedeck_backtest.sources import stored
 from tapedeck_backtest.sources.warmup import LateCollector, quiet_until, steps_of
 from tapedeck_backtest.sweep.run import Trials
+from tapedeck_common.records import ResultRecord, RunEnded, RunStarted
+from tapedeck_common.settings import Connections, PodSettings
+from tapedeck_common.wire import Epoch
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.report import ReportState

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
-from tapedeck.files import BadFiles
-from tapedeck.logs import configure, log
-from tapedeck.probe import Probe, leave_report, on_stop
-from tapedeck.settings import Connections, PodSettings
+from tapedeck_common.files import BadFiles
+from tapedeck_common.logs import configure, log
+from tapedeck_common.probe import Probe, leave_report, on_stop
+from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.base import Files
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FAILED, FeedReport, ReportState

@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 from confluent_kafka import KafkaError, Message
 
-from tapedeck.kafka import producer
-from tapedeck.market import Source
-from tapedeck.settings import Connections
-from tapedeck.wire import market_headers
+from tapedeck_common.kafka import producer
+from tapedeck_common.market import Source
+from tapedeck_common.settings import Connections
+from tapedeck_common.wire import market_headers
 
 DELIVERY_TIMEOUT = 60.0
 POLL_EVERY = 500  # records between looks at what was delivered

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from tapedeck import topics
-from tapedeck.files import (
+from tapedeck_common import topics
+from tapedeck_common.files import (
     BadRow,
     SourceFile,
     bar_key,
@@ -19,10 +19,10 @@ from tapedeck.files import (
     read_trades,
     trade_key,
 )
-from tapedeck.logs import log
-from tapedeck.market import Trade, series_key
-from tapedeck.records import IngestError
-from tapedeck.wire import decode_trade, encode
+from tapedeck_common.logs import log
+from tapedeck_common.market import Trade, series_key
+from tapedeck_common.records import IngestError
+from tapedeck_common.wire import decode_trade, encode
 from tapedeck_crds.base import Files
 from tapedeck_feed.publish import Interrupted, Publisher
 from tapedeck_feed.sequence import Entry, distinct, watch_order

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from tapedeck.files import BadRow, Key, shown
+from tapedeck_common.files import BadRow, Key, shown
 
 
 class Entry(NamedTuple):

@@ -10,9 +10,9 @@ import sys
 import uvicorn
 from pydantic import ValidationError
 
-from tapedeck.logs import configure, log
-from tapedeck.probe import leave_report
-from tapedeck.settings import Connections, PodSettings
+from tapedeck_common.logs import configure, log
+from tapedeck_common.probe import leave_report
+from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.report import EXIT_BAD_INPUT, Report
 from tapedeck_gateway.app import make_app
 from tapedeck_gateway.options import Options

@@ -13,8 +13,8 @@ from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 from starlette.routing import Mount
 
-from tapedeck.logs import log
-from tapedeck.settings import Connections
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections
 from tapedeck_gateway import api, catalogue, probes, stream, udf
 from tapedeck_gateway.deck import Deck
 from tapedeck_gateway.hub import Hub

@@ -11,7 +11,7 @@ import psycopg
 from confluent_kafka import KafkaException
 from psycopg_pool import PoolTimeout
 
-from tapedeck.logs import log
+from tapedeck_common.logs import log
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_gateway import runs
 from tapedeck_gateway.market import KEPT_BARS, MarketView

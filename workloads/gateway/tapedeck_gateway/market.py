@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from tapedeck.market import series_key
-from tapedeck.wire import Received, decode_bar, origin_of
+from tapedeck_common.market import series_key
+from tapedeck_common.wire import Received, decode_bar, origin_of
 from tapedeck_gateway.series import Candle, Series, coarser
 
 BASE = "1m"

@@ -8,10 +8,10 @@ import time
 import msgspec
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from tapedeck.kafka import consumer
-from tapedeck.settings import Connections
-from tapedeck.topics import REPLAY_PREFIX
-from tapedeck.wire import ControlRecord, End, Start, Watermark, decode_control, origin_of
+from tapedeck_common.kafka import consumer
+from tapedeck_common.settings import Connections
+from tapedeck_common.topics import REPLAY_PREFIX
+from tapedeck_common.wire import ControlRecord, End, Start, Watermark, decode_control, origin_of
 
 ANSWER_S = 5.0
 FRESH_S = 0.5

@@ -8,9 +8,9 @@ import psycopg
 from psycopg import sql
 from psycopg_pool import ConnectionPool
 
-from tapedeck.settings import Connections
-from tapedeck.store.database import pool
-from tapedeck.store.storage import COARSER
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.database import pool
+from tapedeck_common.store.storage import COARSER
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_gateway.series import Candle
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from prometheus_client import Counter
 
-from tapedeck.kafka import consumer
-from tapedeck.logs import log
-from tapedeck.settings import Connections
-from tapedeck.topics import MARKET_BARS, replay_topic
+from tapedeck_common.kafka import consumer
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections
+from tapedeck_common.topics import MARKET_BARS, replay_topic
 from tapedeck_gateway.market import MarketView
 from tapedeck_gateway.view import ReplayView
 

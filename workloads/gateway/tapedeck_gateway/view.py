@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tapedeck.market import Bar, Trade, event_time
-from tapedeck.wire import (
+from tapedeck_common.market import Bar, Trade, event_time
+from tapedeck_common.wire import (
     End,
     Epoch,
     EpochStart,

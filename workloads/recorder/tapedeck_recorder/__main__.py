@@ -12,10 +12,10 @@ import stamina
 from confluent_kafka import KafkaError, KafkaException
 from pydantic import Field, ValidationError
 
-from tapedeck.kafka import error_of, passing
-from tapedeck.logs import configure, log
-from tapedeck.probe import Probe, leave_report, on_stop
-from tapedeck.settings import Connections, PodSettings
+from tapedeck_common.kafka import error_of, passing
+from tapedeck_common.logs import configure, log
+from tapedeck_common.probe import Probe, leave_report, on_stop
+from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FENCED, RecorderReport, ReportState
 from tapedeck_crds.sink import RecorderOptions
 from tapedeck_recorder.offsets import Fenced

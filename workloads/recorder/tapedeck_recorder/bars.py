@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tapedeck.market import Bar, Source, bar_problem
+from tapedeck_common.market import Bar, Source, bar_problem
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_recorder.batch import Series, Span
 from tapedeck_recorder.rows import PG_EPOCH_MS, TS_MAX, TS_MIN, check_moment, fields, name

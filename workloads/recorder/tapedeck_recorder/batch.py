@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from confluent_kafka import Message
 
-from tapedeck import records
+from tapedeck_common import records
 from tapedeck_recorder.tables import Table
 
 PAYLOAD_MAX = 4_000

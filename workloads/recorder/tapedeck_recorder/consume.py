@@ -15,10 +15,10 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from tapedeck import topics
-from tapedeck.kafka import consumer, error_of, passing
-from tapedeck.logs import log
-from tapedeck.settings import Connections
+from tapedeck_common import topics
+from tapedeck_common.kafka import consumer, error_of, passing
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections
 from tapedeck_recorder import metrics
 from tapedeck_recorder.batch import Partition, place
 from tapedeck_recorder.identity import CLIENT

@@ -10,8 +10,8 @@ from typing import TypeAlias
 import msgspec
 from confluent_kafka import Message
 
-from tapedeck import records, topics, wire
-from tapedeck.market import Bar, Source, trade_problem
+from tapedeck_common import records, topics, wire
+from tapedeck_common.market import Bar, Source, trade_problem
 from tapedeck_recorder import bars, rows, tables
 from tapedeck_recorder.batch import REASON_MAX, Batch, Fault, bounded, place, poison
 

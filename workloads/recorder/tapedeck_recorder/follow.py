@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from confluent_kafka import KafkaException
 
-from tapedeck.logs import log
+from tapedeck_common.logs import log
 from tapedeck_recorder.batch import Batch, Fault, Partition
 from tapedeck_recorder.consume import Reader
 from tapedeck_recorder.identity import Identity, Seen

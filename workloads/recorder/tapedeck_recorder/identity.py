@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from confluent_kafka import TopicCollection, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
-from tapedeck import topics
-from tapedeck.kafka import REQUEST_SECONDS, admin, answer
-from tapedeck.settings import Connections
+from tapedeck_common import topics
+from tapedeck_common.kafka import REQUEST_SECONDS, admin, answer
+from tapedeck_common.settings import Connections
 from tapedeck_recorder.batch import Partition
 
 CLIENT = "tapedeck-recorder"

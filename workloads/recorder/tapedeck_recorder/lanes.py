@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from confluent_kafka import Message
 
-from tapedeck.settings import Connections
+from tapedeck_common.settings import Connections
 from tapedeck_recorder.batch import Batch, Partition
 from tapedeck_recorder.decode import build
 from tapedeck_recorder.offsets import Offsets

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import stamina
 
-from tapedeck.settings import Connections
-from tapedeck.store.database import connect
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.database import connect
 from tapedeck_recorder.batch import Partition
 from tapedeck_recorder.consume import Reader
 from tapedeck_recorder.follow import Follower

@@ -7,10 +7,10 @@ import time
 
 import psycopg
 
-from tapedeck.logs import log
-from tapedeck.settings import Connections
-from tapedeck.store.database import connect
-from tapedeck.store.storage import ask_refresh
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.database import connect
+from tapedeck_common.store.storage import ask_refresh
 from tapedeck_recorder.batch import Batch
 
 NAME = "tapedeck-refresh"

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import msgspec
 
-from tapedeck.market import Point, Source, Ticker, Trade
-from tapedeck.records import RunEquity, RunFill, RunOrigin, RunTrade, RunTrial
+from tapedeck_common.market import Point, Source, Ticker, Trade
+from tapedeck_common.records import RunEquity, RunFill, RunOrigin, RunTrade, RunTrial
 from tapedeck_recorder import tables
 
 TS_MIN, TS_MAX = 0, 253_402_300_800_000  # 1970 to the end of 9999, milliseconds UTC

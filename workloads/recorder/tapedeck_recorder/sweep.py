@@ -10,10 +10,10 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from pydantic import TypeAdapter, ValidationError
 
-from tapedeck.kafka import admin
-from tapedeck.logs import log
-from tapedeck.settings import Connections
-from tapedeck.topics import POINTS_PREFIX, REPLAY_PREFIX
+from tapedeck_common.kafka import admin
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections
+from tapedeck_common.topics import POINTS_PREFIX, REPLAY_PREFIX
 
 ANSWER_SECONDS = 10.0
 AT_ONCE = 200  # topics a pass

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.types.json import Jsonb
 
-from tapedeck.records import RunEnded, RunStarted
+from tapedeck_common.records import RunEnded, RunStarted
 from tapedeck_recorder import metrics
 from tapedeck_recorder.batch import Batch, Fault, Rows
 from tapedeck_recorder.catalogue import write_catalogue

@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 import stamina
 
-from tapedeck.logs import log
-from tapedeck.settings import Connections
-from tapedeck.store.database import connect
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.database import connect
 from tapedeck_recorder import metrics
 from tapedeck_recorder.batch import Batch, poison
 from tapedeck_recorder.decode import build

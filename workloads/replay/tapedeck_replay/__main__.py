@@ -9,9 +9,9 @@ import time
 
 from pydantic import ValidationError
 
-from tapedeck.logs import configure, log
-from tapedeck.probe import Probe, leave_report, on_stop
-from tapedeck.settings import Connections, PodSettings
+from tapedeck_common.logs import configure, log
+from tapedeck_common.probe import Probe, leave_report, on_stop
+from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FENCED
 from tapedeck_replay.controls import Controls

@@ -14,9 +14,9 @@ from typing import cast
 import msgspec
 import numpy as np
 
-from tapedeck.market import Bar, OrderKey, Side, Trade, series_key
-from tapedeck.store.bars import Block
-from tapedeck.store.trades import TradeBlock
+from tapedeck_common.market import Bar, OrderKey, Side, Trade, series_key
+from tapedeck_common.store.bars import Block
+from tapedeck_common.store.trades import TradeBlock
 from tapedeck_replay.tape import Rows, Scheduled, Tape
 
 # Small enough that encoding one holds the interpreter for less than a millisecond.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tapedeck import wire
-from tapedeck.market import series_key
-from tapedeck.topics import MARKET_BARS, MARKET_TRADES
-from tapedeck.wire import Headers
+from tapedeck_common import wire
+from tapedeck_common.market import series_key
+from tapedeck_common.topics import MARKET_BARS, MARKET_TRADES
+from tapedeck_common.wire import Headers
 from tapedeck_crds.replay import ReplaySpec
 
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from tapedeck.wire import Epoch
+from tapedeck_common.wire import Epoch
 from tapedeck_crds.clock import Anchor
 
 PENDING_MAX = 64

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tapedeck.files import BadFiles, FilesUnavailable
-from tapedeck.market import Bar, Trade
-from tapedeck.wire import encode
+from tapedeck_common.files import BadFiles, FilesUnavailable
+from tapedeck_common.market import Bar, Trade
+from tapedeck_common.wire import encode
 from tapedeck_crds.base import Files
 from tapedeck_crds.source import Played
 from tapedeck_replay.tape import BadInput, Unavailable

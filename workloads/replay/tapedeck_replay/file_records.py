@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import ClassVar, Generic, TypeVar
 
-from tapedeck.market import Bar, Trade
+from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
 from tapedeck_crds.source import Played
 from tapedeck_replay.file_census import census, refusing

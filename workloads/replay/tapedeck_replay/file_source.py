@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tapedeck.files import merged_bars
-from tapedeck.market import Bar
-from tapedeck.store.bars import Block
+from tapedeck_common.files import merged_bars
+from tapedeck_common.market import Bar
+from tapedeck_common.store.bars import Block
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_replay.file_records import FileRecords
 from tapedeck_replay.spool import BarSpool, Row, Spool

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tapedeck.files import merged_trades
-from tapedeck.market import Trade
-from tapedeck.store.trades import TradeBlock
+from tapedeck_common.files import merged_trades
+from tapedeck_common.market import Trade
+from tapedeck_common.store.trades import TradeBlock
 from tapedeck_replay.file_records import FileRecords
 from tapedeck_replay.spool import Row, Spool, TradeSpool
 

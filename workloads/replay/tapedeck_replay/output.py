@@ -18,10 +18,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from confluent_kafka import Consumer, TopicPartition
 
-from tapedeck import wire
-from tapedeck.kafka import consumer
-from tapedeck.settings import Connections
-from tapedeck.wire import ControlRecord, Epoch
+from tapedeck_common import wire
+from tapedeck_common.kafka import consumer
+from tapedeck_common.settings import Connections
+from tapedeck_common.wire import ControlRecord, Epoch
 from tapedeck_replay.copies import Copy
 from tapedeck_replay.position import Position, to_metadata
 from tapedeck_replay.watchdog import Watchdog

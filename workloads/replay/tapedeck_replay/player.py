@@ -10,8 +10,8 @@ from contextlib import suppress
 import msgspec
 import numpy as np
 
-from tapedeck import wire
-from tapedeck.logs import log
+from tapedeck_common import wire
+from tapedeck_common.logs import log
 from tapedeck_crds.base import format_ms
 from tapedeck_replay import metrics
 from tapedeck_replay.controls import Controls

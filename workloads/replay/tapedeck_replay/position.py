@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from tapedeck.market import OrderKey
-from tapedeck.wire import Epoch, Watermark
+from tapedeck_common.market import OrderKey
+from tapedeck_common.wire import Epoch, Watermark
 from tapedeck_crds.clock import Anchor
 
 METADATA_MAX = 4096  # the broker's offset.metadata.max.bytes

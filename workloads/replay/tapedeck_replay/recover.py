@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from tapedeck import wire
-from tapedeck.kafka import consumer, error_of, passing
-from tapedeck.settings import Connections
+from tapedeck_common import wire
+from tapedeck_common.kafka import consumer, error_of, passing
+from tapedeck_common.settings import Connections
 from tapedeck_replay.output import Output
 from tapedeck_replay.position import Position, from_metadata
 from tapedeck_replay.tape import Unavailable

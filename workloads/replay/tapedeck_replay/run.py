@@ -8,11 +8,11 @@ from collections.abc import Callable
 import msgspec
 from confluent_kafka import KafkaError, KafkaException
 
-from tapedeck import wire
-from tapedeck.kafka import admin, ensure_topics, error_of
-from tapedeck.logs import log
-from tapedeck.settings import Connections, PodSettings
-from tapedeck.topics import replay_topic
+from tapedeck_common import wire
+from tapedeck_common.kafka import admin, ensure_topics, error_of
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections, PodSettings
+from tapedeck_common.topics import replay_topic
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import ReplayReport, ReportState
 from tapedeck_replay import metrics

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tapedeck.market import series_key
-from tapedeck.topics import shard_of
+from tapedeck_common.market import series_key
+from tapedeck_common.topics import shard_of
 from tapedeck_replay.tape import Tape
 
 

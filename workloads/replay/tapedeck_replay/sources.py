@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tapedeck import wire
-from tapedeck.settings import Connections, PodSettings
+from tapedeck_common import wire
+from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_replay.tape import BadInput, BarSource, Source, Tape

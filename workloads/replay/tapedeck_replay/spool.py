@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
-from tapedeck.market import Bar, Trade
-from tapedeck.store.bars import Block
-from tapedeck.store.trades import ANY_ID, TradeBlock
+from tapedeck_common.market import Bar, Trade
+from tapedeck_common.store.bars import Block
+from tapedeck_common.store.trades import ANY_ID, TradeBlock
 from tapedeck_replay.tape import LAST_SYMBOL, After, Rows, Unavailable
 
 PRAGMAS = ("cache_size = -16384", "journal_mode = OFF", "synchronous = OFF", "temp_store = FILE")  # in KiB

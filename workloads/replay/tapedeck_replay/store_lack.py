@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 
-from tapedeck.store import catalogue
-from tapedeck.store.catalogue import Table
+from tapedeck_common.store import catalogue
+from tapedeck_common.store.catalogue import Table
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.source import StoredBars, is_pattern
 from tapedeck_replay.symbols import matching_symbols

@@ -10,12 +10,12 @@ import psycopg
 import stamina
 from confluent_kafka import KafkaException
 
-from tapedeck.logs import log
-from tapedeck.settings import Connections
-from tapedeck.store import catalogue
-from tapedeck.store.catalogue import Table
-from tapedeck.store.database import connect
-from tapedeck.store.recorded import wait_recorded
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections
+from tapedeck_common.store import catalogue
+from tapedeck_common.store.catalogue import Table
+from tapedeck_common.store.database import connect
+from tapedeck_common.store.recorded import wait_recorded
 from tapedeck_crds.source import StoredBars, is_pattern
 from tapedeck_replay.symbols import matching_symbols
 from tapedeck_replay.tape import After, Rows, Tape, Unavailable

@@ -7,9 +7,9 @@ from typing import Any
 
 import psycopg
 
-from tapedeck.settings import Connections
-from tapedeck.store.bars import Block, Resolved, Selection, read_blocks, resolve
-from tapedeck.topics import MARKET_BARS
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.bars import Block, Resolved, Selection, read_blocks, resolve
+from tapedeck_common.topics import MARKET_BARS
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.source import StoredBars
 from tapedeck_replay.store_lack import nothing

@@ -7,9 +7,9 @@ from typing import Any
 
 import psycopg
 
-from tapedeck.settings import Connections
-from tapedeck.store.trades import TradeBlock, TradeSelection, TradesFound, find_trades, read_trades
-from tapedeck.topics import MARKET_TRADES
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.trades import TradeBlock, TradeSelection, TradesFound, find_trades, read_trades
+from tapedeck_common.topics import MARKET_TRADES
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.source import StoredBars
 from tapedeck_replay.store_lack import nothing

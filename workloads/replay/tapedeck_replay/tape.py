@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
-from tapedeck.market import OrderKey
-from tapedeck.store.bars import Block, Ints
-from tapedeck.store.trades import TradeBlock
+from tapedeck_common.market import OrderKey
+from tapedeck_common.store.bars import Block, Ints
+from tapedeck_common.store.trades import TradeBlock
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.source import Played
 

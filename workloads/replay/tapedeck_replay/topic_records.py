@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import NamedTuple, Protocol, TypeVar
 
-from tapedeck.market import bar_problem, trade_problem
-from tapedeck.store.bars import Block
-from tapedeck.store.trades import TradeBlock
-from tapedeck.wire import decode_bar, decode_trade
+from tapedeck_common.market import bar_problem, trade_problem
+from tapedeck_common.store.bars import Block
+from tapedeck_common.store.trades import TradeBlock
+from tapedeck_common.wire import decode_bar, decode_trade
 from tapedeck_crds.base import INTERVAL_MS, Interval
 from tapedeck_crds.source import Played
 from tapedeck_replay.spool import BarSpool, Row, Spool, TradeSpool

@@ -9,11 +9,11 @@ from typing import Generic, TypeVar
 import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tapedeck import wire
-from tapedeck.kafka import consumer, error_of, passing
-from tapedeck.market import series_key
-from tapedeck.settings import Connections
-from tapedeck.topics import REPLAY_PREFIX
+from tapedeck_common import wire
+from tapedeck_common.kafka import consumer, error_of, passing
+from tapedeck_common.market import series_key
+from tapedeck_common.settings import Connections
+from tapedeck_common.topics import REPLAY_PREFIX
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.source import TopicRange
 from tapedeck_replay.spool import Row, Spool

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from tapedeck import wire
-from tapedeck.wire import Epoch
+from tapedeck_common import wire
+from tapedeck_common.wire import Epoch
 from tapedeck_replay import metrics
 from tapedeck_replay.output import Output
 from tapedeck_replay.position import Position

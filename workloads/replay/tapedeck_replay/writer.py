@@ -11,9 +11,9 @@ from typing import TypeVar
 import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from tapedeck.kafka import error_of, passing, transactional_producer
-from tapedeck.settings import Connections
-from tapedeck.wire import Headers
+from tapedeck_common.kafka import error_of, passing, transactional_producer
+from tapedeck_common.settings import Connections
+from tapedeck_common.wire import Headers
 from tapedeck_replay.copies import Copy
 from tapedeck_replay.tape import Unavailable
 from tapedeck_replay.watchdog import Watchdog

@@ -13,11 +13,11 @@ import psycopg
 from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
-from tapedeck import topics
-from tapedeck.kafka import admin, consumer, ensure_topics
-from tapedeck.logs import configure, log
-from tapedeck.probe import Probe, leave_report, on_stop
-from tapedeck.settings import Connections, PodSettings
+from tapedeck_common import topics
+from tapedeck_common.kafka import admin, consumer, ensure_topics
+from tapedeck_common.logs import configure, log
+from tapedeck_common.probe import Probe, leave_report, on_stop
+from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.replay import ReplaySpec

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from tapedeck.parent import die_with
+from tapedeck_common.parent_death import die_with
 
 OUTPUT_MAX = 1_048_576  # characters that a function may print
 REASON_MAX = 500

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tapedeck.wire import encode
+from tapedeck_common.wire import encode
 from tapedeck_crds.transforms import Function, Transform
 from tapedeck_transform.stages import FunctionFailed
 

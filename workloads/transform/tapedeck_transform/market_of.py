@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 
 from confluent_kafka import Message
 
-from tapedeck import topics, wire
-from tapedeck.market import Source
-from tapedeck.wire import Headers
+from tapedeck_common import topics, wire
+from tapedeck_common.market import Source
+from tapedeck_common.wire import Headers
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.live import Channel
 from tapedeck_crds.replay import ReplaySpec

@@ -6,12 +6,12 @@ import time
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from tapedeck import topics
-from tapedeck.kafka import producer
-from tapedeck.market import Bar, Point, series_key
-from tapedeck.records import IngestError
-from tapedeck.settings import Connections
-from tapedeck.wire import Headers, encode, market_headers
+from tapedeck_common import topics
+from tapedeck_common.kafka import producer
+from tapedeck_common.market import Bar, Point, series_key
+from tapedeck_common.records import IngestError
+from tapedeck_common.settings import Connections
+from tapedeck_common.wire import Headers, encode, market_headers
 from tapedeck_transform.values import Record
 
 FLUSH_SECONDS = 30.0

@@ -7,9 +7,9 @@ from typing import Any
 import psycopg
 import stamina
 
-from tapedeck.market import Bar, Ticker, Trade
-from tapedeck.settings import Connections
-from tapedeck.store.database import connect
+from tapedeck_common.market import Bar, Ticker, Trade
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.database import connect
 from tapedeck_transform.values import Record
 
 _BARS = """

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tapedeck import wire
-from tapedeck.market import Bar
+from tapedeck_common import wire
+from tapedeck_common.market import Bar
 from tapedeck_crds.transforms import Transform
 from tapedeck_transform import places
 from tapedeck_transform.layout import layout_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple, TypeAlias
 
-from tapedeck.market import Bar, Point, Trade
+from tapedeck_common.market import Bar, Point, Trade
 from tapedeck_transform.chain import Chain, Failed
 from tapedeck_transform.layout import Layout
 from tapedeck_transform.stages import Call

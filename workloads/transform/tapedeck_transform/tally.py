@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from prometheus_client import Counter
 
-from tapedeck.logs import log
+from tapedeck_common.logs import log
 from tapedeck_crds.report import TransformReport, TransformsReport
 from tapedeck_crds.transforms import Transform
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from tapedeck.market import Bar, Ticker, Trade
+from tapedeck_common.market import Bar, Ticker, Trade
 
 Record: TypeAlias = Bar | Trade | Ticker
 

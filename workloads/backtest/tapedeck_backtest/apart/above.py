@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from tapedeck.parent import die_with
 from tapedeck_backtest.apart.output import lead_into, pass_on
+from tapedeck_common.parent_death import die_with
 
 Mark = Callable[[str | None], None]
 """Told the id of the run whose strategy's code is entered, and None when it is left."""

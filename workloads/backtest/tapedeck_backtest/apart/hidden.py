@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tapedeck.logs import log
+from tapedeck_common.logs import log
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # of every architecture
 _VERSION, _BENEATH = 1, 1

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from tapedeck.logs import log
+from tapedeck_common.logs import log
 
 TICK_SECONDS = 0.5
 STOP_SECONDS = 5.0  # for a strategy that does not come back after SIGTERM

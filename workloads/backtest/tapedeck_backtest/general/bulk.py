@@ -18,8 +18,8 @@ from backtrader.indicators.basicops import Average, ExponentialSmoothing
 from backtrader.indicators.crossover import NonZeroDifference
 from backtrader.linebuffer import LineBuffer, LinesOperation, _LineDelay
 
-from tapedeck.store.bars import Floats
 from tapedeck_backtest.vector.sums import rolling_fsum
+from tapedeck_common.store.bars import Floats
 
 # Not the division, which raises where numpy warns, nor the powers, which are libm's.
 _SAME_IN_NUMPY: dict[Any, Callable[[Any, Any], Any]] = {

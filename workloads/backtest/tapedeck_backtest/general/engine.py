@@ -13,12 +13,12 @@ from typing import Any, TypeAlias
 import backtrader as bt
 import numpy as np
 
-from tapedeck.market import Bar
 from tapedeck_backtest.clock import to_days
 from tapedeck_backtest.feeds import BatchFeed, Columns, StreamFeed, feed_params
 from tapedeck_backtest.general.broker import add_sizer, make_broker
 from tapedeck_backtest.general.bulk import in_bulk
 from tapedeck_backtest.general.turn import Turn, turn_of
+from tapedeck_common.market import Bar
 from tapedeck_crds.backtest import BacktestSpec
 
 # The bars of one event time (ms UTC), each with the index of its feed.

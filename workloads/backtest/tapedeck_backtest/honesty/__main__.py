@@ -13,9 +13,6 @@ from typing import Any
 import psycopg
 from pydantic import ValidationError
 
-from tapedeck.logs import configure
-from tapedeck.probe import leave_report
-from tapedeck.settings import Connections, PodSettings
 from tapedeck_backtest.apart.foreign import foreign
 from tapedeck_backtest.apart.limits import Guard, limit_memory
 from tapedeck_backtest.apart.output import bounded_output
@@ -25,6 +22,9 @@ from tapedeck_backtest.honesty.check import CHECKS
 from tapedeck_backtest.honesty.lab import Lab
 from tapedeck_backtest.resample import check_intervals
 from tapedeck_backtest.sources import stored
+from tapedeck_common.logs import configure
+from tapedeck_common.probe import leave_report
+from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport
 

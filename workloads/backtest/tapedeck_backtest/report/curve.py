@@ -11,9 +11,9 @@ from math import isfinite, nan
 
 import numpy as np
 
-from tapedeck.records import RunEquity
-from tapedeck.store.bars import Floats, Ints
 from tapedeck_backtest.report.metrics import YEAR_MS, Returns, period_of
+from tapedeck_common.records import RunEquity
+from tapedeck_common.store.bars import Floats, Ints
 
 POINTS_MAX = 100_000
 ROLLING = 720  # periods: thirty days of hours

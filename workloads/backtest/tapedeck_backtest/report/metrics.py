@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tapedeck.store.bars import Floats, Ints
+from tapedeck_common.store.bars import Floats, Ints
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

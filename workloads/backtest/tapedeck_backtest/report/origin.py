@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tapedeck import wire
-from tapedeck.records import RunOrigin
-from tapedeck.settings import PodSettings
-from tapedeck.version import VERSION
 from tapedeck_backtest.feeds import Columns
+from tapedeck_common import wire
+from tapedeck_common.records import RunOrigin
+from tapedeck_common.settings import PodSettings
+from tapedeck_common.version import VERSION
 
 NO_REPLAY = msgspec.Raw(b"null")
 

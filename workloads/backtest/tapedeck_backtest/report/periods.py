@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tapedeck.records import RunPeriod
-from tapedeck.store.bars import Floats, Ints
 from tapedeck_backtest.report.metrics import drawdowns, return_percent
 from tapedeck_backtest.report.summary import Account
+from tapedeck_common.records import RunPeriod
+from tapedeck_common.store.bars import Floats, Ints
 
 
 def periods(account: Account, exit_ts: Ints, pnl_net: Floats) -> list[RunPeriod]:

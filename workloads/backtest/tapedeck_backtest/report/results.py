@@ -18,13 +18,13 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
-from tapedeck.records import ResultRecord, RunDrawdown, RunFill, RunPeriod, RunTrade
-from tapedeck.store.bars import Floats, Ints
 from tapedeck_backtest.clock import DAY_MS, EPOCH_DAYS, to_ms
 from tapedeck_backtest.report import metrics
 from tapedeck_backtest.report.curve import Curve
 from tapedeck_backtest.report.periods import periods
 from tapedeck_backtest.report.summary import Account, Closed, Figures, of_account, of_trades
+from tapedeck_common.records import ResultRecord, RunDrawdown, RunFill, RunPeriod, RunTrade
+from tapedeck_common.store.bars import Floats, Ints
 
 FLUSH_POINTS = 1_000
 FLUSH_SECONDS = 0.25

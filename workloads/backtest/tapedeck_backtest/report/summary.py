@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tapedeck.store.bars import Floats, Ints
 from tapedeck_backtest.report import metrics
+from tapedeck_common.store.bars import Floats, Ints
 
 Figures = dict[str, float | None]
 

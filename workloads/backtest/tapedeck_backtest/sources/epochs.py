@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tapedeck.wire import Epoch
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.sources.merge import Merge
+from tapedeck_common.wire import Epoch
 
 
 class Epochs:

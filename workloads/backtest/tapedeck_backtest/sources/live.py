@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tapedeck import wire
-from tapedeck.kafka import consumer, passing
-from tapedeck.market import Bar, event_time
-from tapedeck.settings import Connections
-from tapedeck.topics import MARKET_BARS as BARS
 from tapedeck_backtest.errors import RunFailed, Unavailable
 from tapedeck_backtest.general.engine import Step
+from tapedeck_common import wire
+from tapedeck_common.kafka import consumer, passing
+from tapedeck_common.market import Bar, event_time
+from tapedeck_common.settings import Connections
+from tapedeck_common.topics import MARKET_BARS as BARS
 
 GRACE_MS = 5_000  # after its end, for a bar to be on the log
 LAG_MS = 2_000  # and to be read from there

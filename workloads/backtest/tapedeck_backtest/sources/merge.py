@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
 
-from tapedeck.market import Bar, event_time, order_key
+from tapedeck_common.market import Bar, event_time, order_key
 
 
 @dataclass

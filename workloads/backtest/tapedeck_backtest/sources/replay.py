@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tapedeck import wire
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.general.engine import Step
 from tapedeck_backtest.report.origin import origin_of_replay
 from tapedeck_backtest.resample import check_intervals
 from tapedeck_backtest.session import Session
 from tapedeck_backtest.sources.stream import ReplayStream
+from tapedeck_common import wire
 from tapedeck_crds.backtest import ReplayRef
 
 

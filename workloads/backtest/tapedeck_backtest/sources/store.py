@@ -6,7 +6,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tapedeck.records import ResultRecord
 from tapedeck_backtest.feeds import Columns
 from tapedeck_backtest.general import engine
 from tapedeck_backtest.honesty.check import refuse_dishonest
@@ -19,6 +18,7 @@ from tapedeck_backtest.session import Session
 from tapedeck_backtest.sources import stored
 from tapedeck_backtest.sources.warmup import joined, quiet_until
 from tapedeck_backtest.vector.run import market_for, trade
+from tapedeck_common.records import ResultRecord
 from tapedeck_crds.base import INTERVAL_MS, StoreRange
 
 

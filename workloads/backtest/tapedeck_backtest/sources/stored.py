@@ -10,13 +10,13 @@ import psycopg
 import stamina
 from confluent_kafka import KafkaException
 
-from tapedeck.logs import log
-from tapedeck.settings import Connections
-from tapedeck.store.bars import Block, Resolved, Selection, read_blocks, resolve
-from tapedeck.store.database import connect
-from tapedeck.store.recorded import wait_recorded
 from tapedeck_backtest.errors import RunFailed, Unavailable
 from tapedeck_backtest.feeds import Columns
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.bars import Block, Resolved, Selection, read_blocks, resolve
+from tapedeck_common.store.database import connect
+from tapedeck_common.store.recorded import wait_recorded
 from tapedeck_crds.base import INTERVAL_MS, StoreRange, format_ms, time_ms
 
 HISTORY_SPANS = (1, 4, 16, 64)  # times the length that the bars would have without holes

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tapedeck.market import Bar
 from tapedeck_backtest.clock import to_days
 from tapedeck_backtest.feeds import Columns
 from tapedeck_backtest.finite import FiniteCollector
 from tapedeck_backtest.general.engine import Step
+from tapedeck_common.market import Bar
 from tapedeck_crds.base import INTERVAL_MS
 
 

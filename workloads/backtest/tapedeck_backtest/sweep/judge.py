@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from tapedeck.records import RunTrial
+from tapedeck_common.records import RunTrial
 from tapedeck_crds.sweep import Sweep
 
 Metrics: TypeAlias = Mapping[str, float | None]

@@ -6,9 +6,9 @@ import msgspec
 import psycopg
 import stamina
 
-from tapedeck.records import RunTrial
-from tapedeck.settings import Connections
-from tapedeck.store.database import connect
+from tapedeck_common.records import RunTrial
+from tapedeck_common.settings import Connections
+from tapedeck_common.store.database import connect
 
 _TRIALS = """
 SELECT win, trial, params::text, (extract(epoch FROM start_ts) * 1000)::int8, (extract(epoch FROM end_ts) * 1000)::int8,

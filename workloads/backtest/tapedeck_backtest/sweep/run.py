@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from tapedeck.records import TESTED, RunTrial
 from tapedeck_backtest.sweep import judge, space
 from tapedeck_backtest.sweep.search import Search, search_for
 from tapedeck_backtest.sweep.trial import Lab
 from tapedeck_backtest.sweep.windows import Window
+from tapedeck_common.records import TESTED, RunTrial
 from tapedeck_crds.report import TrialReport
 from tapedeck_crds.sweep import Sweep
 

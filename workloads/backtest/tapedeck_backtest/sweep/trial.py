@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from tapedeck.records import RunTrial
 from tapedeck_backtest.apart.foreign import too_long
 from tapedeck_backtest.apart.limits import TooLong
 from tapedeck_backtest.apart.trace import strategy_trace
@@ -20,6 +19,7 @@ from tapedeck_backtest.sweep.judge import feasible, figure
 from tapedeck_backtest.sweep.part import Part, part_of
 from tapedeck_backtest.sweep.space import Params
 from tapedeck_backtest.vector.run import trade
+from tapedeck_common.records import RunTrial
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.sweep import Sweep

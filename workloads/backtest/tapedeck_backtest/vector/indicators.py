@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tapedeck.store.bars import Floats
 from tapedeck_backtest.vector.sums import rolling_fsum
+from tapedeck_common.store.bars import Floats
 
 Mask = NDArray[np.bool_]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tapedeck.store.bars import Floats
 from tapedeck_backtest.feeds import Columns
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.vector import indicators
 from tapedeck_backtest.vector.indicators import Mask
 from tapedeck_backtest.vector.sums import rolling_max, rolling_min
+from tapedeck_common.store.bars import Floats
 
 KEPT_BYTES = 64 * 2**20  # of averages of a market, which a grid's trials share
 

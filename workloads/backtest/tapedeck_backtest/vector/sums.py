@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tapedeck.store.bars import Floats
+from tapedeck_common.store.bars import Floats
 
 _BLOCK = 2_048  # sums that start from one zero: short blocks keep the errors small
 _SLAB = 131_072  # sums that are made at once: what lies between takes ten times their memory

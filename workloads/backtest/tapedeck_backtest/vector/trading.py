@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tapedeck.records import RunTrade
-from tapedeck.store.bars import Floats
 from tapedeck_backtest.feeds import Columns
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.vector.marks import Marks
+from tapedeck_common.records import RunTrade
+from tapedeck_common.store.bars import Floats
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.broker import Broker, Sizer
 

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 
 import stamina
 
-from tapedeck.market import Bar
-from tapedeck.records import Gap
+from tapedeck_common.market import Bar
+from tapedeck_common.records import Gap
 from tapedeck_crds.base import format_ms
 from tapedeck_feed.backfill.known import Known
 from tapedeck_feed.backfill.ranges import Holes, Page, Range, Share, holes_in, pages_of

@@ -9,9 +9,9 @@ from threading import Event
 
 import psycopg
 
-from tapedeck.logs import log
-from tapedeck.settings import Connections, PodSettings
-from tapedeck.store.database import connect
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections, PodSettings
+from tapedeck_common.store.database import connect
 from tapedeck_crds.backfill import Backfill
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.feed import FeedSpec

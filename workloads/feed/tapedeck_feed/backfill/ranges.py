@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from tapedeck.topics import shard_of
+from tapedeck_common.topics import shard_of
 from tapedeck_crds.base import INTERVAL_MS
 
 Range: TypeAlias = tuple[int, int]

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tapedeck.market import Bar, Side, Ticker, Trade
-from tapedeck.records import Listing
+from tapedeck_common.market import Bar, Side, Ticker, Trade
+from tapedeck_common.records import Listing
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.live import Endpoints
 from tapedeck_feed.cryptocompare.messages import Message, to_bar, to_candle, to_ticker, to_trade

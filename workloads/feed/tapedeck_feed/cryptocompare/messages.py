@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tapedeck.market import Bar, Side, Ticker, Trade, bar_problem, trade_problem
+from tapedeck_common.market import Bar, Side, Ticker, Trade, bar_problem, trade_problem
 from tapedeck_feed.live.convert import moment, number, optional
 
 Message = Mapping[str, Any]

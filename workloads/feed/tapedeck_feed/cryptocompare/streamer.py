@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 import msgspec
 
-from tapedeck.logs import log
+from tapedeck_common.logs import log
 from tapedeck_feed.cryptocompare.faults import FAULTS, fault_of
 from tapedeck_feed.cryptocompare.messages import Message
 from tapedeck_feed.live.adapter import BadInput, Broken, Unreachable

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from tapedeck.market import Bar, Ticker, Trade
-from tapedeck.records import Listing
+from tapedeck_common.market import Bar, Ticker, Trade
+from tapedeck_common.records import Listing
 
 StreamKind = Literal["trades", "bars", "ticker"]
 Refuse = Callable[[str, str], None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from tapedeck.market import Bar, Trade
+from tapedeck_common.market import Bar, Trade
 from tapedeck_feed.live.asked import Asked
 from tapedeck_feed.live.cell import Cell, cells_of, ends
 

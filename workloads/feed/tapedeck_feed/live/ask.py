@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from tapedeck.logs import log
+from tapedeck_common.logs import log
 from tapedeck_feed.live.adapter import Adapter, BadInput, Markets, Unanswerable, Unreachable
 from tapedeck_feed.live.aggregate import Series
 from tapedeck_feed.live.market import SymbolState

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
-from tapedeck.market import Bar
+from tapedeck_common.market import Bar
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_feed.live.cell import Cell, ends
 

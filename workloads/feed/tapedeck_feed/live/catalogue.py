@@ -6,8 +6,8 @@ import asyncio
 import random
 from collections.abc import Iterable
 
-from tapedeck.logs import log
-from tapedeck.records import Listing
+from tapedeck_common.logs import log
+from tapedeck_common.records import Listing
 from tapedeck_feed.live.adapter import Adapter, BadInput, Markets, Unanswerable, Unreachable
 from tapedeck_feed.live.outlet import Outlet
 

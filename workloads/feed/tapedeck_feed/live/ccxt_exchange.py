@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from tapedeck.market import Bar, Ticker, Trade
-from tapedeck.records import Listing
+from tapedeck_common.market import Bar, Ticker, Trade
+from tapedeck_common.records import Listing
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.live import Endpoints
 from tapedeck_feed.live.adapter import Markets, Past, Refuse, Sink, Stream, StreamKind, Unanswerable

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from tapedeck.market import Bar, Trade
+from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_feed.live.adapter import Past, Refuse, Unanswerable
 from tapedeck_feed.live.ccxt_client import CcxtClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tapedeck.market import Trade
+from tapedeck_common.market import Trade
 
 Place = tuple[int, int, str]
 

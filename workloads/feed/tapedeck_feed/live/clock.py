@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tapedeck.logs import log
+from tapedeck_common.logs import log
 from tapedeck_feed.live.adapter import Adapter, BadInput, Unanswerable, Unreachable
 from tapedeck_feed.live.tally import LiveTally
 

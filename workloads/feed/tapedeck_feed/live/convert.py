@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tapedeck.market import Bar, Ticker, Trade, bar_problem, trade_problem
+from tapedeck_common.market import Bar, Ticker, Trade, bar_problem, trade_problem
 from tapedeck_crds.base import INTERVAL_MS
 
 TS_END = 4_102_444_800_000  # 2100

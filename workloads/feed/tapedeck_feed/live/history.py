@@ -11,11 +11,11 @@ from typing import Generic, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tapedeck import topics
-from tapedeck.kafka import consumer
-from tapedeck.market import Bar, Trade, series_key
-from tapedeck.settings import Connections
-from tapedeck.wire import decode_bar, decode_trade, origin_of
+from tapedeck_common import topics
+from tapedeck_common.kafka import consumer
+from tapedeck_common.market import Bar, Trade, series_key
+from tapedeck_common.settings import Connections
+from tapedeck_common.wire import decode_bar, decode_trade, origin_of
 
 FIRST_LOOK = 5_000  # records of a partition; then four times as many, until enough is known
 LOOK_MAX = 2_000_000

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import pairwise
 
-from tapedeck.market import Trade
+from tapedeck_common.market import Trade
 
 REMEMBERED = 10_000  # ids by which repeats are known where ids do not count up, and within which others may repeat
 HELD_MAX = 50_000

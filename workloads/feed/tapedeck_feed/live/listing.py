@@ -8,7 +8,7 @@ from typing import Any
 
 import ccxt
 
-from tapedeck.records import Listing
+from tapedeck_common.records import Listing
 
 
 def to_listing(exchange: str, symbol: str, market: Mapping[str, Any], mode: int, at: int) -> Listing:

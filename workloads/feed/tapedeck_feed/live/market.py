@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tapedeck.market import Trade
+from tapedeck_common.market import Trade
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_feed.live.adapter import Markets
 from tapedeck_feed.live.aggregate import Series

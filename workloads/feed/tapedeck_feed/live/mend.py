@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from tapedeck.logs import log
-from tapedeck.market import Bar, Trade
+from tapedeck_common.logs import log
+from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import format_ms
 from tapedeck_feed.live.adapter import Adapter, BadInput, Unanswerable, Unreachable
 from tapedeck_feed.live.aggregate import Series

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tapedeck.topics import shard_of
+from tapedeck_common.topics import shard_of
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.live import Channel
 from tapedeck_feed.live.adapter import BadInput, Markets, Stream

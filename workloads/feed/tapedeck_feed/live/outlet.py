@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Literal
 
-from tapedeck import topics
-from tapedeck.market import Bar, Ticker, Trade, series_key
-from tapedeck.records import Gap, IngestError, Listing
-from tapedeck.wire import encode
+from tapedeck_common import topics
+from tapedeck_common.market import Bar, Ticker, Trade, series_key
+from tapedeck_common.records import Gap, IngestError, Listing
+from tapedeck_common.wire import encode
 from tapedeck_feed.live.tally import LiveTally
 from tapedeck_feed.publish import Publisher
 

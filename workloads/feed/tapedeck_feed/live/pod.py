@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
-from tapedeck.logs import log
-from tapedeck.settings import Connections, PodSettings
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.report import FeedReport, ReportState
 from tapedeck_feed.live.adapter import Adapter, BadInput, Markets

@@ -8,8 +8,8 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tapedeck.logs import log
-from tapedeck.market import Bar, Ticker, Trade
+from tapedeck_common.logs import log
+from tapedeck_common.market import Bar, Ticker, Trade
 from tapedeck_feed.live.adapter import Adapter, Markets, Stream, StreamKind
 from tapedeck_feed.live.ask import Asker, doubt_since_last_bars
 from tapedeck_feed.live.clock import ExchangeClock

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from tapedeck.market import Ticker
+from tapedeck_common.market import Ticker
 from tapedeck_feed.live.adapter import Adapter, BadInput, Unanswerable, Unreachable
 from tapedeck_feed.live.listening import Listening
 from tapedeck_feed.live.market import SymbolState

@@ -9,8 +9,8 @@ from pathlib import Path
 import stamina
 from confluent_kafka import KafkaException, Message
 
-from tapedeck.logs import log
-from tapedeck.settings import Connections
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections
 from tapedeck_crds.report import SinkReport
 from tapedeck_crds.sink import Sink
 from tapedeck_recorder import metrics

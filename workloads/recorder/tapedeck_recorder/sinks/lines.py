@@ -14,8 +14,8 @@ from functools import lru_cache
 
 from confluent_kafka import Message
 
-from tapedeck import records, topics, wire
-from tapedeck.market import Source, trade_problem
+from tapedeck_common import records, topics, wire
+from tapedeck_common.market import Source, trade_problem
 from tapedeck_crds.sink import SinkRecords
 from tapedeck_recorder import bars, rows
 

@@ -9,10 +9,10 @@ import contextlib
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tapedeck.kafka import consumer
-from tapedeck.logs import log
-from tapedeck.settings import Connections
-from tapedeck.topics import SINK_GROUP_PREFIX
+from tapedeck_common.kafka import consumer
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections
+from tapedeck_common.topics import SINK_GROUP_PREFIX
 from tapedeck_crds.sink import Sink
 from tapedeck_recorder import metrics
 from tapedeck_recorder.batch import Partition, place

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tapedeck.store.bars import Floats, Ints
+from tapedeck_common.store.bars import Floats, Ints
 
 Words = npt.NDArray[np.uint64]
 _GOLDEN = 0x9E3779B97F4A7C15

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tapedeck.store.bars import Block, Floats, Ints
+from tapedeck_common.store.bars import Block, Floats, Ints
 from tapedeck_crds.scenario import Change
 from tapedeck_replay.scenario.chance import uniforms, words_of
 from tapedeck_replay.scenario.shape import only

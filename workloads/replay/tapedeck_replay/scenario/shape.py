@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tapedeck.store.bars import Block, Floats, Ints
+from tapedeck_common.store.bars import Block, Floats, Ints
 
 DAY_MS = 86_400_000
 LOG_LIMIT = 25.0

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tapedeck.store.bars import Block, Ints
+from tapedeck_common.store.bars import Block, Ints
 from tapedeck_replay.scenario.shape import levelled, only
 from tapedeck_replay.scenario.stage import Stage
 

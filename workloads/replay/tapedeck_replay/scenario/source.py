@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from tapedeck.store.bars import Block
+from tapedeck_common.store.bars import Block
 from tapedeck_crds.scenario import Change
 from tapedeck_replay.scenario.schedule import Schedule, lateness_of
 from tapedeck_replay.scenario.shape import only, shock_path, trend_path, widened, with_volume

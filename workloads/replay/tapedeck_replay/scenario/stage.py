@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tapedeck.store.bars import Block
+from tapedeck_common.store.bars import Block
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.scenario import Change
 from tapedeck_replay.scenario.chance import uniforms, words_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tapedeck.store.bars import Floats
+from tapedeck_common.store.bars import Floats
 
 
 def bridge_extremes(move: Floats, variance: Floats, high: Floats, low: Floats) -> tuple[Floats, Floats]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tapedeck.store.bars import Floats
+from tapedeck_common.store.bars import Floats
 
 TOLERANCE = 1e-9  # what rounding may do to an eigenvalue of 0
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tapedeck.store.bars import Block, Floats, Ints
+from tapedeck_common.store.bars import Block, Floats, Ints
 from tapedeck_crds.base import INTERVAL_MS, time_ms
 from tapedeck_crds.source import Synthetic
 from tapedeck_replay.synthetic.candles import bridge_extremes, volumes

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tapedeck.store.bars import Floats, Ints
+from tapedeck_common.store.bars import Floats, Ints
 
 
 def regime_path(leave: Floats, choose: Floats, mean_bars: Sequence[float], state: int) -> Ints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tapedeck.store.bars import Floats
+from tapedeck_common.store.bars import Floats
 
 YEAR_MS = 365 * 86_400_000
 

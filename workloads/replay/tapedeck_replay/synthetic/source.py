@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tapedeck.store.bars import Block
+from tapedeck_common.store.bars import Block
 from tapedeck_crds.source import Synthetic
 from tapedeck_replay.synthetic.market import Market
 from tapedeck_replay.tape import After, BadInput, Tape

@@ -1,0 +1,81 @@
+"""The command line: its errors and its commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from tapedeck_deck.cli.commands import deck, objects, runs
+from tapedeck_deck.cli.session import HomeOption, say
+from tapedeck_deck.embedded.errors import DeckError
+
+
+class Commands(TyperGroup):
+    """Turns what people can mend into a line on standard error and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DeckError as error:
+            say(f"error: {error}")
+        except (ValueError, KeyError) as error:
+            if not _for_people(error):
+                raise
+            say(f"error: {error}")
+        except KeyboardInterrupt:
+            say("")
+            raise typer.Exit(130) from None
+        raise typer.Exit(1)
+
+
+def _for_people(error: Exception) -> bool:
+    from tapedeck_crds.kinds import InvalidResource
+    from tapedeck_deck.embedded.objects import Conflict, NotFound
+
+    return isinstance(error, InvalidResource | Conflict | NotFound)
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+@app.callback()
+def root(context: typer.Context, home: HomeOption = None) -> None:
+    """Market data with the controls of a tape deck, on this machine.
+
+    \b
+    Start here:
+      tapedeck up                              broker, database, recorder and page
+      tapedeck apply -f examples/replay.yaml   the same YAML as for kubectl
+      tapedeck get all -w                      watch it play
+      tapedeck patch replay coinbase-sample --speed 60
+      tapedeck down
+    """
+    context.obj = home
+
+
+for _command in (
+    deck.up,
+    deck.down,
+    objects.apply,
+    objects.get,
+    objects.describe,
+    objects.patch,
+    objects.delete,
+    runs.fetch,
+    runs.rerun,
+    objects.logs,
+    deck.status,
+    runs.check,
+    runs.strategies,
+    deck.migrate,
+    deck.demo,
+):
+    app.command()(_command)

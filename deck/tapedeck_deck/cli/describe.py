@@ -1,0 +1,116 @@
+"""`tapedeck describe`: all about one object, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tapedeck_deck.cli.kinds import pods_of
+from tapedeck_deck.cli.show import Output, as_text
+from tapedeck_deck.cli.table import Table, age
+from tapedeck_deck.embedded.objects import Objects
+
+Json = dict[str, Any]
+_INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+def describe(objects: Objects, document: Json) -> str:
+    """Metadata, spec, status, conditions, pods with restarts and logs, and events."""
+    now = datetime.now(UTC)
+    return "\n".join(
+        [
+            *_head(document, now),
+            *_block("Spec", document.get("spec")),
+            *_block("Status", {k: v for k, v in document.get("status", {}).items() if k != "conditions"}),
+            *_conditions(document, now),
+            *_pods(pods_of(objects, document), now),
+            *_events(objects.events(document["metadata"]["uid"]), now),
+        ]
+    )
+
+
+def _since(text: str, now: datetime) -> str:
+    return age(datetime.fromisoformat(text), now) if text else ""
+
+
+def _head(document: Json, now: datetime) -> Iterator[str]:
+    metadata = document["metadata"]
+    facts = {
+        "Name": metadata["name"],
+        "Namespace": metadata["namespace"],
+        "Kind": f"{document['kind']} ({document['apiVersion']})",
+        "UID": metadata["uid"],
+        "Generation": metadata["generation"],
+        "Created": f"{metadata['creationTimestamp']} ({_since(metadata['creationTimestamp'], now)} ago)",
+        "Labels": ", ".join(f"{k}={v}" for k, v in metadata.get("labels", {}).items()) or "<none>",
+        "Annotations": ", ".join(f"{k}={v}" for k, v in metadata.get("annotations", {}).items()) or "<none>",
+    }
+    for name, value in facts.items():
+        yield f"{name + ':':<14}{value}"
+
+
+def _block(title: str, value: Any) -> Iterator[str]:
+    if not value:
+        yield f"{title}: <none>"
+        return
+    yield f"{title}:"
+    for line in as_text(value, Output.YAML).splitlines():
+        yield f"  {line}"
+
+
+def _table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    if not rows:
+        yield f"{title}: <none>"
+        return
+    yield f"{title}:"
+    for line in Table(headers).lines(rows):
+        yield f"  {line}"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _conditions(document: Json, now: datetime) -> Iterator[str]:
+    rows = [
+        [c["type"], c["status"], c["reason"], _since(c.get("lastTransitionTime", ""), now), _line(c.get("message", ""))]
+        for c in document.get("status", {}).get("conditions", [])
+    ]
+    return _table("Conditions", ["type", "status", "reason", "age", "message"], rows)
+
+
+def _pods(pods: list[Json], now: datetime) -> Iterator[str]:
+    rows: list[list[str]] = []
+    earlier: dict[tuple[str, str], int] = {}
+    for pod in pods:
+        metadata, status = pod["metadata"], pod.get("status", {})
+        index = metadata.get("annotations", {}).get(_INDEX, "")
+        owner = next((each["uid"] for each in metadata.get("ownerReferences", ())), "")
+        restarts = earlier.get((owner, index), 0)
+        earlier[owner, index] = restarts + 1
+        rows.append(
+            [
+                metadata["name"],
+                index,
+                status.get("phase", "Pending"),
+                str(status.get("exitCode", "")),
+                str(restarts),
+                _since(metadata["creationTimestamp"], now),
+                status.get("log", ""),
+            ]
+        )
+    return _table("Pods", ["name", "index", "status", "exit", "restarts", "age", "log"], rows)
+
+
+def _events(events: list[Json], now: datetime) -> Iterator[str]:
+    rows = [
+        [
+            e["type"],
+            e["reason"],
+            _since(e["at"], now) + (f" (x{e['count']} over {_since(e['first'], now)})" if e["count"] > 1 else ""),
+            _line(e["message"]),
+        ]
+        for e in events
+    ]
+    return _table("Events", ["type", "reason", "age", "message"], rows)

@@ -1,0 +1,117 @@
+"""Kinds by the names that people type, and resources found by name."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from tapedeck_crds.kinds import KINDS
+from tapedeck_crds.resource import AGE_COLUMN, Column
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.objects import NotFound, Objects
+
+Json = dict[str, Any]
+ALL = "all"
+
+# What the deck makes for its resources, and what users bring for them: kind → (plural, short name, columns).
+_CHILDREN: dict[str, tuple[str, str, tuple[Column, ...]]] = {
+    "Pod": (
+        "pods",
+        "po",
+        (
+            Column(name="Status", type="string", json_path=".status.phase"),
+            Column(name="Exit", type="integer", json_path=".status.exitCode"),
+            AGE_COLUMN,
+            Column(name="Log", type="string", json_path=".status.log", priority=1),
+        ),
+    ),
+    "Job": (
+        "jobs",
+        "jo",
+        (
+            Column(name="Completions", type="integer", json_path=".spec.completions"),
+            Column(name="Succeeded", type="integer", json_path=".status.succeeded"),
+            Column(name="Failed", type="integer", json_path=".status.failed"),
+            AGE_COLUMN,
+        ),
+    ),
+    "Deployment": (
+        "deployments",
+        "deploy",
+        (Column(name="Replicas", type="integer", json_path=".spec.replicas"), AGE_COLUMN),
+    ),
+    "Secret": ("secrets", "sec", (AGE_COLUMN,)),
+    "ConfigMap": ("configmaps", "cm", (AGE_COLUMN,)),
+}
+
+
+def columns_of(kind: str) -> tuple[Column, ...]:
+    """The columns of a kind's table."""
+    return KINDS[kind].columns if kind in KINDS else _CHILDREN[kind][2]
+
+
+def _names() -> dict[str, str]:
+    names = {name: kind for kind, (plural, short, _) in _CHILDREN.items() for name in (kind.lower(), plural, short)}
+    for kind, model in KINDS.items():
+        names |= dict.fromkeys((kind.lower(), model.plural, *model.short_names), kind)
+    return names
+
+
+def kinds_named(text: str) -> tuple[str, ...]:
+    """replay, replays, rp, Replay → ("Replay",); all → the resources of Tapedeck. Raises DeckError."""
+    if text.lower() in (ALL, "tapedeck"):
+        return tuple(KINDS)
+    names = _names()
+    plain = text.lower().removesuffix(".tapedeck.dev")
+    if plain not in names:
+        near = get_close_matches(plain, names, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        known = ", ".join([model.plural for model in KINDS.values()] + [c[0] for c in _CHILDREN.values()])
+        raise DeckError(f"kind: got {text!r}, expected one of {known} or all{hint}")
+    return (names[plain],)
+
+
+def kind_and_name(kind: str, name: str | None) -> tuple[str, str]:
+    """("replay", "x") and ("replay/x", None) → ("Replay", "x"). Raises DeckError."""
+    if "/" in kind and name is None:
+        kind, name = kind.split("/", 1)
+    if not name:
+        raise DeckError(f"name: missing, expected KIND NAME or KIND/NAME, such as replay {kind}")
+    kinds = kinds_named(kind)
+    if len(kinds) > 1:
+        raise DeckError(f"kind: got {kind!r}, expected one kind for a name")
+    return kinds[0], name
+
+
+def find(objects: Objects, kind: str, namespace: str, name: str) -> Json:
+    """One object. Raises DeckError that names the nearest, or the namespace where there is one."""
+    try:
+        return objects.get(kind, namespace, name)
+    except NotFound:
+        others = objects.list(kind)
+    elsewhere = [o["metadata"]["namespace"] for o in others if o["metadata"]["name"] == name]
+    here = [o["metadata"]["name"] for o in others if o["metadata"]["namespace"] == namespace]
+    near = get_close_matches(name, here, n=3, cutoff=0.5)
+    hint = ""
+    if elsewhere:
+        hint = f"; it is in namespace {', '.join(elsewhere)}: add -n {elsewhere[0]}"
+    elif near:
+        hint = f"; did you mean {' or '.join(near)}?"
+    elif here:
+        hint = f"; there is {', '.join(here[:5])}" + (", …" if len(here) > 5 else "")
+    raise DeckError(f"{kind.lower()} {name!r} not found in namespace {namespace}{hint}")
+
+
+def label(document: Json) -> str:
+    """replay/coinbase-sample."""
+    return f"{document['kind'].lower()}/{document['metadata']['name']}"
+
+
+def pods_of(objects: Objects, owner: Json) -> list[Json]:
+    """The Pods that an object owns, directly or through others, the oldest first."""
+    if owner["kind"] == "Pod":
+        return [owner]
+    pods: list[Json] = []
+    for child in objects.list(owner_uid=owner["metadata"]["uid"]):
+        pods.extend(pods_of(objects, child))
+    return pods

@@ -1,0 +1,179 @@
+"""The demo: sample bars through Feed, log and store, back out by a Replay, traded by a Backtest, and checked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from rich.console import Console
+
+from tapedeck_crds.kinds import Resource, parse_resource
+from tapedeck_deck.demo import audit, show
+from tapedeck_deck.embedded import deck, documents
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.home import Home
+from tapedeck_deck.embedded.objects import NotFound, Objects
+from tapedeck_operator.plan.names import APPLIED_FROM
+
+Json = dict[str, Any]
+STEP_TIMEOUT = 180.0
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the last line says."""
+
+    bars_in: int
+    bars_stored: int
+    replayed: int
+    trades: int
+    final_value: float
+    lost: int
+    doubled: int
+
+    def __str__(self) -> str:
+        return (
+            f"demo: bars_in={self.bars_in} bars_stored={self.bars_stored} replayed={self.replayed} "
+            f"trades={self.trades} final_value={self.final_value:.2f} lost={self.lost} doubled={self.doubled}"
+        )
+
+
+def demo(home: Home, examples: Path, console: Console, *, keep: bool, port: int = 0) -> Outcome:
+    """Run the main job on a deck of its own and check the result. Raises DeckError where a step fails."""
+    feed, replay, backtest = (_load(examples / f"{name}.yaml") for name in ("feed", "replay", "backtest"))
+    with _running_deck(home, console, keep=keep, port=port) as facts:
+        objects = Objects(home.objects)
+        for resource in (backtest, replay, feed):
+            _remove(objects, resource)
+        console.print(f"chart: {facts['gateway']}", highlight=False)
+        fed = _follow(objects, [_apply(objects, feed, examples)], console)[0]
+        _wait_stored(facts["dsn"], fed, console)
+        played, traded = _follow(
+            objects, [_apply(objects, replay, examples), _apply(objects, backtest, examples)], console
+        )
+        run = _finished_run(facts["dsn"], traded["metadata"]["uid"])
+        console.print(show.results(run))
+        outcome = _check(facts, examples, fed, played, traded, run)
+        if keep:
+            address = f"{facts['gateway']}?replay={played['metadata']['uid']}&run={traded['metadata']['uid']}"
+            stays = f"the deck stays up: {address}\n`tapedeck --home {home.root} down` ends it"
+            console.print(stays, highlight=False, soft_wrap=True)  # an address that is cut can't be opened
+    return outcome
+
+
+@contextmanager
+def _running_deck(home: Home, console: Console, *, keep: bool, port: int) -> Iterator[Json]:
+    facts = home.running()
+    if facts is None:
+        with console.status("starting broker, database, recorder and gateway"):
+            facts = deck.start_background(home, port, die_with_caller=not keep)
+    done = False
+    try:
+        yield facts
+        done = True
+    finally:
+        if not (keep and done):
+            with console.status("stopping the deck"):
+                deck.stop(home)
+
+
+def _load(path: Path) -> Resource:
+    found = documents.read([str(path)])
+    if len(found) != 1:
+        raise DeckError(f"{path}: got {len(found)} documents, expected one")
+    return parse_resource(found[0].content)
+
+
+def _apply(objects: Objects, resource: Resource, examples: Path) -> Json:
+    document = resource.model_dump(by_alias=True, exclude_none=True)
+    document["metadata"].setdefault("annotations", {})[APPLIED_FROM] = str(examples.resolve())
+    return objects.apply(document)[0]
+
+
+def _remove(objects: Objects, resource: Resource) -> None:
+    try:
+        objects.delete(resource.kind, resource.metadata.namespace, resource.metadata.name)
+    except NotFound:
+        return
+
+
+def _follow(objects: Objects, started: list[Json], console: Console) -> list[Json]:
+    """Show the resources' progress until all are complete; returns them as they ended."""
+    deadline = time.monotonic() + STEP_TIMEOUT
+    with show.Progress(console) as progress:
+        while True:
+            now = [objects.get(d["kind"], d["metadata"]["namespace"], d["metadata"]["name"]) for d in started]
+            for document in now:
+                progress.update(document)
+                if document.get("status", {}).get("phase") == "Failed":
+                    raise DeckError(f"{_title(document)} failed: {document['status'].get('message', '')}")
+            if all(d.get("status", {}).get("phase") == "Complete" for d in now):
+                return now
+            if time.monotonic() > deadline:
+                raise DeckError(f"{', '.join(map(_title, now))}: not complete after {STEP_TIMEOUT:.0f} s")
+            time.sleep(POLL_SECONDS)
+
+
+def _title(document: Json) -> str:
+    return f"{document['kind']} {document['metadata']['name']}"
+
+
+def _wait_stored(dsn: str, fed: Json, console: Console) -> None:
+    """Wait until the recorder has written what the Feed put on the log."""
+    exchange = fed["spec"]["source"]["files"]["exchange"]
+    with console.status("the recorder writes the last bars"):
+        _until(lambda: _stored(dsn, exchange) >= fed["status"]["bars"], "bars in the store")
+
+
+def _stored(dsn: str, exchange: str) -> int:
+    with psycopg.connect(dsn, connect_timeout=10) as connection:
+        row = connection.execute("SELECT count(*) FROM bars WHERE exchange = %s", (exchange,)).fetchone()
+    return int(row[0]) if row is not None else 0
+
+
+def _finished_run(dsn: str, run_id: str) -> Json:
+    found: list[Json] = []
+
+    def there() -> bool:
+        with psycopg.connect(dsn, connect_timeout=10, row_factory=psycopg.rows.dict_row) as connection:
+            found[:] = connection.execute(
+                "SELECT * FROM runs WHERE run_id = %s AND state <> 'running'", (run_id,)
+            ).fetchall()
+        return bool(found)
+
+    _until(there, "the run's results")
+    return found[0]
+
+
+def _until(done: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not done():
+        if time.monotonic() > deadline:
+            raise DeckError(f"waited 30 s for {what}: is the recorder well? `tapedeck logs deployment/recorder`")
+        time.sleep(POLL_SECONDS)
+
+
+def _check(facts: Json, examples: Path, fed: Json, played: Json, traded: Json, run: Json) -> Outcome:
+    files = fed["spec"]["source"]["files"]
+    source = audit.source_bars(examples, {s["symbol"]: s["path"] for s in files["sets"]})
+    traded_bars = sum(symbol in run["symbols"] for symbol, _ in source)
+    tallies = [
+        audit.check_store(facts["dsn"], files["exchange"], source),
+        audit.check_topic(facts["broker"], played["status"]["topic"], source),
+        audit.check_run(facts["dsn"], traded["metadata"]["uid"], traded_bars),
+    ]
+    return Outcome(
+        bars_in=fed["status"]["bars"],
+        bars_stored=tallies[0].found,
+        replayed=tallies[1].found,
+        trades=int(run["metrics"]["trades"]),
+        final_value=run["metrics"]["final_value"],
+        lost=sum(t.lost for t in tallies),
+        doubled=sum(t.doubled for t in tallies),
+    )

@@ -1,0 +1,26 @@
+"""``python -m tapedeck_deck.embedded HOME PORT``: the deck's daemon."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+
+def main() -> int:
+    """Exit 0 after SIGINT or SIGTERM, 1 with a line that begins with ``error:`` where it can't run."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # the imports take a moment: an end then is no fault
+        signal.signal(number, lambda *_: sys.exit(0))
+    from tapedeck_deck.embedded.deck import run_foreground
+    from tapedeck_deck.embedded.errors import DeckError
+    from tapedeck_deck.embedded.home import Home
+
+    try:
+        run_foreground(Home.at(sys.argv[1]), int(sys.argv[2]))
+    except DeckError as error:
+        print(f"error: {error}".replace("\n", " | "), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

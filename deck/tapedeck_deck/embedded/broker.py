@@ -1,0 +1,189 @@
+"""The embedded broker: Apache Kafka on a JRE, both by pip alone."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tapedeck_deck.embedded import jvm, kafka_folder, ports, processes
+from tapedeck_deck.embedded.errors import DeckError
+
+KAFKA = "4.1.1"
+# kafka-clients is named by itself: left to the resolver an old one comes, with which the broker dies.
+BROKER_JARS = (
+    f"org.apache.kafka:kafka-clients:{KAFKA}",
+    f"org.apache.kafka:kafka_2.13:{KAFKA}",
+    "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
+)
+VERSION_FILE = "version"
+START_TIMEOUT = 60.0
+
+
+def jars(coordinates: tuple[str, ...] = BROKER_JARS) -> str:
+    """The class path of Maven coordinates, fetched the first time. Raises DeckError where that fails."""
+    import jgo
+
+    for name in ("jgo", "jgo.maven"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        environment = jgo.build("+".join(coordinates), cache_dir=jvm.cache_dir() / "jars")
+    except Exception as error:  # jgo raises many kinds, all of them mean the same here
+        raise DeckError(f"cannot fetch Kafka's jars: {error}. Is the Maven registry reachable?") from error
+    folder = Path(environment.path)
+    return ":".join(f"{folder / part}/*" for part in ("jars", "modules") if (folder / part).is_dir())
+
+
+@dataclass
+class Broker:
+    """One node that is broker and controller, on the loopback. ``folder`` holds all it writes."""
+
+    folder: Path
+    port: int
+    controller_port: int = field(default_factory=ports.free_port)
+    process: subprocess.Popen[bytes] | None = None
+    _archive: jvm.ClassArchive | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "broker.log"
+
+    def start(self) -> None:
+        """Format the folder if it is new, start and wait until it answers. Raises DeckError."""
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Start without waiting."""
+        ports.refuse_taken(self.port, "broker port")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        properties = self.folder / "server.properties"
+        properties.write_text(self._properties())
+        (self.folder / "log4j2.yaml").write_text(_LOG4J2)
+        class_path = jars()
+        self._archive = jvm.ClassArchive(class_path, seen=self.folder / "classes.lst")
+        self._prepare(class_path, properties)
+        self.process = processes.start(self._command(class_path, "kafka.Kafka", properties), log=self.log)
+
+    def wait_ready(self) -> None:
+        """Wait until the broker answers. Raises DeckError with the end of its log where it does not."""
+        from confluent_kafka.admin import AdminClient
+
+        if self.process is None:
+            raise DeckError("the broker was not started")
+        quiet = logging.getLogger("librdkafka.starting")
+        quiet.addHandler(logging.NullHandler())
+        quiet.propagate = False
+        config: dict[str, Any] = {"bootstrap.servers": self.bootstrap, "reconnect.backoff.ms": 20, "logger": quiet}
+        client = AdminClient(config)
+
+        def answers() -> bool:
+            if self.process is None or self.process.poll() is not None:
+                raise DeckError(f"the broker ended at its start:\n{processes.tail(self.log)}")
+            try:
+                return bool(client.list_topics(timeout=0.3).brokers)
+            except Exception:  # not up yet
+                return False
+
+        if not processes.wait_until(answers, timeout=START_TIMEOUT):
+            raise DeckError(f"the broker did not answer in {START_TIMEOUT:.0f} s:\n{processes.tail(self.log)}")
+        if self._archive is not None:
+            self._archive.make()
+
+    def stop(self) -> None:
+        """End it cleanly, within 20 s."""
+        self._leave_archive()
+        if self.process is not None:
+            processes.stop(self.process, grace=20)
+            self.process = None
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._leave_archive()
+        if self.process is not None:
+            processes.stop(self.process, grace=5, first=signal.SIGKILL)
+            self.process = None
+
+    def _leave_archive(self) -> None:
+        if self._archive is not None:
+            self._archive.leave()
+
+    def _prepare(self, class_path: str, properties: Path) -> None:
+        version = self.folder / VERSION_FILE
+        if version.exists():
+            _check_version(version)
+            return
+        kept = jvm.cache_dir() / "formatted" / f"{KAFKA}.checkpoint"
+        tool = self._command(class_path, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-c", properties)
+        kafka_folder.prepare(self.data, kept, tool)
+        version.write_text(KAFKA)
+
+    def _command(self, class_path: str, main: str, *arguments: str | Path) -> list[str]:
+        return [
+            str(jvm.java()), *jvm.FLAGS, *(self._archive.flags() if self._archive else ()),
+            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.yaml'}",
+            "-cp", class_path, main, *map(str, arguments),
+        ]  # fmt: skip
+
+    def _properties(self) -> str:
+        return _PROPERTIES.format(
+            node=kafka_folder.NODE, port=self.port, controller=self.controller_port, data=self.data
+        )
+
+
+def _check_version(file: Path) -> None:
+    written = file.read_text().strip()
+    if written != KAFKA:
+        raise DeckError(
+            f"broker data in {file.parent}: got version {written}, expected {KAFKA}; "
+            "use the Tapedeck that wrote it, or move the folder away"
+        )
+
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id={node}
+controller.quorum.voters={node}@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+num.partitions=1
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=8
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=8
+group.initial.rebalance.delay.ms=0
+log.segment.bytes=134217728
+log.retention.check.interval.ms=60000
+metadata.max.idle.interval.ms=10000
+controlled.shutdown.enable=false
+"""
+
+_LOG4J2 = """\
+Configuration:
+  status: warn
+  Appenders:
+    Console:
+      name: out
+      PatternLayout: {pattern: "%d %p %c{1} %m%n"}
+  Loggers:
+    Root: {level: warn, AppenderRef: {ref: out}}
+"""

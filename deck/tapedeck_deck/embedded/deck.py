@@ -1,0 +1,101 @@
+"""Starting and ending a deck: in this process, or as a daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import structlog
+
+from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.home import Home
+
+Json = dict[str, Any]
+log = structlog.get_logger()
+
+START_TIMEOUT = 120.0
+
+
+def run_foreground(home: Home, port: int = 0) -> None:
+    """Run a deck in this process until SIGINT or SIGTERM. Raises DeckError where it can't start."""
+    home.prepare()
+    structlog.configure(
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
+    from tapedeck_deck.embedded.loop import Deck  # a client of the daemon needs none of what it imports
+
+    deck = Deck(home, port)
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        deck.end()
+        if not home.deck_file.exists():  # still starting: nothing to finish first
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    try:
+        deck.start()
+        deck.run()
+    except KeyboardInterrupt:
+        log.info("stopped while starting")
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        deck.stop()
+
+
+def start_background(home: Home, port: int = 0, *, die_with_caller: bool = False) -> Json:
+    """Start a deck as a daemon and wait until it is ready; returns what it says of itself. Raises DeckError."""
+    home.prepare()
+    if home.locked():
+        raise DeckError(f"a deck already runs in {home.root}: `tapedeck down` ends it")
+    home.deck_file.unlink(missing_ok=True)
+    home.deck_log.unlink(missing_ok=True)
+    process = processes.start(
+        [sys.executable, "-m", "tapedeck_deck.embedded", str(home.root), str(port)],
+        log=home.deck_log,
+        on_parent_death=signal.SIGTERM if die_with_caller else None,
+    )
+    deadline = time.monotonic() + START_TIMEOUT
+    try:
+        while (facts := home.running()) is None:
+            if process.poll() is not None:
+                raise DeckError(_last_words(home.deck_log))
+            if time.monotonic() > deadline:
+                raise DeckError(f"the deck did not get ready in {START_TIMEOUT:.0f} s: see {home.deck_log}")
+            time.sleep(0.05)
+    except BaseException:
+        processes.stop(process, grace=30)
+        raise
+    return facts
+
+
+def stop(home: Home, timeout: float = 60.0) -> bool:
+    """End the deck of a home; False where none runs. Raises DeckError where it does not end in time."""
+    facts = home.running()
+    if facts is None:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(facts["pid"], signal.SIGTERM)
+    if not processes.wait_until(lambda: not home.locked() and processes.ended(facts["pid"]), timeout=timeout):
+        raise DeckError(f"the deck (pid {facts['pid']}) did not end in {timeout:.0f} s: see {home.deck_log}")
+    return True
+
+
+def _last_words(path: Path) -> str:
+    lines = processes.tail(path, 30).splitlines()
+    return next((line for line in reversed(lines) if line.startswith("error: ")), "\n".join(lines[-10:])).removeprefix(
+        "error: "
+    )

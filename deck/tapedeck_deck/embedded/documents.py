@@ -1,0 +1,195 @@
+"""YAML and JSON files → documents, as kubectl reads them."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tapedeck_deck.embedded.errors import DeckError
+
+SUFFIXES = (".yaml", ".yml", ".json")
+MAX_BYTES = 16 * 1024 * 1024
+MAX_DEPTH = 100
+MAX_VALUES = 1_000_000  # aliases of aliases grow without bound
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document. ``where`` names it for people; ``folder`` is its file's, for relative paths in it."""
+
+    where: str
+    folder: Path
+    content: Any
+
+
+_OWN = ("timestamp", "int", "float", "value")  # resolved otherwise, or text
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 to JSON the way kubectl does it: times and base-60 numbers stay text, 1e6 is a number."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [(tag, rule) for tag, rule in rules if tag.rsplit(":", 1)[1] not in _OWN]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"key {key.value!r} is given twice, expected once", key.start_mark
+                    )
+                seen.add(key.value)
+        self.flatten_mapping(node)  # what << brings comes first, so that a key of one's own wins
+        return {
+            _key(self.construct_object(key, deep=True)): self.construct_object(value, deep=deep)
+            for key, value in node.value
+        }
+
+
+_INT = re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F_]+)$")
+_FLOAT = re.compile(
+    r"(?:[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+
+
+def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node)).replace("_", "")
+    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text.lstrip("+"))
+    if digits != "0" and digits.startswith("0") and digits[1].isdigit():
+        return sign * int(digits, 8)
+    return sign * int(digits, 0)
+
+
+def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    return float(
+        str(loader.construct_scalar(node)).replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan")
+    )
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
+
+
+def read(sources: list[str]) -> list[Document]:
+    """The documents of files, folders (their YAML and JSON files) and - (standard input).
+
+    A ``kind: List`` counts as its items. Raises DeckError naming file, document and field of every fault.
+    """
+    texts = [text for source in sources for text in _texts(source)]
+    documents: list[Document] = []
+    faults: list[str] = []
+    for name, folder, text in texts:
+        try:
+            documents.extend(_documents(name, folder, text))
+        except DeckError as error:
+            faults.append(str(error))
+    if faults:
+        raise DeckError("\n".join(faults))
+    if not documents:
+        raise DeckError(f"{', '.join(sources)}: got no document, expected at least one")
+    return documents
+
+
+def parse(text: str, where: str) -> Any:
+    """One YAML or JSON value. Raises DeckError."""
+    documents = _documents(where, Path.cwd(), text)
+    if len(documents) != 1:
+        raise DeckError(f"{where}: got {len(documents)} documents, expected one")
+    return documents[0].content
+
+
+def _texts(source: str) -> Iterator[tuple[str, Path, str]]:
+    if source == "-":
+        yield "standard input", Path.cwd(), _decode("standard input", sys.stdin.buffer.read(MAX_BYTES + 1))
+        return
+    path = Path(source)
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
+        if not found:
+            raise DeckError(f"{source}: got a folder without {', '.join(SUFFIXES)} files, expected at least one")
+    else:
+        found = [path]
+    for file in found:
+        try:
+            with file.open("rb") as opened:
+                raw = opened.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise DeckError(f"{file}: can't be read: {error.strerror}") from None
+        yield str(file), file.resolve().parent, _decode(str(file), raw)
+
+
+def _decode(name: str, raw: bytes) -> str:
+    if len(raw) > MAX_BYTES:
+        raise DeckError(f"{name}: got more than {MAX_BYTES // 2**20} MiB, expected less")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DeckError(f"{name}: got a byte that is not UTF-8 at position {error.start}, expected text") from None
+
+
+def _documents(name: str, folder: Path, text: str) -> list[Document]:
+    out: list[Document] = []
+    number = 1
+    try:
+        for content in yaml.load_all(text, Loader=_Loader):
+            out.extend(_expanded(f"{name}, document {number}", folder, content))
+            number += 1
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise DeckError(f"{name}, document {number}{line}: {error.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DeckError(f"{name}, document {number}: {error}") from None
+    return out
+
+
+def _expanded(where: str, folder: Path, content: Any) -> Iterator[Document]:
+    value = _Plain(where).value(content, "")
+    if value is None:
+        return
+    if isinstance(value, dict) and value.get("kind") == "List" and isinstance(value.get("items"), list):
+        for number, item in enumerate(value["items"]):
+            yield Document(f"{where}, items[{number}]", folder, item)
+    else:
+        yield Document(where, folder, value)
+
+
+class _Plain:
+    """Copies a value, letting pass only what JSON can hold."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._left = MAX_VALUES
+
+    def value(self, given: Any, path: str, depth: int = 0) -> Any:
+        self._left -= 1
+        if depth > MAX_DEPTH or self._left < 0:
+            raise DeckError(f"{self._where}: got a value that holds itself or too many others, expected a tree")
+        if isinstance(given, dict):
+            return {key: self.value(each, f"{path}.{key}" if path else key, depth + 1) for key, each in given.items()}
+        if isinstance(given, list):
+            return [self.value(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(given)]
+        if isinstance(given, float) and not math.isfinite(given):
+            raise DeckError(f"{self._where}: {path}: got {given}, expected a finite number")
+        if isinstance(given, float) and given.is_integer() and abs(given) < 2**63:
+            return int(given)  # on its way to a cluster 60.0 becomes 60 as well
+        if given is None or isinstance(given, str | bool | int | float):
+            return given
+        raise DeckError(f"{self._where}: {path}: got a {type(given).__name__}, expected what JSON can hold")
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    return "null" if key is None else str(key)

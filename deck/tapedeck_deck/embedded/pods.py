@@ -1,0 +1,183 @@
+"""A pod template as a local process: the same image, arguments, environment and files as on a cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from tapedeck_deck.embedded.image import with_digest
+from tapedeck_deck.embedded.processes import Process
+from tapedeck_operator.plan.pods import INDEX_FIELD
+
+Json = dict[str, Any]
+INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+
+_POD_FIELDS = {
+    "restartPolicy", "terminationGracePeriodSeconds", "automountServiceAccountToken", "enableServiceLinks",
+    "securityContext", "containers", "volumes", "nodeSelector", "tolerations",
+}  # fmt: skip
+_CONTAINER_FIELDS = {
+    "name", "image", "args", "env", "ports", "volumeMounts", "terminationMessagePath", "livenessProbe",
+    "readinessProbe", "securityContext", "resources",
+}  # fmt: skip
+
+
+class UnsupportedTemplate(ValueError):
+    """A pod template asks for something that only a cluster has."""
+
+
+class Start(Protocol):
+    """Starts a module with arguments; its output goes to the end of ``log``."""
+
+    def __call__(
+        self, module: str, arguments: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path
+    ) -> Process: ...
+
+
+Lookup = Callable[[str, str], Json]
+"""(kind, name) → the object of that kind in the pod's namespace; KeyError where there is none."""
+
+
+@dataclass
+class PodProcess:
+    """One running pod."""
+
+    name: str
+    folder: Path
+    process: Process
+    grace: float
+    stopping_since: float | None = None
+
+    @property
+    def url(self) -> str | None:
+        """Where it serves its probes, once it has said so."""
+        try:
+            return f"http://127.0.0.1:{int((self.folder / 'port').read_text())}"
+        except (FileNotFoundError, ValueError):
+            return None
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; 128 + signal for one that was killed, as the kubelet says it."""
+        code = self.process.poll()
+        return 128 - code if code is not None and code < 0 else code
+
+    @property
+    def termination_message(self) -> str:
+        path = self.folder / "termination"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM, and SIGKILL when its grace period is over. Call again until it has ended."""
+        if self.process.poll() is not None:
+            return
+        if self.stopping_since is None:
+            self.stopping_since = time.monotonic()
+            self.process.send_signal(signal.SIGTERM)
+        elif time.monotonic() - self.stopping_since > self.grace:
+            self.process.kill()
+
+
+def start_pod(pod: Json, *, start: Start, folder: Path, log: Path, lookup: Lookup) -> PodProcess:
+    """Start the process of a Pod object. Raises UnsupportedTemplate, or KeyError for a missing volume source."""
+    spec = pod["spec"]
+    container = _only_container(spec)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    paths = _mount(spec, container, folder, lookup)
+    environment = _environment(pod, container, paths) | {
+        "TAPEDECK_PORT_FILE": str(folder / "port"),
+        "TMPDIR": paths.get("/tmp", str(folder)),
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(folder),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if "TAPEDECK_IMAGE" in environment:  # a run keeps it in its record
+        environment["TAPEDECK_IMAGE"] = with_digest(container["image"])
+    process = start(container["image"], container.get("args", []), log=log, env=environment, cwd=folder)
+    grace = float(spec.get("terminationGracePeriodSeconds", 30))
+    return PodProcess(pod["metadata"]["name"], folder, process, grace)
+
+
+def _only_container(spec: Json) -> Json:
+    _refuse_unknown("pod", spec, _POD_FIELDS)
+    if len(spec["containers"]) != 1:
+        raise UnsupportedTemplate("the embedded deck runs pods of one container")
+    container: Json = spec["containers"][0]
+    _refuse_unknown("container", container, _CONTAINER_FIELDS)
+    return container
+
+
+def _refuse_unknown(what: str, given: Json, known: set[str]) -> None:
+    if unknown := sorted(set(given) - known):
+        raise UnsupportedTemplate(f"the embedded deck has no {what} field {', '.join(unknown)}")
+
+
+def _mount(spec: Json, container: Json, folder: Path, lookup: Lookup) -> dict[str, str]:
+    """Make the volumes; returns mount path → local path."""
+    volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
+    paths = {container.get("terminationMessagePath", "/dev/termination-log"): str(folder / "termination")}
+    for mount in container.get("volumeMounts", []):
+        volume = volumes[mount["name"]]
+        if "hostPath" in volume:
+            paths[mount["mountPath"]] = volume["hostPath"]["path"]
+            continue
+        target = folder / "volumes" / mount["name"]
+        target.mkdir(parents=True, mode=0o700)
+        _fill(volume, target, lookup)
+        paths[mount["mountPath"]] = str(target)
+    return paths
+
+
+def _fill(volume: Json, target: Path, lookup: Lookup) -> None:
+    if "secret" in volume:
+        source = volume["secret"]
+        content = {k: b64decode(v) for k, v in lookup("Secret", source["secretName"]).get("data", {}).items()}
+    elif "configMap" in volume:
+        source = volume["configMap"]
+        content = {k: v.encode() for k, v in lookup("ConfigMap", source["name"]).get("data", {}).items()}
+    elif "emptyDir" in volume:
+        return
+    else:
+        raise UnsupportedTemplate(f"the embedded deck has no volumes of kind {', '.join(set(volume) - {'name'})}")
+    items = source.get("items") or [{"key": key, "path": key} for key in content]
+    for item in items:
+        if item["key"] in content:
+            path = target / item["path"]
+            path.touch(mode=0o600)
+            path.write_bytes(content[item["key"]])
+
+
+def _environment(pod: Json, container: Json, paths: dict[str, str]) -> dict[str, str]:
+    metadata = pod["metadata"]
+    fields = {
+        INDEX_FIELD: metadata.get("annotations", {}).get(INDEX_ANNOTATION, "0"),
+        "metadata.name": metadata["name"],
+        "metadata.namespace": metadata["namespace"],
+    }
+    values: dict[str, str] = {}
+    for variable in container.get("env", []):
+        if "valueFrom" in variable:
+            wanted = variable["valueFrom"].get("fieldRef", {}).get("fieldPath")
+            if wanted not in fields:
+                raise UnsupportedTemplate(f"the embedded deck has no env {json.dumps(variable['valueFrom'])}")
+            values[variable["name"]] = fields[wanted]
+        else:
+            values[variable["name"]] = _localise(variable.get("value", ""), paths)
+    return values
+
+
+def _localise(value: str, paths: dict[str, str]) -> str:
+    for mounted, local in paths.items():
+        if value == mounted or value.startswith(mounted + "/"):
+            return local + value[len(mounted) :]
+    return value

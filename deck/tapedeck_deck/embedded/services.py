@@ -1,0 +1,108 @@
+"""What every deck has besides its users' resources: connections, recorder and gateway."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tapedeck_crds.sink import RecorderOptions
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_operator.plan.pods import CONNECTIONS_PATH, CONNECTIONS_SECRET, TERMINATION_LOG
+
+Json = dict[str, Any]
+NAMESPACE = "default"
+
+# The image of a workload is the Python package that the process runs.
+IMAGES = {
+    "feed": "tapedeck_feed",
+    "replay": "tapedeck_replay",
+    "transform": "tapedeck_transform",
+    "backtest": "tapedeck_backtest",
+    "recorder": "tapedeck_recorder",
+    "gateway": "tapedeck_gateway",
+    "migrate": "tapedeck_maintenance.migrate",
+}
+# The database role of each workload: only the recorder writes.
+ROLES = {
+    "feed": "tapedeck_reader",
+    "replay": "tapedeck_reader",
+    "transform": "tapedeck_reader",
+    "backtest": "tapedeck_reader",
+    "gateway": "tapedeck_reader",
+    "recorder": "tapedeck_recorder",
+}
+
+
+def connections(bootstrap: str, dsns: dict[str, str]) -> Json:
+    """The Secret with each workload's connections. ``dsns`` maps a database role to its URI."""
+    data: dict[str, str] = {}
+    for workload, role in ROLES.items():
+        data[f"{workload}.kafka_bootstrap"] = bootstrap
+        data[f"{workload}.store_dsn"] = dsns[role]
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": CONNECTIONS_SECRET, "namespace": NAMESPACE},
+        "data": {key: b64encode(value.encode()).decode() for key, value in data.items()},
+    }
+
+
+def recorder_options(file: Path) -> RecorderOptions:
+    """What the deck's owner wants of the recorder: the sinks in a YAML file, none without it. Raises DeckError."""
+    if not file.exists():
+        return RecorderOptions()
+    import yaml
+
+    try:
+        return RecorderOptions.model_validate({"sinks": yaml.safe_load(file.read_text()) or []})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        raise DeckError(f"{file}: {error}") from error
+
+
+def deployment(
+    workload: str, *, host: str = "127.0.0.1", port: int = 0, extra_env: dict[str, str] | None = None
+) -> Json:
+    """A Deployment of one pod of a workload that belongs to the deck itself."""
+    fields = ["kafka_bootstrap", "store_dsn"]
+    environment = {
+        "TAPEDECK_NAME": workload,
+        "TAPEDECK_HTTP_HOST": host,
+        "TAPEDECK_HTTP_PORT": str(port),
+        "TAPEDECK_CONNECTIONS": CONNECTIONS_PATH,
+        "TAPEDECK_TERMINATION_LOG": TERMINATION_LOG,
+        **(extra_env or {}),
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": workload, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/part-of": "tapedeck"}},
+        "spec": {
+            "replicas": 1,
+            "template": {
+                "metadata": {"labels": {"app.kubernetes.io/name": workload}},
+                "spec": {
+                    "terminationGracePeriodSeconds": 15,
+                    "containers": [
+                        {
+                            "name": workload,
+                            "image": IMAGES[workload],
+                            "env": [{"name": name, "value": value} for name, value in environment.items()],
+                            "volumeMounts": [{"name": "connections", "mountPath": CONNECTIONS_PATH}],
+                        }
+                    ],
+                    "volumes": [
+                        {
+                            "name": "connections",
+                            "secret": {
+                                "secretName": CONNECTIONS_SECRET,
+                                "items": [{"key": f"{workload}.{name}", "path": name} for name in fields],
+                            },
+                        }
+                    ],
+                },
+            },
+        },
+    }

@@ -1,0 +1,97 @@
+"""One SQLite file that several processes and threads read and write at once."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded.errors import DeckError
+
+BUSY_SECONDS = 20.0  # SQLite gives nobody a turn: on a busy machine some writers wait for long
+
+
+class Database:
+    """A connection that threads share under a lock; processes meet under SQLite's own.
+
+    A new file gets ``schema`` and ``version``. Raises DeckError where the file is of another version or
+    can't be read; so does every use of it.
+    """
+
+    def __init__(self, path: Path, schema: str, version: int) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._depth = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._explained():
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._connection.row_factory = sqlite3.Row
+            self._to_wal()
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._prepare(schema, version)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._connection.close()
+
+    def read(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        """The rows of one query."""
+        with self._lock, self._explained():
+            return self._connection.execute(sql, values).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, nobody else writing meanwhile. One inside another is part of the outer one."""
+        with self._lock, self._explained():
+            if self._depth:
+                yield self._connection
+                return
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._depth += 1
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            finally:
+                self._depth -= 1
+
+    def _to_wal(self) -> None:
+        def switched() -> bool:
+            try:
+                return bool(self._connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal")
+            except sqlite3.OperationalError:  # two make the file at once; SQLite does not wait by itself here
+                return False
+
+        if not processes.wait_until(switched, timeout=BUSY_SECONDS):
+            self._connection.execute("PRAGMA journal_mode = WAL")
+
+    def _prepare(self, schema: str, version: int) -> None:
+        with self.transaction() as connection:
+            found = connection.execute("PRAGMA user_version").fetchone()[0]
+            if found == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+                for statement in filter(str.strip, schema.split(";")):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version}")
+            elif found != version:
+                raise DeckError(
+                    f"{self.path}: got schema version {found}, expected {version}; "
+                    "use the Tapedeck that wrote it, or move the file away"
+                )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise DeckError(f"{self.path}: {error}") from error

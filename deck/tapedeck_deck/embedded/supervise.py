@@ -1,0 +1,82 @@
+"""Broker and database: started again when they end, and their trouble told."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+
+import structlog
+
+from tapedeck_crds.base import format_ms
+from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.controllers import backoff
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.postgres import Postgres
+
+log = structlog.get_logger()
+FULL_BYTES = 1_000_000
+_TROUBLE = re.compile(r"\b(ERROR|FATAL|PANIC)\b|^Caused by|Exception:")
+CALM_SECONDS = 60.0  # after so long without an end, earlier ends no longer count
+
+
+class Supervisor:
+    """Keeps the two services of a deck up. Their ports and folders stay, so clients find them again."""
+
+    def __init__(self, broker: Broker, postgres: Postgres, objects: Objects) -> None:
+        self._objects = objects
+        self._services: dict[str, tuple[Broker | Postgres, Callable[[], None]]] = {
+            "broker": (broker, broker.launch),
+            "database": (postgres, postgres.start),
+        }
+        self._ends: dict[str, list[float]] = {name: [] for name in self._services}
+
+    def tick(self) -> None:
+        """Start again what has ended, after a wait that grows."""
+        now = time.monotonic()
+        for name, (service, start) in self._services.items():
+            process = service.process
+            ends = self._ends[name]
+            if process is not None and process.poll() is not None:
+                service.process = None
+                ends[:] = [t for t in ends if now - t < CALM_SECONDS] + [now]
+                self._tell(name, "Ended", f"exit code {process.returncode}: {last_trouble(service)}")
+            if service.process is None and ends and now - ends[-1] >= backoff(len(ends)):
+                self._start(name, start)
+
+    def _start(self, name: str, start: Callable[[], None]) -> None:
+        try:
+            start()
+        except DeckError as error:
+            self._ends[name].append(time.monotonic())
+            self._tell(name, "CannotStart", str(error))
+
+    def _tell(self, name: str, reason: str, message: str) -> None:
+        log.error("service trouble", service=name, reason=reason, message=message)
+        self._objects.add_event(
+            {
+                "uid": "deck",
+                "kind": "Deck",
+                "name": name,
+                "namespace": "",
+                "type": "Warning",
+                "reason": reason,
+                "message": message[-1000:],
+                "at": format_ms(time.time_ns() // 1_000_000),
+            }
+        )
+
+
+def last_trouble(service: Broker | Postgres) -> str:
+    """What a service that ended complained of, with what to do where that is known."""
+    free = shutil.disk_usage(service.data).free
+    if free < FULL_BYTES:
+        return (
+            f"No space left on the disk of {service.data}: got {free // 1024} KiB free; "
+            "free some, it is started again by itself and nothing is lost"
+        )
+    lines = processes.tail(service.log, 200).splitlines()
+    return next((line for line in reversed(lines) if _TROUBLE.search(line)), lines[-1] if lines else "it said nothing")

@@ -1,0 +1,119 @@
+"""Pods start as forks of a process that has loaded what all workloads share.
+
+Loading it takes half a second of a core for each pod; a fork takes some milliseconds, and its memory is shared until
+it is written to. The forks live in a session of their own, with the environment of their pod alone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from tapedeck_common.parent_death import die_with
+
+# Only what registers nothing when it is loaded: each workload's own metrics are its own affair.
+SHARED = (
+    "backtrader", "confluent_kafka.admin", "msgspec", "numpy", "prometheus_client", "psycopg", "psycopg.types.json",
+    "psycopg_pool", "stamina", "starlette.applications", "structlog", "uvicorn", "uvicorn.protocols.http.h11_impl",
+    "tapedeck_common.kafka", "tapedeck_common.logs", "tapedeck_common.probe", "tapedeck_common.records",
+    "tapedeck_common.settings", "tapedeck_common.wire",
+    "tapedeck_crds.backtest", "tapedeck_crds.feed", "tapedeck_crds.replay", "tapedeck_crds.report",
+)  # fmt: skip
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(list(SHARED))
+
+
+@dataclass(frozen=True)
+class Warm:
+    """A started module, with the part of ``subprocess.Popen`` that pods are watched and ended by."""
+
+    _process: ForkServerProcess
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self.poll()
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code. Raises subprocess.TimeoutExpired."""
+        self._process.join(timeout)
+        code = self.poll()
+        if code is None:
+            raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def prepare() -> None:
+    """Begin to load, so that the first start need not wait for it."""
+    forkserver.ensure_running()
+
+
+def start(
+    module: str, arguments: Sequence[str] = (), *, log: Path, env: Mapping[str, str], cwd: Path | None = None
+) -> Warm:
+    """Run a module as ``python -m`` does, its output appended to ``log``. It dies with the process that started it."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    life = (module, list(arguments), str(log), dict(env), str(cwd or Path.cwd()))
+    # A daemon: what is left when this process ends does not hold it up.
+    process = _context.Process(target=_become, args=life, daemon=True)
+    process.start()
+    return Warm(process)
+
+
+def _become(module: str, arguments: list[str], log: str, env: dict[str, str], cwd: str) -> None:
+    die_with(os.getppid())()  # that is the process that forks
+    threading.Thread(target=_die_with_starter, name="starter", daemon=True).start()
+    os.setsid()
+    for target, path, flags in (
+        (0, os.devnull, os.O_RDONLY),
+        (1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND),
+    ):
+        opened = os.open(path, flags, 0o644)
+        os.dup2(opened, target)
+        os.close(opened)
+    os.dup2(1, 2)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (for the life of the process)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", write_through=True)  # type: ignore[union-attr]
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    multiprocessing.current_process().daemon = False  # it may have children of its own
+    sys.argv[1:] = arguments
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _die_with_starter() -> None:
+    starter = multiprocessing.parent_process()
+    assert starter is not None
+    starter.join()
+    os.kill(os.getpid(), signal.SIGKILL)

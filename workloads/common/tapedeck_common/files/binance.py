@@ -1,0 +1,68 @@
+"""Trades as Binance's websocket sent them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from tapedeck_common.files.fields import in_range, number
+from tapedeck_common.files.source import SourceFile
+from tapedeck_common.market import Trade
+from tapedeck_crds.base import Files
+
+
+class _Message(msgspec.Struct):
+    """The payload of the stream ``<symbol>@trade``; ``m`` says that the buyer was the maker."""
+
+    e: str
+    s: str
+    t: int
+    p: str
+    q: str
+    T: int
+    m: bool
+
+
+class _Combined(msgspec.Struct):
+    """The same as a combined stream wraps it."""
+
+    data: _Message
+
+
+_decode = msgspec.json.Decoder(_Message).decode
+_decode_combined = msgspec.json.Decoder(_Combined).decode
+
+
+def trade_parser(files: Files, file: SourceFile) -> Callable[[str], Trade]:
+    """Lines of one message, plain or of a combined stream, with or without the receiver's clock before it.
+
+    Field meanings: Binance's "Trade Streams". The side is the taker's.
+    """
+    wanted = file.symbol.partition(":")[0].replace("/", "").upper()
+
+    def parse(text: str) -> Trade:
+        message = _message(text)
+        if message.e != "trade":
+            raise ValueError(f"e: got {message.e!r}, expected 'trade'")
+        if message.s != wanted:
+            raise ValueError(f"s: got {message.s!r}, expected {wanted!r} for {file.symbol}")
+        return Trade(
+            files.exchange,
+            file.symbol,
+            in_range("T", message.T),
+            str(message.t),
+            number("p", message.p),
+            number("q", message.q),
+            "sell" if message.m else "buy",
+        )
+
+    return parse
+
+
+def _message(text: str) -> _Message:
+    body = text[text.find("{") :] if "{" in text else text
+    try:
+        return _decode_combined(body).data if '"data"' in body else _decode(body)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"message: {error}, expected a trade of Binance's websocket") from None

@@ -1,0 +1,127 @@
+"""Bars and trades in Parquet files, read a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeAlias
+
+from tapedeck_common.files.fields import TS_END, side
+from tapedeck_common.files.source import READING_FAILS, BadFiles, SourceFile, open_file, unreadable
+from tapedeck_common.files.table import COLUMNS
+from tapedeck_common.market import Bar, Trade
+from tapedeck_crds.base import Files
+
+BATCH_ROWS = 10_000
+Kind: TypeAlias = Literal["time", "number", "text"]
+_BARS: dict[str, Kind] = {"ts": "time", **dict.fromkeys(COLUMNS[1:], "number"), "interval": "text"}
+_TRADES: dict[str, Kind] = {"ts": "time", "id": "text", "price": "number", "amount": "number", "side": "text"}
+
+
+def parquet_bars(files: Files, file: SourceFile) -> Iterator[tuple[int, Bar | str]]:
+    """(row number from 1, the bar or what is wrong with the row). Raises BadFiles.
+
+    Columns ts (timestamp with a time zone, or integer milliseconds UTC), open, high, low, close, volume as
+    numbers, in any order; others are ignored, but an interval has to be the one that is stated.
+    """
+    for number, row in enumerate(_rows(file, _BARS, {"interval": files.interval}), 1):
+        yield number, _bar(files, file, row)
+
+
+def parquet_trades(files: Files, file: SourceFile) -> Iterator[tuple[int, Trade | str]]:
+    """As ``parquet_bars``, for columns ts, id (text or integer), price, amount and side (buy or sell)."""
+    for number, row in enumerate(_rows(file, _TRADES, {}), 1):
+        yield number, _trade(files, file, row)
+
+
+def _bar(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Bar | str:
+    if None in row:
+        return _lacking(_BARS, row)
+    ts, open_, high, low, close, volume, interval = row
+    if interval != files.interval:
+        return f"interval: got {interval}, expected {files.interval} alone"
+    if not 0 <= ts < TS_END:
+        return _out_of_range(ts)
+    return Bar(files.exchange, file.symbol, files.interval, ts, open_, high, low, close, volume)
+
+
+def _trade(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Trade | str:
+    if None in row:
+        return _lacking(_TRADES, row)
+    ts, id, price, amount, taker = row
+    if not 0 <= ts < TS_END:
+        return _out_of_range(ts)
+    try:
+        return Trade(files.exchange, file.symbol, ts, id, price, amount, side("side", taker))
+    except ValueError as error:
+        return str(error)
+
+
+def _lacking(kinds: Mapping[str, Kind], row: tuple[Any, ...]) -> str:
+    return f"{list(kinds)[row.index(None)]}: got nothing, expected a value"
+
+
+def _out_of_range(ts: int) -> str:
+    return f"ts: got {ts}, expected milliseconds UTC between 1970 and 2100"
+
+
+def _rows(file: SourceFile, kinds: Mapping[str, Kind], defaults: Mapping[str, str]) -> Iterator[tuple[Any, ...]]:
+    """The values of each row: milliseconds UTC, floats and texts, None for nothing.
+
+    A column that has a default may be missing.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open_file(file) as stream, pq.ParquetFile(stream) as table:
+            names = _columns(file, table.schema_arrow, kinds, defaults)
+            for batch in table.iter_batches(BATCH_ROWS, columns=list(names.values())):
+                there = {name: batch.column(batch.schema.get_field_index(own)) for name, own in names.items()}
+                yield from zip(
+                    *(
+                        _plain(there[name], kind) if name in there else [defaults[name]] * len(batch)
+                        for name, kind in kinds.items()
+                    ),
+                    strict=True,
+                )
+    except (*READING_FAILS, pa.ArrowException) as error:
+        raise unreadable(file, error) from error
+
+
+def _plain(column: Any, kind: Kind) -> list[Any]:
+    import pyarrow as pa
+
+    if kind == "time":
+        if pa.types.is_timestamp(column.type):
+            column = column.cast(pa.timestamp("ms", "UTC"), safe=False)
+        return list(column.cast(pa.int64()).to_pylist())
+    return list(column.cast(pa.float64() if kind == "number" else pa.string()).to_pylist())
+
+
+def _columns(file: SourceFile, schema: Any, kinds: Mapping[str, Kind], defaults: Mapping[str, str]) -> dict[str, str]:
+    """Name → the column's own, where the file has it."""
+    there = {name.lower(): name for name in schema.names}
+    missing = [name for name in kinds if name not in there and name not in defaults]
+    if missing:
+        raise BadFiles(f"{file.name}: lacks columns {', '.join(missing)}; found {', '.join(schema.names)[:200]}")
+    names = {name: there[name] for name in kinds if name in there}
+    for name, own in names.items():
+        if problem := _unfit(schema.field(own).type, kinds[name]):
+            raise BadFiles(f"{file.name}: {name}: got {problem}")
+    return names
+
+
+def _unfit(type_: Any, kind: Kind) -> str | None:
+    from pyarrow import types
+
+    whole = types.is_integer(type_)
+    if kind == "time":
+        if types.is_timestamp(type_) and type_.tz is None:
+            return "times without a time zone, expected a zone such as UTC"
+        fit, expected = whole or types.is_timestamp(type_), "timestamps with a zone or integer milliseconds UTC"
+    elif kind == "number":
+        fit, expected = whole or types.is_floating(type_) or types.is_decimal(type_), "numbers"
+    else:
+        inner = type_.value_type if types.is_dictionary(type_) else type_
+        fit, expected = whole or types.is_string(inner) or types.is_large_string(inner), "text"
+    return None if fit else f"{type_}, expected {expected}"

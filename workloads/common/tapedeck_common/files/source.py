@@ -1,0 +1,132 @@
+"""Finding the files of a source and reading their lines, compressed or not."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, TypeAlias, cast
+
+from tapedeck_common.files.remote import FilesUnavailable, RemoteFile, is_url, refused, remote_files
+from tapedeck_crds.base import Files
+
+
+class BadRow(NamedTuple):
+    """A row that could not be taken: where (``name:line``), why, and the row itself."""
+
+    place: str
+    reason: str
+    payload: str
+
+
+class BadFiles(ValueError):
+    """The files as a whole can't be used; the message names the file or pattern and what was expected."""
+
+
+class SourceFile(NamedTuple):
+    """A file and the symbol of all it holds. ``name`` is its path below the root, for messages."""
+
+    symbol: str
+    path: Path | RemoteFile
+    name: str
+
+
+Lines: TypeAlias = Iterator[tuple[int, str]]
+
+
+def find_files(files: Files, root: Path, credentials: Path | None = None) -> dict[str, list[SourceFile]]:
+    """Symbol → its files, in the order of the sets and by name within each.
+
+    ``credentials`` is the folder that holds those of URLs. Raises BadFiles where a pattern matches no file, or two
+    symbols claim the same one, and FilesUnavailable.
+    """
+    owners: dict[Path | RemoteFile, str] = {}
+    found: dict[str, list[SourceFile]] = {}
+    for chosen in files.sets:
+        for path in _matches(chosen.path, root, credentials):
+            place: Path | RemoteFile
+            if isinstance(path, RemoteFile):
+                name, place = path.url, path
+            else:
+                name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+                place = path.resolve()
+            owner = owners.setdefault(place, chosen.symbol)
+            if owner != chosen.symbol:
+                raise BadFiles(f"{name}: matched for {owner} and for {chosen.symbol}, expected one symbol a file")
+            series = found.setdefault(chosen.symbol, [])
+            source = SourceFile(chosen.symbol, path, name)
+            if source not in series:
+                series.append(source)
+    return found
+
+
+def _matches(pattern: str, root: Path, credentials: Path | None) -> Sequence[Path | RemoteFile]:
+    if is_url(pattern):
+        return _remote(pattern, credentials)
+    if (root / pattern).is_file():  # also a name with brackets in it
+        return [root / pattern]
+    wanted = Path(pattern)
+    base = Path(wanted.anchor) if wanted.is_absolute() else root
+    try:
+        found = sorted(p for p in base.glob(str(wanted.relative_to(wanted.anchor))) if p.is_file())
+    except ValueError as error:
+        raise BadFiles(f"path: got {pattern!r}, expected a file or a glob pattern ({error})") from None
+    if not found:
+        raise BadFiles(f"path: got {pattern!r}, which matches no file below {root}")
+    return found
+
+
+def _remote(url: str, credentials: Path | None) -> list[RemoteFile]:
+    try:
+        found = remote_files(url, credentials)
+    except ValueError as error:
+        raise BadFiles(str(error)) from None
+    if not found:
+        raise BadFiles(f"path: got {url!r}, which matches no file")
+    return found
+
+
+READING_FAILS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError)  # zipfile: RuntimeError if locked
+
+
+def read_lines(file: SourceFile) -> Lines:
+    """(number from 1, text without its line end) of each line that is not blank. Raises BadFiles."""
+    try:
+        with ExitStack() as stack:
+            text = io.TextIOWrapper(_open(file, stack), encoding="utf-8-sig", errors="replace")
+            for number, line in enumerate(text, 1):
+                if stripped := line.strip():
+                    yield number, stripped
+    except READING_FAILS as error:
+        raise unreadable(file, error) from error
+
+
+def unreadable(file: SourceFile, error: Exception) -> Exception:
+    """What to raise for it: what a local disk refuses stays so, a network may come back."""
+    if isinstance(file.path, RemoteFile) and isinstance(error, OSError) and not refused(error):
+        return FilesUnavailable(f"{file.name}: {error}")
+    return BadFiles(f"{file.name}: cannot be read: {error}")
+
+
+@contextmanager
+def open_file(file: SourceFile) -> Iterator[BinaryIO]:
+    """The file's bytes as they are. Raises OSError."""
+    with file.path.open("rb") as stream:
+        yield stream
+
+
+def _open(file: SourceFile, stack: ExitStack) -> BinaryIO:
+    raw = stack.enter_context(open_file(file))
+    if file.path.suffix == ".gz":
+        return cast(BinaryIO, stack.enter_context(gzip.GzipFile(fileobj=raw)))
+    if file.path.suffix == ".zip":
+        archive = stack.enter_context(zipfile.ZipFile(raw))
+        members = [m for m in archive.namelist() if not m.endswith("/")]
+        if len(members) != 1:
+            raise BadFiles(f"{file.name}: holds {len(members)} files, expected one")
+        return cast(BinaryIO, stack.enter_context(archive.open(members[0])))
+    return raw

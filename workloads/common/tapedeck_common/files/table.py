@@ -1,0 +1,120 @@
+"""Bars and trades in tables: CSV with a header line, and the zipped minute bars of QuantConnect's Lean."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from tapedeck_common.files.fields import moment, number, side, whole
+from tapedeck_common.files.source import BadFiles, Lines, SourceFile
+from tapedeck_common.market import Bar, Trade
+from tapedeck_crds.base import Files
+
+COLUMNS = ("ts", "open", "high", "low", "close", "volume")
+TRADE_COLUMNS = ("ts", "id", "price", "amount", "side")
+DAY_MS = 86_400_000
+_DAY_IN_NAME = re.compile(r"(?:^|_)(\d{8})(?=[_.])")
+
+
+def csv_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], Bar]:
+    """Takes the header off ``lines``: the columns in any order, others are ignored. Raises BadFiles."""
+    found = _header(file, lines, COLUMNS)
+    places = [found.index(name) for name in COLUMNS]
+    length = found.index("interval") if "interval" in found else None
+
+    def parse(text: str) -> Bar:
+        cells = _cells(text, found)
+        if length is not None and (stated := cells[length].strip(' "')) != files.interval:
+            raise ValueError(f"interval: got {stated}, expected {files.interval} alone")
+        ts, *values = (cells[place].strip() for place in places)
+        return _bar(files, file, moment("ts", ts), values)
+
+    return parse
+
+
+def csv_trade_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], Trade]:
+    """As ``csv_parser``, for trades."""
+    found = _header(file, lines, TRADE_COLUMNS)
+    places = [found.index(name) for name in TRADE_COLUMNS]
+
+    def parse(text: str) -> Trade:
+        cells = _cells(text, found)
+        ts, id, price, amount, taker = (cells[place].strip() for place in places)
+        return Trade(
+            files.exchange,
+            file.symbol,
+            moment("ts", ts),
+            id,
+            number("price", price),
+            number("amount", amount),
+            side("side", taker),
+        )
+
+    return parse
+
+
+def lean_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], Bar]:
+    """Rows of milliseconds since the midnight (UTC) of the day in the file's name, o, h, l, c, v.
+
+    Prices stand as they are (Lean scales those of equities, not those of currencies). Raises BadFiles.
+    """
+    if files.interval != "1m":
+        raise BadFiles(f"interval: got {files.interval}, expected 1m, as files of lean-minute hold")
+    midnight = _day(file)
+
+    def parse(text: str) -> Bar:
+        cells = text.split(",")
+        if len(cells) != len(COLUMNS):
+            raise ValueError(
+                f"columns: got {len(cells)}, expected {len(COLUMNS)}: milliseconds, {', '.join(COLUMNS[1:])}"
+            )
+        since = whole("milliseconds since midnight", cells[0].strip())
+        if not 0 <= since < DAY_MS:
+            raise ValueError(f"milliseconds since midnight: got {since}, expected 0 to {DAY_MS - 1}")
+        return _bar(files, file, midnight + since, cells[1:])
+
+    return parse
+
+
+def _bar(files: Files, file: SourceFile, ts: int, values: list[str]) -> Bar:
+    open_, high, low, close, volume = map(number, COLUMNS[1:], values)
+    return Bar(files.exchange, file.symbol, files.interval, ts, open_, high, low, close, volume)
+
+
+def _header(file: SourceFile, lines: Lines, wanted: tuple[str, ...]) -> list[str]:
+    _, header = next(lines, (0, ""))
+    if not header:
+        raise BadFiles(f"{file.name}: is empty, expected a header line with {', '.join(wanted)}")
+    found = [name.strip(' "').lower() for name in header.split(",")]
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise BadFiles(f"{file.name}: header lacks {', '.join(missing)}; found {', '.join(found)[:200]}")
+    return found
+
+
+def _cells(text: str, header: list[str]) -> list[str]:
+    cells = _split(text)
+    if len(cells) != len(header):
+        raise ValueError(f"columns: got {len(cells)}, expected {len(header)} as in the header")
+    return cells
+
+
+def _split(line: str) -> list[str]:
+    if '"' not in line:
+        return line.split(",")
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error as error:
+        raise ValueError(f"quotes: {error}, expected a row of CSV") from None
+
+
+def _day(file: SourceFile) -> int:
+    found = _DAY_IN_NAME.search(file.path.name)
+    try:
+        if found is None:
+            raise ValueError
+        return int(datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC).timestamp() * 1000)
+    except ValueError:
+        raise BadFiles(f"{file.name}: no day in its name, expected one like btcusd_20180404.zip") from None

@@ -1,0 +1,212 @@
+"""Reading bars in bulk, in the one order, in bounded memory.
+
+Postgres packs a window of bars into one array a column, so a window costs the client a few calls
+whatever its length: numpy reads the arrays' binary form in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+from psycopg import pq
+from psycopg.adapt import Loader
+
+from tapedeck_common.market import Bar
+from tapedeck_crds.base import INTERVAL_MS
+
+WINDOW_ROWS = 50_000
+_PG_EPOCH_US = 946_684_800_000_000  # 2000-01-01 in µs since 1970
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which bars: series of one exchange and interval, opens in [start, end), milliseconds UTC."""
+
+    exchange: str
+    symbols: tuple[str, ...]
+    interval: str
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A selection whose range is known, and how many bars each symbol has in it."""
+
+    selection: Selection
+    start: int
+    end: int
+    rows_of: dict[str, int]
+    fingerprint: str
+
+    @property
+    def rows(self) -> int:
+        """Bars in all."""
+        return sum(self.rows_of.values())
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Symbols without a bar."""
+        return tuple(symbol for symbol, rows in self.rows_of.items() if not rows)
+
+    @property
+    def last_event(self) -> int:
+        """Event time of the last possible bar, milliseconds UTC."""
+        return (
+            self.end - 1 - (self.end - 1) % INTERVAL_MS[self.selection.interval] + INTERVAL_MS[self.selection.interval]
+        )
+
+
+@dataclass(frozen=True)
+class Block:
+    """Bars in order as columns of one length: ``series`` indexes the selection's sorted symbols."""
+
+    series: npt.NDArray[np.int64]
+    ts: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    rev: Ints
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def bars(self, exchange: str, symbols: tuple[str, ...], interval: str) -> Iterator[Bar]:
+        """The block's rows as bars."""
+        names = [symbols[i] for i in self.series.tolist()]
+        columns = (self.ts, self.open, self.high, self.low, self.close, self.volume, self.rev)
+        for symbol, ts, o, h, low, c, v, rev in zip(names, *(a.tolist() for a in columns), strict=True):
+            yield Bar(exchange, symbol, interval, ts, o, h, low, c, v, True, rev)
+
+
+class _ArrayLoader(Loader):
+    """A one-dimensional array without nulls of 4- or 8-byte items, in Postgres' binary form."""
+
+    format = pq.Format.BINARY
+    item = ">i8"
+
+    def load(self, data: Any) -> npt.NDArray[Any]:
+        raw = bytes(data)
+        if int.from_bytes(raw[:4], "big") == 0:
+            return np.empty(0, dtype=self.item[1:])
+        size = np.dtype(self.item).itemsize
+        record = np.dtype([("length", ">i4"), ("value", self.item)])
+        if (len(raw) - 20) % (4 + size):
+            raise ValueError("array with nulls where none can be")
+        values = np.frombuffer(raw, dtype=record, offset=20)["value"]
+        return values.astype(np.dtype(self.item).newbyteorder("="))
+
+
+class _Int4Array(_ArrayLoader):
+    item = ">i4"
+
+
+class _Float8Array(_ArrayLoader):
+    item = ">f8"
+
+
+def register_arrays(cursor: psycopg.Cursor[Any]) -> None:
+    """Have a binary cursor read arrays of numbers as numpy's."""
+    for name, loader in (("int4", _Int4Array), ("int8", _ArrayLoader), ("float8", _Float8Array)):
+        cursor.adapters.register_loader(cursor.adapters.types[name].array_oid, loader)
+
+
+_RESOLVE = """
+SELECT symbol, count(*), (extract(epoch FROM min(ts)) * 1000)::int8, (extract(epoch FROM max(ts)) * 1000)::int8,
+       sum((hashint8((extract(epoch FROM ts) * 1000)::int8)::int8 * 31 + hashfloat8(open)) * 31
+           + hashfloat8(high) + hashfloat8(low)::int8 * 7 + hashfloat8(close)::int8 * 17
+           + hashfloat8(volume)::int8 * 13)
+FROM bars
+WHERE exchange = %(exchange)s AND symbol = ANY(%(symbols)s) AND interval = %(interval)s
+  AND ts >= coalesce(to_timestamp(%(start)s::int8 / 1000.0), '-infinity')
+  AND ts < coalesce(to_timestamp(%(end)s::int8 / 1000.0), 'infinity')
+GROUP BY symbol ORDER BY symbol
+"""
+
+_WINDOW = """
+SELECT array_agg(series), array_agg(ts), array_agg(open), array_agg(high), array_agg(low), array_agg(close),
+       array_agg(volume), array_agg(rev)
+FROM (
+    SELECT s.series, (extract(epoch FROM ts) * 1000)::int8 AS ts, open, high, low, close, volume, rev
+    FROM bars JOIN unnest(%(symbols)s::text[], %(series)s::int4[]) AS s(symbol, series) USING (symbol)
+    WHERE exchange = %(exchange)s AND interval = %(interval)s
+      AND bars.ts >= to_timestamp(%(start)s::int8 / 1000.0) AND bars.ts < to_timestamp(%(end)s::int8 / 1000.0)
+    ORDER BY bars.ts, s.series
+) AS ordered
+"""
+
+
+def resolve(connection: psycopg.Connection[Any], selection: Selection) -> Resolved:
+    """What the selection holds now. Symbols come back sorted, as the order of bars wants them."""
+    symbols = sorted(set(selection.symbols))
+    rows = connection.execute(
+        _RESOLVE,
+        {
+            "exchange": selection.exchange,
+            "symbols": symbols,
+            "interval": selection.interval,
+            "start": selection.start,
+            "end": selection.end,
+        },
+    ).fetchall()
+    found = {row[0]: int(row[1]) for row in rows}
+    step = INTERVAL_MS[selection.interval]
+    first = min((row[2] for row in rows), default=selection.start or 0)
+    last = max((row[3] for row in rows), default=first)
+    chosen = Selection(selection.exchange, tuple(symbols), selection.interval, selection.start, selection.end)
+    return Resolved(
+        selection=chosen,
+        start=first if selection.start is None else selection.start,
+        end=last + step if selection.end is None else selection.end,
+        rows_of={symbol: found.get(symbol, 0) for symbol in symbols},
+        fingerprint=";".join(f"{row[0]}={row[1]}:{int(row[4]) & 0xFFFFFFFFFFFFFFFF:016x}" for row in rows),
+    )
+
+
+def read_blocks(
+    connection: psycopg.Connection[Any],
+    resolved: Resolved,
+    *,
+    after: tuple[int, str] | None = None,
+    window_rows: int = WINDOW_ROWS,
+) -> Iterator[Block]:
+    """Blocks of bars in order; only those later than ``after`` = (open, symbol) where that is given."""
+    chosen = resolved.selection
+    cursor = connection.cursor(binary=True)
+    register_arrays(cursor)
+    step = INTERVAL_MS[chosen.interval]
+    span = max(resolved.end - resolved.start, step)
+    width = max(step, span * window_rows // max(resolved.rows, 1) // step * step)
+    start = resolved.start if after is None else max(resolved.start, after[0])
+    while start < resolved.end:
+        end = min(start + width, resolved.end)
+        row = cursor.execute(
+            _WINDOW,
+            {
+                "exchange": chosen.exchange,
+                "symbols": list(chosen.symbols),
+                "series": list(range(len(chosen.symbols))),
+                "interval": chosen.interval,
+                "start": start,
+                "end": end,
+            },
+        ).fetchone()
+        if row is not None and row[0] is not None:
+            block = Block(*row)
+            if after is not None and start <= after[0]:
+                series = np.searchsorted(np.array(chosen.symbols), after[1], side="right")
+                keep = (block.ts > after[0]) | ((block.ts == after[0]) & (block.series >= series))
+                block = Block(*(column[keep] for column in vars(block).values()))
+            if len(block):
+                yield block
+        start = end

@@ -1,0 +1,142 @@
+"""Reading trades in bulk, in the one order, in bounded memory.
+
+Trades are not spread evenly over time as bars are: a read takes so many rows at most, whatever its stretch of
+time, and the next stretch is as long as the last one proved right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from tapedeck_common.store.bars import Floats, Ints, register_arrays
+
+READ_ROWS = 20_000  # what the database sorts without a file
+FIRST_WIDTH_MS = 60_000
+WIDTH_MAX_MS = 366 * 86_400_000
+ANY_ID = (-1, "")  # length and text that are before every id's
+
+
+@dataclass(frozen=True)
+class TradeBlock:
+    """Trades in order as columns of one length: ``series`` indexes the sorted symbols, ``side`` is buy or sell."""
+
+    series: Ints
+    ts: Ints
+    id: list[str]
+    price: Floats
+    amount: Floats
+    side: list[str]
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+
+@dataclass(frozen=True)
+class TradeSelection:
+    """Which trades: those of some sorted symbols of one exchange, times in [start, end), milliseconds UTC."""
+
+    exchange: str
+    symbols: tuple[str, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class TradesFound:
+    """What a selection holds: trades of each symbol that has any, first and last time, and what tells others apart."""
+
+    rows_of: dict[str, int]
+    first: int
+    last: int
+    fingerprint: str
+
+
+_FIND = """
+SELECT symbol, count(*), (extract(epoch FROM min(ts)) * 1000)::int8, (extract(epoch FROM max(ts)) * 1000)::int8,
+       sum(((hashint8((extract(epoch FROM ts) * 1000)::int8)::int8 * 31 + hashtext(id)) * 31 + hashtext(side)) * 31
+           + hashfloat8(price) + hashfloat8(amount)::int8 * 7)
+FROM trades
+WHERE exchange = %(exchange)s AND symbol = ANY(%(symbols)s)
+  AND ts >= coalesce(to_timestamp(%(start)s::int8 / 1000.0), '-infinity')
+  AND ts < coalesce(to_timestamp(%(end)s::int8 / 1000.0), 'infinity')
+GROUP BY symbol ORDER BY symbol
+"""
+
+_READ = """
+SELECT array_agg(series), array_agg(ts), array_agg(id), array_agg(price), array_agg(amount), array_agg(side)
+FROM (
+    SELECT s.series, (extract(epoch FROM ts) * 1000)::int8 AS ts, id, price, amount, side
+    FROM trades JOIN unnest(%(symbols)s::text[], %(series)s::int4[]) AS s(symbol, series) USING (symbol)
+    WHERE exchange = %(exchange)s
+      AND trades.ts >= to_timestamp(%(start)s::int8 / 1000.0) AND trades.ts < to_timestamp(%(end)s::int8 / 1000.0)
+      AND (trades.ts, s.series, length(id), id)
+          > (to_timestamp(%(start)s::int8 / 1000.0), %(after)s::int4, %(digits)s::int4, %(id)s::text)
+    ORDER BY trades.ts, s.series, length(id), id LIMIT %(limit)s
+) AS ordered
+"""
+
+
+def find_trades(
+    connection: psycopg.Connection[Any], exchange: str, symbols: tuple[str, ...], start: int | None, end: int | None
+) -> TradesFound:
+    """What there is now of some symbols; without ``start`` or ``end`` from the first or to the last."""
+    chosen = {"exchange": exchange, "symbols": list(symbols), "start": start, "end": end}
+    rows = connection.execute(_FIND, chosen).fetchall()
+    return TradesFound(
+        {row[0]: int(row[1]) for row in rows},
+        min((row[2] for row in rows), default=0),
+        max((row[3] for row in rows), default=0),
+        ";".join(f"{row[0]}={row[1]}:{int(row[4]) & 0xFFFFFFFFFFFFFFFF:016x}" for row in rows),
+    )
+
+
+def read_trades(
+    connection: psycopg.Connection[Any],
+    chosen: TradeSelection,
+    *,
+    after: tuple[int, str, str] | None = None,
+    rows: int = READ_ROWS,
+) -> Iterator[TradeBlock]:
+    """Blocks of at most ``rows`` trades by (time, symbol, id); ids of digits go by their value.
+
+    Only those later than ``after`` = (time, symbol, id) where that is given.
+    """
+    cursor = connection.cursor(binary=True)
+    register_arrays(cursor)
+    place = (chosen.start, 0, *ANY_ID)
+    if after is not None and after[0] >= chosen.start:
+        series = int(np.searchsorted(np.array(chosen.symbols), after[1]))
+        own = series < len(chosen.symbols) and chosen.symbols[series] == after[1]
+        place = (after[0], series, *((len(after[2]), after[2]) if own else ANY_ID))
+    width = FIRST_WIDTH_MS
+    while place[0] < chosen.end:
+        end = min(place[0] + width, chosen.end)
+        row = cursor.execute(
+            _READ,
+            {
+                "exchange": chosen.exchange,
+                "symbols": list(chosen.symbols),
+                "series": list(range(len(chosen.symbols))),
+                "start": place[0],
+                "end": end,
+                "after": place[1],
+                "digits": place[2],
+                "id": place[3],
+                "limit": rows,
+            },
+        ).fetchone()
+        block = TradeBlock(*row) if row is not None and row[0] is not None else None
+        if block is not None:
+            yield block
+        if block is not None and len(block) >= rows:
+            place = (int(block.ts[-1]), int(block.series[-1]), len(block.id[-1]), block.id[-1])
+            width = max(1, width // 2)
+        else:
+            place = (end, 0, *ANY_ID)
+            width = width * 2 if block is None or len(block) < rows // 4 else width
+            width = min(width, WIDTH_MAX_MS)

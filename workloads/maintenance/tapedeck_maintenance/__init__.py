@@ -1,0 +1,1 @@
+"""Programs that keep an installation in order: each runs once and ends."""

@@ -1,7 +1,0 @@
-"""Alembic's entry point; the connection is handed over by tapedeck.store.migrate."""
-
-from alembic import context
-
-context.configure(connection=context.config.attributes["connection"], transaction_per_migration=True)
-with context.begin_transaction():
-    context.run_migrations()
