@@ -222,5 +222,5 @@ def test_a_look_at_the_objects_loads_nothing_heavy(objects: Objects, tmp_path: P
     told = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert told.returncode == 0, told.stderr
     loaded = {line.split("|")[-1].strip().split(".")[0] for line in told.stderr.splitlines() if "|" in line}
-    assert "tapedeck_operator" in loaded
+    assert "tapedeck_deck" in loaded
     assert loaded & set(HEAVY.split()) == set()

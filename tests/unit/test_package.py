@@ -18,8 +18,20 @@ def test_the_chart_runs_this_version() -> None:
 
 
 def test_every_folder_of_code_is_packaged() -> None:
-    found = set()
-    for name, folder in SETUPTOOLS["package-dir"].items():
-        for module in (ROOT / folder).rglob("*.py"):
-            found.add(".".join([name, *module.parent.relative_to(ROOT / folder).parts]))
-    assert sorted(found) == sorted(SETUPTOOLS["packages"])
+    roots = SETUPTOOLS["packages"]["find"]["where"]
+    folders = {
+        module.parent
+        for root in roots
+        for package in (ROOT / root).glob("tapedeck*")
+        for module in package.rglob("*.py")
+    }
+    assert len(folders) > len(roots)
+    assert sorted(str(folder) for folder in folders if not (folder / "__init__.py").exists()) == []
+
+
+def test_every_package_of_the_tree_has_its_root_listed() -> None:
+    listed = {(ROOT / root).resolve() for root in SETUPTOOLS["packages"]["find"]["where"]}
+    found = {path.parent for path in ROOT.glob("*/tapedeck*/__init__.py")} | {
+        path.parent for path in ROOT.glob("workloads/*/tapedeck*/__init__.py")
+    }
+    assert {path.parent for path in found} == listed

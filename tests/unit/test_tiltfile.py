@@ -87,7 +87,7 @@ def test_changed_files_go_where_the_process_reads_them(tilt: Tilt) -> None:
             assert (ROOT / source / "__init__.py").exists(), f"{ref}: {source}"
             packages[source.rsplit("/", 1)[1]] = to
             assert re.search(rf"^COPY {source}\S* {code}/", dockerfile(options), re.MULTILINE), f"{ref}: {source}"
-        assert packages == {name: f"{folder}/lib/{name}" for name in ("tapedeck_crds", "tapedeck", module)}
+        assert packages == {name: f"{folder}/lib/{name}" for name in ("tapedeck_crds", "tapedeck_common", module)}
         assert steps[-1] == f"touch {folder}/again && kill $(cat {folder}/pid)"
         assert folder.startswith("/tmp/")  # a volume of each pod, whose root file system is read-only
 
