@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
+from tapedeck_crds.json import Json
+
 FOLDER = Path(__file__).parent / "corpus"
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,12 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from kube.operator import Things
+from tapedeck_crds.json import Json
 
-Json = dict[str, Any]
 ROOT = Path(__file__).parent.parent
 KUBECONFIG = os.environ.get("TAPEDECK_E2E", "")
 REGISTRY = os.environ.get("TAPEDECK_E2E_REGISTRY", "tapedeck.dev")

@@ -11,9 +11,6 @@ from typing import Any, Literal
 from tapedeck_crds.base import Model
 from tapedeck_crds.clock import Anchor
 
-EXIT_FAILED = 1  # trying again may help
-EXIT_BAD_INPUT = 64  # trying again can't help
-EXIT_FENCED = 75  # another took over
 REPORT_MAX_BYTES = 4096  # Kubernetes keeps no longer termination messages
 
 ReportState = Literal["starting", "waiting", "running", "paused", "holding", "complete", "failed"]

@@ -7,9 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from tapedeck_crds.base import Model
+from tapedeck_crds.json import Json
 from tapedeck_crds.resource import GROUP, NAME_RULE, VERSION, Resource
-
-Json = dict[str, Any]
 
 
 def crd(kind: type[Resource]) -> Json:

@@ -11,7 +11,6 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -20,7 +19,6 @@ from bench.figures import Figure
 from kube.api import KubeApi, install_crds, missing_binaries
 from kube.operator import CRDS, PATHS, OperatorProcess, Things, rights
 
-Json = dict[str, Any]
 ONE_BY_ONE = 100
 BURST = 1000
 IDLE_SECONDS = 300.0  # a whole period: everything is read and looked at once in it

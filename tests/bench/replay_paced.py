@@ -15,10 +15,11 @@ from confluent_kafka import Message, TopicPartition
 
 from bench.figures import Figure
 from bench.replay_bed import Bed, bed, scaled
-from pods.replay import MINUTE, T0, Json, committed
+from pods.replay import MINUTE, T0, committed
 from tapedeck_common.kafka import consumer
 from tapedeck_common.market import Bar
 from tapedeck_common.wire import decode_bar, origin_of
+from tapedeck_crds.json import Json
 
 SECONDS_BARS = scaled(10_000)
 FAST, SLOW = 10, 1  # bars a millisecond

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-Json = dict[str, Any]
+from tapedeck_crds.json import Json
+
 FOLDER = Path(__file__).parents[2] / "charts/tapedeck/dashboards"
 FILES = sorted(FOLDER.glob("*.json"))
 

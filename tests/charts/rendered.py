@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from kube.api import RIG_BIN
+from tapedeck_crds.json import Json
 
-Json = dict[str, Any]
 CHART = Path(__file__).parents[2] / "charts/tapedeck"
 HELM = str(RIG_BIN / "helm") if (RIG_BIN / "helm").exists() else shutil.which("helm")
 KUBE_VERSION = "1.34.0"

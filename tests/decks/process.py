@@ -14,6 +14,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
 from tapedeck_deck.cli import write
 from tapedeck_deck.embedded import deck
@@ -22,7 +23,6 @@ from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_operator.plan.names import UID_LABEL
 
-Json = dict[str, Any]
 Deck = tuple[Home, Json, Objects]
 KEPT_TABLES = ("alembic_version", "kafka_offsets")
 

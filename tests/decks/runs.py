@@ -10,8 +10,8 @@ import yaml
 
 from kube.operator import PATHS, Things
 from release import Deck
+from tapedeck_crds.json import Json
 
-Json = dict[str, Any]
 GRACE_SECONDS = 30
 EXAMPLES = Path(__file__).parents[2] / "examples"
 STORE = {"exchange": "coinbase", "symbols": ["BTC/USD", "ETH/USD"], "interval": "1m"}

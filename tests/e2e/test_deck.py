@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any
 
 import httpx
 import yaml
@@ -14,8 +13,7 @@ import by_hand.example as by_hand
 from decks.runs import EXAMPLES, STORE, ended, example, is_running, pods, replay, running, trades
 from kube.operator import PATHS, Things
 from release import Deck, kubectl, run
-
-Json = dict[str, Any]
+from tapedeck_crds.json import Json
 
 
 def test_the_examples_end_with_the_same_trades_as_over_the_store(deck: Deck) -> None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
 
 import httpx
 import pytest
@@ -15,8 +14,8 @@ import pytest
 from decks.runs import GRACE_SECONDS, delete_pod, ended, is_running, pods, replay, running
 from kube.operator import PATHS, Things
 from release import ROOT, Deck, kubectl
+from tapedeck_crds.json import Json
 
-Json = dict[str, Any]
 RIG = ROOT / "tests/e2e/rig"
 OUTAGE_SECONDS = 60
 MISSING = "tapedeck.dev/replay:missing"

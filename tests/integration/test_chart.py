@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,12 +17,12 @@ from kube.api import KubeApi, missing_binaries
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.retention import Keepable
 from tapedeck_common.topics import STANDING
+from tapedeck_crds.json import Json
 from tapedeck_maintenance.retention_job import RetainSettings
 from tapedeck_operator.cluster.settings import OperatorSettings
 from tapedeck_operator.plan.pods import CONNECTION_FIELDS
 from tapedeck_operator.plan.types import Settings
 
-Json = dict[str, Any]
 SCHEMA = CHART / "values.schema.json"
 CLUSTER_SCOPED = {"CustomResourceDefinition": "customresourcedefinitions", "ClusterRole": "clusterroles",
                   "ClusterRoleBinding": "clusterrolebindings"}  # fmt: skip

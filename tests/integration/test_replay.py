@@ -13,8 +13,8 @@ import pytest
 from by_hand.samples import Ohlcv
 from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
 from tapedeck_common.settings import Connections
+from tapedeck_crds.json import Json
 
-Json = dict[str, Any]
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD"]
 
 

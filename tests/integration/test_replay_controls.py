@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pods.replay import MINUTE, T0, Json, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
+from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
 from tapedeck_common.settings import Connections
+from tapedeck_crds.json import Json
 
 MINUTES = 6_000
 END = T0 + MINUTES * MINUTE

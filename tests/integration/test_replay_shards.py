@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from pods.replay import MINUTE, T0, Json, Record, ReplayProcess, bars, committed, insert_minutes, stored
+from pods.replay import MINUTE, T0, Record, ReplayProcess, bars, committed, insert_minutes, stored
 from tapedeck_common import topics
 from tapedeck_common.settings import Connections
+from tapedeck_crds.json import Json
 
 MINUTES = 4_000
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"]

@@ -16,11 +16,11 @@ from tapedeck_common import wire
 from tapedeck_common.kafka import producer
 from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
+from tapedeck_crds.json import Json
 from tapedeck_deck.demo.audit import check_topic
 from tapedeck_deck.embedded.broker import Broker
 from tapedeck_deck.embedded.ports import free_port
 
-Json = dict[str, Any]
 Make = Callable[[Json], ReplayProcess]
 
 

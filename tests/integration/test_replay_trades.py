@@ -7,7 +7,6 @@ import random
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -17,8 +16,8 @@ from tapedeck_common import wire
 from tapedeck_common.kafka import producer
 from tapedeck_common.market import Trade
 from tapedeck_common.settings import Connections
+from tapedeck_crds.json import Json
 
-Json = dict[str, Any]
 Make = Callable[..., ReplayProcess]
 SYMBOLS = ["A/USD", "B/USD", "C/EUR"]
 

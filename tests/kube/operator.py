@@ -14,16 +14,15 @@ from base64 import b64decode
 from collections.abc import Callable, Collection
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import httpx
 import yaml
 
 from kube.api import KubeApi
+from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import processes, warm
 from tapedeck_deck.embedded.warm import Warm
 
-Json = dict[str, Any]
 USER = "tapedeck-operator"
 ROOT = Path(__file__).parents[2]
 CRDS = [yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted((ROOT / "crds").glob("*.yaml"))]

@@ -21,11 +21,11 @@ import psycopg
 from confluent_kafka import Consumer, TopicPartition
 
 from tapedeck_common.settings import Connections
+from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import warm
 from tapedeck_deck.embedded.pods import Start
 from tapedeck_deck.embedded.processes import Process
 
-Json = dict[str, Any]
 MINUTE = 60_000
 T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
 KEY = b"a key of the tests"

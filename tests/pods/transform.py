@@ -6,14 +6,12 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 from tapedeck_common.settings import Connections
+from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import processes, warm
 from tapedeck_deck.embedded.warm import Warm
-
-Json = dict[str, Any]
 
 
 @dataclass

@@ -6,11 +6,10 @@ import json
 import subprocess
 from base64 import b64encode
 from pathlib import Path
-from typing import Any
 
 from release import external, kubectl
+from tapedeck_crds.json import Json
 
-Json = dict[str, Any]
 WORKLOADS = ("feed", "replay", "transform", "backtest", "recorder", "gateway")
 # Characters that a URL, a shell or a properties file would take for something else.
 USERS = {"admin": "a-only-for-tests", **{name: f"{name}/only&for tests" for name in WORKLOADS}}

@@ -25,9 +25,10 @@ import psutil
 from confluent_kafka import Consumer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pods.replay import Json, ReplayProcess
+from pods.replay import ReplayProcess
 from tapedeck_common.kafka import consumer
 from tapedeck_common.settings import Connections
+from tapedeck_crds.json import Json
 from tapedeck_deck.embedded.broker import Broker
 from tapedeck_deck.embedded.ports import free_port
 

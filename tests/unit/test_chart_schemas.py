@@ -7,15 +7,14 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from charts.rendered import HELM, SETS, render
 from kube.api import RIG_BIN
+from tapedeck_crds.json import Json
 
-Json = dict[str, Any]
 KUBECONFORM = str(RIG_BIN / "kubeconform") if (RIG_BIN / "kubeconform").exists() else shutil.which("kubeconform")
 SCHEMAS = importlib.util.find_spec("kubernetes_validate")
 VERSIONS = ("1.31.0", "1.34.0", "1.37.0")

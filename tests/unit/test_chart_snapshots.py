@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from charts.rendered import HELM, SETS, render
+from tapedeck_crds.json import Json
 
-Json = dict[str, Any]
 FOLDER = Path(__file__).parents[1] / "snapshots"
 
 pytestmark = pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build")

@@ -10,6 +10,7 @@ import kopf
 import pytest
 from aiohttp import web
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.report import ReplayReport
 from tapedeck_deck.embedded.admission import merge_patch
 from tapedeck_operator.cluster.cache import Cache, Key
@@ -22,7 +23,6 @@ from tapedeck_operator.cluster.silence import Silence
 from tapedeck_operator.cluster.watch import WATCHED, kopf_settings, registry
 from tapedeck_operator.plan.drift import covers
 
-Json = dict[str, Any]
 A, B = Key("Replay", "n", "a"), Key("Replay", "n", "b")
 
 

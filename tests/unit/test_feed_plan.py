@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from tapedeck_common.settings import PodSettings
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed, parse_resource
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import Network, Observed, Plan, PodSeen, Settings, plan
 
 NOW = 1_700_000_000_000
 SETTINGS = Settings(images={"feed": "i/feed:1"}, operator_key=b"secret")
-Json = dict[str, Any]
 
 
 def feed(status: Json | None = None, generation: int = 1, **spec: Any) -> Feed:

@@ -8,13 +8,13 @@ from typing import Any, Literal
 import pytest
 
 from tapedeck_common.settings import PodSettings
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Backtest, Feed, parse_resource
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import Network, Observed, Plan, PodSeen, Settings, plan
 
 NOW = 1_700_000_000_000
 SETTINGS = Settings(images={"feed": "i/feed:1"}, operator_key=b"secret")
-Json = dict[str, Any]
 
 
 def feed(status: Json | None = None, *, shards: int = 2, only: bool = False, **spec: Any) -> Feed:

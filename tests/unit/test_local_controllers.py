@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import parse_resource
 from tapedeck_deck.embedded import processes, warm
 from tapedeck_deck.embedded.controllers import Decision, backoff, decide_deployment, decide_job, new_pod
@@ -17,7 +18,6 @@ from tapedeck_deck.embedded.pods import Start, UnsupportedTemplate, start_pod
 from tapedeck_deck.embedded.services import deployment
 from tapedeck_operator.plan import Observed, Settings, plan
 
-Json = dict[str, Any]
 EACH_START = pytest.mark.parametrize("start", [processes.start_module, warm.start])
 SETTINGS = Settings(images={"replay": "tapedeck_replay"}, operator_key=b"k", http_port=0)
 

@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import InvalidResource
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Conflict, NotFound, Objects
-
-Json = dict[str, Any]
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed, parse_resource
 from tapedeck_deck.embedded.objects import NotFound, Objects
 from tapedeck_deck.embedded.reconcile import Reconciler
 from tapedeck_deck.embedded.reports import Reports
 from tapedeck_operator.plan import Observed, Settings, plan
 
-Json = dict[str, Any]
 SETTINGS = Settings(images={"feed": "f", "replay": "r"}, operator_key=b"k")
 RANGE = {"from": "2018-04-04T00:00:00Z", "to": "2018-04-05T00:00:00Z"}
 

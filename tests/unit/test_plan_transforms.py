@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from tapedeck_crds.base import format_ms
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import parse_resource
 from tapedeck_crds.report import FeedReport, ReplayReport, TransformReport, TransformsReport
 from tapedeck_operator.plan import Network, Observed, Plan, PodSeen, Settings, plan
 from tapedeck_transform.__main__ import TransformSettings
 
-Json = dict[str, Any]
 NOW = 1_700_000_000_000
 SETTINGS = Settings(
     images={name: f"i/{name}:1" for name in ("feed", "replay", "transform")},

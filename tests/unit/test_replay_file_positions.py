@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from tapedeck_common.market import Trade
 from tapedeck_crds.base import Files
+from tapedeck_crds.json import Json
 from tapedeck_crds.scenario import Scenario
 from tapedeck_crds.source import Synthetic
 from tapedeck_replay.chunks import chunks_of
@@ -22,7 +23,6 @@ from tapedeck_replay.scenario.source import ScenarioSource
 from tapedeck_replay.synthetic.source import SyntheticSource
 from tapedeck_replay.tape import BadInput, Rows, Tape
 
-Json = dict[str, Any]
 SYMBOLS = ("A/USD", "B/USD")
 PLACES = (0.0, 0.01, 0.4, 0.77, 1.0)
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from charts.rendered import HELM, render
+from tapedeck_crds.json import Json
 
-Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 LIVE = ROOT / "workloads/live"
 IMAGE = {"PYTHONDONTWRITEBYTECODE": "1"}  # as the images have it

@@ -8,8 +8,8 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Backtest, parse_resource
 from tapedeck_crds.parse import InvalidResource
 from tapedeck_crds.report import BacktestReport
@@ -23,7 +23,6 @@ from tapedeck_operator.plan import Settings
 from tapedeck_operator.plan.names import APPLIED_FROM
 from tapedeck_operator.plan.pods import run_job
 
-Json = dict[str, Any]
 PROGRAM = "tapedeck_backtest.honesty"
 ANSWER_SECONDS = 1_800.0
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.parse import InvalidResource
 
-Json = dict[str, Any]
 KIND = "ConfigMap"
 MAX_BYTES = 1_048_576  # of the whole, as the API server has it
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z")

@@ -10,14 +10,13 @@ import time
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
+from tapedeck_crds.json import Json
 from tapedeck_deck.cli.session import DOWN, note_if_down, opened, say
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.home import Home
 
-Json = dict[str, Any]
 CHECK_SECONDS = 2.0
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from tapedeck_crds.json import Json
 from tapedeck_deck.cli.kinds import pods_of
 from tapedeck_deck.cli.show import Output, as_text
 from tapedeck_deck.cli.table import Table, age
 from tapedeck_deck.embedded.objects import Objects
 
-Json = dict[str, Any]
 _INDEX = "batch.kubernetes.io/job-completion-index"
 
 

@@ -7,11 +7,11 @@ import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from tapedeck_crds.base import parse_time
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
 from tapedeck_deck.cli.kinds import find
 from tapedeck_deck.cli.session import DOWN, opened, say
@@ -21,7 +21,6 @@ from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.home import Home
 
-Json = dict[str, Any]
 NAMESPACE = "default"
 KEEP_SECONDS = 3600
 POLL_SECONDS = 0.3

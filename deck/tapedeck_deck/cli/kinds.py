@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import KINDS
 from tapedeck_crds.resource import AGE_COLUMN, Column
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import NotFound, Objects
 
-Json = dict[str, Any]
 ALL = "all"
 
 # What the deck makes for its resources, and what users bring for them: kind → (plural, short name, columns).

@@ -7,14 +7,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from tapedeck_crds.json import Json
 from tapedeck_deck.cli.kinds import pods_of
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import NotFound, Objects
 
-Json = dict[str, Any]
 FOLLOW_SECONDS = 0.2
 _OVER = ("Succeeded", "Failed", "Complete")
 

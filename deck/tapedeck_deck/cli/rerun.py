@@ -6,12 +6,12 @@ import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from tapedeck_crds.base import format_ms
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION, parse_resource
 from tapedeck_deck.cli.session import DOWN, opened, say
 from tapedeck_deck.embedded.errors import DeckError
@@ -19,7 +19,6 @@ from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import NotFound, Objects
 from tapedeck_operator.plan.names import APPLIED_FROM
 
-Json = dict[str, Any]
 POLL_SECONDS = 0.3
 NAME_MAX = 40
 # What of a Replay no trade depends on: how fast it was played, how often, and who else got it. The clock may be that of

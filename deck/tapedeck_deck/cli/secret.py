@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from typing import Any
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.parse import InvalidResource
 from tapedeck_deck.cli import config_map
 from tapedeck_operator.plan.pods import CONNECTIONS_SECRET
 
-Json = dict[str, Any]
 KIND = "Secret"
 _FIELDS = ("apiVersion", "kind", "metadata", "type", "data", "stringData")
 

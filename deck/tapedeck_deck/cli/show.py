@@ -7,14 +7,13 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
+from tapedeck_crds.json import Json
 from tapedeck_deck.cli.kinds import columns_of, find, label
 from tapedeck_deck.cli.session import say
 from tapedeck_deck.cli.table import Table, row
 from tapedeck_deck.embedded.objects import Objects
 
-Json = dict[str, Any]
 WATCH_SECONDS = 0.2
 
 

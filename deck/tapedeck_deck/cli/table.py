@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.resource import Column
-
-Json = dict[str, Any]
 
 _COLOURS = {"Running": "36", "Complete": "32", "Succeeded": "32", "Failed": "31", "Paused": "33", "Pending": "33"}
 _GAP = "   "

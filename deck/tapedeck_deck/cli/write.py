@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import InvalidResource, parse_resource
 from tapedeck_deck.cli import config_map, secret
 from tapedeck_deck.cli.kinds import find, kinds_named, label
@@ -13,7 +13,6 @@ from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Conflict, NotFound, Objects
 from tapedeck_operator.plan.names import APPLIED_FROM
 
-Json = dict[str, Any]
 OFF = "off"
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from rich.console import Console
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Resource, parse_resource
 from tapedeck_deck.demo import audit, show
 from tapedeck_deck.embedded import deck, documents
@@ -20,7 +20,6 @@ from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import NotFound, Objects
 from tapedeck_operator.plan.names import APPLIED_FROM
 
-Json = dict[str, Any]
 STEP_TIMEOUT = 180.0
 POLL_SECONDS = 0.1
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
 
 from rich import progress as rich_progress
 from rich.console import Console
 from rich.table import Table
 
-Json = dict[str, Any]
+from tapedeck_crds.json import Json
+
 PLAIN_EVERY = 25  # percent between two lines where there is no terminal
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-Json = dict[str, Any]
+from tapedeck_crds.json import Json
 
 SERVER_FIELDS = ("uid", "generation", "resourceVersion", "creationTimestamp")
 _PATCHABLE = "expected a patch of spec, metadata.labels and metadata.annotations alone"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
 from tapedeck_crds.base import format_ms
+from tapedeck_crds.json import Json
 from tapedeck_deck.embedded.pods import INDEX_ANNOTATION
 from tapedeck_operator.plan.names import UID_LABEL
 
-Json = dict[str, Any]
 BACKOFF_FIRST, BACKOFF_MAX = 0.5, 10.0
 FAILED, SUCCEEDED = "Failed", "Succeeded"
 

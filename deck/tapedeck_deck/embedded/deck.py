@@ -9,15 +9,14 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import structlog
 
+from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.home import Home
 
-Json = dict[str, Any]
 log = structlog.get_logger()
 
 START_TIMEOUT = 120.0

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-Json = dict[str, Any]
+from tapedeck_crds.json import Json
 
 KEPT = 5_000
 SAME_WITHIN = timedelta(minutes=10)

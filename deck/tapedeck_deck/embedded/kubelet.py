@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
+from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import warm
 from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import NotFound, Objects
 from tapedeck_deck.embedded.pods import PodProcess, UnsupportedTemplate, start_pod
 
-Json = dict[str, Any]
 STARTS_A_TICK = 4  # more at once only delay one another
 
 

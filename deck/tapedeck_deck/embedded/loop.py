@@ -9,10 +9,11 @@ import secrets
 import shutil
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import structlog
 
+from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import ports, processes, services, warm
 from tapedeck_deck.embedded.broker import Broker
 from tapedeck_deck.embedded.controllers import decide_deployment, decide_job
@@ -26,7 +27,6 @@ from tapedeck_deck.embedded.reports import Reports
 from tapedeck_deck.embedded.supervise import Supervisor
 from tapedeck_operator.plan import Settings
 
-Json = dict[str, Any]
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.1

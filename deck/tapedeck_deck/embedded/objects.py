@@ -11,13 +11,13 @@ import sqlite3
 import uuid
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import event_log
 from tapedeck_deck.embedded.admission import admit, check_patch, merge_patch
 from tapedeck_deck.embedded.sqlite import Database
 
-Json = dict[str, Any]
 Jsons = list[Json]  # inside the class, `list` is the method
 Outcome = Literal["created", "configured", "unchanged"]
 

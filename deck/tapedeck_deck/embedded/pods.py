@@ -11,13 +11,13 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from tapedeck_crds.json import Json
 from tapedeck_deck.embedded.image import with_digest
 from tapedeck_deck.embedded.processes import Process
 from tapedeck_operator.plan.pods import INDEX_FIELD
 
-Json = dict[str, Any]
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 
 _POD_FIELDS = {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import httpx
 import structlog
 
 from tapedeck_crds.base import format_ms
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import KINDS, Feed, Replay, Resource, parse_resource
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report
 from tapedeck_crds.resource import FINAL_PHASES
@@ -21,7 +21,6 @@ from tapedeck_operator.plan.fill import fill_name
 from tapedeck_operator.plan.live import SHARD_LABEL
 from tapedeck_operator.plan.names import PART_LABEL, UID_LABEL, child_name, replay_named
 
-Json = dict[str, Any]
 log = structlog.get_logger()
 
 _REPORTS: dict[str, type[Report]] = {"Feed": FeedReport, "Replay": ReplayReport, "Backtest": BacktestReport}

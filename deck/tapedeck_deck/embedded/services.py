@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from base64 import b64encode
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.sink import RecorderOptions
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_operator.plan.pods import CONNECTIONS_PATH, CONNECTIONS_SECRET, TERMINATION_LOG
 
-Json = dict[str, Any]
 NAMESPACE = "default"
 
 # The image of a workload is the Python package that the process runs.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
+from tapedeck_crds.json import Json
 from tapedeck_operator.cluster.metrics import API_CALLS
 
-Json = dict[str, Any]
 FIELD_MANAGER = "tapedeck-operator"
 TIMEOUT_SECONDS = 15.0
 LIST_TIMEOUT_SECONDS = 60.0

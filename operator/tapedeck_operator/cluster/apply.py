@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION, Resource
 from tapedeck_operator.cluster.api import Api, ApiError, Conflict, Forbidden, Gone, Invalid
 from tapedeck_operator.cluster.cache import Cache, Key, key_of
@@ -15,7 +15,6 @@ from tapedeck_operator.cluster.observe import is_owned
 from tapedeck_operator.cluster.pace import merge_diff
 from tapedeck_operator.plan import Event, Plan, Refusal
 
-Json = dict[str, Any]
 log = structlog.get_logger()
 CONTROLLER = "tapedeck.dev/operator"
 NOTE_MAX = 1024

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import KINDS
 from tapedeck_operator.plan.names import UID_LABEL
-
-Json = dict[str, Any]
 
 
 class Key(NamedTuple):

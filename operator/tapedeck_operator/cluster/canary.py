@@ -6,14 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
+from tapedeck_crds.json import Json
 from tapedeck_operator.cluster.api import Api, ApiError
 from tapedeck_operator.cluster.watch import CANARY_LABEL
 
-Json = dict[str, Any]
 log = structlog.get_logger()
 NAME = "tapedeck-operator"
 PATIENCE = 3.5  # periods: with one of 10 s, silence is noticed within 45 s

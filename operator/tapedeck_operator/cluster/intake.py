@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import KINDS
 from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_operator.cluster.api import Api
@@ -18,7 +18,6 @@ from tapedeck_operator.cluster.poll import Poller
 from tapedeck_operator.cluster.queue import WorkQueue
 from tapedeck_operator.cluster.watch import WATCHED
 
-Json = dict[str, Any]
 log = structlog.get_logger()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from tapedeck_crds.base import time_ms
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed, InvalidResource, Replay, Resource, parse_resource
 from tapedeck_crds.report import Report
 from tapedeck_crds.resource import FINAL_PHASES
@@ -17,7 +18,6 @@ from tapedeck_operator.plan.names import PART_LABEL, child_name, replay_named
 from tapedeck_operator.plan.transforms import deployment_name
 from tapedeck_operator.plan.types import NOT_STARTING
 
-Json = dict[str, Any]
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 SLOW_START_MS = 30_000
 PodPhase = Literal["Pending", "Running", "Succeeded", "Failed"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tapedeck_crds.json import Json
 
-Json = dict[str, Any]
 OBJECT_SECONDS = 10.0
 ALL_PER_SECOND = 20.0
 URGENT = ("phase", "observedGeneration", "anchor", "stalled", "speed", "replayUid", "runId", "startedAt", "finishedAt")

@@ -7,17 +7,16 @@ import heapq
 import random
 import time
 from collections.abc import Callable
-from typing import Any
 
 import aiohttp
 import structlog
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report
 from tapedeck_operator.cluster.cache import Cache, Key, key_of
 from tapedeck_operator.cluster.metrics import POLLS
 from tapedeck_operator.plan import Push, Refusal
 
-Json = dict[str, Any]
 log = structlog.get_logger()
 
 REPORTS: dict[str, type[Report]] = {"Feed": FeedReport, "Replay": ReplayReport, "Backtest": BacktestReport}

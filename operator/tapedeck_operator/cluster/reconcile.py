@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import structlog
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import InvalidResource, Resource, parse_resource
 from tapedeck_operator.cluster.api import ApiError, Gone
 from tapedeck_operator.cluster.apply import Applier, Refused, Stale
@@ -18,7 +18,6 @@ from tapedeck_operator.cluster.poll import CONTROL_REFUSED, Poller
 from tapedeck_operator.cluster.queue import WorkQueue
 from tapedeck_operator.plan import Plan, Refusal, Settings, plan
 
-Json = dict[str, Any]
 log = structlog.get_logger()
 EAGER_AGAIN = 5.0  # a control that was taken and not followed is pushed again
 

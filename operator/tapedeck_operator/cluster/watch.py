@@ -8,12 +8,12 @@ from typing import Any
 import aiohttp
 import kopf
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import GROUP, VERSION
 from tapedeck_operator.cluster.login import login_through
 from tapedeck_operator.cluster.silence import CUT, Silence
 from tapedeck_operator.plan.names import UID_LABEL
 
-Json = dict[str, Any]
 Sink = Callable[[str, str | None, Json], None]
 """(kind, ADDED | MODIFIED | DELETED, or None for what was there already, object)"""
 

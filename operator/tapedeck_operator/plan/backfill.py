@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from tapedeck_crds.backfill import Backfill
 from tapedeck_crds.base import format_ms
+from tapedeck_crds.errors import EXIT_BAD_INPUT
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed
-from tapedeck_crds.report import EXIT_BAD_INPUT, BackfillReport, FeedReport
+from tapedeck_crds.report import BackfillReport, FeedReport
 from tapedeck_operator.plan import pods
 from tapedeck_operator.plan.drift import covers
 from tapedeck_operator.plan.exchange import ports_of, with_keys
@@ -15,7 +17,7 @@ from tapedeck_operator.plan.network import network_policy
 from tapedeck_operator.plan.run import run_plan
 from tapedeck_operator.plan.shards import judge_shards
 from tapedeck_operator.plan.status import Verdict
-from tapedeck_operator.plan.types import Json, Observed, Plan, Settings
+from tapedeck_operator.plan.types import Observed, Plan, Settings
 
 
 def plan_backfill(feed: Feed, asked: Backfill, observed: Observed, now_ms: int, settings: Settings) -> Plan:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Backtest, Replay
 from tapedeck_crds.report import BacktestReport
 from tapedeck_operator.plan.run import job_and_policy, newest_report, run_plan, waiting_for_feed
 from tapedeck_operator.plan.status import Verdict, judge_run, of_type
 from tapedeck_operator.plan.sweep import plan_sweep
-from tapedeck_operator.plan.types import Json, Observed, Plan, Settings
+from tapedeck_operator.plan.types import Observed, Plan, Settings
 
 
 def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings: Settings) -> Plan:

@@ -7,10 +7,11 @@ from hashlib import sha256
 
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.clock import Anchor
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import ReplaySpec
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan.shards import Deck, Place
-from tapedeck_operator.plan.types import Json, PodSeen, Push
+from tapedeck_operator.plan.types import PodSeen, Push
 
 LEAD_MS = 250  # pods get the anchor before it takes effect, and so switch together
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed
-from tapedeck_operator.plan.types import Json
 
 KEYS_PATH = "/etc/tapedeck/exchange"
 HTTPS = 443

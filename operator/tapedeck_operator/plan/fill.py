@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION, Feed, Replay
 from tapedeck_operator.plan import names
 from tapedeck_operator.plan.status import Verdict
-from tapedeck_operator.plan.types import Json, Observed
+from tapedeck_operator.plan.types import Observed
 
 
 def fill_name(replay: Replay) -> str:

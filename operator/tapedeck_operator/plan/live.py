@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tapedeck_crds.errors import EXIT_BAD_INPUT
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed
-from tapedeck_crds.report import EXIT_BAD_INPUT, FeedReport
+from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import names, pods
 from tapedeck_operator.plan.backfill import judge_backfill, plan_backfill, refused
 from tapedeck_operator.plan.drift import covers
@@ -20,7 +22,7 @@ from tapedeck_operator.plan.transforms import (
     unwanted_transforms,
     with_transforms,
 )
-from tapedeck_operator.plan.types import Json, Observed, Patch, Plan, PodSeen, Settings
+from tapedeck_operator.plan.types import Observed, Patch, Plan, PodSeen, Settings
 
 SHARD_LABEL = "tapedeck.dev/shard"
 _SUMS = ("bars", "trades", "duplicates", "errors", "tickers", "symbols", "late", "missing", "reconnects")

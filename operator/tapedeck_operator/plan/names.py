@@ -5,8 +5,8 @@ from __future__ import annotations
 import hmac
 from hashlib import sha256
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION, GROUP, Backtest, Replay, Resource
-from tapedeck_operator.plan.types import Json
 
 UID_LABEL = f"{GROUP}/uid"
 PART_LABEL = f"{GROUP}/part"  # of pods beside a run's own

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Resource
 from tapedeck_operator.plan import names
-from tapedeck_operator.plan.types import Json, Settings
+from tapedeck_operator.plan.types import Settings
 
 
 def network_policy(

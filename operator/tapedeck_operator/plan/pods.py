@@ -6,10 +6,11 @@ from base64 import b64encode
 from collections.abc import Sequence
 
 from tapedeck_crds.base import Files, FileVolume
+from tapedeck_crds.errors import EXIT_BAD_INPUT
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Resource
-from tapedeck_crds.report import EXIT_BAD_INPUT
 from tapedeck_operator.plan import names
-from tapedeck_operator.plan.types import Json, Settings
+from tapedeck_operator.plan.types import Settings
 
 CONNECTIONS_SECRET = "tapedeck-connections"
 CONNECTIONS_PATH = "/etc/tapedeck/connections"

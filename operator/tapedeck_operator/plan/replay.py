@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.clock import Anchor
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Replay
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan import names
@@ -14,7 +15,7 @@ from tapedeck_operator.plan.fill import fill_of
 from tapedeck_operator.plan.run import job_and_policy, run_plan, waiting_for_feed
 from tapedeck_operator.plan.shards import Deck, Place, deck_of, judge_shards
 from tapedeck_operator.plan.status import Verdict
-from tapedeck_operator.plan.types import Json, Observed, Plan, Settings
+from tapedeck_operator.plan.types import Observed, Plan, Settings
 
 
 def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Settings) -> Plan:

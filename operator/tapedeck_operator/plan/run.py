@@ -6,6 +6,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from tapedeck_crds.base import StoreRange
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed, Resource
 from tapedeck_crds.report import Report
 from tapedeck_operator.plan import names, pods
@@ -18,7 +19,7 @@ from tapedeck_operator.plan.transforms import (
     unwanted_transforms,
     with_transforms,
 )
-from tapedeck_operator.plan.types import NOT_STARTING, Json, Observed, Patch, Plan, Settings
+from tapedeck_operator.plan.types import NOT_STARTING, Observed, Patch, Plan, Settings
 
 
 def run_plan(

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from tapedeck_crds.base import format_ms
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Condition, Phase, Resource
 from tapedeck_crds.report import Report
 from tapedeck_crds.resource import FINAL_PHASES, Status
-from tapedeck_operator.plan.types import Event, Json, Observed, PodSeen, Refusal
+from tapedeck_operator.plan.types import Event, Observed, PodSeen, Refusal
 
 R = TypeVar("R", bound=Report)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Backtest
 from tapedeck_crds.report import BacktestReport, TrialReport
 from tapedeck_crds.sweep import Sweep
 from tapedeck_operator.plan.run import job_and_policy, run_plan
 from tapedeck_operator.plan.status import Verdict, judge_run
-from tapedeck_operator.plan.types import Json, Observed, Plan, Settings
+from tapedeck_operator.plan.types import Observed, Plan, Settings
 
 
 def plan_sweep(backtest: Backtest, sweep: Sweep, observed: Observed, now_ms: int, settings: Settings) -> Plan:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tapedeck_crds.base import time_ms
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Resource
 from tapedeck_crds.report import Report
 from tapedeck_crds.transforms import Transform
@@ -16,7 +17,7 @@ from tapedeck_operator.plan import names, pods
 from tapedeck_operator.plan.drift import covers
 from tapedeck_operator.plan.network import network_policy
 from tapedeck_operator.plan.status import Verdict
-from tapedeck_operator.plan.types import Json, Observed, Patch, PodSeen, Settings
+from tapedeck_operator.plan.types import Observed, Patch, PodSeen, Settings
 
 WORKLOAD = "transform"
 FUNCTIONS_PATH = "/opt/tapedeck/functions"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed, Replay
 from tapedeck_crds.report import Report
 
-Json = dict[str, Any]
 NOT_STARTING = "NotStarting"  # a pod's reason: its node has it and can't make it, as where a volume is missing
 
 

@@ -14,13 +14,13 @@ import pytest
 import by_hand.samples as by_hand
 from decks.process import Deck, apply, eventually, phase, running_deck
 from pods.replay import MINUTE, bars, committed, insert_minutes
+from tapedeck_crds.json import Json
 from tapedeck_deck.cli.describe import describe
 from tapedeck_deck.demo import audit
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import Objects
 
-Json = dict[str, Any]
 EXAMPLES = Path(__file__).parents[3] / "examples"
 HEAD = "ts,open,high,low,close,volume\n"
 BARS = 10_000

@@ -20,11 +20,11 @@ from pods.replay import MINUTE, T0, Record, bars, committed, insert_minutes, sto
 from tapedeck_common import topics
 from tapedeck_common.market import Bar
 from tapedeck_common.wire import encode, market_headers
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import InvalidResource
 from tapedeck_deck.cli import write
 from tapedeck_deck.embedded.objects import Objects
 
-Json = dict[str, Any]
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"]
 MINUTES = 120
 END = T0 + MINUTES * MINUTE

@@ -17,13 +17,13 @@ import pytest
 
 import by_hand.samples as by_hand
 from decks.process import Deck, eventually, kill, phase, reaches
+from tapedeck_crds.json import Json
 from tapedeck_deck.cli import write
 from tapedeck_deck.demo import audit
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_operator.plan.names import UID_LABEL
 
-Json = dict[str, Any]
 EXAMPLES = Path(__file__).parents[3] / "examples"
 # Each room's own tests kill it three times in `make test`; here they are all together.
 SEEDS = range(int(os.environ.get("TAPEDECK_FAULTS", "1")))

@@ -13,11 +13,11 @@ from decks.process import Deck, eventually, phase
 from exchange import Exchange, recorded
 from exchange.binance import Binance
 from exchange.cryptocompare import CryptoCompare
+from tapedeck_crds.json import Json
 from tapedeck_deck.cli import write
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.objects import Objects
 
-Json = dict[str, Any]
 pytestmark = pytest.mark.slow
 
 

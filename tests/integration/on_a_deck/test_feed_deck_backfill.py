@@ -16,6 +16,7 @@ from decks.process import Deck, eventually, phase
 from exchange import Exchange
 from exchange.binance import Binance
 from exchange.candles import MINUTE, CandleMarket
+from tapedeck_crds.json import Json
 from tapedeck_deck.cli import write
 from tapedeck_deck.cli.describe import describe
 from tapedeck_deck.embedded import documents
@@ -23,7 +24,6 @@ from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.pods import INDEX_ANNOTATION
 
-Json = dict[str, Any]
 pytestmark = pytest.mark.slow
 END = 1_735_689_600_000  # 2025
 START = END - 3000 * MINUTE

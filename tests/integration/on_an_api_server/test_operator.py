@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import httpx
 import pytest
@@ -16,9 +15,9 @@ from kube.operator import OperatorProcess, Things, rights
 from tapedeck_common.probe import Probe
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.clock import Anchor
+from tapedeck_crds.json import Json
 from tapedeck_crds.report import ReplayReport
 
-Json = dict[str, Any]
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"], "interval": "1m"}}
 T0 = 1_522_800_000_000
 

@@ -7,20 +7,19 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cutting_proxy import CuttingProxy
 from kube.api import KubeApi, missing_binaries
 from kube.operator import PATHS, OperatorProcess, Things, rights
+from tapedeck_crds.json import Json
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing_binaries()), reason="needs etcd and kube-apiserver: tests/e2e/rig/build"),
 ]
 STORE = {"exchange": "c", "symbols": ["A/B"]}
-Json = dict[str, Any]
 CALLS = 7  # two look-ups, NetworkPolicy, Secret, Job, status, event
 LIVE_CALLS = 12  # five look-ups, two NetworkPolicies, three Deployments, status, event
 FULL = int(os.environ.get("TAPEDECK_FAULTS", "3")) >= 20

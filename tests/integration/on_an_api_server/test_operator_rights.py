@@ -7,14 +7,14 @@ import re
 import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from kube.api import KubeApi, missing_binaries
 from kube.operator import PATHS, RULES, USER, OperatorProcess, Things, rights
+from tapedeck_crds.json import Json
 
-Json = dict[str, Any]
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
 # Of another symbol: who plays what a fill brings waits for its end.
 FILLED = {"fill": True, "store": {"exchange": "coinbase", "symbols": ["ETH/USD"], "from": "2018-04-04T00:00:00Z"}}

@@ -14,7 +14,8 @@ from tapedeck_common.logs import configure, log
 from tapedeck_common.probe import Probe, leave_report, on_stop
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
-from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FAILED, BacktestReport
+from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FAILED
+from tapedeck_crds.report import BacktestReport
 
 if TYPE_CHECKING:
     from tapedeck_backtest.run import Run

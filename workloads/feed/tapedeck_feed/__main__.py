@@ -15,8 +15,9 @@ from tapedeck_common.logs import configure, log
 from tapedeck_common.probe import Probe, leave_report, on_stop
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.base import Files
+from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FAILED
 from tapedeck_crds.feed import FeedSpec
-from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FAILED, FeedReport, ReportState
+from tapedeck_crds.report import FeedReport, ReportState
 from tapedeck_feed.publish import Interrupted, Publisher, Undelivered
 from tapedeck_feed.run import Run
 from tapedeck_feed.tally import Tally

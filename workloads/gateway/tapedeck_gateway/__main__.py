@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from tapedeck_common.logs import configure, log
 from tapedeck_common.probe import leave_report
 from tapedeck_common.settings import Connections, PodSettings
-from tapedeck_crds.report import EXIT_BAD_INPUT, Report
+from tapedeck_crds.errors import EXIT_BAD_INPUT
+from tapedeck_crds.report import Report
 from tapedeck_gateway.app import make_app
 from tapedeck_gateway.options import Options
 from tapedeck_gateway.stream import MESSAGE_BYTES

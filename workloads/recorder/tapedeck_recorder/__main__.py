@@ -16,7 +16,8 @@ from tapedeck_common.kafka import error_of, passing
 from tapedeck_common.logs import configure, log
 from tapedeck_common.probe import Probe, leave_report, on_stop
 from tapedeck_common.settings import Connections, PodSettings
-from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FENCED, RecorderReport, ReportState
+from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FENCED
+from tapedeck_crds.report import RecorderReport, ReportState
 from tapedeck_crds.sink import RecorderOptions
 from tapedeck_recorder.offsets import Fenced
 from tapedeck_recorder.record import Recorder

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from tapedeck_common.logs import configure, log
 from tapedeck_common.probe import Probe, leave_report, on_stop
 from tapedeck_common.settings import Connections, PodSettings
+from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FENCED
 from tapedeck_crds.replay import ReplaySpec
-from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FENCED
 from tapedeck_replay.controls import Controls
 from tapedeck_replay.run import Run
 from tapedeck_replay.tape import BadInput, Unavailable

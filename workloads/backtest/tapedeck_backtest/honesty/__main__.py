@@ -26,7 +26,8 @@ from tapedeck_common.logs import configure
 from tapedeck_common.probe import leave_report
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
-from tapedeck_crds.report import EXIT_BAD_INPUT, BacktestReport
+from tapedeck_crds.errors import EXIT_BAD_INPUT
+from tapedeck_crds.report import BacktestReport
 
 
 def main() -> int:

@@ -14,8 +14,9 @@ from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.store.database import connect
 from tapedeck_crds.backfill import Backfill
 from tapedeck_crds.base import format_ms, time_ms
+from tapedeck_crds.errors import EXIT_FAILED
 from tapedeck_crds.feed import FeedSpec
-from tapedeck_crds.report import EXIT_FAILED, FeedReport, ReportState
+from tapedeck_crds.report import FeedReport, ReportState
 from tapedeck_feed.backfill.fill import AHEAD, Filler
 from tapedeck_feed.backfill.known import Known, known_of
 from tapedeck_feed.backfill.ranges import Share, shares_of

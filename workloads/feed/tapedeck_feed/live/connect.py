@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import stamina
 from confluent_kafka import KafkaException
 
-from tapedeck_crds.report import EXIT_BAD_INPUT, EXIT_FAILED
+from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FAILED
 from tapedeck_feed.live.adapter import Adapter, BadInput, Markets, Unanswerable, Unreachable
 from tapedeck_feed.publish import Interrupted, Undelivered
 
