@@ -109,7 +109,7 @@ def test_kind_is_the_cluster_that_tilt_and_the_tests_mean(tilt: Tilt) -> None:
     assert f"kind get kubeconfig --name {config['name']}" in (ROOT / "tests/e2e/run").read_text()
     (node,) = config["nodes"]
     (mapping,) = node["extraPortMappings"]
-    steps = (ROOT / "README.md").read_text()
+    steps = (ROOT / "docs/cluster.md").read_text()
     assert f"gateway.service.nodePort={mapping['containerPort']}" in steps
     assert f"http://127.0.0.1:{mapping['hostPort']}" in steps
 
