@@ -1,7 +1,7 @@
 """The client for notebooks: ``import tapedeck``.
 
-It stands apart from the workloads and the operator, and reaches a deck by the gateway's HTTP and WebSocket interfaces alone, so that it
-installs without a broker, a database or an engine. ``VERSION`` is the version of this package.
+It reaches a deck by the gateway's HTTP and WebSocket interfaces alone, so that it installs without a broker, a database
+or an engine. ``VERSION`` is the version of this package.
 """
 
 from __future__ import annotations
