@@ -27,9 +27,9 @@ from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.broker import Broker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
-from tapedeck_recorder.consume import BATCH_MESSAGES
-from tapedeck_recorder.decode import build
-from tapedeck_recorder.tables import BARS, COPY_HEADER, COPY_TRAILER
+from tapedeck_recorder.kafka.consumer import BATCH_MESSAGES
+from tapedeck_recorder.rows.batch_builder import build
+from tapedeck_recorder.rows.tables import BARS, COPY_HEADER, COPY_TRAILER
 
 SYMBOLS, MINUTES = 24, 42_000
 RUNS = 5

@@ -39,8 +39,8 @@ from tapedeck_common.wire import encode, market_headers
 from tapedeck_deck.embedded.broker import Broker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
-from tapedeck_recorder.consume import BATCH_BYTES, Reader
-from tapedeck_recorder.offsets import NOWHERE
+from tapedeck_recorder.kafka.consumer import BATCH_BYTES, Reader
+from tapedeck_recorder.store.offsets import NOWHERE
 
 KEY = "x:A/B"
 

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from pods.recorder import eventually, select
 from tapedeck_common.settings import Connections
-from tapedeck_recorder import refresh
-from tapedeck_recorder.batch import Batch
-from tapedeck_recorder.refresh import Refresher
+from tapedeck_recorder.rows.batch import Batch
+from tapedeck_recorder.store import rollup_refresh
+from tapedeck_recorder.store.rollup_refresh import Refresher
 
 DAY = 86_400_000
 COUNTED = """
@@ -30,7 +30,7 @@ def wrote(open_ms: int) -> Batch:
 
 
 def test_bars_of_the_past_are_reason_to(store: str, connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refresh, "PERIOD_SECONDS", 0.02)
+    monkeypatch.setattr(rollup_refresh, "PERIOD_SECONDS", 0.02)
     recorder: dict[str, Any] = {"store_dsn": SecretStr(store.replace("postgres@", "tapedeck_recorder@"))}
     stop = threading.Event()
     refresher = Refresher(connections.model_copy(update=recorder), stop)

@@ -15,7 +15,7 @@ from tapedeck_common.kafka import admin, ensure_topics, passing
 from tapedeck_common.settings import Connections
 from tapedeck_deck.embedded.broker import Broker
 from tapedeck_deck.embedded.ports import free_port
-from tapedeck_recorder.identity import Identity
+from tapedeck_recorder.kafka.topic_ids import Identity
 
 
 @dataclass

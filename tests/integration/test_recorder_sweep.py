@@ -14,7 +14,7 @@ from pods.recorder import eventually
 from tapedeck_common.kafka import admin, ensure_topics
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import points_topic, replay_topic
-from tapedeck_recorder.sweep import keep_sweeping, living, sweep
+from tapedeck_recorder.topic_gc import keep_sweeping, living, sweep
 
 
 @pytest.fixture

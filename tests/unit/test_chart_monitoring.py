@@ -11,8 +11,8 @@ import yaml
 from prometheus_client.core import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
-import tapedeck_gateway.stream
-import tapedeck_gateway.tail
+import tapedeck_gateway.routes.websocket
+import tapedeck_gateway.topics.topic_reader
 import tapedeck_operator.cluster.metrics
 import tapedeck_recorder.metrics
 import tapedeck_replay.metrics
@@ -24,8 +24,8 @@ from tapedeck_feed.live.tally import LiveTally
 from tapedeck_feed.tally import Tally
 
 MODULES: list[ModuleType] = [
-    tapedeck_gateway.stream,
-    tapedeck_gateway.tail,
+    tapedeck_gateway.routes.websocket,
+    tapedeck_gateway.topics.topic_reader,
     tapedeck_operator.cluster.metrics,
     tapedeck_recorder.metrics,
     tapedeck_replay.metrics,

@@ -13,15 +13,15 @@ import pytest
 
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.wire import End, Epoch, EpochStart, Start, Watermark, encode, replay_headers
-from tapedeck_gateway import outbox as outboxes
-from tapedeck_gateway import view as views
-from tapedeck_gateway.names import Name, parse_name, resolutions_from, width_of
-from tapedeck_gateway.outbox import Outbox
-from tapedeck_gateway.runs import EquityPoint, thinned
-from tapedeck_gateway.series import TRIM, Candle, Series, coarser
-from tapedeck_gateway.stream import allowed
-from tapedeck_gateway.udf import ticks
-from tapedeck_gateway.view import ReplayView
+from tapedeck_gateway.charts.bar_columns import TRIM, Candle, Series, coarser
+from tapedeck_gateway.charts.symbols import Name, parse_name, resolutions_from, width_of
+from tapedeck_gateway.push import outbox as outboxes
+from tapedeck_gateway.push.outbox import Outbox
+from tapedeck_gateway.routes.udf import ticks
+from tapedeck_gateway.routes.websocket import allowed
+from tapedeck_gateway.store.runs import EquityPoint, thinned
+from tapedeck_gateway.topics import replay_view as views
+from tapedeck_gateway.topics.replay_view import ReplayView
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000

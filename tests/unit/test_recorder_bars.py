@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapedeck_common.market import Bar, Source
-from tapedeck_recorder.bars import check, pack
+from tapedeck_recorder.rows.bar_rows import check, pack
 
 MINUTE = 60_000
 Row = tuple[Any, ...]

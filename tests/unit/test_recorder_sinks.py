@@ -19,8 +19,8 @@ from tapedeck_crds.sink import RecorderOptions, Sink
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.services import recorder_options
 from tapedeck_recorder.sinks.delivery import REFUSED_IN_A_ROW, Delivery
-from tapedeck_recorder.sinks.lines import place_of
-from tapedeck_recorder.sinks.remote import Away, Refused, Remote
+from tapedeck_recorder.sinks.http_client import Away, Refused, Remote
+from tapedeck_recorder.sinks.line_protocol import place_of
 
 Answer = tuple[int, str, dict[str, str]]
 

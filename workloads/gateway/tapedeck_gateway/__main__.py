@@ -17,7 +17,7 @@ from tapedeck_crds.errors import EXIT_BAD_INPUT
 from tapedeck_crds.report import Report
 from tapedeck_gateway.app import make_app
 from tapedeck_gateway.options import Options
-from tapedeck_gateway.stream import MESSAGE_BYTES
+from tapedeck_gateway.routes.websocket import MESSAGE_BYTES
 
 
 def main() -> int:

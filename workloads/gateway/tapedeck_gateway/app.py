@@ -15,14 +15,15 @@ from starlette.routing import Mount
 
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
-from tapedeck_gateway import api, catalogue, probes, stream, udf
-from tapedeck_gateway.deck import Deck
-from tapedeck_gateway.hub import Hub
+from tapedeck_gateway.context import Deck
 from tapedeck_gateway.options import Options
-from tapedeck_gateway.replays import Replays
-from tapedeck_gateway.site import SecureHeaders, Site
-from tapedeck_gateway.store import open_pool
-from tapedeck_gateway.tail import Tail
+from tapedeck_gateway.push.subscription_hub import Hub
+from tapedeck_gateway.routes import probes, runs_and_replays, udf, websocket
+from tapedeck_gateway.routes.page import SecureHeaders, Site
+from tapedeck_gateway.store import catalogue
+from tapedeck_gateway.store.bars import open_pool
+from tapedeck_gateway.topics.replay_list import Replays
+from tapedeck_gateway.topics.topic_reader import Tail
 
 
 def make_app(connections: Connections, options: Options, started: Callable[[], None]) -> FastAPI:
@@ -47,7 +48,7 @@ def make_app(connections: Connections, options: Options, started: Callable[[], N
         pool.close(timeout=2)
 
     app = FastAPI(title="Tapedeck gateway", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    for room in (probes, udf, catalogue, api, stream):
+    for room in (probes, udf, catalogue, runs_and_replays, websocket):
         app.include_router(room.router)
     app.router.routes.append(Mount("/", Site(), name="page"))
     app.add_middleware(SecureHeaders)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from tapedeck_gateway import store
-from tapedeck_gateway.names import Name
-from tapedeck_gateway.series import Candle, coarser
-from tapedeck_gateway.view import ReplayView
+from tapedeck_gateway.charts.bar_columns import Candle, coarser
+from tapedeck_gateway.charts.symbols import Name
+from tapedeck_gateway.store import bars as stored
+from tapedeck_gateway.topics.replay_view import ReplayView
 
 MAX_BARS = 20_000
 
@@ -30,25 +30,25 @@ class Past(Protocol):
 class StorePast:
     """A series of the store. ``now`` closes bars: those that end later are still forming."""
 
-    pool: store.Pool
+    pool: stored.Pool
     name: Name
     now: int
     base: str = "1m"
 
     def bars(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
         closed = min(end, self.now - width + 1)
-        return store.bars_between(
+        return stored.bars_between(
             self.pool, self.name.exchange, self.name.symbol, self.base, width, start, closed, limit
         )
 
     def back(self, width: int, end: int, count: int) -> list[Candle]:
         closed = min(end, self.now - width + 1)
-        return store.bars_back(self.pool, self.name.exchange, self.name.symbol, self.base, width, closed, count)
+        return stored.bars_back(self.pool, self.name.exchange, self.name.symbol, self.base, width, closed, count)
 
     def last_before(self, width: int, ts: int) -> int | None:
         # An open in a bar that has ended by now and opened before ts.
         closed = min(-(-ts // width) * width, self.now - self.now % width)
-        found = store.last_open_before(self.pool, self.name.exchange, self.name.symbol, self.base, closed)
+        found = stored.last_open_before(self.pool, self.name.exchange, self.name.symbol, self.base, closed)
         return None if found is None else found - found % width
 
 
@@ -56,7 +56,7 @@ class StorePast:
 class ReplayPast:
     """A series of a replay: its topic from the view's floor on, the store before where that holds the same bars."""
 
-    pool: store.Pool
+    pool: stored.Pool
     name: Name
     view: ReplayView
 

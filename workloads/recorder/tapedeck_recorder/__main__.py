@@ -19,10 +19,10 @@ from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FENCED
 from tapedeck_crds.report import RecorderReport, ReportState
 from tapedeck_crds.sink import RecorderOptions
-from tapedeck_recorder.offsets import Fenced
-from tapedeck_recorder.record import Recorder
+from tapedeck_recorder.recorder import Recorder
 from tapedeck_recorder.sinks.delivery import Delivery, join_all, start_all
-from tapedeck_recorder.sweep import keep_sweeping
+from tapedeck_recorder.store.offsets import Fenced
+from tapedeck_recorder.topic_gc import keep_sweeping
 
 SINKS_STOP_SECONDS = 5.0
 

@@ -14,10 +14,10 @@ from tapedeck_common.settings import Connections
 from tapedeck_crds.report import SinkReport
 from tapedeck_crds.sink import Sink
 from tapedeck_recorder import metrics
-from tapedeck_recorder.decode import BAD_MESSAGE
-from tapedeck_recorder.sinks.lines import points
-from tapedeck_recorder.sinks.reading import Position
-from tapedeck_recorder.sinks.remote import REASON_MAX, Away, Refused, Remote
+from tapedeck_recorder.rows.batch_builder import BAD_MESSAGE
+from tapedeck_recorder.sinks.http_client import REASON_MAX, Away, Refused, Remote
+from tapedeck_recorder.sinks.line_protocol import points
+from tapedeck_recorder.sinks.sink_consumer import Position
 
 POST_BYTES = 1_000_000
 TRIES, TRY_SECONDS = 3, 30.0
