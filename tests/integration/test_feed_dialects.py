@@ -21,9 +21,9 @@ from pods.topic import read_topic
 from tapedeck_common.market import Bar, Ticker, Trade
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.live import Endpoints
-from tapedeck_feed.cryptocompare import exchange as adapters
-from tapedeck_feed.live.adapter import BadInput, Broken, Stream, Unanswerable
-from tapedeck_feed.live.exchanges import adapter_of
+from tapedeck_feed.exchanges.adapter import BadInput, Broken, Stream, Unanswerable
+from tapedeck_feed.exchanges.cryptocompare import exchange as adapters
+from tapedeck_feed.exchanges.registry import adapter_of
 
 MINUTE = 60_000
 END = 1_735_689_600_000  # 2025

@@ -11,7 +11,7 @@ from tapedeck_common.market import Bar, Trade, series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import STANDING_PARTITIONS, shard_of
 from tapedeck_common.wire import encode, market_headers
-from tapedeck_feed.live import history
+from tapedeck_feed.live import resume
 
 T0 = 1_723_075_200_000
 
@@ -30,12 +30,12 @@ def test_it_looks_behind_what_others_published_since(services: Services) -> None
     bar = Bar(exchange, mine, "1m", T0, 1.0, 2.0, 1.0, 2.0, 5.0, True)
     records = [trade(mine, number) for number in range(1_500)]
     records += [("market.bars", encode(bar), series_key(exchange, mine), live)]
-    records += [trade(other, number) for number in range(history.FIRST_LOOK + 100)]
+    records += [trade(other, number) for number in range(resume.FIRST_LOOK + 100)]
     publish(services.broker.bootstrap, records)
 
     connections = Connections(kafka_bootstrap=services.broker.bootstrap)
-    tails = history.read_tails(connections, exchange, [mine, other, "none"], lambda tail: len(tail.trades) > 1)
+    tails = resume.read_tails(connections, exchange, [mine, other, "none"], lambda tail: len(tail.trades) > 1)
     assert [trade.id for trade in tails[mine].trades] == [str(number) for number in range(1_500)]
     assert tails[mine].bars == {"1m": {T0: bar}}
-    assert len(tails[other].trades) == history.FIRST_LOOK + 100
+    assert len(tails[other].trades) == resume.FIRST_LOOK + 100
     assert not tails["none"].trades

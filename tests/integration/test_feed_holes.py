@@ -23,10 +23,11 @@ from pods.services import Services
 from pods.topic import read_topic
 from tapedeck_common.market import Bar, Side, Trade
 from tapedeck_crds.live import Endpoints
-from tapedeck_feed.live import ask, ccxt_past
-from tapedeck_feed.live.exchanges import adapter_of
-from tapedeck_feed.live.history import Tail
-from tapedeck_feed.live.market import resumed
+from tapedeck_feed.exchanges.ccxt import history
+from tapedeck_feed.exchanges.registry import adapter_of
+from tapedeck_feed.live import bar_recovery
+from tapedeck_feed.live.resume import Tail
+from tapedeck_feed.live.symbol_state import resumed
 
 END = 1_735_689_600_000  # 2025
 pytestmark = pytest.mark.slow
@@ -168,7 +169,7 @@ def test_a_hole_of_more_trades_than_are_asked_for_at_once(
     services: Services, monkeypatch: pytest.MonkeyPatch, name: str, dialect: Dialect, keys: dict[str, str]
 ) -> None:
     """Two pages of ten an answer, and a hundred trades between what is known and what waits."""
-    monkeypatch.setattr(ccxt_past, "PAGES_MAX", 2)
+    monkeypatch.setattr(history, "PAGES_MAX", 2)
     own = lately()
     own.happened = 160
     known, missed, waiting = own.ticks[:20], own.ticks[20:150], own.ticks[150:160]
@@ -195,7 +196,7 @@ def test_a_hole_of_more_trades_than_are_asked_for_at_once(
 
 def test_many_bars_are_filled_in_order(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than are asked for at once, and a stretch without a trade that reaches over them."""
-    monkeypatch.setattr(ask, "ASKED_BARS_MAX", 3)
+    monkeypatch.setattr(bar_recovery, "ASKED_BARS_MAX", 3)
     known, end = END - 20 * MINUTE, END - 10 * MINUTE
     own = CandleMarket(f"F{uuid.uuid4().hex[:6]}".upper(), "USDT", [], holes=[(END - 17 * MINUTE, END - 12 * MINUTE)])
     outlet, publisher, tally = outlet_of(services, "binance")
@@ -210,7 +211,7 @@ def test_many_bars_are_filled_in_order(services: Services, monkeypatch: pytest.M
             series = state.series["1m"]
             series.doubt(known + MINUTE, end - 1)
             assert series.advance(end) == []
-            asker = ask.Asker(adapter, markets, outlet, asyncio.Semaphore())
+            asker = bar_recovery.Asker(adapter, markets, outlet, asyncio.Semaphore())
             while series.unseen:
                 await asker.ask(state, series)
         finally:

@@ -25,9 +25,9 @@ from pods.services import Services
 from pods.topic import read_topic
 from tapedeck_common.market import Bar
 from tapedeck_crds.live import Endpoints
-from tapedeck_feed.live.exchanges import adapter_of
-from tapedeck_feed.live.history import Tail
-from tapedeck_feed.live.market import resumed
+from tapedeck_feed.exchanges.registry import adapter_of
+from tapedeck_feed.live.resume import Tail
+from tapedeck_feed.live.symbol_state import resumed
 
 pytestmark = pytest.mark.slow
 

@@ -15,13 +15,13 @@ from pods.topic import read_topic
 from tapedeck_common.market import Trade
 from tapedeck_common.settings import Connections
 from tapedeck_crds.live import Channel
-from tapedeck_feed.live.adapter import Adapter
-from tapedeck_feed.live.clock import ExchangeClock
-from tapedeck_feed.live.mend import Mender
+from tapedeck_feed.exchanges.adapter import Adapter
+from tapedeck_feed.exchanges.clock import ExchangeClock
+from tapedeck_feed.live.gap_recovery import Mender
 from tapedeck_feed.live.options import LiveOptions
-from tapedeck_feed.live.outlet import Outlet
-from tapedeck_feed.live.tally import LiveTally
-from tapedeck_feed.publish import Publisher
+from tapedeck_feed.output.publisher import Publisher
+from tapedeck_feed.output.record_publisher import Outlet
+from tapedeck_feed.output.stats import LiveTally
 
 VALUES = ("open", "high", "low", "close", "volume")
 
@@ -73,5 +73,5 @@ def mender_of(
     """A mender alone, its trades handed to ``got``, and what it counts."""
     outlet, _, tally = outlet_of(services, adapter.exchange)
     options = LiveOptions(channels, (), own_intervals, "none", 0)
-    clock = ExchangeClock(adapter, tally)
+    clock = ExchangeClock(adapter, tally.set_clock_skew)
     return Mender(adapter, options, clock, outlet, tally, lambda _, trade: got(trade), asyncio.Semaphore()), tally

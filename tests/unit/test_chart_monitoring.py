@@ -20,8 +20,8 @@ from charts import dashboards
 from charts.promql import labels_of, metrics_of
 from tapedeck_backtest.report.gauges import RunGauges
 from tapedeck_crds.report import BacktestReport
-from tapedeck_feed.live.tally import LiveTally
-from tapedeck_feed.tally import Tally
+from tapedeck_feed.from_files.stats import Tally
+from tapedeck_feed.output.stats import LiveTally
 
 MODULES: list[ModuleType] = [
     tapedeck_gateway.routes.websocket,

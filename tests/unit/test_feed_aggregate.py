@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from by_hand.samples import Ohlcv
 from tapedeck_common.market import Bar, Trade
-from tapedeck_feed.live import line as lines
-from tapedeck_feed.live.aggregate import Series
-from tapedeck_feed.live.asked import Fill
-from tapedeck_feed.live.history import Tail
-from tapedeck_feed.live.line import Line
-from tapedeck_feed.live.market import resumed
+from tapedeck_feed.live import trade_sequencer
+from tapedeck_feed.live.bar_series import Fill, Series
+from tapedeck_feed.live.resume import Tail
+from tapedeck_feed.live.symbol_state import resumed
+from tapedeck_feed.live.trade_sequencer import Line
 
 STEP = 1_000
 
@@ -272,7 +271,7 @@ def test_a_hole_is_filled_in_parts(contiguous: bool) -> None:
 
 @pytest.mark.parametrize("contiguous", [True, False])
 def test_no_more_than_a_limit_waits(contiguous: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "HELD_MAX", 3)
+    monkeypatch.setattr(trade_sequencer, "HELD_MAX", 3)
     line = Line(contiguous=contiguous, last=trade(1, 1, 1.0), known=["1"])
     line.hold()
     assert [(line.take(trade(n, n, 1.0)), line.full) for n in (5, 6, 7)] == [([], False), ([], False), ([], True)]

@@ -9,7 +9,7 @@ import pytest
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.report import BackfillReport
 from tapedeck_feed.backfill.ranges import Holes, Page, Range, Share, holes_in, pages_of, shares_of, without
-from tapedeck_feed.backfill.tally import BackfillTally
+from tapedeck_feed.backfill.stats import BackfillTally
 
 MINUTE = 60_000
 
@@ -96,7 +96,7 @@ def test_a_hole_ends_where_a_page_did_not_come() -> None:
 def test_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """By what was asked for since the pod was started; what the store had does not count."""
     now = 100.0
-    monkeypatch.setattr("tapedeck_feed.backfill.tally.time.monotonic", lambda: now)
+    monkeypatch.setattr("tapedeck_feed.backfill.stats.time.monotonic", lambda: now)
     tally = BackfillTally()
     assert (tally.rate, report_of(tally).eta_seconds) == (0.0, None)
     tally.begin(1_000, 200)

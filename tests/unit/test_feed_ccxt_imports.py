@@ -35,7 +35,7 @@ def ccxt_with(first: str, exchange: str) -> tuple[set[str], list[Any]]:
 
 def test_one_exchange_is_loaded_and_is_the_same() -> None:
     """One that is made of another, and looks for its own REST class where the package has it."""
-    loaded, told = ccxt_with("import tapedeck_feed.live", "binanceus")
+    loaded, told = ccxt_with("import tapedeck_feed.exchanges.ccxt", "binanceus")
     all_loaded, expected = ccxt_with("", "binanceus")
     assert told == expected
     assert len(all_loaded) > 200

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from tapedeck_common.market import Bar, Side, Ticker, Trade
-from tapedeck_feed.cryptocompare import messages
-from tapedeck_feed.cryptocompare.faults import fault_of
-from tapedeck_feed.cryptocompare.pairs import INDEX, Pair, found, listed, pair_of
-from tapedeck_feed.cryptocompare.rest import data_of
-from tapedeck_feed.live.adapter import BadInput, Broken, Unanswerable, Unreachable
+from tapedeck_feed.exchanges.adapter import BadInput, Broken, Unanswerable, Unreachable
+from tapedeck_feed.exchanges.cryptocompare import messages
+from tapedeck_feed.exchanges.cryptocompare.errors import fault_of
+from tapedeck_feed.exchanges.cryptocompare.pairs import INDEX, Pair, found, listed, pair_of
+from tapedeck_feed.exchanges.cryptocompare.rest import data_of
 
 TRADE = {
     "TYPE": "0", "M": "Coinbase", "FSYM": "BTC", "TSYM": "USD", "F": "1", "ID": "12345678", "TS": 1593768260,

@@ -6,8 +6,8 @@ import asyncio
 import time
 from typing import cast
 
-from tapedeck_feed.live.adapter import Adapter, Sink, Stream
-from tapedeck_feed.live.listening import Listening
+from tapedeck_feed.exchanges.adapter import Adapter, Sink, Stream
+from tapedeck_feed.live.subscription import Listening
 
 
 class Quiet:

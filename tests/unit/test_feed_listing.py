@@ -7,7 +7,7 @@ from typing import Any
 import ccxt
 import pytest
 
-from tapedeck_feed.live.listing import to_listing
+from tapedeck_feed.exchanges.ccxt.conversion import to_listing
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from tapedeck_common.files import BadRow
 from tapedeck_common.settings import Connections
-from tapedeck_feed.publish import Interrupted, Publisher, Undelivered
-from tapedeck_feed.sequence import Entry, distinct, watch_order
-from tapedeck_feed.spool import in_order
-from tapedeck_feed.tally import Tally
+from tapedeck_crds.errors import Interrupted
+from tapedeck_feed.from_files.dedupe import Entry, distinct, watch_order
+from tapedeck_feed.from_files.external_sort import in_order
+from tapedeck_feed.from_files.stats import Tally
+from tapedeck_feed.output.publisher import Publisher, Undelivered
 
 QUEUE = 100_000  # records that the producer holds
 keys = st.tuples(st.integers(0, 5), st.integers(0, 2), st.sampled_from(["", "a", "é"]))

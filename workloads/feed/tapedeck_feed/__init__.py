@@ -1,1 +1,1 @@
-"""The Feed: recorded market data onto the log."""
+"""The Feed workload: market data from an exchange or from files onto the log."""

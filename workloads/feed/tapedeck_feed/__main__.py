@@ -15,12 +15,12 @@ from tapedeck_common.logs import configure, log
 from tapedeck_common.probe import Probe, leave_report, on_stop
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.base import Files
-from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FAILED
+from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FAILED, Interrupted
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.report import FeedReport, ReportState
-from tapedeck_feed.publish import Interrupted, Publisher, Undelivered
-from tapedeck_feed.run import Run
-from tapedeck_feed.tally import Tally
+from tapedeck_feed.from_files.importer import Run
+from tapedeck_feed.from_files.stats import Tally
+from tapedeck_feed.output.publisher import Publisher, Undelivered
 
 if TYPE_CHECKING:
     from tapedeck_feed.backfill.pod import BackfillPod

@@ -1,1 +1,1 @@
-"""The past of an exchange: bars by REST, from the newest to the oldest."""
+"""Historical bars of an exchange by REST, from the newest to the oldest."""

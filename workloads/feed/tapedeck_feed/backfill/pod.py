@@ -14,20 +14,20 @@ from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.store.database import connect
 from tapedeck_crds.backfill import Backfill
 from tapedeck_crds.base import format_ms, time_ms
-from tapedeck_crds.errors import EXIT_FAILED
+from tapedeck_crds.errors import EXIT_FAILED, Interrupted
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.report import FeedReport, ReportState
-from tapedeck_feed.backfill.fill import AHEAD, Filler
-from tapedeck_feed.backfill.known import Known, known_of
+from tapedeck_feed.backfill.downloader import AHEAD, Filler
 from tapedeck_feed.backfill.ranges import Share, shares_of
-from tapedeck_feed.backfill.tally import BackfillTally
-from tapedeck_feed.live.adapter import Adapter, BadInput, Markets, Unanswerable
-from tapedeck_feed.live.clock import ExchangeClock
-from tapedeck_feed.live.connect import FAULTS, answered, opened, outcome_of, read_keys, until_stopped
-from tapedeck_feed.live.exchanges import adapter_of
-from tapedeck_feed.live.outlet import Outlet
-from tapedeck_feed.live.patience import waited
-from tapedeck_feed.publish import Interrupted, Publisher
+from tapedeck_feed.backfill.stats import BackfillTally
+from tapedeck_feed.backfill.stored_bars import Known, known_of
+from tapedeck_feed.exchanges.adapter import Adapter, BadInput, Markets, Unanswerable
+from tapedeck_feed.exchanges.clock import ExchangeClock
+from tapedeck_feed.exchanges.connect import FAULTS, answered, opened, outcome_of, read_keys, until_stopped
+from tapedeck_feed.exchanges.registry import adapter_of
+from tapedeck_feed.exchanges.retry import waited
+from tapedeck_feed.output.publisher import Publisher
+from tapedeck_feed.output.record_publisher import Outlet
 
 GRACE_MS = 10_000  # an exchange may tell its newest candle a while after its end
 
@@ -123,7 +123,7 @@ class BackfillPod:
         What is taken for over by mistake would be kept unfinished, or as what the exchange does not have: so the clock
         is asked for as patiently as the markets.
         """
-        clock = ExchangeClock(adapter, self.tally.sent)
+        clock = ExchangeClock(adapter, self.tally.sent.set_clock_skew)
         try:
             await answered(clock.ask, self._trying)
         except Unanswerable as error:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tapedeck_common.topics import shard_of
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.live import Channel
-from tapedeck_feed.live.adapter import BadInput, Markets, Stream
-from tapedeck_feed.live.asked import Fill
+from tapedeck_feed.exchanges.adapter import BadInput, Markets, Stream
+from tapedeck_feed.live.bar_series import Fill
 
 CHUNK = 100  # symbols that share a subscription
 

@@ -9,21 +9,22 @@ from threading import Event
 
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections, PodSettings
+from tapedeck_crds.errors import Interrupted
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.report import FeedReport, ReportState
-from tapedeck_feed.live.adapter import Adapter, BadInput, Markets
-from tapedeck_feed.live.catalogue import Catalogue
-from tapedeck_feed.live.connect import FAULTS, opened, outcome_of, read_keys, until_stopped
-from tapedeck_feed.live.exchanges import adapter_of
-from tapedeck_feed.live.history import Tail, read_tails
-from tapedeck_feed.live.market import reaches_back
+from tapedeck_feed.exchanges.adapter import Adapter, BadInput, Markets
+from tapedeck_feed.exchanges.connect import FAULTS, opened, outcome_of, read_keys, until_stopped
+from tapedeck_feed.exchanges.registry import adapter_of
+from tapedeck_feed.exchanges.retry import waited
+from tapedeck_feed.exchanges.tasks import first_failure
+from tapedeck_feed.live.engine import Session
+from tapedeck_feed.live.listing_monitor import Catalogue
 from tapedeck_feed.live.options import LiveOptions, options_of, share
-from tapedeck_feed.live.outlet import Outlet
-from tapedeck_feed.live.patience import waited
-from tapedeck_feed.live.session import Session
-from tapedeck_feed.live.tally import LiveTally
-from tapedeck_feed.live.tasks import first_failure
-from tapedeck_feed.publish import Interrupted, Publisher
+from tapedeck_feed.live.resume import Tail, read_tails
+from tapedeck_feed.live.symbol_state import reaches_back
+from tapedeck_feed.output.publisher import Publisher
+from tapedeck_feed.output.record_publisher import Outlet
+from tapedeck_feed.output.stats import LiveTally
 
 LINGER_MS = 2  # a trade should be on the log within 20 ms
 MESSAGE_MAX = 500  # characters

@@ -1,0 +1,1 @@
+"""Exchanges behind one adapter interface: ccxt's, and CryptoCompare."""

@@ -1,0 +1,1 @@
+"""CryptoCompare's websocket and history, behind the adapter interface."""

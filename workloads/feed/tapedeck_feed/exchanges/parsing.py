@@ -1,0 +1,27 @@
+"""Values of an exchange's messages, checked. ValueError names the field, the value and what was expected."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+TS_END = 4_102_444_800_000  # 2100
+
+
+def moment(ts: Any) -> int:
+    """A time in milliseconds UTC."""
+    if type(ts) is not int or not 0 <= ts < TS_END:
+        raise ValueError(f"timestamp: got {ts!r}, expected milliseconds UTC between 1970 and 2100")
+    return ts
+
+
+def number(name: str, value: Any) -> float:
+    """A finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{name}: got {value!r}, expected a number")
+    return float(value)
+
+
+def optional(value: Any) -> float | None:
+    """A finite number, or None for whatever else it is."""
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
