@@ -23,7 +23,7 @@ from tapedeck_crds.clock import Anchor
 from tapedeck_crds.kinds import ReplaySpec
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan.controls import LEAD_MS, next_anchor
-from tapedeck_operator.plan.shards import Deck as Shards
+from tapedeck_operator.plan.replay_shards import ReplayShards
 
 SEQUENCES = max(20, int(os.environ.get("TAPEDECK_FAULTS", "3")))
 AT_ONCE = 5
@@ -57,7 +57,7 @@ class Driver:
 
     def control(self, what: str, value: int | None) -> None:
         self.spec = {k: v for k, v in (self.spec | change_of(what, value)).items() if v is not None}
-        seen = Shards(1, (self.report,), ())
+        seen = ReplayShards(1, (self.report,), ())
         now = int(time.time() * 1000) + MORE_LEAD_MS
         before = self.anchor
         self.anchor = next_anchor(ReplaySpec.model_validate(self.spec), before, seen, now, None)

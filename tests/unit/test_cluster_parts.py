@@ -21,7 +21,7 @@ from tapedeck_operator.cluster.poll import Poller
 from tapedeck_operator.cluster.queue import WorkQueue
 from tapedeck_operator.cluster.silence import Silence
 from tapedeck_operator.cluster.watch import WATCHED, kopf_settings, registry
-from tapedeck_operator.plan.drift import covers
+from tapedeck_operator.plan.network_policy import contains
 
 A, B = Key("Replay", "n", "a"), Key("Replay", "n", "b")
 
@@ -237,10 +237,10 @@ def test_why_a_pod_does_not_run() -> None:
     assert see_pod("Replay", pod("p", "u", phase="Pending", **unscheduled), None, 0).reason == "Unschedulable"
     slow = pod("p", "u", phase="Pending", startTime=began)
     early, late = (see_pod("Replay", slow, None, 1_700_000_000_000 + ms) for ms in (29_999, 30_000))
-    assert (early.reason, early.slow_at_ms) == ("", 1_700_000_030_000)
-    assert (late.reason, late.slow_at_ms) == ("NotStarting", None)
+    assert (early.reason, early.recheck_at_ms) == ("", 1_700_000_030_000)
+    assert (late.reason, late.recheck_at_ms) == ("NotStarting", None)
     assert late.problem == see_pod("Replay", slow, None, 1_700_000_090_000).problem  # told once, not each second
-    assert see_pod("Replay", pod("p", "u", phase="Running", startTime=began), None, 0).slow_at_ms is None
+    assert see_pod("Replay", pod("p", "u", phase="Running", startTime=began), None, 0).recheck_at_ms is None
     killed = {"exitCode": 137, "reason": "OOMKilled"}
     starved = pod("p", "u", phase="Failed", containerStatuses=[{"state": {"terminated": killed}}])
     starved["spec"] = {"containers": [{"resources": {"limits": {"memory": "64Mi"}}}]}
@@ -256,7 +256,7 @@ def test_why_a_pod_does_not_run() -> None:
 
 def test_drift_is_what_was_wanted_and_is_not_there() -> None:
     live = {"spec": {"a": [{"x": 1, "default": 2}], "b": 3}, "status": {}}
-    assert covers(live, {"spec": {"a": [{"x": 1}]}})
-    assert not covers(live, {"spec": {"a": [{"x": 2}]}})
-    assert not covers(live, {"spec": {"a": []}})
-    assert not covers(None, {"spec": {}})
+    assert contains(live, {"spec": {"a": [{"x": 1}]}})
+    assert not contains(live, {"spec": {"a": [{"x": 2}]}})
+    assert not contains(live, {"spec": {"a": []}})
+    assert not contains(None, {"spec": {}})

@@ -9,7 +9,7 @@ from tapedeck_common.settings import PodSettings
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed, parse_resource
 from tapedeck_crds.report import FeedReport
-from tapedeck_operator.plan import Network, Observed, Plan, PodSeen, Settings, plan
+from tapedeck_operator.plan import Network, Observed, ObservedPod, Plan, Settings, plan
 
 NOW = 1_700_000_000_000
 SETTINGS = Settings(images={"feed": "i/feed:1"}, operator_key=b"secret")
@@ -33,9 +33,9 @@ def deployments(planned: Plan) -> list[Json]:
     return [one for one in planned.apply if one["kind"] == "Deployment"]
 
 
-def pod(shard: int = 0, code: int | None = None, **report: Any) -> PodSeen:
+def pod(shard: int = 0, code: int | None = None, **report: Any) -> ObservedPod:
     said = FeedReport.model_validate({"state": "running", "reason": "Live", **report})
-    return PodSeen(f"p{shard}", shard, "Running" if code is None else "Failed", report=said, exit_code=code)
+    return ObservedPod(f"p{shard}", shard, "Running" if code is None else "Failed", report=said, exit_code=code)
 
 
 def test_a_deployment_for_each_shard() -> None:

@@ -11,7 +11,7 @@ from tapedeck_common.settings import PodSettings
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Backtest, Feed, parse_resource
 from tapedeck_crds.report import FeedReport
-from tapedeck_operator.plan import Network, Observed, Plan, PodSeen, Settings, plan
+from tapedeck_operator.plan import Network, Observed, ObservedPod, Plan, Settings, plan
 
 NOW = 1_700_000_000_000
 SETTINGS = Settings(images={"feed": "i/feed:1"}, operator_key=b"secret")
@@ -41,7 +41,7 @@ def job(*conditions: str) -> Json:
     return made | {"status": {"conditions": [{"type": each, "status": "True"} for each in conditions]}}
 
 
-def past(shard: int, done: int, rows: int, *, code: int | None = None, **more: Any) -> PodSeen:
+def past(shard: int, done: int, rows: int, *, code: int | None = None, **more: Any) -> ObservedPod:
     report = FeedReport.model_validate(
         {
             "state": "running" if code is None else "complete" if code == 0 else "failed",
@@ -58,14 +58,14 @@ def past(shard: int, done: int, rows: int, *, code: int | None = None, **more: A
         }
     )
     if code is None:
-        return PodSeen(f"j{shard}", shard, "Running", report=report, in_job=True)
+        return ObservedPod(f"j{shard}", shard, "Running", report=report, in_job=True)
     phase: Literal["Succeeded", "Failed"] = "Failed" if code else "Succeeded"
-    return PodSeen(f"j{shard}", shard, phase, report=report, exit_code=code, in_job=True)
+    return ObservedPod(f"j{shard}", shard, phase, report=report, exit_code=code, in_job=True)
 
 
-def live(**report: Any) -> PodSeen:
+def live(**report: Any) -> ObservedPod:
     said = FeedReport.model_validate({"state": "running", "reason": "Live", "message": "listens", **report})
-    return PodSeen("d0", 0, "Running", report=said)
+    return ObservedPod("d0", 0, "Running", report=said)
 
 
 def test_beside_what_listens_there_is_a_job_of_so_many_pods() -> None:
@@ -114,7 +114,7 @@ def test_each_shard_is_told_of() -> None:
 
 
 def test_a_restarted_shard_is_where_its_predecessor_was_until_it_knows_better() -> None:
-    begun = PodSeen("j0-2", 0, "Running", report=past(0, 0, 0, total=0).report, in_job=True)
+    begun = ObservedPod("j0-2", 0, "Running", report=past(0, 0, 0, total=0).report, in_job=True)
     pods = (past(0, 500, 400, code=1), begun, past(1, 0, 0))
     status = plan(feed(only=True), Observed(job=job(), pods=pods), NOW, SETTINGS).status
     assert status["progress"] == "500/2000"
@@ -148,7 +148,7 @@ def test_suspended_both_rest(only: bool) -> None:
 
 
 def test_bad_input_of_what_listens_ends_the_past() -> None:
-    refused = PodSeen("d0", 0, "Failed", report=FeedReport(state="failed", reason="WrongKey"), exit_code=64)
+    refused = ObservedPod("d0", 0, "Failed", report=FeedReport(state="failed", reason="WrongKey"), exit_code=64)
     planned = plan(feed(), Observed(job=job(), pods=(refused, past(0, 1, 1))), NOW, SETTINGS)
     assert planned.status["phase"] == "Failed"
     assert "Job" in [kind for kind, _ in planned.delete]
@@ -175,6 +175,6 @@ def test_a_run_over_stored_bars_waits_for_the_past_alone(spec: Json, symbols: li
     backtest = parse_resource(document)
     assert isinstance(backtest, Backtest)
     images = replace(SETTINGS, images={"backtest": "i/backtest:1"})
-    planned = plan(backtest, Observed(feeds=(feed(**spec),)), NOW, images)
+    planned = plan(backtest, Observed(active_feeds=(feed(**spec),)), NOW, images)
     assert (planned.status["conditions"][0]["reason"] == "WaitingForFeed") is waits
     assert bool(of_kind(planned, "Job")) is not waits

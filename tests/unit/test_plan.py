@@ -13,7 +13,7 @@ from tapedeck_common.settings import PodSettings
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.kinds import Resource, parse_resource
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport
-from tapedeck_operator.plan import Observed, Plan, PodSeen, Settings, plan
+from tapedeck_operator.plan import Observed, ObservedPod, Plan, Settings, plan
 
 NOW = 1_700_000_000_000
 T0 = 1_522_800_000_000
@@ -52,10 +52,10 @@ def ended(manifest: dict[str, Any], how: str) -> dict[str, Any]:
     return {**manifest, "status": {"conditions": [{"type": how, "status": "True"}]}}
 
 
-def replay_pod(**report: Any) -> PodSeen:
+def replay_pod(**report: Any) -> ObservedPod:
     facts = {"state": "running", "range_from": T0, "range_to": T0 + 600_000, "last_event": T0 + 660_000, **report}
     facts |= {"interval_ms": 60_000, "rows": 10}
-    return PodSeen("p", 0, "Running", "http://127.0.0.1:1", ReplayReport(**facts))
+    return ObservedPod("p", 0, "Running", "http://127.0.0.1:1", ReplayReport(**facts))
 
 
 def test_children_are_named_by_uid_and_owned() -> None:
@@ -107,7 +107,7 @@ def test_pod_templates_are_frozen_once_applied() -> None:
 def test_a_key_of_controls_that_was_deleted_is_made_again_for_a_pod_that_waits_for_it() -> None:
     replay = resource("Replay", {"source": STORE})
     first = plan(replay, Observed(), NOW, SETTINGS)
-    waits = PodSeen("p", 0, "Pending", reason="NotStarting", problem="its volumes may be missing")
+    waits = ObservedPod("p", 0, "Pending", reason="NotStarting", problem="its volumes may be missing")
     again = plan(replay, Observed(job=job(first), pods=(waits,)), NOW, SETTINGS)
     assert again.apply == tuple(made for made in first.apply if made["kind"] == "Secret") != ()
 
@@ -115,10 +115,10 @@ def test_a_key_of_controls_that_was_deleted_is_made_again_for_a_pod_that_waits_f
 def test_a_replay_gets_its_first_anchor_when_its_range_is_known() -> None:
     replay = resource("Replay", {"source": STORE, "speed": 60})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
-    unknown = PodSeen("p", 0, "Running", "http://127.0.0.1:1", ReplayReport(state="starting"))
-    assert plan(replay, Observed(made, (unknown,)), NOW, SETTINGS).pushes == ()
+    unknown = ObservedPod("p", 0, "Running", "http://127.0.0.1:1", ReplayReport(state="starting"))
+    assert plan(replay, Observed(made, (unknown,)), NOW, SETTINGS).control_requests == ()
     planned = plan(replay, Observed(made, (replay_pod(state="waiting"),)), NOW, SETTINGS)
-    (push,) = planned.pushes
+    (push,) = planned.control_requests
     anchor = Anchor.model_validate_json(push.body)
     assert (anchor.number, anchor.v0, anchor.w0, anchor.speed, anchor.epoch) == (1, T0, NOW + 250, 60, 0)
     assert planned.status["anchor"]["number"] == 1
@@ -127,7 +127,7 @@ def test_a_replay_gets_its_first_anchor_when_its_range_is_known() -> None:
     assert push.url == "http://127.0.0.1:1/control"
 
 
-def followed(planned: Plan, **report: Any) -> PodSeen:
+def followed(planned: Plan, **report: Any) -> ObservedPod:
     return replay_pod(anchor=Anchor.model_validate(planned.status["anchor"]), **report)
 
 
@@ -137,7 +137,7 @@ def test_changed_speed_keeps_virtual_time_continuous() -> None:
     first = plan(replay, Observed(made, (replay_pod(state="waiting"),)), NOW, SETTINGS)
     pod = followed(first)
     steady = plan(after(replay, first), Observed(made, (pod,)), NOW + 5_000, SETTINGS)
-    assert steady.pushes == ()
+    assert steady.control_requests == ()
     faster = plan(after(replay, steady, speed=120.0), Observed(made, (pod,)), NOW + 5_000, SETTINGS)
     anchor = Anchor.model_validate(faster.status["anchor"])
     assert (anchor.number, anchor.speed, anchor.epoch) == (2, 120, 0)
@@ -179,14 +179,14 @@ def test_an_anchor_survives_a_lost_status() -> None:
     known = Anchor(number=7, v0=T0, w0=NOW - 1000, speed=1.0, epoch=2, **round_)
     planned = plan(replay, Observed(None, (replay_pod(anchor=known),)), NOW, SETTINGS)
     assert Anchor.model_validate(planned.status["anchor"]) == known
-    assert planned.pushes == ()
+    assert planned.control_requests == ()
 
 
 @pytest.mark.parametrize(("reason", "told"), [("OOMKilled", "OOMKilled"), ("", "PodFailed")])
 def test_a_pod_that_left_no_word_is_told_of_by_what_ended_it(reason: str, told: str) -> None:
     replay = resource("Replay", {"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
-    pod = PodSeen("p", 0, "Failed", exit_code=137, problem="for want of memory" if reason else "", reason=reason)
+    pod = ObservedPod("p", 0, "Failed", exit_code=137, problem="for want of memory" if reason else "", reason=reason)
     status = plan(replay, Observed(ended(made, "Failed"), (pod,)), NOW, SETTINGS).status
     assert status["conditions"][0]["reason"] == told
     assert status["message"] == (pod.problem or "pod p ended with exit code 137; see its log")
@@ -200,7 +200,7 @@ def test_an_ended_job_ends_the_resource_for_good(how: str, phase: str) -> None:
     )
     made = job(plan(feed, Observed(), NOW, SETTINGS))
     report = FeedReport(state="failed", reason="BadFiles", message="no file", done=1, total=2, bars=5)
-    pod = PodSeen("p", 0, "Failed", None, report, 64)
+    pod = ObservedPod("p", 0, "Failed", None, report, 64)
     planned = plan(feed, Observed(ended(made, how), (pod,)), NOW, SETTINGS)
     assert planned.status["phase"] == phase
     assert planned.status["bars"] == 5
@@ -270,11 +270,11 @@ def test_a_killed_pod_is_told_and_its_last_figures_stay() -> None:
     backtest = resource("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE})
     made = job(plan(backtest, Observed(), NOW, SETTINGS))
     report = BacktestReport(state="running", run_id="u-1", bars=7, total=10, trades=2, value=99.5)
-    running = PodSeen("p", 0, "Running", "http://127.0.0.1:1", report)
+    running = ObservedPod("p", 0, "Running", "http://127.0.0.1:1", report)
     first = plan(backtest, Observed(made, (running,)), NOW, SETTINGS)
     assert first.status["phase"] == "Running"
     assert (first.status["bars"], first.status["progress"], first.status["value"]) == (7, "7/10", 99.5)
-    killed = PodSeen("p", 0, "Failed", None, None, 137)
+    killed = ObservedPod("p", 0, "Failed", None, None, 137)
     second = plan(after(backtest, first), Observed(made, (killed,)), NOW + 5, SETTINGS)
     assert second.status["phase"] == "Pending"
     assert second.status["conditions"][0]["reason"] == "Restarting"
@@ -287,21 +287,21 @@ def test_why_a_pod_failed_is_told_until_its_successor_works() -> None:
     replay = resource("Replay", {"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     said = ReplayReport(state="failed", reason="Unavailable", message="password authentication failed")
-    failed = PodSeen("a", 0, "Failed", None, said, 1)
+    failed = ObservedPod("a", 0, "Failed", None, said, 1)
     for successor in (
-        PodSeen("b", 0, "Pending"),
-        PodSeen("b", 0, "Running", "http://127.0.0.1:1"),
-        PodSeen("b", 0, "Running", "http://127.0.0.1:1", ReplayReport(state="starting")),
+        ObservedPod("b", 0, "Pending"),
+        ObservedPod("b", 0, "Running", "http://127.0.0.1:1"),
+        ObservedPod("b", 0, "Running", "http://127.0.0.1:1", ReplayReport(state="starting")),
     ):
         told = plan(replay, Observed(made, (failed, successor)), NOW, SETTINGS).status
         assert (told["phase"], told["conditions"][0]["reason"]) == ("Pending", "Restarting")
         assert told["message"] == "password authentication failed"
-    unpullable = PodSeen("b", 0, "Pending", reason="ErrImagePull", problem="no such image")
+    unpullable = ObservedPod("b", 0, "Pending", reason="ErrImagePull", problem="no such image")
     told = plan(replay, Observed(made, (failed, unpullable)), NOW, SETTINGS).status
     assert told["conditions"][0]["reason"] == "ErrImagePull"
     first = plan(replay, Observed(made, (failed, replay_pod())), NOW, SETTINGS)
     assert first.status["phase"] in ("Running", "Paused")
-    unasked = PodSeen("b", 0, "Running", "http://127.0.0.1:1")
+    unasked = ObservedPod("b", 0, "Running", "http://127.0.0.1:1")
     again = plan(after(replay, first), Observed(made, (failed, unasked)), NOW + 5, SETTINGS)
     assert again.status["phase"] == first.status["phase"]
 
@@ -322,8 +322,8 @@ def test_a_pod_that_is_being_made_is_looked_at_again_when_it_should_be_there() -
     made = job(plan(replay, Observed(), NOW, SETTINGS))
 
     def wake(*slow_at: int | None) -> int | None:
-        pods = tuple(PodSeen(f"p{at}", index, "Pending", slow_at_ms=at) for index, at in enumerate(slow_at))
-        return plan(replay, Observed(made, pods), NOW, SETTINGS).wake_ms
+        pods = tuple(ObservedPod(f"p{at}", index, "Pending", recheck_at_ms=at) for index, at in enumerate(slow_at))
+        return plan(replay, Observed(made, pods), NOW, SETTINGS).requeue_at_ms
 
     assert wake(NOW + 900, NOW + 700) == NOW + 700
     assert wake(None, NOW + 700) == NOW + 700
@@ -377,8 +377,8 @@ def test_a_run_over_stored_bars_waits_for_the_feed_that_brings_them() -> None:
         ("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE}),
     ):
         run = resource(kind, spec)
-        waiting = plan(run, Observed(feeds=(other, feed)), NOW, SETTINGS)
+        waiting = plan(run, Observed(active_feeds=(other, feed)), NOW, SETTINGS)
         assert waiting.apply == ()
         assert waiting.status["conditions"][0]["reason"] == "WaitingForFeed"
         assert "bring" in waiting.status["message"]
-        assert plan(after(run, waiting), Observed(feeds=(other,)), NOW, SETTINGS).apply != ()
+        assert plan(after(run, waiting), Observed(active_feeds=(other,)), NOW, SETTINGS).apply != ()

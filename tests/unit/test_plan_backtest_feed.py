@@ -32,7 +32,7 @@ PAPER = resource(
     ],
 )
 def test_it_waits_for_a_feed_that_is_live(feeds: list[tuple[str, dict[str, Any]]], says: str) -> None:
-    planned = plan(PAPER, Observed(feeds=tuple(resource("Feed", *feed) for feed in feeds)), 0, SETTINGS)
+    planned = plan(PAPER, Observed(active_feeds=tuple(resource("Feed", *feed) for feed in feeds)), 0, SETTINGS)
     assert not planned.apply
     assert (planned.status["phase"], planned.status["conditions"][0]["reason"]) == ("Pending", "WaitingForFeed")
     assert says in planned.status["message"]
@@ -40,7 +40,7 @@ def test_it_waits_for_a_feed_that_is_live(feeds: list[tuple[str, dict[str, Any]]
 
 def test_its_pod_knows_the_market_and_since_when() -> None:
     live = resource("Feed", "live", {"exchange": "binance", "symbols": ["A/B"]})
-    job = plan(PAPER, Observed(feeds=(live,)), 0, SETTINGS).apply[-1]
+    job = plan(PAPER, Observed(active_feeds=(live,)), 0, SETTINGS).apply[-1]
     values = {each["name"]: each.get("value") for each in job["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert values["TAPEDECK_FEED_EXCHANGE"] == "binance"
     assert values["TAPEDECK_SINCE"] == "2026-01-02T03:04:05Z"

@@ -49,7 +49,7 @@ def test_its_feed_brings_the_range_and_nothing_else() -> None:
         "backfill": {**RANGE, "intervals": ["5m"], "only": True},
     }
     assert feed().metadata.name == manifest["metadata"]["name"]  # which a Feed may have
-    assert plan(parse_resource(replay()), Observed(fill=feed()), 0, SETTINGS).apply == ()
+    assert plan(parse_resource(replay()), Observed(fill_feed=feed()), 0, SETTINGS).apply == ()
 
 
 def test_a_range_without_an_end_is_filled_up_to_now() -> None:
@@ -67,16 +67,16 @@ def test_asks_the_hosts_that_are_named() -> None:
 
 @pytest.mark.parametrize("fill", [True, False])
 def test_plays_at_once_where_nothing_is_to_be_filled_any_more(fill: bool) -> None:
-    observed = Observed(fill=feed(phase="Complete")) if fill else Observed()
+    observed = Observed(fill_feed=feed(phase="Complete")) if fill else Observed()
     planned = plan(parse_resource(replay(fill)), observed, 0, SETTINGS)
     assert [each["kind"] for each in planned.apply] == ["Secret", "Job"]
 
 
 def test_says_how_far_its_feed_is_and_why_it_failed() -> None:
-    at_work = plan(parse_resource(replay()), Observed(fill=feed(phase="Running", message="9 of 20")), 0, SETTINGS)
+    at_work = plan(parse_resource(replay()), Observed(fill_feed=feed(phase="Running", message="9 of 20")), 0, SETTINGS)
     assert (at_work.apply, at_work.status["phase"]) == ((), "Pending")
     assert "asks the exchange for missing bars: 9 of 20" in at_work.status["message"]
-    failed = plan(parse_resource(replay()), Observed(fill=feed(phase="Failed", message="no such id")), 0, SETTINGS)
+    failed = plan(parse_resource(replay()), Observed(fill_feed=feed(phase="Failed", message="no such id")), 0, SETTINGS)
     assert (failed.apply, failed.status["phase"]) == ((), "Failed")
     assert failed.status["conditions"][0]["reason"] == "FillFailed"
     assert failed.status["message"].startswith("source.fill: Feed fill-")

@@ -10,7 +10,7 @@ import pytest
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.kinds import parse_resource
 from tapedeck_crds.report import ReplayReport
-from tapedeck_operator.plan import Observed, Plan, PodSeen, Settings, plan
+from tapedeck_operator.plan import Observed, ObservedPod, Plan, Settings, plan
 
 NOW = 1_700_000_000_000
 T0 = 1_522_800_000_000
@@ -41,7 +41,7 @@ def ended(manifest: dict[str, Any], how: str) -> dict[str, Any]:
     return {**manifest, "status": {"conditions": [{"type": how, "status": "True"}]}}
 
 
-def pod(index: int, **report: Any) -> PodSeen:
+def pod(index: int, **report: Any) -> ObservedPod:
     facts: dict[str, Any] = {
         "state": "running",
         "range_from": T0,
@@ -49,7 +49,7 @@ def pod(index: int, **report: Any) -> PodSeen:
         "last_event": LAST,
         "rows": 5,
     }
-    return PodSeen(f"p{index}", index, "Running", f"http://127.0.0.1:{index}", ReplayReport(**facts | report))
+    return ObservedPod(f"p{index}", index, "Running", f"http://127.0.0.1:{index}", ReplayReport(**facts | report))
 
 
 def anchor_of(planned: Plan) -> Anchor:
@@ -61,10 +61,10 @@ def test_all_shards_have_to_be_there_and_are_told_the_same() -> None:
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     assert (made["spec"]["completions"], made["spec"]["parallelism"]) == (2, 2)
     waiting = {"state": "waiting"}
-    assert plan(replay, Observed(made, (pod(0, **waiting),)), NOW, SETTINGS).pushes == ()
+    assert plan(replay, Observed(made, (pod(0, **waiting),)), NOW, SETTINGS).control_requests == ()
     both = plan(replay, Observed(made, (pod(0, **waiting), pod(1, **waiting))), NOW, SETTINGS)
-    assert [push.url for push in both.pushes] == ["http://127.0.0.1:0/control", "http://127.0.0.1:1/control"]
-    assert both.pushes[0].body == both.pushes[1].body
+    assert [push.url for push in both.control_requests] == ["http://127.0.0.1:0/control", "http://127.0.0.1:1/control"]
+    assert both.control_requests[0].body == both.control_requests[1].body
     anchor = anchor_of(both)
     pods = (
         pod(0, anchor=anchor, published=3, passed=3, position=T0 + 9),
@@ -153,4 +153,4 @@ def test_a_control_after_the_end_is_answered_by_the_condition_finished() -> None
     finished = next(c for c in late.status["conditions"] if c["type"] == "Finished")
     assert (finished["status"], finished["observedGeneration"], late.status["observedGeneration"]) == ("True", 2, 2)
     assert "changes nothing" in finished["message"]
-    assert (late.apply, late.pushes) == ((), ())
+    assert (late.apply, late.control_requests) == ((), ())

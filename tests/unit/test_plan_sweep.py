@@ -6,7 +6,7 @@ from typing import Any
 
 from tapedeck_crds.kinds import Backtest
 from tapedeck_crds.report import BacktestReport, TrialReport
-from tapedeck_operator.plan import Observed, PodSeen, Settings, plan
+from tapedeck_operator.plan import Observed, ObservedPod, Settings, plan
 
 SETTINGS = Settings(images={"backtest": "bt"}, operator_key=b"k")
 
@@ -31,8 +31,8 @@ def said(tried: int, *best: tuple[int, float], window: int = 0) -> BacktestRepor
     return BacktestReport(state="running", run_id="u", tried=tried, trials=40, best=trials)
 
 
-def shard(index: int, report: BacktestReport | None, **more: Any) -> PodSeen:
-    return PodSeen(**{"name": f"p{index}", "index": index, "phase": "Running", "report": report, **more})
+def shard(index: int, report: BacktestReport | None, **more: Any) -> ObservedPod:
+    return ObservedPod(**{"name": f"p{index}", "index": index, "phase": "Running", "report": report, **more})
 
 
 def test_a_job_has_a_pod_for_each_shard_some_at_once() -> None:

@@ -9,7 +9,7 @@ from tapedeck_crds.base import format_ms
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import parse_resource
 from tapedeck_crds.report import FeedReport, ReplayReport, TransformReport, TransformsReport
-from tapedeck_operator.plan import Network, Observed, Plan, PodSeen, Settings, plan
+from tapedeck_operator.plan import Network, Observed, ObservedPod, Plan, Settings, plan
 from tapedeck_transform.__main__ import TransformSettings
 
 NOW = 1_700_000_000_000
@@ -49,10 +49,12 @@ def beside(planned: Plan) -> Json:
     return next(one for name, one in deployments(planned).items() if name.endswith("-transform"))
 
 
-def said(state: Any = "running", caught_up: int | None = None, message: str = "", kind: Any = FeedReport) -> PodSeen:
+def said(
+    state: Any = "running", caught_up: int | None = None, message: str = "", kind: Any = FeedReport
+) -> ObservedPod:
     results = (TransformReport(name="mean", points=7, errors=2, lookback=4),)
     told = TransformsReport(results=results, caught_up=caught_up)
-    return PodSeen("t", 0, "Running", report=kind(state=state, message=message, transforms=told), part="transform")
+    return ObservedPod("t", 0, "Running", report=kind(state=state, message=message, transforms=told), part="transform")
 
 
 def complete(planned: Plan, at_ms: int) -> Json:
@@ -110,12 +112,12 @@ def test_what_others_turn_or_delete_is_mended() -> None:
         of_run, of_part = (one for one in made.apply if one["kind"] == "NetworkPolicy")
         assert of_part["metadata"]["name"] == name
         job = next((one for one in made.apply if one["kind"] == "Job"), None)
-        seen = Observed(job, policy=of_run, beside_policy=of_part, deployments=tuple(deployments(made).values()))
+        seen = Observed(job, policy=of_run, transform_policy=of_part, deployments=tuple(deployments(made).values()))
         same = plan(resource(kind, spec), seen, NOW, SETTINGS)
         assert (same.apply, same.patches, same.delete) == ((), (), ())
-        assert plan(resource(kind, spec), replace(seen, beside_policy=None), NOW, SETTINGS).apply == (of_part,)
+        assert plan(resource(kind, spec), replace(seen, transform_policy=None), NOW, SETTINGS).apply == (of_part,)
         open_ = {**of_part, "spec": {**of_part["spec"], "egress": [{}]}}
-        assert plan(resource(kind, spec), replace(seen, beside_policy=open_), NOW, SETTINGS).apply == (of_part,)
+        assert plan(resource(kind, spec), replace(seen, transform_policy=open_), NOW, SETTINGS).apply == (of_part,)
         none = tuple({**one, "spec": {**one["spec"], "replicas": 0}} for one in seen.deployments)
         turned = plan(resource(kind, spec), replace(seen, deployments=none), NOW, SETTINGS).patches
         assert {patch.name for patch in turned} == {one["metadata"]["name"] for one in none}
@@ -126,12 +128,12 @@ def test_what_others_turn_or_delete_is_mended() -> None:
 
 def test_a_live_feed_tells_of_them_and_goes_on_without() -> None:
     feed = resource("Feed", LIVE)
-    pod = PodSeen("p", 0, "Running", report=FeedReport(state="running", reason="Live", message="1 symbols"))
-    seen = Observed(pods=(pod,), beside=(said(),))
+    pod = ObservedPod("p", 0, "Running", report=FeedReport(state="running", reason="Live", message="1 symbols"))
+    seen = Observed(pods=(pod,), transform_pods=(said(),))
     status = plan(feed, seen, NOW, SETTINGS).status
     assert status["transforms"] == [{"name": "mean", "points": 7, "errors": 2, "lookback": 4}]
     assert (status["phase"], status["conditions"][0]["reason"]) == ("Running", "Live")
-    failed = plan(feed, replace(seen, beside=(said("failed", message="no module m"),)), NOW, SETTINGS).status
+    failed = plan(feed, replace(seen, transform_pods=(said("failed", message="no module m"),)), NOW, SETTINGS).status
     assert (failed["phase"], failed["conditions"][0]["reason"]) == ("Running", "TransformsFailed")
     assert failed["message"] == "1 symbols; no transforms: no module m"
 
@@ -143,15 +145,15 @@ def test_a_run_is_complete_once_they_are_through() -> None:
     ):
         planned = plan(resource(kind, spec), Observed(), NOW, SETTINGS)
         run = Observed(complete(planned, NOW), deployments=tuple(deployments(planned).values()))
-        crashed = PodSeen("t", 0, "Pending", problem="back-off 10s", reason="CrashLoopBackOff", part="transform")
+        crashed = ObservedPod("t", 0, "Pending", problem="back-off 10s", reason="CrashLoopBackOff", part="transform")
         for behind in ((), (said(caught_up=NOW - 5_000, kind=report),), (crashed,)):
-            waits = plan(resource(kind, spec), replace(run, beside=behind), NOW + 9_000, SETTINGS)
+            waits = plan(resource(kind, spec), replace(run, transform_pods=behind), NOW + 9_000, SETTINGS)
             assert (waits.status["phase"], waits.status["conditions"][0]["reason"]) == ("Running", "Transforming")
             assert waits.delete == ()
-        over = plan(resource(kind, spec), replace(run, beside=(through,)), NOW + 9_000, SETTINGS)
+        over = plan(resource(kind, spec), replace(run, transform_pods=(through,)), NOW + 9_000, SETTINGS)
         assert over.status["phase"] == "Complete"
         assert over.delete == (("Deployment", beside(planned)["metadata"]["name"]),)
-        broken = replace(run, beside=(said("failed", message="no module m", kind=report),))
+        broken = replace(run, transform_pods=(said("failed", message="no module m", kind=report),))
         without = plan(resource(kind, spec), broken, NOW + 9_000, SETTINGS).status
         assert (without["phase"], without["message"]) == ("Complete", "no transforms: no module m")
         assert plan(resource(kind, spec), run, NOW + 700_000, SETTINGS).status["phase"] == "Complete"

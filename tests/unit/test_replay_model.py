@@ -16,7 +16,7 @@ from tapedeck_crds.clock import Anchor
 from tapedeck_crds.kinds import ReplaySpec
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan.controls import LEAD_MS, next_anchor
-from tapedeck_operator.plan.shards import Deck as Shards
+from tapedeck_operator.plan.replay_shards import ReplayShards
 from tapedeck_replay.deck import HEARTBEAT_MS, Deck
 
 START, END, STEP = 1_522_800_000_000, 1_522_800_030_000, 1_000
@@ -52,7 +52,7 @@ class Playing:
         self.spec = {name: value for name, value in (self.spec | change).items() if value is not None}
         report = ReplayReport(range_from=START, last_event=END, interval_ms=STEP)
         spec = ReplaySpec.model_validate(self.spec)
-        self.anchor = next_anchor(spec, self.anchor, Shards(1, (report,), ()), now, None)
+        self.anchor = next_anchor(spec, self.anchor, ReplayShards(1, (report,), ()), now, None)
         assert self.anchor is not None
         self.deck.offer(self.anchor)
         return self.anchor.w0

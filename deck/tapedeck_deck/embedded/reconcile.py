@@ -16,10 +16,9 @@ from tapedeck_deck.embedded.controllers import resource_uid
 from tapedeck_deck.embedded.objects import NotFound, Objects
 from tapedeck_deck.embedded.pods import INDEX_ANNOTATION
 from tapedeck_deck.embedded.reports import Reports
-from tapedeck_operator.plan import Observed, Patch, Plan, PodSeen, Settings, plan
+from tapedeck_operator.plan import Observed, ObservedPod, Patch, Plan, Settings, plan
 from tapedeck_operator.plan.fill import fill_name
-from tapedeck_operator.plan.live import SHARD_LABEL
-from tapedeck_operator.plan.names import PART_LABEL, UID_LABEL, child_name, replay_named
+from tapedeck_operator.plan.names import PART_LABEL, SHARD_LABEL, UID_LABEL, child_name, referenced_replay
 
 log = structlog.get_logger()
 
@@ -56,15 +55,15 @@ class Reconciler:
     def _observe(self, resource: Resource, pods: list[Json]) -> Observed:
         metadata = resource.metadata
         seen = [self._seen(pod, _REPORTS[resource.kind]) for pod in pods if resource_uid(pod) == metadata.uid]
-        wanted = replay_named(resource)
+        wanted = referenced_replay(resource)
         return Observed(
             job=self._find("Job", metadata.namespace, child_name(resource)),
             pods=tuple(pod for pod in seen if not pod.part),
-            beside=tuple(pod for pod in seen if pod.part),
+            transform_pods=tuple(pod for pod in seen if pod.part),
             replay=self._replay(metadata.namespace, wanted) if wanted is not None else None,
             followers=self._followers(metadata.namespace, metadata.name) if resource.kind == "Replay" else (),
-            feeds=self._feeds(metadata.namespace),
-            fill=self._fill(resource) if isinstance(resource, Replay) else None,
+            active_feeds=self._feeds(metadata.namespace),
+            fill_feed=self._fill(resource) if isinstance(resource, Replay) else None,
             deployments=self._deployments(metadata.namespace, metadata.uid),
         )
 
@@ -82,7 +81,7 @@ class Reconciler:
 
     def _followers(self, namespace: str, name: str) -> tuple[Replay, ...]:
         found = (parse_resource(document) for document in self._objects.list("Replay", namespace))
-        return tuple(r for r in found if isinstance(r, Replay) and not r.finished and replay_named(r) == name)
+        return tuple(r for r in found if isinstance(r, Replay) and not r.finished and referenced_replay(r) == name)
 
     def _feeds(self, namespace: str) -> tuple[Feed, ...]:
         found = (parse_resource(document) for document in self._objects.list("Feed", namespace))
@@ -97,10 +96,10 @@ class Reconciler:
         found = self._objects.list("Deployment", namespace)
         return tuple(one for one in found if one["metadata"].get("labels", {}).get(UID_LABEL) == uid)
 
-    def _seen(self, pod: Json, kind: type[Report]) -> PodSeen:
+    def _seen(self, pod: Json, kind: type[Report]) -> ObservedPod:
         status = pod.get("status", {})
         said = status.get("terminationMessage") or self._reports.of(pod["metadata"]["uid"])
-        return PodSeen(
+        return ObservedPod(
             name=pod["metadata"]["name"],
             index=int(
                 pod["metadata"]["annotations"].get(INDEX_ANNOTATION, pod["metadata"]["labels"].get(SHARD_LABEL, 0))
@@ -126,7 +125,7 @@ class Reconciler:
         for kind, name in wanted.delete:
             self._objects.delete(kind, metadata.namespace, name)
         self._objects.set_status(resource.kind, metadata.namespace, metadata.name, wanted.status, uid=metadata.uid)
-        for push in wanted.pushes:
+        for push in wanted.control_requests:
             self._push(push.url, push.body, push.signature)
         for event in wanted.events:
             self._objects.add_event(

@@ -13,7 +13,7 @@ from tapedeck_operator.cluster.api import Api, ApiError, Conflict, Forbidden, Go
 from tapedeck_operator.cluster.cache import Cache, Key, key_of
 from tapedeck_operator.cluster.observe import is_owned
 from tapedeck_operator.cluster.pace import merge_diff
-from tapedeck_operator.plan import Event, Plan, Refusal
+from tapedeck_operator.plan import ActionFailure, Event, Plan, reasons
 
 log = structlog.get_logger()
 CONTROLLER = "tapedeck.dev/operator"
@@ -23,7 +23,7 @@ NOTE_MAX = 1024
 class Refused(Exception):
     """A child could not be made as planned, and trying at once won't help."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: ActionFailure) -> None:
         self.refusal = refusal
         super().__init__(refusal.message)
 
@@ -53,7 +53,9 @@ class Applier:
         except Forbidden as error:
             raise Refused(_forbidden(error, namespace)) from None
         except Invalid as error:
-            raise Refused(Refusal("Rejected", f"the API server rejects {error.resource}: {error.message}")) from None
+            raise Refused(
+                ActionFailure(reasons.REJECTED, f"the API server rejects {error.resource}: {error.message}")
+            ) from None
 
     async def status(self, resource: Resource, document: Json, status: Json) -> None:
         """One patch of the status subresource with what differs. Raises Stale."""
@@ -110,8 +112,8 @@ class Applier:
             raise Stale(f"{key.kind} {key.name} is being deleted")
         if not is_owned(found, resource.metadata.uid):
             raise Refused(
-                Refusal(
-                    "NameConflict",
+                ActionFailure(
+                    reasons.NAME_CONFLICT,
                     f"{key.kind} {key.name} exists and does not belong to this {resource.kind}: "
                     "delete or rename it; Tapedeck leaves it alone",
                 )
@@ -162,7 +164,8 @@ class Applier:
         }
 
 
-def _forbidden(error: ApiError, namespace: str) -> Refusal:
-    return Refusal(
-        "Forbidden", f"the operator may not {error.verb} {error.resource} in namespace {namespace}: {error.message}"
+def _forbidden(error: ApiError, namespace: str) -> ActionFailure:
+    return ActionFailure(
+        reasons.FORBIDDEN,
+        f"the operator may not {error.verb} {error.resource} in namespace {namespace}: {error.message}",
     )

@@ -11,22 +11,21 @@ from tapedeck_crds.report import Report
 from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_operator.cluster.cache import Cache, Key
 from tapedeck_operator.cluster.poll import Poller, parse_report, pod_url
-from tapedeck_operator.plan import Observed, PodSeen, Refusal
+from tapedeck_operator.plan import ActionFailure, Observed, ObservedPod
 from tapedeck_operator.plan.fill import fill_name
-from tapedeck_operator.plan.live import SHARD_LABEL
-from tapedeck_operator.plan.names import PART_LABEL, child_name, replay_named
+from tapedeck_operator.plan.names import PART_LABEL, SHARD_LABEL, child_name, referenced_replay
+from tapedeck_operator.plan.reasons import NOT_STARTING, OOM_KILLED
 from tapedeck_operator.plan.transforms import deployment_name
-from tapedeck_operator.plan.types import NOT_STARTING
 
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 SLOW_START_MS = 30_000
 PodPhase = Literal["Pending", "Running", "Succeeded", "Failed"]
 
 
-def observe(resource: Resource, cache: Cache, poller: Poller, refusal: Refusal | None, now_ms: int) -> Observed:
+def observe(resource: Resource, cache: Cache, poller: Poller, refusal: ActionFailure | None, now_ms: int) -> Observed:
     """What there is of a resource's children: its own only, whatever else bears their names."""
     metadata = resource.metadata
-    wanted = replay_named(resource)
+    wanted = referenced_replay(resource)
     job = _owned(cache, resource, "Job", child_name(resource))
     deployments = _deployments(cache, resource) if resource.kind in ("Feed", "Replay") else ()
     seen = [
@@ -38,14 +37,14 @@ def observe(resource: Resource, cache: Cache, poller: Poller, refusal: Refusal |
         job=job,
         policy=_owned(cache, resource, "NetworkPolicy", child_name(resource)),
         pods=tuple(pod for pod in seen if not pod.part),
-        beside=tuple(pod for pod in seen if pod.part),
-        beside_policy=_owned(cache, resource, "NetworkPolicy", deployment_name(resource)),
+        transform_pods=tuple(pod for pod in seen if pod.part),
+        transform_policy=_owned(cache, resource, "NetworkPolicy", deployment_name(resource)),
         deployments=deployments,
         replay=_replay(cache, metadata.namespace, wanted) if wanted is not None else None,
         followers=_followers(cache, metadata.namespace, metadata.name) if resource.kind == "Replay" else (),
-        feeds=_feeds(cache, metadata.namespace) if job is None else (),
-        fill=_fill(cache, resource) if isinstance(resource, Replay) and job is None else None,
-        refusal=refusal,
+        active_feeds=_feeds(cache, metadata.namespace) if job is None else (),
+        fill_feed=_fill(cache, resource) if isinstance(resource, Replay) and job is None else None,
+        failure=refusal,
     )
 
 
@@ -55,7 +54,7 @@ def is_owned(document: Json, uid: str) -> bool:
     return any(owner["uid"] == uid and owner.get("controller") for owner in owners)
 
 
-def see_pod(kind: str, pod: Json, report: Report | None, now_ms: int) -> PodSeen:
+def see_pod(kind: str, pod: Json, report: Report | None, now_ms: int) -> ObservedPod:
     """A Pod object and what the pod itself said."""
     metadata, status = pod["metadata"], pod.get("status", {})
     container: Json = next(iter(status.get("containerStatuses", [])), {})
@@ -65,7 +64,7 @@ def see_pod(kind: str, pod: Json, report: Report | None, now_ms: int) -> PodSeen
     last_words = parse_report(kind, ended["message"]) if ended.get("message") else None
     reason, problem = _starved(pod, ended) or _trouble(pod, container, now_ms)
     phase = status.get("phase", "Pending")
-    return PodSeen(
+    return ObservedPod(
         name=metadata["name"],
         index=int(
             metadata.get("annotations", {}).get(INDEX_ANNOTATION, metadata.get("labels", {}).get(SHARD_LABEL, 0))
@@ -78,17 +77,17 @@ def see_pod(kind: str, pod: Json, report: Report | None, now_ms: int) -> PodSeen
         reason=reason,
         in_job=INDEX_ANNOTATION in metadata.get("annotations", {}),
         part=metadata.get("labels", {}).get(PART_LABEL, ""),
-        slow_at_ms=None if reason else _slow_at(status),
+        recheck_at_ms=None if reason else _slow_at(status),
     )
 
 
 def _starved(pod: Json, ended: Json) -> tuple[str, str] | None:
     """As below, for a container that the kernel ended: it had no time for last words."""
-    if ended.get("reason") != "OOMKilled":
+    if ended.get("reason") != OOM_KILLED:
         return None
     limit = pod["spec"]["containers"][0].get("resources", {}).get("limits", {}).get("memory", "the node's")
     said = f"pod {pod['metadata']['name']} was ended for want of memory, its limit is {limit}"
-    return "OOMKilled", f"{said}: raise spec.resources.limits.memory, or let it need less"
+    return OOM_KILLED, f"{said}: raise spec.resources.limits.memory, or let it need less"
 
 
 def _trouble(pod: Json, container: Json, now_ms: int) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report
 from tapedeck_operator.cluster.cache import Cache, Key, key_of
 from tapedeck_operator.cluster.metrics import POLLS
-from tapedeck_operator.plan import Push, Refusal
+from tapedeck_operator.plan import ActionFailure, ControlRequest, reasons
 
 log = structlog.get_logger()
 
@@ -25,7 +25,6 @@ PER_SECOND = 200.0
 AT_ONCE = 32
 TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 REPORT_LIMIT = 65_536
-CONTROL_REFUSED = "ControlRefused"
 
 
 class Poller:
@@ -72,7 +71,7 @@ class Poller:
                 self._eager.add(uid)
                 self._schedule(uid, key_of("Pod", pod), EAGER_SECONDS / 4)
 
-    async def push(self, push: Push) -> Refusal | None:
+    async def push(self, push: ControlRequest) -> ActionFailure | None:
         """Hand a control to its pod; returns why it was not taken, None where it was."""
         headers = {"x-tapedeck-signature": push.signature, "content-type": "application/json"}
         try:
@@ -80,9 +79,11 @@ class Poller:
                 if answer.status < 400:
                     return None
                 said = f"pod {push.pod} refuses its control: {answer.status} {(await answer.text())[:300]}"
-                return Refusal(CONTROL_REFUSED, said)
+                return ActionFailure(reasons.CONTROL_REJECTED, said)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return Refusal("Unreachable", f"pod {push.pod} does not answer: {type(error).__name__}: {error}")
+            return ActionFailure(
+                reasons.UNREACHABLE, f"pod {push.pod} does not answer: {type(error).__name__}: {error}"
+            )
 
     async def run(self) -> None:
         """Ask until cancelled."""

@@ -14,9 +14,10 @@ from tapedeck_operator.cluster.cache import Cache, Key
 from tapedeck_operator.cluster.metrics import RECONCILE_SECONDS, RECONCILES
 from tapedeck_operator.cluster.observe import observe
 from tapedeck_operator.cluster.pace import StatusPace
-from tapedeck_operator.cluster.poll import CONTROL_REFUSED, Poller
+from tapedeck_operator.cluster.poll import Poller
 from tapedeck_operator.cluster.queue import WorkQueue
-from tapedeck_operator.plan import Plan, Refusal, Settings, plan
+from tapedeck_operator.plan import ActionFailure, Plan, Settings, plan
+from tapedeck_operator.plan.reasons import CONTROL_REJECTED
 
 log = structlog.get_logger()
 EAGER_AGAIN = 5.0  # a control that was taken and not followed is pushed again
@@ -32,7 +33,7 @@ class Reconciler:
         self._applier = applier
         self._settings = settings
         self._pace = StatusPace()
-        self._refused: dict[str, Refusal] = {}  # uid → why a pod of the resource does not take its control
+        self._refused: dict[str, ActionFailure] = {}  # uid → why a pod of the resource does not take its control
 
     def forget(self, uid: str) -> None:
         """The resource of this uid is gone."""
@@ -95,7 +96,7 @@ class Reconciler:
         await self._tell(key, resource, document, wanted)
         pushed = await self._push(key, resource, wanted)
         await self._applier.events(resource, wanted.events)
-        self._poller.hurry(self._cache.pods(resource.metadata.uid), wanted.eager)
+        self._poller.hurry(self._cache.pods(resource.metadata.uid), wanted.await_reports)
         self._come_back(key, wanted)
         if refusal is not None or not pushed:
             self._queue.retry(key)
@@ -109,7 +110,7 @@ class Reconciler:
             log.warning("cannot say so in its status", key=key, reason=str(error))
         return "invalid"
 
-    def _plan(self, resource: Resource, refusal: Refusal | None) -> Plan:
+    def _plan(self, resource: Resource, refusal: ActionFailure | None) -> Plan:
         now_ms = time.time_ns() // 1_000_000
         observed = observe(resource, self._cache, self._poller, refusal, now_ms)
         return plan(resource, observed, now_ms, self._settings)
@@ -127,10 +128,10 @@ class Reconciler:
 
     async def _push(self, key: Key, resource: Resource, wanted: Plan) -> bool:
         """Hand out controls; whether each was taken. The next pass says in the status what a pod refuses."""
-        wrong = [refusal for push in wanted.pushes if (refusal := await self._poller.push(push)) is not None]
+        wrong = [refusal for push in wanted.control_requests if (refusal := await self._poller.push(push)) is not None]
         for refusal in wrong:
             log.warning("control not delivered", key=key, reason=refusal.message)
-        refused = next((refusal for refusal in wrong if refusal.reason == CONTROL_REFUSED), None)
+        refused = next((refusal for refusal in wrong if refusal.reason == CONTROL_REJECTED), None)
         uid = resource.metadata.uid
         if refused is not None:
             self._refused[uid] = refused
@@ -139,8 +140,8 @@ class Reconciler:
         return not wrong
 
     def _come_back(self, key: Key, wanted: Plan) -> None:
-        waits = [EAGER_AGAIN] if wanted.eager else []
-        if wanted.wake_ms is not None:
-            waits.append(max(wanted.wake_ms / 1000 - time.time(), 0.0))
+        waits = [EAGER_AGAIN] if wanted.await_reports else []
+        if wanted.requeue_at_ms is not None:
+            waits.append(max(wanted.requeue_at_ms / 1000 - time.time(), 0.0))
         if waits:
             self._queue.add(key, min(waits))

@@ -8,9 +8,30 @@ from tapedeck_operator.plan.backtest import plan_backtest
 from tapedeck_operator.plan.feed import plan_feed
 from tapedeck_operator.plan.replay import plan_replay
 from tapedeck_operator.plan.status import as_json, told_after_end
-from tapedeck_operator.plan.types import Event, Network, Observed, Patch, Plan, PodSeen, Push, Refusal, Settings
+from tapedeck_operator.plan.types import (
+    ActionFailure,
+    ControlRequest,
+    Event,
+    Network,
+    Observed,
+    ObservedPod,
+    Patch,
+    Plan,
+    Settings,
+)
 
-__all__ = ["Event", "Network", "Observed", "Patch", "Plan", "PodSeen", "Push", "Refusal", "Settings", "plan"]
+__all__ = [
+    "ActionFailure",
+    "ControlRequest",
+    "Event",
+    "Network",
+    "Observed",
+    "ObservedPod",
+    "Patch",
+    "Plan",
+    "Settings",
+    "plan",
+]
 
 
 def plan(resource: Resource, observed: Observed, now_ms: int, settings: Settings) -> Plan:
@@ -18,7 +39,7 @@ def plan(resource: Resource, observed: Observed, now_ms: int, settings: Settings
     if resource.finished:
         end = _end_of_life(resource)
         over = end is not None and now_ms >= end
-        return Plan(status=as_json(told_after_end(resource)), expired=over, wake_ms=None if over else end)
+        return Plan(status=as_json(told_after_end(resource)), expired=over, requeue_at_ms=None if over else end)
     if isinstance(resource, Feed):
         return plan_feed(resource, observed, now_ms, settings)
     if isinstance(resource, Replay):

@@ -11,19 +11,18 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed
 from tapedeck_crds.report import BackfillReport, FeedReport
 from tapedeck_operator.plan import pods
-from tapedeck_operator.plan.drift import covers
 from tapedeck_operator.plan.exchange import ports_of, with_keys
-from tapedeck_operator.plan.network import network_policy
-from tapedeck_operator.plan.run import run_plan
-from tapedeck_operator.plan.shards import judge_shards
+from tapedeck_operator.plan.job_plan import run_plan
+from tapedeck_operator.plan.network_policy import contains, network_policy
+from tapedeck_operator.plan.replay_shards import judge_shards
 from tapedeck_operator.plan.status import Verdict
 from tapedeck_operator.plan.types import Observed, Plan, Settings
 
 
 def plan_backfill(feed: Feed, asked: Backfill, observed: Observed, now_ms: int, settings: Settings) -> Plan:
     """What should be of a Feed that brings the past alone."""
-    policy = network_policy(feed, settings, reaches=ports_of(feed))
-    children = [policy] if policy is not None and not covers(observed.policy, policy) else []
+    policy = network_policy(feed, settings, ports=ports_of(feed))
+    children = [policy] if policy is not None and not contains(observed.policy, policy) else []
     if observed.job is None:
         children.append(_job(feed, asked, now_ms, settings))
     verdict = judge_backfill(feed, asked, observed)

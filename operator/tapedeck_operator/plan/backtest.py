@@ -7,7 +7,7 @@ from dataclasses import replace
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Backtest, Replay
 from tapedeck_crds.report import BacktestReport
-from tapedeck_operator.plan.run import job_and_policy, newest_report, run_plan, waiting_for_feed
+from tapedeck_operator.plan.job_plan import job_and_policy, newest_report, run_plan, waiting_for_feed
 from tapedeck_operator.plan.status import Verdict, judge_run, of_type
 from tapedeck_operator.plan.sweep import plan_sweep
 from tapedeck_operator.plan.types import Observed, Plan, Settings
@@ -49,7 +49,7 @@ def _plan_live(
     backtest: Backtest, name: str, verdict: Verdict, observed: Observed, now_ms: int, settings: Settings
 ) -> Plan:
     """Once it runs, the Feed may come and go: its bars are on the log."""
-    feed = next((feed for feed in observed.feeds if feed.metadata.name == name), None)
+    feed = next((feed for feed in observed.active_feeds if feed.metadata.name == name), None)
     exchange = feed.spec.exchange if feed is not None else None
     if observed.job is None and exchange is None and not backtest.finished:
         said = f"no Feed named {name} is at work in this namespace yet"

@@ -10,13 +10,15 @@ from tapedeck_crds.clock import Anchor
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import ReplaySpec
 from tapedeck_crds.report import ReplayReport
-from tapedeck_operator.plan.shards import Deck, Place
-from tapedeck_operator.plan.types import PodSeen, Push
+from tapedeck_operator.plan.replay_shards import LoopPosition, ReplayShards
+from tapedeck_operator.plan.types import ControlRequest, ObservedPod
 
 LEAD_MS = 250  # pods get the anchor before it takes effect, and so switch together
 
 
-def next_anchor(spec: ReplaySpec, last: Anchor | None, deck: Deck, now_ms: int, stalled: Place | None) -> Anchor | None:
+def next_anchor(
+    spec: ReplaySpec, last: Anchor | None, deck: ReplayShards, now_ms: int, stalled: LoopPosition | None
+) -> Anchor | None:
     """The anchor that the spec asks for: ``last`` where nothing changed, None while the range is not known.
 
     ``stalled`` is where virtual time goes on after a stall, None without one.
@@ -66,14 +68,14 @@ def clamp_note(spec: ReplaySpec, anchor: Anchor | None, tape: ReplayReport | Non
     return "" if went == to else f"seek: got {format_ms(to)}, which is outside the range; went to {format_ms(went)}"
 
 
-def pushes(anchor: Anchor | None, pods: tuple[PodSeen, ...], key: str) -> tuple[Push, ...]:
+def control_requests(anchor: Anchor | None, pods: tuple[ObservedPod, ...], key: str) -> tuple[ControlRequest, ...]:
     """The anchor for each pod that does not follow it yet, or waits for its confirmation."""
     if anchor is None:
         return ()
     body = anchor.model_dump_json(by_alias=True).encode()
     signature = hmac.new(key.encode(), body, sha256).hexdigest()
     return tuple(
-        Push(pod.name, f"{pod.url}/control", body, signature)
+        ControlRequest(pod.name, f"{pod.url}/control", body, signature)
         for pod in pods
         if pod.phase == "Running" and pod.url is not None and _wants(pod, anchor)
     )
@@ -102,7 +104,7 @@ def _news(spec: ReplaySpec, last: Anchor, asked: Json) -> bool:
     )
 
 
-def _place(last: Anchor, deck: Deck, stalled: Place | None, start: int) -> Place:
+def _place(last: Anchor, deck: ReplayShards, stalled: LoopPosition | None, start: int) -> LoopPosition:
     """Where virtual time goes on."""
     if stalled is not None:
         return stalled
@@ -123,7 +125,7 @@ def _stepped(anchor: Anchor, by: int, last_event: int) -> Anchor:
     return anchor.model_copy(update={"v0": min(int(v), last_event), "loop_round": loop_round})
 
 
-def _wants(pod: PodSeen, anchor: Anchor) -> bool:
+def _wants(pod: ObservedPod, anchor: Anchor) -> bool:
     report = pod.report
     if not isinstance(report, ReplayReport) or report.range_from is None:
         return False

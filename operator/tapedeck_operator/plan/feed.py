@@ -7,8 +7,8 @@ from dataclasses import replace
 from tapedeck_crds.kinds import Feed
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan.backfill import plan_backfill
+from tapedeck_operator.plan.job_plan import job_and_policy, newest_report, run_plan
 from tapedeck_operator.plan.live import plan_live
-from tapedeck_operator.plan.run import job_and_policy, newest_report, run_plan
 from tapedeck_operator.plan.status import judge_run, of_type
 from tapedeck_operator.plan.types import Observed, Plan, Settings
 

@@ -59,7 +59,7 @@ def fill_of(replay: Replay, observed: Observed) -> tuple[Verdict, tuple[Json, ..
     wanted = fill_feed(replay)
     if wanted is None or observed.job is not None:
         return None
-    verdict = filling(observed.fill)
+    verdict = filling(observed.fill_feed)
     if verdict is None:
         return None
-    return verdict, (wanted,) if observed.fill is None else ()
+    return verdict, (wanted,) if observed.fill_feed is None else ()

@@ -10,10 +10,9 @@ from tapedeck_crds.kinds import Feed
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import names, pods
 from tapedeck_operator.plan.backfill import judge_backfill, plan_backfill, refused
-from tapedeck_operator.plan.drift import covers
 from tapedeck_operator.plan.exchange import ports_of, with_keys
-from tapedeck_operator.plan.network import network_policy
-from tapedeck_operator.plan.run import end_of_life, next_look
+from tapedeck_operator.plan.job_plan import end_of_life, next_look
+from tapedeck_operator.plan.network_policy import contains, network_policy
 from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, of_type, transitions
 from tapedeck_operator.plan.transforms import (
     deployment_name,
@@ -22,9 +21,8 @@ from tapedeck_operator.plan.transforms import (
     unwanted_transforms,
     with_transforms,
 )
-from tapedeck_operator.plan.types import Observed, Patch, Plan, PodSeen, Settings
+from tapedeck_operator.plan.types import Observed, ObservedPod, Patch, Plan, Settings
 
-SHARD_LABEL = "tapedeck.dev/shard"
 _SUMS = ("bars", "trades", "duplicates", "errors", "tickers", "symbols", "late", "missing", "reconnects")
 
 
@@ -36,12 +34,12 @@ def plan_live(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -
     over = verdict.phase == "Failed"
     if feed.spec.suspend and not over:
         verdict = replace(verdict, phase="Suspended", reason="Suspended", message="suspended by its spec")
-    status = compose(feed, verdict, now_ms, refusal=observed.refusal)
+    status = compose(feed, verdict, now_ms, refusal=observed.failure)
     wanted = [] if over else [deployment(feed, settings, shard) for shard in range(shards)]
     known = {one["metadata"]["name"]: one for one in observed.deployments}
     unwanted = sorted(known.keys() - {one["metadata"]["name"] for one in wanted} - {deployment_name(feed)})
-    policy = network_policy(feed, settings, reaches=ports_of(feed))
-    apply = [policy] if policy is not None and not over and not covers(observed.policy, policy) else []
+    policy = network_policy(feed, settings, ports=ports_of(feed))
+    apply = [policy] if policy is not None and not over and not contains(observed.policy, policy) else []
     apply += [one for one in wanted if _outdated(known.get(one["metadata"]["name"]), one)]
     apply += [] if over else transform_children(feed, observed, settings)
     scaled = () if over else transform_patches(feed, observed)
@@ -54,8 +52,8 @@ def plan_live(feed: Feed, observed: Observed, now_ms: int, settings: Settings) -
         + unwanted_transforms(feed, observed, settings, over)
         + ended
         + ((("NetworkPolicy", names.child_name(feed)),) if settings.network is None and observed.policy else ()),
-        events=transitions(feed, status, verdict.trouble or observed.refusal is not None),
-        wake_ms=end_of_life(feed, now_ms) if over else next_look(observed),
+        events=transitions(feed, status, verdict.trouble or observed.failure is not None),
+        requeue_at_ms=end_of_life(feed, now_ms) if over else next_look(observed),
     )
 
 
@@ -63,7 +61,7 @@ def deployment(feed: Feed, settings: Settings, shard: int) -> Json:
     """The Deployment of a shard: never two pods of it at once, and none while the Feed is suspended."""
     name = f"{names.child_name(feed)}-{shard}"
     template = pods.run_job(feed, settings)["spec"]["template"]
-    labels = {**template["metadata"]["labels"], SHARD_LABEL: str(shard)}
+    labels = {**template["metadata"]["labels"], names.SHARD_LABEL: str(shard)}
     pod = {**template["spec"], "restartPolicy": "Always"}
     container = pod["containers"][0]
     container["env"] = pods.numbered(container["env"], shard)
@@ -75,7 +73,7 @@ def deployment(feed: Feed, settings: Settings, shard: int) -> Json:
             "replicas": 0 if feed.spec.suspend else 1,
             "revisionHistoryLimit": 1,
             "strategy": {"type": "Recreate"},
-            "selector": {"matchLabels": {names.UID_LABEL: feed.metadata.uid, SHARD_LABEL: str(shard)}},
+            "selector": {"matchLabels": {names.UID_LABEL: feed.metadata.uid, names.SHARD_LABEL: str(shard)}},
             "template": {"metadata": {"labels": labels}, "spec": with_keys(feed, pod)},
         },
     }
@@ -141,7 +139,7 @@ def _judge(feed: Feed, observed: Observed, shards: int) -> Verdict:
     return Verdict("Running", worst.reason, worst.message, facts)
 
 
-def _refused(pod: PodSeen) -> bool:
+def _refused(pod: ObservedPod) -> bool:
     """Whether the pod ended because trying again can't help."""
     return pod.exit_code == EXIT_BAD_INPUT
 

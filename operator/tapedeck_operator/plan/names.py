@@ -10,6 +10,7 @@ from tapedeck_crds.kinds import API_VERSION, GROUP, Backtest, Replay, Resource
 
 UID_LABEL = f"{GROUP}/uid"
 PART_LABEL = f"{GROUP}/part"  # of pods beside a run's own
+SHARD_LABEL = f"{GROUP}/shard"  # of a pod of a Deployment, which has no job-completion-index
 GENERATION_LABEL = f"{GROUP}/generation"
 APPLIED_FROM = f"{GROUP}/applied-from"
 
@@ -51,7 +52,7 @@ def child_metadata(resource: Resource) -> Json:
     }
 
 
-def replay_named(resource: Resource) -> str | None:
+def referenced_replay(resource: Resource) -> str | None:
     """The Replay that another resource hangs on: which a Backtest reads, or whose clock a Replay follows."""
     if isinstance(resource, Backtest):
         return resource.spec.data.replay.name if resource.spec.data.replay is not None else None

@@ -10,10 +10,10 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Replay
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan import names
-from tapedeck_operator.plan.controls import clamp_note, next_anchor, pushes
+from tapedeck_operator.plan.controls import clamp_note, control_requests, next_anchor
 from tapedeck_operator.plan.fill import fill_of
-from tapedeck_operator.plan.run import job_and_policy, run_plan, waiting_for_feed
-from tapedeck_operator.plan.shards import Deck, Place, deck_of, judge_shards
+from tapedeck_operator.plan.job_plan import job_and_policy, run_plan, waiting_for_feed
+from tapedeck_operator.plan.replay_shards import LoopPosition, ReplayShards, judge_shards, replay_shards
 from tapedeck_operator.plan.status import Verdict
 from tapedeck_operator.plan.types import Observed, Plan, Settings
 
@@ -27,7 +27,7 @@ def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Setti
     ) is not None:
         return run_plan(replay, observed, waiting, now_ms, settings, ())
     shards = replay.spec.shards
-    deck = deck_of(observed, shards)
+    deck = replay_shards(observed, shards)
     before = _newer(replay.status.anchor if replay.status is not None else None, deck.newest_anchor)
     anchor = _anchor(replay, observed, deck, before, now_ms)
     behind = anchor is None or anchor.settling or not deck.follows(anchor)
@@ -54,12 +54,14 @@ def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Setti
     key = names.control_key(settings.operator_key, replay.metadata.uid)
     return replace(
         plan,
-        pushes=pushes(anchor, deck.running, key),
-        eager=deck.live and (behind or deck.stalled),
+        control_requests=control_requests(anchor, deck.running, key),
+        await_reports=deck.live and (behind or deck.stalled),
     )
 
 
-def _anchor(replay: Replay, observed: Observed, deck: Deck, before: Anchor | None, now_ms: int) -> Anchor | None:
+def _anchor(
+    replay: Replay, observed: Observed, deck: ReplayShards, before: Anchor | None, now_ms: int
+) -> Anchor | None:
     """The anchor to go by: the leader's for one that follows, else what its own controls come to."""
     if (clock := replay.spec.clock) is not None and clock.follow is not None:
         leader = observed.replay
@@ -69,7 +71,7 @@ def _anchor(replay: Replay, observed: Observed, deck: Deck, before: Anchor | Non
     return next_anchor(replay.spec, before, deck, now_ms, _stalled(observed, deck, before))
 
 
-def _stalled(observed: Observed, deck: Deck, anchor: Anchor | None) -> Place | None:
+def _stalled(observed: Observed, deck: ReplayShards, anchor: Anchor | None) -> LoopPosition | None:
     """Where to go on after a stall: where the one is that is furthest behind, of all that share the clock."""
     if anchor is None:
         return None

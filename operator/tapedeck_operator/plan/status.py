@@ -10,7 +10,7 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Condition, Phase, Resource
 from tapedeck_crds.report import Report
 from tapedeck_crds.resource import FINAL_PHASES, Status
-from tapedeck_operator.plan.types import Event, Observed, PodSeen, Refusal
+from tapedeck_operator.plan.types import ActionFailure, Event, Observed, ObservedPod
 
 R = TypeVar("R", bound=Report)
 
@@ -65,7 +65,7 @@ def judge_run(observed: Observed, before: Status | None) -> Verdict:
     return Verdict(_PHASES[report.state], report.reason or report.state.capitalize(), report.message)
 
 
-def _failed_before(observed: Observed) -> PodSeen | None:
+def _failed_before(observed: Observed) -> ObservedPod | None:
     """The pod that the newest one follows, where it failed: until that is at work, this one says why there is none."""
     mine = [pod for pod in observed.pods if pod.index == 0]
     return mine[-2] if len(mine) > 1 and mine[-2].phase == "Failed" else None
@@ -86,7 +86,7 @@ def job_ended(job: Json | None) -> bool:
     return _job_end(job) is not None
 
 
-def _failed(pod: PodSeen | None, job: Json | None) -> Verdict:
+def _failed(pod: ObservedPod | None, job: Json | None) -> Verdict:
     if pod is not None and pod.report is not None and pod.report.reason:
         return Verdict("Failed", pod.report.reason, pod.report.message)
     if pod is not None and (pod.exit_code is not None or pod.problem):
@@ -95,7 +95,7 @@ def _failed(pod: PodSeen | None, job: Json | None) -> Verdict:
     return Verdict("Failed", "JobFailed", "; ".join(m for m in messages if m) or "its Job failed")
 
 
-def _why(pod: PodSeen) -> str:
+def _why(pod: ObservedPod) -> str:
     said = pod.report.message if pod.report is not None and pod.report.message else pod.problem
     return said or f"pod {pod.name} ended with exit code {pod.exit_code}; see its log"
 
@@ -106,7 +106,7 @@ def compose(
     now_ms: int,
     *,
     observed_generation: int | None = None,
-    refusal: Refusal | None = None,
+    refusal: ActionFailure | None = None,
 ) -> Status:
     """The status that says the verdict; conditions keep their transition times where nothing changed.
 

@@ -8,7 +8,7 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Backtest
 from tapedeck_crds.report import BacktestReport, TrialReport
 from tapedeck_crds.sweep import Sweep
-from tapedeck_operator.plan.run import job_and_policy, run_plan
+from tapedeck_operator.plan.job_plan import job_and_policy, run_plan
 from tapedeck_operator.plan.status import Verdict, judge_run
 from tapedeck_operator.plan.types import Observed, Plan, Settings
 

@@ -14,10 +14,9 @@ from tapedeck_crds.kinds import Resource
 from tapedeck_crds.report import Report
 from tapedeck_crds.transforms import Transform
 from tapedeck_operator.plan import names, pods
-from tapedeck_operator.plan.drift import covers
-from tapedeck_operator.plan.network import network_policy
+from tapedeck_operator.plan.network_policy import contains, network_policy
 from tapedeck_operator.plan.status import Verdict
-from tapedeck_operator.plan.types import Observed, Patch, PodSeen, Settings
+from tapedeck_operator.plan.types import Observed, ObservedPod, Patch, Settings
 
 WORKLOAD = "transform"
 FUNCTIONS_PATH = "/opt/tapedeck/functions"
@@ -41,7 +40,7 @@ def transform_children(resource: Resource, observed: Observed, settings: Setting
     if not transforms_of(resource):
         return ()
     policy = network_policy(resource, settings, part=WORKLOAD)
-    children = [policy] if policy is not None and not covers(observed.beside_policy, policy) else []
+    children = [policy] if policy is not None and not contains(observed.transform_policy, policy) else []
     return (*children, *([] if _current(resource, observed) else [_deployment(resource, settings)]))
 
 
@@ -63,7 +62,7 @@ def unwanted_transforms(
     kinds = []
     if _known(resource, observed) is not None and (over or not transforms_of(resource)):
         kinds.append("Deployment")
-    if settings.network is None and observed.beside_policy is not None:
+    if settings.network is None and observed.transform_policy is not None:
         kinds.append("NetworkPolicy")
     return tuple((kind, deployment_name(resource)) for kind in kinds)
 
@@ -109,17 +108,17 @@ def _replicas(resource: Resource) -> int:
 
 def _report(observed: Observed) -> Report | None:
     """The newest word of the pod; that of the one before while it is still starting."""
-    return next((pod.report for pod in reversed(observed.beside) if _said(pod)), None)
+    return next((pod.report for pod in reversed(observed.transform_pods) if _said(pod)), None)
 
 
-def _said(pod: PodSeen) -> bool:
+def _said(pod: ObservedPod) -> bool:
     return pod.report is not None and pod.report.state != "starting"
 
 
 def _wrong(report: Report | None, observed: Observed) -> str | None:
     if report is not None and report.state == "failed":
         return f"no transforms: {report.message}"
-    newest = observed.beside[-1] if observed.beside else None
+    newest = observed.transform_pods[-1] if observed.transform_pods else None
     if newest is not None and newest.reason and newest.report is None:
         return f"no transforms yet: {newest.problem}"
     return None

@@ -1,21 +1,19 @@
-"""What planning takes and gives: plain values."""
+"""The planner's input and output: immutable values without behaviour."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed, Replay
 from tapedeck_crds.report import Report
 
-NOT_STARTING = "NotStarting"  # a pod's reason: its node has it and can't make it, as where a volume is missing
-
 
 @dataclass(frozen=True)
 class Network:
-    """Who may reach pods of runs and whom they may reach, as NetworkPolicy holds it."""
+    """The rules of a workload's NetworkPolicy: allowed sources of ingress (peers) and egress (whole rules)."""
 
     ingress_from: tuple[Json, ...] = ()
     egress: tuple[Json, ...] = ()
@@ -23,9 +21,10 @@ class Network:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the installation decides. ``images`` maps a workload's name to its image.
+    """Settings of the installation. ``images`` maps a workload's name to its image.
 
-    ``network`` is None where there are to be no NetworkPolicies, as on the embedded deck.
+    ``network`` is None if no NetworkPolicy is created, as on the embedded deck. ``files_beside_resource`` mounts the
+    folder of the applied file at ``files``: only the embedded deck has that folder on the same machine.
     """
 
     images: Mapping[str, str]
@@ -33,7 +32,6 @@ class Settings:
     http_host: str = "0.0.0.0"
     http_port: int = 8080
     files: str = "/opt/tapedeck/examples"
-    # The embedded deck finds files beside the applied file; on a cluster that folder is elsewhere.
     files_beside_resource: bool = False
     network: Network | None = None
     pull_policy: str | None = None
@@ -41,12 +39,13 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class PodSeen:
-    """A pod as it was observed. ``report`` is what it says of itself, or said at its end.
+class ObservedPod:
+    """The observed state of a pod. ``report`` is its last status report, ``url`` the base of its HTTP endpoints.
 
-    ``problem`` is why it does not run, for people; ``reason`` the same in one CamelCase word. ``in_job`` tells a Job's
-    pods from those of a Deployment; ``part`` is what one is for that stands beside the run's own.
-    ``slow_at_ms`` is when one that is being made will have a problem if nothing is heard of it by then.
+    ``reason`` (CamelCase) and ``problem`` (a sentence) say why the pod does not run; both are empty if it does.
+    ``in_job`` separates pods of a Job from those of a Deployment. ``part`` is empty for the workload's own pods and
+    ``transform`` for those of its transforms. ``recheck_at_ms`` is the time (ms UTC) at which a pod that is still being
+    created counts as failed.
     """
 
     name: str
@@ -59,12 +58,12 @@ class PodSeen:
     reason: str = ""
     in_job: bool = False
     part: str = ""
-    slow_at_ms: int | None = None
+    recheck_at_ms: int | None = None
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why a child could not be made as planned, such as NameConflict or Forbidden."""
+class ActionFailure:
+    """Why the last action on a child failed, for example NameConflict or Forbidden."""
 
     reason: str
     message: str
@@ -72,34 +71,37 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Observed:
-    """What there is of a resource's children. ``replay`` is the one that a Backtest names or whose clock a Replay
-    follows, ``followers`` are those that follow this one's, ``feeds`` are those of its namespace still at work,
-    ``fill`` is the one that brings what a Replay's range lacks.
+    """The observed state of a resource's children and of the resources that it depends on.
 
-    ``refusal`` is what came of the last attempt to make the children, None where all went well. ``beside`` are
-    pods that are not the run's own, ``beside_policy`` is theirs.
+    - ``job``, ``deployments``, ``policy``: the children as the API returns them, ``pods`` their pods, oldest first;
+    - ``transform_pods``, ``transform_policy``: those of the transforms' Deployment;
+    - ``replay``: the Replay that a Backtest reads, or whose clock a Replay follows;
+    - ``followers``: the Replays that follow this one's clock;
+    - ``active_feeds``: the unfinished Feeds of the namespace;
+    - ``fill_feed``: the Feed that downloads the bars missing from a Replay's range;
+    - ``failure``: the failure of the last attempt to apply the children, None if it succeeded.
     """
 
     job: Json | None = None
-    pods: tuple[PodSeen, ...] = ()
+    pods: tuple[ObservedPod, ...] = ()
     replay: Replay | None = None
     followers: tuple[Replay, ...] = ()
-    feeds: tuple[Feed, ...] = ()
-    fill: Feed | None = None
+    active_feeds: tuple[Feed, ...] = ()
+    fill_feed: Feed | None = None
     policy: Json | None = None
     deployments: tuple[Json, ...] = ()
-    refusal: Refusal | None = None
-    beside: tuple[PodSeen, ...] = ()
-    beside_policy: Json | None = None
+    failure: ActionFailure | None = None
+    transform_pods: tuple[ObservedPod, ...] = ()
+    transform_policy: Json | None = None
 
-    def newest(self, index: int = 0) -> PodSeen | None:
-        """The last pod of an index."""
+    def newest(self, index: int = 0) -> ObservedPod | None:
+        """The newest pod of an index, None if there is none."""
         return next((pod for pod in reversed(self.pods) if pod.index == index), None)
 
 
 @dataclass(frozen=True)
 class Event:
-    """A transition, told once."""
+    """A Kubernetes event that records a transition."""
 
     type: Literal["Normal", "Warning"]
     reason: str
@@ -107,8 +109,8 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Push:
-    """A control to hand to a pod after the status holds it."""
+class ControlRequest:
+    """A signed POST of the anchor to a pod. It is sent after the status that holds the anchor is written."""
 
     pod: str
     url: str
@@ -118,7 +120,7 @@ class Push:
 
 @dataclass(frozen=True)
 class Patch:
-    """A change of a child's spec that leaves the rest of it alone."""
+    """A merge patch of a child's spec."""
 
     kind: str
     name: str
@@ -127,18 +129,20 @@ class Patch:
 
 @dataclass(frozen=True)
 class Plan:
-    """What should be. Order of doing: ``apply``, ``patches``, ``delete``, status, pushes, events.
+    """The desired state. It is carried out in this order: ``apply``, ``patches``, ``delete``, ``status``,
+    ``control_requests``, ``events``.
 
-    ``delete`` names children (kind, name). ``expired`` asks for the resource itself to be deleted.
-    ``eager`` says that news of its pods is awaited; ``wake_ms`` when to plan again though nothing changed.
+    ``delete`` names children as (kind, name). ``expired`` requests the deletion of the resource itself.
+    ``await_reports`` asks for frequent polls of the pods, ``requeue_at_ms`` (ms UTC) for another reconcile at that time
+    even if nothing changes.
     """
 
     status: Json
     apply: tuple[Json, ...] = ()
     patches: tuple[Patch, ...] = ()
     delete: tuple[tuple[str, str], ...] = ()
-    pushes: tuple[Push, ...] = ()
-    events: tuple[Event, ...] = field(default=())
+    control_requests: tuple[ControlRequest, ...] = ()
+    events: tuple[Event, ...] = ()
     expired: bool = False
-    eager: bool = False
-    wake_ms: int | None = None
+    await_reports: bool = False
+    requeue_at_ms: int | None = None

@@ -141,7 +141,7 @@ def test_a_control_that_its_pod_refuses_is_told_until_it_is_taken(
     try:
         pod = things.pod(job, port=deck.port)
         told = applied(things.status(made, lambda s: applied(s).get("status") == "False"))
-        assert told["reason"] == "ControlRefused"
+        assert told["reason"] == "ControlRejected"
         assert "signature does not match" in told["message"]
         assert not deck.taken
     finally:

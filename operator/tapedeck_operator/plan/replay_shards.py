@@ -8,21 +8,21 @@ from tapedeck_crds.clock import Anchor
 from tapedeck_crds.report import ReplayReport
 from tapedeck_crds.resource import Status
 from tapedeck_operator.plan.status import Verdict, judge_run
-from tapedeck_operator.plan.types import Observed, PodSeen
+from tapedeck_operator.plan.types import Observed, ObservedPod
 
-Place = tuple[int, int]
+LoopPosition = tuple[int, int]
 """Round of the loop, and virtual time in it."""
 
 _WORST_FIRST = ("Failed", "Pending", "Paused", "Running", "Complete")
 
 
 @dataclass(frozen=True)
-class Deck:
+class ReplayShards:
     """All shards together. ``reports`` has one of each shard that has said where it is, ``shards`` their number."""
 
     shards: int
     reports: tuple[ReplayReport, ...]
-    running: tuple[PodSeen, ...]
+    running: tuple[ObservedPod, ...]
 
     @property
     def live(self) -> bool:
@@ -49,11 +49,11 @@ class Deck:
         """Whether every shard that runs goes by the anchor."""
         return all(not _behind(pod, anchor) for pod in self.running)
 
-    def lowest(self) -> Place:
+    def lowest(self) -> LoopPosition:
         """Where the shard is that is furthest behind."""
         return min(map(_place, self.reports))
 
-    def furthest(self) -> Place:
+    def furthest(self) -> LoopPosition:
         """Where the shard is that is furthest ahead."""
         return max(map(_place, self.reports))
 
@@ -73,11 +73,11 @@ class Deck:
         )
 
 
-def deck_of(observed: Observed, shards: int) -> Deck:
+def replay_shards(observed: Observed, shards: int) -> ReplayShards:
     """The shards by their newest pods; by the word of an earlier pod while its successor is still starting."""
     found = (_newest_report(observed, index) for index in range(shards))
     newest = (observed.newest(index) for index in range(shards))
-    return Deck(
+    return ReplayShards(
         shards,
         tuple(report for report in found if report is not None),
         tuple(pod for pod in newest if pod is not None and pod.phase == "Running"),
@@ -105,11 +105,11 @@ def _newest_report(observed: Observed, index: int) -> ReplayReport | None:
     return next((r for r in said if isinstance(r, ReplayReport) and r.range_from is not None), None)
 
 
-def _place(report: ReplayReport) -> Place:
+def _place(report: ReplayReport) -> LoopPosition:
     return report.loop_round, report.position or 0
 
 
-def _behind(pod: PodSeen, anchor: Anchor) -> bool:
+def _behind(pod: ObservedPod, anchor: Anchor) -> bool:
     report = pod.report
     if not isinstance(report, ReplayReport) or report.range_from is None:
         return True

@@ -10,8 +10,8 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed, Resource
 from tapedeck_crds.report import Report
 from tapedeck_operator.plan import names, pods
-from tapedeck_operator.plan.drift import covers
-from tapedeck_operator.plan.network import network_policy
+from tapedeck_operator.plan.network_policy import contains, network_policy
+from tapedeck_operator.plan.reasons import NOT_STARTING
 from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, transitions
 from tapedeck_operator.plan.transforms import (
     transform_children,
@@ -19,7 +19,7 @@ from tapedeck_operator.plan.transforms import (
     unwanted_transforms,
     with_transforms,
 )
-from tapedeck_operator.plan.types import NOT_STARTING, Observed, Patch, Plan, Settings
+from tapedeck_operator.plan.types import Observed, Patch, Plan, Settings
 
 
 def run_plan(
@@ -39,7 +39,7 @@ def run_plan(
     suspended = getattr(resource.spec, "suspend", False) and not over
     if suspended:
         verdict = replace(verdict, phase="Suspended", reason="Suspended", message="suspended by its spec")
-    status = compose(resource, verdict, now_ms, observed_generation=observed_generation, refusal=observed.refusal)
+    status = compose(resource, verdict, now_ms, observed_generation=observed_generation, refusal=observed.failure)
     return Plan(
         status=as_json(status),
         apply=() if over else tuple(c for c in children if not (suspended and c["kind"] == "Job")),
@@ -47,8 +47,8 @@ def run_plan(
         if over
         else _corrections(resource, observed, suspended, parallelism) + transform_patches(resource, observed),
         delete=_unwanted(resource, observed, settings, over) + unwanted_transforms(resource, observed, settings, over),
-        events=transitions(resource, status, verdict.trouble or observed.refusal is not None),
-        wake_ms=end_of_life(resource, now_ms) if over else next_look(observed),
+        events=transitions(resource, status, verdict.trouble or observed.failure is not None),
+        requeue_at_ms=end_of_life(resource, now_ms) if over else next_look(observed),
     )
 
 
@@ -64,7 +64,7 @@ def job_and_policy(
 ) -> tuple[Json, ...]:
     """What is to be applied, the Job last. There only where it is missing: a pod template stays as first applied."""
     policy = network_policy(resource, settings)
-    children = [policy] if policy is not None and not covers(observed.policy, policy) else []
+    children = [policy] if policy is not None and not contains(observed.policy, policy) else []
     children += transform_children(resource, observed, settings)
     # Nobody watches Secrets: a pod that can't be made is the first to miss one.
     if controlled and (observed.job is None or any(pod.reason == NOT_STARTING for pod in observed.pods)):
@@ -92,7 +92,7 @@ def waiting_for_feed(wanted: StoreRange | None, observed: Observed) -> Verdict |
     """A run over stored bars begins when the Feeds that bring some of them are through."""
     if wanted is None or observed.job is not None:
         return None
-    for feed in observed.feeds:
+    for feed in observed.active_feeds:
         if brought := _brought(feed, wanted):
             names_of = ", ".join(sorted(brought))
             return Verdict("Pending", "WaitingForFeed", f"Feed {feed.metadata.name} still brings bars of {names_of}")
@@ -112,7 +112,7 @@ def _brought(feed: Feed, wanted: StoreRange) -> set[str]:
 
 def next_look(observed: Observed) -> int | None:
     """When there is something to say of a run's pods though nothing tells of them by then."""
-    return min((pod.slow_at_ms for pod in observed.pods if pod.slow_at_ms is not None), default=None)
+    return min((pod.recheck_at_ms for pod in observed.pods if pod.recheck_at_ms is not None), default=None)
 
 
 def end_of_life(resource: Resource, now_ms: int) -> int | None:

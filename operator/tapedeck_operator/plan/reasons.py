@@ -1,0 +1,134 @@
+"""The condition reasons that the operator sets, each with its meaning and what to do about it.
+
+A condition can also have a reason that a pod reports of itself (such as ``Live`` or ``UnknownSymbol``) or that
+Kubernetes gives (such as ``ErrImagePull``). The reference documentation is generated from ``REASONS``.
+"""
+
+from __future__ import annotations
+
+
+class Reason(str):
+    """A value of ``conditions[].reason``, documented. ``action`` is empty if a user need not act."""
+
+    meaning: str
+    action: str
+
+    def __new__(cls, name: str, meaning: str, action: str = "") -> Reason:
+        reason = super().__new__(cls, name)
+        reason.meaning, reason.action = meaning, action
+        return reason
+
+
+# The life of a run.
+STARTING = Reason("Starting", "The pod is being created, or it runs and has not reported yet.")
+RESTARTING = Reason(
+    "Restarting",
+    "A pod failed and Kubernetes starts another. The message is that of the failed pod.",
+    "Read the message; if the restarts continue, read the log of the failed pod.",
+)
+SUSPENDED = Reason("Suspended", "spec.suspend is true: no pod runs.", "Set spec.suspend to false to resume.")
+COMPLETE = Reason("Complete", "The run ended successfully. A later change of its spec has no effect.")
+NOT_FINISHED = Reason("NotFinished", "The run is neither Complete nor Failed.")
+POD_FAILED = Reason(
+    "PodFailed",
+    "The last permitted pod ended without a report.",
+    "Read the pod's exit code in the message, and its log.",
+)
+JOB_FAILED = Reason("JobFailed", "The Job failed and no pod of it is left.", "Read the events of the Job.")
+INVALID_INPUT = Reason(
+    "InvalidInput",
+    "A pod rejected its spec or its data; a restart cannot help.",
+    "Correct the field that the message names.",
+)
+
+# Dependencies on other resources.
+WAITING_FOR_FEED = Reason(
+    "WaitingForFeed",
+    "The run starts when a Feed of the namespace has finished loading its bars, or exists (data.feed).",
+    "Wait, or create the Feed that the message names.",
+)
+WAITING_FOR_REPLAY = Reason(
+    "WaitingForReplay",
+    "No Replay with the name in data.replay exists in the namespace.",
+    "Create the Replay, or correct data.replay.name.",
+)
+WAITING_FOR_LEADER = Reason(
+    "WaitingForLeader",
+    "No Replay with the name in clock.follow exists in the namespace.",
+    "Create the Replay, or correct clock.follow.",
+)
+INVALID_LEADER = Reason(
+    "InvalidLeader",
+    "clock.follow names this Replay itself or one that follows another clock.",
+    "Name a Replay that has its own clock.",
+)
+UNSUPPORTED_CHANNEL = Reason(
+    "UnsupportedChannel",
+    "The Replay of a Backtest plays trades; strategies read bars.",
+    "Name a Replay with source.channel: bars.",
+)
+REPLAY_DELETED = Reason(
+    "ReplayDeleted",
+    "The Replay that the Backtest reads was deleted, or deleted and created again.",
+    "Create the Backtest again.",
+)
+REPLAY_FAILED = Reason(
+    "ReplayFailed",
+    "The Replay that the Backtest reads failed.",
+    "Read the status of the Replay.",
+)
+FILLING = Reason("Filling", "source.fill: a Feed downloads the bars missing from the range before the Replay starts.")
+FILL_FAILED = Reason(
+    "FillFailed",
+    "source.fill: the Feed that downloads the missing bars failed.",
+    "Read the message, which is that Feed's.",
+)
+
+# Parts of a run.
+BACKFILL_FAILED = Reason(
+    "BackfillFailed",
+    "The backfill failed; the live pods of the Feed keep running.",
+    "Read the message; delete and create the Feed to retry the backfill.",
+)
+TRANSFORMING = Reason("Transforming", "The run has finished; its transforms have not computed all points yet.")
+TRANSFORMS_FAILED = Reason(
+    "TransformsFailed",
+    "The pod of the transforms failed; the run itself continues.",
+    "Read the message, then correct spec.transforms.",
+)
+
+# Actions of the operator.
+APPLIED = Reason("Applied", "The children of the resource have been applied after an earlier failure.")
+NAME_CONFLICT = Reason(
+    "NameConflict",
+    "An object with the name of a child exists and has another owner.",
+    "Delete or rename the object that the message names.",
+)
+FORBIDDEN = Reason(
+    "Forbidden",
+    "The operator lacks a permission in the namespace, or a quota is exhausted.",
+    "Grant the permission that the message names, or raise the quota.",
+)
+REJECTED = Reason(
+    "Rejected",
+    "The API server rejected a child as invalid.",
+    "Correct the field that the message names.",
+)
+CONTROL_REJECTED = Reason(
+    "ControlRejected",
+    "A pod of a Replay rejected a control.",
+    "Correct the control that the message names.",
+)
+UNREACHABLE = Reason("Unreachable", "A pod does not answer over HTTP. The operator retries.")
+NOT_STARTING = Reason(
+    "NotStarting",
+    "The pod has been assigned to a node and its container does not start.",
+    "Check the Secrets, ConfigMaps and volumes that the pod mounts; see `kubectl describe pod`.",
+)
+OOM_KILLED = Reason(
+    "OOMKilled",
+    "The container exceeded its memory limit.",
+    "Raise spec.resources.limits.memory or reduce memory use.",
+)
+
+REASONS: tuple[Reason, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Reason))
