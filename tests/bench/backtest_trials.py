@@ -26,7 +26,7 @@ Trial = Callable[[int, int], str]
 
 
 def _tapedeck() -> Trial:
-    from tapedeck_backtest.feeds import Columns
+    from tapedeck_backtest.engine.feeds import Columns
     from tapedeck_backtest.strategies import BUILTINS
     from tapedeck_backtest.sweep.trial import Lab
     from tapedeck_crds.backtest import BacktestSpec

@@ -35,10 +35,10 @@ Work = Callable[[], object]
 
 
 def _runner(ledger: Ledger, strategy: dict[str, Any]) -> Work:
-    from tapedeck_backtest.choose import checked_params, strategy_class
-    from tapedeck_backtest.feeds import Columns
-    from tapedeck_backtest.general import engine
+    from tapedeck_backtest.engine import cerebro
+    from tapedeck_backtest.engine.feeds import Columns
     from tapedeck_backtest.report.results import Collector, Results
+    from tapedeck_backtest.strategy_loader import checked_params, strategy_class
     from tapedeck_backtest.vector.run import market_for, trade
     from tapedeck_common.records import ResultRecord, RunFill, RunTrade
     from tapedeck_common.wire import encode
@@ -67,7 +67,7 @@ def _runner(ledger: Ledger, strategy: dict[str, Any]) -> Work:
         results = Results("bench", CASH, MINUTE, emit)
         market = market_for(spec, chosen, {"A": columns})
         if market is None or not trade(spec, chosen, params, "A", market, results):
-            made = engine.batch(spec, chosen, params, {"A": columns}, "1m")
+            made = cerebro.batch_engine(spec, chosen, params, {"A": columns}, "1m")
             made.addanalyzer(Collector, results=results)
             made.run()
         results.flush()

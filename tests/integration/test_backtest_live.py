@@ -17,7 +17,7 @@ from pods.backtest import MINUTE, Pod, check
 from pods.runs import T0, random_walk, spec
 from pods.store import insert_bars
 from tapedeck_backtest.errors import Unavailable
-from tapedeck_backtest.sources.live import LiveStream
+from tapedeck_backtest.sources.live_stream import LiveStream
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_common import wire
 from tapedeck_common.market import Bar, order_key, series_key

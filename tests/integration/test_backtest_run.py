@@ -17,8 +17,8 @@ from by_hand.backtrader import run_stock
 from pods.backtest import MINUTE, Pod, Tape, check, result_values
 from pods.runs import T0, random_walk, spec, store_data
 from pods.store import insert_bars
+from tapedeck_backtest.backtest_run import Run
 from tapedeck_backtest.errors import RunFailed
-from tapedeck_backtest.run import Run
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_common import wire
 from tapedeck_common.market import order_key

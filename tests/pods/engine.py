@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from by_hand.backtrader import MINUTE, Outcome
-from tapedeck_backtest.feeds import Columns
-from tapedeck_backtest.general import engine
+from tapedeck_backtest.engine import cerebro
+from tapedeck_backtest.engine.feeds import Columns
 from tapedeck_backtest.report.results import Collector, Results
 from tapedeck_common.market import Bar
 from tapedeck_common.records import ResultRecord, RunEquity, RunFill, RunTrade
@@ -73,7 +73,7 @@ def columns(bars: Sequence[Bar]) -> Columns:
     return Columns(event=np.array([b.ts + MINUTE for b in bars]), **prices)
 
 
-def steps(series: Mapping[str, Sequence[Bar]]) -> Iterator[engine.Step]:
+def steps(series: Mapping[str, Sequence[Bar]]) -> Iterator[cerebro.Step]:
     every = [(bar.ts + MINUTE, index, bar) for index, bars in enumerate(series.values()) for bar in bars]
     for event, group in groupby(sorted(every, key=lambda item: item[:2]), key=lambda item: item[0]):
         yield event, [(index, bar) for _, index, bar in group]
@@ -98,9 +98,9 @@ def run_ours(
     records: list[ResultRecord] = []
     results = Results("run", CASH, MINUTE, records.append)
     if mode == "batch":
-        made = engine.batch(spec, strategy, params, {s: columns(b) for s, b in series.items()}, "1m")
+        made = cerebro.batch_engine(spec, strategy, params, {s: columns(b) for s, b in series.items()}, "1m")
     else:
-        made = engine.stream(spec, strategy, params, list(series), "1m", steps(series))
+        made = cerebro.stream_engine(spec, strategy, params, list(series), "1m", steps(series))
     made.addanalyzer(Collector, results=results)
     made.run()
     results.flush()

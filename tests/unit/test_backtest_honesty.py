@@ -9,12 +9,12 @@ import backtrader as bt
 import numpy as np
 import pytest
 
+from tapedeck_backtest.bias_checks.checks import refuse_dishonest
+from tapedeck_backtest.bias_checks.look_ahead import look_ahead
+from tapedeck_backtest.bias_checks.rerun import Lab
+from tapedeck_backtest.bias_checks.start_up import start_up
+from tapedeck_backtest.engine.feeds import Columns
 from tapedeck_backtest.errors import Interrupted, RunFailed
-from tapedeck_backtest.feeds import Columns
-from tapedeck_backtest.honesty.check import refuse_dishonest
-from tapedeck_backtest.honesty.lab import Lab
-from tapedeck_backtest.honesty.look_ahead import look_ahead
-from tapedeck_backtest.honesty.start_up import start_up
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import format_ms

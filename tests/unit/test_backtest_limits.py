@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tapedeck_backtest.apart.limits import quantity
-from tapedeck_backtest.apart.output import Bounded, bounded_output
+from tapedeck_backtest.sandbox.output import Bounded, bounded_output
+from tapedeck_backtest.sandbox.watchdog import quantity
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapedeck_backtest.apart.trace import TRACE_CHARS, strategy_trace
-from tapedeck_backtest.choose import checked_params, strategy_class
-from tapedeck_backtest.clock import to_days, to_ms
+from tapedeck_backtest.bars.clock import to_days, to_ms
+from tapedeck_backtest.engine.feeds import feed_params
 from tapedeck_backtest.errors import RunFailed
-from tapedeck_backtest.feeds import feed_params
+from tapedeck_backtest.sandbox.trace import TRACE_CHARS, strategy_trace
 from tapedeck_backtest.sources.merge import Merge
 from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_backtest.strategy_loader import checked_params, strategy_class
 from tapedeck_common.market import Bar
 from tapedeck_crds.backtest import Builtin, Strategy
 from tapedeck_crds.base import INTERVAL_MS

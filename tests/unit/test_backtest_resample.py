@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tapedeck_backtest.bars.resample import Resampler, check_coarser, check_intervals, names, with_coarser
+from tapedeck_backtest.engine.feeds import Columns, feed_params
 from tapedeck_backtest.errors import RunFailed
-from tapedeck_backtest.feeds import Columns, feed_params
-from tapedeck_backtest.resample import Resampler, check_coarser, check_intervals, names, with_coarser
 from tapedeck_common.market import Bar, event_time, order_key
 
 MINUTE = 60_000

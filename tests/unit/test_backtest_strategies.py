@@ -11,7 +11,7 @@ import backtrader as bt
 import numpy as np
 import pytest
 
-from tapedeck_backtest.feeds import BatchFeed, Columns, feed_params
+from tapedeck_backtest.engine.feeds import BatchFeed, Columns, feed_params
 from tapedeck_backtest.strategies import BUILTINS
 
 TAPEDECK = [sys.executable, "-c", "from tapedeck_deck.cli import main; main()"]

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from by_hand.backtrader import MINUTE
 from by_hand.samples import coinbase
 from pods.engine import T0
-from tapedeck_backtest.feeds import Columns
-from tapedeck_backtest.finite import FiniteCollector
-from tapedeck_backtest.general import engine
+from tapedeck_backtest.bars.rolling import rolling_fsum, rolling_max, rolling_min
+from tapedeck_backtest.engine import cerebro
+from tapedeck_backtest.engine.feeds import Columns
+from tapedeck_backtest.report.nan_guard import FiniteCollector
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.vector import indicators
 from tapedeck_backtest.vector.run import market_for, trade
-from tapedeck_backtest.vector.sums import rolling_fsum, rolling_max, rolling_min
 from tapedeck_common.records import ResultRecord, RunFill, RunTrade
 from tapedeck_common.store.bars import Floats
 from tapedeck_crds.backtest import BacktestSpec
@@ -92,7 +92,7 @@ def both(name: str, params: dict[str, Any], spec: BacktestSpec, columns: Columns
     assert there is not None
     if not trade(spec, strategy, params, "A", there, ours):
         return 0
-    made = engine.batch(spec, strategy, params, {"A": columns}, "1m")
+    made = cerebro.batch_engine(spec, strategy, params, {"A": columns}, "1m")
     made.addanalyzer(FiniteCollector, results=theirs)
     made.run()
     for each in (ours, theirs):

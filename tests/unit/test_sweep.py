@@ -17,10 +17,10 @@ from by_hand.backtrader import MINUTE
 from pods.engine import CASH, T0, columns, random_bars
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.strategies import BUILTINS
-from tapedeck_backtest.sweep import judge, space
-from tapedeck_backtest.sweep.run import Trials, deal, total
+from tapedeck_backtest.sweep import ranking, search_space
 from tapedeck_backtest.sweep.search import search_for
-from tapedeck_backtest.sweep.space import Params
+from tapedeck_backtest.sweep.search_space import Params
+from tapedeck_backtest.sweep.shard import Trials, deal, total
 from tapedeck_backtest.sweep.trial import Lab
 from tapedeck_backtest.sweep.windows import windows
 from tapedeck_common.records import RunTrial
@@ -45,7 +45,7 @@ def trial(number: int, objective: float | None, params: Params | None = None, *,
 def test_a_grid_is_the_product_of_its_axes() -> None:
     wanted = sweep(FAST, LIMIT, KIND)
     product = itertools.product([5, 9, 13, 17, 21], [0.1, 0.2, 0.3], ["a", "b", "c"])
-    made = [space.grid_params(wanted.params, n) for n in range(space.size(wanted))]
+    made = [search_space.grid_params(wanted.params, n) for n in range(search_space.size(wanted))]
     assert made == [{"fast": fast, "limit": pytest.approx(limit), "kind": kind} for fast, limit, kind in product]
     assert all(type(p["fast"]) is int for p in made)
 
@@ -53,14 +53,14 @@ def test_a_grid_is_the_product_of_its_axes() -> None:
 def test_a_grid_that_is_too_large_is_refused() -> None:
     axes = [{"name": f"p{i}", "values": list(range(50))} for i in range(3)]
     with pytest.raises(RunFailed, match="got 125000 combinations, expected at most 100000"):
-        space.size(sweep(*axes))
+        search_space.size(sweep(*axes))
 
 
 def test_random_draws_follow_from_seed_and_number() -> None:
     axes = sweep(FAST, KIND, {"name": "x", "from": -1.0, "to": 1.0}, search="random", trials=10).params
-    draws = [space.random_params(axes, 3, n) for n in range(3_000)]
-    assert draws[:100] == [space.random_params(axes, 3, n) for n in range(100)]
-    assert draws[:100] != [space.random_params(axes, 4, n) for n in range(100)]
+    draws = [search_space.random_params(axes, 3, n) for n in range(3_000)]
+    assert draws[:100] == [search_space.random_params(axes, 3, n) for n in range(100)]
+    assert draws[:100] != [search_space.random_params(axes, 4, n) for n in range(100)]
     counts = {v: sum(d["fast"] == v for d in draws) for v in (5, 9, 13, 17, 21)}
     assert sum(counts.values()) == 3_000
     assert all(abs(n - 600) < 5 * (3_000 * 0.2 * 0.8) ** 0.5 for n in counts.values())  # five standard deviations
@@ -121,16 +121,16 @@ def test_the_best_is_feasible() -> None:
         constraints=[{"metric": "trades", "min": 10}, {"metric": "maxDrawdownPercent", "max": 20}],
     )  # fmt: skip
     sound = {"return_percent": 5.0, "trades": 12.0, "max_drawdown_percent": 20.0}
-    assert judge.feasible(wanted, sound)
+    assert ranking.feasible(wanted, sound)
     wrong: list[tuple[str, float | None]] = [
         ("trades", 9.0), ("max_drawdown_percent", 20.1), ("return_percent", None), ("trades", math.nan),
     ]  # fmt: skip
     for metric, value in wrong:
-        assert not judge.feasible(wanted, {**sound, metric: value})
+        assert not ranking.feasible(wanted, {**sound, metric: value})
     made = [trial(0, 9.0, feasible=False), trial(1, 3.0), trial(2, 7.0), trial(3, None), trial(4, 7.0)]
-    assert [t.trial for t in judge.best(wanted, made, 3)] == [2, 4, 1]
+    assert [t.trial for t in ranking.best(wanted, made, 3)] == [2, 4, 1]
     least = sweep(FAST, objective={"metric": "maxDrawdownPercent", "direction": "minimize"})
-    assert [t.trial for t in judge.best(least, made, 1)] == [1]
+    assert [t.trial for t in ranking.best(least, made, 1)] == [1]
 
 
 class Eager(bt.Strategy):  # type: ignore[misc]

@@ -23,7 +23,7 @@ from tapedeck_operator.plan import Settings
 from tapedeck_operator.plan.names import APPLIED_FROM
 from tapedeck_operator.plan.pods import run_job
 
-PROGRAM = "tapedeck_backtest.honesty"
+PROGRAM = "tapedeck_backtest.bias_checks"
 ANSWER_SECONDS = 1_800.0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from tapedeck_backtest.apart.above import Mark, above
+from tapedeck_backtest.sandbox.supervisor import Mark, above
 
 
 def _work(mark: Mark) -> int:

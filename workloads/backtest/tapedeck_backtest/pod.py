@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
-from tapedeck_backtest.apart.above import Mark
 from tapedeck_backtest.report.gauges import RunGauges
+from tapedeck_backtest.sandbox.supervisor import Mark
 from tapedeck_common.logs import configure, log
 from tapedeck_common.probe import Probe, leave_report, on_stop
 from tapedeck_common.settings import Connections, PodSettings
@@ -18,7 +18,7 @@ from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FAILED
 from tapedeck_crds.report import BacktestReport
 
 if TYPE_CHECKING:
-    from tapedeck_backtest.run import Run
+    from tapedeck_backtest.backtest_run import Run
 
 AUTHORITIES = ("kafka_ca", "store_ca")  # files of the connections that are read again, and no secret
 
@@ -55,11 +55,11 @@ class Pod:
             return self._failed("BadSpec", str(error), EXIT_BAD_INPUT)
         import psycopg
 
-        from tapedeck_backtest.apart.hidden import hide
-        from tapedeck_backtest.apart.limits import limit_memory
-        from tapedeck_backtest.apart.output import bounded_output
+        from tapedeck_backtest.backtest_run import Run
         from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
-        from tapedeck_backtest.run import Run
+        from tapedeck_backtest.sandbox.landlock import hide
+        from tapedeck_backtest.sandbox.output import bounded_output
+        from tapedeck_backtest.sandbox.watchdog import limit_memory
 
         try:
             connections = Connections.read(self._settings.connections)
@@ -100,8 +100,8 @@ def main(mark: Mark) -> int:
 
 def ended_by_strategy(how: str, run_id: str, *, announced: bool) -> int:
     """Say in the report and on the log that the strategy ended the run's process; returns the exit code."""
+    from tapedeck_backtest.backtest_run import Run
     from tapedeck_backtest.errors import Unavailable
-    from tapedeck_backtest.run import Run
 
     settings = _settings().model_copy(update={"uid": run_id})  # after a seek another one than the pod's
     spec = BacktestSpec.model_validate_json(settings.spec)

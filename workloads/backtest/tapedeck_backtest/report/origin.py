@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tapedeck_backtest.feeds import Columns
+from tapedeck_backtest.engine.feeds import Columns
 from tapedeck_common import wire
 from tapedeck_common.records import RunOrigin
 from tapedeck_common.settings import PodSettings

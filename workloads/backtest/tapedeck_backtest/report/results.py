@@ -18,7 +18,7 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
-from tapedeck_backtest.clock import DAY_MS, EPOCH_DAYS, to_ms
+from tapedeck_backtest.bars.clock import DAY_MS, EPOCH_DAYS, to_ms
 from tapedeck_backtest.report import metrics
 from tapedeck_backtest.report.curve import Curve
 from tapedeck_backtest.report.periods import periods

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from tapedeck_backtest.sweep.space import Params, grid_params, points, random_params, whole
+from tapedeck_backtest.sweep.search_space import Params, grid_params, points, random_params, whole
 from tapedeck_common.records import RunTrial
 from tapedeck_crds.sweep import Axis, Sweep
 

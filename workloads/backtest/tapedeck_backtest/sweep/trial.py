@@ -8,16 +8,16 @@ from typing import Any
 
 import msgspec
 
-from tapedeck_backtest.apart.foreign import too_long
-from tapedeck_backtest.apart.limits import TooLong
-from tapedeck_backtest.apart.trace import strategy_trace
-from tapedeck_backtest.choose import checked_params
+from tapedeck_backtest.engine.feeds import Columns
 from tapedeck_backtest.errors import Interrupted, RunFailed
-from tapedeck_backtest.feeds import Columns
 from tapedeck_backtest.report.results import Results
-from tapedeck_backtest.sweep.judge import feasible, figure
-from tapedeck_backtest.sweep.part import Part, part_of
-from tapedeck_backtest.sweep.space import Params
+from tapedeck_backtest.sandbox.error_boundary import too_long
+from tapedeck_backtest.sandbox.trace import strategy_trace
+from tapedeck_backtest.sandbox.watchdog import TooLong
+from tapedeck_backtest.strategy_loader import checked_params
+from tapedeck_backtest.sweep.ranking import feasible, figure
+from tapedeck_backtest.sweep.search_space import Params
+from tapedeck_backtest.sweep.window_data import Part, part_of
 from tapedeck_backtest.vector.run import trade
 from tapedeck_common.records import RunTrial
 from tapedeck_crds.backtest import BacktestSpec

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tapedeck_backtest.vector.sums import rolling_fsum
+from tapedeck_backtest.bars.rolling import rolling_fsum
 from tapedeck_common.store.bars import Floats
 
 Mask = NDArray[np.bool_]

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tapedeck_backtest.feeds import Columns
+from tapedeck_backtest.engine.feeds import Columns
 from tapedeck_backtest.report.results import Results
-from tapedeck_backtest.vector.marks import WAYS, Market
-from tapedeck_backtest.vector.trading import Trading, Unlike
+from tapedeck_backtest.vector.portfolio import Trading, Unlike
+from tapedeck_backtest.vector.signals import WAYS, Market
 from tapedeck_crds.backtest import BacktestSpec
 
 

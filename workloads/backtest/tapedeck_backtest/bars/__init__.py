@@ -1,0 +1,1 @@
+"""The bars of a run: columns, their time axis, coarser intervals built from them, and rolling figures over them."""
