@@ -20,7 +20,6 @@ BROKER_JARS = (
     "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
 )
 VERSION_FILE = "version"
-START_TIMEOUT = 60.0
 
 
 def jars(coordinates: tuple[str, ...] = BROKER_JARS) -> str:
@@ -89,15 +88,12 @@ class Broker:
         client = AdminClient(config)
 
         def answers() -> bool:
-            if self.process is None or self.process.poll() is not None:
-                raise DeckError(f"the broker ended at its start:\n{processes.tail(self.log)}")
             try:
                 return bool(client.list_topics(timeout=0.3).brokers)
             except Exception:  # not up yet
                 return False
 
-        if not processes.wait_until(answers, timeout=START_TIMEOUT):
-            raise DeckError(f"the broker did not answer in {START_TIMEOUT:.0f} s:\n{processes.tail(self.log)}")
+        processes.wait_ready("the broker", self.process, answers, log=self.log)
         if self._archive is not None:
             self._archive.make()
 

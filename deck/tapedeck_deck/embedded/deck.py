@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from types import FrameType
 
@@ -19,7 +18,7 @@ from tapedeck_deck.embedded.home import Home
 
 log = structlog.get_logger()
 
-START_TIMEOUT = 120.0
+STALL_SECONDS = 120.0  # longer than the waits inside, so that those give the reason
 
 
 def run_foreground(home: Home, port: int = 0) -> None:
@@ -67,14 +66,17 @@ def start_background(home: Home, port: int = 0, *, die_with_caller: bool = False
         log=home.deck_log,
         on_parent_death=signal.SIGTERM if die_with_caller else None,
     )
-    deadline = time.monotonic() + START_TIMEOUT
+
+    facts: Json = {}
+
+    def ready() -> bool:
+        if process.poll() is not None:
+            raise DeckError(_last_words(home.deck_log))
+        facts.update(home.running() or {})
+        return bool(facts)
+
     try:
-        while (facts := home.running()) is None:
-            if process.poll() is not None:
-                raise DeckError(_last_words(home.deck_log))
-            if time.monotonic() > deadline:
-                raise DeckError(f"the deck did not get ready in {START_TIMEOUT:.0f} s: see {home.deck_log}")
-            time.sleep(0.05)
+        processes.wait_ready("the deck", process, ready, log=home.deck_log, stall=STALL_SECONDS)
     except BaseException:
         processes.stop(process, grace=30)
         raise

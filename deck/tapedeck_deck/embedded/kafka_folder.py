@@ -19,7 +19,7 @@ from tapedeck_deck.embedded.errors import DeckError
 FEATURES = "bootstrap.checkpoint"
 IDENTITY = "meta.properties"
 NODE = 1
-_TIMEOUT = 60.0
+_TIMEOUT = 600.0  # seconds; a few on an idle machine
 
 
 def prepare(data: Path, kept: Path, tool: Sequence[str]) -> None:

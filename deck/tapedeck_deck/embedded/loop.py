@@ -17,6 +17,7 @@ from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import ports, processes, services, warm
 from tapedeck_deck.embedded.broker import Broker
 from tapedeck_deck.embedded.controllers import decide_deployment, decide_job
+from tapedeck_deck.embedded.deadline import Deadline
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.kubelet import Kubelet
@@ -153,11 +154,11 @@ class Deck:
             raise DeckError(f"cannot bring the schema up to date:\n{processes.tail(log)}")
 
     def _wait_services(self) -> None:
-        deadline = time.monotonic() + READY_TIMEOUT
+        deadline = Deadline(READY_TIMEOUT)
         while not self._services_ready():
             if self._over:
                 return
-            if time.monotonic() > deadline:
+            if deadline.passed():
                 raise DeckError(
                     f"recorder and gateway did not get ready in {READY_TIMEOUT:.0f} s: see {self._home.logs}"
                 )

@@ -21,6 +21,7 @@ DATABASE = "tapedeck"
 SUPERUSER = "postgres"
 MAJOR = 18
 ROLES = ("tapedeck_reader", "tapedeck_recorder")
+INITDB_TIMEOUT = 600  # seconds; a few on an idle machine
 UNPRIVILEGED = "pgserver"  # Postgres refuses to run as root; the wheel's own helper makes this user
 SETTINGS = {
     "listen_addresses": "",
@@ -94,8 +95,7 @@ class Postgres:
             cwd=self.folder if user is None else Path("/"),
             on_parent_death=signal.SIGINT,  # a fast shutdown
         )
-        if not processes.wait_until(self._answers, timeout=30):
-            raise DeckError(f"the database did not answer in 30 s:\n{processes.tail(self.log)}")
+        processes.wait_ready("the database", self.process, self._answers, log=self.log)
         self._prepare()
 
     def stop(self) -> None:
@@ -134,7 +134,7 @@ class Postgres:
             ],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=INITDB_TIMEOUT,
             user=user,
             cwd="/",
         )  # fmt: skip
@@ -142,8 +142,6 @@ class Postgres:
             raise DeckError(f"cannot make the database in {self.folder}: {done.stderr}")
 
     def _answers(self) -> bool:
-        if self.process is None or self.process.poll() is not None:
-            raise DeckError(f"the database ended at its start:\n{processes.tail(self.log)}")
         try:
             psycopg.connect(self.dsn(database="postgres"), connect_timeout=2).close()
         except psycopg.OperationalError:

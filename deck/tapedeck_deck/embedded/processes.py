@@ -13,6 +13,14 @@ from pathlib import Path
 from typing import Protocol
 
 from tapedeck_common.parent_death import die_with
+from tapedeck_deck.embedded.deadline import Deadline
+from tapedeck_deck.embedded.errors import DeckError
+
+STALL_SECONDS = 60.0
+START_LIMIT_SECONDS = 900.0
+_OBSERVE_SECONDS = 0.5
+_MIN_CPU_SHARE = 0.02  # an idle broker takes about 0.01 of a processor
+_MIN_BYTES = 64 * 1024
 
 
 class Process(Protocol):
@@ -62,25 +70,32 @@ def start_module(
 
 
 def stop(process: Process, *, grace: float, first: signal.Signals = signal.SIGTERM) -> int:
-    """Ask the process to end, kill it after ``grace`` seconds; returns its exit code."""
+    """Ask the process to end, kill it after ``grace`` seconds (see Deadline); returns its exit code."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(first)
-    try:
-        return process.wait(timeout=grace)
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        return process.wait(timeout=10)
+    return finish(process, within=grace)
 
 
 def finish(process: Process, *, within: float) -> int:
-    """The exit code of a process that ends by itself; it is killed where it does not in ``within`` seconds."""
+    """The exit code of a process that ends by itself; it is killed after ``within`` seconds (see Deadline)."""
     try:
-        return process.wait(within)
+        return wait_exit(process, within)
     except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait(10)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        return wait_exit(process, 10)
+
+
+def wait_exit(process: Process, timeout: float) -> int:
+    """The exit code. Raises subprocess.TimeoutExpired after ``timeout`` seconds of an idle machine."""
+    deadline = Deadline(timeout)
+    while True:
+        try:
+            return process.wait(min(timeout, 0.5))
+        except subprocess.TimeoutExpired:
+            if deadline.passed():
+                raise
 
 
 def ended(pid: int) -> bool:
@@ -94,13 +109,84 @@ def ended(pid: int) -> bool:
 
 
 def wait_until(ready: Callable[[], bool], *, timeout: float, poll: float = 0.05) -> bool:
-    """Whether ``ready`` came true within ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
+    """Whether ``ready`` came true within ``timeout`` seconds of an idle machine (see Deadline)."""
+    deadline = Deadline(timeout)
     while not ready():
-        if time.monotonic() > deadline:
+        if deadline.passed():
             return False
         time.sleep(poll)
     return True
+
+
+def wait_ready(
+    name: str,
+    process: Process,
+    ready: Callable[[], bool],
+    *,
+    log: Path,
+    stall: float = STALL_SECONDS,
+    limit: float = START_LIMIT_SECONDS,
+    poll: float = 0.05,
+) -> None:
+    """Wait until a process that was started is ready, as long as it makes progress.
+
+    ``stall`` limits the time without progress, ``limit`` the whole start, both in seconds of an idle machine.
+    Raises DeckError with the end of ``log`` as soon as the process exits, or after a limit.
+    """
+    activity = Activity(process.pid, log, window=stall)
+    stalled, over = Deadline(stall), Deadline(limit)
+    while not ready():
+        if (code := process.poll()) is not None:
+            raise DeckError(f"{name} exited with code {code} while starting:\n{tail(log)}")
+        if activity.advanced():
+            stalled.restart()
+        if stalled.passed():
+            raise DeckError(f"{name} made no progress for {stall:.0f} s while starting (see {log}):\n{tail(log)}")
+        if over.passed():
+            raise DeckError(f"{name} was not ready after {limit:.0f} s (see {log}):\n{tail(log)}")
+        time.sleep(poll)
+
+
+class Activity:
+    """The work of a process and its descendants: CPU time, bytes written, growth of its log."""
+
+    def __init__(self, pid: int, log: Path, *, window: float = STALL_SECONDS) -> None:
+        self._pid, self._log = pid, log
+        self._enough_cpu = window * _MIN_CPU_SHARE
+        self._cpu, self._written, self._logged = self._observe()
+        self._observed_at = time.monotonic()
+
+    def advanced(self) -> bool:
+        """Whether more was done since the last True than an idle process does in ``window`` seconds."""
+        now = time.monotonic()
+        if now - self._observed_at < _OBSERVE_SECONDS:
+            return False
+        self._observed_at = now
+        cpu, written, logged = self._observe()
+        if (
+            logged == self._logged
+            and abs(written - self._written) < _MIN_BYTES
+            and abs(cpu - self._cpu) < self._enough_cpu
+        ):
+            return False
+        self._cpu, self._written, self._logged = cpu, written, logged
+        return True
+
+    def _observe(self) -> tuple[float, int, int]:
+        import psutil
+
+        cpu, written, logged = 0.0, 0, 0
+        with contextlib.suppress(psutil.Error):
+            root = psutil.Process(self._pid)
+            for process in (root, *root.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    times = process.cpu_times()
+                    cpu += times.user + times.system + times.children_user + times.children_system
+                with contextlib.suppress(psutil.Error, AttributeError):  # another user's; not on macOS
+                    written += process.io_counters().write_chars
+        with contextlib.suppress(OSError):
+            logged = self._log.stat().st_size
+        return cpu, written, logged
 
 
 def tail(path: Path, lines: int = 15) -> str:

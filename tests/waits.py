@@ -1,0 +1,37 @@
+"""Waits of the tests: they last longer on a busy machine, and as long as a given sign of progress changes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from tapedeck_deck.embedded.deadline import Deadline
+
+T = TypeVar("T")
+PROGRESS_LIMIT = 10  # however much progress there is, a wait lasts no longer than so many times its time limit
+
+
+def eventually(
+    check: Callable[[], T],
+    timeout: float = 60.0,
+    *,
+    progress: Callable[[], object] | None = None,
+    what: str = "",
+) -> T:
+    """The first true value of ``check``.
+
+    ``timeout`` is in seconds of an idle machine (see Deadline). Where ``progress`` is given, it limits the time during
+    which that value does not change. Raises AssertionError with the last value.
+    """
+    deadline, over, pause = Deadline(timeout), Deadline(timeout * PROGRESS_LIMIT), 0.02
+    seen = progress() if progress is not None else None
+    while not (value := check()):
+        if progress is not None and (now := progress()) != seen:
+            seen = now
+            deadline.restart()
+        assert not deadline.passed(), f"waited {timeout:.0f} s for {what or 'a condition'}; last value: {value!r}"
+        assert not over.passed(), f"waited {over.seconds:.0f} s for {what or 'a condition'}; last value: {value!r}"
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.2)  # a check may open a connection each time
+    return value
