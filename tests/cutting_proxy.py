@@ -31,7 +31,7 @@ class CuttingProxy:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     @property
     def url(self) -> str:
@@ -43,7 +43,7 @@ class CuttingProxy:
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=60)
 
     def _run(self) -> None:
         asyncio.run(self._serve())  # ends the watches that the dead left behind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from tapedeck_deck.embedded.deadline import Deadline
 
@@ -13,7 +13,7 @@ PROGRESS_LIMIT = 10  # however much progress there is, a wait lasts no longer th
 
 
 def eventually(
-    check: Callable[[], T],
+    check: Callable[[], T | Literal[False] | None],
     timeout: float = 60.0,
     *,
     progress: Callable[[], object] | None = None,

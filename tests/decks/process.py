@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
@@ -22,6 +20,7 @@ from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_operator.plan.names import UID_LABEL
+from waits import eventually as eventually
 
 Deck = tuple[Home, Json, Objects]
 KEPT_TABLES = ("alembic_version", "kafka_offsets")
@@ -62,15 +61,6 @@ def leftovers(home: Home) -> list[str]:
         if any(str(home.root) in word for word in words):
             found.append(" ".join(process.info["cmdline"] or [])[:200])
     return found
-
-
-def eventually(check: Callable[[], Any], timeout: float = 60.0) -> Any:
-    """The first true value of ``check``; AssertionError where none comes in time."""
-    deadline = time.monotonic() + timeout
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"not within {timeout} s"
-        time.sleep(0.05)
-    return value
 
 
 def phase(objects: Objects, kind: str, name: str) -> str:

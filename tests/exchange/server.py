@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from aiohttp import WSMsgType, web
 
 from exchange.market import Market, Tick, in_turn
+from tapedeck_deck.embedded.deadline import Deadline
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LATE_ANSWERS = 10.0
@@ -89,7 +90,7 @@ class Exchange:
     def __exit__(self, *_: object) -> None:
         self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=60)
         self._loop.close()
 
     @property
@@ -117,9 +118,9 @@ class Exchange:
 
     def subscribed(self, clients: int = 1, channels: int = 1, timeout: float = 30.0) -> None:
         """Wait until so many clients have so many subscriptions together."""
-        deadline = time.monotonic() + timeout
+        deadline = Deadline(timeout)
         while len(self.clients) < clients or sum(len(c.channels) for c in list(self.clients)) < channels:
-            assert time.monotonic() < deadline, f"no subscription in {timeout} s: {self.requests}"
+            assert not deadline.passed(), f"no subscription in {timeout} s: {self.requests}"
             time.sleep(0.01)
 
     def play(self, count: int | None = None, *, chunk: int = 20, rate: float = inf, timeout: float = 120.0) -> None:

@@ -16,6 +16,7 @@ from tapedeck_deck.cli import write
 from tapedeck_deck.embedded import documents, processes
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.pods import start_pod
+from tapedeck_deck.embedded.processes import wait_exit
 from tapedeck_operator.plan import Observed, Settings, plan
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "more" / "own-strategy.yaml"
@@ -43,7 +44,7 @@ def test_strategy_of_a_config_map(connections: Connections, tmp_path: Path) -> N
         log=log,
         lookup=lambda kind, name: objects.get(kind, "default", name),
     )
-    assert running.process.wait(60) == 0, log.read_text()
+    assert wait_exit(running.process, 60) == 0, log.read_text()
 
     namespace: dict[str, Any] = {"__name__": __name__}
     exec(objects.get("ConfigMap", "default", "pullback")["data"]["pullback.py"], namespace)

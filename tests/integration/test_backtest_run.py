@@ -138,9 +138,9 @@ def test_stream_shows_within_seconds_and_ends_on_a_seek(connections: Connections
         committed = time.time() * 1000
         assert wait_until(lambda: len(check(connections, pod.uid).equity) == 59, timeout=10)
         assert max(sent for sent, _ in result_values(connections, pod.uid)) < committed + 5_000
-        status = json.load(urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/status", timeout=2))
+        status = json.load(urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/status", timeout=60))
         assert (status["state"], status["bars"], status["total"]) == ("running", 59, 100)
-        scraped = urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/metrics", timeout=2).read().decode()
+        scraped = urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/metrics", timeout=60).read().decode()
         assert "tapedeck_backtest_bars_total 59.0" in scraped
         assert f"tapedeck_backtest_value {status['value']}" in scraped
         sought = wire.Epoch(1, 0)

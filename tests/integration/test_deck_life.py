@@ -20,6 +20,7 @@ from tapedeck_deck.embedded import deck, ports
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.processes import wait_exit
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_an_interrupt_at_any_moment_stops_everything(tmp_path: Path, after: floa
         )
     time.sleep(after)
     daemon.send_signal(number)
-    assert daemon.wait(timeout=40) == 0, (tmp_path / "log").read_text()
+    assert wait_exit(daemon, 40) == 0, (tmp_path / "log").read_text()
     eventually(lambda: leftovers(home) == [], timeout=5)
     assert not home.locked()
 

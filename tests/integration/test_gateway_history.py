@@ -189,5 +189,5 @@ def test_pod_contract(gateway: Gateway) -> None:
     assert gateway.get("/healthz") == (200, "ok")
     assert gateway.get("/status")[1]["state"] == "running"
     assert "tapedeck_gateway_sockets" in gateway.get("/metrics")[1]
-    with urlopen(gateway.url + "/status", timeout=10) as answer:
+    with urlopen(gateway.url + "/status", timeout=60) as answer:
         assert "script-src 'self'" in answer.headers["content-security-policy"]

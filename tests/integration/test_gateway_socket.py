@@ -220,11 +220,11 @@ def test_sockets_are_guarded(gateway: Gateway) -> None:
             ('{"type":"dance"}', "dance"),
         ):
             socket.send(text)
-            message = json.loads(socket.recv(timeout=10))
+            message = json.loads(socket.recv(timeout=60))
             assert message["type"] == "error"
             assert named in message["message"] or "JSON" in named
         socket.send("x" * 10_000)
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=10)
+            socket.recv(timeout=60)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1009

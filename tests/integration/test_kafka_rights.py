@@ -162,7 +162,7 @@ def test_a_replay_commits_its_own_transactions_and_no_others(broker: SecuredBrok
     writer.produce(REPLAY, b"bar", partition=0)
     writer.send_offsets_to_transaction([TopicPartition(REPLAY, 0, 1)], group.consumer_group_metadata(), 20)
     writer.commit_transaction(20)
-    (place,) = group.committed([TopicPartition(REPLAY, 0)], timeout=20)
+    (place,) = group.committed([TopicPartition(REPLAY, 0)], timeout=60)
     assert place.offset == 1
     group.close()
     other = transactional_producer(connections, "others.0")
@@ -205,7 +205,7 @@ def _reads(broker: SecuredBroker, user: str, topic: str) -> bool:
     group = min(MAY_JOIN[user])  # a reader asks for its group's coordinator also where it commits nothing
     reader: Consumer = consumer(broker.connections(user), "tests", group)
     try:
-        error = reader.list_topics(topic, timeout=20).topics[topic].error
+        error = reader.list_topics(topic, timeout=60).topics[topic].error
         if error is None:
             reader.assign([TopicPartition(topic, 0, 0)])
             message = reader.poll(20)
@@ -220,7 +220,7 @@ def _reads(broker: SecuredBroker, user: str, topic: str) -> bool:
 def _joins(broker: SecuredBroker, user: str, group: str, topic: str) -> bool:
     client = admin(broker.connections(user), "tests")
     places = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0, 1)])
-    (answer,) = client.alter_consumer_group_offsets([places], request_timeout=20).values()
+    (answer,) = client.alter_consumer_group_offsets([places], request_timeout=60).values()
     if not _allowed(answer):  # not even told where the group is
         return False
     (place,) = answer.result().topic_partitions

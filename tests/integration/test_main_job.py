@@ -21,6 +21,7 @@ from tapedeck_deck.cli import write
 from tapedeck_deck.demo import audit
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.home import Home
+from tapedeck_deck.embedded.processes import wait_exit
 
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(
@@ -111,7 +112,7 @@ def test_ctrl_c_ends_the_demo_and_all_that_it_started(tmp_path: Path, after: flo
         )
     time.sleep(after)
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does it: to the whole foreground group
-    assert running.wait(timeout=60) == 130
+    assert wait_exit(running, 60) == 130
     eventually(lambda: leftovers(home) == [], timeout=5)
     assert not home.locked()
 

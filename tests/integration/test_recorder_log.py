@@ -63,7 +63,7 @@ class Stage:
     def delete_topics(self) -> None:
         for future in self.admin.delete_topics(list(topics.STANDING)).values():
             future.result(10)
-        eventually(lambda: not set(topics.STANDING) & set(self.admin.list_topics(timeout=5).topics))
+        eventually(lambda: not set(topics.STANDING) & set(self.admin.list_topics(timeout=60).topics))
 
     def publish(self, minutes: range) -> None:
         some = (encode(Bar("x", "A/B", "1m", T0 + i * MINUTE, 2.0, 3.0, 1.0, 2.0, float(i))) for i in minutes)

@@ -9,16 +9,18 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
 
+from tapedeck_deck.embedded import processes
+from waits import eventually
+
 RIG_BIN = Path(os.environ.get("RIG_BIN", Path.home() / ".cache/tapedeck/rig/bin"))
-READY_SECONDS = 60.0
 
 
 def missing_binaries(*others: str) -> list[str]:
@@ -109,16 +111,15 @@ class KubeApi:
             "--profiling=false",
             *self._auditing(),
         )
-        deadline = time.monotonic() + READY_SECONDS
         with self.client() as client:
-            while time.monotonic() < deadline:
+
+            def ready() -> bool:
                 with contextlib.suppress(httpx.HTTPError):
-                    if client.get("/readyz").status_code == httpx.codes.OK and _has_default(client):
-                        return
-                if self._processes["kube-apiserver"].poll() is not None:
-                    break
-                time.sleep(0.1)
-        raise RuntimeError(f"kube-apiserver did not get ready: see {self.folder}/kube-apiserver.log")
+                    return client.get("/readyz").status_code == httpx.codes.OK and _has_default(client)
+                return False
+
+            server, log = self._processes["kube-apiserver"], self.folder / "kube-apiserver.log"
+            processes.wait_ready("kube-apiserver", server, ready, log=log, poll=0.1)
 
     def _auditing(self) -> list[str]:
         if not self.audited:
@@ -166,8 +167,7 @@ class KubeApi:
         )
 
     def _run(self, name: str, *arguments: str) -> None:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen([str(RIG_BIN / name), *arguments], stdout=log, stderr=log)
+        self._processes[name] = processes.start([RIG_BIN / name, *arguments], log=self.folder / f"{name}.log")
 
 
 def apply(client: httpx.Client, path: str, document: dict[str, Any], status: int = 200) -> dict[str, Any]:
@@ -188,12 +188,13 @@ def install_crds(client: httpx.Client, crds: list[dict[str, Any]]) -> None:
     for document in crds:
         name = document["metadata"]["name"]
         apply(client, f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}", document)
-    deadline = time.monotonic() + 20
     for document in crds:
         path = f"/apis/tapedeck.dev/v1alpha1/{document['spec']['names']['plural']}"
-        while client.get(path).status_code != httpx.codes.OK:
-            assert time.monotonic() < deadline, f"{path} is not served"
-            time.sleep(0.05)
+        eventually(partial(_served, client, path), what=f"{path} to be served")
+
+
+def _served(client: httpx.Client, path: str) -> bool:
+    return client.get(path).status_code == httpx.codes.OK
 
 
 def _has_default(client: httpx.Client) -> bool:
@@ -209,7 +210,7 @@ def _free_port() -> int:
 
 def _end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
     process.send_signal(how)
-    process.wait(timeout=20)
+    processes.wait_exit(process, 20)
 
 
 def _make_keys(folder: Path) -> None:

@@ -22,6 +22,7 @@ from kube.api import KubeApi
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import processes, warm
 from tapedeck_deck.embedded.warm import Warm
+from waits import eventually
 
 USER = "tapedeck-operator"
 ROOT = Path(__file__).parents[2]
@@ -120,7 +121,7 @@ class OperatorProcess:
         if self._process is None:
             return 0
         self._process.send_signal(how)
-        code = self._process.wait(timeout=60)
+        code = processes.wait_exit(self._process, 60)
         self._process = None
         return code
 
@@ -142,7 +143,7 @@ class OperatorProcess:
         if url is None:
             return 0, ""
         try:
-            answer = httpx.get(url + path, timeout=5, trust_env=False)
+            answer = httpx.get(url + path, timeout=60, trust_env=False)
         except httpx.HTTPError:
             return 0, ""
         return answer.status_code, answer.text
@@ -321,10 +322,7 @@ class Things:
 
     def until(self, holds: Callable[[], object], seconds: float) -> None:
         """Wait for something that has to come true."""
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, f"not so after {seconds} s"
-            time.sleep(0.02)
+        eventually(holds, seconds)
 
     def _path(self, kind: str, name: str = "") -> str:
         path = PATHS[kind].format(self.namespace)

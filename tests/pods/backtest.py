@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,8 @@ from tapedeck_common.kafka import admin, ensure_topics, transactional_producer
 from tapedeck_common.market import Bar, series_key
 from tapedeck_common.settings import Connections
 from tapedeck_deck.embedded import warm
+from tapedeck_deck.embedded.deadline import Deadline
+from tapedeck_deck.embedded.processes import wait_exit
 from tapedeck_deck.embedded.warm import Warm
 
 MINUTE = 60_000
@@ -71,7 +72,7 @@ class Pod:
 
     def wait(self, timeout: float = 60) -> int:
         assert self.process is not None
-        return self.process.wait(timeout)
+        return wait_exit(self.process, timeout)
 
     def run(self) -> int:
         self.start()
@@ -80,7 +81,7 @@ class Pod:
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        wait_exit(self.process, 10)
 
     def report(self) -> dict[str, Any]:
         """The last report."""
@@ -174,11 +175,11 @@ def result_values(connections: Connections, run_id: str) -> Iterator[tuple[int, 
     )
     try:
         places = [TopicPartition(topics.RESULTS, p, 0) for p in range(topics.STANDING_PARTITIONS)]
-        ends = {place.partition: reader.get_watermark_offsets(place, timeout=10)[1] for place in places}
+        ends = {place.partition: reader.get_watermark_offsets(place, timeout=60)[1] for place in places}
         waiting = {partition for partition, end in ends.items() if end}
         reader.assign([place for place in places if place.partition in waiting])
-        deadline = time.monotonic() + 30
-        while waiting and time.monotonic() < deadline:
+        deadline = Deadline(30)
+        while waiting and not deadline.passed():
             message = reader.poll(1.0)
             if message is None:
                 continue

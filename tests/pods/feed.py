@@ -63,7 +63,7 @@ class Pod:
 
     def wait(self, timeout: float = 60) -> int:
         assert self.process is not None
-        return self.process.wait(timeout)
+        return processes.wait_exit(self.process, timeout)
 
     def run(self) -> tuple[int, dict[str, Any]]:
         """Exit code and last report."""
@@ -78,7 +78,7 @@ class Pod:
         """A page of the probe, once it serves."""
         assert processes.wait_until((self.folder / "port").exists, timeout=20), self.said()
         port = (self.folder / "port").read_text()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return str(answer.read().decode())
 
     def status(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Pod:
         """As a crash would."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(5)
+        processes.wait_exit(self.process, 5)
 
     def said(self) -> str:
         return processes.tail(self.folder / "log", 50)

@@ -46,7 +46,7 @@ class Gateway:
         """(HTTP status, decoded JSON or text)."""
         encoded = urllib.parse.urlencode({name.rstrip("_"): value for name, value in query.items()})
         try:
-            with urllib.request.urlopen(f"{self.url}{path}?{encoded}", timeout=30) as answer:
+            with urllib.request.urlopen(f"{self.url}{path}?{encoded}", timeout=60) as answer:
                 return answer.status, _decoded(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, _decoded(error.read())

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -24,20 +23,10 @@ from tapedeck_common.settings import Connections
 from tapedeck_common.wire import Headers, market_headers
 from tapedeck_deck.embedded import processes, warm
 from tapedeck_deck.embedded.warm import Warm
+from waits import eventually as eventually
 
-T = TypeVar("T")
 MINUTE = 60_000
 T0 = 1_522_800_000_000
-
-
-def eventually(check: Callable[[], T], *, timeout: float = 60.0) -> T:
-    """The first true answer."""
-    deadline, pause = time.monotonic() + timeout, 0.02
-    while not (answer := check()):
-        assert time.monotonic() < deadline, f"waited {timeout} s; last answer: {answer!r}"
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.3)  # each look may be a new connection
-    return answer
 
 
 class RecorderProcess:
@@ -75,7 +64,7 @@ class RecorderProcess:
 
     def get(self, path: str) -> str:
         try:
-            with urlopen(f"http://127.0.0.1:{(self.home / 'port').read_text()}{path}", timeout=2) as answer:
+            with urlopen(f"http://127.0.0.1:{(self.home / 'port').read_text()}{path}", timeout=10) as answer:
                 return str(answer.read().decode())
         except (URLError, FileNotFoundError, ConnectionError, TimeoutError):
             return ""
@@ -87,7 +76,7 @@ class RecorderProcess:
     def kill(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(5)
+        processes.wait_exit(self.process, 5)
 
     def stop(self) -> int:
         """The exit code after SIGTERM."""
@@ -97,7 +86,7 @@ class RecorderProcess:
     def exit_code(self) -> int:
         """Of one that ends by itself."""
         assert self.process is not None
-        return self.process.wait(10)
+        return processes.wait_exit(self.process, 10)
 
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -145,7 +134,7 @@ def ends(bootstrap: str) -> dict[tuple[str, int], int]:
     client = Consumer({"bootstrap.servers": bootstrap, "group.id": "test-ends"})
     try:
         found = {
-            (topic, p): client.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1]
+            (topic, p): client.get_watermark_offsets(TopicPartition(topic, p), timeout=60)[1]
             for topic in topics.STANDING
             for p in range(topics.STANDING_PARTITIONS)
         }
@@ -163,8 +152,14 @@ def recorded_ends(dsn: str) -> dict[tuple[str, int], int]:
 
 def caught_up(bootstrap: str, dsn: str, *, timeout: float = 60.0) -> None:
     """Wait until the recorder is where the log ends, partition by partition."""
-    there = ends(bootstrap)
-    eventually(lambda: recorded_ends(dsn) == there, timeout=timeout)
+    there, now = ends(bootstrap), recorded_ends(dsn)
+
+    def check() -> bool:
+        nonlocal now
+        now = recorded_ends(dsn)
+        return now == there
+
+    eventually(check, timeout, progress=lambda: now)
 
 
 def select(dsn: str, query: str, *parameters: Any) -> list[tuple[Any, ...]]:

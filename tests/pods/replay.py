@@ -24,12 +24,13 @@ from tapedeck_common.settings import Connections
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import warm
 from tapedeck_deck.embedded.pods import Start
-from tapedeck_deck.embedded.processes import Process
+from tapedeck_deck.embedded.processes import Process, wait_exit
+from waits import eventually
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
 KEY = b"a key of the tests"
-_http = httpx.Client(trust_env=False, timeout=5)  # a new one for each request costs 40 ms
+_http = httpx.Client(trust_env=False, timeout=60)  # a new one for each request costs 40 ms
 
 
 def insert_minutes(dsn: str, exchange: str, symbols: list[str], minutes: int, *, seed: float = 0.5) -> None:
@@ -140,12 +141,12 @@ class ReplayProcess:
     def wait(self, timeout: float = 60) -> int:
         """The exit code."""
         assert self.process is not None
-        return self.process.wait(timeout)
+        return wait_exit(self.process, timeout)
 
     def kill(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        wait_exit(self.process, 10)
 
     def ended_at_ms(self) -> float:
         """When the pod said that the end is committed, milliseconds UTC."""
@@ -159,10 +160,7 @@ class ReplayProcess:
 
 
 def wait_for(ready: Callable[[], bool], what: str, timeout: float = 30) -> None:
-    deadline = time.monotonic() + timeout
-    while not ready():
-        assert time.monotonic() < deadline, f"no {what} within {timeout} s"
-        time.sleep(0.02)
+    eventually(ready, timeout, what=what)
 
 
 @dataclass(frozen=True)

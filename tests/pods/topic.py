@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -10,6 +9,8 @@ from typing import Any
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from tapedeck_deck.embedded.deadline import Deadline
 
 Row = tuple[int, int, bytes, bytes, Any]  # partition, offset, key, value, headers
 
@@ -31,9 +32,9 @@ def read_topic(bootstrap: str, topic: str, exchange: str) -> list[tuple[str, dic
     config = {"group.id": "raw-reader", "enable.auto.commit": False, "enable.partition.eof": True}
     consumer = Consumer({"bootstrap.servers": bootstrap, **config})
     try:
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        partitions = consumer.list_topics(topic, timeout=60).topics[topic].partitions
         marks = {
-            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=60) for number in partitions
         }
         if any(read.upto.get(number, 0) > high for number, (_, high) in marks.items()):
             read = _READ[bootstrap, topic] = _Read()  # the topic was made anew
@@ -41,8 +42,8 @@ def read_topic(bootstrap: str, topic: str, exchange: str) -> list[tuple[str, dic
         ends = {number: high for number, (_, high) in marks.items()}
         left = {number for number in starts if starts[number] < ends[number]}
         consumer.assign([TopicPartition(topic, number, starts[number]) for number in left])
-        deadline = time.monotonic() + 60
-        while left and time.monotonic() < deadline:
+        deadline = Deadline(60)
+        while left and not deadline.passed():
             for message in consumer.consume(10_000, 0.2):
                 number, offset = _place(message)
                 if message.error() is not None or offset + 1 >= ends[number]:  # marks of transactions may come last

@@ -50,7 +50,7 @@ class TransformProcess:
         assert self.process is not None
         assert self.process.poll() is None, (self.home / "log").read_text()[-3000:]
         try:
-            with urlopen(f"http://127.0.0.1:{(self.home / 'port').read_text()}/status", timeout=5) as answer:
+            with urlopen(f"http://127.0.0.1:{(self.home / 'port').read_text()}/status", timeout=60) as answer:
                 return dict(json.loads(answer.read()))
         except OSError:
             return {}
@@ -63,7 +63,7 @@ class TransformProcess:
         """As a crash would."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        processes.wait_exit(self.process, 10)
 
     def stop(self) -> int:
         """The exit code after SIGTERM."""

@@ -15,6 +15,7 @@ from pods.gateway import (
     MINUTE,
 )
 from tapedeck_common.market import Bar, event_time
+from tapedeck_deck.embedded.deadline import Deadline
 
 T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
 
@@ -83,7 +84,7 @@ class Watcher:
         return found
 
     def until(self, true: Any, timeout: float = 10.0) -> None:
-        deadline = time.monotonic() + timeout
+        deadline = Deadline(timeout)
         while not true():
-            assert time.monotonic() < deadline, self.heard[-5:]
+            assert not deadline.passed(), self.heard[-5:]
             time.sleep(0.01)

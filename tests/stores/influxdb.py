@@ -76,7 +76,7 @@ class InfluxDB:
         request = Request(
             f"http://127.0.0.1:{self._port}/query", body, {"authorization": self.authorization}, method="POST"
         )
-        with urlopen(request, timeout=20) as answer:
+        with urlopen(request, timeout=60) as answer:
             found = json.load(answer)["results"][0]
         return list(found["series"][0]["values"]) if "series" in found else []
 

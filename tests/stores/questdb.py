@@ -76,7 +76,7 @@ class QuestDB:
     def query(self, text: str) -> list[list[Any]]:
         """The rows that a statement gives; none for one that gives none."""
         address = f"http://127.0.0.1:{self._port}/exec?" + urlencode({"query": text})
-        with urlopen(Request(address, headers={"authorization": self.authorization}), timeout=20) as answer:
+        with urlopen(Request(address, headers={"authorization": self.authorization}), timeout=60) as answer:
             found: list[list[Any]] = json.load(answer).get("dataset", [])
         return found
 

@@ -180,7 +180,7 @@ def test_delete_by_name_and_by_file(run: Run, tmp_path: Path, objects: Objects) 
 )
 def test_exit_codes(objects: Objects, tmp_path: Path, words: list[str], code: int, says: str) -> None:
     process = spawn(tmp_path, *words)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == code
     assert says in said
     assert "Traceback" not in said

@@ -12,6 +12,7 @@ import yaml
 from decks.command import DOWN, Run, manifest, spawn
 from tapedeck_deck.cli.table import Table, age
 from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.processes import wait_exit
 
 
 def _with_pods(objects: Objects, folder: Path) -> list[Path]:
@@ -146,7 +147,7 @@ def test_logs_follow_until_the_end(run: Run, objects: Objects, tmp_path: Path) -
     with logs[1].open("a") as log:
         log.write("five\n")
     objects.set_status("Replay", "default", "tape", {"phase": "Complete"})
-    rest, _ = follower.communicate(timeout=20)
+    rest, _ = follower.communicate(timeout=60)
     assert (rest, follower.returncode) == ("five\n", 0)
 
 
@@ -162,7 +163,7 @@ def test_watch_shows_each_change(run: Run, objects: Objects, tmp_path: Path) -> 
         assert watcher.stdout.readline().startswith("other")
     finally:
         watcher.send_signal(2)
-        assert watcher.wait(timeout=20) == 130
+        assert wait_exit(watcher, 20) == 130
     assert watcher.stderr is not None
     assert "Traceback" not in watcher.stderr.read()
 

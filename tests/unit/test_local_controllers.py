@@ -15,6 +15,7 @@ from tapedeck_crds.kinds import parse_resource
 from tapedeck_deck.embedded import processes, warm
 from tapedeck_deck.embedded.controllers import Decision, backoff, decide_deployment, decide_job, new_pod
 from tapedeck_deck.embedded.pods import Start, UnsupportedTemplate, start_pod
+from tapedeck_deck.embedded.processes import wait_exit
 from tapedeck_deck.embedded.services import deployment
 from tapedeck_operator.plan import Observed, Settings, plan
 
@@ -135,7 +136,7 @@ def a_pod(tmp_path: Path, **changes: Any) -> tuple[Json, Any]:
 def test_a_template_runs_with_its_paths_made_local(tmp_path: Path, start: Start) -> None:
     made, lookup = a_pod(tmp_path)
     running = start_pod(made, start=start, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)
-    assert running.process.wait(timeout=20) == 0
+    assert wait_exit(running.process, 20) == 0
     mounted = tmp_path / "pod" / "volumes"
     assert (mounted / "connections" / "store_dsn").read_text() == "dsn"
     assert not (mounted / "connections" / "x").exists()
@@ -148,7 +149,7 @@ def test_environment_reaches_the_process(tmp_path: Path, start: Start) -> None:
     code = "import os,sys;print({k:v for k,v in os.environ.items() if k.startswith('TAPEDECK')})"
     made, lookup = a_pod(tmp_path, args=["-n1", "-r1", code])
     pod = start_pod(made, start=start, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)
-    assert pod.process.wait(timeout=20) == 0
+    assert wait_exit(pod.process, 20) == 0
     said = (tmp_path / "log").read_text()
     assert f"'TAPEDECK_CONNECTIONS': '{tmp_path}/pod/volumes/connections'" in said
     assert f"'TAPEDECK_TERMINATION_LOG': '{tmp_path}/pod/termination'" in said
@@ -180,4 +181,4 @@ def test_how_a_warm_start_ends_is_told(tmp_path: Path) -> None:
         sleeper.wait(0.2)
     assert sleeper.poll() is None
     sleeper.terminate()
-    assert sleeper.wait(timeout=20) == -signal.SIGTERM
+    assert wait_exit(sleeper, 20) == -signal.SIGTERM

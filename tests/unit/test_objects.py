@@ -16,6 +16,7 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import InvalidResource
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Conflict, NotFound, Objects
+from tapedeck_deck.embedded.processes import wait_exit
 
 
 @pytest.fixture
@@ -326,5 +327,5 @@ def test_a_writer_waits_for_another_and_reads_go_on(objects: Objects, tmp_path: 
         assert 0.3 < time.monotonic() - began < 5
     finally:
         holder.kill()
-        holder.wait(timeout=10)
+        wait_exit(holder, 10)
     assert objects.version == 2

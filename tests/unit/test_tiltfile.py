@@ -15,6 +15,7 @@ import yaml
 
 from charts.rendered import HELM, render
 from tapedeck_crds.json import Json
+from tapedeck_deck.embedded.processes import wait_exit
 
 ROOT = Path(__file__).parents[2]
 LIVE = ROOT / "workloads/live"
@@ -145,7 +146,7 @@ def lived(tmp_path: Path) -> Any:
     made = Lived(tmp_path)
     yield made
     made.process.kill()
-    made.process.wait(timeout=10)
+    wait_exit(made.process, 10)
 
 
 def test_the_process_starts_again_with_changed_code_and_ends_with_its_own_code(lived: Lived) -> None:
@@ -155,4 +156,4 @@ def test_the_process_starts_again_with_changed_code_and_ends_with_its_own_code(l
     assert [lived.said(), lived.said()] == ["bye", "7"]
     lived.process.send_signal(signal.SIGTERM)
     assert lived.said() == "bye"
-    assert lived.process.wait(timeout=10) == 7
+    assert wait_exit(lived.process, 10) == 7

@@ -23,6 +23,7 @@ from tapedeck_common.wire import encode, market_headers
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import InvalidResource
 from tapedeck_deck.cli import write
+from tapedeck_deck.embedded.deadline import Deadline
 from tapedeck_deck.embedded.objects import Objects
 
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"]
@@ -64,9 +65,9 @@ class Stage:
             at = ms(status.get("position")), status.get("epoch")
             return *at, status.get("published"), status.get("observedGeneration")
 
-        deadline, wanted = time.monotonic() + 40, (T0 + minute * MINUTE, epoch, published, generation)
+        deadline, wanted = Deadline(40), (T0 + minute * MINUTE, epoch, published, generation)
         while seen() != wanted:
-            assert time.monotonic() < deadline, (wanted, self.status(name))
+            assert not deadline.passed(), (wanted, self.status(name))
             time.sleep(0.05)
         return self.status(name)
 

@@ -39,5 +39,5 @@ def test_stock_bars_are_recorded_and_charted(shared_deck: Deck, tmp_path: Path) 
         "from": ROWS[0][0] // 1000,
         "to": ROWS[-1][0] // 1000 + 1,
     }
-    answer = httpx.get(f"{facts['gateway']}history", params=query, timeout=10).json()
+    answer = httpx.get(f"{facts['gateway']}history", params=query, timeout=60).json()
     assert answer["c"] == [row[4] for row in ROWS]

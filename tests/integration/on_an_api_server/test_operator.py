@@ -157,7 +157,7 @@ def test_a_control_that_its_pod_refuses_is_told_until_it_is_taken(
 
 def test_it_tells_which_replays_live(things: Things, operator: OperatorProcess) -> None:
     def told() -> list[str]:
-        answer = httpx.get(f"{operator.url()}/replays", timeout=5, trust_env=False)
+        answer = httpx.get(f"{operator.url()}/replays", timeout=60, trust_env=False)
         uids: list[str] = answer.json() if answer.status_code == 200 else []
         return uids
 
