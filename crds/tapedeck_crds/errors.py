@@ -14,10 +14,19 @@ EXIT_FENCED = 75  # a successor has taken over; trying again is harmless
 
 
 class TapedeckError(Exception):
-    """``exit_code`` ends a process that cannot go on, ``http_status`` answers a request that cannot be served."""
+    """``exit_code`` ends a process that cannot go on, ``http_status`` answers a request that cannot be served.
+
+    ``reason`` is one CamelCase word for conditions and reports: the class's, unless the raiser gives another.
+    """
 
     exit_code: ClassVar[int] = EXIT_FAILED
     http_status: ClassVar[int] = 500
+    reason: str = "Failed"
+
+    def __init__(self, *args: object, reason: str = "") -> None:
+        super().__init__(*args)
+        if reason:
+            self.reason = reason
 
 
 class InvalidInput(TapedeckError, ValueError):
@@ -25,12 +34,14 @@ class InvalidInput(TapedeckError, ValueError):
 
     exit_code = EXIT_BAD_INPUT
     http_status = 400
+    reason = "InvalidInput"
 
 
 class NotFound(TapedeckError, LookupError):
     """Nothing has the name that was asked for."""
 
     http_status = 404
+    reason = "NotFound"
 
     def __str__(self) -> str:
         """The message as it was given: LookupError's subclasses may quote it."""
@@ -41,12 +52,14 @@ class Conflict(TapedeckError):
     """Something else holds the name, or changed what this was based on."""
 
     http_status = 409
+    reason = "Conflict"
 
 
 class Unavailable(TapedeckError):
     """A service does not answer. Try again later: nothing was lost."""
 
     http_status = 503
+    reason = "Unavailable"
 
 
 class Fenced(TapedeckError):
@@ -54,10 +67,11 @@ class Fenced(TapedeckError):
 
     exit_code = EXIT_FENCED
     http_status = 409
+    reason = "Fenced"
 
 
 class Interrupted(TapedeckError):
-    """The process was asked to stop before it had finished."""
+    """The process was asked to stop before it had finished. Its exit code makes a Job start the next pod."""
 
-    exit_code = 0
     http_status = 503
+    reason = "Interrupted"

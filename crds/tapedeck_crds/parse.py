@@ -38,7 +38,7 @@ def parse_resource(document: object) -> Resource:
         # Field names as YAML has them: what Python calls them is no one's business outside.
         resource = KINDS[kind].model_validate(_without_nulls(document), by_alias=True, by_name=False)
     except ValidationError as error:
-        raise InvalidResource(what, list(_problems(error))) from None
+        raise InvalidResource(what, validation_problems(error)) from None
     broken = list(_broken_rules(resource.spec, None, "spec"))
     if broken:
         raise InvalidResource(what, broken)
@@ -63,9 +63,14 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
+def validation_problems(error: ValidationError, prefix: str = "") -> list[str]:
+    """One line for each problem: the field, the value and what was expected."""
+    return [f"{prefix}{line}" for line in _problems(error)]
+
+
 def _problems(error: ValidationError) -> Iterator[str]:
     for detail in error.errors(include_url=False):
-        where = _path(detail["loc"])
+        where = _path(detail["loc"]) or "document"
         given = detail["input"]
         match detail["type"]:
             case "missing":

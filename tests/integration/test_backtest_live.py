@@ -16,7 +16,6 @@ from by_hand.backtrader import run_stock
 from pods.backtest import MINUTE, Pod, check
 from pods.runs import T0, random_walk, spec
 from pods.store import insert_bars
-from tapedeck_backtest.errors import Unavailable
 from tapedeck_backtest.sources.live_stream import LiveStream
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_common import wire
@@ -24,6 +23,7 @@ from tapedeck_common.market import Bar, order_key, series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS
 from tapedeck_crds.base import format_ms
+from tapedeck_crds.errors import Unavailable
 from tapedeck_deck.embedded.processes import wait_until
 
 SECOND = 1_000

@@ -14,10 +14,11 @@ from tapedeck_backtest.bias_checks.look_ahead import look_ahead
 from tapedeck_backtest.bias_checks.rerun import Lab
 from tapedeck_backtest.bias_checks.start_up import start_up
 from tapedeck_backtest.engine.feeds import Columns
-from tapedeck_backtest.errors import Interrupted, RunFailed
+from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import format_ms
+from tapedeck_crds.errors import Interrupted
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000

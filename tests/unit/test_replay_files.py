@@ -13,8 +13,9 @@ import pytest
 
 from tapedeck_common.store.bars import Block
 from tapedeck_crds.base import Files
+from tapedeck_crds.errors import Unavailable
 from tapedeck_replay.file_source import FileSource
-from tapedeck_replay.tape import BadInput, Unavailable
+from tapedeck_replay.tape import BadInput
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tapedeck_crds.base import Files
+from tapedeck_crds.errors import Unavailable
 from tapedeck_replay.file_source import FileSource
 from tapedeck_replay.spool import BarSpool
-from tapedeck_replay.tape import Unavailable
 
 
 @pytest.fixture

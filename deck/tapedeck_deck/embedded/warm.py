@@ -25,7 +25,7 @@ from tapedeck_common.parent_death import die_with
 SHARED = (
     "backtrader", "confluent_kafka.admin", "msgspec", "numpy", "prometheus_client", "psycopg", "psycopg.types.json",
     "psycopg_pool", "stamina", "starlette.applications", "structlog", "uvicorn", "uvicorn.protocols.http.h11_impl",
-    "tapedeck_common.kafka", "tapedeck_common.logs", "tapedeck_common.probe", "tapedeck_common.records",
+    "tapedeck_common.kafka", "tapedeck_common.logs", "tapedeck_common.pod.shell", "tapedeck_common.records",
     "tapedeck_common.settings", "tapedeck_common.wire",
     "tapedeck_crds.backtest", "tapedeck_crds.feed", "tapedeck_crds.replay", "tapedeck_crds.report",
 )  # fmt: skip

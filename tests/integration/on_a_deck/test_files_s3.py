@@ -14,10 +14,11 @@ from decks.process import Deck, apply, eventually, phase
 from stores.s3 import PROGRAM, S3
 from tapedeck_common.files import merged_bars, merged_trades
 from tapedeck_crds.base import Files
+from tapedeck_crds.errors import Unavailable
 from tapedeck_deck.cli import write
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_replay.file_source import FileSource
-from tapedeck_replay.tape import BadInput, Unavailable
+from tapedeck_replay.tape import BadInput
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="versitygw is not built (tests/e2e/rig/build)")
 T0, MINUTE = 1_522_800_000_000, 60_000

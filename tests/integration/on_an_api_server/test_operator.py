@@ -12,7 +12,7 @@ import pytest
 
 from kube.api import KubeApi, missing_binaries
 from kube.operator import OperatorProcess, Things, rights
-from tapedeck_common.probe import Probe
+from tapedeck_common.pod.probe_server import ProbeServer
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.json import Json
@@ -55,7 +55,7 @@ class Deck:
             state="waiting", range_from=T0, range_to=end, last_event=end, interval_ms=60_000, rows=10, topic="t"
         )
         self.taken: list[Anchor] = []
-        self._probe = Probe(
+        self._probe = ProbeServer(
             PodSettings(http_host="127.0.0.1", http_port=0, control_key_file=path),
             report=lambda: self.report,
             control=self._take,

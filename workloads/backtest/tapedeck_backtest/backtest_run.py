@@ -12,7 +12,7 @@ from tapedeck_backtest.run.session import Session
 from tapedeck_backtest.sandbox.supervisor import Mark
 from tapedeck_backtest.sources.replay_stream import START_TIMEOUT
 from tapedeck_backtest.strategy_loader import checked_params, strategy_class
-from tapedeck_common.probe import leave_report
+from tapedeck_common.pod.shell import write_termination_message
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.errors import EXIT_BAD_INPUT
@@ -100,5 +100,5 @@ class Run:
         try:
             self.fail("TimeLimit", f"limits.barSeconds: {message}")
         finally:
-            leave_report(self._settings, self.report())
+            write_termination_message(self._settings, self.report())
         return EXIT_BAD_INPUT

@@ -1,4 +1,4 @@
-"""One run, from the pod's settings to its exit code."""
+"""A Backtest's run as a pod's workload, and what its supervisor reports of a run that was ended."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY
-from pydantic import ValidationError
 
 from tapedeck_backtest.report.gauges import RunGauges
 from tapedeck_backtest.sandbox.supervisor import Mark
 from tapedeck_common.logs import configure, log
-from tapedeck_common.probe import Probe, leave_report, on_stop
+from tapedeck_common.pod.shell import Workload, run_pod, write_termination_message
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
-from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FAILED
+from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FAILED, InvalidInput
 from tapedeck_crds.report import BacktestReport
 
 if TYPE_CHECKING:
@@ -23,85 +22,55 @@ if TYPE_CHECKING:
 AUTHORITIES = ("kafka_ca", "store_ca")  # files of the connections that are read again, and no secret
 
 
-class Pod:
-    """The probe answers before Backtrader is loaded: that takes a third of a second."""
+class BacktestWorkload(Workload):
+    """One run. The probe server answers before Backtrader is loaded: that takes a third of a second."""
 
     def __init__(self, settings: PodSettings, mark: Mark) -> None:
+        super().__init__()
         self._settings = settings
         self._mark = mark
         self._run: Run | None = None
-        self._last = BacktestReport(run_id=settings.uid)
-        self.stop = Event()
 
     def report(self) -> BacktestReport:
-        """How it goes."""
-        return self._run.report() if self._run is not None else self._last
+        """The progress and the results so far."""
+        return self._run.report() if self._run is not None else BacktestReport(run_id=self._settings.uid)
 
-    def work(self) -> int:
-        """Do the run and leave the report; returns the exit code."""
-        code = self._work()
-        last = self.report()
-        if code == 0:
-            log.info("complete", bars=last.bars, trades=last.trades, value=last.value)
-        leave_report(self._settings, last)
-        return code
-
-    def _work(self) -> int:
-        try:
-            spec = BacktestSpec.model_validate_json(self._settings.spec)
-            if not self._settings.uid:
-                raise ValueError("TAPEDECK_UID: got nothing, expected the id of the run")
-        except ValueError as error:
-            return self._failed("BadSpec", str(error), EXIT_BAD_INPUT)
-        import psycopg
-
+    def run(self) -> None:
+        """Do the run. Raises InvalidInput, Interrupted, Unavailable, and psycopg.Error."""
+        spec = self._settings.parse_spec(BacktestSpec)
+        if not self._settings.uid:
+            raise InvalidInput("TAPEDECK_UID: missing, expected the id of the run", reason="BadSpec")
         from tapedeck_backtest.backtest_run import Run
-        from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
         from tapedeck_backtest.sandbox.landlock import hide
         from tapedeck_backtest.sandbox.output import bounded_output
         from tapedeck_backtest.sandbox.watchdog import limit_memory
 
-        try:
-            connections = Connections.read(self._settings.connections)
-        except ValidationError as error:
-            return self._failed("BadConnections", str(error), EXIT_FAILED)
-        run = self._run = Run(self._settings, spec, connections, self.stop, mark=self._mark)
+        connections = Connections.read(self._settings.connections)
+        run = self._run = Run(self._settings, spec, connections, self.stop_requested, mark=self._mark)
         hide(self._settings.connections, but=AUTHORITIES)
         limits = spec.resources.limits if spec.resources is not None else None
         limit_memory((limits or {}).get("memory"))
-        try:
-            with bounded_output(spec.limits.output_bytes):
-                run.execute()
-        except RunFailed as failure:
-            log.error("failed", reason=failure.reason, message=failure.message)
-            return EXIT_BAD_INPUT
-        except Interrupted:
-            return self._failed("Interrupted", "asked to end before the run was over", EXIT_FAILED)
-        except (Unavailable, psycopg.Error) as error:
-            return self._failed("Unavailable", str(error), EXIT_FAILED)
-        return 0
-
-    def _failed(self, reason: str, message: str, code: int) -> int:
-        log.error("failed", reason=reason, message=message)
-        self._last = self.report().model_copy(update={"state": "failed", "reason": reason, "message": message})
-        self._run = None
-        return code
+        with bounded_output(spec.limits.output_bytes):
+            run.execute()
+        last = run.report()
+        log.info("complete", bars=last.bars, trades=last.trades, value=last.value)
 
 
 def main(mark: Mark) -> int:
-    """Exit 0 when the run is over and its results are on the log. ``mark`` is told when a strategy's code runs."""
-    settings = _settings()
-    pod = Pod(settings, mark)
-    on_stop(pod.stop.set)
-    REGISTRY.register(RunGauges(pod.report))
-    with Probe(settings, report=pod.report):
-        return pod.work()
+    """Exits 0 once the results are on the log. ``mark`` is called when a strategy's code starts and when it ends."""
+
+    def make(settings: PodSettings) -> BacktestWorkload:
+        workload = BacktestWorkload(settings, mark)
+        REGISTRY.register(RunGauges(workload.report))
+        return workload
+
+    return run_pod("backtest", PodSettings, make)
 
 
 def ended_by_strategy(how: str, run_id: str, *, announced: bool) -> int:
     """Say in the report and on the log that the strategy ended the run's process; returns the exit code."""
     from tapedeck_backtest.backtest_run import Run
-    from tapedeck_backtest.errors import Unavailable
+    from tapedeck_crds.errors import Unavailable
 
     settings = _settings().model_copy(update={"uid": run_id})  # after a seek another one than the pod's
     spec = BacktestSpec.model_validate_json(settings.spec)
@@ -113,7 +82,7 @@ def ended_by_strategy(how: str, run_id: str, *, announced: bool) -> int:
     except Unavailable as error:
         log.error("failed", reason="Unavailable", message=str(error))
         return EXIT_FAILED
-    leave_report(settings, run.report())
+    write_termination_message(settings, run.report())
     return EXIT_BAD_INPUT
 
 
@@ -121,7 +90,9 @@ def killed(how: str) -> None:
     """Say in the report what is known of a kill. The run is not over: another pod begins it again."""
     settings = _settings()
     log.error("killed", message=how)
-    leave_report(settings, BacktestReport(run_id=settings.uid, state="failed", reason="Killed", message=how))
+    write_termination_message(
+        settings, BacktestReport(run_id=settings.uid, state="failed", reason="Killed", message=how)
+    )
 
 
 def room() -> int:
@@ -134,5 +105,5 @@ def room() -> int:
 
 def _settings() -> PodSettings:
     settings = PodSettings()
-    configure(settings.log_level, workload="backtest", name=settings.name, run=settings.uid)
+    configure(settings.log_level, workload="backtest", name=settings.name, uid=settings.uid)
     return settings

@@ -7,9 +7,21 @@ workload may know.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tapedeck_crds.errors import InvalidInput, TapedeckError
+from tapedeck_crds.parse import validation_problems
+
+SpecT = TypeVar("SpecT", bound=BaseModel)
+
+
+class InvalidConnections(TapedeckError):
+    """A connection setting is wrong. The pod may be started again: its Secret may be corrected meanwhile."""
+
+    reason = "BadConnections"
 
 
 class PodSettings(BaseSettings):
@@ -39,6 +51,14 @@ class PodSettings(BaseSettings):
     termination_log: Path | None = None
     log_level: str = "info"
 
+    def parse_spec(self, model: type[SpecT]) -> SpecT:
+        """``spec`` as a model. Raises InvalidInput with a line for each problem."""
+        try:
+            return model.model_validate_json(self.spec)
+        except ValidationError as error:
+            problems = validation_problems(error, prefix="TAPEDECK_SPEC: ")
+            raise InvalidInput("\n".join(problems), reason="BadSpec") from None
+
 
 class Connections(BaseSettings):
     """How to reach the broker and the database."""
@@ -54,11 +74,15 @@ class Connections(BaseSettings):
 
     @classmethod
     def read(cls, folder: Path) -> Connections:
-        """From the files of a folder; the environment where one is missing or empty. Raises ValidationError."""
+        """From the files of a folder; the environment where one is missing or empty. Raises InvalidConnections."""
         values: dict[str, object] = {name: text for name in cls.model_fields if (text := _file_text(folder / name))}
         if "kafka_ca" in values:
             values["kafka_ca"] = folder / "kafka_ca"  # the authority itself, which is named by its file
-        return cls(**values)  # type: ignore[arg-type]
+        try:
+            return cls(**values)  # type: ignore[arg-type]
+        except ValidationError as error:
+            problems = validation_problems(error, prefix=f"{folder}: ")
+            raise InvalidConnections("\n".join(problems)) from None
 
 
 def _file_text(path: Path) -> str | None:

@@ -1,45 +1,55 @@
-"""``python -m tapedeck_gateway``: charts, replays and runs for browsers."""
+"""``python -m tapedeck_gateway``: charts, replays and runs for browsers. Exits 0 after a stop."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 import sys
 
 import uvicorn
-from pydantic import ValidationError
 
-from tapedeck_common.logs import configure, log
-from tapedeck_common.probe import leave_report
+from tapedeck_common.atomic_file import write_atomically
+from tapedeck_common.logs import log
+from tapedeck_common.pod.shell import Workload, run_pod
 from tapedeck_common.settings import Connections, PodSettings
-from tapedeck_crds.errors import EXIT_BAD_INPUT
-from tapedeck_crds.report import Report
+from tapedeck_crds.errors import TapedeckError
+from tapedeck_crds.report import Report, ReportState
 from tapedeck_gateway.app import make_app
 from tapedeck_gateway.options import Options
 from tapedeck_gateway.routes.websocket import MESSAGE_BYTES
 
 
-def main() -> int:
-    """Serve until SIGTERM; exit 64 for options that can't be followed, 1 where the port is taken."""
-    settings = PodSettings()
-    configure(settings.log_level, workload="gateway", name=settings.name)
-    try:
-        options = Options.model_validate_json(settings.spec)
+class PortTaken(TapedeckError):
+    """Another process listens on the gateway's port."""
+
+    reason = "CannotListen"
+
+
+class GatewayWorkload(Workload):
+    """Serves browsers, and the probes on the same port."""
+
+    def __init__(self, settings: PodSettings) -> None:
+        super().__init__()
+        self._settings = settings
+        self._state: ReportState = "starting"
+
+    def report(self) -> Report:
+        """The state: /status has its own."""
+        return Report(state=self._state)
+
+    def run(self) -> None:
+        """Serve until a stop, which uvicorn handles itself. Raises InvalidInput and PortTaken."""
+        settings = self._settings
+        options = settings.parse_spec(Options)
         connections = Connections.read(settings.connections)
-    except ValidationError as error:
-        return _fail(settings, "BadOptions", str(error), EXIT_BAD_INPUT)
-    try:
-        listener = socket.create_server((settings.http_host, settings.http_port), backlog=1_024)
-    except OSError as error:
-        place = f"{settings.http_host}:{settings.http_port}"
-        return _fail(settings, "CannotListen", f"http port: got {place}, expected a free one ({error.strerror})", 1)
-    # Uvicorn ends on these and raises them again once it has: then they shall do nothing more.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    asyncio.run(_serve(settings, connections, options, listener))
-    leave_report(settings, Report(state="complete"))
-    return 0
+        try:
+            listener = socket.create_server((settings.http_host, settings.http_port), backlog=1_024)
+        except OSError as error:
+            address = f"{settings.http_host}:{settings.http_port}"
+            raise PortTaken(f"http port: got {address}, expected a free one ({error.strerror})") from None
+        self._state = "running"
+        asyncio.run(_serve(settings, connections, options, listener))
+        self._state = "complete"
 
 
 async def _serve(settings: PodSettings, connections: Connections, options: Options, listener: socket.socket) -> None:
@@ -47,9 +57,7 @@ async def _serve(settings: PodSettings, connections: Connections, options: Optio
 
     def started() -> None:
         if settings.port_file is not None:
-            fresh = settings.port_file.with_suffix(".new")
-            fresh.write_text(str(port))
-            fresh.replace(settings.port_file)
+            write_atomically(settings.port_file, str(port))
         log.info("serving", port=port)
 
     config = uvicorn.Config(
@@ -66,11 +74,5 @@ async def _serve(settings: PodSettings, connections: Connections, options: Optio
     await uvicorn.Server(config).serve(sockets=[listener])
 
 
-def _fail(settings: PodSettings, reason: str, message: str, code: int) -> int:
-    log.error("cannot start", reason=message)
-    leave_report(settings, Report(state="failed", reason=reason, message=message))
-    return code
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_pod("gateway", PodSettings, GatewayWorkload, serve_probes=False))

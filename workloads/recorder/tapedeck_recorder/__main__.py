@@ -1,4 +1,4 @@
-"""``python -m tapedeck_recorder``: the store's only writer."""
+"""``python -m tapedeck_recorder``: the only writer of the store. Exits 0 after a stop, 75 once another took over."""
 
 from __future__ import annotations
 
@@ -10,90 +10,25 @@ from pathlib import Path
 import psycopg
 import stamina
 from confluent_kafka import KafkaError, KafkaException
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from tapedeck_common.kafka import error_of, passing
-from tapedeck_common.logs import configure, log
-from tapedeck_common.probe import Probe, leave_report, on_stop
+from tapedeck_common.pod.shell import Workload, run_pod
 from tapedeck_common.settings import Connections, PodSettings
-from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FENCED
 from tapedeck_crds.report import RecorderReport, ReportState
 from tapedeck_crds.sink import RecorderOptions
 from tapedeck_recorder.recorder import Recorder
 from tapedeck_recorder.sinks.delivery import Delivery, join_all, start_all
-from tapedeck_recorder.store.offsets import Fenced
 from tapedeck_recorder.topic_gc import keep_sweeping
 
 SINKS_STOP_SECONDS = 5.0
 
 
-class Pod:
-    """The recorder and what is said of it."""
-
-    def __init__(self) -> None:
-        self._state: ReportState = "starting"
-        self._reason = self._message = ""
-        self._recorder: Recorder | None = None
-        self.deliveries: tuple[Delivery, ...] = ()
-        self.stop = threading.Event()
-
-    def report(self) -> RecorderReport:
-        """How it goes."""
-        state = "running" if self._state == "starting" and self.ready() else self._state
-        sinks = tuple(delivery.report() for delivery in self.deliveries)
-        return RecorderReport(state=state, reason=self._reason, message=self._message, sinks=sinks)
-
-    def ready(self) -> bool:
-        return self._recorder is not None and self._recorder.ready
-
-    def work(self, connections: Connections) -> int:
-        """Record until told to stop; returns the exit code."""
-        try:
-            self._recorder = _recorder(connections, self.stop, self._topics_made_anew)
-            self._recorder.run()
-        except Fenced as error:
-            return self._failed("Fenced", str(error), EXIT_FENCED)
-        except psycopg.Error as error:
-            if not self.stop.is_set():
-                return self._failed("StoreUnavailable", str(error), 1)
-        except KafkaException as error:
-            if not self.stop.is_set():
-                return self._failed("BrokerUnavailable", str(error), 1)
-        self._state = "complete"
-        return 0
-
-    def refuse(self, options: str) -> int:
-        """The exit code for options that can't be followed."""
-        return self._failed("BadOptions", options, EXIT_BAD_INPUT)
-
-    def _topics_made_anew(self) -> None:
-        for delivery in self.deliveries:
-            delivery.begin_anew()
-
-    def _failed(self, reason: str, message: str, code: int) -> int:
-        log.error("failed", reason=reason, message=message)
-        self._state, self._reason, self._message = "failed", reason, message
-        return code
-
-
-def _recorder(connections: Connections, stop: threading.Event, made_anew: Callable[[], None]) -> Recorder:
-    """A recorder, once the broker is there and has the topics."""
-
-    def may_come(error: Exception) -> bool:
-        missing = isinstance(error, KafkaException) and error_of(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART
-        return (missing or passing(error)) and not stop.is_set()
-
-    for attempt in stamina.retry_context(on=may_come, attempts=40, timeout=60.0, wait_max=3.0):
-        with attempt:
-            return Recorder(connections, stop, made_anew)
-    raise AssertionError("unreachable: the last attempt raises")
-
-
 class RecorderSettings(PodSettings):
-    """``living_url`` tells the uids of all Replays, as a JSON list, every ``sweep_seconds``; where it is empty no topic
-    is swept.
+    """``living_url`` answers with the uids of all Replays, as a JSON list; it is read every ``sweep_seconds``, and
+    where it is empty no topic is deleted.
 
-    ``sinks`` is the folder with what authorises the other stores, a folder each.
+    ``sinks`` is the folder with the credentials of the other stores, a folder for each.
     """
 
     living_url: str = ""
@@ -101,37 +36,65 @@ class RecorderSettings(PodSettings):
     sinks: Path = Path("/etc/tapedeck/sinks")
 
 
-def main() -> int:
-    """Exit 0 after SIGTERM, 64 for options that can't be followed, 75 when another took over, 1 for what may pass."""
-    settings = RecorderSettings()
-    configure(settings.log_level, workload="recorder")
-    pod = Pod()
-    on_stop(pod.stop.set)
-    with Probe(settings, report=pod.report, ready=pod.ready):
-        try:
-            options = RecorderOptions.model_validate_json(settings.spec)
-        except ValidationError as error:
-            code = pod.refuse(str(error))
-        else:
-            code = _work(pod, settings, options)
-        leave_report(settings, pod.report())
-    return code
+class RecorderWorkload(Workload):
+    """Records the log in the store, and delivers it to the sinks."""
 
+    def __init__(self, settings: RecorderSettings) -> None:
+        super().__init__()
+        self._settings = settings
+        self._state: ReportState = "starting"
+        self._recorder: Recorder | None = None
+        self._deliveries: tuple[Delivery, ...] = ()
 
-def _work(pod: Pod, settings: RecorderSettings, options: RecorderOptions) -> int:
-    try:
+    def report(self) -> RecorderReport:
+        """The state, and that of each sink."""
+        state = "running" if self._state == "starting" and self.ready() else self._state
+        return RecorderReport(state=state, sinks=tuple(delivery.report() for delivery in self._deliveries))
+
+    def ready(self) -> bool:
+        """Whether partitions are assigned."""
+        return self._recorder is not None and self._recorder.ready
+
+    def run(self) -> None:
+        """Record until a stop. Raises InvalidInput, Fenced, psycopg.Error and KafkaException."""
+        settings, stop = self._settings, self.stop_requested
+        options = settings.parse_spec(RecorderOptions)
         connections = Connections.read(settings.connections)
-    except ValidationError as error:
-        log.error("bad connections", reason=str(error))
-        return 1
-    if settings.living_url:
-        sweeping = (connections, settings.living_url, pod.stop, settings.sweep_seconds)
-        threading.Thread(target=keep_sweeping, args=sweeping, name="sweep", daemon=True).start()
-    pod.deliveries = start_all(connections, options.sinks, settings.sinks, pod.stop)
-    code = pod.work(connections)
-    join_all(pod.deliveries, SINKS_STOP_SECONDS if pod.stop.is_set() else 0.0)
-    return code
+        if settings.living_url:
+            sweeping = (connections, settings.living_url, stop, settings.sweep_seconds)
+            threading.Thread(target=keep_sweeping, args=sweeping, name="sweep", daemon=True).start()
+        self._deliveries = start_all(connections, options.sinks, settings.sinks, stop)
+        try:
+            self._record(connections)
+        finally:
+            join_all(self._deliveries, SINKS_STOP_SECONDS if stop.is_set() else 0.0)
+
+    def _record(self, connections: Connections) -> None:
+        try:
+            self._recorder = _recorder(connections, self.stop_requested, self._restart_deliveries)
+            self._recorder.run()
+        except (psycopg.Error, KafkaException):
+            if not self.stop_requested.is_set():  # else what a service says to a client that leaves
+                raise
+        self._state = "complete"
+
+    def _restart_deliveries(self) -> None:
+        for delivery in self._deliveries:
+            delivery.begin_anew()
+
+
+def _recorder(connections: Connections, stop: threading.Event, on_recreated: Callable[[], None]) -> Recorder:
+    """A recorder, once the broker answers and has the topics."""
+
+    def may_come(error: Exception) -> bool:
+        missing = isinstance(error, KafkaException) and error_of(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+        return (missing or passing(error)) and not stop.is_set()
+
+    for attempt in stamina.retry_context(on=may_come, attempts=40, timeout=60.0, wait_max=3.0):
+        with attempt:
+            return Recorder(connections, stop, on_recreated)
+    raise AssertionError("unreachable: the last attempt raises")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_pod("recorder", RecorderSettings, RecorderWorkload))

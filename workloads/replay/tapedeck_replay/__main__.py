@@ -1,75 +1,55 @@
-"""``python -m tapedeck_replay``: play one Replay, as the environment says."""
+"""``python -m tapedeck_replay``: one pod of a Replay. Exits 0 once the end of the replay is committed."""
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import time
 
-from pydantic import ValidationError
-
-from tapedeck_common.logs import configure, log
-from tapedeck_common.probe import Probe, leave_report, on_stop
+from tapedeck_common.pod.shell import Workload, exit_at_once, run_pod
 from tapedeck_common.settings import Connections, PodSettings
-from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FENCED
+from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.replay import ReplaySpec
+from tapedeck_crds.report import ReplayReport
 from tapedeck_replay.controls import Controls
 from tapedeck_replay.run import Run
-from tapedeck_replay.tape import BadInput, Unavailable
-from tapedeck_replay.writer import Fenced
 
-EXIT_STOPPED = 128 + signal.SIGTERM
 STUCK_SECONDS = 240.0  # longer than every bounded retry of the loop
 
 
-def main() -> int:
-    settings = PodSettings()
-    configure(settings.log_level, workload="replay", replay=settings.name, uid=settings.uid)
-    controls = Controls()
+class ReplayWorkload(Workload):
+    """Plays one shard of a Replay."""
 
-    def give_up() -> None:
-        code = _failed(run, "Unavailable", "the broker does not answer and its client hangs; the next start goes on", 1)
-        leave_report(settings, run.report())
-        os._exit(code)  # the main thread will not come back
+    def __init__(self, settings: PodSettings) -> None:
+        super().__init__()
+        self._settings = settings
+        controls = Controls()
+        self._run = Run(settings, controls, self._exit_hung)
+        self.control = controls.put
 
-    run = Run(settings, controls, give_up)
-    with Probe(
-        settings,
-        report=run.report,
-        alive=lambda: time.monotonic() - run.ticked < STUCK_SECONDS,
-        ready=lambda: run.ready,
-        control=controls.put,
-    ):
-        on_stop(run.stop)
-        code = _play(run, settings)
-        leave_report(settings, run.report())
-    return code
+    def run(self) -> None:
+        """Play to the end. Raises InvalidInput, Fenced, Unavailable, and Interrupted after a stop."""
+        self._run.play(self._settings.parse_spec(ReplaySpec), Connections.read(self._settings.connections))
 
+    def report(self) -> ReplayReport:
+        """The position, and what is committed."""
+        return self._run.report()
 
-def _play(run: Run, settings: PodSettings) -> int:
-    try:
-        spec = ReplaySpec.model_validate_json(settings.spec)
-        over = run.play(spec, Connections.read(settings.connections))
-    except BadInput as error:
-        return _failed(run, error.reason, str(error), EXIT_BAD_INPUT)
-    except ValidationError as error:
-        return _failed(run, "BadSpec", str(error), EXIT_BAD_INPUT)
-    except Fenced as error:
-        return _failed(run, "Fenced", str(error), EXIT_FENCED)
-    except Unavailable as error:
-        return _failed(run, "Unavailable", str(error), 1)
-    except Exception as error:  # the report has to say so, and the next start may fare better
-        log.exception("unexpected")
-        return _failed(run, "InternalError", repr(error), 1)
-    return 0 if over else EXIT_STOPPED
+    def stop(self) -> None:
+        """Request the end: the open transaction is finished or aborted."""
+        self._run.stop()
 
+    def alive(self) -> bool:
+        """Whether the loop came around lately."""
+        return time.monotonic() - self._run.ticked < STUCK_SECONDS
 
-def _failed(run: Run, reason: str, message: str, code: int) -> int:
-    log.error("replay failed", reason=reason, message=message, exit=code)
-    run.fail(reason, message)
-    return code
+    def ready(self) -> bool:
+        """Whether controls are applied."""
+        return self._run.ready
+
+    def _exit_hung(self) -> None:
+        message = "the broker does not answer and its client hangs; the next start resumes"
+        exit_at_once(self._settings, self.report(), Unavailable(message))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_pod("replay", PodSettings, ReplayWorkload))

@@ -12,8 +12,9 @@ from tapedeck_common.files import BadFiles, FilesUnavailable
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.wire import encode
 from tapedeck_crds.base import Files
+from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.source import Played
-from tapedeck_replay.tape import BadInput, Unavailable
+from tapedeck_replay.tape import BadInput
 
 PULSE_ROWS = 5_000
 

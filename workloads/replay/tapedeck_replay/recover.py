@@ -12,9 +12,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from tapedeck_common import wire
 from tapedeck_common.kafka import consumer, error_of, passing
 from tapedeck_common.settings import Connections
+from tapedeck_crds.errors import Unavailable
 from tapedeck_replay.output import Output
 from tapedeck_replay.position import Position, from_metadata
-from tapedeck_replay.tape import Unavailable
 from tapedeck_replay.writer import explain
 
 READ_SECONDS = 15.0

@@ -13,6 +13,7 @@ from tapedeck_common.kafka import admin, ensure_topics, error_of
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.topics import replay_topic
+from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import ReplayReport, ReportState
 from tapedeck_replay import metrics
@@ -24,7 +25,7 @@ from tapedeck_replay.position import Position
 from tapedeck_replay.recover import Past, recover, start_of_first
 from tapedeck_replay.shard import shard_of_tape
 from tapedeck_replay.sources import source_of, tape_of
-from tapedeck_replay.tape import BadInput, Source, Stopped, Tape, Unavailable
+from tapedeck_replay.tape import BadInput, Source, Stopped, Tape
 from tapedeck_replay.writer import explain
 
 RETENTION_MS = 7 * 24 * 3600 * 1000
@@ -39,7 +40,6 @@ class Run:
         self._controls = controls
         self._tape: Tape | None = None
         self._player: Player | None = None
-        self._failure: tuple[str, str] | None = None
         self._stopping = False
         self._pulsed = time.monotonic()
         self.topic = replay_topic(settings.uid)
@@ -47,7 +47,7 @@ class Run:
     @property
     def ready(self) -> bool:
         """Whether it takes controls."""
-        return self._player is not None and self._failure is None
+        return self._player is not None
 
     @property
     def ticked(self) -> float:
@@ -60,12 +60,8 @@ class Run:
         if self._player is not None:
             self._player.stop()
 
-    def fail(self, reason: str, message: str) -> None:
-        """Report this from now on."""
-        self._failure = (reason, message)
-
-    def play(self, spec: ReplaySpec, connections: Connections) -> bool:
-        """Play to the end; False if stopped before. Raises BadInput, Fenced, Unavailable."""
+    def play(self, spec: ReplaySpec, connections: Connections) -> None:
+        """Play to the end. Raises BadInput, Fenced, Unavailable, and Stopped where a stop came before the end."""
         _check_identity(self._settings, spec.shards)
         source = source_of(spec, connections, self._settings, self.topic, self._pulse)
         _make_topic(connections, self.topic, spec.shards)
@@ -93,9 +89,8 @@ class Run:
             self._player = player
             if self._stopping:
                 player.stop()
-            return player.play()
-        except Stopped:
-            return False
+            if not player.play():
+                raise Stopped("stopped before the end; the next start resumes")
         finally:
             output.close()
 
@@ -110,37 +105,32 @@ class Run:
     def _pulse(self) -> None:
         self._pulsed = time.monotonic()
         if self._stopping:
-            raise Stopped
+            raise Stopped("stopped before the start; the next start begins again")
 
     def report(self) -> ReplayReport:
         tape, player = self._tape, self._player
         if tape is None or player is None:
-            report = ReplayReport(topic=self.topic)
-        else:
-            deck, committed = player.deck, player.committed
-            position = deck.position(wall_ms())
-            metrics.POSITION.set(position / 1000)
-            report = ReplayReport(
-                state=self._state(player),
-                message=player.message,
-                topic=self.topic,
-                range_from=tape.begin,
-                range_to=tape.end,
-                rows=tape.rows,
-                passed=committed.passed or 0,
-                published=committed.published,
-                position=position,
-                last_event=tape.last_event,
-                interval_ms=tape.step,
-                loop_round=deck.epoch.loop,
-                stalled=deck.stalled,
-                epoch=committed.epoch,
-                anchor=deck.anchor,
-            )
-        if self._failure is None:
-            return report
-        reason, message = self._failure
-        return report.model_copy(update={"state": "failed", "reason": reason, "message": message})
+            return ReplayReport(topic=self.topic)
+        deck, committed = player.deck, player.committed
+        position = deck.position(wall_ms())
+        metrics.POSITION.set(position / 1000)
+        return ReplayReport(
+            state=self._state(player),
+            message=player.message,
+            topic=self.topic,
+            range_from=tape.begin,
+            range_to=tape.end,
+            rows=tape.rows,
+            passed=committed.passed or 0,
+            published=committed.published,
+            position=position,
+            last_event=tape.last_event,
+            interval_ms=tape.step,
+            loop_round=deck.epoch.loop,
+            stalled=deck.stalled,
+            epoch=committed.epoch,
+            anchor=deck.anchor,
+        )
 
     def _state(self, player: Player) -> ReportState:
         if player.ended:

@@ -16,7 +16,8 @@ import numpy as np
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.store.bars import Block
 from tapedeck_common.store.trades import ANY_ID, TradeBlock
-from tapedeck_replay.tape import LAST_SYMBOL, After, Rows, Unavailable
+from tapedeck_crds.errors import Unavailable
+from tapedeck_replay.tape import LAST_SYMBOL, After, Rows
 
 PRAGMAS = ("cache_size = -16384", "journal_mode = OFF", "synchronous = OFF", "temp_store = FILE")  # in KiB
 BLOCK_ROWS = 5_000

@@ -16,9 +16,10 @@ from tapedeck_common.store import catalogue
 from tapedeck_common.store.catalogue import Table
 from tapedeck_common.store.database import connect
 from tapedeck_common.store.recorded import wait_recorded
+from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.source import StoredBars, is_pattern
 from tapedeck_replay.symbols import matching_symbols
-from tapedeck_replay.tape import After, Rows, Tape, Unavailable
+from tapedeck_replay.tape import After, Rows, Tape
 
 CONNECT_ATTEMPTS, CONNECT_TIMEOUT = 10, 45.0
 FAILURES_MAX = 5  # reads in a row that broke off without a block

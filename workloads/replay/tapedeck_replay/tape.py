@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
@@ -10,6 +11,7 @@ from tapedeck_common.market import OrderKey
 from tapedeck_common.store.bars import Block, Ints
 from tapedeck_common.store.trades import TradeBlock
 from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.errors import Interrupted, InvalidInput
 from tapedeck_crds.source import Played
 
 LAST_SYMBOL = "\U0010ffff"  # sorts behind every symbol
@@ -40,20 +42,17 @@ class Scheduled(Block):
     turn: Ints
 
 
-class BadInput(Exception):
-    """What trying again can't mend; ``reason`` is a CamelCase word."""
+class BadInput(InvalidInput):
+    """The Replay cannot be played as its spec says. ``reason`` is one CamelCase word."""
 
     def __init__(self, reason: str, message: str) -> None:
-        self.reason = reason
-        super().__init__(message)
+        super().__init__(message, reason=reason)
 
 
-class Unavailable(Exception):
-    """Broker or store did not answer for too long: the next start may fare better."""
+class Stopped(Interrupted):
+    """The pod was asked to stop before the end. Its exit code is that of a process that SIGTERM has ended."""
 
-
-class Stopped(Exception):
-    """Asked to end before the first bar was played."""
+    exit_code = 128 + signal.SIGTERM
 
 
 @dataclass(frozen=True)

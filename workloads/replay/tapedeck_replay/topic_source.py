@@ -15,10 +15,11 @@ from tapedeck_common.market import series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import REPLAY_PREFIX
 from tapedeck_crds.base import time_ms
+from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.source import TopicRange
 from tapedeck_replay.spool import Row, Spool
 from tapedeck_replay.symbols import matching_symbols
-from tapedeck_replay.tape import After, BadInput, Rows, Tape, Unavailable
+from tapedeck_replay.tape import After, BadInput, Rows, Tape
 from tapedeck_replay.topic_records import Found, Kind
 from tapedeck_replay.writer import explain
 

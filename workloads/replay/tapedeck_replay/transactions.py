@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from tapedeck_common import wire
 from tapedeck_common.wire import Epoch
+from tapedeck_crds.errors import Unavailable
 from tapedeck_replay import metrics
 from tapedeck_replay.output import Output
 from tapedeck_replay.position import Position
-from tapedeck_replay.tape import Unavailable
 
 COMMIT_BARS = 20_000
 COMMIT_SECONDS = 0.020

@@ -14,8 +14,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from tapedeck_common.kafka import error_of, passing, transactional_producer
 from tapedeck_common.settings import Connections
 from tapedeck_common.wire import Headers
+from tapedeck_crds.errors import Fenced, Unavailable
 from tapedeck_replay.copies import Copy
-from tapedeck_replay.tape import Unavailable
 from tapedeck_replay.watchdog import Watchdog
 
 CALL_SECONDS = 10.0
@@ -32,10 +32,6 @@ _FENCED = {
     KafkaError.PRODUCER_FENCED,
     KafkaError.FENCED_INSTANCE_ID,
 }
-
-
-class Fenced(Exception):
-    """The broker takes no more from this process: a successor took over, or it stood still for too long."""
 
 
 class Aborted(Exception):

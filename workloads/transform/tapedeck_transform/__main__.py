@@ -6,25 +6,20 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
 from typing import Literal
-
-import psycopg
-from confluent_kafka import KafkaException
-from pydantic import ValidationError
 
 from tapedeck_common import topics
 from tapedeck_common.kafka import admin, consumer, ensure_topics
-from tapedeck_common.logs import configure, log
-from tapedeck_common.probe import Probe, leave_report, on_stop
+from tapedeck_common.pod.shell import Workload, log_failure, run_pod, with_failure
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.base import time_ms
+from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import Report, ReportState
 from tapedeck_crds.transforms import Transform
 from tapedeck_transform import market_of
-from tapedeck_transform.functions import BadFunction, Functions
+from tapedeck_transform.functions import Functions
 from tapedeck_transform.layout import BadTransforms, channels_of, ordered
 from tapedeck_transform.market_of import Market
 from tapedeck_transform.output import Output
@@ -42,10 +37,14 @@ class TransformSettings(PodSettings):
     kind: Literal["Feed", "Replay"] = "Feed"
 
 
-class Pod:
-    """The pod and what is said of it. What can't be computed is said until the spec changes: the market goes on."""
+class TransformWorkload(Workload):
+    """Computes the transforms of one Feed or Replay.
+
+    Transforms that cannot be computed do not end the pod: it reports them until the spec changes.
+    """
 
     def __init__(self, settings: TransformSettings) -> None:
+        super().__init__()
         self._settings = settings
         self._state: ReportState = "starting"
         self._reason = self._message = ""
@@ -53,39 +52,42 @@ class Pod:
         self._transforms: Sequence[Transform] = ()
         self._functions: Functions | None = None
         self._run: Run | None = None
-        self.stop = Event()
+        self._invalid: InvalidInput | None = None
 
     def report(self) -> Report:
-        """How it goes."""
+        """The state, and each transform's counts."""
         names = [each.name for each in self._transforms]
         problems = {name: self._functions.problem(name) for name in names} if self._functions is not None else {}
         lookbacks = self._run.lookbacks if self._run is not None else {}
         told = self._tally.report(lookbacks, problems)
-        return Report(state=self._state, reason=self._reason, message=self._message, transforms=told)
+        report = Report(state=self._state, reason=self._reason, message=self._message, transforms=told)
+        return report if self._invalid is None else with_failure(report, self._invalid)
 
-    def work(self) -> int:
-        """Compute until the end; returns the exit code."""
+    def ready(self) -> bool:
+        """Whether transforms are computed."""
+        return self._state in ("running", "complete")
+
+    def run(self) -> None:
+        """Compute until a stop. Raises KafkaException and psycopg.Error where a restart may help."""
         try:
             market = self._read_spec()
             self._functions = Functions(self._transforms, self._folders())
             self._functions.start()
-        except (ValueError, BadTransforms, BadFunction) as error:
-            self._fail("BadTransforms", str(error))
-            self.stop.wait()
-            return 0
+        except InvalidInput as error:
+            self._state = "failed"
+            self._invalid = InvalidInput(str(error), reason="BadTransforms")
+            log_failure(self._invalid)
+            self.stop_requested.wait()
+            return
         try:
-            return self._compute(market, Connections.read(self._settings.connections))
-        except (KafkaException, psycopg.Error, ValidationError) as error:
-            self._fail("Unavailable", str(error))
-            return 1
+            self._compute(market, Connections.read(self._settings.connections))
         finally:
             self._functions.close()
 
     def _read_spec(self) -> Market:
         settings = self._settings
         spec: FeedSpec | ReplaySpec
-        kind = FeedSpec if settings.kind == "Feed" else ReplaySpec
-        spec = kind.model_validate_json(settings.spec)
+        spec = settings.parse_spec(FeedSpec) if settings.kind == "Feed" else settings.parse_spec(ReplaySpec)
         self._transforms = ordered(spec.transforms or [])
         self._tally = Tally(spec.transforms or ())
         if isinstance(spec, FeedSpec):
@@ -100,26 +102,27 @@ class Pod:
         told = sorted(name for name in os.environ if name.startswith(_FUNCTIONS))
         return [*(Path(os.environ[name]) for name in told), self._settings.files]
 
-    def _compute(self, market: Market, connections: Connections) -> int:
+    def _compute(self, market: Market, connections: Connections) -> None:
         settings = self._settings
         name = f"{topics.TRANSFORM_GROUP_PREFIX}{settings.uid}"
         reader = consumer(connections, name, name, {"enable.partition.eof": True})
         past = Past(connections)
         try:
             if not self._wait_for_topic(connections, market):
-                return 0
+                return
             topic = self._made_topic(connections, market)
             output = Output(connections, settings.name, topic, market.recorded_as)
             functions = self._functions
             if functions is None:
                 raise TypeError("unreachable: functions are started first")
-            self._run = Run(reader, output, market, self._transforms, functions.call, past, self._tally, self.stop)
+            self._run = Run(
+                reader, output, market, self._transforms, functions.call, past, self._tally, self.stop_requested
+            )
             self._run.open(None if market.replay else time_ms(settings.since) if settings.since else 0)
             self._state, self._reason = "running", "Transforming"
             if self._run.execute():
                 self._state, self._reason = "complete", "Complete"
-                self.stop.wait()
-            return 0
+                self.stop_requested.wait()
         finally:
             reader.close()
             past.close()
@@ -129,7 +132,7 @@ class Pod:
         client = admin(connections, "tapedeck-transform")
         while missing := [n for n in market.channels if n not in client.list_topics(timeout=10).topics]:
             self._state, self._reason, self._message = "waiting", "WaitingForTopic", f"no topic {missing[0]} yet"
-            if self.stop.wait(LOOK_SECONDS):
+            if self.stop_requested.wait(LOOK_SECONDS):
                 return False
         self._message = ""
         return True
@@ -144,22 +147,6 @@ class Pod:
         ensure_topics(client, [topic], len(client.list_topics(played, timeout=10).topics[played].partitions))
         return topic
 
-    def _fail(self, reason: str, message: str) -> None:
-        log.error("failed", reason=reason, message=message)
-        self._state, self._reason, self._message = "failed", reason, message[:2000]
-
-
-def main() -> int:
-    """Exit 0 after SIGTERM, 1 for what a restart may mend."""
-    settings = TransformSettings()
-    configure(settings.log_level, workload="transform", name=settings.name, uid=settings.uid)
-    pod = Pod(settings)
-    on_stop(pod.stop.set)
-    with Probe(settings, report=pod.report, ready=lambda: pod.report().state in ("running", "complete")):
-        code = pod.work()
-        leave_report(settings, pod.report().model_copy(update={"transforms": None}))
-        return code
-
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_pod("transform", TransformSettings, TransformWorkload))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tapedeck_common.wire import encode
+from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.transforms import Function, Transform
 from tapedeck_transform.stages import FunctionFailed
 
@@ -22,7 +23,7 @@ HANGS_MAX = 5  # in a row, before a function is called no more
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONSAFEPATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH")
 
 
-class BadFunction(ValueError):
+class BadFunction(InvalidInput):
     """The function that is asked for can't be had."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.live import Channel
 from tapedeck_crds.transforms import PREVIOUS, Transform
 from tapedeck_transform.stages import EMA_SPAN
@@ -15,7 +16,7 @@ FAR = 20_000  # no more records than this are read from the store at a start
 DEFAULT_CHANNEL: Channel = "bars"
 
 
-class BadTransforms(ValueError):
+class BadTransforms(InvalidInput):
     """What is asked for can't be computed."""
 
 

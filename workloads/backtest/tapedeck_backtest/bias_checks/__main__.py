@@ -10,46 +10,42 @@ import sys
 from threading import Event
 from typing import Any
 
-import psycopg
-from pydantic import ValidationError
-
 from tapedeck_backtest.bars.resample import check_intervals
 from tapedeck_backtest.bias_checks.checks import CHECKS
 from tapedeck_backtest.bias_checks.rerun import Lab
-from tapedeck_backtest.errors import RunFailed, Unavailable
+from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.sandbox.error_boundary import foreign
 from tapedeck_backtest.sandbox.output import bounded_output
 from tapedeck_backtest.sandbox.watchdog import Guard, limit_memory
 from tapedeck_backtest.sources import stored_bars
 from tapedeck_backtest.strategy_loader import checked_params, strategy_class
-from tapedeck_common.logs import configure
-from tapedeck_common.probe import leave_report
+from tapedeck_common.pod.shell import Workload, run_pod, write_termination_message
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.errors import EXIT_BAD_INPUT
 from tapedeck_crds.report import BacktestReport
 
 
-def main() -> int:
-    """Exit 0 where all checks hold, 64 where one does not or can't be made, 1 where trying again may help."""
-    settings = PodSettings()
-    configure(settings.log_level, workload="check", name=settings.name)
-    try:
-        spec = BacktestSpec.model_validate_json(settings.spec)
-        connections = Connections.read(settings.connections)
+class CheckWorkload(Workload):
+    """Runs the checks, and nothing of the run."""
+
+    def __init__(self, settings: PodSettings) -> None:
+        super().__init__()
+        self._settings = settings
+        self._report = BacktestReport()
+
+    def report(self) -> BacktestReport:
+        """The outcome."""
+        return self._report
+
+    def run(self) -> None:
+        """Check. Raises InvalidInput where a check fails or cannot be made, Unavailable and psycopg.Error."""
+        spec = self._settings.parse_spec(BacktestSpec)
+        connections = Connections.read(self._settings.connections)
         limits = spec.resources.limits if spec.resources is not None else None
         limit_memory((limits or {}).get("memory"))
         with bounded_output(spec.limits.output_bytes):
-            report = _checked(settings, spec, connections)
-    except (Unavailable, psycopg.Error) as error:
-        leave_report(settings, _failed("Unavailable", str(error)))
-        return 1
-    except RunFailed as failure:
-        report = _failed(failure.reason, failure.message)
-    except ValidationError as error:
-        report = _failed("BadSpec", str(error))
-    leave_report(settings, report)
-    return 0 if report.state == "complete" else EXIT_BAD_INPUT
+            self._report = _checked(self._settings, spec, connections)
 
 
 def _checked(settings: PodSettings, spec: BacktestSpec, connections: Connections) -> BacktestReport:
@@ -66,13 +62,13 @@ def _checked(settings: PodSettings, spec: BacktestSpec, connections: Connections
         found = {reason: sentences for check, reason in CHECKS.values() if (sentences := check(lab))}
     text = "\n".join(f"{reason}: {sentence}" for reason, sentences in found.items() for sentence in sentences)
     if found:
-        return _failed(next(iter(found)), text)
+        raise RunFailed(next(iter(found)), text)
     return BacktestReport(state="complete", message=f"no look-ahead, no start-up: {len(lab.events)} bars")
 
 
 def _guard(settings: PodSettings, spec: BacktestSpec) -> Guard:
     def last_words(message: str) -> int:
-        leave_report(settings, _failed("TimeLimit", f"limits.barSeconds: {message}"))
+        write_termination_message(settings, _failed("TimeLimit", f"limits.barSeconds: {message}"))
         return EXIT_BAD_INPUT
 
     return Guard(spec.limits.bar_seconds, Event(), last_words, lambda _inside: None)
@@ -83,4 +79,5 @@ def _failed(reason: str, message: str) -> BacktestReport:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Exits 0 where all checks hold, 64 where one does not or cannot be made, 1 where trying again may help.
+    sys.exit(run_pod("check", PodSettings, CheckWorkload, serve_probes=False))

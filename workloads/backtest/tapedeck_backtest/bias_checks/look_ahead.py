@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 
 from tapedeck_backtest.bias_checks.rerun import Lab, Signal
-from tapedeck_backtest.errors import Interrupted
 from tapedeck_backtest.sandbox.trace import strategy_trace
 from tapedeck_crds.base import format_ms
+from tapedeck_crds.errors import Interrupted
 
 CUTS = 12  # at bars with orders, and as many at other bars
 SHOWN = 5

@@ -6,12 +6,12 @@ import time
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from tapedeck_backtest.errors import Unavailable
 from tapedeck_common.kafka import producer
 from tapedeck_common.records import ResultRecord
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import RESULTS
 from tapedeck_common.wire import encode
+from tapedeck_crds.errors import Unavailable
 
 QUEUE_SECONDS = 30.0
 FLUSH_SECONDS = 30.0

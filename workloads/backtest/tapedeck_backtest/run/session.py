@@ -16,7 +16,7 @@ from tapedeck_backtest.engine import cerebro
 from tapedeck_backtest.engine.cerebro import Engine, Step
 from tapedeck_backtest.engine.feeds import is_coarse
 from tapedeck_backtest.engine.warmup import LateCollector, quiet_until, steps_of
-from tapedeck_backtest.errors import Interrupted, RunFailed
+from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.report.curve import stride
 from tapedeck_backtest.report.nan_guard import REASON as NOT_A_NUMBER
 from tapedeck_backtest.report.nan_guard import FiniteCollector, checked
@@ -32,6 +32,7 @@ from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.wire import Epoch
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.errors import Interrupted
 from tapedeck_crds.report import ReportState
 
 

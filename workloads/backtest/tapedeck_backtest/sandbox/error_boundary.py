@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 import psycopg
 
-from tapedeck_backtest.errors import Interrupted, RunFailed, Unavailable
+from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.sandbox.trace import strategy_trace
 from tapedeck_backtest.sandbox.watchdog import Guard, TooLong, lift_memory_limit
+from tapedeck_crds.errors import Interrupted, Unavailable
 
 
 @contextmanager

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapedeck_backtest.engine.cerebro import Step
-from tapedeck_backtest.errors import RunFailed, Unavailable
+from tapedeck_backtest.errors import RunFailed
 from tapedeck_common import wire
 from tapedeck_common.kafka import consumer, passing
 from tapedeck_common.market import Bar, event_time
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS as BARS
+from tapedeck_crds.errors import Unavailable
 
 GRACE_MS = 5_000  # after its end, for a bar to be on the log
 LAG_MS = 2_000  # and to be read from there

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapedeck_backtest.engine.cerebro import Step
-from tapedeck_backtest.errors import RunFailed, Unavailable
+from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.sources.epochs import Epochs
 from tapedeck_common import wire
 from tapedeck_common.kafka import consumer, passing
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import replay_topic
+from tapedeck_crds.errors import Unavailable
 
 START_TIMEOUT = 300.0
 POLL_SECONDS = 0.1

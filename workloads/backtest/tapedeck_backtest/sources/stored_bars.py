@@ -11,13 +11,14 @@ import stamina
 from confluent_kafka import KafkaException
 
 from tapedeck_backtest.engine.feeds import Columns
-from tapedeck_backtest.errors import RunFailed, Unavailable
+from tapedeck_backtest.errors import RunFailed
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.bars import Block, Resolved, Selection, read_blocks, resolve
 from tapedeck_common.store.database import connect
 from tapedeck_common.store.recorded import wait_recorded
 from tapedeck_crds.base import INTERVAL_MS, StoreRange, format_ms, time_ms
+from tapedeck_crds.errors import Unavailable
 
 HISTORY_SPANS = (1, 4, 16, 64)  # times the length that the bars would have without holes
 _retried = stamina.retry(on=psycopg.OperationalError, attempts=5, timeout=30.0, wait_max=3.0)

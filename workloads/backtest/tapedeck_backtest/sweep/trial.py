@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tapedeck_backtest.engine.feeds import Columns
-from tapedeck_backtest.errors import Interrupted, RunFailed
+from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.sandbox.error_boundary import too_long
 from tapedeck_backtest.sandbox.trace import strategy_trace
@@ -22,6 +22,7 @@ from tapedeck_backtest.vector.run import trade
 from tapedeck_common.records import RunTrial
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.errors import Interrupted
 from tapedeck_crds.sweep import Sweep
 
 PARTS = 2  # a window's, and what its best trades afterwards

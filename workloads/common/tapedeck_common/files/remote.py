@@ -9,14 +9,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
+from tapedeck_crds.errors import Unavailable
+
 CREDENTIALS = {"access_key": "access_key", "secret_key": "secret_key", "session_token": "session_token",
                "endpoint": "endpoint_override", "region": "region"}  # fmt: skip
 PERMANENT = ("ACCESS_DENIED", "NO_SUCH", "INVALID_ACCESS_KEY", "SIGNATURE_DOES_NOT_MATCH", "RESOURCE_NOT_FOUND")
 _REFUSED = re.compile(r"HTTP status 4(?!08|29)\d\d")  # but for a timeout and too many requests
 
 
-class FilesUnavailable(Exception):
-    """What holds the files does not answer: later it may."""
+class FilesUnavailable(Unavailable):
+    """The file system behind a URL does not answer."""
 
 
 @dataclass(frozen=True)

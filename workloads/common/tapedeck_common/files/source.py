@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple, TypeAlias, cast
 
 from tapedeck_common.files.remote import FilesUnavailable, RemoteFile, is_url, refused, remote_files
 from tapedeck_crds.base import Files
+from tapedeck_crds.errors import InvalidInput
 
 
 class BadRow(NamedTuple):
@@ -23,8 +24,10 @@ class BadRow(NamedTuple):
     payload: str
 
 
-class BadFiles(ValueError):
-    """The files as a whole can't be used; the message names the file or pattern and what was expected."""
+class BadFiles(InvalidInput):
+    """The files as a whole cannot be used. The message names the file or pattern and what was expected."""
+
+    reason = "BadFiles"
 
 
 class SourceFile(NamedTuple):

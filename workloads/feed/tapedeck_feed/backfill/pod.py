@@ -1,20 +1,17 @@
-"""A backfill's pod: from the spec to its share of the past, and what is said of it."""
+"""A backfill as a pod's workload: from the spec to its share of the past."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
-from threading import Event
-
-import psycopg
 
 from tapedeck_common.logs import log
+from tapedeck_common.pod.shell import Workload
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.store.database import connect
 from tapedeck_crds.backfill import Backfill
 from tapedeck_crds.base import format_ms, time_ms
-from tapedeck_crds.errors import EXIT_FAILED, Interrupted
+from tapedeck_crds.errors import Interrupted, TapedeckError, Unavailable
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.report import FeedReport, ReportState
 from tapedeck_feed.backfill.downloader import AHEAD, Filler
@@ -23,7 +20,7 @@ from tapedeck_feed.backfill.stats import BackfillTally
 from tapedeck_feed.backfill.stored_bars import Known, known_of
 from tapedeck_feed.exchanges.adapter import Adapter, BadInput, Markets, Unanswerable
 from tapedeck_feed.exchanges.clock import ExchangeClock
-from tapedeck_feed.exchanges.connect import FAULTS, answered, opened, outcome_of, read_keys, until_stopped
+from tapedeck_feed.exchanges.connect import answered, opened, read_keys, until_stopped
 from tapedeck_feed.exchanges.registry import adapter_of
 from tapedeck_feed.exchanges.retry import waited
 from tapedeck_feed.output.publisher import Publisher
@@ -32,49 +29,52 @@ from tapedeck_feed.output.record_publisher import Outlet
 GRACE_MS = 10_000  # an exchange may tell its newest candle a while after its end
 
 
-class Incomplete(Exception):
+class Incomplete(TapedeckError):
     """Some pages were not answered."""
 
+    reason = "Incomplete"
 
-class BackfillPod:
+
+class BackfillWorkload(Workload):
     """One pod of a backfill up to ``until`` (milliseconds UTC), which is the same for all of them."""
 
-    def __init__(self, settings: PodSettings, spec: FeedSpec, asked: Backfill, until: int, stop: Event) -> None:
+    def __init__(self, settings: PodSettings, spec: FeedSpec, asked: Backfill, until: int) -> None:
+        super().__init__()
         self._settings = settings
         self._spec = spec
         self._asked = asked
         self._wanted = (time_ms(asked.from_), until if asked.to is None else min(time_ms(asked.to), until))
-        self._stop = stop
         self._state: ReportState = "starting"
         self._reason, self._message = "Connecting", f"asking {spec.exchange} for its markets"
         self.tally = BackfillTally()
         self.tally.start, self.tally.end = self._wanted
 
     def report(self) -> FeedReport:
-        """How it goes."""
+        """The progress so far."""
         message = self._summary() if self._state == "running" else self._message
         return self.tally.report(self._state, self._reason, message)
 
-    def work(self, connections: Connections, keys: Path | None) -> int:
-        """Until all is brought; returns the exit code."""
-        publisher = Publisher(connections, f"feed-{self._settings.name}-past", self._stop)
+    def run(self) -> None:
+        """Download the missing bars. Raises InvalidInput, Unavailable, Incomplete and Interrupted."""
+        settings = self._settings
+        connections = Connections.read(settings.connections)
+        publisher = Publisher(connections, f"feed-{settings.name}-past", self.stop_requested)
         try:
             self._check_range()
-            asyncio.run(self._work(connections, publisher, read_keys(keys)))
-        except FAULTS as error:
-            publisher.abandon()
-            return self._failed(*outcome_of(error), str(error))
-        except psycopg.Error as error:
-            publisher.abandon()
-            return self._failed("StoreUnavailable", EXIT_FAILED, f"store: {error}".strip())
-        except Incomplete as error:
-            return self._failed("Incomplete", EXIT_FAILED, str(error))
+            asyncio.run(self._work(connections, publisher, read_keys(settings.exchange_keys)))
+        except Incomplete:
+            raise
         except Interrupted as error:
             publisher.abandon()
-            return self._failed("Interrupted", EXIT_FAILED, f"{error}; a restart goes on")
+            raise Interrupted(f"{error}; the next start resumes") from None
+        except TimeoutError as error:
+            publisher.abandon()
+            raise Unavailable(f"{self._spec.exchange}: no answer in time {error}".strip()) from error
+        except BaseException:
+            publisher.abandon()
+            raise
         self._state, self._reason, self._message = "complete", "Complete", self._summary()
         log.info("complete", message=self._message)
-        return 0
 
     def _check_range(self) -> None:
         start, end = self._wanted
@@ -87,7 +87,7 @@ class BackfillPod:
         exchange = self._spec.exchange or ""
         adapter = adapter_of(exchange, keys, self._spec.endpoints, self._asked.shards, AHEAD)
         outlet = Outlet(self._settings.name, exchange, publisher, self.tally.sent)
-        await until_stopped(self._bring(adapter, connections, outlet), adapter, self._stop)
+        await until_stopped(self._bring(adapter, connections, outlet), adapter, self.stop_requested)
 
     async def _bring(self, adapter: Adapter, connections: Connections, outlet: Outlet) -> None:
         markets = await opened(adapter, self._spec.symbols or (), self._trying)
@@ -155,8 +155,3 @@ class BackfillPod:
         tally = self.tally
         missing = f", {tally.missing} not to be had" if tally.missing else ""
         return f"{tally.done} of {tally.total} bars looked at, {tally.sent.bars} brought{missing}"
-
-    def _failed(self, reason: str, code: int, message: str) -> int:
-        log.error("failed", reason=reason, message=message)
-        self._state, self._reason, self._message = "failed", reason, message[:2000]
-        return code

@@ -8,30 +8,34 @@ from typing import Literal, Protocol
 
 from tapedeck_common.market import Bar, Ticker, Trade
 from tapedeck_common.records import Listing
+from tapedeck_crds.errors import InvalidInput, TapedeckError, Unavailable
 
 StreamKind = Literal["trades", "bars", "ticker"]
 Refuse = Callable[[str, str], None]
 """(reason, payload): hears of a row that can't be taken."""
 
 
-class BadInput(Exception):
+class BadInput(InvalidInput):
     """The exchange can't do what the spec asks for; trying again can't help. ``reason`` is a CamelCase word."""
 
     def __init__(self, reason: str, message: str) -> None:
-        self.reason = reason
-        super().__init__(message)
+        super().__init__(message, reason=reason)
 
 
-class Unreachable(Exception):
+class Unreachable(Unavailable):
     """The exchange did not answer, or not now. ``wait`` is how many seconds it asked to be left alone."""
+
+    reason = "Unreachable"
 
     def __init__(self, message: str, wait: float | None = None) -> None:
         self.wait = wait
         super().__init__(message)
 
 
-class Unanswerable(Exception):
+class Unanswerable(TapedeckError):
     """The exchange answered, but not what was asked: refused, or nonsense."""
+
+    reason = "Refused"
 
 
 class Broken(Exception):

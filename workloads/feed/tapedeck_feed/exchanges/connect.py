@@ -11,10 +11,9 @@ from threading import Event
 from typing import Any, TypeAlias, TypeVar
 
 import stamina
-from confluent_kafka import KafkaException
 
-from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FAILED, Interrupted, Unavailable
-from tapedeck_feed.exchanges.adapter import Adapter, BadInput, Markets, Unanswerable, Unreachable
+from tapedeck_crds.errors import Interrupted
+from tapedeck_feed.exchanges.adapter import Adapter, BadInput, Markets
 
 T = TypeVar("T")
 Again: TypeAlias = Callable[[Exception], bool | float]
@@ -22,16 +21,6 @@ Again: TypeAlias = Callable[[Exception], bool | float]
 OPEN_ATTEMPTS = 12
 OPEN_TIMEOUT = 180.0
 LEAVE_WITHIN = 3.0  # seconds for the exchange's connections to close
-FAULTS = (BadInput, Unreachable, Unanswerable, Unavailable, KafkaException, TimeoutError)
-
-
-def outcome_of(error: Exception) -> tuple[str, int]:
-    """The reason, one CamelCase word, and the exit code that one of FAULTS comes to."""
-    if isinstance(error, BadInput):
-        return error.reason, EXIT_BAD_INPUT
-    if isinstance(error, Unreachable):
-        return "Unreachable", EXIT_FAILED
-    return ("Refused" if isinstance(error, Unanswerable) else "Unavailable"), EXIT_FAILED
 
 
 async def until_stopped(work: Coroutine[Any, Any, None], adapter: Adapter, stop: Event) -> None:

@@ -1,19 +1,18 @@
-"""A live Feed's pod: from the spec to a session, and what is said of it."""
+"""A live Feed as a pod's workload: from the spec to a session."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from pathlib import Path
-from threading import Event
 
 from tapedeck_common.logs import log
+from tapedeck_common.pod.shell import Workload
 from tapedeck_common.settings import Connections, PodSettings
-from tapedeck_crds.errors import Interrupted
+from tapedeck_crds.errors import Interrupted, Unavailable
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.report import FeedReport, ReportState
 from tapedeck_feed.exchanges.adapter import Adapter, BadInput, Markets
-from tapedeck_feed.exchanges.connect import FAULTS, opened, outcome_of, read_keys, until_stopped
+from tapedeck_feed.exchanges.connect import opened, read_keys, until_stopped
 from tapedeck_feed.exchanges.registry import adapter_of
 from tapedeck_feed.exchanges.retry import waited
 from tapedeck_feed.exchanges.tasks import first_failure
@@ -30,13 +29,13 @@ LINGER_MS = 2  # a trade should be on the log within 20 ms
 MESSAGE_MAX = 500  # characters
 
 
-class LivePod:
+class LiveFeed(Workload):
     """One pod of a live Feed."""
 
-    def __init__(self, settings: PodSettings, spec: FeedSpec, stop: Event) -> None:
+    def __init__(self, settings: PodSettings, spec: FeedSpec) -> None:
+        super().__init__()
         self._settings = settings
         self._spec = spec
-        self._stop = stop
         self._state: ReportState = "starting"
         self._reason, self._message = "Connecting", f"asking {spec.exchange} for its markets"
         self._left_out = ""
@@ -44,7 +43,7 @@ class LivePod:
         self.tally = LiveTally()
 
     def report(self) -> FeedReport:
-        """How it goes."""
+        """The state of the session and the counts so far."""
         state, reason, message = self._state, self._reason, self._message
         if state == "running" and self._session is not None:
             trouble = self._session.trouble
@@ -52,25 +51,29 @@ class LivePod:
             message = trouble or f"{self.tally.symbols} symbols of {self._spec.exchange}{self._left_out}"
         return self.tally.report(state, reason, message)
 
-    def work(self, connections: Connections, keys: Path | None) -> int:
-        """Until asked to end; returns the exit code."""
+    def run(self) -> None:
+        """Ingest until a stop is requested. Raises InvalidInput and Unavailable."""
+        settings = self._settings
+        connections = Connections.read(settings.connections)
         publisher = Publisher(
-            connections, f"feed-{self._settings.name}", self._stop, source="live", linger_ms=LINGER_MS
+            connections, f"feed-{settings.name}", self.stop_requested, source="live", linger_ms=LINGER_MS
         )
         try:
-            asyncio.run(self._work(connections, publisher, read_keys(keys)))
-        except FAULTS as error:
-            publisher.abandon()
-            return self._failed(*outcome_of(error), str(error))
+            asyncio.run(self._work(connections, publisher, read_keys(settings.exchange_keys)))
         except Interrupted:
             publisher.abandon()
-        self._state, self._reason, self._message = "complete", "Stopped", "asked to end"
+        except TimeoutError as error:
+            publisher.abandon()
+            raise Unavailable(f"{self._spec.exchange}: no answer in time {error}".strip()) from error
+        except BaseException:
+            publisher.abandon()
+            raise
+        self._state, self._reason, self._message = "complete", "Stopped", "stopped on request"
         log.info("stopped", trades=self.tally.trades, bars=self.tally.bars)
-        return 0
 
     async def _work(self, connections: Connections, publisher: Publisher, keys: dict[str, str]) -> None:
         adapter = adapter_of(self._spec.exchange or "", keys, self._spec.endpoints)
-        await until_stopped(self._listen(adapter, connections, publisher), adapter, self._stop)
+        await until_stopped(self._listen(adapter, connections, publisher), adapter, self.stop_requested)
 
     async def _listen(self, adapter: Adapter, connections: Connections, publisher: Publisher) -> None:
         markets = await self._open(adapter)
@@ -110,8 +113,3 @@ class LivePod:
         return read_tails(
             connections, self._spec.exchange or "", markets.symbols, lambda tail: reaches_back(tail, intervals)
         )
-
-    def _failed(self, reason: str, code: int, message: str) -> int:
-        log.error("failed", reason=reason, message=message)
-        self._state, self._reason, self._message = "failed", reason, message[:2000]
-        return code

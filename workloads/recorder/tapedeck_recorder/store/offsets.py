@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from tapedeck_crds.errors import Fenced
 from tapedeck_recorder.rows.batch import Partition
 
 # Where nothing was recorded of a partition yet.
@@ -27,10 +28,6 @@ FROM unnest(%(ids)s::text[], %(partitions)s::int4[], %(followings)s::int8[], %(e
 WHERE kafka_offsets.cluster_id = %(cluster)s AND kafka_offsets.topic_id = wanted.topic_id
   AND kafka_offsets.partition = wanted.partition AND kafka_offsets.next_offset = expected
 """
-
-
-class Fenced(Exception):
-    """Another recorder moved a partition on: what was read here must not be written."""
 
 
 class Offsets:

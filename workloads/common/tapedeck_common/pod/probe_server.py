@@ -1,10 +1,9 @@
-"""The small HTTP server of every pod: /healthz /readyz /status /metrics, and POST /control where there is one."""
+"""The HTTP server of every pod: GET /healthz, /readyz, /status and /metrics, and POST /control."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -18,25 +17,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from tapedeck_common.atomic_file import write_atomically
 from tapedeck_common.settings import PodSettings
-from tapedeck_crds.report import REPORT_MAX_BYTES, Report
+from tapedeck_crds.report import Report
 
 SIGNATURE_HEADER = "x-tapedeck-signature"
-CONTROL_BODY_MAX = 16_384
-
-Check = Callable[[], bool]
+CONTROL_BODY_MAX = 16_384  # bytes
 
 
 def sign(key: bytes, body: bytes) -> str:
-    """The signature that a control carries: HMAC-SHA256 of the body, in hex."""
+    """The signature of a control: HMAC-SHA256 of the body, in hex."""
     return hmac.new(key, body, hashlib.sha256).hexdigest()
 
 
-class Probe:
-    """Serves a workload's state from a thread of its own.
+class ProbeServer:
+    """Serves a workload's state from a thread of its own; a context manager.
 
-    ``report`` says how things stand. ``control`` takes the body of a signed control and raises
-    ValueError for one that it can't follow.
+    ``report``, ``alive``, ``ready`` and ``control`` are called from that thread. ``control`` gets the body of a request
+    whose signature is valid, and raises ValueError for one that it rejects. Raises OSError where the port is taken.
     """
 
     def __init__(
@@ -44,8 +42,8 @@ class Probe:
         settings: PodSettings,
         *,
         report: Callable[[], Report],
-        alive: Check = lambda: True,
-        ready: Check = lambda: True,
+        alive: Callable[[], bool] = lambda: True,
+        ready: Callable[[], bool] = lambda: True,
         control: Callable[[bytes], None] | None = None,
     ) -> None:
         self._settings = settings
@@ -63,13 +61,13 @@ class Probe:
         self._thread = threading.Thread(target=self._serve, name="probe", daemon=True)
 
     def start(self) -> None:
-        """Serve, and report the port where a file for it was named."""
+        """Serve, and write the port to the settings' ``port_file`` where one is given."""
         self._thread.start()
         if self._settings.port_file is not None:
-            _write_atomically(self._settings.port_file, str(self.port))
+            write_atomically(self._settings.port_file, str(self.port))
 
     def stop(self) -> None:
-        """End within about a second."""
+        """Stop serving; takes about a second at most."""
         self._server.should_exit = True
         self._thread.join(timeout=3)
 
@@ -102,13 +100,13 @@ class Probe:
                 Route("/readyz", readyz),
                 Route("/status", status),
                 Route("/metrics", metrics),
-                Route("/control", self._take_control, methods=["POST"]),
+                Route("/control", self._receive_control, methods=["POST"]),
             ]
         )
 
-    async def _take_control(self, request: Request) -> Response:
+    async def _receive_control(self, request: Request) -> Response:
         if self._control is None or self._key is None:
-            return JSONResponse({"error": "this workload takes no controls"}, 404)
+            return JSONResponse({"error": "this workload accepts no controls"}, 404)
         body = b""
         async for chunk in request.stream():
             body += chunk
@@ -123,26 +121,5 @@ class Probe:
         return JSONResponse({"accepted": True}, 202)
 
 
-def on_stop(act: Callable[[], None]) -> None:
-    """Call ``act`` where the pod is told to end, by SIGTERM or SIGINT: the process goes on until it is through."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: act())
-
-
-def leave_report(settings: PodSettings, report: Report) -> None:
-    """Write the last report where the operator finds it when the pod is gone."""
-    if settings.termination_log is None:
-        return
-    room = REPORT_MAX_BYTES - len(report.model_copy(update={"message": ""}).model_dump_json()) - 8
-    message = report.message.encode()[: max(room // 2, 0)].decode(errors="ignore")  # JSON may escape each byte
-    settings.termination_log.write_text(report.model_copy(update={"message": message}).model_dump_json())
-
-
 def _read_key(path: Path | None) -> bytes | None:
     return path.read_bytes().strip() if path is not None else None
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.write_text(text)
-    fresh.replace(path)
