@@ -147,7 +147,11 @@ def test_messy_rows_are_told_and_none_is_lost(services: Services, tmp_path: Path
         (spec("csv", "x", {"A/B": "short.csv"}), "BadFiles", "short.csv: header lacks close, volume; found ts, open"),
         (spec("csv", "x", {"A/B": "empty.csv"}), "BadFiles", "empty.csv: is empty"),
         (spec("csv", "x", {"A/B": "no.zip"}), "BadFiles", "no.zip: cannot be read: File is not a zip file"),
-        (spec("xml", "x", {"A/B": "*.csv"}), "BadSpec", "source.files.format: got 'xml', expected 'csv', 'parquet', 'lean-minute"),
+        (
+            spec("xml", "x", {"A/B": "*.csv"}),
+            "BadSpec",
+            "source.files.format: got 'xml', expected 'csv', 'parquet', 'lean-minute",
+        ),
         ({"source": {}}, "BadSpec", "source.files: missing"),
     ],
 )
