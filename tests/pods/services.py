@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 from pydantic import SecretStr
 
+from tapedeck_common import topics
+from tapedeck_common.kafka import admin, ensure_topics
 from tapedeck_common.settings import Connections
 from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
+
+START_ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
@@ -22,11 +28,40 @@ class Services:
     broker: Broker
     postgres: Postgres
 
+    def start(self) -> None:
+        """Start both, and create the topics. Raises DeckError; ``stop`` then ends what was started."""
+        self.broker.launch()
+        self.postgres.start()
+        self.broker.wait_ready()
+        ensure_topics(admin(self.connections(), "tests"), topics.STANDING, topics.STANDING_PARTITIONS)
+
+    def stop(self) -> None:
+        self.broker.stop()
+        self.postgres.stop()
+
     def connections(self, *, role: str = "postgres", database: str = "tapedeck") -> Connections:
         return Connections(
             kafka_bootstrap=self.broker.bootstrap,
             store_dsn=SecretStr(self.postgres.dsn(role, database)),
         )
+
+
+def start_services(new_folder: Callable[[], Path]) -> Services:
+    """Start a broker and a database in a new folder; a start that fails is tried once more, on other ports."""
+    for _ in range(START_ATTEMPTS - 1):
+        with suppress(Exception):
+            return _start(new_folder())
+    return _start(new_folder())
+
+
+def _start(folder: Path) -> Services:
+    services = Services(Broker(folder / "kafka", free_port()), Postgres(folder / "postgres"))
+    try:
+        services.start()
+    except BaseException:
+        services.stop()
+        raise
+    return services
 
 
 @dataclass(frozen=True)

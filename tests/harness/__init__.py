@@ -1,0 +1,1 @@
+"""How the tests run: pytest plugins, loaded by the root conftest."""
