@@ -1,4 +1,4 @@
-"""Planning a live Feed: Deployments, what is said of them, and when it is over."""
+"""The plan of a live Feed: its Deployments, their state, and when it has failed."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def deployments(planned: Plan) -> list[Json]:
 
 
 def pod(shard: int = 0, code: int | None = None, **report: Any) -> ObservedPod:
-    said = FeedReport.model_validate({"state": "running", "reason": "Live", **report})
-    return ObservedPod(f"p{shard}", shard, "Running" if code is None else "Failed", report=said, exit_code=code)
+    status = FeedReport.model_validate({"state": "running", "reason": "Live", **report})
+    return ObservedPod(f"p{shard}", shard, "Running" if code is None else "Failed", report=status, exit_code=code)
 
 
-def test_a_deployment_for_each_shard() -> None:
+def test_each_shard_has_a_deployment() -> None:
     made = deployments(plan(feed(shards=3, apiKeySecret="my-key"), Observed(), NOW, SETTINGS))
     assert len({one["metadata"]["name"] for one in made}) == 3
     for shard, one in enumerate(made):
@@ -65,7 +65,7 @@ def test_the_template_follows_the_spec_and_not_the_settings() -> None:
     assert fresh["spec"]["template"]["spec"]["containers"][0]["image"] == "i/feed:2"
 
 
-def test_suspended_it_has_no_pods_and_what_others_turned_is_turned_back() -> None:
+def test_a_suspended_feed_has_no_pods_and_changed_replicas_are_restored() -> None:
     made = tuple(deployments(plan(feed(), Observed(), NOW, SETTINGS)))
     planned = plan(feed(generation=2, suspend=True), Observed(deployments=made), NOW, SETTINGS)
     assert [one["spec"]["replicas"] for one in deployments(planned)] == [0]
@@ -82,13 +82,13 @@ def test_counts_of_all_shards_are_added() -> None:
     assert (status["trades"], status["bars"], status["symbols"], status["clockSkewMs"]) == (7, 1, 3, -7)
 
 
-def test_trouble_of_one_shard_is_told() -> None:
+def test_a_problem_of_one_shard_is_reported() -> None:
     pods = (pod(0), pod(1, reason="Reconnecting", message="the connection was lost"))
     status = plan(feed(shards=2), Observed(pods=pods), NOW, SETTINGS).status
     assert (status["phase"], status["message"]) == ("Running", "the connection was lost")
 
 
-def test_bad_input_is_final_and_ends_all() -> None:
+def test_invalid_input_fails_the_feed_and_deletes_all_deployments() -> None:
     made = tuple(deployments(plan(feed(shards=2), Observed(), NOW, SETTINGS)))
     bad = pod(1, 64, state="failed", reason="UnknownSymbol", message="symbols: got 'A/B'")
     planned = plan(feed(shards=2), Observed(deployments=made, pods=(pod(0), bad)), NOW, SETTINGS)
@@ -99,7 +99,7 @@ def test_bad_input_is_final_and_ends_all() -> None:
     assert plan(feed(planned.status, shards=2), Observed(), NOW, SETTINGS).apply == ()
 
 
-def test_fewer_shards_end_the_others() -> None:
+def test_dropped_shards_are_deleted() -> None:
     made = tuple(deployments(plan(feed(shards=3), Observed(), NOW, SETTINGS)))
     planned = plan(feed(generation=2, shards=1), Observed(deployments=made), NOW, SETTINGS)
     assert {name for _, name in planned.delete} == {one["metadata"]["name"] for one in made[1:]}
@@ -112,9 +112,9 @@ def test_other_failures_are_restarted() -> None:
     assert len(deployments(planned)) == 1
 
 
-def test_the_exchange_is_reached_by_its_ports() -> None:
-    walled = replace(SETTINGS, network=Network())
+def test_the_policy_allows_the_ports_of_the_exchange() -> None:
+    with_policies = replace(SETTINGS, network=Network())
     endpoints = {"rest": "http://mirror.example:8080", "websocket": "wss://mirror.example"}
-    planned = plan(feed(endpoints=endpoints), Observed(), NOW, walled)
+    planned = plan(feed(endpoints=endpoints), Observed(), NOW, with_policies)
     (policy,) = [one for one in planned.apply if one["kind"] == "NetworkPolicy"]
     assert [p["port"] for rule in policy["spec"]["egress"] for p in rule["ports"]] == [443, 8080]

@@ -1,4 +1,4 @@
-"""Planning a Feed's past: its Job, alone or beside what listens, and what is said of both."""
+"""The plan of a backfill: its Job, alone or with live Deployments, and the joined status."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SETTINGS = Settings(images={"feed": "i/feed:1"}, operator_key=b"secret")
 
 
 def feed(status: Json | None = None, *, shards: int = 2, only: bool = False, **spec: Any) -> Feed:
-    past = {"from": "2021-01-01T00:00:00Z", "shards": shards, "only": only}
+    backfill = {"from": "2021-01-01T00:00:00Z", "shards": shards, "only": only}
     document: Json = {
         "apiVersion": "tapedeck.dev/v1alpha1",
         "kind": "Feed",
         "metadata": {"name": "x", "uid": "u-1", "generation": 1},
-        "spec": {"exchange": "binance", "symbols": ["BTC/USDT"], "backfill": past, **spec},
+        "spec": {"exchange": "binance", "symbols": ["BTC/USDT"], "backfill": backfill, **spec},
     }
     if status is not None:
         document["status"] = status
@@ -41,7 +41,7 @@ def job(*conditions: str) -> Json:
     return made | {"status": {"conditions": [{"type": each, "status": "True"} for each in conditions]}}
 
 
-def past(shard: int, done: int, rows: int, *, code: int | None = None, **more: Any) -> ObservedPod:
+def backfill_pod(shard: int, done: int, rows: int, *, code: int | None = None, **more: Any) -> ObservedPod:
     report = FeedReport.model_validate(
         {
             "state": "running" if code is None else "complete" if code == 0 else "failed",
@@ -63,14 +63,14 @@ def past(shard: int, done: int, rows: int, *, code: int | None = None, **more: A
     return ObservedPod(f"j{shard}", shard, phase, report=report, exit_code=code, in_job=True)
 
 
-def live(**report: Any) -> ObservedPod:
-    said = FeedReport.model_validate({"state": "running", "reason": "Live", "message": "listens", **report})
-    return ObservedPod("d0", 0, "Running", report=said)
+def live_pod(**report: Any) -> ObservedPod:
+    status = FeedReport.model_validate({"state": "running", "reason": "Live", "message": "live", **report})
+    return ObservedPod("d0", 0, "Running", report=status)
 
 
-def test_beside_what_listens_there_is_a_job_of_so_many_pods() -> None:
-    walled = replace(SETTINGS, network=Network())
-    planned = plan(feed(shards=3, apiKeySecret="my-key"), Observed(), NOW, walled)
+def test_a_live_feed_with_a_backfill_has_a_job_with_a_pod_for_each_shard() -> None:
+    with_policies = replace(SETTINGS, network=Network())
+    planned = plan(feed(shards=3, apiKeySecret="my-key"), Observed(), NOW, with_policies)
     assert len(of_kind(planned, "Deployment")) == len(of_kind(planned, "NetworkPolicy")) == 1
     (made,) = of_kind(planned, "Job")
     spec = made["spec"]
@@ -84,27 +84,27 @@ def test_beside_what_listens_there_is_a_job_of_so_many_pods() -> None:
     (deployed,) = of_kind(planned, "Deployment")
     listener = deployed["spec"]["template"]["spec"]["containers"][0]
     assert "TAPEDECK_BACKFILL_UNTIL" not in {v["name"] for v in listener["env"]}
-    assert of_kind(plan(feed(), Observed(job=job()), NOW + 1, SETTINGS), "Job") == [], "it stays as first made"
+    assert of_kind(plan(feed(), Observed(job=job()), NOW + 1, SETTINGS), "Job") == [], "the Job is not applied again"
 
 
-def test_without_what_listens_there_is_the_job_alone() -> None:
+def test_a_backfill_alone_is_one_job() -> None:
     planned = plan(feed(only=True), Observed(), NOW, SETTINGS)
     assert [one["kind"] for one in planned.apply] == ["Job"]
-    done = (past(0, 1000, 900, code=0, missing=100), past(1, 1000, 1000, code=0))
+    done = (backfill_pod(0, 1000, 900, code=0, missing=100), backfill_pod(1, 1000, 1000, code=0))
     over = plan(feed(only=True), Observed(job=job("Complete"), pods=done), NOW, SETTINGS)
     assert (over.status["phase"], over.status["progress"]) == ("Complete", "2000/2000")
-    assert over.status["message"] == "2000 of 2000 bars looked at, 1900 brought, 100 not to be had"
+    assert over.status["message"] == "2000 of 2000 bars checked, 1900 downloaded, 100 not available"
     assert (over.apply, over.status["bars"]) == ((), 1900)
 
 
-def test_each_shard_is_told_of() -> None:
+def test_the_status_lists_each_shard() -> None:
     pods = (
-        past(0, 500, 400, rate=20.5, retries=3, eta_seconds=25, last_error="too many requests", missing=100),
-        past(1, 1000, 1000, code=0),
+        backfill_pod(0, 500, 400, rate=20.5, retries=3, eta_seconds=25, last_error="too many requests", missing=100),
+        backfill_pod(1, 1000, 1000, code=0),
     )
     status = plan(feed(only=True), Observed(job=job(), pods=pods), NOW, SETTINGS).status
     assert (status["phase"], status["progress"]) == ("Running", "1500/2000")
-    assert status["message"] == "1500 of 2000 bars looked at, 1400 brought, 100 not to be had, about 25 s to go"
+    assert status["message"] == "1500 of 2000 bars checked, 1400 downloaded, 100 not available, about 25 s left"
     first, second = status["backfill"]
     assert first == {
         "shard": 0, "from": "2023-11-14T05:33:20Z", "to": "2023-11-14T22:13:20Z", "done": 500, "total": 1000,
@@ -113,43 +113,43 @@ def test_each_shard_is_told_of() -> None:
     assert (second["shard"], second["done"]) == (1, 1000)
 
 
-def test_a_restarted_shard_is_where_its_predecessor_was_until_it_knows_better() -> None:
-    begun = ObservedPod("j0-2", 0, "Running", report=past(0, 0, 0, total=0).report, in_job=True)
-    pods = (past(0, 500, 400, code=1), begun, past(1, 0, 0))
+def test_a_restarted_shard_keeps_its_predecessors_progress_until_it_knows_its_total() -> None:
+    begun = ObservedPod("j0-2", 0, "Running", report=backfill_pod(0, 0, 0, total=0).report, in_job=True)
+    pods = (backfill_pod(0, 500, 400, code=1), begun, backfill_pod(1, 0, 0))
     status = plan(feed(only=True), Observed(job=job(), pods=pods), NOW, SETTINGS).status
     assert status["progress"] == "500/2000"
 
 
-def test_both_are_added_up() -> None:
-    pods = (live(bars=7, trades=9, symbols=1), past(0, 10, 10), past(1, 20, 20))
+def test_the_counts_of_both_parts_are_added() -> None:
+    pods = (live_pod(bars=7, trades=9, symbols=1), backfill_pod(0, 10, 10), backfill_pod(1, 20, 20))
     status = plan(feed(), Observed(job=job(), pods=pods), NOW, SETTINGS).status
-    assert (status["phase"], status["message"]) == ("Running", "listens")
+    assert (status["phase"], status["message"]) == ("Running", "live")
     assert (status["bars"], status["trades"], status["progress"]) == (37, 9, "30/2000")
 
 
-def test_what_listens_goes_on_when_the_past_fails_but_not_on_bad_input() -> None:
-    crashed = past(0, 10, 10, code=1)
-    status = plan(feed(), Observed(job=job("Failed"), pods=(live(), crashed)), NOW, SETTINGS).status
+def test_a_failed_backfill_ends_the_live_part_only_after_invalid_input() -> None:
+    crashed = backfill_pod(0, 10, 10, code=1)
+    status = plan(feed(), Observed(job=job("Failed"), pods=(live_pod(), crashed)), NOW, SETTINGS).status
     assert status["phase"] == "Running"
     assert status["conditions"][0]["reason"] == "BackfillFailed"
-    assert status["message"].startswith("listens; the backfill failed: ")
-    bad = past(0, 0, 0, code=64)
-    ended = plan(feed(), Observed(job=job("Failed"), pods=(live(), bad)), NOW, SETTINGS)
+    assert status["message"].startswith("live; the backfill failed: ")
+    bad = backfill_pod(0, 0, 0, code=64)
+    ended = plan(feed(), Observed(job=job("Failed"), pods=(live_pod(), bad)), NOW, SETTINGS)
     assert ended.status["phase"] == "Failed"
     assert of_kind(ended, "Deployment") == []
 
 
 @pytest.mark.parametrize("only", [True, False])
-def test_suspended_both_rest(only: bool) -> None:
+def test_both_parts_can_be_suspended(only: bool) -> None:
     planned = plan(feed(only=only, suspend=True), Observed(job=job()), NOW, SETTINGS)
     assert planned.status["phase"] == "Suspended"
     assert ("Job", {"suspend": True}) in [(patch.kind, patch.spec) for patch in planned.patches]
     assert all(one["spec"]["replicas"] == 0 for one in of_kind(planned, "Deployment"))
 
 
-def test_bad_input_of_what_listens_ends_the_past() -> None:
+def test_invalid_input_of_the_live_part_ends_the_backfill() -> None:
     refused = ObservedPod("d0", 0, "Failed", report=FeedReport(state="failed", reason="WrongKey"), exit_code=64)
-    planned = plan(feed(), Observed(job=job(), pods=(refused, past(0, 1, 1))), NOW, SETTINGS)
+    planned = plan(feed(), Observed(job=job(), pods=(refused, backfill_pod(0, 1, 1))), NOW, SETTINGS)
     assert planned.status["phase"] == "Failed"
     assert "Job" in [kind for kind, _ in planned.delete]
 
@@ -164,7 +164,7 @@ def test_bad_input_of_what_listens_ends_the_past() -> None:
         ({"only": False}, ["BTC/USDT"], False),
     ],
 )
-def test_a_run_over_stored_bars_waits_for_the_past_alone(spec: Json, symbols: list[str], waits: bool) -> None:
+def test_a_run_over_stored_bars_waits_for_a_backfill_alone(spec: Json, symbols: list[str], waits: bool) -> None:
     data = {"store": {"exchange": "binance", "symbols": symbols}}
     document = {
         "apiVersion": "tapedeck.dev/v1alpha1",

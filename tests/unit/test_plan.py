@@ -1,4 +1,4 @@
-"""Planning: from spec, observation and time to children, status, controls and events."""
+"""The planner: children, status, controls and events from a spec, an observed state and a time."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def replay_pod(**report: Any) -> ObservedPod:
     return ObservedPod("p", 0, "Running", "http://127.0.0.1:1", ReplayReport(**facts))
 
 
-def test_children_are_named_by_uid_and_owned() -> None:
+def test_children_have_deterministic_names_and_an_owner() -> None:
     one = plan(resource("Replay", {"source": STORE}), Observed(), NOW, SETTINGS)
     manifest = job(one)
     tag = sha256(b"u-1").hexdigest()[:8]
@@ -72,7 +72,7 @@ def test_children_are_named_by_uid_and_owned() -> None:
     assert len(job(plan(long, Observed(), NOW, SETTINGS))["metadata"]["name"]) <= 63
 
 
-def test_environment_is_what_the_workloads_read() -> None:
+def test_the_environment_matches_the_workloads_settings() -> None:
     manifest = job(plan(resource("Replay", {"source": STORE}), Observed(), NOW, SETTINGS))
     container = manifest["spec"]["template"]["spec"]["containers"][0]
     fields = {f"TAPEDECK_{name.upper()}" for name in PodSettings.model_fields}
@@ -81,7 +81,7 @@ def test_environment_is_what_the_workloads_read() -> None:
     assert '"symbols":["BTC/USD"]' in spec
 
 
-def test_pods_are_restricted_and_hold_no_token() -> None:
+def test_pods_are_restricted_and_mount_no_service_account_token() -> None:
     for kind, spec in (
         ("Replay", {"source": STORE}),
         ("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE}),
@@ -97,14 +97,14 @@ def test_pods_are_restricted_and_hold_no_token() -> None:
         assert all(key.startswith(f"{kind.lower()}.") for key in keys)
 
 
-def test_pod_templates_are_frozen_once_applied() -> None:
+def test_a_pod_template_is_not_changed_after_its_first_apply() -> None:
     first = resource("Replay", {"source": STORE})
     made = job(plan(first, Observed(), NOW, SETTINGS))
     newer = replace(SETTINGS, images={**SETTINGS.images, "replay": "i/replay:2"})
     assert plan(first, Observed(job=made, pods=(replay_pod(),)), NOW, newer).apply == ()
 
 
-def test_a_key_of_controls_that_was_deleted_is_made_again_for_a_pod_that_waits_for_it() -> None:
+def test_a_deleted_control_secret_is_recreated_for_a_pod_that_does_not_start() -> None:
     replay = resource("Replay", {"source": STORE})
     first = plan(replay, Observed(), NOW, SETTINGS)
     waits = ObservedPod("p", 0, "Pending", reason="NotStarting", problem="its volumes may be missing")
@@ -112,7 +112,7 @@ def test_a_key_of_controls_that_was_deleted_is_made_again_for_a_pod_that_waits_f
     assert again.apply == tuple(made for made in first.apply if made["kind"] == "Secret") != ()
 
 
-def test_a_replay_gets_its_first_anchor_when_its_range_is_known() -> None:
+def test_a_replay_gets_its_first_anchor_once_its_range_is_known() -> None:
     replay = resource("Replay", {"source": STORE, "speed": 60})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     unknown = ObservedPod("p", 0, "Running", "http://127.0.0.1:1", ReplayReport(state="starting"))
@@ -127,7 +127,7 @@ def test_a_replay_gets_its_first_anchor_when_its_range_is_known() -> None:
     assert push.url == "http://127.0.0.1:1/control"
 
 
-def followed(planned: Plan, **report: Any) -> ObservedPod:
+def following(planned: Plan, **report: Any) -> ObservedPod:
     return replay_pod(anchor=Anchor.model_validate(planned.status["anchor"]), **report)
 
 
@@ -135,7 +135,7 @@ def test_changed_speed_keeps_virtual_time_continuous() -> None:
     replay = resource("Replay", {"source": STORE, "speed": 60})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     first = plan(replay, Observed(made, (replay_pod(state="waiting"),)), NOW, SETTINGS)
-    pod = followed(first)
+    pod = following(first)
     steady = plan(after(replay, first), Observed(made, (pod,)), NOW + 5_000, SETTINGS)
     assert steady.control_requests == ()
     faster = plan(after(replay, steady, speed=120.0), Observed(made, (pod,)), NOW + 5_000, SETTINGS)
@@ -144,32 +144,32 @@ def test_changed_speed_keeps_virtual_time_continuous() -> None:
     # virtual time at the switch, 5 s after the first anchor took effect: 5 s x 60
     assert (anchor.w0, anchor.v0) == (NOW + 5_250, T0 + 300_000)
     assert faster.status["observedGeneration"] == 1
-    caught_up = plan(after(replay, faster, speed=120.0), Observed(made, (followed(faster),)), NOW + 5_300, SETTINGS)
+    caught_up = plan(after(replay, faster, speed=120.0), Observed(made, (following(faster),)), NOW + 5_300, SETTINGS)
     assert caught_up.status["observedGeneration"] == 2
     assert caught_up.status["speed"] == "120x"
 
 
-def test_pause_holds_and_resume_goes_on_from_there() -> None:
+def test_resume_continues_from_the_paused_position() -> None:
     replay = resource("Replay", {"source": STORE, "speed": 10})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     first = plan(replay, Observed(made, (replay_pod(state="waiting"),)), NOW, SETTINGS)
-    paused = plan(after(replay, first, paused=True), Observed(made, (followed(first),)), NOW + 1_000, SETTINGS)
+    paused = plan(after(replay, first, paused=True), Observed(made, (following(first),)), NOW + 1_000, SETTINGS)
     held = Anchor.model_validate(paused.status["anchor"])
     assert held.paused
     assert held.at(NOW + 999_999) == T0 + 10_000
-    resumed = plan(after(replay, paused, paused=False), Observed(made, (followed(paused),)), NOW + 60_000, SETTINGS)
+    resumed = plan(after(replay, paused, paused=False), Observed(made, (following(paused),)), NOW + 60_000, SETTINGS)
     assert Anchor.model_validate(resumed.status["anchor"]).v0 == T0 + 10_000
 
 
-def test_a_seek_acts_once_for_each_id() -> None:
+def test_a_seek_takes_effect_once_per_id() -> None:
     replay = resource("Replay", {"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     first = plan(replay, Observed(made, (replay_pod(state="waiting"),)), NOW, SETTINGS)
     seek = {"to": "2018-04-04T00:05:00Z", "id": "a"}
-    jumped = plan(after(replay, first, seek=seek), Observed(made, (followed(first),)), NOW, SETTINGS)
+    jumped = plan(after(replay, first, seek=seek), Observed(made, (following(first),)), NOW, SETTINGS)
     anchor = Anchor.model_validate(jumped.status["anchor"])
     assert (anchor.v0, anchor.epoch, anchor.seek_id) == (T0 + 300_000, 1, "a")
-    again = plan(after(replay, jumped, seek=seek), Observed(made, (followed(jumped),)), NOW + 9_000, SETTINGS)
+    again = plan(after(replay, jumped, seek=seek), Observed(made, (following(jumped),)), NOW + 9_000, SETTINGS)
     assert Anchor.model_validate(again.status["anchor"]) == anchor
 
 
@@ -182,18 +182,18 @@ def test_an_anchor_survives_a_lost_status() -> None:
     assert planned.control_requests == ()
 
 
-@pytest.mark.parametrize(("reason", "told"), [("OOMKilled", "OOMKilled"), ("", "PodFailed")])
-def test_a_pod_that_left_no_word_is_told_of_by_what_ended_it(reason: str, told: str) -> None:
+@pytest.mark.parametrize(("pod_reason", "reason"), [("OOMKilled", "OOMKilled"), ("", "PodFailed")])
+def test_a_failed_pod_without_a_report_is_described_by_its_exit(pod_reason: str, reason: str) -> None:
     replay = resource("Replay", {"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
-    pod = ObservedPod("p", 0, "Failed", exit_code=137, problem="for want of memory" if reason else "", reason=reason)
+    pod = ObservedPod("p", 0, "Failed", exit_code=137, problem="OOM-killed" if pod_reason else "", reason=pod_reason)
     status = plan(replay, Observed(ended(made, "Failed"), (pod,)), NOW, SETTINGS).status
-    assert status["conditions"][0]["reason"] == told
+    assert status["conditions"][0]["reason"] == reason
     assert status["message"] == (pod.problem or "pod p ended with exit code 137; see its log")
 
 
 @pytest.mark.parametrize(("how", "phase"), [("Complete", "Complete"), ("Failed", "Failed")])
-def test_an_ended_job_ends_the_resource_for_good(how: str, phase: str) -> None:
+def test_an_ended_job_makes_the_resource_final(how: str, phase: str) -> None:
     feed = resource(
         "Feed",
         {"source": {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a.csv"}]}}},
@@ -215,7 +215,7 @@ def test_an_ended_job_ends_the_resource_for_good(how: str, phase: str) -> None:
     assert final.status == planned.status
 
 
-def test_time_to_live_asks_for_deletion_when_it_is_over() -> None:
+def test_a_finished_resource_expires_after_its_time_to_live() -> None:
     feed = resource(
         "Feed",
         {
@@ -231,7 +231,7 @@ def test_time_to_live_asks_for_deletion_when_it_is_over() -> None:
 BACKTEST = {"strategy": {"builtin": "sma-cross"}, "data": {"replay": {"name": "r"}}}
 
 
-def test_a_backtest_waits_for_its_replay_and_is_bound_to_its_uid() -> None:
+def test_a_backtest_waits_for_its_replay_and_binds_to_its_uid() -> None:
     backtest = resource("Backtest", BACKTEST)
     waiting = plan(backtest, Observed(), NOW, SETTINGS)
     assert waiting.apply == ()
@@ -243,11 +243,11 @@ def test_a_backtest_waits_for_its_replay_and_is_bound_to_its_uid() -> None:
     assert bound.status["replayUid"] == "r-1"
 
 
-def test_a_backtest_over_a_replay_of_trades_is_refused() -> None:
+def test_a_backtest_over_a_replay_of_trades_fails() -> None:
     replay = resource("Replay", {"source": {"channel": "trades", **STORE}}, name="r", uid="r-1")
     refused = plan(resource("Backtest", BACKTEST), Observed(replay=replay), NOW, SETTINGS)
     assert (refused.apply, refused.status["phase"]) == ((), "Failed")
-    assert refused.status["conditions"][0]["reason"] == "ReplayOfTrades"
+    assert refused.status["conditions"][0]["reason"] == "UnsupportedChannel"
     assert "data.replay.name: got r, which plays trades" in refused.status["message"]
 
 
@@ -266,7 +266,7 @@ def test_a_backtest_fails_with_its_replay(uid: str, phase: str | None, reason: s
     assert planned.delete == (("Job", job(bound)["metadata"]["name"]),)
 
 
-def test_a_killed_pod_is_told_and_its_last_figures_stay() -> None:
+def test_a_killed_pod_is_reported_and_its_last_figures_are_kept() -> None:
     backtest = resource("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE})
     made = job(plan(backtest, Observed(), NOW, SETTINGS))
     report = BacktestReport(state="running", run_id="u-1", bars=7, total=10, trades=2, value=99.5)
@@ -283,65 +283,65 @@ def test_a_killed_pod_is_told_and_its_last_figures_stay() -> None:
     assert second.status["startedAt"] == first.status["startedAt"]
 
 
-def test_why_a_pod_failed_is_told_until_its_successor_works() -> None:
+def test_the_failure_of_a_pod_is_reported_until_its_successor_works() -> None:
     replay = resource("Replay", {"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
-    said = ReplayReport(state="failed", reason="Unavailable", message="password authentication failed")
-    failed = ObservedPod("a", 0, "Failed", None, said, 1)
+    report = ReplayReport(state="failed", reason="Unavailable", message="password authentication failed")
+    failed = ObservedPod("a", 0, "Failed", None, report, 1)
     for successor in (
         ObservedPod("b", 0, "Pending"),
         ObservedPod("b", 0, "Running", "http://127.0.0.1:1"),
         ObservedPod("b", 0, "Running", "http://127.0.0.1:1", ReplayReport(state="starting")),
     ):
-        told = plan(replay, Observed(made, (failed, successor)), NOW, SETTINGS).status
-        assert (told["phase"], told["conditions"][0]["reason"]) == ("Pending", "Restarting")
-        assert told["message"] == "password authentication failed"
+        status = plan(replay, Observed(made, (failed, successor)), NOW, SETTINGS).status
+        assert (status["phase"], status["conditions"][0]["reason"]) == ("Pending", "Restarting")
+        assert status["message"] == "password authentication failed"
     unpullable = ObservedPod("b", 0, "Pending", reason="ErrImagePull", problem="no such image")
-    told = plan(replay, Observed(made, (failed, unpullable)), NOW, SETTINGS).status
-    assert told["conditions"][0]["reason"] == "ErrImagePull"
+    status = plan(replay, Observed(made, (failed, unpullable)), NOW, SETTINGS).status
+    assert status["conditions"][0]["reason"] == "ErrImagePull"
     first = plan(replay, Observed(made, (failed, replay_pod())), NOW, SETTINGS)
     assert first.status["phase"] in ("Running", "Paused")
-    unasked = ObservedPod("b", 0, "Running", "http://127.0.0.1:1")
-    again = plan(after(replay, first), Observed(made, (failed, unasked)), NOW + 5, SETTINGS)
+    unreported = ObservedPod("b", 0, "Running", "http://127.0.0.1:1")
+    again = plan(after(replay, first), Observed(made, (failed, unreported)), NOW + 5, SETTINGS)
     assert again.status["phase"] == first.status["phase"]
 
 
-def test_a_pod_that_says_it_failed_is_not_ready_before_it_ends() -> None:
+def test_a_pod_that_reports_failed_is_not_ready() -> None:
     replay = resource("Replay", {"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     for before in (replay_pod(), replay_pod(state="starting")):
         first = plan(replay, Observed(made, (before,)), NOW, SETTINGS)
         lost = replay_pod(state="failed", reason="Unavailable", message="certificate verify failed")
-        told = plan(after(replay, first), Observed(made, (lost,)), NOW + 5, SETTINGS).status
-        assert (told["phase"], told["message"]) == ("Pending", "certificate verify failed")
-        assert (told["conditions"][0]["status"], told["conditions"][0]["reason"]) == ("False", "Unavailable")
+        status = plan(after(replay, first), Observed(made, (lost,)), NOW + 5, SETTINGS).status
+        assert (status["phase"], status["message"]) == ("Pending", "certificate verify failed")
+        assert (status["conditions"][0]["status"], status["conditions"][0]["reason"]) == ("False", "Unavailable")
 
 
-def test_a_pod_that_is_being_made_is_looked_at_again_when_it_should_be_there() -> None:
+def test_a_run_is_requeued_when_a_pod_should_have_started() -> None:
     replay = resource("Replay", {"source": STORE, "shards": 2})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
 
-    def wake(*slow_at: int | None) -> int | None:
-        pods = tuple(ObservedPod(f"p{at}", index, "Pending", recheck_at_ms=at) for index, at in enumerate(slow_at))
+    def requeue(*recheck_at: int | None) -> int | None:
+        pods = tuple(ObservedPod(f"p{at}", index, "Pending", recheck_at_ms=at) for index, at in enumerate(recheck_at))
         return plan(replay, Observed(made, pods), NOW, SETTINGS).requeue_at_ms
 
-    assert wake(NOW + 900, NOW + 700) == NOW + 700
-    assert wake(None, NOW + 700) == NOW + 700
-    assert wake(None, None) is None
-    assert wake() is None
+    assert requeue(NOW + 900, NOW + 700) == NOW + 700
+    assert requeue(None, NOW + 700) == NOW + 700
+    assert requeue(None, None) is None
+    assert requeue() is None
 
 
-def test_conditions_keep_their_time_while_nothing_changes() -> None:
+def test_conditions_keep_their_transition_time_while_nothing_changes() -> None:
     replay = resource("Replay", {"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     first = plan(replay, Observed(made, (replay_pod(),)), NOW, SETTINGS)
-    second = plan(after(replay, first), Observed(made, (followed(first, position=T0 + 1),)), NOW + 60_000, SETTINGS)
+    second = plan(after(replay, first), Observed(made, (following(first, position=T0 + 1),)), NOW + 60_000, SETTINGS)
     times = [c["lastTransitionTime"] for c in second.status["conditions"]]
     assert times == [c["lastTransitionTime"] for c in first.status["conditions"]]
     assert second.events == ()
 
 
-def test_files_beside_the_resource_are_mounted_where_the_environment_says() -> None:
+def test_the_folder_of_the_applied_file_is_mounted_at_the_files_path() -> None:
     replay = resource("Replay", {"source": STORE}, annotations={"tapedeck.dev/applied-from": "/tmp/mine"})
     assert "hostPath" not in str(plan(replay, Observed(), NOW, SETTINGS).apply)
     local = replace(SETTINGS, files_beside_resource=True)
@@ -353,7 +353,7 @@ def test_files_beside_the_resource_are_mounted_where_the_environment_says() -> N
 
 
 @pytest.mark.parametrize("kind", ["Feed", "Replay"])
-def test_files_of_a_volume_and_their_credentials_are_mounted(kind: str) -> None:
+def test_a_volume_of_files_and_their_credentials_are_mounted(kind: str) -> None:
     files: dict[str, Any] = {"format": "csv", "exchange": "c", "sets": [{"symbol": "A/B", "path": "s3://b/a"}]}
     files |= {"volume": {"configMap": "bars"}, "credentialsSecret": "keys"}
     pod = job(plan(resource(kind, {"source": {"files": files}}), Observed(), NOW, SETTINGS))["spec"]["template"]["spec"]
@@ -368,9 +368,9 @@ def test_files_of_a_volume_and_their_credentials_are_mounted(kind: str) -> None:
     assert {"name": "files", "persistentVolumeClaim": {"claimName": "disk", "readOnly": True}} in pod["volumes"]
 
 
-def test_a_run_over_stored_bars_waits_for_the_feed_that_brings_them() -> None:
+def test_a_run_over_stored_bars_waits_for_the_feed_that_loads_them() -> None:
     files = {"format": "csv", "exchange": "coinbase", "sets": [{"symbol": "BTC/USD", "path": "a"}]}
-    feed = resource("Feed", {"source": {"files": files}}, name="bring")
+    feed = resource("Feed", {"source": {"files": files}}, name="loader")
     other = resource("Feed", {"source": {"files": {**files, "exchange": "kraken"}}}, name="other")
     for kind, spec in (
         ("Replay", {"source": STORE}),
@@ -380,5 +380,5 @@ def test_a_run_over_stored_bars_waits_for_the_feed_that_brings_them() -> None:
         waiting = plan(run, Observed(active_feeds=(other, feed)), NOW, SETTINGS)
         assert waiting.apply == ()
         assert waiting.status["conditions"][0]["reason"] == "WaitingForFeed"
-        assert "bring" in waiting.status["message"]
+        assert "loader" in waiting.status["message"]
         assert plan(after(run, waiting), Observed(active_feeds=(other,)), NOW, SETTINGS).apply != ()

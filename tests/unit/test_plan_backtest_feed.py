@@ -1,4 +1,4 @@
-"""A Backtest over a live Feed: it waits for one, and is bound to the time of its own creation."""
+"""A Backtest over a live Feed: it waits for the Feed, and reads bars from its own creation on."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ PAPER = resource(
 
 
 @pytest.mark.parametrize(
-    ("feeds", "says"),
+    ("feeds", "message"),
     [
-        ([], "no Feed named live is at work"),
-        ([("other", {"exchange": "binance", "symbols": ["A/B"]})], "no Feed named live"),
-        ([("live", FILES)], "Feed live brings files, expected one with spec.exchange"),
+        ([], "data.feed.name: no active Feed named live"),
+        ([("other", {"exchange": "binance", "symbols": ["A/B"]})], "no active Feed named live"),
+        ([("live", FILES)], "data.feed.name: Feed live reads files, expected one with spec.exchange"),
     ],
 )
-def test_it_waits_for_a_feed_that_is_live(feeds: list[tuple[str, dict[str, Any]]], says: str) -> None:
+def test_it_waits_for_a_live_feed(feeds: list[tuple[str, dict[str, Any]]], message: str) -> None:
     planned = plan(PAPER, Observed(active_feeds=tuple(resource("Feed", *feed) for feed in feeds)), 0, SETTINGS)
     assert not planned.apply
     assert (planned.status["phase"], planned.status["conditions"][0]["reason"]) == ("Pending", "WaitingForFeed")
-    assert says in planned.status["message"]
+    assert message in planned.status["message"]
 
 
-def test_its_pod_knows_the_market_and_since_when() -> None:
+def test_its_pod_gets_the_exchange_and_the_start_time() -> None:
     live = resource("Feed", "live", {"exchange": "binance", "symbols": ["A/B"]})
     job = plan(PAPER, Observed(active_feeds=(live,)), 0, SETTINGS).apply[-1]
     values = {each["name"]: each.get("value") for each in job["spec"]["template"]["spec"]["containers"][0]["env"]}

@@ -1,4 +1,4 @@
-"""A Replay whose range is filled first: planned, and on the deck's own objects."""
+"""A Replay with ``source.fill``: its plan, and the embedded deck's objects."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def feed(**status: Any) -> Feed:
     return found
 
 
-def test_its_feed_brings_the_range_and_nothing_else() -> None:
+def test_its_feed_downloads_exactly_the_range() -> None:
     planned = plan(parse_resource(replay()), Observed(), 0, SETTINGS)
     assert (planned.status["phase"], planned.status["conditions"][0]["reason"]) == ("Pending", "Filling")
     [manifest] = planned.apply
@@ -48,7 +48,7 @@ def test_its_feed_brings_the_range_and_nothing_else() -> None:
         "channels": ["bars"],
         "backfill": {**RANGE, "intervals": ["5m"], "only": True},
     }
-    assert feed().metadata.name == manifest["metadata"]["name"]  # which a Feed may have
+    assert feed().metadata.name == manifest["metadata"]["name"]  # short enough for a resource
     assert plan(parse_resource(replay()), Observed(fill_feed=feed()), 0, SETTINGS).apply == ()
 
 
@@ -57,7 +57,7 @@ def test_a_range_without_an_end_is_filled_up_to_now() -> None:
     assert spec["backfill"] == {"from": RANGE["from"], "intervals": ["5m"], "only": True}
 
 
-def test_asks_the_hosts_that_are_named() -> None:
+def test_its_feed_uses_the_named_endpoints() -> None:
     document = replay()
     document["spec"]["source"]["endpoints"] = {"rest": "http://127.0.0.1:80"}
     [manifest] = plan(parse_resource(document), Observed(), 0, SETTINGS).apply
@@ -66,16 +66,16 @@ def test_asks_the_hosts_that_are_named() -> None:
 
 
 @pytest.mark.parametrize("fill", [True, False])
-def test_plays_at_once_where_nothing_is_to_be_filled_any_more(fill: bool) -> None:
+def test_it_starts_once_nothing_is_missing(fill: bool) -> None:
     observed = Observed(fill_feed=feed(phase="Complete")) if fill else Observed()
     planned = plan(parse_resource(replay(fill)), observed, 0, SETTINGS)
     assert [each["kind"] for each in planned.apply] == ["Secret", "Job"]
 
 
-def test_says_how_far_its_feed_is_and_why_it_failed() -> None:
-    at_work = plan(parse_resource(replay()), Observed(fill_feed=feed(phase="Running", message="9 of 20")), 0, SETTINGS)
-    assert (at_work.apply, at_work.status["phase"]) == ((), "Pending")
-    assert "asks the exchange for missing bars: 9 of 20" in at_work.status["message"]
+def test_it_reports_the_progress_and_the_failure_of_its_feed() -> None:
+    filling = plan(parse_resource(replay()), Observed(fill_feed=feed(phase="Running", message="9 of 20")), 0, SETTINGS)
+    assert (filling.apply, filling.status["phase"]) == ((), "Pending")
+    assert "downloads the missing bars: 9 of 20" in filling.status["message"]
     failed = plan(parse_resource(replay()), Observed(fill_feed=feed(phase="Failed", message="no such id")), 0, SETTINGS)
     assert (failed.apply, failed.status["phase"]) == ((), "Failed")
     assert failed.status["conditions"][0]["reason"] == "FillFailed"
@@ -88,7 +88,7 @@ def objects(tmp_path: Path) -> Iterator[Objects]:
     yield Objects(tmp_path / "objects.db")
 
 
-def test_on_the_deck_the_feed_comes_first_and_goes_with_the_replay(objects: Objects) -> None:
+def test_the_deck_creates_the_feed_first_and_deletes_it_with_the_replay(objects: Objects) -> None:
     reconciler = Reconciler(objects, Reports(dict), SETTINGS)
     made, _ = objects.apply(replay())
     for _ in range(3):
@@ -99,7 +99,7 @@ def test_on_the_deck_the_feed_comes_first_and_goes_with_the_replay(objects: Obje
     objects.set_status("Feed", "default", name, {"phase": "Complete", "observedGeneration": 1}, uid=uid)
     reconciler.tick()
     assert len(objects.list("Job", owner_uid=made["metadata"]["uid"])) == 1
-    assert objects.get("Feed", "default", name)["metadata"]["generation"] == 1  # nobody wrote it again
+    assert objects.get("Feed", "default", name)["metadata"]["generation"] == 1  # it was not applied again
     objects.delete("Replay", "default", made["metadata"]["name"])
     with pytest.raises(NotFound):
         objects.get("Feed", "default", name)

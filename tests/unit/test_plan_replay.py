@@ -1,4 +1,4 @@
-"""Planning a Replay's clock: shards seen as one, what was unpaced, followers, stalls, and what comes too late."""
+"""The planned clock of a Replay: shards, unpaced playback, followers, stalls, and late controls."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def anchor_of(planned: Plan) -> Anchor:
     return Anchor.model_validate(planned.status["anchor"])
 
 
-def test_all_shards_have_to_be_there_and_are_told_the_same() -> None:
+def test_all_shards_must_report_and_get_the_same_anchor() -> None:
     replay = resource({"source": STORE, "shards": 2})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     assert (made["spec"]["completions"], made["spec"]["parallelism"]) == (2, 2)
@@ -74,7 +74,7 @@ def test_all_shards_have_to_be_there_and_are_told_the_same() -> None:
     assert (later["published"], later["progress"], later["position"]) == (7, "3/10", "2018-04-04T00:00:00.007Z")
 
 
-def test_what_was_unpaced_stops_and_goes_on_from_the_furthest() -> None:
+def test_unpaced_shards_stop_and_resume_from_the_foremost() -> None:
     replay = resource({"source": STORE, "shards": 2, "unpaced": True})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     first = plan(replay, Observed(made, (pod(0), pod(1))), NOW, SETTINGS)
@@ -82,7 +82,7 @@ def test_what_was_unpaced_stops_and_goes_on_from_the_furthest() -> None:
     slower = after(replay, first, unpaced=False, speed=60.0)
     stop = plan(slower, Observed(made, pods), NOW + 1_000, SETTINGS)
     held = anchor_of(stop)
-    assert (held.settling, held.paused, stop.status["observedGeneration"]) == (True, True, 0)  # not done yet
+    assert (held.settling, held.paused, stop.status["observedGeneration"]) == (True, True, 0)  # not in effect yet
     again = plan(after(slower, stop), Observed(made, pods), NOW + 1_050, SETTINGS)
     assert anchor_of(again) == held  # until both have stopped
     stopped = tuple(pod(i, anchor=held, position=T0 + 100 + i) for i in (0, 1))
@@ -90,7 +90,7 @@ def test_what_was_unpaced_stops_and_goes_on_from_the_furthest() -> None:
     assert (on.v0, on.speed, on.settling, on.number) == (T0 + 101, 60.0, False, 3)
 
 
-def test_a_follower_takes_its_leaders_anchor_and_a_stall_moves_both() -> None:
+def test_a_follower_uses_its_leaders_anchor_and_a_stall_moves_both() -> None:
     lead = resource({"source": STORE, "speed": 60, "clock": {"catchUp": "skip"}}, name="lead", uid="u-9")
     made = job(plan(lead, Observed(), NOW, SETTINGS))
     first = plan(lead, Observed(made, (pod(0),)), NOW, SETTINGS)
@@ -106,34 +106,34 @@ def test_a_follower_takes_its_leaders_anchor_and_a_stall_moves_both() -> None:
     on = plan(lead, Observed(made, (fine,), followers=(after(follower, led),)), NOW + 5_000, SETTINGS)
     assert (anchor_of(on).number, anchor_of(on).v0, anchor_of(on).speed) == (2, T0 + 50, 60.0)
     chain = resource({"source": STORE, "clock": {"follow": "x"}}, name="y", uid="u-3")
-    assert plan(chain, Observed(replay=follower), NOW, SETTINGS).status["conditions"][0]["reason"] == "BadLeader"
+    assert plan(chain, Observed(replay=follower), NOW, SETTINGS).status["conditions"][0]["reason"] == "InvalidLeader"
 
 
 @pytest.mark.parametrize(
-    ("to", "went", "said"),
+    ("to", "clamped", "reported"),
     [("2019-01-01T00:00:00Z", LAST, "2018-04-04T00:11:00Z"), ("2017-01-01T00:00:00Z", T0, "2018-04-04T00:00:00Z")],
     ids=["past the end", "before the start"],
 )
-def test_a_seek_outside_the_range_is_clamped_and_said(to: str, went: int, said: str) -> None:
+def test_a_seek_outside_the_range_is_clamped_and_reported(to: str, clamped: int, reported: str) -> None:
     replay = resource({"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     first = plan(replay, Observed(made, (pod(0),)), NOW, SETTINGS)
-    sought = after(replay, first, seek={"to": to, "id": "a"})
-    planned = plan(sought, Observed(made, (pod(0, anchor=anchor_of(first)),)), NOW + 9, SETTINGS)
-    assert (anchor_of(planned).v0, anchor_of(planned).seek_to) == (went, went)
-    assert planned.status["message"] == f"seek: got {to}, which is outside the range; went to {said}"
+    seeking = after(replay, first, seek={"to": to, "id": "a"})
+    planned = plan(seeking, Observed(made, (pod(0, anchor=anchor_of(first)),)), NOW + 9, SETTINGS)
+    assert (anchor_of(planned).v0, anchor_of(planned).seek_to) == (clamped, clamped)
+    assert planned.status["message"] == f"seek: got {to}, which is outside the range; went to {reported}"
 
 
-def test_a_control_is_observed_once_a_pod_follows_it_and_not_between_two_lives() -> None:
+def test_a_control_is_observed_once_a_pod_follows_it_and_not_during_a_restart() -> None:
     replay = resource({"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     first = plan(replay, Observed(made, (pod(0),)), NOW, SETTINGS)
     alive = pod(0, anchor=anchor_of(first))
-    told = plan(after(replay, first), Observed(made, (alive,)), NOW + 500, SETTINGS)
-    faster = after(replay, told, speed=9.0)
+    steady = plan(after(replay, first), Observed(made, (alive,)), NOW + 500, SETTINGS)
+    faster = after(replay, steady, speed=9.0)
     dead = replace(alive, phase="Failed", exit_code=137, url=None)
     gone = plan(faster, Observed(made, (dead,)), NOW + 1_000, SETTINGS)
-    assert (gone.status["phase"], told.status["observedGeneration"], gone.status["observedGeneration"]) == (
+    assert (gone.status["phase"], steady.status["observedGeneration"], gone.status["observedGeneration"]) == (
         "Pending", 1, 1
     )  # fmt: skip
     assert {condition["observedGeneration"] for condition in gone.status["conditions"]} == {1}
@@ -145,7 +145,7 @@ def test_a_control_is_observed_once_a_pod_follows_it_and_not_between_two_lives()
     assert on.status["observedGeneration"] == 2
 
 
-def test_a_control_after_the_end_is_answered_by_the_condition_finished() -> None:
+def test_a_control_after_the_end_is_acknowledged_in_the_condition_finished() -> None:
     replay = resource({"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))
     over = plan(replay, Observed(ended(made, "Complete"), (replace(pod(0), phase="Succeeded"),)), NOW, SETTINGS)

@@ -1,4 +1,4 @@
-"""A sweep's Job and status from what its shards report."""
+"""The Job of a sweep, and its status from the reports of its shards."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def a_sweep(**sweep: Any) -> Backtest:
     )
 
 
-def said(tried: int, *best: tuple[int, float], window: int = 0) -> BacktestReport:
+def a_report(tried: int, *best: tuple[int, float], window: int = 0) -> BacktestReport:
     trials = tuple(TrialReport(window=window, trial=n, objective=o, params={"fast": n}) for n, o in best)
     return BacktestReport(state="running", run_id="u", tried=tried, trials=40, best=trials)
 
@@ -35,7 +35,7 @@ def shard(index: int, report: BacktestReport | None, **more: Any) -> ObservedPod
     return ObservedPod(**{"name": f"p{index}", "index": index, "phase": "Running", "report": report, **more})
 
 
-def test_a_job_has_a_pod_for_each_shard_some_at_once() -> None:
+def test_the_job_has_a_pod_for_each_shard_and_limits_parallelism() -> None:
     job = next(m for m in plan(a_sweep(parallelism=2), Observed(), 0, SETTINGS).apply if m["kind"] == "Job")
     assert (job["spec"]["completions"], job["spec"]["parallelism"]) == (4, 2)
     assert job["spec"]["backoffLimit"] == 4 * 20
@@ -43,13 +43,13 @@ def test_a_job_has_a_pod_for_each_shard_some_at_once() -> None:
     assert patch.spec == {"parallelism": 4}
 
 
-def test_what_the_shards_found_is_put_together() -> None:
+def test_the_trials_of_all_shards_are_ranked_together() -> None:
     job = next(m for m in plan(a_sweep(), Observed(), 0, SETTINGS).apply if m["kind"] == "Job")
     pods = (
-        shard(0, said(7, (3, 1.5), (1, 0.5)), phase="Failed"),
-        shard(1, said(9, (2, 1.75)), phase="Succeeded"),
+        shard(0, a_report(7, (3, 1.5), (1, 0.5)), phase="Failed"),
+        shard(1, a_report(9, (2, 1.75)), phase="Succeeded"),
         shard(0, None, name="p0b", phase="Pending"),
-        shard(2, said(4, (8, 1.5))),
+        shard(2, a_report(4, (8, 1.5))),
     )
     status = plan(a_sweep(keep=3), Observed(job=job, pods=pods), 0, SETTINGS).status
     assert (status["phase"], status["progress"]) == ("Running", "20/40")
@@ -58,9 +58,9 @@ def test_what_the_shards_found_is_put_together() -> None:
     assert [t["trial"] for t in plan(least, Observed(job=job, pods=pods), 0, SETTINGS).status["best"]] == [1]
 
 
-def test_the_tests_of_a_walk_forward_are_in_order_of_time() -> None:
+def test_the_windows_of_a_walk_forward_are_in_order_of_time() -> None:
     rolling = a_sweep(walkForward={"trainDays": 5, "testDays": 1})
     job = next(m for m in plan(rolling, Observed(), 0, SETTINGS).apply if m["kind"] == "Job")
-    pods = (shard(0, said(1, (-1, 9.0), window=4)), shard(1, said(1, (-1, 2.0), window=1)))
+    pods = (shard(0, a_report(1, (-1, 9.0), window=4)), shard(1, a_report(1, (-1, 2.0), window=1)))
     status = plan(rolling, Observed(job=job, pods=pods), 0, SETTINGS).status
     assert [(t["window"], t["trial"]) for t in status["best"]] == [(1, -1), (4, -1)]

@@ -1,4 +1,4 @@
-"""Planning a Feed's and a Replay's transforms: a Deployment beside the run, and when a run may be over."""
+"""The plan of transforms: their Deployment, and when a run with transforms is complete."""
 
 from __future__ import annotations
 
@@ -45,16 +45,18 @@ def deployments(planned: Plan) -> dict[str, Json]:
     return {one["metadata"]["name"]: one for one in planned.apply if one["kind"] == "Deployment"}
 
 
-def beside(planned: Plan) -> Json:
+def transform_deployment(planned: Plan) -> Json:
     return next(one for name, one in deployments(planned).items() if name.endswith("-transform"))
 
 
-def said(
+def transform_pod(
     state: Any = "running", caught_up: int | None = None, message: str = "", kind: Any = FeedReport
 ) -> ObservedPod:
     results = (TransformReport(name="mean", points=7, errors=2, lookback=4),)
-    told = TransformsReport(results=results, caught_up=caught_up)
-    return ObservedPod("t", 0, "Running", report=kind(state=state, message=message, transforms=told), part="transform")
+    report = TransformsReport(results=results, caught_up=caught_up)
+    return ObservedPod(
+        "t", 0, "Running", report=kind(state=state, message=message, transforms=report), part="transform"
+    )
 
 
 def complete(planned: Plan, at_ms: int) -> Json:
@@ -63,14 +65,14 @@ def complete(planned: Plan, at_ms: int) -> Json:
     return {**job, "status": done}
 
 
-def test_functions_get_neither_keys_nor_the_way_to_an_exchange() -> None:
+def test_functions_get_neither_exchange_keys_nor_access_to_the_exchange() -> None:
     planned = plan(resource("Feed", LIVE), Observed(), NOW, SETTINGS)
     assert len(deployments(planned)) == 2
-    template = beside(planned)["spec"]["template"]
+    template = transform_deployment(planned)["spec"]["template"]
     container = template["spec"]["containers"][0]
     assert (container["image"], container["name"]) == ("i/transform:1", "transform")
     environment = {v["name"]: v.get("value") for v in container["env"]}
-    assert None not in environment.values()  # no index of a Job: an empty one was no number
+    assert None not in environment.values()  # without a Job there is no index to refer to
     folders = {name: environment.pop(name) for name in list(environment) if name.startswith("TAPEDECK_FUNCTIONS_")}
     assert set(folders.values()) == {"/opt/tapedeck/functions/code", "/opt/tapedeck/functions/others"}
     assert environment.keys() <= {f"TAPEDECK_{name.upper()}" for name in TransformSettings.model_fields}
@@ -82,7 +84,7 @@ def test_functions_get_neither_keys_nor_the_way_to_an_exchange() -> None:
     mounts = {m["mountPath"] for m in container["volumeMounts"]}
     assert set(folders.values()) <= mounts
     policies = {one["metadata"]["name"]: one["spec"] for one in planned.apply if one["kind"] == "NetworkPolicy"}
-    mine = policies.pop(beside(planned)["metadata"]["name"])
+    mine = policies.pop(transform_deployment(planned)["metadata"]["name"])
     assert mine["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
     assert mine["egress"] == [{"to": "broker"}]
     (feeds,) = policies.values()
@@ -90,7 +92,7 @@ def test_functions_get_neither_keys_nor_the_way_to_an_exchange() -> None:
     assert len(feeds["egress"]) == 2
 
 
-def test_a_changed_spec_replaces_it_and_another_without_ends_it() -> None:
+def test_a_changed_spec_replaces_the_deployment_and_one_without_transforms_deletes_it() -> None:
     planned = plan(resource("Feed", LIVE), Observed(), NOW, SETTINGS)
     seen = Observed(deployments=tuple(deployments(planned).values()))
     same = plan(resource("Feed", LIVE), seen, NOW, SETTINGS)
@@ -99,16 +101,16 @@ def test_a_changed_spec_replaces_it_and_another_without_ends_it() -> None:
     other = LIVE | {"transforms": [{"name": "mean", "sma": {"over": 9}}]}
     assert len(deployments(plan(resource("Feed", other, generation=2), seen, NOW, SETTINGS))) == 2
     none = {name: value for name, value in LIVE.items() if name != "transforms"}
-    told = {"phase": "Running", "transforms": [{"name": "mean", "points": 7}]}
-    gone = plan(resource("Feed", none, told, generation=2), seen, NOW, SETTINGS)
+    before = {"phase": "Running", "transforms": [{"name": "mean", "points": 7}]}
+    gone = plan(resource("Feed", none, before, generation=2), seen, NOW, SETTINGS)
     assert gone.status["transforms"] == []
-    assert gone.delete == (("Deployment", beside(planned)["metadata"]["name"]),)
+    assert gone.delete == (("Deployment", transform_deployment(planned)["metadata"]["name"]),)
 
 
-def test_what_others_turn_or_delete_is_mended() -> None:
+def test_changes_by_others_are_reverted() -> None:
     for kind, spec in (("Feed", LIVE), ("Replay", TAPE)):
         made = plan(resource(kind, spec), Observed(), NOW, SETTINGS)
-        name = beside(made)["metadata"]["name"]
+        name = transform_deployment(made)["metadata"]["name"]
         of_run, of_part = (one for one in made.apply if one["kind"] == "NetworkPolicy")
         assert of_part["metadata"]["name"] == name
         job = next((one for one in made.apply if one["kind"] == "Job"), None)
@@ -119,49 +121,51 @@ def test_what_others_turn_or_delete_is_mended() -> None:
         open_ = {**of_part, "spec": {**of_part["spec"], "egress": [{}]}}
         assert plan(resource(kind, spec), replace(seen, transform_policy=open_), NOW, SETTINGS).apply == (of_part,)
         none = tuple({**one, "spec": {**one["spec"], "replicas": 0}} for one in seen.deployments)
-        turned = plan(resource(kind, spec), replace(seen, deployments=none), NOW, SETTINGS).patches
-        assert {patch.name for patch in turned} == {one["metadata"]["name"] for one in none}
-        assert all(patch.spec == {"replicas": 1} for patch in turned)
+        patches = plan(resource(kind, spec), replace(seen, deployments=none), NOW, SETTINGS).patches
+        assert {patch.name for patch in patches} == {one["metadata"]["name"] for one in none}
+        assert all(patch.spec == {"replicas": 1} for patch in patches)
         off = plan(resource(kind, spec), seen, NOW, replace(SETTINGS, network=None))
         assert ("NetworkPolicy", name) in off.delete
 
 
-def test_a_live_feed_tells_of_them_and_goes_on_without() -> None:
+def test_a_live_feed_reports_failed_transforms_and_keeps_running() -> None:
     feed = resource("Feed", LIVE)
     pod = ObservedPod("p", 0, "Running", report=FeedReport(state="running", reason="Live", message="1 symbols"))
-    seen = Observed(pods=(pod,), transform_pods=(said(),))
+    seen = Observed(pods=(pod,), transform_pods=(transform_pod(),))
     status = plan(feed, seen, NOW, SETTINGS).status
     assert status["transforms"] == [{"name": "mean", "points": 7, "errors": 2, "lookback": 4}]
     assert (status["phase"], status["conditions"][0]["reason"]) == ("Running", "Live")
-    failed = plan(feed, replace(seen, transform_pods=(said("failed", message="no module m"),)), NOW, SETTINGS).status
+    failed = plan(
+        feed, replace(seen, transform_pods=(transform_pod("failed", message="no module m"),)), NOW, SETTINGS
+    ).status
     assert (failed["phase"], failed["conditions"][0]["reason"]) == ("Running", "TransformsFailed")
-    assert failed["message"] == "1 symbols; no transforms: no module m"
+    assert failed["message"] == "1 symbols; transforms failed: no module m"
 
 
-def test_a_run_is_complete_once_they_are_through() -> None:
-    for kind, spec, through, report in (
-        ("Feed", FROM_FILES, said(caught_up=NOW + 5_000), FeedReport),
-        ("Replay", TAPE, said("complete", kind=ReplayReport), ReplayReport),
+def test_a_run_is_complete_once_its_transforms_have_finished() -> None:
+    for kind, spec, finished, report in (
+        ("Feed", FROM_FILES, transform_pod(caught_up=NOW + 5_000), FeedReport),
+        ("Replay", TAPE, transform_pod("complete", kind=ReplayReport), ReplayReport),
     ):
         planned = plan(resource(kind, spec), Observed(), NOW, SETTINGS)
         run = Observed(complete(planned, NOW), deployments=tuple(deployments(planned).values()))
         crashed = ObservedPod("t", 0, "Pending", problem="back-off 10s", reason="CrashLoopBackOff", part="transform")
-        for behind in ((), (said(caught_up=NOW - 5_000, kind=report),), (crashed,)):
+        for behind in ((), (transform_pod(caught_up=NOW - 5_000, kind=report),), (crashed,)):
             waits = plan(resource(kind, spec), replace(run, transform_pods=behind), NOW + 9_000, SETTINGS)
             assert (waits.status["phase"], waits.status["conditions"][0]["reason"]) == ("Running", "Transforming")
             assert waits.delete == ()
-        over = plan(resource(kind, spec), replace(run, transform_pods=(through,)), NOW + 9_000, SETTINGS)
+        over = plan(resource(kind, spec), replace(run, transform_pods=(finished,)), NOW + 9_000, SETTINGS)
         assert over.status["phase"] == "Complete"
-        assert over.delete == (("Deployment", beside(planned)["metadata"]["name"]),)
-        broken = replace(run, transform_pods=(said("failed", message="no module m", kind=report),))
+        assert over.delete == (("Deployment", transform_deployment(planned)["metadata"]["name"]),)
+        broken = replace(run, transform_pods=(transform_pod("failed", message="no module m", kind=report),))
         without = plan(resource(kind, spec), broken, NOW + 9_000, SETTINGS).status
-        assert (without["phase"], without["message"]) == ("Complete", "no transforms: no module m")
+        assert (without["phase"], without["message"]) == ("Complete", "transforms failed: no module m")
         assert plan(resource(kind, spec), run, NOW + 700_000, SETTINGS).status["phase"] == "Complete"
 
 
-def test_the_pod_of_a_feed_from_files_gets_no_keys_of_the_files() -> None:
+def test_the_transforms_of_a_feed_from_files_get_no_credentials_of_the_files() -> None:
     planned = plan(resource("Feed", FROM_FILES), Observed(), NOW, SETTINGS)
-    pod = beside(planned)["spec"]["template"]["spec"]
+    pod = transform_deployment(planned)["spec"]["template"]["spec"]
     assert {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v} == {"tapedeck-connections"}
     suspended = plan(resource("Feed", FROM_FILES | {"suspend": True}), Observed(), NOW, SETTINGS)
-    assert beside(suspended)["spec"]["replicas"] == 0
+    assert transform_deployment(suspended)["spec"]["replicas"] == 0

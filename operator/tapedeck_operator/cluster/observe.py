@@ -15,7 +15,7 @@ from tapedeck_operator.plan import ActionFailure, Observed, ObservedPod
 from tapedeck_operator.plan.fill import fill_name
 from tapedeck_operator.plan.names import PART_LABEL, SHARD_LABEL, child_name, referenced_replay
 from tapedeck_operator.plan.reasons import NOT_STARTING, OOM_KILLED
-from tapedeck_operator.plan.transforms import deployment_name
+from tapedeck_operator.plan.transforms import transform_name
 
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 SLOW_START_MS = 30_000
@@ -38,7 +38,7 @@ def observe(resource: Resource, cache: Cache, poller: Poller, refusal: ActionFai
         policy=_owned(cache, resource, "NetworkPolicy", child_name(resource)),
         pods=tuple(pod for pod in seen if not pod.part),
         transform_pods=tuple(pod for pod in seen if pod.part),
-        transform_policy=_owned(cache, resource, "NetworkPolicy", deployment_name(resource)),
+        transform_policy=_owned(cache, resource, "NetworkPolicy", transform_name(resource)),
         deployments=deployments,
         replay=_replay(cache, metadata.namespace, wanted) if wanted is not None else None,
         followers=_followers(cache, metadata.namespace, metadata.name) if resource.kind == "Replay" else (),

@@ -1,13 +1,14 @@
-"""From a resource, what was observed of it, and the time, to what should be. Pure: no I/O, no client, no clock."""
+"""The planner: a pure function from a resource, its observed state and the time to its desired state."""
 
 from __future__ import annotations
 
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.kinds import Backtest, Feed, Replay, Resource
 from tapedeck_operator.plan.backtest import plan_backtest
+from tapedeck_operator.plan.conditions import finished_status, status_document
 from tapedeck_operator.plan.feed import plan_feed
+from tapedeck_operator.plan.job_plan import expiry_ms
 from tapedeck_operator.plan.replay import plan_replay
-from tapedeck_operator.plan.status import as_json, told_after_end
 from tapedeck_operator.plan.types import (
     ActionFailure,
     ControlRequest,
@@ -35,23 +36,21 @@ __all__ = [
 
 
 def plan(resource: Resource, observed: Observed, now_ms: int, settings: Settings) -> Plan:
-    """What should be of a resource. A finished one gets nothing more, and is deleted when its time is over."""
+    """The desired state of a resource. A finished one gets no children and is deleted when its time to live ends."""
     if resource.finished:
-        end = _end_of_life(resource)
-        over = end is not None and now_ms >= end
-        return Plan(status=as_json(told_after_end(resource)), expired=over, requeue_at_ms=None if over else end)
+        return _plan_finished(resource, now_ms)
     if isinstance(resource, Feed):
         return plan_feed(resource, observed, now_ms, settings)
     if isinstance(resource, Replay):
         return plan_replay(resource, observed, now_ms, settings)
     if isinstance(resource, Backtest):
         return plan_backtest(resource, observed, now_ms, settings)
-    raise TypeError(f"no plan for a {type(resource).__name__}")
+    raise TypeError(f"resource: got a {type(resource).__name__}, expected a Feed, Replay or Backtest")
 
 
-def _end_of_life(resource: Resource) -> int | None:
-    ttl: int | None = resource.spec.ttl_seconds_after_finished
-    if ttl is None or resource.status is None or resource.status.finished_at is None:
-        return None
-    ended: str = resource.status.finished_at
-    return time_ms(ended) + ttl * 1000
+def _plan_finished(resource: Resource, now_ms: int) -> Plan:
+    finished_at: str | None = resource.status.finished_at if resource.status is not None else None
+    expiry = expiry_ms(resource, time_ms(finished_at)) if finished_at is not None else None
+    expired = expiry is not None and now_ms >= expiry
+    status = status_document(finished_status(resource))
+    return Plan(status=status, expired=expired, requeue_at_ms=None if expired else expiry)

@@ -1,4 +1,4 @@
-"""A Backtest: one Job, bound to one Replay where it trades a stream."""
+"""The plan of a Backtest: one Job, over stored bars, a Replay, a live Feed, or as a sweep with a pod for each shard."""
 
 from __future__ import annotations
 
@@ -6,69 +6,124 @@ from dataclasses import replace
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Backtest, Replay
-from tapedeck_crds.report import BacktestReport
-from tapedeck_operator.plan.job_plan import job_and_policy, newest_report, run_plan, waiting_for_feed
-from tapedeck_operator.plan.status import Verdict, judge_run, of_type
-from tapedeck_operator.plan.sweep import plan_sweep
+from tapedeck_crds.report import BacktestReport, TrialReport
+from tapedeck_crds.sweep import Sweep
+from tapedeck_operator.plan import reasons
+from tapedeck_operator.plan.job_plan import job_children, job_plan, waiting_for_feed
+from tapedeck_operator.plan.run_status import RunStatus, newest_report, reports_of_index, run_status
 from tapedeck_operator.plan.types import Observed, Plan, Settings
 
 
 def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings: Settings) -> Plan:
-    """A Backtest: one Job, bound to one Replay where it trades a stream."""
-    report = of_type(newest_report(observed), BacktestReport)
-    bound = backtest.status.replay_uid if backtest.status is not None else None
-    wants = backtest.spec.data.replay
-    verdict = judge_run(observed, backtest.status)
-    if report is not None:
-        verdict = replace(verdict, facts=_backtest_facts(report))
-    if (waiting := waiting_for_feed(backtest.spec.data.store, observed)) is not None:
-        return run_plan(backtest, observed, waiting, now_ms, settings, ())
+    """The plan of a Backtest."""
+    data = backtest.spec.data
+    if (waiting := waiting_for_feed(data.store, observed)) is not None:
+        return job_plan(backtest, observed, waiting, now_ms, settings, ())
     if backtest.spec.sweep is not None:
-        return plan_sweep(backtest, backtest.spec.sweep, observed, now_ms, settings)
-    if backtest.spec.data.feed is not None:
-        return _plan_live(backtest, backtest.spec.data.feed.name, verdict, observed, now_ms, settings)
-    if wants is None:
-        return run_plan(backtest, observed, verdict, now_ms, settings, job_and_policy(backtest, observed, settings))
+        return _plan_sweep(backtest, backtest.spec.sweep, observed, now_ms, settings)
+    if data.feed is not None:
+        return _plan_over_feed(backtest, data.feed.name, observed, now_ms, settings)
+    if data.replay is not None:
+        return _plan_over_replay(backtest, data.replay.name, observed, now_ms, settings)
+    children = job_children(backtest, observed, settings)
+    return job_plan(backtest, observed, _run_status(backtest, observed), now_ms, settings, children)
+
+
+def _run_status(backtest: Backtest, observed: Observed) -> RunStatus:
+    state = run_status(observed, backtest.status)
+    report = newest_report(observed, BacktestReport)
+    return replace(state, fields=_fields(report)) if report is not None else state
+
+
+def _plan_over_replay(backtest: Backtest, name: str, observed: Observed, now_ms: int, settings: Settings) -> Plan:
+    """The run is bound to the Replay's uid: one of the same name that was created later is not the same data."""
     replay = observed.replay
-    if bound is None and replay is None:
-        waiting = Verdict("Pending", "WaitingForReplay", f"no Replay named {wants.name} in this namespace yet")
-        return run_plan(backtest, observed, waiting, now_ms, settings, ())
+    bound_uid = backtest.status.replay_uid if backtest.status is not None else None
+    if bound_uid is None and replay is None:
+        message = f"data.replay.name: no Replay named {name} in this namespace yet"
+        waiting = RunStatus("Pending", reasons.WAITING_FOR_REPLAY, message)
+        return job_plan(backtest, observed, waiting, now_ms, settings, ())
     if replay is not None and replay.spec.source.channel != "bars":
-        message = f"data.replay.name: got {wants.name}, which plays trades (its source.channel), expected one of bars"
-        refused = Verdict("Failed", "ReplayOfTrades", message, trouble=True)
-        return run_plan(backtest, observed, refused, now_ms, settings, ())
-    uid = bound or (replay.metadata.uid if replay is not None else "")
-    if verdict.phase not in ("Complete", "Failed") and (lost := _lost_replay(replay, uid, wants.name)) is not None:
-        verdict = replace(verdict, phase="Failed", reason=lost.reason, message=lost.message)
-    verdict = replace(verdict, facts={**verdict.facts, "replay_uid": uid})
-    children = job_and_policy(backtest, observed, settings, extra_env={"TAPEDECK_REPLAY_UID": uid})
-    return run_plan(backtest, observed, verdict, now_ms, settings, children)
+        message = f"data.replay.name: got {name}, which plays trades (its source.channel), expected one that plays bars"
+        rejected = RunStatus("Failed", reasons.UNSUPPORTED_CHANNEL, message, warning=True)
+        return job_plan(backtest, observed, rejected, now_ms, settings, ())
+    uid = bound_uid or (replay.metadata.uid if replay is not None else "")
+    state = _run_status(backtest, observed)
+    if not state.final and (lost := _lost_replay(replay, uid, name)) is not None:
+        state = replace(state, phase="Failed", reason=lost.reason, message=lost.message)
+    state = replace(state, fields={**state.fields, "replay_uid": uid})
+    children = job_children(backtest, observed, settings, extra_env={"TAPEDECK_REPLAY_UID": uid})
+    return job_plan(backtest, observed, state, now_ms, settings, children)
 
 
-def _plan_live(
-    backtest: Backtest, name: str, verdict: Verdict, observed: Observed, now_ms: int, settings: Settings
-) -> Plan:
-    """Once it runs, the Feed may come and go: its bars are on the log."""
+def _plan_over_feed(backtest: Backtest, name: str, observed: Observed, now_ms: int, settings: Settings) -> Plan:
+    """The Feed must exist when the run starts. It may be deleted later: the run reads the topic, not the Feed."""
     feed = next((feed for feed in observed.active_feeds if feed.metadata.name == name), None)
     exchange = feed.spec.exchange if feed is not None else None
     if observed.job is None and exchange is None and not backtest.finished:
-        said = f"no Feed named {name} is at work in this namespace yet"
+        message = f"data.feed.name: no active Feed named {name} in this namespace yet"
         if feed is not None:
-            said = f"Feed {name} brings files, expected one with spec.exchange"
-        return run_plan(backtest, observed, Verdict("Pending", "WaitingForFeed", said), now_ms, settings, ())
+            message = f"data.feed.name: Feed {name} reads files, expected one with spec.exchange"
+        waiting = RunStatus("Pending", reasons.WAITING_FOR_FEED, message)
+        return job_plan(backtest, observed, waiting, now_ms, settings, ())
     env = {"TAPEDECK_FEED_EXCHANGE": exchange or "", "TAPEDECK_SINCE": backtest.metadata.creation_timestamp}
-    children = job_and_policy(backtest, observed, settings, extra_env=env)
-    return run_plan(backtest, observed, verdict, now_ms, settings, children)
+    children = job_children(backtest, observed, settings, extra_env=env)
+    return job_plan(backtest, observed, _run_status(backtest, observed), now_ms, settings, children)
 
 
-def _lost_replay(replay: Replay | None, uid: str, name: str) -> Verdict | None:
+def _lost_replay(replay: Replay | None, uid: str, name: str) -> RunStatus | None:
+    """The state of a run whose Replay was deleted or has failed; None if it is neither."""
     if replay is None or replay.metadata.uid != uid:
-        return Verdict("Failed", "ReplayDeleted", f"Replay {name} was deleted while this run was bound to it")
+        message = f"Replay {name} was deleted while this run was bound to it"
+        return RunStatus("Failed", reasons.REPLAY_DELETED, message)
     if replay.status is not None and replay.status.phase == "Failed":
-        return Verdict("Failed", "ReplayFailed", f"Replay {name} failed: {replay.status.message or 'see its status'}")
+        message = f"Replay {name} failed: {replay.status.message or 'see its status'}"
+        return RunStatus("Failed", reasons.REPLAY_FAILED, message)
     return None
 
 
-def _backtest_facts(report: BacktestReport) -> Json:
-    facts = report.model_dump(exclude={"state", "reason", "message", "total", "tried", "trials", "best"})
-    return {**facts, "run_id": report.run_id or None, "progress": f"{report.bars}/{report.total or '?'}"}
+def _fields(report: BacktestReport) -> Json:
+    fields = report.model_dump(exclude={"state", "reason", "message", "total", "tried", "trials", "best"})
+    return {**fields, "run_id": report.run_id or None, "progress": f"{report.bars}/{report.total or '?'}"}
+
+
+def _plan_sweep(backtest: Backtest, sweep: Sweep, observed: Observed, now_ms: int, settings: Settings) -> Plan:
+    """The plan of a sweep. ``sweep.parallelism`` may change while it runs."""
+    parallelism = min(sweep.parallelism or sweep.shards, sweep.shards)
+    children = job_children(backtest, observed, settings, completions=sweep.shards, parallelism=parallelism)
+    reports = [found for index in range(sweep.shards) if (found := _report_with_trials(observed, index)) is not None]
+    state = _sweep_status(observed, backtest)
+    if reports:
+        state = replace(state, fields=_sweep_fields(sweep, reports))
+    return job_plan(backtest, observed, state, now_ms, settings, children, parallelism=parallelism)
+
+
+def _sweep_status(observed: Observed, backtest: Backtest) -> RunStatus:
+    """A sweep is running while any of its shards is; the others may be queued."""
+    running = tuple(replace(pod, index=0) for pod in observed.pods if pod.phase == "Running" and pod.report is not None)
+    all_pods = tuple(replace(pod, index=0) for pod in observed.pods)
+    return run_status(replace(observed, pods=running or all_pods), backtest.status)
+
+
+def _report_with_trials(observed: Observed, index: int) -> BacktestReport | None:
+    """The newest report of a shard that knows its trials; a restarted pod needs a moment until it does."""
+    reports = reports_of_index(observed, index, BacktestReport)
+    return next((report for report in reports if report.trials), None)
+
+
+def _sweep_fields(sweep: Sweep, reports: list[BacktestReport]) -> Json:
+    best = [trial for report in reports for trial in report.best]
+    tried = sum(report.tried for report in reports)
+    return {
+        "run_id": reports[0].run_id or None,
+        "progress": f"{tried}/{reports[0].trials}",
+        "best": [trial.model_dump() for trial in _ranked(sweep, best)],
+    }
+
+
+def _ranked(sweep: Sweep, trials: list[TrialReport]) -> list[TrialReport]:
+    """The best trials first, at most ``sweep.keep``; for a walk-forward, the test windows in order of time."""
+    if sweep.walk_forward is not None:
+        return sorted(trials, key=lambda trial: trial.window)
+    sign = -1.0 if sweep.objective.direction == "maximize" else 1.0
+    return sorted(trials, key=lambda trial: (sign * trial.objective, trial.trial))[: sweep.keep]

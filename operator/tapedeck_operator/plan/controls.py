@@ -1,75 +1,82 @@
-"""The controls of a Replay: from its spec to the anchor that its pods follow."""
+"""The controls of a Replay: from its spec to the anchor that its pods follow.
+
+An anchor fixes virtual time as a function of the wall clock. A changed control never edits it: it is replaced by one
+with the next number, which takes effect ``LEAD_MS`` later in all pods at once.
+"""
 
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 from hashlib import sha256
 
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.clock import Anchor
-from tapedeck_crds.json import Json
+from tapedeck_crds.controls import Seek, Step
 from tapedeck_crds.kinds import ReplaySpec
 from tapedeck_crds.report import ReplayReport
-from tapedeck_operator.plan.replay_shards import LoopPosition, ReplayShards
+from tapedeck_operator.plan.replay_shards import LoopPosition, ReplayShards, follows, knows_range
 from tapedeck_operator.plan.types import ControlRequest, ObservedPod
 
-LEAD_MS = 250  # pods get the anchor before it takes effect, and so switch together
+LEAD_MS = 250  # an anchor reaches every pod before it takes effect, so that all switch at the same time
+
+
+@dataclass(frozen=True)
+class ReplayRange:
+    """What a Replay plays: event times of its start and its last event (ms UTC), and the length of its bars."""
+
+    start: int
+    end: int
+    interval_ms: int
+
+    def clamp(self, virtual_ms: int) -> int:
+        """The nearest virtual time within the range."""
+        return min(max(virtual_ms, self.start), max(self.end, self.start))
 
 
 def next_anchor(
-    spec: ReplaySpec, last: Anchor | None, deck: ReplayShards, now_ms: int, stalled: LoopPosition | None
+    spec: ReplaySpec, last: Anchor | None, shards: ReplayShards, now_ms: int, stalled_at: LoopPosition | None
 ) -> Anchor | None:
-    """The anchor that the spec asks for: ``last`` where nothing changed, None while the range is not known.
+    """The anchor for the controls of a spec: ``last`` if nothing changed, None while the range is not known.
 
-    ``stalled`` is where virtual time goes on after a stall, None without one.
+    ``stalled_at`` is where virtual time resumes after a stall, None without one.
     """
-    tape = deck.together()
-    if tape is None or tape.range_from is None or tape.last_event is None or (last is None and not deck.whole):
+    limits = _replay_range(shards.merged_report())
+    if limits is None or (last is None and not shards.all_reported):
         return last
-    asked = _asked(spec, tape)
-    start = now_ms + LEAD_MS
     if last is None:
-        last = Anchor(number=0, v0=tape.range_from, w0=now_ms, speed=0.0)
-    elif not _news(spec, last, asked) and not last.settling and stalled is None:
+        last = Anchor(number=0, v0=limits.start, w0=now_ms, speed=0.0)
+    elif not (_changed(spec, last, limits) or last.settling or stalled_at is not None):
         return last
-    jump = spec.seek if spec.seek is not None and spec.seek.id != last.seek_id else None
-    if last.free and jump is None:
-        # Each pod is somewhere else: they stop, and go on together from where the first one is then.
-        return last.model_copy(update={"number": last.number + 1, "w0": now_ms, "speed": 0.0, "settling": True})
-    if last.settling and jump is None and not (deck.whole and deck.follows(last)):
+    seek, step = _new_seek(spec, last), _new_step(spec, last)
+    if last.free and seek is None:
+        return _settle(last, now_ms)
+    if last.settling and seek is None and not (shards.all_reported and shards.all_follow(last)):
         return last
-    place = _place(last, deck, stalled, start)
-    if asked["loop_rounds"] != 1:
-        place = (place[0], min(place[1], tape.last_event))  # what waited at the end goes on with the next round
-    if jump is not None:
-        place = (place[0], _clamped(time_ms(jump.to), tape))
-    step = spec.step if spec.step is not None and spec.step.id != last.step_id else None
-    fresh = Anchor(
-        number=last.number + 1,
-        v0=place[1],
-        w0=start,
-        epoch=last.epoch + (jump is not None),
-        seek_id=jump.id if jump is not None else last.seek_id,
-        seek_to=place[1] if jump is not None else last.seek_to,
-        seek_round=place[0] if jump is not None else last.seek_round,
-        step_id=step.id if step is not None else last.step_id,
-        loop_round=place[0],
-        **asked,
-    )
-    return fresh if step is None else _stepped(fresh, step.intervals * tape.interval_ms, tape.last_event)
+    takes_effect = now_ms + LEAD_MS
+    position = _resume_position(last, shards, stalled_at, takes_effect)
+    anchor = _resume(_with_playback(last, spec, limits), position, limits, takes_effect)
+    if seek is not None:
+        anchor = _seek(anchor, seek, limits)
+    if step is not None:
+        anchor = _step(anchor, step, limits)
+    return anchor
 
 
-def clamp_note(spec: ReplaySpec, anchor: Anchor | None, tape: ReplayReport | None) -> str:
-    """What to say of a seek outside the range once it is done; empty for one within."""
-    if spec.seek is None or anchor is None or anchor.seek_id != spec.seek.id or tape is None:
+def clamp_note(spec: ReplaySpec, anchor: Anchor | None, report: ReplayReport | None) -> str:
+    """A message about the last seek if it was outside the range; empty if it was not, or has not happened yet."""
+    limits = _replay_range(report)
+    if spec.seek is None or anchor is None or anchor.seek_id != spec.seek.id or limits is None:
         return ""
-    to = time_ms(spec.seek.to)
-    went = _clamped(to, tape)
-    return "" if went == to else f"seek: got {format_ms(to)}, which is outside the range; went to {format_ms(went)}"
+    requested = time_ms(spec.seek.to)
+    clamped = limits.clamp(requested)
+    if clamped == requested:
+        return ""
+    return f"seek: got {format_ms(requested)}, which is outside the range; went to {format_ms(clamped)}"
 
 
 def control_requests(anchor: Anchor | None, pods: tuple[ObservedPod, ...], key: str) -> tuple[ControlRequest, ...]:
-    """The anchor for each pod that does not follow it yet, or waits for its confirmation."""
+    """A request with the anchor for each running pod that knows its range and does not follow the anchor yet."""
     if anchor is None:
         return ()
     body = anchor.model_dump_json(by_alias=True).encode()
@@ -77,56 +84,96 @@ def control_requests(anchor: Anchor | None, pods: tuple[ObservedPod, ...], key: 
     return tuple(
         ControlRequest(pod.name, f"{pod.url}/control", body, signature)
         for pod in pods
-        if pod.phase == "Running" and pod.url is not None and _wants(pod, anchor)
+        if pod.phase == "Running" and pod.url is not None and knows_range(pod) and not follows(pod, anchor)
     )
 
 
-def _asked(spec: ReplaySpec, tape: ReplayReport) -> Json:
-    """The fields of an anchor that follow from the spec alone."""
-    rounds = 1 if spec.loop is None else spec.loop.times or 0
+def _replay_range(report: ReplayReport | None) -> ReplayRange | None:
+    if report is None or report.range_from is None or report.last_event is None:
+        return None
+    return ReplayRange(report.range_from, report.last_event, report.interval_ms)
+
+
+def _changed(spec: ReplaySpec, last: Anchor, limits: ReplayRange) -> bool:
+    """Whether the spec differs from the anchor: in how it plays, or by a seek or a step that was not done yet."""
+    if _with_playback(last, spec, limits) != last:
+        return True
+    return _new_seek(spec, last) is not None or _new_step(spec, last) is not None
+
+
+def _new_seek(spec: ReplaySpec, last: Anchor) -> Seek | None:
+    return spec.seek if spec.seek is not None and spec.seek.id != last.seek_id else None
+
+
+def _new_step(spec: ReplaySpec, last: Anchor) -> Step | None:
+    return spec.step if spec.step is not None and spec.step.id != last.step_id else None
+
+
+def _with_playback(anchor: Anchor, spec: ReplaySpec, limits: ReplayRange) -> Anchor:
+    """The anchor with the spec's speed, pause, stop, loop and end; its place in time is unchanged."""
     until = None if spec.until is None else time_ms(spec.until)
-    return {
-        "speed": 0.0 if spec.paused else spec.speed,
-        "unpaced": spec.unpaced,
-        "until": None if until is None or until >= (tape.last_event or 0) else until,  # the end comes first
-        "loop_rounds": rounds,
-        "loop_from": tape.range_from,
-        "loop_to": tape.last_event,
-        "hold": spec.at_end == "hold",
-    }
-
-
-def _news(spec: ReplaySpec, last: Anchor, asked: Json) -> bool:
-    return (
-        any(getattr(last, name) != value for name, value in asked.items())
-        or (spec.seek is not None and spec.seek.id != last.seek_id)
-        or (spec.step is not None and spec.step.id != last.step_id)
+    return anchor.model_copy(
+        update={
+            "speed": 0.0 if spec.paused else spec.speed,
+            "unpaced": spec.unpaced,
+            "until": None if until is None or until >= limits.end else until,  # the range ends first
+            "loop_rounds": 1 if spec.loop is None else spec.loop.times or 0,
+            "loop_from": limits.start,
+            "loop_to": limits.end,
+            "hold": spec.at_end == "hold",
+        }
     )
 
 
-def _place(last: Anchor, deck: ReplayShards, stalled: LoopPosition | None, start: int) -> LoopPosition:
-    """Where virtual time goes on."""
-    if stalled is not None:
-        return stalled
+def _settle(last: Anchor, now_ms: int) -> Anchor:
+    """Stop unpaced pods at once: each is at another position. When all have stopped, they resume from the foremost."""
+    return last.model_copy(update={"number": last.number + 1, "w0": now_ms, "speed": 0.0, "settling": True})
+
+
+def _resume_position(
+    last: Anchor, shards: ReplayShards, stalled_at: LoopPosition | None, takes_effect: int
+) -> LoopPosition:
+    """Where virtual time is when the next anchor takes effect, if no seek moves it."""
+    if stalled_at is not None:
+        return stalled_at
     if last.settling:
-        return deck.furthest()
-    loop_round, v = last.place(start)
-    return loop_round, round(v) if not last.free else last.v0
+        return shards.foremost()
+    loop_round, virtual_ms = last.place(takes_effect)
+    return loop_round, last.v0 if last.free else round(virtual_ms)
 
 
-def _clamped(v: int, tape: ReplayReport) -> int:
-    low = tape.range_from or 0
-    return min(max(v, low), max(tape.last_event or 0, low))
+def _resume(anchor: Anchor, position: LoopPosition, limits: ReplayRange, takes_effect: int) -> Anchor:
+    """The next anchor, from a position on."""
+    loop_round, virtual_ms = position
+    if anchor.loop_rounds != 1:
+        virtual_ms = min(virtual_ms, limits.end)  # time that waited at the end resumes with the next round
+    return anchor.model_copy(
+        update={
+            "number": anchor.number + 1,
+            "v0": virtual_ms,
+            "w0": takes_effect,
+            "loop_round": loop_round,
+            "settling": False,
+        }
+    )
 
 
-def _stepped(anchor: Anchor, by: int, last_event: int) -> Anchor:
-    """The anchor further on, in the round that this leads to; at most at the end of the last."""
-    loop_round, v = anchor.model_copy(update={"v0": anchor.v0 + by}).place(anchor.w0 - 1)
-    return anchor.model_copy(update={"v0": min(int(v), last_event), "loop_round": loop_round})
+def _seek(anchor: Anchor, seek: Seek, limits: ReplayRange) -> Anchor:
+    """The anchor moved within its round of the loop, in a new epoch."""
+    target = limits.clamp(time_ms(seek.to))
+    return anchor.model_copy(
+        update={
+            "v0": target,
+            "epoch": anchor.epoch + 1,
+            "seek_id": seek.id,
+            "seek_to": target,
+            "seek_round": anchor.loop_round,
+        }
+    )
 
 
-def _wants(pod: ObservedPod, anchor: Anchor) -> bool:
-    report = pod.report
-    if not isinstance(report, ReplayReport) or report.range_from is None:
-        return False
-    return report.state == "waiting" or report.anchor is None or report.anchor.number < anchor.number
+def _step(anchor: Anchor, step: Step, limits: ReplayRange) -> Anchor:
+    """The anchor moved on by N intervals, into a later round if the loop has one, at most to the end of the last."""
+    moved = anchor.model_copy(update={"v0": anchor.v0 + step.intervals * limits.interval_ms, "step_id": step.id})
+    loop_round, virtual_ms = moved.place(moved.w0 - 1)
+    return moved.model_copy(update={"v0": min(int(virtual_ms), limits.end), "loop_round": loop_round})

@@ -1,4 +1,4 @@
-"""What every kind has in common: one Job, its policy, its status, and what ails them."""
+"""The plan of a run that is one Job: the Job, its NetworkPolicy and Secret, its status, and its end."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from fnmatch import fnmatchcase
 from tapedeck_crds.base import StoreRange
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed, Resource
-from tapedeck_crds.report import Report
-from tapedeck_operator.plan import names, pods
+from tapedeck_operator.plan import names, pods, reasons
+from tapedeck_operator.plan.conditions import resource_status, status_document, transition_events
 from tapedeck_operator.plan.network_policy import contains, network_policy
-from tapedeck_operator.plan.reasons import NOT_STARTING
-from tapedeck_operator.plan.status import Verdict, as_json, compose, job_ended, transitions
+from tapedeck_operator.plan.run_status import RunStatus, job_ended
 from tapedeck_operator.plan.transforms import (
+    obsolete_transforms,
+    status_with_transforms,
     transform_children,
     transform_patches,
-    unwanted_transforms,
-    with_transforms,
 )
 from tapedeck_operator.plan.types import Observed, Patch, Plan, Settings
 
 
-def run_plan(
+def job_plan(
     resource: Resource,
     observed: Observed,
-    verdict: Verdict,
+    state: RunStatus,
     now_ms: int,
     settings: Settings,
     children: tuple[Json, ...],
@@ -33,26 +32,30 @@ def run_plan(
     observed_generation: int | None = None,
     parallelism: int = 1,
 ) -> Plan:
-    """The plan of a run: its status by the verdict, its children while it is not over."""
-    verdict = with_transforms(resource, observed, verdict, now_ms)
-    over = verdict.phase in ("Complete", "Failed")
-    suspended = getattr(resource.spec, "suspend", False) and not over
+    """The plan of a run in a given state. ``children`` are applied unless the run is final or, for a Job, suspended."""
+    state = status_with_transforms(resource, observed, state, now_ms)
+    suspended = is_suspended(resource) and not state.final
     if suspended:
-        verdict = replace(verdict, phase="Suspended", reason="Suspended", message="suspended by its spec")
-    status = compose(resource, verdict, now_ms, observed_generation=observed_generation, refusal=observed.failure)
+        state = suspended_status(state)
+    status = resource_status(resource, state, now_ms, observed_generation=observed_generation, failure=observed.failure)
+    patches: tuple[Patch, ...] = ()
+    if not state.final:
+        patches = job_patches(resource, observed, parallelism) + transform_patches(resource, observed)
     return Plan(
-        status=as_json(status),
-        apply=() if over else tuple(c for c in children if not (suspended and c["kind"] == "Job")),
-        patches=()
-        if over
-        else _corrections(resource, observed, suspended, parallelism) + transform_patches(resource, observed),
-        delete=_unwanted(resource, observed, settings, over) + unwanted_transforms(resource, observed, settings, over),
-        events=transitions(resource, status, verdict.trouble or observed.failure is not None),
-        requeue_at_ms=end_of_life(resource, now_ms) if over else next_look(observed),
+        status=status_document(status),
+        apply=() if state.final else tuple(c for c in children if not (suspended and c["kind"] == "Job")),
+        patches=patches,
+        delete=(
+            *(unfinished_job(resource, observed) if state.final else ()),
+            *disabled_policy(resource, observed, settings),
+            *obsolete_transforms(resource, observed, settings, final=state.final),
+        ),
+        events=transition_events(resource, status, state.warning or observed.failure is not None),
+        requeue_at_ms=expiry_ms(resource, now_ms) if state.final else next_recheck_ms(observed),
     )
 
 
-def job_and_policy(
+def job_children(
     resource: Resource,
     observed: Observed,
     settings: Settings,
@@ -62,12 +65,12 @@ def job_and_policy(
     completions: int = 1,
     parallelism: int = 1,
 ) -> tuple[Json, ...]:
-    """What is to be applied, the Job last. There only where it is missing: a pod template stays as first applied."""
+    """The children to apply, the Job last. An existing Job is never applied again: its pod template stays frozen."""
     policy = network_policy(resource, settings)
     children = [policy] if policy is not None and not contains(observed.policy, policy) else []
     children += transform_children(resource, observed, settings)
-    # Nobody watches Secrets: a pod that can't be made is the first to miss one.
-    if controlled and (observed.job is None or any(pod.reason == NOT_STARTING for pod in observed.pods)):
+    # Secrets are not watched. A pod that does not start can be a sign that its Secret was deleted: apply it again.
+    if controlled and (observed.job is None or any(pod.reason == reasons.NOT_STARTING for pod in observed.pods)):
         children.append(pods.control_secret(resource, settings))
     if observed.job is None:
         children.append(
@@ -83,59 +86,67 @@ def job_and_policy(
     return tuple(children)
 
 
-def newest_report(observed: Observed) -> Report | None:
-    """The newest word of the run's pods; that of an earlier pod while its successor is still starting."""
-    return next((pod.report for pod in reversed(observed.pods) if pod.report is not None), None)
+def job_patches(resource: Resource, observed: Observed, parallelism: int) -> tuple[Patch, ...]:
+    """The patch that gives an unfinished Job the desired ``suspend`` and ``parallelism``, none if it has them."""
+    if observed.job is None or job_ended(observed.job):
+        return ()
+    desired = {"suspend": is_suspended(resource), "parallelism": parallelism}
+    spec = {"suspend": False, **observed.job["spec"]}
+    changed = {key: value for key, value in desired.items() if spec.get(key) != value}
+    return (Patch("Job", names.child_name(resource), changed),) if changed else ()
 
 
-def waiting_for_feed(wanted: StoreRange | None, observed: Observed) -> Verdict | None:
-    """A run over stored bars begins when the Feeds that bring some of them are through."""
+def unfinished_job(resource: Resource, observed: Observed) -> tuple[tuple[str, str], ...]:
+    """The Job as an object to delete, if it exists and has not ended."""
+    unfinished = observed.job is not None and not job_ended(observed.job)
+    return (("Job", names.child_name(resource)),) if unfinished else ()
+
+
+def disabled_policy(resource: Resource, observed: Observed, settings: Settings) -> tuple[tuple[str, str], ...]:
+    """The NetworkPolicy as an object to delete, if it exists and the installation has disabled policies."""
+    disabled = settings.network is None and observed.policy is not None
+    return (("NetworkPolicy", names.child_name(resource)),) if disabled else ()
+
+
+def is_suspended(resource: Resource) -> bool:
+    """Whether the spec suspends the resource."""
+    suspend: bool = getattr(resource.spec, "suspend", False)
+    return suspend
+
+
+def suspended_status(state: RunStatus) -> RunStatus:
+    """The state of a run that its spec suspends."""
+    return replace(state, phase="Suspended", reason=reasons.SUSPENDED, message="spec.suspend is true")
+
+
+def waiting_for_feed(wanted: StoreRange | None, observed: Observed) -> RunStatus | None:
+    """The state of a run over stored bars that an active Feed is still loading; None if there is no such Feed."""
     if wanted is None or observed.job is not None:
         return None
     for feed in observed.active_feeds:
-        if brought := _brought(feed, wanted):
-            names_of = ", ".join(sorted(brought))
-            return Verdict("Pending", "WaitingForFeed", f"Feed {feed.metadata.name} still brings bars of {names_of}")
+        if symbols := _symbols_loaded(feed, wanted):
+            message = f"Feed {feed.metadata.name} is still loading bars of {', '.join(sorted(symbols))}"
+            return RunStatus("Pending", reasons.WAITING_FOR_FEED, message)
     return None
 
 
-def _brought(feed: Feed, wanted: StoreRange) -> set[str]:
-    """The symbols of a Feed that ends, out of files or of a past alone, which a run wants."""
-    files = feed.spec.source.files if feed.spec.source is not None else None
-    past = feed.spec.backfill is not None and feed.spec.backfill.only
-    if (files.exchange if files is not None else feed.spec.exchange if past else None) != wanted.exchange:
-        return set()
-    symbols = {chosen.symbol for chosen in files.sets} if files is not None else set(feed.spec.symbols or ())
-    # Either may be a pattern.
-    return {s for s in symbols if any(fnmatchcase(s, each) or fnmatchcase(each, s) for each in wanted.symbols)}
-
-
-def next_look(observed: Observed) -> int | None:
-    """When there is something to say of a run's pods though nothing tells of them by then."""
+def next_recheck_ms(observed: Observed) -> int | None:
+    """The earliest time (ms UTC) at which a pod that is being created counts as failed."""
     return min((pod.recheck_at_ms for pod in observed.pods if pod.recheck_at_ms is not None), default=None)
 
 
-def end_of_life(resource: Resource, now_ms: int) -> int | None:
-    """When a run that is over is to be deleted; None where it stays."""
+def expiry_ms(resource: Resource, finished_at_ms: int) -> int | None:
+    """When a finished resource is deleted (ms UTC); None if its spec has no time to live."""
     ttl: int | None = resource.spec.ttl_seconds_after_finished
-    return None if ttl is None else now_ms + ttl * 1000
+    return None if ttl is None else finished_at_ms + ttl * 1000
 
 
-def _corrections(resource: Resource, observed: Observed, suspended: bool, parallelism: int) -> tuple[Patch, ...]:
-    """What someone else turned, or a suspension, in the Job that there is."""
-    if observed.job is None or job_ended(observed.job):
-        return ()
-    wanted = {"suspend": suspended, "parallelism": parallelism}
-    spec = {"suspend": False, **observed.job["spec"]}
-    wrong = {key: value for key, value in wanted.items() if spec.get(key) != value}
-    return (Patch("Job", names.child_name(resource), wrong),) if wrong else ()
-
-
-def _unwanted(resource: Resource, observed: Observed, settings: Settings, over: bool) -> tuple[tuple[str, str], ...]:
-    """Children to delete: a Job that outlives its run, a policy where there are to be none."""
-    kinds = []
-    if over and observed.job is not None and not job_ended(observed.job):
-        kinds.append("Job")
-    if settings.network is None and observed.policy is not None:
-        kinds.append("NetworkPolicy")
-    return tuple((kind, names.child_name(resource)) for kind in kinds)
+def _symbols_loaded(feed: Feed, wanted: StoreRange) -> set[str]:
+    """The wanted symbols that a Feed loads, if it is one that ends: from files, or a backfill without live data."""
+    files = feed.spec.source.files if feed.spec.source is not None else None
+    backfill_only = feed.spec.backfill is not None and feed.spec.backfill.only
+    if (files.exchange if files is not None else feed.spec.exchange if backfill_only else None) != wanted.exchange:
+        return set()
+    symbols = {chosen.symbol for chosen in files.sets} if files is not None else set(feed.spec.symbols or ())
+    # Either side may be a pattern such as */USDT.
+    return {s for s in symbols if any(fnmatchcase(s, each) or fnmatchcase(each, s) for each in wanted.symbols)}

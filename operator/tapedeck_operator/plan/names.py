@@ -1,4 +1,4 @@
-"""Names, labels and ownership of children: functions of the resource alone, so a retry finds what it made."""
+"""Names, labels and owner references of children. They depend on the resource alone, so a retry finds the same."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION, GROUP, Backtest, Replay, Resource
 
 UID_LABEL = f"{GROUP}/uid"
-PART_LABEL = f"{GROUP}/part"  # of pods beside a run's own
+PART_LABEL = f"{GROUP}/part"  # of the transforms' pods; a workload's own pods lack it
 SHARD_LABEL = f"{GROUP}/shard"  # of a pod of a Deployment, which has no job-completion-index
 GENERATION_LABEL = f"{GROUP}/generation"
 APPLIED_FROM = f"{GROUP}/applied-from"
 
 
 def child_name(resource: Resource) -> str:
-    """``<kind>-<name>-<8 hex of sha256(uid)>``: at most 58 characters, what a pod's name leaves room for."""
+    """``<kind>-<name>-<8 hex of sha256(uid)>``: at most 58 characters, so that a pod's suffix fits in 63."""
     tag = sha256(resource.metadata.uid.encode()).hexdigest()[:8]
     return f"{resource.kind.lower()}-{resource.metadata.name}-{tag}"
 
 
 def labels(resource: Resource) -> dict[str, str]:
-    """Labels of every child."""
+    """The labels of every child."""
     return {
         "app.kubernetes.io/name": resource.kind.lower(),
         "app.kubernetes.io/instance": resource.metadata.name,
@@ -34,7 +34,7 @@ def labels(resource: Resource) -> dict[str, str]:
 
 
 def child_metadata(resource: Resource) -> Json:
-    """Metadata of a child: named, labelled and owned."""
+    """The metadata of a child: name, labels and the owner reference."""
     return {
         "name": child_name(resource),
         "namespace": resource.metadata.namespace,
@@ -53,7 +53,7 @@ def child_metadata(resource: Resource) -> Json:
 
 
 def referenced_replay(resource: Resource) -> str | None:
-    """The Replay that another resource hangs on: which a Backtest reads, or whose clock a Replay follows."""
+    """The name of the Replay that a Backtest reads, or whose clock a Replay follows; None if there is none."""
     if isinstance(resource, Backtest):
         return resource.spec.data.replay.name if resource.spec.data.replay is not None else None
     if isinstance(resource, Replay):
@@ -62,5 +62,5 @@ def referenced_replay(resource: Resource) -> str | None:
 
 
 def control_key(operator_key: bytes, uid: str) -> str:
-    """The key that signs controls to one resource's pods, in hex."""
+    """The key that signs controls to a resource's pods: hex HMAC-SHA256 of its uid under the operator's key."""
     return hmac.new(operator_key, uid.encode(), sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""Building a run's children: one Indexed Job, and the Secret that its pods check controls with."""
+"""The manifests of a run: its Indexed Job, its pod template, and the Secret with the key of its controls."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ FILE_CREDENTIALS_PATH = "/etc/tapedeck/file-credentials"
 CONTROL_KEY = "key"
 TERMINATION_LOG = "/dev/termination-log"
 GRACE_SECONDS = 30
-# For the Job, not for each index. With backoffLimitPerIndex the Job controller lets a failed pod go only when its
-# successor is made, and in a namespace that is being deleted none can be made: pods go before Jobs there (since
-# Kubernetes 1.33), so the namespace stays until someone deletes the Job by hand. Seen on 1.34, with any pod at work.
+# The limit is one of the Job, not of each index. With backoffLimitPerIndex the Job controller removes the finalizer of
+# a failed pod only when it creates the replacement, which is impossible in a namespace that is being deleted. Since
+# Kubernetes 1.33 pods are deleted before Jobs there, so the namespace never terminates (seen on 1.34).
 BACKOFF_LIMIT = 20
 INDEX_FIELD = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
-# The fields of tapedeck-connections that each workload gets to see, under the workload's own prefix.
+# The keys of tapedeck-connections that each workload mounts, under the workload's own prefix.
 CONNECTION_FIELDS = (
     "kafka_bootstrap",
     "kafka_security_protocol",
@@ -47,7 +47,7 @@ def run_job(
     completions: int = 1,
     parallelism: int = 1,
 ) -> Json:
-    """The Job of a run: it restarts what fails, gives up on bad input, and ends with its pods."""
+    """The Job of a run. It replaces failed pods up to its limit, and fails at once if a pod rejects its input."""
     workload = resource.kind.lower()
     return {
         "apiVersion": "batch/v1",
@@ -78,13 +78,13 @@ def run_job(
     }
 
 
-def pod_of(resource: Resource, workload: str, settings: Settings, extra_env: dict[str, str]) -> Json:
-    """The spec of a pod that is not the run's own: another workload, without the resource's files."""
+def part_pod(resource: Resource, workload: str, settings: Settings, extra_env: dict[str, str]) -> Json:
+    """The pod spec of another workload of the same resource, such as its transforms: without the resource's files."""
     return _pod(resource, workload, settings, extra_env, controlled=False)
 
 
 def control_secret(resource: Resource, settings: Settings) -> Json:
-    """The Secret with the key of a resource's controls."""
+    """The Secret with the key that signs a resource's controls."""
     key = names.control_key(settings.operator_key, resource.metadata.uid)
     return {
         "apiVersion": "v1",
@@ -95,7 +95,7 @@ def control_secret(resource: Resource, settings: Settings) -> Json:
 
 
 def _pod(resource: Resource, workload: str, settings: Settings, extra_env: dict[str, str], controlled: bool) -> Json:
-    mounted = _mounted(resource, workload, settings, controlled)
+    volumes = _volumes(resource, workload, settings, controlled)
     return _placement(resource, settings) | {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -110,16 +110,16 @@ def _pod(resource: Resource, workload: str, settings: Settings, extra_env: dict[
         },
         "containers": [
             _container(resource, workload, settings, extra_env, controlled)
-            | {"volumeMounts": [{"name": name, **mount} for name, _, mount in mounted]}
+            | {"volumeMounts": [{"name": name, **mount} for name, _, mount in volumes]}
         ],
-        "volumes": [{"name": name, **source} for name, source, _ in mounted],
+        "volumes": [{"name": name, **source} for name, source, _ in volumes],
     }
 
 
-def _mounted(resource: Resource, workload: str, settings: Settings, controlled: bool) -> list[tuple[str, Json, Json]]:
-    """What a pod finds on its file system: name, source and mount of each volume."""
+def _volumes(resource: Resource, workload: str, settings: Settings, controlled: bool) -> list[tuple[str, Json, Json]]:
+    """Name, source and mount of each volume of a pod."""
     read_only = {"readOnly": True}
-    mounted: list[tuple[str, Json, Json]] = [
+    volumes: list[tuple[str, Json, Json]] = [
         (
             "connections",
             {"secret": {"secretName": CONNECTIONS_SECRET, "items": _items(workload)}},
@@ -129,18 +129,18 @@ def _mounted(resource: Resource, workload: str, settings: Settings, controlled: 
     ]
     if controlled:
         source = {"secret": {"secretName": names.child_name(resource)}}
-        mounted.append(("control", source, {"mountPath": CONTROL_PATH, **read_only}))
+        volumes.append(("control", source, {"mountPath": CONTROL_PATH, **read_only}))
     files = _files(resource, workload)
     if files is not None and files.credentials_secret is not None:
         source = {"secret": {"secretName": files.credentials_secret}}
-        mounted.append(("file-credentials", source, {"mountPath": FILE_CREDENTIALS_PATH, **read_only}))
+        volumes.append(("file-credentials", source, {"mountPath": FILE_CREDENTIALS_PATH, **read_only}))
     folder = resource.metadata.annotations.get(names.APPLIED_FROM)
     volume = files.volume if files is not None else _strategy_volume(resource)
     if volume is not None:
-        mounted.append(("files", _volume(volume), {"mountPath": settings.files, **read_only}))
+        volumes.append(("files", _volume(volume), {"mountPath": settings.files, **read_only}))
     elif settings.files_beside_resource and folder is not None:
-        mounted.append(("files", {"hostPath": {"path": folder}}, {"mountPath": settings.files, **read_only}))
-    return mounted
+        volumes.append(("files", {"hostPath": {"path": folder}}, {"mountPath": settings.files, **read_only}))
+    return volumes
 
 
 def _files(resource: Resource, workload: str) -> Files | None:
@@ -151,7 +151,7 @@ def _files(resource: Resource, workload: str) -> Files | None:
 
 
 def _strategy_volume(resource: Resource) -> FileVolume | None:
-    """Where the code of a Backtest's strategy lies, if not in the image."""
+    """The ConfigMap with the code of a Backtest's strategy; None if the code is in the image."""
     config_map = getattr(getattr(resource.spec, "strategy", None), "config_map", None)
     return FileVolume(config_map=config_map) if config_map is not None else None
 
@@ -229,6 +229,6 @@ def _environment(
     ]
 
 
-def numbered(env: Sequence[Json], shard: int) -> list[Json]:
-    """The environment of a pod that belongs to no Indexed Job: one of a Deployment has no index of its own."""
+def with_shard(env: Sequence[Json], shard: int) -> list[Json]:
+    """The environment of a Deployment's pod: it has no job-completion-index, so TAPEDECK_SHARD is a constant."""
     return [v for v in env if v["name"] != "TAPEDECK_SHARD"] + [{"name": "TAPEDECK_SHARD", "value": str(shard)}]

@@ -1,6 +1,6 @@
-"""The pod that computes a Feed's or a Replay's series: a Deployment beside the run's own pods.
+"""The transforms of a Feed or a Replay: a Deployment of one pod that computes series, with a policy of its own.
 
-It holds the user's functions, so it gets no exchange's keys and reaches broker and database alone.
+The pod runs users' functions. It therefore gets no exchange keys and reaches only the broker and the database.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Resource
 from tapedeck_crds.report import Report
 from tapedeck_crds.transforms import Transform
-from tapedeck_operator.plan import names, pods
+from tapedeck_operator.plan import names, pods, reasons
 from tapedeck_operator.plan.network_policy import contains, network_policy
-from tapedeck_operator.plan.status import Verdict
-from tapedeck_operator.plan.types import Observed, ObservedPod, Patch, Settings
+from tapedeck_operator.plan.run_status import RunStatus
+from tapedeck_operator.plan.types import Observed, Patch, Settings
 
 WORKLOAD = "transform"
 FUNCTIONS_PATH = "/opt/tapedeck/functions"
-SLACK_MS = 1_000  # a Job tells its end in whole seconds
-PATIENCE_MS = 600_000
+JOB_TIME_RESOLUTION_MS = 1_000  # a Job's completionTime is in whole seconds
+COMPLETION_TIMEOUT_MS = 600_000  # a run is Complete this long after its Job, whether its transforms are or not
 
 
 def transforms_of(resource: Resource) -> Sequence[Transform]:
-    """What a resource asks to be computed."""
+    """The transforms in a resource's spec."""
     found: Sequence[Transform] = getattr(resource.spec, "transforms", None) or ()
     return found
 
 
-def deployment_name(resource: Resource) -> str:
-    """The Deployment's, and its policy's."""
+def transform_name(resource: Resource) -> str:
+    """The name of the transforms' Deployment and NetworkPolicy."""
     return f"{names.child_name(resource)}-{WORKLOAD}"
 
 
 def transform_children(resource: Resource, observed: Observed, settings: Settings) -> tuple[Json, ...]:
-    """What is to be made for the transforms: nothing where it is there as the spec wants it."""
+    """The policy and the Deployment to apply: those that are missing or differ from the spec."""
     if not transforms_of(resource):
         return ()
     policy = network_policy(resource, settings, part=WORKLOAD)
@@ -45,61 +45,67 @@ def transform_children(resource: Resource, observed: Observed, settings: Setting
 
 
 def transform_patches(resource: Resource, observed: Observed) -> tuple[Patch, ...]:
-    """What someone else turned in the Deployment that there is: the number of its pods."""
-    known = _current(resource, observed)
-    if not transforms_of(resource) or known is None or known["spec"]["replicas"] == _replicas(resource):
+    """The patch that gives the current Deployment the desired number of replicas, none if it has that."""
+    current = _current(resource, observed)
+    if not transforms_of(resource) or current is None or current["spec"]["replicas"] == _replicas(resource):
         return ()
-    return (Patch("Deployment", deployment_name(resource), {"replicas": _replicas(resource)}),)
+    return (Patch("Deployment", transform_name(resource), {"replicas": _replicas(resource)}),)
 
 
-def unwanted_transforms(
-    resource: Resource, observed: Observed, settings: Settings, over: bool
+def obsolete_transforms(
+    resource: Resource, observed: Observed, settings: Settings, *, final: bool
 ) -> tuple[tuple[str, str], ...]:
-    """The Deployment to delete: of a run that is over, or that asks for no transforms any more.
+    """The children to delete: the Deployment of a final run or of a spec without transforms, and a disabled policy.
 
-    Its policy holds while users' functions come to their end: it goes with the resource, or where there are to be none.
+    The policy outlives the Deployment, so that it holds while users' functions shut down; it is deleted with the
+    resource.
     """
     kinds = []
-    if _known(resource, observed) is not None and (over or not transforms_of(resource)):
+    if _existing(resource, observed) is not None and (final or not transforms_of(resource)):
         kinds.append("Deployment")
     if settings.network is None and observed.transform_policy is not None:
         kinds.append("NetworkPolicy")
-    return tuple((kind, deployment_name(resource)) for kind in kinds)
+    return tuple((kind, transform_name(resource)) for kind in kinds)
 
 
-def with_transforms(resource: Resource, observed: Observed, verdict: Verdict, now_ms: int) -> Verdict:
-    """The verdict on a run with what its transforms have come to. It is complete only when they are through."""
+def status_with_transforms(resource: Resource, observed: Observed, state: RunStatus, now_ms: int) -> RunStatus:
+    """The state of a run together with its transforms. It is Complete only when they have finished, too.
+
+    A run whose transforms failed, or have not finished ``COMPLETION_TIMEOUT_MS`` after its Job, is Complete with a
+    message that says so.
+    """
     if not transforms_of(resource):
-        told_before = getattr(resource.status, "transforms", None)  # of a spec that asked for some
-        return replace(verdict, facts=verdict.facts | {"transforms": []}) if told_before else verdict
+        reported_before = getattr(resource.status, "transforms", None)  # by an earlier spec
+        return replace(state, fields=state.fields | {"transforms": []}) if reported_before else state
     report = _report(observed)
     if report is not None and report.transforms is not None and report.transforms.results:
-        told = [each.model_dump() | {"message": each.message or None} for each in report.transforms.results]
-        verdict = replace(verdict, facts=verdict.facts | {"transforms": told})
-    wrong = _wrong(report, observed)
-    if verdict.phase == "Complete":
-        ended = _ended(observed.job)
-        given_up = report is not None and report.state == "failed"
-        if not given_up and not _through(resource, report, ended) and now_ms < ended + PATIENCE_MS:
-            message = wrong or "transforms are not through yet"
-            return replace(verdict, phase="Running", reason="Transforming", message=message)
-        return replace(verdict, message="; ".join(filter(None, (verdict.message, wrong))))
-    if wrong is not None and verdict.phase == "Running":
-        said = "; ".join(filter(None, (verdict.message, wrong)))
-        return replace(verdict, reason="TransformsFailed", message=said, trouble=True)
-    return verdict
+        results = [each.model_dump() | {"message": each.message or None} for each in report.transforms.results]
+        state = replace(state, fields=state.fields | {"transforms": results})
+    problem = _problem(report, observed)
+    if state.phase == "Complete":
+        job_end = _completion_ms(observed.job)
+        failed = report is not None and report.state == "failed"
+        finished = _finished(resource, report, job_end)
+        if not failed and not finished and now_ms < job_end + COMPLETION_TIMEOUT_MS:
+            message = problem or "the transforms have not finished yet"
+            return replace(state, phase="Running", reason=reasons.TRANSFORMING, message=message)
+        return replace(state, message="; ".join(filter(None, (state.message, problem))))
+    if problem is not None and state.phase == "Running":
+        message = "; ".join(filter(None, (state.message, problem)))
+        return replace(state, reason=reasons.TRANSFORMS_FAILED, message=message, warning=True)
+    return state
 
 
-def _known(resource: Resource, observed: Observed) -> Json | None:
-    name = deployment_name(resource)
+def _existing(resource: Resource, observed: Observed) -> Json | None:
+    name = transform_name(resource)
     return next((one for one in observed.deployments if one["metadata"]["name"] == name), None)
 
 
 def _current(resource: Resource, observed: Observed) -> Json | None:
-    """The Deployment, where it is of the spec as it is now."""
-    known, generation = _known(resource, observed), str(resource.metadata.generation)
-    told = (known or {}).get("metadata", {}).get("labels", {}).get(names.GENERATION_LABEL)
-    return known if told == generation else None
+    """The Deployment if it exists and was made from the current spec."""
+    existing, generation = _existing(resource, observed), str(resource.metadata.generation)
+    label = (existing or {}).get("metadata", {}).get("labels", {}).get(names.GENERATION_LABEL)
+    return existing if label == generation else None
 
 
 def _replicas(resource: Resource) -> int:
@@ -107,49 +113,47 @@ def _replicas(resource: Resource) -> int:
 
 
 def _report(observed: Observed) -> Report | None:
-    """The newest word of the pod; that of the one before while it is still starting."""
-    return next((pod.report for pod in reversed(observed.transform_pods) if _said(pod)), None)
+    """The newest report of a pod that is past its start."""
+    reports = (pod.report for pod in reversed(observed.transform_pods))
+    return next((report for report in reports if report is not None and report.state != "starting"), None)
 
 
-def _said(pod: ObservedPod) -> bool:
-    return pod.report is not None and pod.report.state != "starting"
-
-
-def _wrong(report: Report | None, observed: Observed) -> str | None:
+def _problem(report: Report | None, observed: Observed) -> str | None:
     if report is not None and report.state == "failed":
-        return f"no transforms: {report.message}"
+        return f"transforms failed: {report.message}"
     newest = observed.transform_pods[-1] if observed.transform_pods else None
     if newest is not None and newest.reason and newest.report is None:
-        return f"no transforms yet: {newest.problem}"
+        return f"transforms have not started: {newest.problem}"
     return None
 
 
-def _through(resource: Resource, report: Report | None, ended: int) -> bool:
+def _finished(resource: Resource, report: Report | None, job_end_ms: int) -> bool:
     if report is None:
         return False
     if resource.kind == "Replay":
         return report.state == "complete"
-    return report.transforms is not None and (report.transforms.caught_up or 0) > ended + SLACK_MS
+    caught_up_ms = (report.transforms.caught_up or 0) if report.transforms is not None else 0
+    return report.transforms is not None and caught_up_ms > job_end_ms + JOB_TIME_RESOLUTION_MS
 
 
-def _ended(job: Json | None) -> int:
-    """When the Job was complete, milliseconds UTC."""
-    told = (job or {}).get("status", {}).get("completionTime")
-    return time_ms(told) if told else 0
+def _completion_ms(job: Json | None) -> int:
+    """When the Job was complete, milliseconds UTC; 0 if it is not."""
+    completion = (job or {}).get("status", {}).get("completionTime")
+    return time_ms(completion) if completion else 0
 
 
 def _deployment(resource: Resource, settings: Settings) -> Json:
-    """One pod, never two at once; none while the resource is suspended."""
+    """The Deployment: never two pods at once, and none while the resource is suspended."""
     labels = {**names.labels(resource), names.PART_LABEL: WORKLOAD}
-    extra = {
+    extra_env = {
         "TAPEDECK_KIND": resource.kind,
         "TAPEDECK_SINCE": resource.metadata.creation_timestamp,
     }
-    pod = {**pods.pod_of(resource, WORKLOAD, settings, extra), "restartPolicy": "Always"}
+    pod = {**pods.part_pod(resource, WORKLOAD, settings, extra_env), "restartPolicy": "Always"}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {**names.child_metadata(resource), "name": deployment_name(resource)},
+        "metadata": {**names.child_metadata(resource), "name": transform_name(resource)},
         "spec": {
             "replicas": _replicas(resource),
             "revisionHistoryLimit": 1,
@@ -163,16 +167,16 @@ def _deployment(resource: Resource, settings: Settings) -> Json:
 
 
 def _with_functions(resource: Resource, pod: Json) -> Json:
-    """A pod's spec with each ConfigMap that holds functions, in a folder that is told by a variable of its own."""
+    """A pod spec with each ConfigMap of functions mounted, and its folder in a TAPEDECK_FUNCTIONS_<n> variable."""
     functions = (each.function for each in transforms_of(resource) if each.function is not None)
     maps = dict.fromkeys(each.config_map for each in functions if each.config_map is not None)
     container = pod["containers"][0]
     paths = [f"{FUNCTIONS_PATH}/{name}" for name in maps]
-    told = [{"name": f"TAPEDECK_FUNCTIONS_{n}", "value": path} for n, path in enumerate(paths)]
+    variables = [{"name": f"TAPEDECK_FUNCTIONS_{n}", "value": path} for n, path in enumerate(paths)]
     mounts = [{"name": f"functions-{n}", "mountPath": path, "readOnly": True} for n, path in enumerate(paths)]
     volumes = [{"name": f"functions-{n}", "configMap": {"name": name}} for n, name in enumerate(maps)]
     mounted = {
-        "env": [*pods.numbered(container["env"], 0), *told],
+        "env": [*pods.with_shard(container["env"], 0), *variables],
         "volumeMounts": [*container["volumeMounts"], *mounts],
     }
     return pod | {
