@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from tapedeck_common.settings import PodSettings
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.kinds import Resource, parse_resource
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport
-from tapedeck_operator.plan import Observed, ObservedPod, Plan, Settings, plan
+from tapedeck_operator.plan import Observed, ObservedPod, Plan, Settings, plan, reasons
+from tapedeck_operator.plan.reasons import REASONS
 
 NOW = 1_700_000_000_000
 T0 = 1_522_800_000_000
@@ -382,3 +384,15 @@ def test_a_run_over_stored_bars_waits_for_the_feed_that_loads_them() -> None:
         assert waiting.status["conditions"][0]["reason"] == "WaitingForFeed"
         assert "loader" in waiting.status["message"]
         assert plan(after(run, waiting), Observed(active_feeds=(other,)), NOW, SETTINGS).apply != ()
+
+
+def test_condition_reasons_are_documented_and_defined_once() -> None:
+    names = [str(reason) for reason in REASONS]
+    assert len(names) == len(set(names)) > 20
+    assert all(reason.isalnum() and reason[0].isupper() and reason.meaning.endswith(".") for reason in REASONS)
+    also_used = ("Complete", "Suspended", "Applied")  # phases, and the type of a condition
+    package = Path(reasons.__file__).parent
+    literals = [f'"{name}"' for name in names if name not in also_used]
+    for path in package.glob("*.py"):
+        if path.name != "reasons.py":
+            assert [text for text in literals if text in path.read_text()] == [], path.name

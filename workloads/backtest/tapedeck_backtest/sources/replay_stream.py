@@ -64,7 +64,7 @@ class ReplayStream:
         return None if epoch is None else self._begins.get(epoch)
 
     def open(self) -> wire.Start:
-        """Wait for the replay's first record. Raises RunFailed (NoStart, ReplayOfTrades) and Unavailable."""
+        """Wait for the replay's first record. Raises RunFailed (NoStart, UnsupportedChannel) and Unavailable."""
         while not self._partitions:
             self._idle()
             self._partitions = self._count_partitions()
@@ -75,7 +75,7 @@ class ReplayStream:
             self._take(self._poll())
             self._refuse_late_start()
         if self._start.channel != "bars":
-            raise RunFailed("ReplayOfTrades", "data.replay: got a Replay that plays trades, expected one of bars")
+            raise RunFailed("UnsupportedChannel", "data.replay: got a Replay that plays trades, expected one of bars")
         return self._start
 
     def steps(self, symbols: Sequence[str]) -> Iterator[Step]:
