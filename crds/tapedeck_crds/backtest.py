@@ -18,19 +18,19 @@ from tapedeck_crds.base import (
     immutable,
     parse_time,
 )
-from tapedeck_crds.broker import Broker, Sizer
-from tapedeck_crds.limits import Limits
+from tapedeck_crds.broker import BrokerOptions, Sizer
+from tapedeck_crds.limits import StrategyLimits
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,
     MESSAGE_COLUMN,
     PHASE_COLUMN,
     PROGRESS_COLUMN,
-    SUSPEND_FIELD,
-    TTL_FIELD,
     Column,
     Resource,
     Status,
+    Suspend,
+    TimeToLive,
 )
 from tapedeck_crds.sweep import Sweep
 
@@ -134,8 +134,8 @@ class BacktestSpec(PodOptions):
 
     strategy: Strategy = Field(description="Which strategy, with which parameters.")
     data: BacktestData = Field(description="What the strategy sees.")
-    broker: Broker = Field(
-        default_factory=Broker, description="The simulated broker.", json_schema_extra={"default": {}}
+    broker: BrokerOptions = Field(
+        default_factory=BrokerOptions, description="The simulated broker.", json_schema_extra={"default": {}}
     )
     sizer: Sizer | None = Field(default=None, description="How much an order without a size buys; 1 if left out.")
     sweep: Sweep | None = Field(
@@ -148,15 +148,15 @@ class BacktestSpec(PodOptions):
         "how many bars came before, beyond those that it asks for and data.warmupBars.",
         json_schema_extra={"default": []},
     )
-    limits: Limits = Field(
-        default_factory=Limits,
+    limits: StrategyLimits = Field(
+        default_factory=StrategyLimits,
         description="What the strategy may take. A run whose strategy works longer on a bar fails, as does one that "
         "takes more memory than resources.limits.memory; in a sweep it is the trial that fails, and the others are "
         "made, unless the strategy can't be interrupted.",
         json_schema_extra={"default": {}},
     )
-    suspend: bool = SUSPEND_FIELD
-    ttl_seconds_after_finished: int | None = TTL_FIELD
+    suspend: Suspend = False
+    ttl_seconds_after_finished: TimeToLive = None
     rules: ClassVar[tuple[Rule, ...]] = (
         *PodOptions.rules,
         Rule(
@@ -225,13 +225,12 @@ class BacktestStatus(Status):
     )
 
 
-class Backtest(Resource):
+class Backtest(Resource[BacktestSpec, BacktestStatus]):
     """Runs a Backtrader strategy and keeps its results."""
 
     kind: Literal["Backtest"]
-    spec: BacktestSpec
-    status: BacktestStatus | None = None
 
+    status_type: ClassVar[type[Status]] = BacktestStatus
     plural: ClassVar[str] = "backtests"
     short_names: ClassVar[tuple[str, ...]] = ("bt",)
     about: ClassVar[str] = "A Backtest runs a Backtrader strategy over stored or replayed bars and keeps its results."

@@ -13,7 +13,7 @@ LEVERAGE_MAX = 125
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 
-class Broker(Model):
+class BrokerOptions(Model):
     """The simulated broker. Market orders fill at the next bar's open; commissions of several kinds add up."""
 
     cash: Annotated[float, Field(gt=0)] = Field(

@@ -40,7 +40,7 @@ class Loop(Model):
     )
 
 
-class Clock(Model):
+class ClockOptions(Model):
     """What virtual time goes by."""
 
     follow: Annotated[str, Field(min_length=1, max_length=NAME_MAX, pattern=NAME_PATTERN)] | None = Field(

@@ -17,13 +17,13 @@ from tapedeck_crds.resource import (
     MESSAGE_COLUMN,
     PHASE_COLUMN,
     PROGRESS_COLUMN,
-    SUSPEND_FIELD,
-    TTL_FIELD,
     Column,
     Resource,
     Status,
+    Suspend,
+    TimeToLive,
 )
-from tapedeck_crds.transforms import NAMES_RULE, TRANSFORMS_FIELD, TransformProgress, Transforms, channels_rule
+from tapedeck_crds.transforms import NAMES_RULE, OptionalTransforms, TransformProgress, channels_rule
 
 LIVE_FIELDS = (
     "symbols", "channels", "intervals", "fill", "lateness", "endpoints", "api_key_secret", "shards", "backfill",
@@ -96,9 +96,9 @@ class FeedSpec(PodOptions):
     backfill: Backfill | None = Field(
         default=None, description="Bars of the past, brought by pods of their own beside those that listen live."
     )
-    transforms: Transforms | None = TRANSFORMS_FIELD
-    suspend: bool = SUSPEND_FIELD
-    ttl_seconds_after_finished: int | None = TTL_FIELD
+    transforms: OptionalTransforms = None
+    suspend: Suspend = False
+    ttl_seconds_after_finished: TimeToLive = None
     rules: ClassVar[tuple[Rule, ...]] = (
         *PodOptions.rules,
         exactly_one_of("source", "exchange"),
@@ -141,13 +141,12 @@ class FeedStatus(Status):
     transforms: list[TransformProgress] | None = Field(default=None, description="What each transform has come to.")
 
 
-class Feed(Resource):
+class Feed(Resource[FeedSpec, FeedStatus]):
     """Brings trades and bars of an exchange onto the log."""
 
     kind: Literal["Feed"]
-    spec: FeedSpec
-    status: FeedStatus | None = None
 
+    status_type: ClassVar[type[Status]] = FeedStatus
     plural: ClassVar[str] = "feeds"
     short_names: ClassVar[tuple[str, ...]] = ("fd",)
     about: ClassVar[str] = "A Feed brings trades, bars and tickers of an exchange onto the log: live, or from files."

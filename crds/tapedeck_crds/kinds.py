@@ -1,18 +1,23 @@
-"""Every kind of resource, and what they have in common."""
+"""Every kind of resource."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
 
 from tapedeck_crds.backtest import Backtest, BacktestSpec, BacktestStatus
 from tapedeck_crds.feed import Feed, FeedSpec, FeedStatus
-from tapedeck_crds.parse import InvalidResource, parse_resource, parse_update
 from tapedeck_crds.replay import Replay, ReplaySpec, ReplayStatus
-from tapedeck_crds.resource import API_VERSION, GROUP, VERSION, Condition, Metadata, Phase, Resource
+from tapedeck_crds.resource import API_VERSION, GROUP, VERSION, Condition, Metadata, Phase
 
-KINDS: dict[str, type[Resource]] = {"Feed": Feed, "Replay": Replay, "Backtest": Backtest}
+AnyResource: TypeAlias = Feed | Replay | Backtest
+KINDS: dict[str, type[Feed] | type[Replay] | type[Backtest]] = {"Feed": Feed, "Replay": Replay, "Backtest": Backtest}
 
 __all__ = [
     "API_VERSION",
     "GROUP",
     "KINDS",
     "VERSION",
+    "AnyResource",
     "Backtest",
     "BacktestSpec",
     "BacktestStatus",
@@ -20,13 +25,9 @@ __all__ = [
     "Feed",
     "FeedSpec",
     "FeedStatus",
-    "InvalidResource",
     "Metadata",
     "Phase",
     "Replay",
     "ReplaySpec",
     "ReplayStatus",
-    "Resource",
-    "parse_resource",
-    "parse_update",
 ]

@@ -9,7 +9,7 @@ from pydantic import Field
 from tapedeck_crds.base import Model
 
 
-class Limits(Model):
+class StrategyLimits(Model):
     """What a strategy may take. A run that takes more fails, with the place in the strategy where it did; in a sweep
     the trial does, and the others are made.
 

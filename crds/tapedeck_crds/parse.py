@@ -1,4 +1,4 @@
-"""From untyped documents to resources, with messages that name the field, the value and what was expected."""
+"""From untyped documents to resources, checked as the API server checks them."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from tapedeck_crds.base import Model
-from tapedeck_crds.resource import API_VERSION, Resource
+from tapedeck_crds.errors import InvalidInput
+from tapedeck_crds.kinds import KINDS, AnyResource
+from tapedeck_crds.resource import API_VERSION
+from tapedeck_crds.validation import validation_problems
 
 
-class InvalidResource(ValueError):
+class InvalidResource(InvalidInput):
     """A document that is not a valid resource; ``problems`` has one line for each thing that is wrong."""
 
-    def __init__(self, what: str, problems: list[str]) -> None:
-        self.what = what
+    reason = "InvalidResource"
+
+    def __init__(self, resource: str, problems: list[str]) -> None:
+        self.resource = resource
         self.problems = problems
-        super().__init__("\n".join(f"{what}: {problem}" for problem in problems))
+        super().__init__("\n".join(f"{resource}: {problem}" for problem in problems))
 
 
-def parse_resource(document: object) -> Resource:
+def parse_resource(document: object) -> AnyResource:
     """A YAML or JSON document → the resource. Raises InvalidResource with every problem found."""
-    from tapedeck_crds.kinds import KINDS
-
     if not isinstance(document, Mapping):
         raise InvalidResource("document", [f"got {document!r}, expected a mapping with apiVersion, kind, …"])
     kind = document.get("kind")
@@ -31,22 +34,22 @@ def parse_resource(document: object) -> Resource:
         raise InvalidResource("document", [f"kind: got {kind!r}, expected one of {', '.join(KINDS)}"])
     metadata = document.get("metadata")
     name = metadata.get("name", "?") if isinstance(metadata, Mapping) else "?"
-    what = f"{kind} {name}"
+    title = f"{kind} {name}"
     if document.get("apiVersion") != API_VERSION:
-        raise InvalidResource(what, [f"apiVersion: got {document.get('apiVersion')!r}, expected {API_VERSION!r}"])
+        raise InvalidResource(title, [f"apiVersion: got {document.get('apiVersion')!r}, expected {API_VERSION!r}"])
     try:
-        # Field names as YAML has them: what Python calls them is no one's business outside.
+        # Only the names of the YAML fields: those of the Python attributes are internal.
         resource = KINDS[kind].model_validate(_without_nulls(document), by_alias=True, by_name=False)
     except ValidationError as error:
-        raise InvalidResource(what, validation_problems(error)) from None
+        raise InvalidResource(title, validation_problems(error)) from None
     broken = list(_broken_rules(resource.spec, None, "spec"))
     if broken:
-        raise InvalidResource(what, broken)
+        raise InvalidResource(title, broken)
     return resource
 
 
-def parse_update(document: object, old: Resource) -> Resource:
-    """As parse_resource, for a document that replaces ``old``: what can't change in a run must be as it was."""
+def parse_update(document: object, old: AnyResource) -> AnyResource:
+    """As parse_resource, for a document that replaces ``old``: also checks that immutable fields are unchanged."""
     new = parse_resource(document)
     broken = list(_broken_rules(new.spec, old.spec, "spec"))
     if broken:
@@ -61,51 +64,6 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nulls(each) for each in value]
     return value
-
-
-def validation_problems(error: ValidationError, prefix: str = "") -> list[str]:
-    """One line for each problem: the field, the value and what was expected."""
-    return [f"{prefix}{line}" for line in _problems(error)]
-
-
-def _problems(error: ValidationError) -> Iterator[str]:
-    for detail in error.errors(include_url=False):
-        where = _path(detail["loc"]) or "document"
-        given = detail["input"]
-        match detail["type"]:
-            case "missing":
-                yield f"{where}: missing, expected a value"
-            case "extra_forbidden":
-                yield f"{where}: got {_short(given)}, expected no field of this name"
-            case "too_short":
-                yield f"{where}: got {_short(given)}, expected at least {detail['ctx']['min_length']} of them"
-            case "too_long":
-                yield f"{where}: got {len(given)} of them, expected at most {detail['ctx']['max_length']}"
-            case _:
-                yield f"{where}: got {_short(given)}, expected {_expected(detail['msg'], detail.get('ctx', {}))}"
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    path = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part.isidentifier() or not path:
-            path += f".{part}" if path else part
-    return path
-
-
-def _expected(message: str, context: Mapping[str, Any]) -> str:
-    text = message.removeprefix("Value error, ").removeprefix("Input should be ")
-    text = text.removeprefix("expected ")
-    if "pattern" in context:
-        text = f"text that matches {context['pattern']}"
-    return text
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"
 
 
 def _broken_rules(new: BaseModel, old: BaseModel | None, path: str) -> Iterator[str]:

@@ -8,21 +8,21 @@ from pydantic import Field
 
 from tapedeck_crds.base import Rule, Time, immutable
 from tapedeck_crds.clock import Anchor
-from tapedeck_crds.controls import CHANNEL_RULES, FOLLOW_RULE, STEP_RULE, Clock, Loop, Seek, Step, Target
+from tapedeck_crds.controls import CHANNEL_RULES, FOLLOW_RULE, STEP_RULE, ClockOptions, Loop, Seek, Step, Target
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,
     MESSAGE_COLUMN,
     PHASE_COLUMN,
     PROGRESS_COLUMN,
-    TTL_FIELD,
     Column,
     Resource,
     Status,
+    TimeToLive,
 )
 from tapedeck_crds.scenario import SHUFFLE_RULE, Scenario
 from tapedeck_crds.source import ReplaySource
-from tapedeck_crds.transforms import NAMES_RULE, TRANSFORMS_FIELD, TransformProgress, Transforms, channels_rule
+from tapedeck_crds.transforms import NAMES_RULE, OptionalTransforms, TransformProgress, channels_rule
 
 SPEED_MIN, SPEED_MAX = 0.1, 1_000_000.0
 SHARDS_MAX = 64
@@ -52,7 +52,9 @@ class ReplaySpec(PodOptions):
     at_end: Literal["finish", "hold"] = Field(
         default="finish", description="finish: the run is over at its end. hold: wait there for a seek."
     )
-    clock: Clock | None = Field(default=None, description="What virtual time goes by; the wall clock if left out.")
+    clock: ClockOptions | None = Field(
+        default=None, description="What virtual time goes by; the wall clock if left out."
+    )
     shards: Annotated[int, Field(ge=1, le=SHARDS_MAX)] = Field(
         default=1,
         description="Pods that share the symbols, and partitions of the topic: a symbol belongs to the one that "
@@ -63,8 +65,8 @@ class ReplaySpec(PodOptions):
         description="Keep what is played in the store too, under the exchange id replay.<name of this resource>.",
     )
     target: Target | None = Field(default=None, description="Another topic that gets the bars as well.")
-    transforms: Transforms | None = TRANSFORMS_FIELD
-    ttl_seconds_after_finished: int | None = TTL_FIELD
+    transforms: OptionalTransforms = None
+    ttl_seconds_after_finished: TimeToLive = None
     rules: ClassVar[tuple[Rule, ...]] = (
         *PodOptions.rules,
         *(immutable(name) for name in ("source", "scenario", "clock", "shards", "record", "target", "transforms")),
@@ -98,13 +100,12 @@ class ReplayStatus(Status):
     transforms: list[TransformProgress] | None = Field(default=None, description="What each transform has come to.")
 
 
-class Replay(Resource):
+class Replay(Resource[ReplaySpec, ReplayStatus]):
     """Plays a range of bars onto a topic of its own."""
 
     kind: Literal["Replay"]
-    spec: ReplaySpec
-    status: ReplayStatus | None = None
 
+    status_type: ClassVar[type[Status]] = ReplayStatus
     plural: ClassVar[str] = "replays"
     short_names: ClassVar[tuple[str, ...]] = ("rp",)
     about: ClassVar[str] = "A Replay plays stored bars onto a topic of its own at any speed, as if they were live."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from tapedeck_crds.base import Model, Rule
+from tapedeck_crds.pod import PodOptions
 
 GROUP = "tapedeck.dev"
 VERSION = "v1alpha1"
@@ -85,16 +86,21 @@ class Column(Model):
     priority: int = 0
 
 
-class Resource(BaseModel):
-    """A resource as YAML holds it. Subclasses fix kind, spec and status and say how kubectl shows them."""
+SpecT = TypeVar("SpecT", bound=PodOptions)
+StatusT = TypeVar("StatusT", bound=Status)
+
+
+class Resource(BaseModel, Generic[SpecT, StatusT]):
+    """A custom resource as YAML holds it. Subclasses give the kind, the two types, and what kubectl shows."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", defer_build=True)
     api_version: Literal["tapedeck.dev/v1alpha1"]
     kind: str
     metadata: Metadata
-    spec: Any
-    status: Any = None
+    spec: SpecT
+    status: StatusT | None = None
 
+    status_type: ClassVar[type[Status]]
     plural: ClassVar[str]
     short_names: ClassVar[tuple[str, ...]]
     columns: ClassVar[tuple[Column, ...]]
@@ -102,7 +108,7 @@ class Resource(BaseModel):
 
     @property
     def finished(self) -> bool:
-        """Whether the run is over for good: nothing is planned for it any more."""
+        """Whether the phase is Complete or Failed, which is final: nothing more is planned for the resource."""
         return self.status is not None and self.status.phase in FINAL_PHASES
 
 
@@ -111,13 +117,17 @@ PROGRESS_COLUMN = Column(name="Progress", type="string", json_path=".status.prog
 MESSAGE_COLUMN = Column(name="Message", type="string", json_path=".status.message", priority=1)
 AGE_COLUMN = Column(name="Age", type="date", json_path=".metadata.creationTimestamp")
 
-SUSPEND_FIELD: Any = Field(
-    default=False,
-    description="End the pods and start none until this is false again; the run then begins anew.",
-)
-TTL_FIELD: Any = Field(
-    default=None,
-    ge=0,
-    le=31_536_000,
-    description="Seconds after the end until the resource is deleted (its results stay); never if left out.",
-)
+Suspend = Annotated[
+    bool,
+    Field(
+        description="Delete the pods and start none until this is false again; the run then starts from its beginning."
+    ),
+]
+TimeToLive = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=31_536_000,
+        description="Seconds after the end until the resource is deleted (its results are kept); never if omitted.",
+    ),
+]

@@ -48,7 +48,7 @@ class Outage(Model):
     percent: Share = Field(default=100.0, description="Share of bars lost, percent.")
 
 
-class Shuffle(Model):
+class ShuffleOptions(Model):
     """Segments of the tape in another order: a block bootstrap."""
 
     seconds: Annotated[int, Field(ge=1, le=366 * DAY_SECONDS)] = Field(
@@ -94,7 +94,7 @@ _KINDS = (
 )
 
 
-class Change(Model):
+class ScenarioChange(Model):
     """One change, of bars opened at or after `from` and before `to`; all of the tape if left out."""
 
     volatility: Scaled | None = Field(
@@ -108,7 +108,9 @@ class Change(Model):
     )
     volume: Scaled | None = Field(default=None, description="Factor on volumes.")
     outage: Outage | None = Field(default=None, description="The exchange is away: bars are missing.")
-    shuffle: Shuffle | None = Field(default=None, description="Segments in another order, prices joined end to end.")
+    shuffle: ShuffleOptions | None = Field(
+        default=None, description="Segments in another order, prices joined end to end."
+    )
     delay: Delay | None = Field(default=None, description="Bars come late.")
     duplicates: Duplicates | None = Field(default=None, description="Bars come twice.")
     disorder: Disorder | None = Field(default=None, description="Bars come out of order.")
@@ -133,10 +135,10 @@ class Change(Model):
 
     def __eq__(self, other: object) -> bool:
         """As in CEL: symbols are a set, and a point in time is the same in every offset."""
-        return isinstance(other, Change) and meaning(self) == meaning(other)
+        return isinstance(other, ScenarioChange) and meaning(self) == meaning(other)
 
 
-Scenario = Annotated[list[Change], Field(min_length=1, max_length=CHANGES_MAX)]
+Scenario = Annotated[list[ScenarioChange], Field(min_length=1, max_length=CHANGES_MAX)]
 SHUFFLE_RULE = Rule(
     cel="!has(self.scenario) || self.scenario.filter(s, has(s.shuffle)).size() <= 1",
     message="expected at most one shuffle in scenario",

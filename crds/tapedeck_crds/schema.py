@@ -11,7 +11,7 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.resource import GROUP, NAME_RULE, VERSION, Resource
 
 
-def crd(kind: type[Resource]) -> Json:
+def crd(kind: type[Resource[Any, Any]]) -> Json:
     """The CustomResourceDefinition of a kind, as a document."""
     singular = kind.__name__.lower()
     return {
@@ -45,7 +45,7 @@ def crd(kind: type[Resource]) -> Json:
     }
 
 
-def _root(kind: type[Resource]) -> Json:
+def _root(kind: type[Resource[Any, Any]]) -> Json:
     document = kind.model_json_schema(by_alias=True, mode="validation")
     definitions = document.get("$defs", {})
     rules = _rules_by_title(kind)

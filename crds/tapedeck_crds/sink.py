@@ -25,7 +25,7 @@ def _checked_url(text: str) -> str:
     return text
 
 
-class Sink(Model):
+class SinkOptions(Model):
     """Another store that takes InfluxDB's line protocol over HTTP: InfluxDB, QuestDB and what speaks as they do.
 
     Bars, tickers and trades become the measurements `bars`, `tickers` and `trades`, what transforms result in
@@ -50,7 +50,7 @@ class Sink(Model):
     )
 
 
-def _named_once(sinks: tuple[Sink, ...]) -> tuple[Sink, ...]:
+def _named_once(sinks: tuple[SinkOptions, ...]) -> tuple[SinkOptions, ...]:
     names = [sink.name for sink in sinks]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"expected each name once; repeated: {', '.join(repeated)}")
@@ -60,6 +60,6 @@ def _named_once(sinks: tuple[Sink, ...]) -> tuple[Sink, ...]:
 class RecorderOptions(Model):
     """The JSON of the recorder's `TAPEDECK_SPEC`."""
 
-    sinks: Annotated[tuple[Sink, ...], AfterValidator(_named_once), Field(max_length=8, strict=False)] = Field(
+    sinks: Annotated[tuple[SinkOptions, ...], AfterValidator(_named_once), Field(max_length=8, strict=False)] = Field(
         default=(), description="Other stores that take what the recorder writes."
     )

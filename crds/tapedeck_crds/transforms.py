@@ -22,13 +22,13 @@ MarketField = Literal[
 TransformName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-class Average(Model):
+class AverageTransform(Model):
     """A mean of the last values."""
 
     over: Annotated[int, Field(ge=1, le=1000)] = Field(default=5, description="How many values it is over.")
 
 
-class Difference(Model):
+class DifferenceTransform(Model):
     """The value less another."""
 
     reference: TransformName = Field(
@@ -37,7 +37,7 @@ class Difference(Model):
     )
 
 
-class Filter(Model):
+class FilterTransform(Model):
     """Lets values pass, and drops the others."""
 
     above: float | None = Field(default=None, description="Pass what is greater than this.")
@@ -55,7 +55,7 @@ class Filter(Model):
     )
 
 
-class Resample(Model):
+class ResampleTransform(Model):
     """Longer bars: open, high, low, close and the sum of the volumes."""
 
     interval: Interval = Field(
@@ -63,7 +63,7 @@ class Resample(Model):
     )
 
 
-class Function(Model):
+class FunctionTransform(Model):
     """A Python function of the last records, oldest first: a list of dicts, the newest last, to a number or None.
 
     A record has the fields that it has on the log; where input names a transform it has ts and value
@@ -114,18 +114,22 @@ class Transform(Model):
     input: TransformName | None = Field(
         default=None, description="Name of the transform whose results it is computed from, in place of records."
     )
-    sma: Average | None = Field(default=None, description="The simple mean. There is none before there are as many.")
-    ema: Average | None = Field(
+    sma: AverageTransform | None = Field(
+        default=None, description="The simple mean. There is none before there are as many."
+    )
+    ema: AverageTransform | None = Field(
         default=None,
         description="The exponential mean with weight 2/(over+1), of the last 4·over values, which have 99.9 % of it. "
         "There is none before there are over of them.",
     )
-    change: Difference | None = Field(default=None, description="The value less the one before, or less a transform's.")
-    filter: Filter | None = Field(default=None, description="Only values in a range.")
-    resample: Resample | None = Field(
+    change: DifferenceTransform | None = Field(
+        default=None, description="The value less the one before, or less a transform's."
+    )
+    filter: FilterTransform | None = Field(default=None, description="Only values in a range.")
+    resample: ResampleTransform | None = Field(
         default=None, description="Bars of a longer interval, each once it is over; one that began earlier is left out."
     )
-    function: Function | None = Field(
+    function: FunctionTransform | None = Field(
         default=None,
         description="A Python function of yours, run by a process of its own. One that raises has no result for that "
         "record, which is kept in ingest_errors.",
@@ -174,12 +178,14 @@ Transforms = Annotated[
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     ),
 ]
-TRANSFORMS_FIELD: Any = Field(
-    default=None,
-    description="Series computed from the records as they come, by a pod of their own, onto the topic market.points "
-    "and into the table points; for a Replay onto tapedeck.points.<uid>, and into the table with record: true. What a "
-    "backfill brings gets no results, but they look back at it.",
-)
+OptionalTransforms = Annotated[
+    Transforms | None,
+    Field(
+        description="Series that a pod of their own computes from the records on arrival. Results go to the topic "
+        "market.points and the table points; those of a Replay go to tapedeck.points.<uid>, and to the table with "
+        "record: true. Backfilled bars get no results, but count as earlier records.",
+    ),
+]
 
 
 def _known(path: str, plain: str = "") -> str:

@@ -11,7 +11,7 @@ from pods.runs import random_walk, secret
 from pods.store import insert_bars
 from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
-from tapedeck_crds.kinds import parse_resource
+from tapedeck_crds.parse import parse_resource
 from tapedeck_deck.cli import write
 from tapedeck_deck.embedded import documents, processes
 from tapedeck_deck.embedded.objects import Objects

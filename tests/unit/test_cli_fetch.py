@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tapedeck_crds.kinds import parse_resource
+from tapedeck_crds.parse import parse_resource
 from tapedeck_deck.cli.fetch import moment, spec_of
 from tapedeck_deck.embedded.errors import DeckError
 

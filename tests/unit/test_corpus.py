@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from corpus_cases import Case, cases
 from tapedeck_crds.base import Model, Rule
-from tapedeck_crds.kinds import KINDS, InvalidResource, parse_resource, parse_update
+from tapedeck_crds.kinds import KINDS, Replay
+from tapedeck_crds.parse import InvalidResource, parse_resource, parse_update
 from tapedeck_crds.resource import NAME_RULE
 
 CASES = cases()
@@ -95,5 +96,6 @@ def test_null_counts_as_left_out() -> None:
         "metadata": {"name": "a", "labels": None},
         "spec": {"source": {"store": {"exchange": "c", "symbols": ["A/B"], "from": None}}, "speed": None, "seek": None},
     }
-    spec = parse_resource(document).spec
-    assert (spec.speed, spec.seek, spec.source.store.from_) == (1.0, None, None)
+    replay = parse_resource(document)
+    assert isinstance(replay, Replay) and replay.spec.source.store is not None
+    assert (replay.spec.speed, replay.spec.seek, replay.spec.source.store.from_) == (1.0, None, None)

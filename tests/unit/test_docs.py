@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tapedeck_crds.kinds import parse_resource
+from tapedeck_crds.parse import parse_resource
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])

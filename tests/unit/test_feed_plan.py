@@ -7,7 +7,8 @@ from typing import Any
 
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import Feed, parse_resource
+from tapedeck_crds.kinds import Feed
+from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import Network, Observed, ObservedPod, Plan, Settings, plan
 

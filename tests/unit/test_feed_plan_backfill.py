@@ -9,7 +9,8 @@ import pytest
 
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import Backtest, Feed, parse_resource
+from tapedeck_crds.kinds import Backtest, Feed
+from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import Network, Observed, ObservedPod, Plan, Settings, plan
 

@@ -24,7 +24,8 @@ import by_hand.samples as by_hand
 from tapedeck_common.files import BadFiles, BadRow, find_files, read_bars, read_trades
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
-from tapedeck_crds.kinds import Feed, parse_resource
+from tapedeck_crds.kinds import Feed
+from tapedeck_crds.parse import parse_resource
 
 HEADER = "ts,open,high,low,close,volume\n"
 MINUTE = 60_000

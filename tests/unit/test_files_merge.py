@@ -12,7 +12,8 @@ import by_hand.samples as by_hand
 from tapedeck_common.files import BadFiles, merged_bars
 from tapedeck_common.market import Bar
 from tapedeck_crds.base import Files
-from tapedeck_crds.kinds import Feed, parse_resource
+from tapedeck_crds.kinds import Feed
+from tapedeck_crds.parse import parse_resource
 
 HEADER = "ts,open,high,low,close,volume\n"
 

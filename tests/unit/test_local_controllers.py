@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import parse_resource
+from tapedeck_crds.parse import parse_resource
 from tapedeck_deck.embedded import processes, warm
 from tapedeck_deck.embedded.controllers import Decision, backoff, decide_deployment, decide_job, new_pod
 from tapedeck_deck.embedded.pods import Start, UnsupportedTemplate, start_pod

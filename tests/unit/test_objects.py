@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import InvalidResource
+from tapedeck_crds.parse import InvalidResource
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Conflict, NotFound, Objects
 from tapedeck_deck.embedded.processes import wait_exit

@@ -12,7 +12,8 @@ import pytest
 
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.clock import Anchor
-from tapedeck_crds.kinds import Resource, parse_resource
+from tapedeck_crds.kinds import AnyResource
+from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport
 from tapedeck_operator.plan import Observed, ObservedPod, Plan, Settings, plan, reasons
 from tapedeck_operator.plan.reasons import REASONS
@@ -37,7 +38,7 @@ def resource(kind: str, spec: dict[str, Any], status: dict[str, Any] | None = No
     return parse_resource(document)
 
 
-def after(before: Resource, planned: Plan, **spec: Any) -> Any:
+def after(before: AnyResource, planned: Plan, **spec: Any) -> Any:
     """The resource once the plan's status is written and its spec changed."""
     document = before.model_dump(by_alias=True, exclude_none=True)
     document["status"] = planned.status

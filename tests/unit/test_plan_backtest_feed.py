@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tapedeck_crds.kinds import parse_resource
+from tapedeck_crds.parse import parse_resource
 from tapedeck_operator.plan import Observed, Settings, plan
 
 SETTINGS = Settings(images={"feed": "f", "replay": "r", "backtest": "b"}, operator_key=b"k")

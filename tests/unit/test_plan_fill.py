@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import Feed, parse_resource
+from tapedeck_crds.kinds import Feed
+from tapedeck_crds.parse import parse_resource
 from tapedeck_deck.embedded.objects import NotFound, Objects
 from tapedeck_deck.embedded.reconcile import Reconciler
 from tapedeck_deck.embedded.reports import Reports

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tapedeck_crds.clock import Anchor
-from tapedeck_crds.kinds import parse_resource
+from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan import Observed, ObservedPod, Plan, Settings, plan
 

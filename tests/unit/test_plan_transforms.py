@@ -7,7 +7,7 @@ from typing import Any
 
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import parse_resource
+from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.report import FeedReport, ReplayReport, TransformReport, TransformsReport
 from tapedeck_operator.plan import Network, Observed, ObservedPod, Plan, Settings, plan
 from tapedeck_transform.__main__ import TransformSettings

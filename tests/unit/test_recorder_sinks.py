@@ -15,7 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from tapedeck_common.settings import Connections
-from tapedeck_crds.sink import RecorderOptions, Sink
+from tapedeck_crds.sink import RecorderOptions, SinkOptions
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.services import recorder_options
 from tapedeck_recorder.sinks.delivery import REFUSED_IN_A_ROW, Delivery
@@ -71,7 +71,7 @@ def serving(say: Callable[[list[str]], Answer]) -> Iterator[Store]:
 
 
 def delivery(store: Store, folder: Path) -> Delivery:
-    return Delivery(Connections(), Sink(name="s", url=store.url), folder, threading.Event())
+    return Delivery(Connections(), SinkOptions(name="s", url=store.url), folder, threading.Event())
 
 
 def test_answers(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from tapedeck_common.store.bars import Block
 from tapedeck_crds.base import format_ms, time_ms
-from tapedeck_crds.scenario import Change, Scenario
+from tapedeck_crds.scenario import Scenario, ScenarioChange
 from tapedeck_crds.source import Synthetic
 from tapedeck_replay.chunks import chunks_of
 from tapedeck_replay.scenario.chance import uniforms, words_of
@@ -46,7 +46,7 @@ class Chopped:
                 yield Block(*(column[begin : begin + self._rows] for column in vars(block).values()))
 
 
-def changes(*given: dict[str, Any]) -> list[Change]:
+def changes(*given: dict[str, Any]) -> list[ScenarioChange]:
     return TypeAdapter(Scenario).validate_python(list(given), by_alias=True, by_name=False)
 
 

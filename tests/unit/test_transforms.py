@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from tapedeck_common.market import Bar, Point, Ticker, Trade
 from tapedeck_crds.feed import FeedSpec
-from tapedeck_crds.kinds import parse_resource
-from tapedeck_crds.transforms import Function
+from tapedeck_crds.kinds import Replay
+from tapedeck_crds.parse import parse_resource
+from tapedeck_crds.transforms import FunctionTransform
 from tapedeck_transform.functions import HANGS_MAX, BadFunction, FunctionProcess, Functions
 from tapedeck_transform.layout import BadTransforms, layout_of, ordered
 from tapedeck_transform.series import Series
@@ -178,7 +179,7 @@ def stops(window):
 
 
 def called(folder: Path, name: str, lookback: int = 1) -> FunctionProcess:
-    function = Function(module=f"own:{name}", lookback=lookback, seconds=0.5)
+    function = FunctionTransform(module=f"own:{name}", lookback=lookback, seconds=0.5)
     return FunctionProcess("x", function, [folder])
 
 
@@ -224,7 +225,9 @@ def test_the_example_can_be_computed(tmp_path: Path) -> None:
     code, replay = yaml.safe_load_all(example.read_text())
     for name, text in code["data"].items():
         (tmp_path / name).write_text(text)
-    given = ordered(parse_resource(replay).spec.transforms)
+    parsed = parse_resource(replay)
+    assert isinstance(parsed, Replay)
+    given = ordered(parsed.spec.transforms or ())
     functions = Functions(given, [tmp_path])
     try:
         functions.start()

@@ -31,7 +31,7 @@ class Commands(TyperGroup):
 
 
 def _for_people(error: Exception) -> bool:
-    from tapedeck_crds.kinds import InvalidResource
+    from tapedeck_crds.parse import InvalidResource
     from tapedeck_deck.embedded.objects import Conflict, NotFound
 
     return isinstance(error, InvalidResource | Conflict | NotFound)

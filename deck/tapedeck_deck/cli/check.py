@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import Backtest, parse_resource
-from tapedeck_crds.parse import InvalidResource
+from tapedeck_crds.kinds import Backtest
+from tapedeck_crds.parse import InvalidResource, parse_resource
 from tapedeck_crds.report import BacktestReport
 from tapedeck_deck.cli import config_map
 from tapedeck_deck.embedded import processes

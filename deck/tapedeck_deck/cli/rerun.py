@@ -12,7 +12,8 @@ from psycopg.rows import dict_row
 
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import API_VERSION, parse_resource
+from tapedeck_crds.kinds import API_VERSION
+from tapedeck_crds.parse import parse_resource
 from tapedeck_deck.cli.session import DOWN, opened, say
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.home import Home

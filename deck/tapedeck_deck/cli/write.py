@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import InvalidResource, parse_resource
+from tapedeck_crds.parse import InvalidResource, parse_resource
 from tapedeck_deck.cli import config_map, secret
 from tapedeck_deck.cli.kinds import find, kinds_named, label
 from tapedeck_deck.embedded.documents import Document

@@ -12,7 +12,8 @@ import psycopg
 from rich.console import Console
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import Resource, parse_resource
+from tapedeck_crds.kinds import AnyResource
+from tapedeck_crds.parse import parse_resource
 from tapedeck_deck.demo import audit, show
 from tapedeck_deck.embedded import deck, documents
 from tapedeck_deck.embedded.errors import DeckError
@@ -82,20 +83,20 @@ def _running_deck(home: Home, console: Console, *, keep: bool, port: int) -> Ite
                 deck.stop(home)
 
 
-def _load(path: Path) -> Resource:
+def _load(path: Path) -> AnyResource:
     found = documents.read([str(path)])
     if len(found) != 1:
         raise DeckError(f"{path}: got {len(found)} documents, expected one")
     return parse_resource(found[0].content)
 
 
-def _apply(objects: Objects, resource: Resource, examples: Path) -> Json:
+def _apply(objects: Objects, resource: AnyResource, examples: Path) -> Json:
     document = resource.model_dump(by_alias=True, exclude_none=True)
     document["metadata"].setdefault("annotations", {})[APPLIED_FROM] = str(examples.resolve())
     return objects.apply(document)[0]
 
 
-def _remove(objects: Objects, resource: Resource) -> None:
+def _remove(objects: Objects, resource: AnyResource) -> None:
     try:
         objects.delete(resource.kind, resource.metadata.namespace, resource.metadata.name)
     except NotFound:

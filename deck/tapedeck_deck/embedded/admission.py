@@ -16,7 +16,8 @@ def admit(manifest: Json, old: Json | None) -> Json:
 
     Raises InvalidResource; also where it changes something of ``old`` that can't change.
     """
-    from tapedeck_crds.kinds import KINDS, parse_resource, parse_update
+    from tapedeck_crds.kinds import KINDS
+    from tapedeck_crds.parse import parse_resource, parse_update
 
     document = {key: value for key, value in manifest.items() if key != "status"}
     if document.get("kind") in KINDS:
@@ -34,7 +35,7 @@ def admit(manifest: Json, old: Json | None) -> Json:
 
 
 def _check_shape(document: Json) -> None:
-    from tapedeck_crds.kinds import InvalidResource
+    from tapedeck_crds.parse import InvalidResource
 
     metadata = document.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
@@ -50,7 +51,7 @@ def _is_text(value: object) -> bool:
 
 def check_patch(what: str, patch: Json) -> None:
     """Raises InvalidResource where a patch reaches for more than spec, labels and annotations."""
-    from tapedeck_crds.kinds import InvalidResource
+    from tapedeck_crds.parse import InvalidResource
 
     metadata = patch.get("metadata", {})
     if not isinstance(metadata, Mapping):

@@ -9,7 +9,8 @@ import structlog
 
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import KINDS, Feed, Replay, Resource, parse_resource
+from tapedeck_crds.kinds import KINDS, AnyResource, Feed, Replay
+from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report
 from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_deck.embedded.controllers import resource_uid
@@ -48,11 +49,11 @@ class Reconciler:
                 except Exception:  # whatever is wrong with one must not stop the others
                     log.exception("cannot reconcile", kind=kind, name=document["metadata"]["name"])
 
-    def _reconcile(self, resource: Resource, pods: list[Json]) -> None:
+    def _reconcile(self, resource: AnyResource, pods: list[Json]) -> None:
         observed = self._observe(resource, pods)
         self._apply(resource, plan(resource, observed, int(time.time() * 1000), self._settings))
 
-    def _observe(self, resource: Resource, pods: list[Json]) -> Observed:
+    def _observe(self, resource: AnyResource, pods: list[Json]) -> Observed:
         metadata = resource.metadata
         seen = [self._seen(pod, _REPORTS[resource.kind]) for pod in pods if resource_uid(pod) == metadata.uid]
         wanted = referenced_replay(resource)
@@ -113,7 +114,7 @@ class Reconciler:
             part=pod["metadata"]["labels"].get(PART_LABEL, ""),
         )
 
-    def _apply(self, resource: Resource, wanted: Plan) -> None:
+    def _apply(self, resource: AnyResource, wanted: Plan) -> None:
         metadata = resource.metadata
         if wanted.expired:
             self._objects.delete(resource.kind, metadata.namespace, metadata.name, uid=metadata.uid)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import structlog
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import API_VERSION, Resource
+from tapedeck_crds.kinds import API_VERSION, AnyResource
 from tapedeck_operator.cluster.api import Api, ApiError, Conflict, Forbidden, Gone, Invalid
 from tapedeck_operator.cluster.cache import Cache, Key, key_of
 from tapedeck_operator.cluster.observe import is_owned
@@ -40,7 +40,7 @@ class Applier:
         self._cache = cache
         self._instance = instance
 
-    async def children(self, resource: Resource, wanted: Plan) -> None:
+    async def children(self, resource: AnyResource, wanted: Plan) -> None:
         """Children made, changed and deleted. Raises Refused, or Stale."""
         namespace = resource.metadata.namespace
         try:
@@ -57,7 +57,7 @@ class Applier:
                 ActionFailure(reasons.REJECTED, f"the API server rejects {error.resource}: {error.message}")
             ) from None
 
-    async def status(self, resource: Resource, document: Json, status: Json) -> None:
+    async def status(self, resource: AnyResource, document: Json, status: Json) -> None:
         """One patch of the status subresource with what differs. Raises Stale."""
         change = merge_diff(document.get("status", {}), status)
         metadata = document["metadata"]
@@ -78,12 +78,12 @@ class Applier:
         body = {"status": {"phase": "Pending", "message": why, "observedGeneration": metadata["generation"]}}
         await self._api.patch(document["kind"], metadata["namespace"], metadata["name"], body, subresource="status")
 
-    async def expire(self, resource: Resource) -> None:
+    async def expire(self, resource: AnyResource) -> None:
         """Delete a resource whose time to live is over."""
         metadata = resource.metadata
         await self._api.delete(resource.kind, metadata.namespace, metadata.name, metadata.uid)
 
-    async def events(self, resource: Resource, events: tuple[Event, ...]) -> None:
+    async def events(self, resource: AnyResource, events: tuple[Event, ...]) -> None:
         """Tell transitions. One that can't be told is logged: the status holds the truth."""
         for event in events:
             try:
@@ -91,7 +91,7 @@ class Applier:
             except ApiError as error:
                 log.warning("event not told", resource=resource.metadata.name, reason=str(error))
 
-    async def _child(self, resource: Resource, manifest: Json) -> None:
+    async def _child(self, resource: AnyResource, manifest: Json) -> None:
         if manifest["kind"] == "Secret":  # the operator may make Secrets, not read or change them
             try:
                 await self._api.create(manifest)
@@ -107,7 +107,7 @@ class Applier:
                 raise Stale(f"Job {key.name} is there already")
         self._cache.put(key.kind, await self._api.apply(manifest))
 
-    def _check(self, resource: Resource, key: Key, found: Json) -> None:
+    def _check(self, resource: AnyResource, key: Key, found: Json) -> None:
         if found["metadata"].get("deletionTimestamp"):
             raise Stale(f"{key.kind} {key.name} is being deleted")
         if not is_owned(found, resource.metadata.uid):
@@ -140,7 +140,7 @@ class Applier:
         if found is not None:
             await self._api.delete(*key, found["metadata"]["uid"])
 
-    def _event(self, resource: Resource, event: Event) -> Json:
+    def _event(self, resource: AnyResource, event: Event) -> Json:
         metadata = resource.metadata
         moment = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         return {

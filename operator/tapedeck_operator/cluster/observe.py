@@ -6,7 +6,8 @@ from typing import Literal, cast
 
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import Feed, InvalidResource, Replay, Resource, parse_resource
+from tapedeck_crds.kinds import AnyResource, Feed, Replay
+from tapedeck_crds.parse import InvalidResource, parse_resource
 from tapedeck_crds.report import Report
 from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_operator.cluster.cache import Cache, Key
@@ -22,7 +23,9 @@ SLOW_START_MS = 30_000
 PodPhase = Literal["Pending", "Running", "Succeeded", "Failed"]
 
 
-def observe(resource: Resource, cache: Cache, poller: Poller, refusal: ActionFailure | None, now_ms: int) -> Observed:
+def observe(
+    resource: AnyResource, cache: Cache, poller: Poller, refusal: ActionFailure | None, now_ms: int
+) -> Observed:
     """What there is of a resource's children: its own only, whatever else bears their names."""
     metadata = resource.metadata
     wanted = referenced_replay(resource)
@@ -117,14 +120,14 @@ def _slow_at(status: Json) -> int | None:
     return time_ms(began) + SLOW_START_MS if began and status.get("phase") == "Pending" else None
 
 
-def _owned(cache: Cache, resource: Resource, kind: str, name: str) -> Json | None:
+def _owned(cache: Cache, resource: AnyResource, kind: str, name: str) -> Json | None:
     found = cache.get(Key(kind, resource.metadata.namespace, name))
     if found is None or not is_owned(found, resource.metadata.uid) or found["metadata"].get("deletionTimestamp"):
         return None
     return found
 
 
-def _deployments(cache: Cache, resource: Resource) -> tuple[Json, ...]:
+def _deployments(cache: Cache, resource: AnyResource) -> tuple[Json, ...]:
     mine = (one for one in cache.all("Deployment") if is_owned(one, resource.metadata.uid))
     return tuple(one for one in mine if not one["metadata"].get("deletionTimestamp"))
 
@@ -159,7 +162,7 @@ def _followers(cache: Cache, namespace: str, name: str) -> tuple[Replay, ...]:
     return tuple(replay for replay in named if isinstance(replay, Replay) and not replay.finished)
 
 
-def _parsed(document: Json) -> Resource | None:
+def _parsed(document: Json) -> AnyResource | None:
     try:
         return parse_resource(document)
     except InvalidResource:

@@ -7,7 +7,8 @@ import time
 import structlog
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import InvalidResource, Resource, parse_resource
+from tapedeck_crds.kinds import AnyResource
+from tapedeck_crds.parse import InvalidResource, parse_resource
 from tapedeck_operator.cluster.api import ApiError, Gone
 from tapedeck_operator.cluster.apply import Applier, Refused, Stale
 from tapedeck_operator.cluster.cache import Cache, Key
@@ -110,12 +111,12 @@ class Reconciler:
             log.warning("cannot say so in its status", key=key, reason=str(error))
         return "invalid"
 
-    def _plan(self, resource: Resource, refusal: ActionFailure | None) -> Plan:
+    def _plan(self, resource: AnyResource, refusal: ActionFailure | None) -> Plan:
         now_ms = time.time_ns() // 1_000_000
         observed = observe(resource, self._cache, self._poller, refusal, now_ms)
         return plan(resource, observed, now_ms, self._settings)
 
-    async def _tell(self, key: Key, resource: Resource, document: Json, wanted: Plan) -> None:
+    async def _tell(self, key: Key, resource: AnyResource, document: Json, wanted: Plan) -> None:
         """Write the status where it differs and it is its turn; progress may wait, anchors and phases never do."""
         old = document.get("status", {})
         if old == wanted.status:
@@ -126,7 +127,7 @@ class Reconciler:
             return
         await self._applier.status(resource, document, wanted.status)
 
-    async def _push(self, key: Key, resource: Resource, wanted: Plan) -> bool:
+    async def _push(self, key: Key, resource: AnyResource, wanted: Plan) -> bool:
         """Hand out controls; whether each was taken. The next pass says in the status what a pod refuses."""
         wrong = [refusal for push in wanted.control_requests if (refusal := await self._poller.push(push)) is not None]
         for refusal in wrong:

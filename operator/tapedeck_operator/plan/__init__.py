@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tapedeck_crds.base import time_ms
-from tapedeck_crds.kinds import Backtest, Feed, Replay, Resource
+from tapedeck_crds.kinds import AnyResource, Backtest, Feed, Replay
 from tapedeck_operator.plan.backtest import plan_backtest
 from tapedeck_operator.plan.conditions import finished_status, status_document
 from tapedeck_operator.plan.feed import plan_feed
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 
-def plan(resource: Resource, observed: Observed, now_ms: int, settings: Settings) -> Plan:
+def plan(resource: AnyResource, observed: Observed, now_ms: int, settings: Settings) -> Plan:
     """The desired state of a resource. A finished one gets no children and is deleted when its time to live ends."""
     if resource.finished:
         return _plan_finished(resource, now_ms)
@@ -48,7 +48,7 @@ def plan(resource: Resource, observed: Observed, now_ms: int, settings: Settings
     raise TypeError(f"resource: got a {type(resource).__name__}, expected a Feed, Replay or Backtest")
 
 
-def _plan_finished(resource: Resource, now_ms: int) -> Plan:
+def _plan_finished(resource: AnyResource, now_ms: int) -> Plan:
     finished_at: str | None = resource.status.finished_at if resource.status is not None else None
     expiry = expiry_ms(resource, time_ms(finished_at)) if finished_at is not None else None
     expired = expiry is not None and now_ms >= expiry

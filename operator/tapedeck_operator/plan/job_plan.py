@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from tapedeck_crds.base import StoreRange
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import Feed, Resource
+from tapedeck_crds.kinds import AnyResource, Feed, Replay
 from tapedeck_operator.plan import names, pods, reasons
 from tapedeck_operator.plan.conditions import resource_status, status_document, transition_events
 from tapedeck_operator.plan.network_policy import contains, network_policy
@@ -22,7 +22,7 @@ from tapedeck_operator.plan.types import Observed, Patch, Plan, Settings
 
 
 def job_plan(
-    resource: Resource,
+    resource: AnyResource,
     observed: Observed,
     state: RunStatus,
     now_ms: int,
@@ -56,7 +56,7 @@ def job_plan(
 
 
 def job_children(
-    resource: Resource,
+    resource: AnyResource,
     observed: Observed,
     settings: Settings,
     *,
@@ -86,7 +86,7 @@ def job_children(
     return tuple(children)
 
 
-def job_patches(resource: Resource, observed: Observed, parallelism: int) -> tuple[Patch, ...]:
+def job_patches(resource: AnyResource, observed: Observed, parallelism: int) -> tuple[Patch, ...]:
     """The patch that gives an unfinished Job the desired ``suspend`` and ``parallelism``, none if it has them."""
     if observed.job is None or job_ended(observed.job):
         return ()
@@ -96,22 +96,21 @@ def job_patches(resource: Resource, observed: Observed, parallelism: int) -> tup
     return (Patch("Job", names.child_name(resource), changed),) if changed else ()
 
 
-def unfinished_job(resource: Resource, observed: Observed) -> tuple[tuple[str, str], ...]:
+def unfinished_job(resource: AnyResource, observed: Observed) -> tuple[tuple[str, str], ...]:
     """The Job as an object to delete, if it exists and has not ended."""
     unfinished = observed.job is not None and not job_ended(observed.job)
     return (("Job", names.child_name(resource)),) if unfinished else ()
 
 
-def disabled_policy(resource: Resource, observed: Observed, settings: Settings) -> tuple[tuple[str, str], ...]:
+def disabled_policy(resource: AnyResource, observed: Observed, settings: Settings) -> tuple[tuple[str, str], ...]:
     """The NetworkPolicy as an object to delete, if it exists and the installation has disabled policies."""
     disabled = settings.network is None and observed.policy is not None
     return (("NetworkPolicy", names.child_name(resource)),) if disabled else ()
 
 
-def is_suspended(resource: Resource) -> bool:
+def is_suspended(resource: AnyResource) -> bool:
     """Whether the spec suspends the resource."""
-    suspend: bool = getattr(resource.spec, "suspend", False)
-    return suspend
+    return not isinstance(resource, Replay) and resource.spec.suspend
 
 
 def suspended_status(state: RunStatus) -> RunStatus:
@@ -135,7 +134,7 @@ def next_recheck_ms(observed: Observed) -> int | None:
     return min((pod.recheck_at_ms for pod in observed.pods if pod.recheck_at_ms is not None), default=None)
 
 
-def expiry_ms(resource: Resource, finished_at_ms: int) -> int | None:
+def expiry_ms(resource: AnyResource, finished_at_ms: int) -> int | None:
     """When a finished resource is deleted (ms UTC); None if its spec has no time to live."""
     ttl: int | None = resource.spec.ttl_seconds_after_finished
     return None if ttl is None else finished_at_ms + ttl * 1000

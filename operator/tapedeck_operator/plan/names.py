@@ -6,7 +6,7 @@ import hmac
 from hashlib import sha256
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import API_VERSION, GROUP, Backtest, Replay, Resource
+from tapedeck_crds.kinds import API_VERSION, GROUP, AnyResource, Backtest, Replay
 
 UID_LABEL = f"{GROUP}/uid"
 PART_LABEL = f"{GROUP}/part"  # of the transforms' pods; a workload's own pods lack it
@@ -15,13 +15,13 @@ GENERATION_LABEL = f"{GROUP}/generation"
 APPLIED_FROM = f"{GROUP}/applied-from"
 
 
-def child_name(resource: Resource) -> str:
+def child_name(resource: AnyResource) -> str:
     """``<kind>-<name>-<8 hex of sha256(uid)>``: at most 58 characters, so that a pod's suffix fits in 63."""
     tag = sha256(resource.metadata.uid.encode()).hexdigest()[:8]
     return f"{resource.kind.lower()}-{resource.metadata.name}-{tag}"
 
 
-def labels(resource: Resource) -> dict[str, str]:
+def labels(resource: AnyResource) -> dict[str, str]:
     """The labels of every child."""
     return {
         "app.kubernetes.io/name": resource.kind.lower(),
@@ -33,7 +33,7 @@ def labels(resource: Resource) -> dict[str, str]:
     }
 
 
-def child_metadata(resource: Resource) -> Json:
+def child_metadata(resource: AnyResource) -> Json:
     """The metadata of a child: name, labels and the owner reference."""
     return {
         "name": child_name(resource),
@@ -52,7 +52,7 @@ def child_metadata(resource: Resource) -> Json:
     }
 
 
-def referenced_replay(resource: Resource) -> str | None:
+def referenced_replay(resource: AnyResource) -> str | None:
     """The name of the Replay that a Backtest reads, or whose clock a Replay follows; None if there is none."""
     if isinstance(resource, Backtest):
         return resource.spec.data.replay.name if resource.spec.data.replay is not None else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import Resource
+from tapedeck_crds.kinds import AnyResource, Backtest
 from tapedeck_operator.plan import names
 from tapedeck_operator.plan.types import Settings
 
 
 def network_policy(
-    resource: Resource, settings: Settings, *, ports: tuple[int, ...] = (), part: str = ""
+    resource: AnyResource, settings: Settings, *, ports: tuple[int, ...] = (), part: str = ""
 ) -> Json | None:
     """The policy of the workload's own pods, or with ``part`` of that part's pods; None if policies are disabled.
 
@@ -39,11 +39,11 @@ def network_policy(
     }
 
 
-def _selector(resource: Resource, part: str) -> Json:
+def _selector(resource: AnyResource, part: str) -> Json:
     labels = {names.UID_LABEL: resource.metadata.uid}
     if part:
         return {"matchLabels": {**labels, names.PART_LABEL: part}}
-    if getattr(resource.spec, "transforms", None):
+    if not isinstance(resource, Backtest) and resource.spec.transforms:
         return {"matchLabels": labels, "matchExpressions": [{"key": names.PART_LABEL, "operator": "DoesNotExist"}]}
     return {"matchLabels": labels}
 

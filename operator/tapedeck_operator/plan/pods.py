@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tapedeck_crds.base import Files, FileVolume
 from tapedeck_crds.errors import EXIT_BAD_INPUT
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import Resource
+from tapedeck_crds.kinds import AnyResource, Backtest
 from tapedeck_operator.plan import names
 from tapedeck_operator.plan.types import Settings
 
@@ -39,7 +39,7 @@ CONNECTION_FIELDS = (
 
 
 def run_job(
-    resource: Resource,
+    resource: AnyResource,
     settings: Settings,
     *,
     extra_env: dict[str, str] | None = None,
@@ -78,12 +78,12 @@ def run_job(
     }
 
 
-def part_pod(resource: Resource, workload: str, settings: Settings, extra_env: dict[str, str]) -> Json:
+def part_pod(resource: AnyResource, workload: str, settings: Settings, extra_env: dict[str, str]) -> Json:
     """The pod spec of another workload of the same resource, such as its transforms: without the resource's files."""
     return _pod(resource, workload, settings, extra_env, controlled=False)
 
 
-def control_secret(resource: Resource, settings: Settings) -> Json:
+def control_secret(resource: AnyResource, settings: Settings) -> Json:
     """The Secret with the key that signs a resource's controls."""
     key = names.control_key(settings.operator_key, resource.metadata.uid)
     return {
@@ -94,7 +94,7 @@ def control_secret(resource: Resource, settings: Settings) -> Json:
     }
 
 
-def _pod(resource: Resource, workload: str, settings: Settings, extra_env: dict[str, str], controlled: bool) -> Json:
+def _pod(resource: AnyResource, workload: str, settings: Settings, extra_env: dict[str, str], controlled: bool) -> Json:
     volumes = _volumes(resource, workload, settings, controlled)
     return _placement(resource, settings) | {
         "restartPolicy": "Never",
@@ -116,7 +116,9 @@ def _pod(resource: Resource, workload: str, settings: Settings, extra_env: dict[
     }
 
 
-def _volumes(resource: Resource, workload: str, settings: Settings, controlled: bool) -> list[tuple[str, Json, Json]]:
+def _volumes(
+    resource: AnyResource, workload: str, settings: Settings, controlled: bool
+) -> list[tuple[str, Json, Json]]:
     """Name, source and mount of each volume of a pod."""
     read_only = {"readOnly": True}
     volumes: list[tuple[str, Json, Json]] = [
@@ -143,16 +145,15 @@ def _volumes(resource: Resource, workload: str, settings: Settings, controlled: 
     return volumes
 
 
-def _files(resource: Resource, workload: str) -> Files | None:
-    if workload != resource.kind.lower():
+def _files(resource: AnyResource, workload: str) -> Files | None:
+    if workload != resource.kind.lower() or isinstance(resource, Backtest) or resource.spec.source is None:
         return None
-    found = getattr(getattr(resource.spec, "source", None), "files", None)
-    return found if isinstance(found, Files) else None
+    return resource.spec.source.files
 
 
-def _strategy_volume(resource: Resource) -> FileVolume | None:
+def _strategy_volume(resource: AnyResource) -> FileVolume | None:
     """The ConfigMap with the code of a Backtest's strategy; None if the code is in the image."""
-    config_map = getattr(getattr(resource.spec, "strategy", None), "config_map", None)
+    config_map = resource.spec.strategy.config_map if isinstance(resource, Backtest) else None
     return FileVolume(config_map=config_map) if config_map is not None else None
 
 
@@ -162,7 +163,7 @@ def _volume(volume: FileVolume) -> Json:
     return {"persistentVolumeClaim": {"claimName": volume.claim, "readOnly": True}}
 
 
-def _placement(resource: Resource, settings: Settings) -> Json:
+def _placement(resource: AnyResource, settings: Settings) -> Json:
     spec = resource.spec.model_dump(by_alias=True, exclude_none=True, include={"node_selector", "tolerations"})
     secrets = [{"name": name} for name in settings.pull_secrets]
     return {**spec, **({"imagePullSecrets": secrets} if secrets else {})}
@@ -173,7 +174,7 @@ def _items(workload: str) -> list[Json]:
 
 
 def _container(
-    resource: Resource, workload: str, settings: Settings, extra_env: dict[str, str], controlled: bool
+    resource: AnyResource, workload: str, settings: Settings, extra_env: dict[str, str], controlled: bool
 ) -> Json:
     resources = resource.spec.resources
     chosen: Json = {}
@@ -203,7 +204,7 @@ def _container(
 
 
 def _environment(
-    resource: Resource, workload: str, settings: Settings, extra: dict[str, str], controlled: bool
+    resource: AnyResource, workload: str, settings: Settings, extra: dict[str, str], controlled: bool
 ) -> list[Json]:
     values = {
         "TAPEDECK_NAME": resource.metadata.name,

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import Resource
+from tapedeck_crds.kinds import AnyResource, Backtest, Feed
 from tapedeck_crds.report import Report
 from tapedeck_crds.transforms import Transform
 from tapedeck_operator.plan import names, pods, reasons
@@ -24,18 +24,17 @@ JOB_TIME_RESOLUTION_MS = 1_000  # a Job's completionTime is in whole seconds
 COMPLETION_TIMEOUT_MS = 600_000  # a run is Complete this long after its Job, whether its transforms are or not
 
 
-def transforms_of(resource: Resource) -> Sequence[Transform]:
+def transforms_of(resource: AnyResource) -> Sequence[Transform]:
     """The transforms in a resource's spec."""
-    found: Sequence[Transform] = getattr(resource.spec, "transforms", None) or ()
-    return found
+    return () if isinstance(resource, Backtest) else resource.spec.transforms or ()
 
 
-def transform_name(resource: Resource) -> str:
+def transform_name(resource: AnyResource) -> str:
     """The name of the transforms' Deployment and NetworkPolicy."""
     return f"{names.child_name(resource)}-{WORKLOAD}"
 
 
-def transform_children(resource: Resource, observed: Observed, settings: Settings) -> tuple[Json, ...]:
+def transform_children(resource: AnyResource, observed: Observed, settings: Settings) -> tuple[Json, ...]:
     """The policy and the Deployment to apply: those that are missing or differ from the spec."""
     if not transforms_of(resource):
         return ()
@@ -44,7 +43,7 @@ def transform_children(resource: Resource, observed: Observed, settings: Setting
     return (*children, *([] if _current(resource, observed) else [_deployment(resource, settings)]))
 
 
-def transform_patches(resource: Resource, observed: Observed) -> tuple[Patch, ...]:
+def transform_patches(resource: AnyResource, observed: Observed) -> tuple[Patch, ...]:
     """The patch that gives the current Deployment the desired number of replicas, none if it has that."""
     current = _current(resource, observed)
     if not transforms_of(resource) or current is None or current["spec"]["replicas"] == _replicas(resource):
@@ -53,7 +52,7 @@ def transform_patches(resource: Resource, observed: Observed) -> tuple[Patch, ..
 
 
 def obsolete_transforms(
-    resource: Resource, observed: Observed, settings: Settings, *, final: bool
+    resource: AnyResource, observed: Observed, settings: Settings, *, final: bool
 ) -> tuple[tuple[str, str], ...]:
     """The children to delete: the Deployment of a final run or of a spec without transforms, and a disabled policy.
 
@@ -68,15 +67,16 @@ def obsolete_transforms(
     return tuple((kind, transform_name(resource)) for kind in kinds)
 
 
-def status_with_transforms(resource: Resource, observed: Observed, state: RunStatus, now_ms: int) -> RunStatus:
+def status_with_transforms(resource: AnyResource, observed: Observed, state: RunStatus, now_ms: int) -> RunStatus:
     """The state of a run together with its transforms. It is Complete only when they have finished, too.
 
     A run whose transforms failed, or have not finished ``COMPLETION_TIMEOUT_MS`` after its Job, is Complete with a
     message that says so.
     """
     if not transforms_of(resource):
-        reported_before = getattr(resource.status, "transforms", None)  # by an earlier spec
-        return replace(state, fields=state.fields | {"transforms": []}) if reported_before else state
+        if isinstance(resource, Backtest) or resource.status is None or not resource.status.transforms:
+            return state
+        return replace(state, fields=state.fields | {"transforms": []})  # those of an earlier spec
     report = _report(observed)
     if report is not None and report.transforms is not None and report.transforms.results:
         results = [each.model_dump() | {"message": each.message or None} for each in report.transforms.results]
@@ -96,20 +96,20 @@ def status_with_transforms(resource: Resource, observed: Observed, state: RunSta
     return state
 
 
-def _existing(resource: Resource, observed: Observed) -> Json | None:
+def _existing(resource: AnyResource, observed: Observed) -> Json | None:
     name = transform_name(resource)
     return next((one for one in observed.deployments if one["metadata"]["name"] == name), None)
 
 
-def _current(resource: Resource, observed: Observed) -> Json | None:
+def _current(resource: AnyResource, observed: Observed) -> Json | None:
     """The Deployment if it exists and was made from the current spec."""
     existing, generation = _existing(resource, observed), str(resource.metadata.generation)
     label = (existing or {}).get("metadata", {}).get("labels", {}).get(names.GENERATION_LABEL)
     return existing if label == generation else None
 
 
-def _replicas(resource: Resource) -> int:
-    return 0 if getattr(resource.spec, "suspend", False) else 1
+def _replicas(resource: AnyResource) -> int:
+    return 0 if isinstance(resource, Feed) and resource.spec.suspend else 1
 
 
 def _report(observed: Observed) -> Report | None:
@@ -127,7 +127,7 @@ def _problem(report: Report | None, observed: Observed) -> str | None:
     return None
 
 
-def _finished(resource: Resource, report: Report | None, job_end_ms: int) -> bool:
+def _finished(resource: AnyResource, report: Report | None, job_end_ms: int) -> bool:
     if report is None:
         return False
     if resource.kind == "Replay":
@@ -142,7 +142,7 @@ def _completion_ms(job: Json | None) -> int:
     return time_ms(completion) if completion else 0
 
 
-def _deployment(resource: Resource, settings: Settings) -> Json:
+def _deployment(resource: AnyResource, settings: Settings) -> Json:
     """The Deployment: never two pods at once, and none while the resource is suspended."""
     labels = {**names.labels(resource), names.PART_LABEL: WORKLOAD}
     extra_env = {
@@ -166,7 +166,7 @@ def _deployment(resource: Resource, settings: Settings) -> Json:
     }
 
 
-def _with_functions(resource: Resource, pod: Json) -> Json:
+def _with_functions(resource: AnyResource, pod: Json) -> Json:
     """A pod spec with each ConfigMap of functions mounted, and its folder in a TAPEDECK_FUNCTIONS_<n> variable."""
     functions = (each.function for each in transforms_of(resource) if each.function is not None)
     maps = dict.fromkeys(each.config_map for each in functions if each.config_map is not None)

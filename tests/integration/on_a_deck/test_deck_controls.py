@@ -21,7 +21,7 @@ from tapedeck_common import topics
 from tapedeck_common.market import Bar
 from tapedeck_common.wire import encode, market_headers
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import InvalidResource
+from tapedeck_crds.parse import InvalidResource
 from tapedeck_deck.cli import write
 from tapedeck_deck.embedded.deadline import Deadline
 from tapedeck_deck.embedded.objects import Objects

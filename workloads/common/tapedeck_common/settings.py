@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tapedeck_crds.errors import InvalidInput, TapedeckError
-from tapedeck_crds.parse import validation_problems
+from tapedeck_crds.validation import validation_problems
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tapedeck_common.wire import encode
 from tapedeck_crds.errors import InvalidInput
-from tapedeck_crds.transforms import Function, Transform
+from tapedeck_crds.transforms import FunctionTransform, Transform
 from tapedeck_transform.stages import FunctionFailed
 
 START_SECONDS = 30.0
@@ -34,7 +34,7 @@ class _Late(Exception):
 class FunctionProcess:
     """One function. It knows no connections: neither environment nor open files of ours come along."""
 
-    def __init__(self, name: str, function: Function, folders: Sequence[Path]) -> None:
+    def __init__(self, name: str, function: FunctionTransform, folders: Sequence[Path]) -> None:
         self._name = name
         self._function = function
         self._folders = [str(folder) for folder in folders]

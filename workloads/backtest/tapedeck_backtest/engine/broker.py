@@ -124,7 +124,7 @@ class ValueSizer(_MoneySizer):
         return float(self.broker.getvalue() * self.p.percents / 100)
 
 
-def make_broker(wanted: settings.Broker) -> Broker:
+def make_broker(wanted: settings.BrokerOptions) -> Broker:
     """The broker that a spec asks for. With nothing but commissionPercent its fees are Backtrader's own."""
     broker = Broker(shorts=wanted.shorts, coc=wanted.fill == "close")
     broker.setcash(wanted.cash)

@@ -17,7 +17,7 @@ from tapedeck_backtest.vector.signals import Marks
 from tapedeck_common.records import RunTrade
 from tapedeck_common.store.bars import Floats
 from tapedeck_crds.backtest import BacktestSpec
-from tapedeck_crds.broker import Broker, Sizer
+from tapedeck_crds.broker import BrokerOptions, Sizer
 
 _SMALLEST = 1e-150  # below it products lose places, and orders their rest
 Size = Callable[[float, float, float], float]
@@ -166,7 +166,7 @@ def _next(bars: list[int], at: int) -> int | None:
     return bars[index] if index < len(bars) else None
 
 
-def _commission(broker: Broker) -> Callable[[float, float], float]:
+def _commission(broker: BrokerOptions) -> Callable[[float, float], float]:
     rate = broker.commission_percent / 100
     unit, fixed = broker.commission_per_unit, broker.commission_fixed
     if broker.maker_percent is None and not fixed and not unit:

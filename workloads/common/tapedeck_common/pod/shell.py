@@ -23,8 +23,8 @@ from tapedeck_common.logs import configure, log
 from tapedeck_common.pod.probe_server import ProbeServer
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.errors import Interrupted, InvalidInput, TapedeckError, Unavailable
-from tapedeck_crds.parse import validation_problems
 from tapedeck_crds.report import REPORT_MAX_BYTES, Report
+from tapedeck_crds.validation import validation_problems
 
 MESSAGE_MAX = 2_000  # characters of a failure's message in a report
 SettingsT = TypeVar("SettingsT", bound=PodSettings)

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException, Message
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_crds.report import SinkReport
-from tapedeck_crds.sink import Sink
+from tapedeck_crds.sink import SinkOptions
 from tapedeck_recorder import metrics
 from tapedeck_recorder.rows.batch_builder import BAD_MESSAGE
 from tapedeck_recorder.sinks.http_client import REASON_MAX, Away, Refused, Remote
@@ -30,7 +30,7 @@ REFUSED_IN_A_ROW = 100
 class Delivery(threading.Thread):
     """Delivers to one sink until ``stop`` is set. A batch is in memory at a time."""
 
-    def __init__(self, connections: Connections, sink: Sink, secrets: Path, stop: threading.Event) -> None:
+    def __init__(self, connections: Connections, sink: SinkOptions, secrets: Path, stop: threading.Event) -> None:
         super().__init__(name=f"sink-{sink.name}", daemon=True)
         self._connections = connections
         self._sink = sink
@@ -173,7 +173,7 @@ class Delivery(threading.Thread):
 
 
 def start_all(
-    connections: Connections, sinks: tuple[Sink, ...], secrets: Path, stop: threading.Event
+    connections: Connections, sinks: tuple[SinkOptions, ...], secrets: Path, stop: threading.Event
 ) -> tuple[Delivery, ...]:
     """A thread a sink. ``secrets`` holds a folder a sink, by name."""
     deliveries = tuple(Delivery(connections, sink, secrets, stop) for sink in sinks)

@@ -13,7 +13,7 @@ from tapedeck_common.kafka import consumer
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import SINK_GROUP_PREFIX
-from tapedeck_crds.sink import Sink
+from tapedeck_crds.sink import SinkOptions
 from tapedeck_recorder import metrics
 from tapedeck_recorder.kafka.topic_ids import Identity
 from tapedeck_recorder.rows.batch import Partition, place
@@ -28,7 +28,7 @@ ANSWER_SECONDS = 10.0
 class Position:
     """Reads for one sink, beginning with what it lacks."""
 
-    def __init__(self, connections: Connections, sink: Sink) -> None:
+    def __init__(self, connections: Connections, sink: SinkOptions) -> None:
         self._sink = sink
         self._topic_ids = Identity(connections).topic_ids()
         # Behind what was read, and behind what is delivered.

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from tapedeck_common.store.bars import Block, Floats, Ints
-from tapedeck_crds.scenario import Change
+from tapedeck_crds.scenario import ScenarioChange
 from tapedeck_replay.scenario.chance import uniforms, words_of
 from tapedeck_replay.scenario.shape import only
 from tapedeck_replay.scenario.stage import Stage, Window, window_of
@@ -24,7 +24,7 @@ from tapedeck_replay.tape import After, Scheduled, Tape
 OUT_ROWS = 16_384
 
 
-def lateness_of(changes: list[Change], step: int) -> int:
+def lateness_of(changes: list[ScenarioChange], step: int) -> int:
     """How long after its event time a bar can be published at the latest, milliseconds."""
     late = 0
     for change in changes:
@@ -40,7 +40,7 @@ def lateness_of(changes: list[Change], step: int) -> int:
 class Schedule:
     """Bars in the order of publishing. Records wait in memory for as long as an earlier one can still come."""
 
-    def __init__(self, before: Stage, changes: list[tuple[int, Change]], tape: Tape) -> None:
+    def __init__(self, before: Stage, changes: list[tuple[int, ScenarioChange]], tape: Tape) -> None:
         self._before, self._tape = before, tape
         self._changes = [(use, change, window_of(change, tape)) for use, change in changes]
         self._copies = sum(change.duplicates is not None for _, change in changes)
@@ -82,7 +82,7 @@ class Schedule:
                 records = replace(records, at=at)
         return records
 
-    def _late(self, records: Scheduled, use: int, change: Change) -> Ints:
+    def _late(self, records: Scheduled, use: int, change: ScenarioChange) -> Ints:
         if (delay := change.delay) is not None:
             chance = self._chance(records, 2 * use, change)
             return np.rint((delay.seconds + delay.jitter * chance) * 1000).astype(np.int64)
@@ -92,7 +92,7 @@ class Schedule:
         places = 1 + np.floor(self._chance(records, 2 * use + 1, change) * change.disorder.bars).astype(np.int64)
         return np.where(held, places * self._tape.step + 1, 0)
 
-    def _doubled(self, records: Scheduled, use: int, change: Change, window: Window, bit: int) -> Scheduled:
+    def _doubled(self, records: Scheduled, use: int, change: ScenarioChange, window: Window, bit: int) -> Scheduled:
         if change.duplicates is None:
             raise ValueError("expected duplicates")
         again = self._chance(records, 2 * use, change) < change.duplicates.percent / 100
@@ -100,7 +100,7 @@ class Schedule:
         at = copies.at + round(change.duplicates.after * 1000)
         return _together(records, replace(copies, at=at, turn=copies.turn + bit))
 
-    def _chance(self, records: Scheduled, use: int, change: Change) -> Floats:
+    def _chance(self, records: Scheduled, use: int, change: ScenarioChange) -> Floats:
         # By turn, not by open: a copy's luck is its own.
         return uniforms(change.seed, use, self._words[records.series], records.turn)
 

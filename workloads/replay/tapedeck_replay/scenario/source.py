@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from tapedeck_common.store.bars import Block
-from tapedeck_crds.scenario import Change
+from tapedeck_crds.scenario import ScenarioChange
 from tapedeck_replay.scenario.schedule import Schedule, lateness_of
 from tapedeck_replay.scenario.shape import only, shock_path, trend_path, widened, with_volume
 from tapedeck_replay.scenario.shuffle import Shuffle, segment_order
@@ -39,7 +39,9 @@ class ScenarioSource:
     begin for volatility, all of the tape for shuffle).
     """
 
-    def __init__(self, source: BarSource, changes: list[Change], pulse: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, source: BarSource, changes: list[ScenarioChange], pulse: Callable[[], None] = lambda: None
+    ) -> None:
         self._pulse = pulse
         self._source = source
         self._market = [(use, each) for use, each in enumerate(changes) if not _publishing(each)]
@@ -109,11 +111,11 @@ class ScenarioSource:
         return stage
 
 
-def _publishing(change: Change) -> bool:
+def _publishing(change: ScenarioChange) -> bool:
     return change.delay is not None or change.duplicates is not None or change.disorder is not None
 
 
-def _stage(before: Stage, tape: Tape, change: Change, use: int) -> Stage:
+def _stage(before: Stage, tape: Tape, change: ScenarioChange, use: int) -> Stage:
     window = window_of(change, tape)
     if change.volatility is not None:
         return Volatility(before, window, change.volatility.factor)
@@ -124,7 +126,7 @@ def _stage(before: Stage, tape: Tape, change: Change, use: int) -> Stage:
     return Each(before, _function(change, window, tape, use))
 
 
-def _function(change: Change, window: Window, tape: Tape, use: int) -> Callable[[Block], Block]:
+def _function(change: ScenarioChange, window: Window, tape: Tape, use: int) -> Callable[[Block], Block]:
     if (shock := change.shock) is not None:
         path = shock_path(window.start, shock.percent, shock.duration, shock.recovery, shock.recovered)
         return bend(window, tape.step, *path)

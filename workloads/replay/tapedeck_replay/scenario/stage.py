@@ -10,7 +10,7 @@ import numpy as np
 
 from tapedeck_common.store.bars import Block
 from tapedeck_crds.base import time_ms
-from tapedeck_crds.scenario import Change
+from tapedeck_crds.scenario import ScenarioChange
 from tapedeck_replay.scenario.chance import uniforms, words_of
 from tapedeck_replay.scenario.shape import Mask, bent, chosen, levelled, only, stretched
 from tapedeck_replay.tape import LAST_SYMBOL, After, BarSource, Tape
@@ -34,7 +34,7 @@ class Window:
         return np.asarray((block.ts >= self.start) & (block.ts < self.end) & self.series[block.series])
 
 
-def window_of(change: Change, tape: Tape) -> Window:
+def window_of(change: ScenarioChange, tape: Tape) -> Window:
     """Open ends are the tape's."""
     wanted = None if change.symbols is None else set(change.symbols)
     return Window(

@@ -1,0 +1,158 @@
+"""The state of a run, computed from its Job and its pods. ``conditions`` turns it into a resource's status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
+
+from tapedeck_crds.json import Json
+from tapedeck_crds.kinds import Phase
+from tapedeck_crds.report import Report
+from tapedeck_crds.resource import FINAL_PHASES, Status
+from tapedeck_operator.plan import reasons
+from tapedeck_operator.plan.types import Observed, ObservedPod
+
+R = TypeVar("R", bound=Report)
+
+_WORST_FIRST = ("Failed", "Pending", "Paused", "Running", "Complete")
+
+# The phase for the state that a pod reports. A complete pod is Running and a failed one Pending until the Job's
+# conditions say whether the Job is complete, failed, or starts another pod.
+_PHASES: dict[str, Phase] = {
+    "starting": "Pending",
+    "waiting": "Pending",
+    "running": "Running",
+    "paused": "Paused",
+    "holding": "Running",
+    "complete": "Running",
+    "failed": "Pending",
+}
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """The state of a run. ``fields`` are the status fields of its kind; ``warning`` makes its events Warnings."""
+
+    phase: Phase
+    reason: str
+    message: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+    warning: bool = False
+
+    @property
+    def final(self) -> bool:
+        """Whether the run is Complete or Failed."""
+        return self.phase in FINAL_PHASES
+
+
+def run_status(observed: Observed, previous: Status | None) -> RunStatus:
+    """The state of a run of one pod.
+
+    A running pod that has not reported yet keeps the phase of the ``previous`` status: its report may only be late.
+    """
+    pod = observed.newest()
+    end = _job_end(observed.job)
+    report = pod.report if pod is not None else None
+    if end == "Complete":
+        return RunStatus("Complete", reasons.COMPLETE, report.message if report else "")
+    if end == "Failed":
+        return _failed(pod, observed.job)
+    if pod is not None and pod.phase == "Failed":
+        return RunStatus("Pending", reasons.RESTARTING, _failure_message(pod), warning=True)
+    before = _working_status(previous)
+    if _is_starting(pod, before is not None) and (failed := _failed_predecessor(observed)) is not None:
+        return RunStatus("Pending", reasons.RESTARTING, _failure_message(failed), warning=True)
+    if pod is None or pod.phase == "Pending":
+        return pending_pod_status(pod)
+    if report is None:
+        return before or RunStatus("Pending", reasons.STARTING, "the pod has not reported yet")
+    return RunStatus(_PHASES[report.state], report.reason or report.state.capitalize(), report.message)
+
+
+def sharded_run_status(observed: Observed, previous: Status | None, shards: int) -> RunStatus:
+    """The state of a run of several pods: that of its worst shard, a failure with a specific reason first."""
+    if shards == 1:
+        return run_status(observed, previous)
+    states = []
+    for index in range(shards):
+        pods = tuple(replace(pod, index=0) for pod in observed.pods if pod.index == index)
+        state = run_status(replace(observed, pods=pods), previous)
+        if state.message and state.phase in ("Pending", "Failed"):
+            state = replace(state, message=f"shard {index}: {state.message}")
+        states.append(state)
+    unspecific = (reasons.JOB_FAILED, reasons.POD_FAILED)
+    explained = [state for state in states if state.phase == "Failed" and state.reason not in unspecific]
+    return explained[0] if explained else min(states, key=lambda state: _WORST_FIRST.index(state.phase))
+
+
+def pending_pod_status(pod: ObservedPod | None) -> RunStatus:
+    """The state of a run whose pod does not exist yet or is pending."""
+    if pod is None:
+        return RunStatus("Pending", reasons.STARTING, "the pod is being created")
+    reason = pod.reason or reasons.STARTING
+    return RunStatus("Pending", reason, pod.problem, warning=reason != reasons.STARTING)
+
+
+def job_ended(job: Json | None) -> bool:
+    """Whether the Job is complete or failed."""
+    return _job_end(job) is not None
+
+
+def newest_report(observed: Observed, kind: type[R]) -> R | None:
+    """The newest report of any pod if it is of that kind. While a new pod starts, its predecessor's counts."""
+    newest = next((pod.report for pod in reversed(observed.pods) if pod.report is not None), None)
+    return newest if isinstance(newest, kind) else None
+
+
+def reports_of_index(observed: Observed, index: int, kind: type[R]) -> list[R]:
+    """All reports of that kind by pods of an index, newest first."""
+    reports = (pod.report for pod in reversed(observed.pods) if pod.index == index)
+    return [report for report in reports if isinstance(report, kind)]
+
+
+def _working_status(previous: Status | None) -> RunStatus | None:
+    """The previous state if it was Running or Paused."""
+    if previous is None or previous.phase is None or previous.phase not in ("Running", "Paused"):
+        return None
+    return RunStatus(previous.phase, previous.conditions[0].reason, previous.message or "")
+
+
+def _is_starting(pod: ObservedPod | None, was_working: bool) -> bool:
+    """Whether the newest pod is still starting, without a problem of its own."""
+    if pod is None:
+        return True
+    if pod.reason:
+        return False
+    if pod.phase == "Pending":
+        return True
+    return pod.report.state == "starting" if pod.report is not None else not was_working
+
+
+def _failed_predecessor(observed: Observed) -> ObservedPod | None:
+    """The pod before the newest if it failed: its failure explains why the run is not working."""
+    pods = [pod for pod in observed.pods if pod.index == 0]
+    return pods[-2] if len(pods) > 1 and pods[-2].phase == "Failed" else None
+
+
+def _job_end(job: Json | None) -> Literal["Complete", "Failed"] | None:
+    for condition in (job or {}).get("status", {}).get("conditions", []):
+        if condition["status"] == "True":
+            if condition["type"] == "Complete":
+                return "Complete"
+            if condition["type"] == "Failed":
+                return "Failed"
+    return None
+
+
+def _failed(pod: ObservedPod | None, job: Json | None) -> RunStatus:
+    if pod is not None and pod.report is not None and pod.report.reason:
+        return RunStatus("Failed", pod.report.reason, pod.report.message)
+    if pod is not None and (pod.exit_code is not None or pod.problem):
+        return RunStatus("Failed", pod.reason or reasons.POD_FAILED, _failure_message(pod))
+    messages = [c.get("message", "") for c in (job or {}).get("status", {}).get("conditions", [])]
+    return RunStatus("Failed", reasons.JOB_FAILED, "; ".join(m for m in messages if m) or "the Job failed")
+
+
+def _failure_message(pod: ObservedPod) -> str:
+    message = pod.report.message if pod.report is not None and pod.report.message else pod.problem
+    return message or f"pod {pod.name} ended with exit code {pod.exit_code}; see its log"
