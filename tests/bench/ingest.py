@@ -1,7 +1,7 @@
-"""The recorder, from log to commit, beside a bare binary COPY of the same rows into the same table.
+"""The recorder's throughput from log to commit, compared with binary COPY of the same rows into the same table.
 
-``ingest``: no row is there yet. ``ingest-upsert``: every row is, and comes again with the next revision.
-Timed from the first commit that can be seen to the last, so that neither start-up nor joining the group counts.
+``ingest``: the table is empty. ``ingest-upsert``: every row exists and is published again with the next revision.
+Timed from the first visible commit to the last, so start-up and joining the group do not count.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tapedeck_deck.embedded.broker import Broker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
 from tapedeck_recorder.kafka.consumer import BATCH_MESSAGES
-from tapedeck_recorder.rows.batch_builder import build
+from tapedeck_recorder.rows.batch_builder import build_batch
 from tapedeck_recorder.rows.tables import BARS, COPY_HEADER, COPY_TRAILER
 
 SYMBOLS, MINUTES = 24, 42_000
@@ -38,7 +38,7 @@ ROWS = SYMBOLS * MINUTES
 
 
 def run() -> list[Figure]:
-    """Both figures, rows/s."""
+    """Both figures, in rows/s."""
     with tempfile.TemporaryDirectory(prefix="tapedeck-bench-") as name, _services(Path(name)) as bench:
         plain = alternate(lambda: bench.record(rev=0), bench.copy, RUNS)
         bench.revise()
@@ -47,7 +47,7 @@ def run() -> list[Figure]:
 
 
 def bars(rev: int = 0) -> Iterator[Bar]:
-    """Seeded walks of several markets, minute by minute."""
+    """Seeded random walks of several markets, minute by minute."""
     rng = random.Random(7)
     price = [100.0 + i for i in range(SYMBOLS)]
     for minute in range(MINUTES):
@@ -60,43 +60,45 @@ def bars(rev: int = 0) -> Iterator[Bar]:
 
 
 class Bench:
-    """One broker and one database. A run begins where ``_begin`` says, so the topic is written but once a revision."""
+    """One broker and one database. Runs start at ``_start_offsets``, so each revision is published once."""
 
     def __init__(self, folder: Path, broker: Broker, postgres: Postgres) -> None:
         self._folder = folder
         self._broker = broker
         self._dsn = postgres.dsn()
-        self._begin: list[tuple[object, ...]] = []
+        self._start_offsets: list[tuple[object, ...]] = []
         (folder / "kafka_bootstrap").write_text(broker.bootstrap)
         (folder / "store_dsn").write_text(self._dsn)
         self._publish(rev=0)
         self._batches = list(self._encode())
 
     def revise(self) -> None:
-        """Write the next revision of every bar behind those that were recorded, and let runs begin there."""
+        """Publish the next revision of every bar, and start later runs there."""
         with psycopg.connect(self._dsn, autocommit=True) as connection:
-            self._begin = connection.execute("SELECT * FROM kafka_offsets").fetchall()
+            self._start_offsets = connection.execute("SELECT * FROM kafka_offsets").fetchall()
         self._publish(rev=1)
 
     def copy(self) -> float:
-        """Rows/s of COPY into the empty table, a transaction a batch."""
+        """Rows/s of COPY into the empty table, one transaction per batch."""
         statement = f"COPY bars ({', '.join(BARS.columns)}) FROM STDIN (FORMAT BINARY)"
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             connection.execute("TRUNCATE bars")
-            connection.execute("CHECKPOINT")  # what is written from here on needs no full-page images, here and there
-            began = time.perf_counter()
+            connection.execute("CHECKPOINT")  # so that neither side writes full-page images to the WAL during the run
+            started = time.perf_counter()
             for payload in self._batches:
                 with connection.transaction(), connection.cursor() as cursor, cursor.copy(statement) as copy:
                     copy.write(payload)
-            return ROWS / (time.perf_counter() - began)
+            return ROWS / (time.perf_counter() - started)
 
     def record(self, *, rev: int) -> float:
-        """Rows/s of the recorder; the first revision goes into the empty table, later ones over what is there."""
+        """Rows/s of the recorder; revision 0 goes into an empty table, later revisions update existing rows."""
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             if rev == 0:
                 connection.execute("TRUNCATE bars")
             connection.execute("TRUNCATE kafka_offsets")
-            connection.cursor().executemany("INSERT INTO kafka_offsets VALUES (%s, %s, %s, %s, %s)", self._begin)
+            connection.cursor().executemany(
+                "INSERT INTO kafka_offsets VALUES (%s, %s, %s, %s, %s)", self._start_offsets
+            )
             pod = processes.start(
                 [sys.executable, "-m", "tapedeck_recorder"],
                 log=self._folder / "recorder.log",
@@ -112,7 +114,7 @@ class Bench:
             return speed
 
     def _watch(self, connection: psycopg.Connection[tuple[object, ...]]) -> float:
-        """Follow the committed offsets from where they were to where the topic ends."""
+        """Rows/s, measured by polling the stored offsets until every row is recorded."""
         start = self._committed(connection)
         deadline = time.monotonic() + TIMEOUT
         first: tuple[float, int] | None = None
@@ -133,7 +135,7 @@ class Bench:
         return int(str(row[0])) if row is not None else 0
 
     def _encode(self) -> Iterator[bytes]:
-        """The topic's bars as the recorder batches and encodes them."""
+        """The topic's bars in the batches and the encoding of the recorder."""
         client = consumer(Connections(kafka_bootstrap=self._broker.bootstrap), "bench", "bench")
         client.subscribe([topics.MARKET_BARS])
         done = 0
@@ -141,9 +143,9 @@ class Bench:
             while done < ROWS:
                 messages = client.consume(BATCH_MESSAGES, 2.0)
                 if messages:
-                    rows = build(messages).rows[BARS]
+                    rows = build_batch(messages).rows[BARS]
                     done += rows.count
-                    yield b"".join((COPY_HEADER, *rows.parts, COPY_TRAILER))
+                    yield b"".join((COPY_HEADER, *rows.chunks, COPY_TRAILER))
         finally:
             client.close()
 

@@ -1,4 +1,4 @@
-"""The log is not what it was: topics that are missing or made anew, records deleted, large ones, transactions."""
+"""Changes of the log: missing or recreated topics, deleted records, large records, transaction markers."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ from tapedeck_common.wire import encode, market_headers
 from tapedeck_deck.embedded.broker import Broker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
-from tapedeck_recorder.kafka.consumer import BATCH_BYTES, Reader
-from tapedeck_recorder.store.offsets import NOWHERE
+from tapedeck_recorder.kafka.consumer import BATCH_BYTES, RecordConsumer
+from tapedeck_recorder.rows.batch import NO_OFFSET
 
 KEY = "x:A/B"
 
 
 @dataclass
 class Stage:
-    """A broker whose topics may go, a fresh database, a recorder not started."""
+    """A broker whose topics may be deleted, a fresh database, and a recorder that is not started."""
 
     broker: Broker
     dsn: str
@@ -57,7 +57,7 @@ class Stage:
         self.connections = Connections(kafka_bootstrap=self.broker.bootstrap)
         self.admin = admin(self.connections, "test")
 
-    def make_topics(self) -> None:
+    def create_topics(self) -> None:
         eventually(lambda: ensure_topics(self.admin, topics.STANDING, topics.STANDING_PARTITIONS))
 
     def delete_topics(self) -> None:
@@ -70,7 +70,7 @@ class Stage:
         publish(self.broker.bootstrap, [(topics.MARKET_BARS, one, KEY, BACKFILL) for one in some])
 
     def delete_before(self, offset: int) -> int:
-        """Delete what the partition of the bars holds before an offset; returns the partition."""
+        """Delete the bars before an offset; returns their partition."""
         ((_, partition),) = ends(self.broker.bootstrap)
         deleted = self.admin.delete_records([TopicPartition(topics.MARKET_BARS, partition, offset)])
         assert [future.result(10).low_watermark for future in deleted.values()] == [offset]
@@ -80,12 +80,12 @@ class Stage:
         rows = select(self.dsn, "SELECT ts FROM bars ORDER BY ts")
         return [round((row[0].timestamp() * 1000 - T0) / MINUTE) for row in rows]
 
-    def faults(self) -> list[tuple[str, int, int, str]]:
+    def ingest_errors(self) -> list[tuple[str, int, int, str]]:
         return select(self.dsn, 'SELECT topic, partition, "offset", reason FROM ingest_errors')
 
 
 @pytest.fixture(scope="module")
-def services_of_ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Postgres]]:
+def own_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Postgres]]:
     folder = tmp_path_factory.mktemp("log")
     broker, postgres = Broker(folder / "kafka", free_port()), Postgres(folder / "postgres")
     try:
@@ -99,31 +99,31 @@ def services_of_ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple
 
 
 @pytest.fixture
-def stage(services_of_ours: tuple[Broker, Postgres], tmp_path: Path) -> Iterator[Stage]:
-    broker, postgres = services_of_ours
+def stage(own_services: tuple[Broker, Postgres], tmp_path: Path) -> Iterator[Stage]:
+    broker, postgres = own_services
     with fresh_database(postgres.dsn) as name:
         migrate(postgres.dsn(database=name))
         recorder_dsn = postgres.dsn("tapedeck_recorder", name)
         with recorders(tmp_path, broker.bootstrap, recorder_dsn) as (recorder,):
             running = Stage(broker, postgres.dsn(database=name), recorder)
-            running.make_topics()
+            running.create_topics()
             yield running
         running.delete_topics()
 
 
-def test_topics_that_come_later_are_waited_for(stage: Stage) -> None:
+def test_the_recorder_waits_for_missing_topics(stage: Stage) -> None:
     stage.delete_topics()
     stage.recorder.start(wait=False)
     time.sleep(2)
     assert stage.recorder.running()
-    stage.make_topics()
+    stage.create_topics()
     eventually(stage.recorder.ready)
     stage.publish(range(10))
     caught_up(stage.broker.bootstrap, stage.dsn)
     assert stage.minutes() == list(range(10))
 
 
-def test_what_was_deleted_while_the_recorder_was_away_is_told(stage: Stage) -> None:
+def test_records_deleted_while_the_recorder_was_down_are_reported(stage: Stage) -> None:
     stage.recorder.start()
     stage.publish(range(10))
     caught_up(stage.broker.bootstrap, stage.dsn)
@@ -134,22 +134,22 @@ def test_what_was_deleted_while_the_recorder_was_away_is_told(stage: Stage) -> N
     caught_up(stage.broker.bootstrap, stage.dsn)
     assert stage.minutes() == [*range(10), *range(60, 100)]
     reason = "offsets 10 to 59 were deleted from the log before they were recorded"
-    assert stage.faults() == [(topics.MARKET_BARS, partition, 10, reason)]
+    assert stage.ingest_errors() == [(topics.MARKET_BARS, partition, 10, reason)]
     stage.publish(range(100, 110))
     caught_up(stage.broker.bootstrap, stage.dsn)
     assert stage.recorder.running()
 
 
-def test_a_new_store_begins_where_an_old_log_does(stage: Stage) -> None:
+def test_a_new_store_starts_at_the_logs_start(stage: Stage) -> None:
     stage.publish(range(100))
     stage.delete_before(60)
     stage.recorder.start()
     caught_up(stage.broker.bootstrap, stage.dsn)
     assert stage.minutes() == list(range(60, 100))
-    assert stage.faults() == []
+    assert stage.ingest_errors() == []
 
 
-def test_an_offset_behind_the_logs_end_is_told(stage: Stage) -> None:
+def test_an_offset_beyond_the_logs_end_is_reported(stage: Stage) -> None:
     stage.recorder.start()
     stage.publish(range(10))
     caught_up(stage.broker.bootstrap, stage.dsn)
@@ -157,41 +157,41 @@ def test_an_offset_behind_the_logs_end_is_told(stage: Stage) -> None:
     select(stage.dsn, "UPDATE kafka_offsets SET next_offset = 500 RETURNING 1")
     stage.recorder.start()
     caught_up(stage.broker.bootstrap, stage.dsn)
-    ((topic, _, offset, reason),) = stage.faults()
+    ((topic, _, offset, reason),) = stage.ingest_errors()
     assert (topic, offset) == (topics.MARKET_BARS, 500)
-    assert "the log ends at 10, before 500" in reason
+    assert "the log ends at 10, before the stored offset 500" in reason
     assert stage.minutes() == list(range(10))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("more", [40, 400])
-def test_topics_made_anew_are_read_from_their_beginning(stage: Stage, more: int, restarted: bool) -> None:
-    """With fewer records than the old ones had, which the broker tells, and with more, which it does not.
+def test_recreated_topics_are_read_from_their_beginning(stage: Stage, more: int, restarted: bool) -> None:
+    """With fewer records than before, which the broker reports as out of range, and with more, which it does not.
 
-    A restart of the broker raises the leader epochs of the old ones; those of the new ones begin at 0.
+    A restart of the broker raises the leader epochs of the old topics; those of the new topics start at 0.
     """
     if restarted:
         stage.broker.stop()
         stage.broker.launch()
         stage.broker.wait_ready()
-    with line_store() as (url, lines):
+    with line_protocol_server() as (url, lines):
         stage.recorder.options = {"sinks": [{"name": f"s-{uuid.uuid4().hex[:8]}", "url": url, "records": ["bars"]}]}
         stage.recorder.start()
         stage.publish(range(100))
         caught_up(stage.broker.bootstrap, stage.dsn)
         eventually(lambda: len(lines) == 100)
         assert stage.recorder.process is not None
-        stage.recorder.process.send_signal(signal.SIGSTOP)  # it sees nothing of the time between
+        stage.recorder.process.send_signal(signal.SIGSTOP)  # so that it does not notice the deletion
         try:
             stage.delete_topics()
-            stage.make_topics()
+            stage.create_topics()
             stage.publish(range(100, 100 + more))
         finally:
             stage.recorder.process.send_signal(signal.SIGCONT)
         eventually(lambda: stage.minutes() == list(range(100 + more)))
         eventually(lambda: len(set(lines)) == 100 + more)
-    assert stage.faults() == []
+    assert stage.ingest_errors() == []
     assert stage.recorder.running()
     assert stage.recorder.stop() == 0
     ids = select(stage.dsn, "SELECT topic_id, next_offset FROM kafka_offsets")
@@ -200,11 +200,11 @@ def test_topics_made_anew_are_read_from_their_beginning(stage: Stage, more: int,
 
 
 @contextmanager
-def line_store() -> Iterator[tuple[str, list[bytes]]]:
-    """The URL of another store, and the lines that it got."""
+def line_protocol_server() -> Iterator[tuple[str, list[bytes]]]:
+    """The URL of a sink, and the lines that it received."""
     lines: list[bytes] = []
 
-    class Store(BaseHTTPRequestHandler):
+    class SinkHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             lines.extend(self.rfile.read(int(self.headers["content-length"])).splitlines())
             self.send_response(204)
@@ -213,7 +213,7 @@ def line_store() -> Iterator[tuple[str, list[bytes]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Store) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SinkHandler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
@@ -223,23 +223,23 @@ def line_store() -> Iterator[tuple[str, list[bytes]]]:
             thread.join(5)
 
 
-def test_the_store_moves_behind_what_transactions_leave(stage: Stage) -> None:
+def test_stored_offsets_pass_transaction_markers(stage: Stage) -> None:
     stage.recorder.start()
     client = transactional_producer(stage.connections, f"test-{uuid.uuid4().hex}")
     client.init_transactions(20)
-    for fate in (client.commit_transaction, client.abort_transaction, client.commit_transaction):
+    for finish in (client.commit_transaction, client.abort_transaction, client.commit_transaction):
         client.begin_transaction()
         for i in range(3):
             bar = Bar("x", "A/B", "1m", T0 + i * MINUTE, 2.0, 3.0, 1.0, 2.0, 1.0)
             client.produce(topics.MARKET_BARS, encode(bar), KEY, headers=market_headers("backfill"))
         client.flush(10)
-        fate(20)
+        finish(20)
     caught_up(stage.broker.bootstrap, stage.dsn, timeout=15)
-    assert list(recorded_ends(stage.dsn).values()) == [12]  # nine bars, three marks
+    assert list(recorded_ends(stage.dsn).values()) == [12]  # nine bars, three transaction markers
     assert stage.minutes() == [0, 1, 2]
 
 
-def test_the_end_of_an_unknown_run_is_kept_with_the_reason(stage: Stage) -> None:
+def test_the_end_of_an_unknown_run_is_rejected_with_its_reason(stage: Stage) -> None:
     started = records.RunStarted("known", "n", "d", "s", Raw(b"{}"), Raw(b"{}"), "x", [], "1m", "", 1.0, T0)
     results = [
         records.RunEnded("unknown", "complete", "", 3, {}, "abc", T0),
@@ -253,13 +253,13 @@ def test_the_end_of_an_unknown_run_is_kept_with_the_reason(stage: Stage) -> None
     assert select(stage.dsn, "SELECT run_id, state, bars, metrics FROM runs") == [
         ("known", "complete", 3, {"sharpe": 0.5})
     ]
-    ((topic, _, offset, reason),) = stage.faults()
+    ((topic, _, offset, reason),) = stage.ingest_errors()
     assert (topic, offset) == (topics.RESULTS, 0)
     assert "'unknown', expected a run that has started" in reason
 
 
-def test_a_run_that_is_over_does_not_change(stage: Stage) -> None:
-    """Whatever comes later: the same again from a pod that was started anew, or something else under its id."""
+def test_an_ended_run_does_not_change(stage: Stage) -> None:
+    """Neither by the same records from a restarted pod nor by other records with its id."""
 
     def trade(run: str, seq: int, pnl: float) -> records.RunTrade:
         return records.RunTrade(run, seq, "A/B", "long", 1.0, T0, 1.0, T0 + MINUTE, 1.0 + pnl, pnl, pnl, 0.0)
@@ -270,66 +270,66 @@ def test_a_run_that_is_over_does_not_change(stage: Stage) -> None:
     def started(run: str) -> records.RunStarted:
         return records.RunStarted(run, "n", "d", "s", Raw(b"{}"), Raw(b"{}"), "x", [], "1m", "", 1.0, T0)
 
-    whole: list[records.ResultRecord] = [
-        started("over"),
-        trade("over", 0, 1.0),
-        records.RunEquity("over", 0, [T0], [2.0], [2.0]),
+    complete_run: list[records.ResultRecord] = [
+        started("ended"),
+        trade("ended", 0, 1.0),
+        records.RunEquity("ended", 0, [T0], [2.0], [2.0]),
     ]
-    end = records.RunEnded("over", "complete", "", 1, {}, "abc", T0)
+    end = records.RunEnded("ended", "complete", "", 1, {}, "abc", T0)
     stage.recorder.start()
-    publish(stage.broker.bootstrap, [result(record) for record in (*whole, end, started("other"))])
+    publish(stage.broker.bootstrap, [result(record) for record in (*complete_run, end, started("other"))])
     caught_up(stage.broker.bootstrap, stage.dsn)
     late: list[records.ResultRecord] = [
-        *whole,
-        trade("over", 0, 9.0),
-        trade("over", 1, 9.0),
-        records.RunFill("over", 0, "A/B", T0, "buy", 1.0, 1.0),
-        records.RunEquity("over", 1, [T0 + MINUTE], [9.0], [9.0]),
+        *complete_run,
+        trade("ended", 0, 9.0),
+        trade("ended", 1, 9.0),
+        records.RunFill("ended", 0, "A/B", T0, "buy", 1.0, 1.0),
+        records.RunEquity("ended", 1, [T0 + MINUTE], [9.0], [9.0]),
         trade("other", 0, 3.0),
-        records.RunEnded("over", "failed", "late", 2, {}, "xyz", T0),
+        records.RunEnded("ended", "failed", "late", 2, {}, "xyz", T0),
     ]
     publish(stage.broker.bootstrap, [result(record) for record in late])
     caught_up(stage.broker.bootstrap, stage.dsn)
     assert select(stage.dsn, "SELECT run_id, seq, pnl FROM run_trades ORDER BY run_id") == [
         ("other", 0, 3.0),
-        ("over", 0, 1.0),
+        ("ended", 0, 1.0),
     ]
     assert select(stage.dsn, "SELECT seq, value FROM run_equity") == [(0, 2.0)]
     assert select(stage.dsn, "SELECT count(*) FROM run_fills") == [(0,)]
-    assert select(stage.dsn, "SELECT state FROM runs WHERE run_id = 'over'") == [("complete",)]
-    assert stage.faults() == []
+    assert select(stage.dsn, "SELECT state FROM runs WHERE run_id = 'ended'") == [("complete",)]
+    assert stage.ingest_errors() == []
 
 
 def test_batches_are_bounded_by_bytes(stage: Stage) -> None:
     values = [100.0 + i / 7 for i in range(15_000)]
     stamps = [T0 + i * MINUTE for i in range(len(values))]
-    parts = [encode(records.RunEquity(f"run-{i}", 0, stamps, values, values)) for i in range(60)]
-    largest = max(map(len, parts))
-    assert largest * len(parts) > 3 * BATCH_BYTES
-    publish(stage.broker.bootstrap, [(topics.RESULTS, part, str(i), None) for i, part in enumerate(parts)])
-    reader = Reader(stage.connections, lambda places: dict.fromkeys(places, NOWHERE), lambda: None)
-    reader.open()
+    results = [encode(records.RunEquity(f"run-{i}", 0, stamps, values, values)) for i in range(60)]
+    largest = max(map(len, results))
+    assert largest * len(results) > 3 * BATCH_BYTES
+    publish(stage.broker.bootstrap, [(topics.RESULTS, part, str(i), None) for i, part in enumerate(results)])
+    consumer = RecordConsumer(stage.connections, lambda places: dict.fromkeys(places, NO_OFFSET), lambda: None)
+    consumer.open()
     batches: list[list[bytes]] = []
     try:
-        eventually(lambda: reader.read(0.5) == [] and bool(reader.assigned))
-        time.sleep(1)  # all is fetched, so nothing but the bound ends a batch
-        while sum(map(len, batches)) < len(parts):
-            batches.append(eventually(lambda: [message.value() or b"" for message in reader.read(1)]))
+        eventually(lambda: consumer.read(0.5) == [] and bool(consumer.assigned))
+        time.sleep(1)  # everything is fetched by now, so only the limit ends a batch
+        while sum(map(len, batches)) < len(results):
+            batches.append(eventually(lambda: [message.value() or b"" for message in consumer.read(1)]))
     finally:
-        reader.close()
-    assert sorted(part for batch in batches for part in batch) == sorted(parts)
+        consumer.close()
+    assert sorted(part for batch in batches for part in batch) == sorted(results)
     assert max(sum(map(len, batch)) for batch in batches) <= BATCH_BYTES + 2 * largest
 
 
-def test_what_is_to_be_read_again_is_at_no_position(stage: Stage) -> None:
-    """The client tells for some milliseconds where it was: what would be taken for recorded is lost."""
-    reader = Reader(stage.connections, lambda places: dict.fromkeys(places, NOWHERE), lambda: None)
-    reader.open()
+def test_no_position_is_reported_after_a_reset(stage: Stage) -> None:
+    """For some milliseconds the client reports its old position: taking it for recorded would lose records."""
+    consumer = RecordConsumer(stage.connections, lambda places: dict.fromkeys(places, NO_OFFSET), lambda: None)
+    consumer.open()
     try:
         publish(stage.broker.bootstrap, [(topics.MARKET_BARS, b"{}" * 1_000, str(n), None) for n in range(2_000)])
         for _ in range(20):
-            eventually(lambda: reader.read(0.1))
-            reader.begin_again()
-            assert reader.positions() == {}
+            eventually(lambda: consumer.read(0.1))
+            consumer.reset_positions()
+            assert consumer.positions() == {}
     finally:
-        reader.close()
+        consumer.close()

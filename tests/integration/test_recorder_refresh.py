@@ -1,4 +1,4 @@
-"""When the recorder asks for coarser bars to be built anew."""
+"""When the recorder requests a refresh of coarser bars."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from pods.recorder import eventually, select
 from tapedeck_common.settings import Connections
 from tapedeck_recorder.rows.batch import Batch
 from tapedeck_recorder.store import rollup_refresh
-from tapedeck_recorder.store.rollup_refresh import Refresher
+from tapedeck_recorder.store.rollup_refresh import RollupRefresher
 
 DAY = 86_400_000
 COUNTED = """
-CREATE TABLE asked (at timestamptz DEFAULT now());
+CREATE TABLE requests (at timestamptz DEFAULT now());
 CREATE OR REPLACE FUNCTION refresh_coarser() RETURNS int8 LANGUAGE sql SECURITY DEFINER
-AS $$ INSERT INTO asked DEFAULT VALUES; SELECT 5::int8 $$
+AS $$ INSERT INTO requests DEFAULT VALUES; SELECT 5::int8 $$
 """
 
 
-def wrote(open_ms: int) -> Batch:
-    return Batch(spans={("x", "A/B", "1m"): (open_ms, open_ms)})
+def batch_of_a_bar(open_ms: int) -> Batch:
+    return Batch(open_ranges={("x", "A/B", "1m"): (open_ms, open_ms)})
 
 
-def test_bars_of_the_past_are_reason_to(store: str, connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_bars_request_a_refresh(store: str, connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollup_refresh, "PERIOD_SECONDS", 0.02)
     recorder: dict[str, Any] = {"store_dsn": SecretStr(store.replace("postgres@", "tapedeck_recorder@"))}
     stop = threading.Event()
-    refresher = Refresher(connections.model_copy(update=recorder), stop)
+    refresher = RollupRefresher(connections.model_copy(update=recorder), stop)
     now = int(time.time() * 1000)
     with psycopg.connect(store, autocommit=True) as connection:
         connection.execute(COUNTED)
 
-        def asked(times: int) -> bool:
-            return select(store, "SELECT count(*) FROM asked") == [(times,)]
+        def requested(times: int) -> bool:
+            return select(store, "SELECT count(*) FROM requests") == [(times,)]
 
         refresher.start()
-        refresher.wrote(Batch())
-        refresher.wrote(wrote(now - 60_000))
+        refresher.on_commit(Batch())
+        refresher.on_commit(batch_of_a_bar(now - 60_000))
         time.sleep(0.1)
-        assert asked(0)
+        assert requested(0)
         for times in (1, 2):
-            refresher.wrote(wrote(now - DAY))
-            eventually(partial(asked, times))
-        # It goes on after a failure, and ends where nothing is kept ready.
+            refresher.on_commit(batch_of_a_bar(now - DAY))
+            eventually(partial(requested, times))
+        # It continues after a failure, and ends where the database has no continuous aggregates.
         connection.execute("ALTER FUNCTION refresh_coarser() RENAME TO elsewhere")
-        refresher.wrote(wrote(now - DAY))
+        refresher.on_commit(batch_of_a_bar(now - DAY))
         time.sleep(0.1)
         assert refresher.is_alive()
         connection.execute("CREATE FUNCTION refresh_coarser() RETURNS int8 LANGUAGE sql AS 'SELECT 0::int8'")

@@ -1,4 +1,4 @@
-"""A broker that refuses who asks: what is raised says so, where librdkafka alone would speak of a timeout."""
+"""A broker that refuses authentication: the error gives that reason, where librdkafka alone reports a timeout."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tapedeck_common.kafka import admin, ensure_topics, passing
 from tapedeck_common.settings import Connections
 from tapedeck_deck.embedded.broker import Broker
 from tapedeck_deck.embedded.ports import free_port
-from tapedeck_recorder.kafka.topic_ids import Identity
+from tapedeck_recorder.kafka.topic_ids import TopicInspector
 
 
 @dataclass
 class GuardedBroker(Broker):
-    """One that has a second listener, for those with a password."""
+    """A broker with a second listener that demands a password."""
 
     guarded_port: int = field(default_factory=free_port)
 
@@ -57,32 +57,32 @@ def of(broker: GuardedBroker, password: str) -> Connections:
     )
 
 
-def test_who_has_the_password_is_let_in(broker: GuardedBroker) -> None:
-    assert Identity(of(broker, "right")).cluster_id()
+def test_the_right_password_is_accepted(broker: GuardedBroker) -> None:
+    assert TopicInspector(of(broker, "right")).cluster_id()
 
 
-def test_why_a_client_is_refused_is_said(broker: GuardedBroker) -> None:
+def test_a_refused_password_is_the_reason_given(broker: GuardedBroker) -> None:
     with pytest.raises(KafkaException, match="SASL authentication error") as refused:
-        Identity(of(broker, "wrong")).cluster_id()
-    assert passing(refused.value)  # the password may be mended meanwhile
+        TopicInspector(of(broker, "wrong")).cluster_id()
+    assert passing(refused.value)  # transient: the password may be corrected meanwhile
 
 
-def test_that_a_port_speaks_no_tls_is_said() -> None:
-    class Answers(BaseRequestHandler):
+def test_a_failed_tls_handshake_is_the_reason_given() -> None:
+    class PlainTextServer(BaseRequestHandler):
         def handle(self) -> None:
             self.request.recv(100)
             self.request.sendall(b"no TLS here")
 
-    with ThreadingTCPServer(("127.0.0.1", 0), Answers) as server:
+    with ThreadingTCPServer(("127.0.0.1", 0), PlainTextServer) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         port = server.server_address[1]
         connections = Connections(kafka_bootstrap=f"127.0.0.1:{port}", kafka_security_protocol="SSL")
         with pytest.raises(KafkaException, match="SSL handshake failed"):
-            Identity(connections).cluster_id()
+            TopicInspector(connections).cluster_id()
         server.shutdown()
 
 
-def test_why_topics_cannot_be_made_is_said(broker: GuardedBroker) -> None:
-    make = ensure_topics.__wrapped__  # type: ignore[attr-defined]  # once, without the retries
+def test_creating_topics_gives_the_reason_for_a_refusal(broker: GuardedBroker) -> None:
+    make = ensure_topics.__wrapped__  # type: ignore[attr-defined]  # without the retries
     with pytest.raises(KafkaException, match="SASL authentication error"):
         make(admin(of(broker, "wrong"), "test"), ["one"], 1)

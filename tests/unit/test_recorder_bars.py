@@ -1,4 +1,4 @@
-"""Bars packed for COPY, read back by hand, against a model in plain Python."""
+"""Bars encoded for COPY, decoded by hand and compared with a model in plain Python."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapedeck_common.market import Bar, Source
-from tapedeck_recorder.rows.bar_rows import check, pack
+from tapedeck_recorder.rows.bar_rows import encode_bars, validate_bar
 
 MINUTE = 60_000
 Row = tuple[Any, ...]
 
 
-def unpack(data: bytes) -> list[Row]:
-    """Rows of COPY BINARY as the documentation of Postgres describes them."""
+def decode_copy(data: bytes) -> list[Row]:
+    """Decode COPY BINARY by the format in the documentation of Postgres."""
     rows, at = [], 0
     while at < len(data):
         (count,) = struct.unpack_from(">h", data, at)
@@ -70,54 +70,54 @@ sources: st.SearchStrategy[Source] = st.sampled_from(["live", "backfill", "synth
 
 
 @given(st.lists(st.tuples(bars, sources), min_size=1, max_size=40))
-def test_one_row_a_key_the_best(pairs: list[tuple[Bar, Source]]) -> None:
-    data, count, spans = pack([bar for bar, _ in pairs], [source for _, source in pairs])
-    rows = unpack(data)
+def test_each_key_keeps_its_best_row(pairs: list[tuple[Bar, Source]]) -> None:
+    data, count, open_ranges = encode_bars([bar for bar, _ in pairs], [source for _, source in pairs])
+    rows = decode_copy(data)
     assert count == len(rows)
     assert sorted(rows) == model(pairs)
     opens: dict[tuple[str, str, str], list[int]] = {}
     for bar, _ in pairs:
         opens.setdefault((bar.exchange, bar.symbol, bar.interval), []).append(bar.ts)
-    assert spans == {series: (min(times), max(times)) for series, times in opens.items()}
+    assert open_ranges == {series: (min(times), max(times)) for series, times in opens.items()}
 
 
-GOOD = Bar("x", "A/B", "1m", 25_000_000 * MINUTE, 2.0, 3.0, 1.0, 2.0, 5.0)
+VALID = Bar("x", "A/B", "1m", 25_000_000 * MINUTE, 2.0, 3.0, 1.0, 2.0, 5.0)
 
 
-def but(**change: Any) -> Bar:
-    values = {name: getattr(GOOD, name) for name in GOOD.__struct_fields__}
+def changed(**change: Any) -> Bar:
+    values = {name: getattr(VALID, name) for name in VALID.__struct_fields__}
     return Bar(**{**values, **change})
 
 
 @pytest.mark.parametrize(
-    ("bad", "field"),
+    ("invalid", "field"),
     [
-        (but(interval="7m"), "interval"),
-        (but(interval="a\x00"), "interval"),
-        (but(ts=GOOD.ts + 1), "ts"),
-        (but(ts=-MINUTE), "time"),
-        (but(ts=253_402_300_800_000), "time"),
-        (but(ts=10**30 * MINUTE), "time"),
-        (but(open=math.nan), "open"),
-        (but(high=math.inf), "high"),
-        (but(low=0.0), "low"),
-        (but(low=-1.0), "low"),
-        (but(close=9.0), "close"),
-        (but(low=2.5), "low"),
-        (but(volume=-0.1), "volume"),
-        (but(volume=math.inf), "volume"),
-        (but(rev=-1), "rev"),
-        (but(rev=2**31), "rev"),
-        (but(symbol="A\x00B"), "NUL"),
-        (but(symbol="\ud800"), "Unicode"),
-        (but(symbol="x" * 256), "255 bytes"),
-        (but(exchange="é" * 128), "255 bytes"),
+        (changed(interval="7m"), "interval"),
+        (changed(interval="a\x00"), "interval"),
+        (changed(ts=VALID.ts + 1), "ts"),
+        (changed(ts=-MINUTE), "time"),
+        (changed(ts=253_402_300_800_000), "time"),
+        (changed(ts=10**30 * MINUTE), "time"),
+        (changed(open=math.nan), "open"),
+        (changed(high=math.inf), "high"),
+        (changed(low=0.0), "low"),
+        (changed(low=-1.0), "low"),
+        (changed(close=9.0), "close"),
+        (changed(low=2.5), "low"),
+        (changed(volume=-0.1), "volume"),
+        (changed(volume=math.inf), "volume"),
+        (changed(rev=-1), "rev"),
+        (changed(rev=2**31), "rev"),
+        (changed(symbol="A\x00B"), "NUL"),
+        (changed(symbol="\ud800"), "Unicode"),
+        (changed(symbol="x" * 256), "255 bytes"),
+        (changed(exchange="é" * 128), "255 bytes"),
     ],
 )
-def test_a_bad_bar_is_refused_in_bulk_and_alone(bad: Bar, field: str) -> None:
+def test_an_invalid_bar_is_rejected_in_bulk_and_alone(invalid: Bar, field: str) -> None:
     with pytest.raises((ValueError, OverflowError)):
-        pack([GOOD, bad, GOOD], ["live"] * 3)
+        encode_bars([VALID, invalid, VALID], ["live"] * 3)
     with pytest.raises(ValueError, match=field):
-        check(bad)
-    check(GOOD)
-    assert pack([GOOD], ["live"]).number == 1
+        validate_bar(invalid)
+    validate_bar(VALID)
+    assert encode_bars([VALID], ["live"]).row_count == 1

@@ -1,4 +1,4 @@
-"""Line protocol, what another store's answers mean, and what becomes of points that it refuses."""
+"""Line protocol, the meaning of a sink's HTTP status codes, and the handling of rejected points."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from tapedeck_common.settings import Connections
 from tapedeck_crds.sink import RecorderOptions, SinkOptions
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.services import recorder_options
-from tapedeck_recorder.sinks.delivery import REFUSED_IN_A_ROW, Delivery
-from tapedeck_recorder.sinks.http_client import Away, Refused, Remote
-from tapedeck_recorder.sinks.line_protocol import place_of
+from tapedeck_recorder.sinks.http_client import LineProtocolClient, PointsRejected, SinkUnreachable
+from tapedeck_recorder.sinks.line_protocol import nanos_within_ms
+from tapedeck_recorder.sinks.sink_delivery import REJECTED_IN_A_ROW, SinkDelivery
 
-Answer = tuple[int, str, dict[str, str]]
+Response = tuple[int, str, dict[str, str]]
 
 
-class Store(ThreadingHTTPServer):
-    """Answers each POST by ``say`` of its lines; keeps what it was sent."""
+class SinkServer(ThreadingHTTPServer):
+    """Answers each POST with ``respond`` of its lines; records every request."""
 
     daemon_threads = True
 
-    def __init__(self, say: Callable[[list[str]], Answer]) -> None:
+    def __init__(self, respond: Callable[[list[str]], Response]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.say = say
+        self.respond = respond
         self.posts: list[list[str]] = []
-        self.seen: list[tuple[str, str]] = []
+        self.requests: list[tuple[str, str]] = []
 
     @property
     def url(self) -> str:
@@ -44,13 +44,13 @@ class Store(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: Store
+    server: SinkServer
 
     def do_POST(self) -> None:
         lines = self.rfile.read(int(self.headers["content-length"])).decode().split("\n")
         self.server.posts.append(lines)
-        self.server.seen.append((self.path, self.headers.get("authorization", "")))
-        status, text, headers = self.server.say(lines)
+        self.server.requests.append((self.path, self.headers.get("authorization", "")))
+        status, text, headers = self.server.respond(lines)
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -63,19 +63,19 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(say: Callable[[list[str]], Answer]) -> Iterator[Store]:
-    with Store(say) as store:
+def serving(respond: Callable[[list[str]], Response]) -> Iterator[SinkServer]:
+    with SinkServer(respond) as store:
         threading.Thread(target=store.serve_forever, args=(0.02,), daemon=True).start()
         yield store
         store.shutdown()
 
 
-def delivery(store: Store, folder: Path) -> Delivery:
-    return Delivery(Connections(), SinkOptions(name="s", url=store.url), folder, threading.Event())
+def delivery(store: SinkServer, folder: Path) -> SinkDelivery:
+    return SinkDelivery(Connections(), SinkOptions(name="s", url=store.url), folder, threading.Event())
 
 
-def test_answers(tmp_path: Path) -> None:
-    answers: list[Answer] = [
+def test_status_codes(tmp_path: Path) -> None:
+    responses: list[Response] = [
         (204, "", {}),
         (400, '{"error":"partial write: points beyond retention policy dropped=2"}', {}),
         (400, "cannot parse", {}),
@@ -84,93 +84,93 @@ def test_answers(tmp_path: Path) -> None:
         (401, "who are you", {}),
         (302, "", {"location": "/elsewhere"}),
     ]
-    with serving(lambda _: answers.pop(0)) as store:
-        remote = Remote(store.url, tmp_path)
-        assert remote.write(["a", "b"]) == 0
-        assert remote.write(["a", "b"]) == 2
+    with serving(lambda _: responses.pop(0)) as store:
+        client = LineProtocolClient(store.url, tmp_path)
+        assert client.write(["a", "b"]) == 0
+        assert client.write(["a", "b"]) == 2
         for _ in range(2):
-            with pytest.raises(Refused):
-                remote.write(["a"])
-        with pytest.raises(Away, match="503: busy") as busy:
-            remote.write(["a"])
-        assert busy.value.after == 7
+            with pytest.raises(PointsRejected):
+                client.write(["a"])
+        with pytest.raises(SinkUnreachable, match="503: busy") as busy:
+            client.write(["a"])
+        assert busy.value.retry_after == 7
         (tmp_path / "authorization").write_text("Token abc\n")
-        for said in ("401: who", "302"):
-            with pytest.raises(Away, match=said):
-                remote.write(["a"])
-        assert store.seen == [("/write?db=x", "")] * 5 + [("/write?db=x", "Token abc")] * 2
-        remote.close()
-    with pytest.raises(Away, match=r"127\.0\.0\.1"):
-        remote.write(["a"])
+        for reason in ("401: who", "302"):
+            with pytest.raises(SinkUnreachable, match=reason):
+                client.write(["a"])
+        assert store.requests == [("/write?db=x", "")] * 5 + [("/write?db=x", "Token abc")] * 2
+        client.close()
+    with pytest.raises(SinkUnreachable, match=r"127\.0\.0\.1"):
+        client.write(["a"])
 
 
-def test_points_that_are_refused_are_told_apart_from_the_rest(tmp_path: Path) -> None:
-    taken: list[str] = []
+def test_rejected_points_are_isolated_by_bisection(tmp_path: Path) -> None:
+    accepted: list[str] = []
 
-    def say(lines: list[str]) -> Answer:
+    def respond(lines: list[str]) -> Response:
         if any("bad" in line for line in lines):
             return 400, "no", {}
-        taken.extend(lines)
+        accepted.extend(lines)
         return 204, "", {}
 
     lines = [f"bad{i}" if i in (3, 400, 999) else f"good{i}" for i in range(1_000)]
-    with serving(say) as store:
-        one = delivery(store, tmp_path)
-        one._post(lines)
-        assert taken == [line for line in lines if "bad" not in line]
-        said = one.report()
-        assert (said.delivered, said.refused, said.up) == (997, 3, True)
-        assert len(store.posts) < 70, "halved, not one by one"
+    with serving(respond) as store:
+        sink = delivery(store, tmp_path)
+        sink._post(lines)
+        assert accepted == [line for line in lines if "bad" not in line]
+        report = sink.report()
+        assert (report.delivered, report.refused, report.up) == (997, 3, True)
+        assert len(store.posts) < 70, "points were posted one by one instead of in halves"
 
 
-def test_a_store_that_refuses_everything_is_away_and_nothing_is_passed_over(tmp_path: Path) -> None:
+def test_a_sink_that_rejects_everything_counts_as_unreachable_and_no_point_is_skipped(tmp_path: Path) -> None:
     with serving(lambda _: (400, "no such table", {})) as store:
-        one = delivery(store, tmp_path)
-        with pytest.raises(Away, match=r"takes none of 100 points: .* no such table"):
-            one._post([f"p{i}" for i in range(5_000)])
-        assert len(store.posts) < 3 * REFUSED_IN_A_ROW
-        assert one.report().delivered == 0
+        sink = delivery(store, tmp_path)
+        with pytest.raises(SinkUnreachable, match=r"rejected 100 points in a row: .* no such table"):
+            sink._post([f"p{i}" for i in range(5_000)])
+        assert len(store.posts) < 3 * REJECTED_IN_A_ROW
+        assert sink.report().delivered == 0
 
 
-def test_trades_of_a_millisecond_have_places_of_their_own() -> None:
-    assert [place_of(name) for name in ("7", "123456789", "0000000")] == [7, 456_789, 0]
-    assert place_of("a-1") == zlib.crc32(b"a-1") % 1_000_000
-    assert place_of("²") == zlib.crc32("²".encode()) % 1_000_000
+def test_trades_of_one_millisecond_get_distinct_nanoseconds() -> None:
+    assert [nanos_within_ms(name) for name in ("7", "123456789", "0000000")] == [7, 456_789, 0]
+    assert nanos_within_ms("a-1") == zlib.crc32(b"a-1") % 1_000_000
+    assert nanos_within_ms("²") == zlib.crc32("²".encode()) % 1_000_000
 
 
-GOOD = {"name": "a", "url": "http://h/write"}
+VALID = {"name": "a", "url": "http://h/write"}
 
 
 @pytest.mark.parametrize(
     ("sinks", "named"),
     [
-        ([GOOD | {"url": "ftp://h/x"}], "sinks.0.url"),
-        ([GOOD | {"url": "http://user:pw@h/x"}], "file authorization"),
-        ([GOOD | {"url": "http:///x"}], "expected an address"),
-        ([GOOD | {"url": "http://h/a b"}], "expected an address"),
-        ([GOOD | {"name": "A_b"}], "sinks.0.name"),
-        ([GOOD | {"records": ["candles"]}], "sinks.0.records.0"),
-        ([GOOD | {"records": []}], "sinks.0.records"),
-        ([GOOD | {"token": "x"}], "sinks.0.token"),
-        ([GOOD, GOOD], "repeated: a"),
-        ([GOOD | {"name": f"a{i}"} for i in range(9)], "at most 8"),
+        ([VALID | {"url": "ftp://h/x"}], "sinks.0.url"),
+        ([VALID | {"url": "http://user:pw@h/x"}], "file authorization"),
+        ([VALID | {"url": "http:///x"}], "expected an address"),
+        ([VALID | {"url": "http://h/a b"}], "expected an address"),
+        ([VALID | {"name": "A_b"}], "sinks.0.name"),
+        ([VALID | {"records": ["candles"]}], "sinks.0.records.0"),
+        ([VALID | {"records": []}], "sinks.0.records"),
+        ([VALID | {"token": "x"}], "sinks.0.token"),
+        ([VALID, VALID], "repeated: a"),
+        ([VALID | {"name": f"a{i}"} for i in range(9)], "at most 8"),
     ],
 )
-def test_wrong_options_are_named(sinks: list[Any], named: str) -> None:
-    with pytest.raises(ValidationError) as refused:
+def test_invalid_options_are_named(sinks: list[Any], named: str) -> None:
+    with pytest.raises(ValidationError) as error:
         RecorderOptions.model_validate_json(json.dumps({"sinks": sinks}))
-    assert named in str(refused.value)
+    assert named in str(error.value)
 
 
-def test_a_decks_file(tmp_path: Path) -> None:
+def test_sinks_from_the_file_of_an_embedded_deck(tmp_path: Path) -> None:
     file = tmp_path / "sinks.yaml"
     assert recorder_options(file).sinks == ()
     file.write_text("- name: quest\n  url: http://127.0.0.1:9000/write\n  records: [bars, results]\n")
     (sink,) = recorder_options(file).sinks
     assert (sink.name, sink.records) == ("quest", ("bars", "results"))
-    told = RecorderOptions.model_validate_json(recorder_options(file).model_dump_json(by_alias=True))
-    assert told.sinks == (sink,)
-    for wrong in ("- name: quest\n", "sinks: []", "- [", "\x00"):
-        file.write_text(wrong)
+    parsed = RecorderOptions.model_validate_json(recorder_options(file).model_dump_json(by_alias=True))
+    assert parsed.sinks == (sink,)
+    for invalid in ("- name: quest\n", "sinks: []", "- [", "\x00"):
+        file.write_text(invalid)
         with pytest.raises(DeckError, match=r"sinks\.yaml"):
             recorder_options(file)

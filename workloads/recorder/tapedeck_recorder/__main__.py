@@ -18,17 +18,17 @@ from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.report import RecorderReport, ReportState
 from tapedeck_crds.sink import RecorderOptions
 from tapedeck_recorder.recorder import Recorder
-from tapedeck_recorder.sinks.delivery import Delivery, join_all, start_all
-from tapedeck_recorder.topic_gc import keep_sweeping
+from tapedeck_recorder.sinks.sink_delivery import SinkDelivery, join_all, start_all
+from tapedeck_recorder.topic_gc import run_topic_gc
 
 SINKS_STOP_SECONDS = 5.0
 
 
 class RecorderSettings(PodSettings):
-    """``living_url`` answers with the uids of all Replays, as a JSON list; it is read every ``sweep_seconds``, and
-    where it is empty no topic is deleted.
+    """``living_url`` returns the uids of all Replays as a JSON list, and is read every ``sweep_seconds``. If it is empty,
+    no topic is deleted.
 
-    ``sinks`` is the folder with the credentials of the other stores, a folder for each.
+    ``sinks`` is the folder with the credentials of the sinks, one folder each.
     """
 
     living_url: str = ""
@@ -44,7 +44,7 @@ class RecorderWorkload(Workload):
         self._settings = settings
         self._state: ReportState = "starting"
         self._recorder: Recorder | None = None
-        self._deliveries: tuple[Delivery, ...] = ()
+        self._deliveries: tuple[SinkDelivery, ...] = ()
 
     def report(self) -> RecorderReport:
         """The state, and that of each sink."""
@@ -61,8 +61,8 @@ class RecorderWorkload(Workload):
         options = settings.parse_spec(RecorderOptions)
         connections = Connections.read(settings.connections)
         if settings.living_url:
-            sweeping = (connections, settings.living_url, stop, settings.sweep_seconds)
-            threading.Thread(target=keep_sweeping, args=sweeping, name="sweep", daemon=True).start()
+            gc = (connections, settings.living_url, stop, settings.sweep_seconds)
+            threading.Thread(target=run_topic_gc, args=gc, name="topic-gc", daemon=True).start()
         self._deliveries = start_all(connections, options.sinks, settings.sinks, stop)
         try:
             self._record(connections)
@@ -74,25 +74,25 @@ class RecorderWorkload(Workload):
             self._recorder = _recorder(connections, self.stop_requested, self._restart_deliveries)
             self._recorder.run()
         except (psycopg.Error, KafkaException):
-            if not self.stop_requested.is_set():  # else what a service says to a client that leaves
+            if not self.stop_requested.is_set():  # errors of clients that are being closed
                 raise
         self._state = "complete"
 
     def _restart_deliveries(self) -> None:
         for delivery in self._deliveries:
-            delivery.begin_anew()
+            delivery.request_restart()
 
 
-def _recorder(connections: Connections, stop: threading.Event, on_recreated: Callable[[], None]) -> Recorder:
+def _recorder(connections: Connections, stop: threading.Event, on_topics_recreated: Callable[[], None]) -> Recorder:
     """A recorder, once the broker answers and has the topics."""
 
-    def may_come(error: Exception) -> bool:
+    def retriable(error: Exception) -> bool:
         missing = isinstance(error, KafkaException) and error_of(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART
         return (missing or passing(error)) and not stop.is_set()
 
-    for attempt in stamina.retry_context(on=may_come, attempts=40, timeout=60.0, wait_max=3.0):
+    for attempt in stamina.retry_context(on=retriable, attempts=40, timeout=60.0, wait_max=3.0):
         with attempt:
-            return Recorder(connections, stop, on_recreated)
+            return Recorder(connections, stop, on_topics_recreated)
     raise AssertionError("unreachable: the last attempt raises")
 
 

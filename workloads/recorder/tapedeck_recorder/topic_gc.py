@@ -1,4 +1,4 @@
-"""Deleting the topics of replays that are no more. Retention would get at them too, a week later."""
+"""Deleting the topics of replays that no longer exist. Retention would delete their records too, a week later."""
 
 from __future__ import annotations
 
@@ -15,39 +15,41 @@ from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import POINTS_PREFIX, REPLAY_PREFIX
 
-ANSWER_SECONDS = 10.0
-AT_ONCE = 200  # topics a pass
-LIMIT_BYTES = 16 * 1024 * 1024
-_OF_REPLAYS = (REPLAY_PREFIX, POINTS_PREFIX)
+TIMEOUT_SECONDS = 10.0
+TOPICS_PER_PASS = 200
+RESPONSE_MAX_BYTES = 16 * 1024 * 1024
+_PREFIXES = (REPLAY_PREFIX, POINTS_PREFIX)
 _UIDS = TypeAdapter(set[str])
 
 
-def living(url: str) -> set[str]:
+def fetch_replay_uids(url: str) -> set[str]:
     """The uids of all Replays, from the operator (http) or the embedded deck (file). Raises OSError, ValueError."""
-    with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
-        return _UIDS.validate_json(answer.read(LIMIT_BYTES))
+    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
+        return _UIDS.validate_json(response.read(RESPONSE_MAX_BYTES))
 
 
-def sweep(client: AdminClient, ask: Callable[[], set[str]]) -> list[str]:
-    """Delete the topics of replays that ``ask`` does not name; returns them. Raises KafkaException and what it raises.
+def delete_orphaned_topics(client: AdminClient, replay_uids: Callable[[], set[str]]) -> list[str]:
+    """Delete the topics of replays whose uid ``replay_uids`` does not return; returns the deleted names.
 
-    Topics are listed first: a replay has no topic before those who are asked know it.
+    Topics are listed first: a Replay exists before its topic, so a topic that was just created is never an orphan.
+    Raises KafkaException and whatever ``replay_uids`` raises.
     """
-    there = sorted(name for name in client.list_topics(timeout=ANSWER_SECONDS).topics if name.startswith(_OF_REPLAYS))
-    known = ask() if there else set()
-    dead = [name for name in there if name.rpartition(".")[2] not in known][:AT_ONCE]
-    if dead:
-        for future in client.delete_topics(dead, request_timeout=ANSWER_SECONDS).values():
-            future.result(ANSWER_SECONDS * 2)
-    return dead
+    listed = client.list_topics(timeout=TIMEOUT_SECONDS).topics
+    of_replays = sorted(name for name in listed if name.startswith(_PREFIXES))
+    existing = replay_uids() if of_replays else set()
+    orphaned = [name for name in of_replays if name.rpartition(".")[2] not in existing][:TOPICS_PER_PASS]
+    if orphaned:
+        for future in client.delete_topics(orphaned, request_timeout=TIMEOUT_SECONDS).values():
+            future.result(TIMEOUT_SECONDS * 2)
+    return orphaned
 
 
-def keep_sweeping(connections: Connections, url: str, stop: threading.Event, period: float) -> None:
-    """Sweep every ``period`` seconds until ``stop`` is set. What can't be done now is tried at the next pass."""
-    client = admin(connections, "tapedeck-sweep")
+def run_topic_gc(connections: Connections, url: str, stop: threading.Event, period: float) -> None:
+    """Delete orphaned topics every ``period`` seconds until ``stop`` is set. A failed pass is retried at the next."""
+    client = admin(connections, "tapedeck-topic-gc")
     while not stop.wait(period):
         try:
-            if dead := sweep(client, lambda: living(url)):
-                log.info("swept", topics=len(dead))
+            if deleted := delete_orphaned_topics(client, lambda: fetch_replay_uids(url)):
+                log.info("deleted orphaned topics", topics=len(deleted))
         except (KafkaException, OSError, ValidationError) as error:
-            log.warning("not swept", reason=str(error), again=period)
+            log.warning("deleting orphaned topics failed", reason=str(error), retry_seconds=period)

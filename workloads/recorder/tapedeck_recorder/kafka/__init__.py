@@ -1,0 +1,1 @@
+"""Reading the log: the consumer group and the ids of topics."""

@@ -1,4 +1,4 @@
-"""What names the log's partitions for good: ids, which a topic made anew under an old name changes."""
+"""Cluster and topic ids: they tell a topic from another one that was created later under the same name."""
 
 from __future__ import annotations
 
@@ -13,44 +13,42 @@ from tapedeck_common.kafka import REQUEST_SECONDS, admin, answer
 from tapedeck_common.settings import Connections
 from tapedeck_recorder.rows.batch import Partition
 
-CLIENT = "tapedeck-recorder"
-_ENDS = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+CLIENT_ID = "tapedeck-recorder"
+_LOG_ENDS = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Each standing topic's id, and of some partitions the first offset and the one behind the last."""
+class TopicState:
+    """The id of each standing topic, and (log start, log end) offsets of some partitions."""
 
     topic_ids: dict[str, str]
-    held: dict[Partition, tuple[int, int]]
+    offset_ranges: dict[Partition, tuple[int, int]]
 
 
-class Identity:
-    """Asks the broker, and waits for it. Each call raises KafkaException, also where a standing topic is missing."""
+class TopicInspector:
+    """Asks the broker and waits for its answer. Every call raises KafkaException, also for a missing topic."""
 
     def __init__(self, connections: Connections) -> None:
-        self._client = admin(connections, CLIENT)
+        self._client = admin(connections, CLIENT_ID)
 
     def cluster_id(self) -> str:
-        """Which cluster this is."""
+        """The id of the Kafka cluster."""
         return str(answer(self._client, self._client.describe_cluster(request_timeout=REQUEST_SECONDS)).cluster_id)
 
     def topic_ids(self) -> dict[str, str]:
-        """Name → id of each standing topic."""
-        asked = self._client.describe_topics(TopicCollection(list(topics.STANDING)), request_timeout=REQUEST_SECONDS)
-        return {name: str(answer(self._client, future).topic_id) for name, future in asked.items()}
+        """The id of each standing topic, by name."""
+        futures = self._client.describe_topics(TopicCollection(list(topics.STANDING)), request_timeout=REQUEST_SECONDS)
+        return {name: str(answer(self._client, future).topic_id) for name, future in futures.items()}
 
-    def look(self, places: Collection[Partition]) -> Seen:
-        """The ids, and what the log holds of some partitions."""
-        # In this order: what is held by a topic made anew in between is never taken for the old one's.
-        lows, highs = (self._offsets(places, spec) for spec in _ENDS)
-        return Seen(self.topic_ids(), {place: (lows[place], highs[place]) for place in places})
+    def inspect(self, partitions: Collection[Partition]) -> TopicState:
+        """The topic ids, and the offsets that the log holds of some partitions."""
+        # Offsets before ids: if a topic is recreated in between, its offsets never go with the old id.
+        starts, ends = (self._offsets(partitions, spec) for spec in _LOG_ENDS)
+        return TopicState(self.topic_ids(), {p: (starts[p], ends[p]) for p in partitions})
 
-    def _offsets(self, places: Collection[Partition], spec: OffsetSpec) -> dict[Partition, int]:
-        if not places:
+    def _offsets(self, partitions: Collection[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+        if not partitions:
             return {}
-        wanted = {TopicPartition(*place): spec for place in places}
-        asked = self._client.list_offsets(wanted, request_timeout=REQUEST_SECONDS)
-        return {
-            (place.topic, place.partition): int(answer(self._client, future).offset) for place, future in asked.items()
-        }
+        request = {TopicPartition(*partition): spec for partition in partitions}
+        futures = self._client.list_offsets(request, request_timeout=REQUEST_SECONDS)
+        return {(p.topic, p.partition): int(answer(self._client, future).offset) for p, future in futures.items()}

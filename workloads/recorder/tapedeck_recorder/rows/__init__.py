@@ -1,0 +1,1 @@
+"""Rows for COPY BINARY: tables, encoders, and the batch that one transaction writes."""

@@ -1,149 +1,161 @@
-"""Bars as rows of COPY BINARY, a batch at once: numpy lays columns into fixed places of the rows.
+"""Encoding bars for COPY BINARY, a batch at a time, with numpy.
 
-Rows of one shape (equally long names) are one array of records, each a head (count of fields, exchange, symbol,
-interval), ts, five numbers, rev and a tail (source).
+COPY BINARY has no fixed row width, so rows are grouped by the byte lengths of their names. All rows of one group have
+the same layout and form one numpy record array: head (field count, exchange, symbol, interval), ts, five numbers, rev,
+tail (source).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from tapedeck_common.market import Bar, Source, bar_problem
 from tapedeck_crds.base import INTERVAL_MS
-from tapedeck_recorder.rows.batch import Series, Span
-from tapedeck_recorder.rows.copy_binary import PG_EPOCH_MS, TS_MAX, TS_MIN, check_moment, fields, name
+from tapedeck_crds.errors import InvalidInput
+from tapedeck_recorder.rows.batch import OpenRange, SeriesKey
+from tapedeck_recorder.rows.copy_binary import (
+    PG_EPOCH_MS,
+    TS_MAX,
+    TS_MIN,
+    checked_timestamp,
+    key_field,
+    row_header,
+)
 from tapedeck_recorder.rows.tables import BARS
 
 REV_MAX = 2**31 - 1
-_PRICES = ("open", "high", "low", "close", "volume")
+_VALUES = ("open", "high", "low", "close", "volume")
 
-Kind = tuple[str, str, str, Source]
-Array = npt.NDArray[np.int64]
+GroupKey: TypeAlias = tuple[str, str, str, Source]
+"""Exchange, symbol, interval and source: the columns that repeat from row to row."""
+IntArray: TypeAlias = npt.NDArray[np.int64]
 
 
-class Packed(NamedTuple):
-    """``rows`` of COPY BINARY, how many they are, and the first and last open of each series, milliseconds UTC."""
+class EncodedBars(NamedTuple):
+    """``rows`` of COPY BINARY, their number, and the range of open times of each series."""
 
     rows: bytes
-    number: int
-    spans: dict[Series, Span]
+    row_count: int
+    open_ranges: dict[SeriesKey, OpenRange]
 
 
-class _Numbers(dict[Kind, int]):
-    """(exchange, symbol, interval, source) → its number, in order of appearance."""
+class _GroupNumbers(dict[GroupKey, int]):
+    """Numbers the groups in order of appearance."""
 
-    def __missing__(self, kind: Kind) -> int:
-        self[kind] = number = len(self)
+    def __missing__(self, group: GroupKey) -> int:
+        self[group] = number = len(self)
         return number
 
 
-def check(bar: Bar) -> None:
-    """Raises ValueError, naming field, value and expectation, for a bar that can't be kept."""
+def validate_bar(bar: Bar) -> None:
+    """Raises InvalidInput, naming field, value and expectation, for a bar that the store can't hold."""
     if problem := bar_problem(bar):
-        raise ValueError(problem)
-    check_moment(bar.ts)
-    name(bar.exchange)
-    name(bar.symbol)
+        raise InvalidInput(problem)
+    checked_timestamp(bar.ts)
+    key_field(bar.exchange)
+    key_field(bar.symbol)
     if not 0 <= bar.rev <= REV_MAX:
-        raise ValueError(f"rev: got {bar.rev}, expected an integer from 0 to {REV_MAX}")
+        raise InvalidInput(f"rev: got {bar.rev}, expected an integer from 0 to {REV_MAX}")
 
 
-def pack(bars: Sequence[Bar], sources: Sequence[Source]) -> Packed:
-    """The rows: one a key, the highest revision, live before the rest, the first of equals.
+def encode_bars(bars: Sequence[Bar], sources: Sequence[Source]) -> EncodedBars:
+    """Encode one row per primary key: the highest revision, then live before other sources, then the first.
 
-    Raises ValueError or OverflowError where ``check`` refuses one of the bars.
+    Raises ValueError or OverflowError where ``validate_bar`` refuses one of the bars.
     """
-    numbers = _Numbers()
-    kind = np.array(
+    numbers = _GroupNumbers()
+    group = np.array(
         [numbers[bar.exchange, bar.symbol, bar.interval, s] for bar, s in zip(bars, sources, strict=True)], np.int64
     )
     ts = np.array([bar.ts for bar in bars], np.int64)
     rev = np.array([bar.rev for bar in bars], np.int64)
-    prices = [
+    values = [
         np.array([bar.open for bar in bars]),
         np.array([bar.high for bar in bars]),
         np.array([bar.low for bar in bars]),
         np.array([bar.close for bar in bars]),
         np.array([bar.volume for bar in bars]),
     ]
-    kinds = list(numbers)
-    _refuse(ts, rev, prices, np.array([INTERVAL_MS.get(k[2], 0) for k in kinds], np.int64)[kind])
-    order = _best(kind, ts, rev, kinds)
-    heads = [fields(len(BARS.columns)) + name(k[0]) + name(k[1]) + name(k[2]) for k in kinds]
-    tails = [name(k[3]) for k in kinds]
-    parts: list[bytes] = []
-    shapes = [(len(head), len(tail)) for head, tail in zip(heads, tails, strict=True)]
-    for shape in dict.fromkeys(shapes):
-        chosen = order[np.array([s == shape for s in shapes])[kind[order]]]
-        rows = _blank(len(chosen), *shape)
-        # Only those of this shape are asked for; the others' may be cut off.
-        rows["head"] = np.array(heads, f"S{shape[0]}")[kind[chosen]]
-        rows["tail"] = np.array(tails, f"S{shape[1]}")[kind[chosen]]
+    groups = list(numbers)
+    _validate(ts, rev, values, np.array([INTERVAL_MS.get(g[2], 0) for g in groups], np.int64)[group])
+    order = _deduplicated_order(group, ts, rev, groups)
+    heads = [row_header(len(BARS.columns)) + key_field(g[0]) + key_field(g[1]) + key_field(g[2]) for g in groups]
+    tails = [key_field(g[3]) for g in groups]
+    chunks: list[bytes] = []
+    layouts = [(len(head), len(tail)) for head, tail in zip(heads, tails, strict=True)]
+    for layout in dict.fromkeys(layouts):
+        chosen = order[np.array([other == layout for other in layouts])[group[order]]]
+        rows = _empty_rows(len(chosen), *layout)
+        # Heads of other layouts may be truncated here: no chosen row refers to them.
+        rows["head"] = np.array(heads, f"S{layout[0]}")[group[chosen]]
+        rows["tail"] = np.array(tails, f"S{layout[1]}")[group[chosen]]
         rows["ts"] = (ts[chosen] - PG_EPOCH_MS) * 1000
         rows["rev"] = rev[chosen]
-        for column, values in zip(_PRICES, prices, strict=True):
-            rows[column] = values[chosen]
-        parts.append(rows.tobytes())
-    return Packed(b"".join(parts), len(order), _spans(kinds, kind[order], ts[order]))
+        for column, numbers_of_column in zip(_VALUES, values, strict=True):
+            rows[column] = numbers_of_column[chosen]
+        chunks.append(rows.tobytes())
+    return EncodedBars(b"".join(chunks), len(order), _open_ranges(groups, group[order], ts[order]))
 
 
-def _spans(kinds: list[Kind], kind: Array, ts: Array) -> dict[Series, Span]:
-    """From rows by series and time."""
-    found: dict[Series, Span] = {}
-    # Where a series' source changes a new stretch begins too.
-    first = np.flatnonzero(np.r_[True, kind[1:] != kind[:-1]])
-    last = np.r_[first[1:], len(kind)] - 1
-    for k, start, end in zip(kind[first].tolist(), ts[first].tolist(), ts[last].tolist(), strict=True):
-        known = found.get(kinds[k][:3], (start, end))
-        found[kinds[k][:3]] = (min(known[0], start), max(known[1], end))
+def _open_ranges(groups: list[GroupKey], group: IntArray, ts: IntArray) -> dict[SeriesKey, OpenRange]:
+    """First and last open of each series; ``group`` and ``ts`` are sorted by series and time."""
+    found: dict[SeriesKey, OpenRange] = {}
+    # Bars of one series may have several sources, and so several runs of equal group numbers.
+    first = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
+    last = np.r_[first[1:], len(group)] - 1
+    for number, start, end in zip(group[first].tolist(), ts[first].tolist(), ts[last].tolist(), strict=True):
+        series = groups[number][:3]
+        low, high = found.get(series, (start, end))
+        found[series] = (min(low, start), max(high, end))
     return found
 
 
-def _refuse(ts: Array, rev: Array, prices: list[npt.NDArray[np.float64]], width: Array) -> None:
-    o, h, low, c, v = prices
-    sound = (
+def _validate(ts: IntArray, rev: IntArray, values: list[npt.NDArray[np.float64]], width: IntArray) -> None:
+    """The same conditions as ``validate_bar``, for all bars at once. ``width`` is the interval in milliseconds."""
+    o, h, low, c, v = values
+    valid = (
         (width > 0)
         & (ts >= TS_MIN) & (ts < TS_MAX) & (ts % np.maximum(width, 1) == 0)
         & (rev >= 0) & (rev <= REV_MAX)
         & (low > 0) & (low <= o) & (low <= c) & (o <= h) & (c <= h) & (h < np.inf)
         & (v >= 0) & (v < np.inf)
     )  # fmt: skip
-    if not sound.all():
-        raise ValueError("an impossible bar")
+    if not valid.all():
+        raise InvalidInput("bars: got at least one invalid bar; validate_bar names its field")
 
 
-def _best(kind: Array, ts: Array, rev: Array, kinds: list[Kind]) -> Array:
-    """Which rows to keep, by series and time, which is also how the index likes to get them."""
-    numbers: dict[tuple[str, str, str], int] = {}
-    of_kind = np.array([numbers.setdefault(k[:3], len(numbers)) for k in kinds], np.int64)
-    series = of_kind[kind]
+def _deduplicated_order(group: IntArray, ts: IntArray, rev: IntArray, groups: list[GroupKey]) -> IntArray:
+    """Indices of the rows to keep, by series and time: the order in which the primary key's index is cheapest."""
+    numbers: dict[SeriesKey, int] = {}
+    series_of_group = np.array([numbers.setdefault(g[:3], len(numbers)) for g in groups], np.int64)
+    series = series_of_group[group]
     order = np.lexsort((ts, series))
     if not _repeats(series[order], ts[order]).any():
         return order
-    late = np.array([k[3] != "live" for k in kinds])[kind]
-    order = np.lexsort((late, -rev, ts, series))
+    not_live = np.array([g[3] != "live" for g in groups])[group]
+    order = np.lexsort((not_live, -rev, ts, series))
     return order[~_repeats(series[order], ts[order])]
 
 
-def _repeats(series: Array, ts: Array) -> npt.NDArray[np.bool_]:
-    """Whether each row has the key of the one before."""
+def _repeats(series: IntArray, ts: IntArray) -> npt.NDArray[np.bool_]:
+    """Whether each row has the same key as the row before it."""
     same = np.zeros(len(ts), np.bool_)
     same[1:] = (series[1:] == series[:-1]) & (ts[1:] == ts[:-1])
     return same
 
 
-def _blank(count: int, head: int, tail: int) -> npt.NDArray[np.void]:
-    """Rows whose lengths of fields are filled in."""
+def _empty_rows(count: int, head: int, tail: int) -> npt.NDArray[np.void]:
+    """Rows of one layout with the length prefixes of their fields filled in."""
     layout: list[tuple[str, str]] = [("head", f"S{head}"), ("ts.length", ">i4"), ("ts", ">i8")]
-    for column in _PRICES:
+    for column in _VALUES:
         layout += [(f"{column}.length", ">i4"), (column, ">f8")]
     layout += [("rev.length", ">i4"), ("rev", ">i4"), ("tail", f"S{tail}")]
     rows = np.empty(count, np.dtype(layout))
-    for column in ("ts", *_PRICES):
+    for column in ("ts", *_VALUES):
         rows[f"{column}.length"] = 8
     rows["rev.length"] = 4
     return rows

@@ -1,4 +1,4 @@
-"""What one transaction writes."""
+"""The batch: everything that one database transaction writes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ from typing import TypeAlias
 from confluent_kafka import Message
 
 from tapedeck_common import records
-from tapedeck_recorder.rows.tables import Table
+from tapedeck_recorder.rows.tables import TargetTable
 
 PAYLOAD_MAX = 4_000
 REASON_MAX = 1_000
+NO_OFFSET = -1
+"""The stored offset of a partition that was never recorded."""
 
 Partition: TypeAlias = tuple[str, int]
-Series: TypeAlias = tuple[str, str, str]
+"""Topic and partition number."""
+SeriesKey: TypeAlias = tuple[str, str, str]
 """Exchange, symbol and interval."""
-Span: TypeAlias = tuple[int, int]
-"""First and last open, milliseconds UTC."""
+OpenRange: TypeAlias = tuple[int, int]
+"""The first and the last bar's open time, milliseconds UTC."""
+PointKey: TypeAlias = tuple[str, str, str, str, int, str]
+"""Exchange, symbol, interval, series, time and id: the primary key of ``points``."""
 
 
 @dataclass(frozen=True)
-class Fault:
-    """A row of ingest_errors. A message that could not be taken names no ``feed``."""
+class IngestErrorRow:
+    """A row of ``ingest_errors``. ``feed`` is empty where the recorder itself rejected a message."""
 
     topic: str
     partition: int
@@ -39,69 +44,77 @@ class Fault:
 
 
 @dataclass
-class Rows:
-    """Rows of COPY BINARY, in as many parts as is handy."""
+class CopyBuffer:
+    """Rows of COPY BINARY as a list of chunks; a chunk holds one row or many."""
 
-    parts: list[bytes] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)
     count: int = 0
 
     def add(self, *rows: bytes) -> None:
-        self.parts += rows
+        """Append encoded rows, one per argument."""
+        self.chunks += rows
         self.count += len(rows)
 
-    def add_all(self, other: Rows) -> None:
-        """What another has, behind."""
-        self.parts += other.parts
+    def extend(self, other: CopyBuffer) -> None:
+        """Append the rows of another buffer."""
+        self.chunks += other.chunks
         self.count += other.count
 
 
 @dataclass
 class Batch:
-    """What the ``messages`` come to. ``next_offsets`` is where each partition goes on.
+    """What ``messages`` decode to. ``next_offsets`` are the offsets to store for each partition.
 
-    ``of_runs`` are the rows of runs by their id, ``tried`` the runs of which there are trials.
-    ``points`` are revision and row of each, by key.
+    ``run_rows`` are rows by run id and table; they are written only while the run is running.
+    ``points`` maps a point's key to its revision and row.
     """
 
     messages: Sequence[Message] = ()
     next_offsets: dict[Partition, int] = field(default_factory=dict)
-    rows: dict[Table, Rows] = field(default_factory=lambda: defaultdict(Rows))
-    of_runs: dict[str, dict[Table, Rows]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Rows)))
-    faults: list[Fault] = field(default_factory=list)
+    rows: dict[TargetTable, CopyBuffer] = field(default_factory=lambda: defaultdict(CopyBuffer))
+    run_rows: dict[str, dict[TargetTable, CopyBuffer]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(CopyBuffer))
+    )
+    errors: list[IngestErrorRow] = field(default_factory=list)
     gaps: list[records.Gap] = field(default_factory=list)
-    spans: dict[Series, Span] = field(default_factory=dict)
+    open_ranges: dict[SeriesKey, OpenRange] = field(default_factory=dict)
     listings: list[records.Listing] = field(default_factory=list)
-    points: dict[tuple[str, str, str, str, int, str], tuple[int, bytes]] = field(default_factory=dict)
-    started: list[records.RunStarted] = field(default_factory=list)
-    ended: list[records.RunEnded] = field(default_factory=list)
-    tried: set[str] = field(default_factory=set)
+    points: dict[PointKey, tuple[int, bytes]] = field(default_factory=dict)
+    runs_started: list[records.RunStarted] = field(default_factory=list)
+    runs_ended: list[records.RunEnded] = field(default_factory=list)
+    runs_with_trials: set[str] = field(default_factory=set)
     dropped: int = 0
 
     @property
-    def poison(self) -> int:
-        """How many messages could not be taken."""
-        return sum(not fault.feed for fault in self.faults)
+    def rejected(self) -> int:
+        """How many messages the recorder rejected."""
+        return sum(not error.feed for error in self.errors)
 
 
-def poison(message: Message, reason: str) -> Fault:
-    """What is kept of a message that could not be taken. The same again, should it be read again."""
+def rejected_message(message: Message, reason: str) -> IngestErrorRow:
+    """The row that is kept of a rejected message. Reading the message again gives the same row."""
     raw = (message.value() or b"")[:PAYLOAD_MAX].decode("utf-8", "replace")
-    return Fault(*place(message), at=written_at(message), reason=bounded(reason, REASON_MAX), payload=bounded(raw))
+    return IngestErrorRow(
+        *message_position(message),
+        at=record_timestamp(message),
+        reason=storable_text(reason, REASON_MAX),
+        payload=storable_text(raw),
+    )
 
 
-def place(message: Message) -> tuple[str, int, int]:
+def message_position(message: Message) -> tuple[str, int, int]:
     """Topic, partition and offset."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     if topic is None or partition is None or offset is None:
-        raise TypeError("a message without a place")
+        raise TypeError("message: got one without topic, partition or offset, expected a consumed message")
     return topic, partition, offset
 
 
-def written_at(message: Message) -> int:
-    """When the message was written to the log, milliseconds UTC; 0 where the log does not say."""
+def record_timestamp(message: Message) -> int:
+    """The Kafka timestamp of a record, milliseconds UTC; 0 where it has none."""
     return max(int(message.timestamp()[1]), 0)
 
 
-def bounded(value: str, length: int = PAYLOAD_MAX) -> str:
-    """Text that Postgres can hold, of at most ``length`` characters."""
+def storable_text(value: str, length: int = PAYLOAD_MAX) -> str:
+    """The first ``length`` characters, with NUL and invalid Unicode replaced: Postgres stores neither."""
     return value[:length].replace("\x00", "�").encode("utf-8", "replace").decode()

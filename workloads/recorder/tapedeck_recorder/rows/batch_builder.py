@@ -1,4 +1,4 @@
-"""From messages to a batch. No message makes it fail: what can't be taken is kept with the reason."""
+"""Decoding messages into a batch. No message makes it fail: a rejected message is kept with its reason."""
 
 from __future__ import annotations
 
@@ -12,31 +12,39 @@ from confluent_kafka import Message
 
 from tapedeck_common import records, topics, wire
 from tapedeck_common.market import Bar, Source, trade_problem
+from tapedeck_crds.errors import InvalidInput
 from tapedeck_recorder.rows import bar_rows, copy_binary, tables
-from tapedeck_recorder.rows.batch import REASON_MAX, Batch, Fault, bounded, place, poison
+from tapedeck_recorder.rows.batch import (
+    REASON_MAX,
+    Batch,
+    IngestErrorRow,
+    message_position,
+    rejected_message,
+    storable_text,
+)
+
+# Each call decodes so many bars while it holds the interpreter's lock: between two calls the writer threads run.
+DECODE_STEP = 1_000
+# What decoding a message may raise. msgspec's errors are ValueErrors.
+DECODE_ERRORS = (ValueError, OverflowError, RecursionError, TypeError)
+Decoder: TypeAlias = Callable[[Batch, Message, bytes], None]
 
 _decode_lines = msgspec.json.Decoder(Bar).decode_lines
 
-# Bars decoded by one call, which holds the interpreter's lock: between two the writers get their turns.
-STEP = 1_000
-# What a message that can't be taken raises: msgspec's errors are ValueErrors.
-BAD_MESSAGE = (ValueError, OverflowError, RecursionError, TypeError)
-Taker: TypeAlias = Callable[[Batch, Message, bytes], None]
 
-
-def build(messages: Sequence[Message]) -> Batch:
-    """The batch of some messages."""
+def build_batch(messages: Sequence[Message]) -> Batch:
+    """Decode messages, in log order per partition."""
     batch = Batch(messages)
     last = {(message.topic(), message.partition()): message for message in messages}
     for message in last.values():
-        topic, partition, offset = place(message)
+        topic, partition, offset = message_position(message)
         batch.next_offsets[topic, partition] = offset + 1
-    for topic, some in _by_topic(messages, {topic for topic, _ in batch.next_offsets}).items():
+    for topic, of_topic in _by_topic(messages, {topic for topic, _ in batch.next_offsets}).items():
         if topic == topics.MARKET_BARS:
-            _take_bars(batch, some)
+            _add_bar_messages(batch, of_topic)
         else:
-            for message in some:
-                _take(batch, message, _TAKERS[topic])
+            for message in of_topic:
+                _add_message(batch, message, _DECODERS[topic])
     if batch.points:
         batch.rows[tables.POINTS].add(*(row for _, row in batch.points.values()))
     return batch
@@ -51,42 +59,42 @@ def _by_topic(messages: Sequence[Message], names: set[str]) -> dict[str, Sequenc
     return dict(found)
 
 
-def _take_bars(batch: Batch, messages: Sequence[Message]) -> None:
-    """The many: at once where all are sound, else one by one to find which are not."""
+def _add_bar_messages(batch: Batch, messages: Sequence[Message]) -> None:
+    """Encode all bars at once; where one of them is invalid, go one by one to find which."""
     try:
-        found = _decode_all([message.value() for message in messages])
+        bars = _decode_bars([message.value() for message in messages])
         sources = [wire.origin_of(message.headers()).source for message in messages]
-        kept = [(bar, source) for bar, source in zip(found, sources, strict=True) if bar.closed and source != "replay"]
+        kept = [(bar, source) for bar, source in zip(bars, sources, strict=True) if bar.closed and source != "replay"]
         _add_bars(batch, kept)
         batch.dropped += len(messages) - len(kept)
-    except BAD_MESSAGE:
-        sound: list[tuple[Bar, Source]] = []
+    except DECODE_ERRORS:
+        valid: list[tuple[Bar, Source]] = []
         for message in messages:
-            _take(batch, message, lambda b, m, value: _one_bar(b, m, value, sound))
-        _add_bars(batch, sound)
+            _add_message(batch, message, lambda b, m, value: _decode_bar(b, m, value, valid))
+        _add_bars(batch, valid)
 
 
-def _decode_all(values: list[bytes | None]) -> list[Bar]:
-    found: list[Bar] = []
-    for start in range(0, len(values), STEP):
-        some = values[start : start + STEP]
-        lines = b"\n".join(some)  # type: ignore[arg-type]
-        if lines.count(b"\n") != len(some) - 1:
-            raise ValueError("a value of several lines, which may hold several bars")
-        found += _decode_lines(lines)
-    return found
+def _decode_bars(values: list[bytes | None]) -> list[Bar]:
+    bars: list[Bar] = []
+    for start in range(0, len(values), DECODE_STEP):
+        step = values[start : start + DECODE_STEP]
+        lines = b"\n".join(step)  # type: ignore[arg-type]
+        if lines.count(b"\n") != len(step) - 1:
+            raise InvalidInput("value: got several lines, expected JSON on one line")
+        bars += _decode_lines(lines)
+    return bars
 
 
 def _add_bars(batch: Batch, kept: Sequence[tuple[Bar, Source]]) -> None:
     if kept:
-        some, sources = zip(*kept, strict=True)
-        packed = bar_rows.pack(some, sources)
-        batch.rows[tables.BARS].parts.append(packed.rows)
-        batch.rows[tables.BARS].count += packed.number
-        batch.spans |= packed.spans
+        bars, sources = zip(*kept, strict=True)
+        encoded = bar_rows.encode_bars(bars, sources)
+        batch.rows[tables.BARS].chunks.append(encoded.rows)
+        batch.rows[tables.BARS].count += encoded.row_count
+        batch.open_ranges |= encoded.open_ranges
 
 
-def _one_bar(batch: Batch, message: Message, value: bytes, sound: list[tuple[Bar, Source]]) -> None:
+def _decode_bar(batch: Batch, message: Message, value: bytes, valid: list[tuple[Bar, Source]]) -> None:
     source = _source(batch, message)
     if source is None:
         return
@@ -94,22 +102,22 @@ def _one_bar(batch: Batch, message: Message, value: bytes, sound: list[tuple[Bar
     if not bar.closed:
         batch.dropped += 1
         return
-    bar_rows.check(bar)
-    sound.append((bar, source))
+    bar_rows.validate_bar(bar)
+    valid.append((bar, source))
 
 
-def _take(batch: Batch, message: Message, taker: Taker) -> None:
+def _add_message(batch: Batch, message: Message, decoder: Decoder) -> None:
     value = message.value()
     try:
         if value is None:
-            raise ValueError("got no value, expected JSON")
-        taker(batch, message, value)
-    except BAD_MESSAGE as error:
-        batch.faults.append(poison(message, str(error)))
+            raise InvalidInput("value: got none, expected JSON")
+        decoder(batch, message, value)
+    except DECODE_ERRORS as error:
+        batch.errors.append(rejected_message(message, str(error)))
 
 
 def _source(batch: Batch, message: Message) -> Source | None:
-    """Where the record comes from; None, and counted, for one that is replayed."""
+    """The record's source; None for a replayed record, which is counted and dropped."""
     source = wire.origin_of(message.headers()).source
     if source == "replay":
         batch.dropped += 1
@@ -117,22 +125,22 @@ def _source(batch: Batch, message: Message) -> Source | None:
     return source
 
 
-def _trade(batch: Batch, message: Message, value: bytes) -> None:
+def _decode_trade(batch: Batch, message: Message, value: bytes) -> None:
     if (source := _source(batch, message)) is None:
         return
     trade = wire.decode_trade(value)
     if problem := trade_problem(trade):
-        raise ValueError(problem)
+        raise InvalidInput(problem)
     batch.rows[tables.TRADES].add(copy_binary.trade_row(trade, source))
 
 
-def _ticker(batch: Batch, message: Message, value: bytes) -> None:
+def _decode_ticker(batch: Batch, message: Message, value: bytes) -> None:
     if (source := _source(batch, message)) is not None:
         batch.rows[tables.TICKERS].add(copy_binary.ticker_row(wire.decode_ticker(value), source))
 
 
-def _point(batch: Batch, message: Message, value: bytes) -> None:
-    """A point, unless the batch holds a later revision of it: one statement can't write a row twice."""
+def _decode_point(batch: Batch, message: Message, value: bytes) -> None:
+    """Keep the point's highest revision of the batch: one upsert can't write a row twice."""
     if (source := _source(batch, message)) is None:
         return
     point = wire.decode_point(value)
@@ -142,86 +150,92 @@ def _point(batch: Batch, message: Message, value: bytes) -> None:
         batch.points[key] = (point.rev, copy_binary.point_row(point, source))
 
 
-def _ingest(batch: Batch, message: Message, value: bytes) -> None:
+def _decode_ingest(batch: Batch, message: Message, value: bytes) -> None:
     record = records.decode_ingest(value)
-    if isinstance(record, records.Listing):
-        batch.listings.append(_sound(record))
-        return
-    if isinstance(record, records.Gap):
-        for part in (record.exchange, record.symbol, record.interval):
-            copy_binary.name(part)
-        if not copy_binary.check_moment(record.start) < copy_binary.check_moment(record.end):
-            raise ValueError(f"end: got {record.end}, expected a time after start, {record.start}")
-        batch.gaps.append(record)
-        return
-    batch.faults.append(
-        Fault(
-            *place(message),
-            at=copy_binary.check_moment(record.at),
-            reason=bounded(record.reason, REASON_MAX),
-            payload=bounded(record.payload),
-            feed=bounded(record.feed, REASON_MAX) or "unknown",
-            exchange=bounded(record.exchange, REASON_MAX),
-            symbol=bounded(record.symbol, REASON_MAX),
-            place=bounded(record.place, REASON_MAX),
-        )
-    )
+    match record:
+        case records.Listing():
+            _validate_listing(record)
+            batch.listings.append(record)
+        case records.Gap():
+            _validate_gap(record)
+            batch.gaps.append(record)
+        case records.IngestError():
+            batch.errors.append(_error_row(message, record))
 
 
-def _sound(listing: records.Listing) -> records.Listing:
-    for part in (listing.exchange, listing.symbol, listing.base, listing.quote):
-        copy_binary.name(part)
+def _validate_listing(listing: records.Listing) -> None:
+    for name in (listing.exchange, listing.symbol, listing.base, listing.quote):
+        copy_binary.key_field(name)
     for field in ("price_step", "amount_step"):
         step = getattr(listing, field)
         if step is not None and not (math.isfinite(step) and step > 0):
-            raise ValueError(f"{field}: got {step}, expected a finite number above 0, or null")
-    copy_binary.check_moment(listing.at)
-    return listing
+            raise InvalidInput(f"{field}: got {step}, expected a finite number above 0, or null")
+    copy_binary.checked_timestamp(listing.at)
 
 
-def _result(batch: Batch, _message: Message, value: bytes) -> None:
+def _validate_gap(gap: records.Gap) -> None:
+    for name in (gap.exchange, gap.symbol, gap.interval):
+        copy_binary.key_field(name)
+    if not copy_binary.checked_timestamp(gap.start) < copy_binary.checked_timestamp(gap.end):
+        raise InvalidInput(f"end: got {gap.end}, expected a time after start, {gap.start}")
+
+
+def _error_row(message: Message, record: records.IngestError) -> IngestErrorRow:
+    return IngestErrorRow(
+        *message_position(message),
+        at=copy_binary.checked_timestamp(record.at),
+        reason=storable_text(record.reason, REASON_MAX),
+        payload=storable_text(record.payload),
+        feed=storable_text(record.feed, REASON_MAX) or "unknown",
+        exchange=storable_text(record.exchange, REASON_MAX),
+        symbol=storable_text(record.symbol, REASON_MAX),
+        place=storable_text(record.place, REASON_MAX),
+    )
+
+
+def _decode_result(batch: Batch, _message: Message, value: bytes) -> None:
     record = records.decode_result(value)
-    copy_binary.name(record.run_id)
+    copy_binary.key_field(record.run_id)
     match record:
         case records.RunStarted():
-            _check_started(record)
-            batch.started.append(record)
+            _validate_run_started(record)
+            batch.runs_started.append(record)
         case records.RunEnded():
-            copy_binary.text(record.message)
-            copy_binary.text(record.trades_hash)
-            copy_binary.whole(record.bars)
-            copy_binary.check_moment(record.ended_at)
-            batch.ended.append(record)
+            copy_binary.text_field(record.message)
+            copy_binary.text_field(record.trades_hash)
+            copy_binary.int8_field(record.bars)
+            copy_binary.checked_timestamp(record.ended_at)
+            batch.runs_ended.append(record)
         case records.RunEquity():
-            batch.of_runs[record.run_id][tables.RUN_EQUITY].add(*copy_binary.equity_rows(record))
+            batch.run_rows[record.run_id][tables.RUN_EQUITY].add(*copy_binary.equity_rows(record))
         case records.RunTrial():
             batch.rows[tables.RUN_TRIALS].add(copy_binary.trial_row(record))
-            batch.tried.add(record.run_id)
+            batch.runs_with_trials.add(record.run_id)
         case records.RunOrigin():
             batch.rows[tables.RUN_ORIGINS].add(copy_binary.origin_row(record))
         case records.RunFill():
-            batch.of_runs[record.run_id][tables.RUN_FILLS].add(copy_binary.fill_row(record))
+            batch.run_rows[record.run_id][tables.RUN_FILLS].add(copy_binary.fill_row(record))
         case records.RunTrade():
-            batch.of_runs[record.run_id][tables.RUN_TRADES].add(copy_binary.run_trade_row(record))
+            batch.run_rows[record.run_id][tables.RUN_TRADES].add(copy_binary.run_trade_row(record))
 
 
-def _check_started(record: records.RunStarted) -> None:
-    for part in (record.name, record.namespace, record.strategy, record.exchange, record.interval, record.replay_uid):
-        copy_binary.text(part)
-    for symbol in record.symbols:
-        copy_binary.text(symbol)
-    for field, raw in (("params", record.params), ("spec", record.spec)):
+def _validate_run_started(run: records.RunStarted) -> None:
+    for text in (run.name, run.namespace, run.strategy, run.exchange, run.interval, run.replay_uid):
+        copy_binary.text_field(text)
+    for symbol in run.symbols:
+        copy_binary.text_field(symbol)
+    for field, raw in (("params", run.params), ("spec", run.spec)):
         if b"\\u0000" in bytes(raw):
-            raise ValueError(f"{field}: got text with NUL, expected none")
+            raise InvalidInput(f"{field}: got text with NUL, expected no NUL character")
         if not isinstance(msgspec.json.decode(raw), dict):
-            raise ValueError(f"{field}: got {bytes(raw[:80])!r}, expected an object")
-    copy_binary.check_moment(record.started_at)
+            raise InvalidInput(f"{field}: got {bytes(raw[:80])!r}, expected an object")
+    copy_binary.checked_timestamp(run.started_at)
 
 
-_TAKERS: dict[str, Taker] = {
-    topics.MARKET_TRADES: _trade,
-    topics.MARKET_TICKERS: _ticker,
-    topics.MARKET_INGEST: _ingest,
-    topics.MARKET_POINTS: _point,
-    topics.RESULTS: _result,
+_DECODERS: dict[str, Decoder] = {
+    topics.MARKET_TRADES: _decode_trade,
+    topics.MARKET_TICKERS: _decode_ticker,
+    topics.MARKET_INGEST: _decode_ingest,
+    topics.MARKET_POINTS: _decode_point,
+    topics.RESULTS: _decode_result,
 }

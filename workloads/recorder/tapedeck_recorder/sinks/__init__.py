@@ -1,2 +1,5 @@
-"""Other stores that take the same stream. Each has a thread and a position on the log of its own: one that is away
-holds up neither the store nor the others, and gets what it missed when it is back."""
+"""Sinks: other stores that receive the same records.
+
+Each sink has a thread and a consumer group of its own. An unreachable sink blocks neither the recorder nor the other
+sinks; delivery resumes when it is reachable again.
+"""

@@ -1,4 +1,4 @@
-"""The other store, asked over HTTP: what it says to a request, and what that means."""
+"""Posting line protocol over HTTP, and what a sink's status codes mean."""
 
 from __future__ import annotations
 
@@ -8,31 +8,35 @@ import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tapedeck_crds.errors import TapedeckError, Unavailable
+
 TIMEOUT_SECONDS = 10.0
-WAIT_MAX_SECONDS = 300.0
+RETRY_AFTER_MAX_SECONDS = 300.0
 REASON_MAX = 300
-_ANSWER_BYTES = 65_536
+_RESPONSE_BYTES = 65_536
 _DROPPED = re.compile(r"partial write: .*\bdropped=(\d+)")
 
 
-class Away(Exception):
-    """It takes nothing now, for whatever reason; ``after`` are the seconds that it wants to be left alone, if any."""
+class SinkUnreachable(Unavailable):
+    """The sink accepts nothing now. ``retry_after`` is the wait in seconds that it demands, 0 for none."""
 
-    def __init__(self, message: str, after: float = 0.0) -> None:
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message[:REASON_MAX])
-        self.after = after
+        self.retry_after = retry_after
 
 
-class Refused(Exception):
-    """It does not take these points, or not so many at once."""
+class PointsRejected(TapedeckError):
+    """The sink rejects some of these points, or the size of the request."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message[:REASON_MAX])
 
 
-class Remote:
-    """One connection, kept while it holds. ``secrets`` may hold ``authorization``, what the header of that name says
-    (``Token …``, ``Basic …``, ``Bearer …``), and ``ca``, the PEM of the authority that signed the store's certificate.
+class LineProtocolClient:
+    """One keep-alive connection to a sink.
+
+    The folder ``secrets`` may hold the file ``authorization``, the value of the header of that name (``Token …``,
+    ``Basic …``, ``Bearer …``), and the file ``ca``, the PEM of the authority that signed the sink's certificate.
     """
 
     def __init__(self, url: str, secrets: Path) -> None:
@@ -41,42 +45,44 @@ class Remote:
         self._connection: http.client.HTTPConnection | None = None
 
     def write(self, lines: list[str]) -> int:
-        """Post points; returns how many of them it let fall. Raises Away and Refused."""
+        """Post points; returns how many of them the sink dropped. Raises SinkUnreachable and PointsRejected."""
         body = "\n".join(lines).encode()
         try:
-            status, text, after = self._post(body)
+            status, text, retry_after = self._post(body)
         except (OSError, ValueError, http.client.HTTPException) as error:
             self.close()
-            raise Away(f"{self._parts.netloc}: {error or type(error).__name__}") from error
+            raise SinkUnreachable(f"{self._parts.netloc}: {error or type(error).__name__}") from error
         if status < 300:
             return 0
-        if dropped := _DROPPED.search(text):  # InfluxDB kept the rest
+        if dropped := _DROPPED.search(text):  # InfluxDB wrote the other points
             return int(dropped[1])
         reason = f"{self._parts.netloc} answered {status}: {' '.join(text.split())}"
         if status in (400, 413, 422):
-            raise Refused(reason)
-        raise Away(reason, after)
+            raise PointsRejected(reason)
+        raise SinkUnreachable(reason, retry_after)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def _post(self, body: bytes) -> tuple[int, str, float]:
+        """Status, text, and the seconds of the header Retry-After."""
         if self._connection is None:
             self._connection = self._connect()
         path = (self._parts.path or "/") + (f"?{self._parts.query}" if self._parts.query else "")
         headers = {"content-type": "text/plain; charset=utf-8"}
-        if authorization := self._secret("authorization"):  # read anew: it may have been changed
+        if authorization := self._secret("authorization"):  # read for each request: it may be rotated
             headers["authorization"] = authorization
         self._connection.request("POST", path, body, headers)
-        answer = self._connection.getresponse()
-        text = answer.read(_ANSWER_BYTES).decode("utf-8", "replace")
-        if answer.will_close or not answer.isclosed():
+        response = self._connection.getresponse()
+        text = response.read(_RESPONSE_BYTES).decode("utf-8", "replace")
+        if response.will_close or not response.isclosed():
             self.close()
-        after = answer.getheader("retry-after", "")
-        return answer.status, text, min(float(after), WAIT_MAX_SECONDS) if after.isdigit() else 0.0
+        retry_after = response.getheader("retry-after", "")
+        seconds = min(float(retry_after), RETRY_AFTER_MAX_SECONDS) if retry_after.isdigit() else 0.0
+        return response.status, text, seconds
 
     def _connect(self) -> http.client.HTTPConnection:
         host = self._parts.hostname or ""

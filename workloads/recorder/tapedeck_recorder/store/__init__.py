@@ -1,0 +1,1 @@
+"""Writing batches to the database: transactions, offsets, the writer threads."""

@@ -1,4 +1,4 @@
-"""The thread that writes: batches in order, each in a transaction of its own, tried again while nobody answers."""
+"""A thread that writes batches in order, one transaction each, and retries while the database is unreachable."""
 
 from __future__ import annotations
 
@@ -15,82 +15,86 @@ from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.database import connect
 from tapedeck_recorder import metrics
-from tapedeck_recorder.rows.batch import Batch, poison
-from tapedeck_recorder.rows.batch_builder import build
-from tapedeck_recorder.store.offsets import Offsets
-from tapedeck_recorder.store.transaction import BAD_DATA, write
+from tapedeck_recorder.rows.batch import Batch, rejected_message
+from tapedeck_recorder.rows.batch_builder import build_batch
+from tapedeck_recorder.store.offsets import StoredOffsets
+from tapedeck_recorder.store.transaction import REJECTED_DATA, write_batch
 
-NAME = "tapedeck-recorder"
-AHEAD = 1  # batches prepared while one is written
+APPLICATION_NAME = "tapedeck-recorder"
+QUEUE_SIZE = 1  # batches that are decoded while another is written
 RETRIES, RETRY_SECONDS = 60, 120.0
-STOP_SECONDS = 5.0  # how long a batch may take to be written once the recorder has to end
-_WAIT = 0.1
+STOP_SECONDS = 5.0  # how long writing may take after ``stop`` is set
+_POLL_SECONDS = 0.1
 
-_AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
-
-
-def retrying(stop: threading.Event) -> Callable[[Exception], bool]:
-    """What is worth another try: the database may come back, unless we have to end."""
-    return lambda error: isinstance(error, _AWAY) and not isinstance(error, BAD_DATA) and not stop.is_set()
+_UNREACHABLE = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
-class Writer:
-    """Takes batches over from the thread that reads, which gets what one failed with at its next call.
+def is_retriable(stop: threading.Event) -> Callable[[Exception], bool]:
+    """A predicate for errors that a retry may cure: the database is unreachable and ``stop`` is not set."""
+    return lambda error: isinstance(error, _UNREACHABLE) and not isinstance(error, REJECTED_DATA) and not stop.is_set()
 
-    ``wrote`` hears of each that is committed.
+
+class BatchWriter:
+    """Takes batches from the reading thread, which gets the writer's error at its next call.
+
+    ``on_commit`` is called with each committed batch, in the writer's thread.
     """
 
     def __init__(
-        self, connections: Connections, offsets: Offsets, stop: threading.Event, wrote: Callable[[Batch], None]
+        self,
+        connections: Connections,
+        offsets: StoredOffsets,
+        stop: threading.Event,
+        on_commit: Callable[[Batch], None],
     ) -> None:
         self._connections = connections
         self._offsets = offsets
-        self._wrote = wrote
+        self._on_commit = on_commit
         self._stop = stop
-        self._queue: queue.Queue[Batch | None] = queue.Queue(AHEAD)
+        self._queue: queue.Queue[Batch | None] = queue.Queue(QUEUE_SIZE)
         self._failure: BaseException | None = None
         self._connection: psycopg.Connection[Any] | None = None
-        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
-    def put(self, batch: Batch) -> None:
-        """Hand a batch over, waiting while others are before it. One that comes after ``stop`` may stay unwritten."""
+    def enqueue(self, batch: Batch) -> None:
+        """Queue a batch, waiting while the queue is full. After ``stop`` is set the batch may stay unwritten."""
         while not self._stop.is_set():
-            self.check()
+            self.raise_failure()
             try:
-                self._queue.put(batch, timeout=_WAIT)
+                self._queue.put(batch, timeout=_POLL_SECONDS)
             except queue.Full:
                 continue
             return
 
-    def settle(self) -> None:
-        """Wait until all that was handed over is written; after ``stop`` no longer than STOP_SECONDS."""
+    def drain(self) -> None:
+        """Wait until every queued batch is committed; after ``stop`` is set, at most STOP_SECONDS."""
         deadline = float("inf")
         while self._queue.unfinished_tasks and self._failure is None and time.monotonic() < deadline:
             if self._stop.is_set():
                 deadline = min(deadline, time.monotonic() + STOP_SECONDS)
             time.sleep(0.002)
-        self.check()
+        self.raise_failure()
 
     def close(self) -> None:
-        """Settle and end. What is not written by then is rolled back and read again by the next recorder."""
+        """Drain and stop. Whatever is not committed by then is rolled back; the next recorder reads it again."""
         try:
-            self.settle()
+            self.drain()
         finally:
             if not self._queue.unfinished_tasks and self._thread.is_alive():
-                self._queue.put(None, timeout=_WAIT)
+                self._queue.put(None, timeout=_POLL_SECONDS)
                 self._thread.join(timeout=STOP_SECONDS)
 
-    def check(self) -> None:
-        """Raises what a batch failed with."""
+    def raise_failure(self) -> None:
+        """Raises the error that ended the thread, if one did."""
         if self._failure is not None:
             raise self._failure
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while (batch := self._queue.get()) is not None:
             try:
                 self._write(batch)
-            except BaseException as failure:  # handed to the thread that waits for it
+            except BaseException as failure:  # raised again in the reading thread
                 self._failure = failure
                 return
             finally:
@@ -100,51 +104,51 @@ class Writer:
             self._connection.close()
 
     def _write(self, batch: Batch) -> None:
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             for attempt in stamina.retry_context(
-                on=retrying(self._stop), attempts=RETRIES, timeout=RETRY_SECONDS, wait_initial=0.1, wait_max=3.0
+                on=is_retriable(self._stop), attempts=RETRIES, timeout=RETRY_SECONDS, wait_initial=0.1, wait_max=3.0
             ):
                 with attempt:
-                    self._try(batch, first=attempt.num == 1)
-        except BAD_DATA as error:
-            self._write_apart(batch, str(error))
+                    self._attempt(batch, first=attempt.num == 1)
+        except REJECTED_DATA as error:
+            self._write_halves(batch, str(error))
             return
-        self._offsets.committed(batch.next_offsets)
-        self._wrote(batch)
-        _count(batch, time.monotonic() - began)
+        self._offsets.mark_committed(batch.next_offsets)
+        self._on_commit(batch)
+        _count(batch, time.monotonic() - started)
 
-    def _write_apart(self, batch: Batch, reason: str) -> None:
-        """Halve the batch until the message is alone that the database refuses; it is kept with the reason."""
+    def _write_halves(self, batch: Batch, reason: str) -> None:
+        """Bisect the batch down to the message that the database rejects; that message goes to ingest_errors."""
         middle = len(batch.messages) // 2
         if middle:
-            self._write(build(batch.messages[:middle]))
-            self._write(build(batch.messages[middle:]))
+            self._write(build_batch(batch.messages[:middle]))
+            self._write(build_batch(batch.messages[middle:]))
             return
         (message,) = batch.messages
-        self._write(Batch(next_offsets=batch.next_offsets, faults=[poison(message, reason)]))
+        self._write(Batch(next_offsets=batch.next_offsets, errors=[rejected_message(message, reason)]))
 
-    def _try(self, batch: Batch, *, first: bool) -> None:
+    def _attempt(self, batch: Batch, *, first: bool) -> None:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._connections, name=NAME, autocommit=True)
+            self._connection = connect(self._connections, name=APPLICATION_NAME, autocommit=True)
         try:
-            # The answer to a commit can be lost with the connection: ask before writing again.
-            if not first and self._offsets.done(self._connection, batch.next_offsets):
+            # The connection may have broken after the commit and before its answer: check before writing again.
+            if not first and self._offsets.is_committed(self._connection, batch.next_offsets):
                 return
-            write(self._connection, batch, self._offsets)
-        except BAD_DATA:
+            write_batch(self._connection, batch, self._offsets)
+        except REJECTED_DATA:
             raise
-        except _AWAY as error:
-            log.warning("the database is away", reason=str(error))
+        except _UNREACHABLE as error:
+            log.warning("database unreachable", reason=str(error))
             self._connection.close()
             raise
 
 
 def _count(batch: Batch, seconds: float) -> None:
-    for each in (batch.rows, *batch.of_runs.values()):
-        for table, rows in each.items():
-            metrics.ROWS.labels(table.name).inc(rows.count)
+    for buffers in (batch.rows, *batch.run_rows.values()):
+        for table, buffer in buffers.items():
+            metrics.ROWS.labels(table.name).inc(buffer.count)
     metrics.BATCHES.inc()
     metrics.DROPPED.inc(batch.dropped)
-    metrics.POISON.inc(batch.poison)
-    metrics.COMMITS.observe(seconds)
+    metrics.REJECTED.inc(batch.rejected)
+    metrics.COMMIT_SECONDS.observe(seconds)

@@ -1,4 +1,4 @@
-"""The catalogue, moved on in the transaction that writes the bars: series with their spans, and listings."""
+"""The catalogue: each series with its first and last bar, and listings. Updated in the transaction of the bars."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import psycopg
 
 from tapedeck_recorder.rows.batch import Batch
 
-# A series' rows come from one partition, so two writers never wait for one another here.
+# All bars of a series are in one partition, so two writers never lock the same row.
 _SERIES = """
 INSERT INTO bar_series (exchange, symbol, interval, first_ts, last_ts)
 SELECT exchange, symbol, interval, to_timestamp(first / 1000.0), to_timestamp(last / 1000.0)
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::int8[], %s::int8[]) AS seen(exchange, symbol, interval, first, last)
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::int8[], %s::int8[]) AS b(exchange, symbol, interval, first, last)
 ON CONFLICT (exchange, symbol, interval) DO UPDATE
 SET first_ts = least(bar_series.first_ts, EXCLUDED.first_ts), last_ts = greatest(bar_series.last_ts, EXCLUDED.last_ts)
 WHERE EXCLUDED.first_ts < bar_series.first_ts OR EXCLUDED.last_ts > bar_series.last_ts
@@ -28,16 +28,16 @@ WHERE EXCLUDED.listed_at > listings.listed_at
 """
 
 
-def write_catalogue(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
-    """What the batch's bars and listings add. Raises psycopg.Error."""
-    if batch.spans:
-        rows = sorted((*series, *span) for series, span in batch.spans.items())
+def upsert_catalogue(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
+    """Extend the series by the batch's bars, and keep the latest listings. Raises psycopg.Error."""
+    if batch.open_ranges:
+        rows = sorted((*series, *opens) for series, opens in batch.open_ranges.items())
         cursor.execute(_SERIES, [list(column) for column in zip(*rows, strict=True)])
     if batch.listings:
         cursor.executemany(
             _LISTINGS,
             [
-                (one.exchange, one.symbol, one.base, one.quote, one.price_step, one.amount_step, one.at)
-                for one in batch.listings
+                (each.exchange, each.symbol, each.base, each.quote, each.price_step, each.amount_step, each.at)
+                for each in batch.listings
             ],
         )

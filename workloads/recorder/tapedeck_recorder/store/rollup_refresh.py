@@ -1,4 +1,4 @@
-"""Coarser bars that the database keeps ready are built anew where bars of the past were written."""
+"""Refreshing the continuous aggregates of coarser bars after bars of the past were written."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from tapedeck_common.store.database import connect
 from tapedeck_common.store.storage import ask_refresh
 from tapedeck_recorder.rows.batch import Batch
 
-NAME = "tapedeck-refresh"
+APPLICATION_NAME = "tapedeck-refresh"
 PERIOD_SECONDS = 10.0
-# No coarser bar is kept ready before it has ended: what is newer than the shortest can't be in one.
-NEW_MS = 300_000
+# Aggregates hold only bars that have closed. The finest is 5 minutes long, so a newer bar is in none of them.
+RECENT_MS = 300_000
 
 
-class Refresher(threading.Thread):
-    """Asks the database, now and then while there is reason to; until ``stop`` is set.
+class RollupRefresher(threading.Thread):
+    """Requests a refresh every PERIOD_SECONDS while old bars were written, until ``stop`` is set.
 
-    Where it keeps none ready the thread ends. What a recorder that ends did not ask for comes by the policy's schedule.
+    Ends where the database has no continuous aggregates. A request that is lost with the process is made up by the
+    refresh policy's own schedule.
     """
 
     def __init__(self, connections: Connections, stop: threading.Event) -> None:
         super().__init__(name="refresh", daemon=True)
         self._connections = connections
         self._stopping = stop
-        self._due = threading.Event()
+        self._requested = threading.Event()
 
-    def wrote(self, batch: Batch) -> None:
-        """A batch is committed: a backfill's, a repair's or a correction's gives reason to."""
-        if batch.spans and min(batch.spans.values())[0] < time.time() * 1000 - NEW_MS:
-            self._due.set()
+    def on_commit(self, batch: Batch) -> None:
+        """Request a refresh if the batch has old bars: those of a backfill, a recovery or a correction."""
+        if batch.open_ranges and min(batch.open_ranges.values())[0] < time.time() * 1000 - RECENT_MS:
+            self._requested.set()
 
     def run(self) -> None:
         while not self._stopping.wait(PERIOD_SECONDS):
-            if not self._due.is_set():
+            if not self._requested.is_set():
                 continue
-            self._due.clear()
+            self._requested.clear()
             try:
-                with connect(self._connections, name=NAME, autocommit=True) as connection:
+                with connect(self._connections, name=APPLICATION_NAME, autocommit=True) as connection:
                     if not ask_refresh(connection):
                         return
             except psycopg.Error as error:
-                log.warning("coarser bars are not refreshed yet", reason=str(error), again=PERIOD_SECONDS)
-                self._due.set()
+                log.warning("refreshing coarser bars failed", reason=str(error), retry_seconds=PERIOD_SECONDS)
+                self._requested.set()

@@ -1,10 +1,10 @@
-"""One batch, one transaction: rows, merged records and offsets together."""
+"""One batch, one transaction: rows, run updates, ingest records, catalogue and offsets are committed together."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import psycopg
@@ -13,125 +13,131 @@ from psycopg.types.json import Jsonb
 
 from tapedeck_common.records import RunEnded, RunStarted
 from tapedeck_recorder import metrics
-from tapedeck_recorder.rows.batch import Batch, Fault, Rows
-from tapedeck_recorder.rows.tables import COPY_HEADER, COPY_TRAILER, Table
-from tapedeck_recorder.store.catalogue import write_catalogue
-from tapedeck_recorder.store.offsets import Offsets
+from tapedeck_recorder.rows.batch import Batch, CopyBuffer, IngestErrorRow
+from tapedeck_recorder.rows.tables import COPY_HEADER, COPY_TRAILER, TargetTable
+from tapedeck_recorder.store.catalogue import upsert_catalogue
+from tapedeck_recorder.store.offsets import StoredOffsets
 
-Cursor = psycopg.Cursor[Any]
+Cursor: TypeAlias = psycopg.Cursor[Any]
 
-# What the data is to blame for, not the database's state: trying again can't help.
-BAD_DATA = (psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
+# Errors that the rows cause, whatever state the database is in: a retry can't help.
+REJECTED_DATA = (psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
 
-def write(connection: psycopg.Connection[Any], batch: Batch, offsets: Offsets) -> None:
-    """Write it all or nothing. Raises Fenced and psycopg.Error, one of BAD_DATA where a row can't be kept."""
+def write_batch(connection: psycopg.Connection[Any], batch: Batch, offsets: StoredOffsets) -> None:
+    """Write the whole batch or nothing of it.
+
+    Raises Fenced where another recorder holds the partitions, and psycopg.Error: one of REJECTED_DATA where the
+    database rejects a row.
+    """
     with connection.transaction(), connection.cursor() as cursor:
         offsets.advance(cursor, batch.next_offsets)
-        for table, rows in (*batch.rows.items(), *_unfinished(cursor, batch).items()):
-            _write_rows(connection, cursor, table, rows)
+        for table, buffer in (*batch.rows.items(), *_rows_of_running_runs(cursor, batch).items()):
+            _write_rows(connection, cursor, table, buffer)
         _write_runs(cursor, batch)
-        _write_ingest(cursor, batch)
-        write_catalogue(cursor, batch)
+        _write_ingest_records(cursor, batch)
+        upsert_catalogue(cursor, batch)
 
 
-def _unfinished(cursor: Cursor, batch: Batch) -> dict[Table, Rows]:
-    """The rows of runs that were not over before this batch: one that is stays as it is, whatever comes later."""
-    if not batch.of_runs:
+def _rows_of_running_runs(cursor: Cursor, batch: Batch) -> dict[TargetTable, CopyBuffer]:
+    """Rows of runs that have not ended before this batch: an ended run never changes."""
+    if not batch.run_rows:
         return {}
     query = "SELECT run_id FROM runs WHERE run_id = ANY(%s) AND state <> 'running'"
-    over = {row[0] for row in cursor.execute(query, (list(batch.of_runs),)).fetchall()}
-    found: dict[Table, Rows] = defaultdict(Rows)
-    for run_id, tables in batch.of_runs.items():
-        if run_id not in over:
-            for table, rows in tables.items():
-                found[table].add_all(rows)
+    ended = {row[0] for row in cursor.execute(query, (list(batch.run_rows),)).fetchall()}
+    found: dict[TargetTable, CopyBuffer] = defaultdict(CopyBuffer)
+    for run_id, buffers in batch.run_rows.items():
+        if run_id not in ended:
+            for table, buffer in buffers.items():
+                found[table].extend(buffer)
     return found
 
 
-def _write_rows(connection: psycopg.Connection[Any], cursor: Cursor, table: Table, rows: Rows) -> None:
+def _write_rows(connection: psycopg.Connection[Any], cursor: Cursor, table: TargetTable, buffer: CopyBuffer) -> None:
+    """COPY into the table; on a key conflict, roll back to the savepoint and upsert."""
     try:
         with connection.transaction():  # a savepoint
-            _copy(cursor, sql.Identifier(table.name), table, rows)
+            _copy(cursor, sql.Identifier(table.name), table, buffer)
     except errors.UniqueViolation:
         metrics.CONFLICTS.labels(table.name).inc()
-        _merge(cursor, table, rows)
+        _upsert(cursor, table, buffer)
 
 
-def _copy(cursor: Cursor, target: sql.Identifier, table: Table, rows: Rows) -> None:
+def _copy(cursor: Cursor, target: sql.Identifier, table: TargetTable, buffer: CopyBuffer) -> None:
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
     with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, columns)) as copy:
-        copy.write(b"".join((COPY_HEADER, *rows.parts, COPY_TRAILER)))
+        copy.write(b"".join((COPY_HEADER, *buffer.chunks, COPY_TRAILER)))
 
 
-def _merge(cursor: Cursor, table: Table, rows: Rows) -> None:
-    stage = sql.Identifier(f"stage_{table.name}")
+def _upsert(cursor: Cursor, table: TargetTable, buffer: CopyBuffer) -> None:
+    """COPY into a staging table, then INSERT … ON CONFLICT."""
+    staging = sql.Identifier(f"stage_{table.name}")
     name = sql.Identifier(table.name)
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
     cursor.execute(
-        sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS").format(stage, name)
+        sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS").format(staging, name)
     )
-    _copy(cursor, stage, table, rows)
+    _copy(cursor, staging, table, buffer)
     cursor.execute(
         sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT {}").format(
-            name, columns, columns, stage, sql.SQL(table.merge)
+            name, columns, columns, staging, sql.SQL(table.on_conflict)
         )
     )
 
 
 def _write_runs(cursor: Cursor, batch: Batch) -> None:
-    if batch.started:
+    if batch.runs_started:
         cursor.executemany(
             """INSERT INTO runs (run_id, name, namespace, strategy, params, spec, exchange, symbols, interval,
                                   replay_uid, cash, started_at, trials)
             VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
-            [_started(run) for run in batch.started],
+            [_started_values(run) for run in batch.runs_started],
         )
-    if batch.ended:  # a run that is over stays as it ended
+    if batch.runs_ended:  # an ended run never changes
         cursor.executemany(
             """UPDATE runs SET state = %s, message = %s, bars = %s, metrics = %s, trades_hash = %s, ended_at = %s,
                                drawdowns = %s, periods = %s
             WHERE run_id = %s AND state = 'running'""",
-            [_ended(run) for run in batch.ended],
+            [_ended_values(run) for run in batch.runs_ended],
         )
-        if cursor.rowcount < len(batch.ended):
-            _check_known(cursor, [run.run_id for run in batch.ended])
-    if batch.tried:  # a sweep is over with its last trial, whichever pod made it
+        if cursor.rowcount < len(batch.runs_ended):
+            _check_runs_exist(cursor, [run.run_id for run in batch.runs_ended])
+    if batch.runs_with_trials:  # a sweep is complete with its last trial, whichever pod ran it
         cursor.execute(
             """UPDATE runs SET state = 'complete', ended_at = now()
             WHERE run_id = ANY(%s) AND state = 'running' AND trials > 0
               AND trials <= (SELECT count(*) FROM run_trials WHERE run_trials.run_id = runs.run_id)""",
-            (list(batch.tried),),
+            (list(batch.runs_with_trials),),
         )
 
 
-def _check_known(cursor: Cursor, run_ids: list[str]) -> None:
+def _check_runs_exist(cursor: Cursor, run_ids: list[str]) -> None:
     rows = cursor.execute("SELECT run_id FROM runs WHERE run_id = ANY(%s)", (run_ids,)).fetchall()
     if unknown := set(run_ids) - {row[0] for row in rows}:
         raise psycopg.DataError(f"run_id: got the end of {min(unknown)!r}, expected a run that has started")
 
 
-def _started(run: RunStarted) -> tuple[Any, ...]:
+def _started_values(run: RunStarted) -> tuple[object, ...]:
     return (
         run.run_id, run.name, run.namespace, run.strategy, bytes(run.params).decode(), bytes(run.spec).decode(),
-        run.exchange, run.symbols, run.interval, run.replay_uid, run.cash, _moment(run.started_at), run.trials,
+        run.exchange, run.symbols, run.interval, run.replay_uid, run.cash, _timestamp(run.started_at), run.trials,
     )  # fmt: skip
 
 
-def _ended(run: RunEnded) -> tuple[Any, ...]:
+def _ended_values(run: RunEnded) -> tuple[object, ...]:
     return (
-        run.state, run.message, run.bars, Jsonb(run.metrics), run.trades_hash, _moment(run.ended_at),
+        run.state, run.message, run.bars, Jsonb(run.metrics), run.trades_hash, _timestamp(run.ended_at),
         Jsonb(msgspec.to_builtins(run.drawdowns)), Jsonb(msgspec.to_builtins(run.periods)), run.run_id,
     )  # fmt: skip
 
 
-def _write_ingest(cursor: Cursor, batch: Batch) -> None:
-    if batch.faults:
+def _write_ingest_records(cursor: Cursor, batch: Batch) -> None:
+    if batch.errors:
         cursor.executemany(
             """INSERT INTO ingest_errors (topic, partition, "offset", at, reason, payload, feed, exchange, symbol,
                                            place)
             VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
-            [_fault(fault) for fault in batch.faults],
+            [_error_values(error) for error in batch.errors],
         )
     if batch.gaps:
         cursor.executemany(
@@ -139,15 +145,15 @@ def _write_ingest(cursor: Cursor, batch: Batch) -> None:
             VALUES (%s, %s, %s, %s, %s, %s)
             ON CONFLICT (exchange, symbol, interval, start_ts)
             DO UPDATE SET end_ts = EXCLUDED.end_ts, state = EXCLUDED.state""",
-            [(g.exchange, g.symbol, g.interval, _moment(g.start), _moment(g.end), g.state) for g in batch.gaps],
+            [(g.exchange, g.symbol, g.interval, _timestamp(g.start), _timestamp(g.end), g.state) for g in batch.gaps],
         )
 
 
-def _fault(f: Fault) -> tuple[Any, ...]:
+def _error_values(e: IngestErrorRow) -> tuple[object, ...]:
     return (
-        f.topic, f.partition, f.offset, _moment(f.at), f.reason, f.payload, f.feed, f.exchange, f.symbol, f.place,
+        e.topic, e.partition, e.offset, _timestamp(e.at), e.reason, e.payload, e.feed, e.exchange, e.symbol, e.place,
     )  # fmt: skip
 
 
-def _moment(ms: int) -> datetime:
+def _timestamp(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,6 +1,6 @@
-"""Several writers side by side: the database has more than one core.
+"""Several writer threads: one connection would use one core of the database.
 
-A partition always goes to the same writer, so what belongs to one series is written in its order.
+Each partition belongs to one writer, so the records of a series are written in their order.
 """
 
 from __future__ import annotations
@@ -12,48 +12,52 @@ from confluent_kafka import Message
 
 from tapedeck_common.settings import Connections
 from tapedeck_recorder.rows.batch import Batch, Partition
-from tapedeck_recorder.rows.batch_builder import build
-from tapedeck_recorder.store.batch_writer import Writer
-from tapedeck_recorder.store.offsets import Offsets
+from tapedeck_recorder.rows.batch_builder import build_batch
+from tapedeck_recorder.store.batch_writer import BatchWriter
+from tapedeck_recorder.store.offsets import StoredOffsets
 
-LANES = 2
+WRITERS = 2
 
 
-class Lanes:
-    """What one writer failed with is raised by the next call."""
+class WriterPool:
+    """Each call raises the error with which a writer failed."""
 
     def __init__(
-        self, connections: Connections, offsets: Offsets, stop: threading.Event, wrote: Callable[[Batch], None]
+        self,
+        connections: Connections,
+        offsets: StoredOffsets,
+        stop: threading.Event,
+        on_commit: Callable[[Batch], None],
     ) -> None:
-        self._writers = [Writer(connections, offsets, stop, wrote) for _ in range(LANES)]
-        self._lane_of: dict[Partition, int] = {}
+        self._writers = [BatchWriter(connections, offsets, stop, on_commit) for _ in range(WRITERS)]
+        self._writer_of: dict[Partition, int] = {}
 
-    def put(self, messages: Sequence[Message]) -> None:
-        """Decode messages and hand them over, waiting while others are before them."""
-        parts: list[list[Message]] = [[] for _ in self._writers]
+    def enqueue(self, messages: Sequence[Message]) -> None:
+        """Decode messages and pass them to their writers, waiting while a writer's queue is full."""
+        shares: list[list[Message]] = [[] for _ in self._writers]
         for message in messages:
             partition: Partition = (message.topic(), message.partition())  # type: ignore[assignment]
-            lane = self._lane_of.setdefault(partition, len(self._lane_of) % LANES)
-            parts[lane].append(message)
-        for writer, part in zip(self._writers, parts, strict=True):
-            if part:
-                writer.put(build(part))
+            writer = self._writer_of.setdefault(partition, len(self._writer_of) % WRITERS)
+            shares[writer].append(message)
+        for owner, share in zip(self._writers, shares, strict=True):
+            if share:
+                owner.enqueue(build_batch(share))
             else:
-                writer.check()
+                owner.raise_failure()
 
-    def write(self, batch: Batch) -> None:
-        """Write one batch behind all that was handed over."""
-        self.settle()
-        self._writers[0].put(batch)
-        self.settle()
+    def write_now(self, batch: Batch) -> None:
+        """Write one batch after everything that was enqueued; returns once it is committed."""
+        self.drain()
+        self._writers[0].enqueue(batch)
+        self.drain()
 
-    def settle(self) -> None:
-        """Wait until all that was handed over is written."""
+    def drain(self) -> None:
+        """Wait until everything that was enqueued is committed."""
         for writer in self._writers:
-            writer.settle()
+            writer.drain()
 
     def close(self) -> None:
-        """Settle and end; every writer is asked, whatever one failed with."""
+        """Drain and stop every writer, whichever of them failed."""
         failures: list[Exception] = []
         for writer in self._writers:
             try:
