@@ -291,8 +291,8 @@ def test_an_ended_run_does_not_change(stage: Stage) -> None:
     publish(stage.broker.bootstrap, [result(record) for record in late])
     caught_up(stage.broker.bootstrap, stage.dsn)
     assert select(stage.dsn, "SELECT run_id, seq, pnl FROM run_trades ORDER BY run_id") == [
-        ("other", 0, 3.0),
         ("ended", 0, 1.0),
+        ("other", 0, 3.0),
     ]
     assert select(stage.dsn, "SELECT seq, value FROM run_equity") == [(0, 2.0)]
     assert select(stage.dsn, "SELECT count(*) FROM run_fills") == [(0,)]

@@ -1,4 +1,4 @@
-"""The gateway's pure parts: names, coarser bars, outboxes, a replay's view, thinning, origins."""
+"""The gateway's units without services: symbols, aggregation, send queues, replay views, downsampling, origins."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.wire import End, Epoch, EpochStart, Start, Watermark, encode, replay_headers
-from tapedeck_gateway.charts.bar_columns import TRIM, Candle, Series, coarser
-from tapedeck_gateway.charts.symbols import Name, parse_name, resolutions_from, width_of
-from tapedeck_gateway.push import outbox as outboxes
-from tapedeck_gateway.push.outbox import Outbox
-from tapedeck_gateway.routes.udf import ticks
-from tapedeck_gateway.routes.websocket import allowed
-from tapedeck_gateway.store.runs import EquityPoint, thinned
-from tapedeck_gateway.topics import replay_view as views
+from tapedeck_gateway.charts.bar_columns import EVICT_BARS, BarColumns, Candle, aggregate
+from tapedeck_gateway.charts.symbols import RESOLUTIONS, ChartSymbol, parse_symbol, resolution_ms, resolutions_of
+from tapedeck_gateway.push import send_queue
+from tapedeck_gateway.push.send_queue import SendQueue
+from tapedeck_gateway.routes.udf import price_format
+from tapedeck_gateway.routes.websocket import is_origin_allowed
+from tapedeck_gateway.store.runs import EquityPoint, downsampled
+from tapedeck_gateway.topics import replay_view
 from tapedeck_gateway.topics.replay_view import ReplayView
 
 MINUTE = 60_000
@@ -43,13 +43,13 @@ def candles(count: int, seed: int = 1, gaps: float = 0.2) -> list[Candle]:
 @pytest.mark.parametrize(
     "text", ["coinbase:BTC/USD", "binance:BTC/USDT:USDT", "replay/0b5f-1/coinbase:BTC/USD", "a:B/C@sma5"]
 )
-def test_names_come_back_as_they_went(text: str) -> None:
-    assert str(parse_name(text)) == text
+def test_a_symbol_is_formatted_as_it_was_parsed(text: str) -> None:
+    assert str(parse_symbol(text)) == text
 
 
-def test_a_name_is_taken_apart() -> None:
-    assert parse_name("replay/0b5f/binance:BTC/USDT:USDT") == Name("binance", "BTC/USDT:USDT", "0b5f")
-    assert parse_name("replay.tape:BTC/USD@sma5") == Name("replay.tape", "BTC/USD", "", "sma5")
+def test_a_symbol_is_parsed_into_its_parts() -> None:
+    assert parse_symbol("replay/0b5f/binance:BTC/USDT:USDT") == ChartSymbol("binance", "BTC/USDT:USDT", "0b5f")
+    assert parse_symbol("replay.tape:BTC/USD@sma5") == ChartSymbol("replay.tape", "BTC/USD", "", "sma5")
 
 
 @pytest.mark.parametrize(
@@ -66,104 +66,120 @@ def test_a_name_is_taken_apart() -> None:
         "replay/x/a:B@sma",
     ],
 )
-def test_a_wrong_name_is_refused(text: str) -> None:
+def test_an_invalid_symbol_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="symbol: got"):
-        parse_name(text)
+        parse_symbol(text)
 
 
 def test_resolutions() -> None:
-    assert [width_of(r) // MINUTE for r in ("1", "5", "15", "60", "240", "1D", "D")] == [1, 5, 15, 60, 240, 1440, 1440]
-    assert resolutions_from(15 * MINUTE) == ["15", "60", "240", "1D"]
-    for wrong in ("2", "", "1W", "-5", "5m"):
+    assert [resolution_ms(r) // MINUTE for r in ("1", "5", "15", "60", "240", "1D", "D")] == [
+        1,
+        5,
+        15,
+        60,
+        240,
+        1440,
+        1440,
+    ]
+    assert list(RESOLUTIONS.items()) == [
+        ("1", "1m"),
+        ("5", "5m"),
+        ("15", "15m"),
+        ("60", "1h"),
+        ("240", "4h"),
+        ("1D", "1d"),
+    ]
+    assert resolutions_of(15 * MINUTE) == ["15", "60", "240", "1D"]
+    for invalid in ("2", "", "1W", "-5", "5m"):
         with pytest.raises(ValueError, match="resolution: got"):
-            width_of(wrong)
+            resolution_ms(invalid)
 
 
-def test_steps_of_prices() -> None:
-    assert [ticks(step) for step in (0.01, 0.05, 1e-8, 1.0, 0.5, 25.0, 100.0)] == [
+def test_price_formats() -> None:
+    assert [price_format(step) for step in (0.01, 0.05, 1e-8, 1.0, 0.5, 25.0, 100.0)] == [
         (1, 100), (5, 100), (1, 10**8), (1, 1), (5, 10), (25, 1), (100, 1)
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("minutes", [1, 5, 15, 60, 240, 1440])
-def test_coarser_bars_equal_pandas(minutes: int) -> None:
+def test_aggregated_bars_equal_pandas(minutes: int) -> None:
     finer = candles(3_000)
-    known = T0 + 2_905 * MINUTE
+    closed_until = T0 + 2_905 * MINUTE
     frame = pd.DataFrame([msgspec.structs.asdict(c) for c in finer]).set_index("ts")
     frame.index = pd.to_datetime(frame.index, unit="ms")
-    wanted = (
+    expected = (
         frame.resample(f"{minutes}min", origin="epoch")
         .agg({"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"})
         .dropna()
     )
-    found = coarser(finer, minutes * MINUTE, known)
-    assert [pd.Timestamp(c.ts, unit="ms") for c in found] == list(wanted.index)
+    found = aggregate(finer, minutes * MINUTE, closed_until)
+    assert [pd.Timestamp(c.ts, unit="ms") for c in found] == list(expected.index)
     for name in ("open", "high", "low", "close", "volume"):
-        assert [getattr(c, name) for c in found] == pytest.approx(wanted[name].tolist())
-    assert [c.closed for c in found] == [c.ts + minutes * MINUTE <= known for c in found]
+        assert [getattr(c, name) for c in found] == pytest.approx(expected[name].tolist())
+    assert [c.closed for c in found] == [c.ts + minutes * MINUTE <= closed_until for c in found]
 
 
-def test_a_series_keeps_the_latest_and_corrects() -> None:
-    series = Series(limit=100)
-    for c in (wanted := candles(3_000, gaps=0.0)):
-        series.put(c.ts, (c.open, c.high, c.low, c.close, c.volume))
-    assert 100 <= len(series) <= 100 + TRIM
-    assert list(series.candles(0, T0 * 2)) == wanted[-len(series) :]
-    series.put(wanted[-2].ts, (1, 1, 1, 1, 1))
-    series.put(wanted[-1].ts + 2 * MINUTE, (3, 3, 3, 3, 3))
-    series.put(wanted[-1].ts + MINUTE, (2, 2, 2, 2, 2))
-    assert [c.open for c in series.candles(wanted[-2].ts, T0 * 2)] == [1, wanted[-1].open, 2, 3]
-    series.cut(wanted[-1].ts)
-    assert [c.open for c in series.candles(wanted[-2].ts, T0 * 2)] == [1]
+def test_bar_columns_keep_the_latest_bars_and_accept_corrections() -> None:
+    series = BarColumns(limit=100)
+    for c in (bars := candles(3_000, gaps=0.0)):
+        series.upsert(c.ts, (c.open, c.high, c.low, c.close, c.volume))
+    assert 100 <= len(series) <= 100 + EVICT_BARS
+    assert list(series.between(0, T0 * 2)) == bars[-len(series) :]
+    series.upsert(bars[-2].ts, (1, 1, 1, 1, 1))
+    series.upsert(bars[-1].ts + 2 * MINUTE, (3, 3, 3, 3, 3))
+    series.upsert(bars[-1].ts + MINUTE, (2, 2, 2, 2, 2))
+    assert [c.open for c in series.between(bars[-2].ts, T0 * 2)] == [1, bars[-1].open, 2, 3]
+    series.truncate(bars[-1].ts)
+    assert [c.open for c in series.between(bars[-2].ts, T0 * 2)] == [1]
 
 
-def told(box: Outbox) -> list[dict[str, Any]]:
-    return [json.loads(message) for message in box.drain()]
+def drained(queue: SendQueue) -> list[dict[str, Any]]:
+    return [json.loads(message) for message in queue.drain()]
 
 
-def test_a_slow_reader_gets_each_bar_once_in_its_latest_state() -> None:
+def test_a_slow_client_gets_each_bar_once_in_its_latest_state() -> None:
     async def run() -> None:
-        box = Outbox()
+        queue = SendQueue()
         for i in range(1_000):
-            box.bars(("a:b", "5"), [Candle(T0 + i // 100 * 5 * MINUTE, 1, 1, 1, i, 1, False)])
-            box.latest("run", {"type": "run", "value": i})
-        box.message({"type": "subscribed"})
-        ack, bars, state = told(box)
+            queue.add_bars(("a:b", "5"), [Candle(T0 + i // 100 * 5 * MINUTE, 1, 1, 1, i, 1, False)])
+            queue.set_state("run", {"type": "run", "value": i})
+        queue.add_message({"type": "subscribed"})
+        ack, bars, state = drained(queue)
         assert ack["type"] == "subscribed"
         assert [(bar[0] - T0) // (5 * MINUTE) for bar in bars["bars"]] == list(range(10))
         assert [bar[4] for bar in bars["bars"]] == list(range(99, 1_000, 100))
         assert state["value"] == 999
-        assert not await box.wait(0.01)
-        assert told(box) == []
+        assert not await queue.wait(0.01)
+        assert drained(queue) == []
 
     asyncio.run(run())
 
 
-def test_a_reader_that_is_too_slow_is_found_out() -> None:
-    box = Outbox()
-    box.bars(("a:b", "1"), [Candle(i, 1, 1, 1, 1, 1) for i in range(outboxes.MAX_BARS)])
-    box.bars(("a:b", "1"), [Candle(5, 2, 2, 2, 2, 2)])
-    enough = box.overfull
-    box.bars(("c:d", "1"), [Candle(5, 2, 2, 2, 2, 2)])
-    assert (enough, box.overfull) == (False, True)
-    other = Outbox()
-    for _ in range(outboxes.MAX_MESSAGES + 1):
-        other.message({"type": "fills"})
-    assert other.overfull
+def test_a_client_that_is_too_slow_overflows_its_queue() -> None:
+    queue = SendQueue()
+    queue.add_bars(("a:b", "1"), [Candle(i, 1, 1, 1, 1, 1) for i in range(send_queue.MAX_BARS)])
+    queue.add_bars(("a:b", "1"), [Candle(5, 2, 2, 2, 2, 2)])
+    before = queue.overflowed
+    queue.add_bars(("c:d", "1"), [Candle(5, 2, 2, 2, 2, 2)])
+    assert (before, queue.overflowed) == (False, True)
+    other = SendQueue()
+    for _ in range(send_queue.MAX_MESSAGES + 1):
+        other.add_message({"type": "fills"})
+    assert other.overflowed
 
 
-def test_a_reset_takes_back_what_waits() -> None:
-    box = Outbox()
-    box.bars(("a:b", "1"), [Candle(1, 1, 1, 1, 1, 1)])
-    box.bars(("a:b", "5"), [Candle(1, 1, 1, 1, 1, 1)])
-    box.reset(("a:b", "1"))
-    box.bars(("a:b", "1"), [Candle(2, 1, 1, 1, 1, 1)])
-    kinds = [(m["type"], m["resolution"], [bar[0] for bar in m.get("bars", [])]) for m in told(box)]
+def test_a_reset_discards_queued_bars() -> None:
+    queue = SendQueue()
+    queue.add_bars(("a:b", "1"), [Candle(1, 1, 1, 1, 1, 1)])
+    queue.add_bars(("a:b", "5"), [Candle(1, 1, 1, 1, 1, 1)])
+    queue.add_reset(("a:b", "1"))
+    queue.add_bars(("a:b", "1"), [Candle(2, 1, 1, 1, 1, 1)])
+    kinds = [(m["type"], m["resolution"], [bar[0] for bar in m.get("bars", [])]) for m in drained(queue)]
     assert kinds == [("reset", "1", []), ("bars", "5", [1]), ("bars", "1", [2])]
 
 
-class Reel:
-    """Feeds a view as the topic would."""
+class Topic:
+    """Applies records to a view in the way the topic reader does."""
 
     def __init__(self, partitions: int = 1, store: bool = True, channel: Literal["bars", "trades"] = "bars") -> None:
         self.view = ReplayView(UID, partitions)
@@ -177,20 +193,20 @@ class Reel:
             self.control(start, partition)
 
     def control(self, record: Start | EpochStart | Watermark | End, partition: int = 0) -> bool:
-        return self.view.take(partition, replay_headers(UID, self.epoch, control=True), encode(record))
+        return self.view.apply(partition, replay_headers(UID, self.epoch, control=True), encode(record))
 
     def bar(self, minute: int, symbol: str = "A", partition: int = 0) -> None:
         bar = Bar("x", symbol, "1m", T0 + minute * MINUTE, minute + 1, minute + 1, minute + 1, minute + 1, 1)
-        assert not self.view.take(partition, replay_headers(UID, self.epoch), encode(bar))
+        assert not self.view.apply(partition, replay_headers(UID, self.epoch), encode(bar))
 
     def trade(self, after_ms: int, price: float) -> None:
         trade = Trade("x", "A", T0 + after_ms, str(after_ms), price, 2.0, "buy")
-        assert not self.view.take(0, replay_headers(UID, self.epoch), encode(trade))
+        assert not self.view.apply(0, replay_headers(UID, self.epoch), encode(trade))
 
-    def mark(self, minute: int, partition: int = 0) -> bool:
+    def watermark(self, minute: int, partition: int = 0) -> bool:
         return self.control(Watermark(str(self.epoch), T0 + minute * MINUTE), partition)
 
-    def jump(self, minute: int, epoch: int, partition: int = 0) -> None:
+    def seek(self, minute: int, epoch: int, partition: int = 0) -> None:
         self.epoch = Epoch(epoch)
         self.control(EpochStart(str(self.epoch), T0 + minute * MINUTE, "seek"), partition)
 
@@ -198,151 +214,151 @@ class Reel:
         return self.view.ended
 
     def minutes(self, symbol: str = "A") -> list[int]:
-        return [(c.ts - T0) // MINUTE for c in self.view.base("x", symbol, 0, T0 * 2)]
+        return [(c.ts - T0) // MINUTE for c in self.view.base_bars("x", symbol, 0, T0 * 2)]
 
 
-def test_bars_wait_for_their_watermark() -> None:
-    reel = Reel()
+def test_bars_are_shown_once_the_watermark_covers_them() -> None:
+    topic = Topic()
     for minute in range(10):
-        reel.bar(minute)
-    assert reel.minutes() == []
-    assert reel.mark(4)  # a bar is known at its close
-    assert reel.minutes() == [0, 1, 2, 3]
-    assert reel.mark(10)
-    assert reel.minutes() == list(range(10))
-    assert not reel.mark(10)
+        topic.bar(minute)
+    assert topic.minutes() == []
+    assert topic.watermark(4)  # a bar is known at its close
+    assert topic.minutes() == [0, 1, 2, 3]
+    assert topic.watermark(10)
+    assert topic.minutes() == list(range(10))
+    assert not topic.watermark(10)
 
 
-def test_trades_become_bars_as_far_as_their_watermark_goes() -> None:
-    reel = Reel(channel="trades")
+def test_trades_are_aggregated_up_to_the_watermark() -> None:
+    topic = Topic(channel="trades")
     for after_ms, price in ((0, 5.0), (59_999, 9.0), (60_000, 4.0), (61_000, 3.0), (100_000, 8.0), (190_000, 1.0)):
-        reel.trade(after_ms, price)
-    assert reel.control(Watermark("0.0", T0 + 61_000))
-    now = reel.view.changed("x", "A", MINUTE, T0)[1]
+        topic.trade(after_ms, price)
+    assert topic.control(Watermark("0.0", T0 + 61_000))
+    now = topic.view.bars_since("x", "A", MINUTE, T0)[1]
     assert now == [Candle(T0, 5, 9, 5, 9, 4), Candle(T0 + MINUTE, 4, 4, 3, 3, 4, False)]
-    reel.control(Watermark("0.0", T0 + 200_000))
-    assert reel.view.base("x", "A", T0 + MINUTE, T0 + 4 * MINUTE) == [
+    topic.control(Watermark("0.0", T0 + 200_000))
+    assert topic.view.base_bars("x", "A", T0 + MINUTE, T0 + 4 * MINUTE) == [
         Candle(T0 + MINUTE, 4, 8, 3, 8, 6),
         Candle(T0 + 3 * MINUTE, 1, 1, 1, 1, 2),
     ]
-    reel.epoch = Epoch(1)
-    reel.control(EpochStart("1.0", T0 + 70_000, "seek"))
-    assert reel.minutes() == [0]
-    assert reel.view.floor == T0 + 2 * MINUTE  # the bar around the jump lacks what came before it
+    topic.epoch = Epoch(1)
+    topic.control(EpochStart("1.0", T0 + 70_000, "seek"))
+    assert topic.minutes() == [0]
+    assert topic.view.complete_from == T0 + 2 * MINUTE  # the bar at the new position lacks the trades before it
 
 
-def test_a_jump_back_drops_the_future_and_what_waits() -> None:
-    reel = Reel()
+def test_a_seek_back_drops_later_bars_and_pending_ones() -> None:
+    topic = Topic()
     for minute in range(10):
-        reel.bar(minute)
-    reel.mark(8)
-    reel.jump(5, 1)
-    assert reel.minutes() == [0, 1, 2, 3, 4]
-    assert reel.view.position == T0 + 5 * MINUTE
-    assert reel.view.generation == 1
-    reel.mark(5)
-    reel.bar(5)
-    reel.mark(6)
-    assert reel.minutes() == [0, 1, 2, 3, 4, 5]
+        topic.bar(minute)
+    topic.watermark(8)
+    topic.seek(5, 1)
+    assert topic.minutes() == [0, 1, 2, 3, 4]
+    assert topic.view.position == T0 + 5 * MINUTE
+    assert topic.view.generation == 1
+    topic.watermark(5)
+    topic.bar(5)
+    topic.watermark(6)
+    assert topic.minutes() == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_jump_on_leaves_a_hole_to_the_store() -> None:
-    reel = Reel()
-    reel.bar(0)
-    reel.mark(1)
-    assert reel.view.floor == T0
-    reel.jump(100, 1)
-    reel.bar(100)
-    reel.mark(101)
-    assert reel.minutes() == [0, 100]
-    assert reel.view.floor == T0 + 100 * MINUTE
-    reel.jump(50, 2)
-    assert reel.view.floor == T0 + 50 * MINUTE
+def test_a_seek_forward_leaves_earlier_bars_to_the_store() -> None:
+    topic = Topic()
+    topic.bar(0)
+    topic.watermark(1)
+    assert topic.view.complete_from == T0
+    topic.seek(100, 1)
+    topic.bar(100)
+    topic.watermark(101)
+    assert topic.minutes() == [0, 100]
+    assert topic.view.complete_from == T0 + 100 * MINUTE
+    topic.seek(50, 2)
+    assert topic.view.complete_from == T0 + 50 * MINUTE
 
 
-def test_several_partitions_go_by_the_slowest() -> None:
-    reel = Reel(partitions=2)
+def test_the_position_is_the_lowest_watermark_of_all_partitions() -> None:
+    topic = Topic(partitions=2)
     for minute in range(10):
-        reel.bar(minute, "A", 0)
-    reel.mark(10, 0)
-    assert reel.minutes("A") == []
-    reel.bar(0, "B", 1)
-    reel.mark(3, 1)
-    assert (reel.minutes("A"), reel.minutes("B")) == ([0, 1, 2], [0])
-    reel.jump(2, 1, 0)
-    assert reel.minutes("A") == [0, 1]
-    reel.bar(2, "A", 0)
-    reel.mark(3, 0)
-    assert reel.minutes("A") == [0, 1]  # the other has not jumped yet
-    reel.epoch = Epoch(0)
-    reel.bar(5, "B", 1)
-    reel.mark(6, 1)
-    assert reel.view.position == T0 + 2 * MINUTE
-    reel.jump(2, 1, 1)
-    reel.mark(3, 1)
-    assert (reel.minutes("A"), reel.minutes("B")) == ([0, 1, 2], [0])
+        topic.bar(minute, "A", 0)
+    topic.watermark(10, 0)
+    assert topic.minutes("A") == []
+    topic.bar(0, "B", 1)
+    topic.watermark(3, 1)
+    assert (topic.minutes("A"), topic.minutes("B")) == ([0, 1, 2], [0])
+    topic.seek(2, 1, 0)
+    assert topic.minutes("A") == [0, 1]
+    topic.bar(2, "A", 0)
+    topic.watermark(3, 0)
+    assert topic.minutes("A") == [0, 1]  # the other partition has not started the epoch yet
+    topic.epoch = Epoch(0)
+    topic.bar(5, "B", 1)
+    topic.watermark(6, 1)
+    assert topic.view.position == T0 + 2 * MINUTE
+    topic.seek(2, 1, 1)
+    topic.watermark(3, 1)
+    assert (topic.minutes("A"), topic.minutes("B")) == ([0, 1, 2], [0])
 
 
-def test_a_partition_that_runs_ahead_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "WAITING_BARS", 5)
-    reel = Reel(partitions=2)
+def test_a_partition_ahead_of_the_others_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_view, "PENDING_RECORDS", 5)
+    topic = Topic(partitions=2)
     for minute in range(5):
-        assert not reel.view.ahead(0)
-        reel.bar(minute)
-    assert reel.view.ahead(0)
-    reel.mark(5, 0)
-    reel.mark(5, 1)
-    assert not reel.view.ahead(0)
+        assert not topic.view.is_ahead(0)
+        topic.bar(minute)
+    assert topic.view.is_ahead(0)
+    topic.watermark(5, 0)
+    topic.watermark(5, 1)
+    assert not topic.view.is_ahead(0)
 
 
-def test_the_end_is_of_all_partitions_and_of_the_last_epoch() -> None:
-    reel = Reel(partitions=2)
-    reel.control(End("0.0", T0 + MINUTE, 3), 0)
-    assert not reel.ended()
-    reel.control(End("0.0", T0 + MINUTE, 4), 1)
-    assert reel.ended()
-    assert reel.view.published == 7
-    reel.jump(0, 1, 0)
-    assert not reel.ended()
+def test_a_replay_has_ended_when_all_partitions_ended_in_the_last_epoch() -> None:
+    topic = Topic(partitions=2)
+    topic.control(End("0.0", T0 + MINUTE, 3), 0)
+    assert not topic.ended()
+    topic.control(End("0.0", T0 + MINUTE, 4), 1)
+    assert topic.ended()
+    assert topic.view.published == 7
+    topic.seek(0, 1, 0)
+    assert not topic.ended()
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "VIEW_BARS", 1_200)
-    reel = Reel()
+    monkeypatch.setattr(replay_view, "VIEW_BARS", 1_200)
+    topic = Topic()
     for minute in range(5_000):
-        reel.bar(minute)
-    reel.mark(5_000)
-    left = reel.minutes()
-    assert 600 <= len(left) <= 600 + TRIM
+        topic.bar(minute)
+    topic.watermark(5_000)
+    left = topic.minutes()
+    assert 600 <= len(left) <= 600 + EVICT_BARS
     assert left == list(range(5_000 - len(left), 5_000))
-    assert reel.view.floor == T0 + left[0] * MINUTE
+    assert topic.view.complete_from == T0 + left[0] * MINUTE
 
 
-def test_a_strange_record_is_refused() -> None:
-    reel = Reel()
+def test_an_invalid_record_is_rejected() -> None:
+    topic = Topic()
     with pytest.raises(ValueError, match="header td: got replay"):
-        reel.view.take(0, replay_headers("other", Epoch()), b"{}")
+        topic.view.apply(0, replay_headers("other", Epoch()), b"{}")
     with pytest.raises(ValueError, match="header td: missing"):
-        reel.view.take(0, None, b"{}")
+        topic.view.apply(0, None, b"{}")
     with pytest.raises(ValueError, match="Object missing required field"):
-        reel.view.take(0, replay_headers(UID, Epoch()), b"{}")
+        topic.view.apply(0, replay_headers(UID, Epoch()), b"{}")
 
 
 @pytest.mark.parametrize("limit", [4, 10, 101, 1_000])
-def test_thinning_keeps_ends_and_extremes(limit: int) -> None:
+def test_downsampling_keeps_ends_and_extremes(limit: int) -> None:
     rng = random.Random(limit)
     points = [EquityPoint(i, T0 + i, rng.uniform(1, 2), 0, None, None, None) for i in range(5_000)]
-    kept = thinned(points, limit)
+    kept = downsampled(points, limit)
     assert len(kept) <= limit
     assert (kept[0], kept[-1]) == (points[0], points[-1])
     assert [p.seq for p in kept] == sorted({p.seq for p in kept})
     for extreme in (min, max):
         assert extreme(points, key=lambda p: p.value) in kept
-    assert thinned(points[:limit], limit) == points[:limit]
+    assert downsampled(points[:limit], limit) == points[:limit]
 
 
 @pytest.mark.parametrize(
-    ("origin", "host", "also", "fine"),
+    ("origin", "host", "allowed", "expected"),
     [
         (None, "deck:80", [], True),
         ("http://deck", "deck", [], True),
@@ -355,5 +371,5 @@ def test_thinning_keeps_ends_and_extremes(limit: int) -> None:
         ("http://evil.example", "deck", ["http://evil.example"], True),
     ],
 )
-def test_origins(origin: str | None, host: str, also: list[str], fine: bool) -> None:
-    assert allowed(origin, host, also) is fine
+def test_origins(origin: str | None, host: str, allowed: list[str], expected: bool) -> None:
+    assert is_origin_allowed(origin, host, allowed) is expected

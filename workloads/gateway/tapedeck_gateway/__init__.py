@@ -1,1 +1,1 @@
-
+"""The gateway: charts, replays and backtest runs for browsers, over HTTP and WebSocket."""

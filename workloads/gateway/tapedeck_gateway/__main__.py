@@ -15,7 +15,7 @@ from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.errors import TapedeckError
 from tapedeck_crds.report import Report, ReportState
 from tapedeck_gateway.app import make_app
-from tapedeck_gateway.options import Options
+from tapedeck_gateway.options import GatewayOptions
 from tapedeck_gateway.routes.websocket import MESSAGE_BYTES
 
 
@@ -40,7 +40,7 @@ class GatewayWorkload(Workload):
     def run(self) -> None:
         """Serve until a stop, which uvicorn handles itself. Raises InvalidInput and PortTaken."""
         settings = self._settings
-        options = settings.parse_spec(Options)
+        options = settings.parse_spec(GatewayOptions)
         connections = Connections.read(settings.connections)
         try:
             listener = socket.create_server((settings.http_host, settings.http_port), backlog=1_024)
@@ -52,7 +52,9 @@ class GatewayWorkload(Workload):
         self._state = "complete"
 
 
-async def _serve(settings: PodSettings, connections: Connections, options: Options, listener: socket.socket) -> None:
+async def _serve(
+    settings: PodSettings, connections: Connections, options: GatewayOptions, listener: socket.socket
+) -> None:
     port = listener.getsockname()[1]
 
     def started() -> None:

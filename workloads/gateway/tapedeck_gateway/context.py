@@ -1,33 +1,43 @@
-"""What every request may use."""
+"""What the routes share: the parts of the running gateway, as a parameter of each route."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, TypeAlias
 
+from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from tapedeck_gateway.options import Options
-from tapedeck_gateway.push.subscription_hub import Hub
-from tapedeck_gateway.store.bars import Pool
-from tapedeck_gateway.topics.replay_list import Replays
-from tapedeck_gateway.topics.topic_reader import Tail
+from tapedeck_gateway.options import GatewayOptions
+from tapedeck_gateway.push.subscriptions import Subscriptions
+from tapedeck_gateway.store.pool import Pool
+from tapedeck_gateway.topics.replay_list import ReplayList
+from tapedeck_gateway.topics.topic_reader import TopicReader
 
 
 @dataclass
-class Deck:
-    """The gateway's parts while it runs."""
+class GatewayContext:
+    """The parts of a running gateway. ``open_sockets`` counts WebSockets."""
 
-    options: Options
+    options: GatewayOptions
     pool: Pool
-    tail: Tail
-    hub: Hub
-    replays: Replays
-    sockets: int = 0
+    reader: TopicReader
+    subscriptions: Subscriptions
+    replays: ReplayList
+    open_sockets: int = 0
 
 
-def deck_of(connection: HTTPConnection) -> Deck:
-    """The running gateway that a request came to."""
-    deck = connection.app.state.deck
-    if not isinstance(deck, Deck):
-        raise TypeError(f"expected a Deck in the application's state, got {deck!r}")
-    return deck
+async def _context_of(connection: HTTPConnection) -> GatewayContext:
+    context = connection.app.state.context
+    if not isinstance(context, GatewayContext):
+        raise TypeError(f"app.state.context: got {context!r}, expected a GatewayContext")
+    return context
+
+
+async def _pool_of(connection: HTTPConnection) -> Pool:
+    return (await _context_of(connection)).pool
+
+
+# Both are coroutines: FastAPI would call plain functions in a thread for every request.
+Context: TypeAlias = Annotated[GatewayContext, Depends(_context_of)]
+Database: TypeAlias = Annotated[Pool, Depends(_pool_of)]

@@ -1,117 +1,132 @@
-"""Closed bars of the past, for the store's series and for a replay as far as it has come."""
+"""Closed bars of the past: stored series, and replays up to their position.
+
+Times are milliseconds UTC of a bar's open, and widths are milliseconds.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from tapedeck_gateway.charts.bar_columns import Candle, coarser
-from tapedeck_gateway.charts.symbols import Name
-from tapedeck_gateway.store import bars as stored
+from tapedeck_gateway.charts.bar_columns import Candle, aggregate
+from tapedeck_gateway.charts.symbols import BASE_INTERVAL, ChartSymbol
+from tapedeck_gateway.store import bars
+from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.topics.replay_view import ReplayView
 
 MAX_BARS = 20_000
 
 
-class Past(Protocol):
-    """Where closed bars come from."""
+class BarHistory(Protocol):
+    """A source of closed bars."""
 
-    def bars(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
+    def between(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
         """The last ``limit`` closed bars with open in [start, end), in order."""
 
-    def back(self, width: int, end: int, count: int) -> list[Candle]:
+    def last(self, width: int, end: int, count: int) -> list[Candle]:
         """The last ``count`` closed bars that open before ``end``, in order."""
 
-    def last_before(self, width: int, ts: int) -> int | None:
-        """Open of the last bar before ``ts``; None where there is none."""
+    def last_open_before(self, width: int, ts: int) -> int | None:
+        """The open of the last closed bar that opens before ``ts``; None where there is none."""
 
 
 @dataclass(frozen=True)
-class StorePast:
-    """A series of the store. ``now`` closes bars: those that end later are still forming."""
+class StoredBarHistory:
+    """A stored series of bars of the interval ``base``. Bars that end after ``now`` have not closed."""
 
-    pool: stored.Pool
-    name: Name
+    pool: Pool
+    symbol: ChartSymbol
     now: int
-    base: str = "1m"
+    base: str = BASE_INTERVAL
 
-    def bars(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
+    def between(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
         closed = min(end, self.now - width + 1)
-        return stored.bars_between(
-            self.pool, self.name.exchange, self.name.symbol, self.base, width, start, closed, limit
+        return bars.bars_between(
+            self.pool, self.symbol.exchange, self.symbol.symbol, self.base, width, start, closed, limit
         )
 
-    def back(self, width: int, end: int, count: int) -> list[Candle]:
+    def last(self, width: int, end: int, count: int) -> list[Candle]:
         closed = min(end, self.now - width + 1)
-        return stored.bars_back(self.pool, self.name.exchange, self.name.symbol, self.base, width, closed, count)
+        return bars.last_bars(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, width, closed, count)
 
-    def last_before(self, width: int, ts: int) -> int | None:
-        # An open in a bar that has ended by now and opened before ts.
+    def last_open_before(self, width: int, ts: int) -> int | None:
+        # The last stored bar within a bar of ``width`` that has closed and opens before ts.
         closed = min(-(-ts // width) * width, self.now - self.now % width)
-        found = stored.last_open_before(self.pool, self.name.exchange, self.name.symbol, self.base, closed)
+        found = bars.last_open_before(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, closed)
         return None if found is None else found - found % width
 
 
 @dataclass(frozen=True)
-class ReplayPast:
-    """A series of a replay: its topic from the view's floor on, the store before where that holds the same bars."""
+class ReplayBarHistory:
+    """A series of a replay up to its position.
 
-    pool: stored.Pool
-    name: Name
+    Bars from ``view.complete_from`` on come from the replay's topic. Earlier bars come from the store, if the replay
+    plays the stored bars unaltered; otherwise there are none.
+    """
+
+    pool: Pool
+    symbol: ChartSymbol
     view: ReplayView
 
-    def bars(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
+    def between(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
         position = self.view.position
         if position is None:
             return []
         first = -(-start // width) * width
-        end = min(-(-end // width) * width, position - position % width)  # only bars that have ended
-        floor = self._floor()
-        topic = coarser(self._topic(max(first, floor), end), width, position)
-        if not self.view.from_store or first >= floor:
-            return topic[-limit:]
-        # Bars wholly before the floor come from the store; the one across it is built from both sides.
-        seam = min(floor - floor % width, end)
-        across = coarser(
-            [*self._store(seam, min(floor, end)), *self._topic(floor, min(seam + width, end))], width, position
+        end = min(-(-end // width) * width, position - position % width)  # closed bars only
+        topic_start = self._topic_start()
+        from_topic = aggregate(self._topic_bars(max(first, topic_start), end), width, position)
+        if not self.view.plays_stored_bars or first >= topic_start:
+            return from_topic[-limit:]
+        # One bar may lie across the border: it is aggregated from both sides. Earlier bars come from the store alone.
+        border = min(topic_start - topic_start % width, end)
+        across = aggregate(
+            [
+                *self._stored_base_bars(border, min(topic_start, end)),
+                *self._topic_bars(topic_start, min(border + width, end)),
+            ],
+            width,
+            position,
         )
-        after = [candle for candle in topic if candle.ts >= seam + width]
-        newer = [*(c for c in across if c.ts >= first), *after]
+        newer = [
+            *(candle for candle in across if candle.ts >= first),
+            *(candle for candle in from_topic if candle.ts >= border + width),
+        ]
         missing = limit - len(newer)
-        older = self._past().bars(width, first, seam, missing) if missing > 0 else []
+        older = self._stored().between(width, first, border, missing) if missing > 0 else []
         return [*older, *newer][-limit:]
 
-    def back(self, width: int, end: int, count: int) -> list[Candle]:
-        floor = self._floor()
-        if not self.view.from_store:
-            return self.bars(width, 0, end, count)
-        newer = self.bars(width, floor - floor % width, end, count)
+    def last(self, width: int, end: int, count: int) -> list[Candle]:
+        if not self.view.plays_stored_bars:
+            return self.between(width, 0, end, count)
+        topic_start = self._topic_start()
+        border = topic_start - topic_start % width
+        newer = self.between(width, border, end, count)
         missing = count - len(newer)
-        older = self._past().back(width, min(end, floor - floor % width), missing) if missing else []
+        older = self._stored().last(width, min(end, border), missing) if missing else []
         return [*older, *newer]
 
-    def last_before(self, width: int, ts: int) -> int | None:
-        found = self.back(width, ts, 1)
+    def last_open_before(self, width: int, ts: int) -> int | None:
+        found = self.last(width, ts, 1)
         return found[-1].ts if found else None
 
-    def _floor(self) -> int:
-        """Opens from here on are the topic's: the first bar of base length that is known after the floor."""
-        base = self.view.interval_ms
-        known = self._known()
-        return known - known % base if self.view.from_store else 0
+    def _topic_start(self) -> int:
+        """The open of the first bar to take from the topic."""
+        if not self.view.plays_stored_bars:
+            return 0
+        stored_until = self._stored_until()
+        return stored_until - stored_until % self.view.interval_ms
 
-    def _known(self) -> int:
-        """Event time up to which the store tells: what is later comes from the topic."""
-        return min(self.view.floor, self.view.position or 0)
+    def _stored_until(self) -> int:
+        """The event time up to which bars come from the store: never beyond the replay's position."""
+        return min(self.view.complete_from, self.view.position or 0)
 
-    def _topic(self, start: int, end: int) -> list[Candle]:
-        return self.view.base(self.name.exchange, self.name.symbol, start, end)
+    def _topic_bars(self, start: int, end: int) -> list[Candle]:
+        return self.view.base_bars(self.symbol.exchange, self.symbol.symbol, start, end)
 
-    def _past(self) -> StorePast:
-        return StorePast(self.pool, self.name, self._known(), self._base())
+    def _stored(self) -> StoredBarHistory:
+        interval = self.view.start.interval if self.view.start else BASE_INTERVAL
+        return StoredBarHistory(self.pool, self.symbol, self._stored_until(), interval)
 
-    def _store(self, start: int, end: int) -> list[Candle]:
-        return self._past().bars(self.view.interval_ms, start, end, MAX_BARS)
-
-    def _base(self) -> str:
-        return self.view.start.interval if self.view.start else "1m"
+    def _stored_base_bars(self, start: int, end: int) -> list[Candle]:
+        return self._stored().between(self.view.interval_ms, start, end, MAX_BARS)

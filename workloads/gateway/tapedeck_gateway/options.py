@@ -1,4 +1,4 @@
-"""What an operator may set for the gateway, as the JSON of ``TAPEDECK_SPEC``."""
+"""The gateway's options: the JSON of ``TAPEDECK_SPEC``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pydantic import Field
 from tapedeck_crds.base import Model
 
 
-class Options(Model):
-    """Limits and who may connect."""
+class GatewayOptions(Model):
+    """Limits, and the origins that may connect."""
 
     origins: list[str] = Field(
         default_factory=list,
-        description="Origins whose pages may open the websocket, beside the gateway's own and loopback's.",
+        description="Origins whose pages may open the WebSocket, besides the gateway's own and those of loopback.",
     )
     max_sockets: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     max_subscriptions: Annotated[int, Field(ge=1, le=1_000)] = 32

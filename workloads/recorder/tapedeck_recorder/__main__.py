@@ -25,8 +25,8 @@ SINKS_STOP_SECONDS = 5.0
 
 
 class RecorderSettings(PodSettings):
-    """``living_url`` returns the uids of all Replays as a JSON list, and is read every ``sweep_seconds``. If it is empty,
-    no topic is deleted.
+    """``living_url`` returns the uids of all Replays as a JSON list; it is read every ``sweep_seconds``. If it is
+    empty, no topic is deleted.
 
     ``sinks`` is the folder with the credentials of the sinks, one folder each.
     """

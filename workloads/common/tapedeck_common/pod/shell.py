@@ -188,12 +188,12 @@ def expected_error(error: Exception) -> TapedeckError:
     elif isinstance(error, psycopg.Error):
         known = Unavailable(f"store: {error}".strip(), reason="StoreUnavailable")
     else:
-        known = InternalError(f"{type(error).__name__}: {error} ({_place(error)})")
+        known = InternalError(f"{type(error).__name__}: {error} ({error_place(error)})")
     known.__cause__ = error
     return known
 
 
-def _place(error: Exception) -> str:
+def error_place(error: Exception) -> str:
     """file:line of the innermost frame of Tapedeck's own code, or of any code where none is."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "tapedeck_" in frame.filename]

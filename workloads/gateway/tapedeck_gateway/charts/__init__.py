@@ -1,0 +1,1 @@
+"""What a chart shows: symbols, resolutions, and bars in memory."""

@@ -1,14 +1,26 @@
-"""Names of charts: symbols of the store and of replays, and resolutions."""
+"""Symbols of charts, and resolutions: the bar lengths that a chart can show."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
+from tapedeck_common.store.storage import COARSER
 from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.errors import InvalidInput
 
-# UDF's resolution → our interval.
-RESOLUTIONS = {"1": "1m", "5": "5m", "15": "15m", "60": "1h", "240": "4h", "1D": "1d"}
+BASE_INTERVAL = "1m"
+_DAY_MINUTES = 1_440
+
+
+def _udf_resolution(interval: str) -> str:
+    """UDF's name of an interval: its minutes, or its days and a D."""
+    minutes = INTERVAL_MS[interval] // 60_000
+    return str(minutes) if minutes % _DAY_MINUTES else f"{minutes // _DAY_MINUTES}D"
+
+
+RESOLUTIONS = {_udf_resolution(interval): interval for interval in (BASE_INTERVAL, *COARSER)}
+"""UDF's resolution → ccxt's interval: one-minute bars, and the coarser bars that the database has views of."""
 
 _SYMBOL = re.compile(
     r"(?:replay/(?P<replay>[A-Za-z0-9-]{1,64})/)?"
@@ -18,10 +30,11 @@ _SYMBOL = re.compile(
 
 
 @dataclass(frozen=True)
-class Name:
-    """A series that can be charted; ``replay`` is the uid of the replay that plays it, empty for the store's.
+class ChartSymbol:
+    """A series that a chart can show.
 
-    ``series`` names the transform where it is not the market itself but what that results in.
+    ``replay`` is the uid of the replay that plays it, empty for stored and live bars. ``series`` is the name of a
+    transform if the chart shows that transform's results, empty for the market's own bars.
     """
 
     exchange: str
@@ -30,35 +43,38 @@ class Name:
     series: str = ""
 
     def __str__(self) -> str:
-        series = f"{self.exchange}:{self.chart}"
-        return f"replay/{self.replay}/{series}" if self.replay else series
+        text = f"{self.exchange}:{self.display_name}"
+        return f"replay/{self.replay}/{text}" if self.replay else text
 
     @property
-    def chart(self) -> str:
-        """The symbol, and the transform where there is one."""
+    def display_name(self) -> str:
+        """The symbol, followed by the transform if there is one."""
         return f"{self.symbol}@{self.series}" if self.series else self.symbol
 
 
-def parse_name(text: str) -> Name:
-    """``coinbase:BTC/USD``, ``coinbase:BTC/USD@sma5`` or ``replay/<uid>/coinbase:BTC/USD``; ValueError otherwise."""
+def parse_symbol(text: str) -> ChartSymbol:
+    """Parse ``coinbase:BTC/USD``, ``coinbase:BTC/USD@sma5`` or ``replay/<uid>/coinbase:BTC/USD``.
+
+    Raises InvalidInput for anything else.
+    """
     match = _SYMBOL.fullmatch(text)
     if match is None or (match["replay"] and match["series"]):
-        raise ValueError(
+        raise InvalidInput(
             f"symbol: got {text[:80]!r}, expected exchange:symbol like coinbase:BTC/USD, "
             "coinbase:BTC/USD@transform or replay/<uid>/coinbase:BTC/USD"
         )
-    return Name(match["exchange"], match["symbol"], match["replay"] or "", match["series"] or "")
+    return ChartSymbol(match["exchange"], match["symbol"], match["replay"] or "", match["series"] or "")
 
 
-def width_of(resolution: str) -> int:
-    """Length of a resolution's bars in milliseconds; ValueError for one that is not served."""
-    plain = "1D" if resolution.upper() in ("D", "1D") else resolution
-    interval = RESOLUTIONS.get(plain)
+def resolution_ms(resolution: str) -> int:
+    """The length of a resolution's bars in milliseconds. Raises InvalidInput for an unknown resolution."""
+    name = "1D" if resolution.upper() in ("D", "1D") else resolution
+    interval = RESOLUTIONS.get(name)
     if interval is None:
-        raise ValueError(f"resolution: got {resolution[:20]!r}, expected one of {', '.join(RESOLUTIONS)}")
+        raise InvalidInput(f"resolution: got {resolution[:20]!r}, expected one of {', '.join(RESOLUTIONS)}")
     return INTERVAL_MS[interval]
 
 
-def resolutions_from(base_ms: int) -> list[str]:
-    """The resolutions that bars of ``base_ms`` can be built into."""
+def resolutions_of(base_ms: int) -> list[str]:
+    """The resolutions that can be aggregated from bars of ``base_ms`` milliseconds."""
     return [name for name, interval in RESOLUTIONS.items() if INTERVAL_MS[interval] % base_ms == 0]

@@ -1,34 +1,35 @@
-"""A run that somebody watches: what the store has of it beyond what was told last."""
+"""Polling the results of a backtest run while a client is subscribed to it."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from tapedeck_crds.json import Json
 from tapedeck_gateway.store import runs
-from tapedeck_gateway.store.bars import Pool
+from tapedeck_gateway.store.pool import Pool
 
 PUSHED_POINTS = 1_000
 PUSHED_FILLS = 1_000
 
 
-class RunWatch:
-    """Polled, not tailed: the recorder has a result in the store within a fraction of a second, rows there are
-    already free of a restarted run's repeats, and one query by primary key a quarter of a second costs the
-    database less than reading twelve partitions of all runs would cost here.
+class RunPoller:
+    """Reads the rows of a run that are newer than the last poll.
+
+    Polls the database instead of reading the topic ``backtest.results``: the recorder stores a result within a
+    fraction of a second, stored rows have no repeats from a restarted pod, and one query by primary key every quarter
+    of a second costs less than reading twelve partitions with the results of all runs.
     """
 
-    def __init__(self, pool: Pool, run: runs.Row) -> None:
+    def __init__(self, pool: Pool, run: runs.RunRow) -> None:
         self._pool = pool
         self.run = run
-        self.over = False
-        self._fill, self._equity, self._trades = runs.last_of(pool, run["run_id"])
-        self._peak, self._drawdown = runs.drawdown(pool, run["run_id"], run["cash"], self._equity)
-        last = runs.equity(pool, run["run_id"], self._equity - 1) if self._equity >= 0 else []
+        self.finished = False
+        self._last_fill, self._last_point, self._trades = runs.last_seqs(pool, run["run_id"])
+        self._peak, self._drawdown = runs.drawdown(pool, run["run_id"], run["cash"], self._last_point)
+        last = runs.equity(pool, run["run_id"], self._last_point - 1) if self._last_point >= 0 else []
         self._value = last[-1].value if last else run["cash"]
         self._ts: int | None = last[-1].ts if last else None
 
-    def headline(self) -> dict[str, Any]:
-        """The run's figures so far; shares in percent."""
+    def summary(self) -> Json:
+        """The message ``run``: state and headline figures, shares in percent."""
         cash = self.run["cash"]
         return {
             "type": "run",
@@ -44,23 +45,23 @@ class RunWatch:
             "metrics": self.run["metrics"],
         }
 
-    def poll(self) -> list[dict[str, Any]]:
-        """What is new: fills, points of equity, and the figures where one of them changed."""
-        run_id, before = self.run["run_id"], self.headline()
-        # The run's state is read first: once it is over, all of its rows are there.
+    def poll(self) -> list[Json]:
+        """Messages for new fills and equity points, and the summary if anything changed. Raises Unavailable."""
+        run_id, before = self.run["run_id"], self.summary()
+        # Read the state first: once the run has ended, all of its rows are stored.
         self.run = runs.run(self._pool, run_id) or self.run
-        messages: list[dict[str, Any]] = []
-        fills = runs.fills(self._pool, run_id, self._fill, PUSHED_FILLS)
+        messages: list[Json] = []
+        fills = runs.fills(self._pool, run_id, self._last_fill, PUSHED_FILLS)
         if fills:
-            self._fill = fills[-1]["seq"]
+            self._last_fill = fills[-1]["seq"]
             messages.append({"type": "fills", "run": run_id, "fills": fills})
-        points = runs.equity(self._pool, run_id, self._equity)
+        points = runs.equity(self._pool, run_id, self._last_point)
         for point in points:
             self._peak = max(self._peak, point.value)
             self._drawdown = max(self._drawdown, 1 - point.value / self._peak)
         if points:
-            self._equity, self._value, self._ts = points[-1].seq, points[-1].value, points[-1].ts
-            messages.append({"type": "equity", "run": run_id, "points": runs.thinned(points, PUSHED_POINTS)})
-        self._trades = runs.last_of(self._pool, run_id)[2]
-        self.over = self.run["state"] != "running" and not messages
-        return [*messages, self.headline()] if messages or self.headline() != before else []
+            self._last_point, self._value, self._ts = points[-1].seq, points[-1].value, points[-1].ts
+            messages.append({"type": "equity", "run": run_id, "points": runs.downsampled(points, PUSHED_POINTS)})
+        self._trades = runs.last_seqs(self._pool, run_id)[2]
+        self.finished = self.run["state"] != "running" and not messages
+        return [*messages, self.summary()] if messages or self.summary() != before else []

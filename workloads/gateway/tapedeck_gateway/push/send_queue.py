@@ -1,13 +1,14 @@
-"""What waits to be sent to one socket: bounded, and the newest of each thing alone."""
+"""Messages that wait to be sent to one WebSocket: bounded, and deduplicated where only the latest state counts."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
 
 import msgspec
 
+from tapedeck_crds.json import Json
 from tapedeck_gateway.charts.bar_columns import Candle
 
 MAX_BARS = 20_000
@@ -15,77 +16,78 @@ MAX_MESSAGES = 200
 MESSAGE_BARS = 5_000
 
 _encode = msgspec.json.Encoder().encode
-Key = tuple[str, str]
+SubscriptionKey: TypeAlias = tuple[str, str]
+"""Symbol and resolution, as the client wrote them."""
 
 
-class Outbox:
-    """A slow reader gets each bar once, in its latest state; one that is too slow even for that is ``overfull``."""
+class SendQueue:
+    """A slow client gets each bar once, in its latest state. ``overflowed`` is set if it is too slow even for that."""
 
     def __init__(self) -> None:
-        self._bars: dict[Key, dict[int, Candle]] = {}
-        self._resets: set[Key] = set()
-        self._latest: dict[str, dict[str, Any]] = {}
-        self._messages: list[dict[str, Any]] = []
-        self._waiting = 0
-        self._something = asyncio.Event()
-        self.overfull = False
+        self._bars: dict[SubscriptionKey, dict[int, Candle]] = {}
+        self._resets: set[SubscriptionKey] = set()
+        self._states: dict[str, Json] = {}
+        self._messages: list[Json] = []
+        self._bar_count = 0
+        self._not_empty = asyncio.Event()
+        self.overflowed = False
 
-    def bars(self, key: Key, candles: Sequence[Candle]) -> None:
-        """Bars of a subscription (symbol, resolution); a later state of a bar replaces an earlier one."""
-        waiting = self._bars.setdefault(key, {})
-        before = len(waiting)
-        waiting.update((candle.ts, candle) for candle in candles)
-        self._waiting += len(waiting) - before
-        self._check()
+    def add_bars(self, key: SubscriptionKey, candles: Sequence[Candle]) -> None:
+        """Queue bars of a subscription; a later state of a bar replaces an earlier one."""
+        queued = self._bars.setdefault(key, {})
+        before = len(queued)
+        queued.update((candle.ts, candle) for candle in candles)
+        self._bar_count += len(queued) - before
+        self._check_limits()
 
-    def reset(self, key: Key) -> None:
-        """What was sent of a subscription no longer holds."""
-        self.forget(key)
+    def add_reset(self, key: SubscriptionKey) -> None:
+        """Tell the client that the bars of a subscription are no longer valid."""
+        self.discard(key)
         self._resets.add(key)
-        self._something.set()
+        self._not_empty.set()
 
-    def forget(self, key: Key) -> None:
-        """Send no more of what waits for a subscription."""
-        self._waiting -= len(self._bars.pop(key, {}))
+    def discard(self, key: SubscriptionKey) -> None:
+        """Drop what is queued for a subscription."""
+        self._bar_count -= len(self._bars.pop(key, {}))
         self._resets.discard(key)
 
-    def latest(self, about: str, message: dict[str, Any]) -> None:
-        """A state of which only the newest counts."""
-        self._latest[about] = message
-        self._something.set()
+    def set_state(self, name: str, message: Json) -> None:
+        """Queue a message that replaces an unsent one of the same name."""
+        self._states[name] = message
+        self._not_empty.set()
 
-    def message(self, message: dict[str, Any]) -> None:
-        """Something of which every one counts."""
+    def add_message(self, message: Json) -> None:
+        """Queue a message that must be sent in any case."""
         self._messages.append(message)
-        self._check()
+        self._check_limits()
 
-    def _check(self) -> None:
-        self.overfull = self._waiting > MAX_BARS or len(self._messages) > MAX_MESSAGES
-        self._something.set()
+    def _check_limits(self) -> None:
+        self.overflowed = self._bar_count > MAX_BARS or len(self._messages) > MAX_MESSAGES
+        self._not_empty.set()
 
     async def wait(self, seconds: float) -> bool:
-        """Whether something came within so many seconds."""
+        """Wait up to ``seconds``; returns whether something is queued."""
         try:
             async with asyncio.timeout(seconds):
-                await self._something.wait()
+                await self._not_empty.wait()
         except TimeoutError:
             return False
         return True
 
     def drain(self) -> list[bytes]:
-        """All that waits, as messages: resets and acknowledgements before bars, bars in order of time."""
-        self._something.clear()
-        ready: list[dict[str, Any]] = [
+        """Remove everything, encoded: resets, messages, bars in order of time, then states."""
+        self._not_empty.clear()
+        ready: list[Json] = [
             {"type": "reset", "symbol": symbol, "resolution": resolution} for symbol, resolution in sorted(self._resets)
         ]
-        ready.extend(self._messages)  # an acknowledgement before the bars that it announces
-        for (symbol, resolution), waiting in self._bars.items():
-            ordered = [waiting[ts] for ts in sorted(waiting)]
+        ready.extend(self._messages)  # the acknowledgement of a subscription comes before its bars
+        for (symbol, resolution), queued in self._bars.items():
+            ordered = [queued[ts] for ts in sorted(queued)]
             ready.extend(
                 {"type": "bars", "symbol": symbol, "resolution": resolution, "bars": ordered[i : i + MESSAGE_BARS]}
                 for i in range(0, len(ordered), MESSAGE_BARS)
             )
-        ready.extend(self._latest.values())
-        self._bars, self._latest, self._messages, self._waiting = {}, {}, [], 0
+        ready.extend(self._states.values())
+        self._bars, self._states, self._messages, self._bar_count = {}, {}, [], 0
         self._resets.clear()
         return [_encode(message) for message in ready]

@@ -1,67 +1,65 @@
-"""Replays and runs for the page, as JSON. Times in milliseconds UTC."""
+"""Replays and backtest runs as JSON. Times are milliseconds UTC."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, TypeAlias
 
-import msgspec
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import AfterValidator
 
-from tapedeck_gateway.context import deck_of
-from tapedeck_gateway.routes.udf import NotFound
+from tapedeck_crds.errors import NotFound
+from tapedeck_gateway.context import Context, Database
+from tapedeck_gateway.routes.responses import json_response, without_nul
 from tapedeck_gateway.store import runs
 
 router = APIRouter(prefix="/api")
-RunId = Annotated[str, Path(max_length=200)]
-After = Annotated[int, Query(ge=-1)]
-Limit = Annotated[int, Query(ge=1, le=runs.PAGE_MAX)]
+After: TypeAlias = Annotated[int, Query(ge=-1)]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=runs.PAGE_MAX)]
 
 
-def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
+def _stored_run(
+    pool: Database, run_id: Annotated[str, Path(max_length=200), AfterValidator(without_nul)]
+) -> runs.RunRow:
+    row = runs.run(pool, run_id)
+    if row is None:
+        raise NotFound(f"run: got {run_id!r}, expected the id of a stored run")
+    return row
+
+
+Run: TypeAlias = Annotated[runs.RunRow, Depends(_stored_run)]
 
 
 @router.get("/replays")
-def all_replays(request: Request) -> Response:
-    """The replays that have a topic, the newest first."""
-    return _json(deck_of(request).replays.listed())
+def replays(context: Context) -> Response:
+    """The replays that have started, the newest first."""
+    return json_response(context.replays.load())
 
 
 @router.get("/runs")
-def all_runs(request: Request, limit: Annotated[int, Query(ge=1, le=1_000)] = 100) -> Response:
+def all_runs(pool: Database, limit: Annotated[int, Query(ge=1, le=1_000)] = 100) -> Response:
     """The newest runs."""
-    return _json(runs.runs(deck_of(request).pool, limit))
+    return json_response(runs.runs(pool, limit))
 
 
 @router.get("/runs/{run_id}")
-def one_run(request: Request, run_id: RunId) -> Response:
-    """The run with its figures, its deepest drawdowns, and what each month and year came to."""
-    return _json(_run(request, run_id) | runs.report(deck_of(request).pool, run_id))
+def one_run(pool: Database, run: Run) -> Response:
+    """The run with its metrics, its deepest drawdowns, and its results by month and year."""
+    return json_response(run | runs.report(pool, run["run_id"]))
 
 
 @router.get("/runs/{run_id}/fills")
-def fills(request: Request, run_id: RunId, after: After = -1, limit: Limit = runs.PAGE_MAX) -> Response:
+def fills(pool: Database, run: Run, after: After = -1, limit: Limit = runs.PAGE_MAX) -> Response:
     """Fills with a seq above ``after``, in order."""
-    _run(request, run_id)
-    return _json(runs.fills(deck_of(request).pool, run_id, after, limit))
+    return json_response(runs.fills(pool, run["run_id"], after, limit))
 
 
 @router.get("/runs/{run_id}/trades")
-def trades(request: Request, run_id: RunId, after: After = -1, limit: Limit = runs.PAGE_MAX) -> Response:
+def trades(pool: Database, run: Run, after: After = -1, limit: Limit = runs.PAGE_MAX) -> Response:
     """Closed trades with a seq above ``after``, in order."""
-    _run(request, run_id)
-    return _json(runs.trades(deck_of(request).pool, run_id, after, limit))
+    return json_response(runs.trades(pool, run["run_id"], after, limit))
 
 
 @router.get("/runs/{run_id}/equity")
-def equity(request: Request, run_id: RunId, points: Annotated[int, Query(ge=4, le=20_000)] = 2_000) -> Response:
-    """The equity curve as [seq, ts, value, cash, change, drawdown, Sharpe], thinned to ``points`` with its extremes."""
-    _run(request, run_id)
-    return _json(runs.thinned(runs.equity(deck_of(request).pool, run_id, -1), points))
-
-
-def _run(request: Request, run_id: str) -> dict[str, Any]:
-    row = runs.run(deck_of(request).pool, run_id)
-    if row is None:
-        raise NotFound(f"run: got {run_id!r}, expected the id of a run in the store")
-    return row
+def equity(pool: Database, run: Run, points: Annotated[int, Query(ge=4, le=20_000)] = 2_000) -> Response:
+    """The equity curve as [seq, ts, value, cash, change, drawdown, Sharpe], downsampled to ``points``."""
+    return json_response(runs.downsampled(runs.equity(pool, run["run_id"], -1), points))

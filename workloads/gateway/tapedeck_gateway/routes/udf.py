@@ -1,35 +1,43 @@
-"""TradingView's UDF protocol, as it is publicly documented: configuration, symbols and past bars. Times in seconds."""
+"""TradingView's UDF protocol: configuration, symbols, search and history. Times are seconds UTC.
+
+The protocol: https://www.tradingview.com/charting-library-docs/latest/connecting_data/UDF/
+"""
 
 from __future__ import annotations
 
 import time
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, TypeAlias
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 
+from tapedeck_crds.errors import InvalidInput, NotFound
+from tapedeck_crds.json import Json
 from tapedeck_gateway.charts.bar_columns import Candle
-from tapedeck_gateway.charts.symbols import RESOLUTIONS, Name, parse_name, resolutions_from, width_of
-from tapedeck_gateway.context import Deck, deck_of
-from tapedeck_gateway.history import MAX_BARS, Past, ReplayPast, StorePast
-from tapedeck_gateway.push.subscription_hub import caught_up
-from tapedeck_gateway.store import bars as stored
-from tapedeck_gateway.store import catalogue, points
+from tapedeck_gateway.charts.symbols import (
+    BASE_INTERVAL,
+    RESOLUTIONS,
+    ChartSymbol,
+    parse_symbol,
+    resolution_ms,
+    resolutions_of,
+)
+from tapedeck_gateway.context import Context, Database, GatewayContext
+from tapedeck_gateway.history import MAX_BARS, BarHistory, ReplayBarHistory, StoredBarHistory
+from tapedeck_gateway.store import bars, catalogue, points
 
 router = APIRouter()
 MAX_SECONDS = 253_402_300_799  # the end of the year 9999
-Text = Annotated[str, Query(max_length=200)]
-Seconds = Annotated[int, Query(ge=0, le=MAX_SECONDS)]
-
-
-class NotFound(ValueError):
-    """The request is sound; what it asks for is not there."""
+BASE_MS = 60_000
+SAMPLED_BARS = 200  # whose prices tell the number of decimals
+Text: TypeAlias = Annotated[str, Query(max_length=200)]
+Seconds: TypeAlias = Annotated[int, Query(ge=0, le=MAX_SECONDS)]
 
 
 @router.get("/config")
-def config(request: Request) -> dict[str, Any]:
-    exchanges = sorted({exchange for exchange, _ in stored.series_kept(deck_of(request).pool)})
+def config(pool: Database) -> Json:
+    exchanges = sorted({exchange for exchange, _ in bars.stored_series(pool)})
     return {
         "supports_search": True,
         "supports_group_request": False,
@@ -49,28 +57,30 @@ def server_time() -> str:
 
 
 @router.get("/symbols")
-def symbols(request: Request, symbol: Text) -> dict[str, Any]:
-    deck, name = deck_of(request), parse_name(symbol)
-    past, base = _past(deck, name)
-    step = None if name.replay or name.series else catalogue.price_step(deck.pool, name.exchange, name.symbol)
-    minmov, pricescale = ticks(step) if step else (1, 10 ** _decimals(past.back(base, MAX_SECONDS * 1000, 200)))
+def symbol_info(context: Context, symbol: Text) -> Json:
+    parsed = parse_symbol(symbol)
+    source, base = _history_of(context, parsed)
+    of_market = not parsed.replay and not parsed.series
+    step = catalogue.price_step(context.pool, parsed.exchange, parsed.symbol) if of_market else None
+    recent = [] if step else source.last(base, MAX_SECONDS * 1000, SAMPLED_BARS)
+    minmov, pricescale = price_format(step) if step else (1, 10 ** _decimals(recent))
     return {
-        "name": name.chart,
-        "full_name": str(name),
-        "ticker": str(name),
-        "description": f"{name.chart} on {name.exchange}" + (f", replay {name.replay}" if name.replay else ""),
+        "name": parsed.display_name,
+        "full_name": str(parsed),
+        "ticker": str(parsed),
+        "description": _description(parsed),
         "type": "crypto",
         "session": "24x7",
         "timezone": "Etc/UTC",
-        "exchange": name.exchange,
-        "listed_exchange": name.exchange,
+        "exchange": parsed.exchange,
+        "listed_exchange": parsed.exchange,
         "minmov": minmov,
         "pricescale": pricescale,
         "has_intraday": True,
         "has_daily": True,
         "has_weekly_and_monthly": False,
-        "intraday_multipliers": [r for r in resolutions_from(base) if r.isdigit()],
-        "supported_resolutions": resolutions_from(base),
+        "intraday_multipliers": [r for r in resolutions_of(base) if r.isdigit()],
+        "supported_resolutions": resolutions_of(base),
         "volume_precision": 8,
         "data_status": "streaming",
         "format": "price",
@@ -79,88 +89,93 @@ def symbols(request: Request, symbol: Text) -> dict[str, Any]:
 
 @router.get("/search")
 def search(
-    request: Request,
+    context: Context,
     query: Text = "",
     type_: Annotated[str, Query(alias="type", max_length=50)] = "",
     exchange: Annotated[str, Query(max_length=64)] = "",
     limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
-) -> list[dict[str, str]]:
-    deck = deck_of(request)
-    names = [Name(*series) for series in stored.series_kept(deck.pool)]
-    for replay in deck.replays.listed():
-        names.extend(Name(replay.exchange, symbol, replay.uid) for symbol in replay.symbols)
-    wanted = query.lower()
-    if "@" in wanted:
-        names = points.names_kept(deck.pool)
+) -> list[Json]:
+    """Symbols of stored series and replays that contain ``query``; with an @ in it, results of transforms."""
+    text = query.lower()
+    symbols = [ChartSymbol(*series) for series in bars.stored_series(context.pool)]
+    for replay in context.replays.load():
+        symbols.extend(ChartSymbol(replay.exchange, symbol, replay.uid) for symbol in replay.symbols)
+    if "@" in text:
+        symbols = points.stored_series(context.pool)
     found = [
-        name
-        for name in names
-        if wanted in str(name).lower() and exchange in ("", name.exchange) and type_ in ("", "crypto")
+        symbol
+        for symbol in symbols
+        if text in str(symbol).lower() and exchange in ("", symbol.exchange) and type_ in ("", "crypto")
     ]
     return [
         {
-            "symbol": name.chart,
-            "full_name": str(name),
-            "ticker": str(name),
-            "description": f"{name.chart} on {name.exchange}" + (f", replay {name.replay}" if name.replay else ""),
-            "exchange": name.exchange,
+            "symbol": symbol.display_name,
+            "full_name": str(symbol),
+            "ticker": str(symbol),
+            "description": _description(symbol),
+            "exchange": symbol.exchange,
             "type": "crypto",
         }
-        for name in found[:limit]
+        for symbol in found[:limit]
     ]
 
 
 @router.get("/history")
 def history(
-    request: Request,
+    context: Context,
     symbol: Text,
     resolution: Annotated[str, Query(max_length=20)],
     to: Seconds,
     from_: Annotated[int, Query(alias="from", ge=0, le=MAX_SECONDS)] = 0,
     countback: Annotated[int | None, Query(ge=1, le=MAX_BARS)] = None,
-) -> dict[str, Any]:
-    """Closed bars with open in [from, to), or the last ``countback`` before ``to``; the forming one is pushed."""
-    name, width = parse_name(symbol), width_of(resolution)
+) -> Json:
+    """Closed bars with open in [from, to), or the last ``countback`` that open before ``to``."""
+    parsed, width = parse_symbol(symbol), resolution_ms(resolution)
     if countback is None and from_ >= to:
-        raise ValueError(f"from: got {from_}, expected a time before to={to}")
-    past, base = _past(deck_of(request), name)
+        raise InvalidInput(f"from: got {from_}, expected a time before to={to}")
+    source, base = _history_of(context, parsed)
     if width % base:
-        raise ValueError(f"resolution: got {resolution!r}, expected one of {', '.join(resolutions_from(base))}")
+        raise InvalidInput(f"resolution: got {resolution!r}, expected one of {', '.join(resolutions_of(base))}")
     if countback is not None:
-        bars = past.back(width, to * 1000, countback)
+        found = source.last(width, to * 1000, countback)
     else:
-        bars = past.bars(width, from_ * 1000, to * 1000, MAX_BARS)
-    if not bars:
-        before = past.last_before(width, from_ * 1000) if countback is None else None
+        found = source.between(width, from_ * 1000, to * 1000, MAX_BARS)
+    if not found:
+        before = source.last_open_before(width, from_ * 1000) if countback is None else None
         return {"s": "no_data"} | ({} if before is None else {"nextTime": before // 1000})
     return {
         "s": "ok",
-        "t": [bar.ts // 1000 for bar in bars],
-        "o": [bar.open for bar in bars],
-        "h": [bar.high for bar in bars],
-        "l": [bar.low for bar in bars],
-        "c": [bar.close for bar in bars],
-        "v": [bar.volume for bar in bars],
+        "t": [bar.ts // 1000 for bar in found],
+        "o": [bar.open for bar in found],
+        "h": [bar.high for bar in found],
+        "l": [bar.low for bar in found],
+        "c": [bar.close for bar in found],
+        "v": [bar.volume for bar in found],
     }
 
 
-def _past(deck: Deck, name: Name) -> tuple[Past, int]:
-    """Where the name's bars come from, and the length of the finest, milliseconds."""
-    if name.replay:
-        view = caught_up(deck.tail, name)
-        return ReplayPast(deck.pool, name, view), view.interval_ms
-    if name.series:
-        interval = points.interval_of(deck.pool, name)
+def _history_of(context: GatewayContext, symbol: ChartSymbol) -> tuple[BarHistory, int]:
+    """The history of a symbol, and the length of its finest bars in milliseconds. Raises NotFound, Unavailable."""
+    pool, now = context.pool, int(time.time() * 1000)
+    if symbol.replay:
+        view = context.reader.caught_up_view(symbol)
+        return ReplayBarHistory(pool, symbol, view), view.interval_ms
+    if symbol.series:
+        interval = points.interval_of(pool, symbol)
         if interval is None:
-            raise NotFound(f"symbol: got {str(name)!r}, expected one that a transform has results of")
-        return points.PointsPast(deck.pool, name, interval, int(time.time() * 1000)), points.base_of(interval)
-    if stored.first_open(deck.pool, name.exchange, name.symbol, "1m") is None:
-        raise NotFound(f"symbol: got {str(name)!r}, expected one that the store has bars of")
-    return StorePast(deck.pool, name, int(time.time() * 1000)), 60_000
+            raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored results of a transform")
+        return points.PointHistory(pool, symbol, interval, now), points.base_ms_of(interval)
+    if bars.first_open(pool, symbol.exchange, symbol.symbol, BASE_INTERVAL) is None:
+        raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars")
+    return StoredBarHistory(pool, symbol, now), BASE_MS
 
 
-def ticks(step: float) -> tuple[int, int]:
-    """(minmov, pricescale), whose quotient is the smallest change of a price: 0.05 is (5, 100)."""
+def _description(symbol: ChartSymbol) -> str:
+    return f"{symbol.display_name} on {symbol.exchange}" + (f", replay {symbol.replay}" if symbol.replay else "")
+
+
+def price_format(step: float) -> tuple[int, int]:
+    """UDF's (minmov, pricescale), whose quotient is the smallest change of a price: 0.05 is (5, 100)."""
     digits = Decimal(repr(step)).normalize().as_tuple()
     exponent = digits.exponent if isinstance(digits.exponent, int) else 0
     minmov = int("".join(map(str, digits.digits)))
@@ -168,6 +183,6 @@ def ticks(step: float) -> tuple[int, int]:
 
 
 def _decimals(recent: list[Candle]) -> int:
-    """How many decimals the prices use: 2 to 8."""
+    """The number of decimals that recent prices use: 2 to 8."""
     texts = [f"{price:.8f}".rstrip("0") for bar in recent for price in (bar.open, bar.close)]
     return min(8, max([2, *(len(text.partition(".")[2]) for text in texts)]))

@@ -1,4 +1,4 @@
-"""The websocket: a client subscribes to bars and runs, the gateway pushes what changes. Times in milliseconds UTC."""
+"""The WebSocket: clients subscribe to bars and runs, the gateway pushes changes. Times are milliseconds UTC."""
 
 from __future__ import annotations
 
@@ -9,27 +9,25 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
-import psycopg
-from confluent_kafka import KafkaException
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from prometheus_client import Gauge
-from psycopg_pool import PoolTimeout
 
-from tapedeck_gateway.charts.symbols import Name, parse_name, width_of
-from tapedeck_gateway.context import Deck, deck_of
-from tapedeck_gateway.push.outbox import Outbox
+from tapedeck_crds.errors import InvalidInput, TapedeckError
+from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol, resolution_ms
+from tapedeck_gateway.context import Context, GatewayContext
+from tapedeck_gateway.push.send_queue import SendQueue
 
 router = APIRouter()
 MESSAGE_BYTES = 4_096
-PING_S = 15.0
-SEND_S = 20.0
-POLICY, TRY_AGAIN = 1008, 1013
+PING_SECONDS = 15.0
+SEND_SECONDS = 20.0
+POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 
-_sockets = Gauge("tapedeck_gateway_sockets", "Open websockets.")
+_sockets = Gauge("tapedeck_gateway_sockets", "Open WebSockets.")
 
 
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client sends: bars by symbol and resolution, or a run by its id."""
+class ClientMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A client's message: names a series by symbol and resolution, or a run by its id."""
 
     type: Literal["subscribe", "unsubscribe"]
     symbol: str = ""
@@ -37,44 +35,44 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run: str = ""
 
 
-_decode = msgspec.json.Decoder(Request).decode
+_decode = msgspec.json.Decoder(ClientMessage).decode
 
 
 @router.websocket("/ws")
-async def stream(websocket: WebSocket) -> None:
-    deck = deck_of(websocket)
-    if not allowed(websocket.headers.get("origin"), websocket.headers.get("host", ""), deck.options.origins):
-        await websocket.close(POLICY, "origin not allowed")
+async def websocket(socket: WebSocket, context: Context) -> None:
+    options = context.options
+    if not is_origin_allowed(socket.headers.get("origin"), socket.headers.get("host", ""), options.origins):
+        await socket.close(POLICY_VIOLATION, "origin not allowed")
         return
-    if deck.sockets >= deck.options.max_sockets:
-        await websocket.close(TRY_AGAIN, f"expected at most {deck.options.max_sockets} sockets")
+    if context.open_sockets >= options.max_sockets:
+        await socket.close(TRY_AGAIN_LATER, f"expected at most {options.max_sockets} sockets")
         return
-    await websocket.accept()
-    deck.sockets += 1
-    _sockets.set(deck.sockets)
-    client = _Client(deck, websocket)
+    await socket.accept()
+    context.open_sockets += 1
+    _sockets.set(context.open_sockets)
+    client = _Client(context, socket)
     try:
         await client.serve()
     finally:
-        client.leave()
-        deck.sockets -= 1
-        _sockets.set(deck.sockets)
+        client.unsubscribe_all()
+        context.open_sockets -= 1
+        _sockets.set(context.open_sockets)
 
 
-def allowed(origin: str | None, host: str, also: list[str]) -> bool:
-    """Whether a page of this origin may connect: our own, loopback's to loopback, or one that the options name.
+def is_origin_allowed(origin: str | None, host: str, allowed: list[str]) -> bool:
+    """Whether a page of this origin may connect: the gateway's own, one on loopback to loopback, or one of ``allowed``.
 
-    No origin at all means no browser, whose users need no protection from other pages.
+    A client without an origin is no browser, so it can't be a foreign page.
     """
-    if origin is None or origin in also:
+    if origin is None or origin in allowed:
         return True
     parts = urlsplit(origin)
     if parts.scheme not in ("http", "https"):
         return False
-    return parts.netloc == host or (_loopback(parts.hostname) and _loopback(urlsplit(f"//{host}").hostname))
+    return parts.netloc == host or (_is_loopback(parts.hostname) and _is_loopback(urlsplit(f"//{host}").hostname))
 
 
-def _loopback(host: str | None) -> bool:
+def _is_loopback(host: str | None) -> bool:
     if host == "localhost":
         return True
     try:
@@ -83,16 +81,31 @@ def _loopback(host: str | None) -> bool:
         return False
 
 
+def _decode_message(text: str) -> ClientMessage:
+    try:
+        message = _decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise InvalidInput(str(error)) from None
+    if message.run and (message.symbol or message.resolution):
+        raise InvalidInput("run: got it with symbol or resolution, expected either a run or a series")
+    if "\x00" in message.run:
+        raise InvalidInput(f"run: got {message.run[:80]!r}, expected text without NUL")
+    return message
+
+
 class _Client:
-    def __init__(self, deck: Deck, websocket: WebSocket) -> None:
-        self._deck = deck
-        self._websocket = websocket
-        self._outbox = Outbox()
-        self._series: set[tuple[Name, str]] = set()
+    """One WebSocket: a task that receives messages, and a task that sends what is queued."""
+
+    def __init__(self, context: GatewayContext, socket: WebSocket) -> None:
+        self._options = context.options
+        self._subscriptions = context.subscriptions
+        self._socket = socket
+        self._queue = SendQueue()
+        self._series: set[tuple[ChartSymbol, str]] = set()
         self._runs: set[str] = set()
 
     async def serve(self) -> None:
-        """Until the client leaves, or is too slow."""
+        """Serve until the client disconnects or is too slow."""
         tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._send())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -101,68 +114,71 @@ class _Client:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
         for result in results:
+            # Starlette raises RuntimeError where the socket closes during a send.
             if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError):
                 raise result
 
-    def leave(self) -> None:
-        for name, resolution in self._series:
-            self._deck.hub.unsubscribe(self._outbox, name, resolution)
+    def unsubscribe_all(self) -> None:
+        """Remove every subscription of this client."""
+        for symbol, resolution in self._series:
+            self._subscriptions.unsubscribe(self._queue, symbol, resolution)
         for run in self._runs:
-            self._deck.hub.leave_run(self._outbox, run)
+            self._subscriptions.unsubscribe_run(self._queue, run)
 
     async def _receive(self) -> None:
         while True:
-            text = await self._websocket.receive_text()
+            text = await self._socket.receive_text()
             try:
-                await self._follow(_decode(text))
-            except (ValueError, msgspec.DecodeError) as error:
-                self._outbox.message({"type": "error", "message": str(error)})
-            except (KafkaException, psycopg.Error, PoolTimeout) as error:
-                self._outbox.message({"type": "error", "message": f"a service is away: {error}"})
+                await self._handle(_decode_message(text))
+            except TapedeckError as error:
+                self._queue.add_message({"type": "error", "message": str(error)})
 
-    async def _follow(self, request: Request) -> None:
-        if request.run and (request.symbol or request.resolution):
-            raise ValueError("run: got it beside symbol or resolution, expected one or the other")
-        if request.type == "unsubscribe":
-            self._unsubscribe(request)
+    async def _handle(self, message: ClientMessage) -> None:
+        if message.type == "unsubscribe":
+            self._unsubscribe(message)
         else:
-            await self._subscribe(request)
-        self._outbox.message({**msgspec.structs.asdict(request), "type": f"{request.type}d"})
+            await self._subscribe(message)
+        self._queue.add_message({**msgspec.structs.asdict(message), "type": f"{message.type}d"})
 
-    async def _subscribe(self, request: Request) -> None:
-        if len(self._series) + len(self._runs) >= self._deck.options.max_subscriptions:
-            raise ValueError(f"subscribe: expected at most {self._deck.options.max_subscriptions} subscriptions")
-        if request.run:
-            await self._deck.hub.watch_run(self._outbox, request.run)
-            self._runs.add(request.run)
+    async def _subscribe(self, message: ClientMessage) -> None:
+        if len(self._series) + len(self._runs) >= self._options.max_subscriptions:
+            raise InvalidInput(f"subscribe: expected at most {self._options.max_subscriptions} subscriptions")
+        if message.run:
+            await self._subscriptions.subscribe_run(self._queue, message.run)
+            self._runs.add(message.run)
             return
-        name = parse_name(request.symbol)
-        if name.series:
-            raise ValueError(f"symbol: got {request.symbol[:80]!r}, whose results are not pushed: ask /history")
-        width_of(request.resolution)
-        await self._deck.hub.subscribe(self._outbox, name, request.resolution)
-        self._series.add((name, request.resolution))
+        symbol = parse_symbol(message.symbol)
+        if symbol.series:
+            raise InvalidInput(
+                f"symbol: got {message.symbol[:80]!r}, expected bars: results of transforms are not pushed, "
+                "load them from /history"
+            )
+        resolution_ms(message.resolution)
+        await self._subscriptions.subscribe(self._queue, symbol, message.resolution)
+        self._series.add((symbol, message.resolution))
 
-    def _unsubscribe(self, request: Request) -> None:
-        if request.run:
-            self._deck.hub.leave_run(self._outbox, request.run)
-            self._runs.discard(request.run)
+    def _unsubscribe(self, message: ClientMessage) -> None:
+        if message.run:
+            self._subscriptions.unsubscribe_run(self._queue, message.run)
+            self._runs.discard(message.run)
             return
-        name = parse_name(request.symbol)
-        self._deck.hub.unsubscribe(self._outbox, name, request.resolution)
-        self._series.discard((name, request.resolution))
+        symbol = parse_symbol(message.symbol)
+        self._subscriptions.unsubscribe(self._queue, symbol, message.resolution)
+        self._series.discard((symbol, message.resolution))
 
     async def _send(self) -> None:
         while True:
-            if not await self._outbox.wait(PING_S):
-                self._outbox.latest("ping", {"type": "ping", "at": int(time.time() * 1000)})
-            if self._outbox.overfull:
-                await self._websocket.close(TRY_AGAIN, "too slow: more waits than is kept for one client")
+            if not await self._queue.wait(PING_SECONDS):
+                self._queue.set_state("ping", {"type": "ping", "at": int(time.time() * 1000)})
+            if self._queue.overflowed:
+                await self._socket.close(TRY_AGAIN_LATER, "client too slow: too many messages are queued")
                 return
-            for message in self._outbox.drain():
+            for message in self._queue.drain():
                 try:
-                    async with asyncio.timeout(SEND_S):
-                        await self._websocket.send_text(message.decode())
+                    async with asyncio.timeout(SEND_SECONDS):
+                        await self._socket.send_text(message.decode())
                 except TimeoutError:
-                    await self._websocket.close(TRY_AGAIN, f"too slow: a message took over {SEND_S:.0f} s")
+                    await self._socket.close(
+                        TRY_AGAIN_LATER, f"client too slow: a message took over {SEND_SECONDS:.0f} s"
+                    )
                     return

@@ -1,67 +1,52 @@
-"""What the gateway asks the database: bars of any resolution and which series there are."""
+"""Bars in the database, at any resolution. Times are milliseconds UTC of a bar's open; widths are milliseconds."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import psycopg
 from psycopg import sql
-from psycopg_pool import ConnectionPool
 
-from tapedeck_common.settings import Connections
-from tapedeck_common.store.database import pool
 from tapedeck_common.store.storage import COARSER
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_gateway.charts.bar_columns import Candle
+from tapedeck_gateway.store.pool import Connection, Pool, connection_of
 
-Pool = ConnectionPool[psycopg.Connection[Any]]
-STATEMENT_LIMIT = "15s"
-
-_BASE = sql.SQL("(SELECT exchange, symbol, ts AS bucket, open, high, low, close, volume FROM bars WHERE interval = {})")
-_BUILT = sql.SQL(
+_STORED = sql.SQL(
+    "(SELECT exchange, symbol, ts AS bucket, open, high, low, close, volume FROM bars WHERE interval = {})"
+)
+_AGGREGATED = sql.SQL(
     "(SELECT exchange, symbol, date_bin({width}::interval, ts, 'epoch'::timestamptz) AS bucket,"
     " (array_agg(open ORDER BY ts))[1] AS open, max(high) AS high, min(low) AS low,"
     " (array_agg(close ORDER BY ts DESC))[1] AS close, sum(volume) AS volume"
     " FROM bars WHERE interval = {interval}"
     " AND ts >= to_timestamp({start}::int8 / 1000.0) AND ts < to_timestamp({end}::int8 / 1000.0) GROUP BY 1, 2, 3)"
 )
-_RANGE = sql.SQL("""
+_BETWEEN = sql.SQL("""
 SELECT (extract(epoch FROM bucket) * 1000)::int8, open, high, low, close, volume FROM {bars} AS b
 WHERE exchange = %(exchange)s AND symbol = %(symbol)s
   AND bucket >= to_timestamp(%(start)s::int8 / 1000.0) AND bucket < to_timestamp(%(end)s::int8 / 1000.0)
 ORDER BY bucket DESC LIMIT %(limit)s
 """)
-_LAST_BEFORE = """
+_LAST_OPEN_BEFORE = """
 SELECT (extract(epoch FROM max(ts)) * 1000)::int8 FROM bars
 WHERE exchange = %s AND symbol = %s AND interval = %s AND ts < to_timestamp(%s::int8 / 1000.0)
 """
-_FIRST = """
+_FIRST_OPEN = """
 SELECT (extract(epoch FROM min(ts)) * 1000)::int8 FROM bars WHERE exchange = %s AND symbol = %s AND interval = %s
 """
 _SERIES = "SELECT exchange, symbol FROM bar_series WHERE interval = '1m' ORDER BY exchange, symbol LIMIT 10000"
 
 
-def open_pool(connections: Connections) -> Pool:
-    """A pool whose statements have a time limit, opened without waiting for the database."""
-    made = pool(connections, name="tapedeck-gateway")
-    if isinstance(made.kwargs, dict):
-        made.kwargs["options"] = f"-c statement_timeout={STATEMENT_LIMIT}"
-    made.open(wait=False)
-    return made
+def _bars_of_width(connection: Connection, base: str, width: int, start: int, end: int) -> sql.Composable:
+    """The SQL of bars of ``width`` with open in [start, end), aggregated from bars of the interval ``base``.
 
-
-def _bars(connection: psycopg.Connection[Any], base: str, width: int, start: int, end: int) -> sql.Composable:
-    """Where bars of ``width`` with open in [start, end) are.
-
-    The views of coarser bars only where the database keeps them ready: a plain view would go through the
-    whole series for any range.
+    Uses a view of coarser bars only if it is a continuous aggregate: a plain view would aggregate the whole series
+    for any range.
     """
     if width == INTERVAL_MS[base]:
-        return _BASE.format(sql.Literal(base))
-    named = [name for name in COARSER if INTERVAL_MS[name] == width]
-    if base == "1m" and named and _keeps_coarser(connection):
-        return sql.Identifier(f"bars_{named[0]}")
-    return _BUILT.format(
+        return _STORED.format(sql.Literal(base))
+    coarser = [name for name in COARSER if INTERVAL_MS[name] == width]
+    if base == "1m" and coarser and _has_continuous_aggregates(connection):
+        return sql.Identifier(f"bars_{coarser[0]}")
+    return _AGGREGATED.format(
         width=sql.Literal(f"{width} milliseconds"),
         interval=sql.Literal(base),
         start=sql.Literal(-(-start // width) * width),
@@ -69,7 +54,7 @@ def _bars(connection: psycopg.Connection[Any], base: str, width: int, start: int
     )
 
 
-def _keeps_coarser(connection: psycopg.Connection[Any]) -> bool:
+def _has_continuous_aggregates(connection: Connection) -> bool:
     row = connection.execute("SELECT current_setting('timescaledb.license', true)").fetchone()
     return row is not None and row[0] == "timescale"
 
@@ -77,21 +62,20 @@ def _keeps_coarser(connection: psycopg.Connection[Any]) -> bool:
 def bars_between(
     pool: Pool, exchange: str, symbol: str, base: str, width: int, start: int, end: int, limit: int
 ) -> list[Candle]:
-    """The last ``limit`` bars of ``width`` with open in [start, end), in order; times in milliseconds UTC."""
+    """The last ``limit`` bars of ``width`` with open in [start, end), in order."""
     if start >= end or limit <= 0:
         return []
     values = {"exchange": exchange, "symbol": symbol, "start": start, "end": end, "limit": limit}
-    with pool.connection() as connection:
-        source = _bars(connection, base, width, start, end)
-        rows = connection.execute(_RANGE.format(bars=source), values, binary=True).fetchall()
+    with connection_of(pool) as connection:
+        source = _bars_of_width(connection, base, width, start, end)
+        rows = connection.execute(_BETWEEN.format(bars=source), values, binary=True).fetchall()
     return [Candle(*row) for row in reversed(rows)]
 
 
-def bars_back(pool: Pool, exchange: str, symbol: str, base: str, width: int, end: int, count: int) -> list[Candle]:
-    """The last ``count`` bars that open before ``end``, however far back, in order.
+def last_bars(pool: Pool, exchange: str, symbol: str, base: str, width: int, end: int, count: int) -> list[Candle]:
+    """The last ``count`` bars that open before ``end``, in order.
 
-    The window doubles until it holds enough, so that a gap costs a few more looks and not a scan of
-    the whole series.
+    The range doubles until it holds ``count`` bars: a gap costs a few more queries instead of a scan of the series.
     """
     end = -(-end // width) * width
     first, last = first_open(pool, exchange, symbol, base), last_open_before(pool, exchange, symbol, base, end)
@@ -107,22 +91,22 @@ def bars_back(pool: Pool, exchange: str, symbol: str, base: str, width: int, end
 
 
 def first_open(pool: Pool, exchange: str, symbol: str, base: str) -> int | None:
-    """Open of the series' first bar, milliseconds UTC."""
-    return _one(pool, _FIRST, (exchange, symbol, base))
+    """The open of the series' first bar; None for a series without bars."""
+    return _scalar(pool, _FIRST_OPEN, (exchange, symbol, base))
 
 
 def last_open_before(pool: Pool, exchange: str, symbol: str, base: str, ts: int) -> int | None:
-    """Open of the last bar before ``ts``, milliseconds UTC."""
-    return _one(pool, _LAST_BEFORE, (exchange, symbol, base, ts))
+    """The open of the last bar that opens before ``ts``; None where there is none."""
+    return _scalar(pool, _LAST_OPEN_BEFORE, (exchange, symbol, base, ts))
 
 
-def series_kept(pool: Pool) -> list[tuple[str, str]]:
-    """(exchange, symbol) of every series of one-minute bars."""
-    with pool.connection() as connection:
+def stored_series(pool: Pool) -> list[tuple[str, str]]:
+    """The (exchange, symbol) of every series of one-minute bars."""
+    with connection_of(pool) as connection:
         return [(row[0], row[1]) for row in connection.execute(_SERIES)]
 
 
-def _one(pool: Pool, query: str, values: tuple[object, ...]) -> int | None:
-    with pool.connection() as connection:
+def _scalar(pool: Pool, query: str, values: tuple[object, ...]) -> int | None:
+    with connection_of(pool) as connection:
         row = connection.execute(query, values).fetchone()
     return None if row is None or row[0] is None else int(row[0])

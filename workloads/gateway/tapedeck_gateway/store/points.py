@@ -1,25 +1,24 @@
-"""What transforms result in, as bars: of a name like coinbase:BTC/USD@sma5."""
+"""Results of transforms as bars, for symbols like coinbase:BTC/USD@sma5. Times and widths are milliseconds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg import sql
 
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_gateway.charts.bar_columns import Candle
-from tapedeck_gateway.charts.symbols import Name
-from tapedeck_gateway.store.bars import Pool
+from tapedeck_gateway.charts.symbols import ChartSymbol
+from tapedeck_gateway.store.pool import Pool, connection_of
 
-TICKS_MS = 60_000  # results of trades and tickers have no length of their own: the shortest resolution
-LIMIT = 10_000
+SHORTEST_MS = 60_000  # results of trades and tickers have no interval; the shortest resolution shows them
+SERIES_MAX = 10_000
 
 _INTERVALS = """
 SELECT DISTINCT interval FROM points WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND series = %(series)s
 """
-# Jumps along the primary key, as the store's series are found.
-_NAMES = """
+# A loose index scan: one look-up in the primary key per series instead of a scan of all points.
+_SERIES = """
 WITH RECURSIVE found AS (
     (SELECT exchange, symbol, interval, series FROM points ORDER BY exchange, symbol, interval, series LIMIT 1)
     UNION ALL
@@ -36,7 +35,7 @@ FROM points
 WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND interval = %(interval)s AND series = %(series)s
   AND value IS NOT NULL
 """)
-_BARS = sql.SQL("""
+_BETWEEN = sql.SQL("""
 SELECT (extract(epoch FROM date_bin(%(width)s * interval '1 millisecond', ts, 'epoch')) * 1000)::int8,
        (array_agg(coalesce(open, value) ORDER BY ts, length(id), id))[1], max(coalesce(high, value)),
        min(coalesce(low, value)), (array_agg(value ORDER BY ts DESC, length(id) DESC, id DESC))[1],
@@ -44,70 +43,73 @@ SELECT (extract(epoch FROM date_bin(%(width)s * interval '1 millisecond', ts, 'e
 {of} AND ts >= to_timestamp(%(start)s::int8 / 1000.0) AND ts < to_timestamp(%(end)s::int8 / 1000.0)
 GROUP BY 1 ORDER BY 1 DESC LIMIT %(limit)s
 """).format(of=_OF)
-_FIRST = sql.SQL("SELECT (extract(epoch FROM min(ts)) * 1000)::int8 {of}").format(of=_OF)
-_LAST = sql.SQL(
+_FIRST_OPEN = sql.SQL("SELECT (extract(epoch FROM min(ts)) * 1000)::int8 {of}").format(of=_OF)
+_LAST_OPEN = sql.SQL(
     "SELECT (extract(epoch FROM max(ts)) * 1000)::int8 {of} AND ts < to_timestamp(%(end)s::int8 / 1000.0)"
 ).format(of=_OF)
 
 
-def names_kept(pool: Pool) -> list[Name]:
-    """Every series of points."""
-    with pool.connection() as connection:
-        return [Name(exchange, symbol, "", series) for exchange, symbol, series in connection.execute(_NAMES, (LIMIT,))]
+def stored_series(pool: Pool) -> list[ChartSymbol]:
+    """Every series of points, as symbols of charts."""
+    with connection_of(pool) as connection:
+        return [
+            ChartSymbol(exchange, symbol, "", series)
+            for exchange, symbol, series in connection.execute(_SERIES, (SERIES_MAX,))
+        ]
 
 
-def interval_of(pool: Pool, name: Name) -> str | None:
-    """The finest interval of a series: empty where it is of trades or tickers, None where there is no such series."""
-    with pool.connection() as connection:
-        rows = connection.execute(_INTERVALS, _key(name)).fetchall()
+def interval_of(pool: Pool, symbol: ChartSymbol) -> str | None:
+    """The finest interval of a series; empty for results of trades or tickers, None for an unknown series."""
+    with connection_of(pool) as connection:
+        rows = connection.execute(_INTERVALS, _key(symbol)).fetchall()
     return min((row[0] for row in rows), key=lambda interval: INTERVAL_MS.get(interval, 0), default=None)
 
 
-def base_of(interval: str) -> int:
-    """The length of the finest bars, milliseconds."""
-    return max(INTERVAL_MS.get(interval, 0), TICKS_MS)
+def base_ms_of(interval: str) -> int:
+    """The length of the finest bars that a series of this interval can be shown with."""
+    return max(INTERVAL_MS.get(interval, 0), SHORTEST_MS)
 
 
 @dataclass(frozen=True)
-class PointsPast:
-    """A series of points. ``now`` closes bars: those that end later are still forming."""
+class PointHistory:
+    """The history of a series of points. Bars that end after ``now`` have not closed and are left out."""
 
     pool: Pool
-    name: Name
+    symbol: ChartSymbol
     interval: str
     now: int
 
-    def bars(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
+    def between(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
         first, last = -(-start // width) * width, min(-(-end // width) * width, self.now - self.now % width)
         if first >= last or limit <= 0:
             return []
         values = self._values(width=width, start=first, end=last, limit=limit)
-        with self.pool.connection() as connection:
-            return [Candle(*row) for row in reversed(connection.execute(_BARS, values).fetchall())]
+        with connection_of(self.pool) as connection:
+            return [Candle(*row) for row in reversed(connection.execute(_BETWEEN, values).fetchall())]
 
-    def back(self, width: int, end: int, count: int) -> list[Candle]:
-        first, last = self._one(_FIRST), self._one(_LAST, end=min(-(-end // width) * width, self.now))
+    def last(self, width: int, end: int, count: int) -> list[Candle]:
+        first, last = self._scalar(_FIRST_OPEN), self._scalar(_LAST_OPEN, end=min(-(-end // width) * width, self.now))
         if first is None or last is None:
             return []
         end, span = last - last % width + width, width * count
         while True:
-            found = self.bars(width, max(first - first % width, end - span), end, count)
+            found = self.between(width, max(first - first % width, end - span), end, count)
             if len(found) >= count or end - span <= first:
                 return found
             span *= 2
 
-    def last_before(self, width: int, ts: int) -> int | None:
-        found = self._one(_LAST, end=min(-(-ts // width) * width, self.now - self.now % width))
+    def last_open_before(self, width: int, ts: int) -> int | None:
+        found = self._scalar(_LAST_OPEN, end=min(-(-ts // width) * width, self.now - self.now % width))
         return None if found is None else found - found % width
 
-    def _one(self, query: sql.Composed, **values: int) -> int | None:
-        with self.pool.connection() as connection:
+    def _scalar(self, query: sql.Composed, **values: int) -> int | None:
+        with connection_of(self.pool) as connection:
             row = connection.execute(query, self._values(**values)).fetchone()
         return None if row is None or row[0] is None else int(row[0])
 
-    def _values(self, **values: int) -> dict[str, Any]:
-        return {**_key(self.name), "interval": self.interval, **values}
+    def _values(self, **values: int) -> dict[str, object]:
+        return {**_key(self.symbol), "interval": self.interval, **values}
 
 
-def _key(name: Name) -> dict[str, Any]:
-    return {"exchange": name.exchange, "symbol": name.symbol, "series": name.series}
+def _key(symbol: ChartSymbol) -> dict[str, object]:
+    return {"exchange": symbol.exchange, "symbol": symbol.symbol, "series": symbol.series}

@@ -1,14 +1,14 @@
-"""Runs of backtests as the store keeps them. Times are milliseconds UTC."""
+"""Backtest runs in the database. Times are milliseconds UTC."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from psycopg.rows import dict_row
 
-from tapedeck_gateway.store.bars import Pool
+from tapedeck_gateway.store.pool import Pool, connection_of
 
 _RUN = """
 SELECT run_id, name, namespace, strategy, params, exchange, symbols, interval, replay_uid, cash, state, message, bars,
@@ -37,20 +37,22 @@ SELECT coalesce(max(peak), 0), coalesce(max(1 - value / nullif(peak, 0)), 0) FRO
     WHERE run_id = %s AND seq <= %s
 ) AS so_far
 """
-_LAST = """
+_LAST_SEQS = """
 SELECT coalesce((SELECT max(seq) FROM run_fills WHERE run_id = %(id)s), -1),
        coalesce((SELECT max(seq) FROM run_equity WHERE run_id = %(id)s), -1),
        (SELECT count(*) FROM run_trades WHERE run_id = %(id)s)
 """
 PAGE_MAX = 10_000
 
-Row = dict[str, Any]
+RunRow: TypeAlias = dict[str, Any]
+"""A row by column: the query names the columns."""
 
 
 class EquityPoint(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The account after one bar: event time, value and cash in the quote currency.
+    """The account after one bar: event time, and value and cash in the quote currency.
 
-    Then the change since the bar before and the fall from the peak so far, percent, and the rolling Sharpe ratio.
+    ``change_percent`` is the change since the bar before, ``drawdown_percent`` the loss since the highest value so
+    far, ``sharpe`` the rolling Sharpe ratio.
     """
 
     seq: int
@@ -62,68 +64,68 @@ class EquityPoint(msgspec.Struct, frozen=True, array_like=True, gc=False):
     sharpe: float | None
 
 
-def runs(pool: Pool, limit: int) -> list[Row]:
+def runs(pool: Pool, limit: int) -> list[RunRow]:
     """The newest runs."""
     return _rows(pool, _RUN + "ORDER BY started_at DESC, run_id LIMIT %s", (limit,))
 
 
-def run(pool: Pool, run_id: str) -> Row | None:
-    """One run, None if the store has none of this id."""
+def run(pool: Pool, run_id: str) -> RunRow | None:
+    """The run of this id; None if there is none."""
     found = _rows(pool, _RUN + "WHERE run_id = %s", (run_id,))
     return found[0] if found else None
 
 
-def report(pool: Pool, run_id: str) -> Row:
-    """What a run that is over has besides its figures: the deepest drawdowns, months and years; null before."""
+def report(pool: Pool, run_id: str) -> RunRow:
+    """The deepest drawdowns and the results by month and year of an ended run; both are null before its end."""
     found = _rows(pool, "SELECT drawdowns, periods FROM runs WHERE run_id = %s", (run_id,))
     return found[0] if found else {}
 
 
-def fills(pool: Pool, run_id: str, after: int, limit: int) -> list[Row]:
-    """Fills later than ``after``, in order of seq."""
+def fills(pool: Pool, run_id: str, after: int, limit: int) -> list[RunRow]:
+    """The first ``limit`` fills with a seq above ``after``, in order."""
     return _rows(pool, _FILLS, (run_id, after, limit))
 
 
-def trades(pool: Pool, run_id: str, after: int, limit: int) -> list[Row]:
-    """Closed trades later than ``after``, in order of seq."""
+def trades(pool: Pool, run_id: str, after: int, limit: int) -> list[RunRow]:
+    """The first ``limit`` closed trades with a seq above ``after``, in order."""
     return _rows(pool, _TRADES, (run_id, after, limit))
 
 
 def equity(pool: Pool, run_id: str, after: int) -> list[EquityPoint]:
-    """Points of the equity curve later than ``after``, in order of seq."""
-    with pool.connection() as connection:
+    """The points of the equity curve with a seq above ``after``, in order."""
+    with connection_of(pool) as connection:
         return [EquityPoint(*row) for row in connection.execute(_EQUITY, (run_id, after), binary=True)]
 
 
-def last_of(pool: Pool, run_id: str) -> tuple[int, int, int]:
-    """The last seq of fills and of equity (-1 for none), and the number of closed trades."""
-    with pool.connection() as connection:
-        row = connection.execute(_LAST, {"id": run_id}).fetchone()
+def last_seqs(pool: Pool, run_id: str) -> tuple[int, int, int]:
+    """The last seq of fills and of equity points (-1 for none), and the number of closed trades."""
+    with connection_of(pool) as connection:
+        row = connection.execute(_LAST_SEQS, {"id": run_id}).fetchone()
     return (-1, -1, 0) if row is None else (row[0], row[1], row[2])
 
 
 def drawdown(pool: Pool, run_id: str, cash: float, upto: int) -> tuple[float, float]:
-    """(highest value, deepest fall from a peak as a share of it) over the points up to seq ``upto``."""
-    with pool.connection() as connection:
+    """The highest value and the maximum drawdown, as a fraction of its peak, over the points up to seq ``upto``."""
+    with connection_of(pool) as connection:
         row = connection.execute(_DRAWDOWN, (cash, run_id, upto)).fetchone()
     return (cash, 0.0) if row is None else (max(cash, row[0]), row[1])
 
 
-def thinned(points: Sequence[EquityPoint], limit: int) -> Sequence[EquityPoint]:
-    """At most ``limit`` of the points: first and last, and of each stretch its lowest and its highest."""
+def downsampled(points: Sequence[EquityPoint], limit: int) -> Sequence[EquityPoint]:
+    """At most ``limit`` of the points: the first, the last, and the minimum and maximum of each segment between."""
     if len(points) <= limit:
         return points
-    stretches = (limit - 2) // 2
+    segments = (limit - 2) // 2
     inner = len(points) - 2
     kept = [0]
-    for i in range(stretches):
-        stretch = range(1 + inner * i // stretches, 1 + inner * (i + 1) // stretches)
-        low = min(stretch, key=lambda k: points[k].value)
-        high = max(stretch, key=lambda k: points[k].value)
+    for i in range(segments):
+        segment = range(1 + inner * i // segments, 1 + inner * (i + 1) // segments)
+        low = min(segment, key=lambda k: points[k].value)
+        high = max(segment, key=lambda k: points[k].value)
         kept.extend(sorted({low, high}))
     return [points[k] for k in [*kept, len(points) - 1]]
 
 
-def _rows(pool: Pool, query: str, values: tuple[object, ...]) -> list[Row]:
-    with pool.connection() as connection:
+def _rows(pool: Pool, query: str, values: tuple[object, ...]) -> list[RunRow]:
+    with connection_of(pool) as connection:
         return connection.cursor(row_factory=dict_row).execute(query, values).fetchall()

@@ -1,0 +1,1 @@
+"""Reading Kafka topics for charts: replays and live bars of the market."""

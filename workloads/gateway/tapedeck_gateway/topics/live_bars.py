@@ -1,4 +1,4 @@
-"""The live market's last day of bars, for the series that somebody watches."""
+"""The latest bars of the live market, for the series that a client is subscribed to."""
 
 from __future__ import annotations
 
@@ -7,78 +7,80 @@ from dataclasses import dataclass, field
 
 from tapedeck_common.market import series_key
 from tapedeck_common.wire import Received, decode_bar, origin_of
-from tapedeck_gateway.charts.bar_columns import Candle, Series, coarser
+from tapedeck_gateway.charts.bar_columns import BarColumns, Candle, aggregate
+from tapedeck_gateway.charts.symbols import BASE_INTERVAL
 
-BASE = "1m"
 BASE_MS = 60_000
-KEPT_BARS = 3_000  # two days: enough for a bar of one day and its predecessor
+KEPT_BARS = 3_000  # two days of minutes: a bar of one day and its predecessor
 
 
 @dataclass
-class _Watched:
-    series: Series = field(default_factory=lambda: Series(KEPT_BARS))
-    known: int = 0
+class _LiveSeries:
+    """``closed_until`` is the event time of the last closed bar."""
+
+    bars: BarColumns = field(default_factory=lambda: BarColumns(KEPT_BARS))
+    closed_until: int = 0
     watchers: int = 0
 
 
-class MarketView:
-    """Bars of ``market.bars`` that no replay made, the unclosed one included."""
+class LiveBars:
+    """One-minute bars of ``market.bars``, including the unclosed one and without those of replays."""
 
     def __init__(self) -> None:
-        self._watched: dict[bytes, _Watched] = {}
+        self._series: dict[bytes, _LiveSeries] = {}
         self._lock = threading.Lock()
 
     @property
     def watchers(self) -> int:
-        """How many charts of the live market are open."""
-        return sum(w.watchers for w in self._watched.values())
+        """The number of charts that show live bars."""
+        return sum(series.watchers for series in self._series.values())
 
-    def watch(self, exchange: str, symbol: str, seed: list[Candle]) -> None:
-        """Keep a series from now on; ``seed`` is what the store has of its last days."""
+    def watch(self, exchange: str, symbol: str, stored: list[Candle]) -> None:
+        """Keep a series from now on. ``stored`` are its latest bars in the database."""
         with self._lock:
-            watched = self._watched.setdefault(series_key(exchange, symbol).encode(), _Watched())
-            watched.watchers += 1
-            for candle in seed:
-                self._put(watched, candle, closed=True)
+            series = self._series.setdefault(series_key(exchange, symbol).encode(), _LiveSeries())
+            series.watchers += 1
+            for candle in stored:
+                self._upsert(series, candle, closed=True)
 
-    def release(self, exchange: str, symbol: str) -> None:
-        """One chart less; the last one's bars are forgotten."""
+    def unwatch(self, exchange: str, symbol: str) -> None:
+        """Count one chart less. The bars are dropped with the last one."""
         key = series_key(exchange, symbol).encode()
         with self._lock:
-            watched = self._watched[key]
-            watched.watchers -= 1
-            if not watched.watchers:
-                del self._watched[key]
+            series = self._series[key]
+            series.watchers -= 1
+            if not series.watchers:
+                del self._series[key]
 
-    def take(self, key: bytes | None, headers: Received, value: bytes) -> bool:
-        """Apply a record; whether a watched series changed. Raises ValueError for a broken one."""
-        watched = self._watched.get(key or b"")
-        if watched is None or origin_of(headers).source == "replay":
+    def apply(self, key: bytes | None, headers: Received, value: bytes) -> bool:
+        """Apply a record; returns whether a watched series changed. Raises ValueError for an invalid record."""
+        series = self._series.get(key or b"")
+        if series is None or origin_of(headers).source == "replay":
             return False
         bar = decode_bar(value)
-        if bar.interval != BASE:
+        if bar.interval != BASE_INTERVAL:
             return False
         candle = Candle(bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume)
         with self._lock:
-            return self._put(watched, candle, closed=bar.closed)
+            return self._upsert(series, candle, closed=bar.closed)
 
     @staticmethod
-    def _put(watched: _Watched, candle: Candle, *, closed: bool) -> bool:
-        if not closed and candle.ts < watched.known:
-            return False  # late: the closed bar is there
-        watched.series.put(candle.ts, (candle.open, candle.high, candle.low, candle.close, candle.volume))
+    def _upsert(series: _LiveSeries, candle: Candle, *, closed: bool) -> bool:
+        if not closed and candle.ts < series.closed_until:
+            return False  # an update of a bar that has closed since
+        series.bars.upsert(candle.ts, (candle.open, candle.high, candle.low, candle.close, candle.volume))
         if closed:
-            watched.known = max(watched.known, candle.ts + BASE_MS)
+            series.closed_until = max(series.closed_until, candle.ts + BASE_MS)
         return True
 
-    def changed(self, exchange: str, symbol: str, width: int, since: int | None) -> tuple[int, list[Candle]]:
-        """As ReplayView.changed; the live market never jumps."""
+    def bars_since(self, exchange: str, symbol: str, width: int, since: int | None) -> tuple[int, list[Candle]]:
+        """As ``ReplayView.bars_since``. The generation is always 0: the live market has no seeks."""
         with self._lock:
-            watched = self._watched.get(series_key(exchange, symbol).encode())
-            if watched is None:
+            series = self._series.get(series_key(exchange, symbol).encode())
+            if series is None:
                 return 0, []
-            end = watched.known + BASE_MS
+            end = series.closed_until + BASE_MS
             if since is None:
-                last = watched.series.before(end)
+                last = series.bars.last_open_before(end)
                 since = 0 if last is None else last - last % width
-            return 0, coarser(watched.series.candles(since, end), width, watched.known)
+            return 0, aggregate(series.bars.between(since, end), width, series.closed_until)

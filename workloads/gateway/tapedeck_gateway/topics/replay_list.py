@@ -1,4 +1,4 @@
-"""The replays there are, as their topics say: the first record of each, and the last."""
+"""The list of replays, from their topics alone: the start record and the last watermark of each."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import threading
 import time
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapedeck_common.kafka import consumer
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import REPLAY_PREFIX
 from tapedeck_common.wire import ControlRecord, End, Start, Watermark, decode_control, origin_of
+from tapedeck_crds.errors import Unavailable
+from tapedeck_gateway.topics.topic_reader import BROKER_UNAVAILABLE
 
-ANSWER_S = 5.0
-FRESH_S = 0.5
-TAIL_RECORDS = 8  # commit markers and an end beside the last watermark
+REQUEST_SECONDS = 5.0
+CACHE_SECONDS = 0.5
+LAST_RECORDS = 8  # transaction markers and an end record may follow the last watermark
 
 
 class ReplayInfo(msgspec.Struct, frozen=True):
-    """One replay. Times are milliseconds UTC; ``started`` is wall clock, the others market time."""
+    """One replay. Times are milliseconds UTC; ``started`` is wall clock, the others are market time."""
 
     uid: str
     name: str
@@ -37,65 +39,71 @@ class ReplayInfo(msgspec.Struct, frozen=True):
     ended: bool
 
 
-class Replays:
-    """Reads the ends of all replays' topics on demand, at most twice a second."""
+class ReplayList:
+    """Reads the ends of all replays' topics on demand, at most every CACHE_SECONDS."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._lock = threading.Lock()
         self._starts: dict[str, tuple[Start, int]] = {}
-        self._over: dict[str, ReplayInfo] = {}
-        self._listed: list[ReplayInfo] = []
-        self._listed_at = float("-inf")
+        self._ended: dict[str, ReplayInfo] = {}
+        self._cached: list[ReplayInfo] = []
+        self._cached_at = float("-inf")
 
-    def listed(self) -> list[ReplayInfo]:
-        """All replays that have begun, the newest first. Raises KafkaException."""
+    def load(self) -> list[ReplayInfo]:
+        """All replays that have started, the newest first. Raises Unavailable where the broker does not answer."""
         with self._lock:
-            if time.monotonic() - self._listed_at > FRESH_S:
-                self._listed = self._read()
-                self._listed_at = time.monotonic()
-            return self._listed
+            if time.monotonic() - self._cached_at > CACHE_SECONDS:
+                try:
+                    self._cached = self._read()
+                except KafkaException as error:
+                    raise Unavailable(BROKER_UNAVAILABLE) from error
+                self._cached_at = time.monotonic()
+            return self._cached
 
     def _read(self) -> list[ReplayInfo]:
         reader = consumer(
             self._connections, "tapedeck-gateway-list", "tapedeck-gateway", {"enable.partition.eof": True}
         )
         try:
-            topics = {
+            partitions = {
                 name.removeprefix(REPLAY_PREFIX): sorted(topic.partitions)
-                for name, topic in reader.list_topics(timeout=ANSWER_S).topics.items()
+                for name, topic in reader.list_topics(timeout=REQUEST_SECONDS).topics.items()
                 if name.startswith(REPLAY_PREFIX)
             }
-            self._starts = {uid: start for uid, start in self._starts.items() if uid in topics}
-            self._over = {uid: info for uid, info in self._over.items() if uid in topics}
-            self._read_starts(reader, [uid for uid in topics if uid not in self._starts])
+            self._starts = {uid: start for uid, start in self._starts.items() if uid in partitions}
+            self._ended = {uid: info for uid, info in self._ended.items() if uid in partitions}
+            self._read_starts(reader, [uid for uid in partitions if uid not in self._starts])
             found = [
-                self._over.get(uid) or self._info(reader, uid, topics[uid]) for uid in topics if uid in self._starts
+                self._ended.get(uid) or self._read_info(reader, uid, partitions[uid])
+                for uid in partitions
+                if uid in self._starts
             ]
         finally:
             reader.close()
-        self._over |= {info.uid: info for info in found if info.ended}
+        self._ended |= {info.uid: info for info in found if info.ended}
         return sorted(found, key=lambda info: -info.started)
 
     def _read_starts(self, reader: Consumer, uids: list[str]) -> None:
-        places = [TopicPartition(REPLAY_PREFIX + uid, 0, 0) for uid in uids]
-        for message_topic, at, record in _records(reader, places, each=1):
+        beginnings = [TopicPartition(REPLAY_PREFIX + uid, 0, 0) for uid in uids]
+        for topic, written_at, record in _control_records(reader, beginnings, limit=1):
             if isinstance(record, Start):
-                self._starts[message_topic.removeprefix(REPLAY_PREFIX)] = (record, at)
+                self._starts[topic.removeprefix(REPLAY_PREFIX)] = (record, written_at)
 
-    def _info(self, reader: Consumer, uid: str, partitions: list[int]) -> ReplayInfo:
+    def _read_info(self, reader: Consumer, uid: str, partitions: list[int]) -> ReplayInfo:
         topic = REPLAY_PREFIX + uid
-        places = []
+        ends = []
         for number in partitions:
-            low, high = reader.get_watermark_offsets(TopicPartition(topic, number), timeout=ANSWER_S)
-            places.append(TopicPartition(topic, number, max(low, high - TAIL_RECORDS)))
+            low, high = reader.get_watermark_offsets(TopicPartition(topic, number), timeout=REQUEST_SECONDS)
+            ends.append(TopicPartition(topic, number, max(low, high - LAST_RECORDS)))
         last: dict[int, Watermark | End] = {}
-        for place in places:
-            for _topic, _at, record in _records(reader, [place], each=TAIL_RECORDS):
+        for end in ends:
+            for _topic, _written_at, record in _control_records(reader, [end], limit=LAST_RECORDS):
                 if isinstance(record, Watermark | End):
-                    last[place.partition] = record
-        start, at = self._starts[uid]
-        marks = list(last.values())
+                    last[end.partition] = record
+        start, started = self._starts[uid]
+        watermarks = list(last.values())
+        complete = len(watermarks) == len(partitions)
         return ReplayInfo(
             uid=uid,
             name=start.name,
@@ -106,42 +114,44 @@ class Replays:
             range_from=start.range_from,
             range_to=start.range_to,
             rows=sum(start.rows.values()),
-            started=at,
-            position=min((mark.v for mark in marks), default=None) if len(marks) == len(partitions) else None,
-            epoch=max((mark.epoch for mark in marks), default="0.0"),
-            published=sum(mark.published for mark in marks),
-            ended=len(marks) == len(partitions) and all(isinstance(mark, End) for mark in marks),
+            started=started,
+            position=min((watermark.v for watermark in watermarks), default=None) if complete else None,
+            epoch=max((watermark.epoch for watermark in watermarks), default="0.0"),
+            published=sum(watermark.published for watermark in watermarks),
+            ended=complete and all(isinstance(watermark, End) for watermark in watermarks),
         )
 
 
-def _records(reader: Consumer, places: list[TopicPartition], each: int) -> list[tuple[str, int, ControlRecord]]:
-    """The control records (topic, wall clock, record) among the first ``each`` from each place on."""
+def _control_records(
+    reader: Consumer, starts: list[TopicPartition], limit: int
+) -> list[tuple[str, int, ControlRecord]]:
+    """(topic, wall clock, record) of the control records among the first ``limit`` records from each start on."""
     found: list[tuple[str, int, ControlRecord]] = []
-    open_: dict[tuple[str, int], int] = {(p.topic, p.partition): each for p in places}
-    if not places:
+    remaining: dict[tuple[str, int], int] = {(p.topic, p.partition): limit for p in starts}
+    if not starts:
         return found
-    reader.assign(places)
-    deadline = time.monotonic() + ANSWER_S
-    while open_ and time.monotonic() < deadline:
+    reader.assign(starts)
+    deadline = time.monotonic() + REQUEST_SECONDS
+    while remaining and time.monotonic() < deadline:
         for message in reader.consume(500, timeout=0.1):
             key = (message.topic() or "", message.partition() or 0)
-            fault = message.error()
-            if key not in open_:
+            error = message.error()
+            if key not in remaining:
                 continue
-            if fault is not None:
-                if fault.code() == KafkaError._PARTITION_EOF:
-                    del open_[key]
+            if error is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    del remaining[key]
                 continue
-            if (record := _control(message)) is not None:
+            if (record := _control_record(message)) is not None:
                 found.append((key[0], message.timestamp()[1], record))
-            open_[key] -= 1
-            if not open_[key]:
-                del open_[key]
+            remaining[key] -= 1
+            if not remaining[key]:
+                del remaining[key]
     return found
 
 
-def _control(message: Message) -> ControlRecord | None:
-    """The control record that a message is; None for a bar, and for what somebody else left in the topic."""
+def _control_record(message: Message) -> ControlRecord | None:
+    """The control record in a message; None for a bar, and for a record that Tapedeck did not write."""
     try:
         if not origin_of(message.headers()).control:
             return None

@@ -1,6 +1,6 @@
-"""What a replay's topic says so far: bars up to the committed watermark of the current epoch, none later.
+"""A replay as its topic shows it: bars up to the committed watermark of the current epoch, and none beyond it.
 
-Trades are shown as bars of the replay's interval.
+A replay of trades is shown as bars of the replay's interval.
 """
 
 from __future__ import annotations
@@ -25,30 +25,32 @@ from tapedeck_common.wire import (
     origin_of,
 )
 from tapedeck_crds.base import INTERVAL_MS
-from tapedeck_gateway.charts.bar_columns import Candle, Series, coarser
+from tapedeck_crds.errors import InvalidInput
+from tapedeck_gateway.charts.bar_columns import BarColumns, Candle, aggregate
 
 SERIES_BARS = 20_000
 VIEW_BARS = 1_000_000  # of all series together
-WAITING_BARS = 50_000  # of one partition, ahead of the others
+PENDING_RECORDS = 50_000  # of one partition that is ahead of the others
 
 
 @dataclass
-class _Partition:
-    """How far one partition is read."""
+class _PartitionState:
+    """How far one partition is read. ``pending`` are records after the lowest watermark of all partitions."""
 
     epoch: Epoch = field(default_factory=Epoch)
     watermark: int | None = None
-    waiting: deque[Bar | Trade] = field(default_factory=deque)
+    pending: deque[Bar | Trade] = field(default_factory=deque)
     published: int = 0
     caught_up: bool = False
     ended: bool = False
 
 
 class ReplayView:
-    """One replay as its topic tells it. Fed by one thread, read by others.
+    """The state of one replay. The topic reader's thread updates it, other threads read it.
 
-    ``generation`` counts the jumps: who drew an earlier one draws anew. ``floor`` is the event time
-    from which on the topic has every bar up to the position.
+    ``position`` is the virtual time up to which all partitions are complete. ``generation`` counts seeks and loops:
+    whoever has drawn bars of an earlier generation must load them again. ``complete_from`` is the event time from
+    which on the view has every bar up to the position.
     """
 
     def __init__(self, uid: str, partitions: int) -> None:
@@ -57,26 +59,26 @@ class ReplayView:
         self.watchers = 0
         self.start: Start | None = None
         self.epoch = Epoch()
-        self.floor = 0
+        self.complete_from = 0
         self.position: int | None = None
-        self._partitions = [_Partition() for _ in range(partitions)]
-        self._series: dict[tuple[str, str], Series] = {}
+        self._partitions = [_PartitionState() for _ in range(partitions)]
+        self._series: dict[tuple[str, str], BarColumns] = {}
         self._lock = threading.Lock()
         self._caught_up = threading.Event()
 
     @property
     def interval_ms(self) -> int:
-        """Length of the replay's bars; a minute until its start is known."""
+        """The length of the replay's bars; one minute until its start record is read."""
         return INTERVAL_MS[self.start.interval] if self.start else 60_000
 
     @property
-    def of_trades(self) -> bool:
-        """Whether it plays trades."""
+    def plays_trades(self) -> bool:
+        """Whether the replay plays trades instead of bars."""
         return self.start is not None and self.start.channel == "trades"
 
     @property
-    def from_store(self) -> bool:
-        """Whether the store holds just what is played, so that it knows the bars before."""
+    def plays_stored_bars(self) -> bool:
+        """Whether the replay plays bars of the store unaltered, so that earlier bars can be taken from there."""
         if self.start is None:
             return False
         spec = msgspec.json.decode(self.start.spec)
@@ -89,127 +91,123 @@ class ReplayView:
 
     @property
     def published(self) -> int:
-        """Bars on the topic as the last watermarks count them."""
+        """The number of bars on the topic, by the last watermarks."""
         return sum(p.published for p in self._partitions)
 
     def wait_caught_up(self, timeout: float) -> bool:
-        """Whether all that was on the topic at the first look is read, within ``timeout`` seconds."""
+        """Wait up to ``timeout`` seconds until the topic is read to the end that it had when reading started."""
         return self._caught_up.wait(timeout)
 
     @property
     def caught_up(self) -> bool:
+        """Whether the topic is read to the end that it had when reading started."""
         return self._caught_up.is_set()
 
-    def at_end_of(self, partition: int) -> None:
-        """The reader stands at the end of a partition."""
+    def mark_caught_up(self, partition: int) -> None:
+        """The reader has reached the end of a partition."""
         self._partitions[partition].caught_up = True
         if all(p.caught_up for p in self._partitions):
             self._caught_up.set()
 
-    def ahead(self, partition: int) -> bool:
-        """Whether the partition waits for slower ones with as much as is kept for that."""
-        return len(self._partitions[partition].waiting) >= WAITING_BARS and len(self._partitions) > 1
+    def is_ahead(self, partition: int) -> bool:
+        """Whether the partition holds so many pending records that reading it must be paused."""
+        return len(self._partitions[partition].pending) >= PENDING_RECORDS and len(self._partitions) > 1
 
-    def take(self, partition: int, headers: Received, value: bytes) -> bool:
-        """Apply a record; whether something to be seen changed. Raises ValueError for a broken one."""
+    def apply(self, partition: int, headers: Received, value: bytes) -> bool:
+        """Apply a record; returns whether a chart may have changed. Raises ValueError for an invalid record."""
         origin = origin_of(headers)
         if origin.replay_uid != self.uid:
-            raise ValueError(f"header td: got replay {origin.replay_uid!r}, expected {self.uid!r}")
+            raise InvalidInput(f"header td: got replay {origin.replay_uid!r}, expected {self.uid!r}")
         with self._lock:
             if origin.control:
-                return self._control(self._partitions[partition], value)
+                return self._apply_control(self._partitions[partition], value)
             if Epoch.parse(origin.epoch) >= self.epoch:
-                self._partitions[partition].waiting.append(decode_trade(value) if self.of_trades else decode_bar(value))
+                record = decode_trade(value) if self.plays_trades else decode_bar(value)
+                self._partitions[partition].pending.append(record)
             return False
 
-    def _control(self, partition: _Partition, value: bytes) -> bool:
+    def _apply_control(self, partition: _PartitionState, value: bytes) -> bool:
         match decode_control(value):
             case Start() as start:
                 self.start = self.start or start
-                self.floor = self.floor or start.range_from
+                self.complete_from = self.complete_from or start.range_from
                 return False
             case EpochStart(epoch=text, v=v):
-                return self._jump(partition, Epoch.parse(text), v)
+                return self._start_epoch(partition, Epoch.parse(text), v)
             case Watermark(epoch=text, v=v, published=published) | End(epoch=text, v=v, published=published) as record:
                 epoch = Epoch.parse(text)
                 if epoch > self.epoch and self._series:
-                    raise ValueError(f"epoch: got {text} without its start, expected {self.epoch}")
+                    raise InvalidInput(f"epoch: got {text} without its epoch record, expected {self.epoch}")
                 self.epoch = max(self.epoch, epoch)
                 partition.epoch, partition.published = epoch, published
                 partition.watermark = v
                 partition.ended = isinstance(record, End)
         return self._advance()
 
-    def _jump(self, partition: _Partition, epoch: Epoch, v: int) -> bool:
+    def _start_epoch(self, partition: _PartitionState, epoch: Epoch, v: int) -> bool:
+        """A seek or a loop to virtual time ``v``."""
         partition.epoch, partition.watermark, partition.ended = epoch, v, False
         if epoch <= self.epoch:
             return self._advance()
-        # What is committed before the jump is true up to the jump, even where a slower partition held it back.
-        if self.position is None or v > self.position or v < self.floor:
-            self.floor = v
-        if self.of_trades:  # the bar around the jump is built anew, of the trades behind it alone
-            self.floor = -(-v // self.interval_ms) * self.interval_ms
+        # Committed records stay valid up to the new position, even where a slower partition still held them back.
+        if self.position is None or v > self.position or v < self.complete_from:
+            self.complete_from = v
+        if self.plays_trades:  # the bar at the new position has only the trades after it, so it is incomplete
+            self.complete_from = -(-v // self.interval_ms) * self.interval_ms
         self.epoch, self.position = epoch, v
         self.generation += 1
         for each in self._partitions:
             if each.epoch < epoch:
-                each.waiting.clear()
-        partition.waiting.clear()
+                each.pending.clear()
+        partition.pending.clear()
         for series in self._series.values():
-            series.cut(v - self.interval_ms + 1)
+            series.truncate(v - self.interval_ms + 1)
         return True
 
     def _advance(self) -> bool:
-        marks = [p.watermark for p in self._partitions if p.epoch == self.epoch]
-        if len(marks) < len(self._partitions):
+        """Move the position to the lowest watermark of all partitions; returns whether it moved or the replay ended."""
+        of_epoch = [p.watermark for p in self._partitions if p.epoch == self.epoch]
+        watermarks = [watermark for watermark in of_epoch if watermark is not None]
+        if len(watermarks) < len(self._partitions):
             return False
-        known = [mark for mark in marks if mark is not None]
-        if len(known) < len(marks):
-            return False
-        safe = min(known)
+        lowest = min(watermarks)
         for partition in self._partitions:
-            while partition.waiting and _known_at(partition.waiting[0]) <= safe:
-                self._show(partition.waiting.popleft())
-        moved = self.position is None or safe > self.position
-        self.position = safe if self.position is None else max(safe, self.position)
+            while partition.pending and _event_time(partition.pending[0]) <= lowest:
+                self._add(partition.pending.popleft())
+        moved = self.position is None or lowest > self.position
+        self.position = lowest if self.position is None else max(lowest, self.position)
         return moved or self.ended
 
-    def _show(self, record: Bar | Trade) -> None:
+    def _add(self, record: Bar | Trade) -> None:
         key = (record.exchange, record.symbol)
         series = self._series.get(key)
         if series is None:
-            names = max(len(self.start.symbols) if self.start else 1, 1)
-            series = self._series[key] = Series(max(500, min(SERIES_BARS, VIEW_BARS // names)))
+            symbols = max(len(self.start.symbols) if self.start else 1, 1)
+            series = self._series[key] = BarColumns(max(500, min(SERIES_BARS, VIEW_BARS // symbols)))
         if isinstance(record, Trade):
-            oldest = series.add(record.ts - record.ts % self.interval_ms, record.price, record.amount)
+            oldest = series.add_trade(record.ts - record.ts % self.interval_ms, record.price, record.amount)
         else:
-            oldest = series.put(record.ts, (record.open, record.high, record.low, record.close, record.volume))
+            oldest = series.upsert(record.ts, (record.open, record.high, record.low, record.close, record.volume))
         if oldest is not None:
-            self.floor = max(self.floor, oldest)
+            self.complete_from = max(self.complete_from, oldest)
 
-    def base(self, exchange: str, symbol: str, start: int, end: int) -> list[Candle]:
-        """The replay's own bars with open in [start, end), as far as they are known."""
+    def base_bars(self, exchange: str, symbol: str, start: int, end: int) -> list[Candle]:
+        """The replay's own bars with open in [start, end), up to the position."""
         with self._lock:
             series = self._series.get((exchange, symbol))
-            return list(series.candles(start, end)) if series else []
+            return list(series.between(start, end)) if series else []
 
-    def changed(self, exchange: str, symbol: str, width: int, since: int | None) -> tuple[int, list[Candle]]:
-        """Generation, and the bars of ``width`` from the one that opens at ``since`` on: the newest alone for None."""
+    def bars_since(self, exchange: str, symbol: str, width: int, since: int | None) -> tuple[int, list[Candle]]:
+        """The generation, and the bars of ``width`` that open at ``since`` or later; for None the newest alone."""
         with self._lock:
             series = self._series.get((exchange, symbol))
             if series is None or self.position is None:
                 return self.generation, []
             if since is None:
-                last = series.before(self.position)
+                last = series.last_open_before(self.position)
                 since = 0 if last is None else last - last % width
-            return self.generation, coarser(series.candles(since, self.position), width, self.position)
-
-    def before(self, exchange: str, symbol: str, ts: int) -> int | None:
-        """Open of the last bar known before ``ts``."""
-        with self._lock:
-            series = self._series.get((exchange, symbol))
-            return series.before(ts) if series else None
+            return self.generation, aggregate(series.between(since, self.position), width, self.position)
 
 
-def _known_at(record: Bar | Trade) -> int:
+def _event_time(record: Bar | Trade) -> int:
     return record.ts if isinstance(record, Trade) else event_time(record)

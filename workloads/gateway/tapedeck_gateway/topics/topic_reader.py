@@ -1,4 +1,4 @@
-"""The one thread that reads topics for charts: those of watched replays, and the live market's bars."""
+"""The thread that reads Kafka topics for charts: those of watched replays, and the live market's bars."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from prometheus_client import Counter
@@ -14,168 +15,193 @@ from tapedeck_common.kafka import consumer
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS, replay_topic
-from tapedeck_gateway.topics.live_bars import MarketView
+from tapedeck_crds.errors import NotFound, Unavailable
+from tapedeck_gateway.charts.symbols import ChartSymbol
+from tapedeck_gateway.topics.live_bars import LiveBars
 from tapedeck_gateway.topics.replay_view import ReplayView
 
-BATCH = 2_000
-WAIT_S = 0.02  # a batch is handed on after so long, full or not
-LOOK_BACK_MS = 60_000  # what the recorder may not have stored yet
-ANSWER_S = 10.0
+BATCH_MESSAGES = 2_000
+POLL_SECONDS = 0.02  # a batch is applied after so long, full or not
+LOOK_BACK_MS = 60_000  # of live bars: what the recorder may not have stored yet
+REQUEST_SECONDS = 10.0
+CATCH_UP_SECONDS = 15.0
+EVICT_SECONDS = 5.0
+MAX_COMMANDS = 1_000
 
-_broken = Counter("tapedeck_gateway_broken_records", "Records of charts' topics that could not be read.")
+BROKER_UNAVAILABLE = "the broker does not answer; try again"
+LIVE = ""
+"""Stands for the live market where changes are reported by a replay's uid."""
+_Command: TypeAlias = Callable[[Consumer], None]
+
+_invalid_records = Counter("tapedeck_gateway_broken_records", "Records of charts' topics that could not be decoded.")
 
 
-class Tail:
-    """Reads while there is something to read. ``changed`` is called in its thread after each batch."""
+class TopicReader:
+    """Reads topics while a client needs them. ``on_change`` gets the uids of changed replays, and LIVE.
 
-    def __init__(self, connections: Connections, idle_seconds: float, changed: Callable[[set[str]], None]) -> None:
+    A Kafka consumer belongs to one thread: other threads send it commands. ``on_change`` is called in that thread.
+    """
+
+    def __init__(self, connections: Connections, idle_seconds: float, on_change: Callable[[set[str]], None]) -> None:
         self._connections = connections
-        self._idle = idle_seconds
-        self._changed = changed
+        self._idle_seconds = idle_seconds
+        self._on_change = on_change
         self._replays: dict[str, ReplayView] = {}
-        self._used: dict[str, float] = {}
-        self.market = MarketView()
-        self._market_on = False
-        self._orders: queue.Queue[Callable[[Consumer], None]] = queue.Queue(maxsize=1_000)
+        self._last_used: dict[str, float] = {}
+        self.live = LiveBars()
+        self._reads_live = False
+        self._commands: queue.Queue[_Command] = queue.Queue(MAX_COMMANDS)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs, if it was ever needed."""
+        """Whether the thread runs, or was never started."""
         return self._thread is None or self._thread.is_alive() or self._stopping.is_set()
 
-    def replay(self, uid: str) -> ReplayView:
-        """The replay's view, read from the topic's beginning if it is new.
+    def caught_up_view(self, symbol: ChartSymbol) -> ReplayView:
+        """The view of the symbol's replay, read to the present end of its topic.
 
-        Raises KeyError where there is no such replay, KafkaException where the broker does not answer.
+        Raises NotFound where there is no such replay or series, Unavailable where the broker does not answer.
         """
-        with self._lock:
-            view = self._replays.get(uid)
-            if view is None:
-                view = self._begin(uid)
-            self._used[uid] = time.monotonic()
-            return view
+        try:
+            view = self._view(symbol.replay)
+        except KafkaException as error:
+            raise Unavailable(BROKER_UNAVAILABLE) from error
+        if not view.wait_caught_up(CATCH_UP_SECONDS):
+            raise Unavailable(f"the replay's topic could not be read within {CATCH_UP_SECONDS:.0f} s; try again")
+        start = view.start
+        if start is not None and (symbol.exchange != start.exchange or symbol.symbol not in start.symbols):
+            raise NotFound(f"symbol: got {symbol.exchange}:{symbol.symbol}, expected one of the replay's")
+        return view
 
-    def watch_market(self) -> None:
-        """Read the live market's bars too, from a minute ago on."""
+    def read_live_bars(self) -> None:
+        """Read the live market's bars too, starting LOOK_BACK_MS ago."""
         with self._lock:
-            if not self._market_on:
-                self._market_on = True
-                self._order(self._assign_market)
+            if not self._reads_live:
+                self._reads_live = True
+                self._submit(self._assign_live)
 
     def stop(self) -> None:
-        """End within a second."""
+        """Stop within about a second."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout=3)
 
-    def _begin(self, uid: str) -> ReplayView:
+    def _view(self, uid: str) -> ReplayView:
+        """The replay's view; a new one is read from the topic's beginning. Raises NotFound and KafkaException."""
+        with self._lock:
+            view = self._replays.get(uid)
+            if view is None:
+                view = self._open_replay(uid)
+            self._last_used[uid] = time.monotonic()
+            return view
+
+    def _open_replay(self, uid: str) -> ReplayView:
         topic = replay_topic(uid)
-        probe = consumer(self._connections, "tapedeck-gateway-probe", "tapedeck-gateway")
+        client = consumer(self._connections, "tapedeck-gateway-probe", "tapedeck-gateway")
         try:
-            partitions = probe.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions
+            partitions = client.list_topics(topic, timeout=REQUEST_SECONDS).topics[topic].partitions
         finally:
-            probe.close()
+            client.close()
         if not partitions:
-            raise KeyError(uid)
+            raise NotFound(f"symbol: got replay {uid!r}, expected the uid of a replay that has a topic")
         view = self._replays[uid] = ReplayView(uid, len(partitions))
         starts = [TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions]
-        self._order(lambda reader: reader.incremental_assign(starts))
+        self._submit(lambda reader: reader.incremental_assign(starts))
         return view
 
-    def _order(self, order: Callable[[Consumer], None]) -> None:
-        self._orders.put(order, timeout=ANSWER_S)
+    def _submit(self, command: _Command) -> None:
+        self._commands.put(command, timeout=REQUEST_SECONDS)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="tail", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="topic-reader", daemon=True)
             self._thread.start()
 
-    def _assign_market(self, reader: Consumer) -> None:
-        known = reader.list_topics(MARKET_BARS, timeout=ANSWER_S).topics[MARKET_BARS].partitions
+    def _assign_live(self, reader: Consumer) -> None:
+        partitions = reader.list_topics(MARKET_BARS, timeout=REQUEST_SECONDS).topics[MARKET_BARS].partitions
         since = int(time.time() * 1000) - LOOK_BACK_MS
-        wanted = [TopicPartition(MARKET_BARS, p, since) for p in known]
-        reader.incremental_assign(reader.offsets_for_times(wanted, timeout=ANSWER_S))
+        times = [TopicPartition(MARKET_BARS, p, since) for p in partitions]
+        reader.incremental_assign(reader.offsets_for_times(times, timeout=REQUEST_SECONDS))
 
     def _run(self) -> None:
         reader = consumer(self._connections, "tapedeck-gateway", "tapedeck-gateway", {"enable.partition.eof": True})
         try:
-            next_sweep = time.monotonic() + 5
+            next_eviction = time.monotonic() + EVICT_SECONDS
             while not self._stopping.is_set():
-                self._follow_orders(reader)
-                self._take(reader, reader.consume(BATCH, timeout=WAIT_S))
-                if time.monotonic() > next_sweep:
-                    self._sweep(reader)
-                    next_sweep = time.monotonic() + 5
+                self._run_commands(reader)
+                self._apply(reader, reader.consume(BATCH_MESSAGES, timeout=POLL_SECONDS))
+                if time.monotonic() > next_eviction:
+                    self._evict_idle(reader)
+                    next_eviction = time.monotonic() + EVICT_SECONDS
         except Exception:
-            log.exception("the charts' reader ended")
+            log.exception("the topic reader failed")
             raise
         finally:
             reader.close()
 
-    def _follow_orders(self, reader: Consumer) -> None:
-        while not self._orders.empty():
-            order = self._orders.get_nowait()
+    def _run_commands(self, reader: Consumer) -> None:
+        while not self._commands.empty():
+            command = self._commands.get_nowait()
             try:
-                order(reader)
+                command(reader)
             except KafkaException as error:
-                log.error("cannot read a chart's topic", reason=str(error))
+                log.error("cannot read a topic", reason=str(error))
 
-    def _take(self, reader: Consumer, messages: list[Message]) -> None:
+    def _apply(self, reader: Consumer, messages: list[Message]) -> None:
         changed: set[str] = set()
         for message in messages:
-            topic, partition = message.topic() or "", message.partition() or 0
+            topic = message.topic() or ""
             if topic == MARKET_BARS:
-                if message.error() is None and self._market(message):
-                    changed.add("")
+                if message.error() is None and self._apply_live(message):
+                    changed.add(LIVE)
                 continue
             view = self._replays.get(topic.removeprefix(replay_topic("")))
             if view is None:
                 continue
-            fault = message.error()
-            if fault is not None:
-                if fault.code() == KafkaError._PARTITION_EOF:
-                    view.at_end_of(partition)
-                    changed.add(view.uid)
-                else:
-                    log.warning("reading a replay's topic", topic=topic, reason=fault.str())
-                continue
-            if self._replay(view, partition, message):
+            partition = message.partition() or 0
+            if self._apply_to_view(view, partition, message):
                 changed.add(view.uid)
-            if view.ahead(partition):
+            if view.is_ahead(partition):
                 reader.pause([TopicPartition(topic, partition)])
-        for view in [self._replays[uid] for uid in changed if uid]:
-            behind = [p for p in reader.assignment() if p.topic == replay_topic(view.uid)]
-            reader.resume([p for p in behind if not view.ahead(p.partition)])
+        for view in [self._replays[uid] for uid in changed if uid != LIVE]:
+            partitions = [p for p in reader.assignment() if p.topic == replay_topic(view.uid)]
+            reader.resume([p for p in partitions if not view.is_ahead(p.partition)])
         if changed:
-            self._changed(changed)
+            self._on_change(changed)
 
-    def _market(self, message: Message) -> bool:
+    def _apply_live(self, message: Message) -> bool:
         try:
-            return self.market.take(_key(message), message.headers(), message.value() or b"")
+            return self.live.apply(_key(message), message.headers(), message.value() or b"")
         except ValueError as error:
-            _skip(message, error)
+            _count_invalid(message, error)
             return False
 
-    def _replay(self, view: ReplayView, partition: int, message: Message) -> bool:
+    def _apply_to_view(self, view: ReplayView, partition: int, message: Message) -> bool:
+        """Apply a record, or the end of a partition; returns whether a chart may have changed."""
+        error = message.error()
+        if error is not None:
+            if error.code() == KafkaError._PARTITION_EOF:
+                view.mark_caught_up(partition)
+                return True
+            log.warning("reading a replay's topic failed", topic=message.topic(), reason=error.str())
+            return False
         try:
-            return view.take(partition, message.headers(), message.value() or b"")
-        except ValueError as error:
-            _skip(message, error)
+            return view.apply(partition, message.headers(), message.value() or b"")
+        except ValueError as invalid:
+            _count_invalid(message, invalid)
             return False
 
-    def _sweep(self, reader: Consumer) -> None:
-        """Forget what nobody has looked at for long."""
+    def _evict_idle(self, reader: Consumer) -> None:
+        """Stop reading what no client has used for ``idle_seconds``."""
         with self._lock:
-            limit = time.monotonic() - self._idle
-            for uid in [u for u, used in self._used.items() if used < limit and not self._replays[u].watchers]:
-                del self._replays[uid], self._used[uid]
-                gone = [p for p in reader.assignment() if p.topic == replay_topic(uid)]
-                reader.incremental_unassign(gone)
-            if self._market_on and not self.market.watchers:
-                self._market_on = False
-                gone = [p for p in reader.assignment() if p.topic == MARKET_BARS]
-                reader.incremental_unassign(gone)
+            limit = time.monotonic() - self._idle_seconds
+            for uid in [u for u, used in self._last_used.items() if used < limit and not self._replays[u].watchers]:
+                del self._replays[uid], self._last_used[uid]
+                reader.incremental_unassign([p for p in reader.assignment() if p.topic == replay_topic(uid)])
+            if self._reads_live and not self.live.watchers:
+                self._reads_live = False
+                reader.incremental_unassign([p for p in reader.assignment() if p.topic == MARKET_BARS])
 
 
 def _key(message: Message) -> bytes | None:
@@ -183,10 +209,10 @@ def _key(message: Message) -> bytes | None:
     return key.encode() if isinstance(key, str) else key
 
 
-def _skip(message: Message, error: ValueError) -> None:
-    _broken.inc()
+def _count_invalid(message: Message, error: ValueError) -> None:
+    _invalid_records.inc()
     log.warning(
-        "broken record",
+        "skipped an invalid record",
         topic=message.topic(),
         partition=message.partition(),
         offset=message.offset(),

@@ -1,0 +1,115 @@
+"""HTTP statuses of errors: a client's mistake is told from a bug of the gateway."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from tapedeck_common.settings import Connections
+from tapedeck_crds.errors import Conflict, InvalidInput, NotFound, Unavailable
+from tapedeck_gateway.app import make_app
+from tapedeck_gateway.context import GatewayContext
+from tapedeck_gateway.options import GatewayOptions
+from tapedeck_gateway.routes import responses
+
+Logged = list[tuple[str, dict[str, Any]]]
+
+
+class Log:
+    """Collects log lines instead of writing them."""
+
+    def __init__(self) -> None:
+        self.lines: Logged = []
+
+    def __getattr__(self, level: str) -> Any:
+        return lambda event, **keys: self.lines.append((event, {"level": level, **keys}))
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Logged:
+    log = Log()
+    monkeypatch.setattr(responses, "log", log)
+    return log.lines
+
+
+def context(pool: Any) -> GatewayContext:
+    """The context of an application with nothing but a pool."""
+    missing: Any = None
+    return GatewayContext(GatewayOptions(), pool, missing, missing, missing)
+
+
+def client_of(error: Exception) -> TestClient:
+    """A client of the gateway's own application, in which one more route raises an error."""
+    app: FastAPI = make_app(Connections(), GatewayOptions(), lambda: None)
+
+    def fail() -> None:
+        raise error
+
+    app.add_api_route("/fail", fail)
+    app.router.routes.insert(0, app.router.routes.pop())  # before the page's files, which match every path
+    return TestClient(app)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(InvalidInput("a: got b"), 400), (NotFound("a: got b"), 404), (Conflict("a: got b"), 409)],
+)
+def test_an_error_of_the_tree_has_the_status_of_its_class(error: Exception, status: int, logged: Logged) -> None:
+    response = client_of(error).get("/fail")
+    assert response.status_code == status
+    assert response.json() == {"s": "error", "errmsg": "a: got b"}
+    assert response.headers["x-frame-options"] == "DENY"
+    assert logged == []
+
+
+def test_an_unavailable_service_is_503_and_logged_with_its_cause(logged: Logged) -> None:
+    error = Unavailable("the database does not answer; try again")
+    error.__cause__ = psycopg.OperationalError("connection refused")
+    response = client_of(error).get("/fail")
+    assert (response.status_code, response.json()["errmsg"]) == (503, "the database does not answer; try again")
+    assert logged == [("service unavailable", {"level": "warning", "path": "/fail", "reason": "connection refused"})]
+
+
+@pytest.mark.parametrize("error", [ValueError("a secret"), KeyError("a secret"), psycopg.DataError("a secret")])
+def test_an_unexpected_error_is_500_and_logged_with_its_place(error: Exception, logged: Logged) -> None:
+    class BrokenPool:
+        def connection(self) -> None:
+            raise error
+
+    app = make_app(Connections(), GatewayOptions(), lambda: None)
+    app.state.context = context(BrokenPool())
+    response = TestClient(app).get("/api/latest")
+    assert response.status_code == 500
+    assert response.json() == {"s": "error", "errmsg": "internal error: the gateway's log has the details"}
+    assert response.headers["x-frame-options"] == "DENY"
+    ((event, keys),) = logged
+    assert (event, keys["level"], keys["path"]) == ("unexpected error", "exception", "/api/latest")
+    file, line = keys["place"].split(":")
+    assert file == "tapedeck_gateway/store/pool.py"
+    assert int(line) > 0
+
+
+def test_an_unexpected_error_of_a_websocket_closes_it(logged: Logged) -> None:
+    client = TestClient(make_app(Connections(), GatewayOptions(), lambda: None))
+    # Without its lifespan the application has no context, which no route expects.
+    with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect("/ws"):
+        pass
+    assert closed.value.code == 1011
+    assert [event for event, _ in logged] == ["unexpected error"]
+
+
+def test_text_with_nul_is_rejected_before_it_reaches_the_database(logged: Logged) -> None:
+    app = make_app(Connections(), GatewayOptions(), lambda: None)
+    app.state.context = context(None)
+    client = TestClient(app)
+    for path, name in (("/api/symbols?exchange=a%00", "exchange"), ("/api/runs/a%00", "run_id")):
+        response = client.get(path)
+        assert (response.status_code, response.json()["errmsg"]) == (
+            400,
+            f"{name}: got 'a\\x00', expected text without NUL",
+        )

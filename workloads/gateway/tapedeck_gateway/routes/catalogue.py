@@ -1,0 +1,41 @@
+"""What can be charted: symbols with their stored series, the latest bar of each series, and resolutions."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AfterValidator
+
+from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_gateway.charts.symbols import RESOLUTIONS
+from tapedeck_gateway.context import Database
+from tapedeck_gateway.routes.responses import json_response, without_nul
+from tapedeck_gateway.store import catalogue
+
+router = APIRouter(prefix="/api")
+Exchange: TypeAlias = Annotated[str, Query(max_length=255), AfterValidator(without_nul)]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=catalogue.SERIES_MAX)]
+
+
+@router.get("/symbols")
+def symbols(pool: Database, exchange: Exchange = "", limit: Limit = catalogue.SERIES_MAX) -> Response:
+    """The symbols of one exchange or of all, by name; each with its series: interval, first and last open."""
+    return json_response(catalogue.symbols(pool, exchange, limit))
+
+
+@router.get("/latest")
+def latest(pool: Database, exchange: Exchange = "", limit: Limit = catalogue.SERIES_MAX) -> Response:
+    """The latest bar of each series of one exchange or of all, by name."""
+    return json_response(catalogue.latest(pool, exchange, limit))
+
+
+@router.get("/resolutions")
+async def resolutions() -> Response:
+    """The resolutions of charts, the finest first: UDF's name, the interval, and the length in milliseconds."""
+    return json_response(
+        [
+            {"resolution": resolution, "interval": interval, "width_ms": INTERVAL_MS[interval]}
+            for resolution, interval in RESOLUTIONS.items()
+        ]
+    )
