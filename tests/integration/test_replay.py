@@ -1,4 +1,4 @@
-"""A replay's pod from start to end, as a real process over a real broker and store."""
+"""A replay's pod from start to end, as a real process on a real broker and store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def replay(tmp_path: Path, connections: Connections) -> Iterator[ReplayProcess]:
         running.process.kill()
 
 
-def test_publishes_all_once_in_order(replay: ReplayProcess, store: str, connections: Connections) -> None:
+def test_publishes_every_bar_once_in_order(replay: ReplayProcess, store: str, connections: Connections) -> None:
     insert_minutes(store, "x", SYMBOLS, 9_000)
     replay.start()
     report = replay.until(lambda r: r["state"] == "waiting")
@@ -63,7 +63,9 @@ def test_publishes_all_once_in_order(replay: ReplayProcess, store: str, connecti
     check_watermarks(records)
 
 
-def test_finished_successor_publishes_nothing(replay: ReplayProcess, store: str, connections: Connections) -> None:
+def test_a_successor_of_a_complete_replay_publishes_nothing(
+    replay: ReplayProcess, store: str, connections: Connections
+) -> None:
     insert_minutes(store, "x", SYMBOLS, 100)
     replay.begin(unpaced=True)
     assert replay.wait() == 0
@@ -74,7 +76,7 @@ def test_finished_successor_publishes_nothing(replay: ReplayProcess, store: str,
     assert committed(connections.kafka_bootstrap, replay.topic) == before
 
 
-def test_no_bars(replay: ReplayProcess, store: str) -> None:
+def test_a_symbol_without_bars_fails_the_replay(replay: ReplayProcess, store: str) -> None:
     insert_minutes(store, "x", SYMBOLS[:2], 10)
     replay.start()
     assert replay.wait() == 64
@@ -84,8 +86,8 @@ def test_no_bars(replay: ReplayProcess, store: str) -> None:
     assert "got BTC/USD" not in report["message"]
 
 
-def lean_files(folder: Path, name: str, rows: dict[int, Ohlcv]) -> None:
-    """A day of zipped minute bars: minute of the day → open, high, low, close, volume."""
+def write_lean_day(folder: Path, name: str, rows: dict[int, Ohlcv]) -> None:
+    """Write a day of zipped minute bars; ``rows``: minute of the day → open, high, low, close, volume."""
     with zipfile.ZipFile(folder / f"{name}_20180404.zip", "w") as archive:
         lines = [",".join(map(str, (minute * MINUTE, *row))) for minute, row in rows.items()]
         archive.writestr(f"20180404_{name}_minute_trade.csv", "\n".join(lines) + "\n")
@@ -96,45 +98,47 @@ def files_spec(**values: Any) -> Json:
     return {"source": {"files": {"format": "lean-minute", "exchange": "coinbase", "sets": sets}}} | values
 
 
-def test_plays_files(replay: ReplayProcess, tmp_path: Path, connections: Connections) -> None:
+def test_plays_files_through_a_kill(replay: ReplayProcess, tmp_path: Path, connections: Connections) -> None:
     rng = random.Random(7)
-    wanted = []
+    expected = []
     for name, symbol in (("btcusd", "BTC/USD"), ("ethusd", "ETH/USD")):
         rows = {m: (p, p + 2, p - 2, p + 1, 0.125) for m in sorted(rng.sample(range(1440), 700)) if (p := 100.0 + m)}
-        lean_files(tmp_path, name, rows)
-        wanted += [(T0 + minute * MINUTE, symbol, *row) for minute, row in rows.items()]
-    wanted.sort()
+        write_lean_day(tmp_path, name, rows)
+        expected += [(T0 + minute * MINUTE, symbol, *row) for minute, row in rows.items()]
+    expected.sort()
     replay.spec, replay.files = files_spec(), tmp_path
-    replay.begin(speed=20_000.0, v0=wanted[0][0])  # four seconds
+    replay.begin(speed=20_000.0, v0=expected[0][0])  # four seconds
     replay.until(lambda r: r["published"] > 100)
     replay.kill()
     replay.start()
     assert replay.wait() == 0
     records = committed(connections.kafka_bootstrap, replay.topic)
-    assert bars(records) == wanted
-    assert replay.last_report()["rows"] == len(wanted)
+    assert bars(records) == expected
+    assert replay.last_report()["rows"] == len(expected)
 
 
 @pytest.mark.parametrize(
-    ("rows", "reason", "named"),
+    ("rows", "reason", "message"),
     [
         ({0: (1.0, 2.0, 0.5, 1.5, 1.0), 1: (1.0, 2.0, 0.5, -1.5, 1.0)}, "BadFiles", "close"),
         ({5: (1.0, 2.0, 0.5, 1.5, 1.0), 1: (1.0, 2.0, 0.5, 1.5, 1.0)}, "BadFiles", "in order of time"),
         ({}, "NoBars", "BTC/USD"),
     ],
 )
-def test_bad_files(replay: ReplayProcess, tmp_path: Path, rows: Any, reason: str, named: str) -> None:
-    lean_files(tmp_path, "btcusd", rows)
-    lean_files(tmp_path, "ethusd", {0: (1.0, 2.0, 0.5, 1.5, 1.0)})
+def test_invalid_files_fail_the_replay(
+    replay: ReplayProcess, tmp_path: Path, rows: Any, reason: str, message: str
+) -> None:
+    write_lean_day(tmp_path, "btcusd", rows)
+    write_lean_day(tmp_path, "ethusd", {0: (1.0, 2.0, 0.5, 1.5, 1.0)})
     replay.spec, replay.files = files_spec(), tmp_path
     replay.start()
     assert replay.wait() == 64
     report = replay.last_report()
     assert (report["state"], report["reason"], report["published"]) == ("failed", reason, 0)
-    assert named in report["message"]
+    assert message in report["message"]
 
 
-def test_an_empty_range_and_a_spec_that_is_none(replay: ReplayProcess, store: str) -> None:
+def test_an_empty_range_and_an_invalid_spec(replay: ReplayProcess, store: str) -> None:
     insert_minutes(store, "x", SYMBOLS, 10)
     replay.spec["source"]["store"] |= {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}
     replay.start()

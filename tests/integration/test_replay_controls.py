@@ -1,4 +1,4 @@
-"""Speed, pause and seek of a replay's pod over its control endpoint."""
+"""Speed, pause, seek and hold of a replay's pod through its control endpoint."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def test_pause_resume_and_speed(replay: ReplayProcess, store: str, connections: Connections) -> None:
+def test_pause_resume_and_change_of_speed(replay: ReplayProcess, store: str, connections: Connections) -> None:
     first = replay.begin(speed=30_000.0)  # 1,000 bars a second
     replay.until(lambda r: r["published"] > 200)
     w0 = now_ms() + 1_000
     paused = replay.anchor(2, v0=round(first["v0"] + (w0 - first["w0"]) * 30_000), w0=w0, speed=0.0)
-    due = 2 * ((paused["v0"] - T0) // MINUTE)
-    report = replay.until(lambda r: r["state"] == "paused" and r["published"] >= due)
+    released = 2 * ((paused["v0"] - T0) // MINUTE)
+    report = replay.until(lambda r: r["state"] == "paused" and r["published"] >= released)
     assert report["anchor"]["number"] == 2
     assert report["position"] == paused["v0"]
     time.sleep(0.6)
-    assert replay.status()["published"] == due
-    assert len(bars(committed(connections.kafka_bootstrap, replay.topic))) == due
+    assert replay.status()["published"] == released
+    assert len(bars(committed(connections.kafka_bootstrap, replay.topic))) == released
 
     replay.anchor(3, v0=paused["v0"], speed=1_000_000.0)
     assert replay.wait() == 0
@@ -52,7 +52,7 @@ def test_pause_resume_and_speed(replay: ReplayProcess, store: str, connections: 
     assert [r.kind for r in records].count("epoch") == 0
 
 
-def test_seek_back_and_forth(replay: ReplayProcess, store: str, connections: Connections) -> None:
+def test_seek_backwards_and_forwards(replay: ReplayProcess, store: str, connections: Connections) -> None:
     replay.begin(speed=60_000.0)
     replay.until(lambda r: r["passed"] > 2_000)
     back = T0 + 100 * MINUTE + 30_000
@@ -78,7 +78,7 @@ def test_seek_back_and_forth(replay: ReplayProcess, store: str, connections: Con
     assert (report["passed"], report["published"]) == (len(every), sum(map(len, passes)))
 
 
-def test_hold_waits_for_seeks(replay: ReplayProcess, store: str, connections: Connections) -> None:
+def test_hold_keeps_the_pod_for_seeks(replay: ReplayProcess, store: str, connections: Connections) -> None:
     replay.begin(unpaced=True, hold=True)
     report = replay.until(lambda r: r["state"] == "holding")
     assert (report["position"], report["passed"]) == (END, 2 * MINUTES)
@@ -90,7 +90,7 @@ def test_hold_waits_for_seeks(replay: ReplayProcess, store: str, connections: Co
     report = replay.until(lambda r: r["epoch"] == "2.0" and r["state"] == "holding")
     assert report["message"] == ""
     replay.kill()
-    replay.start()  # a successor goes on holding, without an anchor of its own
+    replay.start()  # a successor continues to hold, with the recovered anchor
     assert replay.until(lambda r: r["state"] == "holding")["published"] == 2 * MINUTES + 20
     assert replay.process is not None
     replay.process.send_signal(signal.SIGTERM)
@@ -100,7 +100,7 @@ def test_hold_waits_for_seeks(replay: ReplayProcess, store: str, connections: Co
     assert [r.epoch for r in records if r.kind == "end"] == ["0.0", "1.0", "2.0"]
 
 
-def test_a_seek_that_is_there_at_first_is_where_the_stream_begins(
+def test_a_seek_in_the_first_anchor_is_where_the_stream_begins(
     replay: ReplayProcess, store: str, connections: Connections
 ) -> None:
     replay.begin(v0=T0 + 5_000 * MINUTE, epoch=1, seek_id="a", unpaced=True)
@@ -112,7 +112,7 @@ def test_a_seek_that_is_there_at_first_is_where_the_stream_begins(
     assert bars(records) == stored(store, "x")[2 * 5_000 :]
 
 
-def test_refuses_what_it_cannot_follow(replay: ReplayProcess) -> None:
+def test_rejects_invalid_and_old_anchors(replay: ReplayProcess) -> None:
     replay.start()
     replay.until(lambda r: r["state"] == "waiting")
     good: Json = {"number": 1, "v0": T0, "w0": now_ms() + 60_000, "speed": 1.0}
@@ -123,7 +123,7 @@ def test_refuses_what_it_cannot_follow(replay: ReplayProcess) -> None:
     assert replay.status()["anchor"] is None
     assert replay.control(**good).status_code == 202
     time.sleep(0.2)
-    assert replay.status()["state"] == "waiting"  # until its time has come
+    assert replay.status()["state"] == "waiting"  # until its w0
     replay.anchor(2, speed=0.0)
     assert replay.until(lambda r: r["state"] == "paused")["anchor"]["number"] == 2
     assert replay.control(**(good | {"w0": now_ms(), "number": 2, "speed": 7.0})).status_code == 202
@@ -131,8 +131,8 @@ def test_refuses_what_it_cannot_follow(replay: ReplayProcess) -> None:
     assert replay.status()["anchor"]["speed"] == 0
 
 
-def test_idle_watermarks(replay: ReplayProcess, connections: Connections) -> None:
-    """Virtual time moves, no bar is due: consumers hear of it about once a second."""
+def test_watermarks_without_records(replay: ReplayProcess, connections: Connections) -> None:
+    """While virtual time passes without bars, a watermark is published about once a second."""
     first = replay.begin(speed=1.0)
     time.sleep(2.8)
     marks = [r.value["v"] for r in committed(connections.kafka_bootstrap, replay.topic) if r.kind == "watermark"]
@@ -143,7 +143,7 @@ def test_idle_watermarks(replay: ReplayProcess, connections: Connections) -> Non
 
 @pytest.mark.slow
 def test_keeps_pace(replay: ReplayProcess, store: str, connections: Connections) -> None:
-    """1,000 bars a second: each is handed over after its time and soon, and the clock does not drift."""
+    """1,000 bars a second: each is handed over soon after its time and never before, and the clock does not drift."""
     replay.spec = {"source": {"store": {"exchange": "x", "symbols": ["BTC/USD"]}}}
     anchor = replay.begin(speed=60_000.0, lead_ms=300, hold=True)
     replay.until(lambda r: r["passed"] > 4_500)
@@ -153,20 +153,20 @@ def test_keeps_pace(replay: ReplayProcess, store: str, connections: Connections)
     assert position <= anchor["v0"] + (now_ms() - anchor["w0"] + 2) * 60_000
     replay.until(lambda r: r["state"] == "holding")
     name = "tapedeck_replay_lateness_seconds"
-    said = dict(line.rsplit(" ", 1) for line in replay.metrics().splitlines() if line.startswith(name))
+    exported = dict(line.rsplit(" ", 1) for line in replay.metrics().splitlines() if line.startswith(name))
     played = [r for r in committed(connections.kafka_bootstrap, replay.topic) if r.kind == "bar"]
     late = [r.stamp - (anchor["w0"] + (r.value["ts"] + MINUTE - T0) / 60_000) for r in played]
     assert len(late) == MINUTES
-    assert min(late) > -1.001  # stamps are whole milliseconds, cut off
+    assert min(late) > -1.001  # timestamps are truncated to milliseconds
     ranked = sorted(late)
     middle, p99 = ranked[len(late) // 2], ranked[len(late) * 99 // 100]
     print(f"lateness ms: median {middle:.1f}, p99 {p99:.1f}, max {ranked[-1]:.1f}")
-    # How late is a figure of the benchmark; here only that no bar waits for ever, and that the histogram says it.
+    # Lateness is measured by the benchmark; here no bar may wait for seconds, and the histogram must agree.
     assert p99 < 2_000
-    assert float(said[f"{name}_count"]) == float(said[f'{name}_bucket{{le="+Inf"}}']) == MINUTES
-    assert float(said[f"{name}_sum"]) * 1000 / MINUTES == pytest.approx(sum(late) / MINUTES, abs=2)
-    within = [float(said[f'{name}_bucket{{le="{bound}"}}']) for bound in ("0.005", "0.05", "0.25", "5")]
+    assert float(exported[f"{name}_count"]) == float(exported[f'{name}_bucket{{le="+Inf"}}']) == MINUTES
+    assert float(exported[f"{name}_sum"]) * 1000 / MINUTES == pytest.approx(sum(late) / MINUTES, abs=2)
+    within = [float(exported[f'{name}_bucket{{le="{bound}"}}']) for bound in ("0.005", "0.05", "0.25", "5")]
     assert within == sorted(within)
     assert sum(each <= 247 for each in late) <= within[2] <= sum(each <= 253 for each in late)
-    # No drift: the last second is no later than the first.
+    # No drift: the last second is not later than the first.
     assert sorted(late[-1000:])[500] < sorted(late[:1000])[500] + 200

@@ -1,4 +1,4 @@
-"""A replay's pod killed at any moment, and two of them at once: nothing lost, nothing doubled."""
+"""A replay's pod killed at random instants, and two pods at once: no bar is lost and none is duplicated."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def replay(tmp_path: Path, connections: Connections) -> Iterator[ReplayProcess]:
 @pytest.mark.faults
 def test_killed_at_random_instants(replay: ReplayProcess, store: str, connections: Connections) -> None:
     rng = random.Random(20180404)
-    minutes = 20_000 + 14_000 * KILLS  # enough that most kills hit in mid-run
+    minutes = 20_000 + 14_000 * KILLS  # enough for most kills to hit before the end
     insert_minutes(store, "x", SYMBOLS, minutes)
     replay.begin(unpaced=True)
     hit = 0
@@ -48,7 +48,7 @@ def test_killed_at_random_instants(replay: ReplayProcess, store: str, connection
     replay.start()
     assert replay.wait() == 0
     assert hit > 0, "every kill came after the end"
-    print(f"{hit} of {KILLS} kills in mid-run")
+    print(f"{hit} of {KILLS} kills before the end")
     records = committed(connections.kafka_bootstrap, replay.topic)
     assert bars(records) == stored(store, "x")
     assert [r.kind for r in records].count("start") == 1
@@ -57,26 +57,24 @@ def test_killed_at_random_instants(replay: ReplayProcess, store: str, connection
     check_watermarks(records)
 
 
-def test_a_successor_fences_the_one_that_still_runs(
-    replay: ReplayProcess, store: str, connections: Connections
-) -> None:
+def test_a_successor_fences_a_running_predecessor(replay: ReplayProcess, store: str, connections: Connections) -> None:
     insert_minutes(store, "x", SYMBOLS, 3_000)
-    replay.begin(speed=4_000.0)  # 200 bars a second: 45 s, lest it be over before the successor is there
+    replay.begin(speed=4_000.0)  # 200 bars a second: 45 s, longer than the successor needs to start
     replay.until(lambda r: r["published"] > 100)
-    zombie, zombies_home = replay.process, replay.home
+    zombie, zombie_home = replay.process, replay.home
     assert zombie is not None
     replay.start()
-    assert zombie.wait(40) == 75, (zombies_home / "log").read_text()[-4000:]
+    assert zombie.wait(40) == 75, (zombie_home / "log").read_text()[-4000:]
     position = replay.until(lambda r: r["anchor"] is not None)["position"]
     replay.anchor(2, v0=position, unpaced=True)
     assert replay.wait() == 0
-    assert '"reason":"Fenced"' in (zombies_home / "termination").read_text()
+    assert '"reason":"Fenced"' in (zombie_home / "termination").read_text()
     records = committed(connections.kafka_bootstrap, replay.topic)
     assert bars(records) == stored(store, "x")
     check_watermarks(records)
 
 
-def test_goes_on_from_the_log_where_the_group_has_expired(
+def test_resumes_from_the_watermark_when_the_group_has_expired(
     replay: ReplayProcess, store: str, connections: Connections
 ) -> None:
     insert_minutes(store, "x", SYMBOLS, 3_000)
@@ -84,7 +82,7 @@ def test_goes_on_from_the_log_where_the_group_has_expired(
     replay.until(lambda r: r["published"] > 500)
     replay.kill()
     group = ConsumerGroupTopicPartitions(replay.topic)
-    replay.start()  # the kill left a transaction open: only a successor's start ends it
+    replay.start()  # the kill left a transaction open, which the successor's start aborts
     replay.until(lambda r: r["anchor"] is not None)
     replay.kill()
     client = admin(connections, "test")
@@ -93,7 +91,7 @@ def test_goes_on_from_the_log_where_the_group_has_expired(
     client.delete_consumer_groups([replay.topic])[replay.topic].result()
 
     replay.start()
-    report = replay.until(lambda r: r["state"] == "waiting")  # the partition holds no anchor
+    report = replay.until(lambda r: r["state"] == "waiting")  # a watermark contains no anchor
     assert report["published"] == report["passed"] > 500
     assert T0 < report["position"] < T0 + 3_000 * MINUTE
     replay.anchor(9, v0=report["position"], unpaced=True)
@@ -104,15 +102,15 @@ def test_goes_on_from_the_log_where_the_group_has_expired(
     check_watermarks(records)
 
 
-def test_stops_cleanly_and_goes_on(replay: ReplayProcess, store: str, connections: Connections) -> None:
+def test_stops_at_sigterm_and_resumes(replay: ReplayProcess, store: str, connections: Connections) -> None:
     insert_minutes(store, "x", SYMBOLS, 3_000)
     replay.begin(speed=60_000.0)
     replay.until(lambda r: r["published"] > 500)
     assert replay.process is not None
-    asked = time.monotonic()
+    signalled = time.monotonic()
     replay.process.send_signal(signal.SIGTERM)
     assert replay.wait() == 143
-    assert time.monotonic() - asked < 5
+    assert time.monotonic() - signalled < 5
     assert replay.last_report()["state"] == "running"
     replay.start()
     assert replay.wait() == 0

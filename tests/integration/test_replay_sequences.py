@@ -1,4 +1,4 @@
-"""A replay's pod on a real broker against a model: published = model, whatever the controls and whoever is killed."""
+"""A replay's pod on a real broker compared with a model: whatever the controls and kills, the topic is equal."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from by_hand.controls import change_of, tell
-from by_hand.deck import Model
+from by_hand.replay_controls import change_model, spec_patch
+from by_hand.replay_model import ReplayModel
 from pods.replay import MINUTE, T0, ReplayProcess, bars, committed, stored
 from tapedeck_common.settings import Connections
 from tapedeck_crds.clock import Anchor
@@ -31,18 +31,18 @@ MINUTES = 60
 END = T0 + MINUTES * MINUTE
 SYMBOLS = ["BTC/USD", "ETH/USD"]
 SPEC: dict[str, Any] = {"source": {"store": {"exchange": "x", "symbols": SYMBOLS}}, "atEnd": "hold"}
-# The pod has to hold an anchor before its time comes, on a busy machine too.
-MORE_LEAD_MS, SPARE_MS = 300, 60
+# The pod must receive an anchor before its w0, on a busy machine too.
+EXTRA_LEAD_MS, MARGIN_MS = 300, 60
 
 
-class Late(Exception):
-    """An anchor reached the pod so late that what it then does is not the model's matter."""
+class AnchorLate(Exception):
+    """An anchor reached the pod after its w0: the model does not cover that."""
 
 
 class Driver:
-    """A planner with one pod, and what they have to publish: at least, and at most.
+    """A planner with one pod, and two models: the minimum and the maximum that the pod may publish.
 
-    The two differ by what was due at a seek and may be published before it or never.
+    They differ by the records released just before a seek, which may be published or discarded.
     """
 
     def __init__(self, pod: ReplayProcess, events: list[int]) -> None:
@@ -52,39 +52,39 @@ class Driver:
         self.report = ReplayReport.model_validate(pod.until(lambda r: r["state"] == "waiting"))
         assert (self.report.range_from, self.report.last_event) == (T0, END)
         now = int(time.time() * 1000)
-        self.least = Model(events, T0, END, MINUTE, now)
-        self.most = Model(events, T0, END, MINUTE, now, prompt=True)
+        self.minimum = ReplayModel(events, T0, END, MINUTE, now)
+        self.maximum = ReplayModel(events, T0, END, MINUTE, now, prompt=True)
 
     def control(self, what: str, value: int | None) -> None:
-        self.spec = {k: v for k, v in (self.spec | change_of(what, value)).items() if v is not None}
+        self.spec = {k: v for k, v in (self.spec | spec_patch(what, value)).items() if v is not None}
         seen = ReplayShards(1, (self.report,), ())
-        now = int(time.time() * 1000) + MORE_LEAD_MS
+        now = int(time.time() * 1000) + EXTRA_LEAD_MS
         before = self.anchor
         self.anchor = next_anchor(ReplaySpec.model_validate(self.spec), before, seen, now, None)
-        if self.anchor is None or self.anchor == before:  # it asks for what there is already
+        if self.anchor is None or self.anchor == before:  # the control changes nothing
             return
-        for model in (self.least, self.most):
-            tell(model, now + LEAD_MS, what, value)
+        for model in (self.minimum, self.maximum):
+            change_model(model, now + LEAD_MS, what, value)
         self._push()
-        if time.time() * 1000 > self.anchor.w0 - SPARE_MS:
-            raise Late
+        if time.time() * 1000 > self.anchor.w0 - MARGIN_MS:
+            raise AnchorLate
 
     def caught_up(self) -> None:
-        """Wait until the pod says that it has committed what is due now."""
+        """Wait until the pod reports that it has committed everything released by now."""
         now = int(time.time() * 1000)
-        for model in (self.least, self.most):
-            model.run(now)
-            model.look()
-        due = (self.least.jumps, self.least.round), bisect_right(self.least.events, self.least.v)
+        for model in (self.minimum, self.maximum):
+            model.advance(now)
+            model.publish()
+        target = (self.minimum.seeks, self.minimum.round), bisect_right(self.minimum.events, self.minimum.v)
 
-        def there(report: dict[str, Any]) -> bool:
-            jumps, rounds = map(int, report["epoch"].split("."))
-            return ((jumps, rounds), report["passed"]) >= due
+        def reached(report: dict[str, Any]) -> bool:
+            seeks, rounds = map(int, report["epoch"].split("."))
+            return ((seeks, rounds), report["passed"]) >= target
 
-        self.pod.until(there)
+        self.pod.until(reached)
 
     def kill(self, after_ms: int) -> None:
-        """Once the newest anchor holds: a successor is told of that one alone."""
+        """Kill the pod once the newest anchor is in force: a successor gets only that one."""
         assert self.anchor is not None
         number = self.anchor.number
         self.pod.until(lambda r: r["anchor"] is not None and r["anchor"]["number"] == number)
@@ -100,7 +100,7 @@ class Driver:
 
 
 def sequence(seed: int) -> list[tuple[str, int | None]]:
-    """What is done to the deck, one after the other; ends with a pause."""
+    """Random controls, waits and kills in order; ends with a pause."""
     rng = random.Random(seed)
     kinds = ["wait", "speed", "pause", "seek", "step", "loop", "until", "kill"]
 
@@ -121,10 +121,10 @@ def sequence(seed: int) -> list[tuple[str, int | None]]:
     return [("speed", rng.randint(500, 5_000)), ("wait", 500), *some, ("pause", None), ("wait", 0)]
 
 
-def run(pod: ReplayProcess, todo: list[tuple[str, int | None]], events: list[int]) -> Driver:
-    """Do it all; the deck stands still afterwards."""
+def run(pod: ReplayProcess, steps: list[tuple[str, int | None]], events: list[int]) -> Driver:
+    """Carry out a sequence; virtual time stands still afterwards."""
     driver = Driver(pod, events)
-    for what, value in todo:
+    for what, value in steps:
         if what == "wait":
             time.sleep((value or 0) / 1000)
             driver.caught_up()
@@ -139,18 +139,18 @@ def run(pod: ReplayProcess, todo: list[tuple[str, int | None]], events: list[int
 
 
 def check(driver: Driver, every: list[tuple[Any, ...]], broker: str) -> None:
-    """What is on the topic, pass by pass, lies between the least and the most."""
+    """Each pass on the topic lies between the minimum and the maximum."""
     records = committed(broker, driver.pod.topic)
     passes = {record.epoch for record in records if record.kind == "bar"}
-    wanted = {f"{jumps}.{rounds}" for (jumps, rounds), due in driver.least.published.items() if due}
-    assert wanted <= passes
+    expected = {f"{seeks}.{rounds}" for (seeks, rounds), events in driver.minimum.published.items() if events}
+    assert expected <= passes
     for epoch in passes:
-        jumps, rounds = map(int, epoch.split("."))
-        least, most = (model.published.get((jumps, rounds), []) for model in (driver.least, driver.most))
+        seeks, rounds = map(int, epoch.split("."))
+        minimum, maximum = (model.published.get((seeks, rounds), []) for model in (driver.minimum, driver.maximum))
         played = bars(records, epoch)
-        due = [bar[0] + MINUTE for bar in played]
-        assert least == due[: len(least)], (epoch, "lost")
-        assert due == most[: len(due)], (epoch, "too many")
+        events = [bar[0] + MINUTE for bar in played]
+        assert minimum == events[: len(minimum)], (epoch, "lost")
+        assert events == maximum[: len(events)], (epoch, "too many")
         assert played == [bar for bar in every if played[0] <= bar <= played[-1]]
     controls = [record.epoch for record in records if record.kind == "epoch"]
     assert controls == sorted(set(controls))
@@ -158,27 +158,27 @@ def check(driver: Driver, every: list[tuple[Any, ...]], broker: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.faults
-def test_published_is_what_the_model_says(tmp_path: Path, store: str, connections: Connections) -> None:
+def test_publishes_what_the_model_publishes(tmp_path: Path, store: str, connections: Connections) -> None:
     insert_some(store)
     every = stored(store, "x")
     events = [bar[0] + MINUTE for bar in every]
 
     def play(seed: int) -> None:
-        todo = sequence(seed)
+        steps = sequence(seed)
         for attempt in range(3):
             pod = ReplayProcess(tmp_path, connections, SPEC)
             try:
-                driver = run(pod, todo, events)
+                driver = run(pod, steps, events)
                 break
-            except Late:
-                assert attempt < 2, f"{todo}: no anchor is there in time"
+            except AnchorLate:
+                assert attempt < 2, f"{steps}: an anchor was late in three attempts"
             finally:
                 with suppress(ProcessLookupError):
                     pod.kill()
         try:
             check(driver, every, connections.kafka_bootstrap)
         except AssertionError as error:
-            raise AssertionError(f"sequence {seed}: {todo}") from error
+            raise AssertionError(f"sequence {seed}: {steps}") from error
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for outcome in [pool.submit(play, seed) for seed in range(SEQUENCES)]:
@@ -186,7 +186,7 @@ def test_published_is_what_the_model_says(tmp_path: Path, store: str, connection
 
 
 def insert_some(dsn: str) -> None:
-    """Two symbols with holes of their own, the first and the last minute always there."""
+    """Two symbols with different gaps, but both with the first and the last minute."""
     rng = random.Random(5)
     with psycopg.connect(dsn) as connection:
         for minute in range(MINUTES):

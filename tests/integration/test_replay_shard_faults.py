@@ -1,4 +1,4 @@
-"""Two shards, their broker and their database, killed one after the other: nothing lost, nothing doubled."""
+"""Two shards, their broker and their database killed one after another: no bar is lost and none is duplicated."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"]
 MINUTES = 500
 END = T0 + MINUTES * MINUTE
-SPEED = 15_000.0  # 1,000 bars a second; each round of two seconds is read from the store again
+SPEED = 15_000.0  # 1,000 bars a second; every round of two seconds is read from the store again
 VICTIMS = ["broker", "database", "shard 0", "shard 1", "broker and database"]
-FIRST = ["shard 1", "broker and database", "shard 0"]  # what few kills have to hit
+FIRST = ["shard 1", "broker and database", "shard 0"]  # the victims of the first kills
 SPEC = {"source": {"store": {"exchange": "x", "symbols": SYMBOLS}}, "shards": 2}
 
 
 @dataclass
-class Stage:
-    """A broker and a database of their own, and two shards that are started again as a Job does."""
+class ShardedReplay:
+    """Two shards with their own broker and database; a failed shard is restarted, as a Job does."""
 
     broker: Broker
     postgres: Postgres
     pods: list[ReplayProcess]
 
-    def shard(self, number: int) -> None:
+    def restart_shard(self, number: int) -> None:
         self.pods[number].kill()
         self.pods[number].start()
 
@@ -59,24 +59,24 @@ class Stage:
                 self.postgres.start()
                 self.broker.start()
             case _:
-                self.shard(int(victim[-1]))
+                self.restart_shard(int(victim[-1]))
 
     def published(self) -> list[int]:
-        """By each shard, 0 of one that just ends; one that ended is started again."""
+        """Published bars of each shard, 0 while one exits. Restarts shards that have exited."""
         for pod in self.pods:
             assert pod.process is not None
             code = pod.process.poll()
             if code is not None:
-                assert code == 1, pod.last_report()  # what trying again may mend
+                assert code == 1, pod.last_report()  # a temporary failure
                 pod.start()
         return [published_by(pod) for pod in self.pods]
 
-    def go_on(self, seconds: float = 90) -> None:
+    def wait_for_progress(self, seconds: float = 90) -> None:
         """Wait until each shard has committed more."""
-        had = self.published()
-        wait_for(lambda: all(n > h for n, h in zip(self.published(), had, strict=True)), "progress", seconds)
+        before = self.published()
+        wait_for(lambda: all(n > h for n, h in zip(self.published(), before, strict=True)), "progress", seconds)
 
-    def tell(self, anchor: Anchor) -> None:
+    def send_anchor(self, anchor: Anchor) -> None:
         for pod in self.pods:
             assert pod.control(**anchor.model_dump(by_alias=True)).status_code == 202
 
@@ -89,7 +89,7 @@ def published_by(pod: ReplayProcess) -> int:
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Stage]:
+def sharded_replay(folder: Path) -> Iterator[ShardedReplay]:
     broker, postgres = Broker(folder / "kafka", free_port()), Postgres(folder / "postgres")
     pods: list[ReplayProcess] = []
     try:
@@ -100,7 +100,7 @@ def staged(folder: Path) -> Iterator[Stage]:
         connections = Connections(kafka_bootstrap=broker.bootstrap, store_dsn=SecretStr(postgres.dsn()))
         uid = str(uuid.uuid4())
         pods += [ReplayProcess(folder / "pods", connections, SPEC, uid=uid, shard=shard) for shard in (0, 1)]
-        yield Stage(broker, postgres, pods)
+        yield ShardedReplay(broker, postgres, pods)
     finally:
         for pod in pods:
             if pod.process is not None and pod.process.poll() is None:
@@ -113,30 +113,30 @@ def staged(folder: Path) -> Iterator[Stage]:
 @pytest.mark.faults
 def test_killed_at_seeded_instants(tmp_path: Path) -> None:
     rng = random.Random(20180404)
-    with staged(tmp_path) as stage:
-        insert_minutes(stage.postgres.dsn(), "x", SYMBOLS, MINUTES)
-        for pod in stage.pods:
+    with sharded_replay(tmp_path) as replay:
+        insert_minutes(replay.postgres.dsn(), "x", SYMBOLS, MINUTES)
+        for pod in replay.pods:
             pod.start()
-        for pod in stage.pods:
+        for pod in replay.pods:
             pod.until(lambda r: r["state"] == "waiting")
         w0 = int(time.time() * 1000) + 500
         first = Anchor(number=1, v0=T0, w0=w0, speed=SPEED, loop_rounds=0, loop_from=T0, loop_to=END)
-        stage.tell(first)
-        stage.go_on()
-        todo = list(FIRST)
+        replay.send_anchor(first)
+        replay.wait_for_progress()
+        victims = list(FIRST)
         for _ in range(KILLS):
-            todo = todo or rng.sample(VICTIMS, len(VICTIMS))
+            victims = victims or rng.sample(VICTIMS, len(VICTIMS))
             time.sleep(rng.random())
-            stage.kill(todo.pop())
-            stage.go_on()
+            replay.kill(victims.pop())
+            replay.wait_for_progress()
         w0 = int(time.time() * 1000) + 1_000
         loop_round, v = first.place(w0)
         last = {"number": 2, "v0": round(v), "w0": w0, "loop_round": loop_round, "loop_rounds": loop_round + 2}
-        stage.tell(first.model_copy(update=last))
-        assert [pod.wait() for pod in stage.pods] == [0, 0]
+        replay.send_anchor(first.model_copy(update=last))
+        assert [pod.wait() for pod in replay.pods] == [0, 0]
 
-        every = stored(stage.postgres.dsn(), "x")
-        parts = [committed(stage.broker.bootstrap, stage.pods[0].topic, number) for number in (0, 1)]
+        every = stored(replay.postgres.dsn(), "x")
+        parts = [committed(replay.broker.bootstrap, replay.pods[0].topic, number) for number in (0, 1)]
         shares = [{bar[1] for bar in bars(records)} for records in parts]
         assert sorted([*shares[0], *shares[1]]) == sorted(SYMBOLS)
         for records, mine in zip(parts, shares, strict=True):
@@ -147,4 +147,4 @@ def test_killed_at_seeded_instants(tmp_path: Path) -> None:
             assert [r.kind for r in records if r.kind in ("start", "end")] == ["start", "end"]
             assert records[-1].value["published"] == (loop_round + 2) * len(wanted)
             check_watermarks(records)
-        print(f"{KILLS} kills, {loop_round + 2} rounds, lives {[pod.lives for pod in stage.pods]}")
+        print(f"{KILLS} kills, {loop_round + 2} rounds, lives {[pod.lives for pod in replay.pods]}")

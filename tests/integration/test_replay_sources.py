@@ -1,4 +1,4 @@
-"""What a replay can play besides the store and Lean's files: each by a real process over a real broker."""
+"""Sources of a replay besides the store and files: each played by a real process on a real broker."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def make(tmp_path: Path, connections: Connections) -> Iterator[Make]:
 
 
 def played(replay: ReplayProcess, kills: int = 0) -> list[tuple[Any, ...]]:
-    """Its bars on the topic after a play through, killed so often on the way."""
+    """The bars on the topic after a complete pass in which the pod is killed ``kills`` times."""
     replay.start()
     report = replay.until(lambda r: r["state"] in ("waiting", "failed"))
     assert report["state"] == "waiting", report["message"]
     span = report["range_to"] - report["range_from"]
-    # Slow enough not to end between two kills, and as fast as it goes after the last.
+    # Slow enough not to end between two kills, and unpaced after the last one.
     replay.anchor(v0=report["range_from"], speed=span / 30_000, unpaced=not kills)
     rng = random.Random(kills)
     for left in reversed(range(kills)):
@@ -82,7 +82,7 @@ def test_a_synthetic_market_is_the_same_after_kills(make: Make) -> None:
     assert played(make(spec), kills=3) == whole
 
 
-def test_a_correlation_that_can_not_be_is_bad_input(make: Make) -> None:
+def test_an_invalid_correlation_fails_the_replay(make: Make) -> None:
     replay = make({"source": {"synthetic": SYNTHETIC | {"correlation": [[1, 0.5], [0.4, 1]]}}})
     replay.start()
     assert replay.wait() == 64
@@ -100,7 +100,7 @@ LATENESS_MS = 30_000 + 60_000 + 45_000 + 4 * 60_000 + 1
 
 
 @pytest.mark.slow
-def test_late_and_doubled_bars_are_published_just_as_often_after_kills(
+def test_late_and_duplicated_bars_are_published_exactly_as_often_after_kills(
     make: Make, store: str, connections: Connections
 ) -> None:
     insert_minutes(store, "x", ["A/USD", "B/USD"], 3_000)
@@ -119,7 +119,7 @@ def test_late_and_doubled_bars_are_published_just_as_often_after_kills(
     assert check_topic(bootstrap, killed.topic, expected, lateness_ms=LATENESS_MS).doubled == len(whole) - len(source)
     assert check_topic(bootstrap, killed.topic, expected, copies=2).lost > 0
     low = 0
-    for record in committed(bootstrap, killed.topic):  # no bar comes behind a watermark that covers it
+    for record in committed(bootstrap, killed.topic):  # no bar follows a watermark that covers it
         if record.kind == "watermark":
             low = record.value["v"]
         elif record.kind == "bar":
@@ -127,7 +127,7 @@ def test_late_and_doubled_bars_are_published_just_as_often_after_kills(
 
 
 @pytest.mark.slow
-def test_a_bent_market_is_the_same_after_kills(make: Make) -> None:
+def test_a_changed_market_is_the_same_after_kills(make: Make) -> None:
     window = {"from": "2024-01-02T00:00:00Z", "to": "2024-01-06T00:00:00Z"}
     scenario = [
         {"shuffle": {"seconds": 7_200}},
@@ -144,7 +144,7 @@ def some_bars(store: str) -> None:
     insert_minutes(store, "x", ["A/EUR", "A/USD", "B/USD"], 50)
 
 
-def test_patterns_choose_symbols(make: Make, store: str, some_bars: None) -> None:
+def test_patterns_select_symbols(make: Make, store: str, some_bars: None) -> None:
     replay = make({"source": {"store": {"exchange": "x", "symbols": ["*/USD", "A/EU?"]}}})
     assert played(replay) == stored(store, "x")
     replay = make({"source": {"store": {"exchange": "x", "symbols": ["?/USD"]}}})
@@ -154,37 +154,39 @@ def test_patterns_choose_symbols(make: Make, store: str, some_bars: None) -> Non
 
 
 @pytest.mark.parametrize(
-    ("wanted", "says"),
+    ("selection", "message"),
     [
         (
             {"exchange": "y"},
-            "source.store.exchange: got y, of which the store has no bars, expected one of those it has: x",
+            "source.store.exchange: got y, expected an exchange with bars in the store: x; has the Feed finished?",
         ),
         (
             {"symbols": ["A/USD", "A/UDS"]},
-            "symbols: got A/UDS, of which the store has no bars from x, expected such as A/USD",
+            "symbols: got A/UDS, expected a symbol of x with bars in the store, such as A/USD",
         ),
-        ({"symbols": ["*/GBP"]}, "symbols: got */GBP, which matches none, expected to match some of A/EUR"),
-        ({"interval": "1h"}, "interval: got 1h, of which A/USD has no bars, expected one of 1m"),
+        ({"symbols": ["*/GBP"]}, "symbols: got */GBP, which matches no symbol, expected to match some of A/EUR"),
+        ({"interval": "1h"}, "interval: got 1h, expected an interval of A/USD in the store: 1m"),
         (
             {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"},
-            "from, to: got 2020-01-01T00:00:00Z to 2020-01-02T00:00:00Z, in which A/USD has no bar of 1m, "
-            "expected a range that meets 2018-04-04T00:00:00Z to 2018-04-04T00:49:00Z",
+            "from, to: got 2020-01-01T00:00:00Z to 2020-01-02T00:00:00Z, where A/USD has no bars of 1m, "
+            "expected a range that overlaps 2018-04-04T00:00:00Z to 2018-04-04T00:49:00Z",
         ),
     ],
     ids=["exchange", "symbol", "pattern", "interval", "range"],
 )
-def test_says_what_the_store_has_instead(make: Make, some_bars: None, wanted: Json, says: str) -> None:
-    replay = make({"source": {"store": {"exchange": "x", "symbols": ["A/USD"]} | wanted}})
+def test_the_message_names_what_the_store_has_instead(
+    make: Make, some_bars: None, selection: Json, message: str
+) -> None:
+    replay = make({"source": {"store": {"exchange": "x", "symbols": ["A/USD"]} | selection}})
     replay.start()
     assert replay.wait() == 64
     report = replay.last_report()
     assert (report["reason"], report["published"]) == ("NoBars", 0)
-    assert says in report["message"]
+    assert message in report["message"]
 
 
 @pytest.mark.slow
-def test_plays_what_another_replay_played(make: Make, store: str) -> None:
+def test_plays_the_topic_of_another_replay(make: Make, store: str) -> None:
     insert_minutes(store, "x", ["A/USD", "B/USD", "C/EUR"], 4_000)
     first = make({"source": {"store": {"exchange": "x", "symbols": ["*"]}}, "scenario": LATE})
     played(first)
@@ -196,11 +198,11 @@ def on_market_bars(connections: Connections, made: list[tuple[Bar, wire.Headers]
     to = producer(connections, "tests")
     for bar, headers in made:
         to.produce("market.bars", wire.encode(bar), f"{bar.exchange}:{bar.symbol}", headers=headers)
-    to.produce("market.bars", b"poison", "another:A/USD")  # what the chosen exchange's replay is not to stumble over
+    to.produce("market.bars", b"poison", "another:A/USD")  # must not disturb a replay of another exchange
     assert to.flush(30) == 0
 
 
-def test_puts_the_market_s_bars_in_order(make: Make, connections: Connections) -> None:
+def test_sorts_the_bars_of_the_market_topic(make: Make, connections: Connections) -> None:
     exchange = f"x{uuid.uuid4().hex[:8]}"
     rng = random.Random(1)
 
@@ -208,7 +210,7 @@ def test_puts_the_market_s_bars_in_order(make: Make, connections: Connections) -
         return Bar(exchange, symbol, interval, T0 + minute * MINUTE, 5.0, 9.0, 1.0, close, 2.0, True, rev)
 
     live, backfill = wire.market_headers("live"), wire.market_headers("backfill")
-    replayed = wire.replay_headers("u", wire.Epoch())  # what a shared topic has too
+    replayed = wire.replay_headers("u", wire.Epoch())  # shared topics contain them too
     made = [(bar(minute, symbol, 4.0), backfill) for minute in range(300) for symbol in ("A/USD", "B/USD")]
     made += [(bar(minute, "A/USD", 6.0), live) for minute in range(0, 300, 3)]
     made += [(bar(minute, "A/USD", 7.0, rev=1), backfill) for minute in range(0, 300, 5)]
@@ -242,12 +244,12 @@ def test_puts_the_market_s_bars_in_order(make: Make, connections: Connections) -
     everyone.start()
     assert everyone.wait() == 64
     assert everyone.last_report()["reason"] == "BadTopic"
-    # Ours, or what another test has left there.
-    told = everyone.last_report()["message"]
-    assert re.fullmatch(r"market.bars partition \d+ offset \d+: .+; expected a topic of bars", told)
+    # The error of our record, or of one that another test left.
+    message = everyone.last_report()["message"]
+    assert re.fullmatch(r"market.bars partition \d+ offset \d+: .+; expected a topic of bars", message)
 
 
-def test_a_topic_that_is_not_there_is_not_made(make: Make, connections: Connections) -> None:
+def test_a_missing_source_topic_is_not_created(make: Make, connections: Connections) -> None:
     replay = make({"source": {"topic": {"name": "tapedeck.replay.of-old"}}})
     replay.start()
     assert replay.wait() == 64
@@ -257,7 +259,7 @@ def test_a_topic_that_is_not_there_is_not_made(make: Make, connections: Connecti
 
 
 @pytest.mark.slow
-def test_a_broker_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> None:
+def test_waits_for_a_broker_that_is_unreachable_at_the_start(tmp_path: Path) -> None:
     broker = Broker(tmp_path / "kafka", free_port())
     spec = {"source": {"synthetic": {"symbols": [{"symbol": "A/USD"}], "bars": 100}}}
     replay = ReplayProcess(tmp_path, Connections(kafka_bootstrap=broker.bootstrap), spec)
@@ -272,7 +274,7 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> Non
         assert replay.lives == 1
         assert len(bars(committed(broker.bootstrap, replay.topic))) == 100
 
-        # What all share is not made by a Replay, and nobody has made it here.
+        # A Replay does not create shared topics, and `tapedeck migrate` has not run here.
         shared = ReplayProcess(tmp_path, replay.connections, spec | {"record": True})
         shared.start()
         assert shared.wait() == 64
@@ -284,7 +286,7 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> Non
         broker.stop()
 
 
-def test_a_file_that_was_changed_under_a_replay_ends_it(make: Make, tmp_path: Path) -> None:
+def test_a_changed_file_fails_the_replay(make: Make, tmp_path: Path) -> None:
     rows = [f"{T0 + minute * MINUTE},2,4,1,3,{minute}" for minute in range(4_000)]
     path = tmp_path / "a.csv"
     path.write_text("\n".join(["ts,open,high,low,close,volume", *rows]))

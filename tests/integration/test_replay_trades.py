@@ -1,4 +1,4 @@
-"""A replay of trades: from the store, from files and from a topic, each once and in order whatever is killed."""
+"""A replay of trades from the store, files and a topic: each trade exactly once and in order, despite kills."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make(tmp_path: Path, connections: Connections) -> Iterator[Make]:
 
 
 def some_trades(count: int, exchange: str = "x") -> list[Trade]:
-    """Bursts, pauses of hours and many of one millisecond; the ids count on from 8, so that 10 comes behind 9."""
+    """Bursts, pauses of hours and many trades in one millisecond; ids count up from 8, so that 10 sorts after 9."""
     rng, ts, made = random.Random(count), T0, []
     for number in range(8, 8 + count):
         ts += rng.choice([0, 0, 0, 1, 2, 40, 900] if number % 500 else [7_200_000])
@@ -60,12 +60,12 @@ def insert(dsn: str, trades: list[Trade]) -> None:
 
 
 def order(value: Json) -> tuple[int, str, int]:
-    """The one order, of values on the log."""
+    """The order key of a value on the log."""
     return value["ts"], value["symbol"], int(value["id"])
 
 
 def expected(trades: list[Trade]) -> list[Json]:
-    """As they stand on the log, in the one order."""
+    """The values on the log, in order."""
     rows = [(t.ts, t.symbol, int(t.id), t) for t in trades]
     return [json.loads(wire.encode(t)) for *_, t in sorted(rows, key=lambda row: row[:3])]
 
@@ -75,7 +75,7 @@ def values(records: list[Record]) -> list[Json]:
 
 
 def played(replay: ReplayProcess, kills: int = 0) -> list[Json]:
-    """Its trades on the topic after a play through, killed so often on the way."""
+    """The trades on the topic after a complete pass in which the pod is killed ``kills`` times."""
     replay.start()
     report = replay.until(lambda r: r["state"] in ("waiting", "failed"))
     assert report["state"] == "waiting", report["message"]
@@ -95,7 +95,7 @@ def played(replay: ReplayProcess, kills: int = 0) -> list[Json]:
     assert [r.kind for r in records[-2:]] == ["watermark", "end"]
     assert last["passed"] == last["rows"] == last["published"]
     low = 0
-    for record in records:  # what a watermark covers is complete
+    for record in records:  # no trade follows a watermark that covers it
         if record.kind == "watermark":
             low = record.value["v"]
         elif record.kind == "bar":
@@ -107,7 +107,7 @@ STORE = {"channel": "trades", "store": {"exchange": "x", "symbols": ["*"]}}
 
 
 @pytest.mark.slow
-def test_trades_of_the_store_come_once_and_in_order_after_kills(make: Make, store: str) -> None:
+def test_trades_of_the_store_are_published_exactly_once_and_in_order_after_kills(make: Make, store: str) -> None:
     trades = some_trades(12_000)
     insert(store, trades)
     replay = make({"source": STORE})
@@ -116,7 +116,7 @@ def test_trades_of_the_store_come_once_and_in_order_after_kills(make: Make, stor
     assert (start["channel"], start["range_from"], start["range_to"]) == ("trades", trades[0].ts, trades[-1].ts + 1)
 
 
-def test_a_part_of_the_store(make: Make, store: str) -> None:
+def test_a_selection_of_the_store(make: Make, store: str) -> None:
     trades = some_trades(3_000)
     insert(store, trades)
     part = {"symbols": ["?/USD"], "from": "2018-04-04T02:00:00Z", "to": "2018-04-04T06:00:00Z"}
@@ -125,7 +125,7 @@ def test_a_part_of_the_store(make: Make, store: str) -> None:
     assert played(make({"source": STORE | {"store": {"exchange": "x"} | part}})) == expected(wanted)
 
 
-def test_seek_step_and_loop_go_by_the_times_of_trades(make: Make, store: str) -> None:
+def test_seek_step_and_loop_use_the_times_of_trades(make: Make, store: str) -> None:
     trades = some_trades(1_200)
     insert(store, trades)
     replay = make({"source": STORE})
@@ -170,7 +170,7 @@ def test_shards_share_the_symbols(make: Make, store: str) -> None:
     assert sum(map(len, parts)) == len(trades)
 
 
-def as_binance_sent(trade: Trade) -> str:
+def binance_message(trade: Trade) -> str:
     message = {"e": "trade", "s": trade.symbol.replace("/", ""), "t": int(trade.id), "p": str(trade.price)}
     return json.dumps(message | {"q": str(trade.amount), "T": trade.ts, "m": trade.side == "sell"})
 
@@ -179,7 +179,7 @@ def as_binance_sent(trade: Trade) -> str:
 def test_trades_of_files(make: Make, tmp_path: Path) -> None:
     trades = some_trades(4_000)
     for symbol in SYMBOLS:
-        lines = [as_binance_sent(t) for t in trades if t.symbol == symbol]
+        lines = [binance_message(t) for t in trades if t.symbol == symbol]
         (tmp_path / symbol.replace("/", "")).write_text("\n".join(lines))
     sets = [{"symbol": symbol, "path": symbol.replace("/", "")} for symbol in SYMBOLS]
     source = {"channel": "trades", "files": {"format": "binance-trades", "exchange": "x", "sets": sets}}
@@ -187,11 +187,11 @@ def test_trades_of_files(make: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_trades_of_the_market_s_topic_and_kept(make: Make, connections: Connections) -> None:
+def test_trades_of_the_market_topic_are_mirrored_and_recorded(make: Make, connections: Connections) -> None:
     exchange = f"x{uuid.uuid4().hex[:8]}"
     trades = some_trades(800, exchange)
     to = producer(connections, "tests")
-    for trade in random.Random(2).sample(trades, len(trades)) + trades[:50]:  # a Feed that began again repeats some
+    for trade in random.Random(2).sample(trades, len(trades)) + trades[:50]:  # a restarted Feed repeats some
         key = f"{exchange}:{trade.symbol}"
         to.produce("market.trades", wire.encode(trade), key, headers=wire.market_headers("live"))
     assert to.flush(30) == 0
@@ -206,27 +206,27 @@ def test_trades_of_the_market_s_topic_and_kept(make: Make, connections: Connecti
     kept = [r.value for r in shared if r.header == "1;synthetic"]
     assert {value["exchange"] for value in kept} == {"replay.test"}
     assert sorted((v | {"exchange": exchange} for v in kept), key=order) == expected(trades)
-    # What is replayed on the shared topic is no market: the next Replay of it has each trade once, as the first had.
+    # Replayed trades on the shared topic are ignored: the next Replay of it publishes each trade once again.
     assert played(make({"source": topic})) == expected(trades)
     assert played(make({"source": {"channel": "trades", "topic": {"name": first.topic}}})) == expected(trades)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "says"),
+    ("selection", "message"),
     [
-        ({"exchange": "y"}, "source.store.exchange: got y, of which the store has no trades, expected one of those"),
-        ({"symbols": ["A/UDS"]}, "symbols: got A/UDS, of which the store has no trades from x, expected such as A/USD"),
+        ({"exchange": "y"}, "source.store.exchange: got y, expected an exchange with trades in the store"),
+        ({"symbols": ["A/UDS"]}, "symbols: got A/UDS, expected a symbol of x with trades in the store, such as A/USD"),
         (
             {"to": "2017-01-01T00:00:00Z"},
-            "in which A/USD has no trade, expected a range that meets 2018-04-04T00:00:00",
+            "where A/USD has no trades, expected a range that overlaps 2018-04-04T00:00:00",
         ),
     ],
     ids=["exchange", "symbol", "range"],
 )
-def test_says_what_the_store_has_instead(make: Make, store: str, wanted: Json, says: str) -> None:
+def test_the_message_names_what_the_store_has_instead(make: Make, store: str, selection: Json, message: str) -> None:
     insert(store, some_trades(50))
-    replay = make({"source": {"channel": "trades", "store": {"exchange": "x", "symbols": ["A/USD"]} | wanted}})
+    replay = make({"source": {"channel": "trades", "store": {"exchange": "x", "symbols": ["A/USD"]} | selection}})
     replay.start()
     assert replay.wait() == 64
     assert replay.last_report()["reason"] == "NoTrades"
-    assert says in replay.last_report()["message"]
+    assert message in replay.last_report()["message"]

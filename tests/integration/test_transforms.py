@@ -1,4 +1,4 @@
-"""Transforms from a Feed's files and from a Replay to the store, through a kill, beside pandas."""
+"""Transforms of a Feed's files and of a Replay, up to the store and despite kills, compared with pandas."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def spread(window):
     if last["ts"] == {hang}:
         time.sleep(60)
     if round(last["close"]) % 50 == 0:
-        raise ValueError("fifties are not liked")
+        raise ValueError("multiples of fifty fail")
     if any(name.startswith("TAPEDECK") for name in os.environ):
-        raise RuntimeError("the function knows the pod's connections")
+        raise RuntimeError("the function sees the pod's connections")
     return None if len(window) < 3 else max(each["high"] for each in window) - min(each["low"] for each in window)
 """
 KINDS: list[dict[str, Any]] = [
@@ -59,8 +59,8 @@ def started() -> Iterator[ExitStack]:
         yield stack
 
 
-def by_pandas(bars: list[tuple[Any, ...]]) -> dict[str, dict[int, float]]:
-    """Series from (ts, open, high, low, close, volume)."""
+def expected_series(bars: list[tuple[Any, ...]]) -> dict[str, dict[int, float]]:
+    """The series that pandas computes from (ts, open, high, low, close, volume)."""
     frame = pd.DataFrame(bars, columns=["ts", "open", "high", "low", "close", "volume"]).set_index("ts")
     above = frame.close - frame.close.rolling(5).mean()
     five = frame.close.groupby(frame.index // (5 * MINUTE) * 5 * MINUTE).agg(["last", "count"])
@@ -92,7 +92,7 @@ def test_from_a_feed_and_a_replay_to_the_store(
 ) -> None:
     exchange = f"x{uuid.uuid4().hex[:10]}"
     rng = random.Random(5)
-    # Exact in binary, so that no price is rounded on the way.
+    # Exact binary fractions, so that no price is rounded.
     closes = [100 + rng.randrange(-200, 200) / 4 for _ in range(400)]
     bars = [(T0 + n * MINUTE, c, c + 2.5, c - 1.25, c, 1.5) for n, c in enumerate(closes)]
     header = "ts,open,high,low,close,volume"
@@ -101,7 +101,7 @@ def test_from_a_feed_and_a_replay_to_the_store(
     hang = next(ts for ts, *_, close, _ in bars[260:] if round(close) % 50)
     (tmp_path / "functions").mkdir()
     (tmp_path / "functions" / "mine.py").write_text(CODE.format(hang=hang))
-    insert_minutes(store, exchange, ["E/F"], 10)  # of this one the log has only what comes later
+    insert_minutes(store, exchange, ["E/F"], 10)  # the log only contains later bars of this symbol
     later = [f"{T0 + n * MINUTE},7000,7010,6990,{7000 + n % 5},1" for n in range(10, 30)]
     (tmp_path / "later.csv").write_text("\n".join([header, *later]) + "\n")
     sets = [{"symbol": "A/B", "path": "one.csv"}, {"symbol": "E/F", "path": "later.csv"}]
@@ -131,28 +131,28 @@ def test_from_a_feed_and_a_replay_to_the_store(
         if ok[bars[n][0]]
     }
     assert found.pop("spread") == spread
-    wanted = by_pandas(bars)
-    assert {name: pytest.approx(series) for name, series in wanted.items()} == found
-    wanted = by_pandas([(ts, *prices) for ts, symbol, *prices in stored(store, exchange) if symbol == "E/F"])
+    expected = expected_series(bars)
+    assert {name: pytest.approx(series) for name, series in expected.items()} == found
+    expected = expected_series([(ts, *prices) for ts, symbol, *prices in stored(store, exchange) if symbol == "E/F"])
     found = points(store, exchange, "E/F")
-    assert len(found.pop("spread")) == 16  # all but those of 7000, which is a fifty
+    assert len(found.pop("spread")) == 16  # all but those of 7000, a multiple of fifty
     assert found == {
         name: pytest.approx({ts: value for ts, value in series.items() if ts >= T0 + 10 * MINUTE})
-        for name, series in wanted.items()
+        for name, series in expected.items()
     }
     kept = select(
         store, "SELECT DISTINCT place, reason FROM ingest_errors WHERE exchange = %s AND symbol = 'A/B'", exchange
     )
     assert {(place, reason) for place, reason in kept} == {
-        (f"transforms.spread 1m at {ts}", "took longer than 0.5 s, and was ended" if ts == hang
-         else "ValueError: fifties are not liked (mine.py:9)")
-        for ts, sound in list(ok.items())[2:] if not sound
+        (f"transforms.spread 1m at {ts}", "took longer than 0.5 s, and was killed" if ts == hang
+         else "ValueError: multiples of fifty fail (mine.py:9)")
+        for ts, valid in list(ok.items())[2:] if not valid
     }  # fmt: skip
     assert transforms.results()["spread"]["lookback"] == 2
     assert transforms.stop() == 0
 
     insert_minutes(store, exchange, ["C/D"], 90)
-    tape = ReplayProcess(
+    replay = ReplayProcess(
         tmp_path,
         connections,
         {
@@ -163,28 +163,30 @@ def test_from_a_feed_and_a_replay_to_the_store(
             "transforms": KINDS,
         },
     )
-    transforms = TransformProcess(tmp_path, connections, "Replay", tape.spec, tape.uid)
+    transforms = TransformProcess(tmp_path, connections, "Replay", replay.spec, replay.uid)
     transforms.start()
     started.callback(transforms.kill)
-    tape.begin(unpaced=True, loop_rounds=2, loop_from=T0, loop_to=T0 + 90 * MINUTE)
-    assert tape.wait() == 0
+    replay.begin(unpaced=True, loop_rounds=2, loop_from=T0, loop_to=T0 + 90 * MINUTE)
+    assert replay.wait() == 0
     eventually(lambda: transforms.status().get("state") == "complete")
     transforms.kill()
-    transforms.start()  # its end is found again
+    transforms.start()  # reads the end of the replay again
     eventually(lambda: transforms.status().get("state") == "complete")
-    wanted = by_pandas([(ts, *prices) for ts, symbol, *prices in stored(store, exchange) if symbol == "C/D"])
+    expected = expected_series([(ts, *prices) for ts, symbol, *prices in stored(store, exchange) if symbol == "C/D"])
     rounds: dict[str, dict[str, dict[int, float]]] = {}
-    for key, point, headed in read_topic(connections.kafka_bootstrap, f"tapedeck.points.{tape.uid}", exchange):
+    for key, point, header in read_topic(connections.kafka_bootstrap, f"tapedeck.points.{replay.uid}", exchange):
         assert key == f"{exchange}:C/D"
-        rounds.setdefault(headed, {}).setdefault(point["series"], {})[point["ts"]] = point["value"]
-    assert list(rounds) == [f"td=1;replay;{tape.uid};0.{n}" for n in range(2)]
-    for told in rounds.values():  # nothing of one round is left in the next
-        assert {name: pytest.approx(series) for name, series in wanted.items()} == told
+        rounds.setdefault(header, {}).setdefault(point["series"], {})[point["ts"]] = point["value"]
+    assert list(rounds) == [f"td=1;replay;{replay.uid};0.{n}" for n in range(2)]
+    for published in rounds.values():  # each round starts without state
+        assert {name: pytest.approx(series) for name, series in expected.items()} == published
     caught_up(connections.kafka_bootstrap, store)
-    assert points(store, "replay.test", "C/D") == told
+    assert points(store, "replay.test", "C/D") == published
 
 
-def test_of_a_replay_of_trades(connections: Connections, store: str, tmp_path: Path, started: ExitStack) -> None:
+def test_transforms_of_a_replay_of_trades(
+    connections: Connections, store: str, tmp_path: Path, started: ExitStack
+) -> None:
     exchange, rng = f"x{uuid.uuid4().hex[:10]}", random.Random(3)
     rows = [(exchange, "A/B", T0 + n * 7_000, str(n), 100 + rng.randrange(-400, 400) / 8, 0.5) for n in range(200)]
     with psycopg.connect(store) as connection:
@@ -192,7 +194,7 @@ def test_of_a_replay_of_trades(connections: Connections, store: str, tmp_path: P
             "INSERT INTO trades VALUES (%s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, 'buy', 'backfill')", rows
         )
     of_trades = {"channel": "trades"}
-    asked = [
+    specs = [
         {"name": "mean", **of_trades, "sma": {}},
         {"name": "above", **of_trades, "change": {"reference": "mean"}},
         {"name": "rising", "input": "above", "filter": {"above": 0}},
@@ -200,37 +202,37 @@ def test_of_a_replay_of_trades(connections: Connections, store: str, tmp_path: P
         {"name": "number", **of_trades, "function": {"module": "builtins:len", "lookback": 4}},
     ]
     source = {"store": {"exchange": exchange, "symbols": ["A/B"]}, "channel": "trades"}
-    tape = ReplayProcess(tmp_path, connections, {"source": source, "unpaced": True, "transforms": asked})
-    transforms = TransformProcess(tmp_path, connections, "Replay", tape.spec, tape.uid)
+    replay = ReplayProcess(tmp_path, connections, {"source": source, "unpaced": True, "transforms": specs})
+    transforms = TransformProcess(tmp_path, connections, "Replay", replay.spec, replay.uid)
     transforms.start()
     started.callback(transforms.kill)
-    tape.begin(unpaced=True)
-    assert tape.wait() == 0
+    replay.begin(unpaced=True)
+    assert replay.wait() == 0
     eventually(lambda: transforms.status().get("state") == "complete")
     found: dict[str, dict[int, float]] = {}
-    for _, point, _ in read_topic(connections.kafka_bootstrap, f"tapedeck.points.{tape.uid}", exchange):
+    for _, point, _ in read_topic(connections.kafka_bootstrap, f"tapedeck.points.{replay.uid}", exchange):
         found.setdefault(point["series"], {})[point["ts"]] = point["value"]
     prices = pd.Series({row[2]: row[4] for row in rows})
     above = prices - prices.rolling(5).mean()
-    wanted = {
+    expected = {
         "mean": prices.rolling(5).mean(),
         "above": above,
         "rising": above[above > 0],
         "minutes": prices.groupby(prices.index // MINUTE * MINUTE).last().iloc[1:-1],
         "number": pd.Series(4.0, prices.index[3:]),
     }
-    assert found == {name: pytest.approx(series.dropna().to_dict()) for name, series in wanted.items()}
+    assert found == {name: pytest.approx(series.dropna().to_dict()) for name, series in expected.items()}
 
-    bars = TransformProcess(tmp_path, connections, "Replay", tape.spec | {"transforms": KINDS}, str(uuid.uuid4()))
+    bars = TransformProcess(tmp_path, connections, "Replay", replay.spec | {"transforms": KINDS}, str(uuid.uuid4()))
     bars.start()
     started.callback(bars.kill)
     eventually(lambda: bars.status().get("state") == "failed")
-    assert "not of trades, which is what the Replay plays" in bars.status()["message"]
+    assert "of another channel, expected trades, which the Replay plays" in bars.status()["message"]
 
 
 @contextmanager
-def others_trade(connections: Connections) -> Iterator[None]:
-    """Someone else writes to each partition all the time: its end is never reached for long."""
+def other_writers(connections: Connections) -> Iterator[None]:
+    """Another program writes to every partition all the time, so that its end is never reached for long."""
     over, client = Event(), producer(connections, "others", {"enable.idempotence": False})
 
     def trade() -> None:
@@ -251,7 +253,9 @@ def others_trade(connections: Connections) -> Iterator[None]:
 
 
 @pytest.mark.faults
-def test_kills_at_any_instant_change_no_result(connections: Connections, tmp_path: Path, started: ExitStack) -> None:
+def test_kills_at_random_instants_change_no_result(
+    connections: Connections, tmp_path: Path, started: ExitStack
+) -> None:
     exchange, rng = f"x{uuid.uuid4().hex[:10]}", random.Random(FAULTS)
     prices = [100 + rng.randrange(-400, 400) / 8 for _ in range(600 * (FAULTS + 1))]
     trades = [Trade(exchange, "A/B", T0 + n * 1_500, str(n), price, 0.5, "buy") for n, price in enumerate(prices)]
@@ -262,16 +266,16 @@ def test_kills_at_any_instant_change_no_result(connections: Connections, tmp_pat
         for topic, record in zip((MARKET_TRADES, MARKET_TICKERS), pair, strict=True)
     ]
     on = {"channel": "trades"}
-    asked = [
+    specs = [
         {"name": "mean", **on, "sma": {"over": 50}},
         {"name": "above", **on, "change": {"reference": "mean"}},
-        {"name": "rising", "input": "above", "filter": {"above": 40}},  # seldom, so its mean reaches far back
+        {"name": "rising", "input": "above", "filter": {"above": 40}},  # rare, so that its mean looks far back
         {"name": "far", "input": "rising", "sma": {"over": 7}},
         {"name": "minutes", **on, "resample": {"interval": "1m"}},
         {"name": "slow", "input": "minutes", "ema": {"over": 5}},
         {"name": "bids", "channel": "ticker", "field": "bid", "sma": {"over": 50}},
     ]
-    spec = {"exchange": exchange, "symbols": ["A/*"], "channels": ["trades", "bars", "ticker"], "transforms": asked}
+    spec = {"exchange": exchange, "symbols": ["A/*"], "channels": ["trades", "bars", "ticker"], "transforms": specs}
     pod = TransformProcess(tmp_path, connections, "Feed", spec, str(uuid.uuid4()))
     for life in range(FAULTS):
         publish(connections.kafka_bootstrap, records[life * 1200 : (life + 1) * 1200])
@@ -283,20 +287,20 @@ def test_kills_at_any_instant_change_no_result(connections: Connections, tmp_pat
     now = int(time.time() * 1000)
     pod.start()
     started.callback(pod.kill)
-    started.enter_context(others_trade(connections))
+    started.enter_context(other_writers(connections))
     eventually(lambda: ((pod.status().get("transforms") or {}).get("caught_up") or 0) > now)
 
-    told: dict[str, dict[int, set[float]]] = {}
+    published: dict[str, dict[int, set[float]]] = {}
     for _, point, _ in read_topic(connections.kafka_bootstrap, "market.points", exchange):
-        told.setdefault(point["series"], {}).setdefault(point["ts"], set()).add(point["value"])
-    assert all(len(values) == 1 for series in told.values() for values in series.values())  # the same each time
+        published.setdefault(point["series"], {}).setdefault(point["ts"], set()).add(point["value"])
+    assert all(len(values) == 1 for series in published.values() for values in series.values())  # repeats are equal
     frame = pd.DataFrame({"price": prices, "ts": [trade.ts for trade in trades]}).set_index("ts")
     mean = frame.price.rolling(50).mean()
     rising = (frame.price - mean)[frame.price - mean > 40]
     minutes = frame.price.groupby(frame.index // MINUTE * MINUTE).last().iloc[1:-1]
     slow = minutes.rolling(20, min_periods=5).apply(lambda window: window.ewm(span=5).mean().iloc[-1])
-    wanted = {"mean": mean, "above": frame.price - mean, "rising": rising, "far": rising.rolling(7).mean()}
-    wanted["bids"] = (frame.price - 0.5).rolling(50).mean()
-    for name, series in {**wanted, "minutes": minutes, "slow": slow}.items():
-        found = {ts: value for ts, (value,) in told[name].items()}
+    expected = {"mean": mean, "above": frame.price - mean, "rising": rising, "far": rising.rolling(7).mean()}
+    expected["bids"] = (frame.price - 0.5).rolling(50).mean()
+    for name, series in {**expected, "minutes": minutes, "slow": slow}.items():
+        found = {ts: value for ts, (value,) in published[name].items()}
         assert found == pytest.approx(series.dropna().to_dict()), name

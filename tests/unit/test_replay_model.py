@@ -1,4 +1,4 @@
-"""Planner and deck against a model: published = model, whatever the controls, and whoever is killed."""
+"""Planner and virtual clock compared with a model: whatever the controls and kills, the published records are equal."""
 
 from __future__ import annotations
 
@@ -9,98 +9,99 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from by_hand.controls import change_of, tell
-from by_hand.deck import Model, Pass
+from by_hand.replay_controls import change_model, spec_patch
+from by_hand.replay_model import Pass, ReplayModel
 from tapedeck_common.wire import Epoch
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.kinds import ReplaySpec
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan.controls import LEAD_MS, next_anchor
 from tapedeck_operator.plan.replay_shards import ReplayShards
-from tapedeck_replay.deck import HEARTBEAT_MS, Deck
+from tapedeck_replay.clock.virtual_clock import HEARTBEAT_MS, VirtualClock
 
 START, END, STEP = 1_522_800_000_000, 1_522_800_030_000, 1_000
 W0 = 1_700_000_000_000
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What a transaction holds."""
+class CommittedState:
+    """What a transaction commits: the clock's progress, and the event time of the last record."""
 
     reached: int = START
-    floor: int = START
+    last_event: int = START
     anchor: Anchor | None = None
     epoch: Epoch = field(default_factory=Epoch)
 
 
-class Playing:
-    """A planner and the deck of one pod, as player and operator use them. Each look is a transaction."""
+class SimulatedReplay:
+    """A planner and the virtual clock of one pod, used as by operator and player. Each ``iterate`` is a transaction."""
 
     def __init__(self, events: list[int]) -> None:
         self.events = events
         self.spec: dict[str, Any] = {"source": {"synthetic": {"symbols": [{"symbol": "A/B"}], "bars": 1}}}
         self.anchor: Anchor | None = None
-        self.kept = self.before = Kept()
-        self.deck = Deck(START, END)
-        self.floor = START
+        self.committed = self.committed_before = CommittedState()
+        self.clock = VirtualClock(START, END)
+        self.last_event = START
         self.published: dict[Pass, list[int]] = {}
-        self.told: dict[Pass, list[int]] = {}
-        self.jumped = False
+        self.published_before: dict[Pass, list[int]] = {}
+        self.seeked = False
 
     def control(self, now: int, **change: Any) -> int:
-        """Change the spec; when that takes effect."""
+        """Change the spec; returns the wall time at which the change takes effect."""
         self.spec = {name: value for name, value in (self.spec | change).items() if value is not None}
         report = ReplayReport(range_from=START, last_event=END, interval_ms=STEP)
         spec = ReplaySpec.model_validate(self.spec)
         self.anchor = next_anchor(spec, self.anchor, ReplayShards(1, (report,), ()), now, None)
         assert self.anchor is not None
-        self.deck.offer(self.anchor)
+        self.clock.schedule(self.anchor)
         return self.anchor.w0
 
-    def look(self, wall: int) -> None:
+    def iterate(self, wall: int) -> None:
         """What the player's loop does until nothing is left to do."""
-        self.before, self.told, self.jumped = self.kept, {k: list(v) for k, v in self.published.items()}, False
-        if (jump := self.deck.turn(wall)) is not None:
-            self.floor, self.jumped = jump.v, True
+        self.committed_before, self.seeked = self.committed, False
+        self.published_before = {which: list(events) for which, events in self.published.items()}
+        if (change := self.clock.activate(wall)) is not None:
+            self.last_event, self.seeked = change.v, True
         while True:
-            due = self.deck.due(wall)
-            now = [event for event in self.events if self.floor < event <= due]
-            epoch = self.deck.epoch
+            limit = self.clock.publish_limit(wall)
+            now = [event for event in self.events if self.last_event < event <= limit]
+            epoch = self.clock.epoch
             self.published.setdefault((epoch.control, epoch.loop), []).extend(now)
-            self.floor = max([self.floor, *now])
-            self.deck.settle(due, now[-1] if now else None, self.following)
-            assert self.deck.reached < self.following
-            if not self.deck.round_over(wall, self.following):
+            self.last_event = max([self.last_event, *now])
+            self.clock.record_progress(limit, now[-1] if now else None, self.next_event)
+            assert self.clock.reached < self.next_event
+            if not self.clock.round_ended(wall, self.next_event):
                 break
-            self.floor = self.deck.next_round().v
-        self._check_wait(wall)
-        self.kept = Kept(self.deck.reached, self.floor, self.deck.anchor, self.deck.epoch)
+            self.last_event = self.clock.next_round().v
+        self._check_sleep(wall)
+        self.committed = CommittedState(self.clock.reached, self.last_event, self.clock.anchor, self.clock.epoch)
 
     def kill(self, *, in_transaction: bool) -> None:
-        """A successor goes on from the last commit, or where that came to nothing from the one before."""
-        if in_transaction and not self.jumped:
-            self.kept, self.published = self.before, self.told
-        kept = self.kept
-        self.deck = Deck(START, END, reached=kept.reached, anchor=kept.anchor, epoch=kept.epoch)
-        self.floor = max(kept.floor, kept.reached)
+        """Replace the pod by a successor, which resumes from the last commit or, if it was aborted, the one before."""
+        if in_transaction and not self.seeked:
+            self.committed, self.published = self.committed_before, self.published_before
+        state = self.committed
+        self.clock = VirtualClock(START, END, reached=state.reached, anchor=state.anchor, epoch=state.epoch)
+        self.last_event = max(state.last_event, state.reached)
         if self.anchor is not None:
-            self.deck.offer(self.anchor)
+            self.clock.schedule(self.anchor)
 
     @property
-    def following(self) -> float:
-        return min((event for event in self.events if event > self.floor), default=math.inf)
+    def next_event(self) -> float:
+        return min((event for event in self.events if event > self.last_event), default=math.inf)
 
-    def _check_wait(self, wall: int) -> None:
-        """It sleeps for no longer than until there is something to do."""
-        wait = self.deck.wait_ms(wall, self.following)
-        assert 0 <= wait <= HEARTBEAT_MS
-        before = wall + wait - 1
+    def _check_sleep(self, wall: int) -> None:
+        """The clock sleeps no longer than until there is something to do."""
+        sleep = self.clock.sleep_ms(wall, self.next_event)
+        assert 0 <= sleep <= HEARTBEAT_MS
+        before = wall + sleep - 1
         if before > wall:
-            assert not self.deck.turning(before)
-            assert self.deck.due(before) < self.following
-            assert not self.deck.round_over(before, self.following)
-        if wait == 0:
-            assert self.deck.turning(wall) or self.deck.due(wall) >= self.following
+            assert not self.clock.has_anchor_due(before)
+            assert self.clock.publish_limit(before) < self.next_event
+            assert not self.clock.round_ended(before, self.next_event)
+        if sleep == 0:
+            assert self.clock.has_anchor_due(wall) or self.clock.publish_limit(wall) >= self.next_event
 
 
 times = st.integers(START - 2_000, END + 2_000)
@@ -120,41 +121,42 @@ operations = st.lists(
 
 
 @settings(max_examples=2_000, deadline=None)
-@given(events=st.sets(st.integers(START + 1, END), max_size=40), todo=operations)
-def test_published_is_what_the_model_says(events: set[int], todo: list[tuple[str, Any]]) -> None:
+@given(events=st.sets(st.integers(START + 1, END), max_size=40), steps=operations)
+def test_publishes_what_the_model_publishes(events: set[int], steps: list[tuple[str, Any]]) -> None:
     ordered = sorted(events)
-    playing, model = Playing(ordered), Model(ordered, START, END, STEP, W0)
+    replay, model = SimulatedReplay(ordered), ReplayModel(ordered, START, END, STEP, W0)
     wall = W0
-    model.changes.setdefault(playing.control(wall), []).append(("speed", 1))
-    for what, value in todo:
+    model.changes.setdefault(replay.control(wall), []).append(("speed", 1))
+    for what, value in steps:
         if what in ("wait", "kill"):
-            # A successor is told the newest anchor alone: kills come when that one holds.
+            # A successor gets only the newest anchor: kills happen when that one is in force.
             wall += value if what == "wait" else LEAD_MS
-            model.run(wall)
-            model.look()
-            playing.look(wall)
+            model.advance(wall)
+            model.publish()
+            replay.iterate(wall)
             if what == "kill":
-                playing.kill(in_transaction=value)
-                playing.look(wall)
+                replay.kill(in_transaction=value)
+                replay.iterate(wall)
         else:
-            tell(model, playing.control(wall, **change_of(what, value)), what, value)
+            change_model(model, replay.control(wall, **spec_patch(what, value)), what, value)
     wall += LEAD_MS + 100
-    model.run(wall)
-    model.look()
-    playing.look(wall)
-    assert {k: v for k, v in playing.published.items() if v} == {k: v for k, v in model.published.items() if v}
-    assert playing.deck.epoch == Epoch(model.jumps, model.round)
+    model.advance(wall)
+    model.publish()
+    replay.iterate(wall)
+    assert {k: v for k, v in replay.published.items() if v} == {k: v for k, v in model.published.items() if v}
+    assert replay.clock.epoch == Epoch(model.seeks, model.round)
 
 
-def test_the_model_tells_a_loss_from_a_double() -> None:
-    """The comparison can fail: a deck that forgets or repeats a bar is found."""
-    playing, model = Playing([START + 500, START + 900]), Model([START + 500, START + 900], START, END, STEP, W0)
-    model.changes[playing.control(W0)] = [("speed", 1)]
-    model.run(W0 + 5_000)
-    model.look()
-    playing.look(W0 + 5_000)
-    assert playing.published == model.published == {(0, 0): [START + 500, START + 900]}
-    playing.kept = replace(playing.kept, reached=START, floor=START)
-    playing.kill(in_transaction=False)
-    playing.look(W0 + 5_000)
-    assert playing.published != model.published
+def test_the_comparison_detects_a_repeated_record() -> None:
+    """The comparison can fail."""
+    events = [START + 500, START + 900]
+    replay, model = SimulatedReplay(events), ReplayModel(events, START, END, STEP, W0)
+    model.changes[replay.control(W0)] = [("speed", 1)]
+    model.advance(W0 + 5_000)
+    model.publish()
+    replay.iterate(W0 + 5_000)
+    assert replay.published == model.published == {(0, 0): events}
+    replay.committed = replace(replay.committed, reached=START, last_event=START)
+    replay.kill(in_transaction=False)
+    replay.iterate(W0 + 5_000)
+    assert replay.published != model.published

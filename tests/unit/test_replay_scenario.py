@@ -1,4 +1,4 @@
-"""Changed conditions: each change's effect against what it states, and the same result from wherever it is read."""
+"""Scenarios: the effect of each change compared with its definition, and the same result from any position."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from tapedeck_common.store.bars import Block
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.scenario import Scenario, ScenarioChange
 from tapedeck_crds.source import Synthetic
-from tapedeck_replay.chunks import chunks_of
-from tapedeck_replay.scenario.chance import uniforms, words_of
+from tapedeck_replay.errors import InvalidReplay
+from tapedeck_replay.playback.chunks import encode_chunks
+from tapedeck_replay.scenario.random_numbers import name_hashes, uniforms
 from tapedeck_replay.scenario.source import ScenarioSource
-from tapedeck_replay.synthetic.source import SyntheticSource
-from tapedeck_replay.tape import After, BadInput, Scheduled, Tape
+from tapedeck_replay.source.dataset import Dataset, ScheduledBars, StartAfter
+from tapedeck_replay.source.synthetic.source import SyntheticSource
 
 START = time_ms("2024-01-01T00:00:00Z")
 HOUR, DAY = 3_600_000, 86_400_000
@@ -33,21 +34,21 @@ def market(bars: int = 4_000, symbols: tuple[str, ...] = ("A/B", "B/B"), seed: i
     return SyntheticSource(Synthetic.model_validate(spec, by_alias=True, by_name=False))
 
 
-class Chopped:
-    """A source's blocks cut to other lengths: no result may depend on where blocks end."""
+class RechunkedSource:
+    """A source with blocks of another length: no result may depend on the boundaries of blocks."""
 
     def __init__(self, source: SyntheticSource, rows: int) -> None:
         self._source, self._rows = source, rows
         self.resolve, self.resume, self.count = source.resolve, source.resume, source.count
 
-    def blocks(self, tape: Tape, after: After | None) -> Iterator[Block]:
-        for block in self._source.blocks(tape, after):
+    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[Block]:
+        for block in self._source.blocks(dataset, after):
             for begin in range(0, len(block), self._rows):
                 yield Block(*(column[begin : begin + self._rows] for column in vars(block).values()))
 
 
-def changes(*given: dict[str, Any]) -> list[ScenarioChange]:
-    return TypeAdapter(Scenario).validate_python(list(given), by_alias=True, by_name=False)
+def changes(*items: dict[str, Any]) -> list[ScenarioChange]:
+    return TypeAdapter(Scenario).validate_python(list(items), by_alias=True, by_name=False)
 
 
 def joined(blocks: Iterator[Block]) -> Any:
@@ -56,10 +57,10 @@ def joined(blocks: Iterator[Block]) -> Any:
     return kind(*(np.concatenate(column) for column in zip(*(vars(p).values() for p in parts), strict=True)))
 
 
-def altered(*given: dict[str, Any], bars: int = 4_000) -> tuple[Any, Any]:
-    """The market as it was, and as the changes make it."""
+def altered(*items: dict[str, Any], bars: int = 4_000) -> tuple[Any, Any]:
+    """The unchanged and the changed market."""
     source = market(bars)
-    changed = ScenarioSource(source, changes(*given))
+    changed = ScenarioSource(source, changes(*items))
     return joined(source.blocks(source.resolve(), None)), joined(changed.blocks(changed.resolve(), None))
 
 
@@ -71,22 +72,24 @@ def returns(block: Any, series: int = 0) -> Any:
     return np.diff(np.log(block.close[block.series == series]))
 
 
-def check(found: float, wanted: float, error: float) -> None:
-    assert abs(found - wanted) <= SIGMAS * error, f"{found} is {abs(found - wanted) / error:.1f} errors from {wanted}"
+def check(actual: float, expected: float, error: float) -> None:
+    """The statistic is within SIGMAS standard errors of its expectation."""
+    distance = abs(actual - expected)
+    assert distance <= SIGMAS * error, f"{actual} is {distance / error:.1f} standard errors from {expected}"
 
 
-def test_volatility_scales_each_return_in_the_window_and_none_outside() -> None:
+def test_volatility_scales_the_returns_in_the_window_only() -> None:
     before, after = altered({"volatility": {"factor": 3}, "from": at(1_000), "to": at(2_000), "symbols": ["B/B"]})
     assert np.array_equal(after.close[after.series == 0], before.close[before.series == 0])
     old, new = returns(before, 1), returns(after, 1)
     assert np.allclose(new[1_000:1_999], 3 * old[1_000:1_999], atol=1e-9)
     assert np.allclose(new[:999], old[:999], atol=1e-12)
     assert np.allclose(new[2_000:], old[2_000:], atol=1e-9)
-    variance = (3 * 0.6) ** 2 / (365 * 24)  # from the market's own volatility
+    variance = (3 * 0.6) ** 2 / (365 * 24)  # of the market's own volatility, 0.6
     check(new[1_000:1_999].var(), variance, variance * math.sqrt(2 / 999))
 
 
-def test_a_shock_moves_and_recovers_as_stated() -> None:
+def test_a_shock_has_its_size_duration_and_recovery() -> None:
     shock = {"percent": -20, "duration": 2 * 3600, "recovery": 10 * 3600, "recovered": 50}
     before, after = altered({"shock": shock, "from": at(100)})
     mine = before.series == 0
@@ -98,7 +101,7 @@ def test_a_shock_moves_and_recovers_as_stated() -> None:
     assert np.allclose(ratio[111:], math.sqrt(0.8))
 
 
-def test_a_shock_at_once_lies_within_the_bar_that_opens_then() -> None:
+def test_an_instant_shock_is_inside_the_bar_that_opens_at_its_start() -> None:
     before, after = altered({"shock": {"percent": 50}, "from": at(100)})
     mine = before.series == 0
     opens, closes = (after.open / before.open)[mine], (after.close / before.close)[mine]
@@ -109,7 +112,7 @@ def test_a_shock_at_once_lies_within_the_bar_that_opens_then() -> None:
     assert np.allclose((after.low / before.low)[mine][100], 1)
 
 
-def test_the_low_of_a_short_shock_is_in_its_bar() -> None:
+def test_the_low_of_a_short_shock_is_the_low_of_its_bar() -> None:
     shock = {"percent": -50, "duration": 60, "recovery": 60}
     before, after = altered({"shock": shock, "from": at(100)})
     row = int(np.flatnonzero((before.ts == START + 100 * HOUR) & (before.series == 0))[0])
@@ -117,7 +120,7 @@ def test_the_low_of_a_short_shock_is_in_its_bar() -> None:
     assert after.close[row] == pytest.approx(before.close[row])
 
 
-def test_a_trend_grows_by_the_day_and_stays() -> None:
+def test_a_trend_grows_daily_and_keeps_its_level() -> None:
     before, after = altered({"trend": {"percentPerDay": 10}, "from": at(240), "to": at(480)})
     ratio = (after.close / before.close)[before.series == 1]
     assert ratio[239] == pytest.approx(1)
@@ -126,7 +129,7 @@ def test_a_trend_grows_by_the_day_and_stays() -> None:
     assert np.allclose(ratio[479:], 1.1**10)
 
 
-def test_spread_scales_shadows_alone() -> None:
+def test_spread_scales_only_shadows() -> None:
     before, after = altered({"spread": {"factor": 2.5}, "to": at(2_000)})
     inside = before.ts < START + 2_000 * HOUR
     for name in ("open", "close", "volume"):
@@ -143,20 +146,20 @@ def test_volume_is_scaled_in_the_window() -> None:
     assert np.allclose(after.volume, np.where(inside, 4, 1) * before.volume)
 
 
-def test_an_outage_takes_bars_away() -> None:
+def test_an_outage_removes_bars() -> None:
     before, after = altered({"outage": {}, "from": at(10), "to": at(20), "symbols": ["A/B"]})
     gone = set(zip(before.ts, before.series, strict=True)) - set(zip(after.ts, after.series, strict=True))
     assert gone == {(START + hour * HOUR, 0) for hour in range(10, 20)}
     source = ScenarioSource(market(), changes({"outage": {}, "from": at(10), "to": at(20), "symbols": ["A/B"]}))
-    assert source.resolve().rows_of == {"A/B": 3_990, "B/B": 4_000}
+    assert source.resolve().rows_by_symbol == {"A/B": 3_990, "B/B": 4_000}
 
 
-def test_a_lossy_outage_takes_its_share() -> None:
+def test_a_partial_outage_removes_its_percentage() -> None:
     before, after = altered({"outage": {"percent": 30}})
     check(len(after) / len(before), 0.7, math.sqrt(0.3 * 0.7 / len(before)))
 
 
-def test_a_delay_is_as_long_as_stated() -> None:
+def test_delays_have_their_length_and_jitter() -> None:
     before, after = altered({"delay": {"seconds": 90, "jitter": 7200}, "from": at(100)})
     late = (after.at - after.ts - HOUR) / 1000
     early = after.ts < START + 100 * HOUR
@@ -170,7 +173,7 @@ def test_a_delay_is_as_long_as_stated() -> None:
     )
 
 
-def test_duplicates_are_copies_of_their_share() -> None:
+def test_duplicates_are_copies_of_their_percentage() -> None:
     before, after = altered({"duplicates": {"percent": 25, "after": 30}})
     n = len(before)
     check(len(after) / n, 1.25, math.sqrt(0.25 * 0.75 / n))
@@ -180,13 +183,13 @@ def test_duplicates_are_copies_of_their_share() -> None:
     assert set(after.at - after.ts - HOUR) == {0, 30_000}
 
 
-def test_disorder_holds_back_its_share_by_its_number_of_bars() -> None:
+def test_disorder_delays_its_percentage_by_up_to_its_bars() -> None:
     before, after = altered({"disorder": {"percent": 20, "bars": 3}})
     assert len(after) == len(before)
     mine = after.ts[after.series == 0]
-    behind = np.maximum.accumulate(mine) - mine  # by how much later bars came before it
+    behind = np.maximum.accumulate(mine) - mine  # by how much later bars were published before it
     assert behind.max() == 3 * HOUR
-    assert (after.at >= after.ts + HOUR).all()  # none before it is known
+    assert (after.at >= after.ts + HOUR).all()  # no bar is published before its close
     n = len(after)
     held = after.at > after.ts + HOUR
     check(held.mean(), 0.2, math.sqrt(0.2 * 0.8 / n))
@@ -203,7 +206,7 @@ def test_shuffle_joins_segments_in_another_order() -> None:
     order = [pieces[tuple(np.round(new[i : i + 100], 9))] for i in range(0, 4_000, 100)]
     assert sorted(order) == list(range(40))
     assert order != sorted(order)
-    assert np.allclose(new[4_000:], old[4_000:])  # what is no whole segment
+    assert np.allclose(new[4_000:], old[4_000:])  # the incomplete last segment
     opens, closes = after.open[after.series == 1], after.close[after.series == 1]
     assert np.allclose(opens[1:], closes[:-1])
 
@@ -215,7 +218,7 @@ def test_shuffle_with_replacement_repeats_segments() -> None:
     pieces = {tuple(piece) for piece in old}
     drawn = Counter(tuple(piece) for piece in new)
     assert set(drawn) <= pieces
-    n = 400  # distinct ones: n (1 - (1 - 1/n)^n), of variance below n/e (1 - 2/e)
+    n = 400  # distinct segments: n (1 - (1 - 1/n)^n), of variance below n/e (1 - 2/e)
     check(len(drawn), n * (1 - (1 - 1 / n) ** n), math.sqrt(n / math.e * (1 - 2 / math.e)))
 
 
@@ -229,10 +232,10 @@ def test_changes_apply_in_order() -> None:
     assert shock_last.close[mine][-1] == pytest.approx(1.5 * shock_last.open[mine][0])
 
 
-def test_chances_are_even_and_go_their_own_ways() -> None:
+def test_random_numbers_are_uniform_and_independent() -> None:
     n = 100_000
     ts = np.arange(n, dtype=np.int64) * 60_000
-    one, other = words_of(["A/B", "B/B"])
+    one, other = name_hashes(["A/B", "B/B"])
     rows = [uniforms(s, u, np.full(n, w), ts) for s, u, w in ((0, 0, one), (1, 0, one), (0, 1, one), (0, 0, other))]
     for row in rows:
         check(row.mean(), 0.5, math.sqrt(1 / 12 / n))
@@ -281,20 +284,20 @@ change = st.one_of(
 )
 
 
-# A shuffle of a shuffle reads a segment for each segment that it reads: minutes for a few of them.
+# A shuffle of a shuffle reads every segment once per segment: minutes for a few of them.
 scenarios = st.lists(change, min_size=1, max_size=5).filter(lambda some: sum("shuffle" in one for one in some) < 2)
 
 
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(scenarios, st.integers(1, 300), st.floats(0, 1), st.booleans())
-def test_the_result_is_the_same_from_wherever_it_is_read(
-    given_: list[dict[str, Any]], rows: int, part: float, within: bool
+def test_the_result_is_the_same_from_any_position(
+    scenario: list[dict[str, Any]], rows: int, part: float, within: bool
 ) -> None:
-    source = ScenarioSource(market(120), changes(*given_))
-    tape = source.resolve()
-    whole_blocks = list(source.blocks(tape, None))
-    assert sum(map(len, whole_blocks)) == tape.rows
+    source = ScenarioSource(market(120), changes(*scenario))
+    dataset = source.resolve()
+    whole_blocks = list(source.blocks(dataset, None))
+    assert sum(map(len, whole_blocks)) == dataset.rows
     if not whole_blocks:
         return
     whole = joined(iter(whole_blocks))
@@ -304,43 +307,43 @@ def test_the_result_is_the_same_from_wherever_it_is_read(
     assert (whole.low <= np.minimum(whole.open, whole.close)).all()
     assert (whole.high >= np.maximum(whole.open, whole.close)).all()
 
-    chunks = [chunk for block in whole_blocks for chunk in chunks_of(block, tape)]
+    chunks = [chunk for block in whole_blocks for chunk in encode_chunks(block, dataset)]
     keys = [chunk.order_key(i) for chunk in chunks for i in range(len(chunk))]
-    assert keys == sorted(set(keys))  # each record has a place of its own
+    assert keys == sorted(set(keys))  # the order key of each record is unique
     due = np.array([key[0] for key in keys])
     assert (due >= whole.ts + HOUR).all()
-    assert (due <= whole.ts + HOUR + tape.lateness).all()
-    assert due[-1] <= tape.last_event
+    assert (due <= whole.ts + HOUR + dataset.lateness).all()
+    assert due[-1] <= dataset.last_event
 
     place = min(int(len(keys) * part), len(keys) - 1)
-    after = tape.after_bar(keys[place]) if within else tape.after_event(keys[place][0])
+    after = dataset.start_after_record(keys[place]) if within else dataset.start_after_time(keys[place][0])
     begin = place + 1 if within else int(np.searchsorted(due, keys[place][0], side="right"))
-    again = ScenarioSource(Chopped(market(120), rows), changes(*given_))  # another process
-    rest = [chunk for block in again.blocks(tape, after) for chunk in chunks_of(block, tape)]
+    again = ScenarioSource(RechunkedSource(market(120), rows), changes(*scenario))  # another process
+    rest = [chunk for block in again.blocks(dataset, after) for chunk in encode_chunks(block, dataset)]
     assert [v for c in rest for v in c.values] == [v for c in chunks for v in c.values][begin:]
     assert [c.order_key(i) for c in rest for i in range(len(c))] == keys[begin:]
-    assert again.count(tape, keys[place][0]) == int(np.searchsorted(due, keys[place][0], side="right"))
+    assert again.count(dataset, keys[place][0]) == int(np.searchsorted(due, keys[place][0], side="right"))
 
 
-def test_a_part_of_the_symbols_is_a_part_of_the_result() -> None:
-    given_ = changes(
+def test_a_shard_has_the_same_records_of_its_symbols() -> None:
+    scenario = changes(
         {"volatility": {"factor": 2}, "from": at(10)},
         {"outage": {"percent": 20}},
         {"disorder": {"percent": 30, "bars": 4}},
         {"duplicates": {"percent": 30}},
     )
-    source = ScenarioSource(market(500), given_)
-    tape = source.resolve()
-    shard = Tape(tape.exchange, ("B/B",), tape.interval, tape.start, tape.end, {}, "", tape.lateness)
-    whole, part = joined(source.blocks(tape, None)), joined(source.blocks(shard, None))
-    assert isinstance(part, Scheduled)
+    source = ScenarioSource(market(500), scenario)
+    dataset = source.resolve()
+    shard = Dataset(dataset.exchange, ("B/B",), dataset.interval, dataset.start, dataset.end, {}, "", dataset.lateness)
+    whole, part = joined(source.blocks(dataset, None)), joined(source.blocks(shard, None))
+    assert isinstance(part, ScheduledBars)
     mine = whole.series == 1
     assert np.array_equal(part.at, whole.at[mine])
     assert np.array_equal(part.close, whole.close[mine])
 
 
 @pytest.mark.parametrize(
-    ("given_", "says"),
+    ("scenario", "message"),
     [
         (
             {"trend": {"percentPerDay": 1}, "symbols": ["A/B", "X/Y"]},
@@ -349,12 +352,12 @@ def test_a_part_of_the_symbols_is_a_part_of_the_result() -> None:
         ({"shuffle": {"seconds": 5000}}, r"scenario\[0\]\.shuffle\.seconds: got 5000, expected a whole number"),
     ],
 )
-def test_refuses_what_the_tape_does_not_have(given_: dict[str, Any], says: str) -> None:
-    with pytest.raises(BadInput, match=says):
-        ScenarioSource(market(10), changes(given_)).resolve()
+def test_changes_that_the_dataset_does_not_allow_are_rejected(scenario: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidReplay, match=message):
+        ScenarioSource(market(10), changes(scenario)).resolve()
 
 
-def test_the_fingerprint_tells_scenarios_apart() -> None:
+def test_the_fingerprint_depends_on_the_scenario() -> None:
     prints = [
         ScenarioSource(market(10), changes({"volume": {"factor": factor}})).resolve().fingerprint
         for factor in (1, 2, 2)

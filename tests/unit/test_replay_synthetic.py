@@ -1,4 +1,4 @@
-"""Synthetic markets: their statistics against theory, and the same bars from wherever they are taken up."""
+"""Synthetic markets: their statistics compared with theory, and the same bars from any position."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from tapedeck_common.market import bar_problem
 from tapedeck_common.store.bars import Block
 from tapedeck_crds.source import Synthetic
-from tapedeck_replay.synthetic.correlation import cholesky
-from tapedeck_replay.synthetic.source import SyntheticSource
-from tapedeck_replay.tape import After, BadInput, Tape
+from tapedeck_replay.errors import InvalidReplay
+from tapedeck_replay.source.dataset import Dataset, StartAfter
+from tapedeck_replay.source.synthetic.correlation import cholesky
+from tapedeck_replay.source.synthetic.source import SyntheticSource
 
 HOUR_YEARS = 1 / (365 * 24)
 BARS = 200_000
-SIGMAS = 5.0  # of a statistic's own error: wrong once in two million
+SIGMAS = 5.0  # standard errors; a false alarm once in two million
 
 
 def made(**values: Any) -> SyntheticSource:
@@ -27,8 +28,8 @@ def made(**values: Any) -> SyntheticSource:
     return SyntheticSource(Synthetic.model_validate(spec, by_alias=True, by_name=False))
 
 
-def columns(source: SyntheticSource, after: After | None = None, tape: Tape | None = None) -> Block:
-    parts = list(source.blocks(tape or source.resolve(), after))
+def columns(source: SyntheticSource, after: StartAfter | None = None, dataset: Dataset | None = None) -> Block:
+    parts = list(source.blocks(dataset or source.resolve(), after))
     if not parts:
         none, numbers = np.empty(0), np.empty(0, np.int64)
         return Block(numbers, numbers, none, none, none, none, none, numbers)
@@ -41,8 +42,10 @@ def log_returns(source: SyntheticSource, series: int = 0) -> Any:
     return np.log(block.close[mine] / block.open[mine])
 
 
-def check(found: float, wanted: float, error: float) -> None:
-    assert abs(found - wanted) <= SIGMAS * error, f"{found} is {abs(found - wanted) / error:.1f} errors from {wanted}"
+def check(actual: float, expected: float, error: float) -> None:
+    """The statistic is within SIGMAS standard errors of its expectation."""
+    distance = abs(actual - expected)
+    assert distance <= SIGMAS * error, f"{actual} is {distance / error:.1f} standard errors from {expected}"
 
 
 def test_brownian_motion_has_its_mean_and_variance() -> None:
@@ -55,7 +58,7 @@ def test_brownian_motion_has_its_mean_and_variance() -> None:
     check(np.corrcoef(returns[:-1], returns[1:])[0, 1], 0.0, 1 / math.sqrt(BARS))
 
 
-def test_each_high_and_low_is_that_of_a_brownian_path() -> None:
+def test_highs_and_lows_are_the_extremes_of_a_brownian_path() -> None:
     sigma = 0.9
     block = columns(made(symbols=[{"symbol": "A/B", "drift": sigma**2 / 2, "volatility": sigma}]))
     scale = sigma * math.sqrt(HOUR_YEARS)  # a driftless path's maximum is |N(0, scale²)|
@@ -64,7 +67,7 @@ def test_each_high_and_low_is_that_of_a_brownian_path() -> None:
     check(np.log(block.open / block.low).mean(), scale * math.sqrt(2 / math.pi), error)
 
 
-def test_jumps_have_mertons_moments() -> None:
+def test_jumps_have_the_moments_of_merton() -> None:
     rate, mean, deviation, sigma, mu = 0.02, -0.03, 0.04, 0.5, 4.0
     returns = log_returns(
         made(
@@ -75,26 +78,26 @@ def test_jumps_have_mertons_moments() -> None:
     variance = sigma**2 * HOUR_YEARS + rate * (mean**2 + deviation**2)
     fourth = rate * (mean**4 + 6 * mean**2 * deviation**2 + 3 * deviation**4)
     third = rate * (mean**3 + 3 * mean * deviation**2)
-    # The fourth cumulant rules the error of the variance; batches tell that of the higher moments.
+    # The fourth cumulant gives the error of the variance; batches estimate that of the higher moments.
     check(returns.var(), variance, math.sqrt((fourth + 2 * variance**2) / BARS))
     batches = (returns - returns.mean()).reshape(50, -1)
-    for power, wanted in ((3, third), (4, fourth + 3 * variance**2)):
+    for power, expected in ((3, third), (4, fourth + 3 * variance**2)):
         each = (batches**power).mean(axis=1)
-        check(each.mean(), wanted, each.std() / math.sqrt(50))
+        check(each.mean(), expected, each.std() / math.sqrt(50))
     growth = np.exp(returns)
     check(growth.mean(), math.exp(mu * HOUR_YEARS), growth.std() / math.sqrt(BARS))  # compensated
 
 
-def test_correlations() -> None:
+def test_returns_have_the_correlations_of_the_spec() -> None:
     matrix = [[1.0, 0.8, -0.3], [0.8, 1.0, 0.0], [-0.3, 0.0, 1.0]]
-    names = ["C/B", "A/B", "B/B"]  # the matrix follows the spec's order, not the alphabet's
+    names = ["C/B", "A/B", "B/B"]  # the matrix is in the spec's order, not the alphabetical one
     source = made(symbols=[{"symbol": name} for name in names], correlation=matrix)
     assert source.resolve().symbols == ("A/B", "B/B", "C/B")
     returns = {name: log_returns(source, ("A/B", "B/B", "C/B").index(name)) for name in names}
     for i, one in enumerate(names):
         for j, other in enumerate(names[:i]):
-            wanted = matrix[i][j]
-            check(np.corrcoef(returns[one], returns[other])[0, 1], wanted, (1 - wanted**2) / math.sqrt(BARS))
+            expected = matrix[i][j]
+            check(np.corrcoef(returns[one], returns[other])[0, 1], expected, (1 - expected**2) / math.sqrt(BARS))
 
 
 def test_correlation_of_one_is_allowed() -> None:
@@ -103,7 +106,7 @@ def test_correlation_of_one_is_allowed() -> None:
 
 
 @given(st.integers(1, 8), st.integers(0, 2**32 - 1), st.integers(1, 8))
-def test_cholesky_gives_the_matrix_back(n: int, seed: int, rank: int) -> None:
+def test_cholesky_reproduces_the_matrix(n: int, seed: int, rank: int) -> None:
     factors = np.random.default_rng(seed).standard_normal((n, rank))
     matrix = factors @ factors.T  # positive semidefinite, singular where rank < n
     scale = np.sqrt(np.diag(matrix))
@@ -114,7 +117,7 @@ def test_cholesky_gives_the_matrix_back(n: int, seed: int, rank: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("matrix", "says"),
+    ("matrix", "message"),
     [
         ([[1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1]], "not positive semidefinite"),
         ([[1, 0.5, 0], [0.4, 1, 0], [0, 0, 1]], "correlation[1][0]: got 0.4, expected 0.5"),
@@ -122,26 +125,26 @@ def test_cholesky_gives_the_matrix_back(n: int, seed: int, rank: int) -> None:
         ([[1, 0], [0, 1], [0, 0]], "expected 3 numbers in each row"),
     ],
 )
-def test_refuses_what_is_no_correlation(matrix: Any, says: str) -> None:
-    with pytest.raises(BadInput) as caught:
+def test_an_invalid_correlation_matrix_is_rejected(matrix: Any, message: str) -> None:
+    with pytest.raises(InvalidReplay) as caught:
         made(symbols=[{"symbol": name} for name in ("A/B", "B/B", "C/B")], correlation=matrix)
     assert caught.value.reason == "BadSynthetic"
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_refuses_a_start_within_an_interval() -> None:
-    with pytest.raises(BadInput, match=r"source\.synthetic\.from: got 2024-01-01T00:30:00Z"):
+def test_a_start_inside_an_interval_is_rejected() -> None:
+    with pytest.raises(InvalidReplay, match=r"source\.synthetic\.from: got 2024-01-01T00:30:00Z"):
         made(**{"from": "2024-01-01T00:30:00Z"})
 
 
-def test_regimes_last_as_long_as_said_and_scale_volatility() -> None:
+def test_regimes_have_their_mean_length_and_scale_volatility() -> None:
     calm, wild = 40.0, 10.0
     source = made(
         symbols=[{"symbol": "A/B", "volatility": 0.5}],
         regimes=[{"volatility": 0, "meanBars": calm}, {"volatility": 2, "meanBars": wild}],
     )
     returns = log_returns(source)
-    state = (returns != 0).astype(int)  # a regime without volatility shows itself
+    state = (returns != 0).astype(int)  # the returns of a regime without volatility are 0
     edges = np.flatnonzero(np.diff(state)) + 1
     runs = np.diff(edges)
     first = state[edges[0]]
@@ -155,8 +158,10 @@ def test_regimes_last_as_long_as_said_and_scale_volatility() -> None:
     assert np.corrcoef(squares[:-1], squares[1:])[0, 1] > 0.2  # clusters
 
 
-def test_refuses_an_end_before_the_start() -> None:
-    with pytest.raises(BadInput, match=r"source\.synthetic\.to: got 2023-01-01T00:00:00Z, expected a time later than"):
+def test_an_end_before_the_start_is_rejected() -> None:
+    with pytest.raises(
+        InvalidReplay, match=r"source\.synthetic\.to: got 2023-01-01T00:00:00Z, expected a time later than"
+    ):
         made(bars=None, to="2023-01-01T00:00:00Z")
 
 
@@ -192,47 +197,53 @@ specs = st.fixed_dictionaries(
 
 @settings(max_examples=25, deadline=None)
 @given(specs)
-def test_every_bar_is_sound(spec: Any) -> None:
+def test_every_bar_is_valid(spec: Any) -> None:
     source = made(**spec)
-    tape, bars = source.resolve(), columns(source)
-    assert len(bars) == tape.rows
-    every = list(bars.bars(tape.exchange, tape.symbols, tape.interval))
+    dataset, bars = source.resolve(), columns(source)
+    assert len(bars) == dataset.rows
+    every = list(bars.bars(dataset.exchange, dataset.symbols, dataset.interval))
     assert [problem for bar in every[:500] + every[-500:] if (problem := bar_problem(bar))] == []
     assert (bars.low <= np.minimum(bars.open, bars.close)).all()
     assert (bars.high >= np.maximum(bars.open, bars.close)).all()
     assert (bars.low > 0).all()
     places = list(zip(bars.ts.tolist(), bars.series.tolist(), strict=True))
     assert places == sorted(set(places))
-    assert (bars.ts[0], bars.ts[-1]) == (tape.start, tape.end - tape.step)
+    assert (bars.ts[0], bars.ts[-1]) == (dataset.start, dataset.end - dataset.interval_ms)
 
 
 @settings(max_examples=25, deadline=None)
 @given(specs, st.floats(0, 1), st.booleans())
-def test_goes_on_anywhere_with_the_same_bars(spec: Any, part: float, within: bool) -> None:
+def test_reading_from_any_position_gives_the_same_bars(spec: Any, part: float, within: bool) -> None:
     source = made(**spec)
-    tape, whole = source.resolve(), columns(source)
+    dataset, whole = source.resolve(), columns(source)
     place = min(int(len(whole) * part), len(whole) - 1)
-    key = (int(whole.ts[place]) + tape.step, tape.exchange, tape.symbols[whole.series[place]], tape.interval, 0)
-    after = tape.after_bar(key) if within else tape.after_event(key[0])
+    key = (
+        int(whole.ts[place]) + dataset.interval_ms,
+        dataset.exchange,
+        dataset.symbols[whole.series[place]],
+        dataset.interval,
+        0,
+    )
+    after = dataset.start_after_record(key) if within else dataset.start_after_time(key[0])
     rest = columns(made(**spec), after)  # another process
     begin = place + 1 if within else int(np.searchsorted(whole.ts, whole.ts[place], side="right"))
     for mine, theirs in zip(vars(rest).values(), vars(whole).values(), strict=True):
         assert np.array_equal(mine, theirs[begin:])
-    assert source.count(tape, int(whole.ts[place]) + tape.step) == int((whole.ts <= whole.ts[place]).sum())
+    assert source.count(dataset, int(whole.ts[place]) + dataset.interval_ms) == int((whole.ts <= whole.ts[place]).sum())
 
 
-def test_a_part_of_the_symbols_is_a_part_of_the_market() -> None:
+def test_a_shard_has_the_same_bars_of_its_symbols() -> None:
     names = ["A/B", "B/B", "C/B"]
     source = made(symbols=[{"symbol": n} for n in names], bars=9_000, correlation=[[1, 0.5, 0], [0.5, 1, 0], [0, 0, 1]])
-    tape = source.resolve()
-    shard = Tape(tape.exchange, ("B/B", "C/B"), tape.interval, tape.start, tape.end, {}, "")
-    whole, part = columns(source), columns(source, tape=shard)
+    dataset = source.resolve()
+    shard = Dataset(dataset.exchange, ("B/B", "C/B"), dataset.interval, dataset.start, dataset.end, {}, "")
+    whole, part = columns(source), columns(source, dataset=shard)
     for index, series in enumerate((1, 2)):
         assert np.array_equal(part.close[part.series == index], whole.close[whole.series == series])
 
 
-def test_a_spec_gives_the_same_bars_for_ever() -> None:
+def test_a_spec_gives_the_same_bars_in_every_version() -> None:
     source = made(bars=3, jumps={"perYear": 5_000}, seed=7, interval="1m")
     assert columns(source).close.tolist() == [100.06646, 100.04319, 100.15907]
-    assert source.resolve().fingerprint.startswith("synthetic-1=")  # raised together with other closes
+    assert source.resolve().fingerprint.startswith("synthetic-1=")  # raise the version when the closes change
     assert made(bars=3, seed=8).resolve().fingerprint != made(bars=3, seed=7).resolve().fingerprint

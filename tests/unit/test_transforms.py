@@ -1,4 +1,4 @@
-"""Transforms against pandas, and against themselves after a restart at any record."""
+"""Transforms compared with pandas, and with themselves after a restart at any record."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.kinds import Replay
 from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.transforms import FunctionTransform
-from tapedeck_transform.functions import HANGS_MAX, BadFunction, FunctionProcess, Functions
-from tapedeck_transform.layout import BadTransforms, layout_of, ordered
-from tapedeck_transform.series import Series
+from tapedeck_transform.execution_plan import InvalidTransforms, plan_series, sort_by_dependency
+from tapedeck_transform.functions import HANGS_MAX, FunctionProcess, InvalidFunction, UserFunctions
+from tapedeck_transform.series import SeriesState, ignore_failure
 from tapedeck_transform.stages import FunctionFailed
-from tapedeck_transform.tally import Tally
-from tapedeck_transform.values import Record
+from tapedeck_transform.stats import TransformStats
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000
 
 
-def transforms(*given: dict[str, Any]) -> list[Any]:
+def transforms(*specs: dict[str, Any]) -> list[Any]:
+    """The transforms of a Feed, sorted by dependency."""
     live = {"exchange": "x", "symbols": ["A/B"], "channels": ["trades", "bars", "ticker"]}
-    return ordered(FeedSpec.model_validate(live | {"transforms": list(given)}).transforms or [])
+    return sort_by_dependency(FeedSpec.model_validate(live | {"transforms": list(specs)}).transforms or [])
 
 
 def bar(n: int, close: float, *, rev: int = 0, interval: str = "1m") -> Bar:
@@ -40,36 +40,36 @@ def bar(n: int, close: float, *, rev: int = 0, interval: str = "1m") -> Bar:
 
 
 def mean_of_closes(_name: str, window: list[dict[str, Any]]) -> float | None:
-    """A function of the user's: no result for some, an error for others."""
+    """Stands for a user's function: no result for some closes, an error for others."""
     last = window[-1].get("close", window[-1].get("value", 0.0))
     if last % 7 == 0:
-        raise FunctionFailed("sevens are not liked")
+        raise FunctionFailed("multiples of seven fail")
     return None if last % 5 == 0 else sum(each.get("close", 0.0) for each in window) / len(window)
 
 
-def series(given: list[Any], channel: Any = "bars", interval: str = "1m") -> Series:
-    return Series(layout_of(given, channel, interval), mean_of_closes)
-
-
-def unheard(_name: str, _record: Record, _reason: str) -> None:
-    """Errors do not matter here."""
+def series(given: list[Any], channel: Any = "bars", interval: str = "1m") -> SeriesState:
+    return SeriesState(plan_series(given, channel, interval), mean_of_closes)
 
 
 def results(points: list[Point], name: str) -> dict[int, float | None]:
     return {point.ts: point.value for point in points if point.series == name}
 
 
-def run(made: Series, records: list[Any]) -> list[Point]:
-    return [point for at, record in enumerate(records) for point in made.take(record, at, unheard)]
+def run(state: SeriesState, records: list[Any]) -> list[Point]:
+    return [point for at, record in enumerate(records) for point in state.update(record, at, ignore_failure)]
 
 
-def test_bars_by_pandas() -> None:
+def test_transforms_of_bars_equal_pandas() -> None:
     rng = random.Random(7)
     closes = [round(100 + rng.uniform(-9, 9), 2) for _ in range(400)]
     points = run(
         series(
             transforms(
-                {"name": "rising", "input": "above", "filter": {"above": 0}},  # before what it builds on
+                {
+                    "name": "rising",
+                    "input": "above",
+                    "filter": {"above": 0},
+                },  # before its dependency
                 {"name": "sma5", "sma": {}},
                 {"name": "opens", "field": "open", "sma": {"over": 3}},
                 {"name": "ema9", "ema": {"over": 9}},
@@ -93,8 +93,8 @@ def test_bars_by_pandas() -> None:
     five = by_time.groupby(by_time.index // 300_000 * 300_000).agg(
         {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
     )
-    five = five.iloc[1:-1]  # the first is not whole, the last not over
-    for name, wanted in {
+    five = five.iloc[1:-1]  # the first is incomplete, the last has not ended
+    for name, expected in {
         "sma5": sma,
         "opens": (frame.close - 1).rolling(3).mean(),
         "ema9": ema,
@@ -107,64 +107,64 @@ def test_bars_by_pandas() -> None:
         "ofsome": rising.rolling(3).mean(),
         "hourly": pd.Series(dtype=float),
     }.items():
-        assert results(points, name) == pytest.approx(wanted.dropna().to_dict()), name
-    told = [point for point in points if point.series == "five"]
-    assert {(p.ts, p.interval, p.open, p.high, p.low) for p in told} == {
+        assert results(points, name) == pytest.approx(expected.dropna().to_dict()), name
+    resampled = [point for point in points if point.series == "five"]
+    assert {(p.ts, p.interval, p.open, p.high, p.low) for p in resampled} == {
         (ts, "5m", row.open, row.high, row.low) for ts, row in five.iterrows()
     }
-    assert [p.volume for p in told] == pytest.approx(list(five.volume))
+    assert [p.volume for p in resampled] == pytest.approx(list(five.volume))
 
 
-def test_trades_and_tickers() -> None:
+def test_transforms_of_trades_and_tickers() -> None:
     trades = [Trade("x", "A/B", T0 + n * 7_000, str(n), 100.0 + n % 4, 1.0, "buy") for n in range(40)]
     found = run(
         series(transforms({"name": "m", "channel": "trades", "resample": {"interval": "1m"}}), "trades", ""),
-        [*trades, *trades[:5]],  # sent twice
+        [*trades, *trades[:5]],  # repeats
     )
     frame = pd.DataFrame({"price": [t.price for t in trades], "ts": [t.ts for t in trades]})
     by_minute = frame.groupby(frame["ts"] // MINUTE * MINUTE)["price"]
-    wanted = by_minute.agg(["first", "max", "min", "last", "count"]).iloc[1:-1]
+    expected = by_minute.agg(["first", "max", "min", "last", "count"]).iloc[1:-1]
     assert [(p.ts, p.open, p.high, p.low, p.value, p.volume) for p in found] == [
-        (ts, *row) for ts, *row in wanted.itertuples()
+        (ts, *row) for ts, *row in expected.itertuples()
     ]
     tickers = [Ticker("x", "A/B", T0 + n, 10.0 * n, bid=None if n == 2 else 9.0 * n) for n in (0, 1, 2, 3, 3, 1)]
-    asked = series(transforms({"name": "b", "channel": "ticker", "field": "bid", "change": {}}), "ticker", "")
-    assert results(run(asked, tickers), "b") == {T0 + 1: 9.0, T0 + 3: 18.0}
+    bids = series(transforms({"name": "b", "channel": "ticker", "field": "bid", "change": {}}), "ticker", "")
+    assert results(run(bids, tickers), "b") == {T0 + 1: 9.0, T0 + 3: 18.0}
 
 
-def test_a_function_that_fails_costs_that_record() -> None:
+def test_a_failed_function_has_no_result_for_that_record() -> None:
     failed: list[tuple[str, str, str]] = []
-    made = series(transforms({"name": "own", "function": {"module": "m:f", "lookback": 2}}, {"name": "s", "sma": {}}))
+    state = series(transforms({"name": "own", "function": {"module": "m:f", "lookback": 2}}, {"name": "s", "sma": {}}))
     closes = [1.0, 2.0, 14.0, 10.0, 3.0]
     points = [
         point
         for at, close in enumerate(closes)
-        for point in made.take(bar(at, close), at, lambda name, r, why: failed.append((name, f"{r.ts - T0}", why)))
+        for point in state.update(bar(at, close), at, lambda name, r, why: failed.append((name, f"{r.ts - T0}", why)))
     ]
     assert results(points, "own") == {T0 + MINUTE: 1.5, T0 + 4 * MINUTE: 6.5}
     assert results(points, "s") == {T0 + 4 * MINUTE: 6.0}
-    assert failed == [("own", "120000", "sevens are not liked")]
+    assert failed == [("own", "120000", "multiples of seven fail")]
 
 
-def test_a_correction_is_followed_by_what_it_changes() -> None:
-    made = series(
+def test_a_correction_is_followed_by_the_results_that_it_changes() -> None:
+    state = series(
         transforms(
             {"name": "mean", "sma": {"over": 3}},
             {"name": "up", "input": "mean", "filter": {"above": 10}},
         )
     )
-    before = run(made, [bar(n, close) for n, close in enumerate((9.0, 9.0, 12.0, 12.0, 12.0))])
+    before = run(state, [bar(n, close) for n, close in enumerate((9.0, 9.0, 12.0, 12.0, 12.0))])
     assert results(before, "up") == {T0 + 3 * MINUTE: 11.0, T0 + 4 * MINUTE: 12.0}
-    after = made.take(bar(2, 6.0, rev=1), 5, unheard)
+    after = state.update(bar(2, 6.0, rev=1), 5, ignore_failure)
     assert {(p.series, p.ts - T0, p.value, p.rev) for p in after} == {
         ("mean", 2 * MINUTE, 8.0, 1), ("mean", 3 * MINUTE, 9.0, 1), ("mean", 4 * MINUTE, 10.0, 1),
         ("up", 3 * MINUTE, None, 1), ("up", 4 * MINUTE, None, 1),
     }  # fmt: skip
-    assert made.take(bar(2, 6.0, rev=1), 6, unheard) == []
-    assert results(made.take(bar(5, 18.0), 7, unheard), "mean") == {T0 + 5 * MINUTE: 14.0}
+    assert state.update(bar(2, 6.0, rev=1), 6, ignore_failure) == []
+    assert results(state.update(bar(5, 18.0), 7, ignore_failure), "mean") == {T0 + 5 * MINUTE: 14.0}
 
 
-OWN = """
+USER_MODULE = """
 import os, signal, threading, time
 def calm(window): return len(window) + 0.5
 def nothing(window): return None
@@ -178,57 +178,57 @@ def stops(window):
 """
 
 
-def called(folder: Path, name: str, lookback: int = 1) -> FunctionProcess:
+def process_of(folder: Path, name: str, lookback: int = 1) -> FunctionProcess:
     function = FunctionTransform(module=f"own:{name}", lookback=lookback, seconds=0.5)
     return FunctionProcess("x", function, [folder])
 
 
-def test_functions_of_users(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(OWN)
-    with ExitStack() as ended:
-        processes = {name: called(tmp_path, name) for name in ("calm", "nothing", "odd", "text", "gone", "stuck")}
+def test_user_functions(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(USER_MODULE)
+    with ExitStack() as stack:
+        processes = {name: process_of(tmp_path, name) for name in ("calm", "nothing", "odd", "text", "gone", "stuck")}
         for process in processes.values():
-            ended.callback(process.close)
+            stack.callback(process.close)
         assert processes["calm"].call([{}, {}]) == 2.5
         assert processes["nothing"].call([{}]) is None
-        for name, says in {
+        for name, message in {
             "odd": "got nan, expected a finite number or None",
             "text": "ValueError: could not convert string to float: 'much'",
-            "gone": "its process ended by itself (3)",
-            "stuck": "took longer than 0.5 s, and was ended",
+            "gone": "its process exited with code 3",
+            "stuck": "took longer than 0.5 s, and was killed",
         }.items():
             with pytest.raises(FunctionFailed) as failed:
                 processes[name].call([{}])
-            assert str(failed.value).startswith(says)
+            assert str(failed.value).startswith(message)
         for _ in range(HANGS_MAX - 1):
             with pytest.raises(FunctionFailed):
                 processes["stuck"].call([{}])
-        with pytest.raises(FunctionFailed, match="not called any more: took longer"):
+        with pytest.raises(FunctionFailed, match="disabled: 5 consecutive calls took longer"):
             processes["stuck"].call([{}])
-    for name, says in {"none": "'none' is no function of own", "time": "'time' is no function of own"}.items():
-        with pytest.raises(BadFunction, match=says):
-            called(tmp_path, name).start()
+    for name, message in {"none": "'none' is no function of own", "time": "'time' is no function of own"}.items():
+        with pytest.raises(InvalidFunction, match=message):
+            process_of(tmp_path, name).start()
 
 
-def test_a_function_that_reads_no_more_is_ended(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(OWN)
-    with closing(called(tmp_path, "stops")) as stops:
+def test_a_function_that_stops_reading_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(USER_MODULE)
+    with closing(process_of(tmp_path, "stops")) as stops:
         assert stops.call([{}]) == 1.0
         time.sleep(0.3)
-        with pytest.raises(FunctionFailed, match=r"took longer than 0.5 s, and was ended"):
-            stops.call([{"text": "x" * 1_000_000}])  # more than a pipe takes
+        with pytest.raises(FunctionFailed, match=r"took longer than 0.5 s, and was killed"):
+            stops.call([{"text": "x" * 1_000_000}])  # more than the pipe's buffer
         assert stops.call([{}]) == 1.0
 
 
-def test_the_example_can_be_computed(tmp_path: Path) -> None:
+def test_the_example_is_valid(tmp_path: Path) -> None:
     example = Path(__file__).parents[2] / "examples" / "more" / "transforms.yaml"
     code, replay = yaml.safe_load_all(example.read_text())
     for name, text in code["data"].items():
         (tmp_path / name).write_text(text)
     parsed = parse_resource(replay)
     assert isinstance(parsed, Replay)
-    given = ordered(parsed.spec.transforms or ())
-    functions = Functions(given, [tmp_path])
+    given = sort_by_dependency(parsed.spec.transforms or ())
+    functions = UserFunctions(given, [tmp_path])
     try:
         functions.start()
         bars = [{"high": 12.0, "low": 9.0, "close": 10.0}, {"high": 11.5, "low": 10.5, "close": 11.0}]
@@ -238,16 +238,16 @@ def test_the_example_can_be_computed(tmp_path: Path) -> None:
     assert {each.name for each in given if each.function is not None} == {"true_range"}
 
 
-def test_what_failed_is_counted_and_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[tuple[str, int]] = []
-    monkeypatch.setattr("tapedeck_transform.tally.log.warning", lambda _, **e: said.append((e["reason"], e["times"])))
-    tally = Tally(transforms({"name": "s", "sma": {}}))
+def test_failures_are_counted_and_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[tuple[str, int]] = []
+    monkeypatch.setattr("tapedeck_transform.stats.log.warning", lambda _, **e: logged.append((e["reason"], e["times"])))
+    stats = TransformStats(transforms({"name": "s", "sma": {}}))
     for reason in ("one", "two", "three"):
-        tally.failed("s", reason)
-    monkeypatch.setattr("tapedeck_transform.tally.LOG_SECONDS", 0.0)
-    tally.failed("s", "four")
-    assert said == [("one", 1), ("four", 3)]
-    assert tally.report({"s": 4}, {}).results[0].model_dump() == {
+        stats.count_error("s", reason)
+    monkeypatch.setattr("tapedeck_transform.stats.LOG_SECONDS", 0.0)
+    stats.count_error("s", "four")
+    assert logged == [("one", 1), ("four", 3)]
+    assert stats.report({"s": 4}, {}).results[0].model_dump() == {
         "name": "s", "points": 0, "errors": 4, "lookback": 4, "message": "four",
     }  # fmt: skip
 
@@ -268,13 +268,13 @@ EVERYTHING = (
 
 @st.composite
 def a_log(draw: st.DrawFn) -> list[Bar]:
-    """Bars with holes, repeats, corrections and ones that come late."""
+    """Bars with gaps, repeats, corrections and late ones."""
     log: list[Bar] = []
     at = 0
     for _ in range(draw(st.integers(1, 60))):
-        kind = draw(st.sampled_from(("next", "next", "next", "next", "hole", "repeat", "correct", "late")))
+        kind = draw(st.sampled_from(("next", "next", "next", "next", "gap", "repeat", "correct", "late")))
         close = float(draw(st.integers(1, 30)))
-        if kind in ("next", "hole") or not log:
+        if kind in ("next", "gap") or not log:
             at += 1 if kind == "next" else draw(st.integers(2, 9))
             log.append(bar(at, close))
         elif kind == "repeat":
@@ -290,7 +290,7 @@ def a_log(draw: st.DrawFn) -> list[Bar]:
 
 @st.composite
 def a_log_of_trades(draw: st.DrawFn) -> list[Trade]:
-    """Trades whose ids say nothing, some sent again as by a Feed that was killed."""
+    """Trades whose ids are not numeric, some repeated as by a restarted Feed."""
     log: list[Trade] = []
     at = 0
     for n in range(draw(st.integers(1, 40))):
@@ -309,53 +309,53 @@ OF_TRADES = (
 
 @pytest.mark.parametrize("corrected", [1, 16])
 def test_output_does_not_depend_on_restarts(corrected: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tapedeck_transform.series.CORRECTED", corrected)
+    monkeypatch.setattr("tapedeck_transform.series.CORRECTABLE_BARS", corrected)
     same_after_restarts()
 
 
 @settings(max_examples=60, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(st.one_of(a_log(), a_log(), a_log_of_trades()), st.data())
 def same_after_restarts(log: list[Any], data: st.DataObject) -> None:
-    """Split anywhere, read again from where the series says, and nothing changes."""
+    """A restart at any record, reading again from the state's first needed offset, changes no result."""
     of_trades = isinstance(log[0], Trade)
     chosen = (transforms(*(OF_TRADES if of_trades else EVERYTHING)), *(("trades", "") if of_trades else ()))
-    wanted = series(*chosen)
-    once = [wanted.take(record, at, unheard) for at, record in enumerate(log)]
+    uninterrupted = series(*chosen)
+    once = [uninterrupted.update(record, at, ignore_failure) for at, record in enumerate(log)]
     if of_trades:
         ids = [point.id for points in once for point in points if point.series == "mean"]
         assert len(set(ids)) == len(ids) == max(len({trade.id for trade in log}) - 2, 0)
     cuts = data.draw(st.lists(st.integers(0, len(log)), max_size=3))
-    made, through = series(*chosen), 0
+    state, done = series(*chosen), 0
     again: list[list[Point]] = []
     for cut in [*sorted(cuts), len(log)]:
-        again += [made.take(log[at], at, unheard) for at in range(through, cut)]
-        through = cut
-        low = made.low
-        made = series(*chosen)
-        for at in range(through if low is None else low, through):
-            made.take(log[at], at, unheard)
+        again += [state.update(log[at], at, ignore_failure) for at in range(done, cut)]
+        done = cut
+        first = state.first_needed
+        state = series(*chosen)
+        for at in range(done if first is None else first, done):
+            state.update(log[at], at, ignore_failure)
     assert again == once
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("given", "message"),
     [
         (
             ({"name": "a", "input": "b", "sma": {}}, {"name": "b", "input": "a", "sma": {}}),
-            "transforms: got",
+            "transforms: got the cycle",
         ),
         (
             ({"name": "a", "channel": "trades", "sma": {}}, {"name": "b", "change": {"reference": "a"}}),
-            "transforms.b: a is computed from trades, expected bars as itself",
+            "transforms.b: got a, which is computed from trades, expected a transform of bars",
         ),
     ],
 )
-def test_what_can_not_be_computed(given: tuple[dict[str, Any], ...], says: str) -> None:
-    with pytest.raises(BadTransforms, match=says):
+def test_invalid_transforms_are_rejected(given: tuple[dict[str, Any], ...], message: str) -> None:
+    with pytest.raises(InvalidTransforms, match=message):
         transforms(*given)
 
 
-def test_how_far_back_each_looks() -> None:
+def test_lookback_of_each_transform() -> None:
     chosen = transforms(
         {"name": "a", "sma": {}},
         {"name": "b", "input": "a", "ema": {"over": 3}},
@@ -363,4 +363,4 @@ def test_how_far_back_each_looks() -> None:
         {"name": "d", "resample": {"interval": "5m"}},
         {"name": "e", "input": "d", "sma": {"over": 2}},
     )
-    assert layout_of(chosen, "bars", "1m").back == {"a": 4, "b": 15, "c": 15, "d": 9, "e": 14}
+    assert plan_series(chosen, "bars", "1m").lookback == {"a": 4, "b": 15, "c": 15, "d": 9, "e": 14}

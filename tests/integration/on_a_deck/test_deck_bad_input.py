@@ -40,7 +40,11 @@ STORE = {"store": {"exchange": "coinbase", "symbols": ["NO/SUCH"]}}
 @pytest.mark.parametrize(
     ("kind", "spec", "named"),
     [
-        ("Replay", {"source": STORE}, "source.store.exchange: got coinbase, of which the store has no bars"),
+        (
+            "Replay",
+            {"source": STORE},
+            "source.store.exchange: got coinbase, expected an exchange with bars in the store",
+        ),
         ("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE}, "NO/SUCH"),
     ],
 )

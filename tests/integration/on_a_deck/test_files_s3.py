@@ -1,4 +1,4 @@
-"""Files behind s3 URLs, from a real server: found, read as local ones are, and refused in clear words."""
+"""Files with s3 URLs, from a real server: listed and read like local files, and rejected with clear messages."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Unavailable
 from tapedeck_deck.cli import write
 from tapedeck_deck.embedded.documents import Document
-from tapedeck_replay.file_source import FileSource
-from tapedeck_replay.tape import BadInput
+from tapedeck_replay.errors import InvalidReplay
+from tapedeck_replay.source.files.source import FileBarSource
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="versitygw is not built (tests/e2e/rig/build)")
 T0, MINUTE = 1_522_800_000_000, 60_000
@@ -38,11 +38,11 @@ def files(*paths: str, format_: str = "csv") -> Files:
     return Files.model_validate({"format": format_, "exchange": "x", "sets": sets})
 
 
-def source(path: str, credentials: Path) -> FileSource:
-    return FileSource(files(path), Path("/nowhere"), credentials, lambda: None)
+def source(path: str, credentials: Path) -> FileBarSource:
+    return FileBarSource(files(path), Path("/nowhere"), credentials, lambda: None)
 
 
-def test_objects_are_read_as_files_are(server: S3, tmp_path: Path) -> None:
+def test_objects_are_read_like_files(server: S3, tmp_path: Path) -> None:
     bucket = server.root / "past"
     for day in range(3):
         (bucket / f"day={day}").mkdir(parents=True)
@@ -54,14 +54,14 @@ def test_objects_are_read_as_files_are(server: S3, tmp_path: Path) -> None:
     credentials = server.credentials(tmp_path / "credentials")
     found = list(merged_bars(files("s3://past/day=*/*.csv.gz"), Path("/nowhere"), credentials))
     assert [(bar.ts, bar.open) for bar in found] == [(T0 + i * MINUTE, i % 10 + 1) for i in range(30)]
-    tape = source("s3://past/day=*/*.csv.gz", credentials).resolve()
-    assert tape.rows_of == {"A/USD": 30}
+    dataset = source("s3://past/day=*/*.csv.gz", credentials).resolve()
+    assert dataset.rows_by_symbol == {"A/USD": 30}
     parquet = merged_trades(files("s3://past/trades.parquet", format_="parquet-trades"), Path("/nowhere"), credentials)
     assert [(t.ts, t.id, t.price, t.side) for t in parquet] == [(T0, "1", 1.5, "buy"), (T0 + 1, "2", 2.5, "sell")]
 
 
 @pytest.mark.parametrize(
-    ("changed", "url", "says"),
+    ("changed", "url", "message"),
     [
         ({"secret_key": "wrong"}, "s3://kept/*.csv", "which is refused: .*signature"),
         ({"secret_key": "wrong"}, "s3://kept/a.csv", "which is refused: .*ACCESS_DENIED"),
@@ -73,18 +73,18 @@ def test_objects_are_read_as_files_are(server: S3, tmp_path: Path) -> None:
     ],
     ids=["secret of a list", "secret of an object", "key", "no key", "region", "object", "bucket"],
 )
-def test_what_can_not_be_mended_is_bad_input(
-    server: S3, tmp_path: Path, changed: dict[str, str], url: str, says: str
+def test_permanent_errors_are_invalid_input(
+    server: S3, tmp_path: Path, changed: dict[str, str], url: str, message: str
 ) -> None:
     (server.root / "kept").mkdir(exist_ok=True)
     (server.root / "kept" / "a.csv").write_text(HEADER)
-    with pytest.raises(BadInput, match=f"(?s){says}") as caught:
+    with pytest.raises(InvalidReplay, match=f"(?s){message}") as caught:
         source(url, server.credentials(tmp_path / "credentials", **changed)).resolve()
     assert caught.value.reason == "BadFiles"
 
 
 @pytest.mark.slow
-def test_a_deck_s_replay_reads_with_the_keys_of_its_secret(server: S3, shared_deck: Deck, tmp_path: Path) -> None:
+def test_a_replay_on_a_deck_uses_the_keys_of_its_secret(server: S3, shared_deck: Deck, tmp_path: Path) -> None:
     _, _, objects = shared_deck
     (server.root / "decks").mkdir()
     (server.root / "decks" / "a.csv").write_text(HEADER + "".join(f"{T0 + i * MINUTE},1,2,1,1,1\n" for i in range(50)))
@@ -106,7 +106,7 @@ def test_a_deck_s_replay_reads_with_the_keys_of_its_secret(server: S3, shared_de
     assert right["status"]["progress"] == "50/50"
 
 
-def test_an_object_whose_store_went_away_is_asked_for_again(tmp_path: Path) -> None:
+def test_an_unreachable_object_store_is_unavailable(tmp_path: Path) -> None:
     server = S3(tmp_path / "s3")
     server.start()
     (server.root / "kept").mkdir()

@@ -1,4 +1,4 @@
-"""source.fill on a running deck: what the store lacks comes from the exchange, live bars stay as they are."""
+"""source.fill on a running deck: missing bars are backfilled from the exchange, live bars are not replaced."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tapedeck_common.wire import encode, market_headers
 pytestmark = pytest.mark.slow
 START = 1_735_603_200_000  # 2024-12-31T00:00:00Z
 MINUTES = 600
-HOLE = range(200, 230)
+GAP = range(200, 230)
 LIVE = range(100, 120)
-LATER = range(MINUTES, MINUTES + 50)  # behind the range
+LATER = range(MINUTES, MINUTES + 50)  # after the range
 
 
 def live_bar(minute: int) -> Bar:
-    """No bar that the exchange's past would give."""
+    """A bar that differs from the exchange's history."""
     return Bar("binance", "BTC/USDT", "1m", START + minute * MINUTE, 7.0, 9.0, 6.0, 8.0 + minute / 1000, 2.0)
 
 
-def test_the_store_s_bars_are_kept_and_the_others_come_from_the_exchange(shared_deck: Deck) -> None:
+def test_stored_bars_are_kept_and_missing_ones_are_backfilled(shared_deck: Deck) -> None:
     home, facts, objects = shared_deck
 
     def live(minutes: range) -> None:
@@ -38,15 +38,15 @@ def test_the_store_s_bars_are_kept_and_the_others_come_from_the_exchange(shared_
             value = encode(live_bar(minute))
             publish(facts["broker"], [(topics.MARKET_BARS, value, "binance:BTC/USDT", market_headers("live"))])
 
-    def of_source() -> dict[str, int]:
+    def rows_by_source() -> dict[str, int]:
         with psycopg.connect((home.migrate / "store_dsn").read_text().strip()) as connection:
             query = "SELECT source, count(*) FROM bars WHERE exchange = 'binance' GROUP BY 1"
             return dict(connection.execute(query).fetchall())
 
     live(LIVE)
-    eventually(lambda: of_source() == {"live": len(LIVE)})
-    hole = (START + HOLE.start * MINUTE, START + HOLE.stop * MINUTE)
-    market = CandleMarket("BTC", "USDT", [], first=START, holes=[hole])
+    eventually(lambda: rows_by_source() == {"live": len(LIVE)})
+    gap = (START + GAP.start * MINUTE, START + GAP.stop * MINUTE)
+    market = CandleMarket("BTC", "USDT", [], first=START, holes=[gap])
     with Exchange(Binance(), [market], clock_offset=START + 2 * MINUTES * MINUTE) as exchange:
         store = {"exchange": "binance", "symbols": ["BTC/USDT"]}
         store |= {"from": "2024-12-31T00:00:00Z", "to": "2024-12-31T10:00:00Z"}
@@ -58,19 +58,19 @@ def test_the_store_s_bars_are_kept_and_the_others_come_from_the_exchange(shared_
         unknown = spec["source"] | {"store": store | {"symbols": ["BTC/USTD"]}}
         apply(objects, "Replay", "unknown", {"source": unknown})
         eventually(lambda: phase(objects, "Replay", "unknown") in ("Complete", "Failed"), 40)
-    refused = objects.get("Replay", "default", "unknown")["status"]
-    assert (refused["phase"], refused["conditions"][0]["reason"]) == ("Failed", "FillFailed")
-    assert "near matches: BTC/USDT" in refused["message"]
+    rejected = objects.get("Replay", "default", "unknown")["status"]
+    assert (rejected["phase"], rejected["conditions"][0]["reason"]) == ("Failed", "FillFailed")
+    assert "near matches: BTC/USDT" in rejected["message"]
     status = objects.get("Replay", "default", "filled")["status"]
-    assert (status["phase"], status["published"]) == ("Complete", MINUTES - len(HOLE)), status
+    assert (status["phase"], status["published"]) == ("Complete", MINUTES - len(GAP)), status
 
-    wanted = []
-    for minute in (m for m in range(MINUTES) if m not in HOLE):
+    expected = []
+    for minute in (m for m in range(MINUTES) if m not in GAP):
         bar = live_bar(minute)
         ts, *values = candle(bar.ts)
         given = (bar.open, bar.high, bar.low, bar.close, bar.volume) if minute in LIVE else map(float, values)
-        wanted.append((ts, "BTC/USDT", *given))
-    assert bars(committed(facts["broker"], status["topic"])) == wanted
-    eventually(lambda: of_source().get("live") == len(LIVE) + len(LATER))
-    assert of_source()["backfill"] == MINUTES - len(HOLE) - len(LIVE)
+        expected.append((ts, "BTC/USDT", *given))
+    assert bars(committed(facts["broker"], status["topic"])) == expected
+    eventually(lambda: rows_by_source().get("live") == len(LIVE) + len(LATER))
+    assert rows_by_source()["backfill"] == MINUTES - len(GAP) - len(LIVE)
     assert sorted(feed["status"]["phase"] for feed in objects.list("Feed")) == ["Complete", "Failed"]

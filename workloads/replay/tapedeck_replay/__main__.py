@@ -10,8 +10,8 @@ from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import ReplayReport
-from tapedeck_replay.controls import Controls
-from tapedeck_replay.run import Run
+from tapedeck_replay.clock.controls import ControlQueue
+from tapedeck_replay.shard import ReplayShard
 
 STUCK_SECONDS = 240.0  # longer than every bounded retry of the loop
 
@@ -22,32 +22,32 @@ class ReplayWorkload(Workload):
     def __init__(self, settings: PodSettings) -> None:
         super().__init__()
         self._settings = settings
-        controls = Controls()
-        self._run = Run(settings, controls, self._exit_hung)
-        self.control = controls.put
+        controls = ControlQueue()
+        self._shard = ReplayShard(settings, controls, self._exit_hung)
+        self.control = controls.enqueue
 
     def run(self) -> None:
         """Play to the end. Raises InvalidInput, Fenced, Unavailable, and Interrupted after a stop."""
-        self._run.play(self._settings.parse_spec(ReplaySpec), Connections.read(self._settings.connections))
+        self._shard.play(self._settings.parse_spec(ReplaySpec), Connections.read(self._settings.connections))
 
     def report(self) -> ReplayReport:
         """The position, and what is committed."""
-        return self._run.report()
+        return self._shard.report()
 
     def stop(self) -> None:
         """Request the end: the open transaction is finished or aborted."""
-        self._run.stop()
+        self._shard.stop()
 
     def alive(self) -> bool:
-        """Whether the loop came around lately."""
-        return time.monotonic() - self._run.ticked < STUCK_SECONDS
+        """Whether the player's loop, or the reading before it, made progress lately."""
+        return time.monotonic() - self._shard.last_progress < STUCK_SECONDS
 
     def ready(self) -> bool:
-        """Whether controls are applied."""
-        return self._run.ready
+        """Whether controls are accepted."""
+        return self._shard.ready
 
     def _exit_hung(self) -> None:
-        message = "the broker does not answer and its client hangs; the next start resumes"
+        message = "the broker does not answer and its client hangs; the next pod resumes"
         exit_at_once(self._settings, self.report(), Unavailable(message))
 
 

@@ -1,4 +1,4 @@
-"""What the replay shows at /metrics."""
+"""Prometheus metrics of a replay."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from prometheus_client.registry import REGISTRY, Collector
 
 from tapedeck_crds.clock import Anchor
 
-PUBLISHED = Counter("tapedeck_replay_bars_published", "Bars committed.")
+PUBLISHED = Counter("tapedeck_replay_bars_published", "Bars or trades committed, over all epochs of this pod.")
 TRANSACTIONS = Counter("tapedeck_replay_transactions", "Transactions committed.")
-ABORTED = Counter("tapedeck_replay_transactions_aborted", "Transactions given up and published again.")
-POSITION = Gauge("tapedeck_replay_position_seconds", "Virtual time, seconds UTC.")
-SPEED = Gauge("tapedeck_replay_speed", "Virtual seconds a second; 0 while paused, infinity when unpaced.")
+ABORTED = Counter("tapedeck_replay_transactions_aborted", "Transactions aborted; their records are published again.")
+POSITION = Gauge("tapedeck_replay_position_seconds", "Virtual time, in seconds since the Unix epoch.")
+SPEED = Gauge("tapedeck_replay_speed", "Virtual seconds per wall-clock second; 0 when paused, +Inf when unpaced.")
 
 
-def note_speed(anchor: Anchor | None) -> None:
-    """Show the speed in force."""
+def set_speed(anchor: Anchor | None) -> None:
+    """Export the speed of the anchor in force."""
     if anchor is not None:
         SPEED.set(math.inf if anchor.unpaced and not anchor.paused else anchor.speed)
 
@@ -29,8 +29,8 @@ def note_speed(anchor: Anchor | None) -> None:
 BOUNDS_MS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 50, 100, 250, 1000, 5000)
 
 
-class Lateness(Collector):
-    """From when a bar is due until it is with the producer. Takes many bars at a time, as a Histogram can't."""
+class LatenessHistogram(Collector):
+    """A histogram of lateness that observes an array at a time, which prometheus_client's Histogram cannot."""
 
     def __init__(self) -> None:
         self._bounds = np.array(BOUNDS_MS)
@@ -38,22 +38,22 @@ class Lateness(Collector):
         self._sum_ms = 0.0
 
     def observe(self, late_ms: npt.NDArray[np.float64]) -> None:
-        """Note each bar's lateness."""
-        places = np.searchsorted(self._bounds, late_ms)
-        self._counts += np.bincount(places, minlength=len(self._counts))
+        """Count the lateness of each record, milliseconds, shape (n,)."""
+        buckets = np.searchsorted(self._bounds, late_ms)
+        self._counts += np.bincount(buckets, minlength=len(self._counts))
         self._sum_ms += float(late_ms.sum())
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """The histogram in seconds."""
-        below = np.cumsum(self._counts).tolist()
+        cumulative = np.cumsum(self._counts).tolist()
         labels = [*(f"{bound / 1000:g}" for bound in BOUNDS_MS), "+Inf"]
         yield HistogramMetricFamily(
             "tapedeck_replay_lateness_seconds",
-            "From when a bar is due until it is with the producer, commits included.",
-            buckets=list(zip(labels, below, strict=True)),
+            "Delay from the wall-clock time at which a record is to be published to its handover to the producer.",
+            buckets=list(zip(labels, cumulative, strict=True)),
             sum_value=self._sum_ms / 1000,
         )
 
 
-LATENESS = Lateness()
+LATENESS = LatenessHistogram()
 REGISTRY.register(LATENESS)

@@ -1,1 +1,1 @@
-"""Series computed from a market's records as they come: a pod beside a Feed or a Replay, from log to log."""
+"""Transforms: series computed from a Feed's or a Replay's records, from log to log."""

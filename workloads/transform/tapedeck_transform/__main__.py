@@ -1,4 +1,4 @@
-"""``python -m tapedeck_transform``: the pod that computes a Feed's or a Replay's series."""
+"""``python -m tapedeck_transform``: the pod that computes the transforms of a Feed or a Replay."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import Report, ReportState
 from tapedeck_crds.transforms import Transform
-from tapedeck_transform import market_of
-from tapedeck_transform.functions import Functions
-from tapedeck_transform.layout import BadTransforms, channels_of, ordered
-from tapedeck_transform.market_of import Market
-from tapedeck_transform.output import Output
-from tapedeck_transform.prime import Past
-from tapedeck_transform.run import Run
-from tapedeck_transform.tally import Tally
+from tapedeck_transform.execution_plan import sort_by_dependency
+from tapedeck_transform.functions import UserFunctions
+from tapedeck_transform.pipeline import TransformPipeline
+from tapedeck_transform.publisher import PointPublisher
+from tapedeck_transform.stats import TransformStats
+from tapedeck_transform.topic_selection import TopicSelection, select_feed, select_replay
+from tapedeck_transform.warmup import WarmupReader
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 _FUNCTIONS = "TAPEDECK_FUNCTIONS_"
 
 
 class TransformSettings(PodSettings):
-    """``kind`` says what the spec is. Variables TAPEDECK_FUNCTIONS_<n> name the folders of ConfigMaps."""
+    """``kind`` is the kind of the spec. Variables TAPEDECK_FUNCTIONS_<n> are the folders of ConfigMaps."""
 
     kind: Literal["Feed", "Replay"] = "Feed"
 
@@ -40,7 +39,8 @@ class TransformSettings(PodSettings):
 class TransformWorkload(Workload):
     """Computes the transforms of one Feed or Replay.
 
-    Transforms that cannot be computed do not end the pod: it reports them until the spec changes.
+    Invalid transforms do not end the pod, since the Feed or the Replay continues: it reports them until the spec
+    changes.
     """
 
     def __init__(self, settings: TransformSettings) -> None:
@@ -48,19 +48,19 @@ class TransformWorkload(Workload):
         self._settings = settings
         self._state: ReportState = "starting"
         self._reason = self._message = ""
-        self._tally = Tally(())
+        self._stats = TransformStats(())
         self._transforms: Sequence[Transform] = ()
-        self._functions: Functions | None = None
-        self._run: Run | None = None
+        self._functions: UserFunctions | None = None
+        self._pipeline: TransformPipeline | None = None
         self._invalid: InvalidInput | None = None
 
     def report(self) -> Report:
         """The state, and each transform's counts."""
         names = [each.name for each in self._transforms]
         problems = {name: self._functions.problem(name) for name in names} if self._functions is not None else {}
-        lookbacks = self._run.lookbacks if self._run is not None else {}
-        told = self._tally.report(lookbacks, problems)
-        report = Report(state=self._state, reason=self._reason, message=self._message, transforms=told)
+        lookbacks = self._pipeline.lookbacks if self._pipeline is not None else {}
+        transforms = self._stats.report(lookbacks, problems)
+        report = Report(state=self._state, reason=self._reason, message=self._message, transforms=transforms)
         return report if self._invalid is None else with_failure(report, self._invalid)
 
     def ready(self) -> bool:
@@ -70,9 +70,9 @@ class TransformWorkload(Workload):
     def run(self) -> None:
         """Compute until a stop. Raises KafkaException and psycopg.Error where a restart may help."""
         try:
-            market = self._read_spec()
-            self._functions = Functions(self._transforms, self._folders())
-            self._functions.start()
+            selection = self._read_spec()
+            self._functions = functions = UserFunctions(self._transforms, self._folders())
+            functions.start()
         except InvalidInput as error:
             self._state = "failed"
             self._invalid = InvalidInput(str(error), reason="BadTransforms")
@@ -80,72 +80,74 @@ class TransformWorkload(Workload):
             self.stop_requested.wait()
             return
         try:
-            self._compute(market, Connections.read(self._settings.connections))
+            self._compute(selection, functions, Connections.read(self._settings.connections))
         finally:
-            self._functions.close()
+            functions.close()
 
-    def _read_spec(self) -> Market:
+    def _read_spec(self) -> TopicSelection:
         settings = self._settings
         spec: FeedSpec | ReplaySpec
         spec = settings.parse_spec(FeedSpec) if settings.kind == "Feed" else settings.parse_spec(ReplaySpec)
-        self._transforms = ordered(spec.transforms or [])
-        self._tally = Tally(spec.transforms or ())
+        self._transforms = sort_by_dependency(spec.transforms or [])
+        self._stats = TransformStats(spec.transforms or ())
         if isinstance(spec, FeedSpec):
-            return market_of.of_feed(spec, self._transforms)
-        market = market_of.of_replay(spec, settings.uid, settings.name)
-        played = next(iter(market.channels.values()))
-        if others := [name for name, channel in channels_of(self._transforms).items() if channel != played]:
-            raise BadTransforms(f"transforms: {', '.join(others)}: not of {played}, which is what the Replay plays")
-        return market
+            return select_feed(spec, self._transforms)
+        return select_replay(spec, self._transforms, settings.uid, settings.name)
 
     def _folders(self) -> list[Path]:
-        told = sorted(name for name in os.environ if name.startswith(_FUNCTIONS))
-        return [*(Path(os.environ[name]) for name in told), self._settings.files]
+        variables = sorted(name for name in os.environ if name.startswith(_FUNCTIONS))
+        return [*(Path(os.environ[name]) for name in variables), self._settings.files]
 
-    def _compute(self, market: Market, connections: Connections) -> None:
+    def _compute(self, selection: TopicSelection, functions: UserFunctions, connections: Connections) -> None:
         settings = self._settings
         name = f"{topics.TRANSFORM_GROUP_PREFIX}{settings.uid}"
         reader = consumer(connections, name, name, {"enable.partition.eof": True})
-        past = Past(connections)
+        warmup = WarmupReader(connections)
         try:
-            if not self._wait_for_topic(connections, market):
+            if not self._wait_for_topic(connections, selection):
                 return
-            topic = self._made_topic(connections, market)
-            output = Output(connections, settings.name, topic, market.recorded_as)
-            functions = self._functions
-            if functions is None:
-                raise TypeError("unreachable: functions are started first")
-            self._run = Run(
-                reader, output, market, self._transforms, functions.call, past, self._tally, self.stop_requested
+            topic = _ensure_points_topic(connections, selection)
+            publisher = PointPublisher(connections, settings.name, topic, selection.recorded_as)
+            self._pipeline = pipeline = TransformPipeline(
+                reader,
+                publisher,
+                selection,
+                self._transforms,
+                functions.call,
+                warmup,
+                self._stats,
+                self.stop_requested,
             )
-            self._run.open(None if market.replay else time_ms(settings.since) if settings.since else 0)
+            pipeline.open(None if selection.replay else time_ms(settings.since) if settings.since else 0)
             self._state, self._reason = "running", "Transforming"
-            if self._run.execute():
+            if pipeline.run():
                 self._state, self._reason = "complete", "Complete"
                 self.stop_requested.wait()
         finally:
             reader.close()
-            past.close()
+            warmup.close()
 
-    def _wait_for_topic(self, connections: Connections, market: Market) -> bool:
-        """Until a Replay has made its topic. False where the pod has to end first. Raises KafkaException."""
+    def _wait_for_topic(self, connections: Connections, selection: TopicSelection) -> bool:
+        """Wait until the topics exist: a Replay creates its own. False after a stop. Raises KafkaException."""
         client = admin(connections, "tapedeck-transform")
-        while missing := [n for n in market.channels if n not in client.list_topics(timeout=10).topics]:
-            self._state, self._reason, self._message = "waiting", "WaitingForTopic", f"no topic {missing[0]} yet"
-            if self.stop_requested.wait(LOOK_SECONDS):
+        while missing := [n for n in selection.channels if n not in client.list_topics(timeout=10).topics]:
+            self._state, self._reason = "waiting", "WaitingForTopic"
+            self._message = f"topic {missing[0]} does not exist yet"
+            if self.stop_requested.wait(POLL_SECONDS):
                 return False
         self._message = ""
         return True
 
-    def _made_topic(self, connections: Connections, market: Market) -> str:
-        """The topic for points; a Replay's has one of its own, with as many partitions."""
-        if not market.replay:
-            return topics.MARKET_POINTS
-        client = admin(connections, "tapedeck-transform")
-        played = topics.replay_topic(market.replay)
-        topic = topics.points_topic(market.replay)
-        ensure_topics(client, [topic], len(client.list_topics(played, timeout=10).topics[played].partitions))
-        return topic
+
+def _ensure_points_topic(connections: Connections, selection: TopicSelection) -> str:
+    """The topic for points. A Replay has its own, which is created with as many partitions as the Replay's."""
+    if not selection.replay:
+        return topics.MARKET_POINTS
+    client = admin(connections, "tapedeck-transform")
+    replayed = topics.replay_topic(selection.replay)
+    topic = topics.points_topic(selection.replay)
+    ensure_topics(client, [topic], len(client.list_topics(replayed, timeout=10).topics[replayed].partitions))
+    return topic
 
 
 if __name__ == "__main__":

@@ -1,141 +1,185 @@
-"""One market's records in the order of time, and the points they result in: repeats dropped, corrections heeded."""
+"""One series through its transforms: repeats are dropped, corrections of bars are computed again."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from tapedeck_common.market import Bar, Point, Trade
-from tapedeck_transform.chain import Chain, Failed
-from tapedeck_transform.layout import Layout
-from tapedeck_transform.stages import Call
-from tapedeck_transform.values import Record, Value
+from tapedeck_crds.transforms import PREVIOUS, Transform
+from tapedeck_transform.execution_plan import ExecutionPlan
+from tapedeck_transform.stages import FunctionCall, FunctionFailed, create_stage
+from tapedeck_transform.values import Record, TransformValue, value_of
 
-CORRECTED = 16  # so many of the last bars' results follow a correction
-KEPT_MAX = 20_000
-
-
-class _Kept(NamedTuple):
-    record: Bar
-    offset: int
-    low: int
-
-
-_Found: TypeAlias = dict[tuple[str, tuple[int, str, str]], Value]
-"""Results by transform and place."""
+CORRECTABLE_BARS = 16  # a correction recomputes the results of so many of the last bars
+BUFFER_MAX = 20_000
+OnFailure: TypeAlias = Callable[[str, Record, str], None]
+"""(transform, record, reason) of a result that could not be computed."""
+Results: TypeAlias = list[tuple[str, TransformValue]]
+ResultKey: TypeAlias = tuple[str, tuple[int, str, str]]
+"""Transform, and TransformValue.key."""
 
 
-class Series:
-    """What is remembered of one series, all of it a function of the records from ``low`` on."""
+class TransformChain:
+    """The stages of one series, in the order of its plan."""
 
-    def __init__(self, layout: Layout, call: Call) -> None:
-        self._layout, self._call = layout, call
-        self._chain = Chain(layout, call)
-        self._last: tuple[Record, int] | None = None  # with the place of the first of the same time
-        self._ids: set[str] = set()  # of the trades of that time
-        self._bars: deque[_Kept] = deque(maxlen=KEPT_MAX)
+    def __init__(self, plan: ExecutionPlan, call: FunctionCall) -> None:
+        self._stages = [(each, create_stage(each, call)) for each in plan.transforms]
+
+    def update(self, record: Record, offset: int, on_failure: OnFailure) -> Results:
+        """The results of the next record, by transform."""
+        results: dict[str, TransformValue] = {}
+        for each, stage in self._stages:
+            value = results.get(each.input) if each.input is not None else value_of(record, each.field, offset)
+            if value is None:
+                continue
+            try:
+                result = stage.update(value, results.get(_reference(each)))
+                if result is not None and not math.isfinite(result.value):
+                    raise FunctionFailed(f"got {result.value}, expected a finite number")
+            except (FunctionFailed, OverflowError) as error:
+                on_failure(each.name, record, str(error))
+                continue
+            if result is not None:
+                results[each.name] = result
+        return list(results.items())
 
     @property
-    def low(self) -> int | None:
-        """The place on the log from which on the records must be read to go on; None before the first."""
+    def first_needed(self) -> int | None:
+        """The first offset that later results depend on."""
+        return min((first for _, stage in self._stages if (first := stage.first_needed) is not None), default=None)
+
+
+class _BufferedBar(NamedTuple):
+    """``first_needed`` is the chain's, after this bar."""
+
+    record: Bar
+    offset: int
+    first_needed: int
+
+
+class SeriesState:
+    """The state of one series: a function of the records from ``first_needed`` on."""
+
+    def __init__(self, plan: ExecutionPlan, call: FunctionCall) -> None:
+        self._plan = plan
+        self._call = call
+        self._chain = TransformChain(plan, call)
+        self._last: tuple[Record, int] | None = None  # with the offset of the first record of the same time
+        self._ids: set[str] = set()  # of the trades of that time
+        self._bars: deque[_BufferedBar] = deque(maxlen=BUFFER_MAX)
+
+    @property
+    def first_needed(self) -> int | None:
+        """The offset from which records must be read to restore this state; None before the first record."""
         if self._last is None:
             return None
-        lows = (self._chain.low, self._bars[0].offset if self._bars else None, self._last[1])
-        return min(low for low in lows if low is not None)
+        offsets = (self._chain.first_needed, self._bars[0].offset if self._bars else None, self._last[1])
+        return min(offset for offset in offsets if offset is not None)
 
-    def take(self, record: Record, offset: int, failed: Failed) -> list[Point]:
-        """The points of the next record: none for one that was there before."""
-        if self._last is not None and not self._follows(record, self._last[0]):
+    def update(self, record: Record, offset: int, on_failure: OnFailure) -> list[Point]:
+        """The points of the next record: none for a repeat."""
+        if self._last is not None and not self._is_new(record, self._last[0]):
             return self._correct(record, offset) if isinstance(record, Bar) else []
-        self._note(record, offset)
-        found = [_point(record, name, value) for name, value in self._chain.push(record, offset, failed)]
+        self._remember(record, offset)
+        points = [_point(record, name, value) for name, value in self._chain.update(record, offset, on_failure)]
         if isinstance(record, Bar):
-            self._bars.append(_Kept(record, offset, _low(self._chain, offset)))
-            self._forget()
-        return found
+            self._bars.append(_BufferedBar(record, offset, _first_needed(self._chain, offset)))
+            self._trim()
+        return points
 
-    def _follows(self, record: Record, last: Record) -> bool:
-        """Whether a record is a new one, behind the last: ids of trades that are numbers say it, else their times."""
+    def _is_new(self, record: Record, last: Record) -> bool:
+        """Whether a record follows the last one: by numeric trade id, else by time."""
         if isinstance(record, Trade) and isinstance(last, Trade):
             if record.id.isdigit() and last.id.isdigit():
                 return (len(record.id), record.id) > (len(last.id), last.id)
             return record.ts > last.ts or (record.ts == last.ts and record.id not in self._ids)
         return record.ts > last.ts
 
-    def _note(self, record: Record, offset: int) -> None:
-        same = self._last is not None and self._last[0].ts == record.ts
-        self._last = (record, self._last[1] if same and self._last is not None else offset)
+    def _remember(self, record: Record, offset: int) -> None:
+        same_time = self._last is not None and self._last[0].ts == record.ts
+        self._last = (record, self._last[1] if same_time and self._last is not None else offset)
         if isinstance(record, Trade):
-            if not same:
+            if not same_time:
                 self._ids.clear()
             self._ids.add(record.id)
 
-    def _forget(self) -> None:
-        """The bars that neither a result nor a correction of one needs any more."""
-        if len(self._bars) <= CORRECTED:
+    def _trim(self) -> None:
+        """Drop the bars that neither a result nor the correction of one needs any more."""
+        if len(self._bars) <= CORRECTABLE_BARS:
             return
-        low = self._bars[-1 - CORRECTED].low
-        while len(self._bars) > CORRECTED + 1 and self._bars[0].offset < low:
+        first = self._bars[-1 - CORRECTABLE_BARS].first_needed
+        while len(self._bars) > CORRECTABLE_BARS + 1 and self._bars[0].offset < first:
             self._bars.popleft()
 
     def _correct(self, bar: Bar, offset: int) -> list[Point]:
-        """A bar that is there already, or belongs between others: results that it changes are told again."""
-        kept = list(self._bars)
-        at = next((i for i, each in enumerate(kept) if each.record.ts >= bar.ts), len(kept))
-        if at == len(kept) or (at == 0 and kept[0].record.ts != bar.ts):
+        """Replace a buffered bar by a higher revision, or insert a late one; returns the points that change."""
+        buffered = list(self._bars)
+        at = next((i for i, each in enumerate(buffered) if each.record.ts >= bar.ts), len(buffered))
+        if at == len(buffered) or (at == 0 and buffered[0].record.ts != bar.ts):
             return []
-        there = kept[at]
-        if there.record.ts == bar.ts and there.record.rev >= bar.rev:
+        existing = buffered[at]
+        if existing.record.ts == bar.ts and existing.record.rev >= bar.rev:
             return []
-        before, _, _ = self._through(kept)
-        if there.record.ts == bar.ts:
-            kept[at] = _Kept(bar, there.offset, 0)
-        else:  # it counts as read with the one before it, without which it would be too late
-            kept.insert(at, _Kept(bar, kept[at - 1].offset, 0))
-        after, kept, self._chain = self._through(kept)
-        self._bars = deque(kept, KEPT_MAX)
-        self._last = (kept[-1].record, kept[-1].offset)
-        return _changed(bar, before, after)
+        before, _, _ = self._recompute(buffered)
+        if existing.record.ts == bar.ts:
+            buffered[at] = _BufferedBar(bar, existing.offset, 0)
+        else:  # with the offset of the bar before it: a restarted pod reads both or neither
+            buffered.insert(at, _BufferedBar(bar, buffered[at - 1].offset, 0))
+        after, buffered, self._chain = self._recompute(buffered)
+        self._bars = deque(buffered, BUFFER_MAX)
+        self._last = (buffered[-1].record, buffered[-1].offset)
+        return _changed_points(bar, before, after)
 
-    def _through(self, kept: list[_Kept]) -> tuple[_Found, list[_Kept], Chain]:
-        """All that is kept through a chain of its own: results, the same with its lows, and the chain."""
-        chain = Chain(self._layout, self._call)
-        found: _Found = {}
-        again: list[_Kept] = []
-        for each in kept:
-            results = chain.push(each.record, each.offset, _unsaid)
-            found |= {(name, value.place): value for name, value in results}
-            again.append(each._replace(low=_low(chain, each.offset)))
-        return found, again, chain
-
-
-def _low(chain: Chain, offset: int) -> int:
-    return offset if chain.low is None else chain.low
+    def _recompute(
+        self, buffered: list[_BufferedBar]
+    ) -> tuple[dict[ResultKey, TransformValue], list[_BufferedBar], TransformChain]:
+        """The bars through a new chain: the results, the bars with their new ``first_needed``, and the chain."""
+        chain = TransformChain(self._plan, self._call)
+        results: dict[ResultKey, TransformValue] = {}
+        updated: list[_BufferedBar] = []
+        for each in buffered:
+            for name, value in chain.update(each.record, each.offset, ignore_failure):
+                results[name, value.key] = value
+            updated.append(each._replace(first_needed=_first_needed(chain, each.offset)))
+        return results, updated, chain
 
 
-def _unsaid(_name: str, _record: Record, _reason: str) -> None:
-    """It was said when the record came first."""
+def ignore_failure(_transform: str, _record: Record, _reason: str) -> None:
+    """For a record that is processed again: its failure was reported the first time."""
 
 
-def _changed(
-    bar: Bar,
-    before: dict[tuple[str, tuple[int, str, str]], Value],
-    after: dict[tuple[str, tuple[int, str, str]], Value],
+def _reference(transform: Transform) -> str:
+    """The transform that another refers to beside its input; empty for none."""
+    if transform.change is not None and transform.change.reference != PREVIOUS:
+        return transform.change.reference
+    return (transform.filter.by or "") if transform.filter is not None else ""
+
+
+def _first_needed(chain: TransformChain, offset: int) -> int:
+    return offset if chain.first_needed is None else chain.first_needed
+
+
+def _changed_points(
+    bar: Bar, before: dict[ResultKey, TransformValue], after: dict[ResultKey, TransformValue]
 ) -> list[Point]:
+    """The points of new and of corrected results, and an empty one for each result that a filter no longer passes."""
     points = []
-    for (name, place), value in after.items():
-        old = before.get((name, place))
+    for (name, key), value in after.items():
+        old = before.get((name, key))
         if old is None or value.rev > old.rev:
             points.append(_point(bar, name, value))
-    for (name, place), old in before.items():
-        if (name, place) not in after:  # a filter lets it pass no more
+    for (name, key), old in before.items():
+        if (name, key) not in after:
             points.append(
                 Point(bar.exchange, bar.symbol, old.interval, name, old.ts, None, old.id, rev=old.rev + max(bar.rev, 1))
             )
     return points
 
 
-def _point(record: Record, name: str, value: Value) -> Point:
+def _point(record: Record, name: str, value: TransformValue) -> Point:
     return Point(
         record.exchange, record.symbol, value.interval, name, value.ts, value.value, value.id,
         value.open, value.high, value.low, value.volume, value.rev,

@@ -1,4 +1,4 @@
-"""What goes from one transform to the next."""
+"""The values that one transform passes to the next."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tapedeck_common.market import Bar, Ticker, Trade
 Record: TypeAlias = Bar | Trade | Ticker
 
 
-class Value(msgspec.Struct, frozen=True):
-    """A number at ``ts`` (of bars the open), and the bar around it where it is one.
+class TransformValue(msgspec.Struct, frozen=True):
+    """A number at ``ts``, milliseconds UTC (the open time of a bar), and the bar that it is the close of, if any.
 
-    ``since`` is the place on the log of the first record that it depends on, ``rev`` the sum of the revisions of all
-    that it depends on: a correction of any of them makes it greater.
+    ``since`` is the offset of the first record that it depends on. ``rev`` is the sum of the revisions of all records
+    that it depends on, so that a correction of any of them increases it.
     """
 
     ts: int
@@ -31,30 +31,30 @@ class Value(msgspec.Struct, frozen=True):
     record: Record | None = None
 
     @property
-    def place(self) -> tuple[int, str, str]:
+    def key(self) -> tuple[int, str, str]:
         """What values of the same record have in common."""
         return (self.ts, self.id, self.interval)
 
 
-def value_of(record: Record, field: str | None, offset: int) -> Value | None:
-    """A record's field as a value, its price or close by default; None where the record does not have it."""
+def value_of(record: Record, field: str | None, offset: int) -> TransformValue | None:
+    """A field of a record as a value, by default its close or price; None if the record has no such field."""
     if isinstance(record, Bar):
-        chosen = getattr(record, field or "close")
-        value = Value(record.ts, "", record.interval, chosen, offset, record.rev, record=record)
+        number = getattr(record, field or "close")
+        value = TransformValue(record.ts, "", record.interval, number, offset, record.rev, record=record)
         if field not in (None, "close"):
             return value
         return msgspec.structs.replace(value, open=record.open, high=record.high, low=record.low, volume=record.volume)
-    chosen = getattr(record, field or "price")
-    if chosen is None:
+    number = getattr(record, field or "price")
+    if number is None:
         return None
     if isinstance(record, Trade):
-        return Value(record.ts, record.id, "", chosen, offset, volume=record.amount, record=record)
-    return Value(record.ts, "", "", chosen, offset, record=record)
+        return TransformValue(record.ts, record.id, "", number, offset, volume=record.amount, record=record)
+    return TransformValue(record.ts, "", "", number, offset, record=record)
 
 
-def described(value: Value) -> dict[str, Any]:
-    """What a function of the user's is told of a value."""
+def function_argument(value: TransformValue) -> dict[str, Any]:
+    """The dictionary that a user's function gets for a value: the record, or ts, value and the bar's other fields."""
     if value.record is not None:
         return dict(msgspec.structs.asdict(value.record))
-    around = {name: given for name in ("open", "high", "low", "volume") if (given := getattr(value, name)) is not None}
-    return {"ts": value.ts, "value": value.value, **around}
+    bar = {name: number for name in ("open", "high", "low", "volume") if (number := getattr(value, name)) is not None}
+    return {"ts": value.ts, "value": value.value, **bar}

@@ -1,1 +1,1 @@
-"""Changed conditions: what is done to the market that is played, and to the way it is published."""
+"""Scenarios: changes of the market that is played, and of the way it is published."""

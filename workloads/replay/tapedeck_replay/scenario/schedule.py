@@ -1,10 +1,10 @@
-"""When each bar is published: delays, duplicates, disorder.
+"""The schedule of publishing: delays, duplicates and disorder.
 
-Each record gets a due time ``at`` ≥ its event time and a turn, (open / interval) × 2^d + which copy it is,
-where d is the number of changes that make copies. (at, symbol, turn) is the order in which records are
-published, and no two have the same, so a position made of it names one record: a successor goes on behind it
-and neither loses a bar, a late one or a copy, nor publishes one more often than the scenario says. A bar is
-never published before its event time: disorder holds bars back, it brings none forward.
+Each record gets a publish time ``at`` ≥ its event time, and a turn: (open / interval) × 2^d + the number of the copy,
+where d is the number of changes that make duplicates. Records are published in the order (at, symbol, turn), which is
+unique, so a position made of it identifies one record: a successor that resumes after it publishes every late bar and
+every duplicate exactly as often as the scenario specifies. A bar is never published before its event time: disorder
+delays bars, it brings none forward.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy as np
 
 from tapedeck_common.store.bars import Block, Floats, Ints
 from tapedeck_crds.scenario import ScenarioChange
-from tapedeck_replay.scenario.chance import uniforms, words_of
-from tapedeck_replay.scenario.shape import only
-from tapedeck_replay.scenario.stage import Stage, Window, window_of
-from tapedeck_replay.tape import After, Scheduled, Tape
+from tapedeck_replay.scenario.bar_math import select_rows
+from tapedeck_replay.scenario.random_numbers import name_hashes, uniforms
+from tapedeck_replay.scenario.stages import BarStage, ChangeWindow, window_of
+from tapedeck_replay.source.dataset import Dataset, ScheduledBars, StartAfter
 
 OUT_ROWS = 16_384
 
 
-def lateness_of(changes: list[ScenarioChange], step: int) -> int:
+def max_lateness(changes: list[ScenarioChange], interval_ms: int) -> int:
     """How long after its event time a bar can be published at the latest, milliseconds."""
     late = 0
     for change in changes:
@@ -33,88 +33,90 @@ def lateness_of(changes: list[ScenarioChange], step: int) -> int:
         elif change.duplicates is not None:
             late += round(change.duplicates.after * 1000)
         elif change.disorder is not None:
-            late += change.disorder.bars * step + 1
+            late += change.disorder.bars * interval_ms + 1
     return late
 
 
-class Schedule:
-    """Bars in the order of publishing. Records wait in memory for as long as an earlier one can still come."""
+class PublishSchedule:
+    """Bars in the order of publishing. A record stays in memory as long as an earlier one can still follow."""
 
-    def __init__(self, before: Stage, changes: list[tuple[int, ScenarioChange]], tape: Tape) -> None:
-        self._before, self._tape = before, tape
-        self._changes = [(use, change, window_of(change, tape)) for use, change in changes]
-        self._copies = sum(change.duplicates is not None for _, change in changes)
-        self._words = words_of(tape.symbols)
+    def __init__(self, upstream: BarStage, changes: list[tuple[int, ScenarioChange]], dataset: Dataset) -> None:
+        self._upstream, self._dataset = upstream, dataset
+        self._changes = [(use, change, window_of(change, dataset)) for use, change in changes]
+        self._duplications = sum(change.duplicates is not None for _, change in changes)
+        self._names = name_hashes(dataset.symbols)
 
-    def read(self, after: After | None, until: int) -> Iterator[Scheduled]:
-        """Those behind ``after``, of bars with an open before ``until``."""
-        tape = self._tape
-        since = tape.start if after is None else max(tape.start, after.ts - tape.lateness)
-        waiting: Scheduled | None = None
-        for block in self._before.read(since, until):
+    def read(self, after: StartAfter | None, until: int) -> Iterator[ScheduledBars]:
+        """The records after ``after`` of the bars with an open time before ``until``."""
+        dataset = self._dataset
+        since = dataset.start if after is None else max(dataset.start, after.ts - dataset.lateness)
+        waiting: ScheduledBars | None = None
+        for block in self._upstream.read(since, until):
             records = self._scheduled(block)
-            waiting = records if waiting is None else _together(waiting, records)
-            ready = waiting.at < block.ts[-1] + tape.step  # whatever comes is not due before
-            yield from self._out(only(waiting, ready), after)
-            waiting = only(waiting, ~ready)
+            waiting = records if waiting is None else _concatenated(waiting, records)
+            ready = waiting.at < block.ts[-1] + dataset.interval_ms  # later blocks are published no earlier
+            yield from self._sorted(select_rows(waiting, ready), after)
+            waiting = select_rows(waiting, ~ready)
         if waiting is not None:
-            yield from self._out(waiting, after)
+            yield from self._sorted(waiting, after)
 
-    def _out(self, records: Scheduled, after: After | None) -> Iterator[Scheduled]:
-        records = only(records, np.lexsort((records.turn, records.series, records.at)))
+    def _sorted(self, records: ScheduledBars, after: StartAfter | None) -> Iterator[ScheduledBars]:
+        records = select_rows(records, np.lexsort((records.turn, records.series, records.at)))
         if after is not None and len(records):
-            records = _behind(records, after, self._tape)
+            records = _records_after(records, after, self._dataset)
         for begin in range(0, len(records), OUT_ROWS):
-            yield only(records, slice(begin, begin + OUT_ROWS))
+            yield select_rows(records, slice(begin, begin + OUT_ROWS))
 
-    def _scheduled(self, block: Block) -> Scheduled:
-        event = block.ts + self._tape.step
-        turn = block.ts // self._tape.step << self._copies
-        records = Scheduled(**vars(block), at=event, turn=turn)
+    def _scheduled(self, block: Block) -> ScheduledBars:
+        event = block.ts + self._dataset.interval_ms
+        turn = block.ts // self._dataset.interval_ms << self._duplications
+        records = ScheduledBars(**vars(block), at=event, turn=turn)
         copy = 0
         for use, change, window in self._changes:
             if change.duplicates is not None:
-                records = self._doubled(records, use, change, window, 1 << copy)
+                records = self._with_duplicates(records, use, change, window, 1 << copy)
                 copy += 1
             else:
-                late = self._late(records, use, change)
-                at = records.at + np.where(window.holds(records), late, 0)
-                records = replace(records, at=at)
+                delay = self._delay(records, use, change)
+                records = replace(records, at=records.at + np.where(window.mask(records), delay, 0))
         return records
 
-    def _late(self, records: Scheduled, use: int, change: ScenarioChange) -> Ints:
+    def _delay(self, records: ScheduledBars, use: int, change: ScenarioChange) -> Ints:
+        """How much later each record is published, milliseconds, shape (n,)."""
         if (delay := change.delay) is not None:
-            chance = self._chance(records, 2 * use, change)
-            return np.rint((delay.seconds + delay.jitter * chance) * 1000).astype(np.int64)
+            jitter = self._uniforms(records, 2 * use, change)
+            return np.rint((delay.seconds + delay.jitter * jitter) * 1000).astype(np.int64)
         if change.disorder is None:
             raise ValueError("expected delay or disorder")
-        held = self._chance(records, 2 * use, change) < change.disorder.percent / 100
-        places = 1 + np.floor(self._chance(records, 2 * use + 1, change) * change.disorder.bars).astype(np.int64)
-        return np.where(held, places * self._tape.step + 1, 0)
+        held = self._uniforms(records, 2 * use, change) < change.disorder.percent / 100
+        bars = 1 + np.floor(self._uniforms(records, 2 * use + 1, change) * change.disorder.bars).astype(np.int64)
+        return np.where(held, bars * self._dataset.interval_ms + 1, 0)
 
-    def _doubled(self, records: Scheduled, use: int, change: ScenarioChange, window: Window, bit: int) -> Scheduled:
+    def _with_duplicates(
+        self, records: ScheduledBars, use: int, change: ScenarioChange, window: ChangeWindow, bit: int
+    ) -> ScheduledBars:
         if change.duplicates is None:
             raise ValueError("expected duplicates")
-        again = self._chance(records, 2 * use, change) < change.duplicates.percent / 100
-        copies = only(records, again & window.holds(records))
+        chosen = self._uniforms(records, 2 * use, change) < change.duplicates.percent / 100
+        copies = select_rows(records, chosen & window.mask(records))
         at = copies.at + round(change.duplicates.after * 1000)
-        return _together(records, replace(copies, at=at, turn=copies.turn + bit))
+        return _concatenated(records, replace(copies, at=at, turn=copies.turn + bit))
 
-    def _chance(self, records: Scheduled, use: int, change: ScenarioChange) -> Floats:
-        # By turn, not by open: a copy's luck is its own.
-        return uniforms(change.seed, use, self._words[records.series], records.turn)
+    def _uniforms(self, records: ScheduledBars, use: int, change: ScenarioChange) -> Floats:
+        # By turn, not by open time: a copy has random numbers of its own.
+        return uniforms(change.seed, use, self._names[records.series], records.turn)
 
 
-def _together(one: Scheduled, other: Scheduled) -> Scheduled:
+def _concatenated(one: ScheduledBars, other: ScheduledBars) -> ScheduledBars:
     columns = zip(vars(one).values(), vars(other).values(), strict=True)
-    return Scheduled(*(np.concatenate(pair) for pair in columns))
+    return ScheduledBars(*(np.concatenate(pair) for pair in columns))
 
 
-def _behind(records: Scheduled, after: After, tape: Tape) -> Scheduled:
-    at = after.ts + tape.step
-    series = int(np.searchsorted(np.array(tape.symbols), after.symbol))
-    same = series < len(tape.symbols) and tape.symbols[series] == after.symbol
+def _records_after(records: ScheduledBars, after: StartAfter, dataset: Dataset) -> ScheduledBars:
+    at = after.ts + dataset.interval_ms
+    series = int(np.searchsorted(np.array(dataset.symbols), after.symbol))
+    same = series < len(dataset.symbols) and dataset.symbols[series] == after.symbol
     keep = (records.at > at) | ((records.at == at) & (records.series >= series + same))
     if same:
         keep |= (records.at == at) & (records.series == series) & (records.turn > int(after.id))
-    return only(records, keep)
+    return select_rows(records, keep)

@@ -1,4 +1,4 @@
-"""A source whose market or publishing is changed."""
+"""A source that applies a scenario to another source."""
 
 from __future__ import annotations
 
@@ -12,130 +12,141 @@ import numpy as np
 
 from tapedeck_common.store.bars import Block
 from tapedeck_crds.scenario import ScenarioChange
-from tapedeck_replay.scenario.schedule import Schedule, lateness_of
-from tapedeck_replay.scenario.shape import only, shock_path, trend_path, widened, with_volume
-from tapedeck_replay.scenario.shuffle import Shuffle, segment_order
-from tapedeck_replay.scenario.stage import (
-    Each,
-    FromSource,
-    Stage,
-    Volatility,
-    Window,
-    bend,
-    in_window,
-    lose,
+from tapedeck_replay.errors import InvalidReplay
+from tapedeck_replay.scenario.bar_math import scale_shadows, scale_volume, select_rows, shock_path, trend_path
+from tapedeck_replay.scenario.schedule import PublishSchedule, max_lateness
+from tapedeck_replay.scenario.shuffle_stage import ShuffleStage, segment_order
+from tapedeck_replay.scenario.stages import (
+    BarStage,
+    ChangeWindow,
+    MapStage,
+    SourceStage,
+    VolatilityStage,
+    drop_bars,
+    price_path,
     window_of,
+    within,
 )
-from tapedeck_replay.tape import After, BadInput, BarSource, Scheduled, Tape
+from tapedeck_replay.source.dataset import BarSource, Dataset, ScheduledBars, StartAfter
 
-MARK = ";scenario="  # in a fingerprint, between the data's and the changes'
+SEPARATOR = ";scenario="  # between the fingerprints of the data and of the changes
 
 
 class ScenarioSource:
-    """Another source's bars, changed by each of the changes in order: first the market, then its publishing.
+    """Another source's bars with every change applied in order: first those of the market, then those of publishing.
 
-    That order loses nothing, because no change of the market looks at when a bar is published. The result is a
-    function of the bars and the spec; going on from a position reads only what is needed to know it (a window's
-    begin for volatility, all of the tape for shuffle).
+    This order is equivalent to the spec's, because no change of the market depends on when a bar is published. The
+    result is a function of the bars and the spec. A read from the middle reads only what it depends on: from the start
+    of the window for volatility, the whole dataset for shuffle.
     """
 
     def __init__(
-        self, source: BarSource, changes: list[ScenarioChange], pulse: Callable[[], None] = lambda: None
+        self, source: BarSource, changes: list[ScenarioChange], heartbeat: Callable[[], None] = lambda: None
     ) -> None:
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._source = source
-        self._market = [(use, each) for use, each in enumerate(changes) if not _publishing(each)]
-        self._publishing = [(use, each) for use, each in enumerate(changes) if _publishing(each)]
+        self._market = [(use, change) for use, change in enumerate(changes) if not _changes_publishing(change)]
+        self._publishing = [(use, change) for use, change in enumerate(changes) if _changes_publishing(change)]
         self._changes = changes
 
-    def resolve(self) -> Tape:
-        tape = self._source.resolve()
+    def resolve(self) -> Dataset:
+        dataset = self._source.resolve()
         for number, change in enumerate(self._changes):
-            if unknown := sorted(set(change.symbols or ()) - set(tape.symbols)):
-                raise BadInput(
-                    "UnknownSymbol",
-                    f"scenario[{number}].symbols: got {', '.join(unknown)}, expected some of {', '.join(tape.symbols)}",
-                )
-            if change.shuffle is not None and change.shuffle.seconds * 1000 % tape.step:
-                raise BadInput(
-                    "BadScenario",
-                    f"scenario[{number}].shuffle.seconds: got {change.shuffle.seconds}, expected a whole number of "
-                    f"intervals ({tape.interval})",
-                )
+            _check(number, change, dataset)
         text = "\n".join(change.model_dump_json(by_alias=True, exclude_none=True) for change in self._changes)
-        changed = f"{tape.fingerprint}{MARK}{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        tape = replace(tape, fingerprint=changed, lateness=lateness_of(self._changes, tape.step))
+        fingerprint = f"{dataset.fingerprint}{SEPARATOR}{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        lateness = max_lateness(self._changes, dataset.interval_ms)
+        dataset = replace(dataset, fingerprint=fingerprint, lateness=lateness)
         if any(each.outage or each.duplicates or (each.shuffle and each.shuffle.replace) for each in self._changes):
-            return replace(tape, rows_of=self._rows(tape))
-        return tape
+            return replace(dataset, rows_by_symbol=self._count_rows(dataset))
+        return dataset
 
-    def resume(self, tape: Tape) -> None:
-        self._source.resume(replace(tape, fingerprint=tape.fingerprint.partition(MARK)[0]))
+    def resume(self, dataset: Dataset) -> None:
+        self._source.resume(replace(dataset, fingerprint=dataset.fingerprint.partition(SEPARATOR)[0]))
 
-    def count(self, tape: Tape, v: int) -> int:
+    def count(self, dataset: Dataset, v: int) -> int:
         if not self._publishing and not any(each.outage or each.shuffle for each in self._changes):
-            return self._source.count(tape, v)
-        seen = 0
-        for block in self.blocks(tape, None):
-            due = block.at if isinstance(block, Scheduled) else block.ts + tape.step
-            there = int(np.searchsorted(due, v, side="right"))
-            seen += there
-            if there < len(block):
+            return self._source.count(dataset, v)
+        count = 0
+        for block in self.blocks(dataset, None):
+            at = block.at if isinstance(block, ScheduledBars) else block.ts + dataset.interval_ms
+            published = int(np.searchsorted(at, v, side="right"))
+            count += published
+            if published < len(block):
                 break
-        return seen
+        return count
 
-    def blocks(self, tape: Tape, after: After | None) -> Iterator[Block]:
-        market = self._stages(tape)
+    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[Block]:
+        market = self._market_stages(dataset)
         if self._publishing:
-            yield from Schedule(market, self._publishing, tape).read(after, tape.end)
+            yield from PublishSchedule(market, self._publishing, dataset).read(after, dataset.end)
             return
-        since = tape.start if after is None else max(tape.start, after.ts)
-        for block in market.read(since, tape.end):
+        since = dataset.start if after is None else max(dataset.start, after.ts)
+        for block in market.read(since, dataset.end):
             if after is not None and block.ts[0] <= after.ts:
-                series = np.searchsorted(np.array(tape.symbols), after.symbol, side="right")
-                block = only(block, (block.ts > after.ts) | ((block.ts == after.ts) & (block.series >= series)))
+                series = np.searchsorted(np.array(dataset.symbols), after.symbol, side="right")
+                block = select_rows(block, (block.ts > after.ts) | ((block.ts == after.ts) & (block.series >= series)))
             if len(block):
                 yield block
 
-    def _rows(self, tape: Tape) -> dict[str, int]:
+    def _count_rows(self, dataset: Dataset) -> dict[str, int]:
         rows: Counter[int] = Counter()
-        for block in self.blocks(tape, None):
-            self._pulse()
-            rows.update(dict(enumerate(np.bincount(block.series, minlength=len(tape.symbols)).tolist())))
-        return {symbol: rows[index] for index, symbol in enumerate(tape.symbols)}
+        for block in self.blocks(dataset, None):
+            self._heartbeat()
+            rows.update(dict(enumerate(np.bincount(block.series, minlength=len(dataset.symbols)).tolist())))
+        return {symbol: rows[index] for index, symbol in enumerate(dataset.symbols)}
 
-    def _stages(self, tape: Tape) -> Stage:
-        stage: Stage = FromSource(self._source, tape)
+    def _market_stages(self, dataset: Dataset) -> BarStage:
+        stage: BarStage = SourceStage(self._source, dataset)
         for use, change in self._market:
-            stage = _stage(stage, tape, change, use)
+            stage = _stage(stage, dataset, change, use)
         return stage
 
 
-def _publishing(change: ScenarioChange) -> bool:
+def _check(number: int, change: ScenarioChange, dataset: Dataset) -> None:
+    """Raise InvalidReplay for a change that the dataset does not allow."""
+    if unknown := sorted(set(change.symbols or ()) - set(dataset.symbols)):
+        raise InvalidReplay(
+            "UnknownSymbol",
+            f"scenario[{number}].symbols: got {', '.join(unknown)}, expected some of {', '.join(dataset.symbols)}",
+        )
+    if change.shuffle is not None and change.shuffle.seconds * 1000 % dataset.interval_ms:
+        raise InvalidReplay(
+            "BadScenario",
+            f"scenario[{number}].shuffle.seconds: got {change.shuffle.seconds}, expected a whole number of "
+            f"intervals ({dataset.interval})",
+        )
+
+
+def _changes_publishing(change: ScenarioChange) -> bool:
     return change.delay is not None or change.duplicates is not None or change.disorder is not None
 
 
-def _stage(before: Stage, tape: Tape, change: ScenarioChange, use: int) -> Stage:
-    window = window_of(change, tape)
+def _stage(upstream: BarStage, dataset: Dataset, change: ScenarioChange, use: int) -> BarStage:
+    window = window_of(change, dataset)
     if change.volatility is not None:
-        return Volatility(before, window, change.volatility.factor)
+        return VolatilityStage(upstream, window, change.volatility.factor)
     if (shuffle := change.shuffle) is not None:
         length = shuffle.seconds * 1000
-        order = segment_order((tape.end - tape.start) // length, change.seed, use, shuffle.replace)
-        return Shuffle(before, tape.start, tape.end, length, order)
-    return Each(before, _function(change, window, tape, use))
+        order = segment_order((dataset.end - dataset.start) // length, change.seed, use, shuffle.replace)
+        return ShuffleStage(upstream, dataset.start, dataset.end, length, order)
+    return MapStage(upstream, _block_function(change, window, dataset, use))
 
 
-def _function(change: ScenarioChange, window: Window, tape: Tape, use: int) -> Callable[[Block], Block]:
+def _block_function(
+    change: ScenarioChange, window: ChangeWindow, dataset: Dataset, use: int
+) -> Callable[[Block], Block]:
     if (shock := change.shock) is not None:
         path = shock_path(window.start, shock.percent, shock.duration, shock.recovery, shock.recovered)
-        return bend(window, tape.step, *path)
+        return price_path(window, dataset.interval_ms, *path)
     if change.trend is not None:
-        return bend(window, tape.step, *trend_path(window.start, window.end, change.trend.percent_per_day))
+        return price_path(
+            window, dataset.interval_ms, *trend_path(window.start, window.end, change.trend.percent_per_day)
+        )
     if change.spread is not None:
-        return in_window(window, partial(widened, factor=change.spread.factor))
+        return within(window, partial(scale_shadows, factor=change.spread.factor))
     if change.volume is not None:
-        return in_window(window, partial(with_volume, factor=change.volume.factor))
+        return within(window, partial(scale_volume, factor=change.volume.factor))
     if change.outage is not None:
-        return lose(window, tape, change.outage.percent, change.seed, use)
-    raise BadInput("BadSpec", "scenario: got a change without a kind, expected exactly one")
+        return drop_bars(window, dataset, change.outage.percent, change.seed, use)
+    raise InvalidReplay("BadSpec", "scenario: got a change without a kind, expected exactly one")

@@ -1,0 +1,1 @@
+"""Virtual time: anchors, the virtual clock and the queue of controls."""

@@ -1,0 +1,1 @@
+"""Transactional output: records, position and watermark in one Kafka transaction."""

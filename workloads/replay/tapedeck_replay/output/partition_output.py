@@ -1,0 +1,141 @@
+"""The replay's partition, written in transactions that contain the position too.
+
+Two transactional ids alternate: while one's transaction is being committed, the other's next one is written. Three
+rules make this as strict as a single id:
+
+- The first record of a transaction is handed over only when the broker has all of the previous one: the order on the
+  log is the order of publishing.
+- A transaction is committed only after the previous one is: what is committed, positions included, is always a prefix
+  of what was published.
+- A successor fences both ids before it reads the position: from then on no other pod can commit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from confluent_kafka import Consumer, TopicPartition
+
+from tapedeck_common import wire
+from tapedeck_common.kafka import consumer
+from tapedeck_common.settings import Connections
+from tapedeck_common.wire import ControlRecord, Epoch
+from tapedeck_replay.output.mirroring import MirrorTopic
+from tapedeck_replay.output.position import ReplayPosition, to_metadata
+from tapedeck_replay.output.writer import CLOSE_SECONDS, TransactionalWriter, Watchdog
+
+WRITERS = 2
+
+
+class PartitionOutput:
+    """One partition of a replay's topic, and its mirror topics. ``open`` fences the predecessor.
+
+    ``on_commit`` is called, from another thread, when a commit has succeeded or failed. ``shared`` means that others
+    read a mirror topic, and wait while a transaction is open. Raises Fenced, TransactionAborted and Unavailable.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        topic: str,
+        shard: int,
+        uid: str,
+        on_hang: Callable[[], None],
+        on_commit: Callable[[], None],
+        shared: bool = False,
+    ) -> None:
+        self.topic, self.shard = topic, shard
+        self._uid = uid
+        self._on_commit = on_commit
+        self.shared = shared
+        self.mirrors: Sequence[MirrorTopic] = ()
+        watchdog, partition = Watchdog(on_hang), TopicPartition(topic, shard)
+        ids = [f"{topic}.{shard}.{number}" for number in range(WRITERS)]
+        self._writer, self._other = (
+            TransactionalWriter(connections, partition, each, watchdog, shared) for each in ids
+        )
+        # Never subscribes: it represents the group in transactions and reads its committed offset.
+        self.group: Consumer = consumer(connections, f"{topic}.{shard}.position", topic)
+        self._headers: wire.Headers = []
+        self._control_headers: wire.Headers = []
+        self.set_epoch(Epoch())
+        self._threads = ThreadPoolExecutor(WRITERS, "commit")
+        self._pending_commit: Future[None] | None = None
+        self._flushed = threading.Event()  # the broker has every record of the transaction being committed
+        self._flushed.set()
+
+    def open(self) -> None:
+        """Fence the predecessor, and abort the transactions that it left open."""
+        for opened in [self._threads.submit(writer.open) for writer in (self._writer, self._other)]:
+            opened.result()
+
+    def set_epoch(self, epoch: Epoch) -> None:
+        """Put this epoch in the headers of the following records."""
+        self._headers = wire.replay_headers(self._uid, epoch)
+        self._control_headers = wire.replay_headers(self._uid, epoch, control=True)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open for writing."""
+        return self._writer.in_transaction
+
+    @property
+    def committing(self) -> bool:
+        """Whether a commit is pending."""
+        return self._pending_commit is not None and not self._pending_commit.done()
+
+    def begin(self) -> None:
+        """Begin a transaction, as soon as the broker has every record of the previous one."""
+        self._flushed.wait()
+        self._writer.begin()
+
+    def produce(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Hand over market data. The whole transaction must fit the producer's queue."""
+        self._writer.produce(keys, values, self._headers, self.mirrors)
+
+    def produce_control(self, record: ControlRecord) -> None:
+        """Hand over a control record."""
+        self._writer.produce_control(wire.encode(record), self._control_headers)
+
+    def commit(self, position: ReplayPosition) -> None:
+        """Start to commit the open transaction together with the position, once the previous one is committed."""
+        self.wait_committed()
+        offset = TopicPartition(self.topic, self.shard, position.published, metadata=to_metadata(position))
+        self._flushed = threading.Event()
+        self._pending_commit = self._threads.submit(self._flush_and_commit, self._writer, offset, self._flushed)
+        self._pending_commit.add_done_callback(lambda _: self._on_commit())
+        self._writer, self._other = self._other, self._writer
+
+    def _flush_and_commit(self, writer: TransactionalWriter, offset: TopicPartition, flushed: threading.Event) -> None:
+        """Flush and commit in one thread: with two waiting threads librdkafka's flush only polls every 10 ms."""
+        try:
+            if writer.flush():
+                flushed.set()
+            writer.commit(offset, self.group)
+        finally:
+            flushed.set()
+
+    def wait_committed(self) -> None:
+        """Wait for the pending commit, if there is one. Raises the error of the last commit."""
+        if self._pending_commit is not None:
+            self._pending_commit.result()
+
+    def abort(self) -> None:
+        """Abort the open transaction, and the one whose commit failed."""
+        if self._pending_commit is not None:
+            wait([self._pending_commit])
+            self._pending_commit = None
+        for writer in (self._other, self._writer):
+            writer.abort()
+
+    def close(self) -> None:
+        """Try to abort what is open; if the broker does not answer at once, the successor aborts it."""
+        if self._pending_commit is not None:
+            wait([self._pending_commit], CLOSE_SECONDS)
+        if not self.committing:
+            self._other.close()
+        self._writer.close()
+        self._threads.shutdown(wait=False)
+        self.group.close()

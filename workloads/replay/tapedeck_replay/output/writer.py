@@ -1,0 +1,187 @@
+"""One transactional producer of a replay's partition, and a watchdog for calls that ignore their timeout."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+from typing import TypeVar
+
+import stamina
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from tapedeck_common.kafka import error_of, transactional_producer
+from tapedeck_common.settings import Connections
+from tapedeck_common.wire import Headers
+from tapedeck_crds.errors import Fenced, Unavailable
+from tapedeck_replay.errors import TransactionAborted, describe_kafka_error
+from tapedeck_replay.output.mirroring import MirrorTopic
+
+CALL_SECONDS = 10.0
+HUNG_SECONDS = 13.0  # longer than the timeout of any single call
+WATCH_SECONDS = 1.0
+CLOSE_SECONDS = 3.0
+# The open transaction of a killed producer hides later records of a shared topic from its other readers, for so long.
+SHARED_TIMEOUT_MS = 5_000
+_SHARED = {"transaction.timeout.ms": SHARED_TIMEOUT_MS, "delivery.timeout.ms": SHARED_TIMEOUT_MS}
+T = TypeVar("T")
+
+_FENCED = {
+    KafkaError._FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.FENCED_INSTANCE_ID,
+}
+
+
+class Watchdog:
+    """Calls ``on_hang``, from its own thread, when a block under ``limit`` exceeds its limit.
+
+    librdkafka can stay in send_offsets_to_transaction for ever, whatever its timeout, after the group's coordinator
+    was unreachable (its issue 5511). Only a new process ends that.
+    """
+
+    def __init__(self, on_hang: Callable[[], None]) -> None:
+        self._on_hang = on_hang
+        self._deadlines: dict[int, float] = {}  # by thread
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    @contextlib.contextmanager
+    def limit(self, seconds: float) -> Iterator[None]:
+        """Limit the time of a block; blocks of one thread must not be nested."""
+        thread = threading.get_ident()
+        self._deadlines[thread] = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            del self._deadlines[thread]
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(WATCH_SECONDS)
+            if time.monotonic() > min(list(self._deadlines.values()), default=math.inf):
+                self._on_hang()
+                return
+
+
+class TransactionalWriter:
+    """Writes one partition, and copies to mirror topics, under one transactional id.
+
+    Raises Fenced, TransactionAborted and Unavailable.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        partition: TopicPartition,
+        transactional_id: str,
+        watchdog: Watchdog,
+        shared: bool,
+    ) -> None:
+        self._topic, self._shard = partition.topic, partition.partition
+        self._watchdog = watchdog
+        self._producer: Producer = transactional_producer(connections, transactional_id, _SHARED if shared else None)
+        self.in_transaction = False
+
+    def open(self) -> None:
+        """Fence the predecessor with this transactional id, and abort the transaction that it left open."""
+        self._call(lambda: self._producer.init_transactions(CALL_SECONDS))
+
+    def begin(self) -> None:
+        with self._translated_errors():
+            self._producer.begin_transaction()
+        self.in_transaction = True
+
+    def produce(
+        self, keys: Sequence[bytes], values: Sequence[bytes], headers: Headers, mirrors: Sequence[MirrorTopic]
+    ) -> None:
+        """Hand records to the producer. The whole transaction must fit the producer's queue."""
+        # A loop without bytecode costs a third less. After the partition: two callbacks, timestamp, headers.
+        calls = map(
+            self._producer.produce,
+            repeat(self._topic),
+            values,
+            keys,
+            repeat(self._shard),
+            repeat(None),
+            repeat(None),
+            repeat(0),
+            repeat(headers),
+        )
+        with self._translated_errors():
+            deque(calls, maxlen=0)
+            for mirror in mirrors:
+                for key, value in zip(keys, values, strict=True):
+                    self._producer.produce(mirror.topic, *mirror.rewrite(value, key), headers=mirror.headers or headers)
+
+    def produce_control(self, value: bytes, headers: Headers) -> None:
+        """Hand a control record to the producer."""
+        with self._translated_errors():
+            self._producer.produce(self._topic, value, partition=self._shard, headers=headers)
+
+    def flush(self) -> bool:
+        """Wait until the broker has every record of the transaction; False if that takes too long."""
+        with self._translated_errors():
+            return self._producer.flush(CALL_SECONDS) == 0
+
+    def commit(self, offset: TopicPartition, group: Consumer) -> None:
+        """Commit the open transaction together with the group's offset."""
+        self._call(
+            lambda: self._producer.send_offsets_to_transaction([offset], group.consumer_group_metadata(), CALL_SECONDS)
+        )
+        self._call(lambda: self._producer.commit_transaction(CALL_SECONDS))
+        self.in_transaction = False
+
+    def abort(self) -> None:
+        """Abort the open transaction, if there is one."""
+        if self.in_transaction:
+            self.in_transaction = False
+            self._call(lambda: self._producer.abort_transaction(CALL_SECONDS))
+
+    def close(self) -> None:
+        """Try to abort the open transaction; if the broker does not answer at once, the successor aborts it."""
+        if self.in_transaction:
+            with contextlib.suppress(KafkaException):
+                self._producer.abort_transaction(CLOSE_SECONDS)
+
+    def _call(self, request: Callable[[], T]) -> T:
+        """Send a request to the broker, and repeat it if the error is retriable."""
+        with self._translated_errors():
+            try:
+                with self._watchdog.limit(HUNG_SECONDS):
+                    return request()
+            except KafkaException as error:
+                if not _is_retriable(error):
+                    raise
+            for attempt in stamina.retry_context(on=_is_retriable, attempts=3, timeout=60.0, wait_max=2.0):
+                with attempt, self._watchdog.limit(HUNG_SECONDS):
+                    return request()
+        raise AssertionError("unreachable: the last attempt raises")
+
+    @contextlib.contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        """Raise the client's errors as Fenced, TransactionAborted or Unavailable."""
+        try:
+            yield
+        except KafkaException as error:
+            fault = error_of(error)
+            if fault.code() in _FENCED:
+                why = "another pod has taken over, or a transaction was open for so long that the broker ended it"
+                raise Fenced(f"{self._topic} shard {self._shard}: {why} ({fault.str()})") from error
+            problem = f"{self._topic}: {describe_kafka_error(fault)}"
+            raise (TransactionAborted if _needs_abort(fault) else Unavailable)(problem) from error
+        except BufferError as error:
+            raise TransactionAborted(f"{self._topic}: the producer's queue is full ({error})") from error
+
+
+def _needs_abort(fault: KafkaError) -> bool:
+    # produce() reports only that the transaction's state forbids it; the abort then raises the cause.
+    return fault.txn_requires_abort() or fault.code() in (KafkaError._STATE, KafkaError._FATAL)
+
+
+def _is_retriable(error: Exception) -> bool:
+    return isinstance(error, KafkaException) and error_of(error).retriable()

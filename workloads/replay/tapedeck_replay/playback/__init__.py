@@ -1,0 +1,1 @@
+"""Reading ahead, encoding and publishing a dataset at the pace of the virtual clock."""

@@ -1,0 +1,136 @@
+"""What a replay plays, wherever it comes from: the dataset and the interface of its sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import NamedTuple, Protocol, TypeAlias
+
+from tapedeck_common.market import OrderKey, series_key
+from tapedeck_common.store.bars import Block, Ints
+from tapedeck_common.store.trades import TradeBlock
+from tapedeck_common.topics import shard_of
+from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.source import Played
+
+LAST_SYMBOL = "\U0010ffff"  # sorts after every symbol
+RecordBlock: TypeAlias = Block | TradeBlock
+
+
+class StartAfter(NamedTuple):
+    """The exclusive lower bound of a read: records up to and including this one are skipped.
+
+    ``ts`` is the open time of a bar (of the bar whose place it takes, where a scenario reschedules it) and ``id`` its
+    revision or its turn. For a trade they are its own time and id.
+    """
+
+    ts: int
+    symbol: str
+    id: int | str = 0
+
+
+@dataclass(frozen=True)
+class ScheduledBars(Block):
+    """Bars in the order of publishing, where a scenario makes it differ from the order of event times.
+
+    ``at`` is the virtual time at which each bar is published, milliseconds UTC. ``turn`` distinguishes records of one
+    symbol and ``at``. The order is (at, symbol, turn), and it is unique.
+    """
+
+    at: Ints
+    turn: Ints
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Symbols and range of a replay, resolved once. Symbols are sorted.
+
+    Bars have their open time, trades their time, in [start, end), milliseconds UTC. ``lateness`` is how long after its
+    event time a record may be published, milliseconds: watermarks lag virtual time by as much. ``interval`` is the
+    length of a bar; for trades it is only the length of a step.
+    """
+
+    exchange: str
+    symbols: tuple[str, ...]
+    interval: str
+    start: int
+    end: int
+    rows_by_symbol: dict[str, int]
+    fingerprint: str
+    lateness: int = 0
+    channel: Played = "bars"
+
+    @property
+    def rows(self) -> int:
+        """How many records one pass publishes."""
+        return sum(self.rows_by_symbol.values())
+
+    @property
+    def interval_ms(self) -> int:
+        """The length of a bar, milliseconds."""
+        return INTERVAL_MS[self.interval]
+
+    @property
+    def event_delay(self) -> int:
+        """From a record's own time to its event time, milliseconds: a bar is known at its close, a trade at once."""
+        return self.interval_ms if self.channel == "bars" else 0
+
+    @property
+    def virtual_start(self) -> int:
+        """Virtual time at which a pass begins: every record is later."""
+        return self.start if self.channel == "bars" else self.start - 1
+
+    @property
+    def last_event(self) -> int:
+        """Virtual time at which the last possible record is published at the latest."""
+        last = self.end - 1
+        if self.channel == "trades":
+            return last
+        return last - last % self.interval_ms + self.interval_ms + self.lateness
+
+    def start_after_time(self, v: int) -> StartAfter:
+        """The bound that skips every record published up to and including virtual time ``v``."""
+        return StartAfter(v - self.event_delay, LAST_SYMBOL)
+
+    def start_after_record(self, key: OrderKey) -> StartAfter:
+        """The bound that skips every record up to and including the one with this order key."""
+        return StartAfter(key[0] - self.event_delay, key[2], key[4])
+
+    def for_shard(self, shard: int, shards: int) -> Dataset:
+        """The dataset with the shard's symbols only; its range stays that of all symbols."""
+        if shards == 1:
+            return self
+        symbols = tuple(each for each in self.symbols if shard_of(series_key(self.exchange, each), shards) == shard)
+        return replace(self, symbols=symbols, rows_by_symbol={each: self.rows_by_symbol[each] for each in symbols})
+
+
+class RecordSource(Protocol):
+    """Where a dataset's records come from. Raises Unavailable after bounded retries, InvalidReplay if none can help."""
+
+    def resolve(self) -> Dataset:
+        """The symbols and the range that the spec selects now."""
+
+    def resume(self, dataset: Dataset) -> None:
+        """Prepare to read a dataset that an earlier pod, or shard 0, resolved.
+
+        Raises InvalidReplay ``DataChanged`` where its records are known to be gone.
+        """
+
+    def count(self, dataset: Dataset, v: int) -> int:
+        """How many records are published up to and including virtual time ``v``."""
+
+    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[RecordBlock]:
+        """The records in order, from the first one after ``after``."""
+
+
+class BarSource(RecordSource, Protocol):
+    """A source of bars."""
+
+    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[Block]:
+        """The bars in order, from the first one after ``after``."""
+
+
+def matching_symbols(symbols: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """The symbols that match at least one pattern, in their order; * matches any text, ? any character."""
+    return [symbol for symbol in symbols if any(fnmatchcase(symbol, pattern) for pattern in patterns)]

@@ -1,0 +1,1 @@
+"""Records from local files and object storage."""

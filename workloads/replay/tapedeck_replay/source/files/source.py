@@ -1,0 +1,171 @@
+"""Bars and trades from files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from itertools import islice, takewhile
+from pathlib import Path
+from threading import Lock
+from typing import ClassVar, Generic, TypeVar
+
+from tapedeck_common.files import merged_bars, merged_trades
+from tapedeck_common.market import Bar, Trade
+from tapedeck_common.store.bars import Block
+from tapedeck_common.store.trades import TradeBlock
+from tapedeck_crds.base import INTERVAL_MS, Files
+from tapedeck_crds.source import Played
+from tapedeck_replay.errors import InvalidReplay
+from tapedeck_replay.source.dataset import Dataset, RecordBlock, StartAfter
+from tapedeck_replay.source.files.summary import differences, summarize, translated_errors
+from tapedeck_replay.source.sorted_table import BLOCK_ROWS, SortedBars, SortedTable, SortedTrades, TableRow
+
+R = TypeVar("R", Bar, Trade)
+B = TypeVar("B", bound=RecordBlock)
+
+
+class FileSource(ABC, Generic[R, B]):
+    """Records of the files in a folder. ``resolve`` reads all of them, so that an invalid row is reported at once.
+
+    Files can only be read from their beginning. A pass from the dataset's start reads them directly; a read from
+    elsewhere, and a count, use a copy in a sorted table on disk, which the first of them makes. The copy is compared
+    with the dataset's fingerprint; rows that were appended after the dataset's end are ignored.
+    """
+
+    CHANNEL: ClassVar[Played]
+
+    def __init__(self, files: Files, root: Path, credentials: Path | None, heartbeat: Callable[[], None]) -> None:
+        self._files = files
+        self._root, self._credentials = root, credentials
+        self._heartbeat = heartbeat
+        self._dataset: Dataset | None = None  # with the symbols of all shards
+        self._copy: SortedTable[B] | None = None
+        self._copying = Lock()  # the thread that reads ahead and the one that counts may both need it
+
+    @abstractmethod
+    def _merged(self) -> Iterator[R]:
+        """All records in order. Raises BadFiles, FilesUnavailable."""
+
+    @abstractmethod
+    def _duration(self) -> int:
+        """From the last record's time to the end of the dataset, milliseconds."""
+
+    @abstractmethod
+    def _table_type(self) -> type[SortedTable[B]]:
+        """The table that sorts these records."""
+
+    @abstractmethod
+    def _row(self, record: R) -> TableRow:
+        """A record as a row of the table."""
+
+    def resolve(self) -> Dataset:
+        files = self._files
+        found = summarize(files, self._records(), self.CHANNEL, self._heartbeat)
+        self._dataset = Dataset(
+            files.exchange,
+            found.symbols,
+            files.interval,
+            found.first,
+            found.last + self._duration(),
+            found.rows,
+            found.fingerprint,
+            channel=self.CHANNEL,
+        )
+        return self._dataset
+
+    def resume(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._table()
+
+    def count(self, dataset: Dataset, v: int) -> int:
+        return self._table().count(dataset.symbols, v - dataset.event_delay + 1)
+
+    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[B]:
+        first = None if self._dataset is None else self._dataset.start
+        if self._copy is None and first is not None and (after is None or after.ts < first):
+            return self._blocks_of_files(dataset)
+        return self._table().blocks(dataset.symbols, after)
+
+    def _blocks_of_files(self, dataset: Dataset) -> Iterator[B]:
+        symbol_index = {symbol: index for index, symbol in enumerate(dataset.symbols)}
+        records = self._records_before(dataset.end)
+        rows = (self._row(record) for record in records if record.symbol in symbol_index)
+        while part := list(islice(rows, BLOCK_ROWS)):
+            yield self._table_type().block(part, symbol_index)
+
+    def _table(self) -> SortedTable[B]:
+        with self._copying:
+            if self._copy is None:
+                self._copy = self._copied()
+            return self._copy
+
+    def _copied(self) -> SortedTable[B]:
+        """A copy of the whole dataset. Raises InvalidReplay ``DataChanged`` where the files differ from it."""
+        table, dataset = self._table_type()(), self._dataset
+        if dataset is None:
+            raise ValueError("expected a call of resolve or resume before")
+        try:
+            found = summarize(self._files, self._copy_into(table, dataset.end), self.CHANNEL, self._heartbeat)
+        except InvalidReplay as error:  # the files were valid when the dataset was resolved
+            raise _data_changed(str(error)) from error
+        if found.fingerprint != dataset.fingerprint:
+            raise _data_changed(differences(dataset.fingerprint, found.fingerprint))
+        return table
+
+    def _copy_into(self, table: SortedTable[B], end: int) -> Iterator[R]:
+        """The records before a time, each yielded after it is inserted."""
+        records = self._records_before(end)
+        while part := list(islice(records, BLOCK_ROWS)):
+            table.insert(map(self._row, part))
+            yield from part
+
+    def _records_before(self, end: int) -> Iterator[R]:
+        return takewhile(lambda record: record.ts < end, self._records())
+
+    def _records(self) -> Iterator[R]:
+        with translated_errors():
+            yield from self._merged()
+
+
+class FileBarSource(FileSource[Bar, Block]):
+    """Bars of the files in a folder."""
+
+    CHANNEL = "bars"
+
+    def _merged(self) -> Iterator[Bar]:
+        return merged_bars(self._files, self._root, self._credentials)
+
+    def _duration(self) -> int:
+        return INTERVAL_MS[self._files.interval]
+
+    def _table_type(self) -> type[SortedTable[Block]]:
+        return SortedBars
+
+    def _row(self, bar: Bar) -> TableRow:
+        return SortedBars.row(bar)
+
+
+class FileTradeSource(FileSource[Trade, TradeBlock]):
+    """Trades of the files in a folder."""
+
+    CHANNEL = "trades"
+
+    def _merged(self) -> Iterator[Trade]:
+        return merged_trades(self._files, self._root, self._credentials)
+
+    def _duration(self) -> int:
+        return 1
+
+    def _table_type(self) -> type[SortedTable[TradeBlock]]:
+        return SortedTrades
+
+    def _row(self, trade: Trade) -> TableRow:
+        return SortedTrades.row(trade)
+
+
+def _data_changed(how: str) -> InvalidReplay:
+    return InvalidReplay(
+        "DataChanged",
+        f"source.files: got other records than this Replay started with ({how}), expected unchanged files; "
+        "create a new Replay",
+    )

@@ -1,0 +1,59 @@
+"""Explains which part of a selection the store has no data for, and what it has instead."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+import psycopg
+
+from tapedeck_common.store import catalogue
+from tapedeck_common.store.catalogue import Table
+from tapedeck_crds.base import format_ms
+from tapedeck_crds.source import StoredBars, is_pattern
+from tapedeck_replay.source.dataset import matching_symbols
+
+SYMBOLS_SHOWN = 3
+
+
+def explain_missing(connection: psycopg.Connection[Any], source: StoredBars, missing: list[str], table: Table) -> str:
+    """The message for symbols or patterns that select nothing: field, value, and what the store has instead."""
+    stored = catalogue.symbols(connection, source.exchange, table)
+    if not stored:
+        exchanges = ", ".join(catalogue.exchanges(connection, table)) or "none yet"
+        return (
+            f"source.store.exchange: got {source.exchange}, expected an exchange with {table} in the store: "
+            f"{exchanges}; has the Feed finished?"
+        )
+    return "source.store." + "; ".join(
+        _explain_symbol(connection, source, symbol, stored, table) for symbol in missing[:SYMBOLS_SHOWN]
+    )
+
+
+def _explain_symbol(
+    connection: psycopg.Connection[Any], source: StoredBars, symbol: str, stored: list[str], table: Table
+) -> str:
+    if symbol not in stored and not is_pattern(symbol):
+        near = get_close_matches(symbol, stored, n=3) or stored[:5]
+        return (
+            f"symbols: got {symbol}, expected a symbol of {source.exchange} with {table} in the store, such as "
+            f"{', '.join(near)}; has the Feed finished?"
+        )
+    matches = matching_symbols(stored, [symbol])
+    if not matches:
+        return f"symbols: got {symbol}, which matches no symbol, expected to match some of {', '.join(stored[:10])}"
+    if table == "trades":
+        span, what = catalogue.span(connection, source.exchange, matches[0]), "trades"
+    else:
+        intervals = catalogue.intervals(connection, source.exchange, matches[0])
+        if source.interval not in intervals:
+            return (
+                f"interval: got {source.interval}, expected an interval of {matches[0]} in the store: "
+                f"{', '.join(intervals)}"
+            )
+        span, what = intervals[source.interval], f"bars of {source.interval}"
+    overlap = "" if span is None else f", expected a range that overlaps {format_ms(span[0])} to {format_ms(span[1])}"
+    return (
+        f"from, to: got {source.from_ or 'the first'} to {source.to or 'the last'}, where {matches[0]} has no "
+        f"{what}{overlap}"
+    )

@@ -1,0 +1,1 @@
+"""Synthetic markets, computed from a seed."""

@@ -1,1 +1,0 @@
-"""Markets made up from a seed."""

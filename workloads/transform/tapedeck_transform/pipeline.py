@@ -1,0 +1,197 @@
+"""The pipeline from log to log: each record through its series, its points published, then its offset committed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from threading import Event
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from tapedeck_common import wire
+from tapedeck_common.market import Bar
+from tapedeck_crds.transforms import Transform
+from tapedeck_transform import offsets
+from tapedeck_transform.execution_plan import plan_series
+from tapedeck_transform.offsets import CatchUpTracker, PartitionKey, ResumePoint
+from tapedeck_transform.publisher import PointPublisher
+from tapedeck_transform.series import SeriesState, ignore_failure
+from tapedeck_transform.stages import FunctionCall
+from tapedeck_transform.stats import TransformStats
+from tapedeck_transform.topic_selection import TopicSelection
+from tapedeck_transform.values import Record
+from tapedeck_transform.warmup import WarmupReader
+
+BATCH, WAIT_SECONDS = 1_000, 0.1
+COMMIT_SECONDS = 1.0
+REREAD_MAX = 500_000  # records of a partition after a restart
+
+
+class _TrackedSeries(NamedTuple):
+    """``warmed_up_at`` is the offset of the first record if the store had been read before it, else -1."""
+
+    state: SeriesState
+    warmed_up_at: int
+
+
+class TransformPipeline:
+    """The transforms of one Feed or Replay. At-least-once: an offset is committed after its points are delivered."""
+
+    def __init__(
+        self,
+        reader: Consumer,
+        publisher: PointPublisher,
+        selection: TopicSelection,
+        transforms: Sequence[Transform],
+        call: FunctionCall,
+        warmup: WarmupReader,
+        stats: TransformStats,
+        stop: Event,
+    ) -> None:
+        self._reader, self._publisher, self._selection = reader, publisher, selection
+        self._transforms, self._call, self._warmup, self._stats = transforms, call, warmup, stats
+        self._stop = stop
+        self._fingerprint = offsets.fingerprint(transforms)
+        self._resumed: dict[PartitionKey, ResumePoint] = {}
+        self._next: dict[PartitionKey, int] = {}  # offsets
+        # By (exchange, symbol, interval); None for a series to which no transform applies.
+        self._series: dict[PartitionKey, dict[tuple[str, str, str], _TrackedSeries | None]] = {}
+        self._at_end: set[PartitionKey] = set()
+        self._ended: set[PartitionKey] = set()  # whose Replay has ended
+        self._tracker = CatchUpTracker(reader)
+        self._committed_at = time.monotonic()
+        self._uncommitted: set[PartitionKey] = set()
+        self.lookbacks: dict[str, int] = {}
+
+    def open(self, since_ms: int | None) -> None:
+        """Find the resume points, see offsets.resume_points. Raises KafkaException."""
+        self._resumed = offsets.resume_points(self._reader, self._selection.channels, self._fingerprint, since_ms)
+        self._series = {key: {} for key in self._resumed}
+        self._next = {key: point.publish_from for key, point in self._resumed.items()}
+        self._reader.assign([TopicPartition(*key, point.read_from) for key, point in self._resumed.items()])
+
+    def run(self) -> bool:
+        """Process records; True at the end of a Replay, False after a stop. Raises KafkaException, psycopg.Error."""
+        while not self._stop.is_set():
+            for message in self._reader.consume(BATCH, WAIT_SECONDS):
+                self._process(message)
+            self._publisher.poll()
+            if time.monotonic() - self._committed_at >= COMMIT_SECONDS:
+                self._commit()
+            if self._selection.replay and len(self._ended) == len(self._resumed):
+                self._commit()
+                self._stats.caught_up = int(time.time() * 1000)
+                return True
+            if (moment := self._tracker.caught_up(self._next, self._at_end)) is not None:
+                self._commit()
+                self._stats.caught_up = moment
+        self._commit()
+        return False
+
+    def _process(self, message: Message) -> None:
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        error = message.error()
+        if topic is None or partition is None or offset is None or error is not None:
+            self._handle_event(error, (topic or "", partition or 0))
+            return
+        key = (topic, partition)
+        self._at_end.discard(key)
+        # Records before the resume point only restore the state of their series: nothing is published for them.
+        restoring = offset < self._next[key]
+        if self._selection.matches_key(message.key()):
+            self._transform(key, message, offset, restoring)
+        if not restoring:
+            self._next[key] = offset + 1
+            self._uncommitted.add(key)
+
+    def _handle_event(self, error: KafkaError | None, key: PartitionKey) -> None:
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            self._at_end.add(key)
+        elif error is not None and not error.retriable():
+            raise KafkaException(error)
+
+    def _transform(self, key: PartitionKey, message: Message, offset: int, restoring: bool) -> None:
+        try:
+            control, record = self._selection.control(message), self._selection.record(message)
+        except ValueError:  # the recorder stores invalid records as ingest errors
+            return
+        if control is not None:
+            self._apply_control(key, control)
+        series = self._series_of(key, record, offset, restoring) if record is not None else None
+        if record is None or series is None:
+            return
+        points = series.update(record, offset, ignore_failure if restoring else self._report_failure)
+        if points and not restoring:
+            self._publisher.publish(points, self._selection.point_headers(message))
+            for point in points:
+                self._stats.count_point(point.series)
+
+    def _apply_control(self, key: PartitionKey, control: wire.ControlRecord) -> None:
+        """A Replay's epoch starts without state; its end ends the partition."""
+        if isinstance(control, wire.EpochStart):
+            self._series[key].clear()
+            self._ended.discard(key)
+        elif isinstance(control, wire.End):
+            self._ended.add(key)
+
+    def _report_failure(self, transform: str, record: Record, reason: str) -> None:
+        self._stats.count_error(transform, reason)
+        self._publisher.publish_error(transform, record, reason)
+
+    def _series_of(self, key: PartitionKey, record: Record, offset: int, restoring: bool) -> SeriesState | None:
+        interval = record.interval if isinstance(record, Bar) else ""
+        name = (record.exchange, record.symbol, interval)
+        series = self._series[key]
+        if name not in series:
+            series[name] = self._new_series(key, record, interval, offset, restoring)
+        tracked = series[name]
+        return tracked.state if tracked is not None else None
+
+    def _new_series(
+        self, key: PartitionKey, record: Record, interval: str, offset: int, restoring: bool
+    ) -> _TrackedSeries | None:
+        """A series at its first record, warmed up from the store unless the log contains all that it depends on.
+
+        A Replay's series start with the replay.
+        """
+        plan = plan_series(self._transforms, self._selection.channels[key[0]], interval)
+        if not plan.transforms:
+            return None
+        for name, lookback in plan.lookback.items():
+            self.lookbacks[name] = max(lookback, self.lookbacks.get(name, 0))
+        state = SeriesState(plan, self._call)
+        use_store = not self._selection.replay and (self._resumed[key].use_store or not restoring)
+        count = plan.max_lookback + 1 if use_store and plan.max_lookback else 0
+        for earlier in self._warmup.records_before(record, count) if count else ():
+            state.update(earlier, offset, ignore_failure)
+        return _TrackedSeries(state, offset if count else -1)
+
+    def _commit(self) -> None:
+        """Wait for every delivery, then commit the resume points. Raises KafkaException."""
+        self._committed_at = time.monotonic()
+        if not self._uncommitted:
+            return
+        self._publisher.flush()
+        points = {key: self._resume_point(key) for key in self._uncommitted}
+        offsets.commit(self._reader, points, self._fingerprint)
+        self._uncommitted.clear()
+
+    def _resume_point(self, key: PartitionKey) -> ResumePoint:
+        """A successor reads from the earliest record that a series depends on, at most REREAD_MAX back.
+
+        For a Feed's series without recent records the store has what they need. For a Replay at least the last record
+        is read again, because it may be the end.
+        """
+        following = self._next[key]
+        tracked = [each for each in self._series[key].values() if each is not None]
+        needed = [first for each in tracked if (first := each.state.first_needed) is not None]
+        read_from = min([*needed, following])
+        if self._selection.replay:
+            return ResumePoint(max(min(read_from, following - 1), 0), following, False)
+        if read_from < following - REREAD_MAX:
+            return ResumePoint(following - REREAD_MAX, following, True)
+        use_store = any(
+            each.warmed_up_at >= 0 and (each.state.first_needed or 0) <= each.warmed_up_at for each in tracked
+        )
+        return ResumePoint(read_from, following, use_store)
