@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,12 +47,13 @@ def store(services: Services) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def timescale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Timescale]:
+def timescale(tmp_path_factory: pytest.TempPathFactory, delete_after: Callable[[Path], None]) -> Iterator[Timescale]:
     """A real TimescaleDB for the whole run; skips where this machine cannot run one."""
     try:
         server = Timescale(tmp_path_factory.mktemp("timescale") / "server.log")
     except Unavailable as reason:
         pytest.skip(f"no TimescaleDB: {reason}")
+    delete_after(server.home)
     try:
         server.start()
         yield server

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,11 +66,16 @@ def _make_base_folder(config: pytest.Config) -> None:
     """Use a base folder of this run: pytest closes its common one to the user that Postgres runs as."""
     folder = config.option.basetemp = Path(tempfile.mkdtemp(prefix="tapedeck-tests-"))
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    delete_after(config, folder)
+    _delete_after(config, folder)
 
 
-def delete_after(config: pytest.Config, folder: Path) -> None:
-    """Delete a folder when this runner has ended, even where it was killed."""
+@pytest.fixture(scope="session")
+def delete_after(pytestconfig: pytest.Config) -> Callable[[Path], None]:
+    """Deletes a folder when this runner has ended, even where it was killed."""
+    return lambda folder: _delete_after(pytestconfig, folder)
+
+
+def _delete_after(config: pytest.Config, folder: Path) -> None:
     if (its := config.stash.get(_REAPER, None)) is not None:
         its.delete_after(folder)
 

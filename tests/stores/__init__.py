@@ -1,1 +1,1 @@
-"""Other stores than Tapedeck's own, as real servers on the loopback, fetched once and kept."""
+"""Third-party stores as real servers on the loopback, downloaded once and kept."""

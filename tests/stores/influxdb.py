@@ -1,8 +1,7 @@
-"""InfluxDB: Debian's package, unpacked but not installed, so that no service starts."""
+"""InfluxDB from Debian's package, unpacked but not installed, so that no service starts."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import subprocess
@@ -14,12 +13,14 @@ from urllib.request import Request, urlopen
 
 from stores.questdb import Unavailable
 from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded.download_cache import make_once
+from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.jvm import cache_dir
 from tapedeck_deck.embedded.ports import free_port
 
 PACKAGE = "influxdb"
 DATABASE, USER, PASSWORD = "tapedeck", "writer", "its-password"
-FETCH_SECONDS, START_SECONDS = 120, 60.0
+FETCH_LIMIT_SECONDS = 1200
 _CONFIG = """\
 reporting-enabled = false
 bind-address = "127.0.0.1:{rpc}"
@@ -38,32 +39,31 @@ bind-address = "127.0.0.1:{rpc}"
 
 
 class InfluxDB:
-    """One server that asks for a password. Raises Unavailable where its package can't be had."""
+    """A server that requires a password. Raises Unavailable where its package cannot be downloaded."""
 
     MILLISECOND = 1_000_000  # its times are nanoseconds
 
     authorization = "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
     def __init__(self, folder: Path) -> None:
-        self._program = _program()
+        self._program = program()
         self._folder = folder
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """Where points go."""
+        """The write endpoint."""
         return f"http://127.0.0.1:{self._port}/write?db={DATABASE}"
 
     def start(self) -> None:
-        """Start, make the user and the database."""
+        """Start the server, create the user and the database."""
         self._folder.mkdir(parents=True)
         config = self._folder / "influxdb.conf"
         config.write_text(_CONFIG.format(home=self._folder, http=self._port, rpc=free_port()))
         command: list[str | Path] = [self._program, "-config", config]
         self._process = processes.start(command, log=self._folder / "log")
-        if not processes.wait_until(self._answers, timeout=START_SECONDS):
-            raise AssertionError(f"InfluxDB did not answer:\n{processes.tail(self._folder / 'log')}")
+        processes.wait_ready("InfluxDB", self._process, self._answers, log=self._folder / "log")
         self.query(f"CREATE DATABASE {DATABASE}")
 
     def stop(self) -> None:
@@ -81,8 +81,6 @@ class InfluxDB:
         return list(found["series"][0]["values"]) if "series" in found else []
 
     def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, processes.tail(self._folder / "log")
         try:
             self.query(f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES")
         except OSError:
@@ -90,29 +88,23 @@ class InfluxDB:
         return True
 
 
-def _program() -> Path:
-    """The server, fetched where it is missing."""
-    home = cache_dir() / PACKAGE
-    program = home / "usr/bin/influxd"
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with home.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another run may be fetching it
-        if not program.exists():
-            _fetch(home)
-    return program
+def program() -> Path:
+    """The server's binary, downloaded where it does not exist. Raises Unavailable."""
+    return make_once(cache_dir() / PACKAGE, _fetch) / "usr/bin/influxd"
 
 
-def _fetch(home: Path) -> None:
+def _fetch(folder: Path) -> None:
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise Unavailable("this is no Debian")
-    fresh = home.with_suffix(".new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
-    got = subprocess.run(
-        ["apt-get", "download", PACKAGE], cwd=fresh, capture_output=True, text=True, timeout=FETCH_SECONDS
-    )
-    packages = list(fresh.glob("*.deb"))
-    if got.returncode or not packages:
-        raise Unavailable(f"apt-get has no package {PACKAGE}: {got.stderr.strip()[-300:]}")
-    subprocess.run(["dpkg-deb", "-x", str(packages[0]), str(fresh)], check=True, timeout=FETCH_SECONDS)
-    fresh.rename(home)  # all or nothing
+        raise Unavailable("this system has no apt")
+    folder.mkdir()
+    log = folder.parent / f"{PACKAGE}.log"
+    download = processes.start(["apt-get", "download", PACKAGE], log=log, cwd=folder)
+    try:
+        code = processes.wait_finished("apt-get", download, log=log, limit=FETCH_LIMIT_SECONDS)
+    except DeckError as error:
+        raise Unavailable(str(error)) from error
+    packages = list(folder.glob("*.deb"))
+    if code or not packages:
+        raise Unavailable(f"apt-get has no package {PACKAGE}: {processes.tail(log, 3)}")
+    subprocess.run(["dpkg-deb", "-x", str(packages[0]), str(folder)], check=True, timeout=FETCH_LIMIT_SECONDS)
+    packages[0].unlink()

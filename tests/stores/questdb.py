@@ -1,4 +1,4 @@
-"""QuestDB: its jar from Maven Central, on the JRE of the embedded broker."""
+"""QuestDB: the jar from Maven Central, run by the embedded broker's JRE."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from tapedeck_deck.embedded.ports import free_port
 
 JARS = ("org.questdb:questdb:9.1.0",)
 FLAGS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-START_SECONDS = 60.0
 USER, PASSWORD = "writer", "its-password"
 
 
 class Unavailable(Exception):
-    """This machine can't have it; the message says what it lacks."""
+    """This machine cannot run the server; the message says what it lacks."""
 
 
 class QuestDB:
-    """One server that asks for a password. Raises Unavailable where its jar can't be had."""
+    """A server that requires a password. Raises Unavailable where its jar cannot be downloaded."""
 
     MILLISECOND = 1_000  # its times are microseconds
     authorization = "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -42,7 +41,7 @@ class QuestDB:
 
     @property
     def url(self) -> str:
-        """Where points go."""
+        """The write endpoint."""
         return f"http://127.0.0.1:{self._port}/write"
 
     def start(self) -> None:
@@ -66,23 +65,20 @@ class QuestDB:
                 "QDB_WAL_APPLY_WORKER_COUNT": "1",
             },
         )  # fmt: skip
-        if not processes.wait_until(self._answers, timeout=START_SECONDS):
-            raise AssertionError(f"QuestDB did not answer:\n{processes.tail(self._folder / 'log')}")
+        processes.wait_ready("QuestDB", self._process, self._answers, log=self._folder / "log")
 
     def stop(self) -> None:
         if self._process is not None:
             processes.stop(self._process, grace=5)
 
     def query(self, text: str) -> list[list[Any]]:
-        """The rows that a statement gives; none for one that gives none."""
+        """The rows of a statement; empty for a statement without rows."""
         address = f"http://127.0.0.1:{self._port}/exec?" + urlencode({"query": text})
         with urlopen(Request(address, headers={"authorization": self.authorization}), timeout=60) as answer:
             found: list[list[Any]] = json.load(answer).get("dataset", [])
         return found
 
     def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, processes.tail(self._folder / "log")
         try:
             return bool(self.query("SELECT 1"))
         except OSError:

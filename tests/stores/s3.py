@@ -1,4 +1,4 @@
-"""S3: Versity's gateway over a folder, which the rig builds from Go modules (tests/e2e/rig/build)."""
+"""An S3 server: Versity's gateway over a folder; tests/e2e/rig/build builds it from Go modules."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.ports import free_port
 
 PROGRAM = RIG_BIN / "versitygw"
-START_SECONDS = 30.0
 REGION = "eu-central-1"
 ACCESS_KEY, SECRET_KEY = "its-access-key", "its-secret-key"
 
 
 class S3:
-    """One server, on the loopback. What is put below ``root`` is an object: <bucket>/<key>."""
+    """A server on the loopback. A file <bucket>/<key> below ``root`` is an object."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -33,15 +32,14 @@ class S3:
             "--region", REGION, "--quiet", "posix", "--nometa", self.root,
         ]  # fmt: skip
         self._process = processes.start(command, log=self._folder / "log")
-        if not processes.wait_until(self._listens, timeout=START_SECONDS):
-            raise AssertionError(f"S3 did not answer:\n{processes.tail(self._folder / 'log')}")
+        processes.wait_ready("S3", self._process, self._listens, log=self._folder / "log")
 
     def stop(self) -> None:
         if self._process is not None:
             processes.stop(self._process, grace=5)
 
     def credentials(self, folder: Path, **changed: str) -> Path:
-        """A folder as the Secret's mount is; ``changed`` ones are wrong, empty ones missing."""
+        """A folder like the Secret's mount. ``changed`` replaces values; an empty value leaves the file out."""
         files = {
             "access_key": ACCESS_KEY,
             "secret_key": SECRET_KEY,
@@ -55,7 +53,5 @@ class S3:
         return folder
 
     def _listens(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, processes.tail(self._folder / "log")
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self._port)) == 0

@@ -1,4 +1,4 @@
-"""A PostgreSQL with TimescaleDB, on a port of the loopback."""
+"""A PostgreSQL server with TimescaleDB, on a loopback port."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import ROLES
 from timescale.chroot import BINARIES, chroot
 
-# util-linux' tool asks the kernel for the signal after it has become the user: to change users forgets it.
+# setpriv sets the parent-death signal after it has changed the user, since that change clears the signal.
 _AS_POSTGRES = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=INT")
 SETTINGS = {
     "shared_preload_libraries": "timescaledb",
@@ -29,12 +29,12 @@ SETTINGS = {
 
 
 class Timescale:
-    """One server, its data in a folder of its own inside the chroot. Raises Unavailable where there can be none."""
+    """A server with its data in a new folder inside the chroot. Raises Unavailable where that cannot be made."""
 
     def __init__(self, log: Path) -> None:
         self._root = chroot()
         self._log = log
-        self._home = Path(tempfile.mkdtemp(prefix="tapedeck-", dir=self._root / "tmp"))
+        self.home = Path(tempfile.mkdtemp(prefix="tapedeck-", dir=self._root / "tmp"))
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -43,9 +43,9 @@ class Timescale:
         return f"postgresql://{role}@127.0.0.1:{self._port}/{database}"
 
     def start(self) -> None:
-        """Make the cluster, start, wait until it answers, make the roles."""
-        inside = Path("/") / self._home.relative_to(self._root)
-        shutil.chown(self._home, *self._owner())
+        """Run initdb, start the server, wait until it answers, create the roles."""
+        inside = Path("/") / self.home.relative_to(self._root)
+        shutil.chown(self.home, *self._owner())
         data = inside / "data"
         subprocess.run(
             self._command(
@@ -53,30 +53,29 @@ class Timescale:
             ),
             check=True,
             capture_output=True,
-            timeout=60,
+            timeout=600,
         )
         options = [part for key, value in SETTINGS.items() for part in ("-c", f"{key}={value}")]
         self._process = processes.start(
             self._command("postgres", "-D", data, "-p", self._port, *options), log=self._log
         )
-        if not processes.wait_until(self._answers, timeout=30):
-            raise TimeoutError(f"TimescaleDB did not answer in 30 s:\n{processes.tail(self._log)}")
+        processes.wait_ready("TimescaleDB", self._process, self._answers, log=self._log)
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
             for role in ROLES:
                 connection.execute(f"CREATE ROLE {role} LOGIN")
 
     def stop(self) -> None:
-        """End it and remove its data."""
+        """Stop it and delete its data."""
         if self._process is not None:
             processes.stop(self._process, grace=20, first=signal.SIGINT)
             self._process = None
-        shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def _command(self, program: str, *arguments: object) -> list[str | Path]:
         return ["chroot", self._root, *_AS_POSTGRES, BINARIES / program, *map(str, arguments)]
 
     def _owner(self) -> tuple[int, int]:
-        """User and group of `postgres` as the chroot numbers them."""
+        """The ids of user and group `postgres` in the chroot."""
         for line in (self._root / "etc/passwd").read_text().splitlines():
             name, _, user, group, *_ = line.split(":")
             if name == "postgres":
@@ -84,8 +83,6 @@ class Timescale:
         raise LookupError("the chroot has no user postgres")
 
     def _answers(self) -> bool:
-        if self._process is None or self._process.poll() is not None:
-            raise RuntimeError(f"TimescaleDB ended at its start:\n{processes.tail(self._log)}")
         try:
             psycopg.connect(self.dsn(), connect_timeout=2).close()
         except psycopg.OperationalError:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 import subprocess
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from tapedeck_deck.embedded import jvm, kafka_folder, ports, processes
+from tapedeck_deck.embedded.download_cache import make_once
 from tapedeck_deck.embedded.errors import DeckError
 
 KAFKA = "4.1.1"
@@ -20,20 +23,38 @@ BROKER_JARS = (
     "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
 )
 VERSION_FILE = "version"
+DOWNLOAD_TIMEOUT_SECONDS = 60  # without data
 
 
 def jars(coordinates: tuple[str, ...] = BROKER_JARS) -> str:
     """The class path of Maven coordinates, fetched the first time. Raises DeckError where that fails."""
-    import jgo
+    endpoint = "+".join(coordinates)
+    folder = jvm.cache_dir() / "jars" / sha256(endpoint.encode()).hexdigest()[:16]
+    make_once(folder, lambda unfinished: _fetch(endpoint, unfinished))
+    return ":".join(f"{folder / part}/*" for part in ("jars", "modules") if (folder / part).is_dir())
+
+
+def _fetch(endpoint: str, folder: Path) -> None:
+    """Download jars into a folder, through a repository there: an interrupted download leaves half a jar in it."""
+    from jgo.config import GlobalSettings
+    from jgo.constants import MAVEN_CENTRAL_URL
+    from jgo.env import EnvironmentBuilder
+    from jgo.maven import MavenContext
 
     for name in ("jgo", "jgo.maven"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    repositories = {"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories}
+    context = MavenContext(
+        repo_cache=folder / "repository", remote_repos=repositories, timeout=DOWNLOAD_TIMEOUT_SECONDS
+    )
     try:
-        environment = jgo.build("+".join(coordinates), cache_dir=jvm.cache_dir() / "jars")
+        environment = EnvironmentBuilder(context, folder / "environment").from_endpoint(endpoint)
     except Exception as error:  # jgo raises many kinds, all of them mean the same here
-        raise DeckError(f"cannot fetch Kafka's jars: {error}. Is the Maven registry reachable?") from error
-    folder = Path(environment.path)
-    return ":".join(f"{folder / part}/*" for part in ("jars", "modules") if (folder / part).is_dir())
+        raise DeckError(f"cannot fetch {endpoint}: {error}. Is the Maven registry reachable?") from error
+    for part in Path(environment.path).iterdir():
+        part.rename(folder / part.name)
+    shutil.rmtree(folder / "environment")
+    shutil.rmtree(folder / "repository")  # the jars are hard links to its files
 
 
 @dataclass

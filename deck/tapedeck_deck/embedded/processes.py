@@ -133,15 +133,36 @@ def wait_ready(
     ``stall`` limits the time without progress, ``limit`` the whole start, both in seconds of an idle machine.
     Raises DeckError with the end of ``log`` as soon as the process exits, or after a limit.
     """
-    activity = Activity(process.pid, log, window=stall)
-    stalled, over = Deadline(stall), Deadline(limit)
-    while not ready():
+
+    def ended_or_ready() -> bool:
+        if ready():
+            return True
         if (code := process.poll()) is not None:
             raise DeckError(f"{name} exited with code {code} while starting:\n{tail(log)}")
+        return False
+
+    _wait_active(name, process, ended_or_ready, log=log, stall=stall, limit=limit, poll=poll)
+
+
+def wait_finished(name: str, process: Process, *, log: Path, stall: float = STALL_SECONDS, limit: float) -> int:
+    """The exit code of a process that does a long piece of work; as ``wait_ready``. It is killed after a limit."""
+    try:
+        _wait_active(name, process, lambda: process.poll() is not None, log=log, stall=stall, limit=limit, poll=0.1)
+    finally:
+        code = stop(process, grace=0, first=signal.SIGKILL)
+    return code
+
+
+def _wait_active(
+    name: str, process: Process, done: Callable[[], bool], *, log: Path, stall: float, limit: float, poll: float
+) -> None:
+    activity = Activity(process.pid, log, window=stall)
+    stalled, over = Deadline(stall), Deadline(limit)
+    while not done():
         if activity.advanced():
             stalled.restart()
         if stalled.passed():
-            raise DeckError(f"{name} made no progress for {stall:.0f} s while starting (see {log}):\n{tail(log)}")
+            raise DeckError(f"{name} made no progress for {stall:.0f} s (see {log}):\n{tail(log)}")
         if over.passed():
             raise DeckError(f"{name} was not ready after {limit:.0f} s (see {log}):\n{tail(log)}")
         time.sleep(poll)

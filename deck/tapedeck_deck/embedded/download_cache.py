@@ -1,0 +1,28 @@
+"""Folders that are made once on a machine and kept: downloads, and what is built from them."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+
+def make_once(folder: Path, make: Callable[[Path], None], *, remove: Callable[[Path], object] = shutil.rmtree) -> Path:
+    """The folder, made by ``make`` where it does not exist.
+
+    ``make`` fills a folder beside it, which gets its name when it is complete. What an interrupted run left half-made
+    is removed by ``remove`` first. A lock lets one process make it while others wait.
+    """
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            unfinished = folder.with_name(f"{folder.name}.new")
+            if unfinished.exists():
+                remove(unfinished)
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder

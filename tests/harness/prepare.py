@@ -1,0 +1,31 @@
+"""``python -m harness.prepare``: download and build what the tests need once, before a test waits for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import timescale.chroot
+from stores import influxdb, questdb
+from tapedeck_deck.embedded.broker import jars
+from tapedeck_deck.embedded.errors import DeckError
+
+STEPS: dict[str, Callable[[], object]] = {
+    "Kafka": jars,
+    "QuestDB": lambda: jars(questdb.JARS),
+    "InfluxDB": influxdb.program,
+    "TimescaleDB": timescale.chroot.chroot,
+}
+
+
+def main() -> None:
+    """What cannot be made is reported; the tests that need it are skipped, and fail with CI=true."""
+    for name, make in STEPS.items():
+        try:
+            make()
+        except (DeckError, questdb.Unavailable, timescale.chroot.Unavailable) as error:
+            print(f"the tests run without {name}: {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
