@@ -1,4 +1,4 @@
-"""The command tapedeck as a call and as a process, and what it is given."""
+"""The command line as a function call and as a process, and a manifest to give it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ spec:
   source: {store: {exchange: coinbase, symbols: [BTC/USD], from: 2018-04-04T00:00:00Z}}
   speed: 60
 """
-DOWN = "the deck is not running: `tapedeck up` starts it\n"
+NOT_RUNNING = "the deck is not running: `tapedeck up` starts it\n"
 
 
 def manifest(name: str = "tape") -> str:

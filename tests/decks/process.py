@@ -14,7 +14,7 @@ from psycopg import sql
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
-from tapedeck_deck.cli import write
+from tapedeck_deck.cli import changes
 from tapedeck_deck.embedded import deck
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.home import Home
@@ -76,7 +76,7 @@ def reaches(objects: Objects, kind: str, name: str, *phases: str, timeout: float
 def apply(objects: Objects, kind: str, name: str, spec: Json, folder: Path = Path("/")) -> None:
     """As `tapedeck apply` of a file in the folder."""
     content = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
-    write.apply(objects, [Document("here", folder, content)], "default")
+    changes.apply(objects, [Document("here", folder, content)], "default")
 
 
 def pods_of(objects: Objects, uid: str) -> list[Json]:

@@ -8,7 +8,7 @@ from pods.backtest import Pod, check
 from pods.runs import random_walk, secret, spec, store_data
 from pods.store import insert_bars
 from tapedeck_common.settings import Connections
-from tapedeck_deck.cli import check as checks
+from tapedeck_deck.cli.strategies import check_strategies
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.objects import Objects
 
@@ -63,7 +63,7 @@ def test_the_command_checks_without_keeping_anything(connections: Connections, t
     manifests = [{"apiVersion": "tapedeck.dev/v1alpha1", "kind": "Backtest", "metadata": {"name": n}, "spec": s}
                  for n, s in wanted.items()]  # fmt: skip
     given = [Document("here", tmp_path, content) for content in (config, *manifests)]
-    reports = checks.check(objects, given, "default")
+    reports = check_strategies(objects, given, "default")
     assert "while len(self) > 50: pass" in reports["backtest/endless"].message
     assert {name: report.reason for name, report in reports.items()} == {
         "backtest/beside": "LookAhead", "backtest/brought": "LookAhead", "backtest/smooth": "StartUp",

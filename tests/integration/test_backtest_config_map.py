@@ -12,7 +12,7 @@ from pods.store import insert_bars
 from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
 from tapedeck_crds.parse import parse_resource
-from tapedeck_deck.cli import write
+from tapedeck_deck.cli import changes
 from tapedeck_deck.embedded import documents, processes
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.pods import start_pod
@@ -27,7 +27,7 @@ def test_strategy_of_a_config_map(connections: Connections, tmp_path: Path) -> N
     bars = [Bar("coinbase", b.symbol, b.interval, b.ts, b.open, b.high, b.low, b.close, b.volume) for b in walk]
     insert_bars(connections.store_dsn.get_secret_value(), bars)
     objects = Objects(tmp_path / "objects.db")
-    write.apply(objects, documents.read([str(EXAMPLE)]), "default")
+    changes.apply(objects, documents.read([str(EXAMPLE)]), "default")
     objects.apply(secret(connections))
     backtest = parse_resource(objects.get("Backtest", "default", "pullback"))
     settings = Settings(

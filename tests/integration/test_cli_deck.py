@@ -37,7 +37,7 @@ def test_a_deck_from_up_to_down(tmp_path: Path) -> None:
         assert "next: `tapedeck apply" in up.stderr
         page = up.stdout.split()[-1]
         assert httpx.get(f"{page}healthz", trust_env=False).status_code == httpx.codes.OK
-        assert _tapedeck(tmp_path, "up").stdout == f"the deck is already up: {page}\n"
+        assert _tapedeck(tmp_path, "up").stdout == f"the deck is already running: {page}\n"
 
         said = json.loads(_tapedeck(tmp_path, "status", "-o", "json").stdout)
         assert (said["running"], said["gateway"]) == (True, page)
@@ -56,8 +56,8 @@ def test_a_deck_from_up_to_down(tmp_path: Path) -> None:
         assert again.returncode == 0, again.stderr
 
         down = _tapedeck(tmp_path, "down")
-        assert (down.returncode, down.stdout) == (0, f"the deck is down; its data stays in {home.root}\n")
-        assert _tapedeck(tmp_path, "down").stdout == f"no deck runs in {home.root}\n"
+        assert (down.returncode, down.stdout) == (0, f"the deck is stopped; its data is kept in {home.root}\n")
+        assert _tapedeck(tmp_path, "down").stdout == f"no deck is running in {home.root}\n"
         assert _tapedeck(tmp_path, "status").returncode == 1
     finally:
         deck.stop(home)

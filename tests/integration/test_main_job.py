@@ -17,7 +17,7 @@ import pytest
 import by_hand.samples as by_hand
 from by_hand import example
 from decks.process import eventually, leftovers, phase, running_deck
-from tapedeck_deck.cli import write
+from tapedeck_deck.cli import changes
 from tapedeck_deck.demo import audit
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.home import Home
@@ -75,7 +75,7 @@ def test_the_demo_twice_and_the_same_trades_three_ways(tmp_path: Path) -> None:
     assert first[5:] == ("0", "0")
     assert leftovers(Home.at(home)) == []
     with running_deck(home) as (_, facts, objects):
-        list(write.apply(objects, [documents.Document("here", tmp_path, documents.parse(BATCH, "here"))], "default"))
+        list(changes.apply(objects, [documents.Document("here", tmp_path, documents.parse(BATCH, "here"))], "default"))
         eventually(lambda: phase(objects, "Backtest", "batch") == "Complete")
         streamed = objects.get("Backtest", "default", "sma-cross")
         batch = objects.get("Backtest", "default", "batch")
@@ -122,13 +122,13 @@ SOURCE = {("BTC/USD", 60_000 * i): (1.0 + i, 2.0 + i, 0.5 + i, 1.5 + i, 3.0) for
 
 def test_the_audit_finds_a_planted_loss_and_a_planted_double() -> None:
     whole = list(SOURCE.items())
-    assert audit.compare("x", whole, SOURCE) == audit.Tally("x", 5, 0, 0)
-    assert audit.compare("x", whole[:2] + whole[3:], SOURCE) == audit.Tally("x", 4, 1, 0)
-    assert audit.compare("x", [*whole, whole[2]], SOURCE) == audit.Tally("x", 6, 0, 1)
+    assert audit.compare("x", whole, SOURCE) == audit.AuditResult("x", 5, 0, 0)
+    assert audit.compare("x", whole[:2] + whole[3:], SOURCE) == audit.AuditResult("x", 4, 1, 0)
+    assert audit.compare("x", [*whole, whole[2]], SOURCE) == audit.AuditResult("x", 6, 0, 1)
     changed = [*whole[:4], (whole[4][0], (9.0, 9.0, 9.0, 9.0, 9.0))]
-    assert audit.compare("x", changed, SOURCE) == audit.Tally("x", 5, 1, 0)
+    assert audit.compare("x", changed, SOURCE) == audit.AuditResult("x", 5, 1, 0)
     foreign = [*whole, (("ETH/USD", 0), (1.0, 1.0, 1.0, 1.0, 1.0))]
-    assert audit.compare("x", foreign, SOURCE) == audit.Tally("x", 6, 0, 1)
+    assert audit.compare("x", foreign, SOURCE) == audit.AuditResult("x", 6, 0, 1)
 
 
 def test_the_audit_reads_the_files_by_itself(samples: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `helm test` runs: it waits for what comes late, and says what does not come."""
+"""The connection check of `helm test`: it waits for late services and reports failed ones."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import pytest
 from tapedeck_maintenance.connection_check import check
 
 
-def test_what_comes_late_is_waited_for_and_what_fails_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    asked: list[str] = []
+def test_it_waits_for_late_services_and_reports_failed_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    attempts: list[str] = []
 
     def late() -> str:
-        asked.append("x")
-        if len(asked) < 2:
+        attempts.append("x")
+        if len(attempts) < 2:
             raise ConnectionRefusedError("not yet")
         return "200"
 

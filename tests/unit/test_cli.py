@@ -1,4 +1,4 @@
-"""The command tapedeck on a home whose deck is down: what it keeps and refuses, and its exit codes."""
+"""The command line on the folder of a stopped deck: what it stores and rejects, and its exit codes."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any
 
 import pytest
 
-from decks.command import DOWN, Run, manifest, spawn
+from decks.command import NOT_RUNNING, Run, manifest, spawn
 from tapedeck_deck.cli.app import app
 from tapedeck_deck.embedded.objects import Objects
 
 
-def test_apply_creates_changes_and_leaves_alone(run: Run, tmp_path: Path) -> None:
+def test_apply_creates_configures_and_leaves_unchanged(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     file = folder / "replay.yaml"
     file.write_text(manifest())
     first = run("apply", "-f", str(file))
-    assert (first.exit_code, first.stdout, first.stderr) == (0, "replay/tape created\n", DOWN)
+    assert (first.exit_code, first.stdout, first.stderr) == (0, "replay/tape created\n", NOT_RUNNING)
     assert run("apply", "-f", str(folder)).stdout == "replay/tape unchanged\n"
     file.write_text(manifest().replace("speed: 60", "speed: 61"))
     assert run("apply", "-f", str(file)).stdout == "replay/tape configured\n"
-    kept = json.loads(run("get", "replay", "tape", "-o", "json").stdout)
-    assert kept["spec"]["speed"] == 61
-    assert kept["spec"]["source"]["store"]["from"] == "2018-04-04T00:00:00Z"
-    assert kept["metadata"]["annotations"] == {"tapedeck.dev/applied-from": str(folder)}
-    assert kept["metadata"]["generation"] == 2
+    stored = json.loads(run("get", "replay", "tape", "-o", "json").stdout)
+    assert stored["spec"]["speed"] == 61
+    assert stored["spec"]["source"]["store"]["from"] == "2018-04-04T00:00:00Z"
+    assert stored["metadata"]["annotations"] == {"tapedeck.dev/applied-from": str(folder)}
+    assert stored["metadata"]["generation"] == 2
 
 
-def test_nothing_is_half_applied_and_every_fault_is_said(run: Run, tmp_path: Path, objects: Objects) -> None:
+def test_apply_is_all_or_nothing_and_reports_every_error(run: Run, tmp_path: Path, objects: Objects) -> None:
     changed = manifest().replace("coinbase", "kraken")
     documents = [manifest("good"), manifest("slow").replace("60", "'60'"), "kind: Tape", "just text", changed]
     (tmp_path / "all.yaml").write_text("\n---\n".join(documents))
@@ -48,7 +48,7 @@ def test_nothing_is_half_applied_and_every_fault_is_said(run: Run, tmp_path: Pat
     assert [o["metadata"]["name"] for o in objects.list()] == ["tape"]
 
 
-def test_a_fault_of_yaml_leaves_no_home_behind(run: Run, tmp_path: Path) -> None:
+def test_a_yaml_error_creates_no_state_folder(run: Run, tmp_path: Path) -> None:
     answer = run("apply", "-f", "-", text="spec: {speed: .nan}")
     assert (answer.exit_code, answer.stderr) == (
         1,
@@ -57,8 +57,8 @@ def test_a_fault_of_yaml_leaves_no_home_behind(run: Run, tmp_path: Path) -> None
     assert not (tmp_path / ".tapedeck").exists()
 
 
-def test_documents_without_what_a_resource_has(run: Run) -> None:
-    for text, says in (
+def test_documents_that_lack_parts_of_a_resource(run: Run) -> None:
+    for text, message in (
         ("apiVersion: tapedeck.dev/v1alpha1\nkind: Replay", "metadata: missing"),
         ("apiVersion: tapedeck.dev/v1alpha1\nkind: Replay\nmetadata: x", "metadata: got 'x'"),
         ("apiVersion: tapedeck.dev/v1alpha1\nkind: Replay\nmetadata: {name: 1}", "metadata.name: got 1"),
@@ -67,10 +67,10 @@ def test_documents_without_what_a_resource_has(run: Run) -> None:
     ):
         answer = run("apply", "-f", "-", text=text)
         assert answer.exit_code == 1
-        assert says in answer.stderr
+        assert message in answer.stderr
 
 
-def test_patch_by_options(run: Run, objects: Objects) -> None:
+def test_patch_with_the_options_for_controls(run: Run, objects: Objects) -> None:
     def spec() -> Any:
         return objects.get("Replay", "default", "tape")["spec"]
 
@@ -85,8 +85,8 @@ def test_patch_by_options(run: Run, objects: Objects) -> None:
     run("patch", "rp/tape", "--seek", "2018-04-04T12:00:00Z")
     assert spec()["seek"]["id"] != first["id"]
     objects.set_status("Replay", "default", "tape", {"phase": "Complete"})
-    said = run("patch", "replay", "tape", "--speed", "60").stderr
-    assert said.startswith("note: it is Complete, and no change plays it again: delete it and apply it anew\n")
+    note = run("patch", "replay", "tape", "--speed", "60").stderr
+    assert note.startswith("note: it is Complete, so the change has no effect: delete it and apply it again\n")
     run("patch", "rp/tape", "--step", "5")
     first = spec()["step"]
     assert (spec()["paused"], first["intervals"]) == (True, 5)
@@ -100,11 +100,11 @@ def test_patch_by_options(run: Run, objects: Objects) -> None:
     assert {"loop", "until"} & spec().keys() == set()
 
 
-def test_patch_by_text(run: Run, objects: Objects) -> None:
+def test_patch_with_yaml_or_json(run: Run, objects: Objects) -> None:
     for text in ('{"spec": {"atEnd": "hold"}}', "spec: {atEnd: finish}", "metadata: {labels: {a: b}}"):
         assert run("patch", "replay", "tape", "-p", text).exit_code == 0
-    kept = objects.get("Replay", "default", "tape")
-    assert (kept["spec"]["atEnd"], kept["metadata"]["labels"], kept["metadata"]["generation"]) == (
+    stored = objects.get("Replay", "default", "tape")
+    assert (stored["spec"]["atEnd"], stored["metadata"]["labels"], stored["metadata"]["generation"]) == (
         "finish",
         {"a": "b"},
         3,
@@ -112,7 +112,7 @@ def test_patch_by_text(run: Run, objects: Objects) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "code", "message"),
     [
         (["--speed", "0"], 1, "Replay tape: spec.speed: got 0.0, expected greater than or equal to 0.1"),
         (["--speed", "nan"], 1, "spec.speed: got nan, expected a finite number"),
@@ -133,25 +133,25 @@ def test_patch_by_text(run: Run, objects: Objects) -> None:
         (["-p", "spec: {speed: 1}", "--pause"], 2, "expected either -p or some of --speed"),
     ],
 )
-def test_patches_that_are_refused(run: Run, objects: Objects, words: list[str], code: int, says: str) -> None:
+def test_rejected_patches(run: Run, objects: Objects, words: list[str], code: int, message: str) -> None:
     answer = run("patch", "replay", "tape", *words)
     assert answer.exit_code == code
-    assert says in " ".join(answer.stderr.split())
+    assert message in " ".join(answer.stderr.split())
     assert objects.version == 1
 
 
-def test_controls_are_a_replays(run: Run, objects: Objects) -> None:
+def test_only_a_replay_has_controls(run: Run, objects: Objects) -> None:
     answer = run("patch", "feed", "x", "--pause")
     assert answer.exit_code == 2
-    assert "are a replay's, got a feed" in answer.stderr
+    assert "control a replay, got a feed" in answer.stderr
 
 
 def test_delete_by_name_and_by_file(run: Run, tmp_path: Path, objects: Objects) -> None:
     both = tmp_path / "both.yaml"
     both.write_text(manifest() + "---\n" + manifest("other"))
-    refused = run("delete", "-f", "both.yaml")
-    assert (refused.exit_code, refused.stdout) == (1, "")
-    assert "replay 'other' not found" in refused.stderr
+    rejected = run("delete", "-f", "both.yaml")
+    assert (rejected.exit_code, rejected.stdout) == (1, "")
+    assert "replay 'other' not found" in rejected.stderr
     assert len(objects.list()) == 1
     run("apply", "-f", "both.yaml")
     assert run("delete", "-f", "both.yaml").stdout == "replay/tape deleted\nreplay/other deleted\n"
@@ -163,13 +163,13 @@ def test_delete_by_name_and_by_file(run: Run, tmp_path: Path, objects: Objects) 
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "code", "message"),
     [
         (["get", "replays"], 0, ""),
         (["get", "replay", "nope"], 1, "error: replay 'nope' not found"),
         (["apply", "-f", "gone.yaml"], 1, "error: gone.yaml: can't be read: No such file"),
         (["status"], 1, "the deck is not running"),
-        (["migrate"], 1, "name a folder of connections in TAPEDECK_CONNECTIONS"),
+        (["migrate"], 1, "set TAPEDECK_CONNECTIONS to a folder of connection files"),
         (["get", "--home", "elsewhere"], 1, "error: no deck in"),
         (["down"], 0, ""),
         (["apply"], 2, "Missing option '--filename'"),
@@ -178,15 +178,15 @@ def test_delete_by_name_and_by_file(run: Run, tmp_path: Path, objects: Objects) 
         (["play"], 2, "No such command 'play'"),
     ],
 )
-def test_exit_codes(objects: Objects, tmp_path: Path, words: list[str], code: int, says: str) -> None:
+def test_exit_codes(objects: Objects, tmp_path: Path, words: list[str], code: int, message: str) -> None:
     process = spawn(tmp_path, *words)
-    _, said = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == code
-    assert says in said
-    assert "Traceback" not in said
+    assert message in stderr
+    assert "Traceback" not in stderr
 
 
-def test_the_home_is_the_option_else_the_variable_else_here(
+def test_the_folder_is_the_option_else_the_variable_else_the_default(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TAPEDECK_HOME", str(tmp_path / "variable"))
@@ -197,14 +197,14 @@ def test_the_home_is_the_option_else_the_variable_else_here(
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["before", "option", "variable"]
 
 
-def test_a_home_of_another_version_is_refused(run: Run, tmp_path: Path, objects: Objects) -> None:
+def test_a_folder_of_another_version_is_rejected(run: Run, tmp_path: Path, objects: Objects) -> None:
     (tmp_path / ".tapedeck" / "version").write_text("99")
     answer = run("get")
     assert answer.exit_code == 1
     assert "got deck version '99', expected 1" in answer.stderr
 
 
-def test_help_teaches_with_examples(run: Run) -> None:
+def test_help_shows_examples(run: Run) -> None:
     commands = [c for c in app.registered_commands if c.callback is not None]
     assert len(commands) >= 10
     for name in ("up", "apply", "get", "describe", "patch", "delete", "logs"):
@@ -213,14 +213,14 @@ def test_help_teaches_with_examples(run: Run) -> None:
         assert f"\n    tapedeck {name} " in shown.stdout or f"\n    tapedeck {name}\n" in shown.stdout
 
 
-# What a look at the objects has no use for, and what would cost it its quick start.
+# Packages that `tapedeck get` does not need and that would slow its start.
 HEAVY = "asyncio backtrader ccxt confluent_kafka fastapi httpx jgo jsonschema kopf kubernetes numpy pandas psycopg rich"
 
 
-def test_a_look_at_the_objects_loads_nothing_heavy(objects: Objects, tmp_path: Path) -> None:
+def test_get_imports_no_heavy_package(objects: Objects, tmp_path: Path) -> None:
     call = [sys.executable, "-X", "importtime", "-c", "from tapedeck_deck.cli import main; main()", "get"]
-    told = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert told.returncode == 0, told.stderr
-    loaded = {line.split("|")[-1].strip().split(".")[0] for line in told.stderr.splitlines() if "|" in line}
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    loaded = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
     assert "tapedeck_deck" in loaded
     assert loaded & set(HEAVY.split()) == set()

@@ -1,4 +1,4 @@
-"""YAML as kubectl reads it, and what is said of what can't be read."""
+"""YAML as kubectl reads it, and the errors for unreadable documents."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_values(text: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("spec: {speed: .nan}", "f.yaml, document 1: spec.speed: got nan, expected a finite number"),
         ("spec: {x: [1, -.INF]}", "f.yaml, document 1: spec.x[1]: got -inf, expected a finite number"),
@@ -64,12 +64,12 @@ def test_values(text: str, value: Any) -> None:
         ("# nothing", "got no document, expected at least one"),
     ],
 )
-def test_faults(text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors(text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("f.yaml").write_text(text)
     with pytest.raises(DeckError) as caught:
         read(["f.yaml"])
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_aliases_of_aliases_are_bounded() -> None:
@@ -79,7 +79,7 @@ def test_aliases_of_aliases_are_bounded() -> None:
         parse("\n".join(levels), "test")
 
 
-def test_documents_are_numbered_as_in_the_file_and_lists_expanded(tmp_path: Path) -> None:
+def test_documents_are_numbered_by_their_place_in_the_file_and_lists_are_expanded(tmp_path: Path) -> None:
     file = tmp_path / "several.yaml"
     file.write_text("---\n# empty\n---\na: 1\n---\nkind: List\nitems: [{b: 1}, {c: 1}]\n")
     found = read([str(file)])
@@ -91,7 +91,7 @@ def test_documents_are_numbered_as_in_the_file_and_lists_expanded(tmp_path: Path
     assert {d.folder for d in found} == {tmp_path.resolve()}
 
 
-def test_a_folder_is_its_files_in_order(tmp_path: Path) -> None:
+def test_a_folder_is_read_in_the_order_of_its_file_names(tmp_path: Path) -> None:
     for name in ("b.yaml", "a.yml", "c.json", "notes.txt"):
         (tmp_path / name).write_text('{"from": "' + name + '"}')
     (tmp_path / "deeper").mkdir()
@@ -116,7 +116,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read([str(latin)])
 
 
-def test_every_faulty_file_is_named(tmp_path: Path) -> None:
+def test_every_invalid_file_is_reported(tmp_path: Path) -> None:
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text("x: .nan")
     with pytest.raises(DeckError) as caught:

@@ -1,4 +1,4 @@
-"""The command tapedeck on a home whose deck is down: what it shows."""
+"""The output of the command line on the folder of a stopped deck."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from decks.command import DOWN, Run, manifest, spawn
-from tapedeck_deck.cli.table import Table, age
+from decks.command import NOT_RUNNING, Run, manifest, spawn
+from tapedeck_deck.cli.text_table import TextTable, age
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.processes import wait_exit
 
@@ -36,19 +36,19 @@ def _with_pods(objects: Objects, folder: Path) -> list[Path]:
     return logs
 
 
-def test_get_shows_a_table_of_the_printer_columns(run: Run, objects: Objects) -> None:
+def test_get_prints_the_printer_columns(run: Run, objects: Objects) -> None:
     objects.set_status("Replay", "default", "tape", {"phase": "Running", "speed": "60x", "progress": "5/10"})
     answer = run("get", "rp")
     lines = [line.split() for line in answer.stdout.splitlines()]
     assert lines[0] == ["NAME", "PHASE", "SPEED", "POSITION", "PROGRESS", "AGE"]
     assert lines[1][:4] == ["tape", "Running", "60x", "5/10"]
-    assert answer.stderr == DOWN
+    assert answer.stderr == NOT_RUNNING
     for name in ("replay", "replays", "Replay", "replays.tapedeck.dev"):
         assert run("get", name).stdout.splitlines()[1].split()[:4] == lines[1][:4]
     assert run("get", "rp", "-o", "wide").stdout.splitlines()[0].split()[-1] == "MESSAGE"
 
 
-def test_get_all_is_a_table_a_kind(run: Run, objects: Objects) -> None:
+def test_get_all_prints_a_table_for_each_kind(run: Run, objects: Objects) -> None:
     feed = "apiVersion: tapedeck.dev/v1alpha1\nkind: Feed\nmetadata: {name: f}\n" + (
         "spec: {source: {files: {format: csv, exchange: x, sets: [{symbol: A/B, path: a.csv}]}}}"
     )
@@ -58,17 +58,17 @@ def test_get_all_is_a_table_a_kind(run: Run, objects: Objects) -> None:
     assert run("get", "all", "-o", "name").stdout == "feed/f\nreplay/tape\n"
 
 
-def test_data_alone_is_on_standard_output(run: Run, objects: Objects) -> None:
+def test_standard_output_holds_only_data(run: Run, objects: Objects) -> None:
     listed = json.loads(run("get", "replays", "-o", "json").stdout)
     assert (listed["kind"], [i["metadata"]["name"] for i in listed["items"]]) == ("List", ["tape"])
     single = yaml.safe_load(run("get", "replay/tape", "-o", "yaml").stdout)
     assert single == objects.get("Replay", "default", "tape")
     assert json.loads(run("get", "feeds", "-o", "json").stdout)["items"] == []
     none = run("get", "feeds")
-    assert (none.exit_code, none.stdout, none.stderr) == (0, "", DOWN + "no feed in namespace default\n")
+    assert (none.exit_code, none.stdout, none.stderr) == (0, "", NOT_RUNNING + "no feed in namespace default\n")
 
 
-def test_what_get_prints_can_be_applied(run: Run, objects: Objects) -> None:
+def test_the_output_of_get_can_be_applied(run: Run, objects: Objects) -> None:
     for form in ("yaml", "json"):
         text = run("get", "replays", "-o", form).stdout
         assert run("apply", "-f", "-", text=text).stdout == "replay/tape unchanged\n"
@@ -78,8 +78,8 @@ def test_what_get_prints_can_be_applied(run: Run, objects: Objects) -> None:
     assert "metadata.resourceVersion: got '1', expected '2'" in stale.stderr
 
 
-def test_what_is_not_there_names_the_nearest(run: Run, objects: Objects) -> None:
-    for words, says in (
+def test_an_unknown_name_suggests_similar_names(run: Run, objects: Objects) -> None:
+    for words, message in (
         (("get", "replay", "tap"), "replay 'tap' not found in namespace default; did you mean tape?"),
         (("delete", "replay", "zzz"), "replay 'zzz' not found in namespace default; there is tape"),
         (("describe", "feed", "x"), "feed 'x' not found in namespace default"),
@@ -92,14 +92,14 @@ def test_what_is_not_there_names_the_nearest(run: Run, objects: Objects) -> None
         answer = run(*words)
         assert answer.exit_code == 1, words
         assert answer.stdout == ""
-        assert f"error: {says}" in answer.stderr or says in answer.stderr
+        assert f"error: {message}" in answer.stderr or message in answer.stderr
         assert "Traceback" not in answer.stderr
 
 
-def test_describe_tells_all(run: Run, objects: Objects, tmp_path: Path) -> None:
+def test_describe_shows_everything(run: Run, objects: Objects, tmp_path: Path) -> None:
     logs = _with_pods(objects, tmp_path)
     uid = objects.get("Replay", "default", "tape")["metadata"]["uid"]
-    condition = {"type": "Ready", "status": "True", "reason": "Running", "message": "it plays"}
+    condition = {"type": "Ready", "status": "True", "reason": "Running", "message": "playing 60x"}
     objects.set_status("Replay", "default", "tape", {"phase": "Running", "conditions": [condition]})
     for _ in range(3):
         objects.add_event({"uid": uid, "kind": "Replay", "name": "tape", "reason": "Restarting", "message": "again"})
@@ -107,7 +107,7 @@ def test_describe_tells_all(run: Run, objects: Objects, tmp_path: Path) -> None:
     words = [line.split() for line in shown.splitlines()]
     assert ["Name:", "tape"] in words
     assert "  speed: 60.0" in shown.splitlines()
-    assert ["Ready", "True", "Running", "it", "plays"] in words
+    assert ["Ready", "True", "Running", "playing", "60x"] in words
     pods = [w for w in words if w and w[0] in ("first", "second")]
     assert [(p[0], p[1], p[-1]) for p in pods] == [
         ("first", "Failed", str(logs[0])),
@@ -117,7 +117,7 @@ def test_describe_tells_all(run: Run, objects: Objects, tmp_path: Path) -> None:
     assert any(w[:2] == ["Normal", "Restarting"] and "(x3" in w and w[-1] == "again" for w in words)
 
 
-def test_describe_shows_a_trace_as_lines(run: Run, objects: Objects, tmp_path: Path) -> None:
+def test_describe_shows_a_traceback_as_lines(run: Run, objects: Objects, tmp_path: Path) -> None:
     _with_pods(objects, tmp_path)
     trace = 'File "mine.py", line 3, in next\n    {}["late"]\n    ~~^^^^^^^^\nKeyError: late'
     conditions = [{"type": "Ready", "status": "False", "reason": "StrategyError", "message": trace}]
@@ -151,7 +151,7 @@ def test_logs_follow_until_the_end(run: Run, objects: Objects, tmp_path: Path) -
     assert (rest, follower.returncode) == ("five\n", 0)
 
 
-def test_watch_shows_each_change(run: Run, objects: Objects, tmp_path: Path) -> None:
+def test_watch_prints_each_change(run: Run, objects: Objects, tmp_path: Path) -> None:
     watcher = spawn(tmp_path, "get", "replays", "-w")
     try:
         assert watcher.stdout is not None
@@ -169,8 +169,8 @@ def test_watch_shows_each_change(run: Run, objects: Objects, tmp_path: Path) -> 
 
 
 def test_status_counts_phases(run: Run, objects: Objects) -> None:
-    said = json.loads(run("status", "-o", "json").stdout)
-    assert (said["running"], said["resources"]) == (False, {"replays": {"Pending": 1}})
+    state = json.loads(run("status", "-o", "json").stdout)
+    assert (state["running"], state["resources"]) == (False, {"replays": {"Pending": 1}})
 
 
 @pytest.mark.parametrize(
@@ -182,13 +182,13 @@ def test_status_counts_phases(run: Run, objects: Objects) -> None:
         (3000 * 86400, "8y"), (-5, "0s"),
     ],
 )  # fmt: skip
-def test_ages_are_kubectls(seconds: int, text: str) -> None:
+def test_ages_are_written_as_by_kubectl(seconds: int, text: str) -> None:
     # Expected: k8s.io/apimachinery/pkg/util/duration HumanDuration.
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert age(now - timedelta(seconds=seconds), now) == text
 
 
 def test_tables_keep_their_widths() -> None:
-    table = Table(["name", "phase"])
+    table = TextTable(["name", "phase"])
     assert table.lines([["a-long-name", "x"]]) == ["NAME          PHASE", "a-long-name   x"]
     assert table.lines([["b", "y"]], header=False) == ["b             y"]

@@ -1,4 +1,4 @@
-"""ConfigMaps on the embedded deck: kept as a cluster would, refused where it would."""
+"""ConfigMaps on the embedded deck: stored and validated as by an API server."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tapedeck_deck.cli import write
-from tapedeck_deck.cli.kinds import kinds_named
+from tapedeck_deck.cli import changes
+from tapedeck_deck.cli.kinds import parse_kinds
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
@@ -23,35 +23,37 @@ def objects(tmp_path: Path) -> Objects:
 
 
 def applied(objects: Objects, document: dict[str, Any], folder: Path) -> list[str]:
-    return write.apply(objects, [documents.Document("here", folder, document)], "default")
+    return changes.apply(objects, [documents.Document("here", folder, document)], "default")
 
 
-def test_the_example_is_kept_and_deleted(objects: Objects) -> None:
+def test_the_example_is_stored_and_deleted(objects: Objects) -> None:
     found = documents.read([str(EXAMPLE)])
-    assert write.apply(objects, found, "mine") == ["configmap/pullback created", "backtest/pullback created"]
-    kept = objects.get("ConfigMap", "mine", "pullback")
-    assert "class Pullback" in kept["data"]["pullback.py"]
-    assert write.apply(objects, found, "mine") == ["configmap/pullback unchanged", "backtest/pullback unchanged"]
-    assert kinds_named("cm") == ("ConfigMap",)
-    assert len(write.delete(objects, write.targets_of(found, "mine"))) == 2
+    assert changes.apply(objects, found, "mine") == ["configmap/pullback created", "backtest/pullback created"]
+    stored = objects.get("ConfigMap", "mine", "pullback")
+    assert "class Pullback" in stored["data"]["pullback.py"]
+    assert changes.apply(objects, found, "mine") == ["configmap/pullback unchanged", "backtest/pullback unchanged"]
+    assert parse_kinds("cm") == ("ConfigMap",)
+    assert len(changes.delete(objects, changes.delete_targets(found, "mine"))) == 2
     assert objects.list("ConfigMap") == []
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"apiVersion": "v2"}, "apiVersion: got 'v2', expected 'v1'"),
         ({"metadata": {"name": "No"}}, "metadata.name: got 'No'"),
-        ({"data": {"../a.py": "x"}}, "data.../a.py: got a name"),
-        ({"data": {"..": "x"}}, "data...: got a name"),
+        ({"data": {"../a.py": "x"}}, "data.../a.py: got an invalid key"),
+        ({"data": {"..": "x"}}, "data...: got an invalid key"),
         ({"data": {"a.py": 1}}, "data.a.py: got 1, expected text"),
         ({"data": ["a"]}, "data: got ['a']"),
         ({"data": {"a.py": "x" * 1_048_577}}, "data: got 1048577 bytes, expected at most 1048576"),
         ({"binaryData": {}}, "binaryData: unknown field"),
     ],
 )
-def test_what_a_cluster_would_refuse(objects: Objects, tmp_path: Path, change: dict[str, Any], says: str) -> None:
-    with pytest.raises(DeckError) as refused:
+def test_invalid_config_maps_are_rejected(
+    objects: Objects, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DeckError) as rejected:
         applied(objects, GOOD | change, tmp_path)
-    assert says in str(refused.value)
+    assert message in str(rejected.value)
     assert objects.list("ConfigMap") == []

@@ -1,4 +1,4 @@
-"""Secrets on the embedded deck: kept as a cluster would, refused where it would, their values in no message."""
+"""Secrets on the embedded deck: stored and validated as by an API server, with no value in any message."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tapedeck_deck.cli import write
+from tapedeck_deck.cli import changes
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
@@ -16,28 +16,28 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "more" / "cryptocompare.yaml"
 GOOD: dict[str, Any] = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "k"}, "stringData": {"apiKey": "x"}}
 
 
-def test_text_is_kept_as_a_cluster_keeps_it(tmp_path: Path) -> None:
+def test_text_is_stored_as_base64(tmp_path: Path) -> None:
     objects = Objects(tmp_path / "objects.db")
     found = documents.read([str(EXAMPLE)])
-    assert write.apply(objects, found, "mine") == ["secret/cryptocompare created", "feed/cryptocompare created"]
+    assert changes.apply(objects, found, "mine") == ["secret/cryptocompare created", "feed/cryptocompare created"]
     assert objects.get("Secret", "mine", "cryptocompare")["data"] == {"apiKey": "eW91ci1rZXk="}
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"metadata": {"name": "No"}}, "metadata.name: got 'No'"),
-        ({"metadata": {"name": "tapedeck-connections"}}, "which the deck makes itself"),
+        ({"metadata": {"name": "tapedeck-connections"}}, "which the deck creates"),
         ({"data": {"apiKey": "hush!"}}, "data.apiKey: expected base64"),
-        ({"stringData": {"apiKey": 7331}}, "expected a text for each name"),
-        ({"stringData": {"../a": "hush!"}}, "data.../a: got a name"),
+        ({"stringData": {"apiKey": 7331}}, "expected a mapping of file names to text"),
+        ({"stringData": {"../a": "hush!"}}, "data.../a: got an invalid key"),
         ({"secrets": "hush!"}, "secrets: unknown field"),
     ],
 )
-def test_what_a_cluster_would_refuse(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+def test_invalid_secrets_are_rejected(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     objects = Objects(tmp_path / "objects.db")
-    with pytest.raises(DeckError) as refused:
-        write.apply(objects, [documents.Document("here", tmp_path, GOOD | change)], "default")
-    assert says in str(refused.value)
-    assert "hush!" not in str(refused.value) and "7331" not in str(refused.value)
+    with pytest.raises(DeckError) as rejected:
+        changes.apply(objects, [documents.Document("here", tmp_path, GOOD | change)], "default")
+    assert message in str(rejected.value)
+    assert "hush!" not in str(rejected.value) and "7331" not in str(rejected.value)
     assert objects.list("Secret") == []

@@ -1,4 +1,4 @@
-"""The command line: its errors and its commands."""
+"""The command line application: its commands, and how it reports errors."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from tapedeck_crds.errors import TapedeckError
 from tapedeck_deck.cli.commands import deck, objects, runs
-from tapedeck_deck.cli.session import HomeOption, say
-from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.cli.context import HomeOption, print_note
 
 
-class Commands(TyperGroup):
-    """Turns what people can mend into a line on standard error and exit code 1."""
+class CommandGroup(TyperGroup):
+    """Prints an error that the user can correct as one message on standard error, and exits with code 1."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except DeckError as error:
-            say(f"error: {error}")
+        except TapedeckError as error:
+            print_note(f"error: {error}")
         except (ValueError, KeyError) as error:
-            if not _for_people(error):
+            if not _is_user_error(error):
                 raise
-            say(f"error: {error}")
+            print_note(f"error: {error}")
         except KeyboardInterrupt:
-            say("")
+            print_note("")
             raise typer.Exit(130) from None
         raise typer.Exit(1)
 
 
-def _for_people(error: Exception) -> bool:
+def _is_user_error(error: Exception) -> bool:
     from tapedeck_crds.parse import InvalidResource
     from tapedeck_deck.embedded.objects import Conflict, NotFound
 
@@ -38,7 +38,7 @@ def _for_people(error: Exception) -> bool:
 
 
 app = typer.Typer(
-    cls=Commands,
+    cls=CommandGroup,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -52,9 +52,9 @@ def root(context: typer.Context, home: HomeOption = None) -> None:
 
     \b
     Start here:
-      tapedeck up                              broker, database, recorder and page
-      tapedeck apply -f examples/replay.yaml   the same YAML as for kubectl
-      tapedeck get all -w                      watch it play
+      tapedeck up                              start broker, database, recorder and page
+      tapedeck apply -f examples/replay.yaml   apply the same YAML as with kubectl
+      tapedeck get all -w                      watch the replay
       tapedeck patch replay coinbase-sample --speed 60
       tapedeck down
     """

@@ -1,4 +1,4 @@
-"""`tapedeck up`, `down`, `status` and `migrate`: the deck itself."""
+"""`tapedeck up`, `down`, `status` and `migrate`: the deck's own processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tapedeck_crds.json import Json
-from tapedeck_deck.cli.session import DOWN, note_if_down, opened, say
+from tapedeck_deck.cli.context import NOT_RUNNING, note_if_not_running, open_objects, print_note
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.home import Home
 
@@ -21,47 +21,49 @@ CHECK_SECONDS = 2.0
 
 
 def up(home: Home, port: int) -> None:
-    """Start the deck in the background and say where its page is."""
+    """Start the deck in the background and print the address of its page."""
     facts = home.running()
     if facts is not None:
-        print(f"the deck is already up: {facts['gateway']}")
+        print(f"the deck is already running: {facts['gateway']}")
         return
     from rich.console import Console
 
     from tapedeck_deck.embedded.deck import start_background
 
     console = Console(stderr=True)
-    began = time.monotonic()
-    waiting = (
+    started = time.monotonic()
+    progress = (
         console.status("starting broker, database, recorder and gateway …") if console.is_terminal else nullcontext()
     )
-    with waiting:
+    with progress:
         facts = start_background(home, port=port)
-    print(f"the deck is up after {time.monotonic() - began:.1f} s: {facts['gateway']}")
-    say("next: `tapedeck apply -f examples/` plays the samples, `tapedeck get all -w` watches, `tapedeck down` ends it")
+    print(f"the deck is running after {time.monotonic() - started:.1f} s: {facts['gateway']}")
+    print_note(
+        "next: `tapedeck apply -f examples/` plays the samples, `tapedeck get all -w` shows them, `tapedeck down` stops"
+    )
 
 
 def foreground(home: Home, port: int) -> None:
-    """Run the deck in this process until Ctrl-C."""
+    """Run the deck in this process until interrupted."""
     from tapedeck_deck.embedded.deck import run_foreground
 
     run_foreground(home, port)
 
 
 def down(home: Home) -> None:
-    """End the deck; what it keeps stays."""
+    """Stop the deck. Its data is kept."""
     from tapedeck_deck.embedded.deck import stop
 
-    ended = stop(home)
-    print(f"the deck is down; its data stays in {home.root}" if ended else f"no deck runs in {home.root}")
+    stopped = stop(home)
+    print(f"the deck is stopped; its data is kept in {home.root}" if stopped else f"no deck is running in {home.root}")
 
 
 def status(home: Home) -> Json:
-    """What there is to say of the deck. ``parts`` maps broker, database and page to ok or what is wrong."""
+    """The state of the deck. ``parts`` maps broker, database and page to ``ok`` or an error."""
     facts = home.running()
     counts: dict[str, Json] = {}
     if home.objects.exists():
-        with opened(home) as objects:
+        with open_objects(home) as objects:
             counts = _phases(objects.list())
     return {
         "home": str(home.root),
@@ -72,32 +74,32 @@ def status(home: Home) -> Json:
     }
 
 
-def print_status(home: Home, said: Json) -> None:
-    """A status for people."""
-    if not said["running"]:
-        note_if_down(home)
+def print_status(home: Home, state: Json) -> None:
+    """Print the state as text."""
+    if not state["running"]:
+        note_if_not_running(home)
     else:
-        from tapedeck_deck.cli.table import Table
+        from tapedeck_deck.cli.text_table import TextTable
 
-        minutes = (time.time() - said["started"]) / 60
-        print(f"deck      up for {minutes:.0f} min, pid {said['pid']}, in {said['home']}")
-        addresses = {"page": said["gateway"], "broker": said["broker"], "database": said["dsn"]}
-        rows = [[part, said["parts"][part], address] for part, address in addresses.items()]
-        for line in Table(["part", "state", "address"]).lines(rows, header=False):
+        minutes = (time.time() - state["started"]) / 60
+        print(f"deck      up for {minutes:.0f} min, pid {state['pid']}, in {state['home']}")
+        addresses = {"page": state["gateway"], "broker": state["broker"], "database": state["dsn"]}
+        rows = [[part, state["parts"][part], address] for part, address in addresses.items()]
+        for line in TextTable(["part", "state", "address"]).lines(rows, header=False):
             print(line)
-    for kind, phases in said["resources"].items():
+    for kind, phases in state["resources"].items():
         print(f"{kind}: " + ", ".join(f"{count} {phase}" for phase, count in phases.items()))
 
 
 def migrate(home: Home) -> int:
-    """Bring schema and topics up to date; returns the exit code."""
+    """Upgrade the database schema and the market topics. Returns the exit code."""
     folder = os.environ.get("TAPEDECK_CONNECTIONS")
     if not folder:
         if home.running() is None:
-            raise DeckError(f"{DOWN}; or name a folder of connections in TAPEDECK_CONNECTIONS")
+            raise DeckError(f"{NOT_RUNNING}; or set TAPEDECK_CONNECTIONS to a folder of connection files")
         folder = str(home.migrate)
     elif not Path(folder).is_dir():
-        raise DeckError(f"TAPEDECK_CONNECTIONS: got {folder!r}, expected a folder with the files of connections")
+        raise DeckError(f"TAPEDECK_CONNECTIONS: got {folder!r}, expected a folder of connection files")
     done = subprocess.run(
         [sys.executable, "-m", "tapedeck_maintenance.migrate"],
         env={**os.environ, "TAPEDECK_CONNECTIONS": folder},
@@ -121,25 +123,25 @@ def _parts(facts: Json) -> Json:
     page = urlsplit(facts["gateway"])
     host, _, port = facts["broker"].rpartition(":")
     return {
-        "page": _listens(page.hostname or "", page.port or 80),
-        "broker": _listens(host, int(port)),
-        "database": _answers(facts["dsn"]),
+        "page": _port_state(page.hostname or "", page.port or 80),
+        "broker": _port_state(host, int(port)),
+        "database": _database_state(facts["dsn"]),
     }
 
 
-def _listens(host: str, port: int) -> str:
+def _port_state(host: str, port: int) -> str:
     try:
         socket.create_connection((host, port), timeout=CHECK_SECONDS).close()
     except OSError as error:
-        return f"does not answer ({error.strerror or error})"
+        return f"unreachable ({error.strerror or error})"
     return "ok"
 
 
-def _answers(dsn: str) -> str:
+def _database_state(dsn: str) -> str:
     import psycopg
 
     try:
         psycopg.connect(dsn, connect_timeout=int(CHECK_SECONDS)).close()
     except psycopg.OperationalError as error:
-        return f"does not answer ({str(error).splitlines()[0]})"
+        return f"unreachable ({str(error).splitlines()[0]})"
     return "ok"

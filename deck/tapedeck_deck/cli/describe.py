@@ -1,4 +1,4 @@
-"""`tapedeck describe`: all about one object, for people."""
+"""`tapedeck describe`: everything about one object, as text."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tapedeck_crds.json import Json
-from tapedeck_deck.cli.kinds import pods_of
-from tapedeck_deck.cli.show import Output, as_text
-from tapedeck_deck.cli.table import Table, age
+from tapedeck_deck.cli.get import OutputFormat, as_text
+from tapedeck_deck.cli.kinds import owned_pods
+from tapedeck_deck.cli.text_table import TextTable, age
 from tapedeck_deck.embedded.objects import Objects
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
 
 
 def describe(objects: Objects, document: Json) -> str:
-    """Metadata, spec, status, conditions, pods with restarts and logs, and events."""
+    """The text: metadata, spec, status, conditions, pods with restarts and logs, and events."""
     now = datetime.now(UTC)
     return "\n".join(
         [
@@ -24,13 +24,13 @@ def describe(objects: Objects, document: Json) -> str:
             *_block("Spec", document.get("spec")),
             *_block("Status", {k: v for k, v in document.get("status", {}).items() if k != "conditions"}),
             *_conditions(document, now),
-            *_pods(pods_of(objects, document), now),
+            *_pods(owned_pods(objects, document), now),
             *_events(objects.events(document["metadata"]["uid"]), now),
         ]
     )
 
 
-def _since(text: str, now: datetime) -> str:
+def _age_since(text: str, now: datetime) -> str:
     return age(datetime.fromisoformat(text), now) if text else ""
 
 
@@ -42,7 +42,7 @@ def _head(document: Json, now: datetime) -> Iterator[str]:
         "Kind": f"{document['kind']} ({document['apiVersion']})",
         "UID": metadata["uid"],
         "Generation": metadata["generation"],
-        "Created": f"{metadata['creationTimestamp']} ({_since(metadata['creationTimestamp'], now)} ago)",
+        "Created": f"{metadata['creationTimestamp']} ({_age_since(metadata['creationTimestamp'], now)} ago)",
         "Labels": ", ".join(f"{k}={v}" for k, v in metadata.get("labels", {}).items()) or "<none>",
         "Annotations": ", ".join(f"{k}={v}" for k, v in metadata.get("annotations", {}).items()) or "<none>",
     }
@@ -55,7 +55,7 @@ def _block(title: str, value: Any) -> Iterator[str]:
         yield f"{title}: <none>"
         return
     yield f"{title}:"
-    for line in as_text(value, Output.YAML).splitlines():
+    for line in as_text(value, OutputFormat.YAML).splitlines():
         yield f"  {line}"
 
 
@@ -64,17 +64,23 @@ def _table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) ->
         yield f"{title}: <none>"
         return
     yield f"{title}:"
-    for line in Table(headers).lines(rows):
+    for line in TextTable(headers).lines(rows):
         yield f"  {line}"
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
 def _conditions(document: Json, now: datetime) -> Iterator[str]:
     rows = [
-        [c["type"], c["status"], c["reason"], _since(c.get("lastTransitionTime", ""), now), _line(c.get("message", ""))]
+        [
+            c["type"],
+            c["status"],
+            c["reason"],
+            _age_since(c.get("lastTransitionTime", ""), now),
+            _one_line(c.get("message", "")),
+        ]
         for c in document.get("status", {}).get("conditions", [])
     ]
     return _table("Conditions", ["type", "status", "reason", "age", "message"], rows)
@@ -82,13 +88,13 @@ def _conditions(document: Json, now: datetime) -> Iterator[str]:
 
 def _pods(pods: list[Json], now: datetime) -> Iterator[str]:
     rows: list[list[str]] = []
-    earlier: dict[tuple[str, str], int] = {}
+    predecessors: dict[tuple[str, str], int] = {}
     for pod in pods:
         metadata, status = pod["metadata"], pod.get("status", {})
         index = metadata.get("annotations", {}).get(_INDEX, "")
         owner = next((each["uid"] for each in metadata.get("ownerReferences", ())), "")
-        restarts = earlier.get((owner, index), 0)
-        earlier[owner, index] = restarts + 1
+        restarts = predecessors.get((owner, index), 0)
+        predecessors[owner, index] = restarts + 1
         rows.append(
             [
                 metadata["name"],
@@ -96,7 +102,7 @@ def _pods(pods: list[Json], now: datetime) -> Iterator[str]:
                 status.get("phase", "Pending"),
                 str(status.get("exitCode", "")),
                 str(restarts),
-                _since(metadata["creationTimestamp"], now),
+                _age_since(metadata["creationTimestamp"], now),
                 status.get("log", ""),
             ]
         )
@@ -108,8 +114,9 @@ def _events(events: list[Json], now: datetime) -> Iterator[str]:
         [
             e["type"],
             e["reason"],
-            _since(e["at"], now) + (f" (x{e['count']} over {_since(e['first'], now)})" if e["count"] > 1 else ""),
-            _line(e["message"]),
+            _age_since(e["at"], now)
+            + (f" (x{e['count']} over {_age_since(e['first'], now)})" if e["count"] > 1 else ""),
+            _one_line(e["message"]),
         ]
         for e in events
     ]

@@ -1,4 +1,4 @@
-"""`tapedeck fetch`: an exchange's past once, as a Feed that brings it and is complete."""
+"""`tapedeck fetch`: download bars of an exchange, as a Feed that is a backfill alone."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from rich.console import Console
 from tapedeck_crds.base import parse_time
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
+from tapedeck_deck.cli.changes import apply
+from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
 from tapedeck_deck.cli.kinds import find
-from tapedeck_deck.cli.session import DOWN, opened, say
-from tapedeck_deck.cli.write import apply
-from tapedeck_deck.demo.show import Progress
+from tapedeck_deck.demo.progress import ProgressBars
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.home import Home
 
 NAMESPACE = "default"
-KEEP_SECONDS = 3600
+TTL_SECONDS = 3600
 POLL_SECONDS = 0.3
-DOWN_SECONDS = 5.0
+RESTART_SECONDS = 5.0  # a deck that is down for longer is not just restarting
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
-_OVER = ("Complete", "Failed")
+_END_PHASES = ("Complete", "Failed")
 
 
-def moment(option: str, text: str) -> str:
-    """A day, or a time with an offset → the time as resources say it. Raises DeckError."""
-    told = f"{text}T00:00:00Z" if _DAY.match(text) else text
+def parse_moment(option: str, text: str) -> str:
+    """The time in the format of resources, from a day or a time with an offset. Raises DeckError."""
+    moment = f"{text}T00:00:00Z" if _DAY.match(text) else text
     try:
-        parse_time(told)
+        parse_time(moment)
     except ValueError as error:
         raise DeckError(f"{option}: got {text!r}, {error}, or a day like 2018-04-04") from None
-    return told
+    return moment
 
 
-def spec_of(
+def fetch_spec(
     exchange: str,
     symbols: list[str],
     start: str,
@@ -49,53 +49,53 @@ def spec_of(
     rest: str | None = None,
     key_secret: str | None = None,
 ) -> Json:
-    """The spec of the Feed that fetches. Raises DeckError."""
-    since = moment("--start", start)
+    """The spec of the Feed for the options of the command. Raises DeckError."""
+    since = parse_moment("--start", start)
     if parse_time(since) >= datetime.now(UTC):
         raise DeckError(f"--start: got {start}, expected a time before now")
     backfill: Json = {"from": since, "intervals": intervals, "shards": pods, "only": True}
     if end is not None:
-        backfill["to"] = moment("--end", end)
+        backfill["to"] = parse_moment("--end", end)
     names = [name for text in symbols for name in text.split(",") if name]
-    spec: Json = {"exchange": exchange, "symbols": names, "backfill": backfill, "ttlSecondsAfterFinished": KEEP_SECONDS}
+    spec: Json = {"exchange": exchange, "symbols": names, "backfill": backfill, "ttlSecondsAfterFinished": TTL_SECONDS}
     if key_secret is not None:
         spec["apiKeySecret"] = key_secret
     return spec | ({"endpoints": {"rest": rest}} if rest is not None else {})
 
 
 def fetch(home: Home, spec: Json, console: Console) -> Json:
-    """Make the Feed, show how far it is, and wait for its end: what came of it. Raises DeckError where it failed."""
+    """Create the Feed, show its progress, wait for its end and return its result. Raises DeckError if it failed."""
     if home.running() is None:
-        raise DeckError(DOWN)
+        raise DeckError(NOT_RUNNING)
     name = f"fetch-{uuid.uuid4().hex[:8]}"
     content = {"apiVersion": API_VERSION, "kind": "Feed", "metadata": {"name": name}, "spec": spec}
-    with opened(home) as objects:
+    with open_objects(home) as objects:
         apply(objects, [Document("fetch", Path.cwd(), content)], NAMESPACE)
     try:
-        with Progress(console) as progress:
+        with ProgressBars(console) as progress:
             status = _wait(home, name, progress)
     except KeyboardInterrupt:
-        say(f"Feed {name} goes on; `tapedeck delete feed {name}` ends it")
+        print_note(f"Feed {name} continues; `tapedeck delete feed {name}` stops it")
         raise
     if status["phase"] == "Failed":
         raise DeckError(f"Feed {name} failed: {status.get('message', 'see `tapedeck describe`')}")
     return _result(name, spec, status)
 
 
-def _wait(home: Home, name: str, progress: Progress) -> Json:
-    """The status at the end; without a limit, because it is for the exchange to say how long the past takes."""
-    up = time.monotonic()
+def _wait(home: Home, name: str, progress: ProgressBars) -> Json:
+    """The final status. There is no timeout: the exchange's rate limits decide how long a backfill takes."""
+    last_running = time.monotonic()
     while True:
-        with opened(home) as objects:
+        with open_objects(home) as objects:
             feed = find(objects, "Feed", NAMESPACE, name)
         progress.update(feed)
         status: Json = feed.get("status", {})
-        if status.get("phase") in _OVER:
+        if status.get("phase") in _END_PHASES:
             return status
         if home.running() is not None:
-            up = time.monotonic()
-        elif time.monotonic() - up > DOWN_SECONDS:
-            raise DeckError(f"{DOWN}; Feed {name} goes on then")
+            last_running = time.monotonic()
+        elif time.monotonic() - last_running > RESTART_SECONDS:
+            raise DeckError(f"{NOT_RUNNING}; Feed {name} then resumes")
         time.sleep(POLL_SECONDS)
 
 

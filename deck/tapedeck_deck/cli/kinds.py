@@ -1,4 +1,4 @@
-"""Kinds by the names that people type, and resources found by name."""
+"""Kinds and objects by the names that users type."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tapedeck_deck.embedded.objects import NotFound, Objects
 
 ALL = "all"
 
-# What the deck makes for its resources, and what users bring for them: kind → (plural, short name, columns).
-_CHILDREN: dict[str, tuple[str, str, tuple[Column, ...]]] = {
+# Kubernetes kinds that the deck or its users create: kind → (plural, short name, columns).
+_KUBERNETES_KINDS: dict[str, tuple[str, str, tuple[Column, ...]]] = {
     "Pod": (
         "pods",
         "po",
@@ -45,19 +45,21 @@ _CHILDREN: dict[str, tuple[str, str, tuple[Column, ...]]] = {
 
 
 def columns_of(kind: str) -> tuple[Column, ...]:
-    """The columns of a kind's table."""
-    return KINDS[kind].columns if kind in KINDS else _CHILDREN[kind][2]
+    """The printer columns of a kind."""
+    return KINDS[kind].columns if kind in KINDS else _KUBERNETES_KINDS[kind][2]
 
 
 def _names() -> dict[str, str]:
-    names = {name: kind for kind, (plural, short, _) in _CHILDREN.items() for name in (kind.lower(), plural, short)}
+    names = {
+        name: kind for kind, (plural, short, _) in _KUBERNETES_KINDS.items() for name in (kind.lower(), plural, short)
+    }
     for kind, model in KINDS.items():
         names |= dict.fromkeys((kind.lower(), model.plural, *model.short_names), kind)
     return names
 
 
-def kinds_named(text: str) -> tuple[str, ...]:
-    """replay, replays, rp, Replay → ("Replay",); all → the resources of Tapedeck. Raises DeckError."""
+def parse_kinds(text: str) -> tuple[str, ...]:
+    """("Replay",) for replay, replays, rp or Replay; Tapedeck's own kinds for all. Raises DeckError."""
     if text.lower() in (ALL, "tapedeck"):
         return tuple(KINDS)
     names = _names()
@@ -65,25 +67,25 @@ def kinds_named(text: str) -> tuple[str, ...]:
     if plain not in names:
         near = get_close_matches(plain, names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        known = ", ".join([model.plural for model in KINDS.values()] + [c[0] for c in _CHILDREN.values()])
-        raise DeckError(f"kind: got {text!r}, expected one of {known} or all{hint}")
+        expected = ", ".join([model.plural for model in KINDS.values()] + [c[0] for c in _KUBERNETES_KINDS.values()])
+        raise DeckError(f"kind: got {text!r}, expected one of {expected} or all{hint}")
     return (names[plain],)
 
 
-def kind_and_name(kind: str, name: str | None) -> tuple[str, str]:
-    """("replay", "x") and ("replay/x", None) → ("Replay", "x"). Raises DeckError."""
+def parse_kind_and_name(kind: str, name: str | None) -> tuple[str, str]:
+    """("Replay", "x") for ("replay", "x") and for ("replay/x", None). Raises DeckError."""
     if "/" in kind and name is None:
         kind, name = kind.split("/", 1)
     if not name:
         raise DeckError(f"name: missing, expected KIND NAME or KIND/NAME, such as replay {kind}")
-    kinds = kinds_named(kind)
+    kinds = parse_kinds(kind)
     if len(kinds) > 1:
         raise DeckError(f"kind: got {kind!r}, expected one kind for a name")
     return kinds[0], name
 
 
 def find(objects: Objects, kind: str, namespace: str, name: str) -> Json:
-    """One object. Raises DeckError that names the nearest, or the namespace where there is one."""
+    """One object. Raises DeckError that suggests similar names, or the namespace that has the name."""
     try:
         return objects.get(kind, namespace, name)
     except NotFound:
@@ -102,15 +104,15 @@ def find(objects: Objects, kind: str, namespace: str, name: str) -> Json:
 
 
 def label(document: Json) -> str:
-    """replay/coinbase-sample."""
+    """The object as kind/name, such as replay/coinbase-sample."""
     return f"{document['kind'].lower()}/{document['metadata']['name']}"
 
 
-def pods_of(objects: Objects, owner: Json) -> list[Json]:
-    """The Pods that an object owns, directly or through others, the oldest first."""
+def owned_pods(objects: Objects, owner: Json) -> list[Json]:
+    """The pods that an object owns, directly or through other objects, oldest first."""
     if owner["kind"] == "Pod":
         return [owner]
     pods: list[Json] = []
     for child in objects.list(owner_uid=owner["metadata"]["uid"]):
-        pods.extend(pods_of(objects, child))
+        pods.extend(owned_pods(objects, child))
     return pods

@@ -1,4 +1,4 @@
-"""`tapedeck rerun`: an experiment done again, and what came of it beside what came of it then."""
+"""`tapedeck rerun`: repeat a stored run and compare its data, code and trades with those of the original."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tapedeck_crds.base import format_ms
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
 from tapedeck_crds.parse import parse_resource
-from tapedeck_deck.cli.session import DOWN, opened, say
+from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import NotFound, Objects
@@ -22,13 +22,13 @@ from tapedeck_operator.plan.names import APPLIED_FROM
 
 POLL_SECONDS = 0.3
 NAME_MAX = 40
-# What of a Replay no trade depends on: how fast it was played, how often, and who else got it. The clock may be that of
-# a Replay that is gone, and what stops or repeats the tape would keep the run from its end.
-_OF_PLAYING = (
+# Fields of a Replay's spec that no trade depends on: its speed and its sinks. A clock may follow a Replay that was
+# deleted, and pauses, stops and loops would keep the rerun from ending.
+_PLAYBACK_FIELDS = (
     "speed", "paused", "step", "loop", "until", "clock", "record", "target", "transforms", "ttlSecondsAfterFinished",
 )  # fmt: skip
 
-# A sweep has no trades of its own: its trials' stand for them.
+# A sweep has no trades of its own: the hash covers those of its trials.
 _RUN = """
 SELECT run_id, name, namespace, spec, state, message, origin,
        coalesce(nullif(trades_hash, ''), (
@@ -41,98 +41,100 @@ WHERE run_id = %(run)s OR name = %(run)s ORDER BY run_id = %(run)s DESC, started
 
 
 def rerun(home: Home, run: str, timeout: float) -> bool:
-    """Do a run again; returns whether its trades are the same. Raises DeckError."""
+    """Repeat a run, print the differences, and return whether its trades are the same. Raises DeckError."""
     facts = home.running()
     if facts is None:
-        raise DeckError(DOWN)
+        raise DeckError(NOT_RUNNING)
     before = _run(facts["dsn"], run)
     if before is None:
         raise DeckError(f"run: got {run!r}, expected the id of a run, or its Backtest's name, in the store")
-    if why := why_not(before):
-        raise DeckError(f"run {before['run_id']} {why}, expected one that can be compared")
-    with opened(home) as objects:
-        uid = _make(objects, before)
-    say(f"run {before['run_id']} ({before['name']}) goes again as {uid}")
+    if obstacle := rerun_obstacle(before):
+        raise DeckError(f"run {before['run_id']} {obstacle}; expected a complete run that can be repeated")
+    with open_objects(home) as objects:
+        uid = _create(objects, before)
+    print_note(f"run {before['run_id']} ({before['name']}) is repeated as {uid}")
     after = _wait(facts["dsn"], uid, home, timeout)
     lines = differences(before, after)
     print("\n".join(lines))
     return bool(before["trades_hash"] == after["trades_hash"])
 
 
-def why_not(before: Json) -> str:
-    """Why a run can't be done again; empty for one that can."""
+def rerun_obstacle(before: Json) -> str:
+    """Why a run cannot be repeated, as the end of a sentence; empty if it can."""
     if before["state"] != "complete":
         return f"is not complete ({before['state']})"
     if before["origin"] is None:
-        return "does not say what it was made of"
-    epoch = before["run_id"].partition("@")[2]  # of one that began again; what is behind the dot counts loops
+        return "has no record of its data and code"
+    epoch = before["run_id"].partition("@")[
+        2
+    ]  # of a run that was restarted by a seek or a loop; the part behind the dot counts loops
     if epoch and not epoch.startswith("0.") and before["origin"].get("begin") is None:
-        return "began again at a seek while its Replay played, and its record does not keep where that went"
+        return "was restarted by a seek of its Replay, and its record lacks the target of the seek"
     return ""
 
 
 def differences(before: Json, after: Json) -> list[str]:
-    """What is the same and what differs between two runs, a line each; data first, trades last."""
+    """The comparison of two runs, one line per difference: data first, trades last."""
     lines = data_differences(before["origin"]["data"], after["origin"]["data"])
-    for what in ("images", "version"):
-        then, now = before["origin"][what], after["origin"][what]
+    for name in ("images", "version"):
+        then, now = before["origin"][name], after["origin"][name]
         if then != now:
-            lines.append(f"{what}: was {then}, is {now}")
+            lines.append(f"{name}: was {then}, is {now}")
     same = before["trades_hash"] == after["trades_hash"]
     lines.append("trades: the same" if same else f"trades: was {before['trades_hash']}, is {after['trades_hash']}")
     return lines
 
 
 def data_differences(before: str, after: str) -> list[str]:
-    """The parts of a fingerprint (name=content, by ;) that changed."""
+    """The changed parts of a data fingerprint (name=content, separated by ;)."""
     if before == after:
         return ["data: the same"]
     then, now = (dict(part.rpartition("=")[::2] for part in text.split(";")) for text in (before, after))
     return [
-        f"data: {name} was {then.get(name, 'not there')}, is {now.get(name, 'not there')}"
+        f"data: {name} was {then.get(name, 'missing')}, is {now.get(name, 'missing')}"
         for name in sorted(then.keys() | now.keys())
         if then.get(name) != now.get(name)
     ]
 
 
-def _make(objects: Objects, before: Json) -> str:
-    """The same Replay and Backtest under new names; returns the new run's id."""
+def _create(objects: Objects, before: Json) -> str:
+    """Apply the same Backtest, and its Replay if it has one, under new names. Returns the id of the new run."""
     suffix = f"-rerun-{uuid.uuid4().hex[:6]}"
     spec: Json = before["spec"]
     origin = before["origin"]
     manifests = []
     if origin["replay"] is not None:
-        name = _named(origin["replay_name"], suffix)
-        played = {k: v for k, v in origin["replay"].items() if k not in _OF_PLAYING}
+        name = _new_name(origin["replay_name"], suffix)
+        played = {k: v for k, v in origin["replay"].items() if k not in _PLAYBACK_FIELDS}
         played |= {"unpaced": True, "atEnd": "finish"}
-        if "begin" in origin:  # else the spec's seek has to do
+        if "begin" in origin:  # an older record has only the spec's seek
             played.pop("seek", None)
         if origin.get("begin") is not None:
             played["seek"] = {"to": format_ms(origin["begin"]), "id": "rerun"}
         manifests.append(_manifest(objects, before, "Replay", origin["replay_name"], name, played))
         spec = spec | {"data": {"replay": spec["data"]["replay"] | {"name": name}}}
     spec = {k: v for k, v in spec.items() if k not in ("suspend", "ttlSecondsAfterFinished")}
-    manifests.append(_manifest(objects, before, "Backtest", before["name"], _named(before["name"], suffix), spec))
+    manifests.append(_manifest(objects, before, "Backtest", before["name"], _new_name(before["name"], suffix), spec))
     with objects.transaction():
-        kept = [objects.apply(manifest)[0] for manifest in manifests]
-    return str(kept[-1]["metadata"]["uid"])
+        applied = [objects.apply(manifest)[0] for manifest in manifests]
+    return str(applied[-1]["metadata"]["uid"])
 
 
-def _named(name: str, suffix: str) -> str:
+def _new_name(name: str, suffix: str) -> str:
     return name[: NAME_MAX - len(suffix)].rstrip("-") + suffix
 
 
-def _manifest(objects: Objects, before: Json, kind: str, was: str, name: str, spec: Json) -> Json:
-    folder = _folder(objects, before["namespace"], (kind, was), ("Backtest", before["name"]))
+def _manifest(objects: Objects, before: Json, kind: str, old_name: str, name: str, spec: Json) -> Json:
+    folder = _folder(objects, before["namespace"], (kind, old_name), ("Backtest", before["name"]))
     metadata = {"name": name, "namespace": before["namespace"], "annotations": {APPLIED_FROM: folder}}
     manifest = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
     parse_resource(manifest)
     return manifest
 
 
-def _folder(objects: Objects, namespace: str, *those: tuple[str, str]) -> str:
-    """Where files and modules are found: where the first one still there was applied from, else here."""
-    for kind, name in those:
+def _folder(objects: Objects, namespace: str, *candidates: tuple[str, str]) -> str:
+    """The folder for files and modules: that of the first existing candidate, else the current folder."""
+    for kind, name in candidates:
         with suppress(NotFound, KeyError):
             return str(objects.get(kind, namespace, name)["metadata"]["annotations"][APPLIED_FROM])
     return str(Path.cwd())
@@ -146,13 +148,13 @@ def _wait(dsn: str, uid: str, home: Home, timeout: float) -> Json:
             if found["state"] == "failed":
                 raise DeckError(f"run {uid} failed: {found['message']}")
             return found
-        with opened(home) as objects:
-            _refuse_failed(objects, uid)
+        with open_objects(home) as objects:
+            _raise_if_failed(objects, uid)
         time.sleep(POLL_SECONDS)
-    raise DeckError(f"run {uid} is not over after {timeout:g} s; `tapedeck get backtests` shows how it does")
+    raise DeckError(f"run {uid} has not ended after {timeout:g} s; see `tapedeck get backtests`")
 
 
-def _refuse_failed(objects: Objects, uid: str) -> None:
+def _raise_if_failed(objects: Objects, uid: str) -> None:
     for backtest in objects.list("Backtest"):
         status = backtest.get("status") or {}
         if backtest["metadata"]["uid"] == uid and status.get("phase") == "Failed":

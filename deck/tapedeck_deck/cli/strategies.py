@@ -1,32 +1,51 @@
-"""`tapedeck strategies`: asked of the workload, in a process of its own as its pods are."""
+"""`tapedeck strategies` and `check`: the built-in strategies, and checks of a Backtest's strategy for biases.
+
+Both run the code of the backtest workload in a process of its own, as its pods do.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from typing import Any
+import tempfile
+from pathlib import Path
 
+from tapedeck_crds.json import Json
+from tapedeck_crds.kinds import Backtest
+from tapedeck_crds.parse import InvalidResource, parse_resource
+from tapedeck_crds.report import BacktestReport
+from tapedeck_deck.cli.user_objects import CONFIG_MAP, validate_config_map
+from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.objects import NotFound, Objects
+from tapedeck_deck.embedded.pods import start_pod
+from tapedeck_operator.plan import Settings
+from tapedeck_operator.plan.names import APPLIED_FROM
+from tapedeck_operator.plan.pods import run_job
 
-ANSWER_SECONDS = 60.0
-COMMAND = (sys.executable, "-m", "tapedeck_backtest.strategies")
+LIST_COMMAND = (sys.executable, "-m", "tapedeck_backtest.strategies")
+LIST_TIMEOUT_SECONDS = 60.0
+CHECK_PROGRAM = "tapedeck_backtest.bias_checks"
+CHECK_TIMEOUT_SECONDS = 1_800.0
 
 
-def listing() -> list[dict[str, Any]]:
-    """Name, about and params (type, default) of each built-in strategy. Raises DeckError."""
+def built_in_strategies() -> list[Json]:
+    """Name, description and params (type, default) of each built-in strategy. Raises DeckError."""
+    command = " ".join(LIST_COMMAND)
     try:
-        done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+        done = subprocess.run(LIST_COMMAND, capture_output=True, text=True, timeout=LIST_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
-        raise DeckError(f"{' '.join(COMMAND)} did not answer within {ANSWER_SECONDS:g} s") from None
+        raise DeckError(f"{command} did not end within {LIST_TIMEOUT_SECONDS:g} s") from None
     if done.returncode:
-        raise DeckError(f"{' '.join(COMMAND)} ended with {done.returncode}: {done.stderr.strip()[-1000:]}")
-    found: list[dict[str, Any]] = json.loads(done.stdout)
+        raise DeckError(f"{command} ended with exit code {done.returncode}: {done.stderr.strip()[-1000:]}")
+    found: list[Json] = json.loads(done.stdout)
     return found
 
 
-def text(strategies: list[dict[str, Any]]) -> str:
-    """A block a strategy: its name, what it does, and each param with its default and type."""
+def strategies_text(strategies: list[Json]) -> str:
+    """One block of text for each strategy: its name, its description, and each param with default and type."""
     blocks = []
     for strategy in strategies:
         lines = [strategy["name"], f"  {strategy['about']}"]
@@ -36,3 +55,70 @@ def text(strategies: list[dict[str, Any]]) -> str:
         ]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def check_strategies(objects: Objects, documents: list[Document], namespace: str) -> dict[str, BacktestReport]:
+    """The findings for each Backtest, by backtest/name. Nothing is stored. Raises DeckError, InvalidResource."""
+    config_maps = _config_maps(documents)
+    backtests = _backtests(documents, namespace)
+    if not backtests:
+        raise DeckError("got no Backtest, expected at least one")
+    return {f"backtest/{b.metadata.name}": _check_strategy(objects, config_maps, b) for b in backtests}
+
+
+def _config_maps(documents: list[Document]) -> dict[str, Json]:
+    """The ConfigMaps among the documents, by name. They need not have been applied."""
+    found: dict[str, Json] = {}
+    for document in documents:
+        content = document.content
+        if isinstance(content, dict) and content.get("kind") == CONFIG_MAP:
+            validate_config_map({"metadata": {}} | content)
+            found[content["metadata"]["name"]] = content
+    return found
+
+
+def _backtests(documents: list[Document], namespace: str) -> list[Backtest]:
+    found = []
+    for document in documents:
+        content = document.content
+        if not isinstance(content, dict) or content.get("kind") != "Backtest":
+            continue
+        given: Json = content["metadata"] if isinstance(content.get("metadata"), dict) else {}
+        added = {"uid": "check", "annotations": {APPLIED_FROM: str(document.folder)}}
+        try:
+            parsed = parse_resource(content | {"metadata": {"namespace": namespace} | given | added})
+        except InvalidResource as error:
+            raise DeckError(f"{document.where}: {error}") from None
+        if isinstance(parsed, Backtest):
+            found.append(parsed)
+    return found
+
+
+def _check_strategy(objects: Objects, config_maps: dict[str, Json], backtest: Backtest) -> BacktestReport:
+    """Run the checks in the pod that the Backtest would have, without its resource."""
+
+    def lookup(kind: str, name: str) -> Json:
+        if kind == CONFIG_MAP and name in config_maps:
+            return config_maps[name]
+        return objects.get(kind, backtest.metadata.namespace, name)
+
+    name = backtest.metadata.name
+    settings = Settings(images={"backtest": CHECK_PROGRAM}, operator_key=b"", http_port=0, files_beside_resource=True)
+    template = run_job(backtest, settings)["spec"]["template"]["spec"]
+    pod = {"metadata": {"name": "check", "namespace": backtest.metadata.namespace}, "spec": template}
+    with tempfile.TemporaryDirectory(prefix="tapedeck-check-") as folder:
+        log = Path(folder) / "log"
+        try:
+            running = start_pod(pod, start=processes.start_module, folder=Path(folder) / "pod", log=log, lookup=lookup)
+        except NotFound as error:
+            raise DeckError(str(error)) from None
+        try:
+            running.process.wait(CHECK_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise DeckError(f"{name}: the checks did not end within {CHECK_TIMEOUT_SECONDS:g} s") from None
+        finally:
+            running.process.kill()
+            running.process.wait()
+        if not running.termination_message:
+            raise DeckError(f"{name}: {log.read_text(errors='replace')[-2000:]}")
+        return BacktestReport.model_validate_json(running.termination_message)

@@ -1,7 +1,7 @@
-"""Did every bar arrive, once, everywhere? An answer from the source files, the topic and SQL alone.
+"""An audit of the pipeline: whether every bar of the source files is in the topic and in the store exactly once.
 
-Nothing here uses the code that moves the bars: files are read by the standard library, the topic by a
-bare consumer, the store by SQL.
+It shares no code with the pipeline: it reads the files with the standard library, the topic with a plain consumer, and
+the store with SQL.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ SourceBars = Mapping[Key, Prices]
 
 
 @dataclass(frozen=True)
-class Tally:
-    """One comparison: how many there were, how many were lost (missing or changed) and how many too many."""
+class AuditResult:
+    """The result of one comparison: bars found, lost (missing or changed), and doubled (surplus or unknown)."""
 
     place: str
     found: int
@@ -40,7 +40,10 @@ class Tally:
 
 
 def source_bars(folder: Path, sets: dict[str, str]) -> SourceBars:
-    """(symbol, open ms) → open, high, low, close, volume of zipped minute files; ``sets`` maps symbol to pattern."""
+    """(symbol, open time in ms) → open, high, low, close, volume of zipped minute files.
+
+    ``sets`` maps a symbol to the glob pattern of its files.
+    """
     bars: dict[Key, Prices] = {}
     for symbol, pattern in sets.items():
         for path in sorted(folder.glob(pattern)):
@@ -53,8 +56,8 @@ def source_bars(folder: Path, sets: dict[str, str]) -> SourceBars:
     return bars
 
 
-def check_store(dsn: str, exchange: str, expected: SourceBars) -> Tally:
-    """The store's bars of an exchange against the source."""
+def check_store(dsn: str, exchange: str, expected: SourceBars) -> AuditResult:
+    """Compare the stored bars of an exchange with the source."""
     with psycopg.connect(dsn, connect_timeout=10) as connection:
         rows = connection.execute(
             "SELECT symbol, round(extract(epoch FROM ts) * 1000)::int8, open, high, low, close, volume "
@@ -66,25 +69,24 @@ def check_store(dsn: str, exchange: str, expected: SourceBars) -> Tally:
 
 def check_topic(
     bootstrap: str, topic: str, expected: SourceBars, *, copies: int = 1, lateness_ms: int | None = None
-) -> Tally:
-    """The committed bars of a replay's topic against the source; a bar out of order counts as lost.
+) -> AuditResult:
+    """Compare the committed bars of a replay's topic with the source. A bar out of order counts as lost.
 
-    A scenario may publish a bar up to ``copies`` times, and behind others whose event times are up to
-    ``lateness_ms`` later.
+    A scenario may publish a bar up to ``copies`` times, and after bars with event times up to ``lateness_ms`` later.
     """
     found = committed_bars(bootstrap, topic)
-    tally = compare("topic", found, expected, copies)
+    result = compare("topic", found, expected, copies)
     moments = [(ts + MINUTE_MS, symbol) for (symbol, ts), _ in found]
     if lateness_ms is None:
         disorder = sum(a > b for a, b in itertools.pairwise(moments))
     else:
         latest = itertools.accumulate((event for event, _ in moments), max)
         disorder = sum(event < most - lateness_ms for (event, _), most in zip(moments, latest, strict=True))
-    return Tally(tally.place, tally.found, tally.lost + disorder, tally.doubled)
+    return AuditResult(result.place, result.found, result.lost + disorder, result.doubled)
 
 
-def check_run(dsn: str, run_id: str, bars: int) -> Tally:
-    """A run's equity has one point for each bar the strategy could see, its trades are numbered without holes."""
+def check_run(dsn: str, run_id: str, bars: int) -> AuditResult:
+    """Check that a run has one equity point for each bar, and no holes in the numbering of its trades and fills."""
     with psycopg.connect(dsn, connect_timeout=10) as connection:
         sizes = {}
         for table in ("run_equity", "run_trades", "run_fills"):
@@ -93,19 +95,19 @@ def check_run(dsn: str, run_id: str, bars: int) -> Tally:
             sizes[table] = row if row is not None else (0, 0)
     holes = sum(highest - count for count, highest in sizes.values())
     points = sizes["run_equity"][0]
-    return Tally("results", points, holes + max(bars - points, 0), max(points - bars, 0))
+    return AuditResult("results", points, holes + max(bars - points, 0), max(points - bars, 0))
 
 
-def compare(place: str, found: Sequence[tuple[Key, Prices]], expected: SourceBars, copies: int = 1) -> Tally:
-    """Count what is missing or changed, and what is there more than ``copies`` times or from nowhere."""
+def compare(place: str, found: Sequence[tuple[Key, Prices]], expected: SourceBars, copies: int = 1) -> AuditResult:
+    """Count the bars that are missing or changed, and those that occur more than ``copies`` times or are unknown."""
     counts = Counter(key for key, _ in found)
     right = {key for key, prices in found if expected.get(key) == prices}
     surplus = sum(max(counts[key] - (copies if key in expected else 0), 0) for key in counts)
-    return Tally(place, len(found), len(expected) - len(right), surplus)
+    return AuditResult(place, len(found), len(expected) - len(right), surplus)
 
 
 def committed_bars(bootstrap: str, topic: str) -> list[tuple[Key, Prices]]:
-    """Every committed bar of a topic, in the order of its partition."""
+    """Every committed bar of a topic, partition by partition, in the order of offsets."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -129,11 +131,13 @@ def _read_partition(consumer: Consumer, start: TopicPartition) -> list[tuple[Key
     consumer.assign([start])
     bars: list[tuple[Key, Prices]] = []
     while (message := consumer.poll(READ_TIMEOUT)) is not None:
-        if message.error():  # the end of the partition
+        if message.error():  # end of partition
             return bars
         header = dict(message.headers() or []).get("td", b"")
         if isinstance(header, bytes) and not header.endswith(b";c"):
             value: dict[str, Any] = json.loads(message.value() or b"{}")
             prices = tuple(float(value[name]) for name in ("open", "high", "low", "close", "volume"))
             bars.append(((value["symbol"], value["ts"]), prices))
-    raise TimeoutError(f"topic {start.topic}: its end was not seen in {READ_TIMEOUT:.0f} s")
+    raise TimeoutError(
+        f"topic {start.topic}: end of partition {start.partition} not reached within {READ_TIMEOUT:.0f} s"
+    )

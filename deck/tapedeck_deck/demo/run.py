@@ -1,4 +1,4 @@
-"""The demo: sample bars through Feed, log and store, back out by a Replay, traded by a Backtest, and checked."""
+"""The demo: a Feed loads sample bars into the store, a Replay plays them, a Backtest trades them, an audit checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from rich.console import Console
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import AnyResource
 from tapedeck_crds.parse import parse_resource
-from tapedeck_deck.demo import audit, show
+from tapedeck_deck.demo import audit
+from tapedeck_deck.demo.progress import ProgressBars, results_table
 from tapedeck_deck.embedded import deck, documents
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.home import Home
@@ -26,8 +27,8 @@ POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the last line says."""
+class DemoResult:
+    """The figures of the demo's last line."""
 
     bars_in: int
     bars_stored: int
@@ -44,27 +45,27 @@ class Outcome:
         )
 
 
-def demo(home: Home, examples: Path, console: Console, *, keep: bool, port: int = 0) -> Outcome:
-    """Run the main job on a deck of its own and check the result. Raises DeckError where a step fails."""
+def demo(home: Home, examples: Path, console: Console, *, keep: bool, port: int = 0) -> DemoResult:
+    """Run the demo, on the running deck or one of its own. Raises DeckError if a step fails."""
     feed, replay, backtest = (_load(examples / f"{name}.yaml") for name in ("feed", "replay", "backtest"))
     with _running_deck(home, console, keep=keep, port=port) as facts:
         objects = Objects(home.objects)
         for resource in (backtest, replay, feed):
             _remove(objects, resource)
         console.print(f"chart: {facts['gateway']}", highlight=False)
-        fed = _follow(objects, [_apply(objects, feed, examples)], console)[0]
+        fed = _wait_complete(objects, [_apply(objects, feed, examples)], console)[0]
         _wait_stored(facts["dsn"], fed, console)
-        played, traded = _follow(
+        played, traded = _wait_complete(
             objects, [_apply(objects, replay, examples), _apply(objects, backtest, examples)], console
         )
         run = _finished_run(facts["dsn"], traded["metadata"]["uid"])
-        console.print(show.results(run))
-        outcome = _check(facts, examples, fed, played, traded, run)
+        console.print(results_table(run))
+        result = _check(facts, examples, fed, played, traded, run)
         if keep:
             address = f"{facts['gateway']}?replay={played['metadata']['uid']}&run={traded['metadata']['uid']}"
-            stays = f"the deck stays up: {address}\n`tapedeck --home {home.root} down` ends it"
-            console.print(stays, highlight=False, soft_wrap=True)  # an address that is cut can't be opened
-    return outcome
+            note = f"the deck keeps running: {address}\n`tapedeck --home {home.root} down` stops it"
+            console.print(note, highlight=False, soft_wrap=True)  # a wrapped address cannot be clicked
+    return result
 
 
 @contextmanager
@@ -103,10 +104,10 @@ def _remove(objects: Objects, resource: AnyResource) -> None:
         return
 
 
-def _follow(objects: Objects, started: list[Json], console: Console) -> list[Json]:
-    """Show the resources' progress until all are complete; returns them as they ended."""
+def _wait_complete(objects: Objects, started: list[Json], console: Console) -> list[Json]:
+    """Show the resources' progress until all are complete, and return them. Raises DeckError if one fails."""
     deadline = time.monotonic() + STEP_TIMEOUT
-    with show.Progress(console) as progress:
+    with ProgressBars(console) as progress:
         while True:
             now = [objects.get(d["kind"], d["metadata"]["namespace"], d["metadata"]["name"]) for d in started]
             for document in now:
@@ -125,9 +126,9 @@ def _title(document: Json) -> str:
 
 
 def _wait_stored(dsn: str, fed: Json, console: Console) -> None:
-    """Wait until the recorder has written what the Feed put on the log."""
+    """Wait until the recorder has stored the bars that the Feed published."""
     exchange = fed["spec"]["source"]["files"]["exchange"]
-    with console.status("the recorder writes the last bars"):
+    with console.status("waiting for the recorder to store the last bars"):
         _until(lambda: _stored(dsn, exchange) >= fed["status"]["bars"], "bars in the store")
 
 
@@ -140,40 +141,40 @@ def _stored(dsn: str, exchange: str) -> int:
 def _finished_run(dsn: str, run_id: str) -> Json:
     found: list[Json] = []
 
-    def there() -> bool:
+    def finished() -> bool:
         with psycopg.connect(dsn, connect_timeout=10, row_factory=psycopg.rows.dict_row) as connection:
             found[:] = connection.execute(
                 "SELECT * FROM runs WHERE run_id = %s AND state <> 'running'", (run_id,)
             ).fetchall()
         return bool(found)
 
-    _until(there, "the run's results")
+    _until(finished, "the run's results")
     return found[0]
 
 
-def _until(done: Callable[[], bool], what: str) -> None:
+def _until(done: Callable[[], bool], description: str) -> None:
     deadline = time.monotonic() + 30
     while not done():
         if time.monotonic() > deadline:
-            raise DeckError(f"waited 30 s for {what}: is the recorder well? `tapedeck logs deployment/recorder`")
+            raise DeckError(f"waited 30 s for {description}: see `tapedeck logs deployment/recorder`")
         time.sleep(POLL_SECONDS)
 
 
-def _check(facts: Json, examples: Path, fed: Json, played: Json, traded: Json, run: Json) -> Outcome:
+def _check(facts: Json, examples: Path, fed: Json, played: Json, traded: Json, run: Json) -> DemoResult:
     files = fed["spec"]["source"]["files"]
     source = audit.source_bars(examples, {s["symbol"]: s["path"] for s in files["sets"]})
     traded_bars = sum(symbol in run["symbols"] for symbol, _ in source)
-    tallies = [
+    audits = [
         audit.check_store(facts["dsn"], files["exchange"], source),
         audit.check_topic(facts["broker"], played["status"]["topic"], source),
         audit.check_run(facts["dsn"], traded["metadata"]["uid"], traded_bars),
     ]
-    return Outcome(
+    return DemoResult(
         bars_in=fed["status"]["bars"],
-        bars_stored=tallies[0].found,
-        replayed=tallies[1].found,
+        bars_stored=audits[0].found,
+        replayed=audits[1].found,
         trades=int(run["metrics"]["trades"]),
         final_value=run["metrics"]["final_value"],
-        lost=sum(t.lost for t in tallies),
-        doubled=sum(t.doubled for t in tallies),
+        lost=sum(a.lost for a in audits),
+        doubled=sum(a.doubled for a in audits),
     )

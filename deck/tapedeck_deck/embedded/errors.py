@@ -1,5 +1,9 @@
-"""What can go wrong with a deck in a way that its user can mend."""
+"""The error of the deck and its command line that a user can correct."""
+
+from __future__ import annotations
+
+from tapedeck_crds.errors import TapedeckError
 
 
-class DeckError(Exception):
-    """A message for people: what happened and what to do next."""
+class DeckError(TapedeckError):
+    """A message for the user: what happened, and what to do next."""

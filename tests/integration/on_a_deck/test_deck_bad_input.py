@@ -246,7 +246,7 @@ def test_a_full_disk_of_the_broker_loses_nothing(tmp_path: Path) -> None:
             assert [bar[0] for bar in played] == [played[0][0] + n * MINUTE for n in range(BARS)]
             expected = by_hand.coinbase(EXAMPLES / "data" / "coinbase-minute")
             eventually(lambda: audit.check_store(facts["dsn"], "coinbase", expected).lost == 0, timeout=90)
-            assert audit.check_store(facts["dsn"], "coinbase", expected) == audit.Tally("store", 13_886, 0, 0)
+            assert audit.check_store(facts["dsn"], "coinbase", expected) == audit.AuditResult("store", 13_886, 0, 0)
     finally:
         time.sleep(0.5)
         subprocess.run(["umount", "-l", small], check=True)

@@ -22,7 +22,7 @@ from tapedeck_common.market import Bar
 from tapedeck_common.wire import encode, market_headers
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import InvalidResource
-from tapedeck_deck.cli import write
+from tapedeck_deck.cli import changes
 from tapedeck_deck.embedded.deadline import Deadline
 from tapedeck_deck.embedded.objects import Objects
 
@@ -47,7 +47,7 @@ class Stage:
         apply(self.objects, "Replay", name, {"source": source, **spec})
 
     def turn(self, name: str, **controls: Any) -> None:
-        self.objects.patch_spec("Replay", "default", name, write.controls(**controls))
+        self.objects.patch_spec("Replay", "default", name, changes.control_patch(**controls))
 
     def status(self, name: str) -> Json:
         status: Json = self.objects.get("Replay", "default", name).get("status", {})

@@ -18,7 +18,7 @@ import pytest
 import by_hand.samples as by_hand
 from decks.process import Deck, eventually, kill, phase, reaches
 from tapedeck_crds.json import Json
-from tapedeck_deck.cli import write
+from tapedeck_deck.cli import changes
 from tapedeck_deck.demo import audit
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.objects import Objects
@@ -44,7 +44,7 @@ class Stage:
 
     def apply(self, *resources: Json) -> None:
         found = [documents.Document("here", EXAMPLES, {"apiVersion": "tapedeck.dev/v1alpha1", **r}) for r in resources]
-        list(write.apply(self.objects, found, "default"))
+        list(changes.apply(self.objects, found, "default"))
 
     def pid(self, uid: str) -> int | None:
         """The process of the newest running pod of a resource, or of a service by name."""
@@ -112,11 +112,11 @@ def test_a_killed_run_loses_and_doubles_nothing(stage: Stage, victim: str, seed:
     stage.complete(("Replay", name), ("Backtest", name))
     assert stage.pid(uid) != pid
     topic = stage.get("Replay", name)["status"]["topic"]
-    assert audit.check_topic(stage.facts["broker"], topic, stage.expected) == audit.Tally("topic", 13_886, 0, 0)
+    assert audit.check_topic(stage.facts["broker"], topic, stage.expected) == audit.AuditResult("topic", 13_886, 0, 0)
     run = stage.get("Backtest", name)["metadata"]["uid"]
     bars = sum(symbol == "BTC/USD" for symbol, _ in stage.expected)
     eventually(lambda: audit.check_run(stage.facts["dsn"], run, bars).lost == 0, timeout=30)
-    assert audit.check_run(stage.facts["dsn"], run, bars) == audit.Tally("results", bars, 0, 0)
+    assert audit.check_run(stage.facts["dsn"], run, bars) == audit.AuditResult("results", bars, 0, 0)
     assert trades(stage, run) == undisturbed(stage)
 
 
@@ -131,7 +131,7 @@ def test_a_killed_recorder_loses_and_doubles_nothing(stage: Stage, seed: int) ->
         time.sleep(0.3)
     stage.complete(("Feed", exchange))
     eventually(lambda: audit.check_store(stage.facts["dsn"], exchange, stage.expected).lost == 0, timeout=60)
-    assert audit.check_store(stage.facts["dsn"], exchange, stage.expected) == audit.Tally("store", 13_886, 0, 0)
+    assert audit.check_store(stage.facts["dsn"], exchange, stage.expected) == audit.AuditResult("store", 13_886, 0, 0)
 
 
 def trades(stage: Stage, run: str) -> list[tuple[Any, ...]]:

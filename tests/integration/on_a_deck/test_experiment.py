@@ -11,8 +11,8 @@ import pytest
 
 from decks.process import Deck, apply, eventually, reaches
 from pods.replay import T0, insert_minutes, stored
-from tapedeck_deck.cli import write
-from tapedeck_deck.cli.rerun import data_differences, rerun, why_not
+from tapedeck_deck.cli import changes
+from tapedeck_deck.cli.rerun import data_differences, rerun, rerun_obstacle
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
@@ -62,7 +62,7 @@ def test_a_run_goes_again_from_its_record(
     insert_minutes(owner, "x", ["A/USD", "B/USD"], 400)
     (tmp_path / "stored.yaml").write_text(STORED)
     found = documents.read([str(EXAMPLES / "more" / "experiment.yaml"), str(tmp_path / "stored.yaml")])
-    assert len(write.apply(objects, found, "default")) == 5
+    assert len(changes.apply(objects, found, "default")) == 5
     for name in ("crash-fast", "crash-slow", "stored", "swept"):
         over(objects, facts["dsn"], name)
 
@@ -136,7 +136,7 @@ def test_a_run_goes_again_whatever_clock_and_controls_its_replay_had(
     for name in ("lead", "follower", "sought-lead", "sought-follower"):
         reaches(objects, "Replay", name, "Paused")
     for name in ("lead", "sought-lead"):
-        objects.patch_spec("Replay", "default", name, write.controls(until="off", loop="off"))
+        objects.patch_spec("Replay", "default", name, changes.control_patch(until="off", loop="off"))
     for name in STEERED:
         over(objects, facts["dsn"], f"over-{name}")
         assert recorded(facts["dsn"], f"over-{name}")["bars"] == (300 if name.startswith("sought") else 400)
@@ -151,7 +151,7 @@ def test_the_parts_of_a_fingerprint_that_changed_are_named() -> None:
     assert data_differences("A=1:f;B=2:e", "A=1:f;B=2:e") == ["data: the same"]
     assert data_differences("A=1:f;B=2:e", "A=1:f;B=3:d;C=1:c") == [
         "data: B was 2:e, is 3:d",
-        "data: C was not there, is 1:c",
+        "data: C was missing, is 1:c",
     ]
 
 
@@ -167,6 +167,6 @@ def test_the_parts_of_a_fingerprint_that_changed_are_named() -> None:
     ],
 )
 def test_what_can_not_be_compared_is_not_done_again(run: dict[str, Any], says: str) -> None:
-    why = why_not({"run_id": "u-1", "state": "complete", "origin": {}} | run)
+    why = rerun_obstacle({"run_id": "u-1", "state": "complete", "origin": {}} | run)
     assert (why == "") == (says == "")
     assert says in why

@@ -14,7 +14,7 @@ from exchange import Exchange, recorded
 from exchange.binance import Binance
 from exchange.cryptocompare import CryptoCompare
 from tapedeck_crds.json import Json
-from tapedeck_deck.cli import write
+from tapedeck_deck.cli import changes
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.objects import Objects
 
@@ -30,7 +30,7 @@ def running(shared_deck: Deck) -> Iterator[tuple[Json, Objects, Exchange]]:
 
 def apply(objects: Objects, name: str, spec: Json) -> None:
     content = {"apiVersion": "tapedeck.dev/v1alpha1", "kind": "Feed", "metadata": {"name": name}, "spec": spec}
-    list(write.apply(objects, [documents.Document("here", Path(), content)], "default"))
+    list(changes.apply(objects, [documents.Document("here", Path(), content)], "default"))
 
 
 def live(exchange: Exchange, **more: Any) -> Json:

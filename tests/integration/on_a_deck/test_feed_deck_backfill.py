@@ -17,7 +17,7 @@ from exchange import Exchange
 from exchange.binance import Binance
 from exchange.candles import MINUTE, CandleMarket
 from tapedeck_crds.json import Json
-from tapedeck_deck.cli import write
+from tapedeck_deck.cli import changes
 from tapedeck_deck.cli.describe import describe
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.home import Home
@@ -46,7 +46,7 @@ def apply(objects: Objects, name: str, exchange: Exchange, **spec: Any) -> None:
         "metadata": {"name": name},
         "spec": {"exchange": "binance", "symbols": ["BTC/USDT"], "endpoints": endpoints, **spec},
     }
-    list(write.apply(objects, [documents.Document("here", Path(), content)], "default"))
+    list(changes.apply(objects, [documents.Document("here", Path(), content)], "default"))
 
 
 def stored(facts: Json, symbol: str) -> tuple[Any, ...] | None:

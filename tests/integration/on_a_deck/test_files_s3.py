@@ -15,7 +15,7 @@ from stores.s3 import PROGRAM, S3
 from tapedeck_common.files import merged_bars, merged_trades
 from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Unavailable
-from tapedeck_deck.cli import write
+from tapedeck_deck.cli import changes
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_replay.errors import InvalidReplay
 from tapedeck_replay.source.files.source import FileBarSource
@@ -92,7 +92,7 @@ def test_a_replay_on_a_deck_uses_the_keys_of_its_secret(server: S3, shared_deck:
         keys = server.credentials(tmp_path / name, **changed)
         data = {each.name: each.read_text() for each in keys.iterdir()}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
-        write.apply(objects, [Document("here", tmp_path, secret)], "default")
+        changes.apply(objects, [Document("here", tmp_path, secret)], "default")
         spec = {
             "source": {"files": {**files("s3://decks/*.csv").model_dump(exclude_none=True), "credentialsSecret": name}}
         }

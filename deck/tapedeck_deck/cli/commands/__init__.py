@@ -1,1 +1,1 @@
-"""The commands and their options. What they do lies in the modules around; each imports its own when called."""
+"""The commands and their options. Each imports the module that does its work when it is called, to start quickly."""

@@ -1,4 +1,4 @@
-"""An exchange's past, strategies, and runs again."""
+"""The commands for backfills, strategies and repeated runs."""
 
 from __future__ import annotations
 
@@ -6,25 +6,35 @@ from typing import Annotated
 
 import typer
 
-from tapedeck_deck.cli.session import FilesOption, HomeOption, NamespaceOption, home_of, note_if_down, opened
+from tapedeck_deck.cli.context import (
+    FilesOption,
+    HomeOption,
+    NamespaceOption,
+    note_if_not_running,
+    open_objects,
+    resolve_home,
+)
 
 
 def fetch(
     context: typer.Context,
-    exchange: Annotated[str, typer.Option(help="Id of an exchange of ccxt, or cryptocompare.")],
+    exchange: Annotated[str, typer.Option(help="The ccxt id of an exchange, or cryptocompare.")],
     symbols: Annotated[
-        list[str], typer.Option(metavar="SYMBOL", help="Unified names or patterns, by commas or repeated; * for all.")
+        list[str],
+        typer.Option(metavar="SYMBOL", help="Unified symbols or patterns, separated by commas or repeated; * for all."),
     ],
-    start: Annotated[str, typer.Option(metavar="TIME", help="First open time: a day, or a time with an offset.")],
-    end: Annotated[str | None, typer.Option(metavar="TIME", help="Open time to stop before; now if left out.")] = None,
-    interval: Annotated[list[str] | None, typer.Option(help="Length of the bars (repeatable); 1m if left out.")] = None,
-    pods: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the range.")] = 1,
-    rest: Annotated[str | None, typer.Option(metavar="URL", help="Another host for the exchange's own.")] = None,
-    key_secret: Annotated[str | None, typer.Option(metavar="NAME", help="A Secret with the exchange's apiKey.")] = None,
+    start: Annotated[str, typer.Option(metavar="TIME", help="First open time: a day, or a time with a UTC offset.")],
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="Exclusive last open time; default: now.")] = None,
+    interval: Annotated[list[str] | None, typer.Option(help="Interval of the bars (repeatable); default: 1m.")] = None,
+    pods: Annotated[int, typer.Option(min=1, max=64, help="Number of pods that share the range.")] = 1,
+    rest: Annotated[
+        str | None, typer.Option(metavar="URL", help="Base URL of the REST API instead of the exchange's own.")
+    ] = None,
+    key_secret: Annotated[str | None, typer.Option(metavar="NAME", help="Secret with the exchange's apiKey.")] = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="text or json.")] = "text",
     home: HomeOption = None,
 ) -> None:
-    """Bring an exchange's past into the store, newest first. What is there already is not asked for again.
+    """Download bars from an exchange into the store, newest first. Stored bars are not downloaded again.
 
     \b
     Examples:
@@ -35,22 +45,24 @@ def fetch(
 
     from rich.console import Console
 
-    from tapedeck_deck.cli import fetch as past
+    from tapedeck_deck.cli import fetch as backfill
 
     if output not in ("text", "json"):
         raise typer.BadParameter(f"got {output!r}, expected text or json", param_hint="--output")
-    spec = past.spec_of(exchange, symbols, start, end, interval or ["1m"], pods, rest, key_secret)
-    found = past.fetch(home_of(home or context.obj), spec, Console(stderr=True))
+    spec = backfill.fetch_spec(exchange, symbols, start, end, interval or ["1m"], pods, rest, key_secret)
+    found = backfill.fetch(resolve_home(home or context.obj), spec, Console(stderr=True))
     print(json.dumps(found, indent=2) if output == "json" else found["message"])
 
 
 def rerun(
     context: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its Backtest's name (the last one).")],
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the end.")] = 600.0,
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="The id of a run, or the name of its Backtest (its last run).")
+    ],
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the end of the run.")] = 600.0,
     home: HomeOption = None,
 ) -> None:
-    """Do a run again with what its record keeps of it, and compare. Exit 1 where the trades are not the same.
+    """Repeat a stored run and compare data, code and trades. Exits 1 if the trades differ.
 
     \b
     Examples:
@@ -58,27 +70,27 @@ def rerun(
     """
     from tapedeck_deck.cli.rerun import rerun as run_again
 
-    if not run_again(home_of(home or context.obj), run, timeout):
+    if not run_again(resolve_home(home or context.obj), run, timeout):
         raise typer.Exit(1)
 
 
 def check(
     context: typer.Context, filename: FilesOption, namespace: NamespaceOption = "default", home: HomeOption = None
 ) -> None:
-    """Check the strategies of Backtests for look-ahead and for indicators that are not ready. Keeps nothing.
+    """Check the strategies of Backtests for look-ahead and start-up bias. Stores nothing.
 
     \b
-    lookAhead  orders that change when the bars after them are cut off
-    startUp    indicators that depend on how many bars came before
-    Each runs over the first 20,000 stored bars of a Backtest's data.store. Exit code 1 where something was found.
+    lookAhead  orders that change when later bars are removed
+    startUp    indicators that depend on the number of earlier bars
+    Each check uses the first 20,000 stored bars of a Backtest's data.store. Exits 1 if a bias is found.
     """
-    from tapedeck_deck.cli import check as checks
+    from tapedeck_deck.cli.strategies import check_strategies
     from tapedeck_deck.embedded import documents
 
-    deck_home = home_of(home or context.obj)
-    with opened(deck_home) as objects:
-        note_if_down(deck_home)
-        found = checks.check(objects, documents.read(filename), namespace)
+    deck_home = resolve_home(home or context.obj)
+    with open_objects(deck_home) as objects:
+        note_if_not_running(deck_home)
+        found = check_strategies(objects, documents.read(filename), namespace)
     for name, report in found.items():
         print(f"{name}: {report.message or report.reason}")
     if any(report.state == "failed" for report in found.values()):
@@ -88,12 +100,12 @@ def check(
 def strategies(
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="text or json.")] = "text",
 ) -> None:
-    """List the built-in strategies of a Backtest with their params and defaults."""
+    """List the built-in strategies with their params and defaults."""
     import json
 
-    from tapedeck_deck.cli import strategies as built_in
+    from tapedeck_deck.cli.strategies import built_in_strategies, strategies_text
 
     if output not in ("text", "json"):
         raise typer.BadParameter(f"got {output!r}, expected text or json", param_hint="--output")
-    found = built_in.listing()
-    print(json.dumps(found, indent=2) if output == "json" else built_in.text(found))
+    found = built_in_strategies()
+    print(json.dumps(found, indent=2) if output == "json" else strategies_text(found))

@@ -1,4 +1,4 @@
-"""What the demo shows: progress bars while it plays, a table at the end."""
+"""The output of the demo: progress bars while it runs, and a table of results."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rich.table import Table
 
 from tapedeck_crds.json import Json
 
-PLAIN_EVERY = 25  # percent between two lines where there is no terminal
+PLAIN_STEP_PERCENT = 25  # between two lines if the output is not a terminal
 
 
-class Progress:
-    """A bar for each resource, with what its kind has to tell."""
+class ProgressBars:
+    """One progress bar for each resource, with the figures of its kind; plain lines if the output is no terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -27,9 +27,9 @@ class Progress:
             refresh_per_second=8,
         )
         self._tasks: dict[str, rich_progress.TaskID] = {}
-        self._told: dict[str, int] = {}
+        self._printed_steps: dict[str, int] = {}
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressBars:
         if self._console.is_terminal:
             self._bars.start()
         return self
@@ -41,32 +41,32 @@ class Progress:
             self._bars.stop()
 
     def update(self, document: Json) -> None:
-        """Show where a resource is now."""
+        """Show the current progress of a resource."""
         title = f"{document['kind']} {document['metadata']['name']}"
         status = document.get("status", {})
         done, total = parse_progress(status.get("progress"))
         if not self._console.is_terminal:
-            self._tell(title, done, total, facts(document))
+            self._print_line(title, done, total, facts(document))
             return
         if title not in self._tasks:
             self._tasks[title] = self._bars.add_task("", total=None, title=title, facts="")
         self._bars.update(self._tasks[title], completed=done, total=total, facts=facts(document))
 
-    def _tell(self, title: str, done: int, total: int | None, text: str) -> None:
-        step = done * 100 // total // PLAIN_EVERY if total else -1
-        if step > self._told.get(title, -1):
-            self._told[title] = step
+    def _print_line(self, title: str, done: int, total: int | None, text: str) -> None:
+        step = done * 100 // total // PLAIN_STEP_PERCENT if total else -1
+        if step > self._printed_steps.get(title, -1):
+            self._printed_steps[title] = step
             self._console.print(f"{title}: {done}/{total} {text}", highlight=False)
 
 
 def parse_progress(text: str | None) -> tuple[int, int | None]:
-    """``N/M`` → (N, M); M is None where it is not known."""
+    """(N, M) of ``N/M``. M is None if it is not known."""
     done, _, total = (text or "0/?").partition("/")
     return int(done), int(total) if total.isdigit() and int(total) > 0 else None
 
 
 def facts(document: Json) -> str:
-    """The figures of a resource's status in one line."""
+    """The figures of a resource's status, as one line."""
     status = document.get("status", {})
     match document["kind"]:
         case "Feed":
@@ -90,8 +90,8 @@ _ROWS = (
 )
 
 
-def results(run: Json) -> Table:
-    """The headline figures of a run."""
+def results_table(run: Json) -> Table:
+    """The main figures of a run."""
     table = Table(title=f"{run['strategy']} on {', '.join(run['symbols'])}", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")

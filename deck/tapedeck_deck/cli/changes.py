@@ -1,4 +1,4 @@
-"""`tapedeck apply`, `patch` and `delete`: changes to what is kept, all of a command's or none."""
+"""`tapedeck apply`, `patch` and `delete`: all changes of a command, or none of them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import uuid
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import InvalidResource, parse_resource
-from tapedeck_deck.cli import config_map, secret
-from tapedeck_deck.cli.kinds import find, kinds_named, label
+from tapedeck_deck.cli.kinds import find, label, parse_kinds
+from tapedeck_deck.cli.user_objects import CONFIG_MAP, SECRET, normalized_secret, validate_config_map
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Conflict, NotFound, Objects
@@ -17,34 +17,35 @@ OFF = "off"
 
 
 def apply(objects: Objects, documents: list[Document], namespace: str) -> list[str]:
-    """Keep every document; returns a line for each. Raises DeckError with every fault of all, nothing kept then."""
+    """Store all documents and return a line for each. Raises DeckError with every error, and then stores none."""
     done: list[str] = []
-    faults: list[str] = []
+    errors: list[str] = []
     with objects.transaction():
         for document in documents:
             try:
-                manifest = _placed(document, namespace)
-                kept, outcome = objects.apply(manifest)
-                done.append(f"{label(kept)} {outcome}")
+                manifest = _normalized(document, namespace)
+                stored, outcome = objects.apply(manifest)
+                done.append(f"{label(stored)} {outcome}")
             except InvalidResource as error:
-                faults += [f"{document.where}: {line}" for line in str(error).splitlines()]
+                errors += [f"{document.where}: {line}" for line in str(error).splitlines()]
             except (Conflict, NotFound) as error:
-                faults.append(f"{document.where}: {error}")
-        if faults:
-            raise DeckError("\n".join([*faults, "nothing was applied"]))
+                errors.append(f"{document.where}: {error}")
+        if errors:
+            raise DeckError("\n".join([*errors, "nothing was applied"]))
     return done
 
 
-def _placed(document: Document, namespace: str) -> Json:
+def _normalized(document: Document, namespace: str) -> Json:
+    """The validated manifest of a document, in its namespace. Raises InvalidResource."""
     content = document.content
     if not isinstance(content, dict) or not isinstance(content.get("metadata"), dict):
-        parse_resource(content)  # says what is wrong
+        parse_resource(content)  # raises InvalidResource
     manifest: Json = {key: value for key, value in content.items() if key != "status"}
-    if manifest.get("kind") == config_map.KIND:
-        config_map.check(manifest)
+    if manifest.get("kind") == CONFIG_MAP:
+        validate_config_map(manifest)
         return manifest | {"metadata": {"namespace": namespace} | manifest["metadata"]}
-    if manifest.get("kind") == secret.KIND:
-        return secret.placed(manifest) | {"metadata": {"namespace": namespace} | manifest["metadata"]}
+    if manifest.get("kind") == SECRET:
+        return normalized_secret(manifest) | {"metadata": {"namespace": namespace} | manifest["metadata"]}
     annotations = manifest["metadata"].get("annotations") or {}
     if isinstance(annotations, dict):
         annotations = annotations | {APPLIED_FROM: str(document.folder)}
@@ -54,7 +55,7 @@ def _placed(document: Document, namespace: str) -> Json:
 
 
 def delete(objects: Objects, targets: list[tuple[str, str, str]]) -> list[str]:
-    """Delete (kind, namespace, name) each; returns a line for each. Raises DeckError, nothing deleted then."""
+    """Delete each (kind, namespace, name) and return a line for each. Raises DeckError, and then deletes none."""
     with objects.transaction():
         labels = [label(find(objects, *target)) for target in targets]
         for target in targets:
@@ -62,8 +63,8 @@ def delete(objects: Objects, targets: list[tuple[str, str, str]]) -> list[str]:
     return [f"{each} deleted" for each in labels]
 
 
-def targets_of(documents: list[Document], namespace: str) -> list[tuple[str, str, str]]:
-    """(kind, namespace, name) of documents. Raises DeckError where one has none."""
+def delete_targets(documents: list[Document], namespace: str) -> list[tuple[str, str, str]]:
+    """The (kind, namespace, name) of each document. Raises DeckError for one without."""
     targets: list[tuple[str, str, str]] = []
     for document in documents:
         content = document.content if isinstance(document.content, dict) else {}
@@ -71,11 +72,11 @@ def targets_of(documents: list[Document], namespace: str) -> list[tuple[str, str
         name = metadata.get("name") if isinstance(metadata, dict) else None
         if not isinstance(content.get("kind"), str) or not isinstance(name, str):
             raise DeckError(f"{document.where}: got no kind and metadata.name, expected both")
-        targets.append((*kinds_named(content["kind"]), metadata.get("namespace") or namespace, name))  # type: ignore[union-attr, arg-type]
+        targets.append((*parse_kinds(content["kind"]), metadata.get("namespace") or namespace, name))  # type: ignore[union-attr, arg-type]
     return targets
 
 
-def controls(
+def control_patch(
     *,
     speed: float | None = None,
     unpaced: bool = False,
@@ -85,9 +86,9 @@ def controls(
     loop: str | None = None,
     until: str | None = None,
 ) -> Json:
-    """The patch of a Replay's spec that its controls mean.
+    """The merge patch of a Replay's spec for its controls.
 
-    Raises DeckError for a ``loop`` that is neither a number of rounds nor `forever` nor `off`.
+    Raises DeckError unless ``loop`` is a number of rounds, `forever` or `off`.
     """
     spec: Json = {}
     if speed is not None:
@@ -107,16 +108,16 @@ def controls(
     return {"spec": spec} if spec else {}
 
 
-def _loop(asked: str) -> Json | None:
-    if asked == OFF:
+def _loop(text: str) -> Json | None:
+    if text == OFF:
         return None
-    if asked == "forever":
-        return {"times": None}  # a merge patch: what was there has to go
-    if not asked.isdecimal():
-        raise DeckError(f"--loop: got {asked!r}, expected a number of rounds, forever or {OFF}")
-    return {"times": int(asked)}
+    if text == "forever":
+        return {"times": None}  # null removes the number in a merge patch
+    if not text.isdecimal():
+        raise DeckError(f"--loop: got {text!r}, expected a number of rounds, forever or {OFF}")
+    return {"times": int(text)}
 
 
 def _new_id() -> str:
-    """One that no command had before."""
+    """A new id: a seek or a step takes effect once per id."""
     return uuid.uuid4().hex[:12]

@@ -1,4 +1,4 @@
-"""Objects as the tables that kubectl shows."""
+"""Text tables of objects, with columns and ages as kubectl prints them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GAP = "   "
 
 
 def age(since: datetime, now: datetime) -> str:
-    """A duration the way kubectl writes it: 45s, 3m20s, 25m, 5h10m, 30h, 4d2h, 90d, 3y40d."""
+    """A duration as kubectl writes it: 45s, 3m20s, 25m, 5h10m, 30h, 4d2h, 90d, 3y40d."""
     seconds = max(int((now - since).total_seconds()), 0)
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     if seconds < 120:
@@ -43,7 +43,7 @@ def _two(big: int, big_unit: str, small: int, small_unit: str) -> str:
 
 
 def cell(document: Json, column: Column, now: datetime) -> str:
-    """The text of one column; empty where there is no value."""
+    """The text of one column, empty if the object has no value for it."""
     value: Any = document
     for part in column.json_path.strip(".").split("."):
         value = value.get(part) if isinstance(value, dict) else None
@@ -57,23 +57,23 @@ def cell(document: Json, column: Column, now: datetime) -> str:
 
 
 def row(document: Json, columns: Sequence[Column], now: datetime, *, prefix: str = "") -> list[str]:
-    """The cells of one object, its name first."""
+    """The cells of an object, its name first."""
     return [prefix + document["metadata"]["name"], *(cell(document, column, now) for column in columns)]
 
 
-class Table:
-    """Lines with aligned columns. Later rows keep to the widths of the earlier ones."""
+class TextTable:
+    """Lines with aligned columns. Later rows use at least the widths of the earlier ones."""
 
     def __init__(self, headers: Sequence[str]) -> None:
         self._headers = [header.upper() for header in headers]
         self._widths = [len(header) for header in self._headers]
 
     def lines(self, rows: Sequence[Sequence[str]], *, header: bool = True) -> list[str]:
-        """The rows as text, with or without the line of headers."""
+        """The rows as lines, with or without the header."""
         for cells in rows:
             self._widths = [max(width, len(text)) for width, text in zip(self._widths, cells, strict=True)]
-        shown = [self._headers, *rows] if header else list(rows)
-        return [self._line(cells) for cells in shown]
+        lines = [self._headers, *rows] if header else list(rows)
+        return [self._line(cells) for cells in lines]
 
     def _line(self, cells: Sequence[str]) -> str:
         padded = (_coloured(text) + " " * (width - len(text)) for text, width in zip(cells, self._widths, strict=True))

@@ -1,4 +1,4 @@
-"""`tapedeck get`: objects as tables, data or names, once or as they change."""
+"""`tapedeck get`: print objects as tables, JSON, YAML or names, once or on every change."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from tapedeck_crds.json import Json
+from tapedeck_deck.cli.context import print_note
 from tapedeck_deck.cli.kinds import columns_of, find, label
-from tapedeck_deck.cli.session import say
-from tapedeck_deck.cli.table import Table, row
+from tapedeck_deck.cli.text_table import TextTable, row
 from tapedeck_deck.embedded.objects import Objects
 
 WATCH_SECONDS = 0.2
 
 
-class Output(StrEnum):
-    """The forms of `-o`."""
+class OutputFormat(StrEnum):
+    """The values of `-o`."""
 
     TABLE = "table"
     WIDE = "wide"
@@ -27,34 +27,34 @@ class Output(StrEnum):
     NAME = "name"
 
 
-class Viewer:
-    """Prints objects of some kinds in one form."""
+class ObjectPrinter:
+    """Prints objects of some kinds in one format."""
 
-    def __init__(self, kinds: Sequence[str], form: Output) -> None:
+    def __init__(self, kinds: Sequence[str], output: OutputFormat) -> None:
         self._kinds = kinds
-        self._form = form
-        self._tables: dict[str, Table] = {}
+        self._format = output
+        self._tables: dict[str, TextTable] = {}
 
     def show(self, documents: list[Json], *, single: bool) -> None:
-        """Print all at once: a table for each kind, or one value."""
-        if self._form in (Output.JSON, Output.YAML):
-            print(as_text(documents[0] if single else _list_of(documents), self._form))
-        elif self._form is Output.NAME:
+        """Print all objects at once: a table for each kind, or one JSON or YAML document."""
+        if self._format in (OutputFormat.JSON, OutputFormat.YAML):
+            print(as_text(documents[0] if single else _list_of(documents), self._format))
+        elif self._format is OutputFormat.NAME:
             for document in documents:
                 print(label(document))
         else:
             self._show_tables(documents)
 
     def show_change(self, document: Json) -> None:
-        """Print one object that has changed, below what was printed before."""
-        if self._form in (Output.TABLE, Output.WIDE):
-            known = document["kind"] in self._tables
-            for line in self._lines(document["kind"], [document], header=not known):
+        """Print one changed object below the earlier output."""
+        if self._format in (OutputFormat.TABLE, OutputFormat.WIDE):
+            has_header = document["kind"] in self._tables
+            for line in self._lines(document["kind"], [document], header=not has_header):
                 print(line, flush=True)
         else:
-            if self._form is Output.YAML:
+            if self._format is OutputFormat.YAML:
                 print("---")
-            print(label(document) if self._form is Output.NAME else as_text(document, self._form), flush=True)
+            print(label(document) if self._format is OutputFormat.NAME else as_text(document, self._format), flush=True)
 
     def _show_tables(self, documents: list[Json]) -> None:
         present = [kind for kind in self._kinds if any(d["kind"] == kind for d in documents)]
@@ -65,21 +65,21 @@ class Viewer:
                 print(line, flush=True)
 
     def _lines(self, kind: str, documents: list[Json], *, header: bool) -> list[str]:
-        columns = [c for c in columns_of(kind) if c.priority == 0 or self._form is Output.WIDE]
-        table = self._tables.setdefault(kind, Table(["name", *(c.name for c in columns)]))
+        columns = [c for c in columns_of(kind) if c.priority == 0 or self._format is OutputFormat.WIDE]
+        table = self._tables.setdefault(kind, TextTable(["name", *(c.name for c in columns)]))
         prefix = f"{kind.lower()}/" if len(self._kinds) > 1 else ""
         now = datetime.now(UTC)
         return table.lines([row(d, columns, now, prefix=prefix) for d in documents], header=header)
 
 
-def as_text(value: Json, form: Output) -> str:
-    """JSON or YAML of a value, keys in the order that people expect."""
-    if form is Output.JSON:
+def as_text(value: Json, output: OutputFormat) -> str:
+    """JSON or YAML of a value, with its keys in their own order."""
+    if output is OutputFormat.JSON:
         return json.dumps(value, indent=2, ensure_ascii=False)
     import yaml
 
     class Readable(yaml.SafeDumper):
-        """Texts of several lines, such as the trace of a strategy, as such lines."""
+        """Writes a text of several lines, such as a traceback, as a literal block."""
 
         def represent_text(self, text: str) -> yaml.ScalarNode:
             return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
@@ -92,23 +92,28 @@ def _list_of(documents: list[Json]) -> Json:
     return {"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": documents}
 
 
-def get(objects: Objects, kinds: tuple[str, ...], namespace: str | None, name: str | None, form: Output) -> list[Json]:
-    """Print what matches and return it. ``namespace`` None means all. Raises DeckError for a name that is not there."""
+def print_objects(
+    objects: Objects, kinds: tuple[str, ...], namespace: str | None, name: str | None, output: OutputFormat
+) -> list[Json]:
+    """Print the matching objects and return them; ``namespace`` None means all. Raises DeckError for a missing one."""
     found = _matching(objects, kinds, namespace, name)
-    if not found and form in (Output.TABLE, Output.WIDE, Output.NAME):
+    if not found and output in (OutputFormat.TABLE, OutputFormat.WIDE, OutputFormat.NAME):
         where = f" in namespace {namespace}" if namespace else ""
-        say(f"no {' or '.join(k.lower() for k in kinds)}{where}")
-    Viewer(kinds, form).show(found, single=name is not None)
+        print_note(f"no {' or '.join(k.lower() for k in kinds)}{where}")
+    ObjectPrinter(kinds, output).show(found, single=name is not None)
     return found
 
 
-def watch(objects: Objects, kinds: tuple[str, ...], namespace: str | None, name: str | None, form: Output) -> None:
-    """Print what matches, then each object again whenever it changes, until interrupted."""
-    viewer = Viewer(kinds, form)
+def watch_objects(
+    objects: Objects, kinds: tuple[str, ...], namespace: str | None, name: str | None, output: OutputFormat
+) -> None:
+    """Print the matching objects, then each object again when it changes, until interrupted."""
+    printer = ObjectPrinter(kinds, output)
     version = objects.version
     found = _matching(objects, kinds, namespace, name)
-    viewer.show(found, single=name is not None) if found else None
-    seen = _versions(found)
+    if found:
+        printer.show(found, single=name is not None)
+    printed = _versions(found)
     while True:
         time.sleep(WATCH_SECONDS)
         if objects.version == version:
@@ -116,9 +121,9 @@ def watch(objects: Objects, kinds: tuple[str, ...], namespace: str | None, name:
         version = objects.version
         found = [d for kind in kinds for d in objects.list(kind, namespace) if name in (None, d["metadata"]["name"])]
         for document in found:
-            if seen.get(document["metadata"]["uid"]) != document["metadata"]["resourceVersion"]:
-                viewer.show_change(document)
-        seen = _versions(found)
+            if printed.get(document["metadata"]["uid"]) != document["metadata"]["resourceVersion"]:
+                printer.show_change(document)
+        printed = _versions(found)
 
 
 def _versions(documents: list[Json]) -> dict[str, str]:

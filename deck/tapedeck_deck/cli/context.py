@@ -1,0 +1,62 @@
+"""Shared by all commands: their common options, the deck's state folder and its objects, and messages to the user."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.home import Home
+
+if TYPE_CHECKING:
+    from tapedeck_deck.embedded.objects import Objects
+
+DEFAULT_HOME = ".tapedeck"
+NOT_RUNNING = "the deck is not running: `tapedeck up` starts it"
+
+FilesOption = Annotated[
+    list[str],
+    typer.Option("--filename", "-f", metavar="FILE", help="A file, a folder of files, or - for stdin (repeatable)."),
+]
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", metavar="FOLDER", help="The deck's folder. [env: TAPEDECK_HOME; default: ./.tapedeck]"),
+]
+NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace of the resources.")]
+
+
+def resolve_home(option: Path | None) -> Home:
+    """The deck's folder: the option, else TAPEDECK_HOME, else .tapedeck in the current folder."""
+    return Home.at(option or os.environ.get("TAPEDECK_HOME") or DEFAULT_HOME)
+
+
+def print_note(text: str) -> None:
+    """Print a line on standard error: standard output holds only data."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def open_objects(home: Home, *, create: bool = False) -> Iterator[Objects]:
+    """The objects of a deck's folder. Raises DeckError if the folder does not exist, unless ``create``."""
+    from tapedeck_deck.embedded.objects import Objects
+
+    if not create and not home.objects.exists():
+        raise DeckError(f"no deck in {home.root}: `tapedeck up` creates one, --home selects another folder")
+    home.prepare()
+    objects = Objects(home.objects)
+    try:
+        yield objects
+    finally:
+        objects.close()
+
+
+def note_if_not_running(home: Home) -> None:
+    """Print a note if the deck does not run: changes take effect only when it does."""
+    if home.running() is None:
+        print_note("the deck is still starting" if home.locked() else NOT_RUNNING)
