@@ -16,10 +16,10 @@ def make_workload(settings: PodSettings) -> Workload:
     """The workload that the spec asks for: files, a backfill or a live market. Raises InvalidInput."""
     spec = settings.parse_spec(FeedSpec)
     if spec.source is not None and spec.source.files is not None:
-        from tapedeck_feed.from_files.pod import FileFeed
+        from tapedeck_feed.from_files.workload import FileImportWorkload
 
-        files = FileFeed(settings, spec.source.files)
-        REGISTRY.register(files.tally)
+        files = FileImportWorkload(settings, spec.source.files)
+        REGISTRY.register(files.stats)
         return files
     if spec.exchange is None:
         raise InvalidInput(
@@ -27,15 +27,15 @@ def make_workload(settings: PodSettings) -> Workload:
         )
     # These import asyncio and the exchange's client.
     if spec.backfill is not None and settings.backfill_until is not None:
-        from tapedeck_feed.backfill.pod import BackfillWorkload
+        from tapedeck_feed.backfill.workload import BackfillWorkload
 
         backfill = BackfillWorkload(settings, spec, spec.backfill, settings.backfill_until)
-        REGISTRY.register(backfill.tally)
+        REGISTRY.register(backfill.stats)
         return backfill
-    from tapedeck_feed.live.pod import LiveFeed
+    from tapedeck_feed.live.workload import LiveFeedWorkload
 
-    live = LiveFeed(settings, spec)
-    REGISTRY.register(live.tally)
+    live = LiveFeedWorkload(settings, spec)
+    REGISTRY.register(live.stats)
     return live
 
 

@@ -1,1 +1,1 @@
-"""Historical bars of an exchange by REST, from the newest to the oldest."""
+"""A backfill: past bars of an exchange by REST, from the newest to the oldest."""

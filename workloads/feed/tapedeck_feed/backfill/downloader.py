@@ -1,4 +1,4 @@
-"""Asking for page after page, and saying what came of each missing range."""
+"""Downloads missing bars page by page, and reports what became of each missing range."""
 
 from __future__ import annotations
 
@@ -14,122 +14,139 @@ import stamina
 from tapedeck_common.market import Bar
 from tapedeck_common.records import Gap
 from tapedeck_crds.base import format_ms
-from tapedeck_feed.backfill.ranges import Holes, Page, Range, Share, holes_in, pages_of
-from tapedeck_feed.backfill.stats import BackfillTally
-from tapedeck_feed.backfill.stored_bars import Known
-from tapedeck_feed.exchanges.adapter import Adapter, Unanswerable
-from tapedeck_feed.exchanges.retry import waited
-from tapedeck_feed.output.record_publisher import Outlet
+from tapedeck_feed.backfill.ranges import GapTracker, PageRequest, Range, SeriesSlice, gaps_in, page_requests
+from tapedeck_feed.backfill.stats import BackfillStats
+from tapedeck_feed.backfill.stored_bars import SliceCoverage
+from tapedeck_feed.exchanges.adapter import ExchangeAdapter
+from tapedeck_feed.exchanges.errors import ExchangeRequestFailed
+from tapedeck_feed.exchanges.retry import retry_delay
+from tapedeck_feed.output.record_publisher import RecordPublisher
 
 ATTEMPTS = 6
-TURNS = 3
-AHEAD = 3  # pages asked for while one is worked on
-LEFT_MAX = 10  # pages in a row without an answer: what follows would fare no better
+REQUESTS_PER_PAGE = 3
+PAGES_AHEAD = 3  # pages requested while one is processed
+FAILED_PAGES_MAX = 10  # consecutive failed pages: the next ones would fail too
 
 
-class Answer(NamedTuple):
-    """What came of a page: its bars by open, or none of it because the exchange can't answer."""
+class PageResult(NamedTuple):
+    """A page's bars by open time; or none, with the error that the exchange's last response was."""
 
-    page: Page
+    request: PageRequest
     bars: dict[int, Bar]
-    fault: Unanswerable | None = None
+    error: ExchangeRequestFailed | None = None
 
 
-class Filler:
-    """Brings what a share's series lack. ``left`` counts the pages that the exchange could not answer."""
+class BarDownloader:
+    """Downloads what the store lacks of a shard's slices. ``failed_pages`` counts those that had no usable response."""
 
-    def __init__(self, adapter: Adapter, outlet: Outlet, tally: BackfillTally, page: int) -> None:
+    def __init__(self, adapter: ExchangeAdapter, output: RecordPublisher, stats: BackfillStats, page_size: int) -> None:
         self._adapter = adapter
-        self._outlet = outlet
-        self._tally = tally
-        self._page = page
-        self._holes: dict[tuple[Share, int], Holes] = {}
-        self._spoilt: set[tuple[Share, int]] = set()
-        self.left = 0
+        self._output = output
+        self._stats = stats
+        self._page_size = page_size
+        self._trackers: dict[tuple[SeriesSlice, int], GapTracker] = {}
+        self._incomplete: set[tuple[SeriesSlice, int]] = set()
+        self.failed_pages = 0
 
-    async def fill(self, known: dict[Share, Known]) -> None:
-        """Raises Unreachable, BadInput, and Unanswerable where nothing is answered any more; Undelivered."""
-        missing = {share: one.missing for share, one in known.items()}
-        for share, one in known.items():
-            for healed in one.healed:
-                self._tell(share, healed, "filled")
-        row = 0
-        async with aclosing(self._ahead(pages_of(missing.items(), self._page))) as answers:
-            async for answer in answers:
-                share, number, start, end = answer.page
-                self._take(answer, missing[share][number])
-                self._tally.done += (end - start) // share.step
-                row = row + 1 if answer.fault is not None else 0
-                if row >= LEFT_MAX and answer.fault is not None:
-                    raise answer.fault
+    async def download(self, coverage: dict[SeriesSlice, SliceCoverage]) -> None:
+        """Publish the missing bars.
 
-    async def _ahead(self, pages: Iterator[Page]) -> AsyncGenerator[Answer, None]:
-        """The answers in order; while one is worked on the next are under way."""
-        asking: deque[asyncio.Task[Answer]] = deque()
+        Raises ExchangeUnreachable, InvalidFeedInput and DeliveryFailed, and ExchangeRequestFailed after ten
+        consecutive failed pages.
+        """
+        missing = {each: known.missing for each, known in coverage.items()}
+        for each, known in coverage.items():
+            for filled in known.filled:
+                self._publish_gap(each, filled, "filled")
+        consecutive_failures = 0
+        async with aclosing(self._request_ahead(page_requests(missing.items(), self._page_size))) as results:
+            async for result in results:
+                request = result.request
+                self._process(result, missing[request.slice][request.range_index])
+                self._stats.done += (request.end - request.start) // request.slice.step
+                consecutive_failures = consecutive_failures + 1 if result.error is not None else 0
+                if consecutive_failures >= FAILED_PAGES_MAX and result.error is not None:
+                    raise result.error
+
+    async def _request_ahead(self, requests: Iterator[PageRequest]) -> AsyncGenerator[PageResult, None]:
+        """The results in order; the next pages are requested while one is processed."""
+        pending: deque[asyncio.Task[PageResult]] = deque()
         try:
-            for page in pages:
-                asking.append(asyncio.ensure_future(self._ask(page)))
-                await asyncio.sleep(0)  # so that it sets out
-                if len(asking) > AHEAD:
-                    yield await asking.popleft()
-            while asking:
-                yield await asking.popleft()
+            for request in requests:
+                pending.append(asyncio.ensure_future(self._request_page(request)))
+                await asyncio.sleep(0)  # lets the request start
+                if len(pending) > PAGES_AHEAD:
+                    yield await pending.popleft()
+            while pending:
+                yield await pending.popleft()
         finally:
-            for task in asking:
+            for task in pending:
                 task.cancel()
 
-    async def _ask(self, page: Page) -> Answer:
-        """A page; what did not come is asked for once more, because it may come short, and an empty one twice."""
+    async def _request_page(self, request: PageRequest) -> PageResult:
+        """Request a page; request its gaps once more, because a page may be short, and an empty page twice more."""
         bars: dict[int, Bar] = {}
         try:
-            for turn in range(TURNS):
-                holes = holes_in(page, bars)
-                if not holes or (turn == TURNS - 1 and bars):
+            for attempt in range(REQUESTS_PER_PAGE):
+                gaps = gaps_in(request, bars)
+                if not gaps or (attempt == REQUESTS_PER_PAGE - 1 and bars):
                     break
-                bars |= await self._bars(page, holes[-1][0], holes[0][1], last=turn == 1)
-        except Unanswerable as fault:
-            return Answer(page, {}, fault)
-        return Answer(page, bars)
+                bars |= await self._fetch_bars(request, gaps[-1][0], gaps[0][1], report_invalid=attempt == 1)
+        except ExchangeRequestFailed as error:
+            return PageResult(request, {}, error)
+        return PageResult(request, bars)
 
-    async def _bars(self, page: Page, start: int, end: int, *, last: bool) -> dict[int, Bar]:
-        symbol, interval = page.share.symbol, page.share.interval
-        refuse = partial(self._outlet.error, symbol, _place(interval, start, end)) if last else None
-        async for attempt in stamina.retry_context(on=self._again, attempts=ATTEMPTS, timeout=300.0, wait_max=20.0):
+    async def _fetch_bars(self, request: PageRequest, start: int, end: int, *, report_invalid: bool) -> dict[int, Bar]:
+        symbol, interval = request.slice.symbol, request.slice.interval
+        place = _place(interval, start, end)
+        on_invalid = partial(self._output.publish_error, symbol, place) if report_invalid else None
+        async for attempt in stamina.retry_context(
+            on=self._decide_retry, attempts=ATTEMPTS, timeout=300.0, wait_max=20.0
+        ):
             with attempt:
                 if attempt.num > 1:
-                    self._tally.retries += 1
-                found = await self._adapter.bars_from(symbol, interval, start, end, refuse)
-        return {bar.ts: bar for bar in found}
+                    self._stats.retries += 1
+                bars = await self._adapter.fetch_bars(symbol, interval, start, end, on_invalid)
+        return {bar.ts: bar for bar in bars}
 
-    def _again(self, error: Exception) -> bool | float:
-        self._tally.failed(error)
-        return waited(error)
+    def _decide_retry(self, error: Exception) -> bool | float:
+        self._stats.record_failure(error)
+        return retry_delay(error)
 
-    def _take(self, answer: Answer, whole: Range) -> None:
-        page, share = answer.page, answer.page.share
-        key = (share, page.number)
-        if key not in self._holes:
-            self._holes[key] = Holes(*whole)
-            self._tell(share, whole, "open")
-        holes = self._holes[key]
-        if answer.fault is not None:
-            self.left += 1
-            self._spoilt.add(key)
-            reason = f"{answer.fault}; it is asked again by the next pod of this shard"
-            self._outlet.error(share.symbol, _place(share.interval, page.start, page.end), reason, "")
-        for ts in sorted(answer.bars, reverse=True):
-            self._outlet.bar(answer.bars[ts])
-        found = holes.cut() if answer.fault is not None else holes.add(page, holes_in(page, answer.bars))
-        for hole in found:
-            self._tally.missing += (hole[1] - hole[0]) // share.step
-            self._tell(share, hole, "unfillable")
-        if page.start == whole[0]:
-            del self._holes[key]
-            if key not in self._spoilt and holes.lowest > whole[0]:
-                self._tell(share, (whole[0], holes.lowest), "filled")
+    def _process(self, result: PageResult, whole: Range) -> None:
+        """Publish a page's bars, and the gaps that are known whole now. ``whole`` is the page's missing range."""
+        request, key = result.request, (result.request.slice, result.request.range_index)
+        if key not in self._trackers:
+            self._trackers[key] = GapTracker(*whole)
+            self._publish_gap(request.slice, whole, "open")
+        tracker = self._trackers[key]
+        for ts in sorted(result.bars, reverse=True):
+            self._output.publish_bar(result.bars[ts])
+        if result.error is not None:
+            self._report_failed_page(request, result.error)
+            gaps = tracker.finish_gap()
+        else:
+            gaps = tracker.add_page(request, gaps_in(request, result.bars))
+        for gap in gaps:
+            self._stats.missing += (gap[1] - gap[0]) // request.slice.step
+            self._publish_gap(request.slice, gap, "unfillable")
+        if request.start == whole[0]:
+            del self._trackers[key]
+            if key not in self._incomplete and tracker.lowest > whole[0]:
+                self._publish_gap(request.slice, (whole[0], tracker.lowest), "filled")
 
-    def _tell(self, share: Share, span: Range, state: Literal["open", "filled", "unfillable"]) -> None:
-        self._outlet.gap(Gap(self._adapter.exchange, share.symbol, share.interval, *span, state))
+    def _report_failed_page(self, request: PageRequest, error: ExchangeRequestFailed) -> None:
+        self.failed_pages += 1
+        self._incomplete.add((request.slice, request.range_index))
+        place = _place(request.slice.interval, request.start, request.end)
+        reason = f"{error}; the next pod of this shard requests it again"
+        self._output.publish_error(request.slice.symbol, place, reason, "")
+
+    def _publish_gap(
+        self, series_slice: SeriesSlice, gap: Range, state: Literal["open", "filled", "unfillable"]
+    ) -> None:
+        exchange, symbol, interval = self._adapter.exchange, series_slice.symbol, series_slice.interval
+        self._output.publish_gap(Gap(exchange, symbol, interval, *gap, state))
 
 
 def _place(interval: str, start: int, end: int) -> str:

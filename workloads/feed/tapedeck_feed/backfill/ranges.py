@@ -1,6 +1,6 @@
-"""Which bars are whose, which are missing, and in which order they are asked for. Pure.
+"""Which bars belong to a shard, which are missing, and in which order they are requested. Pure.
 
-A range is a pair of opens [start, end), milliseconds UTC, both multiples of the bar's length.
+A range is a pair of open times [start, end), milliseconds UTC, both multiples of the bar's length.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from tapedeck_crds.base import INTERVAL_MS
 Range: TypeAlias = tuple[int, int]
 
 
-class Share(NamedTuple):
-    """One shard's part of a series."""
+class SeriesSlice(NamedTuple):
+    """One shard's time range of a series."""
 
     symbol: str
     interval: str
@@ -29,103 +29,106 @@ class Share(NamedTuple):
         return INTERVAL_MS[self.interval]
 
     @property
-    def opens(self) -> int:
-        """How many bars it can have."""
+    def bar_count(self) -> int:
+        """How many bars the range can have."""
         return (self.end - self.start) // self.step
 
 
-class Page(NamedTuple):
-    """One question to the exchange: opens [start, end) of the ``number``-th missing range of a share."""
+class PageRequest(NamedTuple):
+    """One request to the exchange: open times [start, end) in the slice's missing range number ``range_index``."""
 
-    share: Share
-    number: int
+    slice: SeriesSlice
+    range_index: int
     start: int
     end: int
 
 
-def shares_of(
-    symbols: Iterable[str], intervals: Iterable[str], wanted: Range, closed: int, shard: int, shards: int
-) -> list[Share]:
-    """The shard's parts: one slice in time of each series, and none of a bar that is not over at ``closed``.
+def slices_of_shard(
+    symbols: Iterable[str], intervals: Iterable[str], whole: Range, closed_until: int, shard: int, shards: int
+) -> list[SeriesSlice]:
+    """The shard's slice of each series, without bars that close after ``closed_until``, milliseconds UTC.
 
-    The slices follow from range and number of shards alone, so that they stay where they are when the exchange lists
-    new symbols. Which of them a shard has turns with the symbol: the newest of all are not one shard's.
+    Slices follow from the range and the number of shards alone, so that they do not move when the exchange lists new
+    symbols. Which slice a shard has rotates with the symbol, so that no shard has the newest slice of every symbol.
     """
     found = []
     for symbol in symbols:
         for interval in intervals:
             step = INTERVAL_MS[interval]
-            first, last = -(-wanted[0] // step), -(-wanted[1] // step)
-            turn = (shard + shard_of(symbol, shards)) % shards
+            first, last = -(-whole[0] // step), -(-whole[1] // step)
+            number = (shard + shard_of(symbol, shards)) % shards
             count = max(last - first, 0)
-            start = (first + count * turn // shards) * step
-            end = min((first + count * (turn + 1) // shards) * step, closed // step * step)
+            start = (first + count * number // shards) * step
+            end = min((first + count * (number + 1) // shards) * step, closed_until // step * step)
             if start < end:
-                found.append(Share(symbol, interval, start, end))
+                found.append(SeriesSlice(symbol, interval, start, end))
     return found
 
 
-def without(whole: Range, parts: Iterable[Range]) -> list[Range]:
+def subtract(whole: Range, parts: Iterable[Range]) -> list[Range]:
     """What of a range lies in none of the parts, the earliest first."""
-    left, at = [], whole[0]
+    remaining, at = [], whole[0]
     for start, end in sorted(parts):
         if at < min(start, whole[1]):
-            left.append((at, min(start, whole[1])))
+            remaining.append((at, min(start, whole[1])))
         at = max(at, end)
     if at < whole[1]:
-        left.append((at, whole[1]))
-    return left
+        remaining.append((at, whole[1]))
+    return remaining
 
 
-def pages_of(missing: Iterable[tuple[Share, list[Range]]], size: int) -> Iterator[Page]:
-    """What is to be asked, the newest first over all series; each page has at most ``size`` opens."""
-    return heapq.merge(*(_pages(share, ranges, size) for share, ranges in missing), key=lambda page: -page.end)
+def page_requests(missing: Iterable[tuple[SeriesSlice, list[Range]]], size: int) -> Iterator[PageRequest]:
+    """The requests for missing ranges, the newest first over all series; each covers at most ``size`` bars."""
+    return heapq.merge(*(_requests(each, ranges, size) for each, ranges in missing), key=lambda request: -request.end)
 
 
-def _pages(share: Share, ranges: list[Range], size: int) -> Iterator[Page]:
-    width = size * share.step
-    for number, (start, stop) in reversed(list(enumerate(ranges))):
+def _requests(series_slice: SeriesSlice, ranges: list[Range], size: int) -> Iterator[PageRequest]:
+    width = size * series_slice.step
+    for range_index, (start, stop) in reversed(list(enumerate(ranges))):
         for end in range(stop, start, -width):
-            yield Page(share, number, max(start, end - width), end)
+            yield PageRequest(series_slice, range_index, max(start, end - width), end)
 
 
-def holes_in(page: Page, opens: Collection[int]) -> list[Range]:
-    """The runs of opens of a page that did not come, the latest first."""
-    step = page.share.step
+def gaps_in(request: PageRequest, opens: Collection[int]) -> list[Range]:
+    """The ranges of a request whose bars are not among these open times, the latest first."""
+    step = request.slice.step
     present = ((ts, ts + step) for ts in opens)
-    return without((page.start, page.end), present)[::-1]
+    return subtract((request.start, request.end), present)[::-1]
 
 
-class Holes:
-    """Holes of one missing range, whole though they reach over pages: pages come from the newest to the oldest."""
+class GapTracker:
+    """The gaps of one missing range, each reported once and whole, though it may span several pages.
+
+    Pages arrive from the newest to the oldest. ``lowest`` is the lowest start of a reported gap.
+    """
 
     def __init__(self, start: int, end: int) -> None:
         self._start = start
-        self._open: Range | None = None
+        self._unfinished: Range | None = None  # a gap that reaches down to the next page
         self.lowest = end
 
-    def add(self, page: Page, holes: Iterable[Range]) -> Iterator[Range]:
-        """Take a page's holes, the latest first → those that are known whole now."""
-        waiting, self._open = self._open, None
-        for hole in holes:
-            if waiting is not None and waiting[0] == hole[1]:
-                hole = (hole[0], waiting[1])
-            elif waiting is not None:
-                yield self._whole(waiting)
-            waiting = hole
-        if waiting is None:
+    def add_page(self, request: PageRequest, gaps: Iterable[Range]) -> Iterator[Range]:
+        """Add a page's gaps, the latest first; yields those whose start is known now."""
+        current, self._unfinished = self._unfinished, None
+        for gap in gaps:
+            if current is not None and current[0] == gap[1]:
+                gap = (gap[0], current[1])
+            elif current is not None:
+                yield self._report(current)
+            current = gap
+        if current is None:
             return
-        if waiting[0] == page.start and page.start > self._start:
-            self._open = waiting
+        if current[0] == request.start and request.start > self._start:
+            self._unfinished = current
         else:
-            yield self._whole(waiting)
+            yield self._report(current)
 
-    def cut(self) -> Iterator[Range]:
-        """What comes next will not be known: a hole that reaches down to it ends there."""
-        if self._open is not None:
-            yield self._whole(self._open)
-            self._open = None
+    def finish_gap(self) -> Iterator[Range]:
+        """The next page failed, so that its bars are unknown: a gap that reaches down to it ends there."""
+        if self._unfinished is not None:
+            yield self._report(self._unfinished)
+            self._unfinished = None
 
-    def _whole(self, hole: Range) -> Range:
-        self.lowest = min(self.lowest, hole[0])
-        return hole
+    def _report(self, gap: Range) -> Range:
+        self.lowest = min(self.lowest, gap[0])
+        return gap

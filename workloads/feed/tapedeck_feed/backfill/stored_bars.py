@@ -1,4 +1,4 @@
-"""What the store has of a share: so that only the rest is asked for, and what the exchange lacks only once."""
+"""What the store has of a series: stored bars are not downloaded again, and unfillable gaps are requested once."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import psycopg
 
-from tapedeck_feed.backfill.ranges import Range, Share, without
+from tapedeck_feed.backfill.ranges import Range, SeriesSlice, subtract
 
-# Runs of bars without a hole (gaps and islands): within one, open minus number times length stays the same.
-_PRESENT = """
+# Runs of bars without a gap ("gaps and islands"): within one, open time minus number times length is constant.
+_STORED_RANGES = """
 SELECT min(open), max(open) FROM (
     SELECT open, open - row_number() OVER (ORDER BY open) * %(step)s::int8 AS island FROM (
         SELECT (extract(epoch FROM ts) * 1000)::int8 AS open FROM bars
@@ -28,28 +28,28 @@ WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND interval = %(interval)
 
 
 @dataclass(frozen=True)
-class Known:
-    """``missing`` ranges of a share; ``healed`` ones are told as open still, though the store has their bars."""
+class SliceCoverage:
+    """``missing``: the ranges to download. ``filled``: gaps recorded as open whose bars the store has."""
 
     missing: list[Range]
-    healed: list[Range]
+    filled: list[Range]
 
 
-def known_of(connection: psycopg.Connection[Any], exchange: str, share: Share) -> Known:
-    """Raises psycopg.Error."""
-    asked = {"exchange": exchange, "step": share.step, **share._asdict()}
-    present = [(first, last + share.step) for first, last in connection.execute(_PRESENT, asked)]
-    gaps = connection.execute(_GAPS, asked).fetchall()
+def load_coverage(connection: psycopg.Connection[Any], exchange: str, series_slice: SeriesSlice) -> SliceCoverage:
+    """Compare a slice with the tables ``bars`` and ``gaps``. Raises psycopg.Error."""
+    parameters = {"exchange": exchange, "step": series_slice.step, **series_slice._asdict()}
+    stored = [(first, last + series_slice.step) for first, last in connection.execute(_STORED_RANGES, parameters)]
+    gaps = connection.execute(_GAPS, parameters).fetchall()
     unfillable = [(start, end) for state, start, end in gaps if state == "unfillable"]
-    missing = without((share.start, share.end), present + unfillable)
-    starts = {start for start, _ in missing}
-    healed = [
+    missing = subtract((series_slice.start, series_slice.end), stored + unfillable)
+    missing_starts = {start for start, _ in missing}
+    filled = [
         (start, end) for state, start, end in gaps
-        if state == "open" and start not in starts and any(first <= start < last for first, last in present)
+        if state == "open" and start not in missing_starts and any(first <= start < last for first, last in stored)
     ]  # fmt: skip
-    return Known(missing, [(start, _before(end, start, missing)) for start, end in healed])
+    return SliceCoverage(missing, [(start, _end_of_filled(start, end, missing)) for start, end in filled])
 
 
-def _before(end: int, start: int, missing: list[Range]) -> int:
-    """The end of what is healed: what is missing behind it has records of its own."""
+def _end_of_filled(start: int, end: int, missing: list[Range]) -> int:
+    """A filled gap ends at the next missing range, which gets a record of its own."""
     return min([end, *(first for first, _ in missing if first > start)])

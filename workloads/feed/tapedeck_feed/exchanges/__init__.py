@@ -1,1 +1,1 @@
-"""Exchanges behind one adapter interface: ccxt's, and CryptoCompare."""
+"""Exchange adapters: one interface, implemented for every exchange of ccxt and for CryptoCompare."""

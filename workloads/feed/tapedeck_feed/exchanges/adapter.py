@@ -1,4 +1,4 @@
-"""What a live Feed needs of an exchange: the one interface, behind which ccxt and others stand."""
+"""The one interface between a Feed and an exchange. ccxt and CryptoCompare implement it."""
 
 from __future__ import annotations
 
@@ -8,43 +8,15 @@ from typing import Literal, Protocol
 
 from tapedeck_common.market import Bar, Ticker, Trade
 from tapedeck_common.records import Listing
-from tapedeck_crds.errors import InvalidInput, TapedeckError, Unavailable
 
 StreamKind = Literal["trades", "bars", "ticker"]
-Refuse = Callable[[str, str], None]
-"""(reason, payload): hears of a row that can't be taken."""
-
-
-class BadInput(InvalidInput):
-    """The exchange can't do what the spec asks for; trying again can't help. ``reason`` is a CamelCase word."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message, reason=reason)
-
-
-class Unreachable(Unavailable):
-    """The exchange did not answer, or not now. ``wait`` is how many seconds it asked to be left alone."""
-
-    reason = "Unreachable"
-
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        self.wait = wait
-        super().__init__(message)
-
-
-class Unanswerable(TapedeckError):
-    """The exchange answered, but not what was asked: refused, or nonsense."""
-
-    reason = "Refused"
-
-
-class Broken(Exception):
-    """A subscription ended after it had worked; what came since is to be asked for."""
+OnInvalidRow = Callable[[str, str], None]
+"""Called with (reason, payload) for a row of a response that cannot be converted."""
 
 
 @dataclass(frozen=True)
-class Stream:
-    """One subscription. ``interval`` is that of bars, empty for trades and tickers."""
+class ExchangeStream:
+    """What one subscription delivers. ``interval`` is the length of its bars, empty for trades and tickers."""
 
     kind: StreamKind
     symbols: tuple[str, ...]
@@ -52,96 +24,102 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Markets:
-    """What the exchange offers of what was asked for.
+class ExchangeMarkets:
+    """What the exchange offers of the requested symbols.
 
-    ``symbols`` are those chosen, ``streams`` what it can send as it happens, ``bar_intervals`` the bars that it
-    keeps, ``page`` how many of them it gives at once, ``sent_intervals`` those that it sends, where these are fewer.
-    ``listings`` is what it says of the symbols, where it does. ``idle`` are those of them that it does not trade, or
-    not at present. With ``contiguous`` each trade's id is that of the one before plus 1, so that a hole shows by
-    itself. ``note`` says why a stream is not there.
+    - ``symbols``: the selected ones; ``inactive``: those of them that are not traded at present.
+    - ``streams``: the kinds of stream that it sends; ``note`` says why one is missing.
+    - ``bar_intervals``: the intervals whose bars it serves by REST; ``streamed_intervals``: those it also sends by
+      websocket, None where they are the same.
+    - ``page``: how many bars one request returns at most.
+    - ``contiguous_ids``: each trade's id is the previous trade's id plus 1, so that a gap is visible in the ids.
+    - ``listings``: base, quote and price steps of the symbols, empty where the exchange does not publish them.
     """
 
     symbols: tuple[str, ...]
     streams: frozenset[StreamKind]
     bar_intervals: frozenset[str]
-    contiguous: bool
+    contiguous_ids: bool
     page: int = 100
-    sent_intervals: frozenset[str] | None = None
+    streamed_intervals: frozenset[str] | None = None
     note: str = ""
     listings: tuple[Listing, ...] = ()
-    idle: frozenset[str] = frozenset()
-
-
-def trade_order(trade: Trade) -> tuple[int, int, str]:
-    """Time, then id; ids of digits go by their value."""
-    return (trade.ts, len(trade.id), trade.id)
+    inactive: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class Past:
-    """Trades that were asked for. ``whole`` says that none can be missing: they reach back to one that is known.
+class RecoveredTrades:
+    """The response to a recovery request.
 
-    ``more`` says that others follow, which were too many to ask for at once.
+    ``complete``: no trade is missing between the requested one and these, because they overlap it. ``has_more``: later
+    trades exist, too many for one request.
     """
 
     trades: list[Trade]
-    whole: bool
-    more: bool = False
+    complete: bool
+    has_more: bool = False
 
 
-class Sink(Protocol):
-    """Where an adapter puts what it hears. None of it blocks."""
-
-    def trade(self, trade: Trade) -> None:
-        """A trade as it came, whatever its order."""
-
-    def bar(self, bar: Bar) -> None:
-        """The present state of an interval, closed or not."""
-
-    def ticker(self, ticker: Ticker) -> None:
-        """The state of a market."""
-
-    def refuse(self, symbol: str, kind: StreamKind | None, reason: str, payload: str) -> None:
-        """Something came that can't be taken; symbol and kind where they could be read."""
-
-    def heard(self, stream: Stream) -> None:
-        """A subscription is alive."""
+def trade_order(trade: Trade) -> tuple[int, int, str]:
+    """Sort key of trades: time, then id; numeric ids sort by value."""
+    return (trade.ts, len(trade.id), trade.id)
 
 
-class Adapter(Protocol):
-    """One exchange. Methods raise Unreachable, Unanswerable or BadInput, and nothing else."""
+class MarketDataListener(Protocol):
+    """Receives what an adapter's subscriptions deliver. No method blocks."""
+
+    def on_trade(self, trade: Trade) -> None:
+        """A trade, in order of arrival."""
+
+    def on_bar(self, bar: Bar) -> None:
+        """The current values of an interval, closed or not."""
+
+    def on_ticker(self, ticker: Ticker) -> None:
+        """The current ticker of a symbol."""
+
+    def on_malformed(self, symbol: str, kind: StreamKind | None, reason: str, payload: str) -> None:
+        """A message that cannot be converted; ``symbol`` is empty and ``kind`` None where they cannot be read."""
+
+    def on_activity(self, stream: ExchangeStream) -> None:
+        """The subscription of this stream is alive."""
+
+
+class ExchangeAdapter(Protocol):
+    """One exchange. Every request raises one of ``errors.ADAPTER_ERRORS`` and nothing else."""
 
     exchange: str
 
-    async def open(self, symbols: Sequence[str]) -> Markets:
-        """Connect, and find the symbols: names or patterns such as ``*/USDT``; those not traded by name alone."""
+    async def load_markets(self, symbols: Sequence[str]) -> ExchangeMarkets:
+        """Connect and select symbols by name or by pattern such as ``*/USDT``. Patterns select active ones only."""
 
-    async def listings(self, symbols: Sequence[str]) -> tuple[Listing, ...]:
-        """What it says at present of those of these symbols that it trades; streams go on meanwhile."""
+    async def fetch_listings(self, symbols: Sequence[str]) -> tuple[Listing, ...]:
+        """The current listings of those of these symbols that are traded. Subscriptions are not disturbed."""
 
-    async def watch(self, stream: Stream, sink: Sink) -> None:
-        """Listen until the subscription breaks: raises Broken, or Unreachable where it never worked."""
+    async def subscribe(self, stream: ExchangeStream, listener: MarketDataListener) -> None:
+        """Subscribe, and call the listener until the subscription ends.
 
-    async def drop(self) -> None:
-        """Close what listens, so that the next ``watch`` connects anew."""
-
-    async def trades_after(self, symbol: str, last: Trade) -> Past:
-        """The trades behind ``last`` that the exchange still has, some pages of them at most, in any order."""
-
-    async def bars_from(
-        self, symbol: str, interval: str, since: int, until: int, refuse: Refuse | None = None
-    ) -> list[Bar]:
-        """The bars opened in [since, until) that the exchange has; the newest may not be closed yet.
-
-        Where they are more than a page some may be left out behind a long hole.
+        Raises SubscriptionLost, or ExchangeUnreachable where it never delivered anything.
         """
 
-    async def ticker(self, symbol: str) -> Ticker | None:
-        """The state of a market at present; None where it can't be asked for."""
+    async def disconnect(self) -> None:
+        """Close the websockets, so that the next ``subscribe`` reconnects."""
 
-    async def clock(self) -> int | None:
-        """The exchange's clock, milliseconds UTC; None where it has none to show."""
+    async def fetch_trades_after(self, symbol: str, last: Trade) -> RecoveredTrades:
+        """The trades after ``last`` that the exchange still has, a limited number of pages, in any order."""
+
+    async def fetch_bars(
+        self, symbol: str, interval: str, since: int, until: int, on_invalid: OnInvalidRow | None = None
+    ) -> list[Bar]:
+        """The bars opened in [since, until), milliseconds UTC; the newest may not be closed yet.
+
+        Where they are more than one page, bars after a long gap may be left out.
+        """
+
+    async def fetch_ticker(self, symbol: str) -> Ticker | None:
+        """The current ticker; None where the exchange has no such request."""
+
+    async def fetch_time(self) -> int | None:
+        """The exchange's clock, milliseconds UTC; None where it publishes none."""
 
     async def close(self) -> None:
-        """End all connections."""
+        """Close every connection."""

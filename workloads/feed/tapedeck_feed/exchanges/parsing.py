@@ -1,27 +1,27 @@
-"""Values of an exchange's messages, checked. ValueError names the field, the value and what was expected."""
+"""Checks single values of an exchange's messages. ValueError names the field, the value and what was expected."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-TS_END = 4_102_444_800_000  # 2100
+TS_END = 4_102_444_800_000  # 2100, milliseconds UTC
 
 
-def moment(ts: Any) -> int:
+def parse_timestamp(ts: Any) -> int:
     """A time in milliseconds UTC."""
     if type(ts) is not int or not 0 <= ts < TS_END:
         raise ValueError(f"timestamp: got {ts!r}, expected milliseconds UTC between 1970 and 2100")
     return ts
 
 
-def number(name: str, value: Any) -> float:
+def parse_number(name: str, value: Any) -> float:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"{name}: got {value!r}, expected a number")
     return float(value)
 
 
-def optional(value: Any) -> float | None:
-    """A finite number, or None for whatever else it is."""
+def optional_number(value: Any) -> float | None:
+    """A finite number, None for any other value."""
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None

@@ -1,22 +1,23 @@
-"""Which adapter speaks to which exchange."""
+"""Creates the adapter of an exchange by its id."""
 
 from __future__ import annotations
 
 from tapedeck_crds.live import Endpoints
-from tapedeck_feed.exchanges.adapter import Adapter
+from tapedeck_feed.exchanges.adapter import ExchangeAdapter
 
 
-def adapter_of(
-    exchange: str, keys: dict[str, str], endpoints: Endpoints | None, sharers: int = 1, at_once: int = 1
-) -> Adapter:
-    """An adapter that is not connected yet, at its share of the allowed rate, with so many questions under way.
+def create_adapter(
+    exchange: str, keys: dict[str, str], endpoints: Endpoints | None, pods: int = 1, concurrency: int = 1
+) -> ExchangeAdapter:
+    """An adapter that is not connected yet.
 
-    Raises BadInput for an exchange that nobody speaks to.
+    ``pods`` share the exchange's rate limit; ``concurrency`` requests run at the same time. Raises InvalidFeedInput
+    for an unknown exchange.
     """
     if exchange == "cryptocompare":
-        from tapedeck_feed.exchanges.cryptocompare.exchange import CryptoCompare
+        from tapedeck_feed.exchanges.cryptocompare.exchange import CryptoCompareAdapter
 
-        return CryptoCompare(keys, endpoints, sharers, at_once)
-    from tapedeck_feed.exchanges.ccxt.exchange import CcxtExchange  # heavy
+        return CryptoCompareAdapter(keys, endpoints, pods, concurrency)
+    from tapedeck_feed.exchanges.ccxt.exchange import CcxtAdapter  # loads ccxt, which takes half a second
 
-    return CcxtExchange(exchange, keys, endpoints, sharers, at_once)
+    return CcxtAdapter(exchange, keys, endpoints, pods, concurrency)

@@ -1,30 +1,48 @@
-"""How long an exchange is asked again for what it did not answer, and how much at a time."""
+"""How often and how long a request to an exchange is retried."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import stamina
 
-from tapedeck_feed.exchanges.adapter import Unanswerable, Unreachable
+from tapedeck_feed.exchanges.errors import ExchangeRequestFailed, ExchangeUnreachable
 
 T = TypeVar("T")
-AT_ONCE = 4  # questions under way together
-TRIES = (0.0, 0.3, 1.0, 2.0)  # seconds before each try to fill a hole: a page may come short or late
-RETRY_AFTER = 10.0
+RetryDecision: TypeAlias = Callable[[Exception], bool | float]
+"""Called with each failure; returns whether to retry, or the delay in seconds where the exchange asked for one."""
+RECOVERY_CONCURRENCY = 4  # recovery requests of a pod at the same time
+RECOVERY_DELAYS = (0.0, 0.3, 1.0, 2.0)  # seconds before each request for the same data: it may come short or late
+RECOVERY_RETRY_AFTER = 10.0  # seconds after a recovery that failed
+CONNECT_ATTEMPTS = 12
+CONNECT_TIMEOUT = 180.0
+REQUEST_ATTEMPTS = 6
+REQUEST_TIMEOUT = 120.0
 
 
-def waited(error: Exception) -> bool | float:
-    """For stamina: whether to try again, and after how many seconds where the exchange said so."""
-    if isinstance(error, Unreachable):
-        return error.wait if error.wait is not None else True
-    return isinstance(error, Unanswerable)
+def retry_delay(error: Exception) -> bool | float:
+    """The default RetryDecision: retry what may succeed later, after the delay that the exchange asked for."""
+    if isinstance(error, ExchangeUnreachable):
+        return error.retry_after if error.retry_after is not None else True
+    return isinstance(error, ExchangeRequestFailed)
 
 
-async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """What the exchange answers in the end. Raises what the adapter does."""
-    async for attempt in stamina.retry_context(on=waited, attempts=6, timeout=120.0, wait_max=10.0):
+async def with_retries(request: Callable[[], Awaitable[T]]) -> T:
+    """The response to a request, retried for up to two minutes. Raises what the last attempt raised."""
+    async for attempt in stamina.retry_context(
+        on=retry_delay, attempts=REQUEST_ATTEMPTS, timeout=REQUEST_TIMEOUT, wait_max=10.0
+    ):
         with attempt:
-            return await ask()
+            return await request()
     raise AssertionError("stamina gives an attempt or raises")
+
+
+async def until_connected(request: Callable[[], Awaitable[T]], decide: RetryDecision) -> T:
+    """The response to a pod's first requests, retried for up to three minutes. Raises what the last attempt raised."""
+    async for attempt in stamina.retry_context(
+        on=decide, attempts=CONNECT_ATTEMPTS, timeout=CONNECT_TIMEOUT, wait_max=20.0
+    ):
+        with attempt:
+            response = await request()
+    return response

@@ -1,4 +1,4 @@
-"""Names that a spec gives, against those that there are. Pure."""
+"""Selects the symbols that a spec names among those that an exchange has. Pure."""
 
 from __future__ import annotations
 
@@ -6,35 +6,37 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from tapedeck_feed.exchanges.adapter import BadInput
+from tapedeck_feed.exchanges.errors import InvalidFeedInput
 
-NEAR = 5
-
-
-def near(wanted: str, known: Collection[str]) -> str:
-    """``; near matches: …`` for a message, or nothing where nothing is near."""
-    folded = {name.upper(): name for name in known}
-    found = get_close_matches(wanted.upper(), folded, n=NEAR, cutoff=0.6)
-    return f"; near matches: {', '.join(folded[name] for name in found)}" if found else ""
+MATCHES_MAX = 5
 
 
-def chosen(exchange: str, wanted: Sequence[str], known: Collection[str], idle: Collection[str] = ()) -> tuple[str, ...]:
-    """The symbols that names and patterns such as ``*/USDT`` mean, in order. Raises BadInput for one unknown.
+def near_matches(name: str, candidates: Collection[str]) -> str:
+    """``; near matches: …`` for an error message, empty where no candidate is similar."""
+    folded = {candidate.upper(): candidate for candidate in candidates}
+    found = get_close_matches(name.upper(), folded, n=MATCHES_MAX, cutoff=0.6)
+    return f"; near matches: {', '.join(folded[match] for match in found)}" if found else ""
 
-    Those that are ``idle`` go by their names alone.
+
+def select_symbols(
+    exchange: str, requested: Sequence[str], active: Collection[str], inactive: Collection[str] = ()
+) -> tuple[str, ...]:
+    """The symbols that names and patterns such as ``*/USDT`` select, in order of the request.
+
+    Inactive symbols are selected by name only. Raises InvalidFeedInput where a name or pattern selects nothing.
     """
-    found: dict[str, None] = {}
-    wrong: list[str] = []
-    for name in wanted:
+    selected: dict[str, None] = {}
+    unknown: list[str] = []
+    for name in requested:
         if "*" in name or "?" in name:
-            matched = sorted(symbol for symbol in known if fnmatchcase(symbol, name))
+            matched = sorted(symbol for symbol in active if fnmatchcase(symbol, name))
         else:
-            matched = [name] if name in known or name in idle else []
+            matched = [name] if name in active or name in inactive else []
         if not matched:
-            wrong.append(f"{name!r}{near(name, known)}")
-        found |= dict.fromkeys(matched)
-    if wrong:
-        raise BadInput(
-            "UnknownSymbol", f"symbols: got {', '.join(wrong)}; expected symbols that {exchange} trades, like BTC/USDT"
+            unknown.append(f"{name!r}{near_matches(name, active)}")
+        selected |= dict.fromkeys(matched)
+    if unknown:
+        raise InvalidFeedInput(
+            "UnknownSymbol", f"symbols: got {', '.join(unknown)}; expected symbols that {exchange} trades, like BTC/USDT"
         )
-    return tuple(found)
+    return tuple(selected)

@@ -1,1 +1,1 @@
-"""A Feed from files: recorded bars or trades onto the log, in order and without repeats."""
+"""A Feed from files: recorded bars or trades, sorted and without repeats."""

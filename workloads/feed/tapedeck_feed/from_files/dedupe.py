@@ -1,4 +1,4 @@
-"""What becomes of rows that stand twice or out of order. Pure."""
+"""Rows of a series that are repeated, in conflict or out of order. Pure."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from typing import NamedTuple
 from tapedeck_common.files import BadRow, Key, shown
 
 
-class Entry(NamedTuple):
-    """One row of a series: its key, where it stands, and its value as it goes onto the log."""
+class SourceRow(NamedTuple):
+    """One row of a series: its sort key, its file and line, and its encoded record."""
 
     key: Key
     place: str
     value: bytes
 
 
-def watch_order(entries: Iterable[Entry], on_late: Callable[[], None]) -> Iterator[Entry]:
-    """The entries as they come; ``on_late`` hears of each that belongs before one already seen."""
+def count_out_of_order(rows: Iterable[SourceRow], on_late: Callable[[], None]) -> Iterator[SourceRow]:
+    """The rows unchanged; ``on_late`` is called for each whose key is less than that of an earlier row."""
     newest: Key | None = None
-    for entry in entries:
-        if newest is None or entry.key > newest:
-            newest = entry.key
-        elif entry.key < newest:
+    for row in rows:
+        if newest is None or row.key > newest:
+            newest = row.key
+        elif row.key < newest:
             on_late()
-        yield entry
+        yield row
 
 
-def distinct(
-    entries: Iterable[Entry], on_repeat: Callable[[], None], on_conflict: Callable[[BadRow], None]
-) -> Iterator[Entry]:
-    """One entry a key out of entries in order: the first.
+def deduplicate(
+    rows: Iterable[SourceRow], on_repeat: Callable[[], None], on_conflict: Callable[[BadRow], None]
+) -> Iterator[SourceRow]:
+    """The first row of each key, from sorted rows.
 
-    Another with the same value is a repeat, one with another value a conflict.
+    Another row with the same value is a repeat, one with another value a conflict.
     """
-    kept: Entry | None = None
-    for entry in entries:
-        if kept is None or entry.key != kept.key:
-            kept = entry
-            yield entry
-        elif entry.value == kept.value:
+    kept: SourceRow | None = None
+    for row in rows:
+        if kept is None or row.key != kept.key:
+            kept = row
+            yield row
+        elif row.value == kept.value:
             on_repeat()
         else:
-            reason = f"ts: {shown(entry.key)} has other values at {kept.place}, which were taken; expected one row"
-            on_conflict(BadRow(entry.place, reason, entry.value.decode()))
+            reason = f"ts: {shown(row.key)} has other values at {kept.place}, which were used; expected one row"
+            on_conflict(BadRow(row.place, reason, row.value.decode()))

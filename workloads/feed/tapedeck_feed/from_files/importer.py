@@ -1,4 +1,4 @@
-"""One run: the files of each symbol, in order and without repeats, onto the log."""
+"""Imports files: each symbol's rows, sorted and without repeats, as records on the log."""
 
 from __future__ import annotations
 
@@ -25,77 +25,89 @@ from tapedeck_common.records import IngestError
 from tapedeck_common.wire import decode_trade, encode
 from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Interrupted
-from tapedeck_feed.from_files.dedupe import Entry, distinct, watch_order
-from tapedeck_feed.from_files.external_sort import in_order
-from tapedeck_feed.from_files.stats import Tally
-from tapedeck_feed.output.publisher import Publisher
+from tapedeck_feed.from_files.dedupe import SourceRow, count_out_of_order, deduplicate
+from tapedeck_feed.from_files.external_sort import external_sort
+from tapedeck_feed.from_files.stats import ImportStats
+from tapedeck_feed.output.publisher import MarketDataPublisher
 
-PAYLOAD_MAX = 500  # characters of a refused row that are kept
+PAYLOAD_MAX = 500  # characters of an invalid row that are kept
 
 
-class Run:
-    """Brings files in; a second run over the same files adds nothing to a store that knows them."""
+class FileImporter:
+    """Imports the files of a Feed. A second import of the same files publishes them again; the store does not change.
 
-    def __init__(self, feed: str, files: Files, root: Path, publisher: Publisher, tally: Tally, stop: Event) -> None:
+    ``root`` is the folder that the files' paths are relative to.
+    """
+
+    def __init__(
+        self,
+        feed: str,
+        files: Files,
+        root: Path,
+        publisher: MarketDataPublisher,
+        stats: ImportStats,
+        stop: Event,
+    ) -> None:
         self._feed = feed
         self._files = files
         self._root = root
         self._publisher = publisher
-        self._tally = tally
+        self._stats = stats
         self._stop = stop
 
-    def execute(self) -> None:
-        """Publish all. Raises BadFiles, Undelivered, Interrupted, and sqlite3.Error where no disk is left."""
+    def run(self) -> None:
+        """Publish all. Raises BadFiles, DeliveryFailed, Interrupted, and sqlite3.Error where the disk is full."""
         series = find_files(self._files, self._root)
-        self._tally.total = sum(map(len, series.values()))
-        self._tally.symbols = len(series)
+        self._stats.total = sum(map(len, series.values()))
+        self._stats.symbols = len(series)
         for symbol, sources in series.items():
-            self._bring(symbol, sources)
-            self._publisher.drain()
-            self._tally.done += len(sources)
+            self._import_symbol(symbol, sources)
+            self._publisher.flush()
+            self._stats.done += len(sources)
 
-    def _bring(self, symbol: str, sources: list[SourceFile]) -> None:
-        late = self._tally.late
-        refuse = partial(self._refuse, symbol)
-        ordered = in_order(watch_order(self._entries(sources, refuse), partial(self._tally.count, "late")))
-        entries = distinct(ordered, partial(self._tally.count, "duplicates"), refuse)
+    def _import_symbol(self, symbol: str, sources: list[SourceFile]) -> None:
+        late = self._stats.late
+        on_invalid = partial(self._publish_error, symbol)
+        rows = count_out_of_order(self._read(sources, on_invalid), partial(self._stats.count, "late"))
+        unique = deduplicate(external_sort(rows), partial(self._stats.count, "duplicates"), on_invalid)
         key = series_key(self._files.exchange, symbol)
         if self._files.of_trades:
-            self._send_trades(key, entries)
+            self._publish_trades(key, unique)
         else:
-            self._send_bars(key, (entry.value for entry in entries))
-        log.info("series read", symbol=symbol, files=len(sources), put_in_order=self._tally.late - late)
+            self._publish_bars(key, (row.value for row in unique))
+        log.info("symbol imported", symbol=symbol, files=len(sources), out_of_order=self._stats.late - late)
 
-    def _entries(self, sources: list[SourceFile], refuse: Callable[[BadRow], None]) -> Iterator[Entry]:
+    def _read(self, sources: list[SourceFile], on_invalid: Callable[[BadRow], None]) -> Iterator[SourceRow]:
         for source in sources:
-            for entry in self._entries_of(source, refuse):
+            for row in self._read_file(source, on_invalid):
                 if self._stop.is_set():
                     raise Interrupted("asked to end before all was read")
-                yield entry
+                yield row
 
-    def _entries_of(self, source: SourceFile, refuse: Callable[[BadRow], None]) -> Iterator[Entry]:
+    def _read_file(self, source: SourceFile, on_invalid: Callable[[BadRow], None]) -> Iterator[SourceRow]:
         if self._files.of_trades:
-            trades = read_trades(self._files, source, refuse)
-            return (Entry(trade_key(trade), place, encode(trade)) for place, trade in trades)
-        bars = read_bars(self._files, source, refuse)
-        return (Entry(bar_key(bar), place, encode(bar)) for place, bar in bars)
+            trades = read_trades(self._files, source, on_invalid)
+            return (SourceRow(trade_key(trade), place, encode(trade)) for place, trade in trades)
+        bars = read_bars(self._files, source, on_invalid)
+        return (SourceRow(bar_key(bar), place, encode(bar)) for place, bar in bars)
 
-    def _send_bars(self, key: str, values: Iterable[bytes]) -> None:
-        count = self._publisher.delivery(partial(self._tally.count, "bars"))
+    def _publish_bars(self, key: str, values: Iterable[bytes]) -> None:
+        callback = self._publisher.callback(partial(self._stats.count, "bars"))
         for value in values:
-            self._publisher.send(topics.MARKET_BARS, key, value, count)
+            self._publisher.send(topics.MARKET_BARS, key, value, callback)
 
-    def _send_trades(self, key: str, entries: Iterable[Entry]) -> None:
-        count = self._publisher.delivery(partial(self._tally.count, "trades"))
+    def _publish_trades(self, key: str, rows: Iterable[SourceRow]) -> None:
+        """Publish the trades and the bars that they make."""
+        callback = self._publisher.callback(partial(self._stats.count, "trades"))
 
-        def sent() -> Iterator[Trade]:
-            for entry in entries:
-                self._publisher.send(topics.MARKET_TRADES, key, entry.value, count)
-                yield decode_trade(entry.value)
+        def published() -> Iterator[Trade]:
+            for row in rows:
+                self._publisher.send(topics.MARKET_TRADES, key, row.value, callback)
+                yield decode_trade(row.value)
 
-        self._send_bars(key, map(encode, bars_from_trades(sent(), self._files.interval)))
+        self._publish_bars(key, map(encode, bars_from_trades(published(), self._files.interval)))
 
-    def _refuse(self, symbol: str, bad: BadRow) -> None:
+    def _publish_error(self, symbol: str, bad: BadRow) -> None:
         error = IngestError(
             feed=self._feed,
             exchange=self._files.exchange,
@@ -106,5 +118,5 @@ class Run:
             at=time.time_ns() // 1_000_000,
         )
         key = series_key(self._files.exchange, symbol)
-        count = self._publisher.delivery(partial(self._tally.count, "errors"))
-        self._publisher.send(topics.MARKET_INGEST, key, encode(error), count)
+        callback = self._publisher.callback(partial(self._stats.count, "errors"))
+        self._publisher.send(topics.MARKET_INGEST, key, encode(error), callback)

@@ -1,4 +1,4 @@
-"""How far a Feed is: counted once, shown in the report and in the metrics."""
+"""Counts of an import of files, for the pod's report and its metrics."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from prometheus_client.core import CounterMetricFamily, Metric
 
 from tapedeck_crds.report import FeedReport, ReportState
 
-Countable: TypeAlias = Literal["bars", "trades", "duplicates", "errors", "late"]
+ImportCount: TypeAlias = Literal["bars", "trades", "duplicates", "errors", "late"]
 
-_ABOUT = {
-    "bars": "Bars that the broker has taken",
-    "trades": "Trades that the broker has taken",
-    "duplicates": "Rows that repeated another and were dropped",
-    "errors": "Rows that could not be taken",
-    "late": "Rows that stood behind later ones and were put in order",
+_COUNTERS = {
+    "bars": "Bars acknowledged by the broker",
+    "trades": "Trades acknowledged by the broker",
+    "duplicates": "Rows dropped because they repeat another",
+    "errors": "Rows that are invalid or in conflict with another",
+    "late": "Rows that were out of order in their file and were sorted",
     "done": "Files read and published",
 }
 
 
 @dataclass(eq=False)
-class Tally:
-    """The counts of one run. One thread writes, others may read."""
+class ImportStats:
+    """Counts of one import; ``done`` and ``total`` in files. One thread writes, others may read."""
 
     done: int = 0
     total: int = 0
@@ -35,12 +35,12 @@ class Tally:
     late: int = 0
     symbols: int = 0
 
-    def count(self, what: Countable) -> None:
-        """One more of these."""
-        setattr(self, what, getattr(self, what) + 1)
+    def count(self, name: ImportCount) -> None:
+        """Add one to a count."""
+        setattr(self, name, getattr(self, name) + 1)
 
     def report(self, state: ReportState, reason: str = "", message: str = "") -> FeedReport:
-        """The counts as the pod reports them."""
+        """The counts in the pod's report."""
         return FeedReport(
             state=state,
             reason=reason,
@@ -54,14 +54,14 @@ class Tally:
         )
 
     def summary(self) -> str:
-        """What the run brought, in a line: ``13886 bars of 4 symbols``."""
-        brought = f"{self.bars} bars" + (f" and {self.trades} trades" if self.trades else "")
+        """What was imported, in a line: ``13886 bars of 4 symbols``."""
+        imported = f"{self.bars} bars" + (f" and {self.trades} trades" if self.trades else "")
         plural = "symbol" if self.symbols == 1 else "symbols"
-        faults = f", {self.errors} rows refused (see ingest_errors)" if self.errors else ""
-        return f"{brought} of {self.symbols} {plural}{faults}"
+        rejected = f", {self.errors} rows rejected (see ingest_errors)" if self.errors else ""
+        return f"{imported} of {self.symbols} {plural}{rejected}"
 
     def collect(self) -> Iterator[Metric]:
-        """The counts as Prometheus counters ``tapedeck_feed_*_total``."""
-        for field, about in _ABOUT.items():
+        """The metrics ``tapedeck_feed_*_total``."""
+        for field, documentation in _COUNTERS.items():
             name = "files" if field == "done" else field
-            yield CounterMetricFamily(f"tapedeck_feed_{name}", about, value=getattr(self, field))
+            yield CounterMetricFamily(f"tapedeck_feed_{name}", documentation, value=getattr(self, field))

@@ -1,1 +1,1 @@
-"""A live Feed: an exchange's trades, bars and tickers onto the log on arrival, with gaps recovered."""
+"""A live Feed: an exchange's trades, bars and tickers on the log at arrival, with gaps recovered by REST."""

@@ -1,4 +1,4 @@
-"""Asking the exchange for bars that can't be made of the trades that were seen."""
+"""Recovers bars that cannot be built from the trades that were seen: publishes the exchange's own."""
 
 from __future__ import annotations
 
@@ -6,79 +6,96 @@ import asyncio
 from collections.abc import Iterable
 
 from tapedeck_common.logs import log
-from tapedeck_feed.exchanges.adapter import Adapter, BadInput, Markets, Unanswerable, Unreachable
-from tapedeck_feed.exchanges.retry import RETRY_AFTER, TRIES, patiently
-from tapedeck_feed.live.bar_series import Series
+from tapedeck_feed.exchanges.adapter import ExchangeAdapter, ExchangeMarkets
+from tapedeck_feed.exchanges.errors import ExchangeRequestFailed, ExchangeUnreachable, InvalidFeedInput
+from tapedeck_feed.exchanges.retry import RECOVERY_DELAYS, RECOVERY_RETRY_AFTER, with_retries
+from tapedeck_feed.live.bar_series import BarSeries
 from tapedeck_feed.live.symbol_state import SymbolState
-from tapedeck_feed.output.record_publisher import Outlet
+from tapedeck_feed.output.record_publisher import RecordPublisher
 
-ASKED_BARS_MAX = 5_000
+BARS_MAX = 5_000  # bars of one recovery
 
 
-class Asker:
-    """Publishes what the exchange says of bars, where it keeps such. ``turns`` are those of all questions."""
+class BarRecovery:
+    """Recovers the bars in ``BarSeries.to_recover``. All recoveries of a pod share ``slots``."""
 
-    def __init__(self, adapter: Adapter, markets: Markets, outlet: Outlet, turns: asyncio.Semaphore) -> None:
+    def __init__(
+        self,
+        adapter: ExchangeAdapter,
+        markets: ExchangeMarkets,
+        output: RecordPublisher,
+        slots: asyncio.Semaphore,
+    ) -> None:
         self._adapter = adapter
         self._intervals = markets.bar_intervals
-        self._outlet = outlet
-        self._turns = turns
+        self._output = output
+        self._slots = slots
 
-    async def ask(self, state: SymbolState, series: Series) -> None:
-        """The bars of a series that were not seen whole."""
-        starts = sorted(series.unseen)[:ASKED_BARS_MAX]
-        series.unseen.difference_update(starts)  # the rest has its turn when these are here: it may be filled with them
+    async def recover(self, state: SymbolState, series: BarSeries) -> None:
+        """Publish the exchange's bars, oldest first; report those that it does not have."""
+        starts = sorted(series.to_recover)[:BARS_MAX]
+        series.to_recover.difference_update(starts)  # later ones follow in order: these may fill them
         if series.interval not in self._intervals:
-            self._untold(state, series, starts)
-            series.give_up(starts)
+            self._report_unavailable(state, series, starts)
+            series.discard_unknown(starts)
             return
-        state.asking.add(series.interval)
-        wanted = set(starts)
+        state.recovering_bars.add(series.interval)
+        remaining = set(starts)
         try:
-            async with self._turns:
-                for wait in TRIES:
-                    await asyncio.sleep(wait)
-                    wanted -= await self._ask_once(state, series, sorted(wanted))
-                    lacking = series.traded(wanted)
-                    if not wanted or (wait and not lacking):  # what had no trade is asked for twice
-                        break
-            if lacking:
-                self._untold(state, series, lacking)
-            for bar in series.untraded(wanted):
-                self._outlet.bar(bar)
-        except Unreachable as error:
-            log.warning("cannot fetch bars, will be tried again", symbol=state.symbol, reason=str(error))
-            series.unseen |= wanted
-            await asyncio.sleep(RETRY_AFTER)
-        except (Unanswerable, BadInput) as error:
-            self._outlet.error(state.symbol, f"bars {series.interval} from {starts[0]}", str(error), "")
-            series.give_up(wanted)
+            with_trades = await self._request(state, series, remaining)
+            if with_trades:
+                self._report_unavailable(state, series, with_trades)
+            for bar in series.fill_untraded(remaining):
+                self._output.publish_bar(bar)
+        except ExchangeUnreachable as error:
+            log.warning("cannot recover bars, will retry", symbol=state.symbol, reason=str(error))
+            series.to_recover |= remaining
+            await asyncio.sleep(RECOVERY_RETRY_AFTER)
+        except (ExchangeRequestFailed, InvalidFeedInput) as error:
+            self._output.publish_error(state.symbol, f"bars {series.interval} from {starts[0]}", str(error), "")
+            series.discard_unknown(remaining)
         finally:
-            state.asking.discard(series.interval)
+            state.recovering_bars.discard(series.interval)
 
-    async def _ask_once(self, state: SymbolState, series: Series, starts: list[int]) -> set[int]:
-        """Publish what the exchange says of these bars; gives the opens of those it knew."""
+    async def _request(self, state: SymbolState, series: BarSeries, remaining: set[int]) -> list[int]:
+        """Request the remaining open times until the exchange has returned each that had a trade.
+
+        Removes those that were returned; returns those with trades that were not. Intervals without a trade are
+        requested twice.
+        """
+        with_trades: list[int] = []
+        async with self._slots:
+            for delay in RECOVERY_DELAYS:
+                await asyncio.sleep(delay)
+                remaining -= await self._request_once(state, series, sorted(remaining))
+                with_trades = series.with_trades(remaining)
+                if not remaining or (delay and not with_trades):
+                    break
+        return with_trades
+
+    async def _request_once(self, state: SymbolState, series: BarSeries, starts: list[int]) -> set[int]:
+        """Publish the exchange's bars for these open times; returns those that it has."""
         until = starts[-1] + series.step
-        bars = await patiently(lambda: self._adapter.bars_from(state.symbol, series.interval, starts[0], until))
-        asked = set(starts)
-        known = {bar.ts: bar for bar in bars if bar.ts in asked}
-        for bar in known.values():
-            for said in series.corrected(bar):
-                self._outlet.bar(said)
-        return set(known)
+        bars = await with_retries(lambda: self._adapter.fetch_bars(state.symbol, series.interval, starts[0], until))
+        requested = set(starts)
+        returned = {bar.ts: bar for bar in bars if bar.ts in requested}
+        for bar in returned.values():
+            for changed in series.replace(bar):
+                self._output.publish_bar(changed)
+        return set(returned)
 
-    def _untold(self, state: SymbolState, series: Series, starts: list[int]) -> None:
-        """Bars that had trades, of which the exchange knows nothing."""
-        reason = f"{len(starts)} bars from {starts[0]} to {starts[-1]} are not to be had from the exchange"
-        self._outlet.error(state.symbol, f"bars {series.interval} from {starts[0]}", reason, "")
+    def _report_unavailable(self, state: SymbolState, series: BarSeries, starts: list[int]) -> None:
+        """Report bars that had trades and that the exchange does not have."""
+        reason = f"{len(starts)} bars from {starts[0]} to {starts[-1]} are not available from the exchange"
+        self._output.publish_error(state.symbol, f"bars {series.interval} from {starts[0]}", reason, "")
 
 
-def doubt_since_last_bars(states: Iterable[SymbolState], intervals: Iterable[str], now: int) -> None:
-    """After a restart without trades on the log: the bars since the last one are the exchange's to say."""
+def mark_lost_since_last_bars(states: Iterable[SymbolState], intervals: Iterable[str], now: int) -> None:
+    """After a restart without trades on the log: recover the bars since the last published one."""
     for state in states:
-        if state.line.last is not None:
+        if state.sequencer.last is not None:
             continue
         for interval in intervals:
             series = state.series[interval]
             if series.next_open is not None:
-                series.doubt(series.next_open, now - now % series.step - 1)
+                series.mark_lost(series.next_open, now - now % series.step - 1)

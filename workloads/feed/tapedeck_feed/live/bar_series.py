@@ -1,282 +1,307 @@
-"""Bars of one series out of its trades, in whatever order they come. Pure: time comes in as a parameter."""
+"""The bars of one symbol at one interval, built from trades in any order. Pure: time comes in as a parameter.
+
+An interval passes through these states:
+
+| state | in its builder | what publishes it |
+|---|---|---|
+| running | not closed | ``running_bar``, while its values change |
+| published | closed, ``revision`` set | ``close_until``; a later change is a correction with the next revision |
+| to be recovered | closed, in ``to_recover`` | ``replace`` with the exchange's bar, or ``fill_untraded`` |
+
+A bar that closes with every trade seen is published at once. One whose beginning was not seen, or whose trades were
+lost, is to be recovered from the exchange first.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import INTERVAL_MS
-from tapedeck_feed.live.bar_builder import Cell, cells_of, ends
+from tapedeck_feed.live.bar_builder import BarBuilder, Content, build_bars
 
-KEPT = 240  # closed bars of an interval that a late trade can still correct
-FILL_MAX = 100_000  # bars that one silence is filled with
 Fill = Literal["none", "previous"]
-DOUBT_MAX = 10_000  # bars that one loss of trades leaves to the exchange
+CLOSED_MAX = 240  # closed bars that a late trade can still correct
+FILL_MAX = 100_000  # bars that fill one stretch without trades
+RECOVERED_MAX = 10_000  # bars that are recovered after one loss of trades
 
 
-class Asked:
-    """The bars of one symbol at one interval, as far as they are known. ``unseen`` has the opens of those that the
-    exchange is to be asked for.
+class BarSeries:
+    """Bars of exchange, symbol and interval. ``step`` is the interval in milliseconds.
+
+    - ``to_recover``: open times of closed bars whose values only the exchange knows.
+    - ``late``: how many trades arrived after the close of their bar.
+
+    With ``fill`` "previous" an interval without a trade gets a bar with the close before it, else it gets none.
     """
 
     def __init__(self, exchange: str, symbol: str, interval: str, *, fill: Fill = "none") -> None:
         self.interval = interval
         self.step = INTERVAL_MS[interval]
         self.late = 0
-        self.beyond = 0
-        self.unseen: set[int] = set()
+        self.to_recover: set[int] = set()
         self._exchange = exchange
         self._symbol = symbol
         self._fill = fill
-        self._cells: dict[int, Cell] = {}
-        self._next: int | None = None  # open of the first interval that is not closed
+        self._builders: dict[int, BarBuilder] = {}
+        self._next: int | None = None  # open time of the first interval that is not closed
         self._last_close: float | None = None
-        self._since: int | None = None  # all trades from here on were seen
-        self._stated: int | None = None  # open of the newest bar that the exchange itself told
+        self._complete_since: int | None = None  # every trade from this time on was seen
+        self._newest_from_exchange: int | None = None  # open time of the newest bar that the exchange sent itself
 
-    def doubt(self, since: int, until: int) -> None:
-        """Trades of [since, until] are lost: their bars are for the exchange to say, the newest DOUBT_MAX of them."""
-        for start in range(since - since % self.step, until + 1, self.step)[-DOUBT_MAX:]:
-            cell = self._cells.get(start)
-            if cell is None:
-                over = self._next is not None and start < self._next
-                cell = Cell(math.nan, math.nan, math.nan, math.nan, rev=-1, closed=over, changed=False)
-                self._cells[start] = cell
-            cell.whole = False
-            if cell.closed:
-                self.unseen.add(start)
+    @property
+    def next_open(self) -> int | None:
+        """The open time of the first interval that is not closed; None before the first close."""
+        return self._next
 
-    def corrected(self, bar: Bar) -> list[Bar]:
-        """The exchange's word on a bar → what to publish: closed, with the revision that follows; nothing if as known.
+    @property
+    def recovery_start(self) -> int | None:
+        """The open time from which to request the exchange's own bars after a loss; None before the first bar.
 
-        Behind it come the bars that were filled with its close.
+        The newest bar that the exchange sent is included: the clock may have closed it before its last change.
         """
-        cell = self._cells.get(bar.ts)
-        fresh = Cell(bar.open, bar.high, bar.low, bar.close, bar.volume, closed=True, whole=False, changed=False)
-        fresh.first, fresh.last = ends(bar.ts, self.step)
-        if cell is not None and cell.closed and cell.rev >= 0:
-            if cell.values == fresh.values:
+        if self._newest_from_exchange is not None:
+            return self._newest_from_exchange
+        return min(self._builders, default=None) if self._next is None else self._next
+
+    # Bars from trades.
+
+    def resume(self, trades: Iterable[Trade], closed: Mapping[int, Bar], complete_since: int | None) -> None:
+        """Continue after a predecessor's published trades and closed bars, by open time.
+
+        ``trades`` are all trades from ``complete_since`` on, milliseconds UTC, None where there are none.
+        """
+        self._complete_since = complete_since
+        for bar in closed.values():
+            builder = self._builders[bar.ts] = BarBuilder.from_bar(bar, self.step)
+            builder.revision, builder.closed, builder.complete, builder.updated = bar.rev, True, False, False
+        if closed:
+            newest = closed[max(closed)]
+            self._next, self._last_close = newest.ts + self.step, newest.close
+            self._newest_from_exchange = newest.ts
+        built = build_bars(trades, self.step)
+        for start, builder in built.items():
+            published = closed.get(start)
+            builder.complete = complete_since is not None and start >= complete_since
+            if published is None and (self._next is None or start >= self._next):
+                self._builders[start] = builder
+            elif published is not None and builder.complete:  # every trade is here: late ones can correct it
+                builder.revision, builder.closed, builder.updated = published.rev, True, False
+                self._builders[start] = builder
+        self._resume_recovery(built, closed)
+
+    def _resume_recovery(self, built: Mapping[int, BarBuilder], closed: Mapping[int, Bar]) -> None:
+        """Recover closed bars that have trades and were not published.
+
+        The predecessor did not see them whole, requested them, and may have ended before the response.
+        """
+        if not closed or self._next is None:
+            return
+        oldest = min(closed)
+        first = max((start for start in built if start < oldest), default=oldest)
+        for start in sorted(built.keys() - closed.keys()):
+            if first <= start < self._next:
+                builder = self._builders[start] = built[start]
+                builder.revision, builder.closed, builder.complete, builder.updated = None, True, False, False
+                self.to_recover.add(start)
+
+    def add(self, trade: Trade) -> list[Bar]:
+        """Add a trade to the interval of its own time; returns corrections where that is closed."""
+        start = trade.ts - trade.ts % self.step
+        builder = self._builders.get(start)
+        if builder is None:
+            if self._next is not None and start < self._next:
+                return self._add_to_closed_empty(start, trade)
+            if self._complete_since is None:
+                self._complete_since = trade.ts
+            builder = self._builders[start] = BarBuilder.filled(trade.price)
+            builder.complete = start >= self._complete_since
+        builder.add(trade)
+        return self._correct(start, builder) if builder.closed else []
+
+    def close_until(self, now: int) -> list[Bar]:
+        """Close every interval that ended at or before ``now``, milliseconds UTC; returns the closed bars in order."""
+        if self._next is None:
+            if not self._builders:
                 return []
-            fresh.rev = cell.rev + 1
-        elif cell is None and self._next is not None and bar.ts < min(self._cells, default=self._next):
-            fresh.rev = 1  # too old to know what was said of it
-        self._cells[bar.ts] = fresh
+            self._next = min(self._builders)
+        if now < self._next + self.step:
+            return []
+        closed = list(self._close(now))
+        correctable = sorted(
+            start for start, builder in self._builders.items() if builder.closed and not builder.is_unknown
+        )
+        for start in correctable[:-CLOSED_MAX]:
+            del self._builders[start]
+        return closed
+
+    def running_bar(self) -> Bar | None:
+        """The newest bar that is not closed, if it changed since the last call."""
+        if not self._builders:
+            return None
+        start = max(self._builders)
+        builder = self._builders[start]
+        if builder.closed or not builder.updated:
+            return None
+        builder.updated = False
+        return self._bar(start, builder)
+
+    # Bars from the exchange.
+
+    def update(self, bar: Bar) -> list[Bar]:
+        """Take the exchange's own bar of a stream; returns the correction where the interval is closed."""
+        newest = self._newest_from_exchange
+        self._newest_from_exchange = bar.ts if newest is None else max(newest, bar.ts)
+        builder = self._builders.get(bar.ts)
+        if (builder is not None and builder.closed) or (self._next is not None and bar.ts < self._next):
+            return self.replace(bar)
+        if builder is None:
+            self._builders[bar.ts] = BarBuilder.from_bar(bar, self.step)
+        elif not self.matches(bar):
+            builder.set_values(bar, self.step)
+            builder.updated = True
+        return []
+
+    def matches(self, bar: Bar) -> bool:
+        """Whether the series has the same values for the bar's interval."""
+        builder = self._builders.get(bar.ts)
+        return (
+            builder is not None
+            and not builder.is_unknown
+            and builder.values == (bar.open, bar.high, bar.low, bar.close, bar.volume)
+        )
+
+    def mark_lost(self, since: int, until: int) -> None:
+        """Trades of [since, until] are lost: their bars, the newest RECOVERED_MAX of them, have to be recovered."""
+        for start in range(since - since % self.step, until + 1, self.step)[-RECOVERED_MAX:]:
+            builder = self._builders.get(start)
+            if builder is None:
+                is_over = self._next is not None and start < self._next
+                builder = self._builders[start] = BarBuilder.unknown(closed=is_over)
+            builder.complete = False
+            if builder.closed:
+                self.to_recover.add(start)
+
+    def replace(self, bar: Bar) -> list[Bar]:
+        """Take the exchange's closed bar; returns it with the next revision, and the filled bars that change with it.
+
+        Returns nothing where the published values are the same.
+        """
+        builder = self._builders.get(bar.ts)
+        replaced = BarBuilder.from_bar(bar, self.step)
+        replaced.closed, replaced.complete, replaced.updated = True, False, False
+        if builder is not None and builder.revision is not None:
+            if builder.values == replaced.values:
+                return []
+            replaced.revision = builder.revision + 1
+        elif builder is None and self._next is not None and bar.ts < min(self._builders, default=self._next):
+            replaced.revision = 1  # it was forgotten, and may have been published as revision 0
+        else:
+            replaced.revision = 0
+        self._builders[bar.ts] = replaced
         if self._next is None or bar.ts >= self._next:
             self._next = bar.ts + self.step
-        return [self._bar(bar.ts, fresh), *self._refilled(bar.ts, bar.close)]
+        return [self._bar(bar.ts, replaced), *self._refill_after(bar.ts, bar.close)]
 
-    def untraded(self, starts: Iterable[int]) -> list[Bar]:
-        """Of these opens the exchange has no bar: those of which nothing is known had no trade, and may be filled."""
+    def fill_untraded(self, starts: Iterable[int]) -> list[Bar]:
+        """The exchange has no bar for these open times: unknown ones had no trade. Returns the bars that fill them."""
         filled: list[Bar] = []
         for start in sorted(starts):
-            cell, before = self._cells.get(start), self._cells.get(start - self.step)
-            if cell is None or not cell.unknown:
+            builder, before = self._builders.get(start), self._builders.get(start - self.step)
+            if builder is None or not builder.is_unknown:
                 continue
-            if self._fill == "none" or before is None or before.unknown:
-                del self._cells[start]
+            if self._fill == "none" or before is None or before.is_unknown:
+                del self._builders[start]
                 continue
-            cell.open = cell.high = cell.low = cell.close = before.close
-            cell.rev = 0
-            filled += [self._bar(start, cell), *self._refilled(start, cell.close)]
+            builder.fill(before.close)
+            builder.revision = 0
+            filled += [self._bar(start, builder), *self._refill_after(start, builder.close)]
         return filled
 
-    def give_up(self, starts: Iterable[int]) -> None:
-        """The exchange does not say what became of these opens."""
+    def discard_unknown(self, starts: Iterable[int]) -> None:
+        """The exchange does not say whether these intervals had trades: forget those of which nothing is known."""
         for start in starts:
-            if (cell := self._cells.get(start)) is not None and cell.unknown:
-                del self._cells[start]
+            if (builder := self._builders.get(start)) is not None and builder.is_unknown:
+                del self._builders[start]
 
-    def traded(self, starts: Iterable[int]) -> list[int]:
-        """Those of these opens in whose interval a trade was seen."""
-        return sorted(start for start in starts if (cell := self._cells.get(start)) is not None and cell.first)
+    def with_trades(self, starts: Iterable[int]) -> list[int]:
+        """Those of these open times whose interval had a trade."""
+        return sorted(
+            start
+            for start in starts
+            if (builder := self._builders.get(start)) is not None and builder.content is Content.TRADED
+        )
 
-    def _refilled(self, start: int, close: float) -> list[Bar]:
-        """The closed bars behind an open that were filled with another close than this."""
-        changed: list[Bar] = []
-        while (following := self._cells.get(start + self.step)) is not None and following.closed:
-            if following.first is not None or following.unknown or following.close == close:
-                return changed
+    def _close(self, now: int) -> Iterator[Bar]:
+        assert self._next is not None
+        end = now - now % self.step
+        starts = range(self._next, end, self.step) if self._fill == "previous" else self._running_before(end)
+        for start in starts[-FILL_MAX:]:
+            builder = self._builders.get(start)
+            if builder is None:
+                if self._last_close is None:
+                    continue
+                builder = self._builders[start] = BarBuilder.filled(self._last_close)
+            builder.closed, builder.updated = True, False
+            if not builder.is_unknown:
+                self._last_close = builder.close
+            if builder.complete:
+                builder.next_revision()
+                yield self._bar(start, builder)
+            else:
+                self.to_recover.add(start)
+        self._next = end
+
+    def _running_before(self, end: int) -> list[int]:
+        return sorted(start for start, builder in self._builders.items() if not builder.closed and start < end)
+
+    def _correct(self, start: int, builder: BarBuilder) -> list[Bar]:
+        """A late trade changed a closed bar: its correction, and those of the bars filled with its close."""
+        self.late += 1
+        if not builder.complete:
+            self.to_recover.add(start)
+            return []
+        builder.next_revision()
+        return [self._bar(start, builder), *self._refill_after(start, builder.close)]
+
+    def _add_to_closed_empty(self, start: int, trade: Trade) -> list[Bar]:
+        """A late trade of a closed interval without a builder: it had no trade, or was forgotten."""
+        oldest = min(self._builders, default=None)
+        if oldest is None or start < oldest:
+            self.late += 1
+            self.to_recover.add(start)
+            return []
+        builder = self._builders[start] = BarBuilder.filled(trade.price)
+        builder.closed = True
+        builder.add(trade)
+        return self._correct(start, builder)
+
+    def _refill_after(self, start: int, close: float) -> list[Bar]:
+        """The bars after an open time that were filled with another close than this: their corrections."""
+        corrections: list[Bar] = []
+        while (following := self._builders.get(start + self.step)) is not None and following.closed:
+            if following.content is not Content.FILLED or following.close == close:
+                return corrections
             start += self.step
-            following.open = following.high = following.low = following.close = close
-            following.rev += 1
-            changed.append(self._bar(start, following))
+            following.fill(close)
+            following.next_revision()
+            corrections.append(self._bar(start, following))
         if start + self.step == self._next:
             self._last_close = close
-        return changed
+        return corrections
 
-    def _bar(self, start: int, cell: Cell) -> Bar:
+    def _bar(self, start: int, builder: BarBuilder) -> Bar:
         return Bar(
             self._exchange,
             self._symbol,
             self.interval,
             start,
-            cell.open,
-            cell.high,
-            cell.low,
-            cell.close,
-            cell.volume,
-            cell.closed,
-            max(cell.rev, 0),
+            builder.open,
+            builder.high,
+            builder.low,
+            builder.close,
+            builder.volume,
+            builder.closed,
+            builder.revision or 0,
         )
-
-
-class Series(Asked):
-    """The bars of one symbol at one interval.
-
-    A trade belongs to the interval of its own time. ``advance`` closes what is over; a trade that comes
-    later makes a correction, ``rev`` + 1. A bar whose beginning was not seen is never given as closed:
-    ``unseen`` has its open, for others to ask the exchange; so has it those of which nothing was seen at all.
-    """
-
-    def prime(self, trades: Iterable[Trade], closed: Mapping[int, Bar], since: int | None) -> None:
-        """Go on where a predecessor ended: its closed bars by open, and its trades from ``since`` on, all of them.
-
-        ``since`` is None where there are none.
-        """
-        self._since = since
-        for bar in closed.values():
-            cell = Cell(bar.open, bar.high, bar.low, bar.close, bar.volume, rev=bar.rev, closed=True, changed=False)
-            cell.first, cell.last = ends(bar.ts, self.step)
-            cell.whole = False
-            self._cells[bar.ts] = cell
-        if closed:
-            newest = closed[max(closed)]
-            self._next, self._last_close, self._stated = newest.ts + self.step, newest.close, newest.ts
-        grown = cells_of(trades, self.step)
-        for start, cell in grown.items():
-            known = closed.get(start)
-            cell.whole = since is not None and start >= since
-            if known is None and (self._next is None or start >= self._next):
-                self._cells[start] = cell
-            elif known is not None and cell.whole:  # all of it is here: late trades can correct it
-                cell.rev, cell.closed, cell.changed = known.rev, True, False
-                self._cells[start] = cell
-        # The predecessor asked for what it had not seen whole, and may have ended before the answer came.
-        oldest = min(closed, default=None)
-        before = max((start for start in grown if oldest is not None and start < oldest), default=oldest)
-        for start in sorted(grown.keys() - closed.keys()):
-            if before is not None and self._next is not None and before <= start < self._next:
-                self._cells[start] = cell = grown[start]
-                cell.rev, cell.closed, cell.whole, cell.changed = -1, True, False, False
-                self.unseen.add(start)
-
-    def add(self, trade: Trade) -> list[Bar]:
-        """Take a trade; gives the corrected bars where its interval was closed already."""
-        start = trade.ts - trade.ts % self.step
-        cell = self._cells.get(start)
-        if cell is None:
-            if self._next is not None and start < self._next:
-                return self._late_into_nothing(start, trade)
-            if self._since is None:
-                self._since = trade.ts
-            cell = self._cells[start] = Cell(trade.price, trade.price, trade.price, trade.price)
-            cell.whole = start >= self._since
-        cell.add(trade)
-        return self._correction(start, cell) if cell.closed else []
-
-    def state(self, bar: Bar) -> list[Bar]:
-        """Take the exchange's own bar as it stands; gives the correction where it was closed already."""
-        self._stated = bar.ts if self._stated is None else max(self._stated, bar.ts)
-        cell = self._cells.get(bar.ts)
-        if (cell is not None and cell.closed) or (self._next is not None and bar.ts < self._next):
-            return self.corrected(bar)
-        if cell is None:
-            cell = self._cells[bar.ts] = Cell(bar.open, bar.high, bar.low, bar.close)
-            cell.first, cell.last = ends(bar.ts, self.step)
-        if not self.knows(bar):
-            cell.open, cell.high, cell.low, cell.close, cell.volume = bar.open, bar.high, bar.low, bar.close, bar.volume
-            cell.changed = True
-        return []
-
-    def advance(self, now: int) -> list[Bar]:
-        """Close every interval that ended at or before ``now`` (milliseconds UTC), in order."""
-        if self._next is None:
-            if not self._cells:
-                return []
-            self._next = min(self._cells)
-        if now < self._next + self.step:
-            return []
-        closed = list(self._close(now))
-        known = sorted(start for start, cell in self._cells.items() if cell.closed and not cell.unknown)
-        for start in known[:-KEPT]:
-            del self._cells[start]
-        return closed
-
-    @property
-    def next_open(self) -> int | None:
-        """The open of the first interval that is not closed; None before the first close."""
-        return self._next
-
-    @property
-    def wanted_from(self) -> int | None:
-        """The open from which on the exchange is to be asked for its bars; None before anything came.
-
-        The newest that it told is among them: that may have been closed by the clock, and had grown by then.
-        """
-        if self._stated is not None:
-            return self._stated
-        return min(self._cells, default=None) if self._next is None else self._next
-
-    def knows(self, bar: Bar) -> bool:
-        """Whether it stands here as the exchange tells it."""
-        cell = self._cells.get(bar.ts)
-        return cell is not None and cell.values == (bar.open, bar.high, bar.low, bar.close, bar.volume)
-
-    def running(self) -> Bar | None:
-        """The newest bar that is not closed, where it changed since it was last asked for."""
-        if not self._cells:
-            return None
-        start = max(self._cells)
-        cell = self._cells[start]
-        if cell.closed or not cell.changed:
-            return None
-        cell.changed = False
-        return self._bar(start, cell)
-
-    def _close(self, now: int) -> Iterator[Bar]:
-        assert self._next is not None
-        end = now - now % self.step
-        starts = range(self._next, end, self.step) if self._fill == "previous" else self._open_starts(end)
-        for start in starts[-FILL_MAX:]:
-            cell = self._cells.get(start)
-            if cell is None:
-                if self._last_close is None:
-                    continue
-                price = self._last_close
-                cell = self._cells[start] = Cell(price, price, price, price)
-            cell.closed, cell.changed = True, False
-            if not cell.unknown:
-                self._last_close = cell.close
-            if cell.whole:
-                yield self._bar(start, cell)
-            else:
-                cell.rev = -1  # not published: the first word of it will be revision 0
-                self.unseen.add(start)
-        self._next = end
-
-    def _open_starts(self, end: int) -> list[int]:
-        return sorted(start for start, cell in self._cells.items() if not cell.closed and start < end)
-
-    def _correction(self, start: int, cell: Cell) -> list[Bar]:
-        """What a late trade changed: its bar, and those that were filled with its close."""
-        self.late += 1
-        if not cell.whole:
-            self.unseen.add(start)
-            return []
-        cell.rev += 1
-        return [self._bar(start, cell), *self._refilled(start, cell.close)]
-
-    def _late_into_nothing(self, start: int, trade: Trade) -> list[Bar]:
-        """A late trade of an interval that had none, or of one too old to be known."""
-        oldest = min(self._cells, default=None)
-        if oldest is None or start < oldest:
-            self.late += 1
-            self.beyond += 1
-            self.unseen.add(start)
-            return []
-        cell = Cell(trade.price, trade.price, trade.price, trade.price, rev=-1, closed=True)
-        self._cells[start] = cell
-        cell.add(trade)
-        return self._correction(start, cell)

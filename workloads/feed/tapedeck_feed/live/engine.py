@@ -1,74 +1,102 @@
-"""A live Feed at work: what its subscriptions tell goes out, bars are closed, and what is missing is asked for."""
+"""The live engine: publishes what the subscriptions deliver, closes bars, and starts recoveries."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from tapedeck_common.logs import log
 from tapedeck_common.market import Bar, Ticker, Trade
-from tapedeck_feed.exchanges.adapter import Adapter, Markets, Stream, StreamKind
+from tapedeck_feed.exchanges.adapter import ExchangeAdapter, ExchangeMarkets, ExchangeStream, StreamKind
 from tapedeck_feed.exchanges.clock import ExchangeClock
-from tapedeck_feed.exchanges.retry import AT_ONCE
-from tapedeck_feed.live.bar_recovery import Asker, doubt_since_last_bars
-from tapedeck_feed.live.gap_recovery import Mender
-from tapedeck_feed.live.liveness import Silence
-from tapedeck_feed.live.options import LiveOptions, streams_of
-from tapedeck_feed.live.resume import Tail
-from tapedeck_feed.live.subscription import Listening
-from tapedeck_feed.live.symbol_state import SymbolState, states_of
-from tapedeck_feed.output.record_publisher import Outlet
-from tapedeck_feed.output.stats import LiveTally
+from tapedeck_feed.exchanges.retry import RECOVERY_CONCURRENCY
+from tapedeck_feed.live.bar_recovery import BarRecovery, mark_lost_since_last_bars
+from tapedeck_feed.live.gap_recovery import GapRecovery
+from tapedeck_feed.live.liveness import LivenessMonitor
+from tapedeck_feed.live.options import LiveOptions, required_streams
+from tapedeck_feed.live.resume import ResumePoint
+from tapedeck_feed.live.subscription import Connection, Subscription
+from tapedeck_feed.live.symbol_state import Continuity, SymbolState, create_states
+from tapedeck_feed.output.record_publisher import RecordPublisher
+from tapedeck_feed.output.stats import FeedStats
 
-TICK = 0.1
-RUNNING_EVERY = 0.5  # seconds between two states of the running bar
-CLOCK_EVERY = 60.0
-FEW = 20  # symbols for which trades are asked where a message can't be read at all
+CLOSE_PERIOD = 0.1  # seconds between two looks for bars to close
+POLL_PERIOD = CLOSE_PERIOD / 20  # seconds between polls for acknowledgements of trades, so that latency is measured
+RUNNING_BAR_PERIOD = 0.5  # seconds between two publications of a running bar
+CLOCK_PERIOD = 60.0  # seconds between two measurements of the exchange's clock
+GAP_GRACE = 0.2  # seconds, in which late trades may close a gap by themselves
+UNATTRIBUTED_MAX = 20  # symbols that are all recovered where a malformed message does not name one
 
 
-@dataclass(eq=False)
-class Session:
-    """One pod's share of a Feed. It is the sink of its adapter."""
+@dataclass
+class _Timer:
+    """Elapses every ``period`` seconds, the first time at once."""
 
-    adapter: Adapter
-    markets: Markets
-    options: LiveOptions
-    outlet: Outlet
-    tally: LiveTally
-    tails: Mapping[str, Tail]
-    silence: float
-    _background: set[asyncio.Task[None]] = field(default_factory=set)
+    period: float
+    _next: float = 0.0
 
-    def __post_init__(self) -> None:
-        options = self.options
-        self._states = states_of(self.adapter.exchange, self.markets, options, self.tails)
-        turns = asyncio.Semaphore(AT_ONCE)
-        self._clock = ExchangeClock(self.adapter, self.tally.set_clock_skew)
-        self._asker = Asker(self.adapter, self.markets, self.outlet, turns)
-        self._mender = Mender(self.adapter, options, self._clock, self.outlet, self.tally, self._emit, turns)
-        self._silence = Silence(self.adapter, self._states, self._mender, self._mend)
-        self._listening = [
-            Listening(stream, self._lost, self._settle, patience=self.silence)
-            for stream in streams_of(self.markets.symbols, options)
+    def has_elapsed(self, now: float) -> bool:
+        """Whether the period is over; starts the next one."""
+        if now < self._next:
+            return False
+        self._next = now + self.period
+        return True
+
+
+class LiveEngine:
+    """One pod's symbols of a live Feed. It is the listener of the adapter's subscriptions.
+
+    ``silence_limit``: after so many seconds without a message a subscription is probed.
+    """
+
+    def __init__(
+        self,
+        adapter: ExchangeAdapter,
+        markets: ExchangeMarkets,
+        options: LiveOptions,
+        output: RecordPublisher,
+        stats: FeedStats,
+        resume_points: Mapping[str, ResumePoint],
+        silence_limit: float,
+    ) -> None:
+        self._adapter = adapter
+        self._options = options
+        self._output = output
+        self._stats = stats
+        self._states = create_states(adapter.exchange, markets, options, resume_points)
+        self._clock = ExchangeClock(adapter, stats.set_clock_skew)
+        slots = asyncio.Semaphore(RECOVERY_CONCURRENCY)
+        self._bar_recovery = BarRecovery(adapter, markets, output, slots)
+        self._gap_recovery = GapRecovery(adapter, options, self._clock, output, stats, self._publish_trade, slots)
+        self._liveness = LivenessMonitor(adapter, self._states, self._gap_recovery, self._start_recovery)
+        self._subscriptions = [
+            Subscription(stream, self._on_lost, self._on_settled, silence_limit)
+            for stream in required_streams(markets.symbols, options)
         ]
-        self._built = options.built_intervals
-        self._publish_trades = "trades" in options.channels
-        self._due = dict.fromkeys(("bars", "running", "clock"), 0.0)
+        self._publishes_trades = "trades" in options.channels
+        self._close_timer = _Timer(CLOSE_PERIOD)
+        self._running_bar_timer = _Timer(RUNNING_BAR_PERIOD)
+        self._clock_timer = _Timer(CLOCK_PERIOD)
+        self._background: set[asyncio.Task[None]] = set()
 
     @property
     def trouble(self) -> str:
-        """Why something does not come at present; empty where all is well."""
-        return next((one.trouble for one in self._listening if one.trouble), "")
+        """Why a subscription delivers nothing at present; empty where all deliver."""
+        return next((each.trouble for each in self._subscriptions if each.trouble), "")
 
     async def run(self) -> None:
-        """Work until cancelled. Raises Unreachable after long trouble, BadInput, Unanswerable, or Undelivered."""
-        await self._clock.measure()
-        doubt_since_last_bars(self._states.values(), self._built, self._clock.now())
-        work = [one.keep(self.adapter, self) for one in self._listening]
-        tasks = [asyncio.ensure_future(each) for each in (*work, self._tick())]
+        """Run until cancelled.
+
+        Raises ExchangeUnreachable after many failed reconnects, InvalidFeedInput, ExchangeRequestFailed, and
+        DeliveryFailed.
+        """
+        await self._clock.try_measure()
+        mark_lost_since_last_bars(self._states.values(), self._options.built_intervals, self._clock.now())
+        work = [subscription.run(self._adapter, self) for subscription in self._subscriptions]
+        tasks = [asyncio.ensure_future(each) for each in (*work, self._tick_forever())]
         try:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
@@ -78,89 +106,91 @@ class Session:
                 task.cancel()
             await asyncio.gather(*tasks, *self._background, return_exceptions=True)
 
-    # What the adapter calls.
+    # The adapter's listener.
 
-    def trade(self, trade: Trade) -> None:
-        """A trade as it came."""
+    def on_trade(self, trade: Trade) -> None:
+        """Publish what can go out; recover where a trade may be missing."""
         state = self._states.get(trade.symbol)
         if state is None:
             return
-        line = state.line
-        for due in line.take(trade):
-            self._emit(state, due)
-        if line.wild:
-            self._mender.tell_wild(state)
-        if state.fresh and line.contiguous and not line.waiting:
-            state.suspect = False  # the next in turn: nothing was missed
-        if line.waiting or (state.fresh and state.suspect):
-            self._mend(state, delay=0.0 if state.suspect and line.contiguous else 0.2)
-            if line.full:
-                self._mender.overflow(state)
-        state.fresh = False
+        sequencer = state.sequencer
+        for out in sequencer.add(trade):
+            self._publish_trade(state, out)
+        if sequencer.rejected:
+            self._gap_recovery.report_rejected(state)
+        if state.trade_arrived():
+            is_gap_certain = sequencer.contiguous_ids and state.continuity is not Continuity.CONTINUOUS
+            self._start_recovery(state, delay=0.0 if is_gap_certain else GAP_GRACE)
+            if sequencer.is_full:
+                self._gap_recovery.skip_full(state)
 
-    def bar(self, bar: Bar) -> None:
-        """The exchange's own bar as it stands."""
+    def on_bar(self, bar: Bar) -> None:
+        """Take the exchange's own bar."""
         state = self._states.get(bar.symbol)
         if state is not None and bar.interval in state.series:
-            self._clock.at_least(bar.ts)
-            for corrected in state.series[bar.interval].state(bar):
-                self.outlet.bar(corrected)
+            self._clock.advance_to(bar.ts)
+            for changed in state.series[bar.interval].update(bar):
+                self._output.publish_bar(changed)
 
-    def ticker(self, ticker: Ticker) -> None:
-        """The state of a market."""
-        self._silence.told(ticker)
-        self.outlet.ticker(ticker)
+    def on_ticker(self, ticker: Ticker) -> None:
+        """Publish it."""
+        self._liveness.record_ticker(ticker)
+        self._output.publish_ticker(ticker)
 
-    def refuse(self, symbol: str, kind: StreamKind | None, reason: str, payload: str) -> None:
-        """Something that can't be taken. It may have been a trade, which is asked for then."""
-        self.outlet.error(symbol, "websocket", reason, payload)
-        if kind in ("trades", None):
-            known = self._states.get(symbol)
-            states = list(self._states.values()) if known is None and len(self._states) <= FEW else [known]
-            for state in states:
-                if state is not None and not state.line.contiguous and self.options.needs_trades:
-                    state.line.hold(anew=False)  # where ids count up the hole will show
-                    state.suspect = True
-                    self._mend(state, delay=0.2)
+    def on_malformed(self, symbol: str, kind: StreamKind | None, reason: str, payload: str) -> None:
+        """Report it. It may have been a trade, which is recovered then."""
+        self._output.publish_error(symbol, "websocket", reason, payload)
+        if kind not in ("trades", None) or not self._options.needs_trades:
+            return
+        state = self._states.get(symbol)
+        if state is not None:
+            affected = [state]
+        else:
+            affected = list(self._states.values()) if len(self._states) <= UNATTRIBUTED_MAX else []
+        for each in affected:
+            if not each.sequencer.contiguous_ids:  # where ids count up, the next one shows the gap
+                each.sequencer.expect_gap(reconnecting=False)
+                each.suspect_gap()
+                self._start_recovery(each, delay=GAP_GRACE)
 
-    def heard(self, stream: Stream) -> None:
+    def on_activity(self, stream: ExchangeStream) -> None:
         """A subscription is alive."""
-        for one in self._listening:
-            if one.stream is stream:
-                if not one.worked and self.tally.clock_skew_ms is None:
-                    self._spawn(self._clock.measure())  # some tell it by their websocket alone
-                one.hear()
+        for subscription in self._subscriptions:
+            if subscription.stream is stream:
+                is_first = subscription.connection is not Connection.ACTIVE
+                if is_first and self._stats.clock_skew_ms is None:
+                    self._spawn(self._clock.try_measure())  # some exchanges send their time by websocket only
+                subscription.record_activity()
 
-    # Its own work.
+    # Internals.
 
-    def _emit(self, state: SymbolState, trade: Trade) -> None:
-        self._clock.at_least(trade.ts)
-        if self._publish_trades:
-            self.outlet.trade(trade)
-        for interval in self._built:
+    def _publish_trade(self, state: SymbolState, trade: Trade) -> None:
+        """Publish a trade in order, and the corrections of bars that it changes."""
+        self._clock.advance_to(trade.ts)
+        if self._publishes_trades:
+            self._output.publish_trade(trade)
+        for interval in self._options.built_intervals:
             for bar in state.series[interval].add(trade):
-                self.outlet.bar(bar)
+                self._output.publish_bar(bar)
 
-    def _lost(self, stream: Stream, reason: str) -> None:
-        self.tally.reconnects += 1
+    def _on_lost(self, stream: ExchangeStream, reason: str) -> None:
+        self._stats.reconnects += 1
         log.warning("connection lost", stream=stream.kind, reason=reason or "closed")
         for symbol in stream.symbols:
-            state = self._states[symbol]
-            state.suspect = state.fresh = True
-            if stream.kind == "trades":
-                state.line.hold()
+            self._states[symbol].connection_lost(of_trades=stream.kind == "trades")
 
-    async def _settle(self, stream: Stream) -> None:
-        """Ask for what was missed though nothing comes."""
-        await self._clock.measure()
+    async def _on_settled(self, stream: ExchangeStream) -> None:
+        """Recover symbols that have been silent since the reconnect."""
+        await self._clock.try_measure()
         for symbol in stream.symbols:
-            if self._states[symbol].suspect:
-                self._mend(self._states[symbol])
+            if self._states[symbol].continuity is not Continuity.CONTINUOUS:
+                self._start_recovery(self._states[symbol])
 
-    def _mend(self, state: SymbolState, delay: float = 0.0) -> asyncio.Task[None]:
-        if state.mending is None:
-            state.mending = self._spawn(self._mender.mend(state, delay))
-        return state.mending
+    def _start_recovery(self, state: SymbolState, delay: float = 0.0) -> asyncio.Task[None]:
+        """The running recovery of a symbol, or a new one after ``delay`` seconds."""
+        if state.recovery is None:
+            state.recovery = self._spawn(self._gap_recovery.recover(state, delay))
+        return state.recovery
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
@@ -168,39 +198,38 @@ class Session:
         task.add_done_callback(self._background.discard)
         return task
 
-    async def _tick(self) -> None:
-        """Close bars as time goes on, and hear of what was delivered and of what failed behind the back."""
+    async def _tick_forever(self) -> None:
+        """Poll for acknowledgements, close bars, measure the clock and probe silent subscriptions."""
         while True:
-            await asyncio.sleep(TICK if not self._publish_trades else TICK / 20)
-            self.outlet.look()
+            await asyncio.sleep(POLL_PERIOD if self._publishes_trades else CLOSE_PERIOD)
+            self._output.poll()
             now = time.monotonic()
-            if self._is_due("bars", now, TICK):
-                self._close_bars(now)
-            if self._is_due("clock", now, CLOCK_EVERY):
-                self._spawn(self._clock.measure())
-            for one in self._listening:
-                if one.silent(now):
-                    one.look = self._spawn(self._silence.look(one))
+            if self._close_timer.has_elapsed(now):
+                self._update_bars(now)
+                self._retry_recoveries(now)
+            if self._clock_timer.has_elapsed(now):
+                self._spawn(self._clock.try_measure())
+            for subscription in self._subscriptions:
+                if subscription.is_silent(now):
+                    subscription.probe = self._spawn(self._liveness.probe(subscription))
 
-    def _is_due(self, what: str, now: float, every: float) -> bool:
-        if now < self._due[what]:
-            return False
-        self._due[what] = now + every
-        return True
-
-    def _close_bars(self, now: float) -> None:
-        until = self._clock.now() - self.options.lateness_ms
-        running = self._is_due("running", now, RUNNING_EVERY)
-        self.tally.duplicates = sum(state.line.duplicates for state in self._states.values())
-        self.tally.late = sum(one.late for state in self._states.values() for one in state.series.values())
+    def _update_bars(self, now: float) -> None:
+        """Publish closed and running bars, and recover bars that were not seen whole."""
+        close_until = self._clock.now() - self._options.lateness_ms
+        publish_running = self._running_bar_timer.has_elapsed(now)
         for state in self._states.values():
             for series in state.series.values():
-                if state.settled:
-                    for bar in series.advance(until):
-                        self.outlet.bar(bar)
-                if running and (present := series.running()) is not None:
-                    self.outlet.bar(present)
-                if series.unseen and series.interval not in state.asking:
-                    self._spawn(self._asker.ask(state, series))
-            if state.suspect and not state.fresh and state.mending is None and now >= state.retry_at:
-                self._mend(state)
+                if state.is_current:
+                    for bar in series.close_until(close_until):
+                        self._output.publish_bar(bar)
+                if publish_running and (running := series.running_bar()) is not None:
+                    self._output.publish_bar(running)
+                if series.to_recover and series.interval not in state.recovering_bars:
+                    self._spawn(self._bar_recovery.recover(state, series))
+        self._stats.duplicates = sum(state.sequencer.duplicates for state in self._states.values())
+        self._stats.late = sum(series.late for state in self._states.values() for series in state.series.values())
+
+    def _retry_recoveries(self, now: float) -> None:
+        for state in self._states.values():
+            if state.needs_recovery and now >= state.retry_at:
+                self._start_recovery(state)

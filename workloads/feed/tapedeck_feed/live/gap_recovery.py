@@ -1,4 +1,4 @@
-"""Asking the exchange for what a connection missed, and putting it in its place."""
+"""Recovers what a symbol's subscriptions missed: requests it from the exchange and publishes it in its place."""
 
 from __future__ import annotations
 
@@ -10,135 +10,187 @@ from functools import partial
 from tapedeck_common.logs import log
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import format_ms
-from tapedeck_feed.exchanges.adapter import Adapter, BadInput, Unanswerable, Unreachable
+from tapedeck_feed.exchanges.adapter import ExchangeAdapter, RecoveredTrades
 from tapedeck_feed.exchanges.clock import ExchangeClock
-from tapedeck_feed.exchanges.retry import RETRY_AFTER, TRIES, patiently
-from tapedeck_feed.live.bar_series import Series
+from tapedeck_feed.exchanges.errors import ADAPTER_ERRORS
+from tapedeck_feed.exchanges.retry import RECOVERY_DELAYS, RECOVERY_RETRY_AFTER, with_retries
+from tapedeck_feed.live.bar_series import BarSeries
 from tapedeck_feed.live.options import LiveOptions
 from tapedeck_feed.live.symbol_state import SymbolState
-from tapedeck_feed.output.record_publisher import Outlet
-from tapedeck_feed.output.stats import LiveTally
+from tapedeck_feed.output.record_publisher import RecordPublisher
+from tapedeck_feed.output.stats import FeedStats
 
-DENIALS = 8  # answers that know nothing of what waits, before it is doubted though trades go on
+UNCONFIRMED_MAX = 8  # responses without any pending id, after which these are not believed although trades arrive
 
 
-class Mender:
-    """Fills holes of trades and bars by REST. ``turns`` are those of all questions."""
+class _Attempts:
+    """The delays before the requests of one recovery: they start again after each request that made progress."""
+
+    def __init__(self) -> None:
+        self._delays = list(RECOVERY_DELAYS)
+        self._unconfirmed = 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether to give up the missing trades."""
+        return not self._delays or self._unconfirmed >= UNCONFIRMED_MAX
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no request follows the current one, unless it makes progress."""
+        return not self._delays
+
+    async def wait(self) -> None:
+        """Wait for the next request."""
+        await asyncio.sleep(self._delays.pop(0))
+
+    def record(self, *, made_progress: bool, is_unconfirmed: bool, has_more: bool) -> None:
+        """A request is done; ``is_unconfirmed`` where the exchange returned none of the pending ids."""
+        self._unconfirmed += is_unconfirmed and not has_more
+        if made_progress:
+            self._delays = list(RECOVERY_DELAYS[1:] if is_unconfirmed else RECOVERY_DELAYS)
+
+
+class GapRecovery:
+    """Fills the gaps of trades, and of the exchange's own bars. All recoveries of a pod share ``slots``.
+
+    ``publish`` publishes a trade of a symbol and updates its bars. ``new_records`` counts the records that recovery
+    found and no subscription had delivered.
+    """
 
     def __init__(
         self,
-        adapter: Adapter,
+        adapter: ExchangeAdapter,
         options: LiveOptions,
         clock: ExchangeClock,
-        outlet: Outlet,
-        tally: LiveTally,
-        emit: Callable[[SymbolState, Trade], None],
-        turns: asyncio.Semaphore,
+        output: RecordPublisher,
+        stats: FeedStats,
+        publish: Callable[[SymbolState, Trade], None],
+        slots: asyncio.Semaphore,
     ) -> None:
         self._adapter = adapter
         self._options = options
         self._clock = clock
-        self._outlet = outlet
-        self._tally = tally
-        self._emit = emit
-        self._turns = turns
-        self.news = 0
-        """How often asking brought what had not been told."""
+        self._output = output
+        self._stats = stats
+        self._publish = publish
+        self._slots = slots
+        self.new_records = 0
 
-    async def mend(self, state: SymbolState, delay: float) -> None:
-        """Fetch what a symbol missed; what the exchange has no more is told and left."""
+    async def recover(self, state: SymbolState, delay: float) -> None:
+        """Recover a symbol after ``delay`` seconds; report what the exchange no longer has."""
         try:
             await asyncio.sleep(delay)
-            async with self._turns:
+            async with self._slots:
                 if self._options.needs_trades:
-                    await self._mend_trades(state)
+                    await self._recover_trades(state)
                 for interval in self._options.own_intervals:
-                    await self._mend_bars(state, state.series[interval])
-            state.suspect = False
-        except (Unreachable, Unanswerable, BadInput) as error:
-            state.suspect = True
-            state.retry_at = time.monotonic() + RETRY_AFTER
-            state.fresh = False
-            log.warning("cannot fetch what was missed, will be tried again", symbol=state.symbol, reason=str(error))
+                    await self._recover_bars(state, state.series[interval])
+            state.recovery_succeeded()
+        except ADAPTER_ERRORS as error:
+            state.recovery_failed(retry_at=time.monotonic() + RECOVERY_RETRY_AFTER)
+            log.warning("cannot recover a gap, will retry", symbol=state.symbol, reason=str(error))
         finally:
-            state.mending = None
+            state.recovery = None
 
-    async def _mend_trades(self, state: SymbolState) -> None:
-        line, tries, denials = state.line, list(TRIES), 0
-        while tries and denials < DENIALS:
-            await asyncio.sleep(tries.pop(0))
-            if (last := line.last) is None:
-                return
-            found = await patiently(partial(self._adapter.trades_after, state.symbol, last))
-            whole = line.contiguous or found.whole or line.overlaps
-            if found.more and whole:
-                self._publish(state, line.follow(found.trades))
-            elif whole or not tries:
-                self._merge(state, last, found.trades, whole=whole)
-                if not line.waiting:
-                    return
-            denials += line.unconfirmed and not found.more
-            if line.last is not last:  # it goes on behind what came
-                tries = list(TRIES[1:] if line.unconfirmed else TRIES)
-        self._leave_hole(state)
-
-    def _merge(self, state: SymbolState, last: Trade, found: Iterable[Trade], *, whole: bool) -> None:
-        """Publish what was found and what waited. Where it may not be all, bars are for the exchange to say."""
-        due = state.line.mend(found)
-        if not whole:
-            until = due[0].ts if due else self._clock.now()
-            reason = f"what followed the trade {last.id} up to {format_ms(until)} is not to be had; bars are asked for"
-            self._outlet.error(state.symbol, "trades", reason, "")
-            for series in state.series.values():
-                series.doubt(last.ts, until)
-        self._publish(state, due)
-
-    def _publish(self, state: SymbolState, due: Iterable[Trade]) -> None:
-        for trade in due:
-            self._emit(state, trade)
-            self._tally.mended += 1
-            self.news += 1
-
-    def overflow(self, state: SymbolState) -> None:
-        """Too many trades wait: go on without what is missing."""
-        if state.line.contiguous or state.line.last is None:
-            self._leave_hole(state)
+    def skip_full(self, state: SymbolState) -> None:
+        """Too many trades are pending: continue without the missing ones."""
+        last = state.sequencer.last
+        if state.sequencer.contiguous_ids or last is None:
+            self._skip_gap(state)
         else:
-            self._merge(state, state.line.last, (), whole=False)
+            self._close_gap(state, last, (), is_complete=False)
 
-    def _leave_hole(self, state: SymbolState) -> None:
-        line, before = state.line, state.line.last
-        missing = line.missing
-        due = line.give_up()
-        lost = line.missing - missing
-        if lost and before is not None:
-            self._tally.missing += lost
-            reason = f"{lost} trades between the ids {before.id} and {due[-1].id} are not to be had any more"
-            self._outlet.error(state.symbol, "trades", reason, "")
-            for series in state.series.values():
-                series.doubt(before.ts, due[-1].ts)
-        for trade in due:
-            self._emit(state, trade)
-        self.tell_wild(state)
+    def report_rejected(self, state: SymbolState) -> None:
+        """Report the trades whose id is not believed."""
+        for trade in state.sequencer.take_rejected():
+            last = state.sequencer.last
+            expected = f"expected one that follows {last.id}" if last is not None else ""
+            reason = f"id: got {trade.id}, which neither the exchange nor a later trade confirms; {expected}"
+            self._output.publish_error(state.symbol, "trades", reason, str(trade))
 
-    def tell_wild(self, state: SymbolState) -> None:
-        """Trades whose ids are not believed."""
-        told, state.line.wild = state.line.wild, []
-        for trade in told:
-            expected = f"expected one that follows {state.line.last.id}" if state.line.last is not None else ""
-            reason = f"id: got {trade.id}, which neither the exchange nor what came next confirms; {expected}"
-            self._outlet.error(state.symbol, "trades", reason, str(trade))
+    async def _recover_trades(self, state: SymbolState) -> None:
+        """Request the trades after the last one until none is pending, or no request makes progress any more."""
+        sequencer, attempts = state.sequencer, _Attempts()
+        while not attempts.is_exhausted:
+            await attempts.wait()
+            if (last := sequencer.last) is None:
+                return
+            response = await with_retries(partial(self._adapter.fetch_trades_after, state.symbol, last))
+            if self._apply(state, last, response, is_last=attempts.is_last):
+                return
+            attempts.record(
+                made_progress=sequencer.last is not last,
+                is_unconfirmed=sequencer.is_unconfirmed,
+                has_more=response.has_more,
+            )
+        self._skip_gap(state)
 
-    async def _mend_bars(self, state: SymbolState, series: Series) -> None:
-        since = series.wanted_from
+    def _apply(self, state: SymbolState, last: Trade, response: RecoveredTrades, *, is_last: bool) -> bool:
+        """Publish a response to a request for the trades after ``last``; returns whether the gap is closed."""
+        sequencer = state.sequencer
+        is_complete = sequencer.contiguous_ids or response.complete or sequencer.overlaps_recent
+        if is_complete and response.has_more:
+            self._publish_recovered(state, sequencer.add_partially_recovered(response.trades))
+            return False
+        if not is_complete and not is_last:
+            return False  # a page may be short or late: the next one may overlap the known trades
+        self._close_gap(state, last, response.trades, is_complete=is_complete)
+        return not sequencer.pending
+
+    def _close_gap(self, state: SymbolState, last: Trade, found: Iterable[Trade], *, is_complete: bool) -> None:
+        """Publish found and pending trades. Where trades may be missing, the bars are recovered from the exchange."""
+        out = state.sequencer.add_recovered(found)
+        if not is_complete:
+            until = out[0].ts if out else self._clock.now()
+            reason = (
+                f"trades after {last.id} up to {format_ms(until)} are no longer available from the exchange; "
+                "recovering their bars"
+            )
+            self._output.publish_error(state.symbol, "trades", reason, "")
+            self._mark_lost(state, last.ts, until)
+        self._publish_recovered(state, out)
+
+    def _publish_recovered(self, state: SymbolState, trades: Iterable[Trade]) -> None:
+        for trade in trades:
+            self._publish(state, trade)
+            self._stats.recovered += 1
+            self.new_records += 1
+
+    def _skip_gap(self, state: SymbolState) -> None:
+        """Publish pending trades without the missing ones; the bars are recovered from the exchange."""
+        sequencer, before = state.sequencer, state.sequencer.last
+        missing_before = sequencer.missing
+        out = sequencer.skip_gap()
+        missing = sequencer.missing - missing_before
+        if missing and before is not None:
+            self._stats.missing += missing
+            reason = (
+                f"{missing} trades between the ids {before.id} and {out[-1].id} are no longer available from the "
+                "exchange; recovering their bars"
+            )
+            self._output.publish_error(state.symbol, "trades", reason, "")
+            self._mark_lost(state, before.ts, out[-1].ts)
+        for trade in out:
+            self._publish(state, trade)
+        self.report_rejected(state)
+
+    @staticmethod
+    def _mark_lost(state: SymbolState, since: int, until: int) -> None:
+        for series in state.series.values():
+            series.mark_lost(since, until)
+
+    async def _recover_bars(self, state: SymbolState, series: BarSeries) -> None:
+        since = series.recovery_start
         if since is None:
             return
         now = self._clock.now()
-        bars: list[Bar] = await patiently(
-            lambda: self._adapter.bars_from(state.symbol, series.interval, since, now + 1)
+        bars: list[Bar] = await with_retries(
+            lambda: self._adapter.fetch_bars(state.symbol, series.interval, since, now + 1)
         )
-        # A flat one is no news: some exchanges have one for each interval without a trade, and do not send it.
-        self.news += any((bar.volume or bar.high > bar.low) and not series.knows(bar) for bar in bars)
+        # A flat bar without volume is not new: some exchanges serve one for each interval without a trade and do not
+        # stream it.
+        self.new_records += any((bar.volume or bar.high > bar.low) and not series.matches(bar) for bar in bars)
         for bar in bars:
-            for corrected in series.state(bar):
-                self._outlet.bar(corrected)
+            for changed in series.update(bar):
+                self._output.publish_bar(changed)

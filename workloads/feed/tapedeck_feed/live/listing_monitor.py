@@ -1,4 +1,4 @@
-"""What the exchange says of its symbols, asked for anew while a Feed runs."""
+"""Publishes the exchange's listings of a pod's symbols when they change."""
 
 from __future__ import annotations
 
@@ -8,53 +8,56 @@ from collections.abc import Iterable
 
 from tapedeck_common.logs import log
 from tapedeck_common.records import Listing
-from tapedeck_feed.exchanges.adapter import Adapter, BadInput, Markets, Unanswerable, Unreachable
-from tapedeck_feed.output.record_publisher import Outlet
+from tapedeck_feed.exchanges.adapter import ExchangeAdapter, ExchangeMarkets
+from tapedeck_feed.exchanges.errors import ADAPTER_ERRORS
+from tapedeck_feed.output.record_publisher import RecordPublisher
 
-JITTER = 0.1  # of the time between two looks, so that the pods of an exchange don't ask at once
+JITTER = 0.1  # of the time between two requests, so that an exchange's pods do not send them at once
 
 
-class Catalogue:
-    """The listings of a pod's symbols, told when they change; and which of those asked for are not traded.
+class ListingMonitor:
+    """Requests the listings every ``period`` seconds; reports symbols that are not traded."""
 
-    ``every`` is how many seconds lie between two looks.
-    """
-
-    def __init__(self, adapter: Adapter, markets: Markets, outlet: Outlet, every: float) -> None:
+    def __init__(
+        self, adapter: ExchangeAdapter, markets: ExchangeMarkets, output: RecordPublisher, period: float
+    ) -> None:
         self._adapter = adapter
-        self._outlet = outlet
-        self._every = every
-        self._known = {one.symbol: one for one in markets.listings if one.symbol in markets.symbols}
-        self._idle = markets.idle
-        self._gone: set[str] = set()
+        self._output = output
+        self._period = period
+        self._published = {listing.symbol: listing for listing in markets.listings if listing.symbol in markets.symbols}
+        self._inactive = markets.inactive
+        self._delisted: set[str] = set()
 
-    async def keep(self) -> None:
-        """Tell what is known, and then what changes, until cancelled. Raises Undelivered or Interrupted."""
-        self._outlet.listed(self._known.values())
-        self._not_traded(self._idle)
+    async def run(self) -> None:
+        """Publish the listings, then each change, until cancelled. Raises DeliveryFailed or Interrupted."""
+        self._output.publish_listings(self._published.values())
+        self._report_not_traded(self._inactive)
         while True:
-            await asyncio.sleep(self._every * random.uniform(1 - JITTER, 1 + JITTER))
+            await asyncio.sleep(self._period * random.uniform(1 - JITTER, 1 + JITTER))
             try:
-                listings = await self._adapter.listings(tuple(self._known))
-            except (Unreachable, Unanswerable, BadInput) as error:
-                log.warning("cannot look at the markets anew, will be tried again", reason=str(error)[:200])
+                listings = await self._adapter.fetch_listings(tuple(self._published))
+            except ADAPTER_ERRORS as error:
+                log.warning("cannot fetch listings, will retry", reason=str(error)[:200])
             else:
-                self._renew({one.symbol: one for one in listings})
+                self._update({listing.symbol: listing for listing in listings})
 
-    def _renew(self, listings: dict[str, Listing]) -> None:
-        changed = [one for name, one in listings.items() if _said(one) != _said(self._known[name])]
-        self._outlet.listed(changed)
-        self._known |= listings
-        gone = self._known.keys() - listings.keys()
-        self._not_traded(gone - self._gone)
-        self._gone = gone
+    def _update(self, listings: dict[str, Listing]) -> None:
+        changed = [
+            listing
+            for symbol, listing in listings.items()
+            if _without_time(listing) != _without_time(self._published[symbol])
+        ]
+        self._output.publish_listings(changed)
+        self._published |= listings
+        delisted = self._published.keys() - listings.keys()
+        self._report_not_traded(delisted - self._delisted)
+        self._delisted = delisted
 
-    def _not_traded(self, symbols: Iterable[str]) -> None:
+    def _report_not_traded(self, symbols: Iterable[str]) -> None:
         for symbol in sorted(symbols):
             log.warning("not traded", symbol=symbol)
-            self._outlet.error(symbol, "markets", "the exchange does not trade it any more, or not at present", "")
+            self._output.publish_error(symbol, "markets", "the exchange does not trade this symbol at present", "")
 
 
-def _said(one: Listing) -> tuple[str, str, float | None, float | None]:
-    """A listing without the time."""
-    return one.base, one.quote, one.price_step, one.amount_step
+def _without_time(listing: Listing) -> tuple[str, str, float | None, float | None]:
+    return listing.base, listing.quote, listing.price_step, listing.amount_step

@@ -1,4 +1,4 @@
-"""Whether a subscription that says nothing is dead: asking the exchange for what it should have told."""
+"""Tells a dead subscription from a quiet market: asks the exchange for what the subscription should have delivered."""
 
 from __future__ import annotations
 
@@ -7,72 +7,76 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tapedeck_common.market import Ticker
-from tapedeck_feed.exchanges.adapter import Adapter, BadInput, Unanswerable, Unreachable
-from tapedeck_feed.live.gap_recovery import Mender
-from tapedeck_feed.live.subscription import Listening
+from tapedeck_feed.exchanges.adapter import ExchangeAdapter
+from tapedeck_feed.exchanges.errors import ADAPTER_ERRORS
+from tapedeck_feed.live.gap_recovery import GapRecovery
+from tapedeck_feed.live.subscription import Subscription
 from tapedeck_feed.live.symbol_state import SymbolState
 
-SILENCE_MAX = 300.0  # seconds between two looks at a market where nothing happens
-ASKED = 3  # symbols of a subscription, chosen at random
+SILENCE_LIMIT_MAX = 300.0  # seconds between two probes of a market where nothing happens
+PROBED_SYMBOLS = 3  # symbols of a subscription, chosen at random
 
 
-class Silence:
-    """Cuts subscriptions that are dead. ``mend`` asks for what one symbol missed, once at a time."""
+class LivenessMonitor:
+    """Reconnects dead subscriptions. ``recover`` recovers one symbol, once at a time."""
 
     def __init__(
         self,
-        adapter: Adapter,
+        adapter: ExchangeAdapter,
         states: Mapping[str, SymbolState],
-        mender: Mender,
-        mend: Callable[[SymbolState], Awaitable[None]],
+        gap_recovery: GapRecovery,
+        recover: Callable[[SymbolState], Awaitable[None]],
     ) -> None:
         self._adapter = adapter
         self._states = states
-        self._mender = mender
-        self._mend = mend
-        self._tickers: dict[str, Ticker] = {}  # the newest of each symbol, heard or asked for
+        self._gap_recovery = gap_recovery
+        self._recover = recover
+        self._tickers: dict[str, Ticker] = {}  # the newest of each symbol, delivered or fetched
 
-    def told(self, ticker: Ticker) -> None:
-        """A subscription told this."""
+    def record_ticker(self, ticker: Ticker) -> None:
+        """A subscription delivered a ticker."""
         self._tickers[ticker.symbol] = ticker
 
-    async def look(self, one: Listening) -> None:
-        """Where the exchange has what a silent subscription did not tell, the connection is dead.
+    async def probe(self, subscription: Subscription) -> None:
+        """Reconnect a silent subscription where the exchange has what it did not deliver.
 
-        Where nothing came of it yet there is nothing to ask behind: it is made anew, ever less often.
+        Where nothing has ever arrived there is nothing to compare with: it is reconnected, with growing delays.
         """
-        stream, one.heard = one.stream, time.monotonic()
-        before = one.heard
-        some = random.sample(stream.symbols, min(ASKED, len(stream.symbols)))
+        stream, subscription.last_activity = subscription.stream, time.monotonic()
+        probed_at = subscription.last_activity
+        symbols = random.sample(stream.symbols, min(PROBED_SYMBOLS, len(stream.symbols)))
         try:
-            news = await (self._ticker_moved(some) if stream.kind == "ticker" else self._mended(some))
-        except (Unreachable, Unanswerable, BadInput):
+            is_dead = await (
+                self._has_ticker_moved(symbols) if stream.kind == "ticker" else self._has_new_records(symbols)
+            )
+        except ADAPTER_ERRORS:
             return
-        if one.heard != before:  # it spoke meanwhile, or began anew
+        if subscription.last_activity != probed_at:  # a message arrived meanwhile, or it reconnected
             return
-        begun = stream.kind == "ticker" or all(self._states[symbol].begun for symbol in stream.symbols)
-        waited = one.patience
-        if not news:
-            one.patience = min(one.patience * 2, SILENCE_MAX)
-        if news or not begun:
-            one.cut(f"nothing came for {waited:g} s{', though there was something' if news else ''}")
-            await self._adapter.drop()
+        has_data = stream.kind == "ticker" or all(self._states[symbol].has_data for symbol in stream.symbols)
+        silence = subscription.silence_limit
+        if not is_dead:
+            subscription.silence_limit = min(subscription.silence_limit * 2, SILENCE_LIMIT_MAX)
+        if is_dead or not has_data:
+            news = ", though the exchange has new records" if is_dead else ""
+            subscription.reconnect(f"no message for {silence:g} s{news}")
+            await self._adapter.disconnect()
 
-    async def _mended(self, symbols: Sequence[str]) -> bool:
-        """Whether asking brought trades or bars that the connection did not tell."""
-        news = self._mender.news
+    async def _has_new_records(self, symbols: Sequence[str]) -> bool:
+        """Whether recovery finds trades or bars that the subscription did not deliver."""
+        before = self._gap_recovery.new_records
         for symbol in symbols:
-            self._states[symbol].suspect = True
-            await self._mend(self._states[symbol])
-        return self._mender.news != news
+            self._states[symbol].suspect_gap()
+            await self._recover(self._states[symbol])
+        return self._gap_recovery.new_records != before
 
-    async def _ticker_moved(self, symbols: Sequence[str]) -> bool:
-        """Whether a price is another than was known. Other figures of a day change by themselves."""
-        moved = False
+    async def _has_ticker_moved(self, symbols: Sequence[str]) -> bool:
+        """Whether a price differs from the last delivered one. Daily figures change by themselves."""
+        has_moved = False
         for symbol in symbols:
-            asked = await self._adapter.ticker(symbol)
-            known = self._tickers.get(symbol)
-            if asked is not None and (known is None or asked.ts > known.ts):
-                moved |= known is not None and asked.price != known.price
-                self._tickers[symbol] = asked
-        return moved
+            current = await self._adapter.fetch_ticker(symbol)
+            last = self._tickers.get(symbol)
+            if current is not None and (last is None or current.ts > last.ts):
+                has_moved |= last is not None and current.price != last.price
+                self._tickers[symbol] = current
+        return has_moved

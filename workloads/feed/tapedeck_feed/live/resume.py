@@ -1,4 +1,4 @@
-"""What a predecessor of this pod left on the log: where each symbol's trades and bars end."""
+"""Where a predecessor of this pod ended: the newest trades and bars of each symbol on the log."""
 
 from __future__ import annotations
 
@@ -17,115 +17,123 @@ from tapedeck_common.market import Bar, Trade, series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.wire import decode_bar, decode_trade, origin_of
 
-FIRST_LOOK = 5_000  # records of a partition; then four times as many, until enough is known
-LOOK_MAX = 2_000_000
-TIMEOUT = 60.0
+FIRST_READ = 5_000  # records of a partition; then four times as many, until they suffice
+READ_MAX = 2_000_000
+TIMEOUT = 60.0  # seconds for one read of a partition
 BARS_KEPT = 200
 Record = TypeVar("Record", Trade, Bar)
 
 
 @dataclass
-class Tail:
-    """The newest of one symbol: trades in order of the log, closed bars by interval and open."""
+class ResumePoint:
+    """The newest published records of one symbol: trades in order of the log, closed bars by interval and open time."""
 
     trades: list[Trade] = field(default_factory=list)
     bars: dict[str, dict[int, Bar]] = field(default_factory=lambda: defaultdict(dict))
 
 
-def read_tails(
-    connections: Connections, exchange: str, symbols: Iterable[str], enough: Callable[[Tail], bool]
-) -> dict[str, Tail]:
-    """The tail of each symbol that this exchange's Feed published live, empty for one never seen.
+def read_resume_points(
+    connections: Connections, exchange: str, symbols: Iterable[str], suffices: Callable[[ResumePoint], bool]
+) -> dict[str, ResumePoint]:
+    """The resume point of each symbol from this exchange's live records; empty for a symbol without any.
 
-    Reads a partition backwards until ``enough`` holds for each of its symbols, a quiet one's lying far behind those of
-    others, or LOOK_MAX records. Raises KafkaException where the broker fails, TimeoutError where
-    it does not answer.
+    Reads ever more of a partition's end until ``suffices`` holds for each of its symbols, because a quiet symbol's
+    records may be far behind those of others, or until READ_MAX records. Raises KafkaException where the broker fails,
+    TimeoutError where it does not respond.
     """
-    wanted = {series_key(exchange, symbol): symbol for symbol in symbols}
+    symbol_of_key = {series_key(exchange, symbol): symbol for symbol in symbols}
     reader = consumer(connections, "feed-history", "feed-history", {"enable.partition.eof": True})
     try:
-        trades = _read(_Kept(reader, topics.MARKET_TRADES, decode_trade), wanted, lambda t: enough(Tail([t[0], t[-1]])))
-        bars = _read(_Kept(reader, topics.MARKET_BARS, decode_bar), wanted, lambda _: True)
+        trades = _read_end(
+            _RecordTopic(reader, topics.MARKET_TRADES, decode_trade),
+            symbol_of_key,
+            lambda found: suffices(ResumePoint([found[0], found[-1]])),
+        )
+        bars = _read_end(_RecordTopic(reader, topics.MARKET_BARS, decode_bar), symbol_of_key, lambda _: True)
     finally:
         reader.close()
-    return {symbol: _tail(trades.get(key, []), bars.get(key, [])) for key, symbol in wanted.items()}
+    return {symbol: _resume_point(trades.get(key, []), bars.get(key, [])) for key, symbol in symbol_of_key.items()}
 
 
-def _tail(trades: list[Trade], bars: list[Bar]) -> Tail:
-    tail = Tail(trades)
+def _resume_point(trades: list[Trade], bars: list[Bar]) -> ResumePoint:
+    point = ResumePoint(trades)
     for bar in bars:
         if bar.closed:
-            known = tail.bars[bar.interval].get(bar.ts)
-            if known is None or known.rev <= bar.rev:
-                tail.bars[bar.interval][bar.ts] = bar
-    for interval, kept in tail.bars.items():
-        tail.bars[interval] = {ts: kept[ts] for ts in sorted(kept)[-BARS_KEPT:]}
-    return tail
+            before = point.bars[bar.interval].get(bar.ts)
+            if before is None or before.rev <= bar.rev:
+                point.bars[bar.interval][bar.ts] = bar
+    for interval, by_open in point.bars.items():
+        point.bars[interval] = {ts: by_open[ts] for ts in sorted(by_open)[-BARS_KEPT:]}
+    return point
 
 
 @dataclass(frozen=True)
-class _Kept(Generic[Record]):
-    """What a topic keeps of records of one type."""
+class _RecordTopic(Generic[Record]):
+    """A topic of records of one type, and its reader."""
 
     reader: Consumer
-    topic: str
+    name: str
     decode: Callable[[bytes], Record]
 
 
-def _read(
-    kept: _Kept[Record], wanted: Iterable[str], suffices: Callable[[list[Record]], bool]
+def _read_end(
+    topic: _RecordTopic[Record], keys: Iterable[str], suffices: Callable[[list[Record]], bool]
 ) -> dict[str, list[Record]]:
+    """The live records of these keys at the end of the topic, by key."""
     found: dict[str, list[Record]] = {}
     # librdkafka chooses a keyed record's partition by crc32, as shard_of does.
-    count = len(kept.reader.list_topics(kept.topic, timeout=20).topics[kept.topic].partitions)
-    keys: dict[int, set[str]] = defaultdict(set)
-    for key in wanted:
-        keys[topics.shard_of(key, count)].add(key)
-    for partition, here in sorted(keys.items()):
-        low, high = kept.reader.get_watermark_offsets(TopicPartition(kept.topic, partition), timeout=20)
-        look = FIRST_LOOK
+    count = len(topic.reader.list_topics(topic.name, timeout=20).topics[topic.name].partitions)
+    keys_of_partition: dict[int, set[str]] = defaultdict(set)
+    for key in keys:
+        keys_of_partition[topics.shard_of(key, count)].add(key)
+    for partition, partition_keys in sorted(keys_of_partition.items()):
+        low, high = topic.reader.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=20)
+        size = FIRST_READ
         while True:
-            start = max(low, high - look)
-            part = _between(kept, partition, start, high, here)
-            known = part.keys() == here and all(map(suffices, part.values()))
-            if known or start == low or look >= LOOK_MAX:
+            start = max(low, high - size)
+            records = _read_range(topic, partition, start, high, partition_keys)
+            is_enough = records.keys() == partition_keys and all(map(suffices, records.values()))
+            if is_enough or start == low or size >= READ_MAX:
                 break
-            look *= 4
-        found |= part
+            size *= 4
+        found |= records
     return found
 
 
-def _between(kept: _Kept[Record], partition: int, start: int, end: int, wanted: set[str]) -> dict[str, list[Record]]:
+def _read_range(
+    topic: _RecordTopic[Record], partition: int, start: int, end: int, keys: Iterable[str]
+) -> dict[str, list[Record]]:
+    """The live records of these keys with offsets [start, end)."""
     found: dict[str, list[Record]] = {}
     if start >= end:
         return found
-    kept.reader.assign([TopicPartition(kept.topic, partition, start)])
-    # Not by the client's position: after a second assignment it is that of the first until something comes.
-    at, deadline = start, time.monotonic() + TIMEOUT
-    while at < end:
+    topic.reader.assign([TopicPartition(topic.name, partition, start)])
+    # Not the client's position: after a second assignment it is the first one's until a record arrives.
+    offset, deadline = start, time.monotonic() + TIMEOUT
+    while offset < end:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{kept.topic}[{partition}]: read up to {at} of {end} in {TIMEOUT:g} s")
-        for message in kept.reader.consume(5_000, 0.1):
-            at = _place_behind(message, at)
+            raise TimeoutError(f"{topic.name}[{partition}]: read up to offset {offset} of {end} in {TIMEOUT:g} s")
+        for message in topic.reader.consume(5_000, 0.1):
+            offset = _next_offset(message, offset)
             key, value = message.key(), message.value()
-            if message.error() is not None or at > end or key is None or value is None:
+            if message.error() is not None or offset > end or key is None or value is None:
                 continue
             name = key.decode("utf-8", "replace") if isinstance(key, bytes) else key
-            if name in wanted:
-                # Another producer's poison is the recorder's to tell: it is no reason not to begin.
+            if name in keys:
+                # Another producer's invalid record is reported by the recorder; it must not stop this pod.
                 with contextlib.suppress(ValueError):
                     if origin_of(message.headers()).source == "live":
-                        found.setdefault(name, []).append(kept.decode(value))
+                        found.setdefault(name, []).append(topic.decode(value))
     return found
 
 
-def _place_behind(message: Message, at: int) -> int:
-    """The offset that comes next: behind a record, or at the end that is told."""
-    fault, offset = message.error(), message.offset()
-    if fault is None:
-        return at if offset is None else offset + 1
-    if fault.code() == KafkaError._PARTITION_EOF:
-        return at if offset is None else max(at, offset)
-    if not fault.retriable():
-        raise KafkaException(fault)
-    return at
+def _next_offset(message: Message, offset: int) -> int:
+    """The offset after a record, or the end of the partition that the message reports."""
+    error, message_offset = message.error(), message.offset()
+    if error is None:
+        return offset if message_offset is None else message_offset + 1
+    if error.code() == KafkaError._PARTITION_EOF:
+        return offset if message_offset is None else max(offset, message_offset)
+    if not error.retriable():
+        raise KafkaException(error)
+    return offset

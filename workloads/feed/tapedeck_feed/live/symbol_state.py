@@ -1,79 +1,147 @@
-"""One symbol of a live Feed: its trades in order, its bars, and what is to be asked for it."""
+"""The state of one symbol of a live Feed: its trades in order, its bars, and whether something may be missing. Pure."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from tapedeck_common.market import Trade
 from tapedeck_crds.base import INTERVAL_MS
-from tapedeck_feed.exchanges.adapter import Markets
-from tapedeck_feed.live.bar_series import Fill, Series
+from tapedeck_feed.exchanges.adapter import ExchangeMarkets
+from tapedeck_feed.live.bar_series import BarSeries, Fill
 from tapedeck_feed.live.options import LiveOptions
-from tapedeck_feed.live.resume import Tail
-from tapedeck_feed.live.trade_sequencer import Line
+from tapedeck_feed.live.resume import ResumePoint
+from tapedeck_feed.live.trade_sequencer import RECENT_MAX, TradeSequencer, create_sequencer
+
+
+class Continuity(Enum):
+    """Whether something may be missing between the published records of a symbol and the next one.
+
+    | event \\ state | CONTINUOUS | RECONNECTING | GAP_SUSPECTED |
+    |---|---|---|---|
+    | the connection is lost | RECONNECTING | RECONNECTING | RECONNECTING |
+    | a trade arrives, in turn by its id | – | CONTINUOUS | – |
+    | a trade arrives, else | – | GAP_SUSPECTED, recovery starts | – |
+    | the reconnected subscription settles | – | recovery starts | recovery starts |
+    | a malformed message, or a probe of a silent subscription | GAP_SUSPECTED, recovery starts | as before | as before |
+    | a tick after ``retry_at`` | – | – | recovery starts |
+    | recovery succeeds | CONTINUOUS | CONTINUOUS | CONTINUOUS |
+    | recovery fails | GAP_SUSPECTED | GAP_SUSPECTED | GAP_SUSPECTED |
+
+    Beside the state, pending trades always start a recovery: ids that count up show a gap without a lost connection.
+    """
+
+    CONTINUOUS = auto()
+    RECONNECTING = auto()
+    GAP_SUSPECTED = auto()
 
 
 @dataclass(eq=False)
 class SymbolState:
-    """``suspect``: a connection was lost, so something may be missing. ``fresh``: nothing came since."""
+    """One symbol. ``recovery`` is the running recovery of gaps, ``recovering_bars`` the intervals whose bars are
+    being recovered; ``retry_at`` is when to recover again after a failure (``time.monotonic``).
+    """
 
     symbol: str
-    line: Line
-    series: dict[str, Series]
-    suspect: bool = False
-    fresh: bool = True
-    mending: asyncio.Task[None] | None = None
+    sequencer: TradeSequencer
+    series: dict[str, BarSeries]
+    continuity: Continuity = Continuity.CONTINUOUS
+    recovery: asyncio.Task[None] | None = None
     retry_at: float = 0.0
-    asking: set[str] = field(default_factory=set)
+    recovering_bars: set[str] = field(default_factory=set)
 
     @property
-    def begun(self) -> bool:
-        """Whether anything ever came."""
-        return self.line.last is not None or any(series.wanted_from is not None for series in self.series.values())
+    def has_data(self) -> bool:
+        """Whether a trade or a bar has ever arrived."""
+        return self.sequencer.last is not None or any(
+            series.recovery_start is not None for series in self.series.values()
+        )
 
     @property
-    def settled(self) -> bool:
-        """Whether all that has happened is known, as far as can be told."""
-        return not self.suspect and self.mending is None and not self.line.waiting
+    def is_current(self) -> bool:
+        """Whether every trade up to now is known, as far as can be told: bars may be closed."""
+        return self.continuity is Continuity.CONTINUOUS and self.recovery is None and not self.sequencer.pending
+
+    @property
+    def needs_recovery(self) -> bool:
+        """Whether the next tick after ``retry_at`` should start a recovery."""
+        return self.continuity is Continuity.GAP_SUSPECTED and self.recovery is None
+
+    def connection_lost(self, *, of_trades: bool) -> None:
+        """A subscription of the symbol ended."""
+        self.continuity = Continuity.RECONNECTING
+        if of_trades:
+            self.sequencer.expect_gap()
+
+    def suspect_gap(self) -> None:
+        """Something may have been missed although the connection is up."""
+        self.continuity = Continuity.GAP_SUSPECTED
+
+    def trade_arrived(self) -> bool:
+        """A trade was added to the sequencer; returns whether a recovery should start."""
+        if self.continuity is not Continuity.RECONNECTING:
+            return self.sequencer.pending > 0
+        if self.sequencer.contiguous_ids and not self.sequencer.pending:
+            self.continuity = Continuity.CONTINUOUS
+            return False
+        self.continuity = Continuity.GAP_SUSPECTED
+        return True
+
+    def recovery_succeeded(self) -> None:
+        """Everything that the exchange has was published."""
+        self.continuity = Continuity.CONTINUOUS
+
+    def recovery_failed(self, retry_at: float) -> None:
+        """The exchange could not be asked."""
+        self.continuity = Continuity.GAP_SUSPECTED
+        self.retry_at = retry_at
 
 
-def states_of(
-    exchange: str, markets: Markets, options: LiveOptions, tails: Mapping[str, Tail]
+def create_states(
+    exchange: str, markets: ExchangeMarkets, options: LiveOptions, resume_points: Mapping[str, ResumePoint]
 ) -> dict[str, SymbolState]:
-    """All symbols, by name."""
+    """The state of each symbol of a pod, by name."""
     intervals = options.built_intervals + options.own_intervals
     return {
-        symbol: resumed(
-            exchange, symbol, intervals, options.fill, tails.get(symbol, Tail()), contiguous=markets.contiguous
+        symbol: resume_symbol(
+            exchange,
+            symbol,
+            intervals,
+            options.fill,
+            resume_points.get(symbol, ResumePoint()),
+            contiguous_ids=markets.contiguous_ids,
         )
         for symbol in markets.symbols
     }
 
 
-def resumed(
-    exchange: str, symbol: str, intervals: Sequence[str], fill: Fill, tail: Tail, *, contiguous: bool
+def resume_symbol(
+    exchange: str, symbol: str, intervals: Sequence[str], fill: Fill, published: ResumePoint, *, contiguous_ids: bool
 ) -> SymbolState:
-    """A symbol as a predecessor left it, or as new."""
-    last = tail.trades[-1] if tail.trades else None
-    line = Line(contiguous=contiguous, last=last, known=(trade.id for trade in tail.trades[-10_000:]))
-    line.hold()  # what happened meanwhile comes first
-    series = {}
+    """A symbol that continues after what a predecessor published, if anything."""
+    last = published.trades[-1] if published.trades else None
+    recent_ids = (trade.id for trade in published.trades[-RECENT_MAX:])
+    sequencer = create_sequencer(contiguous_ids=contiguous_ids, last=last, recent_ids=recent_ids)
+    sequencer.expect_gap()  # trades since the predecessor's end come first
+    all_series = {}
     for interval in intervals:
-        series[interval] = one = Series(exchange, symbol, interval, fill=fill)
-        closed = tail.bars.get(interval, {})
-        if tail.trades or closed:
-            one.prime(tail.trades, closed, _complete_from(tail.trades))
-    return SymbolState(symbol, line, series, suspect=last is not None or bool(tail.bars))
+        all_series[interval] = series = BarSeries(exchange, symbol, interval, fill=fill)
+        closed = published.bars.get(interval, {})
+        if published.trades or closed:
+            series.resume(published.trades, closed, _complete_since(published.trades))
+    is_resumed = last is not None or bool(published.bars)
+    continuity = Continuity.RECONNECTING if is_resumed else Continuity.CONTINUOUS
+    return SymbolState(symbol, sequencer, all_series, continuity)
 
 
-def reaches_back(tail: Tail, intervals: Iterable[str]) -> bool:
-    """Whether the first trade of a tail lies before the interval of its last one, for each length."""
-    first, last = tail.trades[0].ts, tail.trades[-1].ts
+def covers_running_bars(published: ResumePoint, intervals: Iterable[str]) -> bool:
+    """Whether the trades reach back before the interval of the last one, at each length: its bar can be rebuilt."""
+    first, last = published.trades[0].ts, published.trades[-1].ts
     return all(first < last - last % INTERVAL_MS[interval] for interval in intervals)
 
 
-def _complete_from(trades: Sequence[Trade]) -> int | None:
-    """From when on all trades are known: from behind the first one found; None where there is none."""
+def _complete_since(trades: Sequence[Trade]) -> int | None:
+    """From when on all trades are known: after the first one; None without trades."""
     return trades[0].ts + 1 if trades else None

@@ -1,1 +1,1 @@
-"""Publishing a Feed's records to Kafka, and counting what the broker acknowledged."""
+"""A Feed's records on their topics, and counts of what the broker acknowledged."""

@@ -1,4 +1,4 @@
-"""Publishing with a bounded queue: what the broker does not take in time ends the run."""
+"""An idempotent Kafka producer with a bounded queue, whose delivery failures end the pod's work."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from tapedeck_common.settings import Connections
 from tapedeck_common.wire import market_headers
 from tapedeck_crds.errors import Interrupted, Unavailable
 
-DELIVERY_TIMEOUT = 60.0
-POLL_EVERY = 500  # records between looks at what was delivered
-FLUSH_SLICE = 0.5
-FLUSH_AT_STOP = 2.0
+DELIVERY_TIMEOUT = 60.0  # seconds
+POLL_EVERY = 500  # records between polls for acknowledgements
+FLUSH_SLICE = 0.5  # seconds
+FLUSH_AT_ABORT = 2.0  # seconds
+
+DeliveryCallback: TypeAlias = Callable[[KafkaError | None, Message], None]
 
 
-Delivery: TypeAlias = Callable[[KafkaError | None, Message], None]
+class DeliveryFailed(Unavailable):
+    """The broker did not acknowledge a record in time."""
 
 
-class Undelivered(Unavailable):
-    """The broker did not take what was sent."""
-
-
-class Publisher:
-    """An idempotent producer of market data."""
+class MarketDataPublisher:
+    """Publishes records whose header names their source. ``timeout`` is in seconds from ``send``."""
 
     def __init__(
         self,
@@ -50,67 +49,67 @@ class Publisher:
         self._headers: list[tuple[str, str | bytes | None]] = [*market_headers(source)]
         self._sent = 0
         self._failed = 0
-        self._fault = ""
+        self._last_error = ""
 
-    def delivery(self, on_delivered: Callable[[], None]) -> Delivery:
-        """What ``send`` takes, for one record or for many: calls back for each that the broker has taken."""
+    def callback(self, on_delivered: Callable[[], None]) -> DeliveryCallback:
+        """A delivery callback for ``send``, for one record or many: calls ``on_delivered`` for each acknowledged."""
 
         def delivered(error: KafkaError | None, _: Message) -> None:
             if error is None:
                 on_delivered()
             else:
                 self._failed += 1
-                self._fault = error.str()
+                self._last_error = error.str()
 
         return delivered
 
-    def timed(self, on_delivered: Callable[[float | None], None]) -> Delivery:
-        """As ``delivery``, but tells the seconds from ``send`` to the acknowledgement, where they are known."""
+    def timed_callback(self, on_delivered: Callable[[float | None], None]) -> DeliveryCallback:
+        """As ``callback``, with the seconds from ``send`` to the acknowledgement, None where they are unknown."""
 
         def delivered(error: KafkaError | None, message: Message) -> None:
-            self.delivery(lambda: on_delivered(message.latency()))(error, message)
+            self.callback(lambda: on_delivered(message.latency()))(error, message)
 
         return delivered
 
-    def send(self, topic: str, key: str, value: bytes, delivered: Delivery) -> None:
-        """Queue a record, waiting while the queue is full. Raises Undelivered or Interrupted."""
+    def send(self, topic: str, key: str, value: bytes, callback: DeliveryCallback) -> None:
+        """Enqueue a record, waiting while the queue is full. Raises DeliveryFailed or Interrupted."""
         while True:
             try:
-                self._producer.produce(topic, value, key, headers=self._headers, on_delivery=delivered)
+                self._producer.produce(topic, value, key, headers=self._headers, on_delivery=callback)
                 break
-            except BufferError:  # ends: each record in the queue is delivered or fails within the timeout
-                self.look(0.1)
+            except BufferError:  # the loop ends: each enqueued record is delivered or fails within the timeout
+                self.poll(0.1)
         self._sent += 1
         if self._sent % POLL_EVERY == 0:
-            self.look(0)
+            self.poll(0)
 
-    def drain(self) -> None:
-        """Wait until all that was sent is delivered. Raises Undelivered or Interrupted."""
+    def flush(self) -> None:
+        """Wait until every record is acknowledged. Raises DeliveryFailed or Interrupted."""
         deadline = time.monotonic() + self._timeout + 5
         while self._producer.flush(FLUSH_SLICE) and time.monotonic() < deadline:
-            self.look(0)
-        self.look(0)
-        if left := len(self._producer):
-            raise Undelivered(self._complaint(left))
+            self.poll(0)
+        self.poll(0)
+        if remaining := len(self._producer):
+            raise DeliveryFailed(self._describe_failure(remaining))
 
-    def abandon(self) -> None:
-        """Give what is queued a last short chance, then drop it."""
+    def abort(self) -> None:
+        """Flush for two seconds at most, then drop what is still enqueued."""
         if not self._failed:
-            self._producer.flush(FLUSH_AT_STOP)
+            self._producer.flush(FLUSH_AT_ABORT)
         self._producer.purge()
         self._producer.poll(0)
 
-    def look(self, seconds: float) -> None:
-        """Hear what was delivered meanwhile. Raises Undelivered or Interrupted."""
+    def poll(self, seconds: float) -> None:
+        """Call the delivery callbacks of acknowledged records. Raises DeliveryFailed or Interrupted."""
         self._producer.poll(seconds)
         if self._failed:
-            raise Undelivered(self._complaint(self._failed + len(self._producer)))
+            raise DeliveryFailed(self._describe_failure(self._failed + len(self._producer)))
         if self._stop.is_set():
             raise Interrupted("asked to end before all was published")
 
-    def _complaint(self, records: int) -> str:
-        fault = self._fault or "no answer"
+    def _describe_failure(self, records: int) -> str:
+        error = self._last_error or "no response"
         return (
-            f"broker {self._bootstrap}: {records} records not delivered within {self._timeout:g} s ({fault}); "
-            "what was delivered stays, a restart sends all again"
+            f"broker {self._bootstrap}: {records} records not delivered within {self._timeout:g} s ({error}); "
+            "delivered records stay, a restart publishes all again"
         )

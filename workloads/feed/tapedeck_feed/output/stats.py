@@ -1,4 +1,4 @@
-"""How a live Feed is doing: counted once, shown in the report and in the metrics."""
+"""Counts of one pod that publishes an exchange's records, for its report and its metrics."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from tapedeck_crds.report import FeedReport, ReportState
 
-BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)  # seconds
+LATENCY_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)  # seconds
 
 _COUNTERS = {
-    "trades": "Trades that the broker has taken",
-    "bars": "Closed bars and corrections that the broker has taken",
-    "tickers": "Tickers that the broker has taken",
-    "duplicates": "Trades that repeated another and were dropped",
-    "errors": "Messages and trades that could not be taken",
-    "late": "Trades that came after the close of their bar",
-    "missing": "Trades that the exchange could not give any more",
-    "mended": "Trades that came by REST behind a hole",
-    "reconnects": "Connections that broke and were made again",
+    "trades": "Trades acknowledged by the broker",
+    "bars": "Closed bars and corrections acknowledged by the broker",
+    "tickers": "Tickers acknowledged by the broker",
+    "duplicates": "Trades dropped because they repeat another",
+    "errors": "Messages, trades and bars that could not be converted or recovered",
+    "late": "Trades that arrived after the close of their bar",
+    "missing": "Trades that the exchange no longer has",
+    "recovered": "Trades fetched by REST to fill a gap",
+    "reconnects": "Subscriptions that were lost and connected again",
 }
 
 
 @dataclass(eq=False)
-class LiveTally:
-    """The counts of one pod, since it started. One thread writes, others may read."""
+class FeedStats:
+    """Counts since the pod's start. One thread writes, others may read."""
 
     trades: int = 0
     bars: int = 0
@@ -36,24 +36,42 @@ class LiveTally:
     errors: int = 0
     late: int = 0
     missing: int = 0
-    mended: int = 0
+    recovered: int = 0
     reconnects: int = 0
     symbols: int = 0
     clock_skew_ms: int | None = None
-    latencies: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    latency_counts: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BUCKETS) + 1))
     latency_sum: float = 0.0
 
-    def took(self, seconds: float) -> None:
-        """A trade was acknowledged so long after it was received."""
-        self.latencies[bisect_left(BUCKETS, seconds)] += 1
-        self.latency_sum += seconds
+    def count_trade(self) -> None:
+        """A trade was acknowledged."""
+        self.trades += 1
+
+    def count_timed_trade(self, seconds: float | None) -> None:
+        """A trade was acknowledged so many seconds after it was sent; None where they are unknown."""
+        self.trades += 1
+        if seconds is not None:
+            self.latency_counts[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+            self.latency_sum += seconds
+
+    def count_bar(self) -> None:
+        """A closed bar was acknowledged."""
+        self.bars += 1
+
+    def count_ticker(self) -> None:
+        """A ticker was acknowledged."""
+        self.tickers += 1
+
+    def count_error(self) -> None:
+        """An ingest error was acknowledged."""
+        self.errors += 1
 
     def set_clock_skew(self, milliseconds: int) -> None:
-        """Milliseconds by which the exchange's clock is ahead of this one."""
+        """The exchange's clock is ahead of the pod's by this much."""
         self.clock_skew_ms = milliseconds
 
     def report(self, state: ReportState, reason: str, message: str) -> FeedReport:
-        """The counts as the pod reports them."""
+        """The counts in the pod's report."""
         return FeedReport(
             state=state,
             reason=reason,
@@ -71,18 +89,23 @@ class LiveTally:
         )
 
     def collect(self) -> Iterator[Metric]:
-        """The counts as ``tapedeck_feed_*``."""
-        for name, about in _COUNTERS.items():
-            yield CounterMetricFamily(f"tapedeck_feed_{name}", about, value=getattr(self, name))
+        """The metrics ``tapedeck_feed_*``."""
+        for name, documentation in _COUNTERS.items():
+            yield CounterMetricFamily(f"tapedeck_feed_{name}", documentation, value=getattr(self, name))
         if self.clock_skew_ms is not None:
-            about = "Seconds by which the exchange's clock is ahead"
-            yield GaugeMetricFamily("tapedeck_feed_clock_skew_seconds", about, value=self.clock_skew_ms / 1000)
-        yield self._histogram()
+            yield GaugeMetricFamily(
+                "tapedeck_feed_clock_skew_seconds",
+                "Seconds by which the exchange's clock is ahead of the pod's",
+                value=self.clock_skew_ms / 1000,
+            )
+        yield self._latency_histogram()
 
-    def _histogram(self) -> Metric:
-        counts, total = [], 0
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), list(self.latencies), strict=True):
+    def _latency_histogram(self) -> Metric:
+        buckets, total = [], 0
+        for bound, count in zip((*map(str, LATENCY_BUCKETS), "+Inf"), list(self.latency_counts), strict=True):
             total += count
-            counts.append((bound, total))
-        about = "Seconds from a trade's receipt to its acknowledgement by the log; every 16th trade"
-        return HistogramMetricFamily("tapedeck_feed_latency_seconds", about, buckets=counts, sum_value=self.latency_sum)
+            buckets.append((bound, total))
+        documentation = "Seconds from a trade's receipt to its acknowledgement by the broker, of every 16th trade"
+        return HistogramMetricFamily(
+            "tapedeck_feed_latency_seconds", documentation, buckets=buckets, sum_value=self.latency_sum
+        )

@@ -1,6 +1,6 @@
-"""Every exchange of ccxt.pro, behind the adapter interface."""
+"""Every exchange of ccxt.pro behind the adapter interface."""
 
-from tapedeck_feed.exchanges.ccxt.imports import one_exchange_at_a_time
+from tapedeck_feed.exchanges.ccxt.imports import install_lazy_imports
 
-# Before any module of this package loads ccxt.
-one_exchange_at_a_time()
+# Runs before any module of this package imports ccxt.
+install_lazy_imports()

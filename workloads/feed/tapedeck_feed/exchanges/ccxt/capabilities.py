@@ -1,44 +1,46 @@
-"""What ccxt does not say of an exchange and filling holes needs to know."""
+"""What recovery has to know of an exchange and ccxt does not tell."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 
 @dataclass(frozen=True)
-class Traits:
-    """``contiguous``: each trade's id of a market is that of the one before plus 1.
+class ExchangeCapabilities:
+    """How an exchange numbers its trades, and how it serves past ones.
 
-    ``recent`` are the parameters with which the newest trades come with those ids, ``behind`` those with which
-    trades behind an id come, named ``id_parameter``; ``behind_needs_key`` where that takes an API key. ``by_time``
-    says that trades can be asked for by time, ``backwards`` that a page of them holds the newest of a span, whose end
-    must be given. ``options`` are ccxt's.
+    - ``contiguous_ids``: each trade's id within a market is the previous one plus 1.
+    - ``trades_by_time``: trades can be requested by time. ``newest_first``: a page holds the newest trades of a time
+      range, whose end must be given.
+    - ``recent_params``: parameters of a request for the newest trades, with contiguous ids.
+    - ``by_id_params``: parameters of a request for the trades after an id, which ``id_param`` carries; None where there
+      is no such request. ``by_id_needs_key``: it requires an API key.
+    - ``ccxt_options``: options of ccxt's client.
     """
 
-    contiguous: bool = False
-    by_time: bool = True
-    backwards: bool = False
-    recent: Mapping[str, Any] = field(default_factory=dict)
-    behind: Mapping[str, Any] | None = None
-    id_parameter: str = ""
-    behind_needs_key: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
+    contiguous_ids: bool = False
+    trades_by_time: bool = True
+    newest_first: bool = False
+    recent_params: Mapping[str, str] = field(default_factory=dict)
+    by_id_params: Mapping[str, str] | None = None
+    id_param: str = ""
+    by_id_needs_key: bool = False
+    ccxt_options: Mapping[str, object] = field(default_factory=dict)
 
 
-# Binance: "Recent trades list" and "Old trade lookup". By default ccxt asks it for aggregated trades, which have
-# ids of their own. Coinbase counts the trades of each product.
-_BINANCE = Traits(
-    contiguous=True,
-    by_time=False,
-    recent={"fetchTradesMethod": "publicGetTrades"},
-    behind={"fetchTradesMethod": "publicGetHistoricalTrades"},
-    id_parameter="fromId",
-    behind_needs_key=True,
-    options={"watchTickers": {"name": "ticker"}},  # the short one has no bid and ask
+# Binance's "Recent trades list" and "Old trade lookup". By default ccxt requests aggregated trades, which have ids of
+# their own. Coinbase numbers the trades of each product.
+_BINANCE = ExchangeCapabilities(
+    contiguous_ids=True,
+    trades_by_time=False,
+    recent_params={"fetchTradesMethod": "publicGetTrades"},
+    by_id_params={"fetchTradesMethod": "publicGetHistoricalTrades"},
+    id_param="fromId",
+    by_id_needs_key=True,
+    ccxt_options={"watchTickers": {"name": "ticker"}},  # ccxt's default, the short ticker, has no bid and ask
 )
-_COINBASE = Traits(contiguous=True, backwards=True)
+_COINBASE = ExchangeCapabilities(contiguous_ids=True, newest_first=True)
 _BY_EXCHANGE = {
     "binance": _BINANCE,
     "binanceus": _BINANCE,
@@ -47,6 +49,6 @@ _BY_EXCHANGE = {
 }
 
 
-def traits_of(exchange: str) -> Traits:
-    """Of an exchange id; the most cautious for one that is not listed."""
-    return _BY_EXCHANGE.get(exchange, Traits())
+def capabilities_of(exchange: str) -> ExchangeCapabilities:
+    """By exchange id; the most cautious assumptions for an exchange that is not listed."""
+    return _BY_EXCHANGE.get(exchange, ExchangeCapabilities())

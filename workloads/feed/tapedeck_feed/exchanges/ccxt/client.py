@@ -1,4 +1,4 @@
-"""ccxt's client of one exchange, and asking it by REST."""
+"""ccxt's client of one exchange: its configuration, and REST requests within the exchange's limits."""
 
 from __future__ import annotations
 
@@ -12,70 +12,69 @@ import aiohttp
 import ccxt
 
 from tapedeck_crds.live import Endpoints
-from tapedeck_feed.exchanges.adapter import Unanswerable, Unreachable
-from tapedeck_feed.exchanges.ccxt.capabilities import traits_of
-from tapedeck_feed.exchanges.ccxt.errors import meant, no_key, unknown_exchange, wait_in
-from tapedeck_feed.exchanges.ccxt.websocket import guarded
+from tapedeck_feed.exchanges.ccxt.capabilities import capabilities_of
+from tapedeck_feed.exchanges.ccxt.errors import retry_after_header, translate_error, unknown_exchange, unusable_key
+from tapedeck_feed.exchanges.ccxt.websocket import load_exchange_class
+from tapedeck_feed.exchanges.errors import ExchangeRequestFailed, ExchangeUnreachable
 
 
 class CcxtClient:
-    """``api`` is ccxt's own client, ``keyed`` says whether it has a key.
+    """``api`` is ccxt's own client, which is untyped; ``has_key`` says whether it has an API key.
 
-    ``sharers`` pods share what the exchange allows; ``at_once`` questions go out together.
+    ``pods`` share the exchange's rate limit; ``concurrency`` requests run at the same time. Raises InvalidFeedInput
+    for an exchange that ccxt.pro does not have.
     """
 
     def __init__(
-        self, exchange: str, keys: dict[str, str], endpoints: Endpoints | None, sharers: int = 1, at_once: int = 1
+        self, exchange: str, keys: dict[str, str], endpoints: Endpoints | None, pods: int = 1, concurrency: int = 1
     ) -> None:
         try:
-            kind = guarded(f"ccxt.pro.{exchange}", exchange)
+            exchange_class = load_exchange_class(f"ccxt.pro.{exchange}", exchange)
         except ModuleNotFoundError:
             raise unknown_exchange(exchange) from None
         self.exchange = exchange
-        self.traits = traits_of(exchange)
-        options = dict(self.traits.options)
-        self.api: Any = kind({"enableRateLimit": True, "newUpdates": True, "options": options, **keys})
-        if sharers > 1:
+        self.capabilities = capabilities_of(exchange)
+        options = dict(self.capabilities.ccxt_options)
+        self.api: Any = exchange_class({"enableRateLimit": True, "newUpdates": True, "options": options, **keys})
+        if pods > 1:
             bucket = self.api.tokenBucket
             self.api.tokenBucket = bucket | {
-                "refillRate": bucket["refillRate"] / sharers, "rateLimit": bucket["rateLimit"] * sharers
+                "refillRate": bucket["refillRate"] / pods, "rateLimit": bucket["rateLimit"] * pods
             }  # fmt: skip
             self.api.init_throttler()
-        self.keyed = "apiKey" in keys
-        self._quiet_until = 0.0
-        self._turn = asyncio.Semaphore(at_once)  # what waits for its turn must hear of a refusal
+        self.has_key = "apiKey" in keys
+        self._paused_until = 0.0
+        # Requests queue here and not in ccxt, so that those that wait respect a rate limit reported meanwhile.
+        self._slots = asyncio.Semaphore(concurrency)
         if endpoints is not None:
-            self.api.urls["api"] = _moved(self.api.urls["api"], endpoints, self.api.hostname)
+            self.api.urls["api"] = _override_hosts(self.api.urls["api"], endpoints)
 
-    async def ask(self, call: Callable[[], Awaitable[Any]]) -> Any:
-        """A REST call in its turn, and no earlier than the exchange allows."""
-        async with self._turn:
-            await asyncio.sleep(max(self._quiet_until - time.monotonic(), 0.0))
+    async def request(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        """The response to a REST call, made no earlier than the exchange allows."""
+        async with self._slots:
+            await asyncio.sleep(max(self._paused_until - time.monotonic(), 0.0))
             return await self._call(call)
 
     async def _call(self, call: Callable[[], Awaitable[Any]]) -> Any:
         try:
             return await call()
         except ccxt.BaseError as error:
-            said = meant(error, self._retry_after())
-            if isinstance(said, Unreachable) and said.wait is not None:
-                self._quiet_until = max(self._quiet_until, time.monotonic() + said.wait)
-            raise said from None
+            translated = translate_error(error, retry_after_header(self.api.last_response_headers or {}))
+            if isinstance(translated, ExchangeUnreachable) and translated.retry_after is not None:
+                self._paused_until = max(self._paused_until, time.monotonic() + translated.retry_after)
+            raise translated from None
         except (OSError, aiohttp.ClientError) as error:
-            raise Unreachable(f"{self.exchange}: {error}") from None
-        except Exception as error:  # ccxt on a key or a page of nonsense
+            raise ExchangeUnreachable(f"{self.exchange}: {error}") from None
+        except Exception as error:  # ccxt raises anything for an unusable key or an unexpected response
             if any(frame.name == "sign" for frame in traceback.extract_tb(error.__traceback__)):
-                raise no_key(self.exchange, error) from None
-            raise Unanswerable(f"{self.exchange}: an answer that ccxt can't read: {error!r}") from None
-
-    def _retry_after(self) -> float | None:
-        return wait_in(self.api.last_response_headers or {})
+                raise unusable_key(self.exchange, error) from None
+            raise ExchangeRequestFailed(f"{self.exchange}: ccxt cannot parse the response: {error!r}") from None
 
 
-def _moved(urls: Any, endpoints: Endpoints, hostname: str | None) -> Any:
-    """The same addresses, their paths kept, on other hosts."""
+def _override_hosts(urls: Any, endpoints: Endpoints) -> Any:
+    """ccxt's addresses with the hosts of the spec's endpoints; their paths stay."""
     if isinstance(urls, dict):
-        return {name: _moved(url, endpoints, hostname) for name, url in urls.items()}
+        return {name: _override_hosts(url, endpoints) for name, url in urls.items()}
     if not isinstance(urls, str) or "://" not in urls:
         return urls
     scheme, _, rest = urls.partition("://")

@@ -1,4 +1,4 @@
-"""ccxt's unified structures → market types; ValueError names field, value and expectation."""
+"""ccxt's unified structures → market types. ValueError names the field, the value and what was expected. Pure."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ import ccxt
 from tapedeck_common.market import Bar, Ticker, Trade, bar_problem, trade_problem
 from tapedeck_common.records import Listing
 from tapedeck_crds.base import INTERVAL_MS
-from tapedeck_feed.exchanges.parsing import TS_END, moment, number, optional
+from tapedeck_feed.exchanges.parsing import TS_END, optional_number, parse_number, parse_timestamp
 
-DIGITS_MAX = 20  # of an id that counts up: that of 64 bits
+ID_DIGITS_MAX = 20  # digits of a 64-bit trade id
 
 
-def to_trade(exchange: str, symbol: str, row: dict[str, Any], *, contiguous: bool) -> Trade:
-    """A trade as ccxt gives it."""
-    name, price, amount, side = row["id"], row["price"], row["amount"], row["side"]
-    if not isinstance(name, str) or not name or (contiguous and not _counts(name)):
-        expected = f"at most {DIGITS_MAX} digits" if contiguous else "text"
-        raise ValueError(f"id: got {name!r}, expected {expected}")
+def to_trade(exchange: str, symbol: str, row: dict[str, Any], *, contiguous_ids: bool) -> Trade:
+    """From ccxt's trade structure. With ``contiguous_ids`` an id has to be a number."""
+    trade_id, price, amount, side = row["id"], row["price"], row["amount"], row["side"]
+    if not isinstance(trade_id, str) or not trade_id or (contiguous_ids and not _is_number(trade_id)):
+        expected = f"at most {ID_DIGITS_MAX} digits" if contiguous_ids else "text"
+        raise ValueError(f"id: got {trade_id!r}, expected {expected}")
     if side != "buy" and side != "sell":
         raise ValueError(f"side: got {side!r}, expected buy or sell")
     if type(price) is not float or type(amount) is not float:
-        price, amount = number("price", price), number("amount", amount)
-    trade = Trade(exchange, symbol, moment(row["timestamp"]), name, price, amount, side)
+        price, amount = parse_number("price", price), parse_number("amount", amount)
+    trade = Trade(exchange, symbol, parse_timestamp(row["timestamp"]), trade_id, price, amount, side)
     if not (0 < price < math.inf and 0 < amount < math.inf):
         raise ValueError(trade_problem(trade))
     return trade
 
 
-def _counts(name: str) -> bool:
-    return name.isdigit() and name.isascii() and len(name) <= DIGITS_MAX
+def _is_number(trade_id: str) -> bool:
+    return trade_id.isdigit() and trade_id.isascii() and len(trade_id) <= ID_DIGITS_MAX
 
 
 def to_bar(exchange: str, symbol: str, interval: str, row: list[Any], *, closed: bool) -> Bar:
-    """A candle as ccxt gives it: ts, open, high, low, close, volume."""
-    if (bar := _sound(exchange, symbol, interval, row, closed)) is not None:
+    """From ccxt's candle: ts, open, high, low, close, volume."""
+    if (bar := _to_bar_fast(exchange, symbol, interval, row, closed)) is not None:
         return bar
     if len(row) < 6:
         raise ValueError(f"candle: got {len(row)} values, expected ts, open, high, low, close, volume")
     names = ("open", "high", "low", "close", "volume")
-    open_, high, low, close, volume = (number(name, value) for name, value in zip(names, row[1:6], strict=True))
-    bar = Bar(exchange, symbol, interval, moment(row[0]), open_, high, low, close, volume, closed)
+    open_, high, low, close, volume = (parse_number(name, value) for name, value in zip(names, row[1:6], strict=True))
+    bar = Bar(exchange, symbol, interval, parse_timestamp(row[0]), open_, high, low, close, volume, closed)
     if problem := bar_problem(bar):
         raise ValueError(problem)
     return bar
 
 
-def _sound(exchange: str, symbol: str, interval: str, row: list[Any], closed: bool) -> Bar | None:
-    """The bar of a candle that is beyond doubt, without a look at each number; None for others."""
+def _to_bar_fast(exchange: str, symbol: str, interval: str, row: list[Any], closed: bool) -> Bar | None:
+    """The bar of a candle whose values are all valid, checked at once; None where a check by field has to decide."""
     if len(row) != 6:
         return None
     ts, open_, high, low, close, volume = row
@@ -65,17 +65,19 @@ def _sound(exchange: str, symbol: str, interval: str, row: list[Any], closed: bo
 
 
 def to_ticker(exchange: str, symbol: str, row: dict[str, Any], now: int) -> Ticker:
-    """A ticker as ccxt gives it; ``now`` (milliseconds UTC) stands in where the exchange gives no time."""
+    """From ccxt's ticker structure. ``now``, milliseconds UTC, is its time where the exchange sends none."""
     price = row["last"] if row.get("last") is not None else row.get("close")
-    stamp = row.get("timestamp")
-    ts = now if stamp is None else moment(stamp)
-    rest = (optional(row.get(name)) for name in ("baseVolume", "high", "low", "bid", "ask"))
-    return Ticker(exchange, symbol, ts, number("last", price), *rest)
+    timestamp = row.get("timestamp")
+    ts = now if timestamp is None else parse_timestamp(timestamp)
+    rest = (optional_number(row.get(name)) for name in ("baseVolume", "high", "low", "bid", "ask"))
+    return Ticker(exchange, symbol, ts, parse_number("last", price), *rest)
 
 
-def to_listing(exchange: str, symbol: str, market: Mapping[str, Any], mode: int, at: int) -> Listing:
-    """The listing at ``at`` (milliseconds UTC). ``mode`` says how the exchange tells its precision; currencies that
-    it does not name are those of the symbol.
+def to_listing(exchange: str, symbol: str, market: Mapping[str, Any], precision_mode: int, at: int) -> Listing:
+    """From ccxt's market structure, at the time ``at``, milliseconds UTC.
+
+    ``precision_mode`` is the exchange's, one of ccxt's constants. Base and quote come from the symbol where the
+    structure lacks them.
     """
     base, _, quote = symbol.partition(":")[0].partition("/")
     precision = market.get("precision") or {}
@@ -85,17 +87,17 @@ def to_listing(exchange: str, symbol: str, market: Mapping[str, Any], mode: int,
         str(market.get("base") or base),
         str(market.get("quote") or quote),
         at,
-        _step(precision.get("price"), mode),
-        _step(precision.get("amount"), mode),
+        _step(precision.get("price"), precision_mode),
+        _step(precision.get("amount"), precision_mode),
     )
 
 
-def _step(precision: Any, mode: int) -> float | None:
-    """The smallest change: told as itself or as a number of decimals; significant digits make none."""
+def _step(precision: Any, precision_mode: int) -> float | None:
+    """The smallest change, from a tick size or a number of decimals; None for significant digits."""
     if not isinstance(precision, int | float) or isinstance(precision, bool) or not math.isfinite(precision):
         return None
-    if mode == ccxt.TICK_SIZE:
+    if precision_mode == ccxt.TICK_SIZE:
         return float(precision) if precision > 0 else None
-    if mode == ccxt.DECIMAL_PLACES and abs(precision) <= 18:
+    if precision_mode == ccxt.DECIMAL_PLACES and abs(precision) <= 18:
         return float(f"1e{-int(precision)}")
     return None

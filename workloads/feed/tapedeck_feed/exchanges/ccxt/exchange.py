@@ -1,4 +1,4 @@
-"""Any exchange that ccxt.pro has, behind the adapter's interface."""
+"""The adapter of every exchange of ccxt.pro."""
 
 from __future__ import annotations
 
@@ -11,105 +11,113 @@ from tapedeck_common.market import Bar, Ticker, Trade
 from tapedeck_common.records import Listing
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.live import Endpoints
-from tapedeck_feed.exchanges.adapter import Markets, Past, Refuse, Sink, Stream, StreamKind, Unanswerable
+from tapedeck_feed.exchanges.adapter import (
+    ExchangeMarkets,
+    ExchangeStream,
+    MarketDataListener,
+    OnInvalidRow,
+    RecoveredTrades,
+    StreamKind,
+)
 from tapedeck_feed.exchanges.ccxt.client import CcxtClient
 from tapedeck_feed.exchanges.ccxt.conversion import to_listing, to_ticker
-from tapedeck_feed.exchanges.ccxt.history import CcxtPast
+from tapedeck_feed.exchanges.ccxt.history import CcxtHistory
 from tapedeck_feed.exchanges.ccxt.streams import CcxtStreams
-from tapedeck_feed.exchanges.symbols import chosen
+from tapedeck_feed.exchanges.errors import ExchangeRequestFailed
+from tapedeck_feed.exchanges.symbols import select_symbols
 
-_METHODS: dict[StreamKind, str] = {"trades": "watchTrades", "bars": "watchOHLCV", "ticker": "watchTicker"}
+_STREAM_METHODS: dict[StreamKind, str] = {"trades": "watchTrades", "bars": "watchOHLCV", "ticker": "watchTicker"}
 
 
-class CcxtExchange:
-    """One exchange of ccxt.pro. ``sharers`` pods share what rate it allows."""
+class CcxtAdapter:
+    """One exchange. ``pods`` share its rate limit; ``concurrency`` requests run at the same time."""
 
     def __init__(
-        self, exchange: str, keys: dict[str, str], endpoints: Endpoints | None, sharers: int = 1, at_once: int = 1
+        self, exchange: str, keys: dict[str, str], endpoints: Endpoints | None, pods: int = 1, concurrency: int = 1
     ) -> None:
         self.exchange = exchange
-        self._client = CcxtClient(exchange, keys, endpoints, sharers, at_once)
+        self._client = CcxtClient(exchange, keys, endpoints, pods, concurrency)
         self._streams = CcxtStreams(self._client)
-        self._past = CcxtPast(self._client)
+        self._history = CcxtHistory(self._client)
 
-    async def open(self, symbols: Sequence[str]) -> Markets:
-        """Load the markets and find the symbols."""
-        api, traits = self._client.api, self._client.traits
-        if traits.recent and not any(":" in symbol for symbol in symbols):
+    async def load_markets(self, symbols: Sequence[str]) -> ExchangeMarkets:
+        """Loads ccxt's markets and checks the API key where recovery needs it."""
+        api, capabilities = self._client.api, self._client.capabilities
+        if capabilities.recent_params and not any(":" in symbol for symbol in symbols):
             api.options["fetchMarkets"] = {"types": ["spot"]}
-        markets = await self._client.ask(lambda: api.load_markets(True))
+        markets = await self._client.request(lambda: api.load_markets(True))
         active = [name for name, market in markets.items() if market.get("active") is not False]
-        if not active:  # no word on whether the symbols are right
-            raise Unanswerable(f"{self.exchange}: got an empty list of markets")
-        names = chosen(self.exchange, symbols, active, markets)
-        if self._client.keyed and traits.behind_needs_key:
-            await self._check_key(names[0])
-        return Markets(
-            names,
-            frozenset(kind for kind, method in _METHODS.items() if api.has.get(method)),
+        if not active:  # says nothing about whether the symbols are right
+            raise ExchangeRequestFailed(f"{self.exchange}: got an empty list of markets")
+        selected = select_symbols(self.exchange, symbols, active, markets)
+        if self._client.has_key and capabilities.by_id_needs_key:
+            await self._check_key(selected[0])
+        return ExchangeMarkets(
+            selected,
+            frozenset(kind for kind, method in _STREAM_METHODS.items() if api.has.get(method)),
             frozenset(api.timeframes) & INTERVAL_MS.keys() if api.has.get("fetchOHLCV") else frozenset(),
-            traits.contiguous,
-            self._past.page(names[0]),
-            listings=self._listings(names, markets),
-            idle=frozenset(names).difference(active),
+            capabilities.contiguous_ids,
+            self._history.bars_per_page(selected[0]),
+            listings=self._listings(selected, markets),
+            inactive=frozenset(selected).difference(active),
         )
 
-    async def listings(self, symbols: Sequence[str]) -> tuple[Listing, ...]:
-        """Asked for beside ``load_markets``: what the streams know of the markets stays as it is."""
-        active: dict[str, Any] = await self._client.ask(self._active)
+    async def fetch_listings(self, symbols: Sequence[str]) -> tuple[Listing, ...]:
+        """Requested beside ``load_markets``, so that ccxt's own markets, which its streams use, do not change."""
+        active: dict[str, Any] = await self._client.request(self._active_markets)
         if not active:
-            raise Unanswerable(f"{self.exchange}: got an empty list of markets")
+            raise ExchangeRequestFailed(f"{self.exchange}: got an empty list of markets")
         return self._listings([name for name in symbols if name in active], active)
 
-    async def watch(self, stream: Stream, sink: Sink) -> None:
-        """One task for each subscription of ccxt; the first that breaks ends all."""
-        await self._streams.watch(stream, sink)
+    async def subscribe(self, stream: ExchangeStream, listener: MarketDataListener) -> None:
+        """By ccxt.pro."""
+        await self._streams.subscribe(stream, listener)
 
-    async def drop(self) -> None:
-        """Close every websocket: one that is silent, and those beside it, which come again too."""
+    async def disconnect(self) -> None:
+        """Closes every websocket, also those of other subscriptions, which reconnect too."""
         await self._client.api.close_ws_clients()
 
-    async def trades_after(self, symbol: str, last: Trade) -> Past:
+    async def fetch_trades_after(self, symbol: str, last: Trade) -> RecoveredTrades:
         """By id where the exchange can, else by time."""
-        return await self._past.trades_after(symbol, last)
+        return await self._history.fetch_trades_after(symbol, last)
 
-    async def bars_from(
-        self, symbol: str, interval: str, since: int, until: int, refuse: Refuse | None = None
+    async def fetch_bars(
+        self, symbol: str, interval: str, since: int, until: int, on_invalid: OnInvalidRow | None = None
     ) -> list[Bar]:
         """Page by page, from the oldest to the newest."""
-        return await self._past.bars_from(symbol, interval, since, until, refuse)
+        return await self._history.fetch_bars(symbol, interval, since, until, on_invalid)
 
-    async def ticker(self, symbol: str) -> Ticker | None:
-        """As ``watch`` would tell it."""
+    async def fetch_ticker(self, symbol: str) -> Ticker | None:
+        """The same values as the stream's."""
         if not self._client.api.has.get("fetchTicker"):
             return None
-        row = await self._client.ask(partial(self._client.api.fetch_ticker, symbol))
+        row = await self._client.request(partial(self._client.api.fetch_ticker, symbol))
         try:
             return to_ticker(self.exchange, symbol, row, time.time_ns() // 1_000_000)
         except ValueError as error:
-            raise Unanswerable(f"{self.exchange}: a ticker that can't be read: {error}") from None
+            raise ExchangeRequestFailed(f"{self.exchange}: cannot parse a ticker: {error}") from None
 
-    async def clock(self) -> int | None:
-        """The server's time, where ccxt can ask for it."""
+    async def fetch_time(self) -> int | None:
+        """The server's time, where ccxt can request it."""
         if not self._client.api.has.get("fetchTime"):
             return None
-        now = await self._client.ask(self._client.api.fetch_time)
+        now = await self._client.request(self._client.api.fetch_time)
         if not isinstance(now, int):
-            raise Unanswerable(f"{self.exchange}: the time is {now!r}, expected milliseconds")
+            raise ExchangeRequestFailed(f"{self.exchange}: time: got {now!r}, expected milliseconds")
         return now
 
     async def close(self) -> None:
-        """End all connections."""
+        """Closes every connection."""
         await self._client.api.close()
 
-    async def _active(self) -> dict[str, Any]:
+    async def _active_markets(self) -> dict[str, Any]:
         return {row["symbol"]: row for row in await self._client.api.fetch_markets() if row.get("active") is not False}
 
-    def _listings(self, names: Sequence[str], markets: Mapping[str, Any]) -> tuple[Listing, ...]:
+    def _listings(self, symbols: Sequence[str], markets: Mapping[str, Any]) -> tuple[Listing, ...]:
         now, mode = time.time_ns() // 1_000_000, self._client.api.precisionMode
-        return tuple(to_listing(self.exchange, name, markets[name], mode, now) for name in names)
+        return tuple(to_listing(self.exchange, symbol, markets[symbol], mode, now) for symbol in symbols)
 
     async def _check_key(self, symbol: str) -> None:
-        assert self._client.traits.behind is not None
-        parameters = dict(self._client.traits.behind)
-        await self._client.ask(lambda: self._client.api.fetch_trades(symbol, None, 1, parameters))
+        assert self._client.capabilities.by_id_params is not None
+        params = dict(self._client.capabilities.by_id_params)
+        await self._client.request(lambda: self._client.api.fetch_trades(symbol, None, 1, params))

@@ -1,4 +1,4 @@
-"""Listening to an exchange by ccxt.pro."""
+"""Websocket subscriptions by ccxt.pro."""
 
 from __future__ import annotations
 
@@ -11,106 +11,118 @@ from typing import Any
 import aiohttp
 import ccxt
 
-from tapedeck_feed.exchanges.adapter import Broken, Sink, Stream, Unreachable
+from tapedeck_feed.exchanges.adapter import ExchangeStream, MarketDataListener
 from tapedeck_feed.exchanges.ccxt.client import CcxtClient
 from tapedeck_feed.exchanges.ccxt.conversion import to_bar, to_ticker, to_trade
-from tapedeck_feed.exchanges.ccxt.errors import meant, wait_of
-from tapedeck_feed.exchanges.ccxt.websocket import Tap
-from tapedeck_feed.exchanges.tasks import first_failure
+from tapedeck_feed.exchanges.ccxt.errors import handshake_retry_after, translate_error
+from tapedeck_feed.exchanges.ccxt.websocket import OnTradeRow, TradeForwarder
+from tapedeck_feed.exchanges.errors import ExchangeUnreachable, SubscriptionLost
+from tapedeck_feed.exchanges.lifecycle import run_until_first_ends
 
-LOOK_EVERY = 0.02  # seconds between two looks at a subscription whose trades come by themselves
+FORWARDED_POLL_INTERVAL = 0.02  # seconds between calls of ccxt where trades are forwarded without them
 
 
 class CcxtStreams:
-    """Its subscriptions, as the adapter's ``watch``."""
+    """The adapter's ``subscribe``."""
 
     def __init__(self, client: CcxtClient) -> None:
         self._client = client
-        self._dial_from = 0.0
+        self._connect_after = 0.0
 
-    async def watch(self, stream: Stream, sink: Sink) -> None:
-        """One task for each subscription of ccxt; the first that breaks ends all."""
-        await asyncio.sleep(max(self._dial_from - time.monotonic(), 0.0))
-        self._client.api.on_malformed = lambda reason, payload: sink.refuse("", None, reason, payload)
-        await first_failure([self._listen(stream, sink, news) for news in self._subscriptions(stream, sink)])
+    async def subscribe(self, stream: ExchangeStream, listener: MarketDataListener) -> None:
+        """One task for each subscription of ccxt; the first that fails ends all."""
+        await asyncio.sleep(max(self._connect_after - time.monotonic(), 0.0))
+        self._client.api.on_malformed = lambda reason, payload: listener.on_malformed("", None, reason, payload)
+        await run_until_first_ends(
+            [self._poll(stream, listener, wait) for wait in self._subscriptions(stream, listener)]
+        )
 
-    def _subscriptions(self, stream: Stream, sink: Sink) -> list[Callable[[], Awaitable[bool]]]:
-        """Calls that wait for news; True where the trades come by the taps anyway."""
-        api = self._client.api
+    def _subscriptions(
+        self, stream: ExchangeStream, listener: MarketDataListener
+    ) -> list[Callable[[], Awaitable[bool]]]:
+        """Calls that wait for the next message; each returns True where a TradeForwarder delivers the trades."""
         if stream.kind == "trades":
-            take = self._taker(sink)
-            for symbol in stream.symbols:
-                api.trades[symbol] = Tap(take)
-
-            async def trades(symbols: list[str]) -> bool:
-                if api.has.get("watchTradesForSymbols"):
-                    await api.watch_trades_for_symbols(symbols)
-                else:
-                    await api.watch_trades(symbols[0])
-                return self._retap(symbols, take)
-
-            together = [list(stream.symbols)] if api.has.get("watchTradesForSymbols") else [[s] for s in stream.symbols]
-            return [partial(trades, some) for some in together]
+            return self._trade_subscriptions(stream, self._trade_handler(listener))
         if stream.kind == "bars":
-            return [partial(self._candles, symbol, stream.interval, sink) for symbol in stream.symbols]
-        return [partial(self._ticker, symbol, sink) for symbol in stream.symbols]
+            return [partial(self._wait_for_candles, symbol, stream.interval, listener) for symbol in stream.symbols]
+        return [partial(self._wait_for_ticker, symbol, listener) for symbol in stream.symbols]
 
-    async def _listen(self, stream: Stream, sink: Sink, news: Callable[[], Awaitable[bool]]) -> None:
-        breaks, worked = self._client.api.breaks, False
+    def _trade_subscriptions(
+        self, stream: ExchangeStream, on_trade: OnTradeRow
+    ) -> list[Callable[[], Awaitable[bool]]]:
+        api = self._client.api
+        for symbol in stream.symbols:
+            api.trades[symbol] = TradeForwarder(on_trade)
+        many = api.has.get("watchTradesForSymbols")
+
+        async def wait_for_trades(symbols: list[str]) -> bool:
+            if many:
+                await api.watch_trades_for_symbols(symbols)
+            else:
+                await api.watch_trades(symbols[0])
+            self._restore_forwarders(symbols, on_trade)
+            return True
+
+        groups = [list(stream.symbols)] if many else [[symbol] for symbol in stream.symbols]
+        return [partial(wait_for_trades, group) for group in groups]
+
+    async def _poll(
+        self, stream: ExchangeStream, listener: MarketDataListener, wait: Callable[[], Awaitable[bool]]
+    ) -> None:
+        disconnects, delivered = self._client.api.disconnects, False
         while True:
             try:
-                tapped = await news()
-            except (ccxt.NetworkError, OSError, aiohttp.ClientError) as error:  # not all is wrapped by ccxt
-                if worked:
-                    raise Broken(f"{self._client.exchange}: {error}") from None
-                wait = wait_of(error)
-                self._dial_from = time.monotonic() + (wait or 0.0)  # for what else listens here, too
-                raise Unreachable(f"{self._client.exchange}: {error}", wait) from None
+                forwarded = await wait()
+            except (ccxt.NetworkError, OSError, aiohttp.ClientError) as error:  # ccxt wraps some of them only
+                if delivered:
+                    raise SubscriptionLost(f"{self._client.exchange}: {error}") from None
+                retry_after = handshake_retry_after(error)
+                self._connect_after = time.monotonic() + (retry_after or 0.0)  # for every subscription of this pod
+                raise ExchangeUnreachable(f"{self._client.exchange}: {error}", retry_after) from None
             except ccxt.BaseError as error:
-                raise meant(error, None) from None
-            worked = True
-            sink.heard(stream)
-            if tapped:
-                await asyncio.sleep(LOOK_EVERY)
-            if self._client.api.breaks != breaks:  # ccxt would connect anew without a word
-                raise Broken(f"{self._client.exchange}: the connection was lost")
+                raise translate_error(error, None) from None
+            delivered = True
+            listener.on_activity(stream)
+            if forwarded:
+                await asyncio.sleep(FORWARDED_POLL_INTERVAL)
+            if self._client.api.disconnects != disconnects:  # ccxt would reconnect without reporting it
+                raise SubscriptionLost(f"{self._client.exchange}: the connection was lost")
 
-    def _taker(self, sink: Sink) -> Callable[[dict[str, Any]], None]:
-        exchange, contiguous = self._client.exchange, self._client.traits.contiguous
+    def _trade_handler(self, listener: MarketDataListener) -> OnTradeRow:
+        exchange, contiguous_ids = self._client.exchange, self._client.capabilities.contiguous_ids
 
-        def take(row: dict[str, Any]) -> None:
+        def on_trade(row: dict[str, Any]) -> None:
             symbol = row["symbol"]
             try:
-                trade = to_trade(exchange, symbol, row, contiguous=contiguous)
+                trade = to_trade(exchange, symbol, row, contiguous_ids=contiguous_ids)
             except (ValueError, KeyError) as error:
-                sink.refuse(str(symbol), "trades", str(error), str(row.get("info")))
+                listener.on_malformed(str(symbol), "trades", str(error), str(row.get("info")))
             else:
-                sink.trade(trade)
+                listener.on_trade(trade)
 
-        return take
+        return on_trade
 
-    def _retap(self, symbols: list[str], take: Callable[[dict[str, Any]], None]) -> bool:
-        """Take over what stands in caches that the exchange's class made anew."""
+    def _restore_forwarders(self, symbols: list[str], on_trade: OnTradeRow) -> None:
+        """Forward what is in caches that the exchange's class has created itself, and replace them."""
         for symbol in symbols:
             cache = self._client.api.trades.get(symbol)
-            if not isinstance(cache, Tap):
+            if not isinstance(cache, TradeForwarder):
                 for row in list(cache or ()):
-                    take(row)
-                self._client.api.trades[symbol] = Tap(take)
-        return True
+                    on_trade(row)
+                self._client.api.trades[symbol] = TradeForwarder(on_trade)
 
-    async def _candles(self, symbol: str, interval: str, sink: Sink) -> bool:
+    async def _wait_for_candles(self, symbol: str, interval: str, listener: MarketDataListener) -> bool:
         for row in await self._client.api.watch_ohlcv(symbol, interval):
             try:
-                sink.bar(to_bar(self._client.exchange, symbol, interval, row, closed=False))
+                listener.on_bar(to_bar(self._client.exchange, symbol, interval, row, closed=False))
             except ValueError as error:
-                sink.refuse(symbol, "bars", str(error), str(row))
+                listener.on_malformed(symbol, "bars", str(error), str(row))
         return False
 
-    async def _ticker(self, symbol: str, sink: Sink) -> bool:
+    async def _wait_for_ticker(self, symbol: str, listener: MarketDataListener) -> bool:
         row = await self._client.api.watch_ticker(symbol)
         try:
-            sink.ticker(to_ticker(self._client.exchange, symbol, row, time.time_ns() // 1_000_000))
+            listener.on_ticker(to_ticker(self._client.exchange, symbol, row, time.time_ns() // 1_000_000))
         except ValueError as error:
-            sink.refuse(symbol, "ticker", str(error), str(row.get("info")))
+            listener.on_malformed(symbol, "ticker", str(error), str(row.get("info")))
         return False

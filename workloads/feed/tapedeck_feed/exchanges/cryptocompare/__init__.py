@@ -1,1 +1,1 @@
-"""CryptoCompare's websocket and history, behind the adapter interface."""
+"""CryptoCompare's websocket and REST history behind the adapter interface."""

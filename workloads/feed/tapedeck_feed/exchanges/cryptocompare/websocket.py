@@ -1,4 +1,4 @@
-"""CryptoCompare's websocket, version 2: one connection for all that a pod listens to, because plans count them."""
+"""CryptoCompare's websocket, version 2. A pod uses one connection for all subscriptions, because plans limit them."""
 
 from __future__ import annotations
 
@@ -11,84 +11,86 @@ import aiohttp
 import msgspec
 
 from tapedeck_common.logs import log
-from tapedeck_feed.exchanges.adapter import BadInput, Broken, Unreachable
-from tapedeck_feed.exchanges.cryptocompare.errors import FAULTS, fault_of
+from tapedeck_feed.exchanges.cryptocompare.errors import ERROR_TYPES, translate_error
 from tapedeck_feed.exchanges.cryptocompare.messages import Message
+from tapedeck_feed.exchanges.errors import ExchangeUnreachable, InvalidFeedInput, SubscriptionLost
 
 HOST = "wss://streamer.cryptocompare.com"
 PATH = "/v2"
-PATIENCE = 130.0  # seconds: a heartbeat comes every 30 to 60
-WELCOME, ADDED, HEARTBEAT = "20", "16", "999"
-_KEYS = {
+RECEIVE_TIMEOUT = 130.0  # seconds: a heartbeat arrives every 30 to 60
+WELCOME, SUBSCRIBED, HEARTBEAT = "20", "16", "999"
+# Message type → the fields that, with the type, make the subscription's id.
+_ID_FIELDS = {
     "0": ("M", "FSYM", "TSYM"),
     "2": ("MARKET", "FROMSYMBOL", "TOSYMBOL"),
     "5": ("MARKET", "FROMSYMBOL", "TOSYMBOL"),
     "24": ("MARKET", "FROMSYMBOL", "TOSYMBOL", "UNIT"),
 }
-Take = Callable[[Message], None]
+OnMessage = Callable[[Message], None]
 
 
-class Streamer:
-    """Connects when something is listened to, once for all that is."""
+class CryptoCompareWebsocket:
+    """Connects at the first subscription; all subscriptions share the connection."""
 
-    def __init__(self, host: str | None, key: str, patience: float = PATIENCE) -> None:
+    def __init__(self, host: str | None, key: str, receive_timeout: float = RECEIVE_TIMEOUT) -> None:
         self._address = (host or HOST).rstrip("/") + PATH
         self._key = key
-        self._patience = patience
-        self._turn = asyncio.Lock()
+        self._receive_timeout = receive_timeout
+        self._connecting = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
-        self._connection: _Connection | None = None
-        self._dial_from = 0.0
+        self._connection: _SharedConnection | None = None
+        self._connect_after = 0.0
         self.skew: int | None = None
-        """Milliseconds by which its clock is ahead, as its welcome and heartbeats tell."""
-        self.added: set[str] = set()
-        """What it has sent at any time."""
+        """Milliseconds by which its clock is ahead, from its welcome and heartbeats."""
+        self.confirmed_ids: set[str] = set()
+        """The subscriptions that it has ever confirmed."""
 
-    async def listen(
+    async def subscribe(
         self,
-        subs: Collection[str],
-        take: Take,
-        heard: Callable[[], None],
-        malformed: Callable[[str], None],
+        ids: Collection[str],
+        on_message: OnMessage,
+        on_activity: Callable[[], None],
+        on_malformed: Callable[[str], None],
         *,
-        beats: bool,
+        heartbeats: bool,
     ) -> None:
-        """Listen until the connection ends: raises Broken, or Unreachable where nothing of it came; BadInput.
+        """Subscribe until the connection ends.
 
-        ``heard`` hears of everything that shows that these subscriptions are alive, with ``beats`` of the connection's
-        heartbeats too; ``malformed`` hears of what is no message.
+        ``on_activity`` is called for everything that shows that these subscriptions are alive, with ``heartbeats``
+        also for the connection's heartbeats; ``on_malformed`` receives text that is no message. Raises
+        SubscriptionLost, ExchangeUnreachable where none of these was confirmed, or InvalidFeedInput.
         """
-        async with self._turn:
-            if self._connection is None or self._connection.over.done():
+        async with self._connecting:
+            if self._connection is None or self._connection.ended.done():
                 self._connection = await self._connect()
             connection = self._connection
-        listener = _Listener(take, heard, malformed, beats)
-        await connection.add(subs, listener)
+        subscriber = _Subscriber(on_message, on_activity, on_malformed, heartbeats)
+        await connection.add(ids, subscriber)
         try:
-            error = await asyncio.shield(connection.over)
+            error = await asyncio.shield(connection.ended)
         finally:
-            connection.leave(subs, listener)
-        if isinstance(error, Broken) and not listener.worked:
-            raise Unreachable(str(error))
+            connection.remove(ids, subscriber)
+        if isinstance(error, SubscriptionLost) and not subscriber.confirmed:
+            raise ExchangeUnreachable(str(error))
         raise error
 
-    async def drop(self) -> None:
-        """Close the connection: the next ``listen`` makes another."""
+    async def disconnect(self) -> None:
+        """Close the connection; the next ``subscribe`` reconnects."""
         if self._connection is not None:
             await self._connection.close()
 
     async def close(self) -> None:
-        """End all."""
-        await self.drop()
+        """Close the connection and the HTTP session."""
+        await self.disconnect()
         if self._session is not None:
             await self._session.close()
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self) -> _SharedConnection:
         if not self._key:
-            raise BadInput(
-                "WrongKey", "apiKeySecret: missing, expected a Secret with the apiKey that the websocket asks for"
+            raise InvalidFeedInput(
+                "WrongKey", "apiKeySecret: missing, expected a Secret with the apiKey that the websocket requires"
             )
-        await asyncio.sleep(max(self._dial_from - time.monotonic(), 0.0))
+        await asyncio.sleep(max(self._connect_after - time.monotonic(), 0.0))
         if self._session is None:
             self._session = aiohttp.ClientSession()
         headers = {"Authorization": f"Apikey {self._key}"}
@@ -96,113 +98,119 @@ class Streamer:
             socket = await self._session.ws_connect(self._address, headers=headers, max_msg_size=0, autoping=True)
         except aiohttp.WSServerHandshakeError as error:
             if error.status in (401, 403):
-                raise BadInput("WrongKey", f"apiKeySecret: the exchange refuses the key: {error.message}") from None
-            after = error.headers.get("Retry-After", "") if error.headers is not None else ""
-            wait = float(after) if after.isdigit() else None
-            self._dial_from = time.monotonic() + (wait or 0.0)  # for all that listen here
-            raise Unreachable(f"cryptocompare: {error.status}: {error.message}", wait) from None
+                message = f"apiKeySecret: the exchange rejects the key: {error.message}"
+                raise InvalidFeedInput("WrongKey", message) from None
+            header = error.headers.get("Retry-After", "") if error.headers is not None else ""
+            retry_after = float(header) if header.isdigit() else None
+            self._connect_after = time.monotonic() + (retry_after or 0.0)  # for every subscription of this pod
+            raise ExchangeUnreachable(f"cryptocompare: {error.status}: {error.message}", retry_after) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(f"cryptocompare: {error or type(error).__name__}") from None
-        return _Connection(self, socket, self._patience)
+            raise ExchangeUnreachable(f"cryptocompare: {error or type(error).__name__}") from None
+        return _SharedConnection(self, socket, self._receive_timeout)
 
 
 @dataclass(eq=False)
-class _Listener:
-    take: Take
-    heard: Callable[[], None]
-    malformed: Callable[[str], None]
-    beats: bool
-    worked: bool = False
+class _Subscriber:
+    on_message: OnMessage
+    on_activity: Callable[[], None]
+    on_malformed: Callable[[str], None]
+    heartbeats: bool
+    confirmed: bool = False
 
 
-class _Connection:
-    """One websocket. ``over`` is done with the reason when it has ended."""
+class _SharedConnection:
+    """One websocket and its subscribers. ``ended`` completes with the reason when the connection has ended."""
 
-    def __init__(self, owner: Streamer, socket: aiohttp.ClientWebSocketResponse, patience: float) -> None:
+    def __init__(
+        self, owner: CryptoCompareWebsocket, socket: aiohttp.ClientWebSocketResponse, receive_timeout: float
+    ) -> None:
         self._owner = owner
         self._socket = socket
-        self._patience = patience
-        self._listeners: dict[str, _Listener] = {}
-        self.over: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-        self._reading = asyncio.ensure_future(self._read())
+        self._receive_timeout = receive_timeout
+        self._subscribers: dict[str, _Subscriber] = {}
+        self.ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        self._receiving = asyncio.ensure_future(self._receive())
 
-    async def add(self, subs: Collection[str], listener: _Listener) -> None:
-        """Subscribe; the messages may come before this returns."""
-        self._listeners |= dict.fromkeys(subs, listener)
+    async def add(self, ids: Collection[str], subscriber: _Subscriber) -> None:
+        """Subscribe; messages may arrive before this returns."""
+        self._subscribers |= dict.fromkeys(ids, subscriber)
         try:
-            await self._socket.send_json({"action": "SubAdd", "subs": list(subs)})
+            await self._socket.send_json({"action": "SubAdd", "subs": list(ids)})
         except (aiohttp.ClientError, ConnectionError, RuntimeError) as error:
-            self._end(Broken(f"cryptocompare: {error}"))
+            self._end(SubscriptionLost(f"cryptocompare: {error}"))
 
-    def leave(self, subs: Collection[str], listener: _Listener) -> None:
-        """Nobody listens to these any more."""
-        for sub in subs:
-            if self._listeners.get(sub) is listener:
-                del self._listeners[sub]
+    def remove(self, ids: Collection[str], subscriber: _Subscriber) -> None:
+        """Stop passing messages of these subscriptions to the subscriber."""
+        for subscription in ids:
+            if self._subscribers.get(subscription) is subscriber:
+                del self._subscribers[subscription]
 
     async def close(self) -> None:
-        """End it from this side."""
-        self._end(Broken("cryptocompare: the connection was closed"))
-        self._reading.cancel()
+        """End the connection from this side."""
+        self._end(SubscriptionLost("cryptocompare: the connection was closed"))
+        self._receiving.cancel()
         await self._socket.close()
 
-    async def _read(self) -> None:
+    async def _receive(self) -> None:
         try:
-            while not self.over.done():
-                message = await self._socket.receive(timeout=self._patience)
+            while not self.ended.done():
+                message = await self._socket.receive(timeout=self._receive_timeout)
                 if message.type is aiohttp.WSMsgType.TEXT:
-                    self._take(message.data)
+                    self._dispatch(message.data)
                 elif message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED):
-                    self._end(Broken("cryptocompare: the connection was lost"))
+                    self._end(SubscriptionLost("cryptocompare: the connection was lost"))
                 elif message.type is aiohttp.WSMsgType.ERROR:
-                    self._end(Broken(f"cryptocompare: {self._socket.exception()}"))
+                    self._end(SubscriptionLost(f"cryptocompare: {self._socket.exception()}"))
         except TimeoutError:
-            self._end(Broken(f"cryptocompare: nothing came for {self._patience:g} s, not even a heartbeat"))
+            reason = f"no message for {self._receive_timeout:g} s, not even a heartbeat"
+            self._end(SubscriptionLost(f"cryptocompare: {reason}"))
             await self._socket.close()
         except (aiohttp.ClientError, ConnectionError, RuntimeError) as error:
-            self._end(Broken(f"cryptocompare: {error}"))
+            self._end(SubscriptionLost(f"cryptocompare: {error}"))
 
     def _end(self, reason: Exception) -> None:
-        if not self.over.done():
-            self.over.set_result(reason)
+        if not self.ended.done():
+            self.ended.set_result(reason)
 
-    def _take(self, text: str) -> None:
+    def _dispatch(self, text: str) -> None:
         try:
             message = msgspec.json.decode(text)
-            kind = str(message["TYPE"])
+            message_type = str(message["TYPE"])
         except (msgspec.DecodeError, TypeError, KeyError):
-            self._malformed(text)
+            self._report_malformed(text)
             return
-        if (names := _KEYS.get(kind)) is not None:
-            sub = "~".join((kind, *(str(message.get(name)) for name in names)))
-            if (listener := self._listeners.get(sub)) is not None:
-                listener.heard()
-                listener.take(message)
+        if (fields := _ID_FIELDS.get(message_type)) is not None:
+            subscription = "~".join((message_type, *(str(message.get(field)) for field in fields)))
+            if (subscriber := self._subscribers.get(subscription)) is not None:
+                subscriber.on_activity()
+                subscriber.on_message(message)
             else:
-                self._malformed(text)
+                self._report_malformed(text)
         else:
-            self._control(kind, message)
+            self._handle_control(message_type, message)
 
-    def _control(self, kind: str, message: Message) -> None:
-        if kind in (WELCOME, HEARTBEAT):
-            stamp = message.get("SERVER_TIME_MS", message.get("TIMEMS"))
-            if type(stamp) is int:
-                self._owner.skew = stamp - time.time_ns() // 1_000_000
-            for one in {*self._listeners.values()}:
-                if one.worked and one.beats:
-                    one.heard()
-        elif kind == ADDED:
-            sub = str(message.get("SUB"))
-            self._owner.added.add(sub)
-            if (listener := self._listeners.get(sub)) is not None:
-                listener.worked = True
-                listener.heard()
-        elif kind in FAULTS and (fault := fault_of(kind, message)) is not None:
-            if isinstance(fault, BadInput) and message.get("PARAMETER") in self._owner.added:
-                log.warning("not sent any more, the others are", reason=str(fault))
+    def _handle_control(self, message_type: str, message: Message) -> None:
+        if message_type in (WELCOME, HEARTBEAT):
+            server_time = message.get("SERVER_TIME_MS", message.get("TIMEMS"))
+            if type(server_time) is int:
+                self._owner.skew = server_time - time.time_ns() // 1_000_000
+            for subscriber in {*self._subscribers.values()}:
+                if subscriber.confirmed and subscriber.heartbeats:
+                    subscriber.on_activity()
+        elif message_type == SUBSCRIBED:
+            self._confirm(str(message.get("SUB")))
+        elif message_type in ERROR_TYPES and (error := translate_error(message_type, message)) is not None:
+            if isinstance(error, InvalidFeedInput) and message.get("PARAMETER") in self._owner.confirmed_ids:
+                log.warning("the exchange stopped sending a subscription, the others continue", reason=str(error))
             else:
-                self._end(fault)
+                self._end(error)
 
-    def _malformed(self, text: str) -> None:
-        for listener in list(self._listeners.values())[:1]:  # it is told once
-            listener.malformed(text)
+    def _confirm(self, subscription: str) -> None:
+        self._owner.confirmed_ids.add(subscription)
+        if (subscriber := self._subscribers.get(subscription)) is not None:
+            subscriber.confirmed = True
+            subscriber.on_activity()
+
+    def _report_malformed(self, text: str) -> None:
+        for subscriber in list(self._subscribers.values())[:1]:  # one report, whatever the number of subscribers
+            subscriber.on_malformed(text)

@@ -1,4 +1,4 @@
-"""A Feed from files: one run of the importer as a pod's workload."""
+"""A Feed from files as a pod's workload: one import and its report."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.report import FeedReport, ReportState
-from tapedeck_feed.from_files.importer import Run
-from tapedeck_feed.from_files.stats import Tally
-from tapedeck_feed.output.publisher import Publisher
+from tapedeck_feed.from_files.importer import FileImporter
+from tapedeck_feed.from_files.stats import ImportStats
+from tapedeck_feed.output.publisher import MarketDataPublisher
 
 
-class FileFeed(Workload):
+class FileImportWorkload(Workload):
     """Imports the files of a Feed."""
 
     def __init__(self, settings: PodSettings, files: Files) -> None:
@@ -23,30 +23,31 @@ class FileFeed(Workload):
         self._settings = settings
         self._files = files
         self._state: ReportState = "running"
-        self.tally = Tally()
+        self.stats = ImportStats()
 
     def report(self) -> FeedReport:
         """The counts so far."""
         if self._state == "complete":
-            return self.tally.report("complete", "Complete", self.tally.summary())
-        return self.tally.report(self._state)
+            return self.stats.report("complete", "Complete", self.stats.summary())
+        return self.stats.report(self._state)
 
     def run(self) -> None:
         """Import all files. Raises InvalidFiles, Unavailable and Interrupted."""
         settings = self._settings
         connections = Connections.read(settings.connections)
-        publisher = Publisher(connections, f"feed-{settings.name}", self.stop_requested)
-        run = Run(settings.name, self._files, settings.files, publisher, self.tally, self.stop_requested)
+        publisher = MarketDataPublisher(connections, f"feed-{settings.name}", self.stop_requested)
+        importer = FileImporter(
+            settings.name, self._files, settings.files, publisher, self.stats, self.stop_requested)
         try:
-            run.execute()
+            importer.run()
         except sqlite3.Error as error:
-            publisher.abandon()
+            publisher.abort()
             raise Unavailable(
                 f"the temporary disk cannot hold the rows to sort: {error}", reason="CannotSort"
             ) from error
         except BaseException:
-            publisher.abandon()
+            publisher.abort()
             raise
         self._state = "complete"
-        tally = self.tally
-        log.info("complete", message=tally.summary(), duplicates=tally.duplicates, put_in_order=tally.late)
+        stats = self.stats
+        log.info("complete", message=stats.summary(), duplicates=stats.duplicates, out_of_order=stats.late)
