@@ -19,7 +19,7 @@ import psutil
 from bench.figures import Figure, against, alternate
 from exchange import Exchange, Market, Tick, recorded
 from exchange.binance import Binance
-from pods.feed import Pod
+from pods.feed import FeedPod
 from tapedeck_common import topics
 from tapedeck_common.kafka import admin, ensure_topics
 from tapedeck_common.settings import Connections
@@ -94,10 +94,10 @@ def _bare() -> float:
         return float(output)
 
 
-def _pod(bootstrap: str, folder: Path, exchange: Exchange) -> Pod:
+def _pod(bootstrap: str, folder: Path, exchange: Exchange) -> FeedPod:
     endpoints = {"rest": exchange.rest, "websocket": exchange.websocket}
     spec = {"exchange": "binance", "symbols": ["BTC/USDT"], "endpoints": endpoints, "channels": ["trades"]}
-    pod = Pod(bootstrap, Path(tempfile.mkdtemp(dir=folder)), folder, spec, {"apiKey": exchange.key})
+    pod = FeedPod(bootstrap, Path(tempfile.mkdtemp(dir=folder)), folder, spec, {"apiKey": exchange.key})
     pod.start()
     exchange.subscribed()
     return pod

@@ -15,7 +15,7 @@ from bench.figures import Figure, against, alternate
 from exchange import Exchange
 from exchange.binance import Binance
 from exchange.candles import MINUTE, CandleMarket
-from pods.feed import Pod
+from pods.feed import FeedPod
 from tapedeck_common import topics
 from tapedeck_common.kafka import admin, ensure_topics
 from tapedeck_common.settings import Connections
@@ -86,9 +86,11 @@ def _bare(exchange: Exchange, start: int) -> float:
 def _brought(bootstrap: str, store: str, folder: Path, exchange: Exchange, start: int) -> float:
     past = {"from": format_ms(start), "to": format_ms(END), "only": True}
     spec = {"exchange": "binance", "symbols": ["BTC/USDT"], "endpoints": {"rest": exchange.rest}, "backfill": past}
-    pod = Pod(bootstrap, Path(tempfile.mkdtemp(dir=folder)), folder, spec, store=store, until=int(time.time() * 1000))
+    pod = FeedPod(
+        bootstrap, Path(tempfile.mkdtemp(dir=folder)), folder, spec, store=store, until=int(time.time() * 1000)
+    )
     pod.start()
-    assert pod.wait(300) == 0, pod.said()
-    report = pod.last()["backfill"]
+    assert pod.wait(300) == 0, pod.log_tail()
+    report = pod.last_report()["backfill"]
     assert report["rows"] == BARS, report
     return float(report["rate"])

@@ -1,6 +1,6 @@
 """A local exchange: it plays recorded trades in the exchanges' own protocols, and misbehaves on command."""
 
-from exchange.market import Market, Tick, lately, recorded, sped_up
+from exchange.market import Market, Tick, recent_market, recorded, sped_up
 from exchange.server import Exchange
 
-__all__ = ["Exchange", "Market", "Tick", "lately", "recorded", "sped_up"]
+__all__ = ["Exchange", "Market", "Tick", "recent_market", "recorded", "sped_up"]

@@ -97,8 +97,8 @@ def recorded() -> list[Market]:
     ]
 
 
-def lately() -> Market:
-    """650 trades of the last ten minutes, all of them over, at recorded prices, under a name of their own."""
+def recent_market() -> Market:
+    """650 trades at recorded prices within the last ten minutes, in whole minutes that are over, under a new symbol."""
     end = int(time.time() * 1000) // MINUTE * MINUTE - 2 * MINUTE
     some = recorded()[0].ticks[::15]
     start = end - (some[-1].ts - some[0].ts) // MINUTE * MINUTE - MINUTE

@@ -71,8 +71,8 @@ class Exchange:
     faulty_path: str = ""
     faulty_query: str = ""
     requests: Counter[str] = field(default_factory=Counter)
-    refused_at: list[float] = field(default_factory=list)
-    asked_at: list[float] = field(default_factory=list)
+    rejected_at: list[float] = field(default_factory=list)
+    requested_at: list[float] = field(default_factory=list)
     dialled_at: list[float] = field(default_factory=list)
     connections: int = 0
     drops: int = 0
@@ -185,11 +185,11 @@ class Exchange:
                 return web.Response(status=status, headers=headers)
             return await self._listen(request)
         self.requests[request.path] += 1
-        self.asked_at.append(time.monotonic())
+        self.requested_at.append(time.monotonic())
         faulty = request.path.startswith(self.faulty_path) and self.faulty_query in request.query_string
         if self.rest_faults and faulty:
             status, headers, body = self.rest_faults.popleft()
-            self.refused_at.append(time.monotonic())
+            self.rejected_at.append(time.monotonic())
             return web.Response(status=status, headers=headers, text=body, content_type="application/json")
         return await handler(request)
 

@@ -23,7 +23,7 @@ from by_hand.samples import binance_bars
 from exchange import Exchange, Market, recorded, sped_up
 from exchange.binance import Binance
 from pods.backtest import Checked, Pod, check
-from pods.feed import Pod as FeedPod
+from pods.feed import FeedPod
 from pods.runs import BROKER, spec
 from pods.store import insert_bars
 from pods.topic import read_topic

@@ -1,6 +1,6 @@
-"""A backfill's pods as real processes: exchange by ccxt's own client, broker, recorder and store, killed on the way.
+"""A backfill's pods as real processes, killed on the way: exchange through ccxt's client, broker, recorder, store.
 
-TAPEDECK_FAULTS says how many kills; the instants are seeded. Many kills come with three years of bars.
+TAPEDECK_FAULTS is the number of kills at seeded instants. More than three kills run over three years of bars.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 from exchange import Exchange
 from exchange.binance import Binance
 from exchange.candles import MINUTE, CandleMarket, candle
-from pods.feed import Pod
+from pods.feed import FeedPod
 from pods.recorder import caught_up, eventually, recorders, select
 from pods.services import Services
 
@@ -28,7 +28,7 @@ KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 DAY = 1440 * MINUTE
 NOW = 1_735_689_600_000 + 31_234  # half a minute into 2025
 KLINES = "/api/v3/klines"
-PER_SECOND = 50  # requests for candles that ccxt's limits of Binance come to
+PER_SECOND = 50  # requests for candles within ccxt's limits for Binance
 pytestmark = pytest.mark.slow
 
 
@@ -37,7 +37,7 @@ def iso(ms: int) -> str:
 
 
 def holes_of(rng: random.Random, start: int, end: int, count: int) -> list[tuple[int, int]]:
-    """Holes that neither touch nor overlap, from a minute to two days long."""
+    """Gaps that neither touch nor overlap, from a minute to two days long."""
     places = sorted(rng.sample(range(start // MINUTE + 10, end // MINUTE - 3000, 3000), count))
     return [(at * MINUTE, (at + rng.choice((1, 2, 59, 1000, 2880))) * MINUTE) for at in places]
 
@@ -52,13 +52,13 @@ def market(start: int, holes: list[tuple[int, int]] | None = None) -> CandleMark
     return CandleMarket(f"B{uuid.uuid4().hex[:6]}".upper(), "USDT", [], first=start, holes=holes or [])
 
 
-def pod(services: Services, store: str, folder: Path, exchange: Exchange, start: int, **backfill: Any) -> Pod:
+def pod(services: Services, store: str, folder: Path, exchange: Exchange, start: int, **backfill: Any) -> FeedPod:
     symbols = [market.symbol for market in exchange.markets]
     spec = {
         "exchange": "binance", "symbols": symbols, "endpoints": {"rest": exchange.rest},
         "backfill": {"from": iso(start), "only": True, **backfill},
     }  # fmt: skip
-    return Pod(services.broker.bootstrap, folder, folder, spec, store=store, until=int(time.time() * 1000))
+    return FeedPod(services.broker.bootstrap, folder, folder, spec, store=store, until=int(time.time() * 1000))
 
 
 def stored(store: str, symbol: str) -> dict[int, tuple[float, ...]]:
@@ -73,23 +73,23 @@ def gaps(store: str, symbol: str, state: str) -> list[tuple[int, int]]:
     return [(start, end) for start, end in select(store, query, symbol, state)]
 
 
-def there(start: int, end: int, holes: list[tuple[int, int]]) -> dict[int, tuple[float, ...]]:
-    """The bars that exist, by hand."""
+def existing_bars(start: int, end: int, holes: list[tuple[int, int]]) -> dict[int, tuple[float, ...]]:
+    """The bars that exist, computed one by one."""
     without = {ts for hole in holes for ts in range(*hole, MINUTE)}
     return {ts: tuple(map(float, candle(ts)[1:])) for ts in range(start, end, MINUTE) if ts not in without}
 
 
-def busiest_second(asked: list[float]) -> int:
-    return max(sum(1 for other in asked[i : i + 200] if other - at < 1.0) for i, at in enumerate(asked))
+def busiest_second(times: list[float]) -> int:
+    return max(sum(1 for other in times[i : i + 200] if other - at < 1.0) for i, at in enumerate(times))
 
 
-def asked_or_over(exchange: Exchange, due: int, worker: Pod) -> bool:
+def has_requested(exchange: Exchange, requests: int, worker: FeedPod) -> bool:
     assert worker.process is not None
-    return exchange.requests[KLINES] >= due or worker.process.poll() is not None
+    return exchange.requests[KLINES] >= requests or worker.process.poll() is not None
 
 
 @pytest.mark.faults
-def test_killed_at_any_instant_it_brings_what_exists_and_tells_what_does_not(
+def test_killed_at_any_instant_it_downloads_what_exists_and_records_what_does_not(
     services: Services, store: str, tmp_path: Path
 ) -> None:
     rng = random.Random(KILLS)
@@ -106,31 +106,29 @@ def test_killed_at_any_instant_it_brings_what_exists_and_tells_what_does_not(
         recorder.start()
         worker.start()
         for _ in range(KILLS):
-            ((known,),) = select(store, "SELECT count(*) FROM bars")
-            left = (days * 1440 - known) // 1000
-            due = exchange.requests[KLINES] + rng.randrange(1, max(2 * left // KILLS, 3))
-            eventually(partial(asked_or_over, exchange, due, worker))
+            ((stored_count,),) = select(store, "SELECT count(*) FROM bars")
+            left = (days * 1440 - stored_count) // 1000
+            requests = exchange.requests[KLINES] + rng.randrange(1, max(2 * left // KILLS, 3))
+            eventually(partial(has_requested, exchange, requests, worker))
             worker.kill()
             worker.start()
-        assert worker.wait(240) == 0, worker.said()
+        assert worker.wait(240) == 0, worker.log_tail()
         caught_up(services.broker.bootstrap, store, timeout=240)
-        assert stored(store, symbol) == there(start, end, holes), "the unfinished minute is not among them"
+        assert stored(store, symbol) == existing_bars(start, end, holes), "the unfinished minute is not among them"
         assert gaps(store, symbol, "unfillable") == holes
         assert gaps(store, symbol, "open") == []
         listed = select(store, "SELECT base, quote, price_step, amount_step FROM listings WHERE symbol = %s", symbol)
         assert listed == [(*symbol.split("/"), 0.01, 0.00001)], "as the exchange's filters say"
-        assert busiest_second(exchange.asked_at) <= PER_SECOND + 5
+        assert busiest_second(exchange.requested_at) <= PER_SECOND + 5
         before = exchange.requests[KLINES]
         code, report = worker.run()
         assert (code, report["backfill"]["rows"], report["state"]) == (0, 0, "complete")
         assert report["backfill"]["done"] == report["backfill"]["total"] == days * 1440
-        assert exchange.requests[KLINES] == before, "what is known, there or not, is not asked for again"
+        assert exchange.requests[KLINES] == before, "neither stored bars nor unfillable gaps are requested again"
 
 
-def test_two_pods_share_range_and_rate_whatever_the_exchange_does(
-    services: Services, store: str, tmp_path: Path
-) -> None:
-    """Refusals, nonsense, empty and short pages; half of the bars are there, with holes that are mended."""
+def test_two_pods_share_range_and_rate_through_any_fault(services: Services, store: str, tmp_path: Path) -> None:
+    """Error responses, junk, empty and short pages; then a gap in the store is filled."""
     end = NOW // MINUTE * MINUTE
     start = end - 30 * DAY
     mid = (start + end) // 2 // MINUTE * MINUTE
@@ -142,7 +140,7 @@ def test_two_pods_share_range_and_rate_whatever_the_exchange_does(
         recorder.start()
         workers = [pod(services, store, tmp_path / str(n), exchange, start, shards=2) for n in range(2)]
         for number, worker in enumerate(workers):
-            worker.spec["symbols"] = ["*"]  # all that the exchange has
+            worker.spec["symbols"] = ["*"]  # every symbol of the exchange
             worker.shard = number
             worker.start()
         eventually(lambda: exchange.requests[KLINES] >= 3)
@@ -158,14 +156,14 @@ def test_two_pods_share_range_and_rate_whatever_the_exchange_does(
         for one in exchange.markets:
             assert isinstance(one, CandleMarket)
             one.short = 5
-        assert [worker.wait(120) for worker in workers] == [0, 0], "\n".join(worker.said() for worker in workers)
+        assert [worker.wait(120) for worker in workers] == [0, 0], "\n".join(worker.log_tail() for worker in workers)
         caught_up(services.broker.bootstrap, store)
-        reports = [worker.last()["backfill"] for worker in workers]
+        reports = [worker.last_report()["backfill"] for worker in workers]
         lacking = []
         for one, its in zip(exchange.markets, (holes, []), strict=True):
-            found, wanted = stored(store, one.symbol), there(start, end, its)
-            lacking.append(sorted(wanted.keys() ^ found.keys()))
-            assert all(found[ts] == wanted[ts] for ts in found)
+            found, expected = stored(store, one.symbol), existing_bars(start, end, its)
+            lacking.append(sorted(expected.keys() ^ found.keys()))
+            assert all(found[ts] == expected[ts] for ts in found)
         assert lacking == [[], []]
         union = {ts for hole in gaps(store, exchange.markets[0].symbol, "unfillable") for ts in range(*hole, MINUTE)}
         assert union == {ts for hole in holes for ts in range(*hole, MINUTE)}
@@ -173,7 +171,7 @@ def test_two_pods_share_range_and_rate_whatever_the_exchange_does(
         assert sum(report["rows"] for report in reports) == sum(len(stored(store, m.symbol)) for m in exchange.markets)
         assert sum(report["retries"] for report in reports) >= 3
         assert any(report["last_error"] for report in reports)
-        assert busiest_second(exchange.asked_at) <= PER_SECOND + 5
+        assert busiest_second(exchange.requested_at) <= PER_SECOND + 5
 
         lost = (mid + 200 * MINUTE, mid + 230 * MINUTE)
         select(
@@ -185,12 +183,12 @@ def test_two_pods_share_range_and_rate_whatever_the_exchange_does(
         codes = [worker.run()[0] for worker in workers]
         caught_up(services.broker.bootstrap, store)
         assert codes == [0, 0]
-        assert exchange.requests[KLINES] == before + 1, "only the hole is asked for"
-        assert stored(store, exchange.markets[1].symbol) == there(start, end, [])
+        assert exchange.requests[KLINES] == before + 1, "only the gap is requested"
+        assert stored(store, exchange.markets[1].symbol) == existing_bars(start, end, [])
         assert lost in gaps(store, exchange.markets[1].symbol, "filled")
 
 
-def test_what_is_not_answered_is_told_and_asked_again_by_the_next_pod(
+def test_a_failed_page_is_recorded_and_requested_again_by_the_next_pod(
     services: Services, store: str, tmp_path: Path
 ) -> None:
     end = NOW // MINUTE * MINUTE
@@ -215,18 +213,18 @@ def test_what_is_not_answered_is_told_and_asked_again_by_the_next_pod(
         assert "Illegal characters" in report["backfill"]["last_error"]
         caught_up(services.broker.bootstrap, store)
         ((place,),) = select(store, "SELECT place FROM ingest_errors WHERE symbol = %s", symbol)
-        lacking = sorted(there(start, end, []).keys() - stored(store, symbol).keys())
+        lacking = sorted(existing_bars(start, end, []).keys() - stored(store, symbol).keys())
         assert lacking == list(range(lacking[0], lacking[0] + 1000 * MINUTE, MINUTE))
         assert place == f"bars 1m opened in [{iso(lacking[0])}, {iso(lacking[-1] + MINUTE)})"
         assert (gaps(store, symbol, "open"), gaps(store, symbol, "unfillable")) == ([(start, end)], [])
         assert worker.run()[0] == 0
         caught_up(services.broker.bootstrap, store)
-        assert stored(store, symbol) == there(start, end, [])
+        assert stored(store, symbol) == existing_bars(start, end, [])
         assert (gaps(store, symbol, "open"), gaps(store, symbol, "unfillable")) == ([], [])
 
 
-def test_the_clock_is_asked_for_until_it_is_told(services: Services, store: str, tmp_path: Path) -> None:
-    """By this machine's two years more are over: they would be told as what the exchange does not have."""
+def test_the_clock_is_requested_until_it_is_known(services: Services, store: str, tmp_path: Path) -> None:
+    """By this machine's clock two more years are over, which would be recorded as unfillable."""
     end = NOW // MINUTE * MINUTE
     with (
         an_exchange(market(end - 60 * MINUTE)) as exchange,
@@ -240,12 +238,12 @@ def test_the_clock_is_asked_for_until_it_is_told(services: Services, store: str,
         assert (code, report["backfill"]["total"], report["backfill"]["missing"]) == (0, 60, 0)
         assert not exchange.rest_faults
         caught_up(services.broker.bootstrap, store)
-        assert stored(store, symbol) == there(end - 60 * MINUTE, end, [])
+        assert stored(store, symbol) == existing_bars(end - 60 * MINUTE, end, [])
         assert gaps(store, symbol, "unfillable") == []
 
 
-def test_the_past_of_a_market_that_is_not_traded_any_more(services: Services, store: str, tmp_path: Path) -> None:
-    """By its name, once: what would lie behind its end is not asked for again."""
+def test_a_backfill_of_a_delisted_market(services: Services, store: str, tmp_path: Path) -> None:
+    """By its name; the range after its end is requested once."""
     end = NOW // MINUTE * MINUTE
     start, gone = end - 3000 * MINUTE, end - 1700 * MINUTE
     old, traded = market(start, [(gone, end + DAY)]), market(start)
@@ -257,9 +255,9 @@ def test_the_past_of_a_market_that_is_not_traded_any_more(services: Services, st
         worker = pod(services, store, tmp_path, exchange, start)
         worker.spec["symbols"] = [old.symbol]
         code, report = worker.run()
-        assert (code, report["backfill"]["missing"]) == (0, 1700), worker.said()
+        assert (code, report["backfill"]["missing"]) == (0, 1700), worker.log_tail()
         caught_up(services.broker.bootstrap, store)
-        assert stored(store, old.symbol) == there(start, gone, [])
+        assert stored(store, old.symbol) == existing_bars(start, gone, [])
         assert gaps(store, old.symbol, "unfillable") == [(gone, end)]
         assert select(store, "SELECT base FROM listings WHERE symbol = %s", old.symbol) == [(old.base,)]
         before = exchange.requests[KLINES]
@@ -267,7 +265,7 @@ def test_the_past_of_a_market_that_is_not_traded_any_more(services: Services, st
         assert exchange.requests[KLINES] == before
         worker.spec["symbols"] = ["*"]
         code, report = worker.run()
-    assert (code, report["symbols"]) == (0, 1), "a pattern means what is traded"
+    assert (code, report["symbols"]) == (0, 1), "a pattern selects traded markets only"
 
 
 @pytest.mark.parametrize(
@@ -277,7 +275,7 @@ def test_the_past_of_a_market_that_is_not_traded_any_more(services: Services, st
         ({"symbols": ["BTC/USTD"]}, "UnknownSymbol", ["'BTC/USTD'", "near matches: BTC/USDT"]),
     ],
 )
-def test_bad_input_ends_at_once(
+def test_invalid_input_fails_the_pod_at_once(
     services: Services, store: str, tmp_path: Path, wrong: dict[str, Any], reason: str, words: list[str]
 ) -> None:
     with an_exchange(CandleMarket("BTC", "USDT", [], first=NOW - NOW % MINUTE - 600 * MINUTE)) as exchange:

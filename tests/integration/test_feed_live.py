@@ -12,7 +12,7 @@ import pytest
 import by_hand.samples as by_hand
 from exchange import Exchange, Market, recorded
 from exchange.binance import Binance, trade_message
-from pods.feed import Pod
+from pods.feed import FeedPod
 from pods.recorder import publish
 from pods.services import Services
 from pods.topic import read_topic
@@ -38,7 +38,7 @@ def spec(exchange: Exchange, **more: Any) -> dict[str, Any]:
 def test_every_trade_once_through_fifty_disconnects(
     services: Services, samples: Path, tmp_path: Path, binance: Exchange
 ) -> None:
-    wanted = {
+    expected = {
         (symbol, interval, ts): pytest.approx(row, rel=1e-12)
         for symbol, name in FILES.items()
         for interval, seconds in SECONDS.items()
@@ -55,20 +55,20 @@ def test_every_trade_once_through_fifty_disconnects(
         return {place: tuple(v[name] for name in VALUES) for place, v in found.items()}
 
     wish = spec(binance, intervals=list(SECONDS))
-    pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, wish, {"apiKey": binance.key})
+    pod = FeedPod(services.broker.bootstrap, tmp_path, tmp_path, wish, {"apiKey": binance.key})
     pod.start()
     try:
         binance.subscribed(channels=2)
         binance.play_with_drops(50, seed=20240808)
         pod.wait_for(lambda: pod.status()["trades"] == 15_863)
         binance.clock_offset = 86_400_000
-        binance.drop()  # its clock is looked at anew after a disconnect: the day is over
-        pod.wait_for(lambda: pod.status()["bars"] >= len(wanted) and newest() == wanted)
+        binance.drop()  # its clock is measured again after a disconnect: the day is over
+        pod.wait_for(lambda: pod.status()["bars"] >= len(expected) and newest() == expected)
     finally:
         code = pod.stop()
     assert code == 0
     assert binance.drops >= 51
-    report = pod.last()
+    report = pod.last_report()
     assert (report["missing"], report["errors"]) == (0, 0)
     assert report["reconnects"] >= 45
     trades = read_topic(services.broker.bootstrap, "market.trades", "binance")
@@ -85,16 +85,14 @@ def test_every_trade_once_through_fifty_disconnects(
         assert any(v["symbol"] == symbol and not v["closed"] for _, v, _ in bars)
 
 
-def test_whatever_the_exchange_does_each_trade_comes_once(
-    services: Services, tmp_path: Path, binance: Exchange
-) -> None:
-    """Repeats, disorder, nonsense and refusals; then a restart of the pod, with trades missed meanwhile."""
+def test_each_trade_is_published_once_through_any_fault(services: Services, tmp_path: Path, binance: Exchange) -> None:
+    """Repeats, disorder, junk and error responses; then a restart of the pod, with trades missed meanwhile."""
     own = f"t{uuid.uuid4().hex[:6]}".upper()
     btc = binance.markets[0]
     market = Market(own, "USDT", btc.ticks[:600])
     binance.markets = [market]
-    wanted = {**spec(binance), "symbols": [market.symbol], "intervals": ["1s", "1m"], "fill": "previous"}
-    pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, wanted, {"apiKey": binance.key})
+    expected = {**spec(binance), "symbols": [market.symbol], "intervals": ["1s", "1m"], "fill": "previous"}
+    pod = FeedPod(services.broker.bootstrap, tmp_path, tmp_path, expected, {"apiKey": binance.key})
     pod.start()
     try:
         binance.subscribed()
@@ -111,7 +109,7 @@ def test_whatever_the_exchange_does_each_trade_comes_once(
             ]
         )
         binance.page_max = 7
-        market.happened += 20  # told to nobody: the next one shows the hole
+        market.happened += 20  # without messages: the next id shows the gap
         binance.play(30)
         broken = trade_message(market, market.ticks[150])
         market.happened += 1
@@ -120,9 +118,9 @@ def test_whatever_the_exchange_does_each_trade_comes_once(
         pod.wait_for(lambda: pod.status()["trades"] == 201)
         assert pod.status()["errors"] >= 3
         assert pod.status()["duplicates"] >= 3
-        refused = binance.refused_at
-        after = [asked for asked in binance.asked_at if asked > refused[0]]
-        assert min(after) - refused[0] >= 0.95, "asked again before the exchange allowed it"
+        rejected = binance.rejected_at
+        after = [at for at in binance.requested_at if at > rejected[0]]
+        assert min(after) - rejected[0] >= 0.95, "requested again before the exchange allowed it"
         pod.stop()
         market.happened += 150
         key, live = f"binance:{market.symbol}", market_headers("live")
@@ -154,21 +152,21 @@ def test_whatever_the_exchange_does_each_trade_comes_once(
         pod.wait_for(lambda: end - 60_000 in closed("1m") and not wrong())
     finally:
         pod.stop()
-    assert not wrong(), "a correction has spoilt a bar"
+    assert not wrong(), "a correction made a bar wrong"
     rows = read_topic(services.broker.bootstrap, "market.trades", "binance")
     ids = [int(v["id"]) for _, v, _ in rows if v["symbol"] == market.symbol]
     assert ids == [tick.id for tick in market.ticks]
     seconds = closed("1s")
-    assert sorted(seconds) == list(range(min(seconds), max(seconds) + 1, 1000)), "filled without a hole"
+    assert sorted(seconds) == list(range(min(seconds), max(seconds) + 1, 1000)), "filled without a gap"
 
 
 def test_pods_share_the_symbols(services: Services, tmp_path: Path, binance: Exchange) -> None:
-    """All of a pattern's, each in one of two pods."""
+    """Every symbol that the pattern selects, each in one of two pods."""
     quote = f"q{uuid.uuid4().hex[:5]}".upper()
     ticks = binance.markets[0].ticks
     binance.markets = [Market(f"A{n}", quote, ticks[n * 100 : n * 100 + 100]) for n in range(8)]
     wish = spec(binance) | {"symbols": [f"*/{quote}"], "shards": 2}
-    pods = [Pod(services.broker.bootstrap, tmp_path / str(n), tmp_path, wish, shard=n) for n in range(2)]
+    pods = [FeedPod(services.broker.bootstrap, tmp_path / str(n), tmp_path, wish, shard=n) for n in range(2)]
     try:
         for pod in pods:
             pod.start()
@@ -179,23 +177,23 @@ def test_pods_share_the_symbols(services: Services, tmp_path: Path, binance: Exc
     finally:
         for pod in pods:
             pod.stop()
-    assert sum(pod.last()["symbols"] for pod in pods) == 8
-    told = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.trades", "binance")]
-    mine = sorted((v["symbol"], int(v["id"])) for v in told if v["symbol"].endswith(quote))
+    assert sum(pod.last_report()["symbols"] for pod in pods) == 8
+    published = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.trades", "binance")]
+    mine = sorted((v["symbol"], int(v["id"])) for v in published if v["symbol"].endswith(quote))
     assert mine == sorted((m.symbol, tick.id) for m in binance.markets for tick in m.ticks)
 
 
-def test_what_the_exchange_says_of_a_market_is_followed(services: Services, tmp_path: Path) -> None:
-    """Another smallest change of the price, while a list of markets fails, and a market that is halted."""
+def test_changed_listings_are_published(services: Services, tmp_path: Path) -> None:
+    """Another price step, while requests for the list of markets fail, and a halted market."""
     quote = f"l{uuid.uuid4().hex[:5]}".upper()
     dialect = Binance()
     markets = [Market(base, quote, recorded()[0].ticks[:200]) for base in ("A", "B")]
     with Exchange(dialect, markets, faulty_path="/api/v3/exchangeInfo") as exchange:
-        pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, {**spec(exchange), "symbols": [f"*/{quote}"]})
+        pod = FeedPod(services.broker.bootstrap, tmp_path, tmp_path, {**spec(exchange), "symbols": [f"*/{quote}"]})
         pod.markets = 0.5
-        asked = exchange.requests
+        requests = exchange.requests
 
-        def told() -> list[tuple[str, str, float | None]]:
+        def published() -> list[tuple[str, str, float | None]]:
             rows = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.ingest", "binance")]
             return [(v["symbol"], v["type"], v.get("price_step")) for v in rows if v["symbol"].endswith(quote)]
 
@@ -203,31 +201,31 @@ def test_what_the_exchange_says_of_a_market_is_followed(services: Services, tmp_
         try:
             exchange.subscribed(channels=2)
             exchange.play(100)
-            pod.wait_for(lambda: asked["/api/v3/exchangeInfo"] >= 3)
+            pod.wait_for(lambda: requests["/api/v3/exchangeInfo"] >= 3)
             same = [(market.symbol, "listing", 0.01) for market in markets]
-            assert sorted(told()) == same, "what did not change is told once"
+            assert sorted(published()) == same, "an unchanged listing is published once"
             exchange.rest_faults.extend([(500, {}, "oops"), (200, {}, "{}"), (200, {}, '["no markets"]')])
             dialect.price_step = "0.1"
-            pod.wait_for(lambda: sorted(told()) == sorted([*same, *((m.symbol, "listing", 0.1) for m in markets)]))
+            pod.wait_for(lambda: sorted(published()) == sorted([*same, *((m.symbol, "listing", 0.1) for m in markets)]))
             dialect.halted = {"B"}
-            pod.wait_for(lambda: (f"B/{quote}", "error", None) in told())
+            pod.wait_for(lambda: (f"B/{quote}", "error", None) in published())
             exchange.play()
             pod.wait_for(lambda: pod.status()["trades"] == 400)
         finally:
             pod.stop()
         assert not exchange.rest_faults
-        assert (exchange.connections, pod.last()["reconnects"]) == (1, 0), "the streams were left alone"
-        assert len(told()) == 5, "a market that stays halted is told once"
+        assert (exchange.connections, pod.last_report()["reconnects"]) == (1, 0), "the streams did not reconnect"
+        assert len(published()) == 5, "a market that stays halted is reported once"
 
 
-def test_a_market_that_is_not_traded_holds_up_no_other(services: Services, tmp_path: Path) -> None:
-    """By name, when a pod starts: it is left out and told; where nothing else is asked for, that is refused."""
+def test_a_market_that_is_not_traded_does_not_block_another(services: Services, tmp_path: Path) -> None:
+    """Requested by name, it is left out and reported; where nothing else is requested, the pod fails."""
     quote = f"n{uuid.uuid4().hex[:5]}".upper()
     dialect = Binance(halted={"A"})
     markets = [Market(base, quote, recorded()[0].ticks[:100]) for base in ("A", "B")]
     symbols = [market.symbol for market in markets]
     with Exchange(dialect, markets) as exchange:
-        pod = Pod(services.broker.bootstrap, tmp_path, tmp_path, {**spec(exchange), "symbols": symbols})
+        pod = FeedPod(services.broker.bootstrap, tmp_path, tmp_path, {**spec(exchange), "symbols": symbols})
         pod.start()
         try:
             exchange.subscribed()
@@ -236,9 +234,9 @@ def test_a_market_that_is_not_traded_holds_up_no_other(services: Services, tmp_p
             assert pod.status()["message"] == f"1 symbols of binance; not traded: A/{quote}"
         finally:
             pod.stop()
-        told = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.ingest", "binance")]
-        said = [(v["symbol"], v["reason"]) for v in told if v["type"] == "error" and v["symbol"] in symbols]
-        assert said == [(f"A/{quote}", "the exchange does not trade it any more, or not at present")]
+        records = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.ingest", "binance")]
+        errors = [(v["symbol"], v["reason"]) for v in records if v["type"] == "error" and v["symbol"] in symbols]
+        assert errors == [(f"A/{quote}", "the exchange does not trade this symbol at present")]
         dialect.halted = {"A", "B"}
         exchange.markets = [*markets, Market("D", quote, recorded()[0].ticks[:1])]
         code, report = pod.run()

@@ -16,7 +16,7 @@ import pandas as pd
 import psycopg
 import pytest
 
-from pods.feed import Pod
+from pods.feed import FeedPod
 from pods.recorder import LIVE, MINUTE, T0, caught_up, eventually, publish, recorders, select
 from pods.replay import ReplayProcess, insert_minutes, stored
 from pods.topic import read_topic
@@ -113,11 +113,11 @@ def test_from_a_feed_and_a_replay_to_the_store(
     uid = str(uuid.uuid4())
     transforms = TransformProcess(tmp_path, connections, "Feed", spec, uid, tmp_path / "functions")
     transforms.start()
-    assert Pod(connections.kafka_bootstrap, tmp_path / "feed", tmp_path, spec).run()[0] == 0
+    assert FeedPod(connections.kafka_bootstrap, tmp_path / "feed", tmp_path, spec).run()[0] == 0
     eventually(lambda: transforms.results().get("spread", {}).get("points", 0) > 20)
     transforms.kill()
     sets[0]["path"] = "two.csv"
-    assert Pod(connections.kafka_bootstrap, tmp_path / "feed", tmp_path, spec).run()[0] == 0
+    assert FeedPod(connections.kafka_bootstrap, tmp_path / "feed", tmp_path, spec).run()[0] == 0
     transforms.start()
     started.callback(transforms.kill)
     eventually(lambda: (transforms.status().get("transforms") or {}).get("caught_up"))

@@ -16,7 +16,7 @@ from tapedeck_deck.embedded.warm import Warm
 
 
 @dataclass
-class Pod:
+class FeedPod:
     """``python -m tapedeck_feed`` with the environment that the contract names."""
 
     bootstrap: str
@@ -69,32 +69,32 @@ class Pod:
         """Exit code and last report."""
         self.start()
         code = self.wait()
-        return code, self.last()
+        return code, self.last_report()
 
-    def last(self) -> dict[str, Any]:
+    def last_report(self) -> dict[str, Any]:
         return dict(json.loads((self.folder / "last").read_text()))
 
     def get(self, path: str) -> str:
-        """A page of the probe, once it serves."""
-        assert processes.wait_until((self.folder / "port").exists, timeout=20), self.said()
+        """A page of the probe server, once it serves."""
+        assert processes.wait_until((self.folder / "port").exists, timeout=20), self.log_tail()
         port = (self.folder / "port").read_text()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
-            return str(answer.read().decode())
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as response:
+            return str(response.read().decode())
 
     def status(self) -> dict[str, Any]:
-        """What it says of itself now."""
+        """Its current report."""
         return dict(json.loads(self.get("/status")))
 
     def wait_for(self, ready: Callable[[], Any], timeout: float = 60.0) -> None:
-        """Wait for something while it is up."""
+        """Wait until ``ready`` is true, and fail when the pod ends before."""
 
-        def look() -> bool:
-            assert self.process is not None and self.process.poll() is None, self.said()
-            with contextlib.suppress(OSError):  # it ends; the next look says so
+        def is_ready() -> bool:
+            assert self.process is not None and self.process.poll() is None, self.log_tail()
+            with contextlib.suppress(OSError):  # it is ending; the next call fails
                 return bool(ready())
             return False
 
-        assert processes.wait_until(look, timeout=timeout, poll=0.1), f"{self.status()}\n{self.said()}"
+        assert processes.wait_until(is_ready, timeout=timeout, poll=0.1), f"{self.status()}\n{self.log_tail()}"
 
     def stop(self, timeout: float = 15) -> int:
         """SIGTERM; the exit code."""
@@ -102,10 +102,10 @@ class Pod:
         return processes.stop(self.process, grace=timeout)
 
     def kill(self) -> None:
-        """As a crash would."""
+        """SIGKILL, as a crash."""
         assert self.process is not None
         self.process.kill()
         processes.wait_exit(self.process, 5)
 
-    def said(self) -> str:
+    def log_tail(self) -> str:
         return processes.tail(self.folder / "log", 50)

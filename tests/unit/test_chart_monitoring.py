@@ -20,8 +20,8 @@ from charts import dashboards
 from charts.promql import labels_of, metrics_of
 from tapedeck_backtest.report.gauges import RunGauges
 from tapedeck_crds.report import BacktestReport
-from tapedeck_feed.from_files.stats import Tally
-from tapedeck_feed.output.stats import LiveTally
+from tapedeck_feed.from_files.stats import ImportStats
+from tapedeck_feed.output.stats import FeedStats
 
 MODULES: list[ModuleType] = [
     tapedeck_gateway.routes.websocket,
@@ -41,7 +41,12 @@ def registered() -> dict[str, set[str]]:
         made = [value for value in vars(module).values() if isinstance(value, MetricWrapperBase)]
         families += [(next(iter(metric.describe())), set(metric._labelnames)) for metric in made]
     report = BacktestReport(state="running", value=1.0, return_percent=1.0, max_drawdown_percent=1.0)
-    for collector in (Tally(), LiveTally(clock_skew_ms=1), RunGauges(lambda: report), tapedeck_replay.metrics.LATENESS):
+    for collector in (
+        ImportStats(),
+        FeedStats(clock_skew_ms=1),
+        RunGauges(lambda: report),
+        tapedeck_replay.metrics.LATENESS,
+    ):
         families += [(family, set()) for family in collector.collect()]
     endings = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
     return {family.name + ending: labels for family, labels in families for ending in endings[family.type]}

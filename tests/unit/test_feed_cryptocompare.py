@@ -1,4 +1,4 @@
-"""CryptoCompare's messages and refusals, as its documentation gives them."""
+"""CryptoCompare's messages and error responses, as its documentation gives them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import msgspec
 import pytest
 
 from tapedeck_common.market import Bar, Side, Ticker, Trade
-from tapedeck_feed.exchanges.adapter import BadInput, Broken, Unanswerable, Unreachable
 from tapedeck_feed.exchanges.cryptocompare import messages
-from tapedeck_feed.exchanges.cryptocompare.errors import fault_of
-from tapedeck_feed.exchanges.cryptocompare.pairs import INDEX, Pair, found, listed, pair_of
-from tapedeck_feed.exchanges.cryptocompare.rest import data_of
+from tapedeck_feed.exchanges.cryptocompare.errors import translate_error
+from tapedeck_feed.exchanges.cryptocompare.pairs import INDEX, Pair, pair_of, parse_pairs, select_pairs
+from tapedeck_feed.exchanges.cryptocompare.rest import parse_response
+from tapedeck_feed.exchanges.errors import (
+    ExchangeRequestFailed,
+    ExchangeUnreachable,
+    InvalidFeedInput,
+    SubscriptionLost,
+)
 
 TRADE = {
     "TYPE": "0", "M": "Coinbase", "FSYM": "BTC", "TSYM": "USD", "F": "1", "ID": "12345678", "TS": 1593768260,
@@ -22,8 +27,8 @@ SYMBOL = "BTC/USD:Coinbase"
 
 
 def test_a_trade() -> None:
-    wanted = Trade("cryptocompare", SYMBOL, 1_593_768_260_007, "12345678", 32500.12, 0.01, "sell")
-    assert messages.to_trade("cryptocompare", SYMBOL, TRADE, None) == wanted
+    expected = Trade("cryptocompare", SYMBOL, 1_593_768_260_007, "12345678", 32500.12, 0.01, "sell")
+    assert messages.to_trade("cryptocompare", SYMBOL, TRADE, None) == expected
 
 
 @pytest.mark.parametrize(
@@ -33,7 +38,7 @@ def test_a_trade() -> None:
         ("4", (32500.0, "sell"), "buy"), ("4", (32501.0, "buy"), "sell"), ("4", (32500.12, "sell"), "sell"),
     ],
 )  # fmt: skip
-def test_the_side_is_the_flag_or_follows_from_the_price(
+def test_the_side_is_the_flags_or_follows_from_the_price(
     flag: Any, before: tuple[float, Side] | None, side: str
 ) -> None:
     assert messages.to_trade("cryptocompare", SYMBOL, {**TRADE, "F": flag}, before).side == side
@@ -43,15 +48,15 @@ def test_the_side_is_the_flag_or_follows_from_the_price(
     ("field", "value"),
     [("ID", 12), ("ID", None), ("P", "dear"), ("P", 0), ("Q", True), ("TS", "noon"), ("TS", 1e10), ("F", "x")],
 )
-def test_a_field_of_another_type_is_named(field: str, value: Any) -> None:
+def test_the_error_names_a_field_of_a_wrong_type(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"{field}|price"):
         messages.to_trade("cryptocompare", SYMBOL, {**TRADE, field: value}, None)
 
 
 def test_bars_and_tickers() -> None:
     row = {"time": 1579351560, "high": 8902.45, "low": 8900, "open": 8901.9, "volumefrom": 1.591, "close": 8901.88}
-    wanted = Bar("cryptocompare", "BTC/USD", "1m", 1_579_351_560_000, 8901.9, 8902.45, 8900.0, 8901.88, 1.591)
-    assert messages.to_bar("cryptocompare", "BTC/USD", "1m", row) == wanted
+    expected = Bar("cryptocompare", "BTC/USD", "1m", 1_579_351_560_000, 8901.9, 8902.45, 8900.0, 8901.88, 1.591)
+    assert messages.to_bar("cryptocompare", "BTC/USD", "1m", row) == expected
     nothing = dict.fromkeys(("high", "low", "open", "volumefrom", "close"), 0)
     assert messages.to_bar("cryptocompare", "BTC/USD", "1m", {**row, **nothing}) is None
     with pytest.raises(ValueError, match="high/low"):
@@ -61,22 +66,24 @@ def test_bars_and_tickers() -> None:
     assert messages.to_ticker("cryptocompare", "BTC/USD", state) == ticker
 
 
-def test_symbols_are_of_the_index_or_of_an_exchange() -> None:
+def test_symbols_name_the_index_or_an_exchange() -> None:
     pairs = {
         "BTC": {"tsyms": {"USD": {}, "EUR": {"isActive": True}, "LTL": {"isActive": False}}},
         "ETH": {"tsyms": {"USD": {}}},
     }
-    index, markets = listed(INDEX, pairs), listed("Coinbase", pairs)
-    assert found("cryptocompare", ["*/USD"], index, markets) == ("BTC/USD", "ETH/USD")
-    assert found("cryptocompare", ["ETH/USD", "BTC/*:Coinbase"], index, markets) == (
+    index, markets = parse_pairs(INDEX, pairs), parse_pairs("Coinbase", pairs)
+    assert select_pairs("cryptocompare", ["*/USD"], index, markets) == ("BTC/USD", "ETH/USD")
+    assert select_pairs("cryptocompare", ["ETH/USD", "BTC/*:Coinbase"], index, markets) == (
         "ETH/USD", "BTC/EUR:Coinbase", "BTC/USD:Coinbase",
     )  # fmt: skip
-    assert found("cryptocompare", ["BTC/LTL"], index, markets) == ("BTC/LTL",), "by its name, though it is not traded"
+    assert select_pairs("cryptocompare", ["BTC/LTL"], index, markets) == ("BTC/LTL",), (
+        "by its name, although it is not traded"
+    )
     assert [pair.symbol for pair, traded in index.items() if not traded] == ["BTC/LTL"]
     assert pair_of(SYMBOL) == Pair("Coinbase", "BTC", "USD")
     assert pair_of(SYMBOL).symbol == SYMBOL
-    with pytest.raises(BadInput, match=r"'BTC/USD:Coinbse'; near matches: BTC/USD:Coinbase"):
-        found("cryptocompare", ["BTC/USD:Coinbse"], index, markets)
+    with pytest.raises(InvalidFeedInput, match=r"'BTC/USD:Coinbse'; near matches: BTC/USD:Coinbase"):
+        select_pairs("cryptocompare", ["BTC/USD:Coinbse"], index, markets)
 
 
 LIMITED = {
@@ -88,38 +95,50 @@ LIMITED = {
 @pytest.mark.parametrize(
     ("status", "after", "answer", "kind", "words"),
     [
-        (401, None, {"Data": {}, "Err": {"type": 2, "message": "API key required"}}, BadInput, "API key required"),
-        (200, None, {"Response": "Error", "Message": "You need a valid key", "Type": 1}, BadInput, "valid key"),
-        (200, None, {"Response": "Error", "Message": "e param", "Type": 2, "Data": {}}, Unanswerable, "e param"),
-        (200, None, LIMITED, Unreachable, "over your rate limit"),
-        (429, 7.0, {}, Unreachable, "too many requests"),
-        (503, None, "oops", Unreachable, "503"),
-        (200, None, [1, 2], Unanswerable, r"\[1,2\]"),
+        (
+            401,
+            None,
+            {"Data": {}, "Err": {"type": 2, "message": "API key required"}},
+            InvalidFeedInput,
+            "API key required",
+        ),
+        (200, None, {"Response": "Error", "Message": "You need a valid key", "Type": 1}, InvalidFeedInput, "valid key"),
+        (
+            200,
+            None,
+            {"Response": "Error", "Message": "e param", "Type": 2, "Data": {}},
+            ExchangeRequestFailed,
+            "e param",
+        ),
+        (200, None, LIMITED, ExchangeUnreachable, "over your rate limit"),
+        (429, 7.0, {}, ExchangeUnreachable, "too many requests"),
+        (503, None, "oops", ExchangeUnreachable, "503"),
+        (200, None, [1, 2], ExchangeRequestFailed, r"\[1,2\]"),
     ],
 )
-def test_refusals(status: int, after: float | None, answer: Any, kind: type[Exception], words: str) -> None:
-    with pytest.raises(kind, match=words) as told:
-        data_of("/data/v2/histominute", "Data", status, after, msgspec.json.encode(answer))
+def test_error_responses(status: int, after: float | None, answer: Any, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words) as raised:
+        parse_response("/data/v2/histominute", "Data", status, after, msgspec.json.encode(answer))
     if answer is LIMITED:
-        assert isinstance(told.value, Unreachable) and told.value.wait == 20.0
+        assert isinstance(raised.value, ExchangeUnreachable) and raised.value.retry_after == 20.0
     if status == 429:
-        assert isinstance(told.value, Unreachable) and told.value.wait == 7.0
+        assert isinstance(raised.value, ExchangeUnreachable) and raised.value.retry_after == 7.0
 
 
 @pytest.mark.parametrize(
     ("kind", "message", "error"),
     [
-        ("401", "UNAUTHORIZED", BadInput),
-        ("429", "RATE_LIMIT_OPENING_SOCKETS_TOO_FAST", Unreachable),
-        ("429", "TOO_MANY_SOCKETS_MAX_1_PER_CLIENT", Unreachable),
-        ("429", "TOO_MANY_SUBSCRIPTIONS_MAX_300_PER_SOCKET", BadInput),
-        ("500", "INVALID_SUB", BadInput),
-        ("500", "FORCE_DISCONNECT", Broken),
-        ("500", "INVALID_JSON", Unanswerable),
+        ("401", "UNAUTHORIZED", InvalidFeedInput),
+        ("429", "RATE_LIMIT_OPENING_SOCKETS_TOO_FAST", ExchangeUnreachable),
+        ("429", "TOO_MANY_SOCKETS_MAX_1_PER_CLIENT", ExchangeUnreachable),
+        ("429", "TOO_MANY_SUBSCRIPTIONS_MAX_300_PER_SOCKET", InvalidFeedInput),
+        ("500", "INVALID_SUB", InvalidFeedInput),
+        ("500", "FORCE_DISCONNECT", SubscriptionLost),
+        ("500", "INVALID_JSON", ExchangeRequestFailed),
     ],
 )
-def test_errors_of_the_websocket(kind: str, message: str, error: type[Exception]) -> None:
-    fault = fault_of(kind, {"TYPE": kind, "MESSAGE": message, "INFO": "why"})
+def test_error_messages_of_the_websocket(kind: str, message: str, error: type[Exception]) -> None:
+    fault = translate_error(kind, {"TYPE": kind, "MESSAGE": message, "INFO": "why"})
     assert type(fault) is error
     assert f"{message} why" in str(fault)
-    assert fault_of("500", {"MESSAGE": "SUBSCRIPTION_ALREADY_ACTIVE"}) is None
+    assert translate_error("500", {"MESSAGE": "SUBSCRIPTION_ALREADY_ACTIVE"}) is None

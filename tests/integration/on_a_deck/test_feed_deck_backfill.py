@@ -118,7 +118,7 @@ def test_fetched_by_the_command(running: tuple[Home, Json, Objects, Exchange], t
     again = fetch("--symbols", "ETH/USDT", *span)
     assert again.returncode == 0
     assert "3000 of 3000 bars" in again.stdout
-    assert "0 brought" in again.stdout
+    assert "0 downloaded" in again.stdout
 
     for wrong, words in (
         (("--symbols", "BTC/USTD", *span), "near matches: BTC/USDT"),

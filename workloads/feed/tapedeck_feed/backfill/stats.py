@@ -93,9 +93,7 @@ class BackfillStats:
         ):
             yield CounterMetricFamily(f"tapedeck_feed_backfill_{name}", documentation, value=value)
         documentation = "The last error of a request to the exchange"
-        yield InfoMetricFamily(
-            "tapedeck_feed_backfill_last_error", documentation, value={"message": self.last_error}
-        )
+        yield InfoMetricFamily("tapedeck_feed_backfill_last_error", documentation, value={"message": self.last_error})
 
     @property
     def _elapsed(self) -> float:

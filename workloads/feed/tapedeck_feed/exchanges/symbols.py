@@ -37,6 +37,7 @@ def select_symbols(
         selected |= dict.fromkeys(matched)
     if unknown:
         raise InvalidFeedInput(
-            "UnknownSymbol", f"symbols: got {', '.join(unknown)}; expected symbols that {exchange} trades, like BTC/USDT"
+            "UnknownSymbol",
+            f"symbols: got {', '.join(unknown)}; expected symbols that {exchange} trades, like BTC/USDT",
         )
     return tuple(selected)

@@ -36,8 +36,7 @@ class FileImportWorkload(Workload):
         settings = self._settings
         connections = Connections.read(settings.connections)
         publisher = MarketDataPublisher(connections, f"feed-{settings.name}", self.stop_requested)
-        importer = FileImporter(
-            settings.name, self._files, settings.files, publisher, self.stats, self.stop_requested)
+        importer = FileImporter(settings.name, self._files, settings.files, publisher, self.stats, self.stop_requested)
         try:
             importer.run()
         except sqlite3.Error as error:

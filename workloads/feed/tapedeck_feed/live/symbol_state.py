@@ -19,16 +19,16 @@ from tapedeck_feed.live.trade_sequencer import RECENT_MAX, TradeSequencer, creat
 class Continuity(Enum):
     """Whether something may be missing between the published records of a symbol and the next one.
 
-    | event \\ state | CONTINUOUS | RECONNECTING | GAP_SUSPECTED |
+    | event | from | to | recovery |
     |---|---|---|---|
-    | the connection is lost | RECONNECTING | RECONNECTING | RECONNECTING |
-    | a trade arrives, in turn by its id | – | CONTINUOUS | – |
-    | a trade arrives, else | – | GAP_SUSPECTED, recovery starts | – |
-    | the reconnected subscription settles | – | recovery starts | recovery starts |
-    | a malformed message, or a probe of a silent subscription | GAP_SUSPECTED, recovery starts | as before | as before |
-    | a tick after ``retry_at`` | – | – | recovery starts |
-    | recovery succeeds | CONTINUOUS | CONTINUOUS | CONTINUOUS |
-    | recovery fails | GAP_SUSPECTED | GAP_SUSPECTED | GAP_SUSPECTED |
+    | the connection is lost | any | RECONNECTING | |
+    | a trade arrives whose id is the next | RECONNECTING | CONTINUOUS | |
+    | another trade arrives | RECONNECTING | GAP_SUSPECTED | starts |
+    | the new connection has settled | RECONNECTING, GAP_SUSPECTED | same | starts |
+    | a message is malformed, or a silent subscription is probed | any | GAP_SUSPECTED | starts |
+    | a tick after ``retry_at`` | GAP_SUSPECTED | same | starts |
+    | the recovery succeeds | any | CONTINUOUS | ends |
+    | the recovery fails | any | GAP_SUSPECTED | ends |
 
     Beside the state, pending trades always start a recovery: ids that count up show a gap without a lost connection.
     """

@@ -76,9 +76,7 @@ class LiveFeedWorkload(Workload):
         adapter = create_adapter(self._spec.exchange or "", keys, self._spec.endpoints)
         await run_until_stopped(self._ingest(adapter, connections, publisher), adapter, self.stop_requested)
 
-    async def _ingest(
-        self, adapter: ExchangeAdapter, connections: Connections, publisher: MarketDataPublisher
-    ) -> None:
+    async def _ingest(self, adapter: ExchangeAdapter, connections: Connections, publisher: MarketDataPublisher) -> None:
         markets = await self._load_markets(adapter)
         options = create_options(self._spec, markets)
         self.stats.symbols = len(markets.symbols)

@@ -55,6 +55,5 @@ def unknown_exchange(exchange: str) -> InvalidFeedInput:
     candidates = [*ccxt.pro.exchanges, "cryptocompare"]
     return InvalidFeedInput(
         "UnknownExchange",
-        f"exchange: got {exchange!r}{near_matches(exchange, candidates)}; "
-        "expected an id of ccxt.pro, or cryptocompare",
+        f"exchange: got {exchange!r}{near_matches(exchange, candidates)}; expected an id of ccxt.pro, or cryptocompare",
     )

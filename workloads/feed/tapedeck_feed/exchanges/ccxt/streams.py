@@ -47,9 +47,7 @@ class CcxtStreams:
             return [partial(self._wait_for_candles, symbol, stream.interval, listener) for symbol in stream.symbols]
         return [partial(self._wait_for_ticker, symbol, listener) for symbol in stream.symbols]
 
-    def _trade_subscriptions(
-        self, stream: ExchangeStream, on_trade: OnTradeRow
-    ) -> list[Callable[[], Awaitable[bool]]]:
+    def _trade_subscriptions(self, stream: ExchangeStream, on_trade: OnTradeRow) -> list[Callable[[], Awaitable[bool]]]:
         api = self._client.api
         for symbol in stream.symbols:
             api.trades[symbol] = TradeForwarder(on_trade)

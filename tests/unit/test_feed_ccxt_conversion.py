@@ -1,4 +1,4 @@
-"""Steps of price and amount, however an exchange tells its precision."""
+"""Price and amount steps from every precision mode of ccxt."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from tapedeck_feed.exchanges.ccxt.conversion import to_listing
         (None, ccxt.TICK_SIZE, (None, None)),
     ],
 )
-def test_steps(precision: Any, mode: int, steps: tuple[float | None, float | None]) -> None:
+def test_steps_follow_from_the_precision_mode(
+    precision: Any, mode: int, steps: tuple[float | None, float | None]
+) -> None:
     listing = to_listing("x", "BTC/USDT:USDT", {"precision": precision}, mode, 7)
     assert (listing.price_step, listing.amount_step) == steps
     assert (listing.base, listing.quote, listing.at) == ("BTC", "USDT", 7)
 
 
-def test_the_exchange_names_the_currencies() -> None:
+def test_base_and_quote_are_the_exchanges() -> None:
     listing = to_listing("x", "BTC/USD", {"base": "XBT", "quote": "ZUSD"}, ccxt.TICK_SIZE, 7)
     assert (listing.exchange, listing.symbol, listing.base, listing.quote) == ("x", "BTC/USD", "XBT", "ZUSD")

@@ -1,4 +1,4 @@
-"""What a live Feed finds of its predecessor on a busy log."""
+"""What a live Feed reads of its predecessor from a busy log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tapedeck_feed.live import resume
 T0 = 1_723_075_200_000
 
 
-def test_it_looks_behind_what_others_published_since(services: Services) -> None:
+def test_it_reads_back_beyond_later_records_of_other_symbols(services: Services) -> None:
     exchange, live = f"h{uuid.uuid4().hex[:8]}", market_headers("live")
     names = (f"{number}/USDT" for number in itertools.count())
     mine = next(names)
@@ -30,12 +30,14 @@ def test_it_looks_behind_what_others_published_since(services: Services) -> None
     bar = Bar(exchange, mine, "1m", T0, 1.0, 2.0, 1.0, 2.0, 5.0, True)
     records = [trade(mine, number) for number in range(1_500)]
     records += [("market.bars", encode(bar), series_key(exchange, mine), live)]
-    records += [trade(other, number) for number in range(resume.FIRST_LOOK + 100)]
+    records += [trade(other, number) for number in range(resume.FIRST_READ + 100)]
     publish(services.broker.bootstrap, records)
 
     connections = Connections(kafka_bootstrap=services.broker.bootstrap)
-    tails = resume.read_tails(connections, exchange, [mine, other, "none"], lambda tail: len(tail.trades) > 1)
-    assert [trade.id for trade in tails[mine].trades] == [str(number) for number in range(1_500)]
-    assert tails[mine].bars == {"1m": {T0: bar}}
-    assert len(tails[other].trades) == resume.FIRST_LOOK + 100
-    assert not tails["none"].trades
+    points = resume.read_resume_points(
+        connections, exchange, [mine, other, "none"], lambda point: len(point.trades) > 1
+    )
+    assert [trade.id for trade in points[mine].trades] == [str(number) for number in range(1_500)]
+    assert points[mine].bars == {"1m": {T0: bar}}
+    assert len(points[other].trades) == resume.FIRST_READ + 100
+    assert not points["none"].trades

@@ -1,4 +1,4 @@
-"""Subscriptions that fall silent: dead ones are told from quiet markets, of each exchange as that lets it be asked."""
+"""Silent subscriptions: dead ones are told from quiet markets, by what each exchange offers."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from typing import Any
 
 import pytest
 
-from exchange import Exchange, Market, lately
+from exchange import Exchange, Market, recent_market
 from exchange.binance import Binance
 from exchange.bitfinex import Bitfinex
 from exchange.candles import MINUTE
 from exchange.coinbase import Coinbase
 from exchange.cryptocompare import VENUE, CryptoCompare
 from exchange.server import Dialect
-from pods.feed import Pod
-from pods.live import bars, happened, mender_of, pod_of, trades
+from pods.feed import FeedPod
+from pods.live import create_gap_recovery, create_pod, exchange_trades, published_bars, published_trades
 from pods.services import Services
 from pods.topic import read_topic
 from tapedeck_common.market import Bar
 from tapedeck_crds.live import Endpoints
-from tapedeck_feed.exchanges.registry import adapter_of
-from tapedeck_feed.live.resume import Tail
-from tapedeck_feed.live.symbol_state import resumed
+from tapedeck_feed.exchanges.registry import create_adapter
+from tapedeck_feed.live.resume import ResumePoint
+from tapedeck_feed.live.symbol_state import resume_symbol
 
 pytestmark = pytest.mark.slow
 
 
 @contextmanager
-def listening(
+def live_pod(
     services: Services,
     folder: Path,
     name: str,
@@ -42,11 +42,11 @@ def listening(
     *,
     silence: float = 1.0,
     **more: Any,
-) -> Iterator[tuple[Market, Exchange, Pod]]:
-    """A market, its exchange, and a pod that asks for what is missing after so many seconds of silence."""
-    own = lately()
+) -> Iterator[tuple[Market, Exchange, FeedPod]]:
+    """A market, its exchange, and a pod that probes a subscription after so many seconds of silence."""
+    own = recent_market()
     with Exchange(dialect, [own]) as exchange:
-        pod = pod_of(services, folder, exchange, name, own.symbol + suffix, **more)
+        pod = create_pod(services, folder, exchange, name, own.symbol + suffix, **more)
         pod.silence = silence
         pod.start()
         try:
@@ -60,9 +60,9 @@ def listening(
     [("binance", Binance()), ("coinbase", Coinbase()), ("bitfinex", Bitfinex())],
     ids=["binance", "coinbase", "bitfinex"],
 )
-def test_silence_is_broken(services: Services, tmp_path: Path, name: str, dialect: Dialect) -> None:
-    """The connection stays up and says nothing, while trades go on."""
-    with listening(services, tmp_path, name, dialect) as (own, exchange, pod):
+def test_a_dead_subscription_is_reconnected(services: Services, tmp_path: Path, name: str, dialect: Dialect) -> None:
+    """The connection stays up and delivers nothing, while trades continue."""
+    with live_pod(services, tmp_path, name, dialect) as (own, exchange, pod):
         exchange.subscribed()
         exchange.play(200)
         exchange.silent = True
@@ -72,25 +72,25 @@ def test_silence_is_broken(services: Services, tmp_path: Path, name: str, dialec
         exchange.subscribed()
         exchange.play()
         pod.wait_for(lambda: pod.status()["trades"] == len(own.ticks))
-    assert trades(services, name, own.symbol) == happened(own)
-    assert name != "binance" or pod.last()["missing"] == 0  # its ids have no holes of their own
+    assert published_trades(services, name, own.symbol) == exchange_trades(own)
+    assert name != "binance" or pod.last_report()["missing"] == 0  # the ids of others have gaps of their own
 
 
-def test_bars_that_the_exchange_sends_fall_silent(services: Services, tmp_path: Path) -> None:
-    with listening(services, tmp_path, "binance", Binance(), channels=["bars"]) as (own, exchange, pod):
+def test_a_silent_stream_of_the_exchanges_bars_is_reconnected(services: Services, tmp_path: Path) -> None:
+    with live_pod(services, tmp_path, "binance", Binance(), channels=["bars"]) as (own, exchange, pod):
         exchange.subscribed()
         exchange.play(200)
         exchange.refresh()
-        pod.wait_for(lambda: exchange.requests["/api/v3/klines"] >= 2)  # asked, and nothing new
+        pod.wait_for(lambda: exchange.requests["/api/v3/klines"] >= 2)  # probed, and nothing new
         assert exchange.connections == 1
-        exchange.play(300)  # of which its candles tell nothing
+        exchange.play(300)  # without candles
         pod.wait_for(lambda: exchange.connections >= 2)
         exchange.play()
         exchange.clock_offset = 70_000
         exchange.drop()
-        wanted = {ts: row for ts, row in own.minutes().items() if ts >= own.ticks[199].ts // MINUTE * MINUTE}
-        pod.wait_for(lambda: bars(services, "binance", own.symbol).keys() == wanted.keys())
-    assert bars(services, "binance", own.symbol) == {ts: pytest.approx(row) for ts, row in wanted.items()}
+        expected = {ts: row for ts, row in own.minutes().items() if ts >= own.ticks[199].ts // MINUTE * MINUTE}
+        pod.wait_for(lambda: published_bars(services, "binance", own.symbol).keys() == expected.keys())
+    assert published_bars(services, "binance", own.symbol) == {ts: pytest.approx(row) for ts, row in expected.items()}
 
 
 @pytest.mark.parametrize(
@@ -104,53 +104,53 @@ def test_bars_that_the_exchange_sends_fall_silent(services: Services, tmp_path: 
     ],
     ids=["binance", "cryptocompare"],
 )  # fmt: skip
-def test_tickers_fall_silent(
+def test_a_silent_ticker_stream_is_reconnected(
     services: Services, tmp_path: Path, name: str, dialect: Dialect, suffix: str, path: str, beats: tuple[Any, ...]
 ) -> None:
-    """A price that stands still is no reason to connect anew; one that moved is, though the connection beats."""
-    with listening(services, tmp_path, name, dialect, suffix, channels=["ticker"]) as (own, exchange, pod):
+    """An unchanged price is no reason to reconnect; a changed one is, although heartbeats arrive."""
+    with live_pod(services, tmp_path, name, dialect, suffix, channels=["ticker"]) as (own, exchange, pod):
 
-        def after_beats(ready: Callable[[], bool]) -> Callable[[], bool]:
-            def beaten() -> bool:
+        def sending_heartbeats(ready: Callable[[], bool]) -> Callable[[], bool]:
+            def with_heartbeats() -> bool:
                 exchange.send(*beats)
                 return ready()
 
-            return beaten
+            return with_heartbeats
 
         exchange.subscribed()
         exchange.play(200)
         exchange.refresh()
-        pod.wait_for(after_beats(lambda: exchange.requests[path] >= 2))
+        pod.wait_for(sending_heartbeats(lambda: exchange.requests[path] >= 2))
         assert exchange.connections == 1
         prices = {tick.price for tick in own.ticks[:200]}
         exchange.play(next(n for n, tick in enumerate(own.ticks[200:], 1) if tick.price not in prices))
-        pod.wait_for(after_beats(lambda: exchange.connections >= 2))
+        pod.wait_for(sending_heartbeats(lambda: exchange.connections >= 2))
         exchange.subscribed()
         exchange.refresh()
         pod.wait_for(lambda: pod.status()["tickers"] == 2)
-    told = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.tickers", name)]
-    assert [v["price"] for v in told if v["symbol"] == own.symbol + suffix] == [
+    published = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.tickers", name)]
+    assert [v["price"] for v in published if v["symbol"] == own.symbol + suffix] == [
         float(own.ticks[199].price), float(own.ticks[own.happened - 1].price),
     ]  # fmt: skip
 
 
-def test_a_market_of_which_nothing_came_yet_is_listened_to_anew_ever_less_often(
+def test_a_market_without_any_message_yet_is_reconnected_with_growing_delays(
     services: Services, tmp_path: Path
 ) -> None:
-    with listening(services, tmp_path, "binance", Binance(), silence=0.7) as (own, exchange, pod):
+    with live_pod(services, tmp_path, "binance", Binance(), silence=0.7) as (own, exchange, pod):
         pod.wait_for(lambda: exchange.connections >= 3)
         exchange.subscribed()
         exchange.play()
         pod.wait_for(lambda: pod.status()["trades"] == len(own.ticks))
         first, second, third = exchange.dialled_at[:3]
     assert (second - first > 0.7, third - second > 1.4) == (True, True)
-    waited = re.findall(r"nothing came for ([0-9.]+) s", pod.said())
-    assert waited[:2] == ["0.7", "1.4"]
+    silences = re.findall(r"no message for ([0-9.]+) s", pod.log_tail())
+    assert silences[:2] == ["0.7", "1.4"]
 
 
-def test_a_subscription_that_is_away_is_not_looked_at(services: Services, tmp_path: Path) -> None:
+def test_a_disconnected_subscription_is_not_probed(services: Services, tmp_path: Path) -> None:
     path = "/api/v3/ticker/24hr"
-    with listening(services, tmp_path, "binance", Binance(), channels=["ticker"]) as (_, exchange, pod):
+    with live_pod(services, tmp_path, "binance", Binance(), channels=["ticker"]) as (_, exchange, pod):
         exchange.subscribed()
         exchange.play(200)
         exchange.refresh()
@@ -162,29 +162,31 @@ def test_a_subscription_that_is_away_is_not_looked_at(services: Services, tmp_pa
         assert exchange.requests[path] == before
 
 
-def test_bars_of_minutes_without_a_trade_are_no_news(services: Services) -> None:
-    """CryptoCompare's history has flat ones for them, of which its websocket tells nothing."""
-    own = lately()
+def test_flat_bars_of_minutes_without_a_trade_are_not_new(services: Services) -> None:
+    """CryptoCompare's history has them, its websocket does not send them."""
+    own = recent_market()
     own.happened = len(own.ticks)
     name, symbol = "cryptocompare", f"{own.symbol}:{VENUE}"
 
-    async def mended(exchange: Exchange) -> None:
+    async def recover(exchange: Exchange) -> None:
         endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
-        adapter = adapter_of(name, {"apiKey": exchange.key}, endpoints)
+        adapter = create_adapter(name, {"apiKey": exchange.key}, endpoints)
         try:
-            mender, tally = mender_of(services, adapter, ("bars",), lambda _: None, own_intervals=("1m",))
-            state = resumed(name, symbol, ["1m"], "none", Tail(), contiguous=False)
+            gap_recovery, stats = create_gap_recovery(
+                services, adapter, ("bars",), lambda _: None, own_intervals=("1m",)
+            )
+            state = resume_symbol(name, symbol, ["1m"], "none", ResumePoint(), contiguous_ids=False)
             last, row = max(own.minutes().items())
-            state.series["1m"].state(Bar(name, symbol, "1m", last, *row))
-            await mender.mend(state, 0.0)
-            assert mender.news == 0
-            newest = state.series["1m"].wanted_from
+            state.series["1m"].update(Bar(name, symbol, "1m", last, *row))
+            await gap_recovery.recover(state, 0.0)
+            assert gap_recovery.new_records == 0
+            newest = state.series["1m"].recovery_start
             assert newest is not None and newest > last
             exchange.happen(own, [replace(own.ticks[-1], id=10**6, ts=exchange.now)], tell=False)
-            await mender.mend(state, 0.0)
-            assert (mender.news, tally.errors) == (1, 0)
+            await gap_recovery.recover(state, 0.0)
+            assert (gap_recovery.new_records, stats.errors) == (1, 0)
         finally:
             await adapter.close()
 
     with Exchange(CryptoCompare(), [own], live=True) as exchange:
-        asyncio.run(mended(exchange))
+        asyncio.run(recover(exchange))

@@ -1,4 +1,4 @@
-"""The Feed as a real process against a real broker, its log read raw."""
+"""A Feed from files as a real process against a real broker, whose log is read raw."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import by_hand.samples as by_hand
-from pods.feed import Pod
+from pods.feed import FeedPod
 from pods.services import Services
 from pods.topic import read_topic
 from tapedeck_deck.embedded import processes
@@ -39,7 +39,7 @@ def spec(format_: str, exchange: str, sets: dict[str, str]) -> dict[str, Any]:
 def test_the_sample_feed(services: Services, samples: Path, tmp_path: Path, exchange: str) -> None:
     feed = yaml.safe_load((samples.parent / "feed.yaml").read_text())
     feed["spec"]["source"]["files"]["exchange"] = exchange
-    code, report = Pod(services.broker.bootstrap, tmp_path, samples.parent, feed["spec"]).run()
+    code, report = FeedPod(services.broker.bootstrap, tmp_path, samples.parent, feed["spec"]).run()
     assert (code, report) == (
         0,
         {
@@ -77,8 +77,8 @@ def test_the_sample_feed(services: Services, samples: Path, tmp_path: Path, exch
 
 def test_recorded_trades(services: Services, samples: Path, tmp_path: Path, exchange: str) -> None:
     names = {"BTC/USDT": "btcusdt_20240808.jsonl.gz", "ETH/USDT": "ethusdt_20240808.jsonl.gz"}
-    wanted = spec("binance-trades", exchange, names)
-    code, report = Pod(services.broker.bootstrap, tmp_path, samples / "binance-trades", wanted).run()
+    expected = spec("binance-trades", exchange, names)
+    code, report = FeedPod(services.broker.bootstrap, tmp_path, samples / "binance-trades", expected).run()
     assert (code, report["message"]) == (0, "12 bars and 15863 trades of 2 symbols")
     trades = read_topic(services.broker.bootstrap, "market.trades", exchange)
     bars = read_topic(services.broker.bootstrap, "market.bars", exchange)
@@ -112,32 +112,33 @@ not a row
 """
 
 
-def test_messy_rows_are_told_and_none_is_lost(services: Services, tmp_path: Path, exchange: str) -> None:
+def test_invalid_rows_are_reported_and_none_is_lost(services: Services, tmp_path: Path, exchange: str) -> None:
     (tmp_path / "a.csv").write_text(MESSY)
     (tmp_path / "b.csv").write_text(f"ts,open,high,low,close,volume\n{'420000,' + 'z' * 2000},1,1,1,1\n0,9,9,9,9,1\n")
-    code, report = Pod(services.broker.bootstrap, tmp_path, tmp_path, spec("csv", exchange, {"A/B": "*.csv"})).run()
+    code, report = FeedPod(services.broker.bootstrap, tmp_path, tmp_path, spec("csv", exchange, {"A/B": "*.csv"})).run()
     assert code == 0
-    assert report["message"] == "5 bars of 1 symbol, 6 rows refused (see ingest_errors)"
+    assert report["message"] == "5 bars of 1 symbol, 6 rows rejected (see ingest_errors)"
     assert (report["bars"], report["duplicates"], report["errors"], report["done"]) == (5, 1, 6, 2)
     bars = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.bars", exchange)]
     assert [(v["ts"] // MINUTE, v["open"]) for v in bars] == [(0, 9.0), (1, 1.0), (2, 2.0), (3, 3.0), (5, 5.0)]
     errors = read_topic(services.broker.bootstrap, "market.ingest", exchange)
     assert {key for key, _, _ in errors} == {f"{exchange}:A/B"}
-    told = {v["place"]: v for _, v, _ in errors}
-    assert told.keys() == {"a.csv:6", "a.csv:7", "a.csv:8", "a.csv:9", "a.csv:11", "b.csv:2"}
+    by_place = {v["place"]: v for _, v, _ in errors}
+    assert by_place.keys() == {"a.csv:6", "a.csv:7", "a.csv:8", "a.csv:9", "a.csv:11", "b.csv:2"}
     assert all(
-        (v["type"], v["feed"], v["exchange"], v["symbol"]) == ("error", "feed", exchange, "A/B") for v in told.values()
+        (v["type"], v["feed"], v["exchange"], v["symbol"]) == ("error", "feed", exchange, "A/B")
+        for v in by_place.values()
     )
-    assert "180000 has other values at a.csv:3" in told["a.csv:6"]["reason"]
-    assert json.loads(told["a.csv:6"]["payload"])["high"] == 4.0
-    assert told["a.csv:7"]["payload"] == "not a row"
-    assert "expected a finite price above 0" in told["a.csv:8"]["reason"]
-    assert "expected a time with an offset" in told["a.csv:9"]["reason"]
-    assert "open: got -6.0" in told["a.csv:11"]["reason"]
-    assert len(told["b.csv:2"]["payload"]) == 500 and len(told["b.csv:2"]["reason"]) < 300
+    assert "180000 has other values at a.csv:3" in by_place["a.csv:6"]["reason"]
+    assert json.loads(by_place["a.csv:6"]["payload"])["high"] == 4.0
+    assert by_place["a.csv:7"]["payload"] == "not a row"
+    assert "expected a finite price above 0" in by_place["a.csv:8"]["reason"]
+    assert "expected a time with an offset" in by_place["a.csv:9"]["reason"]
+    assert "open: got -6.0" in by_place["a.csv:11"]["reason"]
+    assert len(by_place["b.csv:2"]["payload"]) == 500 and len(by_place["b.csv:2"]["reason"]) < 300
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
-    # Behind a later one: 120000, the repeat of 60000, and 0.
-    assert [line["put_in_order"] for line in lines if line["event"] == "series read"] == [3]
+    # After a later row: 120000, the repeat of 60000, and 0.
+    assert [line["out_of_order"] for line in lines if line["event"] == "symbol imported"] == [3]
 
 
 @pytest.mark.parametrize(
@@ -155,19 +156,19 @@ def test_messy_rows_are_told_and_none_is_lost(services: Services, tmp_path: Path
         ({"source": {}}, "BadSpec", "source.files: missing"),
     ],
 )
-def test_what_no_restart_can_mend(
+def test_input_that_no_restart_can_correct(
     services: Services, tmp_path: Path, wrong: dict[str, Any], reason: str, message: str
 ) -> None:
     (tmp_path / "short.csv").write_text("ts,open,high,low\n")
     (tmp_path / "empty.csv").touch()
     (tmp_path / "no.zip").write_text("no zip")
-    code, report = Pod(services.broker.bootstrap, tmp_path / "pod", tmp_path, wrong).run()
+    code, report = FeedPod(services.broker.bootstrap, tmp_path / "pod", tmp_path, wrong).run()
     assert (code, report["state"], report["reason"]) == (64, "failed", reason)
     assert message in report["message"]
 
 
-def test_sigterm_while_the_broker_is_away(tmp_path: Path, samples: Path) -> None:
-    pod = Pod("127.0.0.1:1", tmp_path, samples.parent, spec("lean-minute", "x", {"BTC/USD": "data/*/btcusd_*.zip"}))
+def test_sigterm_while_the_broker_is_unreachable(tmp_path: Path, samples: Path) -> None:
+    pod = FeedPod("127.0.0.1:1", tmp_path, samples.parent, spec("lean-minute", "x", {"BTC/USD": "data/*/btcusd_*.zip"}))
     pod.start()
     assert json.loads(pod.get("/status"))["state"] == "running"
     assert pod.get("/healthz") == pod.get("/readyz") == "ok"
@@ -177,35 +178,35 @@ def test_sigterm_while_the_broker_is_away(tmp_path: Path, samples: Path) -> None
     assert pod.process is not None
     pod.process.send_signal(signal.SIGTERM)
     assert pod.wait(8) == 1
-    assert pod.last()["reason"] == "Interrupted"
-    assert pod.last()["done"] == 0
+    assert pod.last_report()["reason"] == "Interrupted"
+    assert pod.last_report()["done"] == 0
 
 
 @pytest.mark.slow
 @pytest.mark.faults
-def test_killed_in_mid_run_and_started_again(services: Services, tmp_path: Path, exchange: str) -> None:
-    """SIGKILL at random instants; afterwards every bar is on the log, and nothing that is no bar of the files."""
+def test_killed_during_the_import_and_started_again(services: Services, tmp_path: Path, exchange: str) -> None:
+    """SIGKILL at random instants; afterwards exactly the bars of the files are on the log."""
     count = 30_000
     symbols = {"A/B": "a.csv", "C/D": "c.csv"}
     rng = random.Random(7)
-    wanted: set[tuple[str, int, float]] = set()
+    expected: set[tuple[str, int, float]] = set()
     for symbol, name in symbols.items():
         prices = [round(rng.uniform(1, 1000), 2) for _ in range(count)]
         lines = [f"{i * MINUTE},{p},{p},{p},{p},1" for i, p in enumerate(prices)]
         (tmp_path / name).write_text("\n".join(["ts,open,high,low,close,volume", *lines]))
-        wanted |= {(symbol, i * MINUTE, p) for i, p in enumerate(prices)}
-    pod = Pod(services.broker.bootstrap, tmp_path / "pod", tmp_path, spec("csv", exchange, symbols))
+        expected |= {(symbol, i * MINUTE, p) for i, p in enumerate(prices)}
+    pod = FeedPod(services.broker.bootstrap, tmp_path / "pod", tmp_path, spec("csv", exchange, symbols))
     for _ in range(3):
         kill_after(pod, rng.randrange(1, count))
         seen = on_the_log(services, exchange)
-        assert seen < wanted, "the kill came before the end: some bars are missing yet"
+        assert seen < expected, "the kill came before the end: some bars are missing"
     code, report = pod.run()
-    assert (code, report["bars"]) == (0, len(wanted))
-    assert on_the_log(services, exchange) == wanted
+    assert (code, report["bars"]) == (0, len(expected))
+    assert on_the_log(services, exchange) == expected
 
 
-def kill_after(pod: Pod, bars: int) -> None:
-    """SIGKILL once the pod says that so many bars are out."""
+def kill_after(pod: FeedPod, bars: int) -> None:
+    """SIGKILL once the pod reports so many acknowledged bars."""
 
     def reached() -> bool:
         with contextlib.suppress(urllib.error.URLError, ConnectionError):
@@ -216,7 +217,7 @@ def kill_after(pod: Pod, bars: int) -> None:
     assert pod.process is not None
     assert processes.wait_until(reached, timeout=60, poll=0.002)
     pod.process.send_signal(signal.SIGKILL)
-    assert pod.wait(10) == -signal.SIGKILL, pod.said()
+    assert pod.wait(10) == -signal.SIGKILL, pod.log_tail()
 
 
 def on_the_log(services: Services, exchange: str) -> set[tuple[str, int, float]]:
