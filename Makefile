@@ -101,7 +101,7 @@ images: ## Build the container images with Docker, as tapedeck.dev/<name>:dev (T
 
 chart: ## Lint and package the Helm chart into build/
 	helm dependency build charts/tapedeck/charts/broker
-	helm lint charts/tapedeck
+	helm lint --quiet charts/tapedeck --set kafka.bootstrap=kafka:9092,store.host=postgres
 	helm package charts/tapedeck --destination build
 
 crds: $(VENV)/.run ## Generate the CRDs and the JSON Schemas from the types

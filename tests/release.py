@@ -1,4 +1,4 @@
-"""A release of the chart on the cluster of $TAPEDECK_E2E, and the broker and database that it talks to."""
+"""A release of the chart on the cluster of $TAPEDECK_E2E, and the broker and database that it uses."""
 
 from __future__ import annotations
 
@@ -13,49 +13,57 @@ import httpx
 from kube.operator import Things
 from tapedeck_crds.json import Json
 
+TIMEOUT_SECONDS = 1200  # of a command; enough for a slow machine
 ROOT = Path(__file__).parent.parent
 KUBECONFIG = os.environ.get("TAPEDECK_E2E", "")
 REGISTRY = os.environ.get("TAPEDECK_E2E_REGISTRY", "tapedeck.dev")
 TAG = os.environ.get("TAPEDECK_E2E_TAG", "test")
-VENDORS = os.environ.get("TAPEDECK_E2E_VENDORS") == "1"
-# The database's pod, and how a superuser gets in there.
+BUNDLED = os.environ.get("TAPEDECK_E2E_VENDORS") == "1"
+# The database pod, and the DSN of its superuser there.
 DATABASE_POD, DATABASE = (
     ("td-timescaledb-0", "postgresql://tapedeck@/tapedeck?host=/var/run/postgresql")
-    if VENDORS
+    if BUNDLED
     else ("timescaledb-0", "postgresql://postgres@/tapedeck?host=/tmp")
 )
 PASSWORDS = {"admin": "only-for-tests", "reader": "r-only-for-tests", "recorder": "w-only-for-tests"}
 
 
-def run(*command: str, given: str | None = None) -> str:
-    """What a command says. Raises AssertionError with all of it where it fails."""
+def run(*command: str, stdin: str | None = None) -> str:
+    """The output of a command. Raises AssertionError with the whole output where it fails."""
     done = subprocess.run(
-        command, input=given, capture_output=True, text=True, timeout=300, env={**os.environ, "KUBECONFIG": KUBECONFIG}
+        command,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        env={**os.environ, "KUBECONFIG": KUBECONFIG},
     )
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
-def kubectl(*arguments: str, given: str | None = None) -> str:
-    return run("kubectl", *arguments, given=given)
+def kubectl(*arguments: str, stdin: str | None = None) -> str:
+    return run("kubectl", *arguments, stdin=stdin)
 
 
 @dataclass
 class Deck:
-    """One release in a namespace of its own. ``services`` is the namespace of its broker and database."""
+    """A release in its own namespace. ``services`` is the namespace of its broker and database."""
 
     namespace: str
     services: str
     client: httpx.Client
 
     def things(self) -> Things:
-        """What is in the release's namespace."""
+        """The objects in the release's namespace."""
         return Things(self.client, self.namespace)
 
     def sql(self, query: str) -> list[list[str]]:
         """Rows of the store, as text."""
-        told = kubectl("-n", self.services, "exec", DATABASE_POD, "--", "psql", DATABASE, "-At", "-F", "|", "-c", query)
-        return [line.split("|") for line in told.splitlines()]
+        output = kubectl(
+            "-n", self.services, "exec", DATABASE_POD, "--", "psql", DATABASE, "-At", "-F", "|", "-c", query
+        )
+        return [line.split("|") for line in output.splitlines()]
 
     def topics(self) -> set[str]:
         """The broker's topics, as the recorder sees them."""
@@ -67,21 +75,21 @@ class Deck:
         return set(kubectl("-n", self.namespace, "exec", "deploy/td-recorder", "--", "python", "-c", program).split())
 
     def scale_operator(self, replicas: int) -> None:
-        """Stop or start the operator, and wait until it has."""
+        """Scale the operator, and wait until it is."""
         kubectl("-n", self.namespace, "scale", "deploy/td-operator", f"--replicas={replicas}")
         if replicas:
             self.rolled_out("operator")
         else:
             selector = "app.kubernetes.io/name=operator"
-            kubectl("-n", self.namespace, "wait", "--for=delete", "pod", "-l", selector, "--timeout=60s")
+            kubectl("-n", self.namespace, "wait", "--for=delete", "pod", "-l", selector, "--timeout=300s")
 
     def rolled_out(self, *names: str) -> None:
-        """Wait until these Deployments are as they were last told to be."""
+        """Wait until these Deployments are rolled out."""
         for name in names:
-            kubectl("-n", self.namespace, "rollout", "status", f"deploy/td-{name}", "--timeout=120s")
+            kubectl("-n", self.namespace, "rollout", "status", f"deploy/td-{name}", "--timeout=600s")
 
     def connections_for(self, things: Things, **changed: str) -> None:
-        """Let another namespace know the release's connections, some of them changed: ``replay.kafka_ca``…"""
+        """Copy the connections Secret into another namespace, with some keys changed: ``replay.kafka_ca``…"""
         path = f"/api/v1/namespaces/{self.namespace}/secrets/tapedeck-connections"
         data = things.must(self.client.get(path))["data"]
         copied = {
@@ -94,31 +102,31 @@ class Deck:
         things.must(self.client.post(f"/api/v1/namespaces/{things.namespace}/secrets", json=copied))
 
 
-def bring_services(namespace: str) -> None:
-    """Start a broker and a database; they are secured where the namespace holds the Secrets for that."""
+def apply_services(namespace: str) -> None:
+    """Apply a broker and a database; they use TLS where the namespace holds the Secrets for it."""
     for name in ("kafka", "timescaledb"):
         kubectl("-n", namespace, "apply", "-f", str(ROOT / f"tests/e2e/images/{name}.yaml"))
 
 
-def prepare_services(namespace: str) -> None:
-    """Wait for both, and make the database's roles."""
+def wait_services(namespace: str) -> None:
+    """Wait for both, and create the database roles."""
     for name in ("timescaledb", "kafka"):
-        kubectl("-n", namespace, "rollout", "status", f"statefulset/{name}", "--timeout=180s")
+        kubectl("-n", namespace, "rollout", "status", f"statefulset/{name}", "--timeout=600s")
     statements = [f"CREATE ROLE tapedeck_{role} LOGIN PASSWORD '{PASSWORDS[role]}'" for role in ("reader", "recorder")]
     kubectl("-n", namespace, "exec", DATABASE_POD, "--", "psql", DATABASE, "-c", ";".join(statements))
 
 
 def install(namespace: str, values: Json) -> None:
-    """Install the chart, or upgrade it to other values."""
+    """Install the chart, or upgrade it to new values."""
     images = {"images": {"registry": REGISTRY, "tag": TAG}}
     run(
         "helm", "-n", namespace, "upgrade", "--install", "td", str(ROOT / "charts/tapedeck"), "--take-ownership",
-        "--wait", "--timeout", "5m", "-f", "-", given=json.dumps(images | values),
+        "--wait", "--timeout", "15m", "-f", "-", stdin=json.dumps(images | values),
     )  # fmt: skip
 
 
-def external(services: str) -> Json:
-    """Values for the broker and database of a namespace."""
+def external_values(services: str) -> Json:
+    """Chart values for the broker and database of a namespace."""
     return {
         "kafka": {"bootstrap": f"kafka.{services}.svc:9092", "sweepSeconds": 2},
         "store": {
@@ -132,6 +140,6 @@ def external(services: str) -> Json:
     }
 
 
-def vendors() -> Json:
-    """Values for the vendors' broker and database."""
+def bundled_values() -> Json:
+    """Chart values for the broker and database of the chart's dependencies."""
     return {"broker": {"enabled": True}, "timescaledb": {"enabled": True}, "kafka": {"sweepSeconds": 2}}

@@ -11,10 +11,10 @@ import pytest
 
 from decks.runs import ended, example, replay, trades
 from kube.operator import Things
-from release import VENDORS, Deck
+from release import BUNDLED, Deck
 from secured.services import Authority
 
-pytestmark = pytest.mark.skipif(VENDORS, reason="needs the services of tests/e2e/images")
+pytestmark = pytest.mark.skipif(BUNDLED, reason="needs the services of tests/e2e/images")
 
 
 def test_the_examples_run_over_tls_with_users_of_few_rights(secured: Deck) -> None:

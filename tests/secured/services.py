@@ -7,7 +7,7 @@ import subprocess
 from base64 import b64encode
 from pathlib import Path
 
-from release import external, kubectl
+from release import external_values, kubectl
 from tapedeck_crds.json import Json
 
 WORKLOADS = ("feed", "replay", "transform", "backtest", "recorder", "gateway")
@@ -54,12 +54,12 @@ def secrets(namespace: str, authority: Authority) -> None:
     ):
         encoded = {key: b64encode(value.encode()).decode() for key, value in data.items()}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded}
-        kubectl("-n", namespace, "apply", "-f", "-", given=json.dumps(secret))
+        kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(secret))
 
 
 def values(namespace: str, authority: Authority) -> Json:
     """The chart's values: SASL_SSL with SCRAM, TLS verify-full, one user a workload."""
-    plain = external(namespace)
+    plain = external_values(namespace)
     users = {name: {"username": name, "password": USERS[name]} for name in WORKLOADS}
     return {
         "kafka": plain["kafka"]

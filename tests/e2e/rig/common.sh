@@ -1,11 +1,11 @@
-# What the scripts of the rig share. To be sourced; it does nothing by itself.
+# Variables and functions of the rig's scripts, to be sourced.
 #
-# RIG_CACHE holds what is made once (binaries, base images), RIG_STATE what a running rig owns; `down` deletes that.
+# RIG_CACHE holds binaries and base images, RIG_STATE the state of a running rig, which `down` deletes.
 CACHE=${RIG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tapedeck/rig}
 STATE=${RIG_STATE:-$CACHE/state}
 BIN=${RIG_BIN:-$CACHE/bin}
-NODE_IP=10.222.0.1 # the rig's end of a cable to this machine
-HOST_IP=10.222.0.2 # this machine's end: where pods reach what listens here
+NODE_IP=10.222.0.1 # the rig's end of the veth pair
+HOST_IP=10.222.0.2 # this machine's end, which pods reach
 HOST_LINK=rig0
 POD_CIDR=10.244.0.0/16
 SERVICE_CIDR=10.96.0.0/16
@@ -17,7 +17,7 @@ die() {
     exit 1
 }
 
-# The first process of the rig: everything else in it ends with it.
+# The first process of the rig; the others end with it.
 init_pid() {
     local pid
     pid=$(cat "$STATE/init.pid" 2>/dev/null) || return 1
@@ -27,13 +27,13 @@ init_pid() {
 # Run a command inside the rig.
 enter() {
     local pid
-    pid=$(init_pid) || die "not up"
+    pid=$(init_pid) || die "the rig is not running: run tests/e2e/rig/up"
     nsenter --target "$pid" --mount --net --pid -- "$@"
 }
 
 kubectl_rig() { kubectl --kubeconfig "$STATE/kubeconfig" "$@"; }
 
-# buildah with a storage of its own, and mounts that end with the command.
+# buildah with its own storage, and mounts that end with the command.
 storage() {
     local command=$1
     shift

@@ -1,4 +1,4 @@
-/* Waits, and takes in orphans: the first process of the rig, and of each pod. */
+/* The first process of the rig and of each pod: waits and reaps orphaned processes. */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
