@@ -23,7 +23,7 @@ from pods.feed import FeedPod
 from tapedeck_common import topics
 from tapedeck_common.kafka import admin, ensure_topics
 from tapedeck_common.settings import Connections
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 
 TRADES = int(os.environ.get("TAPEDECK_BENCH_TRADES", "60000"))
@@ -59,7 +59,7 @@ def run() -> Iterator[Figure]:
 
 @contextmanager
 def _broker(folder: Path) -> Iterator[str]:
-    broker = Broker(folder / "kafka", free_port())
+    broker = KafkaBroker(folder / "kafka", free_port())
     try:
         broker.launch()
         broker.wait_ready()

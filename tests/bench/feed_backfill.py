@@ -21,7 +21,7 @@ from tapedeck_common.kafka import admin, ensure_topics
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import migrate
 from tapedeck_crds.base import format_ms
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
 
@@ -63,7 +63,7 @@ def run() -> Iterator[Figure]:
 @contextmanager
 def _services(folder: Path) -> Iterator[tuple[str, str]]:
     """Broker and an empty store that nobody records into, so that every run asks for all."""
-    broker, postgres = Broker(folder / "kafka", free_port()), Postgres(folder / "postgres")
+    broker, postgres = KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres")
     folder.chmod(0o755)
     try:
         broker.launch()

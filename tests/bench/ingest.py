@@ -24,7 +24,7 @@ from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import migrate
 from tapedeck_common.wire import encode, market_headers
 from tapedeck_deck.embedded import processes
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
 from tapedeck_recorder.kafka.consumer import BATCH_MESSAGES
@@ -62,7 +62,7 @@ def bars(rev: int = 0) -> Iterator[Bar]:
 class Bench:
     """One broker and one database. Runs start at ``_start_offsets``, so each revision is published once."""
 
-    def __init__(self, folder: Path, broker: Broker, postgres: Postgres) -> None:
+    def __init__(self, folder: Path, broker: KafkaBroker, postgres: Postgres) -> None:
         self._folder = folder
         self._broker = broker
         self._dsn = postgres.dsn()
@@ -169,7 +169,7 @@ class Bench:
 @contextmanager
 def _services(folder: Path) -> Iterator[Bench]:
     folder.chmod(0o755)
-    broker, postgres = Broker(folder / "kafka", free_port()), Postgres(folder / "postgres")
+    broker, postgres = KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres")
     try:
         broker.launch()
         postgres.start()

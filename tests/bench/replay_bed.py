@@ -19,7 +19,7 @@ from pods.replay import ReplayProcess, insert_minutes
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import migrate
 from tapedeck_deck.embedded import processes
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
 
@@ -70,7 +70,7 @@ def bed() -> Iterator[Bed]:
     """Broker and database, empty and migrated."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        broker, postgres = Broker(folder / "kafka", free_port()), Postgres(folder / "postgres")
+        broker, postgres = KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres")
         try:
             broker.launch()
             postgres.start()

@@ -35,7 +35,7 @@ from tapedeck_common.market import Bar, Trade
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import migrate
 from tapedeck_common.wire import encode
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
 
@@ -49,7 +49,7 @@ class Machine:
     """A broker and a database that may be killed."""
 
     folder: Path
-    broker: Broker
+    broker: KafkaBroker
     postgres: Postgres
     published: int = 0
     first: int = 0  # of the minutes that the store still has
@@ -95,7 +95,7 @@ class Machine:
 @pytest.fixture(scope="module")
 def services_to_kill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     folder = tmp_path_factory.mktemp("machine")
-    running = Machine(folder, Broker(folder / "kafka", free_port()), Postgres(folder / "postgres"))
+    running = Machine(folder, KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres"))
     try:
         running.broker.launch()
         running.postgres.start()

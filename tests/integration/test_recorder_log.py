@@ -36,7 +36,7 @@ from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import migrate
 from tapedeck_common.wire import encode, market_headers
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
 from tapedeck_recorder.kafka.consumer import BATCH_BYTES, RecordConsumer
@@ -49,7 +49,7 @@ KEY = "x:A/B"
 class Stage:
     """A broker whose topics may be deleted, a fresh database, and a recorder that is not started."""
 
-    broker: Broker
+    broker: KafkaBroker
     dsn: str
     recorder: RecorderProcess
 
@@ -85,9 +85,9 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def own_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Postgres]]:
+def own_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBroker, Postgres]]:
     folder = tmp_path_factory.mktemp("log")
-    broker, postgres = Broker(folder / "kafka", free_port()), Postgres(folder / "postgres")
+    broker, postgres = KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres")
     try:
         broker.launch()
         postgres.start()
@@ -99,7 +99,7 @@ def own_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bro
 
 
 @pytest.fixture
-def stage(own_services: tuple[Broker, Postgres], tmp_path: Path) -> Iterator[Stage]:
+def stage(own_services: tuple[KafkaBroker, Postgres], tmp_path: Path) -> Iterator[Stage]:
     broker, postgres = own_services
     with fresh_database(postgres.dsn) as name:
         migrate(postgres.dsn(database=name))

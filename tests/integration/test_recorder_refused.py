@@ -13,13 +13,13 @@ from pydantic import SecretStr
 
 from tapedeck_common.kafka import admin, ensure_topics, passing
 from tapedeck_common.settings import Connections
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_recorder.kafka.topic_ids import TopicInspector
 
 
 @dataclass
-class GuardedBroker(Broker):
+class GuardedBroker(KafkaBroker):
     """A broker with a second listener that demands a password."""
 
     guarded_port: int = field(default_factory=free_port)

@@ -19,7 +19,7 @@ from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, commi
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import migrate
 from tapedeck_crds.clock import Anchor
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
 
@@ -37,7 +37,7 @@ SPEC = {"source": {"store": {"exchange": "x", "symbols": SYMBOLS}}, "shards": 2}
 class ShardedReplay:
     """Two shards with their own broker and database; a failed shard is restarted, as a Job does."""
 
-    broker: Broker
+    broker: KafkaBroker
     postgres: Postgres
     pods: list[ReplayProcess]
 
@@ -90,7 +90,7 @@ def published_by(pod: ReplayProcess) -> int:
 
 @contextmanager
 def sharded_replay(folder: Path) -> Iterator[ShardedReplay]:
-    broker, postgres = Broker(folder / "kafka", free_port()), Postgres(folder / "postgres")
+    broker, postgres = KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres")
     pods: list[ReplayProcess] = []
     try:
         broker.launch()

@@ -18,7 +18,7 @@ from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
 from tapedeck_crds.json import Json
 from tapedeck_deck.demo.audit import check_topic
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 
 Make = Callable[[Json], ReplayProcess]
@@ -260,7 +260,7 @@ def test_a_missing_source_topic_is_not_created(make: Make, connections: Connecti
 
 @pytest.mark.slow
 def test_waits_for_a_broker_that_is_unreachable_at_the_start(tmp_path: Path) -> None:
-    broker = Broker(tmp_path / "kafka", free_port())
+    broker = KafkaBroker(tmp_path / "kafka", free_port())
     spec = {"source": {"synthetic": {"symbols": [{"symbol": "A/USD"}], "bars": 100}}}
     replay = ReplayProcess(tmp_path, Connections(kafka_bootstrap=broker.bootstrap), spec)
     try:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from tapedeck_common import topics
 from tapedeck_common.kafka import admin, ensure_topics
 from tapedeck_common.settings import Connections
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
 
@@ -25,7 +25,7 @@ START_ATTEMPTS = 2
 class Services:
     """A running broker and database."""
 
-    broker: Broker
+    broker: KafkaBroker
     postgres: Postgres
 
     def start(self) -> None:
@@ -55,7 +55,7 @@ def start_services(new_folder: Callable[[], Path]) -> Services:
 
 
 def _start(folder: Path) -> Services:
-    services = Services(Broker(folder / "kafka", free_port()), Postgres(folder / "postgres"))
+    services = Services(KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres"))
     try:
         services.start()
     except BaseException:

@@ -7,13 +7,13 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from tapedeck_common.settings import Connections
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 
 ADMIN = "admin"
 
 
-class SecuredBroker(Broker):
+class SecuredBroker(KafkaBroker):
     """Port ``port`` is open, for the broker's own start; ``connections`` gives those of a user."""
 
     def __init__(self, folder: Path, users: tuple[str, ...]) -> None:

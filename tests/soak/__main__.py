@@ -29,7 +29,7 @@ from pods.replay import ReplayProcess
 from tapedeck_common.kafka import consumer
 from tapedeck_common.settings import Connections
 from tapedeck_crds.json import Json
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 
 SECONDS = int(os.environ.get("TAPEDECK_SOAK_SECONDS", "3600"))
@@ -51,7 +51,7 @@ def main() -> int:
 
 @contextmanager
 def _broker(folder: Path) -> Iterator[Connections]:
-    broker = Broker(folder / "kafka", free_port())
+    broker = KafkaBroker(folder / "kafka", free_port())
     try:
         broker.launch()
         broker.wait_ready()

@@ -167,7 +167,7 @@ def test_delete_by_name_and_by_file(run: Run, tmp_path: Path, objects: Objects) 
     [
         (["get", "replays"], 0, ""),
         (["get", "replay", "nope"], 1, "error: replay 'nope' not found"),
-        (["apply", "-f", "gone.yaml"], 1, "error: gone.yaml: can't be read: No such file"),
+        (["apply", "-f", "gone.yaml"], 1, "error: gone.yaml: cannot be read: No such file"),
         (["status"], 1, "the deck is not running"),
         (["migrate"], 1, "set TAPEDECK_CONNECTIONS to a folder of connection files"),
         (["get", "--home", "elsewhere"], 1, "error: no deck in"),

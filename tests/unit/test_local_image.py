@@ -1,4 +1,4 @@
-"""The digest that a deck says in the place of an image's."""
+"""The deck's counterpart of an image digest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tapedeck_deck.embedded.image import with_digest
 
 
-def test_a_digest_is_that_of_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_follows_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "some_workload"
     (package / "inner").mkdir(parents=True)
     code = package / "inner" / "__main__.py"
@@ -26,7 +26,7 @@ def test_a_digest_is_that_of_the_code(tmp_path: Path, monkeypatch: pytest.Monkey
     assert with_digest("tapedeck_replay").partition("@")[2] != first.partition("@")[2]
 
 
-def test_modules_of_one_name_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_with_the_same_name_are_distinguished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     codes = [tmp_path / "two_rooms" / room / "run.py" for room in ("first", "second")]
     for number, code in enumerate(codes):
         code.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The embedded broker: Apache Kafka on a JRE, both by pip alone."""
+"""The embedded broker: Apache Kafka on a JRE, both installed by pip."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tapedeck_deck.embedded import jvm, kafka_folder, ports, processes
+from tapedeck_deck.embedded import jvm, kafka_storage, ports, processes
 from tapedeck_deck.embedded.download_cache import make_once
 from tapedeck_deck.embedded.errors import DeckError
 
 KAFKA = "4.1.1"
-# kafka-clients is named by itself: left to the resolver an old one comes, with which the broker dies.
+# kafka-clients is pinned: the resolver would choose an old version, with which the broker crashes.
 BROKER_JARS = (
     f"org.apache.kafka:kafka-clients:{KAFKA}",
     f"org.apache.kafka:kafka_2.13:{KAFKA}",
     "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
 )
 VERSION_FILE = "version"
-DOWNLOAD_TIMEOUT_SECONDS = 60  # without data
+DOWNLOAD_TIMEOUT_SECONDS = 60  # without receiving data
 
 
 def jars(coordinates: tuple[str, ...] = BROKER_JARS) -> str:
-    """The class path of Maven coordinates, fetched the first time. Raises DeckError where that fails."""
+    """The class path of Maven coordinates, downloaded on first use. Raises DeckError if the download fails."""
     endpoint = "+".join(coordinates)
     folder = jvm.cache_dir() / "jars" / sha256(endpoint.encode()).hexdigest()[:16]
     make_once(folder, lambda unfinished: _fetch(endpoint, unfinished))
@@ -49,7 +49,7 @@ def _fetch(endpoint: str, folder: Path) -> None:
     )
     try:
         environment = EnvironmentBuilder(context, folder / "environment").from_endpoint(endpoint)
-    except Exception as error:  # jgo raises many kinds, all of them mean the same here
+    except Exception as error:  # jgo raises many types, and each means a failed download
         raise DeckError(f"cannot fetch {endpoint}: {error}. Is the Maven registry reachable?") from error
     for part in Path(environment.path).iterdir():
         part.rename(folder / part.name)
@@ -58,8 +58,8 @@ def _fetch(endpoint: str, folder: Path) -> None:
 
 
 @dataclass
-class Broker:
-    """One node that is broker and controller, on the loopback. ``folder`` holds all it writes."""
+class KafkaBroker:
+    """One Kafka node, broker and controller, on the loopback. ``folder`` holds all its files."""
 
     folder: Path
     port: int
@@ -80,24 +80,24 @@ class Broker:
         return self.folder / "broker.log"
 
     def start(self) -> None:
-        """Format the folder if it is new, start and wait until it answers. Raises DeckError."""
+        """Format a new folder, start the broker and wait until it answers. Raises DeckError."""
         self.launch()
         self.wait_ready()
 
     def launch(self) -> None:
-        """Start without waiting."""
-        ports.refuse_taken(self.port, "broker port")
+        """Start without waiting. Raises DeckError if the port is in use or the data is of another version."""
+        ports.require_free(self.port, "broker port")
         self.folder.mkdir(parents=True, exist_ok=True)
         properties = self.folder / "server.properties"
         properties.write_text(self._properties())
         (self.folder / "log4j2.yaml").write_text(_LOG4J2)
         class_path = jars()
-        self._archive = jvm.ClassArchive(class_path, seen=self.folder / "classes.lst")
+        self._archive = jvm.ClassArchive(class_path, class_list=self.folder / "classes.lst")
         self._prepare(class_path, properties)
         self.process = processes.start(self._command(class_path, "kafka.Kafka", properties), log=self.log)
 
     def wait_ready(self) -> None:
-        """Wait until the broker answers. Raises DeckError with the end of its log where it does not."""
+        """Wait until the broker answers. Raises DeckError with the end of its log if it does not."""
         from confluent_kafka.admin import AdminClient
 
         if self.process is None:
@@ -116,34 +116,34 @@ class Broker:
 
         processes.wait_ready("the broker", self.process, answers, log=self.log)
         if self._archive is not None:
-            self._archive.make()
+            self._archive.create()
 
     def stop(self) -> None:
-        """End it cleanly, within 20 s."""
-        self._leave_archive()
+        """Shut down cleanly, or kill the process after 20 s."""
+        self._abort_archive()
         if self.process is not None:
             processes.stop(self.process, grace=20)
             self.process = None
 
     def kill(self) -> None:
-        """End it as a crash would."""
-        self._leave_archive()
+        """Kill the process, as a crash would end it."""
+        self._abort_archive()
         if self.process is not None:
             processes.stop(self.process, grace=5, first=signal.SIGKILL)
             self.process = None
 
-    def _leave_archive(self) -> None:
+    def _abort_archive(self) -> None:
         if self._archive is not None:
-            self._archive.leave()
+            self._archive.abort()
 
     def _prepare(self, class_path: str, properties: Path) -> None:
         version = self.folder / VERSION_FILE
         if version.exists():
             _check_version(version)
             return
-        kept = jvm.cache_dir() / "formatted" / f"{KAFKA}.checkpoint"
+        features = jvm.cache_dir() / "formatted" / f"{KAFKA}.checkpoint"
         tool = self._command(class_path, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-c", properties)
-        kafka_folder.prepare(self.data, kept, tool)
+        kafka_storage.prepare(self.data, features, tool)
         version.write_text(KAFKA)
 
     def _command(self, class_path: str, main: str, *arguments: str | Path) -> list[str]:
@@ -155,7 +155,7 @@ class Broker:
 
     def _properties(self) -> str:
         return _PROPERTIES.format(
-            node=kafka_folder.NODE, port=self.port, controller=self.controller_port, data=self.data
+            node=kafka_storage.NODE, port=self.port, controller=self.controller_port, data=self.data
         )
 
 
@@ -164,7 +164,7 @@ def _check_version(file: Path) -> None:
     if written != KAFKA:
         raise DeckError(
             f"broker data in {file.parent}: got version {written}, expected {KAFKA}; "
-            "use the Tapedeck that wrote it, or move the folder away"
+            "use the version of Tapedeck that wrote it, or move the folder away"
         )
 
 

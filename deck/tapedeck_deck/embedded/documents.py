@@ -1,4 +1,4 @@
-"""YAML and JSON files → documents, as kubectl reads them."""
+"""Reading YAML and JSON documents from files, folders and standard input, with kubectl's rules."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from tapedeck_deck.embedded.errors import DeckError
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 100
-MAX_VALUES = 1_000_000  # aliases of aliases grow without bound
+MAX_VALUES = 1_000_000  # nested aliases grow exponentially
 
 
 @dataclass(frozen=True)
 class Document:
-    """One document. ``where`` names it for people; ``folder`` is its file's, for relative paths in it."""
+    """One document. ``where`` names it in messages; relative paths in it are relative to ``folder``, its file's."""
 
     where: str
     folder: Path
     content: Any
 
 
-_OWN = ("timestamp", "int", "float", "value")  # resolved otherwise, or text
+_NOT_YAML_1_1 = ("timestamp", "int", "float", "value")  # text for kubectl, or resolved by its own rules
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 to JSON the way kubectl does it: times and base-60 numbers stay text, 1e6 is a number."""
+    """YAML 1.1 with kubectl's exceptions: times and base-60 numbers are text, and 1e6 is a number."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, rule) for tag, rule in rules if tag.rsplit(":", 1)[1] not in _OWN]
+        first: [(tag, rule) for tag, rule in rules if tag.rsplit(":", 1)[1] not in _NOT_YAML_1_1]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -49,7 +49,7 @@ class _Loader(yaml.SafeLoader):
                         None, None, f"key {key.value!r} is given twice, expected once", key.start_mark
                     )
                 seen.add(key.value)
-        self.flatten_mapping(node)  # what << brings comes first, so that a key of one's own wins
+        self.flatten_mapping(node)  # merged keys come first, so that the mapping's own keys override them
         return {
             _key(self.construct_object(key, deep=True)): self.construct_object(value, deep=deep)
             for key, value in node.value
@@ -83,20 +83,20 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 
 
 def read(sources: list[str]) -> list[Document]:
-    """The documents of files, folders (their YAML and JSON files) and - (standard input).
+    """The documents of files, of the YAML and JSON files in folders, and of standard input (-).
 
-    A ``kind: List`` counts as its items. Raises DeckError naming file, document and field of every fault.
+    A ``kind: List`` is replaced by its items. Raises DeckError with file, document and field of every error.
     """
     texts = [text for source in sources for text in _texts(source)]
     documents: list[Document] = []
-    faults: list[str] = []
+    errors: list[str] = []
     for name, folder, text in texts:
         try:
             documents.extend(_documents(name, folder, text))
         except DeckError as error:
-            faults.append(str(error))
-    if faults:
-        raise DeckError("\n".join(faults))
+            errors.append(str(error))
+    if errors:
+        raise DeckError("\n".join(errors))
     if not documents:
         raise DeckError(f"{', '.join(sources)}: got no document, expected at least one")
     return documents
@@ -126,7 +126,7 @@ def _texts(source: str) -> Iterator[tuple[str, Path, str]]:
             with file.open("rb") as opened:
                 raw = opened.read(MAX_BYTES + 1)
         except OSError as error:
-            raise DeckError(f"{file}: can't be read: {error.strerror}") from None
+            raise DeckError(f"{file}: cannot be read: {error.strerror}") from None
         yield str(file), file.resolve().parent, _decode(str(file), raw)
 
 
@@ -155,7 +155,7 @@ def _documents(name: str, folder: Path, text: str) -> list[Document]:
 
 
 def _expanded(where: str, folder: Path, content: Any) -> Iterator[Document]:
-    value = _Plain(where).value(content, "")
+    value = _JsonCopier(where).copy(content, "")
     if value is None:
         return
     if isinstance(value, dict) and value.get("kind") == "List" and isinstance(value.get("items"), list):
@@ -165,28 +165,28 @@ def _expanded(where: str, folder: Path, content: Any) -> Iterator[Document]:
         yield Document(where, folder, value)
 
 
-class _Plain:
-    """Copies a value, letting pass only what JSON can hold."""
+class _JsonCopier:
+    """Copies a value that JSON can hold. Raises DeckError for any other."""
 
     def __init__(self, where: str) -> None:
         self._where = where
-        self._left = MAX_VALUES
+        self._values_left = MAX_VALUES
 
-    def value(self, given: Any, path: str, depth: int = 0) -> Any:
-        self._left -= 1
-        if depth > MAX_DEPTH or self._left < 0:
-            raise DeckError(f"{self._where}: got a value that holds itself or too many others, expected a tree")
+    def copy(self, given: Any, path: str, depth: int = 0) -> Any:
+        self._values_left -= 1
+        if depth > MAX_DEPTH or self._values_left < 0:
+            raise DeckError(f"{self._where}: got a value that contains itself or too many values, expected a tree")
         if isinstance(given, dict):
-            return {key: self.value(each, f"{path}.{key}" if path else key, depth + 1) for key, each in given.items()}
+            return {key: self.copy(each, f"{path}.{key}" if path else key, depth + 1) for key, each in given.items()}
         if isinstance(given, list):
-            return [self.value(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(given)]
+            return [self.copy(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(given)]
         if isinstance(given, float) and not math.isfinite(given):
             raise DeckError(f"{self._where}: {path}: got {given}, expected a finite number")
         if isinstance(given, float) and given.is_integer() and abs(given) < 2**63:
-            return int(given)  # on its way to a cluster 60.0 becomes 60 as well
+            return int(given)  # an API server stores 60.0 as 60, too
         if given is None or isinstance(given, str | bool | int | float):
             return given
-        raise DeckError(f"{self._where}: {path}: got a {type(given).__name__}, expected what JSON can hold")
+        raise DeckError(f"{self._where}: {path}: got a {type(given).__name__}, expected a JSON value")
 
 
 def _key(key: Any) -> str:

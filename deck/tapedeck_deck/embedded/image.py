@@ -1,4 +1,4 @@
-"""What a deck has in the place of an image's digest: one of the code that a pod runs and the packages beside it."""
+"""The deck's counterpart of an image digest: a hash of a workload's code and of the installed packages."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ SHARED = ("tapedeck_common", "tapedeck_crds")
 
 
 def with_digest(module: str) -> str:
-    """``module@sha256:…``: the digest is another one where code, packages or their versions are others.
+    """``module@sha256:…``, which changes with the code, the packages and their versions.
 
-    Read anew each time, as a pod's code is.
+    The code is read on each call, as each pod reads it when it starts.
     """
     digest = sha256("\n".join(_packages()).encode())
     for package in (*SHARED, module.partition(".")[0]):
@@ -25,7 +25,7 @@ def with_digest(module: str) -> str:
 
 
 def _files(package: str) -> list[tuple[str, Path]]:
-    """The package's modules, by their names within it."""
+    """The Python files of a package, by their path within it."""
     found = find_spec(package)
     folders = [] if found is None else found.submodule_search_locations or []
     return sorted(

@@ -1,4 +1,4 @@
-"""The JRE that pip brought, and an archive of the broker's classes, with which it starts in half the time."""
+"""The JRE, and a class data sharing (CDS) archive of the broker's classes that halves its start time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 from tapedeck_deck.embedded import processes
 
 FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
-KEPT = 3
-_QUIET = ("-Xlog:cds=off", "-Xlog:cds*=off")  # an archive that does not fit is left aside without a word
+KEPT_ARCHIVES = 3
+_QUIET = ("-Xlog:cds=off", "-Xlog:cds*=off")  # the JVM ignores an archive that does not match, without a warning
 
 
 def cache_dir() -> Path:
-    """Where downloads are kept between decks."""
+    """The folder for downloads and caches that all decks of a user share."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "tapedeck"
 
@@ -33,20 +33,20 @@ def java() -> Path:
 
 @dataclass
 class ClassArchive:
-    """The archive for a class path, made once on each machine, behind the back of the first broker to run.
+    """The CDS archive of a class path. It is created once on each machine, in the background of the first broker.
 
-    ``seen`` is where that broker names the classes it loads.
+    ``class_list`` is the file in which that broker lists the classes that it loads.
     """
 
     class_path: str
-    seen: Path
+    class_list: Path
     _process: subprocess.Popen[bytes] | None = None
     _thread: threading.Thread | None = None
-    _left: threading.Event = field(default_factory=threading.Event)
+    _aborted: threading.Event = field(default_factory=threading.Event)
 
     @property
     def path(self) -> Path:
-        """Another JRE or class path has another archive. A JRE knows itself by the size and time of its modules."""
+        """The archive's file, one for each JRE and class path. Size and time of its modules file identify a JRE."""
         modules = (java().parents[1] / "lib" / "modules").stat()
         key = hashlib.sha256(f"{modules.st_size} {modules.st_mtime_ns} {self.class_path}".encode()).hexdigest()[:16]
         return cache_dir() / "classes" / f"{key}.jsa"
@@ -56,36 +56,36 @@ class ClassArchive:
         return self.path.with_suffix(f".{os.getpid()}")
 
     def flags(self) -> tuple[str, ...]:
-        """For a JVM that runs the broker: take the archive, or say what one is to be made of."""
+        """JVM flags for the broker: use the archive, or list the loaded classes if there is none."""
         if self.path.exists():
             return (*_QUIET, f"-XX:SharedArchiveFile={self.path}")
-        return (f"-XX:DumpLoadedClassList={self.seen}",)
+        return (f"-XX:DumpLoadedClassList={self.class_list}",)
 
-    def make(self) -> None:
-        """Start making it, where there is none. It takes some four seconds of a processor, at low priority."""
-        if not self.path.exists() and self.seen.exists():
-            self._thread = threading.Thread(target=self._make, name="class-archive", daemon=True)
+    def create(self) -> None:
+        """Start creating a missing archive in the background. That takes about four CPU seconds, at low priority."""
+        if not self.path.exists() and self.class_list.exists():
+            self._thread = threading.Thread(target=self._create, name="class-archive", daemon=True)
             self._thread.start()
 
-    def leave(self) -> None:
-        """End the making, finished or not."""
+    def abort(self) -> None:
+        """Stop creating the archive, if that is still running."""
         if self._thread is None:
             return
-        self._left.set()
+        self._aborted.set()
         if self._process is not None:
             processes.stop(self._process, grace=0, first=signal.SIGKILL)
         self._thread.join()
         self._thread = None
 
-    def _make(self) -> None:
+    def _create(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self.path.with_suffix(f".{os.getpid()}")
         command: list[str | Path] = [
-            "nice", java(), *FLAGS, *_QUIET, "-Xshare:dump", f"-XX:SharedClassListFile={self.seen}",
+            "nice", java(), *FLAGS, *_QUIET, "-Xshare:dump", f"-XX:SharedClassListFile={self.class_list}",
             f"-XX:SharedArchiveFile={unfinished}", "-cp", self.class_path,
         ]  # fmt: skip
-        self._process = processes.start(command, log=self.seen.with_suffix(".log"))
-        if self._left.is_set():
+        self._process = processes.start(command, log=self.class_list.with_suffix(".log"))
+        if self._aborted.is_set():
             self._process.kill()
         if self._process.wait() == 0 and unfinished.exists():
             unfinished.replace(self.path)
@@ -94,7 +94,7 @@ class ClassArchive:
 
 
 def keep_newest(folder: Path) -> None:
-    """A JRE that was unpacked anew has its own archive of some 80 MB: those of environments long gone are let go."""
-    with contextlib.suppress(FileNotFoundError):  # another deck does the same
-        for old in sorted(folder.glob("*.jsa"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+    """Delete all but the newest archives: each installation of a JRE has its own, of about 80 MB."""
+    with contextlib.suppress(FileNotFoundError):  # another deck may delete it first
+        for old in sorted(folder.glob("*.jsa"), key=lambda path: path.stat().st_mtime)[:-KEPT_ARCHIVES]:
             old.unlink()

@@ -15,7 +15,7 @@ import structlog
 
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import ports, processes, services, warm
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.controllers import decide_deployment, decide_job
 from tapedeck_deck.embedded.deadline import Deadline
 from tapedeck_deck.embedded.errors import DeckError
@@ -48,7 +48,7 @@ class Deck:
         _check_space(home.root)
         self._port, self._claim = _page_port(port)
         self.objects = Objects(home.objects)
-        self.broker = Broker(home.broker, ports.free_port())
+        self.broker = KafkaBroker(home.broker, ports.free_port())
         self.postgres = Postgres(home.database)
         self._kubelet = Kubelet(home, self.objects)
         self._reports = Reports(self._kubelet.urls)
@@ -195,7 +195,7 @@ def _page_port(port: int) -> tuple[int, IO[str] | None]:
     try:
         if claimed is None:
             raise DeckError(f"--port: got {port}, which another deck has; expected a free port, or leave it out")
-        ports.refuse_taken(port or DEFAULT_PORT, "--port")
+        ports.require_free(port or DEFAULT_PORT, "--port")
     except DeckError:
         if claimed is not None:
             claimed.close()

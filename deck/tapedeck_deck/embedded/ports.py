@@ -1,4 +1,4 @@
-"""Ports of the loopback, such that decks that start at the same time do not take one another's."""
+"""TCP ports of the loopback, without collisions between decks that start at the same time."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from typing import IO
 
 from tapedeck_deck.embedded.errors import DeckError
 
-_given: set[int] = set()
+_returned: set[int] = set()  # a port is not in use until its server starts, so it must not be returned twice
 TRIES = 100
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now, and that this process was not given before."""
+    """A port that is not in use and that this process has not returned before. Raises DeckError."""
     for _ in range(TRIES):
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port: int = probe.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
+        if port not in _returned:
+            _returned.add(port)
             return port
-    raise DeckError(f"no free port on the loopback in {TRIES} tries")
+    raise DeckError(f"found no free port on the loopback in {TRIES} attempts")
 
 
-def refuse_taken(port: int, name: str) -> None:
-    """Raises DeckError where somebody listens on the port; ``name`` is what the port is called."""
+def require_free(port: int, name: str) -> None:
+    """Raise DeckError if the port is in use. ``name`` is the option or the server that the error names."""
     try:
         socket.create_server(("127.0.0.1", port), reuse_port=False).close()
     except OSError as error:
         raise DeckError(
             f"{name}: got {port}, which is in use ({error.strerror}); "
-            "expected a free one: end what listens there, or choose another"
+            "expected a free port: stop the process that uses it, or choose another port"
         ) from None
 
 
 def claim(port: int) -> IO[str] | None:
-    """Keep other decks from a port that nobody listens on yet, until the file is closed; None where one has it."""
+    """Reserve an unused port among decks until the returned file is closed; None if another deck has reserved it."""
     folder = Path(tempfile.gettempdir()) / f"tapedeck-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     handle = (folder / str(port)).open("a")

