@@ -26,9 +26,9 @@ Trial = Callable[[int, int], str]
 
 
 def _tapedeck() -> Trial:
-    from tapedeck_backtest.engine.feeds import Columns
+    from tapedeck_backtest.bars.columns import BarColumns
     from tapedeck_backtest.strategies import BUILTINS
-    from tapedeck_backtest.sweep.trial import Lab
+    from tapedeck_backtest.sweep.trial import TrialRunner
     from tapedeck_crds.backtest import BacktestSpec
 
     axes = [{"name": "fast", "values": list(FASTS)}, {"name": "slow", "values": list(SLOWS)}]
@@ -40,12 +40,12 @@ def _tapedeck() -> Trial:
             "sweep": {"params": axes},
         }
     )
-    columns = Columns(**bars())
+    columns = BarColumns(**bars())
     start, end = T0, int(columns.event[-1])
     assert spec.sweep is not None
-    lab = Lab("bench", spec, spec.sweep, BUILTINS["sma-cross"], {"A": columns}, "1m", lambda: None)
+    trials = TrialRunner("bench", spec, spec.sweep, BUILTINS["sma-cross"], {"A": columns}, "1m", lambda: None)
     numbers = itertools.count()
-    return lambda fast, slow: lab.make(0, next(numbers), {"fast": fast, "slow": slow}, start, end).trades_hash
+    return lambda fast, slow: trials.run(0, next(numbers), {"fast": fast, "slow": slow}, start, end).trades_hash
 
 
 def _backtesting() -> Trial:

@@ -35,16 +35,17 @@ Work = Callable[[], object]
 
 
 def _runner(ledger: Ledger, strategy: dict[str, Any]) -> Work:
+    from tapedeck_backtest.bars.columns import BarColumns
     from tapedeck_backtest.engine import cerebro
-    from tapedeck_backtest.engine.feeds import Columns
-    from tapedeck_backtest.report.results import Collector, Results
-    from tapedeck_backtest.strategy_loader import checked_params, strategy_class
-    from tapedeck_backtest.vector.run import market_for, trade
+    from tapedeck_backtest.engine.analyzers import ResultsAnalyzer
+    from tapedeck_backtest.report.results import Results
+    from tapedeck_backtest.strategy_loader import checked_params, load_strategy
+    from tapedeck_backtest.vector.run import run_vectorised, vector_series
     from tapedeck_common.records import ResultRecord, RunFill, RunTrade
     from tapedeck_common.wire import encode
     from tapedeck_crds.backtest import BacktestSpec
 
-    columns = Columns(**bars())
+    columns = BarColumns(**bars())
     spec = BacktestSpec.model_validate(
         {
             "strategy": strategy,
@@ -62,13 +63,13 @@ def _runner(ledger: Ledger, strategy: dict[str, Any]) -> Work:
             ledger.trade(record.entry_ts, record.exit_ts, record.entry_price, record.pnl, record.pnl_net)
 
     def work() -> None:
-        chosen = strategy_class(spec.strategy, Path(__file__).parent)
+        chosen = load_strategy(spec.strategy, Path(__file__).parent)
         params = checked_params(chosen, spec.strategy.params)
         results = Results("bench", CASH, MINUTE, emit)
-        market = market_for(spec, chosen, {"A": columns})
-        if market is None or not trade(spec, chosen, params, "A", market, results):
+        market = vector_series(spec, chosen, {"A": columns})
+        if market is None or not run_vectorised(spec, chosen, params, "A", market, results):
             made = cerebro.batch_engine(spec, chosen, params, {"A": columns}, "1m")
-            made.addanalyzer(Collector, results=results)
+            made.addanalyzer(ResultsAnalyzer, results=results)
             made.run()
         results.flush()
         results.summary()

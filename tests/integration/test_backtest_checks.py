@@ -42,7 +42,7 @@ def test_a_strategy_that_looks_ahead_fails_with_its_bar(connections: Connections
     report = pods[1].report()
     assert report["reason"] == "LookAhead"
     assert "2018-04-04T00:" in report["message"]
-    assert "with all bars, no order where later ones are cut off" in report["message"]
+    assert "with all bars, no order without later bars" in report["message"]
     assert not check(connections, pods[1].uid).equity
 
 

@@ -34,7 +34,7 @@ BAD = {
     "looks for secrets": (f"{INIT}: raise_(LookupError(secrets()))", "StrategyError", ["LookupError: []"]),
     "loops for ever": (f"{NEXT}: loop()", "TimeLimit", ["barSeconds", "while True"]),
     "loops in __init__": (f"{INIT}: loop()", "TimeLimit", ["barSeconds", "while True"]),
-    "will not end": (f"{NEXT}: deaf()", "TimeLimit", ["barSeconds", "did not end when told to"]),
+    "will not end": (f"{NEXT}: deaf()", "TimeLimit", ["barSeconds", "did not end when interrupted"]),
     "takes all memory": (f"{NEXT}: hoard()", "MemoryLimit", ["limits.memory", "there.append"]),
     "orders nothing": (f"{NEXT}: self.buy(size=float('nan'))", "NotANumber", ["buy nan of A"]),
 }  # fmt: skip
@@ -127,5 +127,5 @@ def test_a_kill_is_told_and_not_as_want_of_memory(connections: Connections, tmp_
     assert pod.run() == 137, "it may have come from outside: another pod begins the run again"
     report = pod.report()
     assert (report["state"], report["reason"], report["run_id"]) == ("failed", "Killed", pod.uid)
-    assert "SIGKILL ended the run's process while the strategy's code ran, not for want of memory" in report["message"]
+    assert "SIGKILL ended the run's process while the strategy's code ran; not an OOM kill" in report["message"]
     assert not check(connections, pod.uid).ended

@@ -17,8 +17,9 @@ from by_hand.backtrader import run_stock
 from pods.backtest import MINUTE, Pod, Tape, check, result_values
 from pods.runs import T0, random_walk, spec, store_data
 from pods.store import insert_bars
-from tapedeck_backtest.backtest_run import Run
+from tapedeck_backtest.backtest_run import BacktestRun
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.sandbox.protocol import SupervisorChannel
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_common import wire
 from tapedeck_common.market import order_key
@@ -172,11 +173,12 @@ def test_sigterm_ends_it_soon(connections: Connections, tmp_path: Path) -> None:
 @pytest.mark.parametrize("topic", ["none", "empty"])
 def test_no_start_in_time(connections: Connections, topic: str) -> None:
     uid = Tape(connections, ["A"]).uid if topic == "empty" else uuid.uuid4().hex
-    run = Run(
+    run = BacktestRun(
         PodSettings(uid=uuid.uuid4().hex, replay_uid=uid),
         BacktestSpec.model_validate(spec({"replay": {"name": "tape"}})),
         connections,
         Event(),
+        SupervisorChannel(),
         start_timeout=1.0,
     )
     with pytest.raises(RunFailed) as failure:
@@ -190,7 +192,7 @@ def test_symbols_that_the_replay_does_not_have(connections: Connections, tmp_pat
     data = {"replay": {"name": "tape", "symbols": ["B", "Z"]}}
     pod = Pod(connections, tmp_path, spec(data), replay_uid=tape.uid)
     assert pod.run() == 64
-    assert "the Replay has no Z; it has A, B" in pod.report()["message"]
+    assert "data.replay.symbols: got Z, expected symbols of the Replay: A, B" in pod.report()["message"]
 
 
 @pytest.mark.parametrize("broken", ["header", "value", "late"])

@@ -176,7 +176,9 @@ def test_a_trial_that_fails_is_a_result(connections: Connections, tmp_path: Path
     assert [made[n]["objective"] for n in (1, 3, 4, 6)] == [None] * 4
     assert "ArithmeticError: odd" in made[1]["message"]
     assert not made[1]["feasible"]
-    assert made[4]["message"].startswith("limits.barSeconds: the strategy worked on one bar for 1 s, here:\nFile ")
+    assert made[4]["message"].startswith(
+        "limits.barSeconds: the strategy worked on one bar for more than 1 s, here:\nFile "
+    )
     assert "while self.p.n == 4" in made[4]["message"]
     assert "bytearray(2_000_000_000)" in made[6]["message"]
     assert made[6]["message"].endswith("MemoryError")

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from by_hand.backtrader import MINUTE, Outcome
+from tapedeck_backtest.bars.columns import BarColumns, TimeStep
 from tapedeck_backtest.engine import cerebro
-from tapedeck_backtest.engine.feeds import Columns
-from tapedeck_backtest.report.results import Collector, Results
+from tapedeck_backtest.engine.analyzers import ResultsAnalyzer
+from tapedeck_backtest.report.results import Results
 from tapedeck_common.market import Bar
 from tapedeck_common.records import ResultRecord, RunEquity, RunFill, RunTrade
 from tapedeck_crds.backtest import BacktestSpec
@@ -68,12 +69,12 @@ def random_bars(symbol: str, seed: int, count: int = 1_500, missing: float = 0.0
     return bars
 
 
-def columns(bars: Sequence[Bar]) -> Columns:
+def columns(bars: Sequence[Bar]) -> BarColumns:
     prices = {n: np.array([getattr(b, n) for b in bars]) for n in ("open", "high", "low", "close", "volume")}
-    return Columns(event=np.array([b.ts + MINUTE for b in bars]), **prices)
+    return BarColumns(event=np.array([b.ts + MINUTE for b in bars]), **prices)
 
 
-def steps(series: Mapping[str, Sequence[Bar]]) -> Iterator[cerebro.Step]:
+def steps(series: Mapping[str, Sequence[Bar]]) -> Iterator[TimeStep]:
     every = [(bar.ts + MINUTE, index, bar) for index, bars in enumerate(series.values()) for bar in bars]
     for event, group in groupby(sorted(every, key=lambda item: item[:2]), key=lambda item: item[0]):
         yield event, [(index, bar) for _, index, bar in group]
@@ -101,7 +102,7 @@ def run_ours(
         made = cerebro.batch_engine(spec, strategy, params, {s: columns(b) for s, b in series.items()}, "1m")
     else:
         made = cerebro.stream_engine(spec, strategy, params, list(series), "1m", steps(series))
-    made.addanalyzer(Collector, results=results)
+    made.addanalyzer(ResultsAnalyzer, results=results)
     made.run()
     results.flush()
     return results, records

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from by_hand.curve import MINUTE, falls, ms, walk
-from tapedeck_backtest.report.curve import POINTS_MAX, ROLLING, ROLLING_MIN, Curve, stride
+from tapedeck_backtest.report.equity_curve import POINTS_MAX, ROLLING, ROLLING_MIN, EquityCurve, stride
 from tapedeck_backtest.report.periods import periods
 from tapedeck_backtest.report.results import Results
-from tapedeck_backtest.report.summary import Account
+from tapedeck_backtest.report.summary import AccountHistory
 from tapedeck_common.records import ResultRecord, RunEquity
 
 START = 1_000.0
@@ -29,7 +29,7 @@ def cut(series: pd.Series, seed: int, every: int = 1) -> list[Row]:
     records: list[ResultRecord] = []
     results = Results("r", START, MINUTE, records.append, every=every)
     for ts, value in zip(ms(series).tolist(), series.tolist(), strict=True):
-        results._due = math.inf if rng.random() < 0.99 else 0.0
+        results._flush_at = math.inf if rng.random() < 0.99 else 0.0
         results.point(ts, value, value / 2)
     results.flush()
     points: list[Row] = []
@@ -73,7 +73,7 @@ def test_rolling_sharpe_is_that_of_the_whole_hours_before() -> None:
 def test_rolling_sharpe_forgets() -> None:
     hour = 60 * MINUTE
     value = START * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.01, ROLLING + 50)))
-    record = Curve("r", START, hour).extend(0, hour * np.arange(1, len(value) + 1), value, value)
+    record = EquityCurve("r", START, hour).extend(0, hour * np.arange(1, len(value) + 1), value, value)
     last = pd.Series(value).pct_change().iloc[-ROLLING - 1 : -1]
     assert record.sharpe[-1] == pytest.approx(last.mean() / last.std() * math.sqrt(24 * 365), rel=1e-9)
 
@@ -100,7 +100,9 @@ def test_short_runs_are_kept_whole_and_long_ones_have_a_bound() -> None:
 
 
 def test_an_account_below_nothing() -> None:
-    record = Curve("r", 10.0, MINUTE).extend(0, MINUTE * np.arange(1, 5), np.array([5.0, 0.0, -5.0, 20.0]), np.ones(4))
+    record = EquityCurve("r", 10.0, MINUTE).extend(
+        0, MINUTE * np.arange(1, 5), np.array([5.0, 0.0, -5.0, 20.0]), np.ones(4)
+    )
     assert record.change_percent == [-50.0, -100.0, None, None]
     assert record.drawdown_percent == [50.0, 100.0, 150.0, 0.0]
 
@@ -110,7 +112,7 @@ def test_months_and_years() -> None:
     value = START * np.exp(np.cumsum(np.random.default_rng(2).normal(0, 0.01, len(hours))))
     series = pd.Series(value, index=hours)
     exits, profits = hours[5::50], np.random.default_rng(3).normal(0, 1, len(hours[5::50]))
-    account = Account(START, 60 * MINUTE, ms(series), value, value)
+    account = AccountHistory(START, 60 * MINUTE, ms(series), value, value)
     got = periods(account, np.array([round(t.timestamp() * 1000) for t in exits]), profits)
     assert [p.period for p in got] == ["2018-11", "2018-12", "2019-01", "2019-02", "2018", "2019"]
     for period in got:
@@ -131,4 +133,4 @@ def test_months_and_years() -> None:
 
 def test_no_periods_before_the_first_step() -> None:
     none = np.array([], dtype=np.int64)
-    assert periods(Account(1.0, MINUTE, none, np.array([]), np.array([])), none, np.array([])) == []
+    assert periods(AccountHistory(1.0, MINUTE, none, np.array([]), np.array([])), none, np.array([])) == []

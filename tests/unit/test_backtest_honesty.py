@@ -9,11 +9,11 @@ import backtrader as bt
 import numpy as np
 import pytest
 
-from tapedeck_backtest.bias_checks.checks import refuse_dishonest
-from tapedeck_backtest.bias_checks.look_ahead import look_ahead
-from tapedeck_backtest.bias_checks.rerun import Lab
-from tapedeck_backtest.bias_checks.start_up import start_up
-from tapedeck_backtest.engine.feeds import Columns
+from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bias_checks.checks import fail_if_biased
+from tapedeck_backtest.bias_checks.look_ahead import look_ahead_findings
+from tapedeck_backtest.bias_checks.rerun import StrategyRerun
+from tapedeck_backtest.bias_checks.start_up import start_up_findings
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_crds.backtest import BacktestSpec
@@ -25,13 +25,13 @@ T0 = 1_522_800_000_000
 BARS = 800
 
 
-def walk(seed: int, count: int = BARS) -> Columns:
+def walk(seed: int, count: int = BARS) -> BarColumns:
     rng = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.003, count)))
     opened = np.concatenate([[100.0], close[:-1]])
     event = T0 + MINUTE * np.arange(1, count + 1)
     top, bottom = np.maximum(opened, close) + 0.1, np.minimum(opened, close) - 0.1
-    return Columns(event=event, open=opened, high=top, low=bottom, close=close, volume=np.ones(count))
+    return BarColumns(event=event, open=opened, high=top, low=bottom, close=close, volume=np.ones(count))
 
 
 def lab(
@@ -41,12 +41,12 @@ def lab(
     late: int = 0,
     pulse: Callable[[], None] = lambda: None,
     **params: Any,
-) -> Lab:
+) -> StrategyRerun:
     """``late`` bars of the second symbol are missing at its beginning."""
     data = {"store": {"exchange": "x", "symbols": ["A", "B"]}, "warmupBars": warmup, "intervals": list(intervals)}
     spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Any"}, "data": data})
-    behind = Columns(**{name: array[late:] for name, array in vars(walk(2)).items()})
-    return Lab.over(spec, strategy, params, {"A": walk(1), "B": behind}, "1m", pulse)
+    behind = BarColumns(**{name: array[late:] for name, array in vars(walk(2)).items()})
+    return StrategyRerun.over(spec, strategy, params, {"A": walk(1), "B": behind}, "1m", pulse)
 
 
 class Peeks(bt.Strategy):  # type: ignore[misc]
@@ -95,19 +95,19 @@ class Smooth(bt.Strategy):  # type: ignore[misc]
 
 
 def test_a_look_at_the_next_bar_is_reported_with_its_bar() -> None:
-    found = look_ahead(lab(Peeks))
+    found = look_ahead_findings(lab(Peeks))
     closes = walk(1).close
     rises = [i for i in range(BARS - 1) if closes[i + 1] / closes[i] > 1.006]
     assert found[0].startswith(f"{format_ms(T0 + (rises[0] + 1) * MINUTE)}: buy 1 of A with all bars, no order")
 
 
 def test_a_mean_of_all_bars_is_found() -> None:
-    assert look_ahead(lab(ByAll))
+    assert look_ahead_findings(lab(ByAll))
 
 
 @pytest.mark.parametrize("name", BUILTINS)
 def test_what_we_bring_along_does_not_look_ahead(name: str) -> None:
-    assert look_ahead(lab(BUILTINS[name])) == []
+    assert look_ahead_findings(lab(BUILTINS[name])) == []
 
 
 class Places(bt.Strategy):  # type: ignore[misc]
@@ -125,7 +125,7 @@ class Places(bt.Strategy):  # type: ignore[misc]
 
 @pytest.mark.parametrize("kind", [bt.Order.Limit, bt.Order.Stop, bt.Order.StopLimit])
 def test_a_price_out_of_the_future_is_found(kind: int) -> None:
-    found = look_ahead(lab(Places, kind=kind))
+    found = look_ahead_findings(lab(Places, kind=kind))
     assert found
     lows, name = walk(1).low, bt.Order.ExecTypes[kind]
     for sentence in found:
@@ -133,7 +133,7 @@ def test_a_price_out_of_the_future_is_found(kind: int) -> None:
         assert bar % 10 == 9
         assert f"buy 1 of A ({name} " in sentence
         assert f"{lows[bar + 1]:g}) with all bars" in sentence
-        assert f"{lows[bar]:g}) where later ones are cut off" in sentence
+        assert f"{lows[bar]:g}) without later bars" in sentence
 
 
 class Slow(bt.Strategy):  # type: ignore[misc]
@@ -152,7 +152,7 @@ class Slow(bt.Strategy):  # type: ignore[misc]
 def test_too_few_bars_before_a_cut_are_no_look_ahead() -> None:
     tried = lab(Slow, intervals=("30m",), late=300)
     assert len(tried.run(0, int(tried.events[-1]))[0]) > 4
-    assert look_ahead(tried) == []
+    assert look_ahead_findings(tried) == []
 
 
 class Coarse(bt.Strategy):  # type: ignore[misc]
@@ -161,7 +161,7 @@ class Coarse(bt.Strategy):  # type: ignore[misc]
 
 
 def test_an_indicator_of_coarser_bars_asks_for_as_many_more() -> None:
-    (told,) = start_up(lab(Coarse, intervals=("30m",)))
+    (told,) = start_up_findings(lab(Coarse, intervals=("30m",)))
     assert told.startswith("slow (EMA: period=5).ema: differs by ")
     assert "after 180 bars" in told  # five of half an hour, and one that is cut
 
@@ -178,17 +178,17 @@ def test_a_check_is_alive_at_each_bar_and_ends_when_it_is_told_to() -> None:
             raise Interrupted("asked to end")
 
     with pytest.raises(Interrupted):
-        look_ahead(lab(Smooth, pulse=asked_to_end))
+        look_ahead_findings(lab(Smooth, pulse=asked_to_end))
 
 
 def test_a_memory_without_end_is_found_and_how_much_is_enough() -> None:
-    found = start_up(lab(Smooth, period=20))
+    found = start_up_findings(lab(Smooth, period=20))
     assert len(found) == 1
     assert found[0].startswith("slow (EMA: period=20).ema: differs by ")
     enough = int(found[0].rsplit("warmupBars: ", 1)[1].split()[0])
     closes = walk(1).close
     assert enough == next(n for n in (20, 40, 80, 160, 320) if ema_error(closes, n) <= 1e-4) > 20
-    assert start_up(lab(Smooth, warmup=enough, period=20)) == []
+    assert start_up_findings(lab(Smooth, warmup=enough, period=20)) == []
 
 
 def ema_error(closes: np.typing.NDArray[np.float64], bars: int) -> float:
@@ -206,11 +206,11 @@ def ema_error(closes: np.typing.NDArray[np.float64], bars: int) -> float:
 
 
 def test_too_few_bars_to_say() -> None:
-    assert "800 bars are too few" in start_up(lab(Smooth, warmup=600))[0]
+    assert "800 bars are too few" in start_up_findings(lab(Smooth, warmup=600))[0]
 
 
 def test_a_check_that_fails_ends_the_run() -> None:
     with pytest.raises(RunFailed, match="checks: lookAhead:\n2018-") as failure:
-        refuse_dishonest(lab(Peeks), ["startUp", "lookAhead"])
+        fail_if_biased(lab(Peeks), ["startUp", "lookAhead"])
     assert failure.value.reason == "LookAhead"
-    refuse_dishonest(lab(Smooth, period=20), ["lookAhead"])
+    fail_if_biased(lab(Smooth, period=20), ["lookAhead"])

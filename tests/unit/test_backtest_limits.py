@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tapedeck_backtest.sandbox.output import Bounded, bounded_output
-from tapedeck_backtest.sandbox.watchdog import quantity
+from tapedeck_backtest.sandbox.memory_limit import parse_quantity
+from tapedeck_backtest.sandbox.output import BoundedStream, bounded_output
 
 
 @pytest.mark.parametrize(
@@ -17,12 +17,12 @@ from tapedeck_backtest.sandbox.watchdog import quantity
     [("512Mi", 536_870_912), ("2G", 2_000_000_000), ("1.5Gi", 1_610_612_736), ("900", 900), ("4096k", 4_096_000)],
 )
 def test_quantities_as_kubernetes_has_them(text: str, size: int) -> None:
-    assert quantity(text) == size
+    assert parse_quantity(text) == size
 
 
 def test_output_stops_at_its_limit_and_says_so_once() -> None:
     kept = io.StringIO()
-    bounded = Bounded(kept, 10)
+    bounded = BoundedStream(kept, 10)
     for text in ("12345", "é7", "89012345", "more"):
         assert bounded.write(text) == len(text)
     assert kept.getvalue().splitlines()[0] == "12345é789"[:9]

@@ -110,7 +110,7 @@ def test_all_trade_figures() -> None:
     pnl = pd.Series([3.0, -1.0, 0.0, 5.0, -3.0])
     value = pd.Series([10.0, 20.0, 30.0, 100.0, 30.0])
     held = np.array([1, 2, 3, 4, 5]) * metrics.HOUR_MS
-    got = summary.of_trades(summary.Closed(np.array(pnl, np.float64), np.array(value, np.float64), held))
+    got = summary.trade_figures(summary.ClosedTrades(np.array(pnl, np.float64), np.array(value, np.float64), held))
     share = 100 * pnl / value
     wins, losses = pnl[pnl > 0], pnl[pnl < 0]
     expectancy = len(wins) / 5 * wins.mean() + len(losses) / 5 * losses.mean()
@@ -123,7 +123,7 @@ def test_all_trade_figures() -> None:
             "average_hold_hours": 3.0,
         }
     )  # fmt: skip
-    none = summary.of_trades(summary.Closed(np.array([]), np.array([]), np.array([], dtype=np.int64)))
+    none = summary.trade_figures(summary.ClosedTrades(np.array([]), np.array([]), np.array([], dtype=np.int64)))
     assert {name for name, figure in none.items() if figure is not None} == {"trades", "wins", "draws", "losses"}
     assert metrics.sqn(np.array([1.0])) is metrics.sqn(np.array([1.0, 1.0])) is None
 
@@ -131,8 +131,8 @@ def test_all_trade_figures() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_the_account_s_figures_agree_with_one_another(seed: int) -> None:
     series, start = walk(seed)
-    account = summary.Account(start, MINUTE, ms(series), series.to_numpy(), np.zeros(len(series)))
-    got = summary.of_account(account, 3.0)
+    account = summary.AccountHistory(start, MINUTE, ms(series), series.to_numpy(), np.zeros(len(series)))
+    got = summary.account_figures(account, 3.0)
     worst = max(falls(start, series))
     days = (ms(series)[-1] - ms(series)[0] + MINUTE) / 86_400_000
     assert got["max_drawdown_percent"] == pytest.approx(worst[0])
@@ -146,7 +146,9 @@ def test_the_account_s_figures_agree_with_one_another(seed: int) -> None:
 
 def test_an_account_before_its_first_step() -> None:
     empty = np.array([])
-    got = summary.of_account(summary.Account(10.0, MINUTE, np.array([], dtype=np.int64), empty, empty), None)
+    got = summary.account_figures(
+        summary.AccountHistory(10.0, MINUTE, np.array([], dtype=np.int64), empty, empty), None
+    )
     assert {name: figure for name, figure in got.items() if figure is not None} == {
         "final_value": 10.0, "return_percent": 0.0, "max_drawdown_percent": 0.0, "max_drawdown_amount": 0.0,
         "max_drawdown_days": 0.0,

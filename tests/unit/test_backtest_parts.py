@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from tapedeck_backtest.bars.clock import to_days, to_ms
 from tapedeck_backtest.engine.feeds import feed_params
 from tapedeck_backtest.errors import RunFailed
-from tapedeck_backtest.sandbox.trace import TRACE_CHARS, strategy_trace
-from tapedeck_backtest.sources.merge import Merge
+from tapedeck_backtest.sandbox.error_boundary import TRACE_CHARS, strategy_trace
+from tapedeck_backtest.sources.partition_merge import PartitionMerge
 from tapedeck_backtest.strategies import BUILTINS
-from tapedeck_backtest.strategy_loader import checked_params, strategy_class
+from tapedeck_backtest.strategy_loader import checked_params, load_strategy
 from tapedeck_common.market import Bar
 from tapedeck_crds.backtest import Builtin, Strategy
 from tapedeck_crds.base import INTERVAL_MS
@@ -63,16 +63,16 @@ def test_params_of_the_wrong_type_are_named(params: dict[str, Any], words: str) 
 @pytest.mark.parametrize(
     ("source", "wanted", "words"),
     [
-        ("import nothing_of_the_kind", "broken_import:X", "can't be imported: No module named 'nothing_of_the_kind'"),
+        ("import nothing_of_the_kind", "broken_import:X", "cannot be imported: No module named 'nothing_of_the_kind'"),
         ("def (", "broken_syntax:X", "SyntaxError"),
         ("raise SystemExit(3)", "broken_exit:X", "SystemExit"),
-        ("X = 3", "no_class:X", "'X' is not a backtrader.Strategy of no_class"),
+        ("X = 3", "no_class:X", "got 'X', expected a backtrader.Strategy of no_class"),
     ],
 )
 def test_modules_that_do_not_do(tmp_path: Path, source: str, wanted: str, words: str) -> None:
     (tmp_path / f"{wanted.split(':')[0]}.py").write_text(source)
     with pytest.raises(RunFailed) as failure:
-        strategy_class(Strategy(module=wanted), tmp_path)
+        load_strategy(Strategy(module=wanted), tmp_path)
     assert failure.value.reason == "BadStrategy"
     assert words in failure.value.message
 
@@ -120,15 +120,15 @@ def test_merge_gives_all_in_order_once(seed: int) -> None:
     home = {"A": 0, "B": 0, "C": 1, "D": 2}
     bars = [bar(symbol, minute) for minute in range(60) for symbol in home if rng.random() < 0.7]
     waiting: dict[int, list[Bar]] = {p: [b for b in bars if home[b.symbol] == p] for p in range(3)}
-    merge, got = Merge(3), []
+    merge, got = PartitionMerge(3), []
     marks = [0, 0, 0]
     while any(waiting.values()):
         partition = rng.randrange(3)
         upto = marks[partition] + rng.randrange(5)
         while waiting[partition] and waiting[partition][0].ts <= upto * MINUTE - MINUTE:
-            merge.bar(partition, waiting[partition].pop(0))
+            merge.add_bar(partition, waiting[partition].pop(0))
         marks[partition] = upto
-        merge.watermark(partition, upto * MINUTE)
+        merge.advance_watermark(partition, upto * MINUTE)
         for event, step in merge.steps():
             assert event <= min(marks) * MINUTE
             assert {b.ts + MINUTE for b in step} == {event}
@@ -141,13 +141,13 @@ def test_merge_gives_all_in_order_once(seed: int) -> None:
 
 
 def test_merge_holds_back_who_runs_ahead() -> None:
-    merge = Merge(2, limit=3)
+    merge = PartitionMerge(2, limit=3)
     for minute in range(4):
-        merge.bar(0, bar("A", minute))
-    merge.watermark(0, 4 * MINUTE)
+        merge.add_bar(0, bar("A", minute))
+    merge.advance_watermark(0, 4 * MINUTE)
     assert list(merge.steps()) == []
     assert merge.ahead() == {0}
-    merge.watermark(1, 2 * MINUTE)
+    merge.advance_watermark(1, 2 * MINUTE)
     assert [event for event, _ in merge.steps()] == [MINUTE, 2 * MINUTE]
     assert merge.ahead() == set()
 
@@ -156,17 +156,17 @@ def test_merge_puts_in_order_what_comes_late_and_drops_repeats() -> None:
     rng = random.Random(3)
     bars = [bar(symbol, minute) for minute in range(200) for symbol in ("A", "B")]
     late = [(b.ts + MINUTE + rng.randrange(10 * MINUTE), b) for b in bars] + [(b.ts + 6 * MINUTE, b) for b in bars[::7]]
-    merge, got = Merge(1), []
+    merge, got = PartitionMerge(1), []
     for at, each in sorted(late, key=lambda item: item[0]):
-        merge.watermark(0, at - 10 * MINUTE - 1)
+        merge.advance_watermark(0, at - 10 * MINUTE - 1)
         got += [b for _, step in merge.steps() for b in step]
-        merge.bar(0, each)
+        merge.add_bar(0, each)
     merge.end(0)
     assert got + [b for _, step in merge.steps() for b in step] == bars
 
 
 def test_merge_refuses_what_comes_too_late() -> None:
-    merge = Merge(1)
-    merge.watermark(0, 9 * MINUTE)
-    with pytest.raises(ValueError, match="expected one later"):
-        merge.bar(0, bar("B", 8))
+    merge = PartitionMerge(1)
+    merge.advance_watermark(0, 9 * MINUTE)
+    with pytest.raises(ValueError, match="expected an event time later"):
+        merge.add_bar(0, bar("B", 8))

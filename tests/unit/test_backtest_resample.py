@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tapedeck_backtest.bars.resample import Resampler, check_coarser, check_intervals, names, with_coarser
-from tapedeck_backtest.engine.feeds import Columns, feed_params
+from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.resample import StreamResampler, check_intervals, check_resampled, feed_names, resample
+from tapedeck_backtest.engine.feeds import feed_params
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_common.market import Bar, event_time, order_key
 
@@ -30,9 +31,9 @@ def market(seed: int, minutes: int, holes: float) -> list[Bar]:
     return sorted(bars, key=order_key)
 
 
-def columns(bars: list[Bar]) -> Columns:
+def columns(bars: list[Bar]) -> BarColumns:
     fields = {n: np.array([getattr(b, n) for b in bars]) for n in ("open", "high", "low", "close", "volume")}
-    return Columns(event=np.array([event_time(b) for b in bars]), **fields)
+    return BarColumns(event=np.array([event_time(b) for b in bars]), **fields)
 
 
 def by_pandas(bars: list[Bar], symbol: str, minutes: int, last: int) -> list[tuple[float, ...]]:
@@ -50,12 +51,12 @@ def by_pandas(bars: list[Bar], symbol: str, minutes: int, last: int) -> list[tup
 def test_range_and_stream_are_what_pandas_makes(seed: int, holes: float) -> None:
     bars, coarser = market(seed, 311, holes), ["5m", "1h"]
     last = event_time(bars[-1])
-    built = with_coarser({s: columns([b for b in bars if b.symbol == s]) for s in SYMBOLS}, "1m", coarser)
-    assert list(built) == names(SYMBOLS, coarser) == ["A", "B", "A@5m", "B@5m", "A@1h", "B@1h"]
+    built = resample({s: columns([b for b in bars if b.symbol == s]) for s in SYMBOLS}, "1m", coarser)
+    assert list(built) == feed_names(SYMBOLS, coarser) == ["A", "B", "A@5m", "B@5m", "A@1h", "B@1h"]
     fine = ((t, [(SYMBOLS.index(b.symbol), b) for b in group]) for t, group in groupby(bars, key=event_time))
     streamed: dict[str, list[tuple[float, ...]]] = {name: [] for name in built}
     times = []
-    for time, step in Resampler(SYMBOLS, "1m", coarser).steps(fine):
+    for time, step in StreamResampler(SYMBOLS, "1m", coarser).steps(fine):
         times.append(time)
         for index, b in step:
             assert event_time(b) == time
@@ -86,7 +87,7 @@ def test_what_can_not_be_put_together(interval: str, coarser: list[str]) -> None
 
 def test_too_few_bars_for_a_whole_one() -> None:
     series = {"A": columns([b for b in market(1, 50, 0.0) if b.symbol == "A"])}
-    check_coarser(series, "1m", ["5m"])
-    for checked in (check_coarser, with_coarser):
-        with pytest.raises(RunFailed, match="the bars of A make no whole bar of 1h"):
+    check_resampled(series, "1m", ["5m"])
+    for checked in (check_resampled, resample):
+        with pytest.raises(RunFailed, match="the bars of A make no complete bar of 1h"):
             checked(series, "1m", ["5m", "1h"])

@@ -11,7 +11,8 @@ import backtrader as bt
 import numpy as np
 import pytest
 
-from tapedeck_backtest.engine.feeds import BatchFeed, Columns, feed_params
+from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.engine.feeds import BatchFeed, feed_params
 from tapedeck_backtest.strategies import BUILTINS
 
 TAPEDECK = [sys.executable, "-c", "from tapedeck_deck.cli import main; main()"]
@@ -28,10 +29,10 @@ def test_the_command_lists_them_with_params_and_defaults() -> None:
     assert "    entry: 20 (int)\n" in shown
 
 
-def columns(close: list[float]) -> Columns:
+def columns(close: list[float]) -> BarColumns:
     prices = np.array(close)
     event = 60_000 * np.arange(1, len(close) + 1)
-    return Columns(event=event, open=prices, high=prices, low=prices, close=prices, volume=prices)
+    return BarColumns(event=event, open=prices, high=prices, low=prices, close=prices, volume=prices)
 
 
 @pytest.mark.parametrize(

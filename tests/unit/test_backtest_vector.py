@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from by_hand.backtrader import MINUTE
 from by_hand.samples import coinbase
 from pods.engine import T0
+from tapedeck_backtest.bars.columns import BarColumns
 from tapedeck_backtest.bars.rolling import rolling_fsum, rolling_max, rolling_min
 from tapedeck_backtest.engine import cerebro
-from tapedeck_backtest.engine.feeds import Columns
-from tapedeck_backtest.report.nan_guard import FiniteCollector
+from tapedeck_backtest.engine.analyzers import GuardedAnalyzer
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.vector import indicators
-from tapedeck_backtest.vector.run import market_for, trade
+from tapedeck_backtest.vector.run import run_vectorised, vector_series
 from tapedeck_common.records import ResultRecord, RunFill, RunTrade
 from tapedeck_common.store.bars import Floats
 from tapedeck_crds.backtest import BacktestSpec
@@ -64,7 +64,7 @@ sizers = st.one_of(
 )
 
 
-def market(seed: int, count: int, digits: int | None, holes: float) -> Columns:
+def market(seed: int, count: int, digits: int | None, holes: float) -> BarColumns:
     """A random walk; with few digits closes stay the same now and then, and averages meet."""
     rng = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.004, count)))
@@ -74,7 +74,7 @@ def market(seed: int, count: int, digits: int | None, holes: float) -> Columns:
     high, low = np.maximum(opened, close) + rng.random(count), np.minimum(opened, close) - rng.random(count)
     kept = rng.random(count) >= holes
     prices = (each[kept] for each in (opened, high, low, close, rng.random(count)))
-    return Columns((T0 + MINUTE * np.arange(1, count + 1))[kept], *prices)
+    return BarColumns((T0 + MINUTE * np.arange(1, count + 1))[kept], *prices)
 
 
 def spec_of(broker: dict[str, Any], sizer: dict[str, Any] | None) -> BacktestSpec:
@@ -83,17 +83,17 @@ def spec_of(broker: dict[str, Any], sizer: dict[str, Any] | None) -> BacktestSpe
     return BacktestSpec.model_validate(chosen | ({"sizer": sizer} if sizer else {}))
 
 
-def both(name: str, params: dict[str, Any], spec: BacktestSpec, columns: Columns) -> int:
+def both(name: str, params: dict[str, Any], spec: BacktestSpec, columns: BarColumns) -> int:
     """Compare all that the two ways leave; how many orders filled."""
     strategy = BUILTINS[name]
     told: list[list[ResultRecord]] = [[], []]
     ours, theirs = (Results("r", spec.broker.cash, MINUTE, records.append) for records in told)
-    there = market_for(spec, strategy, {"A": columns})
+    there = vector_series(spec, strategy, {"A": columns})
     assert there is not None
-    if not trade(spec, strategy, params, "A", there, ours):
+    if not run_vectorised(spec, strategy, params, "A", there, ours):
         return 0
     made = cerebro.batch_engine(spec, strategy, params, {"A": columns}, "1m")
-    made.addanalyzer(FiniteCollector, results=theirs)
+    made.addanalyzer(GuardedAnalyzer, results=theirs)
     made.run()
     for each in (ours, theirs):
         each.flush()
@@ -131,19 +131,19 @@ def test_same_as_the_engine_over_the_sample(name: str) -> None:
     rows = sorted((ts, bar) for (symbol, ts), bar in table.items() if symbol == "BTC/USD")
     events = np.array([ts for ts, _ in rows]) + MINUTE
     prices = (np.array([bar[i] for _, bar in rows]) for i in range(5))
-    assert both(name, {}, spec_of({"commissionPercent": 0.1}, {"valuePercent": 50.0}), Columns(events, *prices)) > 20
+    assert both(name, {}, spec_of({"commissionPercent": 0.1}, {"valuePercent": 50.0}), BarColumns(events, *prices)) > 20
 
 
 def test_too_few_bars_and_wrong_params_are_left_to_the_engine() -> None:
     spec, columns = spec_of({}, None), market(1, 60, None, 0.0)
-    there = market_for(spec, BUILTINS["macd"], {"A": columns})
+    there = vector_series(spec, BUILTINS["macd"], {"A": columns})
     assert there is not None
     for name, params in (("macd", {"slow": 90}), ("sma-cross", {"fast": 9, "slow": 9}), ("rsi", {"lower": 80.0})):
-        assert not trade(spec, BUILTINS[name], params, "A", there, Results("r", 1.0, MINUTE, None))
-    broken = Columns(**vars(columns) | {"close": np.where(np.arange(60) == 30, math.nan, columns.close)})
-    assert market_for(spec, BUILTINS["rsi"], {"A": broken}) is None
-    assert market_for(spec, BUILTINS["rsi"], {"A": columns, "B": columns}) is None
-    assert market_for(spec_of({"fill": "close"}, None), BUILTINS["rsi"], {"A": columns}) is None
+        assert not run_vectorised(spec, BUILTINS[name], params, "A", there, Results("r", 1.0, MINUTE, None))
+    broken = BarColumns(**vars(columns) | {"close": np.where(np.arange(60) == 30, math.nan, columns.close)})
+    assert vector_series(spec, BUILTINS["rsi"], {"A": broken}) is None
+    assert vector_series(spec, BUILTINS["rsi"], {"A": columns, "B": columns}) is None
+    assert vector_series(spec_of({"fill": "close"}, None), BUILTINS["rsi"], {"A": columns}) is None
 
 
 values = st.one_of(

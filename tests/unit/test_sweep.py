@@ -16,16 +16,17 @@ from hypothesis import strategies as st
 from by_hand.backtrader import MINUTE
 from pods.engine import CASH, T0, columns, random_bars
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.run.progress import RunProgress
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.sweep import ranking, search_space
 from tapedeck_backtest.sweep.search import search_for
 from tapedeck_backtest.sweep.search_space import Params
-from tapedeck_backtest.sweep.shard import Trials, deal, total
-from tapedeck_backtest.sweep.trial import Lab
-from tapedeck_backtest.sweep.windows import windows
+from tapedeck_backtest.sweep.shard import ShardRunner, shard_plan, total_trials
+from tapedeck_backtest.sweep.trial import TrialRunner
+from tapedeck_backtest.sweep.windows import sweep_windows
 from tapedeck_common.records import RunTrial
 from tapedeck_crds.backtest import BacktestSpec
-from tapedeck_crds.report import REPORT_MAX_BYTES, BacktestReport
+from tapedeck_crds.report import REPORT_MAX_BYTES
 from tapedeck_crds.sweep import Sweep
 
 DAY = 86_400_000
@@ -45,7 +46,7 @@ def trial(number: int, objective: float | None, params: Params | None = None, *,
 def test_a_grid_is_the_product_of_its_axes() -> None:
     wanted = sweep(FAST, LIMIT, KIND)
     product = itertools.product([5, 9, 13, 17, 21], [0.1, 0.2, 0.3], ["a", "b", "c"])
-    made = [search_space.grid_params(wanted.params, n) for n in range(search_space.size(wanted))]
+    made = [search_space.grid_params(wanted.params, n) for n in range(search_space.trials_per_window(wanted))]
     assert made == [{"fast": fast, "limit": pytest.approx(limit), "kind": kind} for fast, limit, kind in product]
     assert all(type(p["fast"]) is int for p in made)
 
@@ -53,7 +54,7 @@ def test_a_grid_is_the_product_of_its_axes() -> None:
 def test_a_grid_that_is_too_large_is_refused() -> None:
     axes = [{"name": f"p{i}", "values": list(range(50))} for i in range(3)]
     with pytest.raises(RunFailed, match="got 125000 combinations, expected at most 100000"):
-        search_space.size(sweep(*axes))
+        search_space.trials_per_window(sweep(*axes))
 
 
 def test_random_draws_follow_from_seed_and_number() -> None:
@@ -77,15 +78,15 @@ def test_tpe_learns_from_what_it_is_told() -> None:
     search = search_for(wanted, 0)
     values = []
     for number in range(50):
-        params = search.ask(number)
+        params = search.suggest(number)
         x, n = float(params["x"]), int(params["n"])
         assert -5 <= x <= 5
         assert n in (1, 3, 5, 7, 9)
         values.append(-((x - 2) ** 2) - abs(n - 7))
-        search.tell(trial(number, values[-1], params))
+        search.report(trial(number, values[-1], params))
     assert sum(values[-15:]) / 15 > sum(values[:10]) / 10 + 2
     again = search_for(wanted, 0)
-    assert again.ask(0) == search_for(wanted, 0).ask(0)
+    assert again.suggest(0) == search_for(wanted, 0).suggest(0)
 
 
 @given(
@@ -99,17 +100,17 @@ def test_every_trial_falls_to_exactly_one_shard(
     wanted = sweep(FAST, search="random", trials=trials, shards=shards, **more)
     if rolling and train >= days:
         with pytest.raises(RunFailed, match="expected less than the"):
-            windows(wanted, 0, days * DAY)
+            sweep_windows(wanted, 0, days * DAY)
         return
-    rolled = windows(wanted, 0, days * DAY)
-    deals = [deal(wanted, rolled, shard) for shard in range(shards)]
+    rolled = sweep_windows(wanted, 0, days * DAY)
+    deals = [shard_plan(wanted, rolled, shard) for shard in range(shards)]
     made = [(w.number, n) for d in deals for w in d.windows for n in d.numbers]
     assert sorted(made) == [(w, n) for w in range(len(rolled)) for n in range(trials)]
-    assert sum(d.total for d in deals) == total(wanted, rolled) == len(made) + (len(rolled) if rolling else 0)
+    assert sum(d.total for d in deals) == total_trials(wanted, rolled) == len(made) + (len(rolled) if rolling else 0)
 
 
 def test_windows_roll_on_by_the_length_of_a_test() -> None:
-    rolled = windows(sweep(FAST, walkForward={"trainDays": 10, "testDays": 4}), 0, 21 * DAY)
+    rolled = sweep_windows(sweep(FAST, walkForward={"trainDays": 10, "testDays": 4}), 0, 21 * DAY)
     assert [(w.train_from // DAY, w.train_to // DAY, w.test_to // DAY) for w in rolled] == [
         (0, 10, 14), (4, 14, 18), (8, 18, 21),
     ]  # fmt: skip
@@ -121,16 +122,16 @@ def test_the_best_is_feasible() -> None:
         constraints=[{"metric": "trades", "min": 10}, {"metric": "maxDrawdownPercent", "max": 20}],
     )  # fmt: skip
     sound = {"return_percent": 5.0, "trades": 12.0, "max_drawdown_percent": 20.0}
-    assert ranking.feasible(wanted, sound)
+    assert ranking.is_feasible(wanted, sound)
     wrong: list[tuple[str, float | None]] = [
         ("trades", 9.0), ("max_drawdown_percent", 20.1), ("return_percent", None), ("trades", math.nan),
     ]  # fmt: skip
     for metric, value in wrong:
-        assert not ranking.feasible(wanted, {**sound, metric: value})
+        assert not ranking.is_feasible(wanted, {**sound, metric: value})
     made = [trial(0, 9.0, feasible=False), trial(1, 3.0), trial(2, 7.0), trial(3, None), trial(4, 7.0)]
-    assert [t.trial for t in ranking.best(wanted, made, 3)] == [2, 4, 1]
+    assert [t.trial for t in ranking.best_trials(wanted, made, 3)] == [2, 4, 1]
     least = sweep(FAST, objective={"metric": "maxDrawdownPercent", "direction": "minimize"})
-    assert [t.trial for t in ranking.best(least, made, 1)] == [1]
+    assert [t.trial for t in ranking.best_trials(least, made, 1)] == [1]
 
 
 class Eager(bt.Strategy):  # type: ignore[misc]
@@ -151,13 +152,13 @@ def test_trials_are_warm_at_the_first_bar_of_their_window() -> None:
     data = {"store": {"exchange": "x", "symbols": ["A"]}, "intervals": ["5m"], "warmupBars": 60}
     strategy = {"module": "mine:Eager"}
     spec = BacktestSpec.model_validate({"strategy": strategy, "data": data, "broker": {"cash": CASH}})
-    lab = Lab("r", spec, wanted, Eager, {"A": columns(bars)}, "1m", lambda: None)
+    trials = TrialRunner("r", spec, wanted, Eager, {"A": columns(bars)}, "1m", lambda: None)
     for size in (1, 3):
-        made = lab.make(0, 0, {"size": size}, T0 + 300 * MINUTE, T0 + 500 * MINUTE)
+        made = trials.run(0, 0, {"size": size}, T0 + 300 * MINUTE, T0 + 500 * MINUTE)
         assert made.metrics["final_value"] == pytest.approx(CASH + size * (bars[499].close - bars[301].open))
         assert made.metrics["buy_and_hold_percent"] == pytest.approx((bars[499].close / bars[300].close - 1) * 100)
         assert made.metrics["vectorised"] == 0.0
-    failed = lab.make(0, 2, {"size": 9}, T0 + 300 * MINUTE, T0 + 500 * MINUTE)
+    failed = trials.run(0, 2, {"size": 9}, T0 + 300 * MINUTE, T0 + 500 * MINUTE)
     assert "buy nan of A" in failed.message
     assert not failed.feasible
 
@@ -185,13 +186,13 @@ def test_a_symbol_without_bars_in_a_window_keeps_its_feed(warmup: int, intervals
     strategy = {"module": "mine:Second"}
     spec = BacktestSpec.model_validate({"strategy": strategy, "data": data, "broker": {"cash": CASH}})
     series, wanted = {"A": columns(bars), "B": columns(gone)}, sweep({"name": "size", "values": [1]})
-    lab = Lab("r", spec, wanted, Second, series, "1m", lambda: None)
+    trials = TrialRunner("r", spec, wanted, Second, series, "1m", lambda: None)
     for start, bought in ((100, 101), (300, 301)):
-        made = lab.make(0, 0, {"size": 1}, T0 + start * MINUTE, T0 + (start + 100) * MINUTE)
+        made = trials.run(0, 0, {"size": 1}, T0 + start * MINUTE, T0 + (start + 100) * MINUTE)
         assert made.message == ""
         value = CASH + bars[start + 99].close - bars[bought].open
         assert made.metrics["final_value"] == pytest.approx(value)
-    nothing = lab.make(0, 0, {"size": 1}, T0 + 700 * MINUTE, T0 + 800 * MINUTE)
+    nothing = trials.run(0, 0, {"size": 1}, T0 + 700 * MINUTE, T0 + 800 * MINUTE)
     assert (nothing.message, nothing.metrics["final_value"], nothing.metrics["trades"]) == ("", CASH, 0.0)
 
 
@@ -207,8 +208,8 @@ def test_a_trial_that_fails_tells_it_by_the_strategy_s_own_line_alone(strategy: 
     data = {"store": {"exchange": "x", "symbols": ["A"]}}
     spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Odd"}, "data": data})
     params: Params = {"n": 1} if strategy is Odd else {"fast": 9, "slow": 9}
-    lab = Lab("r", spec, sweep(FAST), strategy, {"A": columns(random_bars("A", 1, 100))}, "1m", lambda: None)
-    first, *_, last = lab.make(0, 0, params, T0, T0 + 100 * MINUTE).message.splitlines()
+    trials = TrialRunner("r", spec, sweep(FAST), strategy, {"A": columns(random_bars("A", 1, 100))}, "1m", lambda: None)
+    first, *_, last = trials.run(0, 0, params, T0, T0 + 100 * MINUTE).message.splitlines()
     assert first.startswith(f'File "{inspect.getfile(strategy)}", line ')
     assert last in ("ArithmeticError: odd", "ValueError: fast, slow: got 9, 9, expected 0 < fast < slow")
 
@@ -217,11 +218,11 @@ def test_the_best_are_told_as_far_as_a_pod_s_last_words_go() -> None:
     data = {"store": {"exchange": "x", "symbols": ["A"]}}
     spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Odd"}, "data": data})
     wanted = sweep({"name": "kind", "texts": ["x" * 250] * 20}, keep=10)
-    lab = Lab("r", spec, wanted, Odd, {}, "1m", lambda: None)
-    trials = Trials(lab, deal(wanted, windows(wanted, 0, DAY), 0), list, lambda _: None)
-    trials.done = {(0, n): trial(n, float(n), {"kind": "x" * 250}) for n in range(20)}
-    report = trials.report()
-    told = BacktestReport(**report, message="", run_id="r" * 50)
-    assert [best.trial for best in told.best] == list(range(19, 19 - len(told.best), -1))
-    assert 5 < len(told.best) < 10
-    assert len(told.model_dump_json()) < REPORT_MAX_BYTES
+    trials = TrialRunner("r", spec, wanted, Odd, {}, "1m", lambda: None)
+    shard = ShardRunner(trials, shard_plan(wanted, sweep_windows(wanted, 0, DAY), 0), list, lambda _: None)
+    shard.completed = {(0, n): trial(n, float(n), {"kind": "x" * 250}) for n in range(20)}
+    report = RunProgress("r" * 50, 0, shard=shard).report()
+    assert report.tried == 20
+    assert [best.trial for best in report.best] == list(range(19, 19 - len(report.best), -1))
+    assert 5 < len(report.best) < 10
+    assert len(report.model_dump_json()) < REPORT_MAX_BYTES

@@ -1,1 +1,1 @@
-"""Runs one Backtrader strategy over stored or replayed bars and puts its results on the log."""
+"""Runs one Backtrader strategy over stored, replayed or live bars and publishes its results."""

@@ -1,36 +1,41 @@
-"""``python -m tapedeck_backtest``: one run, in a process of its own below this one."""
+"""``python -m tapedeck_backtest``: one run, in a child process that this process supervises.
+
+The pod's modules are imported late: the supervisor needs them only if there is something to report.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
-from tapedeck_backtest.sandbox.supervisor import Mark, above
+from tapedeck_backtest.sandbox.protocol import SupervisorChannel
+from tapedeck_backtest.sandbox.supervisor import RunKilled, StrategyExit, supervise
 
 
-def _work(mark: Mark) -> int:
+def _work(channel: SupervisorChannel) -> int:
     from tapedeck_backtest import pod
 
-    return pod.main(mark)
+    return pod.main(channel)
 
 
-def _ended(how: str, runs: Sequence[str]) -> int:
+def _output_limit() -> int:
     from tapedeck_backtest import pod
 
-    return pod.ended_by_strategy(how, runs[-1], announced=len(runs) > 1)  # it is first entered to be loaded
+    return pod.output_limit()
 
 
-def _killed(how: str) -> None:
-    from tapedeck_backtest import pod
+def main() -> int:
+    """Supervise the run; returns the exit code."""
+    run_exit = supervise(_work, _output_limit)
+    if isinstance(run_exit, StrategyExit):
+        from tapedeck_backtest import pod
 
-    pod.killed(how)
+        return pod.report_strategy_exit(run_exit)
+    if isinstance(run_exit, RunKilled):
+        from tapedeck_backtest import pod
 
-
-def _room() -> int:
-    from tapedeck_backtest import pod
-
-    return pod.room()
+        return pod.report_kill(run_exit)
+    return run_exit.exit_code
 
 
 if __name__ == "__main__":
-    sys.exit(above(_work, _ended, _killed, _room))
+    sys.exit(main())

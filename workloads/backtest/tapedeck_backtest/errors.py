@@ -1,12 +1,17 @@
-"""How a run can end early."""
+"""The error that ends a run for good. Interrupted, and Unavailable for a broker that does not answer, are shared."""
 
 from __future__ import annotations
 
-from tapedeck_crds.errors import InvalidInput
+from tapedeck_crds.errors import EXIT_BAD_INPUT, TapedeckError
 
 
-class RunFailed(InvalidInput):
-    """The run cannot be done, and trying again cannot help. ``reason`` is one CamelCase word."""
+class RunFailed(TapedeckError):
+    """The run cannot succeed, and a retry cannot help. ``reason`` is a CamelCase word for machines.
+
+    Not an InvalidInput, which is a ValueError: code that parses a stream must not take it for a malformed record.
+    """
+
+    exit_code = EXIT_BAD_INPUT
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message, reason=reason)

@@ -1,1 +1,1 @@
-"""The bars of a run: columns, their time axis, coarser intervals built from them, and rolling figures over them."""
+"""A run's bars: columns, their time axis, resampling, warm-up history and rolling figures."""

@@ -1,7 +1,7 @@
-"""Backtrader's time axis: float days since 0001-01-01 plus one, UTC.
+"""Conversion between milliseconds UTC and Backtrader's time axis: float days since 0001-01-01, plus one.
 
-The datetime of a bar is its event time (its close, ts + interval): what a strategy sees at a datetime
-was known then.
+The datetime of a bar is its event time, which is its close (ts + interval): whatever a strategy reads at a datetime was
+known at that time.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ DAY_MS = 86_400_000
 
 
 def to_days(ms: int) -> float:
-    """Milliseconds UTC → Backtrader's number."""
+    """Milliseconds UTC to Backtrader days."""
     return EPOCH_DAYS + ms / DAY_MS
 
 
 def to_days_array(ms: Ints) -> Floats:
-    """The same for an array, with the same bits."""
+    """Milliseconds UTC to Backtrader days, bit for bit equal to ``to_days``."""
     days: Floats = EPOCH_DAYS + ms.astype(np.float64) / DAY_MS
     return days
 
 
 def to_ms(days: float) -> int:
-    """Backtrader's number → milliseconds UTC; the number's 10 µs grid makes this exact."""
+    """Backtrader days to milliseconds UTC. Exact: doubles of this size are spaced 10 µs apart."""
     return round((days - EPOCH_DAYS) * DAY_MS)

@@ -1,8 +1,8 @@
-"""Coarser bars built from the finer ones, the same for a range and for a stream.
+"""Resampling of bars to coarser intervals, with the same result for stored columns and for a stream.
 
-A coarse bar covers the opens of an interval aligned to 1970-01-01 UTC and is known at its end, never before: it is
-given in the step of that time, after the finer bars. One that began before the first of all bars, or has not
-ended with the last, is left out.
+A resampled bar covers the opens of an interval that is aligned to 1970-01-01 UTC. It is known at its close and never
+earlier: the step of that event time contains it, after the finer bars. A bar that opens before the first input bar, or
+closes after the last, is omitted because its input is incomplete.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tapedeck_backtest.engine.cerebro import Step
-from tapedeck_backtest.engine.feeds import Columns, coarse_name
+from tapedeck_backtest.bars.columns import BarColumns, TimeStep, resampled_name
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_common.market import Bar
 from tapedeck_common.store.bars import Ints
@@ -23,120 +22,122 @@ from tapedeck_crds.base import INTERVAL_MS
 
 
 def check_intervals(interval: str, coarser: Sequence[str]) -> None:
-    """Raises RunFailed (BadIntervals) for what bars of ``interval`` can't be put together to."""
+    """Raises RunFailed (BadIntervals) unless each coarser interval is a multiple of ``interval``."""
     for each in coarser:
         if INTERVAL_MS[each] <= INTERVAL_MS[interval] or INTERVAL_MS[each] % INTERVAL_MS[interval]:
             raise RunFailed("BadIntervals", f"data.intervals: got {each}, expected a multiple of the bars' {interval}")
 
 
-def names(symbols: Sequence[str], coarser: Sequence[str]) -> list[str]:
+def feed_names(symbols: Sequence[str], coarser: Sequence[str]) -> list[str]:
     """Names of all feeds in the strategy's order: the symbols, then the symbols of each coarser interval."""
-    return [*symbols, *(coarse_name(symbol, each) for each in coarser for symbol in symbols)]
+    return [*symbols, *(resampled_name(symbol, each) for each in coarser for symbol in symbols)]
 
 
-def check_coarser(series: Mapping[str, Columns], interval: str, coarser: Sequence[str]) -> None:
-    """Raises RunFailed (NoBars) where a symbol's bars are too few for a whole coarser one."""
+def check_resampled(series: Mapping[str, BarColumns], interval: str, coarser: Sequence[str]) -> None:
+    """Raises RunFailed (NoBars) if a symbol has too few bars for one complete bar of a coarser interval."""
     span = _span(series, interval)
     for each in coarser:
         wide = INTERVAL_MS[each]
         for symbol, columns in series.items():
-            if not _whole(_ends(columns, INTERVAL_MS[interval], wide), wide, span).any():
-                raise RunFailed("NoBars", f"data.intervals: the bars of {symbol} make no whole bar of {each}")
+            if not _is_complete(_closes(columns, INTERVAL_MS[interval], wide), wide, span).any():
+                raise RunFailed("NoBars", f"data.intervals: the bars of {symbol} make no complete bar of {each}")
 
 
-def with_coarser(series: Mapping[str, Columns], interval: str, coarser: Sequence[str]) -> dict[str, Columns]:
-    """The series and what is built from them, in the order of ``names``. Raises RunFailed (NoBars)."""
-    check_coarser(series, interval, coarser)
-    return built_from(series, interval, coarser)
+def resample(
+    series: Mapping[str, BarColumns], interval: str, coarser: Sequence[str], *, require_bars: bool = True
+) -> dict[str, BarColumns]:
+    """The series and those resampled from them, in the order of ``feed_names``.
 
-
-def built_from(series: Mapping[str, Columns], interval: str, coarser: Sequence[str]) -> dict[str, Columns]:
-    """The same, where what has too few bars for a whole one has none."""
+    Raises RunFailed (NoBars) for a symbol without a complete bar; without ``require_bars`` that feed is empty.
+    """
+    if require_bars:
+        check_resampled(series, interval, coarser)
     span = _span(series, interval)
-    built = dict(series)
+    feeds = dict(series)
     for each in coarser:
         for symbol, columns in series.items():
-            built[coarse_name(symbol, each)] = _built(columns, INTERVAL_MS[interval], INTERVAL_MS[each], span)
-    return built
+            name = resampled_name(symbol, each)
+            feeds[name] = _resampled(columns, INTERVAL_MS[interval], INTERVAL_MS[each], span)
+    return feeds
 
 
-def _span(series: Mapping[str, Columns], interval: str) -> tuple[int, int]:
-    """Open of the first of all bars, end of the last."""
-    there = [columns.event for columns in series.values() if len(columns.event)]
-    first = min((int(event[0]) for event in there), default=0) - INTERVAL_MS[interval]
-    return first, max((int(event[-1]) for event in there), default=0)
+def _span(series: Mapping[str, BarColumns], interval: str) -> tuple[int, int]:
+    """Open of the first bar of all symbols, close of the last."""
+    events = [columns.event for columns in series.values() if len(columns.event)]
+    first = min((int(event[0]) for event in events), default=0) - INTERVAL_MS[interval]
+    return first, max((int(event[-1]) for event in events), default=0)
 
 
-def _ends(fine: Columns, width: int, wide: int) -> Ints:
-    """The end of the coarse bar that each of the bars belongs to."""
-    ends: Ints = (fine.event - width) // wide * wide + wide
-    return ends
+def _closes(fine: BarColumns, width: int, wide: int) -> Ints:
+    """For each bar, the close of the coarse bar that contains it."""
+    closes: Ints = (fine.event - width) // wide * wide + wide
+    return closes
 
 
-def _whole(ends: Ints, wide: int, span: tuple[int, int]) -> NDArray[np.bool_]:
+def _is_complete(closes: Ints, wide: int, span: tuple[int, int]) -> NDArray[np.bool_]:
     """Which coarse bars lie within the span."""
-    return (ends - wide >= span[0]) & (ends <= span[1])
+    return (closes - wide >= span[0]) & (closes <= span[1])
 
 
-def _built(fine: Columns, width: int, wide: int, span: tuple[int, int]) -> Columns:
+def _resampled(fine: BarColumns, width: int, wide: int, span: tuple[int, int]) -> BarColumns:
     if not len(fine.event):
         return fine
-    ends, starts = np.unique(_ends(fine, width, wide), return_index=True)
+    closes, starts = np.unique(_closes(fine, width, wide), return_index=True)
     stops = np.append(starts[1:], len(fine.event))
-    whole = _whole(ends, wide, span)
+    complete = _is_complete(closes, wide, span)
     volume = [math.fsum(fine.volume[a:b]) for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
-    return Columns(
-        event=ends[whole],
-        open=fine.open[starts][whole],
-        high=np.maximum.reduceat(fine.high, starts)[whole],
-        low=np.minimum.reduceat(fine.low, starts)[whole],
-        close=fine.close[stops - 1][whole],
-        volume=np.array(volume)[whole],
+    return BarColumns(
+        event=closes[complete],
+        open=fine.open[starts][complete],
+        high=np.maximum.reduceat(fine.high, starts)[complete],
+        low=np.minimum.reduceat(fine.low, starts)[complete],
+        close=fine.close[stops - 1][complete],
+        volume=np.array(volume)[complete],
     )
 
 
 @dataclass
-class Resampler:
-    """Adds coarser bars to steps of finer ones, with the index that ``names`` gives them."""
+class StreamResampler:
+    """Adds resampled bars to the steps of a stream, with the index that ``feed_names`` gives them."""
 
     symbols: Sequence[str]
     interval: str
     coarser: Sequence[str]
-    _open: dict[int, tuple[int, list[Bar]]] = field(default_factory=dict)  # index → end, bars so far
-    _first: int | None = None
+    _open: dict[int, tuple[int, list[Bar]]] = field(default_factory=dict)  # feed index → close, bars so far
+    _first_open: int | None = None
 
-    def steps(self, fine: Iterator[Step]) -> Iterator[Step]:
-        """The steps, and steps of their own for coarse bars that end where no finer one does."""
+    def steps(self, fine: Iterator[TimeStep]) -> Iterator[TimeStep]:
+        """The steps, and separate steps for resampled bars that close at a time without a finer bar."""
         for event, bars in fine:
-            if self._first is None:
-                self._first = event - INTERVAL_MS[self.interval]
-            while self._open and (end := min(end for end, _ in self._open.values())) < event:
-                yield from self._step(end)
+            if self._first_open is None:
+                self._first_open = event - INTERVAL_MS[self.interval]
+            while self._open and (close := min(close for close, _ in self._open.values())) < event:
+                yield from self._closing_step(close)
             for index, bar in bars:
                 self._add(index, bar)
-            built = [each for _, closing in self._step(event) for each in closing]
-            yield event, [*bars, *built]
+            resampled = [each for _, closing in self._closing_step(event) for each in closing]
+            yield event, [*bars, *resampled]
 
     def _add(self, symbol: int, bar: Bar) -> None:
         for number, interval in enumerate(self.coarser):
             wide, index = INTERVAL_MS[interval], (number + 1) * len(self.symbols) + symbol
             start = bar.ts // wide * wide
-            if self._first is not None and start >= self._first:
+            if self._first_open is not None and start >= self._first_open:
                 self._open.setdefault(index, (start + wide, []))[1].append(bar)
 
-    def _step(self, end: int) -> Iterator[Step]:
-        closing = sorted(index for index, (ends, _) in self._open.items() if ends == end)
+    def _closing_step(self, close: int) -> Iterator[TimeStep]:
+        closing = sorted(index for index, (closes, _) in self._open.items() if closes == close)
         if closing:
-            yield end, [(index, self._close(index)) for index in closing]
+            yield close, [(index, self._closed_bar(index)) for index in closing]
 
-    def _close(self, index: int) -> Bar:
-        end, bars = self._open.pop(index)
+    def _closed_bar(self, index: int) -> Bar:
+        close, bars = self._open.pop(index)
         interval = self.coarser[index // len(self.symbols) - 1]
         return Bar(
             bars[0].exchange,
             bars[0].symbol,
             interval,
-            end - INTERVAL_MS[interval],
+            close - INTERVAL_MS[interval],
             bars[0].open,
             max(bar.high for bar in bars),
             min(bar.low for bar in bars),

@@ -1,1 +1,1 @@
-"""Whether a backtest can be believed: checks that run the strategy again on parts of its bars."""
+"""Bias checks: whether a backtest's results can be trusted. Each reruns the strategy over parts of its bars."""

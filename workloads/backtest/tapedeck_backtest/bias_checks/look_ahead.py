@@ -1,4 +1,4 @@
-"""Look-ahead analysis: orders that change when the bars after them are cut off were made with knowledge of those."""
+"""Look-ahead check: orders that change when later bars are cut off were placed with knowledge of those bars."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from collections import Counter
 
 import numpy as np
 
-from tapedeck_backtest.bias_checks.rerun import Lab, Signal
-from tapedeck_backtest.sandbox.trace import strategy_trace
+from tapedeck_backtest.bias_checks.rerun import PlacedOrder, StrategyRerun
+from tapedeck_backtest.sandbox.error_boundary import strategy_trace
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.errors import Interrupted
 
-CUTS = 12  # at bars with orders, and as many at other bars
-SHOWN = 5
+CUTS = 12  # reruns that end at bars with orders, and as many that end at other bars
+MAX_FINDINGS = 5
 
 
-def look_ahead(lab: Lab) -> list[str]:
-    """A sentence for each bar whose orders change, the earliest first; none where all is well."""
-    events = lab.events
-    whole, _ = lab.run(0, int(events[-1]))
-    found: dict[int, str] = {}
-    for cut in _cuts(whole, events):
+def look_ahead_findings(rerun: StrategyRerun) -> list[str]:
+    """One finding for each bar whose orders change, the earliest first; empty if the check passes."""
+    events = rerun.events
+    full, _ = rerun.run(0, int(events[-1]))
+    findings: dict[int, str] = {}
+    for cut in _cuts(full, events):
         try:
-            seen, _ = lab.run(0, cut)
+            truncated, _ = rerun.run(0, cut)
         except Interrupted:
             raise
-        except Exception as error:  # whatever it is: with later bars it did not come
-            found.setdefault(cut, f"{format_ms(cut)}: where later bars are cut off:\n{strategy_trace(error)}")
+        except Exception as error:  # of any kind: with later bars the strategy did not raise it
+            findings.setdefault(cut, f"{format_ms(cut)}: fails without later bars:\n{strategy_trace(error)}")
             continue
-        changed = _first_change([s for s in whole if s.event <= cut], seen)
-        if changed is not None:
-            found.setdefault(*changed)
-    return [found[event] for event in sorted(found)][:SHOWN]
+        change = _first_change([order for order in full if order.event <= cut], truncated)
+        if change is not None:
+            findings.setdefault(*change)
+    return [findings[event] for event in sorted(findings)][:MAX_FINDINGS]
 
 
-def _cuts(whole: list[Signal], events: np.typing.NDArray[np.int64]) -> list[int]:
-    """Event times to cut after: some with orders, some without, spread evenly."""
-    ordered = np.unique(np.array([signal.event for signal in whole], dtype=np.int64))
-    chosen = {int(event) for times in (ordered, events[len(events) // 20 : -1]) for event in _spread(times)}
+def _cuts(orders: list[PlacedOrder], events: np.typing.NDArray[np.int64]) -> list[int]:
+    """Event times of the last bars of reruns: some with orders, some without, spread evenly."""
+    with_orders = np.unique(np.array([order.event for order in orders], dtype=np.int64))
+    chosen = {int(event) for times in (with_orders, events[len(events) // 20 : -1]) for event in _spread(times)}
     return sorted(chosen)
 
 
@@ -47,15 +47,16 @@ def _spread(times: np.typing.NDArray[np.int64]) -> np.typing.NDArray[np.int64]:
     return np.take(times, np.linspace(0, len(times) - 1, CUTS).astype(int))
 
 
-def _first_change(whole: list[Signal], cut: list[Signal]) -> tuple[int, str] | None:
-    for event in sorted({signal.event for signal in (*whole, *cut)}):
-        with_all = [s for s in whole if s.event == event]
-        without = [s for s in cut if s.event == event]
-        if Counter(with_all) != Counter(without):
-            told = f"{_text(with_all)} with all bars, {_text(without)} where later ones are cut off"
-            return event, f"{format_ms(event)}: {told}"
+def _first_change(full: list[PlacedOrder], truncated: list[PlacedOrder]) -> tuple[int, str] | None:
+    """The event time of the first bar whose orders differ, and the finding."""
+    for event in sorted({order.event for order in (*full, *truncated)}):
+        with_later = [order for order in full if order.event == event]
+        without_later = [order for order in truncated if order.event == event]
+        if Counter(with_later) != Counter(without_later):
+            finding = f"{_text(with_later)} with all bars, {_text(without_later)} without later bars"
+            return event, f"{format_ms(event)}: {finding}"
     return None
 
 
-def _text(signals: list[Signal]) -> str:
-    return " and ".join(map(str, signals)) or "no order"
+def _text(orders: list[PlacedOrder]) -> str:
+    return " and ".join(map(str, orders)) or "no order"

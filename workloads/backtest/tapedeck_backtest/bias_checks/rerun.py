@@ -1,4 +1,4 @@
-"""The strategy run over a part of the bars, with all that it ordered."""
+"""Reruns of the strategy over parts of its bars, recording every order it places."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ import backtrader as bt
 import numpy as np
 
 from tapedeck_backtest.bars.clock import to_ms
-from tapedeck_backtest.bars.resample import built_from
-from tapedeck_backtest.engine import cerebro
-from tapedeck_backtest.engine.feeds import Columns
+from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.resample import resample
+from tapedeck_backtest.engine.cerebro import batch_engine
 from tapedeck_crds.backtest import BacktestSpec
 
-BARS = 20_000  # of each symbol are checked, the first: a strategy that cheats does so everywhere
+BARS = 20_000  # per symbol, the first ones: a biased strategy is biased everywhere
 
 
 @dataclass(frozen=True)
-class Signal:
-    """An order when it was made: event time of the bar (ms UTC), size below 0 for a sale.
+class PlacedOrder:
+    """An order as it was placed: event time of the bar (ms UTC), size, negative for a sale.
 
-    ``kind`` is empty for a market order; ``asked`` are the prices, or distances from one, that another asked for.
+    ``kind`` is empty for a market order; ``prices`` are the prices and trailing distances of other orders.
     """
 
     event: int
     symbol: str
     size: float
     kind: str
-    asked: tuple[float, ...]
+    prices: tuple[float, ...]
 
     def __str__(self) -> str:
-        asked = f" ({self.kind} {', '.join(f'{each:g}' for each in self.asked)})" if self.kind else ""
-        return f"{'buy' if self.size > 0 else 'sell'} {abs(self.size):g} of {self.symbol}{asked}"
+        prices = f" ({self.kind} {', '.join(f'{each:g}' for each in self.prices)})" if self.kind else ""
+        return f"{'buy' if self.size > 0 else 'sell'} {abs(self.size):g} of {self.symbol}{prices}"
 
 
-def signal_of(order: Any, event: int) -> Signal:
-    """What the order, made at ``event``, asks for."""
+def placed_order(order: Any, event: int) -> PlacedOrder:
+    """The Backtrader order that was placed at ``event`` (ms UTC)."""
     created, size = order.created, order.created.size
     if order.exectype == bt.Order.Market:
-        return Signal(event, order.data._name, size, "", ())
-    asked = (created.price, created.pricelimit, created.trailamount, created.trailpercent)
-    return Signal(event, order.data._name, size, order.getordername(), tuple(each for each in asked if each))
+        return PlacedOrder(event, order.data._name, size, "", ())
+    prices = (created.price, created.pricelimit, created.trailamount, created.trailpercent)
+    return PlacedOrder(event, order.data._name, size, order.getordername(), tuple(each for each in prices if each))
 
 
 @dataclass(frozen=True)
-class Lab:
-    """Where the strategy is tried again. ``pulse`` is called after each bar."""
+class StrategyRerun:
+    """A strategy and its bars. ``heartbeat`` is called after each bar; what it raises ends a rerun."""
 
     spec: BacktestSpec
     strategy: type[Any]
     params: dict[str, Any]
-    series: Mapping[str, Columns]
+    series: Mapping[str, BarColumns]
     interval: str
-    pulse: Callable[[], None]
+    heartbeat: Callable[[], None]
 
     @classmethod
     def over(
@@ -62,59 +62,60 @@ class Lab:
         spec: BacktestSpec,
         strategy: type[Any],
         params: dict[str, Any],
-        series: Mapping[str, Columns],
+        series: Mapping[str, BarColumns],
         interval: str,
-        pulse: Callable[[], None],
-    ) -> Lab:
-        """A lab with the first bars of each symbol."""
+        heartbeat: Callable[[], None],
+    ) -> StrategyRerun:
+        """Reruns over the first BARS bars of each symbol."""
         end = min(int(columns.event[: BARS + 1][-1]) for columns in series.values())
-        return cls(spec, strategy, params, part(series, 0, end), interval, pulse)
+        return cls(spec, strategy, params, _between(series, 0, end), interval, heartbeat)
 
     @property
     def events(self) -> np.typing.NDArray[np.int64]:
-        """Event times of all bars, ms UTC, in order."""
+        """Event times of all bars, ms UTC, ascending."""
         return np.unique(np.concatenate([columns.event for columns in self.series.values()]))
 
-    def run(self, first: int, last: int) -> tuple[list[Signal], Any]:
-        """What it orders, and the strategy when it is through, over bars with event times in [first, last].
+    def run(self, first: int, last: int) -> tuple[list[PlacedOrder], Any]:
+        """Run over bars with event times in [first, last], ms UTC: the orders, and the strategy after the last bar.
 
         Raises what the strategy raises.
         """
-        signals: list[Signal] = []
-        bars = built_from(part(self.series, first, last), self.interval, self.spec.data.intervals)
-        made = cerebro.batch_engine(self.spec, _noting(self.strategy, signals), self.params, bars, self.interval)
-        made.addanalyzer(_Pulse, pulse=self.pulse)
-        return signals, made.run()[0]
+        orders: list[PlacedOrder] = []
+        series = _between(self.series, first, last)
+        feeds = resample(series, self.interval, self.spec.data.intervals, require_bars=False)
+        engine = batch_engine(self.spec, _recording(self.strategy, orders), self.params, feeds, self.interval)
+        engine.addanalyzer(_Heartbeat, heartbeat=self.heartbeat)
+        return orders, engine.run()[0]
 
 
-def part(series: Mapping[str, Columns], first: int, last: int) -> dict[str, Columns]:
-    """Bars with event times in [first, last], as views, of each symbol: a strategy finds the feeds that it knows."""
-    found = {}
+def _between(series: Mapping[str, BarColumns], first: int, last: int) -> dict[str, BarColumns]:
+    """Each symbol's bars with event times in [first, last], as views; a symbol without any keeps an empty feed."""
+    selected = {}
     for symbol, columns in series.items():
         low, high = np.searchsorted(columns.event, (first, last + 1))
-        found[symbol] = Columns(**{name: array[low:high] for name, array in vars(columns).items()})
-    return found
+        selected[symbol] = columns.rows(slice(low, high))
+    return selected
 
 
-class _Pulse(bt.Analyzer):  # type: ignore[misc]
-    params = (("pulse", None),)
+class _Heartbeat(bt.Analyzer):  # type: ignore[misc]
+    params = (("heartbeat", None),)
 
     def next(self) -> None:
-        self.p.pulse()
+        self.p.heartbeat()
 
 
-def _noting(strategy: type[Any], signals: list[Signal]) -> type[Any]:
-    class Noting(strategy):  # type: ignore[misc]
+def _recording(strategy: type[Any], orders: list[PlacedOrder]) -> type[Any]:
+    class Recording(strategy):  # type: ignore[misc]
         def buy(self, *args: Any, **kwargs: Any) -> Any:
-            return self._note(super().buy(*args, **kwargs))
+            return self._record(super().buy(*args, **kwargs))
 
         def sell(self, *args: Any, **kwargs: Any) -> Any:
-            return self._note(super().sell(*args, **kwargs))
+            return self._record(super().sell(*args, **kwargs))
 
-        def _note(self, order: Any) -> Any:
+        def _record(self, order: Any) -> Any:
             if order is not None:
-                signals.append(signal_of(order, to_ms(self.datetime[0])))
+                orders.append(placed_order(order, to_ms(self.datetime[0])))
             return order
 
-    Noting.__name__ = strategy.__name__
-    return Noting
+    Recording.__name__ = strategy.__name__
+    return Recording

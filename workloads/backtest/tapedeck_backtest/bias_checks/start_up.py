@@ -1,6 +1,6 @@
-"""Start-up analysis: indicators whose values still depend on how many bars came before.
+"""Start-up check: indicators whose values depend on how many bars precede them.
 
-An indicator with a memory without end, such as an exponential average, is ready by its period but right only later.
+A recursive indicator, such as an exponential average, has a value after its period, but the value converges only later.
 """
 
 from __future__ import annotations
@@ -8,28 +8,30 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tapedeck_backtest.bias_checks.rerun import Lab
+from tapedeck_backtest.bias_checks.rerun import StrategyRerun
 from tapedeck_crds.base import INTERVAL_MS
 
 TOLERANCE = 1e-4  # relative
-AT = (1.0, 0.8, 0.6)  # shares of the bars after which values are compared
-LONGER = (2, 4, 8, 16, 32, 64)
+COMPARED_AT = (1.0, 0.8, 0.6)  # positions of the compared values, as fractions of the bars
+MULTIPLES = (2, 4, 8, 16, 32, 64)  # of the length, tried to find a sufficient one
 
 
-def start_up(lab: Lab) -> list[str]:
-    """A sentence for each indicator that depends on it; none where all is well.
+def start_up_findings(rerun: StrategyRerun) -> list[str]:
+    """One finding for each indicator line that depends on its start; empty if the check passes.
 
-    Compared are values after ``data.warmupBars`` bars, or as many as the indicators ask for, and after all bars.
+    Compares the value after ``data.warmupBars`` bars, or after the indicators' minimum period if that is longer, with
+    the value after all bars.
     """
-    events = lab.events
-    ends = [int(share * len(events)) for share in AT]
-    values = {end: _after(lab, 0, end) for end in ends}
-    _, strategy = lab.run(0, int(events[-1]))
-    length = max(_asked_for(strategy, INTERVAL_MS[lab.interval]), lab.spec.data.warmup_bars)
-    lengths = [length * times for times in (1, *LONGER) if length * times < ends[-1]]
+    events = rerun.events
+    ends = [int(fraction * len(events)) for fraction in COMPARED_AT]
+    values = {end: _values_after(rerun, 0, end) for end in ends}
+    _, strategy = rerun.run(0, int(events[-1]))
+    length = max(_min_period(strategy, INTERVAL_MS[rerun.interval]), rerun.spec.data.warmup_bars)
+    lengths = [length * multiple for multiple in (1, *MULTIPLES) if length * multiple < ends[-1]]
     if not lengths:
-        return [f"{len(events)} bars are too few to compare with: more than {round(length / AT[-1])} are needed"]
-    worst = {n: _differences(values, {end: _after(lab, end - n, end) for end in ends}) for n in lengths}
+        needed = round(length / COMPARED_AT[-1])
+        return [f"{len(events)} bars are too few to compare: more than {needed} are needed"]
+    worst = {n: _differences(values, {end: _values_after(rerun, end - n, end) for end in ends}) for n in lengths}
     return [
         f"{name}: differs by {worst[length][name]:.2%} after {length} bars from its value after all; "
         + _advice(next((n for n in lengths if worst[n][name] <= TOLERANCE), None), lengths[-1])
@@ -38,25 +40,25 @@ def start_up(lab: Lab) -> list[str]:
     ]
 
 
-def _asked_for(strategy: Any, width: int) -> int:
-    """How many bars of ``width`` (ms) the indicators ask for: of a coarser feed what makes theirs and a cut one."""
-    asked: list[int] = []
+def _min_period(strategy: Any, width: int) -> int:
+    """Bars of ``width`` (ms) that the indicators need. On a resampled feed: their bars, and one incomplete bar."""
+    needed: list[int] = []
     for data, bars in zip(strategy.datas, strategy._minperiods, strict=True):
         _, _, interval = data._name.partition("@")
-        asked.append((bars + 1) * (INTERVAL_MS[interval] // width) if interval else bars)
-    return max(asked)
+        needed.append((bars + 1) * (INTERVAL_MS[interval] // width) if interval else bars)
+    return max(needed)
 
 
-def _advice(enough: int | None, longest: int) -> str:
-    if enough is None:
-        return f"not even {longest} are enough"
-    return f"data.warmupBars: {enough} would be enough"
+def _advice(sufficient: int | None, longest: int) -> str:
+    if sufficient is None:
+        return f"even {longest} are not sufficient"
+    return f"data.warmupBars: {sufficient} would be sufficient"
 
 
-def _after(lab: Lab, low: int, high: int) -> dict[str, float]:
-    """The last value of each line of each indicator, over bars ``low`` to ``high`` (numbers of event times)."""
-    events = lab.events
-    _, strategy = lab.run(int(events[low]), int(events[high - 1]))
+def _values_after(rerun: StrategyRerun, low: int, high: int) -> dict[str, float]:
+    """The last value of each line of each indicator, over the event times numbered [low, high)."""
+    events = rerun.events
+    _, strategy = rerun.run(int(events[low]), int(events[high - 1]))
     attributes = {id(value): name for name, value in vars(strategy).items()}
     values: dict[str, float] = {}
     for number, indicator in enumerate(strategy.getindicators()):
@@ -72,13 +74,13 @@ def _name(indicator: Any, attribute: str | None, number: int) -> str:
     return f"{attribute or number} ({type(indicator).__name__}{': ' if params else ''}{params})"
 
 
-def _differences(values: dict[int, dict[str, float]], short: dict[int, dict[str, float]]) -> dict[str, float]:
-    """The greatest relative difference of each line; infinite where only one of two is a number."""
-    names = values[max(values)]
-    return {name: max(_relative(values[end][name], short[end].get(name, math.nan)) for end in values) for name in names}
+def _differences(full: dict[int, dict[str, float]], short: dict[int, dict[str, float]]) -> dict[str, float]:
+    """The greatest relative difference of each line; infinite if only the full value is a number."""
+    names = full[max(full)]
+    return {name: max(_relative(full[end][name], short[end].get(name, math.nan)) for end in full) for name in names}
 
 
-def _relative(right: float, short: float) -> float:
-    if math.isnan(right) or math.isnan(short):
-        return 0.0 if math.isnan(right) else math.inf
-    return 0.0 if right == short else abs(right - short) / max(abs(right), abs(short))
+def _relative(full: float, short: float) -> float:
+    if math.isnan(full) or math.isnan(short):
+        return 0.0 if math.isnan(full) else math.inf
+    return 0.0 if full == short else abs(full - short) / max(abs(full), abs(short))

@@ -1,1 +1,1 @@
-"""The way that any strategy takes: Backtrader's engine and broker, made faster by subclasses."""
+"""Backtrader's engine without the work that cannot change a result. README.md in this folder states its invariants."""

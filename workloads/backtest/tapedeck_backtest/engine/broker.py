@@ -1,7 +1,7 @@
 """Backtrader's simulated broker with the settings of a spec.
 
-Orders are matched by Backtrader alone. Added is what it lacks: a commission for orders that waited for their
-price, one for a fill as a whole, and an account without shorts.
+Backtrader alone matches orders. This module adds what it lacks: a maker rate for orders that rested at their limit, a
+fixed commission per fill, and accounts that may not sell short.
 """
 
 from __future__ import annotations
@@ -12,49 +12,49 @@ from typing import Any
 
 import backtrader as bt
 
-from tapedeck_backtest.engine.fast_broker import SwiftBroker
+from tapedeck_backtest.engine.fast_broker import FastBroker
 from tapedeck_crds import broker as settings
 
-_LIMITS = (bt.Order.Limit, bt.Order.StopLimit, bt.Order.StopTrailLimit)
-_ROUNDING = 1e-9  # share of an order's size that sums of sizes may be off
+_LIMIT_TYPES = (bt.Order.Limit, bt.Order.StopLimit, bt.Order.StopTrailLimit)
+_ROUNDING = 1e-9  # relative rounding error allowed in a sum of order sizes
 
 
-class Fees(bt.CommInfoBase):  # type: ignore[misc]
-    """Commission of a fill: share of its value + amount a unit + amount for the whole of it.
+class FillCommission(bt.CommInfoBase):  # type: ignore[misc]
+    """Commission of a fill: rate × value + amount per unit × size + fixed amount.
 
-    ``commission`` and ``maker`` are shares (0.001 is 0.1 %), ``unit`` and ``fixed`` quote currency.
+    ``commission`` (taker) and ``maker`` are rates (0.001 is 0.1 %); ``unit`` and ``fixed`` are in quote currency.
     """
 
     params = (("percabs", True), ("maker", 0.0), ("unit", 0.0), ("fixed", 0.0))
 
     def __init__(self) -> None:
         super().__init__()
-        self._rest()
+        self._reset()
 
-    def _rest(self) -> None:
+    def _reset(self) -> None:
         self._rate, self._fixed, self._filling = self.p.commission, self.p.fixed, False
 
     @contextmanager
-    def filling(self, waited: bool) -> Iterator[None]:
-        """While one order fills. One that turns a position round is asked for its closing and for its opening part."""
-        self._rate, self._filling = self.p.maker if waited else self.p.commission, True
+    def filling(self, as_maker: bool) -> Iterator[None]:
+        """Surrounds the fill of one order: Backtrader charges an order that reverses a position in two parts."""
+        self._rate, self._filling = self.p.maker if as_maker else self.p.commission, True
         try:
             yield
         finally:
-            self._rest()
+            self._reset()
 
     def _getcommission(self, size: float, price: float, pseudoexec: bool) -> float:
         commission: float = abs(size) * (self._rate * price + self.p.unit) + self._fixed
         if self._filling:
-            self._fixed = 0.0  # the other part has paid it
+            self._fixed = 0.0  # charged once per fill
         return commission
 
 
-class Broker(SwiftBroker):
-    """As BackBroker; ``shorts`` says whether a sale may open a short position."""
+class SimulatedBroker(FastBroker):
+    """BackBroker with FillCommission; an order that would open a short position is rejected unless ``shorts``."""
 
     params = (("shorts", True),)
-    schemes = (*SwiftBroker.schemes, Fees)
+    schemes = (*FastBroker.schemes, FillCommission)
 
     def _execute(
         self,
@@ -65,7 +65,7 @@ class Broker(SwiftBroker):
         position: Any = None,
         dtcoc: float | None = None,
     ) -> Any:
-        if ago is None or price is None:  # asks what it would cost, or found no price
+        if ago is None or price is None:  # a margin check, or no price was found
             return super()._execute(order, ago=ago, price=price, cash=cash, position=position, dtcoc=dtcoc)
         if not self.p.shorts and self._opens_short(order):
             order.reject(self)
@@ -73,20 +73,20 @@ class Broker(SwiftBroker):
             self._ococheck(order)
             self._bracketize(order, cancel=True)
             return None
-        fees = self.getcommissioninfo(order.data)
-        if not isinstance(fees, Fees):
+        scheme = self.getcommissioninfo(order.data)
+        if not isinstance(scheme, FillCommission):
             return super()._execute(order, ago=ago, price=price, dtcoc=dtcoc)
-        with fees.filling(_waited(order, price)):
+        with scheme.filling(_is_maker(order, price)):
             return super()._execute(order, ago=ago, price=price, dtcoc=dtcoc)
 
     def _opens_short(self, order: Any) -> bool:
-        rest = order.executed.remsize
-        return bool(rest < 0 and self.positions[order.data].size + rest < rest * _ROUNDING)
+        remaining = order.executed.remsize
+        return bool(remaining < 0 and self.positions[order.data].size + remaining < remaining * _ROUNDING)
 
 
-def _waited(order: Any, price: float) -> bool:
-    """Whether the order lay in the book until the market came to its limit."""
-    if order.exectype not in _LIMITS:
+def _is_maker(order: Any, price: float) -> bool:
+    """Whether the order rested in the book until the market reached its limit."""
+    if order.exectype not in _LIMIT_TYPES:
         return False
     limit = order.created.price if order.exectype == bt.Order.Limit else order.created.pricelimit
     opened = order.data.open[0]
@@ -94,7 +94,7 @@ def _waited(order: Any, price: float) -> bool:
 
 
 class _MoneySizer(bt.Sizer):  # type: ignore[misc]
-    """The size of the position, or what some money buys at the close."""
+    """An order without a size closes the position, or buys for an amount of money at the last close."""
 
     params: Any = (("whole", False),)
 
@@ -107,7 +107,7 @@ class _MoneySizer(bt.Sizer):  # type: ignore[misc]
 
 
 class AmountSizer(_MoneySizer):
-    """``amount`` in the quote currency."""
+    """Buys for ``amount`` of the quote currency."""
 
     params: Any = (("amount", 0.0),)
 
@@ -116,7 +116,7 @@ class AmountSizer(_MoneySizer):
 
 
 class ValueSizer(_MoneySizer):
-    """``percents`` of the account's value."""
+    """Buys for ``percents`` of the account's value."""
 
     params: Any = (("percents", 0.0),)
 
@@ -124,37 +124,37 @@ class ValueSizer(_MoneySizer):
         return float(self.broker.getvalue() * self.p.percents / 100)
 
 
-def make_broker(wanted: settings.BrokerOptions) -> Broker:
-    """The broker that a spec asks for. With nothing but commissionPercent its fees are Backtrader's own."""
-    broker = Broker(shorts=wanted.shorts, coc=wanted.fill == "close")
-    broker.setcash(wanted.cash)
-    rate = wanted.commission_percent / 100
-    if wanted.maker_percent is None and not wanted.commission_fixed and not wanted.commission_per_unit:
-        broker.setcommission(commission=rate, leverage=wanted.leverage)
+def make_broker(spec: settings.BrokerOptions) -> SimulatedBroker:
+    """The broker of a spec. If only commissionPercent is set, the commission scheme is Backtrader's own."""
+    broker = SimulatedBroker(shorts=spec.shorts, coc=spec.fill == "close")
+    broker.setcash(spec.cash)
+    rate = spec.commission_percent / 100
+    if spec.maker_percent is None and not spec.commission_fixed and not spec.commission_per_unit:
+        broker.setcommission(commission=rate, leverage=spec.leverage)
     else:
-        maker = rate if wanted.maker_percent is None else wanted.maker_percent / 100
-        fees = {
+        maker = rate if spec.maker_percent is None else spec.maker_percent / 100
+        rates = {
             "commission": rate,
             "maker": maker,
-            "unit": wanted.commission_per_unit,
-            "fixed": wanted.commission_fixed,
-            "leverage": wanted.leverage,
+            "unit": spec.commission_per_unit,
+            "fixed": spec.commission_fixed,
+            "leverage": spec.leverage,
         }
-        broker.addcommissioninfo(Fees(**fees))
-    if wanted.slippage_percent:
-        broker.set_slippage_perc(wanted.slippage_percent / 100)
-    elif wanted.slippage_fixed:
-        broker.set_slippage_fixed(wanted.slippage_fixed)
+        broker.addcommissioninfo(FillCommission(**rates))
+    if spec.slippage_percent:
+        broker.set_slippage_perc(spec.slippage_percent / 100)
+    elif spec.slippage_fixed:
+        broker.set_slippage_fixed(spec.slippage_fixed)
     return broker
 
 
-def add_sizer(cerebro: Any, wanted: settings.Sizer) -> None:
-    """Have orders without a size sized as a spec asks for."""
-    if wanted.fixed is not None:
-        cerebro.addsizer(bt.sizers.FixedSize, stake=wanted.fixed)
-    elif wanted.percent is not None:
-        cerebro.addsizer(bt.sizers.PercentSizer, percents=wanted.percent, retint=wanted.whole)
-    elif wanted.value_percent is not None:
-        cerebro.addsizer(ValueSizer, percents=wanted.value_percent, whole=wanted.whole)
+def add_sizer(cerebro: Any, spec: settings.Sizer) -> None:
+    """Add the spec's sizer, which sizes orders that the strategy makes without a size."""
+    if spec.fixed is not None:
+        cerebro.addsizer(bt.sizers.FixedSize, stake=spec.fixed)
+    elif spec.percent is not None:
+        cerebro.addsizer(bt.sizers.PercentSizer, percents=spec.percent, retint=spec.whole)
+    elif spec.value_percent is not None:
+        cerebro.addsizer(ValueSizer, percents=spec.value_percent, whole=spec.whole)
     else:
-        cerebro.addsizer(AmountSizer, amount=wanted.amount, whole=wanted.whole)
+        cerebro.addsizer(AmountSizer, amount=spec.amount, whole=spec.whole)

@@ -1,43 +1,40 @@
-"""Cerebro put together in one place, and its two loops.
+"""The engine: a Cerebro with two loops of its own, one over a stored range and one over a stream.
 
-The rules, the same for a range and for a stream: the broker is the spec's, orders fill on later bars of
-their symbol than the one they were made on, no standard observers. Stock Backtrader with the same
-settings and a PandasData a symbol gives the same trades.
+Both follow the same rules: the spec's broker settings, no standard observers, and an order fills on a later bar of its
+symbol than the one it was made on. Stock Backtrader with the same settings and one PandasData per symbol gives the same
+trades; README.md in this folder says why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import backtrader as bt
 import numpy as np
 
 from tapedeck_backtest.bars.clock import to_days
+from tapedeck_backtest.bars.columns import BarColumns, TimeStep
 from tapedeck_backtest.engine.broker import add_sizer, make_broker
-from tapedeck_backtest.engine.bulk_indicators import in_bulk
-from tapedeck_backtest.engine.fast_step import Turn, turn_of
-from tapedeck_backtest.engine.feeds import BatchFeed, Columns, StreamFeed, feed_params
-from tapedeck_common.market import Bar
+from tapedeck_backtest.engine.bulk_indicators import use_bulk_indicators
+from tapedeck_backtest.engine.fast_step import StepFunction, step_function
+from tapedeck_backtest.engine.feeds import BatchFeed, StreamFeed, feed_params
 from tapedeck_crds.backtest import BacktestSpec
 
-# The bars of one event time (ms UTC), each with the index of its feed.
-Step: TypeAlias = tuple[int, Sequence[tuple[int, Bar]]]
 
+class BacktestEngine(bt.Cerebro):  # type: ignore[misc]
+    """A Cerebro for feeds that need no filters: it does not poll each feed for the time of its next bar."""
 
-class Engine(bt.Cerebro):  # type: ignore[misc]
-    """Cerebro for feeds of one interval without filters: it need not ask each feed for its next time."""
-
-    steps: Iterable[Step] = ()
+    steps: Iterable[TimeStep] = ()
 
     def _runonce(self, runstrats: list[Any]) -> None:
-        turns = [_prepared(strategy) for strategy in runstrats]
-        for days, feeds in _rounds(self.datas):
+        step_functions = [_prepare(strategy) for strategy in runstrats]
+        for days, feeds in _batch_steps(self.datas):
             for feed in feeds:
                 feed.advance()
-            self._round(runstrats, days)
-            for turn in turns:
-                turn(days)
+            self._match_orders(runstrats, days)
+            for step in step_functions:
+                step(days)
             if self._event_stop:
                 return
 
@@ -45,15 +42,15 @@ class Engine(bt.Cerebro):  # type: ignore[misc]
         for event, bars in self.steps:
             days = to_days(event)
             for index, bar in bars:
-                self.datas[index].push(bar, days)
-            self._round(runstrats, days)
+                self.datas[index].append(bar, days)
+            self._match_orders(runstrats, days)
             for strategy in runstrats:
                 strategy._next()
             if self._event_stop:
                 return
 
-    def _round(self, runstrats: list[Any], days: float) -> None:
-        """What lies between new bars and the strategy's turn: timers and the broker."""
+    def _match_orders(self, runstrats: list[Any], days: float) -> None:
+        """What happens between the new bars and the strategy's step: timers, and the broker's order matching."""
         if self._timerscheat:
             self._check_timers(runstrats, days, cheat=True)
         self._brokernotify()
@@ -61,35 +58,38 @@ class Engine(bt.Cerebro):  # type: ignore[misc]
             self._check_timers(runstrats, days, cheat=False)
 
 
-def _prepared(strategy: Any) -> Turn:
-    """The strategy's turn at each time, its indicators computed before, where there are bars enough for a first value.
+def _prepare(strategy: Any) -> StepFunction:
+    """Compute the strategy's indicators over the whole range, and return its step function.
 
-    Where there are not, Backtrader fails to compute them at once; bar by bar it finds that there is none.
+    If a feed has fewer bars than the minimum period, computing the whole range raises in Backtrader; bar by bar the
+    indicator merely has no value. Such a strategy takes Backtrader's bar-by-bar step.
     """
-    if any(data.buflen() < wanted for data, wanted in zip(strategy.datas, strategy._minperiods, strict=True)):
+    if any(data.buflen() < needed for data, needed in zip(strategy.datas, strategy._minperiods, strict=True)):
         return lambda _days: strategy._next()
-    in_bulk(strategy)
+    use_bulk_indicators(strategy)
     strategy._once()
     strategy.reset()
-    return turn_of(strategy)
+    return step_function(strategy)
 
 
-def _rounds(feeds: Sequence[Any]) -> Iterator[tuple[float, Sequence[Any]]]:
-    """Each time at which a feed has a bar, with the feeds that do."""
-    lines = [np.array(feed.lines.datetime.array) for feed in feeds]
+def _batch_steps(feeds: Sequence[Any]) -> Iterator[tuple[float, Sequence[Any]]]:
+    """Each event time (Backtrader days) at which a feed has a bar, with the feeds that have one."""
+    times_by_feed = [np.array(feed.lines.datetime.array) for feed in feeds]
     if len(feeds) == 1:
-        for days in lines[0].tolist():
+        for days in times_by_feed[0].tolist():
             yield days, feeds
         return
-    times = np.unique(np.concatenate(lines))
-    has = np.zeros((len(times), len(feeds)), dtype=bool)
-    for index, line in enumerate(lines):
-        has[np.searchsorted(times, line), index] = True
-    for days, row in zip(times.tolist(), has, strict=True):
+    times = np.unique(np.concatenate(times_by_feed))
+    has_bar = np.zeros((len(times), len(feeds)), dtype=bool)
+    for index, feed_times in enumerate(times_by_feed):
+        has_bar[np.searchsorted(times, feed_times), index] = True
+    for days, row in zip(times.tolist(), has_bar, strict=True):
         yield days, [feeds[index] for index in np.flatnonzero(row).tolist()]
 
 
-def _assemble(engine: Engine, spec: BacktestSpec, strategy: type[Any], params: dict[str, Any]) -> Engine:
+def _configure(
+    engine: BacktestEngine, spec: BacktestSpec, strategy: type[Any], params: dict[str, Any]
+) -> BacktestEngine:
     engine.setbroker(make_broker(spec.broker))
     if spec.sizer is not None:
         add_sizer(engine, spec.sizer)
@@ -98,26 +98,26 @@ def _assemble(engine: Engine, spec: BacktestSpec, strategy: type[Any], params: d
 
 
 def batch_engine(
-    spec: BacktestSpec, strategy: type[Any], params: dict[str, Any], series: dict[str, Columns], interval: str
-) -> Engine:
-    """An engine over whole series: indicators are computed at once. The order of ``series`` is the strategy's."""
-    engine = Engine(stdstats=False)
-    for symbol, columns in series.items():
-        engine.adddata(BatchFeed(columns=columns, **feed_params(symbol, interval)))
-    return _assemble(engine, spec, strategy, params)
+    spec: BacktestSpec, strategy: type[Any], params: dict[str, Any], series: dict[str, BarColumns], interval: str
+) -> BacktestEngine:
+    """An engine over whole series, whose indicators are computed at once. The strategy's feeds are in this order."""
+    engine = BacktestEngine(stdstats=False)
+    for name, columns in series.items():
+        engine.adddata(BatchFeed(columns=columns, **feed_params(name, interval)))
+    return _configure(engine, spec, strategy, params)
 
 
 def stream_engine(
     spec: BacktestSpec,
     strategy: type[Any],
     params: dict[str, Any],
-    symbols: Sequence[str],
+    feeds: Sequence[str],
     interval: str,
-    steps: Iterable[Step],
-) -> Engine:
-    """An engine that takes its bars from ``steps``, waiting for each."""
-    engine = Engine(stdstats=False)
-    for symbol in symbols:
-        engine.adddata(StreamFeed(**feed_params(symbol, interval)))
+    steps: Iterable[TimeStep],
+) -> BacktestEngine:
+    """An engine that consumes ``steps``, waiting for each. ``feeds`` names the feeds in the strategy's order."""
+    engine = BacktestEngine(stdstats=False)
+    for name in feeds:
+        engine.adddata(StreamFeed(**feed_params(name, interval)))
     engine.steps = steps
-    return _assemble(engine, spec, strategy, params)
+    return _configure(engine, spec, strategy, params)

@@ -1,7 +1,8 @@
-"""Backtrader's broker with less to do on bars on which nothing can fill.
+"""Backtrader's broker, with less work on bars on which no order can fill.
 
-Of what it does then, only the account's value is left: without interest and with assets that are paid in full nothing
-is credited. ``datetime`` of a position stays that of its last fill, where Backtrader moves it on.
+On such a bar Backtrader credits interest, adjusts the cash of futures and revalues the account. Without interest, and
+with assets that are paid in full, only the revaluation has an effect. One difference is visible: ``datetime`` of a
+position stays at its last fill, where Backtrader sets it to the current bar.
 """
 
 from __future__ import annotations
@@ -12,47 +13,47 @@ import backtrader as bt
 from backtrader.comminfo import CommInfoBase, CommissionInfo
 
 
-class SwiftBroker(bt.brokers.BackBroker):  # type: ignore[misc]
-    """As BackBroker, number for number. ``schemes`` are the commissions that credit and adjust as Backtrader's do."""
+class FastBroker(bt.brokers.BackBroker):  # type: ignore[misc]
+    """Bit-identical to BackBroker. ``schemes`` are the commission schemes with Backtrader's own interest methods."""
 
     schemes: tuple[type[Any], ...] = (CommInfoBase, CommissionInfo)
 
     def init(self) -> None:
         super().init()
-        self._held: list[tuple[Any, Any, float, float]] = []
-        self._simple: bool | None = None
+        self._holdings: list[tuple[Any, Any, float, float]] = []
+        self._only_revalues: bool | None = None  # None: to be determined again
 
     def setcommission(self, *arguments: Any, **named: Any) -> None:
         super().setcommission(*arguments, **named)
-        self._simple = None
+        self._only_revalues = None
 
     def addcommissioninfo(self, comminfo: Any, name: str | None = None) -> None:
         super().addcommissioninfo(comminfo, name)
-        self._simple = None
+        self._only_revalues = None
 
     def next(self) -> None:
-        waiting = self.submitted or self.pending or self._toactivate or self._userhist
-        if waiting or not self._is_simple():
+        has_orders = self.submitted or self.pending or self._toactivate or self._userhist
+        if has_orders or not self._needs_only_revaluation():
             super().next()
         else:
             self._get_value()
 
-    def _is_simple(self) -> bool:
-        if self._simple is None:
-            self._held = []
-            self._simple = all(
+    def _needs_only_revaluation(self) -> bool:
+        if self._only_revalues is None:
+            self._holdings = []
+            self._only_revalues = all(
                 type(each) in self.schemes and each.stocklike and not each.p.interest for each in self.comminfo.values()
             )
-        return self._simple
+        return self._only_revalues
 
     def _get_value(self, datas: Any = None, lever: bool = False) -> Any:
         plain = self.p.shortcash and not (datas or self._cash_addition or self._fundhist)
-        if not plain or not self._is_simple():
+        if not plain or not self._needs_only_revaluation():
             return super()._get_value(datas, lever)
-        if len(self._held) != len(self.positions):
-            self._held = [self._holding(data) for data in self.positions]
+        if len(self._holdings) != len(self.positions):
+            self._holdings = [self._holding(data) for data in self.positions]
         worth = unlevered = unrealized = 0.0
-        for position, close, leverage, mult in self._held:
+        for position, close, leverage, mult in self._holdings:
             size, price = position.size, close.array[close._idx]
             value = size * price
             gain = size * (price - position.price) * mult

@@ -1,8 +1,8 @@
-"""The strategy's turn at a bar of a range, as Backtrader's own takes it, without asking each time what can't change.
+"""A strategy's step over a stored range, equal to Backtrader's ``_oncepost`` without its repeated checks.
 
-Indicators know all their values then: a turn moves the strategy and its indicators on by one, tells of orders and
-trades where there are any, and calls the strategy and its analyzers. A strategy that replaces one of the steps takes
-Backtrader's own turn.
+Indicators have all their values before the first step. A step then moves the strategy's and the indicators' lines by
+one, delivers order and trade notifications, and calls the strategy and its analyzers. A strategy that overrides one of
+these methods takes Backtrader's own step. README.md in this folder lists the conditions and why the result is equal.
 """
 
 from __future__ import annotations
@@ -15,48 +15,49 @@ import backtrader as bt
 from backtrader.linebuffer import LineBuffer
 from backtrader.lineseries import LineSeries
 
-Turn = Callable[[float], None]
-_STEPS = (
+StepFunction = Callable[[float], None]
+"""Called with each event time, in Backtrader days."""
+_STEP_METHODS = (
     "_oncepost", "_notify", "_getminperstatus", "_next_analyzers", "_next_observers", "_addnotification", "forward",
     "clear", "__len__", "__getattribute__",
 )  # fmt: skip
-_CASH = ("notify_cashvalue", "notify_fund")
+_CASH_METHODS = ("notify_cashvalue", "notify_fund")
 
 
-def turn_of(strategy: Any) -> Turn:
-    """What to call with each event time (Backtrader's days), once the strategy's indicators are computed."""
-    if not _as_it_comes(strategy):
-        return cast("Turn", strategy._oncepost)
-    followers = [_follower(each) for each in strategy._lineiterators[bt.LineIterator.IndType]]
-    now, *others = list(strategy.lines)
+def step_function(strategy: Any) -> StepFunction:
+    """The strategy's step. Call this after its indicators have been computed."""
+    if not _has_stock_step(strategy):
+        return cast("StepFunction", strategy._oncepost)
+    indicators = [_lines_to_advance(each) for each in strategy._lineiterators[bt.LineIterator.IndType]]
+    datetime_line, *other_lines = list(strategy.lines)
     analyzers = list(strategy.analyzers)
-    told_of_cash = _told_of_cash(strategy, analyzers)
-    ready = False
+    notifies_cash = _notifies_cash(strategy, analyzers)
+    past_min_period = False
 
-    def turn(days: float) -> None:
-        nonlocal ready
-        for clock, own, lines in followers:
+    def step(days: float) -> None:
+        nonlocal past_min_period
+        for clock, own, lines in indicators:
             if clock.lencount > own.lencount:
                 for line in lines:
                     line._idx += 1
                     line.lencount += 1
-        now.array.append(days)
-        now._idx += 1
-        now.lencount += 1
-        for line in others:
+        datetime_line.array.append(days)
+        datetime_line._idx += 1
+        datetime_line.lencount += 1
+        for line in other_lines:
             line.array.append(math.nan)
             line._idx += 1
             line.lencount += 1
-        if told_of_cash or strategy._orderspending or strategy._tradespending:
+        if notifies_cash or strategy._orderspending or strategy._tradespending:
             strategy._notify()
-        if ready:
+        if past_min_period:
             strategy.next()
             for analyzer in analyzers:
                 analyzer._next()
         else:
             status = strategy._getminperstatus()
-            ready = status < 0
-            if ready:
+            past_min_period = status < 0
+            if past_min_period:
                 strategy.next()
             elif status == 0:
                 strategy.nextstart()
@@ -66,49 +67,50 @@ def turn_of(strategy: Any) -> Turn:
         if strategy._orderspending or strategy._tradespending:
             strategy.clear()
 
-    return turn
+    return step
 
 
-def _as_it_comes(strategy: Any) -> bool:
+def _has_stock_step(strategy: Any) -> bool:
     cls = type(strategy)
     return (
-        all(getattr(cls, step) is getattr(bt.Strategy, step) for step in _STEPS)
+        all(getattr(cls, name) is getattr(bt.Strategy, name) for name in _STEP_METHODS)
         and not strategy._oldsync
         and not strategy.cerebro.p.quicknotify
         and not strategy._lineiterators[bt.LineIterator.ObsType]
         and not any(line.bindings for line in strategy.lines)
-        and all(_follows(each) for each in strategy._lineiterators[bt.LineIterator.IndType])
+        and all(_has_stock_advance(each) for each in strategy._lineiterators[bt.LineIterator.IndType])
     )
 
 
-def _follows(indicator: Any) -> bool:
-    """Whether the indicator moves on as Backtrader's own do: when its clock has, all its lines by one."""
+def _has_stock_advance(indicator: Any) -> bool:
+    """Whether the indicator moves on like Backtrader's own: if its clock has a new bar, all its lines by one."""
     return (
         type(indicator).advance in (bt.Indicator.advance, LineBuffer.advance)
-        and _length(indicator) is not None
-        and _length(indicator._clock) is not None
+        and _length_buffer(indicator) is not None
+        and _length_buffer(indicator._clock) is not None
     )
 
 
-def _length(lines: Any) -> Any:
-    """The buffer whose count is the length of ``lines``; None where they count otherwise."""
-    counts = type(lines).__len__
-    if counts is LineBuffer.__len__:
+def _length_buffer(lines: Any) -> Any:
+    """The buffer whose ``lencount`` is the length of ``lines``; None if the length is defined in another way."""
+    length_method = type(lines).__len__
+    if length_method is LineBuffer.__len__:
         return lines
-    return lines.lines[0] if counts is LineSeries.__len__ else None
+    return lines.lines[0] if length_method is LineSeries.__len__ else None
 
 
-def _follower(indicator: Any) -> tuple[Any, Any, tuple[Any, ...]]:
-    own = _length(indicator)
-    return _length(indicator._clock), own, (own,) if own is indicator else tuple(indicator.lines)
+def _lines_to_advance(indicator: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+    """The buffers of its clock's length and of its own length, and the lines that move on together."""
+    own = _length_buffer(indicator)
+    return _length_buffer(indicator._clock), own, (own,) if own is indicator else tuple(indicator.lines)
 
 
-def _told_of_cash(strategy: Any, analyzers: list[Any]) -> bool:
-    """Whether someone wants the account's value before each turn."""
-    if any(getattr(type(strategy), name) is not getattr(bt.Strategy, name) for name in _CASH):
+def _notifies_cash(strategy: Any, analyzers: list[Any]) -> bool:
+    """Whether the strategy or an analyzer receives the account's value before each step."""
+    if any(getattr(type(strategy), name) is not getattr(bt.Strategy, name) for name in _CASH_METHODS):
         return True
     return bool(strategy._slave_analyzers) or any(
         each._children or getattr(type(each), name) is not getattr(bt.Analyzer, name)
         for each in analyzers
-        for name in _CASH
+        for name in _CASH_METHODS
     )

@@ -1,1 +1,1 @@
-"""One module for each kind of run: a stored range, a Replay, a Feed on paper, a sweep."""
+"""The modes of a run, one module each: batch (a stored range), replay, paper (a live Feed) and sweep."""

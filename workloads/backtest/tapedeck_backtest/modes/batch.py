@@ -1,4 +1,4 @@
-"""A range of the store: all bars at once."""
+"""A run over a stored range, whose bars are read at once."""
 
 from __future__ import annotations
 
@@ -6,59 +6,62 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tapedeck_backtest.bars.resample import check_intervals, with_coarser
-from tapedeck_backtest.bias_checks.checks import refuse_dishonest
-from tapedeck_backtest.bias_checks.rerun import Lab
-from tapedeck_backtest.engine import cerebro
-from tapedeck_backtest.engine.feeds import Columns
-from tapedeck_backtest.engine.warmup import joined, quiet_until
-from tapedeck_backtest.report.curve import stride
+from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.history import prepend_history
+from tapedeck_backtest.bars.resample import check_intervals, resample
+from tapedeck_backtest.bias_checks.checks import fail_if_biased
+from tapedeck_backtest.bias_checks.rerun import StrategyRerun
+from tapedeck_backtest.engine.analyzers import quiet_until
+from tapedeck_backtest.engine.cerebro import batch_engine
+from tapedeck_backtest.report.equity_curve import stride
 from tapedeck_backtest.report.origin import origin_of_store
 from tapedeck_backtest.report.results import Results
-from tapedeck_backtest.run.session import Session
-from tapedeck_backtest.sources import stored_bars
-from tapedeck_backtest.vector.run import market_for, trade
+from tapedeck_backtest.run.context import RunContext
+from tapedeck_backtest.run.execution import new_results, publish_vectorised, run_engine
+from tapedeck_backtest.sources.stored_bars import read_history, read_range
+from tapedeck_backtest.vector.run import run_vectorised, vector_series
 from tapedeck_common.records import ResultRecord
 from tapedeck_crds.base import INTERVAL_MS, StoreRange
 
 
-def run(session: Session, strategy: type[Any], params: dict[str, Any], wanted: StoreRange) -> None:
-    """Play the range. Raises RunFailed, Interrupted, Unavailable and psycopg.Error."""
-    data, connections = session.spec.data, session.connections
-    check_intervals(wanted.interval, data.intervals)
-    series = stored_bars.read(connections, wanted)
-    session.total = sum(len(columns.event) for columns in series.values())
-    session.announce(wanted.exchange, list(series), wanted.interval)
-    whole = _whole(session, strategy, params, series, wanted.interval)
-    path = "engine" if whole is None else "vectorised"
-    session.send(replace(origin_of_store(session.settings, series), path=path))
-    if session.spec.checks:
-        with session.foreign():
-            lab = Lab.over(session.spec, strategy, params, series, wanted.interval, session.pulse)
-            refuse_dishonest(lab, session.spec.checks)
-    if whole is not None:
-        session.play_whole(*whole)
+def run(context: RunContext, strategy: type[Any], params: dict[str, Any], range_: StoreRange) -> None:
+    """Run the strategy over the range. Raises RunFailed, Interrupted, Unavailable and psycopg.Error."""
+    data, interval = context.spec.data, range_.interval
+    check_intervals(interval, data.intervals)
+    series = read_range(context.connections, range_)
+    context.progress.total = sum(len(columns.event) for columns in series.values())
+    context.publish_started(range_.exchange, list(series), interval)
+    vectorised = _run_vectorised(context, strategy, params, series, interval)
+    path = "engine" if vectorised is None else "vectorised"
+    context.publisher.publish(replace(origin_of_store(context.settings, series), path=path))
+    if context.spec.checks:
+        with context.strategy_code():
+            rerun = StrategyRerun.over(context.spec, strategy, params, series, interval, context.guard.heartbeat)
+            fail_if_biased(rerun, context.spec.checks)
+    if vectorised is not None:
+        publish_vectorised(context, *vectorised)
         return
     begins = 0
     if data.warmup_bars:
         begins = min(int(columns.event[0]) for columns in series.values())
-        first = begins - INTERVAL_MS[wanted.interval]
-        past = stored_bars.history(connections, wanted.exchange, list(series), wanted.interval, first, data.warmup_bars)
-        series = joined(past, series)
+        first = begins - INTERVAL_MS[interval]
+        history = read_history(context.connections, range_.exchange, list(series), interval, first, data.warmup_bars)
+        series = prepend_history(history, series)
         strategy = quiet_until(strategy, begins)
-    series = with_coarser(series, wanted.interval, data.intervals)
-    session.play(cerebro.batch_engine(session.spec, strategy, params, series, wanted.interval), wanted.interval, begins)
+    feeds = resample(series, interval, data.intervals)
+    run_engine(context, batch_engine(context.spec, strategy, params, feeds, interval), interval, begins)
 
 
-def _whole(
-    session: Session, strategy: type[Any], params: dict[str, Any], series: dict[str, Columns], interval: str
+def _run_vectorised(
+    context: RunContext, strategy: type[Any], params: dict[str, Any], series: dict[str, BarColumns], interval: str
 ) -> tuple[Results, list[ResultRecord]] | None:
-    """The results over whole arrays, and the records to hand on; None where only the engine can make them."""
-    market = market_for(session.spec, strategy, series)
-    if market is None:
+    """The results of a vectorised run, and its records to publish later; None if the run needs the engine."""
+    vectorised = vector_series(context.spec, strategy, series)
+    if vectorised is None:
         return None
     records: list[ResultRecord] = []
-    results = session.new_results(interval, stride(session.total))
+    results = new_results(context, interval, stride(context.progress.total))
     results.emit = records.append
     (symbol,) = series
-    return (results, records) if trade(session.spec, strategy, params, symbol, market, results) else None
+    complete = run_vectorised(context.spec, strategy, params, symbol, vectorised, results)
+    return (results, records) if complete else None

@@ -1,4 +1,4 @@
-"""A Feed's market, traded on paper."""
+"""A run over a live Feed's market: paper trading."""
 
 from __future__ import annotations
 
@@ -6,25 +6,31 @@ from typing import Any
 
 from tapedeck_backtest.bars.resample import check_intervals
 from tapedeck_backtest.errors import RunFailed
-from tapedeck_backtest.run.session import Session
+from tapedeck_backtest.run.context import RunContext
+from tapedeck_backtest.run.execution import run_stream
 from tapedeck_backtest.sources.live_stream import LiveStream
 from tapedeck_crds.backtest import FeedRef
 from tapedeck_crds.base import time_ms
 
 
-def run(session: Session, strategy: type[Any], params: dict[str, Any], feed: FeedRef) -> None:
-    """Play the Feed's bars until ``until``. Raises RunFailed, Interrupted, Unavailable and psycopg.Error."""
-    exchange, since = session.settings.feed_exchange, session.settings.since
+def run(context: RunContext, strategy: type[Any], params: dict[str, Any], feed: FeedRef) -> None:
+    """Run the strategy over the Feed's bars until ``until``.
+
+    Raises RunFailed, Interrupted, Unavailable and psycopg.Error.
+    """
+    exchange, since = context.settings.feed_exchange, context.settings.since
     if not exchange or not since:
-        raise RunFailed("BadSpec", "TAPEDECK_FEED_EXCHANGE, TAPEDECK_SINCE: got nothing, expected both")
-    check_intervals(feed.interval, session.spec.data.intervals)
+        raise RunFailed(
+            "BadSpec", f"TAPEDECK_FEED_EXCHANGE, TAPEDECK_SINCE: got {exchange!r} and {since!r}, expected both"
+        )
+    check_intervals(feed.interval, context.spec.data.intervals)
     symbols = list(feed.symbols)
     until = time_ms(feed.until) if feed.until is not None else None
-    session.state = "waiting"
-    live = LiveStream(session.connections, exchange, symbols, feed.interval, time_ms(since), until, session.idle)
+    context.progress.state = "waiting"
+    live = LiveStream(context.connections, exchange, symbols, feed.interval, time_ms(since), until, context.idle)
     try:
         live.open()
-        session.announce(exchange, symbols, feed.interval)
-        session.play_stream(strategy, params, live.steps(), exchange, symbols, feed.interval)
+        context.publish_started(exchange, symbols, feed.interval)
+        run_stream(context, strategy, params, live.steps(), exchange, symbols, feed.interval)
     finally:
         live.close()

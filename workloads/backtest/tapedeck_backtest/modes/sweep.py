@@ -1,43 +1,46 @@
-"""A shard of a sweep: the range's bars are read once, its trials play them again and again."""
+"""A shard of a sweep: the range's bars are read once, and every trial runs over them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tapedeck_backtest.bars.resample import check_coarser, check_intervals
-from tapedeck_backtest.engine.warmup import joined
+from tapedeck_backtest.bars.history import prepend_history
+from tapedeck_backtest.bars.resample import check_intervals, check_resampled
 from tapedeck_backtest.report.origin import origin_of_store
-from tapedeck_backtest.run.session import Session
-from tapedeck_backtest.sources import stored_bars
-from tapedeck_backtest.sweep.completed_trials import known_trials
-from tapedeck_backtest.sweep.shard import Trials, deal, total
-from tapedeck_backtest.sweep.trial import Lab
-from tapedeck_backtest.sweep.windows import windows
+from tapedeck_backtest.run.context import RunContext
+from tapedeck_backtest.sources.stored_bars import read_history, read_range
+from tapedeck_backtest.sweep.completed_trials import completed_trials
+from tapedeck_backtest.sweep.shard import ShardRunner, shard_plan, total_trials
+from tapedeck_backtest.sweep.trial import TrialRunner
+from tapedeck_backtest.sweep.windows import sweep_windows
 from tapedeck_crds.base import INTERVAL_MS, StoreRange
 from tapedeck_crds.sweep import Sweep
 
 
-def run(session: Session, strategy: type[Any], sweep: Sweep, wanted: StoreRange) -> None:
-    """Make the shard's trials. Raises RunFailed, Interrupted, Unavailable and psycopg.Error."""
-    check_intervals(wanted.interval, session.spec.data.intervals)
-    series = stored_bars.read(session.connections, wanted)
-    first = min(int(columns.event[0]) for columns in series.values()) - INTERVAL_MS[wanted.interval]
-    rolling = windows(sweep, first, max(int(columns.event[-1]) for columns in series.values()))
-    session.announce(wanted.exchange, list(series), wanted.interval, total(sweep, rolling))
-    session.send(origin_of_store(session.settings, series))
-    if warmup := session.spec.data.warmup_bars:
-        past = stored_bars.history(session.connections, wanted.exchange, list(series), wanted.interval, first, warmup)
-        series = joined(past, series)
-    check_coarser(series, wanted.interval, session.spec.data.intervals)  # a window may lack them, not the whole range
-    lab = Lab(session.run_id, session.spec, sweep, strategy, series, wanted.interval, session.pulse)
-    session.trials = Trials(
-        lab,
-        deal(sweep, rolling, session.settings.shard),
-        lambda: known_trials(session.connections, session.run_id),
-        session.send,
-        total(sweep, rolling),
+def run(context: RunContext, strategy: type[Any], sweep: Sweep, range_: StoreRange) -> None:
+    """Run the shard's trials. Raises RunFailed, Interrupted, Unavailable and psycopg.Error."""
+    spec, settings, connections, progress = context.spec, context.settings, context.connections, context.progress
+    interval, warmup = range_.interval, spec.data.warmup_bars
+    check_intervals(interval, spec.data.intervals)
+    series = read_range(connections, range_)
+    first = min(int(columns.event[0]) for columns in series.values()) - INTERVAL_MS[interval]
+    windows = sweep_windows(sweep, first, max(int(columns.event[-1]) for columns in series.values()))
+    total = total_trials(sweep, windows)
+    context.publish_started(range_.exchange, list(series), interval, total)
+    context.publisher.publish(origin_of_store(settings, series))
+    if warmup:
+        history = read_history(connections, range_.exchange, list(series), interval, first, warmup)
+        series = prepend_history(history, series)
+    check_resampled(series, interval, spec.data.intervals)  # of the whole range; a window may lack such bars
+    trials = TrialRunner(progress.run_id, spec, sweep, strategy, series, interval, context.guard.heartbeat)
+    progress.shard = ShardRunner(
+        trials,
+        shard_plan(sweep, windows, settings.shard),
+        lambda: completed_trials(connections, progress.run_id),
+        context.publisher.publish,
+        total,
     )
-    session.state = "running"
-    with session.foreign():
-        session.trials.run()
-    session.flush()
+    progress.state = "running"
+    with context.strategy_code():
+        progress.shard.run()
+    context.publisher.flush()

@@ -1,1 +1,1 @@
-"""What a run comes to: trades, the curve, metrics by formula and period, and what they were made of."""
+"""The results of a run: fills and trades, the equity curve, metrics, periods, and the run's origin."""

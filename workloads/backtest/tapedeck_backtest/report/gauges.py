@@ -1,4 +1,4 @@
-"""What the run shows at /metrics: the numbers of its report, read when asked for."""
+"""The run's metrics at /metrics: the numbers of its report, read at each scrape."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from tapedeck_crds.report import BacktestReport
 
 
 class RunGauges(Collector):
-    """Asks ``report`` at each scrape; what the run has not come to yet is left out."""
+    """Calls ``report`` at each scrape; numbers that the run does not have yet are left out."""
 
     def __init__(self, report: Callable[[], BacktestReport]) -> None:
         self._report = report
 
     def describe(self) -> list[Metric]:
-        """Nothing, so that being registered asks for no report."""
+        """Nothing, so that registration does not call ``report``."""
         return []
 
     def collect(self) -> Iterator[Metric]:
         """Bars and trades as counters, the account as gauges."""
         report = self._report()
-        yield CounterMetricFamily("tapedeck_backtest_bars", "Bars the strategy has seen.", value=report.bars)
+        yield CounterMetricFamily("tapedeck_backtest_bars", "Bars that the strategy has processed.", value=report.bars)
         yield CounterMetricFamily("tapedeck_backtest_trades", "Closed trades.", value=report.trades)
         gauges = {
             "value": ("Value of the account, in the quote currency.", report.value),
-            "return_percent": ("Total return so far.", report.return_percent),
-            "max_drawdown_percent": ("Largest fall from a peak so far.", report.max_drawdown_percent),
+            "return_percent": ("Total return so far, in percent.", report.return_percent),
+            "max_drawdown_percent": ("Maximum drawdown so far, in percent.", report.max_drawdown_percent),
         }
         for name, (about, value) in gauges.items():
             if value is not None:

@@ -1,8 +1,8 @@
-"""What a run comes to. Pure functions over arrays; a year has 365 days, for these markets never close.
+"""Performance metrics of a run: pure functions over arrays. A year has 365 days, because these markets never close.
 
 ``value`` is the account's value after each step (quote currency), ``ts`` the step's event time in
 milliseconds UTC, ascending; both have one length. ``start`` is the value before the first step.
-None means: not defined for this run, mostly because it is too short.
+A result of None means that the metric is undefined, mostly because the run is too short.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ def cagr_percent(start: float, final: float, length_ms: int) -> float | None:
 
 @dataclass(frozen=True)
 class Returns:
-    """Returns of whole periods (0.01 is 1 %) and how many of these a year has."""
+    """Returns of complete periods (0.01 is 1 %), and the number of such periods per year."""
 
     each: Floats
     a_year: float
 
     def annual_percent(self) -> float | None:
-        """Mean × periods a year × 100: what a year brings without reinvesting."""
+        """Mean × periods per year × 100: the annual return without compounding."""
         return float(np.mean(self.each)) * self.a_year * 100 if len(self.each) else None
 
     def volatility_percent(self) -> float | None:
-        """Standard deviation (n - 1) × √(periods a year) × 100."""
+        """Standard deviation (n - 1) × √(periods per year) × 100."""
         return float(np.std(self.each, ddof=1)) * math.sqrt(self.a_year) * 100 if len(self.each) > 1 else None
 
     def sharpe(self) -> float | None:
-        """Sharpe ratio (Sharpe 1994), risk-free rate 0: mean / standard deviation (n - 1) × √(periods a year)."""
+        """Sharpe ratio (Sharpe 1994), risk-free rate 0: mean / standard deviation (n - 1) × √(periods per year)."""
         if len(self.each) < 2:
             return None
         return self._ratio(float(np.std(self.each, ddof=1)))
 
     def sortino(self) -> float | None:
-        """Sortino ratio (Sortino and Price 1994), target 0: mean / √(mean of min(r, 0)²) × √(periods a year)."""
+        """Sortino ratio (Sortino and Price 1994), target 0: mean / √(mean of min(r, 0)²) × √(periods per year)."""
         if len(self.each) < 2:
             return None
         return self._ratio(math.sqrt(float(np.mean(np.minimum(self.each, 0) ** 2))))
@@ -69,7 +69,7 @@ class Returns:
 
 
 def period_of(interval_ms: int) -> int:
-    """Length of the periods whose returns are judged: an hour (UTC), or a bar where bars are longer; milliseconds."""
+    """Length in ms of the periods whose returns are measured: an hour (UTC), or one bar if bars are longer."""
     return max(HOUR_MS, interval_ms)
 
 
@@ -77,7 +77,7 @@ def returns(start: float, ts: Ints, value: Floats, interval_ms: int) -> Returns:
     """The returns of the periods from the first step's to the last's.
 
     A period's return runs from the last value of the period before (``start`` before the first) to its own;
-    one without bars returns 0. None at all once the account was worth nothing or less.
+    one without bars returns 0. Empty if the account's value was ever 0 or less.
     """
     period = period_of(interval_ms)
     a_year = YEAR_MS / period
@@ -95,10 +95,10 @@ def returns(start: float, ts: Ints, value: Floats, interval_ms: int) -> Returns:
 
 @dataclass(frozen=True)
 class Drawdown:
-    """A fall from a peak, from the peak's step to the first that reaches it again; times are milliseconds UTC.
+    """A decline from a peak until the first step that reaches the peak again; times are milliseconds UTC.
 
-    ``percent`` is of the peak, ``amount`` quote currency. ``end`` is None, and the length runs to the last step,
-    while the peak is not reached again.
+    ``percent`` is relative to the peak, ``amount`` is in quote currency. If the peak is not reached again, ``end`` is
+    None and the length counts to the last step.
     """
 
     percent: float
@@ -116,43 +116,43 @@ def drawdowns(start: float, ts: Ints, value: Floats, interval_ms: int, count: in
     edges = np.flatnonzero(np.diff(share > 0, prepend=False, append=False))
     if not len(edges):
         return []
-    firsts, behinds = edges[::2], edges[1::2]
+    firsts, ends = edges[::2], edges[1::2]
     depths = np.maximum.reduceat(share, edges[:-1] if edges[-1] == len(share) else edges)[::2]
-    found = []
+    result = []
     for i in np.argsort(-depths, kind="stable")[:count].tolist():
-        first, behind = int(firsts[i]), int(behinds[i])
-        trough = first + int(np.argmax(share[first:behind]))
+        first, stop = int(firsts[i]), int(ends[i])
+        trough = first + int(np.argmax(share[first:stop]))
         peak = int(ts[first - 1]) if first else int(ts[0]) - interval_ms
-        end = int(ts[behind]) if behind < len(ts) else None
-        fall = float(peaks[trough] - value[trough])
+        end = int(ts[stop]) if stop < len(ts) else None
+        amount = float(peaks[trough] - value[trough])
         length = (int(ts[-1]) if end is None else end) - peak
-        found.append(Drawdown(float(depths[i] * 100), fall, peak, int(ts[trough]), end, length))
-    return found
+        result.append(Drawdown(float(depths[i] * 100), amount, peak, int(ts[trough]), end, length))
+    return result
 
 
 def calmar(cagr: float | None, drawdown_percent: float) -> float | None:
-    """Calmar ratio (Young 1991), over the whole run: CAGR / largest drawdown. None without either."""
+    """Calmar ratio (Young 1991) over the whole run: CAGR / maximum drawdown. None if either is missing or 0."""
     return cagr / drawdown_percent if cagr is not None and drawdown_percent else None
 
 
 def exposure_percent(value: Floats, cash: Floats) -> float | None:
-    """Share of steps that end with an open position (value other than cash), percent."""
+    """Percentage of steps that end with an open position (value differs from cash)."""
     return float(np.mean(value != cash) * 100) if len(value) else None
 
 
 def hold_percent(closes: Iterable[tuple[float, float]]) -> float | None:
-    """Return of buying equal parts of all symbols and holding: mean of (last / first close - 1) × 100; no costs."""
+    """Return of buy-and-hold in equal parts: mean of (last close / first close - 1) × 100, without costs."""
     changes = [last / first - 1 for first, last in closes if first > 0]
     return sum(changes) / len(changes) * 100 if changes else None
 
 
 def win_rate_percent(pnl_net: Floats) -> float | None:
-    """Share of closed trades whose profit after commission is above 0, percent."""
+    """Percentage of closed trades with a profit after commission."""
     return float(np.mean(pnl_net > 0) * 100) if len(pnl_net) else None
 
 
 def profit_factor(pnl_net: Floats) -> float | None:
-    """Sum of the winners' profits / sum of the losers' losses, after commission. None without a loss."""
+    """Gross profit / gross loss, after commission. None without a loss."""
     losses = -float(pnl_net[pnl_net < 0].sum())
     return float(pnl_net[pnl_net > 0].sum()) / losses if losses else None
 
@@ -160,13 +160,13 @@ def profit_factor(pnl_net: Floats) -> float | None:
 def average_trade(pnl_net: Floats) -> float | None:
     """Mean profit of a closed trade after commission, quote currency.
 
-    This is the expectancy, win rate × average win - loss rate × average loss, in one step.
+    This equals the expectancy, win rate × average win - loss rate × average loss.
     """
     return float(np.mean(pnl_net)) if len(pnl_net) else None
 
 
 def expectancy_ratio(pnl_net: Floats) -> float | None:
-    """Expectancy for each unit of risk (Tharp): mean profit / average loss, after commission. None without a loss."""
+    """Expectancy per unit of risk (Tharp): mean profit / average loss, after commission. None without a loss."""
     losses = pnl_net[pnl_net < 0]
     return float(np.mean(pnl_net)) / -float(np.mean(losses)) if len(losses) else None
 

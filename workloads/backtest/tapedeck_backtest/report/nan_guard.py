@@ -1,6 +1,6 @@
-"""Orders, fills and accounts that are no numbers end a run: JSON has no word for them, and no one should believe them.
+"""A NaN or infinity in an order, a fill or the account fails the run: JSON cannot represent it, and no figure is valid.
 
-Backtrader itself takes them: an order for NaN is refused as if cash were lacking, and the run goes on.
+Backtrader accepts them: it rejects an order of size NaN as if cash were insufficient, and continues.
 """
 
 from __future__ import annotations
@@ -9,43 +9,37 @@ import math
 from typing import Any
 
 from tapedeck_backtest.bars.clock import to_ms
-from tapedeck_backtest.engine.feeds import is_coarse
 from tapedeck_backtest.errors import RunFailed
-from tapedeck_backtest.report.results import Collector
 from tapedeck_common.records import ResultRecord, RunEquity, RunFill
 from tapedeck_crds.base import format_ms
 
-REASON = "NotANumber"
+NOT_A_NUMBER = "NotANumber"
 
 
-class FiniteCollector(Collector):
-    """Collects, and raises RunFailed for an order whose size or price is no finite number."""
-
-    def start(self) -> None:
-        super().start()
-        self._later = [data for data in self._later if not is_coarse(data._name)]  # those are bought and held
-
-    def notify_order(self, order: Any) -> None:
-        asked = order.created
-        if not all(math.isfinite(each) for each in (asked.size, asked.price, asked.pricelimit) if each is not None):
-            raise RunFailed(
-                REASON,
-                f"the strategy's order at {format_ms(to_ms(asked.dt))}: {'buy' if order.isbuy() else 'sell'} "
-                f"{asked.size} of {order.data._name} at {asked.price}, expected numbers",
-            )
-        super().notify_order(order)
+def check_order(order: Any) -> None:
+    """Raises RunFailed (NotANumber) if the size or a price of the Backtrader order is NaN or infinite."""
+    created = order.created
+    if all(math.isfinite(each) for each in (created.size, created.price, created.pricelimit) if each is not None):
+        return
+    raise RunFailed(
+        NOT_A_NUMBER,
+        f"the strategy's order at {format_ms(to_ms(created.dt))}: got {'buy' if order.isbuy() else 'sell'} "
+        f"{created.size} of {order.data._name} at {created.price}, expected finite numbers",
+    )
 
 
 def checked(record: ResultRecord) -> ResultRecord:
-    """The record. Raises RunFailed where a fill or the account is no finite number."""
+    """The record. Raises RunFailed (NotANumber) if a fill or the account in it is NaN or infinite."""
     if isinstance(record, RunFill) and not math.isfinite(record.size * record.price):
         raise RunFailed(
-            REASON,
-            f"the fill at {format_ms(record.ts)}: {record.side} {record.size} of {record.symbol} at {record.price}, "
-            "expected numbers",
+            NOT_A_NUMBER,
+            f"the fill at {format_ms(record.ts)}: got {record.side} {record.size} of {record.symbol} at "
+            f"{record.price}, expected finite numbers",
         )
     if isinstance(record, RunEquity) and not math.isfinite(sum(record.value) + sum(record.cash)):
         points = zip(record.ts, record.value, record.cash, strict=True)
         ts, value, cash = next(p for p in points if not math.isfinite(p[1] + p[2]))
-        raise RunFailed(REASON, f"the account at {format_ms(ts)}: value {value}, cash {cash}, expected numbers")
+        raise RunFailed(
+            NOT_A_NUMBER, f"the account at {format_ms(ts)}: got value {value}, cash {cash}, expected finite numbers"
+        )
     return record

@@ -1,4 +1,4 @@
-"""What a run was made of, so that it can be done again."""
+"""The inputs of a run, recorded so that it can be repeated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tapedeck_backtest.engine.feeds import Columns
+from tapedeck_backtest.bars.columns import BarColumns
 from tapedeck_common import wire
 from tapedeck_common.records import RunOrigin
 from tapedeck_common.settings import PodSettings
@@ -16,14 +16,14 @@ from tapedeck_common.version import VERSION
 NO_REPLAY = msgspec.Raw(b"null")
 
 
-def origin_of_store(settings: PodSettings, series: Mapping[str, Columns]) -> RunOrigin:
-    """Of a run over stored bars: their numbers and a checksum of each symbol's."""
-    parts = (f"{symbol}={len(columns.event)}:{_check(columns):08x}" for symbol, columns in sorted(series.items()))
+def origin_of_store(settings: PodSettings, series: Mapping[str, BarColumns]) -> RunOrigin:
+    """The origin of a run over stored bars: the number and a checksum of each symbol's bars."""
+    parts = (f"{symbol}={len(columns.event)}:{_crc32(columns):08x}" for symbol, columns in sorted(series.items()))
     return RunOrigin(settings.uid, NO_REPLAY, "", ";".join(parts), None, {"backtest": settings.image}, VERSION)
 
 
 def origin_of_replay(settings: PodSettings, start: wire.Start, run_id: str, begin: int | None) -> RunOrigin:
-    """Of a run over a Replay's stream, by what that said at its start, and where it went on from."""
+    """The origin of a run over a Replay: its ``start`` record, and the virtual time (ms UTC) of the run's epoch."""
     source = msgspec.json.decode(start.spec).get("source") or {}
     return RunOrigin(
         run_id,
@@ -37,8 +37,8 @@ def origin_of_replay(settings: PodSettings, start: wire.Start, run_id: str, begi
     )
 
 
-def _check(columns: Columns) -> int:
-    check = 0
+def _crc32(columns: BarColumns) -> int:
+    checksum = 0
     for values in (columns.event, columns.open, columns.high, columns.low, columns.close, columns.volume):
-        check = zlib.crc32(values.tobytes(), check)
-    return check
+        checksum = zlib.crc32(values.tobytes(), checksum)
+    return checksum

@@ -1,4 +1,4 @@
-"""All figures of a run by name, as they go to the store, to sweeps and to the page."""
+"""All figures of a run by name, as the store, sweeps and the page receive them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tapedeck_common.store.bars import Floats, Ints
 
 Figures = dict[str, float | None]
 
-# What a report says of a run while it plays, and its status ever after.
+# Figures in the report of a running pod and in the status of the Backtest.
 HEADLINE = (
     "return_percent", "buy_and_hold_percent", "cagr_percent", "max_drawdown_percent", "sharpe", "sortino",
     "profit_factor", "win_rate_percent",
@@ -19,8 +19,8 @@ HEADLINE = (
 
 
 @dataclass(frozen=True)
-class Account:
-    """The account after each step: event times (ms UTC), value and cash; ``start`` is the money before."""
+class AccountHistory:
+    """The account after each step: event time (ms UTC), value and cash; ``start`` is the initial cash."""
 
     start: float
     interval_ms: int
@@ -30,21 +30,21 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Closed:
-    """The closed trades: profit after commission, value at entry (quote currency), time held (ms)."""
+class ClosedTrades:
+    """The closed trades: profit after commission and value at entry (quote currency), holding time (ms)."""
 
     pnl_net: Floats
     entry_value: Floats
     held: Ints
 
 
-def of_account(account: Account, hold_percent: float | None) -> Figures:
-    """Return, risk and what holding would have brought. Drawdown figures are those of the deepest."""
+def account_figures(account: AccountHistory, hold_percent: float | None) -> Figures:
+    """Return, risk, and the return of buy-and-hold. Drawdown figures are those of the deepest drawdown."""
     start, ts, value = account.start, account.ts, account.value
     final = float(value[-1]) if len(value) else start
     length = int(ts[-1] - ts[0]) + account.interval_ms if len(ts) else 0
-    falls = metrics.drawdowns(start, ts, value, account.interval_ms, 1)
-    depth = falls[0].percent if falls else 0.0
+    deepest = metrics.drawdowns(start, ts, value, account.interval_ms, 1)
+    depth = deepest[0].percent if deepest else 0.0
     returns = metrics.returns(start, ts, value, account.interval_ms)
     cagr = metrics.cagr_percent(start, final, length)
     return {
@@ -58,17 +58,17 @@ def of_account(account: Account, hold_percent: float | None) -> Figures:
         "sortino": returns.sortino(),
         "calmar": metrics.calmar(cagr, depth),
         "max_drawdown_percent": depth,
-        "max_drawdown_amount": falls[0].amount if falls else 0.0,
-        "max_drawdown_days": falls[0].length_ms / metrics.DAY_MS if falls else 0.0,
+        "max_drawdown_amount": deepest[0].amount if deepest else 0.0,
+        "max_drawdown_days": deepest[0].length_ms / metrics.DAY_MS if deepest else 0.0,
         "exposure_percent": metrics.exposure_percent(value, account.cash),
     }
 
 
-def of_trades(closed: Closed) -> Figures:
-    """How the closed trades went. ``_percent`` of a trade is of its value at entry."""
+def trade_figures(closed: ClosedTrades) -> Figures:
+    """Figures of the closed trades. A trade's percentage is relative to its value at entry."""
     pnl = closed.pnl_net
     percent = pnl / closed.entry_value * 100
-    some = len(pnl) > 0
+    has_trades = len(pnl) > 0
     return {
         "trades": float(len(pnl)),
         "wins": float(np.count_nonzero(pnl > 0)),
@@ -77,12 +77,12 @@ def of_trades(closed: Closed) -> Figures:
         "win_rate_percent": metrics.win_rate_percent(pnl),
         "profit_factor": metrics.profit_factor(pnl),
         "average_trade": metrics.average_trade(pnl),
-        "average_trade_percent": float(np.mean(percent)) if some else None,
+        "average_trade_percent": float(np.mean(percent)) if has_trades else None,
         "expectancy_ratio": metrics.expectancy_ratio(pnl),
         "sqn": metrics.sqn(pnl),
-        "best_trade": float(np.max(pnl)) if some else None,
-        "best_trade_percent": float(np.max(percent)) if some else None,
-        "worst_trade": float(np.min(pnl)) if some else None,
-        "worst_trade_percent": float(np.min(percent)) if some else None,
-        "average_hold_hours": float(np.mean(closed.held)) / metrics.HOUR_MS if some else None,
+        "best_trade": float(np.max(pnl)) if has_trades else None,
+        "best_trade_percent": float(np.max(percent)) if has_trades else None,
+        "worst_trade": float(np.min(pnl)) if has_trades else None,
+        "worst_trade_percent": float(np.min(percent)) if has_trades else None,
+        "average_hold_hours": float(np.mean(closed.held)) / metrics.HOUR_MS if has_trades else None,
     }

@@ -1,1 +1,1 @@
-"""What one run holds while it executes: its progress, its publisher, and the engine that plays its bars."""
+"""A run while it executes: its progress, the publication of its results, and the engine that plays its bars."""

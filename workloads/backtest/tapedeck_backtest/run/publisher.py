@@ -1,4 +1,4 @@
-"""The way of the results to the log."""
+"""Publishes a run's records to the results topic."""
 
 from __future__ import annotations
 
@@ -17,41 +17,51 @@ QUEUE_SECONDS = 30.0
 FLUSH_SECONDS = 30.0
 
 
-class Publisher:
-    """Sends records of one run, keyed by its id and thus in order. No header: they are no market data."""
+class ResultPublisher:
+    """Publishes records of one run, keyed by its id and therefore in order.
+
+    They carry no header, because they are no market data.
+    """
 
     def __init__(self, connections: Connections, run_id: str) -> None:
+        self._connections = connections
+        self._delivery_error: KafkaError | None = None
         self._key = run_id.encode()
-        self._failed: KafkaError | None = None
-        self._producer: Producer = producer(
-            connections, f"tapedeck-backtest-{run_id}", {"queue.buffering.max.kbytes": 65_536}
-        )
+        self._producer = self._new_producer(run_id)
 
-    def send(self, record: ResultRecord) -> None:
-        """Queue the record; waits while the queue is full. Raises Unavailable."""
+    def switch_run(self, run_id: str) -> None:
+        """Publish the records of another run from now on. Call ``flush`` first."""
+        self._key = run_id.encode()
+        self._producer = self._new_producer(run_id)
+
+    def publish(self, record: ResultRecord) -> None:
+        """Enqueue the record, waiting while the queue is full. Raises Unavailable."""
         value, deadline = encode(record), time.monotonic() + QUEUE_SECONDS
         while True:
             try:
-                self._producer.produce(RESULTS, value, self._key, on_delivery=self._delivered)
+                self._producer.produce(RESULTS, value, self._key, on_delivery=self._on_delivery)
                 break
             except BufferError:
                 if time.monotonic() > deadline:
-                    raise Unavailable(f"{RESULTS}: the broker took nothing for {QUEUE_SECONDS:g} s") from None
+                    raise Unavailable(f"{RESULTS}: the broker accepted no record for {QUEUE_SECONDS:g} s") from None
                 self._producer.poll(0.1)
         self._producer.poll(0)
-        self._raise_failed()
+        self._raise_delivery_error()
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> None:
-        """Wait until the broker has all. Raises Unavailable."""
-        left = self._producer.flush(timeout)
-        self._raise_failed()
-        if left:
-            raise Unavailable(f"{RESULTS}: {left} records not taken within {timeout:g} s")
+        """Wait until the broker has all records. Raises Unavailable."""
+        remaining = self._producer.flush(timeout)
+        self._raise_delivery_error()
+        if remaining:
+            raise Unavailable(f"{RESULTS}: {remaining} records were not delivered within {timeout:g} s")
 
-    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+    def _new_producer(self, run_id: str) -> Producer:
+        return producer(self._connections, f"tapedeck-backtest-{run_id}", {"queue.buffering.max.kbytes": 65_536})
+
+    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
-            self._failed = error
+            self._delivery_error = error
 
-    def _raise_failed(self) -> None:
-        if self._failed is not None:
-            raise Unavailable(f"{RESULTS}: {self._failed.str()}")
+    def _raise_delivery_error(self) -> None:
+        if self._delivery_error is not None:
+            raise Unavailable(f"{RESULTS}: {self._delivery_error.str()}")

@@ -1,1 +1,1 @@
-"""What keeps a strategy's code apart from the run: its ends, its limits, its output and its lines in a trace."""
+"""Isolation of the strategy's code: supervision, time, memory and output limits, hidden files, and its tracebacks."""

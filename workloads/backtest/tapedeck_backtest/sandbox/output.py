@@ -1,7 +1,7 @@
-"""What a strategy prints: kept up to a limit, so that it fills no disk.
+"""Output limit: what a strategy prints is kept up to limits.outputBytes, so that it cannot fill the disk.
 
-Text in Python is bounded where it is printed. What goes past that, from libraries in C and from processes that the
-strategy starts, is written to a pipe, and bounded by the process above.
+Text printed in Python is limited by BoundedStream. Output that bypasses Python's streams, from C libraries and child
+processes of the strategy, goes to a pipe, and the supervisor limits it.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ _DROPPED = "\n… what the strategy prints beyond limits.outputBytes is dropped\
 _CHUNK = 65_536
 
 
-class Bounded(io.TextIOBase):
-    """A text stream that lets ``room`` bytes through, says once that there was more, and drops the rest."""
+class BoundedStream(io.TextIOBase):
+    """A text stream that passes ``limit`` bytes to ``target``, then one notice, and drops the rest."""
 
-    def __init__(self, target: TextIO, room: int) -> None:
+    def __init__(self, target: TextIO, limit: int) -> None:
         self._target = target
-        self._room = room
-        self._said = False
+        self._remaining = limit
+        self._exhausted = False
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str, /) -> int:
-        if self._said:
+        if self._exhausted:
             return len(text)
-        raw = text[: self._room + 1].encode(errors="replace")
-        self._target.write(raw[: self._room].decode(errors="ignore"))
-        if len(raw) > self._room:
-            self._said = True
+        raw = text[: self._remaining + 1].encode(errors="replace")
+        self._target.write(raw[: self._remaining].decode(errors="ignore"))
+        if len(raw) > self._remaining:
+            self._exhausted = True
             self._target.write(_DROPPED)
-        self._room -= len(raw)
+        self._remaining -= len(raw)
         return len(text)
 
     def flush(self) -> None:
@@ -48,10 +48,13 @@ class Bounded(io.TextIOBase):
 
 
 @contextmanager
-def bounded_output(room: int) -> Iterator[None]:
-    """Standard output and error, and the handlers of logging, share ``room`` bytes. Our own log does not."""
+def bounded_output(limit: int) -> Iterator[None]:
+    """Limit standard output, standard error and the handlers of logging to ``limit`` bytes in all.
+
+    The run's own log is not affected.
+    """
     out, error = sys.stdout, sys.stderr
-    bounded = Bounded(error, room)
+    bounded = BoundedStream(error, limit)
     handlers = [each for each in logging.root.handlers if isinstance(each, logging.StreamHandler)]
     sys.stdout = sys.stderr = bounded
     for handler in handlers:
@@ -64,8 +67,8 @@ def bounded_output(room: int) -> Iterator[None]:
             handler.setStream(error)
 
 
-def lead_into(pipe: int) -> None:
-    """Have this process write to ``pipe`` what goes to descriptors 1 and 2, but for Python's own two streams."""
+def redirect_output(pipe: int) -> None:
+    """Redirect this process's descriptors 1 and 2 to ``pipe``. Python's own two streams keep writing to the old 2."""
     kept = os.dup(2)
     for descriptor in (1, 2):
         os.dup2(pipe, descriptor)
@@ -73,16 +76,16 @@ def lead_into(pipe: int) -> None:
     sys.stdout = sys.stderr = os.fdopen(kept, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
 
 
-def pass_on(pipe: int, room: Callable[[], int]) -> None:
-    """Write to descriptor 2 what comes out of ``pipe``, up to ``room()`` bytes, until all have closed it.
+def copy_output(pipe: int, limit: Callable[[], int]) -> None:
+    """Copy from ``pipe`` to descriptor 2, up to ``limit()`` bytes, until all writers have closed the pipe.
 
-    ``room`` is asked when something comes. Nothing may end this: who writes would wait for ever.
+    ``limit`` is called on the first output. The rest is read and dropped, because a full pipe would block its writers.
     """
-    left: int | None = None
+    remaining: int | None = None
     while part := os.read(pipe, _CHUNK):
-        left = room() if left is None else left
-        if left >= 0:
-            said = part[:left] if len(part) <= left else part[:left] + _DROPPED.encode()
-            left -= len(part)
+        remaining = limit() if remaining is None else remaining
+        if remaining >= 0:
+            kept = part[:remaining] if len(part) <= remaining else part[:remaining] + _DROPPED.encode()
+            remaining -= len(part)
             with contextlib.suppress(OSError):
-                os.write(2, said)
+                os.write(2, kept)

@@ -1,1 +1,1 @@
-"""Where a run's bars come from: a module a kind, each gets them and lets the session play."""
+"""Readers of bars: the store, a Replay's topic, and the live market's topic."""

@@ -1,4 +1,4 @@
-"""Strategies that Tapedeck brings along, by the name under which a Backtest asks for them."""
+"""The built-in strategies, by their names in a Backtest's spec."""
 
 from __future__ import annotations
 

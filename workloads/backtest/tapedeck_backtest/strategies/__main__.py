@@ -1,4 +1,4 @@
-"""``python -m tapedeck_backtest.strategies``: the built-in strategies with their params and defaults, as JSON."""
+"""``python -m tapedeck_backtest.strategies``: lists the built-in strategies with their params as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tapedeck_backtest.strategies import BUILTINS
 
 
 def listing() -> list[dict[str, Any]]:
-    """One object a strategy: name, what it does, and its params by name with type and default."""
+    """One object per strategy: name, description, and its params by name with type and default."""
     return [
         {
             "name": name,

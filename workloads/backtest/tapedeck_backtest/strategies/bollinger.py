@@ -1,4 +1,4 @@
-"""Mean reversion against bands that widen with the market's own deviation."""
+"""Mean reversion from Bollinger bands, which widen with the market's volatility."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import backtrader as bt
 
 
 class Bollinger(bt.Strategy):  # type: ignore[misc]
-    """Buys on a close below the lower Bollinger band, sells on one above the middle."""
+    """Buys when the close is below the lower Bollinger band, sells when it is above the middle band."""
 
     params = (("period", 20), ("deviations", 2.0))
 
@@ -22,7 +22,7 @@ class Bollinger(bt.Strategy):  # type: ignore[misc]
     def next(self) -> None:
         for data, band in zip(self.datas, self.bands, strict=True):
             if data.datetime[0] < self.datetime[0]:
-                continue  # another symbol's bar
+                continue  # no new bar of this symbol
             if data.close[0] < band.bot[0] and not self.getposition(data):
                 self.buy(data, reason="below the lower band")
             elif data.close[0] > band.mid[0] and self.getposition(data):

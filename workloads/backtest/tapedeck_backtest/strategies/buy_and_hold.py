@@ -1,4 +1,4 @@
-"""The benchmark of the others."""
+"""Buy and hold: the benchmark of the other strategies."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import backtrader as bt
 
 
 class BuyAndHold(bt.Strategy):  # type: ignore[misc]
-    """Buys each symbol once, at its first bar, for an equal part of what the sizer gives."""
+    """Buys each symbol once, at its first bar, for an equal part of the size that the sizer returns."""
 
     def __init__(self) -> None:
-        self.waiting: list[Any] = list(self.datas)
+        self.not_bought: list[Any] = list(self.datas)
 
     def prenext(self) -> None:
-        self.next()  # a symbol that starts later keeps none from being bought
+        self.next()  # buys a symbol although another has no bars yet
 
     def next(self) -> None:
-        if not self.waiting:
+        if not self.not_bought:
             return
-        started = [data for data in self.waiting if len(data)]
-        self.waiting = [data for data in self.waiting if not len(data)]
+        started = [data for data in self.not_bought if len(data)]
+        self.not_bought = [data for data in self.not_bought if not len(data)]
         for data in started:
             self.buy(data, size=self.getsizing(data) / len(self.datas))

@@ -1,4 +1,4 @@
-"""Two exponential moving averages: quicker to turn than simple ones."""
+"""Crossover of two exponential moving averages, which react faster than simple ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import backtrader as bt
 
 
 class EmaCross(bt.Strategy):  # type: ignore[misc]
-    """Long while the fast exponential moving average of closes is above the slow one, each symbol by itself."""
+    """Long while the fast exponential moving average of closes is above the slow one, for each symbol."""
 
     params = (("fast", 12), ("slow", 26))
 
@@ -21,7 +21,7 @@ class EmaCross(bt.Strategy):  # type: ignore[misc]
     def next(self) -> None:
         for data, crossing in zip(self.datas, self.crossings, strict=True):
             if data.datetime[0] < self.datetime[0]:
-                continue  # another symbol's bar
+                continue  # no new bar of this symbol
             if crossing[0] > 0 and not self.getposition(data):
                 self.buy(data, reason="fast over slow")
             elif crossing[0] < 0 and self.getposition(data):

@@ -1,4 +1,4 @@
-"""Moving average convergence/divergence against its own average."""
+"""Moving average convergence/divergence and its signal line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import backtrader as bt
 
 
 class Macd(bt.Strategy):  # type: ignore[misc]
-    """Long while MACD (fast less slow exponential average of closes) is above its signal line."""
+    """Long while MACD (fast minus slow exponential average of closes) is above its signal line."""
 
     params = (("fast", 12), ("slow", 26), ("signal", 9))
 
@@ -23,7 +23,7 @@ class Macd(bt.Strategy):  # type: ignore[misc]
     def next(self) -> None:
         for data, crossing in zip(self.datas, self.crossings, strict=True):
             if data.datetime[0] < self.datetime[0]:
-                continue  # another symbol's bar
+                continue  # no new bar of this symbol
             if crossing[0] > 0 and not self.getposition(data):
                 self.buy(data, reason="over its signal")
             elif crossing[0] < 0 and self.getposition(data):

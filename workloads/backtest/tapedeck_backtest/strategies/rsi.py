@@ -1,4 +1,4 @@
-"""Mean reversion: buy what was sold too fast."""
+"""Mean reversion by the relative strength index."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Rsi(bt.Strategy):  # type: ignore[misc]
             raise ValueError(f"period: got {self.p.period}, expected at least 1")
         if not 0 <= self.p.lower < self.p.upper <= 100:
             raise ValueError(f"lower, upper: got {self.p.lower}, {self.p.upper}, expected 0 <= lower < upper <= 100")
-        # safediv: a market that never fell has no average loss to divide by
+        # safediv: without losses the average loss is 0
         self.strengths = [bt.ind.RSI(data.close, period=self.p.period, safediv=True) for data in self.datas]
 
     def next(self) -> None:
         for data, strength in zip(self.datas, self.strengths, strict=True):
             if data.datetime[0] < self.datetime[0]:
-                continue  # another symbol's bar
+                continue  # no new bar of this symbol
             if strength[0] < self.p.lower and not self.getposition(data):
                 self.buy(data, reason="oversold")
             elif strength[0] > self.p.upper and self.getposition(data):

@@ -1,7 +1,7 @@
-"""Two moving averages: a model of how to write a strategy.
+"""Crossover of two simple moving averages: an example of how to write a strategy.
 
-``params`` are what a Backtest may set, with their defaults: a value must have the default's type.
-Indicators are made in ``__init__``; ``next`` is called whenever a symbol has a new bar.
+``params`` are the params that a Backtest may set, with their defaults; a value must have the default's type. Indicators
+are created in ``__init__``; ``next`` is called whenever a symbol has a new bar.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import backtrader as bt
 
 
 class SmaCross(bt.Strategy):  # type: ignore[misc]
-    """Long while the fast simple moving average of closes is above the slow one, each symbol by itself."""
+    """Long while the fast simple moving average of closes is above the slow one, for each symbol."""
 
     params = (("fast", 10), ("slow", 30))
 
@@ -25,7 +25,7 @@ class SmaCross(bt.Strategy):  # type: ignore[misc]
     def next(self) -> None:
         for data, crossing in zip(self.datas, self.crossings, strict=True):
             if data.datetime[0] < self.datetime[0]:
-                continue  # another symbol's minute: this one has no new bar, its last crossing was acted upon
+                continue  # no new bar of this symbol: its last crossing has been traded already
             if crossing[0] > 0 and not self.getposition(data):
                 self.buy(data, reason="fast over slow")
             elif crossing[0] < 0 and self.getposition(data):

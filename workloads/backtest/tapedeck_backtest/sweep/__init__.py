@@ -1,1 +1,1 @@
-"""Many trials of one strategy: which to make, how to search, what is best. Each trial once, whatever dies."""
+"""Sweeps: many trials of one strategy over a search space, each made exactly once whatever pod is killed."""

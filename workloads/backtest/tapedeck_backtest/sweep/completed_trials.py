@@ -1,4 +1,4 @@
-"""The trials that the store has."""
+"""The trials of a sweep that the store already has."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ FROM run_trials WHERE run_id = %s ORDER BY win, trial
 
 
 @stamina.retry(on=psycopg.OperationalError, attempts=5, timeout=30.0, wait_max=3.0)
-def known_trials(connections: Connections, run_id: str) -> list[RunTrial]:
-    """All trials of a run, of every shard. What a pod sent in its last moments may still be on its way there."""
+def completed_trials(connections: Connections, run_id: str) -> list[RunTrial]:
+    """All stored trials of a run, of every shard. A killed pod's last trials may not have been recorded yet."""
     with connect(connections, name="tapedeck-backtest", autocommit=True) as connection:
         rows = connection.execute(_TRIALS, (run_id,)).fetchall()
     return [

@@ -1,4 +1,4 @@
-"""A shard of a sweep: its trials, in order, without those that the store has already."""
+"""A shard of a sweep: its trials, in order, without those that the store already has."""
 
 from __future__ import annotations
 
@@ -6,139 +6,153 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
 
 import msgspec
 
-from tapedeck_backtest.sweep import ranking, search_space
+from tapedeck_backtest.sweep.ranking import best_trials
 from tapedeck_backtest.sweep.search import Search, search_for
-from tapedeck_backtest.sweep.trial import Lab
-from tapedeck_backtest.sweep.windows import Window
+from tapedeck_backtest.sweep.search_space import Params, trials_per_window
+from tapedeck_backtest.sweep.trial import TrialRunner
+from tapedeck_backtest.sweep.windows import SweepWindow
 from tapedeck_common.records import TESTED, RunTrial
 from tapedeck_crds.report import TrialReport
 from tapedeck_crds.sweep import Sweep
 
-BEST_BYTES = 3_000  # of the 4 KiB that Kubernetes keeps of a pod's last report; of one that is longer nothing is known
+BEST_BYTES = 3_000  # of the 4 KiB that Kubernetes keeps of a termination message; a longer one is cut and unreadable
 
 
 @dataclass(frozen=True)
-class Deal:
-    """What of a sweep falls to one shard: whole windows of a walk-forward, else every ``shards``-th trial."""
+class ShardPlan:
+    """The trials of one shard: whole windows of a walk-forward, otherwise every n-th trial of n shards."""
 
-    windows: tuple[Window, ...]
+    windows: tuple[SweepWindow, ...]
     numbers: range
 
     @property
     def total(self) -> int:
-        """Its trials, those that trade a window's best included."""
-        return len(self.windows) * len(self.numbers) + sum(window.tested for window in self.windows)
+        """The number of its trials, including out-of-sample tests."""
+        return len(self.windows) * len(self.numbers) + sum(window.has_test for window in self.windows)
 
 
-def deal(sweep: Sweep, windows: list[Window], shard: int) -> Deal:
-    """The share of a shard: each trial falls to exactly one."""
+def shard_plan(sweep: Sweep, windows: list[SweepWindow], shard: int) -> ShardPlan:
+    """The plan of a shard. Each trial belongs to exactly one shard."""
     if sweep.walk_forward is not None:
-        return Deal(tuple(windows[shard :: sweep.shards]), range(search_space.size(sweep)))
-    return Deal(tuple(windows), range(shard, search_space.size(sweep), sweep.shards))
+        return ShardPlan(tuple(windows[shard :: sweep.shards]), range(trials_per_window(sweep)))
+    return ShardPlan(tuple(windows), range(shard, trials_per_window(sweep), sweep.shards))
 
 
-def total(sweep: Sweep, windows: list[Window]) -> int:
-    """The trials of all shards together."""
-    return len(windows) * search_space.size(sweep) + sum(window.tested for window in windows)
+def total_trials(sweep: Sweep, windows: list[SweepWindow]) -> int:
+    """The number of trials of all shards, including out-of-sample tests."""
+    return len(windows) * trials_per_window(sweep) + sum(window.has_test for window in windows)
+
+
+@dataclass(frozen=True)
+class ShardProgress:
+    """Completed trials of this shard, trials of all shards, and the best of this shard, for the pod's report."""
+
+    completed: int
+    total: int
+    best: tuple[TrialReport, ...]
 
 
 @dataclass
-class Trials:
-    """The work of a shard. ``known`` reads the store's trials, ``emit`` takes new ones.
+class ShardRunner:
+    """Runs the trials of a shard. ``load_completed`` reads the store's trials, ``emit`` receives new ones.
 
     ``total`` is the number of trials of all shards.
     """
 
-    lab: Lab
-    deal: Deal
-    known: Callable[[], Iterable[RunTrial]]
+    trials: TrialRunner
+    plan: ShardPlan
+    load_completed: Callable[[], Iterable[RunTrial]]
     emit: Callable[[RunTrial], None]
     total: int = 0
-    done: dict[tuple[int, int], RunTrial] = field(default_factory=dict)
+    completed: dict[tuple[int, int], RunTrial] = field(default_factory=dict)
+
+    @property
+    def _sweep(self) -> Sweep:
+        return self.trials.sweep
 
     def run(self) -> None:
-        """Make what is missing. Raises RunFailed, Interrupted, Unavailable and psycopg.Error."""
-        found = _by_window(self.known())
-        for window in self.deal.windows:
-            self._take(found[window.number])
-            search = search_for(self.lab.sweep, window.number)
-            for trial in found[window.number].values():
-                search.tell(trial)
-            self._search(window, search, set(found[window.number]))
-            if window.tested and (window.number, TESTED) not in self.done:
+        """Run the missing trials. Raises RunFailed, RunInterrupted, Unavailable and psycopg.Error."""
+        stored = _by_window(self.load_completed())
+        for window in self.plan.windows:
+            self._adopt(stored[window.number])
+            search = search_for(self._sweep, window.number)
+            for trial in stored[window.number].values():
+                search.report(trial)
+            self._search(window, search, set(stored[window.number]))
+            if window.has_test and (window.number, TESTED) not in self.completed:
                 self._test(window)
 
     def best(self) -> list[RunTrial]:
-        """The best of those that this shard made; of a walk-forward, the tests, in order of their windows."""
-        made = list(self.done.copy().values())
-        if self.lab.sweep.walk_forward is not None:
-            return [trial for trial in made if trial.trial == TESTED]
-        return ranking.best(self.lab.sweep, made, self.lab.sweep.keep)
+        """The best trials of this shard; of a walk-forward the out-of-sample tests, in order of their windows."""
+        trials = list(self.completed.copy().values())
+        if self._sweep.walk_forward is not None:
+            return [trial for trial in trials if trial.trial == TESTED]
+        return best_trials(self._sweep, trials, self._sweep.keep)
 
-    def report(self) -> dict[str, Any]:
-        """How far it is, as fields of a report. May be called from another thread."""
+    def progress(self) -> ShardProgress:
+        """The progress for the pod's report, bounded in size. May be called from another thread."""
         best = [
             TrialReport(window=t.window, trial=t.trial, objective=t.objective, params=msgspec.json.decode(t.params))
             for t in self.best()
             if t.objective is not None
-        ][: self.lab.sweep.keep]
+        ][: self._sweep.keep]
         sizes = accumulate(len(each.model_dump_json(by_alias=True)) for each in best)
         kept = tuple(each for each, size in zip(best, sizes, strict=True) if size <= BEST_BYTES)
-        return {"tried": len(self.done), "trials": self.total, "best": kept}
+        return ShardProgress(len(self.completed), self.total, kept)
 
-    def _take(self, found: dict[int, RunTrial]) -> None:
-        mine = set(self.deal.numbers) | {TESTED}
-        self.done.update({(t.window, t.trial): t for t in found.values() if t.trial in mine})
+    def _adopt(self, stored: dict[int, RunTrial]) -> None:
+        """Count the stored trials that belong to this shard as completed."""
+        own = set(self.plan.numbers) | {TESTED}
+        self.completed.update({(t.window, t.trial): t for t in stored.values() if t.trial in own})
 
-    def _search(self, window: Window, search: Search, told: set[int]) -> None:
-        for number in self.deal.numbers:
-            if (window.number, number) in self.done:
+    def _search(self, window: SweepWindow, search: Search, reported: set[int]) -> None:
+        for number in self.plan.numbers:
+            if (window.number, number) in self.completed:
                 continue
-            for trial in self._news(window, told):
-                search.tell(trial)
-            made = self._make(window, number, search.ask(number), window.train_from, window.train_to)
-            search.tell(made)
-            told.add(number)
+            for trial in self._trials_of_other_shards(window, reported):
+                search.report(trial)
+            trial = self._run(window, number, search.suggest(number), window.train_from, window.train_to)
+            search.report(trial)
+            reported.add(number)
 
-    def _news(self, window: Window, told: set[int]) -> Iterator[RunTrial]:
-        """What other shards found meanwhile, where that matters."""
-        if self.lab.sweep.search != "tpe" or self.lab.sweep.walk_forward is not None or self.lab.sweep.shards == 1:
+    def _trials_of_other_shards(self, window: SweepWindow, reported: set[int]) -> Iterator[RunTrial]:
+        """Trials that other shards have completed meanwhile, if the search learns from them."""
+        if self._sweep.search != "tpe" or self._sweep.walk_forward is not None or self._sweep.shards == 1:
             return
-        for number, trial in _by_window(self.known())[window.number].items():
-            if number not in told:
-                told.add(number)
+        for number, trial in _by_window(self.load_completed())[window.number].items():
+            if number not in reported:
+                reported.add(number)
                 yield trial
 
-    def _test(self, window: Window) -> None:
-        of_window = (trial for (number, _), trial in self.done.items() if number == window.number)
-        found = ranking.best(self.lab.sweep, of_window, 1)
-        params = msgspec.json.decode(found[0].params) if found else None
-        if params is None:
-            nothing = "no trial of the window was feasible: nothing to trade"
-            trial = RunTrial(
-                self.lab.run_id, window.number, TESTED, msgspec.Raw(b"{}"), window.train_to, window.test_to, {}, None,
-                False, message=nothing,
-            )  # fmt: skip
-            self._keep(trial)
-        else:
-            self._make(window, TESTED, params, window.train_to, window.test_to)
+    def _test(self, window: SweepWindow) -> None:
+        """Trade the best trial of the window out-of-sample."""
+        searched = (trial for (number, _), trial in self.completed.items() if number == window.number)
+        best = best_trials(self._sweep, searched, 1)
+        if best:
+            self._run(window, TESTED, msgspec.json.decode(best[0].params), window.train_to, window.test_to)
+            return
+        self._complete(
+            RunTrial(
+                self.trials.run_id, window.number, TESTED, msgspec.Raw(b"{}"), window.train_to, window.test_to, {},
+                None, False, message="no feasible trial in the window's in-sample part: nothing to trade out-of-sample",
+            )
+        )  # fmt: skip
 
-    def _make(self, window: Window, number: int, params: search_space.Params, start: int, end: int) -> RunTrial:
-        trial = self.lab.make(window.number, number, params, start, end)
-        self._keep(trial)
+    def _run(self, window: SweepWindow, number: int, params: Params, start: int, end: int) -> RunTrial:
+        trial = self.trials.run(window.number, number, params, start, end)
+        self._complete(trial)
         return trial
 
-    def _keep(self, trial: RunTrial) -> None:
+    def _complete(self, trial: RunTrial) -> None:
         self.emit(trial)
-        self.done[trial.window, trial.trial] = trial
+        self.completed[trial.window, trial.trial] = trial
 
 
 def _by_window(trials: Iterable[RunTrial]) -> dict[int, dict[int, RunTrial]]:
-    found: dict[int, dict[int, RunTrial]] = defaultdict(dict)
+    result: dict[int, dict[int, RunTrial]] = defaultdict(dict)
     for trial in trials:
-        found[trial.window][trial.trial] = trial
-    return found
+        result[trial.window][trial.trial] = trial
+    return result

@@ -1,4 +1,4 @@
-"""One trial: the strategy with its params over a window's bars, and what it comes to."""
+"""One trial: the strategy with its params over a window's bars, and the resulting metrics."""
 
 from __future__ import annotations
 
@@ -8,48 +8,53 @@ from typing import Any
 
 import msgspec
 
-from tapedeck_backtest.engine.feeds import Columns
+from tapedeck_backtest.bars.columns import BarColumns
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.report.results import Results
-from tapedeck_backtest.sandbox.error_boundary import too_long
-from tapedeck_backtest.sandbox.trace import strategy_trace
-from tapedeck_backtest.sandbox.watchdog import TooLong
+from tapedeck_backtest.sandbox.error_boundary import bar_timeout_message, strategy_trace
+from tapedeck_backtest.sandbox.watchdog import BarTimeout
 from tapedeck_backtest.strategy_loader import checked_params
-from tapedeck_backtest.sweep.ranking import feasible, figure
+from tapedeck_backtest.sweep.ranking import is_feasible, metric_value
 from tapedeck_backtest.sweep.search_space import Params
-from tapedeck_backtest.sweep.window_data import Part, part_of
-from tapedeck_backtest.vector.run import trade
+from tapedeck_backtest.sweep.window_data import WindowData, window_data
+from tapedeck_backtest.vector.run import run_vectorised
 from tapedeck_common.records import RunTrial
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.errors import Interrupted
 from tapedeck_crds.sweep import Sweep
 
-PARTS = 2  # a window's, and what its best trades afterwards
+CACHED_WINDOWS = 2  # the in-sample part of a window and its out-of-sample part
 
 
 @dataclass(frozen=True)
-class Lab:
-    """Where trials are made: bars are there once, each trial looks at a part of them."""
+class TrialRunner:
+    """Runs trials over bars that are loaded once. ``series`` includes warm-up history before the first window.
+
+    ``heartbeat`` is called as trials progress; what it raises ends the trial.
+    """
 
     run_id: str
     spec: BacktestSpec
     sweep: Sweep
     strategy: type[Any]
-    series: dict[str, Columns]
+    series: dict[str, BarColumns]
     interval: str
-    pulse: Callable[[], None]
-    _parts: dict[tuple[int, int], Part] = field(default_factory=dict)
+    heartbeat: Callable[[], None]
+    _windows: dict[tuple[int, int], WindowData] = field(default_factory=dict)
 
-    def make(self, window: int, number: int, params: Params, start: int, end: int) -> RunTrial:
-        """The trial. One whose strategy fails is a result too; Raises RunFailed for params that no strategy takes."""
+    def run(self, window: int, number: int, params: Params, start: int, end: int) -> RunTrial:
+        """Run a trial over opens in [start, end), ms UTC. If the strategy fails, the trial has a message, no metrics.
+
+        Raises RunFailed (BadParams) for params that the strategy does not declare.
+        """
         given = checked_params(self.strategy, self.spec.strategy.params)
-        chosen = given | checked_params(self.strategy, self._switches(params), "sweep.params")
-        part, message = self._part(start, end), ""
-        results = self._vectorised(part, chosen)
+        all_params = given | checked_params(self.strategy, self._with_bools(params), "sweep.params")
+        data, message = self._window_data(start, end), ""
+        results = self._run_vectorised(data, all_params)
         vectorised = results is not None
         if results is None:
-            results, message = self._engined(part, chosen)
+            results, message = self._run_engine(data, all_params)
         metrics = {} if message else {**results.summary(), "vectorised": float(vectorised)}
         return RunTrial(
             run_id=self.run_id,
@@ -59,49 +64,49 @@ class Lab:
             start=start,
             end=end,
             metrics=metrics,
-            objective=figure(metrics, self.sweep.objective.metric),
-            feasible=feasible(self.sweep, metrics),
+            objective=metric_value(metrics, self.sweep.objective.metric),
+            feasible=is_feasible(self.sweep, metrics),
             trades_hash="" if message else results.trades_hash,
             message=message,
         )
 
-    def _part(self, start: int, end: int) -> Part:
-        if (start, end) not in self._parts:
-            while len(self._parts) >= PARTS:
-                del self._parts[next(iter(self._parts))]
-            self._parts[start, end] = part_of(self.spec, self.strategy, self.series, self.interval, start, end)
-        return self._parts[start, end]
+    def _window_data(self, start: int, end: int) -> WindowData:
+        if (start, end) not in self._windows:
+            while len(self._windows) >= CACHED_WINDOWS:
+                del self._windows[next(iter(self._windows))]
+            self._windows[start, end] = window_data(self.spec, self.strategy, self.series, self.interval, start, end)
+        return self._windows[start, end]
 
-    def _switches(self, params: Params) -> Params:
-        """A number is all that an axis can say of a param that is true or false."""
+    def _with_bools(self, params: Params) -> Params:
+        """An axis has only numbers and texts: 0 and 1 become False and True where the param's default is a bool."""
         defaults = dict(self.strategy.params._getpairs())
         return {n: bool(v) if isinstance(defaults.get(n), bool) and v in (0, 1) else v for n, v in params.items()}
 
-    def _results(self) -> Results:
-        return Results(self.run_id, self.spec.broker.cash, INTERVAL_MS[self.interval], None, self.pulse)
+    def _new_results(self) -> Results:
+        return Results(self.run_id, self.spec.broker.cash, INTERVAL_MS[self.interval], None, self.heartbeat)
 
-    def _vectorised(self, part: Part, params: Params) -> Results | None:
-        """The trial over whole arrays; None where only the engine can make it."""
-        if part.market is None:
+    def _run_vectorised(self, data: WindowData, params: Params) -> Results | None:
+        """The results of a vectorised trial; None if the trial needs the engine."""
+        if data.vectorised is None:
             return None
-        results = self._results()
-        (symbol,) = part.series
-        made = trade(self.spec, self.strategy, params, symbol, part.market, results)
-        self.pulse()
-        return results if made else None
+        results = self._new_results()
+        (symbol,) = data.series
+        complete = run_vectorised(self.spec, self.strategy, params, symbol, data.vectorised, results)
+        self.heartbeat()
+        return results if complete else None
 
-    def _engined(self, part: Part, params: Params) -> tuple[Results, str]:
-        """The trial bar by bar, and what went wrong with the strategy's own lines."""
-        results = self._results()
+    def _run_engine(self, data: WindowData, params: Params) -> tuple[Results, str]:
+        """The results of a trial in the engine, and the error message with the strategy's own lines if it failed."""
+        results = self._new_results()
         try:
-            part.engine(self.spec, self.strategy, params, self.interval, results).run()
+            data.engine(self.spec, self.strategy, params, self.interval, results).run()
         except Interrupted:
             raise
-        except RunFailed as failure:  # an order or an account that is no number
+        except RunFailed as failure:  # an order or the account is NaN or infinite
             return results, failure.message
-        except TooLong as error:
-            self.pulse()  # raises where the pod is asked to end: that ends a strategy in the same way
-            return results, too_long(self.spec.limits.bar_seconds, error)
+        except BarTimeout as error:
+            self.heartbeat()  # raises RunInterrupted if the pod is asked to stop, which shortens the time limit
+            return results, bar_timeout_message(self.spec.limits.bar_seconds, error)
         except (Exception, SystemExit) as error:
             return results, strategy_trace(error)
         return results, ""

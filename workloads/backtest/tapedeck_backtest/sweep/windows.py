@@ -1,4 +1,4 @@
-"""Rolling windows of a walk-forward: search in one part, trade the best in the part that follows."""
+"""Rolling windows of a walk-forward: search in-sample, then trade the best trial out-of-sample."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tapedeck_crds.sweep import DAY_MS, Sweep
 
 
 @dataclass(frozen=True)
-class Window:
-    """Opens in [train_from, train_to) are searched, those in [train_to, test_to) traded; milliseconds UTC.
+class SweepWindow:
+    """In-sample opens [train_from, train_to) and out-of-sample opens [train_to, test_to), in ms UTC.
 
-    Without a walk-forward there is one window, whose ``test_to`` is its ``train_to``: nothing is left to trade.
+    A sweep without walk-forward has one window without an out-of-sample part: ``test_to`` equals ``train_to``.
     """
 
     number: int
@@ -21,26 +21,26 @@ class Window:
     test_to: int
 
     @property
-    def tested(self) -> bool:
-        """Whether the best is traded after the search."""
+    def has_test(self) -> bool:
+        """Whether the best trial is traded out-of-sample after the search."""
         return self.test_to > self.train_to
 
 
-def windows(sweep: Sweep, first: int, end: int) -> list[Window]:
-    """The windows over bars with opens in [first, end). The last test may be cut off by the end, never empty.
+def sweep_windows(sweep: Sweep, first: int, end: int) -> list[SweepWindow]:
+    """The windows over bars with opens in [first, end). ``end`` may cut the last test short, but never to nothing.
 
-    Raises RunFailed (BadSweep) where not even one window has a bar to trade after it.
+    Raises RunFailed (BadSweep) if the bars do not reach beyond the in-sample part of the first window.
     """
     if sweep.walk_forward is None:
-        return [Window(0, first, end, end)]
+        return [SweepWindow(0, first, end, end)]
     train, test = sweep.walk_forward.train_days * DAY_MS, sweep.walk_forward.test_days * DAY_MS
-    found: list[Window] = []
-    while (start := first + len(found) * test) + train < end:
-        found.append(Window(len(found), start, start + train, min(start + train + test, end)))
-    if not found:
+    windows: list[SweepWindow] = []
+    while (start := first + len(windows) * test) + train < end:
+        windows.append(SweepWindow(len(windows), start, start + train, min(start + train + test, end)))
+    if not windows:
         raise RunFailed(
             "BadSweep",
             f"sweep.walkForward.trainDays: got {sweep.walk_forward.train_days}, expected less than the "
-            f"{(end - first) / DAY_MS:g} days of bars that there are",
+            f"{(end - first) / DAY_MS:g} days of bars in the range",
         )
-    return found
+    return windows

@@ -1,4 +1,4 @@
-"""The strategies that Tapedeck brings, over whole arrays: the same trades as bar by bar, to the last bit.
+"""Vectorised runs of the built-in strategies: whole arrays instead of bars, with bit-identical trades.
 
-What it can't do is left to the engine: several symbols, intervals, warm-up, fills at the close, a strategy of yours.
+The engine runs everything else: several symbols or intervals, warm-up, fills at the close, and users' strategies.
 """

@@ -1,6 +1,6 @@
-"""What Backtrader's broker makes of a strategy that holds one symbol or nothing, in the same sums in the same order.
+"""The account of a strategy that is long in one symbol or flat: the same sums as Backtrader's broker, in its order.
 
-Each order is a market order of the bar before: judged by that bar's close, filled at this one's open.
+Each order is a market order: margin is checked at the close of the signal's bar, and it fills at the next bar's open.
 """
 
 from __future__ import annotations
@@ -11,25 +11,26 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tapedeck_backtest.engine.feeds import Columns
+from tapedeck_backtest.bars.columns import BarColumns
 from tapedeck_backtest.report.results import Results
-from tapedeck_backtest.vector.signals import Marks
+from tapedeck_backtest.vector.signals import Signals
 from tapedeck_common.records import RunTrade
 from tapedeck_common.store.bars import Floats
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.broker import BrokerOptions, Sizer
+from tapedeck_crds.errors import TapedeckError
 
-_SMALLEST = 1e-150  # below it products lose places, and orders their rest
-Size = Callable[[float, float, float], float]
+_MIN_SIZE = 1e-150  # below it, products of sizes and prices underflow and lose precision
+_SizeFunction = Callable[[float, float, float], float]
 
 
-class Unlike(Exception):
-    """Something that only the engine can tell how it ends."""
+class NeedsEngine(TapedeckError):
+    """The run has reached a case that only the engine computes. Internal: it never leaves this package."""
 
 
 @dataclass
-class _Stretch:
-    """From bar ``first`` on: the cash, and what is held at which price."""
+class _Holding:
+    """From bar ``first`` on: cash, position size and entry price."""
 
     first: int
     cash: float
@@ -38,64 +39,64 @@ class _Stretch:
 
 
 @dataclass
-class Trading:
-    """One symbol's bars, and an account. ``results`` takes fills and trades as they come."""
+class LongOnlyPortfolio:
+    """One symbol's bars, and an account that trades its signals. ``results`` receives fills, trades and the account."""
 
     spec: BacktestSpec
     symbol: str
-    bars: Columns
-    marks: Marks
+    bars: BarColumns
+    signals: Signals
     results: Results
-    _stretches: list[_Stretch] = field(default_factory=list)
+    _holdings: list[_Holding] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         broker = self.spec.broker
         self._commission = _commission(broker)
         self._size = _size(self.spec.sizer)
         self._leverage = broker.leverage
-        self._stretches.append(_Stretch(0, broker.cash))
-        bars = self.bars  # as views: those give Python's own numbers
+        self._holdings.append(_Holding(0, broker.cash))
+        bars = self.bars  # as memoryviews, whose items are Python numbers
         self._events, self._opens, self._closes = bars.event.data, bars.open.data, bars.close.data
         self._highs, self._lows = bars.high.data, bars.low.data
 
     def run(self) -> None:
-        """Trade from the first bar to the last. Raises Unlike."""
-        enter, leave = (np.flatnonzero(mask).tolist() for mask in (self.marks.enter, self.marks.leave))
+        """Trade from the first bar to the last. Raises NeedsEngine."""
+        entries, exits = (np.flatnonzero(mask).tolist() for mask in (self.signals.enter, self.signals.exit))
         at, last = 0, len(self.bars.event) - 1
-        while (entry := _next(enter, at)) is not None and entry < last:
+        while (entry := _next(entries, at)) is not None and entry < last:
             at, opened = entry + 1, self._open(entry)
             if opened is None:
                 continue
-            while (exit_ := _next(leave, at)) is not None and exit_ < last:
+            while (exit_ := _next(exits, at)) is not None and exit_ < last:
                 at = exit_ + 1
                 if self._close(exit_, opened):
                     break
             else:
                 break
-        self._account()
+        self._write_account()
 
     def _open(self, entry: int) -> tuple[float, float, int] | None:
-        """Buy on the bar's mark: size, commission and the bar of the fill; None where cash is lacking."""
-        cash, close = self._stretches[-1].cash, self._closes[entry]
+        """Buy on the signal of bar ``entry``: size, commission and bar of the fill; None if cash is insufficient."""
+        cash, close = self._holdings[-1].cash, self._closes[entry]
         size = abs(self._size(cash, cash + 0.0, close))
         if not size:
             return None
-        if not _SMALLEST < size < np.inf:
-            raise Unlike(f"an order for {size}")
+        if not _MIN_SIZE < size < np.inf:
+            raise NeedsEngine(f"an order of size {size}")
         fill = entry + 1
         price = self._slipped(self._opens[fill], self._highs[fill], up=True)
-        if self._after_buying(cash, size, close) < 0.0 or (left := self._after_buying(cash, size, price)) < 0.0:
+        if self._after_buying(cash, size, close) < 0.0 or (remaining := self._after_buying(cash, size, price)) < 0.0:
             self.results.rejected += 1
             return None
         paid = self._commission(size, price)
-        self._stretches.append(_Stretch(fill, left, size, price))
+        self._holdings.append(_Holding(fill, remaining, size, price))
         self.results.fill(self.symbol, self._events[fill], size, price, 0.0 + paid)
         return size, paid, fill
 
     def _close(self, exit_: int, opened: tuple[float, float, int]) -> bool:
-        """Sell on the bar's mark; whether it filled."""
+        """Sell on the signal of bar ``exit_``. Returns whether the order filled."""
         size, paid, entered = opened
-        held, close, fill = self._stretches[-1], self._closes[exit_], exit_ + 1
+        held, close, fill = self._holdings[-1], self._closes[exit_], exit_ + 1
         if held.cash + size * close / self._leverage + 0.0 - self._commission(size, close) < 0.0:
             self.results.rejected += 1
             return False
@@ -103,10 +104,10 @@ class Trading:
         cost = self._commission(size, price)
         cash = held.cash + (size * held.price / self._leverage + size * (price - held.price))
         cash -= cost
-        self._stretches.append(_Stretch(fill, cash))
+        self._holdings.append(_Holding(fill, cash))
         events = self._events
         self.results.fill(self.symbol, events[fill], -size, price, cost + 0.0)
-        entry_price = size * held.price / size  # as a Trade averages it
+        entry_price = size * held.price / size  # rounded like the average of Backtrader's Trade
         pnl = 0.0 + size * (price - entry_price)
         commission = 0.0 + paid + cost
         self.results.trade(
@@ -123,8 +124,8 @@ class Trading:
                 pnl=pnl,
                 pnl_net=pnl - commission,
                 commission=commission,
-                entry_reason=self.marks.enter_reason,
-                exit_reason=self.marks.leave_reason,
+                entry_reason=self.signals.enter_reason,
+                exit_reason=self.signals.exit_reason,
             )
         )
         return True
@@ -141,22 +142,22 @@ class Trading:
             return min(price * (1 + share) if share else price + amount, worst)
         return max(price * (1 - share) if share else price - amount, worst)
 
-    def _account(self) -> None:
-        """Value and cash after each bar."""
-        firsts = [stretch.first for stretch in self._stretches]
+    def _write_account(self) -> None:
+        """Write value and cash after each bar to the results."""
+        firsts = [holding.first for holding in self._holdings]
         lengths = np.diff([*firsts, len(self.bars.event)])
 
         def spread(values: list[float]) -> Floats:
             return np.repeat(np.array(values, dtype=np.float64), lengths)
 
-        cash = spread([stretch.cash for stretch in self._stretches])
-        size = spread([stretch.size for stretch in self._stretches])
-        price = spread([stretch.price for stretch in self._stretches])
+        cash = spread([holding.cash for holding in self._holdings])
+        size = spread([holding.size for holding in self._holdings])
+        price = spread([holding.price for holding in self._holdings])
         close = self.bars.close
-        worth, gain = size * close, size * (close - price)
-        value = cash + ((0.0 + (worth - gain) / self._leverage) + gain)
+        market_value, gain = size * close, size * (close - price)
+        value = cash + ((0.0 + (market_value - gain) / self._leverage) + gain)
         if not np.all(np.isfinite(value)):
-            raise Unlike("an account that is no number")
+            raise NeedsEngine("the account's value is NaN or infinite")
         self.results.closes = lambda: [(close[0].item(), close[-1].item())]
         self.results.points(self.bars.event, value, cash)
 
@@ -174,15 +175,15 @@ def _commission(broker: BrokerOptions) -> Callable[[float, float], float]:
     return lambda size, price: size * (rate * price + unit) + fixed
 
 
-def _size(sizer: Sizer | None) -> Size:
-    """What is bought with ``cash``, of an account worth ``value``, at ``price``; see ``broker.add_sizer``."""
+def _size(sizer: Sizer | None) -> _SizeFunction:
+    """The size bought with (cash, account value, price); equal to the sizers of ``engine.broker.add_sizer``."""
     exact = _exact(sizer)
     if sizer is None or sizer.fixed is not None or not sizer.whole:
         return exact
     return lambda cash, value, price: int(exact(cash, value, price))
 
 
-def _exact(sizer: Sizer | None) -> Size:
+def _exact(sizer: Sizer | None) -> _SizeFunction:
     if sizer is None:
         return lambda cash, value, price: 1
     if (fixed := sizer.fixed) is not None:

@@ -1,4 +1,4 @@
-"""Whether a run can be made over whole arrays, and the run."""
+"""Whether a run can be vectorised, and the vectorised run."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from typing import Any
 
 import numpy as np
 
-from tapedeck_backtest.engine.feeds import Columns
+from tapedeck_backtest.bars.columns import BarColumns
 from tapedeck_backtest.report.results import Results
-from tapedeck_backtest.vector.portfolio import Trading, Unlike
-from tapedeck_backtest.vector.signals import WAYS, Market
+from tapedeck_backtest.vector.portfolio import LongOnlyPortfolio, NeedsEngine
+from tapedeck_backtest.vector.signals import VECTOR_STRATEGIES, VectorSeries
 from tapedeck_crds.backtest import BacktestSpec
 
 
-def market_for(spec: BacktestSpec, strategy: type[Any], series: dict[str, Columns]) -> Market | None:
-    """The bars as they can be traded over whole arrays; None where the engine must."""
-    if strategy not in WAYS or len(series) != 1 or spec.broker.fill != "nextOpen":
+def vector_series(spec: BacktestSpec, strategy: type[Any], series: dict[str, BarColumns]) -> VectorSeries | None:
+    """The bars for a vectorised run; None if only the engine can run this strategy, spec or data."""
+    if strategy not in VECTOR_STRATEGIES or len(series) != 1 or spec.broker.fill != "nextOpen":
         return None
     if spec.data.intervals or spec.data.warmup_bars:
         return None
     (columns,) = series.values()
     prices = (columns.open, columns.high, columns.low, columns.close)
-    return Market(columns) if all(np.isfinite(each).all() and (each > 0).all() for each in prices) else None
+    return VectorSeries(columns) if all(np.isfinite(each).all() and (each > 0).all() for each in prices) else None
 
 
-def trade(
-    spec: BacktestSpec, strategy: type[Any], params: dict[str, Any], symbol: str, market: Market, results: Results
+def run_vectorised(
+    spec: BacktestSpec, strategy: type[Any], params: dict[str, Any], symbol: str, series: VectorSeries, results: Results
 ) -> bool:
-    """Fill ``results`` as the engine would. False, with ``results`` spoilt, where only the engine can."""
-    chosen = SimpleNamespace(**dict(strategy.params._getpairs()) | params)
-    way = WAYS[strategy]
-    if not way.takes(chosen) or len(market.columns.event) <= way.bars(chosen):
+    """Fill ``results`` with what the engine would. False, with unusable ``results``, if only the engine can."""
+    all_params = SimpleNamespace(**dict(strategy.params._getpairs()) | params)
+    vectorised = VECTOR_STRATEGIES[strategy]
+    if not vectorised.accepts(all_params) or len(series.columns.event) <= vectorised.min_bars(all_params):
         return False
     try:
-        Trading(spec, symbol, market.columns, way.marks(market, chosen), results).run()
-    except Unlike:
+        LongOnlyPortfolio(spec, symbol, series.columns, vectorised.signals(series, all_params), results).run()
+    except NeedsEngine:
         return False
     return True

@@ -1,0 +1,189 @@
+"""Backtrader analyzers that write fills, closed trades and the account's value to Results."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from typing import Any
+
+import backtrader as bt
+
+from tapedeck_backtest.bars.clock import DAY_MS, EPOCH_DAYS, to_days, to_ms
+from tapedeck_backtest.bars.columns import is_resampled
+from tapedeck_backtest.report.nan_guard import check_order
+from tapedeck_backtest.report.results import Results
+from tapedeck_common.records import RunTrade
+
+REASON_MAX = 200
+
+
+@dataclass
+class _OpenTrade:
+    """A trade while it is open: signed size, size opened in total, average exit price, and the orders' reasons.
+
+    The sums are those of Backtrader's Trade, which does not keep the size that was opened.
+    """
+
+    size: float = 0.0
+    opened: float = 0.0
+    closed: float = 0.0
+    exit_price: float = 0.0
+    entry_reason: str = ""
+    exit_reason: str = ""
+
+    def update(self, size: float, price: float, reason: str) -> None:
+        if self.size * size >= 0:
+            self.entry_reason = self.entry_reason if self.opened else reason
+            self.opened += abs(size)
+        else:
+            self.exit_reason = reason
+            self.closed += abs(size)
+            self.exit_price += (price - self.exit_price) * (abs(size) / self.closed)
+        self.size += size
+
+
+def reason_of(order: Any) -> str:
+    """The ``reason`` that the strategy gave when it made the order; else the type of a priced order: Stop, Limit."""
+    reason = order.info.get("reason")
+    if reason is None:
+        return "" if order.exectype == bt.Order.Market else str(order.getordername())
+    return str(reason)[:REASON_MAX].replace("\0", "").encode("utf-8", "replace").decode()
+
+
+class ResultsAnalyzer(bt.Analyzer):  # type: ignore[misc]
+    """Writes Backtrader's notifications to ``results``, its only param."""
+
+    params = (("results", None),)
+
+    def start(self) -> None:
+        self._results: Results = self.p.results
+        self._open: dict[tuple[Any, int], _OpenTrade] = defaultdict(_OpenTrade)
+        self._closed: dict[tuple[Any, int], deque[_OpenTrade]] = defaultdict(deque)
+        self._broker = self.strategy.broker
+        self._first_closes: dict[Any, float] = {}
+        self._without_bars = list(self.strategy.datas)
+        self._results.closes = self._closes
+        self._datetime = self.strategy.lines.datetime
+
+    def notify_order(self, order: Any) -> None:
+        if order.status in (order.Margin, order.Rejected):
+            self._results.rejected += 1
+        data = order.data if order.data._compensate is None else order.data._compensate
+        for bit in order.executed.iterpending():
+            self._results.fill(order.data._name, to_ms(bit.dt), bit.size, bit.price, bit.closedcomm + bit.openedcomm)
+            for size in filter(None, (bit.closed, bit.opened)):
+                self._update_trade((data, order.tradeid), size, bit.price, reason_of(order))
+
+    def _update_trade(self, key: tuple[Any, int], size: float, price: float, reason: str) -> None:
+        trade = self._open[key]
+        trade.update(size, price, reason)
+        if trade.size == 0:
+            self._closed[key].append(self._open.pop(key))
+
+    def notify_trade(self, trade: Any) -> None:
+        if not trade.isclosed:
+            return
+        closed = self._closed[trade.data, trade.tradeid].popleft()
+        self._results.trade(
+            RunTrade(
+                run_id=self._results.run_id,
+                seq=len(self._results.pnl_net),
+                symbol=trade.data._name,
+                side="long" if trade.long else "short",
+                size=closed.opened,
+                entry_ts=to_ms(trade.dtopen),
+                entry_price=trade.price,
+                exit_ts=to_ms(trade.dtclose),
+                exit_price=closed.exit_price,
+                pnl=trade.pnl,
+                pnl_net=trade.pnlcomm,
+                commission=trade.commission,
+                entry_reason=closed.entry_reason,
+                exit_reason=closed.exit_reason,
+            )
+        )
+
+    def _record_first_closes(self) -> None:
+        """For buy-and-hold: the close at which each symbol could first have been bought."""
+        self._first_closes.update({data: data.close[0] for data in self._without_bars if len(data)})
+        self._without_bars = [data for data in self._without_bars if not len(data)]
+
+    def _closes(self) -> list[tuple[float, float]]:
+        return [(first, data.close[0]) for data, first in list(self._first_closes.items())]
+
+    def next(self) -> None:
+        if self._without_bars:
+            self._record_first_closes()
+        now = self._datetime
+        self._results.point(
+            round((now.array[now._idx] - EPOCH_DAYS) * DAY_MS), self._broker.getvalue(), self._broker.getcash()
+        )
+
+
+class GuardedAnalyzer(ResultsAnalyzer):
+    """ResultsAnalyzer of a run: raises RunFailed for an order that is NaN, and holds no resampled feed as a symbol."""
+
+    def start(self) -> None:
+        super().start()
+        self._without_bars = [data for data in self._without_bars if not is_resampled(data._name)]
+
+    def notify_order(self, order: Any) -> None:
+        check_order(order)
+        super().notify_order(order)
+
+
+class WarmupAnalyzer(GuardedAnalyzer):
+    """GuardedAnalyzer that ignores the warm-up history: it measures from event time ``begins`` (ms UTC)."""
+
+    params = (("begins", 0),)  # type: ignore[assignment]
+
+    def start(self) -> None:
+        super().start()
+        self._begins = to_days(self.p.begins)
+
+    def next(self) -> None:
+        if self._datetime[0] >= self._begins:
+            super().next()
+        else:
+            self._results.heartbeat()
+
+
+def add_analyzer(engine: bt.Cerebro, results: Results, begins: int) -> None:
+    """Have the engine write to ``results``, from event time ``begins`` (ms UTC); 0 if there is no warm-up history."""
+    if begins:
+        engine.addanalyzer(WarmupAnalyzer, results=results, begins=begins)
+    else:
+        engine.addanalyzer(GuardedAnalyzer, results=results)
+
+
+def quiet_until(strategy: type[Any], event: int) -> type[Any]:
+    """The strategy without actions during warm-up: ``nextstart`` and ``next`` are first called at ``event`` (ms UTC).
+
+    ``nextstart`` is still called at most once, before the first ``next``.
+    """
+    begins = to_days(event)
+
+    class Quiet(strategy):  # type: ignore[misc]
+        _nextstart_pending = False
+
+        def prenext(self) -> None:
+            if self.datetime[0] >= begins:
+                super().prenext()
+
+        def nextstart(self) -> None:
+            if self.datetime[0] >= begins:
+                super().nextstart()
+            else:
+                self._nextstart_pending = True
+
+        def next(self) -> None:
+            if self.datetime[0] < begins:
+                return
+            if self._nextstart_pending:
+                self._nextstart_pending = False
+                super().nextstart()
+            else:
+                super().next()
+
+    Quiet.__name__ = strategy.__name__
+    return Quiet

@@ -1,0 +1,67 @@
+"""The progress of a run, which the probe server's thread reads while the main thread advances it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tapedeck_backtest.bars.columns import is_resampled
+from tapedeck_backtest.engine.cerebro import BacktestEngine
+from tapedeck_backtest.report.results import Results
+from tapedeck_backtest.report.summary import HEADLINE
+from tapedeck_backtest.sweep.shard import ShardRunner
+from tapedeck_crds.report import BacktestReport, ReportState
+
+
+@dataclass
+class RunProgress:
+    """``total`` is the number of bars, 0 if unknown. ``shard`` is set for a sweep, ``engine`` once bars are played."""
+
+    run_id: str
+    warmup_bars: int
+    state: ReportState = "starting"
+    reason: str = ""
+    message: str = ""
+    total: int = 0
+    results: Results | None = None
+    engine: BacktestEngine | None = None
+    shard: ShardRunner | None = None
+
+    @property
+    def bars(self) -> int:
+        """Bars that the strategy has processed, of all symbols, without warm-up history and resampled feeds."""
+        if self.engine is None:
+            return len(self.results.ts) if self.results is not None else 0
+        processed = [len(data) - self.warmup_bars for data in self.engine.datas if not is_resampled(data._name)]
+        return sum(max(count, 0) for count in processed)
+
+    def restart(self, run_id: str) -> None:
+        """Begin another run under its own id, waiting for its first bar."""
+        self.run_id = run_id
+        self.results, self.engine, self.total = None, None, 0
+        self.state = "waiting"
+
+    def fail(self, reason: str, message: str) -> None:
+        """The run has failed."""
+        self.state, self.reason, self.message = "failed", reason, message
+
+    def report(self) -> BacktestReport:
+        """The progress and the headline figures so far. May be called from another thread."""
+        results, bars, shard = self.results, self.bars, self.shard
+        summary = results.summary() if results is not None and len(results.ts) else {}
+        headline: dict[str, Any] = {name: summary.get(name) for name in HEADLINE}
+        report = BacktestReport(
+            state="running" if self.state == "waiting" and bars else self.state,
+            reason=self.reason,
+            message=self.message,
+            run_id=self.run_id,
+            bars=bars,
+            total=self.total,
+            trades=len(results.pnl_net) if results is not None else 0,
+            value=summary.get("final_value"),
+            **headline,
+        )
+        if shard is None:
+            return report
+        progress = shard.progress()
+        return report.model_copy(update={"tried": progress.completed, "trials": progress.total, "best": progress.best})
