@@ -1,4 +1,4 @@
-"""The shipped example of an own strategy, from its YAML over the planned pod to its results, as the deck runs it."""
+"""The example of a strategy in a ConfigMap: its YAML, its planned pod and its results, run as the deck runs it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from by_hand.backtrader import run_stock
-from pods.backtest import check
+from pods.backtest import read_records
 from pods.runs import random_walk, secret
 from pods.store import insert_bars
 from tapedeck_common.market import Bar
@@ -22,7 +22,7 @@ from tapedeck_operator.plan import Observed, Settings, plan
 EXAMPLE = Path(__file__).parents[2] / "examples" / "more" / "own-strategy.yaml"
 
 
-def test_strategy_of_a_config_map(connections: Connections, tmp_path: Path) -> None:
+def test_strategy_in_a_config_map(connections: Connections, tmp_path: Path) -> None:
     walk = random_walk("BTC/USD", 3, 2_000)
     bars = [Bar("coinbase", b.symbol, b.interval, b.ts, b.open, b.high, b.low, b.close, b.volume) for b in walk]
     insert_bars(connections.store_dsn.get_secret_value(), bars)
@@ -52,6 +52,6 @@ def test_strategy_of_a_config_map(connections: Connections, tmp_path: Path) -> N
         namespace["Pullback"], {"BTC/USD": bars}, cash=10_000.0, commission_percent=0.1, percent=95.0, period=120,
         drop=0.5,
     )  # fmt: skip
-    checked = check(connections, backtest.metadata.uid)
+    checked = read_records(connections, backtest.metadata.uid)
     assert [value for _, value, _ in checked.equity.values()] == [value for _, value in stock.equity]
     assert len(checked.trades) == len(stock.trades) > 3

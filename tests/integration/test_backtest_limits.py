@@ -1,4 +1,4 @@
-"""Strategies that misbehave, as real processes: each run ends Failed with the strategy's own line, and soon."""
+"""Misbehaving strategies as real processes: each run fails soon, with the strategy's own line."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from typing import Any
 
 import pytest
 
-from pods.backtest import Pod, check
+from pods.backtest import BacktestPod, read_records
 from pods.runs import random_walk, spec, store_data
 from pods.store import insert_bars
 from tapedeck_common.settings import Connections
 from tapedeck_deck.embedded.processes import wait_until
 
-# What the class does, in which reason the run ends, and what its message says: among it the strategy's own line.
+# The class's body, the reason of the failed run, and parts of its message, such as the strategy's own line.
 INIT, NEXT = "def __init__(self)", "def next(self)"
 BAD = {
-    "raises at once": (f"{INIT}: self.nothing.at_all()", "StrategyError", ["self.nothing.at_all()", "AttributeError"]),
+    "raises early": (f"{INIT}: self.nothing.at_all()", "StrategyError", ["self.nothing.at_all()", "AttributeError"]),
     "raises late": (f"{NEXT}: len(self) == 9_990 and {{}}['late']", "StrategyError", ["{}['late']", "KeyError"]),
-    "takes a signal's name": (f"{NEXT}: raise_(KeyboardInterrupt)", "StrategyError", ["KeyboardInterrupt"]),
-    "asks the network": (f"{INIT}: get('http://127.0.0.1:9/')", "StrategyError", ["get(", "refused"]),
-    "asks for a token": (
+    "raises KeyboardInterrupt": (f"{NEXT}: raise_(KeyboardInterrupt)", "StrategyError", ["KeyboardInterrupt"]),
+    "connects to the network": (f"{INIT}: get('http://127.0.0.1:9/')", "StrategyError", ["get(", "refused"]),
+    "reads the service account token": (
         f"{INIT}: open('/var/run/secrets/kubernetes.io/serviceaccount/token')", "StrategyError",
         ["serviceaccount", "FileNotFoundError"],
     ),
-    "ends the process": (f"{NEXT}: len(self) == 500 and os._exit(0)", "StrategyExited", ["exit code 0"]),
+    "exits the process": (f"{NEXT}: len(self) == 500 and os._exit(0)", "StrategyExited", ["exit code 0"]),
     "crashes": (f"{NEXT}: len(self) == 500 and os.abort()", "StrategyExited", ["signal SIGABRT"]),
     "reads connections": (
         f"{INIT}: open(os.environ['TAPEDECK_CONNECTIONS'] + '/store_dsn')", "StrategyError",
         ["store_dsn", "PermissionError"],
     ),
-    "looks for secrets": (f"{INIT}: raise_(LookupError(secrets()))", "StrategyError", ["LookupError: []"]),
-    "loops for ever": (f"{NEXT}: loop()", "TimeLimit", ["barSeconds", "while True"]),
+    "reads the environment": (f"{INIT}: raise_(LookupError(secrets()))", "StrategyError", ["LookupError: []"]),
+    "loops in next": (f"{NEXT}: loop()", "TimeLimit", ["barSeconds", "while True"]),
     "loops in __init__": (f"{INIT}: loop()", "TimeLimit", ["barSeconds", "while True"]),
-    "will not end": (f"{NEXT}: deaf()", "TimeLimit", ["barSeconds", "did not end when interrupted"]),
-    "takes all memory": (f"{NEXT}: hoard()", "MemoryLimit", ["limits.memory", "there.append"]),
-    "orders nothing": (f"{NEXT}: self.buy(size=float('nan'))", "NotANumber", ["buy nan of A"]),
+    "catches BarTimeout": (f"{NEXT}: ignore_signals()", "TimeLimit", ["barSeconds", "did not end when interrupted"]),
+    "exceeds the memory limit": (f"{NEXT}: allocate()", "MemoryLimit", ["limits.memory", "chunks.append"]),
+    "orders NaN": (f"{NEXT}: self.buy(size=float('nan'))", "NotANumber", ["buy nan of A"]),
 }  # fmt: skip
 
 MODULE = """
@@ -47,55 +47,57 @@ def raise_(error): raise error
 def secrets(): return [k for k in os.environ if 'KUBERNETES' in k or 'PASSWORD' in k or 'CONNECTION_' in k]
 def loop():
     while True: pass
-def deaf():
+def ignore_signals():
     while True:
         try: time.sleep(60)
         except BaseException: pass
-def hoard():
-    there = []
-    while True: there.append(bytearray(5_000_000))
+def allocate():
+    chunks = []
+    while True: chunks.append(bytearray(5_000_000))
 class Bad(bt.Strategy):
     """
 
 
-def misbehaving(connections: Connections, folder: Path, body: str, **more: Any) -> Pod:
+def misbehaving(connections: Connections, folder: Path, body: str, **more: Any) -> BacktestPod:
     folder.mkdir()
     (folder / "mine.py").write_text(MODULE + body + "\n")
     memory = {"resources": {"limits": {"memory": "700Mi"}}}
-    return Pod(connections, folder, spec(store_data(["A"]), module="mine:Bad") | {"sizer": None} | memory | more)
+    return BacktestPod(
+        connections, folder, spec(store_data(["A"]), module="mine:Bad") | {"sizer": None} | memory | more
+    )
 
 
-def test_bad_strategies_end_with_their_own_line(connections: Connections, tmp_path: Path) -> None:
+def test_misbehaving_strategies_fail_with_their_own_line(connections: Connections, tmp_path: Path) -> None:
     insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 10_000))
     pods = {}
     for number, (name, (body, reason, _)) in enumerate(BAD.items()):
         limits = {"limits": {"barSeconds": 3}} if reason == "TimeLimit" else {}
         pods[name] = misbehaving(connections, tmp_path / str(number), body, **limits)
-        pods[name].start()  # all at once: most of their time is waiting
-    for name, (_, reason, words) in BAD.items():
+        pods[name].start()  # in parallel, because they mostly wait
+    for name, (_, reason, parts) in BAD.items():
         pod = pods[name]
         assert pod.wait(90) == 64, (name, pod.log.read_text())
         report = pod.report()
         assert (report["state"], report["reason"]) == ("failed", reason), (name, report)
-        end = check(connections, pod.uid).ended["once"]
+        end = read_records(connections, pod.uid).ended["once"]
         assert end["state"] == "failed", name
-        if reason in ("StrategyError", "MemoryLimit"):  # no line of ours, nor of Backtrader's, before the strategy's
+        if reason in ("StrategyError", "MemoryLimit"):  # no frame of Tapedeck or Backtrader precedes the strategy's
             first = next(line for line in report["message"].splitlines() if line.startswith("File "))
             assert first.startswith(f'File "{pod.folder}/mine.py", line '), (name, report["message"])
-        for word in words:
-            assert word in report["message"], (name, report["message"])
-            assert word in end["message"], (name, end["message"])
+        for part in parts:
+            assert part in report["message"], (name, report["message"])
+            assert part in end["message"], (name, end["message"])
 
 
 FLOODS = {
     "prints": "print('flood ' * 10_000)",
-    "writes past Python": "os.write(len(self) % 2 + 1, b'flood ' * 10_000)",
-    "starts a process that prints": "len(self) == 9 and os.system('yes flood | head -c 9000000; sleep 5 &')",
+    "writes to the descriptor": "os.write(len(self) % 2 + 1, b'flood ' * 10_000)",
+    "prints from a child process": "len(self) == 9 and os.system('yes flood | head -c 9000000; sleep 5 &')",
 }
 
 
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS.keys())
-def test_a_flood_of_output_is_cut_and_the_run_goes_on(connections: Connections, tmp_path: Path, flood: str) -> None:
+def test_excess_output_is_dropped_and_the_run_completes(connections: Connections, tmp_path: Path, flood: str) -> None:
     insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 1_000))
     pod = misbehaving(connections, tmp_path / "pod", f"{NEXT}: {flood}", limits={"outputBytes": 20_000})
     assert pod.run() == 0, pod.log.read_text()[-2000:]
@@ -103,10 +105,10 @@ def test_a_flood_of_output_is_cut_and_the_run_goes_on(connections: Connections, 
     assert 20_000 < len(text) < 30_000
     assert '"complete"' in text
     assert text.count("beyond limits.outputBytes is dropped") == 1
-    assert len(check(connections, pod.uid).equity) == 1_000
+    assert len(read_records(connections, pod.uid).equity) == 1_000
 
 
-def test_a_strategy_that_does_not_hear_sigterm_is_made_to_end(connections: Connections, tmp_path: Path) -> None:
+def test_sigterm_ends_a_strategy_that_loops(connections: Connections, tmp_path: Path) -> None:
     insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
     pod = misbehaving(connections, tmp_path / "pod", f"{NEXT}: loop()", limits={"barSeconds": 60})
     pod.start()
@@ -121,11 +123,11 @@ def test_a_strategy_that_does_not_hear_sigterm_is_made_to_end(connections: Conne
     assert pod.report()["reason"] == "Interrupted"
 
 
-def test_a_kill_is_told_and_not_as_want_of_memory(connections: Connections, tmp_path: Path) -> None:
+def test_kill_is_reported_and_not_as_an_oom_kill(connections: Connections, tmp_path: Path) -> None:
     insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 1_000))
     pod = misbehaving(connections, tmp_path / "pod", f"{NEXT}: len(self) == 500 and os.kill(os.getpid(), 9)")
-    assert pod.run() == 137, "it may have come from outside: another pod begins the run again"
+    assert pod.run() == 137, "anyone may have sent the signal, so another pod must retry the run"
     report = pod.report()
     assert (report["state"], report["reason"], report["run_id"]) == ("failed", "Killed", pod.uid)
     assert "SIGKILL ended the run's process while the strategy's code ran; not an OOM kill" in report["message"]
-    assert not check(connections, pod.uid).ended
+    assert not read_records(connections, pod.uid).ended

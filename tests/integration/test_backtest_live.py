@@ -1,4 +1,4 @@
-"""A Backtest over the live market's topic: stock's trades, whatever else is there, and the same after a kill."""
+"""A Backtest over the live market's topic trades like stock Backtrader, ignores other records, and survives a kill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from msgspec.structs import replace
 
 from by_hand.backtrader import run_stock
-from pods.backtest import MINUTE, Pod, check
+from pods.backtest import MINUTE, BacktestPod, read_records
 from pods.runs import T0, random_walk, spec
 from pods.store import insert_bars
 from tapedeck_backtest.sources.live_stream import LiveStream
@@ -29,16 +29,16 @@ from tapedeck_deck.embedded.processes import wait_until
 SECOND = 1_000
 
 
-def send(producer: Producer, bar: Bar, delay: int = 200, headers: wire.Headers | None = None) -> None:
-    """Put the bar on the log as if ``delay`` ms after its end."""
-    end = bar.ts + SECOND
+def publish(producer: Producer, bar: Bar, delay: int = 200, headers: wire.Headers | None = None) -> None:
+    """Publish the bar with a record timestamp ``delay`` ms after its close."""
+    close = bar.ts + SECOND
     headers = headers or wire.market_headers("live")
     producer.produce(
-        MARKET_BARS, wire.encode(bar), series_key(bar.exchange, bar.symbol), headers=headers, timestamp=end + delay
+        MARKET_BARS, wire.encode(bar), series_key(bar.exchange, bar.symbol), headers=headers, timestamp=close + delay
     )
 
 
-def test_paper_trades_are_stock_s_and_the_same_after_a_kill(connections: Connections, tmp_path: Path) -> None:
+def test_paper_trades_equal_stock_backtrader_after_a_kill(connections: Connections, tmp_path: Path) -> None:
     exchange, rng, price = f"live{uuid.uuid4().hex[:8]}", random.Random(3), 100.0
     since = (time.time_ns() // 1_000_000_000 - 200) * SECOND
     producer = Producer({"bootstrap.servers": connections.kafka_bootstrap})
@@ -49,24 +49,24 @@ def test_paper_trades_are_stock_s_and_the_same_after_a_kill(connections: Connect
             top, low = max(opened, price) + 0.1, min(opened, price) - 0.1
             bar = Bar(exchange, symbol, "1s", since + i * SECOND, opened, top, low, price, 1.0)
             if symbol == "B" and i % 7 == 0:
-                send(producer, bar, 5_001)  # too late, always
+                publish(producer, bar, 5_001)  # beyond the grace period
                 continue
-            send(producer, bar)
-            send(producer, Bar(exchange, symbol, "1s", bar.ts, 1.0, 1.0, 1.0, 1.0, 1.0, rev=1))  # a correction
-            send(producer, Bar(exchange, symbol, "1m", bar.ts, 1.0, 1.0, 1.0, 1.0, 1.0))
-            send(producer, bar, headers=wire.replay_headers("r", wire.Epoch()))
+            publish(producer, bar)
+            publish(producer, Bar(exchange, symbol, "1s", bar.ts, 1.0, 1.0, 1.0, 1.0, 1.0, rev=1))  # a correction
+            publish(producer, Bar(exchange, symbol, "1m", bar.ts, 1.0, 1.0, 1.0, 1.0, 1.0))
+            publish(producer, bar, headers=wire.replay_headers("r", wire.Epoch()))
             if 0 <= i < 180:
                 series[symbol].append(bar)
     assert producer.flush(10) == 0
     data = {"feed": {"name": "f", "symbols": ["A", "B"], "interval": "1s", "until": format_ms(since + 180 * SECOND)}}
-    pod = Pod(connections, tmp_path, spec(data), feed_exchange=exchange, since=format_ms(since))
+    pod = BacktestPod(connections, tmp_path, spec(data), feed_exchange=exchange, since=format_ms(since))
     pod.start()
     try:
-        assert wait_until(lambda: len(check(connections, pod.uid).equity) > 0, timeout=30)
+        assert wait_until(lambda: len(read_records(connections, pod.uid).equity) > 0, timeout=30)
     finally:
         pod.kill()
     assert pod.run() == 0, pod.log.read_text()
-    checked = check(connections, pod.uid)
+    checked = read_records(connections, pod.uid)
     stock = run_stock(
         BUILTINS["sma-cross"], series, cash=10_000.0, commission_percent=0.1, percent=95.0, fast=5, slow=20
     )
@@ -75,7 +75,7 @@ def test_paper_trades_are_stock_s_and_the_same_after_a_kill(connections: Connect
     assert [value for _, value, _ in checked.equity.values()] == [value for _, value in stock.equity]
 
 
-# Long while its average is above that of its minutes: two symbols, each with two intervals.
+# Long while the average of seconds is above that of minutes, for two symbols.
 MODULE = """
 import backtrader as bt
 class Mine(bt.Strategy):
@@ -91,9 +91,7 @@ class Mine(bt.Strategy):
 """
 
 
-def test_several_symbols_and_intervals_behind_a_history_are_traded_as_a_range_is(
-    connections: Connections, tmp_path: Path
-) -> None:
+def test_paper_run_with_warm_up_and_intervals_equals_a_stored_range(connections: Connections, tmp_path: Path) -> None:
     exchange, seconds, history = f"live{uuid.uuid4().hex[:8]}", 900, 150
     since = (time.time_ns() // 1_000_000_000 - seconds - 10) * SECOND
     walks = {"A": random_walk("A", 1, history + seconds, missing=0.1), "B": random_walk("B", 2, history + seconds)}
@@ -105,7 +103,7 @@ def test_several_symbols_and_intervals_behind_a_history_are_traded_as_a_range_is
     ]
     for bar in sorted(every, key=order_key):
         if bar.ts >= since:
-            send(producer, bar)
+            publish(producer, bar)
     assert producer.flush(10) == 0
     insert_bars(connections.store_dsn.get_secret_value(), every)
     until = format_ms(since + seconds * SECOND)
@@ -113,35 +111,35 @@ def test_several_symbols_and_intervals_behind_a_history_are_traded_as_a_range_is
     ranged = {
         "store": {"exchange": exchange, "symbols": ["A", "B"], "interval": "1s", "from": format_ms(since), "to": until}
     }
-    found = []
+    results = []
     for name, data in (("paper", paper), ("range", ranged)):
-        wanted = spec(data | {"intervals": ["1m"], "warmupBars": 120}, module="mine:Mine")
-        pod = Pod(connections, tmp_path / name, wanted, feed_exchange=exchange, since=format_ms(since))
+        body = spec(data | {"intervals": ["1m"], "warmupBars": 120}, module="mine:Mine")
+        pod = BacktestPod(connections, tmp_path / name, body, feed_exchange=exchange, since=format_ms(since))
         pod.folder.mkdir()
         (pod.folder / "mine.py").write_text(MODULE)
         assert pod.run() == 0, pod.log.read_text()
-        checked = check(connections, pod.uid)
+        checked = read_records(connections, pod.uid)
         assert checked.equity[0][0] == since + SECOND
         fills = [{**fill, "run_id": ""} for fill in checked.fills.values()]
-        found.append((fills, checked.equity, checked.ended["once"]["metrics"]))
-    assert found[0] == found[1]
-    assert {fill["symbol"] for fill in found[0][0]} == {"A", "B"}
-    assert len(found[0][0]) > 10
+        results.append((fills, checked.equity, checked.ended["once"]["metrics"]))
+    assert results[0] == results[1]
+    assert {fill["symbol"] for fill in results[0][0]} == {"A", "B"}
+    assert len(results[0][0]) > 10
 
 
-def test_a_bar_that_comes_while_the_log_is_asked_for_its_ends_is_traded(connections: Connections) -> None:
+def test_bar_that_arrives_between_offset_lookup_and_assignment_is_traded(connections: Connections) -> None:
     exchange, since = f"live{uuid.uuid4().hex[:8]}", (time.time_ns() // 1_000_000_000 + 30) * SECOND
     bars = [Bar(exchange, "A", "1s", since + n * SECOND, 1.0, 1.0, 1.0, 1.0, 1.0) for n in range(2)]
     producer = Producer({"bootstrap.servers": connections.kafka_bootstrap})
     stream = LiveStream(connections, exchange, ["A"], "1s", since, None, lambda: None)
 
-    def come(bar: Bar) -> None:
-        send(producer, bar)
+    def publish_now(bar: Bar) -> None:
+        publish(producer, bar)
         assert producer.flush(10) == 0
 
-    stream._consumer = Busy(stream._consumer, lambda: come(bars[0]))  # type: ignore[assignment]
-    assert wait_until(lambda: opened(stream), timeout=30)  # a broker that has just begun leads nothing yet
-    come(bars[1])
+    stream._consumer = ConsumerWithArrival(stream._consumer, lambda: publish_now(bars[0]))  # type: ignore[assignment]
+    assert wait_until(lambda: opened(stream), timeout=30)  # a broker that has just started leads no partition yet
+    publish_now(bars[1])
     steps = stream.steps()
     assert [next(steps), next(steps)] == [(bar.ts + SECOND, [(0, bar)]) for bar in bars]
     stream.close()
@@ -155,15 +153,15 @@ def opened(stream: LiveStream) -> bool:
     return True
 
 
-class Busy:
-    """A real consumer of a market that does not wait: something comes before partitions are assigned to it."""
+class ConsumerWithArrival:
+    """A real consumer; a record arrives just before partitions are assigned to it."""
 
-    def __init__(self, real: Consumer, meanwhile: Callable[[], None]) -> None:
-        self._real, self._meanwhile = real, meanwhile
+    def __init__(self, real: Consumer, before_assign: Callable[[], None]) -> None:
+        self._real, self._before_assign = real, before_assign
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def assign(self, places: list[TopicPartition]) -> None:
-        self._meanwhile()
-        self._real.assign(places)
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self._before_assign()
+        self._real.assign(partitions)

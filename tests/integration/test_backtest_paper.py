@@ -1,7 +1,7 @@
-"""The whole way of a paper run: an exchange's trades → a live Feed's bars → Backtests, one killed on the way.
+"""Paper trading end to end: an exchange's trades → a live Feed's bars → Backtests, one of which is killed.
 
-What they trade is what a range of the same bars trades, and what stock Backtrader trades on bars that are computed from
-the file of the trades.
+Their trades equal those of a stored range of the same bars, and those of stock Backtrader on bars that pandas computes
+from the recorded trades.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from by_hand.backtrader import Outcome, run_stock
 from by_hand.samples import binance_bars
 from exchange import Exchange, Market, recorded, sped_up
 from exchange.binance import Binance
-from pods.backtest import Checked, Pod, check
+from pods.backtest import BacktestPod, RunRecords, read_records
 from pods.feed import FeedPod
 from pods.runs import BROKER, spec
 from pods.store import insert_bars
@@ -34,7 +34,7 @@ from tapedeck_crds.base import format_ms
 from tapedeck_deck.embedded.processes import wait_until
 
 SECOND = 1_000
-SPEED = 8  # so many recorded seconds pass in one: a bar of 1s is made of their trades
+SPEED = 8  # recorded seconds per second: a 1s bar contains their trades
 BARS = 24
 FILES = {"BTC": "btcusdt_20240808.jsonl.gz", "ETH": "ethusdt_20240808.jsonl.gz"}
 SLIPPAGE, PERCENT = 0.05, 45.0
@@ -46,22 +46,22 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 KILLED = "sma-cross"
 
 
-def wanted(name: str, data: dict[str, Any]) -> dict[str, Any]:
+def spec_of(name: str, data: dict[str, Any]) -> dict[str, Any]:
     more = {"broker": BROKER | {"slippagePercent": SLIPPAGE}, "sizer": {"percent": PERCENT}}
     return spec(data, builtin=name, params=STRATEGIES[name]) | more
 
 
 def bars_of_file(samples: Path, files: Mapping[str, str], origin: int, start: int) -> dict[str, list[Bar]]:
-    """Bars of 1s by symbol, as pandas makes them of the recorded trades, from the second on until BARS are there."""
-    found = {}
+    """BARS bars of 1s by symbol from the second one on, as pandas computes them from the recorded trades."""
+    by_symbol = {}
     for symbol, name in files.items():
         table = binance_bars(samples / "binance-trades" / name, last=True, seconds=SPEED)
         bars = [Bar("binance", symbol, "1s", start + (ts - origin) // SPEED, *row) for ts, row in table.items()]
-        found[symbol] = [bar for bar in bars if SECOND <= bar.ts - start <= BARS * SECOND]
-    return found
+        by_symbol[symbol] = [bar for bar in bars if SECOND <= bar.ts - start <= BARS * SECOND]
+    return by_symbol
 
 
-def same_as_stock(checked: Checked, stock: Outcome) -> None:
+def assert_equal_to_stock(checked: RunRecords, stock: Outcome) -> None:
     def moment(ts: int) -> pd.Timestamp:
         return pd.Timestamp(ts, unit="ms")
 
@@ -79,7 +79,7 @@ def same_as_stock(checked: Checked, stock: Outcome) -> None:
 
 
 @pytest.mark.slow
-def test_a_feed_s_bars_are_traded_on_paper_as_a_range_and_by_stock(
+def test_paper_trades_of_a_feed_equal_a_stored_range_and_stock_backtrader(
     connections: Connections, samples: Path, tmp_path: Path
 ) -> None:
     own = f"P{uuid.uuid4().hex[:6]}".upper()
@@ -87,26 +87,30 @@ def test_a_feed_s_bars_are_traded_on_paper_as_a_range_and_by_stock(
     markets = [Market(own + each.base, each.quote, []) for each in recordings]
     symbols = [market.symbol for market in markets]
     origin = min(each.ticks[0].ts for each in recordings) // (SPEED * SECOND) * SPEED * SECOND
-    papers: dict[str, Pod] = {}
-    with Exchange(Binance(), markets, live=True) as binance, ThreadPoolExecutor(1) as beside:
+    papers: dict[str, BacktestPod] = {}
+    with Exchange(Binance(), markets, live=True) as binance, ThreadPoolExecutor(1) as executor:
         endpoints = {"rest": binance.rest, "websocket": binance.websocket}
-        listened = {"exchange": "binance", "symbols": symbols, "intervals": ["1s"], "endpoints": endpoints}
-        feed = FeedPod(connections.kafka_bootstrap, tmp_path / "feed", tmp_path, listened)
+        feed_spec = {"exchange": "binance", "symbols": symbols, "intervals": ["1s"], "endpoints": endpoints}
+        feed = FeedPod(connections.kafka_bootstrap, tmp_path / "feed", tmp_path, feed_spec)
         feed.start()
         try:
             binance.subscribed(channels=2)
             start = (time.time_ns() // 1_000_000_000 + 2) * SECOND
             for market, each in zip(markets, recordings, strict=True):
                 market.ticks = sped_up(each.ticks, SPEED, origin, start)
-            played = beside.submit(binance.play_in_time)
+            played = executor.submit(binance.play_in_time)
             since, until = format_ms(start + SECOND), format_ms(start + (1 + BARS) * SECOND)
             data = {"feed": {"name": "f", "symbols": symbols, "interval": "1s", "until": until}}
             for name in STRATEGIES:
-                pod = Pod(connections, tmp_path / name, wanted(name, data), feed_exchange="binance", since=since)
+                pod = BacktestPod(
+                    connections, tmp_path / name, spec_of(name, data), feed_exchange="binance", since=since
+                )
                 papers[name] = pod
                 pod.start()
             killed = papers[KILLED]
-            assert wait_until(lambda: len(check(connections, killed.uid).equity) > BARS // 2, timeout=60, poll=0.5)
+            assert wait_until(
+                lambda: len(read_records(connections, killed.uid).equity) > BARS // 2, timeout=60, poll=0.5
+            )
             killed.kill()
             killed.start()
             played.result()
@@ -118,22 +122,24 @@ def test_a_feed_s_bars_are_traded_on_paper_as_a_range_and_by_stock(
             feed.stop()
     of_file = bars_of_file(samples, dict(zip(symbols, FILES.values(), strict=True)), origin, start)
     assert [len(bars) for bars in of_file.values()] == [BARS, BARS]
-    on_log = [msgspec.convert(v, Bar) for _, v, _ in read_topic(connections.kafka_bootstrap, "market.bars", "binance")]
+    published = [
+        msgspec.convert(v, Bar) for _, v, _ in read_topic(connections.kafka_bootstrap, "market.bars", "binance")
+    ]
     insert_bars(
         connections.store_dsn.get_secret_value(),
-        [bar for bar in on_log if bar.symbol in symbols and bar.closed and bar.rev == 0],
+        [bar for bar in published if bar.symbol in symbols and bar.closed and bar.rev == 0],
     )
     ranged = {"exchange": "binance", "symbols": symbols, "interval": "1s", "from": since, "to": until}
     for name, paper in papers.items():
-        ranging = Pod(connections, tmp_path / f"range-{name}", wanted(name, {"store": ranged}))
+        ranging = BacktestPod(connections, tmp_path / f"range-{name}", spec_of(name, {"store": ranged}))
         assert ranging.run() == 0, ranging.log.read_text()
         stock = run_stock(
             BUILTINS[name], of_file, cash=10_000.0, commission_percent=0.1, slippage_percent=SLIPPAGE,
             percent=PERCENT, width=SECOND, **STRATEGIES[name],
         )  # fmt: skip
         assert len(stock.trades) > 3
-        live, batch = check(connections, paper.uid), check(connections, ranging.uid)
-        same_as_stock(live, stock)
-        same_as_stock(batch, stock)
+        live, batch = read_records(connections, paper.uid), read_records(connections, ranging.uid)
+        assert_equal_to_stock(live, stock)
+        assert_equal_to_stock(batch, stock)
         assert replace(live, started={"once": None}).content == replace(batch, started={"once": None}).content
         assert (live.repeats > 0) == (name == KILLED)

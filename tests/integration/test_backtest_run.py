@@ -1,4 +1,4 @@
-"""A backtest as a real process on a real broker and database."""
+"""A backtest as a real process with a real broker and database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from by_hand.backtrader import run_stock
-from pods.backtest import MINUTE, Pod, Tape, check, result_values
+from pods.backtest import MINUTE, BacktestPod, ReplayTopic, read_records, result_values
 from pods.runs import T0, random_walk, spec, store_data
 from pods.store import insert_bars
 from tapedeck_backtest.backtest_run import BacktestRun
@@ -28,23 +28,25 @@ from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_deck.embedded.processes import wait_until
 
 
-def test_store_and_stream_give_what_stock_gives(connections: Connections, tmp_path: Path) -> None:
+def test_batch_and_replay_equal_stock_backtrader(connections: Connections, tmp_path: Path) -> None:
     series = {"A": random_walk("A", 1, 3_000), "B": random_walk("B", 2, 3_000, missing=0.2)}
     every = sorted([bar for bars in series.values() for bar in bars], key=order_key)
     insert_bars(connections.store_dsn.get_secret_value(), every)
-    tape = Tape(connections, ["A", "B"], rows=Counter(bar.symbol for bar in every), shards=2)
-    tape.start()
-    tape.bars(every)
-    tape.end(every[-1].ts + MINUTE)
+    replay = ReplayTopic(connections, ["A", "B"], rows=Counter(bar.symbol for bar in every), shards=2)
+    replay.start()
+    replay.bars(every)
+    replay.end(every[-1].ts + MINUTE)
     stock = run_stock(
         BUILTINS["sma-cross"], series, cash=10_000.0, commission_percent=0.1, percent=95.0, fast=5, slow=20
     )
-    stored = Pod(connections, tmp_path / "store", spec(store_data(["A", "B"])))
-    streamed = Pod(connections, tmp_path / "stream", spec({"replay": {"name": "tape"}}), replay_uid=tape.uid)
+    stored = BacktestPod(connections, tmp_path / "store", spec(store_data(["A", "B"])))
+    streamed = BacktestPod(
+        connections, tmp_path / "stream", spec({"replay": {"name": "replay"}}), replay_uid=replay.uid
+    )
     contents = []
     for pod in (stored, streamed):
         assert pod.run() == 0, pod.log.read_text()
-        checked = check(connections, pod.uid)
+        checked = read_records(connections, pod.uid)
         fills = [(f["symbol"], f["size"] if f["side"] == "buy" else -f["size"], f["price"])
                  for f in checked.fills.values()]  # fmt: skip
         assert fills == [(symbol, size, price) for symbol, _, size, price in stock.fills]
@@ -61,16 +63,16 @@ def test_store_and_stream_give_what_stock_gives(connections: Connections, tmp_pa
     assert contents[0] == contents[1]
 
 
-def test_range_selects_by_open(connections: Connections, tmp_path: Path) -> None:
+def test_range_selects_bars_by_open_time(connections: Connections, tmp_path: Path) -> None:
     insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 200))
     data = store_data(["A"], **{"from": "2018-04-04T00:30:00Z", "to": "2018-04-04T01:30:00Z"})
-    pod = Pod(connections, tmp_path, spec(data, builtin="buy-and-hold"))
+    pod = BacktestPod(connections, tmp_path, spec(data, builtin="buy-and-hold"))
     assert pod.run() == 0, pod.log.read_text()
-    times = [ts for ts, _, _ in check(connections, pod.uid).equity.values()]
+    times = [ts for ts, _, _ in read_records(connections, pod.uid).equity.values()]
     assert (times[0], times[-1], len(times)) == (T0 + 31 * MINUTE, T0 + 90 * MINUTE, 60)
 
 
-def test_module_of_the_user(connections: Connections, tmp_path: Path) -> None:
+def test_strategy_from_a_users_module(connections: Connections, tmp_path: Path) -> None:
     insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
     (tmp_path / "mine.py").write_text(
         "import backtrader as bt\n"
@@ -81,9 +83,9 @@ def test_module_of_the_user(connections: Connections, tmp_path: Path) -> None:
         "            self.close() if self.position else self.buy(size=self.p.size)\n"
     )
     chosen = {"module": "mine:Every", "params": {"bars": 20, "size": 2}}
-    pod = Pod(connections, tmp_path, spec(store_data(["A"]), **chosen))
+    pod = BacktestPod(connections, tmp_path, spec(store_data(["A"]), **chosen))
     assert pod.run() == 0, pod.log.read_text()
-    checked = check(connections, pod.uid)
+    checked = read_records(connections, pod.uid)
     assert [f["size"] for f in checked.fills.values()] == [2.0] * 4
     assert [f["ts"] for f in checked.fills.values()] == [T0 + (n + 1) * MINUTE for n in (20, 40, 60, 80)]
     assert checked.started["once"]["params"] == {"bars": 20, "size": 2}
@@ -98,28 +100,28 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("strategy", "reason", "words"), BAD)
-def test_what_cannot_run_says_why(
-    connections: Connections, tmp_path: Path, strategy: dict[str, Any], reason: str, words: str
+@pytest.mark.parametrize(("strategy", "reason", "expected"), BAD)
+def test_invalid_strategy_fails_with_reason(
+    connections: Connections, tmp_path: Path, strategy: dict[str, Any], reason: str, expected: str
 ) -> None:
     insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
     (tmp_path / "mine.py").write_text(
         "import backtrader as bt\nclass Breaks(bt.Strategy):\n    def next(self):\n        1 / (len(self) - 50)\n"
     )
-    pod = Pod(connections, tmp_path, spec(store_data(["A"]), **strategy))
+    pod = BacktestPod(connections, tmp_path, spec(store_data(["A"]), **strategy))
     assert pod.run() == 64
     report = pod.report()
     assert (report["state"], report["reason"]) == ("failed", reason)
-    assert words in report["message"]
-    end = check(connections, pod.uid).ended["once"]
+    assert expected in report["message"]
+    end = read_records(connections, pod.uid).ended["once"]
     assert end["state"] == "failed"
-    assert words in end["message"]
+    assert expected in end["message"]
 
 
-def test_no_bars_names_symbol_and_range(connections: Connections, tmp_path: Path) -> None:
+def test_missing_bars_are_reported_with_symbol_and_range(connections: Connections, tmp_path: Path) -> None:
     insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 1, 100))
     data = store_data(["A", "C"], **{"from": "2018-04-04T00:00:00Z", "to": "2018-04-05T00:00:00Z"})
-    pod = Pod(connections, tmp_path, spec(data))
+    pod = BacktestPod(connections, tmp_path, spec(data))
     assert pod.run() == 64
     report = pod.report()
     assert report["reason"] == "NoBars"
@@ -127,38 +129,40 @@ def test_no_bars_names_symbol_and_range(connections: Connections, tmp_path: Path
         assert word in report["message"]
 
 
-def test_stream_shows_within_seconds_and_ends_on_a_seek(connections: Connections, tmp_path: Path) -> None:
+def test_replay_results_appear_within_seconds_and_a_seek_fails_the_run(
+    connections: Connections, tmp_path: Path
+) -> None:
     bars = random_walk("A", 1, 100)
-    tape = Tape(connections, ["A"], rows={"A": len(bars)})
-    pod = Pod(connections, tmp_path, spec({"replay": {"name": "tape"}}), replay_uid=tape.uid)
+    replay = ReplayTopic(connections, ["A"], rows={"A": len(bars)})
+    pod = BacktestPod(connections, tmp_path, spec({"replay": {"name": "replay"}}), replay_uid=replay.uid)
     pod.start()
     try:
         assert wait_until(lambda: (tmp_path / "port").exists(), timeout=10)
-        tape.start()
-        tape.transaction(bars[:60])
+        replay.start()
+        replay.transaction(bars[:60])
         committed = time.time() * 1000
-        assert wait_until(lambda: len(check(connections, pod.uid).equity) == 59, timeout=10)
+        assert wait_until(lambda: len(read_records(connections, pod.uid).equity) == 59, timeout=10)
         assert max(sent for sent, _ in result_values(connections, pod.uid)) < committed + 5_000
         status = json.load(urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/status", timeout=60))
         assert (status["state"], status["bars"], status["total"]) == ("running", 59, 100)
         scraped = urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/metrics", timeout=60).read().decode()
         assert "tapedeck_backtest_bars_total 59.0" in scraped
         assert f"tapedeck_backtest_value {status['value']}" in scraped
-        sought = wire.Epoch(1, 0)
-        tape.producer.begin_transaction()
-        tape.control(wire.EpochStart("1.0", T0, "seek"), epoch=sought)
-        tape.producer.commit_transaction(30)
+        next_epoch = wire.Epoch(1, 0)
+        replay.producer.begin_transaction()
+        replay.control(wire.EpochStart("1.0", T0, "seek"), epoch=next_epoch)
+        replay.producer.commit_transaction(30)
         assert pod.wait(10) == 64
     finally:
         pod.kill()
     assert pod.report()["reason"] == "Sought"
-    assert check(connections, pod.uid).ended["once"]["state"] == "failed"
+    assert read_records(connections, pod.uid).ended["once"]["state"] == "failed"
 
 
-def test_sigterm_ends_it_soon(connections: Connections, tmp_path: Path) -> None:
-    tape = Tape(connections, ["A"])
-    tape.start()
-    pod = Pod(connections, tmp_path, spec({"replay": {"name": "tape"}}), replay_uid=tape.uid)
+def test_sigterm_interrupts_the_run(connections: Connections, tmp_path: Path) -> None:
+    replay = ReplayTopic(connections, ["A"])
+    replay.start()
+    pod = BacktestPod(connections, tmp_path, spec({"replay": {"name": "replay"}}), replay_uid=replay.uid)
     pod.start()
     try:
         assert wait_until(lambda: (tmp_path / "port").exists(), timeout=10)
@@ -171,11 +175,11 @@ def test_sigterm_ends_it_soon(connections: Connections, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("topic", ["none", "empty"])
-def test_no_start_in_time(connections: Connections, topic: str) -> None:
-    uid = Tape(connections, ["A"]).uid if topic == "empty" else uuid.uuid4().hex
+def test_replay_that_does_not_start_in_time(connections: Connections, topic: str) -> None:
+    uid = ReplayTopic(connections, ["A"]).uid if topic == "empty" else uuid.uuid4().hex
     run = BacktestRun(
         PodSettings(uid=uuid.uuid4().hex, replay_uid=uid),
-        BacktestSpec.model_validate(spec({"replay": {"name": "tape"}})),
+        BacktestSpec.model_validate(spec({"replay": {"name": "replay"}})),
         connections,
         Event(),
         SupervisorChannel(),
@@ -186,31 +190,33 @@ def test_no_start_in_time(connections: Connections, topic: str) -> None:
     assert failure.value.reason == run.report().reason == "NoStart"
 
 
-def test_symbols_that_the_replay_does_not_have(connections: Connections, tmp_path: Path) -> None:
-    tape = Tape(connections, ["A", "B"])
-    tape.start()
-    data = {"replay": {"name": "tape", "symbols": ["B", "Z"]}}
-    pod = Pod(connections, tmp_path, spec(data), replay_uid=tape.uid)
+def test_symbols_missing_in_the_replay(connections: Connections, tmp_path: Path) -> None:
+    replay = ReplayTopic(connections, ["A", "B"])
+    replay.start()
+    data = {"replay": {"name": "replay", "symbols": ["B", "Z"]}}
+    pod = BacktestPod(connections, tmp_path, spec(data), replay_uid=replay.uid)
     assert pod.run() == 64
     assert "data.replay.symbols: got Z, expected symbols of the Replay: A, B" in pod.report()["message"]
 
 
 @pytest.mark.parametrize("broken", ["header", "value", "late"])
-def test_a_broken_stream_is_named(connections: Connections, tmp_path: Path, broken: str) -> None:
+def test_malformed_record_is_reported_with_its_offset(connections: Connections, tmp_path: Path, broken: str) -> None:
     bars = random_walk("A", 1, 20)
-    tape = Tape(connections, ["A"])
-    tape.start()
-    tape.transaction(bars)
-    tape.producer.begin_transaction()
+    replay = ReplayTopic(connections, ["A"])
+    replay.start()
+    replay.transaction(bars)
+    replay.producer.begin_transaction()
     if broken == "late":
-        tape.producer.produce(tape.topic, wire.encode(bars[3]), headers=wire.replay_headers(tape.uid, wire.Epoch()))
+        replay.producer.produce(
+            replay.topic, wire.encode(bars[3]), headers=wire.replay_headers(replay.uid, wire.Epoch())
+        )
     elif broken == "value":
-        tape.producer.produce(tape.topic, b"{", headers=wire.replay_headers(tape.uid, wire.Epoch()))
+        replay.producer.produce(replay.topic, b"{", headers=wire.replay_headers(replay.uid, wire.Epoch()))
     else:
-        tape.producer.produce(tape.topic, wire.encode(bars[19]))
-    tape.producer.commit_transaction(30)
-    pod = Pod(connections, tmp_path, spec({"replay": {"name": "tape"}}), replay_uid=tape.uid)
+        replay.producer.produce(replay.topic, wire.encode(bars[19]))
+    replay.producer.commit_transaction(30)
+    pod = BacktestPod(connections, tmp_path, spec({"replay": {"name": "replay"}}), replay_uid=replay.uid)
     assert pod.run() == 64
     report = pod.report()
     assert report["reason"] == "BadStream"
-    assert f"{tape.topic} partition 0 offset 24" in report["message"]
+    assert f"{replay.topic} partition 0 offset 24" in report["message"]

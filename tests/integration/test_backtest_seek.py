@@ -1,11 +1,11 @@
-"""A seek of a real Replay while a Backtest trades it: the strategy begins anew, with what comes from there."""
+"""A seek of a real Replay during a Backtest: the strategy restarts with the bars after the seek."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from by_hand.backtrader import run_stock
-from pods.backtest import MINUTE, Pod, Tape, check
+from pods.backtest import MINUTE, BacktestPod, ReplayTopic, read_records
 from pods.replay import ReplayProcess
 from pods.runs import T0 as FIRST
 from pods.runs import random_walk, spec
@@ -18,25 +18,25 @@ from tapedeck_deck.embedded.processes import wait_until
 MINUTES = 2_000
 
 
-def test_restart_trades_what_comes_after_the_seek(connections: Connections, tmp_path: Path) -> None:
+def test_restart_trades_the_bars_after_the_seek(connections: Connections, tmp_path: Path) -> None:
     every = random_walk("A", 7, MINUTES)
     insert_bars(connections.store_dsn.get_secret_value(), every)
     replay = ReplayProcess(tmp_path, connections, {"source": {"store": {"exchange": "x", "symbols": ["A"]}}})
     data = {"replay": {"name": "test", "onSeek": "restart"}}
-    pod = Pod(connections, tmp_path / "pod", spec(data), replay_uid=replay.uid)
+    pod = BacktestPod(connections, tmp_path / "pod", spec(data), replay_uid=replay.uid)
     sought = FIRST + 700 * MINUTE + 30_000
     try:
         pod.start()
         replay.begin(v0=FIRST, speed=30_000.0)  # 500 bars a second
         replay.until(lambda r: r["passed"] > 300)
-        assert wait_until(lambda: len(check(connections, pod.uid).equity) > 100, timeout=30)
+        assert wait_until(lambda: len(read_records(connections, pod.uid).equity) > 100, timeout=30)
         replay.anchor(2, v0=sought, speed=1_000_000.0, epoch=1, seek_id="there")
         assert replay.wait(60) == 0
         assert pod.wait(60) == 0, pod.log.read_text()
     finally:
         pod.kill()
         replay.kill()
-    before, after = check(connections, pod.uid), check(connections, f"{pod.uid}@1.0")
+    before, after = read_records(connections, pod.uid), read_records(connections, f"{pod.uid}@1.0")
     assert before.ended["once"]["state"] == "failed"
     assert "Sought" in before.ended["once"]["message"]
     assert [ts for ts, _, _ in before.equity.values()] == [FIRST + (i + 1) * MINUTE for i in range(len(before.equity))]
@@ -51,7 +51,7 @@ def test_restart_trades_what_comes_after_the_seek(connections: Connections, tmp_
     assert pod.report()["run_id"] == f"{pod.uid}@1.0"
 
 
-# Ends the process in the second of its runs.
+# Exits the process in its second run.
 EXITS = """
 import os
 import backtrader as bt
@@ -64,24 +64,22 @@ class Exits(bt.Strategy):
 """
 
 
-def test_a_strategy_that_ends_the_process_after_a_seek_fails_the_run_that_it_was_in(
-    connections: Connections, tmp_path: Path
-) -> None:
+def test_strategy_that_exits_after_a_seek_fails_the_restarted_run(connections: Connections, tmp_path: Path) -> None:
     bars, sought = random_walk("A", 1, 20), wire.Epoch(1, 0)
-    tape = Tape(connections, ["A"], rows={"A": len(bars)})
-    tape.start()
-    tape.transaction(bars[:10])
-    tape.producer.begin_transaction()
-    tape.control(wire.EpochStart("1.0", FIRST, "seek"), epoch=sought)
+    topic = ReplayTopic(connections, ["A"], rows={"A": len(bars)})
+    topic.start()
+    topic.transaction(bars[:10])
+    topic.producer.begin_transaction()
+    topic.control(wire.EpochStart("1.0", FIRST, "seek"), epoch=sought)
     for bar in bars:
-        tape.producer.produce(tape.topic, wire.encode(bar), headers=wire.replay_headers(tape.uid, sought))
-    tape.control(wire.Watermark("1.0", bars[-1].ts + MINUTE, None, 30), epoch=sought)
-    tape.producer.commit_transaction(30)
-    data = {"replay": {"name": "tape", "onSeek": "restart"}}
+        topic.producer.produce(topic.topic, wire.encode(bar), headers=wire.replay_headers(topic.uid, sought))
+    topic.control(wire.Watermark("1.0", bars[-1].ts + MINUTE, None, 30), epoch=sought)
+    topic.producer.commit_transaction(30)
+    data = {"replay": {"name": "replay", "onSeek": "restart"}}
     (tmp_path / "mine.py").write_text(EXITS)
-    pod = Pod(connections, tmp_path, spec(data, module="mine:Exits"), replay_uid=tape.uid)
+    pod = BacktestPod(connections, tmp_path, spec(data, module="mine:Exits"), replay_uid=topic.uid)
     assert pod.run() == 64, pod.log.read_text()
-    before, after = (check(connections, run_id).ended["once"] for run_id in (pod.uid, f"{pod.uid}@1.0"))
+    before, after = (read_records(connections, run_id).ended["once"] for run_id in (pod.uid, f"{pod.uid}@1.0"))
     assert "Sought" in before["message"]
     assert after["state"] == "failed"
     assert after["message"].startswith("StrategyExited: the strategy ended the process (exit code 0)")

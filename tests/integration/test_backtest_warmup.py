@@ -1,4 +1,4 @@
-"""Warm-up and several intervals, as real processes: a range and a stream agree, and no bar is traded too early."""
+"""Warm-up and several intervals in real processes: a range and a replay agree, and nothing is traded during warm-up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pods.backtest import MINUTE, Pod, Tape, check
+from pods.backtest import MINUTE, BacktestPod, ReplayTopic, read_records
 from pods.runs import T0, random_walk, spec, store_data
 from pods.store import insert_bars
 from tapedeck_common.settings import Connections
@@ -27,23 +27,23 @@ class Mine(bt.Strategy):
 """
 
 
-def test_range_and_stream_agree_from_the_first_bar(connections: Connections, tmp_path: Path) -> None:
+def test_range_and_replay_agree_from_the_first_bar(connections: Connections, tmp_path: Path) -> None:
     every = random_walk("A", 9, HISTORY + BARS)
     insert_bars(connections.store_dsn.get_secret_value(), every)
     begin = T0 + HISTORY * MINUTE
     more = {"intervals": ["1h"], "warmupBars": HISTORY}
     ranged = store_data(["A"], **{"from": datetime.fromtimestamp(begin / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})
-    tape = Tape(connections, ["A"], rows={"A": BARS})
-    tape.start()
-    tape.bars(every[HISTORY:])
-    tape.end(every[-1].ts + MINUTE)
+    topic = ReplayTopic(connections, ["A"], rows={"A": BARS})
+    topic.start()
+    topic.bars(every[HISTORY:])
+    topic.end(every[-1].ts + MINUTE)
     contents = []
-    for name, data, uid in (("range", ranged, ""), ("stream", {"replay": {"name": "tape"}}, tape.uid)):
-        pod = Pod(connections, tmp_path / name, spec(data | more, module="mine:Mine"), replay_uid=uid)
+    for name, data, uid in (("range", ranged, ""), ("stream", {"replay": {"name": "replay"}}, topic.uid)):
+        pod = BacktestPod(connections, tmp_path / name, spec(data | more, module="mine:Mine"), replay_uid=uid)
         pod.folder.mkdir()
         (pod.folder / "mine.py").write_text(MODULE)
         assert pod.run() == 0, pod.log.read_text()
-        checked = check(connections, pod.uid)
+        checked = read_records(connections, pod.uid)
         assert checked.equity[0][0] == begin + MINUTE
         assert pod.report()["bars"] == pod.report()["total"] == BARS
         contents.append(([{**f, "run_id": ""} for f in checked.fills.values()], checked.equity))
@@ -61,10 +61,10 @@ def test_range_and_stream_agree_from_the_first_bar(connections: Connections, tmp
     assert len(times) > 10
 
 
-def test_history_that_is_not_there(connections: Connections, tmp_path: Path) -> None:
+def test_missing_history_fails_the_run(connections: Connections, tmp_path: Path) -> None:
     insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 9, 100))
     data = store_data(["A"], **{"from": "2018-04-04T00:20:00Z"}) | {"warmupBars": 50}
-    pod = Pod(connections, tmp_path, spec(data))
+    pod = BacktestPod(connections, tmp_path, spec(data))
     assert pod.run() == 64
     assert pod.report()["reason"] == "NoHistory"
     assert "got 50, but the store has only 20 of A" in pod.report()["message"]

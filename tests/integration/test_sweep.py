@@ -1,4 +1,4 @@
-"""A sweep over several pods, from its spec to the store: each trial once, whoever dies, and each as stock makes it."""
+"""A sweep over several pods: each trial is stored once despite kills, and equals stock Backtrader."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from by_hand.backtrader import run_stock
-from pods.backtest import MINUTE, Pod, result_values
+from pods.backtest import MINUTE, BacktestPod, result_values
 from pods.recorder import RecorderProcess, eventually
 from pods.runs import BROKER, T0, random_walk, store_data
 from pods.store import insert_bars
@@ -23,16 +23,16 @@ from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
 
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
-FULL = KILLS >= 20  # a thousand trials, and a kill each ten seconds for as long as they take
+FULL = KILLS >= 20  # a thousand trials, and a kill every ten seconds until they are complete
 SHARDS = 4 if FULL else 3
 AXES: list[dict[str, Any]] = [
     {"name": "fast", "from": 3, "to": 12, "step": 3},
     {"name": "slow", "values": [15, 20, 30, 45, 60]},
 ]
 FASTS, SLOWS = (range(3, 43), range(44, 94, 2)) if FULL else (range(3, 13, 3), range(15, 65, 10))
-LEAST = 50  # trades, for a trial to count as best
+MIN_TRADES = 50  # constraint for a trial to be feasible
 GRID = list(itertools.product(FASTS, SLOWS))
-# Made bar by bar, as any strategy of a user: a trial takes long enough to be killed in.
+# Run by the engine like any user's strategy, so that a trial takes long constraints to be killed.
 MODULE = "from tapedeck_backtest.strategies import BUILTINS\nclass Mine(BUILTINS['sma-cross']): pass\n"
 
 
@@ -69,18 +69,18 @@ def state_of(dsn: str, run_id: str) -> tuple[Any, ...] | None:
 @pytest.mark.slow
 @pytest.mark.faults
 @pytest.mark.timeout(120 + 40 * KILLS)
-def test_each_trial_once_whoever_is_killed(connections: Connections, tmp_path: Path) -> None:
+def test_each_trial_is_stored_once_despite_kills(connections: Connections, tmp_path: Path) -> None:
     dsn, bars, rng = connections.store_dsn.get_secret_value(), random_walk("A", 3, 3_000), random.Random(11)
     insert_bars(dsn, bars)
     recorder = RecorderProcess(tmp_path, connections.kafka_bootstrap, dsn)
     recorder.start()
     try:
         axes = [{"name": "fast", "values": list(FASTS)}, {"name": "slow", "values": list(SLOWS)}]
-        enough = [{"metric": "trades", "min": LEAST}]
-        chosen = sweep_spec(shards=SHARDS, params=axes, constraints=enough) | {"strategy": {"module": "mine:Mine"}}
-        first = Pod(connections, tmp_path / "0", chosen)
+        constraints = [{"metric": "trades", "min": MIN_TRADES}]
+        body = sweep_spec(shards=SHARDS, params=axes, constraints=constraints) | {"strategy": {"module": "mine:Mine"}}
+        first = BacktestPod(connections, tmp_path / "0", body)
         pods = [first] + [
-            Pod(connections, tmp_path / str(i), first.spec, uid=first.uid, shard=i) for i in range(1, SHARDS)
+            BacktestPod(connections, tmp_path / str(i), first.spec, uid=first.uid, shard=i) for i in range(1, SHARDS)
         ]
         for pod in pods:
             pod.folder.mkdir()
@@ -94,41 +94,43 @@ def test_each_trial_once_whoever_is_killed(connections: Connections, tmp_path: P
             victim = rng.choice(alive if FULL else pods)
             if victim in alive:
                 victim.kill()
-            victim.start()  # one that was through, too: it finds nothing to do
+            victim.start()  # a finished pod as well: it has nothing to do
         for pod in pods:
             assert pod.wait(600 if FULL else 120) == 0, pod.log.read_text()
         eventually(lambda: len(trials_of(dsn, first.uid)) == len(GRID))
         assert eventually(lambda: state_of(dsn, first.uid) == ("complete", len(GRID)))
     finally:
         recorder.stop()
-    found = trials_of(dsn, first.uid)
-    assert [(fast, slow) for _, _, fast, slow, *_ in found] == GRID
-    values = {(fast, slow): objective for _, _, fast, slow, objective, *_ in found}
+    rows = trials_of(dsn, first.uid)
+    assert [(fast, slow) for _, _, fast, slow, *_ in rows] == GRID
+    values = {(fast, slow): objective for _, _, fast, slow, objective, *_ in rows}
     for fast, slow in GRID[:: len(GRID) // 5]:
         assert values[fast, slow] == stock_value(bars, fast, slow)
-    assert {trades >= LEAST for *_, trades, _ in found} == {True, False}
-    assert all(feasible == (trades >= LEAST) for *_, trades, feasible in found)
-    best = max((row for row in found if row[6]), key=lambda row: row[4])
+    assert {trades >= MIN_TRADES for *_, trades, _ in rows} == {True, False}
+    assert all(feasible == (trades >= MIN_TRADES) for *_, trades, feasible in rows)
+    best = max((row for row in rows if row[6]), key=lambda row: row[4])
     reports = [pod.report() for pod in pods]
     assert sum(report["tried"] for report in reports) == len(GRID)
     assert {report["trials"] for report in reports} == {len(GRID)}
     assert max(t["objective"] for report in reports for t in report["best"]) == best[4]
-    said: dict[int, Any] = {}
+    published: dict[int, Any] = {}
     for _, value in result_values(connections, first.uid):
         if value["type"] == "trial":
-            assert said.setdefault(value["trial"], value) == value, "made twice, and not the same"
+            assert published.setdefault(value["trial"], value) == value, "published twice with different content"
 
 
-def test_walk_forward_trades_the_best_of_each_window(connections: Connections, tmp_path: Path) -> None:
+def test_walk_forward_trades_the_best_trial_of_each_window(connections: Connections, tmp_path: Path) -> None:
     dsn, bars = connections.store_dsn.get_secret_value(), random_walk("A", 4, 4 * 1440)
     insert_bars(dsn, bars)
     rolling = {"trainDays": 2, "testDays": 1}
-    pod = Pod(connections, tmp_path, sweep_spec(walkForward=rolling, params=[AXES[0], AXES[1] | {"values": [15, 40]}]))
+    pod = BacktestPod(
+        connections, tmp_path, sweep_spec(walkForward=rolling, params=[AXES[0], AXES[1] | {"values": [15, 40]}])
+    )
     assert pod.run() == 0, pod.log.read_text()
-    made = [v for _, v in result_values(connections, pod.uid) if v["type"] == "trial"]
-    assert len(made) == 2 * (4 * 2 + 1)
+    trials = [v for _, v in result_values(connections, pod.uid) if v["type"] == "trial"]
+    assert len(trials) == 2 * (4 * 2 + 1)
     for window in (0, 1):
-        mine = {v["trial"]: v for v in made if v["window"] == window}
+        mine = {v["trial"]: v for v in trials if v["window"] == window}
         best = max((mine[n] for n in range(8)), key=lambda v: v["objective"])
         tested = mine[-1]
         assert tested["params"] == best["params"]
@@ -147,14 +149,16 @@ def test_walk_forward_trades_the_best_of_each_window(connections: Connections, t
         ({"walkForward": {"trainDays": 9, "testDays": 1}}, "sweep.walkForward.trainDays: got 9, expected less than"),
     ],
 )
-def test_a_wrong_sweep_says_why(connections: Connections, tmp_path: Path, sweep: dict[str, Any], message: str) -> None:
+def test_invalid_sweep_fails_with_message(
+    connections: Connections, tmp_path: Path, sweep: dict[str, Any], message: str
+) -> None:
     insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 5, 300))
-    pod = Pod(connections, tmp_path, sweep_spec(**sweep))
+    pod = BacktestPod(connections, tmp_path, sweep_spec(**sweep))
     assert pod.run() == 64
     assert message in pod.report()["message"]
 
 
-def test_a_trial_that_fails_is_a_result(connections: Connections, tmp_path: Path) -> None:
+def test_failed_trial_is_a_result(connections: Connections, tmp_path: Path) -> None:
     insert_bars(connections.store_dsn.get_secret_value(), random_walk("A", 5, 300))
     (tmp_path / "mine.py").write_text(
         "import backtrader as bt\n"
@@ -166,19 +170,19 @@ def test_a_trial_that_fails_is_a_result(connections: Connections, tmp_path: Path
         "        while self.p.n == 4 and len(self) == 200: pass\n"
         "        if self.p.n == 8: bytearray(2_000_000_000)\n"
     )
-    chosen = sweep_spec(params=[{"name": "n", "values": [0, 1, 2, 3, 4, 6, 8, 10]}])
-    chosen |= {"strategy": {"module": "mine:Odd"}, "limits": {"barSeconds": 1}}
-    chosen |= {"resources": {"limits": {"memory": "700Mi"}}}
-    pod = Pod(connections, tmp_path, chosen)
+    body = sweep_spec(params=[{"name": "n", "values": [0, 1, 2, 3, 4, 6, 8, 10]}])
+    body |= {"strategy": {"module": "mine:Odd"}, "limits": {"barSeconds": 1}}
+    body |= {"resources": {"limits": {"memory": "700Mi"}}}
+    pod = BacktestPod(connections, tmp_path, body)
     assert pod.run() == 0, pod.log.read_text()
-    made = {v["trial"]: v for _, v in result_values(connections, pod.uid) if v["type"] == "trial"}
-    assert [made[n]["objective"] for n in (0, 2, 5, 7)] == [10_000.0] * 4
-    assert [made[n]["objective"] for n in (1, 3, 4, 6)] == [None] * 4
-    assert "ArithmeticError: odd" in made[1]["message"]
-    assert not made[1]["feasible"]
-    assert made[4]["message"].startswith(
+    trials = {v["trial"]: v for _, v in result_values(connections, pod.uid) if v["type"] == "trial"}
+    assert [trials[n]["objective"] for n in (0, 2, 5, 7)] == [10_000.0] * 4
+    assert [trials[n]["objective"] for n in (1, 3, 4, 6)] == [None] * 4
+    assert "ArithmeticError: odd" in trials[1]["message"]
+    assert not trials[1]["feasible"]
+    assert trials[4]["message"].startswith(
         "limits.barSeconds: the strategy worked on one bar for more than 1 s, here:\nFile "
     )
-    assert "while self.p.n == 4" in made[4]["message"]
-    assert "bytearray(2_000_000_000)" in made[6]["message"]
-    assert made[6]["message"].endswith("MemoryError")
+    assert "while self.p.n == 4" in trials[4]["message"]
+    assert "bytearray(2_000_000_000)" in trials[6]["message"]
+    assert trials[6]["message"].endswith("MemoryError")

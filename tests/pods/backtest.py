@@ -1,4 +1,4 @@
-"""A backtest's pod as a real process, a replay's topic written by hand, and a checker of the results topic."""
+"""A backtest's pod as a real process, a producer of a replay's topic, and a reader of the results topic."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ EPOCH = wire.Epoch()
 
 
 @dataclass
-class Pod:
-    """``python -m tapedeck_backtest`` with the environment that the contract names."""
+class BacktestPod:
+    """``python -m tapedeck_backtest`` with the environment of the pod contract."""
 
     connections: Connections
     folder: Path
@@ -84,14 +84,14 @@ class Pod:
         wait_exit(self.process, 10)
 
     def report(self) -> dict[str, Any]:
-        """The last report."""
+        """The termination message."""
         report: dict[str, Any] = json.loads((self.folder / "termination").read_text())
         return report
 
 
 @dataclass
-class Tape:
-    """A replay's topic, in the replay's own protocol."""
+class ReplayTopic:
+    """A replay's topic, written with the replay's own protocol."""
 
     connections: Connections
     symbols: Sequence[str]
@@ -136,7 +136,7 @@ class Tape:
         self.producer.commit_transaction(30)
 
     def bars(self, bars: Iterable[Bar], size: int = 500) -> None:
-        """Transactions of about ``size`` bars, never parting one event time, each with its watermark."""
+        """Publish transactions of ``size`` bars, each with its watermark."""
         rest = iter(bars)
         while chunk := list(islice(rest, size)):
             self.transaction(chunk)
@@ -153,7 +153,7 @@ class Tape:
                 headers=wire.replay_headers(self.uid, EPOCH),
             )
         self.published += len(bars)
-        # Another bar of the last event time may follow in the next transaction: complete only before it.
+        # The next transaction may contain a bar of the last event time, so the watermark is just before it.
         self.control(wire.Watermark("0.0", bars[-1].ts + MINUTE - 1, None, self.published))
         self.producer.commit_transaction(30)
 
@@ -164,7 +164,7 @@ class Tape:
 
 
 def result_values(connections: Connections, run_id: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Every record of a run that is committed now, in order: when it was sent (ms UTC), and its plain JSON."""
+    """Every committed record of a run, in order: its record timestamp (ms UTC), and its decoded JSON."""
     reader = Consumer(
         {
             "bootstrap.servers": connections.kafka_bootstrap,
@@ -174,54 +174,54 @@ def result_values(connections: Connections, run_id: str) -> Iterator[tuple[int, 
         }
     )
     try:
-        places = [TopicPartition(topics.RESULTS, p, 0) for p in range(topics.STANDING_PARTITIONS)]
-        ends = {place.partition: reader.get_watermark_offsets(place, timeout=60)[1] for place in places}
-        waiting = {partition for partition, end in ends.items() if end}
-        reader.assign([place for place in places if place.partition in waiting])
+        partitions = [TopicPartition(topics.RESULTS, p, 0) for p in range(topics.STANDING_PARTITIONS)]
+        ends = {each.partition: reader.get_watermark_offsets(each, timeout=60)[1] for each in partitions}
+        unread = {partition for partition, end in ends.items() if end}
+        reader.assign([each for each in partitions if each.partition in unread])
         deadline = Deadline(30)
-        while waiting and not deadline.passed():
+        while unread and not deadline.passed():
             message = reader.poll(1.0)
             if message is None:
                 continue
             value, key, partition, offset = message.value(), message.key(), message.partition(), message.offset()
             assert value is not None and partition is not None and offset is not None
             if offset + 1 >= ends[partition]:
-                waiting.discard(partition)
+                unread.discard(partition)
             if key == run_id.encode():
                 assert message.headers() is None
                 yield message.timestamp()[1], json.loads(value)
-        assert not waiting, "the topic could not be read to its end"
+        assert not unread, "the topic could not be read to its end"
     finally:
         reader.close()
 
 
 @dataclass
-class Checked:
-    """What a run left on the topic, repeats taken out. ``repeats`` counts them."""
+class RunRecords:
+    """The records of a run on the topic without repeats, which ``repeats`` counts."""
 
     fills: dict[int, dict[str, Any]] = field(default_factory=dict)
     trades: dict[int, dict[str, Any]] = field(default_factory=dict)
     equity: dict[int, tuple[int, float, float]] = field(default_factory=dict)
-    beside: dict[int, tuple[float | None, ...]] = field(default_factory=dict)
+    figures_by_seq: dict[int, tuple[float | None, ...]] = field(default_factory=dict)
     started: dict[str, Any] = field(default_factory=dict)
     ended: dict[str, Any] = field(default_factory=dict)
     repeats: int = 0
 
-    def put(self, kind: dict[Any, Any], key: Any, content: Any) -> None:
+    def add(self, kind: dict[Any, Any], key: Any, content: Any) -> None:
         if key in kind:
             self.repeats += 1
-            assert kind[key] == content, f"{key} was said twice, and not the same"
+            assert kind[key] == content, f"{key} was published twice with different content"
         kind[key] = content
 
     @property
     def content(self) -> tuple[Any, ...]:
-        """All that must not depend on kills: everything but run id and wall clock."""
-        for kind in (self.fills, self.trades, self.equity, self.beside):
+        """Everything that must not depend on kills: all but run id and wall-clock times."""
+        for kind in (self.fills, self.trades, self.equity, self.figures_by_seq):
             assert sorted(kind) == list(range(len(kind)))
         return (
             *map(_anonymous, (self.fills, self.trades)),
             self.equity,
-            self.beside,
+            self.figures_by_seq,
             self.started["once"],
             self.ended["once"],
         )
@@ -231,21 +231,21 @@ def _anonymous(kind: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: v for k, v in kind[seq].items() if k != "run_id"} for seq in sorted(kind)]
 
 
-def check(connections: Connections, run_id: str) -> Checked:
-    """Read a run's results, refusing a repeat that says something else."""
-    checked = Checked()
-    kinds = {"fill": checked.fills, "trade": checked.trades}
+def read_records(connections: Connections, run_id: str) -> RunRecords:
+    """Read a run's records. Fails if a repeat has different content."""
+    records = RunRecords()
+    kinds = {"fill": records.fills, "trade": records.trades}
     for _, value in result_values(connections, run_id):
         kind = value.pop("type")
         if kind in kinds:
-            checked.put(kinds[kind], value["seq"], value)
+            records.add(kinds[kind], value["seq"], value)
         elif kind == "equity":
             for i, point in enumerate(zip(value["ts"], value["value"], value["cash"], strict=True)):
-                checked.put(checked.equity, value["seq"] + i, point)
+                records.add(records.equity, value["seq"] + i, point)
             figures = (value["change_percent"], value["drawdown_percent"], value["sharpe"])
             for i, figure in enumerate(zip(*figures, strict=True)):
-                checked.put(checked.beside, value["seq"] + i, figure)
+                records.add(records.figures_by_seq, value["seq"] + i, figure)
         elif kind in ("run", "end"):
             once = {k: v for k, v in value.items() if k not in ("run_id", "started_at", "ended_at", "replay_uid")}
-            checked.put(checked.started if kind == "run" else checked.ended, "once", once)
-    return checked
+            records.add(records.started if kind == "run" else records.ended, "once", once)
+    return records

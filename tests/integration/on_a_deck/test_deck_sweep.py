@@ -1,4 +1,4 @@
-"""A sweep on a running deck: as many pods as its spec says at each time, each trial once, its best in the status."""
+"""A sweep on a running deck: pods follow parallelism, each trial is made once, the status has the best."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_common.market import Bar
 
 FASTS, SLOWS = range(3, 9), range(20, 70, 10)
-BARS, LEAST = 2_000, 200  # trades, for a trial to count
-# Long enough for the number of pods to be changed meanwhile.
+BARS, MIN_TRADES = 2_000, 200
+# Slow enough for parallelism to be changed during the sweep.
 MODULE = """
 import time
 from tapedeck_backtest.strategies import BUILTINS
@@ -29,7 +29,7 @@ class Mine(BUILTINS['sma-cross']):
 pytestmark = pytest.mark.slow
 
 
-def test_pods_come_and_go_with_parallelism_and_each_trial_is_made_once(shared_deck: Deck, tmp_path: Path) -> None:
+def test_pods_follow_parallelism_and_each_trial_is_made_once(shared_deck: Deck, tmp_path: Path) -> None:
     home, facts, objects = shared_deck
     dsn = (home.migrate / "store_dsn").read_text().strip()
     insert_minutes(dsn, "swept", ["A/B"], BARS)
@@ -41,31 +41,31 @@ def test_pods_come_and_go_with_parallelism_and_each_trial_is_made_once(shared_de
         "broker": {"cash": 100_000.0},
         "sweep": {
             "params": axes, "shards": 4, "parallelism": 1, "keep": 3, "objective": {"metric": "finalValue"},
-            "constraints": [{"metric": "trades", "min": LEAST}],
+            "constraints": [{"metric": "trades", "min": MIN_TRADES}],
         },
     }  # fmt: skip
     apply(objects, "Backtest", "swept", spec, tmp_path)
     uid = objects.get("Backtest", "default", "swept")["metadata"]["uid"]
 
-    def at_work(pods: int) -> bool:
+    def running(pods: int) -> bool:
         return len(pods_of(objects, uid)) == pods
 
     for at_once in (1, 3, 1, 4):
         objects.patch_spec("Backtest", "default", "swept", {"spec": {"sweep": {"parallelism": at_once}}})
-        eventually(partial(at_work, at_once))
+        eventually(partial(running, at_once))
     eventually(lambda: phase(objects, "Backtest", "swept") == "Complete", 180)
     status = objects.get("Backtest", "default", "swept")["status"]
     grid = list(itertools.product(FASTS, SLOWS))
     assert status["progress"] == f"{len(grid)}/{len(grid)}"
 
-    def kept() -> list[Any]:
+    def stored_trials() -> list[Any]:
         query = "SELECT trial, objective, feasible, (metrics->>'trades')::float FROM run_trials WHERE run_id = %s"
         with psycopg.connect(facts["dsn"]) as connection:
             return connection.execute(query + " ORDER BY trial", (status["runId"],)).fetchall()
 
-    rows = eventually(lambda: len(found := kept()) == len(grid) and found)
+    rows = eventually(lambda: len(found := stored_trials()) == len(grid) and found)
     assert [trial for trial, *_ in rows] == list(range(len(grid)))
-    assert {feasible for _, _, feasible, _ in rows} == {trades >= LEAST for *_, trades in rows} == {True, False}
+    assert {feasible for _, _, feasible, _ in rows} == {trades >= MIN_TRADES for *_, trades in rows} == {True, False}
     best = sorted((row for row in rows if row[2]), key=lambda row: (-row[1], row[0]))[:3]
     assert [(each["trial"], each["objective"]) for each in status["best"]] == [row[:2] for row in best]
     series = {"A/B": [Bar("swept", "A/B", "1m", ts, *prices) for ts, _, *prices in stored(dsn, "swept")]}

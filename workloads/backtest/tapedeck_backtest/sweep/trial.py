@@ -105,7 +105,7 @@ class TrialRunner:
         except RunFailed as failure:  # an order or the account is NaN or infinite
             return results, failure.message
         except BarTimeout as error:
-            self.heartbeat()  # raises RunInterrupted if the pod is asked to stop, which shortens the time limit
+            self.heartbeat()  # raises Interrupted if the pod is asked to stop, which shortens the time limit
             return results, bar_timeout_message(self.spec.limits.bar_seconds, error)
         except (Exception, SystemExit) as error:
             return results, strategy_trace(error)
