@@ -1,6 +1,6 @@
-"""What all ways to run the benchmark's strategy share: the bars, the money, and a ledger of what was traded.
+"""Shared by all engines of the benchmark: the bars, the account's settings, and a ledger of the trades.
 
-It imports nothing of Tapedeck: the peers' own environment has none.
+It imports nothing of Tapedeck, because the peers' environment does not contain it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-BARS = int(os.environ.get("TAPEDECK_BENCH_BARS", "500000"))  # fewer to try the benchmark itself
+BARS = int(os.environ.get("TAPEDECK_BENCH_BARS", "500000"))  # fewer to test the benchmark itself
 SEED = 20_180_404
 T0, MINUTE = 1_522_800_000_000, 60_000
 CASH, COMMISSION_PERCENT, SIZER_PERCENT = 1e6, 0.01, 50.0
@@ -31,7 +31,7 @@ def bars() -> dict[str, Any]:
 
 
 def frame(capital: bool = False) -> Any:
-    """The same as pandas has them, with names such as Open where ``capital`` is set."""
+    """The same bars as a pandas frame, with capitalised column names if ``capital`` is set."""
     import pandas as pd
 
     columns = bars()
@@ -42,22 +42,22 @@ def frame(capital: bool = False) -> Any:
 
 
 class Ledger:
-    """What was traded, as text: made anew from what each side tells of its fills and trades."""
+    """A hash of all fills and trades, written as the same text for each engine."""
 
     def __init__(self) -> None:
         self.trades = 0
         self._hash = hashlib.sha256()
 
     def fill(self, ts: int, size: float, price: float) -> None:
-        """An order was filled at event time ``ts`` (ms UTC); ``size`` below 0 for a sale."""
+        """Add a fill at event time ``ts`` (ms UTC); ``size`` is negative for a sale."""
         self._hash.update(f"fill {ts} {size!r} {price!r}\n".encode())
 
     def trade(self, entry_ts: int, exit_ts: int, price: float, pnl: float, net: float) -> None:
-        """A trade was closed: entry price, profit before and after commission."""
+        """Add a closed trade: entry price, profit before and after commission."""
         self.trades += 1
         self._hash.update(f"trade {entry_ts} {exit_ts} {price!r} {pnl!r} {net!r}\n".encode())
 
     @property
     def hash(self) -> str:
-        """Equal for equal trades."""
+        """SHA-256 of the fills and trades; equal for equal trades."""
         return self._hash.hexdigest()

@@ -1,4 +1,4 @@
-"""The projects that the benchmark runs beside ours: in an environment of their own, never shipped."""
+"""Other projects that the benchmark compares with, in an environment of their own that is never shipped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INSTALL_SECONDS, RUN_SECONDS = 300, 600
 
 
 def peers() -> Path:
-    """The Python that has them; made on first use, and anew when what is pinned changes."""
+    """The Python of that environment, created on first use and again when the pinned versions change."""
     version = ".".join(map(str, sys.version_info[:2]))
     home = CACHE / f"bench-{version}-{sha256(PINNED.read_bytes()).hexdigest()[:12]}"
     python = home / "bin" / "python"
@@ -30,8 +30,8 @@ def peers() -> Path:
     return python
 
 
-def fresh(module: str, *arguments: str, python: Path = Path(sys.executable)) -> dict[str, Any]:
-    """What a module of this folder prints as JSON, run in a process of its own. Raises RuntimeError."""
+def run_process(module: str, *arguments: str, python: Path = Path(sys.executable)) -> dict[str, Any]:
+    """Run a module of this folder in a new process. Returns the JSON that it prints. Raises RuntimeError."""
     done = subprocess.run(
         [python, "-m", f"bench.{module}", *arguments],
         cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=RUN_SECONDS,

@@ -1,4 +1,4 @@
-"""A user's module: the moving averages of Backtrader's own quick start."""
+"""A user's module: the moving averages of Backtrader's quick start."""
 
 from __future__ import annotations
 

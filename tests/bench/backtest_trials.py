@@ -1,8 +1,8 @@
 """``python -m bench.backtest_trials tapedeck|backtesting``: a grid's trials one after the other in one process.
 
-Prints as JSON, for each trial that was made, a hash of its trades; with them the trials a core-second (processor
-time of the trials alone) and how much memory the process grew by while it made them. One unit is bought at a time,
-without commission: so both sides' profits are the same sums.
+Prints as JSON a hash of each trial's trades, the trials per core-second (processor time of the trials alone), and the
+growth of the process's memory during the trials. Each order buys one unit without commission, so that both sides
+compute profits as the same sums.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.backtest_market import CASH, MINUTE, T0, bars, frame
 
 FASTS, SLOWS = range(5, 15), range(20, 60, 2)
 GRID = list(itertools.product(FASTS, SLOWS))
-SAMPLE = slice(None, None, 10)  # of the grid, for the side that takes seconds a trial
+SAMPLE = slice(None, None, 10)  # of the grid, for the side that takes seconds per trial
 Trial = Callable[[int, int], str]
 
 
@@ -62,14 +62,14 @@ def _backtesting() -> Trial:
         fast, slow = 10, 30
 
         def init(self) -> None:
-            self.quick = self.I(mean, self.data.Close, self.fast)
-            self.calm = self.I(mean, self.data.Close, self.slow)
+            self.fast_mean = self.I(mean, self.data.Close, self.fast)
+            self.slow_mean = self.I(mean, self.data.Close, self.slow)
 
         def next(self) -> None:
-            if crossover(self.quick, self.calm):
+            if crossover(self.fast_mean, self.slow_mean):
                 if not self.position:
                     self.buy(size=1)
-            elif crossover(self.calm, self.quick):
+            elif crossover(self.slow_mean, self.fast_mean):
                 self.position.close()
 
     backtest = Backtest(data, Cross, cash=CASH, commission=0.0, finalize_trades=False)
@@ -86,7 +86,7 @@ def _backtesting() -> Trial:
 
 
 def _lines(closed: Any, still_open: Any, data: Any) -> Iterator[str]:
-    """Trades as Tapedeck's trades_hash has them, from backtesting.py's own."""
+    """Trades of backtesting.py in the format of Tapedeck's trades_hash."""
 
     def ts(bar: int) -> int:
         return int(T0 + MINUTE * (bar + 1))
@@ -108,7 +108,7 @@ def _resident_mb() -> float:
 
 
 def main(side: str) -> None:
-    """All trials of the side; its figures as JSON on stdout."""
+    """Run all trials of the side and print its figures as JSON."""
     trial, chosen = (_tapedeck(), GRID) if side == "tapedeck" else (_backtesting(), GRID[SAMPLE])
     before, started = _resident_mb(), time.process_time()
     hashes = {f"{fast},{slow}": trial(fast, slow) for fast, slow in chosen}

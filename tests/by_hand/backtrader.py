@@ -1,4 +1,4 @@
-"""Stock Backtrader run by hand: Cerebro, PandasData, and nothing of Tapedeck's but the numbers it is given."""
+"""The reference: stock Backtrader with Cerebro and PandasData, and nothing of Tapedeck but its input bars."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MINUTE = 60_000
 
 @dataclass
 class Outcome:
-    """Fills (symbol, time, size, price), trades (symbol, opened, closed, entry price, pnl, net), value at each step."""
+    """Fills (symbol, time, size, price), trades (symbol, entry, exit, entry price, pnl, net), equity of each step."""
 
     fills: list[tuple[Any, ...]] = field(default_factory=list)
     trades: list[tuple[Any, ...]] = field(default_factory=list)
@@ -25,19 +25,19 @@ class Outcome:
 
 
 def frame(bars: Sequence[Bar], width: int = MINUTE) -> pd.DataFrame:
-    """One symbol's bars of so many milliseconds as a frame, stamped with their close."""
+    """One symbol's bars of ``width`` milliseconds as a frame, indexed by close time."""
     index = pd.to_datetime([bar.ts + width for bar in bars], unit="ms")
     names = ("open", "high", "low", "close", "volume")
     return pd.DataFrame({n: [getattr(b, n) for b in bars] for n in names}, index=index)
 
 
-def spied(strategy: type[Any], outcome: Outcome) -> type[Any]:
-    """The strategy, noting what it is told."""
+def recording(strategy: type[Any], outcome: Outcome) -> type[Any]:
+    """The strategy, recording its notifications."""
 
-    class Spied(strategy):  # type: ignore[misc]
+    class Recording(strategy):  # type: ignore[misc]
         def notify_order(self, order: Any) -> None:
             super().notify_order(order)
-            # Partial: filled but for a rest of 1e-17, which Backtrader's sums leave now and then.
+            # Partial: filled except for a rounding error of 1e-17, which Backtrader's sums leave sometimes.
             if order.status in (order.Completed, order.Partial):
                 bit = order.executed[-1]
                 outcome.fills.append((order.data._name, pd.Timestamp(bt.num2date(bit.dt)), bit.size, bit.price))
@@ -51,7 +51,7 @@ def spied(strategy: type[Any], outcome: Outcome) -> type[Any]:
         def notify_cashvalue(self, cash: float, value: float) -> None:
             outcome.equity.append((pd.Timestamp(bt.num2date(max(d.datetime[0] for d in self.datas if len(d)))), value))
 
-    return Spied
+    return Recording
 
 
 def run_stock(
@@ -66,14 +66,14 @@ def run_stock(
     setup: Callable[[bt.Cerebro], None] = lambda _: None,
     **params: Any,
 ) -> Outcome:
-    """Run it as Backtrader's own documentation would, on bars of ``width`` ms; ``setup`` may set more."""
+    """Run the strategy as in Backtrader's documentation, on bars of ``width`` ms. ``setup`` configures the rest."""
     outcome = Outcome()
     unit, length = (bt.TimeFrame.Seconds, 1_000) if width < MINUTE else (bt.TimeFrame.Minutes, MINUTE)
     cerebro = bt.Cerebro()
     for symbol, bars in series.items():
         data = frame(bars, width)
         cerebro.adddata(bt.feeds.PandasData(dataname=data, timeframe=unit, compression=width // length), name=symbol)
-    cerebro.addstrategy(spied(strategy, outcome), **params)
+    cerebro.addstrategy(recording(strategy, outcome), **params)
     cerebro.broker.setcash(cash)
     cerebro.broker.setcommission(commission=commission_percent / 100)
     if slippage_percent:

@@ -1,4 +1,4 @@
-"""The course of an account, and its falls walked through step by step."""
+"""An account's values, and its drawdowns found step by step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MINUTE = 60_000
 
 
 def walk(seed: int, count: int = 5_000) -> tuple[pd.Series, float]:
-    """Values at some of the minutes, with hours in which there are none."""
+    """Values at random minutes, with some hours that have none."""
     rng = np.random.default_rng(seed)
     minutes = np.sort(rng.choice(np.arange(1, 3 * count), size=count, replace=False))
     minutes = minutes[(minutes <= 400) | (minutes > 760)]
@@ -22,8 +22,8 @@ def ms(series: pd.Series) -> np.ndarray:
     return np.array([round(stamp.timestamp() * 1000) for stamp in series.index])
 
 
-def falls(start: float, series: pd.Series) -> list[tuple[float, float, int, int, int | None]]:
-    """Every stay below a peak, walked through step by step: percent, amount, peak, trough, end."""
+def drawdowns(start: float, series: pd.Series) -> list[tuple[float, float, int, int, int | None]]:
+    """Every drawdown, found step by step: percent, amount, peak, trough, end."""
     found, under = [], None
     peak, peak_ts = start, ms(series)[0] - MINUTE
     for ts, value in zip(ms(series).tolist(), series.tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""What examples/backtest.yaml must come to: its crossover over the shipped bars, by stock Backtrader."""
+"""The expected results of examples/backtest.yaml: its crossover over the sample bars, by stock Backtrader."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAMPLES = Path(__file__).parents[2] / "examples/data/coinbase-minute"
 
 
 class Crossover(bt.Strategy):  # type: ignore[misc]
-    """The strategy of the example, written anew."""
+    """The strategy of the example, written independently."""
 
     params = (("fast", 10), ("slow", 30))
 
@@ -34,12 +34,12 @@ class Crossover(bt.Strategy):  # type: ignore[misc]
 
 
 def outcome() -> Outcome:
-    """Its trades and its final value."""
+    """The trades and the final value."""
     return run_stock(Crossover, {"BTC/USD": _bars("BTC/USD")}, cash=10_000, commission_percent=0.1, percent=95)
 
 
 def trades(done: Outcome) -> list[tuple[float, ...]]:
-    """Opened and closed (seconds UTC), entry price, profit before and after commission of each."""
+    """For each trade: opened and closed (seconds UTC), entry price, profit before and after commission."""
     return [(t[1].timestamp(), t[2].timestamp(), t[3], t[4], t[5]) for t in done.trades]
 
 

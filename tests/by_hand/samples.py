@@ -1,4 +1,4 @@
-"""The shipped samples read another way than Tapedeck reads them."""
+"""The sample data, read independently of Tapedeck's readers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Table = dict[tuple[str, int], Ohlcv]
 
 
 def coinbase(folder: Path) -> Table:
-    """Every bar of the zips, by datetime arithmetic."""
+    """Every bar of the zips, with times computed by datetime arithmetic."""
     table: Table = {}
     for path in folder.glob("*.zip"):
         ticker, day = path.stem.split("_")
@@ -38,13 +38,13 @@ def coinbase(folder: Path) -> Table:
 
 
 def binance_messages(path: Path) -> list[dict[str, Any]]:
-    """The trade messages of a recording, in the order in which they came."""
+    """The trade messages of a recording, in order of arrival."""
     with gzip.open(path, "rt") as lines:
         return [json.loads(line.split(" ", 1)[1])["data"] for line in lines]
 
 
 def binance_bars(path: Path, *, last: bool = False, seconds: int = 60) -> dict[int, Ohlcv]:
-    """ts → open, high, low, close, volume of each minute or other length, the last only if asked for, by pandas."""
+    """ts → open, high, low, close, volume of bars of ``seconds``, computed by pandas; the last one only if ``last``."""
     frame = pd.DataFrame(binance_messages(path)).sort_values(["T", "t"])
     frame["open"] = frame["T"] - frame["T"] % (seconds * 1000)
     frame["price"] = frame["p"].astype(float)

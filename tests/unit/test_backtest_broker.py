@@ -1,4 +1,4 @@
-"""The spec's broker against stock Backtrader with the same settings, and against sums done by hand."""
+"""The simulated broker against stock Backtrader with the same settings, and against amounts computed by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Setup = Callable[[bt.Cerebro], None]
 
 
 class EveryKind(bt.Strategy):  # type: ignore[misc]
-    """Orders of every kind, drawn at random: priced, trailed, timed, tied to one another, cancelled."""
+    """Random orders of every kind: limit, stop, trailing, expiring, OCO, bracket, cancelled."""
 
     params = (("seed", 0),)
 
@@ -64,14 +64,14 @@ class EveryKind(bt.Strategy):  # type: ignore[misc]
         else:
             self.buy_bracket(data, size=1, price=price, stopprice=price * 0.998, limitprice=price * 1.002)
             made = self.close(data) if self.rng.random() < 0.5 else None
-        if made is not None and kind != 1:  # those wait for the end of the session
+        if made is not None and kind != 1:  # orders at the close wait for the end of the session
             self.live.append(made)
         if len(self.live) > 3:
             self.cancel(self.live.pop(0))
 
 
 class MoneyFor(bt.Sizer):  # type: ignore[misc]
-    """As Backtrader's documentation writes one: ``money`` of the broker buys, a position is closed."""
+    """A sizer as in Backtrader's documentation: buys for ``money(broker)``, or closes the position."""
 
     params = (("money", None),)
 
@@ -142,9 +142,9 @@ def fills(records: list[ResultRecord]) -> list[RunFill]:
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", SETTINGS)
-def test_orders_of_every_kind_as_in_stock(name: str, seed: int) -> None:
+def test_orders_of_every_kind_equal_stock(name: str, seed: int) -> None:
     broker, sizer, setups = SETTINGS[name]
-    # over the end of a session, for which orders at its close wait
+    # across the end of a session, at which orders at the close fill
     series = {
         "A": random_bars("A", 10 + seed, first=1_200),
         "B": random_bars("B", 20 + seed, count=1_450, missing=0.2, first=1_250),
@@ -160,22 +160,22 @@ def test_orders_of_every_kind_as_in_stock(name: str, seed: int) -> None:
     assert len(stock.trades) > 5
     for mode in ("batch", "stream"):
         compare(stock, *run_ours(mode, Seen, series, broker, sizer, seed=seed))
-    assert seen[0] == seen[1] == seen[2] == set(range(bt.Order.Historical)), "not all kinds were filled"
+    assert seen[0] == seen[1] == seen[2] == set(range(bt.Order.Historical)), "some kinds of orders were never filled"
 
 
 @pytest.mark.parametrize("name", BUILTINS)
 @pytest.mark.parametrize("settings", ["percent", "leverage"])
-def test_builtins_as_in_stock(name: str, settings: str) -> None:
+def test_builtins_equal_stock(name: str, settings: str) -> None:
     broker, sizer, setups = SETTINGS[settings]
     series = {"A": random_bars("A", 7, count=700)}
     stock = run_stock(BUILTINS[name], series, cash=CASH, setup=all_of(setups))
     assert stock.fills
     compare(stock, *run_ours("batch", BUILTINS[name], series, broker, sizer))
-    # none of them sells short: the same without the right to
+    # none of them sells short, so forbidding it changes nothing
     compare(stock, *run_ours("batch", BUILTINS[name], series, {**broker, "shorts": False}, sizer))
 
 
-def test_a_fixed_commission_as_in_stock() -> None:
+def test_fixed_commission_equals_stock() -> None:
     class Flat(bt.CommInfoBase):  # type: ignore[misc]
         params = (("stocklike", True), ("commtype", bt.CommInfoBase.COMM_FIXED))
 
@@ -193,7 +193,7 @@ def a_bar(minute: int, opened: float, high: float, low: float, close: float) -> 
 
 
 def scripted(*script: Callable[[Any], Any]) -> type[Any]:
-    """A strategy whose n-th bar does the n-th thing."""
+    """A strategy that calls the n-th function on its n-th bar."""
 
     class Scripted(bt.Strategy):  # type: ignore[misc]
         def next(self) -> None:
@@ -203,8 +203,8 @@ def scripted(*script: Callable[[Any], Any]) -> type[Any]:
     return Scripted
 
 
-def test_a_fill_pays_its_fixed_part_once() -> None:
-    """Also one that turns long into short, which Backtrader takes for two."""
+def test_fixed_commission_is_charged_once_per_fill() -> None:
+    """Also for an order that reverses the position, which Backtrader charges in two parts."""
     bars = [a_bar(i, 100, 101, 99, 100) for i in range(5)]
     strategy = scripted(lambda s: s.buy(size=1), lambda s: s.sell(size=3), lambda s: s.buy(size=2))
     broker = {"commissionFixed": 2, "commissionPerUnit": 0.5, "commissionPercent": 1}
@@ -213,10 +213,10 @@ def test_a_fill_pays_its_fixed_part_once() -> None:
     assert results.commission == pytest.approx(3 * 2 + 6 * 0.5 + 6 * 1.0)
 
 
-def test_only_orders_that_waited_pay_as_makers() -> None:
+def test_only_resting_orders_pay_the_maker_rate() -> None:
     limit = {"exectype": bt.Order.Limit}
     strategy = scripted(
-        lambda s: s.buy(size=1, price=98, **limit),  # the third bar comes down to it: maker
+        lambda s: s.buy(size=1, price=98, **limit),  # the third bar falls to it: maker
         lambda _: None,
         lambda s: s.sell(size=1, price=97, **limit),  # the fourth opens above it: taker, at 100
         lambda s: s.buy(size=1),  # taker, at 100
@@ -238,7 +238,7 @@ def test_only_orders_that_waited_pay_as_makers() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_no_short_position_without_the_right_to(seed: int) -> None:
+def test_no_short_position_unless_allowed(seed: int) -> None:
     series = {"A": random_bars("A", seed, count=500)}
     for strategy, params in ((Restless, {}), (EveryKind, {"seed": seed})):
         results, records = run_ours("batch", strategy, series, {"shorts": False}, {"percent": 20}, **params)
@@ -250,7 +250,7 @@ def test_no_short_position_without_the_right_to(seed: int) -> None:
         assert results.rejected > 0
 
 
-def test_a_rejected_sale_takes_its_bracket_and_its_twin_along() -> None:
+def test_rejected_sale_cancels_its_bracket_and_oco_order() -> None:
     seen: list[tuple[int, str]] = []
 
     class Brackets(bt.Strategy):  # type: ignore[misc]
@@ -270,31 +270,33 @@ def test_a_rejected_sale_takes_its_bracket_and_its_twin_along() -> None:
 
 
 @pytest.mark.parametrize("mode", ["batch", "stream"])
-def test_market_orders_fill_at_the_next_open_and_never_on_the_bar_that_decided(mode: str) -> None:
+def test_market_orders_fill_at_the_next_open(mode: str) -> None:
     bars = random_bars("A", 4, count=400, missing=0.3)
-    decided: list[int] = []
+    decision_bars: list[int] = []
 
-    class Restive(bt.Strategy):  # type: ignore[misc]
+    class RandomTrader(bt.Strategy):  # type: ignore[misc]
         def next(self) -> None:
             if random.Random(len(self)).random() < 0.3 and len(self) < len(bars):
-                decided.append(len(self) - 1)
+                decision_bars.append(len(self) - 1)
                 self.close() if self.position else self.buy(size=1)
 
-    _, records = run_ours(mode, Restive, {"A": bars}, {})
-    assert len(decided) > 50
-    assert [(f.ts, f.price) for f in fills(records)] == [(bars[i + 1].ts + MINUTE, bars[i + 1].open) for i in decided]
+    _, records = run_ours(mode, RandomTrader, {"A": bars}, {})
+    assert len(decision_bars) > 50
+    assert [(f.ts, f.price) for f in fills(records)] == [
+        (bars[i + 1].ts + MINUTE, bars[i + 1].open) for i in decision_bars
+    ]
 
 
-def test_trades_say_why() -> None:
+def test_trades_have_the_reasons_of_their_orders() -> None:
     class Odd:
         def __str__(self) -> str:
             return "odd\0 \ud800 " + "x" * 300
 
     strategy = scripted(
         lambda s: s.buy(size=1, reason="crossed"),
-        lambda s: s.buy(size=1, reason="more"),  # the first order's reason stays
+        lambda s: s.buy(size=1, reason="more"),  # the first order's reason is kept
         lambda s: s.sell(size=1, reason="less"),
-        lambda s: s.sell(size=3, reason="turned"),  # the end of one and the beginning of another
+        lambda s: s.sell(size=3, reason="turned"),  # closes one trade and opens another
         lambda s: s.buy(size=2, exectype=bt.Order.Stop, price=100.5),
         lambda s: s.buy(size=1, reason=Odd()),
         lambda s: s.close(),

@@ -19,7 +19,7 @@ from tapedeck_common.records import RunFill
 
 
 def sample_bars(symbol: str) -> list[Bar]:
-    """A day of the shipped sample, straight from its zip."""
+    """One day of the sample data, read from its zip."""
     name = f"{symbol.replace('/', '').lower()}_20180405.zip"
     bars: list[Bar] = []
     archive = next((Path(__file__).parents[2] / "examples" / "data").rglob(name))
@@ -57,11 +57,11 @@ STOCK: dict[str, Any] = {"cash": CASH, "commission_percent": 0.1, "slippage_perc
 
 @pytest.mark.parametrize("data", SERIES)
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_same_as_stock(name: str, data: str) -> None:
+def test_equals_stock(name: str, data: str) -> None:
     strategy, params = STRATEGIES[name]
     series = SERIES[data]()
     stock = run_stock(strategy, series, **STOCK, **params)
-    assert stock.fills, "nothing traded: the comparison says nothing"
+    assert stock.fills, "nothing was traded, so the comparison proves nothing"
     hashes = set()
     for mode in ("batch", "stream"):
         results, records = run_ours(mode, strategy, series, BROKER, SIZER, **params)
@@ -71,7 +71,7 @@ def test_same_as_stock(name: str, data: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["batch", "stream"])
-def test_holding_is_told_beside(mode: str) -> None:
+def test_buy_and_hold_return(mode: str) -> None:
     series = SERIES["random-two"]()
     results, _ = run_ours(mode, BUILTINS["sma-cross"], series, BROKER, SIZER)
     changes = [bars[-1].close / bars[0].close - 1 for bars in series.values()]
@@ -79,7 +79,7 @@ def test_holding_is_told_beside(mode: str) -> None:
 
 
 class Slope(bt.Indicator):  # type: ignore[misc]
-    """Written bar by bar, on another indicator."""
+    """A user's indicator with ``next`` alone, on another indicator."""
 
     lines = ("slope",)
 
@@ -90,15 +90,15 @@ class Slope(bt.Indicator):  # type: ignore[misc]
         self.l.slope[0] = self.data[0] - self.data[-2]
 
 
-class Curious(bt.Strategy):  # type: ignore[misc]
-    """Keeps a line of its own, looks back, and notes all that it is told."""
+class Recorder(bt.Strategy):  # type: ignore[misc]
+    """Has a line of its own, looks back, and records every notification."""
 
     lines = ("seen",)
     params = (("notes", None),)
 
     def __init__(self) -> None:
         self.average = bt.ind.EMA(self.data, period=6)
-        self.slope = Slope(self.average)  # type: ignore[call-arg]  # Backtrader keeps its data for itself
+        self.slope = Slope(self.average)  # type: ignore[call-arg]  # Backtrader's metaclass consumes the data argument
         self.macd = bt.ind.MACDHisto(self.datas[-1])
         self.cross = bt.ind.CrossOver(self.macd.macd, self.macd.signal)
         close, opened = self.data.close, self.data.open
@@ -143,20 +143,20 @@ class Curious(bt.Strategy):  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("data", ["random", "random-two"])
-def test_a_strategy_is_told_the_same_as_by_stock(data: str) -> None:
+def test_notifications_equal_stock(data: str) -> None:
     series = SERIES[data]()
     notes: list[Any] = []
     theirs: list[Any] = []
-    stock = run_stock(Curious, series, cash=CASH, notes=theirs)
-    results, records = run_ours("batch", Curious, series, {}, notes=notes)
+    stock = run_stock(Recorder, series, cash=CASH, notes=theirs)
+    results, records = run_ours("batch", Recorder, series, {}, notes=notes)
     assert len(stock.trades) > 10
     compare(stock, results, records)
-    # Not a number where the line has none yet: equal as text.
+    # Compared as text, because a line without a value is NaN.
     assert list(map(repr, notes)) == list(map(repr, theirs))
 
 
-class Eager(bt.Strategy):  # type: ignore[misc]
-    """Buys before its average has a value."""
+class BuysEarly(bt.Strategy):  # type: ignore[misc]
+    """Buys before its indicator has a value."""
 
     def __init__(self) -> None:
         self.ranges = [bt.ind.SMA(bt.ind.ATR(data, period=20), period=40) for data in self.datas]
@@ -167,11 +167,11 @@ class Eager(bt.Strategy):  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("mode", ["batch", "stream"])
-def test_fewer_bars_than_an_indicator_asks_for_are_no_error(mode: str) -> None:
-    """Stock Backtrader fails there, of an index in the indicator, if it computes all values at once."""
+def test_fewer_bars_than_the_minimum_period_are_no_error(mode: str) -> None:
+    """Stock Backtrader raises IndexError there if it computes all values at once."""
     few, many = random_bars("B", 2, first=1_470), random_bars("A", 1)
     for series in ({"A": many[:10]}, {"A": many, "B": few}):
-        results, records = run_ours(mode, Eager, series, {})
+        results, records = run_ours(mode, BuysEarly, series, {})
         fills = [(r.ts, r.price) for r in records if isinstance(r, RunFill)]
         assert fills == [(many[3].ts + MINUTE, many[3].open)]
         assert len(results.ts) == len(series["A"])

@@ -1,4 +1,4 @@
-"""What bounds a strategy: output and quantities. The limits themselves are tested on real processes."""
+"""Output limit and parsing of quantities. The other limits are tested with real processes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tapedeck_backtest.sandbox.output import BoundedStream, bounded_output
     ("text", "size"),
     [("512Mi", 536_870_912), ("2G", 2_000_000_000), ("1.5Gi", 1_610_612_736), ("900", 900), ("4096k", 4_096_000)],
 )
-def test_quantities_as_kubernetes_has_them(text: str, size: int) -> None:
+def test_kubernetes_quantities(text: str, size: int) -> None:
     assert parse_quantity(text) == size
 
 
-def test_output_stops_at_its_limit_and_says_so_once() -> None:
+def test_output_stops_at_its_limit_with_one_notice() -> None:
     kept = io.StringIO()
     bounded = BoundedStream(kept, 10)
     for text in ("12345", "é7", "89012345", "more"):
@@ -30,7 +30,7 @@ def test_output_stops_at_its_limit_and_says_so_once() -> None:
     assert "more" not in kept.getvalue()
 
 
-def test_logging_is_bounded_too_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logging_is_limited_and_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = io.StringIO()
     monkeypatch.setattr(sys, "stderr", kept)
     handler = logging.StreamHandler(kept)

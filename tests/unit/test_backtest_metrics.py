@@ -1,4 +1,4 @@
-"""The metrics against formulas written another way, with pandas."""
+"""The metrics against independent formulas in pandas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from by_hand.curve import MINUTE, falls, ms, walk
+from by_hand.curve import MINUTE, drawdowns, ms, walk
 from tapedeck_backtest.report import metrics, summary
 
 
@@ -19,7 +19,7 @@ def ratios(start: float, series: pd.Series, interval: int = MINUTE) -> metrics.R
 @pytest.mark.parametrize("seed", range(5))
 def test_risk_of_hourly_returns(seed: int) -> None:
     series, start = walk(seed)
-    # closed on the right: the value known at 10:00 belongs to the hour from 9 to 10
+    # closed on the right: the value at 10:00 belongs to the hour from 9 to 10
     hourly = series.resample("1h", closed="right", label="right").last().ffill()
     returns = pd.concat([pd.Series([start]), hourly]).pct_change().dropna()
     year = 24 * 365
@@ -49,8 +49,8 @@ def test_undefined_ratios() -> None:
     assert got().sharpe() is got().sortino() is got().annual_percent() is got().volatility_percent() is None
     assert got(2.0).sharpe() is got(2.0).sortino() is None
     assert got(1.0, 1.0, 1.0).sharpe() is None
-    assert got(1.1, 1.2).sortino() is None  # nothing was lost
-    assert got(1.1, -0.2, 0.4).sharpe() is None  # more was lost than there was
+    assert got(1.1, 1.2).sortino() is None  # no loss
+    assert got(1.1, -0.2, 0.4).sharpe() is None  # the account fell below zero
 
 
 def test_growth() -> None:
@@ -58,7 +58,7 @@ def test_growth() -> None:
     assert metrics.cagr_percent(100.0, 121.0, 2 * 365 * day) == pytest.approx(10.0)
     assert metrics.cagr_percent(100.0, 50.0, 73 * day) == pytest.approx((0.5**5 - 1) * 100)
     assert metrics.cagr_percent(100.0, 101.0, day - 1) is None
-    assert metrics.cagr_percent(100.0, 200.0, day) is None  # 2 ^ 365 says nothing
+    assert metrics.cagr_percent(100.0, 200.0, day) is None  # 2 ^ 365 is meaningless
     assert metrics.cagr_percent(100.0, -1.0, day) == -100.0
     assert metrics.calmar(30.0, 20.0) == 1.5
     assert metrics.calmar(None, 20.0) is metrics.calmar(30.0, 0.0) is None
@@ -71,12 +71,12 @@ def test_growth() -> None:
 def test_drawdowns(seed: int) -> None:
     series, start = walk(seed)
     ts = ms(series)
-    wanted = sorted(falls(start, series), key=lambda fall: -fall[0])
+    expected = sorted(drawdowns(start, series), key=lambda fall: -fall[0])
     got = metrics.drawdowns(start, ts, series.to_numpy(), MINUTE, 5)
-    assert [(d.peak, d.trough, d.end) for d in got] == [fall[2:] for fall in wanted[:5]]
-    assert [(d.percent, d.amount) for d in got] == [pytest.approx(fall[:2]) for fall in wanted[:5]]
-    assert [d.length_ms for d in got] == [(fall[4] or ts[-1]) - fall[2] for fall in wanted[:5]]
-    assert len(metrics.drawdowns(start, ts, series.to_numpy(), MINUTE, 10**6)) == len(wanted)
+    assert [(d.peak, d.trough, d.end) for d in got] == [fall[2:] for fall in expected[:5]]
+    assert [(d.percent, d.amount) for d in got] == [pytest.approx(fall[:2]) for fall in expected[:5]]
+    assert [d.length_ms for d in got] == [(fall[4] or ts[-1]) - fall[2] for fall in expected[:5]]
+    assert len(metrics.drawdowns(start, ts, series.to_numpy(), MINUTE, 10**6)) == len(expected)
 
 
 def test_drawdowns_at_the_edges() -> None:
@@ -129,11 +129,11 @@ def test_all_trade_figures() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_account_s_figures_agree_with_one_another(seed: int) -> None:
+def test_account_figures_are_consistent(seed: int) -> None:
     series, start = walk(seed)
     account = summary.AccountHistory(start, MINUTE, ms(series), series.to_numpy(), np.zeros(len(series)))
     got = summary.account_figures(account, 3.0)
-    worst = max(falls(start, series))
+    worst = max(drawdowns(start, series))
     days = (ms(series)[-1] - ms(series)[0] + MINUTE) / 86_400_000
     assert got["max_drawdown_percent"] == pytest.approx(worst[0])
     assert got["max_drawdown_amount"] == pytest.approx(worst[1])
@@ -144,7 +144,7 @@ def test_the_account_s_figures_agree_with_one_another(seed: int) -> None:
     assert (got["buy_and_hold_percent"], got["exposure_percent"]) == (3.0, 100.0)
 
 
-def test_an_account_before_its_first_step() -> None:
+def test_account_without_steps() -> None:
     empty = np.array([])
     got = summary.account_figures(
         summary.AccountHistory(10.0, MINUTE, np.array([], dtype=np.int64), empty, empty), None

@@ -1,4 +1,4 @@
-"""The list of built-in strategies, as the command shows it, and what they refuse."""
+"""The list of built-in strategies in the command line, and the params that they reject."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tapedeck_backtest.strategies import BUILTINS
 TAPEDECK = [sys.executable, "-c", "from tapedeck_deck.cli import main; main()"]
 
 
-def test_the_command_lists_them_with_params_and_defaults() -> None:
+def test_command_lists_builtins_with_params_and_defaults() -> None:
     done = subprocess.run([*TAPEDECK, "strategies", "-o", "json"], capture_output=True, text=True, timeout=60)
     listed = {each["name"]: each for each in json.loads(done.stdout)}
     assert set(listed) == set(BUILTINS)
@@ -36,7 +36,7 @@ def columns(close: list[float]) -> BarColumns:
 
 
 @pytest.mark.parametrize(
-    ("name", "params", "words"),
+    ("name", "params", "expected"),
     [
         ("sma-cross", {"fast": 30, "slow": 10}, "fast, slow: got 30, 10"),
         ("ema-cross", {"fast": 0}, "fast, slow: got 0, 26"),
@@ -46,27 +46,27 @@ def columns(close: list[float]) -> BarColumns:
         ("donchian", {"exit": 0}, "entry, exit: got 20, 0"),
     ],
 )
-def test_params_that_make_no_sense_are_named(name: str, params: dict[str, Any], words: str) -> None:
+def test_invalid_params_are_rejected(name: str, params: dict[str, Any], expected: str) -> None:
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.adddata(BatchFeed(columns=columns([1.0, 2.0]), **feed_params("A", "1m")))
     cerebro.addstrategy(BUILTINS[name], **params)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=expected):
         cerebro.run()
 
 
-def test_donchian_enters_on_the_first_close_outside_the_channel_before_it() -> None:
+def test_donchian_enters_on_the_first_close_outside_the_previous_channel() -> None:
     bought: list[int] = []
 
     donchian: Any = BUILTINS["donchian"]
 
-    class Noted(donchian):  # type: ignore[misc]
+    class Recording(donchian):  # type: ignore[misc]
         def notify_order(self, order: Any) -> None:
             if order.status == order.Completed and order.isbuy():
                 bought.append(len(self))
 
     cerebro = bt.Cerebro(stdstats=False)
-    # A channel of 10 for 6 bars, left at the 7th bar's close: filled at the 8th.
+    # The channel's top is 10 for six bars. The seventh bar closes above it, so the order fills on the eighth.
     cerebro.adddata(BatchFeed(columns=columns([10, 9, 10, 9, 10, 10, 11, 12, 13]), **feed_params("A", "1m")))
-    cerebro.addstrategy(Noted, entry=3, exit=2)
+    cerebro.addstrategy(Recording, entry=3, exit=2)
     cerebro.run()
     assert bought == [8]

@@ -1,4 +1,4 @@
-"""Strategies over whole arrays against the engine, to the last bit; the engine is held against stock Backtrader."""
+"""Vectorised runs against the engine, bit by bit. Other tests compare the engine with stock Backtrader."""
 
 from __future__ import annotations
 
@@ -64,15 +64,15 @@ sizers = st.one_of(
 )
 
 
-def market(seed: int, count: int, digits: int | None, holes: float) -> BarColumns:
-    """A random walk; with few digits closes stay the same now and then, and averages meet."""
+def market(seed: int, count: int, digits: int | None, missing: float) -> BarColumns:
+    """A random walk. With few digits, consecutive closes are sometimes equal, and averages meet."""
     rng = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.004, count)))
     opened = np.concatenate([[100.0], close[:-1]]) * np.exp(rng.normal(0, 0.001, count))
     if digits is not None:
         close, opened = np.round(close, digits), np.round(opened, digits)
     high, low = np.maximum(opened, close) + rng.random(count), np.minimum(opened, close) - rng.random(count)
-    kept = rng.random(count) >= holes
+    kept = rng.random(count) >= missing
     prices = (each[kept] for each in (opened, high, low, close, rng.random(count)))
     return BarColumns((T0 + MINUTE * np.arange(1, count + 1))[kept], *prices)
 
@@ -83,32 +83,36 @@ def spec_of(broker: dict[str, Any], sizer: dict[str, Any] | None) -> BacktestSpe
     return BacktestSpec.model_validate(chosen | ({"sizer": sizer} if sizer else {}))
 
 
-def both(name: str, params: dict[str, Any], spec: BacktestSpec, columns: BarColumns) -> int:
-    """Compare all that the two ways leave; how many orders filled."""
+def compare_both(name: str, params: dict[str, Any], spec: BacktestSpec, columns: BarColumns) -> int:
+    """Compare all results of the vectorised run and the engine's. Returns the number of fills."""
     strategy = BUILTINS[name]
-    told: list[list[ResultRecord]] = [[], []]
-    ours, theirs = (Results("r", spec.broker.cash, MINUTE, records.append) for records in told)
-    there = vector_series(spec, strategy, {"A": columns})
-    assert there is not None
-    if not run_vectorised(spec, strategy, params, "A", there, ours):
+    emitted: list[list[ResultRecord]] = [[], []]
+    vector_results, engine_results = (Results("r", spec.broker.cash, MINUTE, records.append) for records in emitted)
+    series = vector_series(spec, strategy, {"A": columns})
+    assert series is not None
+    if not run_vectorised(spec, strategy, params, "A", series, vector_results):
         return 0
     made = cerebro.batch_engine(spec, strategy, params, {"A": columns}, "1m")
-    made.addanalyzer(GuardedAnalyzer, results=theirs)
+    made.addanalyzer(GuardedAnalyzer, results=engine_results)
     made.run()
-    for each in (ours, theirs):
+    for each in (vector_results, engine_results):
         each.flush()
-    trades = [[record for record in records if isinstance(record, RunFill | RunTrade)] for records in told]
+    trades = [[record for record in records if isinstance(record, RunFill | RunTrade)] for records in emitted]
     assert repr(trades[0]) == repr(trades[1])
-    assert (ours.ts, ours.value, ours.cash) == (theirs.ts, theirs.value, theirs.cash)
-    assert ours.summary() == theirs.summary()
-    assert ours.trades_hash == theirs.trades_hash
-    return ours.fills
+    assert (vector_results.ts, vector_results.value, vector_results.cash) == (
+        engine_results.ts,
+        engine_results.value,
+        engine_results.cash,
+    )
+    assert vector_results.summary() == engine_results.summary()
+    assert vector_results.trades_hash == engine_results.trades_hash
+    return vector_results.fills
 
 
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(data=st.data())
-def test_same_as_the_engine(name: str, data: st.DataObject) -> None:
+def test_equals_the_engine(name: str, data: st.DataObject) -> None:
     columns = market(
         data.draw(st.integers(0, 10_000)),
         data.draw(st.integers(45, 400)),
@@ -116,30 +120,33 @@ def test_same_as_the_engine(name: str, data: st.DataObject) -> None:
         data.draw(st.sampled_from([0.0, 0.3])),
     )
     broker = data.draw(brokers) | data.draw(slippages)
-    both(name, data.draw(PARAMS[name]), spec_of(broker, data.draw(sizers)), columns)
+    compare_both(name, data.draw(PARAMS[name]), spec_of(broker, data.draw(sizers)), columns)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_same_as_the_engine_over_a_long_market(name: str) -> None:
+def test_equals_the_engine_over_many_bars(name: str) -> None:
     broker = {"cash": 10_000.0, "commissionPercent": 0.1, "slippagePercent": 0.01, "shorts": False}
-    assert both(name, {}, spec_of(broker, {"percent": 95.0}), market(7, 5_000, None, 0.01)) > 10
+    assert compare_both(name, {}, spec_of(broker, {"percent": 95.0}), market(7, 5_000, None, 0.01)) > 10
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_same_as_the_engine_over_the_sample(name: str) -> None:
+def test_equals_the_engine_over_the_sample(name: str) -> None:
     table = coinbase(Path(__file__).parents[2] / "examples" / "data" / "coinbase-minute")
     rows = sorted((ts, bar) for (symbol, ts), bar in table.items() if symbol == "BTC/USD")
     events = np.array([ts for ts, _ in rows]) + MINUTE
     prices = (np.array([bar[i] for _, bar in rows]) for i in range(5))
-    assert both(name, {}, spec_of({"commissionPercent": 0.1}, {"valuePercent": 50.0}), BarColumns(events, *prices)) > 20
+    assert (
+        compare_both(name, {}, spec_of({"commissionPercent": 0.1}, {"valuePercent": 50.0}), BarColumns(events, *prices))
+        > 20
+    )
 
 
-def test_too_few_bars_and_wrong_params_are_left_to_the_engine() -> None:
+def test_too_few_bars_and_invalid_params_need_the_engine() -> None:
     spec, columns = spec_of({}, None), market(1, 60, None, 0.0)
-    there = vector_series(spec, BUILTINS["macd"], {"A": columns})
-    assert there is not None
+    series = vector_series(spec, BUILTINS["macd"], {"A": columns})
+    assert series is not None
     for name, params in (("macd", {"slow": 90}), ("sma-cross", {"fast": 9, "slow": 9}), ("rsi", {"lower": 80.0})):
-        assert not run_vectorised(spec, BUILTINS[name], params, "A", there, Results("r", 1.0, MINUTE, None))
+        assert not run_vectorised(spec, BUILTINS[name], params, "A", series, Results("r", 1.0, MINUTE, None))
     broken = BarColumns(**vars(columns) | {"close": np.where(np.arange(60) == 30, math.nan, columns.close)})
     assert vector_series(spec, BUILTINS["rsi"], {"A": broken}) is None
     assert vector_series(spec, BUILTINS["rsi"], {"A": columns, "B": columns}) is None
@@ -154,7 +161,7 @@ values = st.one_of(
 
 
 @given(values=values, period=st.integers(1, 60))
-def test_rolling_figures(values: list[float], period: int) -> None:
+def test_rolling_sums_and_extremes(values: list[float], period: int) -> None:
     period = min(period, len(values))
     line: Floats = np.array(values)
     windows = [values[i : i + period] for i in range(len(values) - period + 1)]
@@ -163,13 +170,13 @@ def test_rolling_figures(values: list[float], period: int) -> None:
     assert rolling_min(line, period).tolist() == list(map(min, windows))
 
 
-def test_sums_of_a_long_line() -> None:
+def test_rolling_sums_of_a_long_array() -> None:
     line: Floats = 100 + np.cumsum(np.random.default_rng(5).normal(0, 0.1, 140_000))
     values = line.tolist()
     assert rolling_fsum(line, 7).tolist() == [math.fsum(values[i : i + 7]) for i in range(len(values) - 6)]
 
 
-def test_equal_lines_are_passed_over() -> None:
+def test_crossings_skip_equal_values() -> None:
     first, second = np.array([math.nan, 1, 2, 2, 3, 2, 2, 1]), np.array([0.5, 2, 2, 2, 2, 2, 2, 2])
     up, down = indicators.crossings(first, second)
     assert np.flatnonzero(up).tolist() == [4]

@@ -1,4 +1,4 @@
-"""Which trials a sweep makes, who makes them, and which is best."""
+"""The trials of a sweep: their params, their shards, their windows, and the best of them."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ def trial(number: int, objective: float | None, params: Params | None = None, *,
     return RunTrial("r", 0, number, msgspec.Raw(msgspec.json.encode(params or {})), 0, 0, {}, objective, feasible)
 
 
-def test_a_grid_is_the_product_of_its_axes() -> None:
-    wanted = sweep(FAST, LIMIT, KIND)
+def test_grid_is_the_product_of_its_axes() -> None:
+    config = sweep(FAST, LIMIT, KIND)
     product = itertools.product([5, 9, 13, 17, 21], [0.1, 0.2, 0.3], ["a", "b", "c"])
-    made = [search_space.grid_params(wanted.params, n) for n in range(search_space.trials_per_window(wanted))]
-    assert made == [{"fast": fast, "limit": pytest.approx(limit), "kind": kind} for fast, limit, kind in product]
-    assert all(type(p["fast"]) is int for p in made)
+    result = [search_space.grid_params(config.params, n) for n in range(search_space.trials_per_window(config))]
+    assert result == [{"fast": fast, "limit": pytest.approx(limit), "kind": kind} for fast, limit, kind in product]
+    assert all(type(p["fast"]) is int for p in result)
 
 
-def test_a_grid_that_is_too_large_is_refused() -> None:
+def test_grid_that_is_too_large_is_rejected() -> None:
     axes = [{"name": f"p{i}", "values": list(range(50))} for i in range(3)]
     with pytest.raises(RunFailed, match="got 125000 combinations, expected at most 100000"):
         search_space.trials_per_window(sweep(*axes))
 
 
-def test_random_draws_follow_from_seed_and_number() -> None:
+def test_random_params_follow_from_seed_and_number() -> None:
     axes = sweep(FAST, KIND, {"name": "x", "from": -1.0, "to": 1.0}, search="random", trials=10).params
     draws = [search_space.random_params(axes, 3, n) for n in range(3_000)]
     assert draws[:100] == [search_space.random_params(axes, 3, n) for n in range(100)]
@@ -71,11 +71,11 @@ def test_random_draws_follow_from_seed_and_number() -> None:
     assert abs(sum(x) / 3_000) < 5 * (1 / 3 / 3_000) ** 0.5
 
 
-def test_tpe_learns_from_what_it_is_told() -> None:
-    wanted = sweep(
+def test_tpe_learns_from_reported_trials() -> None:
+    config = sweep(
         {"name": "x", "from": -5.0, "to": 5.0}, {"name": "n", "from": 1, "to": 9, "step": 2}, search="tpe", trials=50
     )
-    search = search_for(wanted, 0)
+    search = search_for(config, 0)
     values = []
     for number in range(50):
         params = search.suggest(number)
@@ -85,57 +85,59 @@ def test_tpe_learns_from_what_it_is_told() -> None:
         values.append(-((x - 2) ** 2) - abs(n - 7))
         search.report(trial(number, values[-1], params))
     assert sum(values[-15:]) / 15 > sum(values[:10]) / 10 + 2
-    again = search_for(wanted, 0)
-    assert again.suggest(0) == search_for(wanted, 0).suggest(0)
+    again = search_for(config, 0)
+    assert again.suggest(0) == search_for(config, 0).suggest(0)
 
 
 @given(
     shards=st.integers(1, 9), trials=st.integers(1, 60), days=st.integers(3, 90), train=st.integers(1, 30),
     test=st.integers(1, 30), rolling=st.booleans(),
 )  # fmt: skip
-def test_every_trial_falls_to_exactly_one_shard(
+def test_every_trial_belongs_to_exactly_one_shard(
     shards: int, trials: int, days: int, train: int, test: int, rolling: bool
 ) -> None:
     more: dict[str, Any] = {"walkForward": {"trainDays": train, "testDays": test}} if rolling else {}
-    wanted = sweep(FAST, search="random", trials=trials, shards=shards, **more)
+    config = sweep(FAST, search="random", trials=trials, shards=shards, **more)
     if rolling and train >= days:
         with pytest.raises(RunFailed, match="expected less than the"):
-            sweep_windows(wanted, 0, days * DAY)
+            sweep_windows(config, 0, days * DAY)
         return
-    rolled = sweep_windows(wanted, 0, days * DAY)
-    deals = [shard_plan(wanted, rolled, shard) for shard in range(shards)]
-    made = [(w.number, n) for d in deals for w in d.windows for n in d.numbers]
-    assert sorted(made) == [(w, n) for w in range(len(rolled)) for n in range(trials)]
-    assert sum(d.total for d in deals) == total_trials(wanted, rolled) == len(made) + (len(rolled) if rolling else 0)
+    windows = sweep_windows(config, 0, days * DAY)
+    plans = [shard_plan(config, windows, shard) for shard in range(shards)]
+    result = [(w.number, n) for d in plans for w in d.windows for n in d.numbers]
+    assert sorted(result) == [(w, n) for w in range(len(windows)) for n in range(trials)]
+    assert (
+        sum(d.total for d in plans) == total_trials(config, windows) == len(result) + (len(windows) if rolling else 0)
+    )
 
 
-def test_windows_roll_on_by_the_length_of_a_test() -> None:
-    rolled = sweep_windows(sweep(FAST, walkForward={"trainDays": 10, "testDays": 4}), 0, 21 * DAY)
-    assert [(w.train_from // DAY, w.train_to // DAY, w.test_to // DAY) for w in rolled] == [
+def test_windows_roll_by_the_length_of_a_test() -> None:
+    windows = sweep_windows(sweep(FAST, walkForward={"trainDays": 10, "testDays": 4}), 0, 21 * DAY)
+    assert [(w.train_from // DAY, w.train_to // DAY, w.test_to // DAY) for w in windows] == [
         (0, 10, 14), (4, 14, 18), (8, 18, 21),
     ]  # fmt: skip
 
 
-def test_the_best_is_feasible() -> None:
-    wanted = sweep(
+def test_best_trials_are_feasible() -> None:
+    config = sweep(
         FAST, objective={"metric": "returnPercent"},
         constraints=[{"metric": "trades", "min": 10}, {"metric": "maxDrawdownPercent", "max": 20}],
     )  # fmt: skip
     sound = {"return_percent": 5.0, "trades": 12.0, "max_drawdown_percent": 20.0}
-    assert ranking.is_feasible(wanted, sound)
+    assert ranking.is_feasible(config, sound)
     wrong: list[tuple[str, float | None]] = [
         ("trades", 9.0), ("max_drawdown_percent", 20.1), ("return_percent", None), ("trades", math.nan),
     ]  # fmt: skip
     for metric, value in wrong:
-        assert not ranking.is_feasible(wanted, {**sound, metric: value})
-    made = [trial(0, 9.0, feasible=False), trial(1, 3.0), trial(2, 7.0), trial(3, None), trial(4, 7.0)]
-    assert [t.trial for t in ranking.best_trials(wanted, made, 3)] == [2, 4, 1]
+        assert not ranking.is_feasible(config, {**sound, metric: value})
+    result = [trial(0, 9.0, feasible=False), trial(1, 3.0), trial(2, 7.0), trial(3, None), trial(4, 7.0)]
+    assert [t.trial for t in ranking.best_trials(config, result, 3)] == [2, 4, 1]
     least = sweep(FAST, objective={"metric": "maxDrawdownPercent", "direction": "minimize"})
-    assert [t.trial for t in ranking.best_trials(least, made, 1)] == [1]
+    assert [t.trial for t in ranking.best_trials(least, result, 1)] == [1]
 
 
-class Eager(bt.Strategy):  # type: ignore[misc]
-    """Buys as soon as four bars of the coarser interval are there."""
+class BuysWhenWarm(bt.Strategy):  # type: ignore[misc]
+    """Buys once the resampled feed has four bars."""
 
     params = (("size", 1),)
 
@@ -147,24 +149,24 @@ class Eager(bt.Strategy):  # type: ignore[misc]
             self.buy(size=self.p.size if self.p.size < 9 else float("nan"))
 
 
-def test_trials_are_warm_at_the_first_bar_of_their_window() -> None:
-    bars, wanted = random_bars("A", 1, 600), sweep({"name": "size", "values": [1, 3, 9]})
+def test_trials_use_warm_up_history_before_their_window() -> None:
+    bars, config = random_bars("A", 1, 600), sweep({"name": "size", "values": [1, 3, 9]})
     data = {"store": {"exchange": "x", "symbols": ["A"]}, "intervals": ["5m"], "warmupBars": 60}
-    strategy = {"module": "mine:Eager"}
+    strategy = {"module": "mine:BuysWhenWarm"}
     spec = BacktestSpec.model_validate({"strategy": strategy, "data": data, "broker": {"cash": CASH}})
-    trials = TrialRunner("r", spec, wanted, Eager, {"A": columns(bars)}, "1m", lambda: None)
+    trials = TrialRunner("r", spec, config, BuysWhenWarm, {"A": columns(bars)}, "1m", lambda: None)
     for size in (1, 3):
-        made = trials.run(0, 0, {"size": size}, T0 + 300 * MINUTE, T0 + 500 * MINUTE)
-        assert made.metrics["final_value"] == pytest.approx(CASH + size * (bars[499].close - bars[301].open))
-        assert made.metrics["buy_and_hold_percent"] == pytest.approx((bars[499].close / bars[300].close - 1) * 100)
-        assert made.metrics["vectorised"] == 0.0
+        result = trials.run(0, 0, {"size": size}, T0 + 300 * MINUTE, T0 + 500 * MINUTE)
+        assert result.metrics["final_value"] == pytest.approx(CASH + size * (bars[499].close - bars[301].open))
+        assert result.metrics["buy_and_hold_percent"] == pytest.approx((bars[499].close / bars[300].close - 1) * 100)
+        assert result.metrics["vectorised"] == 0.0
     failed = trials.run(0, 2, {"size": 9}, T0 + 300 * MINUTE, T0 + 500 * MINUTE)
     assert "buy nan of A" in failed.message
     assert not failed.feasible
 
 
-class Second(bt.Strategy):  # type: ignore[misc]
-    """Buys the first symbol as soon as that has a bar, if the second is there too, with bars or without."""
+class NeedsBothFeeds(bt.Strategy):  # type: ignore[misc]
+    """Buys the first symbol at its first bar. Requires that the second feed exists, with bars or without."""
 
     params = (("size", 1),)
 
@@ -180,18 +182,18 @@ class Second(bt.Strategy):  # type: ignore[misc]
 
 @pytest.mark.parametrize("intervals", [[], ["5m"]])
 @pytest.mark.parametrize("warmup", [0, 20])
-def test_a_symbol_without_bars_in_a_window_keeps_its_feed(warmup: int, intervals: list[str]) -> None:
+def test_symbol_without_bars_in_a_window_keeps_its_feed(warmup: int, intervals: list[str]) -> None:
     bars, gone = random_bars("A", 1, 600), [*random_bars("B", 2, 200), *random_bars("B", 3, 602, first=600)]
     data = {"store": {"exchange": "x", "symbols": ["A", "B"]}, "intervals": intervals, "warmupBars": warmup}
-    strategy = {"module": "mine:Second"}
+    strategy = {"module": "mine:NeedsBothFeeds"}
     spec = BacktestSpec.model_validate({"strategy": strategy, "data": data, "broker": {"cash": CASH}})
-    series, wanted = {"A": columns(bars), "B": columns(gone)}, sweep({"name": "size", "values": [1]})
-    trials = TrialRunner("r", spec, wanted, Second, series, "1m", lambda: None)
+    series, config = {"A": columns(bars), "B": columns(gone)}, sweep({"name": "size", "values": [1]})
+    trials = TrialRunner("r", spec, config, NeedsBothFeeds, series, "1m", lambda: None)
     for start, bought in ((100, 101), (300, 301)):
-        made = trials.run(0, 0, {"size": 1}, T0 + start * MINUTE, T0 + (start + 100) * MINUTE)
-        assert made.message == ""
+        result = trials.run(0, 0, {"size": 1}, T0 + start * MINUTE, T0 + (start + 100) * MINUTE)
+        assert result.message == ""
         value = CASH + bars[start + 99].close - bars[bought].open
-        assert made.metrics["final_value"] == pytest.approx(value)
+        assert result.metrics["final_value"] == pytest.approx(value)
     nothing = trials.run(0, 0, {"size": 1}, T0 + 700 * MINUTE, T0 + 800 * MINUTE)
     assert (nothing.message, nothing.metrics["final_value"], nothing.metrics["trades"]) == ("", CASH, 0.0)
 
@@ -204,7 +206,7 @@ class Odd(bt.Strategy):  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("strategy", [Odd, BUILTINS["sma-cross"]])
-def test_a_trial_that_fails_tells_it_by_the_strategy_s_own_line_alone(strategy: type[Any]) -> None:
+def test_failed_trial_reports_the_strategys_own_line(strategy: type[Any]) -> None:
     data = {"store": {"exchange": "x", "symbols": ["A"]}}
     spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Odd"}, "data": data})
     params: Params = {"n": 1} if strategy is Odd else {"fast": 9, "slow": 9}
@@ -214,12 +216,12 @@ def test_a_trial_that_fails_tells_it_by_the_strategy_s_own_line_alone(strategy: 
     assert last in ("ArithmeticError: odd", "ValueError: fast, slow: got 9, 9, expected 0 < fast < slow")
 
 
-def test_the_best_are_told_as_far_as_a_pod_s_last_words_go() -> None:
+def test_best_trials_in_the_report_fit_a_termination_message() -> None:
     data = {"store": {"exchange": "x", "symbols": ["A"]}}
     spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Odd"}, "data": data})
-    wanted = sweep({"name": "kind", "texts": ["x" * 250] * 20}, keep=10)
-    trials = TrialRunner("r", spec, wanted, Odd, {}, "1m", lambda: None)
-    shard = ShardRunner(trials, shard_plan(wanted, sweep_windows(wanted, 0, DAY), 0), list, lambda _: None)
+    config = sweep({"name": "kind", "texts": ["x" * 250] * 20}, keep=10)
+    trials = TrialRunner("r", spec, config, Odd, {}, "1m", lambda: None)
+    shard = ShardRunner(trials, shard_plan(config, sweep_windows(config, 0, DAY), 0), list, lambda _: None)
     shard.completed = {(0, n): trial(n, float(n), {"kind": "x" * 250}) for n in range(20)}
     report = RunProgress("r" * 50, 0, shard=shard).report()
     assert report.tried == 20

@@ -1,4 +1,4 @@
-"""Checks of strategies that are known to cheat, and of ones that are known not to."""
+"""Bias checks of strategies that are biased, and of strategies that are not."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ def walk(seed: int, count: int = BARS) -> BarColumns:
     return BarColumns(event=event, open=opened, high=top, low=bottom, close=close, volume=np.ones(count))
 
 
-def lab(
+def rerun(
     strategy: type[Any],
     warmup: int = 0,
     intervals: tuple[str, ...] = (),
     late: int = 0,
-    pulse: Callable[[], None] = lambda: None,
+    heartbeat: Callable[[], None] = lambda: None,
     **params: Any,
 ) -> StrategyRerun:
-    """``late`` bars of the second symbol are missing at its beginning."""
+    """The first ``late`` bars of the second symbol are missing."""
     data = {"store": {"exchange": "x", "symbols": ["A", "B"]}, "warmupBars": warmup, "intervals": list(intervals)}
     spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Any"}, "data": data})
     behind = BarColumns(**{name: array[late:] for name, array in vars(walk(2)).items()})
-    return StrategyRerun.over(spec, strategy, params, {"A": walk(1), "B": behind}, "1m", pulse)
+    return StrategyRerun.over(spec, strategy, params, {"A": walk(1), "B": behind}, "1m", heartbeat)
 
 
 class Peeks(bt.Strategy):  # type: ignore[misc]
-    """Buys before a rise: it reads the next bar's close, where there is one."""
+    """Buys before a rise: it reads the next bar's close if there is one."""
 
     def next(self) -> None:
         line = self.data.close
@@ -62,7 +62,7 @@ class Peeks(bt.Strategy):  # type: ignore[misc]
 
 
 class Normalised(bt.Indicator):  # type: ignore[misc]
-    """The close by the mean of all closes, those to come among them: the usual mistake."""
+    """The close minus the mean of all closes, future ones included: a common mistake."""
 
     lines = ("score",)
 
@@ -72,7 +72,7 @@ class Normalised(bt.Indicator):  # type: ignore[misc]
             self.l.score.array[i] = self.data.array[i] - closes.mean()
 
 
-class ByAll(bt.Strategy):  # type: ignore[misc]
+class TradesNormalised(bt.Strategy):  # type: ignore[misc]
     def __init__(self) -> None:
         self.score = Normalised(self.data.close)
 
@@ -94,24 +94,24 @@ class Smooth(bt.Strategy):  # type: ignore[misc]
         pass
 
 
-def test_a_look_at_the_next_bar_is_reported_with_its_bar() -> None:
-    found = look_ahead_findings(lab(Peeks))
+def test_reading_the_next_bar_is_reported_with_its_bar() -> None:
+    findings = look_ahead_findings(rerun(Peeks))
     closes = walk(1).close
     rises = [i for i in range(BARS - 1) if closes[i + 1] / closes[i] > 1.006]
-    assert found[0].startswith(f"{format_ms(T0 + (rises[0] + 1) * MINUTE)}: buy 1 of A with all bars, no order")
+    assert findings[0].startswith(f"{format_ms(T0 + (rises[0] + 1) * MINUTE)}: buy 1 of A with all bars, no order")
 
 
-def test_a_mean_of_all_bars_is_found() -> None:
-    assert look_ahead_findings(lab(ByAll))
+def test_mean_of_all_bars_is_found() -> None:
+    assert look_ahead_findings(rerun(TradesNormalised))
 
 
 @pytest.mark.parametrize("name", BUILTINS)
-def test_what_we_bring_along_does_not_look_ahead(name: str) -> None:
-    assert look_ahead_findings(lab(BUILTINS[name])) == []
+def test_builtins_do_not_look_ahead(name: str) -> None:
+    assert look_ahead_findings(rerun(BUILTINS[name])) == []
 
 
-class Places(bt.Strategy):  # type: ignore[misc]
-    """Orders on every tenth bar alike, but for a price that it has from the next one."""
+class PricesFromNextBar(bt.Strategy):  # type: ignore[misc]
+    """Places the same order on every tenth bar, at a price of the next bar."""
 
     params = (("kind", bt.Order.Limit),)
 
@@ -124,11 +124,11 @@ class Places(bt.Strategy):  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("kind", [bt.Order.Limit, bt.Order.Stop, bt.Order.StopLimit])
-def test_a_price_out_of_the_future_is_found(kind: int) -> None:
-    found = look_ahead_findings(lab(Places, kind=kind))
-    assert found
+def test_price_of_a_later_bar_is_found(kind: int) -> None:
+    findings = look_ahead_findings(rerun(PricesFromNextBar, kind=kind))
+    assert findings
     lows, name = walk(1).low, bt.Order.ExecTypes[kind]
-    for sentence in found:
+    for sentence in findings:
         bar = next(i for i in range(BARS) if sentence.startswith(format_ms(T0 + (i + 1) * MINUTE)))
         assert bar % 10 == 9
         assert f"buy 1 of A ({name} " in sentence
@@ -137,7 +137,7 @@ def test_a_price_out_of_the_future_is_found(kind: int) -> None:
 
 
 class Slow(bt.Strategy):  # type: ignore[misc]
-    """An average that asks for a third of the bars, on a coarser feed of the symbol that comes late."""
+    """Needs a third of the bars, and a resampled feed of the symbol that starts late."""
 
     def __init__(self) -> None:
         self.mean, self.slow = bt.ind.SMA(self.data, period=270), bt.ind.EMA(self.datas[-1], period=5)
@@ -149,10 +149,10 @@ class Slow(bt.Strategy):  # type: ignore[misc]
             self.close()
 
 
-def test_too_few_bars_before_a_cut_are_no_look_ahead() -> None:
-    tried = lab(Slow, intervals=("30m",), late=300)
-    assert len(tried.run(0, int(tried.events[-1]))[0]) > 4
-    assert look_ahead_findings(tried) == []
+def test_too_few_bars_before_a_cut_are_no_finding() -> None:
+    strategy_rerun = rerun(Slow, intervals=("30m",), late=300)
+    assert len(strategy_rerun.run(0, int(strategy_rerun.events[-1]))[0]) > 4
+    assert look_ahead_findings(strategy_rerun) == []
 
 
 class Coarse(bt.Strategy):  # type: ignore[misc]
@@ -160,39 +160,39 @@ class Coarse(bt.Strategy):  # type: ignore[misc]
         self.slow = bt.ind.EMA(self.datas[-1], period=5)
 
 
-def test_an_indicator_of_coarser_bars_asks_for_as_many_more() -> None:
-    (told,) = start_up_findings(lab(Coarse, intervals=("30m",)))
-    assert told.startswith("slow (EMA: period=5).ema: differs by ")
-    assert "after 180 bars" in told  # five of half an hour, and one that is cut
+def test_minimum_period_of_a_resampled_feed_counts_fine_bars() -> None:
+    (finding,) = start_up_findings(rerun(Coarse, intervals=("30m",)))
+    assert finding.startswith("slow (EMA: period=5).ema: differs by ")
+    assert "after 180 bars" in finding  # five bars of half an hour, and an incomplete one
 
 
-def test_a_check_is_alive_at_each_bar_and_ends_when_it_is_told_to() -> None:
-    pulses: list[None] = []
-    tried = lab(Smooth, pulse=lambda: pulses.append(None))
-    tried.run(0, int(tried.events[-1]))
-    assert len(pulses) >= BARS
+def test_check_sends_heartbeats_and_can_be_interrupted() -> None:
+    heartbeats: list[None] = []
+    strategy_rerun = rerun(Smooth, heartbeat=lambda: heartbeats.append(None))
+    strategy_rerun.run(0, int(strategy_rerun.events[-1]))
+    assert len(heartbeats) >= BARS
 
-    def asked_to_end() -> None:
-        pulses.append(None)
-        if len(pulses) > 3 * BARS:
-            raise Interrupted("asked to end")
+    def interrupt() -> None:
+        heartbeats.append(None)
+        if len(heartbeats) > 3 * BARS:
+            raise Interrupted("stop")
 
     with pytest.raises(Interrupted):
-        look_ahead_findings(lab(Smooth, pulse=asked_to_end))
+        look_ahead_findings(rerun(Smooth, heartbeat=interrupt))
 
 
-def test_a_memory_without_end_is_found_and_how_much_is_enough() -> None:
-    found = start_up_findings(lab(Smooth, period=20))
-    assert len(found) == 1
-    assert found[0].startswith("slow (EMA: period=20).ema: differs by ")
-    enough = int(found[0].rsplit("warmupBars: ", 1)[1].split()[0])
+def test_recursive_indicator_is_found_with_a_sufficient_warm_up() -> None:
+    findings = start_up_findings(rerun(Smooth, period=20))
+    assert len(findings) == 1
+    assert findings[0].startswith("slow (EMA: period=20).ema: differs by ")
+    sufficient = int(findings[0].rsplit("warmupBars: ", 1)[1].split()[0])
     closes = walk(1).close
-    assert enough == next(n for n in (20, 40, 80, 160, 320) if ema_error(closes, n) <= 1e-4) > 20
-    assert start_up_findings(lab(Smooth, warmup=enough, period=20)) == []
+    assert sufficient == next(n for n in (20, 40, 80, 160, 320) if ema_error(closes, n) <= 1e-4) > 20
+    assert start_up_findings(rerun(Smooth, warmup=sufficient, period=20)) == []
 
 
 def ema_error(closes: np.typing.NDArray[np.float64], bars: int) -> float:
-    """How far an EMA over 20 that begins with the mean of its first 20 is off after ``bars``."""
+    """Relative error after ``bars`` of an EMA over 20 that is seeded with the mean of its first 20."""
 
     def ema(values: np.typing.NDArray[np.float64]) -> float:
         value = float(np.mean(values[:20]))
@@ -205,12 +205,12 @@ def ema_error(closes: np.typing.NDArray[np.float64], bars: int) -> float:
     )
 
 
-def test_too_few_bars_to_say() -> None:
-    assert "800 bars are too few" in start_up_findings(lab(Smooth, warmup=600))[0]
+def test_too_few_bars_to_compare() -> None:
+    assert "800 bars are too few" in start_up_findings(rerun(Smooth, warmup=600))[0]
 
 
-def test_a_check_that_fails_ends_the_run() -> None:
+def test_failed_check_fails_the_run() -> None:
     with pytest.raises(RunFailed, match="checks: lookAhead:\n2018-") as failure:
-        fail_if_biased(lab(Peeks), ["startUp", "lookAhead"])
+        fail_if_biased(rerun(Peeks), ["startUp", "lookAhead"])
     assert failure.value.reason == "LookAhead"
-    fail_if_biased(lab(Smooth, period=20), ["lookAhead"])
+    fail_if_biased(rerun(Smooth, period=20), ["lookAhead"])

@@ -1,4 +1,4 @@
-"""Strategies by name, params, merging of partitions, the clock, and taking down of trades that grow and shrink."""
+"""Loading of strategies, their params and tracebacks, the clock, and the merge of partitions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tapedeck_crds.base import INTERVAL_MS
 MINUTE = 60_000
 
 
-def test_builtins_are_those_of_the_resource() -> None:
+def test_builtins_match_the_crd() -> None:
     assert set(BUILTINS) == set(get_args(Builtin))
     assert all(issubclass(cls, bt.Strategy) for cls in BUILTINS.values())
 
@@ -35,7 +35,7 @@ class Params(bt.Strategy):  # type: ignore[misc]
     params = (("count", 3), ("share", 0.5), ("fast", True), ("name", "x"), ("any", None))
 
 
-def test_params_of_the_right_type_pass() -> None:
+def test_params_of_the_right_type_are_accepted() -> None:
     given: dict[str, Any] = {"count": 4, "share": 1, "fast": False, "name": "y", "any": 1.5}
     checked = checked_params(Params, given)
     assert checked == given
@@ -43,7 +43,7 @@ def test_params_of_the_right_type_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "words"),
+    ("params", "expected"),
     [
         ({"cuont": 1}, "params.cuont: not a param of Params; it has count=3, share=0.5, fast=True, name='x'"),
         ({"count": 1.5}, "params.count: got 1.5 (float), expected int"),
@@ -53,15 +53,15 @@ def test_params_of_the_right_type_pass() -> None:
         ({"name": 1}, "params.name: got 1 (int), expected str"),
     ],
 )
-def test_params_of_the_wrong_type_are_named(params: dict[str, Any], words: str) -> None:
+def test_params_of_the_wrong_type_are_rejected(params: dict[str, Any], expected: str) -> None:
     with pytest.raises(RunFailed) as failure:
         checked_params(Params, params)
     assert failure.value.reason == "BadParams"
-    assert words in failure.value.message
+    assert expected in failure.value.message
 
 
 @pytest.mark.parametrize(
-    ("source", "wanted", "words"),
+    ("source", "module", "expected"),
     [
         ("import nothing_of_the_kind", "broken_import:X", "cannot be imported: No module named 'nothing_of_the_kind'"),
         ("def (", "broken_syntax:X", "SyntaxError"),
@@ -69,12 +69,12 @@ def test_params_of_the_wrong_type_are_named(params: dict[str, Any], words: str) 
         ("X = 3", "no_class:X", "got 'X', expected a backtrader.Strategy of no_class"),
     ],
 )
-def test_modules_that_do_not_do(tmp_path: Path, source: str, wanted: str, words: str) -> None:
-    (tmp_path / f"{wanted.split(':')[0]}.py").write_text(source)
+def test_invalid_modules_are_rejected(tmp_path: Path, source: str, module: str, expected: str) -> None:
+    (tmp_path / f"{module.split(':')[0]}.py").write_text(source)
     with pytest.raises(RunFailed) as failure:
-        load_strategy(Strategy(module=wanted), tmp_path)
+        load_strategy(Strategy(module=module), tmp_path)
     assert failure.value.reason == "BadStrategy"
-    assert words in failure.value.message
+    assert expected in failure.value.message
 
 
 def test_trace_shows_the_strategy_and_is_bounded(tmp_path: Path) -> None:
@@ -91,12 +91,12 @@ def test_trace_shows_the_strategy_and_is_bounded(tmp_path: Path) -> None:
     assert len(text) <= TRACE_CHARS + 1
 
 
-def test_trace_is_text_that_a_database_takes() -> None:
+def test_trace_is_valid_text_for_the_database() -> None:
     assert strategy_trace(ValueError("a\0b \ud800 é")) == "ValueError: ab ? é"
 
 
 @given(st.integers(min_value=0, max_value=4_000_000_000_000))
-def test_clock_is_backtraders(ms: int) -> None:
+def test_clock_equals_backtraders(ms: int) -> None:
     moment = datetime.fromtimestamp(ms / 1000, UTC)
     assert to_ms(to_days(ms)) == ms
     if ms % 1000 == 0:
@@ -115,32 +115,32 @@ def bar(symbol: str, minute: int) -> Bar:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_merge_gives_all_in_order_once(seed: int) -> None:
+def test_merge_yields_every_bar_once_and_in_order(seed: int) -> None:
     rng = random.Random(seed)
-    home = {"A": 0, "B": 0, "C": 1, "D": 2}
-    bars = [bar(symbol, minute) for minute in range(60) for symbol in home if rng.random() < 0.7]
-    waiting: dict[int, list[Bar]] = {p: [b for b in bars if home[b.symbol] == p] for p in range(3)}
-    merge, got = PartitionMerge(3), []
-    marks = [0, 0, 0]
-    while any(waiting.values()):
+    partition_of = {"A": 0, "B": 0, "C": 1, "D": 2}
+    bars = [bar(symbol, minute) for minute in range(60) for symbol in partition_of if rng.random() < 0.7]
+    pending: dict[int, list[Bar]] = {p: [b for b in bars if partition_of[b.symbol] == p] for p in range(3)}
+    merge, merged = PartitionMerge(3), []
+    watermarks = [0, 0, 0]
+    while any(pending.values()):
         partition = rng.randrange(3)
-        upto = marks[partition] + rng.randrange(5)
-        while waiting[partition] and waiting[partition][0].ts <= upto * MINUTE - MINUTE:
-            merge.add_bar(partition, waiting[partition].pop(0))
-        marks[partition] = upto
+        upto = watermarks[partition] + rng.randrange(5)
+        while pending[partition] and pending[partition][0].ts <= upto * MINUTE - MINUTE:
+            merge.add_bar(partition, pending[partition].pop(0))
+        watermarks[partition] = upto
         merge.advance_watermark(partition, upto * MINUTE)
         for event, step in merge.steps():
-            assert event <= min(marks) * MINUTE
+            assert event <= min(watermarks) * MINUTE
             assert {b.ts + MINUTE for b in step} == {event}
-            got.extend(step)
+            merged.extend(step)
     for partition in range(3):
         merge.end(partition)
-    got.extend(b for _, step in merge.steps() for b in step)
+    merged.extend(b for _, step in merge.steps() for b in step)
     assert merge.ended
-    assert got == sorted(bars, key=lambda b: (b.ts, b.symbol))
+    assert merged == sorted(bars, key=lambda b: (b.ts, b.symbol))
 
 
-def test_merge_holds_back_who_runs_ahead() -> None:
+def test_merge_pauses_partitions_that_run_ahead() -> None:
     merge = PartitionMerge(2, limit=3)
     for minute in range(4):
         merge.add_bar(0, bar("A", minute))
@@ -152,20 +152,20 @@ def test_merge_holds_back_who_runs_ahead() -> None:
     assert merge.ahead() == set()
 
 
-def test_merge_puts_in_order_what_comes_late_and_drops_repeats() -> None:
+def test_merge_sorts_delayed_bars_and_drops_repeats() -> None:
     rng = random.Random(3)
     bars = [bar(symbol, minute) for minute in range(200) for symbol in ("A", "B")]
     late = [(b.ts + MINUTE + rng.randrange(10 * MINUTE), b) for b in bars] + [(b.ts + 6 * MINUTE, b) for b in bars[::7]]
-    merge, got = PartitionMerge(1), []
+    merge, merged = PartitionMerge(1), []
     for at, each in sorted(late, key=lambda item: item[0]):
         merge.advance_watermark(0, at - 10 * MINUTE - 1)
-        got += [b for _, step in merge.steps() for b in step]
+        merged += [b for _, step in merge.steps() for b in step]
         merge.add_bar(0, each)
     merge.end(0)
-    assert got + [b for _, step in merge.steps() for b in step] == bars
+    assert merged + [b for _, step in merge.steps() for b in step] == bars
 
 
-def test_merge_refuses_what_comes_too_late() -> None:
+def test_merge_rejects_bars_before_the_watermark() -> None:
     merge = PartitionMerge(1)
     merge.advance_watermark(0, 9 * MINUTE)
     with pytest.raises(ValueError, match="expected an event time later"):

@@ -1,4 +1,4 @@
-"""What is kept of an account's curve, and of months and years, against pandas and sums step by step."""
+"""The recorded equity curve, months and years, against pandas and step-by-step sums."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from by_hand.curve import MINUTE, falls, ms, walk
+from by_hand.curve import MINUTE, drawdowns, ms, walk
 from tapedeck_backtest.report.equity_curve import POINTS_MAX, ROLLING, ROLLING_MIN, EquityCurve, stride
 from tapedeck_backtest.report.periods import periods
 from tapedeck_backtest.report.results import Results
@@ -23,8 +23,8 @@ Row = tuple[int, int, float, float, float, float | None]
 """Seq, ts, value, change, drawdown, Sharpe."""
 
 
-def cut(series: pd.Series, seed: int, every: int = 1) -> list[Row]:
-    """The points of a run that hands on at random moments."""
+def recorded_points(series: pd.Series, seed: int, every: int = 1) -> list[Row]:
+    """The points of a run that emits chunks at random moments."""
     rng = random.Random(seed)
     records: list[ResultRecord] = []
     results = Results("r", START, MINUTE, records.append, every=every)
@@ -45,22 +45,22 @@ def cut(series: pd.Series, seed: int, every: int = 1) -> list[Row]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_each_step_has_its_figures_however_it_is_cut(seed: int) -> None:
+def test_figures_do_not_depend_on_the_chunks(seed: int) -> None:
     series, _ = walk(seed)
-    points = cut(series, seed)
-    assert points == cut(series, seed + 99)
+    points = recorded_points(series, seed)
+    assert points == recorded_points(series, seed + 99)
     assert [(p[0], p[1], p[2]) for p in points] == list(zip(range(len(series)), ms(series), series, strict=True))
     whole = pd.concat([pd.Series([START]), series])
     assert [p[3] for p in points] == pytest.approx((100 * whole.pct_change()).iloc[1:].tolist(), abs=1e-9)
     assert [p[4] for p in points] == pytest.approx((100 * (1 - whole / whole.cummax())).iloc[1:].tolist(), abs=1e-9)
 
 
-def test_rolling_sharpe_is_that_of_the_whole_hours_before() -> None:
+def test_rolling_sharpe_covers_the_complete_hours_before() -> None:
     series, _ = walk(3)
     hourly = series.resample("1h", closed="right", label="right").last().ffill()
     returns = pd.concat([pd.Series([START], index=[hourly.index[0] - pd.Timedelta("1h")]), hourly]).pct_change()
     checked = 0
-    for _, ts, _, _, _, sharpe in cut(series, 3)[::37]:
+    for _, ts, _, _, _, sharpe in recorded_points(series, 3)[::37]:
         over = returns[returns.index < pd.Timestamp(ts, unit="ms")].dropna()
         if len(over) < ROLLING_MIN:
             assert sharpe is None
@@ -70,7 +70,7 @@ def test_rolling_sharpe_is_that_of_the_whole_hours_before() -> None:
     assert checked > 50
 
 
-def test_rolling_sharpe_forgets() -> None:
+def test_rolling_sharpe_covers_a_limited_number_of_periods() -> None:
     hour = 60 * MINUTE
     value = START * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.01, ROLLING + 50)))
     record = EquityCurve("r", START, hour).extend(0, hour * np.arange(1, len(value) + 1), value, value)
@@ -79,27 +79,27 @@ def test_rolling_sharpe_forgets() -> None:
 
 
 @pytest.mark.parametrize("every", [7, 64])
-def test_a_thinned_curve_keeps_its_extremes(every: int) -> None:
+def test_thinned_curve_keeps_its_extremes(every: int) -> None:
     series, _ = walk(4)
-    whole, points = cut(series, 1), cut(series, 2, every)
-    assert points == cut(series, 5, every), "the cut decided what was kept"
+    whole, points = recorded_points(series, 1), recorded_points(series, 2, every)
+    assert points == recorded_points(series, 5, every), "the kept points depend on the chunks"
     kept = {point[0] for point in points}
     assert points == [whole[seq] for seq in sorted(kept)]
     for first in range(0, len(series), every):
         values = series.to_numpy()[first : first + every].tolist()
-        there = [series.iloc[seq] for seq in range(first, first + len(values)) if seq in kept]
-        assert (min(there), max(there), there[-1]) == (min(values), max(values), values[-1])
+        kept_values = [series.iloc[seq] for seq in range(first, first + len(values)) if seq in kept]
+        assert (min(kept_values), max(kept_values), kept_values[-1]) == (min(values), max(values), values[-1])
     assert len(points) <= 3 * (len(series) // every + 1) + 1
     assert {0, len(series) - 1} <= kept
 
 
-def test_short_runs_are_kept_whole_and_long_ones_have_a_bound() -> None:
+def test_short_runs_keep_all_points_and_long_runs_a_bounded_number() -> None:
     assert stride(0) == stride(POINTS_MAX) == 1
     for steps in (POINTS_MAX + 1, 500_000, 50_000_000):
         assert 3 * math.ceil(steps / stride(steps)) <= POINTS_MAX + 3
 
 
-def test_an_account_below_nothing() -> None:
+def test_account_below_zero() -> None:
     record = EquityCurve("r", 10.0, MINUTE).extend(
         0, MINUTE * np.arange(1, 5), np.array([5.0, 0.0, -5.0, 20.0]), np.ones(4)
     )
@@ -121,7 +121,7 @@ def test_months_and_years() -> None:
         start = before.iloc[-1] if len(before) else START
         assert (period.start_value, period.end_value) == (start, series[inside].iloc[-1])
         assert period.return_percent == pytest.approx(100 * (series[inside].iloc[-1] / start - 1))
-        assert period.max_drawdown_percent == pytest.approx(max(fall[0] for fall in falls(start, series[inside])))
+        assert period.max_drawdown_percent == pytest.approx(max(fall[0] for fall in drawdowns(start, series[inside])))
         its = [
             p
             for t, p in zip(exits, profits, strict=True)
@@ -131,6 +131,6 @@ def test_months_and_years() -> None:
         assert period.profit == pytest.approx(sum(its))
 
 
-def test_no_periods_before_the_first_step() -> None:
+def test_no_periods_without_steps() -> None:
     none = np.array([], dtype=np.int64)
     assert periods(AccountHistory(1.0, MINUTE, none, np.array([]), np.array([])), none, np.array([])) == []

@@ -1,8 +1,8 @@
-"""``python -m bench.backtest_ways WAY``: one run over the benchmark's bars, its figures as JSON on stdout.
+"""``python -m bench.backtest_engines ENGINE``: one run over the benchmark's bars; prints its figures as JSON.
 
-Ways: ``module`` (a user's module by the runner), ``builtin`` (the runner's own strategy), ``stock`` and
-``stock-defaults`` (Backtrader with PandasData), ``next`` (backtrader-next in its place). Speed is bars a second of
-processor time; making the bars is not counted.
+Engines: ``module`` (Tapedeck with a user's module), ``builtin`` (Tapedeck with the built-in strategy), ``stock`` and
+``stock-defaults`` (Backtrader with PandasData), ``next`` (backtrader-next in its place). Speed is bars per second of
+processor time, without the time to make the bars.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MODULE = "backtest_strategy:SmaCross"
 Work = Callable[[], object]
 
 
-def _runner(ledger: Ledger, strategy: dict[str, Any]) -> Work:
+def _tapedeck(ledger: Ledger, strategy: dict[str, Any]) -> Work:
     from tapedeck_backtest.bars.columns import BarColumns
     from tapedeck_backtest.engine import cerebro
     from tapedeck_backtest.engine.analyzers import ResultsAnalyzer
@@ -88,7 +88,7 @@ def _stock(ledger: Ledger, data: str = "dataname", **defaults: bool) -> Work:
     def ms(days: float) -> int:
         return round((days - epoch) * 86_400_000)
 
-    class Told(SmaCross):
+    class Recording(SmaCross):
         def notify_order(self, order: Any) -> None:
             if order.status in (order.Completed, order.Partial):
                 ledger.fill(ms(order.executed.dt), float(order.executed[-1].size), float(order.executed[-1].price))
@@ -101,7 +101,7 @@ def _stock(ledger: Ledger, data: str = "dataname", **defaults: bool) -> Work:
     def work() -> None:
         cerebro = bt.Cerebro(**defaults)
         cerebro.adddata(bt.feeds.PandasData(**{data: bars_frame}, timeframe=bt.TimeFrame.Minutes, compression=1))
-        cerebro.addstrategy(Told)
+        cerebro.addstrategy(Recording)
         cerebro.broker.setcash(CASH)
         cerebro.broker.setcommission(commission=COMMISSION_PERCENT / 100)
         cerebro.addsizer(bt.sizers.PercentSizer, percents=SIZER_PERCENT)
@@ -111,23 +111,23 @@ def _stock(ledger: Ledger, data: str = "dataname", **defaults: bool) -> Work:
 
 
 def _next(ledger: Ledger) -> Work:
-    sys.modules["backtrader"] = importlib.import_module("backtrader_next")  # the same strategy, and the same calls
+    sys.modules["backtrader"] = importlib.import_module("backtrader_next")  # its API is the same
     return _stock(ledger, "dataframe", stdstats=False, stats=False)
 
 
-WAYS: dict[str, Callable[[Ledger], Work]] = {
-    "module": lambda ledger: _runner(ledger, {"module": MODULE}),
-    "builtin": lambda ledger: _runner(ledger, {"builtin": "sma-cross", "params": {"fast": FAST, "slow": SLOW}}),
+ENGINES: dict[str, Callable[[Ledger], Work]] = {
+    "module": lambda ledger: _tapedeck(ledger, {"module": MODULE}),
+    "builtin": lambda ledger: _tapedeck(ledger, {"builtin": "sma-cross", "params": {"fast": FAST, "slow": SLOW}}),
     "stock": lambda ledger: _stock(ledger, stdstats=False),
     "stock-defaults": _stock,
     "next": _next,
 }
 
 
-def main(way: str) -> None:
-    """One run; its figures as JSON on stdout."""
+def main(engine: str) -> None:
+    """Run once and print the figures as JSON."""
     ledger = Ledger()
-    work = WAYS[way](ledger)
+    work = ENGINES[engine](ledger)
     started = time.process_time()
     work()
     speed = BARS / (time.process_time() - started)
