@@ -35,7 +35,7 @@ Work = Callable[[], object]
 
 
 def _tapedeck(ledger: Ledger, strategy: dict[str, Any]) -> Work:
-    from tapedeck_backtest.bars.columns import BarColumns
+    from tapedeck_backtest.bars.arrays import BarArrays
     from tapedeck_backtest.engine import cerebro
     from tapedeck_backtest.engine.analyzers import ResultsAnalyzer
     from tapedeck_backtest.report.results import Results
@@ -45,7 +45,7 @@ def _tapedeck(ledger: Ledger, strategy: dict[str, Any]) -> Work:
     from tapedeck_common.wire import encode
     from tapedeck_crds.backtest import BacktestSpec
 
-    columns = BarColumns(**bars())
+    columns = BarArrays(**bars())
     spec = BacktestSpec.model_validate(
         {
             "strategy": strategy,

@@ -26,7 +26,7 @@ Trial = Callable[[int, int], str]
 
 
 def _tapedeck() -> Trial:
-    from tapedeck_backtest.bars.columns import BarColumns
+    from tapedeck_backtest.bars.arrays import BarArrays
     from tapedeck_backtest.strategies import BUILTINS
     from tapedeck_backtest.sweep.trial import TrialRunner
     from tapedeck_crds.backtest import BacktestSpec
@@ -40,7 +40,7 @@ def _tapedeck() -> Trial:
             "sweep": {"params": axes},
         }
     )
-    columns = BarColumns(**bars())
+    columns = BarArrays(**bars())
     start, end = T0, int(columns.event[-1])
     assert spec.sweep is not None
     trials = TrialRunner("bench", spec, spec.sweep, BUILTINS["sma-cross"], {"A": columns}, "1m", lambda: None)

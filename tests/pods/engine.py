@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from by_hand.backtrader import MINUTE, Outcome
-from tapedeck_backtest.bars.columns import BarColumns, TimeStep
+from tapedeck_backtest.bars.arrays import BarArrays, TimeStep
 from tapedeck_backtest.engine import cerebro
 from tapedeck_backtest.engine.analyzers import ResultsAnalyzer
 from tapedeck_backtest.report.results import Results
@@ -69,9 +69,9 @@ def random_bars(symbol: str, seed: int, count: int = 1_500, missing: float = 0.0
     return bars
 
 
-def columns(bars: Sequence[Bar]) -> BarColumns:
+def columns(bars: Sequence[Bar]) -> BarArrays:
     prices = {n: np.array([getattr(b, n) for b in bars]) for n in ("open", "high", "low", "close", "volume")}
-    return BarColumns(event=np.array([b.ts + MINUTE for b in bars]), **prices)
+    return BarArrays(event=np.array([b.ts + MINUTE for b in bars]), **prices)
 
 
 def steps(series: Mapping[str, Sequence[Bar]]) -> Iterator[TimeStep]:

@@ -9,7 +9,7 @@ import backtrader as bt
 import numpy as np
 import pytest
 
-from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.bias_checks.checks import fail_if_biased
 from tapedeck_backtest.bias_checks.look_ahead import look_ahead_findings
 from tapedeck_backtest.bias_checks.rerun import StrategyRerun
@@ -25,13 +25,13 @@ T0 = 1_522_800_000_000
 BARS = 800
 
 
-def walk(seed: int, count: int = BARS) -> BarColumns:
+def walk(seed: int, count: int = BARS) -> BarArrays:
     rng = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.003, count)))
     opened = np.concatenate([[100.0], close[:-1]])
     event = T0 + MINUTE * np.arange(1, count + 1)
     top, bottom = np.maximum(opened, close) + 0.1, np.minimum(opened, close) - 0.1
-    return BarColumns(event=event, open=opened, high=top, low=bottom, close=close, volume=np.ones(count))
+    return BarArrays(event=event, open=opened, high=top, low=bottom, close=close, volume=np.ones(count))
 
 
 def rerun(
@@ -45,7 +45,7 @@ def rerun(
     """The first ``late`` bars of the second symbol are missing."""
     data = {"store": {"exchange": "x", "symbols": ["A", "B"]}, "warmupBars": warmup, "intervals": list(intervals)}
     spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Any"}, "data": data})
-    behind = BarColumns(**{name: array[late:] for name, array in vars(walk(2)).items()})
+    behind = BarArrays(**{name: array[late:] for name, array in vars(walk(2)).items()})
     return StrategyRerun.over(spec, strategy, params, {"A": walk(1), "B": behind}, "1m", heartbeat)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.bars.resample import StreamResampler, check_intervals, check_resampled, feed_names, resample
 from tapedeck_backtest.engine.feeds import feed_params
 from tapedeck_backtest.errors import RunFailed
@@ -31,9 +31,9 @@ def market(seed: int, minutes: int, missing: float) -> list[Bar]:
     return sorted(bars, key=order_key)
 
 
-def columns(bars: list[Bar]) -> BarColumns:
+def columns(bars: list[Bar]) -> BarArrays:
     fields = {n: np.array([getattr(b, n) for b in bars]) for n in ("open", "high", "low", "close", "volume")}
-    return BarColumns(event=np.array([event_time(b) for b in bars]), **fields)
+    return BarArrays(event=np.array([event_time(b) for b in bars]), **fields)
 
 
 def by_pandas(bars: list[Bar], symbol: str, minutes: int, last: int) -> list[tuple[float, ...]]:

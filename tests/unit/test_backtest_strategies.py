@@ -11,7 +11,7 @@ import backtrader as bt
 import numpy as np
 import pytest
 
-from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.engine.feeds import BatchFeed, feed_params
 from tapedeck_backtest.strategies import BUILTINS
 
@@ -29,10 +29,10 @@ def test_command_lists_builtins_with_params_and_defaults() -> None:
     assert "    entry: 20 (int)\n" in shown
 
 
-def columns(close: list[float]) -> BarColumns:
+def columns(close: list[float]) -> BarArrays:
     prices = np.array(close)
     event = 60_000 * np.arange(1, len(close) + 1)
-    return BarColumns(event=event, open=prices, high=prices, low=prices, close=prices, volume=prices)
+    return BarArrays(event=event, open=prices, high=prices, low=prices, close=prices, volume=prices)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from by_hand.backtrader import MINUTE
 from by_hand.samples import coinbase
 from pods.engine import T0
-from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.bars.rolling import rolling_fsum, rolling_max, rolling_min
 from tapedeck_backtest.engine import cerebro
 from tapedeck_backtest.engine.analyzers import GuardedAnalyzer
@@ -64,7 +64,7 @@ sizers = st.one_of(
 )
 
 
-def market(seed: int, count: int, digits: int | None, missing: float) -> BarColumns:
+def market(seed: int, count: int, digits: int | None, missing: float) -> BarArrays:
     """A random walk. With few digits, consecutive closes are sometimes equal, and averages meet."""
     rng = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.004, count)))
@@ -74,7 +74,7 @@ def market(seed: int, count: int, digits: int | None, missing: float) -> BarColu
     high, low = np.maximum(opened, close) + rng.random(count), np.minimum(opened, close) - rng.random(count)
     kept = rng.random(count) >= missing
     prices = (each[kept] for each in (opened, high, low, close, rng.random(count)))
-    return BarColumns((T0 + MINUTE * np.arange(1, count + 1))[kept], *prices)
+    return BarArrays((T0 + MINUTE * np.arange(1, count + 1))[kept], *prices)
 
 
 def spec_of(broker: dict[str, Any], sizer: dict[str, Any] | None) -> BacktestSpec:
@@ -83,7 +83,7 @@ def spec_of(broker: dict[str, Any], sizer: dict[str, Any] | None) -> BacktestSpe
     return BacktestSpec.model_validate(chosen | ({"sizer": sizer} if sizer else {}))
 
 
-def compare_both(name: str, params: dict[str, Any], spec: BacktestSpec, columns: BarColumns) -> int:
+def compare_both(name: str, params: dict[str, Any], spec: BacktestSpec, columns: BarArrays) -> int:
     """Compare all results of the vectorised run and the engine's. Returns the number of fills."""
     strategy = BUILTINS[name]
     emitted: list[list[ResultRecord]] = [[], []]
@@ -136,7 +136,7 @@ def test_equals_the_engine_over_the_sample(name: str) -> None:
     events = np.array([ts for ts, _ in rows]) + MINUTE
     prices = (np.array([bar[i] for _, bar in rows]) for i in range(5))
     assert (
-        compare_both(name, {}, spec_of({"commissionPercent": 0.1}, {"valuePercent": 50.0}), BarColumns(events, *prices))
+        compare_both(name, {}, spec_of({"commissionPercent": 0.1}, {"valuePercent": 50.0}), BarArrays(events, *prices))
         > 20
     )
 
@@ -147,7 +147,7 @@ def test_too_few_bars_and_invalid_params_need_the_engine() -> None:
     assert series is not None
     for name, params in (("macd", {"slow": 90}), ("sma-cross", {"fast": 9, "slow": 9}), ("rsi", {"lower": 80.0})):
         assert not run_vectorised(spec, BUILTINS[name], params, "A", series, Results("r", 1.0, MINUTE, None))
-    broken = BarColumns(**vars(columns) | {"close": np.where(np.arange(60) == 30, math.nan, columns.close)})
+    broken = BarArrays(**vars(columns) | {"close": np.where(np.arange(60) == 30, math.nan, columns.close)})
     assert vector_series(spec, BUILTINS["rsi"], {"A": broken}) is None
     assert vector_series(spec, BUILTINS["rsi"], {"A": columns, "B": columns}) is None
     assert vector_series(spec_of({"fill": "close"}, None), BUILTINS["rsi"], {"A": columns}) is None

@@ -6,22 +6,22 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tapedeck_backtest.bars.columns import BarColumns, TimeStep
+from tapedeck_backtest.bars.arrays import BarArrays, TimeStep
 from tapedeck_common.market import Bar
 from tapedeck_crds.base import INTERVAL_MS
 
 
-def prepend_history(history: Mapping[str, BarColumns], series: Mapping[str, BarColumns]) -> dict[str, BarColumns]:
+def prepend_history(history: Mapping[str, BarArrays], series: Mapping[str, BarArrays]) -> dict[str, BarArrays]:
     """Each symbol's history followed by its bars."""
     return {
-        symbol: BarColumns(
+        symbol: BarArrays(
             **{name: np.concatenate([getattr(history[symbol], name), array]) for name, array in vars(columns).items()}
         )
         for symbol, columns in series.items()
     }
 
 
-def history_steps(history: Mapping[str, BarColumns], exchange: str, interval: str) -> Iterator[TimeStep]:
+def history_steps(history: Mapping[str, BarArrays], exchange: str, interval: str) -> Iterator[TimeStep]:
     """The history as time steps, in the form in which a stream delivers its bars."""
     width, next_row = INTERVAL_MS[interval], dict.fromkeys(history, 0)
     for event in np.unique(np.concatenate([columns.event for columns in history.values()])).tolist():

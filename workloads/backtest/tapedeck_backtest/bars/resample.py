@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tapedeck_backtest.bars.columns import BarColumns, TimeStep, resampled_name
+from tapedeck_backtest.bars.arrays import BarArrays, TimeStep, resampled_name
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_common.market import Bar
 from tapedeck_common.store.bars import Ints
@@ -33,7 +33,7 @@ def feed_names(symbols: Sequence[str], coarser: Sequence[str]) -> list[str]:
     return [*symbols, *(resampled_name(symbol, each) for each in coarser for symbol in symbols)]
 
 
-def check_resampled(series: Mapping[str, BarColumns], interval: str, coarser: Sequence[str]) -> None:
+def check_resampled(series: Mapping[str, BarArrays], interval: str, coarser: Sequence[str]) -> None:
     """Raises RunFailed (NoBars) if a symbol has too few bars for one complete bar of a coarser interval."""
     span = _span(series, interval)
     for each in coarser:
@@ -44,8 +44,8 @@ def check_resampled(series: Mapping[str, BarColumns], interval: str, coarser: Se
 
 
 def resample(
-    series: Mapping[str, BarColumns], interval: str, coarser: Sequence[str], *, require_bars: bool = True
-) -> dict[str, BarColumns]:
+    series: Mapping[str, BarArrays], interval: str, coarser: Sequence[str], *, require_bars: bool = True
+) -> dict[str, BarArrays]:
     """The series and those resampled from them, in the order of ``feed_names``.
 
     Raises RunFailed (NoBars) for a symbol without a complete bar; without ``require_bars`` that feed is empty.
@@ -61,14 +61,14 @@ def resample(
     return feeds
 
 
-def _span(series: Mapping[str, BarColumns], interval: str) -> tuple[int, int]:
+def _span(series: Mapping[str, BarArrays], interval: str) -> tuple[int, int]:
     """Open of the first bar of all symbols, close of the last."""
     events = [columns.event for columns in series.values() if len(columns.event)]
     first = min((int(event[0]) for event in events), default=0) - INTERVAL_MS[interval]
     return first, max((int(event[-1]) for event in events), default=0)
 
 
-def _closes(fine: BarColumns, width: int, wide: int) -> Ints:
+def _closes(fine: BarArrays, width: int, wide: int) -> Ints:
     """For each bar, the close of the coarse bar that contains it."""
     closes: Ints = (fine.event - width) // wide * wide + wide
     return closes
@@ -79,14 +79,14 @@ def _is_complete(closes: Ints, wide: int, span: tuple[int, int]) -> NDArray[np.b
     return (closes - wide >= span[0]) & (closes <= span[1])
 
 
-def _resampled(fine: BarColumns, width: int, wide: int, span: tuple[int, int]) -> BarColumns:
+def _resampled(fine: BarArrays, width: int, wide: int, span: tuple[int, int]) -> BarArrays:
     if not len(fine.event):
         return fine
     closes, starts = np.unique(_closes(fine, width, wide), return_index=True)
     stops = np.append(starts[1:], len(fine.event))
     complete = _is_complete(closes, wide, span)
     volume = [math.fsum(fine.volume[a:b]) for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
-    return BarColumns(
+    return BarArrays(
         event=closes[complete],
         open=fine.open[starts][complete],
         high=np.maximum.reduceat(fine.high, starts)[complete],

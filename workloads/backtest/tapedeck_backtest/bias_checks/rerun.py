@@ -9,8 +9,8 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.bars.clock import to_ms
-from tapedeck_backtest.bars.columns import BarColumns
 from tapedeck_backtest.bars.resample import resample
 from tapedeck_backtest.engine.cerebro import batch_engine
 from tapedeck_crds.backtest import BacktestSpec
@@ -52,7 +52,7 @@ class StrategyRerun:
     spec: BacktestSpec
     strategy: type[Any]
     params: dict[str, Any]
-    series: Mapping[str, BarColumns]
+    series: Mapping[str, BarArrays]
     interval: str
     heartbeat: Callable[[], None]
 
@@ -62,7 +62,7 @@ class StrategyRerun:
         spec: BacktestSpec,
         strategy: type[Any],
         params: dict[str, Any],
-        series: Mapping[str, BarColumns],
+        series: Mapping[str, BarArrays],
         interval: str,
         heartbeat: Callable[[], None],
     ) -> StrategyRerun:
@@ -88,7 +88,7 @@ class StrategyRerun:
         return orders, engine.run()[0]
 
 
-def _between(series: Mapping[str, BarColumns], first: int, last: int) -> dict[str, BarColumns]:
+def _between(series: Mapping[str, BarArrays], first: int, last: int) -> dict[str, BarArrays]:
     """Each symbol's bars with event times in [first, last], as views; a symbol without any keeps an empty feed."""
     selected = {}
     for symbol, columns in series.items():

@@ -8,8 +8,8 @@ from typing import Any
 
 import backtrader as bt
 
+from tapedeck_backtest.bars.arrays import is_resampled
 from tapedeck_backtest.bars.clock import DAY_MS, EPOCH_DAYS, to_days, to_ms
-from tapedeck_backtest.bars.columns import is_resampled
 from tapedeck_backtest.report.nan_guard import check_order
 from tapedeck_backtest.report.results import Results
 from tapedeck_common.records import RunTrade

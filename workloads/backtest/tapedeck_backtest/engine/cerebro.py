@@ -13,8 +13,8 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
+from tapedeck_backtest.bars.arrays import BarArrays, TimeStep
 from tapedeck_backtest.bars.clock import to_days
-from tapedeck_backtest.bars.columns import BarColumns, TimeStep
 from tapedeck_backtest.engine.broker import add_sizer, make_broker
 from tapedeck_backtest.engine.bulk_indicators import use_bulk_indicators
 from tapedeck_backtest.engine.fast_step import StepFunction, step_function
@@ -98,7 +98,7 @@ def _configure(
 
 
 def batch_engine(
-    spec: BacktestSpec, strategy: type[Any], params: dict[str, Any], series: dict[str, BarColumns], interval: str
+    spec: BacktestSpec, strategy: type[Any], params: dict[str, Any], series: dict[str, BarArrays], interval: str
 ) -> BacktestEngine:
     """An engine over whole series, whose indicators are computed at once. The strategy's feeds are in this order."""
     engine = BacktestEngine(stdstats=False)

@@ -11,8 +11,8 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.bars.clock import to_days_array
-from tapedeck_backtest.bars.columns import BarColumns
 from tapedeck_common.market import Bar
 
 _TIMEFRAMES = {"s": bt.TimeFrame.Seconds, "m": bt.TimeFrame.Minutes, "d": bt.TimeFrame.Days}
@@ -59,7 +59,7 @@ class BatchFeed(_Feed):
     params = (("columns", None),)
 
     def preload(self) -> None:
-        columns: BarColumns = self.p.columns
+        columns: BarArrays = self.p.columns
         blank = np.full(len(columns.event), np.nan)
         for name in self.getlinealiases():
             values = to_days_array(columns.event) if name == "datetime" else getattr(columns, name, blank)

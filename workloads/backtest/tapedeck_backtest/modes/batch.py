@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.bars.history import prepend_history
 from tapedeck_backtest.bars.resample import check_intervals, resample
 from tapedeck_backtest.bias_checks.checks import fail_if_biased
@@ -53,7 +53,7 @@ def run(context: RunContext, strategy: type[Any], params: dict[str, Any], range_
 
 
 def _run_vectorised(
-    context: RunContext, strategy: type[Any], params: dict[str, Any], series: dict[str, BarColumns], interval: str
+    context: RunContext, strategy: type[Any], params: dict[str, Any], series: dict[str, BarArrays], interval: str
 ) -> tuple[Results, list[ResultRecord]] | None:
     """The results of a vectorised run, and its records to publish later; None if the run needs the engine."""
     vectorised = vector_series(context.spec, strategy, series)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tapedeck_backtest.bars.columns import TimeStep
+from tapedeck_backtest.bars.arrays import TimeStep
 from tapedeck_backtest.bars.resample import check_intervals
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.report.origin import origin_of_replay

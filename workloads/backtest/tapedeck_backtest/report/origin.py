@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_common import wire
 from tapedeck_common.records import RunOrigin
 from tapedeck_common.settings import PodSettings
@@ -16,7 +16,7 @@ from tapedeck_common.version import VERSION
 NO_REPLAY = msgspec.Raw(b"null")
 
 
-def origin_of_store(settings: PodSettings, series: Mapping[str, BarColumns]) -> RunOrigin:
+def origin_of_store(settings: PodSettings, series: Mapping[str, BarArrays]) -> RunOrigin:
     """The origin of a run over stored bars: the number and a checksum of each symbol's bars."""
     parts = (f"{symbol}={len(columns.event)}:{_crc32(columns):08x}" for symbol, columns in sorted(series.items()))
     return RunOrigin(settings.uid, NO_REPLAY, "", ";".join(parts), None, {"backtest": settings.image}, VERSION)
@@ -37,7 +37,7 @@ def origin_of_replay(settings: PodSettings, start: wire.Start, run_id: str, begi
     )
 
 
-def _crc32(columns: BarColumns) -> int:
+def _crc32(columns: BarArrays) -> int:
     checksum = 0
     for values in (columns.event, columns.open, columns.high, columns.low, columns.close, columns.volume):
         checksum = zlib.crc32(values.tobytes(), checksum)

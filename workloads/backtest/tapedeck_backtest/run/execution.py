@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
-from tapedeck_backtest.bars.columns import TimeStep, is_resampled
+from tapedeck_backtest.bars.arrays import TimeStep, is_resampled
 from tapedeck_backtest.bars.history import history_steps
 from tapedeck_backtest.bars.resample import StreamResampler, feed_names
 from tapedeck_backtest.engine.analyzers import add_analyzer, quiet_until

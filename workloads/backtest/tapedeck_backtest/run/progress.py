@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tapedeck_backtest.bars.columns import is_resampled
+from tapedeck_backtest.bars.arrays import is_resampled
 from tapedeck_backtest.engine.cerebro import BacktestEngine
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.report.summary import HEADLINE

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tapedeck_backtest.bars.columns import TimeStep
+from tapedeck_backtest.bars.arrays import TimeStep
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_common import wire
 from tapedeck_common.kafka import consumer, passing

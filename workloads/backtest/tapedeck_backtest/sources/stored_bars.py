@@ -10,7 +10,7 @@ import psycopg
 import stamina
 from confluent_kafka import KafkaException
 
-from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
@@ -25,7 +25,7 @@ _retried = stamina.retry(on=psycopg.OperationalError, attempts=5, timeout=30.0, 
 
 
 @_retried
-def read_range(connections: Connections, range_: StoreRange) -> dict[str, BarColumns]:
+def read_range(connections: Connections, range_: StoreRange) -> dict[str, BarArrays]:
     """Columns by symbol, in the order of the spec. Raises RunFailed (NoBars), Unavailable and psycopg.Error."""
     symbols = tuple(dict.fromkeys(range_.symbols))
     selection = Selection(
@@ -47,12 +47,12 @@ def read_range(connections: Connections, range_: StoreRange) -> dict[str, BarCol
 @_retried
 def read_history(
     connections: Connections, exchange: str, symbols: Sequence[str], interval: str, before: int, count: int
-) -> dict[str, BarColumns]:
+) -> dict[str, BarArrays]:
     """The last ``count`` bars of each symbol with opens before ``before`` (ms UTC).
 
     Raises RunFailed (NoHistory), Unavailable and psycopg.Error.
     """
-    columns: dict[str, BarColumns] = {}
+    columns: dict[str, BarArrays] = {}
     with _connect_when_recorded(connections) as connection:
         for span in HISTORY_SPANS:
             start = before - span * count * INTERVAL_MS[interval]
@@ -93,14 +93,14 @@ def no_bars_message(range_: StoreRange, missing: tuple[str, ...]) -> str:
     )
 
 
-def _columns(blocks: list[Block], resolved: Resolved) -> dict[str, BarColumns]:
+def _columns(blocks: list[Block], resolved: Resolved) -> dict[str, BarArrays]:
     selection = resolved.selection
-    columns: dict[str, BarColumns] = {}
+    columns: dict[str, BarArrays] = {}
     for index, symbol in enumerate(selection.symbols):
         parts = [(block, block.series == index) for block in blocks]
         fields = {
             name: np.concatenate([getattr(block, name)[mask] for block, mask in parts])
             for name in ("ts", "open", "high", "low", "close", "volume")
         }
-        columns[symbol] = BarColumns(event=fields.pop("ts") + INTERVAL_MS[selection.interval], **fields)
+        columns[symbol] = BarArrays(event=fields.pop("ts") + INTERVAL_MS[selection.interval], **fields)
     return columns

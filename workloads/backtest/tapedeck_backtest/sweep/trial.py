@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.sandbox.error_boundary import bar_timeout_message, strategy_trace
@@ -38,7 +38,7 @@ class TrialRunner:
     spec: BacktestSpec
     sweep: Sweep
     strategy: type[Any]
-    series: dict[str, BarColumns]
+    series: dict[str, BarArrays]
     interval: str
     heartbeat: Callable[[], None]
     _windows: dict[tuple[int, int], WindowData] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.bars.resample import resample
 from tapedeck_backtest.engine.analyzers import add_analyzer, quiet_until
 from tapedeck_backtest.engine.cerebro import BacktestEngine, batch_engine
@@ -25,7 +25,7 @@ class WindowData:
     ``vectorised`` is None if trials need the engine.
     """
 
-    series: dict[str, BarColumns]
+    series: dict[str, BarArrays]
     begins: int
     vectorised: VectorSeries | None
 
@@ -40,7 +40,7 @@ class WindowData:
 
 
 def window_data(
-    spec: BacktestSpec, strategy: type[Any], series: dict[str, BarColumns], interval: str, start: int, end: int
+    spec: BacktestSpec, strategy: type[Any], series: dict[str, BarArrays], interval: str, start: int, end: int
 ) -> WindowData:
     """The bars with opens in [start, end) and their warm-up history, as views of ``series``.
 

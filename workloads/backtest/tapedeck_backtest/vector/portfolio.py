@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.vector.signals import Signals
 from tapedeck_common.records import RunTrade
@@ -44,7 +44,7 @@ class LongOnlyPortfolio:
 
     spec: BacktestSpec
     symbol: str
-    bars: BarColumns
+    bars: BarArrays
     signals: Signals
     results: Results
     _holdings: list[_Holding] = field(default_factory=list)

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.vector.portfolio import LongOnlyPortfolio, NeedsEngine
 from tapedeck_backtest.vector.signals import VECTOR_STRATEGIES, VectorSeries
 from tapedeck_crds.backtest import BacktestSpec
 
 
-def vector_series(spec: BacktestSpec, strategy: type[Any], series: dict[str, BarColumns]) -> VectorSeries | None:
+def vector_series(spec: BacktestSpec, strategy: type[Any], series: dict[str, BarArrays]) -> VectorSeries | None:
     """The bars for a vectorised run; None if only the engine can run this strategy, spec or data."""
     if strategy not in VECTOR_STRATEGIES or len(series) != 1 or spec.broker.fill != "nextOpen":
         return None

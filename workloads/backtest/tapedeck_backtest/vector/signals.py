@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tapedeck_backtest.bars.columns import BarColumns
+from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.bars.rolling import rolling_max, rolling_min
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.vector import indicators
@@ -30,7 +30,7 @@ class Signals:
 class VectorSeries:
     """One symbol's bars with a cache of its averages, which evicts the least recently used."""
 
-    columns: BarColumns
+    columns: BarArrays
     _averages: dict[tuple[Any, ...], Floats] = field(default_factory=dict)
 
     def average(self, function: Callable[[Floats, int], Floats], period: int) -> Floats:

@@ -14,7 +14,7 @@ TimeStep: TypeAlias = tuple[int, Sequence[tuple[int, Bar]]]
 
 
 @dataclass(frozen=True)
-class BarColumns:
+class BarArrays:
     """All bars of one symbol, ascending. ``event`` is the event time in ms UTC; all arrays have the same length."""
 
     event: Ints
@@ -24,9 +24,9 @@ class BarColumns:
     close: Floats
     volume: Floats
 
-    def rows(self, selected: slice) -> BarColumns:
+    def rows(self, selected: slice) -> BarArrays:
         """The selected rows, as views of the same arrays."""
-        return BarColumns(**{name: array[selected] for name, array in vars(self).items()})
+        return BarArrays(**{name: array[selected] for name, array in vars(self).items()})
 
 
 def resampled_name(symbol: str, interval: str) -> str:
