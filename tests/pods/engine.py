@@ -1,4 +1,4 @@
-"""The engine without a process around it, and what it is compared on."""
+"""Runs the engine inside the test's process, and compares its results with stock Backtrader."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ T0 = 1_522_800_000_000
 CASH = 10_000.0
 
 
-class Restless(bt.Strategy):  # type: ignore[misc]
-    """Everything at once: limits, stops, brackets, shorts, reversals, several trade ids, recursive indicators."""
+class ManyOrders(bt.Strategy):  # type: ignore[misc]
+    """Uses limits, stops, brackets, shorts, reversals, several trade ids and recursive indicators."""
 
     params = (("period", 5),)
 
@@ -41,20 +41,20 @@ class Restless(bt.Strategy):  # type: ignore[misc]
     def next(self) -> None:
         self.count += 1
         for index, data in enumerate(self.datas):
-            kind = (self.count + index) % 11
+            case = (self.count + index) % 11
             price, spread = data.close[0], self.ranges[index][0]
             size = 0.01 * (1 + self.count % 3)
-            if kind == 0:
+            if case == 0:
                 self.buy(data, size=size)
-            elif kind == 2:
+            elif case == 2:
                 self.buy(data, size=size, exectype=bt.Order.Limit, price=price - spread / 3, tradeid=1)
-            elif kind == 3 and self.strength[index][0] > 50:
+            elif case == 3 and self.strength[index][0] > 50:
                 self.sell(data, size=2 * size)
-            elif kind == 5:
+            elif case == 5:
                 self.buy_bracket(data, size=size, limitprice=price + spread, stopprice=price - spread, price=price)
-            elif kind == 7:
+            elif case == 7:
                 self.order_target_percent(data, target=0.2 if price > self.averages[index][0] else -0.1)
-            elif kind == 9:
+            elif case == 9:
                 self.close(data)
 
 
@@ -80,7 +80,7 @@ def steps(series: Mapping[str, Sequence[Bar]]) -> Iterator[TimeStep]:
         yield event, [(index, bar) for _, index, bar in group]
 
 
-def run_ours(
+def run_engine(
     mode: str,
     strategy: type[Any],
     series: Mapping[str, Sequence[Bar]],
@@ -99,16 +99,16 @@ def run_ours(
     records: list[ResultRecord] = []
     results = Results("run", CASH, MINUTE, records.append)
     if mode == "batch":
-        made = cerebro.batch_engine(spec, strategy, params, {s: columns(b) for s, b in series.items()}, "1m")
+        engine = cerebro.batch_engine(spec, strategy, params, {s: columns(b) for s, b in series.items()}, "1m")
     else:
-        made = cerebro.stream_engine(spec, strategy, params, list(series), "1m", steps(series))
-    made.addanalyzer(ResultsAnalyzer, results=results)
-    made.run()
+        engine = cerebro.stream_engine(spec, strategy, params, list(series), "1m", steps(series))
+    engine.addanalyzer(ResultsAnalyzer, results=results)
+    engine.run()
     results.flush()
     return results, records
 
 
-def compare(stock: Outcome, results: Results, records: list[ResultRecord]) -> None:
+def assert_equal(stock: Outcome, results: Results, records: list[ResultRecord]) -> None:
     fills = [r for r in records if isinstance(r, RunFill)]
     trades = [r for r in records if isinstance(r, RunTrade)]
     assert [

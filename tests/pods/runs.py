@@ -1,4 +1,4 @@
-"""Bars to trade on and specs to trade by, for backtests as processes."""
+"""Bars and specs for backtests as processes."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import backtrader as bt
 import pytest
 
 from by_hand.backtrader import MINUTE, run_stock
-from pods.engine import CASH, T0, Restless, compare, random_bars, run_ours
+from pods.engine import CASH, T0, ManyOrders, assert_equal, random_bars, run_engine
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_common.market import Bar
 from tapedeck_common.records import ResultRecord, RunFill, RunTrade
@@ -159,7 +159,7 @@ def test_orders_of_every_kind_equal_stock(name: str, seed: int) -> None:
     assert len(stock.fills) > 50
     assert len(stock.trades) > 5
     for mode in ("batch", "stream"):
-        compare(stock, *run_ours(mode, Seen, series, broker, sizer, seed=seed))
+        assert_equal(stock, *run_engine(mode, Seen, series, broker, sizer, seed=seed))
     assert seen[0] == seen[1] == seen[2] == set(range(bt.Order.Historical)), "some kinds of orders were never filled"
 
 
@@ -170,9 +170,9 @@ def test_builtins_equal_stock(name: str, settings: str) -> None:
     series = {"A": random_bars("A", 7, count=700)}
     stock = run_stock(BUILTINS[name], series, cash=CASH, setup=all_of(setups))
     assert stock.fills
-    compare(stock, *run_ours("batch", BUILTINS[name], series, broker, sizer))
+    assert_equal(stock, *run_engine("batch", BUILTINS[name], series, broker, sizer))
     # none of them sells short, so forbidding it changes nothing
-    compare(stock, *run_ours("batch", BUILTINS[name], series, {**broker, "shorts": False}, sizer))
+    assert_equal(stock, *run_engine("batch", BUILTINS[name], series, {**broker, "shorts": False}, sizer))
 
 
 def test_fixed_commission_equals_stock() -> None:
@@ -185,7 +185,7 @@ def test_fixed_commission_equals_stock() -> None:
     series = {"A": random_bars("A", 5)}
     setup = brokered("addcommissioninfo", Flat())
     stock = run_stock(BUILTINS["sma-cross"], series, cash=CASH, setup=setup)
-    compare(stock, *run_ours("batch", BUILTINS["sma-cross"], series, {"commissionFixed": 1.5}))
+    assert_equal(stock, *run_engine("batch", BUILTINS["sma-cross"], series, {"commissionFixed": 1.5}))
 
 
 def a_bar(minute: int, opened: float, high: float, low: float, close: float) -> Bar:
@@ -208,7 +208,7 @@ def test_fixed_commission_is_charged_once_per_fill() -> None:
     bars = [a_bar(i, 100, 101, 99, 100) for i in range(5)]
     strategy = scripted(lambda s: s.buy(size=1), lambda s: s.sell(size=3), lambda s: s.buy(size=2))
     broker = {"commissionFixed": 2, "commissionPerUnit": 0.5, "commissionPercent": 1}
-    results, _ = run_ours("batch", strategy, {"A": bars}, broker)
+    results, _ = run_engine("batch", strategy, {"A": bars}, broker)
     assert results.value[-1] == pytest.approx(CASH - 3 * 2 - 6 * 0.5 - 6 * 1.0)
     assert results.commission == pytest.approx(3 * 2 + 6 * 0.5 + 6 * 1.0)
 
@@ -231,7 +231,7 @@ def test_only_resting_orders_pay_the_maker_rate() -> None:
         a_bar(5, 100, 101, 94, 94.5),
         a_bar(6, 94.5, 98, 94, 97),
     ]
-    results, records = run_ours("stream", strategy, {"A": bars}, {"commissionPercent": 1, "makerPercent": 0.1})
+    results, records = run_engine("stream", strategy, {"A": bars}, {"commissionPercent": 1, "makerPercent": 0.1})
     assert [f.price for f in fills(records)] == [98, 100, 100, 96]
     assert results.commission == pytest.approx(0.098 + 1.0 + 1.0 + 0.096)
     assert [t.commission for t in records if isinstance(t, RunTrade)] == pytest.approx([1.098, 1.096])
@@ -240,8 +240,8 @@ def test_only_resting_orders_pay_the_maker_rate() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_no_short_position_unless_allowed(seed: int) -> None:
     series = {"A": random_bars("A", seed, count=500)}
-    for strategy, params in ((Restless, {}), (EveryKind, {"seed": seed})):
-        results, records = run_ours("batch", strategy, series, {"shorts": False}, {"percent": 20}, **params)
+    for strategy, params in ((ManyOrders, {}), (EveryKind, {"seed": seed})):
+        results, records = run_engine("batch", strategy, series, {"shorts": False}, {"percent": 20}, **params)
         held, lowest = 0.0, 0.0
         for fill in fills(records):
             held += fill.size if fill.side == "buy" else -fill.size
@@ -263,14 +263,14 @@ def test_rejected_sale_cancels_its_bracket_and_oco_order() -> None:
                 first = self.sell(size=1)
                 self.made.append(self.sell(size=1, exectype=bt.Order.Limit, price=120, oco=first))
 
-    run_ours("batch", Brackets, {"A": [a_bar(i, 100, 101, 99, 100) for i in range(4)]}, {"shorts": False})
+    run_engine("batch", Brackets, {"A": [a_bar(i, 100, 101, 99, 100) for i in range(4)]}, {"shorts": False})
     last = dict(seen)
     first = min(last)
     assert [last[first + i] for i in range(5)] == ["Rejected", "Canceled", "Canceled", "Rejected", "Canceled"]
 
 
 @pytest.mark.parametrize("mode", ["batch", "stream"])
-def test_market_orders_fill_at_the_next_open(mode: str) -> None:
+def test_market_orders_fill_at_the_next_open_not_on_the_signal_bar(mode: str) -> None:
     bars = random_bars("A", 4, count=400, missing=0.3)
     decision_bars: list[int] = []
 
@@ -280,7 +280,7 @@ def test_market_orders_fill_at_the_next_open(mode: str) -> None:
                 decision_bars.append(len(self) - 1)
                 self.close() if self.position else self.buy(size=1)
 
-    _, records = run_ours(mode, RandomTrader, {"A": bars}, {})
+    _, records = run_engine(mode, RandomTrader, {"A": bars}, {})
     assert len(decision_bars) > 50
     assert [(f.ts, f.price) for f in fills(records)] == [
         (bars[i + 1].ts + MINUTE, bars[i + 1].open) for i in decision_bars
@@ -303,7 +303,7 @@ def test_trades_have_the_reasons_of_their_orders() -> None:
         lambda _: None,
     )
     bars = [a_bar(i, 100, 101, 99, 100) for i in range(12)]
-    _, records = run_ours("batch", strategy, {"A": bars}, {})
+    _, records = run_engine("batch", strategy, {"A": bars}, {})
     trades = [(t.entry_reason, t.exit_reason) for t in records if isinstance(t, RunTrade)]
     assert trades[:2] == [("crossed", "turned"), ("turned", "Stop")]
     entry, leave = trades[2]

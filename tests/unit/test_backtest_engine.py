@@ -12,7 +12,7 @@ import backtrader as bt
 import pytest
 
 from by_hand.backtrader import MINUTE, run_stock
-from pods.engine import CASH, Restless, compare, random_bars, run_ours
+from pods.engine import CASH, ManyOrders, assert_equal, random_bars, run_engine
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_common.market import Bar
 from tapedeck_common.records import RunFill
@@ -40,7 +40,7 @@ STRATEGIES: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "donchian": (BUILTINS["donchian"], {}),
     "macd": (BUILTINS["macd"], {}),
     "buy-and-hold": (BUILTINS["buy-and-hold"], {}),
-    "restless": (Restless, {"period": 7}),
+    "many-orders": (ManyOrders, {"period": 7}),
 }
 SERIES = {
     "random": lambda: {"A": random_bars("A", 1)},
@@ -64,8 +64,8 @@ def test_equals_stock(name: str, data: str) -> None:
     assert stock.fills, "nothing was traded, so the comparison proves nothing"
     hashes = set()
     for mode in ("batch", "stream"):
-        results, records = run_ours(mode, strategy, series, BROKER, SIZER, **params)
-        compare(stock, results, records)
+        results, records = run_engine(mode, strategy, series, BROKER, SIZER, **params)
+        assert_equal(stock, results, records)
         hashes.add(results.trades_hash)
     assert len(hashes) == 1
 
@@ -73,7 +73,7 @@ def test_equals_stock(name: str, data: str) -> None:
 @pytest.mark.parametrize("mode", ["batch", "stream"])
 def test_buy_and_hold_return(mode: str) -> None:
     series = SERIES["random-two"]()
-    results, _ = run_ours(mode, BUILTINS["sma-cross"], series, BROKER, SIZER)
+    results, _ = run_engine(mode, BUILTINS["sma-cross"], series, BROKER, SIZER)
     changes = [bars[-1].close / bars[0].close - 1 for bars in series.values()]
     assert results.summary()["buy_and_hold_percent"] == pytest.approx(50 * sum(changes))
 
@@ -148,9 +148,9 @@ def test_notifications_equal_stock(data: str) -> None:
     notes: list[Any] = []
     theirs: list[Any] = []
     stock = run_stock(Recorder, series, cash=CASH, notes=theirs)
-    results, records = run_ours("batch", Recorder, series, {}, notes=notes)
+    results, records = run_engine("batch", Recorder, series, {}, notes=notes)
     assert len(stock.trades) > 10
-    compare(stock, results, records)
+    assert_equal(stock, results, records)
     # Compared as text, because a line without a value is NaN.
     assert list(map(repr, notes)) == list(map(repr, theirs))
 
@@ -171,7 +171,7 @@ def test_fewer_bars_than_the_minimum_period_are_no_error(mode: str) -> None:
     """Stock Backtrader raises IndexError there if it computes all values at once."""
     few, many = random_bars("B", 2, first=1_470), random_bars("A", 1)
     for series in ({"A": many[:10]}, {"A": many, "B": few}):
-        results, records = run_ours(mode, BuysEarly, series, {})
+        results, records = run_engine(mode, BuysEarly, series, {})
         fills = [(r.ts, r.price) for r in records if isinstance(r, RunFill)]
         assert fills == [(many[3].ts + MINUTE, many[3].open)]
         assert len(results.ts) == len(series["A"])
