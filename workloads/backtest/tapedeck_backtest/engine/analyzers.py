@@ -121,7 +121,7 @@ class ResultsAnalyzer(bt.Analyzer):  # type: ignore[misc]
 
 
 class GuardedAnalyzer(ResultsAnalyzer):
-    """ResultsAnalyzer of a run: raises RunFailed for an order that is NaN, and holds no resampled feed as a symbol."""
+    """Raises RunFailed for an order whose size or price is NaN; excludes resampled feeds from buy-and-hold."""
 
     def start(self) -> None:
         super().start()
