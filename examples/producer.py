@@ -1,7 +1,7 @@
-"""A producer of stock bars: any program that follows the published schema joins in.
+"""A producer of stock bars: an example of any program that publishes to the log by the published schemas.
 
 ``python examples/producer.py --broker HOST:PORT bars.csv``; the file has a header line with symbol, ts (milliseconds
-UTC of the open), open, high, low, close, volume. The exchange id is one's own choice, outside ccxt's.
+UTC of the open), open, high, low, close, volume. Choose an exchange id that ccxt does not have.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ HEADERS: list[tuple[str, str | bytes | None]] = [("td", b"1;live")]  # version 1
 
 
 def main() -> int:
-    """Exit 0 when the broker has taken every bar."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--broker", default="127.0.0.1:9092")
-    options.add_argument("--exchange", default="nasdaq")
-    options.add_argument("--interval", default="1m")
-    options.add_argument("file", type=Path)
-    chosen = options.parse_args()
-    producer = Producer({"bootstrap.servers": chosen.broker, "enable.idempotence": True})
-    refused: list[str] = []
-    with chosen.file.open(newline="") as lines:
+    """Exits 0 once the broker has acknowledged every bar."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--broker", default="127.0.0.1:9092")
+    parser.add_argument("--exchange", default="nasdaq")
+    parser.add_argument("--interval", default="1m")
+    parser.add_argument("file", type=Path)
+    options = parser.parse_args()
+    producer = Producer({"bootstrap.servers": options.broker, "enable.idempotence": True})
+    rejected: list[str] = []
+    with options.file.open(newline="") as lines:
         for row in csv.DictReader(lines):
-            bar = {"exchange": chosen.exchange, "symbol": row["symbol"], "interval": chosen.interval}
+            bar = {"exchange": options.exchange, "symbol": row["symbol"], "interval": options.interval}
             bar |= {"ts": int(row["ts"]), "closed": True, "rev": 0}
             bar |= {name: float(row[name]) for name in ("open", "high", "low", "close", "volume")}
-            key = f"{bar['exchange']}:{bar['symbol']}"  # all of one market goes to one partition, in order
+            key = f"{bar['exchange']}:{bar['symbol']}"  # all bars of a symbol go to one partition, in order
             producer.produce(
                 TOPIC,
                 json.dumps(bar),
                 key,
                 headers=HEADERS,
-                on_delivery=lambda error, _: refused.append(error.str()) if error is not None else None,
+                on_delivery=lambda error, _: rejected.append(error.str()) if error is not None else None,
             )
             producer.poll(0)
-    left = producer.flush(30)
-    if refused or left:
-        print(f"{len(refused)} bars refused, {left} not delivered: {refused[:1]}", file=sys.stderr)
+    remaining = producer.flush(30)
+    if rejected or remaining:
+        print(f"{len(rejected)} bars rejected, {remaining} not delivered: {rejected[:1]}", file=sys.stderr)
         return 1
     return 0
 

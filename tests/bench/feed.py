@@ -1,4 +1,4 @@
-"""A live Feed's pod against ccxt's bare loop, both on the recorded trades of a local exchange."""
+"""A live Feed's pod against a loop of ccxt alone, both with the recorded trades of a local exchange."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tapedeck_deck.embedded.ports import free_port
 TRADES = int(os.environ.get("TAPEDECK_BENCH_TRADES", "60000"))
 RUNS = int(os.environ.get("TAPEDECK_BENCH_RUNS", "3"))
 SECONDS = float(os.environ.get("TAPEDECK_BENCH_SECONDS", "600"))
-TOGETHER = 0.005  # seconds of trades that come at once, at a steady rate
+BATCH_SECONDS = 0.005  # seconds of trades that are sent at once, at a steady rate
 BARE = """
 import asyncio, importlib, sys, time
 async def main(rest, websocket, count):
@@ -50,9 +50,9 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 def run() -> Iterator[Figure]:
     """feed-throughput, feed-latency-p99, feed-memory-growth."""
     with tempfile.TemporaryDirectory() as folder, _broker(Path(folder)) as bootstrap:
-        values, references = alternate(lambda: _fed(bootstrap, Path(folder)), _bare, RUNS)
+        values, references = alternate(lambda: _feed_throughput(bootstrap, Path(folder)), _ccxt_throughput, RUNS)
         yield against("feed-throughput", values, references, "msg/s")
-        latency, growth = _steady(bootstrap, Path(folder), statistics.median(values) / 2)
+        latency, growth = _at_steady_rate(bootstrap, Path(folder), statistics.median(values) / 2)
         yield Figure("feed-latency-p99", latency * 1000, "ms")
         yield Figure("feed-memory-growth", growth, "MB")
 
@@ -70,11 +70,11 @@ def _broker(folder: Path) -> Iterator[str]:
         broker.stop()
 
 
-_told = itertools.count()  # trades that pods were told of: the next pod goes on behind them
+_sent = itertools.count()  # numbers of trades that pods received: the next pod continues after them
 
 
 def _market(count: int, numbers: Iterator[int]) -> Market:
-    """As many trades as wanted: the recording again and again, its ids and times going on with the numbers."""
+    """``count`` trades: the recording repeated, with ids and times that follow the numbers."""
     source = recorded()[0].ticks
     ticks = [
         Tick(source[0].id + n, source[0].ts + n * 30, one.price, one.amount, one.buyer_maker)
@@ -84,7 +84,7 @@ def _market(count: int, numbers: Iterator[int]) -> Market:
     return Market("BTC", "USDT", ticks)
 
 
-def _bare() -> float:
+def _ccxt_throughput() -> float:
     with Exchange(Binance(), [_market(TRADES, itertools.count())]) as exchange:
         command = [sys.executable, "-c", BARE, exchange.rest, exchange.websocket, str(TRADES)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -103,28 +103,28 @@ def _pod(bootstrap: str, folder: Path, exchange: Exchange) -> FeedPod:
     return pod
 
 
-def _fed(bootstrap: str, folder: Path) -> float:
-    with Exchange(Binance(), [_market(TRADES, _told)]) as exchange:
+def _feed_throughput(bootstrap: str, folder: Path) -> float:
+    with Exchange(Binance(), [_market(TRADES, _sent)]) as exchange:
         pod = _pod(bootstrap, folder, exchange)
         try:
             before = pod.status()["trades"]
             began = time.perf_counter()
             exchange.play(chunk=200, timeout=300)
             while (seen := pod.status()["trades"] - before) < TRADES and time.perf_counter() - began < 300:
-                time.sleep(0.1)  # each look takes time from the pod
+                time.sleep(0.1)  # each request takes time from the pod
             return float(seen) / (time.perf_counter() - began)
         finally:
             pod.stop()
 
 
-def _steady(bootstrap: str, folder: Path, rate: float) -> tuple[float, float]:
+def _at_steady_rate(bootstrap: str, folder: Path, rate: float) -> tuple[float, float]:
     """(p99 of receipt to acknowledgement in seconds, growth of resident memory in MB) at a steady rate."""
-    with Exchange(Binance(), [_market(int(rate * SECONDS), _told)]) as exchange:
+    with Exchange(Binance(), [_market(int(rate * SECONDS), _sent)]) as exchange:
         pod = _pod(bootstrap, folder, exchange)
         try:
             assert pod.process is not None
             memory = psutil.Process(pod.process.pid).memory_info
-            chunk = max(1, int(rate * TOGETHER))
+            chunk = max(1, int(rate * BATCH_SECONDS))
             exchange.play(int(rate * SECONDS / 10), chunk=chunk, rate=rate, timeout=SECONDS)
             first = memory().rss
             exchange.play(chunk=chunk, rate=rate, timeout=SECONDS * 2)

@@ -1,4 +1,4 @@
-"""A backfill's pod, from the exchange to the log, against ccxt's bare loop over the same pages."""
+"""A backfill's pod, from the exchange to the log, against a loop of ccxt alone over the same pages."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
 
 
 def run() -> Iterator[Figure]:
-    """feed-backfill: bars/s of one pod within the rate that ccxt keeps to, 50 pages of 1,000 a second."""
+    """feed-backfill: bars/s of one pod within ccxt's rate limit, 50 pages of 1,000 bars a second."""
     start = END - BARS * MINUTE
     market = CandleMarket("BTC", "USDT", [], first=start)
     with (
@@ -55,14 +55,16 @@ def run() -> Iterator[Figure]:
         Exchange(Binance(), [market], clock_offset=END + MINUTE) as exchange,
     ):
         values, references = alternate(
-            lambda: _brought(bootstrap, store, Path(folder), exchange, start), lambda: _bare(exchange, start), RUNS
+            lambda: _backfill_rate(bootstrap, store, Path(folder), exchange, start),
+            lambda: _ccxt_rate(exchange, start),
+            RUNS,
         )
         yield against("feed-backfill", values, references, "bars/s")
 
 
 @contextmanager
 def _services(folder: Path) -> Iterator[tuple[str, str]]:
-    """Broker and an empty store that nobody records into, so that every run asks for all."""
+    """Broker and an empty store without a recorder, so that every run downloads all bars."""
     broker, postgres = KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres")
     folder.chmod(0o755)
     try:
@@ -78,12 +80,12 @@ def _services(folder: Path) -> Iterator[tuple[str, str]]:
         postgres.stop()
 
 
-def _bare(exchange: Exchange, start: int) -> float:
+def _ccxt_rate(exchange: Exchange, start: int) -> float:
     command = [sys.executable, "-c", BARE, exchange.rest, str(start), str(END)]
     return float(subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout)
 
 
-def _brought(bootstrap: str, store: str, folder: Path, exchange: Exchange, start: int) -> float:
+def _backfill_rate(bootstrap: str, store: str, folder: Path, exchange: Exchange, start: int) -> float:
     past = {"from": format_ms(start), "to": format_ms(END), "only": True}
     spec = {"exchange": "binance", "symbols": ["BTC/USDT"], "endpoints": {"rest": exchange.rest}, "backfill": past}
     pod = FeedPod(

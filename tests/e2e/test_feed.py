@@ -17,7 +17,7 @@ HOST = os.environ.get("TAPEDECK_E2E_HOST", "")  # an address of this machine tha
 TRADES = {"BTC/USDT": 9_757, "ETH/USDT": 6_106}  # recorded, with ids that have no gaps
 END = 1_735_689_600_000  # 2025
 BARS = 3_000
-HOLE = 30
+GAP = 30
 pytestmark = pytest.mark.skipif(not HOST, reason="pods reach no exchange of this machine: TAPEDECK_E2E_HOST")
 
 
@@ -50,15 +50,15 @@ def test_a_live_pod_ends_when_told_and_its_successor_misses_nothing(deck: Deck) 
 def test_the_past_is_fetched_by_a_job_of_several_pods(deck: Deck) -> None:
     things = deck.things()
     first = END - BARS * MINUTE
-    hole = (END - 500 * MINUTE, END - (500 - HOLE) * MINUTE)
-    market = CandleMarket("LTC", "USDT", [], first=first, holes=[hole])
+    hole = (END - 500 * MINUTE, END - (500 - GAP) * MINUTE)
+    market = CandleMarket("LTC", "USDT", [], first=first, gaps=[hole])
     with Exchange(Binance(), [market], clock_offset=END + MINUTE // 2, host=HOST) as exchange:
         past = {"from": "2024-12-29T22:00:00Z", "to": "2025-01-01T00:00:00Z", "shards": 2, "only": True}
         made = things.resource("Feed", "past", {**spec(exchange, "LTC/USDT"), "backfill": past})
         told = ended(things, made)
         assert told["progress"] == f"{BARS}/{BARS}"
         bars = "SELECT count(*) FROM bars WHERE exchange = 'binance' AND symbol = 'LTC/USDT'"
-        things.until(lambda: deck.sql(bars) == [[str(BARS - HOLE)]], 30)
+        things.until(lambda: deck.sql(bars) == [[str(BARS - GAP)]], 30)
         job = things.must(
             things.client.get(
                 PATHS["Job"].format(things.namespace),

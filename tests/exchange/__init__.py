@@ -1,4 +1,4 @@
-"""A local exchange: it plays recorded trades in the exchanges' own protocols, and misbehaves on command."""
+"""A local exchange: it plays recorded trades in the exchanges' own protocols, with faults on command."""
 
 from exchange.market import Market, Tick, recent_market, recorded, sped_up
 from exchange.server import Exchange

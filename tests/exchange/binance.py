@@ -13,7 +13,7 @@ from exchange.server import Client, Exchange
 
 @dataclass
 class Binance:
-    """See Binance's "Spot REST API" and "WebSocket Streams". ``halted`` are bases of markets that are not traded."""
+    """See Binance's "Spot REST API" and "WebSocket Streams". ``halted``: bases of markets that are not traded."""
 
     price_step: str = "0.01"
     halted: set[str] = field(default_factory=set)
@@ -28,13 +28,13 @@ class Binance:
             return web.json_response({"serverTime": exchange.now})
 
         async def recent(request: web.Request) -> web.Response:
-            market, limit = _asked(exchange, request)
+            market, limit = _query(exchange, request)
             if market is None:
                 return _wrong_symbol()
             return web.json_response([_trade_row(tick) for tick in market.past[-limit:]])
 
         async def historical(request: web.Request) -> web.Response:
-            market, limit = _asked(exchange, request)
+            market, limit = _query(exchange, request)
             if request.headers.get("X-MBX-APIKEY") != exchange.key:
                 answer = {"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}
                 return web.json_response(answer, status=401)
@@ -46,7 +46,7 @@ class Binance:
             return web.json_response([_trade_row(tick) for tick in found])
 
         async def klines(request: web.Request) -> web.Response:
-            market, limit = _asked(exchange, request)
+            market, limit = _query(exchange, request)
             if market is None:
                 return _wrong_symbol()
             interval = request.query["interval"]
@@ -58,13 +58,13 @@ class Binance:
             )
 
         async def ticker(request: web.Request) -> web.Response:
-            market, _ = _asked(exchange, request)
+            market, _ = _query(exchange, request)
             if market is None:
                 return _wrong_symbol()
-            told = _ticker(exchange, market)
+            fields = _ticker(exchange, market)
             names = {"symbol": "s", "lastPrice": "c", "bidPrice": "b", "askPrice": "a", "highPrice": "h",
                      "lowPrice": "l", "volume": "v", "openPrice": "o", "closeTime": "E"}  # fmt: skip
-            return web.json_response({name: told[short] for name, short in names.items()})
+            return web.json_response({name: fields[short] for name, short in names.items()})
 
         async def nothing(_: web.Request) -> web.Response:
             return web.json_response({"timezone": "UTC", "serverTime": exchange.now, "symbols": []})
@@ -119,7 +119,7 @@ class Binance:
 
 
 def trade_message(market: Market, tick: Tick) -> dict[str, Any]:
-    """A trade as the stream ``<symbol>@trade`` tells it."""
+    """A message of the stream ``<symbol>@trade``."""
     return {
         "e": "trade", "E": tick.ts, "s": market.base + market.quote, "t": tick.id, "p": tick.price, "q": tick.amount,
         "T": tick.ts, "m": tick.buyer_maker, "M": True,
@@ -130,7 +130,7 @@ def _name(market: Market) -> str:
     return (market.base + market.quote).lower()
 
 
-def _asked(exchange: Exchange, request: web.Request) -> tuple[Market | None, int]:
+def _query(exchange: Exchange, request: web.Request) -> tuple[Market | None, int]:
     limit = min(int(request.query.get("limit", 500)), exchange.page_max)
     return exchange.market(request.query.get("symbol", "")), limit
 

@@ -17,8 +17,8 @@ class Bitfinex:
         async def configuration(request: web.Request) -> web.Response:
             pairs = [[_pair(market), [None, None, None, "0.002", "2000", *[None] * 7]] for market in exchange.markets]
             names = sorted({name for market in exchange.markets for name in (market.base, market.quote)})
-            known: dict[str, list[Any]] = {"pub:info:pair": pairs, "pub:list:currency": list(names)}
-            return web.json_response([known.get(label, []) for label in request.match_info["labels"].split(",")])
+            by_label: dict[str, list[Any]] = {"pub:info:pair": pairs, "pub:list:currency": list(names)}
+            return web.json_response([by_label.get(label, []) for label in request.match_info["labels"].split(",")])
 
         async def trades(request: web.Request) -> web.Response:
             market = exchange.market(request.match_info["symbol"].removeprefix("t").replace(":", ""))

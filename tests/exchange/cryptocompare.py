@@ -1,4 +1,4 @@
-"""CryptoCompare's interface: REST min-api and the streamer, version 2. All markets are those of one exchange."""
+"""CryptoCompare's interface: REST min-api and the streamer, version 2. All markets belong to one exchange."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ class CryptoCompare:
             return pairs
 
         async def index(request: web.Request) -> web.Response:
-            return _refused(exchange, request) or _success({"pairs": listing()})
+            return _rejected(exchange, request) or _success({"pairs": listing()})
 
         async def exchanges(request: web.Request) -> web.Response:
-            known = {VENUE: {"isActive": True, "isTopTier": True, "pairs": listing()}}
-            return _refused(exchange, request) or _success({"exchanges": known})
+            by_name = {VENUE: {"isActive": True, "isTopTier": True, "pairs": listing()}}
+            return _rejected(exchange, request) or _success({"exchanges": by_name})
 
         async def history(request: web.Request) -> web.Response:
-            if (no := _refused(exchange, request)) is not None:
-                return no
-            asked = request.query
-            market = exchange.market(f"{asked['fsym']}/{asked['tsym']}")
-            if market is None or asked.get("e", "CCCAGG") not in ("CCCAGG", VENUE):
+            if (rejection := _rejected(exchange, request)) is not None:
+                return rejection
+            query = request.query
+            market = exchange.market(f"{query['fsym']}/{query['tsym']}")
+            if market is None or query.get("e", "CCCAGG") not in ("CCCAGG", VENUE):
                 return _error("e param is not valid the market does not exist for this coin pair", 2)
-            units = int(asked.get("aggregate", 1))
+            units = int(query.get("aggregate", 1))
             step = PATHS[request.path.rpartition("/")[2]] * units
-            limit = min(int(asked.get("limit", 30)), 2000 // units, 2000)
-            last = min(int(asked.get("toTs", exchange.now // 1000)), exchange.now // 1000) // step * step
+            limit = min(int(query.get("limit", 30)), 2000 // units, 2000)
+            last = min(int(query.get("toTs", exchange.now // 1000)), exchange.now // 1000) // step * step
             rows = _rows(market, step, last - limit * step, last)[-exchange.page_max :]
             return _success({"Aggregated": units > 1, "TimeFrom": last - limit * step, "TimeTo": last, "Data": rows})
 
         async def prices(request: web.Request) -> web.Response:
-            if (no := _refused(exchange, request)) is not None:
-                return no
+            if (rejection := _rejected(exchange, request)) is not None:
+                return rejection
             base, quote = request.query["fsyms"], request.query["tsyms"]
             market = exchange.market(f"{base}/{quote}")
             if market is None or request.query.get("e", "CCCAGG") not in ("CCCAGG", VENUE):
@@ -89,9 +89,9 @@ class CryptoCompare:
         return [_trade(market, tick)] if f"0~{VENUE}~{market.base}~{market.quote}" in channels else []
 
     def state(self, exchange: Exchange, market: Market, channels: dict[str, Any]) -> list[Any]:
-        """Only what changed since the last message of a channel, as it does."""
+        """Only the fields that changed since the last message of a channel, as CryptoCompare sends them."""
         messages: list[Any] = [{"TYPE": "999", "MESSAGE": "HEARTBEAT", "TIMEMS": exchange.now}]
-        for sub, told in channels.items():
+        for sub, sent in channels.items():
             kind, venue, base, quote, *unit = sub.split("~")
             if kind == "0" or not market.happened or (base, quote) != (market.base, market.quote):
                 continue
@@ -103,7 +103,7 @@ class CryptoCompare:
                 messages.append({**who, "TS": last, "UNIT": unit[0], "ACTION": "U", **_values(row)})
                 continue
             now = _ticker(market)
-            messages.append({**who, "FLAGS": 4, **{name: v for name, v in now.items() if told.get(name) != v}})
+            messages.append({**who, "FLAGS": 4, **{name: v for name, v in now.items() if sent.get(name) != v}})
             channels[sub] = now
         return messages
 
@@ -125,11 +125,11 @@ def _ticker(market: Market) -> dict[str, Any]:
 
 
 def _rows(market: Market, step: int, first: int, last: int) -> list[dict[str, Any]]:
-    """A row for each interval from first to last: flat ones where nothing was traded, zeros before the first trade."""
-    known = {ts // 1000: tuple(map(float, values)) for ts, *values in market.candles(step, 0, last * 1000, 10**9)}
+    """A row for each interval from first to last: flat without a trade, zeros before the first trade."""
+    traded = {ts // 1000: tuple(map(float, values)) for ts, *values in market.candles(step, 0, last * 1000, 10**9)}
     rows, close = [], 0.0
-    for ts in range(min(known, default=first), last + 1, step):
-        values = known.get(ts, (close, close, close, close, 0.0))
+    for ts in range(min(traded, default=first), last + 1, step):
+        values = traded.get(ts, (close, close, close, close, 0.0))
         close = values[3]
         if ts >= first:
             rows.append((ts, values))
@@ -147,13 +147,20 @@ def _success(data: dict[str, Any]) -> web.Response:
     return web.json_response(answer)
 
 
-def _error(message: str, kind: int) -> web.Response:
-    answer = {"Response": "Error", "Message": message, "HasWarning": False, "Type": kind, "RateLimit": {}, "Data": {}}
+def _error(message: str, error_type: int) -> web.Response:
+    answer = {
+        "Response": "Error",
+        "Message": message,
+        "HasWarning": False,
+        "Type": error_type,
+        "RateLimit": {},
+        "Data": {},
+    }
     return web.json_response(answer)
 
 
-def _refused(exchange: Exchange, request: web.Request) -> web.Response | None:
+def _rejected(exchange: Exchange, request: web.Request) -> web.Response | None:
     if request.headers.get("Authorization") == f"Apikey {exchange.key}":
         return None
-    fault = {"type": 2, "message": "API key required, please refer to the documentation", "http_status_code": 401}
-    return web.json_response({"Data": {}, "Err": fault}, status=401)
+    error = {"type": 2, "message": "API key required, please refer to the documentation", "http_status_code": 401}
+    return web.json_response({"Data": {}, "Err": error}, status=401)

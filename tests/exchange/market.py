@@ -1,4 +1,4 @@
-"""What the exchange trades: ticks of each market, and the bars of those that have happened."""
+"""The exchange's markets: recorded trades, and the bars of those that have happened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 SAMPLES = Path(__file__).parents[2] / "examples" / "data" / "binance-trades"
 MINUTE = 60_000
 Row = tuple[int, str, str, str, str, str]
-"""The open, and a bar's prices and volume as text: open, high, low, close, volume."""
+"""A bar: open time, then open, high, low, close and volume as text."""
 
 Ohlcv = tuple[float, float, float, float, float]
 """The same as numbers."""
@@ -37,7 +37,7 @@ class Tick:
 
 @dataclass
 class Market:
-    """One market. Only the first ``happened`` ticks have happened yet."""
+    """One market. The first ``happened`` ticks have happened, the others are in the future."""
 
     base: str
     quote: str
@@ -78,19 +78,19 @@ class Market:
         return rows[:limit]
 
     def minutes(self) -> dict[int, Ohlcv]:
-        """Open, high, low, close and volume of the minutes of all its trades, by open."""
+        """Open, high, low, close and volume of the minutes of all its trades, by open time."""
         whole = Market(self.base, self.quote, self.ticks, happened=len(self.ticks))
         return {row[0]: numbers(row) for row in whole.candles(60, 0, 10**15, 10**6)}
 
 
 def numbers(row: Row) -> Ohlcv:
-    """What a bar says, without its open time."""
+    """A bar without its open time."""
     _, opened, high, low, close, volume = row
     return float(opened), float(high), float(low), float(close), float(volume)
 
 
 def recorded() -> list[Market]:
-    """The shipped recordings: BTC/USDT and ETH/USDT."""
+    """The recorded markets: BTC/USDT and ETH/USDT."""
     return [
         Market("BTC", "USDT", _ticks(SAMPLES / "btcusdt_20240808.jsonl.gz")),
         Market("ETH", "USDT", _ticks(SAMPLES / "ethusdt_20240808.jsonl.gz")),
@@ -104,17 +104,17 @@ def recent_market() -> Market:
     start = end - (some[-1].ts - some[0].ts) // MINUTE * MINUTE - MINUTE
     shift = start - some[0].ts
     ticks = [Tick(5000 + n, t.ts + shift, t.price, t.amount, t.buyer_maker) for n, t in enumerate(some)]
-    # No letters of chance: Bitfinex ends the names of futures in F0.
+    # Digits only: Bitfinex uses names that end in F0 for futures.
     return Market(f"T{uuid.uuid4().int % 10**7}", "USD", ticks)
 
 
 def sped_up(ticks: Sequence[Tick], speed: int, origin: int, start: int) -> list[Tick]:
-    """The trades from ``start`` on as those from ``origin`` on were, so many times as fast (times in ms UTC)."""
+    """The trades, ``speed`` times as fast: ``origin`` becomes ``start``, milliseconds UTC."""
     return [replace(tick, ts=start + (tick.ts - origin) // speed) for tick in ticks]
 
 
 def in_turn(markets: list[Market]) -> Iterator[tuple[Market, Tick]]:
-    """What has not happened yet, of all markets, by time."""
+    """The future trades of all markets, by time."""
     rest = [[(tick.ts, n, tick) for tick in market.ticks[market.happened :]] for n, market in enumerate(markets)]
     for _, n, tick in heapq.merge(*rest, key=lambda row: row[:2]):
         yield markets[n], tick

@@ -1,4 +1,4 @@
-"""The server: one thread, one event loop, any of the protocols, and the commands of the test."""
+"""The server: one thread, one event loop, one of the protocols, and the commands of a test."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from aiohttp import WSMsgType, web
 from exchange.market import Market, Tick, in_turn
 from tapedeck_deck.embedded.deadline import Deadline
 
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LATE_ANSWERS = 10.0
 
 
 class Dialect(Protocol):
-    """How one exchange speaks."""
+    """The protocol of one exchange."""
 
     def routes(self, exchange: Exchange) -> list[web.RouteDef]:
         """Its REST interface."""
 
     def greet(self, exchange: Exchange, client: Client) -> list[Any]:
-        """The messages with which a connection begins."""
+        """The first messages of a connection."""
 
     def on_message(self, exchange: Exchange, client: Client, message: Any) -> list[Any]:
-        """A client's message on the websocket → what to answer; changes what the client gets."""
+        """A client's message on the websocket → the responses; updates the client's channels."""
 
     def trade(self, market: Market, tick: Tick, channels: dict[str, Any]) -> list[Any]:
-        """The messages for a trade to a client of these channels."""
+        """The messages for a trade to a client with these channels."""
 
     def state(self, exchange: Exchange, market: Market, channels: dict[str, Any]) -> list[Any]:
-        """The messages for the present candles and tickers."""
+        """The messages for the current candles and tickers."""
 
 
 @dataclass(eq=False)
@@ -56,7 +56,7 @@ class Client:
 class Exchange:
     """``with Exchange(dialect, markets) as it:`` serves on a free port; the methods may be called from any thread.
 
-    Its clock stands at the newest trade, or goes as this machine's where it is ``live``.
+    Its clock is the time of the newest trade, or this machine's clock where ``live``.
     """
 
     dialect: Dialect
@@ -112,39 +112,39 @@ class Exchange:
         return newest + self.clock_offset
 
     def market(self, name: str) -> Market | None:
-        """By base and quote, whatever stands between them."""
-        wanted = name.upper()
-        return next((m for m in self.markets if wanted in (m.base + m.quote, f"{m.base}-{m.quote}", m.symbol)), None)
+        """By base and quote, with any separator."""
+        requested = name.upper()
+        return next((m for m in self.markets if requested in (m.base + m.quote, f"{m.base}-{m.quote}", m.symbol)), None)
 
     def subscribed(self, clients: int = 1, channels: int = 1, timeout: float = 30.0) -> None:
-        """Wait until so many clients have so many subscriptions together."""
+        """Wait until at least so many clients have so many subscriptions in total."""
         deadline = Deadline(timeout)
         while len(self.clients) < clients or sum(len(c.channels) for c in list(self.clients)) < channels:
             assert not deadline.passed(), f"no subscription in {timeout} s: {self.requests}"
             time.sleep(0.01)
 
     def play(self, count: int | None = None, *, chunk: int = 20, rate: float = inf, timeout: float = 120.0) -> None:
-        """Let the next trades happen, and tell them: so many a second, some at a time."""
+        """Let the next trades happen and send them, ``chunk`` at a time, ``rate`` per second."""
         self._do(self._play(count, chunk, rate), timeout)
 
     def play_in_time(self, timeout: float = 120.0) -> None:
-        """Let each of the next trades happen when this machine's clock comes to its time."""
+        """Let each of the next trades happen when this machine's clock reaches its time."""
         self._do(self._play_in_time(), timeout)
 
     def play_with_drops(self, drops: int, seed: int, *, missed: int = 150, timeout: float = 150.0) -> None:
-        """Let all trades happen; at random ones every connection breaks, and up to so many happen before the next."""
+        """Let all trades happen; at random ones break every connection, and miss up to ``missed`` trades."""
         self._do(self._play_with_drops(drops, random.Random(seed), missed), timeout)
 
     def happen(self, market: Market, ticks: Iterable[Tick], *, tell: bool = True) -> None:
-        """These trades happen now; nobody is told of them with ``tell`` False."""
+        """Let these trades happen now; send them unless ``tell`` is False."""
         self._do(self._happen(market, list(ticks), again=list(ticks) if tell else []))
 
     def repeat(self, market: Market, ticks: Iterable[Tick]) -> None:
-        """Tell these again, or late, in this order."""
+        """Send these trades again, or late, in this order."""
         self._do(self._happen(market, [], again=list(ticks)))
 
     def spoil(self, market: Market, tick: Tick) -> None:
-        """Tell a trade with a price that is no price but an object."""
+        """Send a trade whose price is an object instead of a number."""
         self._do(self._happen(market, [], again=[tick], spoilt=True))
 
     def send(self, *messages: Any) -> None:
@@ -152,7 +152,7 @@ class Exchange:
         self._do(self._broadcast(messages))
 
     def refresh(self) -> None:
-        """Candles and tickers to who wants them."""
+        """Send candles and tickers to their subscribers."""
         self._do(self._refresh())
 
     def drop(self) -> None:
@@ -177,7 +177,7 @@ class Exchange:
         await self._runner.cleanup()
 
     @web.middleware
-    async def _faulty(self, request: web.Request, handler: Answer) -> web.StreamResponse:
+    async def _faulty(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             self.dialled_at.append(time.monotonic())
             if self.websocket_faults:
@@ -216,7 +216,7 @@ class Exchange:
         began = time.monotonic()
         for number, (market, tick) in enumerate(islice(in_turn(self.markets), count), 1):
             market.happened += 1
-            await self._tell(market, tick)
+            await self._send_trade(market, tick)
             if number % chunk == 0:
                 await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
 
@@ -224,27 +224,27 @@ class Exchange:
         for market, tick in in_turn(self.markets):
             await asyncio.sleep(max(0.0, tick.ts / 1000 - time.time()))
             market.happened += 1
-            await self._tell(market, tick)
+            await self._send_trade(market, tick)
 
     async def _play_with_drops(self, drops: int, rng: random.Random, missed: int) -> None:
         rest = list(in_turn(self.markets))
         places = set(rng.sample(range(200, len(rest) - 200), drops))
-        away = 0  # trades that still happen before the next client is waited for
+        missing = 0  # trades that still happen before the next client is waited for
         for number, (market, tick) in enumerate(rest):
             market.happened += 1
-            await self._tell(market, tick)
+            await self._send_trade(market, tick)
             if number in places:
-                await self._come_back()
+                await self._wait_for_client()
                 await self._drop()
-                away = rng.randrange(1, missed)
-            elif away:
-                away -= 1
-                if away == 0:
-                    await self._come_back()
+                missing = rng.randrange(1, missed)
+            elif missing:
+                missing -= 1
+                if missing == 0:
+                    await self._wait_for_client()
             elif number % 50 == 0:
                 await asyncio.sleep(0.002)
 
-    async def _come_back(self) -> None:
+    async def _wait_for_client(self) -> None:
         for _ in range(1000):
             if any(client.channels for client in self.clients):
                 return
@@ -255,9 +255,9 @@ class Exchange:
         market.ticks[market.happened : market.happened] = new
         market.happened += len(new)
         for tick in again:
-            await self._tell(market, tick, spoilt=spoilt)
+            await self._send_trade(market, tick, spoilt=spoilt)
 
-    async def _tell(self, market: Market, tick: Tick, *, spoilt: bool = False) -> None:
+    async def _send_trade(self, market: Market, tick: Tick, *, spoilt: bool = False) -> None:
         if self.silent:
             return
         for client in list(self.clients):
@@ -288,11 +288,11 @@ async def _send(client: Client, message: Any) -> None:
     try:
         await client.socket.send_str(message if isinstance(message, str) else json.dumps(message))
     except (ConnectionError, RuntimeError):
-        return  # gone meanwhile
+        return  # the client has disconnected
 
 
 def _spoilt(message: Any, price: str) -> Any:
-    """The message with an object in the place of the price, as text or as a number."""
+    """The message with an object instead of the price."""
     if isinstance(message, dict):
         return {name: _spoilt(value, price) for name, value in message.items()}
     if isinstance(message, list):

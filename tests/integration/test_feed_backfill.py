@@ -36,7 +36,7 @@ def iso(ms: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ms // 1000))
 
 
-def holes_of(rng: random.Random, start: int, end: int, count: int) -> list[tuple[int, int]]:
+def random_gaps(rng: random.Random, start: int, end: int, count: int) -> list[tuple[int, int]]:
     """Gaps that neither touch nor overlap, from a minute to two days long."""
     places = sorted(rng.sample(range(start // MINUTE + 10, end // MINUTE - 3000, 3000), count))
     return [(at * MINUTE, (at + rng.choice((1, 2, 59, 1000, 2880))) * MINUTE) for at in places]
@@ -48,8 +48,8 @@ def an_exchange(*markets: CandleMarket, halted: Iterable[str] = ()) -> Iterator[
         yield exchange
 
 
-def market(start: int, holes: list[tuple[int, int]] | None = None) -> CandleMarket:
-    return CandleMarket(f"B{uuid.uuid4().hex[:6]}".upper(), "USDT", [], first=start, holes=holes or [])
+def market(start: int, missing: list[tuple[int, int]] | None = None) -> CandleMarket:
+    return CandleMarket(f"B{uuid.uuid4().hex[:6]}".upper(), "USDT", [], first=start, gaps=missing or [])
 
 
 def pod(services: Services, store: str, folder: Path, exchange: Exchange, start: int, **backfill: Any) -> FeedPod:
@@ -73,9 +73,9 @@ def gaps(store: str, symbol: str, state: str) -> list[tuple[int, int]]:
     return [(start, end) for start, end in select(store, query, symbol, state)]
 
 
-def existing_bars(start: int, end: int, holes: list[tuple[int, int]]) -> dict[int, tuple[float, ...]]:
+def existing_bars(start: int, end: int, missing: list[tuple[int, int]]) -> dict[int, tuple[float, ...]]:
     """The bars that exist, computed one by one."""
-    without = {ts for hole in holes for ts in range(*hole, MINUTE)}
+    without = {ts for gap in missing for ts in range(*gap, MINUTE)}
     return {ts: tuple(map(float, candle(ts)[1:])) for ts in range(start, end, MINUTE) if ts not in without}
 
 
@@ -96,9 +96,9 @@ def test_killed_at_any_instant_it_downloads_what_exists_and_records_what_does_no
     days = 40 if KILLS <= 3 else 3 * 365
     end = NOW // MINUTE * MINUTE
     start = end - days * DAY
-    holes = holes_of(rng, start, end, min(days // 4, 60))
+    missing = random_gaps(rng, start, end, min(days // 4, 60))
     with (
-        an_exchange(market(start, holes)) as exchange,
+        an_exchange(market(start, missing)) as exchange,
         recorders(tmp_path, services.broker.bootstrap, store) as (recorder,),
     ):
         symbol = exchange.markets[0].symbol
@@ -114,8 +114,8 @@ def test_killed_at_any_instant_it_downloads_what_exists_and_records_what_does_no
             worker.start()
         assert worker.wait(240) == 0, worker.log_tail()
         caught_up(services.broker.bootstrap, store, timeout=240)
-        assert stored(store, symbol) == existing_bars(start, end, holes), "the unfinished minute is not among them"
-        assert gaps(store, symbol, "unfillable") == holes
+        assert stored(store, symbol) == existing_bars(start, end, missing), "the unfinished minute is not among them"
+        assert gaps(store, symbol, "unfillable") == missing
         assert gaps(store, symbol, "open") == []
         listed = select(store, "SELECT base, quote, price_step, amount_step FROM listings WHERE symbol = %s", symbol)
         assert listed == [(*symbol.split("/"), 0.01, 0.00001)], "as the exchange's filters say"
@@ -132,9 +132,9 @@ def test_two_pods_share_range_and_rate_through_any_fault(services: Services, sto
     end = NOW // MINUTE * MINUTE
     start = end - 30 * DAY
     mid = (start + end) // 2 // MINUTE * MINUTE
-    holes = [(start + 100 * MINUTE, start + 130 * MINUTE), (mid - 20 * MINUTE, mid + 35 * MINUTE)]
+    missing = [(start + 100 * MINUTE, start + 130 * MINUTE), (mid - 20 * MINUTE, mid + 35 * MINUTE)]
     with (
-        an_exchange(market(start, holes), market(start)) as exchange,
+        an_exchange(market(start, missing), market(start)) as exchange,
         recorders(tmp_path, services.broker.bootstrap, store) as (recorder,),
     ):
         recorder.start()
@@ -160,13 +160,13 @@ def test_two_pods_share_range_and_rate_through_any_fault(services: Services, sto
         caught_up(services.broker.bootstrap, store)
         reports = [worker.last_report()["backfill"] for worker in workers]
         lacking = []
-        for one, its in zip(exchange.markets, (holes, []), strict=True):
+        for one, its in zip(exchange.markets, (missing, []), strict=True):
             found, expected = stored(store, one.symbol), existing_bars(start, end, its)
             lacking.append(sorted(expected.keys() ^ found.keys()))
             assert all(found[ts] == expected[ts] for ts in found)
         assert lacking == [[], []]
-        union = {ts for hole in gaps(store, exchange.markets[0].symbol, "unfillable") for ts in range(*hole, MINUTE)}
-        assert union == {ts for hole in holes for ts in range(*hole, MINUTE)}
+        union = {ts for gap in gaps(store, exchange.markets[0].symbol, "unfillable") for ts in range(*gap, MINUTE)}
+        assert union == {ts for gap in missing for ts in range(*gap, MINUTE)}
         assert gaps(store, exchange.markets[1].symbol, "unfillable") == []
         assert sum(report["rows"] for report in reports) == sum(len(stored(store, m.symbol)) for m in exchange.markets)
         assert sum(report["retries"] for report in reports) >= 3

@@ -143,7 +143,7 @@ def test_bars_after_a_gap_that_is_longer_than_a_page(name: str, dialect: Dialect
     """Some exchanges return the next bars, others those within a page's time range: none."""
     start = END - 6000 * MINUTE
     gap = (start + 100 * MINUTE, start + 4000 * MINUTE)
-    own = CandleMarket("BTC", "USD", [], first=start, holes=[gap])
+    own = CandleMarket("BTC", "USD", [], first=start, gaps=[gap])
     with Exchange(dialect, [own], clock_offset=END) as exchange:
 
         async def fetch() -> dict[int, tuple[float, ...]]:
@@ -198,7 +198,7 @@ def test_many_bars_are_recovered_in_order(services: Services, monkeypatch: pytes
     """More than one recovery requests, and a stretch without trades that spans several of them."""
     monkeypatch.setattr(bar_recovery, "BARS_MAX", 3)
     first, end = END - 20 * MINUTE, END - 10 * MINUTE
-    own = CandleMarket(f"F{uuid.uuid4().hex[:6]}".upper(), "USDT", [], holes=[(END - 17 * MINUTE, END - 12 * MINUTE)])
+    own = CandleMarket(f"F{uuid.uuid4().hex[:6]}".upper(), "USDT", [], gaps=[(END - 17 * MINUTE, END - 12 * MINUTE)])
     output, publisher, stats = create_output(services, "binance")
 
     async def recover(exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""Live Feeds on a running deck: brought, recorded, suspended, and told what is wrong with them."""
+"""Live Feeds on a running deck: ingested, recorded, suspended, and failed with a reason."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def live(exchange: Exchange, **more: Any) -> Json:
         ({"apiKeySecret": "wrong-key"}, "WrongKey", ["apiKeySecret", "Invalid API-key"]),
     ],
 )
-def test_bad_input_is_told_within_seconds(
+def test_invalid_input_is_reported_within_seconds(
     running: tuple[Json, Objects, Exchange], wrong: Json, reason: str, words: list[str]
 ) -> None:
     _, objects, exchange = running
@@ -67,7 +67,7 @@ def test_bad_input_is_told_within_seconds(
     eventually(lambda: not [d for d in objects.list("Deployment") if d["metadata"]["name"].startswith(f"feed-{name}")])
 
 
-def test_a_channel_that_the_exchange_lacks_is_told(running: tuple[Json, Objects, Exchange]) -> None:
+def test_a_channel_that_the_exchange_lacks_is_reported(running: tuple[Json, Objects, Exchange]) -> None:
     _, objects, _ = running
     secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "compare-key", "namespace": "default"}}
     objects.apply(secret | {"data": {"apiKey": "dGhlLWtleQ=="}})
@@ -80,7 +80,7 @@ def test_a_channel_that_the_exchange_lacks_is_told(running: tuple[Json, Objects,
     assert status["message"].startswith("channels: got trades, which cryptocompare does not send (BTC/USDT is an index")
 
 
-def test_brought_recorded_suspended_and_gone_on(running: tuple[Json, Objects, Exchange]) -> None:
+def test_ingested_recorded_suspended_and_resumed(running: tuple[Json, Objects, Exchange]) -> None:
     facts, objects, exchange = running
     spec = live(exchange, channels=["trades", "bars", "ticker"], apiKeySecret="right-key")
     secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "right-key", "namespace": "default"}}
@@ -90,14 +90,14 @@ def test_brought_recorded_suspended_and_gone_on(running: tuple[Json, Objects, Ex
     exchange.play(9_000)
     exchange.refresh()
 
-    def told(name: str, least: int) -> bool:
+    def reaches(name: str, least: int) -> bool:
         return bool(objects.get("Feed", "default", "binance").get("status", {}).get(name, 0) >= least)
 
     btc = exchange.markets[0]
-    eventually(lambda: told("trades", btc.happened) and told("tickers", 1))
+    eventually(lambda: reaches("trades", btc.happened) and reaches("tickers", 1))
     apply(objects, "binance", {**spec, "suspend": True})
     eventually(lambda: phase(objects, "Feed", "binance") == "Suspended" and not exchange.clients)
-    exchange.play()  # what happens meanwhile is fetched afterwards
+    exchange.play()  # what happens meanwhile is recovered afterwards
     apply(objects, "binance", {**spec, "suspend": False})
 
     def stored() -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""A Feed's past on a running deck: beside what listens, alone, by the command, and with bad input."""
+"""A Feed's backfill on a running deck: beside the live pod, alone, by the command, and with invalid input."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from tapedeck_deck.embedded.pods import INDEX_ANNOTATION
 pytestmark = pytest.mark.slow
 END = 1_735_689_600_000  # 2025
 START = END - 3000 * MINUTE
-HOLE = (END - 500 * MINUTE, END - 470 * MINUTE)
+GAP = (END - 500 * MINUTE, END - 470 * MINUTE)
 
 
 @pytest.fixture(scope="module")
 def running(shared_deck: Deck) -> Iterator[tuple[Home, Json, Objects, Exchange]]:
     home, facts, objects = shared_deck
-    markets = [CandleMarket(base, "USDT", [], first=START, holes=[HOLE]) for base in ("BTC", "ETH")]
+    markets = [CandleMarket(base, "USDT", [], first=START, gaps=[GAP]) for base in ("BTC", "ETH")]
     with Exchange(Binance(), list(markets), clock_offset=END + 30_000) as exchange:
         yield home, facts, objects, exchange
 
@@ -55,21 +55,21 @@ def stored(facts: Json, symbol: str) -> tuple[Any, ...] | None:
         return connection.execute(query, [symbol]).fetchone()
 
 
-def test_the_past_beside_what_listens(running: tuple[Home, Json, Objects, Exchange]) -> None:
+def test_a_backfill_beside_the_live_pod(running: tuple[Home, Json, Objects, Exchange]) -> None:
     _, facts, objects, exchange = running
     past = {"from": "2024-12-29T22:00:00Z", "to": "2025-01-01T00:00:00Z", "shards": 2}
     apply(objects, "both", exchange, backfill=past)
     exchange.subscribed()
 
-    def through() -> bool:
+    def is_complete() -> bool:
         status = objects.get("Feed", "default", "both").get("status", {})
         return bool(status.get("progress") == "3000/3000" and status["phase"] == "Running")
 
-    eventually(through)
+    eventually(is_complete)
     eventually(lambda: stored(facts, "BTC/USDT") == (2970, 2970))
-    said = describe(objects, objects.get("Feed", "default", "both"))
+    description = describe(objects, objects.get("Feed", "default", "both"))
     for words in ("shard: 0", "shard: 1", "rate:", "retries:", "missing: 30", "2025-01-01T00:00:00Z"):
-        assert words in said
+        assert words in description
     kinds = [pod["metadata"]["name"] for pod in objects.list("Pod") if "feed-both" in pod["metadata"]["name"]]
     assert len(kinds) == 3
     objects.delete("Feed", "default", "both")
@@ -86,7 +86,7 @@ def test_the_past_beside_what_listens(running: tuple[Home, Json, Objects, Exchan
         ),
     ],
 )
-def test_bad_input_is_final_within_seconds(
+def test_invalid_input_is_final_within_seconds(
     running: tuple[Home, Json, Objects, Exchange], wrong: Json, reason: str, words: str
 ) -> None:
     _, _, objects, exchange = running
@@ -97,10 +97,12 @@ def test_bad_input_is_final_within_seconds(
     assert status["conditions"][0]["reason"] == reason
     assert words in status["message"]
     pods = [pod["metadata"] for pod in objects.list("Pod") if f"feed-{name}" in pod["metadata"]["name"]]
-    assert len([pod for pod in pods if INDEX_ANNOTATION in pod["annotations"]]) == 1, "none follows one that refused"
+    assert len([pod for pod in pods if INDEX_ANNOTATION in pod["annotations"]]) == 1, (
+        "no pod follows one that rejected its input"
+    )
 
 
-def test_fetched_by_the_command(running: tuple[Home, Json, Objects, Exchange], tmp_path: Path) -> None:
+def test_the_command_fetch(running: tuple[Home, Json, Objects, Exchange], tmp_path: Path) -> None:
     home, facts, _, exchange = running
 
     def fetch(*more: str) -> subprocess.CompletedProcess[str]:
@@ -112,8 +114,8 @@ def test_fetched_by_the_command(running: tuple[Home, Json, Objects, Exchange], t
     span = ("--start", "2024-12-29T22:00:00Z", "--end", "2025-01-01")
     done = fetch("--symbols", "ETH/USDT", *span, "-o", "json")
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert (said["phase"], said["bars"], said["missing"], said["symbols"]) == ("Complete", 2970, 30, 1)
+    result = json.loads(done.stdout)
+    assert (result["phase"], result["bars"], result["missing"], result["symbols"]) == ("Complete", 2970, 30, 1)
     eventually(lambda: stored(facts, "ETH/USDT") == (2970, 2970))
     again = fetch("--symbols", "ETH/USDT", *span)
     assert again.returncode == 0

@@ -1,4 +1,4 @@
-"""Another program's bars on the log: an exchange that ccxt does not know is recorded and charted."""
+"""Another program's bars on the log: an exchange that ccxt does not have is recorded and charted."""
 
 from __future__ import annotations
 

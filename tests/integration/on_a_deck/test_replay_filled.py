@@ -46,7 +46,7 @@ def test_stored_bars_are_kept_and_missing_ones_are_backfilled(shared_deck: Deck)
     live(LIVE)
     eventually(lambda: rows_by_source() == {"live": len(LIVE)})
     gap = (START + GAP.start * MINUTE, START + GAP.stop * MINUTE)
-    market = CandleMarket("BTC", "USDT", [], first=START, holes=[gap])
+    market = CandleMarket("BTC", "USDT", [], first=START, gaps=[gap])
     with Exchange(Binance(), [market], clock_offset=START + 2 * MINUTES * MINUTE) as exchange:
         store = {"exchange": "binance", "symbols": ["BTC/USDT"]}
         store |= {"from": "2024-12-31T00:00:00Z", "to": "2024-12-31T10:00:00Z"}

@@ -54,9 +54,9 @@ class BarDownloader:
         Raises ExchangeUnreachable, InvalidFeedInput and DeliveryFailed, and ExchangeRequestFailed after ten
         consecutive failed pages.
         """
-        missing = {each: known.missing for each, known in coverage.items()}
-        for each, known in coverage.items():
-            for filled in known.filled:
+        missing = {each: covered.missing for each, covered in coverage.items()}
+        for each, covered in coverage.items():
+            for filled in covered.filled:
                 self._publish_gap(each, filled, "filled")
         consecutive_failures = 0
         async with aclosing(self._request_ahead(page_requests(missing.items(), self._page_size))) as results:

@@ -13,7 +13,7 @@ class InvalidFeedInput(InvalidInput):
 
 
 class ExchangeUnreachable(Unavailable):
-    """The exchange did not respond, or limits the request rate. ``retry_after`` is the delay it asked for, seconds."""
+    """The exchange did not respond, or limits the request rate. ``retry_after`` is the delay it requires, seconds."""
 
     reason = "Unreachable"
 

@@ -41,7 +41,7 @@ async def run_until_stopped(work: Coroutine[Any, Any, None], adapter: ExchangeAd
             return
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
-        raise Interrupted("asked to end")
+        raise Interrupted("stopped on request")
     finally:
         with contextlib.suppress(TimeoutError, Exception):  # a client's error while it closes changes nothing
             await asyncio.wait_for(adapter.close(), CLOSE_TIMEOUT)

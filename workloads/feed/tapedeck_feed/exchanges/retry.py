@@ -11,7 +11,7 @@ from tapedeck_feed.exchanges.errors import ExchangeRequestFailed, ExchangeUnreac
 
 T = TypeVar("T")
 RetryDecision: TypeAlias = Callable[[Exception], bool | float]
-"""Called with each failure; returns whether to retry, or the delay in seconds where the exchange asked for one."""
+"""Called with each failure; returns whether to retry, or the delay in seconds that the exchange requires."""
 RECOVERY_CONCURRENCY = 4  # recovery requests of a pod at the same time
 RECOVERY_DELAYS = (0.0, 0.3, 1.0, 2.0)  # seconds before each request for the same data: it may come short or late
 RECOVERY_RETRY_AFTER = 10.0  # seconds after a recovery that failed
@@ -22,7 +22,7 @@ REQUEST_TIMEOUT = 120.0
 
 
 def retry_delay(error: Exception) -> bool | float:
-    """The default RetryDecision: retry what may succeed later, after the delay that the exchange asked for."""
+    """The default RetryDecision: retry what may succeed later, after the delay that the exchange requires."""
     if isinstance(error, ExchangeUnreachable):
         return error.retry_after if error.retry_after is not None else True
     return isinstance(error, ExchangeRequestFailed)

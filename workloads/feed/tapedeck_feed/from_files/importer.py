@@ -81,7 +81,7 @@ class FileImporter:
         for source in sources:
             for row in self._read_file(source, on_invalid):
                 if self._stop.is_set():
-                    raise Interrupted("asked to end before all was read")
+                    raise Interrupted("stopped on request before all was read")
                 yield row
 
     def _read_file(self, source: SourceFile, on_invalid: Callable[[BadRow], None]) -> Iterator[SourceRow]:

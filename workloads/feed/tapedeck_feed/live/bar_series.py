@@ -220,7 +220,7 @@ class BarSeries:
         return filled
 
     def discard_unknown(self, starts: Iterable[int]) -> None:
-        """The exchange does not say whether these intervals had trades: forget those of which nothing is known."""
+        """The exchange does not serve these intervals: forget those of which nothing is known."""
         for start in starts:
             if (builder := self._builders.get(start)) is not None and builder.is_unknown:
                 del self._builders[start]

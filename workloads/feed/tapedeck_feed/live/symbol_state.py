@@ -61,7 +61,7 @@ class SymbolState:
 
     @property
     def is_current(self) -> bool:
-        """Whether every trade up to now is known, as far as can be told: bars may be closed."""
+        """Whether no trade up to now can be missing, as far as the pod can know: bars may be closed."""
         return self.continuity is Continuity.CONTINUOUS and self.recovery is None and not self.sequencer.pending
 
     @property
@@ -94,7 +94,7 @@ class SymbolState:
         self.continuity = Continuity.CONTINUOUS
 
     def recovery_failed(self, retry_at: float) -> None:
-        """The exchange could not be asked."""
+        """A request to the exchange failed."""
         self.continuity = Continuity.GAP_SUSPECTED
         self.retry_at = retry_at
 

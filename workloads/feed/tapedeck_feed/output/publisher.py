@@ -105,7 +105,7 @@ class MarketDataPublisher:
         if self._failed:
             raise DeliveryFailed(self._describe_failure(self._failed + len(self._producer)))
         if self._stop.is_set():
-            raise Interrupted("asked to end before all was published")
+            raise Interrupted("stopped on request before all was published")
 
     def _describe_failure(self, records: int) -> str:
         error = self._last_error or "no response"

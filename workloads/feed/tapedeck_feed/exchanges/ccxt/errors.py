@@ -1,4 +1,4 @@
-"""Translates ccxt's errors into the adapter's, and reads how long the exchange asks a client to wait."""
+"""Translates ccxt's errors into the adapter's, and reads how long the exchange requires a client to wait."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import ccxt
 from tapedeck_feed.exchanges.errors import ExchangeRequestFailed, ExchangeUnreachable, InvalidFeedInput
 from tapedeck_feed.exchanges.symbols import near_matches
 
-DEFAULT_RATE_LIMIT_DELAY = 5.0  # seconds, where the exchange asks for none
+DEFAULT_RATE_LIMIT_DELAY = 5.0  # seconds, where the exchange names none
 
 
 def translate_error(
     error: ccxt.BaseError, retry_after: float | None
 ) -> InvalidFeedInput | ExchangeUnreachable | ExchangeRequestFailed:
-    """The adapter's error for one of ccxt. ``retry_after`` is the delay that the exchange asked for, seconds."""
+    """The adapter's error for one of ccxt. ``retry_after`` is the delay that the exchange requires, seconds."""
     text = str(error)[:500]
     if isinstance(error, (ccxt.AuthenticationError, ccxt.PermissionDenied)):
         return InvalidFeedInput("WrongKey", f"apiKeySecret: the exchange rejects the key: {text}")
