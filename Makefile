@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-quick servers e2e lint bench faults soak page crds lock clean images chart
+.PHONY: help demo test test-quick servers e2e lint bench faults soak page crds lock clean rig images chart
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -93,6 +93,9 @@ $(PAGE): $(PAGE_SOURCES) | $(VENV)/.run
 
 IMAGES := operator feed replay transform backtest recorder gateway
 TAG ?= dev
+rig: ## Build a Kubernetes, helm and an S3 server from Go modules, for tests (twenty minutes; needs Go)
+	@tests/e2e/rig/build
+
 images: ## Build the container images with Docker, as tapedeck.dev/<name>:dev (TAG=… for another tag)
 	for name in $(IMAGES); do \
 		file=workloads/Dockerfile; [ $$name != operator ] || file=operator/Dockerfile; \

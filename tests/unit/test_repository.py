@@ -1,0 +1,102 @@
+"""The files that GitHub and pre-commit read: they parse, and what they call exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.MULTILINE))
+DOCUMENTS = sorted(
+    [ROOT / name for name in (".pre-commit-config.yaml", ".github/dependabot.yml")]
+    + list((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
+    + WORKFLOWS
+)
+
+
+def load(path: Path) -> Any:
+    # YAML 1.1 reads the key `on` as true.
+    return yaml.load(path.read_text(), yaml.BaseLoader)
+
+
+def steps(workflow: Path) -> Iterator[dict[str, Any]]:
+    for job in load(workflow)["jobs"].values():
+        yield from job["steps"]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_document_is_a_mapping_of_valid_yaml(path: Path) -> None:
+    assert isinstance(load(path), dict)
+
+
+def test_the_workflows_are_those_that_a_change_needs() -> None:
+    assert {path.stem for path in WORKFLOWS} == {"test", "lint", "images", "chart"}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_calls_make_targets_that_exist(path: Path) -> None:
+    content = load(path)
+    assert {"push", "pull_request"} <= set(content["on"])
+    assert content["permissions"] == {"contents": "read"}
+    assert all("timeout-minutes" in job and "runs-on" in job for job in content["jobs"].values())
+    called = [name for step in steps(path) for name in re.findall(r"^make ([a-z0-9-]+)", step.get("run", ""), re.M)]
+    assert called, "it calls no make target"
+    assert set(called) <= TARGETS
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned_by_their_major_version(path: Path) -> None:
+    used = [step["uses"] for step in steps(path) if "uses" in step]
+    assert used
+    assert [name for name in used if not re.fullmatch(r"[\w-]+/[\w-]+@v\d+", name)] == []
+
+
+def test_prose_calls_make_targets_that_exist() -> None:
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / ".github/pull_request_template.md"]
+    named = {
+        (path.name, target) for path in documents for target in re.findall(r"`make ([a-z0-9-]+)", path.read_text())
+    }
+    assert [pair for pair in sorted(named) if pair[1] not in TARGETS] == []
+
+
+def test_every_target_is_phony_and_explained() -> None:
+    phony = set(re.search(r"^\.PHONY: (.*)", MAKEFILE, re.MULTILINE)[1].split())  # type: ignore[index]
+    assert phony == TARGETS
+    assert {name for name in TARGETS if not re.search(rf"^{name}:.*## ", MAKEFILE, re.MULTILINE)} == set()
+
+
+def test_hooks_come_from_the_virtual_environment_alone() -> None:
+    development = (ROOT / "requirements/dev.txt").read_text()
+    for repository in load(ROOT / ".pre-commit-config.yaml")["repos"]:
+        assert repository["repo"] == "local"
+        for hook in repository["hooks"]:
+            assert hook["language"] == "system"
+            program = hook["entry"].split()[0]
+            assert program.startswith(".venv/bin/")
+            package = {"lint-imports": "import-linter", "python": ""}.get(Path(program).name, Path(program).name)
+            assert f"{package}==" in development or not package
+
+
+def test_dependabot_looks_where_there_is_something() -> None:
+    where = {
+        (update["package-ecosystem"], folder)
+        for update in load(ROOT / ".github/dependabot.yml")["updates"]
+        for folder in update.get("directories", [update.get("directory")])
+    }
+    files = {"pip": "pyproject.toml", "npm": "package-lock.json", "docker": "Dockerfile", "github-actions": ".github"}
+    assert {kind for kind, _ in where} == set(files)
+    assert [folder for kind, folder in where if not (ROOT / folder.lstrip("/") / files[kind]).exists()] == []
+
+
+def test_the_changelog_keeps_its_format() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## (.*)", text, re.MULTILINE)[0] == "[Unreleased]"
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)", text, re.MULTILINE)) <= kinds
