@@ -1,7 +1,7 @@
-"""What a long range costs in memory.
+"""Memory of a long replay.
 
-``replay-memory-growth``: the most that a pod takes while it plays 4,000,000 bars from the store as fast as it goes,
-beside the most for 200,000; MB of resident memory.
+``replay-memory-growth``: the peak resident memory of a pod that plays 4,000,000 bars from the store unpaced, compared
+with that for 200,000 bars; MB.
 """
 
 from __future__ import annotations
@@ -9,36 +9,36 @@ from __future__ import annotations
 import psutil
 
 from bench.figures import Figure, against, alternate
-from bench.replay_bed import SYMBOLS, Bed, bed, scaled
+from bench.replay_environment import SYMBOLS, BenchEnvironment, bench_environment, scaled
 from pods.replay import wait_for
 
 LARGE, SMALL, RUNS = scaled(4_000_000), scaled(200_000), 3
 
 
 def run() -> list[Figure]:
-    """The figure, on a broker and a database of its own."""
-    with bed() as services:
+    """The figure, with a broker and a database of its own."""
+    with bench_environment() as services:
         services.fill("large", LARGE, SYMBOLS)
         services.fill("small", SMALL, SYMBOLS)
         values, references = alternate(lambda: _peak(services, "large"), lambda: _peak(services, "small"), RUNS)
         return [against("replay-memory-growth", values, references, "MB")]
 
 
-def _peak(services: Bed, exchange: str) -> float:
+def _peak(services: BenchEnvironment, exchange: str) -> float:
     replay = services.replay(exchange)
     replay.begin(unpaced=True)
     assert replay.process is not None
-    pod, most = psutil.Process(replay.process.pid), 0
+    pod, peak = psutil.Process(replay.process.pid), 0
 
-    def over() -> bool:
-        nonlocal most
+    def ended() -> bool:
+        nonlocal peak
         try:
-            most = max(most, pod.memory_info().rss)
+            peak = max(peak, pod.memory_info().rss)
         except psutil.NoSuchProcess:
             return True
         return replay.process is not None and replay.process.poll() is not None
 
-    wait_for(over, "end of the replay", 300)
+    wait_for(ended, "end of the replay", 300)
     if replay.wait() != 0:
         raise RuntimeError(f"the replay failed: {replay.last_report()}")
-    return most / 1e6
+    return peak / 1e6

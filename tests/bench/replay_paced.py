@@ -1,8 +1,8 @@
-"""How late the bars of a paced replay are. Milliseconds, the 99th percentile of all bars.
+"""Lateness of a paced replay: the 99th percentile of all bars, in milliseconds.
 
-``replay-lateness-p99``, ``replay-lateness-p99-1k``: 10,000 or 1,000 bars a second for ten seconds, from when a bar is
-due until it is handed to the producer, commits included, by the records' own timestamps.
-``replay-visible-p99``: at 1,000 bars a second, from when a bar is due until a consumer of committed records has it.
+``replay-lateness-p99``, ``replay-lateness-p99-1k``: 10,000 or 1,000 bars a second for ten seconds, from the time at
+which a bar is to be published to its handover to the producer (the record's timestamp), commits included.
+``replay-visible-p99``: at 1,000 bars a second, from that time until a consumer of committed records receives the bar.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from confluent_kafka import Message, TopicPartition
 
 from bench.figures import Figure
-from bench.replay_bed import Bed, bed, scaled
+from bench.replay_environment import BenchEnvironment, bench_environment, scaled
 from pods.replay import MINUTE, T0, committed
 from tapedeck_common.kafka import consumer
 from tapedeck_common.market import Bar
@@ -27,8 +27,8 @@ WAIT_SECONDS = 120.0
 
 
 def run() -> Iterator[Figure]:
-    """The figures, on a broker and a database of their own."""
-    with bed() as services:
+    """The figures, with a broker and a database of their own."""
+    with bench_environment() as services:
         services.fill("fast", FAST * SECONDS_BARS, ["BTC/USD"])
         services.fill("slow", SLOW * SECONDS_BARS, ["BTC/USD"])
         _lateness(services, "slow", SLOW)  # warms the broker up
@@ -37,16 +37,16 @@ def run() -> Iterator[Figure]:
         yield Figure("replay-visible-p99", _visible(services), "ms")
 
 
-def _lateness(services: Bed, exchange: str, each_ms: int) -> float:
+def _lateness(services: BenchEnvironment, exchange: str, each_ms: int) -> float:
     replay = services.replay(exchange)
     anchor = replay.begin(speed=float(MINUTE * each_ms), lead_ms=500)
     if replay.wait(WAIT_SECONDS) != 0:
         raise RuntimeError(f"the replay failed: {replay.last_report()}")
     played = [r for r in committed(services.connections.kafka_bootstrap, replay.topic) if r.kind == "bar"]
-    return _p99([r.stamp - _due(anchor, r.value["ts"], each_ms) for r in played])
+    return _p99([r.stamp - _publish_at(anchor, r.value["ts"], each_ms) for r in played])
 
 
-def _visible(services: Bed) -> float:
+def _visible(services: BenchEnvironment) -> float:
     replay = services.replay("slow")
     replay.start()
     replay.until(lambda report: report["state"] == "waiting")
@@ -58,12 +58,12 @@ def _visible(services: Bed) -> float:
     reader.join(WAIT_SECONDS)
     bars = [(at, bar) for at, message in seen if (bar := _bar(message)) is not None]
     if exit_code != 0 or len(bars) != SLOW * SECONDS_BARS:
-        raise RuntimeError(f"{len(bars)} bars came: {replay.last_report()}")
-    return _p99([at - _due(anchor, bar.ts, SLOW) for at, bar in bars])
+        raise RuntimeError(f"{len(bars)} bars arrived: {replay.last_report()}")
+    return _p99([at - _publish_at(anchor, bar.ts, SLOW) for at, bar in bars])
 
 
-def _read(services: Bed, topic: str, seen: list[tuple[float, Message]]) -> None:
-    """Note each record and when it came, until all bars and the end are there."""
+def _read(services: BenchEnvironment, topic: str, seen: list[tuple[float, Message]]) -> None:
+    """Collect every record with its time of arrival, until all bars have arrived."""
     reader = consumer(services.connections, "bench", "bench")
     reader.assign([TopicPartition(topic, 0, 0)])
     deadline = time.monotonic() + WAIT_SECONDS
@@ -83,7 +83,7 @@ def _bar(message: Message) -> Bar | None:
     return None if origin_of(message.headers()).control else decode_bar(message.value() or b"")
 
 
-def _due(anchor: Json, ts: int, each_ms: int) -> float:
+def _publish_at(anchor: Json, ts: int, each_ms: int) -> float:
     return float(anchor["w0"] + (ts + MINUTE - T0) / (MINUTE * each_ms))
 
 

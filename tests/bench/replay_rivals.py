@@ -1,9 +1,9 @@
-"""A replay beside the two simulators that most people write, over the same bars of the same store.
+"""A replay compared with two simple simulators, over the same bars of the same store. Bars a second.
 
-``replay-vs-await``: one that waits for the broker's answer to each message before the next.
-``replay-vs-plain``: one that takes rows one by one from a cursor, encodes them with ``json.dumps``, produces and
-flushes each second. Both are timed from their first row to their last answer, and promise less: no transactions,
-no position. Bars a second.
+``replay-vs-await``: a simulator that waits for the broker's acknowledgement of each message before the next.
+``replay-vs-plain``: one that fetches rows from a cursor, encodes them with ``json.dumps``, and flushes every second.
+Both are timed from their first row to their last acknowledgement, and guarantee less: they have neither transactions
+nor a position.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import psycopg
 from confluent_kafka import Producer
 
 from bench.figures import Figure, against, alternate
-from bench.replay_bed import SYMBOLS, Bed, bed, rate, scaled
+from bench.replay_environment import SYMBOLS, BenchEnvironment, bench_environment, rate, scaled
 from tapedeck_common.kafka import admin, ensure_topics
 
 BARS, AWAITED, RUNS = scaled(1_000_000), scaled(4_000), 3
@@ -30,8 +30,8 @@ QUERY = (
 
 
 def run() -> Iterator[Figure]:
-    """Both figures, on a broker and a database of their own."""
-    with bed() as services:
+    """Both figures, with a broker and a database of their own."""
+    with bench_environment() as services:
         services.fill("x", BARS, SYMBOLS)
         services.unpaced("x", BARS)  # warms the broker up
         for name, rival in (("replay-vs-await", _awaiting), ("replay-vs-plain", _plain)):
@@ -43,7 +43,7 @@ def run() -> Iterator[Figure]:
             yield against(name, values, references, "msg/s")
 
 
-def _awaiting(services: Bed) -> float:
+def _awaiting(services: BenchEnvironment) -> float:
     producer, topic = _producer(services, {"linger.ms": 0})
     began = time.perf_counter()
     for key, value in _messages(services, AWAITED):
@@ -52,7 +52,7 @@ def _awaiting(services: Bed) -> float:
     return AWAITED / (time.perf_counter() - began)
 
 
-def _plain(services: Bed) -> float:
+def _plain(services: BenchEnvironment) -> float:
     producer, topic = _producer(services, {"queue.buffering.max.messages": 1_000_000})
     began = flushed = time.perf_counter()
     for key, value in _messages(services, BARS):
@@ -65,7 +65,7 @@ def _plain(services: Bed) -> float:
     return BARS / (time.perf_counter() - began)
 
 
-def _messages(services: Bed, count: int) -> Iterator[tuple[str, str]]:
+def _messages(services: BenchEnvironment, count: int) -> Iterator[tuple[str, str]]:
     """Key and value of each bar, row by row."""
     with (
         psycopg.connect(services.connections.store_dsn.get_secret_value()) as connection,
@@ -75,8 +75,8 @@ def _messages(services: Bed, count: int) -> Iterator[tuple[str, str]]:
             yield f"{row[0]}:{row[1]}", json.dumps(dict(zip(FIELDS, row, strict=True)))
 
 
-def _producer(services: Bed, extra: dict[str, Any]) -> tuple[Producer, str]:
-    """A producer with acks from all, as confluent_kafka has it by default, and a topic of one partition."""
+def _producer(services: BenchEnvironment, extra: dict[str, Any]) -> tuple[Producer, str]:
+    """A producer with confluent_kafka's defaults (acks=all), and a topic with one partition."""
     topic = f"rival.{time.time_ns()}"
     ensure_topics(admin(services.connections, "bench"), [topic], 1)
     return Producer({"bootstrap.servers": services.connections.kafka_bootstrap, **extra}), topic

@@ -1,7 +1,7 @@
-"""How soon a replay plays.
+"""Start time of a replay.
 
-``replay-start``: from the start of the pod's process until a consumer of committed records has its first bar; seconds,
-the median of seven. The anchor is sent as soon as the pod says that it waits for one, without the operator's lead.
+``replay-start``: from the start of the pod's process until a consumer of committed records has its first bar; the
+median of seven, in seconds. The anchor is sent as soon as the pod reports that it waits for one, without lead time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from bench.figures import Figure
-from bench.replay_bed import SYMBOLS, Bed, bed, scaled
+from bench.replay_environment import SYMBOLS, BenchEnvironment, bench_environment, scaled
 from tapedeck_common.kafka import admin, consumer, ensure_topics
 from tapedeck_common.wire import origin_of
 
@@ -21,16 +21,18 @@ WAIT_SECONDS = 60.0
 
 
 def run() -> list[Figure]:
-    """The figure, on a broker and a database of its own."""
-    with bed() as services:
+    """The figure, with a broker and a database of its own."""
+    with bench_environment() as services:
         services.fill("x", BARS, SYMBOLS)
         services.unpaced("x", BARS)  # warms the broker up
         return [Figure("replay-start", statistics.median(_start(services) for _ in range(RUNS)), "s")]
 
 
-def _start(services: Bed) -> float:
+def _start(services: BenchEnvironment) -> float:
     replay = services.replay("x")
-    ensure_topics(admin(services.connections, "bench"), [replay.topic], 1)  # the reader is there before the pod
+    ensure_topics(
+        admin(services.connections, "bench"), [replay.topic], 1
+    )  # the consumer must be assigned before the pod starts
     reader = consumer(services.connections, "bench", "bench")
     reader.assign([TopicPartition(replay.topic, 0, 0)])
     reader.poll(1.0)
@@ -51,7 +53,7 @@ def _first_bar(reader: Consumer) -> None:
             continue
         fault = message.error()
         if fault is not None and fault.code() != KafkaError._PARTITION_EOF:
-            raise RuntimeError(f"the first bar: {fault.str()}")
+            raise RuntimeError(f"reading the first bar: {fault.str()}")
         if fault is None and not origin_of(message.headers()).control:
             return
     raise RuntimeError(f"no bar within {WAIT_SECONDS:g} s")

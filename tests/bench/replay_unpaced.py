@@ -1,10 +1,9 @@
-"""A replay of the store, as fast as it goes.
+"""Throughput of an unpaced replay of the store.
 
-``replay-unpaced``: the real pod plays 2,000,000 seeded bars from the store onto its topic, in
-transactions, with its header. Timed from the instant that its anchor sets (before its first
-transaction begins) until its log says that the transaction with the end record is committed; bars a
-second. The reference is Kafka's ProducerPerformance with the same values on a topic of as many
-partitions: its own figure.
+``replay-unpaced``: the real pod plays 2,000,000 seeded bars from the store onto its topic, in transactions, with its
+header. Timed from its anchor's w0, before its first transaction, until its log reports the commit of the end record;
+bars a second. The reference is the throughput that Kafka's ProducerPerformance reports for the same values and number
+of partitions.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pathlib import Path
 from confluent_kafka import Consumer, TopicPartition
 
 from bench.figures import Figure, against, alternate
-from bench.replay_bed import SETTLE_SECONDS, SYMBOLS, bed, rate, scaled
+from bench.replay_environment import SETTLE_SECONDS, SYMBOLS, bench_environment, rate, scaled
 from tapedeck_common.kafka import admin, ensure_topics
 from tapedeck_common.settings import Connections
 from tapedeck_deck.embedded.broker import BROKER_JARS, KAFKA, jars
@@ -28,10 +27,10 @@ PAYLOAD_LINES = scaled(500_000)
 
 
 def run() -> list[Figure]:
-    """The figure, on a broker and a database of its own."""
-    with bed() as services:
+    """The figure, with a broker and a database of its own."""
+    with bench_environment() as services:
         services.fill("x", BARS, SYMBOLS)
-        topic = services.unpaced("x", BARS).topic  # which warms the broker up too
+        topic = services.unpaced("x", BARS).topic  # also warms the broker up
         payload = _payload(services.folder, services.connections, topic)
         values, references = alternate(
             lambda: rate(services.unpaced("x", BARS)), lambda: _reference(services.connections, payload), RUNS
@@ -40,7 +39,7 @@ def run() -> list[Figure]:
 
 
 def _payload(folder: Path, connections: Connections, topic: str) -> Path:
-    """The values of a replay's bars, one a line."""
+    """A file with the values of a replay's bars, one per line."""
     path = folder / "payload"
     consumer = Consumer({"bootstrap.servers": connections.kafka_bootstrap, "group.id": "payload"})
     consumer.assign([TopicPartition(topic, 0, 0)])

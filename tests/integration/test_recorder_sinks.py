@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 from pods.recorder import LIVE, MINUTE, T0, Record, RecorderProcess, ends, eventually, publish, recorders, select
 from pods.services import Services
 from stores.influxdb import InfluxDB
-from stores.questdb import QuestDB, Unavailable
+from stores.questdb import QuestDB, StoreNotInstallable
 from tapedeck_common import records, topics
 from tapedeck_common.market import Bar, Point, Ticker, Trade, series_key
 from tapedeck_common.wire import Epoch, encode, replay_headers
@@ -34,7 +34,7 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Other]:
     """A store, not started yet; skips where this machine can't have it."""
     try:
         server: Other = request.param(tmp_path / "other")
-    except Unavailable as reason:
+    except StoreNotInstallable as reason:
         pytest.skip(f"no {request.param.__name__}: {reason}")
     yield server
     server.stop()
@@ -159,7 +159,7 @@ def test_another_store_takes_the_same_stream(services: Services, store: str, tmp
 def test_killed_at_any_instant_each_point_arrives(services: Services, store: str, tmp_path: Path) -> None:
     try:
         other = InfluxDB(tmp_path / "other")
-    except Unavailable as reason:
+    except StoreNotInstallable as reason:
         pytest.skip(f"no InfluxDB: {reason}")
     rng = random.Random(KILLS)
     bootstrap, exchange, name = services.broker.bootstrap, f"x{uuid.uuid4().hex[:8]}", f"s-{uuid.uuid4().hex[:8]}"

@@ -1,4 +1,4 @@
-"""A replay's pod as a real process, and what is on its topic as a bare consumer sees it."""
+"""A replay's pod as a real process, and the records of its topic as a plain consumer reads them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from waits import eventually
 MINUTE = 60_000
 T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
 KEY = b"a key of the tests"
-_http = httpx.Client(trust_env=False, timeout=60)  # a new one for each request costs 40 ms
+_http = httpx.Client(trust_env=False, timeout=60)  # shared: a new client costs 40 ms
 
 
 def insert_minutes(dsn: str, exchange: str, symbols: list[str], minutes: int, *, seed: float = 0.5) -> None:
-    """Fill the store with one-minute bars of every symbol from T0 on, the same for the same seed."""
+    """Insert one-minute bars of every symbol from T0 on; the same seed gives the same bars."""
     with psycopg.connect(dsn) as connection:
         connection.execute("SELECT setseed(%s)", (seed,))
         connection.execute(
@@ -47,7 +47,7 @@ def insert_minutes(dsn: str, exchange: str, symbols: list[str], minutes: int, *,
 
 
 def stored(dsn: str, exchange: str) -> list[tuple[Any, ...]]:
-    """(open ms, symbol, open, high, low, close, volume) of an exchange's bars in order, by a plain SELECT."""
+    """(open time in ms, symbol, open, high, low, close, volume) of an exchange's bars, in order."""
     with psycopg.connect(dsn) as connection:
         return connection.execute(
             "SELECT round(extract(epoch FROM ts) * 1000)::int8, symbol, open, high, low, close, volume "
@@ -58,7 +58,7 @@ def stored(dsn: str, exchange: str) -> list[tuple[Any, ...]]:
 
 @dataclass
 class ReplayProcess:
-    """One life after the other of the pods of one Replay."""
+    """The pods of one shard of a Replay, one after another; ``lives`` counts them."""
 
     folder: Path
     connections: Connections
@@ -76,7 +76,7 @@ class ReplayProcess:
         return f"tapedeck.replay.{self.uid}"
 
     def start(self) -> None:
-        """Start the next life; the one before may still run."""
+        """Start the next pod; the previous one may still run."""
         self.lives += 1
         self.home = self.folder / f"{self.uid}-{self.shard}-{self.lives}"
         self.home.mkdir(parents=True)
@@ -109,7 +109,7 @@ class ReplayProcess:
         return _http.get(f"{self.url}/metrics").text
 
     def until(self, what: Callable[[Json], bool], timeout: float = 30) -> Json:
-        """The first report for which ``what`` is true."""
+        """Wait for the first report for which ``what`` is true; returns it."""
         seen: list[Json] = []
 
         def check() -> bool:
@@ -120,26 +120,26 @@ class ReplayProcess:
         return seen[0]
 
     def control(self, *, key: bytes = KEY, **anchor: Any) -> httpx.Response:
-        """Send an anchor as the operator does."""
+        """Send an anchor with a signature, as the operator does."""
         body = json.dumps(anchor).encode()
         signature = hmac.new(key, body, hashlib.sha256).hexdigest()
         return _http.post(f"{self.url}/control", content=body, headers={"x-tapedeck-signature": signature})
 
     def anchor(self, number: int = 1, *, lead_ms: int = 50, **values: Any) -> Json:
-        """Send a valid anchor, by default from the beginning; returns it."""
+        """Send a valid anchor, by default at T0; returns it."""
         body = {"number": number, "v0": T0, "w0": int(time.time() * 1000) + lead_ms, "speed": 1.0} | values
         answer = self.control(**body)
         assert answer.status_code == 202, answer.text
         return body
 
     def begin(self, **values: Any) -> Json:
-        """Start a life, wait until it waits, send the first anchor."""
+        """Start a pod, wait until it waits for an anchor, and send one; returns it."""
         self.start()
         self.until(lambda r: r["state"] in ("waiting", "failed"))
         return self.anchor(**values)
 
     def wait(self, timeout: float = 60) -> int:
-        """The exit code."""
+        """Wait for the end; returns the exit code."""
         assert self.process is not None
         return wait_exit(self.process, timeout)
 
@@ -149,7 +149,7 @@ class ReplayProcess:
         wait_exit(self.process, 10)
 
     def ended_at_ms(self) -> float:
-        """When the pod said that the end is committed, milliseconds UTC."""
+        """When the pod logged that the end is committed, milliseconds UTC."""
         lines = [json.loads(line) for line in (self.home / "log").read_text().splitlines() if line.startswith("{")]
         stamp = next(line["timestamp"] for line in lines if line["event"] == "end committed")
         return datetime.fromisoformat(stamp).timestamp() * 1000
@@ -165,13 +165,13 @@ def wait_for(ready: Callable[[], bool], what: str, timeout: float = 30) -> None:
 
 @dataclass(frozen=True)
 class Record:
-    """One committed record: its header's fields, and its value."""
+    """A committed record: offset, key, header, value and timestamp."""
 
     offset: int
     key: str
     header: str
     value: Json
-    stamp: int  # when it was handed to the producer, milliseconds UTC
+    stamp: int  # Kafka's timestamp: when it was handed to the producer, milliseconds UTC
 
     @property
     def kind(self) -> str:
@@ -183,7 +183,7 @@ class Record:
 
 
 def committed(bootstrap: str, topic: str, partition: int = 0, exchanges: Sequence[str] = ()) -> list[Record]:
-    """Every committed record of a partition; of a topic that others write to as well, only those exchanges'."""
+    """Every committed record of a partition; with ``exchanges``, only theirs (for topics with other writers)."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -221,14 +221,14 @@ def _until_end(consumer: Consumer, keys: tuple[str, ...]) -> Iterator[Record]:
 
 
 def bars(records: list[Record], epoch: str | None = None) -> list[tuple[Any, ...]]:
-    """The bars among the records, as ``stored`` gives them."""
+    """The bars among the records, in the format of ``stored``."""
     fields = ("ts", "symbol", "open", "high", "low", "close", "volume")
-    wanted = (r for r in records if r.kind == "bar" and epoch in (None, r.epoch))
-    return [tuple(r.value[name] for name in fields) for r in wanted]
+    selected = (r for r in records if r.kind == "bar" and epoch in (None, r.epoch))
+    return [tuple(r.value[name] for name in fields) for r in selected]
 
 
 def check_watermarks(records: list[Record]) -> None:
-    """Every bar lies above the watermark before it and at or below the one after it."""
+    """Every bar is later than the watermark before it, and not later than the one after it."""
     low, seen = T0, [T0]
     for record in records:
         if record.kind == "bar":
@@ -239,6 +239,6 @@ def check_watermarks(records: list[Record]) -> None:
         elif record.kind == "watermark":
             v = record.value["v"]
             assert v >= low
-            # A transaction may end between bars of one event time: then it is not complete up to there.
+            # A transaction that ends between bars of one event time is not complete up to that time.
             assert max(seen) <= v or max(seen) == v + 1
             low = v

@@ -1,4 +1,4 @@
-"""A topic of the log as it is, without the decoding of ours."""
+"""Reads a topic with a plain consumer, without the product's decoding."""
 
 from __future__ import annotations
 
@@ -16,48 +16,48 @@ Row = tuple[int, int, bytes, bytes, Any]  # partition, offset, key, value, heade
 
 
 @dataclass
-class _Read:
-    """What was read of a topic before: who waits for a record looks at it again and again."""
+class _TopicCache:
+    """The records that earlier calls read: tests that wait for a record read the topic repeatedly."""
 
-    upto: dict[int, int] = field(default_factory=dict)
+    next_offsets: dict[int, int] = field(default_factory=dict)
     rows: defaultdict[bytes, list[Row]] = field(default_factory=lambda: defaultdict(list))  # by exchange
 
 
-_READ: defaultdict[tuple[str, str], _Read] = defaultdict(_Read)
+_CACHES: defaultdict[tuple[str, str], _TopicCache] = defaultdict(_TopicCache)
 
 
 def read_topic(bootstrap: str, topic: str, exchange: str) -> list[tuple[str, dict[str, Any], str]]:
-    """(key, value, header) of every record of an exchange that is there now, by partition and offset."""
-    read = _READ[bootstrap, topic]
+    """(key, value, header) of every record that an exchange has on the topic now, by partition and offset."""
+    cache = _CACHES[bootstrap, topic]
     config = {"group.id": "raw-reader", "enable.auto.commit": False, "enable.partition.eof": True}
     consumer = Consumer({"bootstrap.servers": bootstrap, **config})
     try:
         partitions = consumer.list_topics(topic, timeout=60).topics[topic].partitions
-        marks = {
+        watermarks = {
             number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=60) for number in partitions
         }
-        if any(read.upto.get(number, 0) > high for number, (_, high) in marks.items()):
-            read = _READ[bootstrap, topic] = _Read()  # the topic was made anew
-        starts = {number: max(low, read.upto.get(number, 0)) for number, (low, _) in marks.items()}
-        ends = {number: high for number, (_, high) in marks.items()}
+        if any(cache.next_offsets.get(number, 0) > high for number, (_, high) in watermarks.items()):
+            cache = _CACHES[bootstrap, topic] = _TopicCache()  # the topic was created again
+        starts = {number: max(low, cache.next_offsets.get(number, 0)) for number, (low, _) in watermarks.items()}
+        ends = {number: high for number, (_, high) in watermarks.items()}
         left = {number for number in starts if starts[number] < ends[number]}
         consumer.assign([TopicPartition(topic, number, starts[number]) for number in left])
         deadline = Deadline(60)
         while left and not deadline.passed():
             for message in consumer.consume(10_000, 0.2):
                 number, offset = _place(message)
-                if message.error() is not None or offset + 1 >= ends[number]:  # marks of transactions may come last
+                if message.error() is not None or offset + 1 >= ends[number]:  # a commit marker may be last
                     left.discard(number)
-                if message.error() is None and offset < ends[number]:  # else it came meanwhile
+                if message.error() is None and offset < ends[number]:  # later records arrived meanwhile
                     key = message.key() or b""
                     row = (number, offset, key, message.value() or b"", message.headers())
-                    read.rows[key.partition(b":")[0]].append(row)
-                    read.upto[number] = offset + 1
+                    cache.rows[key.partition(b":")[0]].append(row)
+                    cache.next_offsets[number] = offset + 1
         assert not left, f"partitions {left} of {topic} were not read to their ends in 60 s"
-        read.upto = ends
+        cache.next_offsets = ends
     finally:
         consumer.close()
-    mine = sorted(read.rows[exchange.encode()], key=itemgetter(0, 1))
+    mine = sorted(cache.rows[exchange.encode()], key=itemgetter(0, 1))
     return [(key.decode(), msgspec.json.decode(value), _header(headers)) for *_, key, value, headers in mine]
 
 

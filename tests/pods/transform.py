@@ -1,4 +1,4 @@
-"""The pod of a Feed's or a Replay's transforms as a real process."""
+"""The transform pod of a Feed or a Replay, as a real process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tapedeck_deck.embedded.warm import Warm
 
 @dataclass
 class TransformProcess:
-    """``python -m tapedeck_transform``; ``functions`` is the folder of a ConfigMap."""
+    """``python -m tapedeck_transform``; ``functions`` is the folder with the user's functions."""
 
     folder: Path
     connections: Connections
@@ -46,7 +46,7 @@ class TransformProcess:
         self.process = warm.start("tapedeck_transform", log=self.home / "log", env=environment)
 
     def status(self) -> Json:
-        """What it says of itself; nothing before it serves."""
+        """The pod's report; empty before its server listens."""
         assert self.process is not None
         assert self.process.poll() is None, (self.home / "log").read_text()[-3000:]
         try:
@@ -56,16 +56,16 @@ class TransformProcess:
             return {}
 
     def results(self) -> dict[str, Json]:
-        """What it says of each transform."""
+        """The report of each transform, by name."""
         return {each["name"]: each for each in (self.status().get("transforms") or {}).get("results", ())}
 
     def kill(self) -> None:
-        """As a crash would."""
+        """Kill the pod with SIGKILL."""
         assert self.process is not None
         self.process.kill()
         processes.wait_exit(self.process, 10)
 
     def stop(self) -> int:
-        """The exit code after SIGTERM."""
+        """Send SIGTERM; returns the exit code."""
         assert self.process is not None
         return processes.stop(self.process, grace=15)

@@ -1,9 +1,9 @@
-"""``make soak``: a replay that plays for an hour, and one that plays fifty million bars.
+"""``make soak``: a replay that runs for an hour, and one that publishes fifty million bars.
 
-``drift``: ten synthetic markets of one-second bars at 60×, 600 bars a second. How late each bar is handed
-to the producer comes from the record's own timestamp; the medians of the last blocks of time may differ
-from those of the first, the very first left out, by DRIFT_MS at most. ``memory``: unpaced; what the pod
-keeps in memory, sampled every second, may grow by GROWTH at most from the second fifth of the run to the last.
+``drift``: ten synthetic markets of one-second bars at 60×, 600 bars a second. The lateness of a bar is taken from its
+record's timestamp, and its median from each twelfth of the run; the median of the last three may differ from that of
+the second to fourth by DRIFT_MS at most. ``memory``: unpaced; the resident memory of the pod, sampled every second, may
+grow by the factor GROWTH at most from the second fifth of the run to the last.
 
 TAPEDECK_SOAK_SECONDS and TAPEDECK_SOAK_BARS make them shorter.
 """
@@ -35,7 +35,7 @@ from tapedeck_deck.embedded.ports import free_port
 SECONDS = int(os.environ.get("TAPEDECK_SOAK_SECONDS", "3600"))
 BARS = int(os.environ.get("TAPEDECK_SOAK_BARS", "50000000"))
 SYMBOLS = [f"S{i}/USD" for i in range(10)]
-START = 1_704_067_200_000  # 2024-01-01T00:00:00Z, where a synthetic market begins
+START = 1_704_067_200_000  # 2024-01-01T00:00:00Z, the default start of a synthetic market
 STEP, SPEED = 1_000, 60
 BLOCKS = 12
 DRIFT_MS, GROWTH = 5.0, 1.1
@@ -43,10 +43,10 @@ _decode = msgspec.json.Decoder(type=dict[str, object]).decode
 
 
 def main() -> int:
-    """Both soaks; exit 1 where one shows drift or growth."""
+    """Run both; exits 1 if one shows drift or growth."""
     with tempfile.TemporaryDirectory(prefix="tapedeck-soak-") as name, _broker(Path(name)) as connections:
-        sound = [_drift(Path(name), connections), _memory(Path(name), connections)]
-    return 0 if all(sound) else 1
+        passed = [_drift(Path(name), connections), _memory(Path(name), connections)]
+    return 0 if all(passed) else 1
 
 
 @contextmanager
@@ -73,11 +73,11 @@ def _drift(folder: Path, connections: Connections) -> bool:
     total = SECONDS * SPEED * len(SYMBOLS)
     reader = consumer(connections, "soak", "soak")
     reader.subscribe([replay.topic])
-    with _progress("drift", total) as tell:
+    with _progress("drift", total) as advance:
         seen = 0
         while seen < total:
             seen += _read(reader, anchor, late)
-            tell(seen)
+            advance(seen)
     reader.close()
     if replay.wait(60) != 0:
         raise RuntimeError(f"the replay failed: {replay.last_report()}")
@@ -91,7 +91,7 @@ def _drift(folder: Path, connections: Connections) -> bool:
 
 
 def _read(reader: Consumer, anchor: Json, late: list[list[float]]) -> int:
-    """Sort what came by the block of time in which it was due; returns how many bars there were."""
+    """Read bars and file their lateness by the part of the run they belong to; returns the number of bars."""
     messages = reader.consume(10_000, 5.0)
     if not messages:
         raise TimeoutError("no bar for 5 s")
@@ -101,9 +101,9 @@ def _read(reader: Consumer, anchor: Json, late: list[list[float]]) -> int:
         if "open" not in bar:
             continue
         found += 1
-        due = anchor["w0"] + (int(str(bar["ts"])) + STEP - START) / SPEED
-        block = min(int((due - anchor["w0"]) / (SECONDS * 1000) * BLOCKS), BLOCKS - 1)
-        late[block].append(message.timestamp()[1] - due)
+        publish_at = anchor["w0"] + (int(str(bar["ts"])) + STEP - START) / SPEED
+        block = min(int((publish_at - anchor["w0"]) / (SECONDS * 1000) * BLOCKS), BLOCKS - 1)
+        late[block].append(message.timestamp()[1] - publish_at)
     return found
 
 
@@ -114,14 +114,14 @@ def _memory(folder: Path, connections: Connections) -> bool:
     process = psutil.Process(replay.process.pid)
     sizes: list[tuple[int, int]] = []
     began = time.monotonic()
-    with _progress("memory", BARS) as tell:
+    with _progress("memory", BARS) as advance:
         while replay.process.poll() is None:
             try:
                 sizes.append((int(replay.status()["published"]), process.memory_info().rss))
             except (httpx.HTTPError, psutil.NoSuchProcess):
-                replay.wait(30)  # its server ends a little before it does
+                replay.wait(30)  # the server ends shortly before the process
                 break
-            tell(sizes[-1][0])
+            advance(sizes[-1][0])
             time.sleep(1.0)
     report = replay.last_report()
     if replay.wait(5) != 0 or report["published"] != BARS:
@@ -130,8 +130,8 @@ def _memory(folder: Path, connections: Connections) -> bool:
     early = [rss for published, rss in sizes if BARS / 5 <= published < BARS * 2 / 5]
     last = [rss for published, rss in sizes if published >= BARS * 4 / 5]
     grown = max(last) / max(early)
-    sizes_said = f"{max(early) / 2**20:.0f} MB early, {max(last) / 2**20:.0f} MB at the end"
-    print(f"memory: {sizes_said}, ratio {grown:.3f} (at most {GROWTH}); {BARS} bars in {seconds:.0f} s", flush=True)
+    sizes_text = f"{max(early) / 2**20:.0f} MB early, {max(last) / 2**20:.0f} MB at the end"
+    print(f"memory: {sizes_text}, ratio {grown:.3f} (at most {GROWTH}); {BARS} bars in {seconds:.0f} s", flush=True)
     return grown <= GROWTH
 
 
@@ -146,10 +146,10 @@ def _progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, disable=not sys.stdout.isatty()) as progress:
         task = progress.add_task(name, total=total)
 
-        def tell(done: int) -> None:
+        def advance(done: int) -> None:
             progress.update(task, completed=done)
 
-        yield tell
+        yield advance
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from stores.questdb import Unavailable
+from stores.questdb import StoreNotInstallable
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.download_cache import make_once
 from tapedeck_deck.embedded.errors import DeckError
@@ -39,7 +39,7 @@ bind-address = "127.0.0.1:{rpc}"
 
 
 class InfluxDB:
-    """A server that requires a password. Raises Unavailable where its package cannot be downloaded."""
+    """A server that requires a password. Raises StoreNotInstallable where its package cannot be downloaded."""
 
     MILLISECOND = 1_000_000  # its times are nanoseconds
 
@@ -89,22 +89,22 @@ class InfluxDB:
 
 
 def program() -> Path:
-    """The server's binary, downloaded where it does not exist. Raises Unavailable."""
+    """The server's binary, downloaded where it does not exist. Raises StoreNotInstallable."""
     return make_once(cache_dir() / PACKAGE, _fetch) / "usr/bin/influxd"
 
 
 def _fetch(folder: Path) -> None:
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise Unavailable("this system has no apt")
+        raise StoreNotInstallable("this system has no apt")
     folder.mkdir()
     log = folder.parent / f"{PACKAGE}.log"
     download = processes.start(["apt-get", "download", PACKAGE], log=log, cwd=folder)
     try:
         code = processes.wait_finished("apt-get", download, log=log, limit=FETCH_LIMIT_SECONDS)
     except DeckError as error:
-        raise Unavailable(str(error)) from error
+        raise StoreNotInstallable(str(error)) from error
     packages = list(folder.glob("*.deb"))
     if code or not packages:
-        raise Unavailable(f"apt-get has no package {PACKAGE}: {processes.tail(log, 3)}")
+        raise StoreNotInstallable(f"apt-get has no package {PACKAGE}: {processes.tail(log, 3)}")
     subprocess.run(["dpkg-deb", "-x", str(packages[0]), str(folder)], check=True, timeout=FETCH_LIMIT_SECONDS)
     packages[0].unlink()

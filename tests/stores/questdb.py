@@ -20,12 +20,12 @@ FLAGS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:aut
 USER, PASSWORD = "writer", "its-password"
 
 
-class Unavailable(Exception):
+class StoreNotInstallable(Exception):
     """This machine cannot run the server; the message says what it lacks."""
 
 
 class QuestDB:
-    """A server that requires a password. Raises Unavailable where its jar cannot be downloaded."""
+    """A server that requires a password. Raises StoreNotInstallable where its jar cannot be downloaded."""
 
     MILLISECOND = 1_000  # its times are microseconds
     authorization = "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -37,7 +37,7 @@ class QuestDB:
         try:
             self._class_path = jars(JARS)
         except DeckError as error:
-            raise Unavailable(str(error)) from error
+            raise StoreNotInstallable(str(error)) from error
 
     @property
     def url(self) -> str:

@@ -1,6 +1,6 @@
-"""What the replay's benchmarks stand on: a broker and a database of their own, with seeded bars, and the real pod.
+"""The environment of the replay's benchmarks: a broker and a database of their own, seeded bars, and the real pod.
 
-TAPEDECK_BENCH_SCALE (default 1) makes every size so many times as large: 0.01 tries a benchmark out.
+TAPEDECK_BENCH_SCALE (default 1) scales every size: 0.01 is for a trial run.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ SETTLE_SECONDS = 2.0
 
 
 def scaled(size: int) -> int:
-    """A whole multiple of the number of symbols."""
+    """The size times TAPEDECK_BENCH_SCALE, as a multiple of the number of symbols."""
     return max(int(size * SCALE) // len(SYMBOLS), 100) * len(SYMBOLS)
 
 
 @dataclass(frozen=True)
-class Bed:
-    """Services and a folder, for the time of a benchmark."""
+class BenchEnvironment:
+    """The services and the folder of a benchmark."""
 
     folder: Path
     connections: Connections
 
     def fill(self, exchange: str, bars: int, symbols: list[str]) -> None:
-        """Put minute bars into the store, the same each time."""
+        """Insert minute bars into the store, the same in every run."""
         insert_minutes(self.connections.store_dsn.get_secret_value(), exchange, symbols, bars // len(symbols))
 
     def replay(self, exchange: str) -> ReplayProcess:
-        """A Replay of all that an exchange has, not started yet; its pod loads everything itself, as on a cluster."""
-        time.sleep(SETTLE_SECONDS)  # what the run before left to the broker
+        """A Replay of all bars of an exchange, not started yet; its pod imports everything itself, as on a cluster."""
+        time.sleep(SETTLE_SECONDS)  # the broker finishes work of the previous run
         source = {"store": {"exchange": exchange, "symbols": ["*"]}}
         return ReplayProcess(self.folder / "pods", self.connections, {"source": source}, launch=processes.start_module)
 
     def unpaced(self, exchange: str, bars: int) -> ReplayProcess:
-        """A Replay that played them all as fast as it goes."""
+        """Play all bars of an exchange unpaced; returns the ended Replay."""
         replay = self.replay(exchange)
         replay.begin(unpaced=True, lead_ms=500)
         if replay.wait(300) != 0 or replay.last_report()["published"] != bars:
@@ -60,14 +60,14 @@ class Bed:
 
 
 def rate(replay: ReplayProcess) -> float:
-    """Bars a second, from the instant that the anchor set until the end was committed."""
+    """Bars a second, from the anchor's w0 to the commit of the end."""
     report = replay.last_report()
     return float(report["published"] / ((replay.ended_at_ms() - report["anchor"]["w0"]) / 1000))
 
 
 @contextmanager
-def bed() -> Iterator[Bed]:
-    """Broker and database, empty and migrated."""
+def bench_environment() -> Iterator[BenchEnvironment]:
+    """A new broker and a new, migrated database."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         broker, postgres = KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres")
@@ -76,7 +76,9 @@ def bed() -> Iterator[Bed]:
             postgres.start()
             broker.wait_ready()
             migrate(postgres.dsn())
-            yield Bed(folder, Connections(kafka_bootstrap=broker.bootstrap, store_dsn=SecretStr(postgres.dsn())))
+            yield BenchEnvironment(
+                folder, Connections(kafka_bootstrap=broker.bootstrap, store_dsn=SecretStr(postgres.dsn()))
+            )
         finally:
             broker.stop()
             postgres.stop()
