@@ -76,9 +76,8 @@ def bench_environment() -> Iterator[BenchEnvironment]:
             postgres.start()
             broker.wait_ready()
             migrate(postgres.dsn())
-            yield BenchEnvironment(
-                folder, Connections(kafka_bootstrap=broker.bootstrap, store_dsn=SecretStr(postgres.dsn()))
-            )
+            connections = Connections(kafka_bootstrap=broker.bootstrap, store_dsn=SecretStr(postgres.dsn()))
+            yield BenchEnvironment(folder, connections)
         finally:
             broker.stop()
             postgres.stop()

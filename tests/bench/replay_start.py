@@ -30,9 +30,7 @@ def run() -> list[Figure]:
 
 def _start(services: BenchEnvironment) -> float:
     replay = services.replay("x")
-    ensure_topics(
-        admin(services.connections, "bench"), [replay.topic], 1
-    )  # the consumer must be assigned before the pod starts
+    ensure_topics(admin(services.connections, "bench"), [replay.topic], 1)  # the consumer is assigned before the start
     reader = consumer(services.connections, "bench", "bench")
     reader.assign([TopicPartition(replay.topic, 0, 0)])
     reader.poll(1.0)
