@@ -5,7 +5,11 @@ BIN    := $(VENV)/bin
 TESTS  := PYTHONPATH=tests $(BIN)/python -m
 WEB    := workloads/gateway/web
 PAGE   := workloads/gateway/tapedeck_gateway/page/index.html
-PAGE_SOURCES := $(shell find $(WEB) -name node_modules -prune -o -type f ! -name build.log -print)
+PAGE_SOURCES := $(shell find $(WEB) \( -name node_modules -o -name test \) -prune -o -type f ! -name '*.log' -print)
+# The page's npm packages: those that the build needs, or those that its checks need as well.
+BUILD_PACKAGES := $(WEB)/node_modules/.build
+CHECK_PACKAGES := $(WEB)/node_modules/.checks
+WITH_NODE := cd $(WEB) && export PATH="$(abspath $(VENV)/bin):$$PATH" &&
 NAME   ?=
 KEEP   ?=
 CLUSTER ?=
@@ -18,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-quick servers e2e lint bench faults soak page crds lock clean rig images chart
+.PHONY: help demo test test-quick servers e2e lint lint-page bench faults soak page crds lock clean rig images chart
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -64,7 +68,7 @@ e2e: $(VENV)/.dev page ## End-to-end tests: CLUSTER=rig (built here, without Doc
 	@$(BIN)/python -m tapedeck_crds --check
 	@tests/e2e/run $(CLUSTER)
 
-lint: $(VENV)/.dev ## Check with ruff, mypy --strict and import-linter, and that generated files are current
+lint: $(VENV)/.dev lint-page ## Check with ruff, mypy --strict, import-linter and the page's checks, and that generated files are current
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --cache-dir $(HOME)/.cache/tapedeck/mypy
@@ -84,12 +88,23 @@ soak: $(VENV)/.dev ## Replay for an hour without drift, and fifty million bars i
 page: $(PAGE) ## Build the chart page, with the Node.js from the virtual environment
 
 # Built beside its place: an interrupted build leaves no half of a page.
-BUILD_PAGE = npm ci --silent --no-audit --no-fund && \
-	npm run --silent build -- --outDir ../tapedeck_gateway/page.new --emptyOutDir > build.log 2>&1 && \
+BUILD_PAGE = npm run --silent build -- --outDir ../tapedeck_gateway/page.new --emptyOutDir > build.log 2>&1 && \
 	rm -rf ../tapedeck_gateway/page && mv ../tapedeck_gateway/page.new ../tapedeck_gateway/page
-$(PAGE): $(PAGE_SOURCES) | $(VENV)/.run
+$(PAGE): $(PAGE_SOURCES) | $(BUILD_PACKAGES)
 	@echo "building the chart page"
-	@cd $(WEB) && export PATH="$(abspath $(BIN)):$$PATH" && $(LOCKED) sh -c '$(BUILD_PAGE)' || { cat build.log; exit 1; }
+	@$(WITH_NODE) $(LOCKED) sh -c '$(BUILD_PAGE)' || { cat build.log; exit 1; }
+
+lint-page: $(CHECK_PACKAGES) ## Check the page: TypeScript, ESLint and unit tests
+	@$(WITH_NODE) npm run --silent check && npm run --silent lint
+	@$(WITH_NODE) npm test --silent -- --reporter=dot > test.log 2>&1 || { cat test.log; exit 1; }
+
+$(BUILD_PACKAGES): $(WEB)/package-lock.json | $(VENV)/.run
+	@$(WITH_NODE) $(LOCKED) npm ci --omit=dev --silent --no-audit --no-fund
+	@touch $@
+
+$(CHECK_PACKAGES): $(WEB)/package-lock.json | $(VENV)/.run
+	@$(WITH_NODE) $(LOCKED) npm ci --silent --no-audit --no-fund
+	@touch $(BUILD_PACKAGES) $@
 
 IMAGES := operator feed replay transform backtest recorder gateway
 TAG ?= dev

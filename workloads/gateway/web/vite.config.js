@@ -6,7 +6,7 @@ const paths = ["/api", "/history", "/symbols", "/search", "/config", "/time"];
 
 const text = (path) => readFileSync(new URL(path, import.meta.url), "utf8");
 
-// What the page is built from asks that its notices and licences go with it.
+// The licences of the page's dependencies require that their notices are distributed with it.
 const notices = {
   name: "notices",
   generateBundle() {
@@ -15,7 +15,7 @@ const notices = {
   },
 };
 
-// `npx vite` serves the page beside a gateway that runs already.
+// `npx vite` serves the page and forwards requests to the gateway at TAPEDECK_GATEWAY.
 export default defineConfig({
   plugins: [notices],
   build: { outDir: "../tapedeck_gateway/page", emptyOutDir: true, target: "es2022", modulePreload: { polyfill: false } },

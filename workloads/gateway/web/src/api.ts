@@ -1,29 +1,34 @@
-// Questions to the gateway, each with a time limit.
-import type { EquityPoint, Fill, History, Listed, Replay, Run, SymbolInfo } from "./types";
+// Requests to the gateway, each with a timeout.
+import type { EquityPoint, Fill, History, Replay, Resolution, Run, SymbolInfo, SymbolListing } from "./types";
 
-const LIMIT_MS = 20_000;
-export const END_OF_TIME = 253_402_300_799;
+const TIMEOUT_MS = 20_000;
+/** The last second that the gateway accepts as a time: the end of the year 9999. */
+export const MAX_SECONDS = 253_402_300_799;
 
 async function get<T>(path: string, query: Record<string, string | number> = {}): Promise<T> {
-  const asked = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
-  const answer = await fetch(`${path}?${asked}`, { signal: AbortSignal.timeout(LIMIT_MS) });
-  const body: unknown = await answer.json();
-  if (!answer.ok) {
-    const told = body !== null && typeof body === "object" && "errmsg" in body ? String(body.errmsg) : answer.statusText;
-    throw new Error(told);
+  const parameters = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
+  const response = await fetch(`${path}?${parameters.toString()}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const body: unknown = await response.json();
+  if (!response.ok) {
+    const hasMessage = body !== null && typeof body === "object" && "errmsg" in body;
+    throw new Error(hasMessage ? String(body.errmsg) : response.statusText);
   }
   return body as T;
 }
 
+const runPath = (run: string) => `/api/runs/${encodeURIComponent(run)}`;
+
+export const resolutions = () => get<Resolution[]>("/api/resolutions");
 export const replays = () => get<Replay[]>("/api/replays");
 export const runs = () => get<Run[]>("/api/runs");
-export const fills = (run: string, after: number) => get<Fill[]>(`/api/runs/${encodeURIComponent(run)}/fills`, { after });
-export const equity = (run: string) => get<EquityPoint[]>(`/api/runs/${encodeURIComponent(run)}/equity`, { points: 5_000 });
+export const fills = (run: string, after: number) => get<Fill[]>(`${runPath(run)}/fills`, { after });
+export const equity = (run: string) => get<EquityPoint[]>(`${runPath(run)}/equity`, { points: 5_000 });
 export const symbolInfo = (symbol: string) => get<SymbolInfo>("/symbols", { symbol });
 
-export async function storeSymbols(): Promise<Listed[]> {
-  const found = await get<Listed[]>("/search", { query: "", limit: 1_000 });
-  return found.filter((listed) => !listed.ticker.startsWith("replay/"));
+/** The symbols with stored bars. */
+export async function storedSymbols(): Promise<SymbolListing[]> {
+  const found = await get<SymbolListing[]>("/search", { query: "", limit: 1_000 });
+  return found.filter((listing) => !listing.ticker.startsWith("replay/"));
 }
 
 /** The last `count` closed bars that open before `to` (seconds). */

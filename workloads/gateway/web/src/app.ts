@@ -1,20 +1,27 @@
-// The page: what is chosen, and what follows from that.
+// The page: what the user has selected, and what is shown for it.
 import * as api from "./api";
-import { Bars, WIDTHS } from "./bars";
-import { Chart, type Shown } from "./chart";
+import { BarLoader } from "./bars";
+import { Chart, type LegendValues } from "./chart";
 import { draw, figures } from "./figures";
 import { number, time } from "./format";
-import { fill, followReplay, namedReplay, pickRun, replayChoices, runChoices } from "./pickers";
-import { type Link, Socket } from "./socket";
-import type { Headline, Listed, Position, Pushed, Replay, Run } from "./types";
+import { defaultReplay, defaultRun, fill, namedReplay, replayChoices, runChoices } from "./pickers";
+import { type ConnectionState, ReconnectingSocket } from "./socket";
+import type { Position, PushMessage, Replay, Resolution, Run, RunSummary, SymbolListing } from "./types";
 
-const LOOK_MS = 3_000;
-const RESOLUTION_NAMES: Record<string, string> = { "1": "1m", "5": "5m", "15": "15m", "60": "1h", "240": "4h", "1D": "1d" };
+const REFRESH_MS = 3_000;
 
 function find<T extends HTMLElement>(id: string, kind: new () => T): T {
   const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`the page lacks #${id}`);
+  if (!(found instanceof kind)) throw new Error(`page: got no element #${id}, expected a ${kind.name}`);
   return found;
+}
+
+/** What the user selected, by name or uid; null where the page chooses. */
+interface Selection {
+  replay: string | null;
+  run: string | null;
+  symbol: string | null;
+  resolution: string | null;
 }
 
 export class App {
@@ -22,107 +29,128 @@ export class App {
   private readonly symbolSelect = find("symbol", HTMLSelectElement);
   private readonly runSelect = find("run", HTMLSelectElement);
   private readonly problem = find("problem", HTMLElement);
-  private readonly chart = new Chart(find("chart", HTMLElement), (t) => void this.bars.older(t), (s) => this.legend(s));
-  private readonly socket = new Socket((message) => this.heard(message), (state) => this.linked(state));
-  private readonly bars = new Bars(this.socket, this.chart, (error) => this.fail(error));
+  private readonly chart = new Chart(
+    find("chart", HTMLElement),
+    (before) => void this.bars.loadOlder(before),
+    (values) => this.drawLegend(values),
+  );
+  private readonly socket = new ReconnectingSocket(
+    (message) => this.handle(message),
+    (state) => this.drawConnection(state),
+  );
+  private readonly bars = new BarLoader(this.socket, this.chart, (error) => this.showError(error));
 
+  private resolutions: Resolution[] = [];
   private replays: Replay[] = [];
   private runs: Run[] = [];
-  private stored: Listed[] = [];
+  private stored: SymbolListing[] = [];
   private replay: Replay | null = null;
   private run: Run | null = null;
   private position: Position | null = null;
-  private headline: Headline | null = null;
-  private askedReplay: string | null;
-  private askedRun: string | null;
-  private askedSymbol: string | null;
-  private resolution: string;
+  private summary: RunSummary | null = null;
+  private readonly selected: Selection;
 
   constructor() {
     const query = new URLSearchParams(location.search);
-    this.askedReplay = query.get("replay");
-    this.askedRun = query.get("run");
-    this.askedSymbol = query.get("symbol");
-    this.resolution = WIDTHS[query.get("resolution") ?? ""] === undefined ? "1" : (query.get("resolution") ?? "1");
+    this.selected = {
+      replay: query.get("replay"),
+      run: query.get("run"),
+      symbol: query.get("symbol"),
+      resolution: query.get("resolution"),
+    };
   }
 
   start(): void {
     this.replaySelect.onchange = () => {
-      this.askedReplay = this.replaySelect.value;
-      this.askedRun = null;
-      this.choose();
+      this.selected.replay = this.replaySelect.value;
+      this.selected.run = null;
+      this.show();
     };
     this.runSelect.onchange = () => {
-      this.askedRun = this.runSelect.value;
-      this.choose();
+      this.selected.run = this.runSelect.value;
+      this.show();
     };
     this.symbolSelect.onchange = () => {
-      this.askedSymbol = this.symbolSelect.value;
-      this.choose();
+      this.selected.symbol = this.symbolSelect.value;
+      this.show();
     };
-    this.drawResolutions();
-    void this.look();
+    void this.refresh();
   }
 
-  /** See what there is, again and again. */
-  private async look(): Promise<void> {
+  /** Load the lists of replays, runs and symbols every REFRESH_MS. */
+  private async refresh(): Promise<void> {
     try {
-      [this.replays, this.runs, this.stored] = await Promise.all([api.replays(), api.runs(), api.storeSymbols()]);
+      if (this.resolutions.length === 0) {
+        this.resolutions = await api.resolutions();
+        this.drawResolutions();
+      }
+      [this.replays, this.runs, this.stored] = await Promise.all([api.replays(), api.runs(), api.storedSymbols()]);
       this.problem.hidden = true;
-      this.choose();
+      this.show();
     } catch (error) {
-      this.fail(error);
+      this.showError(error);
     }
-    window.setTimeout(() => void this.look(), LOOK_MS);
+    window.setTimeout(() => void this.refresh(), REFRESH_MS);
   }
 
-  private choose(): void {
-    const askedRun = this.runs.find((run) => run.run_id === this.askedRun);
-    // A run that is asked for brings its replay along.
-    const asked = this.askedReplay ?? (askedRun === undefined ? null : askedRun.replay_uid);
-    this.replay =
-      asked === null ? followReplay(this.replays, this.replay) : asked === "" ? null : namedReplay(this.replays, asked);
-    const run = this.askedRun === null ? pickRun(this.runs, this.replay) : (askedRun ?? null);
+  /** The resolution that is shown: the selected one if the gateway has it, else its finest. */
+  private resolution(): Resolution | undefined {
+    return this.resolutions.find(({ resolution }) => resolution === this.selected.resolution) ?? this.resolutions[0];
+  }
+
+  /** Show the selected replay, run and symbol, or the defaults where nothing is selected. */
+  private show(): void {
+    const resolution = this.resolution();
+    if (resolution === undefined) return;
+    const selectedRun = this.runs.find((run) => run.run_id === this.selected.run);
+    // A selected run selects its replay too.
+    const selectedReplay = this.selected.replay ?? selectedRun?.replay_uid ?? null;
+    if (selectedReplay === null) this.replay = defaultReplay(this.replays, this.replay);
+    else this.replay = selectedReplay === "" ? null : namedReplay(this.replays, selectedReplay);
+    const run = this.selected.run === null ? defaultRun(this.runs, this.replay) : (selectedRun ?? null);
     const symbols = this.symbols();
-    const wanted = symbols.find((s) => s === this.askedSymbol || s.endsWith(`/${this.askedSymbol}`));
-    const symbol = wanted ?? symbols.find((s) => run !== null && s.endsWith(`${run.exchange}:${run.symbols[0]}`)) ?? symbols[0];
+    const symbol =
+      symbols.find((s) => s === this.selected.symbol || s.endsWith(`/${this.selected.symbol ?? ""}`)) ??
+      symbols.find((s) => run !== null && s.endsWith(`${run.exchange}:${run.symbols[0] ?? ""}`)) ??
+      symbols[0];
 
     fill(this.replaySelect, replayChoices(this.replays, this.stored), this.replay?.uid ?? "");
-    const named = symbols.map((s) => ({ value: s, text: s.replace(/^replay\/[^/]+\//, "") }));
-    fill(this.symbolSelect, named.length > 0 ? named : [{ value: "", text: "none" }], symbol ?? "");
+    const choices = symbols.map((s) => ({ value: s, text: s.replace(/^replay\/[^/]+\//, "") }));
+    fill(this.symbolSelect, choices.length > 0 ? choices : [{ value: "", text: "none" }], symbol ?? "");
     fill(this.runSelect, runChoices(this.runs), run?.run_id ?? "");
-    if (asked !== null && asked !== "" && this.replay === null)
-      this.fail(new Error(`replay: got ${asked}, expected the name or uid of one that has begun`));
-    this.watchRun(run);
-    void this.bars.choose(symbol ?? "", this.resolution);
+    if (selectedReplay !== null && selectedReplay !== "" && this.replay === null)
+      this.showError(new Error(`replay: got ${selectedReplay}, expected the name or uid of one that has started`));
+    this.subscribeRun(run);
+    void this.bars.select(symbol ?? "", resolution);
     this.drawEmpty(symbol === undefined);
     this.drawFigures();
-    this.remember(symbol);
+    this.writeAddress(symbol);
   }
 
   private symbols(): string[] {
     const replay = this.replay;
     if (replay !== null) return replay.symbols.map((s) => `replay/${replay.uid}/${replay.exchange}:${s}`);
-    return this.stored.map((listed) => listed.ticker);
+    return this.stored.map((listing) => listing.ticker);
   }
 
-  /** The address shows what people chose, so that it can be passed on. */
-  private remember(symbol: string | undefined): void {
+  /** Write the selection to the address, so that it can be shared. */
+  private writeAddress(symbol: string | undefined): void {
     const query = new URLSearchParams();
-    if (this.askedReplay !== null) query.set("replay", this.askedReplay);
-    if (this.askedRun !== null) query.set("run", this.askedRun);
-    if (this.askedSymbol !== null && symbol !== undefined) query.set("symbol", symbol);
-    if (this.resolution !== "1") query.set("resolution", this.resolution);
-    const text = query.size > 0 ? `?${query}` : location.pathname;
-    if (location.search !== (query.size > 0 ? text : "")) window.history.replaceState(null, "", text);
+    if (this.selected.replay !== null) query.set("replay", this.selected.replay);
+    if (this.selected.run !== null) query.set("run", this.selected.run);
+    if (this.selected.symbol !== null && symbol !== undefined) query.set("symbol", symbol);
+    const resolution = this.resolution()?.resolution;
+    if (resolution !== undefined && resolution !== this.resolutions[0]?.resolution) query.set("resolution", resolution);
+    const search = query.size > 0 ? `?${query.toString()}` : "";
+    if (location.search !== search) window.history.replaceState(null, "", search === "" ? location.pathname : search);
   }
 
-  private watchRun(run: Run | null): void {
+  private subscribeRun(run: Run | null): void {
     const before = this.run;
     this.run = run;
     if (before?.run_id === run?.run_id) return;
     if (before !== null) this.socket.unsubscribe({ run: before.run_id });
-    this.headline = null;
+    this.summary = null;
     this.chart.showRun(null);
     if (run !== null) this.socket.subscribe({ run: run.run_id });
   }
@@ -132,23 +160,23 @@ export class App {
       const [fills, points] = await Promise.all([api.fills(run.run_id, -1), api.equity(run.run_id)]);
       if (this.run?.run_id === run.run_id) this.chart.showRun({ cash: run.cash, fills, points });
     } catch (error) {
-      this.fail(error);
+      this.showError(error);
     }
   }
 
-  private heard(message: Pushed): void {
+  private handle(message: PushMessage): void {
     switch (message.type) {
       case "bars":
-        if (this.bars.concerns(message)) this.bars.follow(message.bars);
-        this.legend({ candle: this.chart.newest(), equity: null });
+        if (this.bars.matches(message)) this.bars.push(message.bars);
+        this.drawLegend({ candle: this.chart.newest(), equity: null });
         break;
       case "reset":
-        if (this.bars.concerns(message)) void this.bars.reload(false);
+        if (this.bars.matches(message)) void this.bars.reload(false);
         break;
       case "subscribed":
         if (message.run !== "") {
           if (this.run?.run_id === message.run) void this.loadRun(this.run);
-        } else if (this.bars.concerns(message)) void this.bars.reload(true);
+        } else if (this.bars.matches(message)) void this.bars.reload(true);
         break;
       case "fills":
         if (message.run === this.run?.run_id) this.chart.addFills(message.fills);
@@ -157,7 +185,7 @@ export class App {
         if (message.run === this.run?.run_id) this.chart.addEquity(message.points);
         break;
       case "run":
-        if (message.run === this.run?.run_id) this.headline = message;
+        if (message.run === this.run?.run_id) this.summary = message;
         this.drawFigures();
         break;
       case "position":
@@ -165,7 +193,7 @@ export class App {
         this.drawFigures();
         break;
       case "error":
-        this.fail(new Error(message.message));
+        this.showError(new Error(message.message));
         break;
       case "unsubscribed":
       case "ping":
@@ -173,76 +201,80 @@ export class App {
     }
   }
 
-  private linked(state: Link): void {
-    const shown = find("connection", HTMLElement);
-    shown.dataset["state"] = state;
-    shown.textContent = state === "lost" ? "reconnecting" : state;
+  private drawConnection(state: ConnectionState): void {
+    const element = find("connection", HTMLElement);
+    element.dataset["state"] = state;
+    element.textContent = state === "lost" ? "reconnecting" : state;
   }
 
-  private fail(error: unknown): void {
+  private showError(error: unknown): void {
     this.problem.textContent = error instanceof Error ? error.message : String(error);
     this.problem.hidden = false;
   }
 
   private drawFigures(): void {
-    draw(find("figures", HTMLElement), figures(this.replay, this.position, this.run, this.headline));
-    const tape = find("tape", HTMLElement);
-    tape.hidden = this.replay === null;
+    draw(find("figures", HTMLElement), figures(this.replay, this.position, this.run, this.summary));
+    const progress = find("progress", HTMLElement);
+    progress.hidden = this.replay === null;
     if (this.replay === null) return;
     const { range_from, range_to, uid } = this.replay;
     const v = (this.position?.replay === uid ? this.position.v : this.replay.position) ?? range_from;
-    find("tape-from", HTMLElement).textContent = time(range_from);
-    find("tape-to", HTMLElement).textContent = time(range_to);
-    find("tape-progress", HTMLProgressElement).value = Math.min(1, Math.max(0, (v - range_from) / (range_to - range_from || 1)));
+    const share = (v - range_from) / (range_to - range_from || 1);
+    find("progress-from", HTMLElement).textContent = time(range_from);
+    find("progress-to", HTMLElement).textContent = time(range_to);
+    find("progress-bar", HTMLProgressElement).value = Math.min(1, Math.max(0, share));
   }
 
-  private drawEmpty(nothing: boolean): void {
+  private drawEmpty(isEmpty: boolean): void {
     const empty = find("empty", HTMLElement);
-    empty.hidden = !nothing;
-    if (!nothing || empty.childElementCount > 0) return;
-    const head = document.createElement("h2");
-    head.textContent = "Nothing plays yet";
-    const say = document.createElement("p");
-    say.textContent = "Bring some bars in, play them, and trade on them:";
-    const code = document.createElement("pre");
-    code.textContent = ["feed", "replay", "backtest"].map((kind) => `tapedeck apply -f examples/${kind}.yaml`).join("\n");
-    const then = document.createElement("p");
-    then.textContent = "This page shows them by itself.";
-    empty.append(head, say, code, then);
+    empty.hidden = !isEmpty;
+    if (!isEmpty || empty.childElementCount > 0) return;
+    const heading = document.createElement("h2");
+    heading.textContent = "No data yet";
+    const introduction = document.createElement("p");
+    introduction.textContent = "Load bars, replay them, and run a strategy on the replay:";
+    const commands = document.createElement("pre");
+    commands.textContent = ["feed", "replay", "backtest"]
+      .map((kind) => `tapedeck apply -f examples/${kind}.yaml`)
+      .join("\n");
+    const note = document.createElement("p");
+    note.textContent = "This page updates by itself.";
+    empty.append(heading, introduction, commands, note);
   }
 
   private drawResolutions(): void {
     const group = find("resolutions", HTMLElement);
-    for (const [value, text] of Object.entries(RESOLUTION_NAMES)) {
+    for (const { resolution, interval } of this.resolutions) {
       const label = document.createElement("label");
       const input = document.createElement("input");
-      Object.assign(input, { type: "radio", name: "resolution", value, checked: value === this.resolution });
+      const checked = resolution === this.resolution()?.resolution;
+      Object.assign(input, { type: "radio", name: "resolution", value: resolution, checked });
       input.onchange = () => {
-        this.resolution = value;
-        this.choose();
+        this.selected.resolution = resolution;
+        this.show();
       };
-      label.append(input, text);
+      label.append(input, interval);
       group.append(label);
     }
   }
 
-  private legend({ candle, equity }: Shown): void {
+  private drawLegend({ candle, equity }: LegendValues): void {
     const legend = find("legend", HTMLElement);
     if (candle === null) {
       legend.textContent = "";
       return;
     }
     const [ts, open, high, low, close, volume] = candle;
-    const part = (name: string, text: string) => `${name} ${text}`;
-    legend.dataset["tone"] = close >= open ? "up" : "down";
-    legend.textContent = [
+    const parts = [
       time(ts),
-      part("O", number(open)),
-      part("H", number(high)),
-      part("L", number(low)),
-      part("C", number(close)),
-      part("V", number(volume)),
-      ...(equity === null ? [] : [part("Equity", number(equity))]),
-    ].join("  ");
+      `O ${number(open)}`,
+      `H ${number(high)}`,
+      `L ${number(low)}`,
+      `C ${number(close)}`,
+      `V ${number(volume)}`,
+    ];
+    if (equity !== null) parts.push(`Equity ${number(equity)}`);
+    legend.dataset["tone"] = close >= open ? "up" : "down";
+    legend.textContent = parts.join("  ");
   }
 }

@@ -1,100 +1,113 @@
-// Keeps the chart equal to the gateway: subscribe, load the past, then follow; anew after each jump and reconnect.
-import { END_OF_TIME, history, symbolInfo } from "./api";
-import type { Chart } from "./chart";
-import type { Socket } from "./socket";
-import type { Candle, History } from "./types";
+// Loads a chart's bars and keeps them up to date: subscribe, load the history, then apply pushed bars.
+import { history, MAX_SECONDS, symbolInfo } from "./api";
+import type { Candle, History, Resolution, Subscription } from "./types";
 
-const LOAD = 3_000;
-export const WIDTHS: Record<string, number> = {
-  "1": 60_000,
-  "5": 300_000,
-  "15": 900_000,
-  "60": 3_600_000,
-  "240": 14_400_000,
-  "1D": 86_400_000,
-};
+/** The number of bars of one history request. */
+export const PAGE_BARS = 3_000;
+const MINUTE_MS = 60_000;
 
-export class Bars {
-  symbol = "";
-  resolution = "1";
-  private round = 0; // answers to earlier questions are not for us
-  private waiting: Candle[] | null = null;
-  private oldest: number | null = null;
-  private looking = false;
+/** What the loader needs of a socket. */
+export interface Subscriber {
+  subscribe(subscription: Subscription): void;
+  unsubscribe(subscription: Subscription): void;
+}
+
+/** What the loader needs of a chart. */
+export interface BarChart {
+  clear(widthMs: number, decimals: number): void;
+  load(bars: Candle[], keepView: boolean): void;
+  update(bars: Candle[]): void;
+  prepend(bars: Candle[]): void;
+}
+
+export class BarLoader {
+  private symbol = "";
+  private resolution = "";
+  private generation = 0; // responses to requests of an earlier generation are ignored
+  private pending: Candle[] | null = null; // bars that were pushed while the history is being loaded
+  private oldest: number | null = null; // open time of the series' first bar, once it is known
+  private loadingOlder = false;
 
   constructor(
-    private readonly socket: Socket,
-    private readonly chart: Chart,
-    private readonly failed: (error: unknown) => void,
+    private readonly socket: Subscriber,
+    private readonly chart: BarChart,
+    private readonly onError: (error: unknown) => void,
   ) {}
 
-  async choose(symbol: string, resolution: string): Promise<void> {
+  /** Show a series; an empty symbol shows nothing. */
+  async select(symbol: string, { resolution, width_ms }: Resolution): Promise<void> {
     if (symbol === this.symbol && resolution === this.resolution) return;
     if (this.symbol !== "") this.socket.unsubscribe({ symbol: this.symbol, resolution: this.resolution });
     this.symbol = symbol;
     this.resolution = resolution;
-    const round = ++this.round;
-    this.waiting = [];
-    if (symbol === "") return this.chart.clear(60_000, 2);
+    const generation = ++this.generation;
+    this.pending = [];
+    if (symbol === "") {
+      this.chart.clear(MINUTE_MS, 2);
+      return;
+    }
     try {
       const info = await symbolInfo(symbol);
-      if (round !== this.round) return;
-      this.chart.clear(WIDTHS[resolution] ?? 60_000, Math.round(Math.log10(info.pricescale)));
+      if (generation !== this.generation) return;
+      this.chart.clear(width_ms, Math.round(Math.log10(info.pricescale)));
       this.socket.subscribe({ symbol, resolution });
     } catch (error) {
-      if (round === this.round) {
+      if (generation === this.generation) {
         this.symbol = "";
-        this.failed(error);
+        this.onError(error);
       }
     }
   }
 
-  concerns(message: { symbol: string; resolution: string }): boolean {
+  /** Whether a message is about the series that is shown. */
+  matches(message: { symbol: string; resolution: string }): boolean {
     return message.symbol === this.symbol && message.resolution === this.resolution;
   }
 
-  /** All is to be loaded: the gateway subscribed us, or what it told no longer holds. */
+  /** Load the history again: after the gateway has confirmed a subscription, and after a reset. */
   async reload(keepView: boolean): Promise<void> {
-    const round = ++this.round;
-    this.waiting = [];
+    const generation = ++this.generation;
+    this.pending = [];
     try {
-      const answer = await history(this.symbol, this.resolution, END_OF_TIME, LOAD);
-      if (round !== this.round) return;
-      const bars = candles(answer);
-      this.oldest = bars.length < LOAD ? (bars[0]?.[0] ?? null) : null;
+      const bars = toCandles(await history(this.symbol, this.resolution, MAX_SECONDS, PAGE_BARS));
+      if (generation !== this.generation) return;
+      this.oldest = bars.length < PAGE_BARS ? (bars[0]?.[0] ?? null) : null;
       this.chart.load(bars, keepView);
-      this.chart.update(this.waiting);
-      this.waiting = null;
+      this.chart.update(this.pending);
+      this.pending = null;
     } catch (error) {
-      if (round === this.round) this.failed(error);
+      if (generation === this.generation) this.onError(error);
     }
   }
 
-  follow(bars: Candle[]): void {
-    if (this.waiting === null) this.chart.update(bars);
-    else this.waiting.push(...bars);
+  /** Apply pushed bars. */
+  push(bars: Candle[]): void {
+    if (this.pending === null) this.chart.update(bars);
+    else this.pending.push(...bars);
   }
 
-  async older(before: number): Promise<void> {
-    if (this.looking || this.waiting !== null || this.oldest === before) return;
-    const round = this.round;
-    this.looking = true;
+  /** Load the bars before `before`, the open time of the oldest bar shown. */
+  async loadOlder(before: number): Promise<void> {
+    if (this.loadingOlder || this.pending !== null || this.oldest === before) return;
+    const generation = this.generation;
+    this.loadingOlder = true;
     try {
-      const bars = candles(await history(this.symbol, this.resolution, before / 1000, LOAD));
-      if (round !== this.round) return;
+      const bars = toCandles(await history(this.symbol, this.resolution, before / 1000, PAGE_BARS));
+      if (generation !== this.generation) return;
       if (bars.length === 0) this.oldest = before;
       else this.chart.prepend(bars);
     } catch (error) {
-      this.failed(error);
+      this.onError(error);
     } finally {
-      this.looking = false;
+      this.loadingOlder = false;
     }
   }
 }
 
-function candles(answer: History): Candle[] {
-  if (answer.s === "error") throw new Error(answer.errmsg);
-  if (answer.s === "no_data") return [];
-  const { t, o, h, l, c, v } = answer;
-  return t.map((at, i) => [at * 1000, o[i] ?? 0, h[i] ?? 0, l[i] ?? 0, c[i] ?? 0, v[i] ?? 0, true]);
+/** The bars of a UDF history, whose times are seconds. */
+export function toCandles(response: History): Candle[] {
+  if (response.s === "error") throw new Error(response.errmsg);
+  if (response.s === "no_data") return [];
+  const { t, o, h, l, c, v } = response;
+  return t.map((seconds, i) => [seconds * 1000, o[i] ?? 0, h[i] ?? 0, l[i] ?? 0, c[i] ?? 0, v[i] ?? 0, true]);
 }

@@ -1,4 +1,4 @@
-// The chart: candles with volume and fills above, the run's equity below, on one time axis.
+// The chart: candles with volume and fills in the upper pane, the run's equity in the lower, on one time axis.
 import {
   BaselineSeries,
   CandlestickSeries,
@@ -28,8 +28,8 @@ const MARGIN_BARS = 6;
 
 const seconds = (ms: number) => Math.floor(ms / 1000) as UTCTimestamp;
 
-/** What the legend shows of the bar under the crosshair, or of the last. */
-export type Shown = { candle: Candle | null; equity: number | null };
+/** The bar and the equity under the crosshair, or of the newest bar. */
+export type LegendValues = { candle: Candle | null; equity: number | null };
 
 export class Chart {
   private readonly chart: IChartApi;
@@ -42,14 +42,14 @@ export class Chart {
   private last = -Infinity;
   private widthMs = 60_000;
   private fills: Fill[] = [];
-  private points = new Map<number, number>();
-  private rawPoints: EquityPoint[] = [];
+  private equityByBar = new Map<number, number>();
+  private equityPoints: EquityPoint[] = [];
   private lastPoint = -Infinity;
 
   constructor(
     private readonly container: HTMLElement,
-    older: (before: number) => void,
-    private readonly shown: (what: Shown) => void,
+    onNeedOlder: (before: number) => void,
+    private readonly onLegend: (values: LegendValues) => void,
   ) {
     this.chart = createChart(container, {
       autoSize: true,
@@ -88,20 +88,20 @@ export class Chart {
     this.volume.priceScale().applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
     this.markers = createSeriesMarkers(this.candles, []);
     this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
-      if (range !== null && range.from < 40 && this.bars.size > 0) older(this.first);
+      if (range !== null && range.from < 40 && this.bars.size > 0) onNeedOlder(this.first);
     });
     this.chart.subscribeCrosshairMove((move) => {
       const at = typeof move.time === "number" ? move.time * 1000 : this.last;
-      this.shown({ candle: this.bars.get(at) ?? this.newest(), equity: this.points.get(at) ?? null });
+      this.onLegend({ candle: this.bars.get(at) ?? this.newest(), equity: this.equityByBar.get(at) ?? null });
     });
-    this.tell();
+    this.exposeState();
   }
 
   newest(): Candle | null {
     return this.bars.get(this.last) ?? null;
   }
 
-  /** Begin anew with another series. */
+  /** Remove all bars, before another series is loaded. */
   clear(widthMs: number, decimals: number): void {
     this.widthMs = widthMs;
     this.bars.clear();
@@ -113,47 +113,47 @@ export class Chart {
     this.drawRun();
   }
 
-  /** Replace all bars, as after a jump. */
+  /** Replace all bars; with `keepView`, show the same range as before if it still has bars. */
   load(bars: Candle[], keepView: boolean): void {
     const view = keepView ? this.chart.timeScale().getVisibleRange() : null;
     this.bars = new Map(bars.map((bar) => [bar[0], bar]));
     this.drawAll();
     const scale = this.chart.timeScale();
-    // Few bars fill the width too, as far as they stay slim.
+    // Widen few bars to fill the chart, up to a limit.
     scale.applyOptions({ barSpacing: Math.min(18, Math.max(7, scale.width() / (bars.length + 2 * MARGIN_BARS))) });
     if (view !== null && (view.to as number) * 1000 <= this.last) scale.setVisibleRange(view);
     else scale.scrollToPosition(MARGIN_BARS, false);
-    this.shown({ candle: this.newest(), equity: null });
+    this.onLegend({ candle: this.newest(), equity: null });
   }
 
-  /** Put older bars before those that are there; what is seen stays. */
+  /** Insert older bars; the visible range stays. */
   prepend(bars: Candle[]): void {
-    const kept = this.bars;
+    const newer = this.bars;
     this.bars = new Map(bars.filter((bar) => bar[0] < this.first).map((bar) => [bar[0], bar]));
-    for (const [ts, bar] of kept) this.bars.set(ts, bar);
+    for (const [ts, bar] of newer) this.bars.set(ts, bar);
     this.drawAll();
   }
 
-  /** Add or correct bars as they come. */
+  /** Add or replace bars. */
   update(bars: Candle[]): void {
     const before = this.last;
     for (const bar of bars) {
-      const behind = bar[0] < this.last;
-      if (behind && !this.bars.has(bar[0])) continue; // history has what is older
+      const late = bar[0] < this.last;
+      if (late && !this.bars.has(bar[0])) continue; // older than the loaded history
       this.bars.set(bar[0], bar);
       this.first = Math.min(this.first, bar[0]);
       this.last = Math.max(this.last, bar[0]);
-      this.candles.update(candle(bar), behind);
-      this.volume.update(bulk(bar), behind);
+      this.candles.update(candle(bar), late);
+      this.volume.update(volumeBar(bar), late);
     }
-    if (this.last > before && this.fills.some((fill) => this.bucket(fill.ts) > before)) this.drawMarkers();
-    this.tell();
+    if (this.last > before && this.fills.some((fill) => this.openOf(fill.ts) > before)) this.drawMarkers();
+    this.exposeState();
   }
 
   /** Show a run's fills and equity; null for none. */
   showRun(run: { cash: number; fills: Fill[]; points: EquityPoint[] } | null): void {
     this.fills = run?.fills ?? [];
-    this.rawPoints = run?.points ?? [];
+    this.equityPoints = run?.points ?? [];
     if (run === null) {
       if (this.equity !== null) this.chart.removeSeries(this.equity);
       this.equity = null;
@@ -165,29 +165,29 @@ export class Chart {
   }
 
   addFills(fills: Fill[]): void {
-    const known = this.fills.at(-1)?.seq ?? -1;
-    const fresh = fills.filter((fill) => fill.seq > known);
-    if (fresh.length === 0) return;
-    this.fills.push(...fresh);
+    const last = this.fills.at(-1)?.seq ?? -1;
+    const added = fills.filter((fill) => fill.seq > last);
+    if (added.length === 0) return;
+    this.fills.push(...added);
     this.drawMarkers();
-    this.tell();
+    this.exposeState();
   }
 
   addEquity(points: EquityPoint[]): void {
-    const known = this.rawPoints.at(-1)?.[0] ?? -1;
-    for (const point of points.filter(([seq]) => seq > known)) {
-      this.rawPoints.push(point);
-      const at = this.bucket(point[1]);
+    const last = this.equityPoints.at(-1)?.[0] ?? -1;
+    for (const point of points.filter(([seq]) => seq > last)) {
+      this.equityPoints.push(point);
+      const at = this.openOf(point[1]);
       if (this.equity === null || at < this.lastPoint || at < this.first) continue;
       this.lastPoint = at;
-      this.points.set(at, point[2]);
+      this.equityByBar.set(at, point[2]);
       this.equity.update({ time: seconds(at), value: point[2] });
     }
-    this.tell();
+    this.exposeState();
   }
 
-  /** Open of the bar in which something with this event time became known. */
-  private bucket(ts: number): number {
+  /** The open time of the bar that ends at or after this event time. */
+  private openOf(ts: number): number {
     return Math.floor((ts - 1) / this.widthMs) * this.widthMs;
   }
 
@@ -206,9 +206,9 @@ export class Chart {
       },
       1,
     );
-    const [above, below] = this.chart.panes();
-    above?.setStretchFactor(0.72);
-    below?.setStretchFactor(0.28);
+    const [upper, lower] = this.chart.panes();
+    upper?.setStretchFactor(0.72);
+    lower?.setStretchFactor(0.28);
     return series;
   }
 
@@ -217,50 +217,50 @@ export class Chart {
     this.first = ordered[0]?.[0] ?? Infinity;
     this.last = ordered.at(-1)?.[0] ?? -Infinity;
     this.candles.setData(ordered.map(candle));
-    this.volume.setData(ordered.map(bulk));
+    this.volume.setData(ordered.map(volumeBar));
     this.drawRun();
   }
 
   private drawRun(): void {
-    this.points = new Map();
-    for (const [, ts, value] of this.rawPoints) {
-      const at = this.bucket(ts);
-      if (at >= this.first && this.bars.size > 0) this.points.set(at, value);
+    this.equityByBar = new Map();
+    for (const [, ts, value] of this.equityPoints) {
+      const at = this.openOf(ts);
+      if (at >= this.first && this.bars.size > 0) this.equityByBar.set(at, value);
     }
-    this.lastPoint = [...this.points.keys()].at(-1) ?? -Infinity;
-    this.equity?.setData([...this.points].map(([ts, value]) => ({ time: seconds(ts), value })));
+    this.lastPoint = [...this.equityByBar.keys()].at(-1) ?? -Infinity;
+    this.equity?.setData([...this.equityByBar].map(([ts, value]) => ({ time: seconds(ts), value })));
     this.drawMarkers();
-    this.tell();
+    this.exposeState();
   }
 
   private drawMarkers(): void {
-    const marks: SeriesMarker<Time>[] = this.fills
-      .filter((fill) => this.bucket(fill.ts) >= this.first && this.bucket(fill.ts) <= this.last)
+    const markers: SeriesMarker<Time>[] = this.fills
+      .filter((fill) => this.openOf(fill.ts) >= this.first && this.openOf(fill.ts) <= this.last)
       .map((fill) => ({
-        time: seconds(this.bucket(fill.ts)),
+        time: seconds(this.openOf(fill.ts)),
         position: fill.side === "buy" ? "belowBar" : "aboveBar",
         shape: fill.side === "buy" ? "arrowUp" : "arrowDown",
         color: fill.side === "buy" ? "#5fe0b5" : "#ff8793",
         size: 1.2,
       }));
-    this.markers.setMarkers(marks);
+    this.markers.setMarkers(markers);
   }
 
-  /** For who can't see the canvas: tests, and whoever automates the page. */
-  private tell(): void {
+  /** Write the chart's state to data attributes, for browser tests: a canvas can't be read. */
+  private exposeState(): void {
     Object.assign(this.container.dataset, {
       bars: String(this.bars.size),
       first: Number.isFinite(this.first) ? String(this.first) : "",
       last: Number.isFinite(this.last) ? String(this.last) : "",
       close: String(this.newest()?.[4] ?? ""),
       markers: String(this.markers.markers().length),
-      equity: String(this.points.size),
+      equity: String(this.equityByBar.size),
     });
   }
 }
 
 const candle = ([ts, open, high, low, close]: Candle) => ({ time: seconds(ts), open, high, low, close });
-const bulk = ([ts, open, , , close, volume]: Candle) => ({
+const volumeBar = ([ts, open, , , close, volume]: Candle) => ({
   time: seconds(ts),
   value: volume,
   color: close >= open ? "rgba(47, 191, 143, 0.35)" : "rgba(239, 91, 110, 0.35)",

@@ -1,6 +1,6 @@
-// The headline numbers.
+// The figures above the chart: the replay's position and the run's results.
 import { number, percent, time } from "./format";
-import type { Headline, Position, Replay, Run } from "./types";
+import type { RunSummary, Position, Replay, Run } from "./types";
 
 export interface Figure {
   name: string;
@@ -9,8 +9,8 @@ export interface Figure {
 }
 
 const tone = (value: number): "up" | "down" | "plain" => (value > 0 ? "up" : value < 0 ? "down" : "plain");
-// Of all that a run is measured by, what is looked at first; the rest is in its report.
-const CHOSEN: [metric: string, name: string][] = [
+// The metrics of a run that are shown; its report has all of them.
+const SHOWN_METRICS: [metric: string, name: string][] = [
   ["buy_and_hold_percent", "Buy and hold"],
   ["sharpe", "Sharpe"],
   ["sortino", "Sortino"],
@@ -23,7 +23,7 @@ export function figures(
   replay: Replay | null,
   position: Position | null,
   run: Run | null,
-  headline: Headline | null,
+  summary: RunSummary | null,
 ): Figure[] {
   const shown: Figure[] = [];
   if (replay !== null) {
@@ -32,23 +32,23 @@ export function figures(
     shown.push({ name: "Virtual time", text: time(v) });
     shown.push({ name: "Bars published", text: number(bars, 0) });
   }
-  if (run !== null && headline !== null && headline.run === run.run_id) {
-    shown.push({ name: "Value", text: number(headline.value) });
-    shown.push({ name: "Return", text: percent(headline.return_percent, true), tone: tone(headline.return_percent) });
-    shown.push({ name: "Max drawdown", text: percent(headline.max_drawdown_percent) });
-    shown.push({ name: "Trades", text: number(headline.trades, 0) });
-    for (const [metric, name] of CHOSEN) {
-      const value = headline.metrics?.[metric];
+  if (run !== null && summary !== null && summary.run === run.run_id) {
+    shown.push({ name: "Value", text: number(summary.value) });
+    shown.push({ name: "Return", text: percent(summary.return_percent, true), tone: tone(summary.return_percent) });
+    shown.push({ name: "Max drawdown", text: percent(summary.max_drawdown_percent) });
+    shown.push({ name: "Trades", text: number(summary.trades, 0) });
+    for (const [metric, name] of SHOWN_METRICS) {
+      const value = summary.metrics?.[metric];
       if (value === undefined || value === null) continue;
       shown.push({ name, text: metric.endsWith("percent") ? percent(value) : number(value) });
     }
-    const told = headline.message === "" ? headline.state : `${headline.state}: ${headline.message}`;
-    shown.push({ name: "Run", text: told, tone: headline.state === "failed" ? "down" : "plain" });
+    const state = summary.message === "" ? summary.state : `${summary.state}: ${summary.message}`;
+    shown.push({ name: "Run", text: state, tone: summary.state === "failed" ? "down" : "plain" });
   }
   return shown;
 }
 
-/** Draw them; only what changed is touched. */
+/** Draw the figures; only elements whose text changed are written. */
 export function draw(list: HTMLElement, shown: Figure[]): void {
   while (list.children.length > shown.length) list.lastElementChild?.remove();
   shown.forEach((figure, i) => {

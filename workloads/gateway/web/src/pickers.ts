@@ -1,12 +1,12 @@
-// What can be chosen, and what is chosen where nobody did.
-import type { Listed, Replay, Run } from "./types";
+// The choices of the replay, symbol and run selects, and the defaults where the user chose nothing.
+import type { Replay, Run, SymbolListing } from "./types";
 
 export interface Choice {
   value: string;
   text: string;
 }
 
-/** Draw a select's options without disturbing one that is open. */
+/** Draw a select's options; one that is open stays as it is unless its options changed. */
 export function fill(select: HTMLSelectElement, choices: Choice[], chosen: string): void {
   const drawn = JSON.stringify(choices);
   if (select.dataset["drawn"] !== drawn) {
@@ -17,7 +17,7 @@ export function fill(select: HTMLSelectElement, choices: Choice[], chosen: strin
   select.disabled = choices.length < 2;
 }
 
-export const replayChoices = (replays: Replay[], stored: Listed[]): Choice[] => [
+export const replayChoices = (replays: Replay[], stored: SymbolListing[]): Choice[] => [
   ...replays.map((replay) => ({
     value: replay.uid,
     text: `${replay.name}${replay.ended ? " (ended)" : ""}`,
@@ -33,21 +33,21 @@ export const runChoices = (runs: Run[]): Choice[] => [
   })),
 ];
 
-/** The replay by uid or name. */
-export const namedReplay = (replays: Replay[], asked: string): Replay | null =>
-  replays.find((r) => r.uid === asked) ?? replays.find((r) => r.name === asked) ?? null;
+/** The replay with this uid or name. */
+export const namedReplay = (replays: Replay[], uidOrName: string): Replay | null =>
+  replays.find((r) => r.uid === uidOrName) ?? replays.find((r) => r.name === uidOrName) ?? null;
 
-/** Where none is named: what is shown, also after its end, until a newer one plays; at first the newest that plays. */
-export function followReplay(replays: Replay[], shown: Replay | null): Replay | null {
+/** The default replay: the one shown, even after its end, until a newer one plays; at first the newest that plays. */
+export function defaultReplay(replays: Replay[], shown: Replay | null): Replay | null {
   const at = replays.findIndex((replay) => replay.uid === shown?.uid);
-  const stays = replays[at];
-  if (stays?.ended === false) return stays;
-  const newer = stays === undefined ? replays : replays.slice(0, at);
-  return newer.find((replay) => !replay.ended) ?? stays ?? replays[0] ?? null;
+  const current = replays[at];
+  if (current?.ended === false) return current;
+  const newer = current === undefined ? replays : replays.slice(0, at);
+  return newer.find((replay) => !replay.ended) ?? current ?? replays[0] ?? null;
 }
 
-/** The newest run on the replay, a running one first; without a replay the newest of all. */
-export function pickRun(runs: Run[], replay: Replay | null): Run | null {
-  const fitting = replay === null ? runs : runs.filter((run) => run.replay_uid === replay.uid);
-  return fitting.find((run) => run.state === "running") ?? fitting[0] ?? null;
+/** The default run: the newest of the replay, running ones first; without a replay the newest of all. */
+export function defaultRun(runs: Run[], replay: Replay | null): Run | null {
+  const candidates = replay === null ? runs : runs.filter((run) => run.replay_uid === replay.uid);
+  return candidates.find((run) => run.state === "running") ?? candidates[0] ?? null;
 }

@@ -1,69 +1,71 @@
-// One websocket that comes back by itself and then subscribes anew to what was subscribed.
-import type { Pushed, Subscription } from "./types";
+// A WebSocket that reconnects, and then repeats its subscriptions.
+import type { PushMessage, Subscription } from "./types";
 
-export type Link = "connecting" | "live" | "lost";
+export type ConnectionState = "connecting" | "live" | "lost";
 
-const SILENCE_MS = 40_000; // the gateway says something every 15 s
-const BACKOFF_MS = [250, 500, 1_000, 2_000, 4_000, 8_000] as const;
+/** The gateway sends something every 15 s, so a longer silence means that the connection is dead. */
+export const SILENCE_MS = 40_000;
+export const BACKOFF_MS = [250, 500, 1_000, 2_000, 4_000, 8_000] as const;
 
-export class Socket {
+export class ReconnectingSocket {
   private socket: WebSocket | null = null;
-  private readonly wanted = new Map<string, Subscription>();
+  private readonly subscriptions = new Map<string, Subscription>();
   private failures = 0;
-  private silence: number | undefined;
+  private silence: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly heard: (message: Pushed) => void,
-    private readonly linked: (state: Link) => void,
+    private readonly onMessage: (message: PushMessage) => void,
+    private readonly onState: (state: ConnectionState) => void,
   ) {
     this.connect();
   }
 
   subscribe(subscription: Subscription): void {
-    this.wanted.set(JSON.stringify(subscription), subscription);
+    this.subscriptions.set(JSON.stringify(subscription), subscription);
     this.send({ type: "subscribe", ...subscription });
   }
 
   unsubscribe(subscription: Subscription): void {
-    if (this.wanted.delete(JSON.stringify(subscription))) this.send({ type: "unsubscribe", ...subscription });
+    if (this.subscriptions.delete(JSON.stringify(subscription))) this.send({ type: "unsubscribe", ...subscription });
   }
 
   private connect(): void {
-    this.linked(this.failures === 0 ? "connecting" : "lost");
+    this.onState(this.failures === 0 ? "connecting" : "lost");
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`);
     this.socket = socket;
     socket.onopen = () => {
       this.failures = 0;
-      this.linked("live");
-      for (const subscription of this.wanted.values()) this.send({ type: "subscribe", ...subscription });
+      this.onState("live");
+      for (const subscription of this.subscriptions.values()) this.send({ type: "subscribe", ...subscription });
     };
     socket.onmessage = (event: MessageEvent<string>) => {
-      this.listen(socket);
-      this.heard(JSON.parse(event.data) as Pushed);
+      this.restartSilenceTimer(socket);
+      this.onMessage(JSON.parse(event.data) as PushMessage);
     };
     socket.onclose = () => {
-      if (this.socket === socket) this.again();
+      if (this.socket === socket) this.reconnect();
     };
-    this.listen(socket);
+    this.restartSilenceTimer(socket);
   }
 
-  private listen(socket: WebSocket): void {
+  private restartSilenceTimer(socket: WebSocket): void {
     clearTimeout(this.silence);
-    this.silence = window.setTimeout(() => {
+    this.silence = setTimeout(() => {
       if (this.socket === socket) {
         socket.close();
-        this.again();
+        this.reconnect();
       }
     }, SILENCE_MS);
   }
 
-  private again(): void {
+  /** Connect after a delay that doubles with each failure; its random half spreads the clients of a gateway. */
+  private reconnect(): void {
     this.socket = null;
     clearTimeout(this.silence);
     const longest = BACKOFF_MS[Math.min(this.failures, BACKOFF_MS.length - 1)] ?? 8_000;
     this.failures += 1;
-    this.linked("lost");
-    window.setTimeout(() => this.connect(), longest * (0.5 + Math.random() / 2));
+    this.onState("lost");
+    setTimeout(() => this.connect(), longest * (0.5 + Math.random() / 2));
   }
 
   private send(message: object): void {

@@ -1,4 +1,4 @@
-// What the gateway answers and pushes. Times are milliseconds UTC, except in /history, whose protocol has seconds.
+// The gateway's responses and push messages. Times are milliseconds UTC, except in /history, where UDF has seconds.
 
 export interface Replay {
   uid: string;
@@ -52,13 +52,20 @@ export type EquityPoint = [
   changePercent: number | null, drawdownPercent: number | null, sharpe: number | null,
 ];
 
-export interface Listed {
+export interface SymbolListing {
   symbol: string;
   full_name: string;
   ticker: string;
   description: string;
   exchange: string;
   type: string;
+}
+
+/** A bar length that charts offer: UDF's name, the interval, and the length. */
+export interface Resolution {
+  resolution: string;
+  interval: string;
+  width_ms: number;
 }
 
 export interface SymbolInfo {
@@ -74,7 +81,8 @@ export type History =
 
 export type Candle = [ts: number, open: number, high: number, low: number, close: number, volume: number, closed: boolean];
 
-export interface Headline {
+/** A run's state and headline figures. */
+export interface RunSummary {
   type: "run";
   run: string;
   state: RunState;
@@ -99,7 +107,7 @@ export interface Position {
 
 export type Subscription = { symbol: string; resolution: string } | { run: string };
 
-export type Pushed =
+export type PushMessage =
   | { type: "bars"; symbol: string; resolution: string; bars: Candle[] }
   | { type: "reset"; symbol: string; resolution: string }
   | { type: "subscribed" | "unsubscribed"; symbol: string; resolution: string; run: string }
@@ -107,5 +115,5 @@ export type Pushed =
   | { type: "equity"; run: string; points: EquityPoint[] }
   | { type: "error"; message: string }
   | { type: "ping"; at: number }
-  | Headline
+  | RunSummary
   | Position;

@@ -1,0 +1,35 @@
+// Formatting, compared with values written by hand.
+import { describe, expect, it } from "vitest";
+import { MISSING, number, percent, time } from "../src/format";
+
+describe("time", () => {
+  it("is UTC to the minute", () => {
+    expect(time(1_522_800_000_000)).toBe("2018-04-04 00:00");
+    expect(time(1_522_886_399_999)).toBe("2018-04-04 23:59");
+    expect(time(0)).toBe("1970-01-01 00:00");
+  });
+  it("shows a missing time as a dash", () => expect(time(null)).toBe(MISSING));
+});
+
+describe("number", () => {
+  it.each([
+    [1_234_567.891, 2, "1,234,567.89"],
+    [0.005, 2, "0.01"],
+    [-7, 2, "-7.00"],
+    [9_999.5, 0, "10,000"],
+    [0.12345678, 8, "0.12345678"],
+  ])("formats %d with %d decimals", (value, decimals, text) => expect(number(value, decimals)).toBe(text));
+  it.each([null, undefined, NaN, Infinity, -Infinity])("shows %s as a dash", (value) =>
+    expect(number(value)).toBe(MISSING),
+  );
+});
+
+describe("percent", () => {
+  it("has a sign only if asked for and positive", () => {
+    expect(percent(12.345)).toBe("12.35 %");
+    expect(percent(12.345, true)).toBe("+12.35 %");
+    expect(percent(-12.345, true)).toBe("-12.35 %");
+    expect(percent(0, true)).toBe("0.00 %");
+  });
+  it("shows a missing share as a dash", () => expect(percent(undefined, true)).toBe(MISSING));
+});
