@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tapedeck_backtest.bars.clock import to_days, to_ms
 from tapedeck_backtest.engine.feeds import feed_params
 from tapedeck_backtest.errors import RunFailed
-from tapedeck_backtest.sandbox.error_boundary import TRACE_CHARS, strategy_trace
+from tapedeck_backtest.sandbox.strategy_trace import TRACE_CHARS, strategy_trace
 from tapedeck_backtest.sources.partition_merge import PartitionMerge
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.strategy_loader import checked_params, load_strategy

@@ -11,7 +11,7 @@ from typing import Any
 import backtrader as bt
 
 from tapedeck_backtest.errors import RunFailed
-from tapedeck_backtest.sandbox.error_boundary import strategy_trace
+from tapedeck_backtest.sandbox.strategy_trace import strategy_trace
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_crds.backtest import ParamValue, Strategy
 

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from tapedeck_backtest.bias_checks.rerun import PlacedOrder, StrategyRerun
-from tapedeck_backtest.sandbox.error_boundary import strategy_trace
+from tapedeck_backtest.sandbox.strategy_trace import strategy_trace
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.errors import Interrupted
 

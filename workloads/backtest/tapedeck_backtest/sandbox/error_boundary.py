@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import backtrader as bt
 import psycopg
 
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.sandbox.memory_limit import lift_memory_limit
+from tapedeck_backtest.sandbox.strategy_trace import strategy_trace
 from tapedeck_backtest.sandbox.watchdog import BarTimeout, StrategyWatchdog
 from tapedeck_crds.errors import Interrupted, Unavailable
-
-TRACE_FRAMES = 10
-LINE_CHARS = 300
-TRACE_CHARS = 1_500  # of the 4 KiB that Kubernetes keeps of a termination message; JSON may double them
-_PACKAGE = Path(__file__).parents[1]
-_BUILTINS = _PACKAGE / "strategies"
-_LIBRARIES = (Path(bt.__file__).parent, Path(importlib.__file__).parent)
 
 
 class StrategyGuard:
@@ -66,34 +56,3 @@ def bar_timeout_message(seconds: float, error: BarTimeout) -> str:
     return (
         f"limits.barSeconds: the strategy worked on one bar for more than {seconds:g} s, here:\n{strategy_trace(error)}"
     )
-
-
-def strategy_trace(error: BaseException) -> str:
-    """The traceback without frames of Tapedeck and Backtrader; the last frames if no others exist.
-
-    It is bounded in size, and contains no NUL or lone surrogate, which the database rejects.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    while len(frames) > 1 and _is_tapedeck(frames[-1].filename):
-        frames.pop()
-    first = next((i for i, frame in enumerate(frames) if not _is_library(frame.filename)), 0)
-    lines = [*traceback.format_list(frames[first:][-TRACE_FRAMES:]), *traceback.format_exception_only(error)]
-    text = "".join(map(_clipped, lines)).strip().replace("\0", "").encode("utf-8", "replace").decode()
-    return text if len(text) <= TRACE_CHARS else "…" + text[-TRACE_CHARS:]
-
-
-def _clipped(lines: str) -> str:
-    return "".join(
-        line if len(line) <= LINE_CHARS else line[:LINE_CHARS] + "…\n" for line in lines.splitlines(keepends=True)
-    )
-
-
-def _is_tapedeck(filename: str) -> bool:
-    """Whether the file belongs to this package and not to a built-in strategy."""
-    path = Path(filename)
-    return path.is_relative_to(_PACKAGE) and not path.is_relative_to(_BUILTINS)
-
-
-def _is_library(filename: str) -> bool:
-    frozen = filename.startswith("<frozen importlib")
-    return frozen or _is_tapedeck(filename) or any(Path(filename).is_relative_to(folder) for folder in _LIBRARIES)

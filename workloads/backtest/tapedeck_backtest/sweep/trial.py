@@ -11,7 +11,8 @@ import msgspec
 from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.report.results import Results
-from tapedeck_backtest.sandbox.error_boundary import bar_timeout_message, strategy_trace
+from tapedeck_backtest.sandbox.error_boundary import bar_timeout_message
+from tapedeck_backtest.sandbox.strategy_trace import strategy_trace
 from tapedeck_backtest.sandbox.watchdog import BarTimeout
 from tapedeck_backtest.strategy_loader import checked_params
 from tapedeck_backtest.sweep.ranking import is_feasible, metric_value
