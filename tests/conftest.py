@@ -14,14 +14,14 @@ from pydantic import SecretStr
 from pods.services import EachStore, Services, fresh_database, start_services
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import migrate
-from tapedeck_deck.embedded import warm
+from tapedeck_deck.embedded import forkserver
 from timescale.chroot import Unavailable
 from timescale.server import Timescale
 
 pytest_plugins = ["harness.lifetime", "harness.timeouts", "harness.fixtures", "harness.skips", "harness.scheduling"]
 
 # What pods and operators are forked from has the packages of both, but for those that read the environment when loaded.
-multiprocessing.set_forkserver_preload([*warm.SHARED, "aiohttp.web", "jsonschema", "requests_oauthlib"])
+multiprocessing.set_forkserver_preload([*forkserver.SHARED, "aiohttp.web", "jsonschema", "requests_oauthlib"])
 
 # What a shell starts in the background ignores SIGINT, and so would all that the tests start and then interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

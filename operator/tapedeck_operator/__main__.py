@@ -1,4 +1,4 @@
-"""``python -m tapedeck_operator``: the operator of a cluster, as the environment says."""
+"""``python -m tapedeck_operator``: the operator of a cluster, configured by its environment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pydantic import ValidationError
 
 from tapedeck_common.logs import configure
-from tapedeck_operator.cluster.run import run
+from tapedeck_operator.cluster.operator import run
 from tapedeck_operator.cluster.settings import OperatorSettings
 
 

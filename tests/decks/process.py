@@ -17,19 +17,19 @@ from tapedeck_crds.kinds import API_VERSION
 from tapedeck_deck.cli import changes
 from tapedeck_deck.embedded import deck
 from tapedeck_deck.embedded.documents import Document
-from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_operator.plan.names import UID_LABEL
 from waits import eventually as eventually
 
-Deck = tuple[Home, Json, Objects]
+Deck = tuple[StateDir, Json, Objects]
 KEPT_TABLES = ("alembic_version", "kafka_offsets")
 
 
 @contextmanager
 def running_deck(folder: Path) -> Iterator[Deck]:
     """A deck in a folder; down and checked for leftovers at the end."""
-    home = Home.at(folder)
+    home = StateDir.at(folder)
     facts = deck.start_background(home, 0)
     try:
         yield home, facts, Objects(home.objects)
@@ -51,7 +51,7 @@ def clear(running: Deck) -> None:
         connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))
 
 
-def leftovers(home: Home) -> list[str]:
+def leftovers(home: StateDir) -> list[str]:
     """Command lines of living processes that name the home or one of its folders, or work there."""
     found = []
     for process in psutil.process_iter(["cmdline", "environ", "status", "cwd"]):

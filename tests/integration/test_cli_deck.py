@@ -13,7 +13,7 @@ import pytest
 
 from decks.process import leftovers
 from tapedeck_deck.embedded import deck
-from tapedeck_deck.embedded.home import Home
+from tapedeck_deck.embedded.state_dir import StateDir
 
 
 def _tapedeck(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -30,7 +30,7 @@ def _tapedeck(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_deck_from_up_to_down(tmp_path: Path) -> None:
-    home = Home.at(tmp_path / ".tapedeck")
+    home = StateDir.at(tmp_path / ".tapedeck")
     try:
         up = _tapedeck(tmp_path, "up")
         assert up.returncode == 0, up.stderr

@@ -18,9 +18,9 @@ from decks.process import Deck, eventually, kill, leftovers, running_deck
 from tapedeck_crds.kinds import API_VERSION
 from tapedeck_deck.embedded import deck, ports
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.processes import wait_exit
+from tapedeck_deck.embedded.state_dir import StateDir
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +40,9 @@ def test_what_is_up_says_so(deck_of_ours: Deck) -> None:
     spec = {"source": {"store": {"exchange": "x", "symbols": ["A/B"]}}}
     document = {"apiVersion": API_VERSION, "kind": "Replay", "metadata": {"name": "x", "namespace": "default"}}
     uid = objects.apply({**document, "spec": spec})[0]["metadata"]["uid"]
-    eventually(lambda: json.loads(home.living.read_text()) == [uid], timeout=20)
+    eventually(lambda: json.loads(home.replays_file.read_text()) == [uid], timeout=20)
     objects.delete("Replay", "default", "x")
-    eventually(lambda: json.loads(home.living.read_text()) == [], timeout=20)
+    eventually(lambda: json.loads(home.replays_file.read_text()) == [], timeout=20)
 
 
 @pytest.mark.parametrize(("service", "word"), [("broker", "kafka.Kafka"), ("database", "postgres -D")])
@@ -61,7 +61,7 @@ def test_a_service_that_ends_is_started_again(deck_of_ours: Deck, service: str, 
     [(0.8, signal.SIGINT), (1.6, signal.SIGINT), (2.5, signal.SIGINT), (4.0, signal.SIGINT), (1.6, signal.SIGTERM)],
 )
 def test_an_interrupt_at_any_moment_stops_everything(tmp_path: Path, after: float, number: signal.Signals) -> None:
-    home = Home.at(tmp_path / "home")
+    home = StateDir.at(tmp_path / "home")
     with (tmp_path / "log").open("wb") as output:
         daemon = subprocess.Popen(
             [sys.executable, "-m", "tapedeck_deck.embedded", str(home.root), "0"], stdout=output, stderr=output
@@ -75,7 +75,7 @@ def test_an_interrupt_at_any_moment_stops_everything(tmp_path: Path, after: floa
 
 @pytest.mark.slow
 def test_a_killed_deck_takes_its_processes_along_and_comes_back(tmp_path: Path) -> None:
-    home = Home.at(tmp_path / "home")
+    home = StateDir.at(tmp_path / "home")
     facts = deck.start_background(home, 0)
     kill(facts["pid"])
     eventually(lambda: leftovers(home) == [], timeout=15)
@@ -89,7 +89,7 @@ def test_a_killed_deck_takes_its_processes_along_and_comes_back(tmp_path: Path) 
     assert not deck.stop(home)
 
 
-def _pids(home: Home, word: str) -> list[int]:
+def _pids(home: StateDir, word: str) -> list[int]:
     import psutil
 
     return [
@@ -106,7 +106,7 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(DeckError, match=f"--port: got {port}.*in use"):
-            deck.start_background(Home.at(tmp_path / "home"), port)
+            deck.start_background(StateDir.at(tmp_path / "home"), port)
 
 
 def test_decks_that_start_together_take_different_ports() -> None:
@@ -130,7 +130,7 @@ def test_decks_that_start_together_take_different_ports() -> None:
     ],
 )
 def test_data_of_another_version_is_refused(tmp_path: Path, file: str, text: str, message: str) -> None:
-    home = Home.at(tmp_path / "home")
+    home = StateDir.at(tmp_path / "home")
     home.prepare()
     path = home.root / file
     path.parent.mkdir(exist_ok=True)
@@ -157,7 +157,7 @@ def test_objects_of_another_version_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
-    home = Home.at(tmp_path)
+    home = StateDir.at(tmp_path)
     home.prepare()
     child = os.fork()
     if child == 0:

@@ -20,8 +20,8 @@ from decks.process import eventually, leftovers, phase, running_deck
 from tapedeck_deck.cli import changes
 from tapedeck_deck.demo import audit
 from tapedeck_deck.embedded import documents
-from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.processes import wait_exit
+from tapedeck_deck.embedded.state_dir import StateDir
 
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(
@@ -73,7 +73,7 @@ def test_the_demo_twice_and_the_same_trades_three_ways(tmp_path: Path) -> None:
     assert first == second
     assert first[:3] == ("13886", "13886", "13886")
     assert first[5:] == ("0", "0")
-    assert leftovers(Home.at(home)) == []
+    assert leftovers(StateDir.at(home)) == []
     with running_deck(home) as (_, facts, objects):
         list(changes.apply(objects, [documents.Document("here", tmp_path, documents.parse(BATCH, "here"))], "default"))
         eventually(lambda: phase(objects, "Backtest", "batch") == "Complete")
@@ -101,7 +101,7 @@ def finished(dsn: str, run_id: str) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [1.0, 14.0])
 def test_ctrl_c_ends_the_demo_and_all_that_it_started(tmp_path: Path, after: float) -> None:
-    home = Home.at(tmp_path / "home")
+    home = StateDir.at(tmp_path / "home")
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(
             [Path(sys.executable).parent / "tapedeck", "--home", home.root, "demo"],

@@ -20,8 +20,8 @@ import yaml
 
 from kube.api import KubeApi
 from tapedeck_crds.json import Json
-from tapedeck_deck.embedded import processes, warm
-from tapedeck_deck.embedded.warm import Warm
+from tapedeck_deck.embedded import forkserver, processes
+from tapedeck_deck.embedded.forkserver import ForkedModule
 from waits import eventually
 
 USER = "tapedeck-operator"
@@ -83,7 +83,7 @@ class OperatorProcess:
         api.write_kubeconfig(kubeconfig, "operator", url or api.url)
         (folder / "operator-key").write_bytes(KEY)
         self._port = 0
-        self._process: subprocess.Popen[bytes] | Warm | None = None
+        self._process: subprocess.Popen[bytes] | ForkedModule | None = None
         self.environment = {
             "PATH": os.environ["PATH"],
             "USER": "tapedeck",
@@ -106,7 +106,7 @@ class OperatorProcess:
             command = [sys.executable, "-m", "tapedeck_operator"]
             self._process = processes.start(command, log=self.log, env=self.environment)
         else:
-            self._process = warm.start("tapedeck_operator", log=self.log, env=self.environment)
+            self._process = forkserver.start("tapedeck_operator", log=self.log, env=self.environment)
 
     @property
     def pid(self) -> int:

@@ -18,10 +18,10 @@ from tapedeck_common import topics, wire
 from tapedeck_common.kafka import admin, ensure_topics, transactional_producer
 from tapedeck_common.market import Bar, series_key
 from tapedeck_common.settings import Connections
-from tapedeck_deck.embedded import warm
+from tapedeck_deck.embedded import forkserver
 from tapedeck_deck.embedded.deadline import Deadline
+from tapedeck_deck.embedded.forkserver import ForkedModule
 from tapedeck_deck.embedded.processes import wait_exit
-from tapedeck_deck.embedded.warm import Warm
 
 MINUTE = 60_000
 EPOCH = wire.Epoch()
@@ -39,7 +39,7 @@ class BacktestPod:
     shard: int = 0
     feed_exchange: str = ""
     since: str = ""
-    process: Warm | None = None
+    process: ForkedModule | None = None
 
     @property
     def log(self) -> Path:
@@ -68,7 +68,7 @@ class BacktestPod:
             "TAPEDECK_PORT_FILE": str(self.folder / "port"),
             "TAPEDECK_TERMINATION_LOG": str(self.folder / "termination"),
         }
-        self.process = warm.start("tapedeck_backtest", log=self.log, env={**os.environ, **environment})
+        self.process = forkserver.start("tapedeck_backtest", log=self.log, env={**os.environ, **environment})
 
     def wait(self, timeout: float = 60) -> int:
         assert self.process is not None

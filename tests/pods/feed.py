@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tapedeck_deck.embedded import processes, warm
-from tapedeck_deck.embedded.warm import Warm
+from tapedeck_deck.embedded import forkserver, processes
+from tapedeck_deck.embedded.forkserver import ForkedModule
 
 
 @dataclass
@@ -29,7 +29,7 @@ class FeedPod:
     store: str = ""
     until: int | None = None
     shard: int = 0
-    process: Warm | None = None
+    process: ForkedModule | None = None
 
     def start(self) -> None:
         connections = self.folder / "connections"
@@ -59,7 +59,7 @@ class FeedPod:
             for name, text in self.keys.items():
                 (folder / name).write_text(text)
             environment["TAPEDECK_EXCHANGE_KEYS"] = str(folder)
-        self.process = warm.start("tapedeck_feed", log=self.folder / "log", env=os.environ | environment)
+        self.process = forkserver.start("tapedeck_feed", log=self.folder / "log", env=os.environ | environment)
 
     def wait(self, timeout: float = 60) -> int:
         assert self.process is not None

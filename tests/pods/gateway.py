@@ -26,7 +26,7 @@ from tapedeck_common.market import Bar, event_time, order_key, series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import replay_topic, shard_of
 from tapedeck_common.wire import End, Epoch, EpochStart, Start, Watermark, encode, replay_headers
-from tapedeck_deck.embedded import processes, warm
+from tapedeck_deck.embedded import forkserver, processes
 
 MINUTE = 60_000
 
@@ -75,7 +75,7 @@ def running_gateway(folder: Path, connections: Connections, spec: str = "{}", po
         "TAPEDECK_SPEC": spec,
         "TAPEDECK_TERMINATION_LOG": str(folder / "left"),
     }
-    process = warm.start("tapedeck_gateway", log=log, env=env)
+    process = forkserver.start("tapedeck_gateway", log=log, env=env)
     try:
         assert processes.wait_until(lambda: port_file.exists() or process.poll() is not None, timeout=20)
         assert process.poll() is None, processes.tail(log)

@@ -21,8 +21,8 @@ from tapedeck_common import topics
 from tapedeck_common.kafka import passing, producer
 from tapedeck_common.settings import Connections
 from tapedeck_common.wire import Headers, market_headers
-from tapedeck_deck.embedded import processes, warm
-from tapedeck_deck.embedded.warm import Warm
+from tapedeck_deck.embedded import forkserver, processes
+from tapedeck_deck.embedded.forkserver import ForkedModule
 from waits import eventually as eventually
 
 MINUTE = 60_000
@@ -38,11 +38,11 @@ class RecorderProcess:
         (self.home / "connections" / "kafka_bootstrap").write_text(bootstrap)
         (self.home / "connections" / "store_dsn").write_text(dsn)
         self.options: dict[str, Any] = {}
-        self.process: Warm | None = None
+        self.process: ForkedModule | None = None
 
     def start(self, *, wait: bool = True) -> None:
         (self.home / "port").unlink(missing_ok=True)
-        self.process = warm.start(
+        self.process = forkserver.start(
             "tapedeck_recorder",
             log=self.home / "log",
             env={

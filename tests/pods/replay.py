@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from tapedeck_common.settings import Connections
 from tapedeck_crds.json import Json
-from tapedeck_deck.embedded import warm
+from tapedeck_deck.embedded import forkserver
 from tapedeck_deck.embedded.pods import Start
 from tapedeck_deck.embedded.processes import Process, wait_exit
 from waits import eventually
@@ -66,7 +66,7 @@ class ReplayProcess:
     files: Path = Path("/nowhere")
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     shard: int = 0
-    launch: Start = warm.start
+    launch: Start = forkserver.start
     process: Process | None = None
     lives: int = 0
     home: Path = field(init=False)

@@ -10,8 +10,8 @@ from urllib.request import urlopen
 
 from tapedeck_common.settings import Connections
 from tapedeck_crds.json import Json
-from tapedeck_deck.embedded import processes, warm
-from tapedeck_deck.embedded.warm import Warm
+from tapedeck_deck.embedded import forkserver, processes
+from tapedeck_deck.embedded.forkserver import ForkedModule
 
 
 @dataclass
@@ -24,7 +24,7 @@ class TransformProcess:
     spec: Json
     uid: str
     functions: Path = Path("/nowhere")
-    process: Warm | None = None
+    process: ForkedModule | None = None
     home: Path = field(init=False)
 
     def start(self) -> None:
@@ -43,7 +43,7 @@ class TransformProcess:
             "TAPEDECK_CONNECTION_KAFKA_BOOTSTRAP": self.connections.kafka_bootstrap,
             "TAPEDECK_CONNECTION_STORE_DSN": self.connections.store_dsn.get_secret_value(),
         }
-        self.process = warm.start("tapedeck_transform", log=self.home / "log", env=environment)
+        self.process = forkserver.start("tapedeck_transform", log=self.home / "log", env=environment)
 
     def status(self) -> Json:
         """The pod's report; empty before its server listens."""

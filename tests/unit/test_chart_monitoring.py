@@ -14,6 +14,7 @@ from prometheus_client.metrics import MetricWrapperBase
 import tapedeck_gateway.routes.websocket
 import tapedeck_gateway.topics.topic_reader
 import tapedeck_operator.cluster.metrics
+import tapedeck_operator.reconcile.metrics
 import tapedeck_recorder.metrics
 import tapedeck_replay.metrics
 from charts import dashboards
@@ -27,6 +28,7 @@ MODULES: list[ModuleType] = [
     tapedeck_gateway.routes.websocket,
     tapedeck_gateway.topics.topic_reader,
     tapedeck_operator.cluster.metrics,
+    tapedeck_operator.reconcile.metrics,
     tapedeck_recorder.metrics,
     tapedeck_replay.metrics,
 ]

@@ -15,8 +15,9 @@ import pytest
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import InvalidResource
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.objects import Conflict, NotFound, Objects
+from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.processes import wait_exit
+from tapedeck_operator.reconcile.errors import ObjectConflict, ObjectNotFound
 
 
 @pytest.fixture
@@ -105,10 +106,10 @@ def test_status_is_apart_from_the_rest(objects: Objects) -> None:
 def test_status_is_for_one_uid(objects: Objects) -> None:
     uid = objects.apply(replay())[0]["metadata"]["uid"]
     objects.delete("Replay", "default", "tape")
-    with pytest.raises(NotFound, match="Replay default/tape not found"):
+    with pytest.raises(ObjectNotFound, match="Replay default/tape not found"):
         objects.set_status("Replay", "default", "tape", {}, uid=uid)
     objects.apply(replay())
-    with pytest.raises(NotFound, match=uid):
+    with pytest.raises(ObjectNotFound, match=uid):
         objects.set_status("Replay", "default", "tape", {"phase": "Running"}, uid=uid)
 
 
@@ -134,11 +135,11 @@ def test_a_wrong_resource_is_refused_and_changes_nothing(objects: Objects) -> No
 def test_a_document_of_an_older_version_is_refused(objects: Objects) -> None:
     old, _ = objects.apply(replay())
     objects.apply(replay(speed=2))
-    with pytest.raises(Conflict, match=r"resourceVersion: got '1', expected '2'"):
+    with pytest.raises(ObjectConflict, match=r"resourceVersion: got '1', expected '2'"):
         objects.apply(old)
     objects.delete("Replay", "default", "tape")
     assert objects.apply(old)[1] == "created"
-    with pytest.raises(Conflict, match="uid"):
+    with pytest.raises(ObjectConflict, match="uid"):
         objects.apply(old)
 
 
@@ -157,7 +158,7 @@ def test_patch_merges_and_checks(objects: Objects) -> None:
     for foreign in others:
         with pytest.raises(InvalidResource, match="expected a patch of spec"):
             objects.patch_spec("Replay", "default", "tape", foreign)
-    with pytest.raises(NotFound):
+    with pytest.raises(ObjectNotFound):
         objects.patch_spec("Replay", "default", "other", {})
 
 
@@ -186,7 +187,7 @@ def test_delete_takes_all_that_is_owned_along(objects: Objects) -> None:
     assert [o["metadata"]["name"] for o in objects.list()] == ["stranger"]
     assert objects.version == version + 1
     assert not objects.delete("Replay", "default", "tape")
-    with pytest.raises(NotFound, match="owner Replay tape of late"):
+    with pytest.raises(ObjectNotFound, match="owner Replay tape of late"):
         objects.apply(pod("late", root))
 
 
@@ -244,7 +245,7 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     Objects(path).close()
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 7")
-    with pytest.raises(DeckError, match="got schema version 7, expected 1"):
+    with pytest.raises(DeckError, match="got schema version 7, expected 2"):
         Objects(path)
 
 
@@ -259,6 +260,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tapedeck_deck.embedded.objects import Objects
+from tapedeck_operator.reconcile.errors import ObjectNotFound
 objects = Objects(Path(sys.argv[1]))
 seen = []
 for number in range(150):
@@ -266,7 +268,7 @@ for number in range(150):
     with objects.transaction():
         try:
             manifest["spec"]["count"] = objects.get("Pod", "default", "shared")["spec"]["count"] + 1
-        except KeyError:
+        except ObjectNotFound:
             manifest["spec"]["count"] = 1
         kept, _ = objects.apply(manifest)
     seen.append(kept["metadata"]["resourceVersion"])

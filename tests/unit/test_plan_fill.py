@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from decks.reconciler import reconciling, until
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed
 from tapedeck_crds.parse import parse_resource
-from tapedeck_deck.embedded.objects import NotFound, Objects
-from tapedeck_deck.embedded.reconcile import Reconciler
-from tapedeck_deck.embedded.reports import Reports
+from tapedeck_deck.embedded.objects import Objects
 from tapedeck_operator.plan import Observed, Settings, plan
+from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 SETTINGS = Settings(images={"feed": "f", "replay": "r"}, operator_key=b"k")
 RANGE = {"from": "2018-04-04T00:00:00Z", "to": "2018-04-05T00:00:00Z"}
@@ -90,17 +91,25 @@ def objects(tmp_path: Path) -> Iterator[Objects]:
 
 
 def test_the_deck_creates_the_feed_first_and_deletes_it_with_the_replay(objects: Objects) -> None:
-    reconciler = Reconciler(objects, Reports(dict), SETTINGS)
     made, _ = objects.apply(replay())
-    for _ in range(3):
-        reconciler.tick()
-    [filler] = objects.list("Feed")
-    assert objects.list("Job", owner_uid=made["metadata"]["uid"]) == []
-    name, uid = filler["metadata"]["name"], filler["metadata"]["uid"]
-    objects.set_status("Feed", "default", name, {"phase": "Complete", "observedGeneration": 1}, uid=uid)
-    reconciler.tick()
-    assert len(objects.list("Job", owner_uid=made["metadata"]["uid"])) == 1
+    uid = made["metadata"]["uid"]
+
+    def jobs() -> list[Json]:
+        return [document for document in objects.list(owner_uid=uid) if document["kind"] == "Job"]
+
+    async def scene() -> str:
+        async with reconciling(objects, SETTINGS):
+            [filler] = await until(lambda: objects.list("Feed"))
+            await asyncio.sleep(0.2)
+            assert jobs() == []
+            metadata = filler["metadata"]
+            status = {"phase": "Complete", "observedGeneration": 1}
+            objects.set_status("Feed", "default", metadata["name"], status, uid=metadata["uid"])
+            assert len(await until(jobs)) == 1
+            return str(metadata["name"])
+
+    name = asyncio.run(scene())
     assert objects.get("Feed", "default", name)["metadata"]["generation"] == 1  # it was not applied again
     objects.delete("Replay", "default", made["metadata"]["name"])
-    with pytest.raises(NotFound):
+    with pytest.raises(ObjectNotFound):
         objects.get("Feed", "default", name)

@@ -20,21 +20,10 @@ class CommandGroup(TyperGroup):
             return super().invoke(ctx)
         except TapedeckError as error:
             print_note(f"error: {error}")
-        except (ValueError, KeyError) as error:
-            if not _is_user_error(error):
-                raise
-            print_note(f"error: {error}")
         except KeyboardInterrupt:
             print_note("")
             raise typer.Exit(130) from None
         raise typer.Exit(1)
-
-
-def _is_user_error(error: Exception) -> bool:
-    from tapedeck_crds.parse import InvalidResource
-    from tapedeck_deck.embedded.objects import Conflict, NotFound
-
-    return isinstance(error, InvalidResource | Conflict | NotFound)
 
 
 app = typer.Typer(

@@ -10,8 +10,9 @@ from tapedeck_deck.cli.kinds import find, label, parse_kinds
 from tapedeck_deck.cli.user_objects import CONFIG_MAP, SECRET, normalized_secret, validate_config_map
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.objects import Conflict, NotFound, Objects
+from tapedeck_deck.embedded.objects import Objects
 from tapedeck_operator.plan.names import APPLIED_FROM
+from tapedeck_operator.reconcile.errors import ObjectConflict, ObjectNotFound
 
 OFF = "off"
 
@@ -28,7 +29,7 @@ def apply(objects: Objects, documents: list[Document], namespace: str) -> list[s
                 done.append(f"{label(stored)} {outcome}")
             except InvalidResource as error:
                 errors += [f"{document.where}: {line}" for line in str(error).splitlines()]
-            except (Conflict, NotFound) as error:
+            except (ObjectConflict, ObjectNotFound) as error:
                 errors.append(f"{document.where}: {error}")
         if errors:
             raise DeckError("\n".join([*errors, "nothing was applied"]))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.home import Home
+from tapedeck_deck.embedded.state_dir import StateDir
 
 if TYPE_CHECKING:
     from tapedeck_deck.embedded.objects import Objects
@@ -31,9 +31,9 @@ HomeOption = Annotated[
 NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace of the resources.")]
 
 
-def resolve_home(option: Path | None) -> Home:
+def resolve_home(option: Path | None) -> StateDir:
     """The deck's folder: the option, else TAPEDECK_HOME, else .tapedeck in the current folder."""
-    return Home.at(option or os.environ.get("TAPEDECK_HOME") or DEFAULT_HOME)
+    return StateDir.at(option or os.environ.get("TAPEDECK_HOME") or DEFAULT_HOME)
 
 
 def print_note(text: str) -> None:
@@ -42,7 +42,7 @@ def print_note(text: str) -> None:
 
 
 @contextmanager
-def open_objects(home: Home, *, create: bool = False) -> Iterator[Objects]:
+def open_objects(home: StateDir, *, create: bool = False) -> Iterator[Objects]:
     """The objects of a deck's folder. Raises DeckError if the folder does not exist, unless ``create``."""
     from tapedeck_deck.embedded.objects import Objects
 
@@ -56,7 +56,7 @@ def open_objects(home: Home, *, create: bool = False) -> Iterator[Objects]:
         objects.close()
 
 
-def note_if_not_running(home: Home) -> None:
+def note_if_not_running(home: StateDir) -> None:
     """Print a note if the deck does not run: changes take effect only when it does."""
     if home.running() is None:
         print_note("the deck is still starting" if home.locked() else NOT_RUNNING)

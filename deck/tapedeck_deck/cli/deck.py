@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 from tapedeck_crds.json import Json
 from tapedeck_deck.cli.context import NOT_RUNNING, note_if_not_running, open_objects, print_note
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.home import Home
+from tapedeck_deck.embedded.state_dir import StateDir
 
 CHECK_SECONDS = 2.0
 
 
-def up(home: Home, port: int) -> None:
+def up(home: StateDir, port: int) -> None:
     """Start the deck in the background and print the address of its page."""
     facts = home.running()
     if facts is not None:
@@ -43,14 +43,14 @@ def up(home: Home, port: int) -> None:
     )
 
 
-def foreground(home: Home, port: int) -> None:
+def foreground(home: StateDir, port: int) -> None:
     """Run the deck in this process until interrupted."""
     from tapedeck_deck.embedded.deck import run_foreground
 
     run_foreground(home, port)
 
 
-def down(home: Home) -> None:
+def down(home: StateDir) -> None:
     """Stop the deck. Its data is kept."""
     from tapedeck_deck.embedded.deck import stop
 
@@ -58,7 +58,7 @@ def down(home: Home) -> None:
     print(f"the deck is stopped; its data is kept in {home.root}" if stopped else f"no deck is running in {home.root}")
 
 
-def status(home: Home) -> Json:
+def status(home: StateDir) -> Json:
     """The state of the deck. ``parts`` maps broker, database and page to ``ok`` or an error."""
     facts = home.running()
     counts: dict[str, Json] = {}
@@ -74,7 +74,7 @@ def status(home: Home) -> Json:
     }
 
 
-def print_status(home: Home, state: Json) -> None:
+def print_status(home: StateDir, state: Json) -> None:
     """Print the state as text."""
     if not state["running"]:
         note_if_not_running(home)
@@ -91,7 +91,7 @@ def print_status(home: Home, state: Json) -> None:
         print(f"{kind}: " + ", ".join(f"{count} {phase}" for phase, count in phases.items()))
 
 
-def migrate(home: Home) -> int:
+def migrate(home: StateDir) -> int:
     """Upgrade the database schema and the market topics. Returns the exit code."""
     folder = os.environ.get("TAPEDECK_CONNECTIONS")
     if not folder:

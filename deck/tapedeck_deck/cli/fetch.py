@@ -19,7 +19,7 @@ from tapedeck_deck.cli.kinds import find
 from tapedeck_deck.demo.progress import ProgressBars
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.home import Home
+from tapedeck_deck.embedded.state_dir import StateDir
 
 NAMESPACE = "default"
 TTL_SECONDS = 3600
@@ -63,7 +63,7 @@ def fetch_spec(
     return spec | ({"endpoints": {"rest": rest}} if rest is not None else {})
 
 
-def fetch(home: Home, spec: Json, console: Console) -> Json:
+def fetch(home: StateDir, spec: Json, console: Console) -> Json:
     """Create the Feed, show its progress, wait for its end and return its result. Raises DeckError if it failed."""
     if home.running() is None:
         raise DeckError(NOT_RUNNING)
@@ -82,7 +82,7 @@ def fetch(home: Home, spec: Json, console: Console) -> Json:
     return _result(name, spec, status)
 
 
-def _wait(home: Home, name: str, progress: ProgressBars) -> Json:
+def _wait(home: StateDir, name: str, progress: ProgressBars) -> Json:
     """The final status. There is no timeout: the exchange's rate limits decide how long a backfill takes."""
     last_running = time.monotonic()
     while True:

@@ -8,7 +8,8 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import KINDS
 from tapedeck_crds.resource import AGE_COLUMN, Column
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.objects import NotFound, Objects
+from tapedeck_deck.embedded.objects import Objects
+from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 ALL = "all"
 
@@ -88,7 +89,7 @@ def find(objects: Objects, kind: str, namespace: str, name: str) -> Json:
     """One object. Raises DeckError that suggests similar names, or the namespace that has the name."""
     try:
         return objects.get(kind, namespace, name)
-    except NotFound:
+    except ObjectNotFound:
         others = objects.list(kind)
     elsewhere = [o["metadata"]["namespace"] for o in others if o["metadata"]["name"] == name]
     here = [o["metadata"]["name"] for o in others if o["metadata"]["namespace"] == namespace]

@@ -12,8 +12,9 @@ from typing import IO
 from tapedeck_crds.json import Json
 from tapedeck_deck.cli.kinds import owned_pods
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.home import Home
-from tapedeck_deck.embedded.objects import NotFound, Objects
+from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.state_dir import StateDir
+from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 FOLLOW_SECONDS = 0.2
 _END_PHASES = ("Succeeded", "Failed", "Complete")
@@ -71,7 +72,7 @@ def print_logs(objects: Objects, document: Json, *, following: bool, tail: int |
         follow(lambda: log_files(objects, document), lambda: _has_ended(objects, document), read)
 
 
-def print_deck_log(home: Home, *, following: bool, tail: int | None) -> None:
+def print_deck_log(home: StateDir, *, following: bool, tail: int | None) -> None:
     """Print the log of the deck's own process. Raises DeckError if it has none."""
     if not home.deck_log.exists():
         raise DeckError(f"no deck log in {home.logs}: `tapedeck up` starts the deck")
@@ -84,6 +85,6 @@ def _has_ended(objects: Objects, document: Json) -> bool:
     metadata = document["metadata"]
     try:
         current = objects.get(document["kind"], metadata["namespace"], metadata["name"])
-    except NotFound:
+    except ObjectNotFound:
         return True
     return current["metadata"]["uid"] != metadata["uid"] or current.get("status", {}).get("phase") in _END_PHASES

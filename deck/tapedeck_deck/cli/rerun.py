@@ -16,9 +16,10 @@ from tapedeck_crds.kinds import API_VERSION
 from tapedeck_crds.parse import parse_resource
 from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.home import Home
-from tapedeck_deck.embedded.objects import NotFound, Objects
+from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_operator.plan.names import APPLIED_FROM
+from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 POLL_SECONDS = 0.3
 NAME_MAX = 40
@@ -40,7 +41,7 @@ WHERE run_id = %(run)s OR name = %(run)s ORDER BY run_id = %(run)s DESC, started
 """
 
 
-def rerun(home: Home, run: str, timeout: float) -> bool:
+def rerun(home: StateDir, run: str, timeout: float) -> bool:
     """Repeat a run, print the differences, and return whether its trades are the same. Raises DeckError."""
     facts = home.running()
     if facts is None:
@@ -135,12 +136,12 @@ def _manifest(objects: Objects, before: Json, kind: str, old_name: str, name: st
 def _folder(objects: Objects, namespace: str, *candidates: tuple[str, str]) -> str:
     """The folder for files and modules: that of the first existing candidate, else the current folder."""
     for kind, name in candidates:
-        with suppress(NotFound, KeyError):
+        with suppress(ObjectNotFound, KeyError):
             return str(objects.get(kind, namespace, name)["metadata"]["annotations"][APPLIED_FROM])
     return str(Path.cwd())
 
 
-def _wait(dsn: str, uid: str, home: Home, timeout: float) -> Json:
+def _wait(dsn: str, uid: str, home: StateDir, timeout: float) -> Json:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         found = _run(dsn, uid)

@@ -19,11 +19,12 @@ from tapedeck_deck.cli.user_objects import CONFIG_MAP, validate_config_map
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.objects import NotFound, Objects
+from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.pods import start_pod
 from tapedeck_operator.plan import Settings
 from tapedeck_operator.plan.names import APPLIED_FROM
 from tapedeck_operator.plan.pods import run_job
+from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 LIST_COMMAND = (sys.executable, "-m", "tapedeck_backtest.strategies")
 LIST_TIMEOUT_SECONDS = 60.0
@@ -110,7 +111,7 @@ def _check_strategy(objects: Objects, config_maps: dict[str, Json], backtest: Ba
         log = Path(folder) / "log"
         try:
             running = start_pod(pod, start=processes.start_module, folder=Path(folder) / "pod", log=log, lookup=lookup)
-        except NotFound as error:
+        except ObjectNotFound as error:
             raise DeckError(str(error)) from None
         try:
             running.process.wait(CHECK_TIMEOUT_SECONDS)

@@ -18,9 +18,10 @@ from tapedeck_deck.demo import audit
 from tapedeck_deck.demo.progress import ProgressBars, results_table
 from tapedeck_deck.embedded import deck, documents
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.home import Home
-from tapedeck_deck.embedded.objects import NotFound, Objects
+from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_operator.plan.names import APPLIED_FROM
+from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 STEP_TIMEOUT = 180.0
 POLL_SECONDS = 0.1
@@ -45,7 +46,7 @@ class DemoResult:
         )
 
 
-def demo(home: Home, examples: Path, console: Console, *, keep: bool, port: int = 0) -> DemoResult:
+def demo(home: StateDir, examples: Path, console: Console, *, keep: bool, port: int = 0) -> DemoResult:
     """Run the demo, on the running deck or one of its own. Raises DeckError if a step fails."""
     feed, replay, backtest = (_load(examples / f"{name}.yaml") for name in ("feed", "replay", "backtest"))
     with _running_deck(home, console, keep=keep, port=port) as facts:
@@ -69,7 +70,7 @@ def demo(home: Home, examples: Path, console: Console, *, keep: bool, port: int 
 
 
 @contextmanager
-def _running_deck(home: Home, console: Console, *, keep: bool, port: int) -> Iterator[Json]:
+def _running_deck(home: StateDir, console: Console, *, keep: bool, port: int) -> Iterator[Json]:
     facts = home.running()
     if facts is None:
         with console.status("starting broker, database, recorder and gateway"):
@@ -100,7 +101,7 @@ def _apply(objects: Objects, resource: AnyResource, examples: Path) -> Json:
 def _remove(objects: Objects, resource: AnyResource) -> None:
     try:
         objects.delete(resource.kind, resource.metadata.namespace, resource.metadata.name)
-    except NotFound:
+    except ObjectNotFound:
         return
 
 

@@ -12,10 +12,10 @@ def main() -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     from tapedeck_deck.embedded.deck import run_foreground
     from tapedeck_deck.embedded.errors import DeckError
-    from tapedeck_deck.embedded.home import Home
+    from tapedeck_deck.embedded.state_dir import StateDir
 
     try:
-        run_foreground(Home.at(sys.argv[1]), int(sys.argv[2]))
+        run_foreground(StateDir.at(sys.argv[1]), int(sys.argv[2]))
     except DeckError as error:
         print(f"error: {error}".replace("\n", " | "), file=sys.stderr)
         return 1

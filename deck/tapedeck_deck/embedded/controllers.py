@@ -1,69 +1,136 @@
-"""What a cluster's controllers do, for the two kinds that the deck uses: Jobs and Deployments to Pods."""
+"""The Job and Deployment controllers of the deck: they create and delete Pods as those of a cluster do."""
 
 from __future__ import annotations
 
+import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import structlog
 
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.json import Json
-from tapedeck_deck.embedded.pods import INDEX_ANNOTATION
-from tapedeck_operator.plan.names import UID_LABEL
+from tapedeck_deck.embedded.objects import Change, Objects
+from tapedeck_operator.plan.observer import INDEX_ANNOTATION
+from tapedeck_operator.reconcile.api import ObjectKey, key_of
+from tapedeck_operator.reconcile.errors import ObjectNotFound
+from tapedeck_operator.reconcile.work_queue import WorkQueue
 
+log = structlog.get_logger()
 BACKOFF_FIRST, BACKOFF_MAX = 0.5, 10.0
+RECENT_SECONDS = 60.0
+KEPT_ENDED_PODS = 5  # of a Deployment
 FAILED, SUCCEEDED = "Failed", "Succeeded"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Pods to make, pods to end, and the owner's status where it changed."""
+    """Pods to create, names of pods to delete, and the owner's status where it changed.
 
-    make: tuple[Json, ...] = ()
-    end: tuple[str, ...] = ()
+    ``wait`` is the seconds after which to decide again though nothing changes, None without such a time.
+    """
+
+    create: tuple[Json, ...] = ()
+    delete: tuple[str, ...] = ()
     status: Json | None = None
+    wait: float | None = None
+
+
+class PodControllers:
+    """Brings the Pods of each Job and Deployment to what its spec asks for, whenever one of them changes."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._queue = WorkQueue()
+
+    def handle(self, change: Change) -> None:
+        """A change of any object."""
+        document = change.document
+        if document["kind"] in _DECIDE and not change.deleted:
+            self._queue.add(key_of(document["kind"], document))
+        elif document["kind"] == "Pod":
+            for owner in document["metadata"].get("ownerReferences", ()):
+                self._queue.add(ObjectKey(owner["kind"], document["metadata"]["namespace"], owner["name"]))
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            key = await self._queue.get()
+            try:
+                self._reconcile(key)
+                self._queue.reset_backoff(key)
+            except ObjectNotFound:
+                pass  # the owner was deleted, and its pods with it
+            except Exception:
+                delay = self._queue.retry(key)  # whatever is wrong with one owner must not stop the others
+                log.exception("cannot update the pods of an owner", key=key, retry_in=delay)
+            finally:
+                self._queue.done(key)
+
+    def _reconcile(self, key: ObjectKey) -> None:
+        owner = self._objects.get(*key)
+        pods = self._objects.list("Pod", owner_uid=owner["metadata"]["uid"])
+        decision = _DECIDE[key.kind](owner, pods, time.time())
+        for pod in decision.create:
+            self._objects.apply(pod)
+        for name in decision.delete:
+            self._objects.delete("Pod", key.namespace, name)
+        if decision.status is not None:
+            self._objects.set_status(*key, decision.status, uid=owner["metadata"]["uid"])
+        if decision.wait is not None:
+            self._queue.add(key, decision.wait)
 
 
 def backoff(failures: int) -> float:
-    """Seconds to wait before the pod after this many failures."""
+    """Seconds to wait before the next pod after this many failures."""
     return float(min(BACKOFF_FIRST * 2 ** max(failures - 1, 0), BACKOFF_MAX))
 
 
 def decide_job(job: Json, pods: list[Json], now: float) -> Decision:
-    """What an Indexed Job wants next. ``pods`` are its own, oldest first; ``now`` in seconds."""
+    """The next step of an Indexed Job. ``pods`` are its own, oldest first; ``now`` in seconds."""
     if any(c["status"] == "True" for c in job.get("status", {}).get("conditions", [])):
         return Decision()
-    live = tuple(p["metadata"]["name"] for p in pods if _phase(p) not in (FAILED, SUCCEEDED))
+    active = tuple(p["metadata"]["name"] for p in pods if _phase(p) not in (FAILED, SUCCEEDED))
     if job["spec"].get("suspend"):
-        return Decision(end=live)
-    room = job["spec"]["parallelism"] - len(live)
-    make: list[Json] = []
-    done: list[int] = []
+        return Decision(delete=active)
+    free = job["spec"]["parallelism"] - len(active)
+    create: list[Json] = []
+    succeeded: list[int] = []
     failed: dict[int, str] = {}
+    waits: list[float] = []
     for index in range(job["spec"]["completions"]):
-        mine = [p for p in pods if p["metadata"]["annotations"].get(INDEX_ANNOTATION) == str(index)]
-        newest = mine[-1] if mine else None
+        attempts = [p for p in pods if p["metadata"]["annotations"].get(INDEX_ANNOTATION) == str(index)]
+        newest = attempts[-1] if attempts else None
         phase = _phase(newest) if newest else None
         if newest is None:
-            make.append(new_pod(job, index))
+            create.append(new_pod(job, index))
         elif phase == SUCCEEDED:
-            done.append(index)
+            succeeded.append(index)
         elif phase == FAILED:
-            if (reason := _gives_up(job, mine)) is not None:
+            if (reason := _final_failure(job, attempts)) is not None:
                 failed[index] = reason
-            elif now - newest["status"]["finishedAt"] >= backoff(len(mine)):
-                make.append(new_pod(job, index))
-    if failed:  # one index that gives up ends the Job and all of its pods
-        return Decision(end=live, status=_job_status(job, done, failed, now))
-    return Decision(tuple(make[: max(room, 0)]), live[room:] if room < 0 else (), _job_status(job, done, failed, now))
+            elif (wait := newest["status"]["finishedAt"] + backoff(len(attempts)) - now) <= 0:
+                create.append(new_pod(job, index))
+            else:
+                waits.append(wait)
+    if failed:  # one index that fails for good ends the Job and all of its pods
+        return Decision(delete=active, status=_job_status(job, succeeded, failed, now))
+    return Decision(
+        create=tuple(create[: max(free, 0)]),
+        delete=active[free:] if free < 0 else (),
+        status=_job_status(job, succeeded, failed, now),
+        wait=min(waits, default=None),
+    )
 
 
 def _phase(pod: Json) -> str | None:
-    """None until the kubelet has taken note of the pod."""
+    """None until the kubelet has started the pod."""
     phase: str | None = pod.get("status", {}).get("phase")
     return phase
 
 
-def _gives_up(job: Json, pods: list[Json]) -> str | None:
+def _final_failure(job: Json, pods: list[Json]) -> str | None:
     code = pods[-1]["status"].get("exitCode")
     for rule in job["spec"].get("podFailurePolicy", {}).get("rules", []):
         if rule["action"] == "FailJob" and code in rule["onExitCodes"]["values"]:
@@ -85,20 +152,27 @@ def _job_status(job: Json, done: list[int], failed: dict[int, str], now: float) 
 
 
 def decide_deployment(deployment: Json, pods: list[Json], now: float) -> Decision:
-    """What a Deployment wants next: as many pods of the present template as replicas."""
+    """The next step of a Deployment: as many pods of the current template as replicas."""
     generation = str(deployment["metadata"]["generation"])
+    replicas = deployment["spec"]["replicas"]
     current = [p for p in pods if p["metadata"]["annotations"].get("generation") == generation]
-    live = [p for p in current if _phase(p) not in (FAILED, SUCCEEDED)]
+    active = [p for p in current if _phase(p) not in (FAILED, SUCCEEDED)]
     ended = [p for p in current if _phase(p) in (FAILED, SUCCEEDED)]
-    outdated = tuple(p["metadata"]["name"] for p in pods if p not in current)
-    missing = deployment["spec"]["replicas"] - len(live)
-    recent = [p for p in ended if now - p["status"]["finishedAt"] < 60]
-    if missing > 0 and recent and now - recent[-1]["status"]["finishedAt"] < backoff(len(recent)):
-        missing = 0
-    make = tuple(new_pod(deployment, None) for _ in range(max(missing, 0)))
-    surplus = tuple(p["metadata"]["name"] for p in live[deployment["spec"]["replicas"] :])
-    forgotten = tuple(p["metadata"]["name"] for p in ended[:-5])
-    return Decision(make, outdated + surplus + forgotten)
+    recent = [p for p in ended if now - p["status"]["finishedAt"] < RECENT_SECONDS]
+    missing = max(replicas - len(active), 0)
+    wait = recent[-1]["status"]["finishedAt"] + backoff(len(recent)) - now if missing and recent else 0.0
+    delete = [p for p in pods if p not in current] + active[replicas:] + ended[:-KEPT_ENDED_PODS]
+    return Decision(
+        create=tuple(new_pod(deployment, None) for _ in range(missing if wait <= 0 else 0)),
+        delete=tuple(p["metadata"]["name"] for p in delete),
+        wait=wait if wait > 0 else None,
+    )
+
+
+_DECIDE: dict[str, Callable[[Json, list[Json], float], Decision]] = {
+    "Job": decide_job,
+    "Deployment": decide_deployment,
+}
 
 
 def new_pod(owner: Json, index: int | None) -> Json:
@@ -130,8 +204,3 @@ def new_pod(owner: Json, index: int | None) -> Json:
         },
         "spec": template["spec"],
     }
-
-
-def resource_uid(pod: Json) -> str:
-    """The uid of the Feed, Replay or Backtest that a pod works for; empty for the deck's own."""
-    return str(pod["metadata"].get("labels", {}).get(UID_LABEL, ""))

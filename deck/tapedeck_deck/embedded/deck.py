@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -14,16 +15,16 @@ import structlog
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.home import Home
+from tapedeck_deck.embedded.state_dir import StateDir
 
 log = structlog.get_logger()
 
 STALL_SECONDS = 120.0  # longer than the waits inside, so that those give the reason
 
 
-def run_foreground(home: Home, port: int = 0) -> None:
+def run_foreground(state_dir: StateDir, port: int = 0) -> None:
     """Run a deck in this process until SIGINT or SIGTERM. Raises DeckError where it can't start."""
-    home.prepare()
+    state_dir.prepare()
     structlog.configure(
         processors=[
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -32,38 +33,37 @@ def run_foreground(home: Home, port: int = 0) -> None:
             structlog.processors.JSONRenderer(),
         ]
     )
-    from tapedeck_deck.embedded.loop import Deck  # a client of the daemon needs none of what it imports
+    from tapedeck_deck.embedded.embedded_cluster import EmbeddedCluster  # a client of the daemon needs none of it
 
-    deck = Deck(home, port)
+    cluster = EmbeddedCluster(state_dir, port)
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        deck.end()
-        if not home.deck_file.exists():  # still starting: nothing to finish first
-            raise KeyboardInterrupt
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if not cluster.request_stop():
+            raise KeyboardInterrupt  # it is still blocked in its start
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+        signal.signal(number, interrupt)
     try:
-        deck.start()
-        deck.run()
+        cluster.start()
+        asyncio.run(cluster.run())
     except KeyboardInterrupt:
         log.info("stopped while starting")
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        deck.stop()
+        cluster.stop()
 
 
-def start_background(home: Home, port: int = 0, *, die_with_caller: bool = False) -> Json:
+def start_background(state_dir: StateDir, port: int = 0, *, die_with_caller: bool = False) -> Json:
     """Start a deck as a daemon and wait until it is ready; returns what it says of itself. Raises DeckError."""
-    home.prepare()
-    if home.locked():
-        raise DeckError(f"a deck already runs in {home.root}: `tapedeck down` ends it")
-    home.deck_file.unlink(missing_ok=True)
-    home.deck_log.unlink(missing_ok=True)
+    state_dir.prepare()
+    if state_dir.locked():
+        raise DeckError(f"a deck already runs in {state_dir.root}: `tapedeck down` ends it")
+    state_dir.deck_file.unlink(missing_ok=True)
+    state_dir.deck_log.unlink(missing_ok=True)
     process = processes.start(
-        [sys.executable, "-m", "tapedeck_deck.embedded", str(home.root), str(port)],
-        log=home.deck_log,
+        [sys.executable, "-m", "tapedeck_deck.embedded", str(state_dir.root), str(port)],
+        log=state_dir.deck_log,
         on_parent_death=signal.SIGTERM if die_with_caller else None,
     )
 
@@ -71,27 +71,27 @@ def start_background(home: Home, port: int = 0, *, die_with_caller: bool = False
 
     def ready() -> bool:
         if process.poll() is not None:
-            raise DeckError(_last_words(home.deck_log))
-        facts.update(home.running() or {})
+            raise DeckError(_last_words(state_dir.deck_log))
+        facts.update(state_dir.running() or {})
         return bool(facts)
 
     try:
-        processes.wait_ready("the deck", process, ready, log=home.deck_log, stall=STALL_SECONDS)
+        processes.wait_ready("the deck", process, ready, log=state_dir.deck_log, stall=STALL_SECONDS)
     except BaseException:
         processes.stop(process, grace=30)
         raise
     return facts
 
 
-def stop(home: Home, timeout: float = 60.0) -> bool:
+def stop(state_dir: StateDir, timeout: float = 60.0) -> bool:
     """End the deck of a home; False where none runs. Raises DeckError where it does not end in time."""
-    facts = home.running()
+    facts = state_dir.running()
     if facts is None:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(facts["pid"], signal.SIGTERM)
-    if not processes.wait_until(lambda: not home.locked() and processes.ended(facts["pid"]), timeout=timeout):
-        raise DeckError(f"the deck (pid {facts['pid']}) did not end in {timeout:.0f} s: see {home.deck_log}")
+    if not processes.wait_until(lambda: not state_dir.locked() and processes.ended(facts["pid"]), timeout=timeout):
+        raise DeckError(f"the deck (pid {facts['pid']}) did not end in {timeout:.0f} s: see {state_dir.deck_log}")
     return True
 
 

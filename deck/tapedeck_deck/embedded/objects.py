@@ -1,7 +1,7 @@
 """The embedded deck's resource store: Kubernetes-like objects in one SQLite file.
 
-It keeps the API server's rules that Tapedeck builds on: uid, generation, resourceVersion, a status apart
-from the rest, owner references that cascade.
+It implements the rules of the API server that Tapedeck relies on: uid, generation, resourceVersion, a separate status,
+deletion that cascades along owner references, and a log of changes that a watch reads.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import event_log
 from tapedeck_deck.embedded.admission import admit, check_patch, merge_patch
 from tapedeck_deck.embedded.sqlite import Database
+from tapedeck_operator.reconcile.errors import ObjectConflict, ObjectNotFound
 
 Jsons = list[Json]  # inside the class, `list` is the method
 Outcome = Literal["created", "configured", "unchanged"]
 
-SCHEMA_VERSION = 1
-_SCHEMA = """
+_OBJECTS = """
 CREATE TABLE objects (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   uid TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
@@ -36,17 +37,23 @@ CREATE INDEX owners_of ON owners (child);
 CREATE TABLE counter (version INTEGER NOT NULL);
 INSERT INTO counter VALUES (0);
 """
+# One row for each write; a deletion keeps the last version of its object, as the watch of an API server reports it.
+_CHANGES = """
+CREATE TABLE changes (
+  version INTEGER NOT NULL, uid TEXT NOT NULL, deleted TEXT, PRIMARY KEY (version, uid)
+) WITHOUT ROWID
+"""
+MIGRATIONS = (_OBJECTS + event_log.SCHEMA, _CHANGES)
 
 
-class NotFound(KeyError):
-    """No such object, or another one by the same name."""
+class Change(NamedTuple):
+    """A changed object in its newest version, or a deleted one in its last."""
 
-    def __str__(self) -> str:
-        return str(self.args[0])
+    deleted: bool
+    document: Json
 
 
-class Conflict(ValueError):
-    """The document was made from an object, or a version of it, that is no longer there."""
+Changes = list[Change]
 
 
 class Objects:
@@ -55,11 +62,11 @@ class Objects:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file, make it if it is new. Raises DeckError where it is of another version."""
-        self._database = Database(path, _SCHEMA + event_log.SCHEMA, SCHEMA_VERSION)
+        """Open the file, or create it. Raises DeckError where it has a newer schema."""
+        self._database = Database(path, MIGRATIONS)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()
 
     def transaction(self) -> AbstractContextManager[object]:
@@ -68,14 +75,36 @@ class Objects:
 
     @property
     def version(self) -> int:
-        """The last resourceVersion given out, whoever wrote: cheap to poll for changes."""
+        """The last resourceVersion that any process wrote: one row, cheap to poll for changes."""
         return int(self._database.read("SELECT version FROM counter")[0][0])
 
+    def on_commit(self, notify: Callable[[], None]) -> None:
+        """Call ``notify`` after each write through this object, in the thread that wrote."""
+        self._database.on_commit(notify)
+
+    def changes(self, since: int) -> tuple[Changes, int]:
+        """The objects that any process changed or deleted after a resourceVersion, and the newest one.
+
+        An object that changed several times is there once, at the place of its first change.
+        """
+        rows = self._database.read(
+            "SELECT version, uid, changes.deleted, document FROM changes LEFT JOIN objects USING (uid) "
+            "WHERE version > ? ORDER BY version",
+            since,
+        )
+        newest = {row["uid"]: row for row in rows}  # in order of their first changes
+        return [_change(row) for row in newest.values()], int(rows[-1]["version"]) if rows else since
+
+    def prune_changes(self, upto: int) -> None:
+        """Forget the log of changes up to a resourceVersion, once its only reader has seen them."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM changes WHERE version <= ?", (upto,))
+
     def get(self, kind: str, namespace: str, name: str) -> Json:
-        """One object. Raises NotFound."""
+        """One object. Raises ObjectNotFound."""
         found = self._find(kind, namespace, name)
         if found is None:
-            raise NotFound(f"{kind} {namespace}/{name} not found")
+            raise ObjectNotFound(f"{kind} {namespace}/{name} not found")
         return found
 
     def list(self, kind: str | None = None, namespace: str | None = None, owner_uid: str | None = None) -> Jsons:
@@ -93,38 +122,55 @@ class Objects:
         """Create an object or replace everything of it but its status.
 
         A resource of Tapedeck's own is checked, and kept with its defaults filled in. generation rises
-        when spec changes. Raises InvalidResource; Conflict where uid or resourceVersion are given and
-        differ from what is kept; NotFound where an owner that it names is gone.
+        when spec changes. Raises InvalidResource; ObjectConflict where uid or resourceVersion are given and
+        differ from what is kept; ObjectNotFound where an owner that it names is gone.
         """
         with self._database.transaction() as connection:
-            given = manifest.get("metadata")
-            metadata = given if isinstance(given, dict) else {}
-            old = self._find(manifest.get("kind"), metadata.get("namespace") or "default", metadata.get("name"))
+            metadata, old = self._existing(manifest)
             fresh = admit(manifest, old)
             if old is None:
                 return self._create(connection, fresh), "created"
-            _refuse_stale(metadata, old)
+            _check_version(metadata, old)
             return self._replace(connection, fresh, old)
+
+    def create(self, manifest: Json) -> Json:
+        """Create an object. Raises ObjectConflict where one has its name; else as ``apply``."""
+        with self._database.transaction():
+            _, old = self._existing(manifest)
+            if old is not None:
+                raise ObjectConflict(f"{old['kind']} {old['metadata']['name']} exists already")
+            return self.apply(manifest)[0]
 
     def patch_spec(self, kind: str, namespace: str, name: str, patch: Json) -> Json:
         """Merge a JSON merge patch (RFC 7386) into spec, labels and annotations, and apply the outcome.
 
-        Raises NotFound, InvalidResource.
+        Raises ObjectNotFound, InvalidResource.
         """
         check_patch(f"{kind} {name}", patch)
         with self._database.transaction():
             patched, _ = self.apply(merge_patch(self.get(kind, namespace, name), patch))
         return patched
 
-    def set_status(self, kind: str, namespace: str, name: str, status: Json, *, uid: str | None = None) -> Json | None:
-        """Replace the status; None, and nothing written, where it was the same.
+    def set_status(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        status: Json,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> Json | None:
+        """Replace the status; returns None, and writes nothing, where it is the same.
 
-        Raises NotFound where the object is gone or, with ``uid``, another one has its name.
+        Raises ObjectNotFound where the object is gone or has another uid than the given one, ObjectConflict where it
+        has another resourceVersion than the given one.
         """
         with self._database.transaction() as connection:
             old = self.get(kind, namespace, name)
             if uid is not None and old["metadata"]["uid"] != uid:
-                raise NotFound(f"{kind} {namespace}/{name} of uid {uid} not found")
+                raise ObjectNotFound(f"{kind} {namespace}/{name} of uid {uid} not found")
+            _check_version({"resourceVersion": resource_version}, old)
             if old.get("status", {}) == status:
                 return None
             return self._write(connection, old | {"status": status})
@@ -135,15 +181,18 @@ class Objects:
             found = self._find(kind, namespace, name)
             if found is None or uid not in (None, found["metadata"]["uid"]):
                 return False
-            gone = connection.execute(
-                "WITH RECURSIVE gone (uid) AS (SELECT ? UNION SELECT child FROM owners JOIN gone ON owner = uid) "
-                "SELECT uid FROM gone",
+            version = _next_version(connection)
+            descendants = connection.execute(
+                "WITH RECURSIVE family (uid) AS (SELECT ? UNION SELECT child FROM owners JOIN family ON owner = uid) "
+                "SELECT uid FROM family",
                 (found["metadata"]["uid"],),
             ).fetchall()
-            for (each,) in gone:
+            for (each,) in descendants:
                 connection.execute("DELETE FROM owners WHERE owner = ?1 OR child = ?1", (each,))
-                connection.execute("DELETE FROM objects WHERE uid = ?", (each,))
-            _next_version(connection)
+                (document,) = connection.execute(
+                    "DELETE FROM objects WHERE uid = ? RETURNING document", (each,)
+                ).fetchone()
+                connection.execute("INSERT INTO changes VALUES (?, ?, ?)", (version, each, document))
             return True
 
     def add_event(self, event: Json) -> None:
@@ -160,6 +209,12 @@ class Objects:
             "SELECT * FROM events WHERE uid = coalesce(?, uid) ORDER BY id DESC LIMIT ?", uid, limit
         )
         return [{column: row[column] for column in event_log.COLUMNS} for row in reversed(rows)]
+
+    def _existing(self, manifest: Json) -> tuple[Json, Json | None]:
+        """The metadata of a manifest, which may be malformed, and the object that has its name."""
+        given = manifest.get("metadata")
+        metadata = given if isinstance(given, dict) else {}
+        return metadata, self._find(manifest.get("kind"), metadata.get("namespace") or "default", metadata.get("name"))
 
     def _find(self, kind: object, namespace: object, name: object) -> Json | None:
         if not (isinstance(kind, str) and isinstance(namespace, str) and isinstance(name, str)):
@@ -198,11 +253,19 @@ class Objects:
         return self._write(connection, new), "configured"
 
     def _write(self, connection: sqlite3.Connection, document: Json) -> Json:
-        written = document | {"metadata": document["metadata"] | {"resourceVersion": str(_next_version(connection))}}
+        version = _next_version(connection)
+        written = document | {"metadata": document["metadata"] | {"resourceVersion": str(version)}}
         text = json.dumps(written, separators=(",", ":"), allow_nan=False)
-        connection.execute("UPDATE objects SET document = ? WHERE uid = ?", (text, written["metadata"]["uid"]))
+        uid = written["metadata"]["uid"]
+        connection.execute("UPDATE objects SET document = ? WHERE uid = ?", (text, uid))
+        connection.execute("INSERT INTO changes VALUES (?, ?, NULL)", (version, uid))
         result: Json = json.loads(text)  # the caller's dicts stay the caller's
         return result
+
+
+def _change(row: sqlite3.Row) -> Change:
+    """From the last row of the change log for one object."""
+    return Change(row["deleted"] is not None, json.loads(row["deleted"] or row["document"]))
 
 
 def _next_version(connection: sqlite3.Connection) -> int:
@@ -212,14 +275,14 @@ def _next_version(connection: sqlite3.Connection) -> int:
 def _write_owners(connection: sqlite3.Connection, metadata: Json) -> None:
     for owner in metadata.get("ownerReferences", ()):
         if not connection.execute("SELECT 1 FROM objects WHERE uid = ?", (owner["uid"],)).fetchone():
-            raise NotFound(f"owner {owner.get('kind')} {owner.get('name')} of {metadata['name']} not found")
+            raise ObjectNotFound(f"owner {owner.get('kind')} {owner.get('name')} of {metadata['name']} not found")
         connection.execute("INSERT OR IGNORE INTO owners VALUES (?, ?)", (owner["uid"], metadata["uid"]))
 
 
-def _refuse_stale(given: Json, kept: Json) -> None:
+def _check_version(given: Json, kept: Json) -> None:
     for field in ("uid", "resourceVersion"):
         if given.get(field) not in (None, "", kept["metadata"][field]):
-            raise Conflict(
+            raise ObjectConflict(
                 f"{kept['kind']} {kept['metadata']['name']}: metadata.{field}: got {given[field]!r}, "
                 f"expected {kept['metadata'][field]!r}: it was changed since; get it again and redo the change"
             )

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded.image import with_digest
 from tapedeck_deck.embedded.processes import Process
+from tapedeck_operator.plan.observer import INDEX_ANNOTATION
 from tapedeck_operator.plan.pods import INDEX_FIELD
-
-INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 
 _POD_FIELDS = {
     "restartPolicy", "terminationGracePeriodSeconds", "automountServiceAccountToken", "enableServiceLinks",
@@ -30,7 +30,7 @@ _CONTAINER_FIELDS = {
 }  # fmt: skip
 
 
-class UnsupportedTemplate(ValueError):
+class UnsupportedTemplate(InvalidInput):
     """A pod template asks for something that only a cluster has."""
 
 
@@ -106,6 +106,21 @@ def start_pod(pod: Json, *, start: Start, folder: Path, log: Path, lookup: Looku
     process = start(container["image"], container.get("args", []), log=log, env=environment, cwd=folder)
     grace = float(spec.get("terminationGracePeriodSeconds", 30))
     return PodProcess(pod["metadata"]["name"], folder, process, grace)
+
+
+def kubernetes_pod(pod: Json) -> Json:
+    """A Pod object as an API server shows it: the deck keeps a flat status, and a port that the process chose."""
+    status = pod.get("status", {})
+    shown: Json = {"phase": status.get("phase", "Pending"), "message": status.get("problem", "")}
+    spec = pod["spec"]
+    if (url := status.get("url")) is not None:
+        shown["podIP"], port = url.removeprefix("http://").split(":")
+        ports = [{"name": "http", "containerPort": int(port)}]
+        spec = spec | {"containers": [spec["containers"][0] | {"ports": ports}]}
+    if "exitCode" in status:
+        ended = {"exitCode": status["exitCode"], "message": status.get("terminationMessage", "")}
+        shown["containerStatuses"] = [{"state": {"terminated": ended}}]
+    return {**pod, "spec": spec, "status": shown}
 
 
 def _only_container(spec: Json) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,12 +17,13 @@ BUSY_SECONDS = 20.0  # SQLite gives nobody a turn: on a busy machine some writer
 class Database:
     """A connection that threads share under a lock; processes meet under SQLite's own.
 
-    A new file gets ``schema`` and ``version``. Raises DeckError where the file is of another version or
-    can't be read; so does every use of it.
+    ``migrations`` are the scripts that lead from an empty file to the present schema: their number is its version,
+    which the file keeps. Raises DeckError where the file is of a newer version or cannot be read; so does every use.
     """
 
-    def __init__(self, path: Path, schema: str, version: int) -> None:
+    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
         self.path = path
+        self._on_commit: list[Callable[[], None]] = []
         self._lock = threading.RLock()
         self._depth = 0
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +34,7 @@ class Database:
             self._connection.row_factory = sqlite3.Row
             self._to_wal()
             self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._prepare(schema, version)
+            self._migrate(migrations)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -63,6 +64,12 @@ class Database:
                 raise
             finally:
                 self._depth -= 1
+        for notify in self._on_commit:
+            notify()
+
+    def on_commit(self, notify: Callable[[], None]) -> None:
+        """Call ``notify`` after each transaction of this connection, in the thread that committed it."""
+        self._on_commit.append(notify)
 
     def _to_wal(self) -> None:
         def switched() -> bool:
@@ -74,18 +81,20 @@ class Database:
         if not processes.wait_until(switched, timeout=BUSY_SECONDS):
             self._connection.execute("PRAGMA journal_mode = WAL")
 
-    def _prepare(self, schema: str, version: int) -> None:
+    def _migrate(self, migrations: Sequence[str]) -> None:
         with self.transaction() as connection:
             found = connection.execute("PRAGMA user_version").fetchone()[0]
-            if found == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-                for statement in filter(str.strip, schema.split(";")):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {version}")
-            elif found != version:
+            foreign = found == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+            if foreign or found > len(migrations):
                 raise DeckError(
-                    f"{self.path}: got schema version {found}, expected {version}; "
+                    f"{self.path}: got schema version {found}, expected {len(migrations)}; "
                     "use the Tapedeck that wrote it, or move the file away"
                 )
+            for script in migrations[found:]:
+                for statement in filter(str.strip, script.split(";")):
+                    connection.execute(statement)
+            if found < len(migrations):
+                connection.execute(f"PRAGMA user_version = {len(migrations)}")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

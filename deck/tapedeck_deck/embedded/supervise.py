@@ -34,8 +34,8 @@ class Supervisor:
         }
         self._ends: dict[str, list[float]] = {name: [] for name in self._services}
 
-    def tick(self) -> None:
-        """Start again what has ended, after a wait that grows."""
+    def check(self) -> None:
+        """Restart a service that has ended, with exponential backoff."""
         now = time.monotonic()
         for name, (service, start) in self._services.items():
             process = service.process

@@ -1,1 +1,1 @@
-"""The operator on a Kubernetes cluster: watches feed a cache, workers bring each resource nearer to its plan."""
+"""The operator on a Kubernetes cluster: kopf's watches feed the reconciler, which writes through the API server."""

@@ -1,4 +1,4 @@
-"""kopf's connection to the API server, with a middleware of ours in it."""
+"""kopf's connection to the API server, with a middleware of the operator in it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import kopf
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session(kopf.AiohttpSession):
-    """Equal where the credentials are: kopf gives up on those that were refused, and must know them again."""
+class KopfSession(kopf.AiohttpSession):
+    """A session that equals another one with the same credentials: kopf gives up on those that the server refused."""
 
     aiohttp_session: aiohttp.ClientSession = field(compare=False)
     credentials: kopf.ConnectionInfo
 
 
 def login_through(middleware: aiohttp.ClientMiddlewareType) -> Any:
-    """A login handler, as the pod's service account or as $KUBECONFIG says."""
+    """A login handler that connects as the pod's service account, else as $KUBECONFIG says."""
 
-    async def login(**context: Any) -> Session | None:
+    async def login(**context: Any) -> KopfSession | None:
         info = await asyncio.to_thread(kopf.login_via_client, **context)
         if info is None:
             return None
@@ -31,6 +31,6 @@ def login_through(middleware: aiohttp.ClientMiddlewareType) -> Any:
             trust_env=info.trust_env,
             middlewares=[middleware],
         )
-        return Session(server=info.server, priority=info.priority, aiohttp_session=session, credentials=info)
+        return KopfSession(server=info.server, priority=info.priority, aiohttp_session=session, credentials=info)
 
     return login

@@ -1,4 +1,7 @@
-"""The operator's /healthz, /readyz, /metrics and /replays, by the loop that does the work: it shows when that hangs."""
+"""The operator's HTTP server: /healthz, /readyz, /metrics and /replays.
+
+It shares the event loop of the reconciler, so it does not answer where that hangs.
+"""
 
 from __future__ import annotations
 
@@ -14,37 +17,37 @@ async def serve(
     host: str,
     port: int,
     *,
-    silent: Callable[[], list[str]],
+    silent_kinds: Callable[[], list[str]],
     ready: Callable[[], bool],
-    measure: Callable[[], None],
-    replays: Callable[[], list[str]],
+    update_gauges: Callable[[], None],
+    replay_uids: Callable[[], list[str]],
 ) -> AsyncIterator[int]:
-    """Serve while inside; gives the port. ``measure`` brings gauges up to date before each scrape.
+    """Serve inside the context, which gives the port.
 
-    ``silent`` gives the kinds of which nothing is heard: with one such the operator is not healthy.
-
-    ``replays`` gives the uids of all Replays: whoever deletes topics asks which are still in use.
+    ``silent_kinds`` returns the kinds whose watches are silent: one is enough to fail /healthz. ``update_gauges`` is
+    called before each scrape. ``replay_uids`` returns the uids of all Replays: the recorder deletes the topics of
+    all others.
     """
 
     async def healthz(_: web.Request) -> web.Response:
-        kinds = silent()
+        kinds = silent_kinds()
         if not kinds:
             return web.Response(text="ok")
-        return web.Response(status=503, text=f"nothing is heard of {', '.join(kinds)}")
+        return web.Response(status=503, text=f"the watch is silent for {', '.join(kinds)}")
 
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(text="ok") if ready() else web.Response(status=503, text="not in sync yet")
 
     async def metrics(_: web.Request) -> web.Response:
-        measure()
+        update_gauges()
         return web.Response(body=generate_latest(), content_type="text/plain", charset="utf-8")
 
-    async def living(_: web.Request) -> web.Response:
-        return web.json_response(replays()) if ready() else web.Response(status=503, text="not in sync yet")
+    async def replays(_: web.Request) -> web.Response:
+        return web.json_response(replay_uids()) if ready() else web.Response(status=503, text="not in sync yet")
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    app.add_routes([web.get("/replays", living)])
+    app.add_routes([web.get("/replays", replays)])
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     try:

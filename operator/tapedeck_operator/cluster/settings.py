@@ -1,4 +1,4 @@
-"""What the operator's pod is told from outside: environment, prefix ``TAPEDECK_OPERATOR_``."""
+"""The operator's settings, from the environment with the prefix ``TAPEDECK_OPERATOR_``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ KEY_MIN_BYTES = 16
 
 
 class OperatorSettings(BaseSettings):
-    """``images`` maps feed, replay, transform and backtest to images (``TAPEDECK_OPERATOR_IMAGES__FEED`` and so on);
-    ``ingress_from`` and ``egress`` are NetworkPolicy's
-    own peers and rules, and policies are made where ``network_policies`` says so.
+    """``images`` maps feed, replay, transform and backtest to images (``TAPEDECK_OPERATOR_IMAGES__FEED`` and so on).
+
+    With ``network_policies`` the operator creates NetworkPolicies, whose peers and rules are ``ingress_from`` and
+    ``egress``.
     """
 
     model_config = SettingsConfigDict(env_prefix="TAPEDECK_OPERATOR_", env_nested_delimiter="__", frozen=True)
@@ -38,7 +39,7 @@ class OperatorSettings(BaseSettings):
     resync_seconds: Annotated[float, Field(gt=0)] = 300.0
     poll_seconds: Annotated[float, Field(gt=0)] = 5.0
     watch_seconds: Annotated[int, Field(ge=1, le=20)] = 20
-    canary_seconds: Annotated[float, Field(gt=0, le=10)] = 10.0
+    probe_seconds: Annotated[float, Field(gt=0, le=10)] = 10.0
     log_level: str = "info"
 
     @field_validator("images")
@@ -46,11 +47,11 @@ class OperatorSettings(BaseSettings):
     def _complete(cls, images: dict[str, str]) -> dict[str, str]:
         missing = [name for name in WORKLOADS if not images.get(name)]
         if missing:
-            raise ValueError(f"expected an image for each of {', '.join(WORKLOADS)}; none for {', '.join(missing)}")
+            raise ValueError(f"got none for {', '.join(missing)}, expected an image for each of {', '.join(WORKLOADS)}")
         return images
 
     def planning(self) -> Settings:
-        """What planning needs of it. Raises ValueError where the key is not fit."""
+        """The planner's settings. Raises ValueError where the key is too short."""
         key = self.key_file.read_bytes().strip()
         if len(key) < KEY_MIN_BYTES:
             raise ValueError(f"{self.key_file}: got a key of {len(key)} bytes, expected at least {KEY_MIN_BYTES}")

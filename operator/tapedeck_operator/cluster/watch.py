@@ -1,4 +1,4 @@
-"""kopf, for watching alone: each event is handed on, nothing is written, no finalizer, no annotation."""
+"""kopf, used for its watches alone: it passes events on, and writes no finalizer, no annotation and no Event."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import kopf
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import GROUP, VERSION
 from tapedeck_operator.cluster.login import login_through
-from tapedeck_operator.cluster.silence import CUT, Silence
+from tapedeck_operator.cluster.metrics import WATCH_EVENTS
+from tapedeck_operator.cluster.watch_liveness import CUT, WatchLiveness
 from tapedeck_operator.plan.names import UID_LABEL
 
-Sink = Callable[[str, str | None, Json], None]
-"""(kind, ADDED | MODIFIED | DELETED, or None for what was there already, object)"""
+EventHandler = Callable[[str, str | None, Json], None]
+"""(kind; ADDED, MODIFIED, DELETED, or None for an object of the initial list; the object)"""
 
-CANARY_LABEL = f"{GROUP}/canary"
+PROBE_LABEL = f"{GROUP}/watch-probe"
 
-# Kind → (group, version, plural) and the labels that the server is to filter by.
+# Kind → (group, version, plural) and the label that the API server selects by.
 WATCHED: dict[str, tuple[tuple[str, str, str], str]] = {
     "Feed": ((GROUP, VERSION, "feeds"), ""),
     "Replay": ((GROUP, VERSION, "replays"), ""),
@@ -28,19 +29,19 @@ WATCHED: dict[str, tuple[tuple[str, str, str], str]] = {
     "Deployment": (("apps", "v1", "deployments"), UID_LABEL),
     "Pod": (("", "v1", "pods"), UID_LABEL),
     "NetworkPolicy": (("networking.k8s.io", "v1", "networkpolicies"), UID_LABEL),
-    "Lease": (("coordination.k8s.io", "v1", "leases"), CANARY_LABEL),
+    "Lease": (("coordination.k8s.io", "v1", "leases"), PROBE_LABEL),
 }
 
 
-def kopf_settings(lasts: int) -> kopf.OperatorSettings:
-    """How kopf is to behave: watches end after so many seconds and go on, nothing is posted, errors are retried."""
+def kopf_settings(watch_seconds: int) -> kopf.OperatorSettings:
+    """kopf's settings: watches end after so many seconds and resume, kopf posts nothing, and it retries errors."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.posting.loggers = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
-    settings.watching.server_timeout = lasts
-    settings.watching.client_timeout = CUT * lasts
+    settings.watching.server_timeout = watch_seconds
+    settings.watching.client_timeout = CUT * watch_seconds
     settings.watching.connect_timeout = 10
     settings.networking.request_timeout = 30
     settings.queueing.idle_timeout = 1.0
@@ -56,46 +57,47 @@ def kopf_settings(lasts: int) -> kopf.OperatorSettings:
     return settings
 
 
-def registry(sink: Sink, silence: Silence) -> kopf.OperatorRegistry:
-    """Handlers for all that is watched; each only hands on."""
+def registry(on_event: EventHandler, liveness: WatchLiveness) -> kopf.OperatorRegistry:
+    """One handler for each watched kind, which passes its events to ``on_event``."""
     handlers = kopf.OperatorRegistry()
-    kopf.on.login(registry=handlers)(login_through(_telling(silence)))
+    kopf.on.login(registry=handlers)(login_through(_request_observer(liveness)))
     for kind, ((group, version, plural), _) in WATCHED.items():
-        kopf.on.event(group, version, plural, registry=handlers, id=plural)(_handing_on(kind, sink, silence))
+        kopf.on.event(group, version, plural, registry=handlers, id=plural)(_handler(kind, on_event, liveness))
     return handlers
 
 
-async def watch(sink: Sink, silence: Silence, namespace: str) -> None:
-    """Watch one namespace, or all where it is empty, until SIGTERM: kopf takes the signal over."""
+async def watch(on_event: EventHandler, liveness: WatchLiveness, namespace: str) -> None:
+    """Watch one namespace, or all if it is empty, until SIGTERM: kopf installs its own signal handlers."""
     await kopf.operator(
-        registry=registry(sink, silence),
-        settings=kopf_settings(silence.lasts),
+        registry=registry(on_event, liveness),
+        settings=kopf_settings(liveness.duration),
         standalone=True,
         clusterwide=not namespace,
         namespaces=[namespace] if namespace else [],
     )
 
 
-def _telling(silence: Silence) -> aiohttp.ClientMiddlewareType:
-    """Tells of each kind that kopf asks for, and of each watch that it is granted."""
+def _request_observer(liveness: WatchLiveness) -> aiohttp.ClientMiddlewareType:
+    """A middleware that reports each list and watch that kopf requests, and each watch that the server grants."""
     kinds = {plural: kind for kind, ((_, _, plural), _) in WATCHED.items()}
 
-    async def tell(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    async def observe(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         kind = kinds.get(request.url.name)
         if kind is None:
             return await handler(request)
-        silence.asked(kind)
+        liveness.requested(kind)
         response = await handler(request)
         if "watch" in request.url.query:
-            silence.opened(kind)
+            liveness.opened(kind)
         return response
 
-    return tell
+    return observe
 
 
-def _handing_on(kind: str, sink: Sink, silence: Silence) -> Any:
-    async def hand_on(event: kopf.RawEvent, **_: Any) -> None:
-        silence.heard(kind)
-        sink(kind, event["type"], dict(event["object"]))
+def _handler(kind: str, on_event: EventHandler, liveness: WatchLiveness) -> Any:
+    async def handle(event: kopf.RawEvent, **_: Any) -> None:
+        liveness.received(kind)
+        WATCH_EVENTS.labels(kind).inc()
+        on_event(kind, event["type"], dict(event["object"]))
 
-    return hand_on
+    return handle

@@ -18,8 +18,8 @@ from tapedeck_crds.json import Json
 from tapedeck_deck.cli.describe import describe
 from tapedeck_deck.demo import audit
 from tapedeck_deck.embedded import documents
-from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.state_dir import StateDir
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 HEAD = "ts,open,high,low,close,volume\n"
@@ -221,7 +221,7 @@ def test_what_a_replay_cannot_play_is_named(
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_full_disk_of_the_broker_loses_nothing(tmp_path: Path) -> None:
     """The broker's disk fills up in mid-feed; when there is room again everything goes on by itself."""
-    home = Home.at(tmp_path / "home")
+    home = StateDir.at(tmp_path / "home")
     small = home.broker / "data"
     home.prepare()
     small.mkdir(parents=True)

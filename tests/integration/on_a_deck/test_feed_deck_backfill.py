@@ -20,9 +20,9 @@ from tapedeck_crds.json import Json
 from tapedeck_deck.cli import changes
 from tapedeck_deck.cli.describe import describe
 from tapedeck_deck.embedded import documents
-from tapedeck_deck.embedded.home import Home
 from tapedeck_deck.embedded.objects import Objects
-from tapedeck_deck.embedded.pods import INDEX_ANNOTATION
+from tapedeck_deck.embedded.state_dir import StateDir
+from tapedeck_operator.plan.observer import INDEX_ANNOTATION
 
 pytestmark = pytest.mark.slow
 END = 1_735_689_600_000  # 2025
@@ -31,7 +31,7 @@ GAP = (END - 500 * MINUTE, END - 470 * MINUTE)
 
 
 @pytest.fixture(scope="module")
-def running(shared_deck: Deck) -> Iterator[tuple[Home, Json, Objects, Exchange]]:
+def running(shared_deck: Deck) -> Iterator[tuple[StateDir, Json, Objects, Exchange]]:
     home, facts, objects = shared_deck
     markets = [CandleMarket(base, "USDT", [], first=START, gaps=[GAP]) for base in ("BTC", "ETH")]
     with Exchange(Binance(), list(markets), clock_offset=END + 30_000) as exchange:
@@ -55,7 +55,7 @@ def stored(facts: Json, symbol: str) -> tuple[Any, ...] | None:
         return connection.execute(query, [symbol]).fetchone()
 
 
-def test_a_backfill_beside_the_live_pod(running: tuple[Home, Json, Objects, Exchange]) -> None:
+def test_a_backfill_beside_the_live_pod(running: tuple[StateDir, Json, Objects, Exchange]) -> None:
     _, facts, objects, exchange = running
     past = {"from": "2024-12-29T22:00:00Z", "to": "2025-01-01T00:00:00Z", "shards": 2}
     apply(objects, "both", exchange, backfill=past)
@@ -87,7 +87,7 @@ def test_a_backfill_beside_the_live_pod(running: tuple[Home, Json, Objects, Exch
     ],
 )
 def test_invalid_input_is_final_within_seconds(
-    running: tuple[Home, Json, Objects, Exchange], wrong: Json, reason: str, words: str
+    running: tuple[StateDir, Json, Objects, Exchange], wrong: Json, reason: str, words: str
 ) -> None:
     _, _, objects, exchange = running
     name = reason.lower()
@@ -102,7 +102,7 @@ def test_invalid_input_is_final_within_seconds(
     )
 
 
-def test_the_command_fetch(running: tuple[Home, Json, Objects, Exchange], tmp_path: Path) -> None:
+def test_the_command_fetch(running: tuple[StateDir, Json, Objects, Exchange], tmp_path: Path) -> None:
     home, facts, _, exchange = running
 
     def fetch(*more: str) -> subprocess.CompletedProcess[str]:

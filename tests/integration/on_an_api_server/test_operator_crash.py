@@ -109,7 +109,7 @@ def listening(kube: KubeApi, proxy: CuttingProxy, tmp_path: Path) -> Iterator[tu
         for document in rights(things.namespace):
             things.apply(document)
         operator = OperatorProcess(kube, things.namespace, tmp_path, url=proxy.url)
-        operator.environment |= {"TAPEDECK_OPERATOR_CANARY_SECONDS": "0.5", "TAPEDECK_OPERATOR_WATCH_SECONDS": "2"}
+        operator.environment |= {"TAPEDECK_OPERATOR_PROBE_SECONDS": "0.5", "TAPEDECK_OPERATOR_WATCH_SECONDS": "2"}
         operator.start()
         try:
             things.until(operator.ready, 60)
@@ -129,7 +129,7 @@ def test_a_kind_of_which_nothing_is_heard_shows(
     things, operator = listening
     proxy.muted = (plural,)
     made = things.resource("Replay", "y", {"source": {"store": STORE}})
-    things.until(lambda: operator.answer("/healthz") == (503, f"nothing is heard of {kind}"), 40)
+    things.until(lambda: operator.answer("/healthz") == (503, f"the watch is silent for {kind}"), 40)
     proxy.muted = ()
     things.until(lambda: operator.answer("/healthz") == (200, "ok"), 30)
     things.wait("Job", owner=made)

@@ -15,13 +15,13 @@ VERSION = "1"
 
 
 @dataclass(frozen=True)
-class Home:
+class StateDir:
     """The folder of one deck."""
 
     root: Path
 
     @classmethod
-    def at(cls, path: Path | str) -> Home:
+    def at(cls, path: Path | str) -> StateDir:
         return cls(Path(path).expanduser().resolve())
 
     @property
@@ -50,9 +50,9 @@ class Home:
         return self.root / "migrate"
 
     @property
-    def living(self) -> Path:
-        """The uids of all Replays, for the recorder: it deletes topics of those that are no more."""
-        return self.root / "living.json"
+    def replays_file(self) -> Path:
+        """The uids of all Replays, a JSON array: the recorder deletes the topics of all others."""
+        return self.root / "replays.json"
 
     @property
     def sinks_file(self) -> Path:

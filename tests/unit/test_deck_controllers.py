@@ -12,14 +12,14 @@ import pytest
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import parse_resource
-from tapedeck_deck.embedded import processes, warm
+from tapedeck_deck.embedded import forkserver, processes
 from tapedeck_deck.embedded.controllers import Decision, backoff, decide_deployment, decide_job, new_pod
 from tapedeck_deck.embedded.pods import Start, UnsupportedTemplate, start_pod
 from tapedeck_deck.embedded.processes import wait_exit
 from tapedeck_deck.embedded.services import deployment
 from tapedeck_operator.plan import Observed, Settings, plan
 
-EACH_START = pytest.mark.parametrize("start", [processes.start_module, warm.start])
+EACH_START = pytest.mark.parametrize("start", [processes.start_module, forkserver.start])
 SETTINGS = Settings(images={"replay": "tapedeck_replay"}, operator_key=b"k", http_port=0)
 
 
@@ -47,55 +47,55 @@ def failed(owner: Json, at: float, code: int = 1, index: int | None = 0) -> Json
 def test_a_job_makes_a_pod_for_each_index_once() -> None:
     job = a_job()
     job["spec"] |= {"completions": 2, "parallelism": 2}
-    made = decide_job(job, [], 0.0).make
+    made = decide_job(job, [], 0.0).create
     assert [m["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] for m in made] == ["0", "1"]
     running = [pod(job, 0, phase="Running"), pod(job, 1)]
-    assert decide_job(job, running, 0.0).make == ()
+    assert decide_job(job, running, 0.0).create == ()
 
 
 def test_no_more_pods_at_once_than_the_job_says() -> None:
     job = a_job()
     job["spec"] |= {"completions": 3, "parallelism": 2}
-    assert len(decide_job(job, [], 0.0).make) == 2
+    assert len(decide_job(job, [], 0.0).create) == 2
     two = [pod(job, 0, phase="Running"), pod(job, 1, phase="Running")]
     assert decide_job(job, two, 0.0) == Decision(status={"succeeded": 0, "failed": 0})
-    next_one = decide_job(job, [pod(job, 0, phase="Succeeded"), two[1]], 0.0).make
+    next_one = decide_job(job, [pod(job, 0, phase="Succeeded"), two[1]], 0.0).create
     assert [m["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] for m in next_one] == ["2"]
     job["spec"]["parallelism"] = 1
-    assert decide_job(job, two, 0.0).end == (two[1]["metadata"]["name"],)
+    assert decide_job(job, two, 0.0).delete == (two[1]["metadata"]["name"],)
 
 
 def test_pods_that_are_not_started_yet_are_waited_for() -> None:
     job = a_job()
-    assert decide_job(job, [new_pod(job, 0)], 0.0).make == ()
+    assert decide_job(job, [new_pod(job, 0)], 0.0).create == ()
     owner = deployment("recorder")
     owner["metadata"] |= {"uid": "d", "generation": 1}
-    assert decide_deployment(owner, [new_pod(owner, None)], 0.0).make == ()
+    assert decide_deployment(owner, [new_pod(owner, None)], 0.0).create == ()
 
 
 def test_a_suspended_job_ends_its_pods_and_makes_none() -> None:
     job = a_job()
     job["spec"]["suspend"] = True
-    assert decide_job(job, [], 0.0).make == ()
+    assert decide_job(job, [], 0.0).create == ()
     running = pod(job, 0, phase="Running")
-    assert decide_job(job, [running, failed(job, 1.0)], 0.0).end == (running["metadata"]["name"],)
+    assert decide_job(job, [running, failed(job, 1.0)], 0.0).delete == (running["metadata"]["name"],)
 
 
 def test_a_failed_pod_has_a_successor_after_a_growing_wait() -> None:
     job = a_job()
     assert [backoff(n) for n in (1, 2, 3, 9)] == [0.5, 1.0, 2.0, 10.0]
-    assert decide_job(job, [failed(job, 100.0)], 100.4).make == ()
-    assert len(decide_job(job, [failed(job, 100.0)], 100.5).make) == 1
-    assert decide_job(job, [failed(job, 99.0), failed(job, 100.0)], 100.9).make == ()
+    assert decide_job(job, [failed(job, 100.0)], 100.4).create == ()
+    assert len(decide_job(job, [failed(job, 100.0)], 100.5).create) == 1
+    assert decide_job(job, [failed(job, 99.0), failed(job, 100.0)], 100.9).create == ()
 
 
 def test_bad_input_and_too_many_failures_are_final() -> None:
     job = a_job()
     bad = decide_job(job, [failed(job, 1.0, code=64)], 1e9)
-    assert bad.make == ()
+    assert bad.create == ()
     assert bad.status is not None
     assert bad.status["conditions"][0]["type"] == "Failed"
-    assert decide_job(job, [failed(job, 1.0)] * 20, 1e9).make != ()
+    assert decide_job(job, [failed(job, 1.0)] * 20, 1e9).create != ()
     worn = decide_job(job, [failed(job, 1.0)] * 21, 1e9)
     assert worn.status is not None
     assert "failed 21 times" in worn.status["conditions"][0]["message"]
@@ -112,12 +112,12 @@ def test_a_finished_job_stays_finished() -> None:
 def test_a_deployment_replaces_pods_of_an_older_template() -> None:
     owner = deployment("recorder")
     owner["metadata"] |= {"uid": "d", "generation": 1}
-    (first,) = decide_deployment(owner, [], 0.0).make
+    (first,) = decide_deployment(owner, [], 0.0).create
     old = {**first, "status": {"phase": "Running"}}
     owner["metadata"]["generation"] = 2
     changed = decide_deployment(owner, [old], 0.0)
-    assert len(changed.make) == 1
-    assert changed.end == (old["metadata"]["name"],)
+    assert len(changed.create) == 1
+    assert changed.delete == (old["metadata"]["name"],)
 
 
 def a_pod(tmp_path: Path, **changes: Any) -> tuple[Json, Any]:
@@ -171,12 +171,12 @@ def test_what_only_a_cluster_has_is_refused(tmp_path: Path, where: str, field: s
 
 def test_how_a_warm_start_ends_is_told(tmp_path: Path) -> None:
     def ended(module: str, *arguments: str) -> int:
-        return warm.start(module, arguments, log=tmp_path / "log", env={}).wait(timeout=20)
+        return forkserver.start(module, arguments, log=tmp_path / "log", env={}).wait(timeout=20)
 
     assert ended("tapedeck_backtest") == 64  # it was told no spec
     assert ended("no_such_module") == 1
     assert "No module named no_such_module" in (tmp_path / "log").read_text()
-    sleeper = warm.start("timeit", ["-n1", "-r1", "import time; time.sleep(60)"], log=tmp_path / "log", env={})
+    sleeper = forkserver.start("timeit", ["-n1", "-r1", "import time; time.sleep(60)"], log=tmp_path / "log", env={})
     with pytest.raises(subprocess.TimeoutExpired):
         sleeper.wait(0.2)
     assert sleeper.poll() is None

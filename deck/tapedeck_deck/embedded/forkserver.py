@@ -34,7 +34,7 @@ _context.set_forkserver_preload(list(SHARED))
 
 
 @dataclass(frozen=True)
-class Warm:
+class ForkedModule:
     """A started module, with the part of ``subprocess.Popen`` that pods are watched and ended by."""
 
     _process: ForkServerProcess
@@ -78,7 +78,7 @@ def prepare() -> None:
 
 def start(
     module: str, arguments: Sequence[str] = (), *, log: Path, env: Mapping[str, str], cwd: Path | None = None
-) -> Warm:
+) -> ForkedModule:
     """Run a module as ``python -m`` does, its output appended to ``log``. It dies with the process that started it."""
     log.parent.mkdir(parents=True, exist_ok=True)
     log.touch()
@@ -86,7 +86,7 @@ def start(
     # A daemon: what is left when this process ends does not hold it up.
     process = _context.Process(target=_become, args=life, daemon=True)
     process.start()
-    return Warm(process)
+    return ForkedModule(process)
 
 
 def _become(module: str, arguments: list[str], log: str, env: dict[str, str], cwd: str) -> None:

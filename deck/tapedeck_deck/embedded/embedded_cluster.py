@@ -1,0 +1,254 @@
+"""One running deck: broker, database, recorder and gateway, and the reconciler of its users' resources."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import IO
+
+import aiohttp
+import structlog
+
+from tapedeck_deck.embedded import forkserver, ports, processes, services
+from tapedeck_deck.embedded.broker import KafkaBroker
+from tapedeck_deck.embedded.controllers import PodControllers
+from tapedeck_deck.embedded.deadline import Deadline
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.kubelet import Kubelet
+from tapedeck_deck.embedded.objects import Change, Objects
+from tapedeck_deck.embedded.postgres import Postgres
+from tapedeck_deck.embedded.state_dir import StateDir
+from tapedeck_deck.embedded.store_api import StoreApi, routed_to
+from tapedeck_deck.embedded.store_watch import StoreWatch
+from tapedeck_deck.embedded.supervise import Supervisor
+from tapedeck_operator.plan import Settings
+from tapedeck_operator.reconcile.controller import Controller
+from tapedeck_operator.reconcile.status_throttle import StatusThrottle
+
+log = structlog.get_logger()
+
+WORKERS = 4
+POLL_SECONDS = 0.15
+STATUS_SECONDS = 0.1  # a file can be written far more often than an API server
+STATUSES_PER_SECOND = 100.0
+SUPERVISE_SECONDS = 0.1
+REQUEUE_SECONDS = 300.0  # reconcile unfinished resources though nothing changed, as a resync does on a cluster
+READY_TIMEOUT = 60.0
+MIGRATE_TIMEOUT = 120.0
+DEFAULT_PORT = 8750
+MIN_FREE_BYTES = 512 * 1024 * 1024
+
+
+class EmbeddedCluster:
+    """One deck in this process. ``port`` is the page's; 0 takes the default, or a free one if that is taken."""
+
+    def __init__(self, state_dir: StateDir, port: int = 0) -> None:
+        self._state_dir = state_dir
+        state_dir.prepare()
+        self._lock = state_dir.lock()
+        state_dir.deck_file.unlink(missing_ok=True)
+        _check_space(state_dir.root)
+        self._port, self._claim = _page_port(port)
+        self._objects = Objects(state_dir.objects)
+        self._broker = KafkaBroker(state_dir.broker, ports.free_port())
+        self._postgres = Postgres(state_dir.database)
+        self._supervisor = Supervisor(self._broker, self._postgres, self._objects)
+        self._kubelet = Kubelet(state_dir, self._objects)
+        self._pod_controllers = PodControllers(self._objects)
+        self._controller = Controller(
+            StoreApi(self._objects),
+            _settings(state_dir),
+            poll_seconds=POLL_SECONDS,
+            throttle=StatusThrottle(STATUS_SECONDS, STATUSES_PER_SECOND),
+            workers=WORKERS,
+        )
+        self._replays: set[str] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+
+    def start(self) -> None:
+        """Start broker and database, bring the schema up to date. Blocks until both answer. Raises DeckError."""
+        forkserver.prepare()
+        self._broker.launch()
+        self._postgres.start()
+        self._broker.wait_ready()
+        dsns = {role: self._postgres.dsn(role) for role in services.ROLES.values()}
+        self._objects.apply(services.connections(self._broker.bootstrap, dsns))
+        self._migrate()
+        self._replays = {replay["metadata"]["uid"] for replay in self._objects.list("Replay")}
+        self._write_replays()
+        environment = {
+            "TAPEDECK_LIVING_URL": self._state_dir.replays_file.resolve().as_uri(),
+            "TAPEDECK_SINKS": str(self._state_dir.sinks),
+            "TAPEDECK_SPEC": services.recorder_options(self._state_dir.sinks_file).model_dump_json(by_alias=True),
+        }
+        self._objects.apply(services.deployment("recorder", extra_env=environment))
+        self._objects.apply(services.deployment("gateway", port=self._port))
+
+    async def run(self) -> None:
+        """Run what ``start`` prepared until ``request_stop``. Raises DeckError, or the error of a part that fails."""
+        self._loop = asyncio.get_running_loop()
+        watch = StoreWatch(self._objects)
+        # In this order: the recorder must know of a Replay before a pod creates its topic.
+        for handler in (
+            self._track_replay,
+            routed_to(self._controller.router),
+            self._pod_controllers.handle,
+            self._kubelet.handle,
+        ):
+            watch.subscribe(handler)
+        loops = (watch.run(), self._pod_controllers.run(), self._kubelet.run(), self._supervise(), self._requeue())
+        tasks = [asyncio.create_task(part) for part in (self._serve(), *loops, *self._controller.loops())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def request_stop(self) -> bool:
+        """Let ``run`` return; False where it does not run yet. For a signal handler."""
+        if self._loop is None:
+            return False
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        return True
+
+    def stop(self) -> None:
+        """Stop every process that this deck started, pods first."""
+        self._state_dir.deck_file.unlink(missing_ok=True)
+        self._kubelet.stop_all(timeout=15)
+        self._postgres.stop()
+        self._broker.stop()
+        if self._claim is not None:
+            self._claim.close()
+        self._lock.close()
+
+    async def _serve(self) -> None:
+        """Announce the deck once recorder and gateway answer, and wait until it shall stop."""
+        ready = asyncio.create_task(self._wait_ready())
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                ready.result()
+                self._announce()
+            await stopped
+        finally:
+            ready.cancel()
+            stopped.cancel()
+
+    def _announce(self) -> None:
+        facts = {
+            "started": time.time(),
+            "gateway": f"http://127.0.0.1:{self._port}/",
+            "broker": self._broker.bootstrap,
+            "dsn": self._postgres.dsn("tapedeck_reader"),
+        }
+        self._state_dir.announce(facts)
+        log.info("ready", **facts)
+
+    async def _wait_ready(self) -> None:
+        """Wait until recorder and gateway answer. Raises DeckError where they do not in time."""
+        deadline = Deadline(READY_TIMEOUT)
+        async with aiohttp.ClientSession(trust_env=False) as session:
+            for workload in ("recorder", "gateway"):
+                while True:
+                    if await self._answers(session, workload):
+                        break
+                    if deadline.passed():
+                        raise DeckError(
+                            f"the {workload} was not ready after {READY_TIMEOUT:.0f} s: see {self._state_dir.logs}"
+                        )
+                    await asyncio.sleep(0.05)
+
+    async def _answers(self, session: aiohttp.ClientSession, workload: str) -> bool:
+        for pod in self._objects.list("Pod", services.NAMESPACE):
+            url = pod.get("status", {}).get("url")
+            if url is not None and pod["metadata"]["labels"].get("app.kubernetes.io/name") == workload:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+                    async with session.get(f"{url}/status", timeout=aiohttp.ClientTimeout(total=2)) as answer:
+                        return answer.status == 200
+        return False
+
+    async def _supervise(self) -> None:
+        while True:
+            self._supervisor.check()
+            await asyncio.sleep(SUPERVISE_SECONDS)
+
+    async def _requeue(self) -> None:
+        while True:
+            await asyncio.sleep(REQUEUE_SECONDS)
+            self._controller.router.enqueue_all(spread=REQUEUE_SECONDS / 10, finished=False)
+
+    def _track_replay(self, change: Change) -> None:
+        uid = change.document["metadata"]["uid"]
+        if change.document["kind"] == "Replay" and change.deleted == (uid in self._replays):
+            self._replays ^= {uid}
+            self._write_replays()
+
+    def _write_replays(self) -> None:
+        file = self._state_dir.replays_file
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(sorted(self._replays)))
+        new.replace(file)
+
+    def _migrate(self) -> None:
+        folder = self._state_dir.migrate
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o700)
+        (folder / "kafka_bootstrap").write_text(self._broker.bootstrap)
+        (folder / "store_dsn").write_text(self._postgres.dsn())
+        log_file = self._state_dir.logs / "migrate.log"
+        migration = forkserver.start(
+            services.IMAGES["migrate"], log=log_file, env={**os.environ, "TAPEDECK_CONNECTIONS": str(folder)}
+        )
+        if processes.finish(migration, within=MIGRATE_TIMEOUT):
+            raise DeckError(f"cannot migrate the schema of the store:\n{processes.tail(log_file)}")
+
+
+def _settings(state_dir: StateDir) -> Settings:
+    key = state_dir.root / "operator-key"
+    if not key.exists():
+        key.touch(mode=0o600)
+        key.write_bytes(secrets.token_hex(32).encode())
+    return Settings(
+        images=services.IMAGES,
+        operator_key=key.read_bytes(),
+        http_host="127.0.0.1",
+        http_port=0,
+        files_beside_resource=True,
+    )
+
+
+def _page_port(port: int) -> tuple[int, IO[str] | None]:
+    """The page's port and the claim to it. A free one where nobody asked for another and the default is taken."""
+    claimed = ports.claim(port or DEFAULT_PORT)
+    try:
+        if claimed is None:
+            raise DeckError(f"--port: got {port}, which another deck has; expected a free port, or leave it out")
+        ports.require_free(port or DEFAULT_PORT, "--port")
+    except DeckError:
+        if claimed is not None:
+            claimed.close()
+        if port:
+            raise
+        return ports.free_port(), None
+    return port or DEFAULT_PORT, claimed
+
+
+def _check_space(folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < MIN_FREE_BYTES:
+        raise DeckError(
+            f"{folder}: got {free // 2**20} MiB of free space, expected at least {MIN_FREE_BYTES // 2**20}; "
+            "free some, or choose another --home"
+        )

@@ -1,0 +1,65 @@
+"""A watch of the deck's objects: first all of them, then every change, whichever process made it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from tapedeck_deck.embedded.objects import Change, Objects
+
+POLL_SECONDS = 0.05
+PRUNE_VERSIONS = 1_000
+
+ChangeHandler = Callable[[Change], None]
+
+
+class StoreWatch:
+    """Delivers changes to handlers, in the order in which they subscribed.
+
+    Changes that this process makes are delivered at once. Those of others, such as the command line's, are found
+    by polling one row of the file.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._handlers: list[ChangeHandler] = []
+        self._version = 0
+        self._pruned = 0
+        self._wake = asyncio.Event()
+
+    def subscribe(self, handler: ChangeHandler) -> None:
+        """Call ``handler`` with every change. It must not block: it notes what it has to do, and does it later."""
+        self._handlers.append(handler)
+
+    async def run(self) -> None:
+        """Deliver until cancelled. Raises DeckError where the file cannot be read."""
+        loop = asyncio.get_running_loop()
+        self._objects.on_commit(lambda: _set_from_any_thread(loop, self._wake))
+        self._version = self._objects.version
+        self._deliver([Change(False, document) for document in self._objects.list()])
+        while True:
+            self._wake.clear()
+            if self._objects.version > self._version:
+                changes, self._version = self._objects.changes(self._version)
+                self._deliver(changes)
+                self._prune()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._wake.wait()
+
+    def _deliver(self, changes: list[Change]) -> None:
+        for change in changes:
+            for handler in self._handlers:
+                handler(change)
+
+    def _prune(self) -> None:
+        """The deck alone reads the log of changes, so it may delete what it has delivered."""
+        if self._version - self._pruned >= PRUNE_VERSIONS:
+            self._pruned = self._version
+            self._objects.prune_changes(self._version)
+
+
+def _set_from_any_thread(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(event.set)

@@ -1,0 +1,1 @@
+"""The reconciler of the three resources over any API that stores them: the API server, or the deck's SQLite file."""

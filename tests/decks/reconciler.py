@@ -1,0 +1,40 @@
+"""The deck's reconciler over a store, without controllers, processes, broker or database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.store_api import StoreApi, routed_to
+from tapedeck_deck.embedded.store_watch import StoreWatch
+from tapedeck_operator.plan import Settings
+from tapedeck_operator.reconcile.controller import Controller
+from tapedeck_operator.reconcile.status_throttle import StatusThrottle
+
+
+@asynccontextmanager
+async def reconciling(objects: Objects, settings: Settings) -> AsyncIterator[Controller]:
+    """Reconcile the store's resources inside the context."""
+    throttle = StatusThrottle(object_seconds=0.01, total_per_second=1_000)
+    controller = Controller(StoreApi(objects), settings, poll_seconds=0.05, throttle=throttle, workers=2)
+    watch = StoreWatch(objects)
+    watch.subscribe(routed_to(controller.router))
+    tasks = [asyncio.create_task(loop) for loop in (watch.run(), *controller.loops())]
+    try:
+        yield controller
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(check: Callable[[], Any], seconds: float = 20) -> Any:
+    """The first true value of ``check``. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if value := check():
+                return value
+            await asyncio.sleep(0.01)

@@ -1,0 +1,201 @@
+"""The deck reconciles as a cluster does: owners, invalid neighbours, rejected controls, changes of other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from decks.reconciler import reconciling, until
+from tapedeck_crds.json import Json
+from tapedeck_crds.kinds import API_VERSION, Replay
+from tapedeck_crds.parse import parse_resource
+from tapedeck_crds.report import ReplayReport
+from tapedeck_deck.embedded.controllers import new_pod
+from tapedeck_deck.embedded.objects import Change, Objects
+from tapedeck_deck.embedded.store_watch import StoreWatch
+from tapedeck_operator.plan import Settings
+from tapedeck_operator.plan.fill import fill_name
+
+SETTINGS = Settings(images={"feed": "f", "replay": "r", "transform": "t"}, operator_key=b"k")
+STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
+T0 = 1_522_800_000_000
+
+
+def document(kind: str, name: str, spec: Json) -> Json:
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def replay(name: str, **spec: Any) -> Json:
+    return document("Replay", name, {"source": STORE, **spec})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "objects.db"
+
+
+@pytest.fixture
+def objects(path: Path) -> Iterator[Objects]:
+    opened = Objects(path)
+    yield opened
+    opened.close()
+
+
+def jobs(objects: Objects, owner: Json) -> list[Json]:
+    return [d for d in objects.list(owner_uid=owner["metadata"]["uid"]) if d["kind"] == "Job"]
+
+
+def condition(objects: Objects, name: str, type_: str) -> Json:
+    conditions = objects.get("Replay", "default", name).get("status", {}).get("conditions", [])
+    return next((c for c in conditions if c["type"] == type_), {})
+
+
+def test_a_feed_of_another_owner_does_not_fill_a_replay(objects: Objects) -> None:
+    """A complete Feed that only has the name of the fill must not start the Replay."""
+    store = {**STORE["store"], "from": "2018-04-04T00:00:00Z", "to": "2018-04-05T00:00:00Z"}
+    made, _ = objects.apply(replay("tape", source={"store": store, "fill": True}))
+    parsed = parse_resource(made)
+    assert isinstance(parsed, Replay)
+    name = fill_name(parsed)
+    objects.apply(document("Feed", name, {"exchange": "coinbase", "symbols": ["BTC/USD"]}))
+    objects.set_status("Feed", "default", name, {"phase": "Complete", "observedGeneration": 1})
+
+    async def scene() -> None:
+        async with reconciling(objects, SETTINGS):
+            await until(lambda: condition(objects, "tape", "Applied").get("reason") == "NameConflict")
+
+    asyncio.run(scene())
+    assert name in condition(objects, "tape", "Applied")["message"]
+    assert jobs(objects, made) == []
+
+
+def test_an_invalid_replay_stops_no_other_and_says_why(objects: Objects, path: Path) -> None:
+    """A document that another version of Tapedeck wrote may be invalid to this one."""
+    objects.apply(replay("broken", clock={"follow": "leader"}))
+    with sqlite3.connect(path) as connection:
+        connection.execute('UPDATE objects SET document = replace(document, \'"shards":1\', \'"shards":"one"\')')
+    connection.close()
+    made, _ = objects.apply(replay("leader"))
+
+    async def scene() -> None:
+        async with reconciling(objects, SETTINGS):
+            await until(lambda: jobs(objects, made))
+            status = await until(lambda: objects.get("Replay", "default", "broken").get("status"))
+            assert status["phase"] == "Pending"
+            assert "shards" in status["message"]
+
+    asyncio.run(scene())
+
+
+def test_a_rejected_control_is_in_the_status_until_the_pod_accepts_it(objects: Objects) -> None:
+    made, _ = objects.apply(replay("tape"))
+    report = ReplayReport(
+        state="waiting", range_from=T0, range_to=T0 + 60_000, last_event=T0 + 60_000, interval_ms=60_000, rows=1
+    )
+    rejecting = True
+
+    async def status(_: web.Request) -> web.Response:
+        return web.Response(text=report.model_dump_json())
+
+    async def control(_: web.Request) -> web.Response:
+        return web.Response(status=403 if rejecting else 204, text="signature does not match" if rejecting else None)
+
+    async def scene() -> None:
+        nonlocal rejecting
+        app = web.Application()
+        app.add_routes([web.get("/status", status), web.post("/control", control)])
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            async with reconciling(objects, SETTINGS):
+                [job] = await until(lambda: jobs(objects, made))
+                pod, _ = objects.apply(new_pod(job, 0))
+                url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+                objects.set_status("Pod", "default", pod["metadata"]["name"], {"phase": "Running", "url": url})
+                await until(lambda: condition(objects, "tape", "Applied").get("status") == "False")
+                assert condition(objects, "tape", "Applied")["reason"] == "ControlRejected"
+                assert "signature does not match" in condition(objects, "tape", "Applied")["message"]
+                rejecting = False
+                await until(lambda: condition(objects, "tape", "Applied").get("status") == "True")
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(scene())
+
+
+OTHER_PROCESS = """
+import sys
+from pathlib import Path
+from tapedeck_deck.embedded.objects import Objects
+objects = Objects(Path(sys.argv[1]))
+objects.patch_spec("Replay", "default", "kept", {"spec": {"speed": 2}})
+objects.delete("Replay", "default", "deleted")
+"""
+
+
+def test_a_watch_delivers_changes_and_deletions_of_every_process(objects: Objects, path: Path) -> None:
+    objects.apply(replay("kept"))
+    objects.apply(replay("deleted"))
+    seen: list[tuple[bool, str, float]] = []
+
+    def handle(change: Change) -> None:
+        seen.append((change.deleted, change.document["metadata"]["name"], change.document["spec"]["speed"]))
+
+    async def scene() -> None:
+        watch = StoreWatch(objects)
+        watch.subscribe(handle)
+        watching = asyncio.create_task(watch.run())
+        await until(lambda: len(seen) == 2)
+        process = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", OTHER_PROCESS, str(path)], timeout=60, check=True
+        )
+        assert process.returncode == 0
+        await until(lambda: len(seen) == 4)
+        objects.apply(replay("own"))
+        await until(lambda: len(seen) == 5)
+        watching.cancel()
+
+    asyncio.run(scene())
+    assert seen == [
+        (False, "kept", 1.0),
+        (False, "deleted", 1.0),
+        (False, "kept", 2.0),
+        (True, "deleted", 1.0),
+        (False, "own", 1.0),
+    ]
+
+
+def test_an_idle_deck_reads_no_document_however_many_runs_are_finished(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with objects.transaction():
+        for number in range(200):
+            objects.apply(replay(f"run-{number}"))
+            objects.set_status("Replay", "default", f"run-{number}", {"phase": "Complete", "observedGeneration": 1})
+    parsed = 0
+    loads = json.loads
+
+    def counted(text: str) -> Any:
+        nonlocal parsed
+        parsed += 1
+        return loads(text)
+
+    async def scene() -> int:
+        async with reconciling(objects, SETTINGS) as controller:
+            await until(lambda: len(controller.cache.list("Replay")) == 200 and controller.queue.state()[0] == 0)
+            await asyncio.sleep(0.2)
+            monkeypatch.setattr("tapedeck_deck.embedded.objects.json.loads", counted)
+            await asyncio.sleep(0.5)
+            return parsed
+
+    assert asyncio.run(scene()) == 0

@@ -1,0 +1,157 @@
+"""The reconciler's parts: work queue, status throttle, cache and poller."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tapedeck_crds.json import Json
+from tapedeck_crds.report import ReplayReport
+from tapedeck_operator.reconcile.api import ObjectKey
+from tapedeck_operator.reconcile.cache import ObjectCache
+from tapedeck_operator.reconcile.pod_poller import PodPoller
+from tapedeck_operator.reconcile.status_throttle import StatusThrottle, is_urgent
+from tapedeck_operator.reconcile.work_queue import WorkQueue
+
+A, B = ObjectKey("Replay", "n", "a"), ObjectKey("Replay", "n", "b")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_queue_holds_a_key_once_and_hands_it_to_one() -> None:
+    async def scene() -> None:
+        clock = Clock()
+        queue = WorkQueue(clock=clock)
+        assert queue.add(A)
+        assert queue.add(A)
+        assert await queue.get() == A
+        queue.add(A)  # while it is being done
+        queue.add(B)
+        assert await queue.get() == B
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await queue.get()
+        queue.done(A)
+        assert await queue.get() == A
+        assert queue.state() == (0, 0.0)
+
+    asyncio.run(scene())
+
+
+def test_the_sooner_time_wins_and_retries_wait_longer_up_to_a_minute() -> None:
+    async def scene() -> None:
+        clock = Clock()
+        queue = WorkQueue(clock=clock)
+        queue.add(A, 50)
+        queue.add(A, 10)
+        queue.add(A, 30)
+        clock.now += 10
+        assert await queue.get() == A
+        queue.done(A)
+        assert [queue.retry(A) for _ in range(10)] == [0.25, 0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+        queue.reset_backoff(A)
+        assert queue.retry(A) == 0.25
+
+    asyncio.run(scene())
+
+
+def test_a_full_queue_says_so_and_takes_what_it_knows() -> None:
+    async def scene() -> None:
+        queue = WorkQueue(limit=1)
+        assert queue.add(A)
+        assert not queue.add(B)
+        assert queue.add(A)
+
+    asyncio.run(scene())
+
+
+def condition(status: str = "True", reason: str = "Running") -> Json:
+    return {"conditions": [{"type": "Ready", "status": status, "reason": reason, "message": "m"}]}
+
+
+def test_progress_waits_and_phases_do_not() -> None:
+    throttle = StatusThrottle()
+    old = {"phase": "Running", "published": 1, **condition()}
+    assert throttle.reserve("u", old, {**old, "published": 2}, 1000.0) == 0
+    assert throttle.reserve("u", old, {**old, "published": 3}, 1004.0) == pytest.approx(6)
+    assert throttle.reserve("u", old, {**old, "phase": "Paused"}, 1004.0) == 0
+    assert is_urgent(old, {**old, "observedGeneration": 2})
+    assert is_urgent(old, {**old, **condition("False")})
+    assert not is_urgent(old, {**old, "position": "p", "message": "other"})
+
+
+def test_progress_of_all_is_at_most_20_a_second() -> None:
+    throttle = StatusThrottle()
+    old: Json = {"published": 1}
+    written = sum(throttle.reserve(f"u{i}", old, {"published": 2}, 1000.0 + i / 1000) == 0 for i in range(5000))
+    assert written <= 5 * 20 + 20 + 1
+
+
+def replay(version: int, uid: str = "u1", name: str = "x") -> Json:
+    return {"metadata": {"name": name, "namespace": "n", "uid": uid, "resourceVersion": str(version)}}
+
+
+def pod(name: str, uid: str, **status: Any) -> Json:
+    labels = {"tapedeck.dev/uid": uid}
+    metadata = {"name": name, "namespace": "n", "uid": f"pod-{name}", "resourceVersion": "5", "labels": labels}
+    return {"metadata": metadata, "status": status}
+
+
+def test_the_cache_keeps_the_newest_and_knows_whose_a_pod_is() -> None:
+    cache = ObjectCache()
+    assert cache.put("Replay", replay(9))
+    assert not cache.put("Replay", replay(9))
+    assert not cache.put("Replay", replay(10**1 - 2))
+    assert cache.put("Replay", replay(10))
+    cache.put("Pod", pod("p", "u1"))
+    assert cache.owner(pod("p", "u1")) == ObjectKey("Replay", "n", "x")
+    assert [p["metadata"]["name"] for p in cache.pods("u1")] == ["p"]
+    assert not cache.remove("Replay", replay(11, uid="another"))
+    assert cache.remove("Replay", replay(11))
+    assert cache.owner(pod("p", "u1")) is None
+
+
+def test_a_report_in_several_packets_is_read_whole() -> None:
+    report = ReplayReport(state="running", topic="t" * 2_000)
+
+    async def status(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        body = report.model_dump_json().encode()
+        await answer.write(body[:1_000])
+        await asyncio.sleep(0.05)
+        await answer.write(body[1_000:])
+        return answer
+
+    async def scene() -> None:
+        app = web.Application()
+        app.router.add_get("/status", status)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        ports = [{"name": "http", "containerPort": runner.addresses[0][1]}]
+        running = pod("p", "u1", phase="Running", podIP="127.0.0.1") | {"spec": {"containers": [{"ports": ports}]}}
+        cache, told = ObjectCache(), asyncio.Queue[ObjectKey]()
+        cache.put("Replay", replay(1))
+        cache.put("Pod", running)
+        poller = PodPoller(cache, told.put_nowait, 60)
+        asking = asyncio.create_task(poller.run())
+        try:
+            poller.track(running)
+            async with asyncio.timeout(5):
+                assert await told.get() == ObjectKey("Replay", "n", "x")
+            assert poller.reports["pod-p"] == report
+        finally:
+            asking.cancel()
+            await runner.cleanup()
+
+    asyncio.run(scene())
