@@ -140,11 +140,11 @@ def test_killed_at_seeded_instants(tmp_path: Path) -> None:
         shares = [{bar[1] for bar in bars(records)} for records in parts]
         assert sorted([*shares[0], *shares[1]]) == sorted(SYMBOLS)
         for records, mine in zip(parts, shares, strict=True):
-            wanted = [bar for bar in every if bar[1] in mine]
+            expected = [bar for bar in every if bar[1] in mine]
             epochs = [record.epoch for record in records]
             assert epochs == sorted(epochs, key=lambda epoch: int(epoch.split(".")[1]))
-            assert bars(records) == wanted * (loop_round + 2)
+            assert bars(records) == expected * (loop_round + 2)
             assert [r.kind for r in records if r.kind in ("start", "end")] == ["start", "end"]
-            assert records[-1].value["published"] == (loop_round + 2) * len(wanted)
+            assert records[-1].value["published"] == (loop_round + 2) * len(expected)
             check_watermarks(records)
-        print(f"{KILLS} kills, {loop_round + 2} rounds, lives {[pod.lives for pod in replay.pods]}")
+        print(f"{KILLS} kills, {loop_round + 2} rounds, pods {[pod.lives for pod in replay.pods]}")

@@ -114,8 +114,8 @@ def test_late_and_duplicated_bars_are_published_exactly_as_often_after_kills(
 
     expected = {(row[1], row[0]): tuple(row[2:]) for row in source}
     bootstrap = connections.kafka_bootstrap
-    tally = check_topic(bootstrap, killed.topic, expected, copies=2, lateness_ms=LATENESS_MS)
-    assert (tally.lost, tally.doubled) == (0, 0)
+    check = check_topic(bootstrap, killed.topic, expected, copies=2, lateness_ms=LATENESS_MS)
+    assert (check.lost, check.doubled) == (0, 0)
     assert check_topic(bootstrap, killed.topic, expected, lateness_ms=LATENESS_MS).doubled == len(whole) - len(source)
     assert check_topic(bootstrap, killed.topic, expected, copies=2).lost > 0
     low = 0
@@ -194,9 +194,9 @@ def test_plays_the_topic_of_another_replay(make: Make, store: str) -> None:
     assert played(second, kills=1) == [row for row in stored(store, "x") if row[1] != "C/EUR"]
 
 
-def on_market_bars(connections: Connections, made: list[tuple[Bar, wire.Headers]]) -> None:
+def publish_on_market_bars(connections: Connections, records: list[tuple[Bar, wire.Headers]]) -> None:
     to = producer(connections, "tests")
-    for bar, headers in made:
+    for bar, headers in records:
         to.produce("market.bars", wire.encode(bar), f"{bar.exchange}:{bar.symbol}", headers=headers)
     to.produce("market.bars", b"poison", "another:A/USD")  # must not disturb a replay of another exchange
     assert to.flush(30) == 0
@@ -211,13 +211,13 @@ def test_sorts_the_bars_of_the_market_topic(make: Make, connections: Connections
 
     live, backfill = wire.market_headers("live"), wire.market_headers("backfill")
     replayed = wire.replay_headers("u", wire.Epoch())  # shared topics contain them too
-    made = [(bar(minute, symbol, 4.0), backfill) for minute in range(300) for symbol in ("A/USD", "B/USD")]
-    made += [(bar(minute, "A/USD", 6.0), live) for minute in range(0, 300, 3)]
-    made += [(bar(minute, "A/USD", 7.0, rev=1), backfill) for minute in range(0, 300, 5)]
-    made += [(bar(minute, "A/USD", 8.0, rev=2), replayed) for minute in range(9)]
-    made += [(bar(minute, "A/USD", 8.0, interval="5m"), live) for minute in range(0, 300, 5)]
-    rng.shuffle(made)
-    on_market_bars(connections, made)
+    records = [(bar(minute, symbol, 4.0), backfill) for minute in range(300) for symbol in ("A/USD", "B/USD")]
+    records += [(bar(minute, "A/USD", 6.0), live) for minute in range(0, 300, 3)]
+    records += [(bar(minute, "A/USD", 7.0, rev=1), backfill) for minute in range(0, 300, 5)]
+    records += [(bar(minute, "A/USD", 8.0, rev=2), replayed) for minute in range(9)]
+    records += [(bar(minute, "A/USD", 8.0, interval="5m"), live) for minute in range(0, 300, 5)]
+    rng.shuffle(records)
+    publish_on_market_bars(connections, records)
     spec: Json = {"source": {"topic": {"name": "market.bars", "exchange": exchange, "interval": "1m"}}}
 
     def close(symbol: str, minute: int) -> float:

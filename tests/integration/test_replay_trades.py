@@ -40,13 +40,13 @@ def make(tmp_path: Path, connections: Connections) -> Iterator[Make]:
 
 def some_trades(count: int, exchange: str = "x") -> list[Trade]:
     """Bursts, pauses of hours and many trades in one millisecond; ids count up from 8, so that 10 sorts after 9."""
-    rng, ts, made = random.Random(count), T0, []
+    rng, ts, trades = random.Random(count), T0, []
     for number in range(8, 8 + count):
         ts += rng.choice([0, 0, 0, 1, 2, 40, 900] if number % 500 else [7_200_000])
         price, amount = round(rng.uniform(90, 110), 2), round(rng.uniform(0.1, 5), 6)
         side = rng.choice(["buy", "sell"])
-        made.append(Trade(exchange, rng.choice(SYMBOLS), ts, str(number), price, amount, side))  # type: ignore[arg-type]
-    return made
+        trades.append(Trade(exchange, rng.choice(SYMBOLS), ts, str(number), price, amount, side))  # type: ignore[arg-type]
+    return trades
 
 
 def insert(dsn: str, trades: list[Trade]) -> None:
@@ -120,9 +120,9 @@ def test_a_selection_of_the_store(make: Make, store: str) -> None:
     trades = some_trades(3_000)
     insert(store, trades)
     part = {"symbols": ["?/USD"], "from": "2018-04-04T02:00:00Z", "to": "2018-04-04T06:00:00Z"}
-    wanted = [t for t in trades if t.symbol != "C/EUR" and T0 + 7_200_000 <= t.ts < T0 + 21_600_000]
-    assert 300 < len(wanted) < 1_500
-    assert played(make({"source": STORE | {"store": {"exchange": "x"} | part}})) == expected(wanted)
+    selected = [t for t in trades if t.symbol != "C/EUR" and T0 + 7_200_000 <= t.ts < T0 + 21_600_000]
+    assert 300 < len(selected) < 1_500
+    assert played(make({"source": STORE | {"store": {"exchange": "x"} | part}})) == expected(selected)
 
 
 def test_seek_step_and_loop_use_the_times_of_trades(make: Make, store: str) -> None:
@@ -203,9 +203,9 @@ def test_trades_of_the_market_topic_are_mirrored_and_recorded(make: Make, connec
         shared += committed(connections.kafka_bootstrap, "market.trades", partition, [exchange, "replay.test"])
     copies = [r.value for r in shared if r.header == f"1;replay;{first.uid};0.0"]
     assert sorted(copies, key=order) == expected(trades)
-    kept = [r.value for r in shared if r.header == "1;synthetic"]
-    assert {value["exchange"] for value in kept} == {"replay.test"}
-    assert sorted((v | {"exchange": exchange} for v in kept), key=order) == expected(trades)
+    recorded = [r.value for r in shared if r.header == "1;synthetic"]
+    assert {value["exchange"] for value in recorded} == {"replay.test"}
+    assert sorted((v | {"exchange": exchange} for v in recorded), key=order) == expected(trades)
     # Replayed trades on the shared topic are ignored: the next Replay of it publishes each trade once again.
     assert played(make({"source": topic})) == expected(trades)
     assert played(make({"source": {"channel": "trades", "topic": {"name": first.topic}}})) == expected(trades)

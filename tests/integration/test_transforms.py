@@ -70,8 +70,8 @@ def expected_series(bars: list[tuple[Any, ...]]) -> dict[str, dict[int, float]]:
         "rising": above[above > 0],
         "five": five["last"][five["count"] == 5],
     }
-    known = {name: series.dropna() for name, series in found.items()}
-    return {name: dict(zip(series.index.tolist(), series.tolist(), strict=True)) for name, series in known.items()}
+    valid = {name: series.dropna() for name, series in found.items()}
+    return {name: dict(zip(series.index.tolist(), series.tolist(), strict=True)) for name, series in valid.items()}
 
 
 def points(dsn: str, exchange: str, symbol: str) -> dict[str, dict[int, float]]:
@@ -140,10 +140,10 @@ def test_from_a_feed_and_a_replay_to_the_store(
         name: pytest.approx({ts: value for ts, value in series.items() if ts >= T0 + 10 * MINUTE})
         for name, series in expected.items()
     }
-    kept = select(
+    errors = select(
         store, "SELECT DISTINCT place, reason FROM ingest_errors WHERE exchange = %s AND symbol = 'A/B'", exchange
     )
-    assert {(place, reason) for place, reason in kept} == {
+    assert {(place, reason) for place, reason in errors} == {
         (f"transforms.spread 1m at {ts}", "took longer than 0.5 s, and was killed" if ts == hang
          else "ValueError: multiples of fifty fail (mine.py:9)")
         for ts, valid in list(ok.items())[2:] if not valid

@@ -131,8 +131,8 @@ def test_trades_of_files_from_any_position(tmp_path: Path) -> None:
     assert ids(source.blocks(dataset, None)) == [t.id for t in ordered]
     for place in (0, 1, 5_000, 11_998):
         last = ordered[place]
-        behind = dataset.start_after_record((last.ts, "x", last.symbol, "", last.id))
-        assert ids(source.blocks(dataset, behind)) == [t.id for t in ordered[place + 1 :]]
+        after = dataset.start_after_record((last.ts, "x", last.symbol, "", last.id))
+        assert ids(source.blocks(dataset, after)) == [t.id for t in ordered[place + 1 :]]
         assert source.count(dataset, last.ts) == sum(t.ts <= last.ts for t in trades)
         assert ids(source.blocks(dataset, dataset.start_after_time(last.ts))) == [
             t.id for t in ordered if t.ts > last.ts

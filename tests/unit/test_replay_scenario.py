@@ -187,8 +187,8 @@ def test_disorder_delays_its_percentage_by_up_to_its_bars() -> None:
     before, after = altered({"disorder": {"percent": 20, "bars": 3}})
     assert len(after) == len(before)
     mine = after.ts[after.series == 0]
-    behind = np.maximum.accumulate(mine) - mine  # by how much later bars were published before it
-    assert behind.max() == 3 * HOUR
+    overtaken_by = np.maximum.accumulate(mine) - mine  # by how much later bars were published before it
+    assert overtaken_by.max() == 3 * HOUR
     assert (after.at >= after.ts + HOUR).all()  # no bar is published before its close
     n = len(after)
     held = after.at > after.ts + HOUR
@@ -310,19 +310,19 @@ def test_the_result_is_the_same_from_any_position(
     chunks = [chunk for block in whole_blocks for chunk in encode_chunks(block, dataset)]
     keys = [chunk.order_key(i) for chunk in chunks for i in range(len(chunk))]
     assert keys == sorted(set(keys))  # the order key of each record is unique
-    due = np.array([key[0] for key in keys])
-    assert (due >= whole.ts + HOUR).all()
-    assert (due <= whole.ts + HOUR + dataset.lateness).all()
-    assert due[-1] <= dataset.last_event
+    at_times = np.array([key[0] for key in keys])
+    assert (at_times >= whole.ts + HOUR).all()
+    assert (at_times <= whole.ts + HOUR + dataset.lateness).all()
+    assert at_times[-1] <= dataset.last_event
 
     place = min(int(len(keys) * part), len(keys) - 1)
     after = dataset.start_after_record(keys[place]) if within else dataset.start_after_time(keys[place][0])
-    begin = place + 1 if within else int(np.searchsorted(due, keys[place][0], side="right"))
+    begin = place + 1 if within else int(np.searchsorted(at_times, keys[place][0], side="right"))
     again = ScenarioSource(RechunkedSource(market(120), rows), changes(*scenario))  # another process
     rest = [chunk for block in again.blocks(dataset, after) for chunk in encode_chunks(block, dataset)]
     assert [v for c in rest for v in c.values] == [v for c in chunks for v in c.values][begin:]
     assert [c.order_key(i) for c in rest for i in range(len(c))] == keys[begin:]
-    assert again.count(dataset, keys[place][0]) == int(np.searchsorted(due, keys[place][0], side="right"))
+    assert again.count(dataset, keys[place][0]) == int(np.searchsorted(at_times, keys[place][0], side="right"))
 
 
 def test_a_shard_has_the_same_records_of_its_symbols() -> None:

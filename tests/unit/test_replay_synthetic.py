@@ -23,7 +23,7 @@ BARS = 200_000
 SIGMAS = 5.0  # standard errors; a false alarm once in two million
 
 
-def made(**values: Any) -> SyntheticSource:
+def synthetic(**values: Any) -> SyntheticSource:
     spec = {"symbols": [{"symbol": "A/B"}], "bars": BARS, "interval": "1h", "seed": 11} | values
     return SyntheticSource(Synthetic.model_validate(spec, by_alias=True, by_name=False))
 
@@ -50,7 +50,7 @@ def check(actual: float, expected: float, error: float) -> None:
 
 def test_brownian_motion_has_its_mean_and_variance() -> None:
     mu, sigma = 8.0, 0.9
-    returns = log_returns(made(symbols=[{"symbol": "A/B", "drift": mu, "volatility": sigma}]))
+    returns = log_returns(synthetic(symbols=[{"symbol": "A/B", "drift": mu, "volatility": sigma}]))
     variance = sigma**2 * HOUR_YEARS
     check(returns.mean(), (mu - sigma**2 / 2) * HOUR_YEARS, math.sqrt(variance / BARS))
     check(returns.var(), variance, variance * math.sqrt(2 / BARS))
@@ -60,7 +60,7 @@ def test_brownian_motion_has_its_mean_and_variance() -> None:
 
 def test_highs_and_lows_are_the_extremes_of_a_brownian_path() -> None:
     sigma = 0.9
-    block = columns(made(symbols=[{"symbol": "A/B", "drift": sigma**2 / 2, "volatility": sigma}]))
+    block = columns(synthetic(symbols=[{"symbol": "A/B", "drift": sigma**2 / 2, "volatility": sigma}]))
     scale = sigma * math.sqrt(HOUR_YEARS)  # a driftless path's maximum is |N(0, scale²)|
     error = scale * math.sqrt((1 - 2 / math.pi) / BARS)
     check(np.log(block.high / block.open).mean(), scale * math.sqrt(2 / math.pi), error)
@@ -70,7 +70,7 @@ def test_highs_and_lows_are_the_extremes_of_a_brownian_path() -> None:
 def test_jumps_have_the_moments_of_merton() -> None:
     rate, mean, deviation, sigma, mu = 0.02, -0.03, 0.04, 0.5, 4.0
     returns = log_returns(
-        made(
+        synthetic(
             symbols=[{"symbol": "A/B", "drift": mu, "volatility": sigma}],
             jumps={"perYear": rate / HOUR_YEARS, "mean": mean, "deviation": deviation},
         )
@@ -91,7 +91,7 @@ def test_jumps_have_the_moments_of_merton() -> None:
 def test_returns_have_the_correlations_of_the_spec() -> None:
     matrix = [[1.0, 0.8, -0.3], [0.8, 1.0, 0.0], [-0.3, 0.0, 1.0]]
     names = ["C/B", "A/B", "B/B"]  # the matrix is in the spec's order, not the alphabetical one
-    source = made(symbols=[{"symbol": name} for name in names], correlation=matrix)
+    source = synthetic(symbols=[{"symbol": name} for name in names], correlation=matrix)
     assert source.resolve().symbols == ("A/B", "B/B", "C/B")
     returns = {name: log_returns(source, ("A/B", "B/B", "C/B").index(name)) for name in names}
     for i, one in enumerate(names):
@@ -101,7 +101,7 @@ def test_returns_have_the_correlations_of_the_spec() -> None:
 
 
 def test_correlation_of_one_is_allowed() -> None:
-    source = made(symbols=[{"symbol": "A/B"}, {"symbol": "B/B"}], correlation=[[1, 1], [1, 1]], bars=100)
+    source = synthetic(symbols=[{"symbol": "A/B"}, {"symbol": "B/B"}], correlation=[[1, 1], [1, 1]], bars=100)
     assert np.allclose(log_returns(source, 0), log_returns(source, 1), atol=1e-7)
 
 
@@ -127,19 +127,19 @@ def test_cholesky_reproduces_the_matrix(n: int, seed: int, rank: int) -> None:
 )
 def test_an_invalid_correlation_matrix_is_rejected(matrix: Any, message: str) -> None:
     with pytest.raises(InvalidReplay) as caught:
-        made(symbols=[{"symbol": name} for name in ("A/B", "B/B", "C/B")], correlation=matrix)
+        synthetic(symbols=[{"symbol": name} for name in ("A/B", "B/B", "C/B")], correlation=matrix)
     assert caught.value.reason == "BadSynthetic"
     assert message in str(caught.value)
 
 
 def test_a_start_inside_an_interval_is_rejected() -> None:
     with pytest.raises(InvalidReplay, match=r"source\.synthetic\.from: got 2024-01-01T00:30:00Z"):
-        made(**{"from": "2024-01-01T00:30:00Z"})
+        synthetic(**{"from": "2024-01-01T00:30:00Z"})
 
 
 def test_regimes_have_their_mean_length_and_scale_volatility() -> None:
     calm, wild = 40.0, 10.0
-    source = made(
+    source = synthetic(
         symbols=[{"symbol": "A/B", "volatility": 0.5}],
         regimes=[{"volatility": 0, "meanBars": calm}, {"volatility": 2, "meanBars": wild}],
     )
@@ -162,11 +162,11 @@ def test_an_end_before_the_start_is_rejected() -> None:
     with pytest.raises(
         InvalidReplay, match=r"source\.synthetic\.to: got 2023-01-01T00:00:00Z, expected a time later than"
     ):
-        made(bars=None, to="2023-01-01T00:00:00Z")
+        synthetic(bars=None, to="2023-01-01T00:00:00Z")
 
 
 def test_volumes_have_their_mean_and_deviation() -> None:
-    volume = columns(made(symbols=[{"symbol": "A/B", "volume": 12}], volumeDeviation=0.4)).volume
+    volume = columns(synthetic(symbols=[{"symbol": "A/B", "volume": 12}], volumeDeviation=0.4)).volume
     check(volume.mean(), 12.0, 12 * math.sqrt(math.expm1(0.4**2) / BARS))
     check(np.log(volume).std(), 0.4, 0.4 / math.sqrt(2 * BARS))
 
@@ -198,7 +198,7 @@ specs = st.fixed_dictionaries(
 @settings(max_examples=25, deadline=None)
 @given(specs)
 def test_every_bar_is_valid(spec: Any) -> None:
-    source = made(**spec)
+    source = synthetic(**spec)
     dataset, bars = source.resolve(), columns(source)
     assert len(bars) == dataset.rows
     every = list(bars.bars(dataset.exchange, dataset.symbols, dataset.interval))
@@ -214,7 +214,7 @@ def test_every_bar_is_valid(spec: Any) -> None:
 @settings(max_examples=25, deadline=None)
 @given(specs, st.floats(0, 1), st.booleans())
 def test_reading_from_any_position_gives_the_same_bars(spec: Any, part: float, within: bool) -> None:
-    source = made(**spec)
+    source = synthetic(**spec)
     dataset, whole = source.resolve(), columns(source)
     place = min(int(len(whole) * part), len(whole) - 1)
     key = (
@@ -225,7 +225,7 @@ def test_reading_from_any_position_gives_the_same_bars(spec: Any, part: float, w
         0,
     )
     after = dataset.start_after_record(key) if within else dataset.start_after_time(key[0])
-    rest = columns(made(**spec), after)  # another process
+    rest = columns(synthetic(**spec), after)  # another process
     begin = place + 1 if within else int(np.searchsorted(whole.ts, whole.ts[place], side="right"))
     for mine, theirs in zip(vars(rest).values(), vars(whole).values(), strict=True):
         assert np.array_equal(mine, theirs[begin:])
@@ -234,7 +234,9 @@ def test_reading_from_any_position_gives_the_same_bars(spec: Any, part: float, w
 
 def test_a_shard_has_the_same_bars_of_its_symbols() -> None:
     names = ["A/B", "B/B", "C/B"]
-    source = made(symbols=[{"symbol": n} for n in names], bars=9_000, correlation=[[1, 0.5, 0], [0.5, 1, 0], [0, 0, 1]])
+    source = synthetic(
+        symbols=[{"symbol": n} for n in names], bars=9_000, correlation=[[1, 0.5, 0], [0.5, 1, 0], [0, 0, 1]]
+    )
     dataset = source.resolve()
     shard = Dataset(dataset.exchange, ("B/B", "C/B"), dataset.interval, dataset.start, dataset.end, {}, "")
     whole, part = columns(source), columns(source, dataset=shard)
@@ -243,7 +245,7 @@ def test_a_shard_has_the_same_bars_of_its_symbols() -> None:
 
 
 def test_a_spec_gives_the_same_bars_in_every_version() -> None:
-    source = made(bars=3, jumps={"perYear": 5_000}, seed=7, interval="1m")
+    source = synthetic(bars=3, jumps={"perYear": 5_000}, seed=7, interval="1m")
     assert columns(source).close.tolist() == [100.06646, 100.04319, 100.15907]
     assert source.resolve().fingerprint.startswith("synthetic-1=")  # raise the version when the closes change
-    assert made(bars=3, seed=8).resolve().fingerprint != made(bars=3, seed=7).resolve().fingerprint
+    assert synthetic(bars=3, seed=8).resolve().fingerprint != synthetic(bars=3, seed=7).resolve().fingerprint

@@ -126,7 +126,7 @@ class FilterStage:
 class ResampleStage:
     """Bars of a longer interval, emitted with their last part or, if that is missing, with the first later value.
 
-    A bar is complete if its begin was seen: a value came before it, or its first part opens with it. Incomplete bars
+    A bar is complete if its start was seen: a value came before it, or its first part opens with it. Incomplete bars
     are not emitted.
     """
 

@@ -65,7 +65,7 @@ class TransactionPipeline:
     def begin_epoch(self, epoch: Epoch, start: wire.EpochStart, base: ReplayPosition) -> None:
         """The following records belong to another epoch, whose first record is ``start``. No transaction may be open.
 
-        ``start`` is repeated at the begin of each transaction until one of this epoch is committed.
+        ``start`` is repeated at the start of each transaction until one of this epoch is committed.
         """
         self._output.set_epoch(epoch)
         self._epoch_start, self.base = start, base

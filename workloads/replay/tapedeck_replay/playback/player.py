@@ -11,7 +11,7 @@ then either changes the epoch, ends the pass, commits, or sleeps. Invariants, be
     with the anchor that released the last record.
 4   ``end`` is the last record of a pass. The state is ENDED only after it is committed.
 5   After an aborted transaction the clock and the cursor return to the base of the transactions, which is the
-    last committed position, or the begin of an epoch of which nothing is committed yet.
+    last committed position, or the start of an epoch of which nothing is committed yet.
 6   ``wake`` is cleared before anything is looked at, so no event between the look and the sleep is missed.
 ==  ==========================================================================================================
 

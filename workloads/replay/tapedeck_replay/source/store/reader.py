@@ -39,7 +39,9 @@ class StoreReader:
         except KafkaException as error:
             raise Unavailable(f"{topic}: cannot read the recorder's offsets: {error}") from error
         if missing:
-            log.warning("the recorder makes no progress: the store lacks records of the topic", missing=missing)
+            log.warning(
+                "the recorder makes no progress: the store does not have all records of the topic", missing=missing
+            )
 
     def query(self, ask: Callable[[psycopg.Connection[Any]], T]) -> T:
         """The result of a query. Raises Unavailable."""
@@ -47,7 +49,7 @@ class StoreReader:
             with closing(self._connect()) as connection:
                 return ask(connection)
         except psycopg.Error as error:
-            raise Unavailable(f"the store refuses the query: {error}") from error
+            raise Unavailable(f"the store rejects the query: {error}") from error
 
     def read(
         self,
