@@ -26,7 +26,7 @@ from tapedeck_crds.live import Endpoints
 from tapedeck_feed.exchanges.ccxt import history
 from tapedeck_feed.exchanges.registry import create_adapter
 from tapedeck_feed.live import bar_recovery
-from tapedeck_feed.live.resume import ResumePoint
+from tapedeck_feed.live.resume import PublishedRecords
 from tapedeck_feed.live.symbol_state import Continuity, resume_symbol
 
 END = 1_735_689_600_000  # 2025
@@ -180,7 +180,7 @@ def test_a_gap_of_more_trades_than_one_recovery_requests(
         try:
             markets = await adapter.load_markets([own.symbol])
             gap_recovery, stats = create_gap_recovery(services, adapter, ("trades",), recovered.append)
-            published_before = ResumePoint([as_trade(name, own, tick) for tick in published])
+            published_before = PublishedRecords([as_trade(name, own, tick) for tick in published])
             state = resume_symbol(name, own.symbol, [], "none", published_before, contiguous_ids=markets.contiguous_ids)
             for tick in pending:
                 assert state.sequencer.add(as_trade(name, own, tick)) == []
@@ -206,7 +206,7 @@ def test_many_bars_are_recovered_in_order(services: Services, monkeypatch: pytes
         try:
             markets = await adapter.load_markets([own.symbol])
             before = Bar("binance", own.symbol, "1m", first, *numbers(candle(first)))
-            published_before = ResumePoint([], {"1m": {first: before}})
+            published_before = PublishedRecords([], {"1m": {first: before}})
             state = resume_symbol("binance", own.symbol, ["1m"], "previous", published_before, contiguous_ids=True)
             series = state.series["1m"]
             series.mark_lost(first + MINUTE, end - 1)
@@ -239,7 +239,7 @@ def test_a_key_that_is_rejected_later_is_retried_after_a_while(services: Service
         try:
             markets = await adapter.load_markets([own.symbol])
             gap_recovery, _ = create_gap_recovery(services, adapter, ("trades",), recovered.append)
-            published_before = ResumePoint([as_trade("binance", own, tick) for tick in own.ticks[:20]])
+            published_before = PublishedRecords([as_trade("binance", own, tick) for tick in own.ticks[:20]])
             state = resume_symbol(
                 "binance", own.symbol, [], "none", published_before, contiguous_ids=markets.contiguous_ids
             )

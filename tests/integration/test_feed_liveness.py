@@ -26,7 +26,7 @@ from pods.topic import read_topic
 from tapedeck_common.market import Bar
 from tapedeck_crds.live import Endpoints
 from tapedeck_feed.exchanges.registry import create_adapter
-from tapedeck_feed.live.resume import ResumePoint
+from tapedeck_feed.live.resume import PublishedRecords
 from tapedeck_feed.live.symbol_state import resume_symbol
 
 pytestmark = pytest.mark.slow
@@ -175,7 +175,7 @@ def test_flat_bars_of_minutes_without_a_trade_are_not_new(services: Services) ->
             gap_recovery, stats = create_gap_recovery(
                 services, adapter, ("bars",), lambda _: None, own_intervals=("1m",)
             )
-            state = resume_symbol(name, symbol, ["1m"], "none", ResumePoint(), contiguous_ids=False)
+            state = resume_symbol(name, symbol, ["1m"], "none", PublishedRecords(), contiguous_ids=False)
             last, row = max(own.minutes().items())
             state.series["1m"].update(Bar(name, symbol, "1m", last, *row))
             await gap_recovery.recover(state, 0.0)

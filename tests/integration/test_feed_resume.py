@@ -34,10 +34,10 @@ def test_it_reads_back_beyond_later_records_of_other_symbols(services: Services)
     publish(services.broker.bootstrap, records)
 
     connections = Connections(kafka_bootstrap=services.broker.bootstrap)
-    points = resume.read_resume_points(
-        connections, exchange, [mine, other, "none"], lambda point: len(point.trades) > 1
+    published = resume.read_published_records(
+        connections, exchange, [mine, other, "none"], lambda records: len(records.trades) > 1
     )
-    assert [trade.id for trade in points[mine].trades] == [str(number) for number in range(1_500)]
-    assert points[mine].bars == {"1m": {T0: bar}}
-    assert len(points[other].trades) == resume.FIRST_READ + 100
-    assert not points["none"].trades
+    assert [trade.id for trade in published[mine].trades] == [str(number) for number in range(1_500)]
+    assert published[mine].bars == {"1m": {T0: bar}}
+    assert len(published[other].trades) == resume.FIRST_READ + 100
+    assert not published["none"].trades

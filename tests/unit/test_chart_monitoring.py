@@ -89,7 +89,7 @@ def test_each_metric_but_details_is_shown_somewhere() -> None:
         "tapedeck_recorder_batches_total",
         "tapedeck_feed_duplicates_total",
         "tapedeck_feed_files_total",
-        "tapedeck_feed_mended_total",
+        "tapedeck_feed_recovered_total",
         "tapedeck_feed_clock_skew_seconds",
         "tapedeck_feed_latency_seconds_bucket",
         "tapedeck_backtest_trades_total",

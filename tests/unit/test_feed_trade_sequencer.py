@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tapedeck_common.market import Trade
 from tapedeck_feed.live import trade_sequencer
-from tapedeck_feed.live.resume import ResumePoint
+from tapedeck_feed.live.resume import PublishedRecords
 from tapedeck_feed.live.symbol_state import Continuity, resume_symbol
 from tapedeck_feed.live.trade_sequencer import create_sequencer
 
@@ -131,7 +131,7 @@ def test_repeats_are_counted(contiguous_ids: bool) -> None:
 
 
 def test_a_successors_first_trades_are_pending_until_the_gap_before_them_is_closed() -> None:
-    published = ResumePoint([trade(1, 1, 1.0), trade(2, 2, 1.0)])
+    published = PublishedRecords([trade(1, 1, 1.0), trade(2, 2, 1.0)])
     state = resume_symbol("x", "A/B", ["1s"], "none", published, contiguous_ids=False)
     assert state.continuity is Continuity.RECONNECTING
     assert state.sequencer.add(trade(9, 9, 1.0)) == []

@@ -17,7 +17,7 @@ from tapedeck_feed.live.bar_recovery import BarRecovery, mark_lost_since_last_ba
 from tapedeck_feed.live.gap_recovery import GapRecovery
 from tapedeck_feed.live.liveness import LivenessMonitor
 from tapedeck_feed.live.options import LiveOptions, required_streams
-from tapedeck_feed.live.resume import ResumePoint
+from tapedeck_feed.live.resume import PublishedRecords
 from tapedeck_feed.live.subscription import Connection, Subscription
 from tapedeck_feed.live.symbol_state import Continuity, SymbolState, create_states
 from tapedeck_feed.output.record_publisher import RecordPublisher
@@ -59,14 +59,14 @@ class LiveEngine:
         options: LiveOptions,
         output: RecordPublisher,
         stats: FeedStats,
-        resume_points: Mapping[str, ResumePoint],
+        published: Mapping[str, PublishedRecords],
         silence_limit: float,
     ) -> None:
         self._adapter = adapter
         self._options = options
         self._output = output
         self._stats = stats
-        self._states = create_states(adapter.exchange, markets, options, resume_points)
+        self._states = create_states(adapter.exchange, markets, options, published)
         self._clock = ExchangeClock(adapter, stats.set_clock_skew)
         slots = asyncio.Semaphore(RECOVERY_CONCURRENCY)
         self._bar_recovery = BarRecovery(adapter, markets, output, slots)

@@ -25,17 +25,17 @@ Record = TypeVar("Record", Trade, Bar)
 
 
 @dataclass
-class ResumePoint:
+class PublishedRecords:
     """The newest published records of one symbol: trades in order of the log, closed bars by interval and open time."""
 
     trades: list[Trade] = field(default_factory=list)
     bars: dict[str, dict[int, Bar]] = field(default_factory=lambda: defaultdict(dict))
 
 
-def read_resume_points(
-    connections: Connections, exchange: str, symbols: Iterable[str], suffices: Callable[[ResumePoint], bool]
-) -> dict[str, ResumePoint]:
-    """The resume point of each symbol from this exchange's live records; empty for a symbol without any.
+def read_published_records(
+    connections: Connections, exchange: str, symbols: Iterable[str], suffices: Callable[[PublishedRecords], bool]
+) -> dict[str, PublishedRecords]:
+    """The newest live records of each symbol of this exchange; empty for a symbol without any.
 
     Reads ever more of a partition's end until ``suffices`` holds for each of its symbols, because a quiet symbol's
     records may be far behind those of others, or until READ_MAX records. Raises KafkaException where the broker fails,
@@ -47,24 +47,24 @@ def read_resume_points(
         trades = _read_end(
             _RecordTopic(reader, topics.MARKET_TRADES, decode_trade),
             symbol_of_key,
-            lambda found: suffices(ResumePoint([found[0], found[-1]])),
+            lambda found: suffices(PublishedRecords([found[0], found[-1]])),
         )
         bars = _read_end(_RecordTopic(reader, topics.MARKET_BARS, decode_bar), symbol_of_key, lambda _: True)
     finally:
         reader.close()
-    return {symbol: _resume_point(trades.get(key, []), bars.get(key, [])) for key, symbol in symbol_of_key.items()}
+    return {symbol: _published_records(trades.get(key, []), bars.get(key, [])) for key, symbol in symbol_of_key.items()}
 
 
-def _resume_point(trades: list[Trade], bars: list[Bar]) -> ResumePoint:
-    point = ResumePoint(trades)
+def _published_records(trades: list[Trade], bars: list[Bar]) -> PublishedRecords:
+    records = PublishedRecords(trades)
     for bar in bars:
         if bar.closed:
-            before = point.bars[bar.interval].get(bar.ts)
+            before = records.bars[bar.interval].get(bar.ts)
             if before is None or before.rev <= bar.rev:
-                point.bars[bar.interval][bar.ts] = bar
-    for interval, by_open in point.bars.items():
-        point.bars[interval] = {ts: by_open[ts] for ts in sorted(by_open)[-BARS_KEPT:]}
-    return point
+                records.bars[bar.interval][bar.ts] = bar
+    for interval, by_open in records.bars.items():
+        records.bars[interval] = {ts: by_open[ts] for ts in sorted(by_open)[-BARS_KEPT:]}
+    return records
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_feed.exchanges.adapter import ExchangeMarkets
 from tapedeck_feed.live.bar_series import BarSeries, Fill
 from tapedeck_feed.live.options import LiveOptions
-from tapedeck_feed.live.resume import ResumePoint
+from tapedeck_feed.live.resume import PublishedRecords
 from tapedeck_feed.live.trade_sequencer import RECENT_MAX, TradeSequencer, create_sequencer
 
 
@@ -100,7 +100,7 @@ class SymbolState:
 
 
 def create_states(
-    exchange: str, markets: ExchangeMarkets, options: LiveOptions, resume_points: Mapping[str, ResumePoint]
+    exchange: str, markets: ExchangeMarkets, options: LiveOptions, published: Mapping[str, PublishedRecords]
 ) -> dict[str, SymbolState]:
     """The state of each symbol of a pod, by name."""
     intervals = options.built_intervals + options.own_intervals
@@ -110,7 +110,7 @@ def create_states(
             symbol,
             intervals,
             options.fill,
-            resume_points.get(symbol, ResumePoint()),
+            published.get(symbol, PublishedRecords()),
             contiguous_ids=markets.contiguous_ids,
         )
         for symbol in markets.symbols
@@ -118,7 +118,13 @@ def create_states(
 
 
 def resume_symbol(
-    exchange: str, symbol: str, intervals: Sequence[str], fill: Fill, published: ResumePoint, *, contiguous_ids: bool
+    exchange: str,
+    symbol: str,
+    intervals: Sequence[str],
+    fill: Fill,
+    published: PublishedRecords,
+    *,
+    contiguous_ids: bool,
 ) -> SymbolState:
     """A symbol that continues after what a predecessor published, if anything."""
     last = published.trades[-1] if published.trades else None
@@ -136,7 +142,7 @@ def resume_symbol(
     return SymbolState(symbol, sequencer, all_series, continuity)
 
 
-def covers_running_bars(published: ResumePoint, intervals: Iterable[str]) -> bool:
+def covers_running_bars(published: PublishedRecords, intervals: Iterable[str]) -> bool:
     """Whether the trades reach back before the interval of the last one, at each length: its bar can be rebuilt."""
     first, last = published.trades[0].ts, published.trades[-1].ts
     return all(first < last - last % INTERVAL_MS[interval] for interval in intervals)

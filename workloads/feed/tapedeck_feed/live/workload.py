@@ -20,7 +20,7 @@ from tapedeck_feed.exchanges.retry import retry_delay, until_connected
 from tapedeck_feed.live.engine import LiveEngine
 from tapedeck_feed.live.listing_monitor import ListingMonitor
 from tapedeck_feed.live.options import LiveOptions, create_options, symbols_of_shard
-from tapedeck_feed.live.resume import ResumePoint, read_resume_points
+from tapedeck_feed.live.resume import PublishedRecords, read_published_records
 from tapedeck_feed.live.symbol_state import covers_running_bars
 from tapedeck_feed.output.publisher import MarketDataPublisher
 from tapedeck_feed.output.record_publisher import RecordPublisher
@@ -80,15 +80,13 @@ class LiveFeedWorkload(Workload):
         markets = await self._load_markets(adapter)
         options = create_options(self._spec, markets)
         self.stats.symbols = len(markets.symbols)
-        resume_points = await asyncio.to_thread(self._read_resume_points, connections, markets, options)
+        published = await asyncio.to_thread(self._read_published, connections, markets, options)
         settings = self._settings
         output = RecordPublisher(settings.name, adapter.exchange, publisher, self.stats)
         listings = ListingMonitor(adapter, markets, output, settings.markets_seconds)
-        self._engine = LiveEngine(
-            adapter, markets, options, output, self.stats, resume_points, settings.silence_seconds
-        )
+        self._engine = LiveEngine(adapter, markets, options, output, self.stats, published, settings.silence_seconds)
         self._state = "running"
-        resumed = sum(bool(point.trades or point.bars) for point in resume_points.values())
+        resumed = sum(bool(records.trades or records.bars) for records in published.values())
         log.info("live", exchange=adapter.exchange, symbols=len(markets.symbols), resumed=resumed)
         await run_until_first_ends([self._engine.run(), listings.run()])
 
@@ -117,10 +115,10 @@ class LiveFeedWorkload(Workload):
             self._reason, self._message = "Unreachable", str(error)[:MESSAGE_MAX]
         return decision
 
-    def _read_resume_points(
+    def _read_published(
         self, connections: Connections, markets: ExchangeMarkets, options: LiveOptions
-    ) -> dict[str, ResumePoint]:
-        return read_resume_points(
+    ) -> dict[str, PublishedRecords]:
+        return read_published_records(
             connections,
             self._spec.exchange or "",
             markets.symbols,
