@@ -60,20 +60,19 @@ class CryptoCompareAdapter:
 
     async def load_markets(self, symbols: Sequence[str]) -> ExchangeMarkets:
         """Selects among the index's pairs, and among the exchanges' pairs where a symbol names an exchange."""
-        index: dict[Pair, bool] = {}
+        of_index, of_exchanges = any(":" not in name for name in symbols), any(":" in name for name in symbols)
+        index_response = await self._rest.get("/data/v2/cccagg/pairs") if of_index else {"pairs": {}}
+        exchanges_response = await self._rest.get("/data/v4/all/exchanges") if of_exchanges else {"exchanges": {}}
         markets: dict[Pair, bool] = {}
         try:
-            if any(":" not in name for name in symbols):
-                index = parse_pairs(INDEX, (await self._rest.get("/data/v2/cccagg/pairs"))["pairs"])
-            if any(":" in name for name in symbols):
-                exchanges = (await self._rest.get("/data/v4/all/exchanges"))["exchanges"]
-                for market, info in exchanges.items():
-                    markets |= parse_pairs(market, info.get("pairs") or {})
+            index = parse_pairs(INDEX, index_response["pairs"])
+            for market, info in exchanges_response["exchanges"].items():
+                markets |= parse_pairs(market, info.get("pairs") or {})
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise ExchangeRequestFailed(f"{EXCHANGE}: cannot parse its list of markets: {error!r}") from None
         selected = select_pairs(EXCHANGE, symbols, index, markets)
-        of_index = [symbol for symbol in selected if ":" not in symbol]
-        streams: set[StreamKind] = {"bars", "ticker"} if of_index else {"trades", "bars", "ticker"}
+        index_symbols = [symbol for symbol in selected if ":" not in symbol]
+        streams: set[StreamKind] = {"bars", "ticker"} if index_symbols else {"trades", "bars", "ticker"}
         index_note = "{0} is an index, which has no trades; a market's symbol is like {0}:Coinbase"
         inactive = frozenset(pair.symbol for pair, traded in (index | markets).items() if not traded)
         return ExchangeMarkets(
@@ -83,7 +82,7 @@ class CryptoCompareAdapter:
             contiguous_ids=False,
             page=PAGE,
             streamed_intervals=frozenset(UNITS),
-            note=index_note.format(of_index[0]) if of_index else "",
+            note=index_note.format(index_symbols[0]) if index_symbols else "",
             inactive=inactive.intersection(selected),
         )
 
