@@ -1,4 +1,4 @@
-"""Processes that several of these tests talk to."""
+"""Fixtures of a gateway process and clients of its WebSocket."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pods.gateway import (
     Gateway,
     running_gateway,
 )
-from pods.watching import Watcher
+from pods.socket_client import SocketClient
 from tapedeck_common.settings import Connections
 
-Watch = Callable[..., Watcher]
+Subscribe = Callable[..., SocketClient]
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def gateway(tmp_path: Path, store: str, connections: Connections) -> Iterator[Ga
 
 
 @pytest.fixture
-def watch(gateway: Gateway) -> Iterator[Watch]:
-    """Opens sockets that end with the test."""
+def subscribe(gateway: Gateway) -> Iterator[Subscribe]:
+    """Opens a WebSocket with subscriptions; it is closed with the test."""
     with ExitStack() as stack:
         url = f"ws://127.0.0.1:{gateway.port}/ws"
-        yield lambda *subscriptions: Watcher(stack.enter_context(connect(url, max_size=None)), *subscriptions)
+        yield lambda *subscriptions: SocketClient(stack.enter_context(connect(url, max_size=None)), *subscriptions)

@@ -1,4 +1,4 @@
-"""The gateway's answers over HTTP: history, symbols, runs, and what it says to a wrong question."""
+"""The gateway's HTTP responses: history, symbols, the catalogue, runs, and errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pods.gateway import (
     running_gateway,
     walk,
 )
-from pods.watching import T0, rows, same
+from pods.socket_client import T0, assert_same_bars, rows
 from tapedeck_common.store.schema_upgrade import migrate
 
 WIDTHS = {"1": 1, "5": 5, "15": 15, "60": 60, "240": 240, "1D": 1440}
@@ -31,7 +31,7 @@ def test_history_of_the_store_equals_plain_sql(gateway: Gateway, store: str) -> 
     end = (T0 + 4_000 * MINUTE) // 1000
     with psycopg.connect(store) as connection:
         for resolution, minutes in WIDTHS.items():
-            wanted = connection.execute(
+            expected = connection.execute(
                 "SELECT DISTINCT (extract(epoch FROM ts)::int8 / %(w)s) * %(w)s AS t,"
                 " first_value(open) OVER w, max(high) OVER w, min(low) OVER w, last_value(close) OVER w,"
                 " sum(volume) OVER w FROM bars WHERE symbol = 'BTC/USD'"
@@ -40,17 +40,17 @@ def test_history_of_the_store_equals_plain_sql(gateway: Gateway, store: str) -> 
                 {"w": minutes * 60},
             ).fetchall()
             _, answer = gateway.get("/history", symbol="coinbase:BTC/USD", resolution=resolution, from_=0, to=end)
-            same(rows(answer), wanted)
-            cut = wanted[len(wanted) // 2][0]
+            assert_same_bars(rows(answer), expected)
+            cut = expected[len(expected) // 2][0]
             _, answer = gateway.get("/history", symbol="coinbase:BTC/USD", resolution=resolution, from_=cut, to=end)
-            same(rows(answer), [row for row in wanted if row[0] >= cut])
+            assert_same_bars(rows(answer), [row for row in expected if row[0] >= cut])
             _, answer = gateway.get(
                 "/history", symbol="coinbase:BTC/USD", resolution=resolution, from_=end - 1, to=end, countback=3
             )
-            same(rows(answer), wanted[-3:])
+            assert_same_bars(rows(answer), expected[-3:])
 
 
-def test_a_forming_bar_of_the_store_is_not_history(gateway: Gateway, store: str) -> None:
+def test_history_leaves_out_the_unclosed_bar(gateway: Gateway, store: str) -> None:
     hour = 60 * MINUTE
     now = int(time.time() * 1000)
     opened = now - now % hour
@@ -63,7 +63,7 @@ def test_a_forming_bar_of_the_store_is_not_history(gateway: Gateway, store: str)
                            if t * 1000 + hour <= last]  # fmt: skip
 
 
-def test_no_data_says_where_to_look(gateway: Gateway, store: str) -> None:
+def test_no_data_names_the_last_bar_before(gateway: Gateway, store: str) -> None:
     bars = walk(4, 100, T0)
     insert_bars(store, bars)
     late = (T0 + 900 * MINUTE) // 1000
@@ -74,9 +74,13 @@ def test_no_data_says_where_to_look(gateway: Gateway, store: str) -> None:
     assert answer == {"s": "no_data"}
 
 
-def test_symbols_search_config_time(gateway: Gateway, store: str) -> None:
+def test_symbols_search_config_and_time(gateway: Gateway, store: str) -> None:
     insert_bars(store, [*walk(5, 30, T0), *walk(6, 30, T0, symbol="ETH/USD"), *walk(7, 5, T0, exchange="kraken")])
     assert gateway.get("/config")[1]["supported_resolutions"] == list(WIDTHS)
+    assert gateway.get("/api/resolutions")[1] == [
+        {"resolution": name, "interval": interval, "width_ms": WIDTHS[name] * MINUTE}
+        for name, interval in zip(WIDTHS, ("1m", "5m", "15m", "1h", "4h", "1d"), strict=True)
+    ]
     assert [e["value"] for e in gateway.get("/config")[1]["exchanges"]] == ["", "coinbase", "kraken"]
     assert abs(int(gateway.get("/time")[1]) - time.time()) < 5
     found = gateway.get("/symbols", symbol="coinbase:BTC/USD")[1]
@@ -85,7 +89,7 @@ def test_symbols_search_config_time(gateway: Gateway, store: str) -> None:
     assert len(gateway.get("/search", query="", limit=2)[1]) == 2
 
 
-def test_history_of_what_a_transform_results_in(gateway: Gateway, store: str) -> None:
+def test_history_of_results_of_a_transform(gateway: Gateway, store: str) -> None:
     values = {T0 + n * MINUTE: n * 7 % 23 + 0.5 for n in range(400) if n % 11}
     with psycopg.connect(store) as connection, connection.cursor() as cursor:
         cursor.executemany(
@@ -93,18 +97,18 @@ def test_history_of_what_a_transform_results_in(gateway: Gateway, store: str) ->
             " VALUES ('coinbase', 'BTC/USD', %s, 'mine', to_timestamp(%s / 1000.0), '', %s, 0, 'live')",
             [*(("1m", ts, value) for ts, value in values.items()), ("5m", T0, 9.0), ("1m", T0 - MINUTE, None)],
         )
-    whole = {"symbol": "coinbase:BTC/USD@mine", "from_": 0, "to": T0 // 1000 + 86_400}
+    query = {"symbol": "coinbase:BTC/USD@mine", "from_": 0, "to": T0 // 1000 + 86_400}
     minutes = [(ts // 1000, value, value, value, value, 0) for ts, value in values.items()]
-    assert rows(gateway.get("/history", resolution="1", **whole)[1]) == minutes
+    assert rows(gateway.get("/history", resolution="1", **query)[1]) == minutes
     quarters: dict[int, list[float]] = {}
     for ts, value in values.items():
         quarters.setdefault(ts // 900_000 * 900, []).append(value)
-    built = [(t, some[0], max(some), min(some), some[-1], 0) for t, some in quarters.items()]
-    assert rows(gateway.get("/history", resolution="15", **whole)[1]) == built
-    assert rows(gateway.get("/history", resolution="15", countback=3, **whole)[1]) == built[-3:]
+    aggregated_points = [(t, some[0], max(some), min(some), some[-1], 0) for t, some in quarters.items()]
+    assert rows(gateway.get("/history", resolution="15", **query)[1]) == aggregated_points
+    assert rows(gateway.get("/history", resolution="15", countback=3, **query)[1]) == aggregated_points[-3:]
     assert gateway.get("/symbols", symbol="coinbase:BTC/USD@mine")[1]["name"] == "BTC/USD@mine"
     assert [s["ticker"] for s in gateway.get("/search", query="btc/usd@")[1]] == ["coinbase:BTC/USD@mine"]
-    assert gateway.get("/history", resolution="1", **whole | {"symbol": "coinbase:BTC/USD@yours"})[0] == 404
+    assert gateway.get("/history", resolution="1", **query | {"symbol": "coinbase:BTC/USD@yours"})[0] == 404
 
 
 def test_the_catalogue_and_the_latest_bar_of_each_series(gateway: Gateway, store: str) -> None:
@@ -116,13 +120,15 @@ def test_the_catalogue_and_the_latest_bar_of_each_series(gateway: Gateway, store
     insert_bars(store, [bar for bars in series.values() for bar in bars])
     with psycopg.connect(store) as connection:
         connection.execute("INSERT INTO listings VALUES ('kraken', 'BTC/USD', 'XBT', 'ZUSD', 0.05, 1e-8, now())")
-    said = gateway.get("/api/symbols")[1]
-    assert [(s["exchange"], s["symbol"], s["base"], s["quote"], s["price_step"], s["amount_step"]) for s in said] == [
+    symbols = gateway.get("/api/symbols")[1]
+    assert [
+        (s["exchange"], s["symbol"], s["base"], s["quote"], s["price_step"], s["amount_step"]) for s in symbols
+    ] == [
         ("coinbase", "BTC/USD", "BTC", "USD", None, None),
         ("coinbase", "ETH/USD", "ETH", "USD", None, None),
         ("kraken", "BTC/USD", "XBT", "ZUSD", 0.05, 1e-8),
     ]
-    assert [s["series"] for s in said] == [
+    assert [s["series"] for s in symbols] == [
         [{"interval": "1m", "first": bars[0].ts, "last": bars[-1].ts}] for bars in series.values()
     ]
     found = gateway.get("/symbols", symbol="kraken:BTC/USD")[1]
@@ -134,7 +140,7 @@ def test_the_catalogue_and_the_latest_bar_of_each_series(gateway: Gateway, store
     ]
     assert gateway.get("/api/latest", exchange="kraken")[1] == latest[2:]
     assert gateway.get("/api/latest", limit=1)[1] == latest[:1]
-    assert gateway.get("/api/symbols", exchange="kraken", limit=1)[1] == said[2:]
+    assert gateway.get("/api/symbols", exchange="kraken", limit=1)[1] == symbols[2:]
 
 
 @pytest.mark.parametrize(
@@ -159,21 +165,23 @@ def test_the_catalogue_and_the_latest_bar_of_each_series(gateway: Gateway, store
         ("/api/runs", {"limit": "many"}, "limit: got 'many'"),
     ],
 )
-def test_a_wrong_parameter_is_named(gateway_of_all: Gateway, path: str, query: dict[str, object], named: str) -> None:
-    status, answer = gateway_of_all.get(path, **query)
+def test_an_invalid_parameter_is_named(
+    shared_gateway: Gateway, path: str, query: dict[str, object], named: str
+) -> None:
+    status, answer = shared_gateway.get(path, **query)
     assert status in (400, 404)
     assert answer["s"] == "error"
     assert answer["errmsg"].startswith(named)
 
 
 @pytest.fixture(scope="module")
-def gateway_of_all(tmp_path_factory: pytest.TempPathFactory, services: Any) -> Iterator[Gateway]:
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory, services: Any) -> Iterator[Gateway]:
     migrate(services.postgres.dsn())
     with running_gateway(tmp_path_factory.mktemp("gateway"), services.connections()) as gateway:
         yield gateway
 
 
-def test_equity_is_thinned_with_its_extremes(gateway: Gateway, store: str) -> None:
+def test_equity_is_downsampled_with_its_extremes(gateway: Gateway, store: str) -> None:
     insert_run(store, "long")
     values = [10_000.0 + (i * 7_919) % 1_000 for i in range(5_000)]
     values[3_333], values[1_234] = 20_000.0, 1.0

@@ -1,4 +1,4 @@
-"""What the gateway's process pushes: replays, runs and live bars, over a real broker and a real database."""
+"""What the gateway pushes: replays, runs and live bars, with a real broker and a real database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pods.gateway import (
     FILE_SPEC,
     MINUTE,
     Gateway,
-    Tape,
+    ReplayTopic,
     insert_bars,
     insert_equity,
     insert_fills,
@@ -25,96 +25,96 @@ from pods.gateway import (
     insert_trades,
     walk,
 )
-from pods.watching import T0, Watcher, built, rows, same
+from pods.socket_client import T0, SocketClient, aggregated, assert_same_bars, rows
 from tapedeck_common.kafka import admin, ensure_topics, producer
 from tapedeck_common.market import Bar, event_time, series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS, replay_topic
 from tapedeck_common.wire import Epoch, encode, market_headers, replay_headers
 
-Watch = Callable[..., Watcher]
+Subscribe = Callable[..., SocketClient]
 
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_a_replay_is_shown_up_to_its_watermark(
-    gateway: Gateway, watch: Watch, connections: Connections, shards: int
+    gateway: Gateway, subscribe: Subscribe, connections: Connections, shards: int
 ) -> None:
     bars = walk(8, 400, T0)
-    tape = Tape(connections, shards=shards, spec=FILE_SPEC, range_from=T0)
-    tape.play(bars[:100])
-    watcher = watch({"symbol": tape.ticker, "resolution": "1"}, {"symbol": tape.ticker, "resolution": "15"})
-    watcher.until(lambda: watcher.position() is not None)
+    replay = ReplayTopic(connections, shards=shards, spec=FILE_SPEC, range_from=T0)
+    replay.play(bars[:100])
+    client = subscribe({"symbol": replay.ticker, "resolution": "1"}, {"symbol": replay.ticker, "resolution": "15"})
+    client.until(lambda: client.position() is not None)
     end = T0 // 1000 + 86_400 * 2
     for at in range(100, 400, 37):
-        tape.play(bars[at : at + 37])
-        known = event_time(bars[min(at + 36, 399)])
-        watcher.until(lambda known=known: watcher.position() == known)
+        replay.play(bars[at : at + 37])
+        closed_until = event_time(bars[min(at + 36, 399)])
+        client.until(lambda closed_until=closed_until: client.position() == closed_until)
         for resolution, minutes in (("1", 1), ("5", 5), ("15", 15), ("60", 60)):
-            answer = gateway.get("/history", symbol=tape.ticker, resolution=resolution, from_=0, to=end)[1]
-            same(rows(answer), built(bars, minutes, known))
-    seen = [m for m in watcher.of("bars") if m["resolution"] == "15"]
-    last = {bar[0]: bar for m in seen for bar in m["bars"]}
-    same(
+            answer = gateway.get("/history", symbol=replay.ticker, resolution=resolution, from_=0, to=end)[1]
+            assert_same_bars(rows(answer), aggregated(bars, minutes, closed_until))
+    bars_messages = [m for m in client.of("bars") if m["resolution"] == "15"]
+    last = {bar[0]: bar for m in bars_messages for bar in m["bars"]}
+    assert_same_bars(
         [(t // 1000, *bar[1:6]) for t, bar in sorted(last.items()) if bar[6] and t >= T0 + 105 * MINUTE],
-        [row for row in built(bars, 15, event_time(bars[-1])) if row[0] * 1000 >= T0 + 105 * MINUTE],
+        [row for row in aggregated(bars, 15, event_time(bars[-1])) if row[0] * 1000 >= T0 + 105 * MINUTE],
     )
-    assert last[max(last)][6] is False  # 400 minutes end within a quarter of an hour
+    assert last[max(last)][6] is False  # 400 minutes are not a multiple of 15
 
 
 def test_nothing_beyond_the_watermark_and_nothing_uncommitted(
-    gateway: Gateway, watch: Watch, connections: Connections
+    gateway: Gateway, subscribe: Subscribe, connections: Connections
 ) -> None:
     bars = walk(9, 60, T0)
-    tape = Tape(connections, spec=FILE_SPEC, range_from=T0)
-    tape.play(bars[:20])
-    watcher = watch({"symbol": tape.ticker, "resolution": "1"})
-    tape.bare(bars[20:30])  # committed, but no watermark says that this is all
-    tape.play(bars[30:40], mark=event_time(bars[24]))
-    watcher.until(lambda: watcher.position() == event_time(bars[24]))
-    tape.play(bars[40:50], commit=False)
+    replay = ReplayTopic(connections, spec=FILE_SPEC, range_from=T0)
+    replay.play(bars[:20])
+    client = subscribe({"symbol": replay.ticker, "resolution": "1"})
+    replay.publish_without_watermark(bars[20:30])
+    replay.play(bars[30:40], watermark=event_time(bars[24]))
+    client.until(lambda: client.position() == event_time(bars[24]))
+    replay.play(bars[40:50], commit=False)
     time.sleep(0.7)
-    assert max(watcher.bars()) == bars[24].ts
-    answer = gateway.get("/history", symbol=tape.ticker, resolution="1", from_=0, to=T0 // 1000 + 86_400)[1]
+    assert max(client.bars()) == bars[24].ts
+    answer = gateway.get("/history", symbol=replay.ticker, resolution="1", from_=0, to=T0 // 1000 + 86_400)[1]
     assert answer["t"][-1] == bars[24].ts // 1000
-    tape.abort()
-    tape.play(bars[40:45])
-    watcher.until(lambda: max(watcher.bars()) == bars[44].ts)
+    replay.abort()
+    replay.play(bars[40:45])
+    client.until(lambda: max(client.bars()) == bars[44].ts)
 
 
-def test_a_seek_back_takes_the_future_away(
-    gateway: Gateway, watch: Watch, connections: Connections, store: str
+def test_a_seek_drops_bars_after_the_new_position(
+    gateway: Gateway, subscribe: Subscribe, connections: Connections, store: str
 ) -> None:
     bars = walk(10, 300, T0)
     insert_bars(store, bars)
-    tape = Tape(connections, range_from=T0 + 60 * MINUTE, range_to=T0 + 300 * MINUTE)
-    tape.play(bars[60:200])
-    watcher = watch({"symbol": tape.ticker, "resolution": "5"})
-    for where, more in ((150, 7), (40, 9), (250, 11)):  # back, before its range, and forward over bars not played
-        tape.seek(T0 + where * MINUTE)
-        watcher.until(lambda where=where: watcher.position() == T0 + where * MINUTE)
-        tape.play(bars[where : where + more])
-        known = T0 + (where + more) * MINUTE
-        watcher.until(lambda known=known: watcher.position() == known)
-        assert max(watcher.bars()) < known
+    replay = ReplayTopic(connections, range_from=T0 + 60 * MINUTE, range_to=T0 + 300 * MINUTE)
+    replay.play(bars[60:200])
+    client = subscribe({"symbol": replay.ticker, "resolution": "5"})
+    for minute, count in ((150, 7), (40, 9), (250, 11)):  # back, before the replay's range, and forward
+        replay.seek(T0 + minute * MINUTE)
+        client.until(lambda minute=minute: client.position() == T0 + minute * MINUTE)
+        replay.play(bars[minute : minute + count])
+        closed_until = T0 + (minute + count) * MINUTE
+        client.until(lambda closed_until=closed_until: client.position() == closed_until)
+        assert max(client.bars()) < closed_until
         for resolution, minutes in (("1", 1), ("5", 5), ("60", 60)):
             answer = gateway.get(
-                "/history", symbol=tape.ticker, resolution=resolution, from_=0, to=T0 // 1000 + 86_400
+                "/history", symbol=replay.ticker, resolution=resolution, from_=0, to=T0 // 1000 + 86_400
             )[1]
-            same(rows(answer), built(bars, minutes, known))
+            assert_same_bars(rows(answer), aggregated(bars, minutes, closed_until))
             answer = gateway.get(
-                "/history", symbol=tape.ticker, resolution=resolution, to=T0 // 1000 + 86_400, countback=4
+                "/history", symbol=replay.ticker, resolution=resolution, to=T0 // 1000 + 86_400, countback=4
             )[1]
-            same(rows(answer), built(bars, minutes, known)[-4:])
-    assert len(watcher.of("reset")) == 3
+            assert_same_bars(rows(answer), aggregated(bars, minutes, closed_until)[-4:])
+    assert len(client.of("reset")) == 3
 
 
 def test_replays_are_listed(gateway: Gateway, connections: Connections) -> None:
     bars = walk(11, 50, T0)
-    first = Tape(connections, name="one", range_from=T0)
+    first = ReplayTopic(connections, name="one", range_from=T0)
     first.play(bars)
     first.end(event_time(bars[-1]))
     time.sleep(0.05)
-    second = Tape(connections, name="two", range_from=T0)
+    second = ReplayTopic(connections, name="two", range_from=T0)
     second.play(bars[:10])
     second.seek(T0)
     listed = {info["uid"]: info for info in gateway.get("/api/replays")[1]}
@@ -136,38 +136,38 @@ def test_a_topic_with_foreign_records_hides_no_replay(gateway: Gateway, connecti
     client.produce(foreign, b"not ours", partition=0)
     client.produce(foreign, b"{}", partition=0, headers=replay_headers("foreign", Epoch(), control=True))
     assert client.flush(10) == 0
-    replay = Tape(connections)
+    replay = ReplayTopic(connections)
     listed = {info["uid"] for info in gateway.get("/api/replays")[1]}
     assert replay.uid in listed
     assert "foreign" not in listed
 
 
-def test_fills_and_equity_of_a_run_are_pushed(gateway: Gateway, watch: Watch, store: str) -> None:
+def test_fills_and_equity_of_a_run_are_pushed(gateway: Gateway, subscribe: Subscribe, store: str) -> None:
     insert_run(store, "run-1")
     insert_equity(store, "run-1", [(i, T0 + i * MINUTE, 10_000 + i, 5_000) for i in range(10)])
     insert_fills(store, "run-1", [(0, T0, "buy", 1.5, 7_000.0)])
-    watcher = watch({"run": "run-1"})
-    watcher.until(lambda: watcher.of("run"))
-    assert watcher.of("run")[0]["value"] == 10_009
+    client = subscribe({"run": "run-1"})
+    client.until(lambda: client.of("run"))
+    assert client.of("run")[0]["value"] == 10_009
     insert_fills(store, "run-1", [(1, T0 + 11 * MINUTE, "sell", 1.5, 7_100.0)])
     insert_equity(store, "run-1", [(10, T0 + 10 * MINUTE, 9_000.0, 1.0), (11, T0 + 11 * MINUTE, 9_500.0, 1.0)])
-    watcher.until(lambda: watcher.of("fills") and watcher.of("equity"))
-    assert [(f["seq"], f["side"], f["ts"], f["price"]) for m in watcher.of("fills") for f in m["fills"]] == [
+    client.until(lambda: client.of("fills") and client.of("equity"))
+    assert [(f["seq"], f["side"], f["ts"], f["price"]) for m in client.of("fills") for f in m["fills"]] == [
         (1, "sell", T0 + 11 * MINUTE, 7_100.0)
     ]
-    assert [p for m in watcher.of("equity") for p in m["points"]] == [
+    assert [p for m in client.of("equity") for p in m["points"]] == [
         [10, T0 + 10 * MINUTE, 9_000.0, 1.0, None, None, None],
         [11, T0 + 11 * MINUTE, 9_500.0, 1.0, None, None, None],
     ]
-    watcher.until(lambda: watcher.of("run")[-1]["value"] == 9_500.0)
-    assert watcher.of("run")[-1]["max_drawdown_percent"] == pytest.approx((1 - 9_000 / 10_009) * 100)
-    assert watcher.of("run")[-1]["return_percent"] == pytest.approx(-5.0)
+    client.until(lambda: client.of("run")[-1]["value"] == 9_500.0)
+    assert client.of("run")[-1]["max_drawdown_percent"] == pytest.approx((1 - 9_000 / 10_009) * 100)
+    assert client.of("run")[-1]["return_percent"] == pytest.approx(-5.0)
     with psycopg.connect(store) as connection:
         connection.execute("UPDATE runs SET state = 'complete', metrics = '{\"sharpe\": 1.5}' WHERE run_id = 'run-1'")
-    watcher.until(lambda: watcher.of("run")[-1]["state"] == "complete")
-    assert watcher.of("run")[-1]["metrics"] == {"sharpe": 1.5}
+    client.until(lambda: client.of("run")[-1]["state"] == "complete")
+    assert client.of("run")[-1]["metrics"] == {"sharpe": 1.5}
     run = gateway.get("/api/runs/run-1")[1]
-    assert (run["state"], run["drawdowns"], run["periods"]) == ("complete", None, None)  # one of before there were any
+    assert (run["state"], run["drawdowns"], run["periods"]) == ("complete", None, None)  # null until the run has ended
     with psycopg.connect(store) as connection:
         connection.execute("UPDATE runs SET periods = '[{\"period\": \"2018-04\"}]' WHERE run_id = 'run-1'")
     assert gateway.get("/api/runs/run-1")[1]["periods"] == [{"period": "2018-04"}]
@@ -178,33 +178,33 @@ def test_fills_and_equity_of_a_run_are_pushed(gateway: Gateway, watch: Watch, st
     assert [r["run_id"] for r in gateway.get("/api/runs")[1]] == ["run-1"]
 
 
-def test_live_bars_of_the_market(gateway: Gateway, watch: Watch, store: str, connections: Connections) -> None:
+def test_live_bars_of_the_market(gateway: Gateway, subscribe: Subscribe, store: str, connections: Connections) -> None:
     bars = walk(12, 40, T0)
     insert_bars(store, bars[:30])
-    watcher = watch({"symbol": "coinbase:BTC/USD", "resolution": "5"})
-    watcher.until(lambda: watcher.bars())
-    client = producer(connections, "tests")
+    client = subscribe({"symbol": "coinbase:BTC/USD", "resolution": "5"})
+    client.until(lambda: client.bars())
+    kafka = producer(connections, "tests")
 
     def send(bar: Bar, headers: Any) -> None:
-        client.produce(MARKET_BARS, encode(bar), key=series_key(bar.exchange, bar.symbol).encode(), headers=headers)
-        assert client.flush(10) == 0
+        kafka.produce(MARKET_BARS, encode(bar), key=series_key(bar.exchange, bar.symbol).encode(), headers=headers)
+        assert kafka.flush(10) == 0
 
-    send(bars[35], replay_headers("someone", Epoch()))  # a replay's on the shared topic: not the market
+    send(bars[35], replay_headers("someone", Epoch()))  # a replay's bar on the shared topic is not the live market's
     send(bars[30], market_headers("live"))
-    forming = Bar("coinbase", "BTC/USD", "1m", bars[31].ts, 1.0, 9e9, 1.0, 2.0, 1.0, closed=False)
-    send(forming, market_headers("live"))
-    watcher.until(lambda: watcher.bars().get(bars[30].ts, [0, 0, 0])[2] == 9e9)
+    unclosed = Bar("coinbase", "BTC/USD", "1m", bars[31].ts, 1.0, 9e9, 1.0, 2.0, 1.0, closed=False)
+    send(unclosed, market_headers("live"))
+    client.until(lambda: client.bars().get(bars[30].ts, [0, 0, 0])[2] == 9e9)
     for bar in bars[31:35]:
         send(bar, market_headers("live"))
-    watcher.until(lambda: watcher.bars()[bars[30].ts][6])
-    same(
-        [(bars[30].ts // 1000, *watcher.bars()[bars[30].ts][1:6])],
-        built(bars[:35], 5, event_time(bars[34]))[-1:],
+    client.until(lambda: client.bars()[bars[30].ts][6])
+    assert_same_bars(
+        [(bars[30].ts // 1000, *client.bars()[bars[30].ts][1:6])],
+        aggregated(bars[:35], 5, event_time(bars[34]))[-1:],
     )
-    assert max(watcher.bars()) == bars[30].ts
+    assert max(client.bars()) == bars[30].ts
 
 
-def test_sockets_are_guarded(gateway: Gateway) -> None:
+def test_foreign_origins_and_invalid_messages_are_rejected(gateway: Gateway) -> None:
     url = f"ws://127.0.0.1:{gateway.port}/ws"
     with pytest.raises(InvalidStatus):
         connect(url, origin=Origin("https://elsewhere.example"))

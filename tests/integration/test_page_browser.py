@@ -1,4 +1,4 @@
-"""The page in a real browser, served by a real gateway, while a replay plays and a run trades."""
+"""The page in a real browser, served by a real gateway, during a replay and a backtest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import tapedeck_gateway
 from pods.gateway import (
     MINUTE,
     Gateway,
-    Tape,
+    ReplayTopic,
     insert_bars,
     insert_equity,
     insert_fills,
@@ -29,7 +29,7 @@ from pods.gateway import (
 from tapedeck_common.market import Bar, event_time
 from tapedeck_common.settings import Connections
 
-expect.set_options(timeout=20_000)  # a busy machine takes its time
+expect.set_options(timeout=20_000)  # for a busy machine
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 BUILT = Path(tapedeck_gateway.__file__).parent / "page" / "index.html"
 T0 = 1_522_800_000_000
@@ -59,37 +59,37 @@ def gateway(tmp_path: Path, connections: Connections) -> Iterator[Gateway]:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page on which nothing may be said on the console at warning or error level, by the end of the test."""
-    complaints: list[str] = []
+    """A page; the test fails if its console has a warning or an error."""
+    problems: list[str] = []
 
-    def heard(message: ConsoleMessage) -> None:
+    def on_console(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            complaints.append(message.text)
+            problems.append(message.text)
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.on("console", heard)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", on_console)
+        page.on("pageerror", lambda error: problems.append(str(error)))
         yield page
         browser.close()
-    assert [text for text in complaints if "WebSocket connection" not in text and "Failed to load" not in text] == []
+    assert [text for text in problems if "WebSocket connection" not in text and "Failed to load" not in text] == []
 
 
-def picture(page: Page) -> str:
-    """A fingerprint of what the chart shows."""
+def picture_hash(page: Page) -> str:
+    """A hash of the chart's pixels."""
     return hashlib.sha256(page.locator("#chart").screenshot()).hexdigest()
 
 
-def keep(page: Page, name: str) -> None:
-    """A screenshot for people, where ``TAPEDECK_SHOTS`` names a folder."""
+def save_screenshot(page: Page, name: str) -> None:
+    """Save a screenshot to the folder TAPEDECK_SHOTS, if it is set."""
     folder = os.environ.get("TAPEDECK_SHOTS")
     if folder:
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
-class Trader:
-    """Crosses of two averages of the bars so far, as fills and equity of a run in the store."""
+class CrossoverRun:
+    """Stores fills, trades and equity of a run that trades crosses of two moving averages."""
 
     def __init__(self, store: str, run_id: str, bars: list[Bar]) -> None:
         self._store, self._run, self._bars = store, run_id, bars
@@ -131,19 +131,19 @@ def test_candles_move_while_the_replay_plays(
 ) -> None:
     bars = walk(21, 1_400, T0, gaps=0.01)
     insert_bars(store, bars)
-    Tape(connections, name="older").play(bars[:1])
-    tape = Tape(connections, name="april-2018", range_from=T0, range_to=T0 + 1_400 * MINUTE)
-    insert_run(store, "run-1", replay_uid=tape.uid)
-    trader = Trader(store, "run-1", bars)
-    tape.play(bars[:900])
-    trader.trade(900)
+    ReplayTopic(connections, name="older").play(bars[:1])
+    replay = ReplayTopic(connections, name="april-2018", range_from=T0, range_to=T0 + 1_400 * MINUTE)
+    insert_run(store, "run-1", replay_uid=replay.uid)
+    run = CrossoverRun(store, "run-1", bars)
+    replay.play(bars[:900])
+    run.trade(900)
     page.goto(gateway.url)
     wait_for(page, "bars", 900)
     wait_for(page, "last", bars[899].ts)
-    before = picture(page)
+    before = picture_hash(page)
     for upto in range(903, 1_103, 20):
-        tape.play(bars[upto - 20 if upto > 903 else 900 : upto])
-        trader.trade(upto)
+        replay.play(bars[upto - 20 if upto > 903 else 900 : upto])
+        run.trade(upto)
         wait_for(page, "last", bars[upto - 1].ts)
     wait_for(page, "bars", 1_083)
     wait_for(page, "close", f"{bars[1_082].close:g}" if bars[1_082].close % 1 else int(bars[1_082].close))
@@ -152,26 +152,26 @@ def test_candles_move_while_the_replay_plays(
         time.strftime("%Y-%m-%d %H:%M", time.gmtime(event_time(bars[1_082]) / 1000))
     )
     assert int(page.locator("#chart").get_attribute("data-markers") or 0) > 5
-    assert picture(page) != before
+    assert picture_hash(page) != before
     expect(page.locator("#connection")).to_have_text("live")
-    keep(page, "playing")
+    save_screenshot(page, "playing")
 
     page.get_by_text("15m", exact=True).click()
     first = -(-bars[0].ts // (15 * MINUTE)) * 15 * MINUTE
     wait_for(page, "first", first)
-    wait_for(page, "last", bars[1_082].ts - bars[1_082].ts % (15 * MINUTE))  # the bar that still forms
-    keep(page, "fifteen")
+    wait_for(page, "last", bars[1_082].ts - bars[1_082].ts % (15 * MINUTE))  # the unclosed bar
+    save_screenshot(page, "fifteen")
     page.get_by_text("1m", exact=True).click()
 
-    tape.seek(event_time(bars[499]))  # what was played later is the future again
-    tape.play(bars[500:510])
-    known = [bar for bar in bars if event_time(bar) <= event_time(bars[509])]
-    wait_for(page, "last", known[-1].ts)
-    wait_for(page, "bars", len(known))
+    replay.seek(event_time(bars[499]))  # later bars must disappear
+    replay.play(bars[500:510])
+    shown = [bar for bar in bars if event_time(bar) <= event_time(bars[509])]
+    wait_for(page, "last", shown[-1].ts)
+    wait_for(page, "bars", len(shown))
 
-    tape.play(bars[510:1_380])
-    trader.trade(1_380)
-    tape.end(event_time(bars[1_379]))
+    replay.play(bars[510:1_380])
+    run.trade(1_380)
+    replay.end(event_time(bars[1_379]))
     with psycopg.connect(store) as connection:
         connection.execute(
             "UPDATE runs SET state = 'complete', bars = 1380, ended_at = now(),"
@@ -182,26 +182,28 @@ def test_candles_move_while_the_replay_plays(
     expect(page.locator("[data-figure='Trades']")).to_have_text(str(markers // 2))
     expect(page.locator("[data-figure='Win rate']")).to_have_text("41.67 %")
     wait_for(page, "last", bars[1_379].ts)
-    keep(page, "over")
-    expect(page.locator("#replay option:checked")).to_have_text("april-2018 (ended)")  # the older one still plays
-    Tape(connections, name="newer").play(bars[:1])
+    save_screenshot(page, "over")
+    expect(page.locator("#replay option:checked")).to_have_text(
+        "april-2018 (ended)"
+    )  # although the older one still plays
+    ReplayTopic(connections, name="newer").play(bars[:1])
     expect(page.locator("#replay option:checked")).to_have_text("newer")
 
 
-def test_without_anything_it_says_what_to_do(gateway: Gateway, page: Page) -> None:
+def test_an_empty_deck_shows_the_first_commands(gateway: Gateway, page: Page) -> None:
     page.goto(f"{gateway.url}/?replay=none-such")
     expect(page.locator("#empty")).to_contain_text("tapedeck apply -f examples/replay.yaml")
-    keep(page, "empty")
+    save_screenshot(page, "empty")
 
 
-def test_the_store_alone_is_shown(gateway: Gateway, page: Page, store: str) -> None:
+def test_stored_bars_are_shown_without_a_replay(gateway: Gateway, page: Page, store: str) -> None:
     bars = walk(22, 4_000, T0)
     insert_bars(store, [*bars, *walk(23, 10, T0, symbol="ETH/USD")])
     page.goto(f"{gateway.url}/?replay=&symbol=coinbase:BTC/USD")
     wait_for(page, "bars", 3_000)
     wait_for(page, "last", bars[-1].ts)
     page.locator("#chart").hover()
-    for _ in range(60):  # back in time, until older bars are asked for
+    for _ in range(60):  # scroll back until older bars are requested
         page.mouse.wheel(-2_000, 0)
         page.wait_for_timeout(30)
         if page.locator("#chart").get_attribute("data-bars") == "4000":
@@ -211,21 +213,21 @@ def test_the_store_alone_is_shown(gateway: Gateway, page: Page, store: str) -> N
 
 
 @pytest.mark.slow
-def test_it_comes_back_after_the_gateway_was_away(
+def test_the_page_reconnects_after_the_gateway_was_down(
     tmp_path: Path, page: Page, store: str, connections: Connections
 ) -> None:
     bars = walk(24, 120, T0)
-    tape = Tape(connections, range_from=T0, range_to=T0 + 120 * MINUTE)
-    tape.play(bars[:50])
+    replay = ReplayTopic(connections, range_from=T0, range_to=T0 + 120 * MINUTE)
+    replay.play(bars[:50])
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
     with running_gateway(tmp_path / "first", connections) as gateway:
-        page.goto(f"{gateway.url}/?replay={tape.uid}")
+        page.goto(f"{gateway.url}/?replay={replay.uid}")
         wait_for(page, "bars", 50)
     expect(page.locator("#connection")).to_have_text("reconnecting")
-    tape.play(bars[50:90])
+    replay.play(bars[50:90])
     with running_gateway(tmp_path / "second", connections, port=gateway.port):
         wait_for(page, "bars", 90)
-        tape.play(bars[90:])
+        replay.play(bars[90:])
         wait_for(page, "bars", 120)
         expect(page.locator("#connection")).to_have_text("live")

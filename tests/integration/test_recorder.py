@@ -1,4 +1,4 @@
-"""The recorder on a real broker, on both kinds of database, with the rights of its role."""
+"""The recorder with a real broker and both kinds of database, with the privileges of its role."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ def on_bars(one: Bar, headers: Any = BACKFILL) -> Record:
 
 
 class Stage:
-    """A recorder at work on a database."""
+    """A running recorder, its broker and its database."""
 
     def __init__(self, services: Services, dsn: str, recorder: RecorderProcess) -> None:
         self.bootstrap = services.broker.bootstrap
         self.dsn = dsn
         self.recorder = recorder
 
-    def record(self, *some: Record) -> None:
-        publish(self.bootstrap, some)
+    def record(self, *published: Record) -> None:
+        publish(self.bootstrap, published)
         caught_up(self.bootstrap, self.dsn)
 
-    def faults(self) -> dict[bytes, tuple[str, str]]:
-        """Payload → topic and reason."""
+    def rejected(self) -> dict[bytes, tuple[str, str]]:
+        """Topic and reason of each rejected message, by payload."""
         rows = select(self.dsn, "SELECT payload, topic, reason FROM ingest_errors WHERE feed = ''")
         return {payload.encode(): (topic, reason) for payload, topic, reason in rows}
 
@@ -77,11 +77,11 @@ def stage(services: Services, each_store: EachStore, tmp_path: Path) -> Iterator
 
 @pytest.fixture
 def exchange() -> str:
-    """A name of the test's own: the topics are shared by all."""
+    """An exchange of this test alone: all tests share the topics."""
     return f"x{uuid.uuid4().hex[:8]}"
 
 
-def test_every_kind_of_record_is_kept(stage: Stage, exchange: str) -> None:
+def test_every_kind_of_record_is_stored(stage: Stage, exchange: str) -> None:
     run = f"run-{exchange}"
     trade = Trade(exchange, "A/B", T0 + 5, "t-1", 3.5, 0.25, "buy")
     ticker = Ticker(exchange, "A/B", T0 + 7, 3.5, bid=3.4)
@@ -179,7 +179,7 @@ def test_every_kind_of_record_is_kept(stage: Stage, exchange: str) -> None:
     ]  # fmt: skip
 
 
-def test_the_catalogue_moves_with_the_bars(stage: Stage, exchange: str) -> None:
+def test_the_catalogue_is_updated_with_the_bars(stage: Stage, exchange: str) -> None:
     query = "SELECT symbol, interval, first_ts, last_ts FROM bar_series WHERE exchange = %s ORDER BY 1, 2"
     for minutes, span in (((5, 3), (3, 5)), ((4,), (3, 5)), ((9, 2, 5), (2, 9))):
         stage.record(*(on_bars(bar(exchange, "A/B", minute)) for minute in minutes))
@@ -191,7 +191,7 @@ def test_the_catalogue_moves_with_the_bars(stage: Stage, exchange: str) -> None:
     ]  # fmt: skip
 
 
-def test_replayed_and_unclosed_are_not_recorded(stage: Stage, exchange: str) -> None:
+def test_replayed_and_unclosed_bars_are_not_recorded(stage: Stage, exchange: str) -> None:
     stage.record()
     before = stage.recorder.metric("tapedeck_recorder_dropped_total")
     stage.record(
@@ -200,10 +200,12 @@ def test_replayed_and_unclosed_are_not_recorded(stage: Stage, exchange: str) -> 
         on_bars(bar(exchange, "A/B", 2)),
     )
     assert select(stage.dsn, "SELECT ts FROM bars WHERE exchange = %s", exchange) == [(at(T0 + 2 * MINUTE),)]
-    eventually(lambda: stage.recorder.metric("tapedeck_recorder_dropped_total") >= before + 2)  # other tests' too
+    eventually(
+        lambda: stage.recorder.metric("tapedeck_recorder_dropped_total") >= before + 2
+    )  # other tests publish too
 
 
-def test_what_cannot_be_taken_is_kept_with_the_reason(stage: Stage, exchange: str) -> None:
+def test_invalid_messages_are_kept_with_their_reason(stage: Stage, exchange: str) -> None:
     key = f"{exchange}:A/B"
 
     def with_(topic: str, record: Any, **change: Any) -> bytes:
@@ -262,23 +264,23 @@ def test_what_cannot_be_taken_is_kept_with_the_reason(stage: Stage, exchange: st
         (r, json.dumps({"type": "mystery", "run_id": exchange}).encode(), None, "mystery"),
         (b, b"[" * 100_000 + exchange.encode(), LIVE, ""),
     ]  # fmt: skip
-    sound = [on_bars(bar(exchange, "A/B", minute)) for minute in range(len(bad) + 1)]
+    valid = [on_bars(bar(exchange, "A/B", minute)) for minute in range(len(bad) + 1)]
     poisoned: list[Record] = [(topic, value, key, headers) for topic, value, headers, _ in bad]
-    stage.record(*(one for pair in zip(sound, poisoned, strict=False) for one in pair), sound[-1], (b, None, key, LIVE))
-    found = stage.faults()
+    stage.record(*(one for pair in zip(valid, poisoned, strict=False) for one in pair), valid[-1], (b, None, key, LIVE))
+    found = stage.rejected()
     for topic, value, _, words in bad:
         kept = value[:4_000].decode("utf-8", "replace").encode()
         assert kept in found, value[:200]
         assert found[kept][0] == topic
         assert words in found[kept][1], (value[:200], found[kept])
-    assert select(stage.dsn, "SELECT count(*) FROM bars WHERE exchange = %s", exchange) == [(len(sound),)]
+    assert select(stage.dsn, "SELECT count(*) FROM bars WHERE exchange = %s", exchange) == [(len(valid),)]
     assert select(stage.dsn, "SELECT count(*) FROM runs WHERE run_id = %s", exchange) == [(0,)]
     places = select(stage.dsn, 'SELECT topic, partition, "offset" FROM ingest_errors')
     assert len(places) == len(set(places))
 
 
-def test_what_only_the_database_refuses_is_kept_too(stage: Stage, exchange: str) -> None:
-    spec = b'{"tiny": 1e-30000}'  # JSON to Python, beyond what a numeric holds to Postgres
+def test_a_message_that_only_the_database_rejects_is_kept_too(stage: Stage, exchange: str) -> None:
+    spec = b'{"tiny": 1e-30000}'  # valid JSON, but out of range for Postgres' numeric
     runs = [
         records.RunStarted(f"{exchange}-{n}", "n", "d", "s", Raw(b"{}"), Raw(raw), "x", [], "1m", "", 1.0, T0)
         for n, raw in enumerate([b"{}", b"{}", spec, b"{}"])
@@ -286,11 +288,13 @@ def test_what_only_the_database_refuses_is_kept_too(stage: Stage, exchange: str)
     stage.record(*((topics.RESULTS, encode(run), "one", None) for run in runs))
     kept = select(stage.dsn, "SELECT run_id FROM runs WHERE run_id LIKE %s ORDER BY 1", f"{exchange}%")
     assert kept == [(f"{exchange}-{n}",) for n in (0, 1, 3)]
-    assert any(exchange in payload.decode() and "numeric" in reason for payload, (_, reason) in stage.faults().items())
+    assert any(
+        exchange in payload.decode() and "numeric" in reason for payload, (_, reason) in stage.rejected().items()
+    )
 
 
 @pytest.mark.slow
-def test_the_best_of_several_bars_is_kept(stage: Stage) -> None:
+def test_the_highest_revision_is_kept_and_live_wins_ties(stage: Stage) -> None:
     @settings(
         max_examples=12,
         deadline=None,
@@ -312,30 +316,32 @@ def test_the_best_of_several_bars_is_kept(stage: Stage) -> None:
         model: dict[int, tuple[int, bool, float]] = {}
         for part in parts:
             for minute, rev, live, close in part:
-                had = model.get(minute)
-                if had is None or rev > had[0] or (rev == had[0] and live and not had[1]):
+                before = model.get(minute)
+                if before is None or rev > before[0] or (rev == before[0] and live and not before[1]):
                     model[minute] = (rev, live, close)
             stage.record(
                 *(on_bars(bar(name, "A/B", m, c, rev=r), LIVE if live else BACKFILL) for m, r, live, c in part)
             )
         found = select(stage.dsn, "SELECT ts, rev, source, close FROM bars WHERE exchange = %s ORDER BY ts", name)
-        wanted = [(at(T0 + m * MINUTE), r, "live" if lv else "backfill", c) for m, (r, lv, c) in sorted(model.items())]
-        assert found == wanted
+        expected = [
+            (at(T0 + m * MINUTE), r, "live" if lv else "backfill", c) for m, (r, lv, c) in sorted(model.items())
+        ]
+        assert found == expected
 
     check()
 
 
-def test_a_row_is_there_soon_and_sigterm_ends(stage: Stage, exchange: str) -> None:
-    took = []
+def test_a_row_is_stored_within_a_second_and_sigterm_stops_the_recorder(stage: Stage, exchange: str) -> None:
+    durations = []
     for minute in range(10):
         one = on_bars(bar(exchange, "A/B", minute), LIVE)
         began = time.monotonic()
         stage.record(one)
-        took.append(time.monotonic() - began)
+        durations.append(time.monotonic() - began)
         time.sleep(random.Random(minute).random() * 0.05)
-    assert min(took) < 1.0
+    assert min(durations) < 1.0
     assert "running" in stage.recorder.get("/status")
-    asked = time.monotonic()
+    stopped = time.monotonic()
     assert stage.recorder.stop() == 0
-    assert time.monotonic() - asked < 8
+    assert time.monotonic() - stopped < 8
     assert '"complete"' in (stage.recorder.home / "termination").read_text()

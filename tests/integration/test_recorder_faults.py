@@ -1,4 +1,4 @@
-"""Recorders killed, joined and cut off from broker and database: the store holds what the log holds, once."""
+"""Kills, joins and outages of recorders, broker and database: every record of the log is stored exactly once."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 @dataclass
 class Machine:
-    """A broker and a database that may be killed."""
+    """A broker and a database that tests may kill."""
 
     folder: Path
     broker: KafkaBroker
     postgres: Postgres
     published: int = 0
-    first: int = 0  # of the minutes that the store still has
+    first: int = 0  # the first minute after the last truncation
 
     @property
     def dsn(self) -> str:
         return self.postgres.dsn()
 
     def publish(self, minutes: int) -> None:
-        """More bars of twelve series, some of them twice, a few trades, and a poison a hundred."""
+        """Publish more bars of twelve series, some twice, a few trades, and an invalid message per 100 minutes."""
         some: list[Record] = []
         for i in range(self.published, self.published + minutes):
             for n in range(12):
@@ -76,7 +76,7 @@ class Machine:
         self.published += minutes
 
     def check(self) -> None:
-        """Every row is there, none twice, and the offsets are the log's ends."""
+        """Assert that every row is stored once, and that the offsets are the ends of the log."""
         caught_up(self.broker.bootstrap, self.dsn, timeout=90)
         minutes = range(self.first, self.published)
         rows = select(self.dsn, "SELECT symbol, ts, close, volume FROM bars")
@@ -111,7 +111,7 @@ def services_to_kill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machi
 
 @pytest.fixture
 def machine(services_to_kill: Machine) -> Machine:
-    """The same for all tests, each with a store without rows; the log goes on."""
+    """One machine for all tests; each starts with empty tables on the same log."""
     with psycopg.connect(services_to_kill.dsn) as connection:
         connection.execute("TRUNCATE bars, trades, ingest_errors")
     services_to_kill.first = services_to_kill.published
@@ -119,7 +119,7 @@ def machine(services_to_kill: Machine) -> Machine:
 
 
 @pytest.mark.timeout(60 + 30 * KILLS)
-def test_killed_at_random_instants(machine: Machine) -> None:
+def test_a_recorder_killed_at_random_instants_loses_and_duplicates_nothing(machine: Machine) -> None:
     rng = random.Random(7)
     hit = 0
     with recorders(machine.folder, machine.broker.bootstrap, machine.postgres.dsn("tapedeck_recorder")) as (recorder,):
@@ -133,16 +133,16 @@ def test_killed_at_random_instants(machine: Machine) -> None:
             hit += recorded_ends(machine.dsn) != ends(machine.broker.bootstrap)
             recorder.start()
         machine.check()
-    print(f"{hit} of {KILLS} kills in mid-stream")
-    assert hit > 0, "every kill came after the end"
+    print(f"{hit} of {KILLS} kills came before the end of the stream")
+    assert hit > 0, "every kill came after the end of the stream"
 
 
-def test_two_at_once_one_killed_one_joining(machine: Machine) -> None:
+def test_of_two_recorders_one_is_killed_and_a_third_joins(machine: Machine) -> None:
     dsn = machine.postgres.dsn("tapedeck_recorder")
     with recorders(machine.folder, machine.broker.bootstrap, dsn, 3) as (first, second, third):
         first.start()
         machine.publish(1_200)
-        second.start()  # takes its share while the first is at work
+        second.start()  # joins while the first is writing
         machine.publish(1_200)
         eventually(lambda: second.metric("tapedeck_recorder_partitions") == PARTITIONS // 2)
         assert first.metric("tapedeck_recorder_partitions") == PARTITIONS // 2
@@ -158,15 +158,15 @@ def test_two_at_once_one_killed_one_joining(machine: Machine) -> None:
 
 
 def test_offsets_never_run_ahead_of_rows(machine: Machine) -> None:
-    """While recorders join and leave under load, every snapshot of the store holds all rows that its offsets say."""
+    """While recorders join and leave under load, every snapshot of the store has all rows up to its offsets."""
     dsn = machine.postgres.dsn("tapedeck_recorder")
-    over = threading.Event()
+    stop = threading.Event()
     ahead: list[tuple[int, int]] = []
     before = sum(offset for (topic, _), offset in recorded_ends(machine.dsn).items() if topic == topics.MARKET_BARS)
 
-    def watch() -> None:
+    def check_snapshots() -> None:
         with psycopg.connect(machine.dsn) as connection:
-            while not over.is_set():
+            while not stop.is_set():
                 (found,) = connection.execute(
                     "SELECT (SELECT sum(next_offset) FROM kafka_offsets WHERE topic = %s), (SELECT count(*) FROM bars)",
                     (topics.MARKET_BARS,),
@@ -188,7 +188,7 @@ def test_offsets_never_run_ahead_of_rows(machine: Machine) -> None:
 
     with recorders(machine.folder, machine.broker.bootstrap, dsn, 2) as (steady, guest), ThreadPoolExecutor(1) as pool:
         steady.start()
-        watching = pool.submit(watch)
+        checking = pool.submit(check_snapshots)
         minute = 0
         for _ in range(KILLS):
             guest.start(wait=False)
@@ -200,13 +200,13 @@ def test_offsets_never_run_ahead_of_rows(machine: Machine) -> None:
                 publish_some(minute)
                 minute += 20
         caught_up(machine.broker.bootstrap, machine.dsn)
-        over.set()
-        watching.result(30)
+        stop.set()
+        checking.result(30)
     assert ahead == []
     assert select(machine.dsn, "SELECT count(*) FROM bars") == [(24 * minute,)]
 
 
-def test_frozen_and_thawed_after_another_took_over(machine: Machine) -> None:
+def test_a_recorder_that_was_frozen_while_another_took_over_is_fenced(machine: Machine) -> None:
     dsn = machine.postgres.dsn("tapedeck_recorder")
     with recorders(machine.folder, machine.broker.bootstrap, dsn, 2) as (zombie, successor):
         zombie.start()
@@ -220,7 +220,7 @@ def test_frozen_and_thawed_after_another_took_over(machine: Machine) -> None:
             zombie.process.send_signal(signal.SIGCONT)
         machine.publish(1_000)
         time.sleep(2)
-        # Whoever finds a partition moved on by the other writes nothing of it, and is started again by whoever runs it.
+        # A fenced recorder exits without writing; Kubernetes would restart it, as the test does.
         fenced = [recorder for recorder in (zombie, successor) if not recorder.running()]
         for recorder in fenced:
             assert recorder.exit_code() == 75
@@ -229,7 +229,7 @@ def test_frozen_and_thawed_after_another_took_over(machine: Machine) -> None:
         machine.check()
 
 
-def test_the_broker_goes_and_comes_back(machine: Machine) -> None:
+def test_a_restart_of_the_broker_loses_nothing(machine: Machine) -> None:
     dsn = machine.postgres.dsn("tapedeck_recorder")
     with recorders(machine.folder, machine.broker.bootstrap, dsn) as (recorder,):
         recorder.start()
@@ -242,7 +242,7 @@ def test_the_broker_goes_and_comes_back(machine: Machine) -> None:
         assert recorder.running()
 
 
-def test_the_database_goes_and_comes_back(machine: Machine) -> None:
+def test_restarts_of_the_database_lose_nothing(machine: Machine) -> None:
     dsn = machine.postgres.dsn("tapedeck_recorder")
     with recorders(machine.folder, machine.broker.bootstrap, dsn) as (recorder,):
         recorder.start()
@@ -259,7 +259,7 @@ def test_the_database_goes_and_comes_back(machine: Machine) -> None:
         assert recorder.running()
 
 
-def test_sigterm_ends_while_the_database_is_away(machine: Machine) -> None:
+def test_sigterm_stops_the_recorder_while_the_database_is_down(machine: Machine) -> None:
     dsn = machine.postgres.dsn("tapedeck_recorder")
     with recorders(machine.folder, machine.broker.bootstrap, dsn) as (recorder,):
         recorder.start()
@@ -267,19 +267,19 @@ def test_sigterm_ends_while_the_database_is_away(machine: Machine) -> None:
         machine.postgres.kill()
         time.sleep(0.5)
         machine.publish(500)
-        asked = time.monotonic()
+        signalled = time.monotonic()
         assert recorder.stop() == 0
-        assert time.monotonic() - asked < 10
+        assert time.monotonic() - signalled < 10
         machine.postgres.start()
         recorder.start()
         machine.check()
 
 
-def test_sigterm_ends_while_there_is_no_broker_yet(tmp_path: Path) -> None:
+def test_sigterm_stops_the_recorder_before_it_reached_a_broker(tmp_path: Path) -> None:
     with recorders(tmp_path, f"127.0.0.1:{free_port()}", "postgresql://nobody@127.0.0.1/none") as (recorder,):
         recorder.start(wait=False)
         time.sleep(4)
         assert recorder.running(), (recorder.home / "log").read_text()
-        asked = time.monotonic()
+        signalled = time.monotonic()
         assert recorder.stop() == 0
-        assert time.monotonic() - asked < 10
+        assert time.monotonic() - signalled < 10

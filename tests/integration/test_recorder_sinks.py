@@ -1,4 +1,4 @@
-"""Other stores that take the same stream, as real servers: what they hold is what was published, once each."""
+"""Sinks as real servers: InfluxDB and QuestDB hold every published record once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tapedeck_common import records, topics
 from tapedeck_common.market import Bar, Point, Ticker, Trade, series_key
 from tapedeck_common.wire import Epoch, encode, replay_headers
 
-KILLS = max(int(os.environ.get("TAPEDECK_FAULTS", "3")) // 3, 1)  # each costs a start of the recorder
+KILLS = max(int(os.environ.get("TAPEDECK_FAULTS", "3")) // 3, 1)  # each restarts the recorder
 SQL = Path(__file__).parents[2] / "examples/questdb.sql"
 Other = InfluxDB | QuestDB
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(params=[InfluxDB, QuestDB])
 def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Other]:
-    """A store, not started yet; skips where this machine can't have it."""
+    """A sink that is not started; the test is skipped where it can't be installed."""
     try:
         server: Other = request.param(tmp_path / "other")
     except StoreNotInstallable as reason:
@@ -41,7 +41,7 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Other]:
 
 
 def rewind(bootstrap: str, sink: str, to: dict[tuple[str, int], int]) -> None:
-    """Have a sink begin at these places; at the beginning of partitions that are not named."""
+    """Commit offsets of a sink's group: these, and 0 for partitions that are not named."""
     client = Consumer({"bootstrap.servers": bootstrap, "group.id": f"tapedeck-sink-{sink}"})
     partitions = range(topics.STANDING_PARTITIONS)
     places = [TopicPartition(t, p, to.get((t, p), 0)) for t in topics.STANDING for p in partitions]
@@ -50,7 +50,7 @@ def rewind(bootstrap: str, sink: str, to: dict[tuple[str, int], int]) -> None:
 
 
 def some_records(exchange: str) -> list[Record]:
-    """Of every kind, with what must not arrive; names that the line protocol has to quote."""
+    """Records of every kind, some of which must not be delivered, with names that line protocol must escape."""
     key = series_key(exchange, "A B/USD")
     trades = [Trade(exchange, "A B/USD", T0 + 5, ident, 3.5, 0.25, "buy") for ident in ("101", "102", "b-7")]
     run = f"run-{exchange}"
@@ -69,10 +69,10 @@ def some_records(exchange: str) -> list[Record]:
     bars = [Bar(exchange, "A B/USD", "1m", T0 + i * MINUTE, 2.0, 9.0, 1.0, 2.5 + i, 5.0) for i in range(3)]
     corrected = Bar(exchange, "A B/USD", "1m", T0, 2.0, 9.0, 1.0, 7.5, 5.0, rev=1)
     unclosed = Bar(exchange, "A B/USD", "1m", T0 + 9 * MINUTE, 2.0, 9.0, 1.0, 2.5, 5.0, closed=False)
-    played = Bar(exchange, "A B/USD", "1m", T0 + 8 * MINUTE, 2.0, 9.0, 1.0, 2.5, 5.0)
+    replayed = Bar(exchange, "A B/USD", "1m", T0 + 8 * MINUTE, 2.0, 9.0, 1.0, 2.5, 5.0)
     return [
         *((topics.MARKET_BARS, encode(bar), key, LIVE) for bar in (*bars, corrected, unclosed)),
-        (topics.MARKET_BARS, encode(played), key, replay_headers("0b5f", Epoch())),
+        (topics.MARKET_BARS, encode(replayed), key, replay_headers("0b5f", Epoch())),
         (topics.MARKET_BARS, b"no json", key, LIVE),
         *((topics.MARKET_TRADES, encode(trade), key, LIVE) for trade in trades),
         (topics.MARKET_TICKERS, encode(Ticker(exchange, "A B/USD", T0 + 7, 3.5, bid=3.25)), key, LIVE),
@@ -81,7 +81,7 @@ def some_records(exchange: str) -> list[Record]:
     ]
 
 
-WANTED: dict[str, list[list[Any]]] = {
+EXPECTED: dict[str, list[list[Any]]] = {
     "bars": [[0, 7.5, 1], [MINUTE, 3.5, 0], [2 * MINUTE, 4.5, 0]],
     "trades": [["101", 3.5], ["102", 3.5], ["b-7", 3.5]],
     "tickers": [[7, 3.5, 3.25, None]],
@@ -91,7 +91,7 @@ WANTED: dict[str, list[list[Any]]] = {
 }
 
 
-ASKED = {
+QUERIES = {
     "bars": "SELECT close, rev FROM bars",
     "trades": "SELECT id, price FROM trades",
     "tickers": "SELECT price, bid, ask FROM tickers",
@@ -101,14 +101,14 @@ ASKED = {
 }
 
 
-POINTS = 16  # four of bars, one of them corrected; four of transforms, one of them taken back
+POINTS = 16  # with four of bars, one a correction, and four of transforms, one a retraction
 
 
 def held(other: Other) -> dict[str, list[list[Any]]]:
-    """What the store has; of bars and tickers with the time since T0 before it, milliseconds."""
+    """The sink's rows by table; those of bars and tickers start with the time since T0 in milliseconds."""
     found = {}
-    for name, query in ASKED.items():
-        # InfluxDB tells each point's time by itself.
+    for name, query in QUERIES.items():
+        # InfluxDB returns each point's time in any case.
         text = query if isinstance(other, InfluxDB) else query.replace("SELECT", "SELECT timestamp::long,")
         rows = [[row[0] // other.MILLISECOND - T0, *row[1:]] for row in other.query(text)]
         found[name] = sorted((row if name in ("bars", "tickers") else row[1:] for row in rows), key=lambda row: row[0])
@@ -120,7 +120,7 @@ def sinks(recorder: RecorderProcess) -> dict[str, Any]:
     return dict(found)
 
 
-def test_another_store_takes_the_same_stream(services: Services, store: str, tmp_path: Path, other: Other) -> None:
+def test_a_sink_receives_every_record_once(services: Services, store: str, tmp_path: Path, other: Other) -> None:
     bootstrap, exchange, name = services.broker.bootstrap, f"x{uuid.uuid4().hex[:8]}", f"s-{uuid.uuid4().hex[:8]}"
     before = ends(bootstrap)
     rewind(bootstrap, name, before)
@@ -128,7 +128,7 @@ def test_another_store_takes_the_same_stream(services: Services, store: str, tmp
         recorder.options = {"sinks": [{"name": name, "url": other.url}]}
         recorder.start()
         publish(bootstrap, some_records(exchange))
-        # The store takes no one without a password, and nothing else waits for it.
+        # Without a password the sink rejects everything, which must not block the recorder.
         other.start()
         eventually(lambda: select(store, "SELECT 1 FROM bars WHERE exchange = %s", exchange))
         eventually(lambda: sinks(recorder).get("up") is False)
@@ -138,25 +138,27 @@ def test_another_store_takes_the_same_stream(services: Services, store: str, tmp
                 other.query(statement)
         (recorder.home / "sinks" / name).mkdir(parents=True)
         (recorder.home / "sinks" / name / "authorization").write_text(other.authorization)
-        eventually(lambda: held(other) == WANTED)
+        eventually(lambda: held(other) == EXPECTED)
         eventually(lambda: recorder.metric("tapedeck_sink_lag_messages") == 0)
-        said = sinks(recorder)
-        assert said | {"refused": 0, "up": True, "lag": 0} == said
-        assert said["delivered"] >= POINTS  # at least once each
+        report = sinks(recorder)
+        assert report | {"refused": 0, "up": True, "lag": 0} == report
+        assert report["delivered"] >= POINTS  # at least once each
         assert recorder.metric("tapedeck_sink_unreadable_total") >= 1
         assert recorder.stop() == 0
-        # The same again, and one point more that tells when it is over.
+        # Deliver everything again, and one more point that marks the end.
         rewind(bootstrap, name, before)
         publish(bootstrap, [(topics.MARKET_BARS, encode(Bar(exchange, "Z/Z", "1m", T0, 1, 1, 1, 1, 1)), "z", LIVE)])
         recorder.start()
         eventually(lambda: sinks(recorder).get("delivered", 0) > POINTS)
         last = [[0, 1.0, 0]]
-        eventually(lambda: sorted(held(other)["bars"]) == sorted([*WANTED["bars"], *last]))
-        assert held(other) | {"bars": WANTED["bars"]} == WANTED
+        eventually(lambda: sorted(held(other)["bars"]) == sorted([*EXPECTED["bars"], *last]))
+        assert held(other) | {"bars": EXPECTED["bars"]} == EXPECTED
 
 
 @pytest.mark.faults
-def test_killed_at_any_instant_each_point_arrives(services: Services, store: str, tmp_path: Path) -> None:
+def test_every_point_is_delivered_although_the_recorder_is_killed(
+    services: Services, store: str, tmp_path: Path
+) -> None:
     try:
         other = InfluxDB(tmp_path / "other")
     except StoreNotInstallable as reason:
@@ -177,13 +179,13 @@ def test_killed_at_any_instant_each_point_arrives(services: Services, store: str
             (recorder.home / "sinks" / name / "authorization").write_text(other.authorization)
             query = "SELECT count(close), sum(volume) FROM bars"
 
-            def taken(least: float) -> bool:
+            def accepted(least: float) -> bool:
                 volume: float = sum(row[1] for row in other.query(query))
                 return volume > least
 
             for kill in range(KILLS):
                 recorder.start()
-                eventually(partial(taken, len(bars) * (kill + rng.random()) / (KILLS + 2)))
+                eventually(partial(accepted, len(bars) * (kill + rng.random()) / (KILLS + 2)))
                 recorder.kill()
             recorder.start()
             eventually(lambda: [row[1:] for row in other.query(query)] == [[len(bars), sum(b.volume for b in bars)]])

@@ -1,4 +1,4 @@
-"""A real gateway process, and the writers of what it reads."""
+"""A real gateway process, and writers of the bars, replays and runs that it reads."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _decoded(body: bytes) -> Any:
 
 @contextmanager
 def running_gateway(folder: Path, connections: Connections, spec: str = "{}", port: int = 0) -> Iterator[Gateway]:
-    """Start ``python -m tapedeck_gateway``, on a free port unless one is given, and end it."""
+    """Run ``python -m tapedeck_gateway``, on a free port unless one is given."""
     files = folder / "connections"
     files.mkdir()
     (files / "kafka_bootstrap").write_text(connections.kafka_bootstrap)
@@ -90,7 +90,7 @@ def running_gateway(folder: Path, connections: Connections, spec: str = "{}", po
 def walk(
     seed: int, count: int, start: int, *, exchange: str = "coinbase", symbol: str = "BTC/USD", gaps: float = 0.0
 ) -> list[Bar]:
-    """A random walk of one-minute bars around 7,000, some left out."""
+    """A random walk of one-minute bars around 7,000; ``gaps`` is the share of bars left out."""
     rng = random.Random(seed)
     price, bars = 7_000.0, []
     for i in range(count):
@@ -123,8 +123,8 @@ FILE_SPEC = {"source": {"files": {"format": "csv", "exchange": "coinbase", "sets
 
 
 @dataclass
-class Tape:
-    """Writes a replay's topic by the wire protocol, each call one transaction."""
+class ReplayTopic:
+    """Writes a replay's topic by the wire protocol, one transaction per call."""
 
     connections: Connections
     symbols: list[str] = field(default_factory=lambda: ["BTC/USD"])
@@ -150,14 +150,14 @@ class Tape:
         self._control(start)
         self._producer.commit_transaction(20)
 
-    def play(self, bars: list[Bar], mark: int | None = None, *, commit: bool = True) -> None:
-        """Bars, then the watermark: the last event time unless told otherwise."""
+    def play(self, bars: list[Bar], watermark: int | None = None, *, commit: bool = True) -> None:
+        """Publish bars and a watermark, by default the last bar's event time."""
         self._producer.begin_transaction()
         for bar in bars:
             key = series_key(bar.exchange, bar.symbol)
             self._put(shard_of(key, self.shards), bar, key, control=False)
         self.published += len(bars)
-        v = event_time(bars[-1]) if mark is None else mark
+        v = event_time(bars[-1]) if watermark is None else watermark
         self._control(Watermark(str(self.epoch), v, order_key(bars[-1]) if bars else None, self.published))
         self._producer.flush(20)
         if commit:
@@ -166,8 +166,8 @@ class Tape:
     def abort(self) -> None:
         self._producer.abort_transaction(20)
 
-    def bare(self, bars: list[Bar]) -> None:
-        """Committed bars without a watermark: nobody may show them."""
+    def publish_without_watermark(self, bars: list[Bar]) -> None:
+        """Commit bars without a watermark: they must not be shown."""
         self._producer.begin_transaction()
         for bar in bars:
             key = series_key(bar.exchange, bar.symbol)
@@ -175,7 +175,7 @@ class Tape:
         self._producer.commit_transaction(20)
 
     def seek(self, v: int) -> None:
-        """A new epoch from ``v`` on."""
+        """Start a new epoch at virtual time ``v``."""
         self.epoch = Epoch(self.epoch.control + 1)
         self._producer.begin_transaction()
         self._control(EpochStart(str(self.epoch), v, "seek"))
@@ -218,7 +218,7 @@ def insert_run(
 
 
 def insert_fills(dsn: str, run_id: str, rows: list[tuple[int, int, str, float, float]]) -> None:
-    """(seq, ts, side, size, price) each."""
+    """Rows of (seq, ts, side, size, price)."""
     with psycopg.connect(dsn) as connection:
         connection.cursor().executemany(
             "INSERT INTO run_fills VALUES (%s, %s, 'BTC/USD', to_timestamp(%s / 1000.0), %s, %s, %s)",
@@ -227,7 +227,7 @@ def insert_fills(dsn: str, run_id: str, rows: list[tuple[int, int, str, float, f
 
 
 def insert_trades(dsn: str, run_id: str, rows: list[tuple[int, float, int, float, int, float]]) -> None:
-    """(seq, size, entry ts, entry price, exit ts, exit price) each, long and free of commission."""
+    """Rows of (seq, size, entry ts, entry price, exit ts, exit price): long trades without commission."""
     with psycopg.connect(dsn) as connection:
         connection.cursor().executemany(
             "INSERT INTO run_trades VALUES (%s, %s, 'BTC/USD', 'long', %s, to_timestamp(%s / 1000.0), %s,"
@@ -237,7 +237,7 @@ def insert_trades(dsn: str, run_id: str, rows: list[tuple[int, float, int, float
 
 
 def insert_equity(dsn: str, run_id: str, rows: list[tuple[int, int, float, float]]) -> None:
-    """(seq, ts, value, cash) each."""
+    """Rows of (seq, ts, value, cash)."""
     with psycopg.connect(dsn) as connection:
         connection.cursor().executemany(
             "INSERT INTO run_equity VALUES (%s, %s, to_timestamp(%s / 1000.0), %s, %s)", [(run_id, *r) for r in rows]

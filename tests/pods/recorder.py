@@ -1,4 +1,4 @@
-"""A recorder as a process, what it is fed, and what it should come to."""
+"""A recorder process, publishing records for it, and reading what it stored."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ class RecorderProcess:
         processes.wait_exit(self.process, 5)
 
     def stop(self) -> int:
-        """The exit code after SIGTERM."""
+        """Send SIGTERM; returns the exit code."""
         assert self.process is not None
         return processes.stop(self.process, grace=15)
 
     def exit_code(self) -> int:
-        """Of one that ends by itself."""
+        """The exit code of a recorder that ends by itself."""
         assert self.process is not None
         return processes.wait_exit(self.process, 10)
 
@@ -94,12 +94,12 @@ class RecorderProcess:
 
 @contextmanager
 def recorders(folder: Path, bootstrap: str, dsn: str, count: int = 1) -> Iterator[list[RecorderProcess]]:
-    """Recorders, not started; ended afterwards."""
-    some = [RecorderProcess(folder, bootstrap, dsn) for _ in range(count)]
+    """Recorders that are not started; stopped afterwards."""
+    created = [RecorderProcess(folder, bootstrap, dsn) for _ in range(count)]
     try:
-        yield some
+        yield created
     finally:
-        for recorder in some:
+        for recorder in created:
             if recorder.running():
                 recorder.stop()
             if recorder.process is not None:  # shown where a test failed
@@ -111,26 +111,26 @@ LIVE, BACKFILL = market_headers("live"), market_headers("backfill")
 
 
 def publish(bootstrap: str, records: Sequence[Record]) -> None:
-    """Write records, each on one partition by its key."""
-    # An idempotent one would first wait half a second for its id.
+    """Publish records; the key decides the partition."""
+    # An idempotent producer would first wait half a second for its id.
     config = {"queue.buffering.max.messages": 1_000_000, "enable.idempotence": False}
     client = producer(Connections(kafka_bootstrap=bootstrap), "test", config)
-    refused: list[KafkaError] = []
+    errors: list[KafkaError] = []
 
     def delivered(error: KafkaError | None, _: Message) -> None:
         if error is not None:
-            refused.append(error)
+            errors.append(error)
 
     for topic, value, key, headers in records:
         client.produce(topic, value, key, headers=headers, on_delivery=delivered)
         client.poll(0)
     assert client.flush(60) == 0
-    assert not refused, refused[0]
+    assert not errors, errors[0]
 
 
 @stamina.retry(on=passing, attempts=10, timeout=30.0, wait_max=1.0)
 def ends(bootstrap: str) -> dict[tuple[str, int], int]:
-    """Where each partition of the standing topics ends, empty ones left out."""
+    """The end offset of each partition of the standing topics, without empty partitions."""
     client = Consumer({"bootstrap.servers": bootstrap, "group.id": "test-ends"})
     try:
         found = {
@@ -144,14 +144,14 @@ def ends(bootstrap: str) -> dict[tuple[str, int], int]:
 
 
 def recorded_ends(dsn: str) -> dict[tuple[str, int], int]:
-    """Where the store says that the recorder is."""
+    """The stored next offset of each partition."""
     with psycopg.connect(dsn) as connection:
         rows = connection.execute("SELECT topic, partition, next_offset FROM kafka_offsets").fetchall()
     return {(topic, partition): following for topic, partition, following in rows}
 
 
 def caught_up(bootstrap: str, dsn: str, *, timeout: float = 60.0) -> None:
-    """Wait until the recorder is where the log ends, partition by partition."""
+    """Wait until the stored offset of every partition is the end of the log."""
     there, now = ends(bootstrap), recorded_ends(dsn)
 
     def check() -> bool:

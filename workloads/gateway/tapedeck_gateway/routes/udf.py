@@ -30,7 +30,7 @@ from tapedeck_gateway.store import bars, catalogue, points
 router = APIRouter()
 MAX_SECONDS = 253_402_300_799  # the end of the year 9999
 BASE_MS = 60_000
-SAMPLED_BARS = 200  # whose prices tell the number of decimals
+SAMPLED_BARS = 200  # their prices determine the number of decimals
 Text: TypeAlias = Annotated[str, Query(max_length=200)]
 Seconds: TypeAlias = Annotated[int, Query(ge=0, le=MAX_SECONDS)]
 

@@ -49,7 +49,7 @@ class ReplayView:
     """The state of one replay. The topic reader's thread updates it, other threads read it.
 
     ``position`` is the virtual time up to which all partitions are complete. ``generation`` counts seeks and loops:
-    whoever has drawn bars of an earlier generation must load them again. ``complete_from`` is the event time from
+    a client that has drawn bars of an earlier generation must load them again. ``complete_from`` is the event time from
     which on the view has every bar up to the position.
     """
 

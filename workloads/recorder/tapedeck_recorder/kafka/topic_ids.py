@@ -1,4 +1,4 @@
-"""Cluster and topic ids: they tell a topic from another one that was created later under the same name."""
+"""Cluster and topic ids: they distinguish a topic from one that was created later under the same name."""
 
 from __future__ import annotations
 

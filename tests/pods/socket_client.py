@@ -1,4 +1,4 @@
-"""What a websocket of the gateway says, and the bars that it should."""
+"""A client of the gateway's WebSocket, and the bars that it should receive."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tapedeck_deck.embedded.deadline import Deadline
 T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
 
 
-def built(bars: list[Bar], minutes: int, known: int) -> list[tuple[float, ...]]:
-    """Closed coarser bars (seconds), grouped by dictionary: nothing shared with the gateway's way."""
+def aggregated(bars: list[Bar], minutes: int, closed_until: int) -> list[tuple[float, ...]]:
+    """Closed coarser bars (times in seconds), aggregated by a dictionary and not by the gateway's code."""
     width = minutes * MINUTE
     groups: dict[int, list[Bar]] = {}
     for bar in bars:
-        if event_time(bar) <= known:
+        if event_time(bar) <= closed_until:
             groups.setdefault(bar.ts // width * width, []).append(bar)
     return [
         (t // 1000, g[0].open, max(b.high for b in g), min(b.low for b in g), g[-1].close, sum(b.volume for b in g))
         for t, g in sorted(groups.items())
-        if t + width <= known
+        if t + width <= closed_until
     ]
 
 
@@ -38,17 +38,17 @@ def rows(answer: dict[str, Any]) -> list[tuple[float, ...]]:
     return list(zip(*(answer[c] for c in "tohlcv"), strict=True)) if answer["s"] == "ok" else []
 
 
-def same(found: list[tuple[float, ...]], wanted: list[tuple[float, ...]]) -> None:
-    assert [r[:5] for r in found] == [r[:5] for r in wanted]
-    assert [r[5] for r in found] == pytest.approx([r[5] for r in wanted])
+def assert_same_bars(found: list[tuple[float, ...]], expected: list[tuple[float, ...]]) -> None:
+    assert [r[:5] for r in found] == [r[:5] for r in expected]
+    assert [r[5] for r in found] == pytest.approx([r[5] for r in expected])
 
 
-class Watcher:
-    """Collects what a websocket says."""
+class SocketClient:
+    """Subscribes, and collects the messages that are pushed."""
 
     def __init__(self, socket: ClientConnection, *subscriptions: dict[str, str]) -> None:
         self.socket = socket
-        self.heard: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self.thread = threading.Thread(target=self._listen, daemon=True)
         self.thread.start()
         for subscription in subscriptions:
@@ -58,7 +58,7 @@ class Watcher:
     def _listen(self) -> None:
         try:
             for text in self.socket:
-                self.heard.append(json.loads(text))
+                self.received.append(json.loads(text))
         except ConnectionClosed:
             return
 
@@ -66,25 +66,25 @@ class Watcher:
         self.socket.send(json.dumps(message))
 
     def of(self, kind: str) -> list[dict[str, Any]]:
-        return [message for message in list(self.heard) if message["type"] == kind]
+        return [message for message in list(self.received) if message["type"] == kind]
 
     def position(self) -> int | None:
-        """Virtual time as last told."""
-        told = self.of("position")
-        return told[-1]["v"] if told else None
+        """The virtual time in the last position message."""
+        positions = self.of("position")
+        return positions[-1]["v"] if positions else None
 
     def bars(self) -> dict[int, list[Any]]:
-        """The last state of each bar heard since the last reset."""
+        """The last state of each bar received since the last reset."""
         found: dict[int, list[Any]] = {}
-        for message in list(self.heard):
+        for message in list(self.received):
             if message["type"] == "reset":
                 found.clear()
             elif message["type"] == "bars":
                 found.update((bar[0], bar) for bar in message["bars"])
         return found
 
-    def until(self, true: Any, timeout: float = 10.0) -> None:
+    def until(self, condition: Any, timeout: float = 10.0) -> None:
         deadline = Deadline(timeout)
-        while not true():
-            assert not deadline.passed(), self.heard[-5:]
+        while not condition():
+            assert not deadline.passed(), self.received[-5:]
             time.sleep(0.01)
