@@ -7,8 +7,8 @@ import sys
 
 
 def main() -> int:
-    """Exit 0 after SIGINT or SIGTERM, 1 with a line that begins with ``error:`` where it can't run."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the imports take a moment: an end then is no fault
+    """Exit 0 after SIGINT or SIGTERM, and 1 after an error, with a line that begins with ``error:``."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # also during the imports below
         signal.signal(number, lambda *_: sys.exit(0))
     from tapedeck_deck.embedded.deck import run_foreground
     from tapedeck_deck.embedded.errors import DeckError

@@ -1,4 +1,4 @@
-"""What a document must be to be kept: the embedded deck's stand-in for the API server's checks and defaults."""
+"""Validation and defaulting of documents: the embedded deck's counterpart of the API server's admission."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from tapedeck_crds.json import Json
 
-SERVER_FIELDS = ("uid", "generation", "resourceVersion", "creationTimestamp")
-_PATCHABLE = "expected a patch of spec, metadata.labels and metadata.annotations alone"
+STORE_FIELDS = ("uid", "generation", "resourceVersion", "creationTimestamp")
+_PATCHABLE = "expected a patch of spec, metadata.labels and metadata.annotations only"
 
 
 def admit(manifest: Json, old: Json | None) -> Json:
-    """The document as it is kept: checked, defaults filled in, without status and what the server fills in.
+    """The document to store: validated, with defaults, without its status and the fields that the store sets.
 
-    Raises InvalidResource; also where it changes something of ``old`` that can't change.
+    Raises InvalidResource, also where the document changes an immutable field of ``old``.
     """
     from tapedeck_crds.kinds import KINDS
     from tapedeck_crds.parse import parse_resource, parse_update
@@ -30,7 +30,7 @@ def admit(manifest: Json, old: Json | None) -> Json:
     else:
         _check_shape(document)
     given = {key: value for key, value in document["metadata"].items() if value is not None}
-    document["metadata"] = {"namespace": "default"} | {k: v for k, v in given.items() if k not in SERVER_FIELDS}
+    document["metadata"] = {"namespace": "default"} | {k: v for k, v in given.items() if k not in STORE_FIELDS}
     return document
 
 
@@ -50,7 +50,7 @@ def _is_text(value: object) -> bool:
 
 
 def check_patch(what: str, patch: Json) -> None:
-    """Raises InvalidResource where a patch reaches for more than spec, labels and annotations."""
+    """Raise InvalidResource where a patch changes anything but spec, labels and annotations."""
     from tapedeck_crds.parse import InvalidResource
 
     metadata = patch.get("metadata", {})

@@ -1,4 +1,4 @@
-"""Starting and ending a deck: in this process, or as a daemon."""
+"""Starting and stopping a deck: in this process, or as a daemon."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STALL_SECONDS = 120.0  # longer than the waits inside, so that those give the re
 
 
 def run_foreground(state_dir: StateDir, port: int = 0) -> None:
-    """Run a deck in this process until SIGINT or SIGTERM. Raises DeckError where it can't start."""
+    """Run a deck in this process until SIGINT or SIGTERM. Raises DeckError if it cannot start."""
     state_dir.prepare()
     structlog.configure(
         processors=[
@@ -33,13 +33,15 @@ def run_foreground(state_dir: StateDir, port: int = 0) -> None:
             structlog.processors.JSONRenderer(),
         ]
     )
-    from tapedeck_deck.embedded.embedded_cluster import EmbeddedCluster  # a client of the daemon needs none of it
+    from tapedeck_deck.embedded.embedded_cluster import (
+        EmbeddedCluster,  # its imports are heavy, and clients of the daemon need none
+    )
 
     cluster = EmbeddedCluster(state_dir, port)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         if not cluster.request_stop():
-            raise KeyboardInterrupt  # it is still blocked in its start
+            raise KeyboardInterrupt  # ``start`` still blocks
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
@@ -55,10 +57,10 @@ def run_foreground(state_dir: StateDir, port: int = 0) -> None:
 
 
 def start_background(state_dir: StateDir, port: int = 0, *, die_with_caller: bool = False) -> Json:
-    """Start a deck as a daemon and wait until it is ready; returns what it says of itself. Raises DeckError."""
+    """Start a deck as a daemon and wait until it is ready; returns its deck file. Raises DeckError."""
     state_dir.prepare()
     if state_dir.locked():
-        raise DeckError(f"a deck already runs in {state_dir.root}: `tapedeck down` ends it")
+        raise DeckError(f"a deck already runs in {state_dir.root}: `tapedeck down` stops it")
     state_dir.deck_file.unlink(missing_ok=True)
     state_dir.deck_log.unlink(missing_ok=True)
     process = processes.start(
@@ -71,7 +73,7 @@ def start_background(state_dir: StateDir, port: int = 0, *, die_with_caller: boo
 
     def ready() -> bool:
         if process.poll() is not None:
-            raise DeckError(_last_words(state_dir.deck_log))
+            raise DeckError(_error_line(state_dir.deck_log))
         facts.update(state_dir.running() or {})
         return bool(facts)
 
@@ -84,18 +86,18 @@ def start_background(state_dir: StateDir, port: int = 0, *, die_with_caller: boo
 
 
 def stop(state_dir: StateDir, timeout: float = 60.0) -> bool:
-    """End the deck of a home; False where none runs. Raises DeckError where it does not end in time."""
+    """Stop the deck of a state directory; False if none runs. Raises DeckError if it does not stop in time."""
     facts = state_dir.running()
     if facts is None:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(facts["pid"], signal.SIGTERM)
     if not processes.wait_until(lambda: not state_dir.locked() and processes.ended(facts["pid"]), timeout=timeout):
-        raise DeckError(f"the deck (pid {facts['pid']}) did not end in {timeout:.0f} s: see {state_dir.deck_log}")
+        raise DeckError(f"the deck (pid {facts['pid']}) did not stop in {timeout:.0f} s: see {state_dir.deck_log}")
     return True
 
 
-def _last_words(path: Path) -> str:
+def _error_line(path: Path) -> str:
     lines = processes.tail(path, 30).splitlines()
     return next((line for line in reversed(lines) if line.startswith("error: ")), "\n".join(lines[-10:])).removeprefix(
         "error: "

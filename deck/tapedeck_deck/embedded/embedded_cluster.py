@@ -73,7 +73,7 @@ class EmbeddedCluster:
         self._stop = asyncio.Event()
 
     def start(self) -> None:
-        """Start broker and database, bring the schema up to date. Blocks until both answer. Raises DeckError."""
+        """Start broker and database, and migrate the schema. Blocks until both answer. Raises DeckError."""
         forkserver.prepare()
         self._broker.launch()
         self._postgres.start()
@@ -230,11 +230,13 @@ def _settings(state_dir: StateDir) -> Settings:
 
 
 def _page_port(port: int) -> tuple[int, IO[str] | None]:
-    """The page's port and the claim to it. A free one where nobody asked for another and the default is taken."""
+    """The page's port and its reservation. Without ``port`` it is the default, or a free port if that is taken."""
     claimed = ports.claim(port or DEFAULT_PORT)
     try:
         if claimed is None:
-            raise DeckError(f"--port: got {port}, which another deck has; expected a free port, or leave it out")
+            raise DeckError(
+                f"--port: got {port}, which another deck has reserved; expected a free port, or leave it out"
+            )
         ports.require_free(port or DEFAULT_PORT, "--port")
     except DeckError:
         if claimed is not None:

@@ -1,4 +1,4 @@
-"""What happened to resources, in a table of bounded length."""
+"""The events of resources, in a table of bounded length."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from tapedeck_crds.json import Json
 
-KEPT = 5_000
-SAME_WITHIN = timedelta(minutes=10)
+MAX_EVENTS = 5_000
+REPEAT_WITHIN = timedelta(minutes=10)
 SCHEMA = """
 CREATE TABLE events (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -22,19 +22,19 @@ COLUMNS = ("uid", "kind", "namespace", "name", "type", "reason", "message", "fir
 
 
 def now() -> str:
-    """The wall clock as Kubernetes writes it: RFC 3339, UTC, whole seconds."""
+    """The current time in the format of Kubernetes: RFC 3339, UTC, whole seconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def add(connection: sqlite3.Connection, event: Json) -> None:
-    """Keep an event; one said again within 10 minutes moves to the end with its count raised."""
+    """Insert an event. One that repeats within 10 minutes moves to the end, with its count raised."""
     row: Json = {"namespace": "default", "type": "Normal", "message": "", "at": now()} | event
     row |= {"first": row["at"], "count": 1}
     before = connection.execute(
         "SELECT id, first, at, count FROM events WHERE uid = ? AND reason = ? AND message = ? ORDER BY id DESC LIMIT 1",
         (row["uid"], row["reason"], row["message"]),
     ).fetchone()
-    if before and datetime.fromisoformat(row["at"]) - datetime.fromisoformat(before["at"]) <= SAME_WITHIN:
+    if before and datetime.fromisoformat(row["at"]) - datetime.fromisoformat(before["at"]) <= REPEAT_WITHIN:
         connection.execute("DELETE FROM events WHERE id = ?", (before["id"],))
         row |= {"first": before["first"], "count": before["count"] + 1}
     added = connection.execute(
@@ -42,4 +42,4 @@ def add(connection: sqlite3.Connection, event: Json) -> None:
         "VALUES (:uid, :kind, :namespace, :name, :type, :reason, :message, :first, :at, :count)",
         row,
     ).lastrowid
-    connection.execute("DELETE FROM events WHERE id <= ?", ((added or 0) - KEPT,))
+    connection.execute("DELETE FROM events WHERE id <= ?", ((added or 0) - MAX_EVENTS,))

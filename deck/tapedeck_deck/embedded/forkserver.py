@@ -1,7 +1,7 @@
-"""Pods start as forks of a process that has loaded what all workloads share.
+"""Starts pods as forks of a process that has imported the packages that all workloads share.
 
-Loading it takes half a second of a core for each pod; a fork takes some milliseconds, and its memory is shared until
-it is written to. The forks live in a session of their own, with the environment of their pod alone.
+The imports take half a second of a core; a fork takes milliseconds and shares their memory until it writes to it. Each
+fork runs in a session of its own and has the environment of its pod only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tapedeck_common.parent_death import die_with
 
-# Only what registers nothing when it is loaded: each workload's own metrics are its own affair.
+# Only modules without side effects: an import that registers metrics would add them to every workload.
 SHARED = (
     "backtrader", "confluent_kafka.admin", "msgspec", "numpy", "prometheus_client", "psycopg", "psycopg.types.json",
     "psycopg_pool", "stamina", "starlette.applications", "structlog", "uvicorn", "uvicorn.protocols.http.h11_impl",
@@ -35,7 +35,7 @@ _context.set_forkserver_preload(list(SHARED))
 
 @dataclass(frozen=True)
 class ForkedModule:
-    """A started module, with the part of ``subprocess.Popen`` that pods are watched and ended by."""
+    """A running module, with the part of the interface of ``subprocess.Popen`` that its owner needs."""
 
     _process: ForkServerProcess
 
@@ -72,26 +72,26 @@ class ForkedModule:
 
 
 def prepare() -> None:
-    """Begin to load, so that the first start need not wait for it."""
+    """Start the imports, so that the first ``start`` does not wait for them."""
     forkserver.ensure_running()
 
 
 def start(
     module: str, arguments: Sequence[str] = (), *, log: Path, env: Mapping[str, str], cwd: Path | None = None
 ) -> ForkedModule:
-    """Run a module as ``python -m`` does, its output appended to ``log``. It dies with the process that started it."""
+    """Run a module as ``python -m`` does, with its output appended to ``log``. It ends with the starting process."""
     log.parent.mkdir(parents=True, exist_ok=True)
     log.touch()
-    life = (module, list(arguments), str(log), dict(env), str(cwd or Path.cwd()))
-    # A daemon: what is left when this process ends does not hold it up.
-    process = _context.Process(target=_become, args=life, daemon=True)
+    call = (module, list(arguments), str(log), dict(env), str(cwd or Path.cwd()))
+    # A daemon: this process does not wait for it at exit.
+    process = _context.Process(target=_run, args=call, daemon=True)
     process.start()
     return ForkedModule(process)
 
 
-def _become(module: str, arguments: list[str], log: str, env: dict[str, str], cwd: str) -> None:
-    die_with(os.getppid())()  # that is the process that forks
-    threading.Thread(target=_die_with_starter, name="starter", daemon=True).start()
+def _run(module: str, arguments: list[str], log: str, env: dict[str, str], cwd: str) -> None:
+    die_with(os.getppid())()  # the parent is the fork server
+    threading.Thread(target=_end_with_starter, name="starter", daemon=True).start()
     os.setsid()
     for target, path, flags in (
         (0, os.devnull, os.O_RDONLY),
@@ -101,18 +101,18 @@ def _become(module: str, arguments: list[str], log: str, env: dict[str, str], cw
         os.dup2(opened, target)
         os.close(opened)
     os.dup2(1, 2)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (for the life of the process)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (open as long as the process)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", write_through=True)  # type: ignore[union-attr]
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
-    multiprocessing.current_process().daemon = False  # it may have children of its own
+    multiprocessing.current_process().daemon = False  # it may start children
     sys.argv[1:] = arguments
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def _die_with_starter() -> None:
+def _end_with_starter() -> None:
     starter = multiprocessing.parent_process()
     assert starter is not None
     starter.join()

@@ -57,9 +57,7 @@ Changes = list[Change]
 
 
 class Objects:
-    """Objects as dicts. Safe for several processes and threads. Every method raises DeckError where the
-    file fails it.
-    """
+    """Objects as dicts. Safe for several processes and threads. Every method raises DeckError if the file fails."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, or create it. Raises DeckError where it has a newer schema."""
@@ -108,7 +106,7 @@ class Objects:
         return found
 
     def list(self, kind: str | None = None, namespace: str | None = None, owner_uid: str | None = None) -> Jsons:
-        """The objects that match all that is given, the oldest first."""
+        """The objects that match every given argument, oldest first."""
         rows = self._database.read(
             "SELECT document FROM objects WHERE kind = coalesce(?1, kind) AND namespace = coalesce(?2, namespace) "
             "AND (?3 IS NULL OR uid IN (SELECT child FROM owners WHERE owner = ?3)) ORDER BY id",
@@ -119,11 +117,11 @@ class Objects:
         return [json.loads(row["document"]) for row in rows]
 
     def apply(self, manifest: Json) -> tuple[Json, Outcome]:
-        """Create an object or replace everything of it but its status.
+        """Create an object, or replace everything of it but its status.
 
-        A resource of Tapedeck's own is checked, and kept with its defaults filled in. generation rises
-        when spec changes. Raises InvalidResource; ObjectConflict where uid or resourceVersion are given and
-        differ from what is kept; ObjectNotFound where an owner that it names is gone.
+        A Feed, Replay or Backtest is validated and stored with its defaults. A changed spec raises its generation.
+        Raises InvalidResource; ObjectConflict where the manifest has another uid or resourceVersion than the stored
+        object; ObjectNotFound where one of its owners does not exist.
         """
         with self._database.transaction() as connection:
             metadata, old = self._existing(manifest)
@@ -142,10 +140,7 @@ class Objects:
             return self.apply(manifest)[0]
 
     def patch_spec(self, kind: str, namespace: str, name: str, patch: Json) -> Json:
-        """Merge a JSON merge patch (RFC 7386) into spec, labels and annotations, and apply the outcome.
-
-        Raises ObjectNotFound, InvalidResource.
-        """
+        """Apply a JSON merge patch (RFC 7386) of spec, labels, annotations. Raises ObjectNotFound, InvalidResource."""
         check_patch(f"{kind} {name}", patch)
         with self._database.transaction():
             patched, _ = self.apply(merge_patch(self.get(kind, namespace, name), patch))
@@ -176,7 +171,7 @@ class Objects:
             return self._write(connection, old | {"status": status})
 
     def delete(self, kind: str, namespace: str, name: str, *, uid: str | None = None) -> bool:
-        """Delete an object and all that it owns, and what those own; False where there is none such."""
+        """Delete an object and its descendants; False where no object has this name and uid."""
         with self._database.transaction() as connection:
             found = self._find(kind, namespace, name)
             if found is None or uid not in (None, found["metadata"]["uid"]):
@@ -196,15 +191,15 @@ class Objects:
             return True
 
     def add_event(self, event: Json) -> None:
-        """Keep what happened to an object: {uid, kind, name, namespace, type, reason, message, at}.
+        """Record an event of an object: {uid, kind, name, namespace, type, reason, message, at}.
 
-        The same reason and message of one uid within 10 minutes raise a count instead. The last 5,000 stay.
+        The same reason and message of one uid within 10 minutes only raise its count. The last 5,000 are kept.
         """
         with self._database.transaction() as connection:
             event_log.add(connection, event)
 
     def events(self, uid: str | None = None, limit: int = 100) -> Jsons:
-        """The last events, of one object or of all, the oldest of them first; ``first`` and ``count`` say how often."""
+        """The last events of one object or of all, oldest first. ``count`` is how often each occurred."""
         rows = self._database.read(
             "SELECT * FROM events WHERE uid = coalesce(?, uid) ORDER BY id DESC LIMIT ?", uid, limit
         )
@@ -259,7 +254,7 @@ class Objects:
         uid = written["metadata"]["uid"]
         connection.execute("UPDATE objects SET document = ? WHERE uid = ?", (text, uid))
         connection.execute("INSERT INTO changes VALUES (?, ?, NULL)", (version, uid))
-        result: Json = json.loads(text)  # the caller's dicts stay the caller's
+        result: Json = json.loads(text)  # a copy, which the caller may change
         return result
 
 
@@ -284,5 +279,5 @@ def _check_version(given: Json, kept: Json) -> None:
         if given.get(field) not in (None, "", kept["metadata"][field]):
             raise ObjectConflict(
                 f"{kept['kind']} {kept['metadata']['name']}: metadata.{field}: got {given[field]!r}, "
-                f"expected {kept['metadata'][field]!r}: it was changed since; get it again and redo the change"
+                f"expected {kept['metadata'][field]!r}: it has changed since: read it again and repeat the change"
             )

@@ -1,4 +1,4 @@
-"""A pod template as a local process: the same image, arguments, environment and files as on a cluster."""
+"""Runs a pod template as a local process, with the image, arguments, environment and files that it has on a cluster."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _CONTAINER_FIELDS = {
 
 
 class UnsupportedTemplate(InvalidInput):
-    """A pod template asks for something that only a cluster has."""
+    """A pod template uses a field that only a cluster supports."""
 
 
 class Start(Protocol):
-    """Starts a module with arguments; its output goes to the end of ``log``."""
+    """Starts a module with arguments and appends its output to ``log``."""
 
     def __call__(
         self, module: str, arguments: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path
@@ -43,7 +43,7 @@ class Start(Protocol):
 
 
 Lookup = Callable[[str, str], Json]
-"""(kind, name) → the object of that kind in the pod's namespace; KeyError where there is none."""
+"""(kind, name) → the object of that kind in the pod's namespace. Raises ObjectNotFound."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class PodProcess:
 
     @property
     def url(self) -> str | None:
-        """Where it serves its probes, once it has said so."""
+        """The URL of its probes; None until the process has written its port file."""
         try:
             return f"http://127.0.0.1:{int((self.folder / 'port').read_text())}"
         except (FileNotFoundError, ValueError):
@@ -66,7 +66,7 @@ class PodProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; 128 + signal for one that was killed, as the kubelet says it."""
+        """None while it runs; 128 + signal number after a signal, as a kubelet reports it."""
         code = self.process.poll()
         return 128 - code if code is not None and code < 0 else code
 
@@ -76,7 +76,7 @@ class PodProcess:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def ask_to_stop(self) -> None:
-        """Send SIGTERM, and SIGKILL when its grace period is over. Call again until it has ended."""
+        """Send SIGTERM, then SIGKILL after the grace period. Call repeatedly until the process has ended."""
         if self.process.poll() is not None:
             return
         if self.stopping_since is None:
@@ -87,7 +87,7 @@ class PodProcess:
 
 
 def start_pod(pod: Json, *, start: Start, folder: Path, log: Path, lookup: Lookup) -> PodProcess:
-    """Start the process of a Pod object. Raises UnsupportedTemplate, or KeyError for a missing volume source."""
+    """Start the process of a Pod. Raises UnsupportedTemplate, or ObjectNotFound for a missing Secret or ConfigMap."""
     spec = pod["spec"]
     container = _only_container(spec)
     shutil.rmtree(folder, ignore_errors=True)
@@ -101,7 +101,7 @@ def start_pod(pod: Json, *, start: Start, folder: Path, log: Path, lookup: Looku
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
     }
-    if "TAPEDECK_IMAGE" in environment:  # a run keeps it in its record
+    if "TAPEDECK_IMAGE" in environment:  # a Backtest stores it with its results
         environment["TAPEDECK_IMAGE"] = with_digest(container["image"])
     process = start(container["image"], container.get("args", []), log=log, env=environment, cwd=folder)
     grace = float(spec.get("terminationGracePeriodSeconds", 30))
@@ -124,21 +124,21 @@ def kubernetes_pod(pod: Json) -> Json:
 
 
 def _only_container(spec: Json) -> Json:
-    _refuse_unknown("pod", spec, _POD_FIELDS)
+    _require_supported("pod", spec, _POD_FIELDS)
     if len(spec["containers"]) != 1:
-        raise UnsupportedTemplate("the embedded deck runs pods of one container")
+        raise UnsupportedTemplate("the embedded deck supports pods of one container only")
     container: Json = spec["containers"][0]
-    _refuse_unknown("container", container, _CONTAINER_FIELDS)
+    _require_supported("container", container, _CONTAINER_FIELDS)
     return container
 
 
-def _refuse_unknown(what: str, given: Json, known: set[str]) -> None:
+def _require_supported(what: str, given: Json, known: set[str]) -> None:
     if unknown := sorted(set(given) - known):
-        raise UnsupportedTemplate(f"the embedded deck has no {what} field {', '.join(unknown)}")
+        raise UnsupportedTemplate(f"the embedded deck does not support the {what} field {', '.join(unknown)}")
 
 
 def _mount(spec: Json, container: Json, folder: Path, lookup: Lookup) -> dict[str, str]:
-    """Make the volumes; returns mount path → local path."""
+    """Create the volumes; returns mount path → local path."""
     volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
     paths = {container.get("terminationMessagePath", "/dev/termination-log"): str(folder / "termination")}
     for mount in container.get("volumeMounts", []):
@@ -148,12 +148,12 @@ def _mount(spec: Json, container: Json, folder: Path, lookup: Lookup) -> dict[st
             continue
         target = folder / "volumes" / mount["name"]
         target.mkdir(parents=True, mode=0o700)
-        _fill(volume, target, lookup)
+        _write_volume(volume, target, lookup)
         paths[mount["mountPath"]] = str(target)
     return paths
 
 
-def _fill(volume: Json, target: Path, lookup: Lookup) -> None:
+def _write_volume(volume: Json, target: Path, lookup: Lookup) -> None:
     if "secret" in volume:
         source = volume["secret"]
         content = {k: b64decode(v) for k, v in lookup("Secret", source["secretName"]).get("data", {}).items()}
@@ -163,7 +163,9 @@ def _fill(volume: Json, target: Path, lookup: Lookup) -> None:
     elif "emptyDir" in volume:
         return
     else:
-        raise UnsupportedTemplate(f"the embedded deck has no volumes of kind {', '.join(set(volume) - {'name'})}")
+        raise UnsupportedTemplate(
+            f"the embedded deck does not support volumes of kind {', '.join(set(volume) - {'name'})}"
+        )
     items = source.get("items") or [{"key": key, "path": key} for key in content]
     for item in items:
         if item["key"] in content:
@@ -182,16 +184,16 @@ def _environment(pod: Json, container: Json, paths: dict[str, str]) -> dict[str,
     values: dict[str, str] = {}
     for variable in container.get("env", []):
         if "valueFrom" in variable:
-            wanted = variable["valueFrom"].get("fieldRef", {}).get("fieldPath")
-            if wanted not in fields:
-                raise UnsupportedTemplate(f"the embedded deck has no env {json.dumps(variable['valueFrom'])}")
-            values[variable["name"]] = fields[wanted]
+            field_path = variable["valueFrom"].get("fieldRef", {}).get("fieldPath")
+            if field_path not in fields:
+                raise UnsupportedTemplate(f"the embedded deck does not support env {json.dumps(variable['valueFrom'])}")
+            values[variable["name"]] = fields[field_path]
         else:
-            values[variable["name"]] = _localise(variable.get("value", ""), paths)
+            values[variable["name"]] = _to_local_path(variable.get("value", ""), paths)
     return values
 
 
-def _localise(value: str, paths: dict[str, str]) -> str:
+def _to_local_path(value: str, paths: dict[str, str]) -> str:
     for mounted, local in paths.items():
         if value == mounted or value.startswith(mounted + "/"):
             return local + value[len(mounted) :]

@@ -11,11 +11,11 @@ from pathlib import Path
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.errors import DeckError
 
-BUSY_SECONDS = 20.0  # SQLite gives nobody a turn: on a busy machine some writers wait for long
+BUSY_SECONDS = 20.0  # SQLite has no queue of writers: on a busy machine some wait long
 
 
 class Database:
-    """A connection that threads share under a lock; processes meet under SQLite's own.
+    """A connection that threads share under a lock. SQLite's own lock serialises the writes of several processes.
 
     ``migrations`` are the scripts that lead from an empty file to the present schema: their number is its version,
     which the file keeps. Raises DeckError where the file is of a newer version or cannot be read; so does every use.
@@ -27,29 +27,29 @@ class Database:
         self._lock = threading.RLock()
         self._depth = 0
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._explained():
+        with self._deck_errors():
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             self._connection.row_factory = sqlite3.Row
-            self._to_wal()
+            self._switch_to_wal()
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._migrate(migrations)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._connection.close()
 
     def read(self, sql: str, *values: object) -> list[sqlite3.Row]:
         """The rows of one query."""
-        with self._lock, self._explained():
+        with self._lock, self._deck_errors():
             return self._connection.execute(sql, values).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, nobody else writing meanwhile. One inside another is part of the outer one."""
-        with self._lock, self._explained():
+        """An exclusive write transaction, rolled back if the block raises. A nested one is part of the outer one."""
+        with self._lock, self._deck_errors():
             if self._depth:
                 yield self._connection
                 return
@@ -71,11 +71,11 @@ class Database:
         """Call ``notify`` after each transaction of this connection, in the thread that committed it."""
         self._on_commit.append(notify)
 
-    def _to_wal(self) -> None:
+    def _switch_to_wal(self) -> None:
         def switched() -> bool:
             try:
                 return bool(self._connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal")
-            except sqlite3.OperationalError:  # two make the file at once; SQLite does not wait by itself here
+            except sqlite3.OperationalError:  # another process creates it; no busy timeout applies here
                 return False
 
         if not processes.wait_until(switched, timeout=BUSY_SECONDS):
@@ -84,11 +84,11 @@ class Database:
     def _migrate(self, migrations: Sequence[str]) -> None:
         with self.transaction() as connection:
             found = connection.execute("PRAGMA user_version").fetchone()[0]
-            foreign = found == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-            if foreign or found > len(migrations):
+            unversioned = found == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+            if unversioned or found > len(migrations):
                 raise DeckError(
                     f"{self.path}: got schema version {found}, expected {len(migrations)}; "
-                    "use the Tapedeck that wrote it, or move the file away"
+                    "use the version of Tapedeck that wrote it, or move the file away"
                 )
             for script in migrations[found:]:
                 for statement in filter(str.strip, script.split(";")):
@@ -97,7 +97,7 @@ class Database:
                 connection.execute(f"PRAGMA user_version = {len(migrations)}")
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _deck_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.IntegrityError:

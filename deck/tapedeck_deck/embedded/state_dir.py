@@ -1,4 +1,4 @@
-"""Where an embedded deck keeps what it has, and whether it runs."""
+"""The state directory of an embedded deck, its lock, and the file that describes the running deck."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VERSION = "1"
 
 @dataclass(frozen=True)
 class StateDir:
-    """The folder of one deck."""
+    """One deck's directory; each property is the path of a file or a folder in it."""
 
     root: Path
 
@@ -46,7 +46,7 @@ class StateDir:
 
     @property
     def migrate(self) -> Path:
-        """Connections for those who may change the schema."""
+        """Connections with the right to change the schema, for the migration."""
         return self.root / "migrate"
 
     @property
@@ -56,17 +56,17 @@ class StateDir:
 
     @property
     def sinks_file(self) -> Path:
-        """Other stores for the recorder: YAML, a list as `recorder.sinks` of the chart, read at the deck's start."""
+        """The recorder's additional sinks, read at the start: a YAML list like `recorder.sinks` of the chart."""
         return self.root / "sinks.yaml"
 
     @property
     def sinks(self) -> Path:
-        """What authorises them: a folder a sink, by name, with the files `authorization` and `ca`."""
+        """Credentials of the sinks: a folder for each, by name, with the files `authorization` and `ca`."""
         return self.root / "sinks"
 
     @property
     def deck_file(self) -> Path:
-        """What the daemon says of itself once it is ready."""
+        """JSON that describes the running deck (pid, addresses); it exists once the deck is ready."""
         return self.root / "deck.json"
 
     @property
@@ -74,33 +74,33 @@ class StateDir:
         return self.logs / "deck.log"
 
     def prepare(self) -> None:
-        """Make the folder, or check that it is one of ours. Raises DeckError."""
-        mark = self.root / "version"
+        """Create the directory, or check the version of an existing one. Raises DeckError."""
+        version_file = self.root / "version"
         self.root.mkdir(parents=True, exist_ok=True)
-        if not mark.exists():
+        if not version_file.exists():
             if self.objects.exists() or self.broker.exists():
-                raise DeckError(f"{self.root} holds a deck without a version; move it away and start anew")
-            mark.write_text(VERSION)
-        elif (found := mark.read_text().strip()) != VERSION:
+                raise DeckError(f"{self.root} contains a deck without a version file; move it away and start again")
+            version_file.write_text(VERSION)
+        elif (found := version_file.read_text().strip()) != VERSION:
             raise DeckError(
-                f"{mark}: got deck version {found!r}, expected {VERSION}; "
-                "use the Tapedeck that wrote it, or choose another --home"
+                f"{version_file}: got deck version {found!r}, expected {VERSION}; "
+                "use the version of Tapedeck that wrote it, or choose another --home"
             )
         for folder in (self.logs, self.pods):
             folder.mkdir(exist_ok=True)
 
     def lock(self) -> IO[str]:
-        """Hold this home until the file is closed or the process ends. Raises DeckError where another does."""
+        """Lock the directory until the file is closed or the process ends. Raises DeckError if it is locked."""
         handle = (self.root / "lock").open("a+")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.close()
-            raise DeckError(f"a deck already runs in {self.root}: `tapedeck down` ends it") from None
+            raise DeckError(f"a deck already runs in {self.root}: `tapedeck down` stops it") from None
         return handle
 
     def locked(self) -> bool:
-        """Whether a process holds this home; the kernel lets go of it when that process ends."""
+        """Whether a process has locked the directory. The kernel releases the lock when that process ends."""
         path = self.root / "lock"
         if not path.exists():
             return False
@@ -112,7 +112,7 @@ class StateDir:
         return False
 
     def running(self) -> dict[str, Any] | None:
-        """What the running deck says of itself; None where none is ready."""
+        """The deck file of the running deck; None if no deck is ready."""
         try:
             facts: dict[str, Any] = json.loads(self.deck_file.read_text())
         except (FileNotFoundError, ValueError):
@@ -120,7 +120,7 @@ class StateDir:
         return facts if self.locked() else None
 
     def announce(self, facts: dict[str, Any]) -> None:
-        """Say that the deck is ready."""
+        """Write the deck file: the deck is ready."""
         fresh = self.deck_file.with_suffix(".new")
         fresh.write_text(json.dumps({"pid": os.getpid(), **facts}))
         fresh.replace(self.deck_file)

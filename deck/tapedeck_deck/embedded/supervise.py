@@ -1,4 +1,4 @@
-"""Broker and database: started again when they end, and their trouble told."""
+"""Restarts broker and database when they end, and records why as events."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.postgres import Postgres
 
 log = structlog.get_logger()
-FULL_BYTES = 1_000_000
-_TROUBLE = re.compile(r"\b(ERROR|FATAL|PANIC)\b|^Caused by|Exception:")
-CALM_SECONDS = 60.0  # after so long without an end, earlier ends no longer count
+DISK_FULL_BYTES = 1_000_000
+_ERROR_LINE = re.compile(r"\b(ERROR|FATAL|PANIC)\b|^Caused by|Exception:")
+STABLE_SECONDS = 60.0  # ends longer ago do not count for the backoff
 
 
 class Supervisor:
-    """Keeps the two services of a deck up. Their ports and folders stay, so clients find them again."""
+    """Keeps broker and database running. They keep their ports and folders, so clients reconnect."""
 
     def __init__(self, broker: KafkaBroker, postgres: Postgres, objects: Objects) -> None:
         self._objects = objects
@@ -42,8 +42,8 @@ class Supervisor:
             ends = self._ends[name]
             if process is not None and process.poll() is not None:
                 service.process = None
-                ends[:] = [t for t in ends if now - t < CALM_SECONDS] + [now]
-                self._tell(name, "Ended", f"exit code {process.returncode}: {last_trouble(service)}")
+                ends[:] = [t for t in ends if now - t < STABLE_SECONDS] + [now]
+                self._record(name, "Ended", f"exit code {process.returncode}: {failure_message(service)}")
             if service.process is None and ends and now - ends[-1] >= backoff(len(ends)):
                 self._start(name, start)
 
@@ -52,10 +52,10 @@ class Supervisor:
             start()
         except DeckError as error:
             self._ends[name].append(time.monotonic())
-            self._tell(name, "CannotStart", str(error))
+            self._record(name, "CannotStart", str(error))
 
-    def _tell(self, name: str, reason: str, message: str) -> None:
-        log.error("service trouble", service=name, reason=reason, message=message)
+    def _record(self, name: str, reason: str, message: str) -> None:
+        log.error("service failed", service=name, reason=reason, message=message)
         self._objects.add_event(
             {
                 "uid": "deck",
@@ -70,13 +70,15 @@ class Supervisor:
         )
 
 
-def last_trouble(service: KafkaBroker | Postgres) -> str:
-    """What a service that ended complained of, with what to do where that is known."""
+def failure_message(service: KafkaBroker | Postgres) -> str:
+    """The last error in the log of a service that ended, or what to do where its disk is full."""
     free = shutil.disk_usage(service.data).free
-    if free < FULL_BYTES:
+    if free < DISK_FULL_BYTES:
         return (
             f"No space left on the disk of {service.data}: got {free // 1024} KiB free; "
-            "free some, it is started again by itself and nothing is lost"
+            "free some; it restarts by itself and loses nothing"
         )
     lines = processes.tail(service.log, 200).splitlines()
-    return next((line for line in reversed(lines) if _TROUBLE.search(line)), lines[-1] if lines else "it said nothing")
+    return next(
+        (line for line in reversed(lines) if _ERROR_LINE.search(line)), lines[-1] if lines else "its log is empty"
+    )
