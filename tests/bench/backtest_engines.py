@@ -63,14 +63,14 @@ def _tapedeck(ledger: Ledger, strategy: dict[str, Any]) -> Work:
             ledger.trade(record.entry_ts, record.exit_ts, record.entry_price, record.pnl, record.pnl_net)
 
     def work() -> None:
-        chosen = load_strategy(spec.strategy, Path(__file__).parent)
-        params = checked_params(chosen, spec.strategy.params)
+        strategy_class = load_strategy(spec.strategy, Path(__file__).parent)
+        params = checked_params(strategy_class, spec.strategy.params)
         results = Results("bench", CASH, MINUTE, emit)
-        market = vector_series(spec, chosen, {"A": columns})
-        if market is None or not run_vectorised(spec, chosen, params, "A", market, results):
-            made = cerebro.batch_engine(spec, chosen, params, {"A": columns}, "1m")
-            made.addanalyzer(ResultsAnalyzer, results=results)
-            made.run()
+        market = vector_series(spec, strategy_class, {"A": columns})
+        if market is None or not run_vectorised(spec, strategy_class, params, "A", market, results):
+            engine = cerebro.batch_engine(spec, strategy_class, params, {"A": columns}, "1m")
+            engine.addanalyzer(ResultsAnalyzer, results=results)
+            engine.run()
         results.flush()
         results.summary()
 

@@ -13,16 +13,16 @@ from bench.figures import Figure
 
 def run() -> list[Figure]:
     """One run of each side. Raises RuntimeError if the trades differ."""
-    theirs, ours = (
+    peer, tapedeck = (
         run_process("backtest_trials", "backtesting", python=peers()),
         run_process("backtest_trials", "tapedeck"),
     )
-    wrong = [point for point, digest in theirs["hashes"].items() if ours["hashes"][point] != digest]
-    if wrong or len(set(theirs["hashes"].values())) != len(theirs["hashes"]):
-        raise RuntimeError(f"the trades differ at {wrong}, or all are the same")
-    speed, reference = ours["speed"], theirs["speed"]
-    memory, others = ours["memory"], theirs["memory"]
+    different = [point for point, digest in peer["hashes"].items() if tapedeck["hashes"][point] != digest]
+    if different or len(set(peer["hashes"].values())) != len(peer["hashes"]):
+        raise RuntimeError(f"the trades differ at {different}, or all are the same")
+    speed, reference = tapedeck["speed"], peer["speed"]
+    memory, peer_memory = tapedeck["memory"], peer["memory"]
     return [
         Figure("backtest-sweep", speed, "trials/s", reference, speed / reference),
-        Figure("backtest-sweep-memory", memory, "MB", others, memory / others),
+        Figure("backtest-sweep-memory", memory, "MB", peer_memory, memory / peer_memory),
     ]

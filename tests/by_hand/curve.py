@@ -24,13 +24,13 @@ def ms(series: pd.Series) -> np.ndarray:
 
 def drawdowns(start: float, series: pd.Series) -> list[tuple[float, float, int, int, int | None]]:
     """Every drawdown, found step by step: percent, amount, peak, trough, end."""
-    found, under = [], None
+    result, under = [], None
     peak, peak_ts = start, ms(series)[0] - MINUTE
     for ts, value in zip(ms(series).tolist(), series.tolist(), strict=True):
         if value >= peak:
             if under is not None:
-                found.append((*under, ts))
+                result.append((*under, ts))
             peak, peak_ts, under = value, ts, None
         elif under is None or 100 * (1 - value / peak) > under[0]:
             under = (100 * (1 - value / peak), peak - value, peak_ts, ts)
-    return [*found, (*under, None)] if under is not None else found
+    return [*result, (*under, None)] if under is not None else result

@@ -24,13 +24,13 @@ def test_restart_trades_the_bars_after_the_seek(connections: Connections, tmp_pa
     replay = ReplayProcess(tmp_path, connections, {"source": {"store": {"exchange": "x", "symbols": ["A"]}}})
     data = {"replay": {"name": "test", "onSeek": "restart"}}
     pod = BacktestPod(connections, tmp_path / "pod", spec(data), replay_uid=replay.uid)
-    sought = FIRST + 700 * MINUTE + 30_000
+    seek_target = FIRST + 700 * MINUTE + 30_000
     try:
         pod.start()
         replay.begin(v0=FIRST, speed=30_000.0)  # 500 bars a second
         replay.until(lambda r: r["passed"] > 300)
         assert wait_until(lambda: len(read_records(connections, pod.uid).equity) > 100, timeout=30)
-        replay.anchor(2, v0=sought, speed=1_000_000.0, epoch=1, seek_id="there")
+        replay.anchor(2, v0=seek_target, speed=1_000_000.0, epoch=1, seek_id="there")
         assert replay.wait(60) == 0
         assert pod.wait(60) == 0, pod.log.read_text()
     finally:
@@ -40,7 +40,7 @@ def test_restart_trades_the_bars_after_the_seek(connections: Connections, tmp_pa
     assert before.ended["once"]["state"] == "failed"
     assert "Sought" in before.ended["once"]["message"]
     assert [ts for ts, _, _ in before.equity.values()] == [FIRST + (i + 1) * MINUTE for i in range(len(before.equity))]
-    rest = [bar for bar in every if bar.ts + MINUTE > sought]
+    rest = [bar for bar in every if bar.ts + MINUTE > seek_target]
     stock = run_stock(
         BUILTINS["sma-cross"], {"A": rest}, cash=10_000.0, commission_percent=0.1, percent=95.0, fast=5, slow=20
     )
@@ -56,24 +56,24 @@ EXITS = """
 import os
 import backtrader as bt
 class Exits(bt.Strategy):
-    made = []
+    instances = []
     def __init__(self):
-        self.made.append(self)
+        self.instances.append(self)
     def next(self):
-        len(self.made) == 2 and len(self) == 5 and os._exit(0)
+        len(self.instances) == 2 and len(self) == 5 and os._exit(0)
 """
 
 
 def test_strategy_that_exits_after_a_seek_fails_the_restarted_run(connections: Connections, tmp_path: Path) -> None:
-    bars, sought = random_walk("A", 1, 20), wire.Epoch(1, 0)
+    bars, seek_target = random_walk("A", 1, 20), wire.Epoch(1, 0)
     topic = ReplayTopic(connections, ["A"], rows={"A": len(bars)})
     topic.start()
     topic.transaction(bars[:10])
     topic.producer.begin_transaction()
-    topic.control(wire.EpochStart("1.0", FIRST, "seek"), epoch=sought)
+    topic.control(wire.EpochStart("1.0", FIRST, "seek"), epoch=seek_target)
     for bar in bars:
-        topic.producer.produce(topic.topic, wire.encode(bar), headers=wire.replay_headers(topic.uid, sought))
-    topic.control(wire.Watermark("1.0", bars[-1].ts + MINUTE, None, 30), epoch=sought)
+        topic.producer.produce(topic.topic, wire.encode(bar), headers=wire.replay_headers(topic.uid, seek_target))
+    topic.control(wire.Watermark("1.0", bars[-1].ts + MINUTE, None, 30), epoch=seek_target)
     topic.producer.commit_transaction(30)
     data = {"replay": {"name": "replay", "onSeek": "restart"}}
     (tmp_path / "mine.py").write_text(EXITS)

@@ -32,7 +32,7 @@ AXES: list[dict[str, Any]] = [
 FASTS, SLOWS = (range(3, 43), range(44, 94, 2)) if FULL else (range(3, 13, 3), range(15, 65, 10))
 MIN_TRADES = 50  # constraint for a trial to be feasible
 GRID = list(itertools.product(FASTS, SLOWS))
-# Run by the engine like any user's strategy, so that a trial takes long constraints to be killed.
+# Run by the engine like any user's strategy, so that a trial takes long enough to be killed.
 MODULE = "from tapedeck_backtest.strategies import BUILTINS\nclass Mine(BUILTINS['sma-cross']): pass\n"
 
 

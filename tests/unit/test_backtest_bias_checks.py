@@ -117,10 +117,10 @@ class PricesFromNextBar(bt.Strategy):  # type: ignore[misc]
 
     def next(self) -> None:
         line = self.data.low
-        known = line.array[len(self.data)] if len(self.data) < len(line.array) else line[0]
+        next_low = line.array[len(self.data)] if len(self.data) < len(line.array) else line[0]
         if len(self) % 10 == 0:
             limit = self.p.kind == bt.Order.StopLimit
-            self.buy(self.data, 1, line[0] if limit else known, known if limit else None, self.p.kind)
+            self.buy(self.data, 1, line[0] if limit else next_low, next_low if limit else None, self.p.kind)
 
 
 @pytest.mark.parametrize("kind", [bt.Order.Limit, bt.Order.Stop, bt.Order.StopLimit])

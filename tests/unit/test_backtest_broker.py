@@ -50,22 +50,22 @@ class EveryKind(bt.Strategy):  # type: ignore[misc]
                 2: {"exectype": bt.Order.Limit, "price": price * (1 + near)},
                 3: {"exectype": bt.Order.Stop, "price": price * (1 + sign * abs(near))},
             }[kind]
-            made = side(data, size=size, valid=valid if kind != 1 else None, **at)
+            order = side(data, size=size, valid=valid if kind != 1 else None, **at)
         elif kind == 4:
             trigger = price * (1 + sign * abs(near))
-            made = side(data, size=size, exectype=bt.Order.StopLimit, price=trigger, plimit=price * (1 + near))
+            order = side(data, size=size, exectype=bt.Order.StopLimit, price=trigger, plimit=price * (1 + near))
         elif kind == 5:
-            made = side(data, size=size, exectype=bt.Order.StopTrail, trailpercent=0.002)
+            order = side(data, size=size, exectype=bt.Order.StopTrail, trailpercent=0.002)
         elif kind == 6:
-            made = side(data, size=size, exectype=bt.Order.StopTrailLimit, trailamount=0.2, price=price, plimit=price)
+            order = side(data, size=size, exectype=bt.Order.StopTrailLimit, trailamount=0.2, price=price, plimit=price)
         elif kind == 7:
             first = side(data, size=size, exectype=bt.Order.Limit, price=price * (1 - sign * abs(near)))
-            made = side(data, size=size, exectype=bt.Order.Stop, price=price * (1 + sign * abs(near)), oco=first)
+            order = side(data, size=size, exectype=bt.Order.Stop, price=price * (1 + sign * abs(near)), oco=first)
         else:
             self.buy_bracket(data, size=1, price=price, stopprice=price * 0.998, limitprice=price * 1.002)
-            made = self.close(data) if self.rng.random() < 0.5 else None
-        if made is not None and kind != 1:  # orders at the close wait for the end of the session
-            self.live.append(made)
+            order = self.close(data) if self.rng.random() < 0.5 else None
+        if order is not None and kind != 1:  # orders at the close wait for the end of the session
+            self.live.append(order)
         if len(self.live) > 3:
             self.cancel(self.live.pop(0))
 
@@ -259,9 +259,9 @@ def test_rejected_sale_cancels_its_bracket_and_oco_order() -> None:
 
         def next(self) -> None:
             if len(self) == 1:
-                self.made = self.sell_bracket(size=1, exectype=bt.Order.Market, stopprice=110, limitprice=90)
+                self.orders = self.sell_bracket(size=1, exectype=bt.Order.Market, stopprice=110, limitprice=90)
                 first = self.sell(size=1)
-                self.made.append(self.sell(size=1, exectype=bt.Order.Limit, price=120, oco=first))
+                self.orders.append(self.sell(size=1, exectype=bt.Order.Limit, price=120, oco=first))
 
     run_engine("batch", Brackets, {"A": [a_bar(i, 100, 101, 99, 100) for i in range(4)]}, {"shorts": False})
     last = dict(seen)

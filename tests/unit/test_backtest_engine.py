@@ -146,13 +146,13 @@ class Recorder(bt.Strategy):  # type: ignore[misc]
 def test_notifications_equal_stock(data: str) -> None:
     series = SERIES[data]()
     notes: list[Any] = []
-    theirs: list[Any] = []
-    stock = run_stock(Recorder, series, cash=CASH, notes=theirs)
+    stock_notes: list[Any] = []
+    stock = run_stock(Recorder, series, cash=CASH, notes=stock_notes)
     results, records = run_engine("batch", Recorder, series, {}, notes=notes)
     assert len(stock.trades) > 10
     assert_equal(stock, results, records)
     # Compared as text, because a line without a value is NaN.
-    assert list(map(repr, notes)) == list(map(repr, theirs))
+    assert list(map(repr, notes)) == list(map(repr, stock_notes))
 
 
 class BuysEarly(bt.Strategy):  # type: ignore[misc]

@@ -17,7 +17,7 @@ from tapedeck_crds.backtest import ParamValue, Strategy
 
 
 def load_strategy(spec: Strategy, files: Path) -> type[Any]:
-    """The built-in strategy, or the class of a module that is installed or stands in ``files``.
+    """The built-in strategy, or the class of a module that is installed or is in ``files``.
 
     Raises RunFailed (BadStrategy).
     """

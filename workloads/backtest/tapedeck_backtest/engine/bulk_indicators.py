@@ -24,7 +24,7 @@ from tapedeck_common.store.bars import Floats
 # Values [start, end) of an indicator; None if only its own ``once`` can compute them.
 _Compute = Callable[[Any, int, int], Floats | None]
 
-# Without division, which raises in Python where numpy warns, and without powers, which Python takes from libm.
+# Without division, which raises in Python where numpy warns, and without powers, which Python computes with libm.
 _EXACT_IN_NUMPY: dict[Any, Callable[[Any, Any], Any]] = {
     operator.__add__: np.add,
     operator.__sub__: np.subtract,

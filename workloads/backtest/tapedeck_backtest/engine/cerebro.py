@@ -62,7 +62,7 @@ def _prepare(strategy: Any) -> StepFunction:
     """Compute the strategy's indicators over the whole range, and return its step function.
 
     If a feed has fewer bars than the minimum period, computing the whole range raises in Backtrader; bar by bar the
-    indicator merely has no value. Such a strategy takes Backtrader's bar-by-bar step.
+    indicator merely has no value. Such a strategy uses Backtrader's bar-by-bar step.
     """
     if any(data.buflen() < needed for data, needed in zip(strategy.datas, strategy._minperiods, strict=True)):
         return lambda _days: strategy._next()

@@ -2,7 +2,7 @@
 
 Indicators have all their values before the first step. A step then moves the strategy's and the indicators' lines by
 one, delivers order and trade notifications, and calls the strategy and its analyzers. A strategy that overrides one of
-these methods takes Backtrader's own step. README.md in this folder lists the conditions and why the result is equal.
+these methods uses Backtrader's own step. README.md in this folder lists the conditions and why the result is equal.
 """
 
 from __future__ import annotations
