@@ -135,9 +135,9 @@ class Exchange:
         """Let all trades happen; at random ones break every connection, and miss up to ``missed`` trades."""
         self._do(self._play_with_drops(drops, random.Random(seed), missed), timeout)
 
-    def happen(self, market: Market, ticks: Iterable[Tick], *, tell: bool = True) -> None:
-        """Let these trades happen now; send them unless ``tell`` is False."""
-        self._do(self._happen(market, list(ticks), again=list(ticks) if tell else []))
+    def happen(self, market: Market, ticks: Iterable[Tick], *, send: bool = True) -> None:
+        """Let these trades happen now; send them unless ``send`` is False."""
+        self._do(self._happen(market, list(ticks), again=list(ticks) if send else []))
 
     def repeat(self, market: Market, ticks: Iterable[Tick]) -> None:
         """Send these trades again, or late, in this order."""

@@ -54,8 +54,8 @@ def test_every_trade_once_through_fifty_disconnects(
                 found[place] = v
         return {place: tuple(v[name] for name in VALUES) for place, v in found.items()}
 
-    wish = spec(binance, intervals=list(SECONDS))
-    pod = FeedPod(services.broker.bootstrap, tmp_path, tmp_path, wish, {"apiKey": binance.key})
+    feed_spec = spec(binance, intervals=list(SECONDS))
+    pod = FeedPod(services.broker.bootstrap, tmp_path, tmp_path, feed_spec, {"apiKey": binance.key})
     pod.start()
     try:
         binance.subscribed(channels=2)
@@ -165,8 +165,8 @@ def test_pods_share_the_symbols(services: Services, tmp_path: Path, binance: Exc
     quote = f"q{uuid.uuid4().hex[:5]}".upper()
     ticks = binance.markets[0].ticks
     binance.markets = [Market(f"A{n}", quote, ticks[n * 100 : n * 100 + 100]) for n in range(8)]
-    wish = spec(binance) | {"symbols": [f"*/{quote}"], "shards": 2}
-    pods = [FeedPod(services.broker.bootstrap, tmp_path / str(n), tmp_path, wish, shard=n) for n in range(2)]
+    feed_spec = spec(binance) | {"symbols": [f"*/{quote}"], "shards": 2}
+    pods = [FeedPod(services.broker.bootstrap, tmp_path / str(n), tmp_path, feed_spec, shard=n) for n in range(2)]
     try:
         for pod in pods:
             pod.start()

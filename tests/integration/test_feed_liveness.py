@@ -1,4 +1,4 @@
-"""Silent subscriptions: dead ones are told from quiet markets, by what each exchange offers."""
+"""Silent subscriptions: dead ones are distinguished from quiet markets, by what each exchange offers."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_flat_bars_of_minutes_without_a_trade_are_not_new(services: Services) ->
             assert gap_recovery.new_records == 0
             newest = state.series["1m"].recovery_start
             assert newest is not None and newest > last
-            exchange.happen(own, [replace(own.ticks[-1], id=10**6, ts=exchange.now)], tell=False)
+            exchange.happen(own, [replace(own.ticks[-1], id=10**6, ts=exchange.now)], send=False)
             await gap_recovery.recover(state, 0.0)
             assert (gap_recovery.new_records, stats.errors) == (1, 0)
         finally:

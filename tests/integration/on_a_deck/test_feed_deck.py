@@ -72,8 +72,8 @@ def test_a_channel_that_the_exchange_lacks_is_reported(running: tuple[Json, Obje
     secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "compare-key", "namespace": "default"}}
     objects.apply(secret | {"data": {"apiKey": "dGhlLWtleQ=="}})
     with Exchange(CryptoCompare(), recorded()) as exchange:
-        wish = live(exchange, channels=["trades"], apiKeySecret="compare-key") | {"exchange": "cryptocompare"}
-        apply(objects, "lacking", wish)
+        spec = live(exchange, channels=["trades"], apiKeySecret="compare-key") | {"exchange": "cryptocompare"}
+        apply(objects, "lacking", spec)
         eventually(lambda: phase(objects, "Feed", "lacking") == "Failed", 40)
     status = objects.get("Feed", "default", "lacking")["status"]
     assert status["conditions"][0]["reason"] == "UnsupportedChannel"

@@ -13,7 +13,7 @@ from tapedeck_crds.feed import FeedSpec
 
 
 def make_workload(settings: PodSettings) -> Workload:
-    """The workload that the spec asks for: files, a backfill or a live market. Raises InvalidInput."""
+    """The workload that the spec describes: files, a backfill or a live market. Raises InvalidInput."""
     spec = settings.parse_spec(FeedSpec)
     if spec.source is not None and spec.source.files is not None:
         from tapedeck_feed.from_files.workload import FileImportWorkload

@@ -76,7 +76,7 @@ class BackfillStats:
         )
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics ``tapedeck_feed_backfill_*``; the pod's labels tell the shards apart."""
+        """The metrics ``tapedeck_feed_backfill_*``; the pod's labels distinguish the shards."""
         for name, value, documentation in (
             ("done_bars", self.done, "Bars requested, or stored before the pod's start"),
             ("total_bars", self.total, "Bars that this pod's range can have"),

@@ -1,4 +1,4 @@
-"""Tells a dead subscription from a quiet market: asks the exchange for what the subscription should have delivered."""
+"""Distinguishes a dead subscription from a quiet market: requests what the subscription should have delivered."""
 
 from __future__ import annotations
 

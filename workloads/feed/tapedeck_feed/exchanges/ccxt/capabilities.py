@@ -1,4 +1,4 @@
-"""What recovery has to know of an exchange and ccxt does not tell."""
+"""What recovery has to know of an exchange and ccxt does not describe."""
 
 from __future__ import annotations
 

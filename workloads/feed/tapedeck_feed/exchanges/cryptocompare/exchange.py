@@ -105,8 +105,8 @@ class CryptoCompareAdapter:
             listener.on_malformed("", None, "expected a message of a subscribed channel", text)
 
         ids = [subscription_id(stream, symbol) for symbol in stream.symbols]
-        # Past trades cannot be requested, so that a dead subscription to trades cannot be told from a quiet market:
-        # heartbeats count as activity.
+        # Past trades cannot be requested, so that a dead subscription to trades cannot be distinguished from a quiet
+        # market: heartbeats count as activity.
         heartbeats = stream.kind == "trades"
         await self._websocket.subscribe(
             ids, on_message, lambda: listener.on_activity(stream), on_malformed, heartbeats=heartbeats
