@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from pods.services import EachStore, Services, fresh_database, start_services
 from tapedeck_common.settings import Connections
-from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_deck.embedded import forkserver
 from timescale.chroot import Unavailable
 from timescale.server import Timescale
@@ -42,7 +42,7 @@ def store(services: Services) -> Iterator[str]:
     """The superuser's DSN of a fresh, migrated database."""
     with fresh_database(services.postgres.dsn) as name:
         dsn = services.postgres.dsn(database=name)
-        migrate(dsn)
+        upgrade_schema(dsn)
         yield dsn
 
 

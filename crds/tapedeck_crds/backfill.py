@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from tapedeck_crds.base import RANGE_RULE, Model, Rule, Time, parse_time
-from tapedeck_crds.live import IntervalSet
+from tapedeck_crds.exchange import IntervalSet
 
 
 class Backfill(Model):

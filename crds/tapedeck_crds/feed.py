@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from tapedeck_crds.backfill import Backfill, BackfillProgress
 from tapedeck_crds.base import Exchange, Files, Model, Rule, exactly_one_of, immutable
-from tapedeck_crds.live import ChannelSet, Endpoints, IntervalSet, SecretName, WantedSet
+from tapedeck_crds.exchange import ChannelSet, Endpoints, IntervalSet, SecretName, WantedSet
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,

@@ -21,7 +21,7 @@ from tapedeck_crds.base import (
     exactly_one_of,
     parse_time,
 )
-from tapedeck_crds.live import Endpoints
+from tapedeck_crds.exchange import Endpoints
 
 SEED_MAX = 2**53 - 1  # what JSON's readers keep exactly
 BARS_MAX = 1_000_000_000

@@ -8,7 +8,7 @@ import sys
 
 from pydantic import ValidationError
 
-from tapedeck_common.logs import configure
+from tapedeck_common.logs import configure_logging
 from tapedeck_operator.cluster.operator import run
 from tapedeck_operator.cluster.settings import OperatorSettings
 
@@ -19,7 +19,7 @@ def main() -> int:
     except ValidationError as error:
         print(f"tapedeck-operator: {error}", file=sys.stderr)
         return 64
-    configure(settings.log_level, workload="operator")
+    configure_logging(settings.log_level, workload="operator")
     logging.getLogger("kopf").setLevel(logging.WARNING)
     asyncio.run(run(settings))
     return 0

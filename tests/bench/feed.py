@@ -21,8 +21,9 @@ from exchange import Exchange, Market, Tick, recorded
 from exchange.binance import Binance
 from pods.feed import FeedPod
 from tapedeck_common import topics
-from tapedeck_common.kafka import admin, ensure_topics
+from tapedeck_common.kafka import admin
 from tapedeck_common.settings import Connections
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 
@@ -64,7 +65,7 @@ def _broker(folder: Path) -> Iterator[str]:
         broker.launch()
         broker.wait_ready()
         client = admin(Connections(kafka_bootstrap=broker.bootstrap), "bench")
-        ensure_topics(client, topics.STANDING, topics.STANDING_PARTITIONS)
+        ensure_topics(client, topics.PERMANENT_TOPICS, topics.PERMANENT_PARTITIONS)
         yield broker.bootstrap
     finally:
         broker.stop()

@@ -17,9 +17,10 @@ from exchange.binance import Binance
 from exchange.candles import MINUTE, CandleMarket
 from pods.feed import FeedPod
 from tapedeck_common import topics
-from tapedeck_common.kafka import admin, ensure_topics
+from tapedeck_common.kafka import admin
 from tapedeck_common.settings import Connections
-from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.store.schema_upgrade import upgrade_schema
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_crds.base import format_ms
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
@@ -72,8 +73,8 @@ def _services(folder: Path) -> Iterator[tuple[str, str]]:
         postgres.start()
         broker.wait_ready()
         client = admin(Connections(kafka_bootstrap=broker.bootstrap), "bench")
-        ensure_topics(client, topics.STANDING, topics.STANDING_PARTITIONS)
-        migrate(postgres.dsn())
+        ensure_topics(client, topics.PERMANENT_TOPICS, topics.PERMANENT_PARTITIONS)
+        upgrade_schema(postgres.dsn())
         yield broker.bootstrap, postgres.dsn()
     finally:
         broker.stop()

@@ -18,10 +18,11 @@ import psycopg
 
 from bench.figures import Figure, against, alternate
 from tapedeck_common import topics
-from tapedeck_common.kafka import admin, consumer, ensure_topics, producer
+from tapedeck_common.kafka import admin, consumer, producer
 from tapedeck_common.market import Bar, series_key
 from tapedeck_common.settings import Connections
-from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.store.schema_upgrade import upgrade_schema
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_common.wire import encode, market_headers
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.broker import KafkaBroker
@@ -174,9 +175,9 @@ def _services(folder: Path) -> Iterator[Bench]:
         broker.launch()
         postgres.start()
         broker.wait_ready()
-        migrate(postgres.dsn())
+        upgrade_schema(postgres.dsn())
         connections = Connections(kafka_bootstrap=broker.bootstrap)
-        ensure_topics(admin(connections, "bench"), topics.STANDING, topics.STANDING_PARTITIONS)
+        ensure_topics(admin(connections, "bench"), topics.PERMANENT_TOPICS, topics.PERMANENT_PARTITIONS)
         yield Bench(folder, broker, postgres)
     finally:
         broker.stop()

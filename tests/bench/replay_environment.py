@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from pods.replay import ReplayProcess, insert_minutes
 from tapedeck_common.settings import Connections
-from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
@@ -75,7 +75,7 @@ def bench_environment() -> Iterator[BenchEnvironment]:
             broker.launch()
             postgres.start()
             broker.wait_ready()
-            migrate(postgres.dsn())
+            upgrade_schema(postgres.dsn())
             connections = Connections(kafka_bootstrap=broker.bootstrap, store_dsn=SecretStr(postgres.dsn()))
             yield BenchEnvironment(folder, connections)
         finally:

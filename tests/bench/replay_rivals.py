@@ -19,7 +19,8 @@ from confluent_kafka import Producer
 
 from bench.figures import Figure, against, alternate
 from bench.replay_environment import SYMBOLS, BenchEnvironment, bench_environment, rate, scaled
-from tapedeck_common.kafka import admin, ensure_topics
+from tapedeck_common.kafka import admin
+from tapedeck_common.topic_admin import ensure_topics
 
 BARS, AWAITED, RUNS = scaled(1_000_000), scaled(4_000), 3
 FIELDS = ("exchange", "symbol", "interval", "ts", "open", "high", "low", "close", "volume")

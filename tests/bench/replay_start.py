@@ -13,7 +13,8 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from bench.figures import Figure
 from bench.replay_environment import SYMBOLS, BenchEnvironment, bench_environment, scaled
-from tapedeck_common.kafka import admin, consumer, ensure_topics
+from tapedeck_common.kafka import admin, consumer
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_common.wire import origin_of
 
 BARS, RUNS = scaled(200_000), 7

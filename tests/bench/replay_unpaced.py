@@ -17,8 +17,9 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench.figures import Figure, against, alternate
 from bench.replay_environment import SETTLE_SECONDS, SYMBOLS, bench_environment, rate, scaled
-from tapedeck_common.kafka import admin, ensure_topics
+from tapedeck_common.kafka import admin
 from tapedeck_common.settings import Connections
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_deck.embedded.broker import BROKER_JARS, KAFKA, jars
 from tapedeck_deck.embedded.jvm import java
 

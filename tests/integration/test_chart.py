@@ -15,10 +15,10 @@ import pytest
 from charts.rendered import CHART, DIGESTS, EXTERNAL, HELM, SETS, find, render, template
 from kube.api import KubeApi, missing_binaries
 from tapedeck_common.settings import Connections
-from tapedeck_common.store.retention import Keepable
-from tapedeck_common.topics import STANDING
+from tapedeck_common.store.retention import RetainedTable
+from tapedeck_common.topics import PERMANENT_TOPICS
 from tapedeck_crds.json import Json
-from tapedeck_maintenance.retention_job import RetainSettings
+from tapedeck_maintenance.retention_job import RetentionSettings
 from tapedeck_operator.cluster.settings import OperatorSettings
 from tapedeck_operator.plan.pods import CONNECTION_FIELDS
 from tapedeck_operator.plan.types import Settings
@@ -231,7 +231,7 @@ def test_retention_is_off_until_a_table_is_named() -> None:
     documents = render(SETS["everything"])
     job = find(documents, "CronJob", "td-retention")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     told = _environment(job["containers"][0])
-    settings = RetainSettings(retention_days=json.loads(told["TAPEDECK_RETENTION_DAYS"]))
+    settings = RetentionSettings(retention_days=json.loads(told["TAPEDECK_RETENTION_DAYS"]))
     assert settings.retention_days == {"bars": 3650, "trades": 30, "runs": 0}
     (migrate,) = find(documents, "Deployment", "td-recorder")["spec"]["template"]["spec"]["initContainers"]
     told = _environment(migrate)
@@ -242,8 +242,8 @@ def test_retention_is_off_until_a_table_is_named() -> None:
 
 def test_the_tables_and_topics_of_the_schema_are_those_of_the_code() -> None:
     store, kafka = (json.loads(SCHEMA.read_text())["properties"][part]["properties"] for part in ("store", "kafka"))
-    assert set(store["retention"]["properties"]["days"]["properties"]) == set(get_args(Keepable))
-    assert set(kafka["topics"]["properties"]["retentionHours"]["properties"]) == set(STANDING)
+    assert set(store["retention"]["properties"]["days"]["properties"]) == set(get_args(RetainedTable))
+    assert set(kafka["topics"]["properties"]["retentionHours"]["properties"]) == set(PERMANENT_TOPICS)
 
 
 @pytest.mark.parametrize("keep", [True, False])

@@ -14,7 +14,7 @@ from psycopg import sql
 from charts import dashboards
 from pods.services import EachStore
 from tapedeck_common.store.roles import ROLES
-from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.store.schema_upgrade import upgrade_schema
 
 NOW = datetime.now(UTC)
 T0 = datetime(2018, 4, 4, tzinfo=UTC)
@@ -33,7 +33,7 @@ PERIODS = [{"period": "2018-04", "return_percent": 10.0, "trades": 2}, {"period"
 @pytest.fixture
 def filled(each_store: EachStore) -> str:
     """A store with a run, a sweep's trials, a hole and a row that was refused; the gateway's DSN."""
-    migrate(each_store.dsn("postgres"))
+    upgrade_schema(each_store.dsn("postgres"))
     with psycopg.connect(each_store.dsn("postgres"), autocommit=True) as connection:
         for run, state, metrics in (("r1", "complete", METRICS), ("r2", "running", None)):
             connection.execute(

@@ -20,7 +20,7 @@ from pods.services import Services
 from pods.topic import read_topic
 from tapedeck_common.market import Bar, Ticker, Trade
 from tapedeck_crds.base import format_ms
-from tapedeck_crds.live import Endpoints
+from tapedeck_crds.exchange import Endpoints
 from tapedeck_feed.exchanges.adapter import ExchangeStream
 from tapedeck_feed.exchanges.cryptocompare import exchange as adapters
 from tapedeck_feed.exchanges.errors import ExchangeRequestFailed, InvalidFeedInput, SubscriptionLost

@@ -22,7 +22,7 @@ from pods.live import create_gap_recovery, create_output, create_pod, exchange_t
 from pods.services import Services
 from pods.topic import read_topic
 from tapedeck_common.market import Bar, Side, Trade
-from tapedeck_crds.live import Endpoints
+from tapedeck_crds.exchange import Endpoints
 from tapedeck_feed.exchanges.ccxt import history
 from tapedeck_feed.exchanges.registry import create_adapter
 from tapedeck_feed.live import bar_recovery

@@ -24,7 +24,7 @@ from pods.live import create_gap_recovery, create_pod, exchange_trades, publishe
 from pods.services import Services
 from pods.topic import read_topic
 from tapedeck_common.market import Bar
-from tapedeck_crds.live import Endpoints
+from tapedeck_crds.exchange import Endpoints
 from tapedeck_feed.exchanges.registry import create_adapter
 from tapedeck_feed.live.resume import PublishedRecords
 from tapedeck_feed.live.symbol_state import resume_symbol

@@ -9,7 +9,7 @@ from pods.recorder import publish
 from pods.services import Services
 from tapedeck_common.market import Bar, Trade, series_key
 from tapedeck_common.settings import Connections
-from tapedeck_common.topics import STANDING_PARTITIONS, shard_of
+from tapedeck_common.topics import PERMANENT_PARTITIONS, shard_of
 from tapedeck_common.wire import encode, market_headers
 from tapedeck_feed.live import resume
 
@@ -20,8 +20,8 @@ def test_it_reads_back_beyond_later_records_of_other_symbols(services: Services)
     exchange, live = f"h{uuid.uuid4().hex[:8]}", market_headers("live")
     names = (f"{number}/USDT" for number in itertools.count())
     mine = next(names)
-    same = [shard_of(series_key(exchange, mine), STANDING_PARTITIONS)]
-    other = next(n for n in names if [shard_of(series_key(exchange, n), STANDING_PARTITIONS)] == same)
+    same = [shard_of(series_key(exchange, mine), PERMANENT_PARTITIONS)]
+    other = next(n for n in names if [shard_of(series_key(exchange, n), PERMANENT_PARTITIONS)] == same)
 
     def trade(symbol: str, number: int) -> tuple[str, bytes, str, list[tuple[str, str | bytes | None]]]:
         made = Trade(exchange, symbol, T0 + number * 100, str(number), 1.0, 1.0, "buy")

@@ -20,7 +20,7 @@ from pods.gateway import (
     walk,
 )
 from pods.socket_client import T0, assert_same_bars, rows
-from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.store.schema_upgrade import upgrade_schema
 
 WIDTHS = {"1": 1, "5": 5, "15": 15, "60": 60, "240": 240, "1D": 1440}
 
@@ -176,7 +176,7 @@ def test_an_invalid_parameter_is_named(
 
 @pytest.fixture(scope="module")
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory, services: Any) -> Iterator[Gateway]:
-    migrate(services.postgres.dsn())
+    upgrade_schema(services.postgres.dsn())
     with running_gateway(tmp_path_factory.mktemp("gateway"), services.connections()) as gateway:
         yield gateway
 

@@ -26,9 +26,10 @@ from pods.gateway import (
     walk,
 )
 from pods.socket_client import T0, SocketClient, aggregated, assert_same_bars, rows
-from tapedeck_common.kafka import admin, ensure_topics, producer
+from tapedeck_common.kafka import admin, producer
 from tapedeck_common.market import Bar, event_time, series_key
 from tapedeck_common.settings import Connections
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_common.topics import MARKET_BARS, replay_topic
 from tapedeck_common.wire import Epoch, encode, market_headers, replay_headers
 

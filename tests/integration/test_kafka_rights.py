@@ -23,13 +23,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from secured.broker import ADMIN, SecuredBroker
-from tapedeck_common.kafka import admin, consumer, error_of, producer, transactional_producer
-from tapedeck_common.kafka_acls import Workload, bindings
+from tapedeck_common.kafka import admin, consumer, kafka_error, producer, transactional_producer
+from tapedeck_common.kafka_acls import acl_bindings
+from tapedeck_common.settings import WorkloadName
 from tapedeck_common.topics import RECORDER_GROUP
 
 pytestmark = pytest.mark.slow
 
-WORKLOADS: tuple[Workload, ...] = ("feed", "replay", "transform", "backtest", "recorder", "gateway")
+WORKLOADS: tuple[WorkloadName, ...] = ("feed", "replay", "transform", "backtest", "recorder", "gateway")
 REPLAY = "tapedeck.replay.a-uid"
 SINK = "tapedeck-sink-influx"
 POINTS = "tapedeck.points.a-uid"
@@ -149,7 +150,7 @@ def test_a_workload_makes_and_deletes_no_more_than_it_must(broker: SecuredBroker
         dead = f"{living.removesuffix('a-uid')}{uuid.uuid4()}"
         super_user.create_topics([NewTopic(dead, 1)])[dead].result(20)
         assert _allowed(client.delete_topics([dead])[dead]) == (living in MAY_DELETE.get(workload, set()))
-    (grant,) = client.create_acls(bindings("recorder", workload)[:1]).values()
+    (grant,) = client.create_acls(acl_bindings("recorder", workload)[:1]).values()
     assert not _allowed(grant)
 
 
@@ -168,7 +169,7 @@ def test_a_replay_commits_its_own_transactions_and_no_others(broker: SecuredBrok
     other = transactional_producer(connections, "others.0")
     with pytest.raises(KafkaException) as raised:
         other.init_transactions(20)
-    assert error_of(raised.value).code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    assert kafka_error(raised.value).code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 
 
 def test_granting_again_adds_nothing(broker: SecuredBroker) -> None:
@@ -178,7 +179,7 @@ def test_granting_again_adds_nothing(broker: SecuredBroker) -> None:
         ResourceType.ANY, any_, ResourcePatternType.ANY, any_, any_, AclOperation.ANY, AclPermissionType.ANY
     )
     there = client.describe_acls(every).result(20)
-    assert len(there) == sum(len(bindings(workload, workload)) for workload in WORKLOADS)
+    assert len(there) == sum(len(acl_bindings(workload, workload)) for workload in WORKLOADS)
 
 
 def _allowed(future: Any) -> bool:
@@ -186,7 +187,7 @@ def _allowed(future: Any) -> bool:
         future.result(20)
         return True
     except KafkaException as error:
-        assert error_of(error).code() in REFUSED, error
+        assert kafka_error(error).code() in REFUSED, error
         return False
 
 

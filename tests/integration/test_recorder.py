@@ -33,7 +33,7 @@ from pods.recorder import (
 from pods.services import EachStore, Services
 from tapedeck_common import records, topics
 from tapedeck_common.market import Bar, Ticker, Trade, series_key
-from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_common.wire import Epoch, encode, replay_headers
 
 
@@ -69,7 +69,7 @@ class Stage:
 
 @pytest.fixture
 def stage(services: Services, each_store: EachStore, tmp_path: Path) -> Iterator[Stage]:
-    migrate(each_store.dsn("postgres"))
+    upgrade_schema(each_store.dsn("postgres"))
     with recorders(tmp_path, services.broker.bootstrap, each_store.dsn("tapedeck_recorder")) as (recorder,):
         recorder.start()
         yield Stage(services, each_store.dsn("postgres"), recorder)

@@ -30,16 +30,17 @@ from pods.recorder import (
     select,
 )
 from tapedeck_common import topics
-from tapedeck_common.kafka import admin, ensure_topics
+from tapedeck_common.kafka import admin
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.settings import Connections
-from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.store.schema_upgrade import upgrade_schema
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_common.wire import encode
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
 
-PARTITIONS = len(topics.STANDING) * topics.STANDING_PARTITIONS
+PARTITIONS = len(topics.PERMANENT_TOPICS) * topics.PERMANENT_PARTITIONS
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -100,9 +101,9 @@ def services_to_kill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machi
         running.broker.launch()
         running.postgres.start()
         running.broker.wait_ready()
-        migrate(running.dsn)
+        upgrade_schema(running.dsn)
         connections = Connections(kafka_bootstrap=running.broker.bootstrap)
-        ensure_topics(admin(connections, "test"), topics.STANDING, topics.STANDING_PARTITIONS)
+        ensure_topics(admin(connections, "test"), topics.PERMANENT_TOPICS, topics.PERMANENT_PARTITIONS)
         yield running
     finally:
         running.broker.stop()

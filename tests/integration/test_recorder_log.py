@@ -31,10 +31,11 @@ from pods.recorder import (
 )
 from pods.services import fresh_database
 from tapedeck_common import records, topics
-from tapedeck_common.kafka import admin, ensure_topics, transactional_producer
+from tapedeck_common.kafka import admin, transactional_producer
 from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
-from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.store.schema_upgrade import upgrade_schema
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_common.wire import encode, market_headers
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
@@ -58,12 +59,12 @@ class Stage:
         self.admin = admin(self.connections, "test")
 
     def create_topics(self) -> None:
-        eventually(lambda: ensure_topics(self.admin, topics.STANDING, topics.STANDING_PARTITIONS))
+        eventually(lambda: ensure_topics(self.admin, topics.PERMANENT_TOPICS, topics.PERMANENT_PARTITIONS))
 
     def delete_topics(self) -> None:
-        for future in self.admin.delete_topics(list(topics.STANDING)).values():
+        for future in self.admin.delete_topics(list(topics.PERMANENT_TOPICS)).values():
             future.result(10)
-        eventually(lambda: not set(topics.STANDING) & set(self.admin.list_topics(timeout=60).topics))
+        eventually(lambda: not set(topics.PERMANENT_TOPICS) & set(self.admin.list_topics(timeout=60).topics))
 
     def publish(self, minutes: range) -> None:
         some = (encode(Bar("x", "A/B", "1m", T0 + i * MINUTE, 2.0, 3.0, 1.0, 2.0, float(i))) for i in minutes)
@@ -102,7 +103,7 @@ def own_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kaf
 def stage(own_services: tuple[KafkaBroker, Postgres], tmp_path: Path) -> Iterator[Stage]:
     broker, postgres = own_services
     with fresh_database(postgres.dsn) as name:
-        migrate(postgres.dsn(database=name))
+        upgrade_schema(postgres.dsn(database=name))
         recorder_dsn = postgres.dsn("tapedeck_recorder", name)
         with recorders(tmp_path, broker.bootstrap, recorder_dsn) as (recorder,):
             running = Stage(broker, postgres.dsn(database=name), recorder)

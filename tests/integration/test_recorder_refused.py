@@ -11,8 +11,9 @@ import pytest
 from confluent_kafka import KafkaException
 from pydantic import SecretStr
 
-from tapedeck_common.kafka import admin, ensure_topics, passing
+from tapedeck_common.kafka import admin, is_transient
 from tapedeck_common.settings import Connections
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_recorder.kafka.topic_ids import TopicInspector
@@ -64,7 +65,7 @@ def test_the_right_password_is_accepted(broker: GuardedBroker) -> None:
 def test_a_refused_password_is_the_reason_given(broker: GuardedBroker) -> None:
     with pytest.raises(KafkaException, match="SASL authentication error") as refused:
         TopicInspector(of(broker, "wrong")).cluster_id()
-    assert passing(refused.value)  # transient: the password may be corrected meanwhile
+    assert is_transient(refused.value)  # transient: the password may be corrected meanwhile
 
 
 def test_a_failed_tls_handshake_is_the_reason_given() -> None:

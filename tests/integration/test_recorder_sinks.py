@@ -43,8 +43,8 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Other]:
 def rewind(bootstrap: str, sink: str, to: dict[tuple[str, int], int]) -> None:
     """Commit offsets of a sink's group: these, and 0 for partitions that are not named."""
     client = Consumer({"bootstrap.servers": bootstrap, "group.id": f"tapedeck-sink-{sink}"})
-    partitions = range(topics.STANDING_PARTITIONS)
-    places = [TopicPartition(t, p, to.get((t, p), 0)) for t in topics.STANDING for p in partitions]
+    partitions = range(topics.PERMANENT_PARTITIONS)
+    places = [TopicPartition(t, p, to.get((t, p), 0)) for t in topics.PERMANENT_TOPICS for p in partitions]
     client.commit(offsets=places, asynchronous=False)
     client.close()
 

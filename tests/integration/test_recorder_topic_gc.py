@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from pods.recorder import eventually
-from tapedeck_common.kafka import admin, ensure_topics
+from tapedeck_common.kafka import admin
 from tapedeck_common.settings import Connections
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_common.topics import points_topic, replay_topic
 from tapedeck_recorder.topic_gc import delete_orphaned_topics, fetch_replay_uids, run_topic_gc
 

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored, wait_for
 from tapedeck_common.settings import Connections
-from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_crds.clock import Anchor
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
@@ -96,7 +96,7 @@ def sharded_replay(folder: Path) -> Iterator[ShardedReplay]:
         broker.launch()
         postgres.start()
         broker.wait_ready()
-        migrate(postgres.dsn())
+        upgrade_schema(postgres.dsn())
         connections = Connections(kafka_bootstrap=broker.bootstrap, store_dsn=SecretStr(postgres.dsn()))
         uid = str(uuid.uuid4())
         pods += [ReplayProcess(folder / "pods", connections, SPEC, uid=uid, shard=shard) for shard in (0, 1)]

@@ -125,7 +125,7 @@ def test_mirrors_to_the_market_topic_and_records(tmp_path: Path, store: str, con
     assert replay.wait() == 0
     expected = stored(store, "x")
     shared: list[Record] = []
-    for partition in range(topics.STANDING_PARTITIONS):
+    for partition in range(topics.PERMANENT_PARTITIONS):
         shared += committed(connections.kafka_bootstrap, topics.MARKET_BARS, partition, ["x", "replay.test"])
     copies = [r for r in shared if r.header == f"1;replay;{replay.uid};0.0"]
     recorded = [r for r in shared if r.header == "1;synthetic" and r.value["exchange"] == "replay.test"]

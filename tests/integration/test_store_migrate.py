@@ -18,8 +18,8 @@ from psycopg import conninfo, sql
 
 from pods.recorder import eventually
 from pods.services import EachStore, fresh_database
-from tapedeck_common.store.schema_upgrade import migrate
-from tapedeck_common.store.storage import ask_refresh, make_refresh
+from tapedeck_common.store.editions import create_refresh_function, request_rollup_refresh
+from tapedeck_common.store.schema_upgrade import upgrade_schema
 
 _SCHEMA = """
 SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2
@@ -32,11 +32,11 @@ Row = tuple[Any, ...]
 
 def test_migrating_again_changes_nothing(each_store: EachStore) -> None:
     dsn = each_store.dsn("postgres")
-    assert migrate(dsn) == each_store.flavour
+    assert upgrade_schema(dsn) == each_store.flavour
     with psycopg.connect(dsn) as connection:
         before = connection.execute(_SCHEMA).fetchall()
         connection.execute("INSERT INTO bars VALUES ('x', 'A/B', '1m', now(), 1, 1, 1, 1, 1, 0, 'live')")
-    assert migrate(dsn) == each_store.flavour
+    assert upgrade_schema(dsn) == each_store.flavour
     with psycopg.connect(dsn) as connection:
         assert connection.execute(_SCHEMA).fetchall() == before
         assert connection.execute("SELECT count(*) FROM bars").fetchone() == (1,)
@@ -55,7 +55,7 @@ def test_two_migrate_at_once(each_store: EachStore) -> None:
 
 def test_bars_and_ticks_are_hypertables_where_there_can_be_some(each_store: EachStore) -> None:
     dsn = each_store.dsn("postgres")
-    migrate(dsn)
+    upgrade_schema(dsn)
     if each_store.flavour == "plain":
         return
     with psycopg.connect(dsn) as connection:
@@ -113,7 +113,7 @@ def licensed(request: pytest.FixtureRequest) -> Iterator[EachStore]:
 
 def test_coarser_bars_follow_repairs_and_corrections(licensed: EachStore) -> None:
     flavour, dsn = licensed.flavour, licensed.dsn("postgres")
-    assert migrate(dsn) == flavour
+    assert upgrade_schema(dsn) == flavour
     rows = some_rows()
     hole = (T0 + timedelta(minutes=70), T0 + timedelta(minutes=190))
     lacking = [row for row in rows if not hole[0] <= row[3] < hole[1]]
@@ -127,7 +127,7 @@ def test_coarser_bars_follow_repairs_and_corrections(licensed: EachStore) -> Non
             assert viewed(connection, f"bars_{name}") == by_hand(lacking, minutes)
         connection.cursor().executemany(INSERT, [row for row in rows if hole[0] <= row[3] < hole[1]])
         connection.execute("UPDATE bars SET high = 999, rev = 1 WHERE symbol = %s AND ts = %s", (old[1], old[3]))
-        assert ask_refresh(connection) == (len(MINUTES) if flavour == "timescale" else 0)
+        assert request_rollup_refresh(connection) == (len(MINUTES) if flavour == "timescale" else 0)
         wanted = [corrected if row is old else row for row in rows]
 
         def follows(name: str, minutes: int) -> bool:
@@ -136,5 +136,5 @@ def test_coarser_bars_follow_repairs_and_corrections(licensed: EachStore) -> Non
         for name, minutes in MINUTES.items():
             eventually(partial(follows, name, minutes))
         if flavour == "apache":  # its catalogue has what the question is about, though none of the jobs
-            make_refresh(connection, "timescale")
-            assert ask_refresh(connection) == 0
+            create_refresh_function(connection, "timescale")
+            assert request_rollup_refresh(connection) == 0

@@ -17,9 +17,9 @@ from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[a
 from pods.services import EachStore, Services
 from tapedeck_common.kafka import admin
 from tapedeck_common.store import retention
-from tapedeck_common.store.retention import Keepable, retain
-from tapedeck_common.store.schema_upgrade import migrate
-from tapedeck_common.store.storage import Flavour
+from tapedeck_common.store.editions import Edition
+from tapedeck_common.store.retention import RetainedTable, delete_expired
+from tapedeck_common.store.schema_upgrade import upgrade_schema
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -39,7 +39,7 @@ def _count(connection: psycopg.Connection[Any], query: str) -> int:
 def test_old_rows_go_and_others_stay(each_store: EachStore, monkeypatch: Any) -> None:
     monkeypatch.setattr(retention, "PAGES", 7)  # many stretches, whose borders must neither skip nor overlap
     monkeypatch.setattr(retention, "RUNS", 3)
-    migrate(each_store.dsn("postgres"))
+    upgrade_schema(each_store.dsn("postgres"))
     rng = random.Random(7)
     opens = [NOW - HOUR * i for i in range(24 * 100)]
     rng.shuffle(opens)
@@ -57,9 +57,9 @@ def test_old_rows_go_and_others_stay(each_store: EachStore, monkeypatch: Any) ->
             ended = None if number == 19 else NOW - timedelta(days=number)
             connection.execute(RUN, (f"r{number}", NOW - timedelta(days=99), ended))
             connection.execute("INSERT INTO run_equity VALUES (%s, 0, %s, 1, 1)", (f"r{number}", NOW))
-        kind: Flavour = "plain" if each_store.flavour == "plain" else "apache"
-        days: dict[Keepable, int] = {"bars": 40, "ingest_errors": 10, "runs": 12, "trades": 0}
-        gone = retain(connection, kind, days, NOW)
+        kind: Edition = "plain" if each_store.flavour == "plain" else "apache"
+        days: dict[RetainedTable, int] = {"bars": 40, "ingest_errors": 10, "runs": 12, "trades": 0}
+        gone = delete_expired(connection, kind, days, NOW)
 
         edge = NOW - timedelta(days=40)
         kept = {row[0] for row in connection.execute("SELECT ts FROM bars")}
@@ -78,12 +78,12 @@ def test_old_rows_go_and_others_stay(each_store: EachStore, monkeypatch: Any) ->
         assert {row[0] for row in connection.execute("SELECT run_id FROM run_equity")} == runs
         assert gone["runs"] == 6
         assert "trades" not in gone
-        again = retain(connection, kind, days, NOW)
+        again = delete_expired(connection, kind, days, NOW)
         assert not any(again.values())
 
 
 def test_the_job_deletes_by_the_clock_and_is_off_unless_told(each_store: EachStore, tmp_path: Path) -> None:
-    migrate(each_store.dsn("postgres"))
+    upgrade_schema(each_store.dsn("postgres"))
     (tmp_path / "store_dsn").write_text(each_store.dsn("postgres"))
     with psycopg.connect(each_store.dsn("postgres"), autocommit=True) as connection:
         for age in (1, 400):

@@ -16,7 +16,7 @@ import pytest
 from psycopg import errors
 
 from pods.services import EachStore, Services
-from tapedeck_common.store.schema_upgrade import migrate
+from tapedeck_common.store.schema_upgrade import upgrade_schema
 
 VIEWS = ["bars_5m", "bars_15m", "bars_1h", "bars_4h", "bars_1d"]
 RUNS = ["runs", "run_trades", "run_fills", "run_equity", "run_trials", "run_origins"]
@@ -38,7 +38,7 @@ BAR = "INSERT INTO bars VALUES ('x', 'A/B', '1m', now(), 1, 1, 1, 1, 1, 0, 'live
 
 
 def test_the_roles_of_everyday_may_do_what_they_must_and_no_more(each_store: EachStore) -> None:
-    migrate(each_store.dsn("postgres"))
+    upgrade_schema(each_store.dsn("postgres"))
     with psycopg.connect(each_store.dsn("tapedeck_reader"), autocommit=True) as reader:
         assert reader.execute("SELECT count(*) FROM bars_5m").fetchone() == (0,)
         with pytest.raises(errors.InsufficientPrivilege):

@@ -24,7 +24,7 @@ from pods.transform import TransformProcess
 from tapedeck_common.kafka import producer
 from tapedeck_common.market import Ticker, Trade
 from tapedeck_common.settings import Connections
-from tapedeck_common.topics import MARKET_TICKERS, MARKET_TRADES, STANDING_PARTITIONS
+from tapedeck_common.topics import MARKET_TICKERS, MARKET_TRADES, PERMANENT_PARTITIONS
 from tapedeck_common.wire import encode
 
 FAULTS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
@@ -238,7 +238,7 @@ def other_writers(connections: Connections) -> Iterator[None]:
     def trade() -> None:
         value = encode(Trade("others", "A/B", T0, "1", 1.0, 1.0, "buy"))
         while not over.wait(0.03):
-            for partition in range(STANDING_PARTITIONS):
+            for partition in range(PERMANENT_PARTITIONS):
                 client.produce(MARKET_TRADES, value, "others:A/B", partition=partition, headers=[*LIVE])
             client.poll(0)
 

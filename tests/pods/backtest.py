@@ -15,9 +15,10 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from tapedeck_common import topics, wire
-from tapedeck_common.kafka import admin, ensure_topics, transactional_producer
+from tapedeck_common.kafka import admin, transactional_producer
 from tapedeck_common.market import Bar, series_key
 from tapedeck_common.settings import Connections
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_deck.embedded import forkserver
 from tapedeck_deck.embedded.deadline import Deadline
 from tapedeck_deck.embedded.forkserver import ForkedModule
@@ -119,7 +120,7 @@ class ReplayTopic:
     def start(self) -> None:
         self.producer.begin_transaction()
         self.control(
-            wire.Start(
+            wire.ReplayStart(
                 self.uid,
                 "tape",
                 "default",
@@ -159,7 +160,7 @@ class ReplayTopic:
 
     def end(self, v: int) -> None:
         self.producer.begin_transaction()
-        self.control(wire.Watermark("0.0", v, None, self.published), wire.End("0.0", v, self.published))
+        self.control(wire.Watermark("0.0", v, None, self.published), wire.ReplayEnd("0.0", v, self.published))
         self.producer.commit_transaction(30)
 
 
@@ -174,7 +175,7 @@ def result_values(connections: Connections, run_id: str) -> Iterator[tuple[int, 
         }
     )
     try:
-        partitions = [TopicPartition(topics.RESULTS, p, 0) for p in range(topics.STANDING_PARTITIONS)]
+        partitions = [TopicPartition(topics.RESULTS, p, 0) for p in range(topics.PERMANENT_PARTITIONS)]
         ends = {each.partition: reader.get_watermark_offsets(each, timeout=60)[1] for each in partitions}
         unread = {partition for partition, end in ends.items() if end}
         reader.assign([each for each in partitions if each.partition in unread])

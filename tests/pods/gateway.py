@@ -21,11 +21,12 @@ import msgspec
 import psycopg
 from confluent_kafka import Producer
 
-from tapedeck_common.kafka import admin, ensure_topics, transactional_producer
+from tapedeck_common.kafka import admin, transactional_producer
 from tapedeck_common.market import Bar, event_time, order_key, series_key
 from tapedeck_common.settings import Connections
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_common.topics import replay_topic, shard_of
-from tapedeck_common.wire import End, Epoch, EpochStart, Start, Watermark, encode, replay_headers
+from tapedeck_common.wire import Epoch, EpochStart, ReplayEnd, ReplayStart, Watermark, encode, replay_headers
 from tapedeck_deck.embedded import forkserver, processes
 
 MINUTE = 60_000
@@ -142,7 +143,7 @@ class ReplayTopic:
         ensure_topics(admin(self.connections, "tests"), [replay_topic(self.uid)], self.shards)
         self._producer: Producer = transactional_producer(self.connections, f"tests-{self.uid}")
         self._producer.init_transactions(20)
-        start = Start(
+        start = ReplayStart(
             self.uid, self.name, "default", msgspec.Raw(json.dumps(self.spec).encode()), "coinbase", self.symbols,
             self.interval, self.range_from, self.range_to, dict.fromkeys(self.symbols, 1_000), "x",
         )  # fmt: skip
@@ -184,10 +185,10 @@ class ReplayTopic:
 
     def end(self, v: int) -> None:
         self._producer.begin_transaction()
-        self._control(End(str(self.epoch), v, self.published))
+        self._control(ReplayEnd(str(self.epoch), v, self.published))
         self._producer.commit_transaction(20)
 
-    def _control(self, record: Start | EpochStart | Watermark | End) -> None:
+    def _control(self, record: ReplayStart | EpochStart | Watermark | ReplayEnd) -> None:
         for partition in range(self.shards):
             self._put(partition, record, "", control=True)
 

@@ -14,7 +14,7 @@ from pods.services import Services
 from pods.topic import read_topic
 from tapedeck_common.market import Trade
 from tapedeck_common.settings import Connections
-from tapedeck_crds.live import Channel
+from tapedeck_crds.exchange import Channel
 from tapedeck_feed.exchanges.adapter import ExchangeAdapter
 from tapedeck_feed.exchanges.clock import ExchangeClock
 from tapedeck_feed.live.gap_recovery import GapRecovery

@@ -18,7 +18,7 @@ import stamina
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from tapedeck_common import topics
-from tapedeck_common.kafka import passing, producer
+from tapedeck_common.kafka import is_transient, producer
 from tapedeck_common.settings import Connections
 from tapedeck_common.wire import Headers, market_headers
 from tapedeck_deck.embedded import forkserver, processes
@@ -128,15 +128,15 @@ def publish(bootstrap: str, records: Sequence[Record]) -> None:
     assert not errors, errors[0]
 
 
-@stamina.retry(on=passing, attempts=10, timeout=30.0, wait_max=1.0)
+@stamina.retry(on=is_transient, attempts=10, timeout=30.0, wait_max=1.0)
 def ends(bootstrap: str) -> dict[tuple[str, int], int]:
     """The end offset of each partition of the standing topics, without empty partitions."""
     client = Consumer({"bootstrap.servers": bootstrap, "group.id": "test-ends"})
     try:
         found = {
             (topic, p): client.get_watermark_offsets(TopicPartition(topic, p), timeout=60)[1]
-            for topic in topics.STANDING
-            for p in range(topics.STANDING_PARTITIONS)
+            for topic in topics.PERMANENT_TOPICS
+            for p in range(topics.PERMANENT_PARTITIONS)
         }
     finally:
         client.close()

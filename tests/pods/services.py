@@ -12,8 +12,9 @@ import psycopg
 from pydantic import SecretStr
 
 from tapedeck_common import topics
-from tapedeck_common.kafka import admin, ensure_topics
+from tapedeck_common.kafka import admin
 from tapedeck_common.settings import Connections
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
@@ -33,7 +34,7 @@ class Services:
         self.broker.launch()
         self.postgres.start()
         self.broker.wait_ready()
-        ensure_topics(admin(self.connections(), "tests"), topics.STANDING, topics.STANDING_PARTITIONS)
+        ensure_topics(admin(self.connections(), "tests"), topics.PERMANENT_TOPICS, topics.PERMANENT_PARTITIONS)
 
     def stop(self) -> None:
         self.broker.stop()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tapedeck_common.files import BadRow
+from tapedeck_common.files import InvalidRow
 from tapedeck_common.settings import Connections
 from tapedeck_crds.errors import Interrupted
 from tapedeck_feed.from_files.dedupe import SourceRow, count_out_of_order, deduplicate
@@ -34,7 +34,7 @@ def test_the_sort_is_by_key_and_stable(rows: list[SourceRow]) -> None:
 @given(source_rows)
 def test_every_row_is_kept_a_repeat_or_a_conflict(rows: list[SourceRow]) -> None:
     repeats: list[None] = []
-    conflicts: list[BadRow] = []
+    conflicts: list[InvalidRow] = []
     ordered = sorted((row._replace(value=row.value.hex().encode()) for row in rows), key=lambda row: row.key)
     kept = list(deduplicate(ordered, lambda: repeats.append(None), conflicts.append))
     first: dict[object, bytes] = {}
@@ -51,10 +51,10 @@ def test_every_row_is_kept_a_repeat_or_a_conflict(rows: list[SourceRow]) -> None
 
 
 def test_a_conflict_names_both_places() -> None:
-    conflicts: list[BadRow] = []
+    conflicts: list[InvalidRow] = []
     rows = [SourceRow((60_000, 0, ""), "a:2", b"1"), SourceRow((60_000, 0, ""), "b:9", b"2")]
     assert list(deduplicate(rows, lambda: None, conflicts.append)) == rows[:1]
-    assert conflicts == [BadRow("b:9", "ts: 60000 has other values at a:2, which were used; expected one row", "2")]
+    assert conflicts == [InvalidRow("b:9", "ts: 60000 has other values at a:2, which were used; expected one row", "2")]
 
 
 @given(st.lists(st.integers(0, 20)))

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import by_hand.samples as by_hand
-from tapedeck_common.files import bars_from_trades
-from tapedeck_common.market import Bar, Trade, bar_problem
+from tapedeck_common.market import Bar, Trade, bar_problem, bars_from_trades
 from tapedeck_crds.base import INTERVAL_MS
 
 

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import by_hand.samples as by_hand
-from tapedeck_common.files import BadFiles, BadRow, find_files, read_bars, read_trades
+from tapedeck_common.files import InvalidFiles, InvalidRow, find_files, read_bars, read_trades
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
 from tapedeck_crds.kinds import Feed
@@ -37,26 +37,26 @@ def source(format_: str = "csv", path: str = "*", symbol: str = "A/B", interval:
     )
 
 
-def bars_of(files: Files, root: Path) -> tuple[list[Bar], list[BadRow]]:
-    bad: list[BadRow] = []
+def bars_of(files: Files, root: Path) -> tuple[list[Bar], list[InvalidRow]]:
+    bad: list[InvalidRow] = []
     rows = [
         row
         for sources in find_files(files, root).values()
         for file in sources
         for row in read_bars(files, file, bad.append)
     ]
-    return [row.event for row in rows], bad
+    return [row.record for row in rows], bad
 
 
-def trades_of(files: Files, root: Path) -> tuple[list[Trade], list[BadRow]]:
-    bad: list[BadRow] = []
+def trades_of(files: Files, root: Path) -> tuple[list[Trade], list[InvalidRow]]:
+    bad: list[InvalidRow] = []
     rows = [
         row
         for sources in find_files(files, root).values()
         for file in sources
         for row in read_trades(files, file, bad.append)
     ]
-    return [row.event for row in rows], bad
+    return [row.record for row in rows], bad
 
 
 def zipped(*members: tuple[str, str]) -> bytes:
@@ -218,20 +218,20 @@ def test_unusable_files_are_named(
     tmp_path: Path, name: str, content: bytes, path: str, format_: str, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(BadFiles) as caught:
+    with pytest.raises(InvalidFiles) as caught:
         bars_of(source(format_, path), tmp_path)
     assert message in str(caught.value)
 
 
 def test_no_permission_is_no_crash(tmp_path: Path) -> None:
     (tmp_path / "b.csv").symlink_to(tmp_path / "b.csv")  # a loop: no one may read it, root included
-    with pytest.raises(BadFiles, match="matches no file"):
+    with pytest.raises(InvalidFiles, match="matches no file"):
         bars_of(source(path="b.csv"), tmp_path)
 
 
 def test_lean_minute_holds_minutes(tmp_path: Path) -> None:
     (tmp_path / "x_20180404.zip").write_bytes(zipped(("x", "")))
-    with pytest.raises(BadFiles, match="interval: got 5m, expected 1m"):
+    with pytest.raises(InvalidFiles, match="interval: got 5m, expected 1m"):
         bars_of(source("lean-minute", interval="5m"), tmp_path)
 
 
@@ -328,10 +328,10 @@ def test_broken_trades_in_tables(tmp_path: Path, change: dict[str, object], reas
 
 def test_a_table_that_is_none_of_trades(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(HEADER)
-    with pytest.raises(BadFiles, match=r"a\.csv: header lacks id, price, amount, side"):
+    with pytest.raises(InvalidFiles, match=r"a\.csv: header lacks id, price, amount, side"):
         trades_of(source("csv-trades", "a.csv"), tmp_path)
     pq.write_table(pa.table({"ts": [1], "id": ["1"], "price": ["1"], "amount": [1.0], "side": ["buy"]}), tmp_path / "b")
-    with pytest.raises(BadFiles, match="price: got string, expected numbers"):
+    with pytest.raises(InvalidFiles, match="price: got string, expected numbers"):
         trades_of(source("parquet-trades", "b"), tmp_path)
 
 
@@ -355,7 +355,7 @@ def test_a_file_belongs_to_one_symbol(tmp_path: Path) -> None:
     files = Files.model_validate(
         {"format": "csv", "exchange": "x", "sets": [{"symbol": s, "path": "*.csv"} for s in ("S", "T")]}
     )
-    with pytest.raises(BadFiles, match=r"a\.csv: matched for S and for T, expected one symbol a file"):
+    with pytest.raises(InvalidFiles, match=r"a\.csv: matched for S and for T, expected one symbol a file"):
         find_files(files, tmp_path)
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import by_hand.samples as by_hand
-from tapedeck_common.files import BadFiles, merged_bars
+from tapedeck_common.files import InvalidFiles, merged_bars
 from tapedeck_common.market import Bar
 from tapedeck_crds.base import Files
 from tapedeck_crds.kinds import Feed
@@ -87,7 +87,7 @@ REFUSED = {
 @pytest.mark.parametrize(("prepare", "message"), REFUSED.values(), ids=REFUSED)
 def test_refused(tmp_path: Path, prepare: Callable[[Path], None], message: str) -> None:
     prepare(tmp_path)
-    with pytest.raises(BadFiles) as caught:
+    with pytest.raises(InvalidFiles) as caught:
         list(merged_bars(source(("A/B", "a*.csv")), tmp_path))
     assert message in str(caught.value)
 
@@ -95,7 +95,7 @@ def test_refused(tmp_path: Path, prepare: Callable[[Path], None], message: str) 
 def test_trades_out_of_order_are_refused(tmp_path: Path) -> None:
     line = '{{"e":"trade","s":"AB","t":{},"p":"1","q":"1","T":60000,"m":false}}\n'
     (tmp_path / "a").write_text(line.format(10) + line.format(9))
-    with pytest.raises(BadFiles, match=r"a:2: ts: 60000 \(id 9\) is earlier than 60000 \(id 10\) at a:1"):
+    with pytest.raises(InvalidFiles, match=r"a:2: ts: 60000 \(id 9\) is earlier than 60000 \(id 10\) at a:1"):
         list(merged_bars(source(("A/B", "a"), format_="binance-trades"), tmp_path))
 
 
@@ -108,5 +108,5 @@ def test_reads_no_further_than_it_must(tmp_path: Path) -> None:
     bars = merged_bars(source(("B", "b.csv"), ("A", "a.csv")), tmp_path)
     first: list[Bar] = [next(bars) for _ in range(5)]
     assert [(b.ts // 60_000, b.symbol) for b in first] == [(1, "A"), (2, "B"), (3, "A"), (3, "B"), (4, "B")]
-    with pytest.raises(BadFiles, match=r"b\.csv:50000: columns"):
+    with pytest.raises(InvalidFiles, match=r"b\.csv:50000: columns"):
         list(bars)

@@ -11,10 +11,10 @@ import msgspec
 import pandas as pd
 import pytest
 
-from tapedeck_common.market import Bar, Trade
-from tapedeck_common.wire import End, Epoch, EpochStart, Start, Watermark, encode, replay_headers
+from tapedeck_common.market import CHART_RESOLUTIONS, Bar, Trade
+from tapedeck_common.wire import Epoch, EpochStart, ReplayEnd, ReplayStart, Watermark, encode, replay_headers
 from tapedeck_gateway.charts.bar_columns import EVICT_BARS, BarColumns, Candle, aggregate
-from tapedeck_gateway.charts.symbols import RESOLUTIONS, ChartSymbol, parse_symbol, resolution_ms, resolutions_of
+from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol, resolution_ms, resolutions_of
 from tapedeck_gateway.push import send_queue
 from tapedeck_gateway.push.send_queue import SendQueue
 from tapedeck_gateway.routes.udf import price_format
@@ -81,7 +81,7 @@ def test_resolutions() -> None:
         1440,
         1440,
     ]
-    assert list(RESOLUTIONS.items()) == [
+    assert list(CHART_RESOLUTIONS.items()) == [
         ("1", "1m"),
         ("5", "5m"),
         ("15", "15m"),
@@ -185,14 +185,14 @@ class Topic:
         self.view = ReplayView(UID, partitions)
         self.epoch = Epoch()
         source: dict[str, dict[str, str]] = {"store": {}} if store else {"files": {}}
-        start = Start(
+        start = ReplayStart(
             UID, "n", "default", msgspec.Raw(json.dumps({"source": source}).encode()), "x", ["A", "B"], "1m",
             T0, T0 + 10**9, {"A": 1, "B": 1}, "", channel=channel,
         )  # fmt: skip
         for partition in range(partitions):
             self.control(start, partition)
 
-    def control(self, record: Start | EpochStart | Watermark | End, partition: int = 0) -> bool:
+    def control(self, record: ReplayStart | EpochStart | Watermark | ReplayEnd, partition: int = 0) -> bool:
         return self.view.apply(partition, replay_headers(UID, self.epoch, control=True), encode(record))
 
     def bar(self, minute: int, symbol: str = "A", partition: int = 0) -> None:
@@ -313,9 +313,9 @@ def test_a_partition_ahead_of_the_others_is_paused(monkeypatch: pytest.MonkeyPat
 
 def test_a_replay_has_ended_when_all_partitions_ended_in_the_last_epoch() -> None:
     topic = Topic(partitions=2)
-    topic.control(End("0.0", T0 + MINUTE, 3), 0)
+    topic.control(ReplayEnd("0.0", T0 + MINUTE, 3), 0)
     assert not topic.ended()
-    topic.control(End("0.0", T0 + MINUTE, 4), 1)
+    topic.control(ReplayEnd("0.0", T0 + MINUTE, 4), 1)
     assert topic.ended()
     assert topic.view.published == 7
     topic.seek(0, 1, 0)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapedeck_common.market import Bar, Source
+from tapedeck_common.market import Bar, RecordSource
 from tapedeck_recorder.rows.bar_rows import encode_bars, validate_bar
 
 MINUTE = 60_000
@@ -42,7 +42,7 @@ def row(bar: Bar, source: str) -> Row:
     )  # fmt: skip
 
 
-def model(pairs: list[tuple[Bar, Source]]) -> list[Row]:
+def model(pairs: list[tuple[Bar, RecordSource]]) -> list[Row]:
     kept: dict[Row, Row] = {}
     for bar, source in pairs:
         new = row(bar, source)
@@ -66,11 +66,11 @@ bars = st.builds(
     st.floats(0, 1e12),
     st.integers(0, 3),
 )
-sources: st.SearchStrategy[Source] = st.sampled_from(["live", "backfill", "synthetic"])
+sources: st.SearchStrategy[RecordSource] = st.sampled_from(["live", "backfill", "synthetic"])
 
 
 @given(st.lists(st.tuples(bars, sources), min_size=1, max_size=40))
-def test_each_key_keeps_its_best_row(pairs: list[tuple[Bar, Source]]) -> None:
+def test_each_key_keeps_its_best_row(pairs: list[tuple[Bar, RecordSource]]) -> None:
     data, count, open_ranges = encode_bars([bar for bar, _ in pairs], [source for _, source in pairs])
     rows = decode_copy(data)
     assert count == len(rows)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapedeck_common.market import Bar
-from tapedeck_common.store.bars import Block
+from tapedeck_common.store.bars import BarBlock
 from tapedeck_common.wire import decode_bar
 from tapedeck_crds.clock import Anchor
 from tapedeck_replay.clock.controls import QUEUE_MAX, ControlQueue, parse_anchor
@@ -33,7 +33,7 @@ rows = st.lists(
 
 @given(rows=rows)
 def test_encoded_values_decode_to_the_bars(rows: list[tuple[int, int, float, float, float, float, float, int]]) -> None:
-    block = Block(*(np.array(column) for column in zip(*rows, strict=True)))
+    block = BarBlock(*(np.array(column) for column in zip(*rows, strict=True)))
     chunk = next(encode_chunks(block, DATASET))
     for i, (series, ts, o, h, low, c, v, rev) in enumerate(rows):
         assert decode_bar(chunk.values[i]) == Bar("x", SYMBOLS[series], "1m", ts, o, h, low, c, v, True, rev)
@@ -45,7 +45,7 @@ def test_encoded_values_decode_to_the_bars(rows: list[tuple[int, int, float, flo
 def test_chunks_contain_all_rows() -> None:
     n = 2 * CHUNK_RECORDS + 7
     ones = np.ones(n)
-    block = Block(np.zeros(n, int), np.arange(n) * MINUTE, ones, ones, ones, ones, ones, np.zeros(n, int))
+    block = BarBlock(np.zeros(n, int), np.arange(n) * MINUTE, ones, ones, ones, ones, ones, np.zeros(n, int))
     chunks = list(encode_chunks(block, DATASET))
     assert [e for c in chunks for e in c.events] == [(i + 1) * MINUTE for i in range(n)]
     assert max(map(len, chunks)) == CHUNK_RECORDS

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tapedeck_common.store.bars import Block
+from tapedeck_common.store.bars import BarBlock
 from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Unavailable
 from tapedeck_replay.errors import InvalidReplay
@@ -30,7 +30,7 @@ def source(folder: Path, *paths: str, format_: str = "csv", interval: str = "1m"
 
 def played(found: FileBarSource) -> list[tuple[Any, ...]]:
     dataset = found.resolve()
-    blocks: list[Block] = list(found.blocks(dataset, None))
+    blocks: list[BarBlock] = list(found.blocks(dataset, None))
     columns = ("ts", "series", "open", "high", "low", "close", "volume")
     return [row for b in blocks for row in zip(*(getattr(b, name).tolist() for name in columns), strict=True)]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tapedeck_common.store.bars import Block
+from tapedeck_common.store.bars import BarBlock
 from tapedeck_crds.source import Synthetic
 from tapedeck_replay.playback.chunks import CHUNK_RECORDS
 from tapedeck_replay.playback.read_ahead import CHUNKS_AHEAD, ReadAhead
@@ -26,7 +26,7 @@ class CountedSource(SyntheticSource):
 
     read = 0
 
-    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[Block]:
+    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[BarBlock]:
         for block in super().blocks(dataset, after):
             self.read += len(block)
             yield block

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from tapedeck_common.store.bars import Block
+from tapedeck_common.store.bars import BarBlock
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.scenario import Scenario, ScenarioChange
 from tapedeck_crds.source import Synthetic
@@ -41,17 +41,17 @@ class RechunkedSource:
         self._source, self._rows = source, rows
         self.resolve, self.resume, self.count = source.resolve, source.resume, source.count
 
-    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[Block]:
+    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[BarBlock]:
         for block in self._source.blocks(dataset, after):
             for begin in range(0, len(block), self._rows):
-                yield Block(*(column[begin : begin + self._rows] for column in vars(block).values()))
+                yield BarBlock(*(column[begin : begin + self._rows] for column in vars(block).values()))
 
 
 def changes(*items: dict[str, Any]) -> list[ScenarioChange]:
     return TypeAdapter(Scenario).validate_python(list(items), by_alias=True, by_name=False)
 
 
-def joined(blocks: Iterator[Block]) -> Any:
+def joined(blocks: Iterator[BarBlock]) -> Any:
     parts = list(blocks)
     kind = type(parts[0])
     return kind(*(np.concatenate(column) for column in zip(*(vars(p).values() for p in parts), strict=True)))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapedeck_common.market import bar_problem
-from tapedeck_common.store.bars import Block
+from tapedeck_common.store.bars import BarBlock
 from tapedeck_crds.source import Synthetic
 from tapedeck_replay.errors import InvalidReplay
 from tapedeck_replay.source.dataset import Dataset, StartAfter
@@ -28,12 +28,12 @@ def synthetic(**values: Any) -> SyntheticSource:
     return SyntheticSource(Synthetic.model_validate(spec, by_alias=True, by_name=False))
 
 
-def columns(source: SyntheticSource, after: StartAfter | None = None, dataset: Dataset | None = None) -> Block:
+def columns(source: SyntheticSource, after: StartAfter | None = None, dataset: Dataset | None = None) -> BarBlock:
     parts = list(source.blocks(dataset or source.resolve(), after))
     if not parts:
         none, numbers = np.empty(0), np.empty(0, np.int64)
-        return Block(numbers, numbers, none, none, none, none, none, numbers)
-    return Block(*(np.concatenate(column) for column in zip(*(vars(p).values() for p in parts), strict=True)))
+        return BarBlock(numbers, numbers, none, none, none, none, none, numbers)
+    return BarBlock(*(np.concatenate(column) for column in zip(*(vars(p).values() for p in parts), strict=True)))
 
 
 def log_returns(source: SyntheticSource, series: int = 0) -> Any:

@@ -16,12 +16,12 @@ from tapedeck_common import schemas, topics
 from tapedeck_common.market import Bar, Point, Ticker, Trade, bar_problem, event_time, order_key, trade_problem
 from tapedeck_common.records import Gap, IngestError, RunEnded, RunEquity, RunStarted
 from tapedeck_common.wire import (
-    End,
     Epoch,
     EpochStart,
+    MessageHeaders,
     Origin,
-    Received,
-    Start,
+    ReplayEnd,
+    ReplayStart,
     Watermark,
     decode_bar,
     decode_control,
@@ -58,10 +58,10 @@ RECORDS: dict[str, list[msgspec.Struct]] = {
         RunEnded("r", "complete", "", 1, {"sharpe": None}, "h", 0),
     ],
     "replay-control": [
-        Start("u", "n", "d", RAW, "x", ["A/B"], "1m", 0, 1, {"A/B": 1}, "f"),
+        ReplayStart("u", "n", "d", RAW, "x", ["A/B"], "1m", 0, 1, {"A/B": 1}, "f"),
         EpochStart("1.0", 5, "seek"),
         Watermark("1.0", 5, (5, "x", "A/B", "1m", 0), 1),
-        End("1.0", 5, 1),
+        ReplayEnd("1.0", 5, 1),
     ],
 }
 
@@ -106,7 +106,7 @@ def test_unknown_headers_are_refused_by_name(value: bytes) -> None:
 
 
 @pytest.mark.parametrize("headers", [None, [], [("other", b"1;live")], [("td", None)]])
-def test_missing_headers_are_refused(headers: Received) -> None:
+def test_missing_headers_are_refused(headers: MessageHeaders) -> None:
     with pytest.raises(ValueError, match="missing"):
         origin_of(headers)
 

@@ -19,7 +19,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from tapedeck_common.parent_death import die_with
+from tapedeck_common.parent_death import parent_death_signal
 
 # Only modules without side effects: an import that registers metrics would add them to every workload.
 SHARED = (
@@ -90,7 +90,7 @@ def start(
 
 
 def _run(module: str, arguments: list[str], log: str, env: dict[str, str], cwd: str) -> None:
-    die_with(os.getppid())()  # the parent is the fork server
+    parent_death_signal(os.getppid())()  # the parent is the fork server
     threading.Thread(target=_end_with_starter, name="starter", daemon=True).start()
     os.setsid()
     for target, path, flags in (

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tapedeck_common.parent_death import die_with
+from tapedeck_common.parent_death import parent_death_signal
 from tapedeck_deck.embedded.deadline import Deadline
 from tapedeck_deck.embedded.errors import DeckError
 
@@ -58,7 +58,7 @@ def start(
             cwd=cwd,
             user=user,
             start_new_session=True,
-            preexec_fn=None if on_parent_death is None else die_with(os.getpid(), on_parent_death),
+            preexec_fn=None if on_parent_death is None else parent_death_signal(os.getpid(), on_parent_death),
         )
 
 

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from tapedeck_backtest.report.gauges import RunGauges
 from tapedeck_backtest.sandbox.protocol import SupervisorChannel
-from tapedeck_common.logs import configure, log
+from tapedeck_common.logs import configure_logging, log
 from tapedeck_common.pod.shell import Workload, run_pod, write_termination_message
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
@@ -108,5 +108,5 @@ def output_limit() -> int:
 
 def _settings() -> PodSettings:
     settings = PodSettings()
-    configure(settings.log_level, workload="backtest", name=settings.name, uid=settings.uid)
+    configure_logging(settings.log_level, workload="backtest", name=settings.name, uid=settings.uid)
     return settings

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
-import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from tapedeck_common.settings import Connections
 
+T = TypeVar("T")
+Config = dict[str, Any]
+LOG_EVERY_SECONDS = 10.0
+REQUEST_SECONDS = 3.0
+# A client reports a late request itself, with a transient error: it is given the time to do so.
+LATE_SECONDS = 7.0
+POLL_SECONDS = 0.1
 
-class _Thinned(logging.Filter):
-    """Lets one line of a kind pass in ten seconds: while a broker is away librdkafka says so many times a second."""
+
+class _RateLimit(logging.Filter):
+    """Passes one line of a kind in ten seconds: while a broker is unreachable librdkafka logs many a second."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,35 +32,22 @@ class _Thinned(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         kind = record.getMessage().split(" ", 1)[0]
-        due = record.created - self._last.get(kind, 0.0) >= LOG_EVERY_SECONDS
-        if due:
+        passes = record.created - self._last.get(kind, 0.0) >= LOG_EVERY_SECONDS
+        if passes:
             self._last[kind] = record.created
-        return due
+        return passes
 
 
-# librdkafka would print to stderr by itself.
-_librdkafka = logging.getLogger("librdkafka")
-_librdkafka.addFilter(_Thinned())
-
-T = TypeVar("T")
-Config = dict[str, Any]
-LOG_EVERY_SECONDS = 10.0
-REQUEST_SECONDS = 3.0
-# A client answers by itself once a request is late, with an error that is known to pass: it gets to say so first.
-LATE_SECONDS = 7.0
-LOOK_SECONDS = 0.1
-
-# The last error of authentication or SSL: librdkafka only logs it, and the calls time out.
-_refusals: deque[KafkaError] = deque(maxlen=1)
-
-
-def _note(error: KafkaError) -> None:
-    if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
-        _refusals.append(error)
+@functools.cache
+def _logger() -> logging.Logger:
+    """Where librdkafka logs to; without one it prints to stderr."""
+    logger = logging.getLogger("librdkafka")
+    logger.addFilter(_RateLimit())
+    return logger
 
 
 def client_config(connections: Connections, client_id: str) -> Config:
-    """What every client of the broker needs."""
+    """The settings that every client of the broker has."""
     config: Config = {
         "bootstrap.servers": connections.kafka_bootstrap,
         "client.id": client_id,
@@ -61,8 +55,8 @@ def client_config(connections: Connections, client_id: str) -> Config:
         "socket.nagle.disable": True,
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 2000,
-        "logger": _librdkafka,
-        "error_cb": _note,
+        "logger": _logger(),
+        "error_cb": lambda _error: None,  # the calls that fail raise; without a callback each error is logged twice
     }
     if connections.kafka_sasl_mechanism:
         config |= {
@@ -76,7 +70,7 @@ def client_config(connections: Connections, client_id: str) -> Config:
 
 
 def producer(connections: Connections, client_id: str, extra: Mapping[str, Any] | None = None) -> Producer:
-    """An idempotent producer: acks from all, lz4, up to 100,000 records waiting."""
+    """An idempotent producer: acks=all, lz4, a queue of at most 100,000 records."""
     return Producer(
         client_config(connections, client_id)
         | {
@@ -93,7 +87,7 @@ def producer(connections: Connections, client_id: str, extra: Mapping[str, Any] 
 def transactional_producer(
     connections: Connections, transactional_id: str, extra: Mapping[str, Any] | None = None
 ) -> Producer:
-    """A producer whose transactions end fast; call ``init_transactions`` before anything else."""
+    """A producer for short transactions; call ``init_transactions`` before anything else."""
     return producer(
         connections,
         transactional_id,
@@ -111,7 +105,7 @@ def transactional_producer(
 
 
 def consumer(connections: Connections, client_id: str, group: str, extra: Mapping[str, Any] | None = None) -> Consumer:
-    """A consumer of committed records only, which commits nothing by itself and starts at the beginning."""
+    """A consumer of committed records that starts at the beginning and commits no offsets by itself."""
     return Consumer(
         client_config(connections, client_id)
         | {
@@ -121,7 +115,7 @@ def consumer(connections: Connections, client_id: str, group: str, extra: Mappin
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 50,
             "fetch.error.backoff.ms": 20,
-            # A full queue puts its partitions to sleep, by default for a second: long after it was emptied.
+            # A full queue pauses fetching for this long (a second by default), even where it is emptied at once.
             "fetch.queue.backoff.ms": 10,
             "queued.max.messages.kbytes": 65_536,
         }
@@ -129,36 +123,63 @@ def consumer(connections: Connections, client_id: str, group: str, extra: Mappin
     )
 
 
-def admin(connections: Connections, client_id: str) -> AdminClient:
-    """An administrator of the broker."""
-    return AdminClient(client_config(connections, client_id))
+class BrokerAdmin(AdminClient):
+    """An admin client that keeps the last error of authentication or TLS.
 
-
-def answer(client: AdminClient, future: Future[T], request_seconds: float = REQUEST_SECONDS) -> T:
-    """What a request with this timeout came to.
-
-    Raises KafkaException, also for no answer at all. Where the broker refuses authentication or SSL that is raised as
-    soon as it is known, as an error that may pass: passwords and certificates are mended at times.
+    librdkafka only reports these to the error callback, and the requests time out.
     """
-    _refusals.clear()
+
+    def __init__(self, connections: Connections, client_id: str) -> None:
+        self._security_error: KafkaError | None = None
+        super().__init__(client_config(connections, client_id) | {"error_cb": self._on_error})
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
+            self._security_error = error
+
+    def last_security_error(self) -> KafkaError | None:
+        """The last error of authentication or TLS since ``clear_security_error``; ``poll`` updates it."""
+        return self._security_error
+
+    def clear_security_error(self) -> None:
+        """Forget the last error."""
+        self._security_error = None
+
+
+def admin(connections: Connections, client_id: str) -> BrokerAdmin:
+    """An admin client of the broker."""
+    return BrokerAdmin(connections, client_id)
+
+
+def await_result(client: BrokerAdmin, future: Future[T], request_seconds: float = REQUEST_SECONDS) -> T:
+    """The result of a request that was sent with this timeout.
+
+    Raises KafkaException, also where the broker does not answer. A failure of authentication or TLS is raised as soon
+    as it is known, as a transient error: passwords and certificates may be corrected while the client runs.
+    """
+    client.clear_security_error()
     deadline = time.monotonic() + request_seconds + LATE_SECONDS
     while not future.done() and time.monotonic() < deadline:
-        wait([future], LOOK_SECONDS)
-        client.poll(0)  # an administrator's errors wait for it
-        if _refusals and not future.done():
-            raise KafkaException(KafkaError(KafkaError._TRANSPORT, _refusals[-1].str()))
+        wait([future], POLL_SECONDS)
+        client.poll(0)  # runs the error callback
+        if (error := client.last_security_error()) is not None and not future.done():
+            raise _transport_error(error)
     if not future.done():
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the broker did not answer"))
     try:
         return future.result()
     except KafkaException as error:
         client.poll(0)
-        if _refusals and passing(error):
-            raise KafkaException(KafkaError(KafkaError._TRANSPORT, _refusals[-1].str())) from error
+        if (cause := client.last_security_error()) is not None and is_transient(error):
+            raise _transport_error(cause) from error
         raise
 
 
-_PASSING = {
+def _transport_error(error: KafkaError) -> KafkaException:
+    return KafkaException(KafkaError(KafkaError._TRANSPORT, error.str()))
+
+
+_TRANSIENT = {
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TIMED_OUT,
@@ -173,42 +194,17 @@ _PASSING = {
 }
 
 
-def passing(error: Exception) -> bool:
-    """Whether the broker's error can go away by itself."""
+def is_transient(error: Exception) -> bool:
+    """Whether the same call may succeed later: the error is the broker's and retriable."""
     if not isinstance(error, KafkaException):
         return False
     fault = error.args[0]
-    return isinstance(fault, KafkaError) and (fault.retriable() or fault.code() in _PASSING)
+    return isinstance(fault, KafkaError) and (fault.retriable() or fault.code() in _TRANSIENT)
 
 
-def error_of(error: KafkaException) -> KafkaError:
-    """The broker's error inside the exception."""
+def kafka_error(error: KafkaException) -> KafkaError:
+    """The KafkaError inside the exception."""
     fault = error.args[0]
     if not isinstance(fault, KafkaError):
         raise TypeError(f"expected a KafkaError inside {error!r}")
     return fault
-
-
-@stamina.retry(on=passing, attempts=8, timeout=30.0, wait_max=3.0)
-def ensure_topics(
-    client: AdminClient,
-    names: Iterable[str],
-    partitions: int,
-    *,
-    replication: int = -1,
-    config: Mapping[str, str] | None = None,
-) -> list[str]:
-    """Make the topics that are missing; returns those it made. Raises KafkaException."""
-    wanted = [
-        NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(config or {}))
-        for name in names
-    ]
-    made: list[str] = []
-    for name, future in client.create_topics(wanted, operation_timeout=15, request_timeout=20).items():
-        try:
-            answer(client, future, 20)
-            made.append(name)
-        except KafkaException as error:
-            if error_of(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
-    return made

@@ -8,8 +8,8 @@ import sys
 import structlog
 
 
-def configure(level: str, **bound: str) -> None:
-    """Set up structlog and the standard library's logging; ``bound`` goes into every line."""
+def configure_logging(level: str, **bound: str) -> None:
+    """Configure structlog and the standard library's logging; ``bound`` is added to every line."""
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -1,26 +1,33 @@
-"""The market types, as they stand on the log. Times are integer milliseconds UTC."""
+"""The market types of the log, their order, and bars from trades. Times are integer milliseconds UTC."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from tapedeck_crds.base import INTERVAL_MS
 
-Source: TypeAlias = Literal["live", "backfill", "replay", "synthetic"]
+RecordSource: TypeAlias = Literal["live", "backfill", "replay", "synthetic"]
 Side: TypeAlias = Literal["buy", "sell"]
-TRADE_ID_MAX = 128  # characters; a position that names a trade has to fit what the broker keeps of it
+TRADE_ID_MAX = 128  # characters; a position with a trade id must fit the metadata of a committed offset
 OrderKey: TypeAlias = tuple[int, str, str, str, int | str]
 """(event time, exchange, symbol, interval, revision of a bar or id of a trade).
 
-A trade's interval is empty; ids go by (length, text), so that those of digits go by their value.
+A trade's interval is empty; ids of trades compare by ``trade_id_key``.
 """
+TradeKey: TypeAlias = tuple[int, int, str]
+"""(time, length of the id, id): the order of one symbol's trades; in SQL ``ORDER BY ts, length(id), id``."""
+
+# The intervals of charts by their TradingView names. The database rolls up one-minute bars to the longer ones.
+CHART_RESOLUTIONS: dict[str, str] = {"1": "1m", "5": "5m", "15": "15m", "60": "1h", "240": "4h", "1D": "1d"}
+ROLLUP_INTERVALS = tuple(interval for interval in CHART_RESOLUTIONS.values() if interval != "1m")
 
 
 class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """Open, high, low, close and volume of one interval. ``ts`` is the open; ``rev`` counts corrections."""
+    """Open, high, low, close and volume of one interval. ``ts`` is the open time; ``rev`` counts corrections."""
 
     exchange: str
     symbol: str
@@ -48,7 +55,7 @@ class Trade(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class Ticker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """The state of a market at ``ts``; what the exchange did not say is null."""
+    """The state of a market at ``ts``; fields that the exchange did not send are null."""
 
     exchange: str
     symbol: str
@@ -62,10 +69,10 @@ class Ticker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """A result of the transform ``series`` at ``ts``; ``interval`` is empty where it is of trades or tickers.
+    """A result of the transform ``series`` at ``ts``; ``interval`` is empty for transforms of trades or tickers.
 
-    ``id`` is the trade's. A bar has open, high, low and volume around its close, the value. ``rev`` counts
-    corrections; a null value takes a result back.
+    ``id`` is that of the trade. A bar has its close in ``value``, beside open, high, low and volume. ``rev`` counts
+    corrections; a null value withdraws a result.
     """
 
     exchange: str
@@ -83,22 +90,32 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 def event_time(bar: Bar) -> int:
-    """When the bar is known: its close."""
+    """The time at which the bar is known: its close time."""
     return bar.ts + INTERVAL_MS[bar.interval]
 
 
 def order_key(bar: Bar) -> OrderKey:
-    """The one order of bars everywhere: (event time, exchange, symbol, interval, rev)."""
+    """The order of bars everywhere: (event time, exchange, symbol, interval, rev)."""
     return (bar.ts + INTERVAL_MS[bar.interval], bar.exchange, bar.symbol, bar.interval, bar.rev)
 
 
+def trade_id_key(id: str) -> tuple[int, str]:
+    """The order of trade ids: by length, then text, so that ids of digits compare by value."""
+    return len(id), id
+
+
+def trade_key(trade: Trade) -> TradeKey:
+    """The order of one symbol's trades everywhere: (time, length of the id, id)."""
+    return (trade.ts, *trade_id_key(trade.id))
+
+
 def series_key(exchange: str, symbol: str) -> str:
-    """The key of a record: all of one market stays in one partition."""
+    """The key of a record: all records of one market are in one partition."""
     return f"{exchange}:{symbol}"
 
 
 def bar_problem(bar: Bar) -> str | None:
-    """What makes the bar impossible, naming field, value and expectation; None for a sound one."""
+    """What is wrong with the bar: field, value and expectation; None for a valid one."""
     if bar.interval not in INTERVAL_MS:
         return f"interval: got {bar.interval!r}, expected one of {', '.join(INTERVAL_MS)}"
     if bar.ts % INTERVAL_MS[bar.interval]:
@@ -118,7 +135,7 @@ def bar_problem(bar: Bar) -> str | None:
 
 
 def trade_problem(trade: Trade) -> str | None:
-    """What makes the trade impossible; None for a sound one."""
+    """What is wrong with the trade: field, value and expectation; None for a valid one."""
     if not 0 < len(trade.id) <= TRADE_ID_MAX:
         return f"id: got {len(trade.id)} characters, expected 1 to {TRADE_ID_MAX}"
     for name in ("price", "amount"):
@@ -126,3 +143,27 @@ def trade_problem(trade: Trade) -> str | None:
         if not (math.isfinite(value) and value > 0):
             return f"{name}: got {value}, expected a finite number above 0"
     return None
+
+
+def bars_from_trades(trades: Iterable[Trade], interval: str) -> Iterator[Bar]:
+    """Closed bars of one series from its trades in the order of ``trade_key``.
+
+    An interval without a trade has no bar, and the last interval is only closed by a trade of a later one. The first
+    bar may be incomplete: the trades do not show whether the first interval was seen from its start.
+    """
+    step = INTERVAL_MS[interval]
+    start = -1
+    open_ = high = low = close = volume = 0.0
+    exchange = symbol = ""
+    for trade in trades:
+        if trade.ts >= start + step or start < 0:
+            if start >= 0:
+                yield Bar(exchange, symbol, interval, start, open_, high, low, close, volume)
+            start = trade.ts // step * step
+            exchange, symbol = trade.exchange, trade.symbol
+            open_ = high = low = trade.price
+            volume = 0.0
+        high = max(high, trade.price)
+        low = min(low, trade.price)
+        close = trade.price
+        volume += trade.amount

@@ -1,4 +1,4 @@
-"""A process that does not outlive the one that started it, however that ends."""
+"""Child processes that end with their parent, however the parent ends."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from collections.abc import Callable
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with(parent: int, number: int = signal.SIGKILL) -> Callable[[], None]:
-    """What a child of ``parent`` is to call first: the kernel then sends it the signal when its parent's thread ends.
+def parent_death_signal(parent: int, number: int = signal.SIGKILL) -> Callable[[], None]:
+    """A function for a child of ``parent`` to call first: the kernel then sends it the signal when the parent ends.
 
-    To be made before a fork, after which nothing may be loaded. Linux alone; elsewhere it does nothing.
+    More exactly: when the thread that started the child ends. Call this before the fork, since a forked child must not
+    load a library. Linux only; elsewhere the returned function does nothing.
     """
     if sys.platform != "linux":
         return lambda: None
@@ -22,7 +23,7 @@ def die_with(parent: int, number: int = signal.SIGKILL) -> Callable[[], None]:
 
     def in_the_child() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:  # it ended before
+        if os.getppid() != parent:  # the parent has already ended
             os._exit(1)
 
     return in_the_child

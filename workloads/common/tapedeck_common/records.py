@@ -1,4 +1,4 @@
-"""The other records on the log: what a Feed reports, and what a backtest's run results in."""
+"""The records of the topics market.ingest, written by Feeds, and backtest.results, written by runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class IngestError(msgspec.Struct, frozen=True, tag="error"):
-    """Something from outside that could not be taken: where it was, what it was, why not."""
+    """An input that was rejected: its place (file:line or a stream), its content and the reason."""
 
     feed: str
     exchange: str
@@ -20,7 +20,7 @@ class IngestError(msgspec.Struct, frozen=True, tag="error"):
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap"):
-    """A range of opens [start, end) in which bars are missing, and what became of it."""
+    """A range of open times [start, end) without bars, and whether it was filled."""
 
     exchange: str
     symbol: str
@@ -31,8 +31,8 @@ class Gap(msgspec.Struct, frozen=True, tag="gap"):
 
 
 class Listing(msgspec.Struct, frozen=True, tag="listing"):
-    """What an exchange says of a symbol. Steps are the smallest changes of price (in the quote currency) and of
-    amount (in the base currency), null where it does not say. ``at`` is when it was asked, milliseconds UTC.
+    """A symbol as its exchange lists it. Steps are the smallest changes of price (in the quote currency) and of amount
+    (in the base currency), null where the exchange gives none. ``at`` is the time of the request, milliseconds UTC.
     """
 
     exchange: str
@@ -49,9 +49,9 @@ decode_ingest = msgspec.json.Decoder(IngestRecord).decode
 
 
 class RunStarted(msgspec.Struct, frozen=True, tag="run"):
-    """A backtest's run began: what runs over what. ``spec`` is the Backtest's spec as JSON.
+    """The start of a run: its strategy and its data. ``spec`` is the Backtest's spec as JSON.
 
-    ``trials`` is how many a sweep has, 0 for a run that is none.
+    ``trials`` is the number of trials of a sweep, 0 for a single run.
     """
 
     run_id: str
@@ -70,13 +70,13 @@ class RunStarted(msgspec.Struct, frozen=True, tag="run"):
 
 
 class RunOrigin(msgspec.Struct, frozen=True, tag="origin"):
-    """What a run was made of, for doing it again. ``replay`` is the Replay's spec as JSON, null for a run without.
+    """The inputs of a run, for repeating it. ``replay`` is the Replay's spec as JSON, null for a run without one.
 
-    ``data`` is the fingerprint of the bars, ``seed`` that of a synthetic market; ``images`` by workload, by digest on a
-    deck and as the chart names them on a cluster; ``version`` is that of the package. ``path`` is how it was made: by
-    the engine, bar by bar, or vectorised, over whole arrays; each trial of a sweep says it in its metrics. ``begin`` is
-    the virtual time, milliseconds UTC, that a seek or a loop of the Replay had the stream go on from; null where it
-    began with the range.
+    ``data`` is the fingerprint of the bars and ``seed`` the seed of a synthetic market. ``images`` are the images by
+    workload: digests on a deck, the chart's names on a cluster. ``version`` is that of the package. ``path`` is the
+    implementation: the engine, bar by bar, or vectorised, over whole arrays; trials of a sweep have it in their
+    metrics. ``begin`` is the virtual time, milliseconds UTC, from which a seek or loop of the Replay continued the
+    stream; null for a run from the start of the range.
     """
 
     run_id: str
@@ -91,9 +91,9 @@ class RunOrigin(msgspec.Struct, frozen=True, tag="origin"):
 
 
 class RunTrade(msgspec.Struct, frozen=True, tag="trade"):
-    """The ``seq``-th closed trade of a run. Prices and profits in the quote currency.
+    """Closed trade number ``seq`` of a run. Prices and profits are in the quote currency.
 
-    Reasons are what the strategy gave its first and its last order, else the kind of a priced order.
+    Reasons are those that the strategy gave to its first and its last order, or else the type of a priced order.
     """
 
     run_id: str
@@ -113,7 +113,7 @@ class RunTrade(msgspec.Struct, frozen=True, tag="trade"):
 
 
 class RunFill(msgspec.Struct, frozen=True, tag="fill"):
-    """The ``seq``-th fill of a run: what the chart marks. ``ts`` is the event time of the bar that filled it."""
+    """Fill number ``seq`` of a run, as the chart marks it. ``ts`` is the event time of the bar that filled it."""
 
     run_id: str
     seq: int
@@ -125,10 +125,10 @@ class RunFill(msgspec.Struct, frozen=True, tag="fill"):
 
 
 class RunEquity(msgspec.Struct, frozen=True, tag="equity"):
-    """Account after bars ``seq``, ``seq``+1, …: event times, value and cash in the quote currency.
+    """The account after bars ``seq``, ``seq``+1, …: event times, value and cash in the quote currency.
 
-    Where not all are kept, ``at`` says which: ``seq``+``at[0]``, …. Beside them the change since the bar before,
-    the fall from the peak so far (percent), and the Sharpe ratio of the last 720 whole hours or longer bars.
+    Where only some points are kept, ``at`` gives their numbers: ``seq``+``at[0]``, …. The other columns are the change
+    since the previous bar, the drawdown (percent), and the Sharpe ratio of the last 720 whole hours or longer bars.
     """
 
     run_id: str
@@ -143,10 +143,10 @@ class RunEquity(msgspec.Struct, frozen=True, tag="equity"):
 
 
 class RunTrial(msgspec.Struct, frozen=True, tag="trial"):
-    """A trial of a sweep: the strategy with ``params`` over a window's bars.
+    """A trial of a sweep: the strategy with ``params`` over the bars of one window.
 
-    ``trial`` counts from 0 within its window; the one that trades the window's best afterwards has TESTED.
-    ``objective`` is None where the trial failed, with ``message``, or is too short for the figure.
+    ``trial`` counts from 0 within its window; the out-of-sample trial of the window's best has OUT_OF_SAMPLE_TRIAL.
+    ``objective`` is None where the trial failed, with the error in ``message``, or is too short for the metric.
     """
 
     run_id: str
@@ -162,11 +162,11 @@ class RunTrial(msgspec.Struct, frozen=True, tag="trial"):
     message: str = ""
 
 
-TESTED = -1  # the number of the trial that a window's best makes after the search
+OUT_OF_SAMPLE_TRIAL = -1  # the number of the trial of a window's best over the out-of-sample range
 
 
 class RunDrawdown(msgspec.Struct, frozen=True):
-    """A fall from a peak. Times are milliseconds UTC; ``end`` is null where the peak was not reached again."""
+    """A drawdown. Times are milliseconds UTC; ``end`` is the recovery, null where the peak was not reached again."""
 
     percent: float
     amount: float
@@ -177,7 +177,7 @@ class RunDrawdown(msgspec.Struct, frozen=True):
 
 
 class RunPeriod(msgspec.Struct, frozen=True):
-    """A month (2018-04) or a year (2018) of a run, UTC. Values and profit in the quote currency."""
+    """A month (2018-04) or a year (2018) of a run, UTC. Values and profit are in the quote currency."""
 
     period: str
     start_value: float
@@ -190,7 +190,7 @@ class RunPeriod(msgspec.Struct, frozen=True):
 
 
 class RunEnded(msgspec.Struct, frozen=True, tag="end"):
-    """A run is over. ``metrics`` by name, null where the run is too short for one; the deepest ``drawdowns``."""
+    """The end of a run. ``metrics`` by name, null where the run is too short for one; the deepest ``drawdowns``."""
 
     run_id: str
     state: Literal["complete", "failed"]

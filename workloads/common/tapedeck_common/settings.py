@@ -1,13 +1,12 @@
-"""What a pod is told from outside. Every path, port and id comes by environment, every secret by file.
+"""Settings of a pod: paths, ports and ids from the environment, secrets from files.
 
-Connections are files of one folder, named by field: a mounted Secret holds just those that the
-workload may know.
+Connections are the files of one folder, named by field: a mounted Secret holds only those that the workload needs.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,16 +15,17 @@ from tapedeck_crds.errors import InvalidInput, TapedeckError
 from tapedeck_crds.validation import validation_problems
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
+WorkloadName = Literal["feed", "replay", "transform", "backtest", "recorder", "gateway"]
 
 
 class InvalidConnections(TapedeckError):
-    """A connection setting is wrong. The pod may be started again: its Secret may be corrected meanwhile."""
+    """A connection setting is wrong. The next start may succeed: the Secret may have been corrected by then."""
 
     reason = "BadConnections"
 
 
 class PodSettings(BaseSettings):
-    """Who this pod is and where it finds things (environment, prefix ``TAPEDECK_``)."""
+    """Identity and paths of a pod (environment variables with the prefix ``TAPEDECK_``)."""
 
     model_config = SettingsConfigDict(env_prefix="TAPEDECK_", frozen=True)
     name: str = "local"
@@ -42,12 +42,16 @@ class PodSettings(BaseSettings):
     file_credentials: Path | None = None
     image: str = ""
     exchange_keys: Path | None = None
-    silence_seconds: float = Field(default=30.0, gt=0, description="after which a quiet exchange is asked by REST")
-    markets_seconds: float = Field(default=3600.0, gt=0, description="after which an exchange is asked for its markets")
-    backfill_until: int | None = Field(default=None, description="milliseconds UTC; a Feed's pod brings the past to it")
+    silence_seconds: float = Field(
+        default=30.0, gt=0, description="silence of a stream after which the exchange is queried by REST"
+    )
+    markets_seconds: float = Field(default=3600.0, gt=0, description="time between two reads of the exchange's markets")
+    backfill_until: int | None = Field(
+        default=None, description="milliseconds UTC; a backfill pod downloads bars up to this time"
+    )
     replay_uid: str = ""
-    feed_exchange: str = Field(default="", description="exchange of the live market that a Backtest trades")
-    since: str = Field(default="", description="RFC 3339 time from which on it trades it")
+    feed_exchange: str = Field(default="", description="exchange of the live market that a Backtest trades on paper")
+    since: str = Field(default="", description="RFC 3339 time from which a Backtest trades or a transform computes")
     termination_log: Path | None = None
     log_level: str = "info"
 
@@ -61,7 +65,7 @@ class PodSettings(BaseSettings):
 
 
 class Connections(BaseSettings):
-    """How to reach the broker and the database."""
+    """Addresses and credentials of the broker and the database."""
 
     model_config = SettingsConfigDict(env_prefix="TAPEDECK_CONNECTION_", frozen=True, extra="ignore")
     kafka_bootstrap: str = "127.0.0.1:9092"
@@ -74,10 +78,10 @@ class Connections(BaseSettings):
 
     @classmethod
     def read(cls, folder: Path) -> Connections:
-        """From the files of a folder; the environment where one is missing or empty. Raises InvalidConnections."""
+        """Read the files of a folder; for a missing or empty file, the environment. Raises InvalidConnections."""
         values: dict[str, object] = {name: text for name in cls.model_fields if (text := _file_text(folder / name))}
         if "kafka_ca" in values:
-            values["kafka_ca"] = folder / "kafka_ca"  # the authority itself, which is named by its file
+            values["kafka_ca"] = folder / "kafka_ca"  # the setting is the path of the file with the CA, not its content
         try:
             return cls(**values)  # type: ignore[arg-type]
         except ValidationError as error:

@@ -1,43 +1,71 @@
-"""The topics that stand whatever runs: made, and kept as long as they are told to."""
+"""Creating topics, and the retention of those that exist for the life of an installation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import stamina
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewTopic,
     ResourceType,
 )
 
 from tapedeck_common import topics
-from tapedeck_common.kafka import answer, ensure_topics, passing
+from tapedeck_common.kafka import BrokerAdmin, await_result, is_transient, kafka_error
 
-StandingTopic = Literal[
+PermanentTopic = Literal[
     "market.trades", "market.tickers", "market.bars", "market.ingest", "market.points", "backtest.results"
 ]
-ANSWER_SECONDS = 20.0
+REQUEST_SECONDS = 20.0
 HOUR_MS = 3_600_000
 
 
-def ensure_standing(client: AdminClient, replication: int, retention_hours: Mapping[StandingTopic, int]) -> list[str]:
-    """Make the topics that are missing and set how long each keeps its records; returns those it made.
+@stamina.retry(on=is_transient, attempts=8, timeout=30.0, wait_max=3.0)
+def ensure_topics(
+    client: BrokerAdmin,
+    names: Iterable[str],
+    partitions: int,
+    *,
+    replication: int = -1,
+    config: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Create the topics that do not exist; returns the names of those it created. Raises KafkaException."""
+    new_topics = [
+        NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(config or {}))
+        for name in names
+    ]
+    created: list[str] = []
+    for name, future in client.create_topics(new_topics, operation_timeout=15, request_timeout=20).items():
+        try:
+            await_result(client, future, REQUEST_SECONDS)
+            created.append(name)
+        except KafkaException as error:
+            if kafka_error(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+    return created
 
-    ``replication`` -1 is the broker's default; a topic that is there keeps its own. A topic at 0 hours goes by the
-    broker's default, one that is not named is left as it is. Raises KafkaException.
+
+def ensure_permanent_topics(
+    client: BrokerAdmin, replication: int, retention_hours: Mapping[PermanentTopic, int]
+) -> list[str]:
+    """Create the permanent topics that do not exist and set their retention; returns the names of those it created.
+
+    ``replication`` -1 is the broker's default; an existing topic keeps its own. 0 hours means the broker's default
+    retention; the retention of a topic that is not named is left unchanged. Raises KafkaException.
     """
-    made = ensure_topics(client, topics.STANDING, topics.STANDING_PARTITIONS, replication=replication)
+    created = ensure_topics(client, topics.PERMANENT_TOPICS, topics.PERMANENT_PARTITIONS, replication=replication)
     if retention_hours:
-        _keep(client, retention_hours)
-    return made
+        _set_retention(client, retention_hours)
+    return created
 
 
-@stamina.retry(on=passing, attempts=8, timeout=30.0, wait_max=3.0)
-def _keep(client: AdminClient, hours: Mapping[StandingTopic, int]) -> None:
+@stamina.retry(on=is_transient, attempts=8, timeout=30.0, wait_max=3.0)
+def _set_retention(client: BrokerAdmin, retention_hours: Mapping[PermanentTopic, int]) -> None:
     changes = [
         ConfigResource(
             ResourceType.TOPIC,
@@ -45,12 +73,12 @@ def _keep(client: AdminClient, hours: Mapping[StandingTopic, int]) -> None:
             incremental_configs=[
                 ConfigEntry(
                     "retention.ms",
-                    str(kept * HOUR_MS) if kept else None,
-                    incremental_operation=AlterConfigOpType.SET if kept else AlterConfigOpType.DELETE,
+                    str(hours * HOUR_MS) if hours else None,
+                    incremental_operation=AlterConfigOpType.SET if hours else AlterConfigOpType.DELETE,
                 )
             ],
         )
-        for name, kept in hours.items()
+        for name, hours in retention_hours.items()
     ]
-    for future in client.incremental_alter_configs(changes, request_timeout=ANSWER_SECONDS).values():
-        answer(client, future, ANSWER_SECONDS)
+    for future in client.incremental_alter_configs(changes, request_timeout=REQUEST_SECONDS).values():
+        await_result(client, future, REQUEST_SECONDS)

@@ -1,4 +1,4 @@
-"""The topics and who makes them."""
+"""Names of topics and consumer groups."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ MARKET_INGEST = "market.ingest"
 MARKET_POINTS = "market.points"
 RESULTS = "backtest.results"
 
-# Made by `tapedeck migrate`. The number of partitions is never changed: keys would move.
-STANDING = (MARKET_TRADES, MARKET_TICKERS, MARKET_BARS, MARKET_INGEST, MARKET_POINTS, RESULTS)
-STANDING_PARTITIONS = 12
+# Created by `tapedeck migrate`. The number of partitions never changes: keys would move to other partitions.
+PERMANENT_TOPICS = (MARKET_TRADES, MARKET_TICKERS, MARKET_BARS, MARKET_INGEST, MARKET_POINTS, RESULTS)
+PERMANENT_PARTITIONS = 12
 
 RECORDER_GROUP = "tapedeck-recorder"
 SINK_GROUP_PREFIX = "tapedeck-sink-"
@@ -24,12 +24,12 @@ TRANSFORM_GROUP_PREFIX = "tapedeck-transform-"
 
 
 def replay_topic(uid: str) -> str:
-    """The topic, and the name of the group that holds the position, of a replay."""
+    """The topic of a replay. The consumer group that holds the replay's position has the same name."""
     return f"{REPLAY_PREFIX}{uid}"
 
 
 def points_topic(uid: str) -> str:
-    """The topic of what a replay's transforms result in."""
+    """The topic of the results of a replay's transforms."""
     return f"{POINTS_PREFIX}{uid}"
 
 

@@ -1,22 +1,23 @@
-"""What a record on the log looks like: JSON value, ``exchange:symbol`` key, one header ``td``.
+"""The format of records on the log: a JSON value, the key ``exchange:symbol``, and one header ``td``.
 
-The header is ``1;source`` for market data, ``1;replay;uid;epoch`` for a replay's, and
-``1;replay;uid;epoch;c`` for a replay's control records, whose value says which.
+The header is ``1;source`` for market data, ``1;replay;uid;epoch`` for the records of a replay, and
+``1;replay;uid;epoch;c`` for its control records, whose value has the type in its tag.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from tapedeck_common.market import Bar, OrderKey, Point, Source, Ticker, Trade
+from tapedeck_common.market import Bar, OrderKey, Point, RecordSource, Ticker, Trade
 
 HEADER = "td"
 HEADER_VERSION = "1"
 Headers: TypeAlias = list[tuple[str, str | bytes | None]]
-Received: TypeAlias = Headers | dict[str, str | bytes | None] | None
-"""What the client's type says of a message's headers; in fact a list or nothing, and a value may be null."""
+MessageHeaders: TypeAlias = Headers | dict[str, str | bytes | None] | None
+"""The client's type of a message's headers. In practice they are a list or None, and a value may be null."""
 
 encode = msgspec.json.Encoder().encode
 decode_bar = msgspec.json.Decoder(Bar).decode
@@ -27,16 +28,16 @@ decode_point = msgspec.json.Decoder(Point).decode
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a record comes from, as its header says."""
+    """The source of a record, from its header."""
 
-    source: Source
+    source: RecordSource
     replay_uid: str = ""
     epoch: str = ""
     control: bool = False
 
 
 class Epoch(msgspec.Struct, frozen=True, order=True):
-    """Which pass of a replay: jumps asked for, then rounds of its loop."""
+    """One pass of a replay: the number of seeks, then the number of rounds of its loop."""
 
     control: int = 0
     loop: int = 0
@@ -51,10 +52,10 @@ class Epoch(msgspec.Struct, frozen=True, order=True):
         return cls(int(control), int(loop))
 
 
-class Start(msgspec.Struct, frozen=True, tag="start"):
-    """First record of each partition: what the replay resolved its spec to.
+class ReplayStart(msgspec.Struct, frozen=True, tag="start"):
+    """The first record of each partition: the spec with symbols and range resolved.
 
-    ``rows`` counts the bars, or the trades, of each symbol; ``channel`` says which of them it plays.
+    ``rows`` is the number of bars, or of trades, by symbol; ``channel`` is which of the two is played.
     """
 
     uid: str
@@ -73,7 +74,7 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
 
 
 class EpochStart(msgspec.Struct, frozen=True, tag="epoch"):
-    """The stream goes on from another virtual time, or begins there: forget what is later than ``v``."""
+    """The stream continues from virtual time ``v`` in a new epoch: discard records with a later event time."""
 
     epoch: str
     v: int
@@ -81,7 +82,7 @@ class EpochStart(msgspec.Struct, frozen=True, tag="epoch"):
 
 
 class Watermark(msgspec.Struct, frozen=True, tag="watermark"):
-    """Last record of each transaction: this partition is complete up to and with event time ``v``.
+    """The last record of each transaction: this partition is complete up to and including event time ``v``.
 
     ``position`` is the order key of the last bar published in this epoch, null before the first.
     """
@@ -92,19 +93,19 @@ class Watermark(msgspec.Struct, frozen=True, tag="watermark"):
     published: int = 0
 
 
-class End(msgspec.Struct, frozen=True, tag="end"):
-    """The replay is over: ``published`` bars in this partition, all epochs together."""
+class ReplayEnd(msgspec.Struct, frozen=True, tag="end"):
+    """The end of the replay: ``published`` is the number of bars in this partition, over all epochs."""
 
     epoch: str
     v: int
     published: int
 
 
-ControlRecord: TypeAlias = Start | EpochStart | Watermark | End
+ControlRecord: TypeAlias = ReplayStart | EpochStart | Watermark | ReplayEnd
 decode_control = msgspec.json.Decoder(ControlRecord).decode
 
 
-def market_headers(source: Source) -> Headers:
+def market_headers(source: RecordSource) -> Headers:
     """Headers of a record of the live market's topics."""
     return [(HEADER, f"{HEADER_VERSION};{source}".encode())]
 
@@ -115,28 +116,21 @@ def replay_headers(uid: str, epoch: Epoch, *, control: bool = False) -> Headers:
     return [(HEADER, f"{text};c".encode() if control else text.encode())]
 
 
-_known: dict[bytes, Origin] = {}
-
-
-def origin_of(headers: Received) -> Origin:
-    """The origin that a record's headers state; ValueError where they state none or an unknown one."""
+def origin_of(headers: MessageHeaders) -> Origin:
+    """The origin in a record's headers. Raises ValueError where it is missing or unknown."""
     for name, value in headers if isinstance(headers, list) else ():
         if name == HEADER and isinstance(value, bytes):
-            known = _known.get(value)
-            if known is None:
-                if len(_known) > 4096:  # one entry a replay and epoch: bounded all the same
-                    _known.clear()
-                known = _known[value] = _parse_origin(value)
-            return known
+            return _parse_origin(value)
     raise ValueError(f"header {HEADER}: missing, expected {HEADER_VERSION};source")
 
 
+@functools.lru_cache(4096)  # one entry for each source, and for each epoch of a replay
 def _parse_origin(value: bytes) -> Origin:
     parts = value.decode("utf-8", "replace").split(";")
     if len(parts) < 2 or parts[0] != HEADER_VERSION:
         raise ValueError(f"header {HEADER}: got {value!r}, expected version {HEADER_VERSION}")
     try:
-        source = msgspec.convert(parts[1], Source)
+        source = msgspec.convert(parts[1], RecordSource)
     except msgspec.ValidationError:
         raise ValueError(
             f"header {HEADER}: got source {parts[1]!r}, expected live, backfill, replay or synthetic"

@@ -1,1 +1,1 @@
-"""Programs that keep an installation in order: each runs once and ends."""
+"""Programs that maintain an installation. Each runs once and exits."""

@@ -1,6 +1,6 @@
-"""``python -m tapedeck_maintenance.connection_check URL…``: the check that ``helm test`` runs, as the gateway's user.
+"""``python -m tapedeck_maintenance.connection_check URL…``: the check of ``helm test``, run as the gateway's user.
 
-Each address must answer with 200, and broker and database must let this workload in, within a minute.
+Within a minute each URL must answer with status 200, and broker and database must accept the user.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from tapedeck_common.kafka import admin
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.store.database import connect
 from tapedeck_common.topics import MARKET_BARS
+from tapedeck_crds.errors import NotFound
 
 WAIT_SECONDS = 60.0
-ANSWER_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
 def _url(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
+    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
         return str(answer.status)
 
 
 def _broker(connections: Connections) -> str:
-    topics = admin(connections, "tapedeck-check").list_topics(timeout=ANSWER_SECONDS).topics
+    topics = admin(connections, "tapedeck-check").list_topics(timeout=TIMEOUT_SECONDS).topics
     if MARKET_BARS not in topics:
-        raise LookupError(f"got no topic {MARKET_BARS}, expected one that this user may read")
+        raise NotFound(f"topic {MARKET_BARS}: missing, expected a topic that this user may read")
     return f"{len(topics)} topics"
 
 
@@ -40,31 +41,31 @@ def _database(connections: Connections) -> str:
         return "bars can be read"
 
 
-def check(questions: Mapping[str, Callable[[], str]], wait: float) -> bool:
-    """Ask each until it is answered, all within ``wait`` seconds; prints what came of it."""
+def check(probes: Mapping[str, Callable[[], str]], wait: float) -> bool:
+    """Repeat each probe until it succeeds, at most ``wait`` seconds for all; prints the outcomes."""
     deadline = time.monotonic() + wait
-    failed = [what for what, ask in questions.items() if not _answered(what, ask, deadline)]
+    failed = [name for name, probe in probes.items() if not _succeeds(name, probe, deadline)]
     return not failed
 
 
-def _answered(what: str, ask: Callable[[], str], deadline: float) -> bool:
+def _succeeds(name: str, probe: Callable[[], str], deadline: float) -> bool:
     while True:
         try:
-            print(f"{what}: {ask()}", flush=True)
+            print(f"{name}: {probe()}", flush=True)
             return True
-        except (OSError, LookupError, KafkaException, psycopg.Error) as error:
+        except (OSError, NotFound, KafkaException, psycopg.Error) as error:
             if time.monotonic() > deadline:
-                print(f"{what}: failed: {error}", flush=True)
+                print(f"{name}: failed: {error}", flush=True)
                 return False
         time.sleep(1)
 
 
 def main(urls: list[str], wait: float = WAIT_SECONDS) -> int:
-    """Exit 0 when all is well, 1 with a line for what is not."""
+    """Returns 0 where every probe succeeds, else 1; prints a line for each."""
     connections = Connections.read(PodSettings().connections)
-    questions: dict[str, Callable[[], str]] = {url: lambda url=url: _url(url) for url in urls}  # type: ignore[misc]
-    questions |= {"broker": lambda: _broker(connections), "database": lambda: _database(connections)}
-    return 0 if check(questions, wait) else 1
+    probes: dict[str, Callable[[], str]] = {url: lambda url=url: _url(url) for url in urls}  # type: ignore[misc]
+    probes |= {"broker": lambda: _broker(connections), "database": lambda: _database(connections)}
+    return 0 if check(probes, wait) else 1
 
 
 if __name__ == "__main__":

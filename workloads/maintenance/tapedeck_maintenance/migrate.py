@@ -1,4 +1,7 @@
-"""``python -m tapedeck_maintenance.migrate``: schema, standing topics and rights on them, before anything else runs."""
+"""``python -m tapedeck_maintenance.migrate``: create or upgrade the schema, the permanent topics and their privileges.
+
+Runs before anything else. Exits 0 once all is up to date, and 1 where the broker or the database did not allow it.
+"""
 
 from __future__ import annotations
 
@@ -7,69 +10,72 @@ from pathlib import Path
 
 import psycopg
 import stamina
-from confluent_kafka import KafkaException
 from pydantic import Field, NonNegativeInt
 
 from tapedeck_common.kafka import admin
-from tapedeck_common.kafka_acls import Workload, grant
-from tapedeck_common.logs import configure, log
-from tapedeck_common.settings import Connections, PodSettings
+from tapedeck_common.kafka_acls import create_acls
+from tapedeck_common.logs import log
+from tapedeck_common.pod.shell import Workload, run_pod
+from tapedeck_common.settings import Connections, PodSettings, WorkloadName
 from tapedeck_common.store.database import connect
-from tapedeck_common.store.retention import Keepable, set_policies
-from tapedeck_common.store.roles import ROLES, accounts
-from tapedeck_common.store.schema_upgrade import migrate
-from tapedeck_common.topic_admin import StandingTopic, ensure_standing
+from tapedeck_common.store.editions import Edition
+from tapedeck_common.store.retention import RetainedTable, set_retention_policies
+from tapedeck_common.store.roles import ROLES, read_credentials
+from tapedeck_common.store.schema_upgrade import upgrade_schema
+from tapedeck_common.topic_admin import PermanentTopic, ensure_permanent_topics
+from tapedeck_crds.report import Report
 
 
 class MigrateSettings(PodSettings):
-    """How long things are kept, and whom to give rights.
+    """Retention, and the users that get privileges.
 
-    ``retention_days`` by table sets TimescaleDB's policies, ``retention_hours`` by topic the broker's; 0 turns one
-    off, what is not named is left alone. ``replication`` is that of topics to be made, -1 the broker's default.
-    ``kafka_users`` names the broker's user of each workload, none where empty. ``roles`` is a folder with each
-    workload's DSN in a file of its name: their roles get rights on the tables, and are made with ``make_roles``.
+    ``retention_days`` by table sets TimescaleDB's policies, ``retention_hours`` by topic those of the broker; 0 removes
+    one, and what is not named is left unchanged. ``replication`` is that of new topics, -1 the broker's default.
+    ``kafka_users`` is the broker's user of each workload; no ACLs are created where it is empty. ``roles`` is a folder
+    with the DSN of each workload in a file of its name: the roles in them get privileges on the tables, and with
+    ``make_roles`` they are created.
     """
 
-    retention_days: dict[Keepable, NonNegativeInt] = Field(default_factory=dict)
-    retention_hours: dict[StandingTopic, NonNegativeInt] = Field(default_factory=dict)
+    retention_days: dict[RetainedTable, NonNegativeInt] = Field(default_factory=dict)
+    retention_hours: dict[PermanentTopic, NonNegativeInt] = Field(default_factory=dict)
     replication: int = Field(default=-1, ge=-1)
-    kafka_users: dict[Workload, str] = Field(default_factory=dict)
+    kafka_users: dict[WorkloadName, str] = Field(default_factory=dict)
     roles: Path | None = None
     make_roles: bool = False
 
 
+class Migration(Workload):
+    """Brings database and broker up to date."""
+
+    def __init__(self, settings: MigrateSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def report(self) -> Report:
+        """Running: there is no progress to report."""
+        return Report(state="running")
+
+    def run(self) -> None:
+        """Migrate database and broker. Raises psycopg.Error or KafkaException after bounded retries."""
+        settings = self._settings
+        connections = Connections.read(settings.connections)
+        edition = _migrate_store(settings, connections)
+        client = admin(connections, "tapedeck-migrate")
+        created = ensure_permanent_topics(client, settings.replication, settings.retention_hours)
+        create_acls(client, settings.kafka_users)
+        log.info("migrated", store=edition, topics_created=created)
+
+
 @stamina.retry(on=psycopg.OperationalError, attempts=8, timeout=60.0, wait_max=5.0)
-def _migrate_store(settings: MigrateSettings, connections: Connections) -> str:
+def _migrate_store(settings: MigrateSettings, connections: Connections) -> Edition:
     dsn = connections.store_dsn.get_secret_value()
-    given = accounts(settings.roles) if settings.roles else {}
-    roles = {workload: account.role for workload, account in given.items()} or ROLES
-    flavour = migrate(dsn, roles, given.values() if settings.make_roles else ())
+    credentials = read_credentials(settings.roles) if settings.roles else {}
+    roles = {workload: own.role for workload, own in credentials.items()} or ROLES
+    edition = upgrade_schema(dsn, roles, credentials.values() if settings.make_roles else ())
     with connect(connections, name="tapedeck-migrate", autocommit=True) as connection:
-        set_policies(connection, flavour, settings.retention_days)
-    return flavour
-
-
-def run(settings: MigrateSettings) -> None:
-    """Migrate database and broker. Raises psycopg.Error or KafkaException after bounded retries."""
-    connections = Connections.read(settings.connections)
-    flavour = _migrate_store(settings, connections)
-    client = admin(connections, "tapedeck-migrate")
-    made = ensure_standing(client, settings.replication, settings.retention_hours)
-    grant(client, settings.kafka_users)
-    log.info("migrated", store=flavour, topics_made=made)
-
-
-def main() -> int:
-    """Exit 0 when all is up to date, 1 with a log line where it can't be."""
-    settings = MigrateSettings()
-    configure(settings.log_level, workload="migrate")
-    try:
-        run(settings)
-    except (psycopg.Error, KafkaException) as error:
-        log.error("cannot migrate", reason=str(error))
-        return 1
-    return 0
+        set_retention_policies(connection, edition, settings.retention_days)
+    return edition
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_pod("migrate", MigrateSettings, Migration, serve_probes=False))

@@ -1,45 +1,50 @@
-"""``python -m tapedeck_maintenance.retention_job``: delete rows older than their table's retention. Run it daily."""
+"""``python -m tapedeck_maintenance.retention_job``: delete rows older than the retention of their table. Run it daily.
+
+Exits 0 once all expired rows are deleted, and 1 where the database did not allow it: the next run continues.
+"""
 
 from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
 
-import psycopg
 from pydantic import Field, NonNegativeInt
 
-from tapedeck_common.logs import configure, log
+from tapedeck_common.logs import log
+from tapedeck_common.pod.shell import Workload, run_pod
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.store.database import connect
-from tapedeck_common.store.retention import Keepable, retain
-from tapedeck_common.store.storage import flavour
+from tapedeck_common.store.editions import detect_edition
+from tapedeck_common.store.retention import RetainedTable, delete_expired
+from tapedeck_crds.report import Report
 
 
-class RetainSettings(PodSettings):
-    """``retention_days`` by table: 0, or not named, keeps everything."""
+class RetentionSettings(PodSettings):
+    """``retention_days`` by table: a table at 0, or not named, keeps all rows."""
 
-    retention_days: dict[Keepable, NonNegativeInt] = Field(default_factory=dict)
-
-
-def run(settings: RetainSettings) -> dict[str, int]:
-    """Delete; returns how much went, by table. Raises psycopg.Error."""
-    with connect(Connections.read(settings.connections), name="tapedeck-retain", autocommit=True) as connection:
-        connection.execute("SET lock_timeout = '30s'")  # whoever waits for a chunk's lock holds up the recorder
-        return retain(connection, flavour(connection), settings.retention_days, datetime.now(UTC))
+    retention_days: dict[RetainedTable, NonNegativeInt] = Field(default_factory=dict)
 
 
-def main() -> int:
-    """Exit 0 when all is deleted that is due, 1 with a log line where it can't be: running it again goes on."""
-    settings = RetainSettings()
-    configure(settings.log_level, workload="retain")
-    try:
-        gone = run(settings)
-    except psycopg.Error as error:
-        log.error("cannot delete what is due", reason=str(error))
-        return 1
-    log.info("retained", **{f"{table}_gone": count for table, count in gone.items()})
-    return 0
+class RetentionJob(Workload):
+    """Deletes expired rows."""
+
+    def __init__(self, settings: RetentionSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def report(self) -> Report:
+        """Running: there is no progress to report."""
+        return Report(state="running")
+
+    def run(self) -> None:
+        """Delete expired rows, and log how many of each table. Raises psycopg.Error."""
+        connections = Connections.read(self._settings.connections)
+        with connect(connections, name="tapedeck-retain", autocommit=True) as connection:
+            connection.execute("SET lock_timeout = '30s'")  # a wait for a chunk's lock blocks the recorder meanwhile
+            edition = detect_edition(connection)
+            deleted = delete_expired(connection, edition, self._settings.retention_days, datetime.now(UTC))
+        log.info("expired rows deleted", **{f"{table}_deleted": count for table, count in deleted.items()})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_pod("retention", RetentionSettings, RetentionJob, serve_probes=False))

@@ -12,7 +12,7 @@ import stamina
 from confluent_kafka import KafkaError, KafkaException
 from pydantic import Field
 
-from tapedeck_common.kafka import error_of, passing
+from tapedeck_common.kafka import is_transient, kafka_error
 from tapedeck_common.pod.shell import Workload, run_pod
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.report import RecorderReport, ReportState
@@ -87,8 +87,8 @@ def _recorder(connections: Connections, stop: threading.Event, on_topics_recreat
     """A recorder, once the broker answers and has the topics."""
 
     def retriable(error: Exception) -> bool:
-        missing = isinstance(error, KafkaException) and error_of(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART
-        return (missing or passing(error)) and not stop.is_set()
+        missing = isinstance(error, KafkaException) and kafka_error(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+        return (missing or is_transient(error)) and not stop.is_set()
 
     for attempt in stamina.retry_context(on=retriable, attempts=40, timeout=60.0, wait_max=3.0):
         with attempt:

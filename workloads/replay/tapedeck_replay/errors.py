@@ -6,7 +6,7 @@ import signal
 
 from confluent_kafka import KafkaError, KafkaException
 
-from tapedeck_common.kafka import passing
+from tapedeck_common.kafka import is_transient
 from tapedeck_crds.errors import Interrupted, InvalidInput, TapedeckError
 
 
@@ -31,6 +31,6 @@ def describe_kafka_error(error: KafkaError) -> str:
     """The broker's error in words that say what to look at."""
     if error.code() == KafkaError.KAFKA_STORAGE_ERROR:
         return f"the broker cannot write, its disk may be full ({error.str()})"
-    if passing(KafkaException(error)):
+    if is_transient(KafkaException(error)):
         return f"the broker does not answer ({error.str()})"
     return error.str()

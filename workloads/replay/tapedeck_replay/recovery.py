@@ -10,7 +10,7 @@ import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tapedeck_common import wire
-from tapedeck_common.kafka import consumer, error_of, passing
+from tapedeck_common.kafka import consumer, is_transient, kafka_error
 from tapedeck_common.settings import Connections
 from tapedeck_crds.errors import Unavailable
 from tapedeck_replay.errors import describe_kafka_error
@@ -27,7 +27,7 @@ class RecoveredState:
     """``position`` is None where nothing was committed yet; ``start`` also where retention deleted the record."""
 
     position: ReplayPosition | None = None
-    start: wire.Start | None = None
+    start: wire.ReplayStart | None = None
 
 
 def recover(connections: Connections, output: PartitionOutput) -> RecoveredState:
@@ -38,10 +38,10 @@ def recover(connections: Connections, output: PartitionOutput) -> RecoveredState
     try:
         return _recover(connections, output)
     except KafkaException as error:
-        raise Unavailable(f"{output.topic}: {describe_kafka_error(error_of(error))}") from error
+        raise Unavailable(f"{output.topic}: {describe_kafka_error(kafka_error(error))}") from error
 
 
-@stamina.retry(on=passing, attempts=6, timeout=60.0, wait_max=3.0)
+@stamina.retry(on=is_transient, attempts=6, timeout=60.0, wait_max=3.0)
 def _recover(connections: Connections, output: PartitionOutput) -> RecoveredState:
     partition = TopicPartition(output.topic, output.shard)
     committed = output.group.committed([partition], timeout=READ_SECONDS)[0]
@@ -54,7 +54,7 @@ def _recover(connections: Connections, output: PartitionOutput) -> RecoveredStat
         if low == high:
             return RecoveredState()
         first = next(_records(reader, output, low), None)
-        start = first if isinstance(first, wire.Start) else None
+        start = first if isinstance(first, wire.ReplayStart) else None
         if committed.offset >= 0 and committed.metadata:
             return RecoveredState(from_metadata(committed.metadata), start)
         return RecoveredState(_last_watermark(reader, output, low, high), start)
@@ -62,7 +62,7 @@ def _recover(connections: Connections, output: PartitionOutput) -> RecoveredStat
         reader.close()
 
 
-def wait_for_start(connections: Connections, topic: str, heartbeat: Callable[[], None]) -> wire.Start:
+def wait_for_start(connections: Connections, topic: str, heartbeat: Callable[[], None]) -> wire.ReplayStart:
     """The ``start`` record of shard 0, once it is on its partition. Raises Unavailable.
 
     ``heartbeat`` is called at least once a second.
@@ -77,7 +77,7 @@ def wait_for_start(connections: Connections, topic: str, heartbeat: Callable[[],
             if message is None or message.error() is not None:
                 continue
             record = wire.decode_control(message.value() or b"")
-            if isinstance(record, wire.Start):
+            if isinstance(record, wire.ReplayStart):
                 return record
             raise Unavailable(f"{topic}: retention deleted the start record of shard 0; create a new Replay")
         raise Unavailable(f"{topic}: shard 0 has published no start record within {SHARD_0_SECONDS:g} s")
@@ -101,7 +101,7 @@ def _last_watermark(reader: Consumer, output: PartitionOutput, low: int, high: i
                     )
                 case wire.EpochStart():
                     found = None
-                case wire.End() if found is not None:
+                case wire.ReplayEnd() if found is not None:
                     found = ReplayPosition(
                         v=found.v, epoch=found.epoch, last=found.last, published=found.published, ended=True
                     )

@@ -9,9 +9,10 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException
 
 from tapedeck_common import wire
-from tapedeck_common.kafka import admin, ensure_topics, error_of
+from tapedeck_common.kafka import admin, kafka_error
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections, PodSettings
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_common.topics import replay_topic
 from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.replay import ReplaySpec
@@ -129,7 +130,7 @@ class ReplayShard:
 
     def _start_record(
         self, recovered: RecoveredState, spec: ReplaySpec, source: RecordSource, connections: Connections
-    ) -> wire.Start:
+    ) -> wire.ReplayStart:
         """The record that describes the dataset: shard 0's first pod resolves it, for all shards and successors."""
         if recovered.start is None and self._settings.shard == 0:
             return _new_start_record(self._settings, spec, source.resolve())
@@ -152,8 +153,8 @@ def _report_state(player: Player) -> ReportState:
     return "paused" if player.clock.is_held(wall_ms()) else "running"
 
 
-def _new_start_record(settings: PodSettings, spec: ReplaySpec, dataset: Dataset) -> wire.Start:
-    return wire.Start(
+def _new_start_record(settings: PodSettings, spec: ReplaySpec, dataset: Dataset) -> wire.ReplayStart:
+    return wire.ReplayStart(
         uid=settings.uid,
         name=settings.name,
         namespace=settings.namespace,
@@ -181,14 +182,14 @@ def _create_topic(connections: Connections, topic: str, partitions: int) -> None
     try:
         ensure_topics(admin(connections, topic), [topic], partitions, config={"retention.ms": str(RETENTION_MS)})
     except KafkaException as error:
-        raise Unavailable(f"{topic}: {describe_kafka_error(error_of(error))}") from error
+        raise Unavailable(f"{topic}: {describe_kafka_error(kafka_error(error))}") from error
 
 
 def _check_topic(connections: Connections, topic: str) -> None:
     try:
         error = admin(connections, topic).list_topics(topic, timeout=10).topics[topic].error
     except KafkaException as failure:
-        raise Unavailable(f"{topic}: {describe_kafka_error(error_of(failure))}") from failure
+        raise Unavailable(f"{topic}: {describe_kafka_error(kafka_error(failure))}") from failure
     if error is None:
         return
     if error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # for example, its leader is being elected

@@ -32,7 +32,7 @@ def create_source(
     return ScenarioSource(source, spec.scenario, heartbeat)
 
 
-def dataset_of(spec: ReplaySpec, start: wire.Start) -> Dataset:
+def dataset_of(spec: ReplaySpec, start: wire.ReplayStart) -> Dataset:
     """The dataset that a topic's ``start`` record describes."""
     lateness = 0
     if spec.scenario is not None:

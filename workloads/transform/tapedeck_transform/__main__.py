@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from tapedeck_common import topics
-from tapedeck_common.kafka import admin, consumer, ensure_topics
+from tapedeck_common.kafka import admin, consumer
 from tapedeck_common.pod.shell import Workload, log_failure, run_pod, with_failure
 from tapedeck_common.settings import Connections, PodSettings
+from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.feed import FeedSpec

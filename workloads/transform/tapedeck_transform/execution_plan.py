@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.errors import InvalidInput
-from tapedeck_crds.live import Channel
+from tapedeck_crds.exchange import Channel
 from tapedeck_crds.transforms import PREVIOUS, Transform
 from tapedeck_transform.stages import EMA_SPAN
 

@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from tapedeck_common.parent_death import die_with
+from tapedeck_common.parent_death import parent_death_signal
 from tapedeck_crds.json import Json
 
 OUTPUT_MAX = 1_048_576  # characters that a function may print
@@ -39,7 +39,7 @@ class _LimitedOutput(io.TextIOBase):
 
 def main() -> int:
     """Answer requests; exits 0 at the end of the input."""
-    die_with(os.getppid())()
+    parent_death_signal(os.getppid())()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     sys.stdout = sys.stderr = _LimitedOutput()

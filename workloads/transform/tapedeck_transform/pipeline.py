@@ -132,7 +132,7 @@ class TransformPipeline:
         if isinstance(control, wire.EpochStart):
             self._series[key].clear()
             self._ended.discard(key)
-        elif isinstance(control, wire.End):
+        elif isinstance(control, wire.ReplayEnd):
             self._ended.add(key)
 
     def _report_failure(self, transform: str, record: Record, reason: str) -> None:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from tapedeck_common.market import Bar, Point, Trade
+from tapedeck_common.market import Bar, Point, Trade, trade_id_key
 from tapedeck_crds.transforms import PREVIOUS, Transform
 from tapedeck_transform.execution_plan import ExecutionPlan
 from tapedeck_transform.stages import FunctionCall, FunctionFailed, create_stage
@@ -94,7 +94,7 @@ class SeriesState:
         """Whether a record follows the last one: by numeric trade id, else by time."""
         if isinstance(record, Trade) and isinstance(last, Trade):
             if record.id.isdigit() and last.id.isdigit():
-                return (len(record.id), record.id) > (len(last.id), last.id)
+                return trade_id_key(record.id) > trade_id_key(last.id)
             return record.ts > last.ts or (record.ts == last.ts and record.id not in self._ids)
         return record.ts > last.ts
 

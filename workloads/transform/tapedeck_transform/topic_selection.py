@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from confluent_kafka import Message
 
 from tapedeck_common import topics, wire
-from tapedeck_common.market import Source
+from tapedeck_common.market import RecordSource
 from tapedeck_common.wire import Headers
+from tapedeck_crds.exchange import Channel
 from tapedeck_crds.feed import FeedSpec
-from tapedeck_crds.live import Channel
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.transforms import Transform
 from tapedeck_transform.execution_plan import InvalidTransforms, channels_of
@@ -41,7 +41,7 @@ class TopicSelection:
     channels: dict[str, Channel]
     exchange: str = ""
     symbols: tuple[str, ...] = ()
-    sources: frozenset[Source] = frozenset()
+    sources: frozenset[RecordSource] = frozenset()
     replay: str = ""
     recorded_as: str = ""
     _keys: dict[bytes, bool] = field(default_factory=dict)

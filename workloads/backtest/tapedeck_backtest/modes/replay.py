@@ -50,7 +50,7 @@ def run(
 
 
 def _steps_after_origin(
-    context: RunContext, stream: ReplayStream, start: wire.Start, symbols: list[str]
+    context: RunContext, stream: ReplayStream, start: wire.ReplayStart, symbols: list[str]
 ) -> Iterator[TimeStep]:
     """The steps of an epoch. The run's origin is published before the first, when the epoch's begin is known."""
     steps = stream.steps(symbols)

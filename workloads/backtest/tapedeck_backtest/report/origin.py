@@ -22,7 +22,7 @@ def origin_of_store(settings: PodSettings, series: Mapping[str, BarArrays]) -> R
     return RunOrigin(settings.uid, NO_REPLAY, "", ";".join(parts), None, {"backtest": settings.image}, VERSION)
 
 
-def origin_of_replay(settings: PodSettings, start: wire.Start, run_id: str, begin: int | None) -> RunOrigin:
+def origin_of_replay(settings: PodSettings, start: wire.ReplayStart, run_id: str, begin: int | None) -> RunOrigin:
     """The origin of a run over a Replay: its ``start`` record, and the virtual time (ms UTC) of the run's epoch."""
     source = msgspec.json.decode(start.spec).get("source") or {}
     return RunOrigin(

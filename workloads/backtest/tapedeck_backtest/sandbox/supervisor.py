@@ -18,7 +18,7 @@ from types import FrameType
 
 from tapedeck_backtest.sandbox.output import copy_output, redirect_output
 from tapedeck_backtest.sandbox.protocol import StrategyActivity, SupervisorChannel, decode
-from tapedeck_common.parent_death import die_with
+from tapedeck_common.parent_death import parent_death_signal
 
 _SIGNALLED = 128  # plus the signal's number is the exit code of a process that a signal ended, as in a shell
 _OUTPUT_SECONDS = 1.0  # for the child's last output; a process that the strategy started may keep the pipe open
@@ -62,7 +62,7 @@ def supervise(work: Callable[[SupervisorChannel], int], output_limit: Callable[[
     messages, channel = os.pipe()
     output, child_output = os.pipe()
     oom_kills_before = _oom_kills()
-    bind_to_parent = die_with(os.getpid())
+    bind_to_parent = parent_death_signal(os.getpid())
     child = os.fork()
     if child == 0:
         bind_to_parent()

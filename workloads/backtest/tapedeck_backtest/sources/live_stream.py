@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from tapedeck_backtest.bars.arrays import TimeStep
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_common import wire
-from tapedeck_common.kafka import consumer, passing
+from tapedeck_common.kafka import consumer, is_transient
 from tapedeck_common.market import Bar, event_time
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS as BARS
@@ -114,7 +114,7 @@ class LiveStream:
             self._catching_up.discard(message.partition() or 0)
             return
         if error is not None:
-            if not passing(KafkaException(error)):
+            if not is_transient(KafkaException(error)):
                 raise Unavailable(f"{BARS}: {error.str()}")
             return
         try:

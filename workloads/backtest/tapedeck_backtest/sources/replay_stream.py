@@ -15,7 +15,7 @@ from tapedeck_backtest.bars.arrays import TimeStep
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.sources.epoch_splitter import EpochSplitter
 from tapedeck_common import wire
-from tapedeck_common.kafka import consumer, passing
+from tapedeck_common.kafka import consumer, is_transient
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import replay_topic
 from tapedeck_crds.errors import Unavailable
@@ -58,7 +58,7 @@ class ReplayStream:
         self._partitions = 0
         self._epochs = EpochSplitter(1, follow=follow)
         self._paused: set[int] = set()
-        self._start: wire.Start | None = None
+        self._start: wire.ReplayStart | None = None
         self._epoch_begins: dict[wire.Epoch, int] = {}
 
     @property
@@ -67,7 +67,7 @@ class ReplayStream:
         epoch = self._epochs.current
         return None if epoch is None else self._epoch_begins.get(epoch)
 
-    def open(self) -> wire.Start:
+    def open(self) -> wire.ReplayStart:
         """Wait for the replay's first record. Raises RunFailed (NoStart, UnsupportedChannel) and Unavailable."""
         while not self._partitions:
             self._idle()
@@ -113,7 +113,7 @@ class ReplayStream:
         try:
             metadata = self._consumer.list_topics(self._topic, timeout=ANSWER_SECONDS).topics[self._topic]
         except KafkaException as error:
-            if not passing(error) or time.monotonic() > self._deadline:
+            if not is_transient(error) or time.monotonic() > self._deadline:
                 raise Unavailable(f"{self._topic}: {error}") from error
             return 0
         if metadata.error is not None or not metadata.partitions:
@@ -153,6 +153,8 @@ class ReplayStream:
                 continue
             try:
                 self._process_record(message)
+            except RunFailed:  # a ValueError, too
+                raise
             except ValueError as problem:
                 raise RunFailed("BadStream", f"{self._position(message)}: {problem}") from problem
 
@@ -164,7 +166,7 @@ class ReplayStream:
             )
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise RunFailed("BadStream", f"{self._topic}: the topic was deleted; was the Replay deleted?")
-        if not passing(KafkaException(error)):
+        if not is_transient(KafkaException(error)):
             raise Unavailable(f"{self._topic}: {error.str()}")
 
     def _position(self, message: Message) -> str:
@@ -178,7 +180,7 @@ class ReplayStream:
         if origin.replay_uid != self._uid:
             raise ValueError(f"header {wire.HEADER}: got replay {origin.replay_uid!r}, expected {self._uid!r}")
         record = wire.decode_control(value) if origin.control else None
-        if isinstance(record, wire.Start):  # precedes every epoch
+        if isinstance(record, wire.ReplayStart):  # precedes every epoch
             self._start = self._start or record
             return
         merge = self._epochs.merge_of(partition, origin.epoch)
@@ -187,7 +189,7 @@ class ReplayStream:
                 merge.add_bar(partition, wire.decode_bar(value))
             case wire.Watermark():
                 merge.advance_watermark(partition, record.v)
-            case wire.End():
+            case wire.ReplayEnd():
                 merge.end(partition)
             case wire.EpochStart():
                 self._epoch_begins[wire.Epoch.parse(record.epoch)] = record.v

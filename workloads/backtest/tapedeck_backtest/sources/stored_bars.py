@@ -14,9 +14,9 @@ from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
-from tapedeck_common.store.bars import Block, Resolved, Selection, read_blocks, resolve
+from tapedeck_common.store.bars import BarBlock, BarSelection, ResolvedBars, read_bar_blocks, resolve_bars
 from tapedeck_common.store.database import connect
-from tapedeck_common.store.recorded import wait_recorded
+from tapedeck_common.store.recording_lag import wait_until_recorded
 from tapedeck_crds.base import INTERVAL_MS, StoreRange, format_ms, time_ms
 from tapedeck_crds.errors import Unavailable
 
@@ -28,7 +28,7 @@ _retried = stamina.retry(on=psycopg.OperationalError, attempts=5, timeout=30.0, 
 def read_range(connections: Connections, range_: StoreRange) -> dict[str, BarArrays]:
     """Columns by symbol, in the order of the spec. Raises RunFailed (NoBars), Unavailable and psycopg.Error."""
     symbols = tuple(dict.fromkeys(range_.symbols))
-    selection = Selection(
+    selection = BarSelection(
         range_.exchange,
         symbols,
         range_.interval,
@@ -36,10 +36,10 @@ def read_range(connections: Connections, range_: StoreRange) -> dict[str, BarArr
         time_ms(range_.to) if range_.to is not None else None,
     )
     with _connect_when_recorded(connections) as connection:
-        resolved = resolve(connection, selection)
+        resolved = resolve_bars(connection, selection)
         if resolved.missing:
             raise RunFailed("NoBars", no_bars_message(range_, resolved.missing))
-        blocks = list(read_blocks(connection, resolved))
+        blocks = list(read_bar_blocks(connection, resolved))
     columns = _columns(blocks, resolved)
     return {symbol: columns[symbol] for symbol in symbols}
 
@@ -56,8 +56,8 @@ def read_history(
     with _connect_when_recorded(connections) as connection:
         for span in HISTORY_SPANS:
             start = before - span * count * INTERVAL_MS[interval]
-            resolved = resolve(connection, Selection(exchange, tuple(symbols), interval, start, before))
-            blocks = list(read_blocks(connection, resolved))
+            resolved = resolve_bars(connection, BarSelection(exchange, tuple(symbols), interval, start, before))
+            blocks = list(read_bar_blocks(connection, resolved))
             columns = _columns(blocks, resolved) if blocks else {}
             if columns and all(len(each.event) >= count for each in columns.values()):
                 return {symbol: columns[symbol].rows(slice(-count, None)) for symbol in symbols}
@@ -75,7 +75,7 @@ def _connect_when_recorded(connections: Connections) -> Iterator[psycopg.Connect
     """A connection to the store, once the recorder has written what is on the topics."""
     with connect(connections, name="tapedeck-backtest", autocommit=True) as connection:
         try:
-            lag = wait_recorded(connections, connection)
+            lag = wait_until_recorded(connections, connection)
         except KafkaException as error:
             raise Unavailable(f"broker: the recorder's lag cannot be determined: {error}") from error
         if lag:
@@ -93,7 +93,7 @@ def no_bars_message(range_: StoreRange, missing: tuple[str, ...]) -> str:
     )
 
 
-def _columns(blocks: list[Block], resolved: Resolved) -> dict[str, BarArrays]:
+def _columns(blocks: list[BarBlock], resolved: ResolvedBars) -> dict[str, BarArrays]:
     selection = resolved.selection
     columns: dict[str, BarArrays] = {}
     for index, symbol in enumerate(selection.symbols):

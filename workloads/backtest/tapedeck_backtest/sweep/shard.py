@@ -14,7 +14,7 @@ from tapedeck_backtest.sweep.search import Search, search_for
 from tapedeck_backtest.sweep.search_space import Params, trials_per_window
 from tapedeck_backtest.sweep.trial import TrialRunner
 from tapedeck_backtest.sweep.windows import SweepWindow
-from tapedeck_common.records import TESTED, RunTrial
+from tapedeck_common.records import OUT_OF_SAMPLE_TRIAL, RunTrial
 from tapedeck_crds.report import TrialReport
 from tapedeck_crds.sweep import Sweep
 
@@ -82,14 +82,14 @@ class ShardRunner:
             for trial in stored[window.number].values():
                 search.report(trial)
             self._search(window, search, set(stored[window.number]))
-            if window.has_test and (window.number, TESTED) not in self.completed:
+            if window.has_test and (window.number, OUT_OF_SAMPLE_TRIAL) not in self.completed:
                 self._test(window)
 
     def best(self) -> list[RunTrial]:
         """The best trials of this shard; of a walk-forward the out-of-sample tests, in order of their windows."""
         trials = list(self.completed.copy().values())
         if self._sweep.walk_forward is not None:
-            return [trial for trial in trials if trial.trial == TESTED]
+            return [trial for trial in trials if trial.trial == OUT_OF_SAMPLE_TRIAL]
         return best_trials(self._sweep, trials, self._sweep.keep)
 
     def progress(self) -> ShardProgress:
@@ -105,7 +105,7 @@ class ShardRunner:
 
     def _adopt(self, stored: dict[int, RunTrial]) -> None:
         """Count the stored trials that belong to this shard as completed."""
-        own = set(self.plan.numbers) | {TESTED}
+        own = set(self.plan.numbers) | {OUT_OF_SAMPLE_TRIAL}
         self.completed.update({(t.window, t.trial): t for t in stored.values() if t.trial in own})
 
     def _search(self, window: SweepWindow, search: Search, reported: set[int]) -> None:
@@ -132,12 +132,13 @@ class ShardRunner:
         searched = (trial for (number, _), trial in self.completed.items() if number == window.number)
         best = best_trials(self._sweep, searched, 1)
         if best:
-            self._run(window, TESTED, msgspec.json.decode(best[0].params), window.train_to, window.test_to)
+            self._run(window, OUT_OF_SAMPLE_TRIAL, msgspec.json.decode(best[0].params), window.train_to, window.test_to)
             return
         self._complete(
             RunTrial(
-                self.trials.run_id, window.number, TESTED, msgspec.Raw(b"{}"), window.train_to, window.test_to, {},
-                None, False, message="no feasible trial in the window's in-sample part: nothing to trade out-of-sample",
+                self.trials.run_id, window.number, OUT_OF_SAMPLE_TRIAL, msgspec.Raw(b"{}"), window.train_to,
+                window.test_to, {}, None, False,
+                message="no feasible trial in the window's in-sample part: nothing to trade out-of-sample",
             )
         )  # fmt: skip
 

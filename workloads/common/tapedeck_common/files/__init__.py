@@ -1,26 +1,22 @@
-"""Market data in files: which formats there are and how they become bars and trades."""
+"""Market data in files: the formats, and reading them as bars and trades."""
 
-from tapedeck_common.files.build import bars_from_trades
-from tapedeck_common.files.keys import Key, bar_key, shown, trade_key
 from tapedeck_common.files.merge import merged_bars, merged_trades
-from tapedeck_common.files.read import Row, read_bars, read_trades
-from tapedeck_common.files.remote import FilesUnavailable
-from tapedeck_common.files.source import BadFiles, BadRow, SourceFile, find_files
+from tapedeck_common.files.remote_files import FilesUnavailable
+from tapedeck_common.files.rows import Row, RowKey, bar_key, format_key, read_bars, read_trades
+from tapedeck_common.files.source_files import InvalidFiles, InvalidRow, SourceFile, find_files
 
 __all__ = [
-    "BadFiles",
-    "BadRow",
     "FilesUnavailable",
-    "Key",
+    "InvalidFiles",
+    "InvalidRow",
     "Row",
+    "RowKey",
     "SourceFile",
     "bar_key",
-    "bars_from_trades",
     "find_files",
+    "format_key",
     "merged_bars",
     "merged_trades",
     "read_bars",
     "read_trades",
-    "shown",
-    "trade_key",
 ]

@@ -1,4 +1,4 @@
-"""Trades as Binance's websocket sent them."""
+"""Trades as messages of Binance's websocket."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from tapedeck_common.files.fields import in_range, number
-from tapedeck_common.files.source import SourceFile
+from tapedeck_common.files.field_parsing import in_range, number
+from tapedeck_common.files.source_files import SourceFile
 from tapedeck_common.market import Trade
 from tapedeck_crds.base import Files
 
 
 class _Message(msgspec.Struct):
-    """The payload of the stream ``<symbol>@trade``; ``m`` says that the buyer was the maker."""
+    """The payload of the stream ``<symbol>@trade``; ``m`` is true where the buyer was the maker."""
 
     e: str
     s: str
@@ -25,7 +25,7 @@ class _Message(msgspec.Struct):
 
 
 class _Combined(msgspec.Struct):
-    """The same as a combined stream wraps it."""
+    """The message inside a message of a combined stream."""
 
     data: _Message
 
@@ -35,18 +35,18 @@ _decode_combined = msgspec.json.Decoder(_Combined).decode
 
 
 def trade_parser(files: Files, file: SourceFile) -> Callable[[str], Trade]:
-    """Lines of one message, plain or of a combined stream, with or without the receiver's clock before it.
+    """A parser of lines with one message each, plain or of a combined stream, with or without a leading receive time.
 
-    Field meanings: Binance's "Trade Streams". The side is the taker's.
+    The fields are those of "Trade Streams" in Binance's documentation. The side is the taker's.
     """
-    wanted = file.symbol.partition(":")[0].replace("/", "").upper()
+    expected = file.symbol.partition(":")[0].replace("/", "").upper()
 
     def parse(text: str) -> Trade:
         message = _message(text)
         if message.e != "trade":
             raise ValueError(f"e: got {message.e!r}, expected 'trade'")
-        if message.s != wanted:
-            raise ValueError(f"s: got {message.s!r}, expected {wanted!r} for {file.symbol}")
+        if message.s != expected:
+            raise ValueError(f"s: got {message.s!r}, expected {expected!r} for {file.symbol}")
         return Trade(
             files.exchange,
             file.symbol,

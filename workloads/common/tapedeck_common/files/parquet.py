@@ -1,13 +1,13 @@
-"""Bars and trades in Parquet files, read a batch at a time."""
+"""Bars and trades in Parquet files, read in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
-from tapedeck_common.files.fields import TS_END, side
-from tapedeck_common.files.source import READING_FAILS, BadFiles, SourceFile, open_file, unreadable
-from tapedeck_common.files.table import COLUMNS
+from tapedeck_common.files.field_parsing import TS_END, side
+from tapedeck_common.files.source_files import READ_ERRORS, InvalidFiles, SourceFile, open_file, read_error
+from tapedeck_common.files.text_tables import COLUMNS
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
 
@@ -18,10 +18,10 @@ _TRADES: dict[str, Kind] = {"ts": "time", "id": "text", "price": "number", "amou
 
 
 def parquet_bars(files: Files, file: SourceFile) -> Iterator[tuple[int, Bar | str]]:
-    """(row number from 1, the bar or what is wrong with the row). Raises BadFiles.
+    """(row number from 1, the bar or what is wrong with the row). Raises InvalidFiles.
 
-    Columns ts (timestamp with a time zone, or integer milliseconds UTC), open, high, low, close, volume as
-    numbers, in any order; others are ignored, but an interval has to be the one that is stated.
+    The columns are ts (timestamp with a time zone, or integer milliseconds UTC) and open, high, low, close, volume as
+    numbers, in any order. Other columns are ignored; an interval column must match the interval of the spec.
     """
     for number, row in enumerate(_rows(file, _BARS, {"interval": files.interval}), 1):
         yield number, _bar(files, file, row)
@@ -35,10 +35,10 @@ def parquet_trades(files: Files, file: SourceFile) -> Iterator[tuple[int, Trade 
 
 def _bar(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Bar | str:
     if None in row:
-        return _lacking(_BARS, row)
+        return _missing(_BARS, row)
     ts, open_, high, low, close, volume, interval = row
     if interval != files.interval:
-        return f"interval: got {interval}, expected {files.interval} alone"
+        return f"interval: got {interval}, expected only {files.interval}"
     if not 0 <= ts < TS_END:
         return _out_of_range(ts)
     return Bar(files.exchange, file.symbol, files.interval, ts, open_, high, low, close, volume)
@@ -46,7 +46,7 @@ def _bar(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Bar | str:
 
 def _trade(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Trade | str:
     if None in row:
-        return _lacking(_TRADES, row)
+        return _missing(_TRADES, row)
     ts, id, price, amount, taker = row
     if not 0 <= ts < TS_END:
         return _out_of_range(ts)
@@ -56,7 +56,7 @@ def _trade(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Trade | str:
         return str(error)
 
 
-def _lacking(kinds: Mapping[str, Kind], row: tuple[Any, ...]) -> str:
+def _missing(kinds: Mapping[str, Kind], row: tuple[Any, ...]) -> str:
     return f"{list(kinds)[row.index(None)]}: got nothing, expected a value"
 
 
@@ -65,7 +65,7 @@ def _out_of_range(ts: int) -> str:
 
 
 def _rows(file: SourceFile, kinds: Mapping[str, Kind], defaults: Mapping[str, str]) -> Iterator[tuple[Any, ...]]:
-    """The values of each row: milliseconds UTC, floats and texts, None for nothing.
+    """The values of each row: milliseconds UTC, floats and texts, None for null.
 
     A column that has a default may be missing.
     """
@@ -84,8 +84,8 @@ def _rows(file: SourceFile, kinds: Mapping[str, Kind], defaults: Mapping[str, st
                     ),
                     strict=True,
                 )
-    except (*READING_FAILS, pa.ArrowException) as error:
-        raise unreadable(file, error) from error
+    except (*READ_ERRORS, pa.ArrowException) as error:
+        raise read_error(file, error) from error
 
 
 def _plain(column: Any, kind: Kind) -> list[Any]:
@@ -99,15 +99,15 @@ def _plain(column: Any, kind: Kind) -> list[Any]:
 
 
 def _columns(file: SourceFile, schema: Any, kinds: Mapping[str, Kind], defaults: Mapping[str, str]) -> dict[str, str]:
-    """Name → the column's own, where the file has it."""
+    """Name of a column → its name in the file, for the columns that the file has."""
     there = {name.lower(): name for name in schema.names}
     missing = [name for name in kinds if name not in there and name not in defaults]
     if missing:
-        raise BadFiles(f"{file.name}: lacks columns {', '.join(missing)}; found {', '.join(schema.names)[:200]}")
+        raise InvalidFiles(f"{file.name}: lacks columns {', '.join(missing)}; found {', '.join(schema.names)[:200]}")
     names = {name: there[name] for name in kinds if name in there}
     for name, own in names.items():
         if problem := _unfit(schema.field(own).type, kinds[name]):
-            raise BadFiles(f"{file.name}: {name}: got {problem}")
+            raise InvalidFiles(f"{file.name}: {name}: got {problem}")
     return names
 
 

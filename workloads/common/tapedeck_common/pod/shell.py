@@ -19,7 +19,7 @@ from typing import NoReturn, TypeVar
 from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
-from tapedeck_common.logs import configure, log
+from tapedeck_common.logs import configure_logging, log
 from tapedeck_common.pod.probe_server import ProbeServer
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.errors import Interrupted, InvalidInput, TapedeckError, Unavailable
@@ -113,12 +113,12 @@ def run_pod(
     try:
         settings = settings_type()
     except ValidationError as error:
-        configure("info", workload=name)
+        configure_logging("info", workload=name)
         log_path = os.environ.get("TAPEDECK_TERMINATION_LOG")
         defaults = PodSettings.model_construct(termination_log=Path(log_path) if log_path else None)
         problems = "\n".join(validation_problems(error, prefix="environment TAPEDECK_"))
         return _fail_to_start(defaults, InvalidInput(problems, reason="BadSettings"))
-    configure(settings.log_level, workload=name, name=settings.name, uid=settings.uid)
+    configure_logging(settings.log_level, workload=name, name=settings.name, uid=settings.uid)
     try:
         workload = make(settings)
         shell = _Shell(settings, workload)

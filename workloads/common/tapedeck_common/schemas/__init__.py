@@ -1,4 +1,4 @@
-"""The published JSON Schemas of everything on the log, generated from the types."""
+"""The published JSON Schemas of all records on the log, generated from the types."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def rendered() -> dict[Path, str]:
 
 
 def stale() -> list[Path]:
-    """Schemas that differ from the types."""
+    """Paths of the schemas that differ from the types."""
     return [path for path, text in rendered().items() if not path.exists() or path.read_text() != text]

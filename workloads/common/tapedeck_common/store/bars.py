@@ -1,7 +1,7 @@
-"""Reading bars in bulk, in the one order, in bounded memory.
+"""Reading bars in bulk, in order, in bounded memory.
 
-Postgres packs a window of bars into one array a column, so a window costs the client a few calls
-whatever its length: numpy reads the arrays' binary form in place.
+Postgres packs a window of bars into one array for each column, so a window costs the client a few calls whatever its
+length: numpy reads the binary form of the arrays in place.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Which bars: series of one exchange and interval, opens in [start, end), milliseconds UTC."""
+class BarSelection:
+    """Bars of one exchange and interval: symbols, and open times in [start, end), milliseconds UTC."""
 
     exchange: str
     symbols: tuple[str, ...]
@@ -38,10 +38,10 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Resolved:
-    """A selection whose range is known, and how many bars each symbol has in it."""
+class ResolvedBars:
+    """A selection with its range resolved, and the number of bars of each symbol."""
 
-    selection: Selection
+    selection: BarSelection
     start: int
     end: int
     rows_of: dict[str, int]
@@ -49,7 +49,7 @@ class Resolved:
 
     @property
     def rows(self) -> int:
-        """Bars in all."""
+        """The number of bars of all symbols."""
         return sum(self.rows_of.values())
 
     @property
@@ -66,8 +66,8 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class Block:
-    """Bars in order as columns of one length: ``series`` indexes the selection's sorted symbols."""
+class BarBlock:
+    """Bars in order, as columns of equal length: ``series`` indexes the sorted symbols of the selection."""
 
     series: npt.NDArray[np.int64]
     ts: Ints
@@ -90,7 +90,7 @@ class Block:
 
 
 class _ArrayLoader(Loader):
-    """A one-dimensional array without nulls of 4- or 8-byte items, in Postgres' binary form."""
+    """A one-dimensional array of 4- or 8-byte items without nulls, in the binary format of Postgres."""
 
     format = pq.Format.BINARY
     item = ">i8"
@@ -102,7 +102,7 @@ class _ArrayLoader(Loader):
         size = np.dtype(self.item).itemsize
         record = np.dtype([("length", ">i4"), ("value", self.item)])
         if (len(raw) - 20) % (4 + size):
-            raise ValueError("array with nulls where none can be")
+            raise ValueError("array: got nulls, expected none")
         values = np.frombuffer(raw, dtype=record, offset=20)["value"]
         return values.astype(np.dtype(self.item).newbyteorder("="))
 
@@ -116,7 +116,7 @@ class _Float8Array(_ArrayLoader):
 
 
 def register_arrays(cursor: psycopg.Cursor[Any]) -> None:
-    """Have a binary cursor read arrays of numbers as numpy's."""
+    """Make a binary cursor return arrays of numbers as numpy arrays."""
     for name, loader in (("int4", _Int4Array), ("int8", _ArrayLoader), ("float8", _Float8Array)):
         cursor.adapters.register_loader(cursor.adapters.types[name].array_oid, loader)
 
@@ -146,8 +146,8 @@ FROM (
 """
 
 
-def resolve(connection: psycopg.Connection[Any], selection: Selection) -> Resolved:
-    """What the selection holds now. Symbols come back sorted, as the order of bars wants them."""
+def resolve_bars(connection: psycopg.Connection[Any], selection: BarSelection) -> ResolvedBars:
+    """The range and the number of bars that the selection has now, with its symbols sorted."""
     symbols = sorted(set(selection.symbols))
     rows = connection.execute(
         _RESOLVE,
@@ -163,8 +163,8 @@ def resolve(connection: psycopg.Connection[Any], selection: Selection) -> Resolv
     step = INTERVAL_MS[selection.interval]
     first = min((row[2] for row in rows), default=selection.start or 0)
     last = max((row[3] for row in rows), default=first)
-    chosen = Selection(selection.exchange, tuple(symbols), selection.interval, selection.start, selection.end)
-    return Resolved(
+    chosen = BarSelection(selection.exchange, tuple(symbols), selection.interval, selection.start, selection.end)
+    return ResolvedBars(
         selection=chosen,
         start=first if selection.start is None else selection.start,
         end=last + step if selection.end is None else selection.end,
@@ -173,14 +173,14 @@ def resolve(connection: psycopg.Connection[Any], selection: Selection) -> Resolv
     )
 
 
-def read_blocks(
+def read_bar_blocks(
     connection: psycopg.Connection[Any],
-    resolved: Resolved,
+    resolved: ResolvedBars,
     *,
     after: tuple[int, str] | None = None,
     window_rows: int = WINDOW_ROWS,
-) -> Iterator[Block]:
-    """Blocks of bars in order; only those later than ``after`` = (open, symbol) where that is given."""
+) -> Iterator[BarBlock]:
+    """Blocks of bars in order; only those later than ``after`` = (open time, symbol) where it is given."""
     chosen = resolved.selection
     cursor = connection.cursor(binary=True)
     register_arrays(cursor)
@@ -202,11 +202,11 @@ def read_blocks(
             },
         ).fetchone()
         if row is not None and row[0] is not None:
-            block = Block(*row)
+            block = BarBlock(*row)
             if after is not None and start <= after[0]:
                 series = np.searchsorted(np.array(chosen.symbols), after[1], side="right")
                 keep = (block.ts > after[0]) | ((block.ts == after[0]) & (block.series >= series))
-                block = Block(*(column[keep] for column in vars(block).values()))
+                block = BarBlock(*(column[keep] for column in vars(block).values()))
             if len(block):
                 yield block
         start = end

@@ -1,4 +1,4 @@
-"""What series the store has, told from primary keys alone: no table is read through for it."""
+"""The series of the store, found by index lookups of the primary keys instead of table scans."""
 
 from __future__ import annotations
 

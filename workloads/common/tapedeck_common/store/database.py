@@ -11,7 +11,7 @@ from tapedeck_common.settings import Connections
 
 
 def connect(connections: Connections, *, name: str, autocommit: bool = False) -> psycopg.Connection[Any]:
-    """One connection, with a time limit on connecting and keep-alives. Raises psycopg.OperationalError."""
+    """A connection with a connect timeout and keep-alives. Raises psycopg.OperationalError."""
     return psycopg.connect(
         connections.store_dsn.get_secret_value(),
         autocommit=autocommit,
@@ -22,7 +22,7 @@ def connect(connections: Connections, *, name: str, autocommit: bool = False) ->
 
 
 def pool(connections: Connections, *, name: str, size: int = 4) -> ConnectionPool[psycopg.Connection[Any]]:
-    """A pool of read connections, not opened yet."""
+    """A pool of connections for reading; the caller opens it."""
     return ConnectionPool(
         connections.store_dsn.get_secret_value(),
         min_size=1,

@@ -1,7 +1,7 @@
-"""Deleting what is older than its table keeps. Age is market time for bars, trades and tickers.
+"""Deleting rows older than the retention of their table. The age of bars, trades and tickers is market time.
 
-TimescaleDB drops whole chunks, by a policy of its own under the `timescale` licence and here under the `apache` one;
-plain Postgres deletes rows, a stretch of the table at a time, so that no transaction is long.
+TimescaleDB drops whole chunks: by its own policy under the `timescale` licence, by this module under the `apache` one.
+Plain Postgres deletes rows in ranges of pages, to keep transactions short.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, Literal
 import psycopg
 from psycopg import sql
 
-from tapedeck_common.store.storage import HYPERTABLES, Flavour
+from tapedeck_common.store.editions import HYPERTABLES, Edition
 
-Keepable = Literal["bars", "trades", "tickers", "points", "ingest_errors", "runs"]
+RetainedTable = Literal["bars", "trades", "tickers", "points", "ingest_errors", "runs"]
 
 PAGES = 2_000  # of 8 KiB, about 200,000 bars
 RUNS = 100
@@ -23,10 +23,12 @@ _TIME = {"bars": "ts", "trades": "ts", "tickers": "ts", "points": "ts", "ingest_
 _OF_RUNS = ("run_trades", "run_fills", "run_equity", "run_trials", "run_origins")
 
 
-def set_policies(connection: psycopg.Connection[Any], kind: Flavour, days: Mapping[Keepable, int]) -> None:
-    """Have TimescaleDB drop old chunks by itself where its licence allows; at 0 no more.
+def set_retention_policies(
+    connection: psycopg.Connection[Any], kind: Edition, days: Mapping[RetainedTable, int]
+) -> None:
+    """Set TimescaleDB's own retention policies where its licence allows; 0 days removes a policy.
 
-    A table that is not named is left as it is.
+    The policy of a table that is not named is left unchanged.
     """
     if kind != "timescale":
         return
@@ -38,33 +40,33 @@ def set_policies(connection: psycopg.Connection[Any], kind: Flavour, days: Mappi
             connection.execute("SELECT add_retention_policy(%s::regclass, %s::interval)", (table, f"{kept} days"))
 
 
-def retain(
-    connection: psycopg.Connection[Any], kind: Flavour, days: Mapping[Keepable, int], now: datetime
+def delete_expired(
+    connection: psycopg.Connection[Any], kind: Edition, days: Mapping[RetainedTable, int], now: datetime
 ) -> dict[str, int]:
-    """Delete what is older than ``days`` says; a table not named, or at 0, keeps everything. Wants autocommit.
+    """Delete the rows that are older than ``days``; a table that is not named, or at 0, keeps all. Needs autocommit.
 
-    Returns how many rows, runs or (TimescaleDB) chunks went, by table. Raises psycopg.Error; what was deleted until
-    then stays deleted.
+    Returns the number of deleted rows, runs or (TimescaleDB) chunks by table. Raises psycopg.Error; rows deleted before
+    the error stay deleted.
     """
-    gone: dict[str, int] = {}
+    deleted: dict[str, int] = {}
     for table, kept in days.items():
         if not kept:
             continue
         before = now.astimezone(UTC) - timedelta(days=kept)
         if table == "runs":
-            gone[table] = _runs(connection, before)
+            deleted[table] = _runs(connection, before)
         elif kind == "plain" or table not in HYPERTABLES:
-            gone[table] = _rows(connection, table, before)
+            deleted[table] = _rows(connection, table, before)
         elif kind == "apache":
             dropped = connection.execute("SELECT drop_chunks(%s::regclass, %s::timestamptz)", (table, before))
-            gone[table] = len(dropped.fetchall())
+            deleted[table] = len(dropped.fetchall())
         if table == "bars":
             _shorten_series(connection)
-    return gone
+    return deleted
 
 
 def _shorten_series(connection: psycopg.Connection[Any]) -> None:
-    """Have the catalogue say what is left, whoever deleted it."""
+    """Update the first bar of each series in the catalogue, and remove series without bars."""
     connection.execute(
         """UPDATE bar_series AS series SET first_ts = (
             SELECT min(ts) FROM bars WHERE bars.exchange = series.exchange AND bars.symbol = series.symbol
@@ -82,7 +84,7 @@ def _shorten_series(connection: psycopg.Connection[Any]) -> None:
 
 
 def _rows(connection: psycopg.Connection[Any], table: str, before: datetime) -> int:
-    """One pass over the table's pages. What is written behind it waits for the next."""
+    """One pass over the pages of the table. Rows written to pages already passed are left to the next run."""
     row = connection.execute("SELECT pg_relation_size(%s::regclass) / 8192", (table,)).fetchone()
     pages = int(row[0]) if row else 0
     return sum(
@@ -100,8 +102,8 @@ def _rows(connection: psycopg.Connection[Any], table: str, before: datetime) -> 
 
 
 def _runs(connection: psycopg.Connection[Any], before: datetime) -> int:
-    """Runs that ended before then, each with all that belongs to it."""
-    gone = 0
+    """Runs that ended before ``before``, with their rows in the other tables."""
+    deleted = 0
     while found := connection.execute(
         "SELECT run_id FROM runs WHERE ended_at < %s ORDER BY ended_at LIMIT %s", (before, RUNS)
     ).fetchall():
@@ -111,5 +113,5 @@ def _runs(connection: psycopg.Connection[Any], before: datetime) -> int:
                 connection.execute(
                     sql.SQL("DELETE FROM {} WHERE run_id = ANY(%s)").format(sql.Identifier(table)), (names,)
                 )
-        gone += len(names)
-    return gone
+        deleted += len(names)
+    return deleted

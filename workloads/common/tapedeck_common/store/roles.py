@@ -1,4 +1,4 @@
-"""What the database role of each workload may do: that and no more. Workloads may share a role."""
+"""The privileges of each workload's database role: the least that the workload needs. Workloads may share a role."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ from typing import Any, Literal
 import psycopg
 from psycopg import conninfo, sql
 
-StoreWorkload = Literal["feed", "replay", "transform", "backtest", "gateway", "recorder"]
+from tapedeck_common.market import ROLLUP_INTERVALS
 
-_COARSER = ("bars_5m", "bars_15m", "bars_1h", "bars_4h", "bars_1d")
-_MARKET = ("bars", "trades", "tickers", *_COARSER)
+WorkloadName = Literal["feed", "replay", "transform", "backtest", "gateway", "recorder"]
+
+_ROLLUPS = tuple(f"bars_{interval}" for interval in ROLLUP_INTERVALS)
+_MARKET = ("bars", "trades", "tickers", *_ROLLUPS)
 _RUNS = ("runs", "run_trades", "run_fills", "run_equity", "run_trials", "run_origins")
-_LOG = ("kafka_offsets",)  # whether what a run asks for is recorded yet
+_LOG = ("kafka_offsets",)  # to wait until the recorder has reached the end of a topic
 _INGEST = ("ingest_errors", "gaps")
 _CATALOGUE = ("bar_series", "listings")
 
-READS: dict[StoreWorkload, tuple[str, ...]] = {
-    "feed": ("bars", "gaps"),  # what of the past is there, or not to be had
+READS: dict[WorkloadName, tuple[str, ...]] = {
+    "feed": ("bars", "gaps"),  # bars that need no download: stored, or not available
     "replay": ("bars", "trades", *_LOG),
-    "transform": ("bars", "trades", "tickers"),  # what came before the first record
+    "transform": ("bars", "trades", "tickers"),  # records before the first of the stream
     "backtest": (*_MARKET, *_LOG),
     "gateway": (*_MARKET, "points", *_CATALOGUE, *_INGEST, *_RUNS),
     "recorder": (),
 }
-WRITES: dict[StoreWorkload, tuple[str, ...]] = {
+WRITES: dict[WorkloadName, tuple[str, ...]] = {
     "recorder": ("bars", "trades", "tickers", "points", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG),
 }
 _ALL = tuple(dict.fromkeys((*_MARKET, "points", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG)))
 
-# The roles where nobody names others.
+# The default roles.
 READER, RECORDER = "tapedeck_reader", "tapedeck_recorder"
-ROLES: dict[StoreWorkload, str] = {
+ROLES: dict[WorkloadName, str] = {
     "feed": READER,
     "replay": READER,
     "transform": READER,
@@ -43,8 +45,8 @@ ROLES: dict[StoreWorkload, str] = {
 }
 
 
-class Account:
-    """A role and its password, as a workload's DSN has them."""
+class RoleCredentials:
+    """A role and its password, from the DSN of a workload."""
 
     def __init__(self, dsn: str) -> None:
         parts = conninfo.conninfo_to_dict(dsn)
@@ -52,56 +54,56 @@ class Account:
         self.password = str(parts.get("password") or "")
 
 
-def accounts(folder: Path) -> dict[StoreWorkload, Account]:
-    """Each workload's account from a folder with its DSN in a file of its name; workloads without one are left out.
+def read_credentials(folder: Path) -> dict[WorkloadName, RoleCredentials]:
+    """The credentials of each workload, from a folder with its DSN in a file of the workload's name.
 
-    Raises psycopg.ProgrammingError for what is no DSN.
+    Workloads without a file are left out. Raises psycopg.ProgrammingError for an invalid DSN.
     """
-    paths: dict[StoreWorkload, Path] = {workload: folder / workload for workload in READS}
-    found = {workload: Account(path.read_text().strip()) for workload, path in paths.items() if path.is_file()}
+    paths: dict[WorkloadName, Path] = {workload: folder / workload for workload in READS}
+    found = {workload: RoleCredentials(path.read_text().strip()) for workload, path in paths.items() if path.is_file()}
     return {workload: account for workload, account in found.items() if account.role}
 
 
-def make_role(connection: psycopg.Connection[Any], account: Account) -> None:
-    """Make a role that logs in, or give the one that is there this password. Wants the right to make roles.
+def create_role(connection: psycopg.Connection[Any], account: RoleCredentials) -> None:
+    """Create a login role, or set the password of an existing one. The connection needs CREATEROLE.
 
-    Raises psycopg.Error, also for an account without a password.
+    Raises psycopg.Error, also for credentials without a password.
     """
     if not account.password:
         raise psycopg.ProgrammingError(f"role {account.role}: got no password, expected one in its workload's DSN")
     known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (account.role,)).fetchone()
     verb = sql.SQL("ALTER" if known else "CREATE")
     name = account.role.encode()
-    # Hashed here, so that the server's log can't show it.
+    # Hashed by the client, so that the password cannot appear in the server's log.
     verifier = connection.pgconn.encrypt_password(account.password.encode(), name, b"scram-sha-256").decode()
     connection.execute(
         sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(account.role), sql.Literal(verifier))
     )
 
 
-def grant(connection: psycopg.Connection[Any], roles: Mapping[StoreWorkload, str]) -> None:
-    """Give each role the rights of its workloads and take others on Tapedeck's tables.
+def grant_table_rights(connection: psycopg.Connection[Any], roles: Mapping[WorkloadName, str]) -> None:
+    """Grant each role the privileges of its workloads, and revoke its others on Tapedeck's tables.
 
-    Roles that are not there are left out, and so is the one that is connected: the tables are its own.
+    Roles that do not exist are left out, and so is the connected one, which owns the tables.
     """
     query = "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) AND rolname <> current_user"
     for (role,) in connection.execute(query, (list(roles.values()),)).fetchall():
-        its = [workload for workload, name in roles.items() if name == role]
+        its_workloads = [workload for workload, name in roles.items() if name == role]
         with connection.transaction():
             _on(connection, "REVOKE ALL ON {tables} FROM {role}", _ALL, role)
             _on(connection, "REVOKE ALL ON FUNCTION refresh_coarser() FROM {role}", (), role)
             _on(connection, "GRANT USAGE ON SCHEMA public TO {role}", (), role)
-            _on(connection, "GRANT SELECT ON {tables} TO {role}", _tables(READS, its), role)
-            writes = _tables(WRITES, its)
+            _on(connection, "GRANT SELECT ON {tables} TO {role}", _tables(READS, its_workloads), role)
+            writes = _tables(WRITES, its_workloads)
             _on(connection, "GRANT SELECT, INSERT, UPDATE ON {tables} TO {role}", writes, role)
-            if writes:  # batches with conflicts go by a table of their own
+            if writes:  # a batch with conflicts is written through a temporary table
                 database = sql.Identifier(connection.info.dbname)
                 statement = sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}")
                 connection.execute(statement.format(database, sql.Identifier(role)))
                 _on(connection, "GRANT EXECUTE ON FUNCTION refresh_coarser() TO {role}", (), role)
 
 
-def _tables(of: Mapping[StoreWorkload, tuple[str, ...]], workloads: list[StoreWorkload]) -> tuple[str, ...]:
+def _tables(of: Mapping[WorkloadName, tuple[str, ...]], workloads: list[WorkloadName]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(table for workload in workloads for table in of.get(workload, ())))
 
 

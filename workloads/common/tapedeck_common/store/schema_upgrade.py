@@ -1,4 +1,4 @@
-"""Bring the schema up to date; two at once wait for one another."""
+"""Upgrading the schema of the store; concurrent upgrades wait for each other."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ from alembic.config import Config
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from tapedeck_common.store.roles import ROLES, Account, StoreWorkload, grant, make_role
-from tapedeck_common.store.storage import Flavour, arrange
+from tapedeck_common.settings import WorkloadName
+from tapedeck_common.store.editions import Edition, set_up_storage
+from tapedeck_common.store.roles import ROLES, RoleCredentials, create_role, grant_table_rights
 
-_LOCK = 0x7461706564656B  # "tapedek": the advisory lock of all who migrate
+_LOCK = 0x7461706564656B  # "tapedek": the advisory lock of every upgrade
 
 
-def migrate(dsn: str, roles: Mapping[StoreWorkload, str] = ROLES, make: Iterable[Account] = ()) -> Flavour:
-    """Run the migrations that are missing, arrange what depends on the database, and grant the workloads' rights.
+def upgrade_schema(
+    dsn: str, roles: Mapping[WorkloadName, str] = ROLES, create: Iterable[RoleCredentials] = ()
+) -> Edition:
+    """Run the pending migrations, create hypertables and rollups, and grant the privileges of the workloads.
 
-    ``roles`` names each workload's role; ``make`` are accounts to be made first. Raises psycopg.Error.
+    ``roles`` are the names of the roles by workload; the roles of ``create`` are created first. Raises psycopg.Error.
     """
     with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
         connection.execute("SET lock_timeout = '60s'")
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         _upgrade(dsn)
-        flavour = arrange(connection)
-        for account in make:
-            make_role(connection, account)
-        grant(connection, roles)
-        return flavour
+        edition = set_up_storage(connection)
+        for credentials in create:
+            create_role(connection, credentials)
+        grant_table_rights(connection, roles)
+        return edition
 
 
 def _upgrade(dsn: str) -> None:

@@ -1,7 +1,7 @@
-"""Reading trades in bulk, in the one order, in bounded memory.
+"""Reading trades in bulk, in order, in bounded memory.
 
-Trades are not spread evenly over time as bars are: a read takes so many rows at most, whatever its stretch of
-time, and the next stretch is as long as the last one proved right.
+Trades are not spread evenly over time as bars are. So the number of rows of a read is limited, and the length of the
+next time window is adapted to the last read.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 import psycopg
 
+from tapedeck_common.market import trade_id_key
 from tapedeck_common.store.bars import Floats, Ints, register_arrays
 
 READ_ROWS = 20_000  # what the database sorts without a file
 FIRST_WIDTH_MS = 60_000
 WIDTH_MAX_MS = 366 * 86_400_000
-ANY_ID = (-1, "")  # length and text that are before every id's
+ANY_ID = (-1, "")  # sorts before the key of every id, see trade_id_key
 
 
 @dataclass(frozen=True)
 class TradeBlock:
-    """Trades in order as columns of one length: ``series`` indexes the sorted symbols, ``side`` is buy or sell."""
+    """Trades in order, as columns of equal length: ``series`` indexes the sorted symbols, ``side`` is buy or sell."""
 
     series: Ints
     ts: Ints
@@ -38,7 +39,7 @@ class TradeBlock:
 
 @dataclass(frozen=True)
 class TradeSelection:
-    """Which trades: those of some sorted symbols of one exchange, times in [start, end), milliseconds UTC."""
+    """Trades of one exchange: sorted symbols, and times in [start, end), milliseconds UTC."""
 
     exchange: str
     symbols: tuple[str, ...]
@@ -47,8 +48,8 @@ class TradeSelection:
 
 
 @dataclass(frozen=True)
-class TradesFound:
-    """What a selection holds: trades of each symbol that has any, first and last time, and what tells others apart."""
+class ResolvedTrades:
+    """What a selection has: the number of trades by symbol, the first and last time, and a fingerprint of the data."""
 
     rows_of: dict[str, int]
     first: int
@@ -81,13 +82,13 @@ FROM (
 """
 
 
-def find_trades(
+def resolve_trades(
     connection: psycopg.Connection[Any], exchange: str, symbols: tuple[str, ...], start: int | None, end: int | None
-) -> TradesFound:
-    """What there is now of some symbols; without ``start`` or ``end`` from the first or to the last."""
+) -> ResolvedTrades:
+    """The trades that the symbols have now; without ``start`` or ``end``, from the first or to the last."""
     chosen = {"exchange": exchange, "symbols": list(symbols), "start": start, "end": end}
     rows = connection.execute(_FIND, chosen).fetchall()
-    return TradesFound(
+    return ResolvedTrades(
         {row[0]: int(row[1]) for row in rows},
         min((row[2] for row in rows), default=0),
         max((row[3] for row in rows), default=0),
@@ -95,16 +96,16 @@ def find_trades(
     )
 
 
-def read_trades(
+def read_trade_blocks(
     connection: psycopg.Connection[Any],
     chosen: TradeSelection,
     *,
     after: tuple[int, str, str] | None = None,
     rows: int = READ_ROWS,
 ) -> Iterator[TradeBlock]:
-    """Blocks of at most ``rows`` trades by (time, symbol, id); ids of digits go by their value.
+    """Blocks of at most ``rows`` trades in the order (time, symbol, id), see ``trade_id_key``.
 
-    Only those later than ``after`` = (time, symbol, id) where that is given.
+    Only trades later than ``after`` = (time, symbol, id) where it is given.
     """
     cursor = connection.cursor(binary=True)
     register_arrays(cursor)
@@ -112,7 +113,7 @@ def read_trades(
     if after is not None and after[0] >= chosen.start:
         series = int(np.searchsorted(np.array(chosen.symbols), after[1]))
         own = series < len(chosen.symbols) and chosen.symbols[series] == after[1]
-        place = (after[0], series, *((len(after[2]), after[2]) if own else ANY_ID))
+        place = (after[0], series, *(trade_id_key(after[2]) if own else ANY_ID))
     width = FIRST_WIDTH_MS
     while place[0] < chosen.end:
         end = min(place[0] + width, chosen.end)
@@ -134,7 +135,7 @@ def read_trades(
         if block is not None:
             yield block
         if block is not None and len(block) >= rows:
-            place = (int(block.ts[-1]), int(block.series[-1]), len(block.id[-1]), block.id[-1])
+            place = (int(block.ts[-1]), int(block.series[-1]), *trade_id_key(block.id[-1]))
             width = max(1, width // 2)
         else:
             place = (end, 0, *ANY_ID)

@@ -60,11 +60,6 @@ class RecoveredTrades:
     has_more: bool = False
 
 
-def trade_order(trade: Trade) -> tuple[int, int, str]:
-    """Sort key of trades: time, then id; numeric ids sort by value."""
-    return (trade.ts, len(trade.id), trade.id)
-
-
 class MarketDataListener(Protocol):
     """Receives what an adapter's subscriptions deliver. No method blocks."""
 

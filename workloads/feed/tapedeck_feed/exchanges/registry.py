@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tapedeck_crds.live import Endpoints
+from tapedeck_crds.exchange import Endpoints
 from tapedeck_feed.exchanges.adapter import ExchangeAdapter
 
 

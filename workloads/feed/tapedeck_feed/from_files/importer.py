@@ -10,17 +10,15 @@ from threading import Event
 
 from tapedeck_common import topics
 from tapedeck_common.files import (
-    BadRow,
+    InvalidRow,
     SourceFile,
     bar_key,
-    bars_from_trades,
     find_files,
     read_bars,
     read_trades,
-    trade_key,
 )
 from tapedeck_common.logs import log
-from tapedeck_common.market import Trade, series_key
+from tapedeck_common.market import Trade, bars_from_trades, series_key, trade_key
 from tapedeck_common.records import IngestError
 from tapedeck_common.wire import decode_trade, encode
 from tapedeck_crds.base import Files
@@ -77,14 +75,14 @@ class FileImporter:
             self._publish_bars(key, (row.value for row in unique))
         log.info("symbol imported", symbol=symbol, files=len(sources), out_of_order=self._stats.late - late)
 
-    def _read(self, sources: list[SourceFile], on_invalid: Callable[[BadRow], None]) -> Iterator[SourceRow]:
+    def _read(self, sources: list[SourceFile], on_invalid: Callable[[InvalidRow], None]) -> Iterator[SourceRow]:
         for source in sources:
             for row in self._read_file(source, on_invalid):
                 if self._stop.is_set():
                     raise Interrupted("stopped on request before all was read")
                 yield row
 
-    def _read_file(self, source: SourceFile, on_invalid: Callable[[BadRow], None]) -> Iterator[SourceRow]:
+    def _read_file(self, source: SourceFile, on_invalid: Callable[[InvalidRow], None]) -> Iterator[SourceRow]:
         if self._files.of_trades:
             trades = read_trades(self._files, source, on_invalid)
             return (SourceRow(trade_key(trade), place, encode(trade)) for place, trade in trades)
@@ -107,7 +105,7 @@ class FileImporter:
 
         self._publish_bars(key, map(encode, bars_from_trades(published(), self._files.interval)))
 
-    def _publish_error(self, symbol: str, bad: BadRow) -> None:
+    def _publish_error(self, symbol: str, bad: InvalidRow) -> None:
         error = IngestError(
             feed=self._feed,
             exchange=self._files.exchange,

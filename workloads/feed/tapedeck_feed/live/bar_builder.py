@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from tapedeck_common.market import Bar, Trade
+from tapedeck_common.market import Bar, Trade, trade_key
 
 TradeKey = tuple[int, int, str]
 """Sort key of a trade: time, length of its id, id."""
@@ -89,7 +89,7 @@ class BarBuilder:
     def add(self, trade: Trade) -> None:
         """Add a trade of the interval, in any order."""
         price = trade.price
-        key = (trade.ts, len(trade.id), trade.id)
+        key = trade_key(trade)
         if self.first is None or self.last is None:  # the first trade
             self.open = self.high = self.low = self.close = price
             self.first = self.last = key

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tapedeck_common.topics import shard_of
+from tapedeck_crds.exchange import Channel
 from tapedeck_crds.feed import FeedSpec
-from tapedeck_crds.live import Channel
 from tapedeck_feed.exchanges.adapter import ExchangeMarkets, ExchangeStream
 from tapedeck_feed.exchanges.errors import InvalidFeedInput
 from tapedeck_feed.live.bar_series import Fill

@@ -15,8 +15,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import ClassVar
 
-from tapedeck_common.market import Trade
-from tapedeck_feed.exchanges.adapter import trade_order
+from tapedeck_common.market import Trade, trade_key
 
 RECENT_MAX = 10_000  # ids by which repeats are recognized; contiguous ids may repeat within as many
 PENDING_MAX = 50_000
@@ -252,7 +251,7 @@ class ArbitraryIdSequencer(TradeSequencer):
         """The gap is closed: what was returned and what was pending go out, by time."""
         merged = {trade.id: trade for trade in trades if trade.id not in self._recent_ids} | self._pending
         self._pending, self._gap_expected = {}, False
-        return [out for trade in sorted(merged.values(), key=trade_order) for out in self.add(trade)]
+        return [out for trade in sorted(merged.values(), key=trade_key) for out in self.add(trade)]
 
     def add_partially_recovered(self, trades: Iterable[Trade]) -> list[Trade]:
         """What was returned goes out; other trades stay pending."""

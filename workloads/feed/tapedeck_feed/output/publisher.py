@@ -10,7 +10,7 @@ from typing import TypeAlias
 from confluent_kafka import KafkaError, Message
 
 from tapedeck_common.kafka import producer
-from tapedeck_common.market import Source
+from tapedeck_common.market import RecordSource
 from tapedeck_common.settings import Connections
 from tapedeck_common.wire import market_headers
 from tapedeck_crds.errors import Interrupted, Unavailable
@@ -36,7 +36,7 @@ class MarketDataPublisher:
         client_id: str,
         stop: Event,
         *,
-        source: Source = "backfill",
+        source: RecordSource = "backfill",
         timeout: float = DELIVERY_TIMEOUT,
         linger_ms: int = 5,
     ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tapedeck_common.store.storage import COARSER
+from tapedeck_common.market import CHART_RESOLUTIONS
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.errors import InvalidInput
 
@@ -19,7 +19,6 @@ def _udf_resolution(interval: str) -> str:
     return str(minutes) if minutes % _DAY_MINUTES else f"{minutes // _DAY_MINUTES}D"
 
 
-RESOLUTIONS = {_udf_resolution(interval): interval for interval in (BASE_INTERVAL, *COARSER)}
 """UDF's resolution → ccxt's interval: one-minute bars, and the coarser bars that the database has views of."""
 
 _SYMBOL = re.compile(
@@ -69,12 +68,12 @@ def parse_symbol(text: str) -> ChartSymbol:
 def resolution_ms(resolution: str) -> int:
     """The length of a resolution's bars in milliseconds. Raises InvalidInput for an unknown resolution."""
     name = "1D" if resolution.upper() in ("D", "1D") else resolution
-    interval = RESOLUTIONS.get(name)
+    interval = CHART_RESOLUTIONS.get(name)
     if interval is None:
-        raise InvalidInput(f"resolution: got {resolution[:20]!r}, expected one of {', '.join(RESOLUTIONS)}")
+        raise InvalidInput(f"resolution: got {resolution[:20]!r}, expected one of {', '.join(CHART_RESOLUTIONS)}")
     return INTERVAL_MS[interval]
 
 
 def resolutions_of(base_ms: int) -> list[str]:
     """The resolutions that can be aggregated from bars of ``base_ms`` milliseconds."""
-    return [name for name, interval in RESOLUTIONS.items() if INTERVAL_MS[interval] % base_ms == 0]
+    return [name for name, interval in CHART_RESOLUTIONS.items() if INTERVAL_MS[interval] % base_ms == 0]

@@ -7,8 +7,8 @@ from typing import Annotated, TypeAlias
 from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator
 
+from tapedeck_common.market import CHART_RESOLUTIONS
 from tapedeck_crds.base import INTERVAL_MS
-from tapedeck_gateway.charts.symbols import RESOLUTIONS
 from tapedeck_gateway.context import Database
 from tapedeck_gateway.routes.responses import json_response, without_nul
 from tapedeck_gateway.store import catalogue
@@ -36,6 +36,6 @@ async def resolutions() -> Response:
     return json_response(
         [
             {"resolution": resolution, "interval": interval, "width_ms": INTERVAL_MS[interval]}
-            for resolution, interval in RESOLUTIONS.items()
+            for resolution, interval in CHART_RESOLUTIONS.items()
         ]
     )

@@ -12,12 +12,12 @@ from typing import Annotated, TypeAlias
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 
+from tapedeck_common.market import CHART_RESOLUTIONS
 from tapedeck_crds.errors import InvalidInput, NotFound
 from tapedeck_crds.json import Json
 from tapedeck_gateway.charts.bar_columns import Candle
 from tapedeck_gateway.charts.symbols import (
     BASE_INTERVAL,
-    RESOLUTIONS,
     ChartSymbol,
     parse_symbol,
     resolution_ms,
@@ -44,7 +44,7 @@ def config(pool: Database) -> Json:
         "supports_marks": False,
         "supports_timescale_marks": False,
         "supports_time": True,
-        "supported_resolutions": list(RESOLUTIONS),
+        "supported_resolutions": list(CHART_RESOLUTIONS),
         "exchanges": [{"value": "", "name": "All", "desc": "All exchanges"}]
         + [{"value": name, "name": name, "desc": name} for name in exchanges],
         "symbols_types": [{"name": "crypto", "value": "crypto"}],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from tapedeck_common.store.storage import COARSER
+from tapedeck_common.store.editions import ROLLUPS
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_gateway.charts.bar_columns import Candle
 from tapedeck_gateway.store.pool import Connection, Pool, connection_of
@@ -43,7 +43,7 @@ def _bars_of_width(connection: Connection, base: str, width: int, start: int, en
     """
     if width == INTERVAL_MS[base]:
         return _STORED.format(sql.Literal(base))
-    coarser = [name for name in COARSER if INTERVAL_MS[name] == width]
+    coarser = [name for name in ROLLUPS if INTERVAL_MS[name] == width]
     if base == "1m" and coarser and _has_continuous_aggregates(connection):
         return sql.Identifier(f"bars_{coarser[0]}")
     return _AGGREGATED.format(

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from tapedeck_common.market import series_key
-from tapedeck_common.wire import Received, decode_bar, origin_of
+from tapedeck_common.wire import MessageHeaders, decode_bar, origin_of
 from tapedeck_gateway.charts.bar_columns import BarColumns, Candle, aggregate
 from tapedeck_gateway.charts.symbols import BASE_INTERVAL
 
@@ -52,7 +52,7 @@ class LiveBars:
             if not series.watchers:
                 del self._series[key]
 
-    def apply(self, key: bytes | None, headers: Received, value: bytes) -> bool:
+    def apply(self, key: bytes | None, headers: MessageHeaders, value: bytes) -> bool:
         """Apply a record; returns whether a watched series changed. Raises ValueError for an invalid record."""
         series = self._series.get(key or b"")
         if series is None or origin_of(headers).source == "replay":

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from tapedeck_common.kafka import consumer
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import REPLAY_PREFIX
-from tapedeck_common.wire import ControlRecord, End, Start, Watermark, decode_control, origin_of
+from tapedeck_common.wire import ControlRecord, ReplayEnd, ReplayStart, Watermark, decode_control, origin_of
 from tapedeck_crds.errors import Unavailable
 from tapedeck_gateway.topics.topic_reader import BROKER_UNAVAILABLE
 
@@ -45,7 +45,7 @@ class ReplayList:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._lock = threading.Lock()
-        self._starts: dict[str, tuple[Start, int]] = {}
+        self._starts: dict[str, tuple[ReplayStart, int]] = {}
         self._ended: dict[str, ReplayInfo] = {}
         self._cached: list[ReplayInfo] = []
         self._cached_at = float("-inf")
@@ -87,7 +87,7 @@ class ReplayList:
     def _read_starts(self, reader: Consumer, uids: list[str]) -> None:
         beginnings = [TopicPartition(REPLAY_PREFIX + uid, 0, 0) for uid in uids]
         for topic, written_at, record in _control_records(reader, beginnings, limit=1):
-            if isinstance(record, Start):
+            if isinstance(record, ReplayStart):
                 self._starts[topic.removeprefix(REPLAY_PREFIX)] = (record, written_at)
 
     def _read_info(self, reader: Consumer, uid: str, partitions: list[int]) -> ReplayInfo:
@@ -96,10 +96,10 @@ class ReplayList:
         for number in partitions:
             low, high = reader.get_watermark_offsets(TopicPartition(topic, number), timeout=REQUEST_SECONDS)
             ends.append(TopicPartition(topic, number, max(low, high - LAST_RECORDS)))
-        last: dict[int, Watermark | End] = {}
+        last: dict[int, Watermark | ReplayEnd] = {}
         for end in ends:
             for _topic, _written_at, record in _control_records(reader, [end], limit=LAST_RECORDS):
-                if isinstance(record, Watermark | End):
+                if isinstance(record, Watermark | ReplayEnd):
                     last[end.partition] = record
         start, started = self._starts[uid]
         watermarks = list(last.values())
@@ -118,7 +118,7 @@ class ReplayList:
             position=min((watermark.v for watermark in watermarks), default=None) if complete else None,
             epoch=max((watermark.epoch for watermark in watermarks), default="0.0"),
             published=sum(watermark.published for watermark in watermarks),
-            ended=complete and all(isinstance(watermark, End) for watermark in watermarks),
+            ended=complete and all(isinstance(watermark, ReplayEnd) for watermark in watermarks),
         )
 
 

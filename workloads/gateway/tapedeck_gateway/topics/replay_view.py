@@ -13,11 +13,11 @@ import msgspec
 
 from tapedeck_common.market import Bar, Trade, event_time
 from tapedeck_common.wire import (
-    End,
     Epoch,
     EpochStart,
-    Received,
-    Start,
+    MessageHeaders,
+    ReplayEnd,
+    ReplayStart,
     Watermark,
     decode_bar,
     decode_control,
@@ -57,7 +57,7 @@ class ReplayView:
         self.uid = uid
         self.generation = 0
         self.watchers = 0
-        self.start: Start | None = None
+        self.start: ReplayStart | None = None
         self.epoch = Epoch()
         self.complete_from = 0
         self.position: int | None = None
@@ -113,7 +113,7 @@ class ReplayView:
         """Whether the partition holds so many pending records that reading it must be paused."""
         return len(self._partitions[partition].pending) >= PENDING_RECORDS and len(self._partitions) > 1
 
-    def apply(self, partition: int, headers: Received, value: bytes) -> bool:
+    def apply(self, partition: int, headers: MessageHeaders, value: bytes) -> bool:
         """Apply a record; returns whether a chart may have changed. Raises ValueError for an invalid record."""
         origin = origin_of(headers)
         if origin.replay_uid != self.uid:
@@ -128,20 +128,23 @@ class ReplayView:
 
     def _apply_control(self, partition: _PartitionState, value: bytes) -> bool:
         match decode_control(value):
-            case Start() as start:
+            case ReplayStart() as start:
                 self.start = self.start or start
                 self.complete_from = self.complete_from or start.range_from
                 return False
             case EpochStart(epoch=text, v=v):
                 return self._start_epoch(partition, Epoch.parse(text), v)
-            case Watermark(epoch=text, v=v, published=published) | End(epoch=text, v=v, published=published) as record:
+            case (
+                Watermark(epoch=text, v=v, published=published)
+                | ReplayEnd(epoch=text, v=v, published=published) as record
+            ):
                 epoch = Epoch.parse(text)
                 if epoch > self.epoch and self._series:
                     raise InvalidInput(f"epoch: got {text} without its epoch record, expected {self.epoch}")
                 self.epoch = max(self.epoch, epoch)
                 partition.epoch, partition.published = epoch, published
                 partition.watermark = v
-                partition.ended = isinstance(record, End)
+                partition.ended = isinstance(record, ReplayEnd)
         return self._advance()
 
     def _start_epoch(self, partition: _PartitionState, epoch: Epoch, v: int) -> bool:

@@ -16,7 +16,7 @@ from confluent_kafka import (
 )
 
 from tapedeck_common import topics
-from tapedeck_common.kafka import consumer, error_of, passing
+from tapedeck_common.kafka import consumer, is_transient, kafka_error
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_recorder import metrics
@@ -57,7 +57,7 @@ class RecordConsumer:
     def open(self) -> None:
         """Join the group."""
         self._consumer.subscribe(
-            list(topics.STANDING), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+            list(topics.PERMANENT_TOPICS), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
 
     def reopen(self) -> None:
@@ -168,7 +168,7 @@ class RecordConsumer:
             return True
         failure = KafkaException(error)
         # A broker that has just started may not know its topics yet.
-        if not passing(failure) and error_of(failure).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+        if not is_transient(failure) and kafka_error(failure).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise failure
         log.warning("broker unreachable", reason=str(error))
         return True

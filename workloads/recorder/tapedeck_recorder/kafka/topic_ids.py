@@ -9,7 +9,7 @@ from confluent_kafka import TopicCollection, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from tapedeck_common import topics
-from tapedeck_common.kafka import REQUEST_SECONDS, admin, answer
+from tapedeck_common.kafka import REQUEST_SECONDS, admin, await_result
 from tapedeck_common.settings import Connections
 from tapedeck_recorder.rows.batch import Partition
 
@@ -33,12 +33,16 @@ class TopicInspector:
 
     def cluster_id(self) -> str:
         """The id of the Kafka cluster."""
-        return str(answer(self._client, self._client.describe_cluster(request_timeout=REQUEST_SECONDS)).cluster_id)
+        return str(
+            await_result(self._client, self._client.describe_cluster(request_timeout=REQUEST_SECONDS)).cluster_id
+        )
 
     def topic_ids(self) -> dict[str, str]:
         """The id of each standing topic, by name."""
-        futures = self._client.describe_topics(TopicCollection(list(topics.STANDING)), request_timeout=REQUEST_SECONDS)
-        return {name: str(answer(self._client, future).topic_id) for name, future in futures.items()}
+        futures = self._client.describe_topics(
+            TopicCollection(list(topics.PERMANENT_TOPICS)), request_timeout=REQUEST_SECONDS
+        )
+        return {name: str(await_result(self._client, future).topic_id) for name, future in futures.items()}
 
     def inspect(self, partitions: Collection[Partition]) -> TopicState:
         """The topic ids, and the offsets that the log holds of some partitions."""
@@ -51,4 +55,4 @@ class TopicInspector:
             return {}
         request = {TopicPartition(*partition): spec for partition in partitions}
         futures = self._client.list_offsets(request, request_timeout=REQUEST_SECONDS)
-        return {(p.topic, p.partition): int(answer(self._client, future).offset) for p, future in futures.items()}
+        return {(p.topic, p.partition): int(await_result(self._client, future).offset) for p, future in futures.items()}

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tapedeck_common.market import Bar, Source, bar_problem
+from tapedeck_common.market import Bar, RecordSource, bar_problem
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_recorder.rows.batch import OpenRange, SeriesKey
@@ -30,7 +30,7 @@ from tapedeck_recorder.rows.tables import BARS
 REV_MAX = 2**31 - 1
 _VALUES = ("open", "high", "low", "close", "volume")
 
-GroupKey: TypeAlias = tuple[str, str, str, Source]
+GroupKey: TypeAlias = tuple[str, str, str, RecordSource]
 """Exchange, symbol, interval and source: the columns that repeat from row to row."""
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
@@ -62,7 +62,7 @@ def validate_bar(bar: Bar) -> None:
         raise InvalidInput(f"rev: got {bar.rev}, expected an integer from 0 to {REV_MAX}")
 
 
-def encode_bars(bars: Sequence[Bar], sources: Sequence[Source]) -> EncodedBars:
+def encode_bars(bars: Sequence[Bar], sources: Sequence[RecordSource]) -> EncodedBars:
     """Encode one row per primary key: the highest revision, then live before other sources, then the first.
 
     Raises ValueError or OverflowError where ``validate_bar`` refuses one of the bars.

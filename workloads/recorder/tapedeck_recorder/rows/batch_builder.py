@@ -11,7 +11,7 @@ import msgspec
 from confluent_kafka import Message
 
 from tapedeck_common import records, topics, wire
-from tapedeck_common.market import Bar, Source, trade_problem
+from tapedeck_common.market import Bar, RecordSource, trade_problem
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_recorder.rows import bar_rows, copy_binary, tables
 from tapedeck_recorder.rows.batch import (
@@ -68,7 +68,7 @@ def _add_bar_messages(batch: Batch, messages: Sequence[Message]) -> None:
         _add_bars(batch, kept)
         batch.dropped += len(messages) - len(kept)
     except DECODE_ERRORS:
-        valid: list[tuple[Bar, Source]] = []
+        valid: list[tuple[Bar, RecordSource]] = []
         for message in messages:
             _add_message(batch, message, lambda b, m, value: _decode_bar(b, m, value, valid))
         _add_bars(batch, valid)
@@ -85,7 +85,7 @@ def _decode_bars(values: list[bytes | None]) -> list[Bar]:
     return bars
 
 
-def _add_bars(batch: Batch, kept: Sequence[tuple[Bar, Source]]) -> None:
+def _add_bars(batch: Batch, kept: Sequence[tuple[Bar, RecordSource]]) -> None:
     if kept:
         bars, sources = zip(*kept, strict=True)
         encoded = bar_rows.encode_bars(bars, sources)
@@ -94,7 +94,7 @@ def _add_bars(batch: Batch, kept: Sequence[tuple[Bar, Source]]) -> None:
         batch.open_ranges |= encoded.open_ranges
 
 
-def _decode_bar(batch: Batch, message: Message, value: bytes, valid: list[tuple[Bar, Source]]) -> None:
+def _decode_bar(batch: Batch, message: Message, value: bytes, valid: list[tuple[Bar, RecordSource]]) -> None:
     source = _source(batch, message)
     if source is None:
         return
@@ -116,7 +116,7 @@ def _add_message(batch: Batch, message: Message, decoder: Decoder) -> None:
         batch.errors.append(rejected_message(message, str(error)))
 
 
-def _source(batch: Batch, message: Message) -> Source | None:
+def _source(batch: Batch, message: Message) -> RecordSource | None:
     """The record's source; None for a replayed record, which is counted and dropped."""
     source = wire.origin_of(message.headers()).source
     if source == "replay":

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import msgspec
 
-from tapedeck_common.market import Point, Source, Ticker, Trade
+from tapedeck_common.market import Point, RecordSource, Ticker, Trade
 from tapedeck_common.records import RunEquity, RunFill, RunOrigin, RunTrade, RunTrial
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_recorder.rows import tables
@@ -87,7 +87,7 @@ def jsonb_field(raw: bytes) -> bytes:
     return struct.pack(">ib", len(raw) + 1, 1) + raw
 
 
-def trade_row(trade: Trade, source: Source) -> bytes:
+def trade_row(trade: Trade, source: RecordSource) -> bytes:
     """A row of TRADES."""
     return b"".join(
         (
@@ -104,7 +104,7 @@ def trade_row(trade: Trade, source: Source) -> bytes:
     )
 
 
-def ticker_row(ticker: Ticker, source: Source) -> bytes:
+def ticker_row(ticker: Ticker, source: RecordSource) -> bytes:
     """A row of TICKERS."""
     optional = (ticker.volume24h, ticker.high24h, ticker.low24h, ticker.bid, ticker.ask)
     return b"".join(
@@ -120,7 +120,7 @@ def ticker_row(ticker: Ticker, source: Source) -> bytes:
     )
 
 
-def point_row(point: Point, source: Source) -> bytes:
+def point_row(point: Point, source: RecordSource) -> bytes:
     """A row of POINTS."""
     return b"".join(
         (

@@ -15,7 +15,7 @@ from functools import lru_cache
 from confluent_kafka import Message
 
 from tapedeck_common import records, topics, wire
-from tapedeck_common.market import Source, trade_problem
+from tapedeck_common.market import RecordSource, trade_problem
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.sink import SinkRecords
 from tapedeck_recorder.rows import bar_rows, copy_binary
@@ -138,7 +138,7 @@ def nanos_within_ms(trade_id: str) -> int:
     return zlib.crc32(trade_id.encode()) % _NANOS_PER_MS
 
 
-def _source(message: Message) -> Source | None:
+def _source(message: Message) -> RecordSource | None:
     source = wire.origin_of(message.headers()).source
     return None if source == "replay" else source
 

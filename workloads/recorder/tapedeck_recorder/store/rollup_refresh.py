@@ -10,7 +10,7 @@ import psycopg
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.database import connect
-from tapedeck_common.store.storage import ask_refresh
+from tapedeck_common.store.editions import request_rollup_refresh
 from tapedeck_recorder.rows.batch import Batch
 
 APPLICATION_NAME = "tapedeck-refresh"
@@ -44,7 +44,7 @@ class RollupRefresher(threading.Thread):
             self._requested.clear()
             try:
                 with connect(self._connections, name=APPLICATION_NAME, autocommit=True) as connection:
-                    if not ask_refresh(connection):
+                    if not request_rollup_refresh(connection):
                         return
             except psycopg.Error as error:
                 log.warning("refreshing coarser bars failed", reason=str(error), retry_seconds=PERIOD_SECONDS)

@@ -55,7 +55,7 @@ class TransactionPipeline:
         limit = UNPACED_COMMIT_SECONDS if unpaced and not self._output.shared else COMMIT_SECONDS
         return self._opened_at + limit - time.monotonic()
 
-    def publish_start(self, start: wire.Start, position: ReplayPosition) -> None:
+    def publish_start(self, start: wire.ReplayStart, position: ReplayPosition) -> None:
         """Commit the first record of the partition, which describes the dataset."""
         self._output.begin()
         self._output.produce_control(start)
@@ -84,7 +84,7 @@ class TransactionPipeline:
         self._begin()
         self._output.produce_control(position.watermark(self._lateness))
         if end:
-            self._output.produce_control(wire.End(position.epoch, position.v, position.published))
+            self._output.produce_control(wire.ReplayEnd(position.epoch, position.v, position.published))
         self.wait_committed()
         self._output.commit(position)
         self.submitted, self._submitted_records = position, self.records

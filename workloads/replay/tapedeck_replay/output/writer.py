@@ -14,7 +14,7 @@ from typing import TypeVar
 import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from tapedeck_common.kafka import error_of, transactional_producer
+from tapedeck_common.kafka import kafka_error, transactional_producer
 from tapedeck_common.settings import Connections
 from tapedeck_common.wire import Headers
 from tapedeck_crds.errors import Fenced, Unavailable
@@ -168,7 +168,7 @@ class TransactionalWriter:
         try:
             yield
         except KafkaException as error:
-            fault = error_of(error)
+            fault = kafka_error(error)
             if fault.code() in _FENCED:
                 why = "another pod has taken over, or a transaction was open for so long that the broker ended it"
                 raise Fenced(f"{self._topic} shard {self._shard}: {why} ({fault.str()})") from error
@@ -184,4 +184,4 @@ def _needs_abort(fault: KafkaError) -> bool:
 
 
 def _is_retriable(error: Exception) -> bool:
-    return isinstance(error, KafkaException) and error_of(error).retriable()
+    return isinstance(error, KafkaException) and kafka_error(error).retriable()

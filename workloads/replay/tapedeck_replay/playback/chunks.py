@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from tapedeck_common.market import Bar, OrderKey, Side, Trade, series_key
-from tapedeck_common.store.bars import Block
+from tapedeck_common.store.bars import BarBlock
 from tapedeck_common.store.trades import TradeBlock
 from tapedeck_replay.source.dataset import Dataset, RecordBlock, ScheduledBars
 
@@ -59,7 +59,7 @@ def encode_chunks(block: RecordBlock, dataset: Dataset) -> Iterator[EncodedChunk
         yield _encode_trades(part, dataset, keys) if isinstance(part, TradeBlock) else _encode_bars(part, dataset, keys)
 
 
-def _encode_bars(part: Block, dataset: Dataset, keys: list[bytes]) -> EncodedChunk:
+def _encode_bars(part: BarBlock, dataset: Dataset, keys: list[bytes]) -> EncodedChunk:
     series, revs = part.series.tolist(), part.rev.tolist()
     bars = map(
         Bar,

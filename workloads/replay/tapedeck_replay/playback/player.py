@@ -79,7 +79,7 @@ class Player:
         controls: ControlQueue,
         *,
         position: ReplayPosition,
-        start: wire.Start | None,
+        start: wire.ReplayStart | None,
         skip: bool = False,
     ) -> None:
         self._controls = controls

@@ -9,15 +9,15 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tapedeck_common.store.bars import Block, Floats, Ints
+from tapedeck_common.store.bars import BarBlock, Floats, Ints
 
 DAY_MS = 86_400_000
 LOG_LIMIT = 25.0
 Mask = npt.NDArray[np.bool_]
-B = TypeVar("B", bound=Block)
+B = TypeVar("B", bound=BarBlock)
 
 
-def scale_along_path(block: Block, interval_ms: int, times: Sequence[float], logs: Sequence[float]) -> Block:
+def scale_along_path(block: BarBlock, interval_ms: int, times: Sequence[float], logs: Sequence[float]) -> BarBlock:
     """Prices × exp(g(t)), p'(t) = p(t) exp(g(t)), where g is linear between the points (time, log), else constant.
 
     Times are milliseconds UTC. The open is scaled by the factor at the bar's open time, the close by that at its close
@@ -56,7 +56,7 @@ def trend_path(start: float, end: float, percent_per_day: float) -> tuple[list[f
     return [start, end], [0.0, float(np.log1p(percent_per_day / 100)) * (end - start) / DAY_MS]
 
 
-def scale_log_prices(block: Block, factor: float, base: Floats) -> Block:
+def scale_log_prices(block: BarBlock, factor: float, base: Floats) -> BarBlock:
     """Log prices × k around a base price: p' = b (p / b)^k, which multiplies each log return by k.
 
     Limited to e^±25 times the base, so that prices remain positive and finite. ``base`` has shape (n,).
@@ -72,7 +72,7 @@ def scale_log_prices(block: Block, factor: float, base: Floats) -> Block:
     )
 
 
-def scale_prices(block: Block, factor: Floats) -> Block:
+def scale_prices(block: BarBlock, factor: Floats) -> BarBlock:
     """Prices of each bar × its factor; ``factor`` has shape (n,)."""
     return replace(
         block,
@@ -83,14 +83,14 @@ def scale_prices(block: Block, factor: Floats) -> Block:
     )
 
 
-def scale_shadows(block: Block, factor: float) -> Block:
+def scale_shadows(block: BarBlock, factor: float) -> BarBlock:
     """Log shadows × k: high' = m (high / m)^k with m = max(open, close), and low' likewise below min(open, close)."""
     top, bottom = np.maximum(block.open, block.close), np.minimum(block.open, block.close)
     high, low = top * (block.high / top) ** factor, bottom * (block.low / bottom) ** factor
     return enforce_high_low(replace(block, high=high, low=low))
 
 
-def scale_volume(block: Block, factor: float) -> Block:
+def scale_volume(block: BarBlock, factor: float) -> BarBlock:
     """Volumes × k."""
     return replace(block, volume=block.volume * factor)
 
@@ -100,12 +100,12 @@ def select_rows(block: B, keep: Mask | Ints | slice) -> B:
     return type(block)(*(column[keep] for column in vars(block).values()))
 
 
-def choose_rows(mask: Mask, yes: Block, no: Block) -> Block:
+def choose_rows(mask: Mask, yes: BarBlock, no: BarBlock) -> BarBlock:
     """Each row from ``yes`` where the mask is true, else from ``no``."""
-    return Block(*(np.where(mask, a, b) for a, b in zip(vars(yes).values(), vars(no).values(), strict=True)))
+    return BarBlock(*(np.where(mask, a, b) for a, b in zip(vars(yes).values(), vars(no).values(), strict=True)))
 
 
-def enforce_high_low(block: Block) -> Block:
+def enforce_high_low(block: BarBlock) -> BarBlock:
     """High and low extended to contain open and close, where rounding put them inside."""
     return replace(
         block,

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tapedeck_common.store.bars import Block, Floats, Ints
+from tapedeck_common.store.bars import BarBlock, Floats, Ints
 from tapedeck_crds.scenario import ScenarioChange
 from tapedeck_replay.scenario.bar_math import select_rows
 from tapedeck_replay.scenario.random_numbers import name_hashes, uniforms
@@ -67,7 +67,7 @@ class PublishSchedule:
         for begin in range(0, len(records), OUT_ROWS):
             yield select_rows(records, slice(begin, begin + OUT_ROWS))
 
-    def _scheduled(self, block: Block) -> ScheduledBars:
+    def _scheduled(self, block: BarBlock) -> ScheduledBars:
         event = block.ts + self._dataset.interval_ms
         turn = block.ts // self._dataset.interval_ms << self._duplications
         records = ScheduledBars(**vars(block), at=event, turn=turn)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tapedeck_common.store.bars import Block, Ints
+from tapedeck_common.store.bars import BarBlock, Ints
 from tapedeck_replay.scenario.bar_math import scale_prices, select_rows
 from tapedeck_replay.scenario.stages import BarStage
 
@@ -34,7 +34,7 @@ class ShuffleStage:
         self._upstream, self._start, self._end = upstream, start, end
         self._length, self._order = length, order
 
-    def read(self, since: int, until: int) -> Iterator[Block]:
+    def read(self, since: int, until: int) -> Iterator[BarBlock]:
         last_close: dict[int, float] = {}  # by series
         moves = [(int(segment) * self._length, index * self._length) for index, segment in enumerate(self._order)]
         rest = len(moves) * self._length
@@ -47,7 +47,7 @@ class ShuffleStage:
 
     def _segment(
         self, begin: int, end: int, shift: int, last_close: dict[int, float], since: int, until: int
-    ) -> Iterator[Block]:
+    ) -> Iterator[BarBlock]:
         factors: dict[int, float] = {}
         for block in self._upstream.read(begin, end):
             for series, at in zip(*np.unique(block.series, return_index=True), strict=True):

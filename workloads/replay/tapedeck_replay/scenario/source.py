@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from tapedeck_common.store.bars import Block
+from tapedeck_common.store.bars import BarBlock
 from tapedeck_crds.scenario import ScenarioChange
 from tapedeck_replay.errors import InvalidReplay
 from tapedeck_replay.scenario.bar_math import scale_shadows, scale_volume, select_rows, shock_path, trend_path
@@ -76,7 +76,7 @@ class ScenarioSource:
                 break
         return count
 
-    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[Block]:
+    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[BarBlock]:
         market = self._market_stages(dataset)
         if self._publishing:
             yield from PublishSchedule(market, self._publishing, dataset).read(after, dataset.end)
@@ -135,7 +135,7 @@ def _stage(upstream: BarStage, dataset: Dataset, change: ScenarioChange, use: in
 
 def _block_function(
     change: ScenarioChange, window: ChangeWindow, dataset: Dataset, use: int
-) -> Callable[[Block], Block]:
+) -> Callable[[BarBlock], BarBlock]:
     if (shock := change.shock) is not None:
         path = shock_path(window.start, shock.percent, shock.duration, shock.recovery, shock.recovered)
         return price_path(window, dataset.interval_ms, *path)

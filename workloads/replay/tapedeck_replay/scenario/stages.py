@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tapedeck_common.store.bars import Block
+from tapedeck_common.store.bars import BarBlock
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.scenario import ScenarioChange
 from tapedeck_replay.scenario.bar_math import (
@@ -26,7 +26,7 @@ from tapedeck_replay.source.dataset import LAST_SYMBOL, BarSource, Dataset, Star
 class BarStage(Protocol):
     """Bars with an open time in [since, until), milliseconds UTC, in order. They do not depend on earlier reads."""
 
-    def read(self, since: int, until: int) -> Iterator[Block]: ...
+    def read(self, since: int, until: int) -> Iterator[BarBlock]: ...
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ChangeWindow:
     end: int
     series: Mask
 
-    def mask(self, block: Block) -> Mask:
+    def mask(self, block: BarBlock) -> Mask:
         """Which rows of a block are in the window, shape (n,)."""
         return np.asarray((block.ts >= self.start) & (block.ts < self.end) & self.series[block.series])
 
@@ -58,7 +58,7 @@ class SourceStage:
     def __init__(self, source: BarSource, dataset: Dataset) -> None:
         self._source, self._dataset = source, dataset
 
-    def read(self, since: int, until: int) -> Iterator[Block]:
+    def read(self, since: int, until: int) -> Iterator[BarBlock]:
         dataset = self._dataset
         start, end = max(since, dataset.start), min(until, dataset.end)
         if start >= end:
@@ -78,10 +78,10 @@ class SourceStage:
 class MapStage:
     """Every block changed by a function of that block."""
 
-    def __init__(self, upstream: BarStage, change: Callable[[Block], Block]) -> None:
+    def __init__(self, upstream: BarStage, change: Callable[[BarBlock], BarBlock]) -> None:
         self._upstream, self._change = upstream, change
 
-    def read(self, since: int, until: int) -> Iterator[Block]:
+    def read(self, since: int, until: int) -> Iterator[BarBlock]:
         for block in self._upstream.read(since, until):
             changed = self._change(block)
             if len(changed):
@@ -90,23 +90,25 @@ class MapStage:
 
 def price_path(
     window: ChangeWindow, interval_ms: int, times: list[float], logs: list[float]
-) -> Callable[[Block], Block]:
+) -> Callable[[BarBlock], BarBlock]:
     """Scales the prices of the window's symbols along a path (see scale_along_path)."""
     return lambda block: choose_rows(
         window.series[block.series], scale_along_path(block, interval_ms, times, logs), block
     )
 
 
-def within(window: ChangeWindow, change: Callable[[Block], Block]) -> Callable[[Block], Block]:
+def within(window: ChangeWindow, change: Callable[[BarBlock], BarBlock]) -> Callable[[BarBlock], BarBlock]:
     """Applies a change to the bars in the window."""
     return lambda block: choose_rows(window.mask(block), change(block), block)
 
 
-def drop_bars(window: ChangeWindow, dataset: Dataset, percent: float, seed: int, use: int) -> Callable[[Block], Block]:
+def drop_bars(
+    window: ChangeWindow, dataset: Dataset, percent: float, seed: int, use: int
+) -> Callable[[BarBlock], BarBlock]:
     """Removes each bar in the window with the given probability, in percent."""
     names = name_hashes(dataset.symbols)
 
-    def without(block: Block) -> Block:
+    def without(block: BarBlock) -> BarBlock:
         dropped = uniforms(seed, 2 * use, names[block.series], block.ts) < percent / 100
         return select_rows(block, ~(window.mask(block) & dropped))
 
@@ -123,7 +125,7 @@ class VolatilityStage:
     def __init__(self, upstream: BarStage, window: ChangeWindow, factor: float) -> None:
         self._upstream, self._window, self._factor = upstream, window, factor
 
-    def read(self, since: int, until: int) -> Iterator[Block]:
+    def read(self, since: int, until: int) -> Iterator[BarBlock]:
         window = self._window
         base = np.full(len(window.series), np.nan)
         level = np.ones(len(window.series))

@@ -8,14 +8,14 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple, Protocol, TypeAlias
 
 from tapedeck_common.market import OrderKey, series_key
-from tapedeck_common.store.bars import Block, Ints
+from tapedeck_common.store.bars import BarBlock, Ints
 from tapedeck_common.store.trades import TradeBlock
 from tapedeck_common.topics import shard_of
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.source import Played
 
 LAST_SYMBOL = "\U0010ffff"  # sorts after every symbol
-RecordBlock: TypeAlias = Block | TradeBlock
+RecordBlock: TypeAlias = BarBlock | TradeBlock
 
 
 class StartAfter(NamedTuple):
@@ -31,7 +31,7 @@ class StartAfter(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ScheduledBars(Block):
+class ScheduledBars(BarBlock):
     """Bars in the order of publishing, where a scenario makes it differ from the order of event times.
 
     ``at`` is the virtual time at which each bar is published, milliseconds UTC. ``turn`` distinguishes records of one
@@ -127,7 +127,7 @@ class RecordSource(Protocol):
 class BarSource(RecordSource, Protocol):
     """A source of bars."""
 
-    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[Block]:
+    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[BarBlock]:
         """The bars in order, from the first one after ``after``."""
 
 

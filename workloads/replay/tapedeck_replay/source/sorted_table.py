@@ -17,8 +17,8 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tapedeck_common.market import Bar, Trade
-from tapedeck_common.store.bars import Block
+from tapedeck_common.market import Bar, Trade, trade_id_key
+from tapedeck_common.store.bars import BarBlock
 from tapedeck_common.store.trades import ANY_ID, TradeBlock
 from tapedeck_crds.errors import Unavailable
 from tapedeck_replay.source.dataset import LAST_SYMBOL, RecordBlock, StartAfter
@@ -111,7 +111,7 @@ class SortedTable(ABC, Generic[B]):
             raise Unavailable(f"{self._path}: got {error}, expected disk space for the source's records") from error
 
 
-class SortedBars(SortedTable[Block]):
+class SortedBars(SortedTable[BarBlock]):
     """Bars: (open time, symbol, revision, open, high, low, close, volume, whether it was live).
 
     Of several versions of a bar the one with the highest revision is kept; at equal revisions live has precedence.
@@ -136,12 +136,12 @@ class SortedBars(SortedTable[Block]):
         return after[:2]
 
     @staticmethod
-    def block(rows: list[TableRow], symbol_index: dict[str, int]) -> Block:
+    def block(rows: list[TableRow], symbol_index: dict[str, int]) -> BarBlock:
         ts, symbols, rev, *prices, _live = zip(*rows, strict=True)
         open_, high, low, close, volume = map(np.array, prices)
         series = np.array([symbol_index[symbol] for symbol in symbols], dtype=np.int64)
         revisions = np.array(rev, dtype=np.int64)
-        return Block(series, np.array(ts, dtype=np.int64), open_, high, low, close, volume, revisions)
+        return BarBlock(series, np.array(ts, dtype=np.int64), open_, high, low, close, volume, revisions)
 
 
 class SortedTrades(SortedTable[TradeBlock]):
@@ -153,10 +153,10 @@ class SortedTrades(SortedTable[TradeBlock]):
 
     @staticmethod
     def row(trade: Trade) -> TableRow:
-        return (trade.ts, trade.symbol, len(trade.id), trade.id, trade.price, trade.amount, trade.side)
+        return (trade.ts, trade.symbol, *trade_id_key(trade.id), trade.price, trade.amount, trade.side)
 
     def _key_of(self, after: StartAfter) -> tuple[SqlValue, ...]:
-        return (*after[:2], *((len(after.id), after.id) if isinstance(after.id, str) else ANY_ID))
+        return (*after[:2], *(trade_id_key(after.id) if isinstance(after.id, str) else ANY_ID))
 
     @staticmethod
     def block(rows: list[TableRow], symbol_index: dict[str, int]) -> TradeBlock:

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import ccxt
 
-from tapedeck_crds.live import Endpoints
+from tapedeck_crds.exchange import Endpoints
 from tapedeck_feed.exchanges.ccxt.capabilities import capabilities_of
 from tapedeck_feed.exchanges.ccxt.errors import retry_after_header, translate_error, unknown_exchange, unusable_key
 from tapedeck_feed.exchanges.ccxt.websocket import load_exchange_class

@@ -10,7 +10,7 @@ from typing import Any
 from tapedeck_common.market import Bar, Ticker, Trade
 from tapedeck_common.records import Listing
 from tapedeck_crds.base import INTERVAL_MS
-from tapedeck_crds.live import Endpoints
+from tapedeck_crds.exchange import Endpoints
 from tapedeck_feed.exchanges.adapter import (
     ExchangeMarkets,
     ExchangeStream,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from tapedeck_common.market import Bar, Trade
+from tapedeck_common.market import Bar, Trade, trade_key
 from tapedeck_crds.base import INTERVAL_MS
-from tapedeck_feed.exchanges.adapter import OnInvalidRow, RecoveredTrades, trade_order
+from tapedeck_feed.exchanges.adapter import OnInvalidRow, RecoveredTrades
 from tapedeck_feed.exchanges.ccxt.client import CcxtClient
 from tapedeck_feed.exchanges.ccxt.conversion import to_bar, to_trade
 from tapedeck_feed.exchanges.errors import ExchangeRequestFailed
@@ -42,7 +42,7 @@ class CcxtHistory:
             overlaps = overlaps or any(trade.id == last.id for trade in page)
             fresh = [trade for trade in page if trade.id != newest.id and trade.ts >= newest.ts]
             found += fresh
-            latest = max(fresh, key=trade_order, default=None)
+            latest = max(fresh, key=trade_key, default=None)
             if latest is None or latest.id == newest.id or (len(page) < 2 and not capabilities.contiguous_ids):
                 break
             newest = latest

@@ -9,7 +9,8 @@ from typing import Any
 from tapedeck_common.market import Bar, Side, Ticker, Trade
 from tapedeck_common.records import Listing
 from tapedeck_crds.base import INTERVAL_MS
-from tapedeck_crds.live import Endpoints
+from tapedeck_crds.errors import InvalidInput
+from tapedeck_crds.exchange import Endpoints
 from tapedeck_feed.exchanges.adapter import (
     ExchangeMarkets,
     ExchangeStream,
@@ -68,6 +69,8 @@ class CryptoCompareAdapter:
             index = parse_pairs(INDEX, index_response["pairs"])
             for market, info in exchanges_response["exchanges"].items():
                 markets |= parse_pairs(market, info.get("pairs") or {})
+        except InvalidInput:  # a ValueError, too
+            raise
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise ExchangeRequestFailed(f"{EXCHANGE}: cannot parse its list of markets: {error!r}") from None
         selected = select_pairs(EXCHANGE, symbols, index, markets)

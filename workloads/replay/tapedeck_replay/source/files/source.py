@@ -11,7 +11,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from tapedeck_common.files import merged_bars, merged_trades
 from tapedeck_common.market import Bar, Trade
-from tapedeck_common.store.bars import Block
+from tapedeck_common.store.bars import BarBlock
 from tapedeck_common.store.trades import TradeBlock
 from tapedeck_crds.base import INTERVAL_MS, Files
 from tapedeck_crds.source import Played
@@ -127,7 +127,7 @@ class FileSource(ABC, Generic[R, B]):
             yield from self._merged()
 
 
-class FileBarSource(FileSource[Bar, Block]):
+class FileBarSource(FileSource[Bar, BarBlock]):
     """Bars of the files in a folder."""
 
     CHANNEL = "bars"
@@ -138,7 +138,7 @@ class FileBarSource(FileSource[Bar, Block]):
     def _duration(self) -> int:
         return INTERVAL_MS[self._files.interval]
 
-    def _table_type(self) -> type[SortedTable[Block]]:
+    def _table_type(self) -> type[SortedTable[BarBlock]]:
         return SortedBars
 
     def _row(self, bar: Bar) -> TableRow:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tapedeck_common.files import BadFiles, FilesUnavailable
+from tapedeck_common.files import FilesUnavailable, InvalidFiles
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.wire import encode
 from tapedeck_crds.base import Files
@@ -74,7 +74,7 @@ def translated_errors() -> Iterator[None]:
     """Raise errors of the files as InvalidReplay and Unavailable."""
     try:
         yield
-    except BadFiles as error:
+    except InvalidFiles as error:
         raise InvalidReplay("BadFiles", str(error)) from error
     except FilesUnavailable as error:
         raise Unavailable(str(error)) from error

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from tapedeck_common.settings import Connections
-from tapedeck_common.store.bars import Block, Resolved, Selection, read_blocks, resolve
+from tapedeck_common.store.bars import BarBlock, BarSelection, ResolvedBars, read_bar_blocks, resolve_bars
 from tapedeck_common.topics import MARKET_BARS
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.source import StoredBars
@@ -41,17 +41,17 @@ class StoreBarSource:
         rows = {symbol: found.rows_of[symbol] for symbol in symbols}
         return Dataset(spec.exchange, symbols, spec.interval, found.start, found.end, rows, found.fingerprint)
 
-    def _resolve(self, connection: psycopg.Connection[Any]) -> Resolved:
+    def _resolve(self, connection: psycopg.Connection[Any]) -> ResolvedBars:
         spec = self._spec
         named, selected = select_symbols(connection, spec, "bars")
-        selection = Selection(
+        selection = BarSelection(
             spec.exchange,
             selected,
             spec.interval,
             None if spec.from_ is None else time_ms(spec.from_),
             None if spec.to is None else time_ms(spec.to),
         )
-        found = resolve(connection, selection)
+        found = resolve_bars(connection, selection)
         missing = [symbol for symbol in found.missing if symbol in named]
         if missing or not found.rows:
             message = explain_missing(connection, spec, missing or sorted(spec.symbols), "bars")
@@ -70,12 +70,12 @@ class StoreBarSource:
         )
         return int(row[0]) if row is not None else 0
 
-    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[Block]:
-        selection = Selection(dataset.exchange, dataset.symbols, dataset.interval, dataset.start, dataset.end)
-        resolved = Resolved(selection, dataset.start, dataset.end, dataset.rows_by_symbol, dataset.fingerprint)
+    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[BarBlock]:
+        selection = BarSelection(dataset.exchange, dataset.symbols, dataset.interval, dataset.start, dataset.end)
+        resolved = ResolvedBars(selection, dataset.start, dataset.end, dataset.rows_by_symbol, dataset.fingerprint)
 
-        def read(connection: psycopg.Connection[Any], bound: StartAfter | None) -> Iterator[Block]:
+        def read(connection: psycopg.Connection[Any], bound: StartAfter | None) -> Iterator[BarBlock]:
             key = None if bound is None else bound[:2]
-            return read_blocks(connection, resolved, after=key, window_rows=WINDOW_ROWS)
+            return read_bar_blocks(connection, resolved, after=key, window_rows=WINDOW_ROWS)
 
         return self._reader.read(read, lambda block: bound_of(block, dataset), after)

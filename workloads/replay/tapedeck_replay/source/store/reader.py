@@ -15,7 +15,7 @@ from tapedeck_common.settings import Connections
 from tapedeck_common.store import catalogue
 from tapedeck_common.store.catalogue import Table
 from tapedeck_common.store.database import connect
-from tapedeck_common.store.recorded import wait_recorded
+from tapedeck_common.store.recording_lag import wait_until_recorded
 from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.source import StoredBars, is_pattern
 from tapedeck_replay.source.dataset import Dataset, RecordBlock, StartAfter, matching_symbols
@@ -35,7 +35,7 @@ class StoreReader:
     def wait_recorded(self, topic: str) -> None:
         """Wait until the recorder has stored what the topic contains now. Raises Unavailable."""
         try:
-            missing = self.query(lambda connection: wait_recorded(self._connections, connection, topic=topic))
+            missing = self.query(lambda connection: wait_until_recorded(self._connections, connection, topic=topic))
         except KafkaException as error:
             raise Unavailable(f"{topic}: cannot read the recorder's offsets: {error}") from error
         if missing:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from tapedeck_common.settings import Connections
-from tapedeck_common.store.trades import TradeBlock, TradeSelection, TradesFound, find_trades, read_trades
+from tapedeck_common.store.trades import ResolvedTrades, TradeBlock, TradeSelection, read_trade_blocks, resolve_trades
 from tapedeck_common.topics import MARKET_TRADES
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.source import StoredBars
@@ -45,12 +45,12 @@ class StoreTradeSource:
             channel="trades",
         )
 
-    def _find(self, connection: psycopg.Connection[Any]) -> TradesFound:
+    def _find(self, connection: psycopg.Connection[Any]) -> ResolvedTrades:
         spec = self._spec
         named, selected = select_symbols(connection, spec, "trades")
         start = None if spec.from_ is None else time_ms(spec.from_)
         end = None if spec.to is None else time_ms(spec.to)
-        found = find_trades(connection, spec.exchange, selected, start, end)
+        found = resolve_trades(connection, spec.exchange, selected, start, end)
         missing = sorted(named - found.rows_of.keys())
         if missing or not found.rows_of:
             message = explain_missing(connection, spec, missing or sorted(spec.symbols), "trades")
@@ -74,6 +74,6 @@ class StoreTradeSource:
 
         def read(connection: psycopg.Connection[Any], bound: StartAfter | None) -> Iterator[TradeBlock]:
             key = None if bound is None else (bound.ts, bound.symbol, str(bound.id))
-            return read_trades(connection, selection, after=key)
+            return read_trade_blocks(connection, selection, after=key)
 
         return self._reader.read(read, lambda block: bound_of(block, dataset, block.id[-1]), after)

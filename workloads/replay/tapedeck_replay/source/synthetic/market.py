@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tapedeck_common.store.bars import Block, Floats, Ints
+from tapedeck_common.store.bars import BarBlock, Floats, Ints
 from tapedeck_crds.base import INTERVAL_MS, time_ms
 from tapedeck_crds.source import Synthetic
 from tapedeck_replay.source.synthetic.correlation import checked_correlation, cholesky, correlated
@@ -73,7 +73,7 @@ class SyntheticMarket:
         self._mean_bars = [each.mean_bars for each in spec.regimes or ()]
         self._states = {0: MarketState(np.zeros(len(symbols)))}
 
-    def block(self, number: int) -> Block:
+    def block(self, number: int) -> BarBlock:
         """The bars of a block in order; ``series`` is an index into ``symbols``."""
         state = self._state_before(number)
         diffusions, jump_sums, variance, _ = self._log_returns(number, state)
@@ -87,7 +87,7 @@ class SyntheticMarket:
         first = number * self.steps
         rows = min(self.steps, self.bars - first)
         ts = self.start + np.arange(first, first + rows, dtype=np.int64) * self.interval_ms
-        return Block(
+        return BarBlock(
             np.tile(np.arange(len(self.symbols), dtype=np.int64), rows),
             np.repeat(ts, len(self.symbols)),
             self._prices(opens[:rows]),

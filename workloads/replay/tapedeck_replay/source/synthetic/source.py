@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tapedeck_common.store.bars import Block
+from tapedeck_common.store.bars import BarBlock
 from tapedeck_crds.source import Synthetic
 from tapedeck_replay.errors import InvalidReplay
 from tapedeck_replay.source.dataset import Dataset, StartAfter
@@ -47,7 +47,7 @@ class SyntheticSource:
         bars = (last_open - dataset.start) // dataset.interval_ms + 1
         return max(bars, 0) * len(dataset.symbols)
 
-    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[Block]:
+    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[BarBlock]:
         market = self._market
         first = 0 if after is None else max(0, (after.ts - market.start) // market.interval_ms)
         for number in range(min(first, market.bars) // market.steps, market.blocks):
@@ -55,12 +55,12 @@ class SyntheticSource:
             if after is not None and len(block) and block.ts[0] <= after.ts:
                 series = np.searchsorted(np.array(dataset.symbols), after.symbol, side="right")
                 keep = (block.ts > after.ts) | ((block.ts == after.ts) & (block.series >= series))
-                block = Block(*(column[keep] for column in vars(block).values()))
+                block = BarBlock(*(column[keep] for column in vars(block).values()))
             if len(block):
                 yield block
 
 
-def _select_symbols(block: Block, symbols: tuple[str, ...], selected: tuple[str, ...]) -> Block:
+def _select_symbols(block: BarBlock, symbols: tuple[str, ...], selected: tuple[str, ...]) -> BarBlock:
     """The rows of the selected symbols; ``series`` becomes an index into ``selected``."""
     if symbols == selected:
         return block
@@ -68,4 +68,4 @@ def _select_symbols(block: Block, symbols: tuple[str, ...], selected: tuple[str,
     series = indices[block.series]
     keep = series >= 0
     columns = [column[keep] for column in vars(block).values()]
-    return Block(series[keep], *columns[1:])
+    return BarBlock(series[keep], *columns[1:])

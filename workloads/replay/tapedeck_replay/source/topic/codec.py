@@ -6,7 +6,7 @@ from collections.abc import Set
 from typing import NamedTuple, Protocol, TypeVar
 
 from tapedeck_common.market import bar_problem, trade_problem
-from tapedeck_common.store.bars import Block
+from tapedeck_common.store.bars import BarBlock
 from tapedeck_common.store.trades import TradeBlock
 from tapedeck_common.wire import decode_bar, decode_trade
 from tapedeck_crds.base import INTERVAL_MS, Interval
@@ -49,7 +49,7 @@ class BarCodec:
 
     channel: Played = "bars"
 
-    def new_table(self) -> SortedTable[Block]:
+    def new_table(self) -> SortedTable[BarBlock]:
         return SortedBars()
 
     def decode(self, value: bytes, live: bool) -> DecodedRecord | None:

@@ -10,7 +10,7 @@ import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapedeck_common import wire
-from tapedeck_common.kafka import consumer, error_of, passing
+from tapedeck_common.kafka import consumer, is_transient, kafka_error
 from tapedeck_common.market import series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import REPLAY_PREFIX
@@ -106,9 +106,9 @@ class TopicSource(Generic[B]):
         try:
             return self._offset_ranges_with_retries()
         except KafkaException as error:
-            raise Unavailable(f"{self._spec.name}: {describe_kafka_error(error_of(error))}") from error
+            raise Unavailable(f"{self._spec.name}: {describe_kafka_error(kafka_error(error))}") from error
 
-    @stamina.retry(on=passing, attempts=6, timeout=60.0, wait_max=3.0)
+    @stamina.retry(on=is_transient, attempts=6, timeout=60.0, wait_max=3.0)
     def _offset_ranges_with_retries(self) -> OffsetRanges:
         name = self._spec.name
         reader = self._consumer()
@@ -173,7 +173,7 @@ class TopicSource(Generic[B]):
                     if self._is_in_range(message, remaining) and (record := self._decode(message)) is not None:
                         yield record
         except KafkaException as error:
-            raise Unavailable(f"{name}: {describe_kafka_error(error_of(error))}") from error
+            raise Unavailable(f"{name}: {describe_kafka_error(kafka_error(error))}") from error
         finally:
             reader.close()
 

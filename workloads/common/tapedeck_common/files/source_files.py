@@ -1,4 +1,4 @@
-"""Finding the files of a source and reading their lines, compressed or not."""
+"""Finding the files of a source, and reading their lines, compressed or not."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias, cast
 
-from tapedeck_common.files.remote import FilesUnavailable, RemoteFile, is_url, refused, remote_files
+from tapedeck_common.files.remote_files import FilesUnavailable, RemoteFile, is_permanent, is_url, remote_files
 from tapedeck_crds.base import Files
 from tapedeck_crds.errors import InvalidInput
 
 
-class BadRow(NamedTuple):
-    """A row that could not be taken: where (``name:line``), why, and the row itself."""
+class InvalidRow(NamedTuple):
+    """A row that was rejected: its place (``name:line``), the reason, and the row itself."""
 
     place: str
     reason: str
     payload: str
 
 
-class BadFiles(InvalidInput):
+class InvalidFiles(InvalidInput):
     """The files as a whole cannot be used. The message names the file or pattern and what was expected."""
 
     reason = "BadFiles"
 
 
 class SourceFile(NamedTuple):
-    """A file and the symbol of all it holds. ``name`` is its path below the root, for messages."""
+    """A file, and the symbol of all its rows. ``name`` is its path below the root, for messages."""
 
     symbol: str
     path: Path | RemoteFile
@@ -42,10 +42,10 @@ Lines: TypeAlias = Iterator[tuple[int, str]]
 
 
 def find_files(files: Files, root: Path, credentials: Path | None = None) -> dict[str, list[SourceFile]]:
-    """Symbol → its files, in the order of the sets and by name within each.
+    """Symbol → its files, in the order of the sets and by name within each set.
 
-    ``credentials`` is the folder that holds those of URLs. Raises BadFiles where a pattern matches no file, or two
-    symbols claim the same one, and FilesUnavailable.
+    ``credentials`` is the folder with the credentials for URLs. Raises InvalidFiles where a pattern matches no file or
+    two symbols match the same file, and FilesUnavailable.
     """
     owners: dict[Path | RemoteFile, str] = {}
     found: dict[str, list[SourceFile]] = {}
@@ -59,7 +59,7 @@ def find_files(files: Files, root: Path, credentials: Path | None = None) -> dic
                 place = path.resolve()
             owner = owners.setdefault(place, chosen.symbol)
             if owner != chosen.symbol:
-                raise BadFiles(f"{name}: matched for {owner} and for {chosen.symbol}, expected one symbol a file")
+                raise InvalidFiles(f"{name}: matched for {owner} and for {chosen.symbol}, expected one symbol a file")
             series = found.setdefault(chosen.symbol, [])
             source = SourceFile(chosen.symbol, path, name)
             if source not in series:
@@ -70,16 +70,16 @@ def find_files(files: Files, root: Path, credentials: Path | None = None) -> dic
 def _matches(pattern: str, root: Path, credentials: Path | None) -> Sequence[Path | RemoteFile]:
     if is_url(pattern):
         return _remote(pattern, credentials)
-    if (root / pattern).is_file():  # also a name with brackets in it
+    if (root / pattern).is_file():  # such as a name with brackets, which are no pattern then
         return [root / pattern]
-    wanted = Path(pattern)
-    base = Path(wanted.anchor) if wanted.is_absolute() else root
+    path = Path(pattern)
+    base = Path(path.anchor) if path.is_absolute() else root
     try:
-        found = sorted(p for p in base.glob(str(wanted.relative_to(wanted.anchor))) if p.is_file())
+        found = sorted(p for p in base.glob(str(path.relative_to(path.anchor))) if p.is_file())
     except ValueError as error:
-        raise BadFiles(f"path: got {pattern!r}, expected a file or a glob pattern ({error})") from None
+        raise InvalidFiles(f"path: got {pattern!r}, expected a file or a glob pattern ({error})") from None
     if not found:
-        raise BadFiles(f"path: got {pattern!r}, which matches no file below {root}")
+        raise InvalidFiles(f"path: got {pattern!r}, which matches no file below {root}")
     return found
 
 
@@ -87,37 +87,43 @@ def _remote(url: str, credentials: Path | None) -> list[RemoteFile]:
     try:
         found = remote_files(url, credentials)
     except ValueError as error:
-        raise BadFiles(str(error)) from None
+        raise InvalidFiles(str(error)) from None
     if not found:
-        raise BadFiles(f"path: got {url!r}, which matches no file")
+        raise InvalidFiles(f"path: got {url!r}, which matches no file")
     return found
 
 
-READING_FAILS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError)  # zipfile: RuntimeError if locked
+READ_ERRORS = (
+    OSError,
+    EOFError,
+    zlib.error,
+    zipfile.BadZipFile,
+    RuntimeError,
+)  # zipfile raises RuntimeError for an encrypted file
 
 
 def read_lines(file: SourceFile) -> Lines:
-    """(number from 1, text without its line end) of each line that is not blank. Raises BadFiles."""
+    """(number from 1, stripped text) of each line that is not blank. Raises InvalidFiles."""
     try:
         with ExitStack() as stack:
             text = io.TextIOWrapper(_open(file, stack), encoding="utf-8-sig", errors="replace")
             for number, line in enumerate(text, 1):
                 if stripped := line.strip():
                     yield number, stripped
-    except READING_FAILS as error:
-        raise unreadable(file, error) from error
+    except READ_ERRORS as error:
+        raise read_error(file, error) from error
 
 
-def unreadable(file: SourceFile, error: Exception) -> Exception:
-    """What to raise for it: what a local disk refuses stays so, a network may come back."""
-    if isinstance(file.path, RemoteFile) and isinstance(error, OSError) and not refused(error):
+def read_error(file: SourceFile, error: Exception) -> Exception:
+    """The error to raise: an error of a local disk is permanent, one of a network is transient."""
+    if isinstance(file.path, RemoteFile) and isinstance(error, OSError) and not is_permanent(error):
         return FilesUnavailable(f"{file.name}: {error}")
-    return BadFiles(f"{file.name}: cannot be read: {error}")
+    return InvalidFiles(f"{file.name}: cannot be read: {error}")
 
 
 @contextmanager
 def open_file(file: SourceFile) -> Iterator[BinaryIO]:
-    """The file's bytes as they are. Raises OSError."""
+    """The file's bytes, not decompressed. Raises OSError."""
     with file.path.open("rb") as stream:
         yield stream
 
@@ -130,6 +136,6 @@ def _open(file: SourceFile, stack: ExitStack) -> BinaryIO:
         archive = stack.enter_context(zipfile.ZipFile(raw))
         members = [m for m in archive.namelist() if not m.endswith("/")]
         if len(members) != 1:
-            raise BadFiles(f"{file.name}: holds {len(members)} files, expected one")
+            raise InvalidFiles(f"{file.name}: holds {len(members)} files, expected one")
         return cast(BinaryIO, stack.enter_context(archive.open(members[0])))
     return raw

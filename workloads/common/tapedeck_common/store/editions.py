@@ -1,4 +1,4 @@
-"""What depends on the kind of database: hypertables and coarser bars. Each call leaves the same state."""
+"""What depends on the edition of the database: hypertables and rollups of bars. Every function is idempotent."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any, Literal
 import psycopg
 from psycopg import sql
 
-Flavour = Literal["timescale", "apache", "plain"]
+from tapedeck_common.market import ROLLUP_INTERVALS
+
+Edition = Literal["timescale", "apache", "plain"]
 
 HYPERTABLES = {"bars": "30 days", "trades": "1 day", "tickers": "7 days", "points": "30 days"}
-COARSER = {"5m": "5 minutes", "15m": "15 minutes", "1h": "1 hour", "4h": "4 hours", "1d": "1 day"}
+_WIDTHS = ("5 minutes", "15 minutes", "1 hour", "4 hours", "1 day")
+ROLLUPS = dict(zip(ROLLUP_INTERVALS, _WIDTHS, strict=True))
 
 _CONTINUOUS = """
 CREATE MATERIALIZED VIEW IF NOT EXISTS {view}
@@ -28,31 +31,32 @@ SELECT exchange, symbol, date_bin({width}::interval, ts, 'epoch'::timestamptz) A
 FROM bars WHERE interval = '1m' GROUP BY 1, 2, 3
 """
 
-# What changed in the past is built anew, the rest is left as it is. A bar that has not ended is built when it is asked
-# for, and so is all before the first refresh.
+# A refresh recomputes only the ranges whose finer bars changed. A bar whose interval has not ended is computed by the
+# query, and so are all bars before the first refresh.
 _POLICY = """
 SELECT add_continuous_aggregate_policy(
     {view}::regclass, start_offset => NULL, end_offset => {width}::interval, schedule_interval => interval '5 minutes',
     if_not_exists => true)
 """
 
-# The recorder does not own the views: this much it may ask for, by their owner's rights. Returns how many were asked.
+# The recorder does not own the views: this function runs with the privileges of their owner. It returns the number of
+# refresh jobs.
 _REFRESH = """
 CREATE OR REPLACE FUNCTION refresh_coarser() RETURNS int8
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$ {body} $$
 """
-_ASK_JOBS = """
+_REFRESH_JOBS = """
 SELECT count(asked.job_id)
 FROM timescaledb_information.jobs AS job
 JOIN _timescaledb_catalog.continuous_agg AS kept ON kept.mat_hypertable_id = (job.config ->> 'mat_hypertable_id')::int
 CROSS JOIN LATERAL alter_job(job.job_id, next_start => now()) AS asked
 WHERE job.proc_name = 'policy_refresh_continuous_aggregate' AND kept.user_view_name LIKE 'bars\\_%'
 """
-_ASK_NONE = "SELECT 0::int8"
+_NO_JOBS = "SELECT 0::int8"
 
 
-def flavour(connection: psycopg.Connection[Any]) -> Flavour:
-    """Which database this is, as it says itself; makes the extension where the server has it."""
+def detect_edition(connection: psycopg.Connection[Any]) -> Edition:
+    """The edition of the database. Creates the extension where the server has it."""
     available = connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'").fetchone()
     if not available:
         return "plain"
@@ -61,9 +65,9 @@ def flavour(connection: psycopg.Connection[Any]) -> Flavour:
     return "timescale" if row is not None and row[0] == "timescale" else "apache"
 
 
-def arrange(connection: psycopg.Connection[Any]) -> Flavour:
-    """Hypertables and views for the tables that the migrations made. Wants autocommit."""
-    kind = flavour(connection)
+def set_up_storage(connection: psycopg.Connection[Any]) -> Edition:
+    """Create hypertables and rollups for the tables of the migrations. Needs autocommit."""
+    kind = detect_edition(connection)
     if kind != "plain":
         for table, width in HYPERTABLES.items():
             connection.execute(
@@ -72,24 +76,24 @@ def arrange(connection: psycopg.Connection[Any]) -> Flavour:
                 (table, width),
             )
     template = _CONTINUOUS if kind == "timescale" else _PLAIN
-    for name, width in COARSER.items():
+    for name, width in ROLLUPS.items():
         connection.execute(sql.SQL(template).format(view=sql.Identifier(f"bars_{name}"), width=sql.Literal(width)))
         if kind == "timescale":
             connection.execute(sql.SQL(_POLICY).format(view=sql.Literal(f"bars_{name}"), width=sql.Literal(width)))
-    make_refresh(connection, kind)
+    create_refresh_function(connection, kind)
     return kind
 
 
-def make_refresh(connection: psycopg.Connection[Any], kind: Flavour) -> None:
-    """The function that ``ask_refresh`` calls."""
-    connection.execute(_REFRESH.format(body=_ASK_JOBS if kind == "timescale" else _ASK_NONE).encode())
+def create_refresh_function(connection: psycopg.Connection[Any], kind: Edition) -> None:
+    """Create the function that ``request_rollup_refresh`` calls."""
+    connection.execute(_REFRESH.format(body=_REFRESH_JOBS if kind == "timescale" else _NO_JOBS).encode())
     connection.execute("REVOKE ALL ON FUNCTION refresh_coarser() FROM PUBLIC")
 
 
-def ask_refresh(connection: psycopg.Connection[Any]) -> int:
-    """Have coarser bars that are kept ready built anew, soon, where the finer ones changed; how many kinds there are.
+def request_rollup_refresh(connection: psycopg.Connection[Any]) -> int:
+    """Refresh materialized rollups soon where their bars changed; returns the number of rollups.
 
-    0 where they are built when they are asked for. Raises psycopg.Error.
+    Returns 0 where rollups are computed by the query. Raises psycopg.Error.
     """
     row = connection.execute("SELECT refresh_coarser()").fetchone()
     return int(row[0]) if row else 0

@@ -1,4 +1,4 @@
-"""Files behind a URL: s3://bucket/key, and file:///path through the same code."""
+"""Files behind a URL: s3://bucket/key, and file:///path."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tapedeck_crds.errors import Unavailable
 
 CREDENTIALS = {"access_key": "access_key", "secret_key": "secret_key", "session_token": "session_token",
                "endpoint": "endpoint_override", "region": "region"}  # fmt: skip
-PERMANENT = ("ACCESS_DENIED", "NO_SUCH", "INVALID_ACCESS_KEY", "SIGNATURE_DOES_NOT_MATCH", "RESOURCE_NOT_FOUND")
-_REFUSED = re.compile(r"HTTP status 4(?!08|29)\d\d")  # but for a timeout and too many requests
+PERMANENT_ERRORS = ("ACCESS_DENIED", "NO_SUCH", "INVALID_ACCESS_KEY", "SIGNATURE_DOES_NOT_MATCH", "RESOURCE_NOT_FOUND")
+_PERMANENT_STATUS = re.compile(r"HTTP status 4(?!08|29)\d\d")  # 408 (timeout) and 429 (too many requests) are transient
 
 
 class FilesUnavailable(Unavailable):
@@ -23,7 +23,7 @@ class FilesUnavailable(Unavailable):
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a file system of pyarrow; opens as a path does."""
+    """A file in a file system of pyarrow, with the methods of Path that readers use."""
 
     url: str
     key: str
@@ -42,23 +42,23 @@ class RemoteFile:
         return cast(BinaryIO, self.filesystem.open_input_file(self.key))
 
 
-def refused(error: OSError) -> bool:
-    """Whether asking again can't help: wrong credentials or a wrong region, no such bucket or object."""
+def is_permanent(error: OSError) -> bool:
+    """Whether the error is permanent: wrong credentials or region, no such bucket or object."""
     if isinstance(error, PermissionError | FileNotFoundError):
         return True
-    return any(word in str(error) for word in PERMANENT) or _REFUSED.search(str(error)) is not None
+    return any(word in str(error) for word in PERMANENT_ERRORS) or _PERMANENT_STATUS.search(str(error)) is not None
 
 
 def is_url(path: str) -> bool:
-    """Whether it names a file system too."""
+    """Whether the path is a URL."""
     return "://" in path
 
 
 def remote_files(url: str, credentials: Path | None) -> list[RemoteFile]:
-    """The files that a URL, whose last parts may be patterns, names; sorted.
+    """The files that a URL matches, sorted. The last parts of the URL may be glob patterns.
 
-    ``credentials`` is a folder with files access_key, secret_key, session_token, endpoint and region, as far as
-    they are needed. Raises ValueError for a URL of another kind or one that is refused, FilesUnavailable.
+    ``credentials`` is a folder with the files access_key, secret_key, session_token, endpoint and region, where needed.
+    Raises ValueError for another scheme or a permanent error of the file system, and FilesUnavailable.
     """
     from pyarrow.fs import FileSelector, FileType
 
@@ -73,8 +73,8 @@ def remote_files(url: str, credentials: Path | None) -> list[RemoteFile]:
             base = str(PurePosixPath(*parts[:fixed]))
             found = filesystem.get_file_info(FileSelector(base, allow_not_found=True, recursive=len(parts) > fixed + 1))
     except OSError as error:
-        if refused(error):
-            raise ValueError(f"path: got {url!r}, which is refused: {error}") from error
+        if is_permanent(error):
+            raise ValueError(f"path: got {url!r}, which was refused: {error}") from error
         raise FilesUnavailable(f"{url}: {error}") from error
     keys = sorted(info.path for info in found if info.type == FileType.File and _matches(info.path, parts))
     return [RemoteFile(f"{scheme}://{key}", key, filesystem) for key in keys]
@@ -91,7 +91,7 @@ def _filesystem(scheme: str, credentials: Path | None) -> Any:
     if scheme == "file":
         return fs.LocalFileSystem()
     if scheme != "s3":
-        raise ValueError(f"path: got a URL of {scheme}, expected s3 or file")
+        raise ValueError(f"path: got the scheme {scheme}, expected s3 or file")
     given = _read(credentials)
     if "access_key" not in given:
         given["anonymous"] = True

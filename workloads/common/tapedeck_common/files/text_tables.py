@@ -1,4 +1,4 @@
-"""Bars and trades in tables: CSV with a header line, and the zipped minute bars of QuantConnect's Lean."""
+"""Bars and trades in lines of text: CSV with a header line, and the minute bars of QuantConnect Lean."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from tapedeck_common.files.fields import moment, number, side, whole
-from tapedeck_common.files.source import BadFiles, Lines, SourceFile
+from tapedeck_common.files.field_parsing import moment, number, side, whole
+from tapedeck_common.files.source_files import InvalidFiles, Lines, SourceFile
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
 
@@ -19,7 +19,10 @@ _DAY_IN_NAME = re.compile(r"(?:^|_)(\d{8})(?=[_.])")
 
 
 def csv_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], Bar]:
-    """Takes the header off ``lines``: the columns in any order, others are ignored. Raises BadFiles."""
+    """A parser of the rows of a CSV file; reads the header from ``lines``. Raises InvalidFiles.
+
+    The columns may have any order; others are ignored.
+    """
     found = _header(file, lines, COLUMNS)
     places = [found.index(name) for name in COLUMNS]
     length = found.index("interval") if "interval" in found else None
@@ -27,7 +30,7 @@ def csv_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], 
     def parse(text: str) -> Bar:
         cells = _cells(text, found)
         if length is not None and (stated := cells[length].strip(' "')) != files.interval:
-            raise ValueError(f"interval: got {stated}, expected {files.interval} alone")
+            raise ValueError(f"interval: got {stated}, expected only {files.interval}")
         ts, *values = (cells[place].strip() for place in places)
         return _bar(files, file, moment("ts", ts), values)
 
@@ -56,12 +59,12 @@ def csv_trade_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[
 
 
 def lean_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], Bar]:
-    """Rows of milliseconds since the midnight (UTC) of the day in the file's name, o, h, l, c, v.
+    """A parser of rows of milliseconds since midnight UTC of the day in the file's name, o, h, l, c, v.
 
-    Prices stand as they are (Lean scales those of equities, not those of currencies). Raises BadFiles.
+    Prices are not scaled: Lean scales those of equities, not those of currencies. Raises InvalidFiles.
     """
     if files.interval != "1m":
-        raise BadFiles(f"interval: got {files.interval}, expected 1m, as files of lean-minute hold")
+        raise InvalidFiles(f"interval: got {files.interval}, expected 1m, the interval of lean-minute files")
     midnight = _day(file)
 
     def parse(text: str) -> Bar:
@@ -83,14 +86,14 @@ def _bar(files: Files, file: SourceFile, ts: int, values: list[str]) -> Bar:
     return Bar(files.exchange, file.symbol, files.interval, ts, open_, high, low, close, volume)
 
 
-def _header(file: SourceFile, lines: Lines, wanted: tuple[str, ...]) -> list[str]:
+def _header(file: SourceFile, lines: Lines, required: tuple[str, ...]) -> list[str]:
     _, header = next(lines, (0, ""))
     if not header:
-        raise BadFiles(f"{file.name}: is empty, expected a header line with {', '.join(wanted)}")
+        raise InvalidFiles(f"{file.name}: is empty, expected a header line with {', '.join(required)}")
     found = [name.strip(' "').lower() for name in header.split(",")]
-    missing = [name for name in wanted if name not in found]
+    missing = [name for name in required if name not in found]
     if missing:
-        raise BadFiles(f"{file.name}: header lacks {', '.join(missing)}; found {', '.join(found)[:200]}")
+        raise InvalidFiles(f"{file.name}: header lacks {', '.join(missing)}; found {', '.join(found)[:200]}")
     return found
 
 
@@ -117,4 +120,4 @@ def _day(file: SourceFile) -> int:
             raise ValueError
         return int(datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC).timestamp() * 1000)
     except ValueError:
-        raise BadFiles(f"{file.name}: no day in its name, expected one like btcusd_20180404.zip") from None
+        raise InvalidFiles(f"{file.name}: no day in its name, expected one like btcusd_20180404.zip") from None
