@@ -1,4 +1,4 @@
-"""A replay's pod on a real broker compared with a model: whatever the controls and kills, the topic is equal."""
+"""A replay's pod on a real broker compared with a model, under random controls and kills."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Planner and virtual clock compared with a model: whatever the controls and kills, the published records are equal."""
+"""Planner and virtual clock compared with a model: both publish the same records under any controls and kills."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def ignore_failure(_transform: str, _record: Record, _reason: str) -> None:
 
 
 def _reference(transform: Transform) -> str:
-    """The transform that another refers to beside its input; empty for none."""
+    """The transform that this one refers to in addition to its input; empty for none."""
     if transform.change is not None and transform.change.reference != PREVIOUS:
         return transform.change.reference
     return (transform.filter.by or "") if transform.filter is not None else ""

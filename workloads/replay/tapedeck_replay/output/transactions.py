@@ -19,7 +19,7 @@ ABORTS_MAX = 6  # consecutive
 
 
 class TransactionPipeline:
-    """Writes transactions one after the other: the next is open while the previous one is being committed.
+    """Writes transactions in sequence: the next one is open while the previous one is being committed.
 
     ``committed`` is the position that consumers see, ``submitted`` that of the last commit that was started, and
     ``base`` the one to restart from if that commit fails.

@@ -1,4 +1,4 @@
-"""What a replay plays, wherever it comes from: the dataset and the interface of its sources."""
+"""The dataset that a replay plays, and the interface of the sources that provide it."""
 
 from __future__ import annotations
 

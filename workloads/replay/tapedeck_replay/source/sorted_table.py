@@ -1,6 +1,6 @@
-"""A temporary table on disk that sorts records, so that memory is bounded whatever order they arrive in.
+"""A temporary table on disk that sorts records that arrive in any order, in bounded memory.
 
-Unlike an external sort it removes duplicates, counts, and is read from any key.
+Unlike an external sort it removes duplicates, counts records, and can be read from any key.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ OffsetRanges = dict[int, tuple[int, int]]
 class TopicSource(Generic[B]):
     """Committed bars or trades between the offsets at the start of the replay. Control records are skipped.
 
-    A topic has its records in the order of publishing, each partition for itself, and some of them more than once:
+    Within a partition, records are in the order of publishing, and some of them occur more than once:
     revisions, repeats of a restarted Feed, the epochs of a Replay. A sorted table on disk puts them in order and keeps
     the highest revision of each bar. A successor reads the same offsets again.
     """
