@@ -84,7 +84,7 @@ class EmbeddedCluster:
         self._replays = {replay["metadata"]["uid"] for replay in self._objects.list("Replay")}
         self._write_replays()
         environment = {
-            "TAPEDECK_LIVING_URL": self._state_dir.replays_file.resolve().as_uri(),
+            "TAPEDECK_REPLAY_UIDS_URL": self._state_dir.replays_file.resolve().as_uri(),
             "TAPEDECK_SINKS": str(self._state_dir.sinks),
             "TAPEDECK_SPEC": services.recorder_options(self._state_dir.sinks_file).model_dump_json(by_alias=True),
         }

@@ -25,14 +25,14 @@ SINKS_STOP_SECONDS = 5.0
 
 
 class RecorderSettings(PodSettings):
-    """``living_url`` returns the uids of all Replays as a JSON list; it is read every ``sweep_seconds``. If it is
-    empty, no topic is deleted.
+    """``replay_uids_url`` returns the uids of all Replays as a JSON list. Topics of deleted replays are deleted every
+    ``topic_gc_seconds``; if the URL is empty, none is deleted.
 
     ``sinks`` is the folder with the credentials of the sinks, one folder each.
     """
 
-    living_url: str = ""
-    sweep_seconds: float = Field(default=300.0, gt=0)
+    replay_uids_url: str = ""
+    topic_gc_seconds: float = Field(default=300.0, gt=0)
     sinks: Path = Path("/etc/tapedeck/sinks")
 
 
@@ -56,12 +56,12 @@ class RecorderWorkload(Workload):
         return self._recorder is not None and self._recorder.ready
 
     def run(self) -> None:
-        """Record until a stop. Raises InvalidInput, Fenced, psycopg.Error and KafkaException."""
+        """Record until a stop is requested. Raises InvalidInput, Fenced, psycopg.Error and KafkaException."""
         settings, stop = self._settings, self.stop_requested
         options = settings.parse_spec(RecorderOptions)
         connections = Connections.read(settings.connections)
-        if settings.living_url:
-            gc = (connections, settings.living_url, stop, settings.sweep_seconds)
+        if settings.replay_uids_url:
+            gc = (connections, settings.replay_uids_url, stop, settings.topic_gc_seconds)
             threading.Thread(target=run_topic_gc, args=gc, name="topic-gc", daemon=True).start()
         self._deliveries = start_all(connections, options.sinks, settings.sinks, stop)
         try:
