@@ -20,16 +20,17 @@ from timescale.server import Timescale
 
 pytest_plugins = ["harness.lifetime", "harness.timeouts", "harness.fixtures", "harness.skips", "harness.scheduling"]
 
-# What pods and operators are forked from has the packages of both, but for those that read the environment when loaded.
+# Pods and operators are forked from a process that has loaded their packages, except those that read the environment
+# when they are imported.
 multiprocessing.set_forkserver_preload([*forkserver.SHARED, "aiohttp.web", "jsonschema", "requests_oauthlib"])
 
-# What a shell starts in the background ignores SIGINT, and so would all that the tests start and then interrupt.
+# A shell starts background jobs with SIGINT ignored, which the processes that tests interrupt would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """Broker and database, empty, for the whole run. Tests that kill a service start their own."""
+    """An empty broker and database for the whole run. Tests that kill a service start their own."""
     running = start_services(lambda: tmp_path_factory.mktemp("services"))
     try:
         yield running
@@ -63,7 +64,7 @@ def timescale(tmp_path_factory: pytest.TempPathFactory, delete_after: Callable[[
 
 @pytest.fixture(params=["plain", pytest.param("apache", marks=pytest.mark.timescale)])
 def each_store(request: pytest.FixtureRequest) -> Iterator[EachStore]:
-    """A test with it runs on both kinds of database."""
+    """Runs a test on each kind of database."""
     server = request.getfixturevalue("services").postgres if request.param == "plain" else None
     server = server or request.getfixturevalue("timescale")
     with fresh_database(server.dsn) as name:
@@ -72,7 +73,7 @@ def each_store(request: pytest.FixtureRequest) -> Iterator[EachStore]:
 
 @pytest.fixture
 def connections(services: Services, store: str) -> Connections:
-    """How to reach the broker and the fresh database, as superuser."""
+    """Connections to the broker and the fresh database, as superuser."""
     return Connections(kafka_bootstrap=services.broker.bootstrap, store_dsn=SecretStr(store))
 
 

@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent / "corpus"
 
 @dataclass(frozen=True)
 class Case:
-    """One resource or, with ``before``, one update. ``says`` is None where it must be accepted."""
+    """A resource or, with ``before``, an update. ``says`` is part of the error; None if it is accepted."""
 
     title: str
     document: Json
@@ -29,7 +29,7 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """All of the corpus."""
+    """All cases of the corpus."""
     return [case for path in sorted(FOLDER.glob("*.yaml")) for case in _of_file(path)]
 
 
@@ -48,7 +48,7 @@ def _of_file(path: Path) -> list[Case]:
 
 
 def merged(base: Any, patch: Any) -> Any:
-    """RFC 7386."""
+    """JSON Merge Patch (RFC 7386) without changing ``base``."""
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
     out = copy.deepcopy(base) if isinstance(base, dict) else {}

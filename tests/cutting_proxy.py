@@ -1,4 +1,4 @@
-"""A proxy in front of the API server that ends the operator at its n-th call, or loses its watches."""
+"""A proxy in front of the API server that kills the operator at its n-th request, or silences its watches."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from kube.api import KubeApi
 
 
 class CuttingProxy:
-    """Counts what the operator does for resources: not its watches, lists and its canary."""
+    """Counts the operator's requests for objects, without watches, lists and leases."""
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.calls: list[str] = []
-        self.muted: tuple[str, ...] = ()  # watches of these stay open, and nothing ever comes of them, not even an end
-        self.lost = 0
+        self.muted: tuple[str, ...] = ()  # plurals whose watches stay open and deliver nothing, not even their end
+        self.held = 0
         self._cut_at = 0
         self._after = False
         self._cut: Callable[[], None] = lambda: None
@@ -38,19 +38,19 @@ class CuttingProxy:
         return f"http://127.0.0.1:{self._port}"
 
     def arm(self, number: int, after: bool, cut: Callable[[], None]) -> None:
-        """Call ``cut`` at that call from now on, the first being 1; 0 never does."""
+        """Call ``cut`` at the request of that number (0: never), before or after the server handles it."""
         self.calls, self._cut_at, self._after, self._cut = [], number, after, cut
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
+        self._loop.call_soon_threadsafe(self._stopped.set)
         self._thread.join(timeout=60)
 
     def _run(self) -> None:
-        asyncio.run(self._serve())  # ends the watches that the dead left behind
+        asyncio.run(self._serve())  # also ends the watches of operators that were killed
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._over = asyncio.Event()
+        self._stopped = asyncio.Event()
         keys: Path = self._api.folder
         context = ssl.create_default_context(cafile=str(keys / "ca.crt"))
         context.load_cert_chain(keys / "operator.crt", keys / "operator.key")
@@ -63,12 +63,12 @@ class CuttingProxy:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             self._port = runner.addresses[0][1]
             self._ready.set()
-            await self._over.wait()
+            await self._stopped.wait()
             await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         cutting = False
-        if _counts(request):
+        if _is_counted(request):
             self.calls.append(f"{request.method} {request.path}")
             cutting = len(self.calls) == self._cut_at
         if cutting and not self._after:
@@ -86,23 +86,23 @@ class CuttingProxy:
                 k: v for k, v in answer.headers.items() if k.lower() not in ("transfer-encoding", "content-length")
             }
             response = web.StreamResponse(status=answer.status, headers=passed)
-            with suppress(ConnectionResetError):  # who asked is gone
+            with suppress(ConnectionResetError):  # the client is gone
                 await response.prepare(request)
                 async for chunk in answer.content.iter_any():
-                    await self._lose(request)
+                    await self._hold_if_muted(request)
                     await response.write(chunk)
-                await self._lose(request)
+                await self._hold_if_muted(request)
                 await response.write_eof()
             return response
 
-    async def _lose(self, request: web.Request) -> None:
-        """A watch that is muted once never speaks again, whatever others may."""
+    async def _hold_if_muted(self, request: web.Request) -> None:
+        """Keep a muted watch silent for ever; other watches of the kind may be unmuted later."""
         if "watch" in request.query and request.path.rpartition("/")[2] in self.muted:
-            self.lost += 1
-            await self._over.wait()
+            self.held += 1
+            await self._stopped.wait()
 
 
-def _counts(request: web.Request) -> bool:
+def _is_counted(request: web.Request) -> bool:
     if "/leases" in request.path or "/namespaces/" not in request.path:
         return False
     listing = request.method == "GET" and len(request.path.partition("/namespaces/")[2].split("/")) < 3

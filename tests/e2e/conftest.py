@@ -32,7 +32,7 @@ from release import (
     run,
     wait_services,
 )
-from secured.services import Authority, secrets, values
+from secured.services import Authority, apply_secrets, secured_values
 
 HERE = Path(__file__).parent
 SAMPLE_BARS = 13_886  # examples/feed.yaml says so
@@ -102,7 +102,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def secured_services(namespaces: Callable[[], str], authority: Authority) -> str:
     """The namespace of a broker and a database with TLS; they start while other tests run."""
     namespace = namespaces()
-    secrets(namespace, authority)
+    apply_secrets(namespace, authority)
     apply_services(namespace)
     return namespace
 
@@ -137,7 +137,7 @@ def import_samples(deck: Deck) -> None:
 def secured(deck: Deck, secured_services: str, authority: Authority) -> Deck:
     """The same release upgraded to the services with TLS; its tests run last."""
     wait_services(secured_services)
-    install(deck.namespace, values(secured_services, authority))
+    install(deck.namespace, secured_values(secured_services, authority))
     for kind in ("Backtest", "Replay", "Feed"):
         deck.client.delete(PATHS[kind].format(deck.namespace)).raise_for_status()
     made = Deck(deck.namespace, secured_services, deck.client)

@@ -1,4 +1,4 @@
-"""What a user does on a cluster: install, apply, patch, delete."""
+"""A release on a cluster: install, apply, patch, delete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from release import Deck, kubectl, run
 from tapedeck_crds.json import Json
 
 
-def test_the_examples_end_with_the_same_trades_as_over_the_store(deck: Deck) -> None:
+def test_the_examples_make_the_same_trades_as_on_the_store(deck: Deck) -> None:
     things = deck.things()
     played, streamed = example(things, "replay"), example(things, "backtest")
     spec = yaml.safe_load((EXAMPLES / "backtest.yaml").read_text())["spec"]
@@ -28,9 +28,9 @@ def test_the_examples_end_with_the_same_trades_as_over_the_store(deck: Deck) -> 
     things.until(lambda: len(trades(deck, first["runId"])) == len(trades(deck, second["runId"])) > 0, 30)
     assert trades(deck, first["runId"]) == trades(deck, second["runId"])
     columns = "extract(epoch FROM entry_ts), extract(epoch FROM exit_ts), entry_price, pnl, pnl_net"
-    told = deck.sql(f"SELECT {columns} FROM run_trades WHERE run_id = '{first['runId']}' ORDER BY seq")  # noqa: S608
+    stored = deck.sql(f"SELECT {columns} FROM run_trades WHERE run_id = '{first['runId']}' ORDER BY seq")  # noqa: S608
     stock = by_hand.outcome()
-    assert [tuple(map(float, row)) for row in told] == by_hand.trades(stock)
+    assert [tuple(map(float, row)) for row in stored] == by_hand.trades(stock)
     assert first["value"] == second["value"] == stock.final
 
 
@@ -38,14 +38,14 @@ def test_the_release_passes_its_own_test(deck: Deck) -> None:
     run("helm", "-n", deck.namespace, "test", "td", "--timeout", "2m")
 
 
-def test_what_runs_is_nobody_on_a_read_only_system_without_build_tools(deck: Deck) -> None:
+def test_containers_run_unprivileged_on_a_read_only_file_system_without_build_tools(deck: Deck) -> None:
     tools = "pip pip3 gcc cc make node npm git"
     script = f"id -u; touch /x 2>/dev/null && echo written; for tool in {tools}; do command -v $tool; done; true"
     for name in ("operator", "recorder", "gateway"):
         assert kubectl("-n", deck.namespace, "exec", f"deploy/td-{name}", "--", "sh", "-c", script).split() == ["10001"]
 
 
-def test_controls_take_effect_within_a_second_on_the_same_pod(deck: Deck) -> None:
+def test_controls_take_effect_within_a_second_without_a_restart(deck: Deck) -> None:
     things = deck.things()
     made = replay(things, "controlled", speed=60.0)
     things.status(made, lambda s: s.get("speed") == "60x", seconds=60)
@@ -70,7 +70,7 @@ def test_controls_take_effect_within_a_second_on_the_same_pod(deck: Deck) -> Non
     things.delete(made)
 
 
-def test_deleting_leaves_nothing(deck: Deck) -> None:
+def test_a_deleted_replay_leaves_no_object_and_no_topic(deck: Deck) -> None:
     things = deck.things()
     made = replay(things, "gone", speed=1.0)
     topic = things.status(made, is_running, seconds=60)["topic"]
@@ -89,7 +89,7 @@ def test_deleting_leaves_nothing(deck: Deck) -> None:
     things.until(lambda: topic not in deck.topics(), 60)
 
 
-def test_a_namespace_goes_with_the_operator_up_and_down(
+def test_a_namespace_can_be_deleted_with_and_without_the_operator(
     deck: Deck, elsewhere: Callable[[], Things], client: httpx.Client
 ) -> None:
     first, second = elsewhere(), elsewhere()

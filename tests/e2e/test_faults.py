@@ -1,4 +1,4 @@
-"""What goes wrong on a cluster, and what becomes of it."""
+"""Faults on a cluster and how Tapedeck recovers from them."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ SYMBOLS = "SELECT count(*) FROM bars WHERE exchange = 'coinbase' AND symbol IN (
 
 @pytest.fixture(scope="module", autouse=True)
 def bare(deck: Deck, client: httpx.Client) -> Iterator[tuple[Things, Json]]:
-    """A Replay where no connections are: how long it takes to start is told only after half a minute."""
+    """A Replay in a namespace without connections, created early: the report takes half a minute."""
     things = Things(client)
     yield things, replay(things, "x")
     kubectl("delete", "namespace", things.namespace, "--wait=false")
 
 
-def test_a_killed_pod_has_a_successor_that_goes_on(deck: Deck) -> None:
+def test_the_successor_of_a_killed_pod_continues(deck: Deck) -> None:
     things = deck.things()
     made = replay(things, "killed", speed=14400.0)
     things.status(made, lambda s: s.get("published", 0) > 100, seconds=60)
     delete_pod(things, running(things, made)["metadata"]["name"], grace=0)
-    told = ended(things, made)
-    assert str(told["published"]) == deck.sql(SYMBOLS)[0][0]  # each bar once, over both pods
+    status = ended(things, made)
+    assert str(status["published"]) == deck.sql(SYMBOLS)[0][0]  # each bar once, published by both pods together
     things.delete(made)
 
 
-def test_every_pod_ends_within_its_grace_period_and_is_followed(deck: Deck) -> None:
+def test_every_pod_ends_within_its_grace_period_and_is_replaced(deck: Deck) -> None:
     things = deck.things()
     made = replay(things, "interrupted", speed=14400.0)
     trading = things.resource(
@@ -64,7 +64,7 @@ def test_every_pod_ends_within_its_grace_period_and_is_followed(deck: Deck) -> N
     ended(things, trading)
 
 
-def test_an_upgrade_restarts_no_pod_and_a_missing_image_is_told(deck: Deck) -> None:
+def test_an_upgrade_restarts_no_pod_and_a_missing_image_is_reported(deck: Deck) -> None:
     things = deck.things()
     steady = replay(things, "steady", speed=1.0)
     things.status(steady, is_running, seconds=60)
@@ -75,10 +75,10 @@ def test_an_upgrade_restarts_no_pod_and_a_missing_image_is_told(deck: Deck) -> N
     try:
         deck.rolled_out("operator")
         made = replay(things, "imageless", speed=1.0)
-        told = things.status(made, lambda s: "mage" in s["conditions"][0]["reason"], seconds=60)
-        assert told["phase"] == "Pending"
-        assert told["conditions"][0]["reason"] in ("ErrImagePull", "ImagePullBackOff"), told
-        assert MISSING in told["message"] or "pull" in told["message"]
+        status = things.status(made, lambda s: "mage" in s["conditions"][0]["reason"], seconds=60)
+        assert status["phase"] == "Pending"
+        assert status["conditions"][0]["reason"] in ("ErrImagePull", "ImagePullBackOff"), status
+        assert MISSING in status["message"] or "pull" in status["message"]
     finally:
         kubectl(*operator, f"TAPEDECK_OPERATOR_IMAGES__REPLAY={kept}")
         deck.rolled_out("operator")
@@ -91,15 +91,15 @@ def test_an_upgrade_restarts_no_pod_and_a_missing_image_is_told(deck: Deck) -> N
     things.delete(steady)
 
 
-def test_a_missing_connections_secret_is_told(bare: tuple[Things, Json]) -> None:
+def test_a_missing_connections_secret_is_reported(bare: tuple[Things, Json]) -> None:
     things, made = bare
-    told = things.status(made, lambda s: s["conditions"][0]["reason"] == "NotStarting", seconds=90)
-    assert "tapedeck-connections" in told["message"]
+    status = things.status(made, lambda s: s["conditions"][0]["reason"] == "NotStarting", seconds=90)
+    assert "tapedeck-connections" in status["message"]
 
 
 @pytest.mark.skipif(not (RIG / "enter").exists(), reason="needs the rig")
-def test_replays_play_on_while_the_api_server_is_down(deck: Deck) -> None:
-    """On the rig alone, where this machine reaches pods by itself and may kill the API server."""
+def test_replays_continue_while_the_api_server_is_down(deck: Deck) -> None:
+    """Only on the rig, where this machine reaches pods directly and may kill the API server."""
     if subprocess.run([RIG / "enter", "true"], capture_output=True, timeout=120).returncode:
         pytest.skip("needs the rig: make e2e CLUSTER=rig")
     things = deck.things()
@@ -116,7 +116,7 @@ def test_replays_play_on_while_the_api_server_is_down(deck: Deck) -> None:
             time.sleep(10)
     finally:
         subprocess.run([RIG / "up"], check=True, timeout=900, capture_output=True)
-    # Ten minutes of market a second, a bar a minute of two symbols: 200 in ten seconds.
+    # Ten minutes of market time per second, one bar per minute of two symbols: 200 in ten seconds.
     assert all(later - sooner > 100 for sooner, later in pairwise(published)), published
     things.patch(made, {"spec": {"speed": 7200.0}})
     things.status(made, lambda s: s.get("speed") == "7200x", seconds=60)

@@ -1,1 +1,1 @@
-"""Services that ask for passwords and certificates."""
+"""Services with TLS, users and ACLs."""

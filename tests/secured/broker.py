@@ -1,4 +1,4 @@
-"""The embedded broker with a second listener: SASL, one user a workload, and ACLs that KRaft's authorizer keeps."""
+"""The embedded broker with a second listener: SASL, one user per workload, and ACLs of KRaft's authorizer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ADMIN = "admin"
 
 
 class SecuredBroker(KafkaBroker):
-    """Port ``port`` is open, for the broker's own start; ``connections`` gives those of a user."""
+    """``port`` requires no password, since the broker's start uses it; ``connections`` returns those of a user."""
 
     def __init__(self, folder: Path, users: tuple[str, ...]) -> None:
         super().__init__(folder, free_port())

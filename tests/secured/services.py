@@ -1,4 +1,4 @@
-"""A broker with SASL_SSL and ACLs and a database with TLS: their keys, and the chart's values for them."""
+"""Keys and chart values for a broker with SASL_SSL and ACLs and a database with TLS."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from release import external_values, kubectl
 from tapedeck_crds.json import Json
 
 WORKLOADS = ("feed", "replay", "transform", "backtest", "recorder", "gateway")
-# Characters that a URL, a shell or a properties file would take for something else.
+# Passwords with characters that have a meaning in URLs, shells and properties files.
 USERS = {"admin": "a-only-for-tests", **{name: f"{name}/only&for tests" for name in WORKLOADS}}
 
 
 class Authority:
-    """A certificate authority in a folder."""
+    """A certificate authority with its files in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -27,7 +27,7 @@ class Authority:
         self.certificate = (folder / "ca.crt").read_text()
 
     def server(self, host: str) -> dict[str, str]:
-        """Key and certificate of a server, as a Secret of type kubernetes.io/tls names them."""
+        """Key and certificate of a server, by the names of a Secret of type kubernetes.io/tls."""
         (self._folder / "server.ext").write_text(
             f"basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\nsubjectAltName=DNS:{host}\n"
         )
@@ -45,8 +45,8 @@ class Authority:
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
-def secrets(namespace: str, authority: Authority) -> None:
-    """What turns security on in the services of tests/e2e/images, before they start."""
+def apply_secrets(namespace: str, authority: Authority) -> None:
+    """Create the Secrets that turn TLS and users on in the services of tests/e2e/images, before they start."""
     for name, data in (
         ("kafka-tls", authority.server(f"kafka.{namespace}.svc")),
         ("timescaledb-tls", authority.server(f"timescaledb.{namespace}.svc")),
@@ -57,8 +57,8 @@ def secrets(namespace: str, authority: Authority) -> None:
         kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(secret))
 
 
-def values(namespace: str, authority: Authority) -> Json:
-    """The chart's values: SASL_SSL with SCRAM, TLS verify-full, one user a workload."""
+def secured_values(namespace: str, authority: Authority) -> Json:
+    """Chart values for SASL_SSL with SCRAM, TLS verify-full and one user per workload."""
     plain = external_values(namespace)
     users = {name: {"username": name, "password": USERS[name]} for name in WORKLOADS}
     return {

@@ -1,4 +1,4 @@
-"""The command tapedeck in a folder of its own."""
+"""The command `tapedeck` in a temporary folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tapedeck_deck.embedded.objects import Objects
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command in a folder of its own, with its home in .tapedeck there."""
+    """Runs a command in a temporary folder, with its state in .tapedeck there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TAPEDECK_HOME", raising=False)
     monkeypatch.delenv("TAPEDECK_CONNECTIONS", raising=False)
@@ -27,6 +27,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def objects(run: Run, tmp_path: Path) -> Objects:
-    """The objects of a home with one replay."""
+    """The objects of a deck with one Replay."""
     assert run("apply", "-f", "-", text=manifest()).exit_code == 0
     return Objects(tmp_path / ".tapedeck" / "objects.db")

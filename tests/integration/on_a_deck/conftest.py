@@ -1,4 +1,4 @@
-"""The deck that these tests share."""
+"""The embedded deck that these tests share."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def standing_deck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deck]:
 
 @pytest.fixture(scope="module")
 def shared_deck(standing_deck: Deck) -> Iterator[Deck]:
-    """A deck without resources and rows. Tests that end one of its services start their own."""
+    """A deck without resources and rows. Tests that stop one of its services start their own."""
     yield standing_deck
     clear(standing_deck)

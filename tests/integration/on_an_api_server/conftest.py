@@ -1,4 +1,4 @@
-"""The API server that these tests share; each has a namespace of its own there."""
+"""The API server that these tests share, each in its own namespace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kube.operator import CRDS, USER
 
 @pytest.fixture(scope="package")
 def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
-    """With our kinds; what the operator asks of it is written down."""
+    """An API server with our CRDs and an audit log of the operator's requests."""
     api = KubeApi(tmp_path_factory.mktemp("kube"), audited=USER)
     try:
         api.start()

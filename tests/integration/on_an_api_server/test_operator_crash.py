@@ -137,10 +137,10 @@ def test_a_kind_of_which_nothing_is_heard_shows(
 
 def test_a_watch_that_fell_silent_is_begun_anew(proxy: CuttingProxy, listening: tuple[Things, OperatorProcess]) -> None:
     things, operator = listening
-    before = proxy.lost
+    before = proxy.held
     proxy.muted = ("replays",)
     made = things.resource("Replay", "y", {"source": {"store": STORE}})
-    things.until(lambda: proxy.lost > before, 20)
+    things.until(lambda: proxy.held > before, 20)
     proxy.muted = ()
     things.wait("Job", owner=made, seconds=30)
     assert operator.answer("/healthz") == (200, "ok")
