@@ -1,4 +1,4 @@
-"""A producer of stock bars: an example of any program that publishes to the log by the published schemas.
+"""A producer of stock bars: an example of any program that publishes to Kafka by the published schemas.
 
 ``python examples/producer.py --broker HOST:PORT bars.csv``; the file has a header line with symbol, ts (milliseconds
 UTC of the open), open, high, low, close, volume. Choose an exchange id that ccxt does not have.

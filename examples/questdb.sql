@@ -1,6 +1,6 @@
--- Tables of QuestDB for a sink of the recorder (recorder.sinks in the chart, sinks.yaml beside a deck's data). Run
--- this once, before the sink's first points: a sink delivers each record at least once, and DEDUP UPSERT KEYS makes
--- one row of those with the same keys. Tables that QuestDB has made by itself keep every copy. For them there is
+-- QuestDB tables for a sink of the recorder (recorder.sinks in the chart, sinks.yaml in a deck's folder). Run this
+-- once, before the first delivery: a sink delivers each record at least once, and DEDUP UPSERT KEYS merges rows with
+-- the same keys. A table that QuestDB created on its own keeps duplicates until
 -- ALTER TABLE … DEDUP ENABLE UPSERT KEYS(…).
 CREATE TABLE IF NOT EXISTS bars (
     exchange SYMBOL, symbol SYMBOL, interval SYMBOL, open DOUBLE, high DOUBLE, low DOUBLE, close DOUBLE, volume DOUBLE,
@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS trades (
     timestamp TIMESTAMP
 ) TIMESTAMP(timestamp) PARTITION BY DAY WAL DEDUP UPSERT KEYS(timestamp, exchange, symbol, id);
 
--- Results of transforms. The value of one that was taken back is null.
+-- Results of transforms. A retracted point has the value null.
 CREATE TABLE IF NOT EXISTS points (
     exchange SYMBOL, symbol SYMBOL, interval SYMBOL, series SYMBOL, id VARCHAR, value DOUBLE, open DOUBLE, high DOUBLE,
     low DOUBLE, volume DOUBLE, rev LONG, taken_back BOOLEAN, source VARCHAR, timestamp TIMESTAMP

@@ -1,1 +1,1 @@
-"""The chart, rendered, and what its dashboards ask."""
+"""The rendered chart, and the queries of its dashboards."""

@@ -1,4 +1,4 @@
-"""The chart's dashboards, as what they ask."""
+"""The queries of the chart's dashboards."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def read(path: Path) -> Json:
     return document
 
 
-def asked(document: Json, field: str) -> Iterator[tuple[str, str]]:
-    """Panel and query: ``expr`` for PromQL, ``rawSql`` for SQL."""
+def queries(document: Json, field: str) -> Iterator[tuple[str, str]]:
+    """Panel title and query: ``expr`` for PromQL, ``rawSql`` for SQL."""
     for panel in document["panels"]:
         for target in panel["targets"]:
             if field in target:
@@ -26,7 +26,7 @@ def asked(document: Json, field: str) -> Iterator[tuple[str, str]]:
 
 
 def variables(document: Json, kind: str) -> Iterator[tuple[str, str]]:
-    """Name and query of the variables that ask Prometheus (``prometheus``) or the store (``store``)."""
+    """Name and query of the variables with the data source ``prometheus`` or ``store``."""
     for variable in document["templating"]["list"]:
         if variable["type"] == "query" and variable["datasource"]["uid"] == f"${{{kind}}}":
             query = variable["query"]

@@ -1,4 +1,4 @@
-"""The names in a PromQL expression, told by a scanner of its tokens: no more of the grammar is needed for that."""
+"""The names in a PromQL expression, found by a scanner of its tokens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 _NOISE = re.compile(
     r'"(?:\\.|[^"\\])*"'  # strings
     r"|\[[^\]]*\]"  # ranges
-    r"|\{\{\w+\}\}|\$\w+"  # Grafana's own
+    r"|\{\{\w+\}\}|\$\w+"  # Grafana variables
 )
 _LABELS = re.compile(r"\{([^}]*)\}")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
@@ -20,14 +20,14 @@ WORDS = {
 
 
 def metrics_of(expression: str) -> set[str]:
-    """Names of the series that it reads."""
+    """The names of the series that an expression reads."""
     text = _GROUPING.sub(" ", _LABELS.sub(" ", _NOISE.sub(" ", expression)))
     text = re.sub(r"^(label_values\(.*),\s*\w+\)$", r"\1)", text)
     return {word for word in _WORD.findall(_NUMBER.sub(" ", text)) if word not in WORDS}
 
 
 def labels_of(expression: str) -> set[str]:
-    """Names of the labels that it selects or groups by."""
+    """The names of the labels that an expression selects or groups by."""
     text = _NOISE.sub(" ", expression)
     matched = {word for inside in _LABELS.findall(text) for word in _WORD.findall(inside)}
     return matched | {word for inside in _GROUPING.findall(text) for word in _WORD.findall(inside)}

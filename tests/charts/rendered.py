@@ -1,4 +1,4 @@
-"""The chart as helm renders it, and sets of values that stand for its users."""
+"""The chart as rendered by helm, and typical sets of values."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ SETS: dict[str, Json] = {
 
 
 def template(values: Json, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What `helm template` says."""
+    """The result of `helm template`."""
     return subprocess.run(
         [str(HELM), "template", "td", str(CHART), "-n", "deck", "--kube-version", KUBE_VERSION, "-f", "-", *arguments],
         input=yaml.safe_dump(values),
@@ -88,12 +88,12 @@ def template(values: Json, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def render(values: Json, *arguments: str) -> list[Json]:
-    """The documents. Raises AssertionError where there are none."""
+    """The rendered documents. Raises AssertionError if helm fails."""
     done = template(values, *arguments)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.load_all(done.stdout, yaml.CSafeLoader) if document]
 
 
 def find(documents: list[Json], kind: str, name: str) -> Json:
-    """The one of this kind and name."""
+    """The document of a kind and name."""
     return next(d for d in documents if d["kind"] == kind and d["metadata"]["name"] == name)

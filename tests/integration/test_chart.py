@@ -1,4 +1,4 @@
-"""The chart: what it renders, as a real API server with Pod Security `restricted` takes it."""
+"""The rendered chart, validated by a real API server with Pod Security `restricted`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/
 
 @pytest.fixture(scope="module")
 def restricted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """An API server with the namespace of the release, which takes restricted pods only."""
+    """An API server with the release's namespace, which accepts only restricted pods."""
     if missing := missing_binaries():
         pytest.skip(f"needs {', '.join(missing)}: tests/e2e/rig/build")
     api = KubeApi(tmp_path_factory.mktemp("kube"))
@@ -61,7 +61,7 @@ def _plural(kind: str) -> str:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_a_real_api_server_takes_all_that_is_rendered(restricted: httpx.Client, name: str) -> None:
+def test_an_api_server_accepts_every_rendered_object(restricted: httpx.Client, name: str) -> None:
     for document in render(SETS[name]):
         if document["apiVersion"].startswith("monitoring.coreos.com"):
             continue
@@ -69,7 +69,7 @@ def test_a_real_api_server_takes_all_that_is_rendered(restricted: httpx.Client, 
         assert answer.status_code == 201, f"{document['kind']} {document['metadata']['name']}: {answer.text}"
         spec = document.get("spec", {})
         spec = spec.get("jobTemplate", {}).get("spec", spec)
-        if "template" in spec:  # the Pod Security admission refuses pods, and only warns of templates
+        if "template" in spec:  # Pod Security admission rejects pods, but only warns about templates
             pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec["template"]["spec"]}
             pod["spec"].pop("serviceAccountName", None)
             for claim in spec.get("volumeClaimTemplates", []):
@@ -78,10 +78,10 @@ def test_a_real_api_server_takes_all_that_is_rendered(restricted: httpx.Client, 
             assert answer.status_code == 201, f"pod of {document['metadata']['name']}: {answer.text}"
 
 
-def test_crds_can_be_kept_or_left_out() -> None:
+def test_crds_can_be_kept_or_omitted() -> None:
     kept = [d for d in render(EXTERNAL) if d["kind"] == "CustomResourceDefinition"]
     assert {d["metadata"]["name"].split(".")[0] for d in kept} == {"feeds", "replays", "backtests"}
-    kept.append(find(render(EXTERNAL), "Secret", "td-operator-key"))  # what stays is told by it
+    kept.append(find(render(EXTERNAL), "Secret", "td-operator-key"))  # it signs the controls of the kept Replays
     assert all(d["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for d in kept)
     gone = [d for d in render({**EXTERNAL, "crds": {"keep": False}}) if d["kind"] == "CustomResourceDefinition"]
     assert len(gone) == 3
@@ -91,7 +91,7 @@ def test_crds_can_be_kept_or_left_out() -> None:
     assert not [d for d in render({**EXTERNAL, "crds": {"enabled": False}}) if d["kind"].startswith("Custom")]
 
 
-def test_connections_are_those_that_the_pods_mount(tmp_path: Path) -> None:
+def test_the_connections_have_the_keys_that_pods_mount(tmp_path: Path) -> None:
     values: Json = {
         "kafka": {
             "bootstrap": "k:9093",
@@ -123,7 +123,7 @@ def test_connections_are_those_that_the_pods_mount(tmp_path: Path) -> None:
     assert "tapedeck_reader" not in data["recorder.store_dsn"]
 
 
-def test_each_workload_has_a_role_of_its_own_where_roles_are_made() -> None:
+def test_each_workload_has_its_own_role_if_roles_are_created() -> None:
     def role_of(values: Json) -> dict[str, str]:
         data = find(render(values), "Secret", "tapedeck-connections")["stringData"]
         workloads = ("feed", "replay", "transform", "backtest", "gateway", "recorder", "migrate")
@@ -142,8 +142,8 @@ def test_each_workload_has_a_role_of_its_own_where_roles_are_made() -> None:
     assert told["TAPEDECK_ROLES"] in {mount["mountPath"] for mount in migrate["volumeMounts"]}
 
 
-def understood(documents: list[Json], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """What the operator makes of the environment that it is given."""
+def operator_settings(documents: list[Json], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings that the operator reads from its rendered environment."""
     (container,) = find(documents, "Deployment", "td-operator")["spec"]["template"]["spec"]["containers"]
     for variable in container["env"]:
         monkeypatch.setenv(variable["name"], variable["value"])
@@ -153,8 +153,8 @@ def understood(documents: list[Json], folder: Path, monkeypatch: pytest.MonkeyPa
     return OperatorSettings().planning()
 
 
-def test_the_operator_understands_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = understood(render(EXTERNAL), tmp_path, monkeypatch)
+def test_the_operator_reads_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = operator_settings(render(EXTERNAL), tmp_path, monkeypatch)
     assert settings.images["replay"] == "ghcr.io/tapedeck/replay:0.1.0"
     assert settings.network is not None
     ports = [port["port"] for rule in settings.network.egress for port in rule["ports"]]
@@ -162,9 +162,9 @@ def test_the_operator_understands_its_environment(tmp_path: Path, monkeypatch: p
     assert settings.network.ingress_from[0]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "operator"
 
 
-def test_images_are_named_by_digest_where_one_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_named_by_digest_if_one_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     documents = render(SETS["everything"])
-    settings = understood(documents, tmp_path, monkeypatch)
+    settings = operator_settings(documents, tmp_path, monkeypatch)
     assert settings.images["replay"] == f"ghcr.io/tapedeck/replay@{DIGESTS['replay']}"
     assert settings.images["feed"] == "ghcr.io/tapedeck/feed:1.2.3"
     pod = find(documents, "Deployment", "td-gateway")["spec"]["template"]["spec"]
@@ -172,7 +172,7 @@ def test_images_are_named_by_digest_where_one_is_given(tmp_path: Path, monkeypat
     assert pod["initContainers"][0]["image"] == "ghcr.io/tapedeck/recorder:1.2.3"
 
 
-def test_rights_are_cluster_wide_or_of_one_namespace() -> None:
+def test_rights_are_cluster_wide_or_limited_to_a_namespace() -> None:
     kinds = {d["kind"] for d in render(EXTERNAL)}
     assert {"ClusterRole", "ClusterRoleBinding"} <= kinds
     documents = render({**EXTERNAL, "operator": {"watch": "release"}})
@@ -184,7 +184,7 @@ def test_rights_are_cluster_wide_or_of_one_namespace() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({}, "kafka.bootstrap: got nothing"),
         ({"kafka": {"bootstrap": "k:9092"}}, "store.host: got nothing"),
@@ -205,13 +205,13 @@ def test_rights_are_cluster_wide_or_of_one_namespace() -> None:
         ({**EXTERNAL, "kafka": {"bootstrap": "nowhere"}}, "bootstrap"),
     ],
 )
-def test_wrong_values_are_refused_with_their_name(values: Json, said: str) -> None:
+def test_invalid_values_are_rejected_with_their_name(values: Json, message: str) -> None:
     done = template(values)
     assert done.returncode != 0
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_monitoring_is_rendered_only_when_asked_for() -> None:
+def test_monitoring_is_rendered_only_if_enabled() -> None:
     foreign = ("PodMonitor", "ServiceMonitor", "PrometheusRule", "ConfigMap")
     assert not [d for d in render(EXTERNAL) if d["kind"] in foreign]
     documents = render(SETS["everything"])
@@ -224,7 +224,7 @@ def test_monitoring_is_rendered_only_when_asked_for() -> None:
     assert chosen == {"prometheus": "Prometheus", "store": "Market"}
 
 
-def test_retention_is_off_until_a_table_is_named() -> None:
+def test_retention_is_off_unless_a_table_is_listed() -> None:
     for days in ({}, {"bars": 0}):
         values = {**EXTERNAL, "store": {"host": "d", "retention": {"days": days}}}
         assert not [d for d in render(values) if d["kind"] == "CronJob"]
@@ -240,14 +240,14 @@ def test_retention_is_off_until_a_table_is_named() -> None:
     assert told["TAPEDECK_REPLICATION"] == "3"
 
 
-def test_the_tables_and_topics_of_the_schema_are_those_of_the_code() -> None:
+def test_the_values_schema_has_the_tables_and_topics_of_the_code() -> None:
     store, kafka = (json.loads(SCHEMA.read_text())["properties"][part]["properties"] for part in ("store", "kafka"))
     assert set(store["retention"]["properties"]["days"]["properties"]) == set(get_args(RetainedTable))
     assert set(kafka["topics"]["properties"]["retentionHours"]["properties"]) == set(PERMANENT_TOPICS)
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_the_databases_volume_and_passwords_stay_together(keep: bool) -> None:
+def test_the_databases_volume_and_passwords_are_kept_together(keep: bool) -> None:
     documents = render({"kafka": EXTERNAL["kafka"], "timescaledb": {"enabled": True, "keepVolumes": keep}})
     secret, database = (find(documents, kind, "td-timescaledb") for kind in ("Secret", "StatefulSet"))
     policy = database["spec"]["persistentVolumeClaimRetentionPolicy"]

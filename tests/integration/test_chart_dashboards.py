@@ -1,4 +1,4 @@
-"""Each SQL of the dashboards runs on the migrated schema, by the gateway's role, and finds what is there."""
+"""Every SQL query of the dashboards runs on the migrated schema with the gateway's role and returns rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tapedeck_common.store.schema_upgrade import upgrade_schema
 NOW = datetime.now(UTC)
 T0 = datetime(2018, 4, 4, tzinfo=UTC)
 VALUES = np.concatenate([np.linspace(100, 120, 40), np.linspace(120, 90, 40), np.linspace(90, 110, 40)])
-# As the recorder writes them: numbers of a summary are floats, undefined ones null.
+# As the recorder writes them: metrics are floats, undefined ones null.
 METRICS = {
     "return_percent": 10.0,
     "max_drawdown_percent": 25.0,
@@ -32,7 +32,7 @@ PERIODS = [{"period": "2018-04", "return_percent": 10.0, "trades": 2}, {"period"
 
 @pytest.fixture
 def filled(each_store: EachStore) -> str:
-    """A store with a run, a sweep's trials, a hole and a row that was refused; the gateway's DSN."""
+    """The gateway's DSN of a store with a run, the trials of a sweep, a gap and a rejected row."""
     upgrade_schema(each_store.dsn("postgres"))
     with psycopg.connect(each_store.dsn("postgres"), autocommit=True) as connection:
         for run, state, metrics in (("r1", "complete", METRICS), ("r2", "running", None)):
@@ -44,7 +44,7 @@ def filled(each_store: EachStore) -> str:
             )
         for seq, value in enumerate(VALUES):
             at = T0 + timedelta(minutes=seq)
-            # as of a long run, of which not every step is kept
+            # like a long run, whose equity curve is thinned out
             connection.execute("INSERT INTO run_equity VALUES ('r1', %s, %s, %s, 50)", (seq * 997, at, float(value)))
         connection.execute("UPDATE runs SET periods = %s WHERE run_id = 'r1'", (json.dumps(PERIODS),))
         for seq, net in enumerate((4.0, -1.0)):
@@ -67,11 +67,11 @@ def filled(each_store: EachStore) -> str:
     return each_store.dsn(ROLES["gateway"])
 
 
-def test_each_query_finds_what_is_there(filled: str) -> None:
+def test_every_query_returns_rows(filled: str) -> None:
     queries = {
         f"{path.stem}: {panel}": query
         for path in dashboards.FILES
-        for panel, query in dashboards.asked(dashboards.read(path), "rawSql")
+        for panel, query in dashboards.queries(dashboards.read(path), "rawSql")
     } | {
         f"{path.stem}: ${name}": query
         for path in dashboards.FILES
@@ -79,7 +79,7 @@ def test_each_query_finds_what_is_there(filled: str) -> None:
     }
     assert len(queries) > 8
     with psycopg.connect(filled, autocommit=True) as connection:
-        rows = {where: connection.execute(sql.SQL(expanded(query))).fetchall() for where, query in queries.items()}
+        rows = {where: connection.execute(sql.SQL(expand(query))).fetchall() for where, query in queries.items()}
     assert all(rows.values()), [where for where, found in rows.items() if not found]
     assert len(rows["backtests: Runs"]) == 2
     assert {row[0] for row in rows["backtests: $run"]} == {"r1", "r2"}
@@ -89,14 +89,18 @@ def test_each_query_finds_what_is_there(filled: str) -> None:
     peaks = np.maximum.accumulate(VALUES)
     assert [row[1] for row in rows["backtests: Drawdown of the run"]] == pytest.approx((1 - VALUES / peaks) * 100)
     assert [row[1] for row in rows["backtests: Profit of closed trades"]] == [4.0, 3.0]
-    assert [row[:2] for row in rows["backtests: The run's months and years"]] == [("2018-04", 10.0), ("2018", 10.0)]
+    returns = rows["backtests: Monthly and yearly returns of the run"]
+    assert [row[:2] for row in returns] == [
+        ("2018-04", 10.0),
+        ("2018", 10.0),
+    ]
     assert len(rows["backtests: Rolling Sharpe ratio of the run"]) == len(VALUES)
-    assert [row[1] for row in rows["backtests: The sweep's trials"]] == [-1, 0]
+    assert [row[1] for row in rows["backtests: Trials of the sweep"]] == [-1, 0]
     assert rows["backtests: Strategies"][0][2:5] == (1, 10.0, 10.0)
 
 
-def expanded(query: str) -> str:
-    """What Grafana makes of its macros and variables."""
+def expand(query: str) -> str:
+    """The query with Grafana's macros and variables replaced."""
     query = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN now() - interval '7 days' AND now()", query)
     query = query.replace("${run:sqlstring}", "'r1'")
     assert "$" not in query

@@ -21,7 +21,7 @@ class Probes(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_deck_is_well_or_what_is_not_is_told(
+def test_healthy_connections_pass_and_failed_ones_are_reported(
     services: Services, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "kafka_bootstrap").write_text(services.broker.bootstrap)

@@ -1,4 +1,4 @@
-"""The command tapedeck with a deck that runs: up, status, get, logs, migrate, down."""
+"""The command line with a running deck: up, status, get, logs, migrate, down."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def test_a_deck_from_up_to_down(tmp_path: Path) -> None:
         assert httpx.get(f"{page}healthz", trust_env=False).status_code == httpx.codes.OK
         assert _tapedeck(tmp_path, "up").stdout == f"the deck is already running: {page}\n"
 
-        said = json.loads(_tapedeck(tmp_path, "status", "-o", "json").stdout)
-        assert (said["running"], said["gateway"]) == (True, page)
-        assert said["parts"] == {"page": "ok", "broker": "ok", "database": "ok"}
+        state = json.loads(_tapedeck(tmp_path, "status", "-o", "json").stdout)
+        assert (state["running"], state["gateway"]) == (True, page)
+        assert state["parts"] == {"page": "ok", "broker": "ok", "database": "ok"}
         status = _tapedeck(tmp_path, "status")
         assert (status.returncode, status.stderr) == (0, "")
         assert page in status.stdout

@@ -1,4 +1,4 @@
-"""The main job as its users start it: the demo's command line, twice, its audit, and the same trades three ways."""
+"""The demo as users start it: twice, with its audit, and with the same trades from stream, batch and Backtrader."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ spec:
 
 
 def demo(home: Path, *more: str) -> tuple[str, ...]:
-    """Run `tapedeck demo`; the fields of its last line."""
+    """Run `tapedeck demo` and return the fields of its last line."""
     done = subprocess.run(
         [Path(sys.executable).parent / "tapedeck", "--home", home, "demo", *more],
         cwd=ROOT,
@@ -66,7 +66,7 @@ def rows(dsn: str, run_id: str) -> list[tuple[Any, ...]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_the_demo_twice_and_the_same_trades_three_ways(tmp_path: Path) -> None:
+def test_the_demo_runs_twice_and_all_engines_give_the_same_trades(tmp_path: Path) -> None:
     home = tmp_path / "home"
     first = demo(home)
     second = demo(home)
@@ -100,7 +100,7 @@ def finished(dsn: str, run_id: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [1.0, 14.0])
-def test_ctrl_c_ends_the_demo_and_all_that_it_started(tmp_path: Path, after: float) -> None:
+def test_ctrl_c_ends_the_demo_and_all_its_processes(tmp_path: Path, after: float) -> None:
     home = StateDir.at(tmp_path / "home")
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(
@@ -111,7 +111,7 @@ def test_ctrl_c_ends_the_demo_and_all_that_it_started(tmp_path: Path, after: flo
             start_new_session=True,
         )
     time.sleep(after)
-    os.killpg(running.pid, signal.SIGINT)  # as a terminal does it: to the whole foreground group
+    os.killpg(running.pid, signal.SIGINT)  # like a terminal: to the whole foreground process group
     assert wait_exit(running, 60) == 130
     eventually(lambda: leftovers(home) == [], timeout=5)
     assert not home.locked()
@@ -120,7 +120,7 @@ def test_ctrl_c_ends_the_demo_and_all_that_it_started(tmp_path: Path, after: flo
 SOURCE = {("BTC/USD", 60_000 * i): (1.0 + i, 2.0 + i, 0.5 + i, 1.5 + i, 3.0) for i in range(5)}
 
 
-def test_the_audit_finds_a_planted_loss_and_a_planted_double() -> None:
+def test_the_audit_finds_a_planted_loss_and_a_planted_duplicate() -> None:
     whole = list(SOURCE.items())
     assert audit.compare("x", whole, SOURCE) == audit.AuditResult("x", 5, 0, 0)
     assert audit.compare("x", whole[:2] + whole[3:], SOURCE) == audit.AuditResult("x", 4, 1, 0)
@@ -131,7 +131,7 @@ def test_the_audit_finds_a_planted_loss_and_a_planted_double() -> None:
     assert audit.compare("x", foreign, SOURCE) == audit.AuditResult("x", 6, 0, 1)
 
 
-def test_the_audit_reads_the_files_by_itself(samples: Path) -> None:
+def test_the_audit_parses_the_files_independently(samples: Path) -> None:
     sets = {
         s: f"coinbase-minute/{s.lower().replace('/', '')}_*.zip" for s in ("BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR")
     }

@@ -1,4 +1,4 @@
-"""Dashboards and alerts ask for metrics that there are."""
+"""Dashboards and alerts query existing metrics only."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ MODULES: list[ModuleType] = [
     tapedeck_replay.metrics,
 ]
 ALERTS = Path(__file__).parents[2] / "charts/tapedeck/files/alerts.yaml"
-OF_THE_POD = {"namespace", "pod", "le"}  # by the PodMonitor; by histograms
+OF_THE_POD = {"namespace", "pod", "le"}  # from the PodMonitor; from histograms
 
 
 def registered() -> dict[str, set[str]]:
-    """Name of each series → the labels that it has."""
+    """The labels of each series, by its name."""
     families: list[tuple[Metric, set[str]]] = []
     for module in MODULES:
         made = [value for value in vars(module).values() if isinstance(value, MetricWrapperBase)]
@@ -58,14 +58,14 @@ def expressions() -> list[tuple[str, str]]:
     found = []
     for path in dashboards.FILES:
         document = dashboards.read(path)
-        found += [(f"{path.stem}: {panel}", expr) for panel, expr in dashboards.asked(document, "expr")]
+        found += [(f"{path.stem}: {panel}", expr) for panel, expr in dashboards.queries(document, "expr")]
         found += [(f"{path.stem}: ${name}", query) for name, query in dashboards.variables(document, "prometheus")]
     for group in yaml.load(ALERTS.read_text(), yaml.CSafeLoader)["groups"]:
         found += [(rule["alert"], rule["expr"]) for rule in group["rules"]]
     return found
 
 
-def test_the_scanner_tells_names() -> None:
+def test_the_scanner_finds_names() -> None:
     expression = 'sum by (a, le) (rate(x_total{b="c(d)", e=~"$e"}[5m])) or vector(0) > 1e3 + y_bucket * 2'
     assert metrics_of(expression) == {"x_total", "y_bucket"}
     assert labels_of(expression) == {"a", "le", "b", "e"}
@@ -73,7 +73,7 @@ def test_the_scanner_tells_names() -> None:
 
 
 @pytest.mark.parametrize(("where", "expression"), expressions(), ids=lambda value: str(value)[:40])
-def test_each_expression_asks_for_metrics_that_are_registered(where: str, expression: str) -> None:
+def test_each_expression_queries_registered_metrics(where: str, expression: str) -> None:
     known = registered()
     names = metrics_of(expression)
     assert names, where
@@ -82,7 +82,7 @@ def test_each_expression_asks_for_metrics_that_are_registered(where: str, expres
     assert labels_of(expression) <= labels, f"{where}: {labels_of(expression) - labels}"
 
 
-def test_each_metric_but_details_is_shown_somewhere() -> None:
+def test_each_metric_is_shown_except_details() -> None:
     shown = set().union(*(metrics_of(expression) for _, expression in expressions()))
     left = {name for name in registered() if not name.endswith(("_sum", "_count"))} - shown
     assert left == {
@@ -116,15 +116,15 @@ def test_panels_fit_and_name_their_data_sources(path: Path) -> None:
     assert len({panel["id"] for panel in document["panels"]}) == len(document["panels"])
 
 
-def test_alerts_are_those_that_are_promised() -> None:
+def test_the_alerts_are_the_documented_ones() -> None:
     rules = {rule["alert"]: rule for rule in yaml.load(ALERTS.read_text(), yaml.CSafeLoader)["groups"][0]["rules"]}
     assert set(rules) == {
         "TapedeckRecorderDown",
-        "TapedeckRecorderLags",
-        "TapedeckSinkAway",
+        "TapedeckRecorderLagGrowing",
+        "TapedeckSinkUnreachable",
         "TapedeckIngestErrors",
         "TapedeckOperatorWatchSilent",
-        "TapedeckOperatorLosesWatches",
+        "TapedeckOperatorWatchesStall",
         "TapedeckOperatorBehind",
         "TapedeckReplayLate",
     }

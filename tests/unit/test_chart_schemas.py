@@ -1,4 +1,4 @@
-"""What the chart renders, as kubeconform sees it by the published schemas of the Kubernetes versions it is for."""
+"""The rendered chart, validated by kubeconform with the schemas of the supported Kubernetes versions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tapedeck_crds.json import Json
 KUBECONFORM = str(RIG_BIN / "kubeconform") if (RIG_BIN / "kubeconform").exists() else shutil.which("kubeconform")
 SCHEMAS = importlib.util.find_spec("kubernetes_validate")
 VERSIONS = ("1.31.0", "1.34.0", "1.37.0")
-# By CRDs of other projects, whose schemas are not among them.
+# CRDs of other projects, whose schemas are not included.
 FOREIGN = {"PodMonitor", "ServiceMonitor", "PrometheusRule"}
 
 pytestmark = [
@@ -59,7 +59,7 @@ def conform(version: str, documents: list[Json], folder: Path) -> subprocess.Com
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", SETS)
-def test_what_is_rendered_conforms(name: str, version: str, tmp_path: Path) -> None:
+def test_the_rendered_chart_is_valid(name: str, version: str, tmp_path: Path) -> None:
     documents = render(SETS[name])
     foreign = sum(document["kind"] in FOREIGN for document in documents)
     done = conform(version, documents, tmp_path)
@@ -67,7 +67,7 @@ def test_what_is_rendered_conforms(name: str, version: str, tmp_path: Path) -> N
     assert f"Valid: {len(documents) - foreign}, Invalid: 0, Errors: 0, Skipped: {foreign}" in done.stdout
 
 
-def test_a_misspelt_field_would_be_found(tmp_path: Path) -> None:
+def test_a_misspelt_field_is_found(tmp_path: Path) -> None:
     documents = render(SETS["default"])
     deployment = next(document for document in documents if document["kind"] == "Deployment")
     deployment["spec"]["replicaz"] = deployment["spec"].pop("replicas")

@@ -19,8 +19,8 @@ FOLDER = Path(__file__).parents[1] / "snapshots"
 pytestmark = pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build")
 
 
-def settled(document: Json) -> Json:
-    """Without what is random and what has a test of its own."""
+def normalized(document: Json) -> Json:
+    """The document without random values and without parts that have tests of their own."""
     if document["kind"] == "CustomResourceDefinition":
         document["spec"] = "as generated from the types"
     if document["kind"] == "ConfigMap":
@@ -34,9 +34,9 @@ def settled(document: Json) -> Json:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_the_chart_renders_what_it_did(name: str) -> None:
+def test_the_rendered_chart_equals_its_snapshot(name: str) -> None:
     documents = sorted(
-        map(settled, render(SETS[name])), key=lambda document: (document["kind"], document["metadata"]["name"])
+        map(normalized, render(SETS[name])), key=lambda document: (document["kind"], document["metadata"]["name"])
     )
     text = yaml.safe_dump_all(documents, sort_keys=True, width=110, explicit_start=True)
     path = FOLDER / f"{name}.yaml"

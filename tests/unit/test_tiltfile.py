@@ -1,4 +1,4 @@
-"""The Tiltfile, run without Tilt: what it builds, keeps up to date and installs is there."""
+"""The Tiltfile, evaluated without Tilt: the images, live updates and the release that it declares are consistent."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tapedeck_deck.embedded.processes import wait_exit
 
 ROOT = Path(__file__).parents[2]
 LIVE = ROOT / "workloads/live"
-IMAGE = {"PYTHONDONTWRITEBYTECODE": "1"}  # as the images have it
+IMAGE = {"PYTHONDONTWRITEBYTECODE": "1"}  # as in the images
 
 
 class Tilt:
-    """Takes down what a Tiltfile asks for. Starlark is near enough to Python for this one."""
+    """Records the calls of a Tiltfile, whose Starlark is valid Python."""
 
     def __init__(self) -> None:
         self.images: dict[str, Json] = {}
@@ -63,7 +63,7 @@ def dockerfile(options: Json) -> str:
     return text
 
 
-def test_each_image_is_a_stage_of_a_dockerfile_with_what_that_copies(tilt: Tilt) -> None:
+def test_each_image_is_a_stage_and_its_context_has_the_copied_files(tilt: Tilt) -> None:
     for ref, options in tilt.images.items():
         text = dockerfile(options)
         assert re.search(rf"^FROM \S+ AS {options['target']}$", text, re.MULTILINE), ref
@@ -73,7 +73,7 @@ def test_each_image_is_a_stage_of_a_dockerfile_with_what_that_copies(tilt: Tilt)
                 assert source.split("/")[0] in options["only"], f"{ref}: {source}"
 
 
-def test_changed_files_go_where_the_process_reads_them(tilt: Tilt) -> None:
+def test_live_updates_copy_files_to_where_the_process_reads_them(tilt: Tilt) -> None:
     updated = {ref: options for ref, options in tilt.images.items() if "live_update" in options}
     assert {ref.split("/")[1] for ref in updated} == {"operator", "recorder", "gateway"}
     for ref, options in updated.items():
@@ -89,13 +89,13 @@ def test_changed_files_go_where_the_process_reads_them(tilt: Tilt) -> None:
             packages[source.rsplit("/", 1)[1]] = to
             assert re.search(rf"^COPY {source}\S* {code}/", dockerfile(options), re.MULTILINE), f"{ref}: {source}"
         assert packages == {name: f"{folder}/lib/{name}" for name in ("tapedeck_crds", "tapedeck_common", module)}
-        assert steps[-1] == f"touch {folder}/again && kill $(cat {folder}/pid)"
-        assert folder.startswith("/tmp/")  # a volume of each pod, whose root file system is read-only
+        assert steps[-1] == f"touch {folder}/restart && kill $(cat {folder}/pid)"
+        assert folder.startswith("/tmp/")  # an emptyDir, because the root file system is read-only
 
 
 @pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build")
-def test_the_release_has_those_images_and_the_same_secrets_each_time(tilt: Tilt) -> None:
-    values = [value for value in tilt.values if value != "broker.enabled=true"]  # the vendor's chart is not here
+def test_the_release_uses_these_images_and_constant_secrets(tilt: Tilt) -> None:
+    values = [value for value in tilt.values if value != "broker.enabled=true"]  # the vendor's chart is not downloaded
     assert len(values) == len(tilt.values) - 1
     arguments = [part for value in (*values, "kafka.bootstrap=k:9093") for part in ("--set", value)]
     documents = render({}, *arguments)
@@ -104,7 +104,7 @@ def test_the_release_has_those_images_and_the_same_secrets_each_time(tilt: Tilt)
     assert used == set(tilt.images)
 
 
-def test_kind_is_the_cluster_that_tilt_and_the_tests_mean(tilt: Tilt) -> None:
+def test_tilt_and_the_tests_use_the_same_kind_cluster(tilt: Tilt) -> None:
     config = yaml.safe_load((ROOT / "kind-config.yaml").read_text())
     assert tilt.contexts == [f"kind-{config['name']}"]
     assert f"kind get kubeconfig --name {config['name']}" in (ROOT / "tests/e2e/run").read_text()
@@ -115,8 +115,8 @@ def test_kind_is_the_cluster_that_tilt_and_the_tests_mean(tilt: Tilt) -> None:
     assert f"http://127.0.0.1:{mapping['hostPort']}" in steps
 
 
-class Lived:
-    """A package of one module, run by the script of live updates."""
+class LiveProcess:
+    """A package of one module, run by the live update script."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "live"
@@ -131,29 +131,29 @@ class Lived:
     @staticmethod
     def version(number: int) -> str:
         return (
-            "import os, signal, sys, time\n"  # print can't be called while it is at work
+            "import os, signal, sys, time\n"  # print is not reentrant
             f"signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'bye\\n'), sys.exit({number})))\n"
             f"print({number}, flush=True)\ntime.sleep(60)\n"
         )
 
-    def said(self) -> str:
+    def read_line(self) -> str:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
 
 @pytest.fixture
-def lived(tmp_path: Path) -> Any:
-    made = Lived(tmp_path)
+def live(tmp_path: Path) -> Any:
+    made = LiveProcess(tmp_path)
     yield made
     made.process.kill()
     wait_exit(made.process, 10)
 
 
-def test_the_process_starts_again_with_changed_code_and_ends_with_its_own_code(lived: Lived) -> None:
-    assert lived.said() == "1"
-    (lived.folder / "lib/mine/__main__.py").write_text(lived.version(7))
-    subprocess.run(["sh", "-c", f"touch {lived.folder}/again && kill $(cat {lived.folder}/pid)"], check=True)
-    assert [lived.said(), lived.said()] == ["bye", "7"]
-    lived.process.send_signal(signal.SIGTERM)
-    assert lived.said() == "bye"
-    assert wait_exit(lived.process, 10) == 7
+def test_the_process_restarts_with_changed_code_and_exits_with_its_own_code(live: LiveProcess) -> None:
+    assert live.read_line() == "1"
+    (live.folder / "lib/mine/__main__.py").write_text(live.version(7))
+    subprocess.run(["sh", "-c", f"touch {live.folder}/restart && kill $(cat {live.folder}/pid)"], check=True)
+    assert [live.read_line(), live.read_line()] == ["bye", "7"]
+    live.process.send_signal(signal.SIGTERM)
+    assert live.read_line() == "bye"
+    assert wait_exit(live.process, 10) == 7

@@ -1,4 +1,4 @@
-"""An experiment in one file, done again by its record: the same trades, and what changed where they are not."""
+"""`tapedeck rerun`: an experiment repeated from its record has the same trades, or reports the differences."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def recorded(dsn: str, name: str) -> dict[str, Any]:
     return found[0]
 
 
-def over(objects: Objects, dsn: str, name: str) -> None:
-    """Wait until a Backtest has ended, and its record says so."""
+def wait_ended(objects: Objects, dsn: str, name: str) -> None:
+    """Wait until a Backtest and its stored run have ended."""
     reaches(objects, "Backtest", name, "Complete", timeout=90)
     eventually(lambda: recorded(dsn, name)["state"] == "complete")
 
 
 @pytest.mark.slow
-def test_a_run_goes_again_from_its_record(
+def test_a_run_is_repeated_from_its_record(
     shared_deck: Deck, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home, facts, objects = shared_deck
@@ -64,7 +64,7 @@ def test_a_run_goes_again_from_its_record(
     found = documents.read([str(EXAMPLES / "more" / "experiment.yaml"), str(tmp_path / "stored.yaml")])
     assert len(changes.apply(objects, found, "default")) == 5
     for name in ("crash-fast", "crash-slow", "stored", "swept"):
-        over(objects, facts["dsn"], name)
+        wait_ended(objects, facts["dsn"], name)
 
     fast = recorded(facts["dsn"], "crash-fast")
     origin, specs = fast["origin"], {d.content["metadata"]["name"]: d.content["spec"] for d in found}
@@ -79,7 +79,7 @@ def test_a_run_goes_again_from_its_record(
     assert origin["data"].startswith("synthetic-")
     assert ";scenario=" in origin["data"]
 
-    objects.delete("Replay", "default", "crash-market")  # nothing but the record is needed
+    objects.delete("Replay", "default", "crash-market")  # the record suffices
     capsys.readouterr()
     assert rerun(home, "crash-fast", 90)
     assert capsys.readouterr().out.splitlines() == ["data: the same", "trades: the same"]
@@ -104,7 +104,7 @@ def test_a_run_goes_again_from_its_record(
         rerun(home, "nothing", 5)
 
 
-STEERED: dict[str, dict[str, Any]] = {
+CONTROLLED: dict[str, dict[str, Any]] = {
     "lead": {"until": "2018-04-04T05:00:00Z", "loop": {"times": 2}, "unpaced": True, "record": True},
     "follower": {"clock": {"follow": "lead"}},
     "sought": {"seek": {"to": "2018-04-04T01:40:00Z", "id": "first"}, "speed": 30_000},
@@ -118,7 +118,7 @@ STEERED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.slow
-def test_a_run_goes_again_whatever_clock_and_controls_its_replay_had(
+def test_a_run_is_repeated_whatever_the_clock_and_controls_of_its_replay(
     shared_deck: Deck, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home, facts, objects = shared_deck
@@ -129,7 +129,7 @@ def test_a_run_goes_again_whatever_clock_and_controls_its_replay_had(
     files = {"files": {"format": "csv", "exchange": "steered", "sets": [{"symbol": "A/USD", "path": "a.csv"}]}}
     store = {"store": {"exchange": "steered", "symbols": ["A/USD"]}}
     strategy = {"strategy": {"builtin": "sma-cross", "params": {"fast": 3, "slow": 9}}, "sizer": {"fixed": 1}}
-    for name, controls in STEERED.items():
+    for name, controls in CONTROLLED.items():
         source = {"source": files if name == "sought" else store}
         apply(objects, "Replay", name, source | controls, tmp_path)
         apply(objects, "Backtest", f"over-{name}", strategy | {"data": {"replay": {"name": name}}}, tmp_path)
@@ -137,17 +137,17 @@ def test_a_run_goes_again_whatever_clock_and_controls_its_replay_had(
         reaches(objects, "Replay", name, "Paused")
     for name in ("lead", "sought-lead"):
         objects.patch_spec("Replay", "default", name, changes.control_patch(until="off", loop="off"))
-    for name in STEERED:
-        over(objects, facts["dsn"], f"over-{name}")
+    for name in CONTROLLED:
+        wait_ended(objects, facts["dsn"], f"over-{name}")
         assert recorded(facts["dsn"], f"over-{name}")["bars"] == (300 if name.startswith("sought") else 400)
         objects.delete("Replay", "default", name)
-    for name in STEERED:
+    for name in CONTROLLED:
         capsys.readouterr()
         assert rerun(home, f"over-{name}", 60)
         assert capsys.readouterr().out.splitlines() == ["data: the same", "trades: the same"]
 
 
-def test_the_parts_of_a_fingerprint_that_changed_are_named() -> None:
+def test_the_changed_parts_of_a_fingerprint_are_listed() -> None:
     assert data_differences("A=1:f;B=2:e", "A=1:f;B=2:e") == ["data: the same"]
     assert data_differences("A=1:f;B=2:e", "A=1:f;B=3:d;C=1:c") == [
         "data: B was 2:e, is 3:d",
@@ -156,17 +156,17 @@ def test_the_parts_of_a_fingerprint_that_changed_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("run", "says"),
+    ("run", "obstacle"),
     [
         ({}, ""),
-        ({"run_id": "u-1@0.2"}, ""),  # the last round of a loop, which is as the first
-        ({"run_id": "u-1@1.0"}, "began again at a seek"),
+        ({"run_id": "u-1@0.2"}, ""),  # the last round of a loop, which equals the first
+        ({"run_id": "u-1@1.0"}, "was restarted by a seek"),
         ({"run_id": "u-1@1.0", "origin": {"begin": 1_522_800_000_000}}, ""),
         ({"state": "failed"}, "is not complete (failed)"),
-        ({"origin": None}, "does not say what it was made of"),
+        ({"origin": None}, "has no record of its data and code"),
     ],
 )
-def test_what_can_not_be_compared_is_not_done_again(run: dict[str, Any], says: str) -> None:
-    why = rerun_obstacle({"run_id": "u-1", "state": "complete", "origin": {}} | run)
-    assert (why == "") == (says == "")
-    assert says in why
+def test_a_run_that_cannot_be_compared_is_not_repeated(run: dict[str, Any], obstacle: str) -> None:
+    found = rerun_obstacle({"run_id": "u-1", "state": "complete", "origin": {}} | run)
+    assert (found == "") == (obstacle == "")
+    assert obstacle in found
