@@ -1,4 +1,4 @@
-"""Runs on a cluster, and what is asked of them there."""
+"""Runs on a cluster: apply, wait, read their pods and trades."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def is_running(status: Json) -> bool:
 
 def ended(things: Things, made: Json, seconds: float = 120) -> Json:
     """The status of a run that has completed."""
-    told = things.status(made, lambda s: s.get("phase") in ("Complete", "Failed"), seconds=seconds)
-    assert told["phase"] == "Complete", told
-    return told
+    status = things.status(made, lambda s: s.get("phase") in ("Complete", "Failed"), seconds=seconds)
+    assert status["phase"] == "Complete", status
+    return status
 
 
 def running(things: Things, made: Json) -> Json:
     """The only pod of a resource, once it runs."""
     found: list[Json] = []
 
-    def there() -> bool:
+    def one_runs() -> bool:
         found[:] = [p for p in pods(things, made) if p["status"].get("phase") == "Running"]
         return len(found) == 1
 
-    things.until(there, 60)
+    things.until(one_runs, 60)
     return {**found[0], "kind": "Pod"}
 
 
@@ -61,7 +61,7 @@ def pods(things: Things, made: Json) -> list[Json]:
 
 
 def delete_pod(things: Things, name: str, grace: int = GRACE_SECONDS) -> float:
-    """Delete a pod, as a drained node does; returns the seconds until it was gone."""
+    """Delete a pod, as a node drain does; returns the seconds until it is deleted."""
     path = PATHS["Pod"].format(things.namespace) + f"/{name}"
     uid = things.must(things.client.get(path))["metadata"]["uid"]
     began = time.monotonic()
@@ -76,7 +76,7 @@ def delete_pod(things: Things, name: str, grace: int = GRACE_SECONDS) -> float:
 
 
 def trades(deck: Deck, run_id: str) -> list[list[str]]:
-    """What the store holds of a run's trades, but for whose and when they were written."""
+    """A run's trades in the store, without run id and write times."""
     columns = deck.sql("SELECT column_name FROM information_schema.columns WHERE table_name = 'run_trades'")
     names = [row[0] for row in columns if row[0] not in ("run_id", "received_at", "written_at")]
     return deck.sql(f"SELECT {', '.join(names)} FROM run_trades WHERE run_id = '{run_id}' ORDER BY seq")  # noqa: S608

@@ -1,4 +1,4 @@
-"""A real API server with its etcd on loopback, without kubelet or controllers: for what needs only the API."""
+"""A real API server with its etcd on the loopback, without kubelet and controllers."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ RIG_BIN = Path(os.environ.get("RIG_BIN", Path.home() / ".cache/tapedeck/rig/bin"
 
 
 def missing_binaries(*others: str) -> list[str]:
-    """What is not there: the API server's tests can't run then."""
+    """The binaries that are missing; the tests of the API server need them all."""
     return [name for name in ("etcd", "kube-apiserver", *others) if not (RIG_BIN / name).exists()]
 
 
 @dataclass
 class KubeApi:
-    """One API server. ``admin`` may do everything; ``kubeconfig`` is that of the same user.
+    """An API server. User ``admin`` has all rights; ``kubeconfig`` is that user's.
 
-    With ``audited`` it writes the calls of that user to ``audit``, one JSON object (audit.k8s.io Event) a line.
+    With ``audited`` it logs the requests of that user to ``audit``, one JSON object (audit.k8s.io Event) per line.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ class KubeApi:
         return self.folder / "audit.log"
 
     def start(self) -> None:
-        """Start both; returns when the API answers."""
+        """Start etcd and the API server; returns when the API is ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = self.port or _free_port()
         self._client_port, self._peer_port = _free_port(), _free_port()
@@ -63,7 +63,7 @@ class KubeApi:
         self.start_server()
 
     def write_kubeconfig(self, path: Path, user: str, url: str) -> None:
-        """A kubeconfig of a user with a certificate of ``_make_keys``."""
+        """Write a kubeconfig for a user with a certificate of ``_make_keys``."""
         keys = self.folder
         document = {
             "apiVersion": "v1",
@@ -84,7 +84,7 @@ class KubeApi:
         path.write_text(yaml.safe_dump(document))
 
     def client(self, user: str = "admin") -> httpx.Client:
-        """A client that speaks as a user."""
+        """A client authenticated as a user."""
         context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
         context.load_cert_chain(self.folder / f"{user}.crt", self.folder / f"{user}.key")
         return httpx.Client(base_url=self.url, verify=context, timeout=30.0, trust_env=False)
@@ -131,7 +131,7 @@ class KubeApi:
         return [f"--audit-policy-file={policy}", f"--audit-log-path={self.audit}"]
 
     def start_controllers(self) -> None:
-        """Make pods of Jobs, and delete what lost its owner; no scheduler gives the pods a node."""
+        """Run the Job and garbage-collector controllers; without a scheduler the pods stay pending."""
         self._run(
             "kube-controller-manager",
             f"--kubeconfig={self.kubeconfig}",
@@ -142,7 +142,7 @@ class KubeApi:
         )
 
     def kill_server(self) -> None:
-        """End the API server at once; etcd stays."""
+        """Kill the API server; etcd keeps running."""
         _end(self._processes.pop("kube-apiserver"), signal.SIGKILL)
 
     def stop(self) -> None:
@@ -184,7 +184,7 @@ def apply(client: httpx.Client, path: str, document: dict[str, Any], status: int
 
 
 def install_crds(client: httpx.Client, crds: list[dict[str, Any]]) -> None:
-    """Install and wait until each is served."""
+    """Install CRDs and wait until each is served."""
     for document in crds:
         name = document["metadata"]["name"]
         apply(client, f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}", document)
