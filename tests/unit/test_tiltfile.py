@@ -81,8 +81,8 @@ def test_live_updates_copy_files_to_where_the_process_reads_them(tilt: Tilt) -> 
             r'ENTRYPOINT \["sh", "(.*)", "(.*)", "(.*)", "(.*)"\]', dockerfile(options)
         )[-1]
         assert f"COPY workloads/live {script}" in dockerfile(options)
-        anew, *steps = options["live_update"]
-        assert all((ROOT / path).exists() for path in anew)
+        rebuild, *steps = options["live_update"]
+        assert all((ROOT / path).exists() for path in rebuild)
         packages = {}
         for source, to in steps[:-1]:
             assert (ROOT / source / "__init__.py").exists(), f"{ref}: {source}"

@@ -152,7 +152,7 @@ class Postgres:
         with psycopg.connect(self.dsn(database="postgres"), autocommit=True, connect_timeout=5) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone():
                 connection.execute(f"CREATE DATABASE {DATABASE}")
-            known = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
+            existing = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
             for role in ROLES:
-                if role not in known:
+                if role not in existing:
                     connection.execute(f"CREATE ROLE {role} LOGIN")

@@ -48,15 +48,15 @@ def resource_status(
         conditions.append(condition(APPLIED, False, failure.reason, failure.message))
     elif previous is not None and any(c.type == APPLIED for c in previous.conditions):
         conditions.append(condition(APPLIED, True, reasons.APPLIED, ""))
-    kept = previous.model_dump() if previous is not None else {}
+    previous_fields = previous.model_dump() if previous is not None else {}
     fields = {
-        **kept,
+        **previous_fields,
         "phase": state.phase,
         "observed_generation": generation,
         "conditions": [c.model_dump() for c in conditions],
         "message": state.message or None,
-        "started_at": kept.get("started_at") or (now if working or state.final else None),
-        "finished_at": kept.get("finished_at") or (now if state.final else None),
+        "started_at": previous_fields.get("started_at") or (now if working or state.final else None),
+        "finished_at": previous_fields.get("finished_at") or (now if state.final else None),
         **{name: value for name, value in state.fields.items() if value is not None},
     }
     return resource.status_type.model_validate(fields)

@@ -118,12 +118,12 @@ def suspended_status(state: RunStatus) -> RunStatus:
     return replace(state, phase="Suspended", reason=reasons.SUSPENDED, message="spec.suspend is true")
 
 
-def waiting_for_feed(wanted: StoreRange | None, observed: Observed) -> RunStatus | None:
+def waiting_for_feed(store_range: StoreRange | None, observed: Observed) -> RunStatus | None:
     """The state of a run over stored bars that an active Feed is still loading; None if there is no such Feed."""
-    if wanted is None or observed.job is not None:
+    if store_range is None or observed.job is not None:
         return None
     for feed in observed.active_feeds:
-        if symbols := _symbols_loaded(feed, wanted):
+        if symbols := _symbols_loaded(feed, store_range):
             message = f"Feed {feed.metadata.name} is still loading bars of {', '.join(sorted(symbols))}"
             return RunStatus("Pending", reasons.WAITING_FOR_FEED, message)
     return None
@@ -140,12 +140,12 @@ def expiry_ms(resource: AnyResource, finished_at_ms: int) -> int | None:
     return None if ttl is None else finished_at_ms + ttl * 1000
 
 
-def _symbols_loaded(feed: Feed, wanted: StoreRange) -> set[str]:
-    """The wanted symbols that a Feed loads, if it is one that ends: from files, or a backfill without live data."""
+def _symbols_loaded(feed: Feed, store_range: StoreRange) -> set[str]:
+    """The symbols of a range that a Feed loads, if it is one that ends: from files, or a backfill without live data."""
     files = feed.spec.source.files if feed.spec.source is not None else None
     backfill_only = feed.spec.backfill is not None and feed.spec.backfill.only
-    if (files.exchange if files is not None else feed.spec.exchange if backfill_only else None) != wanted.exchange:
+    if (files.exchange if files is not None else feed.spec.exchange if backfill_only else None) != store_range.exchange:
         return set()
     symbols = {chosen.symbol for chosen in files.sets} if files is not None else set(feed.spec.symbols or ())
     # Either side may be a pattern such as */USDT.
-    return {s for s in symbols if any(fnmatchcase(s, each) or fnmatchcase(each, s) for each in wanted.symbols)}
+    return {s for s in symbols if any(fnmatchcase(s, each) or fnmatchcase(each, s) for each in store_range.symbols)}
