@@ -1,4 +1,4 @@
-"""What a Feed says of an exchange's past, and how far the pods are that bring it."""
+"""Backfills: historical bars of a live Feed's exchange."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from tapedeck_crds.exchange import IntervalSet
 
 
 class Backfill(Model):
-    """Bars of the past, asked of the exchange from the newest to the oldest. What the store has is not asked for."""
+    """Historical bars, downloaded from the newest to the oldest. Stored bars are not downloaded again."""
 
-    from_: Time = Field(alias="from", description="First open time to bring.")
+    from_: Time = Field(alias="from", description="First open time.")
     to: Time | None = Field(
-        default=None, description="Open time to stop before; the time at which the Feed was made if left out."
+        default=None, description="Open time to stop before; the creation time of the Feed if omitted."
     )
     intervals: IntervalSet | None = Field(
-        default=None, description="Lengths of the bars, which the exchange must keep; those of spec.intervals, or 1m."
+        default=None, description="Intervals that the exchange offers; those of spec.intervals, or 1m, if omitted."
     )
     shards: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1, description="Number of pods. Each brings its part of the range, at its part of the allowed rate."
+        default=1, description="Number of pods. Each downloads its part of the range at its part of the rate limit."
     )
     only: bool = Field(
-        default=False, description="Do nothing else: the Feed does not listen live, and is complete with its past."
+        default=False,
+        description="Only backfill: the Feed does not ingest live data, and is complete with the backfill.",
     )
     rules: ClassVar[tuple[Rule, ...]] = (RANGE_RULE,)
 
@@ -39,16 +40,16 @@ class Backfill(Model):
 
 
 class BackfillProgress(Model):
-    """How far one pod of a backfill is."""
+    """The progress of one pod of a backfill."""
 
     shard: int = Field(description="Number of the pod, from 0.")
     from_: Time | None = Field(default=None, alias="from", description="Earliest open time of its part.")
     to: Time | None = Field(default=None, description="Open time before which its part ends.")
-    done: int = Field(default=0, description="Bars asked for, or known before.")
-    total: int = Field(default=0, description="Bars that its part can have.")
-    rows: int = Field(default=0, description="Bars published since the pod was started.")
+    done: int = Field(default=0, description="Bars downloaded or already stored.")
+    total: int = Field(default=0, description="Bars of its part in all.")
+    rows: int = Field(default=0, description="Bars published since the start of the pod.")
     missing: int = Field(default=0, description="Bars that the exchange does not have; see the table gaps.")
-    rate: float = Field(default=0, description="Bars a second, on average.")
-    retries: int = Field(default=0, description="Requests that were made again.")
+    rate: float = Field(default=0, description="Bars per second, on average.")
+    retries: int = Field(default=0, description="Retried requests.")
     eta_seconds: int | None = Field(default=None, description="Seconds until its end, at the average rate.")
-    last_error: str | None = Field(default=None, description="What the exchange last answered instead of bars.")
+    last_error: str | None = Field(default=None, description="The last error of the exchange.")

@@ -38,44 +38,44 @@ ParamValue = bool | int | float | str
 
 
 class Strategy(Model):
-    """Which strategy, with which parameters."""
+    """A strategy and its parameters."""
 
-    builtin: Builtin | None = Field(default=None, description="A strategy that Tapedeck brings along.")
+    builtin: Builtin | None = Field(default=None, description="A built-in strategy.")
     module: (
         Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$", max_length=253)] | None
     ) = Field(
         default=None,
-        description="A backtrader.Strategy of yours as package.module:Class, in the image, in a ConfigMap or (embedded "
-        "deck) beside the applied file.",
+        description="Your backtrader.Strategy as package.module:Class. The module is in the image, in a ConfigMap or "
+        "(embedded deck) beside the applied file.",
     )
     config_map: ObjectName | None = Field(
         default=None,
-        description="A ConfigMap of the namespace with the module: a file a key, such as mine.py. Read at the start.",
+        description="A ConfigMap of the namespace with the module; each key is a file such as mine.py. Read at start.",
     )
     params: dict[str, ParamValue] = Field(
         default_factory=dict,
-        description="Values for the class's params by name.",
+        description="Values of the strategy's params by name.",
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True, "default": {}},
     )
     rules: ClassVar[tuple[Rule, ...]] = (
         exactly_one_of("builtin", "module"),
         Rule(
             cel="!has(self.configMap) || has(self.module)",
-            message="expected module with configMap: which of its classes it is",
+            message="expected module beside configMap: the class of the ConfigMap to run",
             holds=lambda new, _old: new.config_map is None or new.module is not None,
         ),
     )
 
 
 class ReplayRef(Model):
-    """A Replay of the same namespace whose stream is traded."""
+    """A Replay of the same namespace whose stream the strategy trades."""
 
     name: Annotated[str, Field(min_length=1, max_length=40)] = Field(description="Name of the Replay.")
-    symbols: SymbolSet | None = Field(default=None, description="Which of its symbols to trade; all if left out.")
+    symbols: SymbolSet | None = Field(default=None, description="Which of its symbols to trade; all if omitted.")
     on_seek: Literal["stop", "restart"] = Field(
         default="stop",
-        description="What a seek, or a new round of its loop, does. stop: the run fails. restart: the strategy begins "
-        "anew with what comes from there, as a run of its own with id <runId>@<epoch>; the one before ends as failed.",
+        description="The effect of a seek or of a new round of the loop. stop: the run fails. restart: the run ends as "
+        "failed, and the strategy starts again from the new position as a run with id <runId>@<epoch>.",
     )
 
     def __eq__(self, other: object) -> bool:
@@ -87,13 +87,13 @@ class ReplayRef(Model):
 
 
 class FeedRef(Model):
-    """A live Feed of the same namespace whose market is traded on paper, from the creation of the Backtest on."""
+    """A live Feed of the same namespace whose market is traded on paper from the creation of the Backtest."""
 
     name: Annotated[str, Field(min_length=1, max_length=40)] = Field(description="Name of the Feed.")
     symbols: SymbolSet = Field(description="Which of its symbols to trade.")
     interval: Interval = Field(default="1m", description="Which of its intervals to trade.")
     until: Time | None = Field(
-        default=None, description="Time of the last bar's end; the run goes on until it is deleted if left out."
+        default=None, description="Close time of the last bar; if omitted, the run continues until it is deleted."
     )
 
     def __eq__(self, other: object) -> bool:
@@ -105,71 +105,70 @@ class FeedRef(Model):
 
 
 class BacktestData(Model):
-    """What the strategy sees."""
+    """The data of the strategy: exactly one source."""
 
-    store: StoreRange | None = Field(default=None, description="A range of bars kept in the store, all at once.")
-    replay: ReplayRef | None = Field(default=None, description="A Replay's stream, as it plays.")
+    store: StoreRange | None = Field(default=None, description="A range of bars of the store, run in one batch.")
+    replay: ReplayRef | None = Field(default=None, description="The stream of a Replay, while it plays.")
     feed: FeedRef | None = Field(
         default=None,
-        description="A Feed's closed bars as they come. A bar counts if it is on the log within 5 s of its end; "
-        "corrections do not.",
+        description="The closed bars of a Feed on arrival. A bar is traded if it is logged within 5 s of its close; "
+        "corrections are ignored.",
     )
     intervals: Annotated[list[Interval], Field(max_length=8)] = Field(
         default_factory=list,
-        description="Coarser intervals to build from the bars: feeds of their own, named like BTC/USD@1h, after those "
-        "of the bars.",
+        description="Longer intervals to build from the bars. Each is a data feed of its own, named like BTC/USD@1h, "
+        "after the feeds of the bars.",
         json_schema_extra={"default": []},
     )
     warmup_bars: Annotated[int, Field(ge=0, le=100_000)] = Field(
         default=0,
-        description="How many bars of each symbol, from the store, the indicators see before the first; the strategy "
-        "acts and is measured from the first on. Bars of the stream's or range's own interval.",
+        description="Number of bars of each symbol, from the store, that precede the first bar to warm up indicators. "
+        "The strategy trades and is measured from the first bar. They have the interval of the stream or range.",
     )
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("store", "replay", "feed"),)
 
 
 class StrategyLimits(Model):
-    """What a strategy may take. A run that takes more fails, with the place in the strategy where it did; in a sweep
-    the trial does, and the others are made.
+    """Limits of a strategy. A run that exceeds one fails with the line of the strategy; in a sweep, only the trial.
 
-    Memory is limited by resources.limits.memory, and always by what the machine has free when the run starts.
+    Memory is limited by resources.limits.memory, and always by the free memory of the machine when the run starts.
     """
 
     bar_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
         default=300.0,
-        description="The longest that the strategy may work on a bar, or on its indicators before the first, seconds.",
+        description="Time limit for one bar, and for computing the indicators before the first, seconds.",
     )
     output_bytes: Annotated[int, Field(ge=0, le=1_073_741_824)] = Field(
         default=1_048_576,
-        description="How much of what the strategy prints is kept in the pod's log, bytes, and how much of what "
-        "others print for it: libraries in C, and processes that it starts.",
+        description="Bytes of the strategy's output that are kept in the pod's log, and as many of the output of C "
+        "libraries and processes that it starts.",
     )
 
 
 class BacktestSpec(PodOptions):
-    """What to run over what."""
+    """The strategy, its data and how it is executed."""
 
-    strategy: Strategy = Field(description="Which strategy, with which parameters.")
-    data: BacktestData = Field(description="What the strategy sees.")
+    strategy: Strategy = Field(description="The strategy and its parameters.")
+    data: BacktestData = Field(description="The data that the strategy trades.")
     broker: BrokerOptions = Field(
         default_factory=BrokerOptions, description="The simulated broker.", json_schema_extra={"default": {}}
     )
-    sizer: Sizer | None = Field(default=None, description="How much an order without a size buys; 1 if left out.")
+    sizer: Sizer | None = Field(default=None, description="The size of an order without one; 1 if omitted.")
     sweep: Sweep | None = Field(
-        default=None, description="Many trials of the strategy over a store range; one run if left out."
+        default=None, description="Many trials of the strategy over a range of the store; a single run if omitted."
     )
     checks: Annotated[list[Literal["lookAhead", "startUp"]], Field(max_length=2)] = Field(
         default_factory=list,
-        description="What must hold before the run, over the first 20,000 bars of each symbol; the run fails with what "
-        "was found. lookAhead: no order changes when the bars after it are cut off. startUp: no indicator depends on "
-        "how many bars came before, beyond those that it asks for and data.warmupBars.",
+        description="Checks before the run, over the first 20,000 bars of each symbol; a failed check fails the run. "
+        "lookAhead: no order may change when the bars after it are removed. startUp: no indicator may depend on the "
+        "number of earlier bars beyond its own period and data.warmupBars.",
         json_schema_extra={"default": []},
     )
     limits: StrategyLimits = Field(
         default_factory=StrategyLimits,
-        description="What the strategy may take. A run whose strategy works longer on a bar fails, as does one that "
-        "takes more memory than resources.limits.memory; in a sweep it is the trial that fails, and the others are "
-        "made, unless the strategy can't be interrupted.",
+        description="Limits of the strategy. A run whose strategy takes longer for a bar fails, as does one that uses "
+        "more memory than resources.limits.memory. In a sweep only the trial fails, unless the strategy cannot be "
+        "interrupted.",
         json_schema_extra={"default": {}},
     )
     suspend: Suspend = False
@@ -178,22 +177,22 @@ class BacktestSpec(PodOptions):
         *PodOptions.rules,
         Rule(
             cel="!has(self.sweep) || has(self.data.store)",
-            message="expected data.store: a sweep plays the same bars again and again",
+            message="expected data.store with sweep: a sweep runs over the same bars many times",
             holds=lambda new, _old: new.sweep is None or new.data.store is not None,
         ),
         Rule(
             cel="size(self.checks) == 0 || (has(self.data.store) && !has(self.sweep))",
-            message="expected data.store and no sweep with checks: they play the same bars again and again",
+            message="expected data.store and no sweep with checks: they run over the same bars many times",
             holds=lambda new, _old: not new.checks or (new.data.store is not None and new.sweep is None),
         ),
         Rule(
             cel="size(self.data.intervals) == 0 || has(self.strategy.module)",
-            message="expected strategy.module with data.intervals: those that Tapedeck brings trade every feed alike",
+            message="expected strategy.module with data.intervals: built-in strategies trade every data feed alike",
             holds=lambda new, _old: not new.data.intervals or new.strategy.module is not None,
         ),
         Rule(
             cel="has(self.sweep) == has(oldSelf.sweep)",
-            message="sweep can't come or go in a run: delete the resource and make a new one",
+            message="sweep cannot be added or removed: delete the resource and create a new one",
             holds=lambda new, old: (new.sweep is None) == (old.sweep is None),
             transition=True,
         ),
@@ -210,7 +209,9 @@ class BestTrial(Model):
     """One of the best trials of a sweep."""
 
     window: int = Field(default=0, description="Number of the window, from 0.")
-    trial: int = Field(description="Number of the trial in its window; -1 traded the window's best afterwards.")
+    trial: int = Field(
+        description="Number of the trial in its window; -1 is the out-of-sample trial of the window's best."
+    )
     objective: float = Field(description="Value of the objective.")
     params: dict[str, ParamValue] = Field(
         description="Its params.", json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
@@ -218,27 +219,29 @@ class BestTrial(Model):
 
 
 class BacktestStatus(Status):
-    """How a Backtest goes."""
+    """The state and the results of a Backtest."""
 
     run_id: str | None = Field(default=None, description="Id of the run in the store's tables.")
-    replay_uid: str | None = Field(default=None, description="The Replay this run is bound to.")
-    bars: int | None = Field(default=None, description="Bars the strategy has seen.")
+    replay_uid: str | None = Field(default=None, description="Uid of the Replay whose stream the run trades.")
+    bars: int | None = Field(default=None, description="Bars that the strategy has received.")
     trades: int | None = Field(default=None, description="Closed trades.")
     value: float | None = Field(default=None, description="Value of the account, in the quote currency.")
     return_percent: float | None = Field(default=None, description="Total return, percent.")
     buy_and_hold_percent: float | None = Field(
-        default=None, description="What holding equal parts of all symbols would have returned without costs, percent."
+        default=None, description="Return of holding equal parts of all symbols, without costs, percent."
     )
     cagr_percent: float | None = Field(
-        default=None, description="Compound annual growth rate, percent; a year has 365 days. From a day of bars on."
+        default=None,
+        description="Compound annual growth rate, percent, for runs of at least a day; a year has 365 days.",
     )
-    max_drawdown_percent: float | None = Field(default=None, description="Largest fall from a peak, percent.")
+    max_drawdown_percent: float | None = Field(default=None, description="Largest drawdown from a peak, percent.")
     sharpe: float | None = Field(default=None, description="Sharpe ratio of hourly returns, annualised by 365 days.")
     sortino: float | None = Field(default=None, description="Sortino ratio of hourly returns, annualised by 365 days.")
-    profit_factor: float | None = Field(default=None, description="Profits of the winners by losses of the losers.")
-    win_rate_percent: float | None = Field(default=None, description="Share of closed trades that won, percent.")
+    profit_factor: float | None = Field(default=None, description="Gross profit divided by gross loss.")
+    win_rate_percent: float | None = Field(default=None, description="Share of closed trades with a profit, percent.")
     best: list[BestTrial] | None = Field(
-        default=None, description="The best trials of a sweep, best first; of a walk-forward, what each window's made."
+        default=None,
+        description="The best trials of a sweep, best first; of a walk-forward, the out-of-sample ones.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Types that several resources share, and the model they are built on."""
+"""The base model of all resources, and field types that several of them share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 Interval = Literal["1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
 
-# A reader may compare against these: they are ccxt's timeframes in milliseconds.
+# Milliseconds of ccxt's timeframes.
 INTERVAL_MS: dict[str, int] = {
     "1s": 1_000,
     "1m": 60_000,
@@ -32,10 +32,10 @@ INTERVAL_MS: dict[str, int] = {
 
 @dataclass(frozen=True)
 class Rule:
-    """A check across fields, said twice: in CEL for the API server and in Python for everyone else.
+    """A check across fields, in CEL for the API server and in Python for everyone else.
 
-    ``holds(new, old)`` gets two models of the class that carries the rule; ``old`` is None on
-    creation. A rule with ``transition`` is only asked on updates, as CEL does with ``oldSelf``.
+    ``holds(new, old)`` gets two models of the class that has the rule; ``old`` is None on creation. A rule with
+    ``transition`` is only checked on updates, like a CEL rule with ``oldSelf``.
     """
 
     cel: str
@@ -45,7 +45,7 @@ class Rule:
 
 
 class Model(BaseModel):
-    """Strict, frozen, camelCase outside, and no unknown fields."""
+    """Strict and frozen, with camelCase names in documents and no unknown fields."""
 
     model_config = ConfigDict(
         defer_build=True,
@@ -60,19 +60,19 @@ class Model(BaseModel):
     rules: ClassVar[tuple[Rule, ...]] = ()
 
 
-# What the API server takes for date-time, said as a pattern too: both sides then refuse the same texts.
+# The API server's format date-time, as a pattern, too: both sides then reject the same texts.
 TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 _TIME = re.compile(TIME_PATTERN.replace("$", r"\Z"))
 
 
 def parse_time(text: str) -> datetime:
-    """RFC 3339 text with an offset → an aware datetime in UTC; ValueError otherwise."""
+    """RFC 3339 text with an offset → an aware datetime in UTC. Raises ValueError."""
     if not _TIME.match(text):
         raise ValueError("expected a time with an offset, like 2018-04-04T00:00:00Z or +02:00")
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError("expected a time that the calendar has, like 2018-04-04T00:00:00Z") from None
+        raise ValueError("expected an existing date, like 2018-04-04T00:00:00Z") from None
 
 
 def time_ms(text: str) -> int:
@@ -81,7 +81,7 @@ def time_ms(text: str) -> int:
 
 
 def format_ms(ms: int) -> str:
-    """Integer milliseconds UTC → RFC 3339 text with milliseconds only where there are any."""
+    """Integer milliseconds UTC → RFC 3339 text, with milliseconds only where they are not 0."""
     moment = datetime.fromtimestamp(ms / 1000, UTC)
     return moment.isoformat(timespec="milliseconds" if ms % 1000 else "seconds").replace("+00:00", "Z")
 
@@ -101,7 +101,7 @@ Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9
 
 
 def checked_set(values: list[str]) -> list[str]:
-    """The values, if each is there once; ValueError otherwise."""
+    """The values, if each is given once. Raises ValueError otherwise."""
     repeated = sorted({value for value in values if values.count(value) > 1}) if len(set(values)) < len(values) else []
     if repeated:
         raise ValueError(f"expected each symbol once; repeated: {', '.join(repeated)}")
@@ -116,18 +116,18 @@ SymbolSet = Annotated[
 
 
 def immutable(field: str) -> Rule:
-    """The rule that a field of a spec keeps the value (or the absence) that it was created with."""
+    """The rule that a field of a spec keeps the value, or the absence, from creation."""
     name = to_camel(field)
     return Rule(
         cel=f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})",
-        message=f"{name} can't change in a run: delete the resource and make a new one",
+        message=f"{name} is immutable: delete the resource and create a new one",
         holds=lambda new, old: getattr(new, field) == getattr(old, field),
         transition=True,
     )
 
 
 def exactly_one_of(*fields: str) -> Rule:
-    """The rule that one of the fields is set, and only one."""
+    """The rule that exactly one of the fields is set."""
     names = [to_camel(f) for f in fields]
     return Rule(
         cel=" + ".join(f"(has(self.{n}) ? 1 : 0)" for n in names) + " == 1",
@@ -144,19 +144,19 @@ RANGE_RULE = Rule(
 
 
 class StoreRange(Model):
-    """Bars kept in the store: some series of one exchange, opened at or after `from` and before `to`."""
+    """Bars of the store: symbols of one exchange, with open times in [from, to)."""
 
     exchange: Exchange = Field(description="Exchange id as ccxt names it, such as coinbase.")
     symbols: SymbolSet = Field(description="Unified symbols, such as BTC/USD.")
     interval: Interval = Field(default="1m", description="Length of a bar.")
     from_: Time | None = Field(
-        default=None, alias="from", description="First open time to include; the first bar kept if left out."
+        default=None, alias="from", description="First open time; that of the first stored bar if omitted."
     )
-    to: Time | None = Field(default=None, description="Open time to stop before; after the last bar kept if left out.")
+    to: Time | None = Field(default=None, description="Open time to stop before; after the last stored bar if omitted.")
     rules: ClassVar[tuple[Rule, ...]] = (RANGE_RULE,)
 
     def __eq__(self, other: object) -> bool:
-        """As in CEL: symbols are a set, and a point in time is the same in every offset."""
+        """Equality as in CEL: symbols are a set, and times with different offsets may be equal."""
         return isinstance(other, StoreRange) and self._meaning() == other._meaning()
 
     def _meaning(self) -> tuple[object, ...]:
@@ -173,7 +173,7 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0
 class FileVolume(Model):
     """A volume with files, mounted read-only."""
 
-    config_map: ObjectName | None = Field(default=None, description="A ConfigMap of the namespace, a file a key.")
+    config_map: ObjectName | None = Field(default=None, description="A ConfigMap of the namespace; each key is a file.")
     claim: ObjectName | None = Field(default=None, description="A PersistentVolumeClaim of the namespace.")
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("config_map", "claim"),)
 
@@ -181,12 +181,12 @@ class FileVolume(Model):
 class FileSet(Model):
     """Files of one symbol."""
 
-    symbol: Symbol = Field(description="Unified symbol of everything in these files.")
+    symbol: Symbol = Field(description="Unified symbol of all rows of these files.")
     path: str = Field(
         min_length=1,
         max_length=512,
-        description="A file or a glob pattern. Relative paths start at the folder of the applied file "
-        "(embedded deck) or at the image's or volume's data folder. Or a URL: s3://bucket/key, file:///path.",
+        description="A file, a glob pattern, or a URL (s3://bucket/key, file:///path). Relative paths start at the "
+        "folder of the applied file (embedded deck) or at the data folder of the image or volume.",
     )
 
 
@@ -197,22 +197,22 @@ class Files(Model):
         description="csv: a header line with ts (milliseconds UTC of the open, or RFC 3339 with an offset), "
         "open, high, low, close, volume. parquet: the same columns, ts with a time zone or as integer milliseconds. "
         "lean-minute: QuantConnect Lean's zipped minute bars. "
-        "binance-trades: trade messages of Binance's websocket, one a line. "
-        "csv-trades, parquet-trades: columns ts (the trade's time, as above), id, price, amount and side (buy or sell: "
-        "the taker's), rows in the order of time and id."
+        "binance-trades: trade messages of Binance's websocket, one per line. "
+        "csv-trades, parquet-trades: columns ts (the trade's time, as above), id, price, amount and side (of the "
+        "taker: buy or sell), rows in the order of time and id."
     )
-    exchange: Exchange = Field(description="Exchange id under which the data is published.")
-    interval: Interval = Field(default="1m", description="Length of a bar in the files, or to build from trades.")
+    exchange: Exchange = Field(description="Exchange id of the published data.")
+    interval: Interval = Field(default="1m", description="Length of a bar: in the files, or of bars built from trades.")
     sets: Annotated[list[FileSet], Field(min_length=1, max_length=1000)] = Field(
-        description="Which files hold which symbol."
+        description="The files of each symbol."
     )
     volume: FileVolume | None = Field(
-        default=None, description="What relative paths start at; the image's data folder if left out."
+        default=None, description="The volume of relative paths; the image's data folder if omitted."
     )
     credentials_secret: ObjectName | None = Field(
         default=None,
         description="Secret of the namespace with access_key and secret_key for s3 URLs, and session_token, endpoint "
-        "and region where they are needed; nameless access if left out.",
+        "and region where needed; anonymous access if omitted.",
     )
 
     @property

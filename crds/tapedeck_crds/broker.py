@@ -1,4 +1,4 @@
-"""The simulated broker of a Backtest: what an order costs, what it may do, how large it is."""
+"""The simulated broker of a Backtest: costs, leverage, fills and sizes of orders."""
 
 from __future__ import annotations
 
@@ -14,42 +14,40 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 class BrokerOptions(Model):
-    """The simulated broker. Market orders fill at the next bar's open; commissions of several kinds add up."""
+    """The simulated broker. Market orders fill at the next bar's open; commissions add up."""
 
     cash: Annotated[float, Field(gt=0)] = Field(
-        default=10_000.0, description="Money at the start, in the quote currency; more than 0."
+        default=10_000.0, description="Initial cash in the quote currency; more than 0."
     )
     commission_percent: Percent = Field(default=0.0, description="Commission of each fill, percent of its value.")
     maker_percent: Percent | None = Field(
         default=None,
-        description="Commission in place of commissionPercent of fills that waited for their price: those of limit "
-        "orders at their limit that the bar's open had not reached. commissionPercent if left out.",
+        description="Commission, in place of commissionPercent, of maker fills: limit orders that fill at their limit, "
+        "which the bar's open had not reached. commissionPercent if omitted.",
     )
     commission_fixed: NonNegative = Field(
-        default=0.0, description="Commission of each fill whatever its size, in the quote currency."
+        default=0.0, description="Commission of each fill, independent of its size, in the quote currency."
     )
-    commission_per_unit: NonNegative = Field(
-        default=0.0, description="Commission of each unit that is bought or sold, in the quote currency."
-    )
+    commission_per_unit: NonNegative = Field(default=0.0, description="Commission per unit, in the quote currency.")
     slippage_percent: Percent = Field(
         default=0.0,
-        description="How much worse than their price market and stop orders fill, percent; never beyond the bar's "
-        "high or low.",
+        description="Slippage of market and stop orders, percent of the price; fills stay within the bar's high and "
+        "low.",
     )
-    slippage_fixed: NonNegative = Field(default=0.0, description="The same as an amount in the quote currency.")
+    slippage_fixed: NonNegative = Field(default=0.0, description="Slippage as an amount in the quote currency.")
     leverage: Annotated[float, Field(ge=1, le=LEVERAGE_MAX)] = Field(
         default=1.0,
-        description="How many times its cost in cash a long position may be worth. Nothing is liquidated.",
+        description="Maximum value of a long position as a multiple of the cash for it. Nothing is liquidated.",
     )
     shorts: bool = Field(
         default=True,
-        description="Whether more may be sold than is there. As in Backtrader the proceeds of a short are cash and no "
-        "margin is asked for. If false, a sale that would open a short is rejected as a whole when it would fill.",
+        description="Whether short positions are allowed. As in Backtrader, the proceeds of a short sale are cash, and "
+        "no margin is required. If false, a sale that would open a short is rejected as a whole when it would fill.",
     )
     fill: Literal["nextOpen", "close"] = Field(
         default="nextOpen",
-        description="Where market orders fill: at the open of the next bar, or at the close of the bar on which the "
-        "strategy decided, which no real order gets.",
+        description="Price of market orders: the open of the next bar, or the close of the bar on which the strategy "
+        "decided, which no real order gets.",
     )
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -62,23 +60,23 @@ class BrokerOptions(Model):
 
 
 class Sizer(Model):
-    """How much an order without a size buys. While there is a position, percent, valuePercent and amount give its size.
+    """The size of orders without one. With an open position, percent, valuePercent and amount use its size.
 
-    So ``sell()`` closes what ``buy()`` opened.
+    So ``sell()`` closes the position that ``buy()`` opened.
     """
 
-    fixed: NonNegative | None = Field(default=None, description="This many units.")
-    percent: Percent | None = Field(default=None, description="This share of the free cash, percent.")
+    fixed: NonNegative | None = Field(default=None, description="A number of units.")
+    percent: Percent | None = Field(default=None, description="Share of the free cash, percent.")
     value_percent: Annotated[float, Field(ge=0, le=100 * LEVERAGE_MAX)] | None = Field(
-        default=None, description="This share of the account's value, percent; above 100 with leverage."
+        default=None, description="Share of the account's value, percent; above 100 with leverage."
     )
-    amount: NonNegative | None = Field(default=None, description="As many units as cost this, in the quote currency.")
+    amount: NonNegative | None = Field(default=None, description="Value of the position, in the quote currency.")
     whole: bool = Field(default=False, description="Whether sizes are rounded down to whole units.")
     rules: ClassVar[tuple[Rule, ...]] = (
         exactly_one_of("fixed", "percent", "value_percent", "amount"),
         Rule(
             cel="!has(self.whole) || !self.whole || !has(self.fixed)",
-            message="expected no whole beside fixed: that size is taken as it is",
+            message="expected no whole beside fixed, whose size is not rounded",
             holds=lambda new, _old: not new.whole or new.fixed is None,
         ),
     )

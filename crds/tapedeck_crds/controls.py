@@ -1,4 +1,4 @@
-"""The controls of a Replay, as its spec holds them, and where its bars go beside its own topic."""
+"""The controls of a Replay in its spec, and its additional target."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ from tapedeck_crds.base import Model, Rule, Time
 from tapedeck_crds.resource import NAME_MAX, NAME_PATTERN
 
 ControlId = Annotated[str, Field(min_length=1, max_length=64)]
-_ID_TEXT = "Any text not used before: a new one asks for a new"
+_ID_TEXT = "Any text not used before: a new id requests a new"
 
 
 class Seek(Model):
-    """A jump in virtual time, done once for each new id."""
+    """A jump in virtual time, executed once for each new id."""
 
     to: Time = Field(
-        description="Virtual time to go on from; the next bar is the first known later than this. Outside the range "
-        "its nearer end is taken, and the status says so."
+        description="Virtual time to continue from; the next bar is the first that is known later. A time outside the "
+        "range is moved to the nearer end, and the status says so."
     )
-    id: ControlId = Field(description=f"{_ID_TEXT} jump.")
+    id: ControlId = Field(description=f"{_ID_TEXT} seek.")
 
 
 class Step(Model):
-    """Virtual time moves on by some bars' length at once, done once for each new id."""
+    """Advances virtual time by some intervals at once, executed once for each new id."""
 
     intervals: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        description="How far, in intervals of the bars played; at most to the end of the range."
+        description="Number of intervals of the bars; at most to the end of the range."
     )
     id: ControlId = Field(description=f"{_ID_TEXT} step.")
 
 
 class Loop(Model):
-    """The range again from its beginning when its end is reached; each round has an epoch of its own."""
+    """Repeats the range; each round has an epoch of its own."""
 
     times: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
-        default=None, description="How often the range is played in all; for ever if left out."
+        default=None, description="How often the range is played; without end if omitted."
     )
 
 
 class ClockOptions(Model):
-    """What virtual time goes by."""
+    """The source of virtual time."""
 
     follow: Annotated[str, Field(min_length=1, max_length=NAME_MAX, pattern=NAME_PATTERN)] | None = Field(
         default=None,
-        description="Name of a Replay of the same namespace whose clock and controls hold for this one too.",
+        description="Name of a Replay of the same namespace whose clock and controls this one follows.",
     )
     catch_up: Literal["burst", "skip"] = Field(
         default="burst",
-        description="After a stall of more than a second. burst: what was due meanwhile is published at once. skip: "
-        "virtual time goes on from where it stood, for all that share this clock; no bar is left out.",
+        description="After a stall of more than a second. burst: overdue records are published at once. skip: virtual "
+        "time continues from the position reached, for all that share this clock; no record is left out.",
     )
 
 
 class Target(Model):
-    """Where the bars go beside the replay's own topic."""
+    """A topic to publish to, beside the replay's own."""
 
     topic: Literal["market.bars", "market.trades"] = Field(
-        description="The topic of the live market's bars or, with channel: trades, of its trades."
+        description="The topic of live bars or, with channel: trades, of live trades."
     )
     shared: bool = Field(
-        default=False, description="Has to be true: live and replayed bars are then told apart by their header alone."
+        default=False, description="Must be true: only the header distinguishes live and replayed bars."
     )
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

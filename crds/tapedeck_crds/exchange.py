@@ -1,4 +1,4 @@
-"""What a Feed says of a live exchange."""
+"""Fields about an exchange that several specs share."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ ADDRESS = r"://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/:-]*)?$"
 
 
 class Endpoints(Model):
-    """Other hosts for an exchange's own: a mirror, a proxy, or a test."""
+    """Hosts to use in place of an exchange's: a mirror, a proxy, or a test server."""
 
     rest: Annotated[str, Field(max_length=256, pattern=f"^https?{ADDRESS}")] | None = Field(
-        default=None, description="Stands for scheme and host of every REST address; the paths stay."
+        default=None, description="Replaces scheme and host of every REST URL; the paths are kept."
     )
     websocket: Annotated[str, Field(max_length=256, pattern=f"^wss?{ADDRESS}")] | None = Field(
-        default=None, description="Stands for scheme and host of every websocket address; the paths stay."
+        default=None, description="Replaces scheme and host of every websocket URL; the paths are kept."
     )
 
 

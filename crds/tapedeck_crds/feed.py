@@ -1,4 +1,4 @@
-"""Feed: market data onto the log."""
+"""Feed: market data of an exchange or of files, published to the log."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LIVE_FIELDS = (
 
 
 def _needs(field: str, other: str) -> Rule:
-    """The rule that a field is of no use without another."""
+    """The rule that a field requires another."""
     name, needed = to_camel(field), to_camel(other)
     return Rule(
         cel=f"!has(self.{name}) || has(self.{needed})",
@@ -40,61 +40,62 @@ def _needs(field: str, other: str) -> Rule:
     )
 
 
-def _brought(spec: FeedSpec) -> Sequence[str]:
+def _channels(spec: FeedSpec) -> Sequence[str]:
     if spec.source is not None and spec.source.files is not None:
         return ("trades", "bars") if spec.source.files.of_trades else ("bars",)
     return spec.channels or ("trades", "bars")
 
 
 class FeedSource(Model):
-    """Where the data comes from."""
+    """A source of recorded data."""
 
     files: Files | None = Field(default=None, description="Recorded or historical data in files.")
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("files"),)
 
 
 class FeedSpec(PodOptions):
-    """What to bring in: files, or an exchange live."""
+    """Files to import, or an exchange to subscribe to."""
 
-    source: FeedSource | None = Field(default=None, description="Data that is there already; this or exchange.")
+    source: FeedSource | None = Field(default=None, description="Recorded data. Either source or exchange is required.")
     exchange: Exchange | None = Field(
         default=None,
-        description="Id of an exchange of ccxt.pro, such as binance, or cryptocompare: its market is brought in live.",
+        description="Id of an exchange of ccxt.pro, such as binance, or cryptocompare: its live market is ingested.",
     )
     symbols: WantedSet | None = Field(
         default=None,
-        description="Unified symbols, such as BTC/USDT, or patterns, such as */USDT. A pattern means what the exchange "
-        "trades when a pod starts; a market that opens later joins when the pods are started again. Live, one that is "
-        "named and not traded is left out, which the status says; a backfill brings its past. Of cryptocompare "
-        "BTC/USD is the index over all exchanges, which has bars and a ticker; BTC/USD:Coinbase is one exchange's.",
+        description="Unified symbols, such as BTC/USDT, or patterns, such as */USDT. A pattern selects the symbols "
+        "that the exchange trades when a pod starts; symbols listed later, after a restart. A live Feed leaves "
+        "out named symbols that are not traded, and the status lists them; a backfill downloads their history. On "
+        "cryptocompare BTC/USD is the index over all exchanges, with bars and a ticker, and BTC/USD:Coinbase the "
+        "market of one exchange.",
     )
     channels: ChannelSet | None = Field(
         default=None,
-        description="What to bring of each symbol; trades and bars if left out. Bars are built from trades where "
-        "these are brought too or the exchange sends no bars, else they are the exchange's own.",
+        description="Data to ingest of each symbol; trades and bars if omitted. Bars are built from trades where "
+        "trades are ingested, too, or the exchange sends no bars; otherwise they are those of the exchange.",
     )
-    intervals: IntervalSet | None = Field(default=None, description="Lengths of the bars; 1m if left out.")
+    intervals: IntervalSet | None = Field(default=None, description="Lengths of the bars; 1m if omitted.")
     fill: Literal["none", "previous"] | None = Field(
         default=None,
-        description="Bars of intervals without a trade. none (if left out): there is no bar. previous: a bar at the "
-        "last close with volume 0.",
+        description="Bars of intervals without a trade. none (the default): no bar. previous: a bar at the last close "
+        "with volume 0.",
     )
     lateness: Annotated[float, Field(ge=0, le=3600)] | None = Field(
         default=None,
-        description="Seconds that a bar waits for late trades after its end, by the exchange's clock; 2 if left out. "
-        "What comes later still is published as a correction.",
+        description="Seconds after its close, by the exchange's clock, that a bar waits for late trades; 2 if omitted. "
+        "Later trades are published as a correction of the bar.",
     )
-    endpoints: Endpoints | None = Field(default=None, description="Other hosts for the exchange's own.")
+    endpoints: Endpoints | None = Field(default=None, description="Hosts to use in place of the exchange's.")
     api_key_secret: SecretName | None = Field(
         default=None,
-        description="Name of a Secret with apiKey and, where the exchange has them, secret and password. Market data "
-        "needs none on most exchanges.",
+        description="Name of a Secret with apiKey and, where the exchange needs them, secret and password. On most "
+        "exchanges market data needs no key.",
     )
     shards: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        default=None, description="Number of pods that share the symbols; 1 if left out."
+        default=None, description="Number of pods that share the symbols; 1 if omitted."
     )
     backfill: Backfill | None = Field(
-        default=None, description="Bars of the past, brought by pods of their own beside those that listen live."
+        default=None, description="Historical bars, downloaded by pods of their own beside the live ones."
     )
     transforms: OptionalTransforms = None
     suspend: Suspend = False
@@ -111,45 +112,47 @@ class FeedSpec(PodOptions):
         channels_rule(
             "(has(self.channels) ? self.channels : has(self.source) && has(self.source.files) && "
             "!self.source.files.format.endsWith('-trades') ? ['bars'] : ['trades', 'bars'])",
-            "of channels (trades and bars if left out), or what the files hold",
-            _brought,
+            "one of channels (trades and bars if omitted), or of the files",
+            _channels,
         ),
         Rule(
             cel="!has(self.transforms) || !has(self.backfill) || !has(self.backfill.only) || !self.backfill.only",
-            message="expected transforms without backfill.only: they are computed from what comes live",
+            message="expected no transforms with backfill.only: they are computed from live records",
             holds=lambda new, _old: not new.transforms or new.backfill is None or not new.backfill.only,
         ),
     )
 
 
 class FeedStatus(Status):
-    """How far a Feed is."""
+    """The state and the progress of a Feed."""
 
     bars: int | None = Field(default=None, description="Bars published.")
     trades: int | None = Field(default=None, description="Trades published.")
-    duplicates: int | None = Field(default=None, description="Rows that repeated another and were dropped.")
-    errors: int | None = Field(default=None, description="Rows that could not be read; see ingest_errors.")
+    duplicates: int | None = Field(default=None, description="Duplicate rows, which were dropped.")
+    errors: int | None = Field(default=None, description="Rejected rows; see the table ingest_errors.")
     tickers: int | None = Field(default=None, description="Tickers published.")
-    symbols: int | None = Field(default=None, description="Symbols that are brought in live.")
-    late: int | None = Field(default=None, description="Trades that came after the close of their bar.")
-    missing: int | None = Field(default=None, description="Trades that the exchange could not give any more.")
-    reconnects: int | None = Field(default=None, description="Connections that broke and were made again.")
+    symbols: int | None = Field(default=None, description="Symbols that are ingested live.")
+    late: int | None = Field(default=None, description="Trades received after the close of their bar.")
+    missing: int | None = Field(
+        default=None, description="Trades that were lost and are no longer available from the exchange."
+    )
+    reconnects: int | None = Field(default=None, description="Reconnects after a lost connection.")
     clock_skew_ms: int | None = Field(
         default=None, description="Milliseconds by which the exchange's clock is ahead of the pod's."
     )
-    backfill: list[BackfillProgress] | None = Field(default=None, description="How far each pod of a backfill is.")
-    transforms: list[TransformProgress] | None = Field(default=None, description="What each transform has come to.")
+    backfill: list[BackfillProgress] | None = Field(default=None, description="Progress of each pod of a backfill.")
+    transforms: list[TransformProgress] | None = Field(default=None, description="The results of each transform.")
 
 
 class Feed(Resource[FeedSpec, FeedStatus]):
-    """Brings trades and bars of an exchange onto the log."""
+    """Publishes trades, bars and tickers of an exchange to the log."""
 
     kind: Literal["Feed"]
 
     status_type: ClassVar[type[Status]] = FeedStatus
     plural: ClassVar[str] = "feeds"
     short_names: ClassVar[tuple[str, ...]] = ("fd",)
-    about: ClassVar[str] = "A Feed brings trades, bars and tickers of an exchange onto the log: live, or from files."
+    about: ClassVar[str] = "A Feed publishes trades, bars and tickers of an exchange to the log: live, or from files."
     columns: ClassVar[tuple[Column, ...]] = (
         PHASE_COLUMN,
         Column(name="Exchange", type="string", json_path=".spec.exchange", priority=1),

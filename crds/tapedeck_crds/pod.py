@@ -1,4 +1,4 @@
-"""What a user may say of the pods of a run: how much they get and where they go."""
+"""Resources and placement of pods."""
 
 from __future__ import annotations
 
@@ -17,42 +17,44 @@ Amounts = Annotated[dict[str, Quantity], Field(max_length=16)]
 
 
 class Resources(Model):
-    """How much of a machine each pod gets."""
+    """Compute resources of each pod."""
 
     requests: Amounts | None = Field(
         default=None,
-        description="Reserved for the pod, by name: cpu in cores, memory in bytes; text such as 500m or 1Gi.",
+        description="Reserved for the pod, by resource name: cpu in cores, memory in bytes; such as 500m or 1Gi.",
     )
     limits: Amounts | None = Field(
-        default=None, description="The most it may use, by name: cpu in cores, memory in bytes; text such as 2 or 4Gi."
+        default=None, description="Upper limits, by resource name: cpu in cores, memory in bytes; such as 2 or 4Gi."
     )
 
 
 class Toleration(Model):
-    """A taint that the pods put up with."""
+    """A taint that the pods tolerate."""
 
     key: Annotated[str, Field(max_length=317)] | None = Field(
-        default=None, description="Key of the taint; any if left out."
+        default=None, description="Key of the taint; any if omitted."
     )
-    operator: Literal["Exists", "Equal"] = Field(default="Equal", description="Exists asks for no value.")
+    operator: Literal["Exists", "Equal"] = Field(
+        default="Equal", description="Equal compares the value, Exists does not."
+    )
     value: LabelValue | None = Field(default=None, description="Value of the taint, with Equal.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
-        default=None, description="Effect of the taint; any if left out."
+        default=None, description="Effect of the taint; any if omitted."
     )
     toleration_seconds: int | None = Field(
-        default=None, ge=0, le=2**31 - 1, description="With NoExecute: seconds to stay; for ever if left out."
+        default=None, ge=0, le=2**31 - 1, description="With NoExecute: seconds until eviction; never if omitted."
     )
 
 
 class PodOptions(Model):
-    """What each kind's spec lets its user say of the pods. The embedded deck heeds a Backtest's memory limit alone."""
+    """Fields of every spec about its pods. The embedded deck applies only the memory limit of a Backtest."""
 
-    resources: Resources | None = Field(default=None, description="How much of a machine each pod gets.")
+    resources: Resources | None = Field(default=None, description="Compute resources of each pod.")
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=32)] | None = Field(
-        default=None, description="Labels of the nodes that the pods may run on."
+        default=None, description="Labels of the nodes on which the pods may run."
     )
     tolerations: Annotated[list[Toleration], Field(max_length=32)] | None = Field(
-        default=None, description="Taints that the pods put up with."
+        default=None, description="Taints that the pods tolerate."
     )
     rules: ClassVar[tuple[Rule, ...]] = (
         immutable("resources"),

@@ -1,4 +1,4 @@
-"""Replay: stored bars played onto a topic, with the controls of a tape deck."""
+"""Replay: stored market data published to a topic in virtual time, with the controls of a tape deck."""
 
 from __future__ import annotations
 
@@ -29,42 +29,42 @@ SHARDS_MAX = 64
 
 
 class ReplaySpec(PodOptions):
-    """What to play and how fast."""
+    """The data, the clock and the controls of a Replay."""
 
-    source: ReplaySource = Field(description="What is played.")
+    source: ReplaySource = Field(description="The data to play.")
     scenario: Scenario | None = Field(
         default=None,
-        description="Changes to the market, applied in order, then those to how it is published.",
+        description="Changes to the market data, applied in order, then changes to its publication.",
     )
     speed: Annotated[float, Field(ge=SPEED_MIN, le=SPEED_MAX)] = Field(
-        default=1.0, description="Virtual seconds a second, from 0.1 to 1000000."
+        default=1.0, description="Virtual seconds per second, from 0.1 to 1000000."
     )
     unpaced: bool = Field(default=False, description="Play as fast as possible, whatever the speed.")
-    paused: bool = Field(default=False, description="Hold virtual time still.")
+    paused: bool = Field(default=False, description="Stop virtual time.")
     seek: Seek | None = Field(default=None, description="Jump to another virtual time.")
-    step: Step | None = Field(default=None, description="Move on by some intervals, and stay paused there.")
-    loop: Loop | None = Field(default=None, description="Play the range more than once; once if left out.")
+    step: Step | None = Field(default=None, description="Advance by some intervals and stay paused.")
+    loop: Loop | None = Field(default=None, description="Play the range more than once; once if omitted.")
     until: Time | None = Field(
         default=None,
-        description="Virtual time to pause at: it stands still there, or at once where it is later already, until "
-        "this is changed or taken away or a seek goes before it.",
+        description="Virtual time at which to pause; at once where it has passed. Playing continues when this is "
+        "changed or removed, or after a seek to an earlier time.",
     )
     at_end: Literal["finish", "hold"] = Field(
-        default="finish", description="finish: the run is over at its end. hold: wait there for a seek."
+        default="finish", description="At the end of the range. finish: the run is complete. hold: wait for a seek."
     )
     clock: ClockOptions | None = Field(
-        default=None, description="What virtual time goes by; the wall clock if left out."
+        default=None, description="The source of virtual time; the wall clock if omitted."
     )
     shards: Annotated[int, Field(ge=1, le=SHARDS_MAX)] = Field(
         default=1,
-        description="Pods that share the symbols, and partitions of the topic: a symbol belongs to the one that "
-        "crc32(exchange:symbol) mod shards names.",
+        description="Number of pods, and of partitions of the topic. A symbol is in shard crc32(exchange:symbol) mod "
+        "shards.",
     )
     record: bool = Field(
         default=False,
-        description="Keep what is played in the store too, under the exchange id replay.<name of this resource>.",
+        description="Also record what is played in the store, under the exchange id replay.<name of this resource>.",
     )
-    target: Target | None = Field(default=None, description="Another topic that gets the bars as well.")
+    target: Target | None = Field(default=None, description="Another topic to which the bars are published as well.")
     transforms: OptionalTransforms = None
     ttl_seconds_after_finished: TimeToLive = None
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -80,35 +80,37 @@ class ReplaySpec(PodOptions):
 
 
 class ReplayStatus(Status):
-    """Where a Replay is."""
+    """The state and the position of a Replay."""
 
     position: str | None = Field(
         default=None, description="Virtual time reached.", json_schema_extra={"format": "date-time"}
     )
-    epoch: str | None = Field(default=None, description="Which pass it is in: jumps so far, a dot, rounds so far.")
-    published: int | None = Field(default=None, description="Bars on the topic, all epochs and shards together.")
-    speed: str | None = Field(default=None, description="The speed in force: a number with x, paused or max.")
-    topic: str | None = Field(default=None, description="The topic it plays to.")
+    epoch: str | None = Field(
+        default=None, description="The current pass: number of seeks, a dot, number of completed rounds."
+    )
+    published: int | None = Field(default=None, description="Bars on the topic, over all epochs and shards.")
+    speed: str | None = Field(default=None, description="The current speed: a number with x, paused or max.")
+    topic: str | None = Field(default=None, description="The topic of the stream.")
     range_from: int | None = Field(default=None, description="Resolved start, milliseconds UTC.")
     range_to: int | None = Field(default=None, description="Resolved end, milliseconds UTC.")
     anchor: Anchor | None = Field(
-        default=None, description="The anchor last given: what the controls came to, with the ids done last."
+        default=None, description="The last anchor: the controls in effect, with the ids of the last seek and step."
     )
     stalled: bool | None = Field(
-        default=None, description="Whether virtual time stands still after a stall, by catchUp: skip."
+        default=None, description="Whether virtual time is stopped after a stall, with catchUp: skip."
     )
-    transforms: list[TransformProgress] | None = Field(default=None, description="What each transform has come to.")
+    transforms: list[TransformProgress] | None = Field(default=None, description="The results of each transform.")
 
 
 class Replay(Resource[ReplaySpec, ReplayStatus]):
-    """Plays a range of bars onto a topic of its own."""
+    """Plays a range of market data to a topic of its own."""
 
     kind: Literal["Replay"]
 
     status_type: ClassVar[type[Status]] = ReplayStatus
     plural: ClassVar[str] = "replays"
     short_names: ClassVar[tuple[str, ...]] = ("rp",)
-    about: ClassVar[str] = "A Replay plays stored bars onto a topic of its own at any speed, as if they were live."
+    about: ClassVar[str] = "A Replay plays stored bars to a topic of its own at any speed, as if they were live."
     columns: ClassVar[tuple[Column, ...]] = (
         PHASE_COLUMN,
         Column(name="Speed", type="string", json_path=".status.speed"),

@@ -1,7 +1,6 @@
-"""What a pod says of itself: the JSON of its /status, and of its termination message once it has ended.
+"""Reports of pods: the JSON of /status and of the termination message.
 
-Together with image, arguments, environment and exit codes this is all that the operator knows of a
-workload.
+Together with image, arguments, environment and exit codes this is all that the operator knows of a workload.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ from typing import Any, Literal
 from tapedeck_crds.base import Model
 from tapedeck_crds.clock import Anchor
 
-REPORT_MAX_BYTES = 4096  # Kubernetes keeps no longer termination messages
+REPORT_MAX_BYTES = 4096  # the limit of Kubernetes for a termination message
 
 ReportState = Literal["starting", "waiting", "running", "paused", "holding", "complete", "failed"]
 
 
 class TransformReport(Model):
-    """One transform's: results published and failed calls since the pod was started."""
+    """One transform: results published and calls failed since the start of the pod."""
 
     name: str
     points: int = 0
@@ -27,14 +26,14 @@ class TransformReport(Model):
 
 
 class TransformsReport(Model):
-    """All transforms'. ``caught_up`` is when all that was on the log was last seen to be through, milliseconds UTC."""
+    """All transforms. ``caught_up`` is when all records of the log were last processed, milliseconds UTC."""
 
     results: tuple[TransformReport, ...] = ()
     caught_up: int | None = None
 
 
 class Report(Model):
-    """What every workload says. ``reason`` is a CamelCase word; ``message`` is for people."""
+    """The report of every workload. ``reason`` is one CamelCase word; ``message`` is for people."""
 
     state: ReportState = "starting"
     reason: str = ""
@@ -43,8 +42,8 @@ class Report(Model):
 
 
 class SinkReport(Model):
-    """Another store. ``up`` is None before its first points; ``lag`` is in messages on the log that it lacks,
-    ``delivered`` and ``refused`` count points, ``errors`` deliveries that were given up and begun again.
+    """A sink. ``up`` is None before the first delivery; ``lag`` is the number of messages of the log not yet delivered,
+    ``delivered`` and ``refused`` count points, ``errors`` failed deliveries, which are repeated.
     """
 
     name: str
@@ -57,16 +56,16 @@ class SinkReport(Model):
 
 
 class RecorderReport(Report):
-    """The recorder's: how the other stores do that take the same records."""
+    """The recorder, with the state of its sinks."""
 
     sinks: tuple[SinkReport, ...] = ()
 
 
 class BackfillReport(Model):
-    """One shard's share of the past: opens of [range_from, range_to), milliseconds UTC. ``done`` of ``total`` of them
-    are asked for or were known, ``rows`` bars came, ``missing`` ones the exchange does not have.
+    """One shard of a backfill: open times in [range_from, range_to), milliseconds UTC. ``done`` of ``total`` bars are
+    downloaded or were already stored, ``rows`` were published, and the exchange does not have ``missing`` ones.
 
-    ``rate`` is in bars a second; ``eta_seconds`` is None before it is known.
+    ``rate`` is in bars per second; ``eta_seconds`` is None before it can be estimated.
     """
 
     range_from: int
@@ -82,9 +81,9 @@ class BackfillReport(Model):
 
 
 class FeedReport(Report):
-    """``done`` of ``total`` files are through. What is behind ``errors`` a live one alone has.
+    """A Feed. ``done`` of ``total`` files are imported. Only a live Feed has the fields after ``errors``.
 
-    ``late`` trades came after the close of their bar, ``missing`` ones the exchange had no more.
+    ``late`` trades were received after the close of their bar; ``missing`` ones are no longer available.
     """
 
     done: int = 0
@@ -103,12 +102,11 @@ class FeedReport(Report):
 
 
 class ReplayReport(Report):
-    """One shard's. ``waiting`` until the first anchor comes, or after a restart its confirmation.
+    """One shard of a Replay. ``waiting`` until the first anchor, or after a restart until its confirmation.
 
-    ``position`` is virtual time in round ``loop_round``; ``last_event`` is when the last possible bar is due;
-    all times milliseconds UTC. ``rows`` is how many bars one pass has, ``published`` how many are on the topic
-    over all epochs, ``passed`` how many of the pass's rows lie at or before the position. ``stalled`` asks for
-    a new anchor.
+    ``position`` is virtual time in round ``loop_round``; ``last_event`` is the event time of the last possible bar; all
+    times are milliseconds UTC. ``rows`` is the number of bars of one pass, ``published`` the number on the topic over
+    all epochs, ``passed`` the number of the pass at or before the position. ``stalled`` requests a new anchor.
     """
 
     topic: str = ""
@@ -136,9 +134,9 @@ class TrialReport(Model):
 
 
 class BacktestReport(Report):
-    """``waiting`` until the first bar comes; ``total`` is 0 where the number of bars is not known.
+    """A run. ``waiting`` until the first bar; ``total`` is 0 where the number of bars is unknown.
 
-    A shard of a sweep has made ``tried`` of the ``trials`` of all; ``best`` are the best of its own.
+    A shard of a sweep has completed ``tried`` of all ``trials``; ``best`` are the best of its own.
     """
 
     run_id: str = ""

@@ -1,4 +1,4 @@
-"""What every resource has: metadata, conditions and a phase."""
+"""The base of every resource: metadata, conditions and a phase."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAME_RULE = Rule(
 
 
 class Metadata(BaseModel):
-    """The parts of Kubernetes' ObjectMeta that Tapedeck reads; others are kept as they came."""
+    """The fields of Kubernetes' ObjectMeta that Tapedeck reads; others are kept unchanged."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow", defer_build=True)
     name: Annotated[str, Field(min_length=1, max_length=NAME_MAX, pattern=NAME_PATTERN)]
@@ -43,37 +43,37 @@ class Metadata(BaseModel):
 class Condition(Model):
     """One aspect of a resource's state, for machines."""
 
-    type: str = Field(description="Which aspect, such as Ready or Finished.")
+    type: str = Field(description="The aspect, such as Ready or Finished.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
-    reason: str = Field(description="One CamelCase word for why.")
-    message: str = Field(default="", description="The same for people.")
+    reason: str = Field(description="The cause in one CamelCase word.")
+    message: str = Field(default="", description="The cause for people.")
     last_transition_time: str = Field(
-        description="When status last changed.", json_schema_extra={"format": "date-time"}
+        description="Time of the last change of status.", json_schema_extra={"format": "date-time"}
     )
-    observed_generation: int = Field(default=0, description="The spec's generation this was said of.")
+    observed_generation: int = Field(default=0, description="Generation of the spec that the condition is about.")
 
 
 class Status(Model):
-    """What every status has."""
+    """The fields of every status."""
 
     phase: Phase | None = Field(default=None, description="The state in one word, for people.")
     observed_generation: int | None = Field(
-        default=None, description="The spec's generation that this status is about."
+        default=None, description="Generation of the spec that the status is about."
     )
     conditions: list[Condition] = Field(
         default_factory=list,
         description="The state in detail, for machines.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
-    progress: str | None = Field(default=None, description="Done and to be done, as N/M.")
-    message: str | None = Field(default=None, description="What the state means and what to do about it.")
+    progress: str | None = Field(default=None, description="Progress as N/M.")
+    message: str | None = Field(default=None, description="The cause of the state, and what to do.")
     started_at: str | None = Field(
         default=None,
-        description="When the first pod was seen working.",
+        description="Time at which the first pod was observed at work.",
         json_schema_extra={"format": "date-time"},
     )
     finished_at: str | None = Field(
-        default=None, description="When the run ended.", json_schema_extra={"format": "date-time"}
+        default=None, description="End of the run.", json_schema_extra={"format": "date-time"}
     )
 
 

@@ -1,4 +1,4 @@
-"""What a Replay may do to the market that it plays, and to the way it is published."""
+"""Scenarios: changes to the market data of a Replay and to its publication."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ Seconds = Annotated[float, Field(ge=0, le=DAY_SECONDS)]
 
 
 class Scaled(Model):
-    """A factor."""
+    """A constant factor."""
 
-    factor: Factor = Field(description="1 changes nothing.")
+    factor: Factor = Field(description="Factor; 1 changes nothing.")
 
 
 class Shock(Model):
-    """A move of the price that was not there; straight in log prices."""
+    """An additional move of the price, linear in log prices."""
 
-    percent: Annotated[float, Field(ge=-99, le=1000)] = Field(description="How far prices move: -20 is a fall by 20 %.")
+    percent: Annotated[float, Field(ge=-99, le=1000)] = Field(description="Size of the move: -20 is a fall by 20 %.")
     duration: Annotated[float, Field(ge=0, le=366 * DAY_SECONDS)] = Field(
-        default=0.0, description="Seconds until it has moved all the way; 0 is at once."
+        default=0.0, description="Duration of the move, seconds; 0 is at once."
     )
     recovery: Annotated[float, Field(ge=0, le=366 * DAY_SECONDS)] = Field(
-        default=0.0, description="Seconds that the way back takes; it stays where it is if 0."
+        default=0.0, description="Duration of the recovery, seconds; no recovery if 0."
     )
-    recovered: Share = Field(default=100.0, description="How much of the move the recovery takes back, percent.")
+    recovered: Share = Field(default=100.0, description="Share of the move that the recovery reverses, percent.")
 
 
 class Trend(Model):
-    """A steady move on top."""
+    """An additional constant drift."""
 
     percent_per_day: Annotated[float, Field(ge=-99, le=1000)] = Field(description="Growth in 24 hours, percent.")
 
@@ -49,34 +49,38 @@ class Outage(Model):
 
 
 class ShuffleOptions(Model):
-    """Segments of the tape in another order: a block bootstrap."""
+    """The segments of the range in another order: a block bootstrap."""
 
     seconds: Annotated[int, Field(ge=1, le=366 * DAY_SECONDS)] = Field(
         description="Length of a segment, a whole number of intervals."
     )
-    replace: bool = Field(default=False, description="Draw with replacement, so that some repeat and others are left.")
+    replace: bool = Field(
+        default=False, description="Draw with replacement: some segments repeat and others are left out."
+    )
 
 
 class Delay(Model):
-    """Bars that come late."""
+    """Bars that are published late."""
 
-    seconds: Seconds = Field(default=0.0, description="How late each is, virtual seconds.")
-    jitter: Seconds = Field(default=0.0, description="Up to how many virtual seconds more, each as likely.")
+    seconds: Seconds = Field(default=0.0, description="Delay of each bar, virtual seconds.")
+    jitter: Seconds = Field(
+        default=0.0, description="Maximum of an additional random delay (uniform), virtual seconds."
+    )
 
 
 class Duplicates(Model):
-    """Bars that come twice."""
+    """Bars that are published twice."""
 
-    percent: Share = Field(description="Share of bars that come again, percent.")
-    after: Seconds = Field(default=0.0, description="How much later the copy comes, virtual seconds.")
+    percent: Share = Field(description="Share of bars that are published twice, percent.")
+    after: Seconds = Field(default=0.0, description="Delay of the copy, virtual seconds.")
 
 
 class Disorder(Model):
-    """Bars that come behind later ones of their symbol."""
+    """Bars that are published after later bars of their symbol."""
 
-    percent: Share = Field(description="Share of bars that are held back, percent.")
+    percent: Share = Field(description="Share of bars that are published out of order, percent.")
     bars: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=1, description="Behind up to how many later intervals each comes, each as likely."
+        default=1, description="Maximum of the random (uniform) number of later intervals that precede such a bar."
     )
 
 
@@ -95,29 +99,31 @@ _KINDS = (
 
 
 class ScenarioChange(Model):
-    """One change, of bars opened at or after `from` and before `to`; all of the tape if left out."""
+    """One change of the bars with open times in [from, to); of the whole range if omitted."""
 
     volatility: Scaled | None = Field(
         default=None,
-        description="Factor on log returns in the window; later prices keep the level that comes of it.",
+        description="Factor on log returns in the window; later prices keep the resulting level.",
     )
     shock: Shock | None = Field(default=None, description="A move that begins at `from`.")
-    trend: Trend | None = Field(default=None, description="A steady move in the window; its result stays.")
+    trend: Trend | None = Field(
+        default=None, description="A constant drift in the window; later prices keep the resulting level."
+    )
     spread: Scaled | None = Field(
-        default=None, description="Factor on how far high and low reach beyond open and close, in logs."
+        default=None, description="Factor on the distance of high and low from open and close, in log prices."
     )
     volume: Scaled | None = Field(default=None, description="Factor on volumes.")
-    outage: Outage | None = Field(default=None, description="The exchange is away: bars are missing.")
+    outage: Outage | None = Field(default=None, description="An outage of the exchange: bars are missing.")
     shuffle: ShuffleOptions | None = Field(
         default=None, description="Segments in another order, prices joined end to end."
     )
-    delay: Delay | None = Field(default=None, description="Bars come late.")
-    duplicates: Duplicates | None = Field(default=None, description="Bars come twice.")
-    disorder: Disorder | None = Field(default=None, description="Bars come out of order.")
+    delay: Delay | None = Field(default=None, description="Bars are published late.")
+    duplicates: Duplicates | None = Field(default=None, description="Bars are published twice.")
+    disorder: Disorder | None = Field(default=None, description="Bars are published out of order.")
     from_: Time | None = Field(default=None, alias="from", description="First open time to change.")
     to: Time | None = Field(default=None, description="Open time to stop before.")
-    symbols: SymbolSet | None = Field(default=None, description="Which symbols; all if left out.")
-    seed: Seed = Field(default=0, description="Another seed chooses other bars.")
+    symbols: SymbolSet | None = Field(default=None, description="Symbols to change; all if omitted.")
+    seed: Seed = Field(default=0, description="Seed of the random choice of bars.")
     rules: ClassVar[tuple[Rule, ...]] = (
         exactly_one_of(*_KINDS),
         RANGE_RULE,
@@ -128,7 +134,7 @@ class ScenarioChange(Model):
         ),
         Rule(
             cel="!has(self.shuffle) || !(has(self.from) || has(self.to) || has(self.symbols))",
-            message="expected neither from, to nor symbols with shuffle: it is of the whole tape",
+            message="expected no from, to or symbols with shuffle: it changes the whole range",
             holds=lambda new, _old: new.shuffle is None or not (new.from_ or new.to or new.symbols),
         ),
     )

@@ -1,4 +1,4 @@
-"""What the recorder is told: which other stores take the same records."""
+"""Options of the recorder: other stores to deliver the same records to."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ def _checked_url(text: str) -> str:
     if parts.port == 0 or any(character.isspace() for character in text):
         raise ValueError(_EXPECTED)
     if "@" in parts.netloc:
-        raise ValueError("expected an address without user and password: they come as the file authorization")
+        raise ValueError("expected an address without user and password: put them into the file authorization")
     return text
 
 
 class SinkOptions(Model):
-    """Another store that takes InfluxDB's line protocol over HTTP: InfluxDB, QuestDB and what speaks as they do.
+    """Another store that accepts InfluxDB's line protocol over HTTP, such as InfluxDB and QuestDB.
 
-    Bars, tickers and trades become the measurements `bars`, `tickers` and `trades`, what transforms result in
-    `points`, runs `run_equity` and `run_trades`. Times are nanoseconds: those of trades, and of what a run made, carry
-    the id's or number's last six digits, so that several of one millisecond are points of their own. Each record is
-    delivered at least once, in the log's order. Writing it again changes nothing where points with the same tags and
-    time replace one another: InfluxDB does so by itself, QuestDB for tables with DEDUP UPSERT KEYS
-    (examples/questdb.sql). The last of several revisions of a bar stays.
+    Bars, tickers and trades become the measurements `bars`, `tickers` and `trades`, results of transforms `points`, and
+    runs `run_equity` and `run_trades`. Times are nanoseconds. Times of trades and of a run's results end in the last
+    six digits of the id or number, to keep several of one millisecond apart. Each record is delivered at least once, in
+    the order of the log. A repeated delivery changes nothing where points with the same tags and time replace one
+    another: InfluxDB does so by itself, QuestDB for tables with DEDUP UPSERT KEYS (examples/questdb.sql). Of several
+    revisions of a bar the last one remains.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")] = Field(
-        description="Names the sink's position on the log too: under another name it gets all that the log has."
+        description="Name of the sink, and of its position on the log: under a new name it gets the whole log."
     )
     url: Annotated[str, AfterValidator(_checked_url), Field(max_length=1000)] = Field(
-        description="Where points are posted to, with what the store wants to know in the query: "
+        description="The URL to post points to, with the parameters of the store: "
         "http://influxdb:8086/write?db=tapedeck, http://influxdb:8086/api/v2/write?org=o&bucket=b, "
         "http://questdb:9000/write."
     )
     records: Annotated[tuple[SinkRecords, ...], Field(min_length=1, max_length=5, strict=False)] = Field(
         default=EVERYTHING,
-        description="What it gets: bars, tickers, trades, points of transforms, results of backtests.",
+        description="Records to deliver: bars, tickers, trades, points of transforms, results of backtests.",
     )
 
 
@@ -58,8 +58,8 @@ def _named_once(sinks: tuple[SinkOptions, ...]) -> tuple[SinkOptions, ...]:
 
 
 class RecorderOptions(Model):
-    """The JSON of the recorder's `TAPEDECK_SPEC`."""
+    """The spec of the recorder (`TAPEDECK_SPEC`)."""
 
     sinks: Annotated[tuple[SinkOptions, ...], AfterValidator(_named_once), Field(max_length=8, strict=False)] = Field(
-        default=(), description="Other stores that take what the recorder writes."
+        default=(), description="Other stores that get the records of the recorder."
     )

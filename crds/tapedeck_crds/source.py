@@ -1,4 +1,4 @@
-"""What a Replay plays: stored bars, files, or a synthetic market."""
+"""The sources of a Replay: the store, files, a topic, or a synthetic market."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tapedeck_crds.base import (
 )
 from tapedeck_crds.exchange import Endpoints
 
-SEED_MAX = 2**53 - 1  # what JSON's readers keep exactly
+SEED_MAX = 2**53 - 1  # the largest integer that every JSON parser keeps exactly
 BARS_MAX = 1_000_000_000
 Played = Literal["bars", "trades"]
 Seed = Annotated[int, Field(ge=0, le=SEED_MAX)]
@@ -31,24 +31,24 @@ Positive = Annotated[float, Field(gt=0, le=1e12)]
 
 
 class SyntheticSymbol(Model):
-    """One market that is made up."""
+    """One synthetic market."""
 
     symbol: Symbol = Field(description="Unified symbol, such as BTC/USD.")
     price: Positive = Field(default=100.0, description="Price before the first bar, in the quote currency.")
     drift: Annotated[float, Field(ge=-10, le=10)] = Field(
-        default=0.0, description="Growth rate of the expected price, a year of 365 days: 0.1 is about 10 percent."
+        default=0.0, description="Growth rate of the expected price per year of 365 days: 0.1 is about 10 percent."
     )
     volatility: Annotated[float, Field(ge=0, le=10)] = Field(
-        default=0.6, description="Standard deviation of log returns, a year of 365 days: 0.6 is about 60 percent."
+        default=0.6, description="Standard deviation of log returns per year of 365 days: 0.6 is about 60 percent."
     )
     volume: NonNegative = Field(default=1.0, description="Mean volume of a bar, in the base currency.")
 
 
 class Jumps(Model):
-    """Merton's jumps: they come by a Poisson process, their log sizes are normal."""
+    """Merton's jumps: a Poisson process with normally distributed log sizes."""
 
     per_year: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
-        description="Expected jumps of each symbol in a year of 365 days."
+        description="Expected number of jumps of each symbol per year of 365 days."
     )
     mean: Annotated[float, Field(ge=-1, le=1)] = Field(default=0.0, description="Mean of a jump's log size.")
     deviation: Annotated[float, Field(ge=0, le=1)] = Field(
@@ -57,13 +57,13 @@ class Jumps(Model):
 
 
 class Regime(Model):
-    """A state of the market in which it stays for a while."""
+    """A regime of volatility: one state of a Markov chain."""
 
     volatility: Annotated[float, Field(ge=0, le=100)] = Field(
-        description="Factor on every symbol's volatility while it lasts."
+        description="Factor on the volatility of every symbol in this regime."
     )
     mean_bars: Annotated[float, Field(ge=1, le=BARS_MAX)] = Field(
-        description="Mean number of bars until it is left for one of the others, each as likely."
+        description="Mean number of bars in this regime; the next one is chosen uniformly among the others."
     )
 
 
@@ -71,30 +71,32 @@ Row = Annotated[list[Annotated[float, Field(ge=-1, le=1)]], Field(min_length=1, 
 
 
 class Synthetic(Model):
-    """A market made up from a seed: the same spec gives the same bars, always."""
+    """A market generated from a seed: the same spec always gives the same bars."""
 
-    exchange: Exchange = Field(default="synthetic", description="Exchange id under which it is published.")
-    symbols: Annotated[list[SyntheticSymbol], Field(min_length=1, max_length=64)] = Field(description="Its markets.")
+    exchange: Exchange = Field(default="synthetic", description="Exchange id of the published bars.")
+    symbols: Annotated[list[SyntheticSymbol], Field(min_length=1, max_length=64)] = Field(description="The markets.")
     interval: Interval = Field(default="1m", description="Length of a bar.")
     from_: Time | None = Field(
         default=None,
         alias="from",
-        description="Open of the first bar, a whole number of intervals; 2024-01-01T00:00:00Z if left out.",
+        description="Open of the first bar, a whole number of intervals; 2024-01-01T00:00:00Z if omitted.",
     )
     to: Time | None = Field(default=None, description="Open time to stop before.")
     bars: Annotated[int, Field(ge=1, le=BARS_MAX)] | None = Field(
         default=None, description="Number of bars of each symbol."
     )
-    seed: Seed = Field(default=0, description="Another seed gives another market.")
+    seed: Seed = Field(default=0, description="Seed of the random numbers.")
     correlation: Annotated[list[Row], Field(min_length=1, max_length=64)] | None = Field(
         default=None,
-        description="Correlation of the symbols' diffusions, a row each in their order: symmetric, 1 on the diagonal, "
-        "positive semidefinite; none if left out.",
+        description="Correlation matrix of the symbols' diffusions, one row for each in their order: symmetric, 1 on "
+        "the diagonal, positive semidefinite; uncorrelated if omitted.",
     )
-    jumps: Jumps | None = Field(default=None, description="Jumps beside the diffusion (Merton); none if left out.")
+    jumps: Jumps | None = Field(
+        default=None, description="Jumps in addition to the diffusion (Merton); none if omitted."
+    )
     regimes: Annotated[list[Regime], Field(min_length=2, max_length=8)] | None = Field(
         default=None,
-        description="Volatility in clusters: states of a Markov chain that all symbols share; begins in the first.",
+        description="Volatility clusters: states of a Markov chain that all symbols share, starting in the first.",
     )
     volume_deviation: Annotated[float, Field(ge=0, le=3)] = Field(
         default=0.5, description="Standard deviation of the logarithm of a bar's volume."
@@ -141,38 +143,38 @@ SymbolPatterns = Annotated[
 
 
 def is_pattern(symbol: str) -> bool:
-    """Whether it stands for all that match it."""
+    """Whether the symbol is a pattern."""
     return "*" in symbol or "?" in symbol
 
 
 class StoredBars(StoreRange):
-    """What is kept in the store: some series of one exchange, opened at or after `from` and before `to`."""
+    """A range of the store: symbols of one exchange, with open times in [from, to)."""
 
     symbols: SymbolPatterns = Field(
         description="Unified symbols, such as BTC/USD, or patterns, such as */USD: * is any text, ? any character. "
-        "What matches when the Replay starts is played."
+        "Patterns are resolved when the Replay starts."
     )
 
 
 class TopicRange(Model):
-    """What is on a topic, as far as it goes when the Replay starts: a market's, or another Replay's topic."""
+    """The records of a topic up to its end when the Replay starts: a market topic, or that of another Replay."""
 
     name: Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")] = Field(
-        description="Name of the topic; it has to be there."
+        description="Name of the topic, which must exist."
     )
     exchange: Exchange | None = Field(
-        default=None, description="Exchange id; may be left out where the topic has one alone."
+        default=None, description="Exchange id; may be omitted if the topic has only one."
     )
     symbols: SymbolPatterns | None = Field(
-        default=None, description="Unified symbols or patterns, such as */USD; all if left out."
+        default=None, description="Unified symbols or patterns, such as */USD; all if omitted."
     )
     interval: Interval | None = Field(
-        default=None, description="Length of a bar; may be left out where the topic has one alone."
+        default=None, description="Length of a bar; may be omitted if the topic has only one."
     )
     from_: Time | None = Field(default=None, alias="from", description="First open time to include.")
     to: Time | None = Field(default=None, description="Open time to stop before.")
     from_offset: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="Offset to begin at in each partition; the first there is if left out."
+        default=None, description="First offset in each partition; the earliest available if omitted."
     )
     rules: ClassVar[tuple[Rule, ...]] = (RANGE_RULE,)
 
@@ -182,34 +184,32 @@ class TopicRange(Model):
 
 
 class ReplaySource(Model):
-    """What is played."""
+    """The data to play: exactly one source."""
 
     channel: Played = Field(
         default="bars",
-        description="bars, or trades as they came: each due at its own time, in the order of time, symbol and id. "
-        "With trades from, to are their times, and an interval (1m if left out) only says how far a step goes.",
+        description="bars, or single trades, each published at its own time in the order of time, symbol and id. With "
+        "trades, from and to are times of trades, and interval (1m if omitted) is only the length of a step.",
     )
     fill: bool = Field(
         default=False,
-        description="Have a Feed ask the exchange for the bars of the range that the store lacks, before the first is "
-        "played. What the exchange does not have either stays missing.",
+        description="Before the start, download the bars of the range that the store lacks, by a Feed of its own. Bars "
+        "that the exchange does not have stay missing.",
     )
-    endpoints: Endpoints | None = Field(
-        default=None, description="Other hosts for the exchange's own, where it is asked with fill."
-    )
+    endpoints: Endpoints | None = Field(default=None, description="Hosts to use in place of the exchange's, with fill.")
     store: StoredBars | None = Field(
         default=None,
-        description="What is kept in the store. Symbols and range are settled when the Replay starts; what the store "
-        "gets later within them is played if it lies ahead of the position, and else left out.",
+        description="A range of the store. Symbols and range are resolved when the Replay starts; rows that are stored "
+        "later are played if they are ahead of the position.",
     )
-    files: Files | None = Field(default=None, description="What is in files.")
-    topic: TopicRange | None = Field(default=None, description="What is on a topic.")
-    synthetic: Synthetic | None = Field(default=None, description="A market of bars made up from a seed.")
+    files: Files | None = Field(default=None, description="Data in files.")
+    topic: TopicRange | None = Field(default=None, description="Records of a topic.")
+    synthetic: Synthetic | None = Field(default=None, description="Bars of a market generated from a seed.")
     rules: ClassVar[tuple[Rule, ...]] = (
         exactly_one_of("store", "files", "topic", "synthetic"),
         Rule(
             cel="self.channel == 'bars' || !has(self.synthetic)",
-            message="expected channel: bars with synthetic: trades are not made up",
+            message="expected channel: bars with synthetic, which has no trades",
             holds=lambda new, _old: new.channel == "bars" or new.synthetic is None,
         ),
         Rule(

@@ -1,4 +1,4 @@
-"""A Backtest of many trials: which params to try, how to search them, what counts as best."""
+"""A sweep: the params to try, the search, and the objective."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TRIALS_MAX = 100_000
 SHARDS_MAX = 256
 DAY_MS = 86_400_000
 
-# Figures of a run by which trials can be judged, as its results name them (in snake_case).
+# Metrics of a run that rank trials; the results have the same names in snake_case.
 Metric = Literal[
     "finalValue", "returnPercent", "maxDrawdownPercent", "sharpe", "trades", "winRatePercent", "profitFactor",
     "averageTrade", "exposurePercent", "cagrPercent", "sortino", "calmar", "sqn", "expectancyRatio",
@@ -22,23 +22,23 @@ Number = Annotated[float, Field(ge=-1e12, le=1e12)]
 
 
 class Axis(Model):
-    """One param and what to try for it: numbers or texts of a list, or numbers of a range."""
+    """One param and its values: a list of numbers or texts, or a range of numbers."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)] = Field(
         description="Name of the param in the strategy's class."
     )
     values: Annotated[list[Number], Field(min_length=1, max_length=1000)] | None = Field(
-        default=None, description="Numbers to try; 0 and 1 for a param that is true or false."
+        default=None, description="Numbers to try; 0 and 1 for a boolean."
     )
     texts: Annotated[list[Annotated[str, Field(max_length=253)]], Field(min_length=1, max_length=1000)] | None = Field(
         default=None, description="Texts to try."
     )
-    from_: Number | None = Field(default=None, alias="from", description="Least number to try.")
-    to: Number | None = Field(default=None, description="Greatest number to try.")
+    from_: Number | None = Field(default=None, alias="from", description="Lower bound.")
+    to: Number | None = Field(default=None, description="Upper bound.")
     step: Annotated[float, Field(gt=0, le=1e12)] | None = Field(
         default=None,
-        description="Distance of the numbers to try; any number between from and to if left out. Where from, to and "
-        "step are whole numbers, so are those that are tried.",
+        description="Step between the numbers; any number in the range if omitted. The numbers are integers where "
+        "from, to and step are.",
     )
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -60,20 +60,20 @@ class Axis(Model):
 
 
 class Objective(Model):
-    """What makes a trial better than another."""
+    """The metric that ranks trials."""
 
-    metric: Metric = Field(default="sharpe", description="Figure of the trial that counts.")
+    metric: Metric = Field(default="sharpe", description="Metric of the trial.")
     direction: Literal["maximize", "minimize"] = Field(
-        default="maximize", description="Whether more or less is better."
+        default="maximize", description="Whether higher or lower is better."
     )
 
 
 class Constraint(Model):
-    """What a trial must fulfil to count."""
+    """A condition for a trial to be feasible."""
 
-    metric: Metric = Field(description="Figure of the trial.")
-    min: Number | None = Field(default=None, description="It must be at least this.")
-    max: Number | None = Field(default=None, description="It must be at most this.")
+    metric: Metric = Field(description="Metric of the trial.")
+    min: Number | None = Field(default=None, description="Minimum.")
+    max: Number | None = Field(default=None, description="Maximum.")
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel="has(self.min) || has(self.max)",
@@ -84,49 +84,52 @@ class Constraint(Model):
 
 
 class WalkForward(Model):
-    """Rolling windows: search in one, then trade the best of it in the time that follows."""
+    """Rolling windows: search in-sample, then trade the best out-of-sample."""
 
-    train_days: Annotated[int, Field(ge=1, le=36_500)] = Field(description="Length of a window to search in, days.")
+    train_days: Annotated[int, Field(ge=1, le=36_500)] = Field(
+        description="Length of the in-sample part of a window, days."
+    )
     test_days: Annotated[int, Field(ge=1, le=36_500)] = Field(
-        description="Length of the time after it in which its best is traded, days; windows move on by as much."
+        description="Length of the out-of-sample part after it, days; also the step between windows."
     )
 
 
 class Sweep(Model):
-    """Many trials of one strategy over the same bars, dealt to several pods."""
+    """Many trials of one strategy over the same bars, distributed to several pods."""
 
     search: Literal["grid", "random", "tpe"] = Field(
         default="grid",
         description="grid: every combination. random: drawn at random. tpe: Optuna's tree-structured Parzen estimator, "
-        "which learns from the trials before.",
+        "which learns from earlier trials.",
     )
-    params: Annotated[list[Axis], Field(min_length=1, max_length=16)] = Field(description="What to try.")
+    params: Annotated[list[Axis], Field(min_length=1, max_length=16)] = Field(description="The params to try.")
     trials: Annotated[int, Field(ge=1, le=TRIALS_MAX)] | None = Field(
-        default=None, description="Number of trials of a random or tpe search; a grid has as many as combinations."
+        default=None, description="Number of trials of a random or tpe search; a grid has one for each combination."
     )
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=0, description="Another seed draws other trials.")
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=0, description="Seed of the random numbers.")
     objective: Objective = Field(
-        default_factory=Objective, description="What makes a trial better.", json_schema_extra={"default": {}}
+        default_factory=Objective, description="The metric that ranks trials.", json_schema_extra={"default": {}}
     )
     constraints: Annotated[list[Constraint], Field(max_length=16)] = Field(
         default_factory=list,
-        description="What a trial must fulfil to count as best.",
+        description="Conditions for a trial to be feasible: only feasible ones can be best.",
         json_schema_extra={"default": []},
     )
     shards: Annotated[int, Field(ge=1, le=SHARDS_MAX)] = Field(
-        default=1, description="Into how many parts the trials are dealt, a pod each."
+        default=1, description="Number of parts of the trials, one pod for each."
     )
     parallelism: Annotated[int, Field(ge=1, le=SHARDS_MAX)] | None = Field(
-        default=None, description="How many pods may run at once; all if left out. May be changed while it runs."
+        default=None,
+        description="Maximum number of pods at the same time; all if omitted. May be changed during the run.",
     )
-    keep: Annotated[int, Field(ge=1, le=10)] = Field(default=5, description="How many of the best the status lists.")
+    keep: Annotated[int, Field(ge=1, le=10)] = Field(default=5, description="Number of best trials in the status.")
     walk_forward: WalkForward | None = Field(
-        default=None, description="Search in rolling windows; over the whole range if left out."
+        default=None, description="Search in rolling windows; over the whole range if omitted."
     )
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel="(self.search == 'grid') != has(self.trials)",
-            message="expected trials with random and tpe, and without it a grid",
+            message="expected trials with search random or tpe, and no trials with grid",
             holds=lambda new, _old: (new.search == "grid") != (new.trials is not None),
         ),
         Rule(

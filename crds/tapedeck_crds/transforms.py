@@ -1,4 +1,4 @@
-"""What a Feed or a Replay says of series that are computed from its records as they come."""
+"""Transforms: series that are computed from the records of a Feed or a Replay on arrival."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ TransformName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-
 class AverageTransform(Model):
     """A mean of the last values."""
 
-    over: Annotated[int, Field(ge=1, le=1000)] = Field(default=5, description="How many values it is over.")
+    over: Annotated[int, Field(ge=1, le=1000)] = Field(default=5, description="Number of values.")
 
 
 class DifferenceTransform(Model):
-    """The value less another."""
+    """The difference to another value."""
 
     reference: TransformName = Field(
         default=PREVIOUS,
-        description="What is taken away: previous, the value before, or the name of a transform of the same records.",
+        description="The value to subtract: previous, or the name of a transform of the same records.",
     )
 
 
 class FilterTransform(Model):
-    """Lets values pass, and drops the others."""
+    """Passes some values and drops the others."""
 
-    above: float | None = Field(default=None, description="Pass what is greater than this.")
-    below: float | None = Field(default=None, description="Pass what is less than this.")
+    above: float | None = Field(default=None, description="Passes values greater than this.")
+    below: float | None = Field(default=None, description="Passes values less than this.")
     by: TransformName | None = Field(
         default=None,
-        description="Name of a transform of the same records whose value decides; the value itself if left out.",
+        description="Name of a transform of the same records whose value is compared; the value itself if omitted.",
     )
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -59,30 +59,30 @@ class ResampleTransform(Model):
     """Longer bars: open, high, low, close and the sum of the volumes."""
 
     interval: Interval = Field(
-        description="Length of a bar. Where it is no multiple of the records' own there is no result."
+        description="Length of a bar; no results where it is not a multiple of the interval of the records."
     )
 
 
 class FunctionTransform(Model):
-    """A Python function of the last records, oldest first: a list of dicts, the newest last, to a number or None.
+    """A Python function from the last records, a list of dicts with the newest last, to a number or None.
 
-    A record has the fields that it has on the log; where input names a transform it has ts and value
-    (what a filter lets pass stays what it is).
+    A record has its fields on the log. Where input names a transform, it has ts and value; records that a filter passes
+    keep their fields.
     """
 
     module: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$", max_length=253)] = Field(
         description="The function as package.module:name, in the image or in a ConfigMap."
     )
     config_map: ObjectName | None = Field(
-        default=None, description="A ConfigMap of the namespace with the module: a file a key, such as mine.py."
+        default=None, description="A ConfigMap of the namespace with the module; each key is a file, such as mine.py."
     )
     lookback: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=1, description="How many records it is given; it is not called before there are as many."
+        default=1, description="Number of records of a call; there are no calls before so many were received."
     )
     seconds: Annotated[float, Field(ge=0.01, le=60)] = Field(
         default=1.0,
-        description="The longest that a call may take, seconds. One that takes longer is ended and has no result; "
-        "after five in a row the function is not called any more.",
+        description="Time limit of a call, seconds. A call that takes longer is ended without a result; after five in "
+        "a row the function is not called again.",
     )
 
 
@@ -103,52 +103,55 @@ def _field_rule() -> Rule:
 
 
 class Transform(Model):
-    """One series computed from the records, or from another transform's results."""
+    """One series, computed from records or from the results of another transform."""
 
     name: TransformName = Field(description="Name of the series.")
-    channel: Channel | None = Field(default=None, description="Which records it is computed from; bars if left out.")
-    interval: Interval | None = Field(default=None, description="Only bars of this length; each length if left out.")
+    channel: Channel | None = Field(default=None, description="The records to compute from; bars if omitted.")
+    interval: Interval | None = Field(
+        default=None, description="Only bars of this interval; every interval if omitted."
+    )
     field: MarketField | None = Field(
-        default=None, description="Which of their fields is the value; close of bars, else price, if left out."
+        default=None, description="The field to compute from; close for bars, otherwise price, if omitted."
     )
     input: TransformName | None = Field(
-        default=None, description="Name of the transform whose results it is computed from, in place of records."
+        default=None, description="Name of a transform to compute from, instead of records."
     )
     sma: AverageTransform | None = Field(
-        default=None, description="The simple mean. There is none before there are as many."
+        default=None, description="Simple moving average; no result before so many values."
     )
     ema: AverageTransform | None = Field(
         default=None,
-        description="The exponential mean with weight 2/(over+1), of the last 4·over values, which have 99.9 % of it. "
-        "There is none before there are over of them.",
+        description="Exponential moving average with weight 2/(over+1), of the last 4·over values, which have 99.9 % "
+        "of the weight; no result before over values.",
     )
     change: DifferenceTransform | None = Field(
-        default=None, description="The value less the one before, or less a transform's."
+        default=None, description="Difference to the previous value, or to that of a transform."
     )
-    filter: FilterTransform | None = Field(default=None, description="Only values in a range.")
+    filter: FilterTransform | None = Field(default=None, description="Only the values in a range.")
     resample: ResampleTransform | None = Field(
-        default=None, description="Bars of a longer interval, each once it is over; one that began earlier is left out."
+        default=None,
+        description="Bars of a longer interval, each after its close; an incomplete first one is left out.",
     )
     function: FunctionTransform | None = Field(
         default=None,
-        description="A Python function of yours, run by a process of its own. One that raises has no result for that "
-        "record, which is kept in ingest_errors.",
+        description="Your Python function, run in a process of its own. A call that raises has no result, and its "
+        "record is written to ingest_errors.",
     )
     rules: ClassVar[tuple[Rule, ...]] = (
         exactly_one_of("sma", "ema", "change", "filter", "resample", "function"),
         Rule(
             cel=f"self.name != '{PREVIOUS}'",
-            message=f"expected another name than {PREVIOUS}, which is the value before",
+            message=f"expected another name than {PREVIOUS}, which means the previous value",
             holds=lambda new, _old: new.name != PREVIOUS,
         ),
         Rule(
             cel="!has(self.input) || !(has(self.channel) || has(self.interval) || has(self.field))",
-            message="expected input, or channel, interval and field: not both",
+            message="expected either input, or channel, interval and field",
             holds=lambda new, _old: new.input is None or (new.channel, new.interval, new.field) == (None, None, None),
         ),
         Rule(
             cel="!has(self.interval) || !has(self.channel) || self.channel == 'bars'",
-            message="expected interval with bars alone",
+            message="expected interval only with bars",
             holds=lambda new, _old: new.interval is None or new.channel in (None, "bars"),
         ),
         _field_rule(),
@@ -156,7 +159,7 @@ class Transform(Model):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The transforms that it builds on."""
+        """Names of the transforms whose results it uses."""
         reference = self.change.reference if self.change is not None else PREVIOUS
         by = self.filter.by if self.filter is not None else None
         return tuple(n for n in (self.input, by, None if reference == PREVIOUS else reference) if n is not None)
@@ -206,17 +209,17 @@ NAMES_RULE = Rule(
         (_known("input"), _known("filter.by"), _known("change.reference", f" || t.change.reference == '{PREVIOUS}'"))
     )
     + ")",
-    message="expected input, by and reference of transforms to name others of them",
+    message="expected input, by and reference of transforms to be names of other transforms",
     holds=lambda new, _old: _all_known(new),
 )
 
 
-def channels_rule(brought: str, message: str, channels: Callable[[Any], Sequence[str]]) -> Rule:
-    """The rule that transforms are of records that there are: ``brought`` is a list in CEL, ``channels`` the same."""
+def channels_rule(available: str, message: str, channels: Callable[[Any], Sequence[str]]) -> Rule:
+    """The rule that transforms use available channels: ``available`` is a list in CEL, ``channels`` the same here."""
     return Rule(
         cel="!has(self.transforms) || self.transforms.all(t, has(t.input) || "
-        f"(has(t.channel) ? t.channel : 'bars') in {brought})",
-        message=f"expected the channel of transforms (bars if left out) to be one that comes: {message}",
+        f"(has(t.channel) ? t.channel : 'bars') in {available})",
+        message=f"expected the channel of transforms (bars if omitted) to be available: {message}",
         holds=lambda new, _old: all(
             each.input is not None or (each.channel or "bars") in channels(new) for each in new.transforms or ()
         ),
@@ -224,12 +227,10 @@ def channels_rule(brought: str, message: str, channels: Callable[[Any], Sequence
 
 
 class TransformProgress(Model):
-    """What a transform has come to."""
+    """The results of a transform."""
 
     name: str = Field(description="Name of the transform.")
-    points: int = Field(default=0, description="Results published since its pod was started.")
-    errors: int = Field(
-        default=0, description="Records without a result because the function failed; see ingest_errors."
-    )
-    lookback: int = Field(default=0, description="Records before a result that it depends on, where none are left out.")
-    message: str | None = Field(default=None, description="What is wrong with it.")
+    points: int = Field(default=0, description="Results published since the start of its pod.")
+    errors: int = Field(default=0, description="Calls that failed; see the table ingest_errors.")
+    lookback: int = Field(default=0, description="Number of earlier records that a result depends on.")
+    message: str | None = Field(default=None, description="The current problem, if any.")

@@ -42,7 +42,7 @@ def test_apply_is_all_or_nothing_and_reports_every_error(run: Run, tmp_path: Pat
         "error: all.yaml, document 2: Replay slow: spec.speed: got '60', expected a valid number",
         "all.yaml, document 3: document: kind: got 'Tape', expected one of Feed, Replay, Backtest",
         "all.yaml, document 4: document: got 'just text', expected a mapping with apiVersion, kind, …",
-        "all.yaml, document 5: Replay tape: spec: source can't change in a run: delete the resource and make a new one",
+        "all.yaml, document 5: Replay tape: spec: source is immutable: delete the resource and create a new one",
         "nothing was applied",
     ]
     assert [o["metadata"]["name"] for o in objects.list()] == ["tape"]
