@@ -15,6 +15,7 @@ from typing import IO
 import aiohttp
 import structlog
 
+from tapedeck_common.atomic_file import write_atomically
 from tapedeck_deck.embedded import forkserver, ports, processes, services
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.controllers import PodControllers
@@ -196,10 +197,7 @@ class EmbeddedCluster:
             self._write_replays()
 
     def _write_replays(self) -> None:
-        file = self._state_dir.replays_file
-        new = file.with_suffix(".new")
-        new.write_text(json.dumps(sorted(self._replays)))
-        new.replace(file)
+        write_atomically(self._state_dir.replays_file, json.dumps(sorted(self._replays)))
 
     def _migrate(self) -> None:
         folder = self._state_dir.migrate

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from tapedeck_common.atomic_file import write_atomically
 from tapedeck_deck.embedded.errors import DeckError
 
 VERSION = "1"
@@ -121,6 +122,4 @@ class StateDir:
 
     def announce(self, facts: dict[str, Any]) -> None:
         """Write the deck file: the deck is ready."""
-        fresh = self.deck_file.with_suffix(".new")
-        fresh.write_text(json.dumps({"pid": os.getpid(), **facts}))
-        fresh.replace(self.deck_file)
+        write_atomically(self.deck_file, json.dumps({"pid": os.getpid(), **facts}))
