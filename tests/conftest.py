@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
 from pods.services import EachStore, Services, fresh_database, start_services
@@ -23,6 +24,10 @@ pytest_plugins = ["harness.lifetime", "harness.timeouts", "harness.fixtures", "h
 # Pods and operators are forked from a process that has loaded their packages, except those that read the environment
 # when they are imported.
 multiprocessing.set_forkserver_preload([*forkserver.SHARED, "aiohttp.web", "jsonschema", "requests_oauthlib"])
+
+# Hypothesis measures wall time, which says nothing on a busy machine.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 # A shell starts background jobs with SIGINT ignored, which the processes that tests interrupt would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -83,7 +83,7 @@ def template(values: Json, *arguments: str) -> subprocess.CompletedProcess[str]:
         input=yaml.safe_dump(values),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=900,
     )
 
 

@@ -23,7 +23,7 @@ def _tapedeck(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=900,
         env=kept,
     )
 

@@ -120,7 +120,7 @@ def _migrate(broker: SecuredBroker, folder: Path, dsn: str) -> None:
             env={**os.environ, **told},
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=900,
         )
         assert done.returncode == 0, done.stderr
 

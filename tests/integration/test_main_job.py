@@ -46,7 +46,7 @@ def demo(home: Path, *more: str) -> tuple[str, ...]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found = LINE.match(done.stdout.strip().splitlines()[-1])

@@ -29,7 +29,7 @@ from pods.gateway import (
 from tapedeck_common.market import Bar, event_time
 from tapedeck_common.settings import Connections
 
-expect.set_options(timeout=20_000)  # for a busy machine
+expect.set_options(timeout=120_000)  # for a busy machine
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 BUILT = Path(tapedeck_gateway.__file__).parent / "page" / "index.html"
 T0 = 1_522_800_000_000

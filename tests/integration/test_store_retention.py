@@ -125,5 +125,5 @@ def _run(module: str, connections: Path, **told: str) -> subprocess.CompletedPro
         env={**os.environ, "TAPEDECK_CONNECTIONS": str(connections), **told},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=900,
     )

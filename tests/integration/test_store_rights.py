@@ -103,7 +103,7 @@ def _migrate(services: Services, admin: str, folder: Path, names: dict[str, str]
         env={**os.environ, **told},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     assert password not in json.dumps([done.stdout, done.stderr])

@@ -53,7 +53,7 @@ def conform(version: str, documents: list[Json], folder: Path) -> subprocess.Com
         input=yaml.dump_all(documents, Dumper=yaml.CSafeDumper),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=900,
     )  # fmt: skip
 
 

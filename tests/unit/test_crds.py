@@ -43,7 +43,7 @@ def _fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[
 
 def test_the_files_are_what_the_types_say() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tapedeck_crds", "--check"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "tapedeck_crds", "--check"], capture_output=True, text=True, timeout=900
     )
     assert (done.returncode, done.stdout) == (0, "")
 

@@ -157,7 +157,7 @@ def test_a_watch_delivers_changes_and_deletions_of_every_process(objects: Object
         watching = asyncio.create_task(watch.run())
         await until(lambda: len(seen) == 2)
         process = await asyncio.to_thread(
-            subprocess.run, [sys.executable, "-c", OTHER_PROCESS, str(path)], timeout=60, check=True
+            subprocess.run, [sys.executable, "-c", OTHER_PROCESS, str(path)], timeout=900, check=True
         )
         assert process.returncode == 0
         await until(lambda: len(seen) == 4)

@@ -28,7 +28,7 @@ print(json.dumps([loaded, [facts, parents, names, ccxt.pro.exchanges, ccxt.pro._
 def ccxt_with(first: str, exchange: str) -> tuple[set[str], list[Any]]:
     """The modules of ccxt that are loaded, and the description of the exchange."""
     code = DESCRIBE.format(first=first, exchange=exchange)
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=900, check=True)
     loaded, description = json.loads(run.stdout)
     return set(loaded), description
 

@@ -141,12 +141,12 @@ def test_a_stop_ends_the_run_and_keeps_its_state(module: str, tmp_path: Path) ->
         time.sleep(0.02)
     url = f"http://127.0.0.1:{(tmp_path / 'port').read_text()}"
     for path in ("healthz", "readyz"):
-        with urllib.request.urlopen(f"{url}/{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"{url}/{path}", timeout=60) as answer:
             assert answer.read() == b"ok"
-    with urllib.request.urlopen(f"{url}/status", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/status", timeout=60) as answer:
         assert json.loads(answer.read())["message"] == "at work"
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(f"{url}/control", data=b"{}", timeout=5)
+        urllib.request.urlopen(f"{url}/control", data=b"{}", timeout=60)
     process.send_signal(signal.SIGTERM)
     code, report, log = ended(process, tmp_path)
     assert (code, report["state"], report["reason"]) == (1, "running", "Interrupted")
