@@ -103,7 +103,7 @@ def _count(things: Things, path: str) -> int:
 
 
 def _patches(operator: OperatorProcess) -> float:
-    """All PATCH calls but the canary's."""
+    """All PATCH calls but those of the watch probe."""
     text = httpx.get(f"{operator.url()}/metrics", timeout=10, trust_env=False).text
     lines = [line for line in text.splitlines() if line.startswith("tapedeck_operator_api_calls_total{")]
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if 'verb="patch"' in line and '"leases"' not in line)

@@ -1,1 +1,1 @@
-"""The embedded deck as a process, and what ran on it."""
+"""The embedded deck as a process or as a reconciler alone, and runs on a cluster."""

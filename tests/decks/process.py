@@ -1,4 +1,4 @@
-"""A deck of its own for a test, and what is left of it afterwards."""
+"""A running deck for tests, and the processes that one leaves behind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEPT_TABLES = ("alembic_version", "kafka_offsets")
 
 @contextmanager
 def running_deck(folder: Path) -> Iterator[Deck]:
-    """A deck in a folder; down and checked for leftovers at the end."""
+    """Run a deck in a folder; at the end stop it, and fail if a process is left."""
     home = StateDir.at(folder)
     facts = deck.start_background(home, 0)
     try:
@@ -39,7 +39,7 @@ def running_deck(folder: Path) -> Iterator[Deck]:
 
 
 def clear(running: Deck) -> None:
-    """Take away what tests applied and stored; the log keeps its records."""
+    """Delete all resources and rows; topics keep their records."""
     home, _, objects = running
     for kind in ("Backtest", "Replay", "Feed"):
         for made in objects.list(kind):
@@ -52,7 +52,7 @@ def clear(running: Deck) -> None:
 
 
 def leftovers(home: StateDir) -> list[str]:
-    """Command lines of living processes that name the home or one of its folders, or work there."""
+    """Command lines of running processes that use the state directory or a folder in it."""
     found = []
     for process in psutil.process_iter(["cmdline", "environ", "status", "cwd"]):
         if process.pid == os.getpid() or process.info["status"] == psutil.STATUS_ZOMBIE:
@@ -74,7 +74,7 @@ def reaches(objects: Objects, kind: str, name: str, *phases: str, timeout: float
 
 
 def apply(objects: Objects, kind: str, name: str, spec: Json, folder: Path = Path("/")) -> None:
-    """As `tapedeck apply` of a file in the folder."""
+    """Apply a resource as `tapedeck apply` does with a file in the folder."""
     content = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
     changes.apply(objects, [Document("here", folder, content)], "default")
 
@@ -86,5 +86,5 @@ def pods_of(objects: Objects, uid: str) -> list[Json]:
 
 
 def kill(pid: int) -> None:
-    """As a crash would."""
+    """Send SIGKILL."""
     os.kill(pid, signal.SIGKILL)

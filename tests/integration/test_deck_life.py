@@ -1,4 +1,4 @@
-"""The deck's life: up, down, interrupted, killed, refused. No process and no lock is ever left behind."""
+"""Starting, stopping, interrupting and killing a deck: no process and no lock is left behind."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tapedeck_deck.embedded.state_dir import StateDir
 
 
 @pytest.fixture(scope="module")
-def deck_of_ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deck]:
+def module_deck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deck]:
     with running_deck(tmp_path_factory.mktemp("life") / "home") as running:
         yield running
 
 
-def test_what_is_up_says_so(deck_of_ours: Deck) -> None:
-    home, facts, objects = deck_of_ours
+def test_a_running_deck_describes_itself(module_deck: Deck) -> None:
+    home, facts, objects = module_deck
     assert len(leftovers(home)) >= 5  # daemon, broker, database, recorder, gateway
     assert facts["gateway"].startswith("http://127.0.0.1:")
     with pytest.raises(DeckError, match="already runs"):
@@ -46,13 +46,13 @@ def test_what_is_up_says_so(deck_of_ours: Deck) -> None:
 
 
 @pytest.mark.parametrize(("service", "word"), [("broker", "kafka.Kafka"), ("database", "postgres -D")])
-def test_a_service_that_ends_is_started_again(deck_of_ours: Deck, service: str, word: str) -> None:
-    home, _, objects = deck_of_ours
+def test_a_service_that_ends_is_restarted(module_deck: Deck, service: str, word: str) -> None:
+    home, _, objects = module_deck
     victim = _pids(home, word)[0]
     kill(victim)
     eventually(lambda: (there := _pids(home, word)) and victim not in there, timeout=40)
     assert [e["name"] for e in objects.events("deck") if e["reason"] == "Ended"].count(service) == 1
-    time.sleep(1)  # clients find it again; running_deck checks the end
+    time.sleep(1)  # clients reconnect; running_deck checks the end
 
 
 @pytest.mark.slow
@@ -60,7 +60,7 @@ def test_a_service_that_ends_is_started_again(deck_of_ours: Deck, service: str, 
     ("after", "number"),
     [(0.8, signal.SIGINT), (1.6, signal.SIGINT), (2.5, signal.SIGINT), (4.0, signal.SIGINT), (1.6, signal.SIGTERM)],
 )
-def test_an_interrupt_at_any_moment_stops_everything(tmp_path: Path, after: float, number: signal.Signals) -> None:
+def test_an_interrupt_during_the_start_stops_everything(tmp_path: Path, after: float, number: signal.Signals) -> None:
     home = StateDir.at(tmp_path / "home")
     with (tmp_path / "log").open("wb") as output:
         daemon = subprocess.Popen(
@@ -74,7 +74,7 @@ def test_an_interrupt_at_any_moment_stops_everything(tmp_path: Path, after: floa
 
 
 @pytest.mark.slow
-def test_a_killed_deck_takes_its_processes_along_and_comes_back(tmp_path: Path) -> None:
+def test_the_processes_of_a_killed_deck_end_and_it_starts_again(tmp_path: Path) -> None:
     home = StateDir.at(tmp_path / "home")
     facts = deck.start_background(home, 0)
     kill(facts["pid"])
@@ -83,7 +83,7 @@ def test_a_killed_deck_takes_its_processes_along_and_comes_back(tmp_path: Path) 
     with running_deck(home.root) as (_, again, objects):
         assert again["pid"] != facts["pid"]
         ended = [p["status"]["exitCode"] for p in objects.list("Pod") if p["status"]["phase"] == "Failed"]
-        assert set(ended) == {137}  # that of the gateway is gone already where its port is another now
+        assert set(ended) == {137}  # the gateway's is deleted if its port has changed
     assert home.running() is None
     assert not home.locked()
     assert not deck.stop(home)
@@ -109,8 +109,8 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
             deck.start_background(StateDir.at(tmp_path / "home"), port)
 
 
-def test_decks_that_start_together_take_different_ports() -> None:
-    """Neither listens yet when the other looks."""
+def test_decks_that_start_together_use_different_ports() -> None:
+    """Neither has opened its port when the other checks it."""
     port = ports.free_port()
     first = ports.claim(port)
     assert first is not None
@@ -129,7 +129,7 @@ def test_decks_that_start_together_take_different_ports() -> None:
         ("postgres/PG_VERSION", "12", "got version 12, expected 18"),
     ],
 )
-def test_data_of_another_version_is_refused(tmp_path: Path, file: str, text: str, message: str) -> None:
+def test_data_of_another_version_is_rejected(tmp_path: Path, file: str, text: str, message: str) -> None:
     home = StateDir.at(tmp_path / "home")
     home.prepare()
     path = home.root / file
@@ -146,7 +146,7 @@ def test_data_of_another_version_is_refused(tmp_path: Path, file: str, text: str
     assert leftovers(home) == []
 
 
-def test_objects_of_another_version_are_refused(tmp_path: Path) -> None:
+def test_objects_of_a_newer_schema_are_rejected(tmp_path: Path) -> None:
     import sqlite3
 
     path = tmp_path / "objects.db"
@@ -156,7 +156,7 @@ def test_objects_of_another_version_are_refused(tmp_path: Path) -> None:
         Objects(path)
 
 
-def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
+def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     home = StateDir.at(tmp_path)
     home.prepare()
     child = os.fork()

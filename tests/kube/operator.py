@@ -1,4 +1,4 @@
-"""The operator as a process against an API server, and what a test does to its objects."""
+"""The operator as a process on an API server, and the objects of a test's namespace."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def rights(namespace: str, without: Collection[tuple[str, str]] = ()) -> list[Js
 class OperatorProcess:
     """``python -m tapedeck_operator`` for one namespace, as the user of the chart's rights.
 
-    It is forked from what has loaded its packages; ``fresh`` loads them itself, as in a pod.
+    It is forked from a process with its packages; with ``fresh`` it imports them itself, as in a pod.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class OperatorProcess:
         return self._process is not None and self._process.poll() is None
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """End it; returns its exit code."""
+        """Send a signal and wait; returns the exit code."""
         if self._process is None:
             return 0
         self._process.send_signal(how)
@@ -126,7 +126,7 @@ class OperatorProcess:
         return code
 
     def url(self) -> str | None:
-        """Where it serves, once it has said so."""
+        """The URL of its HTTP server; None until it has logged it."""
         with self.log.open("rb") as log:
             log.seek(self._offset)
             for line in log:
@@ -138,7 +138,7 @@ class OperatorProcess:
         return self.answer("/readyz")[0] == 200
 
     def answer(self, path: str) -> tuple[int, str]:
-        """Status and text of a GET; 0 where it does not answer."""
+        """Status and body of a GET; status 0 if it does not answer."""
         url = self.url()
         if url is None:
             return 0, ""
@@ -189,7 +189,7 @@ class Things:
         return f"{resource['kind'].lower()}-{metadata['name']}-{tag}"
 
     def find(self, document: Json) -> Json | None:
-        """The object as it is now; None where it is gone or another one has its name."""
+        """The current version of an object; None if it is deleted or replaced."""
         answer = self.client.get(self._path(document["kind"], document["metadata"]["name"]))
         if answer.status_code == 404:
             return None
@@ -202,7 +202,7 @@ class Things:
         return found
 
     def wait(self, kind: str, *, owner: Json, part: str = "", other_than: str = "", seconds: float = 30) -> Json:
-        """The child of a resource, or that of a part beside its run, once it is there."""
+        """Wait for a child of a resource, or for that of a part such as its transforms."""
         path = self._path(kind, self.child_name(owner) + part)
         found: Json = {}
 
@@ -216,37 +216,37 @@ class Things:
         return {**found, "kind": kind}
 
     def status(self, resource: Json, holds: Callable[[Json], bool], seconds: float = 30) -> Json:
-        """The status of a resource, once something holds of it."""
+        """Wait until a condition holds of the status of a resource; returns the status."""
         seen: Json = {}
 
-        def told() -> bool:
+        def reached() -> bool:
             seen["status"] = self.again(resource).get("status", {})
             return bool(seen["status"]) and holds(seen["status"])
 
         try:
-            self.until(told, seconds)
+            self.until(reached, seconds)
         except AssertionError:
-            raise AssertionError(f"status stayed {json.dumps(seen, indent=1)}") from None
+            raise AssertionError(f"the status is still {json.dumps(seen, indent=1)}") from None
         status: Json = seen["status"]
         return status
 
     def events(self, resource: Json, reason: str, count: int, seconds: float = 20) -> None:
-        """So many events of a reason, no more."""
+        """Wait for ``count`` events of a reason, and check that there are no more."""
 
-        def told() -> list[Json]:
+        def found() -> list[Json]:
             items = self.must(self.client.get(self._path("Event")))["items"]
             uid = resource["metadata"]["uid"]
             return [e for e in items if e["regarding"]["uid"] == uid and e["reason"] == reason]
 
-        self.until(lambda: len(told()) >= count, seconds)
-        assert len(told()) == count
+        self.until(lambda: len(found()) >= count, seconds)
+        assert len(found()) == count
 
     def secret_key(self, resource: Json) -> str:
         data = self.must(self.client.get(self._path("Secret", self.child_name(resource))))["data"]
         return b64decode(data["key"]).decode()
 
     def foreign_job(self, name: str) -> Json:
-        """A Job of someone else's under a name."""
+        """A Job of this name without an owner."""
         pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "other"}]}
         return self.apply(
             {
@@ -258,7 +258,7 @@ class Things:
         )
 
     def pod(self, job: Json, *, port: int = 8080, status: Json | None = None) -> Json:
-        """What the Job controller and the kubelet would do: a running and ready pod, or one of another status."""
+        """Create a pod of a Job as the Job controller does, running and ready or with another status."""
         template = copy.deepcopy(job["spec"]["template"])
         template["spec"]["containers"][0]["ports"] = [{"name": "http", "containerPort": port}]
         metadata = job["metadata"]
@@ -296,7 +296,7 @@ class Things:
         return {**pod, "kind": "Pod"}
 
     def end_job(self, job: Json, how: str) -> None:
-        """What the Job controller writes at the end."""
+        """Write the final condition of a Job as the Job controller does."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         before = "SuccessCriteriaMet" if how == "Complete" else "FailureTarget"
         conditions = [{"type": kind, "status": "True", "lastTransitionTime": now} for kind in (before, how)]
@@ -321,7 +321,7 @@ class Things:
         )
 
     def until(self, holds: Callable[[], object], seconds: float) -> None:
-        """Wait for something that has to come true."""
+        """Wait until a condition holds."""
         eventually(holds, seconds)
 
     def _path(self, kind: str, name: str = "") -> str:

@@ -27,12 +27,12 @@ class Clock:
 
 
 def _test_fields(given: object, expected: object) -> None:
-    """A misspelt setting is accepted silently: so each must be a field of kopf's own dataclass."""
+    """kopf accepts a misspelt setting silently, so each must be a field of its dataclass."""
     names = {field.name for field in dataclasses.fields(expected)}  # type: ignore[arg-type]
     assert set(vars(given)) <= names, set(vars(given)) - names
 
 
-def test_each_setting_of_kopf_exists() -> None:
+def test_every_kopf_setting_exists() -> None:
     given, expected = kopf_settings(20), kopf.OperatorSettings()
     _test_fields(given, expected)
     for group in dataclasses.fields(expected):
@@ -58,13 +58,13 @@ def test_kopf_only_watches() -> None:
         ({"a": 1}, {"a": 1}),
     ],
 )
-def test_a_merge_patch_leads_from_one_document_to_the_other(old: Json, new: Json) -> None:
+def test_merge_diff_is_the_patch_between_two_documents(old: Json, new: Json) -> None:
     patch = merge_diff(old, new)
     assert merge_patch(old, patch) == new
     assert (patch == {}) == (old == new)
 
 
-def test_a_silent_watch_is_noticed_and_an_outage_is_not_one() -> None:
+def test_the_probe_detects_a_silent_watch_but_not_an_outage() -> None:
     clock = Clock()
     probe = WatchProbe("n", "me", 10.0, clock)
 
@@ -89,7 +89,7 @@ def test_a_silent_watch_is_noticed_and_an_outage_is_not_one() -> None:
 
 
 def at(clock: Clock, liveness: WatchLiveness, *seconds: float) -> None:
-    """Watches of pods are asked for, and begin, at these times."""
+    """Request and open a watch of pods at each of these times."""
     for second in seconds:
         clock.now = 100 + second
         liveness.requested("Pod")
@@ -101,7 +101,7 @@ def kinds(clock: Clock, liveness: WatchLiveness, second: float) -> list[str]:
     return liveness.silent_kinds()
 
 
-def test_a_kind_is_silent_where_watch_after_watch_does_not_end() -> None:
+def test_a_kind_is_silent_if_two_watches_in_a_row_do_not_end() -> None:
     clock = Clock()
     liveness = WatchLiveness(20, clock)
     assert kinds(clock, liveness, 0) == []
@@ -112,15 +112,15 @@ def test_a_kind_is_silent_where_watch_after_watch_does_not_end() -> None:
     assert kinds(clock, liveness, 109.9) == []
 
 
-def test_one_that_is_cut_does_no_harm_where_the_next_one_ends() -> None:
+def test_a_cut_watch_is_harmless_if_its_successor_ends() -> None:
     clock = Clock()
     liveness = WatchLiveness(20, clock)
     at(clock, liveness, 0, 30, 50)
     assert kinds(clock, liveness, 104.9) == []
-    assert kinds(clock, liveness, 105) == ["Pod"]  # and then none is asked for
+    assert kinds(clock, liveness, 105) == ["Pod"]  # no further watch is requested
 
 
-def test_what_brings_much_may_end_late() -> None:
+def test_a_watch_that_delivers_events_may_end_late() -> None:
     clock = Clock()
     liveness = WatchLiveness(20, clock)
     for second in range(0, 600, 60):
@@ -139,7 +139,7 @@ def test_an_outage_is_not_silence() -> None:
     assert kinds(clock, liveness, 620) == []
 
 
-def test_credentials_that_were_refused_are_known_again() -> None:
+def test_sessions_are_equal_if_their_credentials_are() -> None:
     async def scene() -> None:
         async with aiohttp.ClientSession() as one, aiohttp.ClientSession() as other:
 

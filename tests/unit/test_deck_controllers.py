@@ -1,4 +1,4 @@
-"""The deck's own Job and Deployment controllers, and pod templates as processes."""
+"""The deck's Job and Deployment controllers, and pod templates that run as processes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def failed(owner: Json, at: float, code: int = 1, index: int | None = 0) -> Json
     return pod(owner, index, phase="Failed", exitCode=code, finishedAt=at)
 
 
-def test_a_job_makes_a_pod_for_each_index_once() -> None:
+def test_a_job_creates_one_pod_for_each_index() -> None:
     job = a_job()
     job["spec"] |= {"completions": 2, "parallelism": 2}
     made = decide_job(job, [], 0.0).create
@@ -53,7 +53,7 @@ def test_a_job_makes_a_pod_for_each_index_once() -> None:
     assert decide_job(job, running, 0.0).create == ()
 
 
-def test_no_more_pods_at_once_than_the_job_says() -> None:
+def test_a_job_runs_no_more_pods_than_its_parallelism() -> None:
     job = a_job()
     job["spec"] |= {"completions": 3, "parallelism": 2}
     assert len(decide_job(job, [], 0.0).create) == 2
@@ -65,7 +65,7 @@ def test_no_more_pods_at_once_than_the_job_says() -> None:
     assert decide_job(job, two, 0.0).delete == (two[1]["metadata"]["name"],)
 
 
-def test_pods_that_are_not_started_yet_are_waited_for() -> None:
+def test_pods_that_have_not_started_count_as_active() -> None:
     job = a_job()
     assert decide_job(job, [new_pod(job, 0)], 0.0).create == ()
     owner = deployment("recorder")
@@ -73,7 +73,7 @@ def test_pods_that_are_not_started_yet_are_waited_for() -> None:
     assert decide_deployment(owner, [new_pod(owner, None)], 0.0).create == ()
 
 
-def test_a_suspended_job_ends_its_pods_and_makes_none() -> None:
+def test_a_suspended_job_deletes_its_pods_and_creates_none() -> None:
     job = a_job()
     job["spec"]["suspend"] = True
     assert decide_job(job, [], 0.0).create == ()
@@ -81,7 +81,7 @@ def test_a_suspended_job_ends_its_pods_and_makes_none() -> None:
     assert decide_job(job, [running, failed(job, 1.0)], 0.0).delete == (running["metadata"]["name"],)
 
 
-def test_a_failed_pod_has_a_successor_after_a_growing_wait() -> None:
+def test_a_failed_pod_is_replaced_with_backoff() -> None:
     job = a_job()
     assert [backoff(n) for n in (1, 2, 3, 9)] == [0.5, 1.0, 2.0, 10.0]
     assert decide_job(job, [failed(job, 100.0)], 100.4).create == ()
@@ -89,7 +89,7 @@ def test_a_failed_pod_has_a_successor_after_a_growing_wait() -> None:
     assert decide_job(job, [failed(job, 99.0), failed(job, 100.0)], 100.9).create == ()
 
 
-def test_bad_input_and_too_many_failures_are_final() -> None:
+def test_invalid_input_and_too_many_failures_are_final() -> None:
     job = a_job()
     bad = decide_job(job, [failed(job, 1.0, code=64)], 1e9)
     assert bad.create == ()
@@ -133,7 +133,7 @@ def a_pod(tmp_path: Path, **changes: Any) -> tuple[Json, Any]:
 
 
 @EACH_START
-def test_a_template_runs_with_its_paths_made_local(tmp_path: Path, start: Start) -> None:
+def test_the_paths_of_a_template_are_mapped_to_local_ones(tmp_path: Path, start: Start) -> None:
     made, lookup = a_pod(tmp_path)
     running = start_pod(made, start=start, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)
     assert wait_exit(running.process, 20) == 0
@@ -145,20 +145,20 @@ def test_a_template_runs_with_its_paths_made_local(tmp_path: Path, start: Start)
 
 
 @EACH_START
-def test_environment_reaches_the_process(tmp_path: Path, start: Start) -> None:
+def test_the_process_gets_the_environment_of_its_template(tmp_path: Path, start: Start) -> None:
     code = "import os,sys;print({k:v for k,v in os.environ.items() if k.startswith('TAPEDECK')})"
     made, lookup = a_pod(tmp_path, args=["-n1", "-r1", code])
     pod = start_pod(made, start=start, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)
     assert wait_exit(pod.process, 20) == 0
-    said = (tmp_path / "log").read_text()
-    assert f"'TAPEDECK_CONNECTIONS': '{tmp_path}/pod/volumes/connections'" in said
-    assert f"'TAPEDECK_TERMINATION_LOG': '{tmp_path}/pod/termination'" in said
-    assert f"'TAPEDECK_CONTROL_KEY_FILE': '{tmp_path}/pod/volumes/control/key'" in said
-    assert "'TAPEDECK_SHARD': '3'" in said
+    output = (tmp_path / "log").read_text()
+    assert f"'TAPEDECK_CONNECTIONS': '{tmp_path}/pod/volumes/connections'" in output
+    assert f"'TAPEDECK_TERMINATION_LOG': '{tmp_path}/pod/termination'" in output
+    assert f"'TAPEDECK_CONTROL_KEY_FILE': '{tmp_path}/pod/volumes/control/key'" in output
+    assert "'TAPEDECK_SHARD': '3'" in output
 
 
 @pytest.mark.parametrize(("where", "field"), [("pod", "hostNetwork"), ("container", "lifecycle"), ("volume", "nfs")])
-def test_what_only_a_cluster_has_is_refused(tmp_path: Path, where: str, field: str) -> None:
+def test_fields_that_need_a_cluster_are_rejected(tmp_path: Path, where: str, field: str) -> None:
     made, lookup = a_pod(tmp_path)
     spec = made["spec"]
     if where == "volume":
@@ -169,11 +169,11 @@ def test_what_only_a_cluster_has_is_refused(tmp_path: Path, where: str, field: s
         start_pod(made, start=processes.start_module, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)
 
 
-def test_how_a_warm_start_ends_is_told(tmp_path: Path) -> None:
+def test_a_forked_module_has_the_exit_code_of_a_process(tmp_path: Path) -> None:
     def ended(module: str, *arguments: str) -> int:
         return forkserver.start(module, arguments, log=tmp_path / "log", env={}).wait(timeout=20)
 
-    assert ended("tapedeck_backtest") == 64  # it was told no spec
+    assert ended("tapedeck_backtest") == 64  # it has no spec
     assert ended("no_such_module") == 1
     assert "No module named no_such_module" in (tmp_path / "log").read_text()
     sleeper = forkserver.start("timeit", ["-n1", "-r1", "import time; time.sleep(60)"], log=tmp_path / "log", env={})

@@ -1,4 +1,4 @@
-"""The deck reconciles as a cluster does: owners, invalid neighbours, rejected controls, changes of other processes."""
+"""The deck reconciles as a cluster does: owners, invalid resources, rejected controls, changes of other processes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_feed_of_another_owner_does_not_fill_a_replay(objects: Objects) -> Non
     assert jobs(objects, made) == []
 
 
-def test_an_invalid_replay_stops_no_other_and_says_why(objects: Objects, path: Path) -> None:
+def test_an_invalid_replay_stops_no_other_and_has_the_reason_in_its_status(objects: Objects, path: Path) -> None:
     """A document that another version of Tapedeck wrote may be invalid to this one."""
     objects.apply(replay("broken", clock={"follow": "leader"}))
     with sqlite3.connect(path) as connection:

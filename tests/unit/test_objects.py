@@ -48,7 +48,7 @@ def pod(name: str, *owners: Json, **metadata: Any) -> Json:
     }
 
 
-def test_the_server_fills_in_what_the_server_fills_in(objects: Objects) -> None:
+def test_the_store_sets_the_fields_that_an_api_server_sets(objects: Objects) -> None:
     kept, outcome = objects.apply(replay())
     metadata = kept["metadata"]
     assert outcome == "created"
@@ -58,7 +58,7 @@ def test_the_server_fills_in_what_the_server_fills_in(objects: Objects) -> None:
     assert objects.get("Replay", "default", "tape") == kept
 
 
-def test_defaults_are_kept_with_the_spec(objects: Objects) -> None:
+def test_a_spec_is_stored_with_its_defaults(objects: Objects) -> None:
     spec = objects.apply(replay())[0]["spec"]
     assert spec == {
         "source": {
@@ -75,7 +75,7 @@ def test_defaults_are_kept_with_the_spec(objects: Objects) -> None:
     }
 
 
-def test_generation_rises_with_the_spec_alone_and_the_version_with_every_write(objects: Objects) -> None:
+def test_a_changed_spec_raises_the_generation_and_every_write_the_version(objects: Objects) -> None:
     first, _ = objects.apply(replay())
     same, outcome = objects.apply(replay())
     assert (outcome, same) == ("unchanged", first)
@@ -91,7 +91,7 @@ def test_generation_rises_with_the_spec_alone_and_the_version_with_every_write(o
     assert third["metadata"]["creationTimestamp"] == first["metadata"]["creationTimestamp"]
 
 
-def test_status_is_apart_from_the_rest(objects: Objects) -> None:
+def test_the_status_is_written_separately(objects: Objects) -> None:
     made, _ = objects.apply(replay() | {"status": {"phase": "Failed"}})
     assert "status" not in made
     written = objects.set_status("Replay", "default", "tape", {"phase": "Running"})
@@ -103,7 +103,7 @@ def test_status_is_apart_from_the_rest(objects: Objects) -> None:
     assert changed["status"] == {"phase": "Running"}
 
 
-def test_status_is_for_one_uid(objects: Objects) -> None:
+def test_a_status_is_written_for_one_uid_only(objects: Objects) -> None:
     uid = objects.apply(replay())[0]["metadata"]["uid"]
     objects.delete("Replay", "default", "tape")
     with pytest.raises(ObjectNotFound, match="Replay default/tape not found"):
@@ -113,13 +113,13 @@ def test_status_is_for_one_uid(objects: Objects) -> None:
         objects.set_status("Replay", "default", "tape", {"phase": "Running"}, uid=uid)
 
 
-def test_what_is_read_is_a_copy(objects: Objects) -> None:
+def test_a_read_returns_a_copy(objects: Objects) -> None:
     kept, _ = objects.apply(replay())
     kept["spec"]["speed"] = 99
     assert objects.get("Replay", "default", "tape")["spec"]["speed"] == 1.0
 
 
-def test_a_wrong_resource_is_refused_and_changes_nothing(objects: Objects) -> None:
+def test_an_invalid_resource_is_rejected_and_changes_nothing(objects: Objects) -> None:
     objects.apply(replay())
     for wrong, says in (
         (replay(speed=0), "spec.speed"),
@@ -132,7 +132,7 @@ def test_a_wrong_resource_is_refused_and_changes_nothing(objects: Objects) -> No
     assert objects.version == 1
 
 
-def test_a_document_of_an_older_version_is_refused(objects: Objects) -> None:
+def test_a_document_of_an_outdated_version_is_rejected(objects: Objects) -> None:
     old, _ = objects.apply(replay())
     objects.apply(replay(speed=2))
     with pytest.raises(ObjectConflict, match=r"resourceVersion: got '1', expected '2'"):
@@ -143,7 +143,7 @@ def test_a_document_of_an_older_version_is_refused(objects: Objects) -> None:
         objects.apply(old)
 
 
-def test_patch_merges_and_checks(objects: Objects) -> None:
+def test_a_patch_is_merged_and_validated(objects: Objects) -> None:
     objects.apply(replay(seek={"to": "2018-04-04T00:00:00Z", "id": "a"}))
     patched = objects.patch_spec(
         "Replay", "default", "tape", {"spec": {"speed": 60, "seek": None}, "metadata": {"labels": {"x": "y"}}}
@@ -162,7 +162,7 @@ def test_patch_merges_and_checks(objects: Objects) -> None:
         objects.patch_spec("Replay", "default", "other", {})
 
 
-def test_lists_by_kind_namespace_and_owner_the_oldest_first(objects: Objects) -> None:
+def test_lists_filter_by_kind_namespace_and_owner_oldest_first(objects: Objects) -> None:
     owner, _ = objects.apply(replay("z"))
     objects.apply(replay("a"))
     objects.apply(pod("p", owner))
@@ -176,7 +176,7 @@ def test_lists_by_kind_namespace_and_owner_the_oldest_first(objects: Objects) ->
     assert objects.list("Pod", "default", "nobody") == []
 
 
-def test_delete_takes_all_that_is_owned_along(objects: Objects) -> None:
+def test_deletion_cascades_to_all_descendants(objects: Objects) -> None:
     root, _ = objects.apply(replay())
     job, _ = objects.apply(pod("job", root))
     objects.apply(pod("pod", job))
@@ -191,7 +191,7 @@ def test_delete_takes_all_that_is_owned_along(objects: Objects) -> None:
         objects.apply(pod("late", root))
 
 
-def test_an_object_that_changes_owners_follows_the_new_one(objects: Objects) -> None:
+def test_an_object_with_a_new_owner_is_deleted_with_that_one(objects: Objects) -> None:
     one, two = objects.apply(replay("one"))[0], objects.apply(replay("two"))[0]
     objects.apply(pod("p", one))
     objects.apply(pod("p", two))
@@ -222,8 +222,8 @@ def test_repeated_events_are_counted(objects: Objects) -> None:
     objects.add_event(event("one", "2026-01-01T00:09:00Z"))
     objects.add_event(event("one", "2026-01-01T00:09:30Z", uid="v"))
     objects.add_event(event("two", "2026-01-01T00:15:01Z"))
-    said = [(e["message"], e["count"], e["first"][11:], e["at"][11:]) for e in objects.events("u")]
-    assert said == [
+    events = [(e["message"], e["count"], e["first"][11:], e["at"][11:]) for e in objects.events("u")]
+    assert events == [
         ("two", 1, "00:05:00Z", "00:05:00Z"),
         ("one", 2, "00:00:00Z", "00:09:00Z"),
         ("two", 1, "00:15:01Z", "00:15:01Z"),
@@ -232,7 +232,7 @@ def test_repeated_events_are_counted(objects: Objects) -> None:
     assert [e["at"][11:] for e in objects.events(limit=1)] == ["00:15:01Z"]
 
 
-def test_the_table_of_events_is_bounded(objects: Objects) -> None:
+def test_the_event_log_is_bounded(objects: Objects) -> None:
     with objects.transaction():
         for number in range(5_050):
             objects.add_event(event(str(number), "2026-01-01T00:00:00Z"))
@@ -240,7 +240,7 @@ def test_the_table_of_events_is_bounded(objects: Objects) -> None:
     assert (len(kept), kept[0]["message"], kept[-1]["message"]) == (5_000, "50", "5049")
 
 
-def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_a_newer_schema_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "objects.db"
     Objects(path).close()
     with sqlite3.connect(path) as connection:
@@ -249,7 +249,7 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
         Objects(path)
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "objects.db"
     path.write_text("not a database, but long enough to look at " * 100)
     with pytest.raises(DeckError, match=r"objects\.db: file is not a database"):
@@ -276,8 +276,8 @@ print(" ".join(seen))
 """
 
 
-def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "objects.db"  # made by whoever comes first
+def test_concurrent_writes_of_several_processes_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "objects.db"  # the first process creates it
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) for _ in range(3)
     ]
@@ -289,7 +289,7 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     assert (shared["spec"]["count"], shared["metadata"]["generation"], objects.version) == (450, 450, 450)
 
 
-def test_threads_share_one_store(objects: Objects) -> None:
+def test_threads_share_a_store(objects: Objects) -> None:
     def write(part: int) -> None:
         for number in range(50):
             objects.apply(pod(f"p-{part}-{number}"))
@@ -312,7 +312,7 @@ sys.stdin.readline()
 """
 
 
-def test_a_writer_waits_for_another_and_reads_go_on(objects: Objects, tmp_path: Path) -> None:
+def test_a_writer_waits_for_another_and_readers_do_not(objects: Objects, tmp_path: Path) -> None:
     objects.apply(replay())
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path / "objects.db")],

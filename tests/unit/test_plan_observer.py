@@ -129,7 +129,7 @@ def pod(name: str, uid: str, **status: Any) -> Json:
     return {"metadata": metadata, "status": status}
 
 
-def test_why_a_pod_does_not_run() -> None:
+def test_the_reason_why_a_pod_does_not_run() -> None:
     began = "2023-11-14T22:13:20Z"  # 1_700_000_000_000
     waiting = {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}]}
     seen = observe_pod("Replay", pod("p", "u", phase="Pending", **waiting), None, 0)
@@ -142,7 +142,7 @@ def test_why_a_pod_does_not_run() -> None:
     early, late = (observe_pod("Replay", slow, None, 1_700_000_000_000 + ms) for ms in (29_999, 30_000))
     assert (early.reason, early.recheck_at_ms) == ("", 1_700_000_030_000)
     assert (late.reason, late.recheck_at_ms) == ("NotStarting", None)
-    assert late.problem == observe_pod("Replay", slow, None, 1_700_000_090_000).problem  # told once, not each second
+    assert late.problem == observe_pod("Replay", slow, None, 1_700_000_090_000).problem  # the same text each time
     assert observe_pod("Replay", pod("p", "u", phase="Running", startTime=began), None, 0).recheck_at_ms is None
     killed = {"exitCode": 137, "reason": "OOMKilled"}
     starved = pod("p", "u", phase="Failed", containerStatuses=[{"state": {"terminated": killed}}])

@@ -27,14 +27,14 @@ class Clock:
         return self.now
 
 
-def test_the_queue_holds_a_key_once_and_hands_it_to_one() -> None:
+def test_a_key_is_queued_once_and_processed_by_one_worker() -> None:
     async def scene() -> None:
         clock = Clock()
         queue = WorkQueue(clock=clock)
         assert queue.add(A)
         assert queue.add(A)
         assert await queue.get() == A
-        queue.add(A)  # while it is being done
+        queue.add(A)  # while it is being processed
         queue.add(B)
         assert await queue.get() == B
         with pytest.raises(TimeoutError):
@@ -47,7 +47,7 @@ def test_the_queue_holds_a_key_once_and_hands_it_to_one() -> None:
     asyncio.run(scene())
 
 
-def test_the_sooner_time_wins_and_retries_wait_longer_up_to_a_minute() -> None:
+def test_the_earlier_time_stands_and_retries_back_off_up_to_a_minute() -> None:
     async def scene() -> None:
         clock = Clock()
         queue = WorkQueue(clock=clock)
@@ -64,7 +64,7 @@ def test_the_sooner_time_wins_and_retries_wait_longer_up_to_a_minute() -> None:
     asyncio.run(scene())
 
 
-def test_a_full_queue_says_so_and_takes_what_it_knows() -> None:
+def test_a_full_queue_rejects_new_keys_only() -> None:
     async def scene() -> None:
         queue = WorkQueue(limit=1)
         assert queue.add(A)
@@ -78,7 +78,7 @@ def condition(status: str = "True", reason: str = "Running") -> Json:
     return {"conditions": [{"type": "Ready", "status": status, "reason": reason, "message": "m"}]}
 
 
-def test_progress_waits_and_phases_do_not() -> None:
+def test_progress_is_throttled_and_transitions_are_not() -> None:
     throttle = StatusThrottle()
     old = {"phase": "Running", "published": 1, **condition()}
     assert throttle.reserve("u", old, {**old, "published": 2}, 1000.0) == 0
@@ -89,7 +89,7 @@ def test_progress_waits_and_phases_do_not() -> None:
     assert not is_urgent(old, {**old, "position": "p", "message": "other"})
 
 
-def test_progress_of_all_is_at_most_20_a_second() -> None:
+def test_progress_of_all_objects_is_written_20_times_a_second() -> None:
     throttle = StatusThrottle()
     old: Json = {"published": 1}
     written = sum(throttle.reserve(f"u{i}", old, {"published": 2}, 1000.0 + i / 1000) == 0 for i in range(5000))
@@ -106,7 +106,7 @@ def pod(name: str, uid: str, **status: Any) -> Json:
     return {"metadata": metadata, "status": status}
 
 
-def test_the_cache_keeps_the_newest_and_knows_whose_a_pod_is() -> None:
+def test_the_cache_keeps_the_newest_version_and_the_owner_of_a_pod() -> None:
     cache = ObjectCache()
     assert cache.put("Replay", replay(9))
     assert not cache.put("Replay", replay(9))
@@ -120,7 +120,7 @@ def test_the_cache_keeps_the_newest_and_knows_whose_a_pod_is() -> None:
     assert cache.owner(pod("p", "u1")) is None
 
 
-def test_a_report_in_several_packets_is_read_whole() -> None:
+def test_a_report_in_several_packets_is_read_completely() -> None:
     report = ReplayReport(state="running", topic="t" * 2_000)
 
     async def status(request: web.Request) -> web.StreamResponse:
@@ -140,18 +140,18 @@ def test_a_report_in_several_packets_is_read_whole() -> None:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         ports = [{"name": "http", "containerPort": runner.addresses[0][1]}]
         running = pod("p", "u1", phase="Running", podIP="127.0.0.1") | {"spec": {"containers": [{"ports": ports}]}}
-        cache, told = ObjectCache(), asyncio.Queue[ObjectKey]()
+        cache, reported = ObjectCache(), asyncio.Queue[ObjectKey]()
         cache.put("Replay", replay(1))
         cache.put("Pod", running)
-        poller = PodPoller(cache, told.put_nowait, 60)
-        asking = asyncio.create_task(poller.run())
+        poller = PodPoller(cache, reported.put_nowait, 60)
+        polling = asyncio.create_task(poller.run())
         try:
             poller.track(running)
             async with asyncio.timeout(5):
-                assert await told.get() == ObjectKey("Replay", "n", "x")
+                assert await reported.get() == ObjectKey("Replay", "n", "x")
             assert poller.reports["pod-p"] == report
         finally:
-            asking.cancel()
+            polling.cancel()
             await runner.cleanup()
 
     asyncio.run(scene())

@@ -64,7 +64,7 @@ class Kubelet:
     def stop_all(self, timeout: float) -> None:
         """Stop every pod; returns when all have ended, or kills those that have not within ``timeout`` seconds.
 
-        Their objects are deleted: a pod that was asked to stop did not fail, and must not count against its Job.
+        Their objects are deleted: a stopped pod has not failed, and must not count against its Job.
         """
         started = set(self._running)
         deadline = time.monotonic() + timeout

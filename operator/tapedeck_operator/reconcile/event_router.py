@@ -53,7 +53,7 @@ class EventRouter:
         return missed
 
     def enqueue_all(self, spread: float, *, finished: bool = True) -> None:
-        """Queue every resource, at random times within ``spread`` seconds; without the finished ones if so asked."""
+        """Queue every resource, or every unfinished one, at random times within ``spread`` seconds."""
         for kind in KINDS:
             for document in self._cache.list(kind):
                 if finished or not _is_finished(document):

@@ -1,4 +1,4 @@
-"""What users get wrong, on a running deck: each with a message that names it, and nothing lost."""
+"""Invalid input on a running deck: a message names each error, and no data is lost."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_symbol_without_bars_is_named(shared_deck: Deck, kind: str, spec: Json
         ({"module": "nowhere:Nothing"}, "BadStrategy", "nowhere"),
     ],
 )
-def test_a_wrong_strategy_is_named(shared_deck: Deck, strategy: Json, reason: str, named: str) -> None:
+def test_an_invalid_strategy_is_named(shared_deck: Deck, strategy: Json, reason: str, named: str) -> None:
     _, _, objects = shared_deck
     name = f"wrong-{named}"
     apply(objects, "Backtest", name, {"strategy": strategy, "data": STORE}, EXAMPLES)
@@ -93,7 +93,7 @@ class Breaks(bt.Strategy):
         (70_000, ["line 9, in next", "raise LookupError('late')", "LookupError: late"]),
     ],
 )
-def test_a_strategy_that_breaks_is_told_with_its_own_trace(
+def test_an_exception_of_a_strategy_is_reported_with_its_traceback(
     shared_deck: Deck, tmp_path: Path, at: int, lines: list[str]
 ) -> None:
     home, facts, objects = shared_deck
@@ -105,8 +105,8 @@ def test_a_strategy_that_breaks_is_told_with_its_own_trace(
     apply(objects, "Backtest", exchange, {"strategy": strategy, "data": data}, tmp_path)
     status = ended(objects, "Backtest", exchange)
     assert (status["phase"], status["conditions"][0]["reason"]) == ("Failed", "StrategyError")
-    said = describe(objects, objects.get("Backtest", "default", exchange))
-    assert all(any(line in told for told in said.splitlines()) for line in lines)
+    text = describe(objects, objects.get("Backtest", "default", exchange))
+    assert all(any(line in row for row in text.splitlines()) for line in lines)
     assert status["message"].startswith(f'File "{tmp_path}/mine.py", '), "lines of others before its own"
 
     def kept() -> Any:
@@ -119,7 +119,7 @@ def test_a_strategy_that_breaks_is_told_with_its_own_trace(
     assert seen == at
 
 
-def test_rows_that_cannot_be_taken_are_kept_with_their_place(shared_deck: Deck, tmp_path: Path) -> None:
+def test_rejected_rows_are_recorded_with_their_place(shared_deck: Deck, tmp_path: Path) -> None:
     _, facts, objects = shared_deck
     lines = [
         "60000,1,2,0.5,1.5,3",
@@ -159,7 +159,7 @@ def test_no_such_file_is_named(shared_deck: Deck, tmp_path: Path) -> None:
     assert "missing-*.csv" in status["message"]
 
 
-def test_a_replay_from_a_file_refuses_what_a_feed_would_put_right(shared_deck: Deck, tmp_path: Path) -> None:
+def test_a_replay_of_a_file_rejects_unsorted_rows_which_a_feed_sorts(shared_deck: Deck, tmp_path: Path) -> None:
     _, _, objects = shared_deck
     (tmp_path / "late.csv").write_text(HEAD + "120000,1,2,0.5,1.5,3\n60000,1,2,0.5,1.5,3\n")
     files = {"format": "csv", "exchange": "bad", "sets": [{"symbol": "A/B", "path": "late.csv"}]}
@@ -195,7 +195,7 @@ MINUTES, HOURS = range(0, 30_000_000, 60_000), range(36_000_000, 180_000_000, 3_
     ],
     ids=["empty range", "no topic", "mixed intervals", "no offset", "twice", "negative"],
 )
-def test_what_a_replay_cannot_play_is_named(
+def test_an_unplayable_source_is_named(
     shared_deck: Deck,
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -215,12 +215,12 @@ def test_what_a_replay_cannot_play_is_named(
     assert (status["phase"], status["conditions"][0]["reason"]) == ("Failed", reason)
     assert named in status["message"]
     pods = [p for p in objects.list("Pod") if p["metadata"]["name"].startswith(f"replay-{name}")]
-    assert len(pods) == 1, "tried again where that can't help"
+    assert len(pods) == 1, "a retry cannot help"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_full_disk_of_the_broker_loses_nothing(tmp_path: Path) -> None:
-    """The broker's disk fills up in mid-feed; when there is room again everything goes on by itself."""
+    """The broker's disk fills up during a Feed. Everything resumes by itself once there is space."""
     home = StateDir.at(tmp_path / "home")
     small = home.broker / "data"
     home.prepare()
@@ -258,7 +258,7 @@ def status_of(objects: Objects, kind: str, name: str) -> Json:
 
 
 def _fill(path: Path) -> None:
-    """Write until there is no room left."""
+    """Write until the disk is full."""
     with path.open("wb", buffering=0) as file:
         try:
             while True:

@@ -1,4 +1,4 @@
-"""A Replay's controls on a running deck, from the YAML to what is on the topic and in the store."""
+"""A Replay's controls on a running deck, from its spec to the records on the topic and the rows in the store."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Stage:
         return (self.status(name).get("published") or 0) > 0
 
     def at(self, name: str, minute: int, epoch: str, published: int) -> Json:
-        """The status once it stands still at a minute of the tape, all published, and it says that it did as told."""
+        """Wait until the Replay has stopped at a minute of its range and has observed its spec; returns the status."""
         generation = self.objects.get("Replay", "default", name)["metadata"]["generation"]
 
         def seen() -> tuple[Any, ...]:
@@ -65,9 +65,9 @@ class Stage:
             at = ms(status.get("position")), status.get("epoch")
             return *at, status.get("published"), status.get("observedGeneration")
 
-        deadline, wanted = Deadline(40), (T0 + minute * MINUTE, epoch, published, generation)
-        while seen() != wanted:
-            assert not deadline.passed(), (wanted, self.status(name))
+        deadline, expected = Deadline(40), (T0 + minute * MINUTE, epoch, published, generation)
+        while seen() != expected:
+            assert not deadline.passed(), (expected, self.status(name))
             time.sleep(0.05)
         return self.status(name)
 
@@ -124,7 +124,7 @@ def test_shards_loop_until_and_step(stage: Stage) -> None:
     assert sum(len(bars(records)) for records in parts) == 2 * len(every)
 
 
-def test_one_set_of_controls_moves_a_follower_too(stage: Stage) -> None:
+def test_a_follower_obeys_the_controls_of_its_leader(stage: Stage) -> None:
     stage.play("follower", SYMBOLS[2:], clock={"follow": "leader"})
     eventually(lambda: "leader" in stage.status("follower").get("message", ""))
     stage.play("leader", SYMBOLS[:2], speed=FAST, until=iso(T0 + 30 * MINUTE))
@@ -153,8 +153,8 @@ def test_one_set_of_controls_moves_a_follower_too(stage: Stage) -> None:
     [(2.0, {}), (9.0, {"target": {"topic": "market.bars", "shared": True}})],
     ids=["within a transaction's time", "for longer"],
 )
-def test_after_a_stall_burst_catches_up_and_skip_goes_on_from_there(stage: Stage, stopped: float, more: Json) -> None:
-    """On a shared topic the broker ends after five seconds what a pod has left open: then a successor goes on."""
+def test_after_a_stall_burst_catches_up_and_skip_does_not(stage: Stage, stopped: float, more: Json) -> None:
+    """On a shared topic the broker aborts an open transaction after five seconds, and a new pod resumes."""
     names = {how: f"{how}-{stopped:.0f}" for how in ("burst", "skip")}
     for how, name in names.items():
         stage.play(name, SYMBOLS[:1], speed=1_200, clock={"catchUp": how}, **more)  # six seconds
@@ -185,7 +185,7 @@ def test_after_a_stall_burst_catches_up_and_skip_goes_on_from_there(stage: Stage
 
 
 def test_live_bars_beside_a_replay_on_one_topic(stage: Stage, tmp_path: Path) -> None:
-    """The recorder keeps the live market and what is asked for, never the replay's own bars."""
+    """The recorder stores the live bars, and those of a Replay only with record: true."""
     lines = [f"{T0 + m * MINUTE},{100 + m},{101 + m},{99 + m},{100 + m},1.5" for m in range(MINUTES)]
     (tmp_path / "tape.csv").write_text("ts,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
     files = {"format": "csv", "exchange": "y", "sets": [{"symbol": "A/USD", "path": "tape.csv"}]}
@@ -207,18 +207,18 @@ def test_live_bars_beside_a_replay_on_one_topic(stage: Stage, tmp_path: Path) ->
     time.sleep(0.5)
     assert counted() == {"live": 200, "replay.kept": MINUTES}
     assert [bar[5] for bar in stored(stage.owner, "live")] == [bar.close for bar in live]
-    wanted = bars(stage.topic("kept"))
-    assert stored(stage.owner, "replay.kept") == wanted == bars(stage.topic("dropped"))
-    assert len(wanted) == MINUTES
+    expected = bars(stage.topic("kept"))
+    assert stored(stage.owner, "replay.kept") == expected == bars(stage.topic("dropped"))
+    assert len(expected) == MINUTES
 
 
-def test_a_replay_that_holds_at_its_end_holds_up_no_live_bar(stage: Stage) -> None:
-    """It waits there for a seek, on the live topic too, until it is told to finish."""
+def test_a_replay_that_holds_at_its_end_blocks_no_live_bar(stage: Stage) -> None:
+    """It waits for a seek, also on the live topic, until atEnd is finish."""
     target = {"topic": "market.bars", "shared": True}
     stage.play("held", SYMBOLS[:1], unpaced=True, atEnd="hold", target=target)
 
     def live_until(minute: int, since: int = 0) -> None:
-        """Live bars come, and are in the store while the Replay holds."""
+        """Publish live bars and wait until the store has them, while the Replay holds."""
         for m in range(since, minute):
             bar = Bar("beside", "A/USD", "1m", T0 + m * MINUTE, 1.0, 300.0, 0.5, 1.0 + m, 3.0)
             publish(stage.broker, [(topics.MARKET_BARS, encode(bar), "beside:A/USD", market_headers("live"))])

@@ -1,6 +1,6 @@
-"""Parts of a running deck killed at seeded random instants: nothing lost and nothing doubled, anywhere.
+"""Parts of a running deck killed at seeded random instants: nothing is lost or duplicated.
 
-What is checked is read by the audit alone: source files, the topic (read_committed) and SQL.
+Only the audit reads the results: from the source files, the topic (read_committed) and SQL.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tapedeck_deck.embedded.objects import Objects
 from tapedeck_operator.plan.names import UID_LABEL
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-# Each room's own tests kill it three times in `make test`; here they are all together.
+# The tests of each workload kill it three times; here all run together.
 SEEDS = range(int(os.environ.get("TAPEDECK_FAULTS", "1")))
 SPEED = 60_000
 PLAYS_SECONDS = 3 * 86_400 / SPEED
@@ -47,7 +47,7 @@ class Stage:
         list(changes.apply(self.objects, found, "default"))
 
     def pid(self, uid: str) -> int | None:
-        """The process of the newest running pod of a resource, or of a service by name."""
+        """The pid of the newest running pod of a resource, or of a service by its name."""
         for pod in reversed(self.objects.list("Pod")):
             labels = pod["metadata"]["labels"]
             mine = uid in (labels.get(UID_LABEL), labels.get("app.kubernetes.io/name"))
@@ -100,7 +100,7 @@ def stage(shared_deck: Deck) -> Stage:
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("victim", ["Replay", "Backtest"])
-def test_a_killed_run_loses_and_doubles_nothing(stage: Stage, victim: str, seed: int) -> None:
+def test_a_killed_run_loses_and_duplicates_nothing(stage: Stage, victim: str, seed: int) -> None:
     name = f"{victim.lower()}-{seed}"
     stage.apply(replay(name), backtest(name, name))
     uid = stage.get(victim, name)["metadata"]["uid"]
@@ -121,7 +121,7 @@ def test_a_killed_run_loses_and_doubles_nothing(stage: Stage, victim: str, seed:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_killed_recorder_loses_and_doubles_nothing(stage: Stage, seed: int) -> None:
+def test_a_killed_recorder_loses_and_duplicates_nothing(stage: Stage, seed: int) -> None:
     exchange = f"killed-{seed}"
     rng = random.Random(seed)
     stage.apply(feed(exchange, exchange))
@@ -147,7 +147,7 @@ _undisturbed: list[list[tuple[Any, ...]]] = []
 
 
 def undisturbed(stage: Stage) -> list[tuple[Any, ...]]:
-    """The trades of a run over the same bars that nobody killed, from the store."""
+    """The trades of an undisturbed run over the same bars, from the store."""
     if not _undisturbed:
         calm = backtest("calm", "none")
         calm["spec"]["data"] = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}

@@ -1,1 +1,1 @@
-"""Tests that share an API server: it goes when the last of them is through."""
+"""Tests that share an API server, which stops after the last of them."""

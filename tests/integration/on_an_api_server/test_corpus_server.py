@@ -1,4 +1,4 @@
-"""The same corpus against a real API server with the CRDs: it takes and refuses what the types do, rule by rule."""
+"""The corpus on a real API server with the CRDs: it accepts and rejects what the types do, rule by rule."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ pytestmark = [
         bool(missing_binaries()), reason=f"not built: {', '.join(missing_binaries())} (tests/e2e/rig/build)"
     ),
 ]
-Told = set[tuple[str, str, str]]
-"""Kind, field with [] for each index, and what is said of it."""
+Problems = set[tuple[str, str, str]]
+"""Kind, field with [] for each index, and message."""
 
 FOLDER = "/apis/tapedeck.dev/v1alpha1/namespaces/default"
 
@@ -53,8 +53,8 @@ def _answer(client: httpx.Client, case: Case) -> httpx.Response:
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, Told]:
-    """What the server said of each case that was tried, by its title."""
+def answers() -> dict[str, Problems]:
+    """The server's messages for each case so far, by its title."""
     return {}
 
 
@@ -62,9 +62,9 @@ CASES = [case for case in cases() if case.only is None]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_the_server_agrees(client: httpx.Client, told: dict[str, Told], case: Case) -> None:
+def test_the_server_agrees_with_the_types(client: httpx.Client, answers: dict[str, Problems], case: Case) -> None:
     answer = _answer(client, case)
-    told[case.title] = set()
+    answers[case.title] = set()
     if case.says is None:
         assert answer.is_success, answer.text
         return
@@ -74,7 +74,7 @@ def test_the_server_agrees(client: httpx.Client, told: dict[str, Told], case: Ca
         assert message in answer.json()["message"]
     for cause in answer.json().get("details", {}).get("causes", []):
         field = re.sub(r"\[[^]]*\]", "[]", cause["field"].replace("<nil>", ""))
-        told[case.title].add((case.document["kind"], field, cause["message"].rpartition('": ')[2]))
+        answers[case.title].add((case.document["kind"], field, cause["message"].rpartition('": ')[2]))
 
 
 def _rules(kind: str, schema: dict[str, Any], field: str = "") -> Iterator[tuple[str, str, str]]:
@@ -86,11 +86,11 @@ def _rules(kind: str, schema: dict[str, Any], field: str = "") -> Iterator[tuple
         yield from _rules(kind, schema["items"], f"{field}[]")
 
 
-def test_each_rule_of_each_kind_is_broken_by_a_case(told: dict[str, Told]) -> None:
-    if len(told) < len(CASES):
+def test_each_rule_of_each_kind_is_broken_by_a_case(answers: dict[str, Problems]) -> None:
+    if len(answers) < len(CASES):
         pytest.skip("some cases were not tried")
     schemas = {crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for crd in CRDS}
     rules = {rule for kind, schema in schemas.items() for rule in _rules(kind, schema)}
-    broken = set().union(*told.values())
+    broken = set().union(*answers.values())
     assert len(rules) > 100
     assert rules - broken == set()

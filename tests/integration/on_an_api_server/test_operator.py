@@ -1,4 +1,4 @@
-"""The operator against a real API server, without kubelet or controllers: the tests play those."""
+"""The operator against a real API server, without kubelet and controllers, whose parts the tests take."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def operator(kube: KubeApi, things: Things, tmp_path: Path) -> Iterator[Operator
     process.stop()
 
 
-class Deck:
-    """A Replay's pod as the operator sees it: the real probe server over a stand-in for the player."""
+class FakeReplayPod:
+    """The HTTP server of a Replay's pod, without a player: it accepts signed anchors and reports them."""
 
     def __init__(self, key: str, folder: Path) -> None:
         path = folder / "key"
@@ -54,18 +54,18 @@ class Deck:
         self.report = ReplayReport(
             state="waiting", range_from=T0, range_to=end, last_event=end, interval_ms=60_000, rows=10, topic="t"
         )
-        self.taken: list[Anchor] = []
+        self.accepted: list[Anchor] = []
         self._probe = ProbeServer(
             PodSettings(http_host="127.0.0.1", http_port=0, control_key_file=path),
             report=lambda: self.report,
-            control=self._take,
+            control=self._accept,
         )
         self.port = self._probe.port
         self._probe.start()
 
-    def _take(self, body: bytes) -> None:
+    def _accept(self, body: bytes) -> None:
         anchor = Anchor.model_validate_json(body)
-        self.taken.append(anchor)
+        self.accepted.append(anchor)
         self.report = self.report.model_copy(
             update={"state": "paused" if anchor.paused else "running", "anchor": anchor, "position": anchor.v0}
         )
@@ -74,7 +74,9 @@ class Deck:
         self._probe.stop()
 
 
-def test_a_replay_becomes_a_job_and_a_secret_that_it_owns(things: Things, operator: OperatorProcess) -> None:
+def test_a_replay_owns_a_job_a_secret_and_the_deployment_of_its_transforms(
+    things: Things, operator: OperatorProcess
+) -> None:
     own = {"module": "mine:f", "configMap": "code"}
     computed = {"transforms": [{"name": "mean", "sma": {}}, {"name": "own", "function": own}]}
     made = things.resource("Replay", "x", {"source": STORE, **computed})
@@ -97,78 +99,78 @@ def test_a_replay_becomes_a_job_and_a_secret_that_it_owns(things: Things, operat
     assert "annotations" not in things.again(made)["metadata"]
 
 
-def test_speed_pause_and_seek_reach_the_pod_signed(things: Things, operator: OperatorProcess, tmp_path: Path) -> None:
+def test_signed_controls_reach_the_pod(things: Things, operator: OperatorProcess, tmp_path: Path) -> None:
     made = things.resource("Replay", "x", {"source": STORE, "speed": 60.0})
     job = things.wait("Job", owner=made)
-    deck = Deck(things.secret_key(made), tmp_path)
+    pod_server = FakeReplayPod(things.secret_key(made), tmp_path)
     try:
-        pod = things.pod(job, port=deck.port)
+        pod = things.pod(job, port=pod_server.port)
         things.status(made, lambda s: s.get("phase") == "Running" and s.get("speed") == "60x")
-        took = []
+        seconds = []
 
-        def told(spec: Json) -> Anchor:
-            """What the pod is told of a changed spec."""
-            before = len(deck.taken)
+        def delivered(spec: Json) -> Anchor:
+            """The anchor that the pod gets after a change of the spec."""
+            before = len(pod_server.accepted)
             began = time.monotonic()
             things.patch(made, {"spec": spec})
-            things.until(lambda: len(deck.taken) > before, 20)
-            took.append(time.monotonic() - began)
-            anchor = deck.taken[-1]
+            things.until(lambda: len(pod_server.accepted) > before, 20)
+            seconds.append(time.monotonic() - began)
+            anchor = pod_server.accepted[-1]
             generation = things.again(made)["metadata"]["generation"]
             status = things.status(made, lambda s: s.get("observedGeneration") == generation)
-            assert status["anchor"]["number"] == deck.taken[-1].number
+            assert status["anchor"]["number"] == pod_server.accepted[-1].number
             return anchor
 
-        assert told({"speed": 120.0}).speed == 120
-        assert told({"paused": True}).paused
-        assert told({"paused": False, "seek": {"to": "2018-04-04T00:05:00Z", "id": "a"}}).epoch == 1
-        assert median(took) < 1.0
+        assert delivered({"speed": 120.0}).speed == 120
+        assert delivered({"paused": True}).paused
+        assert delivered({"paused": False, "seek": {"to": "2018-04-04T00:05:00Z", "id": "a"}}).epoch == 1
+        assert median(seconds) < 1.0
         assert things.again(pod)["metadata"]["uid"] == pod["metadata"]["uid"]
     finally:
-        deck.stop()
+        pod_server.stop()
 
 
-def test_a_control_that_its_pod_refuses_is_told_until_it_is_taken(
+def test_a_rejected_control_is_a_condition_until_the_pod_accepts_it(
     things: Things, operator: OperatorProcess, tmp_path: Path
 ) -> None:
     made = things.resource("Replay", "x", {"source": STORE})
     job = things.wait("Job", owner=made)
-    deck = Deck("0" * 64, tmp_path)  # the key of an operator that was there before
+    pod_server = FakeReplayPod("0" * 64, tmp_path)  # the key of an earlier operator
 
     def applied(status: Json) -> Json:
         return next((c for c in status.get("conditions", []) if c["type"] == "Applied"), {})
 
     try:
-        pod = things.pod(job, port=deck.port)
-        told = applied(things.status(made, lambda s: applied(s).get("status") == "False"))
-        assert told["reason"] == "ControlRejected"
-        assert "signature does not match" in told["message"]
-        assert not deck.taken
+        pod = things.pod(job, port=pod_server.port)
+        condition = applied(things.status(made, lambda s: applied(s).get("status") == "False"))
+        assert condition["reason"] == "ControlRejected"
+        assert "signature does not match" in condition["message"]
+        assert not pod_server.accepted
     finally:
-        deck.stop()
+        pod_server.stop()
     things.delete(pod)
-    deck = Deck(things.secret_key(made), tmp_path)
+    pod_server = FakeReplayPod(things.secret_key(made), tmp_path)
     try:
-        things.pod(job, port=deck.port)
+        things.pod(job, port=pod_server.port)
         things.status(made, lambda s: s.get("phase") == "Running" and applied(s).get("status") == "True", seconds=20)
     finally:
-        deck.stop()
+        pod_server.stop()
 
 
-def test_it_tells_which_replays_live(things: Things, operator: OperatorProcess) -> None:
-    def told() -> list[str]:
+def test_the_operator_lists_the_uids_of_all_replays(things: Things, operator: OperatorProcess) -> None:
+    def listed() -> list[str]:
         answer = httpx.get(f"{operator.url()}/replays", timeout=60, trust_env=False)
         uids: list[str] = answer.json() if answer.status_code == 200 else []
         return uids
 
     made = things.resource("Replay", "x", {"source": STORE})
     things.wait("Job", owner=made)
-    assert told() == [made["metadata"]["uid"]]
+    assert listed() == [made["metadata"]["uid"]]
     things.delete(made)
-    things.until(lambda: told() == [], 30)
+    things.until(lambda: listed() == [], 30)
 
 
-def test_an_object_of_another_is_left_alone(things: Things, operator: OperatorProcess) -> None:
+def test_an_object_of_another_owner_is_not_changed(things: Things, operator: OperatorProcess) -> None:
     operator.stop()
     made = things.resource("Replay", "x", {"source": STORE})
     other = things.foreign_job(things.child_name(made))
@@ -187,7 +189,7 @@ def test_an_object_of_another_is_left_alone(things: Things, operator: OperatorPr
     )
 
 
-def test_a_missing_right_is_named_and_harms_no_other(things: Things, operator: OperatorProcess) -> None:
+def test_a_missing_right_is_named_and_affects_no_other_resource(things: Things, operator: OperatorProcess) -> None:
     for document in rights(things.namespace, without=[("create", "secrets")]):
         things.apply(document)
     replay = things.resource("Replay", "x", {"source": STORE})
@@ -205,7 +207,7 @@ def test_a_missing_right_is_named_and_harms_no_other(things: Things, operator: O
     things.wait("Job", owner=replay, seconds=30)
 
 
-def test_a_child_that_the_server_rejects_is_told_and_harms_no_other(things: Things, operator: OperatorProcess) -> None:
+def test_a_rejected_child_is_named_and_affects_no_other_resource(things: Things, operator: OperatorProcess) -> None:
     bad = things.resource("Replay", "bad", {"source": STORE, "nodeSelector": {"no key!": "x"}})
     status = things.status(bad, lambda s: bool(s.get("conditions")))
     assert status["conditions"][0]["reason"] == "Rejected"
@@ -214,7 +216,7 @@ def test_a_child_that_the_server_rejects_is_told_and_harms_no_other(things: Thin
     things.wait("Job", owner=things.resource("Replay", "good", {"source": STORE}))
 
 
-def test_what_others_turn_or_delete_is_mended(things: Things, operator: OperatorProcess) -> None:
+def test_changed_and_deleted_children_are_restored(things: Things, operator: OperatorProcess) -> None:
     made = things.resource("Replay", "x", {"source": STORE})
     job = things.wait("Job", owner=made)
     policy = things.wait("NetworkPolicy", owner=made)
@@ -227,11 +229,11 @@ def test_what_others_turn_or_delete_is_mended(things: Things, operator: Operator
     again = things.wait("Job", owner=made, other_than=job["metadata"]["uid"], seconds=30)
     assert again["metadata"]["name"] == job["metadata"]["name"]
     things.delete(things.wait("Secret", owner=made))
-    things.pod(again, status={"phase": "Pending", "startTime": "2018-04-04T00:00:00Z"})  # it waits for its volumes
+    things.pod(again, status={"phase": "Pending", "startTime": "2018-04-04T00:00:00Z"})  # its volumes are missing
     things.wait("Secret", owner=made)
 
 
-def test_a_pod_that_cannot_start_says_why(things: Things, operator: OperatorProcess) -> None:
+def test_the_status_explains_a_pod_that_cannot_start(things: Things, operator: OperatorProcess) -> None:
     made = things.resource("Replay", "x", {"source": STORE})
     job = things.wait("Job", owner=made)
     waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image i/replay:1"}
@@ -251,7 +253,7 @@ def test_a_pod_that_cannot_start_says_why(things: Things, operator: OperatorProc
     things.events(made, "ImagePullBackOff", 1)
 
 
-def test_suspend_reaches_the_job_and_back(things: Things, operator: OperatorProcess) -> None:
+def test_suspend_and_resume_reach_the_job(things: Things, operator: OperatorProcess) -> None:
     made = things.resource("Backtest", "b", {"strategy": {"builtin": "sma-cross"}, "data": STORE})
     job = things.wait("Job", owner=made)
     things.patch(made, {"spec": {"suspend": True}})
@@ -262,7 +264,7 @@ def test_suspend_reaches_the_job_and_back(things: Things, operator: OperatorProc
     things.status(made, lambda s: s["phase"] == "Pending")
 
 
-def test_an_ended_run_is_final_and_goes_when_its_time_is_over(things: Things, operator: OperatorProcess) -> None:
+def test_a_finished_run_is_deleted_after_its_ttl(things: Things, operator: OperatorProcess) -> None:
     made = things.resource(
         "Backtest", "b", {"strategy": {"builtin": "sma-cross"}, "data": STORE, "ttlSecondsAfterFinished": 2}
     )
@@ -275,9 +277,9 @@ def test_an_ended_run_is_final_and_goes_when_its_time_is_over(things: Things, op
 def test_a_restart_of_the_operator_changes_nothing(things: Things, operator: OperatorProcess, tmp_path: Path) -> None:
     made = things.resource("Replay", "x", {"source": STORE})
     job = things.wait("Job", owner=made)
-    deck = Deck(things.secret_key(made), tmp_path)
+    pod_server = FakeReplayPod(things.secret_key(made), tmp_path)
     try:
-        things.pod(job, port=deck.port)
+        things.pod(job, port=pod_server.port)
         things.status(made, lambda s: s.get("phase") == "Running")
         time.sleep(1)
         before = things.again(made)
@@ -289,13 +291,15 @@ def test_a_restart_of_the_operator_changes_nothing(things: Things, operator: Ope
         assert after["status"]["anchor"] == before["status"]["anchor"]
         assert after["status"]["conditions"] == before["status"]["conditions"]
         assert things.again(job)["metadata"]["resourceVersion"] == job["metadata"]["resourceVersion"]
-        assert {anchor.number for anchor in deck.taken} == {1}
+        assert {anchor.number for anchor in pod_server.accepted} == {1}
     finally:
-        deck.stop()
+        pod_server.stop()
 
 
 @pytest.mark.slow
-def test_an_outage_of_the_api_server_is_outlived(kube: KubeApi, things: Things, operator: OperatorProcess) -> None:
+def test_the_operator_survives_an_outage_of_the_api_server(
+    kube: KubeApi, things: Things, operator: OperatorProcess
+) -> None:
     first = things.resource("Replay", "x", {"source": STORE})
     things.wait("Job", owner=first)
     kube.kill_server()

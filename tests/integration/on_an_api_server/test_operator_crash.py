@@ -1,4 +1,4 @@
-"""The operator killed at each of its calls in turn, before and after the API server did it; and left without news."""
+"""The operator killed before and after each of its calls, and the operator with silent watches."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ pytestmark = [
     pytest.mark.skipif(bool(missing_binaries()), reason="needs etcd and kube-apiserver: tests/e2e/rig/build"),
 ]
 STORE = {"exchange": "c", "symbols": ["A/B"]}
-CALLS = 7  # two look-ups, NetworkPolicy, Secret, Job, status, event
-LIVE_CALLS = 12  # five look-ups, two NetworkPolicies, three Deployments, status, event
+CALLS = 7  # two reads, NetworkPolicy, Secret, Job, status, event
+LIVE_CALLS = 12  # five reads, two NetworkPolicies, three Deployments, status, event
 FULL = int(os.environ.get("TAPEDECK_FAULTS", "3")) >= 20
 
 
@@ -33,9 +33,9 @@ def proxy(kube: KubeApi) -> Iterator[CuttingProxy]:
     made.stop()
 
 
-# Before a call is the same as after the one before it: nothing is remembered but on the API server.
+# A kill before a call equals one after the call before it: all state is on the API server.
 @pytest.mark.parametrize(("number", "after"), [(1, False), *((n, True) for n in range(1, CALLS + 2))])
-def test_a_crash_leaves_no_duplicate_and_no_orphan(
+def test_a_crash_leaves_neither_duplicates_nor_orphans(
     kube: KubeApi, proxy: CuttingProxy, tmp_path: Path, number: int, after: bool
 ) -> None:
     made = {"Job": 1, "Secret": 1, "NetworkPolicy": 1}
@@ -44,7 +44,9 @@ def test_a_crash_leaves_no_duplicate_and_no_orphan(
 
 @pytest.mark.faults
 @pytest.mark.parametrize("number", [n for n in range(1, LIVE_CALLS + 2) if FULL or n % 5 == 0])
-def test_a_crash_leaves_one_deployment_of_each(kube: KubeApi, proxy: CuttingProxy, tmp_path: Path, number: int) -> None:
+def test_a_crash_leaves_one_deployment_for_each_shard(
+    kube: KubeApi, proxy: CuttingProxy, tmp_path: Path, number: int
+) -> None:
     spec = {"exchange": "binance", "symbols": ["A/B", "C/D"], "shards": 2, "transforms": [{"name": "mean", "sma": {}}]}
     made = {"Job": 0, "Deployment": 3, "NetworkPolicy": 2}
     survive(kube, proxy, tmp_path, "Feed", spec, made, LIVE_CALLS, number, after=True)
@@ -61,7 +63,7 @@ def survive(
     number: int,
     after: bool,
 ) -> None:
-    """Kill the operator at a call for a new resource and start it again; behind the last, see that no more come."""
+    """Kill the operator at a call for a new resource and restart it; after the last call, check that none follows."""
     with kube.client() as client:
         things = Things(client)
         for document in rights(things.namespace):
@@ -83,7 +85,7 @@ def survive(
                 things.status(made, lambda s: s.get("phase") == "Pending")
                 things.until(lambda: len(proxy.calls) >= calls, 5)
                 assert operator.alive()
-                # Each of them was cut above; a busy machine may see one more status.
+                # Each was cut above; on a busy machine one more status is written.
                 assert calls <= len(proxy.calls) <= calls + 2, proxy.calls
             else:
                 things.until(lambda: not operator.alive(), 30)
@@ -102,8 +104,8 @@ def survive(
 
 
 @pytest.fixture
-def listening(kube: KubeApi, proxy: CuttingProxy, tmp_path: Path) -> Iterator[tuple[Things, OperatorProcess]]:
-    """An operator whose watches last 2 s: one that is silent is cut after 3 s, and shows after 5.5 s."""
+def watching(kube: KubeApi, proxy: CuttingProxy, tmp_path: Path) -> Iterator[tuple[Things, OperatorProcess]]:
+    """An operator whose watches last 2 s: a silent one is cut after 3 s, and its kind is silent after 5.5 s."""
     with kube.client() as client:
         things = Things(client)
         for document in rights(things.namespace):
@@ -123,10 +125,10 @@ def listening(kube: KubeApi, proxy: CuttingProxy, tmp_path: Path) -> Iterator[tu
 
 
 @pytest.mark.parametrize(("plural", "kind"), [("leases", "Lease"), ("replays", "Replay"), ("pods", "Pod")])
-def test_a_kind_of_which_nothing_is_heard_shows(
-    proxy: CuttingProxy, listening: tuple[Things, OperatorProcess], plural: str, kind: str
+def test_a_silent_watch_fails_the_health_check(
+    proxy: CuttingProxy, watching: tuple[Things, OperatorProcess], plural: str, kind: str
 ) -> None:
-    things, operator = listening
+    things, operator = watching
     proxy.muted = (plural,)
     made = things.resource("Replay", "y", {"source": {"store": STORE}})
     things.until(lambda: operator.answer("/healthz") == (503, f"the watch is silent for {kind}"), 40)
@@ -135,8 +137,8 @@ def test_a_kind_of_which_nothing_is_heard_shows(
     things.wait("Job", owner=made)
 
 
-def test_a_watch_that_fell_silent_is_begun_anew(proxy: CuttingProxy, listening: tuple[Things, OperatorProcess]) -> None:
-    things, operator = listening
+def test_a_silent_watch_is_restarted(proxy: CuttingProxy, watching: tuple[Things, OperatorProcess]) -> None:
+    things, operator = watching
     before = proxy.held
     proxy.muted = ("replays",)
     made = things.resource("Replay", "y", {"source": {"store": STORE}})
@@ -144,5 +146,5 @@ def test_a_watch_that_fell_silent_is_begun_anew(proxy: CuttingProxy, listening: 
     proxy.muted = ()
     things.wait("Job", owner=made, seconds=30)
     assert operator.answer("/healthz") == (200, "ok")
-    said = [line for line in operator.log.read_text().splitlines() if "did not end in time" in line]
-    assert ['"Replay"' in line for line in said] == [True]
+    logged = [line for line in operator.log.read_text().splitlines() if "did not end in time" in line]
+    assert ['"Replay"' in line for line in logged] == [True]

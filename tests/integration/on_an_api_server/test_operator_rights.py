@@ -1,4 +1,4 @@
-"""The operator's rights are those that it uses: an API server that writes down each call says so."""
+"""The operator's RBAC rights are exactly those that it uses, by the audit log of an API server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kube.operator import PATHS, RULES, USER, OperatorProcess, Things, rights
 from tapedeck_crds.json import Json
 
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
-# Of another symbol: who plays what a fill brings waits for its end.
+# Of another symbol: a Replay of the filled symbols would wait for the end of the fill.
 FILLED = {"fill": True, "store": {"exchange": "coinbase", "symbols": ["ETH/USD"], "from": "2018-04-04T00:00:00Z"}}
 LIVE = {"exchange": "binance", "symbols": ["BTC/USDT"]}
 FILES = {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}
@@ -30,7 +30,7 @@ pytestmark = [
 
 
 class Right(NamedTuple):
-    """As a rule of RBAC has it; a subresource stands behind its resource."""
+    """A verb and a resource of an RBAC rule, with the subresource after a slash."""
 
     verb: str
     resource: str
@@ -41,12 +41,12 @@ def of(rules: list[Json]) -> set[Right]:
 
 
 GIVEN = of([*RULES["watched"], *RULES["own"]])
-SEEING = {right for right in GIVEN if right.verb in ("list", "watch")}
-UNWANTED = {Right("delete", "networkpolicies")}  # what an operator does that was told to have no policies
+READING = {right for right in GIVEN if right.verb in ("list", "watch")}
+POLICY_REMOVAL = {Right("delete", "networkpolicies")}  # used once policies are disabled
 
 
 class Audit:
-    """What the operators did and were denied, by namespace."""
+    """The calls that operators made and that were denied, by namespace."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -77,7 +77,7 @@ class Audit:
         seen = self._seen.setdefault((target.get("namespace", ""), code == 403), set())
         seen.add(Right(event["verb"], resource))
         if event["verb"] == "patch" and (code == 201 or "cannot create" in event["responseStatus"].get("message", "")):
-            seen.add(Right("create", resource))  # an apply that makes the object
+            seen.add(Right("create", resource))  # an apply that creates the object
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +85,8 @@ def audit(kube: KubeApi) -> Audit:
     return Audit(kube.audit)
 
 
-class Life:
-    """What an operator meets in a namespace: runs that end and go, one that is lost, a Feed that shrinks, a fill."""
+class Workload:
+    """Resources that need every right: runs that expire, a deleted Replay, a Feed that loses a shard, a fill."""
 
     def __init__(self, kube: KubeApi, without: Collection[Right] = ()) -> None:
         self.things = Things(kube.client())
@@ -104,8 +104,8 @@ class Life:
         self.things.resource("Replay", "kept", {"source": STORE})
         self.things.resource("Replay", "filled", {"source": FILLED})
 
-    def go_on(self) -> None:
-        """What controllers and users do, as far as it can be done by now."""
+    def advance(self) -> None:
+        """Take the next steps of controllers and users that are possible by now."""
         for made in self._ending:
             job = self._child("Job", made)
             if job is not None and not job.get("status", {}).get("conditions"):
@@ -115,7 +115,7 @@ class Life:
         if self._child("Job", self._bound) is not None and self.things.find(self._lost) is not None:
             self.things.delete(self._lost)
 
-    def end(self) -> None:
+    def clean(self) -> None:
         self.things.clean()
         self.things.client.close()
 
@@ -131,35 +131,37 @@ def without_policies(operator: OperatorProcess) -> None:
     operator.start()
 
 
-def test_all_that_is_granted_is_used(kube: KubeApi, audit: Audit, tmp_path: Path) -> None:
-    life = Life(kube)
-    namespace = life.things.namespace
+def test_every_granted_right_is_used(kube: KubeApi, audit: Audit, tmp_path: Path) -> None:
+    workload = Workload(kube)
+    namespace = workload.things.namespace
     operator = OperatorProcess(kube, namespace, tmp_path)
 
-    def used(wanted: set[Right]) -> bool:
-        life.go_on()
-        return audit.used(namespace) >= wanted
+    def used(expected: set[Right]) -> bool:
+        workload.advance()
+        return audit.used(namespace) >= expected
 
     try:
         operator.start()
-        life.things.until(lambda: used(GIVEN - UNWANTED), 60)
+        workload.things.until(lambda: used(GIVEN - POLICY_REMOVAL), 60)
         without_policies(operator)
-        life.things.until(lambda: used(GIVEN), 60)
+        workload.things.until(lambda: used(GIVEN), 60)
         assert audit.used(namespace) == GIVEN
         assert not audit.denied(namespace)
     except AssertionError:
         pytest.fail(f"granted and not used: {sorted(GIVEN - audit.used(namespace))}")
     finally:
         operator.stop()
-        life.end()
+        workload.clean()
 
 
 @pytest.mark.parametrize(("verb", "own"), [("list", "create"), ("watch", "patch")])
-def test_each_right_to_see_is_missed(kube: KubeApi, audit: Audit, tmp_path: Path, verb: str, own: str) -> None:
-    """Each is given once it was missed: at the start one kind waits for another. Of its own Leases one right each."""
-    taken = {right for right in SEEING if right.verb == verb} | {Right(own, "leases")}
-    life = Life(kube, without=taken)
-    namespace = life.things.namespace
+def test_every_right_to_list_and_watch_is_needed(
+    kube: KubeApi, audit: Audit, tmp_path: Path, verb: str, own: str
+) -> None:
+    """Each right is granted once its lack was logged: kinds are listed in sequence. Leases need one right of each."""
+    taken = {right for right in READING if right.verb == verb} | {Right(own, "leases")}
+    workload = Workload(kube, without=taken)
+    namespace = workload.things.namespace
     operator = OperatorProcess(kube, namespace, tmp_path)
     left = set(taken)
 
@@ -167,21 +169,21 @@ def test_each_right_to_see_is_missed(kube: KubeApi, audit: Audit, tmp_path: Path
         found = missed(operator, audit, dict.fromkeys(left, namespace))
         left.difference_update(found)
         for document in rights(namespace, without=left) if found else ():
-            life.things.apply(document)
+            workload.things.apply(document)
         return not left
 
     try:
         operator.start()
-        life.things.until(all_missed, 90)
+        workload.things.until(all_missed, 90)
     except AssertionError:
         pytest.fail(f"not missed: {left}")
     finally:
         operator.stop()
-        life.end()
+        workload.clean()
 
 
 @pytest.fixture
-def seeing_everywhere(kube: KubeApi) -> Iterator[None]:
+def reading_everywhere(kube: KubeApi) -> Iterator[None]:
     """The rights to list and watch, in all namespaces."""
     rules = [{**rule, "verbs": [v for v in rule["verbs"] if v in ("list", "watch")]} for rule in RULES["watched"]]
     metadata = {"name": USER}
@@ -198,39 +200,39 @@ def seeing_everywhere(kube: KubeApi) -> Iterator[None]:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.usefixtures("seeing_everywhere")
-def test_each_right_to_change_is_missed(kube: KubeApi, audit: Audit, tmp_path: Path) -> None:
-    """One operator sees all namespaces, in each of which it lacks another right."""
-    lives = {right: Life(kube, without={right, *SEEING}) for right in GIVEN - SEEING - of(RULES["own"])}
-    home = Life(kube)
+@pytest.mark.usefixtures("reading_everywhere")
+def test_every_right_to_change_is_needed(kube: KubeApi, audit: Audit, tmp_path: Path) -> None:
+    """One operator watches all namespaces and lacks another right in each."""
+    lives = {right: Workload(kube, without={right, *READING}) for right in GIVEN - READING - of(RULES["own"])}
+    home = Workload(kube)
     operator = OperatorProcess(kube, home.things.namespace, tmp_path)
     operator.environment["TAPEDECK_OPERATOR_WATCH_NAMESPACE"] = ""
-    lacking = {right: life.things.namespace for right, life in lives.items()}
+    lacking = {right: workload.things.namespace for right, workload in lives.items()}
 
     def all_but(rest: set[Right]) -> bool:
-        for life in lives.values():
-            life.go_on()
-        time.sleep(1)  # a hundred questions each time
+        for workload in lives.values():
+            workload.advance()
+        time.sleep(1)  # each round makes a hundred requests
         return missed(operator, audit, lacking) >= lives.keys() - rest
 
     try:
         operator.start()
-        home.things.until(lambda: all_but(UNWANTED), 120)
+        home.things.until(lambda: all_but(POLICY_REMOVAL), 120)
         without_policies(operator)
         home.things.until(lambda: all_but(set()), 60)
     except AssertionError:
         pytest.fail(f"not missed: {lives.keys() - missed(operator, audit, lacking)}")
     finally:
         operator.stop()
-        for life in (home, *lives.values()):
-            life.end()
+        for workload in (home, *lives.values()):
+            workload.clean()
 
 
 DENIED = re.compile(r'cannot (\w+) resource "([^"]+)" in API group "[^"]*" in the namespace "([^"]+)"')
 
 
 def missed(operator: OperatorProcess, audit: Audit, lacking: Mapping[Right, str]) -> set[Right]:
-    """Those that the operator asked for, was denied and complained of, in the namespace that lacks them."""
+    """The rights that the operator used, was denied and logged, in the namespace that lacks them."""
     log = operator.log.read_text().replace("\\", "")  # JSON lines quote quotes
-    told = {(Right(verb, resource), namespace) for verb, resource, namespace in DENIED.findall(log)}
-    return {r for r, namespace in lacking.items() if (r, namespace) in told and r in audit.denied(namespace)}
+    logged = {(Right(verb, resource), namespace) for verb, resource, namespace in DENIED.findall(log)}
+    return {r for r, namespace in lacking.items() if (r, namespace) in logged and r in audit.denied(namespace)}
