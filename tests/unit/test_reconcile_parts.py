@@ -97,7 +97,7 @@ def test_progress_of_all_objects_is_written_20_times_a_second() -> None:
 
 
 def replay(version: int, uid: str = "u1", name: str = "x") -> Json:
-    return {"metadata": {"name": name, "namespace": "n", "uid": uid, "resourceVersion": str(version)}}
+    return {"kind": "Replay", "metadata": {"name": name, "namespace": "n", "uid": uid, "resourceVersion": str(version)}}
 
 
 def pod(name: str, uid: str, **status: Any) -> Json:
@@ -118,6 +118,19 @@ def test_the_cache_keeps_the_newest_version_and_the_owner_of_a_pod() -> None:
     assert not cache.remove("Replay", replay(11, uid="another"))
     assert cache.remove("Replay", replay(11))
     assert cache.owner(pod("p", "u1")) is None
+
+
+def test_the_cache_finds_the_runs_that_depend_on_a_replay() -> None:
+    cache = ObjectCache()
+    follower = {**replay(1, uid="u2", name="follower"), "spec": {"clock": {"follow": "x"}}}
+    backtest = {**replay(2, uid="u3", name="b"), "kind": "Backtest", "spec": {"data": {"replay": {"name": "x"}}}}
+    cache.put("Replay", follower)
+    cache.put("Backtest", backtest)
+    assert cache.dependents("n", "x") == [backtest, follower]
+    assert cache.dependents("other", "x") == []
+    cache.put("Replay", {**replay(3, uid="u2", name="follower"), "spec": {"clock": {"follow": "y"}}})
+    cache.remove("Backtest", backtest)
+    assert cache.dependents("n", "x") == []
 
 
 def test_a_report_in_several_packets_is_read_completely() -> None:

@@ -57,6 +57,7 @@ class EmbeddedCluster:
         _check_space(state_dir.root)
         self._port, self._claim = _page_port(port)
         self._objects = Objects(state_dir.objects)
+        self._watch = StoreWatch(self._objects)
         self._broker = KafkaBroker(state_dir.broker, ports.free_port())
         self._postgres = Postgres(state_dir.database)
         self._supervisor = Supervisor(self._broker, self._postgres, self._objects)
@@ -95,7 +96,6 @@ class EmbeddedCluster:
     async def run(self) -> None:
         """Run what ``start`` prepared until ``request_stop``. Raises DeckError, or the error of a part that fails."""
         self._loop = asyncio.get_running_loop()
-        watch = StoreWatch(self._objects)
         # In this order: the recorder must know of a Replay before a pod creates its topic.
         for handler in (
             self._track_replay,
@@ -103,8 +103,14 @@ class EmbeddedCluster:
             self._pod_controllers.handle,
             self._kubelet.handle,
         ):
-            watch.subscribe(handler)
-        loops = (watch.run(), self._pod_controllers.run(), self._kubelet.run(), self._supervise(), self._requeue())
+            self._watch.subscribe(handler)
+        loops = (
+            self._watch.run(),
+            self._pod_controllers.run(),
+            self._kubelet.run(),
+            self._supervise(),
+            self._requeue(),
+        )
         tasks = [asyncio.create_task(part) for part in (self._serve(), *loops, *self._controller.loops())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -18,13 +18,13 @@ class StoreWatch:
     """Delivers changes to handlers, in the order in which they subscribed.
 
     Changes that this process makes are delivered at once. Those of others, such as the command line's, are found
-    by polling one row of the file.
+    by polling one row of the file. Deletions are delivered from the construction of the watch on.
     """
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._handlers: list[ChangeHandler] = []
-        self._version = 0
+        self._version = objects.version
         self._pruned = 0
         self._wake = asyncio.Event()
 
@@ -36,7 +36,6 @@ class StoreWatch:
         """Deliver until cancelled. Raises DeckError where the file cannot be read."""
         loop = asyncio.get_running_loop()
         self._objects.on_commit(lambda: _set_from_any_thread(loop, self._wake))
-        self._version = self._objects.version
         self._deliver([Change(False, document) for document in self._objects.list()])
         while True:
             self._wake.clear()

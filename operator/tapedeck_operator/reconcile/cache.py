@@ -17,6 +17,7 @@ class ObjectCache:
         self._objects: dict[str, dict[tuple[str, str], Json]] = {}
         self._resources: dict[str, ObjectKey] = {}  # uid of a Feed, Replay or Backtest → its key
         self._pods: dict[str, dict[ObjectKey, None]] = {}  # the same uid → its pods, in order of arrival
+        self._dependents: dict[tuple[str, str], set[ObjectKey]] = {}  # (namespace, Replay) → runs that name it
 
     def get(self, kind: str, namespace: str, name: str) -> Json | None:
         return self._objects.get(kind, {}).get((namespace, name))
@@ -37,6 +38,11 @@ class ObjectCache:
         found = [pod for key in self._pods.get(uid, ()) if (pod := self.get(*key)) is not None]
         return sorted(found, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
 
+    def dependents(self, namespace: str, replay: str) -> Documents:
+        """The Backtests that read a Replay and the Replays that follow its clock."""
+        keys = self._dependents.get((namespace, replay), ())
+        return [document for key in sorted(keys) if (document := self.get(*key)) is not None]
+
     def put(self, kind: str, document: Json) -> bool:
         """Store a version; False where the cache holds this one or a newer one."""
         key = key_of(kind, document)
@@ -47,8 +53,10 @@ class ObjectCache:
         self._objects.setdefault(kind, {})[key.namespace, key.name] = document
         if kind in KINDS:
             if old is not None:
-                self._resources.pop(old["metadata"]["uid"], None)
+                self._unindex(key, old)
             self._resources[document["metadata"]["uid"]] = key
+            if (replay := replay_name(document)) is not None:
+                self._dependents.setdefault((key.namespace, replay), set()).add(key)
         elif kind == "Pod":
             self._pods.setdefault(_uid_label(document), {})[key] = None
         return True
@@ -60,13 +68,29 @@ class ObjectCache:
         if old is None or old["metadata"]["uid"] != document["metadata"]["uid"]:
             return None
         del self._objects[kind][key.namespace, key.name]
-        self._resources.pop(old["metadata"]["uid"], None)
-        if kind == "Pod":
+        if kind in KINDS:
+            self._unindex(key, old)
+        elif kind == "Pod":
             siblings = self._pods.get(_uid_label(old), {})
             siblings.pop(key, None)
             if not siblings:
                 self._pods.pop(_uid_label(old), None)
         return old
+
+    def _unindex(self, key: ObjectKey, old: Json) -> None:
+        self._resources.pop(old["metadata"]["uid"], None)
+        index = (key.namespace, replay_name(old) or "")
+        if (dependents := self._dependents.get(index)) is not None:
+            dependents.discard(key)
+            if not dependents:
+                del self._dependents[index]
+
+
+def replay_name(document: Json) -> str | None:
+    """The Replay that a Backtest reads, or whose clock a Replay follows; the document may be invalid otherwise."""
+    spec = document.get("spec") or {}
+    name: str | None = (spec.get("data", {}).get("replay") or {}).get("name") or (spec.get("clock") or {}).get("follow")
+    return name
 
 
 def _uid_label(document: Json) -> str:

@@ -9,7 +9,7 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import KINDS
 from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_operator.reconcile.api import ObjectKey, key_of, version_of
-from tapedeck_operator.reconcile.cache import ObjectCache
+from tapedeck_operator.reconcile.cache import ObjectCache, replay_name
 from tapedeck_operator.reconcile.pod_poller import PodPoller
 from tapedeck_operator.reconcile.work_queue import WorkQueue
 
@@ -103,19 +103,14 @@ class EventRouter:
 
     def _enqueue_dependents(self, replay: Json) -> None:
         """Queue the unfinished runs that name a Replay, and the leader whose clock it follows."""
-        name = replay["metadata"]["name"]
-        leader = _leader(replay)
-        for kind in ("Backtest", "Replay"):
-            for document in self._cache.list(kind, replay["metadata"]["namespace"]):
-                dependency = (document["spec"].get("data", {}).get("replay") or {}).get("name") or _leader(document)
-                is_leader = kind == "Replay" and document["metadata"]["name"] == leader
-                if (dependency == name or is_leader) and not _is_finished(document):
-                    self._enqueue(key_of(kind, document))
-
-
-def _leader(document: Json) -> str | None:
-    leader: str | None = (document["spec"].get("clock") or {}).get("follow")
-    return leader
+        metadata = replay["metadata"]
+        affected = self._cache.dependents(metadata["namespace"], metadata["name"])
+        if (leader := replay_name(replay)) is not None:
+            document = self._cache.get("Replay", metadata["namespace"], leader)
+            affected += [document] if document is not None else []
+        for document in affected:
+            if not _is_finished(document):
+                self._enqueue(key_of(document["kind"], document))
 
 
 def _is_finished(document: Json) -> bool:
