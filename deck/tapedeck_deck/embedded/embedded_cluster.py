@@ -27,7 +27,7 @@ from tapedeck_deck.embedded.postgres import Postgres
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_deck.embedded.store_api import StoreApi, routed_to
 from tapedeck_deck.embedded.store_watch import StoreWatch
-from tapedeck_deck.embedded.supervise import Supervisor
+from tapedeck_deck.embedded.supervisor import Supervisor
 from tapedeck_operator.plan import Settings
 from tapedeck_operator.reconcile.controller import Controller
 from tapedeck_operator.reconcile.status_throttle import StatusThrottle

@@ -1,1 +1,1 @@
-"""Tests that share a deck: it goes when the last of them is through, since an idle one takes processor time too."""
+"""Tests that share a deck, which stops after the last of them: an idle deck uses processor time, too."""
