@@ -1,4 +1,4 @@
-"""Users of a real broker with ACLs: each workload may do its work by its own, and not more."""
+"""ACLs on a real broker: the user of each workload has the least privileges."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory, services: Any) -> Iterator[SecuredBroker]:
-    """A broker as `python -m tapedeck_maintenance.migrate` leaves it, with a record on each topic."""
+    """A broker after `python -m tapedeck_maintenance.migrate`, with a record on each topic."""
     folder = tmp_path_factory.mktemp("secured")
     running = SecuredBroker(folder / "kafka", WORKLOADS)
     try:
@@ -103,7 +103,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory, services: Any) -> Iterator[
 
 
 def _migrate(broker: SecuredBroker, folder: Path, dsn: str) -> None:
-    """As the init container does it, by the administrator's user; twice, for an upgrade grants again."""
+    """Run migrate as the administrator, as the init container does; twice, like an upgrade."""
     folder.mkdir()
     connections = broker.connections(ADMIN)
     for name in ("kafka_bootstrap", "kafka_security_protocol", "kafka_sasl_mechanism", "kafka_username"):
@@ -126,7 +126,7 @@ def _migrate(broker: SecuredBroker, folder: Path, dsn: str) -> None:
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
-def test_a_workload_writes_reads_and_joins_what_it_must_and_no_more(broker: SecuredBroker, workload: str) -> None:
+def test_a_workload_writes_reads_and_joins_no_more_than_it_needs(broker: SecuredBroker, workload: str) -> None:
     assert {topic for topic in TOPICS if _writes(broker, workload, topic)} == MAY_WRITE[workload]
     assert {topic for topic in TOPICS if _reads(broker, workload, topic)} == MAY_READ[workload]
     topic = min(MAY_READ[workload])
@@ -134,7 +134,7 @@ def test_a_workload_writes_reads_and_joins_what_it_must_and_no_more(broker: Secu
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
-def test_a_workload_makes_and_deletes_no_more_than_it_must(broker: SecuredBroker, workload: str) -> None:
+def test_a_workload_creates_and_deletes_no_more_than_it_needs(broker: SecuredBroker, workload: str) -> None:
     client = admin(broker.connections(workload), "tests")
     made = {
         name
@@ -172,7 +172,7 @@ def test_a_replay_commits_its_own_transactions_and_no_others(broker: SecuredBrok
     assert kafka_error(raised.value).code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 
 
-def test_granting_again_adds_nothing(broker: SecuredBroker) -> None:
+def test_creating_the_acls_again_adds_nothing(broker: SecuredBroker) -> None:
     client = admin(broker.connections(ADMIN), "tests")
     any_: Any = None  # by the documentation of the filter; its types know names alone
     every = AclBindingFilter(

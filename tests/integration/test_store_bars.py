@@ -40,7 +40,7 @@ def some_bars(seed: int) -> list[Bar]:
 
 
 @pytest.mark.parametrize("window", [7, 100, 100_000])
-def test_reads_all_in_order(store: str, window: int) -> None:
+def test_reads_every_bar_in_order(store: str, window: int) -> None:
     bars = some_bars(1)
     insert_bars(store, random.Random(2).sample(bars, len(bars)))
     wanted = sorted(bars, key=lambda b: (b.ts + MINUTE, b.exchange, b.symbol))

@@ -1,4 +1,4 @@
-"""The schema and what depends on the database, on plain Postgres and on TimescaleDB."""
+"""The schema, hypertables and rollups, on plain Postgres and on TimescaleDB."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_migrating_again_changes_nothing(each_store: EachStore) -> None:
     assert {name for name, _, _ in before} >= {"bars", "trades", "runs", "kafka_offsets", "bars_5m", "bars_1d"}
 
 
-def test_two_migrate_at_once(each_store: EachStore) -> None:
+def test_concurrent_migrations(each_store: EachStore) -> None:
     code = "import sys; from tapedeck_common.store.schema_upgrade import migrate; print(migrate(sys.argv[1]))"
     command = [sys.executable, "-c", code, each_store.dsn("postgres")]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
@@ -53,7 +53,7 @@ def test_two_migrate_at_once(each_store: EachStore) -> None:
         assert out.strip() == each_store.flavour
 
 
-def test_bars_and_ticks_are_hypertables_where_there_can_be_some(each_store: EachStore) -> None:
+def test_market_tables_are_hypertables_on_timescaledb(each_store: EachStore) -> None:
     dsn = each_store.dsn("postgres")
     upgrade_schema(dsn)
     if each_store.flavour == "plain":
@@ -64,7 +64,7 @@ def test_bars_and_ticks_are_hypertables_where_there_can_be_some(each_store: Each
 
 
 def some_rows() -> list[Row]:
-    """Two series with gaps, in any order; and a bar of another interval, which no view is built from."""
+    """Two series with gaps, in any order, and a bar of another interval, which no rollup includes."""
     rng = random.Random(7)
     rows: list[Row] = [("x", "A/USD", "5m", T0, 1.0, 999.0, 0.5, 1.0, 1.0, 0, "live")]
     for symbol in ("A/USD", "B/USD"):
@@ -78,7 +78,7 @@ def some_rows() -> list[Row]:
 
 
 def by_hand(rows: list[Row], minutes: int) -> dict[tuple[str, datetime], tuple[Any, ...]]:
-    """(symbol, bucket) → open, high, low, close and volume of coarser bars."""
+    """(symbol, bucket) → open, high, low, close and volume of rolled-up bars."""
     groups: dict[tuple[str, datetime], list[tuple[Any, ...]]] = defaultdict(list)
     for row in sorted(rows, key=lambda r: r[3]):
         if row[2] == "1m":
@@ -97,7 +97,7 @@ def viewed(connection: psycopg.Connection[Any], view: str) -> dict[tuple[str, da
 
 @pytest.fixture(params=["plain", pytest.param("apache", marks=pytest.mark.timescale), "timescale"])
 def licensed(request: pytest.FixtureRequest) -> Iterator[EachStore]:
-    """As ``each_store``, and beside it one with all of TimescaleDB where somebody names a server that has it."""
+    """As ``each_store``, and a TimescaleDB under the Timescale licence where the environment names one."""
     make: Callable[[str, str], str]
     if request.param == "timescale":
         server = os.environ.get("TAPEDECK_TEST_TIMESCALE")
@@ -111,7 +111,7 @@ def licensed(request: pytest.FixtureRequest) -> Iterator[EachStore]:
         yield EachStore(request.param, lambda role: make(role, name))
 
 
-def test_coarser_bars_follow_repairs_and_corrections(licensed: EachStore) -> None:
+def test_rollups_include_late_bars_and_corrections(licensed: EachStore) -> None:
     flavour, dsn = licensed.flavour, licensed.dsn("postgres")
     assert upgrade_schema(dsn) == flavour
     rows = some_rows()

@@ -1,4 +1,4 @@
-"""How long tables and topics keep what they have."""
+"""Retention of tables and topics."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _count(connection: psycopg.Connection[Any], query: str) -> int:
     return int(row[0])
 
 
-def test_old_rows_go_and_others_stay(each_store: EachStore, monkeypatch: Any) -> None:
+def test_only_expired_rows_are_deleted(each_store: EachStore, monkeypatch: Any) -> None:
     monkeypatch.setattr(retention, "PAGES", 7)  # many stretches, whose borders must neither skip nor overlap
     monkeypatch.setattr(retention, "RUNS", 3)
     upgrade_schema(each_store.dsn("postgres"))
@@ -82,7 +82,7 @@ def test_old_rows_go_and_others_stay(each_store: EachStore, monkeypatch: Any) ->
         assert not any(again.values())
 
 
-def test_the_job_deletes_by_the_clock_and_is_off_unless_told(each_store: EachStore, tmp_path: Path) -> None:
+def test_the_job_deletes_expired_rows_and_is_off_by_default(each_store: EachStore, tmp_path: Path) -> None:
     upgrade_schema(each_store.dsn("postgres"))
     (tmp_path / "store_dsn").write_text(each_store.dsn("postgres"))
     with psycopg.connect(each_store.dsn("postgres"), autocommit=True) as connection:
@@ -97,7 +97,7 @@ def test_the_job_deletes_by_the_clock_and_is_off_unless_told(each_store: EachSto
     assert "candles" in refused.stderr
 
 
-def test_topics_keep_what_they_are_told_to(services: Services, store: str, tmp_path: Path) -> None:
+def test_topics_get_their_retention(services: Services, store: str, tmp_path: Path) -> None:
     (tmp_path / "store_dsn").write_text(store)
     (tmp_path / "kafka_bootstrap").write_text(services.broker.bootstrap)
     client = admin(services.connections(), "tests")

@@ -1,4 +1,4 @@
-"""Roles of the database: each workload can do its work by its own, and not more. On plain Postgres and TimescaleDB."""
+"""Database roles: each workload has the least privileges. On plain Postgres and TimescaleDB."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND rel
 BAR = "INSERT INTO bars VALUES ('x', 'A/B', '1m', now(), 1, 1, 1, 1, 1, 0, 'live')"
 
 
-def test_the_roles_of_everyday_may_do_what_they_must_and_no_more(each_store: EachStore) -> None:
+def test_the_default_roles_have_the_least_privileges(each_store: EachStore) -> None:
     upgrade_schema(each_store.dsn("postgres"))
     with psycopg.connect(each_store.dsn("tapedeck_reader"), autocommit=True) as reader:
         assert reader.execute("SELECT count(*) FROM bars_5m").fetchone() == (0,)
@@ -53,7 +53,7 @@ def test_the_roles_of_everyday_may_do_what_they_must_and_no_more(each_store: Eac
                 recorder.execute(refused)
 
 
-def test_migrate_makes_a_role_for_each_workload(each_store: EachStore, services: Services, tmp_path: Path) -> None:
+def test_migrate_creates_a_role_for_each_workload(each_store: EachStore, services: Services, tmp_path: Path) -> None:
     admin = each_store.dsn("postgres")
     suffix = hashlib.sha256(admin.encode()).hexdigest()[:8]
     names = {workload: f"own_{workload}_{suffix}" for workload in MAY_READ}
@@ -86,7 +86,7 @@ def test_migrate_makes_a_role_for_each_workload(each_store: EachStore, services:
 
 
 def _migrate(services: Services, admin: str, folder: Path, names: dict[str, str], password: str) -> None:
-    """As the init container does it."""
+    """Run migrate as the init container does."""
     (folder / "roles").mkdir(exist_ok=True)
     for workload, name in names.items():
         secret = password.replace("/", "%2F").replace("&", "%26").replace(" ", "%20")
@@ -115,7 +115,7 @@ def _may(connection: psycopg.Connection[tuple[object, ...]], role: str, verb: st
 
 
 def _knows(connection: psycopg.Connection[tuple[object, ...]], role: str, password: str) -> None:
-    """Whether the server would let this password in: RFC 5802's StoredKey, computed anew."""
+    """Whether the server would accept this password: compares RFC 5802's StoredKey."""
     row = connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s AND rolcanlogin", (role,)).fetchone()
     assert row is not None
     _, first, second = str(row[0]).split("$")

@@ -1,4 +1,4 @@
-"""Virtual time against its definition."""
+"""The anchor of the virtual clock against its definition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ anchors = st.builds(
 
 
 @given(anchors, st.integers(0, 10**9))
-def test_time_follows_the_line(anchor: Anchor, elapsed: int) -> None:
+def test_virtual_time_is_linear(anchor: Anchor, elapsed: int) -> None:
     assert anchor.at(anchor.w0 + elapsed) == anchor.v0 + elapsed * anchor.speed
     assert anchor.at(anchor.w0 - 1 - elapsed) == anchor.v0
 
@@ -30,7 +30,7 @@ def test_wall_of_is_the_inverse(anchor: Anchor, ahead: int) -> None:
     assert math.isclose(anchor.at(wall), anchor.v0 + ahead, rel_tol=1e-9, abs_tol=anchor.speed * 1e-3)
 
 
-def test_a_paused_clock_stands_still() -> None:
+def test_a_paused_clock_stops() -> None:
     anchor = Anchor(number=1, v0=5, w0=10, speed=0.0)
     assert anchor.paused
     assert anchor.at(10**12) == 5
@@ -38,7 +38,7 @@ def test_a_paused_clock_stands_still() -> None:
     assert anchor.wall_of(5) == 10
 
 
-def test_an_unpaced_clock_holds_nothing_back() -> None:
+def test_an_unpaced_clock_does_not_wait() -> None:
     anchor = Anchor(number=1, v0=5, w0=10, speed=1.0, unpaced=True)
     assert anchor.at(9) == 5
     assert anchor.at(10) == math.inf

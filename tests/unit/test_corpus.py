@@ -1,4 +1,4 @@
-"""The corpus of resources against the types; each rule of them is met and broken by some case."""
+"""The corpus of resources against the types: each rule has a case that satisfies it and one that violates it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_accepts(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.says is not None], ids=str)
-def test_rejects_and_says_why(case: Case) -> None:
+def test_rejects_with_the_message(case: Case) -> None:
     with pytest.raises(InvalidResource) as caught:
         _read(case)
     assert case.says is not None
@@ -55,7 +55,7 @@ def _parts(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _parts(part)
 
 
-def test_every_rule_is_met_and_broken_by_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_rule_has_a_satisfying_and_a_violating_case(monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes: dict[tuple[str, str], set[bool]] = {}
 
     def recording(owner: str, rule: Rule) -> Rule:
@@ -82,14 +82,14 @@ def test_every_rule_is_met_and_broken_by_a_case(monkeypatch: pytest.MonkeyPatch)
     assert {rule for rule, seen_ in outcomes.items() if seen_ != {True, False}} == set()
 
 
-def test_the_rule_of_names_is_met_and_broken_by_a_case() -> None:
+def test_the_name_rule_has_a_satisfying_and_a_violating_case() -> None:
     names = [(case.document["metadata"].get("name", ""), case.says) for case in CASES if case.before is None]
     assert str(40) in NAME_RULE.message
     assert max(len(name) for name, says in names if says is None) == 40
     assert min(len(name) for name, says in names if says and "metadata.name" in says and len(name) > 40) == 41
 
 
-def test_null_counts_as_left_out() -> None:
+def test_null_counts_as_omitted() -> None:
     document = {
         "apiVersion": "tapedeck.dev/v1alpha1",
         "kind": "Replay",

@@ -1,4 +1,4 @@
-"""The generated CRDs: as the types say, and of a form that an API server takes."""
+"""The generated CRDs: up to date with the types, and valid for an API server."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def _fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[
             yield from _fields(schema[name], f"{path}[{name}]")
 
 
-def test_the_files_are_what_the_types_say() -> None:
+def test_the_files_match_the_types() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tapedeck_crds", "--check"], capture_output=True, text=True, timeout=900
     )
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_there_is_one_of_each_kind() -> None:
+def test_there_is_one_crd_for_each_kind() -> None:
     assert IDS == ["backtests.tapedeck.dev", "feeds.tapedeck.dev", "replays.tapedeck.dev"]
 
 
 @pytest.mark.parametrize("crd", CRDS, ids=IDS)
-def test_says_only_what_a_structural_schema_may(crd: dict[str, Any]) -> None:
+def test_the_schema_is_structural(crd: dict[str, Any]) -> None:
     for path, node in _fields(_schema(crd)):
         assert set(node) <= ALLOWED, path
         assert "type" in node or node.get("x-kubernetes-preserve-unknown-fields"), path
@@ -82,8 +82,8 @@ def test_every_default_is_valid(crd: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("crd", CRDS, ids=IDS)
-def test_what_rules_compare_is_bounded(crd: dict[str, Any]) -> None:
-    """An API server refuses CEL whose worst case costs too much: lists and texts below a rule need limits."""
+def test_fields_in_rules_are_bounded(crd: dict[str, Any]) -> None:
+    """An API server rejects CEL whose worst-case cost is too high: lists and texts in a rule need limits."""
     spec = _schema(crd)["properties"]["spec"]
     for path, node in _fields(spec):
         if node.get("type") == "array":
@@ -93,7 +93,7 @@ def test_what_rules_compare_is_bounded(crd: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("crd", CRDS, ids=IDS)
-def test_has_what_kubectl_shows(crd: dict[str, Any]) -> None:
+def test_has_printer_columns(crd: dict[str, Any]) -> None:
     version = crd["spec"]["versions"][0]
     assert version["subresources"] == {"status": {}}
     assert [c["name"] for c in version["additionalPrinterColumns"]][-2:] == ["Age", "Message"]

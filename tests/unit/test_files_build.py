@@ -1,4 +1,4 @@
-"""Bars from trades against a computation by another way."""
+"""Bars from trades against an independent computation."""
 
 from __future__ import annotations
 

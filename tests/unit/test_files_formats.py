@@ -1,4 +1,4 @@
-"""Each format of market files: what is read, what is refused and in which words."""
+"""Each format of market files: rows that are read, rows that are rejected, and the messages."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ BROKEN_ROWS = {
 
 
 @pytest.mark.parametrize(("row", "reason"), BROKEN_ROWS.values(), ids=BROKEN_ROWS)
-def test_a_broken_row_is_told_and_the_rest_read(tmp_path: Path, row: str, reason: str) -> None:
+def test_an_invalid_row_is_reported_and_the_rest_is_read(tmp_path: Path, row: str, reason: str) -> None:
     text = f"{HEADER}60000,1,2,1,2,5\n{row}\n180000,1,2,1,2,5\n"
     (tmp_path / "a.csv").write_text(text, errors="surrogateescape")
     bars, bad = bars_of(source(), tmp_path)
@@ -214,7 +214,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize(("name", "content", "path", "format_", "message"), BAD_FILES.values(), ids=BAD_FILES)
-def test_unusable_files_are_named(
+def test_unusable_files_are_reported_by_name(
     tmp_path: Path, name: str, content: bytes, path: str, format_: str, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -223,13 +223,13 @@ def test_unusable_files_are_named(
     assert message in str(caught.value)
 
 
-def test_no_permission_is_no_crash(tmp_path: Path) -> None:
+def test_a_file_without_permission_is_an_invalid_file(tmp_path: Path) -> None:
     (tmp_path / "b.csv").symlink_to(tmp_path / "b.csv")  # a loop: no one may read it, root included
     with pytest.raises(InvalidFiles, match="matches no file"):
         bars_of(source(path="b.csv"), tmp_path)
 
 
-def test_lean_minute_holds_minutes(tmp_path: Path) -> None:
+def test_lean_minute_requires_the_interval_1m(tmp_path: Path) -> None:
     (tmp_path / "x_20180404.zip").write_bytes(zipped(("x", "")))
     with pytest.raises(InvalidFiles, match="interval: got 5m, expected 1m"):
         bars_of(source("lean-minute", interval="5m"), tmp_path)
@@ -245,7 +245,7 @@ def test_lean_minute_holds_minutes(tmp_path: Path) -> None:
         ("60000,1,1,1,1,x", "volume: got 'x', expected a number"),
     ],
 )
-def test_broken_lean_rows(tmp_path: Path, row: str, reason: str) -> None:
+def test_invalid_lean_rows(tmp_path: Path, row: str, reason: str) -> None:
     (tmp_path / "x_20180404.zip").write_bytes(zipped(("x.csv", f"0,1,1,1,1,1\n{row}\n86340000,1,1,1,1,1\n")))
     bars, bad = bars_of(source("lean-minute"), tmp_path)
     assert [bar.ts for bar in bars] == [1_522_800_000_000, 1_522_886_340_000]
@@ -270,7 +270,7 @@ GOOD_TRADE = {"e": "trade", "s": "AB", "t": 7, "p": "1.5", "q": "2", "T": 60_000
         ({"m": None}, "message: Expected `bool`"),
     ],
 )
-def test_broken_trades(tmp_path: Path, change: dict[str, object], reason: str) -> None:
+def test_invalid_trades(tmp_path: Path, change: dict[str, object], reason: str) -> None:
     combined = json.dumps({"stream": "ab@trade", "data": GOOD_TRADE | change})
     lines = [json.dumps(GOOD_TRADE), f"1723161254087896568 {combined}", "cut sh", "", json.dumps({"data": GOOD_TRADE})]
     (tmp_path / "t.jsonl").write_text("\n".join(lines))
@@ -326,7 +326,7 @@ def test_broken_trades_in_tables(tmp_path: Path, change: dict[str, object], reas
         assert [b.reason[: len(reason)] for b in bad] == [reason]
 
 
-def test_a_table_that_is_none_of_trades(tmp_path: Path) -> None:
+def test_a_table_without_the_columns_of_trades(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(HEADER)
     with pytest.raises(InvalidFiles, match=r"a\.csv: header lacks id, price, amount, side"):
         trades_of(source("csv-trades", "a.csv"), tmp_path)
@@ -335,7 +335,7 @@ def test_a_table_that_is_none_of_trades(tmp_path: Path) -> None:
         trades_of(source("parquet-trades", "b"), tmp_path)
 
 
-def test_files_come_by_set_then_name_and_only_once(tmp_path: Path) -> None:
+def test_files_are_ordered_by_set_then_name_without_repeats(tmp_path: Path) -> None:
     for name in ("b2.csv", "b1.csv", "a.csv", "[x].csv"):
         (tmp_path / name).write_text(HEADER)
     (tmp_path / "folder.csv").mkdir()
@@ -361,7 +361,7 @@ def test_a_file_belongs_to_one_symbol(tmp_path: Path) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
-def test_any_bytes_are_rows_or_refused(content: bytes) -> None:
+def test_any_bytes_are_rows_or_rejected(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "a.csv").write_bytes(HEADER.encode() + content)
         bars, bad = bars_of(source(), Path(folder))

@@ -1,4 +1,4 @@
-"""The one order over all symbols, and what a strict reader refuses."""
+"""The order over all symbols, and the rows that a strict reader rejects."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write(path: Path, *minutes: int) -> None:
     path.write_text(HEADER + "".join(f"{minute * 60_000},1,1,1,1,1\n" for minute in minutes))
 
 
-def test_the_sample_in_one_order(samples: Path) -> None:
+def test_the_sample_in_order(samples: Path) -> None:
     feed = parse_resource(yaml.safe_load((samples.parent / "feed.yaml").read_text()))
     assert isinstance(feed, Feed) and feed.spec.source is not None and feed.spec.source.files is not None
     bars = list(merged_bars(feed.spec.source.files, samples.parent))
@@ -85,22 +85,22 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("prepare", "message"), REFUSED.values(), ids=REFUSED)
-def test_refused(tmp_path: Path, prepare: Callable[[Path], None], message: str) -> None:
+def test_invalid_files_are_rejected(tmp_path: Path, prepare: Callable[[Path], None], message: str) -> None:
     prepare(tmp_path)
     with pytest.raises(InvalidFiles) as caught:
         list(merged_bars(source(("A/B", "a*.csv")), tmp_path))
     assert message in str(caught.value)
 
 
-def test_trades_out_of_order_are_refused(tmp_path: Path) -> None:
+def test_trades_out_of_order_are_rejected(tmp_path: Path) -> None:
     line = '{{"e":"trade","s":"AB","t":{},"p":"1","q":"1","T":60000,"m":false}}\n'
     (tmp_path / "a").write_text(line.format(10) + line.format(9))
     with pytest.raises(InvalidFiles, match=r"a:2: ts: 60000 \(id 9\) is earlier than 60000 \(id 10\) at a:1"):
         list(merged_bars(source(("A/B", "a"), format_="binance-trades"), tmp_path))
 
 
-def test_reads_no_further_than_it_must(tmp_path: Path) -> None:
-    """A row is read when its turn comes: what is broken later does not hold up what is earlier."""
+def test_reads_lazily(tmp_path: Path) -> None:
+    """Rows are read on demand: an invalid later row does not affect the earlier ones."""
     write(tmp_path / "a.csv", 1, 3, 5)
     write(tmp_path / "b.csv", *range(2, 50_000))
     with (tmp_path / "b.csv").open("a") as more:

@@ -67,7 +67,7 @@ RECORDS: dict[str, list[msgspec.Struct]] = {
 
 
 @given(bars)
-def test_a_bar_survives_the_wire_exactly(bar: Bar) -> None:
+def test_a_bar_round_trips_exactly(bar: Bar) -> None:
     assert decode_bar(encode(bar)) == bar
     # and another reader sees the same numbers
     assert json.loads(encode(bar))["close"] == bar.close
@@ -82,17 +82,17 @@ def test_records_match_their_published_schema(name: str) -> None:
         jsonschema.validate({"type": "nothing"}, schema)
 
 
-def test_published_schemas_are_those_of_the_types() -> None:
+def test_published_schemas_match_the_types() -> None:
     assert schemas.stale() == []
     assert set(RECORDS) == set(schemas.PUBLISHED)
 
 
-def test_control_records_are_told_apart_by_their_tag() -> None:
+def test_the_tag_distinguishes_control_records() -> None:
     for record in RECORDS["replay-control"]:
         assert decode_control(encode(record)) == record
 
 
-def test_headers_say_where_a_record_comes_from() -> None:
+def test_headers_give_the_origin() -> None:
     assert origin_of(market_headers("live")) == Origin("live")
     assert origin_of(replay_headers("u", Epoch(3, 1))) == Origin("replay", "u", "3.1", False)
     assert origin_of(replay_headers("u", Epoch(3, 1), control=True)) == Origin("replay", "u", "3.1", True)
@@ -100,13 +100,13 @@ def test_headers_say_where_a_record_comes_from() -> None:
 
 
 @pytest.mark.parametrize("value", [b"2;live", b"1", b"1;moon", b"1;replay", b"\xff;live"])
-def test_unknown_headers_are_refused_by_name(value: bytes) -> None:
+def test_unknown_headers_are_rejected_by_name(value: bytes) -> None:
     with pytest.raises(ValueError, match="header td"):
         origin_of([("td", value)])
 
 
 @pytest.mark.parametrize("headers", [None, [], [("other", b"1;live")], [("td", None)]])
-def test_missing_headers_are_refused(headers: MessageHeaders) -> None:
+def test_missing_headers_are_rejected(headers: MessageHeaders) -> None:
     with pytest.raises(ValueError, match="missing"):
         origin_of(headers)
 
@@ -130,7 +130,7 @@ def test_order_is_by_event_time_first(some: list[Bar]) -> None:
         ({"low": 1.5}, "high/low"),
     ],
 )
-def test_impossible_bars_are_named(changes: dict[str, object], field: str) -> None:
+def test_invalid_bars_name_the_field(changes: dict[str, object], field: str) -> None:
     sound = {"interval": "1m", "ts": 60_000, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 0.0}
     assert bar_problem(msgspec.convert({"exchange": "x", "symbol": "A/B", **sound}, Bar)) is None
     broken = Bar("x", "A/B", **{**sound, **changes})  # type: ignore[arg-type]
@@ -139,7 +139,7 @@ def test_impossible_bars_are_named(changes: dict[str, object], field: str) -> No
     assert problem.startswith(field)
 
 
-def test_impossible_trades_are_named() -> None:
+def test_invalid_trades_name_the_field() -> None:
     assert trade_problem(Trade("x", "A/B", 0, "1", 1.0, 1.0, "buy")) is None
     assert "amount" in (trade_problem(Trade("x", "A/B", 0, "1", 1.0, 0.0, "buy")) or "")
 
