@@ -1,4 +1,4 @@
-"""Write the CRD YAML beside this package and into the chart: ``python -m tapedeck_crds``; ``--check`` compares."""
+"""``python -m tapedeck_crds``: write the CRD YAML beside this package and into the chart; ``--check`` compares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tapedeck_crds.kinds import KINDS
 from tapedeck_crds.schema import crd
 
 FOLDER = Path(__file__).resolve().parent.parent
-CHART = FOLDER.parent / "charts/tapedeck/files/crds"  # a chart is packed by itself, so it has its own copy
+CHART = FOLDER.parent / "charts/tapedeck/files/crds"  # a chart is packaged on its own, so it needs a copy
 HEADER = "# Generated from crds/tapedeck_crds by `make crds`; edit the types, not this file.\n"
 
 

@@ -59,7 +59,7 @@ class Anchor(Model):
         v = math.inf if self.unpaced else self.v0 + (wall_ms - self.w0) * self.speed
         return v if self.until is None else max(self.v0, min(v, self.until))
 
-    def goes_on(self, loop_round: int) -> bool:
+    def has_next_round(self, loop_round: int) -> bool:
         """Whether another round follows ``loop_round``. Rounds up to that of v0 always have a next one."""
         last = self.loop_rounds and max(self.loop_rounds - 1, self.loop_round)
         return self.round_length > 0 and (self.loop_rounds == 0 or loop_round < last)
@@ -72,7 +72,7 @@ class Anchor(Model):
     def place(self, wall_ms: float) -> tuple[int, float]:
         """The round, and the virtual time within it. Unpaced, the round of v0: only reaching its last bar ends it."""
         v = self.at(wall_ms)
-        if self.free or self.loop_to is None or v <= self.loop_to or not self.goes_on(self.loop_round):
+        if self.free or self.loop_to is None or v <= self.loop_to or not self.has_next_round(self.loop_round):
             return self.loop_round, v
         rounds = math.ceil((v - self.loop_to) / self.round_length)
         if self.loop_rounds:

@@ -38,7 +38,7 @@ class InvalidInput(TapedeckError, ValueError):
 
 
 class NotFound(TapedeckError, LookupError):
-    """Nothing has the name that was asked for."""
+    """Nothing has the requested name."""
 
     http_status = 404
     reason = "NotFound"
@@ -71,7 +71,7 @@ class Fenced(TapedeckError):
 
 
 class Interrupted(TapedeckError):
-    """The process was asked to stop before it had finished. Its exit code makes a Job start the next pod."""
+    """The process was stopped before it had finished. Its exit code makes a Job start the next pod."""
 
     http_status = 503
     reason = "Interrupted"

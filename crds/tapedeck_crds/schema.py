@@ -1,4 +1,4 @@
-"""From the types to CustomResourceDefinitions."""
+"""CustomResourceDefinitions from the types."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _structural(node: Json, definitions: Json, rules: dict[str, list[Json]]) -> Json:
-    """JSON Schema of pydantic → the structural subset that the API server takes."""
+    """JSON Schema of pydantic → the structural schema that the API server accepts."""
     description = node.get("description")
     if "$ref" in node:
         name = node["$ref"].rsplit("/", 1)[1]
@@ -156,7 +156,7 @@ def _leaf_or_object(node: Json, definitions: Json, rules: dict[str, list[Json]])
 
 
 def _fractional_limits(node: Json) -> list[Json]:
-    """Limits such as 0.1, said in CEL too: the API server cuts them to integers for values like 0 and 2."""
+    """Limits such as 0.1 as CEL rules, too: the API server truncates them to integers for values like 0 and 2."""
     limits = (("minimum", ">=", "at least"), ("maximum", "<=", "at most"))
     return [
         _validation(f"self {sign} {node[limit]}", f"expected {words} {node[limit]}")

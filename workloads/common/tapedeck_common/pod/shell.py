@@ -182,15 +182,15 @@ def expected_error(error: Exception) -> TapedeckError:
 
     if isinstance(error, TapedeckError):
         return error
-    known: TapedeckError
+    translated: TapedeckError
     if isinstance(error, KafkaException):
-        known = Unavailable(f"broker: {error}", reason="BrokerUnavailable")
+        translated = Unavailable(f"broker: {error}", reason="BrokerUnavailable")
     elif isinstance(error, psycopg.Error):
-        known = Unavailable(f"store: {error}".strip(), reason="StoreUnavailable")
+        translated = Unavailable(f"store: {error}".strip(), reason="StoreUnavailable")
     else:
-        known = InternalError(f"{type(error).__name__}: {error} ({error_place(error)})")
-    known.__cause__ = error
-    return known
+        translated = InternalError(f"{type(error).__name__}: {error} ({error_place(error)})")
+    translated.__cause__ = error
+    return translated
 
 
 def error_place(error: Exception) -> str:
@@ -201,4 +201,4 @@ def error_place(error: Exception) -> str:
         path = Path(frame.filename)
         package = next((number for number, part in enumerate(path.parts) if part.startswith("tapedeck_")), -1)
         return f"{Path(*path.parts[package:])}:{frame.lineno}"
-    return "unknown place"
+    return "untranslated place"

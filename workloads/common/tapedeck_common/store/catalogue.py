@@ -10,23 +10,23 @@ from psycopg import sql
 Table = Literal["bars", "trades"]
 
 _EXCHANGES = sql.SQL("""
-WITH RECURSIVE known(name) AS (
+WITH RECURSIVE found(name) AS (
     (SELECT exchange FROM {table} ORDER BY exchange LIMIT 1)
     UNION ALL
-    SELECT (SELECT exchange FROM {table} WHERE exchange > known.name ORDER BY exchange LIMIT 1)
-    FROM known WHERE known.name IS NOT NULL
+    SELECT (SELECT exchange FROM {table} WHERE exchange > found.name ORDER BY exchange LIMIT 1)
+    FROM found WHERE found.name IS NOT NULL
 )
-SELECT name FROM known WHERE name IS NOT NULL
+SELECT name FROM found WHERE name IS NOT NULL
 """)
 
 _SYMBOLS = sql.SQL("""
-WITH RECURSIVE known(name) AS (
+WITH RECURSIVE found(name) AS (
     (SELECT symbol FROM {table} WHERE exchange = %(exchange)s ORDER BY symbol LIMIT 1)
     UNION ALL
-    SELECT (SELECT symbol FROM {table} WHERE exchange = %(exchange)s AND symbol > known.name ORDER BY symbol LIMIT 1)
-    FROM known WHERE known.name IS NOT NULL
+    SELECT (SELECT symbol FROM {table} WHERE exchange = %(exchange)s AND symbol > found.name ORDER BY symbol LIMIT 1)
+    FROM found WHERE found.name IS NOT NULL
 )
-SELECT name FROM known WHERE name IS NOT NULL
+SELECT name FROM found WHERE name IS NOT NULL
 """)
 
 _SERIES = """

@@ -46,10 +46,10 @@ CREATE OR REPLACE FUNCTION refresh_coarser() RETURNS int8
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$ {body} $$
 """
 _REFRESH_JOBS = """
-SELECT count(asked.job_id)
+SELECT count(altered.job_id)
 FROM timescaledb_information.jobs AS job
 JOIN _timescaledb_catalog.continuous_agg AS kept ON kept.mat_hypertable_id = (job.config ->> 'mat_hypertable_id')::int
-CROSS JOIN LATERAL alter_job(job.job_id, next_start => now()) AS asked
+CROSS JOIN LATERAL alter_job(job.job_id, next_start => now()) AS altered
 WHERE job.proc_name = 'policy_refresh_continuous_aggregate' AND kept.user_view_name LIKE 'bars\\_%'
 """
 _NO_JOBS = "SELECT 0::int8"

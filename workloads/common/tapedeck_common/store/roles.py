@@ -71,8 +71,8 @@ def create_role(connection: psycopg.Connection[Any], account: RoleCredentials) -
     """
     if not account.password:
         raise psycopg.ProgrammingError(f"role {account.role}: got no password, expected one in its workload's DSN")
-    known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (account.role,)).fetchone()
-    verb = sql.SQL("ALTER" if known else "CREATE")
+    exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (account.role,)).fetchone()
+    verb = sql.SQL("ALTER" if exists else "CREATE")
     name = account.role.encode()
     # Hashed by the client, so that the password cannot appear in the server's log.
     verifier = connection.pgconn.encrypt_password(account.password.encode(), name, b"scram-sha-256").decode()

@@ -195,7 +195,7 @@ class VirtualClock:
 
     @property
     def _another_round(self) -> bool:
-        return self.anchor is not None and self.anchor.goes_on(self.epoch.loop)
+        return self.anchor is not None and self.anchor.has_next_round(self.epoch.loop)
 
     def _clamped(self, v: int) -> int:
         return min(max(v, self.start), max(self.last_event, self.start))
