@@ -48,7 +48,7 @@ def test_concurrent_migrations(each_store: EachStore) -> None:
     command = [sys.executable, "-c", code, each_store.dsn("postgres")]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=900)
         assert process.returncode == 0, err
         assert out.strip() == each_store.flavour
 

@@ -180,7 +180,7 @@ def test_delete_by_name_and_by_file(run: Run, tmp_path: Path, objects: Objects) 
 )
 def test_exit_codes(objects: Objects, tmp_path: Path, words: list[str], code: int, message: str) -> None:
     process = spawn(tmp_path, *words)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=900)
     assert process.returncode == code
     assert message in stderr
     assert "Traceback" not in stderr

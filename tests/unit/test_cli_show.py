@@ -147,7 +147,7 @@ def test_logs_follow_until_the_end(run: Run, objects: Objects, tmp_path: Path) -
     with logs[1].open("a") as log:
         log.write("five\n")
     objects.set_status("Replay", "default", "tape", {"phase": "Complete"})
-    rest, _ = follower.communicate(timeout=60)
+    rest, _ = follower.communicate(timeout=900)
     assert (rest, follower.returncode) == ("five\n", 0)
 
 

@@ -281,7 +281,7 @@ def test_concurrent_writes_of_several_processes_are_all_kept(tmp_path: Path) -> 
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) for _ in range(3)
     ]
-    versions = [int(v) for writer in writers for v in writer.communicate(timeout=60)[0].split()]
+    versions = [int(v) for writer in writers for v in writer.communicate(timeout=900)[0].split()]
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     assert sorted(versions) == list(range(1, 451))
     objects = Objects(path)

@@ -87,7 +87,7 @@ def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen
 
 def ended(process: subprocess.Popen[str], folder: Path) -> tuple[int, dict[str, Any], list[dict[str, Any]]]:
     """The exit code, the report and the log."""
-    _, text = process.communicate(timeout=60)
+    _, text = process.communicate(timeout=900)
     log = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     return process.returncode, json.loads((folder / "last").read_text()), log
 

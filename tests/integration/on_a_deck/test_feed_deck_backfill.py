@@ -108,7 +108,7 @@ def test_the_command_fetch(running: tuple[StateDir, Json, Objects, Exchange], tm
     def fetch(*more: str) -> subprocess.CompletedProcess[str]:
         words = ["--home", str(home.root), "fetch", "--exchange", "binance", "--rest", exchange.rest, *more]
         process = spawn(tmp_path, *words)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=900)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     span = ("--start", "2024-12-29T22:00:00Z", "--end", "2025-01-01")
