@@ -44,7 +44,7 @@ def test_migrating_again_changes_nothing(each_store: EachStore) -> None:
 
 
 def test_concurrent_migrations(each_store: EachStore) -> None:
-    code = "import sys; from tapedeck_common.store.schema_upgrade import migrate; print(migrate(sys.argv[1]))"
+    code = "import sys; from tapedeck_common.store import schema_upgrade as s; print(s.upgrade_schema(sys.argv[1]))"
     command = [sys.executable, "-c", code, each_store.dsn("postgres")]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:
