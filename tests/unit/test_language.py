@@ -30,6 +30,17 @@ BANNED = {
     "as they come": "on arrival",
     "is away": "is unreachable",
 }
+# Private words that named modules and classes: each has a term of the field in its place.
+RETIRED_MODULES = (
+    "above aggregate apart asked bulk canary cell choose copies drift file_census finite follow foreign guarded hidden "
+    "honesty hub intake judge known lanes lean line listening market_of marks mend outbox outlet pace patience places "
+    "playhead prime retain silence spool standing store_lack streamer tail tally tap tape traits turn warm"
+)
+RETIRED_CLASSES = (
+    "Asker Canary Cell Deck Follower Guarded Home Hub Identity Intake Lab Lanes Lean Line Listening Market Marks "
+    "Mender Outbox Outlet Past Playhead Pod PodSeen Push Refusal Run Series Session Silence StatusPace Tail Tally Tap "
+    "Tape Traits Unlike Verdict Way"
+)
 PATTERN = re.compile(
     r"\b(" + "|".join(phrase.replace(" ", r"\s+(?:#\s+)?") for phrase in BANNED) + r")\b", re.IGNORECASE
 )
@@ -53,13 +64,25 @@ def test_no_banned_phrase_stands_in_code_or_prose() -> None:
     assert found == []
 
 
-def test_no_class_name_stands_for_two_things() -> None:
-    """Private classes of two modules may share a name; public ones of the product may not."""
+def _product_modules() -> list[Path]:
+    return [path for path in _files() if path.suffix == ".py" and path.parts[0] not in ("tests", "examples")]
+
+
+def _public_classes() -> dict[str, list[str]]:
     places: dict[str, list[str]] = defaultdict(list)
-    for path in _files():
-        if path.suffix != ".py" or path.parts[0] in ("tests", "examples"):
-            continue
+    for path in _product_modules():
         for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(str(path))
-    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+    return places
+
+
+def test_no_class_name_stands_for_two_things() -> None:
+    """Private classes of two modules may share a name; public ones of the product may not."""
+    assert {name: found for name, found in _public_classes().items() if len(found) > 1} == {}
+
+
+def test_retired_names_do_not_return() -> None:
+    modules = [path for path in _product_modules() if set(RETIRED_MODULES.split()) & {*path.parts[:-1], path.stem}]
+    assert modules == []
+    assert set(RETIRED_CLASSES.split()) & set(_public_classes()) == set()
