@@ -78,6 +78,20 @@ def test_a_feed_of_another_owner_does_not_fill_a_replay(objects: Objects) -> Non
     assert jobs(objects, made) == []
 
 
+def test_a_feed_that_fills_a_replay_is_reconciled_too(objects: Objects) -> None:
+    """The reconciler created it, so the cache knows it before its watch event comes."""
+    store = {**STORE["store"], "from": "2018-04-04T00:00:00Z", "to": "2018-04-05T00:00:00Z"}
+    made, _ = objects.apply(replay("tape", source={"store": store, "fill": True}))
+
+    async def scene() -> None:
+        async with reconciling(objects, SETTINGS):
+            feeds = await until(lambda: objects.list("Feed"))
+            await until(lambda: jobs(objects, feeds[0]))
+
+    asyncio.run(scene())
+    assert [feed["metadata"]["ownerReferences"][0]["uid"] for feed in objects.list("Feed")] == [made["metadata"]["uid"]]
+
+
 def test_an_invalid_replay_stops_no_other_and_has_the_reason_in_its_status(objects: Objects, path: Path) -> None:
     """A document that another version of Tapedeck wrote may be invalid to this one."""
     objects.apply(replay("broken", clock={"follow": "leader"}))

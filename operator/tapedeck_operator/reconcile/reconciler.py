@@ -7,11 +7,11 @@ import time
 import structlog
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import AnyResource
+from tapedeck_crds.kinds import KINDS, AnyResource
 from tapedeck_crds.parse import InvalidResource, parse_resource
 from tapedeck_operator.plan import ActionFailure, Plan, Settings, plan, reasons
 from tapedeck_operator.plan.observer import observe
-from tapedeck_operator.reconcile.api import ObjectKey, is_deleted
+from tapedeck_operator.reconcile.api import ObjectKey, is_deleted, key_of
 from tapedeck_operator.reconcile.applier import Applier, ChildRejected, StalePlan
 from tapedeck_operator.reconcile.cache import ObjectCache
 from tapedeck_operator.reconcile.errors import ObjectNotFound, ResourceApiError
@@ -103,6 +103,7 @@ class Reconciler:
             failure = error.failure
             planned = self._plan(resource, failure)
             log.warning("child not applied", key=key, reason=failure.reason, message=failure.message)
+        self._enqueue_created_resources(planned)
         await self._write_status(key, resource, document, planned)
         delivered = await self._deliver_controls(key, resource, planned)
         await self._applier.write_events(resource, planned.events)
@@ -149,6 +150,12 @@ class Reconciler:
         elif not failures and self._rejected_controls.pop(uid, None) is not None:
             self._queue.add(key)
         return not failures
+
+    def _enqueue_created_resources(self, planned: Plan) -> None:
+        """Queue children that are resources: the cache holds them already, so their watch event changes nothing."""
+        for manifest in planned.apply:
+            if manifest["kind"] in KINDS:
+                self._queue.add(key_of(manifest["kind"], manifest))
 
     def _requeue(self, key: ObjectKey, planned: Plan) -> None:
         delays = [EAGER_RECONCILE_SECONDS] if planned.await_reports else []
