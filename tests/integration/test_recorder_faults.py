@@ -119,22 +119,23 @@ def machine(services_to_kill: Machine) -> Machine:
     return services_to_kill
 
 
-@pytest.mark.timeout(60 + 30 * KILLS)
+@pytest.mark.timeout(60 + 120 * KILLS)
 def test_a_recorder_killed_at_random_instants_loses_and_duplicates_nothing(machine: Machine) -> None:
     rng = random.Random(7)
-    hit = 0
+    hit = kills = 0
     with recorders(machine.folder, machine.broker.bootstrap, machine.postgres.dsn("tapedeck_recorder")) as (recorder,):
         recorder.start()
-        for _ in range(KILLS):
+        while kills < KILLS or (hit == 0 and kills < 4 * KILLS):  # on a busy machine the first ones may come late
             before = sum(recorded_ends(machine.dsn).values())
             machine.publish(3_500)
             eventually(lambda before=before: sum(recorded_ends(machine.dsn).values()) > before)  # type: ignore[misc]
-            time.sleep(rng.random() * 0.4)
+            time.sleep(rng.random() * 0.4 if kills < KILLS else 0.0)
             recorder.kill()
+            kills += 1
             hit += recorded_ends(machine.dsn) != ends(machine.broker.bootstrap)
             recorder.start()
         machine.check()
-    print(f"{hit} of {KILLS} kills came before the end of the stream")
+    print(f"{hit} of {kills} kills came before the end of the stream")
     assert hit > 0, "every kill came after the end of the stream"
 
 

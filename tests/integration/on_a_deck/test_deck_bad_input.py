@@ -229,7 +229,8 @@ def test_a_full_disk_of_the_broker_loses_nothing(tmp_path: Path) -> None:
     try:
         ballast = small / "ballast"
         with running_deck(home.root) as (_, facts, objects):
-            apply(objects, "Replay", "tape", {"source": SYNTHETIC, "speed": 60_000})
+            # Slow enough to be under way still when the disk is full, on a busy machine too.
+            apply(objects, "Replay", "tape", {"source": SYNTHETIC, "speed": 3_000})
             eventually(lambda: (status_of(objects, "Replay", "tape").get("published") or 0) > 0)
             _fill(ballast)
             feed = documents.read([str(EXAMPLES / "feed.yaml")])[0].content
@@ -240,6 +241,7 @@ def test_a_full_disk_of_the_broker_loses_nothing(tmp_path: Path) -> None:
             assert ready["status"] == "False"
             assert "broker" in ready["message"]
             ballast.unlink()
+            objects.patch_spec("Replay", "default", "tape", {"spec": {"speed": 60_000}})
             eventually(lambda: phase(objects, "Feed", "full") == "Complete", timeout=150)
             eventually(lambda: phase(objects, "Replay", "tape") == "Complete", timeout=90)
             played = bars(committed(facts["broker"], status_of(objects, "Replay", "tape")["topic"]))
