@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tapedeck_crds.errors import NotFound
 from tapedeck_maintenance.connection_check import check
 
 
@@ -20,7 +21,7 @@ def test_it_waits_for_late_services_and_reports_failed_ones(capsys: pytest.Captu
     assert capsys.readouterr().out.splitlines() == ["late: 200", "there: 12 topics"]
 
     def never() -> str:
-        raise LookupError("no topic")
+        raise NotFound("no topic")
 
     assert not check({"never": never, "there": lambda: "12 topics"}, wait=0)
     assert capsys.readouterr().out.splitlines() == ["never: failed: no topic", "there: 12 topics"]

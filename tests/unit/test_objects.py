@@ -123,7 +123,7 @@ def test_an_invalid_resource_is_rejected_and_changes_nothing(objects: Objects) -
     objects.apply(replay())
     for wrong, says in (
         (replay(speed=0), "spec.speed"),
-        (replay(source={"store": {"exchange": "kraken", "symbols": ["BTC/USD"]}}), "source can't change"),
+        (replay(source={"store": {"exchange": "kraken", "symbols": ["BTC/USD"]}}), "source is immutable"),
         ({"apiVersion": "v1", "kind": "Pod", "metadata": {}}, "metadata.name: got None, expected text"),
         ({"kind": "Pod", "metadata": {"name": "x"}}, "apiVersion: got None"),
     ):

@@ -76,7 +76,7 @@ def test_parquet_with_any_type_of_timestamp(tmp_path: Path) -> None:
         ({"high": [2.5]}, "expected low <= open, close <= high"),
         ({"ts": [T0 + 1]}, "expected a multiple of 60000 ms"),
         ({"ts": [T0 * 1000]}, "expected milliseconds UTC between 1970 and 2100"),
-        ({"interval": ["5m"]}, "interval: got 5m, expected 1m alone"),
+        ({"interval": ["5m"]}, "interval: got 5m, expected only 1m"),
     ],
 )
 def test_invalid_parquet_is_rejected(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -122,7 +122,7 @@ def test_invalid_csv_is_rejected(tmp_path: Path, rows: list[tuple[Any, ...]], me
 def test_an_interval_column_is_checked(tmp_path: Path) -> None:
     header = "interval,ts,open,high,low,close,volume"
     csv(tmp_path / "a.csv", [("1m", *csv_bars([T0])[0]), ("5m", *csv_bars([T0 + MINUTE])[0])], header)
-    with pytest.raises(InvalidReplay, match=r"a\.csv:3: interval: got 5m, expected 1m alone"):
+    with pytest.raises(InvalidReplay, match=r"a\.csv:3: interval: got 5m, expected only 1m"):
         source(tmp_path, "a.csv").resolve()
 
 
@@ -148,7 +148,7 @@ def test_a_url_goes_through_the_same_file_system_code_as_s3(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("gs://bucket/a.csv", "path: got a URL of gs, expected s3 or file"),
+        ("gs://bucket/a.csv", "path: got the scheme gs, expected s3 or file"),
         ("file:///nowhere/*.csv", "which matches no file"),
         ("file:///nowhere/a.csv", "which matches no file"),
     ],
