@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import yaml
 from tapedeck_common.version import VERSION
 
 ROOT = Path(__file__).parents[2]
+DOCKERFILE = ROOT / "workloads/Dockerfile"
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 
 
@@ -35,3 +37,16 @@ def test_every_package_of_the_tree_has_its_root_listed() -> None:
         path.parent for path in ROOT.glob("workloads/*/tapedeck*/__init__.py")
     }
     assert {path.parent for path in found} == listed
+
+
+def test_images_hold_the_programs_that_the_chart_runs_in_them() -> None:
+    """A container with a command of its own names a module, which the stage `<image>-files` copies."""
+    stages = dict(re.findall(r"^FROM \S+ AS (\S+)$(.*?)(?=^FROM|\Z)", DOCKERFILE.read_text(), re.MULTILINE | re.DOTALL))
+    used = set()
+    for template in (ROOT / "charts/tapedeck/templates").rglob("*.*"):
+        text = template.read_text()
+        for module in re.findall(r"(tapedeck_\w+)\.\w+", text):
+            images = re.findall(r'tapedeck\.image" \(dict "root" \S+ "name" "(\w+)"\)', text)
+            used |= {(image, module) for image in images}
+    assert ("gateway", "tapedeck_maintenance") in used
+    assert [pair for pair in used if f"/tapedeck/lib/{pair[1]}\n" not in stages[f"{pair[0]}-files"]] == []
