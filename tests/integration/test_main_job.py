@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +99,12 @@ def finished(dsn: str, run_id: str) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [1.0, 14.0])
-def test_ctrl_c_ends_the_demo_and_all_its_processes(tmp_path: Path, after: float) -> None:
+@pytest.mark.parametrize(
+    "reached",
+    [lambda home: home.root.exists(), lambda home: home.running() is not None],
+    ids=["the deck starts", "the deck runs"],
+)
+def test_ctrl_c_ends_the_demo_and_all_its_processes(tmp_path: Path, reached: Callable[[StateDir], bool]) -> None:
     home = StateDir.at(tmp_path / "home")
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(
@@ -110,7 +114,7 @@ def test_ctrl_c_ends_the_demo_and_all_its_processes(tmp_path: Path, after: float
             stderr=log,
             start_new_session=True,
         )
-    time.sleep(after)
+    eventually(lambda: reached(home), timeout=60)
     os.killpg(running.pid, signal.SIGINT)  # like a terminal: to the whole foreground process group
     assert wait_exit(running, 60) == 130
     eventually(lambda: leftovers(home) == [], timeout=5)

@@ -178,7 +178,7 @@ def test_publishes_what_the_model_publishes(tmp_path: Path, store: str, connecti
         try:
             check(driver, every, connections.kafka_bootstrap)
         except AssertionError as error:
-            raise AssertionError(f"sequence {seed}: {steps}") from error
+            raise AssertionError(f"sequence {seed}: {steps}: {error}") from error
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for outcome in [pool.submit(play, seed) for seed in range(SEQUENCES)]:

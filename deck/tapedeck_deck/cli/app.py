@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from tapedeck_crds.errors import TapedeckError
+from tapedeck_deck.cli import INTERRUPTED
 from tapedeck_deck.cli.commands import deck, objects, runs
 from tapedeck_deck.cli.context import HomeOption, print_note
 
@@ -22,7 +23,7 @@ class CommandGroup(TyperGroup):
             print_note(f"error: {error}")
         except KeyboardInterrupt:
             print_note("")
-            raise typer.Exit(130) from None
+            raise typer.Exit(INTERRUPTED) from None
         raise typer.Exit(1)
 
 

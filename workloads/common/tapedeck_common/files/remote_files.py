@@ -74,7 +74,7 @@ def remote_files(url: str, credentials: Path | None) -> list[RemoteFile]:
             found = filesystem.get_file_info(FileSelector(base, allow_not_found=True, recursive=len(parts) > fixed + 1))
     except OSError as error:
         if is_permanent(error):
-            raise ValueError(f"path: got {url!r}, which was refused: {error}") from error
+            raise ValueError(f"path: got {url!r}, which is refused: {error}") from error
         raise FilesUnavailable(f"{url}: {error}") from error
     keys = sorted(info.path for info in found if info.type == FileType.File and _matches(info.path, parts))
     return [RemoteFile(f"{scheme}://{key}", key, filesystem) for key in keys]

@@ -13,6 +13,8 @@ then either changes the epoch, ends the pass, commits, or sleeps. Invariants, be
 5   After an aborted transaction the clock and the cursor return to the base of the transactions, which is the
     last committed position, or the start of an epoch of which nothing is committed yet.
 6   ``wake`` is cleared before anything is looked at, so no event between the look and the sleep is missed.
+7   The wall clock is read before the controls are dequeued: an anchor that arrived before its w0 is known to every
+    iteration that has reached its w0, however long the process stands still between the two.
 ==  ==========================================================================================================
 
 States: WAITING → PLAYING when an anchor takes force, when the operator confirms a recovered one, or after
@@ -136,8 +138,8 @@ class Player:
         self._controls.wake.clear()
         if not self._transactions.committing:
             self._transactions.wait_committed()
-        self._accept_controls()
         wall = wall_ms()
+        self._accept_controls()
         if self.clock.has_anchor_due(wall):
             self._activate_anchors(wall)
         if self.clock.anchor is None or self.state is PlayerState.WAITING:
