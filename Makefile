@@ -99,11 +99,11 @@ lint-page: $(CHECK_PACKAGES) ## Check the page: TypeScript, ESLint and unit test
 	@$(WITH_NODE) npm test --silent -- --reporter=dot > test.log 2>&1 || { cat test.log; exit 1; }
 
 $(BUILD_PACKAGES): $(WEB)/package-lock.json | $(VENV)/.run
-	@$(WITH_NODE) $(LOCKED) npm ci --omit=dev --silent --no-audit --no-fund
+	@$(WITH_NODE) $(LOCKED) npm ci --omit=dev --loglevel=error --no-audit --no-fund
 	@touch $@
 
 $(CHECK_PACKAGES): $(WEB)/package-lock.json | $(VENV)/.run
-	@$(WITH_NODE) $(LOCKED) npm ci --silent --no-audit --no-fund
+	@$(WITH_NODE) $(LOCKED) npm ci --loglevel=error --no-audit --no-fund
 	@touch $(BUILD_PACKAGES) $@
 
 IMAGES := operator feed replay transform backtest recorder gateway
