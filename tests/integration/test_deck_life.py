@@ -130,6 +130,19 @@ def test_decks_that_start_together_use_different_ports() -> None:
     again.close()
 
 
+def test_two_processes_are_given_different_ports(tmp_path: Path) -> None:
+    """Some 40 of 1,000 random ports would be the same."""
+    code = "from tapedeck_deck.embedded.ports import free_port; print(*(free_port() for _ in range(500)))"
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
+        )
+        for _ in range(2)
+    ]
+    given = [port for each in both for port in each.communicate(timeout=60)[0].split()]
+    assert len(given) == len(set(given)) == 1000
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [

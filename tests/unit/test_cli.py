@@ -48,6 +48,13 @@ def test_apply_is_all_or_nothing_and_reports_every_error(run: Run, tmp_path: Pat
     assert [o["metadata"]["name"] for o in objects.list()] == ["tape"]
 
 
+def test_a_rejected_resource_creates_no_state_folder(run: Run, tmp_path: Path) -> None:
+    answer = run("apply", "-f", "-", text=manifest("slow").replace("60", "'60'"))
+    assert answer.exit_code == 1
+    assert answer.stderr.splitlines()[1:] == ["nothing was applied"]
+    assert not (tmp_path / ".tapedeck").exists()
+
+
 def test_a_yaml_error_creates_no_state_folder(run: Run, tmp_path: Path) -> None:
     answer = run("apply", "-f", "-", text="spec: {speed: .nan}")
     assert (answer.exit_code, answer.stderr) == (

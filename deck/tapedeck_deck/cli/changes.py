@@ -27,13 +27,30 @@ def apply(objects: Objects, documents: list[Document], namespace: str) -> list[s
                 manifest = _normalized(document, namespace)
                 stored, outcome = objects.apply(manifest)
                 done.append(f"{label(stored)} {outcome}")
-            except InvalidResource as error:
-                errors += [f"{document.where}: {line}" for line in str(error).splitlines()]
-            except (ObjectConflict, ObjectNotFound) as error:
-                errors.append(f"{document.where}: {error}")
-        if errors:
-            raise DeckError("\n".join([*errors, "nothing was applied"]))
+            except (InvalidResource, ObjectConflict, ObjectNotFound) as error:
+                errors += _located(document, error)
+        _raise(errors)
     return done
+
+
+def validate(documents: list[Document], namespace: str) -> None:
+    """Raise DeckError with every error of the documents themselves: what can be said before there is a deck."""
+    errors: list[str] = []
+    for document in documents:
+        try:
+            _normalized(document, namespace)
+        except InvalidResource as error:
+            errors += _located(document, error)
+    _raise(errors)
+
+
+def _located(document: Document, error: Exception) -> list[str]:
+    return [f"{document.where}: {line}" for line in str(error).splitlines()]
+
+
+def _raise(errors: list[str]) -> None:
+    if errors:
+        raise DeckError("\n".join([*errors, "nothing was applied"]))
 
 
 def _normalized(document: Document, namespace: str) -> Json:

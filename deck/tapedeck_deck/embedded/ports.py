@@ -6,22 +6,25 @@ import fcntl
 import os
 import socket
 import tempfile
+import time
 from pathlib import Path
 from typing import IO
 
 from tapedeck_deck.embedded.errors import DeckError
 
-_returned: set[int] = set()  # a port is not in use until its server starts, so it must not be returned twice
 TRIES = 100
+RESERVED_SECONDS = 300.0  # a port is not in use until its server starts
 
 
 def free_port() -> int:
-    """A port that is not in use and that this process has not returned before. Raises DeckError."""
+    """A port that is not in use, and that no process of this user is given again for RESERVED_SECONDS.
+
+    Raises DeckError.
+    """
     for _ in range(TRIES):
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port: int = probe.getsockname()[1]
-        if port not in _returned:
-            _returned.add(port)
+        if _reserve(port):
             return port
     raise DeckError(f"found no free port on the loopback in {TRIES} attempts")
 
@@ -41,10 +44,24 @@ def claim(port: int) -> IO[str] | None:
     """Reserve an unused port among decks until the returned file is closed; None if another deck has reserved it."""
     folder = Path(tempfile.gettempdir()) / f"tapedeck-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    handle = (folder / str(port)).open("a")
+    handle = (folder / str(port)).open("a+")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         handle.close()
         return None
     return handle
+
+
+def _reserve(port: int) -> bool:
+    """Write down until when the port is reserved; False if it is reserved already."""
+    handle = claim(port)
+    if handle is None:
+        return False
+    with handle:
+        handle.seek(0)
+        if float(handle.read() or 0) > time.time():
+            return False
+        handle.truncate(0)
+        handle.write(str(time.time() + RESERVED_SECONDS))
+    return True

@@ -44,6 +44,8 @@ def apply(
 
     deck_home = resolve_home(home or context.obj)
     found = documents.read(filename)
+    if not deck_home.objects.exists():
+        changes.validate(found, namespace)  # a rejected file creates no folder
     with open_objects(deck_home, create=True) as objects:
         for line in changes.apply(objects, found, namespace):
             print(line)
