@@ -1,9 +1,11 @@
-"""Waits of the tests: they last longer on a busy machine, and as long as a given sign of progress changes."""
+"""Waits and time limits of the tests: they allow for a busy machine, and for a given sign of progress."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeVar
 
 from tapedeck_deck.embedded.deadline import Deadline
@@ -35,3 +37,30 @@ def eventually(
         time.sleep(pause)
         pause = min(pause * 1.5, 0.2)  # a check may open a connection each time
     return value
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Assert that the block takes at most so many seconds of an idle machine."""
+    with idle_clock() as clock:
+        yield
+    assert clock.spent <= seconds, f"took {clock.spent:.1f} s, expected at most {seconds:g} s"
+
+
+@contextmanager
+def idle_clock() -> Iterator[Deadline]:
+    """Count in ``spent`` the seconds of an idle machine that the block takes."""
+    clock, ended = Deadline(3600), threading.Event()
+
+    def sample() -> None:
+        while not clock.passed() and not ended.wait(0.1):
+            pass
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield clock
+    finally:
+        ended.set()
+        sampler.join()
+        clock.passed()

@@ -326,7 +326,7 @@ def test_a_writer_waits_for_another_and_readers_do_not(objects: Objects, tmp_pat
         timer.start()
         began = time.monotonic()
         objects.apply(replay(speed=2))
-        assert 0.3 < time.monotonic() - began < 5
+        assert time.monotonic() - began > 0.3
     finally:
         holder.kill()
         wait_exit(holder, 10)

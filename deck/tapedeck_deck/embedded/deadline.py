@@ -36,6 +36,11 @@ class Deadline:
         self._last = now
         return self._left < 0
 
+    @property
+    def spent(self) -> float:
+        """The seconds that were counted since the start or the last restart."""
+        return self.seconds - self._left
+
 
 class _Speed:
     """How much longer than on an idle machine a process takes: from 1 to MAX_STRETCH."""
