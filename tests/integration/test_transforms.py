@@ -182,6 +182,10 @@ def test_from_a_feed_and_a_replay_to_the_store(
         assert {name: pytest.approx(series) for name, series in expected.items()} == published
     caught_up(connections.kafka_bootstrap, store)
     assert points(store, "replay.test", "C/D") == published
+    with psycopg.connect(store) as connection:
+        assert connection.execute("SELECT DISTINCT source FROM points WHERE exchange = 'replay.test'").fetchall() == [
+            ("replay",)
+        ]
 
 
 def test_transforms_of_a_replay_of_trades(

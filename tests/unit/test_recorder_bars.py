@@ -66,7 +66,7 @@ bars = st.builds(
     st.floats(0, 1e12),
     st.integers(0, 3),
 )
-sources: st.SearchStrategy[RecordSource] = st.sampled_from(["live", "backfill", "synthetic"])
+sources: st.SearchStrategy[RecordSource] = st.sampled_from(["live", "backfill", "replay"])
 
 
 @given(st.lists(st.tuples(bars, sources), min_size=1, max_size=40))

@@ -200,12 +200,14 @@ def test_live_bars_beside_a_replay_on_one_topic(stage: Stage, tmp_path: Path) ->
 
     def counted() -> dict[str, int]:
         with psycopg.connect(stage.owner) as connection:
-            rows = connection.execute("SELECT exchange, count(*) FROM bars WHERE exchange <> 'x' GROUP BY 1").fetchall()
+            rows = connection.execute(
+                "SELECT exchange || ' ' || source, count(*) FROM bars WHERE exchange <> 'x' GROUP BY 1"
+            ).fetchall()
         return dict(rows)
 
     eventually(lambda: sum(counted().values()) >= MINUTES + 200)
     time.sleep(0.5)
-    assert counted() == {"live": 200, "replay.kept": MINUTES}
+    assert counted() == {"live live": 200, "replay.kept replay": MINUTES}
     assert [bar[5] for bar in stored(stage.owner, "live")] == [bar.close for bar in live]
     expected = bars(stage.topic("kept"))
     assert stored(stage.owner, "replay.kept") == expected == bars(stage.topic("dropped"))

@@ -10,7 +10,7 @@ import msgspec
 
 from tapedeck_crds.base import INTERVAL_MS
 
-RecordSource: TypeAlias = Literal["live", "backfill", "replay", "synthetic"]
+RecordSource: TypeAlias = Literal["live", "backfill", "replay"]
 Side: TypeAlias = Literal["buy", "sell"]
 TRADE_ID_MAX = 128  # characters; a position with a trade id must fit the metadata of a committed offset
 OrderKey: TypeAlias = tuple[int, str, str, str, int | str]

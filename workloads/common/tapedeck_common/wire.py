@@ -1,7 +1,8 @@
 """The format of records on the log: a JSON value, the key ``exchange:symbol``, and one header ``td``.
 
-The header is ``1;source`` for market data, ``1;replay;uid;epoch`` for the records of a replay, and
-``1;replay;uid;epoch;c`` for its control records, whose value has the type in its tag.
+The header is ``1;source`` for market data, ``1;replay;uid;epoch`` for the records of a replay's stream, and
+``1;replay;uid;epoch;c`` for its control records, whose value has the type in its tag. ``1;replay`` is a copy that a
+replay with ``record: true`` makes for the store: market data of the exchange ``replay.<name>``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ class Origin(msgspec.Struct, frozen=True):
     replay_uid: str = ""
     epoch: str = ""
     control: bool = False
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the record belongs to a replay's stream. What a replay records for the store does not."""
+        return self.replay_uid != ""
 
 
 class Epoch(msgspec.Struct, frozen=True, order=True):
@@ -132,11 +138,9 @@ def _parse_origin(value: bytes) -> Origin:
     try:
         source = msgspec.convert(parts[1], RecordSource)
     except msgspec.ValidationError:
-        raise ValueError(
-            f"header {HEADER}: got source {parts[1]!r}, expected live, backfill, replay or synthetic"
-        ) from None
-    if source != "replay":
+        raise ValueError(f"header {HEADER}: got source {parts[1]!r}, expected live, backfill or replay") from None
+    if source != "replay" or len(parts) == 2:
         return Origin(source)
-    if len(parts) < 4:
+    if len(parts) < 4 or not parts[2]:
         raise ValueError(f"header {HEADER}: got {value!r}, expected a replay's uid and epoch")
     return Origin(source, parts[2], parts[3], parts[4:] == ["c"])

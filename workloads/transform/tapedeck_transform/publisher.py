@@ -33,7 +33,7 @@ class PointPublisher:
             if self._recorded_as:
                 copy = Point(self._recorded_as, *(getattr(point, name) for name in point.__struct_fields__[1:]))
                 key = series_key(copy.exchange, copy.symbol)
-                self._produce(topics.MARKET_POINTS, key, encode(copy), market_headers("synthetic"))
+                self._produce(topics.MARKET_POINTS, key, encode(copy), market_headers("replay"))
 
     def publish_error(self, transform: str, record: Record, reason: str) -> None:
         """Queue an ingest error for a record without a result."""

@@ -55,7 +55,7 @@ class LiveBars:
     def apply(self, key: bytes | None, headers: MessageHeaders, value: bytes) -> bool:
         """Apply a record; returns whether a watched series changed. Raises ValueError for an invalid record."""
         series = self._series.get(key or b"")
-        if series is None or origin_of(headers).source == "replay":
+        if series is None or origin_of(headers).streamed:
             return False
         bar = decode_bar(value)
         if bar.interval != BASE_INTERVAL:

@@ -63,8 +63,8 @@ def _add_bar_messages(batch: Batch, messages: Sequence[Message]) -> None:
     """Encode all bars at once; where one of them is invalid, go one by one to find which."""
     try:
         bars = _decode_bars([message.value() for message in messages])
-        sources = [wire.origin_of(message.headers()).source for message in messages]
-        kept = [(bar, source) for bar, source in zip(bars, sources, strict=True) if bar.closed and source != "replay"]
+        origins = [wire.origin_of(message.headers()) for message in messages]
+        kept = [(bar, of.source) for bar, of in zip(bars, origins, strict=True) if bar.closed and not of.streamed]
         _add_bars(batch, kept)
         batch.dropped += len(messages) - len(kept)
     except DECODE_ERRORS:
@@ -117,12 +117,12 @@ def _add_message(batch: Batch, message: Message, decoder: Decoder) -> None:
 
 
 def _source(batch: Batch, message: Message) -> RecordSource | None:
-    """The record's source; None for a replayed record, which is counted and dropped."""
-    source = wire.origin_of(message.headers()).source
-    if source == "replay":
+    """The record's source; None for a record of a replay's stream, which is counted and dropped."""
+    origin = wire.origin_of(message.headers())
+    if origin.streamed:
         batch.dropped += 1
         return None
-    return source
+    return origin.source
 
 
 def _decode_trade(batch: Batch, message: Message, value: bytes) -> None:

@@ -44,8 +44,8 @@ def encode_points(message: Message) -> list[str]:
 
 
 def _encode_bar(message: Message, value: bytes) -> list[str]:
-    source, bar = wire.origin_of(message.headers()).source, wire.decode_bar(value)
-    if source == "replay" or not bar.closed:
+    source, bar = _source(message), wire.decode_bar(value)
+    if source is None or not bar.closed:
         return []
     bar_rows.validate_bar(bar)
     prefix = _measurement_and_tags(
@@ -139,8 +139,9 @@ def nanos_within_ms(trade_id: str) -> int:
 
 
 def _source(message: Message) -> RecordSource | None:
-    source = wire.origin_of(message.headers()).source
-    return None if source == "replay" else source
+    """The record's source; None for a record of a replay's stream."""
+    origin = wire.origin_of(message.headers())
+    return None if origin.streamed else origin.source
 
 
 @lru_cache(maxsize=65_536)

@@ -40,8 +40,8 @@ def mirror_topics(spec: ReplaySpec, name: str, exchange: str) -> list[MirrorTopi
     if spec.target is not None:
         mirrors.append(MirrorTopic(spec.target.topic, None, exchange, exchange))
     if spec.record:
-        # The recorder drops the source "replay": a recorded replay is a synthetic market with its own exchange id.
-        mirrors.append(MirrorTopic(market_topic(spec), wire.market_headers("synthetic"), exchange, f"replay.{name}"))
+        # Without the uid: the recorder drops records of a replay's stream, and keeps those of its exchange id.
+        mirrors.append(MirrorTopic(market_topic(spec), wire.market_headers("replay"), exchange, f"replay.{name}"))
     return mirrors
 
 

@@ -198,7 +198,7 @@ class TopicSource(Generic[B]):
         name = self._spec.name
         try:
             origin = wire.origin_of(message.headers())
-            if origin.control or (origin.source == "replay" and not name.startswith(REPLAY_PREFIX)):
+            if origin.control or (origin.streamed and not name.startswith(REPLAY_PREFIX)):
                 return None
             return self._codec.decode(message.value() or b"", origin.source == "live")
         except ValueError as error:
