@@ -9,7 +9,7 @@ CONFLICTS = Counter(
     "Batches that were upserted after COPY met a key conflict, by table.",
     ["table"],
 )
-REJECTED = Counter("tapedeck_recorder_poison_total", "Messages rejected and kept in the table ingest_errors.")
+REJECTED = Counter("tapedeck_recorder_rejected_total", "Messages rejected and kept in the table ingest_errors.")
 DROPPED = Counter(
     "tapedeck_recorder_dropped_total", "Messages not recorded because they are replayed or unclosed bars."
 )

@@ -33,7 +33,7 @@ LIVE = ""
 """Stands for the live market where changes are reported by a replay's uid."""
 _Command: TypeAlias = Callable[[Consumer], None]
 
-_invalid_records = Counter("tapedeck_gateway_broken_records", "Records of charts' topics that could not be decoded.")
+_invalid_records = Counter("tapedeck_gateway_invalid_records", "Records of charts' topics that could not be decoded.")
 
 
 class TopicReader:
