@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainValidator, WithJsonSchema
 
 from tapedeck_crds.base import Model, Rule, Time
 from tapedeck_crds.resource import NAME_MAX, NAME_PATTERN
@@ -32,12 +32,30 @@ class Step(Model):
     id: ControlId = Field(description=f"{_ID_TEXT} step.")
 
 
-class Loop(Model):
-    """Repeats the range; each round has an epoch of its own."""
+FOREVER: Literal["forever"] = "forever"
+_ROUNDS_MAX = 1_000_000
 
-    times: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
-        default=None, description="How often the range is played; without end if omitted."
-    )
+
+def _checked_rounds(value: object) -> int | str:
+    if value == FOREVER or (type(value) is int and 1 <= value <= _ROUNDS_MAX):
+        return value
+    raise ValueError(f"expected a number of rounds from 1 to {_ROUNDS_MAX}, or {FOREVER}")
+
+
+Rounds = Annotated[
+    int | Literal["forever"],
+    PlainValidator(_checked_rounds),
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "minimum": 1,
+            "maximum": _ROUNDS_MAX,
+            "pattern": f"^{FOREVER}$",
+            "maxLength": len(FOREVER),
+        }
+    ),
+]
+"""How often the range is played; each round has an epoch of its own."""
 
 
 class ClockOptions(Model):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tapedeck_crds.base import Rule, Time, immutable
 from tapedeck_crds.clock import Anchor
-from tapedeck_crds.controls import CHANNEL_RULES, FOLLOW_RULE, STEP_RULE, ClockOptions, Loop, Seek, Step, Target
+from tapedeck_crds.controls import CHANNEL_RULES, FOLLOW_RULE, STEP_RULE, ClockOptions, Rounds, Seek, Step, Target
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,
@@ -43,7 +43,9 @@ class ReplaySpec(PodOptions):
     paused: bool = Field(default=False, description="Stop virtual time.")
     seek: Seek | None = Field(default=None, description="Jump to another virtual time.")
     step: Step | None = Field(default=None, description="Advance by some intervals and stay paused.")
-    loop: Loop | None = Field(default=None, description="Play the range more than once; once if omitted.")
+    loop: Rounds | None = Field(
+        default=None, description="How many times to play the range: a number, or forever; once if omitted."
+    )
     until: Time | None = Field(
         default=None,
         description="Virtual time at which to pause; at once where it has passed. Playing continues when this is "

@@ -130,6 +130,7 @@ _KEPT = [
     "maxItems",
     "maxProperties",
     "pattern",
+    "x-kubernetes-int-or-string",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
 ]

@@ -23,7 +23,7 @@ def spec_patch(what: str, value: Any) -> dict[str, Any]:
         "pause": {"paused": True},
         "seek": {"seek": {"to": iso(value or 0), "id": name}},
         "step": {"paused": True, "step": {"intervals": value, "id": name}},
-        "loop": {"loop": None if value == 1 else {"times": value} if value else {}},
+        "loop": {"loop": None if value == 1 else value or "forever"},
         "until": {"until": iso(value) if value else None},
     }
     return patches[what]

@@ -159,7 +159,7 @@ def test_from_a_feed_and_a_replay_to_the_store(
             "source": {"store": {"exchange": exchange, "symbols": ["C/D"], "interval": "1m"}},
             "unpaced": True,
             "record": True,
-            "loop": {"times": 2},
+            "loop": 2,
             "transforms": KINDS,
         },
     )

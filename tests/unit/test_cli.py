@@ -100,9 +100,9 @@ def test_patch_with_the_options_for_controls(run: Run, objects: Objects) -> None
     run("patch", "rp/tape", "--step", "5")
     assert spec()["step"]["id"] != first["id"]
     run("patch", "rp/tape", "--loop", "3", "--until", "2018-04-05T00:00:00Z", "--resume")
-    assert (spec()["loop"], spec()["until"], spec()["paused"]) == ({"times": 3}, "2018-04-05T00:00:00Z", False)
+    assert (spec()["loop"], spec()["until"], spec()["paused"]) == (3, "2018-04-05T00:00:00Z", False)
     run("patch", "rp/tape", "--loop", "forever")
-    assert spec()["loop"] == {}
+    assert spec()["loop"] == "forever"
     run("patch", "rp/tape", "--loop", "off", "--until", "off")
     assert {"loop", "until"} & spec().keys() == set()
 
@@ -132,7 +132,7 @@ def test_patch_with_yaml_or_json(run: Run, objects: Objects) -> None:
         (["--step", "0"], 1, "spec.step.intervals: got 0, expected greater than or equal to 1"),
         (["--step", "1", "--resume"], 2, "a step ends paused"),
         (["--loop", "-1"], 1, "--loop: got '-1', expected a number of rounds, forever or off"),
-        (["--loop", "0"], 1, "spec.loop.times: got 0, expected greater than or equal to 1"),
+        (["--loop", "0"], 1, "spec.loop: got 0, expected a number of rounds from 1 to 1000000, or forever"),
         (["--until", "noon"], 1, "spec.until: got 'noon', expected a time with an offset"),
         (["--speed", "fast"], 2, "Invalid value for '--speed'"),
         (["--speed", "1", "--max"], 2, "expected one of them"),

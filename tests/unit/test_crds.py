@@ -22,7 +22,7 @@ ALLOWED = {
     "type", "description", "default", "enum", "format", "pattern", "properties", "required", "items",
     "additionalProperties", "minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength", "minItems",
     "maxItems", "maxProperties", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
-    "x-kubernetes-validations", "x-kubernetes-preserve-unknown-fields",
+    "x-kubernetes-validations", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-or-string",
 }  # fmt: skip
 OF_THE_API = {"apiVersion", "kind", "metadata"}
 
@@ -56,7 +56,8 @@ def test_there_is_one_crd_for_each_kind() -> None:
 def test_the_schema_is_structural(crd: dict[str, Any]) -> None:
     for path, node in _fields(_schema(crd)):
         assert set(node) <= ALLOWED, path
-        assert "type" in node or node.get("x-kubernetes-preserve-unknown-fields"), path
+        several = node.get("x-kubernetes-preserve-unknown-fields") or node.get("x-kubernetes-int-or-string")
+        assert "type" in node or several, path
         assert not ("properties" in node and "additionalProperties" in node), path
 
 
@@ -88,7 +89,7 @@ def test_fields_in_rules_are_bounded(crd: dict[str, Any]) -> None:
     for path, node in _fields(spec):
         if node.get("type") == "array":
             assert "maxItems" in node, path
-        if node.get("type") == "string" and "enum" not in node:
+        if node.get("x-kubernetes-int-or-string") or (node.get("type") == "string" and "enum" not in node):
             assert "maxLength" in node, path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from tapedeck_crds.controls import FOREVER
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import InvalidResource, parse_resource
 from tapedeck_deck.cli.kinds import find, label, parse_kinds
@@ -126,14 +127,14 @@ def control_patch(
     return {"spec": spec} if spec else {}
 
 
-def _loop(text: str) -> Json | None:
+def _loop(text: str) -> int | str | None:
     if text == OFF:
         return None
-    if text == "forever":
-        return {"times": None}  # null removes the number in a merge patch
+    if text == FOREVER:
+        return FOREVER
     if not text.isdecimal():
-        raise DeckError(f"--loop: got {text!r}, expected a number of rounds, forever or {OFF}")
-    return {"times": int(text)}
+        raise DeckError(f"--loop: got {text!r}, expected a number of rounds, {FOREVER} or {OFF}")
+    return int(text)
 
 
 def _new_id() -> str:

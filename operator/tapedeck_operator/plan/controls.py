@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.clock import Anchor
-from tapedeck_crds.controls import Seek, Step
+from tapedeck_crds.controls import FOREVER, Seek, Step
 from tapedeck_crds.kinds import ReplaySpec
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan.replay_shards import LoopPosition, ReplayShards, follows, knows_range
@@ -117,7 +117,7 @@ def _with_playback(anchor: Anchor, spec: ReplaySpec, limits: ReplayRange) -> Anc
             "speed": 0.0 if spec.paused else spec.speed,
             "unpaced": spec.unpaced,
             "until": None if until is None or until >= limits.end else until,  # the range ends first
-            "loop_rounds": 1 if spec.loop is None else spec.loop.times or 0,
+            "loop_rounds": 0 if spec.loop == FOREVER else spec.loop or 1,
             "loop_from": limits.start,
             "loop_to": limits.end,
             "hold": spec.at_end == "hold",

@@ -97,7 +97,7 @@ def stage(shared_deck: Deck) -> Stage:
 
 
 def test_shards_loop_until_and_step(stage: Stage) -> None:
-    stage.play("tape", shards=2, loop={"times": 2}, until=iso(T0 + 60 * MINUTE), speed=FAST)
+    stage.play("tape", shards=2, loop=2, until=iso(T0 + 60 * MINUTE), speed=FAST)
     assert stage.at("tape", 60, "0.0", 4 * 60)["progress"] == f"{4 * 60}/{4 * MINUTES}"
     stage.turn("tape", step=5)
     status = stage.at("tape", 65, "0.0", 4 * 65)

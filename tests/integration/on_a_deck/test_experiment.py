@@ -105,7 +105,7 @@ def test_a_run_is_repeated_from_its_record(
 
 
 CONTROLLED: dict[str, dict[str, Any]] = {
-    "lead": {"until": "2018-04-04T05:00:00Z", "loop": {"times": 2}, "unpaced": True, "record": True},
+    "lead": {"until": "2018-04-04T05:00:00Z", "loop": 2, "unpaced": True, "record": True},
     "follower": {"clock": {"follow": "lead"}},
     "sought": {"seek": {"to": "2018-04-04T01:40:00Z", "id": "first"}, "speed": 30_000},
     "sought-lead": {
