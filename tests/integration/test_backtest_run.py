@@ -95,7 +95,7 @@ BAD = [
     ({"module": "mine:Nothing"}, "BadStrategy", "it has Breaks"),
     ({"module": "nowhere.to:Find"}, "BadStrategy", "no module 'nowhere.to'"),
     ({"builtin": "sma-cross", "params": {"fats": 3}}, "BadParams", "fats: not a param of SmaCross; it has fast=10"),
-    ({"builtin": "sma-cross", "params": {"fast": "3"}}, "BadParams", "got '3' (str), expected int"),
+    ({"builtin": "sma-cross", "params": {"fast": "3"}}, "BadParams", "got '3' (str), expected a number"),
     ({"module": "mine:Breaks"}, "StrategyError", "ZeroDivisionError"),
 ]
 

@@ -145,7 +145,7 @@ def test_walk_forward_trades_the_best_trial_of_each_window(connections: Connecti
     ("sweep", "message"),
     [
         ({"params": [{"name": "fats", "values": [1]}]}, "sweep.params.fats: not a param of SmaCross"),
-        ({"params": [{"name": "fast", "texts": ["x"]}]}, "sweep.params.fast: got 'x' (str), expected int"),
+        ({"params": [{"name": "fast", "texts": ["x"]}]}, "sweep.params.fast: got 'x' (str), expected a number"),
         ({"walkForward": {"trainDays": 9, "testDays": 1}}, "sweep.walkForward.trainDays: got 9, expected less than"),
     ],
 )

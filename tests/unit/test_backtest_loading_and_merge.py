@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import backtrader as bt
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +19,9 @@ from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.sandbox.strategy_trace import TRACE_CHARS, strategy_trace
 from tapedeck_backtest.sources.partition_merge import PartitionMerge
 from tapedeck_backtest.strategies import BUILTINS
-from tapedeck_backtest.strategy_loader import checked_params, load_strategy
+from tapedeck_backtest.strategy_loader import checked_params, load_strategy, param_notes
 from tapedeck_common.market import Bar
-from tapedeck_crds.backtest import Builtin, Strategy
+from tapedeck_crds.backtest import Builtin, ParamValue, Strategy
 from tapedeck_crds.base import INTERVAL_MS
 
 MINUTE = 60_000
@@ -32,28 +33,54 @@ def test_builtins_match_the_crd() -> None:
 
 
 class Params(bt.Strategy):  # type: ignore[misc]
-    params = (("count", 3), ("share", 0.5), ("fast", True), ("name", "x"), ("any", None))
+    params = (
+        ("count", 3), ("share", 0.5), ("fast", True), ("name", "x"), ("any", None), ("wide", np.float32(2)),
+    )  # fmt: skip
 
 
-def test_params_of_the_right_type_are_accepted() -> None:
-    given: dict[str, Any] = {"count": 4, "share": 1, "fast": False, "name": "y", "any": 1.5}
-    checked = checked_params(Params, given)
-    assert checked == given
-    assert type(checked["share"]) is float
+@pytest.mark.parametrize(
+    ("name", "value", "taken"),
+    [
+        ("count", 4, 4),
+        ("count", 1.5, 1.5),  # as of dev=2
+        ("count", 20.0, 20),  # as of a period, which must count
+        ("count", True, True),
+        ("share", 1, 1.0),
+        ("fast", False, False),
+        ("fast", 0.02, 0.02),  # as of trail=False
+        ("fast", 1, True),  # as of an axis, which has only numbers
+        ("name", "y", "y"),
+        ("any", 1.5, 1.5),
+        ("wide", 2, 2),
+    ],
+)
+def test_any_number_is_accepted_for_a_number(name: str, value: ParamValue, taken: ParamValue) -> None:
+    checked = checked_params(Params, {name: value})[name]
+    assert (type(checked), checked) == (type(taken), taken)
+    assert checked == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "noted"),
+    [("fast", 0.02, True), ("fast", 2, True), ("count", True, True), ("fast", True, False), ("count", 1.5, False)],
+)
+def test_bool_in_place_of_a_number_is_noted(name: str, value: ParamValue, noted: bool) -> None:
+    notes = param_notes(Params, {name: value})
+    assert [note.partition(",")[0] for note in notes] == [f"strategy.params.{name}: got {value!r}"] * noted
 
 
 @pytest.mark.parametrize(
     ("params", "expected"),
     [
         ({"cuont": 1}, "params.cuont: not a param of Params; it has count=3, share=0.5, fast=True, name='x'"),
-        ({"count": 1.5}, "params.count: got 1.5 (float), expected int"),
-        ({"count": True}, "params.count: got True (bool), expected int"),
-        ({"share": "1"}, "params.share: got '1' (str), expected float"),
-        ({"fast": 1}, "params.fast: got 1 (int), expected bool"),
-        ({"name": 1}, "params.name: got 1 (int), expected str"),
+        ({"count": "3"}, "params.count: got '3' (str), expected a number like its default 3"),
+        ({"share": "1"}, "params.share: got '1' (str), expected a number like its default 0.5"),
+        ({"fast": "no"}, "params.fast: got 'no' (str), expected a number like its default True"),
+        ({"wide": "1"}, "params.wide: got '1' (str), expected a number"),
+        ({"name": 1}, "params.name: got 1 (int), expected text like its default 'x'"),
     ],
 )
-def test_params_of_the_wrong_type_are_rejected(params: dict[str, Any], expected: str) -> None:
+def test_text_in_place_of_a_number_is_rejected(params: dict[str, ParamValue], expected: str) -> None:
     with pytest.raises(RunFailed) as failure:
         checked_params(Params, params)
     assert failure.value.reason == "BadParams"

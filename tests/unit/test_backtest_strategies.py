@@ -44,6 +44,7 @@ def columns(close: list[float]) -> BarArrays:
         ("rsi", {"lower": 80.0}, "lower, upper: got 80.0, 70.0"),
         ("bollinger", {"period": 1}, "period: got 1"),
         ("donchian", {"exit": 0}, "entry, exit: got 20, 0"),
+        ("sma-cross", {"fast": 2.5}, "fast: got 2.5, expected a whole number of bars"),
     ],
 )
 def test_invalid_params_are_rejected(name: str, params: dict[str, Any], expected: str) -> None:

@@ -145,7 +145,12 @@ def test_too_few_bars_and_invalid_params_need_the_engine() -> None:
     spec, columns = spec_of({}, None), market(1, 60, None, 0.0)
     series = vector_series(spec, BUILTINS["macd"], {"A": columns})
     assert series is not None
-    for name, params in (("macd", {"slow": 90}), ("sma-cross", {"fast": 9, "slow": 9}), ("rsi", {"lower": 80.0})):
+    refused: list[tuple[str, dict[str, Any]]] = [
+        ("sma-cross", {"fast": 9, "slow": 9}),
+        ("rsi", {"lower": 80.0}),
+        ("donchian", {"exit": 2.5}),
+    ]
+    for name, params in [("macd", {"slow": 90}), *refused]:
         assert not run_vectorised(spec, BUILTINS[name], params, "A", series, Results("r", 1.0, MINUTE, None))
     broken = BarArrays(**vars(columns) | {"close": np.where(np.arange(60) == 30, math.nan, columns.close)})
     assert vector_series(spec, BUILTINS["rsi"], {"A": broken}) is None

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from by_hand.backtrader import MINUTE
+from by_hand.backtrader import MINUTE, run_stock
 from pods.engine import CASH, T0, columns, random_bars
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.run.progress import RunProgress
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.sweep import ranking, search_space
 from tapedeck_backtest.sweep.search import search_for
-from tapedeck_backtest.sweep.search_space import Params
+from tapedeck_backtest.sweep.search_space import Params, grid_params
 from tapedeck_backtest.sweep.shard import ShardRunner, shard_plan, total_trials
 from tapedeck_backtest.sweep.trial import TrialRunner
 from tapedeck_backtest.sweep.windows import sweep_windows
@@ -196,6 +196,32 @@ def test_symbol_without_bars_in_a_window_keeps_its_feed(warmup: int, intervals: 
         assert result.metrics["final_value"] == pytest.approx(value)
     nothing = trials.run(0, 0, {"size": 1}, T0 + 700 * MINUTE, T0 + 800 * MINUTE)
     assert (nothing.message, nothing.metrics["final_value"], nothing.metrics["trades"]) == ("", CASH, 0.0)
+
+
+class Scaled(bt.Strategy):  # type: ignore[misc]
+    params = (("dev", 2), ("trail", False))
+
+    def next(self) -> None:
+        if not self.position:
+            self.buy(size=self.p.dev)
+        elif self.p.trail and self.data.close[0] > self.position.price * (1 + self.p.trail):
+            self.close()
+
+
+def test_trials_over_halves_of_an_int_and_shares_of_a_bool() -> None:
+    """A sweep in steps of 0.5 over the default 2, and of shares where the default is off."""
+    data = {"store": {"exchange": "x", "symbols": ["A"]}}
+    spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Scaled"}, "data": data})
+    config = sweep({"name": "dev", "from": 1, "to": 2, "step": 0.5}, {"name": "trail", "values": [0, 0.02]})
+    bars = random_bars("A", 1, 400)
+    trials = TrialRunner("r", spec, config, Scaled, {"A": columns(bars)}, "1m", lambda: None)
+    for number in range(6):
+        params: dict[str, Any] = grid_params(config.params, number)
+        result = trials.run(0, number, params, T0, T0 + 400 * MINUTE)
+        assert result.message == ""
+        outcome = run_stock(Scaled, {"A": bars}, cash=CASH, **params)
+        assert result.metrics["final_value"] == outcome.final
+        assert result.metrics["trades"] == len(outcome.trades)
 
 
 class Odd(bt.Strategy):  # type: ignore[misc]

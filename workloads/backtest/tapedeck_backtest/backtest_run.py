@@ -13,7 +13,7 @@ from tapedeck_backtest.sandbox.error_boundary import StrategyGuard
 from tapedeck_backtest.sandbox.protocol import SupervisorChannel
 from tapedeck_backtest.sandbox.watchdog import StrategyWatchdog
 from tapedeck_backtest.sources.replay_stream import START_TIMEOUT
-from tapedeck_backtest.strategy_loader import checked_params, load_strategy
+from tapedeck_backtest.strategy_loader import checked_params, load_strategy, param_notes
 from tapedeck_common.pod.shell import write_termination_message
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
@@ -62,7 +62,7 @@ class BacktestRun:
             self.publish_failure(failure.reason, failure.message)
             raise
         if self._spec.sweep is None:  # a sweep ends with its last trial, which may be another pod's
-            self._context.publish_ended("complete", "")
+            self._context.publish_ended("complete", self.report().message)
         self._progress.state = "complete"
 
     def report(self) -> BacktestReport:
@@ -84,6 +84,7 @@ class BacktestRun:
         with context.strategy_code():
             strategy = load_strategy(self._spec.strategy, self._settings.files)
         params = checked_params(strategy, self._spec.strategy.params)
+        self._progress.notes += param_notes(strategy, params)
         if data.store is not None and self._spec.sweep is not None:
             sweep.run(context, strategy, self._spec.sweep, data.store)
         elif data.store is not None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.sandbox.strategy_trace import strategy_trace
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_crds.backtest import ParamValue, Strategy
+
+_NUMBER = (int, float, np.number)  # a bool is an int
 
 
 def load_strategy(spec: Strategy, files: Path) -> type[Any]:
@@ -58,9 +62,10 @@ def _import(name: str, files: Path) -> ModuleType:
 def checked_params(
     strategy: type[Any], given: dict[str, ParamValue], field: str = "strategy.params"
 ) -> dict[str, ParamValue]:
-    """The params given in ``field``; an int becomes a float if the param's default is one.
+    """The params given in ``field``, as Python would take them: any number for a number, text for text.
 
-    Raises RunFailed (BadParams) for a param that the strategy does not declare, or a value of another type.
+    Raises RunFailed (BadParams) for a param that the strategy does not declare, and for text in place of a number or a
+    number in place of text.
     """
     defaults: dict[str, Any] = dict(strategy.params._getpairs())
     params: dict[str, ParamValue] = {}
@@ -74,13 +79,32 @@ def checked_params(
     return params
 
 
+def param_notes(strategy: type[Any], params: Mapping[str, ParamValue], field: str = "strategy.params") -> list[str]:
+    """A note for each of these checked params that is a bool where the default is a number, or the reverse."""
+    defaults: dict[str, Any] = dict(strategy.params._getpairs())
+    return [
+        f"{field}.{name}: got {value!r}, which is used as it is, though the default {defaults[name]!r} is a "
+        f"{'bool' if isinstance(defaults[name], bool) else 'number'}"
+        for name, value in params.items()
+        if isinstance(value, _NUMBER) and isinstance(defaults[name], _NUMBER)
+        if isinstance(value, bool) != isinstance(defaults[name], bool)
+    ]
+
+
 def _checked_value(field: str, value: ParamValue, default: Any) -> ParamValue:
-    expected = type(default)
-    if expected not in (bool, int, float, str) or type(value) is expected:
+    """Backtrader's params have no types; that of the default says whether a number or text is meant."""
+    if not isinstance(default, (*_NUMBER, str)):
         return value
-    if expected is float and type(value) is int:
-        return float(value)
-    raise RunFailed(
-        "BadParams",
-        f"{field}: got {value!r} ({type(value).__name__}), expected {expected.__name__} like its default {default!r}",
-    )
+    if isinstance(default, str) != isinstance(value, str):
+        expected = "text" if isinstance(default, str) else "a number"
+        raise RunFailed(
+            "BadParams",
+            f"{field}: got {value!r} ({type(value).__name__}), expected {expected} like its default {default!r}",
+        )
+    if isinstance(value, str | bool):
+        return value
+    if isinstance(default, bool):
+        return bool(value) if value in (0, 1) else value
+    if isinstance(default, int) and isinstance(value, float):
+        return int(value) if value.is_integer() else value  # range(20.0) fails, and JSON does not tell 2.0 from 2
+    return float(value) if isinstance(default, float) else value

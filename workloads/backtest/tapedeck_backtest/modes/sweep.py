@@ -9,10 +9,12 @@ from tapedeck_backtest.bars.resample import check_intervals, check_resampled
 from tapedeck_backtest.report.origin import origin_of_store
 from tapedeck_backtest.run.context import RunContext
 from tapedeck_backtest.sources.stored_bars import read_history, read_range
+from tapedeck_backtest.strategy_loader import checked_params, param_notes
 from tapedeck_backtest.sweep.completed_trials import completed_trials
 from tapedeck_backtest.sweep.shard import ShardRunner, shard_plan, total_trials
 from tapedeck_backtest.sweep.trial import TrialRunner
 from tapedeck_backtest.sweep.windows import sweep_windows
+from tapedeck_crds.backtest import ParamValue
 from tapedeck_crds.base import INTERVAL_MS, StoreRange
 from tapedeck_crds.sweep import Sweep
 
@@ -24,6 +26,7 @@ def run(context: RunContext, strategy: type[Any], sweep: Sweep, range_: StoreRan
     check_intervals(interval, spec.data.intervals)
     series = read_range(connections, range_)
     first = min(int(columns.event[0]) for columns in series.values()) - INTERVAL_MS[interval]
+    progress.notes += _axis_notes(strategy, sweep)
     windows = sweep_windows(sweep, first, max(int(columns.event[-1]) for columns in series.values()))
     total = total_trials(sweep, windows)
     context.publish_started(range_.exchange, list(series), interval, total)
@@ -44,3 +47,14 @@ def run(context: RunContext, strategy: type[Any], sweep: Sweep, range_: StoreRan
     with context.strategy_code():
         progress.shard.run()
     context.publisher.flush()
+
+
+def _axis_notes(strategy: type[Any], sweep: Sweep) -> list[str]:
+    """The first note of each axis about its values. Raises RunFailed (BadParams)."""
+    notes = []
+    for axis in sweep.params:
+        values: list[ParamValue] = [*(axis.values or ()), *(axis.texts or ())]
+        values += [bound for bound in (axis.from_, axis.to) if bound is not None]
+        checked = [checked_params(strategy, {axis.name: value}, "sweep.params") for value in values]
+        notes += [note for params in checked for note in param_notes(strategy, params, "sweep.params")][:1]
+    return notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tapedeck_backtest.bars.arrays import is_resampled
@@ -15,13 +15,17 @@ from tapedeck_crds.report import BacktestReport, ReportState
 
 @dataclass
 class RunProgress:
-    """``total`` is the number of bars, 0 if unknown. ``shard`` is set for a sweep, ``engine`` once bars are played."""
+    """``total`` is the number of bars, 0 if unknown. ``shard`` is set for a sweep, ``engine`` once bars are played.
+
+    ``notes`` say what the user should know of a run that has not failed.
+    """
 
     run_id: str
     warmup_bars: int
     state: ReportState = "starting"
     reason: str = ""
     message: str = ""
+    notes: list[str] = field(default_factory=list)
     total: int = 0
     results: Results | None = None
     engine: BacktestEngine | None = None
@@ -53,7 +57,7 @@ class RunProgress:
         report = BacktestReport(
             state="running" if self.state == "waiting" and bars else self.state,
             reason=self.reason,
-            message=self.message,
+            message=self.message or "; ".join(self.notes),
             run_id=self.run_id,
             bars=bars,
             total=self.total,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import backtrader as bt
 
+from tapedeck_backtest.strategies.lengths import check_whole
+
 
 class Bollinger(bt.Strategy):  # type: ignore[misc]
     """Buys when the close is below the lower Bollinger band, sells when it is above the middle band."""
@@ -11,6 +13,7 @@ class Bollinger(bt.Strategy):  # type: ignore[misc]
     params = (("period", 20), ("deviations", 2.0))
 
     def __init__(self) -> None:
+        check_whole(period=self.p.period)
         if self.p.period < 2:
             raise ValueError(f"period: got {self.p.period}, expected at least 2")
         if not self.p.deviations > 0:

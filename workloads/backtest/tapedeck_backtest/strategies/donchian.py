@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import backtrader as bt
 
+from tapedeck_backtest.strategies.lengths import check_whole
+
 
 class Donchian(bt.Strategy):  # type: ignore[misc]
     """Buys on a close above the highest high of the last ``entry`` bars, sells below the lowest of ``exit``."""
@@ -11,6 +13,7 @@ class Donchian(bt.Strategy):  # type: ignore[misc]
     params = (("entry", 20), ("exit", 10))
 
     def __init__(self) -> None:
+        check_whole(entry=self.p.entry, exit=self.p.exit)
         if self.p.entry < 1 or self.p.exit < 1:
             raise ValueError(f"entry, exit: got {self.p.entry}, {self.p.exit}, expected at least 1")
         # (-1): the channel ends at the previous bar, otherwise no close could leave it

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import backtrader as bt
 
+from tapedeck_backtest.strategies.lengths import check_whole
+
 
 class EmaCross(bt.Strategy):  # type: ignore[misc]
     """Long while the fast exponential moving average of closes is above the slow one, for each symbol."""
@@ -11,6 +13,7 @@ class EmaCross(bt.Strategy):  # type: ignore[misc]
     params = (("fast", 12), ("slow", 26))
 
     def __init__(self) -> None:
+        check_whole(fast=self.p.fast, slow=self.p.slow)
         if not 0 < self.p.fast < self.p.slow:
             raise ValueError(f"fast, slow: got {self.p.fast}, {self.p.slow}, expected 0 < fast < slow")
         self.crossings = [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import backtrader as bt
 
+from tapedeck_backtest.strategies.lengths import check_whole
+
 
 class Rsi(bt.Strategy):  # type: ignore[misc]
     """Buys when Wilder's relative strength index is below ``lower``, sells when it is above ``upper``."""
@@ -11,6 +13,7 @@ class Rsi(bt.Strategy):  # type: ignore[misc]
     params = (("period", 14), ("lower", 30.0), ("upper", 70.0))
 
     def __init__(self) -> None:
+        check_whole(period=self.p.period)
         if self.p.period < 1:
             raise ValueError(f"period: got {self.p.period}, expected at least 1")
         if not 0 <= self.p.lower < self.p.upper <= 100:

@@ -1,12 +1,14 @@
 """Crossover of two simple moving averages: an example of how to write a strategy.
 
-``params`` are the params that a Backtest may set, with their defaults; a value must have the default's type. Indicators
+``params`` are the params that a Backtest may set, with their defaults: a number for a number, text for text. Indicators
 are created in ``__init__``; ``next`` is called whenever a symbol has a new bar.
 """
 
 from __future__ import annotations
 
 import backtrader as bt
+
+from tapedeck_backtest.strategies.lengths import check_whole
 
 
 class SmaCross(bt.Strategy):  # type: ignore[misc]
@@ -15,6 +17,7 @@ class SmaCross(bt.Strategy):  # type: ignore[misc]
     params = (("fast", 10), ("slow", 30))
 
     def __init__(self) -> None:
+        check_whole(fast=self.p.fast, slow=self.p.slow)
         if not 0 < self.p.fast < self.p.slow:
             raise ValueError(f"fast, slow: got {self.p.fast}, {self.p.slow}, expected 0 < fast < slow")
         self.crossings = [

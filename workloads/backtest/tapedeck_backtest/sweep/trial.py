@@ -50,7 +50,7 @@ class TrialRunner:
         Raises RunFailed (BadParams) for params that the strategy does not declare.
         """
         given = checked_params(self.strategy, self.spec.strategy.params)
-        all_params = given | checked_params(self.strategy, self._with_bools(params), "sweep.params")
+        all_params = given | checked_params(self.strategy, params, "sweep.params")
         data, message = self._window_data(start, end), ""
         results = self._run_vectorised(data, all_params)
         vectorised = results is not None
@@ -77,11 +77,6 @@ class TrialRunner:
                 del self._windows[next(iter(self._windows))]
             self._windows[start, end] = window_data(self.spec, self.strategy, self.series, self.interval, start, end)
         return self._windows[start, end]
-
-    def _with_bools(self, params: Params) -> Params:
-        """An axis has only numbers and texts: 0 and 1 become False and True where the param's default is a bool."""
-        defaults = dict(self.strategy.params._getpairs())
-        return {n: bool(v) if isinstance(defaults.get(n), bool) and v in (0, 1) else v for n, v in params.items()}
 
     def _new_results(self) -> Results:
         return Results(self.run_id, self.spec.broker.cash, INTERVAL_MS[self.interval], None, self.heartbeat)

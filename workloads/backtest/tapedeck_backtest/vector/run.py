@@ -29,7 +29,10 @@ def run_vectorised(
     spec: BacktestSpec, strategy: type[Any], params: dict[str, Any], symbol: str, series: VectorSeries, results: Results
 ) -> bool:
     """Fill ``results`` with what the engine would. False, with unusable ``results``, if only the engine can."""
-    all_params = SimpleNamespace(**dict(strategy.params._getpairs()) | params)
+    defaults = dict(strategy.params._getpairs())
+    if any(isinstance(defaults[name], int) and not isinstance(value, int) for name, value in params.items()):
+        return False  # the strategy refuses a length that is no whole number
+    all_params = SimpleNamespace(**defaults | params)
     vectorised = VECTOR_STRATEGIES[strategy]
     if not vectorised.accepts(all_params) or len(series.columns.event) <= vectorised.min_bars(all_params):
         return False
