@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -63,6 +63,7 @@ class Model(BaseModel):
 # The API server's format date-time, as a pattern, too: both sides then reject the same texts.
 TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 _TIME = re.compile(TIME_PATTERN.replace("$", r"\Z"))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_time(text: str) -> datetime:
@@ -78,6 +79,11 @@ def parse_time(text: str) -> datetime:
 def time_ms(text: str) -> int:
     """RFC 3339 text → integer milliseconds UTC."""
     return round(parse_time(text).timestamp() * 1000)
+
+
+def time_us(text: str) -> int:
+    """RFC 3339 text → integer microseconds UTC; nanoseconds are cut off."""
+    return (parse_time(text) - _EPOCH) // timedelta(microseconds=1)
 
 
 def format_ms(ms: int) -> str:
@@ -190,12 +196,23 @@ class FileSet(Model):
     )
 
 
+TimeUnit = Literal["s", "ms", "us", "ns"]
+
+
+class FileTime(Model):
+    """How the times in files are written."""
+
+    unit: TimeUnit = Field(
+        description="Unit of times that are numbers: seconds, milliseconds, microseconds or nanoseconds since 1970."
+    )
+
+
 class Files(Model):
     """Market data in files."""
 
     format: FileFormat = Field(
-        description="csv: a header line with ts (milliseconds UTC of the open, or RFC 3339 with an offset), "
-        "open, high, low, close, volume. parquet: the same columns, ts with a time zone or as integer milliseconds. "
+        description="csv: a header line with ts (of the open: a number, see time, or RFC 3339 with an offset), "
+        "open, high, low, close, volume. parquet: the same columns, ts with a time zone or as an integer. "
         "lean-minute: QuantConnect Lean's zipped minute bars. "
         "binance-trades: trade messages of Binance's websocket, one per line. "
         "csv-trades, parquet-trades: columns ts (the trade's time, as above), id, price, amount and side (of the "
@@ -205,6 +222,11 @@ class Files(Model):
     interval: Interval = Field(default="1m", description="Length of a bar: in the files, or of bars built from trades.")
     sets: Annotated[list[FileSet], Field(min_length=1, max_length=1000)] = Field(
         description="The files of each symbol."
+    )
+    time: FileTime | None = Field(
+        default=None,
+        description="How times are written. If omitted, the unit of numbers is inferred for each file: the one in "
+        "which they are times from 2000 to the end of next year. Earlier and later ones need time.unit.",
     )
     volume: FileVolume | None = Field(
         default=None, description="The volume of relative paths; the image's data folder if omitted."

@@ -33,7 +33,7 @@ def exchange() -> str:
 
 def spec(format_: str, exchange: str, sets: dict[str, str]) -> dict[str, Any]:
     chosen = [{"symbol": symbol, "path": path} for symbol, path in sets.items()]
-    return {"source": {"files": {"format": format_, "exchange": exchange, "sets": chosen}}}
+    return {"source": {"files": {"format": format_, "exchange": exchange, "sets": chosen, "time": {"unit": "ms"}}}}
 
 
 def test_the_sample_feed(services: Services, samples: Path, tmp_path: Path, exchange: str) -> None:

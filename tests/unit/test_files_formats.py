@@ -32,9 +32,9 @@ MINUTE = 60_000
 
 
 def source(format_: str = "csv", path: str = "*", symbol: str = "A/B", interval: str = "1m") -> Files:
-    return Files.model_validate(
-        {"format": format_, "exchange": "x", "interval": interval, "sets": [{"symbol": symbol, "path": path}]}
-    )
+    sets = [{"symbol": symbol, "path": path}]
+    time = {"unit": "ms"}  # times of 1970 need it
+    return Files.model_validate({"format": format_, "exchange": "x", "interval": interval, "sets": sets, "time": time})
 
 
 def bars_of(files: Files, root: Path) -> tuple[list[Bar], list[InvalidRow]]:
@@ -100,7 +100,7 @@ prices = st.floats(min_value=1e-9, max_value=1e12)
 
 @st.composite
 def sound_bars(draw: st.DrawFn) -> list[Bar]:
-    opens = draw(st.lists(st.integers(0, 60_000_000), unique=True, max_size=20).map(sorted))
+    opens = draw(st.lists(st.integers(20_000_000, 60_000_000), unique=True, max_size=20).map(sorted))
     bars = []
     for minute in opens:
         low, one, two, high = sorted(draw(st.tuples(prices, prices, prices, prices)))
@@ -169,10 +169,13 @@ BROKEN_ROWS = {
     "time without offset": ("2018-04-04T00:00:00,1,1,1,1,1", "expected a time with an offset"),
     "no time": ("noon,1,1,1,1,1", "ts: got 'noon', expected a time with an offset"),
     "time before any": ("0001-01-01T00:00:00+01:00,1,1,1,1,1", "expected an existing date"),
-    "microseconds": ("1522800000000000,1,1,1,1,1", "expected milliseconds UTC between 1970 and 2100"),
+    "microseconds": (
+        "1522800000000000,1,1,1,1,1",
+        "expected milliseconds UTC between 1970 and 2100; microseconds of 2018",
+    ),
     "negative time": ("-60000,1,1,1,1,1", "ts: got -60000, expected milliseconds UTC between 1970 and 2100"),
     "endless time": ("9" * 5000 + ",1,1,1,1,1", "expected an integer"),
-    "fractional time": ("120000.5,1,1,1,1,1", "ts: got '120000.5'"),
+    "fractional time": ("120000.5,1,1,1,1,1", "ts: got 120000500 microseconds, expected a multiple of 1m"),
     "open quote": ('120000,1,1,1,1,"1', "quotes: "),
     "not UTF-8": ("120000,1,\udcff,1,1,1", "high: got '\ufffd', expected a number"),
 }
@@ -265,7 +268,10 @@ GOOD_TRADE = {"e": "trade", "s": "AB", "t": 7, "p": "1.5", "q": "2", "T": 60_000
         ({"p": "-1"}, "price: got -1.0"),
         ({"q": "0"}, "amount: got 0.0"),
         ({"q": "two"}, "q: got 'two', expected a number"),
-        ({"T": 1_723_161_255_342_000}, "T: got 1723161255342000, expected milliseconds UTC"),
+        (
+            {"T": 1_723_161_255_342_000},
+            "T: got 1723161255342000, expected milliseconds UTC between 1970 and 2100; microseconds of 2024",
+        ),
         ({"t": "7"}, "message: Expected `int`, got `str` - at `$.data.t`"),
         ({"m": None}, "message: Expected `bool`"),
     ],

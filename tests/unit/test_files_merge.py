@@ -24,6 +24,7 @@ def source(*sets: tuple[str, str], format_: str = "csv", interval: str = "1m") -
             "format": format_,
             "exchange": "x",
             "interval": interval,
+            "time": {"unit": "ms"},
             "sets": [{"symbol": symbol, "path": path} for symbol, path in sets],
         }
     )

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from tapedeck_common.files.field_parsing import in_range, number
+from tapedeck_common.files.field_parsing import number
 from tapedeck_common.files.source_files import SourceFile
+from tapedeck_common.files.timestamps import FileTimes
 from tapedeck_common.market import Trade
 from tapedeck_crds.base import Files
 
@@ -34,23 +35,25 @@ _decode = msgspec.json.Decoder(_Message).decode
 _decode_combined = msgspec.json.Decoder(_Combined).decode
 
 
-def trade_parser(files: Files, file: SourceFile) -> Callable[[str], Trade]:
+def trade_parser(files: Files, file: SourceFile, times: FileTimes) -> Callable[[str], tuple[int, Trade]]:
     """A parser of lines with one message each, plain or of a combined stream, with or without a leading receive time.
 
-    The fields are those of "Trade Streams" in Binance's documentation. The side is the taker's.
+    It returns the time in microseconds and the trade. The fields are those of "Trade Streams" in Binance's
+    documentation. The side is the taker's.
     """
     expected = file.symbol.partition(":")[0].replace("/", "").upper()
 
-    def parse(text: str) -> Trade:
+    def parse(text: str) -> tuple[int, Trade]:
         message = _message(text)
         if message.e != "trade":
             raise ValueError(f"e: got {message.e!r}, expected 'trade'")
         if message.s != expected:
             raise ValueError(f"s: got {message.s!r}, expected {expected!r} for {file.symbol}")
-        return Trade(
+        us = times.of_number("T", message.T)
+        return us, Trade(
             files.exchange,
             file.symbol,
-            in_range("T", message.T),
+            us // 1_000,
             str(message.t),
             number("p", message.p),
             number("q", message.q),

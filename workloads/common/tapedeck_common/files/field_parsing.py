@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from tapedeck_common.market import Side
-from tapedeck_crds.base import time_ms
 
-TS_END = 4_102_444_800_000  # 2100: a later time is in microseconds, or wrong
 VALUE_MAX = 80  # characters of a value in a message
 
 
@@ -22,22 +20,11 @@ def number(name: str, text: str) -> float:
 
 
 def whole(name: str, text: str) -> int:
-    """A decimal integer of at most 18 digits."""
+    """A decimal integer of at most 19 digits."""
     digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 19):
         raise ValueError(f"{name}: got {text[:VALUE_MAX]!r}, expected an integer")
     return int(text)
-
-
-def moment(name: str, text: str) -> int:
-    """Integer milliseconds UTC, or an RFC 3339 time with an offset → milliseconds UTC."""
-    if text.removeprefix("-").isdigit():
-        return in_range(name, whole(name, text))
-    try:
-        ts = time_ms(text)
-    except ValueError as error:
-        raise ValueError(f"{name}: got {text[:VALUE_MAX]!r}, {error} (or integer milliseconds UTC)") from None
-    return in_range(name, ts)
 
 
 def side(name: str, text: str) -> Side:
@@ -45,10 +32,3 @@ def side(name: str, text: str) -> Side:
     if (found := text.lower()) not in ("buy", "sell"):
         raise ValueError(f"{name}: got {text[:VALUE_MAX]!r}, expected buy or sell")
     return cast(Side, found)
-
-
-def in_range(name: str, ts: int) -> int:
-    """The time, if it is between 1970 and 2100."""
-    if not 0 <= ts < TS_END:
-        raise ValueError(f"{name}: got {ts}, expected milliseconds UTC between 1970 and 2100")
-    return ts

@@ -3,55 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
-from tapedeck_common.files.field_parsing import TS_END, side
+from tapedeck_common.files.field_parsing import side
 from tapedeck_common.files.source_files import READ_ERRORS, InvalidFiles, SourceFile, open_file, read_error
 from tapedeck_common.files.text_tables import COLUMNS
+from tapedeck_common.files.timestamps import TIME_END, FileTimes
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
 
 BATCH_ROWS = 10_000
+RecordT = TypeVar("RecordT", Bar, Trade)
+Parsed: TypeAlias = tuple[int, RecordT] | str
+"""A record with its time in microseconds, or what is wrong with its row."""
 Kind: TypeAlias = Literal["time", "number", "text"]
 _BARS: dict[str, Kind] = {"ts": "time", **dict.fromkeys(COLUMNS[1:], "number"), "interval": "text"}
 _TRADES: dict[str, Kind] = {"ts": "time", "id": "text", "price": "number", "amount": "number", "side": "text"}
 
 
-def parquet_bars(files: Files, file: SourceFile) -> Iterator[tuple[int, Bar | str]]:
-    """(row number from 1, the bar or what is wrong with the row). Raises InvalidFiles.
+def parquet_bars(files: Files, file: SourceFile, times: FileTimes) -> Iterator[tuple[int, Parsed[Bar]]]:
+    """(row number from 1, the bar with its time in microseconds, or what is wrong with the row). Raises InvalidFiles.
 
-    The columns are ts (timestamp with a time zone, or integer milliseconds UTC) and open, high, low, close, volume as
-    numbers, in any order. Other columns are ignored; an interval column must match the interval of the spec.
+    The columns are ts (timestamp with a time zone, or integer) and open, high, low, close, volume as numbers, in any
+    order. Other columns are ignored; an interval column must match the interval of the spec.
     """
-    for number, row in enumerate(_rows(file, _BARS, {"interval": files.interval}), 1):
+    for number, row in enumerate(_rows(file, times, _BARS, {"interval": files.interval}), 1):
         yield number, _bar(files, file, row)
 
 
-def parquet_trades(files: Files, file: SourceFile) -> Iterator[tuple[int, Trade | str]]:
+def parquet_trades(files: Files, file: SourceFile, times: FileTimes) -> Iterator[tuple[int, Parsed[Trade]]]:
     """As ``parquet_bars``, for columns ts, id (text or integer), price, amount and side (buy or sell)."""
-    for number, row in enumerate(_rows(file, _TRADES, {}), 1):
+    for number, row in enumerate(_rows(file, times, _TRADES, {}), 1):
         yield number, _trade(files, file, row)
 
 
-def _bar(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Bar | str:
+def _bar(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Parsed[Bar]:
     if None in row:
         return _missing(_BARS, row)
-    ts, open_, high, low, close, volume, interval = row
+    us, open_, high, low, close, volume, interval = row
+    if isinstance(us, str):
+        return us
     if interval != files.interval:
         return f"interval: got {interval}, expected only {files.interval}"
-    if not 0 <= ts < TS_END:
-        return _out_of_range(ts)
-    return Bar(files.exchange, file.symbol, files.interval, ts, open_, high, low, close, volume)
+    return us, Bar(files.exchange, file.symbol, files.interval, us // 1_000, open_, high, low, close, volume)
 
 
-def _trade(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Trade | str:
+def _trade(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Parsed[Trade]:
     if None in row:
         return _missing(_TRADES, row)
-    ts, id, price, amount, taker = row
-    if not 0 <= ts < TS_END:
-        return _out_of_range(ts)
+    us, id, price, amount, taker = row
+    if isinstance(us, str):
+        return us
     try:
-        return Trade(files.exchange, file.symbol, ts, id, price, amount, side("side", taker))
+        return us, Trade(files.exchange, file.symbol, us // 1_000, id, price, amount, side("side", taker))
     except ValueError as error:
         return str(error)
 
@@ -60,12 +64,10 @@ def _missing(kinds: Mapping[str, Kind], row: tuple[Any, ...]) -> str:
     return f"{list(kinds)[row.index(None)]}: got nothing, expected a value"
 
 
-def _out_of_range(ts: int) -> str:
-    return f"ts: got {ts}, expected milliseconds UTC between 1970 and 2100"
-
-
-def _rows(file: SourceFile, kinds: Mapping[str, Kind], defaults: Mapping[str, str]) -> Iterator[tuple[Any, ...]]:
-    """The values of each row: milliseconds UTC, floats and texts, None for null.
+def _rows(
+    file: SourceFile, times: FileTimes, kinds: Mapping[str, Kind], defaults: Mapping[str, str]
+) -> Iterator[tuple[Any, ...]]:
+    """The values of each row: microseconds UTC (or what is wrong with the time), floats and texts, None for null.
 
     A column that has a default may be missing.
     """
@@ -79,7 +81,7 @@ def _rows(file: SourceFile, kinds: Mapping[str, Kind], defaults: Mapping[str, st
                 there = {name: batch.column(batch.schema.get_field_index(own)) for name, own in names.items()}
                 yield from zip(
                     *(
-                        _plain(there[name], kind) if name in there else [defaults[name]] * len(batch)
+                        _plain(there[name], kind, times) if name in there else [defaults[name]] * len(batch)
                         for name, kind in kinds.items()
                     ),
                     strict=True,
@@ -88,14 +90,28 @@ def _rows(file: SourceFile, kinds: Mapping[str, Kind], defaults: Mapping[str, st
         raise read_error(file, error) from error
 
 
-def _plain(column: Any, kind: Kind) -> list[Any]:
+def _plain(column: Any, kind: Kind, times: FileTimes) -> list[Any]:
     import pyarrow as pa
 
     if kind == "time":
-        if pa.types.is_timestamp(column.type):
-            column = column.cast(pa.timestamp("ms", "UTC"), safe=False)
-        return list(column.cast(pa.int64()).to_pylist())
+        if not pa.types.is_timestamp(column.type):
+            return [None if number is None else _microseconds(times, number) for number in column.to_pylist()]
+        column = column.cast(pa.timestamp("us", "UTC"), safe=False)
+        return [None if us is None else _checked(us) for us in column.cast(pa.int64()).to_pylist()]
     return list(column.cast(pa.float64() if kind == "number" else pa.string()).to_pylist())
+
+
+def _microseconds(times: FileTimes, number: int) -> int | str:
+    try:
+        return times.of_number("ts", number)
+    except ValueError as error:
+        return str(error)
+
+
+def _checked(us: int) -> int | str:
+    if 0 <= us < TIME_END * 1_000_000:
+        return us
+    return f"ts: got a timestamp of {us} microseconds, expected a time between 1970 and 2100"
 
 
 def _columns(file: SourceFile, schema: Any, kinds: Mapping[str, Kind], defaults: Mapping[str, str]) -> dict[str, str]:
@@ -118,7 +134,7 @@ def _unfit(type_: Any, kind: Kind) -> str | None:
     if kind == "time":
         if types.is_timestamp(type_) and type_.tz is None:
             return "times without a time zone, expected a zone such as UTC"
-        fit, expected = whole or types.is_timestamp(type_), "timestamps with a zone or integer milliseconds UTC"
+        fit, expected = whole or types.is_timestamp(type_), "timestamps with a zone or integers"
     elif kind == "number":
         fit, expected = whole or types.is_floating(type_) or types.is_decimal(type_), "numbers"
     else:

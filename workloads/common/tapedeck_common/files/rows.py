@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from tapedeck_common.files.binance import trade_parser
-from tapedeck_common.files.parquet import parquet_bars, parquet_trades
+from tapedeck_common.files.parquet import Parsed, parquet_bars, parquet_trades
 from tapedeck_common.files.source_files import InvalidRow, Lines, SourceFile, read_lines
 from tapedeck_common.files.text_tables import csv_parser, csv_trade_parser, lean_parser
+from tapedeck_common.files.timestamps import FileTimes
 from tapedeck_common.market import Bar, Trade, TradeKey, bar_problem, trade_problem
 from tapedeck_crds.base import Files
 
@@ -25,6 +26,14 @@ class Row(NamedTuple, Generic[RecordT]):
     record: RecordT
 
 
+class _ParsedRow(NamedTuple, Generic[RecordT]):
+    """A row's number in its file, the row itself, and what it was parsed to."""
+
+    number: int
+    row: object
+    parsed: Parsed[RecordT]
+
+
 def bar_key(bar: Bar) -> RowKey:
     """The key of a bar: its open time."""
     return (bar.ts, 0, "")
@@ -38,54 +47,70 @@ def format_key(key: RowKey) -> str:
 
 def read_bars(files: Files, file: SourceFile, on_invalid: OnInvalid) -> Iterator[Row[Bar]]:
     """The bars of a file of format csv, parquet or lean-minute, in file order. Raises InvalidFiles."""
-    if files.format == "parquet":
-        yield from _parsed_rows(file, parquet_bars(files, file), bar_problem, on_invalid)
-        return
-    lines = read_lines(file)
-    parser = csv_parser if files.format == "csv" else lean_parser
-    yield from _rows(file, lines, parser(files, file, lines), bar_problem, on_invalid)
+    times = FileTimes(files, file)
+    yield from _valid_rows(file, _bars(files, file, times), _bar_problem, on_invalid)
+    times.check()
 
 
 def read_trades(files: Files, file: SourceFile, on_invalid: OnInvalid) -> Iterator[Row[Trade]]:
     """The trades of a file of a format of trades, in file order. Raises InvalidFiles."""
-    if files.format == "parquet-trades":
-        return _parsed_rows(file, parquet_trades(files, file), trade_problem, on_invalid)
+    times = FileTimes(files, file)
+    yield from _valid_rows(file, _trades(files, file, times), _trade_problem, on_invalid)
+    times.check()
+
+
+def _bars(files: Files, file: SourceFile, times: FileTimes) -> Iterator[_ParsedRow[Bar]]:
+    if files.format == "parquet":
+        return _parquet_rows(parquet_bars(files, file, times))
     lines = read_lines(file)
-    parser = csv_trade_parser(files, file, lines) if files.format == "csv-trades" else trade_parser(files, file)
-    return _rows(file, lines, parser, trade_problem, on_invalid)
+    if files.format == "csv":
+        return _text_rows(lines, csv_parser(files, file, lines, times))
+    return _text_rows(lines, lean_parser(files, file))
 
 
-def _parsed_rows(
-    file: SourceFile,
-    rows: Iterator[tuple[int, RecordT | str]],
-    problem_of: Callable[[RecordT], str | None],
-    on_invalid: OnInvalid,
-) -> Iterator[Row[RecordT]]:
-    for number, record in rows:
-        place = f"{file.name}:{number}"
-        if isinstance(record, str):
-            on_invalid(InvalidRow(place, record, record))
-        elif problem := problem_of(record):
-            on_invalid(InvalidRow(place, problem, str(record)))
-        else:
-            yield Row(place, record)
+def _trades(files: Files, file: SourceFile, times: FileTimes) -> Iterator[_ParsedRow[Trade]]:
+    if files.format == "parquet-trades":
+        return _parquet_rows(parquet_trades(files, file, times))
+    lines = read_lines(file)
+    if files.format == "csv-trades":
+        return _text_rows(lines, csv_trade_parser(files, file, lines, times))
+    return _text_rows(lines, trade_parser(files, file, times))
 
 
-def _rows(
-    file: SourceFile,
-    lines: Lines,
-    parse: Callable[[str], RecordT],
-    problem_of: Callable[[RecordT], str | None],
-    on_invalid: OnInvalid,
-) -> Iterator[Row[RecordT]]:
+def _parquet_rows(rows: Iterator[tuple[int, Parsed[RecordT]]]) -> Iterator[_ParsedRow[RecordT]]:
+    for number, parsed in rows:
+        yield _ParsedRow(number, parsed if isinstance(parsed, str) else parsed[1], parsed)
+
+
+def _text_rows(lines: Lines, parse: Callable[[str], tuple[int, RecordT]]) -> Iterator[_ParsedRow[RecordT]]:
     for number, text in lines:
-        place = f"{file.name}:{number}"
         try:
-            record = parse(text)
+            yield _ParsedRow(number, text, parse(text))
         except ValueError as error:
-            on_invalid(InvalidRow(place, str(error), text))
-            continue
-        if problem := problem_of(record):
-            on_invalid(InvalidRow(place, problem, text))
+            yield _ParsedRow(number, text, str(error))
+
+
+def _valid_rows(
+    file: SourceFile,
+    rows: Iterator[_ParsedRow[RecordT]],
+    problem_of: Callable[[int, RecordT], str | None],
+    on_invalid: OnInvalid,
+) -> Iterator[Row[RecordT]]:
+    for number, row, parsed in rows:
+        place = f"{file.name}:{number}"
+        if isinstance(parsed, str):
+            on_invalid(InvalidRow(place, parsed, str(row)))
+        elif problem := problem_of(*parsed):
+            on_invalid(InvalidRow(place, problem, str(row)))
         else:
-            yield Row(place, record)
+            yield Row(place, parsed[1])
+
+
+def _bar_problem(us: int, bar: Bar) -> str | None:
+    if us % 1_000:
+        return f"ts: got {us} microseconds, expected a multiple of {bar.interval}"
+    return bar_problem(bar)
+
+
+def _trade_problem(_us: int, trade: Trade) -> str | None:
+    return trade_problem(trade)

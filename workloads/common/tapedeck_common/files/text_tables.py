@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from tapedeck_common.files.field_parsing import moment, number, side, whole
+from tapedeck_common.files.field_parsing import number, side, whole
 from tapedeck_common.files.source_files import InvalidFiles, Lines, SourceFile
+from tapedeck_common.files.timestamps import FileTimes
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
 
@@ -18,37 +19,41 @@ DAY_MS = 86_400_000
 _DAY_IN_NAME = re.compile(r"(?:^|_)(\d{8})(?=[_.])")
 
 
-def csv_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], Bar]:
+def csv_parser(files: Files, file: SourceFile, lines: Lines, times: FileTimes) -> Callable[[str], tuple[int, Bar]]:
     """A parser of the rows of a CSV file; reads the header from ``lines``. Raises InvalidFiles.
 
-    The columns may have any order; others are ignored.
+    It returns the time in microseconds and the bar. The columns may have any order; others are ignored.
     """
     found = _header(file, lines, COLUMNS)
     places = [found.index(name) for name in COLUMNS]
     length = found.index("interval") if "interval" in found else None
 
-    def parse(text: str) -> Bar:
+    def parse(text: str) -> tuple[int, Bar]:
         cells = _cells(text, found)
         if length is not None and (stated := cells[length].strip(' "')) != files.interval:
             raise ValueError(f"interval: got {stated}, expected only {files.interval}")
         ts, *values = (cells[place].strip() for place in places)
-        return _bar(files, file, moment("ts", ts), values)
+        us = times.of_text("ts", ts)
+        return us, _bar(files, file, us // 1_000, values)
 
     return parse
 
 
-def csv_trade_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], Trade]:
+def csv_trade_parser(
+    files: Files, file: SourceFile, lines: Lines, times: FileTimes
+) -> Callable[[str], tuple[int, Trade]]:
     """As ``csv_parser``, for trades."""
     found = _header(file, lines, TRADE_COLUMNS)
     places = [found.index(name) for name in TRADE_COLUMNS]
 
-    def parse(text: str) -> Trade:
+    def parse(text: str) -> tuple[int, Trade]:
         cells = _cells(text, found)
         ts, id, price, amount, taker = (cells[place].strip() for place in places)
-        return Trade(
+        us = times.of_text("ts", ts)
+        return us, Trade(
             files.exchange,
             file.symbol,
-            moment("ts", ts),
+            us // 1_000,
             id,
             number("price", price),
             number("amount", amount),
@@ -58,7 +63,7 @@ def csv_trade_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[
     return parse
 
 
-def lean_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str], Bar]:
+def lean_parser(files: Files, file: SourceFile) -> Callable[[str], tuple[int, Bar]]:
     """A parser of rows of milliseconds since midnight UTC of the day in the file's name, o, h, l, c, v.
 
     Prices are not scaled: Lean scales those of equities, not those of currencies. Raises InvalidFiles.
@@ -67,7 +72,7 @@ def lean_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str],
         raise InvalidFiles(f"interval: got {files.interval}, expected 1m, the interval of lean-minute files")
     midnight = _day(file)
 
-    def parse(text: str) -> Bar:
+    def parse(text: str) -> tuple[int, Bar]:
         cells = text.split(",")
         if len(cells) != len(COLUMNS):
             raise ValueError(
@@ -76,7 +81,8 @@ def lean_parser(files: Files, file: SourceFile, lines: Lines) -> Callable[[str],
         since = whole("milliseconds since midnight", cells[0].strip())
         if not 0 <= since < DAY_MS:
             raise ValueError(f"milliseconds since midnight: got {since}, expected 0 to {DAY_MS - 1}")
-        return _bar(files, file, midnight + since, cells[1:])
+        ts = midnight + since
+        return ts * 1_000, _bar(files, file, ts, cells[1:])
 
     return parse
 
