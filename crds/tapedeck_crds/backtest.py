@@ -31,6 +31,7 @@ from tapedeck_crds.resource import (
     Suspend,
     TimeToLive,
 )
+from tapedeck_crds.session import Session
 from tapedeck_crds.sweep import Sweep
 
 Builtin = Literal["sma-cross", "ema-cross", "rsi", "bollinger", "donchian", "macd", "buy-and-hold"]
@@ -119,6 +120,12 @@ class BacktestData(Model):
         description="Longer intervals to build from the bars. Each is a data feed of its own, named like BTC/USD@1h, "
         "after the feeds of the bars.",
         json_schema_extra={"default": []},
+    )
+    session: Session | None = Field(
+        default=None,
+        description="When the market of the bars trades, and its time zone; if omitted, each symbol has that of the "
+        "catalogue, or trades without a break, with days in UTC. Longer intervals are built from the bars of a "
+        "session. The strategy sees local times: Backtrader's tz, sessionstart and sessionend are set.",
     )
     warmup_bars: Annotated[int, Field(ge=0, le=100_000)] = Field(
         default=0,
