@@ -19,6 +19,7 @@ from tapedeck_common.store.schema_upgrade import upgrade_schema
 NOW = datetime.now(UTC)
 T0 = datetime(2018, 4, 4, tzinfo=UTC)
 VALUES = np.concatenate([np.linspace(100, 120, 40), np.linspace(120, 90, 40), np.linspace(90, 110, 40)])
+DRAWDOWN = (1 - VALUES / np.maximum.accumulate(VALUES)) * 100
 # As the recorder writes them: metrics are floats, undefined ones null.
 METRICS = {
     "return_percent": 10.0,
@@ -45,7 +46,10 @@ def filled(each_store: EachStore) -> str:
         for seq, value in enumerate(VALUES):
             at = T0 + timedelta(minutes=seq)
             # like a long run, whose equity curve is thinned out
-            connection.execute("INSERT INTO run_equity VALUES ('r1', %s, %s, %s, 50)", (seq * 997, at, float(value)))
+            connection.execute(
+                "INSERT INTO run_equity VALUES ('r1', %s, %s, %s, 50, 0, %s, 1)",
+                (seq * 997, at, float(value), float(DRAWDOWN[seq])),
+            )
         connection.execute("UPDATE runs SET periods = %s WHERE run_id = 'r1'", (json.dumps(PERIODS),))
         for seq, net in enumerate((4.0, -1.0)):
             times = T0 + timedelta(minutes=seq), T0 + timedelta(minutes=seq + 10)
@@ -86,8 +90,7 @@ def test_every_query_returns_rows(filled: str) -> None:
     equity = rows["backtests: Equity of the run"]
     assert [row[1] for row in equity] == pytest.approx(VALUES.tolist())
     assert equity[0][0] == T0.timestamp() * 1000
-    peaks = np.maximum.accumulate(VALUES)
-    assert [row[1] for row in rows["backtests: Drawdown of the run"]] == pytest.approx((1 - VALUES / peaks) * 100)
+    assert [row[1] for row in rows["backtests: Drawdown of the run"]] == pytest.approx(DRAWDOWN)
     assert [row[1] for row in rows["backtests: Profit of closed trades"]] == [4.0, 3.0]
     returns = rows["backtests: Monthly and yearly returns of the run"]
     assert [row[:2] for row in returns] == [
@@ -99,9 +102,38 @@ def test_every_query_returns_rows(filled: str) -> None:
     assert rows["backtests: Strategies"][0][2:5] == (1, 10.0, 10.0)
 
 
-def expand(query: str) -> str:
+def test_curves_of_a_long_run_keep_their_extremes_and_ends(filled: str, each_store: EachStore) -> None:
+    """A run that loses from its start: the first value is below the cash, and the last is the lowest but one."""
+    rng = np.random.default_rng(7)
+    value, cash = (100 * np.exp(rng.normal(-0.00005, 0.004, 20_011).cumsum()) for _ in range(2))
+    drawdown = (1 - value / np.maximum(np.maximum.accumulate(value), 100.5)) * 100
+    sharpe = rng.normal(0, 1, len(value))
+    curves = {"value": value, "cash": cash, "drawdown_percent": drawdown, "sharpe": sharpe}
+    with psycopg.connect(each_store.dsn("postgres")) as connection:
+        columns = ", ".join(["run_id, seq, ts", *curves])
+        with connection.cursor().copy(f"COPY run_equity ({columns}) FROM STDIN") as copy:
+            for seq, row in enumerate(zip(*curves.values(), strict=True)):
+                copy.write_row(("long", seq, T0 + timedelta(minutes=seq), *map(float, row)))
+    board = dict(dashboards.queries(dashboards.read(dashboards.FOLDER / "backtests.json"), "rawSql"))
+    panels = {
+        "Equity of the run": (value, cash),
+        "Drawdown of the run": (drawdown,),
+        "Rolling Sharpe ratio of the run": (sharpe,),
+    }
+    with psycopg.connect(filled) as connection:
+        for title, drawn in panels.items():
+            rows = connection.execute(sql.SQL(expand(board[title], "long"))).fetchall()
+            seqs = [round((row[0] / 1000 - T0.timestamp()) / 60) for row in rows]
+            assert (seqs[0], seqs[-1]) == (0, len(value) - 1)
+            for position, curve in enumerate(drawn, start=1):
+                assert [row[position] for row in rows] == pytest.approx(curve[seqs].tolist())
+                assert {int(np.argmin(curve)), int(np.argmax(curve))} <= set(seqs), title
+            assert len(rows) <= 2_000
+
+
+def expand(query: str, run: str = "r1") -> str:
     """The query with Grafana's macros and variables replaced."""
     query = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN now() - interval '7 days' AND now()", query)
-    query = query.replace("${run:sqlstring}", "'r1'")
+    query = query.replace("${run:sqlstring}", f"'{run}'")
     assert "$" not in query
     return query

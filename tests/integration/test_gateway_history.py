@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.request import urlopen
 
+import numpy as np
 import psycopg
 import pytest
 
@@ -181,16 +183,26 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory, services: Any) -> I
         yield gateway
 
 
-def test_equity_is_downsampled_with_its_extremes(gateway: Gateway, store: str) -> None:
+@pytest.mark.parametrize("limit", [6, 100, 5_000, 20_000])
+def test_thinned_equity_keeps_the_extremes_of_each_stretch(gateway: Gateway, store: str, limit: int) -> None:
     insert_run(store, "long")
-    values = [10_000.0 + (i * 7_919) % 1_000 for i in range(5_000)]
-    values[3_333], values[1_234] = 20_000.0, 1.0
-    insert_equity(store, "long", [(i, T0 + i * MINUTE, v, 0.0) for i, v in enumerate(values)])
-    points = gateway.get("/api/runs/long/equity", points=100)[1]
-    assert len(points) <= 100
-    kept = [p[2] for p in points]
-    assert {1.0, 20_000.0, values[0], values[-1]} <= set(kept)
-    assert [p[0] for p in points] == sorted(p[0] for p in points)
+    values = (1_000 + np.random.default_rng(1).normal(0, 10, 5_000).cumsum()).tolist()
+    insert_equity(store, "long", [(i * 3, T0 + i * MINUTE, v, 0.0) for i, v in enumerate(values)])
+    points = gateway.get("/api/runs/long/equity", points=limit)[1]
+    kept = [point[0] // 3 for point in points]
+    assert [point[2] for point in points] == [values[i] for i in kept]
+    drawdowns = (1 - values / np.maximum.accumulate(values)) * 100
+    assert [point[5] for point in points] == pytest.approx(drawdowns[kept].tolist())
+    if limit >= len(values):
+        assert kept == list(range(len(values)))
+        return
+    assert len(kept) <= limit
+    assert (kept[0], kept[-1]) == (0, len(values) - 1)
+    stretches, inner = (limit - 2) // 4, len(values) - 2
+    edges = [1 - (-inner * i // stretches) for i in range(stretches + 1)]
+    for first, end in itertools.pairwise(edges):
+        for curve in (np.array(values), drawdowns):
+            assert {first + int(np.argmin(curve[first:end])), first + int(np.argmax(curve[first:end]))} <= set(kept)
 
 
 def test_pod_contract(gateway: Gateway) -> None:

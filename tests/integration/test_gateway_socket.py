@@ -157,8 +157,8 @@ def test_fills_and_equity_of_a_run_are_pushed(gateway: Gateway, subscribe: Subsc
         (1, "sell", T0 + 11 * MINUTE, 7_100.0)
     ]
     assert [p for m in client.of("equity") for p in m["points"]] == [
-        [10, T0 + 10 * MINUTE, 9_000.0, 1.0, None, None, None],
-        [11, T0 + 11 * MINUTE, 9_500.0, 1.0, None, None, None],
+        [10, T0 + 10 * MINUTE, 9_000.0, 1.0, None, pytest.approx((1 - 9_000 / 10_009) * 100), None],
+        [11, T0 + 11 * MINUTE, 9_500.0, 1.0, None, pytest.approx((1 - 9_500 / 10_009) * 100), None],
     ]
     client.until(lambda: client.of("run")[-1]["value"] == 9_500.0)
     assert client.of("run")[-1]["max_drawdown_percent"] == pytest.approx((1 - 9_000 / 10_009) * 100)

@@ -160,6 +160,9 @@ def test_candles_move_while_the_replay_plays(
     first = -(-bars[0].ts // (15 * MINUTE)) * 15 * MINUTE
     wait_for(page, "first", first)
     wait_for(page, "last", bars[1_082].ts - bars[1_082].ts % (15 * MINUTE))  # the unclosed bar
+    with psycopg.connect(store) as connection:
+        lowest = connection.execute("SELECT min(value) FROM run_equity WHERE ts > to_timestamp(%s)", (first / 1000,))
+        wait_for(page, "lowest-equity", f"{lowest.fetchall()[0][0]!r}")
     save_screenshot(page, "fifteen")
     page.get_by_text("1m", exact=True).click()
 

@@ -238,8 +238,14 @@ def insert_trades(dsn: str, run_id: str, rows: list[tuple[int, float, int, float
 
 
 def insert_equity(dsn: str, run_id: str, rows: list[tuple[int, int, float, float]]) -> None:
-    """Rows of (seq, ts, value, cash)."""
+    """Rows of (seq, ts, value, cash), with the drawdown from the highest value so far."""
     with psycopg.connect(dsn) as connection:
         connection.cursor().executemany(
             "INSERT INTO run_equity VALUES (%s, %s, to_timestamp(%s / 1000.0), %s, %s)", [(run_id, *r) for r in rows]
+        )
+        connection.execute(
+            "UPDATE run_equity AS e SET drawdown_percent = 100 * (1 - value / peak) FROM ("
+            "SELECT seq, max(value) OVER (ORDER BY seq) AS peak FROM run_equity WHERE run_id = %(id)s"
+            ") AS p WHERE run_id = %(id)s AND e.seq = p.seq",
+            {"id": run_id},
         )

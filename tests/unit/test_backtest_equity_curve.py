@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from by_hand.curve import MINUTE, drawdowns, ms, walk
-from tapedeck_backtest.report.equity_curve import POINTS_MAX, ROLLING, ROLLING_MIN, EquityCurve, stride
+from tapedeck_backtest.report.equity_curve import KEPT, POINTS_MAX, ROLLING, ROLLING_MIN, EquityCurve, stride
 from tapedeck_backtest.report.periods import periods
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.report.summary import AccountHistory
@@ -78,25 +78,34 @@ def test_rolling_sharpe_covers_a_limited_number_of_periods() -> None:
     assert record.sharpe[-1] == pytest.approx(last.mean() / last.std() * math.sqrt(24 * 365), rel=1e-9)
 
 
-@pytest.mark.parametrize("every", [7, 64])
-def test_thinned_curve_keeps_its_extremes(every: int) -> None:
+@pytest.mark.parametrize("every", [7, 640])
+def test_thinned_curve_keeps_the_least_and_greatest_of_each_figure(every: int) -> None:
     series, _ = walk(4)
     whole, points = recorded_points(series, 1), recorded_points(series, 2, every)
     assert points == recorded_points(series, 5, every), "the kept points depend on the chunks"
-    kept = {point[0] for point in points}
-    assert points == [whole[seq] for seq in sorted(kept)]
-    for first in range(0, len(series), every):
-        values = series.to_numpy()[first : first + every].tolist()
-        kept_values = [series.iloc[seq] for seq in range(first, first + len(values)) if seq in kept]
-        assert (min(kept_values), max(kept_values), kept_values[-1]) == (min(values), max(values), values[-1])
-    assert len(points) <= 3 * (len(series) // every + 1) + 1
-    assert {0, len(series) - 1} <= kept
+    assert points == [whole[seq] for seq in sorted({point[0] for point in points})]
+    assert (points[0], points[-1]) == (whole[0], whole[-1])
+    for first in range(0, len(whole), every):
+        stretch = whole[first : first + every]
+        kept = [point for point in points if first <= point[0] < first + every]
+        assert kept[-1] == stretch[-1]
+        for figure in (2, 4, 5):  # value and cash, drawdown, Sharpe
+            of_all, of_kept = (pd.Series([p[figure] for p in rows], dtype=float) for rows in (stretch, kept))
+            assert of_kept.agg(["min", "max"]).equals(of_all.agg(["min", "max"]))
+    assert len(points) <= KEPT * (len(series) // every + 1) + 1
+
+
+def test_thinned_curve_keeps_a_drawdown_between_two_higher_peaks() -> None:
+    """The deepest drawdown of a stretch need not end at its lowest value."""
+    value = np.array([100.0, 90, 200, 150, 210])
+    record = EquityCurve("r", 100.0, MINUTE, every=5).extend(0, MINUTE * np.arange(1, 6), value, value)
+    assert max(each for each in record.drawdown_percent if each is not None) == 25.0
 
 
 def test_short_runs_keep_all_points_and_long_runs_a_bounded_number() -> None:
     assert stride(0) == stride(POINTS_MAX) == 1
     for steps in (POINTS_MAX + 1, 500_000, 50_000_000):
-        assert 3 * math.ceil(steps / stride(steps)) <= POINTS_MAX + 3
+        assert KEPT * math.ceil(steps / stride(steps)) <= POINTS_MAX + KEPT
 
 
 def test_account_below_zero() -> None:

@@ -1,4 +1,4 @@
-"""The gateway's units without services: symbols, aggregation, send queues, replay views, downsampling, origins."""
+"""The gateway's units without services: symbols, aggregation, send queues, replay views, origins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from tapedeck_gateway.push import send_queue
 from tapedeck_gateway.push.send_queue import SendQueue
 from tapedeck_gateway.routes.udf import price_format
 from tapedeck_gateway.routes.websocket import is_origin_allowed
-from tapedeck_gateway.store.runs import EquityPoint, downsampled
 from tapedeck_gateway.topics import replay_view
 from tapedeck_gateway.topics.replay_view import ReplayView
 
@@ -342,19 +341,6 @@ def test_an_invalid_record_is_rejected() -> None:
         topic.view.apply(0, None, b"{}")
     with pytest.raises(ValueError, match="Object missing required field"):
         topic.view.apply(0, replay_headers(UID, Epoch()), b"{}")
-
-
-@pytest.mark.parametrize("limit", [4, 10, 101, 1_000])
-def test_downsampling_keeps_ends_and_extremes(limit: int) -> None:
-    rng = random.Random(limit)
-    points = [EquityPoint(i, T0 + i, rng.uniform(1, 2), 0, None, None, None) for i in range(5_000)]
-    kept = downsampled(points, limit)
-    assert len(kept) <= limit
-    assert (kept[0], kept[-1]) == (points[0], points[-1])
-    assert [p.seq for p in kept] == sorted({p.seq for p in kept})
-    for extreme in (min, max):
-        assert extreme(points, key=lambda p: p.value) in kept
-    assert downsampled(points[:limit], limit) == points[:limit]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ The figures of a chunk follow from the steps before it alone, so a repeated run 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite, nan
 
@@ -18,18 +19,20 @@ from tapedeck_common.store.bars import Floats, Ints
 POINTS_MAX = 100_000
 ROLLING = 720  # periods of the rolling Sharpe ratio: thirty days of hours
 ROLLING_MIN = 24
+KEPT = 9  # of a stretch: the least and the greatest of four figures, and the last
 
 
 def stride(steps: int) -> int:
-    """Steps per stretch of a run of this length, of which three are kept: about POINTS_MAX in all; 1 keeps all."""
-    return 1 if steps <= POINTS_MAX else -(-steps * 3 // POINTS_MAX)
+    """Steps per stretch of a run of this length, so that at most about POINTS_MAX are kept; 1 keeps all."""
+    return 1 if steps <= POINTS_MAX else -(-steps * KEPT // POINTS_MAX)
 
 
 @dataclass
 class EquityCurve:
     """``start`` is the account's value before the first step, in quote currency.
 
-    Of each ``every`` steps the lowest, the highest and the last are kept.
+    Of each ``every`` steps those with the least and the greatest value, cash, drawdown and rolling Sharpe ratio are
+    kept, and the last.
     """
 
     run_id: str
@@ -52,7 +55,8 @@ class EquityCurve:
         peaks = np.maximum.accumulate(np.maximum(value, self._peak))
         sharpe = self._rolling_sharpe(ts, value, before)
         self._last_value, self._peak = float(value[-1]), float(peaks[-1])
-        kept = _kept_steps(seq, value, self.every)
+        drawdown = _percents(peaks - value, peaks)
+        kept = _kept_steps(seq, self.every, (value, cash, drawdown, sharpe))
         return RunEquity(
             self.run_id,
             seq,
@@ -60,9 +64,9 @@ class EquityCurve:
             value[kept].tolist(),
             cash[kept].tolist(),
             [] if self.every == 1 else kept.tolist(),
-            _percents((value - before)[kept], before[kept]),
-            _percents((peaks - value)[kept], peaks[kept]),
-            [each if isfinite(each) else None for each in sharpe[kept].tolist()],
+            _or_none(_percents(value - before, before)[kept]),
+            _or_none(drawdown[kept]),
+            _or_none(sharpe[kept]),
         )
 
     def _rolling_sharpe(self, ts: Ints, value: Floats, before: Floats) -> Floats:
@@ -86,18 +90,27 @@ class EquityCurve:
             self._sharpe = nan if rolling is None else rolling
 
 
-def _kept_steps(seq: int, value: Floats, every: int) -> Ints:
-    """Indices of the first step of a run, and of each stretch's lowest, highest and last."""
+def _kept_steps(seq: int, every: int, figures: Sequence[Floats]) -> Ints:
+    """Indices of the first step of a run, and of each stretch's last and least and greatest of each figure."""
+    steps = len(figures[0])
     if every == 1:
-        return np.arange(len(value))
-    kept = {0} if seq == 0 else set()
-    for first in range(0, len(value), every):
-        stretch = value[first : first + every]
-        kept |= {first + int(i) for i in (np.argmin(stretch), np.argmax(stretch), len(stretch) - 1)}
-    return np.array(sorted(kept), dtype=np.int64)
+        return np.arange(steps)
+    firsts = np.arange(0, steps, every)
+    kept = [np.minimum(firsts + every, steps) - 1, firsts[:1] if seq == 0 else firsts[:0]]
+    for figure in figures:
+        for sign in (1.0, -1.0):
+            # An undefined figure is no extreme; the last stretch is filled up.
+            ranked = np.full(len(firsts) * every, np.inf)
+            ranked[:steps] = np.where(np.isnan(figure), np.inf, sign * figure)
+            kept.append(firsts + np.argmin(ranked.reshape(-1, every), axis=1))
+    return np.unique(np.concatenate(kept))
 
 
-def _percents(part: Floats, whole: Floats) -> list[float | None]:
-    """part / whole × 100; None if whole is not positive."""
-    pairs = zip(part.tolist(), whole.tolist(), strict=True)
-    return [100 * each / of if of > 0 else None for each, of in pairs]
+def _percents(part: Floats, whole: Floats) -> Floats:
+    """part / whole × 100; NaN if whole is not positive."""
+    percents: Floats = np.divide(100 * part, whole, out=np.full(len(part), nan), where=whole > 0)
+    return percents
+
+
+def _or_none(figures: Floats) -> list[float | None]:
+    return [each if isfinite(each) else None for each in figures.tolist()]

@@ -23,8 +23,8 @@ class RunPoller:
         self.run = run
         self.finished = False
         self._last_fill, self._last_point, self._trades = runs.last_seqs(pool, run["run_id"])
-        self._peak, self._drawdown = runs.drawdown(pool, run["run_id"], run["cash"], self._last_point)
-        last = runs.equity(pool, run["run_id"], self._last_point - 1) if self._last_point >= 0 else []
+        self._drawdown_percent = runs.max_drawdown_percent(pool, run["run_id"], self._last_point)
+        last = runs.equity(pool, run["run_id"], runs.CURVE_MIN, self._last_point - 1) if self._last_point >= 0 else []
         self._value = last[-1].value if last else run["cash"]
         self._ts: int | None = last[-1].ts if last else None
 
@@ -39,7 +39,7 @@ class RunPoller:
             "ts": self._ts,
             "value": self._value,
             "return_percent": (self._value / cash - 1) * 100,
-            "max_drawdown_percent": self._drawdown * 100,
+            "max_drawdown_percent": self._drawdown_percent,
             "trades": self._trades,
             "bars": self.run["bars"],
             "metrics": self.run["metrics"],
@@ -55,13 +55,11 @@ class RunPoller:
         if fills:
             self._last_fill = fills[-1]["seq"]
             messages.append({"type": "fills", "run": run_id, "fills": fills})
-        points = runs.equity(self._pool, run_id, self._last_point)
-        for point in points:
-            self._peak = max(self._peak, point.value)
-            self._drawdown = max(self._drawdown, 1 - point.value / self._peak)
+        points = runs.equity(self._pool, run_id, PUSHED_POINTS, self._last_point)
+        self._drawdown_percent = max(self._drawdown_percent, *(point.drawdown_percent or 0.0 for point in points), 0.0)
         if points:
             self._last_point, self._value, self._ts = points[-1].seq, points[-1].value, points[-1].ts
-            messages.append({"type": "equity", "run": run_id, "points": runs.downsampled(points, PUSHED_POINTS)})
+            messages.append({"type": "equity", "run": run_id, "points": points})
         self._trades = runs.last_seqs(self._pool, run_id)[2]
         self.finished = self.run["state"] != "running" and not messages
         return [*messages, self.summary()] if messages or self.summary() != before else []

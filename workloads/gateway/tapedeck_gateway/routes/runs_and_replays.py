@@ -60,6 +60,9 @@ def trades(pool: Database, run: Run, after: After = -1, limit: Limit = runs.PAGE
 
 
 @router.get("/runs/{run_id}/equity")
-def equity(pool: Database, run: Run, points: Annotated[int, Query(ge=4, le=20_000)] = 2_000) -> Response:
-    """The equity curve as [seq, ts, value, cash, change, drawdown, Sharpe], downsampled to ``points``."""
-    return json_response(runs.downsampled(runs.equity(pool, run["run_id"], -1), points))
+def equity(pool: Database, run: Run, points: Annotated[int, Query(ge=runs.CURVE_MIN, le=20_000)] = 2_000) -> Response:
+    """The equity curve as [seq, ts, value, cash, change, drawdown, Sharpe], thinned to ``points``.
+
+    The thinned curve keeps the first and the last point, and the extremes of value and drawdown of each stretch.
+    """
+    return json_response(runs.equity(pool, run["run_id"], points))

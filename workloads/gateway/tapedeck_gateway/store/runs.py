@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -28,21 +27,16 @@ FROM run_trades WHERE run_id = %s AND seq > %s ORDER BY seq LIMIT %s
 """
 _EQUITY = """
 SELECT seq, (extract(epoch FROM ts) * 1000)::int8, value, cash, change_percent, drawdown_percent, sharpe
-FROM run_equity
-WHERE run_id = %s AND seq > %s ORDER BY seq
+FROM equity_curve(%s, '{value,drawdown_percent}', %s, %s) ORDER BY seq
 """
-_DRAWDOWN = """
-SELECT coalesce(max(peak), 0), coalesce(max(1 - value / nullif(peak, 0)), 0) FROM (
-    SELECT value, greatest(%s, max(value) OVER (ORDER BY seq)) AS peak FROM run_equity
-    WHERE run_id = %s AND seq <= %s
-) AS so_far
-"""
+_DRAWDOWN = "SELECT coalesce(max(drawdown_percent), 0) FROM run_equity WHERE run_id = %s AND seq <= %s"
 _LAST_SEQS = """
 SELECT coalesce((SELECT max(seq) FROM run_fills WHERE run_id = %(id)s), -1),
        coalesce((SELECT max(seq) FROM run_equity WHERE run_id = %(id)s), -1),
        (SELECT count(*) FROM run_trades WHERE run_id = %(id)s)
 """
 PAGE_MAX = 10_000
+CURVE_MIN = 6  # points of a thinned curve: its ends, and two extremes of two figures
 
 RunRow: TypeAlias = dict[str, Any]
 """A row by column: the query names the columns."""
@@ -91,10 +85,13 @@ def trades(pool: Pool, run_id: str, after: int, limit: int) -> list[RunRow]:
     return _rows(pool, _TRADES, (run_id, after, limit))
 
 
-def equity(pool: Pool, run_id: str, after: int) -> list[EquityPoint]:
-    """The points of the equity curve with a seq above ``after``, in order."""
+def equity(pool: Pool, run_id: str, points: int, after: int = -1) -> list[EquityPoint]:
+    """At most ``points`` points of the equity curve with a seq above ``after``, in order.
+
+    These are the first, the last, and of each stretch between those with the least and the greatest value and drawdown.
+    """
     with connection_of(pool) as connection:
-        return [EquityPoint(*row) for row in connection.execute(_EQUITY, (run_id, after), binary=True)]
+        return [EquityPoint(*row) for row in connection.execute(_EQUITY, (run_id, points, after), binary=True)]
 
 
 def last_seqs(pool: Pool, run_id: str) -> tuple[int, int, int]:
@@ -104,26 +101,11 @@ def last_seqs(pool: Pool, run_id: str) -> tuple[int, int, int]:
     return (-1, -1, 0) if row is None else (row[0], row[1], row[2])
 
 
-def drawdown(pool: Pool, run_id: str, cash: float, upto: int) -> tuple[float, float]:
-    """The highest value and the maximum drawdown, as a fraction of its peak, over the points up to seq ``upto``."""
+def max_drawdown_percent(pool: Pool, run_id: str, upto: int) -> float:
+    """The deepest drawdown of the points up to seq ``upto``."""
     with connection_of(pool) as connection:
-        row = connection.execute(_DRAWDOWN, (cash, run_id, upto)).fetchone()
-    return (cash, 0.0) if row is None else (max(cash, row[0]), row[1])
-
-
-def downsampled(points: Sequence[EquityPoint], limit: int) -> Sequence[EquityPoint]:
-    """At most ``limit`` of the points: the first, the last, and the minimum and maximum of each segment between."""
-    if len(points) <= limit:
-        return points
-    segments = (limit - 2) // 2
-    inner = len(points) - 2
-    kept = [0]
-    for i in range(segments):
-        segment = range(1 + inner * i // segments, 1 + inner * (i + 1) // segments)
-        low = min(segment, key=lambda k: points[k].value)
-        high = max(segment, key=lambda k: points[k].value)
-        kept.extend(sorted({low, high}))
-    return [points[k] for k in [*kept, len(points) - 1]]
+        row = connection.execute(_DRAWDOWN, (run_id, upto)).fetchone()
+    return 0.0 if row is None else float(row[0])
 
 
 def _rows(pool: Pool, query: str, values: tuple[object, ...]) -> list[RunRow]:

@@ -15,12 +15,14 @@ import {
   type Time,
   type UTCTimestamp,
 } from "lightweight-charts";
+import { addPoint, type EquityBar } from "./equity";
 import { number } from "./format";
 import type { Candle, EquityPoint, Fill } from "./types";
 
 const UP = "#2fbf8f";
 const DOWN = "#ef5b6e";
 const EQUITY = "#f2a65a";
+const EQUITY_RANGE = "rgba(242, 166, 90, 0.6)";
 const GRID = "#171d28";
 const BORDER = "#232b39";
 const MUTED = "#8a94a6";
@@ -31,18 +33,24 @@ const seconds = (ms: number) => Math.floor(ms / 1000) as UTCTimestamp;
 /** The bar and the equity under the crosshair, or of the newest bar. */
 export type LegendValues = { candle: Candle | null; equity: number | null };
 
+/** The line of a bar's last values, and the range of a bar with several. */
+interface EquitySeries {
+  line: ISeriesApi<"Baseline">;
+  ranges: ISeriesApi<"Candlestick">;
+}
+
 export class Chart {
   private readonly chart: IChartApi;
   private readonly candles: ISeriesApi<"Candlestick">;
   private readonly volume: ISeriesApi<"Histogram">;
   private readonly markers: ISeriesMarkersPluginApi<Time>;
-  private equity: ISeriesApi<"Baseline"> | null = null;
+  private equity: EquitySeries | null = null;
   private bars = new Map<number, Candle>();
   private first = Infinity;
   private last = -Infinity;
   private widthMs = 60_000;
   private fills: Fill[] = [];
-  private equityByBar = new Map<number, number>();
+  private equityByBar = new Map<number, EquityBar>();
   private equityPoints: EquityPoint[] = [];
   private lastPoint = -Infinity;
 
@@ -92,7 +100,7 @@ export class Chart {
     });
     this.chart.subscribeCrosshairMove((move) => {
       const at = typeof move.time === "number" ? move.time * 1000 : this.last;
-      this.onLegend({ candle: this.bars.get(at) ?? this.newest(), equity: this.equityByBar.get(at) ?? null });
+      this.onLegend({ candle: this.bars.get(at) ?? this.newest(), equity: this.equityByBar.get(at)?.last ?? null });
     });
     this.exposeState();
   }
@@ -155,11 +163,14 @@ export class Chart {
     this.fills = run?.fills ?? [];
     this.equityPoints = run?.points ?? [];
     if (run === null) {
-      if (this.equity !== null) this.chart.removeSeries(this.equity);
+      if (this.equity !== null) {
+        this.chart.removeSeries(this.equity.line);
+        this.chart.removeSeries(this.equity.ranges);
+      }
       this.equity = null;
     } else {
       this.equity ??= this.equityPane();
-      this.equity.applyOptions({ baseValue: { type: "price", price: run.cash } });
+      this.equity.line.applyOptions({ baseValue: { type: "price", price: run.cash } });
     }
     this.drawRun();
   }
@@ -180,8 +191,9 @@ export class Chart {
       const at = this.openOf(point[1]);
       if (this.equity === null || at < this.lastPoint || at < this.first) continue;
       this.lastPoint = at;
-      this.equityByBar.set(at, point[2]);
-      this.equity.update({ time: seconds(at), value: point[2] });
+      const bar = addPoint(this.equityByBar, at, point[2]);
+      this.equity.line.update({ time: seconds(at), value: bar.last });
+      this.equity.ranges.update(equityRange(at, bar));
     }
     this.exposeState();
   }
@@ -191,8 +203,21 @@ export class Chart {
     return Math.floor((ts - 1) / this.widthMs) * this.widthMs;
   }
 
-  private equityPane(): ISeriesApi<"Baseline"> {
-    const series = this.chart.addSeries(
+  private equityPane(): EquitySeries {
+    const priceFormat = { type: "custom", formatter: (value: number) => number(value, 0), minMove: 1 } as const;
+    const ranges = this.chart.addSeries(
+      CandlestickSeries,
+      {
+        wickUpColor: EQUITY_RANGE,
+        wickDownColor: EQUITY_RANGE,
+        borderVisible: false,
+        lastValueVisible: false,
+        priceLineVisible: false,
+        priceFormat,
+      },
+      1,
+    );
+    const line = this.chart.addSeries(
       BaselineSeries,
       {
         topLineColor: EQUITY,
@@ -202,14 +227,14 @@ export class Chart {
         bottomFillColor1: "rgba(239, 91, 110, 0.03)",
         bottomFillColor2: "rgba(239, 91, 110, 0.25)",
         lineWidth: 2,
-        priceFormat: { type: "custom", formatter: (value: number) => number(value, 0), minMove: 1 },
+        priceFormat,
       },
       1,
     );
     const [upper, lower] = this.chart.panes();
     upper?.setStretchFactor(0.72);
     lower?.setStretchFactor(0.28);
-    return series;
+    return { line, ranges };
   }
 
   private drawAll(): void {
@@ -225,10 +250,12 @@ export class Chart {
     this.equityByBar = new Map();
     for (const [, ts, value] of this.equityPoints) {
       const at = this.openOf(ts);
-      if (at >= this.first && this.bars.size > 0) this.equityByBar.set(at, value);
+      if (at >= this.first && this.bars.size > 0) addPoint(this.equityByBar, at, value);
     }
     this.lastPoint = [...this.equityByBar.keys()].at(-1) ?? -Infinity;
-    this.equity?.setData([...this.equityByBar].map(([ts, value]) => ({ time: seconds(ts), value })));
+    const bars = [...this.equityByBar];
+    this.equity?.line.setData(bars.map(([at, bar]) => ({ time: seconds(at), value: bar.last })));
+    this.equity?.ranges.setData(bars.map(([at, bar]) => equityRange(at, bar)));
     this.drawMarkers();
     this.exposeState();
   }
@@ -255,6 +282,7 @@ export class Chart {
       close: String(this.newest()?.[4] ?? ""),
       markers: String(this.markers.markers().length),
       equity: String(this.equityByBar.size),
+      lowestEquity: String([...this.equityByBar.values()].reduce((lowest, { low }) => Math.min(lowest, low), Infinity)),
     });
   }
 }
@@ -264,4 +292,12 @@ const volumeBar = ([ts, open, , , close, volume]: Candle) => ({
   time: seconds(ts),
   value: volume,
   color: close >= open ? "rgba(47, 191, 143, 0.35)" : "rgba(239, 91, 110, 0.35)",
+});
+/** A candle without a body: only its wick, from the lowest to the highest value of the bar, is drawn. */
+const equityRange = (at: number, { low, high, last }: EquityBar) => ({
+  time: seconds(at),
+  open: last,
+  close: last,
+  low,
+  high,
 });
