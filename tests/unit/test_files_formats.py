@@ -39,23 +39,13 @@ def source(format_: str = "csv", path: str = "*", symbol: str = "A/B", interval:
 
 def bars_of(files: Files, root: Path) -> tuple[list[Bar], list[InvalidRow]]:
     bad: list[InvalidRow] = []
-    rows = [
-        row
-        for sources in find_files(files, root).values()
-        for file in sources
-        for row in read_bars(files, file, bad.append)
-    ]
+    rows = [row for sources in find_files(files, root).values() for row in read_bars(files, sources, bad.append)]
     return [row.record for row in rows], bad
 
 
 def trades_of(files: Files, root: Path) -> tuple[list[Trade], list[InvalidRow]]:
     bad: list[InvalidRow] = []
-    rows = [
-        row
-        for sources in find_files(files, root).values()
-        for file in sources
-        for row in read_trades(files, file, bad.append)
-    ]
+    rows = [row for sources in find_files(files, root).values() for row in read_trades(files, sources, bad.append)]
     return [row.record for row in rows], bad
 
 

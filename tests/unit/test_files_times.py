@@ -27,14 +27,14 @@ def files(format_: str, unit: str | None, path: str = "a") -> Files:
 
 def bars_of(folder: Path, chosen: Files) -> tuple[list[Bar], list[InvalidRow]]:
     bad: list[InvalidRow] = []
-    [source] = find_files(chosen, folder)["A/B"]
-    return [row.record for row in read_bars(chosen, source, bad.append)], bad
+    sources = find_files(chosen, folder)["A/B"]
+    return [row.record for row in read_bars(chosen, sources, bad.append)], bad
 
 
 def trades_of(folder: Path, chosen: Files) -> tuple[list[Trade], list[InvalidRow]]:
     bad: list[InvalidRow] = []
-    [source] = find_files(chosen, folder)["A/B"]
-    return [row.record for row in read_trades(chosen, source, bad.append)], bad
+    sources = find_files(chosen, folder)["A/B"]
+    return [row.record for row in read_trades(chosen, sources, bad.append)], bad
 
 
 def write_bars(folder: Path, *times: object) -> None:

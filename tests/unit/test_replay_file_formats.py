@@ -105,9 +105,12 @@ def test_a_file_that_is_not_parquet_is_rejected(tmp_path: Path) -> None:
         (csv_bars(["2018-04-04T00:00:00"]), "expected a time with an offset"),
         ([(T0, 2, 4, 1, "nan", 1)], "close: got nan"),
         ([(T0, 2, 4, 1, -3, 1)], "close: got -3.0"),
-        (csv_bars(opens(25, 5 * MINUTE)), "interval: got 1m, expected 5m for A/USD"),
-        (csv_bars(opens(500) + opens(40, 60 * MINUTE, T0 + 500 * MINUTE)), "interval: got 1m, expected 1h for A/USD"),
-        (csv_bars(opens(3, 20_000)), "expected a multiple of 60000 ms"),
+        (csv_bars(opens(25, 5 * MINUTE)), "a.csv: interval: got 1m, expected 5m: 24 consecutive bars"),
+        (
+            csv_bars(opens(500) + opens(40, 60 * MINUTE, T0 + 500 * MINUTE)),
+            "a.csv: interval: got 1m, expected 1h: 24 consecutive bars",
+        ),
+        (csv_bars(opens(3, 20_000)), "a.csv: interval: got 1m, expected 20s: most of its bars"),
     ],
     ids=["unsorted", "duplicate", "no offset", "nan", "negative", "coarser", "mixed", "finer"],
 )

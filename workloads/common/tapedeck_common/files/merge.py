@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 from tapedeck_common.files.rows import RecordT, Row, RowKey, bar_key, format_key, read_bars, read_trades
 from tapedeck_common.files.source_files import InvalidFiles, InvalidRow, SourceFile, find_files
 from tapedeck_common.market import Bar, Trade, bars_from_trades, order_key, trade_id_key, trade_key
-from tapedeck_crds.base import INTERVAL_MS, Files
-
-COARSER_BARS_MAX = 24  # consecutive bars at the distance of a longer interval
+from tapedeck_crds.base import Files
 
 
 def merged_bars(files: Files, root: Path, credentials: Path | None = None) -> Iterator[Bar]:
@@ -33,47 +31,39 @@ def merged_trades(files: Files, root: Path, credentials: Path | None = None) -> 
 
 
 def _strict_trades(files: Files, sources: list[SourceFile]) -> Iterator[Trade]:
-    return _ascending((row for file in sources for row in read_trades(files, file, _reject)), trade_key)
+    return _ascending(_strict(partial(read_trades, files, sources)), trade_key)
 
 
 def _strict_series(files: Files, sources: list[SourceFile]) -> Iterator[Bar]:
     if files.of_trades:
         return bars_from_trades(_strict_trades(files, sources), files.interval)
-    bars = (row for file in sources for row in read_bars(files, file, _reject))
-    return _of_one_interval(_ascending(bars, bar_key), files.interval)
+    return _ascending(_strict(partial(read_bars, files, sources)), bar_key)
 
 
-def _of_one_interval(bars: Iterator[Bar], interval: str) -> Iterator[Bar]:
-    """The bars. Raises InvalidFiles where COARSER_BARS_MAX consecutive ones are a longer interval apart.
+def _strict(read: Callable[[Callable[[InvalidRow], None]], Iterator[Row[RecordT]]]) -> Iterator[Row[RecordT]]:
+    """All rows. Raises InvalidFiles for the files as a whole, else for the first invalid row."""
+    invalid: list[InvalidRow] = []
 
-    Single bars may be missing anywhere, but so many bars at a constant distance are bars of another interval.
-    """
-    coarser = {length: name for name, length in INTERVAL_MS.items() if length > INTERVAL_MS[interval]}
-    last, gap, run = -1, 0, 0
-    for bar in bars:
-        run = run + 1 if bar.ts - last == gap else 1
-        gap, last = bar.ts - last, bar.ts
-        if run >= COARSER_BARS_MAX and gap in coarser:
-            raise InvalidFiles(
-                f"interval: got {interval}, expected {coarser[gap]} for {bar.symbol}: the {run} bars up to {bar.ts} "
-                f"are {coarser[gap]} apart, so these files hold other or mixed intervals"
-            )
-        yield bar
+    def keep_first(row: InvalidRow) -> None:
+        if not invalid:
+            invalid.append(row)
+
+    yield from read(keep_first)
+    for row in invalid:
+        raise InvalidFiles(f"{row.place}: {row.reason}; the row: {row.payload[:200]}")
 
 
 def _ascending(rows: Iterable[Row[RecordT]], key_of: Callable[[RecordT], RowKey]) -> Iterator[RecordT]:
+    """The records of rows in order. Raises InvalidFiles after the last row, for the first one out of order."""
     last: RowKey | None = None
-    last_place = ""
+    last_place = problem = ""
     for place, record in rows:
         key = key_of(record)
-        if last is not None and key <= last:
+        if last is not None and key <= last and not problem:
             what = "repeats that of" if key == last else f"is earlier than {format_key(last)} at"
-            raise InvalidFiles(
-                f"{place}: ts: {format_key(key)} {what} {last_place}; expected each row once, in order of time"
-            )
-        last, last_place = key, place
-        yield record
-
-
-def _reject(invalid: InvalidRow) -> NoReturn:
-    raise InvalidFiles(f"{invalid.place}: {invalid.reason}; the row: {invalid.payload[:200]}")
+            problem = f"{place}: ts: {format_key(key)} {what} {last_place}; expected each row once, in order of time"
+        if not problem:
+            last, last_place = key, place
+            yield record
+    if problem:
+        raise InvalidFiles(problem)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from tapedeck_common.files.binance import trade_parser
 from tapedeck_common.files.parquet import Parsed, parquet_bars, parquet_trades
 from tapedeck_common.files.source_files import InvalidRow, Lines, SourceFile, read_lines
+from tapedeck_common.files.spacing import Spacing
 from tapedeck_common.files.text_tables import csv_parser, csv_trade_parser, lean_parser
 from tapedeck_common.files.timestamps import FileTimes
 from tapedeck_common.market import Bar, Trade, TradeKey, bar_problem, trade_problem
@@ -45,18 +47,28 @@ def format_key(key: RowKey) -> str:
     return f"{ts} (id {name})" if name else str(ts)
 
 
-def read_bars(files: Files, file: SourceFile, on_invalid: OnInvalid) -> Iterator[Row[Bar]]:
-    """The bars of a file of format csv, parquet or lean-minute, in file order. Raises InvalidFiles."""
-    times = FileTimes(files, file)
-    yield from _valid_rows(file, _bars(files, file, times), _bar_problem, on_invalid)
-    times.check()
+def read_bars(files: Files, sources: Sequence[SourceFile], on_invalid: OnInvalid) -> Iterator[Row[Bar]]:
+    """The bars of a symbol's files of format csv, parquet or lean-minute, in file order.
+
+    Raises InvalidFiles, at the latest after the last row: the rows before are to be used only if it does not.
+    """
+    symbol = Spacing(files.interval, f"{len(sources)} files")
+    for file in sources:
+        spacing = Spacing(files.interval, file.name)
+        times = FileTimes(files, file)
+        yield from _valid_rows(file, _bars(files, file, times), partial(_bar_problem, spacing), on_invalid)
+        times.check()
+        spacing.check()
+        symbol.include(spacing)
+    symbol.check()
 
 
-def read_trades(files: Files, file: SourceFile, on_invalid: OnInvalid) -> Iterator[Row[Trade]]:
-    """The trades of a file of a format of trades, in file order. Raises InvalidFiles."""
-    times = FileTimes(files, file)
-    yield from _valid_rows(file, _trades(files, file, times), _trade_problem, on_invalid)
-    times.check()
+def read_trades(files: Files, sources: Sequence[SourceFile], on_invalid: OnInvalid) -> Iterator[Row[Trade]]:
+    """As ``read_bars``, for files of a format of trades."""
+    for file in sources:
+        times = FileTimes(files, file)
+        yield from _valid_rows(file, _trades(files, file, times), _trade_problem, on_invalid)
+        times.check()
 
 
 def _bars(files: Files, file: SourceFile, times: FileTimes) -> Iterator[_ParsedRow[Bar]]:
@@ -106,7 +118,8 @@ def _valid_rows(
             yield Row(place, parsed[1])
 
 
-def _bar_problem(us: int, bar: Bar) -> str | None:
+def _bar_problem(spacing: Spacing, us: int, bar: Bar) -> str | None:
+    spacing.add(bar.ts)
     if us % 1_000:
         return f"ts: got {us} microseconds, expected a multiple of {bar.interval}"
     return bar_problem(bar)

@@ -76,17 +76,16 @@ class FileImporter:
         log.info("symbol imported", symbol=symbol, files=len(sources), out_of_order=self._stats.late - late)
 
     def _read(self, sources: list[SourceFile], on_invalid: Callable[[InvalidRow], None]) -> Iterator[SourceRow]:
-        for source in sources:
-            for row in self._read_file(source, on_invalid):
-                if self._stop.is_set():
-                    raise Interrupted("stopped on request before all was read")
-                yield row
+        for row in self._encoded(sources, on_invalid):
+            if self._stop.is_set():
+                raise Interrupted("stopped on request before all was read")
+            yield row
 
-    def _read_file(self, source: SourceFile, on_invalid: Callable[[InvalidRow], None]) -> Iterator[SourceRow]:
+    def _encoded(self, sources: list[SourceFile], on_invalid: Callable[[InvalidRow], None]) -> Iterator[SourceRow]:
         if self._files.of_trades:
-            trades = read_trades(self._files, source, on_invalid)
+            trades = read_trades(self._files, sources, on_invalid)
             return (SourceRow(trade_key(trade), place, encode(trade)) for place, trade in trades)
-        bars = read_bars(self._files, source, on_invalid)
+        bars = read_bars(self._files, sources, on_invalid)
         return (SourceRow(bar_key(bar), place, encode(bar)) for place, bar in bars)
 
     def _publish_bars(self, key: str, values: Iterable[bytes]) -> None:

@@ -1,0 +1,82 @@
+"""Whether the bars of a file are of the interval that they are read as: from the distances between their open times."""
+
+from __future__ import annotations
+
+import math
+
+from tapedeck_common.files.source_files import InvalidFiles
+from tapedeck_crds.base import INTERVAL_MS
+
+CONSTANT_MAX = 24  # so many consecutive bars at the distance of a longer interval are bars of that interval
+CHANCE_MAX = 1_000_000  # that quiet minutes are on a coarser grid by chance is less likely than one in so many
+_UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+
+
+class Spacing:
+    """The distances between the open times of one file's bars, or of all files of a symbol, in any order.
+
+    Bars may be missing anywhere. So a long distance proves nothing, but many distances do that are all multiples of a
+    longer interval. Most distances are shorter than the interval only where the bars are.
+    """
+
+    def __init__(self, interval: str, name: str) -> None:
+        self._interval, self._step = interval, INTERVAL_MS[interval]
+        self._name = name
+        self._first: int | None = None
+        self._last: int | None = None
+        self._count = self._shorter = self._shortest = 0
+        self._divisor = 0
+        self._run = self._run_distance = 0
+
+    def add(self, ts: int) -> None:
+        """Add a bar's open time, milliseconds UTC. Raises InvalidFiles as soon as the bars are of another interval."""
+        last, self._last = self._last, ts
+        if last is None:
+            self._first = ts
+            return
+        if ts == last:
+            return
+        distance = abs(ts - last)
+        self._count += 1
+        self._divisor = math.gcd(self._divisor, distance)
+        if distance < self._step:
+            self._shorter += 1
+            self._shortest = min(self._shortest, distance) if self._shortest else distance
+        self._run = self._run + 1 if distance == self._run_distance else 1
+        self._run_distance = distance
+        if self._run >= CONSTANT_MAX and distance > self._step and distance in INTERVAL_MS.values():
+            raise self._error(distance, f"{self._run} consecutive bars up to {ts} are")
+
+    def include(self, file: Spacing) -> None:
+        """Add the bars of one of the symbol's files."""
+        if file._first is None or file._last is None:
+            return
+        last, self._last = self._last, file._last
+        if last is not None and file._first != last:
+            self._divisor = math.gcd(self._divisor, abs(file._first - last))
+            self._count += 1
+        self._divisor = math.gcd(self._divisor, file._divisor)
+        self._count += file._count
+        self._shorter += file._shorter
+        self._shortest = min(filter(None, (self._shortest, file._shortest)), default=0)
+
+    def check(self) -> None:
+        """Raises InvalidFiles where the bars are of another interval."""
+        if self._shorter * 2 > self._count:
+            raise self._error(self._shortest, "most of its bars are")
+        if self._divisor > self._step and self._count * math.log(self._divisor / self._step) > math.log(CHANCE_MAX):
+            raise self._error(self._divisor, f"its {self._count + 1} bars are multiples of")
+
+    def _error(self, distance: int, what: str) -> InvalidFiles:
+        found = {length: name for name, length in INTERVAL_MS.items()}.get(distance)
+        length = found or _length(distance)
+        advice = f"set interval: {found}" if found else f"expected bars of one of {', '.join(INTERVAL_MS)}"
+        return InvalidFiles(
+            f"{self._name}: interval: got {self._interval}, expected {length}: {what} {length} apart; {advice}, and "
+            "give files of other intervals a source of their own"
+        )
+
+
+def _length(ms: int) -> str:
+    unit, size = next((unit, size) for unit, size in _UNITS.items() if ms % size == 0)
+    return f"{ms // size}{unit}"
