@@ -9,6 +9,13 @@ from pydantic import Field
 from tapedeck_crds.base import Model
 
 
+class ClockPosition(Model):
+    """A position of the clock."""
+
+    loop_round: int = Field(description="The round of the loop, from 0.")
+    virtual_ms: int = Field(description="Virtual time in that round, milliseconds UTC.")
+
+
 class Anchor(Model):
     """v = v0 + (wall - w0) x speed from w0, and v0 before: a change of a control replaces the anchor.
 
@@ -37,6 +44,11 @@ class Anchor(Model):
     settling: bool = Field(
         default=False,
         description="Whether the anchor only ends unpaced playing; the next anchor continues from there.",
+    )
+    moved_ms: int = Field(
+        default=0,
+        description="How far virtual time was moved on, milliseconds, because an earlier control reached a pod after "
+        "its w0: all pods continue where the furthest was by then.",
     )
 
     @property

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from tapedeck_crds.base import Rule, Time, immutable
-from tapedeck_crds.clock import Anchor
+from tapedeck_crds.clock import Anchor, ClockPosition
 from tapedeck_crds.controls import CHANNEL_RULES, FOLLOW_RULE, STEP_RULE, ClockOptions, Rounds, Seek, Step, Target
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
@@ -100,6 +100,11 @@ class ReplayStatus(Status):
     )
     stalled: bool | None = Field(
         default=None, description="Whether virtual time is stopped after a stall, with catchUp: skip."
+    )
+    ahead: ClockPosition | None = Field(
+        default=None,
+        description="The position of the furthest shard that a late control left ahead of the clock; the next anchor "
+        "continues from there.",
     )
     transforms: list[TransformProgress] | None = Field(default=None, description="The results of each transform.")
 

@@ -106,7 +106,8 @@ class ReplayReport(Report):
 
     ``position`` is virtual time in round ``loop_round``; ``last_event`` is the event time of the last possible bar; all
     times are milliseconds UTC. ``rows`` is the number of bars of one pass, ``published`` the number on the topic over
-    all epochs, ``passed`` the number of the pass at or before the position. ``stalled`` requests a new anchor.
+    all epochs, ``passed`` the number of the pass at or before the position. ``stalled`` requests a new anchor, and
+    so does ``ahead``: the control in effect arrived late, and the position is past the virtual time that it sets.
     """
 
     topic: str = ""
@@ -120,6 +121,7 @@ class ReplayReport(Report):
     interval_ms: int = 0
     loop_round: int = 0
     stalled: bool = False
+    ahead: bool = False
     epoch: str = "0.0"
     anchor: Anchor | None = None
 

@@ -109,6 +109,67 @@ def test_a_follower_uses_its_leaders_anchor_and_a_stall_moves_both() -> None:
     assert plan(chain, Observed(replay=follower), NOW, SETTINGS).status["conditions"][0]["reason"] == "InvalidLeader"
 
 
+def test_a_late_control_moves_all_shards_to_the_furthest_and_the_status_says_it() -> None:
+    replay = resource({"source": STORE, "shards": 2, "speed": 60})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    first = plan(replay, Observed(made, (pod(0), pod(1))), NOW, SETTINGS)
+    following = tuple(pod(i, anchor=anchor_of(first)) for i in (0, 1))
+    paused = plan(after(replay, first, paused=True), Observed(made, following), NOW + 1_000, SETTINGS)
+    held = anchor_of(paused)  # one second, and 250 ms until it takes effect, less the first anchor's 250 ms
+    assert held.v0 == T0 + 60_000
+    replay = after(after(replay, first, paused=True), paused)
+    late = (pod(0, anchor=held, position=T0 + 60_000), pod(1, anchor=held, position=T0 + 90_500, ahead=True))
+    moved = plan(replay, Observed(made, late), NOW + 2_000, SETTINGS)
+    on = anchor_of(moved)
+    assert (on.number, on.v0, on.speed, on.moved_ms) == (3, T0 + 90_500, 0.0, 30_500)
+    assert [request.pod for request in moved.control_requests] == ["p0", "p1"]
+    said = "a control reached a pod after its time: all pods continue from 2018-04-04T00:01:30.500Z, 30.5 s further"
+    assert [(event.type, event.reason, event.message) for event in moved.events] == [("Warning", "LateControl", said)]
+    replay = after(replay, moved)
+    there = tuple(pod(i, anchor=on, position=T0 + 90_500) for i in (0, 1))
+    settled = plan(replay, Observed(made, there), NOW + 3_000, SETTINGS)
+    assert (anchor_of(settled), settled.events, settled.status["message"]) == (on, (), said)
+    assert settled.status["observedGeneration"] == 2
+    resumed = plan(after(replay, settled, paused=False), Observed(made, there), NOW + 9_000, SETTINGS)
+    assert (anchor_of(resumed).v0, anchor_of(resumed).moved_ms) == (T0 + 90_500, 0)
+    assert "message" not in resumed.status
+
+
+def test_a_late_control_that_virtual_time_overtakes_by_itself_changes_nothing() -> None:
+    replay = resource({"source": STORE, "shards": 2, "speed": 60})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    first = plan(replay, Observed(made, (pod(0), pod(1))), NOW, SETTINGS)
+    pods = (pod(0, anchor=anchor_of(first)), pod(1, anchor=anchor_of(first), ahead=True, position=T0 + 60_000))
+    assert anchor_of(plan(after(replay, first), Observed(made, pods), NOW + 1_000, SETTINGS)) == anchor_of(first)
+    assert anchor_of(plan(after(replay, first), Observed(made, pods), NOW + 900, SETTINGS)).v0 == T0 + 60_000
+
+
+def test_a_control_that_is_late_for_a_follower_moves_the_leader_too() -> None:
+    lead = resource({"source": STORE, "paused": True}, name="lead", uid="u-9")
+    made = job(plan(lead, Observed(), NOW, SETTINGS))
+    lead = after(lead, first := plan(lead, Observed(made, (pod(0),)), NOW, SETTINGS))
+    follower = resource({"source": STORE, "shards": 2, "clock": {"follow": "lead"}})
+    mine = job(plan(follower, Observed(replay=lead), NOW, SETTINGS))
+    anchor = anchor_of(first)
+    late = (pod(0, anchor=anchor, position=T0), pod(1, anchor=anchor, ahead=True, position=T0 + 75))
+    led = plan(follower, Observed(mine, late, replay=lead), NOW + 5_000, SETTINGS)
+    assert led.status["ahead"] == {"loopRound": 0, "virtualMs": T0 + 75}
+    fine = pod(0, anchor=anchor, position=T0)
+    on = plan(lead, Observed(made, (fine,), followers=(after(follower, led),)), NOW + 5_000, SETTINGS)
+    assert (anchor_of(on).number, anchor_of(on).v0, anchor_of(on).moved_ms) == (2, T0 + 75, 75)
+
+
+def test_a_control_that_does_not_arrive_is_told() -> None:
+    replay = resource({"source": STORE, "shards": 2})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    first = plan(replay, Observed(made, (pod(0), pod(1))), NOW, SETTINGS)
+    pods = (pod(0, anchor=anchor_of(first)), pod(1))
+    assert "message" not in plan(after(replay, first), Observed(made, pods), NOW + 2_249, SETTINGS).status
+    later = plan(after(replay, first), Observed(made, pods), NOW + 2_250, SETTINGS)
+    assert later.status["message"] == "the last control has not reached shard 1 yet: it is sent again"
+    assert [request.pod for request in later.control_requests] == ["p1"]
+
+
 @pytest.mark.parametrize(
     ("to", "clamped", "reported"),
     [("2019-01-01T00:00:00Z", LAST, "2018-04-04T00:11:00Z"), ("2017-01-01T00:00:00Z", T0, "2018-04-04T00:00:00Z")],

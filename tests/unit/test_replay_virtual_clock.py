@@ -120,3 +120,47 @@ def test_pending_anchors_are_bounded() -> None:
         clock.schedule(Anchor(number=number, v0=START, w0=W0 + number, speed=1))
     with pytest.raises(TooManyPendingAnchors):
         clock.schedule(Anchor(number=PENDING_MAX + 1, v0=START, w0=W0 + PENDING_MAX + 1, speed=1))
+
+
+@pytest.mark.parametrize(
+    ("late", "ahead", "until_passed"),
+    [
+        ({"speed": 0.0}, True, False),
+        ({"speed": 1.0}, True, True),
+        ({"speed": 20.0}, False, True),
+        ({"speed": 10.0, "until": START + 1_000}, True, False),
+        ({"speed": 0.0, "epoch": 1, "seek_to": START}, False, False),
+        ({"speed": 0.0, "settling": True}, False, False),
+    ],
+    ids=["pause", "slower", "faster", "until", "seek", "settling"],
+)
+def test_an_anchor_that_arrives_late_leaves_the_clock_ahead(
+    late: dict[str, Any], ahead: bool, until_passed: bool
+) -> None:
+    clock = VirtualClock(START, LAST, anchor=Anchor(number=1, v0=START, w0=W0, speed=10))
+    clock.record_progress(clock.publish_limit(W0 + 300), START + 3_000, START + 3_001)  # past the next anchor's w0
+    clock.schedule(Anchor(number=2, v0=START + 1_000, w0=W0 + 100, **late))
+    clock.activate(W0 + 300)
+    assert clock.is_ahead(W0 + 300) == ahead
+    if ahead:
+        assert clock.publish_limit(W0 + 300) == START + 3_000  # nothing is published twice
+        assert clock.is_ahead(W0 + 2_101) != until_passed  # virtual time has caught up: nothing is left to correct
+        clock.schedule(Anchor(number=3, v0=START + 3_000, w0=W0 + 2_500, speed=1))
+        clock.activate(W0 + 2_500)
+        assert not clock.is_ahead(W0 + 2_500)
+
+
+def test_an_anchor_that_was_missed_leaves_the_clock_ahead_although_the_next_is_in_time() -> None:
+    clock = VirtualClock(START, LAST, anchor=Anchor(number=1, v0=START, w0=W0, speed=10))
+    clock.schedule(Anchor(number=3, v0=START + 1_000, w0=W0 + 300, speed=1))  # number 2 paused at W0 + 100
+    clock.record_progress(clock.publish_limit(W0 + 299), START + 2_990, START + 2_991)
+    clock.activate(W0 + 300)
+    assert clock.is_ahead(W0 + 300)
+
+
+def test_an_anchor_in_time_that_goes_back_to_a_stalled_shard_is_no_late_control() -> None:
+    clock = VirtualClock(START, LAST, anchor=Anchor(number=1, v0=START, w0=W0, speed=10))
+    clock.schedule(Anchor(number=2, v0=START + 500, w0=W0 + 300, speed=10))  # another shard stalled there
+    clock.record_progress(clock.publish_limit(W0 + 299), START + 2_990, START + 2_991)
+    clock.activate(W0 + 300)
+    assert (clock.is_ahead(W0 + 300), clock.publish_limit(W0 + 300)) == (False, START + 2_990)

@@ -18,6 +18,7 @@ from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan.replay_shards import LoopPosition, ReplayShards, follows, knows_range
 from tapedeck_operator.plan.types import ControlRequest, ObservedPod
 
+UNDELIVERED_MS = 2_000  # the pods of a control that is in effect are polled four times a second
 LEAD_MS = 250  # an anchor reaches every pod before it takes effect, so that all switch at the same time
 
 
@@ -35,18 +36,18 @@ class ReplayRange:
 
 
 def next_anchor(
-    spec: ReplaySpec, last: Anchor | None, shards: ReplayShards, now_ms: int, stalled_at: LoopPosition | None
+    spec: ReplaySpec, last: Anchor | None, shards: ReplayShards, now_ms: int, resume_at: LoopPosition | None
 ) -> Anchor | None:
     """The anchor for the controls of a spec: ``last`` if nothing changed, None while the range is not known.
 
-    ``stalled_at`` is where virtual time resumes after a stall, None without one.
+    ``resume_at`` is where virtual time resumes after a stall or a late control, None without one.
     """
     limits = _replay_range(shards.merged_report())
     if limits is None or (last is None and not shards.all_reported):
         return last
     if last is None:
         last = Anchor(number=0, v0=limits.start, w0=now_ms, speed=0.0)
-    elif not (_changed(spec, last, limits) or last.settling or stalled_at is not None):
+    elif not (_changed(spec, last, limits) or last.settling or resume_at is not None):
         return last
     seek, step = _new_seek(spec, last), _new_step(spec, last)
     if last.free and seek is None:
@@ -54,8 +55,10 @@ def next_anchor(
     if last.settling and seek is None and not (shards.all_reported and shards.all_follow(last)):
         return last
     takes_effect = now_ms + LEAD_MS
-    position = _resume_position(last, shards, stalled_at, takes_effect)
+    position = _resume_position(last, shards, resume_at, takes_effect)
     anchor = _resume(_with_playback(last, spec, limits), position, limits, takes_effect)
+    if resume_at is not None:
+        anchor = anchor.model_copy(update={"moved_ms": max(0, _distance(last, position, takes_effect))})
     if seek is not None:
         anchor = _seek(anchor, seek, limits)
     if step is not None:
@@ -73,6 +76,27 @@ def clamp_note(spec: ReplaySpec, anchor: Anchor | None, report: ReplayReport | N
     if clamped == requested:
         return ""
     return f"seek: got {format_ms(requested)}, which is outside the range; went to {format_ms(clamped)}"
+
+
+def is_beyond(position: LoopPosition, anchor: Anchor, now_ms: int) -> bool:
+    """Whether virtual time, by an anchor, will not have reached a position by the time that a new one takes effect."""
+    return position > anchor.place(now_ms + LEAD_MS)
+
+
+def late_control_note(anchor: Anchor | None) -> str:
+    """A message about the control that reached a pod late, while its correction is in effect; empty without one."""
+    if anchor is None or anchor.moved_ms == 0:
+        return ""
+    moved = f"{anchor.moved_ms / 1000:,g} s further"
+    return f"a control reached a pod after its time: all pods continue from {format_ms(anchor.v0)}, {moved}"
+
+
+def undelivered_note(anchor: Anchor | None, pods: tuple[ObservedPod, ...], now_ms: int) -> str:
+    """A message about pods that do not follow an anchor long after its time; empty if there are none."""
+    if anchor is None or now_ms < anchor.w0 + UNDELIVERED_MS:
+        return ""
+    shards = [str(pod.index) for pod in pods if knows_range(pod) and not follows(pod, anchor)]
+    return f"the last control has not reached shard {', '.join(shards)} yet: it is sent again" if shards else ""
 
 
 def control_requests(anchor: Anchor | None, pods: tuple[ObservedPod, ...], key: str) -> tuple[ControlRequest, ...]:
@@ -131,11 +155,11 @@ def _settle(last: Anchor, now_ms: int) -> Anchor:
 
 
 def _resume_position(
-    last: Anchor, shards: ReplayShards, stalled_at: LoopPosition | None, takes_effect: int
+    last: Anchor, shards: ReplayShards, resume_at: LoopPosition | None, takes_effect: int
 ) -> LoopPosition:
     """Where virtual time is when the next anchor takes effect, if no seek moves it."""
-    if stalled_at is not None:
-        return stalled_at
+    if resume_at is not None:
+        return resume_at
     if last.settling:
         return shards.foremost()
     loop_round, virtual_ms = last.place(takes_effect)
@@ -154,8 +178,15 @@ def _resume(anchor: Anchor, position: LoopPosition, limits: ReplayRange, takes_e
             "w0": takes_effect,
             "loop_round": loop_round,
             "settling": False,
+            "moved_ms": 0,
         }
     )
+
+
+def _distance(last: Anchor, position: LoopPosition, takes_effect: int) -> int:
+    """Virtual time from where an anchor would be at a wall time to a position, over all rounds, milliseconds."""
+    loop_round, virtual_ms = last.place(takes_effect)
+    return round(position[1] - virtual_ms) + (position[0] - loop_round) * last.round_length
 
 
 def _seek(anchor: Anchor, seek: Seek, limits: ReplayRange) -> Anchor:
@@ -164,6 +195,7 @@ def _seek(anchor: Anchor, seek: Seek, limits: ReplayRange) -> Anchor:
     return anchor.model_copy(
         update={
             "v0": target,
+            "moved_ms": 0,
             "epoch": anchor.epoch + 1,
             "seek_id": seek.id,
             "seek_to": target,

@@ -119,6 +119,12 @@ CONTROL_REJECTED = Reason(
     "A pod of a Replay rejected a control.",
     "Correct the control that the message names.",
 )
+LATE_CONTROL = Reason(
+    "LateControl",
+    "A control reached a pod of a Replay, or of one that follows its clock, after its time. The pod had published "
+    "further by then, so all pods continue from its position; no record is published twice or left out.",
+    "If it repeats, look for a busy node, or for a network that delays the operator's requests.",
+)
 UNREACHABLE = Reason("Unreachable", "A pod does not answer over HTTP. The operator retries.")
 NOT_STARTING = Reason(
     "NotStarting",

@@ -5,17 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tapedeck_crds.base import format_ms, time_ms
-from tapedeck_crds.clock import Anchor
+from tapedeck_crds.clock import Anchor, ClockPosition
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Replay
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan import names, reasons
-from tapedeck_operator.plan.controls import clamp_note, control_requests, next_anchor
+from tapedeck_operator.plan.controls import (
+    clamp_note,
+    control_requests,
+    is_beyond,
+    late_control_note,
+    next_anchor,
+    undelivered_note,
+)
 from tapedeck_operator.plan.fill import fill_before_start
 from tapedeck_operator.plan.job_plan import job_children, job_plan, waiting_for_feed
 from tapedeck_operator.plan.replay_shards import LoopPosition, ReplayShards, replay_shards
 from tapedeck_operator.plan.run_status import RunStatus, sharded_run_status
-from tapedeck_operator.plan.types import Observed, Plan, Settings
+from tapedeck_operator.plan.types import Event, Observed, Plan, Settings
 
 
 def plan_replay(replay: Replay, observed: Observed, now_ms: int, settings: Settings) -> Plan:
@@ -33,7 +40,7 @@ def _plan_playback(replay: Replay, observed: Observed, now_ms: int, settings: Se
     shards = replay_shards(observed, count)
     anchor = _anchor(replay, observed, shards, now_ms)
     acknowledged = anchor is not None and not anchor.settling and shards.all_follow(anchor)
-    state = _with_playback(sharded_run_status(observed, replay.status, count), replay, shards, anchor)
+    state = _with_playback(sharded_run_status(observed, replay.status, count), replay, shards, anchor, now_ms)
     planned = job_plan(
         replay,
         observed,
@@ -48,18 +55,39 @@ def _plan_playback(replay: Replay, observed: Observed, now_ms: int, settings: Se
     return replace(
         planned,
         control_requests=control_requests(anchor, shards.running, key),
-        await_reports=shards.any_running and (not acknowledged or shards.stalled),
+        await_reports=shards.any_running and (not acknowledged or shards.stalled or shards.ahead is not None),
+        events=planned.events + _late_control_event(replay, anchor),
     )
 
 
-def _with_playback(state: RunStatus, replay: Replay, shards: ReplayShards, anchor: Anchor | None) -> RunStatus:
+def _with_playback(
+    state: RunStatus, replay: Replay, shards: ReplayShards, anchor: Anchor | None, now_ms: int
+) -> RunStatus:
     """The state with the position and the anchor, once a shard knows its range."""
     report = shards.merged_report()
     if report is None:
         return state
-    stalled = shards.stalled and shards.newest_anchor == anchor
-    message = state.message or clamp_note(replay.spec, anchor, report)
-    return replace(state, message=message, fields=_fields(report) | {"anchor": anchor, "stalled": stalled})
+    by_this_anchor = shards.newest_anchor == anchor
+    notes = (
+        undelivered_note(anchor, shards.running, now_ms),
+        clamp_note(replay.spec, anchor, report),
+        late_control_note(anchor),
+    )
+    message = state.message or next(filter(None, notes), "")
+    clock = {
+        "anchor": anchor,
+        "stalled": shards.stalled and by_this_anchor,
+        "ahead": _clock_position(shards.ahead) if by_this_anchor else None,
+    }
+    return replace(state, message=message, fields=_fields(report) | clock)
+
+
+def _late_control_event(replay: Replay, anchor: Anchor | None) -> tuple[Event, ...]:
+    """An event when virtual time is moved on because a control reached a pod late."""
+    note = late_control_note(anchor)
+    before = replay.status.anchor if replay.status is not None else None
+    is_new = anchor is not None and (before is None or before.number < anchor.number)
+    return (Event("Warning", reasons.LATE_CONTROL, note),) if note and is_new else ()
 
 
 def _observed_generation(
@@ -83,13 +111,33 @@ def _anchor(replay: Replay, observed: Observed, shards: ReplayShards, now_ms: in
         return _newer(last, leader.status.anchor if leader is not None and leader.status is not None else None)
     if not shards.any_running:
         return last
-    return next_anchor(replay.spec, last, shards, now_ms, _stalled_at(observed, shards, last))
+    return next_anchor(replay.spec, last, shards, now_ms, _resume_at(observed, shards, last, now_ms))
 
 
-def _stalled_at(observed: Observed, shards: ReplayShards, anchor: Anchor | None) -> LoopPosition | None:
-    """The rearmost position of all Replays that share the clock and have stalled; None if none has."""
+def _resume_at(observed: Observed, shards: ReplayShards, anchor: Anchor | None, now_ms: int) -> LoopPosition | None:
+    """Where the clock resumes if it has to be replaced although no control changed; None if it runs on."""
     if anchor is None:
         return None
+    ahead = _ahead_at(observed, shards, anchor)
+    if ahead is not None and is_beyond(ahead, anchor, now_ms):
+        return ahead
+    return _stalled_at(observed, shards, anchor)
+
+
+def _ahead_at(observed: Observed, shards: ReplayShards, anchor: Anchor) -> LoopPosition | None:
+    """The furthest position of all Replays that share the clock and were left ahead of it; None if none was."""
+    positions = [shards.ahead] if shards.newest_anchor == anchor else []
+    statuses = (follower.status for follower in observed.followers)
+    positions += [
+        (status.ahead.loop_round, status.ahead.virtual_ms)
+        for status in statuses
+        if status is not None and status.ahead is not None and status.anchor == anchor
+    ]
+    return max((position for position in positions if position is not None), default=None)
+
+
+def _stalled_at(observed: Observed, shards: ReplayShards, anchor: Anchor) -> LoopPosition | None:
+    """The rearmost position of all Replays that share the clock and have stalled; None if none has."""
     positions = [shards.rearmost()] if shards.stalled and shards.newest_anchor == anchor else []
     for follower in observed.followers:
         status = follower.status
@@ -97,6 +145,10 @@ def _stalled_at(observed: Observed, shards: ReplayShards, anchor: Anchor | None)
             loop_round = int((status.epoch or "0.0").split(".")[1])
             positions.append((loop_round, time_ms(status.position)))
     return min(positions, default=None)
+
+
+def _clock_position(position: LoopPosition | None) -> ClockPosition | None:
+    return None if position is None else ClockPosition(loop_round=position[0], virtual_ms=position[1])
 
 
 def _newer(one: Anchor | None, other: Anchor | None) -> Anchor | None:

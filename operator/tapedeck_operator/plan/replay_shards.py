@@ -46,6 +46,11 @@ class ReplayShards:
         """Whether any shard holds its virtual time after a stall (``catchUp: skip``)."""
         return any(report.stalled for report in self.reports)
 
+    @property
+    def ahead(self) -> LoopPosition | None:
+        """The position of the furthest shard that a late control left ahead of the clock; None if there is none."""
+        return max((_loop_position(report) for report in self.reports if report.ahead), default=None)
+
     def all_follow(self, anchor: Anchor) -> bool:
         """Whether every running pod follows the anchor."""
         return all(follows(pod, anchor) for pod in self.running)
@@ -70,6 +75,7 @@ class ReplayShards:
                 "published": sum(report.published for report in self.reports),
                 "message": next((report.message for report in self.reports if report.message), ""),
                 "stalled": self.stalled,
+                "ahead": self.ahead is not None,
             }
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import structlog
@@ -139,7 +140,8 @@ class Reconciler:
 
     async def _deliver_controls(self, key: ObjectKey, resource: AnyResource, planned: Plan) -> bool:
         """Whether every pod accepted its control. The next reconcile writes a rejection into the status."""
-        attempts = [await self._poller.deliver_control(request) for request in planned.control_requests]
+        # All at once: a pod that does not answer must not delay a control, which is for one time, to the others.
+        attempts = await asyncio.gather(*map(self._poller.deliver_control, planned.control_requests))
         failures = [failure for failure in attempts if failure is not None]
         for failure in failures:
             log.warning("control not delivered", key=key, reason=failure.message)

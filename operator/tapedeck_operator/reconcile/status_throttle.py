@@ -7,7 +7,8 @@ from tapedeck_crds.json import Json
 OBJECT_SECONDS = 10.0
 TOTAL_PER_SECOND = 20.0
 URGENT_FIELDS = (
-    "phase", "observedGeneration", "anchor", "stalled", "speed", "replayUid", "runId", "startedAt", "finishedAt",
+    "phase", "observedGeneration", "anchor", "stalled", "ahead", "speed", "replayUid", "runId", "startedAt",
+    "finishedAt",
 )  # fmt: skip
 
 

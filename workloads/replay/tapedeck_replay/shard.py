@@ -108,7 +108,8 @@ class ReplayShard:
         if dataset is None or player is None:
             return ReplayReport(topic=self.topic)
         clock, committed = player.clock, player.committed
-        position = clock.position(wall_ms())
+        wall = wall_ms()
+        position = clock.position(wall)
         metrics.POSITION.set(position / 1000)
         return ReplayReport(
             state=_report_state(player),
@@ -124,6 +125,7 @@ class ReplayShard:
             interval_ms=dataset.interval_ms,
             loop_round=clock.epoch.loop,
             stalled=clock.stalled,
+            ahead=clock.is_ahead(wall),
             epoch=committed.epoch,
             anchor=clock.anchor,
         )

@@ -15,6 +15,8 @@ Invariants, which the player relies on:
 5   ``publish_limit`` is never less than ``reached``. While another round follows it is never past this one's end.
 6   A round ends, and the pass ends, only when no record up to its end is left.
 7   While the clock is stalled its limit is ``reached``; only a new anchor ends the stall.
+8   An anchor that takes force in time is never behind ``reached``, unless it ends unpaced playing or a stall. One
+    that arrives after its w0 can be: the clock then waits, and reports that it is ahead.
 ==  ==========================================================================================================
 """
 
@@ -75,6 +77,7 @@ class VirtualClock:
         self.anchor = anchor
         self.epoch = epoch or Epoch()
         self.stalled = False
+        self._played_past = False  # the anchor in force arrived after records beyond it had been published
         self._skip = skip
         self._pending: list[Anchor] = []
 
@@ -159,6 +162,11 @@ class VirtualClock:
         if wall - anchor.wall_of(next_event, self.epoch.loop) > STALL_MS:
             self.stalled = True
 
+    def is_ahead(self, wall: float) -> bool:
+        """Whether a control that arrived late left this shard ahead of the virtual time that all shards share."""
+        anchor = self.anchor
+        return self._played_past and anchor is not None and self._place > anchor.place(wall)
+
     def sleep_ms(self, wall: float, next_event: float | None) -> float:
         """How long nothing has to be done, at most HEARTBEAT_MS.
 
@@ -200,7 +208,20 @@ class VirtualClock:
     def _clamped(self, v: int) -> int:
         return min(max(v, self.start), max(self.last_event, self.start))
 
+    @property
+    def _place(self) -> tuple[int, int]:
+        return self.epoch.loop, self.reached
+
+    def _plays_past(self, anchor: Anchor) -> bool:
+        """Whether records beyond those of the anchor in force at the w0 of its successor were published."""
+        before = self.anchor
+        if before is None or anchor.settling or anchor.epoch > self.epoch.control:
+            return False
+        missed_one = anchor.number > before.number + 1
+        return missed_one or self._place > before.place(anchor.w0)
+
     def _activate_one(self, anchor: Anchor) -> EpochChange | None:
+        self._played_past = self._plays_past(anchor)
         self.anchor, self.stalled = anchor, False
         if anchor.epoch <= self.epoch.control:
             return None
