@@ -170,7 +170,8 @@ class StoreRange(Model):
         return (self.exchange, frozenset(self.symbols), self.interval, *ends)
 
 
-FileFormat = Literal["csv", "parquet", "lean-minute", "binance-trades", "csv-trades", "parquet-trades"]
+SecurityType = Literal["equity", "forex", "cfd", "crypto", "cryptofuture"]
+FileFormat = Literal["csv", "parquet", "lean", "binance-trades", "csv-trades", "parquet-trades"]
 
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
@@ -213,7 +214,7 @@ class Files(Model):
     format: FileFormat = Field(
         description="csv: a header line with ts (of the open: a number, see time, or RFC 3339 with an offset), "
         "open, high, low, close, volume. parquet: the same columns, ts with a time zone or as an integer. "
-        "lean-minute: QuantConnect Lean's zipped minute bars. "
+        "lean: QuantConnect LEAN's zips of seconds, minutes, hours or days; bars of quotes are those of the middle. "
         "binance-trades: trade messages of Binance's websocket, one per line. "
         "csv-trades, parquet-trades: columns ts (the trade's time, as above), id, price, amount and side (of the "
         "taker: buy or sell), rows in the order of time and id."
@@ -228,6 +229,11 @@ class Files(Model):
         description="How times are written. If omitted, the unit of numbers is inferred for each file: the one in "
         "which they are times from 2000 to the end of next year. Earlier and later ones need time.unit.",
     )
+    security_type: SecurityType | None = Field(
+        default=None,
+        description="Security type of LEAN's files, on which zone and scale depend; that of the folders, such as "
+        "equity/usa/minute, if omitted.",
+    )
     volume: FileVolume | None = Field(
         default=None, description="The volume of relative paths; the image's data folder if omitted."
     )
@@ -235,6 +241,14 @@ class Files(Model):
         default=None,
         description="Secret of the namespace with access_key and secret_key for s3 URLs, and session_token, endpoint "
         "and region where needed; anonymous access if omitted.",
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!has(self.securityType) || self.format == 'lean'",
+            message="expected format: lean beside securityType",
+            holds=lambda new, _old: new.security_type is None or new.format == "lean",
+        ),
     )
 
     @property

@@ -151,7 +151,7 @@ def test_invalid_rows_are_reported_and_none_is_lost(services: Services, tmp_path
         (
             spec("xml", "x", {"A/B": "*.csv"}),
             "BadSpec",
-            "source.files.format: got 'xml', expected 'csv', 'parquet', 'lean-minute",
+            "source.files.format: got 'xml', expected 'csv', 'parquet', 'lean",
         ),
         ({"source": {}}, "BadSpec", "source.files: missing"),
     ],
@@ -168,7 +168,9 @@ def test_input_that_no_restart_can_correct(
 
 
 def test_sigterm_while_the_broker_is_unreachable(tmp_path: Path, samples: Path) -> None:
-    pod = FeedPod("127.0.0.1:1", tmp_path, samples.parent, spec("lean-minute", "x", {"BTC/USD": "data/*/btcusd_*.zip"}))
+    pod = FeedPod(
+        "127.0.0.1:1", tmp_path, samples.parent, yaml.safe_load((samples.parent / "feed.yaml").read_text())["spec"]
+    )
     pod.start()
     assert json.loads(pod.get("/status"))["state"] == "running"
     assert pod.get("/healthz") == pod.get("/readyz") == "ok"

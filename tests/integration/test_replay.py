@@ -95,7 +95,9 @@ def write_lean_day(folder: Path, name: str, rows: dict[int, Ohlcv]) -> None:
 
 def files_spec(**values: Any) -> Json:
     sets = [{"symbol": "BTC/USD", "path": "btcusd_*.zip"}, {"symbol": "ETH/USD", "path": "ethusd_*.zip"}]
-    return {"source": {"files": {"format": "lean-minute", "exchange": "coinbase", "sets": sets}}} | values
+    return {
+        "source": {"files": {"format": "lean", "securityType": "crypto", "exchange": "coinbase", "sets": sets}}
+    } | values
 
 
 def test_plays_files_through_a_kill(replay: ReplayProcess, tmp_path: Path, connections: Connections) -> None:

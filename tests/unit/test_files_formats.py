@@ -195,14 +195,12 @@ BAD_FILES = {
         "csv",
         "header lacks ts, open, high, low, close, volume; found 60",
     ),
-    "no zip": ("x_20180404.zip", b"60000,1,1,1,1,1", "*", "lean-minute", "x_20180404.zip: cannot be read: File is not"),
+    "no zip": ("x.zip", b"60000,1,1,1,1,1", "*", "csv", "x.zip: cannot be read: File is not"),
     "zip cut short": ("b.zip", zipped(("b", HEADER * 99))[:-30], "*", "csv", "b.zip: cannot be read"),
     "zip damaged": ("b.zip", damaged(zipped(("b", HEADER))), "*", "csv", "b.zip: cannot be read"),
     "two in a zip": ("b.zip", zipped(("b", HEADER), ("c", HEADER)), "*", "csv", "b.zip: holds 2 files, expected one"),
     "no gzip": ("b.csv.gz", HEADER.encode(), "*", "csv", "b.csv.gz: cannot be read: Not a gzipped file"),
     "gzip cut short": ("b.csv.gz", gzip.compress(HEADER.encode())[:-5], "*", "csv", "b.csv.gz: cannot be read"),
-    "no day": ("btcusd.zip", zipped(("b", "")), "*", "lean-minute", "btcusd.zip: no day in its name"),
-    "impossible day": ("x_20180231.zip", zipped(("b", "")), "*", "lean-minute", "x_20180231.zip: no day in its name"),
 }
 
 
@@ -220,30 +218,6 @@ def test_a_file_without_permission_is_an_invalid_file(tmp_path: Path) -> None:
     (tmp_path / "b.csv").symlink_to(tmp_path / "b.csv")  # a loop: no one may read it, root included
     with pytest.raises(InvalidFiles, match="matches no file"):
         bars_of(source(path="b.csv"), tmp_path)
-
-
-def test_lean_minute_requires_the_interval_1m(tmp_path: Path) -> None:
-    (tmp_path / "x_20180404.zip").write_bytes(zipped(("x", "")))
-    with pytest.raises(InvalidFiles, match="interval: got 5m, expected 1m"):
-        bars_of(source("lean-minute", interval="5m"), tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    [
-        ("86400000,1,1,1,1,1", "milliseconds since midnight: got 86400000, expected 0 to 86399999"),
-        ("-60000,1,1,1,1,1", "milliseconds since midnight: got -60000"),
-        ("60000.0,1,1,1,1,1", "milliseconds since midnight: got '60000.0', expected an integer"),
-        ("60000,1,1,1,1", "columns: got 5, expected 6"),
-        ("60000,1,1,1,1,x", "volume: got 'x', expected a number"),
-    ],
-)
-def test_invalid_lean_rows(tmp_path: Path, row: str, reason: str) -> None:
-    (tmp_path / "x_20180404.zip").write_bytes(zipped(("x.csv", f"0,1,1,1,1,1\n{row}\n86340000,1,1,1,1,1\n")))
-    bars, bad = bars_of(source("lean-minute"), tmp_path)
-    assert [bar.ts for bar in bars] == [1_522_800_000_000, 1_522_886_340_000]
-    assert bad[0].place == "x_20180404.zip:2"
-    assert reason in bad[0].reason
 
 
 GOOD_TRADE = {"e": "trade", "s": "AB", "t": 7, "p": "1.5", "q": "2", "T": 60_000, "m": True}

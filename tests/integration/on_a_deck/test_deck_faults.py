@@ -69,7 +69,7 @@ def feed(name: str, exchange: str) -> Json:
     return {
         "kind": "Feed",
         "metadata": {"name": name},
-        "spec": {"source": {"files": {"format": "lean-minute", "exchange": exchange, "sets": sets}}},
+        "spec": {"source": {"files": {"format": "lean", "securityType": "crypto", "exchange": exchange, "sets": sets}}},
     }
 
 

@@ -7,10 +7,11 @@ from functools import partial
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from tapedeck_common.files.binance import trade_parser
+from tapedeck_common.files.lean import lean_parser
 from tapedeck_common.files.parquet import Parsed, parquet_bars, parquet_trades
 from tapedeck_common.files.source_files import InvalidRow, Lines, SourceFile, read_lines
 from tapedeck_common.files.spacing import Spacing
-from tapedeck_common.files.text_tables import csv_parser, csv_trade_parser, lean_parser
+from tapedeck_common.files.text_tables import csv_parser, csv_trade_parser
 from tapedeck_common.files.timestamps import FileTimes
 from tapedeck_common.market import Bar, Trade, TradeKey, bar_problem, trade_problem
 from tapedeck_crds.base import Files
@@ -48,7 +49,7 @@ def format_key(key: RowKey) -> str:
 
 
 def read_bars(files: Files, sources: Sequence[SourceFile], on_invalid: OnInvalid) -> Iterator[Row[Bar]]:
-    """The bars of a symbol's files of format csv, parquet or lean-minute, in file order.
+    """The bars of a symbol's files of format csv, parquet or lean, in file order.
 
     Raises InvalidFiles, at the latest after the last row: the rows before are to be used only if it does not.
     """

@@ -1,13 +1,11 @@
-"""Bars and trades in lines of text: CSV with a header line, and the minute bars of QuantConnect Lean."""
+"""Bars and trades in lines of text: CSV with a header line."""
 
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 
-from tapedeck_common.files.field_parsing import number, side, whole
+from tapedeck_common.files.field_parsing import number, side
 from tapedeck_common.files.source_files import InvalidFiles, Lines, SourceFile
 from tapedeck_common.files.timestamps import FileTimes
 from tapedeck_common.market import Bar, Trade
@@ -15,8 +13,6 @@ from tapedeck_crds.base import Files
 
 COLUMNS = ("ts", "open", "high", "low", "close", "volume")
 TRADE_COLUMNS = ("ts", "id", "price", "amount", "side")
-DAY_MS = 86_400_000
-_DAY_IN_NAME = re.compile(r"(?:^|_)(\d{8})(?=[_.])")
 
 
 def csv_parser(files: Files, file: SourceFile, lines: Lines, times: FileTimes) -> Callable[[str], tuple[int, Bar]]:
@@ -63,30 +59,6 @@ def csv_trade_parser(
     return parse
 
 
-def lean_parser(files: Files, file: SourceFile) -> Callable[[str], tuple[int, Bar]]:
-    """A parser of rows of milliseconds since midnight UTC of the day in the file's name, o, h, l, c, v.
-
-    Prices are not scaled: Lean scales those of equities, not those of currencies. Raises InvalidFiles.
-    """
-    if files.interval != "1m":
-        raise InvalidFiles(f"interval: got {files.interval}, expected 1m, the interval of lean-minute files")
-    midnight = _day(file)
-
-    def parse(text: str) -> tuple[int, Bar]:
-        cells = text.split(",")
-        if len(cells) != len(COLUMNS):
-            raise ValueError(
-                f"columns: got {len(cells)}, expected {len(COLUMNS)}: milliseconds, {', '.join(COLUMNS[1:])}"
-            )
-        since = whole("milliseconds since midnight", cells[0].strip())
-        if not 0 <= since < DAY_MS:
-            raise ValueError(f"milliseconds since midnight: got {since}, expected 0 to {DAY_MS - 1}")
-        ts = midnight + since
-        return ts * 1_000, _bar(files, file, ts, cells[1:])
-
-    return parse
-
-
 def _bar(files: Files, file: SourceFile, ts: int, values: list[str]) -> Bar:
     open_, high, low, close, volume = map(number, COLUMNS[1:], values)
     return Bar(files.exchange, file.symbol, files.interval, ts, open_, high, low, close, volume)
@@ -117,13 +89,3 @@ def _split(line: str) -> list[str]:
         return next(csv.reader([line], strict=True))
     except csv.Error as error:
         raise ValueError(f"quotes: {error}, expected a row of CSV") from None
-
-
-def _day(file: SourceFile) -> int:
-    found = _DAY_IN_NAME.search(file.path.name)
-    try:
-        if found is None:
-            raise ValueError
-        return int(datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC).timestamp() * 1000)
-    except ValueError:
-        raise InvalidFiles(f"{file.name}: no day in its name, expected one like btcusd_20180404.zip") from None
