@@ -13,7 +13,7 @@ from pods.store import insert_bars
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_common import wire
 from tapedeck_common.settings import Connections
-from tapedeck_deck.embedded.processes import wait_until
+from waits import eventually
 
 MINUTES = 2_000
 
@@ -27,9 +27,8 @@ def test_restart_trades_the_bars_after_the_seek(connections: Connections, tmp_pa
     seek_target = FIRST + 700 * MINUTE + 30_000
     try:
         pod.start()
-        replay.begin(v0=FIRST, speed=30_000.0)  # 500 bars a second
-        replay.until(lambda r: r["passed"] > 300)
-        assert wait_until(lambda: len(read_records(connections, pod.uid).equity) > 100, timeout=30)
+        replay.begin(v0=FIRST, speed=30_000.0, until=FIRST + 400 * MINUTE)  # it waits there for the seek
+        eventually(lambda: len(read_records(connections, pod.uid).equity) > 100)
         replay.anchor(2, v0=seek_target, speed=1_000_000.0, epoch=1, seek_id="there")
         assert replay.wait(60) == 0
         assert pod.wait(60) == 0, pod.log.read_text()

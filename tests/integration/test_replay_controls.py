@@ -53,10 +53,10 @@ def test_pause_resume_and_change_of_speed(replay: ReplayProcess, store: str, con
 
 
 def test_seek_backwards_and_forwards(replay: ReplayProcess, store: str, connections: Connections) -> None:
-    replay.begin(speed=60_000.0)
+    replay.begin(speed=60_000.0, hold=True)
     replay.until(lambda r: r["passed"] > 2_000)
     back = T0 + 100 * MINUTE + 30_000
-    replay.anchor(2, v0=back, speed=60_000.0, epoch=1, seek_id="back")
+    replay.anchor(2, v0=back, speed=60_000.0, epoch=1, seek_id="back", until=T0 + 900 * MINUTE)
     report = replay.until(lambda r: r["epoch"] == "1.0")
     assert report["passed"] < 2_000
     replay.until(lambda r: r["passed"] > 1_000)

@@ -79,7 +79,7 @@ def test_resumes_from_the_watermark_when_the_group_has_expired(
     replay: ReplayProcess, store: str, connections: Connections
 ) -> None:
     insert_minutes(store, "x", SYMBOLS, 3_000)
-    replay.begin(speed=30_000.0)
+    replay.begin(speed=30_000.0, hold=True)
     replay.until(lambda r: r["published"] > 500)
     replay.kill()
     group = ConsumerGroupTopicPartitions(replay.topic)
@@ -105,8 +105,8 @@ def test_resumes_from_the_watermark_when_the_group_has_expired(
 
 def test_stops_at_sigterm_and_resumes(replay: ReplayProcess, store: str, connections: Connections) -> None:
     insert_minutes(store, "x", SYMBOLS, 3_000)
-    replay.begin(speed=60_000.0)
-    replay.until(lambda r: r["published"] > 500)
+    replay.begin(speed=30_000.0)  # six seconds
+    replay.until(lambda r: r["published"] > 100)
     assert replay.process is not None
     with within(5):
         replay.process.send_signal(signal.SIGTERM)
