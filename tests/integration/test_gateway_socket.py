@@ -205,6 +205,26 @@ def test_live_bars_of_the_market(gateway: Gateway, subscribe: Subscribe, store: 
     assert max(client.bars()) == bars[30].ts
 
 
+def test_every_kind_of_frame_is_answered(gateway: Gateway) -> None:
+    with connect(f"ws://127.0.0.1:{gateway.port}/ws") as socket:
+
+        def error_after(*fragments: str | bytes) -> str:
+            socket.send(fragments[0] if len(fragments) == 1 else list(fragments))
+            while (message := json.loads(socket.recv(timeout=60)))["type"] != "error":
+                pass
+            return str(message["message"])
+
+        binary = "message: got a binary frame, expected JSON in a text frame"
+        assert error_after(b'{"type":"subscribe"}') == binary
+        assert error_after(b"") == binary
+        assert error_after(b"\xff", b"\x00") == binary
+        assert error_after("").startswith("message: ")
+        assert error_after('{"type":"unsubscribe","symbol":', '"x"}').startswith("symbol: got 'x'")
+        assert error_after('{"type":"subscribe","run":"a\\u0000"}') == ("run: got 'a\\x00', expected text without NUL")
+        assert error_after('{"type":"subscribe","run":"\\ud800"}').startswith("message: ")
+    assert "Traceback" not in gateway.log.read_text()
+
+
 def test_foreign_origins_and_invalid_messages_are_rejected(gateway: Gateway) -> None:
     url = f"ws://127.0.0.1:{gateway.port}/ws"
     with pytest.raises(InvalidStatus):
@@ -221,11 +241,13 @@ def test_foreign_origins_and_invalid_messages_are_rejected(gateway: Gateway) -> 
             ('{"type":"dance"}', "dance"),
         ):
             socket.send(text)
-            message = json.loads(socket.recv(timeout=60))
+            while (message := json.loads(socket.recv(timeout=60)))["type"] == "services":
+                pass
             assert message["type"] == "error"
             assert named in message["message"] or "JSON" in named
         socket.send("x" * 10_000)
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=60)
+            while True:
+                socket.recv(timeout=60)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1009

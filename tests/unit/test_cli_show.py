@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from decks.command import NOT_RUNNING, Run, manifest, spawn
-from tapedeck_deck.cli.text_table import TextTable, age
+from tapedeck_deck.cli.text_table import TextTable, age, number
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.processes import wait_exit
 
@@ -192,3 +192,15 @@ def test_tables_keep_their_widths() -> None:
     table = TextTable(["name", "phase"])
     assert table.lines([["a-long-name", "x"]]) == ["NAME          PHASE", "a-long-name   x"]
     assert table.lines([["b", "y"]], header=False) == ["b             y"]
+
+
+def test_small_numbers_keep_their_digits() -> None:
+    shown = {
+        7_000.126: "7000.13",
+        0.5: "0.50",
+        0.0: "0.00",
+        0.0000123: "0.0000123",
+        -0.0412: "-0.0412",
+        -37.63: "-37.63",
+    }
+    assert {value: number(value) for value in shown} == shown

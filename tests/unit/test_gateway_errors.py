@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -16,6 +20,7 @@ from tapedeck_gateway.app import make_app
 from tapedeck_gateway.context import GatewayContext
 from tapedeck_gateway.options import GatewayOptions
 from tapedeck_gateway.routes import responses
+from tapedeck_gateway.routes.websocket import ClientMessage, decode_message
 
 Logged = list[tuple[str, dict[str, Any]]]
 
@@ -40,7 +45,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Logged:
 def context(pool: Any) -> GatewayContext:
     """The context of an application with nothing but a pool."""
     missing: Any = None
-    return GatewayContext(GatewayOptions(), pool, missing, missing, missing)
+    return GatewayContext(GatewayOptions(), pool, missing, missing, missing, missing)
 
 
 def client_of(error: Exception) -> TestClient:
@@ -103,13 +108,41 @@ def test_an_unexpected_error_of_a_websocket_closes_it(logged: Logged) -> None:
     assert [event for event, _ in logged] == ["unexpected error"]
 
 
-def test_text_with_nul_is_rejected_before_it_reaches_the_database(logged: Logged) -> None:
-    app = make_app(Connections(), GatewayOptions(), lambda: None)
-    app.state.context = context(None)
-    client = TestClient(app)
-    for path, name in (("/api/symbols?exchange=a%00", "exchange"), ("/api/runs/a%00", "run_id")):
-        response = client.get(path)
-        assert (response.status_code, response.json()["errmsg"]) == (
-            400,
-            f"{name}: got 'a\\x00', expected text without NUL",
-        )
+def text_parameters() -> Iterator[tuple[str, str]]:
+    """(path, name) of every parameter that is text, of every route of the application."""
+    for router in APPLICATION.routes:
+        for route in getattr(getattr(router, "original_router", None), "routes", ()):
+            if isinstance(route, APIRoute):
+                fields = [*route.dependant.path_params, *route.dependant.query_params]
+                fields += [field for each in route.dependant.dependencies for field in each.path_params]
+                for field in fields:
+                    if field.field_info.annotation is str:
+                        yield route.path, field.alias
+
+
+APPLICATION = make_app(Connections(), GatewayOptions(), lambda: None)
+
+
+@pytest.mark.parametrize(("path", "name"), [*text_parameters()])
+def test_text_with_nul_is_refused_by_every_route(path: str, name: str, logged: Logged) -> None:
+    APPLICATION.state.context = context(None)
+    others = {"symbol": "a:B", "resolution": "1", "to": 9}
+    response = TestClient(APPLICATION).get(path.replace(f"{{{name}}}", "a%00"), params={**others, name: "a\x00"})
+    assert (response.status_code, response.json()["errmsg"]) == (
+        400,
+        f"{name}: got 'a\\x00', expected text without NUL",
+    )
+    assert logged == []
+
+
+def test_every_route_with_text_is_known() -> None:
+    assert {path for path, _ in text_parameters()} >= {
+        "/symbols", "/search", "/history", "/api/symbols", "/api/latest", "/api/runs/{run_id}/equity"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [each.name for each in msgspec.structs.fields(ClientMessage) if each.type is str])
+def test_text_with_nul_is_refused_in_every_field_of_a_message(name: str) -> None:
+    text = json.dumps({"type": "subscribe", name: "a\x00"})
+    with pytest.raises(InvalidInput, match=rf"^{name}: got 'a\\x00', expected text without NUL"):
+        decode_message({"type": "websocket.receive", "text": text})

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from tapedeck_crds.json import Json
@@ -52,8 +53,13 @@ def cell(document: Json, column: Column, now: datetime) -> str:
     if column.type == "date":
         return age(datetime.fromisoformat(value).astimezone(UTC), now)
     if column.type == "number":
-        return f"{value:.2f}"
+        return number(value)
     return str(value).replace("\n", " ")
+
+
+def number(value: float) -> str:
+    """Two decimals, or three significant digits of a number that two decimals would show as almost nothing."""
+    return f"{value:.2f}" if value == 0 or abs(value) >= 0.1 else f"{Decimal(f'{value:.3g}'):f}"
 
 
 def row(document: Json, columns: Sequence[Column], now: datetime, *, prefix: str = "") -> list[str]:

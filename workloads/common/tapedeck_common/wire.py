@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from tapedeck_common.market import Bar, OrderKey, Point, RecordSource, Ticker, Trade
+from tapedeck_crds.errors import InvalidInput
 
 HEADER = "td"
 HEADER_VERSION = "1"
@@ -53,9 +54,12 @@ class Epoch(msgspec.Struct, frozen=True, order=True):
 
     @classmethod
     def parse(cls, text: str) -> Epoch:
-        """``3.0`` → Epoch(3, 0); ValueError otherwise."""
-        control, loop = text.split(".")
-        return cls(int(control), int(loop))
+        """``3.0`` → Epoch(3, 0). Raises InvalidInput."""
+        control, _, loop = text.partition(".")
+        try:
+            return cls(int(control), int(loop))
+        except ValueError:
+            raise InvalidInput(f"epoch: got {text[:80]!r}, expected two numbers like 3.0") from None
 
 
 class ReplayStart(msgspec.Struct, frozen=True, tag="start"):
@@ -123,24 +127,24 @@ def replay_headers(uid: str, epoch: Epoch, *, control: bool = False) -> Headers:
 
 
 def origin_of(headers: MessageHeaders) -> Origin:
-    """The origin in a record's headers. Raises ValueError where it is missing or unknown."""
+    """The origin in a record's headers. Raises InvalidInput where it is missing or unknown."""
     for name, value in headers if isinstance(headers, list) else ():
         if name == HEADER and isinstance(value, bytes):
             return _parse_origin(value)
-    raise ValueError(f"header {HEADER}: missing, expected {HEADER_VERSION};source")
+    raise InvalidInput(f"header {HEADER}: missing, expected {HEADER_VERSION};source")
 
 
 @functools.lru_cache(4096)  # one entry for each source, and for each epoch of a replay
 def _parse_origin(value: bytes) -> Origin:
     parts = value.decode("utf-8", "replace").split(";")
     if len(parts) < 2 or parts[0] != HEADER_VERSION:
-        raise ValueError(f"header {HEADER}: got {value!r}, expected version {HEADER_VERSION}")
+        raise InvalidInput(f"header {HEADER}: got {value!r}, expected version {HEADER_VERSION}")
     try:
         source = msgspec.convert(parts[1], RecordSource)
     except msgspec.ValidationError:
-        raise ValueError(f"header {HEADER}: got source {parts[1]!r}, expected live, backfill or replay") from None
+        raise InvalidInput(f"header {HEADER}: got source {parts[1]!r}, expected live, backfill or replay") from None
     if source != "replay" or len(parts) == 2:
         return Origin(source)
     if len(parts) < 4 or not parts[2]:
-        raise ValueError(f"header {HEADER}: got {value!r}, expected a replay's uid and epoch")
+        raise InvalidInput(f"header {HEADER}: got {value!r}, expected a replay's uid and epoch")
     return Origin(source, parts[2], parts[3], parts[4:] == ["c"])

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from tapedeck_gateway.options import GatewayOptions
 from tapedeck_gateway.push.subscriptions import Subscriptions
+from tapedeck_gateway.service_monitor import ServiceMonitor
 from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.topics.replay_list import ReplayList
 from tapedeck_gateway.topics.topic_reader import TopicReader
@@ -24,6 +25,7 @@ class GatewayContext:
     reader: TopicReader
     subscriptions: Subscriptions
     replays: ReplayList
+    services: ServiceMonitor
     open_sockets: int = 0
 
 

@@ -5,11 +5,13 @@ Times are milliseconds UTC of a bar's open, and widths are milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from tapedeck_gateway.charts.bar_columns import Candle, aggregate
 from tapedeck_gateway.charts.symbols import BASE_INTERVAL, ChartSymbol
+from tapedeck_gateway.partial_response import PartialResponse
 from tapedeck_gateway.store import bars
 from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.topics.replay_view import ReplayView
@@ -61,12 +63,13 @@ class ReplayBarHistory:
     """A series of a replay up to its position.
 
     Bars from ``view.complete_from`` on come from the replay's topic. Earlier bars come from the store, if the replay
-    plays the stored bars unaltered; otherwise there are none.
+    plays the stored bars unaltered; otherwise there are none. They are missing while the database does not answer.
     """
 
     pool: Pool
     symbol: ChartSymbol
     view: ReplayView
+    parts: PartialResponse
 
     def between(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
         position = self.view.position
@@ -93,7 +96,7 @@ class ReplayBarHistory:
             *(candle for candle in from_topic if candle.ts >= border + width),
         ]
         missing = limit - len(newer)
-        older = self._stored().between(width, first, border, missing) if missing > 0 else []
+        older = self._older(lambda stored: stored.between(width, first, border, missing)) if missing > 0 else []
         return [*older, *newer][-limit:]
 
     def last(self, width: int, end: int, count: int) -> list[Candle]:
@@ -103,7 +106,7 @@ class ReplayBarHistory:
         border = topic_start - topic_start % width
         newer = self.between(width, border, end, count)
         missing = count - len(newer)
-        older = self._stored().last(width, min(end, border), missing) if missing else []
+        older = self._older(lambda stored: stored.last(width, min(end, border), missing)) if missing else []
         return [*older, *newer]
 
     def last_open_before(self, width: int, ts: int) -> int | None:
@@ -129,4 +132,8 @@ class ReplayBarHistory:
         return StoredBarHistory(self.pool, self.symbol, self._stored_until(), interval)
 
     def _stored_base_bars(self, start: int, end: int) -> list[Candle]:
-        return self._stored().between(self.view.interval_ms, start, end, MAX_BARS)
+        return self._older(lambda stored: stored.between(self.view.interval_ms, start, end, MAX_BARS))
+
+    def _older(self, load: Callable[[StoredBarHistory], list[Candle]]) -> list[Candle]:
+        """Bars of the store; none while the database does not answer, which the response then says."""
+        return self.parts.load("database", lambda: load(self._stored()))

@@ -22,6 +22,11 @@ class Candle(msgspec.Struct, frozen=True, array_like=True, gc=False):
     volume: float
     closed: bool = True
 
+    @property
+    def prices(self) -> tuple[float, float, float, float]:
+        """Open, high, low and close."""
+        return (self.open, self.high, self.low, self.close)
+
 
 class BarColumns:
     """The latest ``limit`` bars by open time, stored as columns: 48 bytes a bar."""

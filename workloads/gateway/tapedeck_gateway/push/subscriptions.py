@@ -149,11 +149,11 @@ class Subscriptions:
     def _open_live(self, symbol: ChartSymbol, width: int) -> _SeriesChannel:
         if first_open(self._pool, symbol.exchange, symbol.symbol, BASE_INTERVAL) is None:
             raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars")
-        self._reader.read_live_bars()
         now = int(time.time() * 1000)
         base = INTERVAL_MS[BASE_INTERVAL]
         stored = last_bars(self._pool, symbol.exchange, symbol.symbol, BASE_INTERVAL, base, now, KEPT_BARS // 2)
         self._reader.live.watch(symbol.exchange, symbol.symbol, stored)
+        self._reader.start()
         return _SeriesChannel(symbol, width, self._reader.live, 0)
 
     async def subscribe_run(self, client: SendQueue, run_id: str) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AfterValidator
 
 from tapedeck_common.market import CHART_RESOLUTIONS
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_gateway.context import Database
-from tapedeck_gateway.routes.responses import json_response, without_nul
+from tapedeck_gateway.routes.responses import json_response
 from tapedeck_gateway.store import catalogue
 
 router = APIRouter(prefix="/api")
-Exchange: TypeAlias = Annotated[str, Query(max_length=255), AfterValidator(without_nul)]
+Exchange: TypeAlias = Annotated[str, Query(max_length=255)]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=catalogue.SERIES_MAX)]
 
 

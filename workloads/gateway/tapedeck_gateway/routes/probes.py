@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from tapedeck_crds.report import Report
-from tapedeck_gateway.context import Context, Database
+from tapedeck_gateway.context import Context
 
 router = APIRouter()
 
@@ -18,15 +18,14 @@ async def healthz(context: Context) -> Response:
 
 
 @router.get("/readyz")
-async def readyz(pool: Database) -> Response:
-    # The pool connects in the background, so it holds a connection once the database has answered.
-    ready = pool.get_stats().get("pool_size", 0) > 0
-    return PlainTextResponse("ok") if ready else PlainTextResponse("not ready", 503)
+async def readyz(context: Context) -> Response:
+    """A line for each service; 503 until both have answered, and while neither does."""
+    return PlainTextResponse(context.services.summary + "\n", 200 if context.services.ready else 503)
 
 
 @router.get("/status")
 async def status(context: Context) -> Response:
-    report = Report(state="running", message=f"{context.open_sockets} sockets")
+    report = Report(state="running", message="\n".join([f"{context.open_sockets} sockets", context.services.summary]))
     return Response(report.model_dump_json(), media_type="application/json")
 
 

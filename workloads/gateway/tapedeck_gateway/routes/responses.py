@@ -6,7 +6,6 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic_core import PydanticCustomError
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,13 +35,6 @@ _HEADERS = {
 def json_response(value: object) -> Response:
     """A response that msgspec encodes, several times faster than FastAPI's own encoding."""
     return Response(msgspec.json.encode(value), media_type="application/json")
-
-
-def without_nul(text: str) -> str:
-    """Returns ``text``; a pydantic error if it holds NUL, which Postgres can't store or compare."""
-    if "\x00" in text:
-        raise PydanticCustomError("nul", "text without NUL")
-    return text
 
 
 def install_error_responses(app: FastAPI) -> None:

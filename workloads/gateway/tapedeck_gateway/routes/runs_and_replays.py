@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import AfterValidator
 
 from tapedeck_crds.errors import NotFound
 from tapedeck_gateway.context import Context, Database
-from tapedeck_gateway.routes.responses import json_response, without_nul
+from tapedeck_gateway.routes.responses import json_response
 from tapedeck_gateway.store import runs
 
 router = APIRouter(prefix="/api")
@@ -17,9 +16,7 @@ After: TypeAlias = Annotated[int, Query(ge=-1)]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=runs.PAGE_MAX)]
 
 
-def _stored_run(
-    pool: Database, run_id: Annotated[str, Path(max_length=200), AfterValidator(without_nul)]
-) -> runs.RunRow:
+def _stored_run(pool: Database, run_id: Annotated[str, Path(max_length=200)]) -> runs.RunRow:
     row = runs.run(pool, run_id)
     if row is None:
         raise NotFound(f"run: got {run_id!r}, expected the id of a stored run")

@@ -25,19 +25,21 @@ from tapedeck_gateway.charts.symbols import (
 )
 from tapedeck_gateway.context import Context, Database, GatewayContext
 from tapedeck_gateway.history import MAX_BARS, BarHistory, ReplayBarHistory, StoredBarHistory
+from tapedeck_gateway.partial_response import PartialResponse, Parts
 from tapedeck_gateway.store import bars, catalogue, points
 
 router = APIRouter()
 MAX_SECONDS = 253_402_300_799  # the end of the year 9999
 BASE_MS = 60_000
+MAX_DECIMALS = 15  # a double has no more
 SAMPLED_BARS = 200  # their prices determine the number of decimals
 Text: TypeAlias = Annotated[str, Query(max_length=200)]
 Seconds: TypeAlias = Annotated[int, Query(ge=0, le=MAX_SECONDS)]
 
 
 @router.get("/config")
-def config(pool: Database) -> Json:
-    exchanges = sorted({exchange for exchange, _ in bars.stored_series(pool)})
+def config(pool: Database, parts: Parts) -> Json:
+    exchanges = sorted({exchange for exchange, _ in parts.load("database", lambda: bars.stored_series(pool))})
     return {
         "supports_search": True,
         "supports_group_request": False,
@@ -57,9 +59,9 @@ def server_time() -> str:
 
 
 @router.get("/symbols")
-def symbol_info(context: Context, symbol: Text) -> Json:
+def symbol_info(context: Context, parts: Parts, symbol: Text) -> Json:
     parsed = parse_symbol(symbol)
-    source, base = _history_of(context, parsed)
+    source, base = _history_of(context, parts, parsed)
     of_market = not parsed.replay and not parsed.series
     step = catalogue.price_step(context.pool, parsed.exchange, parsed.symbol) if of_market else None
     recent = [] if step else source.last(base, MAX_SECONDS * 1000, SAMPLED_BARS)
@@ -90,6 +92,7 @@ def symbol_info(context: Context, symbol: Text) -> Json:
 @router.get("/search")
 def search(
     context: Context,
+    parts: Parts,
     query: Text = "",
     type_: Annotated[str, Query(alias="type", max_length=50)] = "",
     exchange: Annotated[str, Query(max_length=64)] = "",
@@ -97,11 +100,14 @@ def search(
 ) -> list[Json]:
     """Symbols of stored series and replays that contain ``query``; with an @ in it, results of transforms."""
     text = query.lower()
-    symbols = [ChartSymbol(*series) for series in bars.stored_series(context.pool)]
-    for replay in context.replays.load():
-        symbols.extend(ChartSymbol(replay.exchange, symbol, replay.uid) for symbol in replay.symbols)
     if "@" in text:
         symbols = points.stored_series(context.pool)
+    else:
+        stored = parts.load("database", lambda: bars.stored_series(context.pool))
+        replays = parts.load("broker", context.replays.load)
+        parts.require_any()
+        symbols = [ChartSymbol(*series) for series in stored]
+        symbols += [ChartSymbol(each.exchange, symbol, each.uid) for each in replays for symbol in each.symbols]
     found = [
         symbol
         for symbol in symbols
@@ -123,6 +129,7 @@ def search(
 @router.get("/history")
 def history(
     context: Context,
+    parts: Parts,
     symbol: Text,
     resolution: Annotated[str, Query(max_length=20)],
     to: Seconds,
@@ -133,7 +140,7 @@ def history(
     parsed, width = parse_symbol(symbol), resolution_ms(resolution)
     if countback is None and from_ >= to:
         raise InvalidInput(f"from: got {from_}, expected a time before to={to}")
-    source, base = _history_of(context, parsed)
+    source, base = _history_of(context, parts, parsed)
     if width % base:
         raise InvalidInput(f"resolution: got {resolution!r}, expected one of {', '.join(resolutions_of(base))}")
     if countback is not None:
@@ -154,12 +161,12 @@ def history(
     }
 
 
-def _history_of(context: GatewayContext, symbol: ChartSymbol) -> tuple[BarHistory, int]:
+def _history_of(context: GatewayContext, parts: PartialResponse, symbol: ChartSymbol) -> tuple[BarHistory, int]:
     """The history of a symbol, and the length of its finest bars in milliseconds. Raises NotFound, Unavailable."""
     pool, now = context.pool, int(time.time() * 1000)
     if symbol.replay:
         view = context.reader.caught_up_view(symbol)
-        return ReplayBarHistory(pool, symbol, view), view.interval_ms
+        return ReplayBarHistory(pool, symbol, view, parts), view.interval_ms
     if symbol.series:
         interval = points.interval_of(pool, symbol)
         if interval is None:
@@ -183,6 +190,7 @@ def price_format(step: float) -> tuple[int, int]:
 
 
 def _decimals(recent: list[Candle]) -> int:
-    """The number of decimals that recent prices use: 2 to 8."""
-    texts = [f"{price:.8f}".rstrip("0") for bar in recent for price in (bar.open, bar.close)]
-    return min(8, max([2, *(len(text.partition(".")[2]) for text in texts)]))
+    """The number of decimals that recent prices use, at least 2."""
+    # Ten significant digits: more are the noise of arithmetic.
+    exponents = [Decimal(f"{price:.10g}").normalize().as_tuple().exponent for bar in recent for price in bar.prices]
+    return min(MAX_DECIMALS, max([2, *(-exponent for exponent in exponents if isinstance(exponent, int))]))

@@ -11,11 +11,14 @@ from urllib.parse import urlsplit
 import msgspec
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from prometheus_client import Gauge
+from starlette.types import Message
+from starlette.websockets import WebSocketDisconnected
 
 from tapedeck_crds.errors import InvalidInput, TapedeckError
 from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol, resolution_ms
 from tapedeck_gateway.context import Context, GatewayContext
 from tapedeck_gateway.push.send_queue import SendQueue
+from tapedeck_gateway.routes.request_text import refuse_nul
 
 router = APIRouter()
 MESSAGE_BYTES = 4_096
@@ -81,15 +84,18 @@ def _is_loopback(host: str | None) -> bool:
         return False
 
 
-def _decode_message(text: str) -> ClientMessage:
+def decode_message(frame: Message) -> ClientMessage:
+    """The message in a frame that was received. Raises InvalidInput."""
+    text = frame.get("text")
+    if not isinstance(text, str):
+        raise InvalidInput("message: got a binary frame, expected JSON in a text frame")
     try:
         message = _decode(text)
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise InvalidInput(str(error)) from None
+        raise InvalidInput(f"message: {error}") from None
+    refuse_nul(msgspec.structs.asdict(message))
     if message.run and (message.symbol or message.resolution):
         raise InvalidInput("run: got it with symbol or resolution, expected either a run or a series")
-    if "\x00" in message.run:
-        raise InvalidInput(f"run: got {message.run[:80]!r}, expected text without NUL")
     return message
 
 
@@ -99,6 +105,7 @@ class _Client:
     def __init__(self, context: GatewayContext, socket: WebSocket) -> None:
         self._options = context.options
         self._subscriptions = context.subscriptions
+        self._services = context.services
         self._socket = socket
         self._queue = SendQueue()
         self._series: set[tuple[ChartSymbol, str]] = set()
@@ -106,6 +113,7 @@ class _Client:
 
     async def serve(self) -> None:
         """Serve until the client disconnects or is too slow."""
+        self._services.watch(self._queue)
         tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._send())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -114,22 +122,21 @@ class _Client:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
         for result in results:
-            # Starlette raises RuntimeError where the socket closes during a send.
-            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError):
+            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | WebSocketDisconnected):
                 raise result
 
     def unsubscribe_all(self) -> None:
         """Remove every subscription of this client."""
+        self._services.unwatch(self._queue)
         for symbol, resolution in self._series:
             self._subscriptions.unsubscribe(self._queue, symbol, resolution)
         for run in self._runs:
             self._subscriptions.unsubscribe_run(self._queue, run)
 
     async def _receive(self) -> None:
-        while True:
-            text = await self._socket.receive_text()
+        while (frame := await self._socket.receive())["type"] == "websocket.receive":
             try:
-                await self._handle(_decode_message(text))
+                await self._handle(decode_message(frame))
             except TapedeckError as error:
                 self._queue.add_message({"type": "error", "message": str(error)})
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from tapedeck_common.market import series_key
+from tapedeck_common.market import bar_problem, series_key
 from tapedeck_common.wire import MessageHeaders, decode_bar, origin_of
+from tapedeck_crds.errors import InvalidInput
 from tapedeck_gateway.charts.bar_columns import BarColumns, Candle, aggregate
 from tapedeck_gateway.charts.symbols import BASE_INTERVAL
 
 BASE_MS = 60_000
+TS_MAX = 253_402_300_799_999  # the end of the year 9999
 KEPT_BARS = 3_000  # two days of minutes: a bar of one day and its predecessor
 
 
@@ -53,13 +55,20 @@ class LiveBars:
                 del self._series[key]
 
     def apply(self, key: bytes | None, headers: MessageHeaders, value: bytes) -> bool:
-        """Apply a record; returns whether a watched series changed. Raises ValueError for an invalid record."""
+        """Apply a record; returns whether a watched series changed.
+
+        Raises InvalidInput and msgspec.DecodeError for an invalid record.
+        """
         series = self._series.get(key or b"")
         if series is None or origin_of(headers).streamed:
             return False
         bar = decode_bar(value)
         if bar.interval != BASE_INTERVAL:
             return False
+        if problem := bar_problem(bar):
+            raise InvalidInput(problem)
+        if not abs(bar.ts) <= TS_MAX:
+            raise InvalidInput(f"ts: got {bar.ts}, expected milliseconds up to {TS_MAX}")
         candle = Candle(bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume)
         with self._lock:
             return self._upsert(series, candle, closed=bar.closed)

@@ -9,14 +9,16 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapedeck_common.kafka import consumer
+from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import REPLAY_PREFIX
 from tapedeck_common.wire import ControlRecord, ReplayEnd, ReplayStart, Watermark, decode_control, origin_of
 from tapedeck_crds.errors import Unavailable
-from tapedeck_gateway.topics.topic_reader import BROKER_UNAVAILABLE
+from tapedeck_gateway.topics.topic_reader import BROKER_UNAVAILABLE, INVALID_RECORD
 
 REQUEST_SECONDS = 5.0
 CACHE_SECONDS = 0.5
+RETRY_SECONDS = 2.0  # requests fail at once for so long after the broker did not answer
 LAST_RECORDS = 8  # transaction markers and an end record may follow the last watermark
 
 
@@ -48,15 +50,18 @@ class ReplayList:
         self._starts: dict[str, tuple[ReplayStart, int]] = {}
         self._ended: dict[str, ReplayInfo] = {}
         self._cached: list[ReplayInfo] = []
-        self._cached_at = float("-inf")
+        self._cached_at = self._failed_at = float("-inf")
 
     def load(self) -> list[ReplayInfo]:
         """All replays that have started, the newest first. Raises Unavailable where the broker does not answer."""
         with self._lock:
             if time.monotonic() - self._cached_at > CACHE_SECONDS:
+                if time.monotonic() - self._failed_at < RETRY_SECONDS:
+                    raise Unavailable(BROKER_UNAVAILABLE)
                 try:
                     self._cached = self._read()
                 except KafkaException as error:
+                    self._failed_at = time.monotonic()
                     raise Unavailable(BROKER_UNAVAILABLE) from error
                 self._cached_at = time.monotonic()
             return self._cached
@@ -157,5 +162,6 @@ def _control_record(message: Message) -> ControlRecord | None:
             return None
         record: ControlRecord = decode_control(message.value() or b"")
         return record
-    except ValueError:
+    except INVALID_RECORD as error:
+        log.warning("skipped an invalid record", topic=message.topic(), offset=message.offset(), reason=str(error))
         return None

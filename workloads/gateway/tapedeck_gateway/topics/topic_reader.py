@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
+import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from prometheus_client import Counter
 
@@ -15,7 +16,7 @@ from tapedeck_common.kafka import consumer
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS, replay_topic
-from tapedeck_crds.errors import NotFound, Unavailable
+from tapedeck_crds.errors import InvalidInput, NotFound, Unavailable
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.topics.live_bars import LiveBars
 from tapedeck_gateway.topics.replay_view import ReplayView
@@ -26,11 +27,14 @@ LOOK_BACK_MS = 60_000  # of live bars: what the recorder may not have stored yet
 REQUEST_SECONDS = 10.0
 CATCH_UP_SECONDS = 15.0
 EVICT_SECONDS = 5.0
+RETRY_SECONDS = 5.0
 MAX_COMMANDS = 1_000
 
 BROKER_UNAVAILABLE = "the broker does not answer; try again"
 LIVE = ""
 """Stands for the live market where changes are reported by a replay's uid."""
+INVALID_RECORD = (InvalidInput, msgspec.DecodeError, UnicodeError)
+"""What decoding and checking a record raises. Any other ValueError is a bug and ends the reader."""
 _Command: TypeAlias = Callable[[Consumer], None]
 
 _invalid_records = Counter("tapedeck_gateway_invalid_records", "Records of charts' topics that could not be decoded.")
@@ -49,7 +53,7 @@ class TopicReader:
         self._replays: dict[str, ReplayView] = {}
         self._last_used: dict[str, float] = {}
         self.live = LiveBars()
-        self._reads_live = False
+        self._live_assigned = False
         self._commands: queue.Queue[_Command] = queue.Queue(MAX_COMMANDS)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -76,12 +80,10 @@ class TopicReader:
             raise NotFound(f"symbol: got {symbol.exchange}:{symbol.symbol}, expected one of the replay's")
         return view
 
-    def read_live_bars(self) -> None:
-        """Read the live market's bars too, starting LOOK_BACK_MS ago."""
+    def start(self) -> None:
+        """Start the thread if it does not run. It reads the live market's bars while ``live`` has watchers."""
         with self._lock:
-            if not self._reads_live:
-                self._reads_live = True
-                self._submit(self._assign_live)
+            self._start()
 
     def stop(self) -> None:
         """Stop within about a second."""
@@ -114,22 +116,31 @@ class TopicReader:
 
     def _submit(self, command: _Command) -> None:
         self._commands.put(command, timeout=REQUEST_SECONDS)
+        self._start()
+
+    def _start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="topic-reader", daemon=True)
             self._thread.start()
 
     def _assign_live(self, reader: Consumer) -> None:
+        """Read the live market's bars too, starting LOOK_BACK_MS ago. Raises KafkaException."""
         partitions = reader.list_topics(MARKET_BARS, timeout=REQUEST_SECONDS).topics[MARKET_BARS].partitions
         since = int(time.time() * 1000) - LOOK_BACK_MS
         times = [TopicPartition(MARKET_BARS, p, since) for p in partitions]
         reader.incremental_assign(reader.offsets_for_times(times, timeout=REQUEST_SECONDS))
+        self._live_assigned = True
 
     def _run(self) -> None:
         reader = consumer(self._connections, "tapedeck-gateway", "tapedeck-gateway", {"enable.partition.eof": True})
         try:
             next_eviction = time.monotonic() + EVICT_SECONDS
+            next_live = float("-inf")
             while not self._stopping.is_set():
                 self._run_commands(reader)
+                if self.live.watchers and not self._live_assigned and time.monotonic() > next_live:
+                    self._try_to_assign_live(reader)
+                    next_live = time.monotonic() + RETRY_SECONDS
                 self._apply(reader, reader.consume(BATCH_MESSAGES, timeout=POLL_SECONDS))
                 if time.monotonic() > next_eviction:
                     self._evict_idle(reader)
@@ -142,11 +153,13 @@ class TopicReader:
 
     def _run_commands(self, reader: Consumer) -> None:
         while not self._commands.empty():
-            command = self._commands.get_nowait()
-            try:
-                command(reader)
-            except KafkaException as error:
-                log.error("cannot read a topic", reason=str(error))
+            self._commands.get_nowait()(reader)
+
+    def _try_to_assign_live(self, reader: Consumer) -> None:
+        try:
+            self._assign_live(reader)
+        except KafkaException as error:
+            log.warning("the live market is not read yet", retry_seconds=RETRY_SECONDS, reason=str(error))
 
     def _apply(self, reader: Consumer, messages: list[Message]) -> None:
         changed: set[str] = set()
@@ -173,7 +186,7 @@ class TopicReader:
     def _apply_live(self, message: Message) -> bool:
         try:
             return self.live.apply(_key(message), message.headers(), message.value() or b"")
-        except ValueError as error:
+        except INVALID_RECORD as error:
             _count_invalid(message, error)
             return False
 
@@ -188,7 +201,7 @@ class TopicReader:
             return False
         try:
             return view.apply(partition, message.headers(), message.value() or b"")
-        except ValueError as invalid:
+        except INVALID_RECORD as invalid:
             _count_invalid(message, invalid)
             return False
 
@@ -199,8 +212,8 @@ class TopicReader:
             for uid in [u for u, used in self._last_used.items() if used < limit and not self._replays[u].watchers]:
                 del self._replays[uid], self._last_used[uid]
                 reader.incremental_unassign([p for p in reader.assignment() if p.topic == replay_topic(uid)])
-            if self._reads_live and not self.live.watchers:
-                self._reads_live = False
+            if self._live_assigned and not self.live.watchers:
+                self._live_assigned = False
                 reader.incremental_unassign([p for p in reader.assignment() if p.topic == MARKET_BARS])
 
 
@@ -209,7 +222,7 @@ def _key(message: Message) -> bytes | None:
     return key.encode() if isinstance(key, str) else key
 
 
-def _count_invalid(message: Message, error: ValueError) -> None:
+def _count_invalid(message: Message, error: Exception) -> None:
     _invalid_records.inc()
     log.warning(
         "skipped an invalid record",

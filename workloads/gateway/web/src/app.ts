@@ -5,8 +5,10 @@ import { Chart, type LegendValues } from "./chart";
 import { draw, figures } from "./figures";
 import { number, time } from "./format";
 import { defaultReplay, defaultRun, fill, namedReplay, replayChoices, runChoices } from "./pickers";
-import { type ConnectionState, ReconnectingSocket } from "./socket";
-import type { Position, PushMessage, Replay, Resolution, Run, RunSummary, SymbolListing } from "./types";
+import { type ConnectionState, connectionStatus, ReconnectingSocket } from "./socket";
+import type {
+  Position, PushMessage, Replay, Resolution, Run, RunSummary, Services, SymbolListing,
+} from "./types";
 
 const REFRESH_MS = 3_000;
 
@@ -15,6 +17,8 @@ function find<T extends HTMLElement>(id: string, kind: new () => T): T {
   if (!(found instanceof kind)) throw new Error(`page: got no element #${id}, expected a ${kind.name}`);
   return found;
 }
+
+const text = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 /** What the user selected, by name or uid; null where the page chooses. */
 interface Selection {
@@ -36,10 +40,17 @@ export class App {
   );
   private readonly socket = new ReconnectingSocket(
     (message) => this.handle(message),
-    (state) => this.drawConnection(state),
+    (state) => {
+      this.connection = state;
+      this.drawConnection();
+    },
   );
   private readonly bars = new BarLoader(this.socket, this.chart, (error) => this.showError(error));
 
+  private connection: ConnectionState = "connecting";
+  private services: Services | null = null;
+  private loaded = false; // whether each list was asked for
+  private complete = false; // whether each list was there at least once
   private resolutions: Resolution[] = [];
   private replays: Replay[] = [];
   private runs: Run[] = [];
@@ -77,19 +88,33 @@ export class App {
     void this.refresh();
   }
 
-  /** Load the lists of replays, runs and symbols every REFRESH_MS. */
+  /** Load the lists of replays, runs and symbols every REFRESH_MS. A list that can't be loaded stays as it was. */
   private async refresh(): Promise<void> {
-    try {
-      if (this.resolutions.length === 0) {
+    const problems: string[] = [];
+    const load = async (request: () => Promise<void>) => {
+      try {
+        await request();
+      } catch (error) {
+        problems.push(text(error));
+      }
+    };
+    if (this.resolutions.length === 0)
+      await load(async () => {
         this.resolutions = await api.resolutions();
         this.drawResolutions();
-      }
-      [this.replays, this.runs, this.stored] = await Promise.all([api.replays(), api.runs(), api.storedSymbols()]);
-      this.problem.hidden = true;
-      this.show();
-    } catch (error) {
-      this.showError(error);
-    }
+      });
+    const lists = [
+      load(async () => void (this.replays = await api.replays())),
+      load(async () => void (this.runs = await api.runs())),
+      load(async () => void (this.stored = await api.storedSymbols())),
+    ];
+    // Each list is shown once it is there: one that waits for a service that does not answer delays no other.
+    await Promise.all(this.loaded ? lists : lists.map((list) => list.then(() => this.show())));
+    this.loaded = true;
+    this.complete ||= problems.length === 0;
+    this.show();
+    if (problems.length > 0) this.showProblem([...new Set(problems)].join(" · "));
+    else this.problem.hidden = true;
     window.setTimeout(() => void this.refresh(), REFRESH_MS);
   }
 
@@ -122,7 +147,7 @@ export class App {
       this.showError(new Error(`replay: got ${selectedReplay}, expected the name or uid of one that has started`));
     this.subscribeRun(run);
     void this.bars.select(symbol ?? "", resolution);
-    this.drawEmpty(symbol === undefined);
+    this.drawEmpty(this.complete && symbol === undefined);
     this.drawFigures();
     this.writeAddress(symbol);
   }
@@ -192,6 +217,9 @@ export class App {
         if (message.replay === this.replay?.uid) this.position = message;
         this.drawFigures();
         break;
+      case "services":
+        this.applyServices(message);
+        break;
       case "error":
         this.showError(new Error(message.message));
         break;
@@ -201,14 +229,28 @@ export class App {
     }
   }
 
-  private drawConnection(state: ConnectionState): void {
+  /** Live means that the socket is open and that broker and database answer the gateway. */
+  private drawConnection(): void {
     const element = find("connection", HTMLElement);
+    const { state, text } = connectionStatus(this.connection, this.services);
     element.dataset["state"] = state;
-    element.textContent = state === "lost" ? "reconnecting" : state;
+    element.textContent = text;
+  }
+
+  private applyServices(services: Services): void {
+    const before = this.services;
+    this.services = services;
+    this.drawConnection();
+    const regained = (service: "broker" | "database") => before?.[service] === false && services[service];
+    if (regained("broker") || regained("database")) this.socket.repeatSubscriptions();
   }
 
   private showError(error: unknown): void {
-    this.problem.textContent = error instanceof Error ? error.message : String(error);
+    this.showProblem(text(error));
+  }
+
+  private showProblem(message: string): void {
+    this.problem.textContent = message;
     this.problem.hidden = false;
   }
 
@@ -265,12 +307,13 @@ export class App {
       return;
     }
     const [ts, open, high, low, close, volume] = candle;
+    const price = (value: number) => number(value, this.chart.decimals);
     const parts = [
       time(ts),
-      `O ${number(open)}`,
-      `H ${number(high)}`,
-      `L ${number(low)}`,
-      `C ${number(close)}`,
+      `O ${price(open)}`,
+      `H ${price(high)}`,
+      `L ${price(low)}`,
+      `C ${price(close)}`,
       `V ${number(volume)}`,
     ];
     if (equity !== null) parts.push(`Equity ${number(equity)}`);

@@ -53,6 +53,8 @@ export class Chart {
   private equityByBar = new Map<number, EquityBar>();
   private equityPoints: EquityPoint[] = [];
   private lastPoint = -Infinity;
+  /** Decimals of the prices of the series that is shown. */
+  decimals = 2;
 
   constructor(
     private readonly container: HTMLElement,
@@ -112,6 +114,7 @@ export class Chart {
   /** Remove all bars, before another series is loaded. */
   clear(widthMs: number, decimals: number): void {
     this.widthMs = widthMs;
+    this.decimals = decimals;
     this.bars.clear();
     this.first = Infinity;
     this.last = -Infinity;

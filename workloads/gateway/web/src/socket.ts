@@ -1,5 +1,5 @@
 // A WebSocket that reconnects, and then repeats its subscriptions.
-import type { PushMessage, Subscription } from "./types";
+import type { PushMessage, Services, Subscription } from "./types";
 
 export type ConnectionState = "connecting" | "live" | "lost";
 
@@ -29,6 +29,11 @@ export class ReconnectingSocket {
     if (this.subscriptions.delete(JSON.stringify(subscription))) this.send({ type: "unsubscribe", ...subscription });
   }
 
+  /** Subscribe again to everything: after a reconnect, or when a service of the gateway answers again. */
+  repeatSubscriptions(): void {
+    for (const subscription of this.subscriptions.values()) this.send({ type: "subscribe", ...subscription });
+  }
+
   private connect(): void {
     this.onState(this.failures === 0 ? "connecting" : "lost");
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`);
@@ -36,7 +41,7 @@ export class ReconnectingSocket {
     socket.onopen = () => {
       this.failures = 0;
       this.onState("live");
-      for (const subscription of this.subscriptions.values()) this.send({ type: "subscribe", ...subscription });
+      this.repeatSubscriptions();
     };
     socket.onmessage = (event: MessageEvent<string>) => {
       this.restartSilenceTimer(socket);
@@ -71,4 +76,16 @@ export class ReconnectingSocket {
   private send(message: object): void {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
+}
+
+/** What the page says about its connection: live only if the socket is open and broker and database answer. */
+export function connectionStatus(
+  connection: ConnectionState,
+  services: Services | null,
+): { state: ConnectionState | "partial"; text: string } {
+  if (connection === "lost") return { state: connection, text: "reconnecting" };
+  if (connection !== "live" || services === null) return { state: "connecting", text: "connecting" };
+  const away = (["broker", "database"] as const).filter((service) => !services[service]);
+  if (away.length === 0) return { state: "live", text: "live" };
+  return { state: "partial", text: `no ${away.join(", no ")}` };
 }

@@ -105,6 +105,13 @@ export interface Position {
   ended: boolean;
 }
 
+/** Whether the services of the gateway answer. */
+export interface Services {
+  type: "services";
+  broker: boolean;
+  database: boolean;
+}
+
 export type Subscription = { symbol: string; resolution: string } | { run: string };
 
 export type PushMessage =
@@ -115,5 +122,6 @@ export type PushMessage =
   | { type: "equity"; run: string; points: EquityPoint[] }
   | { type: "error"; message: string }
   | { type: "ping"; at: number }
+  | Services
   | RunSummary
   | Position;

@@ -1,6 +1,6 @@
 // Reconnecting, over a fake WebSocket and fake timers.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { BACKOFF_MS, ReconnectingSocket, SILENCE_MS } from "../src/socket";
+import { BACKOFF_MS, connectionStatus, ReconnectingSocket, SILENCE_MS } from "../src/socket";
 import type { PushMessage } from "../src/types";
 
 class FakeWebSocket {
@@ -131,4 +131,26 @@ describe("ReconnectingSocket", () => {
     expect(FakeWebSocket.opened).toHaveLength(2);
     expect(messages).toEqual([{ type: "ping", at: 5 }]);
   });
+});
+
+describe("the status of the connection", () => {
+  const services = (broker: boolean, database: boolean) => ({ type: "services" as const, broker, database });
+  it.each([
+    ["live", services(true, true), { state: "live", text: "live" }],
+    ["live", services(false, true), { state: "partial", text: "no broker" }],
+    ["live", services(true, false), { state: "partial", text: "no database" }],
+    ["live", services(false, false), { state: "partial", text: "no broker, no database" }],
+    ["live", null, { state: "connecting", text: "connecting" }],
+    ["connecting", null, { state: "connecting", text: "connecting" }],
+    ["lost", services(true, true), { state: "lost", text: "reconnecting" }],
+  ] as const)("%s with %o", (connection, known, status) => expect(connectionStatus(connection, known)).toEqual(status));
+});
+
+it("repeats its subscriptions when a service answers again", () => {
+  const { socket } = connected();
+  socket.subscribe({ run: "1" });
+  newest().open();
+  newest().sent = [];
+  socket.repeatSubscriptions();
+  expect(newest().sent).toEqual([{ type: "subscribe", run: "1" }]);
 });

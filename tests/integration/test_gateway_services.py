@@ -1,0 +1,121 @@
+"""A broker or a database that does not answer: the gateway says so, and serves what the other has."""
+
+from __future__ import annotations
+
+import signal
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from pods.gateway import FILE_SPEC, MINUTE, Gateway, ReplayTopic, insert_bars, insert_run, walk
+from pods.services import Services
+from pods.socket_client import T0, SocketClient
+from tapedeck_common.market import event_time
+from tapedeck_common.settings import Connections
+from waits import eventually
+
+Subscribe = Callable[..., SocketClient]
+
+
+@contextmanager
+def database_away(services: Services, store: str) -> Iterator[None]:
+    """The database accepts no connections, and has ended those that it had."""
+    name = str(conninfo_to_dict(store)["dbname"])
+
+    def allow(allowed: bool) -> None:
+        statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(sql.Identifier(name), sql.Literal(allowed))
+        with psycopg.connect(services.postgres.dsn(), autocommit=True) as connection:
+            connection.execute(statement)
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+
+    allow(False)
+    try:
+        yield
+    finally:
+        allow(True)
+
+
+@contextmanager
+def broker_away(services: Services) -> Iterator[None]:
+    """The broker is stopped and answers nothing."""
+    broker = services.broker.process
+    assert broker is not None
+    broker.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        broker.send_signal(signal.SIGCONT)
+
+
+def missing(gateway: Gateway, path: str) -> str | None:
+    """The services that a response says it lacks."""
+    with urllib.request.urlopen(gateway.url + path, timeout=60) as answer:
+        header: str | None = answer.headers["x-tapedeck-missing"]
+        return header
+
+
+def tickers(gateway: Gateway) -> list[str]:
+    return [symbol["ticker"] for symbol in gateway.get("/search", query="")[1]]
+
+
+def test_what_the_other_service_has_is_served(
+    gateway: Gateway, subscribe: Subscribe, store: str, connections: Connections, services: Services
+) -> None:
+    bars = walk(31, 60, T0)
+    insert_bars(store, bars)
+    insert_run(store, "run-1")
+    replay = ReplayTopic(connections, spec=FILE_SPEC, range_from=T0)
+    replay.play(bars[:30])
+    of_store = ReplayTopic(connections, name="store", range_from=T0 + 30 * MINUTE)
+    of_store.play(bars[30:40])
+    client = subscribe()
+
+    def told() -> tuple[bool, bool] | None:
+        messages = client.of("services")
+        return (messages[-1]["broker"], messages[-1]["database"]) if messages else None
+
+    def history(symbol: str) -> list[int]:
+        found = gateway.get("/history", symbol=symbol, resolution="1", from_=0, to=T0 // 1000 + 86_400)[1]
+        return [int(opened) for opened in found.get("t", [])]
+
+    client.until(lambda: told() == (True, True))
+    assert gateway.get("/readyz") == (200, "broker: answers\ndatabase: answers\n")
+    assert len(history(of_store.ticker)) == 40
+    assert missing(gateway, "/search") is None
+
+    with database_away(services, store):
+        client.until(lambda: told() == (True, False), timeout=30)
+        assert gateway.get("/readyz") == (200, "broker: answers\ndatabase: does not answer\n")
+        assert set(tickers(gateway)) == {replay.ticker, of_store.ticker}
+        assert missing(gateway, "/search") == missing(gateway, "/config") == "database"
+        assert len(history(replay.ticker)) == 30
+        assert history(of_store.ticker) == [bar.ts // 1000 for bar in bars[30:40]]
+        assert gateway.get("/api/latest")[0] == 503
+        playing = subscribe({"symbol": replay.ticker, "resolution": "1"})
+        replay.play(bars[30:35])
+        playing.until(lambda: playing.position() == event_time(bars[34]))
+
+        with broker_away(services):
+            client.until(lambda: told() == (False, False), timeout=30)
+            assert gateway.get("/readyz") == (503, "broker: does not answer\ndatabase: does not answer\n")
+            assert "does not answer" in gateway.get("/status")[1]["message"]
+            assert gateway.get("/search", query="")[0] == 503
+
+    with broker_away(services):
+        client.until(lambda: told() == (False, True), timeout=30)
+        assert gateway.get("/readyz") == (200, "broker: does not answer\ndatabase: answers\n")
+        assert tickers(gateway) == ["coinbase:BTC/USD"]
+        assert missing(gateway, "/search") == "broker"
+        assert len(history("coinbase:BTC/USD")) == 60
+        assert [run["run_id"] for run in gateway.get("/api/runs")[1]] == ["run-1"]
+        assert gateway.get("/api/replays")[0] == 503
+        live = subscribe({"symbol": "coinbase:BTC/USD", "resolution": "1"})  # read once the broker answers
+        live.until(live.bars)
+
+    client.until(lambda: told() == (True, True), timeout=30)
+    eventually(lambda: gateway.get("/api/replays")[0] == 200, timeout=30)
+    assert len(tickers(gateway)) == 3
