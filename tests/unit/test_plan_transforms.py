@@ -154,13 +154,17 @@ def test_a_run_is_complete_once_its_transforms_have_finished() -> None:
             waits = plan(resource(kind, spec), replace(run, transform_pods=behind), NOW + 9_000, SETTINGS)
             assert (waits.status["phase"], waits.status["conditions"][0]["reason"]) == ("Running", "Transforming")
             assert waits.delete == ()
+            assert waits.requeue_at_ms == NOW + 600_000  # it is Complete then, although nothing else changes
         over = plan(resource(kind, spec), replace(run, transform_pods=(finished,)), NOW + 9_000, SETTINGS)
         assert over.status["phase"] == "Complete"
         assert over.delete == (("Deployment", transform_deployment(planned)["metadata"]["name"]),)
         broken = replace(run, transform_pods=(transform_pod("failed", message="no module m", kind=report),))
         without = plan(resource(kind, spec), broken, NOW + 9_000, SETTINGS).status
         assert (without["phase"], without["message"]) == ("Complete", "transforms failed: no module m")
-        assert plan(resource(kind, spec), run, NOW + 700_000, SETTINGS).status["phase"] == "Complete"
+        assert plan(resource(kind, spec), run, NOW + 600_000, SETTINGS).status["phase"] == "Complete"
+        creating = ObservedPod("t", 0, "Pending", part="transform", recheck_at_ms=NOW + 30_000)
+        slow = plan(resource(kind, spec), replace(run, transform_pods=(creating,)), NOW + 9_000, SETTINGS)
+        assert slow.requeue_at_ms == NOW + 30_000
 
 
 def test_the_transforms_of_a_feed_from_files_get_no_credentials_of_the_files() -> None:

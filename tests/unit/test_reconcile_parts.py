@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.reconcile.api import ObjectKey
 from tapedeck_operator.reconcile.cache import ObjectCache
+from tapedeck_operator.reconcile.deadline_heap import DeadlineHeap
 from tapedeck_operator.reconcile.pod_poller import PodPoller
 from tapedeck_operator.reconcile.status_throttle import StatusThrottle, is_urgent
 from tapedeck_operator.reconcile.work_queue import WorkQueue
@@ -60,6 +62,24 @@ def test_the_earlier_time_stands_and_retries_back_off_up_to_a_minute() -> None:
         assert [queue.retry(A) for _ in range(10)] == [0.25, 0.5, 1, 2, 4, 8, 16, 32, 60, 60]
         queue.reset_backoff(A)
         assert queue.retry(A) == 0.25
+
+    asyncio.run(scene())
+
+
+def test_keys_are_taken_when_they_are_due_by_whoever_waits() -> None:
+    async def scene() -> None:
+        heap = DeadlineHeap[str]()
+        waiters = [asyncio.create_task(heap.pop()) for _ in range(2)]
+        now = time.monotonic()
+        heap.set("late", now + 60)
+        heap.set("gone", now)
+        heap.discard("gone")
+        heap.set("moved", now + 60)
+        heap.set("moved", now + 0.02)
+        heap.set("late", now + 0.01)
+        async with asyncio.timeout(10):
+            assert sorted(await asyncio.gather(*waiters)) == ["late", "moved"]
+        assert len(heap) == 0
 
     asyncio.run(scene())
 

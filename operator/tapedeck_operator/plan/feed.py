@@ -87,7 +87,7 @@ def _plan_live(feed: Feed, observed: Observed, now_ms: int, settings: Settings) 
         patches=changes.patches,
         delete=changes.delete + obsolete,
         events=transition_events(feed, status, state.warning or observed.failure is not None),
-        requeue_at_ms=expiry_ms(feed, now_ms) if failed else next_recheck_ms(observed),
+        requeue_at_ms=expiry_ms(feed, now_ms) if failed else next_recheck_ms(observed, state),
     )
 
 

@@ -51,7 +51,7 @@ def job_plan(
             *obsolete_transforms(resource, observed, settings, final=state.final),
         ),
         events=transition_events(resource, status, state.warning or observed.failure is not None),
-        requeue_at_ms=expiry_ms(resource, now_ms) if state.final else next_recheck_ms(observed),
+        requeue_at_ms=expiry_ms(resource, now_ms) if state.final else next_recheck_ms(observed, state),
     )
 
 
@@ -129,9 +129,10 @@ def waiting_for_feed(store_range: StoreRange | None, observed: Observed) -> RunS
     return None
 
 
-def next_recheck_ms(observed: Observed) -> int | None:
-    """The earliest time (ms UTC) at which a pod that is being created counts as failed."""
-    return min((pod.recheck_at_ms for pod in observed.pods if pod.recheck_at_ms is not None), default=None)
+def next_recheck_ms(observed: Observed, state: RunStatus) -> int | None:
+    """The earliest time (ms UTC) at which the state changes by itself, or a pod being created counts as failed."""
+    times = [state.recheck_at_ms, *(pod.recheck_at_ms for pod in observed.pods + observed.transform_pods)]
+    return min((at for at in times if at is not None), default=None)
 
 
 def expiry_ms(resource: AnyResource, finished_at_ms: int) -> int | None:

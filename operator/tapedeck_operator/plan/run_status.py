@@ -31,13 +31,17 @@ _PHASES: dict[str, Phase] = {
 
 @dataclass(frozen=True)
 class RunStatus:
-    """The state of a run. ``fields`` are the status fields of its kind; ``warning`` makes its events Warnings."""
+    """The state of a run. ``fields`` are the status fields of its kind; ``warning`` makes its events Warnings.
+
+    ``recheck_at_ms`` is the time (ms UTC) at which the state changes although nothing else does.
+    """
 
     phase: Phase
     reason: str
     message: str = ""
     fields: dict[str, Any] = field(default_factory=dict)
     warning: bool = False
+    recheck_at_ms: int | None = None
 
     @property
     def final(self) -> bool:

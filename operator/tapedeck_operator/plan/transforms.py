@@ -86,9 +86,10 @@ def status_with_transforms(resource: AnyResource, observed: Observed, state: Run
         job_end = _completion_ms(observed.job)
         failed = report is not None and report.state == "failed"
         finished = _finished(resource, report, job_end)
-        if not failed and not finished and now_ms < job_end + COMPLETION_TIMEOUT_MS:
+        given_up = job_end + COMPLETION_TIMEOUT_MS
+        if not failed and not finished and now_ms < given_up:
             message = problem or "the transforms have not finished yet"
-            return replace(state, phase="Running", reason=reasons.TRANSFORMING, message=message)
+            return replace(state, phase="Running", reason=reasons.TRANSFORMING, message=message, recheck_at_ms=given_up)
         return replace(state, message="; ".join(filter(None, (state.message, problem))))
     if problem is not None and state.phase == "Running":
         message = "; ".join(filter(None, (state.message, problem)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +16,7 @@ from tapedeck_operator.plan import ActionFailure, ControlRequest, reasons
 from tapedeck_operator.plan.observer import parse_report, pod_url
 from tapedeck_operator.reconcile.api import ObjectKey, key_of
 from tapedeck_operator.reconcile.cache import ObjectCache
+from tapedeck_operator.reconcile.deadline_heap import DeadlineHeap
 from tapedeck_operator.reconcile.metrics import POLLS
 
 EAGER_SECONDS = 0.25
@@ -38,10 +38,9 @@ class PodPoller:
         self._seconds = seconds
         self._bodies: dict[str, bytes] = {}
         self._reports: dict[str, Report] = {}
-        self._poll_at: dict[str, tuple[float, ObjectKey]] = {}
-        self._heap: list[tuple[float, str]] = []
+        self._pods: dict[str, ObjectKey] = {}  # those to poll, by uid
+        self._due = DeadlineHeap[str]()
         self._eager: set[str] = set()
-        self._changed = asyncio.Event()
         self._slots = asyncio.Semaphore(CONCURRENT_POLLS)
 
     @property
@@ -54,12 +53,13 @@ class PodPoller:
         uid = pod["metadata"]["uid"]
         if pod_url(pod) is None:
             self.forget(uid)
-        elif uid not in self._poll_at or (_is_ready(pod) and uid not in self._bodies):
+        elif uid not in self._pods or (_is_ready(pod) and uid not in self._bodies):
             self._schedule(uid, key_of("Pod", pod), 0.0)
 
     def forget(self, uid: str) -> None:
         """The pod of this uid has ended or was deleted."""
-        self._poll_at.pop(uid, None)
+        self._pods.pop(uid, None)
+        self._due.discard(uid)
         self._bodies.pop(uid, None)
         self._reports.pop(uid, None)
         self._eager.discard(uid)
@@ -95,46 +95,27 @@ class PodPoller:
             asyncio.TaskGroup() as tasks,
         ):
             while True:
-                uid, key = await self._next()
+                uid = await self._due.pop()
                 await self._slots.acquire()
-                tasks.create_task(self._poll(uid, key))
+                tasks.create_task(self._poll(uid))
                 await asyncio.sleep(1 / POLLS_PER_SECOND)
 
     def _schedule(self, uid: str, key: ObjectKey, delay: float) -> None:
-        at = time.monotonic() + delay
-        self._poll_at[uid] = (at, key)
-        heapq.heappush(self._heap, (at, uid))
-        self._changed.set()
+        self._pods[uid] = key
+        self._due.set(uid, time.monotonic() + delay)
 
-    async def _next(self) -> tuple[str, ObjectKey]:
-        while True:
-            wait = None
-            while self._heap and wait is None:
-                at, uid = self._heap[0]
-                scheduled = self._poll_at.get(uid)
-                if scheduled is None or scheduled[0] != at:
-                    heapq.heappop(self._heap)
-                elif at <= time.monotonic():
-                    heapq.heappop(self._heap)
-                    return uid, scheduled[1]
-                else:
-                    wait = at - time.monotonic()
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(wait):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
-
-    async def _poll(self, uid: str, key: ObjectKey) -> None:
+    async def _poll(self, uid: str) -> None:
         try:
+            key = self._pods.get(uid)
+            if key is None:
+                return  # it ended while all slots were taken
             pod = self._cache.get(*key)
             url = pod_url(pod) if pod is not None and pod["metadata"]["uid"] == uid else None
             if pod is None or url is None:
                 self.forget(uid)
                 return
             body = await self._get_status(url)
-            if uid not in self._poll_at:
+            if uid not in self._pods:
                 return  # it ended during the request
             self._schedule(uid, key, self._interval(uid))
             owner = self._cache.owner(pod)

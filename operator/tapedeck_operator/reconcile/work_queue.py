@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import heapq
 import time
 from collections.abc import Callable
+from itertools import chain
 
 from tapedeck_operator.reconcile.api import ObjectKey
+from tapedeck_operator.reconcile.deadline_heap import DeadlineHeap
 
 BACKOFF_FIRST, BACKOFF_MAX = 0.25, 60.0
 LIMIT = 100_000
@@ -19,23 +19,22 @@ class WorkQueue:
     def __init__(self, limit: int = LIMIT, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._clock = clock
-        self._ready_at: dict[ObjectKey, float] = {}
-        self._heap: list[tuple[float, ObjectKey]] = []
-        self._processing: set[ObjectKey] = set()
+        self._waiting = DeadlineHeap[ObjectKey](clock)
+        self._processing: dict[ObjectKey, float | None] = {}  # when to process it again; None where it is not queued
         self._failures: dict[ObjectKey, int] = {}
-        self._changed = asyncio.Event()
 
     def add(self, key: ObjectKey, delay: float = 0.0) -> bool:
         """Queue a key for ``delay`` seconds from now; an earlier time stands. False where the queue is full."""
         at = self._clock() + delay
-        queued = self._ready_at.get(key)
+        queued = self._processing[key] if key in self._processing else self._waiting.time_of(key)
         if queued is not None and queued <= at:
             return True
-        if queued is None and len(self._ready_at) >= self._limit:
+        if queued is None and len(self._times()) >= self._limit:
             return False
-        self._ready_at[key] = at
-        heapq.heappush(self._heap, (at, key))
-        self._changed.set()
+        if key in self._processing:
+            self._processing[key] = at
+        else:
+            self._waiting.set(key, at)
         return True
 
     def retry(self, key: ObjectKey) -> float:
@@ -51,42 +50,21 @@ class WorkQueue:
 
     async def get(self) -> ObjectKey:
         """Wait for the next key. The worker calls ``done`` with it."""
-        while True:
-            key, wait = self._next()
-            if key is not None:
-                del self._ready_at[key]
-                self._processing.add(key)
-                return key
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(wait):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+        key = await self._waiting.pop()
+        self._processing[key] = None
+        return key
 
     def done(self, key: ObjectKey) -> None:
         """The worker has processed the key; if it was queued again meanwhile, another worker may take it."""
-        self._processing.discard(key)
-        if key in self._ready_at:
-            heapq.heappush(self._heap, (self._ready_at[key], key))
-            self._changed.set()
+        again = self._processing.pop(key, None)
+        if again is not None:
+            self._waiting.set(key, again)
 
     def state(self) -> tuple[int, float]:
         """The number of keys that could be processed now, and the longest time that one has waited, in seconds."""
         now = self._clock()
-        waits = [now - at for at in self._ready_at.values() if at <= now]
+        waits = [now - at for at in self._times() if at <= now]
         return len(waits), max(waits, default=0.0)
 
-    def _next(self) -> tuple[ObjectKey | None, float | None]:
-        """The next key, or the seconds to wait for one (None: until a key is added)."""
-        while self._heap:
-            at, key = self._heap[0]
-            if self._ready_at.get(key) != at or key in self._processing:
-                heapq.heappop(self._heap)  # superseded by an earlier time, or pushed again by ``done``
-                continue
-            wait = at - self._clock()
-            if wait > 0:
-                return None, wait
-            heapq.heappop(self._heap)
-            return key, 0.0
-        return None, None
+    def _times(self) -> list[float]:
+        return [at for at in chain(self._waiting.times(), self._processing.values()) if at is not None]
