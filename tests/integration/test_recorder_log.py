@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import threading
 import time
@@ -12,10 +14,12 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psycopg
 import pytest
 from confluent_kafka import TopicPartition
 from msgspec import Raw
 
+from kafka_proxy import NO_TOPIC_IDS, older_broker
 from pods.recorder import (
     BACKFILL,
     MINUTE,
@@ -34,14 +38,19 @@ from tapedeck_common import records, topics
 from tapedeck_common.kafka import admin, transactional_producer
 from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
+from tapedeck_common.store.recording_lag import wait_until_recorded
 from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_common.topic_admin import ensure_topics
+from tapedeck_common.topic_ids import NoTopicIds
 from tapedeck_common.wire import encode, market_headers
+from tapedeck_deck.embedded import forkserver, processes
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
+from tapedeck_maintenance import connection_check
 from tapedeck_recorder.kafka.consumer import BATCH_BYTES, RecordConsumer
 from tapedeck_recorder.rows.batch import NO_OFFSET
+from tapedeck_recorder.store.offsets import StoredOffsets
 
 KEY = "x:A/B"
 
@@ -334,3 +343,45 @@ def test_no_position_is_reported_after_a_reset(stage: Stage) -> None:
             assert consumer.positions() == {}
     finally:
         consumer.close()
+
+
+def test_a_broker_that_tells_no_topic_ids_is_refused_by_all_who_need_them(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All topics would share one key of offsets: those of one would move another's."""
+    with older_broker(stage.broker.bootstrap, NO_TOPIC_IDS) as bootstrap:
+        recorder = stage.recorder
+        (recorder.home / "connections" / "kafka_bootstrap").write_text(bootstrap)
+        recorder.start(wait=False)
+        assert recorder.exit_code() == 64
+        said = json.loads((recorder.home / "termination").read_text())
+        assert (said["state"], said["reason"]) == ("failed", "NoTopicIds")
+        assert "Redpanda 25.2" in said["message"]
+        assert recorded_ends(stage.dsn) == {}
+        connections = Connections(kafka_bootstrap=bootstrap)
+        with psycopg.connect(stage.dsn) as connection, pytest.raises(NoTopicIds, match=topics.MARKET_BARS):
+            wait_until_recorded(connections, connection)
+        monkeypatch.setenv("TAPEDECK_CONNECTIONS", str(recorder.home / "connections"))
+        assert connection_check.main([], wait=0) == 1
+        (recorder.home / "connections" / "store_dsn").write_text(stage.dsn.replace("tapedeck_recorder@", "postgres@"))
+        environment = os.environ | {"TAPEDECK_TERMINATION_LOG": str(recorder.home / "termination")}
+        migrate = forkserver.start("tapedeck_maintenance.migrate", log=recorder.home / "log", env=environment)
+        assert processes.wait_exit(migrate, 60) == 64
+    (recorder.home / "connections" / "kafka_bootstrap").write_text(stage.broker.bootstrap)
+    assert connection_check.main([], wait=10) == 0
+
+
+def test_offsets_are_those_of_a_topic_by_name_and_id(stage: Stage) -> None:
+    offsets = {
+        name: StoredOffsets("cluster", dict.fromkeys((topics.MARKET_BARS, topics.MARKET_TRADES), name))
+        for name in ("first", "second")
+    }
+    bars, trades = (topics.MARKET_BARS, 3), (topics.MARKET_TRADES, 3)
+    with psycopg.connect(stage.dsn) as connection:
+        for stored in offsets.values():
+            assert stored.load(connection, [bars, trades]) == {bars: NO_OFFSET, trades: NO_OFFSET}
+        offsets["first"].advance(connection.cursor(), {bars: 7, trades: 9})
+        assert offsets["first"].load(connection, [bars, trades]) == {bars: 7, trades: 9}
+        offsets["first"].advance(connection.cursor(), {bars: 8})
+        assert offsets["first"].load(connection, [bars, trades]) == {bars: 8, trades: 9}
+        assert offsets["second"].load(connection, [bars, trades]) == {bars: NO_OFFSET, trades: NO_OFFSET}

@@ -16,8 +16,9 @@ from confluent_kafka import KafkaException
 from tapedeck_common.kafka import admin
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.store.database import connect
+from tapedeck_common.topic_ids import topic_ids
 from tapedeck_common.topics import MARKET_BARS
-from tapedeck_crds.errors import NotFound
+from tapedeck_crds.errors import InvalidInput, NotFound
 
 WAIT_SECONDS = 60.0
 TIMEOUT_SECONDS = 10.0
@@ -29,9 +30,11 @@ def _url(url: str) -> str:
 
 
 def _broker(connections: Connections) -> str:
-    topics = admin(connections, "tapedeck-check").list_topics(timeout=TIMEOUT_SECONDS).topics
+    client = admin(connections, "tapedeck-check")
+    topics = client.list_topics(timeout=TIMEOUT_SECONDS).topics
     if MARKET_BARS not in topics:
         raise NotFound(f"topic {MARKET_BARS}: missing, expected a topic that this user may read")
+    topic_ids(client, [MARKET_BARS])
     return f"{len(topics)} topics"
 
 
@@ -53,7 +56,7 @@ def _succeeds(name: str, probe: Callable[[], str], deadline: float) -> bool:
         try:
             print(f"{name}: {probe()}", flush=True)
             return True
-        except (OSError, NotFound, KafkaException, psycopg.Error) as error:
+        except (OSError, InvalidInput, NotFound, KafkaException, psycopg.Error) as error:
             if time.monotonic() > deadline:
                 print(f"{name}: failed: {error}", flush=True)
                 return False

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import psycopg
 import stamina
+from confluent_kafka import KafkaError, KafkaException
 from pydantic import Field, NonNegativeInt
 
-from tapedeck_common.kafka import admin
+from tapedeck_common.kafka import BrokerAdmin, admin, is_transient, kafka_error
 from tapedeck_common.kafka_acls import create_acls
 from tapedeck_common.logs import log
 from tapedeck_common.pod.shell import Workload, run_pod
@@ -23,6 +24,8 @@ from tapedeck_common.store.retention import RetainedTable, set_retention_policie
 from tapedeck_common.store.roles import ROLES, read_credentials
 from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_common.topic_admin import PermanentTopic, ensure_permanent_topics
+from tapedeck_common.topic_ids import topic_ids
+from tapedeck_common.topics import PERMANENT_TOPICS
 from tapedeck_crds.report import Report
 
 
@@ -56,14 +59,27 @@ class Migration(Workload):
         return Report(state="running")
 
     def run(self) -> None:
-        """Migrate database and broker. Raises psycopg.Error or KafkaException after bounded retries."""
+        """Migrate database and broker. Raises psycopg.Error or KafkaException after bounded retries, and NoTopicIds."""
         settings = self._settings
         connections = Connections.read(settings.connections)
         edition = _migrate_store(settings, connections)
         client = admin(connections, "tapedeck-migrate")
         created = ensure_permanent_topics(client, settings.replication, settings.retention_hours)
+        _check_topic_ids(client)
         create_acls(client, settings.kafka_users)
         log.info("migrated", store=edition, topics_created=created)
+
+
+def _is_retriable(error: Exception) -> bool:
+    """Whether a description of the topics may succeed later: a node may not know a new topic yet."""
+    missing = isinstance(error, KafkaException) and kafka_error(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+    return missing or is_transient(error)
+
+
+@stamina.retry(on=_is_retriable, attempts=8, timeout=30.0, wait_max=3.0)
+def _check_topic_ids(client: BrokerAdmin) -> None:
+    """The recorder cannot run without them: say it before anything is installed that needs it."""
+    topic_ids(client, PERMANENT_TOPICS)
 
 
 @stamina.retry(on=psycopg.OperationalError, attempts=8, timeout=60.0, wait_max=5.0)

@@ -13,6 +13,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from tapedeck_common.kafka import BrokerAdmin, admin, await_result, is_transient, kafka_error
 from tapedeck_common.settings import Connections
+from tapedeck_common.topic_ids import topic_id
 from tapedeck_common.topics import MARKET_BARS, RECORDER_GROUP
 
 STALL_SECONDS = 10.0  # the wait ends where the recorder makes no progress for so long
@@ -30,10 +31,10 @@ def wait_until_recorded(
 
     The result is above 0 where the recorder makes no progress. Returns 0 at once where no recorder has ever written to
     this database and none runs now. ``pulse`` is called while waiting, and an exception of it ends the wait. Raises
-    KafkaException and psycopg.Error.
+    KafkaException, NoTopicIds and psycopg.Error.
     """
-    ends, topic_id, recorder_runs = _topic_state(admin(connections, "tapedeck-recorded"), topic)
-    missing_now = _missing_records(connection, topic_id, ends)
+    ends, identity, recorder_runs = _topic_state(admin(connections, "tapedeck-recorded"), topic)
+    missing_now = _missing_records(connection, topic, identity, ends)
     if missing_now is None and not recorder_runs:
         return 0
     best, since = missing_now, time.monotonic()
@@ -42,7 +43,7 @@ def wait_until_recorded(
     ) and time.monotonic() - since < STALL_SECONDS:
         pulse()
         time.sleep(POLL_SECONDS)
-        missing_now = _missing_records(connection, topic_id, ends)
+        missing_now = _missing_records(connection, topic, identity, ends)
         if missing_now != best:
             best, since = missing_now, time.monotonic()
     return missing
@@ -64,7 +65,7 @@ def _topic_state(client: BrokerAdmin, name: str) -> tuple[dict[int, int], str, b
         partition.partition: await_result(client, future, REQUEST_TIMEOUT).offset
         for partition, future in client.list_offsets(latest_of, request_timeout=REQUEST_TIMEOUT).items()
     }
-    return ends, str(topic.topic_id), _recorder_runs(client)
+    return ends, topic_id(topic), _recorder_runs(client)
 
 
 def _recorder_runs(client: BrokerAdmin) -> bool:
@@ -77,10 +78,12 @@ def _recorder_runs(client: BrokerAdmin) -> bool:
         raise
 
 
-def _missing_records(connection: psycopg.Connection[Any], topic_id: str, ends: dict[int, int]) -> int | None:
+def _missing_records(
+    connection: psycopg.Connection[Any], topic: str, identity: str, ends: dict[int, int]
+) -> int | None:
     """How many records the store lacks; None where no record of this topic was ever written."""
     rows = connection.execute(
-        "SELECT partition, next_offset FROM kafka_offsets WHERE topic_id = %s", (topic_id,)
+        "SELECT partition, next_offset FROM kafka_offsets WHERE topic = %s AND topic_id = %s", (topic, identity)
     ).fetchall()
     if not rows:
         return None

@@ -1,16 +1,17 @@
-"""Cluster and topic ids: they distinguish a topic from one that was created later under the same name."""
+"""The state of the permanent topics: cluster and topic ids, and the offsets that the log holds."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from confluent_kafka import TopicCollection, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from tapedeck_common import topics
 from tapedeck_common.kafka import REQUEST_SECONDS, admin, await_result
 from tapedeck_common.settings import Connections
+from tapedeck_common.topic_ids import topic_ids
 from tapedeck_recorder.rows.batch import Partition
 
 CLIENT_ID = "tapedeck-recorder"
@@ -26,7 +27,10 @@ class TopicState:
 
 
 class TopicInspector:
-    """Asks the broker and waits for its answer. Every call raises KafkaException, also for a missing topic."""
+    """Asks the broker and waits for its answer.
+
+    Every call raises KafkaException, also for a missing topic, and NoTopicIds.
+    """
 
     def __init__(self, connections: Connections) -> None:
         self._client = admin(connections, CLIENT_ID)
@@ -39,10 +43,7 @@ class TopicInspector:
 
     def topic_ids(self) -> dict[str, str]:
         """The id of each standing topic, by name."""
-        futures = self._client.describe_topics(
-            TopicCollection(list(topics.PERMANENT_TOPICS)), request_timeout=REQUEST_SECONDS
-        )
-        return {name: str(await_result(self._client, future).topic_id) for name, future in futures.items()}
+        return topic_ids(self._client, topics.PERMANENT_TOPICS)
 
     def inspect(self, partitions: Collection[Partition]) -> TopicState:
         """The topic ids, and the offsets that the log holds of some partitions."""

@@ -20,15 +20,16 @@ ON CONFLICT DO NOTHING
 
 _UPDATE = """
 UPDATE kafka_offsets SET next_offset = new.next_offset
-FROM unnest(%(ids)s::text[], %(partitions)s::int4[], %(next_offsets)s::int8[], %(expected)s::int8[])
-     AS new(topic_id, partition, next_offset, expected)
-WHERE kafka_offsets.cluster_id = %(cluster)s AND kafka_offsets.topic_id = new.topic_id
-  AND kafka_offsets.partition = new.partition AND kafka_offsets.next_offset = expected
+FROM unnest(%(ids)s::text[], %(topics)s::text[], %(partitions)s::int4[], %(next_offsets)s::int8[], %(expected)s::int8[])
+     AS new(topic_id, topic, partition, next_offset, expected)
+WHERE kafka_offsets.cluster_id = %(cluster)s AND kafka_offsets.topic = new.topic
+  AND kafka_offsets.topic_id = new.topic_id AND kafka_offsets.partition = new.partition
+  AND kafka_offsets.next_offset = expected
 """
 
 
 class StoredOffsets:
-    """The offsets of one Kafka cluster, keyed by cluster id, topic id and partition.
+    """The offsets of one Kafka cluster, keyed by cluster id, topic name and id, and partition.
 
     A topic that is deleted and created again under its name has another id, so its offsets start at nothing. Every
     change is a compare-and-set against the offset that this recorder stored last: of two recorders that hold the same
@@ -84,10 +85,11 @@ class StoredOffsets:
 
     def _select(self, connection: psycopg.Connection[Any], partitions: Sequence[Partition]) -> dict[Partition, int]:
         rows = connection.execute(
-            "SELECT topic_id, partition, next_offset FROM kafka_offsets WHERE cluster_id = %s", (self._cluster_id,)
+            "SELECT topic, topic_id, partition, next_offset FROM kafka_offsets WHERE cluster_id = %s",
+            (self._cluster_id,),
         ).fetchall()
-        stored = {(row[0], row[1]): int(row[2]) for row in rows}
-        return {p: stored.get((self._topic_ids[p[0]], p[1]), NO_OFFSET) for p in partitions}
+        stored = {(row[0], row[1], row[2]): int(row[3]) for row in rows}
+        return {p: stored.get((p[0], self._topic_ids[p[0]], p[1]), NO_OFFSET) for p in partitions}
 
     def _parameters(self, partitions: list[Partition], next_offsets: Mapping[Partition, int]) -> dict[str, object]:
         return {
