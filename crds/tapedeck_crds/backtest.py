@@ -239,13 +239,33 @@ class BacktestStatus(Status):
     )
     cagr_percent: float | None = Field(
         default=None,
-        description="Compound annual growth rate, percent, for runs of at least a day; a year has 365 days.",
+        description="Compound annual growth rate, percent; a year has 365 days.",
     )
     max_drawdown_percent: float | None = Field(default=None, description="Largest drawdown from a peak, percent.")
-    sharpe: float | None = Field(default=None, description="Sharpe ratio of hourly returns, annualised by 365 days.")
-    sortino: float | None = Field(default=None, description="Sortino ratio of hourly returns, annualised by 365 days.")
+    daily_returns: int | None = Field(
+        default=None,
+        description="Number of returns of trading days, or of longer bars, that cagrPercent, sharpe and sortino are "
+        "measured by; these are missing for fewer than 30.",
+    )
+    sharpe: float | None = Field(
+        default=None,
+        description="Sharpe ratio of daily returns, annualised by 365 days for a market that never closes, and by 252 "
+        "for one that trades on five days a week.",
+    )
+    sharpe_error: float | None = Field(
+        default=None,
+        description="Standard error of the Sharpe ratio, for returns that need not be normal (Mertens 2002).",
+    )
+    probabilistic_sharpe: float | None = Field(
+        default=None,
+        description="Probability that the true Sharpe ratio is above 0 (Bailey and Lopez de Prado 2012), 0 to 1.",
+    )
+    sortino: float | None = Field(default=None, description="Sortino ratio of daily returns, annualised like sharpe.")
     profit_factor: float | None = Field(default=None, description="Gross profit divided by gross loss.")
     win_rate_percent: float | None = Field(default=None, description="Share of closed trades with a profit, percent.")
+    undefined: list[str] | None = Field(
+        default=None, description="Why figures are missing, such as: sharpe, sortino: got 3 daily returns, expected 30."
+    )
     best: list[BestTrial] | None = Field(
         default=None,
         description="The best trials of a sweep, best first; of a walk-forward, the out-of-sample ones.",

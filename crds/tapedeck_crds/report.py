@@ -138,6 +138,8 @@ class TrialReport(Model):
 class BacktestReport(Report):
     """A run. ``waiting`` until the first bar; ``total`` is 0 where the number of bars is unknown.
 
+    ``undefined`` has a line for each reason why figures are None.
+
     A shard of a sweep has completed ``tried`` of all ``trials``; ``best`` are the best of its own.
     """
 
@@ -150,10 +152,14 @@ class BacktestReport(Report):
     buy_and_hold_percent: float | None = None
     cagr_percent: float | None = None
     max_drawdown_percent: float | None = None
+    daily_returns: int = 0
     sharpe: float | None = None
+    sharpe_error: float | None = None
+    probabilistic_sharpe: float | None = None
     sortino: float | None = None
     profit_factor: float | None = None
     win_rate_percent: float | None = None
+    undefined: tuple[str, ...] = ()
     tried: int = 0
     trials: int = 0
     best: tuple[TrialReport, ...] = ()

@@ -9,13 +9,13 @@ T0 = 1_522_800_000_000
 MINUTE = 60_000
 
 
-def walk(seed: int, count: int = 5_000) -> tuple[pd.Series, float]:
-    """Values at random minutes, with some hours that have none."""
+def walk(seed: int, count: int = 5_000, spacing: int = MINUTE) -> tuple[pd.Series, float]:
+    """Values at random multiples of ``spacing`` (ms), with some long gaps."""
     rng = np.random.default_rng(seed)
     minutes = np.sort(rng.choice(np.arange(1, 3 * count), size=count, replace=False))
     minutes = minutes[(minutes <= 400) | (minutes > 760)]
     value = 1_000 * np.exp(np.cumsum(rng.normal(0, 0.001, len(minutes))))
-    return pd.Series(value, index=pd.to_datetime(T0 + MINUTE * minutes, unit="ms")), 1_000.0
+    return pd.Series(value, index=pd.to_datetime(T0 + spacing * minutes, unit="ms")), 1_000.0
 
 
 def ms(series: pd.Series) -> np.ndarray:

@@ -119,6 +119,7 @@ def test_every_kind_of_record_is_stored(stage: Stage, exchange: str) -> None:
             T0 + 9,
             [records.RunDrawdown(5.0, 50.0, T0, T0 + 1, None, 1.5)],
             [records.RunPeriod("2018-04", 10.0, 12.5, 25.0, 0.0, 1, 1, 1.25)],
+            {"sharpe": "too short"},
         ),
         records.RunEnded(run, "failed", "late", 0, {}, "zzz", T0 + 99),
         started,
@@ -163,6 +164,7 @@ def test_every_kind_of_record_is_stored(stage: Stage, exchange: str) -> None:
             [{"percent": 5.0, "amount": 50.0, "peak": T0, "trough": T0 + 1, "end": None, "days": 1.5}],
             [{"period": "2018-04", "start_value": 10.0, "end_value": 12.5, "return_percent": 25.0,
               "max_drawdown_percent": 0.0, "trades": 1, "wins": 1, "profit": 1.25}],
+            {"sharpe": "too short"},
         )
     ]  # fmt: skip
     assert select(stage.dsn, "SELECT * FROM run_fills WHERE run_id = %s", run) == [

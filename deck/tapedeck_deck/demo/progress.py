@@ -97,5 +97,5 @@ def results_table(run: Json) -> Table:
     table.add_column(justify="right")
     for label, name, template in _ROWS:
         value = run["metrics"].get(name)
-        table.add_row(label, template.format(value) if value is not None else "not defined")
+        table.add_row(label, template.format(value) if value is not None else run["undefined"][name])
     return table

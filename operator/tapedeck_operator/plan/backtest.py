@@ -83,8 +83,14 @@ def _lost_replay(replay: Replay | None, uid: str, name: str) -> RunStatus | None
 
 
 def _fields(report: BacktestReport) -> Json:
-    fields = report.model_dump(exclude={"state", "reason", "message", "total", "tried", "trials", "best"})
-    return {**fields, "run_id": report.run_id or None, "progress": f"{report.bars}/{report.total or '?'}"}
+    fields = report.model_dump(exclude={"state", "reason", "message", "undefined", "total", "tried", "trials", "best"})
+    undefined = list(report.undefined) or None
+    return {
+        **fields,
+        "undefined": undefined,
+        "run_id": report.run_id or None,
+        "progress": f"{report.bars}/{report.total or '?'}",
+    }
 
 
 def _plan_sweep(backtest: Backtest, sweep: Sweep, observed: Observed, now_ms: int, settings: Settings) -> Plan:

@@ -128,7 +128,7 @@ class RunEquity(msgspec.Struct, frozen=True, tag="equity"):
     """The account after bars ``seq``, ``seq``+1, …: event times, value and cash in the quote currency.
 
     Where only some points are kept, ``at`` gives their numbers: ``seq``+``at[0]``, …. The other columns are the change
-    since the previous bar, the drawdown (percent), and the Sharpe ratio of the last 720 whole hours or longer bars.
+    since the previous bar, the drawdown (percent), and the Sharpe ratio of the last 126 complete trading days.
     """
 
     run_id: str
@@ -190,7 +190,7 @@ class RunPeriod(msgspec.Struct, frozen=True):
 
 
 class RunEnded(msgspec.Struct, frozen=True, tag="end"):
-    """The end of a run. ``metrics`` by name, null where the run is too short for one; the deepest ``drawdowns``."""
+    """The end of a run. ``metrics`` by name, null where ``undefined`` has the reason; the deepest ``drawdowns``."""
 
     run_id: str
     state: Literal["complete", "failed"]
@@ -201,6 +201,7 @@ class RunEnded(msgspec.Struct, frozen=True, tag="end"):
     ended_at: int
     drawdowns: list[RunDrawdown] = []
     periods: list[RunPeriod] = []
+    undefined: dict[str, str] = {}
 
 
 ResultRecord: TypeAlias = RunStarted | RunOrigin | RunTrade | RunFill | RunEquity | RunTrial | RunEnded

@@ -12,13 +12,14 @@ from math import isfinite, nan
 
 import numpy as np
 
-from tapedeck_backtest.report.metrics import YEAR_MS, Returns, period_of
+from tapedeck_backtest.report.metrics import RETURNS_MIN, Returns
+from tapedeck_backtest.report.trading_days import has_return_without_bars, periods_a_year, trading_days
 from tapedeck_common.records import RunEquity
 from tapedeck_common.store.bars import Floats, Ints
+from tapedeck_crds.session import ALWAYS_OPEN, Session
 
 POINTS_MAX = 100_000
-ROLLING = 720  # periods of the rolling Sharpe ratio: thirty days of hours
-ROLLING_MIN = 24
+ROLLING = 126  # daily returns of the rolling Sharpe ratio: half a year of a market with five days a week
 KEPT = 9  # of a stretch: the least and the greatest of four figures, and the last
 
 
@@ -39,10 +40,11 @@ class EquityCurve:
     start: float
     interval_ms: int
     every: int = 1
+    session: Session = ALWAYS_OPEN
     _last_value: float = 0.0
     _peak: float = 0.0
     _period_close: float = 0.0  # value at the end of the last complete period
-    _period: int | None = None  # number of the current period since the epoch
+    _period: int | None = None  # number of the current trading day
     _returns: deque[float] = field(default_factory=lambda: deque(maxlen=ROLLING))
     _sharpe: float = nan
 
@@ -70,8 +72,8 @@ class EquityCurve:
         )
 
     def _rolling_sharpe(self, ts: Ints, value: Floats, before: Floats) -> Floats:
-        """For each step, the Sharpe ratio of the last ROLLING complete periods before its own."""
-        periods = (ts - 1) // period_of(self.interval_ms)
+        """For each step, the Sharpe ratio of the last ROLLING complete trading days before its own."""
+        periods = trading_days(self.session, self.interval_ms, ts)
         if self._period is None:
             self._period = int(periods[0])
         result = np.full(len(ts), self._sharpe)
@@ -81,12 +83,14 @@ class EquityCurve:
         return result
 
     def _close_period(self, next_period: int, value: float) -> None:
-        """The current period ended at ``value``; periods up to ``next_period`` had no bars and return 0."""
+        """The current period ended at ``value``; the next one with bars is ``next_period``."""
         self._returns.append(value / self._period_close - 1 if self._period_close > 0 else nan)
-        self._returns.extend([0.0] * min(next_period - (self._period or 0) - 1, ROLLING))
+        if has_return_without_bars(self.session, self.interval_ms):
+            self._returns.extend([0.0] * min(next_period - (self._period or 0) - 1, ROLLING))
         self._period, self._period_close, self._sharpe = next_period, value, nan
-        if len(self._returns) >= ROLLING_MIN:
-            rolling = Returns(np.array(self._returns), YEAR_MS / period_of(self.interval_ms)).sharpe()
+        if len(self._returns) >= RETURNS_MIN:
+            a_year = periods_a_year(self.session, self.interval_ms)
+            rolling = Returns(np.array(self._returns), a_year).sharpe()
             self._sharpe = nan if rolling is None else rolling
 
 

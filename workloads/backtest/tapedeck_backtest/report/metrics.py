@@ -1,8 +1,8 @@
-"""Performance metrics of a run: pure functions over arrays. A year has 365 days, because these markets never close.
+"""Performance metrics of a run: pure functions over arrays.
 
 ``value`` is the account's value after each step (quote currency), ``ts`` the step's event time in
 milliseconds UTC, ascending; both have one length. ``start`` is the value before the first step.
-A result of None means that the metric is undefined, mostly because the run is too short.
+A result of None means that the metric is undefined, mostly because the run is too short (see report.undefined).
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tapedeck_backtest.report.sharpe import probabilistic_sharpe, standard_error
+from tapedeck_backtest.report.trading_days import DAY_MS, has_return_without_bars, periods_a_year, trading_days
 from tapedeck_common.store.bars import Floats, Ints
+from tapedeck_crds.session import Session
 
 HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 YEAR_MS = 365 * DAY_MS
+RETURNS_MIN = 30  # daily returns below which no figure is annualised
+TRADES_MIN = 30  # closed trades below which there is no system quality number (Tharp)
 
 
 def return_percent(start: float, final: float) -> float:
@@ -26,9 +30,7 @@ def return_percent(start: float, final: float) -> float:
 
 
 def cagr_percent(start: float, final: float, length_ms: int) -> float | None:
-    """Compound annual growth rate: ((final / start) ^ (year / length) - 1) × 100. None for less than a day."""
-    if length_ms < DAY_MS:
-        return None
+    """Compound annual growth rate: ((final / start) ^ (year of 365 days / length) - 1) × 100."""
     if final <= 0:
         return -100.0
     growth = math.log(final / start) * YEAR_MS / length_ms
@@ -37,7 +39,7 @@ def cagr_percent(start: float, final: float, length_ms: int) -> float | None:
 
 @dataclass(frozen=True)
 class Returns:
-    """Returns of complete periods (0.01 is 1 %), and the number of such periods per year."""
+    """Returns of trading days or longer bars (0.01 is 1 %), and the number of such periods per year."""
 
     each: Floats
     a_year: float
@@ -62,35 +64,46 @@ class Returns:
             return None
         return self._ratio(math.sqrt(float(np.mean(np.minimum(self.each, 0) ** 2))))
 
+    def sharpe_error(self) -> float | None:
+        """Standard error of the annualised Sharpe ratio (see report.sharpe)."""
+        sharpe = self.sharpe()
+        if sharpe is None:
+            return None
+        deviations = self.each - np.mean(self.each)
+        second, third, fourth = (float(np.mean(deviations**power)) for power in (2, 3, 4))
+        skewness, kurtosis = third / second**1.5, fourth / second**2
+        scale = math.sqrt(self.a_year)
+        return standard_error(sharpe / scale, skewness, kurtosis, len(self.each)) * scale
+
+    def probabilistic_sharpe(self) -> float | None:
+        """Probability that the true Sharpe ratio is above 0 (see report.sharpe)."""
+        sharpe, error = self.sharpe(), self.sharpe_error()
+        return None if sharpe is None or error is None else probabilistic_sharpe(sharpe, error)
+
     def _ratio(self, risk: float) -> float | None:
         if not math.isfinite(risk) or risk == 0:
             return None
         return float(np.mean(self.each)) / risk * math.sqrt(self.a_year)
 
 
-def period_of(interval_ms: int) -> int:
-    """Length in ms of the periods whose returns are measured: an hour (UTC), or one bar if bars are longer."""
-    return max(HOUR_MS, interval_ms)
+def returns(start: float, ts: Ints, value: Floats, interval_ms: int, session: Session) -> Returns:
+    """The returns of the trading days, or of bars if these are longer, from the first step's to the last's.
 
-
-def returns(start: float, ts: Ints, value: Floats, interval_ms: int) -> Returns:
-    """The returns of the periods from the first step's to the last's.
-
-    A period's return runs from the last value of the period before (``start`` before the first) to its own;
-    one without bars returns 0. Empty if the account's value was ever 0 or less.
+    A day's return runs from the last value of the day before (``start`` before the first) to its own. Empty if the
+    account's value was ever 0 or less.
     """
-    period = period_of(interval_ms)
-    a_year = YEAR_MS / period
+    a_year = periods_a_year(session, interval_ms)
     if not len(value) or float(np.min(value)) <= 0:
         return Returns(np.empty(0), a_year)
-    # An event time on a boundary closes the period that ends there.
-    index = (ts - 1) // period
-    last = np.flatnonzero(np.append(index[1:] != index[:-1], True))
-    closing = np.full(int(index[-1] - index[0]) + 2, np.nan)
-    closing[0] = start
-    closing[index[last] - index[0] + 1] = value[last]
-    filled = closing[np.maximum.accumulate(np.where(np.isnan(closing), 0, np.arange(len(closing))))]
-    return Returns(filled[1:] / filled[:-1] - 1, a_year)
+    days = trading_days(session, interval_ms, ts)
+    last = np.flatnonzero(np.append(days[1:] != days[:-1], True))
+    closing = np.concatenate(([start], value[last]))
+    each = closing[1:] / closing[:-1] - 1
+    if not has_return_without_bars(session, interval_ms):
+        return Returns(each, a_year)
+    filled = np.zeros(int(days[-1] - days[0]) + 1)
+    filled[days[last] - days[0]] = each
+    return Returns(filled, a_year)
 
 
 @dataclass(frozen=True)
@@ -172,8 +185,11 @@ def expectancy_ratio(pnl_net: Floats) -> float | None:
 
 
 def sqn(pnl_net: Floats) -> float | None:
-    """System quality number (Tharp): √n × mean profit / standard deviation (n - 1) of n closed trades' profits."""
-    if len(pnl_net) < 2:
+    """System quality number (Tharp): √n × mean profit / standard deviation (n - 1) of n closed trades' profits.
+
+    None for less than TRADES_MIN trades.
+    """
+    if len(pnl_net) < TRADES_MIN:
         return None
     deviation = float(np.std(pnl_net, ddof=1))
     return math.sqrt(len(pnl_net)) * float(np.mean(pnl_net)) / deviation if deviation else None

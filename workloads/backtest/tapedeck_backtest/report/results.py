@@ -23,6 +23,7 @@ from tapedeck_backtest.report.periods import periods
 from tapedeck_backtest.report.summary import AccountHistory, ClosedTrades, Figures, account_figures, trade_figures
 from tapedeck_common.records import ResultRecord, RunDrawdown, RunFill, RunPeriod, RunTrade
 from tapedeck_common.store.bars import Floats, Ints
+from tapedeck_crds.session import ALWAYS_OPEN, Session
 
 FLUSH_POINTS = 1_000
 FLUSH_SECONDS = 0.25
@@ -35,6 +36,7 @@ class Results:
 
     ``heartbeat`` is called with every chunk of equity, at least every FLUSH_SECONDS while bars are processed. Of each
     ``every`` steps only the extremes are emitted. ``closes`` returns each symbol's first and last close.
+    ``session`` is that of the market, whose days have the returns.
     """
 
     run_id: str
@@ -43,6 +45,7 @@ class Results:
     emit: Callable[[ResultRecord], None] | None
     heartbeat: Callable[[], None] = lambda: None
     every: int = 1
+    session: Session = ALWAYS_OPEN
     ts: array[int] = field(default_factory=lambda: array("q"))
     value: array[float] = field(default_factory=lambda: array("d"))
     cash: array[float] = field(default_factory=lambda: array("d"))
@@ -59,7 +62,7 @@ class Results:
     _hash: Any = field(default_factory=hashlib.sha256)
 
     def __post_init__(self) -> None:
-        self._curve = EquityCurve(self.run_id, self.start, self.interval_ms, self.every)
+        self._curve = EquityCurve(self.run_id, self.start, self.interval_ms, self.every, self.session)
 
     def fill(self, symbol: str, ts: int, size: float, price: float, commission: float) -> None:
         """Add the fill of an order; ``size`` is negative for a sale, ``ts`` is ms UTC."""
@@ -162,4 +165,4 @@ class Results:
         # Copies, because an array with a numpy view cannot grow. The run continues meanwhile: the shortest one counts.
         ts, value, cash = np.array(self.ts[:]), np.array(self.value[:]), np.array(self.cash[:])
         steps = min(len(ts), len(value), len(cash))
-        return AccountHistory(self.start, self.interval_ms, ts[:steps], value[:steps], cash[:steps])
+        return AccountHistory(self.start, self.interval_ms, ts[:steps], value[:steps], cash[:steps], self.session)

@@ -7,26 +7,37 @@ from dataclasses import dataclass
 import numpy as np
 
 from tapedeck_backtest.report import metrics
+from tapedeck_backtest.report.trading_days import DAY_MS
 from tapedeck_common.store.bars import Floats, Ints
+from tapedeck_crds.session import ALWAYS_OPEN, Session
 
 Figures = dict[str, float | None]
 
 # Figures in the report of a running pod and in the status of the Backtest.
 HEADLINE = (
-    "return_percent", "buy_and_hold_percent", "cagr_percent", "max_drawdown_percent", "sharpe", "sortino",
-    "profit_factor", "win_rate_percent",
+    "return_percent", "buy_and_hold_percent", "cagr_percent", "max_drawdown_percent", "sharpe", "sharpe_error",
+    "probabilistic_sharpe", "sortino", "profit_factor", "win_rate_percent",
+)  # fmt: skip
+
+ANNUALISED = (
+    "annual_return_percent", "cagr_percent", "volatility_percent", "sharpe", "sharpe_error", "probabilistic_sharpe",
+    "sortino", "calmar",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class AccountHistory:
-    """The account after each step: event time (ms UTC), value and cash; ``start`` is the initial cash."""
+    """The account after each step: event time (ms UTC), value and cash; ``start`` is the initial cash.
+
+    ``session`` is that of the market, whose days have the returns.
+    """
 
     start: float
     interval_ms: int
     ts: Ints
     value: Floats
     cash: Floats
+    session: Session = ALWAYS_OPEN
 
 
 @dataclass(frozen=True)
@@ -45,23 +56,29 @@ def account_figures(account: AccountHistory, hold_percent: float | None) -> Figu
     length = int(ts[-1] - ts[0]) + account.interval_ms if len(ts) else 0
     deepest = metrics.drawdowns(start, ts, value, account.interval_ms, 1)
     depth = deepest[0].percent if deepest else 0.0
-    returns = metrics.returns(start, ts, value, account.interval_ms)
-    cagr = metrics.cagr_percent(start, final, length)
+    returns = metrics.returns(start, ts, value, account.interval_ms, account.session)
     return {
         "final_value": final,
         "return_percent": metrics.return_percent(start, final),
         "buy_and_hold_percent": hold_percent,
-        "annual_return_percent": returns.annual_percent(),
-        "cagr_percent": cagr,
-        "volatility_percent": returns.volatility_percent(),
-        "sharpe": returns.sharpe(),
-        "sortino": returns.sortino(),
-        "calmar": metrics.calmar(cagr, depth),
+        "daily_returns": float(len(returns.each)),
+        **_annualised(returns, metrics.cagr_percent(start, final, length) if length else None, depth),
         "max_drawdown_percent": depth,
         "max_drawdown_amount": deepest[0].amount if deepest else 0.0,
-        "max_drawdown_days": deepest[0].length_ms / metrics.DAY_MS if deepest else 0.0,
+        "max_drawdown_days": deepest[0].length_ms / DAY_MS if deepest else 0.0,
         "exposure_percent": metrics.exposure_percent(value, account.cash),
     }
+
+
+def _annualised(returns: metrics.Returns, cagr: float | None, depth: float) -> Figures:
+    """The figures that speak of a year; all None if the run has fewer than RETURNS_MIN daily returns."""
+    if len(returns.each) < metrics.RETURNS_MIN:
+        return dict.fromkeys(ANNUALISED)
+    figures = (
+        returns.annual_percent(), cagr, returns.volatility_percent(), returns.sharpe(), returns.sharpe_error(),
+        returns.probabilistic_sharpe(), returns.sortino(), metrics.calmar(cagr, depth),
+    )  # fmt: skip
+    return dict(zip(ANNUALISED, figures, strict=True))
 
 
 def trade_figures(closed: ClosedTrades) -> Figures:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from tapedeck_backtest.report.undefined import undefined
 from tapedeck_backtest.run.progress import RunProgress
 from tapedeck_backtest.run.publisher import ResultPublisher
 from tapedeck_backtest.sandbox.error_boundary import StrategyGuard
@@ -65,13 +66,15 @@ class RunContext:
     def publish_ended(self, state: Literal["complete", "failed"], message: str) -> None:
         """Publish the end of the run with its results, and wait until the broker has all. Raises Unavailable."""
         results = self.progress.results
+        figures = results.summary() if results is not None else {}
         self.publisher.publish(
             RunEnded(
                 run_id=self.progress.run_id,
                 state=state,
                 message=message,
                 bars=self.progress.bars,
-                metrics=results.summary() if results is not None else {},
+                metrics=figures,
+                undefined=undefined(figures),
                 trades_hash=results.trades_hash if results is not None else "",
                 ended_at=time.time_ns() // 1_000_000,
                 drawdowns=results.drawdowns() if results is not None else [],

@@ -19,12 +19,14 @@ from tapedeck_backtest.run.context import RunContext
 from tapedeck_backtest.sources.stored_bars import read_history
 from tapedeck_common.records import ResultRecord
 from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.session import ALWAYS_OPEN
 
 
 def new_results(context: RunContext, interval: str, every: int = 1) -> Results:
     """Results of a run that starts, published as they arise; of each ``every`` steps only the extremes."""
     cash, run_id = context.spec.broker.cash, context.progress.run_id
-    return Results(run_id, cash, INTERVAL_MS[interval], _emitter(context), context.guard.heartbeat, every)
+    session = context.spec.data.session or ALWAYS_OPEN
+    return Results(run_id, cash, INTERVAL_MS[interval], _emitter(context), context.guard.heartbeat, every, session)
 
 
 def run_engine(context: RunContext, engine: BacktestEngine, interval: str, begins: int) -> None:

@@ -9,6 +9,7 @@ from tapedeck_backtest.bars.arrays import is_resampled
 from tapedeck_backtest.engine.cerebro import BacktestEngine
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.report.summary import HEADLINE
+from tapedeck_backtest.report.undefined import reason_lines, undefined
 from tapedeck_backtest.sweep.shard import ShardRunner
 from tapedeck_crds.report import BacktestReport, ReportState
 
@@ -63,6 +64,8 @@ class RunProgress:
             total=self.total,
             trades=len(results.pnl_net) if results is not None else 0,
             value=summary.get("final_value"),
+            daily_returns=int(summary.get("daily_returns") or 0),
+            undefined=reason_lines({name: why for name, why in undefined(summary).items() if name in HEADLINE}),
             **headline,
         )
         if shard is None:

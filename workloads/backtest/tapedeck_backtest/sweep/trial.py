@@ -23,6 +23,7 @@ from tapedeck_common.records import RunTrial
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.errors import Interrupted
+from tapedeck_crds.session import ALWAYS_OPEN
 from tapedeck_crds.sweep import Sweep
 
 CACHED_WINDOWS = 2  # the in-sample part of a window and its out-of-sample part
@@ -79,7 +80,9 @@ class TrialRunner:
         return self._windows[start, end]
 
     def _new_results(self) -> Results:
-        return Results(self.run_id, self.spec.broker.cash, INTERVAL_MS[self.interval], None, self.heartbeat)
+        session = self.spec.data.session or ALWAYS_OPEN
+        interval_ms = INTERVAL_MS[self.interval]
+        return Results(self.run_id, self.spec.broker.cash, interval_ms, None, self.heartbeat, session=session)
 
     def _run_vectorised(self, data: WindowData, params: Params) -> Results | None:
         """The results of a vectorised trial; None if the trial needs the engine."""

@@ -43,6 +43,7 @@ class RunPoller:
             "trades": self._trades,
             "bars": self.run["bars"],
             "metrics": self.run["metrics"],
+            "undefined": self.run["undefined"],
         }
 
     def poll(self) -> list[Json]:

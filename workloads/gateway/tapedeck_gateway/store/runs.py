@@ -11,7 +11,7 @@ from tapedeck_gateway.store.pool import Pool, connection_of
 
 _RUN = """
 SELECT run_id, name, namespace, strategy, params, exchange, symbols, interval, replay_uid, cash, state, message, bars,
-       metrics, (extract(epoch FROM started_at) * 1000)::int8 AS started_at,
+       metrics, undefined, (extract(epoch FROM started_at) * 1000)::int8 AS started_at,
        (extract(epoch FROM ended_at) * 1000)::int8 AS ended_at
 FROM runs
 """

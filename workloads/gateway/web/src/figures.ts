@@ -5,6 +5,7 @@ import type { RunSummary, Position, Replay, Run } from "./types";
 export interface Figure {
   name: string;
   text: string;
+  hint?: string;
   tone?: "up" | "down" | "plain";
 }
 
@@ -13,6 +14,7 @@ const tone = (value: number): "up" | "down" | "plain" => (value > 0 ? "up" : val
 const SHOWN_METRICS: [metric: string, name: string][] = [
   ["buy_and_hold_percent", "Buy and hold"],
   ["sharpe", "Sharpe"],
+  ["probabilistic_sharpe", "P(Sharpe > 0)"],
   ["sortino", "Sortino"],
   ["win_rate_percent", "Win rate"],
   ["profit_factor", "Profit factor"],
@@ -39,13 +41,20 @@ export function figures(
     shown.push({ name: "Trades", text: number(summary.trades, 0) });
     for (const [metric, name] of SHOWN_METRICS) {
       const value = summary.metrics?.[metric];
-      if (value === undefined || value === null) continue;
-      shown.push({ name, text: metric.endsWith("percent") ? percent(value) : number(value) });
+      const reason = summary.undefined?.[metric];
+      if (typeof value === "number") shown.push({ name, text: metricText(metric, value, summary) });
+      else if (reason !== undefined) shown.push({ name, text: "–", hint: reason });
     }
     const state = summary.message === "" ? summary.state : `${summary.state}: ${summary.message}`;
     shown.push({ name: "Run", text: state, tone: summary.state === "failed" ? "down" : "plain" });
   }
   return shown;
+}
+
+function metricText(metric: string, value: number, summary: RunSummary): string {
+  const error = summary.metrics?.[`${metric}_error`];
+  if (typeof error === "number") return `${number(value)} ± ${number(error)}`;
+  return metric.endsWith("percent") ? percent(value) : number(value);
 }
 
 /** Draw the figures; only elements whose text changed are written. */
@@ -64,6 +73,7 @@ export function draw(list: HTMLElement, shown: Figure[]): void {
       if (value.textContent !== figure.text) value.textContent = figure.text;
       value.dataset["tone"] = figure.tone ?? "plain";
       value.dataset["figure"] = figure.name;
+      value.title = figure.hint ?? "";
     }
   });
 }

@@ -94,6 +94,8 @@ export interface RunSummary {
   trades: number;
   bars: number | null;
   metrics: Metrics | null;
+  /** Why a metric is null. */
+  undefined: Record<string, string> | null;
 }
 
 export interface Position {
