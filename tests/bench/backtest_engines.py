@@ -68,7 +68,7 @@ def _tapedeck(ledger: Ledger, strategy: dict[str, Any]) -> Work:
         results = Results("bench", CASH, MINUTE, emit)
         market = vector_series(spec, strategy_class, {"A": columns})
         if market is None or not run_vectorised(spec, strategy_class, params, "A", market, results):
-            engine = cerebro.batch_engine(spec, strategy_class, params, {"A": columns}, "1m")
+            engine = cerebro.batch_engine(spec, strategy_class, params, {"A": columns}, "1m", {})
             engine.addanalyzer(ResultsAnalyzer, results=results)
             engine.run()
         results.flush()

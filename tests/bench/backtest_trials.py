@@ -43,7 +43,7 @@ def _tapedeck() -> Trial:
     columns = BarArrays(**bars())
     start, end = T0, int(columns.event[-1])
     assert spec.sweep is not None
-    trials = TrialRunner("bench", spec, spec.sweep, BUILTINS["sma-cross"], {"A": columns}, "1m", lambda: None)
+    trials = TrialRunner("bench", spec, spec.sweep, BUILTINS["sma-cross"], {"A": columns}, "1m", {}, lambda: None)
     numbers = itertools.count()
     return lambda fast, slow: trials.run(0, next(numbers), {"fast": fast, "slow": slow}, start, end).trades_hash
 

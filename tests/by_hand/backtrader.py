@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import backtrader as bt
@@ -12,6 +13,7 @@ import pandas as pd
 from tapedeck_common.market import Bar
 
 MINUTE = 60_000
+DAY_US = 86_400_000_000
 
 
 @dataclass
@@ -25,10 +27,16 @@ class Outcome:
 
 
 def frame(bars: Sequence[Bar], width: int = MINUTE) -> pd.DataFrame:
-    """One symbol's bars of ``width`` milliseconds as a frame, indexed by close time."""
-    index = pd.to_datetime([bar.ts + width for bar in bars], unit="ms")
+    """One symbol's bars of ``width`` milliseconds as a frame, indexed by close, midnight 10 µs earlier."""
+    closes = (1_000 * (bar.ts + width) for bar in bars)
+    index = pd.to_datetime([each if each % DAY_US else each - 10 for each in closes], unit="us")
     names = ("open", "high", "low", "close", "volume")
     return pd.DataFrame({n: [getattr(b, n) for b in bars] for n in names}, index=index)
+
+
+def _closed_at(stamp: datetime) -> pd.Timestamp:
+    """The close of a bar by its stamp."""
+    return pd.Timestamp(stamp).round("ms")
 
 
 def recording(strategy: type[Any], outcome: Outcome) -> type[Any]:
@@ -40,16 +48,16 @@ def recording(strategy: type[Any], outcome: Outcome) -> type[Any]:
             # Partial: filled except for a rounding error of 1e-17, which Backtrader's sums leave sometimes.
             if order.status in (order.Completed, order.Partial):
                 bit = order.executed[-1]
-                outcome.fills.append((order.data._name, pd.Timestamp(bt.num2date(bit.dt)), bit.size, bit.price))
+                outcome.fills.append((order.data._name, _closed_at(bt.num2date(bit.dt)), bit.size, bit.price))
 
         def notify_trade(self, trade: Any) -> None:
             super().notify_trade(trade)
             if trade.isclosed:
-                times = (pd.Timestamp(trade.open_datetime()), pd.Timestamp(trade.close_datetime()))
+                times = (_closed_at(trade.open_datetime()), _closed_at(trade.close_datetime()))
                 outcome.trades.append((trade.data._name, *times, trade.price, trade.pnl, trade.pnlcomm))
 
         def notify_cashvalue(self, cash: float, value: float) -> None:
-            outcome.equity.append((pd.Timestamp(bt.num2date(max(d.datetime[0] for d in self.datas if len(d)))), value))
+            outcome.equity.append((_closed_at(bt.num2date(max(d.datetime[0] for d in self.datas if len(d)))), value))
 
     return Recording
 

@@ -16,7 +16,7 @@ from tapedeck_backtest.bars.arrays import BarArrays, TimeStep
 from tapedeck_backtest.engine import cerebro
 from tapedeck_backtest.engine.analyzers import ResultsAnalyzer
 from tapedeck_backtest.report.results import Results
-from tapedeck_common.market import Bar
+from tapedeck_common.market import Bar, event_time
 from tapedeck_common.records import ResultRecord, RunEquity, RunFill, RunTrade
 from tapedeck_crds.backtest import BacktestSpec
 
@@ -69,9 +69,9 @@ def random_bars(symbol: str, seed: int, count: int = 1_500, missing: float = 0.0
     return bars
 
 
-def columns(bars: Sequence[Bar]) -> BarArrays:
+def columns_of(bars: Sequence[Bar]) -> BarArrays:
     prices = {n: np.array([getattr(b, n) for b in bars]) for n in ("open", "high", "low", "close", "volume")}
-    return BarArrays(event=np.array([b.ts + MINUTE for b in bars]), **prices)
+    return BarArrays(event=np.array([event_time(b) for b in bars]), **prices)
 
 
 def steps(series: Mapping[str, Sequence[Bar]]) -> Iterator[TimeStep]:
@@ -99,9 +99,9 @@ def run_engine(
     records: list[ResultRecord] = []
     results = Results("run", CASH, MINUTE, records.append)
     if mode == "batch":
-        engine = cerebro.batch_engine(spec, strategy, params, {s: columns(b) for s, b in series.items()}, "1m")
+        engine = cerebro.batch_engine(spec, strategy, params, {s: columns_of(b) for s, b in series.items()}, "1m", {})
     else:
-        engine = cerebro.stream_engine(spec, strategy, params, list(series), "1m", steps(series))
+        engine = cerebro.stream_engine(spec, strategy, params, list(series), "1m", steps(series), {})
     engine.addanalyzer(ResultsAnalyzer, results=results)
     engine.run()
     results.flush()

@@ -46,7 +46,7 @@ def rerun(
     data = {"store": {"exchange": "x", "symbols": ["A", "B"]}, "warmupBars": warmup, "intervals": list(intervals)}
     spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Any"}, "data": data})
     behind = BarArrays(**{name: array[late:] for name, array in vars(walk(2)).items()})
-    return StrategyRerun.over(spec, strategy, params, {"A": walk(1), "B": behind}, "1m", heartbeat)
+    return StrategyRerun.over(spec, strategy, params, {"A": walk(1), "B": behind}, "1m", {}, heartbeat)
 
 
 class Peeks(bt.Strategy):  # type: ignore[misc]

@@ -92,7 +92,7 @@ def compare_both(name: str, params: dict[str, Any], spec: BacktestSpec, columns:
     assert series is not None
     if not run_vectorised(spec, strategy, params, "A", series, vector_results):
         return 0
-    engine = cerebro.batch_engine(spec, strategy, params, {"A": columns}, "1m")
+    engine = cerebro.batch_engine(spec, strategy, params, {"A": columns}, "1m", {})
     engine.addanalyzer(GuardedAnalyzer, results=engine_results)
     engine.run()
     for each in (vector_results, engine_results):

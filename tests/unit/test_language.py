@@ -38,7 +38,7 @@ RETIRED_MODULES = (
 )
 RETIRED_CLASSES = (
     "Asker Canary Cell Deck Follower Guarded Home Hub Identity Intake Lab Lanes Lean Line Listening Market Marks "
-    "Mender Outbox Outlet Past Playhead Pod PodSeen Push Refusal Run Series Session Silence StatusPace Tail Tally Tap "
+    "Mender Outbox Outlet Past Playhead Pod PodSeen Push Refusal Run Series Silence StatusPace Tail Tally Tap "
     "Tape Traits Unlike Verdict Way"
 )
 PATTERN = re.compile(

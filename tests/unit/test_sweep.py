@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from by_hand.backtrader import MINUTE, run_stock
-from pods.engine import CASH, T0, columns, random_bars
+from pods.engine import CASH, T0, columns_of, random_bars
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.run.progress import RunProgress
 from tapedeck_backtest.strategies import BUILTINS
@@ -154,7 +154,7 @@ def test_trials_use_warm_up_history_before_their_window() -> None:
     data = {"store": {"exchange": "x", "symbols": ["A"]}, "intervals": ["5m"], "warmupBars": 60}
     strategy = {"module": "mine:BuysWhenWarm"}
     spec = BacktestSpec.model_validate({"strategy": strategy, "data": data, "broker": {"cash": CASH}})
-    trials = TrialRunner("r", spec, config, BuysWhenWarm, {"A": columns(bars)}, "1m", lambda: None)
+    trials = TrialRunner("r", spec, config, BuysWhenWarm, {"A": columns_of(bars)}, "1m", {}, lambda: None)
     for size in (1, 3):
         result = trials.run(0, 0, {"size": size}, T0 + 300 * MINUTE, T0 + 500 * MINUTE)
         assert result.metrics["final_value"] == pytest.approx(CASH + size * (bars[499].close - bars[301].open))
@@ -187,8 +187,8 @@ def test_symbol_without_bars_in_a_window_keeps_its_feed(warmup: int, intervals: 
     data = {"store": {"exchange": "x", "symbols": ["A", "B"]}, "intervals": intervals, "warmupBars": warmup}
     strategy = {"module": "mine:NeedsBothFeeds"}
     spec = BacktestSpec.model_validate({"strategy": strategy, "data": data, "broker": {"cash": CASH}})
-    series, config = {"A": columns(bars), "B": columns(gone)}, sweep({"name": "size", "values": [1]})
-    trials = TrialRunner("r", spec, config, NeedsBothFeeds, series, "1m", lambda: None)
+    series, config = {"A": columns_of(bars), "B": columns_of(gone)}, sweep({"name": "size", "values": [1]})
+    trials = TrialRunner("r", spec, config, NeedsBothFeeds, series, "1m", {}, lambda: None)
     for start, bought in ((100, 101), (300, 301)):
         result = trials.run(0, 0, {"size": 1}, T0 + start * MINUTE, T0 + (start + 100) * MINUTE)
         assert result.message == ""
@@ -214,7 +214,7 @@ def test_trials_over_halves_of_an_int_and_shares_of_a_bool() -> None:
     spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Scaled"}, "data": data})
     config = sweep({"name": "dev", "from": 1, "to": 2, "step": 0.5}, {"name": "trail", "values": [0, 0.02]})
     bars = random_bars("A", 1, 400)
-    trials = TrialRunner("r", spec, config, Scaled, {"A": columns(bars)}, "1m", lambda: None)
+    trials = TrialRunner("r", spec, config, Scaled, {"A": columns_of(bars)}, "1m", {}, lambda: None)
     for number in range(6):
         params: dict[str, Any] = grid_params(config.params, number)
         result = trials.run(0, number, params, T0, T0 + 400 * MINUTE)
@@ -236,7 +236,9 @@ def test_failed_trial_reports_the_strategys_own_line(strategy: type[Any]) -> Non
     data = {"store": {"exchange": "x", "symbols": ["A"]}}
     spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Odd"}, "data": data})
     params: Params = {"n": 1} if strategy is Odd else {"fast": 9, "slow": 9}
-    trials = TrialRunner("r", spec, sweep(FAST), strategy, {"A": columns(random_bars("A", 1, 100))}, "1m", lambda: None)
+    trials = TrialRunner(
+        "r", spec, sweep(FAST), strategy, {"A": columns_of(random_bars("A", 1, 100))}, "1m", {}, lambda: None
+    )
     first, *_, last = trials.run(0, 0, params, T0, T0 + 100 * MINUTE).message.splitlines()
     assert first.startswith(f'File "{inspect.getfile(strategy)}", line ')
     assert last in ("ArithmeticError: odd", "ValueError: fast, slow: got 9, 9, expected 0 < fast < slow")
@@ -246,7 +248,7 @@ def test_best_trials_in_the_report_fit_a_termination_message() -> None:
     data = {"store": {"exchange": "x", "symbols": ["A"]}}
     spec = BacktestSpec.model_validate({"strategy": {"module": "mine:Odd"}, "data": data})
     config = sweep({"name": "kind", "texts": ["x" * 250] * 20}, keep=10)
-    trials = TrialRunner("r", spec, config, Odd, {}, "1m", lambda: None)
+    trials = TrialRunner("r", spec, config, Odd, {}, "1m", {}, lambda: None)
     shard = ShardRunner(trials, shard_plan(config, sweep_windows(config, 0, DAY), 0), list, lambda _: None)
     shard.completed = {(0, n): trial(n, float(n), {"kind": "x" * 250}) for n in range(20)}
     report = RunProgress("r" * 50, 0, shard=shard).report()

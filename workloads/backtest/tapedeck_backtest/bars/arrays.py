@@ -34,6 +34,11 @@ def resampled_name(symbol: str, interval: str) -> str:
     return f"{symbol}@{interval}"
 
 
+def symbol_of(name: str) -> str:
+    """The symbol of the feed of this name."""
+    return name.partition("@")[0]
+
+
 def is_resampled(name: str) -> bool:
     """Whether the feed of this name is resampled from finer bars."""
     return "@" in name

@@ -1,8 +1,4 @@
-"""Conversion between milliseconds UTC and Backtrader's time axis: float days since 0001-01-01, plus one.
-
-The datetime of a bar is its event time, which is its close (ts + interval): whatever a strategy reads at a datetime was
-known at that time.
-"""
+"""Conversion between milliseconds UTC and Backtrader's time axis: float days since 0001-01-01, plus one."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from tapedeck_backtest.bars.datetimes import same_session
 from tapedeck_backtest.bars.resample import check_intervals
 from tapedeck_backtest.bias_checks.checks import CHECKS
 from tapedeck_backtest.bias_checks.rerun import StrategyRerun
@@ -60,7 +61,8 @@ class CheckWorkload(Workload):
         params = checked_params(strategy, spec.strategy.params)
         check_intervals(range_.interval, spec.data.intervals)
         series = read_range(connections, range_)
-        rerun = StrategyRerun.over(spec, strategy, params, series, range_.interval, guard.heartbeat)
+        sessions = same_session(spec.data.session, list(series))
+        rerun = StrategyRerun.over(spec, strategy, params, series, range_.interval, sessions, guard.heartbeat)
         with guard.strategy_code(run_id):
             findings = {reason: lines for check, reason in CHECKS.values() if (lines := check(rerun))}
         if findings:

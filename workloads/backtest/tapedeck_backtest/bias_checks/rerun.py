@@ -10,7 +10,7 @@ import backtrader as bt
 import numpy as np
 
 from tapedeck_backtest.bars.arrays import BarArrays
-from tapedeck_backtest.bars.clock import to_ms
+from tapedeck_backtest.bars.datetimes import Sessions
 from tapedeck_backtest.bars.resample import resample
 from tapedeck_backtest.engine.cerebro import batch_engine
 from tapedeck_crds.backtest import BacktestSpec
@@ -54,6 +54,7 @@ class StrategyRerun:
     params: dict[str, Any]
     series: Mapping[str, BarArrays]
     interval: str
+    sessions: Sessions
     heartbeat: Callable[[], None]
 
     @classmethod
@@ -64,11 +65,12 @@ class StrategyRerun:
         params: dict[str, Any],
         series: Mapping[str, BarArrays],
         interval: str,
+        sessions: Sessions,
         heartbeat: Callable[[], None],
     ) -> StrategyRerun:
         """Reruns over the first BARS bars of each symbol."""
         end = min(int(columns.event[: BARS + 1][-1]) for columns in series.values())
-        return cls(spec, strategy, params, _between(series, 0, end), interval, heartbeat)
+        return cls(spec, strategy, params, _between(series, 0, end), interval, sessions, heartbeat)
 
     @property
     def events(self) -> np.typing.NDArray[np.int64]:
@@ -83,7 +85,8 @@ class StrategyRerun:
         orders: list[PlacedOrder] = []
         series = _between(self.series, first, last)
         feeds = resample(series, self.interval, self.spec.data.intervals, require_bars=False)
-        engine = batch_engine(self.spec, _recording(self.strategy, orders), self.params, feeds, self.interval)
+        strategy = _recording(self.strategy, orders)
+        engine = batch_engine(self.spec, strategy, self.params, feeds, self.interval, self.sessions)
         engine.addanalyzer(_Heartbeat, heartbeat=self.heartbeat)
         return orders, engine.run()[0]
 
@@ -114,7 +117,7 @@ def _recording(strategy: type[Any], orders: list[PlacedOrder]) -> type[Any]:
 
         def _record(self, order: Any) -> Any:
             if order is not None:
-                orders.append(placed_order(order, to_ms(self.datetime[0])))
+                orders.append(placed_order(order, self.cerebro.event))
             return order
 
     Recording.__name__ = strategy.__name__

@@ -9,7 +9,6 @@ from typing import Any
 import backtrader as bt
 
 from tapedeck_backtest.bars.arrays import is_resampled
-from tapedeck_backtest.bars.clock import DAY_MS, EPOCH_DAYS, to_days, to_ms
 from tapedeck_backtest.report.nan_guard import check_order
 from tapedeck_backtest.report.results import Results
 from tapedeck_common.records import RunTrade
@@ -63,14 +62,15 @@ class ResultsAnalyzer(bt.Analyzer):  # type: ignore[misc]
         self._first_closes: dict[Any, float] = {}
         self._without_bars = list(self.strategy.datas)
         self._results.closes = self._closes
-        self._datetime = self.strategy.lines.datetime
+        self._engine = self.strategy.cerebro
 
     def notify_order(self, order: Any) -> None:
         if order.status in (order.Margin, order.Rejected):
             self._results.rejected += 1
         data = order.data if order.data._compensate is None else order.data._compensate
         for bit in order.executed.iterpending():
-            self._results.fill(order.data._name, to_ms(bit.dt), bit.size, bit.price, bit.closedcomm + bit.openedcomm)
+            event = order.data.event_of(bit.dt)
+            self._results.fill(order.data._name, event, bit.size, bit.price, bit.closedcomm + bit.openedcomm)
             for size in filter(None, (bit.closed, bit.opened)):
                 self._update_trade((data, order.tradeid), size, bit.price, reason_of(order))
 
@@ -91,9 +91,9 @@ class ResultsAnalyzer(bt.Analyzer):  # type: ignore[misc]
                 symbol=trade.data._name,
                 side="long" if trade.long else "short",
                 size=closed.opened,
-                entry_ts=to_ms(trade.dtopen),
+                entry_ts=trade.data.event_of(trade.dtopen),
                 entry_price=trade.price,
-                exit_ts=to_ms(trade.dtclose),
+                exit_ts=trade.data.event_of(trade.dtclose),
                 exit_price=closed.exit_price,
                 pnl=trade.pnl,
                 pnl_net=trade.pnlcomm,
@@ -114,10 +114,7 @@ class ResultsAnalyzer(bt.Analyzer):  # type: ignore[misc]
     def next(self) -> None:
         if self._without_bars:
             self._record_first_closes()
-        now = self._datetime
-        self._results.point(
-            round((now.array[now._idx] - EPOCH_DAYS) * DAY_MS), self._broker.getvalue(), self._broker.getcash()
-        )
+        self._results.point(self._engine.event, self._broker.getvalue(), self._broker.getcash())
 
 
 class GuardedAnalyzer(ResultsAnalyzer):
@@ -137,12 +134,8 @@ class WarmupAnalyzer(GuardedAnalyzer):
 
     params = (("begins", 0),)  # type: ignore[assignment]
 
-    def start(self) -> None:
-        super().start()
-        self._begins = to_days(self.p.begins)
-
     def next(self) -> None:
-        if self._datetime[0] >= self._begins:
+        if self._engine.event >= self.p.begins:
             super().next()
         else:
             self._results.heartbeat()
@@ -161,23 +154,22 @@ def quiet_until(strategy: type[Any], event: int) -> type[Any]:
 
     ``nextstart`` is still called at most once, before the first ``next``.
     """
-    begins = to_days(event)
 
     class Quiet(strategy):  # type: ignore[misc]
         _nextstart_pending = False
 
         def prenext(self) -> None:
-            if self.datetime[0] >= begins:
+            if self.cerebro.event >= event:
                 super().prenext()
 
         def nextstart(self) -> None:
-            if self.datetime[0] >= begins:
+            if self.cerebro.event >= event:
                 super().nextstart()
             else:
                 self._nextstart_pending = True
 
         def next(self) -> None:
-            if self.datetime[0] < begins:
+            if self.cerebro.event < event:
                 return
             if self._nextstart_pending:
                 self._nextstart_pending = False

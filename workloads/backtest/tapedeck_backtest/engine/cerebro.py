@@ -14,22 +14,29 @@ import backtrader as bt
 import numpy as np
 
 from tapedeck_backtest.bars.arrays import BarArrays, TimeStep
-from tapedeck_backtest.bars.clock import to_days
+from tapedeck_backtest.bars.datetimes import Sessions, session_of
 from tapedeck_backtest.engine.broker import add_sizer, make_broker
 from tapedeck_backtest.engine.bulk_indicators import use_bulk_indicators
 from tapedeck_backtest.engine.fast_step import StepFunction, step_function
 from tapedeck_backtest.engine.feeds import BatchFeed, StreamFeed, feed_params
 from tapedeck_crds.backtest import BacktestSpec
 
+FIRST_FEED = 0  # whose time zone is the strategy's
+
 
 class BacktestEngine(bt.Cerebro):  # type: ignore[misc]
-    """A Cerebro for feeds that need no filters: it does not poll each feed for the time of its next bar."""
+    """A Cerebro for feeds that need no filters: it does not poll each feed for the time of its next bar.
+
+    ``event`` is the event time of the current step (ms UTC); 0 before the first.
+    """
 
     steps: Iterable[TimeStep] = ()
+    event: int = 0
 
     def _runonce(self, runstrats: list[Any]) -> None:
         step_functions = [_prepare(strategy) for strategy in runstrats]
-        for days, feeds in _batch_steps(self.datas):
+        for event, days, feeds in _batch_steps(self.datas):
+            self.event = event
             for feed in feeds:
                 feed.advance()
             self._match_orders(runstrats, days)
@@ -39,10 +46,12 @@ class BacktestEngine(bt.Cerebro):  # type: ignore[misc]
                 return
 
     def _runnext(self, runstrats: list[Any]) -> None:
+        days = 0.0
         for event, bars in self.steps:
-            days = to_days(event)
+            self.event = event
             for index, bar in bars:
-                self.datas[index].append(bar, days)
+                self.datas[index].append(bar, event)
+                days = max(days, self.datas[index].datetime[0])
             self._match_orders(runstrats, days)
             for strategy in runstrats:
                 strategy._next()
@@ -72,19 +81,22 @@ def _prepare(strategy: Any) -> StepFunction:
     return step_function(strategy)
 
 
-def _batch_steps(feeds: Sequence[Any]) -> Iterator[tuple[float, Sequence[Any]]]:
-    """Each event time (Backtrader days) at which a feed has a bar, with the feeds that have one."""
-    times_by_feed = [np.array(feed.lines.datetime.array) for feed in feeds]
+def _batch_steps(feeds: Sequence[Any]) -> Iterator[tuple[int, float, Sequence[Any]]]:
+    """Each event time (ms UTC) at which a feed has a bar, the strategy's datetime, and the feeds that have a bar."""
     if len(feeds) == 1:
-        for days in times_by_feed[0].tolist():
-            yield days, feeds
+        for event, days in zip(feeds[0].events, feeds[0].lines.datetime.array, strict=True):
+            yield event, days, feeds
         return
-    times = np.unique(np.concatenate(times_by_feed))
-    has_bar = np.zeros((len(times), len(feeds)), dtype=bool)
-    for index, feed_times in enumerate(times_by_feed):
-        has_bar[np.searchsorted(times, feed_times), index] = True
-    for days, row in zip(times.tolist(), has_bar, strict=True):
-        yield days, [feeds[index] for index in np.flatnonzero(row).tolist()]
+    events_by_feed = [np.asarray(feed.events) for feed in feeds]
+    events = np.unique(np.concatenate(events_by_feed))
+    has_bar, latest = np.zeros((len(events), len(feeds)), dtype=bool), np.zeros(len(events))
+    for index, (feed, feed_events) in enumerate(zip(feeds, events_by_feed, strict=True)):
+        rows = np.searchsorted(events, feed_events)
+        has_bar[rows, index] = True
+        latest[rows] = np.maximum(latest[rows], np.array(feed.lines.datetime.array))
+    datetimes = np.maximum.accumulate(latest)
+    for event, days, row in zip(events.tolist(), datetimes.tolist(), has_bar, strict=True):
+        yield event, days, [feeds[index] for index in np.flatnonzero(row).tolist()]
 
 
 def _configure(
@@ -98,12 +110,17 @@ def _configure(
 
 
 def batch_engine(
-    spec: BacktestSpec, strategy: type[Any], params: dict[str, Any], series: dict[str, BarArrays], interval: str
+    spec: BacktestSpec,
+    strategy: type[Any],
+    params: dict[str, Any],
+    series: dict[str, BarArrays],
+    interval: str,
+    sessions: Sessions,
 ) -> BacktestEngine:
     """An engine over whole series, whose indicators are computed at once. The strategy's feeds are in this order."""
-    engine = BacktestEngine(stdstats=False)
+    engine = BacktestEngine(stdstats=False, tz=FIRST_FEED)
     for name, columns in series.items():
-        engine.adddata(BatchFeed(columns=columns, **feed_params(name, interval)))
+        engine.adddata(BatchFeed(columns=columns, **feed_params(name, interval, session_of(sessions, name))))
     return _configure(engine, spec, strategy, params)
 
 
@@ -114,10 +131,11 @@ def stream_engine(
     feeds: Sequence[str],
     interval: str,
     steps: Iterable[TimeStep],
+    sessions: Sessions,
 ) -> BacktestEngine:
     """An engine that consumes ``steps``, waiting for each. ``feeds`` names the feeds in the strategy's order."""
-    engine = BacktestEngine(stdstats=False)
+    engine = BacktestEngine(stdstats=False, tz=FIRST_FEED)
     for name in feeds:
-        engine.adddata(StreamFeed(**feed_params(name, interval)))
+        engine.adddata(StreamFeed(**feed_params(name, interval, session_of(sessions, name))))
     engine.steps = steps
     return _configure(engine, spec, strategy, params)

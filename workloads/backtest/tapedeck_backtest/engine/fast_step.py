@@ -16,7 +16,7 @@ from backtrader.linebuffer import LineBuffer
 from backtrader.lineseries import LineSeries
 
 StepFunction = Callable[[float], None]
-"""Called with each event time, in Backtrader days."""
+"""Called with the strategy's datetime at each step, in Backtrader days."""
 _STEP_METHODS = (
     "_oncepost", "_notify", "_getminperstatus", "_next_analyzers", "_next_observers", "_addnotification", "forward",
     "clear", "__len__", "__getattribute__",

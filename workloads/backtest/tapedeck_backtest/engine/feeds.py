@@ -1,37 +1,69 @@
 """Backtrader data feeds of one symbol: filled from arrays at once, or appended to bar by bar.
 
-Prices are float64, ``openinterest`` is NaN, ``datetime`` is the event time (see bars.clock).
+Prices are float64, ``openinterest`` is NaN, ``datetime`` is of the bar's trading day (see bars.datetimes). It is not
+always the event time, which the feed keeps beside it.
 """
 
 from __future__ import annotations
 
+import datetime
 from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import backtrader as bt
 import numpy as np
 
 from tapedeck_backtest.bars.arrays import BarArrays
-from tapedeck_backtest.bars.clock import to_days_array
+from tapedeck_backtest.bars.datetimes import BarDatetimes
 from tapedeck_common.market import Bar
+from tapedeck_crds.session import ALWAYS_OPEN, MIDNIGHT, Session
 
 _TIMEFRAMES = {"s": bt.TimeFrame.Seconds, "m": bt.TimeFrame.Minutes, "d": bt.TimeFrame.Days}
 
 
-def feed_params(name: str, interval: str) -> dict[str, Any]:
-    """Backtrader's params of a feed: its name, timeframe and compression.
+def feed_params(name: str, interval: str, session: Session = ALWAYS_OPEN) -> dict[str, Any]:
+    """The params of a feed: its name, timeframe, compression, datetimes, and the session as Backtrader knows it.
 
     ``interval`` is that of the run's bars; a resampled feed has its own in its name.
     """
-    interval = name.partition("@")[2] or interval
-    count, unit = int(interval[:-1]), interval[-1]
+    own = name.partition("@")[2] or interval
+    count, unit = int(own[:-1]), own[-1]
     if unit == "h":
         count, unit = count * 60, "m"
-    return {"name": name, "timeframe": _TIMEFRAMES[unit], "compression": count}
+    return {
+        "name": name,
+        "timeframe": _TIMEFRAMES[unit],
+        "compression": count,
+        "datetimes": BarDatetimes(session, interval),
+        "tz": None if session.timezone == "UTC" else LocalizingZone(session.timezone),
+        "sessionstart": datetime.time.fromisoformat(session.open),
+        "sessionend": None if session.close == MIDNIGHT else datetime.time.fromisoformat(session.close),
+    }
+
+
+class LocalizingZone(ZoneInfo):
+    """A time zone with the method of pytz that Backtrader calls."""
+
+    def localize(self, naive: datetime.datetime) -> datetime.datetime:
+        """The local time, with its zone."""
+        return naive.replace(tzinfo=self)
 
 
 class _Feed(bt.feed.DataBase):  # type: ignore[misc]
-    """Each bar is one tick: ``tick_*`` read the bar on access instead of being copied at every bar."""
+    """Each bar is one tick: ``tick_*`` read the bar on access instead of being copied at every bar.
+
+    ``events`` are the event times of its bars (ms UTC), beside the line ``datetime``.
+    """
+
+    params = (("datetimes", None),)
+    events: Sequence[int]
+
+    def event_of(self, days: float) -> int:
+        """The event time (ms UTC) of the bar that has this datetime."""
+        return int(self.events[bisect_left(self.lines.datetime.array, days)])
 
     def _tick_nullify(self) -> None:
         pass
@@ -60,9 +92,11 @@ class BatchFeed(_Feed):
 
     def preload(self) -> None:
         columns: BarArrays = self.p.columns
+        self.events = columns.event.data
         blank = np.full(len(columns.event), np.nan)
         for name in self.getlinealiases():
-            values = to_days_array(columns.event) if name == "datetime" else getattr(columns, name, blank)
+            is_time = name == "datetime"
+            values = self.p.datetimes.at_all(columns.event) if is_time else getattr(columns, name, blank)
             line = getattr(self.lines, name)
             line.array = array("d")
             line.array.frombytes(np.asarray(values, dtype=np.float64).tobytes())
@@ -81,9 +115,15 @@ class StreamFeed(_Feed):
     def islive(self) -> bool:
         return True
 
-    def append(self, bar: Bar, days: float) -> None:
-        """Append the bar, with its event time in Backtrader days, and move to it."""
-        values = (bar.close, bar.low, bar.high, bar.open, bar.volume, float("nan"), days)
+    def start(self) -> None:
+        super().start()
+        self._times = self.events = array("q")
+
+    def append(self, bar: Bar, event: int) -> None:
+        """Append the bar, with its event time (ms UTC), and move to it."""
+        self._times.append(event)
+        datetime = self.p.datetimes.at(event)
+        values = (bar.close, bar.low, bar.high, bar.open, bar.volume, float("nan"), datetime)
         for line, value in zip(self._buffers, values, strict=True):
             line.array.append(value)
             line._idx += 1

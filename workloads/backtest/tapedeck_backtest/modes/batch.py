@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tapedeck_backtest.bars.arrays import BarArrays
+from tapedeck_backtest.bars.datetimes import same_session
 from tapedeck_backtest.bars.history import prepend_history
 from tapedeck_backtest.bars.resample import check_intervals, resample
 from tapedeck_backtest.bias_checks.checks import fail_if_biased
@@ -29,6 +30,7 @@ def run(context: RunContext, strategy: type[Any], params: dict[str, Any], range_
     data, interval = context.spec.data, range_.interval
     check_intervals(interval, data.intervals)
     series = read_range(context.connections, range_)
+    sessions = same_session(data.session, list(series))
     context.progress.total = sum(len(columns.event) for columns in series.values())
     context.publish_started(range_.exchange, list(series), interval)
     vectorised = _run_vectorised(context, strategy, params, series, interval)
@@ -36,7 +38,9 @@ def run(context: RunContext, strategy: type[Any], params: dict[str, Any], range_
     context.publisher.publish(replace(origin_of_store(context.settings, series), path=path))
     if context.spec.checks:
         with context.strategy_code():
-            rerun = StrategyRerun.over(context.spec, strategy, params, series, interval, context.guard.heartbeat)
+            rerun = StrategyRerun.over(
+                context.spec, strategy, params, series, interval, sessions, context.guard.heartbeat
+            )
             fail_if_biased(rerun, context.spec.checks)
     if vectorised is not None:
         publish_vectorised(context, *vectorised)
@@ -49,7 +53,7 @@ def run(context: RunContext, strategy: type[Any], params: dict[str, Any], range_
         series = prepend_history(history, series)
         strategy = quiet_until(strategy, begins)
     feeds = resample(series, interval, data.intervals)
-    run_engine(context, batch_engine(context.spec, strategy, params, feeds, interval), interval, begins)
+    run_engine(context, batch_engine(context.spec, strategy, params, feeds, interval, sessions), interval, begins)
 
 
 def _run_vectorised(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tapedeck_backtest.bars.datetimes import same_session
 from tapedeck_backtest.bars.history import prepend_history
 from tapedeck_backtest.bars.resample import check_intervals, check_resampled
 from tapedeck_backtest.report.origin import origin_of_store
@@ -34,8 +35,9 @@ def run(context: RunContext, strategy: type[Any], sweep: Sweep, range_: StoreRan
     if warmup:
         history = read_history(connections, range_.exchange, list(series), interval, first, warmup)
         series = prepend_history(history, series)
+    sessions = same_session(spec.data.session, list(series))
     check_resampled(series, interval, spec.data.intervals)  # of the whole range; a window may lack such bars
-    trials = TrialRunner(progress.run_id, spec, sweep, strategy, series, interval, context.guard.heartbeat)
+    trials = TrialRunner(progress.run_id, spec, sweep, strategy, series, interval, sessions, context.guard.heartbeat)
     progress.shard = ShardRunner(
         trials,
         shard_plan(sweep, windows, settings.shard),

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from tapedeck_backtest.bars.arrays import TimeStep, is_resampled
+from tapedeck_backtest.bars.datetimes import same_session
 from tapedeck_backtest.bars.history import history_steps
 from tapedeck_backtest.bars.resample import StreamResampler, feed_names
 from tapedeck_backtest.engine.analyzers import add_analyzer, quiet_until
@@ -75,7 +76,9 @@ def run_stream(
         strategy = quiet_until(strategy, begins)
     steps = StreamResampler(symbols, interval, data.intervals).steps(steps)
     feeds = feed_names(symbols, data.intervals)
-    run_engine(context, stream_engine(context.spec, strategy, params, feeds, interval, steps), interval, begins)
+    sessions = same_session(data.session, symbols)
+    engine = stream_engine(context.spec, strategy, params, feeds, interval, steps, sessions)
+    run_engine(context, engine, interval, begins)
 
 
 def publish_vectorised(context: RunContext, results: Results, records: list[ResultRecord]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tapedeck_backtest.bars.arrays import BarArrays
+from tapedeck_backtest.bars.datetimes import Sessions
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.sandbox.error_boundary import bar_timeout_message
@@ -42,6 +43,7 @@ class TrialRunner:
     strategy: type[Any]
     series: dict[str, BarArrays]
     interval: str
+    sessions: Sessions
     heartbeat: Callable[[], None]
     _windows: dict[tuple[int, int], WindowData] = field(default_factory=dict)
 
@@ -76,7 +78,9 @@ class TrialRunner:
         if (start, end) not in self._windows:
             while len(self._windows) >= CACHED_WINDOWS:
                 del self._windows[next(iter(self._windows))]
-            self._windows[start, end] = window_data(self.spec, self.strategy, self.series, self.interval, start, end)
+            self._windows[start, end] = window_data(
+                self.spec, self.strategy, self.series, self.interval, self.sessions, start, end
+            )
         return self._windows[start, end]
 
     def _new_results(self) -> Results:

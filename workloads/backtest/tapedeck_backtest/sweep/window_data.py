@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tapedeck_backtest.bars.arrays import BarArrays
+from tapedeck_backtest.bars.datetimes import Sessions
 from tapedeck_backtest.bars.resample import resample
 from tapedeck_backtest.engine.analyzers import add_analyzer, quiet_until
 from tapedeck_backtest.engine.cerebro import BacktestEngine, batch_engine
@@ -26,6 +27,7 @@ class WindowData:
     """
 
     series: dict[str, BarArrays]
+    sessions: Sessions
     begins: int
     vectorised: VectorSeries | None
 
@@ -34,13 +36,19 @@ class WindowData:
     ) -> BacktestEngine:
         """An engine over the bars that writes to ``results``."""
         traded = quiet_until(strategy, self.begins) if self.begins else strategy
-        engine = batch_engine(spec, traded, params, self.series, interval)
+        engine = batch_engine(spec, traded, params, self.series, interval, self.sessions)
         add_analyzer(engine, results, self.begins)
         return engine
 
 
 def window_data(
-    spec: BacktestSpec, strategy: type[Any], series: dict[str, BarArrays], interval: str, start: int, end: int
+    spec: BacktestSpec,
+    strategy: type[Any],
+    series: dict[str, BarArrays],
+    interval: str,
+    sessions: Sessions,
+    start: int,
+    end: int,
 ) -> WindowData:
     """The bars with opens in [start, end) and their warm-up history, as views of ``series``.
 
@@ -56,4 +64,4 @@ def window_data(
     begins = min(first_events, default=start + width) if warmup else 0
     vectorised = vector_series(spec, strategy, selected)
     feeds = resample(selected, interval, spec.data.intervals, require_bars=False)
-    return WindowData(feeds, begins, vectorised)
+    return WindowData(feeds, sessions, begins, vectorised)
