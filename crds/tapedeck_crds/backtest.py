@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from tapedeck_crds.base import (
-    Interval,
     Model,
     ObjectName,
     Rule,
@@ -19,6 +18,7 @@ from tapedeck_crds.base import (
     parse_time,
 )
 from tapedeck_crds.broker import BrokerOptions, Sizer
+from tapedeck_crds.intervals import Interval
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.resource import (
     AGE_COLUMN,

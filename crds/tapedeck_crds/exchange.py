@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from tapedeck_crds.base import Interval, Model
+from tapedeck_crds.base import Model
+from tapedeck_crds.intervals import Interval
 
 Channel = Literal["trades", "bars", "ticker"]
 

@@ -118,7 +118,7 @@ class ReplayReport(Report):
     published: int = 0
     position: int | None = None
     last_event: int | None = None
-    interval_ms: int = 0
+    interval: str = ""
     loop_round: int = 0
     stalled: bool = False
     ahead: bool = False

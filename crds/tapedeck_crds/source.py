@@ -10,7 +10,6 @@ from tapedeck_crds.base import (
     RANGE_RULE,
     Exchange,
     Files,
-    Interval,
     Model,
     NonNegative,
     Rule,
@@ -22,6 +21,7 @@ from tapedeck_crds.base import (
     parse_time,
 )
 from tapedeck_crds.exchange import Endpoints
+from tapedeck_crds.intervals import Interval
 
 SEED_MAX = 2**53 - 1  # the largest integer that every JSON parser keeps exactly
 BARS_MAX = 1_000_000_000
@@ -113,6 +113,11 @@ class Synthetic(Model):
             cel="!has(self.correlation) || size(self.correlation) == size(self.symbols)",
             message="expected correlation to have a row for each symbol",
             holds=lambda new, _old: new.correlation is None or len(new.correlation) == len(new.symbols),
+        ),
+        Rule(
+            cel="self.interval != '1M'",
+            message="expected an interval of bars of equal lengths, not 1M",
+            holds=lambda new, _old: new.interval != "1M",
         ),
     )
 

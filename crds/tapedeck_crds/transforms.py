@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from tapedeck_crds.base import Interval, Model, ObjectName, Rule, exactly_one_of
+from tapedeck_crds.base import Model, ObjectName, Rule, exactly_one_of
 from tapedeck_crds.exchange import Channel
+from tapedeck_crds.intervals import Interval
 
 PREVIOUS = "previous"
 FIELDS: dict[str, tuple[str, ...]] = {

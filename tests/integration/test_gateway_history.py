@@ -24,22 +24,28 @@ from pods.gateway import (
 from pods.socket_client import T0, assert_same_bars, rows
 from tapedeck_common.store.schema_upgrade import upgrade_schema
 
-WIDTHS = {"1": 1, "5": 5, "15": 15, "60": 60, "240": 240, "1D": 1440}
+WIDTHS = {
+    "1": 1, "3": 3, "5": 5, "15": 15, "30": 30, "60": 60, "120": 120, "240": 240, "360": 360, "480": 480, "720": 720,
+    "1D": 1440, "3D": 4320,
+}  # fmt: skip
+OPENS = {name: f"extract(epoch FROM ts)::int8 / {minutes * 60} * {minutes * 60}" for name, minutes in WIDTHS.items()}
+OPENS |= {"1W": "extract(epoch FROM date_trunc('week', ts, 'UTC'))::int8"}
+OPENS |= {"1M": "extract(epoch FROM date_trunc('month', ts, 'UTC'))::int8"}
+INTERVALS = ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"]
 
 
 def test_history_of_the_store_equals_plain_sql(gateway: Gateway, store: str) -> None:
     bars = walk(1, 3_000, T0 + 7 * MINUTE, gaps=0.1)
     insert_bars(store, [*bars, *walk(2, 500, T0, symbol="ETH/USD")])
-    end = (T0 + 4_000 * MINUTE) // 1000
+    end = (T0 + 40 * 1_440 * MINUTE) // 1000
     with psycopg.connect(store) as connection:
-        for resolution, minutes in WIDTHS.items():
+        for resolution, opened in OPENS.items():
             expected = connection.execute(
-                "SELECT DISTINCT (extract(epoch FROM ts)::int8 / %(w)s) * %(w)s AS t,"
+                f"SELECT DISTINCT {opened} AS t,"  # noqa: S608
                 " first_value(open) OVER w, max(high) OVER w, min(low) OVER w, last_value(close) OVER w,"
                 " sum(volume) OVER w FROM bars WHERE symbol = 'BTC/USD'"
-                " WINDOW w AS (PARTITION BY extract(epoch FROM ts)::int8 / %(w)s ORDER BY ts"
+                f" WINDOW w AS (PARTITION BY {opened} ORDER BY ts"
                 " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) ORDER BY t",
-                {"w": minutes * 60},
             ).fetchall()
             _, answer = gateway.get("/history", symbol="coinbase:BTC/USD", resolution=resolution, from_=0, to=end)
             assert_same_bars(rows(answer), expected)
@@ -78,11 +84,11 @@ def test_no_data_names_the_last_bar_before(gateway: Gateway, store: str) -> None
 
 def test_symbols_search_config_and_time(gateway: Gateway, store: str) -> None:
     insert_bars(store, [*walk(5, 30, T0), *walk(6, 30, T0, symbol="ETH/USD"), *walk(7, 5, T0, exchange="kraken")])
-    assert gateway.get("/config")[1]["supported_resolutions"] == list(WIDTHS)
-    assert gateway.get("/api/resolutions")[1] == [
-        {"resolution": name, "interval": interval, "width_ms": WIDTHS[name] * MINUTE}
-        for name, interval in zip(WIDTHS, ("1m", "5m", "15m", "1h", "4h", "1d"), strict=True)
-    ]
+    assert gateway.get("/config")[1]["supported_resolutions"] == list(OPENS)
+    resolutions = gateway.get("/api/resolutions")[1]
+    assert [(each["resolution"], each["interval"]) for each in resolutions] == list(zip(OPENS, INTERVALS, strict=True))
+    assert [each["width_ms"] for each in resolutions] == [*(w * MINUTE for w in WIDTHS.values()), 604800000, 2678400000]
+    assert [each["origin_ms"] // (1_440 * MINUTE) for each in resolutions] == [0] * len(WIDTHS) + [4, 0]
     assert [e["value"] for e in gateway.get("/config")[1]["exchanges"]] == ["", "coinbase", "kraken"]
     assert abs(int(gateway.get("/time")[1]) - time.time()) < 5
     found = gateway.get("/symbols", symbol="coinbase:BTC/USD")[1]

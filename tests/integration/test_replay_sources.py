@@ -6,12 +6,14 @@ import random
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pods.replay import MINUTE, T0, ReplayProcess, bars, committed, insert_minutes, stored
+from pods.store import insert_bars
 from tapedeck_common import wire
 from tapedeck_common.kafka import producer
 from tapedeck_common.market import Bar
@@ -165,7 +167,10 @@ def test_patterns_select_symbols(make: Make, store: str, some_bars: None) -> Non
             "symbols: got A/UDS, expected a symbol of x with bars in the store, such as A/USD",
         ),
         ({"symbols": ["*/GBP"]}, "symbols: got */GBP, which matches no symbol, expected to match some of A/EUR"),
-        ({"interval": "1h"}, "interval: got 1h, expected an interval of A/USD in the store: 1m"),
+        (
+            {"interval": "1s"},
+            "interval: got 1s, expected an interval of A/USD in the store, or one that consists of its bars: 1m",
+        ),
         (
             {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"},
             "from, to: got 2020-01-01T00:00:00Z to 2020-01-02T00:00:00Z, where A/USD has no bars of 1m, "
@@ -183,6 +188,40 @@ def test_the_message_names_what_the_store_has_instead(
     report = replay.last_report()
     assert (report["reason"], report["published"]) == ("NoBars", 0)
     assert message in report["message"]
+
+
+def aggregated(rows: list[tuple[Any, ...]], open_of: Callable[[int], int]) -> list[tuple[Any, ...]]:
+    """Rows of bars as bars of a longer interval, by hand."""
+    groups: dict[tuple[int, str], list[tuple[Any, ...]]] = {}
+    for row in rows:
+        groups.setdefault((open_of(row[0]), row[1]), []).append(row)
+    return [
+        (*key, part[0][2], max(r[3] for r in part), min(r[4] for r in part), part[-1][5], sum(r[6] for r in part))
+        for key, part in sorted(groups.items())
+    ]
+
+
+def test_an_interval_that_is_not_stored_plays_the_aggregate(make: Make, store: str) -> None:
+    insert_minutes(store, "x", ["A/USD", "B/USD"], 2_000)
+    of_store = {"exchange": "x", "symbols": ["*"], "interval": "5m"}
+    found = played(make({"source": {"store": of_store}}), kills=1)
+    expected = aggregated(stored(store, "x"), lambda ts: ts // 300_000 * 300_000)
+    assert [row[:6] for row in found] == [row[:6] for row in expected]
+    assert [row[6] for row in found] == pytest.approx([row[6] for row in expected])
+
+
+def test_months_play_at_their_ends(make: Make, store: str) -> None:
+    """A month is known when the next one opens: the watermarks before a bar are earlier, its own is not."""
+    days = [datetime(2018, 1, 1, tzinfo=UTC) + timedelta(n) for n in range(31 + 28 + 31)]
+    opens = [round(day.timestamp() * 1000) for day in days]
+    insert_bars(store, [Bar("x", "A", "1d", ts, n, n + 2, n - 1, n + 1, 1) for n, ts in enumerate(opens, 5)])
+    replay = make({"source": {"store": {"exchange": "x", "symbols": ["A"], "interval": "1M"}}})
+    first = {ts: round(day.replace(day=1).timestamp() * 1000) for ts, day in zip(opens, days, strict=True)}
+    rows = [(ts, "A", float(n), float(n + 2), float(n - 1), float(n + 1), 1.0) for n, ts in enumerate(opens, 5)]
+    assert played(replay) == aggregated(rows, first.__getitem__)
+    report = replay.last_report()
+    april = round(datetime(2018, 4, 1, tzinfo=UTC).timestamp() * 1000)
+    assert (report["last_event"], report["position"]) == (april, april)
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.strategy_loader import checked_params, load_strategy, param_notes
 from tapedeck_common.market import Bar
 from tapedeck_crds.backtest import Builtin, ParamValue, Strategy
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS
 
 MINUTE = 60_000
 
@@ -131,10 +131,16 @@ def test_clock_equals_backtraders(ms: int) -> None:
 
 
 def test_every_interval_has_a_timeframe() -> None:
-    seconds = {bt.TimeFrame.Seconds: 1, bt.TimeFrame.Minutes: 60, bt.TimeFrame.Days: 86_400}
-    for interval, length in INTERVAL_MS.items():
+    seconds = {
+        bt.TimeFrame.Seconds: 1,
+        bt.TimeFrame.Minutes: 60,
+        bt.TimeFrame.Days: 86_400,
+        bt.TimeFrame.Weeks: 7 * 86_400,
+        bt.TimeFrame.Months: 31 * 86_400,
+    }
+    for interval, length in BAR_LENGTHS.items():
         params = feed_params("A", interval)
-        assert seconds[params["timeframe"]] * params["compression"] * 1000 == length
+        assert seconds[params["timeframe"]] * params["compression"] * 1000 == length.ms
 
 
 def bar(symbol: str, minute: int) -> Bar:

@@ -113,7 +113,7 @@ def test_an_invalid_replay_stops_no_other_and_has_the_reason_in_its_status(objec
 def test_a_rejected_control_is_in_the_status_until_the_pod_accepts_it(objects: Objects) -> None:
     made, _ = objects.apply(replay("tape"))
     report = ReplayReport(
-        state="waiting", range_from=T0, range_to=T0 + 60_000, last_event=T0 + 60_000, interval_ms=60_000, rows=1
+        state="waiting", range_from=T0, range_to=T0 + 60_000, last_event=T0 + 60_000, interval="1m", rows=1
     )
     rejecting = True
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.report import BackfillReport
 from tapedeck_feed.backfill.ranges import (
     GapTracker,
@@ -45,7 +45,7 @@ def test_every_bar_belongs_to_one_shard_for_good(seed: int) -> None:
     parts = [slices_of_shard(symbols, intervals, whole_range, closed, shard, shards) for shard in range(shards)]
     for symbol in symbols:
         for interval in intervals:
-            step = INTERVAL_MS[interval]
+            step = BAR_LENGTHS[interval].ms
             mine = [
                 ts
                 for part in parts

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import by_hand.samples as by_hand
 from tapedeck_common.market import Bar, Trade, bar_problem, bars_from_trades
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS
 
 
 @pytest.mark.parametrize(("symbol", "name"), [("BTC/USDT", "btcusdt"), ("ETH/USDT", "ethusdt")])
@@ -40,7 +40,7 @@ def test_any_trades(times: list[int], interval: str, data: st.DataObject) -> Non
     # Eighths add up exactly, so volumes can be compared with ==.
     values = st.integers(1, 10_000).map(lambda n: n / 8)
     trades = [Trade("x", "A/B", ts, str(i), data.draw(values), data.draw(values), "buy") for i, ts in enumerate(times)]
-    step = INTERVAL_MS[interval]
+    step = BAR_LENGTHS[interval].ms
     slots: dict[int, list[Trade]] = {}
     for trade in trades:
         slots.setdefault(trade.ts // step, []).append(trade)

@@ -155,7 +155,7 @@ BROKEN_ROWS = {
     "empty cell": ("120000,1,1,1,,1", "close: got '', expected a number"),
     "Python's digits": ("120000,1_0,1,1,1,1", "open: got '1_0', expected a number"),
     "high below low": ("120000,2,1,3,2,1", "high/low: got low 3.0, high 1.0"),
-    "time off the grid": ("120001,1,1,1,1,1", "ts: got 120001, expected a multiple of 60000 ms (1m)"),
+    "time off the grid": ("120001,1,1,1,1,1", "ts: got 120001, expected the open of a bar of 1m, such as 120000"),
     "time without offset": ("2018-04-04T00:00:00,1,1,1,1,1", "expected a time with an offset"),
     "no time": ("noon,1,1,1,1,1", "ts: got 'noon', expected a time with an offset"),
     "time before any": ("0001-01-01T00:00:00+01:00,1,1,1,1,1", "expected an existing date"),

@@ -11,10 +11,12 @@ import msgspec
 import pandas as pd
 import pytest
 
-from tapedeck_common.market import CHART_RESOLUTIONS, Bar, Trade
+from tapedeck_common.market import Bar, Trade
 from tapedeck_common.wire import Epoch, EpochStart, ReplayEnd, ReplayStart, Watermark, encode, replay_headers
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_gateway.charts.bar_columns import EVICT_BARS, BarColumns, Candle, aggregate
-from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol, resolution_ms, resolutions_of
+from tapedeck_gateway.charts.resolutions import CHART_RESOLUTIONS, resolution_length, resolutions_of
+from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
 from tapedeck_gateway.push import send_queue
 from tapedeck_gateway.push.send_queue import SendQueue
 from tapedeck_gateway.routes.udf import price_format
@@ -71,27 +73,19 @@ def test_an_invalid_symbol_is_rejected(text: str) -> None:
 
 
 def test_resolutions() -> None:
-    assert [resolution_ms(r) // MINUTE for r in ("1", "5", "15", "60", "240", "1D", "D")] == [
-        1,
-        5,
-        15,
-        60,
-        240,
-        1440,
-        1440,
-    ]
-    assert list(CHART_RESOLUTIONS.items()) == [
-        ("1", "1m"),
-        ("5", "5m"),
-        ("15", "15m"),
-        ("60", "1h"),
-        ("240", "4h"),
-        ("1D", "1d"),
-    ]
-    assert resolutions_of(15 * MINUTE) == ["15", "60", "240", "1D"]
-    for invalid in ("2", "", "1W", "-5", "5m"):
+    assert [resolution_length(r).interval for r in ("1", "240", "1D", "D", "W", "M")] == [
+        "1m", "4h", "1d", "1d", "1w", "1M"
+    ]  # fmt: skip
+    names = {name: length.interval for name, length in CHART_RESOLUTIONS.items()}
+    assert names == {
+        "1": "1m", "3": "3m", "5": "5m", "15": "15m", "30": "30m", "60": "1h", "120": "2h", "240": "4h", "360": "6h",
+        "480": "8h", "720": "12h", "1D": "1d", "3D": "3d", "1W": "1w", "1M": "1M",
+    }  # fmt: skip
+    assert resolutions_of(BAR_LENGTHS["8h"]) == ["480", "1D", "3D", "1W", "1M"]
+    assert resolutions_of(BAR_LENGTHS["3d"]) == ["3D"]
+    for invalid in ("2", "", "2W", "-5", "5m", "1m"):
         with pytest.raises(ValueError, match="resolution: got"):
-            resolution_ms(invalid)
+            resolution_length(invalid)
 
 
 def test_price_formats() -> None:
@@ -102,6 +96,7 @@ def test_price_formats() -> None:
 
 @pytest.mark.parametrize("minutes", [1, 5, 15, 60, 240, 1440])
 def test_aggregated_bars_equal_pandas(minutes: int) -> None:
+    length = next(each for each in BAR_LENGTHS.values() if each.ms == minutes * MINUTE)
     finer = candles(3_000)
     closed_until = T0 + 2_905 * MINUTE
     frame = pd.DataFrame([msgspec.structs.asdict(c) for c in finer]).set_index("ts")
@@ -111,7 +106,7 @@ def test_aggregated_bars_equal_pandas(minutes: int) -> None:
         .agg({"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"})
         .dropna()
     )
-    found = aggregate(finer, minutes * MINUTE, closed_until)
+    found = aggregate(finer, length, closed_until)
     assert [pd.Timestamp(c.ts, unit="ms") for c in found] == list(expected.index)
     for name in ("open", "high", "low", "close", "volume"):
         assert [getattr(c, name) for c in found] == pytest.approx(expected[name].tolist())
@@ -233,7 +228,7 @@ def test_trades_are_aggregated_up_to_the_watermark() -> None:
     for after_ms, price in ((0, 5.0), (59_999, 9.0), (60_000, 4.0), (61_000, 3.0), (100_000, 8.0), (190_000, 1.0)):
         topic.trade(after_ms, price)
     assert topic.control(Watermark("0.0", T0 + 61_000))
-    now = topic.view.bars_since("x", "A", MINUTE, T0)[1]
+    now = topic.view.bars_since("x", "A", BAR_LENGTHS["1m"], T0)[1]
     assert now == [Candle(T0, 5, 9, 5, 9, 4), Candle(T0 + MINUTE, 4, 4, 3, 3, 4, False)]
     topic.control(Watermark("0.0", T0 + 200_000))
     assert topic.view.base_bars("x", "A", T0 + MINUTE, T0 + 4 * MINUTE) == [

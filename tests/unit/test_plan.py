@@ -57,7 +57,7 @@ def ended(manifest: dict[str, Any], how: str) -> dict[str, Any]:
 
 def replay_pod(**report: Any) -> ObservedPod:
     facts = {"state": "running", "range_from": T0, "range_to": T0 + 600_000, "last_event": T0 + 660_000, **report}
-    facts |= {"interval_ms": 60_000, "rows": 10}
+    facts |= {"interval": "1m", "rows": 10}
     return ObservedPod("p", 0, "Running", "http://127.0.0.1:1", ReplayReport(**facts))
 
 

@@ -50,7 +50,7 @@ class SimulatedReplay:
     def control(self, now: int, **change: Any) -> int:
         """Change the spec; returns the wall time at which the change takes effect."""
         self.spec = {name: value for name, value in (self.spec | change).items() if value is not None}
-        report = ReplayReport(range_from=START, last_event=END, interval_ms=STEP)
+        report = ReplayReport(range_from=START, last_event=END, interval="1s")
         spec = ReplaySpec.model_validate(self.spec)
         self.anchor = next_anchor(spec, self.anchor, ReplayShards(1, (report,), ()), now, None)
         assert self.anchor is not None

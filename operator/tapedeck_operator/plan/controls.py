@@ -13,6 +13,7 @@ from hashlib import sha256
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.controls import FOREVER, Seek, Step
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.kinds import ReplaySpec
 from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan.replay_shards import LoopPosition, ReplayShards, follows, knows_range
@@ -24,11 +25,11 @@ LEAD_MS = 250  # an anchor reaches every pod before it takes effect, so that all
 
 @dataclass(frozen=True)
 class ReplayRange:
-    """What a Replay plays: event times of its start and its last event (ms UTC), and the length of its bars."""
+    """What a Replay plays: event times of its start and its last event (ms UTC), and the interval of its bars."""
 
     start: int
     end: int
-    interval_ms: int
+    interval: str
 
     def clamp(self, virtual_ms: int) -> int:
         """The nearest virtual time within the range."""
@@ -115,7 +116,7 @@ def control_requests(anchor: Anchor | None, pods: tuple[ObservedPod, ...], key: 
 def _replay_range(report: ReplayReport | None) -> ReplayRange | None:
     if report is None or report.range_from is None or report.last_event is None:
         return None
-    return ReplayRange(report.range_from, report.last_event, report.interval_ms)
+    return ReplayRange(report.range_from, report.last_event, report.interval)
 
 
 def _changed(spec: ReplaySpec, last: Anchor, limits: ReplayRange) -> bool:
@@ -206,6 +207,8 @@ def _seek(anchor: Anchor, seek: Seek, limits: ReplayRange) -> Anchor:
 
 def _step(anchor: Anchor, step: Step, limits: ReplayRange) -> Anchor:
     """The anchor moved on by N intervals, into a later round if the loop has one, at most to the end of the last."""
-    moved = anchor.model_copy(update={"v0": anchor.v0 + step.intervals * limits.interval_ms, "step_id": step.id})
+    moved = anchor.model_copy(
+        update={"v0": BAR_LENGTHS[limits.interval].shifted(anchor.v0, step.intervals), "step_id": step.id}
+    )
     loop_round, virtual_ms = moved.place(moved.w0 - 1)
     return moved.model_copy(update={"v0": min(int(virtual_ms), limits.end), "loop_round": loop_round})

@@ -53,7 +53,7 @@ class FakeReplayPod:
         path.write_text(key)
         end = T0 + 600_000
         self.report = ReplayReport(
-            state="waiting", range_from=T0, range_to=end, last_event=end, interval_ms=60_000, rows=10, topic="t"
+            state="waiting", range_from=T0, range_to=end, last_event=end, interval="1m", rows=10, topic="t"
         )
         self.accepted: list[Anchor] = []
         self._probe = ProbeServer(

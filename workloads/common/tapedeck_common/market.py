@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS
 
 RecordSource: TypeAlias = Literal["live", "backfill", "replay"]
 Side: TypeAlias = Literal["buy", "sell"]
@@ -20,10 +20,6 @@ A trade's interval is empty; ids of trades compare by ``trade_id_key``.
 """
 TradeKey: TypeAlias = tuple[int, int, str]
 """(time, length of the id, id): the order of one symbol's trades; in SQL ``ORDER BY ts, length(id), id``."""
-
-# The intervals of charts by their TradingView names. The database rolls up one-minute bars to the longer ones.
-CHART_RESOLUTIONS: dict[str, str] = {"1": "1m", "5": "5m", "15": "15m", "60": "1h", "240": "4h", "1D": "1d"}
-ROLLUP_INTERVALS = tuple(interval for interval in CHART_RESOLUTIONS.values() if interval != "1m")
 
 
 class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -91,12 +87,12 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 def event_time(bar: Bar) -> int:
     """The time at which the bar is known: its close time."""
-    return bar.ts + INTERVAL_MS[bar.interval]
+    return BAR_LENGTHS[bar.interval].close_of(bar.ts)
 
 
 def order_key(bar: Bar) -> OrderKey:
     """The order of bars everywhere: (event time, exchange, symbol, interval, rev)."""
-    return (bar.ts + INTERVAL_MS[bar.interval], bar.exchange, bar.symbol, bar.interval, bar.rev)
+    return (event_time(bar), bar.exchange, bar.symbol, bar.interval, bar.rev)
 
 
 def trade_id_key(id: str) -> tuple[int, str]:
@@ -116,10 +112,10 @@ def series_key(exchange: str, symbol: str) -> str:
 
 def bar_problem(bar: Bar) -> str | None:
     """What is wrong with the bar: field, value and expectation; None for a valid one."""
-    if bar.interval not in INTERVAL_MS:
-        return f"interval: got {bar.interval!r}, expected one of {', '.join(INTERVAL_MS)}"
-    if bar.ts % INTERVAL_MS[bar.interval]:
-        return f"ts: got {bar.ts}, expected a multiple of {INTERVAL_MS[bar.interval]} ms ({bar.interval})"
+    if (length := BAR_LENGTHS.get(bar.interval)) is None:
+        return f"interval: got {bar.interval!r}, expected one of {', '.join(BAR_LENGTHS)}"
+    if bar.ts != length.open_of(bar.ts):
+        return f"ts: got {bar.ts}, expected the open of a bar of {bar.interval}, such as {length.open_of(bar.ts)}"
     for name in ("open", "high", "low", "close"):
         price = getattr(bar, name)
         if not (math.isfinite(price) and price > 0):
@@ -151,15 +147,15 @@ def bars_from_trades(trades: Iterable[Trade], interval: str) -> Iterator[Bar]:
     An interval without a trade has no bar, and the last interval is only closed by a trade of a later one. The first
     bar may be incomplete: the trades do not show whether the first interval was seen from its start.
     """
-    step = INTERVAL_MS[interval]
-    start = -1
+    length = BAR_LENGTHS[interval]
+    start = end = -1
     open_ = high = low = close = volume = 0.0
     exchange = symbol = ""
     for trade in trades:
-        if trade.ts >= start + step or start < 0:
+        if trade.ts >= end or start < 0:
             if start >= 0:
                 yield Bar(exchange, symbol, interval, start, open_, high, low, close, volume)
-            start = trade.ts // step * step
+            start, end = length.open_of(trade.ts), length.close_of(trade.ts)
             exchange, symbol = trade.exchange, trade.symbol
             open_ = high = low = trade.price
             volume = 0.0

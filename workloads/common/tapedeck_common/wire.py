@@ -66,6 +66,7 @@ class ReplayStart(msgspec.Struct, frozen=True, tag="start"):
     """The first record of each partition: the spec with symbols and range resolved.
 
     ``rows`` is the number of bars, or of trades, by symbol; ``channel`` is which of the two is played.
+    ``built_from`` has the symbols whose bars are aggregated from a finer interval of the store, and that interval.
     """
 
     uid: str
@@ -81,6 +82,7 @@ class ReplayStart(msgspec.Struct, frozen=True, tag="start"):
     fingerprint: str
     image: str = ""
     channel: Literal["bars", "trades"] = "bars"
+    built_from: dict[str, str] = {}
 
 
 class EpochStart(msgspec.Struct, frozen=True, tag="epoch"):

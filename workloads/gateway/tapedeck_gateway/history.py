@@ -1,6 +1,6 @@
 """Closed bars of the past: stored series, and replays up to their position.
 
-Times are milliseconds UTC of a bar's open, and widths are milliseconds.
+Times are milliseconds UTC of a bar's open.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import Candle, aggregate
-from tapedeck_gateway.charts.symbols import BASE_INTERVAL, ChartSymbol
+from tapedeck_gateway.charts.resolutions import BASE
+from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.partial_response import PartialResponse
 from tapedeck_gateway.store import bars
 from tapedeck_gateway.store.pool import Pool
@@ -22,13 +24,13 @@ MAX_BARS = 20_000
 class BarHistory(Protocol):
     """A source of closed bars."""
 
-    def between(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
+    def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
         """The last ``limit`` closed bars with open in [start, end), in order."""
 
-    def last(self, width: int, end: int, count: int) -> list[Candle]:
+    def last(self, length: BarLength, end: int, count: int) -> list[Candle]:
         """The last ``count`` closed bars that open before ``end``, in order."""
 
-    def last_open_before(self, width: int, ts: int) -> int | None:
+    def last_open_before(self, length: BarLength, ts: int) -> int | None:
         """The open of the last closed bar that opens before ``ts``; None where there is none."""
 
 
@@ -39,23 +41,23 @@ class StoredBarHistory:
     pool: Pool
     symbol: ChartSymbol
     now: int
-    base: str = BASE_INTERVAL
+    base: BarLength = BASE
 
-    def between(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
-        closed = min(end, self.now - width + 1)
+    def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
+        closed = min(end, length.open_of(self.now))
         return bars.bars_between(
-            self.pool, self.symbol.exchange, self.symbol.symbol, self.base, width, start, closed, limit
+            self.pool, self.symbol.exchange, self.symbol.symbol, self.base, length, start, closed, limit
         )
 
-    def last(self, width: int, end: int, count: int) -> list[Candle]:
-        closed = min(end, self.now - width + 1)
-        return bars.last_bars(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, width, closed, count)
+    def last(self, length: BarLength, end: int, count: int) -> list[Candle]:
+        closed = min(end, length.open_of(self.now))
+        return bars.last_bars(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, length, closed, count)
 
-    def last_open_before(self, width: int, ts: int) -> int | None:
-        # The last stored bar within a bar of ``width`` that has closed and opens before ts.
-        closed = min(-(-ts // width) * width, self.now - self.now % width)
+    def last_open_before(self, length: BarLength, ts: int) -> int | None:
+        # The last stored bar within a bar of this length that has closed and opens before ts.
+        closed = min(length.first_open(ts), length.open_of(self.now))
         found = bars.last_open_before(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, closed)
-        return None if found is None else found - found % width
+        return None if found is None else length.open_of(found)
 
 
 @dataclass(frozen=True)
@@ -71,46 +73,47 @@ class ReplayBarHistory:
     view: ReplayView
     parts: PartialResponse
 
-    def between(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
+    def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
         position = self.view.position
         if position is None:
             return []
-        first = -(-start // width) * width
-        end = min(-(-end // width) * width, position - position % width)  # closed bars only
+        first = length.first_open(start)
+        end = min(length.first_open(end), length.open_of(position))  # closed bars only
         topic_start = self._topic_start()
-        from_topic = aggregate(self._topic_bars(max(first, topic_start), end), width, position)
+        from_topic = aggregate(self._topic_bars(max(first, topic_start), end), length, position)
         if not self.view.plays_stored_bars or first >= topic_start:
             return from_topic[-limit:]
         # One bar may lie across the border: it is aggregated from both sides. Earlier bars come from the store alone.
-        border = min(topic_start - topic_start % width, end)
+        border = min(length.open_of(topic_start), end)
+        after = length.close_of(border)
         across = aggregate(
             [
                 *self._stored_base_bars(border, min(topic_start, end)),
-                *self._topic_bars(topic_start, min(border + width, end)),
+                *self._topic_bars(topic_start, min(after, end)),
             ],
-            width,
+            length,
             position,
         )
         newer = [
             *(candle for candle in across if candle.ts >= first),
-            *(candle for candle in from_topic if candle.ts >= border + width),
+            *(candle for candle in from_topic if candle.ts >= after),
         ]
         missing = limit - len(newer)
-        older = self._older(lambda stored: stored.between(width, first, border, missing)) if missing > 0 else []
+        older = self._older(lambda stored: stored.between(length, first, border, missing)) if missing > 0 else []
         return [*older, *newer][-limit:]
 
-    def last(self, width: int, end: int, count: int) -> list[Candle]:
+    def last(self, length: BarLength, end: int, count: int) -> list[Candle]:
         if not self.view.plays_stored_bars:
-            return self.between(width, 0, end, count)
+            return self.between(length, 0, end, count)
         topic_start = self._topic_start()
-        border = topic_start - topic_start % width
-        newer = self.between(width, border, end, count)
+        border = length.open_of(topic_start)
+        newer = self.between(length, border, end, count)
         missing = count - len(newer)
-        older = self._older(lambda stored: stored.last(width, min(end, border), missing)) if missing else []
+        older = self._older(lambda stored: stored.last(length, min(end, border), missing)) if missing else []
         return [*older, *newer]
 
-    def last_open_before(self, width: int, ts: int) -> int | None:
-        found = self.last(width, ts, 1)
+    def last_open_before(self, length: BarLength, ts: int) -> int | None:
+        found = self.last(length, ts, 1)
         return found[-1].ts if found else None
 
     def _topic_start(self) -> int:
@@ -118,7 +121,7 @@ class ReplayBarHistory:
         if not self.view.plays_stored_bars:
             return 0
         stored_until = self._stored_until()
-        return stored_until - stored_until % self.view.interval_ms
+        return self.view.length.open_of(stored_until)
 
     def _stored_until(self) -> int:
         """The event time up to which bars come from the store: never beyond the replay's position."""
@@ -128,11 +131,10 @@ class ReplayBarHistory:
         return self.view.base_bars(self.symbol.exchange, self.symbol.symbol, start, end)
 
     def _stored(self) -> StoredBarHistory:
-        interval = self.view.start.interval if self.view.start else BASE_INTERVAL
-        return StoredBarHistory(self.pool, self.symbol, self._stored_until(), interval)
+        return StoredBarHistory(self.pool, self.symbol, self._stored_until(), self.view.length)
 
     def _stored_base_bars(self, start: int, end: int) -> list[Candle]:
-        return self._older(lambda stored: stored.between(self.view.interval_ms, start, end, MAX_BARS))
+        return self._older(lambda stored: stored.between(self.view.length, start, end, MAX_BARS))
 
     def _older(self, load: Callable[[StoredBarHistory], list[Candle]]) -> list[Candle]:
         """Bars of the store; none while the database does not answer, which the response then says."""

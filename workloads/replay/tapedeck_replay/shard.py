@@ -122,7 +122,7 @@ class ReplayShard:
             published=committed.published,
             position=position,
             last_event=dataset.last_event,
-            interval_ms=dataset.interval_ms,
+            interval=dataset.interval,
             loop_round=clock.epoch.loop,
             stalled=clock.stalled,
             ahead=clock.is_ahead(wall),
@@ -170,6 +170,7 @@ def _new_start_record(settings: PodSettings, spec: ReplaySpec, dataset: Dataset)
         fingerprint=dataset.fingerprint,
         image=settings.image,
         channel=dataset.channel,
+        built_from=dict(dataset.built_from),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tapedeck_common import wire
 from tapedeck_common.settings import Connections, PodSettings
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_replay.errors import InvalidReplay
 from tapedeck_replay.source.dataset import BarSource, Dataset, RecordSource
@@ -38,7 +38,7 @@ def dataset_of(spec: ReplaySpec, start: wire.ReplayStart) -> Dataset:
     if spec.scenario is not None:
         from tapedeck_replay.scenario.schedule import max_lateness
 
-        lateness = max_lateness(spec.scenario, INTERVAL_MS[start.interval])
+        lateness = max_lateness(spec.scenario, BAR_LENGTHS[start.interval].ms)
     return Dataset(
         start.exchange,
         tuple(start.symbols),
@@ -49,6 +49,7 @@ def dataset_of(spec: ReplaySpec, start: wire.ReplayStart) -> Dataset:
         start.fingerprint,
         lateness,
         start.channel,
+        start.built_from,
     )
 
 

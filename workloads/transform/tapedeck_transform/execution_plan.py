@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
-from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.exchange import Channel
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.transforms import PREVIOUS, Transform
 from tapedeck_transform.stages import EMA_SPAN
 
@@ -72,7 +72,7 @@ def plan_series(transforms: Sequence[Transform], channel: Channel, interval: str
         matches = channels[each.name] == channel and each.interval in (None, interval)
         if matches and all(name in {other.name for other in applicable} for name in each.names):
             applicable.append(each)
-    return ExecutionPlan(tuple(applicable), _lookbacks(applicable, INTERVAL_MS.get(interval, 0)))
+    return ExecutionPlan(tuple(applicable), _lookbacks(applicable, BAR_LENGTHS[interval].ms if interval else 0))
 
 
 def _lookbacks(transforms: Sequence[Transform], interval_ms: int) -> dict[str, int]:
@@ -83,7 +83,9 @@ def _lookbacks(transforms: Sequence[Transform], interval_ms: int) -> dict[str, i
         before = max((lookback[name] for name in each.names), default=0)
         records_per_result[each.name] = size
         if each.resample is not None:
-            ratio = max(INTERVAL_MS[each.resample.interval] // (interval_ms * size), 1) if interval_ms else LOOKBACK_MAX
+            ratio = (
+                max(BAR_LENGTHS[each.resample.interval].ms // (interval_ms * size), 1) if interval_ms else LOOKBACK_MAX
+            )
             records_per_result[each.name] = min(size * ratio, LOOKBACK_MAX)
             before += 2 * records_per_result[each.name] - 1
         lookback[each.name] = min(before + _own_lookback(each) * size, LOOKBACK_MAX)

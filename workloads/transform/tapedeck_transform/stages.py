@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.errors import TapedeckError
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.transforms import PREVIOUS, Transform
 from tapedeck_transform.values import TransformValue, function_argument
 
@@ -132,25 +132,25 @@ class ResampleStage:
 
     def __init__(self, interval: str) -> None:
         self._interval = interval
-        self._width = INTERVAL_MS[interval]
+        self._length = BAR_LENGTHS[interval]
         self._before: TransformValue | None = None  # the last value before the current bar
         self._current: TransformValue | None = None
         self._complete = self._emitted = False  # of the current bar
         self._last: TransformValue | None = None
 
     def update(self, value: TransformValue, _other: TransformValue | None) -> TransformValue | None:
-        part = INTERVAL_MS.get(value.interval, 0)
-        if part and (self._width % part or self._width == part):
+        part = BAR_LENGTHS.get(value.interval)
+        if part is not None and not self._length.consists_of(part):
             return None
-        opened = value.ts - value.ts % self._width
+        opened = self._length.open_of(value.ts)
         ended = self._current if self._current is not None and self._current.ts != opened else None
         late = ended if ended is not None and self._complete and not self._emitted else None
         if self._current is None or ended is not None:
-            self._begin(opened, value, bool(part))
+            self._begin(opened, value, part is not None)
         else:
             self._current = _merged(self._current, value)
         self._last = value
-        if late is None and self._complete and part and value.ts + part == opened + self._width:
+        if late is None and self._complete and part and part.close_of(value.ts) == self._length.close_of(opened):
             self._emitted = True
             return self._current
         return late

@@ -8,7 +8,7 @@ import numpy as np
 
 from tapedeck_backtest.bars.arrays import BarArrays, TimeStep
 from tapedeck_common.market import Bar
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS
 
 
 def prepend_history(history: Mapping[str, BarArrays], series: Mapping[str, BarArrays]) -> dict[str, BarArrays]:
@@ -23,7 +23,7 @@ def prepend_history(history: Mapping[str, BarArrays], series: Mapping[str, BarAr
 
 def history_steps(history: Mapping[str, BarArrays], exchange: str, interval: str) -> Iterator[TimeStep]:
     """The history as time steps, in the form in which a stream delivers its bars."""
-    width, next_row = INTERVAL_MS[interval], dict.fromkeys(history, 0)
+    length, next_row = BAR_LENGTHS[interval], dict.fromkeys(history, 0)
     for event in np.unique(np.concatenate([columns.event for columns in history.values()])).tolist():
         bars = []
         for index, (symbol, columns) in enumerate(history.items()):
@@ -31,6 +31,6 @@ def history_steps(history: Mapping[str, BarArrays], exchange: str, interval: str
             if row < len(columns.event) and columns.event[row] == event:
                 fields = (columns.open, columns.high, columns.low, columns.close, columns.volume)
                 o, h, low, c, v = (float(field[row]) for field in fields)
-                bars.append((index, Bar(exchange, symbol, interval, event - width, o, h, low, c, v)))
+                bars.append((index, Bar(exchange, symbol, interval, length.open_of(event - 1), o, h, low, c, v)))
                 next_row[symbol] = row + 1
         yield event, bars

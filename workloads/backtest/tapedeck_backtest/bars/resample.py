@@ -1,6 +1,6 @@
 """Resampling of bars to coarser intervals, with the same result for stored columns and for a stream.
 
-A resampled bar covers the opens of an interval that is aligned to 1970-01-01 UTC. It is known at its close and never
+A resampled bar covers the opens of an interval, as ``BarLength`` aligns it (UTC). It is known at its close and never
 earlier: the step of that event time contains it, after the finer bars. A bar that opens before the first input bar, or
 closes after the last, is omitted because its input is incomplete.
 """
@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 
 from tapedeck_backtest.bars.arrays import BarArrays, TimeStep, resampled_name
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_common.bar_times import closes_of, opens_of
 from tapedeck_common.market import Bar
 from tapedeck_common.store.bars import Ints
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 
 
 def check_intervals(interval: str, coarser: Sequence[str]) -> None:
     """Raises RunFailed (BadIntervals) unless each coarser interval is a multiple of ``interval``."""
     for each in coarser:
-        if INTERVAL_MS[each] <= INTERVAL_MS[interval] or INTERVAL_MS[each] % INTERVAL_MS[interval]:
+        if not BAR_LENGTHS[each].consists_of(BAR_LENGTHS[interval]):
             raise RunFailed("BadIntervals", f"data.intervals: got {each}, expected a multiple of the bars' {interval}")
 
 
@@ -37,9 +38,9 @@ def check_resampled(series: Mapping[str, BarArrays], interval: str, coarser: Seq
     """Raises RunFailed (NoBars) if a symbol has too few bars for one complete bar of a coarser interval."""
     span = _span(series, interval)
     for each in coarser:
-        wide = INTERVAL_MS[each]
+        wide = BAR_LENGTHS[each]
         for symbol, columns in series.items():
-            if not _is_complete(_closes(columns, INTERVAL_MS[interval], wide), wide, span).any():
+            if not _is_complete(_opens(columns, wide), wide, span).any():
                 raise RunFailed("NoBars", f"data.intervals: the bars of {symbol} make no complete bar of {each}")
 
 
@@ -57,37 +58,36 @@ def resample(
     for each in coarser:
         for symbol, columns in series.items():
             name = resampled_name(symbol, each)
-            feeds[name] = _resampled(columns, INTERVAL_MS[interval], INTERVAL_MS[each], span)
+            feeds[name] = _resampled(columns, BAR_LENGTHS[each], span)
     return feeds
 
 
 def _span(series: Mapping[str, BarArrays], interval: str) -> tuple[int, int]:
     """Open of the first bar of all symbols, close of the last."""
     events = [columns.event for columns in series.values() if len(columns.event)]
-    first = min((int(event[0]) for event in events), default=0) - INTERVAL_MS[interval]
-    return first, max((int(event[-1]) for event in events), default=0)
+    first = min((int(event[0]) for event in events), default=0)
+    return BAR_LENGTHS[interval].open_of(first - 1), max((int(event[-1]) for event in events), default=0)
 
 
-def _closes(fine: BarArrays, width: int, wide: int) -> Ints:
-    """For each bar, the close of the coarse bar that contains it."""
-    closes: Ints = (fine.event - width) // wide * wide + wide
-    return closes
+def _opens(fine: BarArrays, wide: BarLength) -> Ints:
+    """For each bar, the open of the coarse bar that contains it."""
+    return opens_of(wide, fine.event - 1)
 
 
-def _is_complete(closes: Ints, wide: int, span: tuple[int, int]) -> NDArray[np.bool_]:
+def _is_complete(opens: Ints, wide: BarLength, span: tuple[int, int]) -> NDArray[np.bool_]:
     """Which coarse bars lie within the span."""
-    return (closes - wide >= span[0]) & (closes <= span[1])
+    return (opens >= span[0]) & (closes_of(wide, opens) <= span[1])
 
 
-def _resampled(fine: BarArrays, width: int, wide: int, span: tuple[int, int]) -> BarArrays:
+def _resampled(fine: BarArrays, wide: BarLength, span: tuple[int, int]) -> BarArrays:
     if not len(fine.event):
         return fine
-    closes, starts = np.unique(_closes(fine, width, wide), return_index=True)
+    opens, starts = np.unique(_opens(fine, wide), return_index=True)
     stops = np.append(starts[1:], len(fine.event))
-    complete = _is_complete(closes, wide, span)
+    complete = _is_complete(opens, wide, span)
     volume = [math.fsum(fine.volume[a:b]) for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
     return BarArrays(
-        event=closes[complete],
+        event=closes_of(wide, opens[complete]),
         open=fine.open[starts][complete],
         high=np.maximum.reduceat(fine.high, starts)[complete],
         low=np.minimum.reduceat(fine.low, starts)[complete],
@@ -110,7 +110,7 @@ class StreamResampler:
         """The steps, and separate steps for resampled bars that close at a time without a finer bar."""
         for event, bars in fine:
             if self._first_open is None:
-                self._first_open = event - INTERVAL_MS[self.interval]
+                self._first_open = BAR_LENGTHS[self.interval].open_of(event - 1)
             while self._open and (close := min(close for close, _ in self._open.values())) < event:
                 yield from self._closing_step(close)
             for index, bar in bars:
@@ -120,10 +120,9 @@ class StreamResampler:
 
     def _add(self, symbol: int, bar: Bar) -> None:
         for number, interval in enumerate(self.coarser):
-            wide, index = INTERVAL_MS[interval], (number + 1) * len(self.symbols) + symbol
-            start = bar.ts // wide * wide
-            if self._first_open is not None and start >= self._first_open:
-                self._open.setdefault(index, (start + wide, []))[1].append(bar)
+            wide, index = BAR_LENGTHS[interval], (number + 1) * len(self.symbols) + symbol
+            if self._first_open is not None and wide.open_of(bar.ts) >= self._first_open:
+                self._open.setdefault(index, (wide.close_of(bar.ts), []))[1].append(bar)
 
     def _closing_step(self, close: int) -> Iterator[TimeStep]:
         closing = sorted(index for index, (closes, _) in self._open.items() if closes == close)
@@ -137,7 +136,7 @@ class StreamResampler:
             bars[0].exchange,
             bars[0].symbol,
             interval,
-            close - INTERVAL_MS[interval],
+            BAR_LENGTHS[interval].open_of(close - 1),
             bars[0].open,
             max(bar.high for bar in bars),
             min(bar.low for bar in bars),

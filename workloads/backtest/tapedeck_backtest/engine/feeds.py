@@ -21,7 +21,10 @@ from tapedeck_backtest.bars.datetimes import BarDatetimes
 from tapedeck_common.market import Bar
 from tapedeck_crds.session import ALWAYS_OPEN, MIDNIGHT, Session
 
-_TIMEFRAMES = {"s": bt.TimeFrame.Seconds, "m": bt.TimeFrame.Minutes, "d": bt.TimeFrame.Days}
+_TIMEFRAMES = {
+    "s": bt.TimeFrame.Seconds, "m": bt.TimeFrame.Minutes, "d": bt.TimeFrame.Days, "w": bt.TimeFrame.Weeks,
+    "M": bt.TimeFrame.Months,
+}  # fmt: skip
 
 
 def feed_params(name: str, interval: str, session: Session = ALWAYS_OPEN) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from tapedeck_backtest.run.execution import new_results, publish_vectorised, run
 from tapedeck_backtest.sources.stored_bars import read_history, read_range
 from tapedeck_backtest.vector.run import run_vectorised, vector_series
 from tapedeck_common.records import ResultRecord
-from tapedeck_crds.base import INTERVAL_MS, StoreRange
+from tapedeck_crds.base import StoreRange
+from tapedeck_crds.intervals import BAR_LENGTHS
 
 
 def run(context: RunContext, strategy: type[Any], params: dict[str, Any], range_: StoreRange) -> None:
@@ -48,7 +49,7 @@ def run(context: RunContext, strategy: type[Any], params: dict[str, Any], range_
     begins = 0
     if data.warmup_bars:
         begins = min(int(columns.event[0]) for columns in series.values())
-        first = begins - INTERVAL_MS[interval]
+        first = BAR_LENGTHS[interval].open_of(begins - 1)
         history = read_history(context.connections, range_.exchange, list(series), interval, first, data.warmup_bars)
         series = prepend_history(history, series)
         strategy = quiet_until(strategy, begins)

@@ -16,7 +16,8 @@ from tapedeck_backtest.sweep.shard import ShardRunner, shard_plan, total_trials
 from tapedeck_backtest.sweep.trial import TrialRunner
 from tapedeck_backtest.sweep.windows import sweep_windows
 from tapedeck_crds.backtest import ParamValue
-from tapedeck_crds.base import INTERVAL_MS, StoreRange
+from tapedeck_crds.base import StoreRange
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.sweep import Sweep
 
 
@@ -26,7 +27,7 @@ def run(context: RunContext, strategy: type[Any], sweep: Sweep, range_: StoreRan
     interval, warmup = range_.interval, spec.data.warmup_bars
     check_intervals(interval, spec.data.intervals)
     series = read_range(connections, range_)
-    first = min(int(columns.event[0]) for columns in series.values()) - INTERVAL_MS[interval]
+    first = BAR_LENGTHS[interval].open_of(min(int(columns.event[0]) for columns in series.values()) - 1)
     progress.notes += _axis_notes(strategy, sweep)
     windows = sweep_windows(sweep, first, max(int(columns.event[-1]) for columns in series.values()))
     total = total_trials(sweep, windows)

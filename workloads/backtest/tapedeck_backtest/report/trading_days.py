@@ -7,10 +7,12 @@ from functools import lru_cache
 import numpy as np
 
 from tapedeck_common.store.bars import Ints
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.session import WEEKDAYS, Session
 
 DAY_MS = 86_400_000
 DAYS_A_YEAR = 365  # of a market that trades on seven days a week
+MONTHS_A_YEAR = 12
 SESSIONS_A_YEAR = 252  # of a market that trades on five days a week: without holidays
 
 
@@ -32,6 +34,8 @@ def has_return_without_bars(session: Session, interval_ms: int) -> bool:
 
 def periods_a_year(session: Session, interval_ms: int) -> float:
     """Trading days a year: 365 for seven days a week, 252 for five, others in proportion; the number of longer bars."""
+    if interval_ms == BAR_LENGTHS["1M"].ms:
+        return MONTHS_A_YEAR
     if interval_ms > DAY_MS:
         return DAYS_A_YEAR * DAY_MS / interval_ms
     if len(session.days) == len(WEEKDAYS):

@@ -19,7 +19,7 @@ from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.run.context import RunContext
 from tapedeck_backtest.sources.stored_bars import read_history
 from tapedeck_common.records import ResultRecord
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.session import ALWAYS_OPEN
 
 
@@ -27,7 +27,7 @@ def new_results(context: RunContext, interval: str, every: int = 1) -> Results:
     """Results of a run that starts, published as they arise; of each ``every`` steps only the extremes."""
     cash, run_id = context.spec.broker.cash, context.progress.run_id
     session = context.spec.data.session or ALWAYS_OPEN
-    return Results(run_id, cash, INTERVAL_MS[interval], _emitter(context), context.guard.heartbeat, every, session)
+    return Results(run_id, cash, BAR_LENGTHS[interval].ms, _emitter(context), context.guard.heartbeat, every, session)
 
 
 def run_engine(context: RunContext, engine: BacktestEngine, interval: str, begins: int) -> None:
@@ -70,7 +70,7 @@ def run_stream(
     data, begins = context.spec.data, 0
     if data.warmup_bars and (first := next(steps, None)) is not None:
         begins = first[0]
-        before = begins - INTERVAL_MS[interval]
+        before = BAR_LENGTHS[interval].open_of(begins - 1)
         history = read_history(context.connections, exchange, symbols, interval, before, data.warmup_bars)
         steps = chain(history_steps(history, exchange, interval), [first], steps)
         strategy = quiet_until(strategy, begins)

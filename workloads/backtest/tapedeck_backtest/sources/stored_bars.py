@@ -12,13 +12,15 @@ from confluent_kafka import KafkaException
 
 from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_common.bar_times import closes_of
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.bars import BarBlock, BarSelection, ResolvedBars, read_bar_blocks, resolve_bars
 from tapedeck_common.store.database import connect
 from tapedeck_common.store.recording_lag import wait_until_recorded
-from tapedeck_crds.base import INTERVAL_MS, StoreRange, format_ms, time_ms
+from tapedeck_crds.base import StoreRange, format_ms, time_ms
 from tapedeck_crds.errors import Unavailable
+from tapedeck_crds.intervals import BAR_LENGTHS
 
 HISTORY_SPANS = (1, 4, 16, 64)  # searched for history: multiples of the time that the bars cover without gaps
 _retried = stamina.retry(on=psycopg.OperationalError, attempts=5, timeout=30.0, wait_max=3.0)
@@ -55,7 +57,7 @@ def read_history(
     columns: dict[str, BarArrays] = {}
     with _connect_when_recorded(connections) as connection:
         for span in HISTORY_SPANS:
-            start = before - span * count * INTERVAL_MS[interval]
+            start = before - span * count * BAR_LENGTHS[interval].ms
             resolved = resolve_bars(connection, BarSelection(exchange, tuple(symbols), interval, start, before))
             blocks = list(read_bar_blocks(connection, resolved))
             columns = _columns(blocks, resolved) if blocks else {}
@@ -102,5 +104,5 @@ def _columns(blocks: list[BarBlock], resolved: ResolvedBars) -> dict[str, BarArr
             name: np.concatenate([getattr(block, name)[mask] for block, mask in parts])
             for name in ("ts", "open", "high", "low", "close", "volume")
         }
-        columns[symbol] = BarArrays(event=fields.pop("ts") + INTERVAL_MS[selection.interval], **fields)
+        columns[symbol] = BarArrays(event=closes_of(BAR_LENGTHS[selection.interval], fields.pop("ts")), **fields)
     return columns

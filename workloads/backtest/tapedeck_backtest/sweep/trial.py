@@ -22,8 +22,8 @@ from tapedeck_backtest.sweep.window_data import WindowData, window_data
 from tapedeck_backtest.vector.run import run_vectorised
 from tapedeck_common.records import RunTrial
 from tapedeck_crds.backtest import BacktestSpec
-from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.errors import Interrupted
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.session import ALWAYS_OPEN
 from tapedeck_crds.sweep import Sweep
 
@@ -85,7 +85,7 @@ class TrialRunner:
 
     def _new_results(self) -> Results:
         session = self.spec.data.session or ALWAYS_OPEN
-        interval_ms = INTERVAL_MS[self.interval]
+        interval_ms = BAR_LENGTHS[self.interval].ms
         return Results(self.run_id, self.spec.broker.cash, interval_ms, None, self.heartbeat, session=session)
 
     def _run_vectorised(self, data: WindowData, params: Params) -> Results | None:

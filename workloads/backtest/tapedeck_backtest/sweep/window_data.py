@@ -16,7 +16,7 @@ from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.vector.run import vector_series
 from tapedeck_backtest.vector.signals import VectorSeries
 from tapedeck_crds.backtest import BacktestSpec
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,15 @@ def window_data(
 
     A symbol without bars in the window keeps an empty feed, so that the strategy's feeds are the same in every window.
     """
-    width, warmup = INTERVAL_MS[interval], spec.data.warmup_bars
+    length, warmup = BAR_LENGTHS[interval], spec.data.warmup_bars
+    first = length.close_of(length.first_open(start))
     selected, first_events = {}, []
     for symbol, columns in series.items():
-        low, high = (int(i) for i in np.searchsorted(columns.event, (start + width, end + width)))
+        low, high = (int(i) for i in np.searchsorted(columns.event, (first, length.close_of(length.first_open(end)))))
         if low < high:
             first_events.append(int(columns.event[low]))
         selected[symbol] = columns.rows(slice(max(low - warmup, 0), high))
-    begins = min(first_events, default=start + width) if warmup else 0
+    begins = min(first_events, default=first) if warmup else 0
     vectorised = vector_series(spec, strategy, selected)
     feeds = resample(selected, interval, spec.data.intervals, require_bars=False)
     return WindowData(feeds, sessions, begins, vectorised)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 from tapedeck_common.files.source_files import InvalidFiles
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS
 
 CONSTANT_MAX = 24  # so many consecutive bars at the distance of a longer interval are bars of that interval
 CHANCE_MAX = 1_000_000  # that quiet minutes are on a coarser grid by chance is less likely than one in so many
+_SHORTEST_MONTH = 28 * 86_400_000
+_INTERVALS = {length.ms: name for name, length in BAR_LENGTHS.items()}
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 
 
@@ -20,7 +22,7 @@ class Spacing:
     """
 
     def __init__(self, interval: str, name: str) -> None:
-        self._interval, self._step = interval, INTERVAL_MS[interval]
+        self._interval, self._step = interval, min(BAR_LENGTHS[interval].ms, _SHORTEST_MONTH)
         self._name = name
         self._first: int | None = None
         self._last: int | None = None
@@ -44,7 +46,7 @@ class Spacing:
             self._shortest = min(self._shortest, distance) if self._shortest else distance
         self._run = self._run + 1 if distance == self._run_distance else 1
         self._run_distance = distance
-        if self._run >= CONSTANT_MAX and distance > self._step and distance in INTERVAL_MS.values():
+        if self._run >= CONSTANT_MAX and distance > self._step and distance in _INTERVALS:
             raise self._error(distance, f"{self._run} consecutive bars up to {ts} are")
 
     def include(self, file: Spacing) -> None:
@@ -68,9 +70,9 @@ class Spacing:
             raise self._error(self._divisor, f"its {self._count + 1} bars are multiples of")
 
     def _error(self, distance: int, what: str) -> InvalidFiles:
-        found = {length: name for name, length in INTERVAL_MS.items()}.get(distance)
+        found = _INTERVALS.get(distance)
         length = found or _length(distance)
-        advice = f"set interval: {found}" if found else f"expected bars of one of {', '.join(INTERVAL_MS)}"
+        advice = f"set interval: {found}" if found else f"expected bars of one of {', '.join(BAR_LENGTHS)}"
         return InvalidFiles(
             f"{self._name}: interval: got {self._interval}, expected {length}: {what} {length} apart; {advice}, and "
             "give files of other intervals a source of their own"

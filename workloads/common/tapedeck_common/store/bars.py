@@ -7,17 +7,18 @@ length: numpy reads the binary form of the arrays in place.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import psycopg
-from psycopg import pq
+from psycopg import pq, sql
 from psycopg.adapt import Loader
 
 from tapedeck_common.market import Bar
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_common.store.aggregation import AggregatedBars, choose_finer, rows_of_bars
+from tapedeck_crds.intervals import BAR_LENGTHS
 
 WINDOW_ROWS = 50_000
 _PG_EPOCH_US = 946_684_800_000_000  # 2000-01-01 in µs since 1970
@@ -39,13 +40,18 @@ class BarSelection:
 
 @dataclass(frozen=True)
 class ResolvedBars:
-    """A selection with its range resolved, and the number of bars of each symbol."""
+    """A selection with its range resolved, and the number of bars of each symbol.
+
+    ``built_from`` has the symbols of which the store has no bars of the interval: theirs are aggregated from this finer
+    one.
+    """
 
     selection: BarSelection
     start: int
     end: int
     rows_of: dict[str, int]
     fingerprint: str
+    built_from: AggregatedBars = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -60,9 +66,7 @@ class ResolvedBars:
     @property
     def last_event(self) -> int:
         """Event time of the last possible bar, milliseconds UTC."""
-        return (
-            self.end - 1 - (self.end - 1) % INTERVAL_MS[self.selection.interval] + INTERVAL_MS[self.selection.interval]
-        )
+        return BAR_LENGTHS[self.selection.interval].close_of(self.end - 1)
 
 
 @dataclass(frozen=True)
@@ -121,56 +125,66 @@ def register_arrays(cursor: psycopg.Cursor[Any]) -> None:
         cursor.adapters.register_loader(cursor.adapters.types[name].array_oid, loader)
 
 
-_RESOLVE = """
+_RESOLVE = sql.SQL("""
 SELECT symbol, count(*), (extract(epoch FROM min(ts)) * 1000)::int8, (extract(epoch FROM max(ts)) * 1000)::int8,
        sum((hashint8((extract(epoch FROM ts) * 1000)::int8)::int8 * 31 + hashfloat8(open)) * 31
            + hashfloat8(high) + hashfloat8(low)::int8 * 7 + hashfloat8(close)::int8 * 17
            + hashfloat8(volume)::int8 * 13)
-FROM bars
-WHERE exchange = %(exchange)s AND symbol = ANY(%(symbols)s) AND interval = %(interval)s
-  AND ts >= coalesce(to_timestamp(%(start)s::int8 / 1000.0), '-infinity')
-  AND ts < coalesce(to_timestamp(%(end)s::int8 / 1000.0), 'infinity')
+FROM ({rows}) AS bars WHERE symbol = ANY(%(symbols)s)
 GROUP BY symbol ORDER BY symbol
-"""
-
-_WINDOW = """
+""")
+_COUNT = sql.SQL("SELECT count(*) FROM ({rows}) AS bars WHERE symbol = ANY(%(symbols)s)")
+_WINDOW = sql.SQL("""
 SELECT array_agg(series), array_agg(ts), array_agg(open), array_agg(high), array_agg(low), array_agg(close),
        array_agg(volume), array_agg(rev)
 FROM (
     SELECT s.series, (extract(epoch FROM ts) * 1000)::int8 AS ts, open, high, low, close, volume, rev
-    FROM bars JOIN unnest(%(symbols)s::text[], %(series)s::int4[]) AS s(symbol, series) USING (symbol)
-    WHERE exchange = %(exchange)s AND interval = %(interval)s
-      AND bars.ts >= to_timestamp(%(start)s::int8 / 1000.0) AND bars.ts < to_timestamp(%(end)s::int8 / 1000.0)
+    FROM ({rows}) AS bars JOIN unnest(%(symbols)s::text[], %(series)s::int4[]) AS s(symbol, series) USING (symbol)
     ORDER BY bars.ts, s.series
 ) AS ordered
-"""
+""")
 
 
 def resolve_bars(connection: psycopg.Connection[Any], selection: BarSelection) -> ResolvedBars:
-    """The range and the number of bars that the selection has now, with its symbols sorted."""
+    """The range and the number of bars that the selection has now, with its symbols sorted.
+
+    Bars of symbols without a bar of the interval are aggregated from a finer interval, if the store has one.
+    """
     symbols = sorted(set(selection.symbols))
-    rows = connection.execute(
-        _RESOLVE,
-        {
-            "exchange": selection.exchange,
-            "symbols": symbols,
-            "interval": selection.interval,
-            "start": selection.start,
-            "end": selection.end,
-        },
-    ).fetchall()
-    found = {row[0]: int(row[1]) for row in rows}
-    step = INTERVAL_MS[selection.interval]
+    chosen = replace(selection, symbols=tuple(symbols))
+    rows = _summaries(connection, chosen, symbols, {})
+    found = {row[0] for row in rows}
+    lacking = [symbol for symbol in symbols if symbol not in found]
+    finer = choose_finer(connection, chosen.exchange, lacking, chosen.interval, chosen.start, chosen.end)
+    if finer:
+        rows = sorted([*rows, *_summaries(connection, chosen, list(finer), finer)])
+    length = BAR_LENGTHS[selection.interval]
     first = min((row[2] for row in rows), default=selection.start or 0)
     last = max((row[3] for row in rows), default=first)
-    chosen = BarSelection(selection.exchange, tuple(symbols), selection.interval, selection.start, selection.end)
+    counts = {row[0]: int(row[1]) for row in rows}
     return ResolvedBars(
         selection=chosen,
         start=first if selection.start is None else selection.start,
-        end=last + step if selection.end is None else selection.end,
-        rows_of={symbol: found.get(symbol, 0) for symbol in symbols},
+        end=length.close_of(last) if selection.end is None else selection.end,
+        rows_of={symbol: counts.get(symbol, 0) for symbol in symbols},
         fingerprint=";".join(f"{row[0]}={row[1]}:{int(row[4]) & 0xFFFFFFFFFFFFFFFF:016x}" for row in rows),
+        built_from=finer,
     )
+
+
+def _summaries(
+    connection: psycopg.Connection[Any], selection: BarSelection, symbols: list[str], finer: AggregatedBars
+) -> list[tuple[Any, ...]]:
+    rows = rows_of_bars(selection.exchange, selection.interval, finer, selection.start, selection.end)
+    return connection.execute(_RESOLVE.format(rows=rows), {"symbols": symbols}).fetchall()
+
+
+def count_bars(connection: psycopg.Connection[Any], resolved: ResolvedBars, end: int) -> int:
+    """How many of the bars open before ``end``, milliseconds UTC."""
+    chosen = resolved.selection
+    rows = rows_of_bars(chosen.exchange, chosen.interval, resolved.built_from, resolved.start, end)
+    row = connection.execute(_COUNT.format(rows=rows), {"symbols": list(chosen.symbols)}).fetchone()
+    return int(row[0]) if row is not None else 0
 
 
 def read_bar_blocks(
@@ -184,23 +198,15 @@ def read_bar_blocks(
     chosen = resolved.selection
     cursor = connection.cursor(binary=True)
     register_arrays(cursor)
-    step = INTERVAL_MS[chosen.interval]
-    span = max(resolved.end - resolved.start, step)
-    width = max(step, span * window_rows // max(resolved.rows, 1) // step * step)
+    length = BAR_LENGTHS[chosen.interval]
+    span = max(resolved.end - resolved.start, length.ms)
+    width = max(length.ms, span * window_rows // max(resolved.rows, 1) // length.ms * length.ms)
     start = resolved.start if after is None else max(resolved.start, after[0])
     while start < resolved.end:
         end = min(start + width, resolved.end)
-        row = cursor.execute(
-            _WINDOW,
-            {
-                "exchange": chosen.exchange,
-                "symbols": list(chosen.symbols),
-                "series": list(range(len(chosen.symbols))),
-                "interval": chosen.interval,
-                "start": start,
-                "end": end,
-            },
-        ).fetchone()
+        rows = rows_of_bars(chosen.exchange, chosen.interval, resolved.built_from, start, end)
+        names = {"symbols": list(chosen.symbols), "series": list(range(len(chosen.symbols)))}
+        row = cursor.execute(_WINDOW.format(rows=rows), names).fetchone()
         if row is not None and row[0] is not None:
             block = BarBlock(*row)
             if after is not None and start <= after[0]:

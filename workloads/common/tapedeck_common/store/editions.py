@@ -7,13 +7,12 @@ from typing import Any, Literal
 import psycopg
 from psycopg import sql
 
-from tapedeck_common.market import ROLLUP_INTERVALS
-
 Edition = Literal["timescale", "apache", "plain"]
 
 HYPERTABLES = {"bars": "30 days", "trades": "1 day", "tickers": "7 days", "points": "30 days"}
-_WIDTHS = ("5 minutes", "15 minutes", "1 hour", "4 hours", "1 day")
-ROLLUPS = dict(zip(ROLLUP_INTERVALS, _WIDTHS, strict=True))
+ROLLUPS = {"5m": "5 minutes", "15m": "15 minutes", "1h": "1 hour", "4h": "4 hours", "1d": "1 day"}
+"""The intervals that one-minute bars are rolled up to, in views bars_<interval>; other intervals are aggregated when
+they are read."""
 
 _CONTINUOUS = """
 CREATE MATERIALIZED VIEW IF NOT EXISTS {view}

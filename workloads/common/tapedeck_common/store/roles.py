@@ -9,11 +9,11 @@ from typing import Any, Literal
 import psycopg
 from psycopg import conninfo, sql
 
-from tapedeck_common.market import ROLLUP_INTERVALS
+from tapedeck_common.store.editions import ROLLUPS
 
 WorkloadName = Literal["feed", "replay", "transform", "backtest", "gateway", "recorder"]
 
-_ROLLUPS = tuple(f"bars_{interval}" for interval in ROLLUP_INTERVALS)
+_ROLLUPS = tuple(f"bars_{interval}" for interval in ROLLUPS)
 _MARKET = ("bars", "trades", "tickers", *_ROLLUPS)
 _RUNS = ("runs", "run_trades", "run_fills", "run_equity", "run_trials", "run_origins")
 _LOG = ("kafka_offsets",)  # to wait until the recorder has reached the end of a topic

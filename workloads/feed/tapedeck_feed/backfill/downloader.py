@@ -63,7 +63,7 @@ class BarDownloader:
             async for result in results:
                 request = result.request
                 self._process(result, missing[request.slice][request.range_index])
-                self._stats.done += (request.end - request.start) // request.slice.step
+                self._stats.done += request.slice.bars_in(request.start, request.end)
                 consecutive_failures = consecutive_failures + 1 if result.error is not None else 0
                 if consecutive_failures >= FAILED_PAGES_MAX and result.error is not None:
                     raise result.error
@@ -128,7 +128,7 @@ class BarDownloader:
         else:
             gaps = tracker.add_page(request, gaps_in(request, result.bars))
         for gap in gaps:
-            self._stats.missing += (gap[1] - gap[0]) // request.slice.step
+            self._stats.missing += request.slice.bars_in(*gap)
             self._publish_gap(request.slice, gap, "unfillable")
         if request.start == whole[0]:
             del self._trackers[key]

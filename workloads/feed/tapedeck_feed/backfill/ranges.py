@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
 from tapedeck_common.topics import shard_of
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 
 Range: TypeAlias = tuple[int, int]
 
@@ -24,14 +24,13 @@ class SeriesSlice(NamedTuple):
     end: int
 
     @property
-    def step(self) -> int:
-        """Length of a bar, milliseconds."""
-        return INTERVAL_MS[self.interval]
+    def length(self) -> BarLength:
+        """The length of its bars."""
+        return BAR_LENGTHS[self.interval]
 
-    @property
-    def bar_count(self) -> int:
-        """How many bars the range can have."""
-        return (self.end - self.start) // self.step
+    def bars_in(self, start: int, end: int) -> int:
+        """How many bars a range of it can have."""
+        return self.length.number(end) - self.length.number(start)
 
 
 class PageRequest(NamedTuple):
@@ -54,12 +53,12 @@ def slices_of_shard(
     found = []
     for symbol in symbols:
         for interval in intervals:
-            step = INTERVAL_MS[interval]
-            first, last = -(-whole[0] // step), -(-whole[1] // step)
+            length = BAR_LENGTHS[interval]
+            first, last = (length.number(length.first_open(time)) for time in whole)
             number = (shard + shard_of(symbol, shards)) % shards
             count = max(last - first, 0)
-            start = (first + count * number // shards) * step
-            end = min((first + count * (number + 1) // shards) * step, closed_until // step * step)
+            start = length.opens(first + count * number // shards)
+            end = min(length.opens(first + count * (number + 1) // shards), length.open_of(closed_until))
             if start < end:
                 found.append(SeriesSlice(symbol, interval, start, end))
     return found
@@ -83,16 +82,17 @@ def page_requests(missing: Iterable[tuple[SeriesSlice, list[Range]]], size: int)
 
 
 def _requests(series_slice: SeriesSlice, ranges: list[Range], size: int) -> Iterator[PageRequest]:
-    width = size * series_slice.step
+    length = series_slice.length
     for range_index, (start, stop) in reversed(list(enumerate(ranges))):
-        for end in range(stop, start, -width):
-            yield PageRequest(series_slice, range_index, max(start, end - width), end)
+        first = length.number(start)
+        for end in range(length.number(stop), first, -size):
+            begin = length.opens(max(first, end - size))
+            yield PageRequest(series_slice, range_index, begin, length.opens(end))
 
 
 def gaps_in(request: PageRequest, opens: Collection[int]) -> list[Range]:
     """The ranges of a request whose bars are not among these open times, the latest first."""
-    step = request.slice.step
-    present = ((ts, ts + step) for ts in opens)
+    present = ((ts, request.slice.length.close_of(ts)) for ts in opens)
     return subtract((request.start, request.end), present)[::-1]
 
 

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
+from tapedeck_common.store.aggregation import bar_number
 from tapedeck_feed.backfill.ranges import Range, SeriesSlice, subtract
 
-# Runs of bars without a gap ("gaps and islands"): within one, open time minus number times length is constant.
-_STORED_RANGES = """
-SELECT min(open), max(open) FROM (
-    SELECT open, open - row_number() OVER (ORDER BY open) * %(step)s::int8 AS island FROM (
-        SELECT (extract(epoch FROM ts) * 1000)::int8 AS open FROM bars
-        WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND interval = %(interval)s
-          AND ts >= to_timestamp(%(start)s::int8 / 1000.0) AND ts < to_timestamp(%(end)s::int8 / 1000.0)
-    ) AS bar
+# Runs of bars without a gap ("gaps and islands"): within one, the bar's number minus the row's number is constant.
+_STORED_RANGES = sql.SQL("""
+SELECT (extract(epoch FROM min(ts)) * 1000)::int8, (extract(epoch FROM max(ts)) * 1000)::int8 FROM (
+    SELECT ts, {number} - row_number() OVER (ORDER BY ts) AS island FROM bars
+    WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND interval = %(interval)s
+      AND ts >= to_timestamp(%(start)s::int8 / 1000.0) AND ts < to_timestamp(%(end)s::int8 / 1000.0)
 ) AS numbered GROUP BY island ORDER BY 1
-"""
+""")
 
 _GAPS = """
 SELECT state, (extract(epoch FROM start_ts) * 1000)::int8, (extract(epoch FROM end_ts) * 1000)::int8 FROM gaps
@@ -37,8 +37,9 @@ class SliceCoverage:
 
 def load_coverage(connection: psycopg.Connection[Any], exchange: str, series_slice: SeriesSlice) -> SliceCoverage:
     """Compare a slice with the tables ``bars`` and ``gaps``. Raises psycopg.Error."""
-    parameters = {"exchange": exchange, "step": series_slice.step, **series_slice._asdict()}
-    stored = [(first, last + series_slice.step) for first, last in connection.execute(_STORED_RANGES, parameters)]
+    parameters, length = {"exchange": exchange, **series_slice._asdict()}, series_slice.length
+    ranges = connection.execute(_STORED_RANGES.format(number=bar_number(length)), parameters)
+    stored = [(first, length.close_of(last)) for first, last in ranges]
     gaps = connection.execute(_GAPS, parameters).fetchall()
     unfillable = [(start, end) for state, start, end in gaps if state == "unfillable"]
     missing = subtract((series_slice.start, series_slice.end), stored + unfillable)

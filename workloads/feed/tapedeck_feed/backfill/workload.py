@@ -144,10 +144,8 @@ class BackfillWorkload(Workload):
         if coverage:
             self.stats.start = min(each.start for each in coverage)
             self.stats.end = max(each.end for each in coverage)
-        total = sum(each.bar_count for each in coverage)
-        missing = sum(
-            (end - start) // each.step for each, covered in coverage.items() for start, end in covered.missing
-        )
+        total = sum(each.bars_in(each.start, each.end) for each in coverage)
+        missing = sum(each.bars_in(*gap) for each, covered in coverage.items() for gap in covered.missing)
         self.stats.begin(total, total - missing)
         self._state, self._reason = "running", "Backfilling"
         log.info("backfilling", symbols=self.stats.published.symbols, bars=total, stored=total - missing)

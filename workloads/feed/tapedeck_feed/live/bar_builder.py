@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from tapedeck_common.market import Bar, Trade, trade_key
+from tapedeck_common.market import Bar, Trade, event_time, trade_key
+from tapedeck_crds.intervals import BarLength
 
 TradeKey = tuple[int, int, str]
 """Sort key of a trade: time, length of its id, id."""
@@ -55,10 +56,10 @@ class BarBuilder:
         return cls(0.0, 0.0, 0.0, 0.0, content=Content.UNKNOWN, closed=closed, complete=False, updated=False)
 
     @classmethod
-    def from_bar(cls, bar: Bar, step: int) -> BarBuilder:
-        """The exchange's own bar of an interval of ``step`` milliseconds."""
+    def from_bar(cls, bar: Bar) -> BarBuilder:
+        """The exchange's own bar."""
         builder = cls(bar.open, bar.high, bar.low, bar.close)
-        builder.set_values(bar, step)
+        builder.set_values(bar)
         return builder
 
     @property
@@ -71,10 +72,10 @@ class BarBuilder:
         """Whether nothing is known of the interval, not even that it had no trade."""
         return self.content is Content.UNKNOWN
 
-    def set_values(self, bar: Bar, step: int) -> None:
+    def set_values(self, bar: Bar) -> None:
         """Replace the values. Trades that arrive later do not change open and close."""
         self.open, self.high, self.low, self.close, self.volume = bar.open, bar.high, bar.low, bar.close, bar.volume
-        self.first, self.last = (bar.ts, -1, ""), (bar.ts + step, 0, "")  # before and after every trade's key
+        self.first, self.last = (bar.ts, -1, ""), (event_time(bar), 0, "")  # before and after every trade's key
         self.content = Content.TRADED
 
     def fill(self, price: float) -> None:
@@ -106,11 +107,11 @@ class BarBuilder:
         self.updated = True
 
 
-def build_bars(trades: Iterable[Trade], step: int) -> dict[int, BarBuilder]:
+def build_bars(trades: Iterable[Trade], length: BarLength) -> dict[int, BarBuilder]:
     """The intervals of some trades, by open time."""
     builders: dict[int, BarBuilder] = {}
     for trade in trades:
-        start = trade.ts - trade.ts % step
+        start = length.open_of(trade.ts)
         builder = builders.get(start)
         if builder is None:
             builder = builders[start] = BarBuilder.filled(trade.price)

@@ -75,7 +75,7 @@ class BarRecovery:
 
     async def _request_once(self, state: SymbolState, series: BarSeries, starts: list[int]) -> set[int]:
         """Publish the exchange's bars for these open times; returns those that it has."""
-        until = starts[-1] + series.step
+        until = series.length.close_of(starts[-1])
         bars = await with_retries(lambda: self._adapter.fetch_bars(state.symbol, series.interval, starts[0], until))
         requested = set(starts)
         returned = {bar.ts: bar for bar in bars if bar.ts in requested}
@@ -98,4 +98,4 @@ def mark_lost_since_last_bars(states: Iterable[SymbolState], intervals: Iterable
         for interval in intervals:
             series = state.series[interval]
             if series.next_open is not None:
-                series.mark_lost(series.next_open, now - now % series.step - 1)
+                series.mark_lost(series.next_open, series.length.open_of(now) - 1)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from tapedeck_common.market import Bar, Trade
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_feed.live.bar_builder import BarBuilder, Content, build_bars
 
 Fill = Literal["none", "previous"]
@@ -28,7 +28,7 @@ RECOVERED_MAX = 10_000  # bars that are recovered after one loss of trades
 
 
 class BarSeries:
-    """Bars of exchange, symbol and interval. ``step`` is the interval in milliseconds.
+    """Bars of exchange, symbol and interval.
 
     - ``to_recover``: open times of closed bars whose values only the exchange knows.
     - ``late``: how many trades arrived after the close of their bar.
@@ -38,7 +38,7 @@ class BarSeries:
 
     def __init__(self, exchange: str, symbol: str, interval: str, *, fill: Fill = "none") -> None:
         self.interval = interval
-        self.step = INTERVAL_MS[interval]
+        self.length = BAR_LENGTHS[interval]
         self.late = 0
         self.to_recover: set[int] = set()
         self._exchange = exchange
@@ -74,13 +74,13 @@ class BarSeries:
         """
         self._complete_since = complete_since
         for bar in closed.values():
-            builder = self._builders[bar.ts] = BarBuilder.from_bar(bar, self.step)
+            builder = self._builders[bar.ts] = BarBuilder.from_bar(bar)
             builder.revision, builder.closed, builder.complete, builder.updated = bar.rev, True, False, False
         if closed:
             newest = closed[max(closed)]
-            self._next, self._last_close = newest.ts + self.step, newest.close
+            self._next, self._last_close = self.length.close_of(newest.ts), newest.close
             self._newest_from_exchange = newest.ts
-        built = build_bars(trades, self.step)
+        built = build_bars(trades, self.length)
         for start, builder in built.items():
             published = closed.get(start)
             builder.complete = complete_since is not None and start >= complete_since
@@ -108,7 +108,7 @@ class BarSeries:
 
     def add(self, trade: Trade) -> list[Bar]:
         """Add a trade to the interval of its own time; returns corrections where that is closed."""
-        start = trade.ts - trade.ts % self.step
+        start = self.length.open_of(trade.ts)
         builder = self._builders.get(start)
         if builder is None:
             if self._next is not None and start < self._next:
@@ -126,7 +126,7 @@ class BarSeries:
             if not self._builders:
                 return []
             self._next = min(self._builders)
-        if now < self._next + self.step:
+        if now < self.length.close_of(self._next):
             return []
         closed = list(self._close(now))
         correctable = sorted(
@@ -157,9 +157,9 @@ class BarSeries:
         if (builder is not None and builder.closed) or (self._next is not None and bar.ts < self._next):
             return self.replace(bar)
         if builder is None:
-            self._builders[bar.ts] = BarBuilder.from_bar(bar, self.step)
+            self._builders[bar.ts] = BarBuilder.from_bar(bar)
         elif not self.matches(bar):
-            builder.set_values(bar, self.step)
+            builder.set_values(bar)
             builder.updated = True
         return []
 
@@ -174,7 +174,7 @@ class BarSeries:
 
     def mark_lost(self, since: int, until: int) -> None:
         """Trades of [since, until] are lost: their bars, the newest RECOVERED_MAX of them, have to be recovered."""
-        for start in range(since - since % self.step, until + 1, self.step)[-RECOVERED_MAX:]:
+        for start in self.length.open_times(self.length.open_of(since), until + 1, RECOVERED_MAX):
             builder = self._builders.get(start)
             if builder is None:
                 is_over = self._next is not None and start < self._next
@@ -189,7 +189,7 @@ class BarSeries:
         Returns nothing where the published values are the same.
         """
         builder = self._builders.get(bar.ts)
-        replaced = BarBuilder.from_bar(bar, self.step)
+        replaced = BarBuilder.from_bar(bar)
         replaced.closed, replaced.complete, replaced.updated = True, False, False
         if builder is not None and builder.revision is not None:
             if builder.values == replaced.values:
@@ -201,14 +201,14 @@ class BarSeries:
             replaced.revision = 0
         self._builders[bar.ts] = replaced
         if self._next is None or bar.ts >= self._next:
-            self._next = bar.ts + self.step
+            self._next = self.length.close_of(bar.ts)
         return [self._bar(bar.ts, replaced), *self._refill_after(bar.ts, bar.close)]
 
     def fill_untraded(self, starts: Iterable[int]) -> list[Bar]:
         """The exchange has no bar for these open times: unknown ones had no trade. Returns the bars that fill them."""
         filled: list[Bar] = []
         for start in sorted(starts):
-            builder, before = self._builders.get(start), self._builders.get(start - self.step)
+            builder, before = self._builders.get(start), self._builders.get(self.length.open_of(start - 1))
             if builder is None or not builder.is_unknown:
                 continue
             if self._fill == "none" or before is None or before.is_unknown:
@@ -235,9 +235,10 @@ class BarSeries:
 
     def _close(self, now: int) -> Iterator[Bar]:
         assert self._next is not None
-        end = now - now % self.step
-        starts = range(self._next, end, self.step) if self._fill == "previous" else self._running_before(end)
-        for start in starts[-FILL_MAX:]:
+        end = self.length.open_of(now)
+        filled = self._fill == "previous"
+        starts = self.length.open_times(self._next, end, FILL_MAX) if filled else self._running_before(end)
+        for start in starts:
             builder = self._builders.get(start)
             if builder is None:
                 if self._last_close is None:
@@ -280,14 +281,14 @@ class BarSeries:
     def _refill_after(self, start: int, close: float) -> list[Bar]:
         """The bars after an open time that were filled with another close than this: their corrections."""
         corrections: list[Bar] = []
-        while (following := self._builders.get(start + self.step)) is not None and following.closed:
+        while (following := self._builders.get(self.length.close_of(start))) is not None and following.closed:
             if following.content is not Content.FILLED or following.close == close:
                 return corrections
-            start += self.step
+            start = self.length.close_of(start)
             following.fill(close)
             following.next_revision()
             corrections.append(self._bar(start, following))
-        if start + self.step == self._next:
+        if self.length.close_of(start) == self._next:
             self._last_close = close
         return corrections
 

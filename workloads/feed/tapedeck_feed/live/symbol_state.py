@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from tapedeck_common.market import Trade
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_feed.exchanges.adapter import ExchangeMarkets
 from tapedeck_feed.live.bar_series import BarSeries, Fill
 from tapedeck_feed.live.options import LiveOptions
@@ -145,7 +145,7 @@ def resume_symbol(
 def covers_running_bars(published: PublishedRecords, intervals: Iterable[str]) -> bool:
     """Whether the trades reach back before the interval of the last one, at each length: its bar can be rebuilt."""
     first, last = published.trades[0].ts, published.trades[-1].ts
-    return all(first < last - last % INTERVAL_MS[interval] for interval in intervals)
+    return all(first < BAR_LENGTHS[interval].open_of(last) for interval in intervals)
 
 
 def _complete_since(trades: Sequence[Trade]) -> int | None:

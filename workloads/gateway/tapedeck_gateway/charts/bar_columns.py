@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from tapedeck_crds.intervals import BarLength
+
 EVICT_BARS = 1_024  # the oldest bars are evicted in groups of so many: each eviction moves all other bars
 
 
@@ -89,18 +91,18 @@ class BarColumns:
         return self._ts[at - 1] if at else None
 
 
-def aggregate(candles: Iterable[Candle], width: int, closed_until: int) -> list[Candle]:
-    """Bars of ``width`` milliseconds from finer bars in order. A bar is closed if it ends by ``closed_until``."""
+def aggregate(candles: Iterable[Candle], length: BarLength, closed_until: int) -> list[Candle]:
+    """Bars of a length from finer bars in order. A bar is closed if it ends by ``closed_until``."""
     built: list[Candle] = []
-    bucket = None
+    bucket, end = None, 0
     o = h = low = c = v = 0.0
     for candle in candles:
-        opened = candle.ts - candle.ts % width
-        if opened != bucket:
+        if bucket is None or candle.ts >= end:
             if bucket is not None:
-                built.append(Candle(bucket, o, h, low, c, v, bucket + width <= closed_until))
-            bucket, o, h, low, v = opened, candle.open, candle.high, candle.low, 0.0
+                built.append(Candle(bucket, o, h, low, c, v, end <= closed_until))
+            bucket, end = length.open_of(candle.ts), length.close_of(candle.ts)
+            o, h, low, v = candle.open, candle.high, candle.low, 0.0
         h, low, c, v = max(h, candle.high), min(low, candle.low), candle.close, v + candle.volume
     if bucket is not None:
-        built.append(Candle(bucket, o, h, low, c, v, bucket + width <= closed_until))
+        built.append(Candle(bucket, o, h, low, c, v, end <= closed_until))
     return built

@@ -1,25 +1,11 @@
-"""Symbols of charts, and resolutions: the bar lengths that a chart can show."""
+"""Symbols of charts."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from tapedeck_common.market import CHART_RESOLUTIONS
-from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.errors import InvalidInput
-
-BASE_INTERVAL = "1m"
-_DAY_MINUTES = 1_440
-
-
-def _udf_resolution(interval: str) -> str:
-    """UDF's name of an interval: its minutes, or its days and a D."""
-    minutes = INTERVAL_MS[interval] // 60_000
-    return str(minutes) if minutes % _DAY_MINUTES else f"{minutes // _DAY_MINUTES}D"
-
-
-"""UDF's resolution → ccxt's interval: one-minute bars, and the coarser bars that the database has views of."""
 
 _SYMBOL = re.compile(
     r"(?:replay/(?P<replay>[A-Za-z0-9-]{1,64})/)?"
@@ -63,17 +49,3 @@ def parse_symbol(text: str) -> ChartSymbol:
             "coinbase:BTC/USD@transform or replay/<uid>/coinbase:BTC/USD"
         )
     return ChartSymbol(match["exchange"], match["symbol"], match["replay"] or "", match["series"] or "")
-
-
-def resolution_ms(resolution: str) -> int:
-    """The length of a resolution's bars in milliseconds. Raises InvalidInput for an unknown resolution."""
-    name = "1D" if resolution.upper() in ("D", "1D") else resolution
-    interval = CHART_RESOLUTIONS.get(name)
-    if interval is None:
-        raise InvalidInput(f"resolution: got {resolution[:20]!r}, expected one of {', '.join(CHART_RESOLUTIONS)}")
-    return INTERVAL_MS[interval]
-
-
-def resolutions_of(base_ms: int) -> list[str]:
-    """The resolutions that can be aggregated from bars of ``base_ms`` milliseconds."""
-    return [name for name, interval in CHART_RESOLUTIONS.items() if INTERVAL_MS[interval] % base_ms == 0]

@@ -8,10 +8,11 @@ import time
 from dataclasses import dataclass, field
 
 from tapedeck_common.logs import log
-from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.errors import InvalidInput, NotFound, Unavailable
+from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import Candle
-from tapedeck_gateway.charts.symbols import BASE_INTERVAL, ChartSymbol, resolution_ms
+from tapedeck_gateway.charts.resolutions import BASE, is_shown_with, resolution_length
+from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.push.run_poller import RunPoller
 from tapedeck_gateway.push.send_queue import SendQueue, SubscriptionKey
 from tapedeck_gateway.store import runs
@@ -31,7 +32,7 @@ class _SeriesChannel:
     """One series at one resolution, and the clients that show it. ``last`` is the newest bar that was pushed."""
 
     symbol: ChartSymbol
-    width: int
+    length: BarLength
     source: ReplayView | LiveBars
     generation: int
     last: Candle | None = None
@@ -43,7 +44,7 @@ class _SeriesChannel:
         return self.symbol.replay
 
     def bars_since(self, since: int | None) -> tuple[int, list[Candle]]:
-        return self.source.bars_since(self.symbol.exchange, self.symbol.symbol, self.width, since)
+        return self.source.bars_since(self.symbol.exchange, self.symbol.symbol, self.length, since)
 
 
 @dataclass
@@ -106,11 +107,11 @@ class Subscriptions:
         where broker or database does not answer.
         """
         key = (str(symbol), resolution)
-        width = resolution_ms(resolution)
+        length = resolution_length(resolution)
         async with self._opening:
             channel = self._series.get(key)
             if channel is None:
-                channel = await asyncio.to_thread(self._open, symbol, width)
+                channel = await asyncio.to_thread(self._open, symbol, length)
                 self._series[key] = channel
                 self._push(key, channel)
         channel.clients.add(client)
@@ -133,28 +134,26 @@ class Subscriptions:
             else:
                 channel.source.unwatch(symbol.exchange, symbol.symbol)
 
-    def _open(self, symbol: ChartSymbol, width: int) -> _SeriesChannel:
-        return self._open_replay(symbol, width) if symbol.replay else self._open_live(symbol, width)
+    def _open(self, symbol: ChartSymbol, length: BarLength) -> _SeriesChannel:
+        return self._open_replay(symbol, length) if symbol.replay else self._open_live(symbol, length)
 
-    def _open_replay(self, symbol: ChartSymbol, width: int) -> _SeriesChannel:
+    def _open_replay(self, symbol: ChartSymbol, length: BarLength) -> _SeriesChannel:
         view = self._reader.caught_up_view(symbol)
-        if width % view.interval_ms:
+        if not is_shown_with(length, view.length):
             raise InvalidInput(
-                f"resolution: got bars of {width // 1000} s, expected a multiple of the replay's "
-                f"{view.interval_ms // 1000} s"
+                f"resolution: got bars of {length.interval}, expected a multiple of the replay's {view.length.interval}"
             )
         view.watchers += 1
-        return _SeriesChannel(symbol, width, view, view.generation)
+        return _SeriesChannel(symbol, length, view, view.generation)
 
-    def _open_live(self, symbol: ChartSymbol, width: int) -> _SeriesChannel:
-        if first_open(self._pool, symbol.exchange, symbol.symbol, BASE_INTERVAL) is None:
+    def _open_live(self, symbol: ChartSymbol, length: BarLength) -> _SeriesChannel:
+        if first_open(self._pool, symbol.exchange, symbol.symbol, BASE) is None:
             raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars")
         now = int(time.time() * 1000)
-        base = INTERVAL_MS[BASE_INTERVAL]
-        stored = last_bars(self._pool, symbol.exchange, symbol.symbol, BASE_INTERVAL, base, now, KEPT_BARS // 2)
+        stored = last_bars(self._pool, symbol.exchange, symbol.symbol, BASE, BASE, now, KEPT_BARS // 2)
         self._reader.live.watch(symbol.exchange, symbol.symbol, stored)
         self._reader.start()
-        return _SeriesChannel(symbol, width, self._reader.live, 0)
+        return _SeriesChannel(symbol, length, self._reader.live, 0)
 
     async def subscribe_run(self, client: SendQueue, run_id: str) -> None:
         """Push the run's fills, equity and figures from now on. Raises NotFound and Unavailable."""

@@ -6,8 +6,7 @@ from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Query, Response
 
-from tapedeck_common.market import CHART_RESOLUTIONS
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_gateway.charts.resolutions import CHART_RESOLUTIONS
 from tapedeck_gateway.context import Database
 from tapedeck_gateway.routes.responses import json_response
 from tapedeck_gateway.store import catalogue
@@ -31,10 +30,18 @@ def latest(pool: Database, exchange: Exchange = "", limit: Limit = catalogue.SER
 
 @router.get("/resolutions")
 async def resolutions() -> Response:
-    """The resolutions of charts, the finest first: UDF's name, the interval, and the length in milliseconds."""
+    """The resolutions of charts, the finest first: UDF's name, the interval, and the length in milliseconds.
+
+    Bars open at ``origin_ms`` plus whole lengths; those of a month on its first day, whatever its length.
+    """
     return json_response(
         [
-            {"resolution": resolution, "interval": interval, "width_ms": INTERVAL_MS[interval]}
-            for resolution, interval in CHART_RESOLUTIONS.items()
+            {
+                "resolution": resolution,
+                "interval": length.interval,
+                "width_ms": length.ms,
+                "origin_ms": length.origin,
+            }
+            for resolution, length in CHART_RESOLUTIONS.items()
         ]
     )

@@ -12,17 +12,18 @@ from typing import Annotated, TypeAlias
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 
-from tapedeck_common.market import CHART_RESOLUTIONS
 from tapedeck_crds.errors import InvalidInput, NotFound
+from tapedeck_crds.intervals import BarLength
 from tapedeck_crds.json import Json
 from tapedeck_gateway.charts.bar_columns import Candle
-from tapedeck_gateway.charts.symbols import (
-    BASE_INTERVAL,
-    ChartSymbol,
-    parse_symbol,
-    resolution_ms,
+from tapedeck_gateway.charts.resolutions import (
+    BASE,
+    CHART_RESOLUTIONS,
+    is_shown_with,
+    resolution_length,
     resolutions_of,
 )
+from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
 from tapedeck_gateway.context import Context, Database, GatewayContext
 from tapedeck_gateway.history import MAX_BARS, BarHistory, ReplayBarHistory, StoredBarHistory
 from tapedeck_gateway.partial_response import PartialResponse, Parts
@@ -30,7 +31,6 @@ from tapedeck_gateway.store import bars, catalogue, points
 
 router = APIRouter()
 MAX_SECONDS = 253_402_300_799  # the end of the year 9999
-BASE_MS = 60_000
 MAX_DECIMALS = 15  # a double has no more
 SAMPLED_BARS = 200  # their prices determine the number of decimals
 Text: TypeAlias = Annotated[str, Query(max_length=200)]
@@ -80,7 +80,7 @@ def symbol_info(context: Context, parts: Parts, symbol: Text) -> Json:
         "pricescale": pricescale,
         "has_intraday": True,
         "has_daily": True,
-        "has_weekly_and_monthly": False,
+        "has_weekly_and_monthly": True,
         "intraday_multipliers": [r for r in resolutions_of(base) if r.isdigit()],
         "supported_resolutions": resolutions_of(base),
         "volume_precision": 8,
@@ -137,18 +137,18 @@ def history(
     countback: Annotated[int | None, Query(ge=1, le=MAX_BARS)] = None,
 ) -> Json:
     """Closed bars with open in [from, to), or the last ``countback`` that open before ``to``."""
-    parsed, width = parse_symbol(symbol), resolution_ms(resolution)
+    parsed, length = parse_symbol(symbol), resolution_length(resolution)
     if countback is None and from_ >= to:
         raise InvalidInput(f"from: got {from_}, expected a time before to={to}")
     source, base = _history_of(context, parts, parsed)
-    if width % base:
+    if not is_shown_with(length, base):
         raise InvalidInput(f"resolution: got {resolution!r}, expected one of {', '.join(resolutions_of(base))}")
     if countback is not None:
-        found = source.last(width, to * 1000, countback)
+        found = source.last(length, to * 1000, countback)
     else:
-        found = source.between(width, from_ * 1000, to * 1000, MAX_BARS)
+        found = source.between(length, from_ * 1000, to * 1000, MAX_BARS)
     if not found:
-        before = source.last_open_before(width, from_ * 1000) if countback is None else None
+        before = source.last_open_before(length, from_ * 1000) if countback is None else None
         return {"s": "no_data"} | ({} if before is None else {"nextTime": before // 1000})
     return {
         "s": "ok",
@@ -161,20 +161,20 @@ def history(
     }
 
 
-def _history_of(context: GatewayContext, parts: PartialResponse, symbol: ChartSymbol) -> tuple[BarHistory, int]:
-    """The history of a symbol, and the length of its finest bars in milliseconds. Raises NotFound, Unavailable."""
+def _history_of(context: GatewayContext, parts: PartialResponse, symbol: ChartSymbol) -> tuple[BarHistory, BarLength]:
+    """The history of a symbol, and the length of its finest bars. Raises NotFound, Unavailable."""
     pool, now = context.pool, int(time.time() * 1000)
     if symbol.replay:
         view = context.reader.caught_up_view(symbol)
-        return ReplayBarHistory(pool, symbol, view, parts), view.interval_ms
+        return ReplayBarHistory(pool, symbol, view, parts), view.length
     if symbol.series:
         interval = points.interval_of(pool, symbol)
         if interval is None:
             raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored results of a transform")
-        return points.PointHistory(pool, symbol, interval, now), points.base_ms_of(interval)
-    if bars.first_open(pool, symbol.exchange, symbol.symbol, BASE_INTERVAL) is None:
+        return points.PointHistory(pool, symbol, interval, now), points.base_of(interval)
+    if bars.first_open(pool, symbol.exchange, symbol.symbol, BASE) is None:
         raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars")
-    return StoredBarHistory(pool, symbol, now), BASE_MS
+    return StoredBarHistory(pool, symbol, now), BASE
 
 
 def _description(symbol: ChartSymbol) -> str:

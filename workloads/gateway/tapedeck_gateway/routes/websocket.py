@@ -15,7 +15,8 @@ from starlette.types import Message
 from starlette.websockets import WebSocketDisconnected
 
 from tapedeck_crds.errors import InvalidInput, TapedeckError
-from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol, resolution_ms
+from tapedeck_gateway.charts.resolutions import resolution_length
+from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
 from tapedeck_gateway.context import Context, GatewayContext
 from tapedeck_gateway.push.send_queue import SendQueue
 from tapedeck_gateway.routes.request_text import refuse_nul
@@ -160,7 +161,7 @@ class _Client:
                 f"symbol: got {message.symbol[:80]!r}, expected bars: results of transforms are not pushed, "
                 "load them from /history"
             )
-        resolution_ms(message.resolution)
+        resolution_length(message.resolution)
         await self._subscriptions.subscribe(self._queue, symbol, message.resolution)
         self._series.add((symbol, message.resolution))
 

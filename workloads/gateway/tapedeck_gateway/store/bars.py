@@ -1,11 +1,12 @@
-"""Bars in the database, at any resolution. Times are milliseconds UTC of a bar's open; widths are milliseconds."""
+"""Bars in the database, at any resolution. Times are milliseconds UTC of a bar's open."""
 
 from __future__ import annotations
 
 from psycopg import sql
 
+from tapedeck_common.store.aggregation import bar_open
 from tapedeck_common.store.editions import ROLLUPS
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_gateway.charts.bar_columns import Candle
 from tapedeck_gateway.store.pool import Connection, Pool, connection_of
 
@@ -13,11 +14,11 @@ _STORED = sql.SQL(
     "(SELECT exchange, symbol, ts AS bucket, open, high, low, close, volume FROM bars WHERE interval = {})"
 )
 _AGGREGATED = sql.SQL(
-    "(SELECT exchange, symbol, date_bin({width}::interval, ts, 'epoch'::timestamptz) AS bucket,"
+    "(SELECT exchange, symbol, {open} AS bucket,"
     " (array_agg(open ORDER BY ts))[1] AS open, max(high) AS high, min(low) AS low,"
-    " (array_agg(close ORDER BY ts DESC))[1] AS close, sum(volume) AS volume"
-    " FROM bars WHERE interval = {interval}"
-    " AND ts >= to_timestamp({start}::int8 / 1000.0) AND ts < to_timestamp({end}::int8 / 1000.0) GROUP BY 1, 2, 3)"
+    " (array_agg(close ORDER BY ts DESC))[1] AS close, sum(volume ORDER BY ts) AS volume"
+    " FROM (SELECT exchange, symbol, bucket AS ts, open, high, low, close, volume FROM {bars} AS finer) AS f"
+    " WHERE ts >= to_timestamp({start}::int8 / 1000.0) AND ts < to_timestamp({end}::int8 / 1000.0) GROUP BY 1, 2, 3)"
 )
 _BETWEEN = sql.SQL("""
 SELECT (extract(epoch FROM bucket) * 1000)::int8, open, high, low, close, volume FROM {bars} AS b
@@ -35,23 +36,33 @@ SELECT (extract(epoch FROM min(ts)) * 1000)::int8 FROM bars WHERE exchange = %s 
 _SERIES = "SELECT exchange, symbol FROM bar_series WHERE interval = '1m' ORDER BY exchange, symbol LIMIT 10000"
 
 
-def _bars_of_width(connection: Connection, base: str, width: int, start: int, end: int) -> sql.Composable:
-    """The SQL of bars of ``width`` with open in [start, end), aggregated from bars of the interval ``base``.
+def _bars_of_length(connection: Connection, base: BarLength, length: BarLength, start: int, end: int) -> sql.Composable:
+    """The SQL of bars of a length with open in [start, end), aggregated from bars of the length ``base``.
 
     Uses a view of coarser bars only if it is a continuous aggregate: a plain view would aggregate the whole series
     for any range.
     """
-    if width == INTERVAL_MS[base]:
-        return _STORED.format(sql.Literal(base))
-    coarser = [name for name in ROLLUPS if INTERVAL_MS[name] == width]
-    if base == "1m" and coarser and _has_continuous_aggregates(connection):
-        return sql.Identifier(f"bars_{coarser[0]}")
+    if length == base:
+        return _STORED.format(sql.Literal(base.interval))
+    bars, finer = _finer_bars(connection, base, length)
+    if finer == length:
+        return bars
     return _AGGREGATED.format(
-        width=sql.Literal(f"{width} milliseconds"),
-        interval=sql.Literal(base),
-        start=sql.Literal(-(-start // width) * width),
-        end=sql.Literal(-(-end // width) * width),
+        open=bar_open(length),
+        bars=bars,
+        start=sql.Literal(length.first_open(start)),
+        end=sql.Literal(length.first_open(end)),
     )
+
+
+def _finer_bars(connection: Connection, base: BarLength, length: BarLength) -> tuple[sql.Composable, BarLength]:
+    """The longest bars that bars of a length consist of, as SQL: a continuous aggregate, or the stored ones."""
+    if base.interval == "1m" and _has_continuous_aggregates(connection):
+        for name in reversed(ROLLUPS):
+            view = BAR_LENGTHS[name]
+            if view == length or length.consists_of(view):
+                return sql.Identifier(f"bars_{name}"), view
+    return _STORED.format(sql.Literal(base.interval)), base
 
 
 def _has_continuous_aggregates(connection: Connection) -> bool:
@@ -60,44 +71,46 @@ def _has_continuous_aggregates(connection: Connection) -> bool:
 
 
 def bars_between(
-    pool: Pool, exchange: str, symbol: str, base: str, width: int, start: int, end: int, limit: int
+    pool: Pool, exchange: str, symbol: str, base: BarLength, length: BarLength, start: int, end: int, limit: int
 ) -> list[Candle]:
-    """The last ``limit`` bars of ``width`` with open in [start, end), in order."""
+    """The last ``limit`` bars of a length with open in [start, end), in order."""
     if start >= end or limit <= 0:
         return []
     values = {"exchange": exchange, "symbol": symbol, "start": start, "end": end, "limit": limit}
     with connection_of(pool) as connection:
-        source = _bars_of_width(connection, base, width, start, end)
+        source = _bars_of_length(connection, base, length, start, end)
         rows = connection.execute(_BETWEEN.format(bars=source), values, binary=True).fetchall()
     return [Candle(*row) for row in reversed(rows)]
 
 
-def last_bars(pool: Pool, exchange: str, symbol: str, base: str, width: int, end: int, count: int) -> list[Candle]:
+def last_bars(
+    pool: Pool, exchange: str, symbol: str, base: BarLength, length: BarLength, end: int, count: int
+) -> list[Candle]:
     """The last ``count`` bars that open before ``end``, in order.
 
     The range doubles until it holds ``count`` bars: a gap costs a few more queries instead of a scan of the series.
     """
-    end = -(-end // width) * width
+    end = length.first_open(end)
     first, last = first_open(pool, exchange, symbol, base), last_open_before(pool, exchange, symbol, base, end)
     if first is None or last is None:
         return []
-    end = min(end, last - last % width + width)
-    span = width * count
+    end, first = min(end, length.close_of(last)), length.open_of(first)
+    span = length.ms * count
     while True:
-        found = bars_between(pool, exchange, symbol, base, width, max(first - width, end - span), end, count)
+        found = bars_between(pool, exchange, symbol, base, length, max(first, end - span), end, count)
         if len(found) >= count or end - span <= first:
             return found
         span *= 2
 
 
-def first_open(pool: Pool, exchange: str, symbol: str, base: str) -> int | None:
+def first_open(pool: Pool, exchange: str, symbol: str, base: BarLength) -> int | None:
     """The open of the series' first bar; None for a series without bars."""
-    return _scalar(pool, _FIRST_OPEN, (exchange, symbol, base))
+    return _scalar(pool, _FIRST_OPEN, (exchange, symbol, base.interval))
 
 
-def last_open_before(pool: Pool, exchange: str, symbol: str, base: str, ts: int) -> int | None:
+def last_open_before(pool: Pool, exchange: str, symbol: str, base: BarLength, ts: int) -> int | None:
     """The open of the last bar that opens before ``ts``; None where there is none."""
-    return _scalar(pool, _LAST_OPEN_BEFORE, (exchange, symbol, base, ts))
+    return _scalar(pool, _LAST_OPEN_BEFORE, (exchange, symbol, base.interval, ts))
 
 
 def stored_series(pool: Pool) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Results of transforms as bars, for symbols like coinbase:BTC/USD@sma5. Times and widths are milliseconds."""
+"""Results of transforms as bars, for symbols like coinbase:BTC/USD@sma5. Times are milliseconds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_common.store.aggregation import bar_open
+from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_gateway.charts.bar_columns import Candle
+from tapedeck_gateway.charts.resolutions import BASE
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.store.pool import Pool, connection_of
 
-SHORTEST_MS = 60_000  # results of trades and tickers have no interval; the shortest resolution shows them
 SERIES_MAX = 10_000
 
 _INTERVALS = """
@@ -36,13 +37,13 @@ WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND interval = %(interval)
   AND value IS NOT NULL
 """)
 _BETWEEN = sql.SQL("""
-SELECT (extract(epoch FROM date_bin(%(width)s * interval '1 millisecond', ts, 'epoch')) * 1000)::int8,
+SELECT (extract(epoch FROM {open}) * 1000)::int8,
        (array_agg(coalesce(open, value) ORDER BY ts, length(id), id))[1], max(coalesce(high, value)),
        min(coalesce(low, value)), (array_agg(value ORDER BY ts DESC, length(id) DESC, id DESC))[1],
        coalesce(sum(volume), 0)
 {of} AND ts >= to_timestamp(%(start)s::int8 / 1000.0) AND ts < to_timestamp(%(end)s::int8 / 1000.0)
 GROUP BY 1 ORDER BY 1 DESC LIMIT %(limit)s
-""").format(of=_OF)
+""")
 _FIRST_OPEN = sql.SQL("SELECT (extract(epoch FROM min(ts)) * 1000)::int8 {of}").format(of=_OF)
 _LAST_OPEN = sql.SQL(
     "SELECT (extract(epoch FROM max(ts)) * 1000)::int8 {of} AND ts < to_timestamp(%(end)s::int8 / 1000.0)"
@@ -62,12 +63,15 @@ def interval_of(pool: Pool, symbol: ChartSymbol) -> str | None:
     """The finest interval of a series; empty for results of trades or tickers, None for an unknown series."""
     with connection_of(pool) as connection:
         rows = connection.execute(_INTERVALS, _key(symbol)).fetchall()
-    return min((row[0] for row in rows), key=lambda interval: INTERVAL_MS.get(interval, 0), default=None)
+    return min((row[0] for row in rows), key=lambda name: BAR_LENGTHS[name].ms if name else 0, default=None)
 
 
-def base_ms_of(interval: str) -> int:
-    """The length of the finest bars that a series of this interval can be shown with."""
-    return max(INTERVAL_MS.get(interval, 0), SHORTEST_MS)
+def base_of(interval: str) -> BarLength:
+    """The length of the finest bars that a series of this interval can be shown with.
+
+    Results of trades and tickers have no interval; the shortest resolution shows them.
+    """
+    return max(BASE, BAR_LENGTHS.get(interval, BASE), key=lambda length: length.ms)
 
 
 @dataclass(frozen=True)
@@ -79,28 +83,29 @@ class PointHistory:
     interval: str
     now: int
 
-    def between(self, width: int, start: int, end: int, limit: int) -> list[Candle]:
-        first, last = -(-start // width) * width, min(-(-end // width) * width, self.now - self.now % width)
+    def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
+        first, last = length.first_open(start), min(length.first_open(end), length.open_of(self.now))
         if first >= last or limit <= 0:
             return []
-        values = self._values(width=width, start=first, end=last, limit=limit)
+        values = self._values(start=first, end=last, limit=limit)
         with connection_of(self.pool) as connection:
-            return [Candle(*row) for row in reversed(connection.execute(_BETWEEN, values).fetchall())]
+            rows = connection.execute(_BETWEEN.format(of=_OF, open=bar_open(length)), values).fetchall()
+        return [Candle(*row) for row in reversed(rows)]
 
-    def last(self, width: int, end: int, count: int) -> list[Candle]:
-        first, last = self._scalar(_FIRST_OPEN), self._scalar(_LAST_OPEN, end=min(-(-end // width) * width, self.now))
+    def last(self, length: BarLength, end: int, count: int) -> list[Candle]:
+        first, last = self._scalar(_FIRST_OPEN), self._scalar(_LAST_OPEN, end=min(length.first_open(end), self.now))
         if first is None or last is None:
             return []
-        end, span = last - last % width + width, width * count
+        end, first, span = length.close_of(last), length.open_of(first), length.ms * count
         while True:
-            found = self.between(width, max(first - first % width, end - span), end, count)
+            found = self.between(length, max(first, end - span), end, count)
             if len(found) >= count or end - span <= first:
                 return found
             span *= 2
 
-    def last_open_before(self, width: int, ts: int) -> int | None:
-        found = self._scalar(_LAST_OPEN, end=min(-(-ts // width) * width, self.now - self.now % width))
-        return None if found is None else found - found % width
+    def last_open_before(self, length: BarLength, ts: int) -> int | None:
+        found = self._scalar(_LAST_OPEN, end=min(length.first_open(ts), length.open_of(self.now)))
+        return None if found is None else length.open_of(found)
 
     def _scalar(self, query: sql.Composed, **values: int) -> int | None:
         with connection_of(self.pool) as connection:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from tapedeck_common.market import bar_problem, series_key
 from tapedeck_common.wire import MessageHeaders, decode_bar, origin_of
 from tapedeck_crds.errors import InvalidInput
+from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import BarColumns, Candle, aggregate
-from tapedeck_gateway.charts.symbols import BASE_INTERVAL
+from tapedeck_gateway.charts.resolutions import BASE
 
-BASE_MS = 60_000
 TS_MAX = 253_402_300_799_999  # the end of the year 9999
 KEPT_BARS = 3_000  # two days of minutes: a bar of one day and its predecessor
 
@@ -63,7 +63,7 @@ class LiveBars:
         if series is None or origin_of(headers).streamed:
             return False
         bar = decode_bar(value)
-        if bar.interval != BASE_INTERVAL:
+        if bar.interval != BASE.interval:
             return False
         if problem := bar_problem(bar):
             raise InvalidInput(problem)
@@ -79,17 +79,17 @@ class LiveBars:
             return False  # an update of a bar that has closed since
         series.bars.upsert(candle.ts, (candle.open, candle.high, candle.low, candle.close, candle.volume))
         if closed:
-            series.closed_until = max(series.closed_until, candle.ts + BASE_MS)
+            series.closed_until = max(series.closed_until, candle.ts + BASE.ms)
         return True
 
-    def bars_since(self, exchange: str, symbol: str, width: int, since: int | None) -> tuple[int, list[Candle]]:
+    def bars_since(self, exchange: str, symbol: str, length: BarLength, since: int | None) -> tuple[int, list[Candle]]:
         """As ``ReplayView.bars_since``. The generation is always 0: the live market has no seeks."""
         with self._lock:
             series = self._series.get(series_key(exchange, symbol).encode())
             if series is None:
                 return 0, []
-            end = series.closed_until + BASE_MS
+            end = series.closed_until + BASE.ms
             if since is None:
                 last = series.bars.last_open_before(end)
-                since = 0 if last is None else last - last % width
-            return 0, aggregate(series.bars.between(since, end), width, series.closed_until)
+                since = 0 if last is None else length.open_of(last)
+            return 0, aggregate(series.bars.between(since, end), length, series.closed_until)

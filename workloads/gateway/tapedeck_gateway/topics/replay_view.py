@@ -24,9 +24,10 @@ from tapedeck_common.wire import (
     decode_trade,
     origin_of,
 )
-from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.errors import InvalidInput
+from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_gateway.charts.bar_columns import BarColumns, Candle, aggregate
+from tapedeck_gateway.charts.resolutions import BASE
 
 SERIES_BARS = 20_000
 VIEW_BARS = 1_000_000  # of all series together
@@ -67,9 +68,9 @@ class ReplayView:
         self._caught_up = threading.Event()
 
     @property
-    def interval_ms(self) -> int:
+    def length(self) -> BarLength:
         """The length of the replay's bars; one minute until its start record is read."""
-        return INTERVAL_MS[self.start.interval] if self.start else 60_000
+        return BAR_LENGTHS[self.start.interval] if self.start else BASE
 
     @property
     def plays_trades(self) -> bool:
@@ -156,7 +157,7 @@ class ReplayView:
         if self.position is None or v > self.position or v < self.complete_from:
             self.complete_from = v
         if self.plays_trades:  # the bar at the new position has only the trades after it, so it is incomplete
-            self.complete_from = -(-v // self.interval_ms) * self.interval_ms
+            self.complete_from = self.length.first_open(v)
         self.epoch, self.position = epoch, v
         self.generation += 1
         for each in self._partitions:
@@ -164,7 +165,7 @@ class ReplayView:
                 each.pending.clear()
         partition.pending.clear()
         for series in self._series.values():
-            series.truncate(v - self.interval_ms + 1)
+            series.truncate(self.length.open_of(v))
         return True
 
     def _advance(self) -> bool:
@@ -188,7 +189,7 @@ class ReplayView:
             symbols = max(len(self.start.symbols) if self.start else 1, 1)
             series = self._series[key] = BarColumns(max(500, min(SERIES_BARS, VIEW_BARS // symbols)))
         if isinstance(record, Trade):
-            oldest = series.add_trade(record.ts - record.ts % self.interval_ms, record.price, record.amount)
+            oldest = series.add_trade(self.length.open_of(record.ts), record.price, record.amount)
         else:
             oldest = series.upsert(record.ts, (record.open, record.high, record.low, record.close, record.volume))
         if oldest is not None:
@@ -200,16 +201,16 @@ class ReplayView:
             series = self._series.get((exchange, symbol))
             return list(series.between(start, end)) if series else []
 
-    def bars_since(self, exchange: str, symbol: str, width: int, since: int | None) -> tuple[int, list[Candle]]:
-        """The generation, and the bars of ``width`` that open at ``since`` or later; for None the newest alone."""
+    def bars_since(self, exchange: str, symbol: str, length: BarLength, since: int | None) -> tuple[int, list[Candle]]:
+        """The generation, and the bars of a length that open at ``since`` or later; for None the newest alone."""
         with self._lock:
             series = self._series.get((exchange, symbol))
             if series is None or self.position is None:
                 return self.generation, []
             if since is None:
                 last = series.last_open_before(self.position)
-                since = 0 if last is None else last - last % width
-            return self.generation, aggregate(series.between(since, self.position), width, self.position)
+                since = 0 if last is None else length.open_of(last)
+            return self.generation, aggregate(series.between(since, self.position), length, self.position)
 
 
 def _event_time(record: Bar | Trade) -> int:

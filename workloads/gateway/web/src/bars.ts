@@ -1,10 +1,10 @@
 // Loads a chart's bars and keeps them up to date: subscribe, load the history, then apply pushed bars.
 import { history, MAX_SECONDS, symbolInfo } from "./api";
+import { MINUTE } from "./lengths";
 import type { Candle, History, Resolution, Subscription } from "./types";
 
 /** The number of bars of one history request. */
 export const PAGE_BARS = 3_000;
-const MINUTE_MS = 60_000;
 
 /** What the loader needs of a socket. */
 export interface Subscriber {
@@ -14,7 +14,7 @@ export interface Subscriber {
 
 /** What the loader needs of a chart. */
 export interface BarChart {
-  clear(widthMs: number, decimals: number): void;
+  clear(length: Resolution, decimals: number): void;
   load(bars: Candle[], keepView: boolean): void;
   update(bars: Candle[]): void;
   prepend(bars: Candle[]): void;
@@ -35,7 +35,8 @@ export class BarLoader {
   ) {}
 
   /** Show a series; an empty symbol shows nothing. */
-  async select(symbol: string, { resolution, width_ms }: Resolution): Promise<void> {
+  async select(symbol: string, length: Resolution): Promise<void> {
+    const { resolution } = length;
     if (symbol === this.symbol && resolution === this.resolution) return;
     if (this.symbol !== "") this.socket.unsubscribe({ symbol: this.symbol, resolution: this.resolution });
     this.symbol = symbol;
@@ -43,13 +44,13 @@ export class BarLoader {
     const generation = ++this.generation;
     this.pending = [];
     if (symbol === "") {
-      this.chart.clear(MINUTE_MS, 2);
+      this.chart.clear(MINUTE, 2);
       return;
     }
     try {
       const info = await symbolInfo(symbol);
       if (generation !== this.generation) return;
-      this.chart.clear(width_ms, Math.round(Math.log10(info.pricescale)));
+      this.chart.clear(length, Math.round(Math.log10(info.pricescale)));
       this.socket.subscribe({ symbol, resolution });
     } catch (error) {
       if (generation === this.generation) {

@@ -17,7 +17,8 @@ import {
 } from "lightweight-charts";
 import { addPoint, type EquityBar } from "./equity";
 import { number } from "./format";
-import type { Candle, EquityPoint, Fill } from "./types";
+import { MINUTE, openOf } from "./lengths";
+import type { Candle, EquityPoint, Fill, Resolution } from "./types";
 
 const UP = "#2fbf8f";
 const DOWN = "#ef5b6e";
@@ -48,7 +49,7 @@ export class Chart {
   private bars = new Map<number, Candle>();
   private first = Infinity;
   private last = -Infinity;
-  private widthMs = 60_000;
+  private length: Resolution = MINUTE;
   private fills: Fill[] = [];
   private equityByBar = new Map<number, EquityBar>();
   private equityPoints: EquityPoint[] = [];
@@ -112,8 +113,8 @@ export class Chart {
   }
 
   /** Remove all bars, before another series is loaded. */
-  clear(widthMs: number, decimals: number): void {
-    this.widthMs = widthMs;
+  clear(length: Resolution, decimals: number): void {
+    this.length = length;
     this.decimals = decimals;
     this.bars.clear();
     this.first = Infinity;
@@ -157,7 +158,7 @@ export class Chart {
       this.candles.update(candle(bar), late);
       this.volume.update(volumeBar(bar), late);
     }
-    if (this.last > before && this.fills.some((fill) => this.openOf(fill.ts) > before)) this.drawMarkers();
+    if (this.last > before && this.fills.some((fill) => openOf(fill.ts, this.length) > before)) this.drawMarkers();
     this.exposeState();
   }
 
@@ -191,7 +192,7 @@ export class Chart {
     const last = this.equityPoints.at(-1)?.[0] ?? -1;
     for (const point of points.filter(([seq]) => seq > last)) {
       this.equityPoints.push(point);
-      const at = this.openOf(point[1]);
+      const at = openOf(point[1], this.length);
       if (this.equity === null || at < this.lastPoint || at < this.first) continue;
       this.lastPoint = at;
       const bar = addPoint(this.equityByBar, at, point[2]);
@@ -199,11 +200,6 @@ export class Chart {
       this.equity.ranges.update(equityRange(at, bar));
     }
     this.exposeState();
-  }
-
-  /** The open time of the bar that ends at or after this event time. */
-  private openOf(ts: number): number {
-    return Math.floor((ts - 1) / this.widthMs) * this.widthMs;
   }
 
   private equityPane(): EquitySeries {
@@ -252,7 +248,7 @@ export class Chart {
   private drawRun(): void {
     this.equityByBar = new Map();
     for (const [, ts, value] of this.equityPoints) {
-      const at = this.openOf(ts);
+      const at = openOf(ts, this.length);
       if (at >= this.first && this.bars.size > 0) addPoint(this.equityByBar, at, value);
     }
     this.lastPoint = [...this.equityByBar.keys()].at(-1) ?? -Infinity;
@@ -265,9 +261,9 @@ export class Chart {
 
   private drawMarkers(): void {
     const markers: SeriesMarker<Time>[] = this.fills
-      .filter((fill) => this.openOf(fill.ts) >= this.first && this.openOf(fill.ts) <= this.last)
+      .filter((fill) => openOf(fill.ts, this.length) >= this.first && openOf(fill.ts, this.length) <= this.last)
       .map((fill) => ({
-        time: seconds(this.openOf(fill.ts)),
+        time: seconds(openOf(fill.ts, this.length)),
         position: fill.side === "buy" ? "belowBar" : "aboveBar",
         shape: fill.side === "buy" ? "arrowUp" : "arrowDown",
         color: fill.side === "buy" ? "#5fe0b5" : "#ff8793",

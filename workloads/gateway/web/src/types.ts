@@ -61,11 +61,12 @@ export interface SymbolListing {
   type: string;
 }
 
-/** A bar length that charts offer: UDF's name, the interval, and the length. */
+/** A bar length that charts offer: UDF's name, the interval, the length (of a month the longest), and any open. */
 export interface Resolution {
   resolution: string;
   interval: string;
   width_ms: number;
+  origin_ms: number;
 }
 
 export interface SymbolInfo {

@@ -1,10 +1,10 @@
 // The order of loading and pushing bars, over a fake gateway whose responses the test releases one by one.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type BarChart, BarLoader, PAGE_BARS, toCandles } from "../src/bars";
+import { MINUTE } from "../src/lengths";
 import type { Candle, History, Resolution, Subscription } from "../src/types";
 
-const MINUTE: Resolution = { resolution: "1", interval: "1m", width_ms: 60_000 };
-const HOUR: Resolution = { resolution: "60", interval: "1h", width_ms: 3_600_000 };
+const HOUR: Resolution = { resolution: "60", interval: "1h", width_ms: 3_600_000, origin_ms: 0 };
 
 interface Request {
   url: URL;
@@ -38,12 +38,12 @@ async function nextRequest(): Promise<Request> {
 const settle = () => new Promise((resolve) => setTimeout(resolve, 5));
 
 class ChartModel implements BarChart {
-  cleared: [number, number][] = [];
+  cleared: [Resolution, number][] = [];
   bars = new Map<number, Candle>();
   views: boolean[] = [];
 
-  clear(widthMs: number, decimals: number): void {
-    this.cleared.push([widthMs, decimals]);
+  clear(length: Resolution, decimals: number): void {
+    this.cleared.push([length, decimals]);
     this.bars.clear();
   }
   load(bars: Candle[], keepView: boolean): void {
@@ -109,7 +109,7 @@ describe("toCandles", () => {
 describe("select", () => {
   it("clears the chart for the symbol's precision and subscribes", async () => {
     const { chart, sent } = await selected("a:B/C", HOUR);
-    expect(chart.cleared).toEqual([[3_600_000, 2]]);
+    expect(chart.cleared).toEqual([[HOUR, 2]]);
     expect(sent).toEqual([["subscribe", { symbol: "a:B/C", resolution: "60" }]]);
   });
 
@@ -129,7 +129,7 @@ describe("select", () => {
     await settle();
     old.respond({ ticker: "a:OLD", pricescale: 100, supported_resolutions: [] });
     await settle();
-    expect(chart.cleared).toEqual([[3_600_000, 3]]);
+    expect(chart.cleared).toEqual([[HOUR, 3]]);
     expect(sent).toEqual([
       ["unsubscribe", { symbol: "a:OLD", resolution: "1" }],
       ["subscribe", { symbol: "a:NEW", resolution: "60" }],
@@ -149,7 +149,7 @@ describe("select", () => {
   it("shows nothing for an empty symbol", async () => {
     const { bars, chart } = await selected("a:B/C");
     await bars.select("", MINUTE);
-    expect(chart.cleared.at(-1)).toEqual([60_000, 2]);
+    expect(chart.cleared.at(-1)).toEqual([MINUTE, 2]);
     expect(bars.matches({ symbol: "a:B/C", resolution: "1" })).toBe(false);
   });
 });

@@ -13,9 +13,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from tapedeck_common.bar_times import opens_of
 from tapedeck_common.market import Bar, RecordSource, bar_problem
-from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.errors import InvalidInput
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_recorder.rows.batch import OpenRange, SeriesKey
 from tapedeck_recorder.rows.copy_binary import (
     PG_EPOCH_MS,
@@ -81,7 +82,7 @@ def encode_bars(bars: Sequence[Bar], sources: Sequence[RecordSource]) -> Encoded
         np.array([bar.volume for bar in bars]),
     ]
     groups = list(numbers)
-    _validate(ts, rev, values, np.array([INTERVAL_MS.get(g[2], 0) for g in groups], np.int64)[group])
+    _validate(ts, rev, values, _are_opens(ts, group, [g[2] for g in groups]))
     order = _deduplicated_order(group, ts, rev, groups)
     heads = [row_header(len(BARS.columns)) + key_field(g[0]) + key_field(g[1]) + key_field(g[2]) for g in groups]
     tails = [key_field(g[3]) for g in groups]
@@ -114,12 +115,22 @@ def _open_ranges(groups: list[GroupKey], group: IntArray, ts: IntArray) -> dict[
     return found
 
 
-def _validate(ts: IntArray, rev: IntArray, values: list[npt.NDArray[np.float64]], width: IntArray) -> None:
-    """The same conditions as ``validate_bar``, for all bars at once. ``width`` is the interval in milliseconds."""
+def _are_opens(ts: IntArray, group: IntArray, intervals: list[str]) -> npt.NDArray[np.bool_]:
+    """Whether each time is the open of a bar of its group's interval."""
+    valid = np.zeros(len(ts), np.bool_)
+    for interval in BAR_LENGTHS.keys() & intervals:
+        rows = np.array([each == interval for each in intervals])[group]
+        valid[rows] = opens_of(BAR_LENGTHS[interval], ts[rows]) == ts[rows]
+    return valid
+
+
+def _validate(
+    ts: IntArray, rev: IntArray, values: list[npt.NDArray[np.float64]], are_opens: npt.NDArray[np.bool_]
+) -> None:
+    """The same conditions as ``validate_bar``, for all bars at once."""
     o, h, low, c, v = values
     valid = (
-        (width > 0)
-        & (ts >= TS_MIN) & (ts < TS_MAX) & (ts % np.maximum(width, 1) == 0)
+        are_opens & (ts >= TS_MIN) & (ts < TS_MAX)
         & (rev >= 0) & (rev <= REV_MAX)
         & (low > 0) & (low <= o) & (low <= c) & (o <= h) & (c <= h) & (h < np.inf)
         & (v >= 0) & (v < np.inf)

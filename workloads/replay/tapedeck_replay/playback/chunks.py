@@ -79,7 +79,7 @@ def _encode_bars(part: BarBlock, dataset: Dataset, keys: list[bytes]) -> Encoded
     record_keys = list(map(keys.__getitem__, series))
     if isinstance(part, ScheduledBars):
         return EncodedChunk(part.at.tolist(), record_keys, values, series, part.turn.tolist(), dataset)
-    events = (np.asarray(part.ts) + dataset.event_delay).tolist()
+    events = dataset.events_of(np.asarray(part.ts)).tolist()
     return EncodedChunk(events, record_keys, values, series, revs, dataset)
 
 

@@ -105,6 +105,8 @@ class ScenarioSource:
 
 def _check(number: int, change: ScenarioChange, dataset: Dataset) -> None:
     """Raise InvalidReplay for a change that the dataset does not allow."""
+    if dataset.length.monthly:
+        raise InvalidReplay("BadScenario", f"scenario: got bars of {dataset.interval}, expected bars of equal lengths")
     if unknown := sorted(set(change.symbols or ()) - set(dataset.symbols)):
         raise InvalidReplay(
             "UnknownSymbol",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import NamedTuple, Protocol, TypeAlias
 
+from tapedeck_common.bar_times import closes_of
 from tapedeck_common.market import OrderKey, series_key
 from tapedeck_common.store.bars import BarBlock, Ints
 from tapedeck_common.store.trades import TradeBlock
 from tapedeck_common.topics import shard_of
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_crds.source import Played
 
 LAST_SYMBOL = "\U0010ffff"  # sorts after every symbol
@@ -48,7 +49,8 @@ class Dataset:
 
     Bars have their open time, trades their time, in [start, end), milliseconds UTC. ``lateness`` is how long after its
     event time a record may be published, milliseconds: watermarks lag virtual time by as much. ``interval`` is the
-    length of a bar; for trades it is only the length of a step.
+    length of a bar; for trades it is only the length of a step. ``built_from`` has the symbols whose bars are
+    aggregated from a finer interval of the store, and that interval.
     """
 
     exchange: str
@@ -60,6 +62,7 @@ class Dataset:
     fingerprint: str
     lateness: int = 0
     channel: Played = "bars"
+    built_from: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -67,14 +70,22 @@ class Dataset:
         return sum(self.rows_by_symbol.values())
 
     @property
-    def interval_ms(self) -> int:
-        """The length of a bar, milliseconds."""
-        return INTERVAL_MS[self.interval]
+    def length(self) -> BarLength:
+        """The length of a bar."""
+        return BAR_LENGTHS[self.interval]
 
     @property
-    def event_delay(self) -> int:
-        """From a record's own time to its event time, milliseconds: a bar is known at its close, a trade at once."""
-        return self.interval_ms if self.channel == "bars" else 0
+    def interval_ms(self) -> int:
+        """The length of a bar, milliseconds; of a month the longest. Scenarios allow no months."""
+        return self.length.ms
+
+    def events_of(self, times: Ints) -> Ints:
+        """The event times of records: a bar is known at its close, a trade at once."""
+        return closes_of(self.length, times) if self.channel == "bars" else times
+
+    def time_of(self, v: int) -> int:
+        """The latest own time of a record whose event time is at most ``v``: of a bar, its open."""
+        return self.length.shifted(v, -1) if self.channel == "bars" else v
 
     @property
     def virtual_start(self) -> int:
@@ -87,15 +98,15 @@ class Dataset:
         last = self.end - 1
         if self.channel == "trades":
             return last
-        return last - last % self.interval_ms + self.interval_ms + self.lateness
+        return self.length.close_of(last) + self.lateness
 
     def start_after_time(self, v: int) -> StartAfter:
         """The bound that skips every record published up to and including virtual time ``v``."""
-        return StartAfter(v - self.event_delay, LAST_SYMBOL)
+        return StartAfter(self.time_of(v), LAST_SYMBOL)
 
     def start_after_record(self, key: OrderKey) -> StartAfter:
         """The bound that skips every record up to and including the one with this order key."""
-        return StartAfter(key[0] - self.event_delay, key[2], key[4])
+        return StartAfter(self.time_of(key[0]), key[2], key[4])
 
     def for_shard(self, shard: int, shards: int) -> Dataset:
         """The dataset with the shard's symbols only; its range stays that of all symbols."""

@@ -10,7 +10,7 @@ import ccxt
 
 from tapedeck_common.market import Bar, Ticker, Trade, bar_problem, trade_problem
 from tapedeck_common.records import Listing
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_feed.exchanges.parsing import TS_END, optional_number, parse_number, parse_timestamp
 
 ID_DIGITS_MAX = 20  # digits of a 64-bit trade id
@@ -59,7 +59,7 @@ def _to_bar_fast(exchange: str, symbol: str, interval: str, row: list[Any], clos
         return None
     if not (0 < low <= open_ <= high < math.inf and low <= close <= high and 0 <= volume < math.inf):
         return None
-    if not 0 <= ts < TS_END or ts % INTERVAL_MS[interval]:
+    if not 0 <= ts < TS_END or ts != BAR_LENGTHS[interval].open_of(ts):
         return None
     return Bar(exchange, symbol, interval, ts, open_, high, low, close, volume, closed)
 

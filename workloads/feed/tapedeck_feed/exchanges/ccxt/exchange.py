@@ -9,8 +9,8 @@ from typing import Any
 
 from tapedeck_common.market import Bar, Ticker, Trade
 from tapedeck_common.records import Listing
-from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.exchange import Endpoints
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_feed.exchanges.adapter import (
     ExchangeMarkets,
     ExchangeStream,
@@ -55,7 +55,7 @@ class CcxtAdapter:
         return ExchangeMarkets(
             selected,
             frozenset(kind for kind, method in _STREAM_METHODS.items() if api.has.get(method)),
-            frozenset(api.timeframes) & INTERVAL_MS.keys() if api.has.get("fetchOHLCV") else frozenset(),
+            frozenset(api.timeframes) & BAR_LENGTHS.keys() if api.has.get("fetchOHLCV") else frozenset(),
             capabilities.contiguous_ids,
             self._history.bars_per_page(selected[0]),
             listings=self._listings(selected, markets),

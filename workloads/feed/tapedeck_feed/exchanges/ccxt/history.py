@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from tapedeck_common.market import Bar, Trade, trade_key
-from tapedeck_crds.base import INTERVAL_MS
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_feed.exchanges.adapter import OnInvalidRow, RecoveredTrades
 from tapedeck_feed.exchanges.ccxt.client import CcxtClient
 from tapedeck_feed.exchanges.ccxt.conversion import to_bar, to_trade
@@ -55,7 +55,7 @@ class CcxtHistory:
     ) -> list[Bar]:
         """Page by page: each starts after the last bar of the previous page, or after an empty page's time range."""
         found: dict[int, Bar] = {}
-        start, step, width = since, INTERVAL_MS[interval], self._page_limit(symbol) or PAGE
+        start, length, width = since, BAR_LENGTHS[interval], self._page_limit(symbol) or PAGE
         for _ in range(PAGES_MAX):
             rows = await self._client.request(partial(self._client.api.fetch_ohlcv, symbol, interval, start, PAGE))
             bars = [self._bar(symbol, interval, row, on_invalid) for row in rows]
@@ -66,7 +66,7 @@ class CcxtHistory:
             fresh = {bar.ts: bar for bar in bars if bar is not None and start <= bar.ts < until}
             found |= fresh
             # Some exchanges return only what lies within a page's time range, others the next bars, however late.
-            start = max(fresh) + step if fresh else start + width * step
+            start = length.close_of(max(fresh)) if fresh else length.shifted(start, width)
             if start >= until or any(bar is not None and bar.ts >= until for bar in bars):
                 break
         return [found[ts] for ts in sorted(found)]

@@ -8,9 +8,9 @@ from typing import Any
 
 from tapedeck_common.market import Bar, Side, Ticker, Trade
 from tapedeck_common.records import Listing
-from tapedeck_crds.base import INTERVAL_MS
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.exchange import Endpoints
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_feed.exchanges.adapter import (
     ExchangeMarkets,
     ExchangeStream,
@@ -128,8 +128,8 @@ class CryptoCompareAdapter:
     ) -> list[Bar]:
         """Page by page, from the newest to the oldest: its history is requested by the end of a page."""
         found: dict[int, Bar] = {}
-        step = INTERVAL_MS[interval]
-        last = (until - 1) // step * step
+        length = BAR_LENGTHS[interval]
+        last = length.open_of(until - 1)
         for _ in range(PAGES_MAX):
             if last < since:
                 break
@@ -139,7 +139,7 @@ class CryptoCompareAdapter:
             times = [row["time"] * 1000 for row in rows if isinstance(row, dict) and type(row.get("time")) is int]
             if not times or min(times) > last:
                 break
-            last = min(times) - step
+            last = length.shifted(min(times), -1)
         return [found[ts] for ts in sorted(found)]
 
     async def fetch_ticker(self, symbol: str) -> Ticker | None:
@@ -164,7 +164,7 @@ class CryptoCompareAdapter:
     async def _fetch_rows(self, symbol: str, interval: str, since: int, last: int) -> list[Any]:
         """A page of history whose newest row opens at ``last``; ``limit`` counts the rows before it."""
         pair, (path, units) = pair_of(symbol), HISTORY[interval]
-        rows_before = min((last - since) // INTERVAL_MS[interval], PAGE // units - 1)
+        rows_before = min((last - since) // BAR_LENGTHS[interval].ms, PAGE // units - 1)
         response = await self._rest.get(
             f"/data/v2/{path}", fsym=pair.base, tsym=pair.quote, e=pair.market, aggregate=units,
             limit=max(rows_before, 1), toTs=last // 1000, tryConversion="false",

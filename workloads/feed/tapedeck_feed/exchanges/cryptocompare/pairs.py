@@ -17,7 +17,7 @@ INDEX = "CCCAGG"
 HISTORY: dict[str, tuple[str, int]] = {
     "1m": ("histominute", 1), "3m": ("histominute", 3), "5m": ("histominute", 5), "15m": ("histominute", 15),
     "30m": ("histominute", 30), "1h": ("histohour", 1), "2h": ("histohour", 2), "4h": ("histohour", 4),
-    "6h": ("histohour", 6), "12h": ("histohour", 12), "1d": ("histoday", 1),
+    "6h": ("histohour", 6), "8h": ("histohour", 8), "12h": ("histohour", 12), "1d": ("histoday", 1),
 }  # fmt: skip
 # Interval → unit of the websocket's candles.
 UNITS = {"1m": "m", "1h": "H", "1d": "D"}

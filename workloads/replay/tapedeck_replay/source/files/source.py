@@ -13,7 +13,8 @@ from tapedeck_common.files import merged_bars, merged_trades
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.store.bars import BarBlock
 from tapedeck_common.store.trades import TradeBlock
-from tapedeck_crds.base import INTERVAL_MS, Files
+from tapedeck_crds.base import Files
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.source import Played
 from tapedeck_replay.errors import InvalidReplay
 from tapedeck_replay.source.dataset import Dataset, RecordBlock, StartAfter
@@ -47,8 +48,8 @@ class FileSource(ABC, Generic[R, B]):
         """All records in order. Raises BadFiles, FilesUnavailable."""
 
     @abstractmethod
-    def _duration(self) -> int:
-        """From the last record's time to the end of the dataset, milliseconds."""
+    def _end(self, last: int) -> int:
+        """The end of the dataset, of which a record's time is the last."""
 
     @abstractmethod
     def _table_type(self) -> type[SortedTable[B]]:
@@ -66,7 +67,7 @@ class FileSource(ABC, Generic[R, B]):
             found.symbols,
             files.interval,
             found.first,
-            found.last + self._duration(),
+            self._end(found.last),
             found.rows,
             found.fingerprint,
             channel=self.CHANNEL,
@@ -78,7 +79,7 @@ class FileSource(ABC, Generic[R, B]):
         self._table()
 
     def count(self, dataset: Dataset, v: int) -> int:
-        return self._table().count(dataset.symbols, v - dataset.event_delay + 1)
+        return self._table().count(dataset.symbols, dataset.time_of(v) + 1)
 
     def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[B]:
         first = None if self._dataset is None else self._dataset.start
@@ -135,8 +136,8 @@ class FileBarSource(FileSource[Bar, BarBlock]):
     def _merged(self) -> Iterator[Bar]:
         return merged_bars(self._files, self._root, self._credentials)
 
-    def _duration(self) -> int:
-        return INTERVAL_MS[self._files.interval]
+    def _end(self, last: int) -> int:
+        return BAR_LENGTHS[self._files.interval].close_of(last)
 
     def _table_type(self) -> type[SortedTable[BarBlock]]:
         return SortedBars
@@ -153,8 +154,8 @@ class FileTradeSource(FileSource[Trade, TradeBlock]):
     def _merged(self) -> Iterator[Trade]:
         return merged_trades(self._files, self._root, self._credentials)
 
-    def _duration(self) -> int:
-        return 1
+    def _end(self, last: int) -> int:
+        return last + 1
 
     def _table_type(self) -> type[SortedTable[TradeBlock]]:
         return SortedTrades

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from tapedeck_common.settings import Connections
-from tapedeck_common.store.bars import BarBlock, BarSelection, ResolvedBars, read_bar_blocks, resolve_bars
+from tapedeck_common.store.bars import BarBlock, BarSelection, ResolvedBars, count_bars, read_bar_blocks, resolve_bars
 from tapedeck_common.topics import MARKET_BARS
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.source import StoredBars
@@ -18,12 +18,6 @@ from tapedeck_replay.source.store.missing_data import explain_missing
 from tapedeck_replay.source.store.reader import StoreReader, bound_of, select_symbols
 
 WINDOW_ROWS = 20_000  # what the database sorts in memory
-
-_COUNT = """
-SELECT count(*) FROM bars
-WHERE exchange = %s AND symbol = ANY(%s) AND interval = %s
-  AND ts >= to_timestamp(%s::int8 / 1000.0) AND ts < to_timestamp(%s::int8 / 1000.0)
-"""
 
 
 class StoreBarSource:
@@ -39,7 +33,16 @@ class StoreBarSource:
         found = self._reader.query(self._resolve)
         symbols = tuple(symbol for symbol in found.selection.symbols if symbol not in found.missing)
         rows = {symbol: found.rows_of[symbol] for symbol in symbols}
-        return Dataset(spec.exchange, symbols, spec.interval, found.start, found.end, rows, found.fingerprint)
+        return Dataset(
+            spec.exchange,
+            symbols,
+            spec.interval,
+            found.start,
+            found.end,
+            rows,
+            found.fingerprint,
+            built_from=found.built_from,
+        )
 
     def _resolve(self, connection: psycopg.Connection[Any]) -> ResolvedBars:
         spec = self._spec
@@ -62,20 +65,20 @@ class StoreBarSource:
         """Nothing to prepare: rows are queried while they are played."""
 
     def count(self, dataset: Dataset, v: int) -> int:
-        end = min(dataset.end, v - dataset.event_delay + 1)
-        row = self._reader.query(
-            lambda connection: connection.execute(
-                _COUNT, (dataset.exchange, list(dataset.symbols), dataset.interval, dataset.start, end)
-            ).fetchone()
-        )
-        return int(row[0]) if row is not None else 0
+        end = min(dataset.end, dataset.time_of(v) + 1)
+        return self._reader.query(lambda connection: count_bars(connection, _resolved(dataset), end))
 
     def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[BarBlock]:
-        selection = BarSelection(dataset.exchange, dataset.symbols, dataset.interval, dataset.start, dataset.end)
-        resolved = ResolvedBars(selection, dataset.start, dataset.end, dataset.rows_by_symbol, dataset.fingerprint)
+        resolved = _resolved(dataset)
 
         def read(connection: psycopg.Connection[Any], bound: StartAfter | None) -> Iterator[BarBlock]:
             key = None if bound is None else bound[:2]
             return read_bar_blocks(connection, resolved, after=key, window_rows=WINDOW_ROWS)
 
         return self._reader.read(read, lambda block: bound_of(block, dataset), after)
+
+
+def _resolved(dataset: Dataset) -> ResolvedBars:
+    selection = BarSelection(dataset.exchange, dataset.symbols, dataset.interval, dataset.start, dataset.end)
+    built_from = {symbol: dataset.built_from[symbol] for symbol in dataset.symbols if symbol in dataset.built_from}
+    return ResolvedBars(selection, dataset.start, dataset.end, dataset.rows_by_symbol, dataset.fingerprint, built_from)

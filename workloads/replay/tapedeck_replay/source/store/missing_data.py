@@ -10,6 +10,7 @@ import psycopg
 from tapedeck_common.store import catalogue
 from tapedeck_common.store.catalogue import Table
 from tapedeck_crds.base import format_ms
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.source import StoredBars, is_pattern
 from tapedeck_replay.source.dataset import matching_symbols
 
@@ -46,12 +47,16 @@ def _explain_symbol(
         span, what = catalogue.span(connection, source.exchange, matches[0]), "trades"
     else:
         intervals = catalogue.intervals(connection, source.exchange, matches[0])
-        if source.interval not in intervals:
+        length = BAR_LENGTHS[source.interval]
+        usable = [
+            each for name, each in intervals.items() if name == length.interval or length.consists_of(BAR_LENGTHS[name])
+        ]
+        if not usable:
             return (
-                f"interval: got {source.interval}, expected an interval of {matches[0]} in the store: "
-                f"{', '.join(intervals)}"
+                f"interval: got {source.interval}, expected an interval of {matches[0]} in the store, or one that "
+                f"consists of its bars: {', '.join(intervals)}"
             )
-        span, what = intervals[source.interval], f"bars of {source.interval}"
+        span, what = (min(usable)[0], max(each[1] for each in usable)), f"bars of {source.interval}"
     overlap = "" if span is None else f", expected a range that overlaps {format_ms(span[0])} to {format_ms(span[1])}"
     return (
         f"from, to: got {source.from_ or 'the first'} to {source.to or 'the last'}, where {matches[0]} has no "

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tapedeck_common.store.bars import BarBlock, Floats, Ints
-from tapedeck_crds.base import INTERVAL_MS, time_ms
+from tapedeck_crds.base import time_ms
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.source import Synthetic
 from tapedeck_replay.source.synthetic.correlation import checked_correlation, cholesky, correlated
 from tapedeck_replay.source.synthetic.stochastic import (
@@ -47,11 +48,12 @@ class SyntheticMarket:
         order = sorted(range(len(spec.symbols)), key=lambda i: spec.symbols[i].symbol)
         symbols = [spec.symbols[i] for i in order]
         self.symbols = tuple(each.symbol for each in symbols)
-        self.interval_ms = INTERVAL_MS[spec.interval]
+        length = BAR_LENGTHS[spec.interval]
+        self.interval_ms = length.ms
         begin = spec.from_ or FIRST_OPEN
-        self.start = time_ms(begin)
-        if self.start % self.interval_ms:
-            raise ValueError(f"from: got {begin}, expected a whole number of intervals ({spec.interval})")
+        self.start = time_ms(begin) if spec.from_ else length.first_open(time_ms(begin))
+        if self.start != length.open_of(self.start):
+            raise ValueError(f"from: got {begin}, expected the open of a bar ({spec.interval})")
         self.bars: int = spec.bars or 0 if spec.to is None else -(-(time_ms(spec.to) - self.start) // self.interval_ms)
         if self.bars < 1:
             raise ValueError(f"to: got {spec.to}, expected a time later than from ({begin})")

@@ -9,7 +9,7 @@ from tapedeck_common.market import bar_problem, trade_problem
 from tapedeck_common.store.bars import BarBlock
 from tapedeck_common.store.trades import TradeBlock
 from tapedeck_common.wire import decode_bar, decode_trade
-from tapedeck_crds.base import INTERVAL_MS, Interval
+from tapedeck_crds.intervals import BAR_LENGTHS, Interval
 from tapedeck_crds.source import Played
 from tapedeck_replay.errors import InvalidReplay
 from tapedeck_replay.source.dataset import RecordBlock
@@ -37,8 +37,8 @@ class RecordCodec(Protocol[B]):
     def decode(self, value: bytes, live: bool) -> DecodedRecord | None:
         """The record of a message's value; None for an unclosed bar. Raises ValueError for an invalid record."""
 
-    def duration(self, interval: str) -> int:
-        """From the last record's time to the end of the dataset, milliseconds."""
+    def end(self, last: int, interval: str) -> int:
+        """The end of the dataset, of which a record's time is the last."""
 
     def mixed_series(self, topic: str, found: Set[tuple[str, str]]) -> InvalidReplay:
         """The error for a topic with several exchanges or intervals, of which the spec selects none."""
@@ -58,8 +58,8 @@ class BarCodec:
             raise ValueError(problem)
         return DecodedRecord(bar.exchange, bar.interval, SortedBars.row(bar, live)) if bar.closed else None
 
-    def duration(self, interval: str) -> int:
-        return INTERVAL_MS[interval]
+    def end(self, last: int, interval: str) -> int:
+        return BAR_LENGTHS[interval].close_of(last)
 
     def mixed_series(self, topic: str, found: Set[tuple[str, str]]) -> InvalidReplay:
         series = ", ".join(f"{interval} from {exchange}" for exchange, interval in sorted(found))
@@ -84,8 +84,8 @@ class TradeCodec:
             raise ValueError(problem)
         return DecodedRecord(trade.exchange, self._interval, SortedTrades.row(trade))
 
-    def duration(self, interval: str) -> int:
-        return 1
+    def end(self, last: int, interval: str) -> int:
+        return last + 1
 
     def mixed_series(self, topic: str, found: Set[tuple[str, str]]) -> InvalidReplay:
         exchanges = ", ".join(sorted(exchange for exchange, _ in found))

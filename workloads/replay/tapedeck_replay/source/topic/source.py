@@ -69,7 +69,7 @@ class TopicSource(Generic[B]):
             symbols,
             interval,
             first if spec.from_ is None else time_ms(spec.from_),
-            last + self._codec.duration(interval) if spec.to is None else time_ms(spec.to),
+            self._codec.end(last, interval) if spec.to is None else time_ms(spec.to),
             rows,
             _fingerprint(spec.name, ranges, table.checksum(symbols)),
             channel=channel,
@@ -79,7 +79,7 @@ class TopicSource(Generic[B]):
         self._table_of(dataset)
 
     def count(self, dataset: Dataset, v: int) -> int:
-        return self._table_of(dataset).count(dataset.symbols, min(dataset.end, v - dataset.event_delay + 1))
+        return self._table_of(dataset).count(dataset.symbols, min(dataset.end, dataset.time_of(v) + 1))
 
     def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[B]:
         return self._table_of(dataset).blocks(dataset.symbols, after)

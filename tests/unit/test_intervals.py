@@ -1,0 +1,84 @@
+"""Opens and closes of bars, against pandas' calendar."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tapedeck_common.bar_times import closes_of, opens_of
+from tapedeck_common.market import Bar, bar_problem, event_time
+from tapedeck_crds.intervals import BAR_LENGTHS, Interval, finer_lengths
+
+OFFSETS = {"1w": "W-SUN", "1M": "M"}  # pandas' periods: weeks end on Sunday
+times = st.integers(0, 4_102_444_800_000 - 1)
+intervals = st.sampled_from(get_args(Interval))
+
+
+def expected(interval: str, ts: int) -> tuple[int, int]:
+    """Open and close of the bar that contains ``ts``, by pandas."""
+    moment = pd.Timestamp(ts, unit="ms")
+    if interval in OFFSETS:
+        period = moment.to_period(OFFSETS[interval])
+        opened, closed = period.start_time, (period + 1).start_time
+    else:
+        width = pd.Timedelta(interval.replace("d", "D"))
+        opened = pd.Timestamp(0) + (moment - pd.Timestamp(0)) // width * width
+        closed = opened + width
+    return opened.value // 1_000_000, closed.value // 1_000_000
+
+
+@given(interval=intervals, ts=times)
+def test_opens_and_closes_equal_pandas(interval: str, ts: int) -> None:
+    length = BAR_LENGTHS[interval]
+    opened, closed = expected(interval, ts)
+    assert (length.open_of(ts), length.close_of(ts)) == (opened, closed)
+    assert length.first_open(opened) == opened
+    assert length.first_open(opened + 1) == closed
+    assert length.opens(length.number(ts)) == opened
+    assert event_time(Bar("x", "A", interval, opened, 1, 1, 1, 1, 1)) == closed
+    assert length.open_times(opened - 1, closed + 1, 9) == [opened, closed]
+    assert length.shifted(closed, -1) == opened
+    assert opens_of(length, np.array([ts])).tolist() == [opened]
+    assert closes_of(length, np.array([opened])).tolist() == [closed]
+
+
+@given(coarse=intervals, fine=intervals, ts=times)
+def test_a_bar_consists_of_whole_finer_bars(coarse: str, fine: str, ts: int) -> None:
+    if not BAR_LENGTHS[coarse].consists_of(BAR_LENGTHS[fine]):
+        return
+    opened, closed = expected(coarse, ts)
+    assert expected(fine, opened)[0] == opened
+    assert expected(fine, closed)[0] == closed
+
+
+def test_the_finer_intervals() -> None:
+    assert [each.interval for each in finer_lengths("1M")] == [
+        "1d", "12h", "8h", "6h", "4h", "2h", "1h", "30m", "15m", "5m", "3m", "1m", "1s"
+    ]  # fmt: skip
+    assert [each.interval for each in finer_lengths("1w")][:2] == ["1d", "12h"]  # three days cross a Monday
+    assert next(finer_lengths("3d")).interval == "1d"
+    assert next(finer_lengths("8h")).interval == "4h"
+    assert list(finer_lengths("1s")) == []
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [("1w", "2018-04-05"), ("1w", "1970-01-01"), ("1M", "2018-04-02"), ("3d", "2018-04-05"), ("8h", "2018-04-04T04")],
+)
+def test_a_bar_that_opens_elsewhere_is_refused(interval: str, text: str) -> None:
+    ts = int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+    opened = expected(interval, ts)[0]
+    problem = bar_problem(Bar("x", "A", interval, ts, 1, 1, 1, 1, 1))
+    assert problem == f"ts: got {ts}, expected the open of a bar of {interval}, such as {opened}"
+    assert bar_problem(Bar("x", "A", interval, opened, 1, 1, 1, 1, 1)) is None
+
+
+@pytest.mark.parametrize("ts", [-(2**62), 2**62, 253_402_300_800_000])
+def test_a_month_that_no_calendar_has_is_refused(ts: int) -> None:
+    assert bar_problem(Bar("x", "A", "1M", ts, 1, 1, 1, 1, 1)) is not None
