@@ -36,6 +36,9 @@ from tapedeck_crds.sweep import Sweep
 
 Builtin = Literal["sma-cross", "ema-cross", "rsi", "bollinger", "donchian", "macd", "buy-and-hold"]
 ParamValue = bool | int | float | str
+ClassName = Annotated[
+    str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_.]*:)?[A-Za-z_][A-Za-z0-9_]*$", min_length=1, max_length=253)
+]
 
 
 class Strategy(Model):
@@ -161,6 +164,19 @@ class BacktestSpec(PodOptions):
         default_factory=BrokerOptions, description="The simulated broker.", json_schema_extra={"default": {}}
     )
     sizer: Sizer | None = Field(default=None, description="The size of an order without one; 1 if omitted.")
+    observers: Annotated[list[ClassName], Field(max_length=16)] = Field(
+        default_factory=list,
+        description="Observers, which the strategy reads as self.stats.drawdown and the store keeps: classes of "
+        "backtrader.observers such as DrawDown, of the strategy's module, or package.module:Class. A strategy whose "
+        "module reads self.stats has Broker, BuySell and Trades also if they are not listed.",
+        json_schema_extra={"default": []},
+    )
+    analyzers: Annotated[list[ClassName], Field(max_length=16)] = Field(
+        default_factory=list,
+        description="Analyzers of the run, whose results the store keeps: classes of backtrader.analyzers such as "
+        "TradeAnalyzer, of the strategy's module (for other params, a subclass), or package.module:Class.",
+        json_schema_extra={"default": []},
+    )
     sweep: Sweep | None = Field(
         default=None, description="Many trials of the strategy over a range of the store; a single run if omitted."
     )
@@ -207,6 +223,8 @@ class BacktestSpec(PodOptions):
         immutable("data"),
         immutable("broker"),
         immutable("sizer"),
+        immutable("observers"),
+        immutable("analyzers"),
         immutable("checks"),
         immutable("limits"),
     )

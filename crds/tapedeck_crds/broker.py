@@ -49,7 +49,17 @@ class BrokerOptions(Model):
         description="Price of market orders: the open of the next bar, or the close of the bar on which the strategy "
         "decided, which no real order gets.",
     )
+    cheat_on_open: bool = Field(
+        default=False,
+        description="Whether next_open of the strategy is called: with a bar, before orders are matched, so that its "
+        "market orders fill at the open of that bar. It can read the whole bar, of which a real order knows the open.",
+    )
     rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!has(self.cheatOnOpen) || !self.cheatOnOpen || !has(self.fill) || self.fill == 'nextOpen'",
+            message="expected fill nextOpen with cheatOnOpen: an order made at a bar's open cannot fill at its close",
+            holds=lambda new, _old: not new.cheat_on_open or new.fill == "nextOpen",
+        ),
         Rule(
             cel="!has(self.slippagePercent) || !has(self.slippageFixed) || self.slippagePercent == 0.0 || "
             "self.slippageFixed == 0.0",

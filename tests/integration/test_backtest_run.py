@@ -91,6 +91,35 @@ def test_strategy_from_a_users_module(connections: Connections, tmp_path: Path) 
     assert checked.started["once"]["params"] == {"bars": 20, "size": 2}
 
 
+def test_orders_at_the_open_with_observers_and_analyzers(connections: Connections, tmp_path: Path) -> None:
+    bars = random_walk("A", 1, 100)
+    insert_bars(connections.store_dsn.get_secret_value(), bars)
+    (tmp_path / "mine.py").write_text(
+        "import backtrader as bt\n"
+        "class Opens(bt.Strategy):\n"
+        "    def next_open(self):\n"
+        "        drawdown = self.stats.drawdown.maxdrawdown[0] if len(self) else 0\n"
+        "        if len(self.data) % 10 == 0:\n"
+        "            self.close() if self.position else self.buy(reason=f'after {drawdown:g} %')\n"
+    )
+    chosen = {**spec(store_data(["A"]), module="mine:Opens"), "analyzers": ["TradeAnalyzer"], "observers": ["DrawDown"]}
+    refused = BacktestPod(connections, tmp_path, chosen)
+    assert refused.run() == 64
+    assert (
+        refused.report()["message"] == "broker.cheatOnOpen: got false, expected true: Opens has next_open and no next"
+    )
+    pod = BacktestPod(connections, tmp_path, chosen | {"broker": {"cheatOnOpen": True}})
+    assert pod.run() == 0, pod.log.read_text()
+    checked = read_records(connections, pod.uid)
+    assert [(fill["ts"], fill["price"]) for fill in checked.fills.values()] == [
+        (bar.ts + MINUTE, bar.open) for bar in bars[9::10]
+    ]
+    kept = checked.ended["once"]["analyses"]
+    assert kept["analyzers"]["TradeAnalyzer"]["total"] == {"total": 5, "closed": 5, "open": 0}
+    assert len(kept["observers"]["DrawDown"]["maxdrawdown"]) == len(bars)
+    assert kept["observers"]["DrawDown"]["maxdrawdown"][-1][1] > 0
+
+
 BAD = [
     ({"module": "mine:Nothing"}, "BadStrategy", "it has Breaks"),
     ({"module": "nowhere.to:Find"}, "BadStrategy", "no module 'nowhere.to'"),

@@ -120,6 +120,7 @@ def test_every_kind_of_record_is_stored(stage: Stage, exchange: str) -> None:
             [records.RunDrawdown(5.0, 50.0, T0, T0 + 1, None, 1.5)],
             [records.RunPeriod("2018-04", 10.0, 12.5, 25.0, 0.0, 1, 1, 1.25)],
             {"sharpe": "too short"},
+            records.RunAnalyses({"SQN": {"sqn": 0.5}}, {"DrawDown": {"drawdown": [[T0, 5.0]]}}),
         ),
         records.RunEnded(run, "failed", "late", 0, {}, "zzz", T0 + 99),
         started,
@@ -165,6 +166,7 @@ def test_every_kind_of_record_is_stored(stage: Stage, exchange: str) -> None:
             [{"period": "2018-04", "start_value": 10.0, "end_value": 12.5, "return_percent": 25.0,
               "max_drawdown_percent": 0.0, "trades": 1, "wins": 1, "profit": 1.25}],
             {"sharpe": "too short"},
+            {"analyzers": {"SQN": {"sqn": 0.5}}, "observers": {"DrawDown": {"drawdown": [[T0, 5.0]]}}},
         )
     ]  # fmt: skip
     assert select(stage.dsn, "SELECT * FROM run_fills WHERE run_id = %s", run) == [

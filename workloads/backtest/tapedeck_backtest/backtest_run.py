@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from threading import Event
 
+from tapedeck_backtest.engine.observers import analyzer_classes, observer_classes
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.modes import batch, paper, replay, sweep
 from tapedeck_backtest.run.context import RunContext
@@ -13,7 +14,7 @@ from tapedeck_backtest.sandbox.error_boundary import StrategyGuard
 from tapedeck_backtest.sandbox.protocol import SupervisorChannel
 from tapedeck_backtest.sandbox.watchdog import StrategyWatchdog
 from tapedeck_backtest.sources.replay_stream import START_TIMEOUT
-from tapedeck_backtest.strategy_loader import checked_params, load_strategy, param_notes
+from tapedeck_backtest.strategy_loader import checked_params, load_strategy, open_hook_note, param_notes
 from tapedeck_common.pod.shell import write_termination_message
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
@@ -83,8 +84,12 @@ class BacktestRun:
         context, data = self._context, self._spec.data
         with context.strategy_code():
             strategy = load_strategy(self._spec.strategy, self._settings.files)
+            observer_classes(self._spec, strategy)  # before any bar is read
+            analyzer_classes(self._spec, strategy)
         params = checked_params(strategy, self._spec.strategy.params)
-        self._progress.notes += param_notes(strategy, params)
+        open_hook = open_hook_note(strategy, self._spec.broker.cheat_on_open)
+        for note in (*param_notes(strategy, params), *filter(None, (open_hook,))):
+            self._progress.note(note)
         if data.store is not None and self._spec.sweep is not None:
             sweep.run(context, strategy, self._spec.sweep, data.store)
         elif data.store is not None:

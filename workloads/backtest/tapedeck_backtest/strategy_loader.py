@@ -59,6 +59,25 @@ def _import(name: str, files: Path) -> ModuleType:
         ) from error
 
 
+def open_hook_note(strategy: type[Any], cheat_on_open: bool) -> str | None:
+    """A note for a strategy whose ``next_open`` is not called; None if it has none, or ``broker.cheatOnOpen`` is set.
+
+    Raises RunFailed (BadStrategy) if the strategy has no other method that is called with a bar.
+    """
+    if cheat_on_open or not _overrides(strategy, "next_open", "nextstart_open", "prenext_open"):
+        return None
+    if _overrides(strategy, "next", "nextstart", "prenext"):
+        return f"broker.cheatOnOpen: got false, so next_open of {strategy.__name__} is not called; set it to true"
+    raise RunFailed(
+        "BadStrategy",
+        f"broker.cheatOnOpen: got false, expected true: {strategy.__name__} has next_open and no next",
+    )
+
+
+def _overrides(strategy: type[Any], *methods: str) -> bool:
+    return any(getattr(strategy, name) is not getattr(bt.Strategy, name) for name in methods)
+
+
 def checked_params(
     strategy: type[Any], given: dict[str, ParamValue], field: str = "strategy.params"
 ) -> dict[str, ParamValue]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -189,8 +189,18 @@ class RunPeriod(msgspec.Struct, frozen=True):
     profit: float
 
 
+class RunAnalyses(msgspec.Struct, frozen=True):
+    """Results of a run's analyzers by class; of its observers the lines, as [time (ms UTC), value], by class."""
+
+    analyzers: dict[str, Any] = {}
+    observers: dict[str, Any] = {}
+
+
 class RunEnded(msgspec.Struct, frozen=True, tag="end"):
-    """The end of a run. ``metrics`` by name, null where ``undefined`` has the reason; the deepest ``drawdowns``."""
+    """The end of a run. ``metrics`` by name, null where ``undefined`` has the reason; the deepest ``drawdowns``.
+
+    ``analyses`` are those of the analyzers and observers that the spec lists.
+    """
 
     run_id: str
     state: Literal["complete", "failed"]
@@ -202,6 +212,7 @@ class RunEnded(msgspec.Struct, frozen=True, tag="end"):
     drawdowns: list[RunDrawdown] = []
     periods: list[RunPeriod] = []
     undefined: dict[str, str] = {}
+    analyses: RunAnalyses = RunAnalyses()
 
 
 ResultRecord: TypeAlias = RunStarted | RunOrigin | RunTrade | RunFill | RunEquity | RunTrial | RunEnded

@@ -19,7 +19,7 @@ from tapedeck_backtest.sandbox.output import bounded_output
 from tapedeck_backtest.sandbox.protocol import SupervisorChannel
 from tapedeck_backtest.sandbox.watchdog import StrategyWatchdog
 from tapedeck_backtest.sources.stored_bars import read_range
-from tapedeck_backtest.strategy_loader import checked_params, load_strategy
+from tapedeck_backtest.strategy_loader import checked_params, load_strategy, open_hook_note
 from tapedeck_common.pod.shell import Workload, run_pod, write_termination_message
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
@@ -58,6 +58,7 @@ class CheckWorkload(Workload):
         guard = StrategyGuard(watchdog, self.stop_requested)
         with guard.strategy_code(run_id):
             strategy = load_strategy(spec.strategy, self._settings.files)
+        open_hook_note(strategy, spec.broker.cheat_on_open)
         params = checked_params(strategy, spec.strategy.params)
         check_intervals(range_.interval, spec.data.intervals)
         series = read_range(connections, range_)

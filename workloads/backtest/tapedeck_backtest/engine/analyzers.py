@@ -11,6 +11,7 @@ import backtrader as bt
 from tapedeck_backtest.bars.arrays import is_resampled
 from tapedeck_backtest.report.nan_guard import check_order
 from tapedeck_backtest.report.results import Results
+from tapedeck_backtest.text import storable
 from tapedeck_common.records import RunTrade
 
 REASON_MAX = 200
@@ -46,7 +47,7 @@ def reason_of(order: Any) -> str:
     reason = order.info.get("reason")
     if reason is None:
         return "" if order.exectype == bt.Order.Market else str(order.getordername())
-    return str(reason)[:REASON_MAX].replace("\0", "").encode("utf-8", "replace").decode()
+    return storable(str(reason)[:REASON_MAX])
 
 
 class ResultsAnalyzer(bt.Analyzer):  # type: ignore[misc]
@@ -152,11 +153,12 @@ def add_analyzer(engine: bt.Cerebro, results: Results, begins: int) -> None:
 def quiet_until(strategy: type[Any], event: int) -> type[Any]:
     """The strategy without actions during warm-up: ``nextstart`` and ``next`` are first called at ``event`` (ms UTC).
 
-    ``nextstart`` is still called at most once, before the first ``next``.
+    ``nextstart`` is still called at most once, before the first ``next``. So are their counterparts at a bar's open.
     """
 
     class Quiet(strategy):  # type: ignore[misc]
         _nextstart_pending = False
+        _nextstart_open_pending = False
 
         def prenext(self) -> None:
             if self.cerebro.event >= event:
@@ -176,6 +178,25 @@ def quiet_until(strategy: type[Any], event: int) -> type[Any]:
                 super().nextstart()
             else:
                 super().next()
+
+        def prenext_open(self) -> None:
+            if self.cerebro.event >= event:
+                super().prenext_open()
+
+        def nextstart_open(self) -> None:
+            if self.cerebro.event >= event:
+                super().nextstart_open()
+            else:
+                self._nextstart_open_pending = True
+
+        def next_open(self) -> None:
+            if self.cerebro.event < event:
+                return
+            if self._nextstart_open_pending:
+                self._nextstart_open_pending = False
+                super().nextstart_open()
+            else:
+                super().next_open()
 
     Quiet.__name__ = strategy.__name__
     return Quiet

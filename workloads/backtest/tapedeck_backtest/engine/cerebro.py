@@ -1,8 +1,8 @@
 """The engine: a Cerebro with two loops of its own, one over a stored range and one over a stream.
 
-Both follow the same rules: the spec's broker settings, no standard observers, and an order fills on a later bar of its
-symbol than the one it was made on. Stock Backtrader with the same settings and one PandasData per symbol gives the same
-trades; README.md in this folder says why.
+Both follow the same rules: the spec's broker settings, observers only where the spec lists them or the strategy reads
+them, and an order fills on a later bar of its symbol than the one it was made on (in ``next_open``: on that one). Stock
+Backtrader with the same settings and one PandasData per symbol gives the same trades; README.md here says why.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tapedeck_backtest.engine.broker import add_sizer, make_broker
 from tapedeck_backtest.engine.bulk_indicators import use_bulk_indicators
 from tapedeck_backtest.engine.fast_step import StepFunction, step_function
 from tapedeck_backtest.engine.feeds import BatchFeed, StreamFeed, feed_params
+from tapedeck_backtest.engine.observers import add_observers, analyzer_classes, observer_classes, reads_observers
 from tapedeck_crds.backtest import BacktestSpec
 
 FIRST_FEED = 0  # whose time zone is the strategy's
@@ -59,9 +60,12 @@ class BacktestEngine(bt.Cerebro):  # type: ignore[misc]
                 return
 
     def _match_orders(self, runstrats: list[Any], days: float) -> None:
-        """What happens between the new bars and the strategy's step: timers, and the broker's order matching."""
+        """What happens between the new bars and the strategy's step: timers, next_open, and the broker's matching."""
         if self._timerscheat:
             self._check_timers(runstrats, days, cheat=True)
+        if self.p.cheat_on_open:
+            for strategy in runstrats:
+                strategy._next_open()
         self._brokernotify()
         if self._timers:
             self._check_timers(runstrats, days, cheat=False)
@@ -99,12 +103,19 @@ def _batch_steps(feeds: Sequence[Any]) -> Iterator[tuple[int, float, Sequence[An
         yield event, days, [feeds[index] for index in np.flatnonzero(row).tolist()]
 
 
+def _new_engine(spec: BacktestSpec, strategy: type[Any]) -> BacktestEngine:
+    return BacktestEngine(stdstats=reads_observers(strategy), cheat_on_open=spec.broker.cheat_on_open, tz=FIRST_FEED)
+
+
 def _configure(
     engine: BacktestEngine, spec: BacktestSpec, strategy: type[Any], params: dict[str, Any]
 ) -> BacktestEngine:
     engine.setbroker(make_broker(spec.broker))
     if spec.sizer is not None:
         add_sizer(engine, spec.sizer)
+    add_observers(engine, observer_classes(spec, strategy))
+    for analyzer in analyzer_classes(spec, strategy):
+        engine.addanalyzer(analyzer)
     engine.addstrategy(strategy, **params)
     return engine
 
@@ -118,7 +129,7 @@ def batch_engine(
     sessions: Sessions,
 ) -> BacktestEngine:
     """An engine over whole series, whose indicators are computed at once. The strategy's feeds are in this order."""
-    engine = BacktestEngine(stdstats=False, tz=FIRST_FEED)
+    engine = _new_engine(spec, strategy)
     for name, columns in series.items():
         engine.adddata(BatchFeed(columns=columns, **feed_params(name, interval, session_of(sessions, name))))
     return _configure(engine, spec, strategy, params)
@@ -134,7 +145,7 @@ def stream_engine(
     sessions: Sessions,
 ) -> BacktestEngine:
     """An engine that consumes ``steps``, waiting for each. ``feeds`` names the feeds in the strategy's order."""
-    engine = BacktestEngine(stdstats=False, tz=FIRST_FEED)
+    engine = _new_engine(spec, strategy)
     for name in feeds:
         engine.adddata(StreamFeed(**feed_params(name, interval, session_of(sessions, name))))
     engine.steps = steps

@@ -1,8 +1,9 @@
 """A strategy's step over a stored range, equal to Backtrader's ``_oncepost`` without its repeated checks.
 
 Indicators have all their values before the first step. A step then moves the strategy's and the indicators' lines by
-one, delivers order and trade notifications, and calls the strategy and its analyzers. A strategy that overrides one of
-these methods uses Backtrader's own step. README.md in this folder lists the conditions and why the result is equal.
+one, delivers order and trade notifications, and calls the strategy, its analyzers and its observers. A strategy that
+overrides one of these methods uses Backtrader's own step. README.md in this folder lists the conditions and why the
+result is equal.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def step_function(strategy: Any) -> StepFunction:
     indicators = [_lines_to_advance(each) for each in strategy._lineiterators[bt.LineIterator.IndType]]
     datetime_line, *other_lines = list(strategy.lines)
     analyzers = list(strategy.analyzers)
+    observers = strategy._lineiterators[bt.LineIterator.ObsType]
     notifies_cash = _notifies_cash(strategy, analyzers)
     past_min_period = False
 
@@ -54,6 +56,8 @@ def step_function(strategy: Any) -> StepFunction:
             strategy.next()
             for analyzer in analyzers:
                 analyzer._next()
+            if observers:
+                strategy._next_observers(-1, once=True)
         else:
             status = strategy._getminperstatus()
             past_min_period = status < 0
@@ -64,6 +68,7 @@ def step_function(strategy: Any) -> StepFunction:
             else:
                 strategy.prenext()
             strategy._next_analyzers(status, once=True)
+            strategy._next_observers(status, once=True)
         if strategy._orderspending or strategy._tradespending:
             strategy.clear()
 
@@ -76,7 +81,6 @@ def _has_stock_step(strategy: Any) -> bool:
         all(getattr(cls, name) is getattr(bt.Strategy, name) for name in _STEP_METHODS)
         and not strategy._oldsync
         and not strategy.cerebro.p.quicknotify
-        and not strategy._lineiterators[bt.LineIterator.ObsType]
         and not any(line.bindings for line in strategy.lines)
         and all(_has_stock_advance(each) for each in strategy._lineiterators[bt.LineIterator.IndType])
     )

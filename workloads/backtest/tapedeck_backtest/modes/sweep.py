@@ -28,7 +28,8 @@ def run(context: RunContext, strategy: type[Any], sweep: Sweep, range_: StoreRan
     check_intervals(interval, spec.data.intervals)
     series = read_range(connections, range_)
     first = BAR_LENGTHS[interval].open_of(min(int(columns.event[0]) for columns in series.values()) - 1)
-    progress.notes += _axis_notes(strategy, sweep)
+    for note in _axis_notes(strategy, sweep):
+        progress.note(note)
     windows = sweep_windows(sweep, first, max(int(columns.event[-1]) for columns in series.values()))
     total = total_trials(sweep, windows)
     context.publish_started(range_.exchange, list(series), interval, total)

@@ -58,7 +58,7 @@ class EquityCurve:
         sharpe = self._rolling_sharpe(ts, value, before)
         self._last_value, self._peak = float(value[-1]), float(peaks[-1])
         drawdown = _percents(peaks - value, peaks)
-        kept = _kept_steps(seq, self.every, (value, cash, drawdown, sharpe))
+        kept = kept_steps(seq, self.every, (value, cash, drawdown, sharpe))
         return RunEquity(
             self.run_id,
             seq,
@@ -94,7 +94,7 @@ class EquityCurve:
             self._sharpe = nan if rolling is None else rolling
 
 
-def _kept_steps(seq: int, every: int, figures: Sequence[Floats]) -> Ints:
+def kept_steps(seq: int, every: int, figures: Sequence[Floats]) -> Ints:
     """Indices of the first step of a run, and of each stretch's last and least and greatest of each figure."""
     steps = len(figures[0])
     if every == 1:

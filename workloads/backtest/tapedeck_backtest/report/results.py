@@ -21,7 +21,7 @@ from tapedeck_backtest.report import metrics
 from tapedeck_backtest.report.equity_curve import EquityCurve
 from tapedeck_backtest.report.periods import periods
 from tapedeck_backtest.report.summary import AccountHistory, ClosedTrades, Figures, account_figures, trade_figures
-from tapedeck_common.records import ResultRecord, RunDrawdown, RunFill, RunPeriod, RunTrade
+from tapedeck_common.records import ResultRecord, RunAnalyses, RunDrawdown, RunFill, RunPeriod, RunTrade
 from tapedeck_common.store.bars import Floats, Ints
 from tapedeck_crds.session import ALWAYS_OPEN, Session
 
@@ -57,6 +57,7 @@ class Results:
     fills: int = 0
     commission: float = 0.0
     rejected: int = 0
+    analyses: RunAnalyses = field(default_factory=RunAnalyses)
     _emitted: int = 0  # points
     _flush_at: float = 0.0  # monotonic seconds
     _hash: Any = field(default_factory=hashlib.sha256)

@@ -13,7 +13,7 @@ from tapedeck_backtest.report.undefined import undefined
 from tapedeck_backtest.run.progress import RunProgress
 from tapedeck_backtest.run.publisher import ResultPublisher
 from tapedeck_backtest.sandbox.error_boundary import StrategyGuard
-from tapedeck_common.records import RunEnded, RunStarted
+from tapedeck_common.records import RunAnalyses, RunEnded, RunStarted
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.wire import Epoch
 from tapedeck_crds.backtest import BacktestSpec
@@ -79,6 +79,7 @@ class RunContext:
                 ended_at=time.time_ns() // 1_000_000,
                 drawdowns=results.drawdowns() if results is not None else [],
                 periods=results.periods() if results is not None else [],
+                analyses=results.analyses if results is not None else RunAnalyses(),
             )
         )
         self.publisher.flush()

@@ -12,7 +12,9 @@ from tapedeck_backtest.bars.history import history_steps
 from tapedeck_backtest.bars.resample import StreamResampler, feed_names
 from tapedeck_backtest.engine.analyzers import add_analyzer, quiet_until
 from tapedeck_backtest.engine.cerebro import BacktestEngine, stream_engine
+from tapedeck_backtest.engine.observers import analyzer_classes, observer_classes
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.report.analyses import analyses_of
 from tapedeck_backtest.report.equity_curve import stride
 from tapedeck_backtest.report.nan_guard import NOT_A_NUMBER, checked
 from tapedeck_backtest.report.results import Results
@@ -46,12 +48,20 @@ def run_engine(context: RunContext, engine: BacktestEngine, interval: str, begin
         progress.state = "running"
     try:
         with context.strategy_code():
-            engine.run()
+            strategy = engine.run()[0]
+            _keep_analyses(context, strategy, results)
     except RunFailed as failure:
         if failure.reason != NOT_A_NUMBER:
             results.flush()
         raise
     results.flush()
+
+
+def _keep_analyses(context: RunContext, strategy: Any, results: Results) -> None:
+    observers, analyzers = (of(context.spec, type(strategy)) for of in (observer_classes, analyzer_classes))
+    results.analyses, notes = analyses_of(strategy, observers, analyzers, results.ts)
+    for note in notes:
+        context.progress.note(note)
 
 
 def run_stream(

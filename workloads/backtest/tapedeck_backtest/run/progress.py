@@ -11,6 +11,7 @@ from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.report.summary import HEADLINE
 from tapedeck_backtest.report.undefined import reason_lines, undefined
 from tapedeck_backtest.sweep.shard import ShardRunner
+from tapedeck_common.logs import log
 from tapedeck_crds.report import BacktestReport, ReportState
 
 
@@ -39,6 +40,11 @@ class RunProgress:
             return len(self.results.ts) if self.results is not None else 0
         processed = [len(data) - self.warmup_bars for data in self.engine.datas if not is_resampled(data._name)]
         return sum(max(count, 0) for count in processed)
+
+    def note(self, text: str) -> None:
+        """Something that the user should know of the run, for its log and its status."""
+        log.warning("note", message=text)
+        self.notes.append(text)
 
     def restart(self, run_id: str) -> None:
         """Begin another run under its own id, waiting for its first bar."""

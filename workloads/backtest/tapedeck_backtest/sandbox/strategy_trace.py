@@ -8,6 +8,8 @@ from pathlib import Path
 
 import backtrader as bt
 
+from tapedeck_backtest.text import storable
+
 TRACE_FRAMES = 10
 LINE_CHARS = 300
 TRACE_CHARS = 1_500  # of the 4 KiB that Kubernetes keeps of a termination message; JSON may double them
@@ -26,7 +28,7 @@ def strategy_trace(error: BaseException) -> str:
         frames.pop()
     first = next((i for i, frame in enumerate(frames) if not _is_library(frame.filename)), 0)
     lines = [*traceback.format_list(frames[first:][-TRACE_FRAMES:]), *traceback.format_exception_only(error)]
-    text = "".join(map(_clipped, lines)).strip().replace("\0", "").encode("utf-8", "replace").decode()
+    text = storable("".join(map(_clipped, lines)).strip())
     return text if len(text) <= TRACE_CHARS else "…" + text[-TRACE_CHARS:]
 
 

@@ -1,4 +1,5 @@
 """Vectorised runs of the built-in strategies: whole arrays instead of bars, with bit-identical trades.
 
-The engine runs everything else: several symbols or intervals, warm-up, fills at the close, and users' strategies.
+The engine runs everything else: several symbols or intervals, warm-up, fills at the close, observers and analyzers, and
+users' strategies.
 """
