@@ -279,8 +279,21 @@ class BacktestStatus(Status):
         description="Probability that the true Sharpe ratio is above 0 (Bailey and Lopez de Prado 2012), 0 to 1.",
     )
     sortino: float | None = Field(default=None, description="Sortino ratio of daily returns, annualised like sharpe.")
-    profit_factor: float | None = Field(default=None, description="Gross profit divided by gross loss.")
-    win_rate_percent: float | None = Field(default=None, description="Share of closed trades with a profit, percent.")
+    profit_factor: float | None = Field(
+        default=None, description="Gross profit divided by gross loss, of closed trades alone."
+    )
+    win_rate_percent: float | None = Field(
+        default=None, description="Share of closed trades with a profit, percent; open positions do not count."
+    )
+    lowest_value: float | None = Field(
+        default=None,
+        description="Lowest value of the account after a bar. At 0 or below, the reason of the conditions is Bust.",
+    )
+    open_positions: int | None = Field(default=None, description="Open positions, at the end or so far.")
+    unrealised_profit: float | None = Field(
+        default=None, description="Profit of the open positions at the last close, in the quote currency."
+    )
+    open_orders: int | None = Field(default=None, description="Orders that are not filled, at the end or so far.")
     undefined: list[str] | None = Field(
         default=None, description="Why figures are missing, such as: sharpe, sortino: got 3 daily returns, expected 30."
     )

@@ -159,6 +159,10 @@ class BacktestReport(Report):
     sortino: float | None = None
     profit_factor: float | None = None
     win_rate_percent: float | None = None
+    lowest_value: float | None = None
+    open_positions: int | None = None
+    unrealised_profit: float | None = None
+    open_orders: int | None = None
     undefined: tuple[str, ...] = ()
     tried: int = 0
     trials: int = 0

@@ -120,6 +120,37 @@ def test_orders_at_the_open_with_observers_and_analyzers(connections: Connection
     assert kept["observers"]["DrawDown"]["maxdrawdown"][-1][1] > 0
 
 
+def test_ruined_account_is_reported(connections: Connections, tmp_path: Path) -> None:
+    bars = random_walk("A", 1, 300)
+    insert_bars(connections.store_dsn.get_secret_value(), bars)
+    (tmp_path / "mine.py").write_text(
+        "import backtrader as bt\n"
+        "class Doubles(bt.Strategy):\n"
+        "    def next(self):\n"
+        "        if len(self) in (10, 300):\n"
+        "            self.order_target_size(target=(1 if len(self) > 10 else self.p.side * 5_000))\n"
+        "    params = (('side', 1),)\n"
+    )
+    side = -1 if max(bar.close for bar in bars[10:]) > bars[10].open + 2.5 else 1
+    chosen = spec(store_data(["A"]), module="mine:Doubles", params={"side": side})
+    pod = BacktestPod(connections, tmp_path, chosen | {"broker": {"leverage": 100}})
+    assert pod.run() == 0, pod.log.read_text()
+    report, end = pod.report(), read_records(connections, pod.uid).ended["once"]
+    assert (report["state"], report["reason"], report["open_positions"], report["open_orders"]) == (
+        "complete",
+        "Bust",
+        1,
+        1,
+    )
+    assert report["lowest_value"] == end["metrics"]["lowest_value"] < 0
+    assert report["message"] == end["message"]
+    assert end["message"].startswith("Bust: the account's value fell to -")
+    (position,), (order,) = end["positions"], end["orders"]
+    assert position["size"] == side * 5_000
+    assert position["unrealised"] == pytest.approx(side * 5_000 * (bars[-1].close - bars[10].open))
+    assert (order["ts"], order["kind"]) == (bars[-1].ts + MINUTE, "Market")
+
+
 BAD = [
     ({"module": "mine:Nothing"}, "BadStrategy", "it has Breaks"),
     ({"module": "nowhere.to:Find"}, "BadStrategy", "no module 'nowhere.to'"),

@@ -169,7 +169,9 @@ def test_fills_and_equity_of_a_run_are_pushed(gateway: Gateway, subscribe: Subsc
     assert client.of("run")[-1]["metrics"] == {"sharpe": 1.5}
     run = gateway.get("/api/runs/run-1")[1]
     assert run["state"] == "complete"
-    assert [run[name] for name in ("drawdowns", "periods", "analyses")] == [None] * 3  # until the run's end is recorded
+    assert [run[name] for name in ("drawdowns", "periods", "positions", "orders", "analyses")] == [
+        None
+    ] * 5  # until the run's end is recorded
     with psycopg.connect(store) as connection:
         connection.execute("UPDATE runs SET periods = '[{\"period\": \"2018-04\"}]' WHERE run_id = 'run-1'")
     assert gateway.get("/api/runs/run-1")[1]["periods"] == [{"period": "2018-04"}]

@@ -178,12 +178,14 @@ def test_candles_move_while_the_replay_plays(
     with psycopg.connect(store) as connection:
         connection.execute(
             "UPDATE runs SET state = 'complete', bars = 1380, ended_at = now(),"
-            " metrics = '{\"sharpe\": 1.234, \"win_rate_percent\": 41.67}' WHERE run_id = 'run-1'"
+            ' metrics = \'{"sharpe": 1.234, "win_rate_percent": 41.67, "open_positions": 1.0}\''
+            " WHERE run_id = 'run-1'"
         )
     expect(page.locator("[data-figure='Run']")).to_have_text("complete")
     markers = int(page.locator("#chart").get_attribute("data-markers") or 0)
     expect(page.locator("[data-figure='Trades']")).to_have_text(str(markers // 2))
-    expect(page.locator("[data-figure='Win rate']")).to_have_text("41.67 %")
+    expect(page.locator("[data-figure='Win rate (closed trades)']")).to_have_text("41.67 %")
+    expect(page.locator("[data-figure='Open positions']")).to_have_text("1")
     wait_for(page, "last", bars[1_379].ts)
     save_screenshot(page, "over")
     expect(page.locator("#replay option:checked")).to_have_text(

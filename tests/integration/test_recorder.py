@@ -121,6 +121,8 @@ def test_every_kind_of_record_is_stored(stage: Stage, exchange: str) -> None:
             [records.RunPeriod("2018-04", 10.0, 12.5, 25.0, 0.0, 1, 1, 1.25)],
             {"sharpe": "too short"},
             records.RunAnalyses({"SQN": {"sqn": 0.5}}, {"DrawDown": {"drawdown": [[T0, 5.0]]}}),
+            [records.RunPosition("A/B", -2.0, 3.0, 4.0, -2.0)],
+            [records.RunOrder("A/B", T0, "buy", "Limit", 1.0, 2.5, "dip")],
         ),
         records.RunEnded(run, "failed", "late", 0, {}, "zzz", T0 + 99),
         started,
@@ -167,6 +169,8 @@ def test_every_kind_of_record_is_stored(stage: Stage, exchange: str) -> None:
               "max_drawdown_percent": 0.0, "trades": 1, "wins": 1, "profit": 1.25}],
             {"sharpe": "too short"},
             {"analyzers": {"SQN": {"sqn": 0.5}}, "observers": {"DrawDown": {"drawdown": [[T0, 5.0]]}}},
+            [{"symbol": "A/B", "size": -2.0, "price": 3.0, "close": 4.0, "unrealised": -2.0}],
+            [{"symbol": "A/B", "ts": T0, "side": "buy", "kind": "Limit", "size": 1.0, "price": 2.5, "reason": "dip"}],
         )
     ]  # fmt: skip
     assert select(stage.dsn, "SELECT * FROM run_fills WHERE run_id = %s", run) == [

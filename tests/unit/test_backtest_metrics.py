@@ -267,6 +267,6 @@ def test_account_without_steps() -> None:
     )
     assert {name: figure for name, figure in got.items() if figure is not None} == {
         "final_value": 10.0, "return_percent": 0.0, "daily_returns": 0.0, "max_drawdown_percent": 0.0,
-        "max_drawdown_amount": 0.0, "max_drawdown_days": 0.0,
+        "max_drawdown_amount": 0.0, "max_drawdown_days": 0.0, "lowest_value": 10.0,
     }  # fmt: skip
     assert set(undefined(got)) == {name for name, figure in got.items() if figure is None}

@@ -105,6 +105,8 @@ def compare_both(name: str, params: dict[str, Any], spec: BacktestSpec, columns:
         engine_results.cash,
     )
     assert vector_results.summary() == engine_results.summary()
+    assert list(vector_results.positions()) == list(engine_results.positions())
+    assert list(vector_results.orders()) == list(engine_results.orders())
     assert vector_results.trades_hash == engine_results.trades_hash
     return vector_results.fills
 

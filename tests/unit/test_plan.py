@@ -286,6 +286,22 @@ def test_a_killed_pod_is_reported_and_its_last_figures_are_kept() -> None:
     assert second.status["startedAt"] == first.status["startedAt"]
 
 
+def test_a_ruined_account_is_the_reason_of_a_complete_run() -> None:
+    backtest = resource("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE})
+    made = job(plan(backtest, Observed(), NOW, SETTINGS))
+    message = "Bust: the account's value fell to -3.20"
+    report = BacktestReport(
+        state="complete", reason="Bust", message=message, lowest_value=-3.2, open_positions=1, unrealised_profit=-9.5
+    )
+    pod = ObservedPod("p", 0, "Succeeded", None, report, 0)
+    planned = plan(backtest, Observed(ended(made, "Complete"), (pod,)), NOW, SETTINGS)
+    assert (planned.status["phase"], planned.status["message"]) == ("Complete", message)
+    assert {condition["reason"] for condition in planned.status["conditions"]} == {"Bust"}
+    assert (planned.status["lowestValue"], planned.status["openPositions"]) == (-3.2, 1)
+    assert planned.status["unrealisedProfit"] == -9.5
+    assert [(event.type, event.reason) for event in planned.events] == [("Warning", "Bust")]
+
+
 def test_the_failure_of_a_pod_is_reported_until_its_successor_works() -> None:
     replay = resource("Replay", {"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))

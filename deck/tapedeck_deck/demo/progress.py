@@ -86,7 +86,8 @@ _ROWS = (
     ("Max drawdown", "max_drawdown_percent", "{:.2f} %"),
     ("Sharpe ratio", "sharpe", "{:.2f}"),
     ("Trades", "trades", "{:.0f}"),
-    ("Win rate", "win_rate_percent", "{:.1f} %"),
+    ("Win rate (closed trades)", "win_rate_percent", "{:.1f} %"),
+    ("Open positions", "open_positions", "{:.0f}"),
 )
 
 

@@ -32,7 +32,11 @@ def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings:
 def _run_status(backtest: Backtest, observed: Observed) -> RunStatus:
     state = run_status(observed, backtest.status)
     report = newest_report(observed, BacktestReport)
-    return replace(state, fields=_fields(report)) if report is not None else state
+    if report is None:
+        return state
+    if state.phase == "Complete" and report.state == "complete" and report.reason:  # such as Bust
+        state = replace(state, reason=report.reason, warning=True)
+    return replace(state, fields=_fields(report))
 
 
 def _plan_over_replay(backtest: Backtest, name: str, observed: Observed, now_ms: int, settings: Settings) -> Plan:

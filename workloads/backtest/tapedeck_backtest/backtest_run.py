@@ -63,8 +63,8 @@ class BacktestRun:
             self.publish_failure(failure.reason, failure.message)
             raise
         if self._spec.sweep is None:  # a sweep ends with its last trial, which may be another pod's
-            self._context.publish_ended("complete", self.report().message)
-        self._progress.state = "complete"
+            self._context.publish_ended("complete", self._progress.end_message())
+        self._progress.complete()
 
     def report(self) -> BacktestReport:
         """The progress and the headline figures so far."""

@@ -189,6 +189,34 @@ class RunPeriod(msgspec.Struct, frozen=True):
     profit: float
 
 
+class RunPosition(msgspec.Struct, frozen=True):
+    """An open position: size, negative if short, at its average price; ``unrealised`` profit at ``close``.
+
+    Prices and profit are in the quote currency; the commission of closing it is not in it.
+    """
+
+    symbol: str
+    size: float
+    price: float
+    close: float | None
+    unrealised: float | None
+
+
+class RunOrder(msgspec.Struct, frozen=True):
+    """An order that is not filled, or only in part: its type as Backtrader names it, and the remaining size.
+
+    ``price`` is the limit or stop, null for a market order; ``ts`` is the event time of the bar on which it was made.
+    """
+
+    symbol: str
+    ts: int
+    side: Literal["buy", "sell"]
+    kind: str
+    size: float | None
+    price: float | None
+    reason: str = ""
+
+
 class RunAnalyses(msgspec.Struct, frozen=True):
     """Results of a run's analyzers by class; of its observers the lines, as [time (ms UTC), value], by class."""
 
@@ -199,7 +227,8 @@ class RunAnalyses(msgspec.Struct, frozen=True):
 class RunEnded(msgspec.Struct, frozen=True, tag="end"):
     """The end of a run. ``metrics`` by name, null where ``undefined`` has the reason; the deepest ``drawdowns``.
 
-    ``analyses`` are those of the analyzers and observers that the spec lists.
+    ``analyses`` are those of the analyzers and observers that the spec lists. ``positions`` are open at the end, and
+    ``orders`` were never filled: the first 100 of each, of which ``metrics`` has the numbers.
     """
 
     run_id: str
@@ -213,6 +242,8 @@ class RunEnded(msgspec.Struct, frozen=True, tag="end"):
     periods: list[RunPeriod] = []
     undefined: dict[str, str] = {}
     analyses: RunAnalyses = RunAnalyses()
+    positions: list[RunPosition] = []
+    orders: list[RunOrder] = []
 
 
 ResultRecord: TypeAlias = RunStarted | RunOrigin | RunTrade | RunFill | RunEquity | RunTrial | RunEnded

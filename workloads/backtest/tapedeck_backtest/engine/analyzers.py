@@ -9,12 +9,10 @@ from typing import Any
 import backtrader as bt
 
 from tapedeck_backtest.bars.arrays import is_resampled
+from tapedeck_backtest.engine.open_state import open_positions, reason_of, run_order, unfilled_orders
 from tapedeck_backtest.report.nan_guard import check_order
 from tapedeck_backtest.report.results import Results
-from tapedeck_backtest.text import storable
 from tapedeck_common.records import RunTrade
-
-REASON_MAX = 200
 
 
 @dataclass
@@ -42,14 +40,6 @@ class _OpenTrade:
         self.size += size
 
 
-def reason_of(order: Any) -> str:
-    """The ``reason`` that the strategy gave when it made the order; else the type of a priced order: Stop, Limit."""
-    reason = order.info.get("reason")
-    if reason is None:
-        return "" if order.exectype == bt.Order.Market else str(order.getordername())
-    return storable(str(reason)[:REASON_MAX])
-
-
 class ResultsAnalyzer(bt.Analyzer):  # type: ignore[misc]
     """Writes Backtrader's notifications to ``results``, its only param."""
 
@@ -64,6 +54,8 @@ class ResultsAnalyzer(bt.Analyzer):  # type: ignore[misc]
         self._without_bars = list(self.strategy.datas)
         self._results.closes = self._closes
         self._engine = self.strategy.cerebro
+        self._results.positions = lambda: open_positions(self._broker)
+        self._results.orders = lambda: [run_order(order) for order in unfilled_orders(self._broker)]
 
     def notify_order(self, order: Any) -> None:
         if order.status in (order.Margin, order.Rejected):
@@ -128,6 +120,10 @@ class GuardedAnalyzer(ResultsAnalyzer):
     def notify_order(self, order: Any) -> None:
         check_order(order)
         super().notify_order(order)
+
+    def stop(self) -> None:
+        for order in unfilled_orders(self._broker):  # one made on the last bar was in no notification
+            check_order(order)
 
 
 class WarmupAnalyzer(GuardedAnalyzer):

@@ -20,8 +20,24 @@ from tapedeck_backtest.bars.clock import DAY_MS
 from tapedeck_backtest.report import metrics
 from tapedeck_backtest.report.equity_curve import EquityCurve
 from tapedeck_backtest.report.periods import periods
-from tapedeck_backtest.report.summary import AccountHistory, ClosedTrades, Figures, account_figures, trade_figures
-from tapedeck_common.records import ResultRecord, RunAnalyses, RunDrawdown, RunFill, RunPeriod, RunTrade
+from tapedeck_backtest.report.summary import (
+    AccountHistory,
+    ClosedTrades,
+    Figures,
+    account_figures,
+    open_figures,
+    trade_figures,
+)
+from tapedeck_common.records import (
+    ResultRecord,
+    RunAnalyses,
+    RunDrawdown,
+    RunFill,
+    RunOrder,
+    RunPeriod,
+    RunPosition,
+    RunTrade,
+)
 from tapedeck_common.store.bars import Floats, Ints
 from tapedeck_crds.session import ALWAYS_OPEN, Session
 
@@ -35,7 +51,8 @@ class Results:
     """The results so far. ``emit`` receives each record; None, as in a trial of a sweep, only computes the figures.
 
     ``heartbeat`` is called with every chunk of equity, at least every FLUSH_SECONDS while bars are processed. Of each
-    ``every`` steps only the extremes are emitted. ``closes`` returns each symbol's first and last close.
+    ``every`` steps only the extremes are emitted. ``closes`` returns each symbol's first and last close;
+    ``positions`` and ``orders`` return what is open.
     ``session`` is that of the market, whose days have the returns.
     """
 
@@ -54,6 +71,8 @@ class Results:
     held: array[int] = field(default_factory=lambda: array("q"))
     exit_ts: array[int] = field(default_factory=lambda: array("q"))
     closes: Callable[[], Sequence[tuple[float, float]]] = lambda: ()
+    positions: Callable[[], Sequence[RunPosition]] = lambda: ()
+    orders: Callable[[], Sequence[RunOrder]] = lambda: ()
     fills: int = 0
     commission: float = 0.0
     rejected: int = 0
@@ -131,6 +150,7 @@ class Results:
         closed = len(self.pnl_net)  # ``trade`` appends to it last
         return {
             **account_figures(self.account(), metrics.hold_percent(self.closes())),
+            **open_figures(self.positions(), self.orders()),
             **trade_figures(
                 ClosedTrades(
                     np.array(self.pnl_net[:closed]),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tapedeck_backtest.report import metrics
 from tapedeck_backtest.report.trading_days import DAY_MS
+from tapedeck_common.records import RunOrder, RunPosition
 from tapedeck_common.store.bars import Floats, Ints
 from tapedeck_crds.session import ALWAYS_OPEN, Session
 
@@ -16,7 +19,7 @@ Figures = dict[str, float | None]
 # Figures in the report of a running pod and in the status of the Backtest.
 HEADLINE = (
     "return_percent", "buy_and_hold_percent", "cagr_percent", "max_drawdown_percent", "sharpe", "sharpe_error",
-    "probabilistic_sharpe", "sortino", "profit_factor", "win_rate_percent",
+    "probabilistic_sharpe", "sortino", "profit_factor", "win_rate_percent", "lowest_value", "unrealised_profit",
 )  # fmt: skip
 
 ANNUALISED = (
@@ -59,6 +62,7 @@ def account_figures(account: AccountHistory, hold_percent: float | None) -> Figu
     returns = metrics.returns(start, ts, value, account.interval_ms, account.session)
     return {
         "final_value": final,
+        "lowest_value": min(float(np.min(value)), start) if len(value) else start,
         "return_percent": metrics.return_percent(start, final),
         "buy_and_hold_percent": hold_percent,
         "daily_returns": float(len(returns.each)),
@@ -81,8 +85,18 @@ def _annualised(returns: metrics.Returns, cagr: float | None, depth: float) -> F
     return dict(zip(ANNUALISED, figures, strict=True))
 
 
+def open_figures(positions: Sequence[RunPosition], orders: Sequence[RunOrder]) -> Figures:
+    """What is open: positions with their unrealised profit (None if it is NaN), and orders that are not filled."""
+    profits = [each.unrealised for each in positions]
+    return {
+        "open_positions": float(len(positions)),
+        "unrealised_profit": None if None in profits else math.fsum(filter(None, profits)),
+        "open_orders": float(len(orders)),
+    }
+
+
 def trade_figures(closed: ClosedTrades) -> Figures:
-    """Figures of the closed trades. A trade's percentage is relative to its value at entry."""
+    """Figures of the closed trades, and of them alone. A trade's percentage is relative to its value at entry."""
     pnl = closed.pnl_net
     percent = pnl / closed.entry_value * 100
     has_trades = len(pnl) > 0

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from tapedeck_backtest.report.metrics import RETURNS_MIN, TRADES_MIN
 from tapedeck_backtest.report.summary import ANNUALISED, Figures
 
+_WITHOUT_TRADES = ("buy_and_hold_percent", "exposure_percent", "unrealised_profit")  # defined without a closed trade
 _NO_LOSS = "no closed trade has a loss"
 _OTHER_REASONS = {
     "buy_and_hold_percent": "the first close of each symbol is 0 or below",
@@ -25,6 +26,7 @@ _OTHER_REASONS = {
     "profit_factor": _NO_LOSS,
     "expectancy_ratio": _NO_LOSS,
     "sqn": "all closed trades have the same profit",
+    "unrealised_profit": "the last close of an open position is no number",
 }
 
 
@@ -49,6 +51,6 @@ def _reason(name: str, figures: Figures) -> str:
         return f"got {returns:g} daily returns, expected at least {RETURNS_MIN}"
     if name == "sqn" and 0 < trades < TRADES_MIN:
         return f"got {trades:g} closed trades, expected at least {TRADES_MIN}"
-    if trades == 0 and name not in (*ANNUALISED, "buy_and_hold_percent", "exposure_percent"):
+    if trades == 0 and name not in (*ANNUALISED, *_WITHOUT_TRADES):
         return "the run has no closed trade"
     return _OTHER_REASONS[name]

@@ -18,6 +18,8 @@ from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.wire import Epoch
 from tapedeck_crds.backtest import BacktestSpec
 
+LISTED_MAX = 100  # open positions, and orders, that a run's end lists
+
 
 @dataclass
 class RunContext:
@@ -80,6 +82,8 @@ class RunContext:
                 drawdowns=results.drawdowns() if results is not None else [],
                 periods=results.periods() if results is not None else [],
                 analyses=results.analyses if results is not None else RunAnalyses(),
+                positions=[*results.positions()][:LISTED_MAX] if results is not None else [],
+                orders=[*results.orders()][:LISTED_MAX] if results is not None else [],
             )
         )
         self.publisher.flush()

@@ -7,8 +7,9 @@ from typing import Any
 
 from tapedeck_backtest.bars.arrays import is_resampled
 from tapedeck_backtest.engine.cerebro import BacktestEngine
+from tapedeck_backtest.report.end_notes import BUST, end_notes, is_bust
 from tapedeck_backtest.report.results import Results
-from tapedeck_backtest.report.summary import HEADLINE
+from tapedeck_backtest.report.summary import HEADLINE, Figures
 from tapedeck_backtest.report.undefined import reason_lines, undefined
 from tapedeck_backtest.sweep.shard import ShardRunner
 from tapedeck_common.logs import log
@@ -56,10 +57,23 @@ class RunProgress:
         """The run has failed."""
         self.state, self.reason, self.message = "failed", reason, message
 
+    def end_message(self) -> str:
+        """What the user should know of the run at its end."""
+        return "; ".join([*self.notes, *end_notes(self._summary())])
+
+    def complete(self) -> None:
+        """The run is complete, and its end is published."""
+        self.state, self.message = "complete", self.end_message()
+        self.reason = BUST if is_bust(self._summary()) else ""
+
+    def _summary(self) -> Figures:
+        results = self.results
+        return results.summary() if results is not None and len(results.ts) else {}
+
     def report(self) -> BacktestReport:
         """The progress and the headline figures so far. May be called from another thread."""
         results, bars, shard = self.results, self.bars, self.shard
-        summary = results.summary() if results is not None and len(results.ts) else {}
+        summary = self._summary()
         headline: dict[str, Any] = {name: summary.get(name) for name in HEADLINE}
         report = BacktestReport(
             state="running" if self.state == "waiting" and bars else self.state,
@@ -72,9 +86,16 @@ class RunProgress:
             value=summary.get("final_value"),
             daily_returns=int(summary.get("daily_returns") or 0),
             undefined=reason_lines({name: why for name, why in undefined(summary).items() if name in HEADLINE}),
+            open_positions=_count(summary, "open_positions"),
+            open_orders=_count(summary, "open_orders"),
             **headline,
         )
         if shard is None:
             return report
         progress = shard.progress()
         return report.model_copy(update={"tried": progress.completed, "trials": progress.total, "best": progress.best})
+
+
+def _count(summary: Figures, name: str) -> int | None:
+    number = summary.get(name)
+    return None if number is None else int(number)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from tapedeck_backtest.report.end_notes import is_bust
 from tapedeck_common.records import RunTrial
 from tapedeck_crds.sweep import Sweep
 
@@ -20,8 +21,11 @@ def metric_value(metrics: Metrics, name: str) -> float | None:
 
 
 def is_feasible(sweep: Sweep, metrics: Metrics) -> bool:
-    """Whether the objective has a value and every constraint holds. An undefined metric fulfils no constraint."""
-    if metric_value(metrics, sweep.objective.metric) is None:
+    """Whether the objective has a value, the account was never ruined, and every constraint holds.
+
+    An undefined metric fulfils no constraint.
+    """
+    if metric_value(metrics, sweep.objective.metric) is None or is_bust(metrics):
         return False
     for constraint in sweep.constraints:
         value = metric_value(metrics, constraint.metric)

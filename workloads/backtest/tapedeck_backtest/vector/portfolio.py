@@ -14,7 +14,7 @@ import numpy as np
 from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.vector.signals import Signals
-from tapedeck_common.records import RunTrade
+from tapedeck_common.records import RunOrder, RunPosition, RunTrade
 from tapedeck_common.store.bars import Floats
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.broker import BrokerOptions, Sizer
@@ -73,16 +73,26 @@ class LongOnlyPortfolio:
                     break
             else:
                 break
+        self._write_open_order(last)
         self._write_account()
+
+    def _write_open_order(self, last: int) -> None:
+        """The order made on the last bar, which no bar fills."""
+        held, signals, made = self._holdings[-1].size, self.signals, self._events[last]
+        if held and signals.exit[last]:
+            order = RunOrder(self.symbol, made, "sell", "Market", held, None, signals.exit_reason)
+        elif not held and signals.enter[last] and (size := self._order_size(last)):
+            order = RunOrder(self.symbol, made, "buy", "Market", size, None, signals.enter_reason)
+        else:
+            return
+        self.results.orders = lambda: [order]
 
     def _open(self, entry: int) -> tuple[float, float, int] | None:
         """Buy on the signal of bar ``entry``: size, commission and bar of the fill; None if cash is insufficient."""
         cash, close = self._holdings[-1].cash, self._closes[entry]
-        size = abs(self._size(cash, cash + 0.0, close))
+        size = self._order_size(entry)
         if not size:
             return None
-        if not _MIN_SIZE < size < np.inf:
-            raise NeedsEngine(f"an order of size {size}")
         fill = entry + 1
         price = self._slipped(self._opens[fill], self._highs[fill], up=True)
         if self._after_buying(cash, size, close) < 0.0 or (remaining := self._after_buying(cash, size, price)) < 0.0:
@@ -92,6 +102,13 @@ class LongOnlyPortfolio:
         self._holdings.append(_Holding(fill, remaining, size, price))
         self.results.fill(self.symbol, self._events[fill], size, price, 0.0 + paid)
         return size, paid, fill
+
+    def _order_size(self, entry: int) -> float:
+        cash = self._holdings[-1].cash
+        size = abs(self._size(cash, cash + 0.0, self._closes[entry]))
+        if size and not _MIN_SIZE < size < np.inf:
+            raise NeedsEngine(f"an order of size {size}")
+        return size
 
     def _close(self, exit_: int, opened: tuple[float, float, int]) -> bool:
         """Sell on the signal of bar ``exit_``. Returns whether the order filled."""
@@ -159,6 +176,9 @@ class LongOnlyPortfolio:
         if not np.all(np.isfinite(value)):
             raise NeedsEngine("the account's value is NaN or infinite")
         self.results.closes = lambda: [(close[0].item(), close[-1].item())]
+        if held := self._holdings[-1].size:
+            position = RunPosition(self.symbol, held, price[-1].item(), close[-1].item(), gain[-1].item())
+            self.results.positions = lambda: [position]
         self.results.points(self.bars.event, value, cash)
 
 

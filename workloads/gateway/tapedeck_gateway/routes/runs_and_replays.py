@@ -40,7 +40,7 @@ def all_runs(pool: Database, limit: Annotated[int, Query(ge=1, le=1_000)] = 100)
 
 @router.get("/runs/{run_id}")
 def one_run(pool: Database, run: Run) -> Response:
-    """The run with its metrics, its deepest drawdowns, results by month and year, and those of its analyzers."""
+    """The run with its metrics, its deepest drawdowns, results by month and year, open positions and analyses."""
     return json_response(run | runs.report(pool, run["run_id"]))
 
 

@@ -70,8 +70,8 @@ def run(pool: Pool, run_id: str) -> RunRow | None:
 
 
 def report(pool: Pool, run_id: str) -> RunRow:
-    """Drawdowns, results by month and year, and of analyzers and observers; all are null before the run's end."""
-    found = _rows(pool, "SELECT drawdowns, periods, analyses FROM runs WHERE run_id = %s", (run_id,))
+    """Drawdowns, results by month and year, what was open at the end, and the analyses; null before the run's end."""
+    found = _rows(pool, "SELECT drawdowns, periods, positions, orders, analyses FROM runs WHERE run_id = %s", (run_id,))
     return found[0] if found else {}
 
 

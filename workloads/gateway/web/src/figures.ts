@@ -16,9 +16,15 @@ const SHOWN_METRICS: [metric: string, name: string][] = [
   ["sharpe", "Sharpe"],
   ["probabilistic_sharpe", "P(Sharpe > 0)"],
   ["sortino", "Sortino"],
-  ["win_rate_percent", "Win rate"],
-  ["profit_factor", "Profit factor"],
+  ["win_rate_percent", "Win rate (closed trades)"],
+  ["profit_factor", "Profit factor (closed trades)"],
   ["exposure_percent", "Exposure"],
+];
+// What is open, shown where there is any.
+const OPEN_METRICS: [metric: string, name: string, digits: number][] = [
+  ["open_positions", "Open positions", 0],
+  ["unrealised_profit", "Unrealised profit", 2],
+  ["open_orders", "Orders not filled", 0],
 ];
 
 export function figures(
@@ -44,6 +50,10 @@ export function figures(
       const reason = summary.undefined?.[metric];
       if (typeof value === "number") shown.push({ name, text: metricText(metric, value, summary) });
       else if (reason !== undefined) shown.push({ name, text: "–", hint: reason });
+    }
+    for (const [metric, name, digits] of OPEN_METRICS) {
+      const value = summary.metrics?.[metric];
+      if (value) shown.push({ name, text: number(value, digits) });
     }
     const state = summary.message === "" ? summary.state : `${summary.state}: ${summary.message}`;
     shown.push({ name: "Run", text: state, tone: summary.state === "failed" ? "down" : "plain" });

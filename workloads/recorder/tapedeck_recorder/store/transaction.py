@@ -96,7 +96,7 @@ def _write_runs(cursor: Cursor, batch: Batch) -> None:
     if batch.runs_ended:  # an ended run never changes
         cursor.executemany(
             """UPDATE runs SET state = %s, message = %s, bars = %s, metrics = %s, trades_hash = %s, ended_at = %s,
-                               undefined = %s, drawdowns = %s, periods = %s, analyses = %s
+                               undefined = %s, drawdowns = %s, periods = %s, analyses = %s, positions = %s, orders = %s
             WHERE run_id = %s AND state = 'running'""",
             [_ended_values(run) for run in batch.runs_ended],
         )
@@ -125,7 +125,7 @@ def _started_values(run: RunStarted) -> tuple[object, ...]:
 
 
 def _ended_values(run: RunEnded) -> tuple[object, ...]:
-    report = (run.undefined, run.drawdowns, run.periods, run.analyses)
+    report = (run.undefined, run.drawdowns, run.periods, run.analyses, run.positions, run.orders)
     return (
         run.state, run.message, run.bars, Jsonb(run.metrics), run.trades_hash, _timestamp(run.ended_at),
         *(Jsonb(msgspec.to_builtins(each)) for each in report), run.run_id,
