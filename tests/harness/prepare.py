@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 import timescale.chroot
-from stores import influxdb, questdb
+from stores import debian, influxdb, questdb
 from tapedeck_deck.embedded.broker import jars
 from tapedeck_deck.embedded.errors import DeckError
 
@@ -14,6 +14,7 @@ STEPS: dict[str, Callable[[], object]] = {
     "Kafka": jars,
     "QuestDB": lambda: jars(questdb.JARS),
     "InfluxDB": influxdb.program,
+    "promtool": lambda: debian.unpacked("prometheus"),
     "TimescaleDB": timescale.chroot.chroot,
 }
 

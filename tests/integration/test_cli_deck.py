@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import httpx
@@ -16,8 +18,8 @@ from tapedeck_deck.embedded import deck
 from tapedeck_deck.embedded.state_dir import StateDir
 
 
-def _tapedeck(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("TAPEDECK_")}
+def _tapedeck(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TAPEDECK_")} | environment
     return subprocess.run(
         [sys.executable, "-c", "from tapedeck_deck.cli import main; main()", *words],
         cwd=folder,
@@ -31,8 +33,10 @@ def _tapedeck(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_a_deck_from_up_to_down(tmp_path: Path) -> None:
     home = StateDir.at(tmp_path / ".tapedeck")
+    temporary = Path(tempfile.mkdtemp(prefix="td-"))  # short: it is in the path of a socket
+    temporary.chmod(0o755)
     try:
-        up = _tapedeck(tmp_path, "up")
+        up = _tapedeck(tmp_path, "up", "--timeout", "600", TMPDIR=str(temporary))
         assert up.returncode == 0, up.stderr
         assert "next: `tapedeck apply" in up.stderr
         page = up.stdout.split()[-1]
@@ -57,8 +61,10 @@ def test_a_deck_from_up_to_down(tmp_path: Path) -> None:
 
         down = _tapedeck(tmp_path, "down")
         assert (down.returncode, down.stdout) == (0, f"the deck is stopped; its data is kept in {home.root}\n")
+        assert list(temporary.iterdir()) == []
         assert _tapedeck(tmp_path, "down").stdout == f"no deck is running in {home.root}\n"
         assert _tapedeck(tmp_path, "status").returncode == 1
     finally:
         deck.stop(home)
+        shutil.rmtree(temporary)
     assert leftovers(home) == []

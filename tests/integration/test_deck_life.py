@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -15,12 +16,19 @@ from pathlib import Path
 import pytest
 
 from decks.process import Deck, eventually, kill, leftovers, running_deck
+from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
-from tapedeck_deck.embedded import deck, ports
+from tapedeck_deck.embedded import deck, ports, processes
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.postgres import Postgres
 from tapedeck_deck.embedded.processes import wait_exit
+from tapedeck_deck.embedded.readiness import wait_until_answering
 from tapedeck_deck.embedded.state_dir import StateDir
+
+AWAITED = (
+    "the broker and the database", "the broker", "the migration of the database", "the recorder", "the gateway",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -85,17 +93,92 @@ def test_an_interrupt_during_the_start_stops_everything(tmp_path: Path, after: f
 @pytest.mark.slow
 def test_the_processes_of_a_killed_deck_end_and_it_starts_again(tmp_path: Path) -> None:
     home = StateDir.at(tmp_path / "home")
-    facts = deck.start_background(home, 0)
+    awaited: list[str] = []
+    facts = deck.start_background(home, 0, on_awaited=awaited.append)
+    assert awaited == [each for each in AWAITED if each in awaited]
+    assert len(awaited) > 1
     kill(facts["pid"])
     eventually(lambda: leftovers(home) == [], timeout=15)
     assert home.running() is None
+    assert Postgres(home.database).sockets.exists()
+    assert not deck.stop(home)
+    assert not Postgres(home.database).sockets.exists()
+    logs = [home.broker / "broker.log", home.root / "postgres.log", home.logs / "migrate.log", home.deck_log]
+    for log in logs:
+        log.write_text("of an earlier start")
     with running_deck(home.root) as (_, again, objects):
         assert again["pid"] != facts["pid"]
+        for log in logs:
+            assert "earlier" not in log.read_text()
+            assert log.with_name(f"{log.name}.previous").read_text() == "of an earlier start"
+        assert home.awaited() == ""
         ended = [p["status"]["exitCode"] for p in objects.list("Pod") if p["status"]["phase"] == "Failed"]
         assert set(ended) == {137}  # the gateway's is deleted if its port has changed
     assert home.running() is None
     assert not home.locked()
     assert not deck.stop(home)
+
+
+def test_a_start_that_takes_too_long_says_what_it_waits_for_and_leaves_nothing(tmp_path: Path) -> None:
+    home = StateDir.at(tmp_path / "home")
+    with pytest.raises(DeckError, match=r"--timeout: the deck is not ready after 0.01 s: it loads its programs"):
+        deck.start_background(home, 0, timeout=0.01)
+    eventually(lambda: leftovers(home) == [], timeout=5)
+    assert not Postgres(home.database).sockets.exists()
+
+
+# A workload that works for two seconds before it answers, one that hangs, and one that fails.
+SLOW = """
+import http.server, sys, time
+for _ in range(20):
+    print("loading", flush=True)
+    time.sleep(0.1)
+class Ok(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Ok).serve_forever()
+"""
+HANGING = "import time; print('this run', flush=True); time.sleep(600)"
+
+
+def pod_of(process: subprocess.Popen[bytes], log: Path, **status: object) -> Json:
+    facts = {"phase": "Running", "startedAt": time.time(), "log": str(log), "pid": process.pid}
+    return {"metadata": {"uid": f"u-{process.pid}"}, "status": facts | status}
+
+
+def test_a_workload_is_awaited_while_it_makes_progress(tmp_path: Path) -> None:
+    port, log = ports.free_port(), tmp_path / "slow.log"
+    slow = processes.start([sys.executable, "-c", SLOW, str(port)], log=log)
+    pod = pod_of(slow, log, url=f"http://127.0.0.1:{port}")
+    began = time.monotonic()
+    try:
+        asyncio.run(wait_until_answering("gateway", lambda: [pod], stall=0.9))
+        assert time.monotonic() - began > 1.8  # longer than without progress
+    finally:
+        processes.stop(slow, grace=0, first=signal.SIGKILL)
+    log = tmp_path / "hanging.log"
+    hanging = processes.start([sys.executable, "-c", HANGING], log=log)
+    pod = pod_of(hanging, log)
+    try:
+        with pytest.raises(DeckError, match=r"the gateway made no progress for 1 s:\n.*hanging.log:\nthis run"):
+            asyncio.run(wait_until_answering("gateway", lambda: [pod], stall=1.0))
+    finally:
+        processes.stop(hanging, grace=0, first=signal.SIGKILL)
+
+
+def test_a_workload_that_fails_again_and_again_is_not_awaited() -> None:
+    said = json.dumps({"state": "failed", "message": "http port: got 8750, expected a free one"})
+    now = time.time() + 60
+    failed = {"phase": "Failed", "startedAt": now, "finishedAt": now, "terminationMessage": said, "exitCode": 1}
+    earlier = {"phase": "Failed", "startedAt": 0.0, "finishedAt": now, "problem": "its deck ended while it ran"}
+    pods = [{"metadata": {"uid": str(number)}, "status": failed} for number in range(2)]
+    pods += [{"metadata": {"uid": "earlier"}, "status": earlier}]
+    with pytest.raises(DeckError, match="no pod of it runs"):
+        asyncio.run(wait_until_answering("gateway", lambda: pods, stall=0.2))
+    pods.append({"metadata": {"uid": "third"}, "status": failed})
+    with pytest.raises(DeckError, match="the gateway failed 3 times while starting: http port: got 8750"):
+        asyncio.run(wait_until_answering("gateway", lambda: pods))
 
 
 def _pids(home: StateDir, word: str) -> list[int]:
@@ -135,7 +218,10 @@ def test_two_processes_are_given_different_ports(tmp_path: Path) -> None:
     code = "from tapedeck_deck.embedded.ports import free_port; print(*(free_port() for _ in range(500)))"
     both = [
         subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
+            [sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
         )
         for _ in range(2)
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from base64 import b64encode
 from pathlib import Path
@@ -11,16 +10,12 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from stores.questdb import StoreNotInstallable
+from stores.debian import unpacked
 from tapedeck_deck.embedded import processes
-from tapedeck_deck.embedded.download_cache import make_once
-from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.jvm import cache_dir
 from tapedeck_deck.embedded.ports import free_port
 
 PACKAGE = "influxdb"
 DATABASE, USER, PASSWORD = "tapedeck", "writer", "its-password"
-FETCH_LIMIT_SECONDS = 1200
 _CONFIG = """\
 reporting-enabled = false
 bind-address = "127.0.0.1:{rpc}"
@@ -90,21 +85,4 @@ class InfluxDB:
 
 def program() -> Path:
     """The server's binary, downloaded where it does not exist. Raises StoreNotInstallable."""
-    return make_once(cache_dir() / PACKAGE, _fetch) / "usr/bin/influxd"
-
-
-def _fetch(folder: Path) -> None:
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise StoreNotInstallable("this system has no apt")
-    folder.mkdir()
-    log = folder.parent / f"{PACKAGE}.log"
-    download = processes.start(["apt-get", "download", PACKAGE], log=log, cwd=folder)
-    try:
-        code = processes.wait_finished("apt-get", download, log=log, limit=FETCH_LIMIT_SECONDS)
-    except DeckError as error:
-        raise StoreNotInstallable(str(error)) from error
-    packages = list(folder.glob("*.deb"))
-    if code or not packages:
-        raise StoreNotInstallable(f"apt-get has no package {PACKAGE}: {processes.tail(log, 3)}")
-    subprocess.run(["dpkg-deb", "-x", str(packages[0]), str(folder)], check=True, timeout=FETCH_LIMIT_SECONDS)
-    packages[0].unlink()
+    return unpacked(PACKAGE) / "usr/bin/influxd"

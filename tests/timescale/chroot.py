@@ -10,9 +10,8 @@ from pathlib import Path
 
 from harness.reaper import remove_tree
 from tapedeck_deck.embedded import processes
-from tapedeck_deck.embedded.download_cache import make_once
+from tapedeck_deck.embedded.download_cache import cache_dir, make_once
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.jvm import cache_dir
 
 SUITE = "trixie"
 PACKAGE = "postgresql-17-timescaledb"

@@ -20,8 +20,8 @@ from tapedeck_deck.embedded.state_dir import StateDir
 CHECK_SECONDS = 2.0
 
 
-def up(home: StateDir, port: int) -> None:
-    """Start the deck in the background and print the address of its page."""
+def up(home: StateDir, port: int, timeout: float | None = None) -> None:
+    """Start the deck in the background and print the address of its page. ``timeout`` is in seconds."""
     facts = home.running()
     if facts is not None:
         print(f"the deck is already running: {facts['gateway']}")
@@ -32,11 +32,13 @@ def up(home: StateDir, port: int) -> None:
 
     console = Console(stderr=True)
     started = time.monotonic()
-    progress = (
-        console.status("starting broker, database, recorder and gateway …") if console.is_terminal else nullcontext()
-    )
-    with progress:
-        facts = start_background(home, port=port)
+    with console.status("starting …") if console.is_terminal else nullcontext() as progress:
+
+        def show(awaited: str) -> None:
+            if progress is not None:
+                progress.update(f"waiting for {awaited} …")
+
+        facts = start_background(home, port=port, timeout=timeout, on_awaited=show)
     print(f"the deck is running after {time.monotonic() - started:.1f} s: {facts['gateway']}")
     print_note(
         "next: `tapedeck apply -f examples/` plays the samples, `tapedeck get all -w` shows them, `tapedeck down` stops"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tapedeck_deck.embedded import jvm, kafka_storage, ports, processes
-from tapedeck_deck.embedded.download_cache import make_once
+from tapedeck_deck.embedded.download_cache import cache_dir, make_once
 from tapedeck_deck.embedded.errors import DeckError
 
 KAFKA = "4.1.1"
@@ -23,13 +23,14 @@ BROKER_JARS = (
     "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
 )
 VERSION_FILE = "version"
+ANSWER_SECONDS = 2.0  # a broker on a busy machine takes a while for its first answers
 DOWNLOAD_TIMEOUT_SECONDS = 60  # without receiving data
 
 
 def jars(coordinates: tuple[str, ...] = BROKER_JARS) -> str:
     """The class path of Maven coordinates, downloaded on first use. Raises DeckError if the download fails."""
     endpoint = "+".join(coordinates)
-    folder = jvm.cache_dir() / "jars" / sha256(endpoint.encode()).hexdigest()[:16]
+    folder = cache_dir() / "jars" / sha256(endpoint.encode()).hexdigest()[:16]
     make_once(folder, lambda unfinished: _fetch(endpoint, unfinished))
     return ":".join(f"{folder / part}/*" for part in ("jars", "modules") if (folder / part).is_dir())
 
@@ -94,6 +95,7 @@ class KafkaBroker:
         class_path = jars()
         self._archive = jvm.ClassArchive(class_path, class_list=self.folder / "classes.lst")
         self._prepare(class_path, properties)
+        processes.begin_log(self.log)
         self.process = processes.start(self._command(class_path, "kafka.Kafka", properties), log=self.log)
 
     def wait_ready(self) -> None:
@@ -106,12 +108,13 @@ class KafkaBroker:
         quiet.addHandler(logging.NullHandler())
         quiet.propagate = False
         config: dict[str, Any] = {"bootstrap.servers": self.bootstrap, "reconnect.backoff.ms": 20, "logger": quiet}
+        config |= {"reconnect.backoff.max.ms": 200}  # the client's own is ten seconds
         client = AdminClient(config)
 
         def answers() -> bool:
             try:
-                return bool(client.list_topics(timeout=0.3).brokers)
-            except Exception:  # not up yet
+                return bool(client.list_topics(timeout=ANSWER_SECONDS).brokers)
+            except Exception:  # not up yet, or busy
                 return False
 
         processes.wait_ready("the broker", self.process, answers, log=self.log)
@@ -141,7 +144,7 @@ class KafkaBroker:
         if version.exists():
             _check_version(version)
             return
-        features = jvm.cache_dir() / "formatted" / f"{KAFKA}.checkpoint"
+        features = cache_dir() / "formatted" / f"{KAFKA}.checkpoint"
         tool = self._command(class_path, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-c", properties)
         kafka_storage.prepare(self.data, features, tool)
         version.write_text(KAFKA)

@@ -7,6 +7,8 @@ import contextlib
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -56,13 +58,25 @@ def run_foreground(state_dir: StateDir, port: int = 0) -> None:
         cluster.stop()
 
 
-def start_background(state_dir: StateDir, port: int = 0, *, die_with_caller: bool = False) -> Json:
-    """Start a deck as a daemon and wait until it is ready; returns its deck file. Raises DeckError."""
+def start_background(
+    state_dir: StateDir,
+    port: int = 0,
+    *,
+    timeout: float | None = None,
+    on_awaited: Callable[[str], None] = lambda _: None,
+    die_with_caller: bool = False,
+) -> Json:
+    """Start a deck as a daemon and wait until it is ready; returns its deck file.
+
+    It waits while the deck lives and makes progress, at most ``timeout`` seconds. ``on_awaited`` is called with what
+    the deck waits for whenever that changes. Raises DeckError, and stops the deck, where it does not become ready.
+    """
     state_dir.prepare()
     if state_dir.locked():
         raise DeckError(f"a deck already runs in {state_dir.root}: `tapedeck down` stops it")
     state_dir.deck_file.unlink(missing_ok=True)
-    state_dir.deck_log.unlink(missing_ok=True)
+    state_dir.awaited_file.unlink(missing_ok=True)
+    processes.begin_log(state_dir.deck_log)
     process = processes.start(
         [sys.executable, "-m", "tapedeck_deck.embedded", str(state_dir.root), str(port)],
         log=state_dir.deck_log,
@@ -70,10 +84,19 @@ def start_background(state_dir: StateDir, port: int = 0, *, die_with_caller: boo
     )
 
     facts: Json = {}
+    awaited = ""
+    began = time.monotonic()
 
     def ready() -> bool:
         if process.poll() is not None:
             raise DeckError(_error_line(state_dir.deck_log))
+        nonlocal awaited
+        if (now := state_dir.awaited()) not in ("", awaited):
+            awaited = now
+            on_awaited(now)
+        if timeout is not None and time.monotonic() - began > timeout:
+            waits = f"it waits for {awaited}" if awaited else "it loads its programs"
+            raise DeckError(f"--timeout: the deck is not ready after {timeout:g} s: {waits}; allow more time")
         facts.update(state_dir.running() or {})
         return bool(facts)
 
@@ -89,12 +112,21 @@ def stop(state_dir: StateDir, timeout: float = 60.0) -> bool:
     """Stop the deck of a state directory; False if none runs. Raises DeckError if it does not stop in time."""
     facts = state_dir.running()
     if facts is None:
+        _remove_temporary_files(state_dir)
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(facts["pid"], signal.SIGTERM)
     if not processes.wait_until(lambda: not state_dir.locked() and processes.ended(facts["pid"]), timeout=timeout):
         raise DeckError(f"the deck (pid {facts['pid']}) did not stop in {timeout:.0f} s: see {state_dir.deck_log}")
     return True
+
+
+def _remove_temporary_files(state_dir: StateDir) -> None:
+    """Remove what a deck that was killed left in the system's temporary directory."""
+    if state_dir.database.exists() and not state_dir.locked():
+        from tapedeck_deck.embedded.postgres import Postgres  # its imports are heavy
+
+        Postgres(state_dir.database).remove_sockets()
 
 
 def _error_line(path: Path) -> str:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+
+
+def cache_dir() -> Path:
+    """The folder for downloads and caches that all decks of a user share."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tapedeck"
 
 
 def make_once(folder: Path, make: Callable[[Path], None], *, remove: Callable[[Path], object] = shutil.rmtree) -> Path:

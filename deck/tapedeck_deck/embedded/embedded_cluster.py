@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import secrets
@@ -12,18 +11,18 @@ import time
 from pathlib import Path
 from typing import IO
 
-import aiohttp
 import structlog
 
 from tapedeck_common.atomic_file import write_atomically
+from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import forkserver, ports, processes, services
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.controllers import PodControllers
-from tapedeck_deck.embedded.deadline import Deadline
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.kubelet import Kubelet
 from tapedeck_deck.embedded.objects import Change, Objects
 from tapedeck_deck.embedded.postgres import Postgres
+from tapedeck_deck.embedded.readiness import wait_until_answering
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_deck.embedded.store_api import StoreApi, routed_to
 from tapedeck_deck.embedded.store_watch import StoreWatch
@@ -40,8 +39,6 @@ STATUS_SECONDS = 0.1  # a file can be written far more often than an API server
 STATUSES_PER_SECOND = 100.0
 SUPERVISE_SECONDS = 0.1
 REQUEUE_SECONDS = 300.0  # reconcile unfinished resources though nothing changed, as a resync does on a cluster
-READY_TIMEOUT = 60.0
-MIGRATE_TIMEOUT = 120.0
 DEFAULT_PORT = 8750
 MIN_FREE_BYTES = 512 * 1024 * 1024
 
@@ -77,8 +74,10 @@ class EmbeddedCluster:
     def start(self) -> None:
         """Start broker and database, and migrate the schema. Blocks until both answer. Raises DeckError."""
         forkserver.prepare()
+        self._state_dir.await_("the broker and the database")
         self._broker.launch()
         self._postgres.start()
+        self._state_dir.await_("the broker")
         self._broker.wait_ready()
         dsns = {role: self._postgres.dsn(role) for role in services.ROLES.values()}
         self._objects.apply(services.connections(self._broker.bootstrap, dsns))
@@ -164,27 +163,14 @@ class EmbeddedCluster:
         log.info("ready", **facts)
 
     async def _wait_ready(self) -> None:
-        """Wait until recorder and gateway answer. Raises DeckError where they do not in time."""
-        deadline = Deadline(READY_TIMEOUT)
-        async with aiohttp.ClientSession(trust_env=False) as session:
-            for workload in ("recorder", "gateway"):
-                while True:
-                    if await self._answers(session, workload):
-                        break
-                    if deadline.passed():
-                        raise DeckError(
-                            f"the {workload} was not ready after {READY_TIMEOUT:.0f} s: see {self._state_dir.logs}"
-                        )
-                    await asyncio.sleep(0.05)
+        """Wait until recorder and gateway answer. Raises DeckError where they fail or make no progress."""
+        for workload in ("recorder", "gateway"):
+            self._state_dir.await_(f"the {workload}")
+            await wait_until_answering(workload, lambda workload=workload: self._pods_of(workload))  # type: ignore[misc]
 
-    async def _answers(self, session: aiohttp.ClientSession, workload: str) -> bool:
-        for pod in self._objects.list("Pod", services.NAMESPACE):
-            url = pod.get("status", {}).get("url")
-            if url is not None and pod["metadata"]["labels"].get("app.kubernetes.io/name") == workload:
-                with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-                    async with session.get(f"{url}/status", timeout=aiohttp.ClientTimeout(total=2)) as answer:
-                        return answer.status == 200
-        return False
+    def _pods_of(self, workload: str) -> list[Json]:
+        pods = self._objects.list("Pod", services.NAMESPACE)
+        return [pod for pod in pods if pod["metadata"]["labels"].get("app.kubernetes.io/name") == workload]
 
     async def _supervise(self) -> None:
         while True:
@@ -206,16 +192,19 @@ class EmbeddedCluster:
         write_atomically(self._state_dir.replays_file, json.dumps(sorted(self._replays)))
 
     def _migrate(self) -> None:
+        self._state_dir.await_("the migration of the database")
         folder = self._state_dir.migrate
         folder.mkdir(exist_ok=True)
         folder.chmod(0o700)
         (folder / "kafka_bootstrap").write_text(self._broker.bootstrap)
         (folder / "store_dsn").write_text(self._postgres.dsn())
         log_file = self._state_dir.logs / "migrate.log"
+        processes.begin_log(log_file)
         migration = forkserver.start(
             services.IMAGES["migrate"], log=log_file, env={**os.environ, "TAPEDECK_CONNECTIONS": str(folder)}
         )
-        if processes.finish(migration, within=MIGRATE_TIMEOUT):
+        limit = processes.START_LIMIT_SECONDS
+        if processes.wait_finished("the migration of the database", migration, log=log_file, limit=limit):
             raise DeckError(f"cannot migrate the schema of the store:\n{processes.tail(log_file)}")
 
 

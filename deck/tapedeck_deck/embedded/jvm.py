@@ -12,16 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded.download_cache import cache_dir
 
 FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
 KEPT_ARCHIVES = 3
 _QUIET = ("-Xlog:cds=off", "-Xlog:cds*=off")  # the JVM ignores an archive that does not match, without a warning
-
-
-def cache_dir() -> Path:
-    """The folder for downloads and caches that all decks of a user share."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tapedeck"
 
 
 def java() -> Path:

@@ -101,7 +101,8 @@ class Kubelet:
             self._write_end(pod, EXIT_CANNOT_RUN, problem=f"{type(error).__name__}: {error}")
             return
         self._documents[uid] = pod
-        self._write(pod, {"phase": "Running", "startedAt": time.time(), "log": str(log)})
+        pid = self._running[uid].process.pid
+        self._write(pod, {"phase": "Running", "startedAt": time.time(), "log": str(log), "pid": pid})
 
     def _check(self, uid: str) -> None:
         """Write the end of a process, or the URL of its probes as soon as it has opened its port."""
@@ -111,7 +112,7 @@ class Kubelet:
             self._forget(uid)
             self._write_end(pod, code, message=running.termination_message)
         elif "url" not in pod["status"] and (url := running.url) is not None:
-            self._write(pod, {**pod["status"], "url": url, "pid": running.process.pid})
+            self._write(pod, {**pod["status"], "url": url})
 
     def _stop(self, uid: str) -> None:
         running = self._running[uid]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import socket
-import tempfile
 import time
-from pathlib import Path
 from typing import IO
 
+from tapedeck_deck.embedded.download_cache import cache_dir
 from tapedeck_deck.embedded.errors import DeckError
 
 TRIES = 100
@@ -42,8 +40,8 @@ def require_free(port: int, name: str) -> None:
 
 def claim(port: int) -> IO[str] | None:
     """Reserve an unused port among decks until the returned file is closed; None if another deck has reserved it."""
-    folder = Path(tempfile.gettempdir()) / f"tapedeck-ports-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = cache_dir() / "ports"  # of this user's decks, whatever temporary directory each has
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = (folder / str(port)).open("a+")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

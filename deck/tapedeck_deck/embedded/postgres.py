@@ -87,6 +87,7 @@ class Postgres:
         self.sockets.mkdir(mode=0o700, exist_ok=True)
         if user:
             shutil.chown(self.sockets, user, user)
+        processes.begin_log(self.log)
         options = [part for key, value in SETTINGS.items() for part in ("-c", f"{key}={value}")]
         self.process = processes.start(
             [binaries() / "postgres", "-D", self.folder, "-k", self.sockets, *options],
@@ -103,6 +104,10 @@ class Postgres:
         if self.process is not None:
             processes.stop(self.process, grace=20, first=signal.SIGINT)
             self.process = None
+        self.remove_sockets()
+
+    def remove_sockets(self) -> None:
+        """Remove the folder in the system's temporary directory. A server that was killed leaves it there."""
         shutil.rmtree(self.sockets, ignore_errors=True)
 
     def kill(self) -> None:
@@ -143,7 +148,7 @@ class Postgres:
 
     def _answers(self) -> bool:
         try:
-            psycopg.connect(self.dsn(database="postgres"), connect_timeout=2).close()
+            psycopg.connect(self.dsn(database="postgres"), connect_timeout=10).close()
         except psycopg.OperationalError:
             return False
         return True

@@ -62,6 +62,12 @@ def start(
         )
 
 
+def begin_log(log: Path) -> None:
+    """Begin a log for a process that is about to start; that of the last one is kept beside it."""
+    with contextlib.suppress(FileNotFoundError):
+        log.rename(log.with_name(f"{log.name}.previous"))
+
+
 def start_module(
     module: str, arguments: Sequence[str] = (), *, log: Path, env: Mapping[str, str], cwd: Path
 ) -> subprocess.Popen[bytes]:

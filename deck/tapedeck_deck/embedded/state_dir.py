@@ -71,6 +71,11 @@ class StateDir:
         return self.root / "deck.json"
 
     @property
+    def awaited_file(self) -> Path:
+        """What a deck that starts is waiting for, as text."""
+        return self.root / "awaited"
+
+    @property
     def deck_log(self) -> Path:
         return self.logs / "deck.log"
 
@@ -120,6 +125,18 @@ class StateDir:
             return None
         return facts if self.locked() else None
 
+    def await_(self, what: str) -> None:
+        """Write down what the starting deck waits for."""
+        write_atomically(self.awaited_file, what)
+
+    def awaited(self) -> str:
+        """What the starting deck waits for; empty before it has begun and once it is ready."""
+        try:
+            return self.awaited_file.read_text()
+        except FileNotFoundError:
+            return ""
+
     def announce(self, facts: dict[str, Any]) -> None:
         """Write the deck file: the deck is ready."""
         write_atomically(self.deck_file, json.dumps({"pid": os.getpid(), **facts}))
+        self.awaited_file.unlink(missing_ok=True)

@@ -17,19 +17,31 @@ def up(
         int, typer.Option(min=0, max=65535, help="The page's port; 0 means 8750, or a free port if that is in use.")
     ] = 0,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay in this terminal until Ctrl-C.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=1, metavar="SECONDS", help="Give up after so long; by default it waits while the deck makes progress."
+        ),
+    ] = None,
 ) -> None:
-    """Start the deck and wait until it is ready.
+    """Start the deck and wait until it is ready, as long as it makes progress.
 
     \b
     Examples:
       tapedeck up
       tapedeck up --home /data/deck --port 9000
       tapedeck up --foreground
+      tapedeck up --timeout 300
     """
     from tapedeck_deck.cli import deck
 
-    start = deck.foreground if foreground else deck.up
-    start(resolve_home(home or context.obj), port)
+    deck_home = resolve_home(home or context.obj)
+    if foreground:
+        if timeout is not None:
+            raise typer.BadParameter("got it beside --foreground, which waits for no one", param_hint="--timeout")
+        deck.foreground(deck_home, port)
+    else:
+        deck.up(deck_home, port, timeout)
 
 
 def down(context: typer.Context, home: HomeOption = None) -> None:
