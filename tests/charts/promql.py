@@ -12,10 +12,10 @@ _NOISE = re.compile(
 _LABELS = re.compile(r"\{([^}]*)\}")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
 _WORD = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
-_NUMBER = re.compile(r"\b\d+(?:\.\d+)?(?:e[+-]?\d+)?\b")
+_NUMBER = re.compile(r"\b\d+(?:\.\d+)?(?:e[+-]?\d+|[smhd])?\b")
 WORDS = {
     "sum", "max", "min", "count", "rate", "increase", "deriv", "histogram_quantile", "absent", "vector", "label_values",
-    "or", "and", "Inf",
+    "or", "and", "unless", "offset", "changes", "Inf",
 }  # fmt: skip
 
 

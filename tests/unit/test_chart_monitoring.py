@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -20,9 +21,11 @@ import tapedeck_replay.metrics
 from charts import dashboards
 from charts.promql import labels_of, metrics_of
 from tapedeck_backtest.report.gauges import RunGauges
+from tapedeck_crds.json import Json
 from tapedeck_crds.report import BacktestReport
 from tapedeck_feed.from_files.stats import ImportStats
 from tapedeck_feed.output.stats import FeedStats
+from tapedeck_operator.reconcile.resource_metrics import ResourceMetrics
 
 MODULES: list[ModuleType] = [
     tapedeck_gateway.routes.websocket,
@@ -33,6 +36,13 @@ MODULES: list[ModuleType] = [
     tapedeck_replay.metrics,
 ]
 ALERTS = Path(__file__).parents[2] / "charts/tapedeck/files/alerts.yaml"
+RESOURCES: list[Json] = [
+    {
+        "metadata": {"namespace": "n", "name": "f"},
+        "status": {"phase": "Complete", "bars": 10, "trades": 2, "errors": 3},
+    },
+    {"metadata": {"namespace": "n", "name": "new"}},
+]
 OF_THE_POD = {"namespace", "pod", "le"}  # from the PodMonitor; from histograms
 
 
@@ -48,10 +58,24 @@ def registered() -> dict[str, set[str]]:
         FeedStats(clock_skew_ms=1),
         RunGauges(lambda: report),
         tapedeck_replay.metrics.LATENESS,
+        ResourceMetrics(lambda kind: RESOURCES if kind == "Feed" else []),
     ):
-        families += [(family, set()) for family in collector.collect()]
+        families += [(family, set(getattr(family, "_labelnames", ()))) for family in collector.collect()]
     endings = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
     return {family.name + ending: labels for family, labels in families for ending in endings[family.type]}
+
+
+def test_resources_have_their_phase_and_their_rows() -> None:
+    registry = CollectorRegistry()
+    registry.register(ResourceMetrics(lambda kind: RESOURCES if kind == "Feed" else []))
+    names = {"kind": "Feed", "namespace": "n", "name": "f"}
+    assert registry.get_sample_value("tapedeck_resource_phase", names | {"phase": "Complete"}) == 1
+    assert registry.get_sample_value("tapedeck_resource_phase", names | {"phase": "Running"}) is None
+    assert registry.get_sample_value("tapedeck_resource_rows_total", names | {"result": "taken"}) == 12
+    assert registry.get_sample_value("tapedeck_resource_rows_total", names | {"result": "refused"}) == 3
+    fresh = names | {"name": "new"}
+    assert registry.get_sample_value("tapedeck_resource_phase", fresh | {"phase": "Pending"}) == 1
+    assert registry.get_sample_value("tapedeck_resource_rows_total", fresh | {"result": "refused"}) == 0
 
 
 def expressions() -> list[tuple[str, str]]:
@@ -88,6 +112,7 @@ def test_each_metric_is_shown_except_details() -> None:
     assert left == {
         "tapedeck_recorder_batches_total",
         "tapedeck_feed_duplicates_total",
+        "tapedeck_feed_errors_total",
         "tapedeck_feed_files_total",
         "tapedeck_feed_recovered_total",
         "tapedeck_feed_clock_skew_seconds",
@@ -120,13 +145,17 @@ def test_the_alerts_are_the_documented_ones() -> None:
     rules = {rule["alert"]: rule for rule in yaml.load(ALERTS.read_text(), yaml.CSafeLoader)["groups"][0]["rules"]}
     assert set(rules) == {
         "TapedeckRecorderDown",
-        "TapedeckRecorderLagGrowing",
+        "TapedeckRecorderMissing",
+        "TapedeckRecorderBehind",
         "TapedeckSinkUnreachable",
-        "TapedeckIngestErrors",
+        "TapedeckRowsRefused",
+        "TapedeckRecorderRejects",
+        "TapedeckResourceFailed",
         "TapedeckOperatorWatchSilent",
         "TapedeckOperatorWatchesStall",
         "TapedeckOperatorBehind",
         "TapedeckReplayLate",
+        "TapedeckReplayStandsStill",
     }
     assert all(rule["labels"]["severity"] in ("warning", "critical") for rule in rules.values())
     assert all({"summary", "description"} <= set(rule["annotations"]) for rule in rules.values())

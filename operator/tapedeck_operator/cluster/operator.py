@@ -8,6 +8,7 @@ import socket
 import uuid
 
 import structlog
+from prometheus_client.registry import REGISTRY
 
 from tapedeck_crds.json import Json
 from tapedeck_operator.cluster import watch
@@ -20,6 +21,7 @@ from tapedeck_operator.cluster.watch_probe import WatchProbe
 from tapedeck_operator.reconcile.api import WATCHED_KINDS
 from tapedeck_operator.reconcile.controller import Controller
 from tapedeck_operator.reconcile.errors import ResourceApiError
+from tapedeck_operator.reconcile.resource_metrics import ResourceMetrics
 from tapedeck_operator.reconcile.status_throttle import StatusThrottle
 
 log = structlog.get_logger()
@@ -51,6 +53,14 @@ class Operator:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        resources = ResourceMetrics(self._controller.cache.list)
+        REGISTRY.register(resources)
+        try:
+            await self._serve()
+        finally:
+            REGISTRY.unregister(resources)
+
+    async def _serve(self) -> None:
         async with serve(
             self._settings.http_host,
             self._settings.http_port,

@@ -17,6 +17,7 @@ from tapedeck_common.pod.shell import Workload, run_pod
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.report import RecorderReport, ReportState
 from tapedeck_crds.sink import RecorderOptions
+from tapedeck_recorder.metrics import REPLICAS
 from tapedeck_recorder.recorder import Recorder
 from tapedeck_recorder.sinks.sink_delivery import SinkDelivery, join_all, start_all
 from tapedeck_recorder.topic_gc import run_topic_gc
@@ -28,12 +29,14 @@ class RecorderSettings(PodSettings):
     """``replay_uids_url`` returns the uids of all Replays as a JSON list. Topics of deleted replays are deleted every
     ``topic_gc_seconds``; if the URL is empty, none is deleted.
 
-    ``sinks`` is the folder with the credentials of the sinks, one folder each.
+    ``sinks`` is the folder with the credentials of the sinks, one folder each. ``replicas`` is how many recorders shall
+    run.
     """
 
     replay_uids_url: str = ""
     topic_gc_seconds: float = Field(default=300.0, gt=0)
     sinks: Path = Path("/etc/tapedeck/sinks")
+    replicas: int = Field(default=1, ge=0)
 
 
 class RecorderWorkload(Workload):
@@ -58,6 +61,7 @@ class RecorderWorkload(Workload):
     def run(self) -> None:
         """Record until a stop is requested. Raises InvalidInput, Fenced, psycopg.Error and KafkaException."""
         settings, stop = self._settings, self.stop_requested
+        REPLICAS.set(settings.replicas)
         options = settings.parse_spec(RecorderOptions)
         connections = Connections.read(settings.connections)
         if settings.replay_uids_url:

@@ -15,6 +15,7 @@ DROPPED = Counter(
 )
 COMMIT_SECONDS = Histogram("tapedeck_recorder_commit_seconds", "Seconds from a decoded batch to its commit.")
 PARTITIONS = Gauge("tapedeck_recorder_partitions", "Kafka partitions assigned to this recorder.")
+REPLICAS = Gauge("tapedeck_recorder_replicas", "Recorders that shall run beside one another, this one included.")
 LAG = Gauge("tapedeck_recorder_lag_messages", "Messages on the log that the recorder has not read yet.")
 
 SINK_POINTS = Counter("tapedeck_sink_points_total", "Points that a sink accepted.", ["sink"])

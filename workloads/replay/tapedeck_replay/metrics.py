@@ -16,7 +16,8 @@ from tapedeck_crds.clock import Anchor
 PUBLISHED = Counter("tapedeck_replay_bars_published", "Bars or trades committed, over all epochs of this pod.")
 TRANSACTIONS = Counter("tapedeck_replay_transactions", "Transactions committed.")
 ABORTED = Counter("tapedeck_replay_transactions_aborted", "Transactions aborted; their records are published again.")
-POSITION = Gauge("tapedeck_replay_position_seconds", "Virtual time, in seconds since the Unix epoch.")
+POSITION = Gauge("tapedeck_replay_position_seconds", "Virtual time committed, in seconds since the Unix epoch.")
+PLAYING = Gauge("tapedeck_replay_playing", "1 while virtual time shall advance, 0 while it is held or has ended.")
 SPEED = Gauge("tapedeck_replay_speed", "Virtual seconds per wall-clock second; 0 when paused, +Inf when unpaced.")
 
 
@@ -26,7 +27,7 @@ def set_speed(anchor: Anchor | None) -> None:
         SPEED.set(math.inf if anchor.unpaced and not anchor.paused else anchor.speed)
 
 
-BOUNDS_MS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 50, 100, 250, 1000, 5000)
+BOUNDS_MS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 50, 100, 250, 1000, 5000, 15_000, 60_000, 300_000, 3_600_000)
 
 
 class LatenessHistogram(Collector):

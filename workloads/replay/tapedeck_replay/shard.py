@@ -17,7 +17,6 @@ from tapedeck_common.topics import replay_topic
 from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import ReplayReport, ReportState
-from tapedeck_replay import metrics
 from tapedeck_replay.clock.controls import ControlQueue
 from tapedeck_replay.errors import InvalidReplay, ReplayStopped, describe_kafka_error
 from tapedeck_replay.output.mirroring import market_topic, mirror_topics
@@ -110,7 +109,6 @@ class ReplayShard:
         clock, committed = player.clock, player.committed
         wall = wall_ms()
         position = clock.position(wall)
-        metrics.POSITION.set(position / 1000)
         return ReplayReport(
             state=_report_state(player),
             message=player.message,

@@ -100,6 +100,7 @@ class TransactionPipeline:
             return
         metrics.PUBLISHED.inc(self._submitted_records)
         metrics.TRANSACTIONS.inc()
+        metrics.POSITION.set(self.submitted.v / 1000)
         self.committed = self.base = self.submitted
         self._epoch_start = None
         self._aborts = 0

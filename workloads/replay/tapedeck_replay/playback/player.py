@@ -145,6 +145,7 @@ class Player:
         if self.clock.anchor is None or self.state is PlayerState.WAITING:
             self._controls.wake.wait(min(self.clock.sleep_ms(wall, None) / 1000, CONFIRM_SECONDS / 4))
             return
+        metrics.PLAYING.set(self.state is PlayerState.PLAYING and not self.clock.is_held(wall))
         next_event = self._publish_released(wall)
         if self.clock.round_ended(wall, next_event):
             self._commit_all()
