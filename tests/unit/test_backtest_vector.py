@@ -157,7 +157,8 @@ def test_too_few_bars_and_invalid_params_need_the_engine() -> None:
     broken = BarArrays(**vars(columns) | {"close": np.where(np.arange(60) == 30, math.nan, columns.close)})
     assert vector_series(spec, BUILTINS["rsi"], {"A": broken}) is None
     assert vector_series(spec, BUILTINS["rsi"], {"A": columns, "B": columns}) is None
-    assert vector_series(spec_of({"fill": "close"}, None), BUILTINS["rsi"], {"A": columns}) is None
+    for broker in ({"fill": "close"}, {"cheatOnOpen": True}):
+        assert vector_series(spec_of(broker, None), BUILTINS["rsi"], {"A": columns}) is None
 
 
 values = st.one_of(

@@ -18,6 +18,8 @@ def vector_series(spec: BacktestSpec, strategy: type[Any], series: dict[str, Bar
     """The bars for a vectorised run; None if only the engine can run this strategy, spec or data."""
     if strategy not in VECTOR_STRATEGIES or len(series) != 1 or spec.broker.fill != "nextOpen":
         return None
+    if spec.broker.cheat_on_open:  # the margin of an order is then checked at another price
+        return None
     if spec.data.intervals or spec.data.warmup_bars or spec.observers or spec.analyzers:
         return None
     (columns,) = series.values()
