@@ -201,7 +201,8 @@ class Files(Model):
         "lean: QuantConnect LEAN's zips of seconds, minutes, hours or days; bars of quotes are those of the middle. "
         "binance-trades: trade messages of Binance's websocket, one per line. "
         "csv-trades, parquet-trades: columns ts (the trade's time, as above), id, price, amount and side (of the "
-        "taker: buy or sell), rows in the order of time and id."
+        "taker: buy or sell). Trades of one millisecond are in the order of ids that count up, else in that of "
+        "microseconds and rows."
     )
     exchange: Exchange = Field(description="Exchange id of the published data.")
     interval: Interval = Field(default="1m", description="Length of a bar: in the files, or of bars built from trades.")

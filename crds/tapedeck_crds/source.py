@@ -193,8 +193,9 @@ class ReplaySource(Model):
 
     channel: Played = Field(
         default="bars",
-        description="bars, or single trades, each published at its own time in the order of time, symbol and id. With "
-        "trades, from and to are times of trades, and interval (1m if omitted) is only the length of a step.",
+        description="bars, or single trades, each published at its own time in the order of time and symbol, then of "
+        "ids that count up, or of arrival. With trades, from and to are times of trades, and interval (1m if omitted) "
+        "is only the length of a step.",
     )
     fill: bool = Field(
         default=False,

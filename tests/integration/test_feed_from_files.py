@@ -129,7 +129,7 @@ def test_invalid_rows_are_reported_and_none_is_lost(services: Services, tmp_path
         (v["type"], v["feed"], v["exchange"], v["symbol"]) == ("error", "feed", exchange, "A/B")
         for v in by_place.values()
     )
-    assert "180000 has other values at a.csv:3" in by_place["a.csv:6"]["reason"]
+    assert "180000 has other values than at a.csv:3" in by_place["a.csv:6"]["reason"]
     assert json.loads(by_place["a.csv:6"]["payload"])["high"] == 4.0
     assert by_place["a.csv:7"]["payload"] == "not a row"
     assert "expected a finite price above 0" in by_place["a.csv:8"]["reason"]

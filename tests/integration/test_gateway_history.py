@@ -105,6 +105,11 @@ def test_history_of_results_of_a_transform(gateway: Gateway, store: str) -> None
             " VALUES ('coinbase', 'BTC/USD', %s, 'mine', to_timestamp(%s / 1000.0), '', %s, 0, 'live')",
             [*(("1m", ts, value) for ts, value in values.items()), ("5m", T0, 9.0), ("1m", T0 - MINUTE, None)],
         )
+        cursor.executemany(  # of trades of one millisecond, whose ids sort the other way round
+            "INSERT INTO points (exchange, symbol, interval, series, ts, id, value, rev, source, seq)"
+            " VALUES ('coinbase', 'BTC/USD', '', 'ticks', to_timestamp(%s / 1000.0), %s, %s, 0, 'live', %s)",
+            [(T0 + 5, "f6", 8531.5, 1), (T0 + 5, "9e", 8532.0, 2), (T0 + 5, "0a", 8530.0, 3)],
+        )
     query = {"symbol": "coinbase:BTC/USD@mine", "from_": 0, "to": T0 // 1000 + 86_400}
     minutes = [(ts // 1000, value, value, value, value, 0) for ts, value in values.items()]
     assert rows(gateway.get("/history", resolution="1", **query)[1]) == minutes
@@ -114,8 +119,13 @@ def test_history_of_results_of_a_transform(gateway: Gateway, store: str) -> None
     aggregated_points = [(t, some[0], max(some), min(some), some[-1], 0) for t, some in quarters.items()]
     assert rows(gateway.get("/history", resolution="15", **query)[1]) == aggregated_points
     assert rows(gateway.get("/history", resolution="15", countback=3, **query)[1]) == aggregated_points[-3:]
+    ticks = gateway.get("/history", resolution="1", **query | {"symbol": "coinbase:BTC/USD@ticks"})[1]
+    assert rows(ticks) == [(T0 // 1000, 8531.5, 8532.0, 8530.0, 8530.0, 0)]
     assert gateway.get("/symbols", symbol="coinbase:BTC/USD@mine")[1]["name"] == "BTC/USD@mine"
-    assert [s["ticker"] for s in gateway.get("/search", query="btc/usd@")[1]] == ["coinbase:BTC/USD@mine"]
+    assert [s["ticker"] for s in gateway.get("/search", query="btc/usd@")[1]] == [
+        "coinbase:BTC/USD@mine",
+        "coinbase:BTC/USD@ticks",
+    ]
     assert gateway.get("/history", resolution="1", **query | {"symbol": "coinbase:BTC/USD@yours"})[0] == 404
 
 

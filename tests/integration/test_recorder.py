@@ -84,7 +84,7 @@ def exchange() -> str:
 
 def test_every_kind_of_record_is_stored(stage: Stage, exchange: str) -> None:
     run = f"run-{exchange}"
-    trade = Trade(exchange, "A/B", T0 + 5, "t-1", 3.5, 0.25, "buy")
+    trade = Trade(exchange, "A/B", T0 + 5, "t-1", 3.5, 0.25, "buy", 2)
     ticker = Ticker(exchange, "A/B", T0 + 7, 3.5, bid=3.4)
     started = records.RunStarted(
         run,
@@ -144,7 +144,7 @@ def test_every_kind_of_record_is_stored(stage: Stage, exchange: str) -> None:
         (exchange, "A/B", "1m", at(T0), 2.0, 9.0, 1.0, 2.0, 5.0, 0, "live")
     ]
     assert select(stage.dsn, "SELECT * FROM trades WHERE exchange = %s", exchange) == [
-        (exchange, "A/B", at(T0 + 5), "t-1", 3.5, 0.25, "buy", "live")
+        (exchange, "A/B", at(T0 + 5), "t-1", 3.5, 0.25, "buy", "live", 2)
     ]
     assert select(stage.dsn, "SELECT * FROM tickers WHERE exchange = %s", exchange) == [
         (exchange, "A/B", at(T0 + 7), 3.5, None, None, None, 3.4, None, "live")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,23 +39,31 @@ def make(tmp_path: Path, connections: Connections) -> Iterator[Make]:
             each.process.kill()
 
 
-def some_trades(count: int, exchange: str = "x") -> list[Trade]:
-    """Bursts, pauses of hours and many trades in one millisecond; ids count up from 8, so that 10 sorts after 9."""
+def some_trades(count: int, exchange: str = "x", *, unordered: str = "") -> list[Trade]:
+    """Bursts, pauses of hours and many trades in one millisecond; ids count up from 8, so that 10 sorts after 9.
+
+    Those of the symbol ``unordered`` have ids that do not, so they are numbered within their millisecond.
+    """
     rng, ts, trades = random.Random(count), T0, []
+    at: Counter[int] = Counter()
     for number in range(8, 8 + count):
         ts += rng.choice([0, 0, 0, 1, 2, 40, 900] if number % 500 else [7_200_000])
         price, amount = round(rng.uniform(90, 110), 2), round(rng.uniform(0.1, 5), 6)
         side = rng.choice(["buy", "sell"])
-        trades.append(Trade(exchange, rng.choice(SYMBOLS), ts, str(number), price, amount, side))  # type: ignore[arg-type]
+        symbol, id_, seq = rng.choice(SYMBOLS), str(number), 0
+        if symbol == unordered:
+            at[ts] += 1
+            id_, seq = f"{number * 2_654_435_761 % 2**32:08x}-{number}", at[ts]
+        trades.append(Trade(exchange, symbol, ts, id_, price, amount, side, seq))  # type: ignore[arg-type]
     return trades
 
 
 def insert(dsn: str, trades: list[Trade]) -> None:
     with psycopg.connect(dsn) as connection:
         connection.cursor().executemany(
-            "INSERT INTO trades VALUES (%s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, %s, 'backfill')",
+            "INSERT INTO trades VALUES (%s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, %s, 'backfill', %s)",
             random.Random(1).sample(
-                [(t.exchange, t.symbol, t.ts, t.id, t.price, t.amount, t.side) for t in trades], len(trades)
+                [(t.exchange, t.symbol, t.ts, t.id, t.price, t.amount, t.side, t.seq) for t in trades], len(trades)
             ),
         )
 
@@ -65,9 +74,8 @@ def order(value: Json) -> tuple[int, str, int]:
 
 
 def expected(trades: list[Trade]) -> list[Json]:
-    """The values on the log, in order."""
-    rows = [(t.ts, t.symbol, int(t.id), t) for t in trades]
-    return [json.loads(wire.encode(t)) for *_, t in sorted(rows, key=lambda row: row[:3])]
+    """The values on the log, in order: of one time and symbol that of the given trades."""
+    return [json.loads(wire.encode(t)) for t in sorted(trades, key=lambda trade: (trade.ts, trade.symbol))]
 
 
 def values(records: list[Record]) -> list[Json]:
@@ -108,7 +116,7 @@ STORE = {"channel": "trades", "store": {"exchange": "x", "symbols": ["*"]}}
 
 @pytest.mark.slow
 def test_trades_of_the_store_are_published_exactly_once_and_in_order_after_kills(make: Make, store: str) -> None:
-    trades = some_trades(12_000)
+    trades = some_trades(12_000, unordered="C/EUR")
     insert(store, trades)
     replay = make({"source": STORE})
     assert played(replay, kills=2) == expected(trades)
@@ -126,7 +134,7 @@ def test_a_selection_of_the_store(make: Make, store: str) -> None:
 
 
 def test_seek_step_and_loop_use_the_times_of_trades(make: Make, store: str) -> None:
-    trades = some_trades(1_200)
+    trades = some_trades(1_200, unordered="B/USD")
     insert(store, trades)
     replay = make({"source": STORE})
     replay.start()

@@ -12,55 +12,59 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tapedeck_common.files import InvalidRow
+from tapedeck_common.files import InvalidRow, SourceRow, count_out_of_order, deduplicate, external_sort
 from tapedeck_common.settings import Connections
 from tapedeck_crds.errors import Interrupted
-from tapedeck_feed.from_files.dedupe import SourceRow, count_out_of_order, deduplicate
-from tapedeck_feed.from_files.external_sort import external_sort
 from tapedeck_feed.from_files.stats import ImportStats
 from tapedeck_feed.output.publisher import DeliveryFailed, MarketDataPublisher
 
 QUEUE = 100_000  # records that the producer holds
-keys = st.tuples(st.integers(0, 5), st.integers(0, 2), st.sampled_from(["", "a", "é"]))
-source_rows = st.lists(st.builds(SourceRow, keys, st.text(max_size=3), st.binary(max_size=2)), max_size=40)
+times = st.integers(0, 5) | st.integers(998, 1_002)  # microseconds: of two milliseconds
+source_rows = st.lists(
+    st.builds(SourceRow, times, st.sampled_from(["", "a", "é", "7"]), st.text(max_size=3), st.binary(max_size=2)),
+    max_size=40,
+)
 
 
 @settings(max_examples=50, deadline=None)
 @given(source_rows)
-def test_the_sort_is_by_key_and_stable(rows: list[SourceRow]) -> None:
-    assert list(external_sort(rows)) == sorted(rows, key=lambda row: row.key)
+def test_the_sort_is_by_time_and_stable(rows: list[SourceRow]) -> None:
+    rows = [SourceRow(0, "", "first", b""), *rows]  # an id that is no number
+    assert list(external_sort(rows)) == sorted(rows, key=lambda row: row.us)
 
 
 @given(source_rows)
 def test_every_row_is_kept_a_repeat_or_a_conflict(rows: list[SourceRow]) -> None:
     repeats: list[None] = []
     conflicts: list[InvalidRow] = []
-    ordered = sorted((row._replace(value=row.value.hex().encode()) for row in rows), key=lambda row: row.key)
+    ordered = sorted((row._replace(value=row.value.hex().encode()) for row in rows), key=lambda row: row.us)
     kept = list(deduplicate(ordered, lambda: repeats.append(None), conflicts.append))
     first: dict[object, bytes] = {}
     same = other = 0
     for row in ordered:
-        if row.key not in first:
-            first[row.key] = row.value
-        elif first[row.key] == row.value:
+        key = (row.us // 1_000, row.id)
+        if key not in first:
+            first[key] = row.value
+        elif first[key] == row.value:
             same += 1
         else:
             other += 1
-    assert {row.key: row.value for row in kept} == first
+    assert {(row.us // 1_000, row.id): row.value for row in kept} == first
     assert (len(kept), len(repeats), len(conflicts)) == (len(first), same, other)
 
 
 def test_a_conflict_names_both_places() -> None:
     conflicts: list[InvalidRow] = []
-    rows = [SourceRow((60_000, 0, ""), "a:2", b"1"), SourceRow((60_000, 0, ""), "b:9", b"2")]
+    rows = [SourceRow(60_000_000, "", "a:2", b"1"), SourceRow(60_000_000, "", "b:9", b"2")]
     assert list(deduplicate(rows, lambda: None, conflicts.append)) == rows[:1]
-    assert conflicts == [InvalidRow("b:9", "ts: 60000 has other values at a:2, which were used; expected one row", "2")]
+    reason = "ts: 60000 has other values than at a:2; expected one row, the first is taken"
+    assert conflicts == [InvalidRow("b:9", reason, "2")]
 
 
 @given(st.lists(st.integers(0, 20)))
-def test_late_rows_are_those_after_a_row_with_a_greater_key(times: list[int]) -> None:
+def test_late_rows_are_those_after_a_row_of_a_later_time(times: list[int]) -> None:
     late: list[None] = []
-    rows = [SourceRow((ts, 0, ""), "", b"") for ts in times]
+    rows = [SourceRow(ts, "", "", b"") for ts in times]
     assert list(count_out_of_order(rows, lambda: late.append(None))) == rows
     assert len(late) == sum(ts < max(times[:i], default=ts) for i, ts in enumerate(times))
 
@@ -70,13 +74,13 @@ def test_the_sort_needs_bounded_memory() -> None:
 
     def rows() -> Iterator[SourceRow]:
         for ts in range(100_000, 0, -1):
-            yield SourceRow((ts, 0, ""), "place", b"x" * 100)
+            yield SourceRow(ts, "", "place", b"x" * 100)
 
     tracemalloc.start()
     try:
         last = 0
         for row in external_sort(rows()):
-            assert row.key[0] == last + 1
+            assert row.us == last + 1
             last += 1
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -87,7 +91,7 @@ def test_the_sort_needs_bounded_memory() -> None:
 
 def test_an_error_while_reading_passes_through_the_sort() -> None:
     def rows() -> Iterator[SourceRow]:
-        yield SourceRow((1, 0, ""), "", b"")
+        yield SourceRow(1, "", "", b"")
         raise Interrupted("now")
 
     with pytest.raises(Interrupted):

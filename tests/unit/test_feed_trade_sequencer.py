@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapedeck_common.market import Trade
+from tapedeck_common.market import Trade, trade_key
 from tapedeck_feed.live import trade_sequencer
+from tapedeck_feed.live.bar_series import BarSeries
 from tapedeck_feed.live.resume import PublishedRecords
 from tapedeck_feed.live.symbol_state import Continuity, resume_symbol
 from tapedeck_feed.live.trade_sequencer import create_sequencer
@@ -136,3 +137,35 @@ def test_a_successors_first_trades_are_pending_until_the_gap_before_them_is_clos
     assert state.continuity is Continuity.RECONNECTING
     assert state.sequencer.add(trade(9, 9, 1.0)) == []
     assert [t.id for t in state.sequencer.add_recovered([trade(2, 2, 1.0), trade(5, 5, 1.0)])] == ["5", "9"]
+
+
+def uuid_trade(id_: str, ts: int, price: float) -> Trade:
+    return Trade("x", "A/B", ts, id_, price, 1.0, "buy")
+
+
+def test_trades_without_counting_ids_keep_the_order_of_their_arrival() -> None:
+    """Four trades of one millisecond, whose ids sort the other way round; after a restart two more."""
+    ids, prices = ["f63e", "9e1c", "44c8", "0a1b"], [8531.5, 8530.5, 8531.0, 8530.0]
+    arrived = [uuid_trade(id_, 60_000, price) for id_, price in zip(ids, prices, strict=True)]
+    sequencer = create_sequencer(contiguous_ids=False)
+    out = [each for trade in arrived for each in sequencer.add(trade)]
+    assert [t.id for t in out] == ids and out == sorted(out, key=trade_key)
+    series = BarSeries("x", "A/B", "1m")
+    for trade in reversed(out):  # the bar is the same in any order
+        series.add(trade)
+    bar = series.running_bar()
+    assert bar is not None and (bar.open, bar.close) == (8531.5, 8530.0)
+    successor = create_sequencer(contiguous_ids=False, last=out[-1], recent_ids=ids)
+    successor.expect_gap()
+    assert successor.add(uuid_trade("2b00", 60_000, 2.0)) == []
+    more = successor.add_recovered([uuid_trade("3c00", 60_000, 3.0)])
+    assert [t.id for t in more] == ["3c00", "2b00"]
+    assert [*out, *more] == sorted([*out, *more], key=trade_key)
+
+
+def test_ids_that_count_up_give_the_order_of_recovered_trades() -> None:
+    sequencer = create_sequencer(contiguous_ids=False, last=trade(1, 1, 1.0))
+    sequencer.expect_gap()
+    out = sequencer.add_recovered([trade(n, 60_000, 1.0) for n in (14, 12, 9, 10)])
+    assert [(t.id, t.seq) for t in out] == [("9", 0), ("10", 0), ("12", 0), ("14", 0)]
+    assert sequencer.add(trade(7, 60_000, 1.0))[0].seq == 1  # a number that does not count up

@@ -133,9 +133,11 @@ def test_a_sink_that_rejects_everything_counts_as_unreachable_and_no_point_is_sk
 
 
 def test_trades_of_one_millisecond_get_distinct_nanoseconds() -> None:
-    assert [nanos_within_ms(name) for name in ("7", "123456789", "0000000")] == [7, 456_789, 0]
-    assert nanos_within_ms("a-1") == zlib.crc32(b"a-1") % 1_000_000
-    assert nanos_within_ms("²") == zlib.crc32("²".encode()) % 1_000_000
+    assert [nanos_within_ms(name, 0) for name in ("7", "123456789", "0000000")] == [7, 456_789, 0]
+    assert nanos_within_ms("a-1", 0) == zlib.crc32(b"a-1") % 1_000_000
+    assert nanos_within_ms("²", 0) == zlib.crc32("²".encode()) % 1_000_000
+    in_order = [nanos_within_ms(name, seq) for seq, name in enumerate(("f63e", "0c1a", "9b2d"), 1)]
+    assert in_order == sorted(in_order)
 
 
 VALID = {"name": "a", "url": "http://h/write"}

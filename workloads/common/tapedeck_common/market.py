@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -13,13 +15,13 @@ from tapedeck_crds.intervals import BAR_LENGTHS
 RecordSource: TypeAlias = Literal["live", "backfill", "replay"]
 Side: TypeAlias = Literal["buy", "sell"]
 TRADE_ID_MAX = 128  # characters; a position with a trade id must fit the metadata of a committed offset
-OrderKey: TypeAlias = tuple[int, str, str, str, int | str]
-"""(event time, exchange, symbol, interval, revision of a bar or id of a trade).
-
-A trade's interval is empty; ids of trades compare by ``trade_id_key``.
-"""
-TradeKey: TypeAlias = tuple[int, int, str]
-"""(time, length of the id, id): the order of one symbol's trades; in SQL ``ORDER BY ts, length(id), id``."""
+TradePlace: TypeAlias = tuple[int, str]
+"""(seq, id): the place of a trade within its millisecond; ids compare by ``trade_id_key``."""
+OrderKey: TypeAlias = tuple[int, str, str, str, int | TradePlace]
+"""(event time, exchange, symbol, interval, revision of a bar or place of a trade). A trade's interval is empty."""
+TradeKey: TypeAlias = tuple[int, int, int, str]
+"""(time, seq, length of the id, id): the order of one symbol's trades; in SQL ``ORDER BY ts, seq, length(id), id``."""
+SAME_TIME_MAX = 1_000  # milliseconds whose last trade is remembered
 
 
 class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -38,8 +40,12 @@ class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     rev: int = 0
 
 
-class Trade(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """One trade. ``id`` is the exchange's own."""
+class Trade(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """One trade. ``id`` is the exchange's own.
+
+    ``seq`` gives the order of the trades of one millisecond where their ids do not: it counts up from 1 in order of
+    arrival. It is 0 where the ids are numbers that count up.
+    """
 
     exchange: str
     symbol: str
@@ -48,6 +54,7 @@ class Trade(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     price: float
     amount: float
     side: Side
+    seq: int = 0
 
 
 class Ticker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -67,8 +74,8 @@ class Ticker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A result of the transform ``series`` at ``ts``; ``interval`` is empty for transforms of trades or tickers.
 
-    ``id`` is that of the trade. A bar has its close in ``value``, beside open, high, low and volume. ``rev`` counts
-    corrections; a null value withdraws a result.
+    ``id`` and ``seq`` are those of the trade. A bar has its close in ``value``, beside open, high, low and volume.
+    ``rev`` counts corrections; a null value withdraws a result.
     """
 
     exchange: str
@@ -83,6 +90,7 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     low: float | None = None
     volume: float | None = None
     rev: int = 0
+    seq: int = 0
 
 
 def event_time(bar: Bar) -> int:
@@ -101,8 +109,52 @@ def trade_id_key(id: str) -> tuple[int, str]:
 
 
 def trade_key(trade: Trade) -> TradeKey:
-    """The order of one symbol's trades everywhere: (time, length of the id, id)."""
-    return (trade.ts, *trade_id_key(trade.id))
+    """The order of one symbol's trades everywhere: (time, seq, length of the id, id)."""
+    return (trade.ts, trade.seq, *trade_id_key(trade.id))
+
+
+class ArrivalOrder:
+    """Numbers trades within their millisecond, so that ``trade_key`` is the order of their arrival.
+
+    The number stays the same while ids count up: then they give the order, also of trades that arrive later.
+    ``published`` are trades that went out before, in order.
+    """
+
+    def __init__(self, published: Iterable[Trade] = ()) -> None:
+        self._last: OrderedDict[int, Trade] = OrderedDict()
+        for trade in published:
+            self._last[trade.ts] = trade
+
+    def numbered(self, trade: Trade) -> Trade:
+        """The trade with its ``seq``."""
+        last = self._last.get(trade.ts)
+        if last is None:
+            seq = 0 if is_number(trade.id) else 1
+        else:
+            seq = last.seq if _counts_up(last.id, trade.id) else last.seq + 1
+        if seq != trade.seq:
+            trade = msgspec.structs.replace(trade, seq=seq)
+        self._last[trade.ts] = trade
+        if len(self._last) > SAME_TIME_MAX:
+            self._last.popitem(last=False)
+        return trade
+
+
+def sorted_by_arrival(trades: Iterable[Trade]) -> list[Trade]:
+    """Trades by time: those of one millisecond by their ids where these count up, else in the given order."""
+    by_key = sorted(trades, key=trade_key)
+    if all(_counts_up(one.id, other.id) for one, other in pairwise(by_key)):
+        return by_key
+    return sorted(trades, key=lambda trade: trade.ts)
+
+
+def _counts_up(id: str, following: str) -> bool:
+    return is_number(id) and is_number(following) and trade_id_key(id) < trade_id_key(following)
+
+
+def is_number(id: str) -> bool:
+    """Whether a trade's id is a number."""
+    return id.isascii() and id.isdigit()
 
 
 def series_key(exchange: str, symbol: str) -> str:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from tapedeck_common.market import Bar, Point, Trade, trade_id_key
+from tapedeck_common.market import Bar, Point, Trade, is_number, trade_id_key
 from tapedeck_crds.transforms import PREVIOUS, Transform
 from tapedeck_transform.execution_plan import ExecutionPlan
 from tapedeck_transform.stages import FunctionCall, FunctionFailed, create_stage
@@ -83,28 +83,33 @@ class SeriesState:
         """The points of the next record: none for a repeat."""
         if self._last is not None and not self._is_new(record, self._last[0]):
             return self._correct(record, offset) if isinstance(record, Bar) else []
-        self._remember(record, offset)
-        points = [_point(record, name, value) for name, value in self._chain.update(record, offset, on_failure)]
+        since = self._remember(record, offset)
+        points = [_point(record, name, value) for name, value in self._chain.update(record, since, on_failure)]
         if isinstance(record, Bar):
             self._bars.append(_BufferedBar(record, offset, _first_needed(self._chain, offset)))
             self._trim()
         return points
 
     def _is_new(self, record: Record, last: Record) -> bool:
-        """Whether a record follows the last one: by numeric trade id, else by time."""
-        if isinstance(record, Trade) and isinstance(last, Trade):
-            if record.id.isdigit() and last.id.isdigit():
-                return trade_id_key(record.id) > trade_id_key(last.id)
-            return record.ts > last.ts or (record.ts == last.ts and record.id not in self._ids)
-        return record.ts > last.ts
+        """Whether a record follows the last one: by time, and a trade also by its id where both are numbers."""
+        if record.ts > last.ts:
+            return True
+        if not (isinstance(record, Trade) and isinstance(last, Trade)):
+            return False
+        if record.ts == last.ts:
+            return record.id not in self._ids
+        return is_number(record.id) and is_number(last.id) and trade_id_key(record.id) > trade_id_key(last.id)
 
-    def _remember(self, record: Record, offset: int) -> None:
+    def _remember(self, record: Record, offset: int) -> int:
+        """Returns the offset of the first record of the same time: whoever reads from there knows all its trades."""
         same_time = self._last is not None and self._last[0].ts == record.ts
-        self._last = (record, self._last[1] if same_time and self._last is not None else offset)
+        since = self._last[1] if same_time and self._last is not None else offset
+        self._last = (record, since)
         if isinstance(record, Trade):
             if not same_time:
                 self._ids.clear()
             self._ids.add(record.id)
+        return since
 
     def _trim(self) -> None:
         """Drop the bars that neither a result nor the correction of one needs any more."""
@@ -182,5 +187,5 @@ def _changed_points(
 def _point(record: Record, name: str, value: TransformValue) -> Point:
     return Point(
         record.exchange, record.symbol, value.interval, name, value.ts, value.value, value.id,
-        value.open, value.high, value.low, value.volume, value.rev,
+        value.open, value.high, value.low, value.volume, value.rev, value.seq,
     )  # fmt: skip

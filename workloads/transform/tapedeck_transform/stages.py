@@ -52,7 +52,7 @@ class _RollingWindow:
     def _result(self, number: float) -> TransformValue:
         last, first = self._values[-1], self._values[0]
         rev = sum(each.rev for each in self._values)
-        return TransformValue(last.ts, last.id, last.interval, number, first.since, rev)
+        return TransformValue(last.ts, last.id, last.interval, number, first.since, rev, seq=last.seq)
 
 
 class SmaStage(_RollingWindow):
@@ -99,7 +99,9 @@ class ChangeStage(_RollingWindow):
             if other is None or other.key != value.key:
                 return None
             since, rev = min(value.since, other.since), value.rev + other.rev
-            return TransformValue(value.ts, value.id, value.interval, value.value - other.value, since, rev)
+            return TransformValue(
+                value.ts, value.id, value.interval, value.value - other.value, since, rev, seq=value.seq
+            )
         self._values.append(value)
         return self._result(value.value - self._values[0].value) if len(self._values) == 2 else None
 

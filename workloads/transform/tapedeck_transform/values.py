@@ -15,7 +15,7 @@ class TransformValue(msgspec.Struct, frozen=True):
     """A number at ``ts``, milliseconds UTC (the open time of a bar), and the bar that it is the close of, if any.
 
     ``since`` is the offset of the first record that it depends on. ``rev`` is the sum of the revisions of all records
-    that it depends on, so that a correction of any of them increases it.
+    that it depends on, so that a correction of any of them increases it. ``seq`` is that of the trade.
     """
 
     ts: int
@@ -29,6 +29,7 @@ class TransformValue(msgspec.Struct, frozen=True):
     low: float | None = None
     volume: float | None = None
     record: Record | None = None
+    seq: int = 0
 
     @property
     def key(self) -> tuple[int, str, str]:
@@ -48,7 +49,9 @@ def value_of(record: Record, field: str | None, offset: int) -> TransformValue |
     if number is None:
         return None
     if isinstance(record, Trade):
-        return TransformValue(record.ts, record.id, "", number, offset, volume=record.amount, record=record)
+        return TransformValue(
+            record.ts, record.id, "", number, offset, volume=record.amount, record=record, seq=record.seq
+        )
     return TransformValue(record.ts, "", "", number, offset, record=record)
 
 

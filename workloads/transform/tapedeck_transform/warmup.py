@@ -18,9 +18,9 @@ WHERE exchange = %s AND symbol = %s AND interval = %s AND ts < to_timestamp(%s::
 ORDER BY ts DESC LIMIT %s
 """
 _TRADES = """
-SELECT (extract(epoch FROM ts) * 1000)::int8, id, price, amount, side FROM trades
+SELECT (extract(epoch FROM ts) * 1000)::int8, id, price, amount, side, seq FROM trades
 WHERE exchange = %s AND symbol = %s AND ts < to_timestamp(%s::int8 / 1000.0)
-ORDER BY ts DESC, length(id) DESC, id DESC LIMIT %s
+ORDER BY ts DESC, seq DESC, length(id) DESC, id DESC LIMIT %s
 """
 _TICKERS = """
 SELECT (extract(epoch FROM ts) * 1000)::int8, price, volume24h, high24h, low24h, bid, ask FROM tickers

@@ -1,8 +1,10 @@
 """Market data in files: the formats, and reading them as bars and trades."""
 
-from tapedeck_common.files.merge import merged_bars, merged_trades
+from tapedeck_common.files.dedupe import SourceRow, count_out_of_order, deduplicate
+from tapedeck_common.files.external_sort import external_sort
 from tapedeck_common.files.remote_files import FilesUnavailable
-from tapedeck_common.files.rows import Row, RowKey, bar_key, format_key, read_bars, read_trades
+from tapedeck_common.files.rows import Row, read_bars, read_trades
+from tapedeck_common.files.series import encoded_rows, strict_bars, strict_trades, trades_in_order
 from tapedeck_common.files.source_files import InvalidFiles, InvalidRow, SourceFile, find_files
 
 __all__ = [
@@ -10,13 +12,16 @@ __all__ = [
     "InvalidFiles",
     "InvalidRow",
     "Row",
-    "RowKey",
     "SourceFile",
-    "bar_key",
+    "SourceRow",
+    "count_out_of_order",
+    "deduplicate",
+    "encoded_rows",
+    "external_sort",
     "find_files",
-    "format_key",
-    "merged_bars",
-    "merged_trades",
     "read_bars",
     "read_trades",
+    "strict_bars",
+    "strict_trades",
+    "trades_in_order",
 ]

@@ -7,24 +7,23 @@ from functools import partial
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from tapedeck_common.files.binance import trade_parser
-from tapedeck_common.files.lean import lean_parser
+from tapedeck_common.files.lean_bars import lean_parser
 from tapedeck_common.files.parquet import Parsed, parquet_bars, parquet_trades
 from tapedeck_common.files.source_files import InvalidRow, Lines, SourceFile, read_lines
 from tapedeck_common.files.spacing import Spacing
 from tapedeck_common.files.text_tables import csv_parser, csv_trade_parser
 from tapedeck_common.files.timestamps import FileTimes
-from tapedeck_common.market import Bar, Trade, TradeKey, bar_problem, trade_problem
+from tapedeck_common.market import Bar, Trade, bar_problem, trade_problem
 from tapedeck_crds.base import Files
 
 RecordT = TypeVar("RecordT", Bar, Trade)
-RowKey: TypeAlias = TradeKey
-"""The order of the rows of one series, which also identifies a row: ``trade_key`` of a trade, ``bar_key`` of a bar."""
 OnInvalid: TypeAlias = Callable[[InvalidRow], None]
 
 
 class Row(NamedTuple, Generic[RecordT]):
-    """A valid bar or trade and its place (``name:line``)."""
+    """A valid bar or trade, its time in microseconds UTC, and its place (``name:line``)."""
 
+    us: int
     place: str
     record: RecordT
 
@@ -35,17 +34,6 @@ class _ParsedRow(NamedTuple, Generic[RecordT]):
     number: int
     row: object
     parsed: Parsed[RecordT]
-
-
-def bar_key(bar: Bar) -> RowKey:
-    """The key of a bar: its open time."""
-    return (bar.ts, 0, "")
-
-
-def format_key(key: RowKey) -> str:
-    """The key as text for a message."""
-    ts, _, name = key
-    return f"{ts} (id {name})" if name else str(ts)
 
 
 def read_bars(files: Files, sources: Sequence[SourceFile], on_invalid: OnInvalid) -> Iterator[Row[Bar]]:
@@ -116,7 +104,7 @@ def _valid_rows(
         elif problem := problem_of(*parsed):
             on_invalid(InvalidRow(place, problem, str(row)))
         else:
-            yield Row(place, parsed[1])
+            yield Row(parsed[0], place, parsed[1])
 
 
 def _bar_problem(spacing: Spacing, us: int, bar: Bar) -> str | None:

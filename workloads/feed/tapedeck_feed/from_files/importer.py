@@ -12,19 +12,20 @@ from tapedeck_common import topics
 from tapedeck_common.files import (
     InvalidRow,
     SourceFile,
-    bar_key,
+    SourceRow,
+    count_out_of_order,
+    deduplicate,
+    encoded_rows,
+    external_sort,
     find_files,
-    read_bars,
-    read_trades,
+    trades_in_order,
 )
 from tapedeck_common.logs import log
-from tapedeck_common.market import Trade, bars_from_trades, series_key, trade_key
+from tapedeck_common.market import Trade, bars_from_trades, series_key
 from tapedeck_common.records import IngestError
-from tapedeck_common.wire import decode_trade, encode
+from tapedeck_common.wire import encode
 from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Interrupted
-from tapedeck_feed.from_files.dedupe import SourceRow, count_out_of_order, deduplicate
-from tapedeck_feed.from_files.external_sort import external_sort
 from tapedeck_feed.from_files.stats import ImportStats
 from tapedeck_feed.output.publisher import MarketDataPublisher
 
@@ -76,31 +77,24 @@ class FileImporter:
         log.info("symbol imported", symbol=symbol, files=len(sources), out_of_order=self._stats.late - late)
 
     def _read(self, sources: list[SourceFile], on_invalid: Callable[[InvalidRow], None]) -> Iterator[SourceRow]:
-        for row in self._encoded(sources, on_invalid):
+        for row in encoded_rows(self._files, sources, on_invalid):
             if self._stop.is_set():
                 raise Interrupted("stopped on request before all was read")
             yield row
-
-    def _encoded(self, sources: list[SourceFile], on_invalid: Callable[[InvalidRow], None]) -> Iterator[SourceRow]:
-        if self._files.of_trades:
-            trades = read_trades(self._files, sources, on_invalid)
-            return (SourceRow(trade_key(trade), place, encode(trade)) for place, trade in trades)
-        bars = read_bars(self._files, sources, on_invalid)
-        return (SourceRow(bar_key(bar), place, encode(bar)) for place, bar in bars)
 
     def _publish_bars(self, key: str, values: Iterable[bytes]) -> None:
         callback = self._publisher.callback(partial(self._stats.count, "bars"))
         for value in values:
             self._publisher.send(topics.MARKET_BARS, key, value, callback)
 
-    def _publish_trades(self, key: str, rows: Iterable[SourceRow]) -> None:
+    def _publish_trades(self, key: str, rows: Iterator[SourceRow]) -> None:
         """Publish the trades and the bars that they make."""
         callback = self._publisher.callback(partial(self._stats.count, "trades"))
 
         def published() -> Iterator[Trade]:
-            for row in rows:
-                self._publisher.send(topics.MARKET_TRADES, key, row.value, callback)
-                yield decode_trade(row.value)
+            for trade in trades_in_order(rows):
+                self._publisher.send(topics.MARKET_TRADES, key, encode(trade), callback)
+                yield trade
 
         self._publish_bars(key, map(encode, bars_from_trades(published(), self._files.interval)))
 

@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from tapedeck_common.market import Bar, Trade, event_time, trade_key
+from tapedeck_common.market import Bar, Trade, TradeKey, event_time, trade_key
 from tapedeck_crds.intervals import BarLength
 
-TradeKey = tuple[int, int, str]
-"""Sort key of a trade: time, length of its id, id."""
 Ohlcv = tuple[float, float, float, float, float]
 
 
@@ -75,7 +73,7 @@ class BarBuilder:
     def set_values(self, bar: Bar) -> None:
         """Replace the values. Trades that arrive later do not change open and close."""
         self.open, self.high, self.low, self.close, self.volume = bar.open, bar.high, bar.low, bar.close, bar.volume
-        self.first, self.last = (bar.ts, -1, ""), (event_time(bar), 0, "")  # before and after every trade's key
+        self.first, self.last = (bar.ts, -1, 0, ""), (event_time(bar), 0, 0, "")  # before and after every trade's key
         self.content = Content.TRADED
 
     def fill(self, price: float) -> None:

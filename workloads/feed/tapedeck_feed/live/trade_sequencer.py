@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import ClassVar
 
-from tapedeck_common.market import Trade, trade_key
+from tapedeck_common.market import ArrivalOrder, Trade, sorted_by_arrival
 
 RECENT_MAX = 10_000  # ids by which repeats are recognized; contiguous ids may repeat within as many
 PENDING_MAX = 50_000
@@ -207,6 +207,7 @@ class ContiguousIdSequencer(TradeSequencer):
 class ArbitraryIdSequencer(TradeSequencer):
     """For ids without order. After ``expect_gap`` every new trade is pending until the gap is closed.
 
+    Trades of one millisecond are numbered in the order of their arrival.
     Some exchanges repeat the last trades when a connection begins; that is how ``overlaps_recent`` becomes True.
     ``recent_ids`` are the ids of the newest trades that went out before.
     """
@@ -219,6 +220,7 @@ class ArbitraryIdSequencer(TradeSequencer):
         self._pending: dict[str, Trade] = {}
         self._recent: deque[str] = deque(recent_ids, maxlen=RECENT_MAX)  # in order of age, for _recent_ids
         self._recent_ids = set(self._recent)
+        self._order = ArrivalOrder(() if last is None else (last,))
 
     @property
     def pending(self) -> int:
@@ -243,6 +245,7 @@ class ArbitraryIdSequencer(TradeSequencer):
             self._recent_ids.discard(self._recent[0])
         self._recent.append(trade.id)
         self._recent_ids.add(trade.id)
+        trade = self._order.numbered(trade)
         if self.last is None or trade.ts >= self.last.ts:
             self.last = trade
         return [trade]
@@ -251,7 +254,7 @@ class ArbitraryIdSequencer(TradeSequencer):
         """The gap is closed: what was returned and what was pending go out, by time."""
         merged = {trade.id: trade for trade in trades if trade.id not in self._recent_ids} | self._pending
         self._pending, self._gap_expected = {}, False
-        return [out for trade in sorted(merged.values(), key=trade_key) for out in self.add(trade)]
+        return [out for trade in sorted_by_arrival(merged.values()) for out in self.add(trade)]
 
     def add_partially_recovered(self, trades: Iterable[Trade]) -> list[Trade]:
         """What was returned goes out; other trades stay pending."""

@@ -38,8 +38,8 @@ WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND interval = %(interval)
 """)
 _BETWEEN = sql.SQL("""
 SELECT (extract(epoch FROM {open}) * 1000)::int8,
-       (array_agg(coalesce(open, value) ORDER BY ts, length(id), id))[1], max(coalesce(high, value)),
-       min(coalesce(low, value)), (array_agg(value ORDER BY ts DESC, length(id) DESC, id DESC))[1],
+       (array_agg(coalesce(open, value) ORDER BY ts, seq, length(id), id))[1], max(coalesce(high, value)),
+       min(coalesce(low, value)), (array_agg(value ORDER BY ts DESC, seq DESC, length(id) DESC, id DESC))[1],
        coalesce(sum(volume), 0)
 {of} AND ts >= to_timestamp(%(start)s::int8 / 1000.0) AND ts < to_timestamp(%(end)s::int8 / 1000.0)
 GROUP BY 1 ORDER BY 1 DESC LIMIT %(limit)s

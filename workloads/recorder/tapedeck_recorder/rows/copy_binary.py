@@ -99,6 +99,7 @@ def trade_row(trade: Trade, source: RecordSource) -> bytes:
             float8_field(trade.price),
             float8_field(trade.amount),
             key_field(trade.side),
+            int4_field(trade.seq),
             key_field(source),
         )
     )
@@ -130,6 +131,7 @@ def point_row(point: Point, source: RecordSource) -> bytes:
             key_field.__wrapped__(point.id),
             *map(float8_field, (point.value, point.open, point.high, point.low, point.volume)),
             int4_field(point.rev),
+            int4_field(point.seq),
             key_field(source),
         )
     )

@@ -25,16 +25,31 @@ BARS = TargetTable(
     "close = EXCLUDED.close, volume = EXCLUDED.volume, rev = EXCLUDED.rev, source = EXCLUDED.source "
     "WHERE (EXCLUDED.rev, EXCLUDED.source = 'live') > (bars.rev, bars.source = 'live')",
 )
-TRADES = TargetTable("trades", ("exchange", "symbol", "ts", "id", "price", "amount", "side", "source"))
+TRADES = TargetTable("trades", ("exchange", "symbol", "ts", "id", "price", "amount", "side", "seq", "source"))
 TICKERS = TargetTable(
     "tickers", ("exchange", "symbol", "ts", "price", "volume24h", "high24h", "low24h", "bid", "ask", "source")
 )
 POINTS = TargetTable(
     "points",
-    ("exchange", "symbol", "interval", "series", "ts", "id", "value", "open", "high", "low", "volume", "rev", "source"),
+    (
+        "exchange",
+        "symbol",
+        "interval",
+        "series",
+        "ts",
+        "id",
+        "value",
+        "open",
+        "high",
+        "low",
+        "volume",
+        "rev",
+        "seq",
+        "source",
+    ),
     "(exchange, symbol, interval, series, ts, id) DO UPDATE SET value = EXCLUDED.value, open = EXCLUDED.open, "
-    "high = EXCLUDED.high, low = EXCLUDED.low, volume = EXCLUDED.volume, rev = EXCLUDED.rev, source = EXCLUDED.source "
-    "WHERE EXCLUDED.rev > points.rev",
+    "high = EXCLUDED.high, low = EXCLUDED.low, volume = EXCLUDED.volume, rev = EXCLUDED.rev, seq = EXCLUDED.seq, "
+    "source = EXCLUDED.source WHERE EXCLUDED.rev > points.rev",
 )
 RUN_EQUITY = TargetTable(
     "run_equity", ("run_id", "seq", "ts", "value", "cash", "change_percent", "drawdown_percent", "sharpe")

@@ -15,7 +15,7 @@ from functools import lru_cache
 from confluent_kafka import Message
 
 from tapedeck_common import records, topics, wire
-from tapedeck_common.market import RecordSource, trade_problem
+from tapedeck_common.market import RecordSource, is_number, trade_problem
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.sink import SinkRecords
 from tapedeck_recorder.rows import bar_rows, copy_binary
@@ -28,6 +28,8 @@ TOPICS: dict[SinkRecords, str] = {
     "results": topics.RESULTS,
 }
 _NANOS_PER_MS = 1_000_000
+_SAME_SEQ = 100  # nanoseconds for trades of one seq: a repeat that was numbered again has another
+_SEQ_MAX = _NANOS_PER_MS // _SAME_SEQ - 1
 _TAG = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
 _TEXT = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": " ", "\r": " "})
 
@@ -67,7 +69,8 @@ def _encode_trade(message: Message, value: bytes) -> list[str]:
         "trades", ("exchange", trade.exchange), ("symbol", trade.symbol), ("side", trade.side)
     )
     fields = f'id={_text(trade.id)},price={trade.price!r},amount={trade.amount!r},source="{source}"'
-    return [f"{prefix} {fields} {copy_binary.checked_timestamp(trade.ts) * _NANOS_PER_MS + nanos_within_ms(trade.id)}"]
+    at = copy_binary.checked_timestamp(trade.ts) * _NANOS_PER_MS + nanos_within_ms(trade.id, trade.seq)
+    return [f"{prefix} {fields} {at}"]
 
 
 def _encode_ticker(message: Message, value: bytes) -> list[str]:
@@ -92,7 +95,7 @@ def _encode_point(message: Message, value: bytes) -> list[str]:
     prefix = _measurement_and_tags("points", *(tag for tag in tags if tag[1]), ("series", point.series))
     numbers = _numbers([(name, getattr(point, name)) for name in ("value", "open", "high", "low", "volume")])
     fields = f'{numbers}{"," if numbers else ""}id={_text(point.id)},rev={point.rev}i,source="{source}"'
-    at = point.ts * _NANOS_PER_MS + (nanos_within_ms(point.id) if point.id else 0)
+    at = point.ts * _NANOS_PER_MS + (nanos_within_ms(point.id, point.seq) if point.id else 0)
     return [f"{prefix} {fields},taken_back={'t' if point.value is None else 'f'} {at}"]
 
 
@@ -131,11 +134,12 @@ def _encode_run_trade(trade: records.RunTrade) -> str:
     )
 
 
-def nanos_within_ms(trade_id: str) -> int:
-    """The nanoseconds that distinguish a trade within its millisecond: a function of its id alone."""
-    if trade_id.isascii() and trade_id.isdigit():
-        return int(trade_id[-6:])
-    return zlib.crc32(trade_id.encode()) % _NANOS_PER_MS
+def nanos_within_ms(trade_id: str, seq: int) -> int:
+    """The nanoseconds that distinguish a trade within its millisecond, in the order of ``seq`` or of numeric ids."""
+    checksum = zlib.crc32(trade_id.encode())
+    if seq:
+        return min(seq, _SEQ_MAX) * _SAME_SEQ + checksum % _SAME_SEQ
+    return int(trade_id[-6:]) if is_number(trade_id) else checksum % _NANOS_PER_MS
 
 
 def _source(message: Message) -> RecordSource | None:

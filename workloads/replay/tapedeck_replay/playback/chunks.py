@@ -13,7 +13,7 @@ from typing import cast
 import msgspec
 import numpy as np
 
-from tapedeck_common.market import Bar, OrderKey, Side, Trade, series_key
+from tapedeck_common.market import Bar, OrderKey, Side, Trade, TradePlace, series_key
 from tapedeck_common.store.bars import BarBlock
 from tapedeck_common.store.trades import TradeBlock
 from tapedeck_replay.source.dataset import Dataset, RecordBlock, ScheduledBars
@@ -29,15 +29,15 @@ class EncodedChunk:
     """Records in the order of publishing, one list item each.
 
     ``events`` are the virtual times at which they are published, milliseconds UTC: their event times, or later where a
-    scenario delays them. ``series`` are indices into the dataset's symbols, ``ids`` what distinguishes records of one
-    time and symbol.
+    scenario delays them. ``series`` are indices into the dataset's symbols, ``places`` what distinguishes records of
+    one time and symbol.
     """
 
     events: list[int]
     keys: list[bytes]
     values: list[bytes]
     series: list[int]
-    ids: list[int] | list[str]
+    places: list[int] | list[TradePlace]
     dataset: Dataset
 
     def __len__(self) -> int:
@@ -48,7 +48,7 @@ class EncodedChunk:
         dataset = self.dataset
         symbol = dataset.symbols[self.series[index]]
         interval = dataset.interval if dataset.channel == "bars" else ""
-        return (self.events[index], dataset.exchange, symbol, interval, self.ids[index])
+        return (self.events[index], dataset.exchange, symbol, interval, self.places[index])
 
 
 def encode_chunks(block: RecordBlock, dataset: Dataset) -> Iterator[EncodedChunk]:
@@ -84,7 +84,7 @@ def _encode_bars(part: BarBlock, dataset: Dataset, keys: list[bytes]) -> Encoded
 
 
 def _encode_trades(part: TradeBlock, dataset: Dataset, keys: list[bytes]) -> EncodedChunk:
-    series, times = part.series.tolist(), part.ts.tolist()
+    series, times, numbers = part.series.tolist(), part.ts.tolist(), part.seq.tolist()
     trades = map(
         Trade,
         repeat(dataset.exchange),
@@ -94,9 +94,11 @@ def _encode_trades(part: TradeBlock, dataset: Dataset, keys: list[bytes]) -> Enc
         part.price.tolist(),
         part.amount.tolist(),
         cast("list[Side]", part.side),
+        numbers,
     )
     record_keys = list(map(keys.__getitem__, series))
-    return EncodedChunk(times, record_keys, _encode_values(trades), series, part.id, dataset)
+    places = list(zip(numbers, part.id, strict=True))
+    return EncodedChunk(times, record_keys, _encode_values(trades), series, places, dataset)
 
 
 def _encode_values(records: Iterable[Bar | Trade]) -> list[bytes]:

@@ -117,6 +117,6 @@ def _records_after(records: ScheduledBars, after: StartAfter, dataset: Dataset) 
     series = int(np.searchsorted(np.array(dataset.symbols), after.symbol))
     same = series < len(dataset.symbols) and dataset.symbols[series] == after.symbol
     keep = (records.at > at) | ((records.at == at) & (records.series >= series + same))
-    if same:
-        keep |= (records.at == at) & (records.series == series) & (records.turn > int(after.id))
+    if same and isinstance(after.place, int):
+        keep |= (records.at == at) & (records.series == series) & (records.turn > after.place)
     return select_rows(records, keep)

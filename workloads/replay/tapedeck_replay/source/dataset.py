@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple, Protocol, TypeAlias
 
 from tapedeck_common.bar_times import closes_of
-from tapedeck_common.market import OrderKey, series_key
+from tapedeck_common.market import OrderKey, TradePlace, series_key
 from tapedeck_common.store.bars import BarBlock, Ints
 from tapedeck_common.store.trades import TradeBlock
 from tapedeck_common.topics import shard_of
@@ -22,13 +22,18 @@ RecordBlock: TypeAlias = BarBlock | TradeBlock
 class StartAfter(NamedTuple):
     """The exclusive lower bound of a read: records up to and including this one are skipped.
 
-    ``ts`` is the open time of a bar (of the bar whose place it takes, where a scenario reschedules it) and ``id`` its
-    revision or its turn. For a trade they are its own time and id.
+    ``ts`` is the open time of a bar (of the bar whose place it takes, where a scenario reschedules it) and ``place``
+    its revision or its turn. For a trade they are its own time and its place within it.
     """
 
     ts: int
     symbol: str
-    id: int | str = 0
+    place: int | TradePlace = 0
+
+    @property
+    def trade(self) -> TradePlace:
+        """The place of a trade; before every trade of the time where there is none."""
+        return self.place if isinstance(self.place, tuple) else (-1, "")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from tapedeck_common.market import Bar, Trade, trade_id_key
 from tapedeck_common.store.bars import BarBlock
-from tapedeck_common.store.trades import ANY_ID, TradeBlock
+from tapedeck_common.store.trades import TradeBlock
 from tapedeck_crds.errors import Unavailable
 from tapedeck_replay.source.dataset import LAST_SYMBOL, RecordBlock, StartAfter
 
@@ -145,25 +145,30 @@ class SortedBars(SortedTable[BarBlock]):
 
 
 class SortedTrades(SortedTable[TradeBlock]):
-    """Trades: (time, symbol, length of the id, id, price, amount, side). Of repeated trades the first is kept."""
+    """Trades: (time, symbol, seq, length of the id, id, price, amount, side). Of repeated trades the first is kept."""
 
-    KEY = ("ts", "symbol", "digits", "id")
-    COLUMNS = "ts INTEGER, symbol TEXT, digits INTEGER, id TEXT, price REAL, amount REAL, side TEXT"
-    INSERT = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    KEY = ("ts", "symbol", "seq", "digits", "id")
+    COLUMNS = (
+        "ts INTEGER, symbol TEXT, seq INTEGER, digits INTEGER, id TEXT, price REAL, amount REAL, side TEXT, "
+        "UNIQUE (ts, symbol, id)"
+    )
+    INSERT = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 
     @staticmethod
     def row(trade: Trade) -> TableRow:
-        return (trade.ts, trade.symbol, *trade_id_key(trade.id), trade.price, trade.amount, trade.side)
+        return (trade.ts, trade.symbol, trade.seq, *trade_id_key(trade.id), trade.price, trade.amount, trade.side)
 
     def _key_of(self, after: StartAfter) -> tuple[SqlValue, ...]:
-        return (*after[:2], *(trade_id_key(after.id) if isinstance(after.id, str) else ANY_ID))
+        seq, id_ = after.trade
+        return (after.ts, after.symbol, seq, *trade_id_key(id_))
 
     @staticmethod
     def block(rows: list[TableRow], symbol_index: dict[str, int]) -> TradeBlock:
-        ts, symbols, _digits, ids, price, amount, side = zip(*rows, strict=True)
+        ts, symbols, seq, _digits, ids, price, amount, side = zip(*rows, strict=True)
         series = np.array([symbol_index[symbol] for symbol in symbols], dtype=np.int64)
         times = np.array(ts, dtype=np.int64)
-        return TradeBlock(series, times, list(ids), np.array(price), np.array(amount), list(side))
+        numbers = np.array(seq, dtype=np.int64)
+        return TradeBlock(series, times, numbers, list(ids), np.array(price), np.array(amount), list(side))
 
 
 def _bytes(column: npt.NDArray[np.generic] | Sequence[str]) -> bytes:

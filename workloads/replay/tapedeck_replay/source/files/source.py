@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import ClassVar, Generic, TypeVar
 
-from tapedeck_common.files import merged_bars, merged_trades
+from tapedeck_common.files import strict_bars, strict_trades
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.store.bars import BarBlock
 from tapedeck_common.store.trades import TradeBlock
@@ -26,11 +26,10 @@ B = TypeVar("B", bound=RecordBlock)
 
 
 class FileSource(ABC, Generic[R, B]):
-    """Records of the files in a folder. ``resolve`` reads all of them, so that an invalid row is reported at once.
+    """Records of the files in a folder, sorted into a table on disk. So the order of a file's rows does not matter.
 
-    Files can only be read from their beginning. A pass from the dataset's start reads them directly; a read from
-    elsewhere, and a count, use a copy in a sorted table on disk, which the first of them makes. The copy is compared
-    with the dataset's fingerprint; rows that were appended after the dataset's end are ignored.
+    ``resolve`` reads all files, so that an invalid row is reported at once. A later pod's table is compared with the
+    dataset's fingerprint; rows that were appended after the dataset's end are ignored.
     """
 
     CHANNEL: ClassVar[Played]
@@ -44,8 +43,8 @@ class FileSource(ABC, Generic[R, B]):
         self._copying = Lock()  # the thread that reads ahead and the one that counts may both need it
 
     @abstractmethod
-    def _merged(self) -> Iterator[R]:
-        """All records in order. Raises BadFiles, FilesUnavailable."""
+    def _read(self, end: int | None) -> Iterator[R]:
+        """The records before ``end``, symbol after symbol. Raises InvalidFiles, FilesUnavailable, sqlite3.Error."""
 
     @abstractmethod
     def _end(self, last: int) -> int:
@@ -60,8 +59,9 @@ class FileSource(ABC, Generic[R, B]):
         """A record as a row of the table."""
 
     def resolve(self) -> Dataset:
-        files = self._files
-        found = summarize(files, self._records(), self.CHANNEL, self._heartbeat)
+        files, table = self._files, self._table_type()()
+        found = summarize(files, self._copy_into(table, None), self.CHANNEL, self._heartbeat)
+        self._copy = table
         self._dataset = Dataset(
             files.exchange,
             found.symbols,
@@ -82,17 +82,7 @@ class FileSource(ABC, Generic[R, B]):
         return self._table().count(dataset.symbols, dataset.time_of(v) + 1)
 
     def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[B]:
-        first = None if self._dataset is None else self._dataset.start
-        if self._copy is None and first is not None and (after is None or after.ts < first):
-            return self._blocks_of_files(dataset)
         return self._table().blocks(dataset.symbols, after)
-
-    def _blocks_of_files(self, dataset: Dataset) -> Iterator[B]:
-        symbol_index = {symbol: index for index, symbol in enumerate(dataset.symbols)}
-        records = self._records_before(dataset.end)
-        rows = (self._row(record) for record in records if record.symbol in symbol_index)
-        while part := list(islice(rows, BLOCK_ROWS)):
-            yield self._table_type().block(part, symbol_index)
 
     def _table(self) -> SortedTable[B]:
         with self._copying:
@@ -113,19 +103,13 @@ class FileSource(ABC, Generic[R, B]):
             raise _data_changed(differences(dataset.fingerprint, found.fingerprint))
         return table
 
-    def _copy_into(self, table: SortedTable[B], end: int) -> Iterator[R]:
+    def _copy_into(self, table: SortedTable[B], end: int | None) -> Iterator[R]:
         """The records before a time, each yielded after it is inserted."""
-        records = self._records_before(end)
-        while part := list(islice(records, BLOCK_ROWS)):
-            table.insert(map(self._row, part))
-            yield from part
-
-    def _records_before(self, end: int) -> Iterator[R]:
-        return takewhile(lambda record: record.ts < end, self._records())
-
-    def _records(self) -> Iterator[R]:
         with translated_errors():
-            yield from self._merged()
+            records = self._read(end)
+            while part := list(islice(records, BLOCK_ROWS)):
+                table.insert(map(self._row, part))
+                yield from part
 
 
 class FileBarSource(FileSource[Bar, BarBlock]):
@@ -133,8 +117,8 @@ class FileBarSource(FileSource[Bar, BarBlock]):
 
     CHANNEL = "bars"
 
-    def _merged(self) -> Iterator[Bar]:
-        return merged_bars(self._files, self._root, self._credentials)
+    def _read(self, end: int | None) -> Iterator[Bar]:
+        return strict_bars(self._files, self._root, self._credentials, end)
 
     def _end(self, last: int) -> int:
         return BAR_LENGTHS[self._files.interval].close_of(last)
@@ -151,8 +135,8 @@ class FileTradeSource(FileSource[Trade, TradeBlock]):
 
     CHANNEL = "trades"
 
-    def _merged(self) -> Iterator[Trade]:
-        return merged_trades(self._files, self._root, self._credentials)
+    def _read(self, end: int | None) -> Iterator[Trade]:
+        return strict_trades(self._files, self._root, self._credentials, end)
 
     def _end(self, last: int) -> int:
         return last + 1

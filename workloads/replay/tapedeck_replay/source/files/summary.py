@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -43,7 +44,8 @@ def summarize(
     for record in records:
         rows[record.symbol] += 1
         checksums[record.symbol] = zlib.crc32(encode(record), checksums[record.symbol])
-        first, last = record.ts if first is None else first, record.ts
+        first = record.ts if first is None else min(first, record.ts)
+        last = record.ts if last is None else max(last, record.ts)
         if rows[record.symbol] % HEARTBEAT_ROWS == 0:
             heartbeat()
     symbols = tuple(sorted({file_set.symbol for file_set in files.sets}))
@@ -78,3 +80,5 @@ def translated_errors() -> Iterator[None]:
         raise InvalidReplay("BadFiles", str(error)) from error
     except FilesUnavailable as error:
         raise Unavailable(str(error)) from error
+    except sqlite3.Error as error:
+        raise Unavailable(f"the temporary disk cannot hold the rows to sort: {error}", reason="CannotSort") from error

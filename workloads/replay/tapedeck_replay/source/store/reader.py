@@ -11,6 +11,7 @@ import stamina
 from confluent_kafka import KafkaException
 
 from tapedeck_common.logs import log
+from tapedeck_common.market import TradePlace
 from tapedeck_common.settings import Connections
 from tapedeck_common.store import catalogue
 from tapedeck_common.store.catalogue import Table
@@ -98,6 +99,6 @@ def select_symbols(
     return named, tuple(sorted(selected))
 
 
-def bound_of(block: RecordBlock, dataset: Dataset, id: int | str = 0) -> StartAfter:
-    """The bound that skips everything up to the block's last row, which has this id."""
-    return StartAfter(int(block.ts[-1]), dataset.symbols[int(block.series[-1])], id)
+def bound_of(block: RecordBlock, dataset: Dataset, place: int | TradePlace = 0) -> StartAfter:
+    """The bound that skips everything up to the block's last row, which has this place within its time."""
+    return StartAfter(int(block.ts[-1]), dataset.symbols[int(block.series[-1])], place)

@@ -73,7 +73,7 @@ class StoreTradeSource:
         selection = TradeSelection(dataset.exchange, dataset.symbols, dataset.start, dataset.end)
 
         def read(connection: psycopg.Connection[Any], bound: StartAfter | None) -> Iterator[TradeBlock]:
-            key = None if bound is None else (bound.ts, bound.symbol, str(bound.id))
+            key = None if bound is None else (bound.ts, bound.symbol, bound.trade)
             return read_trade_blocks(connection, selection, after=key)
 
-        return self._reader.read(read, lambda block: bound_of(block, dataset, block.id[-1]), after)
+        return self._reader.read(read, lambda block: bound_of(block, dataset, block.last_place), after)
