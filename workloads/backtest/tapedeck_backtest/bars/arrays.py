@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tapedeck_common.market import Bar
 from tapedeck_common.store.bars import Floats, Ints
 
@@ -24,8 +27,8 @@ class BarArrays:
     close: Floats
     volume: Floats
 
-    def rows(self, selected: slice) -> BarArrays:
-        """The selected rows, as views of the same arrays."""
+    def rows(self, selected: slice | NDArray[np.bool_]) -> BarArrays:
+        """The selected rows; of a slice, as views of the same arrays."""
         return BarArrays(**{name: array[selected] for name, array in vars(self).items()})
 
 

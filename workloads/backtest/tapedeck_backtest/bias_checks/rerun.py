@@ -10,10 +10,12 @@ import backtrader as bt
 import numpy as np
 
 from tapedeck_backtest.bars.arrays import BarArrays
+from tapedeck_backtest.bars.coarse import Limits
 from tapedeck_backtest.bars.datetimes import Sessions
 from tapedeck_backtest.bars.resample import resample
 from tapedeck_backtest.engine.cerebro import batch_engine
 from tapedeck_crds.backtest import BacktestSpec
+from tapedeck_crds.intervals import BAR_LENGTHS
 
 BARS = 20_000  # per symbol, the first ones: a biased strategy is biased everywhere
 
@@ -84,7 +86,9 @@ class StrategyRerun:
         """
         orders: list[PlacedOrder] = []
         series = _between(self.series, first, last)
-        feeds = resample(series, self.interval, self.spec.data.intervals, require_bars=False)
+        limits = Limits(BAR_LENGTHS[self.interval].open_of(first - 1) if first else None, last)
+        intervals = self.spec.data.intervals
+        feeds = resample(series, self.interval, intervals, self.sessions, limits, require_bars=False)
         strategy = _recording(self.strategy, orders)
         engine = batch_engine(self.spec, strategy, self.params, feeds, self.interval, self.sessions)
         engine.addanalyzer(_Heartbeat, heartbeat=self.heartbeat)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from msgspec.structs import replace
+import msgspec
 
 from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.bars.datetimes import same_session
 from tapedeck_backtest.bars.history import prepend_history
-from tapedeck_backtest.bars.resample import check_intervals, resample
+from tapedeck_backtest.bars.resample import check_intervals, first_open, resample
 from tapedeck_backtest.bias_checks.checks import fail_if_biased
 from tapedeck_backtest.bias_checks.rerun import StrategyRerun
 from tapedeck_backtest.engine.analyzers import quiet_until
@@ -19,7 +20,7 @@ from tapedeck_backtest.report.origin import origin_of_store
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.run.context import RunContext
 from tapedeck_backtest.run.execution import new_results, publish_vectorised, run_engine
-from tapedeck_backtest.sources.stored_bars import read_history, read_range
+from tapedeck_backtest.sources.stored_bars import read_history, read_range, stored_limits
 from tapedeck_backtest.vector.run import run_vectorised, vector_series
 from tapedeck_common.records import ResultRecord
 from tapedeck_crds.base import StoreRange
@@ -36,7 +37,7 @@ def run(context: RunContext, strategy: type[Any], params: dict[str, Any], range_
     context.publish_started(range_.exchange, list(series), interval)
     vectorised = _run_vectorised(context, strategy, params, series, interval)
     path = "engine" if vectorised is None else "vectorised"
-    context.publisher.publish(replace(origin_of_store(context.settings, series), path=path))
+    context.publisher.publish(msgspec.structs.replace(origin_of_store(context.settings, series), path=path))
     if context.spec.checks:
         with context.strategy_code():
             rerun = StrategyRerun.over(
@@ -46,14 +47,15 @@ def run(context: RunContext, strategy: type[Any], params: dict[str, Any], range_
     if vectorised is not None:
         publish_vectorised(context, *vectorised)
         return
-    begins = 0
+    begins, limits = 0, stored_limits(range_, series)
     if data.warmup_bars:
         begins = min(int(columns.event[0]) for columns in series.values())
         first = BAR_LENGTHS[interval].open_of(begins - 1)
         history = read_history(context.connections, range_.exchange, list(series), interval, first, data.warmup_bars)
         series = prepend_history(history, series)
         strategy = quiet_until(strategy, begins)
-    feeds = resample(series, interval, data.intervals)
+        limits = replace(limits, start=first_open(series, interval))
+    feeds = resample(series, interval, data.intervals, sessions, limits)
     run_engine(context, batch_engine(context.spec, strategy, params, feeds, interval, sessions), interval, begins)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from tapedeck_backtest.bars.coarse import Limits
 from tapedeck_backtest.bars.resample import check_intervals
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.run.context import RunContext
@@ -31,6 +33,7 @@ def run(context: RunContext, strategy: type[Any], params: dict[str, Any], feed: 
     try:
         live.open()
         context.publish_started(exchange, symbols, feed.interval)
-        run_stream(context, strategy, params, live.steps(), exchange, symbols, feed.interval)
+        limits = partial(Limits, time_ms(since), until)
+        run_stream(context, strategy, params, live.steps(), exchange, symbols, feed.interval, limits)
     finally:
         live.close()

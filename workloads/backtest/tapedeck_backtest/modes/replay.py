@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
+import msgspec
+
 from tapedeck_backtest.bars.arrays import TimeStep
+from tapedeck_backtest.bars.coarse import Limits
 from tapedeck_backtest.bars.resample import check_intervals
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.report.origin import origin_of_replay
@@ -14,6 +18,7 @@ from tapedeck_backtest.run.execution import run_stream
 from tapedeck_backtest.sources.replay_stream import ReplayStream
 from tapedeck_common import wire
 from tapedeck_crds.backtest import ReplayRef
+from tapedeck_crds.base import time_ms
 
 
 def run(
@@ -38,7 +43,8 @@ def run(
         while True:
             context.publish_started(start.exchange, symbols, start.interval)
             steps = _steps_after_origin(context, stream, start, symbols)
-            run_stream(context, strategy, params, steps, start.exchange, symbols, start.interval)
+            limits = partial(_limits, stream, start)
+            run_stream(context, strategy, params, steps, start.exchange, symbols, start.interval, limits)
             if (epoch := stream.next_epoch()) is None:
                 break
             context.restart(epoch)
@@ -47,6 +53,14 @@ def run(
     feeds = progress.engine.datas if progress.engine is not None else []
     if missing := [data._name for data in feeds if not len(data)]:
         raise RunFailed("NoBars", f"data.replay: the Replay played no bars of {', '.join(missing)}")
+
+
+def _limits(stream: ReplayStream, start: wire.ReplayStart) -> Limits:
+    """From the begin of the epoch, or of the Replay's range, to the end of its range."""
+    source = msgspec.json.decode(start.spec).get("source") or {}
+    range_: dict[str, str] = next((source[kind] for kind in ("store", "topic", "synthetic") if source.get(kind)), {})
+    begins, ends = (time_ms(range_[name]) if name in range_ else None for name in ("from", "to"))
+    return Limits(begins if stream.begin is None else stream.begin, ends)
 
 
 def _steps_after_origin(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tapedeck_backtest.bars.datetimes import same_session
 from tapedeck_backtest.bars.history import prepend_history
-from tapedeck_backtest.bars.resample import check_intervals, check_resampled
+from tapedeck_backtest.bars.resample import check_intervals, check_resampled, first_open
 from tapedeck_backtest.report.origin import origin_of_store
 from tapedeck_backtest.run.context import RunContext
-from tapedeck_backtest.sources.stored_bars import read_history, read_range
+from tapedeck_backtest.sources.stored_bars import read_history, read_range, stored_limits
 from tapedeck_backtest.strategy_loader import checked_params, param_notes
 from tapedeck_backtest.sweep.completed_trials import completed_trials
 from tapedeck_backtest.sweep.shard import ShardRunner, shard_plan, total_trials
@@ -34,12 +35,17 @@ def run(context: RunContext, strategy: type[Any], sweep: Sweep, range_: StoreRan
     total = total_trials(sweep, windows)
     context.publish_started(range_.exchange, list(series), interval, total)
     context.publisher.publish(origin_of_store(settings, series))
+    limits = stored_limits(range_, series)
     if warmup:
         history = read_history(connections, range_.exchange, list(series), interval, first, warmup)
         series = prepend_history(history, series)
+        limits = replace(limits, start=first_open(series, interval))
     sessions = same_session(spec.data.session, list(series))
-    check_resampled(series, interval, spec.data.intervals)  # of the whole range; a window may lack such bars
-    trials = TrialRunner(progress.run_id, spec, sweep, strategy, series, interval, sessions, context.guard.heartbeat)
+    # Of the whole range; a window may lack such bars.
+    check_resampled(series, interval, spec.data.intervals, sessions, limits)
+    trials = TrialRunner(
+        progress.run_id, spec, sweep, strategy, series, interval, sessions, context.guard.heartbeat, limits
+    )
     progress.shard = ShardRunner(
         trials,
         shard_plan(sweep, windows, settings.shard),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
 from tapedeck_backtest.bars.arrays import TimeStep, is_resampled
+from tapedeck_backtest.bars.coarse import Limits
 from tapedeck_backtest.bars.datetimes import same_session
 from tapedeck_backtest.bars.history import history_steps
-from tapedeck_backtest.bars.resample import StreamResampler, feed_names
+from tapedeck_backtest.bars.resample import StreamResampler, feed_names, first_open
 from tapedeck_backtest.engine.analyzers import add_analyzer, quiet_until
 from tapedeck_backtest.engine.cerebro import BacktestEngine, stream_engine
 from tapedeck_backtest.engine.observers import analyzer_classes, observer_classes
@@ -72,9 +74,11 @@ def run_stream(
     exchange: str,
     symbols: list[str],
     interval: str,
+    limits: Callable[[], Limits],
 ) -> None:
     """Run the strategy over a stream, after the warm-up history of the spec.
 
+    ``limits`` returns those of the stream once it has begun.
     Raises RunFailed, Interrupted, Unavailable and psycopg.Error.
     """
     data, begins = context.spec.data, 0
@@ -84,9 +88,11 @@ def run_stream(
         history = read_history(context.connections, exchange, symbols, interval, before, data.warmup_bars)
         steps = chain(history_steps(history, exchange, interval), [first], steps)
         strategy = quiet_until(strategy, begins)
-    steps = StreamResampler(symbols, interval, data.intervals).steps(steps)
-    feeds = feed_names(symbols, data.intervals)
+        start, end = first_open(history, interval), limits().end
+        limits = partial(Limits, start, end)
     sessions = same_session(data.session, symbols)
+    steps = StreamResampler(symbols, interval, data.intervals, sessions, limits).steps(steps)
+    feeds = feed_names(symbols, data.intervals)
     engine = stream_engine(context.spec, strategy, params, feeds, interval, steps, sessions)
     run_engine(context, engine, interval, begins)
 

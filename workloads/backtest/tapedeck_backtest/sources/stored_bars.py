@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,6 +12,7 @@ import stamina
 from confluent_kafka import KafkaException
 
 from tapedeck_backtest.bars.arrays import BarArrays
+from tapedeck_backtest.bars.coarse import Limits
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_common.bar_times import closes_of
 from tapedeck_common.logs import log
@@ -44,6 +46,15 @@ def read_range(connections: Connections, range_: StoreRange) -> dict[str, BarArr
         blocks = list(read_bar_blocks(connection, resolved))
     columns = _columns(blocks, resolved)
     return {symbol: columns[symbol] for symbol in symbols}
+
+
+def stored_limits(range_: StoreRange, series: Mapping[str, BarArrays]) -> Limits:
+    """The limits of a range whose bars have been read: its own, and for its end the clock."""
+    known = max(time.time_ns() // 1_000_000, *(int(columns.event[-1]) for columns in series.values()))
+    return Limits(
+        None if range_.from_ is None else time_ms(range_.from_),
+        known if range_.to is None else min(known, time_ms(range_.to)),
+    )
 
 
 @_retried

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tapedeck_backtest.bars.arrays import BarArrays
+from tapedeck_backtest.bars.coarse import NO_LIMITS, Limits
 from tapedeck_backtest.bars.datetimes import Sessions
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.report.results import Results
@@ -45,6 +46,7 @@ class TrialRunner:
     interval: str
     sessions: Sessions
     heartbeat: Callable[[], None]
+    limits: Limits = NO_LIMITS
     _windows: dict[tuple[int, int], WindowData] = field(default_factory=dict)
 
     def run(self, window: int, number: int, params: Params, start: int, end: int) -> RunTrial:
@@ -79,7 +81,7 @@ class TrialRunner:
             while len(self._windows) >= CACHED_WINDOWS:
                 del self._windows[next(iter(self._windows))]
             self._windows[start, end] = window_data(
-                self.spec, self.strategy, self.series, self.interval, self.sessions, start, end
+                self.spec, self.strategy, self.series, self.interval, self.sessions, self.limits, start, end
             )
         return self._windows[start, end]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tapedeck_backtest.bars.arrays import BarArrays
+from tapedeck_backtest.bars.coarse import Limits
 from tapedeck_backtest.bars.datetimes import Sessions
 from tapedeck_backtest.bars.resample import resample
 from tapedeck_backtest.engine.analyzers import add_analyzer, quiet_until
@@ -47,6 +48,7 @@ def window_data(
     series: dict[str, BarArrays],
     interval: str,
     sessions: Sessions,
+    limits: Limits,
     start: int,
     end: int,
 ) -> WindowData:
@@ -55,14 +57,22 @@ def window_data(
     A symbol without bars in the window keeps an empty feed, so that the strategy's feeds are the same in every window.
     """
     length, warmup = BAR_LENGTHS[interval], spec.data.warmup_bars
-    first = length.close_of(length.first_open(start))
-    selected, first_events = {}, []
+    first, beyond = (length.close_of(length.first_open(each)) for each in (start, end))
+    selected, first_events, starts, cut = {}, list[int](), list[int](), False
     for symbol, columns in series.items():
-        low, high = (int(i) for i in np.searchsorted(columns.event, (first, length.close_of(length.first_open(end)))))
+        low, high = (int(i) for i in np.searchsorted(columns.event, (first, beyond)))
         if low < high:
             first_events.append(int(columns.event[low]))
-        selected[symbol] = columns.rows(slice(max(low - warmup, 0), high))
+        before = max(low - warmup, 0)
+        selected[symbol] = columns.rows(slice(before, high))
+        if 0 < before < len(columns.event):
+            starts.append(length.open_of(int(columns.event[before]) - 1))
+        cut = cut or high < len(columns.event)
     begins = min(first_events, default=first) if warmup else 0
     vectorised = vector_series(spec, strategy, selected)
-    feeds = resample(selected, interval, spec.data.intervals, require_bars=False)
+    if starts:  # later than the run's
+        limits = replace(limits, start=min(starts))
+    if cut:
+        limits = replace(limits, end=end)
+    feeds = resample(selected, interval, spec.data.intervals, sessions, limits, require_bars=False)
     return WindowData(feeds, sessions, begins, vectorised)
