@@ -12,7 +12,7 @@ import pytest
 
 from decks.process import Deck, apply, eventually, phase
 from stores.s3 import PROGRAM, S3
-from tapedeck_common.files import strict_bars, strict_trades
+from tapedeck_common.files import StrictReader
 from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Unavailable
 from tapedeck_deck.cli import changes
@@ -52,11 +52,13 @@ def test_objects_are_read_like_files(server: S3, tmp_path: Path) -> None:
     trades = {"ts": [T0, T0 + 1], "id": ["1", "2"], "price": [1.5, 2.5], "amount": [1.0, 2.0], "side": ["buy", "sell"]}
     pq.write_table(pa.table(trades), bucket / "trades.parquet")
     credentials = server.credentials(tmp_path / "credentials")
-    found = list(strict_bars(files("s3://past/day=*/*.csv.gz"), Path("/nowhere"), credentials))
+    found = list(StrictReader(files("s3://past/day=*/*.csv.gz"), Path("/nowhere"), credentials).bars())
     assert [(bar.ts, bar.open) for bar in found] == [(T0 + i * MINUTE, i % 10 + 1) for i in range(30)]
     dataset = source("s3://past/day=*/*.csv.gz", credentials).resolve()
     assert dataset.rows_by_symbol == {"A/USD": 30}
-    parquet = strict_trades(files("s3://past/trades.parquet", format_="parquet-trades"), Path("/nowhere"), credentials)
+    parquet = StrictReader(
+        files("s3://past/trades.parquet", format_="parquet-trades"), Path("/nowhere"), credentials
+    ).trades()
     assert [(t.ts, t.id, t.price, t.side) for t in parquet] == [(T0, "1", 1.5, "buy"), (T0 + 1, "2", 2.5, "sell")]
 
 

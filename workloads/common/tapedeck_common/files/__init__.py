@@ -4,7 +4,7 @@ from tapedeck_common.files.dedupe import SourceRow, count_out_of_order, deduplic
 from tapedeck_common.files.external_sort import external_sort
 from tapedeck_common.files.remote_files import FilesUnavailable
 from tapedeck_common.files.rows import Row, read_bars, read_trades
-from tapedeck_common.files.series import encoded_rows, strict_bars, strict_trades, trades_in_order
+from tapedeck_common.files.series import StrictReader, encoded_rows, trades_in_order
 from tapedeck_common.files.source_files import InvalidFiles, InvalidRow, SourceFile, find_files
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Row",
     "SourceFile",
     "SourceRow",
+    "StrictReader",
     "count_out_of_order",
     "deduplicate",
     "encoded_rows",
@@ -21,7 +22,5 @@ __all__ = [
     "find_files",
     "read_bars",
     "read_trades",
-    "strict_bars",
-    "strict_trades",
     "trades_in_order",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,6 +14,8 @@ from tapedeck_common.files.source_files import InvalidFiles, InvalidRow, SourceF
 from tapedeck_common.market import ArrivalOrder, Bar, Trade, bars_from_trades
 from tapedeck_common.wire import decode_bar, decode_trade, encode
 from tapedeck_crds.base import Files
+
+HEARTBEAT_ROWS = 5_000
 
 
 def encoded_rows(files: Files, sources: list[SourceFile], on_invalid: OnInvalid) -> Iterator[SourceRow]:
@@ -32,47 +35,56 @@ def trades_in_order(rows: Iterator[SourceRow]) -> Iterator[Trade]:
     return map(ArrivalOrder().numbered, (decode_trade(row.value) for row in rows))
 
 
-def strict_bars(files: Files, root: Path, credentials: Path | None = None, end: int | None = None) -> Iterator[Bar]:
-    """The bars of the files, or those that their trades make: symbol after symbol, each in order of time.
+@dataclass(frozen=True)
+class StrictReader:
+    """Reads files of which no row may be invalid: symbol after symbol, each in order of time, without repeated rows.
 
-    Repeated rows are left out; rows at or after ``end``, and what follows the first of them, are ignored. Raises
-    FilesUnavailable for URLs, and before the first bar of a symbol InvalidFiles for an invalid row or two rows in
-    conflict, and sqlite3.Error where the disk is full.
+    Rows at or after ``end``, and what follows the first of them, are ignored. ``heartbeat`` is called at intervals
+    while files are read. The methods raise FilesUnavailable for URLs, and before the first record of a symbol
+    InvalidFiles for an invalid row or two rows in conflict, and sqlite3.Error where the disk is full.
     """
-    for sources in find_files(files, root, credentials).values():
-        rows = _strict_rows(files, sources, end)
-        if files.of_trades:
-            yield from bars_from_trades(trades_in_order(rows), files.interval)
-        else:
-            yield from (decode_bar(row.value) for row in rows)
 
+    files: Files
+    root: Path
+    credentials: Path | None = None
+    end: int | None = None
+    heartbeat: Callable[[], None] = lambda: None
 
-def strict_trades(files: Files, root: Path, credentials: Path | None = None, end: int | None = None) -> Iterator[Trade]:
-    """As ``strict_bars``, for trades."""
-    for sources in find_files(files, root, credentials).values():
-        yield from trades_in_order(_strict_rows(files, sources, end))
+    def bars(self) -> Iterator[Bar]:
+        """The bars of the files, or those that their trades make."""
+        for rows in self._series():
+            if self.files.of_trades:
+                yield from bars_from_trades(trades_in_order(rows), self.files.interval)
+            else:
+                yield from (decode_bar(row.value) for row in rows)
 
+    def trades(self) -> Iterator[Trade]:
+        """The trades of the files."""
+        for rows in self._series():
+            yield from trades_in_order(rows)
 
-def _strict_rows(files: Files, sources: list[SourceFile], end: int | None) -> Iterator[SourceRow]:
-    return deduplicate(external_sort(_checked_rows(files, sources, end)), lambda: None, _reject)
+    def _series(self) -> Iterator[Iterator[SourceRow]]:
+        for sources in find_files(self.files, self.root, self.credentials).values():
+            yield deduplicate(external_sort(self._checked_rows(sources)), lambda: None, _reject)
 
+    def _checked_rows(self, sources: list[SourceFile]) -> Iterator[SourceRow]:
+        """The rows before the end. Raises InvalidFiles for the files as a whole, else for the first invalid row."""
+        invalid: list[InvalidRow] = []
+        is_over = False
 
-def _checked_rows(files: Files, sources: list[SourceFile], end: int | None) -> Iterator[SourceRow]:
-    """The rows before ``end``. Raises InvalidFiles for the files as a whole, else for the first invalid row."""
-    invalid: list[InvalidRow] = []
-    is_over = False
+        def keep_first(row: InvalidRow) -> None:
+            if not (invalid or is_over):
+                invalid.append(row)
 
-    def keep_first(row: InvalidRow) -> None:
-        if not (invalid or is_over):
-            invalid.append(row)
-
-    for row in encoded_rows(files, sources, keep_first):
-        if end is not None and row.us >= end * 1_000:
-            is_over = True
-        elif not is_over:
-            yield row
-    for first in invalid:
-        _reject(first)
+        for number, row in enumerate(encoded_rows(self.files, sources, keep_first), 1):
+            if number % HEARTBEAT_ROWS == 0:
+                self.heartbeat()
+            if self.end is not None and row.us >= self.end * 1_000:
+                is_over = True
+            elif not is_over:
+                yield row
+        for first in invalid:
+            _reject(first)
 
 
 def _reject(invalid: InvalidRow) -> NoReturn:

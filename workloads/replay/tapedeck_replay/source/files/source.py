@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import ClassVar, Generic, TypeVar
 
-from tapedeck_common.files import strict_bars, strict_trades
+from tapedeck_common.files import StrictReader
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.store.bars import BarBlock
 from tapedeck_common.store.trades import TradeBlock
@@ -103,6 +103,9 @@ class FileSource(ABC, Generic[R, B]):
             raise _data_changed(differences(dataset.fingerprint, found.fingerprint))
         return table
 
+    def _reader(self, end: int | None) -> StrictReader:
+        return StrictReader(self._files, self._root, self._credentials, end, self._heartbeat)
+
     def _copy_into(self, table: SortedTable[B], end: int | None) -> Iterator[R]:
         """The records before a time, each yielded after it is inserted."""
         with translated_errors():
@@ -118,7 +121,7 @@ class FileBarSource(FileSource[Bar, BarBlock]):
     CHANNEL = "bars"
 
     def _read(self, end: int | None) -> Iterator[Bar]:
-        return strict_bars(self._files, self._root, self._credentials, end)
+        return self._reader(end).bars()
 
     def _end(self, last: int) -> int:
         return BAR_LENGTHS[self._files.interval].close_of(last)
@@ -136,7 +139,7 @@ class FileTradeSource(FileSource[Trade, TradeBlock]):
     CHANNEL = "trades"
 
     def _read(self, end: int | None) -> Iterator[Trade]:
-        return strict_trades(self._files, self._root, self._credentials, end)
+        return self._reader(end).trades()
 
     def _end(self, last: int) -> int:
         return last + 1
