@@ -46,7 +46,7 @@ def assert_same_bars(found: list[tuple[float, ...]], expected: list[tuple[float,
 class SocketClient:
     """Subscribes, and collects the messages that are pushed."""
 
-    def __init__(self, socket: ClientConnection, *subscriptions: dict[str, str]) -> None:
+    def __init__(self, socket: ClientConnection, *subscriptions: dict[str, Any]) -> None:
         self.socket = socket
         self.received: list[dict[str, Any]] = []
         self.thread = threading.Thread(target=self._listen, daemon=True)
@@ -62,7 +62,7 @@ class SocketClient:
         except ConnectionClosed:
             return
 
-    def send(self, message: dict[str, str]) -> None:
+    def send(self, message: dict[str, Any]) -> None:
         self.socket.send(json.dumps(message))
 
     def of(self, kind: str) -> list[dict[str, Any]]:

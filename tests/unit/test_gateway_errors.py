@@ -88,7 +88,7 @@ def test_an_unexpected_error_is_500_and_logged_with_its_place(error: Exception, 
 
     app = make_app(Connections(), GatewayOptions(), lambda: None)
     app.state.context = context(BrokenPool())
-    response = TestClient(app).get("/api/latest")
+    response = TestClient(app).get("/api/latest?exchange=a")
     assert response.status_code == 500
     assert response.json() == {"s": "error", "errmsg": "internal error: the gateway's log has the details"}
     assert response.headers["x-frame-options"] == "DENY"

@@ -93,6 +93,14 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     seq: int = 0
 
 
+RECORDED_PREFIX = "replay."
+
+
+def recorded_market(name: str) -> str:
+    """The exchange id of the market that the Replay of this name records."""
+    return f"{RECORDED_PREFIX}{name}"
+
+
 def event_time(bar: Bar) -> int:
     """The time at which the bar is known: its close time."""
     return BAR_LENGTHS[bar.interval].close_of(bar.ts)

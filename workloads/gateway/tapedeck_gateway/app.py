@@ -35,10 +35,11 @@ def make_app(connections: Connections, options: GatewayOptions, on_started: Call
                 subscriptions.on_change(changed)
 
         reader = TopicReader(connections, options.idle_seconds, on_change)
-        subscriptions = Subscriptions(pool, reader)
+        replays = ReplayList(connections)
+        subscriptions = Subscriptions(pool, reader, replays)
         services = ServiceMonitor(connections, pool)
         services.start()
-        app.state.context = GatewayContext(options, pool, reader, subscriptions, ReplayList(connections), services)
+        app.state.context = GatewayContext(options, pool, reader, subscriptions, replays, services)
         on_started()
         yield
         await services.close()

@@ -22,6 +22,11 @@ class PartialResponse:
         self._loaded = 0
         self._missing: dict[str, Unavailable] = {}
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header that names what is missing, if anything is."""
+        return {MISSING_HEADER: ", ".join(self._missing)} if self._missing else {}
+
     def load(self, service: str, load: Callable[[], list[T]]) -> list[T]:
         """What ``load`` returns, or nothing where the service does not answer."""
         try:
@@ -29,7 +34,7 @@ class PartialResponse:
         except Unavailable as error:
             log.warning("a response is incomplete", service=service, reason=str(error.__cause__ or error))
             self._missing[service] = error
-            self._response.headers[MISSING_HEADER] = ", ".join(self._missing)
+            self._response.headers.update(self.headers)
             return []
         self._loaded += 1
         return found

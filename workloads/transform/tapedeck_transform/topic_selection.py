@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from confluent_kafka import Message
 
 from tapedeck_common import topics, wire
-from tapedeck_common.market import RecordSource
+from tapedeck_common.market import RecordSource, recorded_market
 from tapedeck_common.wire import Headers
 from tapedeck_crds.exchange import Channel
 from tapedeck_crds.feed import FeedSpec
@@ -99,5 +99,5 @@ def select_replay(spec: ReplaySpec, transforms: Sequence[Transform], uid: str, n
         raise InvalidTransforms(
             f"transforms: got {', '.join(others)} of another channel, expected {channel}, which the Replay plays"
         )
-    recorded = f"replay.{name}" if spec.record else ""
+    recorded = recorded_market(name) if spec.record else ""
     return TopicSelection({topics.replay_topic(uid): channel}, replay=uid, recorded_as=recorded)

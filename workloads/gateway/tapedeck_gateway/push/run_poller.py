@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tapedeck_crds.json import Json
+from tapedeck_gateway.future import FutureLimits
 from tapedeck_gateway.store import runs
 from tapedeck_gateway.store.pool import Pool
 
@@ -11,56 +12,85 @@ PUSHED_FILLS = 1_000
 
 
 class RunPoller:
-    """Reads the rows of a run that are newer than the last poll.
+    """Reads the rows of a run that are newer than the last poll, up to the position of the replay that it is bound to.
 
     Polls the database instead of reading the topic ``backtest.results``: the recorder stores a result within a
     fraction of a second, stored rows have no repeats from a restarted pod, and one query by primary key every quarter
     of a second costs less than reading twelve partitions with the results of all runs.
     """
 
-    def __init__(self, pool: Pool, run: runs.RunRow) -> None:
+    def __init__(self, pool: Pool, run: runs.RunRow, limits: FutureLimits) -> None:
         self._pool = pool
-        self.run = run
+        self._limits = limits
+        self._run_id, self._replay_uid = str(run["run_id"]), str(run["replay_uid"])
         self.finished = False
-        self._last_fill, self._last_point, self._trades = runs.last_seqs(pool, run["run_id"])
-        self._drawdown_percent = runs.max_drawdown_percent(pool, run["run_id"], self._last_point)
-        last = runs.equity(pool, run["run_id"], runs.CURVE_MIN, self._last_point - 1) if self._last_point >= 0 else []
+        self._show(run, limits.of_replay(self._replay_uid))
+
+    def _show(self, run: runs.RunRow, until: int) -> None:
+        """Everything up to ``until``, as the next messages continue it."""
+        self._until = until
+        self._run = runs.seen_until(run, until)
+        self._last_fill, self._last_point, self._trades = runs.last_seqs(self._pool, self._run_id, until)
+        self._drawdown_percent = runs.max_drawdown_percent(self._pool, self._run_id, self._last_point)
+        last = self._equity(self._last_point - 1, runs.CURVE_MIN) if self._last_point >= 0 else []
         self._value = last[-1].value if last else run["cash"]
         self._ts: int | None = last[-1].ts if last else None
 
     def summary(self) -> Json:
         """The message ``run``: state and headline figures, shares in percent."""
-        cash = self.run["cash"]
+        cash = self._run["cash"]
         return {
             "type": "run",
-            "run": self.run["run_id"],
-            "state": self.run["state"],
-            "message": self.run["message"],
+            "run": self._run_id,
+            "state": self._run["state"],
+            "message": self._run["message"],
             "ts": self._ts,
             "value": self._value,
             "return_percent": (self._value / cash - 1) * 100,
             "max_drawdown_percent": self._drawdown_percent,
             "trades": self._trades,
-            "bars": self.run["bars"],
-            "metrics": self.run["metrics"],
-            "undefined": self.run["undefined"],
+            "bars": self._run["bars"],
+            "metrics": self._run["metrics"],
+            "undefined": self._run["undefined"],
+            "shown_until": self._run["shown_until"],
         }
 
     def poll(self) -> list[Json]:
-        """Messages for new fills and equity points, and the summary if anything changed. Raises Unavailable."""
-        run_id, before = self.run["run_id"], self.summary()
+        """Messages for new fills and equity points, and the summary if anything changed; after a seek back, a reset.
+
+        Raises Unavailable.
+        """
+        until = self._limits.of_replay(self._replay_uid)
+        if self.finished and until == self._until:
+            return []
         # Read the state first: once the run has ended, all of its rows are stored.
-        self.run = runs.run(self._pool, run_id) or self.run
-        messages: list[Json] = []
-        fills = runs.fills(self._pool, run_id, self._last_fill, PUSHED_FILLS)
-        if fills:
-            self._last_fill = fills[-1]["seq"]
-            messages.append({"type": "fills", "run": run_id, "fills": fills})
-        points = runs.equity(self._pool, run_id, PUSHED_POINTS, self._last_point)
-        self._drawdown_percent = max(self._drawdown_percent, *(point.drawdown_percent or 0.0 for point in points), 0.0)
-        if points:
-            self._last_point, self._value, self._ts = points[-1].seq, points[-1].value, points[-1].ts
-            messages.append({"type": "equity", "run": run_id, "points": points})
-        self._trades = runs.last_seqs(self._pool, run_id)[2]
-        self.finished = self.run["state"] != "running" and not messages
+        run = runs.run(self._pool, self._run_id)
+        if run is None:
+            return []
+        before = self.summary()
+        if until < self._until and run["last_event"] is not None and run["last_event"] > until:
+            self._show(run, until)
+            return [{"type": "reset", "symbol": "", "resolution": "", "run": self._run_id}, self.summary()]
+        self._until, self._run = until, runs.seen_until(run, until)
+        messages = [*self._new_fills(), *self._new_points()]
+        self._trades = runs.last_seqs(self._pool, self._run_id, until)[2]
+        self.finished = run["state"] != "running" and not messages
         return [*messages, self.summary()] if messages or self.summary() != before else []
+
+    def _new_fills(self) -> list[Json]:
+        fills = runs.fills(self._pool, self._run_id, self._last_fill, PUSHED_FILLS, self._until)
+        if not fills:
+            return []
+        self._last_fill = fills[-1]["seq"]
+        return [{"type": "fills", "run": self._run_id, "fills": fills}]
+
+    def _new_points(self) -> list[Json]:
+        points = self._equity(self._last_point, PUSHED_POINTS)
+        if not points:
+            return []
+        self._drawdown_percent = max(self._drawdown_percent, *(point.drawdown_percent or 0.0 for point in points))
+        self._last_point, self._value, self._ts = points[-1].seq, points[-1].value, points[-1].ts
+        return [{"type": "equity", "run": self._run_id, "points": points}]
+
+    def _equity(self, after: int, points: int) -> list[runs.EquityPoint]:
+        return runs.equity(self._pool, self._run_id, points, after, self._until)

@@ -78,7 +78,8 @@ class SendQueue:
         """Remove everything, encoded: resets, messages, bars in order of time, then states."""
         self._not_empty.clear()
         ready: list[Json] = [
-            {"type": "reset", "symbol": symbol, "resolution": resolution} for symbol, resolution in sorted(self._resets)
+            {"type": "reset", "symbol": symbol, "resolution": resolution, "run": ""}
+            for symbol, resolution in sorted(self._resets)
         ]
         ready.extend(self._messages)  # the acknowledgement of a subscription comes before its bars
         for (symbol, resolution), queued in self._bars.items():

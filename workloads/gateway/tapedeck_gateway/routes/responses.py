@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tapedeck_common.logs import log
 from tapedeck_common.pod.shell import error_place
 from tapedeck_crds.errors import TapedeckError, Unavailable
+from tapedeck_gateway.partial_response import PartialResponse
 
 INTERNAL_ERROR = 1011
 """The WebSocket close code for an unexpected error of the server."""
@@ -32,9 +33,10 @@ _HEADERS = {
 }
 
 
-def json_response(value: object) -> Response:
-    """A response that msgspec encodes, several times faster than FastAPI's own encoding."""
-    return Response(msgspec.json.encode(value), media_type="application/json")
+def json_response(value: object, parts: PartialResponse | None = None) -> Response:
+    """A response that msgspec encodes, several times faster than FastAPI's own encoding, with what ``parts`` say."""
+    headers = parts.headers if parts is not None else {}
+    return Response(msgspec.json.encode(value), media_type="application/json", headers=headers)
 
 
 def install_error_responses(app: FastAPI) -> None:

@@ -8,6 +8,9 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from tapedeck_crds.errors import NotFound
 from tapedeck_gateway.context import Context, Database
+from tapedeck_gateway.future import NOTHING, FutureLimits
+from tapedeck_gateway.partial_response import PartialResponse, Parts
+from tapedeck_gateway.routes.limits import Limits
 from tapedeck_gateway.routes.responses import json_response
 from tapedeck_gateway.store import runs
 
@@ -33,33 +36,47 @@ def replays(context: Context) -> Response:
 
 
 @router.get("/runs")
-def all_runs(pool: Database, limit: Annotated[int, Query(ge=1, le=1_000)] = 100) -> Response:
+def all_runs(
+    pool: Database, limits: Limits, parts: Parts, limit: Annotated[int, Query(ge=1, le=1_000)] = 100
+) -> Response:
     """The newest runs."""
-    return json_response(runs.runs(pool, limit))
+    found = [runs.seen_until(run, _limit_of(limits, parts, run)) for run in runs.runs(pool, limit)]
+    return json_response(found, parts)
+
+
+def _limit_of(limits: FutureLimits, parts: PartialResponse, run: runs.RunRow) -> int:
+    """What may be seen of a run in a list: nothing that its replay decides while its position is unknown."""
+    known = parts.load("broker", lambda: [limits.of_replay(run["replay_uid"])])
+    return known[0] if known else NOTHING
 
 
 @router.get("/runs/{run_id}")
-def one_run(pool: Database, run: Run) -> Response:
+def one_run(pool: Database, limits: Limits, run: Run) -> Response:
     """The run with its metrics, its deepest drawdowns, results by month and year, open positions and analyses."""
-    return json_response(run | runs.report(pool, run["run_id"]))
+    return json_response(runs.seen_until(run | runs.report(pool, run["run_id"]), limits.of_replay(run["replay_uid"])))
 
 
 @router.get("/runs/{run_id}/fills")
-def fills(pool: Database, run: Run, after: After = -1, limit: Limit = runs.PAGE_MAX) -> Response:
+def fills(pool: Database, limits: Limits, run: Run, after: After = -1, limit: Limit = runs.PAGE_MAX) -> Response:
     """Fills with a seq above ``after``, in order."""
-    return json_response(runs.fills(pool, run["run_id"], after, limit))
+    return json_response(runs.fills(pool, run["run_id"], after, limit, limits.of_replay(run["replay_uid"])))
 
 
 @router.get("/runs/{run_id}/trades")
-def trades(pool: Database, run: Run, after: After = -1, limit: Limit = runs.PAGE_MAX) -> Response:
+def trades(pool: Database, limits: Limits, run: Run, after: After = -1, limit: Limit = runs.PAGE_MAX) -> Response:
     """Closed trades with a seq above ``after``, in order."""
-    return json_response(runs.trades(pool, run["run_id"], after, limit))
+    return json_response(runs.trades(pool, run["run_id"], after, limit, limits.of_replay(run["replay_uid"])))
 
 
 @router.get("/runs/{run_id}/equity")
-def equity(pool: Database, run: Run, points: Annotated[int, Query(ge=runs.CURVE_MIN, le=20_000)] = 2_000) -> Response:
+def equity(
+    pool: Database,
+    limits: Limits,
+    run: Run,
+    points: Annotated[int, Query(ge=runs.CURVE_MIN, le=20_000)] = 2_000,
+) -> Response:
     """The equity curve as [seq, ts, value, cash, change, drawdown, Sharpe], thinned to ``points``.
 
     The thinned curve keeps the first and the last point, and the extremes of value and drawdown of each stretch.
     """
-    return json_response(runs.equity(pool, run["run_id"], points))
+    return json_response(runs.equity(pool, run["run_id"], points, -1, limits.of_replay(run["replay_uid"])))

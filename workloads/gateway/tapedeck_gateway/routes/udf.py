@@ -25,8 +25,10 @@ from tapedeck_gateway.charts.resolutions import (
 )
 from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
 from tapedeck_gateway.context import Context, Database, GatewayContext
+from tapedeck_gateway.future import FutureLimits
 from tapedeck_gateway.history import MAX_BARS, BarHistory, ReplayBarHistory, StoredBarHistory
 from tapedeck_gateway.partial_response import PartialResponse, Parts
+from tapedeck_gateway.routes.limits import Limits
 from tapedeck_gateway.store import bars, catalogue, points
 
 router = APIRouter()
@@ -59,9 +61,9 @@ def server_time() -> str:
 
 
 @router.get("/symbols")
-def symbol_info(context: Context, parts: Parts, symbol: Text) -> Json:
+def symbol_info(context: Context, limits: Limits, parts: Parts, symbol: Text) -> Json:
     parsed = parse_symbol(symbol)
-    source, base = _history_of(context, parts, parsed)
+    source, base = _history_of(context, limits, parts, parsed)
     of_market = not parsed.replay and not parsed.series
     step = catalogue.price_step(context.pool, parsed.exchange, parsed.symbol) if of_market else None
     recent = [] if step else source.last(base, MAX_SECONDS * 1000, SAMPLED_BARS)
@@ -129,6 +131,7 @@ def search(
 @router.get("/history")
 def history(
     context: Context,
+    limits: Limits,
     parts: Parts,
     symbol: Text,
     resolution: Annotated[str, Query(max_length=20)],
@@ -140,7 +143,7 @@ def history(
     parsed, length = parse_symbol(symbol), resolution_length(resolution)
     if countback is None and from_ >= to:
         raise InvalidInput(f"from: got {from_}, expected a time before to={to}")
-    source, base = _history_of(context, parts, parsed)
+    source, base = _history_of(context, limits, parts, parsed)
     if not is_shown_with(length, base):
         raise InvalidInput(f"resolution: got {resolution!r}, expected one of {', '.join(resolutions_of(base))}")
     if countback is not None:
@@ -161,9 +164,11 @@ def history(
     }
 
 
-def _history_of(context: GatewayContext, parts: PartialResponse, symbol: ChartSymbol) -> tuple[BarHistory, BarLength]:
+def _history_of(
+    context: GatewayContext, limits: FutureLimits, parts: PartialResponse, symbol: ChartSymbol
+) -> tuple[BarHistory, BarLength]:
     """The history of a symbol, and the length of its finest bars. Raises NotFound, Unavailable."""
-    pool, now = context.pool, int(time.time() * 1000)
+    pool, now = context.pool, min(int(time.time() * 1000), limits.of_market(symbol.exchange))
     if symbol.replay:
         view = context.reader.caught_up_view(symbol)
         return ReplayBarHistory(pool, symbol, view, parts), view.length

@@ -31,12 +31,16 @@ _sockets = Gauge("tapedeck_gateway_sockets", "Open WebSockets.")
 
 
 class ClientMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A client's message: names a series by symbol and resolution, or a run by its id."""
+    """A client's message: names a series by symbol and resolution, or a run by its id.
+
+    ``future``: also what lies beyond the positions of replays.
+    """
 
     type: Literal["subscribe", "unsubscribe"]
     symbol: str = ""
     resolution: str = ""
     run: str = ""
+    future: bool = False
 
 
 _decode = msgspec.json.Decoder(ClientMessage).decode
@@ -109,8 +113,8 @@ class _Client:
         self._services = context.services
         self._socket = socket
         self._queue = SendQueue()
-        self._series: set[tuple[ChartSymbol, str]] = set()
-        self._runs: set[str] = set()
+        self._series: set[tuple[ChartSymbol, str, bool]] = set()
+        self._runs: set[tuple[str, bool]] = set()
 
     async def serve(self) -> None:
         """Serve until the client disconnects or is too slow."""
@@ -129,10 +133,10 @@ class _Client:
     def unsubscribe_all(self) -> None:
         """Remove every subscription of this client."""
         self._services.unwatch(self._queue)
-        for symbol, resolution in self._series:
-            self._subscriptions.unsubscribe(self._queue, symbol, resolution)
-        for run in self._runs:
-            self._subscriptions.unsubscribe_run(self._queue, run)
+        for symbol, resolution, future in self._series:
+            self._subscriptions.unsubscribe(self._queue, symbol, resolution, future)
+        for run, future in self._runs:
+            self._subscriptions.unsubscribe_run(self._queue, run, future)
 
     async def _receive(self) -> None:
         while (frame := await self._socket.receive())["type"] == "websocket.receive":
@@ -152,8 +156,8 @@ class _Client:
         if len(self._series) + len(self._runs) >= self._options.max_subscriptions:
             raise InvalidInput(f"subscribe: expected at most {self._options.max_subscriptions} subscriptions")
         if message.run:
-            await self._subscriptions.subscribe_run(self._queue, message.run)
-            self._runs.add(message.run)
+            await self._subscriptions.subscribe_run(self._queue, message.run, message.future)
+            self._runs.add((message.run, message.future))
             return
         symbol = parse_symbol(message.symbol)
         if symbol.series:
@@ -162,17 +166,17 @@ class _Client:
                 "load them from /history"
             )
         resolution_length(message.resolution)
-        await self._subscriptions.subscribe(self._queue, symbol, message.resolution)
-        self._series.add((symbol, message.resolution))
+        await self._subscriptions.subscribe(self._queue, symbol, message.resolution, message.future)
+        self._series.add((symbol, message.resolution, message.future))
 
     def _unsubscribe(self, message: ClientMessage) -> None:
         if message.run:
-            self._subscriptions.unsubscribe_run(self._queue, message.run)
-            self._runs.discard(message.run)
+            self._subscriptions.unsubscribe_run(self._queue, message.run, message.future)
+            self._runs.discard((message.run, message.future))
             return
         symbol = parse_symbol(message.symbol)
-        self._subscriptions.unsubscribe(self._queue, symbol, message.resolution)
-        self._series.discard((symbol, message.resolution))
+        self._subscriptions.unsubscribe(self._queue, symbol, message.resolution, message.future)
+        self._series.discard((symbol, message.resolution, message.future))
 
     async def _send(self) -> None:
         while True:

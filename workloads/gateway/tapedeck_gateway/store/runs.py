@@ -1,4 +1,7 @@
-"""Backtest runs in the database. Times are milliseconds UTC."""
+"""Backtest runs in the database. Times are milliseconds UTC.
+
+``until`` is the last event time that a reader may see: see ``future``. Rows of later events are left out.
+"""
 
 from __future__ import annotations
 
@@ -12,28 +15,35 @@ from tapedeck_gateway.store.pool import Pool, connection_of
 _RUN = """
 SELECT run_id, name, namespace, strategy, params, exchange, symbols, interval, replay_uid, cash, state, message, bars,
        metrics, undefined, (extract(epoch FROM started_at) * 1000)::int8 AS started_at,
-       (extract(epoch FROM ended_at) * 1000)::int8 AS ended_at
+       (extract(epoch FROM ended_at) * 1000)::int8 AS ended_at,
+       CASE WHEN replay_uid <> '' THEN (extract(epoch FROM greatest(
+           (SELECT ts FROM run_equity AS e WHERE e.run_id = runs.run_id ORDER BY seq DESC LIMIT 1),
+           (SELECT ts FROM run_fills AS f WHERE f.run_id = runs.run_id ORDER BY seq DESC LIMIT 1),
+           (SELECT exit_ts FROM run_trades AS t WHERE t.run_id = runs.run_id ORDER BY seq DESC LIMIT 1)
+       )) * 1000)::int8 END AS last_event
 FROM runs
 """
 _FILLS = """
 SELECT seq, symbol, (extract(epoch FROM ts) * 1000)::int8 AS ts, side, size, price
-FROM run_fills WHERE run_id = %s AND seq > %s ORDER BY seq LIMIT %s
+FROM run_fills WHERE run_id = %s AND seq > %s AND ts <= to_timestamp(%s::int8 / 1000.0) ORDER BY seq LIMIT %s
 """
 _TRADES = """
 SELECT seq, symbol, side, size, (extract(epoch FROM entry_ts) * 1000)::int8 AS entry_ts, entry_price,
        (extract(epoch FROM exit_ts) * 1000)::int8 AS exit_ts, exit_price, pnl, pnl_net, commission,
        entry_reason, exit_reason
-FROM run_trades WHERE run_id = %s AND seq > %s ORDER BY seq LIMIT %s
+FROM run_trades WHERE run_id = %s AND seq > %s AND exit_ts <= to_timestamp(%s::int8 / 1000.0) ORDER BY seq LIMIT %s
 """
 _EQUITY = """
 SELECT seq, (extract(epoch FROM ts) * 1000)::int8, value, cash, change_percent, drawdown_percent, sharpe
-FROM equity_curve(%s, '{value,drawdown_percent}', %s, %s) ORDER BY seq
+FROM equity_curve(%s, '{value,drawdown_percent}', %s, %s, to_timestamp(%s::int8 / 1000.0)) ORDER BY seq
 """
 _DRAWDOWN = "SELECT coalesce(max(drawdown_percent), 0) FROM run_equity WHERE run_id = %s AND seq <= %s"
 _LAST_SEQS = """
-SELECT coalesce((SELECT max(seq) FROM run_fills WHERE run_id = %(id)s), -1),
-       coalesce((SELECT max(seq) FROM run_equity WHERE run_id = %(id)s), -1),
-       (SELECT count(*) FROM run_trades WHERE run_id = %(id)s)
+WITH seen AS (SELECT to_timestamp(%(until)s::int8 / 1000.0) AS until)
+SELECT coalesce((SELECT seq FROM run_fills WHERE run_id = %(id)s AND ts <= until ORDER BY seq DESC LIMIT 1), -1),
+       coalesce((SELECT seq FROM run_equity WHERE run_id = %(id)s AND ts <= until ORDER BY seq DESC LIMIT 1), -1),
+       (SELECT count(*) FROM run_trades WHERE run_id = %(id)s AND exit_ts <= until)
+FROM seen
 """
 PAGE_MAX = 10_000
 CURVE_MIN = 6  # points of a thinned curve: its ends, and two extremes of two figures
@@ -75,29 +85,48 @@ def report(pool: Pool, run_id: str) -> RunRow:
     return found[0] if found else {}
 
 
-def fills(pool: Pool, run_id: str, after: int, limit: int) -> list[RunRow]:
+# What is known of a run before its end. Its other columns, new ones too, are its outcome.
+_KNOWN_BEFORE = frozenset(
+    {"run_id", "name", "namespace", "strategy", "params", "exchange", "symbols", "interval", "replay_uid", "cash"}
+    | {"state", "started_at", "ended_at"}
+)
+
+
+def seen_until(run: RunRow, until: int) -> RunRow:
+    """The run as a reader sees it: without its outcome where it has events after ``until``.
+
+    ``shown_until`` is then that time, otherwise null.
+    """
+    seen = {name: value for name, value in run.items() if name != "last_event"}
+    if run["last_event"] is None or run["last_event"] <= until:
+        return {**seen, "shown_until": None}
+    known = {name: value if name in _KNOWN_BEFORE else None for name, value in seen.items()}
+    return {**known, "message": "", "shown_until": until}
+
+
+def fills(pool: Pool, run_id: str, after: int, limit: int, until: int) -> list[RunRow]:
     """The first ``limit`` fills with a seq above ``after``, in order."""
-    return _rows(pool, _FILLS, (run_id, after, limit))
+    return _rows(pool, _FILLS, (run_id, after, until, limit))
 
 
-def trades(pool: Pool, run_id: str, after: int, limit: int) -> list[RunRow]:
-    """The first ``limit`` closed trades with a seq above ``after``, in order."""
-    return _rows(pool, _TRADES, (run_id, after, limit))
+def trades(pool: Pool, run_id: str, after: int, limit: int, until: int) -> list[RunRow]:
+    """The first ``limit`` trades that are closed with a seq above ``after``, in order."""
+    return _rows(pool, _TRADES, (run_id, after, until, limit))
 
 
-def equity(pool: Pool, run_id: str, points: int, after: int = -1) -> list[EquityPoint]:
+def equity(pool: Pool, run_id: str, points: int, after: int, until: int) -> list[EquityPoint]:
     """At most ``points`` points of the equity curve with a seq above ``after``, in order.
 
     These are the first, the last, and of each stretch between those with the least and the greatest value and drawdown.
     """
     with connection_of(pool) as connection:
-        return [EquityPoint(*row) for row in connection.execute(_EQUITY, (run_id, points, after), binary=True)]
+        return [EquityPoint(*row) for row in connection.execute(_EQUITY, (run_id, points, after, until), binary=True)]
 
 
-def last_seqs(pool: Pool, run_id: str) -> tuple[int, int, int]:
+def last_seqs(pool: Pool, run_id: str, until: int) -> tuple[int, int, int]:
     """The last seq of fills and of equity points (-1 for none), and the number of closed trades."""
     with connection_of(pool) as connection:
-        row = connection.execute(_LAST_SEQS, {"id": run_id}).fetchone()
+        row = connection.execute(_LAST_SEQS, {"id": run_id, "until": until}).fetchone()
     return (-1, -1, 0) if row is None else (row[0], row[1], row[2])
 
 

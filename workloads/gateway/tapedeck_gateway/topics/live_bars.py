@@ -82,14 +82,18 @@ class LiveBars:
             series.closed_until = max(series.closed_until, candle.ts + BASE.ms)
         return True
 
-    def bars_since(self, exchange: str, symbol: str, length: BarLength, since: int | None) -> tuple[int, list[Candle]]:
-        """As ``ReplayView.bars_since``. The generation is always 0: the live market has no seeks."""
+    def bars_since(self, exchange: str, symbol: str, length: BarLength, since: int | None, until: int) -> list[Candle]:
+        """The bars that open at ``since`` or later, made of what closed by ``until``; for None the newest.
+
+        An unclosed bar of one minute is shown where ``until`` is later than the last closed one's end.
+        """
         with self._lock:
             series = self._series.get(series_key(exchange, symbol).encode())
             if series is None:
-                return 0, []
-            end = series.closed_until + BASE.ms
+                return []
+            closed_until = min(series.closed_until, until)
+            end = min(series.closed_until + BASE.ms, until - BASE.ms + 1)
             if since is None:
                 last = series.bars.last_open_before(end)
                 since = 0 if last is None else length.open_of(last)
-            return 0, aggregate(series.bars.between(since, end), length, series.closed_until)
+            return aggregate(series.bars.between(since, end), length, closed_until)

@@ -10,20 +10,26 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from tapedeck_common.kafka import consumer
 from tapedeck_common.logs import log
+from tapedeck_common.market import recorded_market
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import REPLAY_PREFIX
-from tapedeck_common.wire import ControlRecord, ReplayEnd, ReplayStart, Watermark, decode_control, origin_of
+from tapedeck_common.wire import ControlRecord, Epoch, ReplayEnd, ReplayStart, Watermark, decode_control, origin_of
 from tapedeck_crds.errors import Unavailable
 from tapedeck_gateway.topics.topic_reader import BROKER_UNAVAILABLE, INVALID_RECORD
 
 REQUEST_SECONDS = 5.0
 CACHE_SECONDS = 0.5
 RETRY_SECONDS = 2.0  # requests fail at once for so long after the broker did not answer
+LOOK_FURTHER = 64
 LAST_RECORDS = 8  # transaction markers and an end record may follow the last watermark
 
 
 class ReplayInfo(msgspec.Struct, frozen=True):
-    """One replay. Times are milliseconds UTC; ``started`` is wall clock, the others are market time."""
+    """One replay. Times are milliseconds UTC; ``started`` is wall clock, the others are market time.
+
+    ``recorded_as`` is the exchange id of the market that it records, empty if it records none. ``transforms`` are the
+    names of its series.
+    """
 
     uid: str
     name: str
@@ -39,6 +45,17 @@ class ReplayInfo(msgspec.Struct, frozen=True):
     epoch: str
     published: int
     ended: bool
+    recorded_as: str
+    transforms: list[str]
+
+
+class _Reached(msgspec.Struct, frozen=True):
+    """How far a replay's topic is, by the last watermark of each partition. ``position`` is None before the first."""
+
+    position: int | None
+    epoch: str
+    published: int
+    ended: bool
 
 
 class ReplayList:
@@ -48,25 +65,51 @@ class ReplayList:
         self._connections = connections
         self._lock = threading.Lock()
         self._starts: dict[str, tuple[ReplayStart, int]] = {}
-        self._ended: dict[str, ReplayInfo] = {}
+        self._reached: dict[str, _Reached] = {}
         self._cached: list[ReplayInfo] = []
         self._cached_at = self._failed_at = float("-inf")
 
     def load(self) -> list[ReplayInfo]:
         """All replays that have started, the newest first. Raises Unavailable where the broker does not answer."""
         with self._lock:
-            if time.monotonic() - self._cached_at > CACHE_SECONDS:
-                if time.monotonic() - self._failed_at < RETRY_SECONDS:
-                    raise Unavailable(BROKER_UNAVAILABLE)
-                try:
-                    self._cached = self._read()
-                except KafkaException as error:
-                    self._failed_at = time.monotonic()
-                    raise Unavailable(BROKER_UNAVAILABLE) from error
-                self._cached_at = time.monotonic()
+            self._refresh()
             return self._cached
 
-    def _read(self) -> list[ReplayInfo]:
+    def last_known(self) -> list[ReplayInfo]:
+        """As ``load``; while the broker does not answer, what it last said: without it no replay moves.
+
+        Raises Unavailable where it has not answered yet.
+        """
+        with self._lock:
+            self._refresh_if_possible()
+            return self._cached
+
+    def positions(self) -> dict[str, int | None]:
+        """The position of each replay that has a topic, by uid; None before its first watermark. As ``last_known``."""
+        with self._lock:
+            self._refresh_if_possible()
+            return {uid: reached.position for uid, reached in self._reached.items()}
+
+    def _refresh_if_possible(self) -> None:
+        try:
+            self._refresh()
+        except Unavailable:
+            if self._cached_at == float("-inf"):
+                raise
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self._cached_at <= CACHE_SECONDS:
+            return
+        if time.monotonic() - self._failed_at < RETRY_SECONDS:
+            raise Unavailable(BROKER_UNAVAILABLE)
+        try:
+            self._read()
+        except KafkaException as error:
+            self._failed_at = time.monotonic()
+            raise Unavailable(BROKER_UNAVAILABLE) from error
+        self._cached_at = time.monotonic()
+
+    def _read(self) -> None:
         reader = consumer(
             self._connections, "tapedeck-gateway-list", "tapedeck-gateway", {"enable.partition.eof": True}
         )
@@ -77,17 +120,18 @@ class ReplayList:
                 if name.startswith(REPLAY_PREFIX)
             }
             self._starts = {uid: start for uid, start in self._starts.items() if uid in partitions}
-            self._ended = {uid: info for uid, info in self._ended.items() if uid in partitions}
             self._read_starts(reader, [uid for uid in partitions if uid not in self._starts])
-            found = [
-                self._ended.get(uid) or self._read_info(reader, uid, partitions[uid])
-                for uid in partitions
-                if uid in self._starts
-            ]
+            reached: dict[str, _Reached] = {}
+            for uid, numbers in partitions.items():
+                before = self._reached.get(uid)
+                now = before if before is not None and before.ended else _read_reached(reader, uid, numbers)
+                if now is not None:
+                    reached[uid] = now
         finally:
             reader.close()
-        self._ended |= {info.uid: info for info in found if info.ended}
-        return sorted(found, key=lambda info: -info.started)
+        self._reached = reached
+        infos = [self._info(uid, *self._starts[uid]) for uid in reached if uid in self._starts]
+        self._cached = sorted(infos, key=lambda info: -info.started)
 
     def _read_starts(self, reader: Consumer, uids: list[str]) -> None:
         beginnings = [TopicPartition(REPLAY_PREFIX + uid, 0, 0) for uid in uids]
@@ -95,20 +139,9 @@ class ReplayList:
             if isinstance(record, ReplayStart):
                 self._starts[topic.removeprefix(REPLAY_PREFIX)] = (record, written_at)
 
-    def _read_info(self, reader: Consumer, uid: str, partitions: list[int]) -> ReplayInfo:
-        topic = REPLAY_PREFIX + uid
-        ends = []
-        for number in partitions:
-            low, high = reader.get_watermark_offsets(TopicPartition(topic, number), timeout=REQUEST_SECONDS)
-            ends.append(TopicPartition(topic, number, max(low, high - LAST_RECORDS)))
-        last: dict[int, Watermark | ReplayEnd] = {}
-        for end in ends:
-            for _topic, _written_at, record in _control_records(reader, [end], limit=LAST_RECORDS):
-                if isinstance(record, Watermark | ReplayEnd):
-                    last[end.partition] = record
-        start, started = self._starts[uid]
-        watermarks = list(last.values())
-        complete = len(watermarks) == len(partitions)
+    def _info(self, uid: str, start: ReplayStart, started: int) -> ReplayInfo:
+        spec = msgspec.json.decode(start.spec)
+        reached = self._reached[uid]
         return ReplayInfo(
             uid=uid,
             name=start.name,
@@ -120,11 +153,50 @@ class ReplayList:
             range_to=start.range_to,
             rows=sum(start.rows.values()),
             started=started,
-            position=min((watermark.v for watermark in watermarks), default=None) if complete else None,
-            epoch=max((watermark.epoch for watermark in watermarks), default="0.0"),
-            published=sum(watermark.published for watermark in watermarks),
-            ended=complete and all(isinstance(watermark, ReplayEnd) for watermark in watermarks),
+            position=reached.position,
+            epoch=reached.epoch,
+            published=reached.published,
+            ended=reached.ended,
+            recorded_as=recorded_market(start.name) if spec.get("record") else "",
+            transforms=[transform["name"] for transform in spec.get("transforms") or ()],
         )
+
+
+def _read_reached(reader: Consumer, uid: str, numbers: list[int]) -> _Reached | None:
+    """How far a topic is; None where retention has deleted all of it, so that its replay cannot continue."""
+    last: dict[int, Watermark | ReplayEnd] = {}
+    expired = True
+    for number in numbers:
+        place = TopicPartition(REPLAY_PREFIX + uid, number)
+        low, high = reader.get_watermark_offsets(place, timeout=REQUEST_SECONDS)
+        expired = expired and 0 < low == high
+        record = _last_watermark(reader, place.topic, number, low, high)
+        if record is not None:
+            last[number] = record
+    if expired:
+        return None
+    complete = len(last) == len(numbers)
+    watermarks = list(last.values())
+    return _Reached(
+        position=min(watermark.v for watermark in watermarks) if complete else None,
+        epoch=max((watermark.epoch for watermark in watermarks), key=Epoch.parse, default=str(Epoch())),
+        published=sum(watermark.published for watermark in watermarks),
+        ended=complete and all(isinstance(watermark, ReplayEnd) for watermark in watermarks),
+    )
+
+
+def _last_watermark(reader: Consumer, topic: str, number: int, low: int, high: int) -> Watermark | ReplayEnd | None:
+    """The last committed watermark of a partition, searched for further and further back: aborted records hide it."""
+    records = LAST_RECORDS
+    while True:
+        first = max(low, high - records)
+        if first >= high:
+            return None
+        found = _control_records(reader, [TopicPartition(topic, number, first)], limit=records)
+        watermarks = [record for _, _, record in found if isinstance(record, Watermark | ReplayEnd)]
+        if watermarks or first == low:
+            return watermarks[-1] if watermarks else None
+        records *= LOOK_FURTHER
 
 
 def _control_records(
@@ -152,6 +224,8 @@ def _control_records(
             remaining[key] -= 1
             if not remaining[key]:
                 del remaining[key]
+    if remaining:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{len(remaining)} partitions were not read"))
     return found
 
 

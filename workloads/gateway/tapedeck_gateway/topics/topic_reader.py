@@ -80,6 +80,11 @@ class TopicReader:
             raise NotFound(f"symbol: got {symbol.exchange}:{symbol.symbol}, expected one of the replay's")
         return view
 
+    def position(self, uid: str) -> int | None:
+        """The position of a replay that a chart shows; None for another replay, or before the first watermark."""
+        view = self._replays.get(uid)
+        return view.position if view is not None and view.caught_up else None
+
     def start(self) -> None:
         """Start the thread if it does not run. It reads the live market's bars while ``live`` has watchers."""
         with self._lock:

@@ -196,7 +196,9 @@ export class App {
         this.drawLegend({ candle: this.chart.newest(), equity: null });
         break;
       case "reset":
-        if (this.bars.matches(message)) void this.bars.reload(false);
+        if (message.run !== "") {
+          if (this.run?.run_id === message.run) void this.loadRun(this.run);
+        } else if (this.bars.matches(message)) void this.bars.reload(false);
         break;
       case "subscribed":
         if (message.run !== "") {

@@ -55,7 +55,7 @@ export function figures(
       const value = summary.metrics?.[metric];
       if (value) shown.push({ name, text: number(value, digits) });
     }
-    const state = summary.message === "" ? summary.state : `${summary.state}: ${summary.message}`;
+    const state = stateText(summary);
     shown.push({ name: "Run", text: state, tone: summary.state === "failed" ? "down" : "plain" });
   }
   return shown;
@@ -65,6 +65,11 @@ function metricText(metric: string, value: number, summary: RunSummary): string 
   const error = summary.metrics?.[`${metric}_error`];
   if (typeof error === "number") return `${number(value)} ± ${number(error)}`;
   return metric.endsWith("percent") ? percent(value) : number(value);
+}
+
+function stateText({ state, message, shown_until }: RunSummary): string {
+  if (shown_until !== null) return `${state}, shown up to the replay's position`;
+  return message === "" ? state : `${state}: ${message}`;
 }
 
 /** Draw the figures; only elements whose text changed are written. */

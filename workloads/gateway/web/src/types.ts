@@ -36,6 +36,8 @@ export interface Run {
   metrics: Metrics | null;
   started_at: number;
   ended_at: number | null;
+  /** Virtual time up to which the run is shown, where it is ahead of its replay; null where all of it is. */
+  shown_until: number | null;
 }
 
 export interface Fill {
@@ -97,6 +99,7 @@ export interface RunSummary {
   metrics: Metrics | null;
   /** Why a metric is null. */
   undefined: Record<string, string> | null;
+  shown_until: number | null;
 }
 
 export interface Position {
@@ -119,7 +122,7 @@ export type Subscription = { symbol: string; resolution: string } | { run: strin
 
 export type PushMessage =
   | { type: "bars"; symbol: string; resolution: string; bars: Candle[] }
-  | { type: "reset"; symbol: string; resolution: string }
+  | { type: "reset"; symbol: string; resolution: string; run: string }
   | { type: "subscribed" | "unsubscribed"; symbol: string; resolution: string; run: string }
   | { type: "fills"; run: string; fills: Fill[] }
   | { type: "equity"; run: string; points: EquityPoint[] }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tapedeck_common import wire
-from tapedeck_common.market import series_key
+from tapedeck_common.market import recorded_market, series_key
 from tapedeck_common.topics import MARKET_BARS, MARKET_TRADES
 from tapedeck_common.wire import Headers
 from tapedeck_crds.replay import ReplaySpec
@@ -41,7 +41,7 @@ def mirror_topics(spec: ReplaySpec, name: str, exchange: str) -> list[MirrorTopi
         mirrors.append(MirrorTopic(spec.target.topic, None, exchange, exchange))
     if spec.record:
         # Without the uid: the recorder drops records of a replay's stream, and keeps those of its exchange id.
-        mirrors.append(MirrorTopic(market_topic(spec), wire.market_headers("replay"), exchange, f"replay.{name}"))
+        mirrors.append(MirrorTopic(market_topic(spec), wire.market_headers("replay"), exchange, recorded_market(name)))
     return mirrors
 
 

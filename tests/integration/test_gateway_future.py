@@ -1,0 +1,234 @@
+"""Nothing that belongs to a replay is given out beyond its position, by any route or message, unless asked for by name.
+
+Every number and text that lies beyond the position holds the digits of MARK.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from pods.gateway import (
+    FILE_SPEC,
+    MINUTE,
+    Gateway,
+    ReplayTopic,
+    insert_bars,
+    insert_equity,
+    insert_fills,
+    insert_run,
+    insert_trades,
+)
+from pods.socket_client import T0, SocketClient
+from tapedeck_common.kafka import admin, producer
+from tapedeck_common.market import Bar, series_key
+from tapedeck_common.settings import Connections
+from tapedeck_common.topics import MARKET_BARS, replay_topic
+from tapedeck_common.wire import encode, market_headers
+from tapedeck_gateway.app import make_app
+from tapedeck_gateway.options import GatewayOptions
+from tapedeck_gateway.routes.websocket import ClientMessage
+from waits import eventually
+
+Subscribe = Callable[..., SocketClient]
+
+MARK = "424242"
+PLAYED, BACK, ON = 300, 100, 110  # minutes: played at first, after a seek back, and after playing on
+SPEC = FILE_SPEC | {"record": True}
+
+
+def number(minute: int, position: int = ON) -> float:
+    """A value that is known at the end of this minute; beyond ``position`` it is marked."""
+    return 1_000 + minute + (0.0424242 if minute > position else 0.5)
+
+
+def bars(exchange: str) -> list[Bar]:
+    return [
+        Bar(exchange, "BTC/USD", "1m", T0 + (m - 1) * MINUTE, number(m), number(m), number(m), number(m), 1.0)
+        for m in range(1, PLAYED + 1)
+    ]
+
+
+def routes() -> dict[str, list[str]]:
+    """The parameters of every route of the application, by path."""
+
+    def names(dependant: Dependant) -> Iterator[str]:
+        yield from (field.alias for field in [*dependant.path_params, *dependant.query_params])
+        for each in dependant.dependencies:
+            yield from names(each)
+
+    app = make_app(Connections(), GatewayOptions(), lambda: None)
+    found = [route for each in app.routes for route in getattr(getattr(each, "original_router", None), "routes", ())]
+    return {route.path: [*dict.fromkeys(names(route.dependant))] for route in found if isinstance(route, APIRoute)}
+
+
+ROUTES = routes()
+
+
+class Deck:
+    """A replay that was played, recorded and traded for PLAYED minutes."""
+
+    def __init__(self, name: str, store: str, connections: Connections) -> None:
+        self.connections = connections
+        self.market = f"replay.{name}"
+        self.recorded = f"{self.market}:BTC/USD"
+        self.replay = ReplayTopic(connections, name=name, spec=SPEC, range_from=T0, range_to=T0 + 600 * MINUTE)
+        self.replay.play(bars("coinbase"))
+        insert_bars(store, bars(self.market))
+        insert_run(store, "run-1", replay_uid=self.replay.uid)
+        ends = range(1, PLAYED + 1)
+        insert_equity(store, "run-1", [(m, T0 + m * MINUTE, number(m), number(m)) for m in ends])
+        insert_fills(store, "run-1", [(m, T0 + m * MINUTE, "buy", 1.0, number(m)) for m in ends[::5]])
+        insert_trades(
+            store, "run-1", [(m, 1.0, T0 + (m - 4) * MINUTE, 1.0, T0 + m * MINUTE, number(m)) for m in ends[::10]]
+        )
+        with psycopg.connect(store) as connection:
+            connection.cursor().executemany(
+                "INSERT INTO points (exchange, symbol, interval, series, ts, id, value, rev, source)"
+                " VALUES (%s, 'BTC/USD', '1m', 'mine', to_timestamp(%s / 1000.0), '', %s, 0, 'replay')",
+                [(self.market, T0 + (m - 1) * MINUTE, number(m)) for m in ends],
+            )
+            connection.execute(
+                "UPDATE runs SET state = 'complete', ended_at = now(), bars = %(i)s, message = %(t)s,"
+                " metrics = %(j)s, drawdowns = %(l)s, periods = %(l)s WHERE run_id = 'run-1'",
+                {"i": int(MARK), "t": MARK, "j": json.dumps({"sharpe": int(MARK)}), "l": json.dumps([{"x": MARK}])},
+            )
+
+    def play_on(self) -> None:
+        kafka = producer(self.connections, "tests")
+        for bar in bars(self.market)[BACK:ON]:
+            key = series_key(bar.exchange, bar.symbol).encode()
+            kafka.produce(MARKET_BARS, encode(bar), key=key, headers=market_headers("replay"))
+        assert kafka.flush(10) == 0
+        self.replay.play(bars("coinbase")[BACK:ON])
+
+    @property
+    def values(self) -> dict[str, list[object]]:
+        """What each parameter of each route is given. A route with another one must be added here."""
+        return {
+            "symbol": [self.recorded, f"{self.recorded}@mine", self.replay.ticker],
+            "resolution": ["1", "5", "60"],
+            "from": [0],
+            "to": [T0 // 1000 + 10**7],
+            "countback": [None, 1_000],
+            "query": ["", "@"],
+            "type": [""],
+            "exchange": ["", self.market],
+            "run_id": ["run-1"],
+            "after": [-1],
+            "limit": [1_000],
+            "points": [20_000],
+            "future": [None],
+        }
+
+    def requests(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """(route, path, query) of every request of every route."""
+        for route, names in ROUTES.items():
+            for chosen in itertools.product(*(self.values[name] for name in names)):
+                given = dict(zip(names, chosen, strict=True))
+                path = route.format_map(given)
+                given = {name: value for name, value in given.items() if f"{{{name}}}" not in route}
+                yield route, path, {name: value for name, value in given.items() if value is not None}
+
+
+def later_times(text: str, position: int) -> list[str]:
+    """The times after the position in a text, in seconds or milliseconds; the end of the range is no secret."""
+    text = re.sub(r'"range_to":\d+', "", text)
+    ends = T0 + 601 * MINUTE
+    return [
+        found
+        for found in re.findall(r"\d{10,13}", text)
+        if position < int(found) < ends or position < int(found) * 1000 < ends
+    ]
+
+
+@pytest.fixture
+def deck(request: pytest.FixtureRequest, store: str, connections: Connections) -> Deck:
+    # The replays of other tests are still on the broker, and a market belongs to every replay of its name.
+    return Deck(request.node.name.replace("_", "-")[:40].rstrip("-"), store, connections)
+
+
+def test_no_route_and_no_message_gives_out_a_replays_future(gateway: Gateway, subscribe: Subscribe, deck: Deck) -> None:
+    replay, position = deck.replay, T0 + ON * MINUTE
+    fields = {field.name for field in msgspec.structs.fields(ClientMessage)}
+    assert fields == {"type", "symbol", "resolution", "run", "future"}  # a new one needs a subscription below
+    client = subscribe(
+        *({"symbol": s, "resolution": r} for s in (deck.recorded, replay.ticker) for r in ("1", "5", "60")),
+        {"run": "run-1"},
+    )
+    client.until(lambda: client.of("run") and MARK in client.of("run")[-1]["message"])  # all of it has been played
+
+    replay.seek(T0 + BACK * MINUTE)
+    resets = {(s, r, "") for s in (deck.recorded, replay.ticker) for r in ("1", "5", "60")} | {("", "", "run-1")}
+    client.until(lambda: {(m["symbol"], m["resolution"], m["run"]) for m in client.of("reset")} == resets)
+    client.until(lambda: client.of("run")[-1]["shown_until"] == T0 + BACK * MINUTE)
+    assert client.of("run")[-1]["value"] == number(BACK)
+    client.received.clear()
+    deck.play_on()
+    client.until(lambda: client.of("run") and client.of("run")[-1]["shown_until"] == position)
+    client.until(lambda: {m["symbol"] for m in client.of("bars")} == {deck.recorded, replay.ticker})
+    client.until(lambda: max(b[0] for m in client.of("bars") if m["symbol"] == deck.recorded for b in m["bars"])
+                 >= position - 60 * MINUTE)  # fmt: skip
+    late = subscribe({"symbol": deck.recorded, "resolution": "1"}, {"run": "run-1"})
+    late.until(lambda: late.of("run") and late.of("bars"))
+    pushed = json.dumps([*client.received, *late.received], separators=(",", ":"))
+    assert MARK not in pushed
+    assert later_times(pushed, position) == []
+    assert [p[0] for m in client.of("equity") for p in m["points"]] == [*range(BACK + 1, ON + 1)]
+    assert client.of("run")[-1]["trades"] == len(range(1, ON + 1, 10))
+    assert max(b[0] for m in late.of("bars") for b in m["bars"]) == position - MINUTE
+
+    asked: set[str] = set()
+    for route, path, query in deck.requests():
+        status, answer = gateway.get(path, **query)
+        text = answer if isinstance(answer, str) else json.dumps(answer, separators=(",", ":"))
+        assert status == 200, (path, query, text)
+        assert MARK not in text, (path, query)
+        assert later_times(text, position) == [], (path, query)
+        if "future" in ROUTES[route] and gateway.get(path, **query, future=1)[1] != answer:
+            asked.add(route)
+    assert asked == {route for route, names in ROUTES.items() if "future" in names}
+    assert asked == {"/symbols", "/history", "/api/symbols", "/api/latest", "/api/runs"} | {
+        "/api/runs/{run_id}" + part for part in ("", "/fills", "/trades", "/equity")
+    }
+
+
+def test_what_is_up_to_the_position_is_given_out(
+    gateway: Gateway, subscribe: Subscribe, deck: Deck, connections: Connections
+) -> None:
+    deck.replay.seek(T0 + BACK * MINUTE)
+    deck.play_on()
+    eventually(lambda: gateway.get("/api/replays")[1][0]["position"] == T0 + ON * MINUTE)
+    query = {"from_": 0, "to": T0 // 1000 + 86_400}
+    opens = [T0 // 1000 + m * 60 for m in range(ON)]
+    for symbol in (deck.recorded, f"{deck.recorded}@mine", deck.replay.ticker):
+        assert gateway.get("/history", symbol=symbol, resolution="1", **query)[1]["t"] == opens
+        assert gateway.get("/history", symbol=symbol, resolution="60", **query)[1]["t"] == opens[:60:60]
+    (listed,) = gateway.get("/api/symbols")[1]
+    assert listed["series"] == [{"interval": "1m", "first": T0, "last": T0 + (ON - 1) * MINUTE}]
+    assert [bar["close"] for bar in gateway.get("/api/latest")[1]] == [number(ON)]
+    assert [p[0] for p in gateway.get("/api/runs/run-1/equity", points=20_000)[1]] == [*range(1, ON + 1)]
+    assert [f["seq"] for f in gateway.get("/api/runs/run-1/fills")[1]] == [*range(1, ON + 1, 5)]
+    assert [t["seq"] for t in gateway.get("/api/runs/run-1/trades")[1]] == [*range(1, ON + 1, 10)]
+    run = gateway.get("/api/runs/run-1")[1]
+    assert (run["metrics"], run["bars"], run["message"], run["drawdowns"]) == (None, None, "", None)
+    assert run["shown_until"] == T0 + ON * MINUTE
+    asked = subscribe({"run": "run-1", "future": True}, {"symbol": deck.recorded, "resolution": "1", "future": True})
+    asked.until(lambda: asked.of("run") and asked.of("bars"))
+    assert (asked.of("run")[-1]["metrics"], asked.of("run")[-1]["shown_until"]) == ({"sharpe": int(MARK)}, None)
+    assert asked.of("bars")[-1]["bars"][-1][0] == T0 + (PLAYED - 1) * MINUTE
+
+    deleted = admin(connections, "tests").delete_topics([replay_topic(deck.replay.uid)])
+    for future in deleted.values():
+        future.result(20)
+    assert eventually(lambda: gateway.get("/api/runs/run-1")[1]["metrics"]) == {"sharpe": int(MARK)}
+    assert gateway.get("/api/latest")[1][0]["ts"] == T0 + (PLAYED - 1) * MINUTE
