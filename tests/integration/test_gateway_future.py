@@ -30,7 +30,7 @@ from pods.gateway import (
 )
 from pods.socket_client import T0, SocketClient
 from tapedeck_common.kafka import admin, producer
-from tapedeck_common.market import Bar, series_key
+from tapedeck_common.market import Bar, Point, series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS, replay_topic
 from tapedeck_common.wire import encode, market_headers
@@ -43,7 +43,7 @@ Subscribe = Callable[..., SocketClient]
 
 MARK = "424242"
 PLAYED, BACK, ON = 300, 100, 110  # minutes: played at first, after a seek back, and after playing on
-SPEC = FILE_SPEC | {"record": True}
+SPEC = FILE_SPEC | {"record": True, "transforms": [{"name": "mine", "sma": {}}]}
 
 
 def number(minute: int, position: int = ON) -> float:
@@ -56,6 +56,10 @@ def bars(exchange: str) -> list[Bar]:
         Bar(exchange, "BTC/USD", "1m", T0 + (m - 1) * MINUTE, number(m), number(m), number(m), number(m), 1.0)
         for m in range(1, PLAYED + 1)
     ]
+
+
+def points() -> list[Point]:
+    return [Point(bar.exchange, bar.symbol, bar.interval, "mine", bar.ts, bar.close) for bar in bars("coinbase")]
 
 
 def routes() -> dict[str, list[str]]:
@@ -83,6 +87,7 @@ class Deck:
         self.recorded = f"{self.market}:BTC/USD"
         self.replay = ReplayTopic(connections, name=name, spec=SPEC, range_from=T0, range_to=T0 + 600 * MINUTE)
         self.replay.play(bars("coinbase"))
+        self.replay.publish_points(points())
         insert_bars(store, bars(self.market))
         insert_run(store, "run-1", replay_uid=self.replay.uid)
         ends = range(1, PLAYED + 1)
@@ -109,13 +114,14 @@ class Deck:
             key = series_key(bar.exchange, bar.symbol).encode()
             kafka.produce(MARKET_BARS, encode(bar), key=key, headers=market_headers("replay"))
         assert kafka.flush(10) == 0
+        self.replay.publish_points(points()[BACK:ON])
         self.replay.play(bars("coinbase")[BACK:ON])
 
     @property
     def values(self) -> dict[str, list[object]]:
         """What each parameter of each route is given. A route with another one must be added here."""
         return {
-            "symbol": [self.recorded, f"{self.recorded}@mine", self.replay.ticker],
+            "symbol": [self.recorded, f"{self.recorded}@mine", self.replay.ticker, f"{self.replay.ticker}@mine"],
             "resolution": ["1", "5", "60"],
             "from": [0],
             "to": [T0 // 1000 + 10**7],
@@ -210,9 +216,11 @@ def test_what_is_up_to_the_position_is_given_out(
     eventually(lambda: gateway.get("/api/replays")[1][0]["position"] == T0 + ON * MINUTE)
     query = {"from_": 0, "to": T0 // 1000 + 86_400}
     opens = [T0 // 1000 + m * 60 for m in range(ON)]
-    for symbol in (deck.recorded, f"{deck.recorded}@mine", deck.replay.ticker):
+    for symbol in (deck.recorded, f"{deck.recorded}@mine", deck.replay.ticker, f"{deck.replay.ticker}@mine"):
         assert gateway.get("/history", symbol=symbol, resolution="1", **query)[1]["t"] == opens
         assert gateway.get("/history", symbol=symbol, resolution="60", **query)[1]["t"] == opens[:60:60]
+    found = {symbol["ticker"] for symbol in gateway.get("/search", query="@mine")[1]}
+    assert found >= {f"{deck.recorded}@mine", f"{deck.replay.ticker}@mine"}
     (listed,) = gateway.get("/api/symbols")[1]
     assert listed["series"] == [{"interval": "1m", "first": T0, "last": T0 + (ON - 1) * MINUTE}]
     assert [bar["close"] for bar in gateway.get("/api/latest")[1]] == [number(ON)]

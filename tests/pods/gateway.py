@@ -21,11 +21,11 @@ import msgspec
 import psycopg
 from confluent_kafka import Producer
 
-from tapedeck_common.kafka import admin, transactional_producer
-from tapedeck_common.market import Bar, event_time, order_key, series_key
+from tapedeck_common.kafka import admin, producer, transactional_producer
+from tapedeck_common.market import Bar, Point, event_time, order_key, series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.topic_admin import ensure_topics
-from tapedeck_common.topics import replay_topic, shard_of
+from tapedeck_common.topics import points_topic, replay_topic, shard_of
 from tapedeck_common.wire import Epoch, EpochStart, ReplayEnd, ReplayStart, Watermark, encode, replay_headers
 from tapedeck_deck.embedded import forkserver, processes
 
@@ -174,6 +174,17 @@ class ReplayTopic:
             key = series_key(bar.exchange, bar.symbol)
             self._put(shard_of(key, self.shards), bar, key, control=False)
         self._producer.commit_transaction(20)
+
+    def publish_points(self, points: list[Point]) -> None:
+        """Publish results of transforms, in the current epoch."""
+        topic = points_topic(self.uid)
+        ensure_topics(admin(self.connections, "tests"), [topic], self.shards)
+        kafka = producer(self.connections, "tests-points")
+        for point in points:
+            key = series_key(point.exchange, point.symbol)
+            headers = replay_headers(self.uid, self.epoch)
+            kafka.produce(topic, encode(point), key=key.encode(), partition=shard_of(key, self.shards), headers=headers)
+        assert kafka.flush(20) == 0
 
     def seek(self, v: int) -> None:
         """Start a new epoch at virtual time ``v``."""

@@ -11,7 +11,7 @@ import msgspec
 import pandas as pd
 import pytest
 
-from tapedeck_common.market import Bar, Trade
+from tapedeck_common.market import Bar, Point, Trade
 from tapedeck_common.wire import Epoch, EpochStart, ReplayEnd, ReplayStart, Watermark, encode, replay_headers
 from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_gateway.charts.bar_columns import EVICT_BARS, BarColumns, Candle, aggregate
@@ -22,6 +22,7 @@ from tapedeck_gateway.push.send_queue import SendQueue
 from tapedeck_gateway.routes.udf import price_format
 from tapedeck_gateway.routes.websocket import is_origin_allowed
 from tapedeck_gateway.topics import replay_view
+from tapedeck_gateway.topics.points_view import PointsView
 from tapedeck_gateway.topics.replay_view import ReplayView
 
 MINUTE = 60_000
@@ -42,7 +43,14 @@ def candles(count: int, seed: int = 1, gaps: float = 0.2) -> list[Candle]:
 
 
 @pytest.mark.parametrize(
-    "text", ["coinbase:BTC/USD", "binance:BTC/USDT:USDT", "replay/0b5f-1/coinbase:BTC/USD", "a:B/C@sma5"]
+    "text",
+    [
+        "coinbase:BTC/USD",
+        "binance:BTC/USDT:USDT",
+        "replay/0b5f-1/coinbase:BTC/USD",
+        "a:B/C@sma5",
+        "replay/0b5f/a:B/C@sma5",
+    ],
 )
 def test_a_symbol_is_formatted_as_it_was_parsed(text: str) -> None:
     assert str(parse_symbol(text)) == text
@@ -64,7 +72,6 @@ def test_a_symbol_is_parsed_into_its_parts() -> None:
         "replay/x/y",
         "a:" + "b" * 65,
         "a:B@SMA",
-        "replay/x/a:B@sma",
     ],
 )
 def test_an_invalid_symbol_is_rejected(text: str) -> None:
@@ -291,6 +298,34 @@ def test_the_position_is_the_lowest_watermark_of_all_partitions() -> None:
     topic.seek(2, 1, 1)
     topic.watermark(3, 1)
     assert (topic.minutes("A"), topic.minutes("B")) == ([0, 1, 2], [0])
+
+
+def test_results_that_a_seek_took_back_are_dropped() -> None:
+    topic, results = Topic(), PointsView(UID, 1)
+    mine = ChartSymbol("x", "A", UID, "mine")
+
+    def publish(minute: int, value: float | None, epoch: int) -> None:
+        point = Point("x", "A", "1m", "mine", T0 + minute * MINUTE, value)
+        assert not results.apply(0, replay_headers(UID, Epoch(epoch)), encode(point))
+
+    def shown() -> list[tuple[int, float]]:
+        candles = results.candles(mine, "1m", topic.view.valid_until)
+        return [((candle.ts - T0) // MINUTE, candle.close) for candle in candles]
+
+    for minute in range(10):
+        publish(minute, minute, 0)
+    assert shown() == []
+    topic.watermark(8)
+    assert shown() == [(minute, minute) for minute in range(8)]
+    topic.seek(5, 1)
+    assert shown() == [(minute, minute) for minute in range(5)]
+    publish(6, 60, 1)
+    topic.watermark(10)
+    assert shown() == [*((minute, minute) for minute in range(5)), (6, 60)]
+    publish(6, None, 1)
+    topic.seek(2, 2)
+    topic.seek(20, 3)
+    assert shown() == [(0, 0), (1, 1)]
 
 
 def test_a_partition_ahead_of_the_others_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.partial_response import PartialResponse
 from tapedeck_gateway.store import bars
 from tapedeck_gateway.store.pool import Pool
+from tapedeck_gateway.topics.points_view import PointsView
 from tapedeck_gateway.topics.replay_view import ReplayView
 
 MAX_BARS = 20_000
@@ -139,3 +140,29 @@ class ReplayBarHistory:
     def _older(self, load: Callable[[StoredBarHistory], list[Candle]]) -> list[Candle]:
         """Bars of the store; none while the database does not answer, which the response then says."""
         return self.parts.load("database", lambda: load(self._stored()))
+
+
+@dataclass(frozen=True)
+class ReplayPointHistory:
+    """Results of a replay's transform up to its position, from the topic of its results.
+
+    ``interval`` is that of the results, empty for results of trades.
+    """
+
+    symbol: ChartSymbol
+    view: ReplayView
+    points: PointsView
+    interval: str
+
+    def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
+        first, last = length.first_open(start), length.first_open(end)
+        results = self.points.candles(self.symbol, self.interval, self.view.valid_until)
+        chosen = [candle for candle in results if first <= candle.ts < last]
+        return [candle for candle in aggregate(chosen, length, self.view.position or 0) if candle.closed][-limit:]
+
+    def last(self, length: BarLength, end: int, count: int) -> list[Candle]:
+        return self.between(length, 0, end, count)
+
+    def last_open_before(self, length: BarLength, ts: int) -> int | None:
+        found = self.last(length, ts, 1)
+        return found[-1].ts if found else None

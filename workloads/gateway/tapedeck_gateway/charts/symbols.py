@@ -38,14 +38,14 @@ class ChartSymbol:
 
 
 def parse_symbol(text: str) -> ChartSymbol:
-    """Parse ``coinbase:BTC/USD``, ``coinbase:BTC/USD@sma5`` or ``replay/<uid>/coinbase:BTC/USD``.
+    """Parse ``coinbase:BTC/USD``, ``coinbase:BTC/USD@sma5`` and both after ``replay/<uid>/``.
 
     Raises InvalidInput for anything else.
     """
     match = _SYMBOL.fullmatch(text)
-    if match is None or (match["replay"] and match["series"]):
+    if match is None:
         raise InvalidInput(
-            f"symbol: got {text[:80]!r}, expected exchange:symbol like coinbase:BTC/USD, "
-            "coinbase:BTC/USD@transform or replay/<uid>/coinbase:BTC/USD"
+            f"symbol: got {text[:80]!r}, expected exchange:symbol like coinbase:BTC/USD or "
+            "coinbase:BTC/USD@transform, after replay/<uid>/ for a replay's"
         )
     return ChartSymbol(match["exchange"], match["symbol"], match["replay"] or "", match["series"] or "")

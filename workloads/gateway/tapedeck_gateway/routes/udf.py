@@ -26,10 +26,11 @@ from tapedeck_gateway.charts.resolutions import (
 from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
 from tapedeck_gateway.context import Context, Database, GatewayContext
 from tapedeck_gateway.future import FutureLimits
-from tapedeck_gateway.history import MAX_BARS, BarHistory, ReplayBarHistory, StoredBarHistory
+from tapedeck_gateway.history import MAX_BARS, BarHistory, ReplayBarHistory, ReplayPointHistory, StoredBarHistory
 from tapedeck_gateway.partial_response import PartialResponse, Parts
 from tapedeck_gateway.routes.limits import Limits
 from tapedeck_gateway.store import bars, catalogue, points
+from tapedeck_gateway.store.pool import Pool
 
 router = APIRouter()
 MAX_SECONDS = 253_402_300_799  # the end of the year 9999
@@ -102,14 +103,19 @@ def search(
 ) -> list[Json]:
     """Symbols of stored series and replays that contain ``query``; with an @ in it, results of transforms."""
     text = query.lower()
-    if "@" in text:
-        symbols = points.stored_series(context.pool)
-    else:
-        stored = parts.load("database", lambda: bars.stored_series(context.pool))
-        replays = parts.load("broker", context.replays.load)
-        parts.require_any()
-        symbols = [ChartSymbol(*series) for series in stored]
-        symbols += [ChartSymbol(each.exchange, symbol, each.uid) for each in replays for symbol in each.symbols]
+    transformed = "@" in text
+    stored = parts.load("database", lambda: _stored_symbols(context.pool, transformed))
+    replays = parts.load("broker", context.replays.load)
+    parts.require_any()
+    symbols = [
+        *stored,
+        *(
+            ChartSymbol(replay.exchange, symbol, replay.uid, series)
+            for replay in replays
+            for symbol in replay.symbols
+            for series in (replay.transforms if transformed else [""])
+        ),
+    ]
     found = [
         symbol
         for symbol in symbols
@@ -171,6 +177,12 @@ def _history_of(
     pool, now = context.pool, min(int(time.time() * 1000), limits.of_market(symbol.exchange))
     if symbol.replay:
         view = context.reader.caught_up_view(symbol)
+        if symbol.series:
+            results = context.reader.caught_up_points(symbol)
+            interval = points.finest(results.intervals_of(symbol))
+            if interval is None:
+                raise NotFound(f"symbol: got {str(symbol)!r}, expected one with results of the replay's transforms")
+            return ReplayPointHistory(symbol, view, results, interval), points.base_of(interval)
         return ReplayBarHistory(pool, symbol, view, parts), view.length
     if symbol.series:
         interval = points.interval_of(pool, symbol)
@@ -180,6 +192,10 @@ def _history_of(
     if bars.first_open(pool, symbol.exchange, symbol.symbol, BASE) is None:
         raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars")
     return StoredBarHistory(pool, symbol, now), BASE
+
+
+def _stored_symbols(pool: Pool, transformed: bool) -> list[ChartSymbol]:
+    return points.stored_series(pool) if transformed else [ChartSymbol(*series) for series in bars.stored_series(pool)]
 
 
 def _description(symbol: ChartSymbol) -> str:

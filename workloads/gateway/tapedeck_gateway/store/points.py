@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -63,7 +64,12 @@ def interval_of(pool: Pool, symbol: ChartSymbol) -> str | None:
     """The finest interval of a series; empty for results of trades or tickers, None for an unknown series."""
     with connection_of(pool) as connection:
         rows = connection.execute(_INTERVALS, _key(symbol)).fetchall()
-    return min((row[0] for row in rows), key=lambda name: BAR_LENGTHS[name].ms if name else 0, default=None)
+    return finest(row[0] for row in rows)
+
+
+def finest(intervals: Iterable[str]) -> str | None:
+    """The shortest interval, empty text before all; None of none."""
+    return min(intervals, key=lambda name: BAR_LENGTHS[name].ms if name else 0, default=None)
 
 
 def base_of(interval: str) -> BarLength:

@@ -28,6 +28,7 @@ from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_gateway.charts.bar_columns import BarColumns, Candle, aggregate
 from tapedeck_gateway.charts.resolutions import BASE
+from tapedeck_gateway.topics.topic_view import TopicView
 
 SERIES_BARS = 20_000
 VIEW_BARS = 1_000_000  # of all series together
@@ -42,11 +43,10 @@ class _PartitionState:
     watermark: int | None = None
     pending: deque[Bar | Trade] = field(default_factory=deque)
     published: int = 0
-    caught_up: bool = False
     ended: bool = False
 
 
-class ReplayView:
+class ReplayView(TopicView):
     """The state of one replay. The topic reader's thread updates it, other threads read it.
 
     ``position`` is the virtual time up to which all partitions are complete. ``generation`` counts seeks and loops:
@@ -55,9 +55,8 @@ class ReplayView:
     """
 
     def __init__(self, uid: str, partitions: int) -> None:
-        self.uid = uid
+        super().__init__(uid, partitions)
         self.generation = 0
-        self.watchers = 0
         self.start: ReplayStart | None = None
         self.epoch = Epoch()
         self.complete_from = 0
@@ -65,7 +64,7 @@ class ReplayView:
         self._partitions = [_PartitionState() for _ in range(partitions)]
         self._series: dict[tuple[str, str], BarColumns] = {}
         self._lock = threading.Lock()
-        self._caught_up = threading.Event()
+        self._epoch_starts: list[tuple[Epoch, int]] = []  # both rise: what a later epoch took back is no limit
 
     @property
     def length(self) -> BarLength:
@@ -94,21 +93,6 @@ class ReplayView:
     def published(self) -> int:
         """The number of bars on the topic, by the last watermarks."""
         return sum(p.published for p in self._partitions)
-
-    def wait_caught_up(self, timeout: float) -> bool:
-        """Wait up to ``timeout`` seconds until the topic is read to the end that it had when reading started."""
-        return self._caught_up.wait(timeout)
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether the topic is read to the end that it had when reading started."""
-        return self._caught_up.is_set()
-
-    def mark_caught_up(self, partition: int) -> None:
-        """The reader has reached the end of a partition."""
-        self._partitions[partition].caught_up = True
-        if all(p.caught_up for p in self._partitions):
-            self._caught_up.set()
 
     def is_ahead(self, partition: int) -> bool:
         """Whether the partition holds so many pending records that reading it must be paused."""
@@ -160,6 +144,7 @@ class ReplayView:
             self.complete_from = self.length.first_open(v)
         self.epoch, self.position = epoch, v
         self.generation += 1
+        self._epoch_starts = [*(each for each in self._epoch_starts if each[1] < v), (epoch, v)]
         for each in self._partitions:
             if each.epoch < epoch:
                 each.pending.clear()
@@ -194,6 +179,11 @@ class ReplayView:
             oldest = series.upsert(record.ts, (record.open, record.high, record.low, record.close, record.volume))
         if oldest is not None:
             self.complete_from = max(self.complete_from, oldest)
+
+    def valid_until(self, epoch: Epoch) -> int:
+        """The last event time of this epoch's records that no later epoch took back, and not beyond the position."""
+        starts = [v for started, v in self._epoch_starts if started > epoch]
+        return min([*starts, self.position or 0])
 
     def base_bars(self, exchange: str, symbol: str, start: int, end: int) -> list[Candle]:
         """The replay's own bars with open in [start, end), up to the position."""

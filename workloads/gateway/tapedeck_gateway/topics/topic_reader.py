@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, cast
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -15,11 +15,13 @@ from prometheus_client import Counter
 from tapedeck_common.kafka import consumer
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
-from tapedeck_common.topics import MARKET_BARS, replay_topic
+from tapedeck_common.topics import MARKET_BARS, points_topic, replay_topic
 from tapedeck_crds.errors import InvalidInput, NotFound, Unavailable
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.topics.live_bars import LiveBars
+from tapedeck_gateway.topics.points_view import PointsView
 from tapedeck_gateway.topics.replay_view import ReplayView
+from tapedeck_gateway.topics.topic_view import TopicView
 
 BATCH_MESSAGES = 2_000
 POLL_SECONDS = 0.02  # a batch is applied after so long, full or not
@@ -35,6 +37,7 @@ LIVE = ""
 """Stands for the live market where changes are reported by a replay's uid."""
 INVALID_RECORD = (InvalidInput, msgspec.DecodeError, UnicodeError)
 """What decoding and checking a record raises. Any other ValueError is a bug and ends the reader."""
+ViewT = TypeVar("ViewT", bound=TopicView)
 _Command: TypeAlias = Callable[[Consumer], None]
 
 _invalid_records = Counter("tapedeck_gateway_invalid_records", "Records of charts' topics that could not be decoded.")
@@ -50,7 +53,7 @@ class TopicReader:
         self._connections = connections
         self._idle_seconds = idle_seconds
         self._on_change = on_change
-        self._replays: dict[str, ReplayView] = {}
+        self._views: dict[str, TopicView] = {}  # by topic
         self._last_used: dict[str, float] = {}
         self.live = LiveBars()
         self._live_assigned = False
@@ -69,21 +72,29 @@ class TopicReader:
 
         Raises NotFound where there is no such replay or series, Unavailable where the broker does not answer.
         """
-        try:
-            view = self._view(symbol.replay)
-        except KafkaException as error:
-            raise Unavailable(BROKER_UNAVAILABLE) from error
-        if not view.wait_caught_up(CATCH_UP_SECONDS):
-            raise Unavailable(f"the replay's topic could not be read within {CATCH_UP_SECONDS:.0f} s; try again")
+        view = self._caught_up(replay_topic(symbol.replay), symbol.replay, ReplayView)
         start = view.start
         if start is not None and (symbol.exchange != start.exchange or symbol.symbol not in start.symbols):
             raise NotFound(f"symbol: got {symbol.exchange}:{symbol.symbol}, expected one of the replay's")
         return view
 
+    def caught_up_points(self, symbol: ChartSymbol) -> PointsView:
+        """The results of the transforms of the symbol's replay; raises as ``caught_up_view``."""
+        return self._caught_up(points_topic(symbol.replay), symbol.replay, PointsView)
+
+    def _caught_up(self, topic: str, uid: str, kind: Callable[[str, int], ViewT]) -> ViewT:
+        try:
+            view = self._view(topic, uid, kind)
+        except KafkaException as error:
+            raise Unavailable(BROKER_UNAVAILABLE) from error
+        if not view.wait_caught_up(CATCH_UP_SECONDS):
+            raise Unavailable(f"{topic} could not be read within {CATCH_UP_SECONDS:.0f} s; try again")
+        return view
+
     def position(self, uid: str) -> int | None:
         """The position of a replay that a chart shows; None for another replay, or before the first watermark."""
-        view = self._replays.get(uid)
-        return view.position if view is not None and view.caught_up else None
+        view = self._views.get(replay_topic(uid))
+        return view.position if isinstance(view, ReplayView) and view.caught_up else None
 
     def start(self) -> None:
         """Start the thread if it does not run. It reads the live market's bars while ``live`` has watchers."""
@@ -96,25 +107,24 @@ class TopicReader:
         if self._thread is not None:
             self._thread.join(timeout=3)
 
-    def _view(self, uid: str) -> ReplayView:
-        """The replay's view; a new one is read from the topic's beginning. Raises NotFound and KafkaException."""
+    def _view(self, topic: str, uid: str, kind: Callable[[str, int], ViewT]) -> ViewT:
+        """The view of a topic; a new one is read from the beginning. Raises NotFound and KafkaException."""
         with self._lock:
-            view = self._replays.get(uid)
+            view = self._views.get(topic)
             if view is None:
-                view = self._open_replay(uid)
-            self._last_used[uid] = time.monotonic()
-            return view
+                view = self._open(topic, uid, kind)
+            self._last_used[topic] = time.monotonic()
+            return cast(ViewT, view)  # a topic has one kind of view
 
-    def _open_replay(self, uid: str) -> ReplayView:
-        topic = replay_topic(uid)
+    def _open(self, topic: str, uid: str, kind: Callable[[str, int], ViewT]) -> ViewT:
         client = consumer(self._connections, "tapedeck-gateway-probe", "tapedeck-gateway")
         try:
             partitions = client.list_topics(topic, timeout=REQUEST_SECONDS).topics[topic].partitions
         finally:
             client.close()
         if not partitions:
-            raise NotFound(f"symbol: got replay {uid!r}, expected the uid of a replay that has a topic")
-        view = self._replays[uid] = ReplayView(uid, len(partitions))
+            raise NotFound(f"symbol: got replay {uid!r}, expected the uid of a replay that has the topic {topic}")
+        view = self._views[topic] = kind(uid, len(partitions))
         starts = [TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions]
         self._submit(lambda reader: reader.incremental_assign(starts))
         return view
@@ -168,23 +178,25 @@ class TopicReader:
 
     def _apply(self, reader: Consumer, messages: list[Message]) -> None:
         changed: set[str] = set()
+        read: set[str] = set()
         for message in messages:
             topic = message.topic() or ""
             if topic == MARKET_BARS:
                 if message.error() is None and self._apply_live(message):
                     changed.add(LIVE)
                 continue
-            view = self._replays.get(topic.removeprefix(replay_topic("")))
+            view = self._views.get(topic)
             if view is None:
                 continue
             partition = message.partition() or 0
             if self._apply_to_view(view, partition, message):
                 changed.add(view.uid)
+                read.add(topic)
             if view.is_ahead(partition):
                 reader.pause([TopicPartition(topic, partition)])
-        for view in [self._replays[uid] for uid in changed if uid != LIVE]:
-            partitions = [p for p in reader.assignment() if p.topic == replay_topic(view.uid)]
-            reader.resume([p for p in partitions if not view.is_ahead(p.partition)])
+        for topic in read:
+            partitions = [p for p in reader.assignment() if p.topic == topic]
+            reader.resume([p for p in partitions if not self._views[topic].is_ahead(p.partition)])
         if changed:
             self._on_change(changed)
 
@@ -195,7 +207,7 @@ class TopicReader:
             _count_invalid(message, error)
             return False
 
-    def _apply_to_view(self, view: ReplayView, partition: int, message: Message) -> bool:
+    def _apply_to_view(self, view: TopicView, partition: int, message: Message) -> bool:
         """Apply a record, or the end of a partition; returns whether a chart may have changed."""
         error = message.error()
         if error is not None:
@@ -214,9 +226,9 @@ class TopicReader:
         """Stop reading what no client has used for ``idle_seconds``."""
         with self._lock:
             limit = time.monotonic() - self._idle_seconds
-            for uid in [u for u, used in self._last_used.items() if used < limit and not self._replays[u].watchers]:
-                del self._replays[uid], self._last_used[uid]
-                reader.incremental_unassign([p for p in reader.assignment() if p.topic == replay_topic(uid)])
+            for topic in [t for t, used in self._last_used.items() if used < limit and not self._views[t].watchers]:
+                del self._views[topic], self._last_used[topic]
+                reader.incremental_unassign([p for p in reader.assignment() if p.topic == topic])
             if self._live_assigned and not self.live.watchers:
                 self._live_assigned = False
                 reader.incremental_unassign([p for p in reader.assignment() if p.topic == MARKET_BARS])
