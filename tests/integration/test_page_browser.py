@@ -171,6 +171,11 @@ def test_candles_move_while_the_replay_plays(
     shown = [bar for bar in bars if event_time(bar) <= event_time(bars[509])]
     wait_for(page, "last", shown[-1].ts)
     wait_for(page, "bars", len(shown))
+    wait_for(page, "equity", len(shown))  # of 1,083 points that the run has
+    expect(page.locator("[data-figure='Run']")).to_have_text("running, shown up to the replay's position")
+    page.set_viewport_size({"width": 390, "height": 844})  # of a phone
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.set_viewport_size({"width": 1440, "height": 900})
 
     replay.play(bars[510:1_380])
     run.trade(1_380)
