@@ -328,6 +328,16 @@ def test_results_that_a_seek_took_back_are_dropped() -> None:
     assert shown() == [(0, 0), (1, 1)]
 
 
+def test_results_of_trades_of_one_millisecond_are_in_the_order_of_the_trades() -> None:
+    topic, results = Topic(), PointsView(UID, 1)
+    for seq, id, value in ((1, "2", 5.0), (0, "3", 9.0), (2, "1", 7.0)):
+        point = Point("x", "A", "", "mine", T0, value, id, seq=seq)
+        results.apply(0, replay_headers(UID, Epoch()), encode(point))
+    topic.watermark(1)
+    candles = results.candles(ChartSymbol("x", "A", UID, "mine"), "", topic.view.valid_until)
+    assert [candle.close for candle in candles] == [9.0, 5.0, 7.0]
+
+
 def test_a_partition_ahead_of_the_others_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_view, "PENDING_RECORDS", 5)
     topic = Topic(partitions=2)

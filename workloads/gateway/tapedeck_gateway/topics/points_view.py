@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from tapedeck_common.market import Point, trade_id_key
+from tapedeck_common.market import Point, TradeKey, trade_id_key
 from tapedeck_common.wire import Epoch, MessageHeaders, decode_point, origin_of
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.intervals import BAR_LENGTHS
@@ -21,14 +21,15 @@ EVICT_POINTS = 1_000
 
 @dataclass(frozen=True)
 class _Result:
-    """A result and the epoch that it was computed in. ``known`` is its event time."""
+    """A result and the epoch that it was computed in. ``order`` is that of trades, ``known`` its event time."""
 
+    order: TradeKey
     epoch: Epoch
     known: int
     candle: Candle
 
 
-_Results: TypeAlias = dict[tuple[int, int, str], _Result]
+_Results: TypeAlias = dict[tuple[int, str], _Result]
 """By time and, for results of trades, the trade's id."""
 
 
@@ -54,13 +55,13 @@ class PointsView(TopicView):
         return False
 
     def _put(self, results: _Results, point: Point, epoch: Epoch) -> None:
-        key = (point.ts, *trade_id_key(point.id))
+        key = (point.ts, point.id)
         if point.value is None:
             results.pop(key, None)
             return
-        results[key] = _Result(epoch, _known_at(point), _candle(point, point.value))
+        results[key] = _Result(_order(point), epoch, _known_at(point), _candle(point, point.value))
         if len(results) > SERIES_POINTS + EVICT_POINTS:
-            for oldest in sorted(results)[:EVICT_POINTS]:
+            for oldest in sorted(results, key=lambda key: results[key].order)[:EVICT_POINTS]:
                 del results[oldest]
 
     def intervals_of(self, symbol: ChartSymbol) -> list[str]:
@@ -72,8 +73,12 @@ class PointsView(TopicView):
         """The results in order, without those of an epoch that are known later than its ``valid_until``."""
         with self._lock:
             results = self._series.get((symbol.exchange, symbol.symbol, symbol.series), {}).get(interval, {})
-            ordered = [results[key] for key in sorted(results)]
+            ordered = sorted(results.values(), key=lambda result: result.order)
         return [result.candle for result in ordered if result.known <= valid_until(result.epoch)]
+
+
+def _order(point: Point) -> TradeKey:
+    return (point.ts, point.seq, *trade_id_key(point.id))
 
 
 def _known_at(point: Point) -> int:
