@@ -301,6 +301,20 @@ class BacktestStatus(Status):
         default=None,
         description="The best trials of a sweep, best first; of a walk-forward, the out-of-sample ones.",
     )
+    deflated_sharpe: float | None = Field(
+        default=None,
+        description="Probability that the true Sharpe ratio of a sweep's best trial is above what the best of as many "
+        "trials reaches by chance (Bailey and Lopez de Prado 2014), 0 to 1.",
+    )
+    windows: int | None = Field(
+        default=None,
+        description="Windows of a walk-forward. Its value, return and ratios are those of one account that traded the "
+        "out-of-sample parts one after another.",
+    )
+    cold_windows: int | None = Field(
+        default=None, description="Windows with fewer bars before the out-of-sample part than the indicators need."
+    )
+    empty_windows: int | None = Field(default=None, description="Windows whose out-of-sample part had no fill.")
 
 
 class Backtest(Resource[BacktestSpec, BacktestStatus]):

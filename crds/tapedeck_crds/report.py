@@ -140,7 +140,8 @@ class BacktestReport(Report):
 
     ``undefined`` has a line for each reason why figures are None.
 
-    A shard of a sweep has completed ``tried`` of all ``trials``; ``best`` are the best of its own.
+    A shard of a sweep has completed ``tried`` of all ``trials``; ``best`` are the best of its own. The last
+    shard has the figures of the sweep as a whole, too.
     """
 
     run_id: str = ""
@@ -167,3 +168,7 @@ class BacktestReport(Report):
     tried: int = 0
     trials: int = 0
     best: tuple[TrialReport, ...] = ()
+    deflated_sharpe: float | None = None
+    windows: int = 0
+    cold_windows: int = 0
+    empty_windows: int = 0

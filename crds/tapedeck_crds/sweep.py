@@ -92,6 +92,11 @@ class WalkForward(Model):
     test_days: Annotated[int, Field(ge=1, le=36_500)] = Field(
         description="Length of the out-of-sample part after it, days; also the step between windows."
     )
+    warmup_bars: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
+        default=None,
+        description="Number of bars of each symbol before an out-of-sample part to warm up indicators; as many as the "
+        "indicators of the strategy need if omitted.",
+    )
 
 
 class Sweep(Model):

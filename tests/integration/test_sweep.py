@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import random
 import time
@@ -48,6 +49,19 @@ def stock_value(bars: Sequence[Bar], fast: int, slow: int) -> float:
     stock = run_stock(
         BUILTINS["sma-cross"], series, cash=10_000.0, commission_percent=0.1, percent=95.0, fast=fast, slow=slow
     )
+    return float(stock.final)
+
+
+def stock_value_after(history: Sequence[Bar], bars: Sequence[Bar], fast: int, slow: int) -> float:
+    """Stock Backtrader over both, with orders from the first of ``bars`` on."""
+
+    class Later(BUILTINS["sma-cross"]):  # type: ignore[misc, valid-type]
+        def next(self) -> None:
+            if len(self) > len(history):
+                super().next()
+
+    series = {"A": [*history, *bars]}
+    stock = run_stock(Later, series, cash=10_000.0, commission_percent=0.1, percent=95.0, fast=fast, slow=slow)
     return float(stock.final)
 
 
@@ -101,6 +115,9 @@ def test_each_trial_is_stored_once_despite_kills(connections: Connections, tmp_p
         assert eventually(lambda: state_of(dsn, first.uid) == ("complete", len(GRID)))
     finally:
         recorder.stop()
+    with psycopg.connect(dsn) as connection:
+        ended = connection.execute("SELECT metrics FROM runs WHERE run_id = %s", (first.uid,)).fetchall()
+    assert set(ended[0][0]) == {"best_sharpe", "best_sharpe_error", "deflated_sharpe", "trials_with_sharpe"}
     rows = trials_of(dsn, first.uid)
     assert [(fast, slow) for _, _, fast, slow, *_ in rows] == GRID
     values = {(fast, slow): objective for _, _, fast, slow, objective, *_ in rows}
@@ -127,7 +144,8 @@ def test_walk_forward_trades_the_best_trial_of_each_window(connections: Connecti
         connections, tmp_path, sweep_spec(walkForward=rolling, params=[AXES[0], AXES[1] | {"values": [15, 40]}])
     )
     assert pod.run() == 0, pod.log.read_text()
-    trials = [v for _, v in result_values(connections, pod.uid) if v["type"] == "trial"]
+    values = [value for _, value in result_values(connections, pod.uid)]
+    trials = [value for value in values if value["type"] == "trial"]
     assert len(trials) == 2 * (4 * 2 + 1)
     for window in (0, 1):
         mine = {v["trial"]: v for v in trials if v["window"] == window}
@@ -136,9 +154,22 @@ def test_walk_forward_trades_the_best_trial_of_each_window(connections: Connecti
         assert tested["params"] == best["params"]
         start, end = T0 + (window + 2) * 1440 * MINUTE, T0 + (window + 3) * 1440 * MINUTE
         assert (tested["start"], tested["end"]) == (start, end)
-        part = [bar for bar in bars if start <= bar.ts < end]
-        assert tested["objective"] == stock_value(part, tested["params"]["fast"], tested["params"]["slow"])
-    assert [t["window"] for t in pod.report()["best"]] == [0, 1]
+        part, before = [bar for bar in bars if start <= bar.ts < end], [bar for bar in bars if bar.ts < start]
+        fast, slow = tested["params"]["fast"], tested["params"]["slow"]
+        assert tested["objective"] == stock_value_after(before[-slow:], part, fast, slow)
+        assert (tested["metrics"]["warmup_bars"], tested["metrics"]["cold"]) == (slow, 0)
+    report, ended = pod.report(), values[-1]
+    assert [t["window"] for t in report["best"]] == [0, 1]
+    growth = math.prod(trial["objective"] / 10_000 for trial in trials if trial["trial"] == -1)
+    assert ended["metrics"]["final_value"] == report["value"] == pytest.approx(10_000 * growth)
+    assert [report[name] for name in ("windows", "cold_windows", "empty_windows")] == [2, 0, 0]
+    assert ended["state"] == "complete"
+    assert ended["message"].startswith("2 windows: 0 cold, 0 without a fill")
+    curve = [
+        (ts, value) for v in values if v["type"] == "equity" for ts, value in zip(v["ts"], v["value"], strict=True)
+    ]
+    assert [ts for ts, _ in curve] == [bar.ts + MINUTE for bar in bars[2 * 1440 :]]
+    assert curve[-1][1] == report["value"]
 
 
 @pytest.mark.parametrize(

@@ -64,3 +64,20 @@ def test_the_windows_of_a_walk_forward_are_in_order_of_time() -> None:
     pods = (shard(0, a_report(1, (-1, 9.0), window=4)), shard(1, a_report(1, (-1, 2.0), window=1)))
     status = plan(rolling, Observed(job=job, pods=pods), 0, SETTINGS).status
     assert [(t["window"], t["trial"]) for t in status["best"]] == [(1, -1), (4, -1)]
+
+
+def test_the_last_shard_reports_the_sweep_as_a_whole() -> None:
+    rolling = a_sweep(walkForward={"trainDays": 5, "testDays": 1})
+    job = next(m for m in plan(rolling, Observed(), 0, SETTINGS).apply if m["kind"] == "Job")
+    whole = {"value": 900.0, "return_percent": -10.0, "windows": 2, "cold_windows": 1, "bars": 50, "daily_returns": 3}
+    last = a_report(1, (-1, 2.0), window=1).model_copy(update={**whole, "undefined": ("sharpe: too short",)})
+    pods = (shard(0, a_report(39, (-1, 9.0))), shard(1, last))
+    status = plan(rolling, Observed(job=job, pods=pods), 0, SETTINGS).status
+    assert status["progress"] == "40/40"
+    figures = ("value", "returnPercent", "windows", "coldWindows", "emptyWindows", "bars", "dailyReturns")
+    assert [status[name] for name in figures] == [900.0, -10.0, 2, 1, 0, 50, 3]
+    assert status["undefined"] == ["sharpe: too short"]
+    best = a_report(20, (3, 1.5)).model_copy(update={"deflated_sharpe": 0.25})
+    pods = (shard(0, a_report(20, (1, 0.5))), shard(1, best))
+    status = plan(a_sweep(), Observed(job=job, pods=pods), 0, SETTINGS).status
+    assert (status["deflatedSharpe"], status.get("windows")) == (0.25, None)

@@ -21,6 +21,14 @@ DOCUMENTS = sorted(
 )
 
 
+def test_migrations_form_one_line() -> None:
+    """Two changes that add the same number would leave the store with two heads."""
+    folder = ROOT / "workloads/common/tapedeck_common/store/migrations/versions"
+    texts = [path.read_text() for path in sorted(folder.glob("0*.py"))]
+    numbers = [re.findall(r'^(?:down_)?revision = "?([0-9]{4}|None)"?$', text, re.MULTILINE) for text in texts]
+    assert numbers == [[f"{n:04}", f"{n - 1:04}" if n > 1 else "None"] for n in range(1, len(texts) + 1)]
+
+
 def load(path: Path) -> Any:
     # YAML 1.1 reads the key `on` as true.
     return yaml.load(path.read_text(), yaml.BaseLoader)

@@ -86,8 +86,14 @@ def _lost_replay(replay: Replay | None, uid: str, name: str) -> RunStatus | None
     return None
 
 
+_COUNTS = ("windows", "cold_windows", "empty_windows")  # of a walk-forward
+_NOT_COPIED = {
+    "state", "reason", "message", "undefined", "total", "tried", "trials", "best", "deflated_sharpe", *_COUNTS,
+}  # fmt: skip
+
+
 def _fields(report: BacktestReport) -> Json:
-    fields = report.model_dump(exclude={"state", "reason", "message", "undefined", "total", "tried", "trials", "best"})
+    fields = report.model_dump(exclude=_NOT_COPIED)
     undefined = list(report.undefined) or None
     return {
         **fields,
@@ -105,6 +111,8 @@ def _plan_sweep(backtest: Backtest, sweep: Sweep, observed: Observed, now_ms: in
     state = _sweep_status(observed, backtest)
     if reports:
         state = replace(state, fields=_sweep_fields(sweep, reports))
+        if state.phase == "Complete":  # all shards have the same notes, and the last one the result's
+            state = replace(state, message=max((report.message for report in reports), key=len))
     return job_plan(backtest, observed, state, now_ms, settings, children, parallelism=parallelism)
 
 
@@ -124,7 +132,12 @@ def _report_with_trials(observed: Observed, index: int) -> BacktestReport | None
 def _sweep_fields(sweep: Sweep, reports: list[BacktestReport]) -> Json:
     best = [trial for report in reports for trial in report.best]
     tried = sum(report.tried for report in reports)
+    deflated = (report.deflated_sharpe for report in reports if report.deflated_sharpe is not None)
+    whole = next((report for report in reports if report.windows), None)  # the last shard of a walk-forward
+    of_windows = {**_fields(whole), **whole.model_dump(include=set(_COUNTS))} if whole is not None else {}
     return {
+        **of_windows,
+        "deflated_sharpe": next(deflated, None),
         "run_id": reports[0].run_id or None,
         "progress": f"{tried}/{reports[0].trials}",
         "best": [trial.model_dump() for trial in _ranked(sweep, best)],

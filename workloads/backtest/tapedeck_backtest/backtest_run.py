@@ -62,7 +62,7 @@ class BacktestRun:
         except RunFailed as failure:
             self.publish_failure(failure.reason, failure.message)
             raise
-        if self._spec.sweep is None:  # a sweep ends with its last trial, which may be another pod's
+        if self._spec.sweep is None:  # the end of a sweep is published by its last shard
             self._context.publish_ended("complete", self._progress.end_message())
         self._progress.complete()
 

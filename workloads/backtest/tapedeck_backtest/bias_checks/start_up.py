@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from tapedeck_backtest.bias_checks.rerun import StrategyRerun
+from tapedeck_backtest.engine.min_period import min_period
 from tapedeck_crds.intervals import BAR_LENGTHS
 
 TOLERANCE = 1e-4  # relative
@@ -26,7 +27,7 @@ def start_up_findings(rerun: StrategyRerun) -> list[str]:
     ends = [int(fraction * len(events)) for fraction in COMPARED_AT]
     values = {end: _values_after(rerun, 0, end) for end in ends}
     _, strategy = rerun.run(0, int(events[-1]))
-    length = max(_min_period(strategy, BAR_LENGTHS[rerun.interval].ms), rerun.spec.data.warmup_bars)
+    length = max(min_period(strategy, BAR_LENGTHS[rerun.interval].ms), rerun.spec.data.warmup_bars)
     lengths = [length * multiple for multiple in (1, *MULTIPLES) if length * multiple < ends[-1]]
     if not lengths:
         needed = round(length / COMPARED_AT[-1])
@@ -38,15 +39,6 @@ def start_up_findings(rerun: StrategyRerun) -> list[str]:
         for name in worst[length]
         if worst[length][name] > TOLERANCE
     ]
-
-
-def _min_period(strategy: Any, width: int) -> int:
-    """Bars of ``width`` (ms) that the indicators need. On a resampled feed: their bars, and one incomplete bar."""
-    needed: list[int] = []
-    for data, bars in zip(strategy.datas, strategy._minperiods, strict=True):
-        _, _, interval = data._name.partition("@")
-        needed.append((bars + 1) * (BAR_LENGTHS[interval].ms // width) if interval else bars)
-    return max(needed)
 
 
 def _advice(sufficient: int | None, longest: int) -> str:

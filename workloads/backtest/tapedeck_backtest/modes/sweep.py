@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from dataclasses import replace
 from typing import Any
+
+from pydantic.alias_generators import to_snake
 
 from tapedeck_backtest.bars.datetimes import same_session
 from tapedeck_backtest.bars.history import prepend_history
 from tapedeck_backtest.bars.resample import check_intervals, check_resampled, first_open
+from tapedeck_backtest.report.equity_curve import stride
 from tapedeck_backtest.report.origin import origin_of_store
+from tapedeck_backtest.report.undefined import undefined
 from tapedeck_backtest.run.context import RunContext
+from tapedeck_backtest.run.execution import new_results
 from tapedeck_backtest.sources.stored_bars import read_history, read_range, stored_limits
 from tapedeck_backtest.strategy_loader import checked_params, param_notes
 from tapedeck_backtest.sweep.completed_trials import completed_trials
+from tapedeck_backtest.sweep.outcome import best_of_search, out_of_sample
 from tapedeck_backtest.sweep.shard import ShardRunner, shard_plan, total_trials
 from tapedeck_backtest.sweep.trial import TrialRunner
-from tapedeck_backtest.sweep.windows import sweep_windows
+from tapedeck_backtest.sweep.windows import SweepWindow, sweep_windows
+from tapedeck_common.records import RunTrial
 from tapedeck_crds.backtest import ParamValue
 from tapedeck_crds.base import StoreRange
+from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.sweep import Sweep
+
+RECORDED_SECONDS = 120.0  # how long the recorder may take to store this shard's last trials
 
 
 def run(context: RunContext, strategy: type[Any], sweep: Sweep, range_: StoreRange) -> None:
@@ -57,6 +69,58 @@ def run(context: RunContext, strategy: type[Any], sweep: Sweep, range_: StoreRan
     with context.strategy_code():
         progress.shard.run()
     context.publisher.flush()
+    all_trials = _all_trials(context, progress.shard, total)
+    if all_trials is not None:
+        _publish_outcome(context, trials, windows, all_trials)
+
+
+def _all_trials(context: RunContext, shard: ShardRunner, total: int) -> list[RunTrial] | None:
+    """The trials of all shards; None while another shard has not completed its own, which then publishes the outcome.
+
+    Each shard looks after its own trials are stored, so the last to look finds all of them. Raises Unavailable.
+    """
+    if len(shard.completed) == total:
+        return list(shard.completed.values())
+    deadline = time.monotonic() + RECORDED_SECONDS
+    while True:
+        stored = completed_trials(context.connections, context.progress.run_id)
+        if shard.completed.keys() <= {(trial.window, trial.trial) for trial in stored}:
+            return stored if len(stored) >= total else None
+        if time.monotonic() > deadline:
+            raise Unavailable(f"recorder: the trials of this shard were not stored within {RECORDED_SECONDS:g} s")
+        context.guard.heartbeat()
+        time.sleep(1.0)
+
+
+def _publish_outcome(
+    context: RunContext, trials: TrialRunner, windows: list[SweepWindow], all_trials: list[RunTrial]
+) -> None:
+    """Publish the sweep's result and its end. A repetition publishes the same. Raises Unavailable and RunFailed."""
+    progress, sweep = context.progress, trials.sweep
+    if sweep.walk_forward is None:
+        progress.figures = best_of_search(sweep, all_trials)
+        if not progress.figures:
+            progress.note(_why_none_is_best(sweep, all_trials))
+    else:
+        steps = sum(len(columns.event) for columns in trials.series.values())
+        results = new_results(context, trials.interval, stride(steps))
+        with context.strategy_code():
+            counts = out_of_sample(trials, windows, all_trials, results)
+        results.flush()
+        progress.results, progress.figures = results, counts.figures()
+        progress.note(str(counts))
+    context.publish_ended("complete", progress.end_message())
+
+
+def _why_none_is_best(sweep: Sweep, trials: list[RunTrial]) -> str:
+    """The most frequent reason why a trial has no objective, or that none meets the constraints."""
+    name = sweep.objective.metric
+    without = [trial for trial in trials if trial.objective is None]
+    reasons = Counter(undefined(trial.metrics).get(to_snake(name)) or trial.message for trial in without)
+    if not reasons:
+        return "no trial is feasible: none meets the constraints"
+    (reason, count), *_ = reasons.most_common(1)
+    return f"no trial is feasible: {count} of {len(trials)} have no {name}: {reason}"
 
 
 def _axis_notes(strategy: type[Any], sweep: Sweep) -> list[str]:

@@ -68,7 +68,7 @@ class RunContext:
     def publish_ended(self, state: Literal["complete", "failed"], message: str) -> None:
         """Publish the end of the run with its results, and wait until the broker has all. Raises Unavailable."""
         results = self.progress.results
-        figures = results.summary() if results is not None else {}
+        figures = (results.summary() if results is not None else {}) | self.progress.figures
         self.publisher.publish(
             RunEnded(
                 run_id=self.progress.run_id,

@@ -20,7 +20,7 @@ from tapedeck_crds.report import BacktestReport, ReportState
 class RunProgress:
     """``total`` is the number of bars, 0 if unknown. ``shard`` is set for a sweep, ``engine`` once bars are played.
 
-    ``notes`` say what the user should know of a run that has not failed.
+    ``figures`` are those of a sweep as a whole. ``notes`` say what the user should know of a run that has not failed.
     """
 
     run_id: str
@@ -30,6 +30,7 @@ class RunProgress:
     message: str = ""
     notes: list[str] = field(default_factory=list)
     total: int = 0
+    figures: Figures = field(default_factory=dict)
     results: Results | None = None
     engine: BacktestEngine | None = None
     shard: ShardRunner | None = None
@@ -93,7 +94,15 @@ class RunProgress:
         if shard is None:
             return report
         progress = shard.progress()
-        return report.model_copy(update={"tried": progress.completed, "trials": progress.total, "best": progress.best})
+        return report.model_copy(
+            update={
+                "tried": progress.completed,
+                "trials": progress.total,
+                "best": progress.best,
+                "deflated_sharpe": self.figures.get("deflated_sharpe"),
+                **{name: int(self.figures.get(name) or 0) for name in ("windows", "cold_windows", "empty_windows")},
+            }
+        )
 
 
 def _count(summary: Figures, name: str) -> int | None:

@@ -18,7 +18,7 @@ from tapedeck_common.records import OUT_OF_SAMPLE_TRIAL, RunTrial
 from tapedeck_crds.report import TrialReport
 from tapedeck_crds.sweep import Sweep
 
-BEST_BYTES = 3_000  # of the 4 KiB that Kubernetes keeps of a termination message; a longer one is cut and unreadable
+BEST_BYTES = 2_400  # of the 4 KiB that Kubernetes keeps of a termination message; a longer one is cut and unreadable
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class ShardRunner:
         searched = (trial for (number, _), trial in self.completed.items() if number == window.number)
         best = best_trials(self._sweep, searched, 1)
         if best:
-            self._run(window, OUT_OF_SAMPLE_TRIAL, msgspec.json.decode(best[0].params), window.train_to, window.test_to)
+            self._complete(self.trials.run_test(window, msgspec.json.decode(best[0].params)))
             return
         self._complete(
             RunTrial(

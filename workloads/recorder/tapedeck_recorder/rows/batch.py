@@ -82,7 +82,6 @@ class Batch:
     points: dict[PointKey, tuple[int, bytes]] = field(default_factory=dict)
     runs_started: list[records.RunStarted] = field(default_factory=list)
     runs_ended: list[records.RunEnded] = field(default_factory=list)
-    runs_with_trials: set[str] = field(default_factory=set)
     dropped: int = 0
 
     @property

@@ -210,7 +210,6 @@ def _decode_result(batch: Batch, _message: Message, value: bytes) -> None:
             batch.run_rows[record.run_id][tables.RUN_EQUITY].add(*copy_binary.equity_rows(record))
         case records.RunTrial():
             batch.rows[tables.RUN_TRIALS].add(copy_binary.trial_row(record))
-            batch.runs_with_trials.add(record.run_id)
         case records.RunOrigin():
             batch.rows[tables.RUN_ORIGINS].add(copy_binary.origin_row(record))
         case records.RunFill():

@@ -102,13 +102,6 @@ def _write_runs(cursor: Cursor, batch: Batch) -> None:
         )
         if cursor.rowcount < len(batch.runs_ended):
             _check_runs_exist(cursor, [run.run_id for run in batch.runs_ended])
-    if batch.runs_with_trials:  # a sweep is complete with its last trial, whichever pod ran it
-        cursor.execute(
-            """UPDATE runs SET state = 'complete', ended_at = now()
-            WHERE run_id = ANY(%s) AND state = 'running' AND trials > 0
-              AND trials <= (SELECT count(*) FROM run_trials WHERE run_trials.run_id = runs.run_id)""",
-            (list(batch.runs_with_trials),),
-        )
 
 
 def _check_runs_exist(cursor: Cursor, run_ids: list[str]) -> None:
