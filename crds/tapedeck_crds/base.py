@@ -87,7 +87,46 @@ Time = Annotated[
     Field(json_schema_extra={"format": "date-time", "pattern": TIME_PATTERN}, max_length=40),
 ]
 Exchange = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]*$")]
+SYMBOL_MAX = 64
+# Blanks, control characters and what is not visible; \ and [ ]; * and ? are wildcards; @ separates a transform's name.
+_NOT_IN_SYMBOLS = r"\x00-\x20\x7f-\xa0\\\[\]@" + "\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
+SYMBOL_CHARACTER = f"[^{_NOT_IN_SYMBOLS}*?]"
+_SYMBOL = f"^@?{SYMBOL_CHARACTER}+$"
+_SYMBOL_OR_WILDCARDS = f"^@?[^{_NOT_IN_SYMBOLS}]+$"
+_SYMBOL_RULE = (
+    f"expected the exchange's own text, 1 to {SYMBOL_MAX} characters: without blanks, control characters, \\, [ and ], "
+    "with @ only at its start"
+)
+
+
+def is_symbol(text: str) -> bool:
+    """Whether a text can be a symbol: an exchange's own text, with few exceptions."""
+    return len(text) <= SYMBOL_MAX and re.fullmatch(_SYMBOL, text) is not None
+
+
+def _checked_symbol(text: str) -> str:
+    if not is_symbol(text):
+        raise ValueError(f"{_SYMBOL_RULE}, and without * and ?")
+    return text
+
+
+def _checked_wildcards(text: str) -> str:
+    if re.fullmatch(_SYMBOL_OR_WILDCARDS, text) is None:
+        raise ValueError(_SYMBOL_RULE)
+    return text
+
+
+Symbol = Annotated[
+    str,
+    AfterValidator(_checked_symbol),
+    Field(min_length=1, max_length=SYMBOL_MAX, json_schema_extra={"pattern": _SYMBOL}),
+]
+SymbolPattern = Annotated[
+    str,
+    AfterValidator(_checked_wildcards),
+    Field(min_length=1, max_length=SYMBOL_MAX, json_schema_extra={"pattern": _SYMBOL_OR_WILDCARDS}),
+]
+"""A symbol, or a pattern of symbols: * is any text, ? any character."""
 
 
 def checked_set(values: list[str]) -> list[str]:

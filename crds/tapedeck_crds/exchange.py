@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from tapedeck_crds.base import Model
+from tapedeck_crds.base import Model, SymbolPattern
 from tapedeck_crds.intervals import Interval
 
 Channel = Literal["trades", "bars", "ticker"]
@@ -31,9 +31,10 @@ def _once(values: list[str]) -> list[str]:
     return values
 
 
-Wanted = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9*?][A-Za-z0-9._/:*?-]*$")]
 _SET = {"x-kubernetes-list-type": "set"}
-WantedSet = Annotated[list[Wanted], AfterValidator(_once), Field(min_length=1, max_length=1000, json_schema_extra=_SET)]
+WantedSet = Annotated[
+    list[SymbolPattern], AfterValidator(_once), Field(min_length=1, max_length=1000, json_schema_extra=_SET)
+]
 ChannelSet = Annotated[list[Channel], AfterValidator(_once), Field(min_length=1, max_length=3, json_schema_extra=_SET)]
 IntervalSet = Annotated[
     list[Interval], AfterValidator(_once), Field(min_length=1, max_length=12, json_schema_extra=_SET)

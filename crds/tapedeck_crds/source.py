@@ -15,6 +15,7 @@ from tapedeck_crds.base import (
     Rule,
     StoreRange,
     Symbol,
+    SymbolPattern,
     Time,
     checked_set,
     exactly_one_of,
@@ -139,7 +140,6 @@ def meaning(model: Model) -> dict[str, object]:
     return fields
 
 
-SymbolPattern = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9*?][A-Za-z0-9._/:*?-]*$")]
 SymbolPatterns = Annotated[
     list[SymbolPattern],
     AfterValidator(checked_set),

@@ -132,9 +132,9 @@ def test_invalid_rows_are_reported_and_none_is_lost(services: Services, tmp_path
     assert "180000 has other values than at a.csv:3" in by_place["a.csv:6"]["reason"]
     assert json.loads(by_place["a.csv:6"]["payload"])["high"] == 4.0
     assert by_place["a.csv:7"]["payload"] == "not a row"
-    assert "expected a finite price above 0" in by_place["a.csv:8"]["reason"]
+    assert "expected a finite price" in by_place["a.csv:8"]["reason"]
     assert "expected a time with an offset" in by_place["a.csv:9"]["reason"]
-    assert "open: got -6.0" in by_place["a.csv:11"]["reason"]
+    assert "around open -6.0" in by_place["a.csv:11"]["reason"]
     assert len(by_place["b.csv:2"]["payload"]) == 500 and len(by_place["b.csv:2"]["reason"]) < 300
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
     # After a later row: 120000, the repeat of 60000, and 0.

@@ -12,6 +12,7 @@ import numpy as np
 import psycopg
 import pytest
 
+from by_hand.symbols import EXCHANGES_TEXT
 from pods.gateway import (
     MINUTE,
     Gateway,
@@ -22,6 +23,7 @@ from pods.gateway import (
     walk,
 )
 from pods.socket_client import T0, assert_same_bars, rows
+from tapedeck_common.market import Bar
 from tapedeck_common.store.schema_upgrade import upgrade_schema
 
 WIDTHS = {
@@ -56,6 +58,19 @@ def test_history_of_the_store_equals_plain_sql(gateway: Gateway, store: str) -> 
                 "/history", symbol="coinbase:BTC/USD", resolution=resolution, from_=end - 1, to=end, countback=3
             )
             assert_same_bars(rows(answer), expected[-3:])
+
+
+def test_any_symbol_and_prices_below_zero(gateway: Gateway, store: str) -> None:
+    prices = (-37.63, -37.0, -40.32, -38.5)
+    insert_bars(store, [Bar("x", symbol, "1m", T0, *prices, n + 1) for n, symbol in enumerate(EXCHANGES_TEXT)])
+    for n, symbol in enumerate(EXCHANGES_TEXT):
+        name = f"x:{symbol}"
+        assert gateway.get("/symbols", symbol=name)[1]["ticker"] == name
+        _, answer = gateway.get("/history", symbol=name, resolution="5", from_=0, to=T0 // 1000 + 60)
+        assert_same_bars(rows(answer), [(T0 // 1000, *prices, n + 1)])
+        assert name in [found["ticker"] for found in gateway.get("/search", query=symbol)[1]]
+    listed = gateway.get("/api/symbols")[1]
+    assert sorted(each["symbol"] for each in listed) == sorted(EXCHANGES_TEXT)
 
 
 def test_history_leaves_out_the_unclosed_bar(gateway: Gateway, store: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from by_hand.symbols import EXCHANGES_TEXT
 from pods.replay import MINUTE, T0, ReplayProcess, bars, committed, insert_minutes, stored
 from pods.store import insert_bars
 from tapedeck_common import wire
@@ -208,6 +209,21 @@ def test_an_interval_that_is_not_stored_plays_the_aggregate(make: Make, store: s
     expected = aggregated(stored(store, "x"), lambda ts: ts // 300_000 * 300_000)
     assert [row[:6] for row in found] == [row[:6] for row in expected]
     assert [row[6] for row in found] == pytest.approx([row[6] for row in expected])
+
+
+def test_any_symbol_and_prices_below_zero(make: Make, store: str) -> None:
+    rows = [
+        (T0 + minute * MINUTE, symbol, -37.5 + n, -36.0 + n, -40.25 + n, -38.0 + n, 1.0)
+        for minute in range(3)
+        for n, symbol in enumerate(sorted(EXCHANGES_TEXT))
+    ]
+    insert_bars(store, [Bar("x", symbol, "1m", ts, o, h, low, c, v) for ts, symbol, o, h, low, c, v in rows])
+    named = make({"source": {"store": {"exchange": "x", "symbols": EXCHANGES_TEXT}}})
+    assert played(named, kills=1) == rows
+    keys = {record.key for record in committed(named.connections.kafka_bootstrap, named.topic) if record.kind == "bar"}
+    assert keys == {f"x:{symbol}" for symbol in EXCHANGES_TEXT}
+    again = make({"source": {"topic": {"name": named.topic, "symbols": ["*"]}}})
+    assert played(again) == rows
 
 
 def test_months_play_at_their_ends(make: Make, store: str) -> None:

@@ -308,3 +308,51 @@ def test_trades_have_the_reasons_of_their_orders() -> None:
     assert trades[:2] == [("crossed", "turned"), ("turned", "Stop")]
     entry, leave = trades[2]
     assert (entry[:6], len(entry), leave) == ("odd ? ", 199, "")
+
+
+class Oil(bt.Strategy):  # type: ignore[misc]
+    """Buys below zero and sells above it."""
+
+    def next(self) -> None:
+        if len(self) == 1:
+            self.buy()
+        elif len(self) == 3:
+            self.close()
+
+
+def oil(*closes: float) -> dict[str, list[Bar]]:
+    opens = [closes[0], *closes[:-1]]
+    return {
+        "CL": [
+            Bar("x", "CL", "1m", T0 + i * MINUTE, o, max(o, c) + 9, min(o, c) - 9, c, 1)
+            for i, (o, c) in enumerate(zip(opens, closes, strict=True))
+        ]
+    }
+
+
+@pytest.mark.parametrize("mode", ["batch", "stream"])
+@pytest.mark.parametrize("commission", [{}, {"makerPercent": 1}])
+def test_prices_below_zero(mode: str, commission: dict[str, Any]) -> None:
+    """WTI on 20 April 2020: a buyer of 10 is paid 376.30, and costs are costs."""
+    broker = {"commissionPercent": 1, "slippagePercent": 2, **commission}
+    results, records = run_engine(mode, Oil, oil(-37.63, -36, -10, 5), broker, {"fixed": 10})
+    bought, sold = (r for r in records if isinstance(r, RunFill))
+    paid, received = -37.63 + 0.02 * 37.63, -10 - 0.02 * 10  # filled at the next open, slipped against the order
+    assert (bought.side, sold.side) == ("buy", "sell")
+    assert [bought.price, sold.price] == pytest.approx([paid, received])
+    costs = 0.01 * 10 * (abs(paid) + abs(received))
+    (trade,) = (r for r in records if isinstance(r, RunTrade))
+    assert [trade.pnl, trade.commission] == pytest.approx([10 * (received - paid), costs])
+    assert results.value[-1] == pytest.approx(CASH + 10 * (received - paid) - costs)
+
+
+@pytest.mark.parametrize(
+    ("sizer", "size"),
+    [({"percent": 50}, CASH / 2 / 40), ({"valuePercent": 50}, CASH / 2 / 40), ({"amount": 100}, 2.5)],
+)
+def test_money_buys_as_much_below_zero(sizer: dict[str, Any], size: float) -> None:
+    _, records = run_engine("batch", Oil, oil(-40, -40, -40, -40), {}, sizer)
+    first, second = (r for r in records if isinstance(r, RunFill))
+    assert (first.side, first.size, second.side, second.size) == ("buy", size, "sell", size)
+    _, records = run_engine("batch", Oil, oil(0, 1, 1, 1), {}, sizer)
+    assert not any(isinstance(r, RunFill) for r in records)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,15 @@ class RechunkedSource:
         for block in self._source.blocks(dataset, after):
             for begin in range(0, len(block), self._rows):
                 yield BarBlock(*(column[begin : begin + self._rows] for column in vars(block).values()))
+
+
+class ShiftedSource(RechunkedSource):
+    """The synthetic market with all prices lower by a constant, so that some are below zero."""
+
+    def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[BarBlock]:
+        for block in super().blocks(dataset, after):
+            prices = {name: getattr(block, name) - 100 for name in ("open", "high", "low", "close")}
+            yield replace(block, **prices)
 
 
 def changes(*items: dict[str, Any]) -> list[ScenarioChange]:
@@ -355,6 +365,27 @@ def test_a_shard_has_the_same_records_of_its_symbols() -> None:
 def test_changes_that_the_dataset_does_not_allow_are_rejected(scenario: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidReplay, match=message):
         ScenarioSource(market(10), changes(scenario)).resolve()
+
+
+def test_a_shock_scales_prices_below_zero_too() -> None:
+    source = ShiftedSource(market(200), 64)
+    changed = ScenarioSource(source, changes({"shock": {"percent": -50}, "from": at(100)}))
+    before, after = (joined(each.blocks(source.resolve(), None)) for each in (source, changed))
+    assert before.low.min() < 0
+    later = before.ts > START + 100 * HOUR
+    for name in ("open", "high", "low", "close"):
+        assert np.allclose(getattr(after, name)[later], getattr(before, name)[later] / 2)
+    assert (after.low <= np.minimum(after.open, after.close)).all()
+    assert (after.high >= np.maximum(after.open, after.close)).all()
+
+
+@pytest.mark.parametrize(
+    "change", [{"volatility": {"factor": 2}}, {"spread": {"factor": 2}}, {"shuffle": {"seconds": 36000}}]
+)
+def test_changes_in_proportion_to_prices_refuse_those_below_zero(change: dict[str, Any]) -> None:
+    changed = ScenarioSource(ShiftedSource(market(200), 64), changes(change))
+    with pytest.raises(InvalidReplay, match="expected prices above 0"):
+        joined(changed.blocks(changed.resolve(), None))
 
 
 def test_the_fingerprint_depends_on_the_scenario() -> None:

@@ -191,7 +191,7 @@ MINUTES, HOURS = range(0, 30_000_000, 60_000), range(36_000_000, 180_000_000, 3_
         (OF_FILE, csv_rows(*map(str, [*MINUTES, *HOURS])), "BadFiles", "interval: got 1m, expected 1h"),
         (OF_FILE, csv_rows("2018-04-04T00:00:00"), "BadFiles", "expected a time with an offset"),
         (OF_FILE, csv_rows("60000", "60000"), "BadFiles", "a.csv:3: ts: 60000 repeats that of a.csv:2"),
-        (OF_FILE, {"a.csv": HEAD + "60000,1,2,-0.5,1.5,3\n"}, "BadFiles", "a.csv:2: low: got -0.5"),
+        (OF_FILE, {"a.csv": HEAD + "60000,1,2,nan,1.5,3\n"}, "BadFiles", "a.csv:2: low: got nan"),
     ],
     ids=["empty range", "no topic", "mixed intervals", "no offset", "twice", "negative"],
 )

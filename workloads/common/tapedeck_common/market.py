@@ -178,8 +178,8 @@ def bar_problem(bar: Bar) -> str | None:
         return f"ts: got {bar.ts}, expected the open of a bar of {bar.interval}, such as {length.open_of(bar.ts)}"
     for name in ("open", "high", "low", "close"):
         price = getattr(bar, name)
-        if not (math.isfinite(price) and price > 0):
-            return f"{name}: got {price}, expected a finite price above 0"
+        if not math.isfinite(price):
+            return f"{name}: got {price}, expected a finite price"
     if not (math.isfinite(bar.volume) and bar.volume >= 0):
         return f"volume: got {bar.volume}, expected a finite number of at least 0"
     if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
@@ -194,10 +194,10 @@ def trade_problem(trade: Trade) -> str | None:
     """What is wrong with the trade: field, value and expectation; None for a valid one."""
     if not 0 < len(trade.id) <= TRADE_ID_MAX:
         return f"id: got {len(trade.id)} characters, expected 1 to {TRADE_ID_MAX}"
-    for name in ("price", "amount"):
-        value = getattr(trade, name)
-        if not (math.isfinite(value) and value > 0):
-            return f"{name}: got {value}, expected a finite number above 0"
+    if not math.isfinite(trade.price):
+        return f"price: got {trade.price}, expected a finite price"
+    if not (math.isfinite(trade.amount) and trade.amount > 0):
+        return f"amount: got {trade.amount}, expected a finite number above 0"
     return None
 
 

@@ -33,15 +33,20 @@ class BarArrays:
 
 
 def resampled_name(symbol: str, interval: str) -> str:
-    """The name of the feed that is resampled from a symbol's bars, such as BTC/USD@1h. No symbol contains an @."""
+    """The name of the feed that is resampled from a symbol's bars, such as BTC/USD@1h. A symbol may begin with an @."""
     return f"{symbol}@{interval}"
 
 
 def symbol_of(name: str) -> str:
     """The symbol of the feed of this name."""
-    return name.partition("@")[0]
+    return name[:1] + name[1:].partition("@")[0]
+
+
+def interval_of(name: str) -> str:
+    """The interval of the feed of this name if it is resampled from finer bars, else empty."""
+    return name[1:].partition("@")[2]
 
 
 def is_resampled(name: str) -> bool:
     """Whether the feed of this name is resampled from finer bars."""
-    return "@" in name
+    return interval_of(name) != ""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tapedeck_backtest.bars.arrays import BarArrays, TimeStep, is_resampled, resampled_name
+from tapedeck_backtest.bars.arrays import BarArrays, TimeStep, interval_of, is_resampled, resampled_name
 from tapedeck_backtest.bars.coarse import NO_LIMITS, OUTSIDE, CoarseBars, Limits
 from tapedeck_backtest.bars.datetimes import Sessions, session_of
 from tapedeck_backtest.errors import RunFailed
@@ -151,7 +151,7 @@ class StreamResampler:
     def __post_init__(self) -> None:
         feeds = feed_names(self.symbols, self.coarser)
         self._coarse = {
-            index: CoarseBars(session_of(self.sessions, name), self.interval, name.partition("@")[2])
+            index: CoarseBars(session_of(self.sessions, name), self.interval, interval_of(name))
             for index, name in enumerate(feeds)
             if is_resampled(name)
         }

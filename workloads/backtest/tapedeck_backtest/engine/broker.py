@@ -6,6 +6,7 @@ fixed commission per fill, and accounts that may not sell short.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,15 @@ from tapedeck_crds import broker as settings
 
 _LIMIT_TYPES = (bt.Order.Limit, bt.Order.StopLimit, bt.Order.StopTrailLimit)
 _ROUNDING = 1e-9  # relative rounding error allowed in a sum of order sizes
+
+
+class PercentCommission(bt.CommInfoBase):  # type: ignore[misc]
+    """Backtrader's own commission, a share of the value; of a negative price by its amount: no fill pays for itself."""
+
+    params = (("percabs", True),)
+
+    def _getcommission(self, size: float, price: float, pseudoexec: bool) -> float:
+        return float(abs(size) * self.p.commission * abs(price))
 
 
 class FillCommission(bt.CommInfoBase):  # type: ignore[misc]
@@ -44,7 +54,7 @@ class FillCommission(bt.CommInfoBase):  # type: ignore[misc]
             self._reset()
 
     def _getcommission(self, size: float, price: float, pseudoexec: bool) -> float:
-        commission: float = abs(size) * (self._rate * price + self.p.unit) + self._fixed
+        commission: float = abs(size) * (self._rate * abs(price) + self.p.unit) + self._fixed
         if self._filling:
             self._fixed = 0.0  # charged once per fill
         return commission
@@ -54,7 +64,25 @@ class SimulatedBroker(FastBroker):
     """BackBroker with FillCommission; an order that would open a short position is rejected unless ``shorts``."""
 
     params = (("shorts", True),)
-    schemes = (*FastBroker.schemes, FillCommission)
+    schemes = (*FastBroker.schemes, PercentCommission, FillCommission)
+
+    def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> float | None:
+        with self._slipping_at(price):
+            return super()._slip_up(pmax, price, doslip, lim)  # type: ignore[no-any-return]
+
+    def _slip_down(self, pmin: float, price: float, doslip: bool = True, lim: bool = False) -> float | None:
+        with self._slipping_at(price):
+            return super()._slip_down(pmin, price, doslip, lim)  # type: ignore[no-any-return]
+
+    @contextmanager
+    def _slipping_at(self, price: float) -> Iterator[None]:
+        """Backtrader's percentage of a price: of a negative one with the other sign, so that it costs the order."""
+        share = self.p.slip_perc
+        self.p.slip_perc = math.copysign(share, price)
+        try:
+            yield
+        finally:
+            self.p.slip_perc = share
 
     def _execute(
         self,
@@ -93,6 +121,20 @@ def _is_maker(order: Any, price: float) -> bool:
     return bool(price == limit and (opened > limit if order.isbuy() else opened < limit))
 
 
+class _AtAnyPrice(bt.Sizer):  # type: ignore[misc]
+    """Money buys as much at a negative price as at the positive one, and nothing at 0."""
+
+    def _getsizing(self, comminfo: Any, cash: float, data: Any, isbuy: bool) -> float:
+        close = data.close[0]
+        if close > 0 or self.broker.getposition(data).size:
+            return super()._getsizing(comminfo, cash, data, isbuy)  # type: ignore[no-any-return]
+        return abs(super()._getsizing(comminfo, cash, data, isbuy)) if close else 0.0
+
+
+class CashSizer(_AtAnyPrice, bt.sizers.PercentSizer):  # type: ignore[misc]
+    """Buys for ``percents`` of the cash."""
+
+
 class _MoneySizer(bt.Sizer):  # type: ignore[misc]
     """An order without a size closes the position, or buys for an amount of money at the last close."""
 
@@ -106,7 +148,7 @@ class _MoneySizer(bt.Sizer):  # type: ignore[misc]
         return int(size) if self.p.whole else size
 
 
-class AmountSizer(_MoneySizer):
+class AmountSizer(_AtAnyPrice, _MoneySizer):
     """Buys for ``amount`` of the quote currency."""
 
     params: Any = (("amount", 0.0),)
@@ -115,7 +157,7 @@ class AmountSizer(_MoneySizer):
         return float(self.p.amount)
 
 
-class ValueSizer(_MoneySizer):
+class ValueSizer(_AtAnyPrice, _MoneySizer):
     """Buys for ``percents`` of the account's value."""
 
     params: Any = (("percents", 0.0),)
@@ -125,12 +167,12 @@ class ValueSizer(_MoneySizer):
 
 
 def make_broker(spec: settings.BrokerOptions) -> SimulatedBroker:
-    """The broker of a spec. If only commissionPercent is set, the commission scheme is Backtrader's own."""
+    """The broker of a spec. If only commissionPercent is set, the commission is Backtrader's own."""
     broker = SimulatedBroker(shorts=spec.shorts, coc=spec.fill == "close")
     broker.setcash(spec.cash)
     rate = spec.commission_percent / 100
     if spec.maker_percent is None and not spec.commission_fixed and not spec.commission_per_unit:
-        broker.setcommission(commission=rate, leverage=spec.leverage)
+        broker.addcommissioninfo(PercentCommission(commission=rate, leverage=spec.leverage))
     else:
         maker = rate if spec.maker_percent is None else spec.maker_percent / 100
         rates = {
@@ -153,7 +195,7 @@ def add_sizer(cerebro: Any, spec: settings.Sizer) -> None:
     if spec.fixed is not None:
         cerebro.addsizer(bt.sizers.FixedSize, stake=spec.fixed)
     elif spec.percent is not None:
-        cerebro.addsizer(bt.sizers.PercentSizer, percents=spec.percent, retint=spec.whole)
+        cerebro.addsizer(CashSizer, percents=spec.percent, retint=spec.whole)
     elif spec.value_percent is not None:
         cerebro.addsizer(ValueSizer, percents=spec.value_percent, whole=spec.whole)
     else:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import backtrader as bt
 import numpy as np
 
-from tapedeck_backtest.bars.arrays import BarArrays
+from tapedeck_backtest.bars.arrays import BarArrays, interval_of
 from tapedeck_backtest.bars.datetimes import BarDatetimes
 from tapedeck_common.market import Bar
 from tapedeck_crds.session import ALWAYS_OPEN, MIDNIGHT, Session
@@ -32,7 +32,7 @@ def feed_params(name: str, interval: str, session: Session = ALWAYS_OPEN) -> dic
 
     ``interval`` is that of the run's bars; a resampled feed has its own in its name.
     """
-    own = name.partition("@")[2] or interval
+    own = interval_of(name) or interval
     count, unit = int(own[:-1]), own[-1]
     if unit == "h":
         count, unit = count * 60, "m"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tapedeck_backtest.bars.arrays import interval_of
 from tapedeck_backtest.engine.cerebro import BacktestEngine
 from tapedeck_crds.errors import Interrupted, TapedeckError
 from tapedeck_crds.intervals import BAR_LENGTHS
@@ -13,7 +14,7 @@ def min_period(strategy: Any, width: int) -> int:
     """Bars of ``width`` (ms) that a started strategy needs. On a resampled feed: its bars, and one incomplete bar."""
     needed: list[int] = []
     for data, bars in zip(strategy.datas, strategy._minperiods, strict=True):
-        _, _, interval = data._name.partition("@")
+        interval = interval_of(data._name)
         needed.append((bars + 1) * (BAR_LENGTHS[interval].ms // width) if interval else bars)
     return max(needed)
 

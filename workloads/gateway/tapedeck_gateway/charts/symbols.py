@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from tapedeck_crds.base import SYMBOL_CHARACTER, SYMBOL_MAX
 from tapedeck_crds.errors import InvalidInput
 
 _SYMBOL = re.compile(
     r"(?:replay/(?P<replay>[A-Za-z0-9-]{1,64})/)?"
-    r"(?P<exchange>[a-z0-9][a-z0-9._-]{0,63}):(?P<symbol>[A-Za-z0-9][A-Za-z0-9._/:-]{0,63})"
+    rf"(?P<exchange>[a-z0-9][a-z0-9._-]{{0,63}}):(?P<symbol>@?{SYMBOL_CHARACTER}{{1,{SYMBOL_MAX}}})"
     r"(?:@(?P<series>[a-z][a-z0-9_]{0,39}))?"
 )
 

@@ -113,7 +113,7 @@ def search(
             ChartSymbol(replay.exchange, symbol, replay.uid, series)
             for replay in replays
             for symbol in replay.symbols
-            for series in (replay.transforms if transformed else [""])
+            for series in ("", *(replay.transforms if transformed else ()))
         ),
     ]
     found = [
@@ -195,7 +195,8 @@ def _history_of(
 
 
 def _stored_symbols(pool: Pool, transformed: bool) -> list[ChartSymbol]:
-    return points.stored_series(pool) if transformed else [ChartSymbol(*series) for series in bars.stored_series(pool)]
+    of_market = [ChartSymbol(*series) for series in bars.stored_series(pool)]
+    return [*of_market, *points.stored_series(pool)] if transformed else of_market
 
 
 def _description(symbol: ChartSymbol) -> str:

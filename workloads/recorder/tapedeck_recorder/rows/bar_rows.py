@@ -132,7 +132,7 @@ def _validate(
     valid = (
         are_opens & (ts >= TS_MIN) & (ts < TS_MAX)
         & (rev >= 0) & (rev <= REV_MAX)
-        & (low > 0) & (low <= o) & (low <= c) & (o <= h) & (c <= h) & (h < np.inf)
+        & (low > -np.inf) & (low <= o) & (low <= c) & (o <= h) & (c <= h) & (h < np.inf)
         & (v >= 0) & (v < np.inf)
     )  # fmt: skip
     if not valid.all():

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapedeck_common.store.bars import BarBlock, Floats, Ints
+from tapedeck_replay.errors import InvalidReplay
 
 DAY_MS = 86_400_000
 LOG_LIMIT = 25.0
@@ -31,8 +32,8 @@ def scale_along_path(block: BarBlock, interval_ms: int, times: Sequence[float], 
             block,
             open=block.open * factors[0],
             close=block.close * factors[1],
-            high=block.high * factors.max(axis=0),
-            low=block.low * factors.min(axis=0),
+            high=np.maximum(block.high * factors.max(axis=0), block.high * factors.min(axis=0)),
+            low=np.minimum(block.low * factors.min(axis=0), block.low * factors.max(axis=0)),
         )
     )
 
@@ -93,6 +94,13 @@ def scale_shadows(block: BarBlock, factor: float) -> BarBlock:
 def scale_volume(block: BarBlock, factor: float) -> BarBlock:
     """Volumes × k."""
     return replace(block, volume=block.volume * factor)
+
+
+def check_positive(block: BarBlock, rows: Mask, change: str) -> None:
+    """Raise InvalidReplay for a change in proportion to prices where one of these rows has a price of 0 or below."""
+    low = block.low[rows]
+    if len(low) and low.min() <= 0:
+        raise InvalidReplay("BadScenario", f"scenario: {change}: got a price of {low.min():g}, expected prices above 0")
 
 
 def select_rows(block: B, keep: Mask | Ints | slice) -> B:

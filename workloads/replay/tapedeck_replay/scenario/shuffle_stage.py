@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tapedeck_common.store.bars import BarBlock, Ints
-from tapedeck_replay.scenario.bar_math import scale_prices, select_rows
+from tapedeck_replay.scenario.bar_math import check_positive, scale_prices, select_rows
 from tapedeck_replay.scenario.stages import BarStage
 
 
@@ -50,6 +50,7 @@ class ShuffleStage:
     ) -> Iterator[BarBlock]:
         factors: dict[int, float] = {}
         for block in self._upstream.read(begin, end):
+            check_positive(block, np.ones(len(block), np.bool_), "shuffle")
             for series, at in zip(*np.unique(block.series, return_index=True), strict=True):
                 if int(series) not in factors:
                     first = float(block.open[at])

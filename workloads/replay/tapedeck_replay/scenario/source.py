@@ -13,7 +13,7 @@ import numpy as np
 from tapedeck_common.store.bars import BarBlock
 from tapedeck_crds.scenario import ScenarioChange
 from tapedeck_replay.errors import InvalidReplay
-from tapedeck_replay.scenario.bar_math import scale_shadows, scale_volume, select_rows, shock_path, trend_path
+from tapedeck_replay.scenario.bar_math import scale_volume, select_rows, shock_path, trend_path
 from tapedeck_replay.scenario.schedule import PublishSchedule, max_lateness
 from tapedeck_replay.scenario.shuffle_stage import ShuffleStage, segment_order
 from tapedeck_replay.scenario.stages import (
@@ -24,6 +24,7 @@ from tapedeck_replay.scenario.stages import (
     VolatilityStage,
     drop_bars,
     price_path,
+    spread_shadows,
     window_of,
     within,
 )
@@ -146,7 +147,7 @@ def _block_function(
             window, dataset.interval_ms, *trend_path(window.start, window.end, change.trend.percent_per_day)
         )
     if change.spread is not None:
-        return within(window, partial(scale_shadows, factor=change.spread.factor))
+        return spread_shadows(window, change.spread.factor)
     if change.volume is not None:
         return within(window, partial(scale_volume, factor=change.volume.factor))
     if change.outage is not None:

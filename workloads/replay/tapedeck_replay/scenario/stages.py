@@ -13,10 +13,12 @@ from tapedeck_crds.base import time_ms
 from tapedeck_crds.scenario import ScenarioChange
 from tapedeck_replay.scenario.bar_math import (
     Mask,
+    check_positive,
     choose_rows,
     scale_along_path,
     scale_log_prices,
     scale_prices,
+    scale_shadows,
     select_rows,
 )
 from tapedeck_replay.scenario.random_numbers import name_hashes, uniforms
@@ -102,6 +104,17 @@ def within(window: ChangeWindow, change: Callable[[BarBlock], BarBlock]) -> Call
     return lambda block: choose_rows(window.mask(block), change(block), block)
 
 
+def spread_shadows(window: ChangeWindow, factor: float) -> Callable[[BarBlock], BarBlock]:
+    """Scales the shadows of the bars in the window."""
+
+    def spread(block: BarBlock) -> BarBlock:
+        inside = window.mask(block)
+        check_positive(block, inside, "spread")
+        return choose_rows(inside, scale_shadows(block, factor), block)
+
+    return spread
+
+
 def drop_bars(
     window: ChangeWindow, dataset: Dataset, percent: float, seed: int, use: int
 ) -> Callable[[BarBlock], BarBlock]:
@@ -133,6 +146,7 @@ class VolatilityStage:
             inside = window.mask(block)
             after = (block.ts >= window.end) & window.series[block.series]
             if inside.any():
+                check_positive(block, inside | after, "volatility")
                 series, first = np.unique(block.series[inside], return_index=True)
                 opens = block.open[inside][first]
                 base[series] = np.where(np.isnan(base[series]), opens, base[series])

@@ -27,7 +27,7 @@ def to_trade(exchange: str, symbol: str, row: dict[str, Any], *, contiguous_ids:
     if type(price) is not float or type(amount) is not float:
         price, amount = parse_number("price", price), parse_number("amount", amount)
     trade = Trade(exchange, symbol, parse_timestamp(row["timestamp"]), trade_id, price, amount, side)
-    if not (0 < price < math.inf and 0 < amount < math.inf):
+    if not (math.isfinite(price) and 0 < amount < math.inf):
         raise ValueError(trade_problem(trade))
     return trade
 
@@ -57,7 +57,7 @@ def _to_bar_fast(exchange: str, symbol: str, interval: str, row: list[Any], clos
     ts, open_, high, low, close, volume = row
     if not (type(open_) is type(high) is type(low) is type(close) is type(volume) is float and type(ts) is int):
         return None
-    if not (0 < low <= open_ <= high < math.inf and low <= close <= high and 0 <= volume < math.inf):
+    if not (-math.inf < low <= open_ <= high < math.inf and low <= close <= high and 0 <= volume < math.inf):
         return None
     if not 0 <= ts < TS_END or ts != BAR_LENGTHS[interval].open_of(ts):
         return None
