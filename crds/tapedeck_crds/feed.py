@@ -12,6 +12,7 @@ from tapedeck_crds.backfill import Backfill, BackfillProgress
 from tapedeck_crds.base import Exchange, Files, Model, Rule, exactly_one_of, immutable
 from tapedeck_crds.exchange import ChannelSet, Endpoints, IntervalSet, SecretName, WantedSet
 from tapedeck_crds.pod import PodOptions
+from tapedeck_crds.refusals import RefusedRows
 from tapedeck_crds.resource import (
     AGE_COLUMN,
     MESSAGE_COLUMN,
@@ -97,6 +98,11 @@ class FeedSpec(PodOptions):
     backfill: Backfill | None = Field(
         default=None, description="Historical bars, downloaded by pods of their own beside the live ones."
     )
+    max_refused_percent: Annotated[float, Field(ge=0, le=100)] | None = Field(
+        default=None,
+        description="Share of rows or messages, in percent, above which refused ones make the Feed Degraded; 1 if "
+        "omitted. A Feed that takes no row fails.",
+    )
     transforms: OptionalTransforms = None
     suspend: Suspend = False
     ttl_seconds_after_finished: TimeToLive = None
@@ -129,13 +135,19 @@ class FeedStatus(Status):
     bars: int | None = Field(default=None, description="Bars published.")
     trades: int | None = Field(default=None, description="Trades published.")
     duplicates: int | None = Field(default=None, description="Duplicate rows, which were dropped.")
-    errors: int | None = Field(default=None, description="Rejected rows; see the table ingest_errors.")
+    errors: int | None = Field(
+        default=None, description="Rows and messages that were refused or lost; see the table ingest_errors."
+    )
+    refused: list[RefusedRows] | None = Field(
+        default=None, description="The first three distinct reasons for which rows were refused."
+    )
     tickers: int | None = Field(default=None, description="Tickers published.")
     symbols: int | None = Field(default=None, description="Symbols that are ingested live.")
     late: int | None = Field(default=None, description="Trades received after the close of their bar.")
     missing: int | None = Field(
-        default=None, description="Trades that were lost and are no longer available from the exchange."
+        default=None, description="Trades that are missing: lost, or absent from files by ids that count up."
     )
+    gaps: int | None = Field(default=None, description="Gaps that the missing trades make; see the table gaps.")
     reconnects: int | None = Field(default=None, description="Reconnects after a lost connection.")
     clock_skew_ms: int | None = Field(
         default=None, description="Milliseconds by which the exchange's clock is ahead of the pod's."

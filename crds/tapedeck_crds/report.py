@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from tapedeck_crds.base import Model
 from tapedeck_crds.clock import Anchor
+from tapedeck_crds.refusals import RefusedRows
 
 REPORT_MAX_BYTES = 4096  # the limit of Kubernetes for a termination message
 
@@ -81,9 +82,11 @@ class BackfillReport(Model):
 
 
 class FeedReport(Report):
-    """A Feed. ``done`` of ``total`` files are imported. Only a live Feed has the fields after ``errors``.
+    """A Feed. ``done`` of ``total`` files are imported. ``refused`` has the first distinct reasons for which
+    ``refused_rows`` rows or messages were refused; ``taken`` ones were not.
 
-    ``late`` trades were received after the close of their bar; ``missing`` ones are no longer available.
+    Only a live Feed has the fields from ``tickers``: ``late`` trades were received after the close of their bar;
+    ``missing`` ones are not available, in ``gaps`` gaps of ids that count up.
     """
 
     done: int = 0
@@ -92,10 +95,14 @@ class FeedReport(Report):
     trades: int = 0
     duplicates: int = 0
     errors: int = 0
+    taken: int = 0
+    refused_rows: int = 0
+    refused: tuple[RefusedRows, ...] = ()
     tickers: int = 0
     symbols: int = 0
     late: int = 0
     missing: int = 0
+    gaps: int = 0
     reconnects: int = 0
     clock_skew_ms: int | None = None
     backfill: BackfillReport | None = None

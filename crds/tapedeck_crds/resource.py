@@ -14,8 +14,9 @@ GROUP = "tapedeck.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
-Phase = Literal["Pending", "Running", "Paused", "Suspended", "Complete", "Failed"]
-FINAL_PHASES: frozenset[str] = frozenset({"Complete", "Failed"})
+Phase = Literal["Pending", "Running", "Paused", "Suspended", "Complete", "Degraded", "Failed"]
+SUCCESSFUL_PHASES: frozenset[str] = frozenset({"Complete", "Degraded"})
+FINAL_PHASES: frozenset[str] = SUCCESSFUL_PHASES | {"Failed"}
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 NAME_MAX = 40
@@ -108,7 +109,7 @@ class Resource(BaseModel, Generic[SpecT, StatusT]):
 
     @property
     def finished(self) -> bool:
-        """Whether the phase is Complete or Failed, which is final: nothing more is planned for the resource."""
+        """Whether the phase is final (Complete, Degraded or Failed): nothing more is planned for the resource."""
         return self.status is not None and self.status.phase in FINAL_PHASES
 
 

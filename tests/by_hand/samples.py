@@ -43,8 +43,8 @@ def binance_messages(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line.split(" ", 1)[1])["data"] for line in lines]
 
 
-def binance_bars(path: Path, *, last: bool = False, seconds: int = 60) -> dict[int, Ohlcv]:
-    """ts → open, high, low, close, volume of bars of ``seconds``, computed by pandas; the last one only if ``last``."""
+def binance_bars(path: Path, *, seconds: int = 60) -> dict[int, Ohlcv]:
+    """ts → open, high, low, close, volume of bars of ``seconds``, computed by pandas."""
     frame = pd.DataFrame(binance_messages(path)).sort_values(["T", "t"])
     frame["open"] = frame["T"] - frame["T"] % (seconds * 1000)
     frame["price"] = frame["p"].astype(float)
@@ -57,5 +57,4 @@ def binance_bars(path: Path, *, last: bool = False, seconds: int = 60) -> dict[i
         volume=("amount", lambda column: float(sum(column))),
     )
     columns = (bars[name].tolist() for name in ("open", "high", "low", "close", "volume"))
-    table = dict(zip(bars.index.tolist(), zip(*columns, strict=True), strict=True))
-    return table if last else dict(list(table.items())[:-1])
+    return dict(zip(bars.index.tolist(), zip(*columns, strict=True), strict=True))

@@ -55,7 +55,7 @@ def bars_of_file(samples: Path, files: Mapping[str, str], origin: int, start: in
     """BARS bars of 1s by symbol from the second one on, as pandas computes them from the recorded trades."""
     by_symbol = {}
     for symbol, name in files.items():
-        table = binance_bars(samples / "binance-trades" / name, last=True, seconds=SPEED)
+        table = binance_bars(samples / "binance-trades" / name, seconds=SPEED)
         bars = [Bar("binance", symbol, "1s", start + (ts - origin) // SPEED, *row) for ts, row in table.items()]
         by_symbol[symbol] = [bar for bar in bars if SECOND <= bar.ts - start <= BARS * SECOND]
     return by_symbol

@@ -52,10 +52,14 @@ def test_the_sample_feed(services: Services, samples: Path, tmp_path: Path, exch
             "trades": 0,
             "duplicates": 0,
             "errors": 0,
+            "taken": 13_886,
+            "refused_rows": 0,
+            "refused": [],
             "tickers": 0,
             "symbols": 0,
             "late": 0,
             "missing": 0,
+            "gaps": 0,
             "reconnects": 0,
             "clock_skew_ms": None,
             "backfill": None,
@@ -79,7 +83,7 @@ def test_recorded_trades(services: Services, samples: Path, tmp_path: Path, exch
     names = {"BTC/USDT": "btcusdt_20240808.jsonl.gz", "ETH/USDT": "ethusdt_20240808.jsonl.gz"}
     expected = spec("binance-trades", exchange, names)
     code, report = FeedPod(services.broker.bootstrap, tmp_path, samples / "binance-trades", expected).run()
-    assert (code, report["message"]) == (0, "12 bars and 15863 trades of 2 symbols")
+    assert (code, report["message"]) == (0, "14 bars and 15863 trades of 2 symbols")
     trades = read_topic(services.broker.bootstrap, "market.trades", exchange)
     bars = read_topic(services.broker.bootstrap, "market.bars", exchange)
     for symbol, name in names.items():
@@ -97,6 +101,25 @@ def test_recorded_trades(services: Services, samples: Path, tmp_path: Path, exch
         assert all(built[ts] == pytest.approx(by_pandas[ts], rel=1e-12) for ts in by_pandas)
 
 
+def test_trades_that_are_absent_are_gaps(services: Services, tmp_path: Path, exchange: str) -> None:
+    """500 trades, two a second, of which 31 in a row and 9 others are absent."""
+    absent = {*range(11_025, 11_056), 11_100, 11_200, 11_201, *range(11_300, 11_306)}
+    there = [n for n in range(11_000, 11_500) if n not in absent]
+    rows = "".join(f"{n * 500},{n},1.5,2,buy\n" for n in there)
+    (tmp_path / "a.csv").write_text("ts,id,price,amount,side\n" + rows)
+    declared = spec("csv-trades", exchange, {"A/B": "a.csv"})
+    code, report = FeedPod(services.broker.bootstrap, tmp_path, tmp_path, declared).run()
+    assert (code, report["trades"], report["missing"], report["gaps"]) == (0, 460, 40, 4)
+    assert report["message"].endswith("460 trades of 1 symbol, 40 trades missing by their ids (see gaps)")
+    records = [value for _, value, _ in read_topic(services.broker.bootstrap, "market.ingest", exchange)]
+    assert [(each["ids"].replace("\N{EN DASH}", "-"), each["trades"], each["interval"]) for each in records] == [
+        ("11025-11055", 31, ""), ("11100", 1, ""), ("11200-11201", 2, ""), ("11300-11305", 6, ""),
+    ]  # fmt: skip
+    assert [(each["start"], each["end"]) for each in records[:2]] == [
+        (11_024 * 500, 11_056 * 500), (11_099 * 500, 11_101 * 500),
+    ]  # fmt: skip
+
+
 MESSY = """\
 ts,open,high,low,close,volume
 60000,1,1,1,1,1
@@ -112,19 +135,40 @@ not a row
 """
 
 
+REFUSED_FIRST = [("a.csv:7", 1), ("a.csv:8", 1), ("a.csv:9", 1)]
+
+
+def test_a_feed_that_takes_no_row_fails(services: Services, tmp_path: Path, exchange: str) -> None:
+    header = "ts,open,high,low,close,volume\n"
+    (tmp_path / "a.csv").write_text(header + "".join(f"{n * MINUTE},z{n},1,1,1,1\n" for n in range(99)))
+    (tmp_path / "b.csv").write_text(header + "0,1,1\n0,1,1,1\n")  # too few columns
+    code, report = FeedPod(services.broker.bootstrap, tmp_path, tmp_path, spec("csv", exchange, {"A/B": "*.csv"})).run()
+    assert (code, report["state"], report["reason"]) == (64, "failed", "NoRows")
+    counts = "101 of 101 rows (100 %) refused"
+    assert report["message"].startswith(f"no row was taken: {counts}: open: got 'z0', expected a number ")
+    assert "(a.csv:2; 99 rows); columns: got 3, expected 6 as in the header (b.csv:2; 2 rows)" in report["message"]
+    records = [value for _, value, _ in read_topic(services.broker.bootstrap, "market.ingest", exchange)]
+    assert [(value["place"], value["rows"]) for value in records] == [("a.csv:2", 99), ("b.csv:2", 2)]
+    log = (tmp_path / "log").read_text()
+    assert "no row was taken" in log
+
+
 def test_invalid_rows_are_reported_and_none_is_lost(services: Services, tmp_path: Path, exchange: str) -> None:
     (tmp_path / "a.csv").write_text(MESSY)
     (tmp_path / "b.csv").write_text(f"ts,open,high,low,close,volume\n{'420000,' + 'z' * 2000},1,1,1,1\n0,9,9,9,9,1\n")
     code, report = FeedPod(services.broker.bootstrap, tmp_path, tmp_path, spec("csv", exchange, {"A/B": "*.csv"})).run()
     assert code == 0
-    assert report["message"] == "5 bars of 1 symbol, 6 rows rejected (see ingest_errors)"
+    assert report["message"] == "5 bars of 1 symbol, 6 rows refused"
+    assert (report["taken"], report["refused_rows"]) == (6, 6)
+    assert [(each["place"], each["rows"]) for each in report["refused"]] == REFUSED_FIRST
     assert (report["bars"], report["duplicates"], report["errors"], report["done"]) == (5, 1, 6, 2)
     bars = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.bars", exchange)]
     assert [(v["ts"] // MINUTE, v["open"]) for v in bars] == [(0, 9.0), (1, 1.0), (2, 2.0), (3, 3.0), (5, 5.0)]
     errors = read_topic(services.broker.bootstrap, "market.ingest", exchange)
     assert {key for key, _, _ in errors} == {f"{exchange}:A/B"}
     by_place = {v["place"]: v for _, v, _ in errors}
-    assert by_place.keys() == {"a.csv:6", "a.csv:7", "a.csv:8", "a.csv:9", "a.csv:11", "b.csv:2"}
+    rows = {"a.csv:6": 1, "a.csv:7": 1, "a.csv:8": 1, "a.csv:9": 1, "a.csv:11": 1, "b.csv:2": 1}
+    assert {place: value["rows"] for place, value in by_place.items()} == rows, "one record a reason and file"
     assert all(
         (v["type"], v["feed"], v["exchange"], v["symbol"]) == ("error", "feed", exchange, "A/B")
         for v in by_place.values()

@@ -26,6 +26,7 @@ from tapedeck_crds.exchange import Endpoints
 from tapedeck_feed.exchanges.ccxt import history
 from tapedeck_feed.exchanges.registry import create_adapter
 from tapedeck_feed.live import bar_recovery
+from tapedeck_feed.live.gap_recovery import UNAVAILABLE
 from tapedeck_feed.live.resume import PublishedRecords
 from tapedeck_feed.live.symbol_state import Continuity, resume_symbol
 
@@ -131,7 +132,13 @@ def test_bars_of_trades_that_are_no_longer_available_are_the_exchanges(
             pod.stop()
     assert published_trades(services, name, symbol) == exchange_trades(own)[:200] + exchange_trades(own)[first:]
     records = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.ingest", name) if v["symbol"] == symbol]
-    assert any("are no longer available" in v.get("reason", "") for v in records), records
+    reasons = [v["reason"] for v in records if "are no longer available" in v.get("reason", "")]
+    assert reasons, records
+    if name == "binance":
+        missing = exchange_trades(own)[200:first]
+        ids = f"{missing[0][0]}\N{EN DASH}{missing[-1][0]}"
+        assert reasons == [f"{len(missing)} trades with the ids {ids} {UNAVAILABLE}"]
+        assert [(v["ids"], v["trades"]) for v in records if v.get("interval") == ""] == [(ids, len(missing))]
 
 
 @pytest.mark.parametrize(

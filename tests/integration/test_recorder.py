@@ -135,9 +135,15 @@ def test_every_kind_of_record_is_stored(stage: Stage, exchange: str) -> None:
         (topics.MARKET_TICKERS, encode(ticker), key, LIVE),
         (topics.MARKET_INGEST, encode(records.Gap(exchange, "A/B", "1m", T0, T0 + 120_000, "open")), key, None),
         (topics.MARKET_INGEST, encode(records.Gap(exchange, "A/B", "1m", T0, T0 + 120_000, "filled")), key, None),
+        (topics.MARKET_INGEST, encode(records.Gap(exchange, "A/B", "", T0, T0 + 5, "open", 3, "7, 9-10")), key, None),
         (topics.MARKET_INGEST, encode(records.Listing(exchange, "A/B", "A", "B", T0 + 5, 0.05)), key, None),
         (topics.MARKET_INGEST, encode(records.Listing(exchange, "A/B", "old", "B", T0)), key, None),
-        (topics.MARKET_INGEST, encode(records.IngestError("f", exchange, "A/B", "a:3", "bad\0", "1,2", T0)), key, None),
+        (
+            topics.MARKET_INGEST,
+            encode(records.IngestError("f", exchange, "A/B", "a:3", "bad\0", "1,2", T0, 7)),
+            key,
+            None,
+        ),
         *((topics.RESULTS, encode(result), run, None) for result in results),
     )
     assert select(stage.dsn, "SELECT * FROM bars WHERE exchange = %s", exchange) == [
@@ -149,17 +155,18 @@ def test_every_kind_of_record_is_stored(stage: Stage, exchange: str) -> None:
     assert select(stage.dsn, "SELECT * FROM tickers WHERE exchange = %s", exchange) == [
         (exchange, "A/B", at(T0 + 7), 3.5, None, None, None, 3.4, None, "live")
     ]
-    assert select(stage.dsn, "SELECT * FROM gaps WHERE exchange = %s", exchange) == [
-        (exchange, "A/B", "1m", at(T0), at(T0 + 120_000), "filled")
+    assert select(stage.dsn, "SELECT * FROM gaps WHERE exchange = %s ORDER BY interval", exchange) == [
+        (exchange, "A/B", "", at(T0), at(T0 + 5), "open", 3, "7, 9-10"),
+        (exchange, "A/B", "1m", at(T0), at(T0 + 120_000), "filled", 0, ""),
     ]
     assert select(stage.dsn, "SELECT * FROM listings WHERE exchange = %s", exchange) == [
         (exchange, "A/B", "A", "B", 0.05, None, at(T0 + 5))
     ]
     assert select(
         stage.dsn,
-        "SELECT topic, at, feed, symbol, place, reason, payload FROM ingest_errors WHERE exchange = %s",
+        "SELECT topic, at, feed, symbol, place, reason, payload, rows FROM ingest_errors WHERE exchange = %s",
         exchange,
-    ) == [(topics.MARKET_INGEST, at(T0), "f", "A/B", "a:3", "bad�", "1,2")]
+    ) == [(topics.MARKET_INGEST, at(T0), "f", "A/B", "a:3", "bad�", "1,2", 7)]
     assert select(stage.dsn, "SELECT * FROM runs WHERE run_id = %s", run) == [
         (
             run, "n", "default", "sma", {"fast": 3}, {"a": [1]}, exchange, ["A/B"], "1m", "", 10.0, at(T0), "complete",

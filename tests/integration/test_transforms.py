@@ -222,7 +222,7 @@ def test_transforms_of_a_replay_of_trades(
         "mean": prices.rolling(5).mean(),
         "above": above,
         "rising": above[above > 0],
-        "minutes": prices.groupby(prices.index // MINUTE * MINUTE).last().iloc[1:-1],
+        "minutes": prices.groupby(prices.index // MINUTE * MINUTE).last().iloc[1:],
         "number": pd.Series(4.0, prices.index[3:]),
     }
     assert found == {name: pytest.approx(series.dropna().to_dict()) for name, series in expected.items()}

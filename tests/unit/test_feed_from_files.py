@@ -105,9 +105,9 @@ def test_the_stats_report_what_they_counted() -> None:
         stats.count("bars")
     stats.count("late")
     assert stats.summary() == "3 bars of 1 symbol"
-    stats.count("errors")
+    stats.refusals.add("A/B", "a.csv", "a.csv:3", "open: got nan, expected a price", "")
     stats.count("trades")
-    assert stats.summary() == "3 bars and 1 trades of 1 symbol, 1 rows rejected (see ingest_errors)"
+    assert stats.summary() == "3 bars and 1 trades of 1 symbol, 1 rows refused"
     registry = CollectorRegistry()
     registry.register(stats)
     lines = generate_latest(registry).decode().splitlines()
@@ -117,6 +117,7 @@ def test_the_stats_report_what_they_counted() -> None:
         "tapedeck_feed_duplicates_total 0.0",
         "tapedeck_feed_errors_total 1.0",
         "tapedeck_feed_late_total 1.0",
+        "tapedeck_feed_missing_total 0.0",
         "tapedeck_feed_files_total 1.0",
     }
 

@@ -132,6 +132,22 @@ def test_transforms_of_trades_and_tickers() -> None:
     assert results(run(bids, tickers), "b") == {T0 + 1: 9.0, T0 + 3: 18.0}
 
 
+def test_the_end_of_a_replay_closes_the_bars_under_way() -> None:
+    state = series(
+        transforms(
+            {"name": "five", "resample": {"interval": "5m"}},
+            {"name": "quarter", "input": "five", "resample": {"interval": "15m"}},
+            {"name": "moved", "input": "five", "change": {}},
+        )
+    )
+    run(state, [bar(n, float(n)) for n in range(13)])  # 13 minutes from T0, whole five minutes twice
+    last = state.finish(ignore_failure)
+    assert results(last, "five") == {T0 + 10 * MINUTE: 12.0}
+    assert results(last, "quarter") == {T0: 12.0}
+    assert results(last, "moved") == {T0 + 10 * MINUTE: 12.0 - 9.0}
+    assert state.finish(ignore_failure) == [], "closed once"
+
+
 def test_a_failed_function_has_no_result_for_that_record() -> None:
     failed: list[tuple[str, str, str]] = []
     state = series(transforms({"name": "own", "function": {"module": "m:f", "lookback": 2}}, {"name": "s", "sma": {}}))

@@ -57,6 +57,7 @@ for _command in (
     objects.apply,
     objects.get,
     objects.describe,
+    objects.errors,
     objects.patch,
     objects.delete,
     runs.fetch,

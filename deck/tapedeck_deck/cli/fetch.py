@@ -13,6 +13,7 @@ from rich.console import Console
 from tapedeck_crds.base import parse_time
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
+from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_deck.cli.changes import apply
 from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
 from tapedeck_deck.cli.kinds import find
@@ -26,7 +27,6 @@ TTL_SECONDS = 3600
 POLL_SECONDS = 0.3
 RESTART_SECONDS = 5.0  # a deck that is down for longer is not just restarting
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
-_END_PHASES = ("Complete", "Failed")
 
 
 def parse_moment(option: str, text: str) -> str:
@@ -90,7 +90,7 @@ def _wait(home: StateDir, name: str, progress: ProgressBars) -> Json:
             feed = find(objects, "Feed", NAMESPACE, name)
         progress.update(feed)
         status: Json = feed.get("status", {})
-        if status.get("phase") in _END_PHASES:
+        if status.get("phase") in FINAL_PHASES:
             return status
         if home.running() is not None:
             last_running = time.monotonic()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from tapedeck_crds.json import Json
+from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_deck.cli.kinds import owned_pods
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
@@ -17,7 +18,7 @@ from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 FOLLOW_SECONDS = 0.2
-_END_PHASES = ("Succeeded", "Failed", "Complete")
+_END_PHASES = FINAL_PHASES | {"Succeeded"}  # of resources, and of pods
 
 
 def print_files(paths: list[Path], tail: int | None) -> dict[Path, int]:

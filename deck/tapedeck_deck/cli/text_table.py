@@ -12,7 +12,10 @@ from typing import Any
 from tapedeck_crds.json import Json
 from tapedeck_crds.resource import Column
 
-_COLOURS = {"Running": "36", "Complete": "32", "Succeeded": "32", "Failed": "31", "Paused": "33", "Pending": "33"}
+_COLOURS = {
+    "Running": "36", "Complete": "32", "Succeeded": "32", "Failed": "31", "Degraded": "33", "Paused": "33",
+    "Pending": "33",
+}  # fmt: skip
 _GAP = "   "
 
 

@@ -113,8 +113,8 @@ def _wait_complete(objects: Objects, started: list[Json], console: Console) -> l
             now = [objects.get(d["kind"], d["metadata"]["namespace"], d["metadata"]["name"]) for d in started]
             for document in now:
                 progress.update(document)
-                if document.get("status", {}).get("phase") == "Failed":
-                    raise DeckError(f"{_title(document)} failed: {document['status'].get('message', '')}")
+                if (phase := document.get("status", {}).get("phase")) in ("Failed", "Degraded"):
+                    raise DeckError(f"{_title(document)} is {phase}: {document['status'].get('message', '')}")
             if all(d.get("status", {}).get("phase") == "Complete" for d in now):
                 return now
             if time.monotonic() > deadline:

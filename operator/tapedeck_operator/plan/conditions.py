@@ -16,6 +16,7 @@ from tapedeck_operator.plan.types import ActionFailure, Event
 READY = "Ready"
 FINISHED = "Finished"
 APPLIED = "Applied"  # set only after a child could not be applied
+DEGRADED = "Degraded"  # set only after too many rows were refused
 
 
 def resource_status(
@@ -34,6 +35,8 @@ def resource_status(
     generation = resource.metadata.generation if observed_generation is None else observed_generation
     if failure is not None and state.phase == "Pending":
         state = replace(state, reason=failure.reason, message=failure.message)
+    if state.degraded:
+        state = _degraded(state)
     working = state.phase in ("Running", "Paused")
     now = format_ms(now_ms)
 
@@ -48,6 +51,10 @@ def resource_status(
         conditions.append(condition(APPLIED, False, failure.reason, failure.message))
     elif previous is not None and any(c.type == APPLIED for c in previous.conditions):
         conditions.append(condition(APPLIED, True, reasons.APPLIED, ""))
+    if state.degraded:
+        conditions.append(condition(DEGRADED, True, reasons.ROWS_REFUSED, state.degraded))
+    elif previous is not None and any(c.type == DEGRADED for c in previous.conditions):
+        conditions.append(condition(DEGRADED, False, reasons.ROWS_TAKEN, ""))
     previous_fields = previous.model_dump() if previous is not None else {}
     fields = {
         **previous_fields,
@@ -93,6 +100,13 @@ def transition_events(resource: AnyResource, status: Status, warning: bool) -> t
 def status_document(status: Status) -> Json:
     """The status as JSON with the field names of the API."""
     return status.model_dump(by_alias=True, exclude_none=True)
+
+
+def _degraded(state: RunStatus) -> RunStatus:
+    message = "; ".join(filter(None, (state.message, state.degraded)))
+    if state.phase == "Complete":
+        return replace(state, phase="Degraded", reason=reasons.ROWS_REFUSED, message=message)
+    return replace(state, message=message) if state.phase == "Running" else state
 
 
 def _condition(

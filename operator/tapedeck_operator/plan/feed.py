@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tapedeck_crds.backfill import Backfill
 from tapedeck_crds.kinds import Feed
+from tapedeck_crds.refusals import REASONS_MAX
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import reasons
 from tapedeck_operator.plan.conditions import resource_status, status_document, transition_events
@@ -18,6 +19,7 @@ from tapedeck_operator.plan.feed_backfill import (
 )
 from tapedeck_operator.plan.feed_children import ChildChanges, missing_policy
 from tapedeck_operator.plan.feed_live import live_changes, live_status, live_stop
+from tapedeck_operator.plan.feed_refusals import status_with_refused
 from tapedeck_operator.plan.job_plan import (
     disabled_policy,
     expiry_ms,
@@ -55,9 +57,11 @@ def _plan_files(feed: Feed, observed: Observed, now_ms: int, settings: Settings)
             "trades": report.trades,
             "duplicates": report.duplicates,
             "errors": report.errors,
+            "missing": report.missing or None,
+            "gaps": report.gaps or None,
             "progress": f"{report.done}/{report.total}",
         }
-        state = replace(state, fields=fields)
+        state = status_with_refused(feed, replace(state, fields=fields), (report,))
     return job_plan(feed, observed, state, now_ms, settings, job_children(feed, observed, settings))
 
 
@@ -98,7 +102,9 @@ def _backfill_status(feed: Feed, observed: Observed) -> RunStatus | None:
 def _joined_status(live: RunStatus, backfill: RunStatus, rejected: bool) -> RunStatus:
     """The state of both parts. A failed backfill fails the Feed only if its input was ``rejected``."""
     sums = {name: live.fields.get(name, 0) + backfill.fields[name] for name in ("bars", "errors") if backfill.fields}
-    fields = backfill.fields | live.fields | sums
+    refused = (live.fields.get("refused", []) + backfill.fields.get("refused", []))[:REASONS_MAX]
+    fields = backfill.fields | live.fields | sums | ({"refused": refused} if refused else {})
+    live = replace(live, degraded=live.degraded or backfill.degraded)
     if live.phase == "Failed" or backfill.phase != "Failed":
         return replace(live, fields=fields)
     if rejected:

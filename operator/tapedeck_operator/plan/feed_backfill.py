@@ -10,7 +10,9 @@ from tapedeck_crds.errors import EXIT_BAD_INPUT
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed
 from tapedeck_crds.report import BackfillReport, FeedReport
+from tapedeck_operator.plan import reasons
 from tapedeck_operator.plan.feed_children import ChildChanges, backfill_job
+from tapedeck_operator.plan.feed_refusals import status_with_refused
 from tapedeck_operator.plan.job_plan import is_suspended, job_patches, unfinished_job
 from tapedeck_operator.plan.run_status import RunStatus, reports_of_index, sharded_run_status
 from tapedeck_operator.plan.types import Observed, Settings
@@ -49,12 +51,22 @@ def backfill_status(feed: Feed, backfill: Backfill, observed: Observed) -> RunSt
         return state
     if state.phase == "Complete" or state.reason == "Backfilling":
         state = replace(state, message=_summary(reports))
-    return replace(state, fields=_fields(reports))
+    if state.phase == "Complete" and _is_empty(reports):
+        state = replace(
+            state, phase="Failed", reason=reasons.NO_BARS, message=f"no bar was downloaded: {state.message}"
+        )
+    return status_with_refused(feed, replace(state, fields=_fields(reports)), list(reports.values()))
 
 
 def rejected_input(observed: Observed) -> bool:
     """Whether a pod of the Job ended because of invalid input, so that a retry cannot succeed."""
     return any(pod.in_job and pod.exit_code == EXIT_BAD_INPUT for pod in observed.pods)
+
+
+def _is_empty(reports: dict[int, FeedReport]) -> bool:
+    """Whether the exchange has no bar of the whole range, and the store had none before."""
+    shards = [report.backfill for report in reports.values() if report.backfill is not None]
+    return 0 < sum(shard.total for shard in shards) == sum(shard.missing for shard in shards)
 
 
 def _newest_report(observed: Observed, index: int) -> FeedReport | None:

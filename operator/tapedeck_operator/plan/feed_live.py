@@ -10,11 +10,12 @@ from tapedeck_crds.kinds import Feed
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import names, reasons
 from tapedeck_operator.plan.feed_children import ChildChanges, live_deployment
+from tapedeck_operator.plan.feed_refusals import status_with_refused
 from tapedeck_operator.plan.run_status import RunStatus, pending_pod_status
 from tapedeck_operator.plan.transforms import transform_name
 from tapedeck_operator.plan.types import Observed, ObservedPod, Patch, Settings
 
-_SUMS = ("bars", "trades", "duplicates", "errors", "tickers", "symbols", "late", "missing", "reconnects")
+_SUMS = ("bars", "trades", "duplicates", "errors", "tickers", "symbols", "late", "missing", "gaps", "reconnects")
 
 
 def live_changes(feed: Feed, observed: Observed, settings: Settings) -> ChildChanges:
@@ -45,6 +46,12 @@ def live_status(feed: Feed, observed: Observed) -> RunStatus:
     pods = [pod for pod in observed.pods if not pod.in_job]
     newest = [_newest(pods, shard) for shard in range(_shards(feed))]
     reports = [report for pod in newest if (report := _report(pod)) is not None]
+    return status_with_refused(feed, _live_status(feed, pods, newest, reports), reports)
+
+
+def _live_status(
+    feed: Feed, pods: list[ObservedPod], newest: list[ObservedPod | None], reports: list[FeedReport]
+) -> RunStatus:
     fields = _fields(reports)
     rejected = next((pod for pod in pods if pod.exit_code == EXIT_BAD_INPUT), None)
     if rejected is not None:

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION, Feed, Replay
+from tapedeck_crds.resource import SUCCESSFUL_PHASES
 from tapedeck_operator.plan import names, reasons
 from tapedeck_operator.plan.run_status import RunStatus
 from tapedeck_operator.plan.types import Observed
@@ -59,6 +60,6 @@ def _fill_status(feed: Feed | None) -> RunStatus | None:
     name, message = feed.metadata.name, status.message or ""
     if status.phase == "Failed":
         return RunStatus("Failed", reasons.FILL_FAILED, f"source.fill: Feed {name} failed: {message}", warning=True)
-    if status.phase == "Complete":
+    if status.phase in SUCCESSFUL_PHASES:
         return None
     return RunStatus("Pending", reasons.FILLING, f"Feed {name} downloads the missing bars: {message}")

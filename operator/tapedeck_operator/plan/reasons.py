@@ -28,7 +28,7 @@ RESTARTING = Reason(
 )
 SUSPENDED = Reason("Suspended", "spec.suspend is true: no pod runs.", "Set spec.suspend to false to resume.")
 COMPLETE = Reason("Complete", "The run ended successfully. A later change of its spec has no effect.")
-NOT_FINISHED = Reason("NotFinished", "The run is neither Complete nor Failed.")
+NOT_FINISHED = Reason("NotFinished", "The run has not ended.")
 POD_FAILED = Reason(
     "PodFailed",
     "The last permitted pod ended without a report.",
@@ -39,6 +39,19 @@ INVALID_INPUT = Reason(
     "InvalidInput",
     "A pod rejected its spec or its data; a restart cannot help.",
     "Correct the field that the message names.",
+)
+
+# Input of a Feed.
+ROWS_REFUSED = Reason(
+    "RowsRefused",
+    "The Feed refused a larger share of its rows or messages than spec.maxRefusedPercent permits.",
+    "Read the reasons in the message; `tapedeck errors` lists all. Correct the input, or raise the share.",
+)
+ROWS_TAKEN = Reason("RowsTaken", "The share of refused rows is again within spec.maxRefusedPercent.")
+NO_BARS = Reason(
+    "NoBars",
+    "The exchange has no bar of the whole range of a backfill.",
+    "Check symbols and backfill.from: the symbols may have been listed later.",
 )
 
 # Dependencies on other resources.

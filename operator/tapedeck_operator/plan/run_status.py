@@ -34,6 +34,7 @@ class RunStatus:
     """The state of a run. ``fields`` are the status fields of its kind; ``warning`` makes its events Warnings.
 
     ``recheck_at_ms`` is the time (ms UTC) at which the state changes although nothing else does.
+    ``degraded`` says why a run that works, or is Complete, does so with a part of its input only.
     """
 
     phase: Phase
@@ -42,10 +43,11 @@ class RunStatus:
     fields: dict[str, Any] = field(default_factory=dict)
     warning: bool = False
     recheck_at_ms: int | None = None
+    degraded: str = ""
 
     @property
     def final(self) -> bool:
-        """Whether the run is Complete or Failed."""
+        """Whether the run has ended."""
         return self.phase in FINAL_PHASES
 
 

@@ -10,11 +10,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 import by_hand.samples as by_hand
 from decks.process import Deck, apply, eventually, phase, running_deck
 from pods.replay import MINUTE, bars, committed, insert_minutes
 from tapedeck_crds.json import Json
+from tapedeck_deck.cli.app import app
 from tapedeck_deck.cli.describe import describe
 from tapedeck_deck.demo import audit
 from tapedeck_deck.embedded import documents
@@ -120,7 +122,7 @@ def test_an_exception_of_a_strategy_is_reported_with_its_traceback(
 
 
 def test_rejected_rows_are_recorded_with_their_place(shared_deck: Deck, tmp_path: Path) -> None:
-    _, facts, objects = shared_deck
+    home, facts, objects = shared_deck
     lines = [
         "60000,1,2,0.5,1.5,3",
         "180000,1,2,0.5,1.5,3",  # out of order
@@ -132,11 +134,14 @@ def test_rejected_rows_are_recorded_with_their_place(shared_deck: Deck, tmp_path
         "360000,1,2,0.5,1.5,3",
     ]
     (tmp_path / "a.csv").write_text(HEAD + "\n".join(lines) + "\n")
-    files = {"format": "csv", "exchange": "bad", "sets": [{"symbol": "A/B", "path": "a.csv"}]}
+    files = OF_FILE["files"] | {"time": {"unit": "ms"}}
     apply(objects, "Feed", "bad-rows", {"source": {"files": files}}, tmp_path)
     status = ended(objects, "Feed", "bad-rows")
-    assert status["phase"] == "Complete", status
+    assert (status["phase"], status["conditions"][0]["reason"]) == ("Degraded", "RowsRefused"), status
+    assert "3 of 8 rows (37.5 %) refused: columns: got 4" in status["message"]
     assert (status["bars"], status["duplicates"], status["errors"]) == (4, 1, 3)
+    places = [(each["place"].rpartition("/")[2], each["rows"]) for each in status["refused"]]
+    assert places == [("a.csv:6", 1), ("a.csv:7", 1), ("a.csv:8", 1)]
 
     def kept() -> list[Any]:
         with psycopg.connect(facts["dsn"]) as connection:
@@ -144,6 +149,9 @@ def test_rejected_rows_are_recorded_with_their_place(shared_deck: Deck, tmp_path
 
     eventually(lambda: len(kept()) == 3)
     assert {place.rsplit(":", 1)[1] for place, _ in kept()} == {"6", "7", "8"}
+    listed = CliRunner().invoke(app, ["errors", "feed/bad-rows", "--home", str(home.root)]).stdout.splitlines()
+    assert len(listed) == 4 and all("bad-rows" in line and "A/B" in line for line in listed[1:])
+    assert "open: got nan" in describe(objects, objects.get("Feed", "default", "bad-rows"))
     with psycopg.connect(facts["dsn"]) as connection:
         query = "SELECT extract(epoch FROM ts)::int FROM bars WHERE exchange = 'bad' ORDER BY ts"
         stored = eventually(lambda: len(f := connection.execute(query).fetchall()) == 4 and f)

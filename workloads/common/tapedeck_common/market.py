@@ -202,10 +202,10 @@ def trade_problem(trade: Trade) -> str | None:
 
 
 def bars_from_trades(trades: Iterable[Trade], interval: str) -> Iterator[Bar]:
-    """Closed bars of one series from its trades in the order of ``trade_key``.
+    """Closed bars of one series from all its trades, in the order of ``trade_key``.
 
-    An interval without a trade has no bar, and the last interval is only closed by a trade of a later one. The first
-    bar may be incomplete: the trades do not show whether the first interval was seen from its start.
+    An interval without a trade has no bar; the end of the trades closes the last one. The first and the last bar may
+    be incomplete: the trades do not show whether they cover their intervals.
     """
     length = BAR_LENGTHS[interval]
     start = end = -1
@@ -223,3 +223,5 @@ def bars_from_trades(trades: Iterable[Trade], interval: str) -> Iterator[Bar]:
         low = min(low, trade.price)
         close = trade.price
         volume += trade.amount
+    if start >= 0:
+        yield Bar(exchange, symbol, interval, start, open_, high, low, close, volume)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
 
 class IngestError(msgspec.Struct, frozen=True, tag="error"):
-    """An input that was rejected: its place (file:line or a stream), its content and the reason."""
+    """Input that was refused or lost: ``rows`` rows of a file or stream for one reason. Place (file:line, or a stream)
+    and payload are those of the first.
+    """
 
     feed: str
     exchange: str
@@ -17,10 +19,14 @@ class IngestError(msgspec.Struct, frozen=True, tag="error"):
     reason: str
     payload: str
     at: int
+    rows: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] = 1
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap"):
-    """A range of open times [start, end) without bars, and whether it was filled."""
+    """A range of open times [start, end) without bars, and whether it was filled.
+
+    With an empty ``interval`` it is a gap of trades between two times: ``trades`` are missing, whose ``ids`` count up.
+    """
 
     exchange: str
     symbol: str
@@ -28,6 +34,8 @@ class Gap(msgspec.Struct, frozen=True, tag="gap"):
     start: int
     end: int
     state: Literal["open", "filled", "unfillable"]
+    trades: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    ids: str = ""
 
 
 class Listing(msgspec.Struct, frozen=True, tag="listing"):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapedeck_common import wire
-from tapedeck_common.market import Bar
+from tapedeck_common.market import Bar, Point
 from tapedeck_crds.transforms import Transform
 from tapedeck_transform import offsets
 from tapedeck_transform.execution_plan import plan_series
@@ -117,23 +117,30 @@ class TransformPipeline:
         except ValueError:  # the recorder stores invalid records as ingest errors
             return
         if control is not None:
-            self._apply_control(key, control)
+            self._apply_control(key, control, message, restoring)
         series = self._series_of(key, record, offset, restoring) if record is not None else None
         if record is None or series is None:
             return
         points = series.update(record, offset, ignore_failure if restoring else self._report_failure)
-        if points and not restoring:
-            self._publisher.publish(points, self._selection.point_headers(message))
-            for point in points:
-                self._stats.count_point(point.series)
+        if not restoring:
+            self._publish(points, message)
 
-    def _apply_control(self, key: PartitionKey, control: wire.ControlRecord) -> None:
-        """A Replay's epoch starts without state; its end ends the partition."""
+    def _publish(self, points: list[Point], message: Message) -> None:
+        if points:
+            self._publisher.publish(points, self._selection.point_headers(message))
+        for point in points:
+            self._stats.count_point(point.series)
+
+    def _apply_control(self, key: PartitionKey, control: wire.ControlRecord, message: Message, restoring: bool) -> None:
+        """A Replay's epoch starts without state; its end ends the partition, and with it the bars under way."""
         if isinstance(control, wire.EpochStart):
             self._series[key].clear()
             self._ended.discard(key)
         elif isinstance(control, wire.ReplayEnd):
             self._ended.add(key)
+            for tracked in self._series[key].values():
+                if tracked is not None and not restoring:
+                    self._publish(tracked.state.finish(self._report_failure), message)
 
     def _report_failure(self, transform: str, record: Record, reason: str) -> None:
         self._stats.count_error(transform, reason)

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from tapedeck_common.market import Bar, Point, Trade, is_number, trade_id_key
 from tapedeck_crds.transforms import PREVIOUS, Transform
 from tapedeck_transform.execution_plan import ExecutionPlan
-from tapedeck_transform.stages import FunctionCall, FunctionFailed, create_stage
+from tapedeck_transform.stages import FunctionCall, FunctionFailed, ResampleStage, TransformStage, create_stage
 from tapedeck_transform.values import Record, TransformValue, value_of
 
 CORRECTABLE_BARS = 16  # a correction recomputes the results of so many of the last bars
@@ -35,16 +35,24 @@ class TransformChain:
             value = results.get(each.input) if each.input is not None else value_of(record, each.field, offset)
             if value is None:
                 continue
-            try:
-                result = stage.update(value, results.get(_reference(each)))
-                if result is not None and not math.isfinite(result.value):
-                    raise FunctionFailed(f"got {result.value}, expected a finite number")
-            except (FunctionFailed, OverflowError) as error:
-                on_failure(each.name, record, str(error))
-                continue
+            result = _result(each, stage, value, results.get(_reference(each)), record, on_failure)
             if result is not None:
                 results[each.name] = result
         return list(results.items())
+
+    def finish(self, last: Record, on_failure: OnFailure) -> Results:
+        """The results that waited for a later value, after the ``last`` record, and what follows from them."""
+        results: dict[str, list[TransformValue]] = {}
+        for each, stage in self._stages:
+            others = {other.key: other for other in results.get(_reference(each), ())}
+            found = (
+                _result(each, stage, value, others.get(value.key), last, on_failure)
+                for value in results.get(each.input or "", ())
+            )
+            results[each.name] = [result for result in found if result is not None]
+            if isinstance(stage, ResampleStage) and (bar := stage.finish()) is not None:
+                results[each.name].append(bar)
+        return [(name, value) for name, values in results.items() for value in values]
 
     @property
     def first_needed(self) -> int | None:
@@ -89,6 +97,13 @@ class SeriesState:
             self._bars.append(_BufferedBar(record, offset, _first_needed(self._chain, offset)))
             self._trim()
         return points
+
+    def finish(self, on_failure: OnFailure) -> list[Point]:
+        """The points that waited for a later record: a Replay has ended, so none follows."""
+        if self._last is None:
+            return []
+        record, _ = self._last
+        return [_point(record, name, value) for name, value in self._chain.finish(record, on_failure)]
 
     def _is_new(self, record: Record, last: Record) -> bool:
         """Whether a record follows the last one: by time, and a trade also by its id where both are numbers."""
@@ -154,6 +169,25 @@ class SeriesState:
 
 def ignore_failure(_transform: str, _record: Record, _reason: str) -> None:
     """For a record that is processed again: its failure was reported the first time."""
+
+
+def _result(
+    transform: Transform,
+    stage: TransformStage,
+    value: TransformValue,
+    other: TransformValue | None,
+    record: Record,
+    on_failure: OnFailure,
+) -> TransformValue | None:
+    """The finite result of a stage for a value; none, and a call of ``on_failure``, where it fails."""
+    try:
+        result = stage.update(value, other)
+        if result is not None and not math.isfinite(result.value):
+            raise FunctionFailed(f"got {result.value}, expected a finite number")
+    except (FunctionFailed, OverflowError) as error:
+        on_failure(transform.name, record, str(error))
+        return None
+    return result
 
 
 def _reference(transform: Transform) -> str:

@@ -126,7 +126,8 @@ class FilterStage:
 
 
 class ResampleStage:
-    """Bars of a longer interval, emitted with their last part or, if that is missing, with the first later value.
+    """Bars of a longer interval, emitted with their last part or, if that is missing, with the first later value or at
+    the end of a Replay.
 
     A bar is complete if its start was seen: a value came before it, or its first part opens with it. Incomplete bars
     are not emitted.
@@ -156,6 +157,13 @@ class ResampleStage:
             self._emitted = True
             return self._current
         return late
+
+    def finish(self) -> TransformValue | None:
+        """The last bar, unless it was emitted or is incomplete at its start."""
+        if not self._complete or self._emitted:
+            return None
+        self._emitted = True
+        return self._current
 
     def _begin(self, opened: int, value: TransformValue, in_parts: bool) -> None:
         self._before = self._last

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tapedeck_deck.cli.context import (
+    NOT_RUNNING,
     FilesOption,
     HomeOption,
     NamespaceOption,
@@ -110,6 +111,37 @@ def describe(
     with open_objects(deck_home) as objects:
         note_if_not_running(deck_home)
         print(text_of(objects, kinds.find(objects, *_target(kind, name, namespace))))
+
+
+def errors(
+    context: typer.Context,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND/NAME]", help="A feed or replay; all of them if omitted.")
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="Its name, unless given as KIND/NAME.")] = None,
+    namespace: NamespaceOption = "default",
+    home: HomeOption = None,
+) -> None:
+    """List what was refused or lost on its way into the store: rows, place of the first, and reason.
+
+    
+    Examples:
+      tapedeck errors
+      tapedeck errors feed/coinbase-sample
+    """
+    from tapedeck_deck.cli import ingest_errors, kinds
+
+    target = None if kind is None else _target(kind, name, namespace)
+    if target is not None and target[0] not in ("Feed", "Replay"):
+        raise typer.BadParameter(f"got a {target[0].lower()}, expected a feed or a replay; describe shows its state")
+    deck_home = resolve_home(home or context.obj)
+    facts = deck_home.running()
+    if facts is None:
+        raise DeckError(NOT_RUNNING)
+    with open_objects(deck_home) as objects:
+        resource = None if target is None else kinds.find(objects, *target)
+    for line in ingest_errors.error_lines(facts["dsn"], resource) or ["nothing was refused or lost"]:
+        print(line)
 
 
 def patch(

@@ -99,7 +99,7 @@ class BarDownloader:
     async def _fetch_bars(self, request: PageRequest, start: int, end: int, *, report_invalid: bool) -> dict[int, Bar]:
         symbol, interval = request.slice.symbol, request.slice.interval
         place = _place(interval, start, end)
-        on_invalid = partial(self._output.publish_error, symbol, place) if report_invalid else None
+        on_invalid = partial(self._output.refuse, symbol, place) if report_invalid else None
         async for attempt in stamina.retry_context(
             on=self._decide_retry, attempts=ATTEMPTS, timeout=300.0, wait_max=20.0
         ):
@@ -140,7 +140,7 @@ class BarDownloader:
         self._incomplete.add((request.slice, request.range_index))
         place = _place(request.slice.interval, request.start, request.end)
         reason = f"{error}; the next pod of this shard requests it again"
-        self._output.publish_error(request.slice.symbol, place, reason, "")
+        self._output.publish_error(request.slice.symbol, place, reason)
 
     def _publish_gap(
         self, series_slice: SeriesSlice, gap: Range, state: Literal["open", "filled", "unfillable"]

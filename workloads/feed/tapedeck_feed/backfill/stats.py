@@ -59,6 +59,9 @@ class BackfillStats:
             message=message,
             bars=self.published.bars,
             errors=self.published.errors,
+            taken=self.published.bars,
+            refused_rows=self.published.refusals.rows,
+            refused=self.published.refusals.reasons(),
             symbols=self.published.symbols,
             clock_skew_ms=self.published.clock_skew_ms,
             backfill=BackfillReport(

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 TS_END = 4_102_444_800_000  # 2100, milliseconds UTC
+_DERIVED = "derived:"
 
 
 def parse_timestamp(ts: Any) -> int:
@@ -20,6 +21,16 @@ def parse_number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"{name}: got {value!r}, expected a number")
     return float(value)
+
+
+def derived_trade_id(ts: Any, side: Any, price: Any, amount: Any) -> str:
+    """The id of a trade that has none: the same whenever it is sent again, and of another trade with equal values."""
+    return f"{_DERIVED}{ts}:{side}:{price}:{amount}"
+
+
+def is_derived(trade_id: str) -> bool:
+    """Whether the exchange sent the trade without an id."""
+    return trade_id.startswith(_DERIVED)
 
 
 def optional_number(value: Any) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,14 +21,18 @@ from tapedeck_common.files import (
 )
 from tapedeck_common.logs import log
 from tapedeck_common.market import Trade, bars_from_trades, series_key
-from tapedeck_common.records import IngestError
+from tapedeck_common.trade_gaps import TradeGapFinder
 from tapedeck_common.wire import encode
 from tapedeck_crds.base import Files
-from tapedeck_crds.errors import Interrupted
+from tapedeck_crds.errors import Interrupted, InvalidInput
 from tapedeck_feed.from_files.stats import ImportStats
 from tapedeck_feed.output.publisher import MarketDataPublisher
 
-PAYLOAD_MAX = 500  # characters of an invalid row that are kept
+
+class NoRowTaken(InvalidInput):
+    """Every row was refused, or there is none."""
+
+    reason = "NoRows"
 
 
 class FileImporter:
@@ -53,33 +56,42 @@ class FileImporter:
         self._publisher = publisher
         self._stats = stats
         self._stop = stop
+        self._on_other = publisher.callback(_ignore)
 
     def run(self) -> None:
-        """Publish all. Raises BadFiles, DeliveryFailed, Interrupted, and sqlite3.Error where the disk is full."""
+        """Publish all.
+
+        Raises BadFiles, NoRowTaken, DeliveryFailed, Interrupted, and sqlite3.Error where the disk is full.
+        """
         series = find_files(self._files, self._root)
         self._stats.total = sum(map(len, series.values()))
         self._stats.symbols = len(series)
         for symbol, sources in series.items():
             self._import_symbol(symbol, sources)
+            self._publish_refusals()
             self._publisher.flush()
             self._stats.done += len(sources)
+        if not self._stats.taken:
+            raise NoRowTaken(f"no row was taken: {self._stats.refused_summary() or 'the files hold none'}")
 
     def _import_symbol(self, symbol: str, sources: list[SourceFile]) -> None:
         late = self._stats.late
-        on_invalid = partial(self._publish_error, symbol)
-        rows = count_out_of_order(self._read(sources, on_invalid), partial(self._stats.count, "late"))
-        unique = deduplicate(external_sort(rows), partial(self._stats.count, "duplicates"), on_invalid)
-        key = series_key(self._files.exchange, symbol)
+        rows = count_out_of_order(
+            self._read(sources, partial(self._refuse, symbol)), partial(self._stats.count, "late")
+        )
+        on_conflict = partial(self._refuse_conflict, symbol)
+        unique = deduplicate(external_sort(rows), partial(self._stats.count, "duplicates"), on_conflict)
         if self._files.of_trades:
-            self._publish_trades(key, unique)
+            self._publish_trades(symbol, unique)
         else:
-            self._publish_bars(key, (row.value for row in unique))
+            self._publish_bars(series_key(self._files.exchange, symbol), (row.value for row in unique))
         log.info("symbol imported", symbol=symbol, files=len(sources), out_of_order=self._stats.late - late)
 
     def _read(self, sources: list[SourceFile], on_invalid: Callable[[InvalidRow], None]) -> Iterator[SourceRow]:
         for row in encoded_rows(self._files, sources, on_invalid):
             if self._stop.is_set():
                 raise Interrupted("stopped on request before all was read")
+            self._stats.taken += 1
             yield row
 
     def _publish_bars(self, key: str, values: Iterable[bytes]) -> None:
@@ -87,27 +99,52 @@ class FileImporter:
         for value in values:
             self._publisher.send(topics.MARKET_BARS, key, value, callback)
 
-    def _publish_trades(self, key: str, rows: Iterator[SourceRow]) -> None:
-        """Publish the trades and the bars that they make."""
+    def _publish_trades(self, symbol: str, rows: Iterator[SourceRow]) -> None:
+        """Publish the trades, the bars that they make, and the gaps that their ids show."""
+        key = series_key(self._files.exchange, symbol)
         callback = self._publisher.callback(partial(self._stats.count, "trades"))
+
+        finder = TradeGapFinder()
 
         def published() -> Iterator[Trade]:
             for trade in trades_in_order(rows):
                 self._publisher.send(topics.MARKET_TRADES, key, encode(trade), callback)
+                finder.add(trade)
                 yield trade
 
         self._publish_bars(key, map(encode, bars_from_trades(published(), self._files.interval)))
+        self._publish_gaps(symbol, finder)
 
-    def _publish_error(self, symbol: str, bad: InvalidRow) -> None:
-        error = IngestError(
-            feed=self._feed,
-            exchange=self._files.exchange,
-            symbol=symbol,
-            place=bad.place,
-            reason=bad.reason,
-            payload=bad.payload[:PAYLOAD_MAX],
-            at=time.time_ns() // 1_000_000,
-        )
-        key = series_key(self._files.exchange, symbol)
-        callback = self._publisher.callback(partial(self._stats.count, "errors"))
-        self._publisher.send(topics.MARKET_INGEST, key, encode(error), callback)
+    def _publish_gaps(self, symbol: str, finder: TradeGapFinder) -> None:
+        gaps = finder.gaps(self._files.exchange, symbol, "open")
+        for gap in gaps:
+            self._publisher.send(topics.MARKET_INGEST, series_key(gap.exchange, symbol), encode(gap), self._on_other)
+        self._stats.missing += finder.missing
+        self._stats.gaps += len(gaps)
+        if gaps:
+            log.warning("trades missing", symbol=symbol, trades=finder.missing, gaps=len(gaps), ids=gaps[0].ids)
+
+    def _refuse(self, symbol: str, row: InvalidRow) -> None:
+        refusals = self._stats.refusals
+        refusals.add(symbol, row.place.rpartition(":")[0], row.place, row.reason, row.payload)
+        if refusals.is_full:
+            self._publish_refusals()
+
+    def _refuse_conflict(self, symbol: str, row: InvalidRow) -> None:
+        """A row that was valid by itself."""
+        self._stats.taken -= 1
+        self._refuse(symbol, row)
+
+    def _publish_refusals(self) -> None:
+        exchange = self._files.exchange
+        for refusal in self._stats.refusals.take():
+            self._publisher.send(
+                topics.MARKET_INGEST,
+                series_key(exchange, refusal.symbol),
+                encode(refusal.record(self._feed, exchange)),
+                self._on_other,
+            )
+
+
+def _ignore() -> None:
+    return

@@ -32,7 +32,7 @@ class FileImportWorkload(Workload):
         return self.stats.report(self._state)
 
     def run(self) -> None:
-        """Import all files. Raises InvalidFiles, Unavailable and Interrupted."""
+        """Import all files. Raises InvalidFiles, NoRowTaken, Unavailable and Interrupted."""
         settings = self._settings
         connections = Connections.read(settings.connections)
         publisher = MarketDataPublisher(connections, f"feed-{settings.name}", self.stop_requested)
@@ -49,4 +49,6 @@ class FileImportWorkload(Workload):
             raise
         self._state = "complete"
         stats = self.stats
+        for refused in stats.refusals.reasons():
+            log.warning("rows refused", reason=refused.reason, place=refused.place, rows=refused.rows)
         log.info("complete", message=stats.summary(), duplicates=stats.duplicates, out_of_order=stats.late)

@@ -52,7 +52,7 @@ class BarRecovery:
             series.to_recover |= remaining
             await asyncio.sleep(RECOVERY_RETRY_AFTER)
         except (ExchangeRequestFailed, InvalidFeedInput) as error:
-            self._output.publish_error(state.symbol, f"bars {series.interval} from {starts[0]}", str(error), "")
+            self._output.publish_error(state.symbol, f"bars {series.interval} from {starts[0]}", str(error))
             series.discard_unknown(remaining)
         finally:
             state.recovering_bars.discard(series.interval)
@@ -87,7 +87,7 @@ class BarRecovery:
     def _report_unavailable(self, state: SymbolState, series: BarSeries, starts: list[int]) -> None:
         """Report bars that had trades and that the exchange does not have."""
         reason = f"{len(starts)} bars from {starts[0]} to {starts[-1]} are not available from the exchange"
-        self._output.publish_error(state.symbol, f"bars {series.interval} from {starts[0]}", reason, "")
+        self._output.publish_error(state.symbol, f"bars {series.interval} from {starts[0]}", reason)
 
 
 def mark_lost_since_last_bars(states: Iterable[SymbolState], intervals: Iterable[str], now: int) -> None:

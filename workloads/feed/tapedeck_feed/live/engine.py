@@ -12,6 +12,7 @@ from tapedeck_common.logs import log
 from tapedeck_common.market import Bar, Ticker, Trade
 from tapedeck_feed.exchanges.adapter import ExchangeAdapter, ExchangeMarkets, ExchangeStream, StreamKind
 from tapedeck_feed.exchanges.clock import ExchangeClock
+from tapedeck_feed.exchanges.parsing import is_derived
 from tapedeck_feed.exchanges.retry import RECOVERY_CONCURRENCY
 from tapedeck_feed.live.bar_recovery import BarRecovery, mark_lost_since_last_bars
 from tapedeck_feed.live.gap_recovery import GapRecovery
@@ -105,6 +106,7 @@ class LiveEngine:
             for task in (*tasks, *self._background):
                 task.cancel()
             await asyncio.gather(*tasks, *self._background, return_exceptions=True)
+            self._output.publish_refusals()
 
     # The adapter's listener.
 
@@ -139,7 +141,7 @@ class LiveEngine:
 
     def on_malformed(self, symbol: str, kind: StreamKind | None, reason: str, payload: str) -> None:
         """Report it. It may have been a trade, which is recovered then."""
-        self._output.publish_error(symbol, "websocket", reason, payload)
+        self._output.refuse(symbol, "websocket", reason, payload)
         if kind not in ("trades", None) or not self._options.needs_trades:
             return
         state = self._states.get(symbol)
@@ -167,6 +169,7 @@ class LiveEngine:
     def _publish_trade(self, state: SymbolState, trade: Trade) -> None:
         """Publish a trade in order, and the corrections of bars that it changes."""
         self._clock.advance_to(trade.ts)
+        self._stats.without_ids = self._stats.without_ids or is_derived(trade.id)
         if self._publishes_trades:
             self._output.publish_trade(trade)
         for interval in self._options.built_intervals:

@@ -9,6 +9,7 @@ from functools import partial
 
 from tapedeck_common.logs import log
 from tapedeck_common.market import Bar, Trade
+from tapedeck_common.trade_gaps import format_ids, missing_ranges, trade_gap
 from tapedeck_crds.base import format_ms
 from tapedeck_feed.exchanges.adapter import ExchangeAdapter, RecoveredTrades
 from tapedeck_feed.exchanges.clock import ExchangeClock
@@ -20,6 +21,7 @@ from tapedeck_feed.live.symbol_state import SymbolState
 from tapedeck_feed.output.record_publisher import RecordPublisher
 from tapedeck_feed.output.stats import FeedStats
 
+UNAVAILABLE = "are no longer available from the exchange; recovering their bars"
 UNCONFIRMED_MAX = 8  # responses without any pending id, after which these are not believed although trades arrive
 
 
@@ -143,11 +145,8 @@ class GapRecovery:
         out = state.sequencer.add_recovered(found)
         if not is_complete:
             until = out[0].ts if out else self._clock.now()
-            reason = (
-                f"trades after {last.id} up to {format_ms(until)} are no longer available from the exchange; "
-                "recovering their bars"
-            )
-            self._output.publish_error(state.symbol, "trades", reason, "")
+            reason = f"trades after {last.id} up to {format_ms(until)} {UNAVAILABLE}"
+            self._output.publish_error(state.symbol, "trades", reason)
             self._mark_lost(state, last.ts, until)
         self._publish_recovered(state, out)
 
@@ -165,11 +164,12 @@ class GapRecovery:
         missing = sequencer.missing - missing_before
         if missing and before is not None:
             self._stats.missing += missing
-            reason = (
-                f"{missing} trades between the ids {before.id} and {out[-1].id} are no longer available from the "
-                "exchange; recovering their bars"
-            )
-            self._output.publish_error(state.symbol, "trades", reason, "")
+            self._stats.gaps += 1
+            ranges = missing_ranges(int(trade.id) for trade in (before, *out))
+            reason = f"{missing} trades with the ids {format_ids(ranges)} {UNAVAILABLE}"
+            self._output.publish_error(state.symbol, "trades", reason)
+            exchange = self._adapter.exchange
+            self._output.publish_gap(trade_gap(exchange, state.symbol, before.ts, out[-1].ts, ranges, "unfillable"))
             self._mark_lost(state, before.ts, out[-1].ts)
         for trade in out:
             self._publish(state, trade)

@@ -56,7 +56,7 @@ class ListingMonitor:
     def _report_not_traded(self, symbols: Iterable[str]) -> None:
         for symbol in sorted(symbols):
             log.warning("not traded", symbol=symbol)
-            self._output.publish_error(symbol, "markets", "the exchange does not trade this symbol at present", "")
+            self._output.publish_error(symbol, "markets", "the exchange does not trade this symbol at present")
 
 
 def _without_time(listing: Listing) -> tuple[str, str, float | None, float | None]:

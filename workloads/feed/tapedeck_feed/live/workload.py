@@ -27,6 +27,7 @@ from tapedeck_feed.output.record_publisher import RecordPublisher
 from tapedeck_feed.output.stats import FeedStats
 
 LINGER_MS = 2  # a trade should be on the log within 20 ms
+WITHOUT_IDS_NOTE = "; its trades have no ids: equal ones of one millisecond cannot be told apart and count once"
 MESSAGE_MAX = 500  # characters
 
 
@@ -49,7 +50,8 @@ class LiveFeedWorkload(Workload):
         if state == "running" and self._engine is not None:
             trouble = self._engine.trouble
             reason = "Reconnecting" if trouble else "Live"
-            message = trouble or f"{self.stats.symbols} symbols of {self._spec.exchange}{self._not_traded_note}"
+            symbols = f"{self.stats.symbols} symbols of {self._spec.exchange}{self._not_traded_note}"
+            message = trouble or symbols + (WITHOUT_IDS_NOTE if self.stats.without_ids else "")
         return self.stats.report(state, reason, message)
 
     def run(self) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import partial
 
 from tapedeck_common import topics
+from tapedeck_common.logs import log
 from tapedeck_common.market import Bar, Ticker, Trade, series_key
 from tapedeck_common.records import Gap, IngestError, Listing
 from tapedeck_common.wire import encode
 from tapedeck_feed.output.publisher import MarketDataPublisher
 from tapedeck_feed.output.stats import FeedStats
 
-PAYLOAD_MAX = 500  # characters of an invalid message that are kept
+TEXT_MAX = 500  # characters of a reason, and of a message, that are kept
+REFUSALS_PERIOD = 10.0  # seconds between two publications of what was refused
 LATENCY_SAMPLING = 16  # every 16th trade is timed
 
 
@@ -25,11 +28,11 @@ class RecordPublisher:
         self._publisher = publisher
         self._stats = stats
         self._trades_sent = 0
+        self._refusals_next = 0.0  # time.monotonic
         self._on_trade = publisher.callback(stats.count_trade)
         self._on_timed_trade = publisher.timed_callback(stats.count_timed_trade)
         self._on_bar = publisher.callback(stats.count_bar)
         self._on_ticker = publisher.callback(stats.count_ticker)
-        self._on_error = publisher.callback(stats.count_error)
         self._on_other = publisher.callback(_ignore)
 
     def publish_trade(self, trade: Trade) -> None:
@@ -50,7 +53,7 @@ class RecordPublisher:
         self._publisher.send(topics.MARKET_TICKERS, key, encode(ticker), self._on_ticker)
 
     def publish_gap(self, gap: Gap) -> None:
-        """On ``market.ingest``: the state of a range of missing bars."""
+        """On ``market.ingest``: the state of a range of missing bars or trades."""
         self._publisher.send(topics.MARKET_INGEST, series_key(gap.exchange, gap.symbol), encode(gap), self._on_other)
 
     def publish_listings(self, listings: Iterable[Listing]) -> None:
@@ -59,20 +62,41 @@ class RecordPublisher:
             key = series_key(listing.exchange, listing.symbol)
             self._publisher.send(topics.MARKET_INGEST, key, encode(listing), self._on_other)
 
-    def publish_error(self, symbol: str, place: str, reason: str, payload: str) -> None:
-        """On ``market.ingest``: something that could not be converted or recovered. ``place`` says what it is of."""
-        at = time.time_ns() // 1_000_000
-        record = IngestError(self._feed, self._exchange, symbol, place, reason[:PAYLOAD_MAX], payload[:PAYLOAD_MAX], at)
-        key = series_key(self._exchange, symbol)
-        self._publisher.send(topics.MARKET_INGEST, key, encode(record), self._on_error)
+    def publish_error(self, symbol: str, place: str, reason: str, payload: str = "") -> None:
+        """On ``market.ingest``: something that could not be recovered or is not believed, at once."""
+        at, text = time.time_ns() // 1_000_000, reason[:TEXT_MAX]
+        self._publish_error(IngestError(self._feed, self._exchange, symbol, place, text, payload[:TEXT_MAX], at))
+
+    def refuse(self, symbol: str, place: str, reason: str, payload: str) -> None:
+        """A message or row that cannot be converted: published with its like, see ``poll``."""
+        refusals = self._stats.refusals
+        refusals.add(symbol, place, place, reason, payload)
+        if refusals.is_full:
+            self.publish_refusals()
 
     def poll(self) -> None:
-        """Count what was acknowledged meanwhile."""
+        """Count what was acknowledged meanwhile, and publish what was refused, the first time at once."""
+        now = time.monotonic()
+        if now >= self._refusals_next and self.publish_refusals():
+            self._refusals_next = now + REFUSALS_PERIOD
         self._publisher.poll(0)
 
     def flush(self) -> None:
-        """Wait until every record is acknowledged."""
+        """Publish what was refused, and wait until every record is acknowledged."""
+        self.publish_refusals()
         self._publisher.flush()
+
+    def publish_refusals(self) -> bool:
+        """Publish what was refused since the last call; returns whether there was anything."""
+        refusals = self._stats.refusals.take()
+        for refusal in refusals:
+            log.warning("refused", symbol=refusal.symbol, reason=refusal.reason, rows=refusal.rows)
+            self._publish_error(refusal.record(self._feed, self._exchange))
+        return bool(refusals)
+
+    def _publish_error(self, record: IngestError) -> None:
+        callback = self._publisher.callback(partial(self._stats.count_errors, record.rows))
+        self._publisher.send(topics.MARKET_INGEST, series_key(self._exchange, record.symbol), encode(record), callback)
 
 
 def _ignore() -> None:

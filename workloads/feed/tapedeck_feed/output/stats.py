@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from tapedeck_common.refusals import Refusals
 from tapedeck_crds.report import FeedReport, ReportState
 
 LATENCY_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)  # seconds
@@ -27,7 +28,7 @@ _COUNTERS = {
 
 @dataclass(eq=False)
 class FeedStats:
-    """Counts since the pod's start. One thread writes, others may read."""
+    """Counts since the pod's start. One thread writes, others may read. ``without_ids``: trades came without ids."""
 
     trades: int = 0
     bars: int = 0
@@ -36,10 +37,13 @@ class FeedStats:
     errors: int = 0
     late: int = 0
     missing: int = 0
+    gaps: int = 0
     recovered: int = 0
     reconnects: int = 0
     symbols: int = 0
     clock_skew_ms: int | None = None
+    without_ids: bool = False
+    refusals: Refusals = field(default_factory=Refusals)
     latency_counts: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BUCKETS) + 1))
     latency_sum: float = 0.0
 
@@ -62,9 +66,9 @@ class FeedStats:
         """A ticker was acknowledged."""
         self.tickers += 1
 
-    def count_error(self) -> None:
-        """An ingest error was acknowledged."""
-        self.errors += 1
+    def count_errors(self, rows: int) -> None:
+        """An ingest error about so many rows was acknowledged."""
+        self.errors += rows
 
     def set_clock_skew(self, milliseconds: int) -> None:
         """The exchange's clock is ahead of the pod's by this much."""
@@ -80,10 +84,14 @@ class FeedStats:
             trades=self.trades,
             duplicates=self.duplicates,
             errors=self.errors,
+            taken=self.trades + self.bars + self.tickers,
+            refused_rows=self.refusals.rows,
+            refused=self.refusals.reasons(),
             tickers=self.tickers,
             symbols=self.symbols,
             late=self.late,
             missing=self.missing,
+            gaps=self.gaps,
             reconnects=self.reconnects,
             clock_skew_ms=self.clock_skew_ms,
         )

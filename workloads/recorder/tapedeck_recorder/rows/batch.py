@@ -41,6 +41,7 @@ class IngestErrorRow:
     exchange: str = ""
     symbol: str = ""
     place: str = ""
+    rows: int = 1
 
 
 @dataclass

@@ -174,7 +174,7 @@ def _validate_listing(listing: records.Listing) -> None:
 
 
 def _validate_gap(gap: records.Gap) -> None:
-    for name in (gap.exchange, gap.symbol, gap.interval):
+    for name in (gap.exchange, gap.symbol, gap.interval, gap.ids):
         copy_binary.key_field(name)
     if not copy_binary.checked_timestamp(gap.start) < copy_binary.checked_timestamp(gap.end):
         raise InvalidInput(f"end: got {gap.end}, expected a time after start, {gap.start}")
@@ -190,6 +190,7 @@ def _error_row(message: Message, record: records.IngestError) -> IngestErrorRow:
         exchange=storable_text(record.exchange, REASON_MAX),
         symbol=storable_text(record.symbol, REASON_MAX),
         place=storable_text(record.place, REASON_MAX),
+        rows=record.rows,
     )
 
 

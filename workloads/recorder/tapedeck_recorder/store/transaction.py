@@ -11,7 +11,7 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.types.json import Jsonb
 
-from tapedeck_common.records import RunEnded, RunStarted
+from tapedeck_common.records import Gap, RunEnded, RunStarted
 from tapedeck_recorder import metrics
 from tapedeck_recorder.rows.batch import Batch, CopyBuffer, IngestErrorRow
 from tapedeck_recorder.rows.tables import COPY_HEADER, COPY_TRAILER, TargetTable
@@ -129,23 +129,31 @@ def _write_ingest_records(cursor: Cursor, batch: Batch) -> None:
     if batch.errors:
         cursor.executemany(
             """INSERT INTO ingest_errors (topic, partition, "offset", at, reason, payload, feed, exchange, symbol,
-                                           place)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
+                                           place, rows)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
             [_error_values(error) for error in batch.errors],
         )
     if batch.gaps:
         cursor.executemany(
-            """INSERT INTO gaps (exchange, symbol, interval, start_ts, end_ts, state)
-            VALUES (%s, %s, %s, %s, %s, %s)
+            """INSERT INTO gaps (exchange, symbol, interval, start_ts, end_ts, state, trades, ids)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
             ON CONFLICT (exchange, symbol, interval, start_ts)
-            DO UPDATE SET end_ts = EXCLUDED.end_ts, state = EXCLUDED.state""",
-            [(g.exchange, g.symbol, g.interval, _timestamp(g.start), _timestamp(g.end), g.state) for g in batch.gaps],
+            DO UPDATE SET end_ts = EXCLUDED.end_ts, state = EXCLUDED.state, trades = EXCLUDED.trades,
+                          ids = EXCLUDED.ids""",
+            [_gap_values(gap) for gap in batch.gaps],
         )
 
 
 def _error_values(e: IngestErrorRow) -> tuple[object, ...]:
     return (
         e.topic, e.partition, e.offset, _timestamp(e.at), e.reason, e.payload, e.feed, e.exchange, e.symbol, e.place,
+        e.rows,
+    )  # fmt: skip
+
+
+def _gap_values(g: Gap) -> tuple[object, ...]:
+    return (
+        g.exchange, g.symbol, g.interval, _timestamp(g.start), _timestamp(g.end), g.state, g.trades, g.ids,
     )  # fmt: skip
 
 

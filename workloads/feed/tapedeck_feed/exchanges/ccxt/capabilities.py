@@ -11,6 +11,7 @@ class ExchangeCapabilities:
     """How an exchange numbers its trades, and how it serves past ones.
 
     - ``contiguous_ids``: each trade's id within a market is the previous one plus 1.
+    - ``has_trade_ids``: trades of the websocket have ids.
     - ``trades_by_time``: trades can be requested by time. ``newest_first``: a page holds the newest trades of a time
       range, whose end must be given.
     - ``recent_params``: parameters of a request for the newest trades, with contiguous ids.
@@ -20,6 +21,7 @@ class ExchangeCapabilities:
     """
 
     contiguous_ids: bool = False
+    has_trade_ids: bool = True
     trades_by_time: bool = True
     newest_first: bool = False
     recent_params: Mapping[str, str] = field(default_factory=dict)
@@ -41,7 +43,11 @@ _BINANCE = ExchangeCapabilities(
     ccxt_options={"watchTickers": {"name": "ticker"}},  # ccxt's default, the short ticker, has no bid and ask
 )
 _COINBASE = ExchangeCapabilities(contiguous_ids=True, newest_first=True)
+_WITHOUT_IDS = ExchangeCapabilities(has_trade_ids=False)
 _BY_EXCHANGE = {
+    "bitrue": _WITHOUT_IDS,
+    "lbank": _WITHOUT_IDS,
+    "luno": _WITHOUT_IDS,
     "binance": _BINANCE,
     "binanceus": _BINANCE,
     "coinbase": _COINBASE,

@@ -11,8 +11,10 @@ from typing import Any
 import aiohttp
 import ccxt
 
+from tapedeck_common.market import Trade
 from tapedeck_crds.exchange import Endpoints
 from tapedeck_feed.exchanges.ccxt.capabilities import capabilities_of
+from tapedeck_feed.exchanges.ccxt.conversion import to_trade
 from tapedeck_feed.exchanges.ccxt.errors import retry_after_header, translate_error, unknown_exchange, unusable_key
 from tapedeck_feed.exchanges.ccxt.websocket import load_exchange_class
 from tapedeck_feed.exchanges.errors import ExchangeRequestFailed, ExchangeUnreachable
@@ -48,6 +50,11 @@ class CcxtClient:
         self._slots = asyncio.Semaphore(concurrency)
         if endpoints is not None:
             self.api.urls["api"] = _override_hosts(self.api.urls["api"], endpoints)
+
+    def to_trade(self, symbol: str, row: dict[str, Any]) -> Trade:
+        """From ccxt's trade structure. Raises ValueError and KeyError."""
+        ids = self.capabilities
+        return to_trade(self.exchange, symbol, row, contiguous_ids=ids.contiguous_ids, has_trade_ids=ids.has_trade_ids)
 
     async def request(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """The response to a REST call, made no earlier than the exchange allows."""

@@ -10,16 +10,28 @@ import ccxt
 
 from tapedeck_common.market import Bar, Ticker, Trade, bar_problem, trade_problem
 from tapedeck_common.records import Listing
+from tapedeck_common.trade_gaps import ID_DIGITS_MAX, is_counting_id
 from tapedeck_crds.intervals import BAR_LENGTHS
-from tapedeck_feed.exchanges.parsing import TS_END, optional_number, parse_number, parse_timestamp
+from tapedeck_feed.exchanges.parsing import (
+    TS_END,
+    derived_trade_id,
+    optional_number,
+    parse_number,
+    parse_timestamp,
+)
 
-ID_DIGITS_MAX = 20  # digits of a 64-bit trade id
 
+def to_trade(
+    exchange: str, symbol: str, row: dict[str, Any], *, contiguous_ids: bool, has_trade_ids: bool = True
+) -> Trade:
+    """From ccxt's trade structure. With ``contiguous_ids`` an id has to be a number; another may be missing.
 
-def to_trade(exchange: str, symbol: str, row: dict[str, Any], *, contiguous_ids: bool) -> Trade:
-    """From ccxt's trade structure. With ``contiguous_ids`` an id has to be a number."""
+    Without ``has_trade_ids`` the trade gets the same id whether it has one, as by REST, or not, as by websocket.
+    """
     trade_id, price, amount, side = row["id"], row["price"], row["amount"], row["side"]
-    if not isinstance(trade_id, str) or not trade_id or (contiguous_ids and not _is_number(trade_id)):
+    if not has_trade_ids or (trade_id is None and not contiguous_ids):
+        trade_id = derived_trade_id(row["timestamp"], side, price, amount)
+    if not isinstance(trade_id, str) or not trade_id or (contiguous_ids and not is_counting_id(trade_id)):
         expected = f"at most {ID_DIGITS_MAX} digits" if contiguous_ids else "text"
         raise ValueError(f"id: got {trade_id!r}, expected {expected}")
     if side != "buy" and side != "sell":
@@ -30,10 +42,6 @@ def to_trade(exchange: str, symbol: str, row: dict[str, Any], *, contiguous_ids:
     if not (math.isfinite(price) and 0 < amount < math.inf):
         raise ValueError(trade_problem(trade))
     return trade
-
-
-def _is_number(trade_id: str) -> bool:
-    return trade_id.isdigit() and trade_id.isascii() and len(trade_id) <= ID_DIGITS_MAX
 
 
 def to_bar(exchange: str, symbol: str, interval: str, row: list[Any], *, closed: bool) -> Bar:

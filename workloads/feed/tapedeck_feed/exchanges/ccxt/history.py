@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,8 +12,9 @@ from tapedeck_common.market import Bar, Trade, trade_key
 from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_feed.exchanges.adapter import OnInvalidRow, RecoveredTrades
 from tapedeck_feed.exchanges.ccxt.client import CcxtClient
-from tapedeck_feed.exchanges.ccxt.conversion import to_bar, to_trade
+from tapedeck_feed.exchanges.ccxt.conversion import to_bar
 from tapedeck_feed.exchanges.errors import ExchangeRequestFailed
+from tapedeck_feed.exchanges.parsing import is_derived
 
 T = TypeVar("T")
 PAGE = 1000
@@ -28,7 +30,18 @@ class CcxtHistory:
         self._client = client
 
     async def fetch_trades_after(self, symbol: str, last: Trade) -> RecoveredTrades:
-        """By id where the exchange can, else by time."""
+        """By id where the exchange can, else by time.
+
+        Trades without ids are known by their values. Where none equals ``last``, REST may have other values than the
+        websocket, so that no trade is used: it could be one that was published.
+        """
+        if not is_derived(last.id):
+            return await self._fetch_after(symbol, last)
+        self._client.capabilities = replace(self._client.capabilities, has_trade_ids=False)
+        found = await self._fetch_after(symbol, last)
+        return found if found.complete else RecoveredTrades([], complete=False)
+
+    async def _fetch_after(self, symbol: str, last: Trade) -> RecoveredTrades:
         capabilities = self._client.capabilities
         if capabilities.newest_first:
             return await self._fetch_backwards(symbol, last)
@@ -99,10 +112,7 @@ class CcxtHistory:
 
     async def _trades(self, symbol: str, since: int | None, params: Mapping[str, object]) -> list[Trade]:
         rows = await self._client.request(lambda: self._client.api.fetch_trades(symbol, since, PAGE, dict(params)))
-        convert = partial(
-            to_trade, self._client.exchange, symbol, contiguous_ids=self._client.capabilities.contiguous_ids
-        )
-        trades = [_or_none(partial(convert, row)) for row in rows]
+        trades = [_or_none(partial(self._client.to_trade, symbol, row)) for row in rows]
         return [trade for trade in trades if trade is not None]
 
     def _page_limit(self, symbol: str) -> int | None:

@@ -13,7 +13,7 @@ import ccxt
 
 from tapedeck_feed.exchanges.adapter import ExchangeStream, MarketDataListener
 from tapedeck_feed.exchanges.ccxt.client import CcxtClient
-from tapedeck_feed.exchanges.ccxt.conversion import to_bar, to_ticker, to_trade
+from tapedeck_feed.exchanges.ccxt.conversion import to_bar, to_ticker
 from tapedeck_feed.exchanges.ccxt.errors import handshake_retry_after, translate_error
 from tapedeck_feed.exchanges.ccxt.websocket import OnTradeRow, TradeForwarder
 from tapedeck_feed.exchanges.errors import ExchangeUnreachable, SubscriptionLost
@@ -87,12 +87,12 @@ class CcxtStreams:
                 raise SubscriptionLost(f"{self._client.exchange}: the connection was lost")
 
     def _trade_handler(self, listener: MarketDataListener) -> OnTradeRow:
-        exchange, contiguous_ids = self._client.exchange, self._client.capabilities.contiguous_ids
+        convert = self._client.to_trade
 
         def on_trade(row: dict[str, Any]) -> None:
             symbol = row["symbol"]
             try:
-                trade = to_trade(exchange, symbol, row, contiguous_ids=contiguous_ids)
+                trade = convert(symbol, row)
             except (ValueError, KeyError) as error:
                 listener.on_malformed(str(symbol), "trades", str(error), str(row.get("info")))
             else:

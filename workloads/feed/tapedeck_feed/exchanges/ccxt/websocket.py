@@ -17,6 +17,8 @@ from typing import Any
 import ccxt
 from ccxt.async_support.base.ws.cache import ArrayCache
 
+from tapedeck_feed.exchanges.ccxt.luno import LunoTrades
+
 OnMalformed = Callable[[str, str], None]
 """Called with (reason, message) for a message that ccxt cannot parse."""
 OnTradeRow = Callable[[dict[str, Any]], None]
@@ -50,7 +52,9 @@ def load_exchange_class(module: str, name: str) -> type[Any]:
     """The exchange class ``name`` of a module of ccxt, with the changes. Raises ModuleNotFoundError."""
     exchange_class: type[Any] = getattr(importlib.import_module(module), name)
 
-    class ResilientExchange(FastParsing, exchange_class):  # type: ignore[misc]
+    mixins = (FastParsing, LunoTrades) if name == "luno" else (FastParsing,)
+
+    class ResilientExchange(*mixins, exchange_class):  # type: ignore[misc]
         """``on_malformed`` receives messages that cannot be parsed; ``disconnects`` counts lost connections."""
 
         on_malformed: OnMalformed = staticmethod(lambda _reason, _payload: None)

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import ClassVar, Generic, TypeVar
 
 from tapedeck_common.files import StrictReader
+from tapedeck_common.logs import log
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.store.bars import BarBlock
 from tapedeck_common.store.trades import TradeBlock
@@ -62,6 +63,8 @@ class FileSource(ABC, Generic[R, B]):
         files, table = self._files, self._table_type()()
         found = summarize(files, self._copy_into(table, None), self.CHANNEL, self._heartbeat)
         self._copy = table
+        for symbol, count in found.missing.items():
+            log.warning("trades are missing by their ids, which count up", symbol=symbol, trades=count)
         self._dataset = Dataset(
             files.exchange,
             found.symbols,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tapedeck_common.files import FilesUnavailable, InvalidFiles
 from tapedeck_common.market import Bar, Trade
+from tapedeck_common.trade_gaps import TradeGapFinder
 from tapedeck_common.wire import encode
 from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Unavailable
@@ -24,7 +25,8 @@ HEARTBEAT_ROWS = 5_000
 class FileSummary:
     """``first`` and ``last`` are the times of the first and the last record, milliseconds UTC.
 
-    ``fingerprint`` is ``symbol=rows:crc32`` of each symbol, separated by semicolons.
+    ``fingerprint`` is ``symbol=rows:crc32`` of each symbol, separated by semicolons. ``missing`` is the number of
+    trades that are absent by ids that count up, of the symbols that have any.
     """
 
     symbols: tuple[str, ...]
@@ -32,6 +34,7 @@ class FileSummary:
     first: int
     last: int
     fingerprint: str
+    missing: dict[str, int]
 
 
 def summarize(
@@ -40,10 +43,13 @@ def summarize(
     """Read all records. Raises InvalidReplay ``NoBars`` or ``NoTrades`` if a symbol of the spec has none."""
     rows: Counter[str] = Counter()
     checksums: Counter[str] = Counter()
+    finders: defaultdict[str, TradeGapFinder] = defaultdict(TradeGapFinder)
     first = last = None
     for record in records:
         rows[record.symbol] += 1
         checksums[record.symbol] = zlib.crc32(encode(record), checksums[record.symbol])
+        if isinstance(record, Trade):
+            finders[record.symbol].add(record)
         first = record.ts if first is None else min(first, record.ts)
         last = record.ts if last is None else max(last, record.ts)
         if rows[record.symbol] % HEARTBEAT_ROWS == 0:
@@ -54,7 +60,8 @@ def summarize(
         message = f"source.files.sets: got files without {channel} of {missing}, expected {channel} of each symbol"
         raise InvalidReplay(f"No{channel.capitalize()}", message)
     fingerprint = ";".join(f"{symbol}={rows[symbol]}:{checksums[symbol]:08x}" for symbol in symbols)
-    return FileSummary(symbols, dict(rows), first, last, fingerprint)
+    absent = {symbol: finder.missing for symbol, finder in finders.items() if finder.missing}
+    return FileSummary(symbols, dict(rows), first, last, fingerprint, absent)
 
 
 def differences(old: str, new: str) -> str:

@@ -1,0 +1,40 @@
+"""`tapedeck errors`: what was refused or lost on the way into the store, newest first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import psycopg
+
+from tapedeck_crds.json import Json
+from tapedeck_deck.cli.text_table import TextTable, age
+from tapedeck_deck.embedded.errors import DeckError
+
+LIMIT = 200
+_HEADERS = ("age", "feed", "exchange", "symbol", "rows", "place", "reason")
+# A Feed from files that was started again reads the same rows again: a place with a line is counted once.
+_QUERY = """
+SELECT max(at), feed, exchange, symbol,
+       CASE WHEN place ~ ':[0-9]+$' THEN max(rows) ELSE sum(rows) END::int8, place, reason
+FROM ingest_errors
+WHERE (%(feed)s::text IS NULL OR feed = %(feed)s) AND (%(since)s::timestamptz IS NULL OR at >= %(since)s)
+GROUP BY feed, exchange, symbol, place, reason ORDER BY 1 DESC, place LIMIT %(limit)s
+"""
+
+
+def error_lines(dsn: str, resource: Json | None) -> list[str]:
+    """A table of the newest LIMIT errors: of a resource since its creation, or of all. Raises DeckError."""
+    metadata = {} if resource is None else resource["metadata"]
+    parameters = {"feed": metadata.get("name"), "since": metadata.get("creationTimestamp"), "limit": LIMIT}
+    try:
+        with psycopg.connect(dsn, connect_timeout=10) as connection:
+            found = connection.execute(_QUERY, parameters).fetchall()
+    except psycopg.Error as error:
+        raise DeckError(f"store: {error}; `tapedeck status` shows whether the database runs") from error
+    now = datetime.now(UTC)
+    rows = [[age(at, now), feed or "<recorder>", *map(_one_line, values)] for at, feed, *values in found]
+    return TextTable(_HEADERS).lines(rows) if rows else []
+
+
+def _one_line(value: object) -> str:
+    return " ".join(str(value).split())
