@@ -92,6 +92,7 @@ QUIET = random.Random(7)
 RIGHT = {
     "one bar": ("1m", [START]),
     "two days without a trade between": ("1m", [START, START + DAY]),
+    "years without a trade between": ("1m", [START, START + 900 * DAY]),
     "quiet minutes": ("1m", sorted(QUIET.sample(range(START, START + 30 * DAY, MINUTE), 300))),
     "five quiet minutes on a grid": ("1m", [START + n * 5 * MINUTE for n in range(5)]),
     "sessions": ("1m", [START + day * DAY + n * MINUTE for day in range(9) for n in range(870, 1260)]),

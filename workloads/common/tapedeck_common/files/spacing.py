@@ -66,7 +66,9 @@ class Spacing:
         """Raises InvalidFiles where the bars are of another interval."""
         if self._shorter * 2 > self._count:
             raise self._error(self._shortest, "most of its bars are")
-        if self._divisor > self._step and self._count * math.log(self._divisor / self._step) > math.log(CHANCE_MAX):
+        if self._count < 2 or self._divisor <= self._step:
+            return  # one distance proves nothing: it divides itself
+        if self._count * math.log(self._divisor / self._step) > math.log(CHANCE_MAX):
             raise self._error(self._divisor, f"its {self._count + 1} bars are multiples of")
 
     def _error(self, distance: int, what: str) -> InvalidFiles:
