@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 
 def ended(objects: Objects, kind: str, name: str) -> Json:
-    eventually(lambda: phase(objects, kind, name) in ("Complete", "Failed"))
+    eventually(lambda: phase(objects, kind, name) in ("Complete", "Degraded", "Failed"))
     status: Json = objects.get(kind, "default", name)["status"]
     return status
 
