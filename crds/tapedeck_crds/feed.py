@@ -24,6 +24,7 @@ from tapedeck_crds.resource import (
     Suspend,
     TimeToLive,
 )
+from tapedeck_crds.session import Session
 from tapedeck_crds.transforms import NAMES_RULE, OptionalTransforms, TransformProgress, channels_rule
 
 LIVE_FIELDS = (
@@ -102,6 +103,11 @@ class FeedSpec(PodOptions):
         default=None,
         description="Share of rows or messages, in percent, above which refused ones make the Feed Degraded; 1 if "
         "omitted. A Feed that takes no row fails.",
+    )
+    session: Session | None = Field(
+        default=None,
+        description="When the market trades, and its time zone, for the catalogue: Backtests and charts of these "
+        "symbols use it. If omitted, the catalogue keeps what it has; a market without any trades without a break.",
     )
     transforms: OptionalTransforms = None
     suspend: Suspend = False

@@ -81,7 +81,8 @@ def test_the_sample_feed(services: Services, samples: Path, tmp_path: Path, exch
 
 def test_recorded_trades(services: Services, samples: Path, tmp_path: Path, exchange: str) -> None:
     names = {"BTC/USDT": "btcusdt_20240808.jsonl.gz", "ETH/USDT": "ethusdt_20240808.jsonl.gz"}
-    expected = spec("binance-trades", exchange, names)
+    hours = {"timezone": "Europe/Madrid", "open": "09:00", "close": "17:30", "days": ["Mon", "Fri"]}
+    expected = {**spec("binance-trades", exchange, names), "session": hours}
     code, report = FeedPod(services.broker.bootstrap, tmp_path, samples / "binance-trades", expected).run()
     assert (code, report["message"]) == (0, "14 bars and 15863 trades of 2 symbols")
     trades = read_topic(services.broker.bootstrap, "market.trades", exchange)
@@ -99,6 +100,9 @@ def test_recorded_trades(services: Services, samples: Path, tmp_path: Path, exch
         built = {v["ts"]: tuple(v[n] for n in VALUES) for _, v, _ in bars if v["symbol"] == symbol}
         assert built.keys() == by_pandas.keys()
         assert all(built[ts] == pytest.approx(by_pandas[ts], rel=1e-12) for ts in by_pandas)
+    said = [v for _, v, _ in read_topic(services.broker.bootstrap, "market.ingest", exchange)]
+    assert sorted((v["type"], v["symbol"]) for v in said) == [("session", symbol) for symbol in sorted(names)]
+    assert all({name: v[name] for name in hours} == hours for v in said)
 
 
 def test_trades_that_are_absent_are_gaps(services: Services, tmp_path: Path, exchange: str) -> None:

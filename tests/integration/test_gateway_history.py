@@ -153,6 +153,8 @@ def test_the_catalogue_and_the_latest_bar_of_each_series(gateway: Gateway, store
     }
     insert_bars(store, [bar for bars in series.values() for bar in bars])
     with psycopg.connect(store) as connection:
+        new_york = ("kraken", "BTC/USD", "America/New_York", "09:30", "16:00", ["Mon", "Fri"])
+        connection.execute("INSERT INTO sessions VALUES (%s, %s, %s, %s, %s, %s, now())", new_york)
         connection.execute("INSERT INTO listings VALUES ('kraken', 'BTC/USD', 'XBT', 'ZUSD', 0.05, 1e-8, now())")
     symbols = gateway.get("/api/symbols")[1]
     assert [
@@ -167,6 +169,10 @@ def test_the_catalogue_and_the_latest_bar_of_each_series(gateway: Gateway, store
     ]
     found = gateway.get("/symbols", symbol="kraken:BTC/USD")[1]
     assert (found["minmov"], found["pricescale"]) == (5, 100)
+    assert (found["session"], found["timezone"]) == ("0930-1600:26", "America/New_York")
+    assert [s["session"]["timezone"] for s in symbols] == ["UTC", "UTC", "America/New_York"]
+    always = gateway.get("/symbols", symbol="coinbase:BTC/USD")[1]
+    assert (always["session"], always["timezone"]) == ("24x7", "Etc/UTC")
     latest = gateway.get("/api/latest")[1]
     names = ("exchange", "symbol", "interval", "ts", "open", "high", "low", "close", "volume", "rev")
     assert [tuple(bar[name] for name in names) for bar in latest] == [

@@ -144,6 +144,14 @@ def test_every_kind_of_record_is_stored(stage: Stage, exchange: str) -> None:
             key,
             None,
         ),
+        *(
+            (topics.MARKET_INGEST, encode(records.SymbolSession(exchange, "A/B", *said)), key, None)
+            for said in (
+                ("Asia/Tokyo", "09:00", "15:00", ["Mon"], T0 + 5),
+                ("America/New_York", "09:30", "16:00", ["Mon"], T0),  # earlier
+                ("America/Gotham", "09:30", "16:00", ["Mon"], T0 + 9),  # refused
+            )
+        ),
         *((topics.RESULTS, encode(result), run, None) for result in results),
     )
     assert select(stage.dsn, "SELECT * FROM bars WHERE exchange = %s", exchange) == [
@@ -161,6 +169,9 @@ def test_every_kind_of_record_is_stored(stage: Stage, exchange: str) -> None:
     ]
     assert select(stage.dsn, "SELECT * FROM listings WHERE exchange = %s", exchange) == [
         (exchange, "A/B", "A", "B", 0.05, None, at(T0 + 5))
+    ]
+    assert select(stage.dsn, "SELECT * FROM sessions WHERE exchange = %s", exchange) == [
+        (exchange, "A/B", "Asia/Tokyo", "09:00", "15:00", ["Mon"], at(T0 + 5))
     ]
     assert select(
         stage.dsn,

@@ -52,7 +52,22 @@ class Listing(msgspec.Struct, frozen=True, tag="listing"):
     amount_step: float | None = None
 
 
-IngestRecord: TypeAlias = IngestError | Gap | Listing
+class SymbolSession(msgspec.Struct, frozen=True, tag="session"):
+    """When a symbol trades, as its Feed says: time zone, local open and close, and the days on which sessions close.
+
+    ``at`` is the time at which the Feed said so, milliseconds UTC.
+    """
+
+    exchange: str
+    symbol: str
+    timezone: str
+    open: str
+    close: str
+    days: list[str]
+    at: int
+
+
+IngestRecord: TypeAlias = IngestError | Gap | Listing | SymbolSession
 decode_ingest = msgspec.json.Decoder(IngestRecord).decode
 
 

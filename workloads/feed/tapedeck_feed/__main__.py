@@ -18,7 +18,7 @@ def make_workload(settings: PodSettings) -> Workload:
     if spec.source is not None and spec.source.files is not None:
         from tapedeck_feed.from_files.workload import FileImportWorkload
 
-        files = FileImportWorkload(settings, spec.source.files)
+        files = FileImportWorkload(settings, spec.source.files, spec.session)
         REGISTRY.register(files.stats)
         return files
     if spec.exchange is None:

@@ -18,7 +18,7 @@ from tapedeck_backtest.sandbox.memory_limit import limit_memory
 from tapedeck_backtest.sandbox.output import bounded_output
 from tapedeck_backtest.sandbox.protocol import SupervisorChannel
 from tapedeck_backtest.sandbox.watchdog import StrategyWatchdog
-from tapedeck_backtest.sources.stored_bars import read_range
+from tapedeck_backtest.sources.stored_bars import read_range, read_sessions
 from tapedeck_backtest.strategy_loader import checked_params, load_strategy, open_hook_note
 from tapedeck_common.pod.shell import Workload, run_pod, write_termination_message
 from tapedeck_common.settings import Connections, PodSettings
@@ -62,7 +62,8 @@ class CheckWorkload(Workload):
         params = checked_params(strategy, spec.strategy.params)
         check_intervals(range_.interval, spec.data.intervals)
         series = read_range(connections, range_)
-        sessions = same_session(spec.data.session, list(series))
+        given, symbols = spec.data.session, list(series)
+        sessions = same_session(given, symbols) if given else read_sessions(connections, range_.exchange, symbols)
         rerun = StrategyRerun.over(spec, strategy, params, series, range_.interval, sessions, guard.heartbeat)
         with guard.strategy_code(run_id):
             findings = {reason: lines for check, reason in CHECKS.values() if (lines := check(rerun))}

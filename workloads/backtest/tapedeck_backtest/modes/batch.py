@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from tapedeck_backtest.bars.arrays import BarArrays
-from tapedeck_backtest.bars.datetimes import same_session
 from tapedeck_backtest.bars.history import prepend_history
 from tapedeck_backtest.bars.resample import check_intervals, first_open, resample
 from tapedeck_backtest.bias_checks.checks import fail_if_biased
@@ -32,7 +31,7 @@ def run(context: RunContext, strategy: type[Any], params: dict[str, Any], range_
     data, interval = context.spec.data, range_.interval
     check_intervals(interval, data.intervals)
     series = read_range(context.connections, range_)
-    sessions = same_session(data.session, list(series))
+    sessions = context.find_sessions(range_.exchange, list(series))
     context.progress.total = sum(len(columns.event) for columns in series.values())
     context.publish_started(range_.exchange, list(series), interval)
     vectorised = _run_vectorised(context, strategy, params, series, interval)

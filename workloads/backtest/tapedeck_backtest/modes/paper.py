@@ -32,8 +32,9 @@ def run(context: RunContext, strategy: type[Any], params: dict[str, Any], feed: 
     live = LiveStream(context.connections, exchange, symbols, feed.interval, time_ms(since), until, context.idle)
     try:
         live.open()
+        sessions = context.find_sessions(exchange, symbols)
         context.publish_started(exchange, symbols, feed.interval)
         limits = partial(Limits, time_ms(since), until)
-        run_stream(context, strategy, params, live.steps(), exchange, symbols, feed.interval, limits)
+        run_stream(context, strategy, params, live.steps(), exchange, symbols, feed.interval, sessions, limits)
     finally:
         live.close()

@@ -40,11 +40,12 @@ def run(
         symbols = _selected_symbols(reference, start.symbols)
         check_intervals(start.interval, context.spec.data.intervals)
         progress.total = sum(start.rows[symbol] for symbol in symbols)
+        sessions = context.find_sessions(start.exchange, symbols)
         while True:
             context.publish_started(start.exchange, symbols, start.interval)
             steps = _steps_after_origin(context, stream, start, symbols)
             limits = partial(_limits, stream, start)
-            run_stream(context, strategy, params, steps, start.exchange, symbols, start.interval, limits)
+            run_stream(context, strategy, params, steps, start.exchange, symbols, start.interval, sessions, limits)
             if (epoch := stream.next_epoch()) is None:
                 break
             context.restart(epoch)

@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic.alias_generators import to_snake
 
-from tapedeck_backtest.bars.datetimes import same_session
 from tapedeck_backtest.bars.history import prepend_history
 from tapedeck_backtest.bars.resample import check_intervals, check_resampled, first_open
 from tapedeck_backtest.report.equity_curve import stride
@@ -36,10 +35,12 @@ RECORDED_SECONDS = 120.0  # how long the recorder may take to store this shard's
 
 def run(context: RunContext, strategy: type[Any], sweep: Sweep, range_: StoreRange) -> None:
     """Run the shard's trials. Raises RunFailed, Interrupted, Unavailable and psycopg.Error."""
-    spec, settings, connections, progress = context.spec, context.settings, context.connections, context.progress
-    interval, warmup = range_.interval, spec.data.warmup_bars
-    check_intervals(interval, spec.data.intervals)
+    settings, connections, progress = context.settings, context.connections, context.progress
+    check_intervals(range_.interval, context.spec.data.intervals)
     series = read_range(connections, range_)
+    sessions = context.find_sessions(range_.exchange, list(series))
+    spec, interval = context.spec, range_.interval
+    warmup = spec.data.warmup_bars
     first = BAR_LENGTHS[interval].open_of(min(int(columns.event[0]) for columns in series.values()) - 1)
     for note in _axis_notes(strategy, sweep):
         progress.note(note)
@@ -52,7 +53,6 @@ def run(context: RunContext, strategy: type[Any], sweep: Sweep, range_: StoreRan
         history = read_history(connections, range_.exchange, list(series), interval, first, warmup)
         series = prepend_history(history, series)
         limits = replace(limits, start=first_open(series, interval))
-    sessions = same_session(spec.data.session, list(series))
     # Of the whole range; a window may lack such bars.
     check_resampled(series, interval, spec.data.intervals, sessions, limits)
     trials = TrialRunner(

@@ -9,10 +9,12 @@ from typing import Literal
 
 import msgspec
 
+from tapedeck_backtest.bars.datetimes import Sessions, same_session
 from tapedeck_backtest.report.undefined import undefined
 from tapedeck_backtest.run.progress import RunProgress
 from tapedeck_backtest.run.publisher import ResultPublisher
 from tapedeck_backtest.sandbox.error_boundary import StrategyGuard
+from tapedeck_backtest.sources.stored_bars import read_sessions
 from tapedeck_common.records import RunAnalyses, RunEnded, RunStarted
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.wire import Epoch
@@ -32,6 +34,20 @@ class RunContext:
     publisher: ResultPublisher
     guard: StrategyGuard
     started: bool = False
+
+    def find_sessions(self, exchange: str, symbols: list[str]) -> Sessions:
+        """The session of each symbol: the spec's, or else that of the catalogue.
+
+        One that all symbols share becomes the spec's, so that it is kept with the run. Raises psycopg.Error.
+        """
+        data = self.spec.data
+        if data.session is None:
+            found = read_sessions(self.connections, exchange, symbols)
+            if len(found) < len(symbols) or len(set(found.values())) > 1:
+                return found
+            data = data.model_copy(update={"session": found[symbols[0]]})
+            self.spec = self.spec.model_copy(update={"data": data})
+        return same_session(data.session, symbols)
 
     def strategy_code(self) -> AbstractContextManager[None]:
         """Surrounds the strategy's code (see sandbox.error_boundary)."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from tapedeck_backtest.bars.arrays import TimeStep, is_resampled
 from tapedeck_backtest.bars.coarse import Limits
-from tapedeck_backtest.bars.datetimes import same_session
+from tapedeck_backtest.bars.datetimes import Sessions
 from tapedeck_backtest.bars.history import history_steps
 from tapedeck_backtest.bars.resample import StreamResampler, feed_names, first_open
 from tapedeck_backtest.engine.analyzers import add_analyzer, quiet_until
@@ -74,6 +74,7 @@ def run_stream(
     exchange: str,
     symbols: list[str],
     interval: str,
+    sessions: Sessions,
     limits: Callable[[], Limits],
 ) -> None:
     """Run the strategy over a stream, after the warm-up history of the spec.
@@ -90,7 +91,6 @@ def run_stream(
         strategy = quiet_until(strategy, begins)
         start, end = first_open(history, interval), limits().end
         limits = partial(Limits, start, end)
-    sessions = same_session(data.session, symbols)
     steps = StreamResampler(symbols, interval, data.intervals, sessions, limits).steps(steps)
     feeds = feed_names(symbols, data.intervals)
     engine = stream_engine(context.spec, strategy, params, feeds, interval, steps, sessions)

@@ -18,11 +18,13 @@ from tapedeck_common.bar_times import closes_of
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.bars import BarBlock, BarSelection, ResolvedBars, read_bar_blocks, resolve_bars
+from tapedeck_common.store.catalogue import sessions
 from tapedeck_common.store.database import connect
 from tapedeck_common.store.recording_lag import wait_until_recorded
 from tapedeck_crds.base import StoreRange, format_ms, time_ms
 from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.intervals import BAR_LENGTHS
+from tapedeck_crds.session import Session
 
 HISTORY_SPANS = (1, 4, 16, 64)  # searched for history: multiples of the time that the bars cover without gaps
 _retried = stamina.retry(on=psycopg.OperationalError, attempts=5, timeout=30.0, wait_max=3.0)
@@ -46,6 +48,13 @@ def read_range(connections: Connections, range_: StoreRange) -> dict[str, BarArr
         blocks = list(read_bar_blocks(connection, resolved))
     columns = _columns(blocks, resolved)
     return {symbol: columns[symbol] for symbol in symbols}
+
+
+@_retried
+def read_sessions(connections: Connections, exchange: str, symbols: Sequence[str]) -> dict[str, Session]:
+    """The sessions that the catalogue has of the symbols. Raises psycopg.Error."""
+    with connect(connections, name="tapedeck-backtest", autocommit=True) as connection:
+        return sessions(connection, exchange, symbols)
 
 
 def stored_limits(range_: StoreRange, series: Mapping[str, BarArrays]) -> Limits:

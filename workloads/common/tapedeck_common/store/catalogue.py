@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import psycopg
 from psycopg import sql
+
+from tapedeck_crds.session import Session
 
 Table = Literal["bars", "trades"]
 
@@ -39,6 +42,8 @@ SELECT (extract(epoch FROM min(ts)) * 1000)::int8, (extract(epoch FROM max(ts)) 
 FROM trades WHERE exchange = %s AND symbol = %s
 """
 
+_SESSIONS = "SELECT symbol, timezone, open, close, days FROM sessions WHERE exchange = %s AND symbol = ANY(%s)"
+
 
 def exchanges(connection: psycopg.Connection[Any], table: Table = "bars") -> list[str]:
     """The exchanges that have rows in a table, sorted."""
@@ -60,3 +65,12 @@ def span(connection: psycopg.Connection[Any], exchange: str, symbol: str) -> tup
     """Time of the first and the last of a symbol's trades (milliseconds UTC), None without any."""
     row = connection.execute(_SPAN, (exchange, symbol)).fetchone()
     return None if row is None or row[0] is None else (row[0], row[1])
+
+
+def sessions(connection: psycopg.Connection[Any], exchange: str, symbols: Sequence[str]) -> dict[str, Session]:
+    """The sessions of those of the symbols whose Feeds gave one."""
+    rows = connection.execute(_SESSIONS, (exchange, list(symbols))).fetchall()
+    return {
+        symbol: Session(timezone=zone, open=opens, close=closes, days=days)
+        for symbol, zone, opens, closes, days in rows
+    }

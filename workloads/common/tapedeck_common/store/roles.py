@@ -18,13 +18,14 @@ _MARKET = ("bars", "trades", "tickers", *_ROLLUPS)
 _RUNS = ("runs", "run_trades", "run_fills", "run_equity", "run_trials", "run_origins")
 _LOG = ("kafka_offsets",)  # to wait until the recorder has reached the end of a topic
 _INGEST = ("ingest_errors", "gaps")
-_CATALOGUE = ("bar_series", "listings")
+_SESSIONS = ("sessions",)
+_CATALOGUE = ("bar_series", "listings", *_SESSIONS)
 
 READS: dict[WorkloadName, tuple[str, ...]] = {
     "feed": ("bars", "gaps"),  # bars that need no download: stored, or not available
     "replay": ("bars", "trades", *_LOG),
     "transform": ("bars", "trades", "tickers"),  # records before the first of the stream
-    "backtest": (*_MARKET, *_LOG),
+    "backtest": (*_MARKET, *_SESSIONS, *_LOG),
     "gateway": (*_MARKET, "points", *_CATALOGUE, *_INGEST, *_RUNS),
     "recorder": (),
 }

@@ -27,6 +27,7 @@ from tapedeck_feed.exchanges.registry import create_adapter
 from tapedeck_feed.exchanges.retry import retry_delay, until_connected
 from tapedeck_feed.output.publisher import MarketDataPublisher
 from tapedeck_feed.output.record_publisher import RecordPublisher
+from tapedeck_feed.output.sessions import publish_sessions
 
 CLOSE_GRACE_MS = 10_000  # an exchange may publish its newest candle a while after its close
 
@@ -89,9 +90,15 @@ class BackfillWorkload(Workload):
         exchange = self._spec.exchange or ""
         adapter = create_adapter(exchange, keys, self._spec.endpoints, self._backfill.shards, PAGES_AHEAD)
         output = RecordPublisher(self._settings.name, exchange, publisher, self.stats.published)
-        await run_until_stopped(self._download(adapter, connections, output), adapter, self.stop_requested)
+        await run_until_stopped(self._download(adapter, connections, publisher, output), adapter, self.stop_requested)
 
-    async def _download(self, adapter: ExchangeAdapter, connections: Connections, output: RecordPublisher) -> None:
+    async def _download(
+        self,
+        adapter: ExchangeAdapter,
+        connections: Connections,
+        publisher: MarketDataPublisher,
+        output: RecordPublisher,
+    ) -> None:
         load_markets = partial(adapter.load_markets, self._spec.symbols or ())
         markets = await until_connected(load_markets, self._decide_retry)
         intervals = self._intervals(markets)
@@ -101,6 +108,7 @@ class BackfillWorkload(Workload):
         symbols = {each.symbol for each in slices}
         self.stats.published.symbols = len(symbols)
         output.publish_listings(listing for listing in markets.listings if listing.symbol in symbols)
+        publish_sessions(publisher, self._spec.session, adapter.exchange, symbols)
         self._reason, self._message = "Comparing", "comparing the range with the store"
         coverage = await asyncio.to_thread(self._load_coverage, connections, slices)
         self._begin(coverage)

@@ -10,18 +10,21 @@ from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.report import FeedReport, ReportState
+from tapedeck_crds.session import Session
 from tapedeck_feed.from_files.importer import FileImporter
 from tapedeck_feed.from_files.stats import ImportStats
 from tapedeck_feed.output.publisher import MarketDataPublisher
+from tapedeck_feed.output.sessions import publish_sessions
 
 
 class FileImportWorkload(Workload):
     """Imports the files of a Feed."""
 
-    def __init__(self, settings: PodSettings, files: Files) -> None:
+    def __init__(self, settings: PodSettings, files: Files, session: Session | None) -> None:
         super().__init__()
         self._settings = settings
         self._files = files
+        self._session = session
         self._state: ReportState = "running"
         self.stats = ImportStats()
 
@@ -38,6 +41,8 @@ class FileImportWorkload(Workload):
         publisher = MarketDataPublisher(connections, f"feed-{settings.name}", self.stop_requested)
         importer = FileImporter(settings.name, self._files, settings.files, publisher, self.stats, self.stop_requested)
         try:
+            symbols = dict.fromkeys(each.symbol for each in self._files.sets)
+            publish_sessions(publisher, self._session, self._files.exchange, symbols)
             importer.run()
         except sqlite3.Error as error:
             publisher.abort()

@@ -24,6 +24,7 @@ from tapedeck_feed.live.resume import PublishedRecords, read_published_records
 from tapedeck_feed.live.symbol_state import covers_running_bars
 from tapedeck_feed.output.publisher import MarketDataPublisher
 from tapedeck_feed.output.record_publisher import RecordPublisher
+from tapedeck_feed.output.sessions import publish_sessions
 from tapedeck_feed.output.stats import FeedStats
 
 LINGER_MS = 2  # a trade should be on the log within 20 ms
@@ -85,6 +86,7 @@ class LiveFeedWorkload(Workload):
         published = await asyncio.to_thread(self._read_published, connections, markets, options)
         settings = self._settings
         output = RecordPublisher(settings.name, adapter.exchange, publisher, self.stats)
+        publish_sessions(publisher, self._spec.session, adapter.exchange, markets.symbols)
         listings = ListingMonitor(adapter, markets, output, settings.markets_seconds)
         self._engine = LiveEngine(adapter, markets, options, output, self.stats, published, settings.silence_seconds)
         self._state = "running"

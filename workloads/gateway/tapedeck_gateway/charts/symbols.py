@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tapedeck_crds.base import SYMBOL_CHARACTER, SYMBOL_MAX
 from tapedeck_crds.errors import InvalidInput
+from tapedeck_crds.session import WEEKDAYS, Session
 
 _SYMBOL = re.compile(
     r"(?:replay/(?P<replay>[A-Za-z0-9-]{1,64})/)?"
@@ -50,3 +51,12 @@ def parse_symbol(text: str) -> ChartSymbol:
             "coinbase:BTC/USD@transform, after replay/<uid>/ for a replay's"
         )
     return ChartSymbol(match["exchange"], match["symbol"], match["replay"] or "", match["series"] or "")
+
+
+def udf_session(session: Session) -> str:
+    """UDF's text of a session, such as 0930-1600:23456: local hours, and days from 1 for Sunday."""
+    if session.is_continuous:
+        return "24x7"
+    hours = f"{session.open}-{session.close}".replace(":", "")
+    days = sorted((WEEKDAYS.index(day) + 1) % 7 + 1 for day in session.days)
+    return f"{hours}:{''.join(map(str, days))}"

@@ -15,6 +15,7 @@ from fastapi.responses import PlainTextResponse
 from tapedeck_crds.errors import InvalidInput, NotFound
 from tapedeck_crds.intervals import BarLength
 from tapedeck_crds.json import Json
+from tapedeck_crds.session import ALWAYS_OPEN
 from tapedeck_gateway.charts.bar_columns import Candle
 from tapedeck_gateway.charts.resolutions import (
     BASE,
@@ -23,7 +24,7 @@ from tapedeck_gateway.charts.resolutions import (
     resolution_length,
     resolutions_of,
 )
-from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
+from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol, udf_session
 from tapedeck_gateway.context import Context, Database, GatewayContext
 from tapedeck_gateway.future import FutureLimits
 from tapedeck_gateway.history import MAX_BARS, BarHistory, ReplayBarHistory, ReplayPointHistory, StoredBarHistory
@@ -67,6 +68,7 @@ def symbol_info(context: Context, limits: Limits, parts: Parts, symbol: Text) ->
     source, base = _history_of(context, limits, parts, parsed)
     of_market = not parsed.replay and not parsed.series
     step = catalogue.price_step(context.pool, parsed.exchange, parsed.symbol) if of_market else None
+    session = catalogue.session(context.pool, parsed.exchange, parsed.symbol) if of_market else ALWAYS_OPEN
     recent = [] if step else source.last(base, MAX_SECONDS * 1000, SAMPLED_BARS)
     minmov, pricescale = price_format(step) if step else (1, 10 ** _decimals(recent))
     return {
@@ -75,8 +77,8 @@ def symbol_info(context: Context, limits: Limits, parts: Parts, symbol: Text) ->
         "ticker": str(parsed),
         "description": _description(parsed),
         "type": "crypto",
-        "session": "24x7",
-        "timezone": "Etc/UTC",
+        "session": udf_session(session),
+        "timezone": "Etc/UTC" if session.timezone == "UTC" else session.timezone,
         "exchange": parsed.exchange,
         "listed_exchange": parsed.exchange,
         "minmov": minmov,

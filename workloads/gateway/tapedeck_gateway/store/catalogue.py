@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 from psycopg import sql
 
 from tapedeck_common.market import RECORDED_PREFIX
+from tapedeck_common.store.catalogue import sessions
 from tapedeck_crds.intervals import BAR_LENGTHS
+from tapedeck_crds.session import ALWAYS_OPEN, Session
 from tapedeck_gateway.store.pool import Pool, connection_of
 
 SERIES_MAX = 10_000
@@ -32,12 +34,16 @@ WITH bounds AS (
 _SYMBOLS = sql.SQL("""
 {seen}
 SELECT exchange, symbol, base, quote, price_step, amount_step,
+       session,
        array_agg(interval ORDER BY last_ts - first_ts DESC, interval),
        array_agg((extract(epoch FROM first_ts) * 1000)::int8 ORDER BY last_ts - first_ts DESC, interval),
        array_agg((extract(epoch FROM last_ts) * 1000)::int8 ORDER BY last_ts - first_ts DESC, interval)
-FROM seen LEFT JOIN listings USING (exchange, symbol)
+FROM seen LEFT JOIN listings USING (exchange, symbol) LEFT JOIN (
+    SELECT exchange, symbol,
+           jsonb_build_object('timezone', timezone, 'open', open, 'close', close, 'days', days) AS session FROM sessions
+) AS s USING (exchange, symbol)
 WHERE last_ts IS NOT NULL
-GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2 LIMIT %(limit)s
+GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2 LIMIT %(limit)s
 """).format(seen=_SEEN)
 
 # One look-up in the primary key per series.
@@ -60,7 +66,7 @@ Markets: TypeAlias = Mapping[str, int]
 
 
 def symbols(pool: Pool, recorded: Markets | None, exchange: str = "", limit: int = SERIES_MAX) -> list[dict[str, Any]]:
-    """Every symbol with bars: currencies, price and amount steps (None if no exchange listed them), and its series.
+    """Every symbol with bars: currencies, steps (None if no exchange listed them), session and series.
 
     ``recorded`` is None where the limits are not known: all markets of replays are then left out.
     """
@@ -101,6 +107,12 @@ def price_step(pool: Pool, exchange: str, symbol: str) -> float | None:
     return None if row is None else row[0]
 
 
+def session(pool: Pool, exchange: str, symbol: str) -> Session:
+    """When the symbol trades."""
+    with connection_of(pool) as connection:
+        return sessions(connection, exchange, [symbol]).get(symbol, ALWAYS_OPEN)
+
+
 def _symbol(
     exchange: str,
     symbol: str,
@@ -108,6 +120,7 @@ def _symbol(
     quote: str | None,
     price: float | None,
     amount: float | None,
+    session: dict[str, Any] | None,
     intervals: list[str],
     firsts: list[int],
     lasts: list[int],
@@ -120,6 +133,7 @@ def _symbol(
         "quote": quote if quote is not None else currencies[2],
         "price_step": price,
         "amount_step": amount,
+        "session": session or ALWAYS_OPEN.model_dump(),
         "series": [
             {"interval": interval, "first": first, "last": last}
             for interval, first, last in zip(intervals, firsts, lasts, strict=True)

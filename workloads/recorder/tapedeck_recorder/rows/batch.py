@@ -80,6 +80,7 @@ class Batch:
     gaps: list[records.Gap] = field(default_factory=list)
     open_ranges: dict[SeriesKey, OpenRange] = field(default_factory=dict)
     listings: list[records.Listing] = field(default_factory=list)
+    sessions: list[records.SymbolSession] = field(default_factory=list)
     points: dict[PointKey, tuple[int, bytes]] = field(default_factory=dict)
     runs_started: list[records.RunStarted] = field(default_factory=list)
     runs_ended: list[records.RunEnded] = field(default_factory=list)

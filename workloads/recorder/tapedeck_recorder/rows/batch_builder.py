@@ -9,10 +9,13 @@ from typing import TypeAlias
 
 import msgspec
 from confluent_kafka import Message
+from pydantic import ValidationError
 
 from tapedeck_common import records, topics, wire
 from tapedeck_common.market import Bar, RecordSource, trade_problem
 from tapedeck_crds.errors import InvalidInput
+from tapedeck_crds.session import Session
+from tapedeck_crds.validation import validation_problems
 from tapedeck_recorder.rows import bar_rows, copy_binary, tables
 from tapedeck_recorder.rows.batch import (
     REASON_MAX,
@@ -156,6 +159,9 @@ def _decode_ingest(batch: Batch, message: Message, value: bytes) -> None:
         case records.Listing():
             _validate_listing(record)
             batch.listings.append(record)
+        case records.SymbolSession():
+            _validate_session(record)
+            batch.sessions.append(record)
         case records.Gap():
             _validate_gap(record)
             batch.gaps.append(record)
@@ -171,6 +177,16 @@ def _validate_listing(listing: records.Listing) -> None:
         if step is not None and not (math.isfinite(step) and step > 0):
             raise InvalidInput(f"{field}: got {step}, expected a finite number above 0, or null")
     copy_binary.checked_timestamp(listing.at)
+
+
+def _validate_session(record: records.SymbolSession) -> None:
+    for name in (record.exchange, record.symbol):
+        copy_binary.key_field(name)
+    try:
+        Session.model_validate({name: getattr(record, name) for name in ("timezone", "open", "close", "days")})
+    except ValidationError as error:
+        raise InvalidInput("; ".join(validation_problems(error))) from None
+    copy_binary.checked_timestamp(record.at)
 
 
 def _validate_gap(gap: records.Gap) -> None:

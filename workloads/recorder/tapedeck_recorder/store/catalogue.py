@@ -1,4 +1,4 @@
-"""The catalogue: each series with its first and last bar, and listings. Updated in the transaction of the bars."""
+"""The catalogue: series with their first and last bar, listings and sessions. Updated in the bars' transaction."""
 
 from __future__ import annotations
 
@@ -27,9 +27,18 @@ SET base = EXCLUDED.base, quote = EXCLUDED.quote, price_step = EXCLUDED.price_st
 WHERE EXCLUDED.listed_at > listings.listed_at
 """
 
+_SESSIONS = """
+INSERT INTO sessions (exchange, symbol, timezone, open, close, days, said_at)
+VALUES (%s, %s, %s, %s, %s, %s, to_timestamp(%s / 1000.0))
+ON CONFLICT (exchange, symbol) DO UPDATE
+SET timezone = EXCLUDED.timezone, open = EXCLUDED.open, close = EXCLUDED.close, days = EXCLUDED.days,
+    said_at = EXCLUDED.said_at
+WHERE EXCLUDED.said_at > sessions.said_at
+"""
+
 
 def upsert_catalogue(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
-    """Extend the series by the batch's bars, and keep the latest listings. Raises psycopg.Error."""
+    """Extend the series by the batch's bars, and keep the latest listings and sessions. Raises psycopg.Error."""
     if batch.open_ranges:
         rows = sorted((*series, *opens) for series, opens in batch.open_ranges.items())
         cursor.execute(_SERIES, [list(column) for column in zip(*rows, strict=True)])
@@ -39,5 +48,13 @@ def upsert_catalogue(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
             [
                 (each.exchange, each.symbol, each.base, each.quote, each.price_step, each.amount_step, each.at)
                 for each in batch.listings
+            ],
+        )
+    if batch.sessions:
+        cursor.executemany(
+            _SESSIONS,
+            [
+                (each.exchange, each.symbol, each.timezone, each.open, each.close, each.days, each.at)
+                for each in batch.sessions
             ],
         )
