@@ -273,7 +273,7 @@ def test_invalid_messages_are_kept_with_their_reason(stage: Stage, exchange: str
         (b, with_(b, good, symbol=f"{exchange}\0"), LIVE, "NUL"),
         (b, with_(b, good, symbol=f"{exchange}" * 40), LIVE, "255 bytes"),
         (b, with_(b, good, symbol=f"{exchange}\ud800"), LIVE, ""),
-        (t, with_(t, trade, price=-1), LIVE, "price"),
+        (t, with_(t, trade, price=None), LIVE, "price"),
         (t, with_(t, trade, side="up"), LIVE, "side"),
         (t, with_(t, trade, id="9" * 300), LIVE, "1 to 128"),
         (t, with_(t, trade, ts=-5), LIVE, "time"),

@@ -67,7 +67,7 @@ REFUSED = {
         rows("60000,1,1,1,1,1", "120000,1,1,1,1"),
         "a.csv:3: columns: got 5, expected 6 as in the header; the row: 120000,1,1,1,1",
     ),
-    "NaN": (rows("60000,nan,1,1,1,1"), "a.csv:2: open: got nan, expected a finite price above 0"),
+    "NaN": (rows("60000,nan,1,1,1,1"), "a.csv:2: open: got nan, expected a finite price"),
     "two rows of one time": (
         rows("60000,1,1,1,1,1", "60000,1,2,1,1,1"),
         "a.csv:3: ts: 60000 has other values than at a.csv:2; expected one row",
