@@ -14,11 +14,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 MARK = "TAPEDECK_TEST_RUN"
 FINISHED = "finished"  # the runner ends by itself: its processes have a moment to end, and are reported after it
-GRACE_SECONDS = 5.0
+EXIT_SECONDS, GRACE_SECONDS = 60.0, 5.0
 KILL_SECONDS = 20.0
 _POLL_SECONDS = 0.25
 
@@ -28,7 +29,8 @@ def main(mark: str, runner: int) -> None:
     lines = _until_end(sys.stdin.fileno(), runner)
     finished = FINISHED in lines
     if finished:
-        _wait_gone(mark, GRACE_SECONDS)
+        _wait(lambda: os.getppid() != runner, EXIT_SECONDS)  # its helpers end with it
+        _wait(lambda: not marked(mark), GRACE_SECONDS)
     killed = _kill_all(mark)
     if finished and killed:
         print("the tests left processes behind, which were killed:", *killed, sep="\n  ", file=sys.stderr)
@@ -81,9 +83,9 @@ def _until_end(source: int, runner: int) -> list[str]:
     return received.decode().splitlines()
 
 
-def _wait_gone(mark: str, seconds: float) -> None:
+def _wait(ended: Callable[[], bool], seconds: float) -> None:
     until = time.monotonic() + seconds
-    while marked(mark) and time.monotonic() < until:
+    while not ended() and time.monotonic() < until:
         time.sleep(0.1)
 
 
