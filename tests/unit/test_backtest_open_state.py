@@ -107,6 +107,20 @@ def test_ruined_account_is_said_though_its_ratios_look_fine() -> None:
     assert is_feasible(sweep, figures | {"lowest_value": 1.0})
 
 
+class BuysTooMuch(bt.Strategy):  # type: ignore[misc]
+    """Two orders that the cash does not cover."""
+
+    def next(self) -> None:
+        if len(self) in (5, 6):
+            self.buy(size=1e9)
+
+
+@pytest.mark.parametrize("mode", ["batch", "stream"])
+def test_rejected_orders_are_said(mode: str) -> None:
+    results, _ = run_engine(mode, BuysTooMuch, {"A": random_bars("A", 4, 50)}, {})
+    assert end_notes(results.summary()) == ["2 orders rejected"]
+
+
 def test_run_that_ends_flat_says_nothing() -> None:
     results, _ = run_engine("batch", SellsShort, {"A": rising(5)}, {})
     figures = results.summary()

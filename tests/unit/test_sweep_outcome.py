@@ -16,7 +16,7 @@ from pods.engine import CASH, T0, columns_of, random_bars
 from tapedeck_backtest.bars.datetimes import same_session
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.strategies import BUILTINS
-from tapedeck_backtest.sweep.outcome import best_of_search, out_of_sample
+from tapedeck_backtest.sweep.outcome import best_of_search, out_of_sample, why_windows_do_not_trade
 from tapedeck_backtest.sweep.shard import ShardRunner, shard_plan
 from tapedeck_backtest.sweep.trial import TrialRunner
 from tapedeck_backtest.sweep.windows import sweep_windows
@@ -107,6 +107,21 @@ def test_a_window_without_a_tested_trial_does_not_trade() -> None:
     assert set(results.value[:1_440]) == {spec.broker.cash}
     assert results.value[-1] == traded.metrics["final_value"]
     assert len(results.ts) == 2 * 1_440
+
+
+def test_windows_without_a_feasible_trial_are_explained() -> None:
+    config = walk_forward()
+    reason = "got 21 daily returns, expected at least 30"
+    searched = [
+        RunTrial("r", 0, n, msgspec.Raw(b"{}"), 0, 0, {"sharpe": None}, None, True, message=reason) for n in range(2)
+    ]
+    nothing = RunTrial("r", 0, -1, msgspec.Raw(b"{}"), 0, 0, {}, None, False, message="no feasible trial")
+    traded = RunTrial("r", 1, -1, msgspec.Raw(b"{}"), 0, 0, {"final_value": 1.0}, 1.0, True)
+    said = why_windows_do_not_trade(config, [*searched, nothing, traded])
+    assert said is not None
+    assert said.startswith("1 window did not trade: no trial is feasible: 2 of 2 have no ")
+    assert reason in said
+    assert why_windows_do_not_trade(config, [traded]) is None
 
 
 def test_deflated_sharpe_of_the_best_trial_of_a_search() -> None:

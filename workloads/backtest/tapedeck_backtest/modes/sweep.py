@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import replace
 from typing import Any
-
-from pydantic.alias_generators import to_snake
 
 from tapedeck_backtest.bars.history import prepend_history
 from tapedeck_backtest.bars.resample import check_intervals, check_resampled, first_open
 from tapedeck_backtest.report.equity_curve import stride
 from tapedeck_backtest.report.origin import origin_of_store
-from tapedeck_backtest.report.undefined import undefined
 from tapedeck_backtest.run.context import RunContext
 from tapedeck_backtest.run.execution import new_results
 from tapedeck_backtest.sources.stored_bars import read_history, read_range, stored_limits
 from tapedeck_backtest.strategy_loader import checked_params, param_notes
 from tapedeck_backtest.sweep.completed_trials import completed_trials
-from tapedeck_backtest.sweep.outcome import best_of_search, out_of_sample
+from tapedeck_backtest.sweep.outcome import best_of_search, out_of_sample, why_none_is_best, why_windows_do_not_trade
 from tapedeck_backtest.sweep.shard import ShardRunner, shard_plan, total_trials
 from tapedeck_backtest.sweep.trial import TrialRunner
 from tapedeck_backtest.sweep.windows import SweepWindow, sweep_windows
@@ -100,7 +96,7 @@ def _publish_outcome(
     if sweep.walk_forward is None:
         progress.figures = best_of_search(sweep, all_trials)
         if not progress.figures:
-            progress.note(_why_none_is_best(sweep, all_trials))
+            progress.note(why_none_is_best(sweep, all_trials))
     else:
         steps = sum(len(columns.event) for columns in trials.series.values())
         results = new_results(context, trials.interval, stride(steps))
@@ -109,18 +105,9 @@ def _publish_outcome(
         results.flush()
         progress.results, progress.figures = results, counts.figures()
         progress.note(str(counts))
+        if (reason := why_windows_do_not_trade(sweep, all_trials)) is not None:
+            progress.note(reason)
     context.publish_ended("complete", progress.end_message())
-
-
-def _why_none_is_best(sweep: Sweep, trials: list[RunTrial]) -> str:
-    """The most frequent reason why a trial has no objective, or that none meets the constraints."""
-    name = sweep.objective.metric
-    without = [trial for trial in trials if trial.objective is None]
-    reasons = Counter(undefined(trial.metrics).get(to_snake(name)) or trial.message for trial in without)
-    if not reasons:
-        return "no trial is feasible: none meets the constraints"
-    (reason, count), *_ = reasons.most_common(1)
-    return f"no trial is feasible: {count} of {len(trials)} have no {name}: {reason}"
 
 
 def _axis_notes(strategy: type[Any], sweep: Sweep) -> list[str]:

@@ -17,7 +17,7 @@ def is_bust(figures: Mapping[str, float | None]) -> bool:
 
 
 def end_notes(figures: Figures) -> list[str]:
-    """A sentence each on a ruined account, on open positions and on orders that were never filled."""
+    """A sentence each on a ruined account, on open positions, and on orders that were never filled or rejected."""
     notes = []
     if is_bust(figures):
         notes.append(f"{BUST}: the account's value fell to {figures['lowest_value']:.2f}")
@@ -29,4 +29,6 @@ def end_notes(figures: Figures) -> list[str]:
             notes.append(f"win rate and profit factor count the {trades} closed trade{'s' * (trades > 1)} alone")
     if orders := int(figures.get("open_orders") or 0):
         notes.append(f"{orders} order{'s' * (orders > 1)} never filled")
+    if rejected := int(figures.get("rejected_orders") or 0):
+        notes.append(f"{rejected} order{'s' * (rejected > 1)} rejected")
     return notes

@@ -7,15 +7,18 @@ trial, with what its Sharpe ratio is worth after so many trials.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from pydantic.alias_generators import to_snake
 
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.report.sharpe import deflated_sharpe
 from tapedeck_backtest.report.summary import Figures
+from tapedeck_backtest.report.undefined import undefined
 from tapedeck_backtest.sweep.ranking import best_trials
 from tapedeck_backtest.sweep.trial import TrialRunner
 from tapedeck_backtest.sweep.windows import SweepWindow
@@ -39,6 +42,26 @@ def best_of_search(sweep: Sweep, trials: Sequence[RunTrial]) -> Figures:
         "deflated_sharpe": deflated_sharpe(sharpe or 0.0, error or 0.0, ratios) if known else None,
         "trials_with_sharpe": float(len(ratios)),
     }
+
+
+def why_none_is_best(sweep: Sweep, trials: list[RunTrial]) -> str:
+    """The most frequent reason why a trial has no objective, or that none meets the constraints."""
+    name = sweep.objective.metric
+    without = [trial for trial in trials if trial.objective is None]
+    reasons = Counter(undefined(trial.metrics).get(to_snake(name)) or trial.message for trial in without)
+    if not reasons:
+        return "no trial is feasible: none meets the constraints"
+    (reason, count), *_ = reasons.most_common(1)
+    return f"no trial is feasible: {count} of {len(trials)} have no {name}: {reason}"
+
+
+def why_windows_do_not_trade(sweep: Sweep, trials: Sequence[RunTrial]) -> str | None:
+    """How many windows of a walk-forward had no trial to test, and why; None where each had one."""
+    idle = {trial.window for trial in trials if trial.trial == OUT_OF_SAMPLE_TRIAL and not trial.metrics}
+    if not idle:
+        return None
+    searched = [trial for trial in trials if trial.window in idle and trial.trial != OUT_OF_SAMPLE_TRIAL]
+    return f"{len(idle)} window{'s' * (len(idle) > 1)} did not trade: {why_none_is_best(sweep, searched)}"
 
 
 @dataclass
