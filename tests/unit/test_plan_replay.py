@@ -1,8 +1,10 @@
-"""The planned clock of a Replay: shards, unpaced playback, followers, stalls, and late controls."""
+"""The planned clock of a Replay: controls, shards, unpaced playback, followers, stalls, and late controls."""
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -54,6 +56,76 @@ def pod(index: int, **report: Any) -> ObservedPod:
 
 def anchor_of(planned: Plan) -> Anchor:
     return Anchor.model_validate(planned.status["anchor"])
+
+
+def test_a_replay_gets_its_first_anchor_once_its_range_is_known() -> None:
+    replay = resource({"source": STORE, "speed": 60})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    unknown = ObservedPod("p", 0, "Running", "http://127.0.0.1:1", ReplayReport(state="starting"))
+    assert plan(replay, Observed(made, (unknown,)), NOW, SETTINGS).control_requests == ()
+    planned = plan(replay, Observed(made, (pod(0, state="waiting"),)), NOW, SETTINGS)
+    (push,) = planned.control_requests
+    anchor = Anchor.model_validate_json(push.body)
+    assert (anchor.number, anchor.v0, anchor.w0, anchor.speed, anchor.epoch) == (1, T0, NOW + 250, 60, 0)
+    assert planned.status["anchor"]["number"] == 1
+    key = hmac.new(b"secret", b"u-1", sha256).hexdigest()
+    assert push.signature == hmac.new(key.encode(), push.body, sha256).hexdigest()
+    assert push.url == "http://127.0.0.1:0/control"
+
+
+def following(planned: Plan, **report: Any) -> ObservedPod:
+    return pod(0, anchor=anchor_of(planned), **report)
+
+
+def test_changed_speed_keeps_virtual_time_continuous() -> None:
+    replay = resource({"source": STORE, "speed": 60})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    first = plan(replay, Observed(made, (pod(0, state="waiting"),)), NOW, SETTINGS)
+    steady_pod = following(first)
+    steady = plan(after(replay, first), Observed(made, (steady_pod,)), NOW + 5_000, SETTINGS)
+    assert steady.control_requests == ()
+    faster = plan(after(replay, steady, speed=120.0), Observed(made, (steady_pod,)), NOW + 5_000, SETTINGS)
+    anchor = anchor_of(faster)
+    assert (anchor.number, anchor.speed, anchor.epoch) == (2, 120, 0)
+    # virtual time at the switch, 5 s after the first anchor took effect: 5 s x 60
+    assert (anchor.w0, anchor.v0) == (NOW + 5_250, T0 + 300_000)
+    assert faster.status["observedGeneration"] == 1
+    caught_up = plan(after(replay, faster, speed=120.0), Observed(made, (following(faster),)), NOW + 5_300, SETTINGS)
+    assert caught_up.status["observedGeneration"] == 2
+    assert caught_up.status["speed"] == "120x"
+
+
+def test_resume_continues_from_the_paused_position() -> None:
+    replay = resource({"source": STORE, "speed": 10})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    first = plan(replay, Observed(made, (pod(0, state="waiting"),)), NOW, SETTINGS)
+    paused = plan(after(replay, first, paused=True), Observed(made, (following(first),)), NOW + 1_000, SETTINGS)
+    held = anchor_of(paused)
+    assert held.paused
+    assert held.at(NOW + 999_999) == T0 + 10_000
+    resumed = plan(after(replay, paused, paused=False), Observed(made, (following(paused),)), NOW + 60_000, SETTINGS)
+    assert anchor_of(resumed).v0 == T0 + 10_000
+
+
+def test_a_seek_takes_effect_once_per_id() -> None:
+    replay = resource({"source": STORE})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    first = plan(replay, Observed(made, (pod(0, state="waiting"),)), NOW, SETTINGS)
+    seek = {"to": "2018-04-04T00:05:00Z", "id": "a"}
+    jumped = plan(after(replay, first, seek=seek), Observed(made, (following(first),)), NOW, SETTINGS)
+    anchor = anchor_of(jumped)
+    assert (anchor.v0, anchor.epoch, anchor.seek_id) == (T0 + 300_000, 1, "a")
+    again = plan(after(replay, jumped, seek=seek), Observed(made, (following(jumped),)), NOW + 9_000, SETTINGS)
+    assert anchor_of(again) == anchor
+
+
+def test_an_anchor_survives_a_lost_status() -> None:
+    replay = resource({"source": STORE})
+    round_: dict[str, Any] = {"loop_from": T0, "loop_to": T0 + 660_000}
+    known = Anchor(number=7, v0=T0, w0=NOW - 1000, speed=1.0, epoch=2, **round_)
+    planned = plan(replay, Observed(None, (pod(0, anchor=known),)), NOW, SETTINGS)
+    assert anchor_of(planned) == known
+    assert planned.control_requests == ()
 
 
 def test_all_shards_must_report_and_get_the_same_anchor() -> None:
