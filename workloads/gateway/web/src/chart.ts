@@ -17,7 +17,7 @@ import {
 } from "lightweight-charts";
 import { addPoint, type EquityBar } from "./equity";
 import { number } from "./format";
-import { loadedOpenOf, MINUTE } from "./lengths";
+import { MINUTE, openOf } from "./lengths";
 import type { Candle, EquityPoint, Fill, Resolution } from "./types";
 
 const UP = "#2fbf8f";
@@ -47,7 +47,6 @@ export class Chart {
   private readonly markers: ISeriesMarkersPluginApi<Time>;
   private equity: EquitySeries | null = null;
   private bars = new Map<number, Candle>();
-  private opens: number[] = [];
   private first = Infinity;
   private last = -Infinity;
   private length: Resolution = MINUTE;
@@ -113,16 +112,11 @@ export class Chart {
     return this.bars.get(this.last) ?? null;
   }
 
-  private openOf(ts: number): number {
-    return loadedOpenOf(ts, this.opens, this.length);
-  }
-
   /** Remove all bars, before another series is loaded. */
   clear(length: Resolution, decimals: number): void {
     this.length = length;
     this.decimals = decimals;
     this.bars.clear();
-    this.opens = [];
     this.first = Infinity;
     this.last = -Infinity;
     this.candles.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
@@ -158,14 +152,13 @@ export class Chart {
     for (const bar of bars) {
       const late = bar[0] < this.last;
       if (late && !this.bars.has(bar[0])) continue; // older than the loaded history
-      if (bar[0] > this.last) this.opens.push(bar[0]);
       this.bars.set(bar[0], bar);
       this.first = Math.min(this.first, bar[0]);
       this.last = Math.max(this.last, bar[0]);
       this.candles.update(candle(bar), late);
       this.volume.update(volumeBar(bar), late);
     }
-    if (this.last > before && this.fills.some((fill) => this.openOf(fill.ts) > before)) this.drawMarkers();
+    if (this.last > before && this.fills.some((fill) => openOf(fill.ts, this.length) > before)) this.drawMarkers();
     this.exposeState();
   }
 
@@ -199,7 +192,7 @@ export class Chart {
     const last = this.equityPoints.at(-1)?.[0] ?? -1;
     for (const point of points.filter(([seq]) => seq > last)) {
       this.equityPoints.push(point);
-      const at = this.openOf(point[1]);
+      const at = openOf(point[1], this.length);
       if (this.equity === null || at < this.lastPoint || at < this.first) continue;
       this.lastPoint = at;
       const bar = addPoint(this.equityByBar, at, point[2]);
@@ -247,7 +240,6 @@ export class Chart {
     const ordered = [...this.bars.values()];
     this.first = ordered[0]?.[0] ?? Infinity;
     this.last = ordered.at(-1)?.[0] ?? -Infinity;
-    this.opens = ordered.map(([open]) => open);
     this.candles.setData(ordered.map(candle));
     this.volume.setData(ordered.map(volumeBar));
     this.drawRun();
@@ -256,7 +248,7 @@ export class Chart {
   private drawRun(): void {
     this.equityByBar = new Map();
     for (const [, ts, value] of this.equityPoints) {
-      const at = this.openOf(ts);
+      const at = openOf(ts, this.length);
       if (at >= this.first && this.bars.size > 0) addPoint(this.equityByBar, at, value);
     }
     this.lastPoint = [...this.equityByBar.keys()].at(-1) ?? -Infinity;
@@ -269,9 +261,9 @@ export class Chart {
 
   private drawMarkers(): void {
     const markers: SeriesMarker<Time>[] = this.fills
-      .filter((fill) => this.openOf(fill.ts) >= this.first && this.openOf(fill.ts) <= this.last)
+      .filter((fill) => openOf(fill.ts, this.length) >= this.first && openOf(fill.ts, this.length) <= this.last)
       .map((fill) => ({
-        time: seconds(this.openOf(fill.ts)),
+        time: seconds(openOf(fill.ts, this.length)),
         position: fill.side === "buy" ? "belowBar" : "aboveBar",
         shape: fill.side === "buy" ? "arrowUp" : "arrowDown",
         color: fill.side === "buy" ? "#5fe0b5" : "#ff8793",

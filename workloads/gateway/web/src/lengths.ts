@@ -12,16 +12,3 @@ export function openOf(ts: number, { interval, width_ms, origin_ms }: Resolution
   }
   return Math.floor((ts - 1 - origin_ms) / width_ms) * width_ms + origin_ms;
 }
-
-/** The open of the loaded bar that an event time belongs to: bars of a session are not on the grid of their length. */
-export function loadedOpenOf(ts: number, opens: readonly number[], length: Resolution): number {
-  let [low, high] = [0, opens.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((opens[middle] ?? Infinity) < ts) low = middle + 1;
-    else high = middle;
-  }
-  const open = opens[low - 1];
-  const loaded = open !== undefined && (low < opens.length || ts <= open + length.width_ms);
-  return loaded ? open : openOf(ts, length);
-}
