@@ -112,6 +112,20 @@ def test_symbols_search_config_and_time(gateway: Gateway, store: str) -> None:
     assert len(gateway.get("/search", query="", limit=2)[1]) == 2
 
 
+def test_a_market_of_days_alone_has_a_chart(gateway: Gateway, store: str) -> None:
+    day = 86_400_000
+    insert_bars(store, [Bar("nyse", "AAPL", "1d", T0 + n * day, 1.0, 3.0, 1.0, 2.0 + n % 2, 5.0) for n in range(10)])
+    assert [s["ticker"] for s in gateway.get("/search", query="aapl")[1]] == ["nyse:AAPL"]
+    assert gateway.get("/symbols", symbol="nyse:AAPL")[1]["supported_resolutions"] == ["1D", "3D", "1W", "1M"]
+    asked = {"symbol": "nyse:AAPL", "from": 0, "to": (T0 + 20 * day) // 1000}
+    days = gateway.get("/history", resolution="1D", **asked)[1]
+    assert (days["s"], days["t"], days["c"]) == ("ok", [(T0 + n * day) // 1000 for n in range(10)], [2.0, 3.0] * 5)
+    weeks = gateway.get("/history", resolution="1W", **asked)[1]
+    assert weeks["v"] == [25.0, 25.0]
+    status, said = gateway.get("/history", resolution="1", **asked)
+    assert (status, said["errmsg"]) == (400, "resolution: got '1', expected one of 1D, 3D, 1W, 1M")
+
+
 def test_history_of_results_of_a_transform(gateway: Gateway, store: str) -> None:
     values = {T0 + n * MINUTE: n * 7 % 23 + 0.5 for n in range(400) if n % 11}
     with psycopg.connect(store) as connection, connection.cursor() as cursor:

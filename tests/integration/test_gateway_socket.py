@@ -32,6 +32,7 @@ from tapedeck_common.settings import Connections
 from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_common.topics import MARKET_BARS, replay_topic
 from tapedeck_common.wire import Epoch, encode, market_headers, replay_headers
+from tapedeck_crds.intervals import BAR_LENGTHS
 
 Subscribe = Callable[..., SocketClient]
 
@@ -206,6 +207,29 @@ def test_live_bars_of_the_market(gateway: Gateway, subscribe: Subscribe, store: 
         aggregated(bars[:35], 5, event_time(bars[34]))[-1:],
     )
     assert max(client.bars()) == bars[30].ts
+
+
+@pytest.mark.parametrize(("interval", "count"), [("1m", 4 * 1_440), ("1d", 4)])
+def test_a_live_week_is_made_of_all_its_bars(
+    subscribe: Subscribe, store: str, connections: Connections, interval: str, count: int
+) -> None:
+    """From minutes, and on a market that has days alone."""
+    step, exchange = BAR_LENGTHS[interval].ms, f"weeks-of-{interval}"
+    closes = [100.0 + n % 7 for n in range(count + 1)]
+    bars = [
+        Bar(exchange, "A/B", interval, T0 + n * step, close, close + 1, close - 1, close, 2.0)
+        for n, close in enumerate(closes)
+    ]
+    insert_bars(store, bars[:-1])
+    client = subscribe({"symbol": f"{exchange}:A/B", "resolution": "1W"})
+    kafka = producer(connections, "tests")
+    kafka.produce(
+        MARKET_BARS, encode(bars[-1]), key=series_key(exchange, "A/B").encode(), headers=market_headers("live")
+    )
+    assert kafka.flush(10) == 0
+    monday = T0 - 2 * 86_400_000
+    client.until(lambda: client.bars().get(monday, [0] * 6)[5] == 2.0 * (count + 1))
+    assert client.bars()[monday][1:5] == [closes[0], 107.0 if count > 6 else 105.0, 99.0, closes[-1]]
 
 
 def test_every_kind_of_frame_is_answered(gateway: Gateway) -> None:

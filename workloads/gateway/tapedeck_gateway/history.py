@@ -11,7 +11,6 @@ from typing import Protocol
 
 from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import Candle, aggregate
-from tapedeck_gateway.charts.resolutions import BASE
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.partial_response import PartialResponse
 from tapedeck_gateway.store import bars
@@ -42,7 +41,7 @@ class StoredBarHistory:
     pool: Pool
     symbol: ChartSymbol
     now: int
-    base: BarLength = BASE
+    base: BarLength
 
     def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
         closed = min(end, length.open_of(self.now))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 
-BASE = BAR_LENGTHS["1m"]  # the bars that live and stored charts are built from
+BASE = BAR_LENGTHS["1m"]  # the shortest bars that a chart shows
 
 
 def _name(length: BarLength) -> str:
@@ -15,6 +15,8 @@ def _name(length: BarLength) -> str:
 
 
 CHART_RESOLUTIONS = {_name(length): length for length in BAR_LENGTHS.values() if length.ms >= BASE.ms}
+
+CHART_INTERVALS = {length.interval: length for length in CHART_RESOLUTIONS.values()}
 
 
 def resolution_length(resolution: str) -> BarLength:

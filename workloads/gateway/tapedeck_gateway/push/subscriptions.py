@@ -11,22 +11,22 @@ from dataclasses import dataclass, field
 from tapedeck_common.logs import log
 from tapedeck_crds.errors import InvalidInput, NotFound, Unavailable
 from tapedeck_crds.intervals import BarLength
-from tapedeck_gateway.charts.resolutions import BASE, is_shown_with, resolution_length
+from tapedeck_gateway.charts.resolutions import is_shown_with, resolution_length
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.future import FutureLimits
 from tapedeck_gateway.push.channels import MarketBars, ReplayBars, SeriesChannel
 from tapedeck_gateway.push.run_poller import RunPoller
 from tapedeck_gateway.push.send_queue import SendQueue, SubscriptionKey
 from tapedeck_gateway.store import runs
-from tapedeck_gateway.store.bars import first_open, last_bars
+from tapedeck_gateway.store.bars import base_of, last_bars
 from tapedeck_gateway.store.pool import Pool
-from tapedeck_gateway.topics.live_bars import KEPT_BARS
 from tapedeck_gateway.topics.replay_list import ReplayList
 from tapedeck_gateway.topics.topic_reader import TopicReader
 
 PUSH_SECONDS = 0.05  # the minimum between two pushes
 POLL_SECONDS = 0.25
 RETRY_SECONDS = 1.0
+MIN_BARS = 1_500  # stored bars that a live chart begins with
 
 
 @dataclass
@@ -128,12 +128,14 @@ class Subscriptions:
         return SeriesChannel(ReplayBars(view, symbol, length), view.generation)
 
     def _open_live(self, symbol: ChartSymbol, length: BarLength, limits: FutureLimits) -> SeriesChannel:
-        if first_open(self._pool, symbol.exchange, symbol.symbol, BASE) is None:
-            raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars")
+        base = base_of(self._pool, symbol)
+        if not is_shown_with(length, base):
+            raise InvalidInput(f"resolution: got bars of {length.interval}, expected a multiple of {base.interval}")
         until = limits.of_market(symbol.exchange)
-        closed = min(int(time.time() * 1000), until - BASE.ms + 1)
-        stored = last_bars(self._pool, symbol.exchange, symbol.symbol, BASE, BASE, closed, KEPT_BARS // 2)
-        self._reader.live.watch(symbol.exchange, symbol.symbol, stored)
+        closed = min(int(time.time() * 1000), until - base.ms + 1)
+        count = MIN_BARS + length.ms // base.ms  # the bar under way needs all that it consists of
+        stored = last_bars(self._pool, symbol.exchange, symbol.symbol, base, base, closed, count)
+        self._reader.live.watch(symbol.exchange, symbol.symbol, base, stored)
         self._reader.start()
         return SeriesChannel(MarketBars(self._reader.live, symbol, length, limits, until))
 

@@ -18,7 +18,6 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.session import ALWAYS_OPEN
 from tapedeck_gateway.charts.bar_columns import Candle
 from tapedeck_gateway.charts.resolutions import (
-    BASE,
     CHART_RESOLUTIONS,
     is_shown_with,
     resolution_length,
@@ -191,9 +190,8 @@ def _history_of(
         if interval is None:
             raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored results of a transform")
         return points.PointHistory(pool, symbol, interval, now), points.base_of(interval)
-    if bars.first_open(pool, symbol.exchange, symbol.symbol, BASE) is None:
-        raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars")
-    return StoredBarHistory(pool, symbol, now), BASE
+    base = bars.base_of(pool, symbol)
+    return StoredBarHistory(pool, symbol, now, base), base
 
 
 def _stored_symbols(pool: Pool, transformed: bool) -> list[ChartSymbol]:

@@ -6,8 +6,11 @@ from psycopg import sql
 
 from tapedeck_common.store.aggregation import bar_open
 from tapedeck_common.store.editions import ROLLUPS
+from tapedeck_crds.errors import NotFound
 from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_gateway.charts.bar_columns import Candle
+from tapedeck_gateway.charts.resolutions import CHART_INTERVALS
+from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.store.pool import Connection, Pool, connection_of
 
 _STORED = sql.SQL(
@@ -33,7 +36,10 @@ WHERE exchange = %s AND symbol = %s AND interval = %s AND ts < to_timestamp(%s::
 _FIRST_OPEN = """
 SELECT (extract(epoch FROM min(ts)) * 1000)::int8 FROM bars WHERE exchange = %s AND symbol = %s AND interval = %s
 """
-_SERIES = "SELECT exchange, symbol FROM bar_series WHERE interval = '1m' ORDER BY exchange, symbol LIMIT 10000"
+_SERIES = """
+SELECT DISTINCT exchange, symbol FROM bar_series WHERE interval = ANY(%s) ORDER BY exchange, symbol LIMIT 10000
+"""
+_INTERVALS = "SELECT interval FROM bar_series WHERE exchange = %s AND symbol = %s"
 
 
 def _bars_of_length(connection: Connection, base: BarLength, length: BarLength, start: int, end: int) -> sql.Composable:
@@ -114,9 +120,19 @@ def last_open_before(pool: Pool, exchange: str, symbol: str, base: BarLength, ts
 
 
 def stored_series(pool: Pool) -> list[tuple[str, str]]:
-    """The (exchange, symbol) of every series of one-minute bars."""
+    """The (exchange, symbol) of every symbol whose bars a chart can show."""
     with connection_of(pool) as connection:
-        return [(row[0], row[1]) for row in connection.execute(_SERIES)]
+        return [(row[0], row[1]) for row in connection.execute(_SERIES, (list(CHART_INTERVALS),))]
+
+
+def base_of(pool: Pool, symbol: ChartSymbol) -> BarLength:
+    """The length of the shortest stored bars that a chart of the symbol can show. Raises NotFound."""
+    with connection_of(pool) as connection:
+        rows = connection.execute(_INTERVALS, (symbol.exchange, symbol.symbol)).fetchall()
+    lengths = [length for (interval,) in rows if (length := CHART_INTERVALS.get(interval)) is not None]
+    if not lengths:
+        raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars of a minute or longer")
+    return min(lengths, key=lambda length: length.ms)
 
 
 def _scalar(pool: Pool, query: str, values: tuple[object, ...]) -> int | None:

@@ -10,23 +10,26 @@ from tapedeck_common.wire import MessageHeaders, decode_bar, origin_of
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import BarColumns, Candle, aggregate
-from tapedeck_gateway.charts.resolutions import BASE
 
 TS_MAX = 253_402_300_799_999  # the end of the year 9999
-KEPT_BARS = 3_000  # two days of minutes: a bar of one day and its predecessor
+KEPT_BARS = 100_000  # two months of minutes: a bar of one month and its predecessor
 
 
 @dataclass
 class _LiveSeries:
-    """``closed_until`` is the event time of the last closed bar."""
+    """Bars of the length ``base``. ``closed_until`` is the event time of the last closed one."""
 
+    base: BarLength
     bars: BarColumns = field(default_factory=lambda: BarColumns(KEPT_BARS))
     closed_until: int = 0
     watchers: int = 0
 
 
 class LiveBars:
-    """One-minute bars of ``market.bars``, including the unclosed one and without those of replays."""
+    """Bars of ``market.bars``, including the unclosed one and without those of replays.
+
+    Of a series those are kept that its charts are built from: the shortest that are stored.
+    """
 
     def __init__(self) -> None:
         self._series: dict[bytes, _LiveSeries] = {}
@@ -37,13 +40,21 @@ class LiveBars:
         """The number of charts that show live bars."""
         return sum(series.watchers for series in self._series.values())
 
-    def watch(self, exchange: str, symbol: str, stored: list[Candle]) -> None:
-        """Keep a series from now on. ``stored`` are its latest bars in the database."""
+    def watch(self, exchange: str, symbol: str, base: BarLength, stored: list[Candle]) -> None:
+        """Keep a series from now on. ``stored`` are its latest bars of the length ``base`` in the database.
+
+        They reach back further than those of an earlier chart if this one shows longer bars.
+        """
         with self._lock:
-            series = self._series.setdefault(series_key(exchange, symbol).encode(), _LiveSeries())
+            series = self._series.setdefault(series_key(exchange, symbol).encode(), _LiveSeries(base))
             series.watchers += 1
+            if series.base != base:  # shorter bars have been stored since
+                series.base, series.bars, series.closed_until = base, BarColumns(KEPT_BARS), 0
+            received, series.bars = series.bars, BarColumns(KEPT_BARS)  # appended in order: an insertion moves all
             for candle in stored:
                 self._upsert(series, candle, closed=True)
+            for candle in received.between(0, TS_MAX):
+                series.bars.upsert(candle.ts, (*candle.prices, candle.volume))
 
     def unwatch(self, exchange: str, symbol: str) -> None:
         """Count one chart less. The bars are dropped with the last one."""
@@ -63,7 +74,7 @@ class LiveBars:
         if series is None or origin_of(headers).streamed:
             return False
         bar = decode_bar(value)
-        if bar.interval != BASE.interval:
+        if bar.interval != series.base.interval:
             return False
         if problem := bar_problem(bar):
             raise InvalidInput(problem)
@@ -79,20 +90,20 @@ class LiveBars:
             return False  # an update of a bar that has closed since
         series.bars.upsert(candle.ts, (candle.open, candle.high, candle.low, candle.close, candle.volume))
         if closed:
-            series.closed_until = max(series.closed_until, candle.ts + BASE.ms)
+            series.closed_until = max(series.closed_until, series.base.close_of(candle.ts))
         return True
 
     def bars_since(self, exchange: str, symbol: str, length: BarLength, since: int | None, until: int) -> list[Candle]:
         """The bars that open at ``since`` or later, made of what closed by ``until``; for None the newest.
 
-        An unclosed bar of one minute is shown where ``until`` is later than the last closed one's end.
+        An unclosed bar of the base is shown where ``until`` is later than the last closed one's end.
         """
         with self._lock:
             series = self._series.get(series_key(exchange, symbol).encode())
             if series is None:
                 return []
             closed_until = min(series.closed_until, until)
-            end = min(series.closed_until + BASE.ms, until - BASE.ms + 1)
+            end = min(series.base.close_of(series.closed_until), until - series.base.ms + 1)
             if since is None:
                 last = series.bars.last_open_before(end)
                 since = 0 if last is None else length.open_of(last)
