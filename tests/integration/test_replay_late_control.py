@@ -143,7 +143,8 @@ def test_all_continue_from_the_furthest_and_every_bar_is_published_once(
     clock.leader.change(paused=True)
     clock.settle()
     assert len({pod.until(lambda report: report["state"] == "paused")["position"] for pod in pods}) == 1
-    assert clock.warnings == ["LateControl", "LateControl"]
+    assert set(clock.warnings) == {"LateControl"}
+    assert len(clock.warnings) >= 2  # on a busy machine more controls are late than the two that were held
 
     clock.leader.change(paused=False, unpaced=True)
     clock.reconcile()

@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -48,18 +49,51 @@ def start(
     On Linux the kernel sends it ``on_parent_death`` when the thread that started it ends.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=None if env is None else dict(env),
-            cwd=cwd,
-            user=user,
-            start_new_session=True,
-            preexec_fn=None if on_parent_death is None else parent_death_signal(os.getpid(), on_parent_death),
-        )
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        with log.open("ab") as output, _signals_after():
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=None if env is None else dict(env),
+                cwd=cwd,
+                user=user,
+                start_new_session=True,
+                preexec_fn=None if on_parent_death is None else parent_death_signal(os.getpid(), on_parent_death),
+            )
+    except BaseException:
+        if process is not None:  # the caller does not learn of it
+            stop(process, grace=10)
+        raise
+    return process
+
+
+@contextlib.contextmanager
+def _signals_after() -> Iterator[None]:
+    """Run the handlers of SIGINT and SIGTERM after this block, in the main thread.
+
+    What they raise within a fork is lost: Python runs callbacks around a fork and ignores their exceptions.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers never run in this thread
+        return
+    arrived: list[int] = []
+    handlers = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(handler := signal.getsignal(number))  # else the system acts, and nothing can be lost
+    }
+    for number in handlers:
+        signal.signal(number, lambda number, _frame: arrived.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for each in dict.fromkeys(arrived):
+            signal.raise_signal(each)
 
 
 def begin_log(log: Path) -> None:
