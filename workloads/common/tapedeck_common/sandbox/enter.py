@@ -1,0 +1,56 @@
+"""Entering the sandbox: the last thing that a process does before it loads foreign code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tapedeck_common.sandbox import landlock, seccomp
+from tapedeck_common.sandbox.denial import install_audit_hook
+from tapedeck_common.sandbox.errors import SandboxFailed
+from tapedeck_common.sandbox.limits import set_limits
+from tapedeck_common.sandbox.parts import SandboxParts, available
+from tapedeck_common.sandbox.policy import SandboxPolicy, interpreter_files
+from tapedeck_common.sandbox.privileges import (
+    close_descriptors,
+    drop_privileges,
+    leave_session,
+    replace_environment,
+    single_threaded,
+)
+
+
+def enter(policy: SandboxPolicy) -> SandboxParts:
+    """Confine this process to ``policy``, for ever, and return which parts are in force.
+
+    The process must have one thread, and hold no secret: what it holds in memory stays within reach of foreign code.
+    Raises SandboxFailed if a part cannot be armed that the system has.
+    """
+    if not single_threaded():
+        raise SandboxFailed("the process has several threads, expected one: enter the sandbox before they start")
+    parts = available()
+    rules = list(_rules(policy))
+    try:
+        leave_session()
+        replace_environment(policy.environment, policy.scratch)
+        close_descriptors(policy.descriptors)
+        set_limits(policy)
+        if sys.platform == "linux":
+            drop_privileges()
+        if landlock.abi():
+            landlock.restrict(rules)
+        if not seccomp.missing():
+            seccomp.restrict()
+    except OSError as error:
+        raise SandboxFailed(f"the sandbox could not be armed: {error}") from error
+    install_audit_hook()
+    return parts
+
+
+def _rules(policy: SandboxPolicy) -> list[tuple[Path, int]]:
+    readable = dict.fromkeys((*interpreter_files(), *policy.readable))
+    return [
+        *((path, landlock.READ) for path in readable),
+        (Path("/dev/null"), landlock.USE_DEVICE),
+        (policy.scratch, landlock.WRITE),
+    ]
