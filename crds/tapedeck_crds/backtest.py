@@ -25,6 +25,7 @@ from tapedeck_crds.resource import (
     MESSAGE_COLUMN,
     PHASE_COLUMN,
     PROGRESS_COLUMN,
+    ActiveDeadline,
     Column,
     Resource,
     Status,
@@ -195,6 +196,7 @@ class BacktestSpec(PodOptions):
         json_schema_extra={"default": {}},
     )
     suspend: Suspend = False
+    active_deadline_seconds: ActiveDeadline = None
     ttl_seconds_after_finished: TimeToLive = None
     rules: ClassVar[tuple[Rule, ...]] = (
         *PodOptions.rules,

@@ -18,6 +18,7 @@ from tapedeck_crds.resource import (
     MESSAGE_COLUMN,
     PHASE_COLUMN,
     PROGRESS_COLUMN,
+    ActiveDeadline,
     Column,
     Resource,
     Status,
@@ -111,12 +112,20 @@ class FeedSpec(PodOptions):
     )
     transforms: OptionalTransforms = None
     suspend: Suspend = False
+    active_deadline_seconds: ActiveDeadline = None
     ttl_seconds_after_finished: TimeToLive = None
     rules: ClassVar[tuple[Rule, ...]] = (
         *PodOptions.rules,
         exactly_one_of("source", "exchange"),
         _needs("exchange", "symbols"),
         *(_needs(field, "exchange") for field in LIVE_FIELDS),
+        Rule(
+            cel="!has(self.activeDeadlineSeconds) || has(self.source) || has(self.backfill)",
+            message="expected source or backfill beside activeDeadlineSeconds: a live Feed has no end",
+            holds=lambda new, _old: (
+                new.active_deadline_seconds is None or new.source is not None or new.backfill is not None
+            ),
+        ),
         immutable("source"),
         immutable("exchange"),
         immutable("backfill"),

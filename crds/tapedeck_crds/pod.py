@@ -12,8 +12,18 @@ Quantity = Annotated[
     str,
     Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"),
 ]
+_UNITS = {
+    "": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
+    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
+}  # fmt: skip
 LabelValue = Annotated[str, Field(max_length=63)]
 Amounts = Annotated[dict[str, Quantity], Field(max_length=16)]
+
+
+def parse_quantity(text: str) -> float:
+    """A Kubernetes quantity such as 512Mi, 2G or 500m as a number: of bytes, or of cores."""
+    digits = text.rstrip("mkMGTPEi")
+    return float(digits) * _UNITS[text[len(digits) :]]
 
 
 class Resources(Model):
@@ -21,10 +31,13 @@ class Resources(Model):
 
     requests: Amounts | None = Field(
         default=None,
-        description="Reserved for the pod, by resource name: cpu in cores, memory in bytes; such as 500m or 1Gi.",
+        description="Reserved for the pod, by resource name: cpu in cores, memory and ephemeral-storage in bytes, such "
+        "as 500m or 1Gi. A name that is omitted has the installation's default.",
     )
     limits: Amounts | None = Field(
-        default=None, description="Upper limits, by resource name: cpu in cores, memory in bytes; such as 2 or 4Gi."
+        default=None,
+        description="Upper limits, by resource name: cpu in cores, memory and ephemeral-storage in bytes; such as 2 or "
+        "4Gi. A name that is omitted has the installation's default. ephemeral-storage is also the size of /tmp.",
     )
 
 

@@ -15,6 +15,7 @@ from tapedeck_crds.resource import (
     MESSAGE_COLUMN,
     PHASE_COLUMN,
     PROGRESS_COLUMN,
+    ActiveDeadline,
     Column,
     Resource,
     Status,
@@ -68,6 +69,7 @@ class ReplaySpec(PodOptions):
     )
     target: Target | None = Field(default=None, description="Another topic to which the bars are published as well.")
     transforms: OptionalTransforms = None
+    active_deadline_seconds: ActiveDeadline = None
     ttl_seconds_after_finished: TimeToLive = None
     rules: ClassVar[tuple[Rule, ...]] = (
         *PodOptions.rules,

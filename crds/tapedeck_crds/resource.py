@@ -132,3 +132,12 @@ TimeToLive = Annotated[
         description="Seconds after the end until the resource is deleted (its results are kept); never if omitted.",
     ),
 ]
+ActiveDeadline = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=31_536_000,
+        description="Seconds that the Job of the run may take, restarts and pauses included, a suspension not; the run "
+        "then fails with the reason DeadlineExceeded. No limit if omitted. A change takes effect at once.",
+    ),
+]

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tapedeck_backtest.sandbox.memory_limit import parse_quantity
 from tapedeck_backtest.sandbox.output import BoundedStream, bounded_output
+from tapedeck_crds.pod import parse_quantity
 
 
 @pytest.mark.parametrize(

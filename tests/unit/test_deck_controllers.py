@@ -58,7 +58,9 @@ def test_a_job_runs_no_more_pods_than_its_parallelism() -> None:
     job["spec"] |= {"completions": 3, "parallelism": 2}
     assert len(decide_job(job, [], 0.0).create) == 2
     two = [pod(job, 0, phase="Running"), pod(job, 1, phase="Running")]
-    assert decide_job(job, two, 0.0) == Decision(status={"succeeded": 0, "failed": 0})
+    assert decide_job(job, two, 0.0) == Decision(
+        status={"startTime": "1970-01-01T00:00:00Z", "succeeded": 0, "failed": 0}
+    )
     next_one = decide_job(job, [pod(job, 0, phase="Succeeded"), two[1]], 0.0).create
     assert [m["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] for m in next_one] == ["2"]
     job["spec"]["parallelism"] = 1
@@ -99,6 +101,36 @@ def test_invalid_input_and_too_many_failures_are_final() -> None:
     worn = decide_job(job, [failed(job, 1.0)] * 21, 1e9)
     assert worn.status is not None
     assert "failed 21 times" in worn.status["conditions"][0]["message"]
+
+
+def test_a_job_that_takes_too_long_fails_and_its_pods_are_deleted() -> None:
+    job = a_job()
+    job["spec"]["activeDeadlineSeconds"] = 60
+    begun = decide_job(job, [], 1_000.0)
+    assert begun.wait == 60
+    job["status"] = begun.status
+    running = pod(job, 0, phase="Running")
+    assert decide_job(job, [running], 1_059.5) == Decision(wait=0.5)
+    ended = decide_job(job, [running], 1_060.0)
+    assert ended.delete == (running["metadata"]["name"],)
+    assert ended.status is not None
+    (condition,) = ended.status["conditions"]
+    assert (condition["type"], condition["reason"]) == ("Failed", "DeadlineExceeded")
+    assert decide_job({**job, "status": ended.status}, [], 1_061.0) == Decision()
+    succeeded = decide_job(job, [pod(job, 0, phase="Succeeded")], 1_061.0).status
+    assert succeeded is not None
+    assert succeeded["conditions"][0]["type"] == "Complete"
+
+
+def test_a_suspension_does_not_count_towards_the_time_limit() -> None:
+    job = a_job()
+    job["spec"] |= {"activeDeadlineSeconds": 60, "suspend": True}
+    job["status"] = {"startTime": "1970-01-01T00:00:00Z"}
+    suspended = decide_job(job, [], 59.0)
+    assert suspended.status == {}
+    job["spec"]["suspend"] = False
+    resumed = decide_job({**job, "status": {}}, [], 1_000.0)
+    assert resumed.wait == 60
 
 
 def test_a_finished_job_stays_finished() -> None:

@@ -36,6 +36,11 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
+{{- /* A volume for temporary files, as large as the ephemeral storage that the container may use. */}}
+{{- define "tapedeck.scratch" -}}
+emptyDir: {{ with dig "limits" "ephemeral-storage" "" . }}{ sizeLimit: {{ . | quote }} }{{ else }}{}{{ end }}
+{{- end }}
+
 {{- define "tapedeck.pullSecrets" -}}
 {{- with .Values.images.pullSecrets }}
 imagePullSecrets:

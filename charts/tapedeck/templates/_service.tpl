@@ -105,5 +105,6 @@ spec:
         {{- range $sink, $secret := .folders }}
         - { name: sink-{{ $sink }}, secret: { secretName: {{ $secret }} } }
         {{- end }}
-        - { name: tmp, emptyDir: {} }
+        - name: tmp
+          {{- include "tapedeck.scratch" $values.resources | nindent 10 }}
 {{- end }}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from tapedeck_crds.base import format_ms
+from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded.objects import Change, Objects
 from tapedeck_operator.plan.observer import INDEX_ANNOTATION
@@ -22,6 +22,7 @@ BACKOFF_FIRST, BACKOFF_MAX = 0.5, 10.0
 RECENT_SECONDS = 60.0
 KEPT_ENDED_PODS = 5  # of a Deployment
 FAILED, SUCCEEDED = "Failed", "Succeeded"
+_DEADLINE_EXCEEDED = {"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]}
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def decide_job(job: Json, pods: list[Json], now: float) -> Decision:
         return Decision()
     active = tuple(p["metadata"]["name"] for p in pods if _phase(p) not in (FAILED, SUCCEEDED))
     if job["spec"].get("suspend"):
-        return Decision(delete=active)
+        return Decision(delete=active, status=_job_status(job, {}))
+    begun = job.get("status", {}).get("startTime") or format_ms(int(now * 1000))
     free = job["spec"]["parallelism"] - len(active)
     create: list[Json] = []
     succeeded: list[int] = []
@@ -114,12 +116,17 @@ def decide_job(job: Json, pods: list[Json], now: float) -> Decision:
                 create.append(new_pod(job, index))
             else:
                 waits.append(wait)
-    if failed:  # one index that fails for good ends the Job and all of its pods
-        return Decision(delete=active, status=_job_status(job, succeeded, failed, now))
+    progress = _progress(job, begun, succeeded, failed, now)
+    if "conditions" in progress:  # one index that fails for good ends the Job and all of its pods
+        return Decision(delete=active, status=_job_status(job, progress))
+    if (left := _seconds_left(job, begun, now)) is not None:
+        if left <= 0:
+            return Decision(delete=active, status=_job_status(job, progress | _DEADLINE_EXCEEDED))
+        waits.append(left)
     return Decision(
         create=tuple(create[: max(free, 0)]),
         delete=active[free:] if free < 0 else (),
-        status=_job_status(job, succeeded, failed, now),
+        status=_job_status(job, progress),
         wait=min(waits, default=None),
     )
 
@@ -139,16 +146,27 @@ def _final_failure(job: Json, pods: list[Json]) -> str | None:
     return f"failed {len(pods)} times" if len(pods) > limit else None
 
 
-def _job_status(job: Json, done: list[int], failed: dict[int, str], now: float) -> Json | None:
+def _seconds_left(job: Json, begun: str, now: float) -> float | None:
+    """Seconds until the Job exceeds its time limit; None without one."""
+    limit: float | None = job["spec"].get("activeDeadlineSeconds")
+    return limit - (now - time_ms(begun) / 1000) if limit is not None else None
+
+
+def _job_status(job: Json, status: Json) -> Json | None:
+    """The status to write, None where the Job has it. Without ``startTime`` the time limit begins again."""
+    return status if status != job.get("status", {}) else None
+
+
+def _progress(job: Json, begun: str, done: list[int], failed: dict[int, str], now: float) -> Json:
     total = job["spec"]["completions"]
-    status: Json = {"succeeded": len(done), "failed": len(failed)}
+    status: Json = {"startTime": begun, "succeeded": len(done), "failed": len(failed)}
     if len(done) == total:
         status["conditions"] = [{"type": "Complete", "status": "True"}]
         status["completionTime"] = format_ms(int(now * 1000))
     elif failed:
         message = "; ".join(f"index {index}: {reason}" for index, reason in failed.items())
         status["conditions"] = [{"type": "Failed", "status": "True", "message": message}]
-    return status if status != job.get("status") else None
+    return status
 
 
 def decide_deployment(deployment: Json, pods: list[Json], now: float) -> Decision:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tapedeck_crds.pod import Resources
 from tapedeck_operator.plan import Network, Settings
 
 WORKLOADS = ("feed", "replay", "transform", "backtest")
@@ -15,7 +16,8 @@ KEY_MIN_BYTES = 16
 
 
 class OperatorSettings(BaseSettings):
-    """``images`` maps feed, replay, transform and backtest to images (``TAPEDECK_OPERATOR_IMAGES__FEED`` and so on).
+    """``images`` maps feed, replay, transform and backtest to images (``TAPEDECK_OPERATOR_IMAGES__FEED`` and so on),
+    ``resources`` maps them to the compute resources of pods whose resource has none.
 
     With ``network_policies`` the operator creates NetworkPolicies, whose peers and rules are ``ingress_from`` and
     ``egress``.
@@ -32,6 +34,7 @@ class OperatorSettings(BaseSettings):
     files: str = "/opt/tapedeck/examples"
     pull_policy: str | None = None
     pull_secrets: tuple[str, ...] = ()
+    resources: dict[str, Resources] = Field(default_factory=dict)
     network_policies: bool = False
     ingress_from: tuple[dict[str, Any], ...] = ()
     egress: tuple[dict[str, Any], ...] = ()
@@ -50,6 +53,14 @@ class OperatorSettings(BaseSettings):
             raise ValueError(f"got none for {', '.join(missing)}, expected an image for each of {', '.join(WORKLOADS)}")
         return images
 
+    @field_validator("resources")
+    @classmethod
+    def _of_workloads(cls, resources: dict[str, Resources]) -> dict[str, Resources]:
+        unknown = sorted(resources.keys() - set(WORKLOADS))
+        if unknown:
+            raise ValueError(f"got {', '.join(unknown)}, expected {', '.join(WORKLOADS)}")
+        return resources
+
     def planning(self) -> Settings:
         """The planner's settings. Raises ValueError where the key is too short."""
         key = self.key_file.read_bytes().strip()
@@ -63,4 +74,5 @@ class OperatorSettings(BaseSettings):
             network=Network(self.ingress_from, self.egress) if self.network_policies else None,
             pull_policy=self.pull_policy,
             pull_secrets=self.pull_secrets,
+            resources=self.resources,
         )

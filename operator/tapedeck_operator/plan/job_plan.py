@@ -87,10 +87,14 @@ def job_children(
 
 
 def job_patches(resource: AnyResource, observed: Observed, parallelism: int) -> tuple[Patch, ...]:
-    """The patch that gives an unfinished Job the desired ``suspend`` and ``parallelism``, none if it has them."""
+    """The patch that gives an unfinished Job the desired fields that may change, none if it has them."""
     if observed.job is None or job_ended(observed.job):
         return ()
-    desired = {"suspend": is_suspended(resource), "parallelism": parallelism}
+    desired = {
+        "suspend": is_suspended(resource),
+        "parallelism": parallelism,
+        "activeDeadlineSeconds": resource.spec.active_deadline_seconds,
+    }
     spec = {"suspend": False, **observed.job["spec"]}
     changed = {key: value for key, value in desired.items() if spec.get(key) != value}
     return (Patch("Job", names.child_name(resource), changed),) if changed else ()

@@ -9,7 +9,9 @@ from tapedeck_crds.base import Files, FileVolume
 from tapedeck_crds.errors import EXIT_BAD_INPUT
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import AnyResource, Backtest
+from tapedeck_crds.pod import Resources
 from tapedeck_operator.plan import names
+from tapedeck_operator.plan.pod_resources import scratch_volume, with_defaults
 from tapedeck_operator.plan.types import Settings
 
 CONNECTIONS_SECRET = "tapedeck-connections"
@@ -49,6 +51,7 @@ def run_job(
 ) -> Json:
     """The Job of a run. It replaces failed pods up to its limit, and fails at once if a pod rejects its input."""
     workload = resource.kind.lower()
+    deadline = resource.spec.active_deadline_seconds
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -58,6 +61,7 @@ def run_job(
             "completions": completions,
             "parallelism": parallelism,
             "backoffLimit": BACKOFF_LIMIT * completions,
+            **({"activeDeadlineSeconds": deadline} if deadline is not None else {}),
             "podFailurePolicy": {
                 "rules": [
                     {
@@ -95,7 +99,8 @@ def control_secret(resource: AnyResource, settings: Settings) -> Json:
 
 
 def _pod(resource: AnyResource, workload: str, settings: Settings, extra_env: dict[str, str], controlled: bool) -> Json:
-    volumes = _volumes(resource, workload, settings, controlled)
+    resources = with_defaults(resource.spec.resources, settings.resources.get(workload))
+    volumes = _volumes(resource, workload, settings, controlled, scratch_volume(resources))
     return _placement(resource, settings) | {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -109,7 +114,7 @@ def _pod(resource: AnyResource, workload: str, settings: Settings, extra_env: di
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [
-            _container(resource, workload, settings, extra_env, controlled)
+            _container(resource, workload, settings, extra_env, controlled, resources)
             | {"volumeMounts": [{"name": name, **mount} for name, _, mount in volumes]}
         ],
         "volumes": [{"name": name, **source} for name, source, _ in volumes],
@@ -117,7 +122,7 @@ def _pod(resource: AnyResource, workload: str, settings: Settings, extra_env: di
 
 
 def _volumes(
-    resource: AnyResource, workload: str, settings: Settings, controlled: bool
+    resource: AnyResource, workload: str, settings: Settings, controlled: bool, scratch: Json
 ) -> list[tuple[str, Json, Json]]:
     """Name, source and mount of each volume of a pod."""
     read_only = {"readOnly": True}
@@ -127,7 +132,7 @@ def _volumes(
             {"secret": {"secretName": CONNECTIONS_SECRET, "items": _items(workload)}},
             {"mountPath": CONNECTIONS_PATH, **read_only},
         ),
-        ("tmp", {"emptyDir": {}}, {"mountPath": "/tmp"}),
+        ("tmp", scratch, {"mountPath": "/tmp"}),
     ]
     if controlled:
         source = {"secret": {"secretName": names.child_name(resource)}}
@@ -174,9 +179,13 @@ def _items(workload: str) -> list[Json]:
 
 
 def _container(
-    resource: AnyResource, workload: str, settings: Settings, extra_env: dict[str, str], controlled: bool
+    resource: AnyResource,
+    workload: str,
+    settings: Settings,
+    extra_env: dict[str, str],
+    controlled: bool,
+    resources: Resources | None,
 ) -> Json:
-    resources = resource.spec.resources
     chosen: Json = {}
     if resources is not None:
         chosen["resources"] = resources.model_dump(exclude_none=True)
@@ -185,7 +194,7 @@ def _container(
     return chosen | {
         "name": workload,
         "image": settings.images[workload],
-        "env": _environment(resource, workload, settings, extra_env, controlled),
+        "env": _environment(resource, workload, settings, extra_env, controlled, resources),
         "ports": [{"name": "http", "containerPort": settings.http_port}],
         "terminationMessagePath": TERMINATION_LOG,
         "livenessProbe": {
@@ -204,13 +213,20 @@ def _container(
 
 
 def _environment(
-    resource: AnyResource, workload: str, settings: Settings, extra: dict[str, str], controlled: bool
+    resource: AnyResource,
+    workload: str,
+    settings: Settings,
+    extra: dict[str, str],
+    controlled: bool,
+    resources: Resources | None,
 ) -> list[Json]:
+    # With the resources in effect: a Backtest limits the strategy's memory before the kernel does.
+    spec = resource.spec.model_copy(update={"resources": resources})
     values = {
         "TAPEDECK_NAME": resource.metadata.name,
         "TAPEDECK_NAMESPACE": resource.metadata.namespace,
         "TAPEDECK_UID": resource.metadata.uid,
-        "TAPEDECK_SPEC": resource.spec.model_dump_json(by_alias=True, exclude_none=True),
+        "TAPEDECK_SPEC": spec.model_dump_json(by_alias=True, exclude_none=True),
         "TAPEDECK_HTTP_HOST": settings.http_host,
         "TAPEDECK_HTTP_PORT": str(settings.http_port),
         "TAPEDECK_CONNECTIONS": CONNECTIONS_PATH,

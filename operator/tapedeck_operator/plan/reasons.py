@@ -35,6 +35,11 @@ POD_FAILED = Reason(
     "Read the pod's exit code in the message, and its log.",
 )
 JOB_FAILED = Reason("JobFailed", "The Job failed and no pod of it is left.", "Read the events of the Job.")
+DEADLINE_EXCEEDED = Reason(
+    "DeadlineExceeded",
+    "The run, or the backfill of a Feed, took longer than spec.activeDeadlineSeconds.",
+    "Create the resource again with a longer limit, or without one.",
+)
 INVALID_INPUT = Reason(
     "InvalidInput",
     "A pod rejected its spec or its data; a restart cannot help.",
@@ -148,6 +153,11 @@ OOM_KILLED = Reason(
     "OOMKilled",
     "The container exceeded its memory limit.",
     "Raise spec.resources.limits.memory or reduce memory use.",
+)
+EVICTED = Reason(
+    "Evicted",
+    "The node ended the pod: it exceeded its limit of ephemeral storage, or the node itself ran short.",
+    "Read the message; raise spec.resources.limits.ephemeral-storage if the pod's limit is the cause.",
 )
 
 REASONS: tuple[Reason, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Reason))

@@ -62,7 +62,7 @@ def run_status(observed: Observed, previous: Status | None) -> RunStatus:
     if end == "Complete":
         return RunStatus("Complete", reasons.COMPLETE, report.message if report else "")
     if end == "Failed":
-        return _failed(pod, observed.job)
+        return _deadline_exceeded(observed.job) or _failed(pod, observed.job)
     if pod is not None and pod.phase == "Failed":
         return RunStatus("Pending", reasons.RESTARTING, _failure_message(pod), warning=True)
     before = _working_status(previous)
@@ -79,6 +79,8 @@ def sharded_run_status(observed: Observed, previous: Status | None, shards: int)
     """The state of a run of several pods: that of its worst shard, a failure with a specific reason first."""
     if shards == 1:
         return run_status(observed, previous)
+    if (exceeded := _deadline_exceeded(observed.job)) is not None:
+        return exceeded
     states = []
     for index in range(shards):
         pods = tuple(replace(pod, index=0) for pod in observed.pods if pod.index == index)
@@ -141,13 +143,24 @@ def _failed_predecessor(observed: Observed) -> ObservedPod | None:
 
 
 def _job_end(job: Json | None) -> Literal["Complete", "Failed"] | None:
-    for condition in (job or {}).get("status", {}).get("conditions", []):
-        if condition["status"] == "True":
-            if condition["type"] == "Complete":
-                return "Complete"
-            if condition["type"] == "Failed":
-                return "Failed"
-    return None
+    if _condition(job, "Complete") is not None:
+        return "Complete"
+    return "Failed" if _condition(job, "Failed") is not None else None
+
+
+def _condition(job: Json | None, kind: str) -> Json | None:
+    conditions: list[Json] = (job or {}).get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == kind and each["status"] == "True"), None)
+
+
+def _deadline_exceeded(job: Json | None) -> RunStatus | None:
+    """The state of a run whose Job took longer than it may; its pods' reports do not tell so."""
+    failed = _condition(job, "Failed")
+    if job is None or failed is None or failed.get("reason") != reasons.DEADLINE_EXCEEDED:
+        return None
+    limit = job["spec"].get("activeDeadlineSeconds")
+    message = f"spec.activeDeadlineSeconds: the run took longer than {limit} s and was ended"
+    return RunStatus("Failed", reasons.DEADLINE_EXCEEDED, message, warning=True)
 
 
 def _failed(pod: ObservedPod | None, job: Json | None) -> RunStatus:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed, Replay
+from tapedeck_crds.pod import Resources
 from tapedeck_crds.report import Report
 
 
@@ -21,7 +22,8 @@ class Network:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the installation. ``images`` maps a workload's name to its image.
+    """Settings of the installation. ``images`` maps a workload's name to its image, ``resources`` to the compute
+    resources of its pods where a resource has none.
 
     ``network`` is None if no NetworkPolicy is created, as on the embedded deck. ``files_beside_resource`` mounts the
     folder of the applied file at ``files``: only the embedded deck has that folder on the same machine.
@@ -36,6 +38,7 @@ class Settings:
     network: Network | None = None
     pull_policy: str | None = None
     pull_secrets: tuple[str, ...] = ()
+    resources: Mapping[str, Resources] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
