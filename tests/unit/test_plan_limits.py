@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tapedeck_crds.pod import Resources
 from tapedeck_crds.parse import parse_resource
+from tapedeck_crds.pod import Resources
 from tapedeck_operator.plan import Observed, ObservedPod, Plan, Settings, plan
 
 NOW = 1_700_000_000_000
