@@ -16,6 +16,7 @@ from by_hand.symbols import EXCHANGES_TEXT
 from pods.gateway import (
     MINUTE,
     Gateway,
+    ReplayTopic,
     insert_bars,
     insert_equity,
     insert_run,
@@ -24,6 +25,7 @@ from pods.gateway import (
 )
 from pods.socket_client import T0, assert_same_bars, rows
 from tapedeck_common.market import Bar
+from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import upgrade_schema
 
 WIDTHS = {
@@ -124,6 +126,16 @@ def test_a_market_of_days_alone_has_a_chart(gateway: Gateway, store: str) -> Non
     assert weeks["v"] == [25.0, 25.0]
     status, said = gateway.get("/history", resolution="1", **asked)
     assert (status, said["errmsg"]) == (400, "resolution: got '1', expected one of 1D, 3D, 1W, 1M")
+
+
+def test_a_replay_has_the_session_of_its_market(gateway: Gateway, store: str, connections: Connections) -> None:
+    with psycopg.connect(store) as connection:
+        connection.execute(
+            "INSERT INTO sessions VALUES ('coinbase', 'COIN', 'America/New_York', '09:30', '16:00',"
+            " '{Mon,Tue,Wed,Thu,Fri}', now())"
+        )
+    found = gateway.get("/symbols", symbol=ReplayTopic(connections, symbols=["COIN"]).ticker)[1]
+    assert (found["session"], found["timezone"]) == ("0930-1600:23456", "America/New_York")
 
 
 def test_history_of_results_of_a_transform(gateway: Gateway, store: str) -> None:

@@ -110,6 +110,48 @@ def test_a_seek_drops_bars_after_the_new_position(
     assert len(client.of("reset")) == 3
 
 
+def test_a_replays_long_bars_are_made_of_all_their_minutes(
+    gateway: Gateway, subscribe: Subscribe, connections: Connections, store: str
+) -> None:
+    """A replay that begins within a week and a month, and seeks; the store has the minutes before."""
+    day, monday, april = 1_440, T0 - 2 * 86_400_000, T0 - 3 * 86_400_000
+    bars = walk(13, 31 * day, april)  # from Sunday 1 April: more than one answer has
+    insert_bars(store, bars)
+    replay = ReplayTopic(connections, range_from=T0, range_to=bars[-1].ts)
+    at = 3 * day
+    replay.play(bars[at : at + 100])
+    week = {"symbol": replay.ticker, "resolution": "1W"}
+    client = subscribe(week)
+    months = subscribe({"symbol": replay.ticker, "resolution": "1M"})
+
+    def expect(client: SocketClient, opened: int, until: int) -> None:
+        part = [bar for bar in bars[:until] if bar.ts >= opened]
+        client.until(lambda: client.bars().get(opened, [0] * 6)[4] == part[-1].close)
+        _, first, high, low, _, volume, closed = client.bars()[opened]
+        assert (first, high, low) == (part[0].open, max(b.high for b in part), min(b.low for b in part))
+        assert volume == pytest.approx(sum(b.volume for b in part))
+        assert not closed
+
+    expect(client, monday, at + 100)
+    expect(months, april, at + 100)
+    replay.play(bars[at + 100 : at + 200])
+    expect(client, monday, at + 200)
+    seek = 29 * day + 77  # Monday 30 April
+    replay.seek(bars[seek].ts)
+    replay.play(bars[seek : seek + 10])
+    expect(client, monday + 4 * 7 * 86_400_000, seek + 10)
+    expect(months, april, seek + 10)
+    replay.play(bars[seek + 10 : 30 * day + 5])  # the month closes
+    client.until(lambda: client.position() == bars[30 * day + 5].ts)
+    end = bars[-1].ts // 1000
+    (closed_month,) = rows(gateway.get("/history", symbol=replay.ticker, resolution="1M", from_=0, to=end)[1])
+    whole = bars[: 30 * day]
+    assert closed_month[:5] == (
+        april // 1000, whole[0].open, max(b.high for b in whole), min(b.low for b in whole), whole[-1].close,
+    )  # fmt: skip
+    assert closed_month[5] == pytest.approx(sum(b.volume for b in whole))
+
+
 def test_replays_are_listed(gateway: Gateway, connections: Connections) -> None:
     bars = walk(11, 50, T0)
     first = ReplayTopic(connections, name="one", range_from=T0)

@@ -15,7 +15,7 @@ from tapedeck_gateway.charts.bar_columns import EVICT_BARS, Candle
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.topics import replay_view
 from tapedeck_gateway.topics.points_view import PointsView
-from tapedeck_gateway.topics.replay_view import ReplayView
+from tapedeck_gateway.topics.replay_view import ReplayView, StoredPart
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000
@@ -118,6 +118,50 @@ def test_a_seek_forward_leaves_earlier_bars_to_the_store() -> None:
     assert topic.view.complete_from == T0 + 100 * MINUTE
     topic.seek(50, 2)
     assert topic.view.complete_from == T0 + 50 * MINUTE
+
+
+def test_a_bar_of_which_a_part_was_passed_over_is_left_out() -> None:
+    """Of a source that is no store. Each bar has its minute as price, and volume 1."""
+    topic, hour = Topic(store=False), BAR_LENGTHS["1h"]
+
+    def hours() -> list[tuple[int, float, float, float]]:
+        built = topic.view.bars_since("x", "A", hour, 0)[1]
+        return [((bar.ts - T0) // MINUTE, bar.open, bar.close, bar.volume) for bar in built]
+
+    def play(minutes: range) -> None:
+        for minute in minutes:
+            topic.bar(minute)
+        topic.watermark(minutes.stop)
+
+    play(range(90))
+    assert hours() == [(0, 1, 60, 60), (60, 61, 90, 30)]
+    topic.seek(200, 1)
+    play(range(200, 250))  # the hours at 60 and 180 lack minutes
+    assert hours() == [(0, 1, 60, 60), (240, 241, 250, 10)]
+    topic.seek(80, 2)
+    play(range(80, 130))  # what the view had before the seek forward continues
+    assert hours() == [(0, 1, 60, 60), (60, 61, 120, 60), (120, 121, 130, 10)]
+    topic.seek(400, 3)
+    play(range(400, 410))
+    assert topic.view.bars_since("x", "A", hour, None)[1] == []
+
+
+def test_a_bar_that_the_topic_has_in_part_is_made_with_the_stores() -> None:
+    topic, hour = Topic(), BAR_LENGTHS["1h"]
+    topic.seek(100, 1)
+    topic.bar(100)
+    topic.watermark(101)
+    opened = T0 + 60 * MINUTE
+    assert topic.view.bars_since("x", "A", hour, None)[1] == []
+    part = Candle(opened, 61, 500, 7, 100, 40)
+    assert topic.view.bars_since("x", "A", hour, None, StoredPart(T0 + 99 * MINUTE, [part]))[1] == []
+    stored = StoredPart(T0 + 100 * MINUTE, [part])
+    assert topic.view.bars_since("x", "A", hour, None, stored)[1] == [Candle(opened, 61, 500, 7, 101, 41, False)]
+    topic.bar(121)
+    topic.watermark(122)
+    both = [Candle(opened, 61, 500, 7, 101, 41), Candle(T0 + 120 * MINUTE, 122, 122, 122, 122, 1, False)]
+    assert topic.view.bars_since("x", "A", hour, opened, stored)[1] == both
+    assert topic.view.bars_since("x", "A", hour, None)[1] == both[1:]
 
 
 def test_the_position_is_the_lowest_watermark_of_all_partitions() -> None:

@@ -59,6 +59,10 @@ class StoredBarHistory:
         found = bars.last_open_before(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, closed)
         return None if found is None else length.open_of(found)
 
+    def part_of(self, opened: int, until: int) -> list[Candle]:
+        """The bars with open in [opened, until) as one bar; none where there are none."""
+        return bars.part_of_bar(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, opened, until)
+
 
 @dataclass(frozen=True)
 class ReplayBarHistory:
@@ -79,21 +83,17 @@ class ReplayBarHistory:
             return []
         first = length.first_open(start)
         end = min(length.first_open(end), length.open_of(position))  # closed bars only
-        topic_start = self._topic_start()
+        topic_start = self.view.topic_start
         from_topic = aggregate(self._topic_bars(max(first, topic_start), end), length, position)
-        if not self.view.plays_stored_bars or first >= topic_start:
+        if not self.view.plays_stored_bars:
+            return [bar for bar in from_topic if self.view.is_whole(bar.ts, length)][-limit:]
+        if first >= topic_start:
             return from_topic[-limit:]
-        # One bar may lie across the border: it is aggregated from both sides. Earlier bars come from the store alone.
+        # One bar may lie across the border: it is made of both sides. Earlier bars come from the store alone.
         border = min(length.open_of(topic_start), end)
         after = length.close_of(border)
-        across = aggregate(
-            [
-                *self._stored_base_bars(border, min(topic_start, end)),
-                *self._topic_bars(topic_start, min(after, end)),
-            ],
-            length,
-            position,
-        )
+        stored_part = self._older(lambda stored: stored.part_of(border, topic_start)) if border < end else []
+        across = aggregate([*stored_part, *self._topic_bars(topic_start, min(after, end))], length, position)
         newer = [
             *(candle for candle in across if candle.ts >= first),
             *(candle for candle in from_topic if candle.ts >= after),
@@ -105,8 +105,7 @@ class ReplayBarHistory:
     def last(self, length: BarLength, end: int, count: int) -> list[Candle]:
         if not self.view.plays_stored_bars:
             return self.between(length, 0, end, count)
-        topic_start = self._topic_start()
-        border = length.open_of(topic_start)
+        border = length.open_of(self.view.topic_start)
         newer = self.between(length, border, end, count)
         missing = count - len(newer)
         older = self._older(lambda stored: stored.last(length, min(end, border), missing)) if missing else []
@@ -116,25 +115,13 @@ class ReplayBarHistory:
         found = self.last(length, ts, 1)
         return found[-1].ts if found else None
 
-    def _topic_start(self) -> int:
-        """The open of the first bar to take from the topic."""
-        if not self.view.plays_stored_bars:
-            return 0
-        stored_until = self._stored_until()
-        return self.view.length.open_of(stored_until)
-
-    def _stored_until(self) -> int:
-        """The event time up to which bars come from the store: never beyond the replay's position."""
-        return min(self.view.complete_from, self.view.position or 0)
-
     def _topic_bars(self, start: int, end: int) -> list[Candle]:
         return self.view.base_bars(self.symbol.exchange, self.symbol.symbol, start, end)
 
     def _stored(self) -> StoredBarHistory:
-        return StoredBarHistory(self.pool, self.symbol, self._stored_until(), self.view.length)
-
-    def _stored_base_bars(self, start: int, end: int) -> list[Candle]:
-        return self._older(lambda stored: stored.between(self.view.length, start, end, MAX_BARS))
+        return StoredBarHistory(
+            self.pool, self.symbol, self.view.topic_start, self.view.stored_length(self.symbol.symbol)
+        )
 
     def _older(self, load: Callable[[StoredBarHistory], list[Candle]]) -> list[Candle]:
         """Bars of the store; none while the database does not answer, which the response then says."""

@@ -10,20 +10,42 @@ from tapedeck_gateway.charts.bar_columns import Candle
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.future import FutureLimits
 from tapedeck_gateway.push.send_queue import SendQueue
+from tapedeck_gateway.store.bars import part_of_bar
+from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.topics.live_bars import LiveBars
-from tapedeck_gateway.topics.replay_view import ReplayView
+from tapedeck_gateway.topics.replay_view import ReplayView, StoredPart
 
 
 @dataclass
 class ReplayBars:
-    """A series of a replay's topic, up to its position."""
+    """A series of a replay up to its position: of its topic, and of the store where the replay plays stored bars.
 
+    ``stored`` is what the store has of the bar that the topic has in part: the view begins within it after a seek, at
+    the replay's start, and when its oldest bars are evicted.
+    """
+
+    pool: Pool
     view: ReplayView
     symbol: ChartSymbol
     length: BarLength
+    stored: StoredPart | None = None
 
     def bars_since(self, since: int | None) -> tuple[int, list[Candle]]:
-        return self.view.bars_since(self.symbol.exchange, self.symbol.symbol, self.length, since)
+        return self.view.bars_since(self.symbol.exchange, self.symbol.symbol, self.length, since, self.stored)
+
+    @property
+    def must_refresh(self) -> bool:
+        """Whether the stored part of a bar is needed that is not there yet."""
+        start = self.view.topic_start
+        return self.length.open_of(start) < start and (self.stored is None or self.stored.until != start)
+
+    def refresh(self) -> bool:
+        """Load the stored part; returns whether bars may have changed. Raises Unavailable."""
+        start = self.view.topic_start
+        opened, base = self.length.open_of(start), self.view.stored_length(self.symbol.symbol)
+        part = part_of_bar(self.pool, self.symbol.exchange, self.symbol.symbol, base, opened, start)
+        self.stored = StoredPart(start, part)
+        return True
 
 
 @dataclass
@@ -42,7 +64,7 @@ class MarketBars:
         return self.generation, self.live.bars_since(symbol.exchange, symbol.symbol, self.length, since, self.until)
 
     @property
-    def is_limited(self) -> bool:
+    def must_refresh(self) -> bool:
         """Whether the limit may change: a replay records this market."""
         return self.symbol.exchange.startswith(RECORDED_PREFIX) and not self.limits.future
 

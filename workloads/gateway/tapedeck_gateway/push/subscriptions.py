@@ -75,9 +75,13 @@ class Subscriptions:
             channel.generation = generation
             for client in channel.clients:
                 client.add_reset(key)
+            channel.last = None
             _, candles = channel.source.bars_since(None)
         changed = [candle for candle in candles if candle != last]
-        channel.last = candles[-1] if candles else None
+        if candles:  # without any, the next push continues from the last one
+            channel.last = candles[-1]
+        if channel.source.must_refresh:
+            self._start_polling()
         for client in channel.clients:
             if changed:
                 client.add_bars(key, changed)
@@ -125,7 +129,7 @@ class Subscriptions:
                 f"resolution: got bars of {length.interval}, expected a multiple of the replay's {view.length.interval}"
             )
         view.watchers += 1
-        return SeriesChannel(ReplayBars(view, symbol, length), view.generation)
+        return SeriesChannel(ReplayBars(self._pool, view, symbol, length), view.generation)
 
     def _open_live(self, symbol: ChartSymbol, length: BarLength, limits: FutureLimits) -> SeriesChannel:
         base = base_of(self._pool, symbol)
@@ -166,12 +170,12 @@ class Subscriptions:
             self._polling = asyncio.create_task(self._poll())
 
     async def _poll(self) -> None:
-        """Poll what no topic tells of: results of runs, and the limits of markets that a replay records."""
-        while self._runs or self._limited():
+        """Poll what no topic tells of: results of runs, limits of markets that a replay records, parts of bars."""
+        while self._runs or self._stale():
             for run in list(self._runs.values()):
                 await self._or_pause(self._poll_run(run))
-            for key, source, series in self._limited():
-                await self._or_pause(self._poll_limit(key, source, series))
+            for key, channel in self._stale():
+                await self._or_pause(self._refresh(key, channel))
             await asyncio.sleep(POLL_SECONDS)
 
     @staticmethod
@@ -192,17 +196,13 @@ class Subscriptions:
                 else:
                     client.add_message(message)
 
-    async def _poll_limit(self, key: SubscriptionKey, source: MarketBars, channel: SeriesChannel) -> None:
-        if await asyncio.to_thread(source.refresh):
+    async def _refresh(self, key: SubscriptionKey, channel: SeriesChannel) -> None:
+        if await asyncio.to_thread(channel.source.refresh):
             self._push(key, channel)
 
-    def _limited(self) -> list[tuple[SubscriptionKey, MarketBars, SeriesChannel]]:
-        """The channels whose limit may change."""
-        return [
-            (key, channel.source, channel)
-            for (key, _), channel in self._series.items()
-            if isinstance(channel.source, MarketBars) and channel.source.is_limited
-        ]
+    def _stale(self) -> list[tuple[SubscriptionKey, SeriesChannel]]:
+        """The channels whose source the database or a replay's position may change."""
+        return [(key, channel) for (key, _), channel in self._series.items() if channel.source.must_refresh]
 
     async def close(self) -> None:
         """Stop polling."""

@@ -67,7 +67,8 @@ def symbol_info(context: Context, limits: Limits, parts: Parts, symbol: Text) ->
     source, base = _history_of(context, limits, parts, parsed)
     of_market = not parsed.replay and not parsed.series
     step = catalogue.price_step(context.pool, parsed.exchange, parsed.symbol) if of_market else None
-    session = catalogue.session(context.pool, parsed.exchange, parsed.symbol) if of_market else ALWAYS_OPEN
+    sessions = parts.load("database", lambda: [catalogue.session(context.pool, parsed.exchange, parsed.symbol)])
+    session = sessions[0] if sessions else ALWAYS_OPEN
     recent = [] if step else source.last(base, MAX_SECONDS * 1000, SAMPLED_BARS)
     minmov, pricescale = price_format(step) if step else (1, 10 ** _decimals(recent))
     return {

@@ -29,6 +29,13 @@ WHERE exchange = %(exchange)s AND symbol = %(symbol)s
   AND bucket >= to_timestamp(%(start)s::int8 / 1000.0) AND bucket < to_timestamp(%(end)s::int8 / 1000.0)
 ORDER BY bucket DESC LIMIT %(limit)s
 """)
+_PART = """
+SELECT (array_agg(open ORDER BY ts))[1], max(high), min(low), (array_agg(close ORDER BY ts DESC))[1],
+       sum(volume ORDER BY ts)
+FROM bars WHERE exchange = %s AND symbol = %s AND interval = %s
+    AND ts >= to_timestamp(%s::int8 / 1000.0) AND ts < to_timestamp(%s::int8 / 1000.0)
+HAVING count(*) > 0
+"""
 _LAST_OPEN_BEFORE = """
 SELECT (extract(epoch FROM max(ts)) * 1000)::int8 FROM bars
 WHERE exchange = %s AND symbol = %s AND interval = %s AND ts < to_timestamp(%s::int8 / 1000.0)
@@ -107,6 +114,15 @@ def last_bars(
         if len(found) >= count or end - span <= first:
             return found
         span *= 2
+
+
+def part_of_bar(pool: Pool, exchange: str, symbol: str, base: BarLength, opened: int, until: int) -> list[Candle]:
+    """The stored bars that open in [opened, until) as one bar that opens at ``opened``; none where there are none."""
+    if opened >= until:
+        return []
+    with connection_of(pool) as connection:
+        rows = connection.execute(_PART, (exchange, symbol, base.interval, opened, until), binary=True).fetchall()
+    return [Candle(opened, *row) for row in rows]
 
 
 def first_open(pool: Pool, exchange: str, symbol: str, base: BarLength) -> int | None:

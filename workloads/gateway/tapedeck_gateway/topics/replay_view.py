@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import chain
 
 import msgspec
 
@@ -28,11 +29,20 @@ from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_gateway.charts.bar_columns import BarColumns, Candle, aggregate
 from tapedeck_gateway.charts.resolutions import BASE
+from tapedeck_gateway.topics.complete_spans import CompleteSpans
 from tapedeck_gateway.topics.topic_view import TopicView
 
 SERIES_BARS = 20_000
 VIEW_BARS = 1_000_000  # of all series together
 PENDING_RECORDS = 50_000  # of one partition that is ahead of the others
+
+
+@dataclass(frozen=True)
+class StoredPart:
+    """What the store has of a bar before ``until``, as one bar; no bar where it has nothing."""
+
+    until: int
+    bars: list[Candle]
 
 
 @dataclass
@@ -50,8 +60,8 @@ class ReplayView(TopicView):
     """The state of one replay. The topic reader's thread updates it, other threads read it.
 
     ``position`` is the virtual time up to which all partitions are complete. ``generation`` counts seeks and loops:
-    a client that has drawn bars of an earlier generation must load them again. ``complete_from`` is the event time from
-    which on the view has every bar up to the position.
+    a client that has drawn bars of an earlier generation must load them again. ``plays_stored_bars`` is whether the
+    replay plays bars of the store unaltered, so that earlier bars can be taken from there.
     """
 
     def __init__(self, uid: str, partitions: int) -> None:
@@ -59,8 +69,9 @@ class ReplayView(TopicView):
         self.generation = 0
         self.start: ReplayStart | None = None
         self.epoch = Epoch()
-        self.complete_from = 0
         self.position: int | None = None
+        self.plays_stored_bars = False
+        self._spans = CompleteSpans()
         self._partitions = [_PartitionState() for _ in range(partitions)]
         self._series: dict[tuple[str, str], BarColumns] = {}
         self._lock = threading.Lock()
@@ -76,13 +87,19 @@ class ReplayView(TopicView):
         """Whether the replay plays trades instead of bars."""
         return self.start is not None and self.start.channel == "trades"
 
+    def stored_length(self, symbol: str) -> BarLength:
+        """The length of the stored bars that the symbol's are made of, in a replay of stored bars."""
+        return BAR_LENGTHS[self.start.built_from.get(symbol, self.start.interval)] if self.start else BASE
+
     @property
-    def plays_stored_bars(self) -> bool:
-        """Whether the replay plays bars of the store unaltered, so that earlier bars can be taken from there."""
-        if self.start is None:
-            return False
-        spec = msgspec.json.decode(self.start.spec)
-        return bool((spec.get("source") or {}).get("store")) and not spec.get("scenario")
+    def complete_from(self) -> int:
+        """The open from which on the view has every bar up to the position."""
+        return self._spans.start
+
+    @property
+    def topic_start(self) -> int:
+        """The open of the first bar that charts take from the topic: earlier ones come from the store, if they can."""
+        return self.length.open_of(min(self.complete_from, self.position or 0)) if self.plays_stored_bars else 0
 
     @property
     def ended(self) -> bool:
@@ -114,8 +131,8 @@ class ReplayView(TopicView):
     def _apply_control(self, partition: _PartitionState, value: bytes) -> bool:
         match decode_control(value):
             case ReplayStart() as start:
-                self.start = self.start or start
-                self.complete_from = self.complete_from or start.range_from
+                if self.start is None:
+                    self._begin(start)
                 return False
             case EpochStart(epoch=text, v=v):
                 return self._start_epoch(partition, Epoch.parse(text), v)
@@ -132,16 +149,20 @@ class ReplayView(TopicView):
                 partition.ended = isinstance(record, ReplayEnd)
         return self._advance()
 
+    def _begin(self, start: ReplayStart) -> None:
+        spec = msgspec.json.decode(start.spec)
+        self.start = start
+        self.plays_stored_bars = (spec.get("source") or {}).get("store") is not None and not spec.get("scenario")
+        self._spans.begin(self.length.open_of(start.range_from))
+
     def _start_epoch(self, partition: _PartitionState, epoch: Epoch, v: int) -> bool:
         """A seek or a loop to virtual time ``v``."""
         partition.epoch, partition.watermark, partition.ended = epoch, v, False
         if epoch <= self.epoch:
             return self._advance()
         # Committed records stay valid up to the new position, even where a slower partition still held them back.
-        if self.position is None or v > self.position or v < self.complete_from:
-            self.complete_from = v
-        if self.plays_trades:  # the bar at the new position has only the trades after it, so it is incomplete
-            self.complete_from = self.length.first_open(v)
+        at = self.length.open_of(v)  # of trades this bar has only those after the new position, so it is incomplete
+        self._spans.seek(at, self.length.first_open(v) if self.plays_trades else at)
         self.epoch, self.position = epoch, v
         self.generation += 1
         self._epoch_starts = [*(each for each in self._epoch_starts if each[1] < v), (epoch, v)]
@@ -150,7 +171,7 @@ class ReplayView(TopicView):
                 each.pending.clear()
         partition.pending.clear()
         for series in self._series.values():
-            series.truncate(self.length.open_of(v))
+            series.truncate(at)
         return True
 
     def _advance(self) -> bool:
@@ -165,6 +186,7 @@ class ReplayView(TopicView):
                 self._add(partition.pending.popleft())
         moved = self.position is None or lowest > self.position
         self.position = lowest if self.position is None else max(lowest, self.position)
+        self._spans.reach(self.position)
         return moved or self.ended
 
     def _add(self, record: Bar | Trade) -> None:
@@ -178,7 +200,7 @@ class ReplayView(TopicView):
         else:
             oldest = series.upsert(record.ts, (record.open, record.high, record.low, record.close, record.volume))
         if oldest is not None:
-            self.complete_from = max(self.complete_from, oldest)
+            self._spans.drop_before(oldest)
 
     def valid_until(self, epoch: Epoch) -> int:
         """The last event time of this epoch's records that no later epoch took back, and not beyond the position."""
@@ -191,16 +213,38 @@ class ReplayView(TopicView):
             series = self._series.get((exchange, symbol))
             return list(series.between(start, end)) if series else []
 
-    def bars_since(self, exchange: str, symbol: str, length: BarLength, since: int | None) -> tuple[int, list[Candle]]:
-        """The generation, and the bars of a length that open at ``since`` or later; for None the newest alone."""
+    def is_whole(self, opened: int, length: BarLength) -> bool:
+        """Whether the topic has all that a bar of this length consists of so far: no seek passed over a part."""
+        first = self.length.open_of(self.start.range_from) if self.start else 0
+        return self._spans.cover(max(opened, first), min(length.close_of(opened), self.position or 0))
+
+    def bars_since(
+        self, exchange: str, symbol: str, length: BarLength, since: int | None, stored: StoredPart | None = None
+    ) -> tuple[int, list[Candle]]:
+        """The generation, and the bars of a length that open at ``since`` or later; for None the newest alone.
+
+        A bar that the topic has in part is left out; with the part of it that is in the store it is made of both.
+        Before that part is there, no bars are returned.
+        """
         with self._lock:
-            series = self._series.get((exchange, symbol))
-            if series is None or self.position is None:
+            series = self._series.get((exchange, symbol)) or BarColumns(0)
+            if self.position is None:
                 return self.generation, []
+            start = self.topic_start
+            begun = length.open_of(start)
             if since is None:
                 last = series.last_open_before(self.position)
-                since = 0 if last is None else length.open_of(last)
-            return self.generation, aggregate(series.between(since, self.position), length, self.position)
+                since = begun if last is None or last < start else length.open_of(last)
+            first = self.complete_from if self.plays_stored_bars else 0
+            candles = series.between(max(since, first), self.position)
+            if since <= begun < start:
+                if stored is None or stored.until != start:
+                    return self.generation, []
+                candles = chain(stored.bars, candles)
+            built = aggregate(candles, length, self.position)
+            if not self.plays_stored_bars:
+                built = [bar for bar in built if self.is_whole(bar.ts, length)]
+            return self.generation, built
 
 
 def _event_time(record: Bar | Trade) -> int:

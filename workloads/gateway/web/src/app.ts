@@ -45,7 +45,12 @@ export class App {
       this.drawConnection();
     },
   );
-  private readonly bars = new BarLoader(this.socket, this.chart, (error) => this.showError(error));
+  private readonly bars = new BarLoader(
+    this.socket,
+    this.chart,
+    (error) => this.showError(error),
+    (shown, supported) => this.checkResolution(shown, supported),
+  );
 
   private connection: ConnectionState = "connecting";
   private services: Services | null = null;
@@ -118,7 +123,7 @@ export class App {
     window.setTimeout(() => void this.refresh(), REFRESH_MS);
   }
 
-  /** The resolution that is shown: the selected one if the gateway has it, else its finest. */
+  /** The resolution to show where a series has it: the selected one if the gateway has it, else its finest. */
   private resolution(): Resolution | undefined {
     return this.resolutions.find(({ resolution }) => resolution === this.selected.resolution) ?? this.resolutions[0];
   }
@@ -146,7 +151,7 @@ export class App {
     if (selectedReplay !== null && selectedReplay !== "" && this.replay === null)
       this.showError(new Error(`replay: got ${selectedReplay}, expected the name or uid of one that has started`));
     this.subscribeRun(run);
-    void this.bars.select(symbol ?? "", resolution);
+    void this.bars.select(symbol ?? "", resolution, this.resolutions);
     this.drawEmpty(this.complete && symbol === undefined);
     this.drawFigures();
     this.writeAddress(symbol);
@@ -299,6 +304,14 @@ export class App {
       };
       label.append(input, interval);
       group.append(label);
+    }
+  }
+
+  /** Check the resolution that is shown, and disable those that its series does not have. */
+  private checkResolution(shown: Resolution, supported: string[]): void {
+    for (const input of find("resolutions", HTMLElement).querySelectorAll("input")) {
+      input.checked = input.value === shown.resolution;
+      input.disabled = !supported.includes(input.value);
     }
   }
 

@@ -1,6 +1,6 @@
 // Loads a chart's bars and keeps them up to date: subscribe, load the history, then apply pushed bars.
 import { history, MAX_SECONDS, symbolInfo } from "./api";
-import { MINUTE } from "./lengths";
+import { MINUTE, shownResolution } from "./lengths";
 import type { Candle, History, Resolution, Subscription } from "./types";
 
 /** The number of bars of one history request. */
@@ -22,7 +22,8 @@ export interface BarChart {
 
 export class BarLoader {
   private symbol = "";
-  private resolution = "";
+  private wanted = ""; // the resolution that was selected
+  private resolution = ""; // the one that is shown: the series may not have the selected one
   private generation = 0; // responses to requests of an earlier generation are ignored
   private pending: Candle[] | null = null; // bars that were pushed while the history is being loaded
   private oldest: number | null = null; // open time of the series' first bar, once it is known
@@ -32,15 +33,16 @@ export class BarLoader {
     private readonly socket: Subscriber,
     private readonly chart: BarChart,
     private readonly onError: (error: unknown) => void,
+    private readonly onShown: (shown: Resolution, supported: string[]) => void,
   ) {}
 
-  /** Show a series; an empty symbol shows nothing. */
-  async select(symbol: string, length: Resolution): Promise<void> {
-    const { resolution } = length;
-    if (symbol === this.symbol && resolution === this.resolution) return;
-    if (this.symbol !== "") this.socket.unsubscribe({ symbol: this.symbol, resolution: this.resolution });
+  /** Show a series with bars of the wanted length, or the finest that it has; an empty symbol shows nothing. */
+  async select(symbol: string, wanted: Resolution, resolutions: Resolution[]): Promise<void> {
+    if (symbol === this.symbol && wanted.resolution === this.wanted) return;
+    if (this.resolution !== "") this.socket.unsubscribe({ symbol: this.symbol, resolution: this.resolution });
     this.symbol = symbol;
-    this.resolution = resolution;
+    this.wanted = wanted.resolution;
+    this.resolution = "";
     const generation = ++this.generation;
     this.pending = [];
     if (symbol === "") {
@@ -50,8 +52,11 @@ export class BarLoader {
     try {
       const info = await symbolInfo(symbol);
       if (generation !== this.generation) return;
-      this.chart.clear(length, Math.round(Math.log10(info.pricescale)));
-      this.socket.subscribe({ symbol, resolution });
+      const shown = shownResolution(wanted, info.supported_resolutions, resolutions);
+      this.resolution = shown.resolution;
+      this.onShown(shown, info.supported_resolutions);
+      this.chart.clear(shown, Math.round(Math.log10(info.pricescale)));
+      this.socket.subscribe({ symbol, resolution: shown.resolution });
     } catch (error) {
       if (generation === this.generation) {
         this.symbol = "";

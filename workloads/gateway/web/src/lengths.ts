@@ -12,3 +12,13 @@ export function openOf(ts: number, { interval, width_ms, origin_ms }: Resolution
   }
   return Math.floor((ts - 1 - origin_ms) / width_ms) * width_ms + origin_ms;
 }
+
+/** The resolution to show for a series that has these: the wanted one, else its finest. */
+export function shownResolution(
+  wanted: Resolution,
+  supported: string[],
+  resolutions: Resolution[],
+): Resolution {
+  if (supported.includes(wanted.resolution)) return wanted;
+  return resolutions.find(({ resolution }) => supported.includes(resolution)) ?? wanted;
+}

@@ -6,6 +6,9 @@ import type { Candle, History, Resolution, Subscription } from "../src/types";
 
 const HOUR: Resolution = { resolution: "60", interval: "1h", width_ms: 3_600_000, origin_ms: 0 };
 
+const DAY: Resolution = { resolution: "1D", interval: "1d", width_ms: 86_400_000, origin_ms: 0 };
+const RESOLUTIONS = [MINUTE, HOUR, DAY];
+
 interface Request {
   url: URL;
   respond(body: unknown, status?: number): void;
@@ -81,14 +84,20 @@ function loader() {
     subscribe: (s: Subscription) => void sent.push(["subscribe", s]),
     unsubscribe: (s: Subscription) => void sent.push(["unsubscribe", s]),
   };
-  const bars = new BarLoader(socket, chart, (error) => void errors.push(String(error)));
-  return { bars, chart, sent, errors };
+  const shown: [string, string[]][] = [];
+  const bars = new BarLoader(
+    socket,
+    chart,
+    (error) => void errors.push(String(error)),
+    ({ resolution }, supported) => void shown.push([resolution, supported]),
+  );
+  return { bars, chart, sent, errors, shown };
 }
 
-async function selected(symbol: string, resolution: Resolution = MINUTE) {
+async function selected(symbol: string, resolution: Resolution = MINUTE, supported = ["1", "60", "1D"]) {
   const parts = loader();
-  const selecting = parts.bars.select(symbol, resolution);
-  (await nextRequest()).respond({ ticker: symbol, pricescale: 100, supported_resolutions: ["1"] });
+  const selecting = parts.bars.select(symbol, resolution, RESOLUTIONS);
+  (await nextRequest()).respond({ ticker: symbol, pricescale: 100, supported_resolutions: supported });
   await selecting;
   return parts;
 }
@@ -113,42 +122,55 @@ describe("select", () => {
     expect(sent).toEqual([["subscribe", { symbol: "a:B/C", resolution: "60" }]]);
   });
 
+  it("shows the finest bars that the series has where it lacks the wanted ones", async () => {
+    const { bars, chart, sent, shown } = await selected("a:DAYS", MINUTE, ["1D"]);
+    expect(chart.cleared).toEqual([[DAY, 2]]);
+    expect(shown).toEqual([["1D", ["1D"]]]);
+    expect(bars.matches({ symbol: "a:DAYS", resolution: "1D" })).toBe(true);
+    await bars.select("a:DAYS", MINUTE, RESOLUTIONS);
+    expect(sent).toEqual([["subscribe", { symbol: "a:DAYS", resolution: "1D" }]]);
+    const selecting = bars.select("a:B/C", MINUTE, RESOLUTIONS);
+    (await nextRequest()).respond({ ticker: "a:B/C", pricescale: 100, supported_resolutions: ["1", "1D"] });
+    await selecting;
+    expect(sent.slice(1)).toEqual([
+      ["unsubscribe", { symbol: "a:DAYS", resolution: "1D" }],
+      ["subscribe", { symbol: "a:B/C", resolution: "1" }],
+    ]);
+  });
+
   it("does nothing where the series is shown already", async () => {
     const { bars, sent } = await selected("a:B/C");
-    await bars.select("a:B/C", MINUTE);
+    await bars.select("a:B/C", MINUTE, RESOLUTIONS);
     expect(sent).toHaveLength(1);
     expect(requests).toEqual([]);
   });
 
   it("ignores the response for a symbol that is no longer selected", async () => {
     const { bars, chart, sent } = loader();
-    void bars.select("a:OLD", MINUTE);
+    void bars.select("a:OLD", MINUTE, RESOLUTIONS);
     const old = await nextRequest();
-    void bars.select("a:NEW", HOUR);
+    void bars.select("a:NEW", HOUR, RESOLUTIONS);
     (await nextRequest()).respond({ ticker: "a:NEW", pricescale: 1_000, supported_resolutions: [] });
     await settle();
     old.respond({ ticker: "a:OLD", pricescale: 100, supported_resolutions: [] });
     await settle();
     expect(chart.cleared).toEqual([[HOUR, 3]]);
-    expect(sent).toEqual([
-      ["unsubscribe", { symbol: "a:OLD", resolution: "1" }],
-      ["subscribe", { symbol: "a:NEW", resolution: "60" }],
-    ]);
+    expect(sent).toEqual([["subscribe", { symbol: "a:NEW", resolution: "60" }]]);
   });
 
   it("reports an unknown symbol and can select it again", async () => {
     const { bars, errors } = loader();
-    void bars.select("a:B", MINUTE);
+    void bars.select("a:B", MINUTE, RESOLUTIONS);
     (await nextRequest()).respond({ s: "error", errmsg: "symbol: got 'a:B'" }, 404);
     await settle();
     expect(errors).toEqual(["Error: symbol: got 'a:B'"]);
-    void bars.select("a:B", MINUTE);
+    void bars.select("a:B", MINUTE, RESOLUTIONS);
     expect((await nextRequest()).url.searchParams.get("symbol")).toBe("a:B");
   });
 
   it("shows nothing for an empty symbol", async () => {
     const { bars, chart } = await selected("a:B/C");
-    await bars.select("", MINUTE);
+    await bars.select("", MINUTE, RESOLUTIONS);
     expect(chart.cleared.at(-1)).toEqual([MINUTE, 2]);
     expect(bars.matches({ symbol: "a:B/C", resolution: "1" })).toBe(false);
   });
