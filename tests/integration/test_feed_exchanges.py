@@ -64,9 +64,9 @@ def test_trades_bars_and_ticker_through_any_fault(
             exchange.rest_faults.extend([(429, {"Retry-After": "1"}, "{}"), (500, {}, "oops"), (200, {}, "[]")])
             own.happened += 1
             exchange.spoil(own, own.ticks[200])
+            pod.wait_for(lambda: pod.status()["errors"] >= 2)  # a reset connection discards what was not read
             own.happened += 1
             exchange.repeat(own, [own.ticks[201]])
-            pod.wait_for(lambda: pod.status()["errors"] >= 2)  # a reset connection discards what was not read
             exchange.drop()
             own.happened += missed  # without messages
             exchange.subscribed(channels=2)
