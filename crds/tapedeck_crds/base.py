@@ -76,6 +76,14 @@ def format_ms(ms: int) -> str:
     return moment.isoformat(timespec="milliseconds" if ms % 1000 else "seconds").replace("+00:00", "Z")
 
 
+def described_ms(ms: int) -> str:
+    """As ``format_ms``; the number where calendars end."""
+    try:
+        return format_ms(ms)
+    except (ValueError, OverflowError, OSError):
+        return f"{ms} ms since 1970"
+
+
 def _checked_time(text: str) -> str:
     parse_time(text)
     return text
@@ -235,8 +243,9 @@ class Files(Model):
     """Market data in files."""
 
     format: FileFormat = Field(
-        description="csv: a header line with ts (of the open: a number, see time, or RFC 3339 with an offset), "
-        "open, high, low, close, volume. parquet: the same columns, ts with a time zone or as an integer. "
+        description="csv: a header line with ts (of the open: a number, see time, a time such as "
+        "2018-04-04T00:00:00Z or a date), open, high, low, close, volume. parquet: the same columns, ts as timestamps, "
+        "dates or integers. A time without an offset is in UTC. "
         "lean: QuantConnect LEAN's zips of seconds, minutes, hours or days; bars of quotes are those of the middle. "
         "binance-trades: trade messages of Binance's websocket, one per line. "
         "csv-trades, parquet-trades: columns ts (the trade's time, as above), id, price, amount and side (of the "

@@ -108,7 +108,8 @@ class FeedSpec(PodOptions):
     session: Session | None = Field(
         default=None,
         description="When the market trades, and its time zone, for the catalogue: Backtests and charts of these "
-        "symbols use it. If omitted, the catalogue keeps what it has; a market without any trades without a break.",
+        "symbols use it. If omitted, the catalogue keeps what it has; a market without any trades without a break. In "
+        "files, bars of a day or longer have their dates in its zone.",
     )
     transforms: OptionalTransforms = None
     suspend: Suspend = False

@@ -106,6 +106,11 @@ class Session(Model):
         """The local time of ``ts``, with its offset."""
         return datetime.fromtimestamp(ts / 1000, self.zone)
 
+    def day_of(self, ts: int) -> date:
+        """The trading day of ``ts``: its local date, or the next one from the open on the evening before."""
+        day = self.local(ts).date()
+        return day + _ONE_DAY if ts >= self.on(day + _ONE_DAY).open else day
+
     def on(self, day: date) -> TradingDay:
         """The session of a date, whatever its weekday."""
         opens, closes = self._hours

@@ -26,6 +26,7 @@ from tapedeck_common.market import Ticker, Trade
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_TICKERS, MARKET_TRADES, PERMANENT_PARTITIONS
 from tapedeck_common.wire import encode
+from tapedeck_crds.base import format_ms
 
 FAULTS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 CODE = """
@@ -144,7 +145,7 @@ def test_from_a_feed_and_a_replay_to_the_store(
         store, "SELECT DISTINCT place, reason FROM ingest_errors WHERE exchange = %s AND symbol = 'A/B'", exchange
     )
     assert {(place, reason) for place, reason in errors} == {
-        (f"transforms.spread 1m at {ts}", "took longer than 0.5 s, and was killed" if ts == hang
+        (f"transforms.spread 1m at {format_ms(ts)}", "took longer than 0.5 s, and was killed" if ts == hang
          else "ValueError: multiples of fifty fail (mine.py:9)")
         for ts, valid in list(ok.items())[2:] if not valid
     }  # fmt: skip

@@ -57,7 +57,7 @@ def test_a_conflict_names_both_places() -> None:
     conflicts: list[InvalidRow] = []
     rows = [SourceRow(60_000_000, "", "a:2", b"1"), SourceRow(60_000_000, "", "b:9", b"2")]
     assert list(deduplicate(rows, lambda: None, conflicts.append)) == rows[:1]
-    reason = "ts: 60000 has other values than at a:2; expected one row, the first is taken"
+    reason = "ts: 1970-01-01T00:01:00Z has other values than at a:2; expected one row, the first is taken"
     assert conflicts == [InvalidRow("b:9", reason, "2")]
 
 

@@ -155,17 +155,23 @@ BROKEN_ROWS = {
     "empty cell": ("120000,1,1,1,,1", "close: got '', expected a number"),
     "Python's digits": ("120000,1_0,1,1,1,1", "open: got '1_0', expected a number"),
     "high below low": ("120000,2,1,3,2,1", "high/low: got low 3.0, high 1.0"),
-    "time off the grid": ("120001,1,1,1,1,1", "ts: got 120001, expected the open of a bar of 1m, such as 120000"),
-    "time without offset": ("2018-04-04T00:00:00,1,1,1,1,1", "expected a time with an offset"),
-    "no time": ("noon,1,1,1,1,1", "ts: got 'noon', expected a time with an offset"),
-    "time before any": ("0001-01-01T00:00:00+01:00,1,1,1,1,1", "expected an existing date"),
+    "time off the grid": (
+        "120001,1,1,1,1,1",
+        "ts: got 1970-01-01T00:02:00.001Z, expected the open of a bar of 1m, such as 1970-01-01T00:02:00Z",
+    ),
+    "no time": (
+        "noon,1,1,1,1,1",
+        "ts: got 'noon', expected a time like 2018-04-04T00:00:00Z or a number of s, ms, us or ns",
+    ),
+    "time before any": ("0001-01-01T00:00:00+01:00,1,1,1,1,1", "expected a time between 1970 and 2100"),
+    "no such day": ("2018-02-30T00:00:00Z,1,1,1,1,1", "got '2018-02-30T00:00:00Z', expected an existing date and time"),
     "microseconds": (
         "1522800000000000,1,1,1,1,1",
         "expected milliseconds UTC between 1970 and 2100; microseconds of 2018",
     ),
     "negative time": ("-60000,1,1,1,1,1", "ts: got -60000, expected milliseconds UTC between 1970 and 2100"),
     "endless time": ("9" * 5000 + ",1,1,1,1,1", "expected an integer"),
-    "fractional time": ("120000.5,1,1,1,1,1", "ts: got 120000500 microseconds, expected a multiple of 1m"),
+    "fractional time": ("120000.5,1,1,1,1,1", "ts: got 1970-01-01T00:02:00.000500Z, expected the open of a bar of 1m"),
     "open quote": ('120000,1,1,1,1,"1', "quotes: "),
     "not UTF-8": ("120000,1,\udcff,1,1,1", "high: got '\ufffd', expected a number"),
 }

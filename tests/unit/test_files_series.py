@@ -70,7 +70,7 @@ REFUSED = {
     "NaN": (rows("60000,nan,1,1,1,1"), "a.csv:2: open: got nan, expected a finite price"),
     "two rows of one time": (
         rows("60000,1,1,1,1,1", "60000,1,2,1,1,1"),
-        "a.csv:3: ts: 60000 has other values than at a.csv:2; expected one row",
+        "a.csv:3: ts: 1970-01-01T00:01:00Z has other values than at a.csv:2; expected one row",
     ),
     "missing column": (lambda folder: (folder / "a.csv").write_text("ts,open\n1,2"), "header lacks high, low"),
     "missing file": (lambda _: None, "'a*.csv', which matches no file below"),

@@ -112,4 +112,4 @@ def test_a_part_of_a_millisecond_stays_in_it(tmp_path: Path) -> None:
     assert trades_of(tmp_path, files("csv-trades", None))[0][0].ts == 1_735_689_599_999
     write_bars(tmp_path, "2024-12-31T23:59:59.999900Z")
     bars, bad = bars_of(tmp_path, files("csv", None))
-    assert bars == [] and "expected a multiple of 1m" in bad[0].reason
+    assert bars == [] and "expected the open of a bar of 1m" in bad[0].reason

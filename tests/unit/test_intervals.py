@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import numpy as np
@@ -67,6 +67,10 @@ def test_the_finer_intervals() -> None:
     assert list(finer_lengths("1s")) == []
 
 
+def rfc3339(ts: int) -> str:
+    return (datetime(1970, 1, 1) + timedelta(milliseconds=ts)).isoformat() + "Z"
+
+
 @pytest.mark.parametrize(
     ("interval", "text"),
     [("1w", "2018-04-05"), ("1w", "1970-01-01"), ("1M", "2018-04-02"), ("3d", "2018-04-05"), ("8h", "2018-04-04T04")],
@@ -75,8 +79,9 @@ def test_a_bar_that_opens_elsewhere_is_refused(interval: str, text: str) -> None
     ts = int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
     opened = expected(interval, ts)[0]
     problem = bar_problem(Bar("x", "A", interval, ts, 1, 1, 1, 1, 1))
-    assert problem == f"ts: got {ts}, expected the open of a bar of {interval}, such as {opened}"
+    assert problem == f"ts: got {rfc3339(ts)}, expected the open of a bar of {interval}, such as {rfc3339(opened)}"
     assert bar_problem(Bar("x", "A", interval, opened, 1, 1, 1, 1, 1)) is None
+    assert bar_problem(Bar("x", "A", interval, 10**18 + 1, 1, 1, 1, 1, 1)) is not None  # in no calendar
 
 
 @pytest.mark.parametrize("ts", [-(2**62), 2**62, 253_402_300_800_000])

@@ -204,7 +204,7 @@ HOURS = range(OF_2018 + 36_000_000, OF_2018 + 180_000_000, 3_600_000)
         ),
         ({"topic": {"name": "of-old"}}, {}, "NoTopic", "source.topic.name: got of-old"),
         (OF_FILE, csv_rows(*map(str, [*MINUTES, *HOURS])), "BadFiles", "interval: got 1m, expected 1h"),
-        (OF_FILE, csv_rows("2018-04-04T00:00:00"), "BadFiles", "expected a time with an offset"),
+        (OF_FILE, csv_rows("noon"), "BadFiles", "expected a time like 2018-04-04T00:00:00Z"),
         (
             OF_FILE,
             {"a.csv": HEAD + f"{OF_2018},1,2,0.5,1.5,3\n{OF_2018},1,2,0.5,1.6,3\n"},

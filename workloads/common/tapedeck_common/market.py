@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from tapedeck_crds.base import described_ms
 from tapedeck_crds.intervals import BAR_LENGTHS
 
 RecordSource: TypeAlias = Literal["live", "backfill", "replay"]
@@ -175,7 +176,8 @@ def bar_problem(bar: Bar) -> str | None:
     if (length := BAR_LENGTHS.get(bar.interval)) is None:
         return f"interval: got {bar.interval!r}, expected one of {', '.join(BAR_LENGTHS)}"
     if bar.ts != length.open_of(bar.ts):
-        return f"ts: got {bar.ts}, expected the open of a bar of {bar.interval}, such as {length.open_of(bar.ts)}"
+        got, expected = described_ms(bar.ts), described_ms(length.open_of(bar.ts))
+        return f"ts: got {got}, expected the open of a bar of {bar.interval}, such as {expected}"
     for name in ("open", "high", "low", "close"):
         price = getattr(bar, name)
         if not math.isfinite(price):

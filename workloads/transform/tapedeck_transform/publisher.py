@@ -12,6 +12,7 @@ from tapedeck_common.market import Bar, Point, series_key
 from tapedeck_common.records import IngestError
 from tapedeck_common.settings import Connections
 from tapedeck_common.wire import Headers, encode, market_headers
+from tapedeck_crds.base import described_ms
 from tapedeck_transform.values import Record
 
 FLUSH_SECONDS = 30.0
@@ -42,7 +43,7 @@ class PointPublisher:
             feed=self._name,
             exchange=record.exchange,
             symbol=record.symbol,
-            place=f"transforms.{transform}{interval} at {record.ts}",
+            place=f"transforms.{transform}{interval} at {described_ms(record.ts)}",
             reason=reason,
             payload=encode(record).decode()[:PAYLOAD_MAX],
             at=time.time_ns() // 1_000_000,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from tapedeck_common.market import Bar, event_time, order_key
+from tapedeck_crds.base import described_ms
 
 
 @dataclass
@@ -35,7 +36,8 @@ class PartitionMerge:
         """
         state, event = self._partitions[partition], event_time(bar)
         if event <= state.watermark:
-            raise ValueError(f"bar of {bar.symbol}: got ts {bar.ts}, expected an event time later than the watermark")
+            opened = described_ms(bar.ts)
+            raise ValueError(f"bar of {bar.symbol}: got ts {opened}, expected an event time later than the watermark")
         if state.bars and event < event_time(state.bars[-1]):
             state.bars.insert(bisect_right(state.bars, event, key=event_time), bar)
         else:

@@ -49,11 +49,11 @@ def trade_parser(files: Files, file: SourceFile, times: FileTimes) -> Callable[[
             raise ValueError(f"e: got {message.e!r}, expected 'trade'")
         if message.s != expected:
             raise ValueError(f"s: got {message.s!r}, expected {expected!r} for {file.symbol}")
-        us = times.of_number("T", message.T)
+        us, ts = times.of_number("T", message.T)
         return us, Trade(
             files.exchange,
             file.symbol,
-            us // 1_000,
+            ts,
             str(message.t),
             number("p", message.p),
             number("q", message.q),

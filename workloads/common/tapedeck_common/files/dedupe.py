@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from tapedeck_common.files.source_files import InvalidRow
+from tapedeck_crds.base import described_ms
 
 
 class SourceRow(NamedTuple):
@@ -51,5 +52,6 @@ def deduplicate(
 
 
 def _conflict(row: SourceRow, first: SourceRow) -> str:
-    what = f"{row.us // 1_000} (id {row.id})" if row.id else str(row.us // 1_000)
+    at = described_ms(row.us // 1_000)
+    what = f"{at} (id {row.id})" if row.id else at
     return f"ts: {what} has other values than at {first.place}; expected one row, the first is taken"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal, TypeAlias, TypeVar
+from zoneinfo import ZoneInfo
 
 from tapedeck_common.files.field_parsing import side
 from tapedeck_common.files.source_files import READ_ERRORS, InvalidFiles, SourceFile, open_file, read_error
 from tapedeck_common.files.text_tables import COLUMNS
-from tapedeck_common.files.timestamps import TIME_END, FileTimes
+from tapedeck_common.files.timestamps import TIME_END, FileTimes, Stamp
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
 
 BATCH_ROWS = 10_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RecordT = TypeVar("RecordT", Bar, Trade)
 Parsed: TypeAlias = tuple[int, RecordT] | str
 """A record with its time in microseconds, or what is wrong with its row."""
@@ -24,7 +27,7 @@ _TRADES: dict[str, Kind] = {"ts": "time", "id": "text", "price": "number", "amou
 def parquet_bars(files: Files, file: SourceFile, times: FileTimes) -> Iterator[tuple[int, Parsed[Bar]]]:
     """(row number from 1, the bar with its time in microseconds, or what is wrong with the row). Raises InvalidFiles.
 
-    The columns are ts (timestamp with a time zone, or integer) and open, high, low, close, volume as numbers, in any
+    The columns are ts (timestamp, date or integer) and open, high, low, close, volume as numbers, in any
     order. Other columns are ignored; an interval column must match the interval of the spec.
     """
     for number, row in enumerate(_rows(file, times, _BARS, {"interval": files.interval}), 1):
@@ -40,22 +43,24 @@ def parquet_trades(files: Files, file: SourceFile, times: FileTimes) -> Iterator
 def _bar(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Parsed[Bar]:
     if None in row:
         return _missing(_BARS, row)
-    us, open_, high, low, close, volume, interval = row
-    if isinstance(us, str):
-        return us
+    stamp, open_, high, low, close, volume, interval = row
+    if isinstance(stamp, str):
+        return stamp
+    us, ts = stamp
     if interval != files.interval:
         return f"interval: got {interval}, expected only {files.interval}"
-    return us, Bar(files.exchange, file.symbol, files.interval, us // 1_000, open_, high, low, close, volume)
+    return us, Bar(files.exchange, file.symbol, files.interval, ts, open_, high, low, close, volume)
 
 
 def _trade(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Parsed[Trade]:
     if None in row:
         return _missing(_TRADES, row)
-    us, id, price, amount, taker = row
-    if isinstance(us, str):
-        return us
+    stamp, id, price, amount, taker = row
+    if isinstance(stamp, str):
+        return stamp
+    us, ts = stamp
     try:
-        return us, Trade(files.exchange, file.symbol, us // 1_000, id, price, amount, side("side", taker))
+        return us, Trade(files.exchange, file.symbol, ts, id, price, amount, side("side", taker))
     except ValueError as error:
         return str(error)
 
@@ -67,7 +72,7 @@ def _missing(kinds: Mapping[str, Kind], row: tuple[Any, ...]) -> str:
 def _rows(
     file: SourceFile, times: FileTimes, kinds: Mapping[str, Kind], defaults: Mapping[str, str]
 ) -> Iterator[tuple[Any, ...]]:
-    """The values of each row: microseconds UTC (or what is wrong with the time), floats and texts, None for null.
+    """The values of each row: a stamp (or what is wrong with the time), floats and texts, None for null.
 
     A column that has a default may be missing.
     """
@@ -77,11 +82,12 @@ def _rows(
     try:
         with open_file(file) as stream, pq.ParquetFile(stream) as table:
             names = _columns(file, table.schema_arrow, kinds, defaults)
+            zone = _zone(table.schema_arrow.field(names["ts"]).type)
             for batch in table.iter_batches(BATCH_ROWS, columns=list(names.values())):
                 there = {name: batch.column(batch.schema.get_field_index(own)) for name, own in names.items()}
                 yield from zip(
                     *(
-                        _plain(there[name], kind, times) if name in there else [defaults[name]] * len(batch)
+                        _plain(there[name], kind, times, zone) if name in there else [defaults[name]] * len(batch)
                         for name, kind in kinds.items()
                     ),
                     strict=True,
@@ -90,28 +96,41 @@ def _rows(
         raise read_error(file, error) from error
 
 
-def _plain(column: Any, kind: Kind, times: FileTimes) -> list[Any]:
+def _plain(column: Any, kind: Kind, times: FileTimes, zone: tzinfo | None) -> list[Any]:
     import pyarrow as pa
 
     if kind == "time":
-        if not pa.types.is_timestamp(column.type):
-            return [None if number is None else _microseconds(times, number) for number in column.to_pylist()]
-        column = column.cast(pa.timestamp("us", "UTC"), safe=False)
-        return [None if us is None else _checked(us) for us in column.cast(pa.int64()).to_pylist()]
+        if pa.types.is_integer(column.type):
+            return [None if number is None else _of_number(times, number) for number in column.to_pylist()]
+        column = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)), safe=False)
+        return [None if us is None else _of_timestamp(times, us, zone) for us in column.cast(pa.int64()).to_pylist()]
     return list(column.cast(pa.float64() if kind == "number" else pa.string()).to_pylist())
 
 
-def _microseconds(times: FileTimes, number: int) -> int | str:
+def _of_number(times: FileTimes, number: int) -> Stamp | str:
     try:
         return times.of_number("ts", number)
     except ValueError as error:
         return str(error)
 
 
-def _checked(us: int) -> int | str:
-    if 0 <= us < TIME_END * 1_000_000:
-        return us
-    return f"ts: got a timestamp of {us} microseconds, expected a time between 1970 and 2100"
+def _of_timestamp(times: FileTimes, us: int, zone: tzinfo | None) -> Stamp | str:
+    """``us`` is microseconds UTC, or local ones where the column has no zone."""
+    if not 0 <= us < TIME_END * 1_000_000:
+        return f"ts: got a timestamp of {us} microseconds, expected a time between 1970 and 2100"
+    moment = _EPOCH + timedelta(microseconds=us)
+    try:
+        return times.of_moment("ts", moment.replace(tzinfo=None) if zone is None else moment.astimezone(zone))
+    except ValueError as error:
+        return str(error)
+
+
+def _zone(type_: Any) -> tzinfo | None:
+    """The zone of a column of times: of a name or an offset; None if it has none. Raises InvalidFiles."""
+    name = getattr(type_, "tz", None)
+    if name is None:
+        return None
+    return datetime.strptime(name, "%z").tzinfo if name[0] in "+-" else ZoneInfo(name)
 
 
 def _columns(file: SourceFile, schema: Any, kinds: Mapping[str, Kind], defaults: Mapping[str, str]) -> dict[str, str]:
@@ -132,9 +151,7 @@ def _unfit(type_: Any, kind: Kind) -> str | None:
 
     whole = types.is_integer(type_)
     if kind == "time":
-        if types.is_timestamp(type_) and type_.tz is None:
-            return "times without a time zone, expected a zone such as UTC"
-        fit, expected = whole or types.is_timestamp(type_), "timestamps with a zone or integers"
+        fit, expected = whole or types.is_timestamp(type_) or types.is_date(type_), "timestamps, dates or integers"
     elif kind == "number":
         fit, expected = whole or types.is_floating(type_) or types.is_decimal(type_), "numbers"
     else:

@@ -6,18 +6,22 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
+from tapedeck_common.files.bar_dates import bar_times
 from tapedeck_common.files.binance import trade_parser
 from tapedeck_common.files.lean_bars import lean_parser
 from tapedeck_common.files.parquet import Parsed, parquet_bars, parquet_trades
 from tapedeck_common.files.source_files import InvalidRow, Lines, SourceFile, read_lines
 from tapedeck_common.files.spacing import Spacing
 from tapedeck_common.files.text_tables import csv_parser, csv_trade_parser
-from tapedeck_common.files.timestamps import FileTimes
+from tapedeck_common.files.timestamps import FileTimes, format_us
 from tapedeck_common.market import Bar, Trade, bar_problem, trade_problem
-from tapedeck_crds.base import Files
+from tapedeck_crds.base import Files, format_ms
+from tapedeck_crds.intervals import BAR_LENGTHS, DAY_MS
+from tapedeck_crds.session import Session
 
 RecordT = TypeVar("RecordT", Bar, Trade)
 OnInvalid: TypeAlias = Callable[[InvalidRow], None]
+_OF_DAYS = frozenset(interval for interval, length in BAR_LENGTHS.items() if length.ms >= DAY_MS)
 
 
 class Row(NamedTuple, Generic[RecordT]):
@@ -36,15 +40,18 @@ class _ParsedRow(NamedTuple, Generic[RecordT]):
     parsed: Parsed[RecordT]
 
 
-def read_bars(files: Files, sources: Sequence[SourceFile], on_invalid: OnInvalid) -> Iterator[Row[Bar]]:
+def read_bars(
+    files: Files, sources: Sequence[SourceFile], on_invalid: OnInvalid, session: Session | None = None
+) -> Iterator[Row[Bar]]:
     """The bars of a symbol's files of format csv, parquet or lean, in file order.
 
+    ``session`` is that of the market: the dates of bars of a day or longer are in its zone.
     Raises InvalidFiles, at the latest after the last row: the rows before are to be used only if it does not.
     """
     symbol = Spacing(files.interval, f"{len(sources)} files")
     for file in sources:
         spacing = Spacing(files.interval, file.name)
-        times = FileTimes(files, file)
+        times = bar_times(files, file, session)
         yield from _valid_rows(file, _bars(files, file, times), partial(_bar_problem, spacing), on_invalid)
         times.check()
         spacing.check()
@@ -52,10 +59,12 @@ def read_bars(files: Files, sources: Sequence[SourceFile], on_invalid: OnInvalid
     symbol.check()
 
 
-def read_trades(files: Files, sources: Sequence[SourceFile], on_invalid: OnInvalid) -> Iterator[Row[Trade]]:
+def read_trades(
+    files: Files, sources: Sequence[SourceFile], on_invalid: OnInvalid, session: Session | None = None
+) -> Iterator[Row[Trade]]:
     """As ``read_bars``, for files of a format of trades."""
     for file in sources:
-        times = FileTimes(files, file)
+        times = FileTimes(files, file, session)
         yield from _valid_rows(file, _trades(files, file, times), _trade_problem, on_invalid)
         times.check()
 
@@ -108,9 +117,14 @@ def _valid_rows(
 
 
 def _bar_problem(spacing: Spacing, us: int, bar: Bar) -> str | None:
-    spacing.add(bar.ts)
-    if us % 1_000:
-        return f"ts: got {us} microseconds, expected a multiple of {bar.interval}"
+    spacing.add(us // 1_000)
+    if bar.ts % DAY_MS and bar.interval in _OF_DAYS:
+        return (
+            f"ts: got {format_ms(bar.ts)}, which is the open of no day in UTC, expected the date of a bar of "
+            f"{bar.interval}; write it alone or with the market's offset, or set session in a Feed"
+        )
+    if bar.ts == us // 1_000 and us % 1_000:
+        return f"ts: got {format_us(us)}, expected the open of a bar of {bar.interval}"
     return bar_problem(bar)
 
 

@@ -14,20 +14,23 @@ from tapedeck_common.files.source_files import InvalidFiles, InvalidRow, SourceF
 from tapedeck_common.market import ArrivalOrder, Bar, Trade, bars_from_trades
 from tapedeck_common.wire import decode_bar, decode_trade, encode
 from tapedeck_crds.base import Files
+from tapedeck_crds.session import Session
 
 HEARTBEAT_ROWS = 5_000
 
 
-def encoded_rows(files: Files, sources: list[SourceFile], on_invalid: OnInvalid) -> Iterator[SourceRow]:
+def encoded_rows(
+    files: Files, sources: list[SourceFile], on_invalid: OnInvalid, session: Session | None = None
+) -> Iterator[SourceRow]:
     """The valid rows of a symbol's files in the order of the files. Raises InvalidFiles, at the latest after the last
     row.
     """
     if files.of_trades:
-        for us, place, trade in read_trades(files, sources, on_invalid):
+        for us, place, trade in read_trades(files, sources, on_invalid, session):
             yield SourceRow(us, trade.id, place, encode(trade))
     else:
-        for us, place, bar in read_bars(files, sources, on_invalid):
-            yield SourceRow(us, "", place, encode(bar))
+        for _us, place, bar in read_bars(files, sources, on_invalid, session):
+            yield SourceRow(bar.ts * 1_000, "", place, encode(bar))
 
 
 def trades_in_order(rows: Iterator[SourceRow]) -> Iterator[Trade]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from tapedeck_common.files.source_files import InvalidFiles
+from tapedeck_crds.base import described_ms
 from tapedeck_crds.intervals import BAR_LENGTHS
 
 CONSTANT_MAX = 24  # so many consecutive bars at the distance of a longer interval are bars of that interval
@@ -47,7 +48,7 @@ class Spacing:
         self._run = self._run + 1 if distance == self._run_distance else 1
         self._run_distance = distance
         if self._run >= CONSTANT_MAX and distance > self._step and distance in _INTERVALS:
-            raise self._error(distance, f"{self._run} consecutive bars up to {ts} are")
+            raise self._error(distance, f"{self._run} consecutive bars up to {described_ms(ts)} are")
 
     def include(self, file: Spacing) -> None:
         """Add the bars of one of the symbol's files."""

@@ -28,9 +28,9 @@ def csv_parser(files: Files, file: SourceFile, lines: Lines, times: FileTimes) -
         cells = _cells(text, found)
         if length is not None and (stated := cells[length].strip(' "')) != files.interval:
             raise ValueError(f"interval: got {stated}, expected only {files.interval}")
-        ts, *values = (cells[place].strip() for place in places)
-        us = times.of_text("ts", ts)
-        return us, _bar(files, file, us // 1_000, values)
+        time, *values = (cells[place].strip() for place in places)
+        us, ts = times.of_text("ts", time)
+        return us, _bar(files, file, ts, values)
 
     return parse
 
@@ -44,12 +44,12 @@ def csv_trade_parser(
 
     def parse(text: str) -> tuple[int, Trade]:
         cells = _cells(text, found)
-        ts, id, price, amount, taker = (cells[place].strip() for place in places)
-        us = times.of_text("ts", ts)
+        time, id, price, amount, taker = (cells[place].strip() for place in places)
+        us, ts = times.of_text("ts", time)
         return us, Trade(
             files.exchange,
             file.symbol,
-            us // 1_000,
+            ts,
             id,
             number("price", price),
             number("amount", amount),

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 from tapedeck_common.files.field_parsing import VALUE_MAX, whole
 from tapedeck_common.files.source_files import InvalidFiles, SourceFile
-from tapedeck_crds.base import Files, TimeUnit, format_ms, time_us
+from tapedeck_crds.base import Files, TimeUnit, format_ms
+from tapedeck_crds.session import Session
 
 PER_SECOND: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 NAMES: dict[TimeUnit, str] = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 TIME_END = 4_102_444_800  # 2100, seconds: a later time is in another unit, or wrong
 YEAR_2000 = 946_684_800  # seconds
 _DECIMAL = re.compile(r"-?[0-9]+\.[0-9]+")
+_WRITTEN = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Stamp: TypeAlias = tuple[int, int]
+"""A row's time in microseconds, and that of its record in milliseconds UTC."""
 
 
 class FileTimes:
-    """Reads the times of one file as microseconds UTC.
+    """Reads the times of one file. One that is written without an offset is in UTC.
 
-    The unit of numbers is the declared one. Without a declaration it is the one in which the first number is a time
-    from 2000 to the end of next year, and the others must be such times in the same unit: no number is that in two.
+    Beside a ``session`` of another zone such a time could be local, and is refused. The unit of numbers is the declared
+    one. Without a declaration it is the one in which the first number is a time from 2000 to the end of next year, and
+    the others must be such times in the same unit: no number is that in two.
     """
 
-    def __init__(self, files: Files, file: SourceFile, today: datetime | None = None) -> None:
+    def __init__(
+        self, files: Files, file: SourceFile, session: Session | None = None, today: datetime | None = None
+    ) -> None:
         self._file = file.name
+        self._session = session
         self._declared = None if files.time is None else files.time.unit
         self._last_year = (today or datetime.now(UTC)).year + 1
         self._latest = int(datetime(self._last_year + 1, 1, 1, tzinfo=UTC).timestamp())
@@ -34,25 +46,40 @@ class FileTimes:
         if self._declared is not None:
             self._set_unit(self._declared, 0, TIME_END)
 
-    def of_text(self, name: str, text: str) -> int:
-        """A number, or RFC 3339 text with an offset, as microseconds UTC. Raises ValueError."""
+    def of_text(self, name: str, text: str) -> Stamp:
+        """A number, a time like 2018-04-04T00:00:00Z, or a date. Raises ValueError."""
         if text.removeprefix("-").isdigit():
             return self.of_number(name, whole(name, text))
         if _DECIMAL.fullmatch(text):
             number, _, fraction = text.partition(".")
-            start = self.of_number(name, whole(name, number))
+            start = self._microseconds(name, whole(name, number))
             assert self._unit is not None
-            return start + int(f"{fraction:0<6.6}") // PER_SECOND[self._unit]
-        try:
-            us = time_us(text)
-        except ValueError as error:
-            raise ValueError(f"{name}: got {text[:VALUE_MAX]!r}, {error} (or a number of s, ms, us or ns)") from None
-        if not 0 <= us < TIME_END * 1_000_000:
-            raise ValueError(f"{name}: got {text[:VALUE_MAX]!r}, expected a time between 1970 and 2100")
-        return us
+            return self._of_instant(start + int(f"{fraction:0<6.6}") // PER_SECOND[self._unit])
+        return self.of_moment(name, _written(name, text))
 
-    def of_number(self, name: str, number: int) -> int:
-        """A number of the file's unit as microseconds UTC; fractions of one are cut off. Raises ValueError."""
+    def of_number(self, name: str, number: int) -> Stamp:
+        """A number of the file's unit; fractions of a microsecond are cut off. Raises ValueError."""
+        return self._of_instant(self._microseconds(name, number))
+
+    def of_moment(self, name: str, moment: datetime) -> Stamp:
+        """A time with or without an offset. Raises ValueError."""
+        if moment.tzinfo is None:
+            if problem := self.unzoned_problem():
+                raise ValueError(f"{name}: got {moment}, {problem}")
+            moment = moment.replace(tzinfo=UTC)
+        return self._of_instant(checked_us(name, moment))
+
+    def unzoned_problem(self) -> str | None:
+        """What is wrong with a time without an offset; None if it is in UTC."""
+        if self._session is None or self._session.timezone == "UTC":
+            return None
+        zone = self._session.timezone
+        return f"a time without an offset, which may be UTC or {zone} (session.timezone); expected one with its offset"
+
+    def _of_instant(self, us: int) -> Stamp:
+        return us, us // 1_000
+
+    def _microseconds(self, name: str, number: int) -> int:
         if self._least is None:
             self._least = self._greatest = number
         elif number < self._least:
@@ -110,6 +137,29 @@ class FileTimes:
         return (
             f"{name}: got {number}, which are {NAMES[other]}, expected {NAMES[self._unit]} as in the file's first row"
         )
+
+
+def format_us(us: int) -> str:
+    """Microseconds UTC as RFC 3339 text."""
+    return (_EPOCH + timedelta(microseconds=us)).isoformat().replace("+00:00", "Z")
+
+
+def _written(name: str, text: str) -> datetime:
+    try:
+        if _WRITTEN.fullmatch(text):
+            return datetime.fromisoformat(text)
+        expected = "a time like 2018-04-04T00:00:00Z or a number of s, ms, us or ns"
+    except ValueError:
+        expected = "an existing date and time"
+    raise ValueError(f"{name}: got {text[:VALUE_MAX]!r}, expected {expected}")
+
+
+def checked_us(name: str, moment: datetime) -> int:
+    """Microseconds UTC; of nanoseconds the rest is cut off. Raises ValueError."""
+    us = (moment - _EPOCH) // timedelta(microseconds=1)
+    if not 0 <= us < TIME_END * 1_000_000:
+        raise ValueError(f"{name}: got {moment}, expected a time between 1970 and 2100")
+    return us
 
 
 def _year(number: int, unit: TimeUnit) -> str:

@@ -25,6 +25,7 @@ from tapedeck_common.trade_gaps import TradeGapFinder
 from tapedeck_common.wire import encode
 from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Interrupted, InvalidInput
+from tapedeck_crds.session import Session
 from tapedeck_feed.from_files.stats import ImportStats
 from tapedeck_feed.output.publisher import MarketDataPublisher
 
@@ -38,7 +39,7 @@ class NoRowTaken(InvalidInput):
 class FileImporter:
     """Imports the files of a Feed. A second import of the same files publishes them again; the store does not change.
 
-    ``root`` is the folder that the files' paths are relative to.
+    ``root`` is the folder that the files' paths are relative to; ``session`` is that of the symbols.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class FileImporter:
         publisher: MarketDataPublisher,
         stats: ImportStats,
         stop: Event,
+        session: Session | None = None,
     ) -> None:
         self._feed = feed
         self._files = files
@@ -56,6 +58,7 @@ class FileImporter:
         self._publisher = publisher
         self._stats = stats
         self._stop = stop
+        self._session = session
         self._on_other = publisher.callback(_ignore)
 
     def run(self) -> None:
@@ -88,7 +91,7 @@ class FileImporter:
         log.info("symbol imported", symbol=symbol, files=len(sources), out_of_order=self._stats.late - late)
 
     def _read(self, sources: list[SourceFile], on_invalid: Callable[[InvalidRow], None]) -> Iterator[SourceRow]:
-        for row in encoded_rows(self._files, sources, on_invalid):
+        for row in encoded_rows(self._files, sources, on_invalid, self._session):
             if self._stop.is_set():
                 raise Interrupted("stopped on request before all was read")
             self._stats.taken += 1

@@ -39,7 +39,9 @@ class FileImportWorkload(Workload):
         settings = self._settings
         connections = Connections.read(settings.connections)
         publisher = MarketDataPublisher(connections, f"feed-{settings.name}", self.stop_requested)
-        importer = FileImporter(settings.name, self._files, settings.files, publisher, self.stats, self.stop_requested)
+        importer = FileImporter(
+            settings.name, self._files, settings.files, publisher, self.stats, self.stop_requested, self._session
+        )
         try:
             symbols = dict.fromkeys(each.symbol for each in self._files.sets)
             publish_sessions(publisher, self._session, self._files.exchange, symbols)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tapedeck_common.market import bar_problem, series_key
 from tapedeck_common.wire import MessageHeaders, decode_bar, origin_of
+from tapedeck_crds.base import described_ms
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import BarColumns, Candle, aggregate
@@ -79,7 +80,7 @@ class LiveBars:
         if problem := bar_problem(bar):
             raise InvalidInput(problem)
         if not abs(bar.ts) <= TS_MAX:
-            raise InvalidInput(f"ts: got {bar.ts}, expected milliseconds up to {TS_MAX}")
+            raise InvalidInput(f"ts: got {described_ms(bar.ts)}, expected milliseconds up to {described_ms(TS_MAX)}")
         candle = Candle(bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume)
         with self._lock:
             return self._upsert(series, candle, closed=bar.closed)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from tapedeck_common import records, topics, wire
 from tapedeck_common.market import Bar, RecordSource, trade_problem
+from tapedeck_crds.base import described_ms
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.session import Session
 from tapedeck_crds.validation import validation_problems
@@ -193,7 +194,7 @@ def _validate_gap(gap: records.Gap) -> None:
     for name in (gap.exchange, gap.symbol, gap.interval, gap.ids):
         copy_binary.key_field(name)
     if not copy_binary.checked_timestamp(gap.start) < copy_binary.checked_timestamp(gap.end):
-        raise InvalidInput(f"end: got {gap.end}, expected a time after start, {gap.start}")
+        raise InvalidInput(f"end: got {described_ms(gap.end)}, expected a time after start, {described_ms(gap.start)}")
 
 
 def _error_row(message: Message, record: records.IngestError) -> IngestErrorRow:

@@ -1,0 +1,57 @@
+"""The dates of bars of a day or longer: such a bar opens at midnight UTC of the day that it is of, in any zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tapedeck_common.files.source_files import SourceFile
+from tapedeck_common.files.timestamps import FileTimes, Stamp, checked_us
+from tapedeck_crds.base import Files
+from tapedeck_crds.intervals import BAR_LENGTHS, DAY_MS
+from tapedeck_crds.session import Session
+
+_DAY_US = DAY_MS * 1_000
+
+
+class FileDates(FileTimes):
+    """Reads the dates of one file.
+
+    A time is of the trading day that it has in the session; without one, of the date that the file writes. Midnight UTC
+    keeps its date, and a time in UTC alone tells no other: it stays as it is. The microseconds are those of the local
+    time, so that days are equally long also where the clock changes.
+    """
+
+    def of_moment(self, name: str, moment: datetime) -> Stamp:
+        """A time with or without an offset. Raises ValueError."""
+        local = moment.replace(tzinfo=UTC)
+        written = checked_us(name, local)
+        if moment.tzinfo is None:
+            return written, _midnight(local)
+        us = checked_us(name, moment)
+        if moment == local:
+            return self._of_instant(us)
+        if self._session is not None:
+            return self._in_session(us, self._session)
+        return (us, us // 1_000) if us % _DAY_US == 0 else (written, _midnight(local))
+
+    def _of_instant(self, us: int) -> Stamp:
+        if self._session is None or us % _DAY_US == 0:
+            return us, us // 1_000
+        return self._in_session(us, self._session)
+
+    def _in_session(self, us: int, session: Session) -> Stamp:
+        ts = us // 1_000
+        local = session.local(ts).replace(tzinfo=UTC)
+        day = session.day_of(ts)
+        return round(local.timestamp() * 1_000_000), _midnight(datetime(day.year, day.month, day.day, tzinfo=UTC))
+
+
+def bar_times(files: Files, file: SourceFile, session: Session | None) -> FileTimes:
+    """The reader of a file's times, of bars of the source's interval."""
+    kind = FileDates if BAR_LENGTHS[files.interval].ms >= DAY_MS else FileTimes
+    return kind(files, file, session)
+
+
+def _midnight(local: datetime) -> int:
+    """The midnight that begins the local time's day, as milliseconds UTC."""
+    return int(local.timestamp()) // 86_400 * DAY_MS
