@@ -59,6 +59,15 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{- /* Not empty where the release brings its own broker or database. */}}
+{{- define "tapedeck.bundledBroker" -}}
+{{- if and .Values.broker.enabled (not .Values.kafka.bootstrap) }}true{{ end }}
+{{- end }}
+
+{{- define "tapedeck.bundledStore" -}}
+{{- if and .Values.timescaledb.enabled (not .Values.store.host) }}true{{ end }}
+{{- end }}
+
 {{- define "tapedeck.bootstrap" -}}
 {{- if .Values.kafka.bootstrap }}{{ .Values.kafka.bootstrap }}
 {{- else if .Values.broker.enabled }}redpanda.{{ .Release.Namespace }}.svc:9093
@@ -75,7 +84,7 @@ tolerations: {{ toYaml . | nindent 2 }}
 
 {{- /* Whether the migration makes the database's roles. */}}
 {{- define "tapedeck.makesRoles" -}}
-{{- if or .Values.store.createRoles (and .Values.timescaledb.enabled (not .Values.store.host)) }}true{{ end }}
+{{- if or .Values.store.createRoles (include "tapedeck.bundledStore" .) }}true{{ end }}
 {{- end }}
 
 {{- /* Which entry of store.roles a workload uses. */}}

@@ -1,31 +1,77 @@
+{{- /* Peers and rules of NetworkPolicies, as lists in YAML. Ports are those of the pods, as policies see them. */}}
+
+{{- define "tapedeck.ownNamespace" -}}
+matchLabels: { kubernetes.io/metadata.name: {{ .Release.Namespace }} }
+{{- end }}
+
+{{- /* Pods of this release, by names. */}}
+{{- define "tapedeck.ownPods" -}}
+- podSelector:
+    matchLabels: { app.kubernetes.io/instance: {{ .root.Release.Name }}, app.kubernetes.io/part-of: tapedeck }
+    matchExpressions:
+      - { key: app.kubernetes.io/name, operator: In, values: {{ toJson .names }} }
+{{- end }}
+
+{{- /* Pods of runs, in every namespace in which there may be any. */}}
+{{- define "tapedeck.runPods" -}}
+- namespaceSelector: {{ if eq .Values.operator.watch "all" }}{}{{ else }}{{ include "tapedeck.ownNamespace" . | nindent 4 }}{{ end }}
+  podSelector:
+    matchLabels: { app.kubernetes.io/managed-by: tapedeck-operator, app.kubernetes.io/part-of: tapedeck }
+{{- end }}
+
+{{- define "tapedeck.brokerPods" -}}
+- namespaceSelector: {{ include "tapedeck.ownNamespace" . | nindent 4 }}
+  podSelector: { matchLabels: { app.kubernetes.io/name: redpanda, app.kubernetes.io/instance: {{ .Release.Name }} } }
+{{- end }}
+
+{{- define "tapedeck.storePods" -}}
+- namespaceSelector: {{ include "tapedeck.ownNamespace" . | nindent 4 }}
+  podSelector: { matchLabels: {{ include "tapedeck.selector" (dict "root" . "name" "timescaledb") | fromYaml | toJson }} }
+{{- end }}
+
+{{- /* Who may connect to the pods of runs: the operator, for probes and controls, and what scrapes metrics. */}}
 {{- define "tapedeck.ingressFrom" -}}
-- namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ .Release.Namespace }} } }
+- namespaceSelector: {{ include "tapedeck.ownNamespace" . | nindent 4 }}
   podSelector: { matchLabels: { app.kubernetes.io/name: operator, app.kubernetes.io/instance: {{ .Release.Name }} } }
 {{- with .Values.networkPolicies.metricsFrom }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
 
-{{- /* Names, broker and database, each by port and, where it is known who it is, by peer. */}}
+{{- define "tapedeck.toNames" -}}
+{{- with .Values.networkPolicies.dns }}
+- ports: [{ protocol: UDP, port: {{ .port }} }, { protocol: TCP, port: {{ .port }} }]
+  to: {{- toYaml .peers | nindent 4 }}
+{{- end }}
+{{- end }}
+
+{{- /* A broker names others than the first, at the same port. */}}
+{{- define "tapedeck.toBroker" -}}
+{{- $peers := .Values.networkPolicies.brokerPeers }}
+{{- if and (empty $peers) (include "tapedeck.bundledBroker" .) }}
+{{- $peers = include "tapedeck.brokerPods" . | fromYamlArray }}
+{{- end }}
+- ports: [{ protocol: TCP, port: {{ regexFind "[0-9]+$" (include "tapedeck.bootstrap" . | default "kafka:9092") }} }]
+  {{- with $peers }}
+  to: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{- define "tapedeck.toStore" -}}
+{{- $bundled := include "tapedeck.bundledStore" . }}
+{{- $peers := .Values.networkPolicies.storePeers }}
+{{- if and (empty $peers) $bundled }}
+{{- $peers = include "tapedeck.storePods" . | fromYamlArray }}
+{{- end }}
+- ports: [{ protocol: TCP, port: {{ ternary 5432 (int .Values.store.port) (not (empty $bundled)) }} }]
+  {{- with $peers }}
+  to: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{- /* What every pod of a run may connect to. */}}
 {{- define "tapedeck.egress" -}}
-{{- $own := dict "matchLabels" (dict "kubernetes.io/metadata.name" .Release.Namespace) }}
-{{- $broker := .Values.networkPolicies.brokerPeers }}
-{{- if and (empty $broker) .Values.broker.enabled }}
-{{- $broker = list (dict "namespaceSelector" $own "podSelector" (dict "matchLabels" (dict "app.kubernetes.io/name" "redpanda"))) }}
-{{- end }}
-{{- $store := .Values.networkPolicies.storePeers }}
-{{- if and (empty $store) .Values.timescaledb.enabled }}
-{{- $store = list (dict "namespaceSelector" $own "podSelector" (dict "matchLabels" (include "tapedeck.selector" (dict "root" . "name" "timescaledb") | fromYaml))) }}
-{{- end }}
-{{- $kafka := include "tapedeck.bootstrap" . | default "kafka:9092" }}
-- ports: [{ protocol: UDP, port: 53 }, { protocol: TCP, port: 53 }]
-{{- /* a broker names others than the first, at the same port */}}
-- ports: [{ protocol: TCP, port: {{ regexFind "[0-9]+$" $kafka }} }]
-  {{- with $broker }}
-  to: {{- toYaml . | nindent 4 }}
-  {{- end }}
-- ports: [{ protocol: TCP, port: {{ .Values.store.port }} }]
-  {{- with $store }}
-  to: {{- toYaml . | nindent 4 }}
-  {{- end }}
+{{ include "tapedeck.toNames" . }}
+{{ include "tapedeck.toBroker" . }}
+{{ include "tapedeck.toStore" . }}
 {{- end }}

@@ -19,8 +19,8 @@ class OperatorSettings(BaseSettings):
     """``images`` maps feed, replay, transform and backtest to images (``TAPEDECK_OPERATOR_IMAGES__FEED`` and so on),
     ``resources`` maps them to the compute resources of pods whose resource has none.
 
-    With ``network_policies`` the operator creates NetworkPolicies, whose peers and rules are ``ingress_from`` and
-    ``egress``.
+    With ``network_policies`` the operator creates NetworkPolicies, whose peers and rules are ``ingress_from``,
+    ``egress``, ``external`` and ``object_store_ports``.
     """
 
     model_config = SettingsConfigDict(env_prefix="TAPEDECK_OPERATOR_", env_nested_delimiter="__", frozen=True)
@@ -38,6 +38,8 @@ class OperatorSettings(BaseSettings):
     network_policies: bool = False
     ingress_from: tuple[dict[str, Any], ...] = ()
     egress: tuple[dict[str, Any], ...] = ()
+    external: tuple[dict[str, Any], ...] = ()
+    object_store_ports: tuple[int, ...] = (443,)
     workers: Annotated[int, Field(ge=1, le=64)] = 8
     resync_seconds: Annotated[float, Field(gt=0)] = 300.0
     poll_seconds: Annotated[float, Field(gt=0)] = 5.0
@@ -71,8 +73,11 @@ class OperatorSettings(BaseSettings):
             operator_key=key,
             http_port=self.workload_port,
             files=self.files,
-            network=Network(self.ingress_from, self.egress) if self.network_policies else None,
+            network=self._network() if self.network_policies else None,
             pull_policy=self.pull_policy,
             pull_secrets=self.pull_secrets,
             resources=self.resources,
         )
+
+    def _network(self) -> Network:
+        return Network(self.ingress_from, self.egress, self.external, self.object_store_ports)

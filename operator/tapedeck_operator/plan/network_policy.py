@@ -5,7 +5,7 @@ from __future__ import annotations
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import AnyResource, Backtest
 from tapedeck_operator.plan import names
-from tapedeck_operator.plan.types import Settings
+from tapedeck_operator.plan.types import Network, Settings
 
 
 def network_policy(
@@ -13,10 +13,13 @@ def network_policy(
 ) -> Json | None:
     """The policy of the workload's own pods, or with ``part`` of that part's pods; None if policies are disabled.
 
-    It allows probes and controls in, and the broker, the database, DNS and ``ports`` of any host out.
+    It allows probes and controls in, and the broker, the database, DNS and ``ports`` of external hosts out; those of
+    object stores, too, where the workload reads files from one.
     """
     if settings.network is None:
         return None
+    if not part and _reads_object_store(resource):
+        ports = (*ports, *settings.network.object_store_ports)
     metadata = names.child_metadata(resource)
     del metadata["labels"][names.GENERATION_LABEL]  # a change of the spec leaves the policy unchanged
     if part:
@@ -34,7 +37,7 @@ def network_policy(
                     "ports": [{"protocol": "TCP", "port": settings.http_port}],
                 }
             ],
-            "egress": [*settings.network.egress, *_any_host(ports)],
+            "egress": [*settings.network.egress, *_external(settings.network, ports)],
         },
     }
 
@@ -48,8 +51,15 @@ def _selector(resource: AnyResource, part: str) -> Json:
     return {"matchLabels": labels}
 
 
-def _any_host(ports: tuple[int, ...]) -> list[Json]:
-    return [{"ports": [{"protocol": "TCP", "port": port} for port in ports]}] if ports else []
+def _reads_object_store(resource: AnyResource) -> bool:
+    if isinstance(resource, Backtest) or resource.spec.source is None or resource.spec.source.files is None:
+        return False
+    return any(chosen.path.startswith("s3://") for chosen in resource.spec.source.files.sets)
+
+
+def _external(network: Network, ports: tuple[int, ...]) -> list[Json]:
+    to = {"to": list(network.external)} if network.external else {}
+    return [{"ports": [{"protocol": "TCP", "port": port} for port in ports], **to}] if ports else []
 
 
 def contains(observed: Json | None, desired: Json) -> bool:

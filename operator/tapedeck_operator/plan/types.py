@@ -14,10 +14,16 @@ from tapedeck_crds.report import Report
 
 @dataclass(frozen=True)
 class Network:
-    """The rules of a workload's NetworkPolicy: allowed sources of ingress (peers) and egress (whole rules)."""
+    """The rules of a workload's NetworkPolicy: allowed sources of ingress (peers) and egress (whole rules).
+
+    ``external`` are the peers that exchanges and object stores may be, any host if empty; ``object_store_ports`` are
+    the ports of the latter.
+    """
 
     ingress_from: tuple[Json, ...] = ()
     egress: tuple[Json, ...] = ()
+    external: tuple[Json, ...] = ()
+    object_store_ports: tuple[int, ...] = (443,)
 
 
 @dataclass(frozen=True)

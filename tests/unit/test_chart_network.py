@@ -1,0 +1,152 @@
+"""Who may connect to whom, by the NetworkPolicies of the chart and of the operator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from charts.network import Pod, allowed
+from charts.rendered import HELM, SETS, find, render
+from tapedeck_crds.json import Json
+from tapedeck_crds.parse import parse_resource
+from tapedeck_operator.plan import Network, Observed, Settings, plan
+
+pytestmark = pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build")
+
+VALUES: Json = {**SETS["everything"], "timescaledb": {"enabled": True}}
+STORE = {"store": {"exchange": "x", "symbols": ["A/B"]}}
+FILES = {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "s3://bucket/a.csv"}]}
+TRANSFORMS = {"transforms": [{"name": "a", "sma": {}}]}
+RUNS: dict[str, tuple[str, Json]] = {
+    "replay": ("Replay", {"source": STORE}),
+    "backtest": ("Backtest", {"strategy": {"builtin": "rsi"}, "data": STORE}),
+    "live feed": ("Feed", {"exchange": "binance", "symbols": ["A/B"], **TRANSFORMS}),
+    "files feed": ("Feed", {"source": {"files": FILES}, **TRANSFORMS}),
+}
+DNS = Pod("kube-system", {"k8s-app": "kube-dns"})
+OTHER_DNS = Pod("team-b", {"k8s-app": "kube-dns"})
+BROKER = Pod(address="203.0.113.9")  # an existing one, anywhere
+EXCHANGE, METADATA, PRIVATE = Pod(address="52.84.150.39"), Pod(address="169.254.169.254"), Pod(address="10.96.0.1")
+TENANT = Pod("team-b", {"app": "a-tenants-own"})
+
+
+def own(name: str) -> Pod:
+    labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": "td"}
+    return Pod("deck", {**labels, "app.kubernetes.io/part-of": "tapedeck"})
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[Json]:
+    return render(VALUES)
+
+
+@pytest.fixture(scope="module")
+def policies(documents: list[Json]) -> list[Json]:
+    return [document for document in documents if document["kind"] == "NetworkPolicy"]
+
+
+@pytest.fixture(scope="module")
+def run(documents: list[Json], policies: list[Json]) -> Callable[[str, str], dict[str, Pod]]:
+    """Plans a run in a namespace and adds its policies; returns its pods by workload."""
+    (operator,) = find(documents, "Deployment", "td-operator")["spec"]["template"]["spec"]["containers"]
+    told = {variable["name"]: variable.get("value", "") for variable in operator["env"]}
+    network = Network(
+        *(tuple(json.loads(told[f"TAPEDECK_OPERATOR_{name}"])) for name in ("INGRESS_FROM", "EGRESS", "EXTERNAL"))
+    )
+    images = dict.fromkeys(("feed", "replay", "transform", "backtest"), "i")
+    settings = Settings(images=images, operator_key=b"k", network=network)
+
+    def made(name: str, namespace: str) -> dict[str, Pod]:
+        kind, spec = RUNS[name]
+        metadata = {"name": "x", "namespace": namespace, "uid": f"{name} of {namespace}"}
+        document = {"apiVersion": "tapedeck.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+        children = plan(parse_resource(document), Observed(), 0, settings).apply
+        policies.extend(child for child in children if child["kind"] == "NetworkPolicy")
+        templates = [child["spec"]["template"] for child in children if child["kind"] in ("Job", "Deployment")]
+        return {each["spec"]["containers"][0]["name"]: Pod(namespace, each["metadata"]["labels"]) for each in templates}
+
+    return made
+
+
+def test_each_service_is_reached_by_those_that_need_it(
+    policies: list[Json], run: Callable[..., dict[str, Pod]]
+) -> None:
+    runs = {name: pod for kind in RUNS for name, pod in run(kind, "team-a").items()}
+    assert runs.keys() == {"replay", "backtest", "feed", "transform"}
+    names = ("operator", "recorder", "gateway", "retention", "test", "timescaledb")
+    everyone = {name: own(name) for name in names} | runs | {"tenant": TENANT}
+    clients = {  # by hand
+        ("operator", 8081): {"recorder", "test"},
+        ("recorder", 8080): set(),
+        ("gateway", 8080): {"test", "tenant"},  # the page is open to the cluster; gatewayFrom limits it
+        ("timescaledb", 5432): {"recorder", "gateway", "retention", "test", *runs},
+        ("replay", 8080): {"operator"},
+        ("backtest", 8080): {"operator"},
+        ("feed", 8080): {"operator"},
+        ("transform", 8080): {"operator"},
+    }
+    for (target, port), expected in clients.items():
+        others = {name: pod for name, pod in everyone.items() if name != target}
+        found = {name for name, pod in others.items() if allowed(policies, pod, everyone[target], port)}
+        assert found == expected, target
+        assert not [name for name, pod in others.items() if allowed(policies, pod, everyone[target], 22)], target
+
+
+def test_pods_of_two_namespaces_do_not_reach_one_another(
+    policies: list[Json], run: Callable[..., dict[str, Pod]]
+) -> None:
+    for kind in RUNS:
+        first, second = run(kind, "team-a"), run(kind, "team-b")
+        for pod in first.values():
+            assert not any(allowed(policies, pod, other, 8080) for other in second.values())
+            assert not any(allowed(policies, other, pod, 8080) for other in (*second.values(), TENANT))
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_names_come_from_the_clusters_dns_alone(
+    policies: list[Json], run: Callable[..., dict[str, Pod]], kind: str
+) -> None:
+    pods = {**run(kind, "team-a"), **{name: own(name) for name in ("operator", "recorder", "gateway", "retention")}}
+    for name, pod in pods.items():
+        for protocol in ("UDP", "TCP"):
+            assert allowed(policies, pod, DNS, 53, protocol), name
+            for other in (OTHER_DNS, EXCHANGE, METADATA):
+                assert not allowed(policies, pod, other, 53, protocol), name
+    assert not allowed(policies, own("timescaledb"), DNS, 53, "UDP")
+
+
+@pytest.mark.parametrize(
+    ("kind", "workload", "reaches"),
+    [
+        ("live feed", "feed", True),
+        ("files feed", "feed", True),
+        ("live feed", "transform", False),
+        ("files feed", "transform", False),
+        ("replay", "replay", False),
+        ("backtest", "backtest", False),
+    ],
+)
+def test_only_pods_that_need_it_reach_public_addresses(
+    policies: list[Json], run: Callable[..., dict[str, Pod]], kind: str, workload: str, reaches: bool
+) -> None:
+    pod = run(kind, "team-a")[workload]
+    assert allowed(policies, pod, EXCHANGE, 443) is reaches
+    assert not allowed(policies, pod, EXCHANGE, 80)
+    for inside in (METADATA, PRIVATE):
+        assert not allowed(policies, pod, inside, 443)
+        assert not allowed(policies, pod, inside, 80)
+    assert allowed(policies, pod, BROKER, 9092)  # where brokerPeers says nothing
+
+
+def test_the_recorder_reaches_its_sinks_and_the_operator_the_api_server(policies: list[Json]) -> None:
+    assert [port for port in (80, 443, 8086, 9000) if allowed(policies, own("recorder"), PRIVATE, port)] == [443, 9000]
+    assert [port for port in (22, 443, 6443, 9092) if allowed(policies, own("operator"), PRIVATE, port)] == [443, 6443]
+    scraper = Pod("monitoring", {"app": "prometheus"})
+    assert not allowed(policies, scraper, own("timescaledb"), 5432)
+
+
+def test_policies_of_the_release_are_optional() -> None:
+    without = render({**VALUES, "networkPolicies": {"enabled": False}})
+    assert not [document for document in without if document["kind"] == "NetworkPolicy"]
