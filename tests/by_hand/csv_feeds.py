@@ -53,8 +53,8 @@ class CsvMarket:
             for opens, price in zip(self.opens, prices, strict=True)
         ]
 
-    def run_stock(self, strategy: type[Any], folder: Path) -> Any:
-        """The strategy after its run over the file."""
+    def run_stock(self, strategy: type[Any], folder: Path, resampled: Sequence[int] = ()) -> Any:
+        """The strategy after its run over the file, and over bars of these time frames that stock makes of it."""
         path = folder / "bars.csv"
         path.write_text(
             "".join(
@@ -65,20 +65,21 @@ class CsvMarket:
         local = None if self.zone == "UTC" else _LikePytz(self.zone)
         minutes = {"1m": 1, "1h": 60}.get(self.interval, 1)
         cerebro = bt.Cerebro(stdstats=False, tz=0)
-        cerebro.adddata(
-            bt.feeds.GenericCSVData(
-                dataname=str(path),
-                headers=False,
-                dtformat="%Y-%m-%d" if self.is_daily else "%Y-%m-%d %H:%M:%S.%f",
-                openinterest=-1,
-                timeframe=bt.TimeFrame.Days if self.is_daily else bt.TimeFrame.Minutes,
-                compression=minutes,
-                tz=local,
-                tzinput=None if self.is_daily else local,  # Backtrader would convert a date twice
-                sessionstart=self.hours[0] if self.hours else None,
-                sessionend=self.hours[1] if self.hours else self.midnight,
-            )
+        data = bt.feeds.GenericCSVData(
+            dataname=str(path),
+            headers=False,
+            dtformat="%Y-%m-%d" if self.is_daily else "%Y-%m-%d %H:%M:%S.%f",
+            openinterest=-1,
+            timeframe=bt.TimeFrame.Days if self.is_daily else bt.TimeFrame.Minutes,
+            compression=minutes,
+            tz=local,
+            tzinput=None if self.is_daily else local,  # Backtrader would convert a date twice
+            sessionstart=self.hours[0] if self.hours else None,
+            sessionend=self.hours[1] if self.hours else self.midnight,
         )
+        cerebro.adddata(data)
+        for timeframe in resampled:
+            cerebro.resampledata(data, timeframe=timeframe)
         cerebro.addstrategy(strategy)
         cerebro.broker.setcash(10_000.0)
         return cerebro.run()[0]

@@ -14,6 +14,7 @@ import pytest
 from by_hand.csv_feeds import CsvMarket, daily, intraday
 from pods.engine import columns_of
 from tapedeck_backtest.bars.datetimes import BarDatetimes, same_session
+from tapedeck_backtest.bars.resample import StreamResampler, resample
 from tapedeck_backtest.engine import cerebro
 from tapedeck_backtest.engine.analyzers import ResultsAnalyzer
 from tapedeck_backtest.report.results import Results
@@ -120,6 +121,49 @@ def test_a_strategy_reads_the_times_of_a_csv_file(name: str, tmp_path: Path) -> 
         assert strategy.fills == stock.fills
         assert list(results.ts) == events, "event times stay those of the bars"
         assert {record.ts for record in records if isinstance(record, RunFill)} <= set(events)
+
+
+class Weeks(bt.Strategy):  # type: ignore[misc]
+    """Writes down each resampled bar: its datetime as a number and in local time, its open and close."""
+
+    def __init__(self) -> None:
+        self.bars: dict[tuple[int, datetime.datetime], tuple[float, ...]] = {}
+
+    def next(self) -> None:
+        for number, data in enumerate(self.datas[1:]):
+            if len(data):
+                seen = (data.datetime[0], data.open[0], data.high[0], data.low[0], data.close[0])
+                self.bars[number, data.datetime.datetime(0)] = seen
+
+
+HALF_HOURS = [
+    day + pd.Timedelta(minutes=600 + i)
+    for day in pd.date_range("2018-01-01", "2018-04-20", freq="B").drop("2018-03-30")
+    for i in range(0, 390, 30)
+]
+SOURCES = {name: MARKETS[name] for name in ("business days in UTC", "days in UTC", "stocks from their open")}
+SOURCES["half hours without Good Friday"] = (
+    intraday("1m", pd.DatetimeIndex(HALF_HOURS), NEW_YORK, HOURS),
+    STOCKS,
+)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_weeks_and_months_are_dated_as_stock_resamples_them(name: str, tmp_path: Path) -> None:
+    market, session = SOURCES[name]
+    stock = market.run_stock(Weeks, tmp_path, [bt.TimeFrame.Weeks, bt.TimeFrame.Months]).bars
+    spec, bars, coarser = _spec(session), market.bars(), ["1w", "1M"]
+    sessions = same_session(spec.data.session, ["A"])
+    series = resample({"A": columns_of(bars)}, market.interval, coarser, sessions, require_bars=False)
+    batch = cerebro.batch_engine(spec, Weeks, {}, series, market.interval, sessions).run()[0].bars
+    fine = ((event_time(bar), [(0, bar)]) for bar in bars)
+    steps = StreamResampler(["A"], market.interval, coarser, sessions).steps(fine)
+    stream = cerebro.stream_engine(spec, Weeks, {}, list(series), market.interval, steps, sessions).run()[0].bars
+    assert batch == stream
+    weeks = [day for number, day in batch if number == 0]
+    assert len(weeks) > 1
+    assert {day.weekday() for day in weeks} == ({6} if name == "days in UTC" else {4, 3} if "Good" in name else {4})
+    assert batch == {when: stock[when] for when in batch}  # stock has the incomplete first and last ones too
 
 
 def test_buying_on_fridays_trades_every_week(tmp_path: Path) -> None:

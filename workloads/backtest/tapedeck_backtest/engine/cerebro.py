@@ -13,12 +13,12 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
-from tapedeck_backtest.bars.arrays import BarArrays, TimeStep
+from tapedeck_backtest.bars.arrays import BarArrays, TimeStep, symbol_of
 from tapedeck_backtest.bars.datetimes import Sessions, session_of
 from tapedeck_backtest.engine.broker import add_sizer, make_broker
 from tapedeck_backtest.engine.bulk_indicators import use_bulk_indicators
 from tapedeck_backtest.engine.fast_step import StepFunction, step_function
-from tapedeck_backtest.engine.feeds import BatchFeed, StreamFeed, feed_params
+from tapedeck_backtest.engine.feeds import BatchFeed, StreamFeed, feed_params, is_dated_by_finer_bars
 from tapedeck_backtest.engine.observers import add_observers, analyzer_classes, observer_classes, reads_observers
 from tapedeck_crds.backtest import BacktestSpec
 
@@ -131,7 +131,9 @@ def batch_engine(
     """An engine over whole series, whose indicators are computed at once. The strategy's feeds are in this order."""
     engine = _new_engine(spec, strategy)
     for name, columns in series.items():
-        engine.adddata(BatchFeed(columns=columns, **feed_params(name, interval, session_of(sessions, name))))
+        finer = series[symbol_of(name)] if is_dated_by_finer_bars(name) else None
+        params_of_feed = feed_params(name, interval, session_of(sessions, name))
+        engine.adddata(BatchFeed(columns=columns, finer=finer, **params_of_feed))
     return _configure(engine, spec, strategy, params)
 
 
@@ -147,6 +149,7 @@ def stream_engine(
     """An engine that consumes ``steps``, waiting for each. ``feeds`` names the feeds in the strategy's order."""
     engine = _new_engine(spec, strategy)
     for name in feeds:
-        engine.adddata(StreamFeed(**feed_params(name, interval, session_of(sessions, name))))
+        finer = engine.datasbyname[symbol_of(name)] if is_dated_by_finer_bars(name) else None
+        engine.adddata(StreamFeed(finer=finer, **feed_params(name, interval, session_of(sessions, name))))
     engine.steps = steps
     return _configure(engine, spec, strategy, params)

@@ -17,8 +17,11 @@ import backtrader as bt
 import numpy as np
 
 from tapedeck_backtest.bars.arrays import BarArrays, interval_of
+from tapedeck_backtest.bars.clock import DAY_MS
 from tapedeck_backtest.bars.datetimes import BarDatetimes
 from tapedeck_common.market import Bar
+from tapedeck_common.store.bars import Ints
+from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.session import ALWAYS_OPEN, MIDNIGHT, Session
 
 _TIMEFRAMES = {
@@ -47,6 +50,16 @@ def feed_params(name: str, interval: str, session: Session = ALWAYS_OPEN) -> dic
     }
 
 
+def is_dated_by_finer_bars(name: str) -> bool:
+    """Whether bars of the feed have the datetime of the last bar that they are made of.
+
+    So have those that Backtrader resamples to weeks and months: a week of stocks is of its Friday, or of the day
+    before a holiday.
+    """
+    own = interval_of(name)
+    return own != "" and BAR_LENGTHS[own].ms > DAY_MS
+
+
 class LocalizingZone(ZoneInfo):
     """A time zone with the method of pytz that Backtrader calls."""
 
@@ -58,10 +71,11 @@ class LocalizingZone(ZoneInfo):
 class _Feed(bt.feed.DataBase):  # type: ignore[misc]
     """Each bar is one tick: ``tick_*`` read the bar on access instead of being copied at every bar.
 
-    ``events`` are the event times of its bars (ms UTC), beside the line ``datetime``.
+    ``events`` are the event times of its bars (ms UTC), beside the line ``datetime``. The bars have the datetimes of
+    those of ``finer`` where one is given: what they are made of, in the form in which the feed takes its own bars.
     """
 
-    params = (("datetimes", None),)
+    params: tuple[tuple[str, None], ...] = (("datetimes", None), ("finer", None))
     events: Sequence[int]
 
     def event_of(self, days: float) -> int:
@@ -99,11 +113,19 @@ class BatchFeed(_Feed):
         blank = np.full(len(columns.event), np.nan)
         for name in self.getlinealiases():
             is_time = name == "datetime"
-            values = self.p.datetimes.at_all(columns.event) if is_time else getattr(columns, name, blank)
+            values = self.p.datetimes.at_all(self._dates()) if is_time else getattr(columns, name, blank)
             line = getattr(self.lines, name)
             line.array = array("d")
             line.array.frombytes(np.asarray(values, dtype=np.float64).tobytes())
         self.home()
+
+    def _dates(self) -> Ints:
+        """The event times that the datetimes of the bars are those of."""
+        events: Ints = self.p.columns.event
+        if self.p.finer is None:
+            return events
+        made_of: Ints = self.p.finer.event
+        return made_of[np.searchsorted(made_of, events, side="right") - 1]
 
     def advance(self, size: int = 1, datamaster: Any = None, ticks: bool = True) -> None:
         """Move to the next bar. The engine decides when, so no other feed is compared with."""
@@ -125,7 +147,8 @@ class StreamFeed(_Feed):
     def append(self, bar: Bar, event: int) -> None:
         """Append the bar, with its event time (ms UTC), and move to it."""
         self._times.append(event)
-        datetime = self.p.datetimes.at(event)
+        finer = self.p.finer
+        datetime = self.p.datetimes.at(event) if finer is None else finer.lines.datetime.array[-1]
         values = (bar.close, bar.low, bar.high, bar.open, bar.volume, float("nan"), datetime)
         for line, value in zip(self._buffers, values, strict=True):
             line.array.append(value)
