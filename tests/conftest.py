@@ -45,7 +45,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 @pytest.fixture
 def store(services: Services) -> Iterator[str]:
-    """The superuser's DSN of a fresh, migrated database."""
+    """The owner's DSN of a fresh, migrated database."""
     with fresh_database(services.postgres.dsn) as name:
         dsn = services.postgres.dsn(database=name)
         upgrade_schema(dsn)
@@ -78,7 +78,7 @@ def each_store(request: pytest.FixtureRequest) -> Iterator[EachStore]:
 
 @pytest.fixture
 def connections(services: Services, store: str) -> Connections:
-    """Connections to the broker and the fresh database, as superuser."""
+    """Connections to the broker and the fresh database, as its owner."""
     return Connections(kafka_bootstrap=services.broker.bootstrap, store_dsn=SecretStr(store))
 
 

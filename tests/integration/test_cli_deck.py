@@ -33,7 +33,7 @@ def _tapedeck(folder: Path, *words: str, **environment: str) -> subprocess.Compl
 @pytest.mark.slow
 def test_a_deck_from_up_to_down(tmp_path: Path) -> None:
     home = StateDir.at(tmp_path / ".tapedeck")
-    temporary = Path(tempfile.mkdtemp(prefix="td-"))  # short: it is in the path of a socket
+    temporary = Path(tempfile.mkdtemp(prefix="td-"))
     temporary.chmod(0o755)
     try:
         up = _tapedeck(tmp_path, "up", "--timeout", "600", TMPDIR=str(temporary))

@@ -92,7 +92,7 @@ def test_an_interrupt_during_the_start_stops_everything(tmp_path: Path, after: f
 
 @pytest.mark.slow
 def test_the_processes_of_a_killed_deck_end_and_it_starts_again(tmp_path: Path) -> None:
-    home = StateDir.at(tmp_path / "home")
+    home = StateDir.at(tmp_path / ("long" * 25))  # too long for the path of a socket
     awaited: list[str] = []
     facts = deck.start_background(home, 0, on_awaited=awaited.append)
     assert awaited == [each for each in AWAITED if each in awaited]
@@ -100,9 +100,11 @@ def test_the_processes_of_a_killed_deck_end_and_it_starts_again(tmp_path: Path) 
     kill(facts["pid"])
     eventually(lambda: leftovers(home) == [], timeout=15)
     assert home.running() is None
-    assert Postgres(home.database).sockets.exists()
+    sockets = Postgres(home.database).sockets
+    assert home.root not in sockets.parents
+    assert sockets.stat().st_mode & 0o077 == 0
     assert not deck.stop(home)
-    assert not Postgres(home.database).sockets.exists()
+    assert not sockets.exists()
     logs = [home.broker / "broker.log", home.root / "postgres.log", home.logs / "migrate.log", home.deck_log]
     for log in logs:
         log.write_text("of an earlier start")
@@ -124,7 +126,7 @@ def test_a_start_that_takes_too_long_says_what_it_waits_for_and_leaves_nothing(t
     with pytest.raises(DeckError, match=r"--timeout: the deck is not ready after 0.01 s: it loads its programs"):
         deck.start_background(home, 0, timeout=0.01)
     eventually(lambda: leftovers(home) == [], timeout=5)
-    assert not Postgres(home.database).sockets.exists()
+    assert not list(home.root.glob("postgres*"))
 
 
 # A workload that works for two seconds before it answers, one that hangs, and one that fails.

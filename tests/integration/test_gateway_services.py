@@ -16,6 +16,7 @@ from pods.services import Services
 from pods.socket_client import T0, SocketClient
 from tapedeck_common.market import event_time
 from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded.postgres import SUPERUSER
 from waits import eventually
 
 Subscribe = Callable[..., SocketClient]
@@ -28,7 +29,7 @@ def database_away(services: Services, store: str) -> Iterator[None]:
 
     def allow(allowed: bool) -> None:
         statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(sql.Identifier(name), sql.Literal(allowed))
-        with psycopg.connect(services.postgres.dsn(), autocommit=True) as connection:
+        with psycopg.connect(services.postgres.dsn(SUPERUSER), autocommit=True) as connection:
             connection.execute(statement)
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
 

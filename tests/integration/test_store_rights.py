@@ -72,10 +72,10 @@ def test_migrate_creates_a_role_for_each_workload(each_store: EachStore, service
                     assert _may(connection, name, verb, tables) == MAY_WRITE.get(workload, set()), (workload, verb)
                 for verb in ("DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"):
                     assert _may(connection, name, verb, tables) == set(), (workload, verb)
-        with psycopg.connect(each_store.dsn(names["recorder"]), autocommit=True) as recorder:
+        with psycopg.connect(each_store.dsn(names["recorder"]), password=password, autocommit=True) as recorder:
             recorder.execute("CREATE TEMPORARY TABLE stage (LIKE bars)")
             recorder.execute(BAR)
-        with psycopg.connect(each_store.dsn(names["replay"]), autocommit=True) as replay:
+        with psycopg.connect(each_store.dsn(names["replay"]), password=password, autocommit=True) as replay:
             assert replay.execute("SELECT count(*) FROM bars").fetchone() == (1,)
             with pytest.raises(errors.InsufficientPrivilege):
                 replay.execute("SELECT count(*) FROM runs")

@@ -17,7 +17,7 @@ from tapedeck_common.settings import Connections
 from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
-from tapedeck_deck.embedded.postgres import Postgres
+from tapedeck_deck.embedded.postgres import OWNER, ROLES, SUPERUSER, Postgres
 
 START_ATTEMPTS = 2
 
@@ -56,7 +56,9 @@ def start_services(new_folder: Callable[[], Path]) -> Services:
 
 
 def _start(folder: Path) -> Services:
-    services = Services(KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres"))
+    services = Services(
+        KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres", roles=(*ROLES, SUPERUSER))
+    )
     try:
         services.start()
     except BaseException:
@@ -78,7 +80,7 @@ def fresh_database(dsn: Callable[[str, str], str]) -> Iterator[str]:
     """The name of a new database on a server, whose ``dsn`` takes role and database."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(dsn("postgres", "postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
     yield name
     with psycopg.connect(dsn("postgres", "postgres"), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -17,6 +17,7 @@ import structlog
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.private_files import UMASK
 from tapedeck_deck.embedded.state_dir import StateDir
 
 log = structlog.get_logger()
@@ -26,6 +27,7 @@ STALL_SECONDS = 120.0  # longer than the waits inside, so that those give the re
 
 def run_foreground(state_dir: StateDir, port: int = 0) -> None:
     """Run a deck in this process until SIGINT or SIGTERM. Raises DeckError if it cannot start."""
+    os.umask(UMASK)
     state_dir.prepare()
     structlog.configure(
         processors=[

@@ -8,11 +8,19 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from tapedeck_deck.embedded.private_files import FOLDER, owned_folder
+
 
 def cache_dir() -> Path:
-    """The folder for downloads and caches that all decks of a user share."""
+    """The folder for downloads and caches that all decks of a user share.
+
+    Its programs are run: raises DeckError where another user owns it or every user can write to it.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tapedeck"
+    folder = (Path(base) / "tapedeck").resolve()
+    folder.mkdir(mode=FOLDER, parents=True, exist_ok=True)
+    owned_folder(folder, "the cache folder")
+    return folder
 
 
 def make_once(folder: Path, make: Callable[[Path], None], *, remove: Callable[[Path], object] = shutil.rmtree) -> Path:

@@ -21,7 +21,8 @@ from tapedeck_deck.embedded.controllers import PodControllers
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.kubelet import Kubelet
 from tapedeck_deck.embedded.objects import Change, Objects
-from tapedeck_deck.embedded.postgres import Postgres
+from tapedeck_deck.embedded.postgres import OWNER, Postgres
+from tapedeck_deck.embedded.private_files import private_folder, write_private
 from tapedeck_deck.embedded.readiness import wait_until_answering
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_deck.embedded.store_api import StoreApi, routed_to
@@ -79,7 +80,7 @@ class EmbeddedCluster:
         self._postgres.start()
         self._state_dir.await_("the broker")
         self._broker.wait_ready()
-        dsns = {role: self._postgres.dsn(role) for role in services.ROLES.values()}
+        dsns = {role: self._postgres.dsn_with_password(role) for role in services.ROLES.values()}
         self._objects.apply(services.connections(self._broker.bootstrap, dsns))
         self._migrate()
         self._replays = {replay["metadata"]["uid"] for replay in self._objects.list("Replay")}
@@ -194,10 +195,9 @@ class EmbeddedCluster:
     def _migrate(self) -> None:
         self._state_dir.await_("the migration of the database")
         folder = self._state_dir.migrate
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o700)
-        (folder / "kafka_bootstrap").write_text(self._broker.bootstrap)
-        (folder / "store_dsn").write_text(self._postgres.dsn())
+        private_folder(folder, "the folder of the migration's connections")
+        write_private(folder / "kafka_bootstrap", self._broker.bootstrap)
+        write_private(folder / "store_dsn", self._postgres.dsn_with_password(OWNER))
         log_file = self._state_dir.logs / "migrate.log"
         processes.begin_log(log_file)
         migration = forkserver.start(
@@ -211,8 +211,7 @@ class EmbeddedCluster:
 def _settings(state_dir: StateDir) -> Settings:
     key = state_dir.root / "operator-key"
     if not key.exists():
-        key.touch(mode=0o600)
-        key.write_bytes(secrets.token_hex(32).encode())
+        write_private(key, secrets.token_hex(32))
     return Settings(
         images=services.IMAGES,
         operator_key=key.read_bytes(),

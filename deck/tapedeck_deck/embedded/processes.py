@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -11,11 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tapedeck_common.parent_death import parent_death_signal
 from tapedeck_deck.embedded.deadline import Deadline
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.private_files import UMASK, open_private
 
 STALL_SECONDS = 60.0
 START_LIMIT_SECONDS = 900.0
@@ -41,17 +43,18 @@ def start(
     log: Path,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    user: str | None = None,
+    user: pwd.struct_passwd | None = None,
     on_parent_death: signal.Signals | None = signal.SIGKILL,
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, with its output appended to ``log``.
 
-    On Linux the kernel sends it ``on_parent_death`` when the thread that started it ends.
+    As ``user`` it has that user's ids and no other group. On Linux the kernel sends it ``on_parent_death`` when the
+    thread that started it ends.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     process: subprocess.Popen[bytes] | None = None
     try:
-        with log.open("ab") as output, _signals_after():
+        with open_private(log, "ab") as output, _signals_after():
             process = subprocess.Popen(
                 [str(part) for part in command],
                 stdin=subprocess.DEVNULL,
@@ -59,7 +62,8 @@ def start(
                 stderr=subprocess.STDOUT,
                 env=None if env is None else dict(env),
                 cwd=cwd,
-                user=user,
+                umask=UMASK,
+                **identity(user),
                 start_new_session=True,
                 preexec_fn=None if on_parent_death is None else parent_death_signal(os.getpid(), on_parent_death),
             )
@@ -68,6 +72,11 @@ def start(
             stop(process, grace=10)
         raise
     return process
+
+
+def identity(user: pwd.struct_passwd | None) -> dict[str, Any]:
+    """The arguments with which subprocess starts a process as a user, without the groups of this process."""
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 @contextlib.contextmanager

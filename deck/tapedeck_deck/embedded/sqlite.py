@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.private_files import FILE
 
 BUSY_SECONDS = 20.0  # SQLite has no queue of writers: on a busy machine some wait long
 
@@ -28,6 +30,7 @@ class Database:
         self._depth = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._deck_errors():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE))  # SQLite's other files get the mode of this one
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )

@@ -11,8 +11,9 @@ from typing import IO, Any
 
 from tapedeck_common.atomic_file import write_atomically
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.private_files import open_private, private_folder, write_private
 
-VERSION = "1"
+VERSION = "2"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class StateDir:
 
     @property
     def migrate(self) -> Path:
-        """Connections with the right to change the schema, for the migration."""
+        """Connections with the right to change schema, topics and ACLs, for the migration."""
         return self.root / "migrate"
 
     @property
@@ -80,24 +81,24 @@ class StateDir:
         return self.logs / "deck.log"
 
     def prepare(self) -> None:
-        """Create the directory, or check the version of an existing one. Raises DeckError."""
+        """Create the directory for its owner alone, or check owner and version of an existing one. Raises DeckError."""
         version_file = self.root / "version"
-        self.root.mkdir(parents=True, exist_ok=True)
+        private_folder(self.root, "--home")
         if not version_file.exists():
             if self.objects.exists() or self.broker.exists():
                 raise DeckError(f"{self.root} contains a deck without a version file; move it away and start again")
-            version_file.write_text(VERSION)
+            write_private(version_file, VERSION)
         elif (found := version_file.read_text().strip()) != VERSION:
             raise DeckError(
                 f"{version_file}: got deck version {found!r}, expected {VERSION}; "
                 "use the version of Tapedeck that wrote it, or choose another --home"
             )
         for folder in (self.logs, self.pods):
-            folder.mkdir(exist_ok=True)
+            private_folder(folder, "--home")
 
     def lock(self) -> IO[str]:
         """Lock the directory until the file is closed or the process ends. Raises DeckError if it is locked."""
-        handle = (self.root / "lock").open("a+")
+        handle = open_private(self.root / "lock", "a+")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -110,7 +111,7 @@ class StateDir:
         path = self.root / "lock"
         if not path.exists():
             return False
-        with path.open("a+") as handle:
+        with open_private(path, "a+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

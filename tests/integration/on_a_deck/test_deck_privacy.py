@@ -1,0 +1,111 @@
+"""What another user of the machine, and a process of the deck itself, can reach on a running deck."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from decks.process import Deck
+from tapedeck_deck.embedded.postgres import DATABASE, OWNER, ROLES, SUPERUSER, Postgres
+from tapedeck_deck.embedded.state_dir import StateDir
+
+pytestmark = pytest.mark.slow
+NOBODY = 65534
+
+
+def processes_of(facts: dict[str, int]) -> Iterator[psutil.Process]:
+    daemon = psutil.Process(facts["pid"])
+    yield from (daemon, *daemon.children(recursive=True))
+
+
+def test_no_file_of_a_deck_can_be_read_by_others(standing_deck: Deck) -> None:
+    home, _, _ = standing_deck
+    found = [path for path in home.root.rglob("*") if not path.is_symlink()]
+    assert {"objects.db", "postgres.log", "broker.log", "server.properties", "PG_VERSION"} <= {p.name for p in found}
+    folders = [path for path in (home.root, *found) if path.is_dir()]
+    assert [str(path) for path in folders if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
+    # Mapped files of the JVM have modes of its own; their folders keep others out.
+    written = [path for path in found if path.is_file() and path.suffix not in (".index", ".timeindex", ".txnindex")]
+    assert [str(path) for path in written if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077] == []
+
+
+def test_another_user_reaches_neither_home_nor_database(standing_deck: Deck) -> None:
+    home, _, _ = standing_deck
+    code = (
+        "import os, socket, sys\n"
+        "if os.geteuid() == 0: os.setgroups([]); os.setgid(int(sys.argv[3])); os.setuid(int(sys.argv[3]))\n"
+        "else: sys.exit(0 if os.stat(sys.argv[1]).st_mode & 0o77 == 0 else 'open to others')\n"
+        "for attempt in (lambda: os.listdir(sys.argv[1]), lambda: os.listdir(sys.argv[2]),\n"
+        "                lambda: socket.socket(socket.AF_UNIX).connect(sys.argv[2] + '/.s.PGSQL.5432')):\n"
+        "    try: attempt()\n"
+        "    except PermissionError: continue\n"
+        "    sys.exit('allowed')\n"
+    )
+    command = [sys.executable, "-c", code, str(home.root), str(Postgres(home.database).sockets), str(NOBODY)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("role", [SUPERUSER, *ROLES])
+def test_no_role_logs_in_without_its_password(standing_deck: Deck, role: str) -> None:
+    sockets = Postgres(standing_deck[0].database).sockets
+    for password in ("", role, "postgres"):
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(host=str(sockets), user=role, dbname=DATABASE, password=password).close()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_role_of_a_deck_runs_programs_or_reads_files(standing_deck: Deck, role: str) -> None:
+    for statement in (
+        "COPY (SELECT 1) TO PROGRAM 'id'",
+        "COPY (SELECT 1) TO '/tmp/x'",
+        "SELECT pg_read_file('PG_VERSION')",
+    ):
+        with (
+            psycopg.connect(Postgres(standing_deck[0].database).dsn(role)) as connection,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            connection.execute(statement)
+
+
+def test_a_pod_holds_the_password_of_its_own_role_alone(standing_deck: Deck) -> None:
+    home, facts, _ = standing_deck
+    secrets = passwords(home)
+    assert len(set(secrets.values())) == len(secrets) >= len(ROLES)
+    for name in ("gateway", "recorder"):
+        (pod,) = (path for path in home.pods.iterdir() if path.name.startswith(f"{name}-"))
+        text = "".join(path.read_text() for path in pod.rglob("*") if path.is_file())
+        held = {role for role, secret in secrets.items() if secret in text}
+        assert held == {"tapedeck_recorder" if name == "recorder" else "tapedeck_reader"}
+    for process in processes_of(facts):
+        said = [*process.cmdline(), *process.environ().values()]
+        assert [word for word in said if any(secret in word for secret in secrets.values())] == []
+
+
+def passwords(home: StateDir) -> dict[str, str]:
+    """The password of each account of the deck."""
+    database = Postgres(home.database)
+    return {role: database.dsn_with_password(role).split(":")[2].split("@")[0] for role in ROLES}
+
+
+def test_the_database_has_neither_the_user_nor_the_groups_of_root(standing_deck: Deck) -> None:
+    _, facts, _ = standing_deck
+    (server,) = (p for p in processes_of(facts) if p.name() == "postgres" and p.ppid() == facts["pid"])
+    assert 0 not in {*server.uids(), *server.gids()}
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{server.pid}/status").read_text().splitlines())
+    groups = {int(number) for number in status["Groups"].split()}
+    assert groups == (set() if os.geteuid() == 0 else set(os.getgroups()))
+
+
+def test_no_role_with_a_login_is_a_superuser(standing_deck: Deck) -> None:
+    with psycopg.connect(Postgres(standing_deck[0].database).dsn(OWNER)) as connection:
+        rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolsuper").fetchall()
+    assert rows == [(SUPERUSER,)]
