@@ -20,7 +20,7 @@ from tapedeck_crds.kinds import Replay
 from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.transforms import FunctionTransform
 from tapedeck_transform.execution_plan import InvalidTransforms, plan_series, sort_by_dependency
-from tapedeck_transform.functions import HANGS_MAX, FunctionProcess, InvalidFunction, UserFunctions
+from tapedeck_transform.functions import ENDS_MAX, InvalidFunction, UserFunction, UserFunctions
 from tapedeck_transform.series import SeriesState, ignore_failure
 from tapedeck_transform.stages import FunctionFailed
 from tapedeck_transform.stats import TransformStats
@@ -194,9 +194,9 @@ def stops(window):
 """
 
 
-def process_of(folder: Path, name: str, lookback: int = 1) -> FunctionProcess:
+def process_of(folder: Path, name: str, lookback: int = 1) -> UserFunction:
     function = FunctionTransform(module=f"own:{name}", lookback=lookback, seconds=0.5)
-    return FunctionProcess("x", function, [folder])
+    return UserFunction("x", function, [folder])
 
 
 def test_user_functions(tmp_path: Path) -> None:
@@ -216,10 +216,12 @@ def test_user_functions(tmp_path: Path) -> None:
             with pytest.raises(FunctionFailed) as failed:
                 processes[name].call([{}])
             assert str(failed.value).startswith(message)
-        for _ in range(HANGS_MAX - 1):
+        for _ in range(ENDS_MAX - 1):
             with pytest.raises(FunctionFailed):
                 processes["stuck"].call([{}])
-        with pytest.raises(FunctionFailed, match="disabled: 5 consecutive calls took longer"):
+        with pytest.raises(
+            FunctionFailed, match="disabled: 5 consecutive calls ended its process; the last took longer"
+        ):
             processes["stuck"].call([{}])
     for name, message in {"none": "'none' is no function of own", "time": "'time' is no function of own"}.items():
         with pytest.raises(InvalidFunction, match=message):

@@ -95,6 +95,7 @@ def start_pod(pod: Json, *, start: Start, folder: Path, log: Path, lookup: Looku
     paths = _mount(spec, container, folder, lookup)
     environment = _environment(pod, container, paths) | {
         "TAPEDECK_PORT_FILE": str(folder / "port"),
+        "TAPEDECK_DECK_HOME": str(folder.parents[1]),
         "TMPDIR": paths.get("/tmp", str(folder)),
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(folder),

@@ -39,6 +39,9 @@ class PodSettings(BaseSettings):
     connections: Path = Path("/etc/tapedeck/connections")
     control_key_file: Path | None = None
     files: Path = Path("/opt/tapedeck/examples")
+    deck_home: Path | None = Field(
+        default=None, description="the embedded deck's folder, which users' code must not read"
+    )
     file_credentials: Path | None = None
     image: str = ""
     exchange_keys: Path | None = None
@@ -54,6 +57,11 @@ class PodSettings(BaseSettings):
     since: str = Field(default="", description="RFC 3339 time from which a Backtest trades or a transform computes")
     termination_log: Path | None = None
     log_level: str = "info"
+
+    @property
+    def hidden_folders(self) -> tuple[Path, ...]:
+        """The folders with passwords and keys: users' code cannot read them, even beside its own files."""
+        return (self.connections, *([self.deck_home] if self.deck_home is not None else []))
 
     def parse_spec(self, model: type[SpecT]) -> SpecT:
         """``spec`` as a model. Raises InvalidInput with a line for each problem."""

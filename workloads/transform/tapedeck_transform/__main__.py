@@ -11,6 +11,7 @@ from typing import Literal
 from tapedeck_common import topics
 from tapedeck_common.kafka import admin, consumer
 from tapedeck_common.pod.shell import Workload, log_failure, run_pod, with_failure
+from tapedeck_common.sandbox.descendants import adopt_orphans, sweep
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_crds.base import time_ms
@@ -72,7 +73,10 @@ class TransformWorkload(Workload):
         """Compute until a stop. Raises KafkaException and psycopg.Error where a restart may help."""
         try:
             selection = self._read_spec()
-            self._functions = functions = UserFunctions(self._transforms, self._folders())
+            adopt_orphans()
+            self._functions = functions = UserFunctions(
+                self._transforms, self._folders(), self._settings.hidden_folders
+            )
             functions.start()
         except InvalidInput as error:
             self._state = "failed"
@@ -84,6 +88,7 @@ class TransformWorkload(Workload):
             self._compute(selection, functions, Connections.read(self._settings.connections))
         finally:
             functions.close()
+            sweep()
 
     def _read_spec(self) -> TopicSelection:
         settings = self._settings

@@ -1,81 +1,98 @@
 """``python -m tapedeck_transform.function_worker``: the process that runs one user's function, and nothing else.
 
-It reads lines of JSON from its standard input and answers each with one: first module and folders, then the records of
-each call. It exits at the end of its input, or with its parent.
+It reads lines of JSON from its standard input and answers each with one. After the first, which says what the function
+may use, it enters the sandbox, and only then imports the function. It exits at the end of its input, or with its
+parent.
 """
 
 from __future__ import annotations
 
 import importlib
-import io
-import json
+import math
 import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from tapedeck_common.parent_death import parent_death_signal
-from tapedeck_crds.json import Json
+from tapedeck_common.sandbox.denial import explain_denial
+from tapedeck_common.sandbox.enter import enter
+from tapedeck_common.sandbox.policy import MIB, SandboxPolicy
+from tapedeck_common.wire import encode
+from tapedeck_transform.function_messages import (
+    REASON_MAX,
+    CallRequest,
+    FunctionAnswer,
+    LoadRequest,
+    decode_call,
+    decode_load,
+)
 
-OUTPUT_MAX = 1_048_576  # characters that a function may print
-REASON_MAX = 500
-UserFunction = Callable[[object], object]
-
-
-class _LimitedOutput(io.TextIOBase):
-    """Standard error, up to OUTPUT_MAX characters."""
-
-    def __init__(self) -> None:
-        self._room = OUTPUT_MAX
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str, /) -> int:
-        os.write(2, text[: self._room].encode(errors="replace"))
-        self._room = max(self._room - len(text), 0)
-        return len(text)
+FILE_BYTES = 16 * MIB
+# A function works on few numbers, and each thread of a library takes memory.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+Function = Callable[[object], object]
 
 
 def main() -> int:
     """Answer requests; exits 0 at the end of the input."""
     parent_death_signal(os.getppid())()
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    sys.stdout = sys.stderr = _LimitedOutput()
-    function: UserFunction | None = None
-    for line in sys.stdin:
-        request = json.loads(line)
-        answer: Json
-        try:
-            if function is None:
-                function = _load(**request)
-                answer = {}
-            else:
-                result = function(request)
-                answer = {"value": None if result is None else float(result)}  # type: ignore[arg-type]
-        except (Exception, SystemExit) as error:
-            answer = {"error": _reason(error)}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+    sys.stdout = sys.stderr
+    request = decode_load(sys.stdin.buffer.readline())
+    try:
+        enter(_policy(request, answers.fileno()))
+        function = _load(request)
+        answers.write(encode(FunctionAnswer(0)) + b"\n")
+    except (Exception, SystemExit) as error:
+        answers.write(encode(FunctionAnswer(0, error=_reason(error, request.folders))) + b"\n")
+        return 0
+    for line in sys.stdin.buffer:
+        answers.write(encode(_answer(function, decode_call(line), request.folders)) + b"\n")
     return 0
 
 
-def _load(module: str, folders: list[str]) -> UserFunction:
-    sys.path += folders  # last: a user's file must not shadow an installed module
-    name, _, attribute = module.partition(":")
-    function: UserFunction | None = getattr(importlib.import_module(name), attribute, None)
+def _policy(request: LoadRequest, answers: int) -> SandboxPolicy:
+    return SandboxPolicy(
+        scratch=Path(request.scratch),
+        readable=tuple(map(Path, request.folders)),
+        hidden=tuple(map(Path, request.hidden)),
+        descriptors=(0, 1, 2, answers),
+        environment=_ENVIRONMENT,
+        memory_bytes=request.memory_bytes,
+        file_bytes=FILE_BYTES,
+    )
+
+
+def _load(request: LoadRequest) -> Function:
+    sys.path += request.folders  # last: a user's file must not shadow an installed module
+    name, _, attribute = request.module.partition(":")
+    function: Function | None = getattr(importlib.import_module(name), attribute, None)
     if not callable(function):
         raise TypeError(f"{attribute!r} is no function of {name}")
     return function
 
 
-def _reason(error: BaseException) -> str:
-    """The exception, and its place in the user's code."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
-    own = [frame for frame in frames if "importlib" not in frame.filename]
-    place = f" ({own[-1].filename.rpartition(os.sep)[2]}:{own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {error}"[:REASON_MAX] + place
+def _answer(function: Function, request: CallRequest, folders: list[str]) -> FunctionAnswer:
+    try:
+        result = function(request.records)
+        value = None if result is None else float(result)  # type: ignore[arg-type]
+    except (Exception, SystemExit) as error:
+        return FunctionAnswer(request.number, error=_reason(error, folders))
+    if value is not None and not math.isfinite(value):
+        return FunctionAnswer(request.number, error=f"got {value}, expected a finite number or None")
+    return FunctionAnswer(request.number, value)
+
+
+def _reason(error: BaseException, folders: list[str]) -> str:
+    """The exception, or what the sandbox does not allow, and its place in the user's code."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    own = [frame for frame in frames if frame.filename.startswith(tuple(folders))]
+    foreign = own or [frame for frame in frames if frame.filename != __file__]
+    place = f" ({foreign[-1].filename.rpartition(os.sep)[2]}:{foreign[-1].lineno})" if foreign else ""
+    return (explain_denial(error) or f"{type(error).__name__}: {error}")[: REASON_MAX - len(place)] + place
 
 
 if __name__ == "__main__":

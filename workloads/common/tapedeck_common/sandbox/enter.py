@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tapedeck_common.sandbox import landlock, seccomp
@@ -48,9 +50,31 @@ def enter(policy: SandboxPolicy) -> SandboxParts:
 
 
 def _rules(policy: SandboxPolicy) -> list[tuple[Path, int]]:
-    readable = dict.fromkeys((*interpreter_files(), *policy.readable))
+    hidden = [Path(os.path.realpath(path)) for path in policy.hidden]
+    readable = dict.fromkeys(Path(os.path.realpath(path)) for path in (*interpreter_files(), *policy.readable))
     return [
-        *((path, landlock.READ) for path in readable),
+        *(rule for path in readable for rule in _read_rules(path, hidden)),
         (Path("/dev/null"), landlock.USE_DEVICE),
         (policy.scratch, landlock.WRITE),
     ]
+
+
+def _read_rules(path: Path, hidden: Sequence[Path]) -> Iterator[tuple[Path, int]]:
+    """A rule for the path, or for each part of it that has no hidden folder: a right over a folder holds for all in it.
+
+    Names in the folder can still be listed, because imports list the folders of modules.
+    """
+    within = [each for each in hidden if each.is_relative_to(path)]
+    if path in within:
+        return
+    if not within:
+        yield path, landlock.READ
+        return
+    yield path, landlock.LIST
+    try:
+        parts = [Path(os.path.realpath(part)) for part in path.iterdir()]  # a link may lead into a hidden folder
+    except OSError:
+        return
+    for part in parts:
+        if not any(part.is_relative_to(each) for each in hidden):
+            yield from _read_rules(part, within)

@@ -20,12 +20,15 @@ MIB = 2**20
 class SandboxPolicy:
     """Foreign code reads ``readable`` (its own files and data) and the interpreter's files, and writes ``scratch``.
 
+    It cannot read the folders ``hidden``, even where they lie in a readable one; of the folders above a hidden one it
+    can read what exists now. A readable path in a hidden folder is readable: name it exactly.
     Amounts are bytes, seconds of processor time, and open descriptors; None is no limit. ``descriptors`` stay open.
     ``environment`` is the whole environment.
     """
 
     scratch: Path
     readable: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
     descriptors: tuple[int, ...] = (0, 1, 2)
     environment: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int | None = None

@@ -13,7 +13,7 @@ from pathlib import Path
 from tapedeck_common.sandbox.policy import MIB
 
 ENTRIES_MAX = 10_000
-_CHECK_SECONDS = 0.2
+_CHECK_SECONDS = 0.5
 
 
 class ScratchFolder:
