@@ -105,6 +105,22 @@ def test_recorded_trades(services: Services, samples: Path, tmp_path: Path, exch
     assert all({name: v[name] for name in hours} == hours for v in said)
 
 
+def test_a_refused_trade_is_not_missing_as_well(services: Services, tmp_path: Path, exchange: str) -> None:
+    """100 trades, of which two in a row are absent; of three others a field is wrong, and one has no id."""
+    wrong = {20: "20,0,2,buy", 21: "21,x,2,buy", 50: "50,1.5,2,up", 70: ",1.5,2,buy"}
+    rows = {n: f"{n},1.5,2,buy" for n in range(1, 101) if n not in (40, 41)} | wrong
+    rows[20] = "20,1.5,0,buy"  # an amount of 0
+    lines = "".join(f"{n * 500},{row}\n" for n, row in sorted(rows.items()))
+    (tmp_path / "a.csv").write_text("ts,id,price,amount,side\n" + lines)
+    declared = spec("csv-trades", exchange, {"A/B": "a.csv"})
+    _, report = FeedPod(services.broker.bootstrap, tmp_path, tmp_path, declared).run()
+    assert (report["trades"], report["refused_rows"], report["missing"], report["gaps"]) == (94, 4, 3, 2)
+    records = [value for _, value, _ in read_topic(services.broker.bootstrap, "market.ingest", exchange)]
+    assert [each["ids"] for each in records if each["type"] == "gap"] == ["40\N{EN DASH}41", "70"]
+    reasons = [each["reason"] for each in records if each["type"] == "error"]
+    assert "id: got none, expected the exchange's own; number the trades where it gives none" in reasons
+
+
 def test_trades_that_are_absent_are_gaps(services: Services, tmp_path: Path, exchange: str) -> None:
     """500 trades, two a second, of which 31 in a row and 9 others are absent."""
     absent = {*range(11_025, 11_056), 11_100, 11_200, 11_201, *range(11_300, 11_306)}

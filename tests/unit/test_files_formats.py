@@ -343,3 +343,28 @@ def test_any_bytes_are_rows_or_rejected(content: bytes) -> None:
         bars, bad = bars_of(source(), Path(folder))
     assert all(math.isfinite(bar.high) and bar.high > 0 for bar in bars)
     assert len({b.place for b in bad}) == len(bad)
+
+
+def test_columns_that_are_absent_are_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("ts,price,amount,side\n60000,1,1,buy\n")
+    pq.write_table(pa.table({"ts": [60_000], "price": [1.0], "amount": [1.0], "side": ["buy"]}), tmp_path / "b.parquet")
+    said = (
+        "lacks id; found ts, price, amount, side; expected ts, id, price, amount, side in any order. Rename the column "
+        "that has it, or number the rows of all its files where trades have no id"
+    )
+    for format_, name in (("csv-trades", "a.csv"), ("parquet-trades", "b.parquet")):
+        with pytest.raises(InvalidFiles, match=said):
+            trades_of(source(format_, name), tmp_path)
+
+
+@pytest.mark.parametrize("format_", ["csv-trades", "parquet-trades", "binance-trades"])
+def test_a_refused_trade_has_its_id(tmp_path: Path, format_: str) -> None:
+    if format_ == "parquet-trades":
+        columns = {"ts": [60_000], "id": ["7"], "price": [None], "amount": [1.0], "side": ["buy"]}
+        pq.write_table(pa.table(columns | {"price": pa.array([None], pa.float64())}), tmp_path / "a")
+    elif format_ == "csv-trades":
+        (tmp_path / "a").write_text("ts,id,price,amount,side\n60000,7,x,1,buy\n")
+    else:
+        (tmp_path / "a").write_text('{"e":"trade","s":"AB","t":7,"p":"x","q":"1","T":60000,"m":true}')
+    found, bad = trades_of(source(format_, "a"), tmp_path)
+    assert (found, [row.id for row in bad]) == ([], ["7"])

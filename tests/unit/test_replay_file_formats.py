@@ -92,7 +92,7 @@ def test_a_file_that_is_not_parquet_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InvalidReplay, match=r"a\.parquet: cannot be read"):
         source(tmp_path, "a.parquet", format_="parquet").resolve()
     pq.write_table(pa.table({"ts": [T0]}), tmp_path / "b.parquet")
-    with pytest.raises(InvalidReplay, match=r"b\.parquet: lacks columns open, high, low, close, volume"):
+    with pytest.raises(InvalidReplay, match=r"b\.parquet: lacks open, high, low, close, volume"):
         source(tmp_path, "b.parquet", format_="parquet").resolve()
 
 

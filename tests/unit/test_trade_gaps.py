@@ -78,3 +78,10 @@ def test_ranges_are_named() -> None:
     assert format_ids(missing_ranges([11_024, 11_056])) == "11025\N{EN DASH}11055"
     many = missing_ranges([1, 3, 7, 8, 10, 12, 14])
     assert format_ids(many) == "2, 4\N{EN DASH}6, 9 and 2 more ranges"
+
+
+def test_refused_trades_are_not_missing() -> None:
+    finder = finder_of([trade(str(n), n) for n in range(1, 101) if n not in (20, 21, 40, 41, 42)])
+    finder.exclude([21, 41, 0, 50, 101])
+    assert finder.missing == 3
+    assert [gap.ids for gap in finder.gaps("x", "A/B", "open")] == ["20", "40, 42"]

@@ -194,7 +194,9 @@ def bar_problem(bar: Bar) -> str | None:
 
 def trade_problem(trade: Trade) -> str | None:
     """What is wrong with the trade: field, value and expectation; None for a valid one."""
-    if not 0 < len(trade.id) <= TRADE_ID_MAX:
+    if not trade.id:
+        return "id: got none, expected the exchange's own; number the trades where it gives none"
+    if len(trade.id) > TRADE_ID_MAX:
         return f"id: got {len(trade.id)} characters, expected 1 to {TRADE_ID_MAX}"
     if not math.isfinite(trade.price):
         return f"price: got {trade.price}, expected a finite price"

@@ -61,6 +61,11 @@ class TradeGapFinder:
                 self._gaps.append(_IdGap(newest + 1, trade_id - 1, ts, trade.ts))
         self._newest = trade_id, trade.ts
 
+    def exclude(self, trade_ids: Iterable[int]) -> None:
+        """Trades that are there but were refused are not missing. To be called after the last ``add``."""
+        for trade_id in trade_ids:
+            self._remove(trade_id)
+
     @property
     def missing(self) -> int:
         """How many trades are missing."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tapedeck_common.files.field_parsing import number
+from tapedeck_common.files.field_parsing import InvalidTrade, number
 from tapedeck_common.files.source_files import SourceFile
 from tapedeck_common.files.timestamps import FileTimes
 from tapedeck_common.market import Trade
@@ -49,16 +49,13 @@ def trade_parser(files: Files, file: SourceFile, times: FileTimes) -> Callable[[
             raise ValueError(f"e: got {message.e!r}, expected 'trade'")
         if message.s != expected:
             raise ValueError(f"s: got {message.s!r}, expected {expected!r} for {file.symbol}")
-        us, ts = times.of_number("T", message.T)
-        return us, Trade(
-            files.exchange,
-            file.symbol,
-            ts,
-            str(message.t),
-            number("p", message.p),
-            number("q", message.q),
-            "sell" if message.m else "buy",
-        )
+        id = str(message.t)
+        try:
+            us, ts = times.of_number("T", message.T)
+            price, amount = number("p", message.p), number("q", message.q)
+        except ValueError as error:
+            raise InvalidTrade(str(error), id) from None
+        return us, Trade(files.exchange, file.symbol, ts, id, price, amount, "sell" if message.m else "buy")
 
     return parse
 

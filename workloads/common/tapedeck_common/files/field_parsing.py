@@ -6,6 +6,15 @@ from typing import cast
 
 from tapedeck_common.market import Side
 
+
+class InvalidTrade(ValueError):
+    """A trade whose id could be read, and another field not."""
+
+    def __init__(self, reason: str, id: str) -> None:
+        super().__init__(reason)
+        self.id = id
+
+
 VALUE_MAX = 80  # characters of a value in a message
 
 

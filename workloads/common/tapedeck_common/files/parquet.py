@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
 
-from tapedeck_common.files.field_parsing import side
+from tapedeck_common.files.field_parsing import InvalidTrade, side
 from tapedeck_common.files.source_files import READ_ERRORS, InvalidFiles, SourceFile, open_file, read_error
-from tapedeck_common.files.text_tables import COLUMNS
+from tapedeck_common.files.text_tables import COLUMNS, lacks
 from tapedeck_common.files.timestamps import TIME_END, FileTimes, Stamp
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
@@ -17,7 +17,7 @@ from tapedeck_crds.base import Files
 BATCH_ROWS = 10_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RecordT = TypeVar("RecordT", Bar, Trade)
-Parsed: TypeAlias = tuple[int, RecordT] | str
+Parsed: TypeAlias = tuple[int, RecordT] | ValueError
 """A record with its time in microseconds, or what is wrong with its row."""
 Kind: TypeAlias = Literal["time", "number", "text"]
 _BARS: dict[str, Kind] = {"ts": "time", **dict.fromkeys(COLUMNS[1:], "number"), "interval": "text"}
@@ -42,27 +42,27 @@ def parquet_trades(files: Files, file: SourceFile, times: FileTimes) -> Iterator
 
 def _bar(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Parsed[Bar]:
     if None in row:
-        return _missing(_BARS, row)
+        return ValueError(_missing(_BARS, row))
     stamp, open_, high, low, close, volume, interval = row
     if isinstance(stamp, str):
-        return stamp
+        return ValueError(stamp)
     us, ts = stamp
     if interval != files.interval:
-        return f"interval: got {interval}, expected only {files.interval}"
+        return ValueError(f"interval: got {interval}, expected only {files.interval}")
     return us, Bar(files.exchange, file.symbol, files.interval, ts, open_, high, low, close, volume)
 
 
 def _trade(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Parsed[Trade]:
-    if None in row:
-        return _missing(_TRADES, row)
     stamp, id, price, amount, taker = row
+    if None in row:
+        return InvalidTrade(_missing(_TRADES, row), id or "")
     if isinstance(stamp, str):
-        return stamp
+        return InvalidTrade(stamp, id)
     us, ts = stamp
     try:
         return us, Trade(files.exchange, file.symbol, ts, id, price, amount, side("side", taker))
     except ValueError as error:
-        return str(error)
+        return InvalidTrade(str(error), id)
 
 
 def _missing(kinds: Mapping[str, Kind], row: tuple[Any, ...]) -> str:
@@ -138,7 +138,8 @@ def _columns(file: SourceFile, schema: Any, kinds: Mapping[str, Kind], defaults:
     there = {name.lower(): name for name in schema.names}
     missing = [name for name in kinds if name not in there and name not in defaults]
     if missing:
-        raise InvalidFiles(f"{file.name}: lacks columns {', '.join(missing)}; found {', '.join(schema.names)[:200]}")
+        expected = [name for name in kinds if name not in defaults]
+        raise InvalidFiles(f"{file.name}: {lacks(missing, schema.names, expected)}")
     names = {name: there[name] for name in kinds if name in there}
     for name, own in names.items():
         if problem := _unfit(schema.field(own).type, kinds[name]):

@@ -8,6 +8,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from tapedeck_common.files.bar_dates import bar_times
 from tapedeck_common.files.binance import trade_parser
+from tapedeck_common.files.field_parsing import InvalidTrade
 from tapedeck_common.files.lean_bars import lean_parser
 from tapedeck_common.files.parquet import Parsed, parquet_bars, parquet_trades
 from tapedeck_common.files.source_files import InvalidRow, Lines, SourceFile, read_lines
@@ -89,7 +90,7 @@ def _trades(files: Files, file: SourceFile, times: FileTimes) -> Iterator[_Parse
 
 def _parquet_rows(rows: Iterator[tuple[int, Parsed[RecordT]]]) -> Iterator[_ParsedRow[RecordT]]:
     for number, parsed in rows:
-        yield _ParsedRow(number, parsed if isinstance(parsed, str) else parsed[1], parsed)
+        yield _ParsedRow(number, parsed if isinstance(parsed, ValueError) else parsed[1], parsed)
 
 
 def _text_rows(lines: Lines, parse: Callable[[str], tuple[int, RecordT]]) -> Iterator[_ParsedRow[RecordT]]:
@@ -97,7 +98,7 @@ def _text_rows(lines: Lines, parse: Callable[[str], tuple[int, RecordT]]) -> Ite
         try:
             yield _ParsedRow(number, text, parse(text))
         except ValueError as error:
-            yield _ParsedRow(number, text, str(error))
+            yield _ParsedRow(number, text, error)
 
 
 def _valid_rows(
@@ -108,10 +109,11 @@ def _valid_rows(
 ) -> Iterator[Row[RecordT]]:
     for number, row, parsed in rows:
         place = f"{file.name}:{number}"
-        if isinstance(parsed, str):
-            on_invalid(InvalidRow(place, parsed, str(row)))
+        if isinstance(parsed, ValueError):
+            id = parsed.id if isinstance(parsed, InvalidTrade) else ""
+            on_invalid(InvalidRow(place, str(parsed), str(row), id))
         elif problem := problem_of(*parsed):
-            on_invalid(InvalidRow(place, problem, str(row)))
+            on_invalid(InvalidRow(place, problem, str(row), getattr(parsed[1], "id", "")))
         else:
             yield Row(parsed[0], place, parsed[1])
 

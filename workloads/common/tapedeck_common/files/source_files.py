@@ -17,11 +17,12 @@ from tapedeck_crds.errors import InvalidInput
 
 
 class InvalidRow(NamedTuple):
-    """A row that was rejected: its place (``name:line``), the reason, and the row itself."""
+    """A row that was rejected: its place (``name:line``), the reason, the row itself, and the trade's id if known."""
 
     place: str
     reason: str
     payload: str
+    id: str = ""
 
 
 class InvalidFiles(InvalidInput):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 
-from tapedeck_common.files.field_parsing import number, side
+from tapedeck_common.files.field_parsing import InvalidTrade, number, side
 from tapedeck_common.files.source_files import InvalidFiles, Lines, SourceFile
 from tapedeck_common.files.timestamps import FileTimes
 from tapedeck_common.market import Bar, Trade
@@ -45,16 +45,12 @@ def csv_trade_parser(
     def parse(text: str) -> tuple[int, Trade]:
         cells = _cells(text, found)
         time, id, price, amount, taker = (cells[place].strip() for place in places)
-        us, ts = times.of_text("ts", time)
-        return us, Trade(
-            files.exchange,
-            file.symbol,
-            ts,
-            id,
-            number("price", price),
-            number("amount", amount),
-            side("side", taker),
-        )
+        try:
+            us, ts = times.of_text("ts", time)
+            values = number("price", price), number("amount", amount), side("side", taker)
+        except ValueError as error:
+            raise InvalidTrade(str(error), id) from None
+        return us, Trade(files.exchange, file.symbol, ts, id, *values)
 
     return parse
 
@@ -71,8 +67,17 @@ def _header(file: SourceFile, lines: Lines, required: tuple[str, ...]) -> list[s
     found = [name.strip(' "').lower() for name in header.split(",")]
     missing = [name for name in required if name not in found]
     if missing:
-        raise InvalidFiles(f"{file.name}: header lacks {', '.join(missing)}; found {', '.join(found)[:200]}")
+        raise InvalidFiles(f"{file.name}: header {lacks(missing, found, required)}, or add a header line")
     return found
+
+
+def lacks(missing: Collection[str], found: Iterable[str], expected: Iterable[str]) -> str:
+    """What is wrong with the columns of a table, and how to go on."""
+    advice = "or number the rows of all its files where trades have no id" if "id" in missing else "or add one"
+    return (
+        f"lacks {', '.join(missing)}; found {', '.join(found)[:200]}; expected {', '.join(expected)} in any order. "
+        f"Rename the column that has it, {advice}"
+    )
 
 
 def _cells(text: str, header: list[str]) -> list[str]:

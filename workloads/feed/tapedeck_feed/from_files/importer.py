@@ -21,13 +21,15 @@ from tapedeck_common.files import (
 )
 from tapedeck_common.logs import log
 from tapedeck_common.market import Trade, bars_from_trades, series_key
-from tapedeck_common.trade_gaps import TradeGapFinder
+from tapedeck_common.trade_gaps import TradeGapFinder, is_counting_id
 from tapedeck_common.wire import encode
 from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Interrupted, InvalidInput
 from tapedeck_crds.session import Session
 from tapedeck_feed.from_files.stats import ImportStats
 from tapedeck_feed.output.publisher import MarketDataPublisher
+
+REFUSED_IDS_MAX = 100_000  # of one symbol; further ones are counted as missing, too
 
 
 class NoRowTaken(InvalidInput):
@@ -59,6 +61,7 @@ class FileImporter:
         self._stats = stats
         self._stop = stop
         self._session = session
+        self._refused_ids: set[int] = set()  # of the symbol's trades
         self._on_other = publisher.callback(_ignore)
 
     def run(self) -> None:
@@ -79,6 +82,7 @@ class FileImporter:
 
     def _import_symbol(self, symbol: str, sources: list[SourceFile]) -> None:
         late = self._stats.late
+        self._refused_ids.clear()
         rows = count_out_of_order(
             self._read(sources, partial(self._refuse, symbol)), partial(self._stats.count, "late")
         )
@@ -119,6 +123,7 @@ class FileImporter:
         self._publish_gaps(symbol, finder)
 
     def _publish_gaps(self, symbol: str, finder: TradeGapFinder) -> None:
+        finder.exclude(self._refused_ids)
         gaps = finder.gaps(self._files.exchange, symbol, "open")
         for gap in gaps:
             self._publisher.send(topics.MARKET_INGEST, series_key(gap.exchange, symbol), encode(gap), self._on_other)
@@ -130,6 +135,8 @@ class FileImporter:
     def _refuse(self, symbol: str, row: InvalidRow) -> None:
         refusals = self._stats.refusals
         refusals.add(symbol, row.place.rpartition(":")[0], row.place, row.reason, row.payload)
+        if is_counting_id(row.id) and len(self._refused_ids) < REFUSED_IDS_MAX:
+            self._refused_ids.add(int(row.id))
         if refusals.is_full:
             self._publish_refusals()
 
