@@ -239,6 +239,11 @@ class BestTrial(Model):
     trial: int = Field(
         description="Number of the trial in its window; -1 is the out-of-sample trial of the window's best."
     )
+    sample: Literal["inSample", "outOfSample"] = Field(
+        description="Whether its params were chosen by these bars, or by those before them."
+    )
+    from_: str = Field(alias="from", description="First open time of its bars.")
+    to: str = Field(description="End of its bars: later than their open times.")
     objective: float = Field(description="Value of the objective.")
     params: dict[str, ParamValue] = Field(
         description="Its params.", json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
@@ -301,7 +306,8 @@ class BacktestStatus(Status):
     )
     best: list[BestTrial] | None = Field(
         default=None,
-        description="The best trials of a sweep, best first; of a walk-forward, the out-of-sample ones.",
+        description="The best trials of a sweep, best first; of a walk-forward the out-of-sample trials of the first "
+        "windows, in order of time. All are in the table run_trials.",
     )
     deflated_sharpe: float | None = Field(
         default=None,
@@ -317,6 +323,16 @@ class BacktestStatus(Status):
         default=None, description="Windows with fewer bars before the out-of-sample part than the indicators need."
     )
     empty_windows: int | None = Field(default=None, description="Windows whose out-of-sample part had no fill.")
+    open_windows: int | None = Field(
+        default=None,
+        description="Windows that ended with an open position. It is valued at the last close: its profit counts in "
+        "value and return, not in trades, winRatePercent and profitFactor. openPositions, unrealisedProfit and "
+        "openOrders are those of the last window.",
+    )
+    bust_trials: int | None = Field(
+        default=None, description="Trials of a sweep whose account fell to 0 or below; they are not among the best."
+    )
+    failed_trials: int | None = Field(default=None, description="Trials of a sweep whose strategy failed.")
 
 
 class Backtest(Resource[BacktestSpec, BacktestStatus]):

@@ -134,10 +134,12 @@ class ReplayReport(Report):
 
 
 class TrialReport(Model):
-    """One of the best trials."""
+    """One of the best trials. It ran over bars with opens in [``start``, ``end``), milliseconds UTC."""
 
     window: int
     trial: int
+    start: int
+    end: int
     objective: float
     params: dict[str, Any]
 
@@ -179,3 +181,12 @@ class BacktestReport(Report):
     windows: int = 0
     cold_windows: int = 0
     empty_windows: int = 0
+    open_windows: int = 0
+    bust_trials: int | None = None
+    failed_trials: int | None = None
+
+
+WINDOW_COUNTS = ("windows", "cold_windows", "empty_windows", "open_windows")
+"""Fields of BacktestReport that count windows of a walk-forward."""
+TRIAL_COUNTS = ("bust_trials", "failed_trials")
+"""Fields of BacktestReport that count trials of a sweep, in the last shard's report."""

@@ -8,6 +8,7 @@ from tapedeck_crds.kinds import Backtest
 from tapedeck_crds.report import BacktestReport, TrialReport
 from tapedeck_operator.plan import Observed, ObservedPod, Settings, plan
 
+DAY = 86_400_000
 SETTINGS = Settings(images={"backtest": "bt"}, operator_key=b"k")
 
 
@@ -27,7 +28,10 @@ def a_sweep(**sweep: Any) -> Backtest:
 
 
 def a_report(tried: int, *best: tuple[int, float], window: int = 0) -> BacktestReport:
-    trials = tuple(TrialReport(window=window, trial=n, objective=o, params={"fast": n}) for n, o in best)
+    trials = tuple(
+        TrialReport(window=window, trial=n, start=DAY * window, end=DAY * (window + 1), objective=o, params={"fast": n})
+        for n, o in best
+    )
     return BacktestReport(state="running", run_id="u", tried=tried, trials=40, best=trials)
 
 
@@ -63,21 +67,27 @@ def test_the_windows_of_a_walk_forward_are_in_order_of_time() -> None:
     job = next(m for m in plan(rolling, Observed(), 0, SETTINGS).apply if m["kind"] == "Job")
     pods = (shard(0, a_report(1, (-1, 9.0), window=4)), shard(1, a_report(1, (-1, 2.0), window=1)))
     status = plan(rolling, Observed(job=job, pods=pods), 0, SETTINGS).status
-    assert [(t["window"], t["trial"]) for t in status["best"]] == [(1, -1), (4, -1)]
+    assert [(t["window"], t["trial"], t["sample"], t["from"], t["to"]) for t in status["best"]] == [
+        (1, -1, "outOfSample", "1970-01-02T00:00:00Z", "1970-01-03T00:00:00Z"),
+        (4, -1, "outOfSample", "1970-01-05T00:00:00Z", "1970-01-06T00:00:00Z"),
+    ]
 
 
 def test_the_last_shard_reports_the_sweep_as_a_whole() -> None:
     rolling = a_sweep(walkForward={"trainDays": 5, "testDays": 1})
     job = next(m for m in plan(rolling, Observed(), 0, SETTINGS).apply if m["kind"] == "Job")
     whole = {"value": 900.0, "return_percent": -10.0, "windows": 2, "cold_windows": 1, "bars": 50, "daily_returns": 3}
+    whole |= {"open_windows": 2, "bust_trials": 4, "failed_trials": 0}
     last = a_report(1, (-1, 2.0), window=1).model_copy(update={**whole, "undefined": ("sharpe: too short",)})
     pods = (shard(0, a_report(39, (-1, 9.0))), shard(1, last))
     status = plan(rolling, Observed(job=job, pods=pods), 0, SETTINGS).status
     assert status["progress"] == "40/40"
     figures = ("value", "returnPercent", "windows", "coldWindows", "emptyWindows", "bars", "dailyReturns")
     assert [status[name] for name in figures] == [900.0, -10.0, 2, 1, 0, 50, 3]
+    assert [status[name] for name in ("openWindows", "bustTrials", "failedTrials")] == [2, 4, 0]
     assert status["undefined"] == ["sharpe: too short"]
-    best = a_report(20, (3, 1.5)).model_copy(update={"deflated_sharpe": 0.25})
+    best = a_report(20, (3, 1.5)).model_copy(update={"deflated_sharpe": 0.25, "bust_trials": 7})
     pods = (shard(0, a_report(20, (1, 0.5))), shard(1, best))
     status = plan(a_sweep(), Observed(job=job, pods=pods), 0, SETTINGS).status
-    assert (status["deflatedSharpe"], status.get("windows")) == (0.25, None)
+    assert (status["deflatedSharpe"], status["bustTrials"], status.get("windows")) == (0.25, 7, None)
+    assert {trial["sample"] for trial in status["best"]} == {"inSample"}

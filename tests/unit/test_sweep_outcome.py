@@ -16,7 +16,13 @@ from pods.engine import CASH, T0, columns_of, random_bars
 from tapedeck_backtest.bars.datetimes import same_session
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.strategies import BUILTINS
-from tapedeck_backtest.sweep.outcome import best_of_search, out_of_sample, why_windows_do_not_trade
+from tapedeck_backtest.sweep.outcome import (
+    best_of_search,
+    out_of_sample,
+    trial_counts,
+    why_trials_are_not_ranked,
+    why_windows_do_not_trade,
+)
 from tapedeck_backtest.sweep.shard import ShardRunner, shard_plan
 from tapedeck_backtest.sweep.trial import TrialRunner
 from tapedeck_backtest.sweep.windows import sweep_windows
@@ -30,8 +36,13 @@ def a_sweep(*params: dict[str, Any], **more: Any) -> Sweep:
     return Sweep.model_validate({"params": list(params), **more})
 
 
-def moving_average_trades(bars: list[Bar], fast: int, slow: int, start: int, end: int, cash: float) -> list[float]:
-    """The account after each bar of [start, end): 1 unit, bought over and sold under the slower average, next open."""
+def moving_average_trades(
+    bars: list[Bar], fast: int, slow: int, start: int, end: int, cash: float
+) -> tuple[list[float], int]:
+    """The account after each bar of [start, end), and the units that are held at the end.
+
+    1 unit is bought over and sold under the slower average, at the next open.
+    """
     close = pd.Series([bar.close for bar in bars[:end]])
     above = close.rolling(fast).mean() - close.rolling(slow).mean()
     held, values, order = 0, [], 0
@@ -40,7 +51,7 @@ def moving_average_trades(bars: list[Bar], fast: int, slow: int, start: int, end
         values.append(cash + held * bars[i].close)
         crossed_up, crossed_down = above[i - 1] <= 0 < above[i], above[i - 1] >= 0 > above[i]
         order = 1 if crossed_up and not held else -1 if crossed_down and held else 0
-    return values
+    return values, held
 
 
 def walk_forward(**rolling: Any) -> Sweep:
@@ -75,16 +86,21 @@ def test_walk_forward_is_one_account_over_warm_windows(module: bool, warmup: int
         assert (counts.windows, counts.cold_windows) == (5, 5)
         return
     expected: list[float] = []
+    held_at_end = 0
     for window, trial in zip(windows, tests, strict=True):
         fast = msgspec.json.decode(trial.params)["fast"]
         start, cash = (window.train_to - T0) // quarter, expected[-1] if expected else CASH
-        expected += moving_average_trades(bars, fast, 60, start, start + 96, cash)
+        part, held = moving_average_trades(bars, fast, 60, start, start + 96, cash)
+        expected += part
+        held_at_end += held > 0
         # alone, the window starts with the spec's cash
-        alone = moving_average_trades(bars, fast, 60, start, start + 96, CASH)
+        alone, _ = moving_average_trades(bars, fast, 60, start, start + 96, CASH)
         assert trial.metrics["final_value"] == pytest.approx(alone[-1])
     assert list(results.value) == pytest.approx(expected)
     assert list(results.ts) == [bar.ts + quarter for bar in bars[96:]]
     assert (counts.windows, counts.cold_windows, counts.empty_windows) == (5, 0, 0)
+    assert counts.open_windows == held_at_end > 1
+    assert f"{held_at_end} ended with an open position" in str(counts)
     assert results.summary()["buy_and_hold_percent"] == pytest.approx((bars[-1].close / bars[96].close - 1) * 100)
     fills = [record for record in records if isinstance(record, RunFill)]
     assert [fill.seq for fill in fills] == list(range(len(fills)))
@@ -122,6 +138,30 @@ def test_windows_without_a_feasible_trial_are_explained() -> None:
     assert said.startswith("1 window did not trade: no trial is feasible: 2 of 2 have no ")
     assert reason in said
     assert why_windows_do_not_trade(config, [traded]) is None
+
+
+def test_trials_that_are_not_ranked_are_counted_by_reason() -> None:
+    config = a_sweep({"name": "fast", "values": [5]}, objective={"metric": "sharpe"})
+
+    def a_trial(number: int, message: str = "", *, feasible: bool = False, **metrics: float | None) -> RunTrial:
+        return RunTrial(
+            "r", 0, number, msgspec.Raw(b'{"fast":5}'), 0, 0, metrics, metrics.get("sharpe"), feasible, message=message
+        )
+
+    trials = [
+        a_trial(0, feasible=True, sharpe=1.0, lowest_value=9.0),
+        *(a_trial(n, sharpe=9.0, lowest_value=-1.0) for n in (1, 2)),
+        a_trial(3, "ValueError: odd"),
+        a_trial(4, sharpe=None, lowest_value=9.0),
+        a_trial(5, sharpe=0.5, lowest_value=9.0),
+        RunTrial("r", 0, -1, msgspec.Raw(b"{}"), 0, 0, {}, None, False, message="no feasible trial"),
+    ]
+    assert trial_counts(trials) == {"bust_trials": 2.0, "failed_trials": 1.0}
+    assert why_trials_are_not_ranked(config, trials) == (
+        "not ranked of 6 trials: 2 bust (the account fell to 0 or below), 1 failed, 1 without sharpe, "
+        "1 against the constraints"
+    )
+    assert why_trials_are_not_ranked(config, trials[:1]) is None
 
 
 def test_deflated_sharpe_of_the_best_trial_of_a_search() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tapedeck_crds.base import format_ms
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Backtest, Replay
-from tapedeck_crds.report import BacktestReport, TrialReport
+from tapedeck_crds.report import TRIAL_COUNTS, WINDOW_COUNTS, BacktestReport, TrialReport
 from tapedeck_crds.sweep import Sweep
 from tapedeck_operator.plan import reasons
 from tapedeck_operator.plan.job_plan import job_children, job_plan, waiting_for_feed
@@ -86,9 +87,9 @@ def _lost_replay(replay: Replay | None, uid: str, name: str) -> RunStatus | None
     return None
 
 
-_COUNTS = ("windows", "cold_windows", "empty_windows")  # of a walk-forward
 _NOT_COPIED = {
-    "state", "reason", "message", "undefined", "total", "tried", "trials", "best", "deflated_sharpe", *_COUNTS,
+    "state", "reason", "message", "undefined", "total", "tried", "trials", "best", "deflated_sharpe", *WINDOW_COUNTS,
+    *TRIAL_COUNTS,
 }  # fmt: skip
 
 
@@ -133,14 +134,30 @@ def _sweep_fields(sweep: Sweep, reports: list[BacktestReport]) -> Json:
     best = [trial for report in reports for trial in report.best]
     tried = sum(report.tried for report in reports)
     deflated = (report.deflated_sharpe for report in reports if report.deflated_sharpe is not None)
-    whole = next((report for report in reports if report.windows), None)  # the last shard of a walk-forward
-    of_windows = {**_fields(whole), **whole.model_dump(include=set(_COUNTS))} if whole is not None else {}
     return {
-        **of_windows,
+        **_whole_sweep(reports),
         "deflated_sharpe": next(deflated, None),
         "run_id": reports[0].run_id or None,
         "progress": f"{tried}/{reports[0].trials}",
-        "best": [trial.model_dump() for trial in _ranked(sweep, best)],
+        "best": [_best_trial(trial) for trial in _ranked(sweep, best)],
+    }
+
+
+def _whole_sweep(reports: list[BacktestReport]) -> Json:
+    """What the last shard reports of the sweep as a whole; none before it has ended."""
+    last = next((report for report in reports if report.bust_trials is not None), None)
+    if last is None:
+        return {}
+    of_windows = {**_fields(last), **last.model_dump(include=set(WINDOW_COUNTS))} if last.windows else {}
+    return {**of_windows, **last.model_dump(include=set(TRIAL_COUNTS))}
+
+
+def _best_trial(trial: TrialReport) -> Json:
+    return {
+        **trial.model_dump(exclude={"start", "end"}),
+        "sample": "outOfSample" if trial.trial < 0 else "inSample",
+        "from": format_ms(trial.start),
+        "to": format_ms(trial.end),
     }
 
 

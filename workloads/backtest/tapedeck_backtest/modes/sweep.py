@@ -15,7 +15,14 @@ from tapedeck_backtest.run.execution import new_results
 from tapedeck_backtest.sources.stored_bars import read_history, read_range, stored_limits
 from tapedeck_backtest.strategy_loader import checked_params, param_notes
 from tapedeck_backtest.sweep.completed_trials import completed_trials
-from tapedeck_backtest.sweep.outcome import best_of_search, out_of_sample, why_none_is_best, why_windows_do_not_trade
+from tapedeck_backtest.sweep.outcome import (
+    best_of_search,
+    out_of_sample,
+    trial_counts,
+    why_none_is_best,
+    why_trials_are_not_ranked,
+    why_windows_do_not_trade,
+)
 from tapedeck_backtest.sweep.shard import ShardRunner, shard_plan, total_trials
 from tapedeck_backtest.sweep.trial import TrialRunner
 from tapedeck_backtest.sweep.windows import SweepWindow, sweep_windows
@@ -94,8 +101,9 @@ def _publish_outcome(
     """Publish the sweep's result and its end. A repetition publishes the same. Raises Unavailable and RunFailed."""
     progress, sweep = context.progress, trials.sweep
     if sweep.walk_forward is None:
-        progress.figures = best_of_search(sweep, all_trials)
-        if not progress.figures:
+        best = best_of_search(sweep, all_trials)
+        progress.figures = best | trial_counts(all_trials)
+        if not best:
             progress.note(why_none_is_best(sweep, all_trials))
     else:
         steps = sum(len(columns.event) for columns in trials.series.values())
@@ -103,10 +111,12 @@ def _publish_outcome(
         with context.strategy_code():
             counts = out_of_sample(trials, windows, all_trials, results)
         results.flush()
-        progress.results, progress.figures = results, counts.figures()
+        progress.results, progress.figures = results, counts.figures() | trial_counts(all_trials)
         progress.note(str(counts))
         if (reason := why_windows_do_not_trade(sweep, all_trials)) is not None:
             progress.note(reason)
+    if (unranked := why_trials_are_not_ranked(sweep, all_trials)) is not None:
+        progress.note(unranked)
     context.publish_ended("complete", progress.end_message())
 
 

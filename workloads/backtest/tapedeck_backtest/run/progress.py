@@ -13,7 +13,7 @@ from tapedeck_backtest.report.summary import HEADLINE, Figures
 from tapedeck_backtest.report.undefined import reason_lines, undefined
 from tapedeck_backtest.sweep.shard import ShardRunner
 from tapedeck_common.logs import log
-from tapedeck_crds.report import BacktestReport, ReportState
+from tapedeck_crds.report import TRIAL_COUNTS, WINDOW_COUNTS, BacktestReport, ReportState
 
 
 @dataclass
@@ -100,7 +100,8 @@ class RunProgress:
                 "trials": progress.total,
                 "best": progress.best,
                 "deflated_sharpe": self.figures.get("deflated_sharpe"),
-                **{name: int(self.figures.get(name) or 0) for name in ("windows", "cold_windows", "empty_windows")},
+                **{name: int(self.figures.get(name) or 0) for name in WINDOW_COUNTS},
+                **{name: _count(self.figures, name) for name in TRIAL_COUNTS},
             }
         )
 

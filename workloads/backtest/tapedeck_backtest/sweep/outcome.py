@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from pydantic.alias_generators import to_snake
 
+from tapedeck_backtest.report.end_notes import BUST, is_bust
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.report.sharpe import deflated_sharpe
 from tapedeck_backtest.report.summary import Figures
@@ -55,6 +56,38 @@ def why_none_is_best(sweep: Sweep, trials: list[RunTrial]) -> str:
     return f"no trial is feasible: {count} of {len(trials)} have no {name}: {reason}"
 
 
+def trial_counts(trials: Sequence[RunTrial]) -> Figures:
+    """How many trials ruined their account, and how many failed; out-of-sample tests count too."""
+    failed = [trial for trial in trials if trial.message and not _is_idle_test(trial)]
+    return {
+        "bust_trials": float(sum(is_bust(trial.metrics) for trial in trials)),
+        "failed_trials": float(len(failed)),
+    }
+
+
+def why_trials_are_not_ranked(sweep: Sweep, trials: Sequence[RunTrial]) -> str | None:
+    """How many trials can't be among the best, by reason; None where all can."""
+    searched = [trial for trial in trials if trial.trial != OUT_OF_SAMPLE_TRIAL]
+    counts = Counter(_why_not_ranked(sweep, trial) for trial in searched if not trial.feasible)
+    if not counts:
+        return None
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    return f"not ranked of {len(searched)} trials: {reasons}"
+
+
+def _why_not_ranked(sweep: Sweep, trial: RunTrial) -> str:
+    if trial.message:
+        return "failed"
+    if is_bust(trial.metrics):
+        return f"{BUST.lower()} (the account fell to 0 or below)"
+    return f"without {sweep.objective.metric}" if trial.objective is None else "against the constraints"
+
+
+def _is_idle_test(trial: RunTrial) -> bool:
+    """Whether this is the test of a window that had no trial to test."""
+    return trial.trial == OUT_OF_SAMPLE_TRIAL and trial.params == msgspec.Raw(b"{}")
+
+
 def why_windows_do_not_trade(sweep: Sweep, trials: Sequence[RunTrial]) -> str | None:
     """How many windows of a walk-forward had no trial to test, and why; None where each had one."""
     idle = {trial.window for trial in trials if trial.trial == OUT_OF_SAMPLE_TRIAL and not trial.metrics}
@@ -66,11 +99,16 @@ def why_windows_do_not_trade(sweep: Sweep, trials: Sequence[RunTrial]) -> str | 
 
 @dataclass
 class WindowCounts:
-    """The windows of a walk-forward: all, those whose indicators started without enough bars, those without a fill."""
+    """The windows of a walk-forward.
+
+    ``cold_windows`` started without the bars that the indicators need, ``empty_windows`` had no fill, ``open_windows``
+    ended with an open position, whose profit counts in the account's value and in no closed trade.
+    """
 
     windows: int = 0
     cold_windows: int = 0
     empty_windows: int = 0
+    open_windows: int = 0
 
     def figures(self) -> Figures:
         """The counts by name."""
@@ -78,10 +116,17 @@ class WindowCounts:
             "windows": float(self.windows),
             "cold_windows": float(self.cold_windows),
             "empty_windows": float(self.empty_windows),
+            "open_windows": float(self.open_windows),
         }
 
     def __str__(self) -> str:
-        return f"{self.windows} windows: {self.cold_windows} cold, {self.empty_windows} without a fill"
+        counts = f"{self.windows} windows: {self.cold_windows} cold, {self.empty_windows} without a fill"
+        if not self.open_windows:
+            return counts
+        return (
+            f"{counts}, {self.open_windows} ended with an open position: its profit is in the value of the account, "
+            "not in trades, win rate and profit factor"
+        )
 
 
 def out_of_sample(
@@ -107,6 +152,7 @@ def out_of_sample(
         counts.windows += 1
         counts.cold_windows += trial.metrics.get("cold") == 1.0
         counts.empty_windows += results.fills == fills
+        counts.open_windows += bool(results.positions())
     results.closes = lambda: _closes(trials, tested[0].train_to, tested[-1].test_to)
     return counts
 

@@ -95,10 +95,13 @@ class ShardRunner:
     def progress(self) -> ShardProgress:
         """The progress for the pod's report, bounded in size. May be called from another thread."""
         best = [
-            TrialReport(window=t.window, trial=t.trial, objective=t.objective, params=msgspec.json.decode(t.params))
+            TrialReport(
+                window=t.window, trial=t.trial, start=t.start, end=t.end, objective=t.objective,
+                params=msgspec.json.decode(t.params),
+            )
             for t in self.best()
             if t.objective is not None
-        ][: self._sweep.keep]
+        ][: self._sweep.keep]  # fmt: skip
         sizes = accumulate(len(each.model_dump_json(by_alias=True)) for each in best)
         kept = tuple(each for each, size in zip(best, sizes, strict=True) if size <= BEST_BYTES)
         return ShardProgress(len(self.completed), self.total, kept)
