@@ -149,3 +149,22 @@ def test_months_and_years() -> None:
 def test_no_periods_without_steps() -> None:
     none = np.array([], dtype=np.int64)
     assert periods(AccountHistory(1.0, MINUTE, none, np.array([]), np.array([])), none, np.array([])) == []
+
+
+def test_months_are_those_of_the_markets_trading_days() -> None:
+    """A session of Tokyo, whose 1 February begins on 31 January UTC; and a future's, which closes a day later."""
+    tokyo = Session(timezone="Asia/Tokyo", open="09:00", close="15:00")
+    globex = Session(timezone="America/New_York", open="18:00", close="17:00")
+    cases = [
+        (tokyo, ["2023-01-31T06:00", "2023-01-31T23:59", "2023-02-01T00:01"], ["2023-01", "2023-02"]),
+        (globex, ["2023-01-31T21:00", "2023-01-31T23:01"], ["2023-01", "2023-02"]),  # 16:00 and 18:01
+    ]
+    for session, times, months in cases:
+        ts = np.array(times, dtype="datetime64[ms]").astype(np.int64)
+        values = np.arange(1, len(ts) + 1, dtype=np.float64)
+        account = AccountHistory(1.0, MINUTE, ts, values, values, session)
+        found = periods(account, ts[-1:], np.array([5.0]))
+        assert [(each.period, each.trades) for each in found] == [(months[0], 0), (months[1], 1), ("2023", 1)]
+    daily = np.array(["2023-02-01", "2023-02-02"], dtype="datetime64[ms]").astype(np.int64)
+    account = AccountHistory(1.0, 86_400_000, daily, np.ones(2), np.ones(2), tokyo)
+    assert [each.period for each in periods(account, daily[:0], np.array([]))] == ["2023-01", "2023-02", "2023"]

@@ -200,7 +200,7 @@ class RunDrawdown(msgspec.Struct, frozen=True):
 
 
 class RunPeriod(msgspec.Struct, frozen=True):
-    """A month (2018-04) or a year (2018) of a run, UTC. Values and profit are in the quote currency."""
+    """A month (2018-04) or a year (2018) of the trading days of a run. Values and profit are in the quote currency."""
 
     period: str
     start_value: float

@@ -1,4 +1,4 @@
-"""Results of each month and each year of a run, in UTC."""
+"""Results of each month and each year of a run: of the trading days of its market."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from tapedeck_backtest.report.metrics import drawdowns, return_percent
 from tapedeck_backtest.report.summary import AccountHistory
+from tapedeck_backtest.report.trading_days import trading_dates
 from tapedeck_common.records import RunPeriod
 from tapedeck_common.store.bars import Floats, Ints
 
@@ -19,8 +20,10 @@ def periods(account: AccountHistory, exit_ts: Ints, pnl_net: Floats) -> list[Run
 
 
 def _periods_of_unit(account: AccountHistory, exit_ts: Ints, pnl_net: Floats, unit: str) -> list[RunPeriod]:
-    names = _names(account.ts, unit)
-    closed = _names(exit_ts, unit)
+    names, closed = (
+        trading_dates(account.session, account.interval_ms, ts).astype(f"datetime64[{unit}]")
+        for ts in (account.ts, exit_ts)
+    )
     ends = [*np.flatnonzero(names[1:] != names[:-1]) + 1, len(names)] if len(names) else []
     result, start, first = [], account.start, 0
     for end in ends:
@@ -41,7 +44,3 @@ def _periods_of_unit(account: AccountHistory, exit_ts: Ints, pnl_net: Floats, un
         )
         start, first = float(value[-1]), end
     return result
-
-
-def _names(ts: Ints, unit: str) -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
-    return (ts - 1).astype("datetime64[ms]").astype(f"datetime64[{unit}]")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from tapedeck_common.store.bars import Ints
 from tapedeck_crds.intervals import BAR_LENGTHS
@@ -13,6 +16,8 @@ from tapedeck_crds.session import WEEKDAYS, Session
 DAY_MS = 86_400_000
 DAYS_A_YEAR = 365  # of a market that trades on seven days a week
 MONTHS_A_YEAR = 12
+_ORDINAL_OF_1970 = date(1970, 1, 1).toordinal()
+Dates: TypeAlias = npt.NDArray[np.datetime64]
 SESSIONS_A_YEAR = 252  # of a market that trades on five days a week: without holidays
 
 
@@ -25,6 +30,13 @@ def trading_days(session: Session, interval_ms: int, ts: Ints) -> Ints:
         return ts
     closes, days = _sessions(session, int(ts[0]), int(ts[-1]))
     return days[np.searchsorted(closes, ts, side="left")]
+
+
+def trading_dates(session: Session, interval_ms: int, ts: Ints) -> Dates:
+    """The date of the trading day of each event time, ascending. Bars of a day or longer close at midnight UTC."""
+    if interval_ms >= DAY_MS or not len(ts):
+        return (ts - 1).astype("datetime64[ms]").astype("datetime64[D]")
+    return (trading_days(session, interval_ms, ts) - _ORDINAL_OF_1970).astype("datetime64[D]")
 
 
 def has_return_without_bars(session: Session, interval_ms: int) -> bool:
