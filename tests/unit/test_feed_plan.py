@@ -110,7 +110,10 @@ def test_other_failures_are_restarted() -> None:
     crashed = pod(0, 1, state="failed", reason="Unreachable", message="no answer")
     planned = plan(feed(), Observed(pods=(crashed,)), NOW, SETTINGS)
     assert (planned.status["phase"], planned.status["message"]) == ("Pending", "no answer")
+    assert [(event.type, event.reason) for event in planned.events] == [("Normal", "Restarting")]
     assert len(deployments(planned)) == 1
+    planned = plan(feed(), Observed(pods=(crashed, crashed)), NOW, SETTINGS)
+    assert [(event.type, event.reason) for event in planned.events] == [("Warning", "CrashLoop")]
 
 
 def test_the_policy_allows_the_ports_of_the_exchange() -> None:

@@ -231,6 +231,23 @@ def test_a_ruined_account_is_the_reason_of_a_complete_run() -> None:
     assert [(event.type, event.reason) for event in planned.events] == [("Warning", "Bust")]
 
 
+def test_the_first_restart_is_no_warning_and_the_second_is() -> None:
+    replay = resource("Replay", {"source": STORE})
+    made = job(plan(replay, Observed(), NOW, SETTINGS))
+    report = ReplayReport(state="failed", reason="Unavailable", message="no broker")
+    first, second = (ObservedPod(name, 0, "Failed", None, report, 1) for name in "ab")
+    starting = ObservedPod("c", 0, "Pending")
+    planned = plan(replay, Observed(made, (first,)), NOW, SETTINGS)
+    assert [(each.type, each.reason, each.message) for each in planned.events] == [
+        ("Normal", "Restarting", "no broker")
+    ]
+    replay = after(replay, planned)
+    assert plan(replay, Observed(made, (first, starting)), NOW, SETTINGS).events == ()
+    again = plan(replay, Observed(made, (first, second)), NOW, SETTINGS)
+    assert [(each.type, each.reason) for each in again.events] == [("Warning", "CrashLoop")]
+    assert plan(after(replay, again), Observed(made, (first, second, starting)), NOW, SETTINGS).events == ()
+
+
 def test_the_failure_of_a_pod_is_reported_until_its_successor_works() -> None:
     replay = resource("Replay", {"source": STORE})
     made = job(plan(replay, Observed(), NOW, SETTINGS))

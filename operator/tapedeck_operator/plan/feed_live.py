@@ -11,7 +11,7 @@ from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import names, reasons
 from tapedeck_operator.plan.feed_children import ChildChanges, live_deployment
 from tapedeck_operator.plan.feed_refusals import status_with_refused
-from tapedeck_operator.plan.run_status import RunStatus, pending_pod_status
+from tapedeck_operator.plan.run_status import RunStatus, pending_pod_status, restarting
 from tapedeck_operator.plan.transforms import transform_name
 from tapedeck_operator.plan.types import Observed, ObservedPod, Patch, Settings
 
@@ -56,7 +56,7 @@ def _live_status(
     rejected = next((pod for pod in pods if pod.exit_code == EXIT_BAD_INPUT), None)
     if rejected is not None:
         return replace(_rejected_input(rejected), fields=fields)
-    problem = next((problem for pod in newest if (problem := _problem(feed, pod)) is not None), None)
+    problem = next((problem for pod in newest if (problem := _problem(feed, pods, pod)) is not None), None)
     if problem is not None:
         return replace(problem, fields=fields)
     worst = next((report for report in reports if report.reason != "Live"), reports[0])
@@ -96,14 +96,14 @@ def _rejected_input(pod: ObservedPod) -> RunStatus:
     return RunStatus("Failed", reason or reasons.INVALID_INPUT, message)
 
 
-def _problem(feed: Feed, pod: ObservedPod | None) -> RunStatus | None:
+def _problem(feed: Feed, pods: list[ObservedPod], pod: ObservedPod | None) -> RunStatus | None:
     """The state of a shard that does not report ``running``; None if it does."""
     report = _report(pod)
     if pod is None or pod.phase == "Pending":
         return pending_pod_status(pod)
     if pod.phase in ("Failed", "Succeeded"):
         message = (report.message if report is not None else "") or pod.problem or f"pod {pod.name} ended"
-        return RunStatus("Pending", reasons.RESTARTING, message, warning=True)
+        return restarting((each for each in pods if each.index == pod.index), message)
     if report is None and feed.status is not None and feed.status.phase == "Running":
         return RunStatus("Running", feed.status.conditions[0].reason, feed.status.message or "")
     if report is None:

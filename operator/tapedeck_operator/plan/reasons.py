@@ -24,7 +24,11 @@ STARTING = Reason("Starting", "The pod is being created, or it runs and has not 
 RESTARTING = Reason(
     "Restarting",
     "A pod failed and Kubernetes starts another. The message is that of the failed pod.",
-    "Read the message; if the restarts continue, read the log of the failed pod.",
+)
+CRASH_LOOP = Reason(
+    "CrashLoop",
+    "More than one pod failed, and Kubernetes waits longer before each next one. The message is that of the last.",
+    "Read the message, and the log of the failed pod.",
 )
 SUSPENDED = Reason("Suspended", "spec.suspend is true: no pod runs.", "Set spec.suspend to false to resume.")
 COMPLETE = Reason("Complete", "The run ended successfully. A later change of its spec has no effect.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
@@ -64,10 +65,10 @@ def run_status(observed: Observed, previous: Status | None) -> RunStatus:
     if end == "Failed":
         return _deadline_exceeded(observed.job) or _failed(pod, observed.job)
     if pod is not None and pod.phase == "Failed":
-        return RunStatus("Pending", reasons.RESTARTING, _failure_message(pod), warning=True)
+        return restarting(observed.pods, _failure_message(pod))
     before = _working_status(previous)
     if _is_starting(pod, before is not None) and (failed := _failed_predecessor(observed)) is not None:
-        return RunStatus("Pending", reasons.RESTARTING, _failure_message(failed), warning=True)
+        return restarting(observed.pods, _failure_message(failed))
     if pod is None or pod.phase == "Pending":
         return pending_pod_status(pod)
     if report is None:
@@ -91,6 +92,13 @@ def sharded_run_status(observed: Observed, previous: Status | None, shards: int)
     unspecific = (reasons.JOB_FAILED, reasons.POD_FAILED)
     explained = [state for state in states if state.phase == "Failed" and state.reason not in unspecific]
     return explained[0] if explained else min(states, key=lambda state: _WORST_FIRST.index(state.phase))
+
+
+def restarting(pods: Iterable[ObservedPod], message: str) -> RunStatus:
+    """The state of a shard of which a pod failed. The first failure is no warning: the next pod may work."""
+    if sum(pod.phase == "Failed" for pod in pods) > 1:
+        return RunStatus("Pending", reasons.CRASH_LOOP, message, warning=True)
+    return RunStatus("Pending", reasons.RESTARTING, message)
 
 
 def pending_pod_status(pod: ObservedPod | None) -> RunStatus:
