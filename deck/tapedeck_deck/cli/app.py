@@ -58,6 +58,7 @@ for _command in (
     objects.get,
     objects.describe,
     objects.errors,
+    objects.gaps,
     objects.patch,
     objects.delete,
     runs.fetch,

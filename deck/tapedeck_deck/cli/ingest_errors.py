@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import psycopg
-
 from tapedeck_crds.json import Json
+from tapedeck_deck.cli.store_query import rows_of
 from tapedeck_deck.cli.text_table import TextTable, age
-from tapedeck_deck.embedded.errors import DeckError
 
 LIMIT = 200
 _HEADERS = ("age", "feed", "exchange", "symbol", "rows", "place", "reason")
@@ -26,11 +24,7 @@ def error_lines(dsn: str, resource: Json | None) -> list[str]:
     """A table of the newest LIMIT errors: of a resource since its creation, or of all. Raises DeckError."""
     metadata = {} if resource is None else resource["metadata"]
     parameters = {"feed": metadata.get("name"), "since": metadata.get("creationTimestamp"), "limit": LIMIT}
-    try:
-        with psycopg.connect(dsn, connect_timeout=10) as connection:
-            found = connection.execute(_QUERY, parameters).fetchall()
-    except psycopg.Error as error:
-        raise DeckError(f"store: {error}; `tapedeck status` shows whether the database runs") from error
+    found = rows_of(dsn, _QUERY, parameters)
     now = datetime.now(UTC)
     rows = [[age(at, now), feed or "<recorder>", *map(_one_line, values)] for at, feed, *values in found]
     return TextTable(_HEADERS).lines(rows) if rows else []

@@ -9,12 +9,14 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Backtest
 from tapedeck_crds.parse import InvalidResource, parse_resource
 from tapedeck_crds.report import BacktestReport
+from tapedeck_deck.cli.context import print_note
 from tapedeck_deck.cli.user_objects import CONFIG_MAP, validate_config_map
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.documents import Document
@@ -30,6 +32,7 @@ LIST_COMMAND = (sys.executable, "-m", "tapedeck_backtest.strategies")
 LIST_TIMEOUT_SECONDS = 60.0
 CHECK_PROGRAM = "tapedeck_backtest.bias_checks"
 CHECK_TIMEOUT_SECONDS = 1_800.0
+PROGRESS_SECONDS, PROGRESS_SECONDS_MAX = 2.0, 30.0  # between lines that say that the checks run
 
 
 def built_in_strategies() -> list[Json]:
@@ -95,6 +98,20 @@ def _backtests(documents: list[Document], namespace: str) -> list[Backtest]:
     return found
 
 
+def wait_for_checks(process: processes.Process, name: str) -> None:
+    """Wait for the checks to end, and say that they run. Raises DeckError after CHECK_TIMEOUT_SECONDS."""
+    started = time.monotonic()
+    pause = PROGRESS_SECONDS
+    while (elapsed := time.monotonic() - started) < CHECK_TIMEOUT_SECONDS:
+        try:
+            process.wait(min(pause, CHECK_TIMEOUT_SECONDS - elapsed))
+            return
+        except subprocess.TimeoutExpired:
+            print_note(f"backtest/{name}: checking for {time.monotonic() - started:.0f} s")
+            pause = min(2 * pause, PROGRESS_SECONDS_MAX)
+    raise DeckError(f"{name}: the checks did not end within {CHECK_TIMEOUT_SECONDS:g} s")
+
+
 def _check_strategy(objects: Objects, config_maps: dict[str, Json], backtest: Backtest) -> BacktestReport:
     """Run the checks in the pod that the Backtest would have, without its resource."""
 
@@ -114,9 +131,7 @@ def _check_strategy(objects: Objects, config_maps: dict[str, Json], backtest: Ba
         except ObjectNotFound as error:
             raise DeckError(str(error)) from None
         try:
-            running.process.wait(CHECK_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise DeckError(f"{name}: the checks did not end within {CHECK_TIMEOUT_SECONDS:g} s") from None
+            wait_for_checks(running.process, name)
         finally:
             running.process.kill()
             running.process.wait()

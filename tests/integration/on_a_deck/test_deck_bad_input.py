@@ -159,6 +159,36 @@ def test_rejected_rows_are_recorded_with_their_place(shared_deck: Deck, tmp_path
     assert [row[0] for row in stored] == [60, 120, 180, 360]
 
 
+def test_missing_trades_are_listed_where_errors_point_to(shared_deck: Deck, tmp_path: Path) -> None:
+    home, _, objects = shared_deck
+
+    def said(*words: str) -> tuple[list[list[str]], str]:
+        answer = CliRunner().invoke(app, [*words, "--home", str(home.root)])
+        return [line.split() for line in answer.stdout.splitlines()], answer.stderr
+
+    there = [n for n in range(1, 100) if n not in (20, 21, 50)]
+    rows = "".join(f"{1_522_800_000_000 + n * 1_000},{n},1,1,buy\n" for n in there)
+    (tmp_path / "a.csv").write_text("ts,id,price,amount,side\n" + rows)
+    files = {"format": "csv-trades", "exchange": "holes", "sets": [{"symbol": "A/B", "path": "a.csv"}]}
+    apply(objects, "Feed", "holes", {"source": {"files": files}}, tmp_path)
+    ended(objects, "Feed", "holes")
+    listed = eventually(lambda: len(found := said("gaps", "feed/holes")[0]) == 3 and found)
+    series = ["holes", "A/B", "trades", "open"]
+    assert listed[1:] == [
+        [*series, "1", "2018-04-04T00:00:49Z", "2018-04-04T00:00:51Z", "50"],
+        [*series, "2", "2018-04-04T00:00:19Z", "2018-04-04T00:00:22Z", "20\N{EN DASH}21"],
+    ]
+    summary = [*series, "2", "3", "2018-04-04T00:00:19Z", "2018-04-04T00:00:51Z"]
+    assert summary in said("gaps")[0] and summary in said("gaps", "--state", "open")[0]
+    assert said("gaps", "feed/holes", "--state", "filled")[0] == [["no", "gaps"]]
+    assert said("errors", "feed/holes") == (
+        [["nothing", "was", "refused"]],
+        "2 gaps of missing trades or bars: `tapedeck gaps feed/holes` lists them\n",
+    )
+    assert "expected one of open, filled, unfillable" in said("gaps", "--state", "no")[1]
+    assert "expected a feed" in said("gaps", "replay/x")[1]
+
+
 def test_no_such_file_is_named(shared_deck: Deck, tmp_path: Path) -> None:
     _, _, objects = shared_deck
     files = {"format": "csv", "exchange": "bad", "sets": [{"symbol": "A/B", "path": "missing-*.csv"}]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -13,6 +13,7 @@ from tapedeck_deck.cli.context import (
     NamespaceOption,
     note_if_not_running,
     open_objects,
+    print_note,
     resolve_home,
 )
 from tapedeck_deck.embedded.errors import DeckError
@@ -124,11 +125,12 @@ def errors(
 ) -> None:
     """List what was refused or lost on its way into the store: rows, place of the first, and reason.
 
-    
+    \b
     Examples:
       tapedeck errors
       tapedeck errors feed/coinbase-sample
     """
+    from tapedeck_deck.cli import gaps as gaps_of_series
     from tapedeck_deck.cli import ingest_errors, kinds
 
     target = None if kind is None else _target(kind, name, namespace)
@@ -140,7 +142,51 @@ def errors(
         raise DeckError(NOT_RUNNING)
     with open_objects(deck_home) as objects:
         resource = None if target is None else kinds.find(objects, *target)
-    for line in ingest_errors.error_lines(facts["dsn"], resource) or ["nothing was refused or lost"]:
+    feed = resource if target is None or target[0] == "Feed" else None
+    lasting = 0 if feed is not resource else gaps_of_series.lasting_gaps(facts["dsn"], feed)
+    for line in ingest_errors.error_lines(facts["dsn"], resource) or ["nothing was refused"]:
+        print(line)
+    if lasting:
+        command = "tapedeck gaps" if target is None else f"tapedeck gaps feed/{target[2]}"
+        print_note(f"{lasting} {'gap' if lasting == 1 else 'gaps'} of missing trades or bars: `{command}` lists them")
+
+
+def gaps(
+    context: typer.Context,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[feed/NAME]", help="A feed; a count of each series if omitted.")
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="Its name, unless given as feed/NAME.")] = None,
+    state: Annotated[
+        str | None, typer.Option(metavar="STATE", help="open, filled or unfillable; all if omitted.")
+    ] = None,
+    namespace: NamespaceOption = "default",
+    home: HomeOption = None,
+) -> None:
+    """List missing trades and bars: open ones, filled ones, and those that the exchange cannot fill.
+
+    \b
+    Examples:
+      tapedeck gaps
+      tapedeck gaps feed/coinbase-sample --state open
+    """
+    from tapedeck_deck.cli import gaps as gaps_of_series
+    from tapedeck_deck.cli import kinds
+
+    target = None if kind is None else _target(kind, name, namespace)
+    if target is not None and target[0] != "Feed":
+        raise typer.BadParameter(f"got a {target[0].lower()}, expected a feed; gaps are those of an exchange's series")
+    if state not in (None, *get_args(gaps_of_series.State)):
+        expected = ", ".join(get_args(gaps_of_series.State))
+        raise typer.BadParameter(f"got {state!r}, expected one of {expected}", param_hint="--state")
+    deck_home = resolve_home(home or context.obj)
+    facts = deck_home.running()
+    if facts is None:
+        raise DeckError(NOT_RUNNING)
+    with open_objects(deck_home) as objects:
+        feed = None if target is None else kinds.find(objects, *target)
+    chosen = cast("gaps_of_series.State | None", state)
+    for line in gaps_of_series.gap_lines(facts["dsn"], feed, chosen) or ["no gaps"]:
         print(line)
 
 
