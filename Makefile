@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-quick servers e2e lint lint-page bench faults soak page crds lock clean rig images chart
+.PHONY: help demo test test-quick servers e2e lint lint-page bench faults attack soak page crds lock clean rig images chart
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -81,6 +81,9 @@ bench: $(VENV)/.dev ## Measure throughput beside reference programs (NAME=… fo
 
 faults: $(VENV)/.dev ## Kill every component at seeded instants, 20 times each: no record lost or duplicated
 	@TAPEDECK_FAULTS=20 $(TESTS) pytest -q -m faults --timeout 1800 tests/integration
+
+attack: $(VENV)/.dev ## Thousands of hostile inputs at every edge (NAME=… for one): none gets through
+	@$(TESTS) attack $(NAME)
 
 soak: $(VENV)/.dev ## Replay for an hour without drift, and fifty million bars in constant memory
 	@$(TESTS) soak

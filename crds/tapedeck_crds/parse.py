@@ -11,7 +11,9 @@ from tapedeck_crds.base import Model
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.kinds import KINDS, AnyResource
 from tapedeck_crds.resource import API_VERSION
-from tapedeck_crds.validation import validation_problems
+from tapedeck_crds.validation import VALUE_MAX, short, validation_problems
+
+DEPTH_MAX = 100
 
 
 class InvalidResource(InvalidInput):
@@ -27,16 +29,16 @@ class InvalidResource(InvalidInput):
 
 def parse_resource(document: object) -> AnyResource:
     """A YAML or JSON document → the resource. Raises InvalidResource with every problem found."""
+    if _is_deeper(document, DEPTH_MAX):
+        raise InvalidResource("document", [f"got values nested deeper than {DEPTH_MAX}, expected a resource"])
     if not isinstance(document, Mapping):
-        raise InvalidResource("document", [f"got {document!r}, expected a mapping with apiVersion, kind, …"])
+        raise InvalidResource("document", [f"got {short(document)}, expected a mapping with apiVersion, kind, …"])
     kind = document.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise InvalidResource("document", [f"kind: got {kind!r}, expected one of {', '.join(KINDS)}"])
-    metadata = document.get("metadata")
-    name = metadata.get("name", "?") if isinstance(metadata, Mapping) else "?"
-    title = f"{kind} {name}"
+        raise InvalidResource("document", [f"kind: got {short(kind)}, expected one of {', '.join(KINDS)}"])
+    title = f"{kind} {_shown_name(document.get('metadata'))}"
     if document.get("apiVersion") != API_VERSION:
-        raise InvalidResource(title, [f"apiVersion: got {document.get('apiVersion')!r}, expected {API_VERSION!r}"])
+        raise InvalidResource(title, [f"apiVersion: got {short(document.get('apiVersion'))}, expected {API_VERSION!r}"])
     try:
         # Only the names of the YAML fields: those of the Python attributes are internal.
         resource = KINDS[kind].model_validate(_without_nulls(document), by_alias=True, by_name=False)
@@ -55,6 +57,22 @@ def parse_update(document: object, old: AnyResource) -> AnyResource:
     if broken:
         raise InvalidResource(f"{new.kind} {new.metadata.name}", broken)
     return new
+
+
+def _is_deeper(document: object, depth: int) -> bool:
+    """Whether values are nested deeper, found without recursion."""
+    level: list[object] = [document]
+    for _ in range(depth + 1):
+        inner = (
+            each.values() if isinstance(each, Mapping) else each for each in level if isinstance(each, Mapping | list)
+        )
+        level = [one for values in inner for one in values]
+    return bool(level)
+
+
+def _shown_name(metadata: object) -> str:
+    name = metadata.get("name", "?") if isinstance(metadata, Mapping) else "?"
+    return name if isinstance(name, str) and len(name) <= VALUE_MAX else short(name)
 
 
 def _without_nulls(value: Any) -> Any:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
 
 VALUE_MAX = 80  # characters of a value in a message
+PROBLEMS_MAX = 20  # lines of a message
 
 
 def validation_problems(error: ValidationError, prefix: str = "") -> list[str]:
     """One line for each problem, such as ``spec.speed: got 0, expected greater than or equal to 0.1``."""
-    return [f"{prefix}{line}" for line in _problems(error)]
+    lines = [f"{prefix}{line}" for line in islice(_problems(error), PROBLEMS_MAX)]
+    if (more := error.error_count() - PROBLEMS_MAX) > 0:
+        lines.append(f"{prefix}{more} more problems")
+    return lines
 
 
 def _problems(error: ValidationError) -> Iterator[str]:
@@ -23,13 +28,13 @@ def _problems(error: ValidationError) -> Iterator[str]:
             case "missing":
                 yield f"{field}: missing, expected a value"
             case "extra_forbidden":
-                yield f"{field}: got {_short(value)}, expected no field of this name"
+                yield f"{field}: got {short(value)}, expected no field of this name"
             case "too_short":
-                yield f"{field}: got {_short(value)}, expected at least {detail['ctx']['min_length']} of them"
+                yield f"{field}: got {short(value)}, expected at least {detail['ctx']['min_length']} of them"
             case "too_long":
                 yield f"{field}: got {len(value)} of them, expected at most {detail['ctx']['max_length']}"
             case _:
-                yield f"{field}: got {_short(value)}, expected {_expected(detail['msg'], detail.get('ctx', {}))}"
+                yield f"{field}: got {short(value)}, expected {_expected(detail['msg'], detail.get('ctx', {}))}"
 
 
 def _path(location: tuple[int | str, ...]) -> str:
@@ -50,6 +55,7 @@ def _expected(message: str, context: Mapping[str, Any]) -> str:
     return text
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value as a message shows it."""
     text = repr(value)
     return text if len(text) <= VALUE_MAX else text[: VALUE_MAX - 3] + "…"

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from attack.hostile import nested
 from corpus_cases import Case, cases
 from tapedeck_crds.base import Model, Rule
 from tapedeck_crds.kinds import KINDS, Replay
 from tapedeck_crds.parse import InvalidResource, parse_resource, parse_update
-from tapedeck_crds.resource import NAME_RULE
+from tapedeck_crds.resource import API_VERSION, NAME_RULE
 
 CASES = cases()
 
@@ -99,3 +100,36 @@ def test_null_counts_as_omitted() -> None:
     replay = parse_resource(document)
     assert isinstance(replay, Replay) and replay.spec.source.store is not None
     assert (replay.spec.speed, replay.spec.seek, replay.spec.source.store.from_) == (1.0, None, None)
+
+
+def test_a_message_lists_no_more_problems_than_one_reads() -> None:
+    symbols = [{"symbol": "x" * 500, "path": ""}] * 40
+    files = {"format": "csv", "exchange": "x", "sets": symbols}
+    document = {
+        "apiVersion": API_VERSION,
+        "kind": "Feed",
+        "metadata": {"name": "a"},
+        "spec": {"source": {"files": files}},
+    }
+    with pytest.raises(InvalidResource) as caught:
+        parse_resource(document)
+    assert len(caught.value.problems) == 21
+    assert caught.value.problems[-1] == "60 more problems"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"apiVersion": API_VERSION, "kind": "Feed", "metadata": {"name": "x" * 9_000}, "spec": {}},
+        {"apiVersion": "y" * 9_000, "kind": "Feed", "metadata": {"name": ["x"] * 9_000}, "spec": {}},
+        {"kind": "z" * 9_000},
+        ["x"] * 9_000,
+        nested(101),
+        {"apiVersion": API_VERSION, "kind": "Feed", "metadata": {"name": "a"}, "spec": nested(100_000)},
+    ],
+    ids=["name", "names", "kind", "list", "deep", "deeper"],
+)
+def test_a_hostile_document_is_refused_in_few_words(document: Any) -> None:
+    with pytest.raises(InvalidResource) as caught:
+        parse_resource(document)
+    assert len(str(caught.value)) < 1_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapedeck_common import schemas, topics
+from tapedeck_common import records, schemas, topics, wire
+from tapedeck_common.files import binance
 from tapedeck_common.market import Bar, Point, Ticker, Trade, bar_problem, event_time, order_key, trade_problem
 from tapedeck_common.records import Gap, IngestError, RunEnded, RunEquity, RunStarted
 from tapedeck_common.wire import (
@@ -151,3 +153,13 @@ def test_invalid_trades_name_the_field() -> None:
 
 def test_shards_are_crc32() -> None:
     assert topics.shard_of("coinbase:BTC/USD", 4) == zlib.crc32(b"coinbase:BTC/USD") % 4
+
+
+HOSTILE_JSON = (b"[" * 100_000, b'{"x":' * 100_000, b'{"ts":' + b"[" * 100_000, b'"\\ud800"', b"\xff", b"", b"\0")
+
+
+@pytest.mark.parametrize("decoder", [wire.decode_bar, wire.decode_control, records.decode_result, binance._decode])
+@pytest.mark.parametrize("value", HOSTILE_JSON, ids=lambda value: repr(value[:8]))
+def test_hostile_json_raises_a_decode_error_alone(decoder: Callable[[bytes], object], value: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decoder(value)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
+
+from tapedeck_common.json_text import json_decoder
 
 
 class IngestError(msgspec.Struct, frozen=True, tag="error"):
@@ -68,7 +71,7 @@ class SymbolSession(msgspec.Struct, frozen=True, tag="session"):
 
 
 IngestRecord: TypeAlias = IngestError | Gap | Listing | SymbolSession
-decode_ingest = msgspec.json.Decoder(IngestRecord).decode
+decode_ingest: Callable[[bytes | str], IngestRecord] = json_decoder(IngestRecord)
 
 
 class RunStarted(msgspec.Struct, frozen=True, tag="run"):
@@ -270,4 +273,4 @@ class RunEnded(msgspec.Struct, frozen=True, tag="end"):
 
 
 ResultRecord: TypeAlias = RunStarted | RunOrigin | RunTrade | RunFill | RunEquity | RunTrial | RunEnded
-decode_result = msgspec.json.Decoder(ResultRecord).decode
+decode_result: Callable[[bytes | str], ResultRecord] = json_decoder(ResultRecord)

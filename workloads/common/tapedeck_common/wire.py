@@ -8,10 +8,12 @@ replay with ``record: true`` makes for the store: market data of the exchange ``
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import msgspec
 
+from tapedeck_common.json_text import json_decoder
 from tapedeck_common.market import Bar, OrderKey, Point, RecordSource, Ticker, Trade
 from tapedeck_crds.errors import InvalidInput
 
@@ -22,11 +24,11 @@ MessageHeaders: TypeAlias = Headers | dict[str, str | bytes | None] | None
 """The client's type of a message's headers. In practice they are a list or None, and a value may be null."""
 
 encode = msgspec.json.Encoder().encode
-decode_bar = msgspec.json.Decoder(Bar).decode
-decode_bars = msgspec.json.Decoder(list[Bar]).decode
-decode_trade = msgspec.json.Decoder(Trade).decode
-decode_ticker = msgspec.json.Decoder(Ticker).decode
-decode_point = msgspec.json.Decoder(Point).decode
+decode_bar: Callable[[bytes | str], Bar] = json_decoder(Bar)
+decode_bars: Callable[[bytes | str], list[Bar]] = json_decoder(list[Bar])
+decode_trade: Callable[[bytes | str], Trade] = json_decoder(Trade)
+decode_ticker: Callable[[bytes | str], Ticker] = json_decoder(Ticker)
+decode_point: Callable[[bytes | str], Point] = json_decoder(Point)
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -114,7 +116,7 @@ class ReplayEnd(msgspec.Struct, frozen=True, tag="end"):
 
 
 ControlRecord: TypeAlias = ReplayStart | EpochStart | Watermark | ReplayEnd
-decode_control = msgspec.json.Decoder(ControlRecord).decode
+decode_control: Callable[[bytes | str], ControlRecord] = json_decoder(ControlRecord)
 
 
 def market_headers(source: RecordSource) -> Headers:

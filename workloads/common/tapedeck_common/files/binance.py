@@ -9,6 +9,7 @@ import msgspec
 from tapedeck_common.files.field_parsing import InvalidTrade, number
 from tapedeck_common.files.source_files import SourceFile
 from tapedeck_common.files.timestamps import FileTimes
+from tapedeck_common.json_text import json_decoder
 from tapedeck_common.market import Trade
 from tapedeck_crds.base import Files
 
@@ -31,8 +32,8 @@ class _Combined(msgspec.Struct):
     data: _Message
 
 
-_decode = msgspec.json.Decoder(_Message).decode
-_decode_combined = msgspec.json.Decoder(_Combined).decode
+_decode: Callable[[bytes | str], _Message] = json_decoder(_Message)
+_decode_combined: Callable[[bytes | str], _Combined] = json_decoder(_Combined)
 
 
 def trade_parser(files: Files, file: SourceFile, times: FileTimes) -> Callable[[str], tuple[int, Trade]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from prometheus_client import Gauge
 from starlette.types import Message
 from starlette.websockets import WebSocketDisconnected
 
+from tapedeck_common.json_text import json_decoder
 from tapedeck_crds.errors import InvalidInput, TapedeckError
 from tapedeck_gateway.charts.resolutions import resolution_length
 from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
@@ -43,7 +45,7 @@ class ClientMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     future: bool = False
 
 
-_decode = msgspec.json.Decoder(ClientMessage).decode
+_decode: Callable[[bytes | str], ClientMessage] = json_decoder(ClientMessage)
 
 
 @router.websocket("/ws")
@@ -96,7 +98,7 @@ def decode_message(frame: Message) -> ClientMessage:
         raise InvalidInput("message: got a binary frame, expected JSON in a text frame")
     try:
         message = _decode(text)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except msgspec.DecodeError as error:
         raise InvalidInput(f"message: {error}") from None
     refuse_nul(msgspec.structs.asdict(message))
     if message.run and (message.symbol or message.resolution):

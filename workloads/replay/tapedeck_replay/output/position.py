@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
+from tapedeck_common.json_text import json_decoder
 from tapedeck_common.market import OrderKey
 from tapedeck_common.wire import Epoch, Watermark
 from tapedeck_crds.clock import Anchor
@@ -43,7 +46,7 @@ class ReplayPosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(ReplayPosition).decode
+_decode: Callable[[bytes | str], ReplayPosition] = json_decoder(ReplayPosition)
 
 
 def to_metadata(position: ReplayPosition) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from tapedeck_common.json_text import json_decoder
 from tapedeck_feed.exchanges.errors import ExchangeRequestFailed, ExchangeUnreachable, InvalidFeedInput
 
 HOST = "https://min-api.cryptocompare.com"
@@ -19,6 +20,7 @@ INVALID_KEY, RATE_LIMITED = 1, 99  # values of Type in an error response
 # Seconds to wait where all calls that a period allows have been made.
 WAIT_BY_PERIOD = {"second": 1.0, "minute": 20.0, "hour": 60.0, "day": 120.0, "month": 120.0}
 DEFAULT_WAIT = 5.0
+_decode = json_decoder(Any)
 
 
 class CryptoCompareRest:
@@ -71,7 +73,7 @@ def parse_response(path: str, field: str, status: int, retry_after: float | None
     An error response has either the field ``Response``, mostly with status 200, or the field ``Err``.
     """
     try:
-        decoded = msgspec.json.decode(body)
+        decoded = _decode(body)
     except msgspec.DecodeError:
         decoded = None
     response: dict[str, Any] = decoded if isinstance(decoded, dict) else {}

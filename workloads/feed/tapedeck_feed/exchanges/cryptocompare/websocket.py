@@ -6,10 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import msgspec
 
+from tapedeck_common.json_text import json_decoder
 from tapedeck_common.logs import log
 from tapedeck_feed.exchanges.cryptocompare.errors import ERROR_TYPES, translate_error
 from tapedeck_feed.exchanges.cryptocompare.messages import Message
@@ -27,6 +29,7 @@ _ID_FIELDS = {
     "24": ("MARKET", "FROMSYMBOL", "TOSYMBOL", "UNIT"),
 }
 OnMessage = Callable[[Message], None]
+_decode = json_decoder(Any)
 
 
 class CryptoCompareWebsocket:
@@ -174,7 +177,7 @@ class _SharedConnection:
 
     def _dispatch(self, text: str) -> None:
         try:
-            message = msgspec.json.decode(text)
+            message = _decode(text)
             message_type = str(message["TYPE"])
         except (msgspec.DecodeError, TypeError, KeyError):
             self._report_malformed(text)
