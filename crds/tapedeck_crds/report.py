@@ -34,11 +34,15 @@ class TransformsReport(Model):
 
 
 class Report(Model):
-    """The report of every workload. ``reason`` is one CamelCase word; ``message`` is for people."""
+    """The report of every workload. ``reason`` is one CamelCase word; ``message`` is for people.
+
+    ``sandbox`` says what the sandbox of users' code lacks on the pod's kernel; empty if nothing, or without such code.
+    """
 
     state: ReportState = "starting"
     reason: str = ""
     message: str = ""
+    sandbox: str = ""
     transforms: TransformsReport | None = None
 
 

@@ -193,6 +193,12 @@ def test_exit_codes(objects: Objects, tmp_path: Path, words: list[str], code: in
     assert "Traceback" not in stderr
 
 
+def test_the_status_says_what_the_sandbox_lacks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert json.loads(run("status", "-o", "json").stdout)["sandbox"] == ""
+    monkeypatch.setattr("tapedeck_common.sandbox.landlock.abi", lambda: 0)
+    assert "warning: the sandbox of foreign code is incomplete: no Landlock" in run("status").stdout
+
+
 def test_the_folder_is_the_option_else_the_variable_else_the_default(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,6 +142,16 @@ def test_a_live_feed_reports_failed_transforms_and_keeps_running() -> None:
     assert failed["message"] == "1 symbols; transforms failed: no module m"
 
 
+def test_the_status_says_what_the_sandbox_of_functions_lacks() -> None:
+    feed = resource("Feed", LIVE)
+    pod = ObservedPod("p", 0, "Running", report=FeedReport(state="running", reason="Live", message="1 symbols"))
+    transforms = transform_pod()
+    assert transforms.report is not None
+    lacking = replace(transforms, report=transforms.report.model_copy(update={"sandbox": "no Landlock"}))
+    status = plan(feed, Observed(pods=(pod,), transform_pods=(lacking,)), NOW, SETTINGS).status
+    assert (status["phase"], status["message"]) == ("Running", "1 symbols; no Landlock")
+
+
 def test_a_run_is_complete_once_its_transforms_have_finished() -> None:
     for kind, spec, finished, report in (
         ("Feed", FROM_FILES, transform_pod(caught_up=NOW + 5_000), FeedReport),

@@ -134,6 +134,24 @@ def test_an_invalid_setting_is_reported(module: str, tmp_path: Path) -> None:
     assert log[-1]["reason"] == "BadSettings"
 
 
+def test_a_workload_with_foreign_code_reports_what_the_sandbox_lacks(module: str, tmp_path: Path) -> None:
+    code = (
+        "import sys, tapedeck_example\nfrom tapedeck_common.pod.shell import run_pod\n"
+        "from tapedeck_common.sandbox import landlock\nfrom tapedeck_common.settings import PodSettings\n"
+        "landlock.abi = lambda: 0\ntapedeck_example.Example.runs_foreign_code = len(sys.argv) > 1\n"
+        "run_pod('example', PodSettings, tapedeck_example.Example)"
+    )
+    lack = (
+        "the sandbox of foreign code is incomplete: no Landlock: foreign code reads and writes the files that this "
+        "user may"
+    )
+    _, report, log = ended(start(tmp_path, "-c", code, "foreign", TAPEDECK_SPEC='"complete"'), tmp_path)
+    assert report["sandbox"] == lack
+    assert [line["event"] for line in log if line["level"] == "warning"] == [lack]
+    _, report, log = ended(start(tmp_path, "-c", code, TAPEDECK_SPEC='"complete"'), tmp_path)
+    assert (report["sandbox"], log) == ("", [])
+
+
 def test_a_stop_ends_the_run_and_keeps_its_state(module: str, tmp_path: Path) -> None:
     process = start(tmp_path, "-m", module, TAPEDECK_SPEC='"wait"')
     deadline = time.monotonic() + 30

@@ -61,7 +61,12 @@ def down(home: StateDir) -> None:
 
 
 def status(home: StateDir) -> Json:
-    """The state of the deck. ``parts`` maps broker, database and page to ``ok`` or an error."""
+    """The state of the deck. ``parts`` maps broker, database and page to ``ok`` or an error.
+
+    ``sandbox`` says what the sandbox of users' code lacks on this machine; empty if it is complete.
+    """
+    from tapedeck_common.sandbox.parts import available
+
     facts = home.running()
     counts: dict[str, Json] = {}
     if home.objects.exists():
@@ -72,6 +77,7 @@ def status(home: StateDir) -> Json:
         "running": facts is not None,
         "parts": _parts(facts) if facts else {},
         "resources": counts,
+        "sandbox": available().warning(),
         **({k: facts.get(k) for k in ("pid", "started", "gateway", "broker", "dsn")} if facts else {}),
     }
 
@@ -89,6 +95,8 @@ def print_status(home: StateDir, state: Json) -> None:
         rows = [[part, state["parts"][part], address] for part, address in addresses.items()]
         for line in TextTable(["part", "state", "address"]).lines(rows, header=False):
             print(line)
+    if state["sandbox"]:
+        print(f"warning: {state['sandbox']}")
     for kind, phases in state["resources"].items():
         print(f"{kind}: " + ", ".join(f"{count} {phase}" for phase, count in phases.items()))
 

@@ -11,7 +11,7 @@ from tapedeck_crds.report import TRIAL_COUNTS, WINDOW_COUNTS, BacktestReport, Tr
 from tapedeck_crds.sweep import Sweep
 from tapedeck_operator.plan import reasons
 from tapedeck_operator.plan.job_plan import job_children, job_plan, waiting_for_feed
-from tapedeck_operator.plan.run_status import RunStatus, newest_report, reports_of_index, run_status
+from tapedeck_operator.plan.run_status import RunStatus, newest_report, report_message, reports_of_index, run_status
 from tapedeck_operator.plan.types import Observed, Plan, Settings
 
 
@@ -88,8 +88,8 @@ def _lost_replay(replay: Replay | None, uid: str, name: str) -> RunStatus | None
 
 
 _NOT_COPIED = {
-    "state", "reason", "message", "undefined", "total", "tried", "trials", "best", "deflated_sharpe", *WINDOW_COUNTS,
-    *TRIAL_COUNTS,
+    "state", "reason", "message", "sandbox", "undefined", "total", "tried", "trials", "best", "deflated_sharpe",
+    *WINDOW_COUNTS, *TRIAL_COUNTS,
 }  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def _plan_sweep(backtest: Backtest, sweep: Sweep, observed: Observed, now_ms: in
     if reports:
         state = replace(state, fields=_sweep_fields(sweep, reports))
         if state.phase == "Complete":  # all shards have the same notes, and the last one the result's
-            state = replace(state, message=max((report.message for report in reports), key=len))
+            state = replace(state, message=max(map(report_message, reports), key=len))
     return job_plan(backtest, observed, state, now_ms, settings, children, parallelism=parallelism)
 
 

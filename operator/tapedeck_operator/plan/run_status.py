@@ -61,7 +61,7 @@ def run_status(observed: Observed, previous: Status | None) -> RunStatus:
     end = _job_end(observed.job)
     report = pod.report if pod is not None else None
     if end == "Complete":
-        return RunStatus("Complete", reasons.COMPLETE, report.message if report else "")
+        return RunStatus("Complete", reasons.COMPLETE, report_message(report) if report else "")
     if end == "Failed":
         return _deadline_exceeded(observed.job) or _failed(pod, observed.job)
     if pod is not None and pod.phase == "Failed":
@@ -73,7 +73,7 @@ def run_status(observed: Observed, previous: Status | None) -> RunStatus:
         return pending_pod_status(pod)
     if report is None:
         return before or RunStatus("Pending", reasons.STARTING, "the pod has not reported yet")
-    return RunStatus(_PHASES[report.state], report.reason or report.state.capitalize(), report.message)
+    return RunStatus(_PHASES[report.state], report.reason or report.state.capitalize(), report_message(report))
 
 
 def sharded_run_status(observed: Observed, previous: Status | None, shards: int) -> RunStatus:
@@ -112,6 +112,11 @@ def pending_pod_status(pod: ObservedPod | None) -> RunStatus:
 def job_ended(job: Json | None) -> bool:
     """Whether the Job is complete or failed."""
     return _job_end(job) is not None
+
+
+def report_message(report: Report) -> str:
+    """The message of a report, and what the sandbox of users' code lacks on its node."""
+    return "; ".join(filter(None, (report.message, report.sandbox)))
 
 
 def newest_report(observed: Observed, kind: type[R]) -> R | None:

@@ -81,6 +81,8 @@ def status_with_transforms(resource: AnyResource, observed: Observed, state: Run
     if report is not None and report.transforms is not None and report.transforms.results:
         results = [each.model_dump() | {"message": each.message or None} for each in report.transforms.results]
         state = replace(state, fields=state.fields | {"transforms": results})
+    if report is not None and report.sandbox and state.phase in ("Running", "Complete"):
+        state = replace(state, message="; ".join(filter(None, (state.message, report.sandbox))))
     problem = _problem(report, observed)
     if state.phase == "Complete":
         job_end = _completion_ms(observed.job)

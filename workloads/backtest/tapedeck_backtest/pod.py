@@ -26,6 +26,8 @@ CA_FILES = ("kafka_ca", "store_ca")  # files of the connections that clients rea
 class BacktestWorkload(Workload):
     """One run. Probes are answered before Backtrader is imported, which takes a third of a second."""
 
+    runs_foreign_code = True
+
     def __init__(self, settings: PodSettings, channel: SupervisorChannel) -> None:
         super().__init__()
         self._settings = settings

@@ -96,6 +96,7 @@ class TransformWorkload(Workload):
         spec = settings.parse_spec(FeedSpec) if settings.kind == "Feed" else settings.parse_spec(ReplaySpec)
         self._transforms = sort_by_dependency(spec.transforms or [])
         self._stats = TransformStats(spec.transforms or ())
+        self.runs_foreign_code = any(each.function is not None for each in self._transforms)
         if isinstance(spec, FeedSpec):
             return select_feed(spec, self._transforms)
         return select_replay(spec, self._transforms, settings.uid, settings.name)

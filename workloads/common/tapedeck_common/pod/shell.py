@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from tapedeck_common.logs import configure_logging, log
 from tapedeck_common.pod.probe_server import ProbeServer
+from tapedeck_common.sandbox.parts import available
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.errors import Interrupted, InvalidInput, TapedeckError, Unavailable
 from tapedeck_crds.report import REPORT_MAX_BYTES, Report
@@ -41,10 +42,11 @@ class Workload(ABC):
     """The part of a pod that is particular to its workload.
 
     ``report``, ``alive``, ``ready`` and ``control`` are called from the probe server's thread. ``control`` is None
-    where the workload accepts none.
+    where the workload accepts none. One that runs code of users says so: its report tells what the sandbox lacks.
     """
 
     control: Callable[[bytes], None] | None = None
+    runs_foreign_code = False
 
     def __init__(self) -> None:
         self.stop_requested = Event()
@@ -80,9 +82,12 @@ class _Shell:
         self._settings = settings
         self._workload = workload
         self._failure: TapedeckError | None = None
+        self._sandbox = available().warning()
 
     def report(self) -> Report:
         report = self._workload.report()
+        if self._workload.runs_foreign_code:
+            report = report.model_copy(update={"sandbox": self._sandbox})
         return report if self._failure is None else with_failure(report, self._failure)
 
     def ready(self) -> bool:
@@ -90,6 +95,8 @@ class _Shell:
 
     def execute(self) -> int:
         """Run the workload and leave the termination message; returns the exit code."""
+        if self._workload.runs_foreign_code and self._sandbox:
+            log.warning(self._sandbox)
         try:
             self._workload.run()
         except Exception as error:
