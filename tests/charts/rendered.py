@@ -76,10 +76,19 @@ SETS: dict[str, Json] = {
 }
 
 
-def template(values: Json, *arguments: str) -> subprocess.CompletedProcess[str]:
+def with_broker(folder: Path) -> Path:
+    """A copy of the chart in which the vendor's Redpanda, which is not here, is a chart without templates."""
+    chart = shutil.copytree(CHART, folder / "tapedeck")
+    vendor = chart / "charts/broker/charts/redpanda"
+    vendor.mkdir(parents=True)
+    (vendor / "Chart.yaml").write_text("apiVersion: v2\nname: redpanda\nversion: 26.2.1\n")
+    return chart
+
+
+def template(values: Json, *arguments: str, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
     """The result of `helm template`."""
     return subprocess.run(
-        [str(HELM), "template", "td", str(CHART), "-n", "deck", "--kube-version", KUBE_VERSION, "-f", "-", *arguments],
+        [str(HELM), "template", "td", str(chart), "-n", "deck", "--kube-version", KUBE_VERSION, "-f", "-", *arguments],
         input=yaml.safe_dump(values),
         capture_output=True,
         text=True,
@@ -87,13 +96,17 @@ def template(values: Json, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def render(values: Json, *arguments: str) -> list[Json]:
+def render(values: Json, *arguments: str, chart: Path = CHART) -> list[Json]:
     """The rendered documents. Raises AssertionError if helm fails."""
-    done = template(values, *arguments)
+    done = template(values, *arguments, chart=chart)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.load_all(done.stdout, yaml.CSafeLoader) if document]
 
 
-def find(documents: list[Json], kind: str, name: str) -> Json:
-    """The document of a kind and name."""
-    return next(d for d in documents if d["kind"] == kind and d["metadata"]["name"] == name)
+def find(documents: list[Json], kind: str, name: str, namespace: str | None = None) -> Json:
+    """The document of a kind and name, in the namespace of the release if none is given."""
+    return next(
+        d
+        for d in documents
+        if (d["kind"], d["metadata"]["name"], d["metadata"].get("namespace")) == (kind, name, namespace)
+    )

@@ -134,10 +134,17 @@ def import_samples(deck: Deck) -> None:
 
 
 @pytest.fixture(scope="session")
-def secured(deck: Deck, secured_services: str, authority: Authority) -> Deck:
-    """The same release upgraded to the services with TLS; its tests run last."""
+def tenants(namespaces: Callable[[], str]) -> tuple[str, str]:
+    """Two namespaces with users of their own."""
+    return namespaces(), namespaces()
+
+
+@pytest.fixture(scope="session")
+def secured(deck: Deck, secured_services: str, authority: Authority, tenants: tuple[str, str]) -> Deck:
+    """The same release upgraded to the services with TLS; its tests run last. Replays and Backtests of ``tenants``."""
     wait_services(secured_services)
-    install(deck.namespace, secured_values(secured_services, authority))
+    allowed = {namespace: ["replay", "backtest"] for namespace in tenants}
+    install(deck.namespace, secured_values(secured_services, authority, allowed))
     for kind in ("Backtest", "Replay", "Feed"):
         deck.client.delete(PATHS[kind].format(deck.namespace)).raise_for_status()
     made = Deck(deck.namespace, secured_services, deck.client)

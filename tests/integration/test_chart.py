@@ -176,7 +176,9 @@ def test_rights_are_cluster_wide_or_limited_to_a_namespace() -> None:
     kinds = {d["kind"] for d in render(EXTERNAL)}
     assert {"ClusterRole", "ClusterRoleBinding"} <= kinds
     documents = render({**EXTERNAL, "operator": {"watch": "release"}})
-    assert not [d for d in documents if d["kind"].startswith("ClusterRole")]
+    of_cluster = [d["metadata"]["name"] for d in documents if d["kind"].startswith("ClusterRole")]
+    assert of_cluster == ["tapedeck-edit", "tapedeck-view"]  # come with the CRDs
+    assert not [d for d in render(SETS["one-namespace"]) if d["kind"].startswith("ClusterRole")]
     rules = find(documents, "Role", "td-operator")["rules"]
     assert any("replays" in rule["resources"] for rule in rules)
     secrets = [rule["verbs"] for rule in rules if "secrets" in rule["resources"]]

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBindingFilter,
     AclOperation,
@@ -23,14 +30,17 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from secured.broker import ADMIN, SecuredBroker
-from tapedeck_common.kafka import admin, consumer, kafka_error, producer, transactional_producer
+from tapedeck_common.kafka import admin, await_result, consumer, kafka_error, producer, transactional_producer
 from tapedeck_common.kafka_acls import acl_bindings
+from tapedeck_common.kafka_users import KafkaUser, create_users
 from tapedeck_common.settings import WorkloadName
 from tapedeck_common.topics import RECORDER_GROUP
 
 pytestmark = pytest.mark.slow
 
 WORKLOADS: tuple[WorkloadName, ...] = ("feed", "replay", "transform", "backtest", "recorder", "gateway")
+TENANT = KafkaUser(workload="replay", name="replay-of-b", namespace="team-b")
+USERS = [*(KafkaUser(workload=workload, name=workload) for workload in WORKLOADS), TENANT]
 REPLAY = "tapedeck.replay.a-uid"
 SINK = "tapedeck-sink-influx"
 POINTS = "tapedeck.points.a-uid"
@@ -85,7 +95,7 @@ REFUSED = {
 def broker(tmp_path_factory: pytest.TempPathFactory, services: Any) -> Iterator[SecuredBroker]:
     """A broker after `python -m tapedeck_maintenance.migrate`, with a record on each topic."""
     folder = tmp_path_factory.mktemp("secured")
-    running = SecuredBroker(folder / "kafka", WORKLOADS)
+    running = SecuredBroker(folder / "kafka", tuple(user.name for user in USERS))
     try:
         running.start()
         _migrate(running, folder / "admin", services.postgres.dsn())
@@ -110,9 +120,14 @@ def _migrate(broker: SecuredBroker, folder: Path, dsn: str) -> None:
         (folder / name).write_text(getattr(connections, name))
     (folder / "kafka_password").write_text(connections.kafka_password.get_secret_value())
     (folder / "store_dsn").write_text(dsn)
+    passwords = folder / "passwords"
+    passwords.mkdir()
+    for user in USERS:
+        (passwords / user.key).write_text(f"{user.name}'s own")
     told = {
         "TAPEDECK_CONNECTIONS": str(folder),
-        "TAPEDECK_KAFKA_USERS": json.dumps({workload: workload for workload in WORKLOADS}),
+        "TAPEDECK_KAFKA_USERS": json.dumps([user.model_dump() for user in USERS]),
+        "TAPEDECK_KAFKA_PASSWORDS": str(passwords),
     }
     for _ in range(2):
         done = subprocess.run(
@@ -150,8 +165,30 @@ def test_a_workload_creates_and_deletes_no_more_than_it_needs(broker: SecuredBro
         dead = f"{living.removesuffix('a-uid')}{uuid.uuid4()}"
         super_user.create_topics([NewTopic(dead, 1)])[dead].result(20)
         assert _allowed(client.delete_topics([dead])[dead]) == (living in MAY_DELETE.get(workload, set()))
-    (grant,) = client.create_acls(acl_bindings("recorder", workload)[:1]).values()
+    (grant,) = client.create_acls(acl_bindings(KafkaUser(workload="recorder", name=workload))[:1]).values()
     assert not _allowed(grant)
+
+
+def test_a_user_of_another_namespace_does_not_write_to_the_market(broker: SecuredBroker) -> None:
+    assert {topic for topic in TOPICS if _writes(broker, TENANT.name, topic)} == {REPLAY}
+
+
+def test_a_created_user_logs_in_with_its_current_password_alone(broker: SecuredBroker) -> None:
+    administrator = admin(broker.connections(ADMIN), "tests")
+
+    def logs_in(password: str) -> bool:
+        client = admin(broker.connections(TENANT.name, "SCRAM-SHA-512", password), "tests")
+        try:
+            return REPLAY in await_result(client, client.describe_topics(TopicCollection([REPLAY]))[REPLAY], 20).name
+        except KafkaException:
+            assert client.last_security_error() is not None
+            return False
+
+    assert logs_in(f"{TENANT.name}'s own")
+    assert not logs_in("a guess")
+    create_users(administrator, {TENANT.name: "changed"})
+    assert not logs_in(f"{TENANT.name}'s own")
+    assert logs_in("changed")
 
 
 def test_a_replay_commits_its_own_transactions_and_no_others(broker: SecuredBroker) -> None:
@@ -179,7 +216,7 @@ def test_creating_the_acls_again_adds_nothing(broker: SecuredBroker) -> None:
         ResourceType.ANY, any_, ResourcePatternType.ANY, any_, any_, AclOperation.ANY, AclPermissionType.ANY
     )
     there = client.describe_acls(every).result(20)
-    assert len(there) == sum(len(acl_bindings(workload, workload)) for workload in WORKLOADS)
+    assert len(there) == sum(len(acl_bindings(user)) for user in USERS)
 
 
 def _allowed(future: Any) -> bool:

@@ -1,4 +1,7 @@
-"""The embedded broker with a second listener: SASL, one user per workload, and ACLs of KRaft's authorizer."""
+"""The embedded broker with a second listener: SASL, one user per workload, and ACLs of KRaft's authorizer.
+
+Users of PLAIN are those of its configuration; those of SCRAM are created by a client.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,13 @@ class SecuredBroker(KafkaBroker):
         self._secured = free_port()
         self._users = (ADMIN, *users)
 
-    def connections(self, user: str) -> Connections:
+    def connections(self, user: str, mechanism: str = "PLAIN", password: str = "") -> Connections:
         return Connections(
             kafka_bootstrap=f"127.0.0.1:{self._secured}",
             kafka_security_protocol="SASL_PLAINTEXT",
-            kafka_sasl_mechanism="PLAIN",
+            kafka_sasl_mechanism=mechanism,
             kafka_username=user,
-            kafka_password=SecretStr(f"{user}-secret"),
+            kafka_password=SecretStr(password or f"{user}-secret"),
         )
 
     def _properties(self) -> str:
@@ -46,7 +49,9 @@ class SecuredBroker(KafkaBroker):
         return "\n".join(
             [
                 *lines,
-                "sasl.enabled.mechanisms=PLAIN",
+                "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512",
+                "listener.name.secured.scram-sha-512.sasl.jaas.config="
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;",
                 f"listener.name.secured.plain.sasl.jaas.config={login} {users};",
                 "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
                 f"super.users=User:{ADMIN};User:ANONYMOUS",

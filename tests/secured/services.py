@@ -10,9 +10,9 @@ from pathlib import Path
 from release import external_values, kubectl
 from tapedeck_crds.json import Json
 
-WORKLOADS = ("feed", "replay", "transform", "backtest", "recorder", "gateway")
-# Passwords with characters that have a meaning in URLs, shells and properties files.
-USERS = {"admin": "a-only-for-tests", **{name: f"{name}/only&for tests" for name in WORKLOADS}}
+ADMIN = {"username": "admin", "password": "a-only-for-tests"}  # of the broker; it creates the users of the workloads
+# With characters that have a meaning in URLs, shells and properties files.
+GIVEN = {"replay": {"username": "replay", "password": "replay/only&for tests"}}
 
 
 class Authority:
@@ -50,25 +50,25 @@ def apply_secrets(namespace: str, authority: Authority) -> None:
     for name, data in (
         ("kafka-tls", authority.server(f"kafka.{namespace}.svc")),
         ("timescaledb-tls", authority.server(f"timescaledb.{namespace}.svc")),
-        ("kafka-users", USERS),
+        ("kafka-users", {ADMIN["username"]: ADMIN["password"]}),
     ):
         encoded = {key: b64encode(value.encode()).decode() for key, value in data.items()}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded}
         kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(secret))
 
 
-def secured_values(namespace: str, authority: Authority) -> Json:
-    """Chart values for SASL_SSL with SCRAM, TLS verify-full and one user per workload."""
+def secured_values(namespace: str, authority: Authority, namespaces: dict[str, list[str]]) -> Json:
+    """Chart values for SASL_SSL with SCRAM, TLS verify-full, and a user for each workload, also of ``namespaces``."""
     plain = external_values(namespace)
-    users = {name: {"username": name, "password": USERS[name]} for name in WORKLOADS}
     return {
+        "connections": {"namespaces": namespaces},
         "kafka": plain["kafka"]
         | {
             "securityProtocol": "SASL_SSL",
             "saslMechanism": "SCRAM-SHA-512",
             "ca": authority.certificate,
-            "grant": True,
-            "users": users | {"migrate": {"username": "admin", "password": USERS["admin"]}},
+            "createUsers": True,
+            "users": GIVEN | {"migrate": ADMIN},
         },
         "store": plain["store"] | {"sslMode": "verify-full", "ca": authority.certificate},
     }

@@ -41,18 +41,20 @@ spec:
             {{- with .root.Values.store.retention.days }}
             - { name: TAPEDECK_RETENTION_DAYS, value: {{ . | toJson | quote }} }
             {{- end }}
-            {{- if .root.Values.kafka.grant }}
-            {{- $users := dict }}
-            {{- range $workload, $user := omit .root.Values.kafka.users "migrate" }}
-            {{- $_ := set $users $workload (required (printf "kafka.users.%s.username: got nothing, expected the user that kafka.grant is to give rights to" $workload) $user.username) }}
+            {{- if include "tapedeck.grants" .root }}
+            - { name: TAPEDECK_KAFKA_USERS, value: {{ include "tapedeck.kafkaUsers" .root | quote }} }
             {{- end }}
-            - { name: TAPEDECK_KAFKA_USERS, value: {{ $users | toJson | quote }} }
+            {{- if include "tapedeck.createsUsers" .root }}
+            - { name: TAPEDECK_KAFKA_PASSWORDS, value: /etc/tapedeck/kafka-users }
             {{- end }}
           resources: {{- toYaml .root.Values.recorder.resources | nindent 12 }}
           securityContext: {{- include "tapedeck.containerSecurity" .root | nindent 12 }}
           volumeMounts:
             - { name: migrate-connections, mountPath: /etc/tapedeck/connections, readOnly: true }
             - { name: roles, mountPath: /etc/tapedeck/roles, readOnly: true }
+            {{- if include "tapedeck.createsUsers" .root }}
+            - { name: kafka-users, mountPath: /etc/tapedeck/kafka-users, readOnly: true }
+            {{- end }}
             - { name: tmp, mountPath: /tmp }
       containers:
         - name: {{ .name }}
@@ -102,6 +104,9 @@ spec:
               {{- range list "feed" "replay" "transform" "backtest" "gateway" "recorder" }}
               - { key: {{ . }}.store_dsn, path: {{ . }} }
               {{- end }}
+        {{- if include "tapedeck.createsUsers" .root }}
+        - { name: kafka-users, secret: { secretName: tapedeck-kafka-users } }
+        {{- end }}
         {{- range $sink, $secret := .folders }}
         - { name: sink-{{ $sink }}, secret: { secretName: {{ $secret }} } }
         {{- end }}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
@@ -17,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from tapedeck_common.kafka import BrokerAdmin
+from tapedeck_common.kafka_users import KafkaUser
 from tapedeck_common.settings import WorkloadName
 from tapedeck_common.topics import (
     MARKET_BARS,
@@ -56,8 +57,6 @@ GRANTS: dict[WorkloadName, tuple[AclGrant, ...]] = {
     "replay": (
         AclGrant(_TOPIC, REPLAY_PREFIX, (AclOperation.CREATE, _READ, _WRITE)),
         AclGrant(_TOPIC, _MARKET, (_READ,)),  # a source; users create the ACLs for topics of their own
-        AclGrant(_TOPIC, MARKET_BARS, (_WRITE,)),
-        AclGrant(_TOPIC, MARKET_TRADES, (_WRITE,)),
         AclGrant(_TRANSACTION, REPLAY_PREFIX, (_WRITE,)),
         AclGrant(_GROUP, REPLAY_PREFIX, (_READ,)),
         *_RECORDED,
@@ -92,14 +91,18 @@ GRANTS: dict[WorkloadName, tuple[AclGrant, ...]] = {
         AclGrant(_GROUP, "tapedeck-gateway", (_READ,)),
     ),
 }
+# Of the release's own users alone: a Replay with `target` publishes to the market of all namespaces.
+_SHARED_GRANTS: dict[WorkloadName, tuple[AclGrant, ...]] = {
+    "replay": (AclGrant(_TOPIC, MARKET_BARS, (_WRITE,)), AclGrant(_TOPIC, MARKET_TRADES, (_WRITE,))),
+}
 
 
-def create_acls(client: BrokerAdmin, users: Mapping[WorkloadName, str]) -> None:
-    """Create the ACLs of each workload's user and wait until they are in force. Raises KafkaException.
+def create_acls(client: BrokerAdmin, users: Iterable[KafkaUser]) -> None:
+    """Create the ACLs of each user and wait until they are in force. Raises KafkaException.
 
     Existing ACLs are kept.
     """
-    desired = [binding for workload, user in users.items() for binding in acl_bindings(workload, user)]
+    desired = [binding for user in users for binding in acl_bindings(user)]
     if not desired:
         return
     for future in client.create_acls(desired, request_timeout=REQUEST_SECONDS).values():
@@ -123,18 +126,19 @@ _EVERY = AclBindingFilter(
 )
 
 
-def acl_bindings(workload: WorkloadName, user: str) -> list[AclBinding]:
-    """The ACLs of a workload's user, for any host."""
+def acl_bindings(user: KafkaUser) -> list[AclBinding]:
+    """The ACLs of a user, for any host."""
+    shared = () if user.namespace else _SHARED_GRANTS.get(user.workload, ())
     return [
         AclBinding(
-            create_acls.resource,
-            create_acls.name,
-            ResourcePatternType.PREFIXED if create_acls.name.endswith((".", "-")) else ResourcePatternType.LITERAL,
-            f"User:{user}",
+            grant.resource,
+            grant.name,
+            ResourcePatternType.PREFIXED if grant.name.endswith((".", "-")) else ResourcePatternType.LITERAL,
+            f"User:{user.name}",
             "*",
             operation,
             AclPermissionType.ALLOW,
         )
-        for create_acls in GRANTS[workload]
-        for operation in create_acls.operations
+        for grant in (*GRANTS[user.workload], *shared)
+        for operation in grant.operations
     ]

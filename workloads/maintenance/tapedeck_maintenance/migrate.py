@@ -15,9 +15,10 @@ from pydantic import Field, NonNegativeInt
 
 from tapedeck_common.kafka import BrokerAdmin, admin, is_transient, kafka_error
 from tapedeck_common.kafka_acls import create_acls
+from tapedeck_common.kafka_users import KafkaUser, create_users, read_passwords
 from tapedeck_common.logs import log
 from tapedeck_common.pod.shell import Workload, run_pod
-from tapedeck_common.settings import Connections, PodSettings, WorkloadName
+from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.store.database import connect
 from tapedeck_common.store.editions import Edition
 from tapedeck_common.store.retention import RetainedTable, set_retention_policies
@@ -34,15 +35,16 @@ class MigrateSettings(PodSettings):
 
     ``retention_days`` by table sets TimescaleDB's policies, ``retention_hours`` by topic those of the broker; 0 removes
     one, and what is not named is left unchanged. ``replication`` is that of new topics, -1 the broker's default.
-    ``kafka_users`` is the broker's user of each workload; no ACLs are created where it is empty. ``roles`` is a folder
-    with the DSN of each workload in a file of its name: the roles in them get privileges on the tables, and with
-    ``make_roles`` they are created.
+    ``kafka_users`` are the broker's users of the workloads, which get ACLs; with ``kafka_passwords``, a folder with a
+    file for each, they are created. ``roles`` is a folder with the DSN of each workload in a file of its name: the
+    roles in them get privileges on the tables, and with ``make_roles`` they are created.
     """
 
     retention_days: dict[RetainedTable, NonNegativeInt] = Field(default_factory=dict)
     retention_hours: dict[PermanentTopic, NonNegativeInt] = Field(default_factory=dict)
     replication: int = Field(default=-1, ge=-1)
-    kafka_users: dict[WorkloadName, str] = Field(default_factory=dict)
+    kafka_users: tuple[KafkaUser, ...] = ()
+    kafka_passwords: Path | None = None
     roles: Path | None = None
     make_roles: bool = False
 
@@ -66,6 +68,8 @@ class Migration(Workload):
         client = admin(connections, "tapedeck-migrate")
         created = ensure_permanent_topics(client, settings.replication, settings.retention_hours)
         _check_topic_ids(client)
+        if settings.kafka_passwords is not None:
+            create_users(client, read_passwords(settings.kafka_passwords, settings.kafka_users))
         create_acls(client, settings.kafka_users)
         log.info("migrated", store=edition, topics_created=created)
 
