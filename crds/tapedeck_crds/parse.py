@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -29,8 +30,8 @@ class InvalidResource(InvalidInput):
 
 def parse_resource(document: object) -> AnyResource:
     """A YAML or JSON document → the resource. Raises InvalidResource with every problem found."""
-    if _is_deeper(document, DEPTH_MAX):
-        raise InvalidResource("document", [f"got values nested deeper than {DEPTH_MAX}, expected a resource"])
+    if unfit := _unfit(document):
+        raise InvalidResource("document", [unfit])
     if not isinstance(document, Mapping):
         raise InvalidResource("document", [f"got {short(document)}, expected a mapping with apiVersion, kind, …"])
     kind = document.get("kind")
@@ -59,15 +60,28 @@ def parse_update(document: object, old: AnyResource) -> AnyResource:
     return new
 
 
-def _is_deeper(document: object, depth: int) -> bool:
-    """Whether values are nested deeper, found without recursion."""
+def _unfit(document: object) -> str:
+    """Why a document can be no resource, whatever its fields are; empty if it can. Found without recursion."""
     level: list[object] = [document]
-    for _ in range(depth + 1):
-        inner = (
-            each.values() if isinstance(each, Mapping) else each for each in level if isinstance(each, Mapping | list)
-        )
-        level = [one for values in inner for one in values]
-    return bool(level)
+    for _ in range(DEPTH_MAX + 1):
+        if any(isinstance(each, str) and not _is_unicode(each) for each in level):
+            return "got text with half of a surrogate pair, expected Unicode"
+        level = [one for each in level for one in _parts(each)]
+    return f"got values nested deeper than {DEPTH_MAX}, expected a resource" if level else ""
+
+
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return chain(value.keys(), value.values())
+    return value if isinstance(value, list) else ()
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown_name(metadata: object) -> str:

@@ -126,8 +126,10 @@ def test_a_message_lists_no_more_problems_than_one_reads() -> None:
         ["x"] * 9_000,
         nested(101),
         {"apiVersion": API_VERSION, "kind": "Feed", "metadata": {"name": "a"}, "spec": nested(100_000)},
+        {"apiVersion": API_VERSION, "kind": "Feed", "metadata": {"name": "a"}, "spec": {"exchange": "\ud800"}},
+        {"apiVersion": API_VERSION, "kind": "Feed", "metadata": {"name": "a"}, "spec": {"a": [{"\udfff": 1}]}},
     ],
-    ids=["name", "names", "kind", "list", "deep", "deeper"],
+    ids=["name", "names", "kind", "list", "deep", "deeper", "surrogate", "surrogate key"],
 )
 def test_a_hostile_document_is_refused_in_few_words(document: Any) -> None:
     with pytest.raises(InvalidResource) as caught:
