@@ -25,6 +25,7 @@ from tapedeck_crds.resource import (
     MESSAGE_COLUMN,
     PHASE_COLUMN,
     PROGRESS_COLUMN,
+    REASON_COLUMN,
     ActiveDeadline,
     Column,
     Resource,
@@ -346,6 +347,7 @@ class Backtest(Resource[BacktestSpec, BacktestStatus]):
     about: ClassVar[str] = "A Backtest runs a Backtrader strategy over stored or replayed bars and keeps its results."
     columns: ClassVar[tuple[Column, ...]] = (
         PHASE_COLUMN,
+        REASON_COLUMN,
         Column(name="Trades", type="integer", json_path=".status.trades"),
         Column(name="Value", type="number", json_path=".status.value"),
         Column(name="Return %", type="number", json_path=".status.returnPercent"),

@@ -114,6 +114,7 @@ class Resource(BaseModel, Generic[SpecT, StatusT]):
 
 
 PHASE_COLUMN = Column(name="Phase", type="string", json_path=".status.phase")
+REASON_COLUMN = Column(name="Reason", type="string", json_path=".status.conditions[0].reason")
 PROGRESS_COLUMN = Column(name="Progress", type="string", json_path=".status.progress")
 MESSAGE_COLUMN = Column(name="Message", type="string", json_path=".status.message", priority=1)
 AGE_COLUMN = Column(name="Age", type="date", json_path=".metadata.creationTimestamp")

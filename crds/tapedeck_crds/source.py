@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -150,6 +152,11 @@ SymbolPatterns = Annotated[
 def is_pattern(symbol: str) -> bool:
     """Whether the symbol is a pattern."""
     return "*" in symbol or "?" in symbol
+
+
+def matching_symbols(symbols: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """The symbols that match at least one pattern, in their order; * matches any text, ? any character."""
+    return [symbol for symbol in symbols if any(fnmatchcase(symbol, pattern) for pattern in patterns)]
 
 
 class StoredBars(StoreRange):

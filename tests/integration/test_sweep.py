@@ -117,7 +117,8 @@ def test_each_trial_is_stored_once_despite_kills(connections: Connections, tmp_p
         recorder.stop()
     with psycopg.connect(dsn) as connection:
         ended = connection.execute("SELECT metrics FROM runs WHERE run_id = %s", (first.uid,)).fetchall()
-    assert set(ended[0][0]) == {"best_sharpe", "best_sharpe_error", "deflated_sharpe", "trials_with_sharpe"}
+    of_best = {"best_sharpe", "best_sharpe_error", "deflated_sharpe", "trials_with_sharpe"}
+    assert set(ended[0][0]) == of_best | {"bust_trials", "failed_trials"}
     rows = trials_of(dsn, first.uid)
     assert [(fast, slow) for _, _, fast, slow, *_ in rows] == GRID
     values = {(fast, slow): objective for _, _, fast, slow, objective, *_ in rows}

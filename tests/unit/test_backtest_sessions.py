@@ -13,7 +13,7 @@ import pytest
 from pods.engine import columns_of
 from tapedeck_backtest.bars.coarse import Limits
 from tapedeck_backtest.bars.datetimes import same_session
-from tapedeck_backtest.bars.resample import StreamResampler, resample
+from tapedeck_backtest.bars.resample import StreamResampler, outside_note, resample
 from tapedeck_common.market import Bar, event_time, order_key
 from tapedeck_crds.session import Session
 
@@ -67,6 +67,19 @@ def _resampled(
 
 def _by_event(bars: Iterable[Bar]) -> Iterable[tuple[int, Iterable[Bar]]]:
     return groupby(bars, key=event_time)
+
+
+def test_bars_outside_the_sessions_are_counted() -> None:
+    """Of a market that never closes, over two weeks with a change of the clock: 390 minutes of ten days are inside."""
+    opens = pd.date_range("2018-03-05", "2018-03-19", freq="min", inclusive="left", tz="America/New_York")
+    bars = [Bar("x", "A", "1m", int(each.timestamp() * 1000), 1.0, 1.0, 1.0, 1.0, 1.0) for each in opens]
+    series = {"A": columns_of(bars)}
+    note = outside_note(series, "1m", same_session(Session.model_validate(NEW_YORK), ["A"]))
+    assert len(bars) == 14 * 1_440 - 60
+    assert (note or "").startswith(f"data.session: {len(bars) - 3_900} of {len(bars)} bars are outside the session; ")
+    assert outside_note(series, "1m", {}) is None
+    inside = {"A": columns_of(_minutes(NEW_YORK, "2018-03-05", 10, 1, 0.1))}
+    assert outside_note(inside, "1m", same_session(Session.model_validate(NEW_YORK), ["A"])) is None
 
 
 def _by_pandas(bars: Sequence[Bar], symbol: str, interval: str, session: dict[str, Any]) -> list[tuple[float, ...]]:

@@ -36,6 +36,14 @@ def _with_pods(objects: Objects, folder: Path) -> list[Path]:
     return logs
 
 
+BACKTEST = """\
+apiVersion: tapedeck.dev/v1alpha1
+kind: Backtest
+metadata: {name: ruined}
+spec: {strategy: {builtin: sma-cross}, data: {store: {exchange: x, symbols: [A]}}}
+"""
+
+
 def test_get_prints_the_printer_columns(run: Run, objects: Objects) -> None:
     objects.set_status("Replay", "default", "tape", {"phase": "Running", "speed": "60x", "progress": "5/10"})
     answer = run("get", "rp")
@@ -46,6 +54,15 @@ def test_get_prints_the_printer_columns(run: Run, objects: Objects) -> None:
     for name in ("replay", "replays", "Replay", "replays.tapedeck.dev"):
         assert run("get", name).stdout.splitlines()[1].split()[:4] == lines[1][:4]
     assert run("get", "rp", "-o", "wide").stdout.splitlines()[0].split()[-1] == "MESSAGE"
+
+
+def test_get_shows_the_reason_of_a_backtest(run: Run, objects: Objects) -> None:
+    run("apply", "-f", "-", text=BACKTEST)
+    assert run("get", "bt").stdout.splitlines()[1].split()[0] == "ruined"
+    conditions = [{"type": "Ready", "status": "False", "reason": "Bust"}, {"type": "Finished", "reason": "Bust"}]
+    objects.set_status("Backtest", "default", "ruined", {"phase": "Complete", "conditions": conditions})
+    lines = [line.split() for line in run("get", "bt").stdout.splitlines()]
+    assert [line[:3] for line in lines] == [["NAME", "PHASE", "REASON"], ["ruined", "Complete", "Bust"]]
 
 
 def test_get_all_prints_a_table_for_each_kind(run: Run, objects: Objects) -> None:

@@ -101,9 +101,10 @@ def test_has_printer_columns(crd: dict[str, Any]) -> None:
     assert crd["spec"]["names"]["categories"] == ["tapedeck"]
     for column in version["additionalPrinterColumns"]:
         node = _schema(crd)
-        for part in column["jsonPath"].strip(".").split("."):
+        for part in column["jsonPath"].replace("[0]", ".items").strip(".").split("."):
             if part == "creationTimestamp":
                 break
-            node = node["properties"][part] if part != "metadata" else node
+            if part != "metadata":
+                node = node["items"] if part == "items" else node["properties"][part]
         else:
             assert node["type"] == column["type"], column["name"]

@@ -50,7 +50,10 @@ def cell(document: Json, column: Column, now: datetime) -> str:
     """The text of one column, empty if the object has no value for it."""
     value: Any = document
     for part in column.json_path.strip(".").split("."):
-        value = value.get(part) if isinstance(value, dict) else None
+        name, _, index = part.rstrip("]").partition("[")
+        value = value.get(name) if isinstance(value, dict) else None
+        if index and value is not None:
+            value = value[int(index)] if int(index) < len(value) else None
     if value is None:
         return ""
     if column.type == "date":

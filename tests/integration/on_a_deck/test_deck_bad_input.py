@@ -48,7 +48,11 @@ STORE = {"store": {"exchange": "coinbase", "symbols": ["NO/SUCH"]}}
             {"source": STORE},
             "source.store.exchange: got coinbase, expected an exchange with bars in the store",
         ),
-        ("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE}, "NO/SUCH"),
+        (
+            "Backtest",
+            {"strategy": {"builtin": "sma-cross"}, "data": STORE},
+            "data.store.exchange: got coinbase, expected an exchange with bars in the store",
+        ),
     ],
 )
 def test_a_symbol_without_bars_is_named(shared_deck: Deck, kind: str, spec: Json, named: str) -> None:

@@ -79,6 +79,22 @@ def resample(
     return feeds
 
 
+def outside_note(series: Mapping[str, BarArrays], interval: str, sessions: Sessions) -> str | None:
+    """How many bars are outside the sessions of their symbols, and what that means; None where none is."""
+    count = 0
+    for symbol, columns in series.items():
+        bars = CoarseBars(session_of(sessions, symbol), interval, "1d")
+        if bars.by_sessions and len(columns.event):
+            count += int(np.count_nonzero(bars.spans(columns.event)[1] == OUTSIDE))
+    if not count:
+        return None
+    total = sum(len(columns.event) for columns in series.values())
+    return (
+        f"data.session: {count} of {total} bars are outside the session; the strategy receives them, data.intervals "
+        "leave them out"
+    )
+
+
 def first_open(series: Mapping[str, BarArrays], interval: str) -> int:
     """Open of the first bar of all symbols, ms UTC."""
     first = min(int(columns.event[0]) for columns in series.values() if len(columns.event))

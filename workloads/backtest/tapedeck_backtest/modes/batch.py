@@ -9,7 +9,7 @@ import msgspec
 
 from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.bars.history import prepend_history
-from tapedeck_backtest.bars.resample import check_intervals, first_open, resample
+from tapedeck_backtest.bars.resample import check_intervals, first_open, outside_note, resample
 from tapedeck_backtest.bias_checks.checks import fail_if_biased
 from tapedeck_backtest.bias_checks.rerun import StrategyRerun
 from tapedeck_backtest.engine.analyzers import quiet_until
@@ -32,6 +32,8 @@ def run(context: RunContext, strategy: type[Any], params: dict[str, Any], range_
     check_intervals(interval, data.intervals)
     series = read_range(context.connections, range_)
     sessions = context.find_sessions(range_.exchange, list(series))
+    if (note := outside_note(series, range_.interval, sessions)) is not None:
+        context.progress.note(note)
     context.progress.total = sum(len(columns.event) for columns in series.values())
     context.publish_started(range_.exchange, list(series), interval)
     vectorised = _run_vectorised(context, strategy, params, series, interval)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tapedeck_backtest.bars.history import prepend_history
-from tapedeck_backtest.bars.resample import check_intervals, check_resampled, first_open
+from tapedeck_backtest.bars.resample import check_intervals, check_resampled, first_open, outside_note
 from tapedeck_backtest.report.equity_curve import stride
 from tapedeck_backtest.report.origin import origin_of_store
 from tapedeck_backtest.run.context import RunContext
@@ -42,6 +42,8 @@ def run(context: RunContext, strategy: type[Any], sweep: Sweep, range_: StoreRan
     check_intervals(range_.interval, context.spec.data.intervals)
     series = read_range(connections, range_)
     sessions = context.find_sessions(range_.exchange, list(series))
+    if (note := outside_note(series, range_.interval, sessions)) is not None:
+        context.progress.note(note)
     spec, interval = context.spec, range_.interval
     warmup = spec.data.warmup_bars
     first = BAR_LENGTHS[interval].open_of(min(int(columns.event[0]) for columns in series.values()) - 1)

@@ -20,6 +20,7 @@ from tapedeck_common.settings import Connections
 from tapedeck_common.store.bars import BarBlock, BarSelection, ResolvedBars, read_bar_blocks, resolve_bars
 from tapedeck_common.store.catalogue import sessions
 from tapedeck_common.store.database import connect
+from tapedeck_common.store.missing_data import explain_missing
 from tapedeck_common.store.recording_lag import wait_until_recorded
 from tapedeck_crds.base import StoreRange, format_ms, time_ms
 from tapedeck_crds.errors import Unavailable
@@ -44,7 +45,7 @@ def read_range(connections: Connections, range_: StoreRange) -> dict[str, BarArr
     with _connect_when_recorded(connections) as connection:
         resolved = resolve_bars(connection, selection)
         if resolved.missing:
-            raise RunFailed("NoBars", no_bars_message(range_, resolved.missing))
+            raise RunFailed("NoBars", explain_missing(connection, "data.store", range_, resolved.missing, "bars"))
         blocks = list(read_bar_blocks(connection, resolved))
     columns = _columns(blocks, resolved)
     return {symbol: columns[symbol] for symbol in symbols}
@@ -103,16 +104,6 @@ def _connect_when_recorded(connections: Connections) -> Iterator[psycopg.Connect
         if lag:
             log.warning("the recorder makes no progress: the store lacks bars that are on the topics", lag=lag)
         yield connection
-
-
-def no_bars_message(range_: StoreRange, missing: tuple[str, ...]) -> str:
-    """The message that names the missing symbols, and the range that has no bars of them."""
-    start = format_ms(time_ms(range_.from_)) if range_.from_ is not None else "the first bar"
-    end = format_ms(time_ms(range_.to)) if range_.to is not None else "the last"
-    return (
-        f"data.store: no {range_.interval} bars of {', '.join(missing)} ({range_.exchange}) "
-        f"in the store from {start} to {end}"
-    )
 
 
 def _columns(blocks: list[BarBlock], resolved: ResolvedBars) -> dict[str, BarArrays]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import NamedTuple, Protocol, TypeAlias
 
 from tapedeck_common.bar_times import closes_of
@@ -145,8 +144,3 @@ class BarSource(RecordSource, Protocol):
 
     def blocks(self, dataset: Dataset, after: StartAfter | None) -> Iterator[BarBlock]:
         """The bars in order, from the first one after ``after``."""
-
-
-def matching_symbols(symbols: Iterable[str], patterns: Sequence[str]) -> list[str]:
-    """The symbols that match at least one pattern, in their order; * matches any text, ? any character."""
-    return [symbol for symbol in symbols if any(fnmatchcase(symbol, pattern) for pattern in patterns)]

@@ -9,12 +9,12 @@ import psycopg
 
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.bars import BarBlock, BarSelection, ResolvedBars, count_bars, read_bar_blocks, resolve_bars
+from tapedeck_common.store.missing_data import explain_missing
 from tapedeck_common.topics import MARKET_BARS
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.source import StoredBars
 from tapedeck_replay.errors import InvalidReplay
 from tapedeck_replay.source.dataset import Dataset, StartAfter
-from tapedeck_replay.source.store.missing_data import explain_missing
 from tapedeck_replay.source.store.reader import StoreReader, bound_of, select_symbols
 
 WINDOW_ROWS = 20_000  # what the database sorts in memory
@@ -57,7 +57,7 @@ class StoreBarSource:
         found = resolve_bars(connection, selection)
         missing = [symbol for symbol in found.missing if symbol in named]
         if missing or not found.rows:
-            message = explain_missing(connection, spec, missing or sorted(spec.symbols), "bars")
+            message = explain_missing(connection, "source.store", spec, missing or sorted(spec.symbols), "bars")
             raise InvalidReplay("NoBars", message)
         return found
 

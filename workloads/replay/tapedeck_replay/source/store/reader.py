@@ -18,8 +18,8 @@ from tapedeck_common.store.catalogue import Table
 from tapedeck_common.store.database import connect
 from tapedeck_common.store.recording_lag import wait_until_recorded
 from tapedeck_crds.errors import Unavailable
-from tapedeck_crds.source import StoredBars, is_pattern
-from tapedeck_replay.source.dataset import Dataset, RecordBlock, StartAfter, matching_symbols
+from tapedeck_crds.source import StoredBars, is_pattern, matching_symbols
+from tapedeck_replay.source.dataset import Dataset, RecordBlock, StartAfter
 
 CONNECT_ATTEMPTS, CONNECT_TIMEOUT = 10, 45.0
 FAILURES_MAX = 5  # consecutive reads that broke off without a block

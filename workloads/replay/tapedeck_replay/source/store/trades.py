@@ -8,13 +8,13 @@ from typing import Any
 import psycopg
 
 from tapedeck_common.settings import Connections
+from tapedeck_common.store.missing_data import explain_missing
 from tapedeck_common.store.trades import ResolvedTrades, TradeBlock, TradeSelection, read_trade_blocks, resolve_trades
 from tapedeck_common.topics import MARKET_TRADES
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.source import StoredBars
 from tapedeck_replay.errors import InvalidReplay
 from tapedeck_replay.source.dataset import Dataset, StartAfter
-from tapedeck_replay.source.store.missing_data import explain_missing
 from tapedeck_replay.source.store.reader import StoreReader, bound_of, select_symbols
 
 _COUNT = """
@@ -53,7 +53,7 @@ class StoreTradeSource:
         found = resolve_trades(connection, spec.exchange, selected, start, end)
         missing = sorted(named - found.rows_of.keys())
         if missing or not found.rows_of:
-            message = explain_missing(connection, spec, missing or sorted(spec.symbols), "trades")
+            message = explain_missing(connection, "source.store", spec, missing or sorted(spec.symbols), "trades")
             raise InvalidReplay("NoTrades", message)
         return found
 

@@ -16,9 +16,9 @@ from tapedeck_common.settings import Connections
 from tapedeck_common.topics import REPLAY_PREFIX
 from tapedeck_crds.base import time_ms
 from tapedeck_crds.errors import Unavailable
-from tapedeck_crds.source import TopicRange
+from tapedeck_crds.source import TopicRange, matching_symbols
 from tapedeck_replay.errors import InvalidReplay, describe_kafka_error
-from tapedeck_replay.source.dataset import Dataset, RecordBlock, StartAfter, matching_symbols
+from tapedeck_replay.source.dataset import Dataset, RecordBlock, StartAfter
 from tapedeck_replay.source.sorted_table import SortedTable, TableRow
 from tapedeck_replay.source.topic.codec import DecodedRecord, RecordCodec
 

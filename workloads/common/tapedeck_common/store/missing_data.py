@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -9,30 +10,34 @@ import psycopg
 
 from tapedeck_common.store import catalogue
 from tapedeck_common.store.catalogue import Table
-from tapedeck_crds.base import format_ms
+from tapedeck_crds.base import StoreRange, format_ms
 from tapedeck_crds.intervals import BAR_LENGTHS
-from tapedeck_crds.source import StoredBars, is_pattern
-from tapedeck_replay.source.dataset import matching_symbols
+from tapedeck_crds.source import is_pattern, matching_symbols
 
 SYMBOLS_SHOWN = 3
 
 
-def explain_missing(connection: psycopg.Connection[Any], source: StoredBars, missing: list[str], table: Table) -> str:
-    """The message for symbols or patterns that select nothing: field, value, and what the store has instead."""
+def explain_missing(
+    connection: psycopg.Connection[Any], field: str, source: StoreRange, missing: Sequence[str], table: Table
+) -> str:
+    """The message for symbols or patterns that select nothing: field, value, and what the store has instead.
+
+    ``field`` is the path of ``source`` in its spec, such as source.store.
+    """
     stored = catalogue.symbols(connection, source.exchange, table)
     if not stored:
         exchanges = ", ".join(catalogue.exchanges(connection, table)) or "none yet"
         return (
-            f"source.store.exchange: got {source.exchange}, expected an exchange with {table} in the store: "
+            f"{field}.exchange: got {source.exchange}, expected an exchange with {table} in the store: "
             f"{exchanges}; has the Feed finished?"
         )
-    return "source.store." + "; ".join(
+    return f"{field}." + "; ".join(
         _explain_symbol(connection, source, symbol, stored, table) for symbol in missing[:SYMBOLS_SHOWN]
     )
 
 
 def _explain_symbol(
-    connection: psycopg.Connection[Any], source: StoredBars, symbol: str, stored: list[str], table: Table
+    connection: psycopg.Connection[Any], source: StoreRange, symbol: str, stored: list[str], table: Table
 ) -> str:
     if symbol not in stored and not is_pattern(symbol):
         near = get_close_matches(symbol, stored, n=3) or stored[:5]
