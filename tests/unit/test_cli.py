@@ -13,6 +13,7 @@ import pytest
 from decks.command import NOT_RUNNING, Run, manifest, spawn
 from tapedeck_deck.cli.app import app
 from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.state_dir import VERSION
 
 
 def test_apply_creates_configures_and_leaves_unchanged(run: Run, tmp_path: Path) -> None:
@@ -214,7 +215,7 @@ def test_a_folder_of_another_version_is_rejected(run: Run, tmp_path: Path, objec
     (tmp_path / ".tapedeck" / "version").write_text("99")
     answer = run("get")
     assert answer.exit_code == 1
-    assert "got deck version '99', expected 1" in answer.stderr
+    assert f"got deck version '99', expected {VERSION}" in answer.stderr
 
 
 def test_help_shows_examples(run: Run) -> None:
