@@ -9,16 +9,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from tapedeck_common.files import InvalidFiles, InvalidRow, StrictReader, find_files, read_bars, read_trades
 from tapedeck_common.market import Bar
 from tapedeck_crds.base import Files
+from tapedeck_crds.kinds import Feed
+from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.session import Session
 
 PRICES = ("open", "high", "low", "close", "volume")
 HEADER = f"ts,{','.join(PRICES)}"
 NEW_YORK = Session(timezone="America/New_York", open="09:30", close="16:00", days=["Mon", "Tue", "Wed", "Thu", "Fri"])
 GLOBEX = Session(timezone="America/New_York", open="18:00", close="17:00", days=["Mon", "Tue", "Wed", "Thu", "Fri"])
+EXAMPLE = Path(__file__).parents[2] / "examples" / "more" / "stock.yaml"
 WEEKDAYS = pd.bdate_range("2023-01-02", "2023-12-29")  # over both changes of the clock
 
 
@@ -86,6 +90,19 @@ def test_a_daily_bar_is_of_its_date(
     chosen = write_frame(tmp_path, name, index)
     bars, bad = read(tmp_path, chosen, session)
     assert (dates_of(bars), bad) == ([day.date() for day in WEEKDAYS], [])
+
+
+def test_the_example_of_a_stock_has_a_bar_of_each_weekday(tmp_path: Path) -> None:
+    config_map, document, backtest = yaml.safe_load_all(EXAMPLE.read_text())
+    (tmp_path / "acme.csv").write_text(config_map["data"]["acme.csv"])
+    feed = parse_resource(document)
+    assert isinstance(feed, Feed) and feed.spec.source is not None and feed.spec.source.files is not None
+    bad: list[InvalidRow] = []
+    files = feed.spec.source.files
+    rows = read_bars(files, find_files(files, tmp_path)["ACME"], bad.append, feed.spec.session)
+    wanted = [day.date() for day in pd.bdate_range("2024-10-14", "2024-11-22")]  # over the end of summer time
+    assert (dates_of([row.record for row in rows]), bad) == (wanted, [])
+    assert backtest["spec"]["data"]["session"] == document["spec"]["session"]
 
 
 def test_a_replay_reads_the_same_dates(tmp_path: Path) -> None:
