@@ -191,7 +191,7 @@ def test_rights_are_cluster_wide_or_limited_to_a_namespace() -> None:
         ({}, "kafka.bootstrap: got nothing"),
         ({"kafka": {"bootstrap": "k:9092"}}, "store.host: got nothing"),
         ({"store": {"host": "d"}, "broker": {"enabled": True}}, "helm dependency build"),
-        ({**EXTERNAL, "store": {"host": "d", "createRoles": True}}, "store.roles.backtest.password: got nothing"),
+        ({**EXTERNAL, "store": {"host": "d", "createRoles": True}}, "store.roles.feed.password: got nothing"),
         ({**EXTERNAL, "images": {"digests": {"replays": "sha256:" + 64 * "0"}}}, "replays"),
         ({**EXTERNAL, "images": {"digests": {"replay": "sha256:0123"}}}, "/images/digests/replay"),
         ({**EXTERNAL, "recorder": {"replica": 2}}, "replica"),
