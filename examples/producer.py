@@ -1,7 +1,9 @@
 """A producer of stock bars: an example of any program that publishes to Kafka by the published schemas.
 
-``python examples/producer.py --broker HOST:PORT bars.csv``; the file has a header line with symbol, ts (milliseconds
-UTC of the open), open, high, low, close, volume. Choose an exchange id that ccxt does not have.
+``python examples/producer.py --config kafka.properties bars.csv``: the configuration is a properties file of librdkafka
+with the broker's address and an account, such as ``.tapedeck/kafka.properties`` of an embedded deck. The table has a
+header line with symbol, ts (milliseconds UTC of the open), open, high, low, close, volume. Choose an exchange id that
+ccxt does not have.
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ HEADERS: list[tuple[str, str | bytes | None]] = [("td", b"1;live")]  # version 1
 def main() -> int:
     """Exits 0 once the broker has acknowledged every bar."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--broker", default="127.0.0.1:9092")
+    parser.add_argument("--config", type=Path, default=Path(".tapedeck/kafka.properties"))
     parser.add_argument("--exchange", default="nasdaq")
     parser.add_argument("--interval", default="1m")
     parser.add_argument("file", type=Path)
     options = parser.parse_args()
-    producer = Producer({"bootstrap.servers": options.broker, "enable.idempotence": True})
+    broker = dict(line.split("=", 1) for line in options.config.read_text().split())
+    producer = Producer({**broker, "enable.idempotence": True})
     rejected: list[str] = []
     with options.file.open(newline="") as lines:
         for row in csv.DictReader(lines):

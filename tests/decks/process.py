@@ -16,6 +16,7 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
 from tapedeck_deck.cli import changes
 from tapedeck_deck.embedded import deck
+from tapedeck_deck.embedded.broker_access import read_client_properties
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.state_dir import StateDir
@@ -49,6 +50,11 @@ def clear(running: Deck) -> None:
         found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         tables = [sql.Identifier(name) for (name,) in found if name not in KEPT_TABLES]
         connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))
+
+
+def broker_of(facts: Json) -> dict[str, str]:
+    """What a client of the deck's broker needs, as its owner."""
+    return read_client_properties(Path(facts["kafka"]))
 
 
 def leftovers(home: StateDir) -> list[str]:

@@ -117,10 +117,11 @@ def test_late_and_duplicated_bars_are_published_exactly_as_often_after_kills(
 
     expected = {(row[1], row[0]): tuple(row[2:]) for row in source}
     bootstrap = connections.kafka_bootstrap
-    check = check_topic(bootstrap, killed.topic, expected, copies=2, lateness_ms=LATENESS_MS)
+    broker = {"bootstrap.servers": bootstrap}
+    check = check_topic(broker, killed.topic, expected, copies=2, lateness_ms=LATENESS_MS)
     assert (check.lost, check.doubled) == (0, 0)
-    assert check_topic(bootstrap, killed.topic, expected, lateness_ms=LATENESS_MS).doubled == len(whole) - len(source)
-    assert check_topic(bootstrap, killed.topic, expected, copies=2).lost > 0
+    assert check_topic(broker, killed.topic, expected, lateness_ms=LATENESS_MS).doubled == len(whole) - len(source)
+    assert check_topic(broker, killed.topic, expected, copies=2).lost > 0
     low = 0
     for record in committed(bootstrap, killed.topic):  # no bar follows a watermark that covers it
         if record.kind == "watermark":

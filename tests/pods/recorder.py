@@ -110,11 +110,12 @@ Record = tuple[str, bytes | None, str, Headers | None]  # topic, value, key, hea
 LIVE, BACKFILL = market_headers("live"), market_headers("backfill")
 
 
-def publish(bootstrap: str, records: Sequence[Record]) -> None:
-    """Publish records; the key decides the partition."""
+def publish(broker: str | dict[str, str], records: Sequence[Record]) -> None:
+    """Publish records; the key decides the partition. ``broker`` is an address, or what a client needs."""
     # An idempotent producer would first wait half a second for its id.
     config = {"queue.buffering.max.messages": 1_000_000, "enable.idempotence": False}
-    client = producer(Connections(kafka_bootstrap=bootstrap), "test", config)
+    account = {"bootstrap.servers": broker} if isinstance(broker, str) else broker
+    client = producer(Connections(), "test", config | account)
     errors: list[KafkaError] = []
 
     def delivered(error: KafkaError | None, _: Message) -> None:

@@ -182,11 +182,16 @@ class Record:
         return self.header.split(";")[3]
 
 
-def committed(bootstrap: str, topic: str, partition: int = 0, exchanges: Sequence[str] = ()) -> list[Record]:
-    """Every committed record of a partition; with ``exchanges``, only theirs (for topics with other writers)."""
+def committed(
+    broker: str | dict[str, str], topic: str, partition: int = 0, exchanges: Sequence[str] = ()
+) -> list[Record]:
+    """Every committed record of a partition; with ``exchanges``, only theirs (for topics with other writers).
+
+    ``broker`` is its address, or what a client needs where it asks for a password.
+    """
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap,
+            **({"bootstrap.servers": broker} if isinstance(broker, str) else broker),
             "group.id": f"audit-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",

@@ -78,7 +78,7 @@ def status(home: StateDir) -> Json:
         "parts": _parts(facts) if facts else {},
         "resources": counts,
         "sandbox": available().warning(),
-        **({k: facts.get(k) for k in ("pid", "started", "gateway", "broker", "dsn")} if facts else {}),
+        **({k: facts.get(k) for k in ("pid", "started", "gateway", "broker", "kafka", "dsn")} if facts else {}),
     }
 
 
@@ -91,7 +91,8 @@ def print_status(home: StateDir, state: Json) -> None:
 
         minutes = (time.time() - state["started"]) / 60
         print(f"deck      up for {minutes:.0f} min, pid {state['pid']}, in {state['home']}")
-        addresses = {"page": state["gateway"], "broker": state["broker"], "database": state["dsn"]}
+        broker = f"{state['broker']} (account: {state['kafka']})"
+        addresses = {"page": state["gateway"], "broker": broker, "database": state["dsn"]}
         rows = [[part, state["parts"][part], address] for part, address in addresses.items()]
         for line in TextTable(["part", "state", "address"]).lines(rows, header=False):
             print(line)

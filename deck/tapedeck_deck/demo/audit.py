@@ -68,13 +68,14 @@ def check_store(dsn: str, exchange: str, expected: SourceBars) -> AuditResult:
 
 
 def check_topic(
-    bootstrap: str, topic: str, expected: SourceBars, *, copies: int = 1, lateness_ms: int | None = None
+    broker: Mapping[str, str], topic: str, expected: SourceBars, *, copies: int = 1, lateness_ms: int | None = None
 ) -> AuditResult:
     """Compare the committed bars of a replay's topic with the source. A bar out of order counts as lost.
 
-    A scenario may publish a bar up to ``copies`` times, and after bars with event times up to ``lateness_ms`` later.
+    ``broker`` are the settings of a client, by librdkafka's names. A scenario may publish a bar up to ``copies`` times,
+    and after bars with event times up to ``lateness_ms`` later.
     """
-    found = committed_bars(bootstrap, topic)
+    found = committed_bars(broker, topic)
     result = compare("topic", found, expected, copies)
     moments = [(ts + MINUTE_MS, symbol) for (symbol, ts), _ in found]
     if lateness_ms is None:
@@ -106,11 +107,11 @@ def compare(place: str, found: Sequence[tuple[Key, Prices]], expected: SourceBar
     return AuditResult(place, len(found), len(expected) - len(right), surplus)
 
 
-def committed_bars(bootstrap: str, topic: str) -> list[tuple[Key, Prices]]:
+def committed_bars(broker: Mapping[str, str], topic: str) -> list[tuple[Key, Prices]]:
     """Every committed bar of a topic, partition by partition, in the order of offsets."""
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap,
+            **broker,
             "group.id": "tapedeck.audit",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",

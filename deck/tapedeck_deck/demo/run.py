@@ -17,6 +17,7 @@ from tapedeck_crds.parse import parse_resource
 from tapedeck_deck.demo import audit
 from tapedeck_deck.demo.progress import ProgressBars, results_table
 from tapedeck_deck.embedded import deck, documents
+from tapedeck_deck.embedded.broker_access import read_client_properties
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.state_dir import StateDir
@@ -167,7 +168,7 @@ def _check(facts: Json, examples: Path, fed: Json, played: Json, traded: Json, r
     traded_bars = sum(symbol in run["symbols"] for symbol, _ in source)
     audits = [
         audit.check_store(facts["dsn"], files["exchange"], source),
-        audit.check_topic(facts["broker"], played["status"]["topic"], source),
+        audit.check_topic(read_client_properties(Path(facts["kafka"])), played["status"]["topic"], source),
         audit.check_run(facts["dsn"], traded["metadata"]["uid"], traded_bars),
     ]
     return DemoResult(

@@ -9,11 +9,12 @@ import subprocess
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from tapedeck_deck.embedded import jvm, kafka_storage, ports, processes
+from tapedeck_deck.embedded.broker_access import ADMIN, BrokerAccess
 from tapedeck_deck.embedded.download_cache import cache_dir, make_once
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.private_files import write_private
 
 KAFKA = "4.1.1"
 # kafka-clients is pinned: the resolver would choose an old version, with which the broker crashes.
@@ -64,6 +65,7 @@ class KafkaBroker:
 
     folder: Path
     port: int
+    access: BrokerAccess = field(default_factory=BrokerAccess)
     controller_port: int = field(default_factory=ports.free_port)
     process: subprocess.Popen[bytes] | None = None
     _archive: jvm.ClassArchive | None = None
@@ -71,6 +73,10 @@ class KafkaBroker:
     @property
     def bootstrap(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def client(self, account: str = ADMIN) -> dict[str, str]:
+        """What a client of the account needs, by the names of the files of connections."""
+        return self.access.client(self.bootstrap, account)
 
     @property
     def data(self) -> Path:
@@ -90,10 +96,12 @@ class KafkaBroker:
         ports.require_free(self.port, "broker port")
         self.folder.mkdir(parents=True, exist_ok=True)
         properties = self.folder / "server.properties"
-        properties.write_text(self._properties())
-        (self.folder / "log4j2.yaml").write_text(_LOG4J2)
+        write_private(properties, self._properties())
+        write_private(self.folder / "log4j2.yaml", _LOG4J2)
         class_path = jars()
-        self._archive = jvm.ClassArchive(class_path, class_list=self.folder / "classes.lst")
+        self._archive = jvm.ClassArchive(
+            class_path, self.folder / "classes.lst", "guarded" if self.access.passwords else "open"
+        )
         self._prepare(class_path, properties)
         processes.begin_log(self.log)
         self.process = processes.start(self._command(class_path, "kafka.Kafka", properties), log=self.log)
@@ -102,13 +110,16 @@ class KafkaBroker:
         """Wait until the broker answers. Raises DeckError with the end of its log if it does not."""
         from confluent_kafka.admin import AdminClient
 
+        from tapedeck_common.kafka import client_config
+        from tapedeck_common.settings import Connections
+
         if self.process is None:
             raise DeckError("the broker was not started")
         quiet = logging.getLogger("librdkafka.starting")
         quiet.addHandler(logging.NullHandler())
         quiet.propagate = False
-        config: dict[str, Any] = {"bootstrap.servers": self.bootstrap, "reconnect.backoff.ms": 20, "logger": quiet}
-        config |= {"reconnect.backoff.max.ms": 200}  # the client's own is ten seconds
+        config = client_config(Connections.model_validate(self.client()), "tapedeck-deck") | {"logger": quiet}
+        config |= {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200}  # an idle machine's start is short
         client = AdminClient(config)
 
         def answers() -> bool:
@@ -158,7 +169,11 @@ class KafkaBroker:
 
     def _properties(self) -> str:
         return _PROPERTIES.format(
-            node=kafka_storage.NODE, port=self.port, controller=self.controller_port, data=self.data
+            node=kafka_storage.NODE,
+            port=self.port,
+            controller=self.controller_port,
+            data=self.data,
+            security=self.access.properties(),
         )
 
 
@@ -175,12 +190,11 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id={node}
 controller.quorum.voters={node}@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENTS://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={data}
+inter.broker.listener.name=CLIENTS
+{security}log.dirs={data}
 auto.create.topics.enable=false
 num.partitions=1
 default.replication.factor=1

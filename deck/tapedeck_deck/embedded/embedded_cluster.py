@@ -17,6 +17,7 @@ from tapedeck_common.atomic_file import write_atomically
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import forkserver, ports, processes, services
 from tapedeck_deck.embedded.broker import KafkaBroker
+from tapedeck_deck.embedded.broker_access import ADMIN, BrokerAccess, client_properties
 from tapedeck_deck.embedded.controllers import PodControllers
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.kubelet import Kubelet
@@ -56,7 +57,7 @@ class EmbeddedCluster:
         self._port, self._claim = _page_port(port)
         self._objects = Objects(state_dir.objects)
         self._watch = StoreWatch(self._objects)
-        self._broker = KafkaBroker(state_dir.broker, ports.free_port())
+        self._broker = KafkaBroker(state_dir.broker, ports.free_port(), BrokerAccess(_passwords()))
         self._postgres = Postgres(state_dir.database)
         self._supervisor = Supervisor(self._broker, self._postgres, self._objects)
         self._kubelet = Kubelet(state_dir, self._objects)
@@ -80,8 +81,8 @@ class EmbeddedCluster:
         self._postgres.start()
         self._state_dir.await_("the broker")
         self._broker.wait_ready()
-        dsns = {role: self._postgres.dsn_with_password(role) for role in services.ROLES.values()}
-        self._objects.apply(services.connections(self._broker.bootstrap, dsns))
+        self._objects.apply(services.connections(self._broker.client, self._postgres.dsn_with_password))
+        write_private(self._state_dir.kafka_file, client_properties(self._broker.client()))
         self._migrate()
         self._replays = {replay["metadata"]["uid"] for replay in self._objects.list("Replay")}
         self._write_replays()
@@ -158,6 +159,7 @@ class EmbeddedCluster:
             "started": time.time(),
             "gateway": f"http://127.0.0.1:{self._port}/",
             "broker": self._broker.bootstrap,
+            "kafka": str(self._state_dir.kafka_file),
             "dsn": self._postgres.dsn("tapedeck_reader"),
         }
         self._state_dir.announce(facts)
@@ -196,16 +198,28 @@ class EmbeddedCluster:
         self._state_dir.await_("the migration of the database")
         folder = self._state_dir.migrate
         private_folder(folder, "the folder of the migration's connections")
-        write_private(folder / "kafka_bootstrap", self._broker.bootstrap)
-        write_private(folder / "store_dsn", self._postgres.dsn_with_password(OWNER))
+        own = self._broker.client() | {"store_dsn": self._postgres.dsn_with_password(OWNER)}
+        for name, value in own.items():
+            write_private(folder / name, value)
         log_file = self._state_dir.logs / "migrate.log"
         processes.begin_log(log_file)
         migration = forkserver.start(
-            services.IMAGES["migrate"], log=log_file, env={**os.environ, "TAPEDECK_CONNECTIONS": str(folder)}
+            services.IMAGES["migrate"],
+            log=log_file,
+            env={
+                **os.environ,
+                "TAPEDECK_CONNECTIONS": str(folder),
+                "TAPEDECK_KAFKA_USERS": json.dumps({workload: workload for workload in services.ROLES}),
+            },
         )
         limit = processes.START_LIMIT_SECONDS
         if processes.wait_finished("the migration of the database", migration, log=log_file, limit=limit):
             raise DeckError(f"cannot migrate the schema of the store:\n{processes.tail(log_file)}")
+
+
+def _passwords() -> dict[str, str]:
+    """New passwords for the broker's accounts: a deck writes them to the files of its pods whenever it starts."""
+    return {account: secrets.token_urlsafe(24) for account in (ADMIN, *services.ROLES)}
 
 
 def _settings(state_dir: StateDir) -> Settings:

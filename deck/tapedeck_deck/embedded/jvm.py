@@ -30,11 +30,13 @@ def java() -> Path:
 class ClassArchive:
     """The CDS archive of a class path. It is created once on each machine, in the background of the first broker.
 
-    ``class_list`` is the file in which that broker lists the classes that it loads.
+    ``class_list`` is the file in which that broker lists the classes that it loads, and ``variant`` names the
+    settings that choose them.
     """
 
     class_path: str
     class_list: Path
+    variant: str = ""
     _process: subprocess.Popen[bytes] | None = None
     _thread: threading.Thread | None = None
     _aborted: threading.Event = field(default_factory=threading.Event)
@@ -43,7 +45,9 @@ class ClassArchive:
     def path(self) -> Path:
         """The archive's file, one for each JRE and class path. Size and time of its modules file identify a JRE."""
         modules = (java().parents[1] / "lib" / "modules").stat()
-        key = hashlib.sha256(f"{modules.st_size} {modules.st_mtime_ns} {self.class_path}".encode()).hexdigest()[:16]
+        key = hashlib.sha256(
+            f"{modules.st_size} {modules.st_mtime_ns} {self.variant} {self.class_path}".encode()
+        ).hexdigest()[:16]
         return cache_dir() / "classes" / f"{key}.jsa"
 
     @property

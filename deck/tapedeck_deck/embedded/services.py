@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from tapedeck_common.settings import WorkloadName
 from tapedeck_crds.json import Json
 from tapedeck_crds.sink import RecorderOptions
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_operator.plan.pods import CONNECTIONS_PATH, CONNECTIONS_SECRET, TERMINATION_LOG
+from tapedeck_operator.plan.pods import CONNECTION_FIELDS, CONNECTIONS_PATH, CONNECTIONS_SECRET, TERMINATION_LOG
 
 NAMESPACE = "default"
 
@@ -25,7 +27,7 @@ IMAGES = {
     "migrate": "tapedeck_maintenance.migrate",
 }
 # The database role of each workload. Only the recorder's can write.
-ROLES = {
+ROLES: dict[WorkloadName, str] = {
     "feed": "tapedeck_reader",
     "replay": "tapedeck_reader",
     "transform": "tapedeck_reader",
@@ -35,12 +37,15 @@ ROLES = {
 }
 
 
-def connections(bootstrap: str, dsns: dict[str, str]) -> Json:
-    """The Secret with the connections of all workloads. ``dsns`` maps a database role to its URI."""
+def connections(broker: Callable[[str], dict[str, str]], database: Callable[[str], str]) -> Json:
+    """The Secret with the connections of all workloads, of which a pod mounts those of its own.
+
+    ``broker`` returns what a client of an account needs, ``database`` the URI of a role.
+    """
     data: dict[str, str] = {}
     for workload, role in ROLES.items():
-        data[f"{workload}.kafka_bootstrap"] = bootstrap
-        data[f"{workload}.store_dsn"] = dsns[role]
+        own = broker(workload) | {"store_dsn": database(role)}
+        data |= {f"{workload}.{name}": value for name, value in own.items()}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -65,7 +70,6 @@ def deployment(
     workload: str, *, host: str = "127.0.0.1", port: int = 0, extra_env: dict[str, str] | None = None
 ) -> Json:
     """The Deployment of one of the deck's own workloads, with one pod."""
-    fields = ["kafka_bootstrap", "store_dsn"]
     environment = {
         "TAPEDECK_NAME": workload,
         "TAPEDECK_HTTP_HOST": host,
@@ -97,7 +101,7 @@ def deployment(
                             "name": "connections",
                             "secret": {
                                 "secretName": CONNECTIONS_SECRET,
-                                "items": [{"key": f"{workload}.{name}", "path": name} for name in fields],
+                                "items": [{"key": f"{workload}.{name}", "path": name} for name in CONNECTION_FIELDS],
                             },
                         }
                     ],

@@ -52,6 +52,11 @@ class StateDir:
         return self.root / "migrate"
 
     @property
+    def kafka_file(self) -> Path:
+        """Address and account of the broker for its owner's own programs: a properties file of librdkafka."""
+        return self.root / "kafka.properties"
+
+    @property
     def replays_file(self) -> Path:
         """The uids of all Replays, a JSON array: the recorder deletes the topics of all others."""
         return self.root / "replays.json"

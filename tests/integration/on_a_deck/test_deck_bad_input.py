@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import by_hand.samples as by_hand
-from decks.process import Deck, apply, eventually, phase, running_deck
+from decks.process import Deck, apply, broker_of, eventually, phase, running_deck
 from pods.replay import MINUTE, bars, committed, insert_minutes
 from tapedeck_crds.json import Json
 from tapedeck_deck.cli.app import app
@@ -209,7 +209,7 @@ def test_a_replay_sorts_the_rows_of_a_file_and_drops_repeats_as_a_feed_does(shar
     apply(objects, "Replay", "late", {"source": {"files": files}, "unpaced": True}, tmp_path)
     assert ended(objects, "Replay", "late")["phase"] == "Complete"
     topic = objects.get("Replay", "default", "late")["status"]["topic"]
-    played = bars(committed(facts["broker"], topic))
+    played = bars(committed(broker_of(facts), topic))
     assert [bar[0] for bar in played] == [OF_2018, OF_2018 + MINUTE, OF_2018 + 2 * MINUTE]
 
 
@@ -298,7 +298,7 @@ def test_a_full_disk_of_the_broker_loses_nothing(tmp_path: Path) -> None:
             objects.patch_spec("Replay", "default", "tape", {"spec": {"speed": 60_000}})
             eventually(lambda: phase(objects, "Feed", "full") == "Complete", timeout=150)
             eventually(lambda: phase(objects, "Replay", "tape") == "Complete", timeout=90)
-            played = bars(committed(facts["broker"], status_of(objects, "Replay", "tape")["topic"]))
+            played = bars(committed(broker_of(facts), status_of(objects, "Replay", "tape")["topic"]))
             assert [bar[0] for bar in played] == [played[0][0] + n * MINUTE for n in range(BARS)]
             expected = by_hand.coinbase(EXAMPLES / "data" / "coinbase-minute")
             eventually(lambda: audit.check_store(facts["dsn"], "coinbase", expected).lost == 0, timeout=90)

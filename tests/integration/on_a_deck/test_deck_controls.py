@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from decks.process import Deck, apply, eventually, phase, pods_of, reaches
+from decks.process import Deck, apply, broker_of, eventually, phase, pods_of, reaches
 from pods.recorder import publish
 from pods.replay import MINUTE, T0, Record, bars, committed, insert_minutes, stored
 from tapedeck_common import topics
@@ -39,7 +39,7 @@ class Stage:
     """A deck with bars of exchange x in its store."""
 
     objects: Objects
-    broker: str
+    broker: dict[str, str]
     owner: str
 
     def play(self, name: str, symbols: list[str] | None = None, **spec: Any) -> None:
@@ -93,7 +93,7 @@ def stage(shared_deck: Deck) -> Stage:
     home, facts, objects = shared_deck
     owner = (home.migrate / "store_dsn").read_text().strip()
     insert_minutes(owner, "x", SYMBOLS, MINUTES)
-    return Stage(objects, facts["broker"], owner)
+    return Stage(objects, broker_of(facts), owner)
 
 
 def test_shards_loop_until_and_step(stage: Stage) -> None:

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 import by_hand.samples as by_hand
-from decks.process import Deck, eventually, kill, phase, reaches
+from decks.process import Deck, broker_of, eventually, kill, phase, reaches
 from tapedeck_crds.json import Json
 from tapedeck_deck.cli import changes
 from tapedeck_deck.demo import audit
@@ -112,7 +112,7 @@ def test_a_killed_run_loses_and_duplicates_nothing(stage: Stage, victim: str, se
     stage.complete(("Replay", name), ("Backtest", name))
     assert stage.pid(uid) != pid
     topic = stage.get("Replay", name)["status"]["topic"]
-    assert audit.check_topic(stage.facts["broker"], topic, stage.expected) == audit.AuditResult("topic", 13_886, 0, 0)
+    assert audit.check_topic(broker_of(stage.facts), topic, stage.expected) == audit.AuditResult("topic", 13_886, 0, 0)
     run = stage.get("Backtest", name)["metadata"]["uid"]
     bars = sum(symbol == "BTC/USD" for symbol, _ in stage.expected)
     eventually(lambda: audit.check_run(stage.facts["dsn"], run, bars).lost == 0, timeout=30)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
 import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
-from decks.process import Deck
+from decks.process import Deck, broker_of
 from tapedeck_deck.embedded.postgres import DATABASE, OWNER, ROLES, SUPERUSER, Postgres
 from tapedeck_deck.embedded.state_dir import StateDir
 
 pytestmark = pytest.mark.slow
 NOBODY = 65534
+WORKLOADS = ("feed", "replay", "transform", "backtest", "recorder", "gateway")
+SILENT = logging.getLogger("librdkafka.refused")
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
 
 
 def processes_of(facts: dict[str, int]) -> Iterator[psutil.Process]:
@@ -76,15 +85,15 @@ def test_no_role_of_a_deck_runs_programs_or_reads_files(standing_deck: Deck, rol
             connection.execute(statement)
 
 
-def test_a_pod_holds_the_password_of_its_own_role_alone(standing_deck: Deck) -> None:
+def test_a_pod_holds_the_passwords_of_its_own_accounts_alone(standing_deck: Deck) -> None:
     home, facts, _ = standing_deck
     secrets = passwords(home)
-    assert len(set(secrets.values())) == len(secrets) >= len(ROLES)
+    assert len(set(secrets.values())) == len(secrets) == len(ROLES) + len(WORKLOADS) + 1
     for name in ("gateway", "recorder"):
         (pod,) = (path for path in home.pods.iterdir() if path.name.startswith(f"{name}-"))
         text = "".join(path.read_text() for path in pod.rglob("*") if path.is_file())
-        held = {role for role, secret in secrets.items() if secret in text}
-        assert held == {"tapedeck_recorder" if name == "recorder" else "tapedeck_reader"}
+        role = "tapedeck_recorder" if name == "recorder" else "tapedeck_reader"
+        assert {account for account, secret in secrets.items() if secret in text} == {name, role}
     for process in processes_of(facts):
         said = [*process.cmdline(), *process.environ().values()]
         assert [word for word in said if any(secret in word for secret in secrets.values())] == []
@@ -93,7 +102,36 @@ def test_a_pod_holds_the_password_of_its_own_role_alone(standing_deck: Deck) -> 
 def passwords(home: StateDir) -> dict[str, str]:
     """The password of each account of the deck."""
     database = Postgres(home.database)
-    return {role: database.dsn_with_password(role).split(":")[2].split("@")[0] for role in ROLES}
+    found = {role: database.dsn_with_password(role).split(":")[2].split("@")[0] for role in ROLES}
+    properties = (home.broker / "server.properties").read_text()
+    return found | dict(re.findall(r'user_(\w+)="([^"]+)"', properties))
+
+
+def test_the_broker_answers_no_one_without_a_password(standing_deck: Deck) -> None:
+    home, facts, _ = standing_deck
+    properties = (home.broker / "server.properties").read_text()
+    (addresses,) = re.findall(r"^listeners=(.*)$", properties, re.MULTILINE)
+    ports = re.findall(r":(\d+)", addresses)
+    assert len(ports) == 2  # the clients' and the controller's
+    guarded = broker_of(facts)
+    for port in ports:
+        for account in ({}, guarded | {"sasl.password": "owner"}, guarded | {"sasl.username": "admin"}):
+            config: dict[str, Any] = {**account, "bootstrap.servers": f"127.0.0.1:{port}", "logger": SILENT}
+            client = AdminClient(config)
+            with pytest.raises(KafkaException):
+                client.list_topics(timeout=1)
+    assert "market.bars" in AdminClient({**guarded}).list_topics(timeout=20).topics
+
+
+def test_an_account_of_the_broker_has_the_rights_of_its_workload_alone(standing_deck: Deck) -> None:
+    home, facts, _ = standing_deck
+    account = {"sasl.username": "backtest", "sasl.password": passwords(home)["backtest"]}
+    writer = Producer(broker_of(facts) | account | {"enable.idempotence": False, "logger": SILENT})
+    assert "backtest.results" in writer.list_topics(timeout=20).topics
+    refused: list[KafkaError | None] = []
+    writer.produce("market.bars", b"{}", on_delivery=lambda error, _: refused.append(error))
+    assert writer.flush(20) == 0
+    assert [error and error.code() for error in refused] == [KafkaError.TOPIC_AUTHORIZATION_FAILED]
 
 
 def test_the_database_has_neither_the_user_nor_the_groups_of_root(standing_deck: Deck) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from decks.process import Deck, apply, eventually, phase
+from decks.process import Deck, apply, broker_of, eventually, phase
 from exchange import Exchange
 from exchange.binance import Binance
 from exchange.candles import MINUTE, CandleMarket, candle
@@ -36,7 +36,7 @@ def test_stored_bars_are_kept_and_missing_ones_are_backfilled(shared_deck: Deck)
     def live(minutes: range) -> None:
         for minute in minutes:
             value = encode(live_bar(minute))
-            publish(facts["broker"], [(topics.MARKET_BARS, value, "binance:BTC/USDT", market_headers("live"))])
+            publish(broker_of(facts), [(topics.MARKET_BARS, value, "binance:BTC/USDT", market_headers("live"))])
 
     def rows_by_source() -> dict[str, int]:
         with psycopg.connect((home.migrate / "store_dsn").read_text().strip()) as connection:
@@ -70,7 +70,7 @@ def test_stored_bars_are_kept_and_missing_ones_are_backfilled(shared_deck: Deck)
         ts, *values = candle(bar.ts)
         given = (bar.open, bar.high, bar.low, bar.close, bar.volume) if minute in LIVE else map(float, values)
         expected.append((ts, "BTC/USDT", *given))
-    assert bars(committed(facts["broker"], status["topic"])) == expected
+    assert bars(committed(broker_of(facts), status["topic"])) == expected
     eventually(lambda: rows_by_source().get("live") == len(LIVE) + len(LATER))
     assert rows_by_source()["backfill"] == MINUTES - len(GAP) - len(LIVE)
     assert sorted(feed["status"]["phase"] for feed in objects.list("Feed")) == ["Complete", "Failed"]
