@@ -209,7 +209,7 @@ class EmbeddedCluster:
             env={
                 **os.environ,
                 "TAPEDECK_CONNECTIONS": str(folder),
-                "TAPEDECK_KAFKA_USERS": json.dumps({workload: workload for workload in services.ROLES}),
+                "TAPEDECK_KAFKA_USERS": json.dumps([{"workload": name, "name": name} for name in services.ROLES]),
             },
         )
         limit = processes.START_LIMIT_SECONDS
