@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from tapedeck_crds.intervals import Interval
+from tapedeck_crds.secrets import OWN_SECRETS, is_own_secret
 
 
 @dataclass(frozen=True)
@@ -208,6 +209,16 @@ FileFormat = Literal["csv", "parquet", "lean", "binance-trades", "csv-trades", "
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 
 
+def no_own_secret(field: str) -> Rule:
+    """The rule that a field names no Secret of Tapedeck's own."""
+    name = to_camel(field)
+    return Rule(
+        cel=f"!has(self.{name}) || !self.{name}.matches('{OWN_SECRETS}')",
+        message=f"expected {name} to name a Secret of yours, not one of Tapedeck's own (tapedeck-…)",
+        holds=lambda new, _old: getattr(new, field) is None or not is_own_secret(getattr(new, field)),
+    )
+
+
 class FileVolume(Model):
     """A volume with files, mounted read-only."""
 
@@ -223,8 +234,17 @@ class FileSet(Model):
     path: str = Field(
         min_length=1,
         max_length=512,
-        description="A file, a glob pattern, or a URL (s3://bucket/key, file:///path). Relative paths start at the "
-        "folder of the applied file (embedded deck) or at the data folder of the image or volume.",
+        description="A file or a glob pattern below the folder of the applied file (embedded deck) or the data folder "
+        "of the image or volume, or a URL (s3://bucket/key). Links may not lead out of that folder.",
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="self.path.startsWith('s3://') || !self.path.matches('^/|(^|/)[.][.](/|$)|://')",
+            message="expected path to be relative without .. (a file below the folder of the files), or an s3:// URL",
+            holds=lambda new, _old: (
+                new.path.startswith("s3://") or re.search(r"^/|(^|/)[.][.](/|\Z)|://", new.path) is None
+            ),
+        ),
     )
 
 
@@ -282,6 +302,7 @@ class Files(Model):
             message="expected format: lean beside securityType",
             holds=lambda new, _old: new.security_type is None or new.format == "lean",
         ),
+        no_own_secret("credentials_secret"),
     )
 
     @property

@@ -39,4 +39,3 @@ ChannelSet = Annotated[list[Channel], AfterValidator(_once), Field(min_length=1,
 IntervalSet = Annotated[
     list[Interval], AfterValidator(_once), Field(min_length=1, max_length=12, json_schema_extra=_SET)
 ]
-SecretName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]

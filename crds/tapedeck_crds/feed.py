@@ -9,8 +9,8 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from tapedeck_crds.backfill import Backfill, BackfillProgress
-from tapedeck_crds.base import Exchange, Files, Model, Rule, exactly_one_of, immutable
-from tapedeck_crds.exchange import ChannelSet, Endpoints, IntervalSet, SecretName, WantedSet
+from tapedeck_crds.base import Exchange, Files, Model, ObjectName, Rule, exactly_one_of, immutable, no_own_secret
+from tapedeck_crds.exchange import ChannelSet, Endpoints, IntervalSet, WantedSet
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.refusals import RefusedRows
 from tapedeck_crds.resource import (
@@ -89,7 +89,7 @@ class FeedSpec(PodOptions):
         "Later trades are published as a correction of the bar.",
     )
     endpoints: Endpoints | None = Field(default=None, description="Hosts to use in place of the exchange's.")
-    api_key_secret: SecretName | None = Field(
+    api_key_secret: ObjectName | None = Field(
         default=None,
         description="Name of a Secret with apiKey and, where the exchange needs them, secret and password. On most "
         "exchanges market data needs no key.",
@@ -130,6 +130,7 @@ class FeedSpec(PodOptions):
         immutable("source"),
         immutable("exchange"),
         immutable("backfill"),
+        no_own_secret("api_key_secret"),
         NAMES_RULE,
         channels_rule(
             "(has(self.channels) ? self.channels : has(self.source) && has(self.source.files) && "

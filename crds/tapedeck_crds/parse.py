@@ -12,7 +12,8 @@ from tapedeck_crds.base import Model
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.kinds import KINDS, AnyResource
 from tapedeck_crds.resource import API_VERSION
-from tapedeck_crds.validation import VALUE_MAX, short, validation_problems
+from tapedeck_crds.text import excerpt, quoted
+from tapedeck_crds.validation import validation_problems
 
 DEPTH_MAX = 100
 
@@ -33,13 +34,13 @@ def parse_resource(document: object) -> AnyResource:
     if unfit := _unfit(document):
         raise InvalidResource("document", [unfit])
     if not isinstance(document, Mapping):
-        raise InvalidResource("document", [f"got {short(document)}, expected a mapping with apiVersion, kind, …"])
+        raise InvalidResource("document", [f"got {quoted(document)}, expected a mapping with apiVersion, kind, …"])
     kind = document.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise InvalidResource("document", [f"kind: got {short(kind)}, expected one of {', '.join(KINDS)}"])
+        raise InvalidResource("document", [f"kind: got {quoted(kind)}, expected one of {', '.join(KINDS)}"])
     title = f"{kind} {_shown_name(document.get('metadata'))}"
     if document.get("apiVersion") != API_VERSION:
-        raise InvalidResource(title, [f"apiVersion: got {short(document.get('apiVersion'))}, expected {API_VERSION!r}"])
+        raise InvalidResource(title, [f"apiVersion: got {quoted(document.get('apiVersion'))}, expected {API_VERSION!r}"])
     try:
         # Only the names of the YAML fields: those of the Python attributes are internal.
         resource = KINDS[kind].model_validate(_without_nulls(document), by_alias=True, by_name=False)
@@ -86,7 +87,7 @@ def _is_unicode(text: str) -> bool:
 
 def _shown_name(metadata: object) -> str:
     name = metadata.get("name", "?") if isinstance(metadata, Mapping) else "?"
-    return name if isinstance(name, str) and len(name) <= VALUE_MAX else short(name)
+    return excerpt(name) if isinstance(name, str) else quoted(name)
 
 
 def _without_nulls(value: Any) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-VALUE_MAX = 80  # characters of a value in a message
+from tapedeck_crds.text import quoted
+
 PROBLEMS_MAX = 20  # lines of a message
 
 
@@ -28,13 +29,13 @@ def _problems(error: ValidationError) -> Iterator[str]:
             case "missing":
                 yield f"{field}: missing, expected a value"
             case "extra_forbidden":
-                yield f"{field}: got {short(value)}, expected no field of this name"
+                yield f"{field}: got {quoted(value)}, expected no field of this name"
             case "too_short":
-                yield f"{field}: got {short(value)}, expected at least {detail['ctx']['min_length']} of them"
+                yield f"{field}: got {quoted(value)}, expected at least {detail['ctx']['min_length']} of them"
             case "too_long":
                 yield f"{field}: got {len(value)} of them, expected at most {detail['ctx']['max_length']}"
             case _:
-                yield f"{field}: got {short(value)}, expected {_expected(detail['msg'], detail.get('ctx', {}))}"
+                yield f"{field}: got {quoted(value)}, expected {_expected(detail['msg'], detail.get('ctx', {}))}"
 
 
 def _path(location: tuple[int | str, ...]) -> str:
@@ -53,9 +54,3 @@ def _expected(message: str, context: Mapping[str, Any]) -> str:
     if "pattern" in context:
         text = f"text that matches {context['pattern']}"
     return text
-
-
-def short(value: object) -> str:
-    """A value as a message shows it."""
-    text = repr(value)
-    return text if len(text) <= VALUE_MAX else text[: VALUE_MAX - 3] + "…"

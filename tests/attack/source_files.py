@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from attack import hostile
 from attack.outcome import Outcome
-from tapedeck_common.files import InvalidRow, find_files, read_bars, read_trades
+from tapedeck_common.files import FilesAccess, InvalidRow, find_files, read_bars, read_trades
 from tapedeck_crds.base import FileFormat, Files
 from tapedeck_crds.errors import TapedeckError
 
@@ -45,7 +45,7 @@ def _read(form: str, path: Path) -> str | None:
     sets = [{"symbol": "A/B", "path": path.name}]
     wanted = Files.model_validate({"format": form, "exchange": "x", "interval": "1m", "sets": sets})
     try:
-        for sources in find_files(wanted, path.parent).values():
+        for sources in find_files(wanted, FilesAccess(path.parent)).values():
             for _ in (read_trades if "trades" in form else read_bars)(wanted, sources, refused.append):
                 pass
     except TapedeckError as error:

@@ -12,6 +12,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from endpoints import LOOPBACK
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
 from tapedeck_deck.cli import changes
@@ -31,6 +32,8 @@ KEPT_TABLES = ("alembic_version", "kafka_offsets")
 def running_deck(folder: Path) -> Iterator[Deck]:
     """Run a deck in a folder; at the end stop it, and fail if a process is left."""
     home = StateDir.at(folder)
+    home.root.mkdir(parents=True, exist_ok=True)
+    home.endpoints_file.write_text(LOOPBACK.model_dump_json())
     facts = deck.start_background(home, 0)
     try:
         yield home, facts, Objects(home.objects)

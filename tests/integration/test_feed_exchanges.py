@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from endpoints import LOOPBACK
 from exchange import Exchange, Market, Tick, recent_market, recorded
 from exchange.bitfinex import Bitfinex
 from exchange.coinbase import Coinbase
@@ -204,7 +205,7 @@ def test_cryptocompares_history_by_minutes_hours_and_days() -> None:
 
     async def fetch(exchange: Exchange, interval: str, since: int) -> list[Bar]:
         endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
-        adapter = adapters.CryptoCompareAdapter({"apiKey": exchange.key}, endpoints)
+        adapter = adapters.CryptoCompareAdapter({"apiKey": exchange.key}, endpoints, LOOPBACK)
         try:
             return await adapter.fetch_bars("BTC/USD", interval, since, END)
         finally:
@@ -229,7 +230,7 @@ def test_a_key_that_cannot_sign_is_a_wrong_key(secret: str) -> None:
 
         async def load_markets() -> None:
             endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
-            adapter = create_adapter("coinbase", {"apiKey": "organizations/x", "secret": secret}, endpoints)
+            adapter = create_adapter("coinbase", {"apiKey": "organizations/x", "secret": secret}, endpoints, LOOPBACK)
             try:
                 await adapter.load_markets(["BTC/USD"])
             finally:
@@ -249,7 +250,9 @@ def test_an_empty_list_of_markets_is_retried_and_no_symbol_is_rejected() -> None
         exchange.faulty_path = "/api/v3/brokerage/market/products"
 
         async def load_markets() -> None:
-            adapter = create_adapter("coinbase", {}, Endpoints(rest=exchange.rest, websocket=exchange.websocket))
+            adapter = create_adapter(
+                "coinbase", {}, Endpoints(rest=exchange.rest, websocket=exchange.websocket), LOOPBACK
+            )
             try:
                 with pytest.raises(ExchangeRequestFailed, match="coinbase: got an empty list of markets"):
                     await adapter.load_markets(["BTC/USD"])
@@ -302,7 +305,7 @@ def test_a_tickers_fields_stay_when_another_stream_begins() -> None:
         endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
 
         async def subscribe() -> None:
-            adapter = adapters.CryptoCompareAdapter({"apiKey": exchange.key}, endpoints)
+            adapter = adapters.CryptoCompareAdapter({"apiKey": exchange.key}, endpoints, LOOPBACK)
             try:
                 await adapter.load_markets([own.symbol])
                 streams = [ExchangeStream("ticker", (own.symbol,)), ExchangeStream("bars", (own.symbol,), "1m")]
@@ -333,7 +336,7 @@ def test_a_websocket_without_heartbeats_is_dead() -> None:
         endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
 
         async def subscribe() -> None:
-            adapter = adapters.CryptoCompareAdapter({"apiKey": exchange.key}, endpoints, receive_timeout=0.5)
+            adapter = adapters.CryptoCompareAdapter({"apiKey": exchange.key}, endpoints, LOOPBACK, receive_timeout=0.5)
             try:
                 markets = await adapter.load_markets([symbol])
                 assert markets.symbols == (symbol,)
@@ -361,7 +364,7 @@ def test_a_delisted_pair_does_not_block_another() -> None:
         endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
 
         async def subscribe() -> None:
-            adapter = adapters.CryptoCompareAdapter({"apiKey": exchange.key}, endpoints)
+            adapter = adapters.CryptoCompareAdapter({"apiKey": exchange.key}, endpoints, LOOPBACK)
             stream = ExchangeStream("ticker", (gone.symbol, kept.symbol))
             try:
                 subscribing = asyncio.ensure_future(adapter.subscribe(stream, listener))

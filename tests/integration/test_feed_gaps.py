@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from endpoints import LOOPBACK
 from exchange import Exchange, Market, Tick, recent_market
 from exchange.binance import Binance
 from exchange.bitfinex import Bitfinex
@@ -154,7 +155,7 @@ def test_bars_after_a_gap_that_is_longer_than_a_page(name: str, dialect: Dialect
     with Exchange(dialect, [own], clock_offset=END) as exchange:
 
         async def fetch() -> dict[int, tuple[float, ...]]:
-            adapter = create_adapter(name, {}, Endpoints(rest=exchange.rest, websocket=exchange.websocket))
+            adapter = create_adapter(name, {}, Endpoints(rest=exchange.rest, websocket=exchange.websocket), LOOPBACK)
             try:
                 await adapter.load_markets([own.symbol])
                 found = await adapter.fetch_bars(own.symbol, "1m", start, END)
@@ -183,7 +184,7 @@ def test_a_gap_of_more_trades_than_one_recovery_requests(
     recovered: list[Trade] = []
 
     async def recover(exchange: Exchange) -> None:
-        adapter = create_adapter(name, keys, Endpoints(rest=exchange.rest, websocket=exchange.websocket))
+        adapter = create_adapter(name, keys, Endpoints(rest=exchange.rest, websocket=exchange.websocket), LOOPBACK)
         try:
             markets = await adapter.load_markets([own.symbol])
             gap_recovery, stats = create_gap_recovery(services, adapter, ("trades",), recovered.append)
@@ -209,7 +210,7 @@ def test_many_bars_are_recovered_in_order(services: Services, monkeypatch: pytes
     output, publisher, stats = create_output(services, "binance")
 
     async def recover(exchange: Exchange) -> None:
-        adapter = create_adapter("binance", {}, Endpoints(rest=exchange.rest))
+        adapter = create_adapter("binance", {}, Endpoints(rest=exchange.rest), LOOPBACK)
         try:
             markets = await adapter.load_markets([own.symbol])
             before = Bar("binance", own.symbol, "1m", first, *numbers(candle(first)))
@@ -242,7 +243,7 @@ def test_a_key_that_is_rejected_later_is_retried_after_a_while(services: Service
 
     async def recover(exchange: Exchange) -> None:
         endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
-        adapter = create_adapter("binance", {"apiKey": exchange.key}, endpoints)
+        adapter = create_adapter("binance", {"apiKey": exchange.key}, endpoints, LOOPBACK)
         try:
             markets = await adapter.load_markets([own.symbol])
             gap_recovery, _ = create_gap_recovery(services, adapter, ("trades",), recovered.append)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from endpoints import LOOPBACK
 from exchange import Exchange, Market, recent_market
 from exchange.binance import Binance
 from exchange.bitfinex import Bitfinex
@@ -170,7 +171,7 @@ def test_flat_bars_of_minutes_without_a_trade_are_not_new(services: Services) ->
 
     async def recover(exchange: Exchange) -> None:
         endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
-        adapter = create_adapter(name, {"apiKey": exchange.key}, endpoints)
+        adapter = create_adapter(name, {"apiKey": exchange.key}, endpoints, LOOPBACK)
         try:
             gap_recovery, stats = create_gap_recovery(
                 services, adapter, ("bars",), lambda _: None, own_intervals=("1m",)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from endpoints import LOOPBACK
 from tapedeck_deck.embedded import forkserver, processes
 from tapedeck_deck.embedded.forkserver import ForkedModule
 
@@ -42,6 +43,7 @@ class FeedPod:
             "TAPEDECK_NAME": "feed",
             "TAPEDECK_SPEC": json.dumps(self.spec),
             "TAPEDECK_FILES": str(self.root),
+            "TAPEDECK_ENDPOINTS": LOOPBACK.model_dump_json(),
             "TAPEDECK_CONNECTIONS": str(connections),
             "TAPEDECK_PORT_FILE": str(self.folder / "port"),
             "TAPEDECK_TERMINATION_LOG": str(self.folder / "last"),

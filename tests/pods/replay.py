@@ -20,6 +20,7 @@ import msgspec
 import psycopg
 from confluent_kafka import Consumer, TopicPartition
 
+from endpoints import LOOPBACK
 from tapedeck_common.settings import Connections
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import forkserver
@@ -90,6 +91,7 @@ class ReplayProcess:
             "TAPEDECK_CONTROL_KEY_FILE": str(self.home / "key"),
             "TAPEDECK_TERMINATION_LOG": str(self.home / "termination"),
             "TAPEDECK_FILES": str(self.files),
+            "TAPEDECK_ENDPOINTS": LOOPBACK.model_dump_json(),
             "TAPEDECK_CONNECTIONS": str(self.home),
             "TAPEDECK_CONNECTION_KAFKA_BOOTSTRAP": self.connections.kafka_bootstrap,
             "TAPEDECK_CONNECTION_STORE_DSN": self.connections.store_dsn.get_secret_value(),

@@ -11,6 +11,7 @@ from tapedeck_crds.kinds import Feed
 from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import Network, Observed, ObservedPod, Plan, Settings, plan
+from tapedeck_operator.plan.pods import optional_keys
 
 NOW = 1_700_000_000_000
 SETTINGS = Settings(images={"feed": "i/feed:1"}, operator_key=b"secret")
@@ -53,7 +54,7 @@ def test_each_shard_has_a_deployment() -> None:
         assert environment["TAPEDECK_SHARD"] == str(shard)
         assert environment["TAPEDECK_EXCHANGE_KEYS"] == "/etc/tapedeck/exchange"
         assert environment.keys() <= {f"TAPEDECK_{name.upper()}" for name in PodSettings.model_fields}
-        assert {"name": "exchange", "secret": {"secretName": "my-key"}} in inner["volumes"]
+        assert {"name": "exchange", **optional_keys("my-key", ("apiKey", "secret", "password"))} in inner["volumes"]
         assert one["metadata"]["ownerReferences"][0]["uid"] == "u-1"
 
 

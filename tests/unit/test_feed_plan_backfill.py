@@ -13,6 +13,7 @@ from tapedeck_crds.kinds import Backtest, Feed
 from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import Network, Observed, ObservedPod, Plan, Settings, plan
+from tapedeck_operator.plan.pods import optional_keys
 
 NOW = 1_700_000_000_000
 SETTINGS = Settings(images={"feed": "i/feed:1"}, operator_key=b"secret")
@@ -81,7 +82,7 @@ def test_a_live_feed_with_a_backfill_has_a_job_with_a_pod_for_each_shard() -> No
     assert environment["TAPEDECK_BACKFILL_UNTIL"] == str(NOW)
     assert environment["TAPEDECK_EXCHANGE_KEYS"] == "/etc/tapedeck/exchange"
     assert environment.keys() <= {f"TAPEDECK_{name.upper()}" for name in PodSettings.model_fields}
-    assert {"name": "exchange", "secret": {"secretName": "my-key"}} in pod["volumes"]
+    assert {"name": "exchange", **optional_keys("my-key", ("apiKey", "secret", "password"))} in pod["volumes"]
     (deployed,) = of_kind(planned, "Deployment")
     listener = deployed["spec"]["template"]["spec"]["containers"][0]
     assert "TAPEDECK_BACKFILL_UNTIL" not in {v["name"] for v in listener["env"]}

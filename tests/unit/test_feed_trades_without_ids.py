@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from endpoints import LOOPBACK
 from tapedeck_common.market import Trade, trade_problem
 from tapedeck_feed.exchanges.adapter import RecoveredTrades
 from tapedeck_feed.exchanges.ccxt.client import CcxtClient
@@ -41,7 +42,7 @@ def luno(sequence: int, maker: str, base: str, counter: str) -> dict[str, Any]:
 
 
 def client_of(exchange: str, market_id: str, symbol: str, **more: Any) -> CcxtClient:
-    client = CcxtClient(exchange, {}, None)
+    client = CcxtClient(exchange, {}, None, LOOPBACK)
     base, _, quote = symbol.partition(":")[0].partition("/")
     market = {"id": market_id, "symbol": symbol, "base": base, "quote": quote, "baseId": base, "quoteId": quote}
     precision = {"precision": {"price": 0.01, "amount": 0.0001}, "contractSize": 0.0001}

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import by_hand.samples as by_hand
-from tapedeck_common.files import InvalidFiles, InvalidRow, find_files, read_bars, read_trades
+from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files, read_bars, read_trades
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
 from tapedeck_crds.kinds import Feed
@@ -39,13 +39,21 @@ def source(format_: str = "csv", path: str = "*", symbol: str = "A/B", interval:
 
 def bars_of(files: Files, root: Path) -> tuple[list[Bar], list[InvalidRow]]:
     bad: list[InvalidRow] = []
-    rows = [row for sources in find_files(files, root).values() for row in read_bars(files, sources, bad.append)]
+    rows = [
+        row
+        for sources in find_files(files, FilesAccess(root)).values()
+        for row in read_bars(files, sources, bad.append)
+    ]
     return [row.record for row in rows], bad
 
 
 def trades_of(files: Files, root: Path) -> tuple[list[Trade], list[InvalidRow]]:
     bad: list[InvalidRow] = []
-    rows = [row for sources in find_files(files, root).values() for row in read_trades(files, sources, bad.append)]
+    rows = [
+        row
+        for sources in find_files(files, FilesAccess(root)).values()
+        for row in read_trades(files, sources, bad.append)
+    ]
     return [row.record for row in rows], bad
 
 
@@ -199,7 +207,7 @@ BAD_FILES = {
         b"60000,1,1,1,1,1\n",
         "*",
         "csv",
-        "header lacks ts, open, high, low, close, volume; found 60",
+        "header lacks ts, open, high, low, close, volume; found 6 others",
     ),
     "no zip": ("x.zip", b"60000,1,1,1,1,1", "*", "csv", "x.zip: cannot be read: File is not"),
     "zip cut short": ("b.zip", zipped(("b", HEADER * 99))[:-30], "*", "csv", "b.zip: cannot be read"),
@@ -315,11 +323,11 @@ def test_files_are_ordered_by_set_then_name_without_repeats(tmp_path: Path) -> N
     for name in ("b2.csv", "b1.csv", "a.csv", "[x].csv"):
         (tmp_path / name).write_text(HEADER)
     (tmp_path / "folder.csv").mkdir()
-    sets = [("S", "b*"), ("T", "a.csv"), ("S", "[x].csv"), ("S", str(tmp_path / "b1.*"))]
+    sets = [("S", "b*"), ("T", "a.csv"), ("S", "[x].csv"), ("S", "./b1.*")]
     files = Files.model_validate(
         {"format": "csv", "exchange": "x", "sets": [{"symbol": s, "path": p} for s, p in sets]}
     )
-    found = find_files(files, tmp_path)
+    found = find_files(files, FilesAccess(tmp_path))
     assert {s: [f.name for f in sources] for s, sources in found.items()} == {
         "S": ["b1.csv", "b2.csv", "[x].csv"],
         "T": ["a.csv"],
@@ -332,7 +340,7 @@ def test_a_file_belongs_to_one_symbol(tmp_path: Path) -> None:
         {"format": "csv", "exchange": "x", "sets": [{"symbol": s, "path": "*.csv"} for s in ("S", "T")]}
     )
     with pytest.raises(InvalidFiles, match=r"a\.csv: matched for S and for T, expected one symbol a file"):
-        find_files(files, tmp_path)
+        find_files(files, FilesAccess(tmp_path))
 
 
 @settings(max_examples=200, deadline=None)

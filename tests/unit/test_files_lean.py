@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tapedeck_common.files import InvalidFiles, InvalidRow, find_files, read_bars
+from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files, read_bars
 from tapedeck_common.market import Bar
 from tapedeck_crds.base import Files
 
@@ -24,7 +24,7 @@ def bars_of(root: Path, path: str, interval: str, security: str | None = None) -
     sets = [{"symbol": "A/B", "path": path}]
     files = Files.model_validate({"format": "lean", "exchange": "x", "interval": interval, "sets": sets} | declared)
     bad: list[InvalidRow] = []
-    rows = read_bars(files, find_files(files, root)["A/B"], bad.append)
+    rows = read_bars(files, find_files(files, FilesAccess(root))["A/B"], bad.append)
     return [row.record for row in rows], bad
 
 

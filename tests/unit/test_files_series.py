@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import by_hand.samples as by_hand
-from tapedeck_common.files import InvalidFiles, StrictReader
+from tapedeck_common.files import FilesAccess, InvalidFiles, StrictReader
 from tapedeck_common.market import Trade, bars_from_trades, trade_key
 from tapedeck_crds.base import Files
 from tapedeck_crds.kinds import Feed
@@ -38,7 +38,7 @@ def write(path: Path, *minutes: int) -> None:
 def test_the_sample_in_order(samples: Path) -> None:
     feed = parse_resource(yaml.safe_load((samples.parent / "feed.yaml").read_text()))
     assert isinstance(feed, Feed) and feed.spec.source is not None and feed.spec.source.files is not None
-    bars = list(StrictReader(feed.spec.source.files, samples.parent).bars())
+    bars = list(StrictReader(feed.spec.source.files, FilesAccess(samples.parent)).bars())
     names = [chosen.symbol for chosen in feed.spec.source.files.sets]
     wanted = sorted(by_hand.coinbase(samples / "coinbase-minute"), key=lambda key: (names.index(key[0]), key[1]))
     assert [(b.symbol, b.ts) for b in bars] == wanted
@@ -46,7 +46,7 @@ def test_the_sample_in_order(samples: Path) -> None:
 
 def test_trades_become_bars(samples: Path) -> None:
     files = source(("ETH/USDT", "eth*"), ("BTC/USDT", "btc*"), format_="binance-trades")
-    bars = list(StrictReader(files, samples / "binance-trades").bars())
+    bars = list(StrictReader(files, FilesAccess(samples / "binance-trades")).bars())
     for symbol, name in (("BTC/USDT", "btcusdt"), ("ETH/USDT", "ethusdt")):
         wanted = by_hand.binance_bars(samples / "binance-trades" / f"{name}_20240808.jsonl.gz")
         got = {b.ts: (b.open, b.high, b.low, b.close, b.volume) for b in bars if b.symbol == symbol}
@@ -81,14 +81,14 @@ REFUSED = {
 def test_invalid_files_are_rejected(tmp_path: Path, prepare: Callable[[Path], None], message: str) -> None:
     prepare(tmp_path)
     with pytest.raises(InvalidFiles) as caught:
-        list(StrictReader(source(("A/B", "a*.csv")), tmp_path).bars())
+        list(StrictReader(source(("A/B", "a*.csv")), FilesAccess(tmp_path)).bars())
     assert message in str(caught.value)
 
 
 def test_the_order_of_rows_and_files_and_repeats_do_not_matter(tmp_path: Path) -> None:
     write(tmp_path / "a1.csv", 5, 3, 4, 3)
     write(tmp_path / "a2.csv", 1, 2, 3)
-    bars = StrictReader(source(("A/B", "a*.csv")), tmp_path).bars()
+    bars = StrictReader(source(("A/B", "a*.csv")), FilesAccess(tmp_path)).bars()
     assert [bar.ts // 60_000 for bar in bars] == [1, 2, 3, 4, 5]
 
 
@@ -97,16 +97,16 @@ def test_rows_after_the_end_are_ignored(tmp_path: Path) -> None:
     with (tmp_path / "a.csv").open("a") as more:
         more.write("half a ro")
     chosen = source(("A/B", "a.csv"))
-    assert [bar.ts for bar in StrictReader(chosen, tmp_path, end=180_000).bars()] == [60_000, 120_000]
+    assert [bar.ts for bar in StrictReader(chosen, FilesAccess(tmp_path), end=180_000).bars()] == [60_000, 120_000]
     with pytest.raises(InvalidFiles, match=r"a\.csv:5: columns"):
-        list(StrictReader(chosen, tmp_path).bars())
+        list(StrictReader(chosen, FilesAccess(tmp_path)).bars())
 
 
 def test_the_heartbeat_beats_while_files_are_read(tmp_path: Path) -> None:
     """A replay is alive, and can be stopped, before the first record of a long file is sorted."""
     write(tmp_path / "a.csv", *range(12_000))
     beats: list[None] = []
-    bars = StrictReader(source(("A/B", "a.csv")), tmp_path, heartbeat=lambda: beats.append(None)).bars()
+    bars = StrictReader(source(("A/B", "a.csv")), FilesAccess(tmp_path), heartbeat=lambda: beats.append(None)).bars()
     next(bars)
     assert len(beats) == 2
 
@@ -119,7 +119,7 @@ def trades_of(folder: Path, *rows: str) -> list[Trade]:
     files = Files.model_validate(
         {"format": "csv-trades", "exchange": "x", "sets": [{"symbol": "A/B", "path": "trades.csv"}]}
     )
-    trades = list(StrictReader(files, folder).trades())
+    trades = list(StrictReader(files, FilesAccess(folder)).trades())
     assert trades == sorted(trades, key=trade_key)  # whoever sorts by the key gets the same
     return trades
 

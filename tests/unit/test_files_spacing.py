@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from tapedeck_common.files import InvalidFiles, InvalidRow, find_files, read_bars
+from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files, read_bars
 from tapedeck_common.settings import Connections
 from tapedeck_crds.base import Files
 from tapedeck_feed.from_files.importer import FileImporter
@@ -36,14 +36,14 @@ def feeds_error(folder: Path, chosen: Files) -> str:
     stats = ImportStats()
     publisher = MarketDataPublisher(Connections(kafka_bootstrap="127.0.0.1:1"), "test", Event(), timeout=1.0)
     with pytest.raises(InvalidFiles) as caught:
-        FileImporter("feed", chosen, folder, publisher, stats, Event()).run()
+        FileImporter("feed", chosen, FilesAccess(folder), publisher, stats, Event()).run()
     publisher.abort()
     return str(caught.value)
 
 
 def replays_error(folder: Path, chosen: Files) -> str:
     with pytest.raises(InvalidReplay) as caught:
-        FileBarSource(chosen, folder, None, lambda: None).resolve()
+        FileBarSource(chosen, FilesAccess(folder), lambda: None).resolve()
     assert caught.value.reason == "BadFiles"
     return str(caught.value)
 
@@ -107,6 +107,6 @@ def test_holes_and_single_wrong_times_are_no_reason(tmp_path: Path, interval: st
     write(tmp_path, times)
     invalid: list[InvalidRow] = []
     chosen = files(interval)
-    rows = list(read_bars(chosen, find_files(chosen, tmp_path)["A/B"], invalid.append))
+    rows = list(read_bars(chosen, find_files(chosen, FilesAccess(tmp_path))["A/B"], invalid.append))
     assert len(rows) + len(invalid) == len(times)
     assert len(invalid) == (interval == "1h" and len(times) == 9)

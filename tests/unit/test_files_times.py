@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tapedeck_common.files import InvalidFiles, InvalidRow, find_files, read_bars, read_trades
+from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files, read_bars, read_trades
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
 
@@ -27,13 +27,13 @@ def files(format_: str, unit: str | None, path: str = "a") -> Files:
 
 def bars_of(folder: Path, chosen: Files) -> tuple[list[Bar], list[InvalidRow]]:
     bad: list[InvalidRow] = []
-    sources = find_files(chosen, folder)["A/B"]
+    sources = find_files(chosen, FilesAccess(folder))["A/B"]
     return [row.record for row in read_bars(chosen, sources, bad.append)], bad
 
 
 def trades_of(folder: Path, chosen: Files) -> tuple[list[Trade], list[InvalidRow]]:
     bad: list[InvalidRow] = []
-    sources = find_files(chosen, folder)["A/B"]
+    sources = find_files(chosen, FilesAccess(folder))["A/B"]
     return [row.record for row in read_trades(chosen, sources, bad.append)], bad
 
 

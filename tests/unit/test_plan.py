@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -94,7 +95,8 @@ def test_pods_are_restricted_and_mount_no_service_account_token() -> None:
         security = pod["containers"][0]["securityContext"]
         assert security["readOnlyRootFilesystem"] is True
         assert security["capabilities"] == {"drop": ["ALL"]}
-        keys = [item["key"] for volume in pod["volumes"] for item in volume.get("secret", {}).get("items", [])]
+        connections = next(each for each in pod["volumes"] if each["name"] == "connections")
+        keys = [item["key"] for item in connections["secret"]["items"]]
         assert keys
         assert all(key.startswith(f"{kind.lower()}.") for key in keys)
 
@@ -324,7 +326,12 @@ def test_a_volume_of_files_and_their_credentials_are_mounted(kind: str) -> None:
     files |= {"volume": {"configMap": "bars"}, "credentialsSecret": "keys"}
     pod = job(plan(resource(kind, {"source": {"files": files}}), Observed(), NOW, SETTINGS))["spec"]["template"]["spec"]
     assert {"name": "files", "configMap": {"name": "bars"}} in pod["volumes"]
-    assert {"name": "file-credentials", "secret": {"secretName": "keys"}} in pod["volumes"]
+    keys = ("access_key", "secret_key", "session_token", "endpoint", "region")
+    items = [{"key": key, "path": key} for key in keys]
+    assert {
+        "name": "file-credentials",
+        "secret": {"secretName": "keys", "items": items, "optional": True},
+    } in pod["volumes"]
     mounts = {each["name"]: each for each in pod["containers"][0]["volumeMounts"]}
     values = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
     assert (mounts["files"]["mountPath"], mounts["files"]["readOnly"]) == (values["TAPEDECK_FILES"], True)
@@ -332,6 +339,51 @@ def test_a_volume_of_files_and_their_credentials_are_mounted(kind: str) -> None:
     files["volume"] = {"claim": "disk"}
     pod = job(plan(resource(kind, {"source": {"files": files}}), Observed(), NOW, SETTINGS))["spec"]["template"]["spec"]
     assert {"name": "files", "persistentVolumeClaim": {"claimName": "disk", "readOnly": True}} in pod["volumes"]
+
+
+def test_every_secret_is_mounted_by_named_keys() -> None:
+    """A Secret without keys in its volume is mounted whole, with whatever it holds."""
+    files = {"format": "csv", "exchange": "c", "sets": [{"symbol": "A/B", "path": "a"}], "credentialsSecret": "keys"}
+    live = {
+        "exchange": "binance",
+        "symbols": ["A/B"],
+        "apiKeySecret": "keys",
+        "backfill": {"from": "2024-01-01T00:00:00Z"},
+    }
+    count = 0
+    for kind, spec in (
+        ("Feed", {"source": {"files": files}}),
+        ("Feed", live),
+        ("Replay", {"source": {"files": files}}),
+        ("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE}),
+    ):
+        for child in plan(resource(kind, spec), Observed(), NOW, SETTINGS).apply:
+            for volume in (
+                child["spec"]["template"]["spec"]["volumes"] if child["kind"] in ("Job", "Deployment") else ()
+            ):
+                if "secret" in volume:
+                    assert volume["secret"]["items"], volume
+                    count += 1
+    assert count >= 9
+
+
+@pytest.mark.parametrize("name", ["tapedeck-connections", "release-operator-key", "replay-mine-0123abcd"])
+def test_a_resource_that_names_a_secret_of_tapedecks_own_gets_no_pods(name: str) -> None:
+    settings = replace(SETTINGS, own_secrets=frozenset({"release-operator-key"}))
+    files = {"format": "csv", "exchange": "c", "sets": [{"symbol": "A/B", "path": "a"}], "credentialsSecret": name}
+    live = {"exchange": "binance", "symbols": ["A/B"], "apiKeySecret": name}
+    for kind, spec in (
+        ("Feed", {"source": {"files": files}}),
+        ("Replay", {"source": {"files": files}}),
+        ("Feed", live),
+    ):
+        named = resource(kind, json.loads(json.dumps(spec).replace(name, "mine")))
+        stored = named.model_copy(update={"spec": type(named.spec).model_validate(spec)})  # before there was a rule
+        planned = plan(stored, Observed(), NOW, settings)
+        assert planned.apply == ()
+        assert planned.status["phase"] == "Failed"
+        assert planned.status["conditions"][0]["reason"] == "OwnSecret"
+        assert name in planned.status["message"]
 
 
 def test_a_run_over_stored_bars_waits_for_the_feed_that_loads_them() -> None:

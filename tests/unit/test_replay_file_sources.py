@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from tapedeck_common.files import FilesAccess
 from tapedeck_common.market import Trade
 from tapedeck_crds.base import Files
 from tapedeck_crds.json import Json
@@ -47,7 +48,7 @@ def written_to_files(source: SyntheticSource, folder: Path) -> FileBarSource:
             lines[series].append(",".join(map(repr, row)))
     for series, symbol in enumerate(SYMBOLS):
         (folder / f"{symbol[0]}.csv").write_text("\n".join(lines[series]))
-    return FileBarSource(files("csv"), folder, None, lambda: None)
+    return FileBarSource(files("csv"), FilesAccess(folder), lambda: None)
 
 
 def values(blocks: Iterator[RecordBlock], dataset: Dataset) -> list[Any]:
@@ -121,7 +122,7 @@ def test_trades_of_files_from_any_position(tmp_path: Path) -> None:
     for symbol in SYMBOLS:
         rows = [f"{t.ts},{t.id},{t.price!r},{t.amount!r},{t.side}" for t in trades if t.symbol == symbol]
         (tmp_path / f"{symbol[0]}.csv").write_text("\n".join(["ts,id,price,amount,side", *rows]))
-    source = FileTradeSource(files("csv-trades"), tmp_path, None, lambda: None)
+    source = FileTradeSource(files("csv-trades"), FilesAccess(tmp_path), lambda: None)
     dataset = source.resolve()
     ordered = sorted(trades, key=lambda t: (t.ts, t.symbol, int(t.id)))
 
@@ -152,7 +153,7 @@ def test_a_successor_only_plays_unchanged_files(tmp_path: Path, scenario: list[J
     text = path.read_text()
 
     def successor() -> ScenarioSource:
-        source = ScenarioSource(FileBarSource(files("csv"), tmp_path, None, lambda: None), changes)
+        source = ScenarioSource(FileBarSource(files("csv"), FilesAccess(tmp_path), lambda: None), changes)
         source.resume(dataset)
         return source
 

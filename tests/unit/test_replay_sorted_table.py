@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tapedeck_common.files import FilesAccess
 from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Unavailable
 from tapedeck_replay.source.files.source import FileBarSource
@@ -41,6 +42,6 @@ def test_files_need_a_disk(small_disk: Path, tmp_path: Path) -> None:
     lines = [f"{1_522_800_000_000 + minute * 60_000},1.0,2.0,0.5,1.5,3.0" for minute in range(20_000)]
     (tmp_path / "a.csv").write_text("\n".join(["ts,open,high,low,close,volume", *lines]))
     files = {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/USD", "path": "a.csv"}]}
-    source = FileBarSource(Files.model_validate(files, by_alias=True), tmp_path, None, lambda: None)
+    source = FileBarSource(Files.model_validate(files, by_alias=True), FilesAccess(tmp_path), lambda: None)
     with pytest.raises(Unavailable, match=rf"{small_disk}/.*: got database or disk is full, expected disk space for"):
         source.resolve()

@@ -118,6 +118,23 @@ tolerations: {{ toYaml . | nindent 2 }}
 postgresql://{{ $user }}@{{ include "tapedeck.storeHost" .root }}:{{ $store.port }}/{{ $store.database }}?sslmode={{ $store.sslMode }}{{ $root }}
 {{- end }}
 
+{{- /* Secrets of this release, which no resource may name. */}}
+{{- define "tapedeck.ownSecrets" -}}
+- tapedeck-connections
+- {{ .Values.operator.existingKeySecret | default (printf "%s-operator-key" (include "tapedeck.fullname" .)) }}
+{{- if .Values.timescaledb.enabled }}
+- {{ include "tapedeck.fullname" . }}-timescaledb
+{{- end }}
+{{- range .Values.recorder.sinks }}
+{{- with .secret }}
+- {{ . }}
+{{- end }}
+{{- end }}
+{{- range .Values.images.pullSecrets }}
+- {{ . }}
+{{- end }}
+{{- end }}
+
 {{- /* The volume with one workload's connections. */}}
 {{- define "tapedeck.connections" -}}
 secret:

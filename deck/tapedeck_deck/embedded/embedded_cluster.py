@@ -232,6 +232,7 @@ def _settings(state_dir: StateDir) -> Settings:
         http_host="127.0.0.1",
         http_port=0,
         files_beside_resource=True,
+        endpoints=services.endpoint_policy(state_dir.endpoints_file).model_dump_json(),
     )
 
 

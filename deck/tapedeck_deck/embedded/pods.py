@@ -19,6 +19,7 @@ from tapedeck_deck.embedded.image import with_digest
 from tapedeck_deck.embedded.processes import Process
 from tapedeck_operator.plan.observer import INDEX_ANNOTATION
 from tapedeck_operator.plan.pods import INDEX_FIELD
+from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 _POD_FIELDS = {
     "restartPolicy", "terminationGracePeriodSeconds", "automountServiceAccountToken", "enableServiceLinks",
@@ -157,7 +158,7 @@ def _mount(spec: Json, container: Json, folder: Path, lookup: Lookup) -> dict[st
 def _write_volume(volume: Json, target: Path, lookup: Lookup) -> None:
     if "secret" in volume:
         source = volume["secret"]
-        content = {k: b64decode(v) for k, v in lookup("Secret", source["secretName"]).get("data", {}).items()}
+        content = _secret(source, lookup)
     elif "configMap" in volume:
         source = volume["configMap"]
         content = {k: v.encode() for k, v in lookup("ConfigMap", source["name"]).get("data", {}).items()}
@@ -173,6 +174,17 @@ def _write_volume(volume: Json, target: Path, lookup: Lookup) -> None:
             path = target / item["path"]
             path.touch(mode=0o600)
             path.write_bytes(content[item["key"]])
+
+
+def _secret(source: Json, lookup: Lookup) -> dict[str, bytes]:
+    """The content of a volume's Secret. Raises ObjectNotFound unless the Secret is optional."""
+    try:
+        secret = lookup("Secret", source["secretName"])
+    except ObjectNotFound:
+        if source.get("optional"):
+            return {}
+        raise
+    return {key: b64decode(value) for key, value in secret.get("data", {}).items()}
 
 
 def _environment(pod: Json, container: Json, paths: dict[str, str]) -> dict[str, str]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from tapedeck_common.addresses import EndpointPolicy
 from tapedeck_common.settings import WorkloadName
 from tapedeck_crds.json import Json
 from tapedeck_crds.sink import RecorderOptions
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_operator.plan.pods import CONNECTION_FIELDS, CONNECTIONS_PATH, CONNECTIONS_SECRET, TERMINATION_LOG
 
+OptionsT = TypeVar("OptionsT", bound=BaseModel)
 NAMESPACE = "default"
 
 # The image of a workload is the Python package that the process runs.
@@ -56,12 +59,22 @@ def connections(broker: Callable[[str], dict[str, str]], database: Callable[[str
 
 def recorder_options(file: Path) -> RecorderOptions:
     """The recorder's options from a YAML file with a list of sinks; no sinks without the file. Raises DeckError."""
+    return _options(file, RecorderOptions, lambda content: {"sinks": content or []})
+
+
+def endpoint_policy(file: Path) -> EndpointPolicy:
+    """Where URLs of resources may lead to, by a YAML file; public addresses without it. Raises DeckError."""
+    return _options(file, EndpointPolicy, lambda content: content or {})
+
+
+def _options(file: Path, model: type[OptionsT], document: Callable[[Any], Any]) -> OptionsT:
+    """A model of what a YAML file has; its defaults without the file. Raises DeckError."""
     if not file.exists():
-        return RecorderOptions()
+        return model()
     import yaml
 
     try:
-        return RecorderOptions.model_validate({"sinks": yaml.safe_load(file.read_text()) or []})
+        return model.model_validate(document(yaml.safe_load(file.read_text())))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         raise DeckError(f"{file}: {error}") from error
 

@@ -67,6 +67,11 @@ class StateDir:
         return self.root / "sinks.yaml"
 
     @property
+    def endpoints_file(self) -> Path:
+        """Where URLs of resources may lead to, read at the start: YAML like `endpoints` of the chart."""
+        return self.root / "endpoints.yaml"
+
+    @property
     def sinks(self) -> Path:
         """Credentials of the sinks: a folder for each, by name, with the files `authorization` and `ca`."""
         return self.root / "sinks"

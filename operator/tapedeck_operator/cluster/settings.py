@@ -20,7 +20,8 @@ class OperatorSettings(BaseSettings):
     ``resources`` maps them to the compute resources of pods whose resource has none.
 
     With ``network_policies`` the operator creates NetworkPolicies, whose peers and rules are ``ingress_from``,
-    ``egress``, ``external`` and ``object_store_ports``.
+    ``egress``, ``external`` and ``object_store_ports``. ``own_secrets`` are Secrets that no resource may name.
+    ``endpoints`` is passed on to the pods, which check it.
     """
 
     model_config = SettingsConfigDict(env_prefix="TAPEDECK_OPERATOR_", env_nested_delimiter="__", frozen=True)
@@ -35,6 +36,8 @@ class OperatorSettings(BaseSettings):
     pull_policy: str | None = None
     pull_secrets: tuple[str, ...] = ()
     resources: dict[str, Resources] = Field(default_factory=dict)
+    own_secrets: frozenset[str] = frozenset()
+    endpoints: str | None = None
     network_policies: bool = False
     ingress_from: tuple[dict[str, Any], ...] = ()
     egress: tuple[dict[str, Any], ...] = ()
@@ -77,6 +80,8 @@ class OperatorSettings(BaseSettings):
             pull_policy=self.pull_policy,
             pull_secrets=self.pull_secrets,
             resources=self.resources,
+            own_secrets=self.own_secrets,
+            endpoints=self.endpoints,
         )
 
     def _network(self) -> Network:

@@ -9,6 +9,7 @@ from tapedeck_operator.plan.conditions import finished_status, status_document
 from tapedeck_operator.plan.feed import plan_feed
 from tapedeck_operator.plan.job_plan import expiry_ms
 from tapedeck_operator.plan.replay import plan_replay
+from tapedeck_operator.plan.secret_references import plan_refused
 from tapedeck_operator.plan.types import (
     ActionFailure,
     ControlRequest,
@@ -39,6 +40,8 @@ def plan(resource: AnyResource, observed: Observed, now_ms: int, settings: Setti
     """The desired state of a resource. A finished one gets no children and is deleted when its time to live ends."""
     if resource.finished:
         return _plan_finished(resource, now_ms)
+    if (refused := plan_refused(resource, observed, now_ms, settings)) is not None:
+        return refused
     if isinstance(resource, Feed):
         return plan_feed(resource, observed, now_ms, settings)
     if isinstance(resource, Replay):

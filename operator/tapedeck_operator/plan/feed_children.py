@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from tapedeck_crds.backfill import Backfill
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed
+from tapedeck_crds.secrets import EXCHANGE_KEYS
 from tapedeck_operator.plan import names, pods
 from tapedeck_operator.plan.job_plan import is_suspended
 from tapedeck_operator.plan.network_policy import contains, network_policy
@@ -79,7 +80,7 @@ def _with_keys(feed: Feed, pod: Json) -> Json:
             *container["volumeMounts"], {"name": "exchange", "mountPath": KEYS_PATH, "readOnly": True},
         ],
     }  # fmt: skip
-    volume = {"name": "exchange", "secret": {"secretName": feed.spec.api_key_secret}}
+    volume = {"name": "exchange", **pods.optional_keys(feed.spec.api_key_secret, EXCHANGE_KEYS)}
     return pod | {"containers": [mounted], "volumes": [*pod["volumes"], volume]}
 
 

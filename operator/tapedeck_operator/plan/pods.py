@@ -10,6 +10,7 @@ from tapedeck_crds.errors import EXIT_BAD_INPUT
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import AnyResource, Backtest
 from tapedeck_crds.pod import Resources
+from tapedeck_crds.secrets import FILE_CREDENTIALS
 from tapedeck_operator.plan import names
 from tapedeck_operator.plan.pod_resources import scratch_volume, with_defaults
 from tapedeck_operator.plan.types import Settings
@@ -135,11 +136,11 @@ def _volumes(
         ("tmp", scratch, {"mountPath": "/tmp"}),
     ]
     if controlled:
-        source = {"secret": {"secretName": names.child_name(resource)}}
+        source = {"secret": {"secretName": names.child_name(resource), "items": _keys((CONTROL_KEY,))}}
         volumes.append(("control", source, {"mountPath": CONTROL_PATH, **read_only}))
     files = _files(resource, workload)
     if files is not None and files.credentials_secret is not None:
-        source = {"secret": {"secretName": files.credentials_secret}}
+        source = optional_keys(files.credentials_secret, FILE_CREDENTIALS)
         volumes.append(("file-credentials", source, {"mountPath": FILE_CREDENTIALS_PATH, **read_only}))
     folder = resource.metadata.annotations.get(names.APPLIED_FROM)
     volume = files.volume if files is not None else _strategy_volume(resource)
@@ -172,6 +173,15 @@ def _placement(resource: AnyResource, settings: Settings) -> Json:
     spec = resource.spec.model_dump(by_alias=True, exclude_none=True, include={"node_selector", "tolerations"})
     secrets = [{"name": name} for name in settings.pull_secrets]
     return {**spec, **({"imagePullSecrets": secrets} if secrets else {})}
+
+
+def optional_keys(secret: str, keys: Sequence[str]) -> Json:
+    """The volume of a user's Secret: of these keys, those that it has, and none while the Secret is missing."""
+    return {"secret": {"secretName": secret, "items": _keys(keys), "optional": True}}
+
+
+def _keys(keys: Sequence[str]) -> list[Json]:
+    return [{"key": key, "path": key} for key in keys]
 
 
 def _items(workload: str) -> list[Json]:
@@ -235,6 +245,8 @@ def _environment(
         "TAPEDECK_IMAGE": settings.images[workload],
         **extra,
     }
+    if settings.endpoints is not None:
+        values["TAPEDECK_ENDPOINTS"] = settings.endpoints
     files = _files(resource, workload)
     if files is not None and files.credentials_secret is not None:
         values["TAPEDECK_FILE_CREDENTIALS"] = FILE_CREDENTIALS_PATH

@@ -50,6 +50,12 @@ INVALID_INPUT = Reason(
     "Correct the field that the message names.",
 )
 
+OWN_SECRET = Reason(
+    "OwnSecret",
+    "The resource names a Secret of Tapedeck's own, such as its connections.",
+    "Put the keys that the resource needs into a Secret of yours, and create the resource again.",
+)
+
 # Input of a Feed.
 ROWS_REFUSED = Reason(
     "RowsRefused",

@@ -32,7 +32,9 @@ class Settings:
     resources of its pods where a resource has none.
 
     ``network`` is None if no NetworkPolicy is created, as on the embedded deck. ``files_beside_resource`` mounts the
-    folder of the applied file at ``files``: only the embedded deck has that folder on the same machine.
+    folder of the applied file at ``files``: only the embedded deck has that folder on the same machine. ``own_secrets``
+    are names of Secrets that no resource may name, beside those that are Tapedeck's by their form. ``endpoints`` is
+    what URLs of resources may lead to, as pods read it; their default is public addresses.
     """
 
     images: Mapping[str, str]
@@ -45,6 +47,8 @@ class Settings:
     pull_policy: str | None = None
     pull_secrets: tuple[str, ...] = ()
     resources: Mapping[str, Resources] = field(default_factory=dict)
+    own_secrets: frozenset[str] = frozenset()
+    endpoints: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from decks.process import Deck, apply, eventually, phase
+from endpoints import LOOPBACK
 from stores.s3 import PROGRAM, S3
-from tapedeck_common.files import StrictReader
+from tapedeck_common.files import FilesAccess, StrictReader
 from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Unavailable
 from tapedeck_deck.cli import changes
@@ -39,7 +40,7 @@ def files(*paths: str, format_: str = "csv") -> Files:
 
 
 def source(path: str, credentials: Path) -> FileBarSource:
-    return FileBarSource(files(path), Path("/nowhere"), credentials, lambda: None)
+    return FileBarSource(files(path), FilesAccess(Path("/nowhere"), credentials, LOOPBACK), lambda: None)
 
 
 def test_objects_are_read_like_files(server: S3, tmp_path: Path) -> None:
@@ -52,12 +53,15 @@ def test_objects_are_read_like_files(server: S3, tmp_path: Path) -> None:
     trades = {"ts": [T0, T0 + 1], "id": ["1", "2"], "price": [1.5, 2.5], "amount": [1.0, 2.0], "side": ["buy", "sell"]}
     pq.write_table(pa.table(trades), bucket / "trades.parquet")
     credentials = server.credentials(tmp_path / "credentials")
-    found = list(StrictReader(files("s3://past/day=*/*.csv.gz"), Path("/nowhere"), credentials).bars())
+    found = list(
+        StrictReader(files("s3://past/day=*/*.csv.gz"), FilesAccess(Path("/nowhere"), credentials, LOOPBACK)).bars()
+    )
     assert [(bar.ts, bar.open) for bar in found] == [(T0 + i * MINUTE, i % 10 + 1) for i in range(30)]
     dataset = source("s3://past/day=*/*.csv.gz", credentials).resolve()
     assert dataset.rows_by_symbol == {"A/USD": 30}
     parquet = StrictReader(
-        files("s3://past/trades.parquet", format_="parquet-trades"), Path("/nowhere"), credentials
+        files("s3://past/trades.parquet", format_="parquet-trades"),
+        FilesAccess(Path("/nowhere"), credentials, LOOPBACK),
     ).trades()
     assert [(t.ts, t.id, t.price, t.side) for t in parquet] == [(T0, "1", 1.5, "buy"), (T0 + 1, "2", 2.5, "sell")]
 

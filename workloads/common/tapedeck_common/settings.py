@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tapedeck_common.addresses import EndpointPolicy
 from tapedeck_crds.errors import InvalidInput, TapedeckError
 from tapedeck_crds.validation import validation_problems
 
@@ -43,6 +44,7 @@ class PodSettings(BaseSettings):
         default=None, description="the embedded deck's folder, which users' code must not read"
     )
     file_credentials: Path | None = None
+    endpoints: EndpointPolicy = Field(default=EndpointPolicy(), description="where URLs of the spec may lead to")
     image: str = ""
     exchange_keys: Path | None = None
     silence_seconds: float = Field(

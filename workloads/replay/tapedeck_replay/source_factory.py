@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tapedeck_common import wire
 from tapedeck_common.settings import Connections, PodSettings
@@ -10,6 +11,9 @@ from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_replay.errors import InvalidReplay
 from tapedeck_replay.source.dataset import BarSource, Dataset, RecordSource
+
+if TYPE_CHECKING:
+    from tapedeck_common.files import FilesAccess
 
 # Sources are imported where they are built: a replay of the store needs neither pyarrow nor the market models.
 
@@ -53,6 +57,12 @@ def dataset_of(spec: ReplaySpec, start: wire.ReplayStart) -> Dataset:
     )
 
 
+def _files_access(settings: PodSettings) -> FilesAccess:
+    from tapedeck_common.files import FilesAccess
+
+    return FilesAccess(settings.files, settings.file_credentials, settings.endpoints)
+
+
 def _trade_source(
     spec: ReplaySpec, connections: Connections, settings: PodSettings, topic: str, heartbeat: Callable[[], None]
 ) -> RecordSource:
@@ -63,7 +73,7 @@ def _trade_source(
     if spec.source.files is not None:
         from tapedeck_replay.source.files.source import FileTradeSource
 
-        return FileTradeSource(spec.source.files, settings.files, settings.file_credentials, heartbeat)
+        return FileTradeSource(spec.source.files, _files_access(settings), heartbeat)
     if spec.source.topic is not None:
         from tapedeck_replay.source.topic.codec import TradeCodec
         from tapedeck_replay.source.topic.source import TopicSource
@@ -83,7 +93,7 @@ def _bar_source(
     if spec.source.files is not None:
         from tapedeck_replay.source.files.source import FileBarSource
 
-        return FileBarSource(spec.source.files, settings.files, settings.file_credentials, heartbeat)
+        return FileBarSource(spec.source.files, _files_access(settings), heartbeat)
     if spec.source.synthetic is not None:
         from tapedeck_replay.source.synthetic.source import SyntheticSource
 

@@ -12,6 +12,7 @@ from tapedeck_common.files.timestamps import FileTimes
 from tapedeck_common.json_text import json_decoder
 from tapedeck_common.market import Trade
 from tapedeck_crds.base import Files
+from tapedeck_crds.text import quoted
 
 
 class _Message(msgspec.Struct):
@@ -47,9 +48,9 @@ def trade_parser(files: Files, file: SourceFile, times: FileTimes) -> Callable[[
     def parse(text: str) -> tuple[int, Trade]:
         message = _message(text)
         if message.e != "trade":
-            raise ValueError(f"e: got {message.e!r}, expected 'trade'")
+            raise ValueError(f"e: got {quoted(message.e)}, expected 'trade'")
         if message.s != expected:
-            raise ValueError(f"s: got {message.s!r}, expected {expected!r} for {file.symbol}")
+            raise ValueError(f"s: got {quoted(message.s)}, expected {expected!r} for {file.symbol}")
         id = str(message.t)
         try:
             us, ts = times.of_number("T", message.T)

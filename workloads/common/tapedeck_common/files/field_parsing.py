@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from tapedeck_common.market import Side
+from tapedeck_crds.text import quoted
 
 
 class InvalidTrade(ValueError):
@@ -15,9 +16,6 @@ class InvalidTrade(ValueError):
         self.id = id
 
 
-VALUE_MAX = 80  # characters of a value in a message
-
-
 def number(name: str, text: str) -> float:
     """A decimal number, of any size: ``bar_problem`` and ``trade_problem`` check the range."""
     try:
@@ -25,19 +23,19 @@ def number(name: str, text: str) -> float:
             raise ValueError
         return float(text)
     except ValueError:
-        raise ValueError(f"{name}: got {text[:VALUE_MAX]!r}, expected a number") from None
+        raise ValueError(f"{name}: got {quoted(text)}, expected a number") from None
 
 
 def whole(name: str, text: str) -> int:
     """A decimal integer of at most 19 digits."""
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 19):
-        raise ValueError(f"{name}: got {text[:VALUE_MAX]!r}, expected an integer")
+        raise ValueError(f"{name}: got {quoted(text)}, expected an integer")
     return int(text)
 
 
 def side(name: str, text: str) -> Side:
     """buy or sell, in upper or lower case."""
     if (found := text.lower()) not in ("buy", "sell"):
-        raise ValueError(f"{name}: got {text[:VALUE_MAX]!r}, expected buy or sell")
+        raise ValueError(f"{name}: got {quoted(text)}, expected buy or sell")
     return cast(Side, found)

@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import PurePath
 from typing import NamedTuple, cast, get_args
 from zoneinfo import ZoneInfo
 
+from tapedeck_common.files.errors import InvalidFiles
 from tapedeck_common.files.field_parsing import number, whole
-from tapedeck_common.files.remote_files import RemoteFile
-from tapedeck_common.files.source_files import InvalidFiles, SourceFile
+from tapedeck_common.files.source_files import SourceFile
 from tapedeck_common.market import Bar
 from tapedeck_crds.base import Files, SecurityType
+from tapedeck_crds.text import quoted
 
 INTERVALS = {"second": "1s", "minute": "1m", "hour": "1h", "daily": "1d"}
 """LEAN's resolutions, without ticks."""
@@ -90,7 +90,7 @@ def _layout(files: Files, file: SourceFile) -> Layout:
 
 def _layout_of_folders(file: SourceFile) -> Layout | None:
     """Security type, market and resolution of the path, if it has LEAN's folders. Raises InvalidFiles for others."""
-    parts = PurePath(file.path.key if isinstance(file.path, RemoteFile) else file.path.absolute()).parts
+    parts = file.path.parts
     for security, market, resolution in zip(parts, parts[1:], parts[2:], strict=False):
         if resolution not in (*INTERVALS, "tick"):
             continue
@@ -166,7 +166,7 @@ def _moment(text: str) -> datetime:
             raise ValueError
         return datetime.strptime(text, "%Y%m%d %H:%M")
     except ValueError:
-        raise ValueError(f"time: got {text[:80]!r}, expected one like 20131007 09:00") from None
+        raise ValueError(f"time: got {quoted(text)}, expected one like 20131007 09:00") from None
 
 
 def _day(file: SourceFile) -> datetime:

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
 
+from tapedeck_common.files.errors import InvalidFiles
 from tapedeck_common.files.field_parsing import InvalidTrade, side
-from tapedeck_common.files.source_files import READ_ERRORS, InvalidFiles, SourceFile, open_file, read_error
+from tapedeck_common.files.source_files import READ_ERRORS, SourceFile, open_file, read_error
 from tapedeck_common.files.text_tables import COLUMNS, lacks
 from tapedeck_common.files.timestamps import TIME_END, FileTimes, Stamp
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
+from tapedeck_crds.text import excerpt
 
 BATCH_ROWS = 10_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,7 +50,7 @@ def _bar(files: Files, file: SourceFile, row: tuple[Any, ...]) -> Parsed[Bar]:
         return ValueError(stamp)
     us, ts = stamp
     if interval != files.interval:
-        return ValueError(f"interval: got {interval}, expected only {files.interval}")
+        return ValueError(f"interval: got {excerpt(interval)}, expected only {files.interval}")
     return us, Bar(files.exchange, file.symbol, files.interval, ts, open_, high, low, close, volume)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
@@ -16,11 +17,16 @@ from tapedeck_common.files.spacing import Spacing
 from tapedeck_common.files.text_tables import csv_parser, csv_trade_parser
 from tapedeck_common.files.timestamps import FileTimes, format_us
 from tapedeck_common.market import Bar, Trade, bar_problem, trade_problem
-from tapedeck_crds.base import Files, format_ms
+from tapedeck_crds.base import FileFormat, Files, format_ms
 from tapedeck_crds.intervals import BAR_LENGTHS, DAY_MS
 from tapedeck_crds.session import Session
 
 RecordT = TypeVar("RecordT", Bar, Trade)
+# Rows of files without a header, by which files of the other formats are told from what is no market data.
+_SHAPES: dict[FileFormat, re.Pattern[str]] = {
+    "lean": re.compile(r"[-+0-9.,:eE ]*"),
+    "binance-trades": re.compile(r'[^{]*\{.*"e" ?:.*'),
+}
 OnInvalid: TypeAlias = Callable[[InvalidRow], None]
 _OF_DAYS = frozenset(interval for interval, length in BAR_LENGTHS.items() if length.ms >= DAY_MS)
 
@@ -53,7 +59,8 @@ def read_bars(
     for file in sources:
         spacing = Spacing(files.interval, file.name)
         times = bar_times(files, file, session)
-        yield from _valid_rows(file, _bars(files, file, times), partial(_bar_problem, spacing), on_invalid)
+        rows = _bars(files, file, times)
+        yield from _valid_rows(files.format, file, rows, partial(_bar_problem, spacing), on_invalid)
         times.check()
         spacing.check()
         symbol.include(spacing)
@@ -66,7 +73,7 @@ def read_trades(
     """As ``read_bars``, for files of a format of trades."""
     for file in sources:
         times = FileTimes(files, file, session)
-        yield from _valid_rows(file, _trades(files, file, times), _trade_problem, on_invalid)
+        yield from _valid_rows(files.format, file, _trades(files, file, times), _trade_problem, on_invalid)
         times.check()
 
 
@@ -102,20 +109,37 @@ def _text_rows(lines: Lines, parse: Callable[[str], tuple[int, RecordT]]) -> Ite
 
 
 def _valid_rows(
+    format_: FileFormat,
     file: SourceFile,
     rows: Iterator[_ParsedRow[RecordT]],
     problem_of: Callable[[int, RecordT], str | None],
     on_invalid: OnInvalid,
 ) -> Iterator[Row[RecordT]]:
+    is_market_data = False
     for number, row, parsed in rows:
         place = f"{file.name}:{number}"
-        if isinstance(parsed, ValueError):
-            id = parsed.id if isinstance(parsed, InvalidTrade) else ""
-            on_invalid(InvalidRow(place, str(parsed), str(row), id))
-        elif problem := problem_of(*parsed):
-            on_invalid(InvalidRow(place, problem, str(row), getattr(parsed[1], "id", "")))
-        else:
+        problem = str(parsed) if isinstance(parsed, ValueError) else problem_of(*parsed)
+        if problem is None:
+            assert not isinstance(parsed, ValueError)
+            is_market_data = True
             yield Row(parsed[0], place, parsed[1])
+        elif is_market_data or _is_shown(format_, row):
+            on_invalid(InvalidRow(place, problem, str(row), _id_of(parsed)))
+        else:
+            on_invalid(InvalidRow(place, f"expected a row of the format {format_}", ""))
+
+
+def _id_of(parsed: Parsed[RecordT]) -> str:
+    """A trade's id, where it could be read; empty for a bar."""
+    if isinstance(parsed, ValueError):
+        return parsed.id if isinstance(parsed, InvalidTrade) else ""
+    return str(getattr(parsed[1], "id", ""))
+
+
+def _is_shown(format_: FileFormat, row: object) -> bool:
+    """Whether a message may quote a row: one of a file that is none of market data may be a secret."""
+    shape = _SHAPES.get(format_)
+    return shape is None or not isinstance(row, str) or shape.fullmatch(row) is not None
 
 
 def _bar_problem(spacing: Spacing, us: int, bar: Bar) -> str | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 from tapedeck_common.files.dedupe import SourceRow, deduplicate
+from tapedeck_common.files.errors import InvalidFiles
 from tapedeck_common.files.external_sort import external_sort
 from tapedeck_common.files.rows import OnInvalid, read_bars, read_trades
-from tapedeck_common.files.source_files import InvalidFiles, InvalidRow, SourceFile, find_files
+from tapedeck_common.files.source_files import FilesAccess, InvalidRow, SourceFile, find_files
 from tapedeck_common.market import ArrivalOrder, Bar, Trade, bars_from_trades
 from tapedeck_common.wire import decode_bar, decode_trade, encode
 from tapedeck_crds.base import Files
 from tapedeck_crds.session import Session
+from tapedeck_crds.text import excerpt
 
 HEARTBEAT_ROWS = 5_000
 
@@ -48,8 +49,7 @@ class StrictReader:
     """
 
     files: Files
-    root: Path
-    credentials: Path | None = None
+    access: FilesAccess
     end: int | None = None
     heartbeat: Callable[[], None] = lambda: None
 
@@ -67,7 +67,7 @@ class StrictReader:
             yield from trades_in_order(rows)
 
     def _series(self) -> Iterator[Iterator[SourceRow]]:
-        for sources in find_files(self.files, self.root, self.credentials).values():
+        for sources in find_files(self.files, self.access).values():
             yield deduplicate(external_sort(self._checked_rows(sources)), lambda: None, _reject)
 
     def _checked_rows(self, sources: list[SourceFile]) -> Iterator[SourceRow]:
@@ -91,4 +91,5 @@ class StrictReader:
 
 
 def _reject(invalid: InvalidRow) -> NoReturn:
-    raise InvalidFiles(f"{invalid.place}: {invalid.reason}; the row: {invalid.payload[:200]}")
+    row = f"; the row: {excerpt(invalid.payload)}" if invalid.payload else ""
+    raise InvalidFiles(f"{invalid.place}: {invalid.reason}{row}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tapedeck_common.files.source_files import InvalidFiles
+from tapedeck_common.files.errors import InvalidFiles
 from tapedeck_crds.base import described_ms
 from tapedeck_crds.intervals import BAR_LENGTHS
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 
+from tapedeck_common.files.errors import InvalidFiles
 from tapedeck_common.files.field_parsing import InvalidTrade, number, side
-from tapedeck_common.files.source_files import InvalidFiles, Lines, SourceFile
+from tapedeck_common.files.source_files import Lines, SourceFile
 from tapedeck_common.files.timestamps import FileTimes
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.base import Files
+from tapedeck_crds.text import excerpt
 
 COLUMNS = ("ts", "open", "high", "low", "close", "volume")
+COLUMNS_SHOWN = 12
 TRADE_COLUMNS = ("ts", "id", "price", "amount", "side")
 
 
@@ -27,7 +30,7 @@ def csv_parser(files: Files, file: SourceFile, lines: Lines, times: FileTimes) -
     def parse(text: str) -> tuple[int, Bar]:
         cells = _cells(text, found)
         if length is not None and (stated := cells[length].strip(' "')) != files.interval:
-            raise ValueError(f"interval: got {stated}, expected only {files.interval}")
+            raise ValueError(f"interval: got {excerpt(stated)}, expected only {files.interval}")
         time, *values = (cells[place].strip() for place in places)
         us, ts = times.of_text("ts", time)
         return us, _bar(files, file, ts, values)
@@ -71,11 +74,16 @@ def _header(file: SourceFile, lines: Lines, required: tuple[str, ...]) -> list[s
     return found
 
 
-def lacks(missing: Collection[str], found: Iterable[str], expected: Iterable[str]) -> str:
-    """What is wrong with the columns of a table, and how to go on."""
+def lacks(missing: Collection[str], found: Sequence[str], expected: Sequence[str]) -> str:
+    """What is wrong with the columns of a table, and how to go on.
+
+    It shows the names of the columns only where one is expected: the others may be no market data.
+    """
     advice = "or number the rows of all its files where trades have no id" if "id" in missing else "or add one"
+    is_market_data = any(name.lower() in expected for name in found)
+    shown = ", ".join(map(excerpt, found[:COLUMNS_SHOWN])) if is_market_data else f"{len(found)} others"
     return (
-        f"lacks {', '.join(missing)}; found {', '.join(found)[:200]}; expected {', '.join(expected)} in any order. "
+        f"lacks {', '.join(missing)}; found {shown}; expected {', '.join(expected)} in any order. "
         f"Rename the column that has it, {advice}"
     )
 

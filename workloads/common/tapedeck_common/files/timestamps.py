@@ -6,10 +6,12 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-from tapedeck_common.files.field_parsing import VALUE_MAX, whole
-from tapedeck_common.files.source_files import InvalidFiles, SourceFile
+from tapedeck_common.files.errors import InvalidFiles
+from tapedeck_common.files.field_parsing import whole
+from tapedeck_common.files.source_files import SourceFile
 from tapedeck_crds.base import Files, TimeUnit, format_ms
 from tapedeck_crds.session import Session
+from tapedeck_crds.text import quoted
 
 PER_SECOND: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 NAMES: dict[TimeUnit, str] = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
@@ -151,7 +153,7 @@ def _written(name: str, text: str) -> datetime:
         expected = "a time like 2018-04-04T00:00:00Z or a number of s, ms, us or ns"
     except ValueError:
         expected = "an existing date and time"
-    raise ValueError(f"{name}: got {text[:VALUE_MAX]!r}, expected {expected}")
+    raise ValueError(f"{name}: got {quoted(text)}, expected {expected}")
 
 
 def checked_us(name: str, moment: datetime) -> int:

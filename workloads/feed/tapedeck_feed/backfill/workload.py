@@ -88,7 +88,8 @@ class BackfillWorkload(Workload):
 
     async def _run(self, connections: Connections, publisher: MarketDataPublisher, keys: dict[str, str]) -> None:
         exchange = self._spec.exchange or ""
-        adapter = create_adapter(exchange, keys, self._spec.endpoints, self._backfill.shards, PAGES_AHEAD)
+        spec, policy = self._spec, self._settings.endpoints
+        adapter = create_adapter(exchange, keys, spec.endpoints, policy, self._backfill.shards, PAGES_AHEAD)
         output = RecordPublisher(self._settings.name, exchange, publisher, self.stats.published)
         await run_until_stopped(self._download(adapter, connections, publisher, output), adapter, self.stop_requested)
 

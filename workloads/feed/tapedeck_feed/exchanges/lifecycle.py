@@ -9,7 +9,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from tapedeck_crds.errors import Interrupted
+from tapedeck_crds.errors import Interrupted, Unavailable
+from tapedeck_crds.secrets import EXCHANGE_KEYS
 from tapedeck_feed.exchanges.adapter import ExchangeAdapter
 from tapedeck_feed.exchanges.errors import InvalidFeedInput, SubscriptionLost
 
@@ -20,8 +21,9 @@ def read_api_keys(folder: Path | None) -> dict[str, str]:
     """``apiKey``, ``secret`` and ``password`` of a mounted Secret; empty where the spec names none."""
     if folder is None:
         return {}
-    names = ("apiKey", "secret", "password")
-    found = {name: (folder / name).read_text().strip() for name in names if (folder / name).exists()}
+    found = {name: (folder / name).read_text().strip() for name in EXCHANGE_KEYS if (folder / name).exists()}
+    if not found:
+        raise Unavailable("apiKeySecret: the Secret is missing or has no apiKey; create it", reason="MissingSecret")
     if "apiKey" not in found:
         raise InvalidFeedInput(
             "WrongKey", "apiKeySecret: the Secret has no apiKey, expected one beside secret and password"

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from tapedeck_common.addresses import EndpointPolicy
 from tapedeck_crds.exchange import Endpoints
 from tapedeck_feed.exchanges.adapter import ExchangeAdapter
 
 
 def create_adapter(
-    exchange: str, keys: dict[str, str], endpoints: Endpoints | None, pods: int = 1, concurrency: int = 1
+    exchange: str,
+    keys: dict[str, str],
+    endpoints: Endpoints | None,
+    policy: EndpointPolicy,
+    pods: int = 1,
+    concurrency: int = 1,
 ) -> ExchangeAdapter:
     """An adapter that is not connected yet.
 
-    ``pods`` share the exchange's rate limit; ``concurrency`` requests run at the same time. Raises InvalidFeedInput
-    for an unknown exchange.
+    It connects only to what ``policy`` permits. ``pods`` share the exchange's rate limit; ``concurrency`` requests run
+    at the same time. Raises InvalidFeedInput for an unknown exchange.
     """
     if exchange == "cryptocompare":
         from tapedeck_feed.exchanges.cryptocompare.exchange import CryptoCompareAdapter
 
-        return CryptoCompareAdapter(keys, endpoints, pods, concurrency)
+        return CryptoCompareAdapter(keys, endpoints, policy, pods, concurrency)
     from tapedeck_feed.exchanges.ccxt.exchange import CcxtAdapter  # loads ccxt, which takes half a second
 
-    return CcxtAdapter(exchange, keys, endpoints, pods, concurrency)
+    return CcxtAdapter(exchange, keys, endpoints, policy, pods, concurrency)

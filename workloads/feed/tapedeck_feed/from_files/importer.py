@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from threading import Event
 
 from tapedeck_common import topics
 from tapedeck_common.files import (
+    FilesAccess,
     InvalidRow,
     SourceFile,
     SourceRow,
@@ -39,16 +39,16 @@ class NoRowTaken(InvalidInput):
 
 
 class FileImporter:
-    """Imports the files of a Feed. A second import of the same files publishes them again; the store does not change.
+    """Imports the files of a Feed. A second import publishes the same again; the store does not change.
 
-    ``root`` is the folder that the files' paths are relative to; ``session`` is that of the symbols.
+    ``session`` is that of the symbols.
     """
 
     def __init__(
         self,
         feed: str,
         files: Files,
-        root: Path,
+        access: FilesAccess,
         publisher: MarketDataPublisher,
         stats: ImportStats,
         stop: Event,
@@ -56,7 +56,7 @@ class FileImporter:
     ) -> None:
         self._feed = feed
         self._files = files
-        self._root = root
+        self._access = access
         self._publisher = publisher
         self._stats = stats
         self._stop = stop
@@ -67,9 +67,10 @@ class FileImporter:
     def run(self) -> None:
         """Publish all.
 
-        Raises BadFiles, NoRowTaken, DeliveryFailed, Interrupted, and sqlite3.Error where the disk is full.
+        Raises InvalidFiles, FilesUnavailable, NoRowTaken, DeliveryFailed, Interrupted, and sqlite3.Error where the
+        disk is full.
         """
-        series = find_files(self._files, self._root)
+        series = find_files(self._files, self._access)
         self._stats.total = sum(map(len, series.values()))
         self._stats.symbols = len(series)
         for symbol, sources in series.items():

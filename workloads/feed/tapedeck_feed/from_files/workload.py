@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from tapedeck_common.files import FilesAccess
 from tapedeck_common.logs import log
 from tapedeck_common.pod.shell import Workload
 from tapedeck_common.settings import Connections, PodSettings
@@ -39,8 +40,9 @@ class FileImportWorkload(Workload):
         settings = self._settings
         connections = Connections.read(settings.connections)
         publisher = MarketDataPublisher(connections, f"feed-{settings.name}", self.stop_requested)
+        access = FilesAccess(settings.files, settings.file_credentials, settings.endpoints)
         importer = FileImporter(
-            settings.name, self._files, settings.files, publisher, self.stats, self.stop_requested, self._session
+            settings.name, self._files, access, publisher, self.stats, self.stop_requested, self._session
         )
         try:
             symbols = dict.fromkeys(each.symbol for each in self._files.sets)

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import ccxt
 
+from tapedeck_common.addresses import EndpointPolicy
 from tapedeck_common.market import Trade
 from tapedeck_crds.exchange import Endpoints
 from tapedeck_feed.exchanges.ccxt.capabilities import capabilities_of
@@ -28,7 +29,13 @@ class CcxtClient:
     """
 
     def __init__(
-        self, exchange: str, keys: dict[str, str], endpoints: Endpoints | None, pods: int = 1, concurrency: int = 1
+        self,
+        exchange: str,
+        keys: dict[str, str],
+        endpoints: Endpoints | None,
+        policy: EndpointPolicy,
+        pods: int = 1,
+        concurrency: int = 1,
     ) -> None:
         try:
             exchange_class = load_exchange_class(f"ccxt.pro.{exchange}", exchange)
@@ -38,6 +45,7 @@ class CcxtClient:
         self.capabilities = capabilities_of(exchange)
         options = dict(self.capabilities.ccxt_options)
         self.api: Any = exchange_class({"enableRateLimit": True, "newUpdates": True, "options": options, **keys})
+        self.api.policy = policy
         if pods > 1:
             bucket = self.api.tokenBucket
             self.api.tokenBucket = bucket | {

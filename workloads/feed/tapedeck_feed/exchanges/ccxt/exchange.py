@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from tapedeck_common.addresses import EndpointPolicy
 from tapedeck_common.market import Bar, Ticker, Trade
 from tapedeck_common.records import Listing
 from tapedeck_crds.exchange import Endpoints
@@ -33,10 +34,16 @@ class CcxtAdapter:
     """One exchange. ``pods`` share its rate limit; ``concurrency`` requests run at the same time."""
 
     def __init__(
-        self, exchange: str, keys: dict[str, str], endpoints: Endpoints | None, pods: int = 1, concurrency: int = 1
+        self,
+        exchange: str,
+        keys: dict[str, str],
+        endpoints: Endpoints | None,
+        policy: EndpointPolicy,
+        pods: int = 1,
+        concurrency: int = 1,
     ) -> None:
         self.exchange = exchange
-        self._client = CcxtClient(exchange, keys, endpoints, pods, concurrency)
+        self._client = CcxtClient(exchange, keys, endpoints, policy, pods, concurrency)
         self._streams = CcxtStreams(self._client)
         self._history = CcxtHistory(self._client)
 

@@ -3,6 +3,7 @@
 - A message that ccxt fails to parse raises in its receive loop, which then never runs again: the connection stays open
   but delivers nothing.
 - ccxt replaces a connection that breaks while no task waits for its next message, without reporting the break.
+- Its sessions connect to any address.
 - A third of ccxt's time for a trade goes into values that a Feed does not use.
 """
 
@@ -14,10 +15,13 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import aiohttp
 import ccxt
 from ccxt.async_support.base.ws.cache import ArrayCache
 
+from tapedeck_common.addresses import EndpointPolicy
 from tapedeck_feed.exchanges.ccxt.luno import LunoTrades
+from tapedeck_feed.exchanges.connector import checked_connector
 
 OnMalformed = Callable[[str, str], None]
 """Called with (reason, message) for a message that ccxt cannot parse."""
@@ -55,10 +59,24 @@ def load_exchange_class(module: str, name: str) -> type[Any]:
     mixins = (FastParsing, LunoTrades) if name == "luno" else (FastParsing,)
 
     class ResilientExchange(*mixins, exchange_class):  # type: ignore[misc]
-        """``on_malformed`` receives messages that cannot be parsed; ``disconnects`` counts lost connections."""
+        """``on_malformed`` receives messages that cannot be parsed; ``disconnects`` counts lost connections.
+
+        It connects only to what ``policy`` permits.
+        """
 
         on_malformed: OnMalformed = staticmethod(lambda _reason, _payload: None)
         disconnects = 0
+        policy: EndpointPolicy
+
+        def open(self: Any, lazy: bool = False) -> None:
+            owns_session, self.own_session = self.own_session, False
+            try:
+                super().open(lazy)  # makes the TLS context, and a session only of its own
+            finally:
+                self.own_session = owns_session
+            if owns_session and self.session is None:
+                self.tcp_connector = checked_connector(self.policy, ssl=self.ssl_context, happy_eyeballs_delay=0)
+                self.session = aiohttp.ClientSession(connector=self.tcp_connector)
 
         def client(self, url: str) -> Any:
             is_new = url not in self.clients

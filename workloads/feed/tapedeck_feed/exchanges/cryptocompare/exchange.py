@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from tapedeck_common.addresses import EndpointPolicy
 from tapedeck_common.market import Bar, Side, Ticker, Trade
 from tapedeck_common.records import Listing
 from tapedeck_crds.errors import InvalidInput
@@ -49,13 +50,15 @@ class CryptoCompareAdapter:
         self,
         keys: dict[str, str],
         endpoints: Endpoints | None,
+        policy: EndpointPolicy,
         pods: int = 1,
         concurrency: int = 1,
         receive_timeout: float = RECEIVE_TIMEOUT,
     ) -> None:
         key = keys.get("apiKey", "")
-        self._rest = CryptoCompareRest(endpoints.rest if endpoints else None, key, pods, concurrency)
-        self._websocket = CryptoCompareWebsocket(endpoints.websocket if endpoints else None, key, receive_timeout)
+        self._rest = CryptoCompareRest(endpoints.rest if endpoints else None, key, policy, pods, concurrency)
+        host = endpoints.websocket if endpoints else None
+        self._websocket = CryptoCompareWebsocket(host, key, policy, receive_timeout)
         self._fields: dict[str, dict[str, Any]] = {}  # merged from messages that carry only what changed
         self._previous_trades: dict[str, tuple[float, Side]] = {}
 

@@ -10,7 +10,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from tapedeck_common.addresses import EndpointPolicy
 from tapedeck_common.json_text import json_decoder
+from tapedeck_feed.exchanges.connector import checked_connector
 from tapedeck_feed.exchanges.errors import ExchangeRequestFailed, ExchangeUnreachable, InvalidFeedInput
 
 HOST = "https://min-api.cryptocompare.com"
@@ -26,10 +28,11 @@ _decode = json_decoder(Any)
 class CryptoCompareRest:
     """Requests to one host, ``concurrency`` at the same time. ``pods`` share the rate limit."""
 
-    def __init__(self, host: str | None, key: str, pods: int, concurrency: int) -> None:
+    def __init__(self, host: str | None, key: str, policy: EndpointPolicy, pods: int, concurrency: int) -> None:
         self._host = (host or HOST).rstrip("/")
         # In a header, because error messages show the address.
         self._headers = {"Authorization": f"Apikey {key}"} if key else {}
+        self._policy = policy
         self._spacing = pods / REQUESTS_PER_SECOND
         self._next_at = 0.0
         self._slots = asyncio.Semaphore(concurrency)
@@ -57,7 +60,11 @@ class CryptoCompareRest:
 
     async def _request(self, path: str, field: str, parameters: Mapping[str, str | int]) -> Any:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT), headers=self._headers)
+            self._session = aiohttp.ClientSession(
+                connector=checked_connector(self._policy),
+                timeout=aiohttp.ClientTimeout(TIMEOUT),
+                headers=self._headers,
+            )
         try:
             async with self._session.get(f"{self._host}{path}", params=parameters) as response:
                 status, body = response.status, await response.read()

@@ -11,8 +11,10 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from tapedeck_common.addresses import EndpointPolicy
 from tapedeck_common.json_text import json_decoder
 from tapedeck_common.logs import log
+from tapedeck_feed.exchanges.connector import checked_connector
 from tapedeck_feed.exchanges.cryptocompare.errors import ERROR_TYPES, translate_error
 from tapedeck_feed.exchanges.cryptocompare.messages import Message
 from tapedeck_feed.exchanges.errors import ExchangeUnreachable, InvalidFeedInput, SubscriptionLost
@@ -35,9 +37,12 @@ _decode = json_decoder(Any)
 class CryptoCompareWebsocket:
     """Connects at the first subscription; all subscriptions share the connection."""
 
-    def __init__(self, host: str | None, key: str, receive_timeout: float = RECEIVE_TIMEOUT) -> None:
+    def __init__(
+        self, host: str | None, key: str, policy: EndpointPolicy, receive_timeout: float = RECEIVE_TIMEOUT
+    ) -> None:
         self._address = (host or HOST).rstrip("/") + PATH
         self._key = key
+        self._policy = policy
         self._receive_timeout = receive_timeout
         self._connecting = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
@@ -95,7 +100,7 @@ class CryptoCompareWebsocket:
             )
         await asyncio.sleep(max(self._connect_after - time.monotonic(), 0.0))
         if self._session is None:
-            self._session = aiohttp.ClientSession()
+            self._session = aiohttp.ClientSession(connector=checked_connector(self._policy))
         headers = {"Authorization": f"Apikey {self._key}"}
         try:
             socket = await self._session.ws_connect(self._address, headers=headers, max_msg_size=0, autoping=True)

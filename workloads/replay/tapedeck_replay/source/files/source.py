@@ -5,11 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
 from threading import Lock
 from typing import ClassVar, Generic, TypeVar
 
-from tapedeck_common.files import StrictReader
+from tapedeck_common.files import FilesAccess, StrictReader
 from tapedeck_common.logs import log
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.store.bars import BarBlock
@@ -35,9 +34,9 @@ class FileSource(ABC, Generic[R, B]):
 
     CHANNEL: ClassVar[Played]
 
-    def __init__(self, files: Files, root: Path, credentials: Path | None, heartbeat: Callable[[], None]) -> None:
+    def __init__(self, files: Files, access: FilesAccess, heartbeat: Callable[[], None]) -> None:
         self._files = files
-        self._root, self._credentials = root, credentials
+        self._access = access
         self._heartbeat = heartbeat
         self._dataset: Dataset | None = None  # with the symbols of all shards
         self._copy: SortedTable[B] | None = None
@@ -107,7 +106,7 @@ class FileSource(ABC, Generic[R, B]):
         return table
 
     def _reader(self, end: int | None) -> StrictReader:
-        return StrictReader(self._files, self._root, self._credentials, end, self._heartbeat)
+        return StrictReader(self._files, self._access, end, self._heartbeat)
 
     def _copy_into(self, table: SortedTable[B], end: int | None) -> Iterator[R]:
         """The records before a time, each yielded after it is inserted."""
