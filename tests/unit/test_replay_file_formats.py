@@ -138,8 +138,8 @@ def test_bars_may_be_missing_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("gs://bucket/a.csv", "got the scheme gs, expected s3"),
-        ("file:///nowhere/*.csv", "got the scheme file, expected s3"),
+        ("gs://bucket/a.csv", "with the scheme gs, expected s3"),
+        ("file:///nowhere/*.csv", "with the scheme file, expected s3"),
         ("s3://../a.csv", "expected s3:// and the name of a bucket"),
     ],
 )

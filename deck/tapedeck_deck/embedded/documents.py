@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import sys
@@ -12,12 +13,16 @@ from typing import Any
 
 import yaml
 
+from tapedeck_crds.text import printable, quoted
 from tapedeck_deck.embedded.errors import DeckError
 
 SUFFIXES = (".yaml", ".yml", ".json")
-MAX_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 100
-MAX_VALUES = 1_000_000  # nested aliases grow exponentially
+MAX_VALUES = 200_000  # in one file, aliases and merge keys expanded: they grow exponentially
+MAX_DIGITS = 100
+TEXT_MAX = 200  # characters of the reader's message
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,12 @@ class Document:
 _NOT_YAML_1_1 = ("timestamp", "int", "float", "value")  # text for kubectl, or resolved by its own rules
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML 1.1 with kubectl's exceptions: times and base-60 numbers are text, and 1e6 is a number."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._merged_left = MAX_VALUES
 
     yaml_implicit_resolvers = {  # noqa: RUF012
         first: [(tag, rule) for tag, rule in rules if tag.rsplit(":", 1)[1] not in _NOT_YAML_1_1]
@@ -43,10 +52,10 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"key {key.value!r} is given twice, expected once", key.start_mark
+                        None, None, f"key {quoted(key.value)} is given twice, expected once", key.start_mark
                     )
                 seen.add(key.value)
         self.flatten_mapping(node)  # merged keys come first, so that the mapping's own keys override them
@@ -54,6 +63,30 @@ class _Loader(yaml.SafeLoader):
             _key(self.construct_object(key, deep=True)): self.construct_object(value, deep=deep)
             for key, value in node.value
         }
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put the pairs of merge keys before the mapping's own: those of the first named override the others."""
+        merges = [value for key, value in node.value if key.tag == _MERGE]
+        node.value = [pair for pair in node.value if pair[0].tag != _MERGE]
+        merged = [pair for value in merges for pair in self._merged_pairs(value)]
+        node.value = merged + node.value
+
+    def _merged_pairs(self, value: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
+        parts = value.value[::-1] if isinstance(value, yaml.SequenceNode) else [value]
+        pairs: list[tuple[yaml.Node, yaml.Node]] = []
+        for part in parts:
+            if not isinstance(part, yaml.MappingNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "expected a mapping or a list of mappings as a merge key", part.start_mark
+                )
+            self.flatten_mapping(part)
+            self._merged_left -= len(part.value)
+            if self._merged_left < 0:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"got merge keys of more than {MAX_VALUES} values, expected fewer", part.start_mark
+                )
+            pairs += part.value
+        return pairs
 
 
 _INT = re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F_]+)$")
@@ -66,6 +99,8 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456
 
 def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = str(loader.construct_scalar(node)).replace("_", "")
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"got a number of {len(text)} digits, expected at most {MAX_DIGITS}")
     sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text.lstrip("+"))
     if digits != "0" and digits.startswith("0") and digits[1].isdigit():
         return sign * int(digits, 8)
@@ -140,6 +175,7 @@ def _decode(name: str, raw: bytes) -> str:
 
 
 def _documents(name: str, folder: Path, text: str) -> list[Document]:
+    _check_size(name, text)
     out: list[Document] = []
     number = 1
     try:
@@ -148,10 +184,23 @@ def _documents(name: str, folder: Path, text: str) -> list[Document]:
             number += 1
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DeckError(f"{name}, document {number}{line}: {error.problem}") from None
+        raise DeckError(f"{name}, document {number}{line}: {printable(error.problem or '')[:TEXT_MAX]}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DeckError(f"{name}, document {number}: {error}") from None
+        raise DeckError(f"{name}, document {number}: {printable(str(error))[:TEXT_MAX]}") from None
     return out
+
+
+def _check_size(name: str, text: str) -> None:
+    """Raises DeckError for more values or deeper nesting than permitted, before anything is built of them."""
+    values = depth = 0
+    with contextlib.suppress(yaml.YAMLError):  # reading it for its values says what is wrong, and where
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            values += isinstance(event, yaml.NodeEvent | yaml.DocumentStartEvent)
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if values > MAX_VALUES:
+                raise DeckError(f"{name}: got more than {MAX_VALUES} values, expected fewer")
+            if depth > MAX_DEPTH:
+                raise DeckError(f"{name}: got values nested more than {MAX_DEPTH} deep, expected fewer levels")
 
 
 def _expanded(where: str, folder: Path, content: Any) -> Iterator[Document]:
@@ -175,7 +224,10 @@ class _JsonCopier:
     def copy(self, given: Any, path: str, depth: int = 0) -> Any:
         self._values_left -= 1
         if depth > MAX_DEPTH or self._values_left < 0:
-            raise DeckError(f"{self._where}: got a value that contains itself or too many values, expected a tree")
+            raise DeckError(
+                f"{self._where}: got a value that contains itself or too many values, expected a tree of at most "
+                f"{MAX_VALUES} values"
+            )
         if isinstance(given, dict):
             return {key: self.copy(each, f"{path}.{key}" if path else key, depth + 1) for key, each in given.items()}
         if isinstance(given, list):

@@ -10,10 +10,14 @@ from tapedeck_common.files.errors import InvalidFiles
 
 LINE_MAX = 65_536
 """Characters of a line: a row of market data has some hundred."""
+BLANK_LINES_MAX = 10_000
 EXPANSION_MAX = 500
 """Bytes that one byte of a compressed file may expand to: market data expands to some 5 to 50."""
 FREE_BYTES = 16 * 2**20
 """Bytes that a file of any size may expand to: a short file of equal rows is no attack."""
+ROWS_PER_BYTE = 4
+FREE_ROWS = 100_000
+"""Rows that a Parquet file of any size may have, and beyond them for each byte: market data has less than one."""
 BUFFER_BYTES = 65_536
 
 
@@ -44,10 +48,19 @@ class ExpansionLimit(io.RawIOBase):
         return len(part)
 
 
+def check_rows(name: str, rows: int, size: int) -> None:
+    """Raises InvalidFiles for a Parquet file of ``size`` bytes with more rows than market data can have."""
+    if rows > (limit := FREE_ROWS + ROWS_PER_BYTE * size):
+        raise InvalidFiles(f"{name}: got {rows} rows in {size} bytes, expected at most {limit}")
+
+
 def bounded_lines(content: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
-    """(number from 1, stripped text) of each line that is not blank. Raises InvalidFiles for a line above LINE_MAX."""
+    """(number from 1, stripped text) of each line that is not blank.
+
+    Raises InvalidFiles for a line above LINE_MAX, and for more than BLANK_LINES_MAX blank lines at once.
+    """
     text = io.TextIOWrapper(content, encoding="utf-8-sig", errors="replace")
-    number = 0
+    number = last = 0
     while line := text.readline(LINE_MAX + 1):
         number += 1
         if len(line) > LINE_MAX:
@@ -55,4 +68,7 @@ def bounded_lines(content: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
                 f"{name}:{number}: got a line of more than {LINE_MAX} characters, expected a row of market data"
             )
         if stripped := line.strip():
+            last = number
             yield number, stripped
+        elif number - last > BLANK_LINES_MAX:
+            raise InvalidFiles(f"{name}:{number}: got more than {BLANK_LINES_MAX} blank lines, expected rows")

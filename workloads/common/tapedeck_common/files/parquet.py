@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
 
+from tapedeck_common.files.bounds import BUFFER_BYTES, check_rows
 from tapedeck_common.files.errors import InvalidFiles
 from tapedeck_common.files.field_parsing import InvalidTrade, side
 from tapedeck_common.files.source_files import READ_ERRORS, SourceFile, open_file, read_error
@@ -82,7 +84,8 @@ def _rows(
     import pyarrow.parquet as pq
 
     try:
-        with open_file(file) as stream, pq.ParquetFile(stream) as table:
+        with open_file(file) as stream, pq.ParquetFile(stream, buffer_size=BUFFER_BYTES) as table:
+            check_rows(file.name, table.metadata.num_rows, stream.seek(0, io.SEEK_END))
             names = _columns(file, table.schema_arrow, kinds, defaults)
             zone = _zone(table.schema_arrow.field(names["ts"]).type)
             for batch in table.iter_batches(BATCH_ROWS, columns=list(names.values())):

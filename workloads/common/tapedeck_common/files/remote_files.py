@@ -72,10 +72,10 @@ def remote_files(url: str, credentials: Path | None, endpoints: EndpointPolicy) 
 
     scheme, _, key = url.partition("://")
     if scheme != "s3":
-        raise ValueError(f"got the scheme {scheme}, expected s3")
+        raise ValueError(f"path: got {url!r} with the scheme {scheme}, expected s3")
     parts = PurePosixPath(key).parts
     if not parts or BUCKET.fullmatch(parts[0]) is None:
-        raise ValueError("expected s3:// and the name of a bucket, of a-z, 0-9, ., _ and -")
+        raise ValueError(f"path: got {url!r}, expected s3:// and the name of a bucket, of a-z, 0-9, ., _ and -")
     filesystem = _filesystem(credentials, endpoints)
     fixed = next((i for i, part in enumerate(parts) if any(sign in part for sign in "*?[")), len(parts))
     try:
@@ -87,7 +87,7 @@ def remote_files(url: str, credentials: Path | None, endpoints: EndpointPolicy) 
     except OSError as error:
         text = printable(str(error))[:ERROR_MAX]
         if is_permanent(error):
-            raise ValueError(f"the store refuses it: {text}") from error
+            raise ValueError(f"path: got {url!r}, which is refused: {text}") from error
         raise FilesUnavailable(f"{url}: {text}") from error
     keys = sorted(info.path for info in found if info.type == FileType.File and _matches(info.path, parts))
     return [RemoteFile(f"s3://{key}", key, filesystem) for key in keys]
@@ -121,9 +121,9 @@ def _check_endpoint(endpoint: str, endpoints: EndpointPolicy) -> None:
     try:
         endpoints.connection_to(parts.hostname, parts.port or 443)
     except AddressRefused as error:
-        raise ValueError(f"the endpoint of credentialsSecret: {error.strerror}") from None
+        raise ValueError(f"credentialsSecret: endpoint: {error.strerror}") from None
     except OSError as error:
-        raise FilesUnavailable(f"the endpoint of credentialsSecret: {error}") from error
+        raise FilesUnavailable(f"credentialsSecret: endpoint: {error}") from error
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -77,18 +77,26 @@ def find_files(files: Files, access: FilesAccess) -> dict[str, list[SourceFile]]
 
 
 def _matches(pattern: str, access: FilesAccess) -> Sequence[LocalFile | RemoteFile]:
-    found: Sequence[LocalFile | RemoteFile]
+    if is_url(pattern):
+        return _remote(pattern, access)
     try:
-        if is_url(pattern):
-            found, where = remote_files(pattern, access.credentials, access.endpoints), ""
-        else:
-            found, where = list(local_files(pattern, access.root)), f" below {access.root}"
+        found = list(local_files(pattern, access.root))
     except OutsideFolder as error:
         raise InvalidFiles(f"path: got {pattern!r}, which {error}; expected files below {access.root}") from None
     except ValueError as error:
-        raise InvalidFiles(f"path: got {pattern!r}, expected a file or a glob pattern: {error}") from None
+        raise InvalidFiles(f"path: got {pattern!r}, expected a file or a glob pattern ({error})") from None
     if not found:
-        raise InvalidFiles(f"path: got {pattern!r}, which matches no file{where}")
+        raise InvalidFiles(f"path: got {pattern!r}, which matches no file below {access.root}")
+    return found
+
+
+def _remote(url: str, access: FilesAccess) -> list[RemoteFile]:
+    try:
+        found = remote_files(url, access.credentials, access.endpoints)
+    except ValueError as error:
+        raise InvalidFiles(str(error)) from None
+    if not found:
+        raise InvalidFiles(f"path: got {url!r}, which matches no file")
     return found
 
 

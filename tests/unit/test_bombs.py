@@ -1,0 +1,162 @@
+"""Small inputs that grow large: each is refused with the limit in the message, in little memory and time."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import subprocess
+import sys
+import textwrap
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tapedeck_common.files import InvalidFiles
+from tapedeck_common.files.bounds import ExpansionLimit
+
+MIB = 2**20
+MEMORY_MAX = 256 * MIB
+HEADER = b"ts,open,high,low,close,volume\n"
+ROW = b"1522800000000,1,2,1,1,1\n"
+
+# Prints what is said of the input, and the peak memory of the process in bytes.
+READER = """
+    import sys
+    from pathlib import Path
+    from tapedeck_common.files import FilesAccess, InvalidFiles, encoded_rows, find_files
+    from tapedeck_crds.base import Files
+    path, format_ = Path(sys.argv[1]), sys.argv[2]
+    files = Files.model_validate({"format": format_, "exchange": "x", "sets": [{"symbol": "A/B", "path": path.name}]})
+    rows, refused = 0, []
+    try:
+        for sources in find_files(files, FilesAccess(path.parent)).values():
+            for row in encoded_rows(files, sources, lambda row: refused.append(row.reason)):
+                rows += 1
+        print(rows, "rows", *refused[:3])
+    except InvalidFiles as error:
+        print(error)
+"""
+DOCUMENTS = """
+    import sys
+    from tapedeck_crds.errors import TapedeckError
+    from tapedeck_deck.embedded.documents import read
+    from tapedeck_crds.parse import parse_resource
+    try:
+        for document in read([sys.argv[1]]):
+            parse_resource(document.content)
+    except TapedeckError as error:
+        print(str(error)[:1000])
+"""
+# getrusage would give the peak of the process that started this one, if that was higher.
+MEMORY = """
+with open("/proc/self/status") as status:
+    print(next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM")))
+"""
+
+
+def measured(program: str, *arguments: str | Path, seconds: float = 60) -> tuple[str, int]:
+    """What a process says of its input, and its peak memory in bytes."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program) + MEMORY, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    *said, memory = done.stdout.splitlines()
+    return "\n".join(said), int(memory)
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.zip"])
+def test_a_line_of_100_megabytes_in_a_small_file(tmp_path: Path, name: str) -> None:
+    path, part = tmp_path / name, b"1" * MIB
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(HEADER) + gzip.compress(part) * 100)
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.csv", "w") as member:
+            member.write(HEADER)
+            for _ in range(100):
+                member.write(part)
+    assert path.stat().st_size < MIB
+    said, memory = measured(READER, path, "csv")
+    assert "got a line of more than 65536 characters" in said
+    assert memory < MEMORY_MAX
+
+
+def test_a_header_of_ten_megabytes(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a," * (5 * MIB) + HEADER)
+    said, memory = measured(READER, tmp_path / "a.csv", "csv")
+    assert "a.csv:1: got a line of more than 65536 characters" in said
+    assert memory < MEMORY_MAX
+
+
+def test_blank_lines_without_end(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(HEADER + ROW) + gzip.compress(b"\n" * MIB) * 400)
+    said, memory = measured(READER, tmp_path / "a.csv.gz", "csv")
+    assert "got more than 10000 blank lines" in said
+    assert memory < MEMORY_MAX
+
+
+def test_what_expands_to_more_than_market_data_does() -> None:
+    content = ExpansionLimit(io.BytesIO(b"1" * (17 * MIB)), 1_000, "a.gz")
+    with pytest.raises(InvalidFiles, match=r"a\.gz: expands to more than 500 times its size"):
+        while content.read(MIB):
+            pass
+
+
+def test_a_small_parquet_of_millions_of_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    rows = 500_000
+    columns = {"ts": pa.array([1_522_800_000_000], pa.int64())}
+    columns |= dict.fromkeys(("open", "high", "low", "close", "volume"), pa.array([1.0]))
+    part = pa.table({name: pa.chunked_array([pa.repeat(each[0], rows)]) for name, each in columns.items()})
+    with pq.ParquetWriter(path, part.schema, compression="zstd") as writer:
+        for _ in range(10):
+            writer.write_table(part)
+    assert path.stat().st_size < 2 * MIB
+    said, memory = measured(READER, path, "parquet")
+    assert "got 5000000 rows" in said and "expected at most" in said
+    assert memory < MEMORY_MAX
+
+
+def merge_keys() -> str:
+    """Each level has the one before ten times: 10 to the power of 9 values."""
+    levels = ["a0: &a0 {" + ", ".join(f"k{n}: 1" for n in range(10)) + "}"]
+    levels += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}], own{n}: 1}}" for n in range(1, 9)]
+    return "\n".join(levels)
+
+
+DOCUMENT_BOMBS = {
+    "merge keys": (merge_keys(), "merge keys of more than 200000 values"),
+    "values": ("a: [" + "1," * 2_000_000 + "]", "got more than 200000 values"),
+    "documents": ("---\n" * 1_000_000, "got more than 200000 values"),
+    "depth": ("a: " + "[" * 100_000, "nested more than 100 deep"),
+    "text": ("a: " + "x" * (10 * MIB), "got more than 4 MiB"),
+    "digits": ("a: " + "9" * (3 * MIB), "digits, expected at most 100"),
+    "key": ("kind: Feed\nmetadata: {name: a}\n? " + "k" * (3 * MIB) + "\n: 1", "apiVersion: got None"),
+    "wrong kind": ("kind: [" + "a," * 90_000 + "]", "kind: got ["),
+}
+
+
+@pytest.mark.parametrize("bomb", DOCUMENT_BOMBS)
+def test_documents(tmp_path: Path, bomb: str) -> None:
+    text, message = DOCUMENT_BOMBS[bomb]
+    (tmp_path / "a.yaml").write_text(text)
+    said, memory = measured(DOCUMENTS, tmp_path / "a.yaml", seconds=20)
+    assert message in said
+    assert len(said) < 1_000
+    assert memory < MEMORY_MAX
+
+
+def test_an_honest_large_file_is_read_in_the_same_memory(tmp_path: Path) -> None:
+    count = 100_000
+    with gzip.open(tmp_path / "a.csv.gz", "wb", 1) as out:
+        out.write(HEADER)
+        for n in range(count):
+            out.write(b"%d,%d.5,%d.9,%d.1,%d.5,%d\n" % (1_522_800_000_000 + n * 60_000, n, n, n, n, n % 97))
+    said, memory = measured(READER, tmp_path / "a.csv.gz", "csv", seconds=120)
+    assert said == f"{count} rows"
+    assert memory < MEMORY_MAX
