@@ -40,7 +40,9 @@ def parse_resource(document: object) -> AnyResource:
         raise InvalidResource("document", [f"kind: got {quoted(kind)}, expected one of {', '.join(KINDS)}"])
     title = f"{kind} {_shown_name(document.get('metadata'))}"
     if document.get("apiVersion") != API_VERSION:
-        raise InvalidResource(title, [f"apiVersion: got {quoted(document.get('apiVersion'))}, expected {API_VERSION!r}"])
+        raise InvalidResource(
+            title, [f"apiVersion: got {quoted(document.get('apiVersion'))}, expected {API_VERSION!r}"]
+        )
     try:
         # Only the names of the YAML fields: those of the Python attributes are internal.
         resource = KINDS[kind].model_validate(_without_nulls(document), by_alias=True, by_name=False)

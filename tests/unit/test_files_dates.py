@@ -11,7 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tapedeck_common.files import InvalidFiles, InvalidRow, StrictReader, find_files, read_bars, read_trades
+from tapedeck_common.files import (
+    FilesAccess,
+    InvalidFiles,
+    InvalidRow,
+    StrictReader,
+    find_files,
+    read_bars,
+    read_trades,
+)
 from tapedeck_common.market import Bar
 from tapedeck_crds.base import Files
 from tapedeck_crds.kinds import Feed
@@ -34,7 +42,7 @@ def files(path: str, interval: str = "1d") -> Files:
 
 def read(folder: Path, chosen: Files, session: Session | None = None) -> tuple[list[Bar], list[InvalidRow]]:
     bad: list[InvalidRow] = []
-    rows = read_bars(chosen, find_files(chosen, folder)["SPY"], bad.append, session)
+    rows = read_bars(chosen, find_files(chosen, FilesAccess(folder))["SPY"], bad.append, session)
     return [row.record for row in rows], bad
 
 
@@ -107,7 +115,7 @@ def test_the_example_of_a_stock_has_a_bar_of_each_weekday(tmp_path: Path) -> Non
 
 def test_a_replay_reads_the_same_dates(tmp_path: Path) -> None:
     chosen = write_frame(tmp_path, "a.csv", WEEKDAYS.tz_localize("America/New_York"))
-    assert dates_of(list(StrictReader(chosen, tmp_path).bars())) == [day.date() for day in WEEKDAYS]
+    assert dates_of(list(StrictReader(chosen, FilesAccess(tmp_path)).bars())) == [day.date() for day in WEEKDAYS]
 
 
 @pytest.mark.parametrize(("interval", "frequency"), [("1w", "W-MON"), ("1M", "MS")])
@@ -179,7 +187,7 @@ def test_trades_without_an_offset_too(tmp_path: Path) -> None:
     sets = [{"symbol": "SPY", "path": "a"}]
     chosen = Files.model_validate({"format": "csv-trades", "exchange": "nyse", "sets": sets})
     bad: list[InvalidRow] = []
-    sources = find_files(chosen, tmp_path)["SPY"]
+    sources = find_files(chosen, FilesAccess(tmp_path))["SPY"]
     assert [row.record.ts for row in read_trades(chosen, sources, bad.append)] == [1_672_669_800_250]
     assert list(read_trades(chosen, sources, bad.append, NEW_YORK)) == [] and len(bad) == 1
 
