@@ -107,7 +107,7 @@ def test_the_example_of_a_stock_has_a_bar_of_each_weekday(tmp_path: Path) -> Non
     assert isinstance(feed, Feed) and feed.spec.source is not None and feed.spec.source.files is not None
     bad: list[InvalidRow] = []
     files = feed.spec.source.files
-    rows = read_bars(files, find_files(files, tmp_path)["ACME"], bad.append, feed.spec.session)
+    rows = read_bars(files, find_files(files, FilesAccess(tmp_path))["ACME"], bad.append, feed.spec.session)
     wanted = [day.date() for day in pd.bdate_range("2024-10-14", "2024-11-22")]  # over the end of summer time
     assert (dates_of([row.record for row in rows]), bad) == (wanted, [])
     assert backtest["spec"]["data"]["session"] == document["spec"]["session"]
