@@ -22,7 +22,7 @@ async def reconciling(objects: Objects, settings: Settings) -> AsyncIterator[Con
     controller = Controller(StoreApi(objects), settings, poll_seconds=0.05, throttle=throttle, workers=2)
     watch = StoreWatch(objects)
     watch.subscribe(routed_to(controller.router))
-    tasks = [asyncio.create_task(loop) for loop in (watch.run(), *controller.loops())]
+    tasks = [asyncio.create_task(loop()) for loop in (watch.run, *controller.loops())]
     try:
         yield controller
     finally:

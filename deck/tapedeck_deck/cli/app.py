@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import typer
@@ -21,6 +22,12 @@ class CommandGroup(TyperGroup):
             return super().invoke(ctx)
         except TapedeckError as error:
             print_note(f"error: {error}")
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # the reader of the output has left
+            from tapedeck_deck.embedded.problems import describe
+
+            print_note(f"error: {describe(error)}")
         except KeyboardInterrupt:
             print_note("")
             raise typer.Exit(INTERRUPTED) from None

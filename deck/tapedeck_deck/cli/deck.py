@@ -63,19 +63,26 @@ def down(home: StateDir) -> None:
 def status(home: StateDir) -> Json:
     """The state of the deck. ``parts`` maps broker, database and page to ``ok`` or an error.
 
-    ``sandbox`` says what the sandbox of users' code lacks on this machine; empty if it is complete.
+    ``problems`` says what keeps parts of a running deck from their work, ``sandbox`` what the sandbox of users' code
+    lacks on this machine.
     """
     from tapedeck_common.sandbox.parts import available
+    from tapedeck_deck.embedded.problems import describe, read_problems
 
     facts = home.running()
+    problems = read_problems(home.problems_file) if facts else {}
     counts: dict[str, Json] = {}
     if home.objects.exists():
-        with open_objects(home) as objects:
-            counts = _phases(objects.list())
+        try:
+            with open_objects(home) as objects:
+                counts = _phases(objects.list())
+        except (DeckError, OSError) as error:  # also a full or read-only disk: the rest can still be said
+            problems["objects"] = describe(error)
     return {
         "home": str(home.root),
         "running": facts is not None,
         "parts": _parts(facts) if facts else {},
+        "problems": problems,
         "resources": counts,
         "sandbox": available().warning(),
         **({k: facts.get(k) for k in ("pid", "started", "gateway", "broker", "kafka", "dsn")} if facts else {}),
@@ -98,6 +105,8 @@ def print_status(home: StateDir, state: Json) -> None:
             print(line)
     if state["sandbox"]:
         print(f"warning: {state['sandbox']}")
+    for part, problem in state["problems"].items():
+        print(f"problem: {part}: {problem}")
     for kind, phases in state["resources"].items():
         print(f"{kind}: " + ", ".join(f"{count} {phase}" for phase, count in phases.items()))
 

@@ -12,12 +12,13 @@ def main() -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     from tapedeck_deck.embedded.deck import run_foreground
     from tapedeck_deck.embedded.errors import DeckError
+    from tapedeck_deck.embedded.problems import describe
     from tapedeck_deck.embedded.state_dir import StateDir
 
     try:
         run_foreground(StateDir.at(sys.argv[1]), int(sys.argv[2]))
-    except DeckError as error:
-        print(f"error: {error}".replace("\n", " | "), file=sys.stderr)
+    except (DeckError, OSError) as error:
+        print(f"error: {describe(error)}".replace("\n", " | "), file=sys.stderr)
         return 1
     return 0
 

@@ -7,17 +7,15 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
 from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded.objects import Change, Objects
+from tapedeck_deck.embedded.problems import Problems
 from tapedeck_operator.plan.observer import INDEX_ANNOTATION
 from tapedeck_operator.reconcile.api import ObjectKey, key_of
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 from tapedeck_operator.reconcile.work_queue import WorkQueue
 
-log = structlog.get_logger()
 BACKOFF_FIRST, BACKOFF_MAX = 0.5, 10.0
 RECENT_SECONDS = 60.0
 KEPT_ENDED_PODS = 5  # of a Deployment
@@ -41,8 +39,9 @@ class Decision:
 class PodControllers:
     """Brings the Pods of each Job and Deployment to what its spec asks for, whenever one of them changes."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, problems: Problems) -> None:
         self._objects = objects
+        self._problems = problems
         self._queue = WorkQueue()
 
     def handle(self, change: Change) -> None:
@@ -58,16 +57,19 @@ class PodControllers:
         """Work until cancelled."""
         while True:
             key = await self._queue.get()
+            part = f"pods of {key.kind} {key.name}"
             try:
                 self._reconcile(key)
-                self._queue.reset_backoff(key)
             except ObjectNotFound:
                 pass  # the owner was deleted, and its pods with it
-            except Exception:
-                delay = self._queue.retry(key)  # whatever is wrong with one owner must not stop the others
-                log.exception("cannot update the pods of an owner", key=key, retry_in=delay)
+            except Exception as error:  # whatever is wrong with one owner must not stop the others
+                self._queue.retry(key)
+                self._problems.report(part, error)
+                continue
             finally:
                 self._queue.done(key)
+            self._queue.reset_backoff(key)
+            self._problems.solved(part)
 
     def _reconcile(self, key: ObjectKey) -> None:
         owner = self._objects.get(*key)

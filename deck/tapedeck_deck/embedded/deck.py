@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import TextIO, cast
 
 import structlog
 
+from tapedeck_common.logs import UnfailingLog
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.errors import DeckError
@@ -22,12 +25,14 @@ from tapedeck_deck.embedded.state_dir import StateDir
 
 log = structlog.get_logger()
 
+DESCRIPTORS = 65_536
 STALL_SECONDS = 120.0  # longer than the waits inside, so that those give the reason
 
 
 def run_foreground(state_dir: StateDir, port: int = 0) -> None:
     """Run a deck in this process until SIGINT or SIGTERM. Raises DeckError if it cannot start."""
     os.umask(UMASK)
+    _allow_descriptors()
     state_dir.prepare()
     structlog.configure(
         processors=[
@@ -35,7 +40,8 @@ def run_foreground(state_dir: StateDir, port: int = 0) -> None:
             structlog.processors.add_log_level,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
-        ]
+        ],
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, UnfailingLog(sys.stdout.fileno()))),
     )
     from tapedeck_deck.embedded.embedded_cluster import (
         EmbeddedCluster,  # its imports are heavy, and clients of the daemon need none
@@ -58,6 +64,15 @@ def run_foreground(state_dir: StateDir, port: int = 0) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         cluster.stop()
+
+
+def _allow_descriptors() -> None:
+    """Raise the limit of open files as far as this user may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def start_background(

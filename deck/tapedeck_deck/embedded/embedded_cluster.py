@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -19,11 +21,13 @@ from tapedeck_deck.embedded import forkserver, ports, processes, services
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.broker_access import ADMIN, BrokerAccess, client_properties
 from tapedeck_deck.embedded.controllers import PodControllers
+from tapedeck_deck.embedded.disk_space import full_disk
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.kubelet import Kubelet
 from tapedeck_deck.embedded.objects import Change, Objects
 from tapedeck_deck.embedded.postgres import OWNER, Postgres
 from tapedeck_deck.embedded.private_files import private_folder, write_private
+from tapedeck_deck.embedded.problems import Problems, keep_running
 from tapedeck_deck.embedded.readiness import wait_until_answering
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_deck.embedded.store_api import StoreApi, routed_to
@@ -56,12 +60,13 @@ class EmbeddedCluster:
         _check_space(state_dir.root)
         self._port, self._claim = _page_port(port)
         self._objects = Objects(state_dir.objects)
+        self._problems = Problems(state_dir.problems_file, self._objects.add_event)
         self._watch = StoreWatch(self._objects)
         self._broker = KafkaBroker(state_dir.broker, ports.free_port(), BrokerAccess(_passwords()))
         self._postgres = Postgres(state_dir.database)
-        self._supervisor = Supervisor(self._broker, self._postgres, self._objects)
-        self._kubelet = Kubelet(state_dir, self._objects)
-        self._pod_controllers = PodControllers(self._objects)
+        self._supervisor = Supervisor(self._broker, self._postgres, self._problems)
+        self._kubelet = Kubelet(state_dir, self._objects, self._problems)
+        self._pod_controllers = PodControllers(self._objects, self._problems)
         self._controller = Controller(
             StoreApi(self._objects),
             _settings(state_dir),
@@ -84,8 +89,7 @@ class EmbeddedCluster:
         self._objects.apply(services.connections(self._broker.client, self._postgres.dsn_with_password))
         write_private(self._state_dir.kafka_file, client_properties(self._broker.client()))
         self._migrate()
-        self._replays = {replay["metadata"]["uid"] for replay in self._objects.list("Replay")}
-        self._write_replays()
+        self._set_replays({replay["metadata"]["uid"] for replay in self._objects.list("Replay")})
         environment = {
             "TAPEDECK_REPLAY_UIDS_URL": self._state_dir.replays_file.resolve().as_uri(),
             "TAPEDECK_SINKS": str(self._state_dir.sinks),
@@ -95,7 +99,10 @@ class EmbeddedCluster:
         self._objects.apply(services.deployment("gateway", port=self._port))
 
     async def run(self) -> None:
-        """Run what ``start`` prepared until ``request_stop``. Raises DeckError, or the error of a part that fails."""
+        """Run what ``start`` prepared until ``request_stop``. Raises DeckError where the deck does not become ready.
+
+        A part that fails afterwards is run again, and the deck goes on.
+        """
         self._loop = asyncio.get_running_loop()
         # In this order: the recorder must know of a Replay before a pod creates its topic.
         for handler in (
@@ -105,18 +112,17 @@ class EmbeddedCluster:
             self._kubelet.handle,
         ):
             self._watch.subscribe(handler)
-        loops = (
-            self._watch.run(),
-            self._pod_controllers.run(),
-            self._kubelet.run(),
-            self._supervise(),
-            self._requeue(),
-        )
-        tasks = [asyncio.create_task(part) for part in (self._serve(), *loops, *self._controller.loops())]
+        parts = {
+            "watch of the objects": self._watch.run,
+            "Jobs and Deployments": self._pod_controllers.run,
+            "pods": self._kubelet.run,
+            "supervision of broker and database": self._supervise,
+            "regular reconciliation": self._requeue,
+            **{f"reconciler {number}": loop for number, loop in enumerate(self._controller.loops())},
+        }
+        tasks = [asyncio.create_task(keep_running(part, run, self._problems)) for part, run in parts.items()]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await self._serve()
         finally:
             for task in tasks:
                 task.cancel()
@@ -132,10 +138,18 @@ class EmbeddedCluster:
 
     def stop(self) -> None:
         """Stop every process that this deck started, pods first."""
-        self._state_dir.deck_file.unlink(missing_ok=True)
-        self._kubelet.stop_all(timeout=15)
-        self._postgres.stop()
-        self._broker.stop()
+        with contextlib.suppress(OSError):  # a disk that became read-only keeps it; a lock tells whether a deck runs
+            self._state_dir.deck_file.unlink(missing_ok=True)
+        stops: dict[str, Callable[[], None]] = {
+            "pods": lambda: self._kubelet.stop_all(timeout=15),
+            "database": self._postgres.stop,
+            "broker": self._broker.stop,
+        }
+        for part, stop in stops.items():
+            try:
+                stop()
+            except Exception as error:  # the others are stopped all the same
+                self._problems.report(part, error)
         if self._claim is not None:
             self._claim.close()
         self._lock.close()
@@ -177,8 +191,16 @@ class EmbeddedCluster:
 
     async def _supervise(self) -> None:
         while True:
+            self._check_disk()
             self._supervisor.check()
+            self._problems.store_events()
             await asyncio.sleep(SUPERVISE_SECONDS)
+
+    def _check_disk(self) -> None:
+        if (full := full_disk(self._state_dir.root)) is not None:
+            self._problems.report("disk", full)
+        else:
+            self._problems.solved("disk")
 
     async def _requeue(self) -> None:
         while True:
@@ -188,11 +210,12 @@ class EmbeddedCluster:
     def _track_replay(self, change: Change) -> None:
         uid = change.document["metadata"]["uid"]
         if change.document["kind"] == "Replay" and change.deleted == (uid in self._replays):
-            self._replays ^= {uid}
-            self._write_replays()
+            self._set_replays(self._replays ^ {uid})
 
-    def _write_replays(self) -> None:
-        write_atomically(self._state_dir.replays_file, json.dumps(sorted(self._replays)))
+    def _set_replays(self, uids: set[str]) -> None:
+        """Raises OSError, and has changed nothing, where the file cannot be written."""
+        write_atomically(self._state_dir.replays_file, json.dumps(sorted(uids)))
+        self._replays = uids
 
     def _migrate(self) -> None:
         self._state_dir.await_("the migration of the database")

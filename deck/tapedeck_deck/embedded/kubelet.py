@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import shutil
 import time
 
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import forkserver
+from tapedeck_deck.embedded.disk_space import full_disk
+from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Change, Objects
-from tapedeck_deck.embedded.pods import PodProcess, UnsupportedTemplate, start_pod
+from tapedeck_deck.embedded.pods import PodProcess, start_pod
+from tapedeck_deck.embedded.problems import RETRY_FIRST, RETRY_MAX, Problems, of_the_machine
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 TICK_SECONDS = 0.05
 STARTS_PER_TICK = 2  # more at once only delay one another
 EXIT_SIGKILL, EXIT_CANNOT_RUN = 137, 128
+START, STATUS = "start of pods", "state of pods"  # what a problem can keep the kubelet from
 
 
 class Kubelet:
     """The pods of one deck. Their processes end with the process that runs this."""
 
-    def __init__(self, state_dir: StateDir, objects: Objects) -> None:
+    def __init__(self, state_dir: StateDir, objects: Objects, problems: Problems) -> None:
         self._state_dir = state_dir
         self._objects = objects
+        self._problems = problems
         self._pending: dict[str, Json] = {}
         self._running: dict[str, PodProcess] = {}
         self._documents: dict[str, Json] = {}  # of the running pods, as this kubelet last wrote them
+        self._unwritten: dict[str, Json] = {}  # pods whose status is newer than the stored one
         self._stopping: set[str] = set()
+        self._starts, self._writes = _Retry(), _Retry()
         self._wake = asyncio.Event()
 
     def handle(self, change: Change) -> None:
@@ -40,9 +47,11 @@ class Kubelet:
             self._pending.pop(uid, None)
             if uid in self._running:
                 self._stopping.add(uid)
+        elif uid in self._running or uid in self._unwritten:
+            return  # its stored status is older than the one to write
         elif phase is None:
             self._pending[uid] = pod
-        elif phase == "Running" and uid not in self._running:
+        elif phase == "Running":
             self._write_end(pod, EXIT_SIGKILL, problem="its deck ended while it ran")
         self._wake.set()
 
@@ -52,11 +61,9 @@ class Kubelet:
             self._wake.clear()
             self._start_pending()
             for uid in list(self._running):
-                if uid in self._stopping:
-                    self._stop(uid)
-                else:
-                    self._check(uid)
-            if self._running or self._pending:
+                self._attend(uid)
+            self._write_statuses()
+            if self._running or self._pending or self._unwritten:
                 await asyncio.sleep(TICK_SECONDS)
             else:
                 await self._wake.wait()
@@ -68,49 +75,88 @@ class Kubelet:
         """
         started = set(self._running)
         deadline = time.monotonic() + timeout
+        self._stopping |= started
         while self._running and time.monotonic() < deadline:
             for uid in list(self._running):
-                self._stop(uid)
+                self._attend(uid)
             time.sleep(0.02)
         for pod in self._running.values():
-            pod.process.kill()
-            pod.process.wait(timeout=5)
+            pod.kill()
         self._running.clear()
-        for pod_object in self._objects.list("Pod"):
-            metadata = pod_object["metadata"]
-            if metadata["uid"] in started:
-                self._objects.delete("Pod", metadata["namespace"], metadata["name"])
+        try:
+            for pod_object in self._objects.list("Pod"):
+                metadata = pod_object["metadata"]
+                if metadata["uid"] in started:
+                    self._objects.delete("Pod", metadata["namespace"], metadata["name"])
+        except DeckError as error:  # they count as ended with the deck when it starts again
+            self._problems.report(STATUS, error)
 
     def _start_pending(self) -> None:
+        """Start some of the pods that wait. Where the machine lacks something, all wait, and none counts as failed."""
+        if not self._pending or not self._starts.due():
+            return
+        if (full := full_disk(self._state_dir.root)) is not None:
+            self._problems.report(START, full)
+            self._starts.failed()
+            return
         for uid in list(self._pending)[:STARTS_PER_TICK]:
-            self._start(uid, self._pending.pop(uid))
+            try:
+                self._start(uid, self._pending[uid])
+            except (DeckError, OSError, EOFError) as error:
+                self._problems.report(START, error)
+                self._starts.failed()
+                return
+            del self._pending[uid]
+            self._problems.solved(START)
+            self._starts.succeeded()
 
     def _start(self, uid: str, pod: Json) -> None:
+        """Start a pod, or write that it cannot run. Raises DeckError, OSError or EOFError where it can later."""
         metadata = pod["metadata"]
         namespace = metadata["namespace"]
         log = self._state_dir.logs / f"{metadata['name']}.log"
+        folder = self._state_dir.pods / metadata["name"]
         try:
             self._running[uid] = start_pod(
                 pod,
                 start=forkserver.start,
-                folder=self._state_dir.pods / metadata["name"],
+                folder=folder,
                 log=log,
                 lookup=lambda kind, name: self._objects.get(kind, namespace, name),
             )
-        except (UnsupportedTemplate, ObjectNotFound, OSError) as error:
+        except DeckError:  # of the store: the template is not known
+            raise
+        except Exception as error:
+            if of_the_machine(error):
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
             self._write_end(pod, EXIT_CANNOT_RUN, problem=f"{type(error).__name__}: {error}")
             return
         self._documents[uid] = pod
         pid = self._running[uid].process.pid
         self._write(pod, {"phase": "Running", "startedAt": time.time(), "log": str(log), "pid": pid})
 
+    def _attend(self, uid: str) -> None:
+        """Stop a pod that shall stop, or write what has become of it. An error with one does not stop the others."""
+        part = f"pod {self._running[uid].name}"
+        try:
+            if uid in self._stopping:
+                self._stop(uid)
+            else:
+                self._check(uid)
+        except Exception as error:
+            self._problems.report(part, error)
+        else:
+            self._problems.solved(part)
+
     def _check(self, uid: str) -> None:
-        """Write the end of a process, or the URL of its probes as soon as it has opened its port."""
+        """Note the end of a process, or the URL of its probes as soon as it has opened its port."""
         running, pod = self._running[uid], self._documents[uid]
         code = running.exit_code
         if code is not None:
+            message = running.termination_message
             self._forget(uid)
-            self._write_end(pod, code, message=running.termination_message)
+            self._write_end(pod, code, message=message)
         elif "url" not in pod["status"] and (url := running.url) is not None:
             self._write(pod, {**pod["status"], "url": url})
 
@@ -138,7 +184,41 @@ class Kubelet:
         )
 
     def _write(self, pod: Json, status: Json) -> None:
+        """Note a status to write: at once, or as soon as the store can be written to again."""
         pod["status"] = status
-        metadata = pod["metadata"]
-        with contextlib.suppress(ObjectNotFound):  # deleted meanwhile: the watch reports it
-            self._objects.set_status("Pod", metadata["namespace"], metadata["name"], status, uid=metadata["uid"])
+        self._unwritten[pod["metadata"]["uid"]] = pod
+        self._write_statuses()
+
+    def _write_statuses(self) -> None:
+        if not self._unwritten or not self._writes.due():
+            return
+        for uid, pod in list(self._unwritten.items()):
+            metadata = pod["metadata"]
+            try:
+                self._objects.set_status("Pod", metadata["namespace"], metadata["name"], pod["status"], uid=uid)
+            except ObjectNotFound:
+                pass  # deleted meanwhile: the watch reports it
+            except DeckError as error:
+                self._problems.report(STATUS, error)
+                self._writes.failed()
+                return
+            del self._unwritten[uid]
+        self._problems.solved(STATUS)
+        self._writes.succeeded()
+
+
+class _Retry:
+    """When to try again what has failed: after half a second, then after growing waits of at most ten."""
+
+    def __init__(self) -> None:
+        self._wait, self._at = RETRY_FIRST, 0.0
+
+    def due(self) -> bool:
+        return time.monotonic() >= self._at
+
+    def failed(self) -> None:
+        self._at = time.monotonic() + self._wait
+        self._wait = min(self._wait * 2, RETRY_MAX)
+
+    def succeeded(self) -> None:
+        self._wait, self._at = RETRY_FIRST, 0.0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
@@ -75,6 +77,12 @@ class PodProcess:
     def termination_message(self) -> str:
         path = self.folder / "termination"
         return path.read_text(errors="replace") if path.exists() else ""
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel ends it as soon as it can
+            self.process.wait(timeout=5)
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM, then SIGKILL after the grace period. Call repeatedly until the process has ended."""

@@ -25,7 +25,7 @@ class Database:
 
     def __init__(self, path: Path, migrations: Sequence[str]) -> None:
         self.path = path
-        self._on_commit: list[Callable[[], None]] = []
+        self._on_commit: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
         self._depth = 0
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,12 +67,11 @@ class Database:
                 raise
             finally:
                 self._depth -= 1
-        for notify in self._on_commit:
-            notify()
+        self._on_commit()
 
     def on_commit(self, notify: Callable[[], None]) -> None:
-        """Call ``notify`` after each transaction of this connection, in the thread that committed it."""
-        self._on_commit.append(notify)
+        """Call ``notify`` after each transaction of this connection, in the thread that committed it: one function."""
+        self._on_commit = notify
 
     def _switch_to_wal(self) -> None:
         def switched() -> bool:

@@ -82,6 +82,11 @@ class StateDir:
         return self.root / "deck.json"
 
     @property
+    def problems_file(self) -> Path:
+        """What keeps parts of the running deck from their work."""
+        return self.root / "problems"
+
+    @property
     def awaited_file(self) -> Path:
         """What a deck that starts is waiting for, as text."""
         return self.root / "awaited"
@@ -121,7 +126,7 @@ class StateDir:
         path = self.root / "lock"
         if not path.exists():
             return False
-        with open_private(path, "a+") as handle:
+        with path.open() as handle:  # not to write: its disk may be read-only
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

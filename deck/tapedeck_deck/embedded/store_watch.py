@@ -33,15 +33,19 @@ class StoreWatch:
         self._handlers.append(handler)
 
     async def run(self) -> None:
-        """Deliver until cancelled. Raises DeckError where the file cannot be read."""
+        """Deliver until cancelled. Raises DeckError where the file cannot be read, or the error of a handler.
+
+        It may then be called again: what was not delivered to all handlers is delivered to all of them again.
+        """
         loop = asyncio.get_running_loop()
         self._objects.on_commit(lambda: _set_from_any_thread(loop, self._wake))
         self._deliver([Change(False, document) for document in self._objects.list()])
         while True:
             self._wake.clear()
             if self._objects.version > self._version:
-                changes, self._version = self._objects.changes(self._version)
+                changes, version = self._objects.changes(self._version)
                 self._deliver(changes)
+                self._version = version
                 self._prune()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):

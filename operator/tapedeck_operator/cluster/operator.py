@@ -90,7 +90,7 @@ class Operator:
         raise RuntimeError(f"could not read the cluster in {FIRST_SYNC_ATTEMPTS} attempts")
 
     async def _work(self) -> None:
-        loops = (*self._controller.loops(), self._probe.run(self._api), self._resync())
+        loops = (*(loop() for loop in self._controller.loops()), self._probe.run(self._api), self._resync())
         tasks = [asyncio.create_task(loop) for loop in loops]
         # Last: when kopf ends, it waits for all tasks that were created after it.
         watching = asyncio.create_task(watch.watch(self._on_event, self._liveness, self._settings.watch_namespace))

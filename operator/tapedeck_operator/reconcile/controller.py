@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -37,9 +37,9 @@ class Controller:
             self.cache, self.queue, self._poller, enqueue=self._enqueue, on_deleted=self._reconciler.forget
         )
 
-    def loops(self) -> list[Coroutine[Any, Any, None]]:
+    def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What runs until cancelled: the workers, and the poller of their pods."""
-        return [*(self._reconciler.work() for _ in range(self._workers)), self._poller.run()]
+        return [*(self._reconciler.work for _ in range(self._workers)), self._poller.run]
 
     def _enqueue(self, key: ObjectKey) -> None:
         if not self.queue.add(key):

@@ -69,7 +69,7 @@ def status(
         print(json.dumps(state, indent=2))
     else:
         deck.print_status(deck_home, state)
-    if not state["running"] or set(state["parts"].values()) != {"ok"}:
+    if not state["running"] or state["problems"] or set(state["parts"].values()) != {"ok"}:
         raise typer.Exit(1)
 
 

@@ -171,8 +171,10 @@ def write_termination_message(settings: PodSettings, report: Report) -> None:
     report = report.model_copy(update={"transforms": None})
     room = REPORT_MAX_BYTES - len(report.model_copy(update={"message": ""}).model_dump_json()) - 8
     message = report.message.encode()[: max(room // 2, 0)].decode(errors="ignore")  # JSON may escape each byte
-    # Not replaced by another file: Kubernetes mounts this one.
-    settings.termination_log.write_text(report.model_copy(update={"message": message}).model_dump_json())
+    try:  # not replaced by another file: Kubernetes mounts this one
+        settings.termination_log.write_text(report.model_copy(update={"message": message}).model_dump_json())
+    except OSError as error:  # a full disk: the exit code and the log have to do
+        log.error("cannot write the termination message", path=str(settings.termination_log), error=str(error))
 
 
 def log_failure(error: TapedeckError) -> None:
