@@ -152,8 +152,7 @@ class StrategyLimits(Model):
     )
     output_bytes: Annotated[int, Field(ge=0, le=1_073_741_824)] = Field(
         default=1_048_576,
-        description="Bytes of the strategy's output that are kept in the pod's log, and as many of the output of C "
-        "libraries and processes that it starts.",
+        description="Bytes of the strategy's output that are kept in the pod's log; the rest is dropped.",
     )
 
 

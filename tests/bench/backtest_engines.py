@@ -1,8 +1,9 @@
 """``python -m bench.backtest_engines ENGINE``: one run over the benchmark's bars; prints its figures as JSON.
 
-Engines: ``module`` (Tapedeck with a user's module), ``builtin`` (Tapedeck with the built-in strategy), ``stock`` and
-``stock-defaults`` (Backtrader with PandasData), ``next`` (backtrader-next in its place). Speed is bars per second of
-processor time, without the time to make the bars.
+Engines: ``module`` (Tapedeck with a user's module), ``builtin`` (Tapedeck with the built-in strategy), both with the
+strategy in its own process and its records taken by this one; ``stock`` and ``stock-defaults`` (Backtrader with
+PandasData), ``next`` (backtrader-next in its place). Speed is bars per second of the processor time of both processes,
+without the time to make the bars.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import importlib
 import json
 import resource
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from bench.backtest_market import (
     CASH,
     COMMISSION_PERCENT,
     FAST,
-    MINUTE,
     SIZER_PERCENT,
     SLOW,
     Ledger,
@@ -32,16 +31,14 @@ from bench.backtest_market import (
 
 MODULE = "backtest_strategy:SmaCross"
 Work = Callable[[], object]
+_PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
 def _tapedeck(ledger: Ledger, strategy: dict[str, Any]) -> Work:
+    from pods.strategy_process import run_series
     from tapedeck_backtest.bars.arrays import BarArrays
-    from tapedeck_backtest.engine import cerebro
-    from tapedeck_backtest.engine.analyzers import ResultsAnalyzer
-    from tapedeck_backtest.report.results import Results
-    from tapedeck_backtest.strategy_loader import checked_params, load_strategy
-    from tapedeck_backtest.vector.run import run_vectorised, vector_series
     from tapedeck_common.records import ResultRecord, RunFill, RunTrade
+    from tapedeck_common.settings import PodSettings
     from tapedeck_common.wire import encode
     from tapedeck_crds.backtest import BacktestSpec
 
@@ -62,19 +59,8 @@ def _tapedeck(ledger: Ledger, strategy: dict[str, Any]) -> Work:
         elif isinstance(record, RunTrade):
             ledger.trade(record.entry_ts, record.exit_ts, record.entry_price, record.pnl, record.pnl_net)
 
-    def work() -> None:
-        strategy_class = load_strategy(spec.strategy, Path(__file__).parent)
-        params = checked_params(strategy_class, spec.strategy.params)
-        results = Results("bench", CASH, MINUTE, emit)
-        market = vector_series(spec, strategy_class, {"A": columns})
-        if market is None or not run_vectorised(spec, strategy_class, params, "A", market, results):
-            engine = cerebro.batch_engine(spec, strategy_class, params, {"A": columns}, "1m", {})
-            engine.addanalyzer(ResultsAnalyzer, results=results)
-            engine.run()
-        results.flush()
-        results.summary()
-
-    return work
+    settings = PodSettings(uid="bench", files=Path(__file__).parent)
+    return lambda: run_series(spec, settings, {"A": columns}, emit)
 
 
 def _stock(ledger: Ledger, data: str = "dataname", **defaults: bool) -> Work:
@@ -124,14 +110,19 @@ ENGINES: dict[str, Callable[[Ledger], Work]] = {
 }
 
 
+def _processor_seconds() -> float:
+    """Processor time of this process and of those that it started and that have ended."""
+    return sum(sum(resource.getrusage(each)[:2]) for each in _PROCESSES)
+
+
 def main(engine: str) -> None:
     """Run once and print the figures as JSON."""
     ledger = Ledger()
     work = ENGINES[engine](ledger)
-    started = time.process_time()
+    started = _processor_seconds()
     work()
-    speed = BARS / (time.process_time() - started)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    speed = BARS / (_processor_seconds() - started)
+    memory = max(resource.getrusage(each).ru_maxrss for each in _PROCESSES) / 1024
     print(json.dumps({"speed": speed, "memory": memory, "hash": ledger.hash, "trades": ledger.trades}))
 
 

@@ -28,7 +28,7 @@ Trial = Callable[[int, int], str]
 def _tapedeck() -> Trial:
     from tapedeck_backtest.bars.arrays import BarArrays
     from tapedeck_backtest.strategies import BUILTINS
-    from tapedeck_backtest.sweep.trial import TrialRunner
+    from tapedeck_backtest.trials.trial import TrialRunner
     from tapedeck_crds.backtest import BacktestSpec
 
     axes = [{"name": "fast", "values": list(FASTS)}, {"name": "slow", "values": list(SLOWS)}]

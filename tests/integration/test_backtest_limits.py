@@ -20,7 +20,9 @@ BAD = {
     "raises early": (f"{INIT}: self.nothing.at_all()", "StrategyError", ["self.nothing.at_all()", "AttributeError"]),
     "raises late": (f"{NEXT}: len(self) == 9_990 and {{}}['late']", "StrategyError", ["{}['late']", "KeyError"]),
     "raises KeyboardInterrupt": (f"{NEXT}: raise_(KeyboardInterrupt)", "StrategyError", ["KeyboardInterrupt"]),
-    "connects to the network": (f"{INIT}: get('http://127.0.0.1:9/')", "StrategyError", ["get(", "refused"]),
+    "connects to the network": (
+        f"{INIT}: get('http://127.0.0.1:9/')", "StrategyError", ["get(", "not allowed in the sandbox: a network"],
+    ),
     "reads the service account token": (
         f"{INIT}: open('/var/run/secrets/kubernetes.io/serviceaccount/token')", "StrategyError",
         ["serviceaccount", "FileNotFoundError"],
@@ -28,8 +30,8 @@ BAD = {
     "exits the process": (f"{NEXT}: len(self) == 500 and os._exit(0)", "StrategyExited", ["exit code 0"]),
     "crashes": (f"{NEXT}: len(self) == 500 and os.abort()", "StrategyExited", ["signal SIGABRT"]),
     "reads connections": (
-        f"{INIT}: open(os.environ['TAPEDECK_CONNECTIONS'] + '/store_dsn')", "StrategyError",
-        ["store_dsn", "PermissionError"],
+        f"{INIT}: open(os.path.dirname(__file__) + '/connections/store_dsn')", "StrategyError",
+        ["store_dsn", "PermissionError", "not allowed in the sandbox"],
     ),
     "reads the environment": (f"{INIT}: raise_(LookupError(secrets()))", "StrategyError", ["LookupError: []"]),
     "loops in next": (f"{NEXT}: loop()", "TimeLimit", ["barSeconds", "while True"]),
@@ -40,11 +42,11 @@ BAD = {
 }  # fmt: skip
 
 MODULE = """
-import os, time, urllib.request
+import ctypes, os, time, urllib.request
 import backtrader as bt
 get = urllib.request.urlopen
 def raise_(error): raise error
-def secrets(): return [k for k in os.environ if 'KUBERNETES' in k or 'PASSWORD' in k or 'CONNECTION_' in k]
+def secrets(): return [k for k in os.environ if 'KUBERNETES' in k or 'PASSWORD' in k or 'TAPEDECK' in k]
 def loop():
     while True: pass
 def ignore_signals():
@@ -92,7 +94,7 @@ def test_misbehaving_strategies_fail_with_their_own_line(connections: Connection
 FLOODS = {
     "prints": "print('flood ' * 10_000)",
     "writes to the descriptor": "os.write(len(self) % 2 + 1, b'flood ' * 10_000)",
-    "prints from a child process": "len(self) == 9 and os.system('yes flood | head -c 9000000; sleep 5 &')",
+    "prints from a C library": "ctypes.CDLL(None).puts(b'flood ' * 10_000)",
 }
 
 
@@ -104,7 +106,7 @@ def test_excess_output_is_dropped_and_the_run_completes(connections: Connections
     text = pod.log.read_text()
     assert 20_000 < len(text) < 30_000
     assert '"complete"' in text
-    assert text.count("beyond limits.outputBytes is dropped") == 1
+    assert text.count("output beyond 20000 bytes is dropped") == 1
     assert len(read_records(connections, pod.uid).equity) == 1_000
 
 
@@ -113,7 +115,7 @@ def test_sigterm_ends_a_strategy_that_loops(connections: Connections, tmp_path: 
     pod = misbehaving(connections, tmp_path / "pod", f"{NEXT}: loop()", limits={"barSeconds": 60})
     pod.start()
     try:
-        assert wait_until(lambda: "memory limited" in pod.log.read_text(), timeout=10)
+        assert wait_until(lambda: "is confined" in pod.log.read_text(), timeout=30)
         time.sleep(1)
         assert pod.process is not None
         pod.process.terminate()
@@ -129,5 +131,5 @@ def test_kill_is_reported_and_not_as_an_oom_kill(connections: Connections, tmp_p
     assert pod.run() == 137, "anyone may have sent the signal, so another pod must retry the run"
     report = pod.report()
     assert (report["state"], report["reason"], report["run_id"]) == ("failed", "Killed", pod.uid)
-    assert "SIGKILL ended the run's process while the strategy's code ran; not an OOM kill" in report["message"]
+    assert "SIGKILL ended the strategy's process; not an OOM kill" in report["message"]
     assert not read_records(connections, pod.uid).ended

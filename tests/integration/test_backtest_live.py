@@ -6,6 +6,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def test_bar_that_arrives_between_offset_lookup_and_assignment_is_traded(connect
     stream._consumer = ConsumerWithArrival(stream._consumer, lambda: publish_now(bars[0]))  # type: ignore[assignment]
     assert wait_until(lambda: opened(stream), timeout=30)  # a broker that has just started leads no partition yet
     publish_now(bars[1])
-    steps = stream.steps()
+    steps = chain.from_iterable(stream.blocks())
     assert [next(steps), next(steps)] == [(bar.ts + SECOND, [(0, bar)]) for bar in bars]
     stream.close()
 

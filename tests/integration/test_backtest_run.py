@@ -17,10 +17,11 @@ from by_hand.backtrader import run_stock
 from pods.backtest import MINUTE, BacktestPod, ReplayTopic, read_records, result_values
 from pods.runs import T0, random_walk, spec, store_data
 from pods.store import insert_bars
+from tapedeck_backtest.__main__ import serve
 from tapedeck_backtest.backtest_run import BacktestRun
 from tapedeck_backtest.errors import RunFailed
-from tapedeck_backtest.sandbox.protocol import SupervisorChannel
 from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_backtest.supervisor.strategy_process import start_process
 from tapedeck_common import wire
 from tapedeck_common.market import Bar, order_key
 from tapedeck_common.settings import Connections, PodSettings
@@ -261,7 +262,7 @@ def test_replay_that_does_not_start_in_time(connections: Connections, topic: str
         BacktestSpec.model_validate(spec({"replay": {"name": "replay"}})),
         connections,
         Event(),
-        SupervisorChannel(),
+        start_process(serve),
         start_timeout=1.0,
     )
     with pytest.raises(RunFailed) as failure:

@@ -15,10 +15,10 @@ from tapedeck_backtest.bias_checks.look_ahead import look_ahead_findings
 from tapedeck_backtest.bias_checks.rerun import StrategyRerun
 from tapedeck_backtest.bias_checks.start_up import start_up_findings
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.sandbox.error_boundary import BarTimeout
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import format_ms
-from tapedeck_crds.errors import Interrupted
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000
@@ -166,7 +166,7 @@ def test_minimum_period_of_a_resampled_feed_counts_fine_bars() -> None:
     assert "after 180 bars" in finding  # five bars of half an hour, and an incomplete one
 
 
-def test_check_sends_heartbeats_and_can_be_interrupted() -> None:
+def test_check_sends_heartbeats_and_ends_with_its_time_limit() -> None:
     heartbeats: list[None] = []
     strategy_rerun = rerun(Smooth, heartbeat=lambda: heartbeats.append(None))
     strategy_rerun.run(0, int(strategy_rerun.events[-1]))
@@ -175,9 +175,9 @@ def test_check_sends_heartbeats_and_can_be_interrupted() -> None:
     def interrupt() -> None:
         heartbeats.append(None)
         if len(heartbeats) > 3 * BARS:
-            raise Interrupted("stop")
+            raise BarTimeout("stop")
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(BarTimeout):
         look_ahead_findings(rerun(Smooth, heartbeat=interrupt))
 
 

@@ -1,14 +1,13 @@
-"""Output limit and parsing of quantities. The other limits are tested with real processes."""
+"""Limits of the strategy's process: output, time, quantities of memory. Others are tested with real processes."""
 
 from __future__ import annotations
 
-import io
-import logging
-import sys
+import os
 
 import pytest
 
-from tapedeck_backtest.sandbox.output import BoundedStream, bounded_output
+from tapedeck_backtest.supervisor.output import OutputCopy
+from tapedeck_backtest.supervisor.time_limit import GRACE_SECONDS, OWN_SECONDS, Overtime, TimeLimit
 from tapedeck_crds.pod import parse_quantity
 
 
@@ -20,24 +19,35 @@ def test_kubernetes_quantities(text: str, size: int) -> None:
     assert parse_quantity(text) == size
 
 
-def test_output_stops_at_its_limit_with_one_notice() -> None:
-    kept = io.StringIO()
-    bounded = BoundedStream(kept, 10)
-    for text in ("12345", "é7", "89012345", "more"):
-        assert bounded.write(text) == len(text)
-    assert kept.getvalue().splitlines()[0] == "12345é789"[:9]
-    assert kept.getvalue().count("is dropped") == 1
-    assert "more" not in kept.getvalue()
+def test_output_stops_at_its_limit_with_one_notice(capfd: pytest.CaptureFixture[str]) -> None:
+    output, written = os.pipe()
+    copy = OutputCopy(output, 10)
+    for part in (b"12345", "é7".encode(), b"89012345", b"more"):
+        os.write(written, part)
+    os.close(written)
+    copy.finish(5)
+    text = capfd.readouterr().err
+    assert text.splitlines()[0] == "12345é789"[:9]
+    assert text.count("is dropped") == 1
+    assert "more" not in text
 
 
-def test_logging_is_limited_and_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", kept)
-    handler = logging.StreamHandler(kept)
-    monkeypatch.setattr(logging.root, "handlers", [handler])
-    with bounded_output(4):
-        logging.getLogger("strategy").error("abcdefgh")
-        print("more")
-    assert kept.getvalue().startswith("abcd\n…")
-    assert "more" not in kept.getvalue()
-    assert handler.stream is kept
+def test_a_process_that_is_silent_is_interrupted_once_and_then_ended() -> None:
+    limit = TimeLimit(10.0)
+    assert limit.overtime(1e9) is Overtime.NONE  # it has no work
+    limit.work_begins(100.0)
+    limit.strategy_runs(True)
+    assert limit.overtime(109.9) is Overtime.NONE
+    limit.heard(105.0)
+    assert limit.overtime(114.9) is Overtime.NONE
+    assert limit.overtime(115.0) is Overtime.INTERRUPT
+    assert limit.overtime(115.1) is Overtime.NONE
+    assert limit.overtime(115.0 + GRACE_SECONDS) is Overtime.KILL
+    limit.heard(121.0)
+    assert limit.overtime(122.0) is Overtime.NONE
+    limit.strategy_runs(False)
+    assert limit.overtime(121.0 + OWN_SECONDS - 0.1) is Overtime.NONE
+    assert limit.overtime(121.0 + OWN_SECONDS) is Overtime.INTERRUPT
+    limit.work_ends()
+    limit.heard(1e9)  # a message without work is no work
+    assert limit.overtime(2e9) is Overtime.NONE

@@ -95,7 +95,7 @@ def test_ruined_account_is_said_though_its_ratios_look_fine() -> None:
     assert figures["lowest_value"] == lowest
     assert is_bust(figures)
     assert end_notes(figures)[0] == f"Bust: the account's value fell to {lowest:.2f}"
-    progress = RunProgress("run", 0, state="running", results=results)
+    progress = RunProgress("run", state="running", summary=figures)
     assert (progress.report().state, progress.report().reason) == ("running", "")
     progress.complete()
     report = progress.report()

@@ -197,9 +197,7 @@ STORE = {"store": {"exchange": "x", "symbols": ["A/B"]}}
         pytest.param("tapedeck_replay", {"source": STORE}, {}, id="replay"),
         pytest.param("tapedeck_transform", LIVE, {}, id="transform"),
         pytest.param("tapedeck_backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE}, {}, id="backtest"),
-        pytest.param(
-            "tapedeck_backtest.bias_checks", {"strategy": {"builtin": "sma-cross"}, "data": STORE}, {}, id="checks"
-        ),
+        pytest.param("tapedeck_backtest.check", {"strategy": {"builtin": "sma-cross"}, "data": STORE}, {}, id="checks"),
         pytest.param("tapedeck_recorder", {}, {}, id="recorder"),
         pytest.param("tapedeck_gateway", {}, {}, id="gateway"),
     ],

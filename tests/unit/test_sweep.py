@@ -22,8 +22,8 @@ from tapedeck_backtest.sweep import ranking, search_space
 from tapedeck_backtest.sweep.search import search_for
 from tapedeck_backtest.sweep.search_space import Params, grid_params
 from tapedeck_backtest.sweep.shard import ShardRunner, shard_plan, total_trials
-from tapedeck_backtest.sweep.trial import TrialRunner
 from tapedeck_backtest.sweep.windows import sweep_windows
+from tapedeck_backtest.trials.trial import TrialRunner
 from tapedeck_common.records import RunTrial
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.report import REPORT_MAX_BYTES
@@ -251,7 +251,7 @@ def test_best_trials_in_the_report_fit_a_termination_message() -> None:
     trials = TrialRunner("r", spec, config, Odd, {}, "1m", {}, lambda: None)
     shard = ShardRunner(trials, shard_plan(config, sweep_windows(config, 0, DAY), 0), list, lambda _: None)
     shard.completed = {(0, n): trial(n, float(n), {"kind": "x" * 250}) for n in range(20)}
-    report = RunProgress("r" * 50, 0, shard=shard).report()
+    report = RunProgress("r" * 50, shard=shard).report()
     assert report.tried == 20
     assert [best.trial for best in report.best] == list(range(19, 19 - len(report.best), -1))
     assert 5 < len(report.best) < 10

@@ -18,14 +18,15 @@ from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_backtest.sweep.outcome import (
     best_of_search,
-    out_of_sample,
     trial_counts,
     why_trials_are_not_ranked,
     why_windows_do_not_trade,
+    window_tests,
 )
 from tapedeck_backtest.sweep.shard import ShardRunner, shard_plan
-from tapedeck_backtest.sweep.trial import TrialRunner
 from tapedeck_backtest.sweep.windows import sweep_windows
+from tapedeck_backtest.trials.out_of_sample import out_of_sample
+from tapedeck_backtest.trials.trial import TrialRunner
 from tapedeck_common.market import Bar
 from tapedeck_common.records import RunFill, RunTrial
 from tapedeck_crds.backtest import BacktestSpec
@@ -80,7 +81,7 @@ def test_walk_forward_is_one_account_over_warm_windows(module: bool, warmup: int
     assert {trial.metrics["cold"] for trial in tests} == {float(cold)}
     records: list[Any] = []
     results = Results("r", CASH, quarter, records.append)
-    counts = out_of_sample(trials, windows, shard.completed.values(), results)
+    counts = out_of_sample(trials, window_tests(windows, shard.completed.values()), results)
     results.flush()
     if cold:
         assert (counts.windows, counts.cold_windows) == (5, 5)
@@ -118,7 +119,7 @@ def test_a_window_without_a_tested_trial_does_not_trade() -> None:
     traded = trials.run_test(windows[1], {"fast": 3, "slow": 60})
     nothing = RunTrial("r", 0, -1, msgspec.Raw(b"{}"), 0, 0, {}, None, False, message="no feasible trial")
     results = Results("r", spec.broker.cash, MINUTE, None)
-    counts = out_of_sample(trials, windows, [nothing, traded], results)
+    counts = out_of_sample(trials, window_tests(windows, [nothing, traded]), results)
     assert (counts.windows, counts.empty_windows) == (2, 1)
     assert set(results.value[:1_440]) == {spec.broker.cash}
     assert results.value[-1] == traded.metrics["final_value"]

@@ -30,7 +30,7 @@ from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 LIST_COMMAND = (sys.executable, "-m", "tapedeck_backtest.strategies")
 LIST_TIMEOUT_SECONDS = 60.0
-CHECK_PROGRAM = "tapedeck_backtest.bias_checks"
+CHECK_PROGRAM = "tapedeck_backtest.check"
 CHECK_TIMEOUT_SECONDS = 1_800.0
 PROGRESS_SECONDS, PROGRESS_SECONDS_MAX = 2.0, 30.0  # between lines that say that the checks run
 

@@ -1,41 +1,23 @@
-"""``python -m tapedeck_backtest``: one run, in a child process that this process supervises.
-
-The pod's modules are imported late: the supervisor needs them only if there is something to report.
-"""
+"""``python -m tapedeck_backtest``: one run. The strategy's process is forked first, while there is nothing to keep."""
 
 from __future__ import annotations
 
 import sys
 
-from tapedeck_backtest.sandbox.protocol import SupervisorChannel
-from tapedeck_backtest.sandbox.supervisor import RunKilled, StrategyExit, supervise
+import numpy  # noqa: F401 (before the fork: its library starts threads when it is loaded)
+
+from tapedeck_backtest.supervisor.strategy_process import start_process
 
 
-def _work(channel: SupervisorChannel) -> int:
-    from tapedeck_backtest import pod
+def serve(tasks: int, answers: int, stacks: int) -> None:
+    """The strategy's process."""
+    from tapedeck_backtest.child.main import serve
 
-    return pod.main(channel)
-
-
-def _output_limit() -> int:
-    from tapedeck_backtest import pod
-
-    return pod.output_limit()
-
-
-def main() -> int:
-    """Supervise the run; returns the exit code."""
-    run_exit = supervise(_work, _output_limit)
-    if isinstance(run_exit, StrategyExit):
-        from tapedeck_backtest import pod
-
-        return pod.report_strategy_exit(run_exit)
-    if isinstance(run_exit, RunKilled):
-        from tapedeck_backtest import pod
-
-        return pod.report_kill(run_exit)
-    return run_exit.exit_code
+    serve(tasks, answers, stacks)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process = start_process(serve)
+    from tapedeck_backtest import pod
+
+    sys.exit(pod.main(process))

@@ -1,4 +1,4 @@
-"""The error that ends a run for good. Interrupted, and Unavailable for a broker that does not answer, are shared."""
+"""The errors that end a run. Interrupted, and Unavailable for a broker that does not answer, are shared."""
 
 from __future__ import annotations
 
@@ -16,3 +16,14 @@ class RunFailed(TapedeckError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message, reason=reason)
         self.message = message
+
+
+class StrategyKilled(TapedeckError):
+    """SIGKILL ended the strategy's process. Whoever sent it, the run has not ended: another pod starts it again."""
+
+    exit_code = 137  # 128 plus the signal's number, as in a shell
+    reason = "Killed"
+
+
+class PodGone(EOFError):
+    """The pod has closed the pipe to the strategy's process, which has nothing more to do."""

@@ -9,7 +9,6 @@ import numpy as np
 from tapedeck_backtest.bias_checks.rerun import PlacedOrder, StrategyRerun
 from tapedeck_backtest.sandbox.strategy_trace import strategy_trace
 from tapedeck_crds.base import format_ms
-from tapedeck_crds.errors import Interrupted
 
 CUTS = 12  # reruns that end at bars with orders, and as many that end at other bars
 MAX_FINDINGS = 5
@@ -23,8 +22,6 @@ def look_ahead_findings(rerun: StrategyRerun) -> list[str]:
     for cut in _cuts(full, events):
         try:
             truncated, _ = rerun.run(0, cut)
-        except Interrupted:
-            raise
         except Exception as error:  # of any kind: with later bars the strategy did not raise it
             findings.setdefault(cut, f"{format_ms(cut)}: fails without later bars:\n{strategy_trace(error)}")
             continue

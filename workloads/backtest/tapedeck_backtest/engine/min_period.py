@@ -6,7 +6,7 @@ from typing import Any
 
 from tapedeck_backtest.bars.arrays import interval_of
 from tapedeck_backtest.engine.cerebro import BacktestEngine
-from tapedeck_crds.errors import Interrupted, TapedeckError
+from tapedeck_crds.errors import TapedeckError
 from tapedeck_crds.intervals import BAR_LENGTHS
 
 
@@ -42,14 +42,12 @@ def probed(strategy: type[Any]) -> type[Any]:
 def probe(engine: BacktestEngine, width: int) -> int:
     """The minimum period of an engine with a ``probed`` strategy; 0 if the strategy's ``__init__`` fails.
 
-    Raises Interrupted. The failure appears again when the strategy runs.
+    The failure appears again when the strategy runs.
     """
     try:
         engine.run()
     except _Found as found:
         return min_period(found.strategy, width)
-    except Interrupted:
-        raise
     except (Exception, SystemExit):
         return 0
     return 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import msgspec
 
@@ -12,29 +11,27 @@ from tapedeck_backtest.bars.arrays import TimeStep
 from tapedeck_backtest.bars.coarse import Limits
 from tapedeck_backtest.bars.resample import check_intervals
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.protocol.messages import Outcome
 from tapedeck_backtest.report.origin import origin_of_replay
 from tapedeck_backtest.run.context import RunContext
-from tapedeck_backtest.run.execution import run_stream
+from tapedeck_backtest.run.stream import run_stream
 from tapedeck_backtest.sources.replay_stream import ReplayStream
 from tapedeck_common import wire
 from tapedeck_crds.backtest import ReplayRef
 from tapedeck_crds.base import time_ms
 
 
-def run(
-    context: RunContext, strategy: type[Any], params: dict[str, Any], reference: ReplayRef, start_timeout: float
-) -> None:
+def run(context: RunContext, reference: ReplayRef, start_timeout: float) -> Outcome:
     """Run the strategy over the stream until it ends. ``start_timeout`` is in seconds.
 
-    Raises RunFailed, Interrupted, Unavailable and psycopg.Error.
+    Raises RunFailed, StrategyKilled, Interrupted, Unavailable and psycopg.Error.
     """
     settings, progress = context.settings, context.progress
     if not settings.replay_uid:
         raise RunFailed("NoStart", "TAPEDECK_REPLAY_UID: missing, expected the uid of the Replay")
     progress.state = "waiting"
-    stream = ReplayStream(
-        context.connections, settings.replay_uid, context.idle, start_timeout, follow=reference.on_seek == "restart"
-    )
+    follow = reference.on_seek == "restart"
+    stream = ReplayStream(context.connections, settings.replay_uid, context.process.idle, start_timeout, follow=follow)
     try:
         start = stream.open()
         symbols = _selected_symbols(reference, start.symbols)
@@ -43,17 +40,18 @@ def run(
         sessions = context.find_sessions(start.exchange, symbols)
         while True:
             context.publish_started(start.exchange, symbols, start.interval)
-            steps = _steps_after_origin(context, stream, start, symbols)
+            blocks = _blocks_after_origin(context, stream, start, symbols)
             limits = partial(_limits, stream, start)
-            run_stream(context, strategy, params, steps, start.exchange, symbols, start.interval, sessions, limits)
+            outcome = run_stream(context, blocks, start.exchange, symbols, start.interval, sessions, limits)
             if (epoch := stream.next_epoch()) is None:
                 break
-            context.restart(epoch)
+            context.restart(epoch, outcome)
     finally:
         stream.close()
-    feeds = progress.engine.datas if progress.engine is not None else []
-    if missing := [data._name for data in feeds if not len(data)]:
-        raise RunFailed("NoBars", f"data.replay: the Replay played no bars of {', '.join(missing)}")
+    if outcome.empty_feeds:
+        context.outcome = outcome
+        raise RunFailed("NoBars", f"data.replay: the Replay played no bars of {', '.join(outcome.empty_feeds)}")
+    return outcome
 
 
 def _limits(stream: ReplayStream, start: wire.ReplayStart) -> Limits:
@@ -64,16 +62,16 @@ def _limits(stream: ReplayStream, start: wire.ReplayStart) -> Limits:
     return Limits(begins if stream.begin is None else stream.begin, ends)
 
 
-def _steps_after_origin(
+def _blocks_after_origin(
     context: RunContext, stream: ReplayStream, start: wire.ReplayStart, symbols: list[str]
-) -> Iterator[TimeStep]:
-    """The steps of an epoch. The run's origin is published before the first, when the epoch's begin is known."""
-    steps = stream.steps(symbols)
-    first = next(steps, None)
+) -> Iterator[Sequence[TimeStep]]:
+    """The bars of an epoch. The run's origin is published before the first, when the epoch's begin is known."""
+    blocks = stream.blocks(symbols)
+    first = next(blocks, None)
     context.publisher.publish(origin_of_replay(context.settings, start, context.progress.run_id, stream.begin))
     if first is not None:
         yield first
-        yield from steps
+        yield from blocks
 
 
 def _selected_symbols(reference: ReplayRef, available: list[str]) -> list[str]:

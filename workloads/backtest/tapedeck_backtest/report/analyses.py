@@ -45,7 +45,7 @@ def analyses_of(
 
 def _analyzed(strategy: Any, analyzers: list[type[Any]]) -> dict[str, Any]:
     by_class = {type(each): each for each in strategy.analyzers}
-    return {cls.__name__: _plain(by_class[cls].get_analysis()) for cls in analyzers}
+    return {cls.__name__: plain(by_class[cls].get_analysis()) for cls in analyzers}
 
 
 def _observed(strategy: Any, observers: list[type[Any]], events: Ints) -> dict[str, Any]:
@@ -81,21 +81,21 @@ def _points(times: Ints, values: Floats) -> list[list[float]]:
     return [[int(ts), value] for ts, value in zip(times[kept].tolist(), values[kept].tolist(), strict=True)]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """As JSON can have it: times as text, NaN and infinity as null, other objects by their text."""
     match value:
         case Mapping():
-            return {_key(key): _plain(each) for key, each in value.items()}
+            return {_key(key): plain(each) for key, each in value.items()}
         case bool() | int() | None:
             return value
         case float():
             return value if math.isfinite(value) else None
         case np.generic():
-            return _plain(value.item())
+            return plain(value.item())
         case datetime.date():
             return value.isoformat()
         case list() | tuple() | set() | np.ndarray():
-            return [_plain(each) for each in value]
+            return [plain(each) for each in value]
     return storable(str(value))
 
 

@@ -53,4 +53,4 @@ def _reason(name: str, figures: Figures) -> str:
         return f"got {trades:g} closed trades, expected at least {TRADES_MIN}"
     if trades == 0 and name not in (*ANNUALISED, *_WITHOUT_TRADES):
         return "the run has no closed trade"
-    return _OTHER_REASONS[name]
+    return _OTHER_REASONS.get(name, "the account is no number")

@@ -1,1 +1,1 @@
-"""A run while it executes: its progress, the publication of its results, and the engine that plays its bars."""
+"""A run in its pod: what it publishes, its progress, and the bars that it gives to the strategy's process."""

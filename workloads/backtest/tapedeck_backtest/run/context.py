@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
 from tapedeck_backtest.bars.datetimes import Sessions, same_session
+from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.protocol.messages import Ended, Outcome
 from tapedeck_backtest.report.undefined import undefined
+from tapedeck_backtest.run.notices import NoticeReceiver
 from tapedeck_backtest.run.progress import RunProgress
 from tapedeck_backtest.run.publisher import ResultPublisher
-from tapedeck_backtest.sandbox.error_boundary import StrategyGuard
 from tapedeck_backtest.sources.stored_bars import read_sessions
-from tapedeck_common.records import RunAnalyses, RunEnded, RunStarted
+from tapedeck_backtest.supervisor.strategy_process import StrategyProcess
+from tapedeck_common.records import RunEnded, RunStarted
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.wire import Epoch
 from tapedeck_crds.backtest import BacktestSpec
 
-LISTED_MAX = 100  # open positions, and orders, that a run's end lists
-
 
 @dataclass
 class RunContext:
-    """``started`` is whether RunStarted has been published, of this run or of the one that a seek ended."""
+    """``started`` is whether RunStarted has been published, of this run or of the one that a seek ended.
+
+    ``outcome`` is that of a run whose stream broke off.
+    """
 
     settings: PodSettings
     spec: BacktestSpec
     connections: Connections
     progress: RunProgress
     publisher: ResultPublisher
-    guard: StrategyGuard
+    process: StrategyProcess
+    notices: NoticeReceiver
     started: bool = False
+    outcome: Outcome | None = None
 
     def find_sessions(self, exchange: str, symbols: list[str]) -> Sessions:
         """The session of each symbol: the spec's, or else that of the catalogue.
@@ -49,15 +54,9 @@ class RunContext:
             self.spec = self.spec.model_copy(update={"data": data})
         return same_session(data.session, symbols)
 
-    def strategy_code(self) -> AbstractContextManager[None]:
-        """Surrounds the strategy's code (see sandbox.error_boundary)."""
-        return self.guard.strategy_code(self.progress.run_id)
-
-    def idle(self) -> None:
-        """Call this while no bars arrive. Publishes pending results; raises Interrupted and Unavailable."""
-        if self.progress.results is not None:
-            self.progress.results.flush_if_pending()
-        self.guard.heartbeat()
+    def ended(self) -> Outcome:
+        """Wait for the outcome of the run. Raises RunFailed, StrategyKilled, Interrupted and Unavailable."""
+        return self.notices.take(self.process.answer(Ended).outcome)
 
     def publish_started(self, exchange: str, symbols: list[str], interval: str, trials: int = 0) -> None:
         """Publish the start of the run: the strategy, and the bars that it runs over. Raises Unavailable."""
@@ -80,36 +79,57 @@ class RunContext:
                 trials=trials,
             )
         )
+        self.notices.begin(self.progress.run_id, symbols, spec.data.intervals)
 
-    def publish_ended(self, state: Literal["complete", "failed"], message: str) -> None:
-        """Publish the end of the run with its results, and wait until the broker has all. Raises Unavailable."""
-        results = self.progress.results
-        figures = (results.summary() if results is not None else {}) | self.progress.figures
+    def publish_ended(self, state: Literal["complete", "failed"], message: str, outcome: Outcome | None) -> None:
+        """Publish the end of the run with its results, and wait until the broker has all. Raises Unavailable.
+
+        Without an outcome, of a process that was ended, the results are those of its last progress.
+        """
+        if outcome is None:
+            outcome = Outcome(bars=self.progress.bars, figures=self.progress.summary)
+        figures = outcome.figures | self.progress.figures
         self.publisher.publish(
             RunEnded(
                 run_id=self.progress.run_id,
                 state=state,
                 message=message,
-                bars=self.progress.bars,
+                bars=outcome.bars,
                 metrics=figures,
                 undefined=undefined(figures),
-                trades_hash=results.trades_hash if results is not None else "",
+                trades_hash=outcome.trades_hash,
                 ended_at=time.time_ns() // 1_000_000,
-                drawdowns=results.drawdowns() if results is not None else [],
-                periods=results.periods() if results is not None else [],
-                analyses=results.analyses if results is not None else RunAnalyses(),
-                positions=[*results.positions()][:LISTED_MAX] if results is not None else [],
-                orders=[*results.orders()][:LISTED_MAX] if results is not None else [],
+                drawdowns=outcome.drawdowns,
+                periods=outcome.periods,
+                analyses=outcome.analyses,
+                positions=outcome.positions,
+                orders=outcome.orders,
             )
         )
         self.publisher.flush()
 
-    def restart(self, epoch: Epoch) -> None:
+    def publish_failure(self, reason: str, message: str) -> None:
+        """Publish the end of a failed run. Raises Unavailable."""
+        self.progress.fail(reason, message)
+        if not self.started:
+            self.publish_started("", [], "")
+        self.publish_ended("failed", f"{reason}: {message}", self._outcome_of_failure())
+
+    def _outcome_of_failure(self) -> Outcome | None:
+        if self.outcome is not None or self.process.outcome is None:
+            return self.outcome
+        try:
+            return self.notices.take(self.process.outcome)
+        except RunFailed:  # what has failed may send anything
+            return None
+
+    def restart(self, epoch: Epoch, outcome: Outcome) -> None:
         """End the run, and begin another with its own id in the epoch. Raises Unavailable.
 
         The store keeps the first record of each number of a run, so the trades of a new epoch need a new id.
         """
         next_id = f"{self.settings.uid}@{epoch}"
-        self.publish_ended("failed", f"Sought: the Replay went to epoch {epoch}; the run continues as {next_id}")
+        message = f"Sought: the Replay went to epoch {epoch}; the run continues as {next_id}"
+        self.publish_ended("failed", message, outcome)
         self.progress.restart(next_id)
         self.publisher.switch_run(next_id)

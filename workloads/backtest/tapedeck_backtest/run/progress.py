@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tapedeck_backtest.bars.arrays import is_resampled
-from tapedeck_backtest.engine.cerebro import BacktestEngine
+from tapedeck_backtest.protocol.messages import NOTES_MAX
 from tapedeck_backtest.report.end_notes import BUST, end_notes, is_bust
-from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.report.summary import HEADLINE, Figures
 from tapedeck_backtest.report.undefined import reason_lines, undefined
 from tapedeck_backtest.sweep.shard import ShardRunner
@@ -18,40 +16,33 @@ from tapedeck_crds.report import TRIAL_COUNTS, WINDOW_COUNTS, BacktestReport, Re
 
 @dataclass
 class RunProgress:
-    """``total`` is the number of bars, 0 if unknown. ``shard`` is set for a sweep, ``engine`` once bars are played.
+    """``total`` is the number of bars, 0 if unknown; ``bars`` of them are processed. ``shard`` is set for a sweep.
 
-    ``figures`` are those of a sweep as a whole. ``notes`` say what the user should know of a run that has not failed.
+    ``summary`` has the figures of the account so far, and none before the first step. ``figures`` are those of a sweep
+    as a whole. ``notes`` say what the user should know of a run that has not failed.
     """
 
     run_id: str
-    warmup_bars: int
     state: ReportState = "starting"
     reason: str = ""
     message: str = ""
     notes: list[str] = field(default_factory=list)
     total: int = 0
+    bars: int = 0
+    summary: Figures = field(default_factory=dict)
     figures: Figures = field(default_factory=dict)
-    results: Results | None = None
-    engine: BacktestEngine | None = None
     shard: ShardRunner | None = None
 
-    @property
-    def bars(self) -> int:
-        """Bars that the strategy has processed, of all symbols, without warm-up history and resampled feeds."""
-        if self.engine is None:
-            return len(self.results.ts) if self.results is not None else 0
-        processed = [len(data) - self.warmup_bars for data in self.engine.datas if not is_resampled(data._name)]
-        return sum(max(count, 0) for count in processed)
-
     def note(self, text: str) -> None:
-        """Something that the user should know of the run, for its log and its status."""
-        log.warning("note", message=text)
-        self.notes.append(text)
+        """Something that the user should know of the run, for its log and its status; of many the first."""
+        if len(self.notes) < NOTES_MAX:
+            log.warning("note", message=text)
+            self.notes.append(text)
 
     def restart(self, run_id: str) -> None:
         """Begin another run under its own id, waiting for its first bar."""
         self.run_id = run_id
-        self.results, self.engine, self.total = None, None, 0
+        self.summary, self.bars, self.total = {}, 0, 0
         self.state = "waiting"
 
     def fail(self, reason: str, message: str) -> None:
@@ -60,21 +51,16 @@ class RunProgress:
 
     def end_message(self) -> str:
         """What the user should know of the run at its end."""
-        return "; ".join([*self.notes, *end_notes(self._summary())])
+        return "; ".join([*self.notes, *end_notes(self.summary)])
 
     def complete(self) -> None:
         """The run is complete, and its end is published."""
         self.state, self.message = "complete", self.end_message()
-        self.reason = BUST if is_bust(self._summary()) else ""
-
-    def _summary(self) -> Figures:
-        results = self.results
-        return results.summary() if results is not None and len(results.ts) else {}
+        self.reason = BUST if is_bust(self.summary) else ""
 
     def report(self) -> BacktestReport:
         """The progress and the headline figures so far. May be called from another thread."""
-        results, bars, shard = self.results, self.bars, self.shard
-        summary = self._summary()
+        summary, bars, shard = self.summary, self.bars, self.shard
         headline: dict[str, Any] = {name: summary.get(name) for name in HEADLINE}
         report = BacktestReport(
             state="running" if self.state == "waiting" and bars else self.state,
@@ -83,7 +69,7 @@ class RunProgress:
             run_id=self.run_id,
             bars=bars,
             total=self.total,
-            trades=len(results.pnl_net) if results is not None else 0,
+            trades=int(summary.get("trades") or 0),
             value=summary.get("final_value"),
             daily_returns=int(summary.get("daily_returns") or 0),
             undefined=reason_lines({name: why for name, why in undefined(summary).items() if name in HEADLINE}),

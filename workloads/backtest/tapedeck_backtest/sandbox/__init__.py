@@ -1,1 +1,1 @@
-"""Isolation of the strategy's code: supervision, time, memory and output limits, hidden files, and its tracebacks."""
+"""The boundary around the strategy's code: its errors, time and memory. The kernel's part is in tapedeck_common."""

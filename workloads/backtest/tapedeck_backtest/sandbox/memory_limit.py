@@ -5,19 +5,16 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-from tapedeck_common.logs import log
 from tapedeck_crds.pod import parse_quantity
 
 SHARE_OF_FREE = 0.9
 
 
-def limit_memory(limit: str | None) -> None:
-    """Let allocations beyond ``limit`` (a Kubernetes quantity), or beyond the free memory, raise MemoryError."""
+def memory_limit(limit: str | None) -> int | None:
+    """The lesser of ``limit`` (a Kubernetes quantity) and most of the free memory, in bytes; None if none is known."""
     free = _free_bytes()
-    bytes_ = min(filter(None, (int(parse_quantity(limit)) if limit else 0, int(free * SHARE_OF_FREE))), default=0)
-    if bytes_:
-        resource.setrlimit(resource.RLIMIT_DATA, (bytes_, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-        log.info("memory limited", bytes=bytes_)
+    known = (int(parse_quantity(limit)) if limit else 0, int(free * SHARE_OF_FREE))
+    return min(filter(None, known), default=None)
 
 
 def lift_memory_limit() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import backtrader as bt
 
 from tapedeck_backtest.text import storable
+from tapedeck_common.sandbox import denial
 
 TRACE_FRAMES = 10
 LINE_CHARS = 300
@@ -21,15 +22,18 @@ _LIBRARIES = (Path(bt.__file__).parent, Path(importlib.__file__).parent)
 def strategy_trace(error: BaseException) -> str:
     """The traceback without frames of Tapedeck and Backtrader; the last frames if no others exist.
 
-    It is bounded in size, and contains no NUL or lone surrogate, which the database rejects.
+    Says what was not allowed, if that is the cause. It is bounded in size, and contains no NUL or lone surrogate, which
+    the database rejects.
     """
     frames = traceback.extract_tb(error.__traceback__)
-    while len(frames) > 1 and _is_tapedeck(frames[-1].filename):
+    while len(frames) > 1 and (_is_tapedeck(frames[-1].filename) or frames[-1].filename == denial.__file__):
         frames.pop()
     first = next((i for i, frame in enumerate(frames) if not _is_library(frame.filename)), 0)
     lines = [*traceback.format_list(frames[first:][-TRACE_FRAMES:]), *traceback.format_exception_only(error)]
     text = storable("".join(map(_clipped, lines)).strip())
-    return text if len(text) <= TRACE_CHARS else "…" + text[-TRACE_CHARS:]
+    text = text if len(text) <= TRACE_CHARS else "…" + text[-TRACE_CHARS:]
+    reason = storable(denial.explain_denial(error))
+    return f"{text}\n{reason}" if reason else text
 
 
 def _clipped(lines: str) -> str:

@@ -71,14 +71,17 @@ class LiveStream:
         except KafkaException as error:
             raise Unavailable(f"{BARS}: {error}") from error
 
-    def steps(self) -> Iterator[TimeStep]:
-        """The bars, each with its symbol's index. Raises RunFailed (BadStream) and Unavailable."""
+    def blocks(self) -> Iterator[list[TimeStep]]:
+        """The bars as they are complete, each with its symbol's index. Raises RunFailed (BadStream) and Unavailable."""
         while True:
             now = time.time_ns() // 1_000_000
             self._poll()
+            steps: list[TimeStep] = []
             while (event := self._complete_event(now)) is not None:
                 self._last_event = event
-                yield event, sorted(self._pending.pop(event).items())
+                steps.append((event, sorted(self._pending.pop(event).items())))
+            if steps:
+                yield steps
             if self._until is not None and not self._catching_up and now > self._until + GRACE_MS + LAG_MS:
                 return
 

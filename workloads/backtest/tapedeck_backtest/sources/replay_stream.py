@@ -82,24 +82,27 @@ class ReplayStream:
             raise RunFailed("UnsupportedChannel", "data.replay: got a Replay that plays trades, expected one of bars")
         return self._start
 
-    def steps(self, symbols: Sequence[str]) -> Iterator[TimeStep]:
-        """The bars of ``symbols`` in one epoch, each with its symbol's index. Call ``open`` first.
+    def blocks(self, symbols: Sequence[str]) -> Iterator[list[TimeStep]]:
+        """The bars of ``symbols`` in one epoch as they arrive, each with its symbol's index. Call ``open`` first.
 
         Raises RunFailed (Sought, BadStream) and Unavailable.
         """
         index_of = {symbol: index for index, symbol in enumerate(symbols)}
         while True:
+            steps: list[TimeStep] = []
             for event, bars in self._epochs.merge.steps():
                 selected = [(index_of[bar.symbol], bar) for bar in bars if bar.symbol in index_of]
                 if selected:
-                    yield event, selected
+                    steps.append((event, selected))
+            if steps:
+                yield steps
             if self._epochs.merge.ended:
                 return
             self._pause_ahead()
             self._process(self._poll())
 
     def next_epoch(self) -> wire.Epoch | None:
-        """Advance to the next epoch, whose bars ``steps`` then yields; None if the replay has ended."""
+        """Advance to the next epoch, whose bars ``blocks`` then yields; None if the replay has ended."""
         epoch = self._epochs.advance()
         self._epoch_begins = {each: v for each, v in self._epoch_begins.items() if epoch is not None and each >= epoch}
         return epoch

@@ -1,7 +1,6 @@
 """The result of a sweep as a whole, once all of its trials are known.
 
-That of a walk-forward is one account that trades the out-of-sample parts of all windows, one after another. Each part
-starts without a position; one that is open at its end is valued at the last close. That of any other sweep is its best
+That of a walk-forward is the account of its tests (see trials.out_of_sample). That of any other sweep is its best
 trial, with what its Sharpe ratio is worth after so many trials.
 """
 
@@ -12,20 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
-import numpy as np
 from pydantic.alias_generators import to_snake
 
 from tapedeck_backtest.report.end_notes import BUST, is_bust
-from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.report.sharpe import deflated_sharpe
 from tapedeck_backtest.report.summary import Figures
 from tapedeck_backtest.report.undefined import undefined
 from tapedeck_backtest.sweep.ranking import best_trials
-from tapedeck_backtest.sweep.trial import TrialRunner
-from tapedeck_backtest.sweep.windows import SweepWindow
+from tapedeck_backtest.sweep.windows import SweepWindow, WindowTest
 from tapedeck_common.records import OUT_OF_SAMPLE_TRIAL, RunTrial
-from tapedeck_common.store.bars import Ints
-from tapedeck_crds.intervals import BAR_LENGTHS
+from tapedeck_crds.report import WINDOW_COUNTS
 from tapedeck_crds.sweep import Sweep
 
 
@@ -110,6 +105,11 @@ class WindowCounts:
     empty_windows: int = 0
     open_windows: int = 0
 
+    @classmethod
+    def of(cls, figures: Figures) -> WindowCounts:
+        """The counts among these figures."""
+        return cls(*(int(figures.get(name) or 0) for name in WINDOW_COUNTS))
+
     def figures(self) -> Figures:
         """The counts by name."""
         return {
@@ -129,48 +129,16 @@ class WindowCounts:
         )
 
 
-def out_of_sample(
-    trials: TrialRunner, windows: Iterable[SweepWindow], tests: Iterable[RunTrial], results: Results
-) -> WindowCounts:
-    """Trade the tests of all windows again, in order, each with the money of the one before, into ``results``.
-
-    A window whose search or test failed does not trade. Raises Interrupted and RunFailed.
-    """
-    by_window = {trial.window: trial for trial in tests if trial.trial == OUT_OF_SAMPLE_TRIAL}
-    tested, counts = [window for window in windows if window.has_test], WindowCounts()
-    for window in tested:
-        trial, fills = by_window[window.number], results.fills
-        cash = results.value[-1] if len(results.value) else results.start
-        steps = len(results.ts)
-        results.positions = results.orders = lambda: ()  # those of the last window count
-        if trial.metrics and cash > 0:
-            trials.repeat_test(window, msgspec.json.decode(trial.params), cash, results)
-        idle = _events(trials, window.train_to, window.test_to)[len(results.ts) - steps :]
-        if len(idle):
-            left = results.value[-1] if len(results.value) else cash
-            results.points(idle, np.full(len(idle), left), np.full(len(idle), left))
-        counts.windows += 1
-        counts.cold_windows += trial.metrics.get("cold") == 1.0
-        counts.empty_windows += results.fills == fills
-        counts.open_windows += bool(results.positions())
-    results.closes = lambda: _closes(trials, tested[0].train_to, tested[-1].test_to)
-    return counts
-
-
-def _events(trials: TrialRunner, start: int, end: int) -> Ints:
-    """The event times of the bars with opens in [start, end)."""
-    parts = [columns.event[_between(trials, columns.event, start, end)] for columns in trials.series.values()]
-    return np.unique(np.concatenate(parts))
-
-
-def _closes(trials: TrialRunner, start: int, end: int) -> list[tuple[float, float]]:
-    """The first and the last close of each symbol with bars in [start, end)."""
-    parts = (columns.close[_between(trials, columns.event, start, end)] for columns in trials.series.values())
-    return [(float(closes[0]), float(closes[-1])) for closes in parts if len(closes)]
-
-
-def _between(trials: TrialRunner, event: Ints, start: int, end: int) -> slice:
-    """The bars with opens in [start, end)."""
-    length = BAR_LENGTHS[trials.interval]
-    low, high = np.searchsorted(event, [length.close_of(length.first_open(at)) for at in (start, end)])
-    return slice(int(low), int(high))
+def window_tests(windows: Iterable[SweepWindow], trials: Iterable[RunTrial]) -> list[WindowTest]:
+    """The test of each window that has one, in order, from the trials of all shards."""
+    tests = {trial.window: trial for trial in trials if trial.trial == OUT_OF_SAMPLE_TRIAL}
+    return [
+        WindowTest(
+            window,
+            msgspec.json.decode(tests[window.number].params),
+            traded=bool(tests[window.number].metrics),
+            cold=tests[window.number].metrics.get("cold") == 1.0,
+        )
+        for window in windows
+        if window.has_test
+    ]

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Protocol
 
 import msgspec
 
 from tapedeck_backtest.sweep.ranking import best_trials
 from tapedeck_backtest.sweep.search import Search, search_for
 from tapedeck_backtest.sweep.search_space import Params, trials_per_window
-from tapedeck_backtest.sweep.trial import TrialRunner
 from tapedeck_backtest.sweep.windows import SweepWindow
 from tapedeck_common.records import OUT_OF_SAMPLE_TRIAL, RunTrial
 from tapedeck_crds.report import TrialReport
@@ -55,6 +55,20 @@ class ShardProgress:
     best: tuple[TrialReport, ...]
 
 
+class Trials(Protocol):
+    """What runs the trials of a sweep."""
+
+    @property
+    def run_id(self) -> str: ...
+
+    @property
+    def sweep(self) -> Sweep: ...
+
+    def run(self, window: int, number: int, params: Params, start: int, end: int) -> RunTrial: ...
+
+    def run_test(self, window: SweepWindow, params: Params) -> RunTrial: ...
+
+
 @dataclass
 class ShardRunner:
     """Runs the trials of a shard. ``load_completed`` reads the store's trials, ``emit`` receives new ones.
@@ -62,7 +76,7 @@ class ShardRunner:
     ``total`` is the number of trials of all shards.
     """
 
-    trials: TrialRunner
+    trials: Trials
     plan: ShardPlan
     load_completed: Callable[[], Iterable[RunTrial]]
     emit: Callable[[RunTrial], None]
@@ -74,7 +88,7 @@ class ShardRunner:
         return self.trials.sweep
 
     def run(self) -> None:
-        """Run the missing trials. Raises RunFailed, RunInterrupted, Unavailable and psycopg.Error."""
+        """Run the missing trials. Raises RunFailed, Interrupted, Unavailable and psycopg.Error."""
         stored = _by_window(self.load_completed())
         for window in self.plan.windows:
             self._adopt(stored[window.number])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.sweep.search_space import Params
 from tapedeck_crds.sweep import DAY_MS, Sweep
 
 
@@ -24,6 +25,16 @@ class SweepWindow:
     def has_test(self) -> bool:
         """Whether the best trial is traded out-of-sample after the search."""
         return self.test_to > self.train_to
+
+
+@dataclass(frozen=True)
+class WindowTest:
+    """The test of a window: what it trades, if its search found anything, and whether its indicators start cold."""
+
+    window: SweepWindow
+    params: Params
+    traded: bool
+    cold: bool
 
 
 def sweep_windows(sweep: Sweep, first: int, end: int) -> list[SweepWindow]:

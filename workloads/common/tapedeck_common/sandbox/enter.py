@@ -54,6 +54,7 @@ def _rules(policy: SandboxPolicy) -> list[tuple[Path, int]]:
     readable = dict.fromkeys(Path(os.path.realpath(path)) for path in (*interpreter_files(), *policy.readable))
     return [
         *(rule for path in readable for rule in _read_rules(path, hidden)),
+        *((path, landlock.LIST) for path in policy.listable),
         (Path("/dev/null"), landlock.USE_DEVICE),
         (policy.scratch, landlock.WRITE),
     ]

@@ -22,6 +22,7 @@ class SandboxPolicy:
 
     It cannot read the folders ``hidden``, even where they lie in a readable one; of the folders above a hidden one it
     can read what exists now. A readable path in a hidden folder is readable: name it exactly.
+    Of the folders in ``listable`` it may read the names, which an import of a module in them needs.
     Amounts are bytes, seconds of processor time, and open descriptors; None is no limit. ``descriptors`` stay open.
     ``environment`` is the whole environment.
     """
@@ -29,6 +30,7 @@ class SandboxPolicy:
     scratch: Path
     readable: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
+    listable: tuple[Path, ...] = ()
     descriptors: tuple[int, ...] = (0, 1, 2)
     environment: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int | None = None

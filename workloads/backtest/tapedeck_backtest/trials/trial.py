@@ -6,26 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from tapedeck_backtest.bars.arrays import BarArrays
 from tapedeck_backtest.bars.coarse import NO_LIMITS, Limits
 from tapedeck_backtest.bars.datetimes import Sessions
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.report.summary import Figures
-from tapedeck_backtest.sandbox.error_boundary import bar_timeout_message
+from tapedeck_backtest.sandbox.error_boundary import BarTimeout, bar_timeout_message
 from tapedeck_backtest.sandbox.strategy_trace import strategy_trace
-from tapedeck_backtest.sandbox.watchdog import BarTimeout
 from tapedeck_backtest.strategy_loader import checked_params
-from tapedeck_backtest.sweep.ranking import is_feasible, metric_value
 from tapedeck_backtest.sweep.search_space import Params
-from tapedeck_backtest.sweep.window_data import WindowData, window_data
+from tapedeck_backtest.sweep.trial_record import trial_record
 from tapedeck_backtest.sweep.windows import SweepWindow
+from tapedeck_backtest.trials.window_data import WindowData, window_data
 from tapedeck_backtest.vector.run import run_vectorised
 from tapedeck_common.records import OUT_OF_SAMPLE_TRIAL, RunTrial
 from tapedeck_crds.backtest import BacktestSpec
-from tapedeck_crds.errors import Interrupted
 from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.session import ALWAYS_OPEN
 from tapedeck_crds.sweep import Sweep
@@ -37,7 +33,7 @@ CACHED_WINDOWS = 3  # the in-sample part of a window, and its out-of-sample part
 class TrialRunner:
     """Runs trials over bars that are loaded once. ``series`` includes warm-up history before the first window.
 
-    ``heartbeat`` is called as trials progress; what it raises ends the trial.
+    ``heartbeat`` is called as trials progress.
     """
 
     run_id: str
@@ -104,21 +100,10 @@ class TrialRunner:
         span: tuple[int, int],
         results: Results,
         message: str,
-        figures: Figures,
+        metrics: Figures,
     ) -> RunTrial:
-        metrics = {} if message else figures
-        return RunTrial(
-            run_id=self.run_id,
-            window=window,
-            trial=number,
-            params=msgspec.Raw(msgspec.json.encode(params)),
-            start=span[0],
-            end=span[1],
-            metrics=metrics,
-            objective=metric_value(metrics, self.sweep.objective.metric),
-            feasible=is_feasible(self.sweep, metrics),
-            trades_hash="" if message else results.trades_hash,
-            message=message,
+        return trial_record(
+            self.run_id, self.sweep, window, number, params, span, metrics, results.trades_hash, message
         )
 
     def _all_params(self, params: Params) -> dict[str, Any]:
@@ -154,12 +139,9 @@ class TrialRunner:
         """Fill ``results`` in the engine; returns the error message with the strategy's own lines if it failed."""
         try:
             data.engine(spec, self.strategy, params, self.interval, results).run()
-        except Interrupted:
-            raise
         except RunFailed as failure:  # an order or the account is NaN or infinite
             return failure.message
         except BarTimeout as error:
-            self.heartbeat()  # raises Interrupted if the pod is asked to stop, which shortens the time limit
             return bar_timeout_message(self.spec.limits.bar_seconds, error)
         except (Exception, SystemExit) as error:
             return strategy_trace(error)
