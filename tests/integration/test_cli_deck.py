@@ -17,6 +17,8 @@ from decks.process import leftovers
 from tapedeck_deck.embedded import deck
 from tapedeck_deck.embedded.state_dir import StateDir
 
+ORIGIN = "http://localhost:5173"
+
 
 def _tapedeck(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("TAPEDECK_")} | environment
@@ -36,11 +38,14 @@ def test_a_deck_from_up_to_down(tmp_path: Path) -> None:
     temporary = Path(tempfile.mkdtemp(prefix="td-"))
     temporary.chmod(0o755)
     try:
-        up = _tapedeck(tmp_path, "up", "--timeout", "600", TMPDIR=str(temporary))
+        up = _tapedeck(tmp_path, "up", "--timeout", "600", "--origin", ORIGIN, TMPDIR=str(temporary))
         assert up.returncode == 0, up.stderr
         assert "next: `tapedeck apply" in up.stderr
         page = up.stdout.split()[-1]
         assert httpx.get(f"{page}healthz", trust_env=False).status_code == httpx.codes.OK
+        for origin, expected in ((ORIGIN, httpx.codes.OK), ("http://localhost:3000", httpx.codes.FORBIDDEN)):
+            answer = httpx.get(f"{page}api/runs", trust_env=False, headers={"origin": origin})
+            assert answer.status_code == expected
         assert _tapedeck(tmp_path, "up").stdout == f"the deck is already running: {page}\n"
 
         state = json.loads(_tapedeck(tmp_path, "status", "-o", "json").stdout)

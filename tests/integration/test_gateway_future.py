@@ -14,8 +14,6 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
 
 from pods.gateway import (
     FILE_SPEC,
@@ -28,14 +26,13 @@ from pods.gateway import (
     insert_run,
     insert_trades,
 )
+from pods.gateway_fuzz import routes
 from pods.socket_client import T0, SocketClient
 from tapedeck_common.kafka import admin, producer
 from tapedeck_common.market import Bar, Point, series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS, replay_topic
 from tapedeck_common.wire import encode, market_headers
-from tapedeck_gateway.app import make_app
-from tapedeck_gateway.options import GatewayOptions
 from tapedeck_gateway.routes.websocket import ClientMessage
 from waits import eventually
 
@@ -60,19 +57,6 @@ def bars(exchange: str) -> list[Bar]:
 
 def points() -> list[Point]:
     return [Point(bar.exchange, bar.symbol, bar.interval, "mine", bar.ts, bar.close) for bar in bars("coinbase")]
-
-
-def routes() -> dict[str, list[str]]:
-    """The parameters of every route of the application, by path."""
-
-    def names(dependant: Dependant) -> Iterator[str]:
-        yield from (field.alias for field in [*dependant.path_params, *dependant.query_params])
-        for each in dependant.dependencies:
-            yield from names(each)
-
-    app = make_app(Connections(), GatewayOptions(), lambda: None)
-    found = [route for each in app.routes for route in getattr(getattr(each, "original_router", None), "routes", ())]
-    return {route.path: [*dict.fromkeys(names(route.dependant))] for route in found if isinstance(route, APIRoute)}
 
 
 ROUTES = routes()

@@ -241,3 +241,27 @@ def test_the_page_reconnects_after_the_gateway_was_down(
         replay.play(bars[90:])
         wait_for(page, "bars", 120)
         expect(page.locator("#connection")).to_have_text("live")
+
+
+def test_the_page_asks_for_a_token(tmp_path: Path, page: Page, connections: Connections, store: str) -> None:
+    insert_bars(store, walk(25, 30, T0))
+    token = "page-" + "t" * 32
+    with running_gateway(tmp_path, connections, tokens={"page.read": token}) as gateway:
+        page.goto(gateway.url)
+        expect(page.locator("#login")).to_contain_text("This gateway asks for a token.")
+        page.get_by_label("Token").fill("not-" + token)
+        page.get_by_role("button", name="Open").click()
+        expect(page.locator("#login")).to_contain_text("does not know this token")
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Open").click()
+        expect(page.locator("#connection")).to_have_text("live")
+        expect(page.locator("#symbol")).to_have_value("coinbase:BTC/USD")
+        expect(page.locator("#login")).to_be_hidden()
+
+        other = page.context.browser
+        assert other is not None
+        tab = other.new_page()  # with a storage of its own
+        tab.goto(f"{gateway.url}/?symbol=coinbase:BTC/USD#token={token}")
+        expect(tab.locator("#connection")).to_have_text("live")
+        expect(tab.locator("#login")).to_be_hidden()
+        assert "token" not in tab.url

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -38,16 +39,22 @@ class Gateway:
 
     port: int
     log: Path
+    tls: Path | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}" if self.tls is None else f"https://localhost:{self.port}"
+
+    @property
+    def authority(self) -> ssl.SSLContext | None:
+        """What a client of a gateway with HTTPS trusts."""
+        return None if self.tls is None else ssl.create_default_context(cafile=self.tls / "ca.crt")
 
     def get(self, path: str, **query: object) -> tuple[int, Any]:
         """(HTTP status, decoded JSON or text)."""
         encoded = urllib.parse.urlencode({name.rstrip("_"): value for name, value in query.items()})
         try:
-            with urllib.request.urlopen(f"{self.url}{path}?{encoded}", timeout=60) as answer:
+            with urllib.request.urlopen(f"{self.url}{path}?{encoded}", timeout=60, context=self.authority) as answer:
                 return answer.status, _decoded(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, _decoded(error.read())
@@ -61,8 +68,19 @@ def _decoded(body: bytes) -> Any:
 
 
 @contextmanager
-def running_gateway(folder: Path, connections: Connections, spec: str = "{}", port: int = 0) -> Iterator[Gateway]:
-    """Run ``python -m tapedeck_gateway``, on a free port unless one is given."""
+def running_gateway(
+    folder: Path,
+    connections: Connections,
+    spec: str = "{}",
+    port: int = 0,
+    *,
+    tokens: dict[str, str] | None = None,
+    tls: Path | None = None,
+) -> Iterator[Gateway]:
+    """Run ``python -m tapedeck_gateway``, on a free port unless one is given.
+
+    ``tokens`` are files by name, ``tls`` is the folder of a certificate of an authority in ``ca.crt``.
+    """
     files = folder / "connections"
     files.mkdir()
     (files / "kafka_bootstrap").write_text(connections.kafka_bootstrap)
@@ -76,11 +94,18 @@ def running_gateway(folder: Path, connections: Connections, spec: str = "{}", po
         "TAPEDECK_SPEC": spec,
         "TAPEDECK_TERMINATION_LOG": str(folder / "left"),
     }
+    if tokens is not None:
+        env["TAPEDECK_TOKENS"] = str(folder / "tokens")
+        (folder / "tokens").mkdir()
+        for name, token in tokens.items():
+            (folder / "tokens" / name).write_text(token)
+    if tls is not None:
+        env["TAPEDECK_TLS"] = str(tls)
     process = forkserver.start("tapedeck_gateway", log=log, env=env)
     try:
         assert processes.wait_until(lambda: port_file.exists() or process.poll() is not None, timeout=20)
         assert process.poll() is None, processes.tail(log)
-        gateway = Gateway(int(port_file.read_text()), log)
+        gateway = Gateway(int(port_file.read_text()), log, tls)
         assert processes.wait_until(lambda: gateway.get("/readyz")[0] == 200, timeout=20), processes.tail(log)
         yield gateway
     finally:

@@ -27,6 +27,8 @@ def normalized(document: Json) -> Json:
         document["data"] = dict.fromkeys(document["data"], "as in charts/tapedeck/dashboards")
     if document["metadata"]["name"] == "td-operator-key":
         document["data"]["key"] = "random"
+    if document["metadata"]["name"] == "td-gateway-tokens":
+        document["data"]["page.read"] = "random"
     template = document.get("spec", {}).get("template", {}) if isinstance(document.get("spec"), dict) else {}
     if "checksum/connections" in template.get("metadata", {}).get("annotations", {}):
         template["metadata"]["annotations"]["checksum/connections"] = "of the connections"

@@ -194,6 +194,13 @@ def test_exit_codes(objects: Objects, tmp_path: Path, words: list[str], code: in
     assert "Traceback" not in stderr
 
 
+@pytest.mark.parametrize("origin", ["*", "localhost:5173", "http://a.example/", "http://a b", "null", "file://x", ""])
+def test_an_origin_that_is_none_is_refused(run: Run, origin: str) -> None:
+    answer = run("up", "--origin", origin)
+    assert answer.exit_code == 2
+    assert "expected scheme, host and port, like http://localhost:5173" in " ".join(answer.stderr.split())
+
+
 def test_the_status_says_what_the_sandbox_lacks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(run("status", "-o", "json").stdout)["sandbox"] == ""
     monkeypatch.setattr("tapedeck_common.sandbox.landlock.abi", lambda: 0)

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 from tapedeck_crds.intervals import BAR_LENGTHS
+from tapedeck_gateway.access.hosts import Hosts, host_name, is_origin_allowed
 from tapedeck_gateway.charts.bar_columns import EVICT_BARS, BarColumns, Candle, aggregate
 from tapedeck_gateway.charts.resolutions import CHART_RESOLUTIONS, resolution_length, resolutions_of
 from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
 from tapedeck_gateway.push import send_queue
 from tapedeck_gateway.push.send_queue import SendQueue
 from tapedeck_gateway.routes.udf import price_format
-from tapedeck_gateway.routes.websocket import is_origin_allowed
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000
@@ -177,16 +177,54 @@ def test_a_reset_discards_queued_bars() -> None:
 @pytest.mark.parametrize(
     ("origin", "host", "allowed", "expected"),
     [
-        (None, "deck:80", [], True),
         ("http://deck", "deck", [], True),
-        ("https://deck:8443", "deck:8443", [], True),
-        ("http://localhost:5173", "127.0.0.1:8000", [], True),
-        ("http://localhost:5173", "deck", [], False),
+        ("https://deck:8443", "DECK:8443", [], True),
+        ("http://localhost:5173", "localhost:5173", [], True),
+        ("http://localhost:5173", "127.0.0.1:8000", [], False),
+        ("http://localhost:5173", "127.0.0.1:8000", ["http://localhost:5173"], True),
+        ("http://localhost:5174", "127.0.0.1:8000", ["http://localhost:5173"], False),
         ("http://evil.example", "127.0.0.1:8000", [], False),
         ("http://127.0.0.1.evil.example", "127.0.0.1:8000", [], False),
+        ("http://user@127.0.0.1:8000", "127.0.0.1:8000", [], False),
         ("null", "127.0.0.1:8000", [], False),
+        ("", "", [], False),
+        ("http://[", "127.0.0.1:8000", [], False),
+        ("file://deck", "deck", [], False),
         ("http://evil.example", "deck", ["http://evil.example"], True),
     ],
 )
-def test_origins(origin: str | None, host: str, allowed: list[str], expected: bool) -> None:
+def test_origins(origin: str, host: str, allowed: list[str], expected: bool) -> None:
     assert is_origin_allowed(origin, host, allowed) is expected
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:8750", True),
+        ("127.0.0.1:1", True),
+        ("127.8.9.1", True),
+        ("[::1]:8750", True),
+        ("10.1.2.3:8080", True),  # the address that the client connected to
+        ("10.1.2.4", False),
+        ("deck.example", True),
+        ("a.b.wild.example:443", True),
+        ("wild.example", False),
+        ("evil-wild.example", False),
+        ("evil.example", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.nip.io", False),
+        ("localhost.", False),
+        ("localhost:8750:1", False),
+        ("localhost@evil.example", False),
+        ("localhost, evil.example", False),
+        ("2130706433", False),
+        ("0x7f.1", False),
+        ("", False),
+        ("a" * 300, False),
+        ("localh\u00f6st", False),
+    ],
+)
+def test_hosts(header: str, expected: bool) -> None:
+    hosts, name = Hosts(["deck.example", "*.wild.example"]), host_name(header)
+    assert (name is not None and hosts.allow(name, "10.1.2.3")) is expected

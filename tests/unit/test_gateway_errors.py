@@ -16,12 +16,14 @@ from starlette.websockets import WebSocketDisconnect
 
 from tapedeck_common.settings import Connections
 from tapedeck_crds.errors import Conflict, InvalidInput, NotFound, Unavailable
+from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.app import make_app
 from tapedeck_gateway.context import GatewayContext
 from tapedeck_gateway.options import GatewayOptions
 from tapedeck_gateway.routes import responses
 from tapedeck_gateway.routes.websocket import ClientMessage, decode_message
 
+URL = "http://127.0.0.1"
 Logged = list[tuple[str, dict[str, Any]]]
 
 
@@ -45,19 +47,19 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Logged:
 def context(pool: Any) -> GatewayContext:
     """The context of an application with nothing but a pool."""
     missing: Any = None
-    return GatewayContext(GatewayOptions(), pool, missing, missing, missing, missing)
+    return GatewayContext(GatewayOptions(), pool, missing, missing, missing, missing, missing, missing)
 
 
 def client_of(error: Exception) -> TestClient:
     """A client of the gateway's own application, in which one more route raises an error."""
-    app: FastAPI = make_app(Connections(), GatewayOptions(), lambda: None)
+    app: FastAPI = make_app(Connections(), GatewayOptions(), Tokens(None), lambda: None)
 
     def fail() -> None:
         raise error
 
     app.add_api_route("/fail", fail)
     app.router.routes.insert(0, app.router.routes.pop())  # before the page's files, which match every path
-    return TestClient(app)
+    return TestClient(app, URL)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +88,9 @@ def test_an_unexpected_error_is_500_and_logged_with_its_place(error: Exception, 
         def connection(self) -> None:
             raise error
 
-    app = make_app(Connections(), GatewayOptions(), lambda: None)
+    app = make_app(Connections(), GatewayOptions(), Tokens(None), lambda: None)
     app.state.context = context(BrokenPool())
-    response = TestClient(app).get("/api/latest?exchange=a")
+    response = TestClient(app, URL).get("/api/latest?exchange=a")
     assert response.status_code == 500
     assert response.json() == {"s": "error", "errmsg": "internal error: the gateway's log has the details"}
     assert response.headers["x-frame-options"] == "DENY"
@@ -100,9 +102,9 @@ def test_an_unexpected_error_is_500_and_logged_with_its_place(error: Exception, 
 
 
 def test_an_unexpected_error_of_a_websocket_closes_it(logged: Logged) -> None:
-    client = TestClient(make_app(Connections(), GatewayOptions(), lambda: None))
+    client = TestClient(make_app(Connections(), GatewayOptions(), Tokens(None), lambda: None), URL)
     # Without its lifespan the application has no context, which no route expects.
-    with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect("/ws"):
+    with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect("ws://127.0.0.1/ws"):
         pass
     assert closed.value.code == 1011
     assert [event for event, _ in logged] == ["unexpected error"]
@@ -120,17 +122,18 @@ def text_parameters() -> Iterator[tuple[str, str]]:
                         yield route.path, field.alias
 
 
-APPLICATION = make_app(Connections(), GatewayOptions(), lambda: None)
+APPLICATION = make_app(Connections(), GatewayOptions(), Tokens(None), lambda: None)
 
 
 @pytest.mark.parametrize(("path", "name"), [*text_parameters()])
 def test_text_with_nul_is_refused_by_every_route(path: str, name: str, logged: Logged) -> None:
     APPLICATION.state.context = context(None)
     others = {"symbol": "a:B", "resolution": "1", "to": 9}
-    response = TestClient(APPLICATION).get(path.replace(f"{{{name}}}", "a%00"), params={**others, name: "a\x00"})
+    response = TestClient(APPLICATION, URL).get(path.replace(f"{{{name}}}", "a%00"), params={**others, name: "a\x00"})
+    named, text = ("path", path.replace(f"{{{name}}}", "a\x00")) if f"{{{name}}}" in path else (name, "a\x00")
     assert (response.status_code, response.json()["errmsg"]) == (
         400,
-        f"{name}: got 'a\\x00', expected text without NUL",
+        f"{named}: got {text!r}, expected text without NUL",
     )
     assert logged == []
 

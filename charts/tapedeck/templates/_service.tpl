@@ -1,4 +1,5 @@
-{{- /* A Deployment of the recorder or the gateway: migrated schema and topics first, then the workload. */}}
+{{- /* A Deployment of the recorder or the gateway: migrated schema and topics first, then the workload. `folders` maps
+folders below /etc/tapedeck to the Secrets that are mounted there. */}}
 {{- define "tapedeck.deployment" -}}
 {{- $context := dict "root" .root "name" .name }}
 {{- $values := get .root.Values .name }}
@@ -77,19 +78,19 @@ spec:
           ports:
             - { name: http, containerPort: 8080 }
           livenessProbe:
-            httpGet: { path: /healthz, port: http }
+            httpGet: { path: /healthz, port: http{{ with .scheme }}, scheme: {{ . }}{{ end }} }
             periodSeconds: 10
             timeoutSeconds: 5
             failureThreshold: 6
           readinessProbe:
-            httpGet: { path: /readyz, port: http }
+            httpGet: { path: /readyz, port: http{{ with .scheme }}, scheme: {{ . }}{{ end }} }
             periodSeconds: 2
           resources: {{- toYaml $values.resources | nindent 12 }}
           securityContext: {{- include "tapedeck.containerSecurity" .root | nindent 12 }}
           volumeMounts:
             - { name: connections, mountPath: /etc/tapedeck/connections, readOnly: true }
-            {{- range $sink, $_ := .folders }}
-            - { name: sink-{{ $sink }}, mountPath: /etc/tapedeck/sinks/{{ $sink }}, readOnly: true }
+            {{- range $folder, $_ := .folders }}
+            - { name: {{ replace "/" "-" $folder }}, mountPath: /etc/tapedeck/{{ $folder }}, readOnly: true }
             {{- end }}
             - { name: tmp, mountPath: /tmp }
       volumes:
@@ -107,8 +108,8 @@ spec:
         {{- if include "tapedeck.createsUsers" .root }}
         - { name: kafka-users, secret: { secretName: tapedeck-kafka-users } }
         {{- end }}
-        {{- range $sink, $secret := .folders }}
-        - { name: sink-{{ $sink }}, secret: { secretName: {{ $secret }} } }
+        {{- range $folder, $secret := .folders }}
+        - { name: {{ replace "/" "-" $folder }}, secret: { secretName: {{ $secret }}, defaultMode: 0440 } }
         {{- end }}
         - name: tmp
           {{- include "tapedeck.scratch" $values.resources | nindent 10 }}

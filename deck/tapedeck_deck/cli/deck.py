@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,8 +21,11 @@ from tapedeck_deck.embedded.state_dir import StateDir
 CHECK_SECONDS = 2.0
 
 
-def up(home: StateDir, port: int, timeout: float | None = None) -> None:
-    """Start the deck in the background and print the address of its page. ``timeout`` is in seconds."""
+def up(home: StateDir, port: int, origins: Sequence[str] = (), timeout: float | None = None) -> None:
+    """Start the deck in the background and print the address of its page. ``timeout`` is in seconds.
+
+    Pages of ``origins`` may ask the gateway, too.
+    """
     facts = home.running()
     if facts is not None:
         print(f"the deck is already running: {facts['gateway']}")
@@ -38,18 +42,18 @@ def up(home: StateDir, port: int, timeout: float | None = None) -> None:
             if progress is not None:
                 progress.update(f"waiting for {awaited} …")
 
-        facts = start_background(home, port=port, timeout=timeout, on_awaited=show)
+        facts = start_background(home, port=port, origins=origins, timeout=timeout, on_awaited=show)
     print(f"the deck is running after {time.monotonic() - started:.1f} s: {facts['gateway']}")
     print_note(
         "next: `tapedeck apply -f examples/` plays the samples, `tapedeck get all -w` shows them, `tapedeck down` stops"
     )
 
 
-def foreground(home: StateDir, port: int) -> None:
+def foreground(home: StateDir, port: int, origins: Sequence[str] = ()) -> None:
     """Run the deck in this process until interrupted."""
     from tapedeck_deck.embedded.deck import run_foreground
 
-    run_foreground(home, port)
+    run_foreground(home, port, origins)
 
 
 def down(home: StateDir) -> None:

@@ -1,4 +1,4 @@
-"""``python -m tapedeck_deck.embedded HOME PORT``: the deck's daemon."""
+"""``python -m tapedeck_deck.embedded HOME PORT [ORIGIN…]``: the deck's daemon."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main() -> int:
     from tapedeck_deck.embedded.state_dir import StateDir
 
     try:
-        run_foreground(StateDir.at(sys.argv[1]), int(sys.argv[2]))
+        run_foreground(StateDir.at(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
     except (DeckError, OSError) as error:
         print(f"error: {describe(error)}".replace("\n", " | "), file=sys.stderr)
         return 1

@@ -9,7 +9,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TextIO, cast
@@ -29,8 +29,10 @@ DESCRIPTORS = 65_536
 STALL_SECONDS = 120.0  # longer than the waits inside, so that those give the reason
 
 
-def run_foreground(state_dir: StateDir, port: int = 0) -> None:
-    """Run a deck in this process until SIGINT or SIGTERM. Raises DeckError if it cannot start."""
+def run_foreground(state_dir: StateDir, port: int = 0, origins: Sequence[str] = ()) -> None:
+    """Run a deck in this process until SIGINT or SIGTERM; pages of ``origins`` may ask its gateway, too.
+
+    Raises DeckError if it cannot start."""
     os.umask(UMASK)
     _allow_descriptors()
     state_dir.prepare()
@@ -47,7 +49,7 @@ def run_foreground(state_dir: StateDir, port: int = 0) -> None:
         EmbeddedCluster,  # its imports are heavy, and clients of the daemon need none
     )
 
-    cluster = EmbeddedCluster(state_dir, port)
+    cluster = EmbeddedCluster(state_dir, port, origins)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         if not cluster.request_stop():
@@ -79,6 +81,7 @@ def start_background(
     state_dir: StateDir,
     port: int = 0,
     *,
+    origins: Sequence[str] = (),
     timeout: float | None = None,
     on_awaited: Callable[[str], None] = lambda _: None,
     die_with_caller: bool = False,
@@ -95,7 +98,7 @@ def start_background(
     state_dir.awaited_file.unlink(missing_ok=True)
     processes.begin_log(state_dir.deck_log)
     process = processes.start(
-        [sys.executable, "-m", "tapedeck_deck.embedded", str(state_dir.root), str(port)],
+        [sys.executable, "-m", "tapedeck_deck.embedded", str(state_dir.root), str(port), *origins],
         log=state_dir.deck_log,
         on_parent_death=signal.SIGTERM if die_with_caller else None,
     )

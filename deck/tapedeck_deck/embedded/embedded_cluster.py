@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -50,15 +50,19 @@ MIN_FREE_BYTES = 512 * 1024 * 1024
 
 
 class EmbeddedCluster:
-    """One deck in this process. ``port`` is the page's; 0 takes the default, or a free one if that is taken."""
+    """One deck in this process. ``port`` is the page's; 0 takes the default, or a free one if that is taken.
 
-    def __init__(self, state_dir: StateDir, port: int = 0) -> None:
+    Pages of ``origins`` may ask the gateway, too.
+    """
+
+    def __init__(self, state_dir: StateDir, port: int = 0, origins: Sequence[str] = ()) -> None:
         self._state_dir = state_dir
         state_dir.prepare()
         self._lock = state_dir.lock()
         state_dir.deck_file.unlink(missing_ok=True)
         _check_space(state_dir.root)
         self._port, self._claim = _page_port(port)
+        self._origins = list(origins)
         self._objects = Objects(state_dir.objects)
         self._problems = Problems(state_dir.problems_file, self._objects.add_event)
         self._watch = StoreWatch(self._objects)
@@ -96,7 +100,8 @@ class EmbeddedCluster:
             "TAPEDECK_SPEC": services.recorder_options(self._state_dir.sinks_file).model_dump_json(by_alias=True),
         }
         self._objects.apply(services.deployment("recorder", extra_env=environment))
-        self._objects.apply(services.deployment("gateway", port=self._port))
+        options = {"TAPEDECK_SPEC": json.dumps({"origins": self._origins})}
+        self._objects.apply(services.deployment("gateway", port=self._port, extra_env=options))
 
     async def run(self) -> None:
         """Run what ``start`` prepared until ``request_stop``. Raises DeckError where the deck does not become ready.

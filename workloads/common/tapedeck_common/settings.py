@@ -39,6 +39,8 @@ class PodSettings(BaseSettings):
     port_file: Path | None = None
     connections: Path = Path("/etc/tapedeck/connections")
     control_key_file: Path | None = None
+    tokens: Path | None = Field(default=None, description="folder with the bearer tokens of the gateway's clients")
+    tls: Path | None = Field(default=None, description="folder with tls.crt and tls.key: the gateway serves HTTPS")
     files: Path = Path("/opt/tapedeck/examples")
     deck_home: Path | None = Field(
         default=None, description="the embedded deck's folder, which users' code must not read"

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-
-import uvicorn
+from collections.abc import Callable
 
 from tapedeck_common.atomic_file import write_atomically
 from tapedeck_common.logs import log
 from tapedeck_common.pod.shell import Workload, run_pod
 from tapedeck_common.settings import Connections, PodSettings
-from tapedeck_crds.errors import TapedeckError
+from tapedeck_crds.errors import InvalidInput, TapedeckError
 from tapedeck_crds.report import Report, ReportState
+from tapedeck_gateway.access.hosts import is_loopback
+from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.app import make_app
 from tapedeck_gateway.options import GatewayOptions
-from tapedeck_gateway.routes.websocket import MESSAGE_BYTES
+from tapedeck_gateway.server.certificate import Certificate
+from tapedeck_gateway.server.serve import BACKLOG, serve
 
 
 class PortTaken(TapedeckError):
@@ -42,38 +44,31 @@ class GatewayWorkload(Workload):
         settings = self._settings
         options = settings.parse_spec(GatewayOptions)
         connections = Connections.read(settings.connections)
+        tokens = Tokens(settings.tokens)
+        if not tokens.required and not is_loopback(settings.http_host):
+            raise InvalidInput(
+                "tokens: got none, expected a folder with some because the gateway listens on "
+                f"{settings.http_host}; set TAPEDECK_TOKENS"
+            )
+        certificate = None if settings.tls is None else Certificate(settings.tls)
         try:
-            listener = socket.create_server((settings.http_host, settings.http_port), backlog=1_024)
+            listener = socket.create_server((settings.http_host, settings.http_port), backlog=BACKLOG)
         except OSError as error:
             address = f"{settings.http_host}:{settings.http_port}"
             raise PortTaken(f"http port: got {address}, expected a free one ({error.strerror})") from None
         self._state = "running"
-        asyncio.run(_serve(settings, connections, options, listener))
+        started = _on_started(settings, listener.getsockname()[1])
+        asyncio.run(serve(make_app(connections, options, tokens, started), listener, options, certificate))
         self._state = "complete"
 
 
-async def _serve(
-    settings: PodSettings, connections: Connections, options: GatewayOptions, listener: socket.socket
-) -> None:
-    port = listener.getsockname()[1]
-
+def _on_started(settings: PodSettings, port: int) -> Callable[[], None]:
     def started() -> None:
         if settings.port_file is not None:
             write_atomically(settings.port_file, str(port))
         log.info("serving", port=port)
 
-    config = uvicorn.Config(
-        make_app(connections, options, started),
-        log_level="warning",
-        access_log=False,
-        ws="websockets-sansio",
-        ws_max_size=MESSAGE_BYTES,
-        ws_ping_interval=20,
-        ws_ping_timeout=20,
-        timeout_graceful_shutdown=2,
-        server_header=False,
-    )
-    await uvicorn.Server(config).serve(sockets=[listener])
+    return started
 
 
 if __name__ == "__main__":

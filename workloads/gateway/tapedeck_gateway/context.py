@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from tapedeck_gateway.access.rate_limit import RateLimit
+from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.options import GatewayOptions
 from tapedeck_gateway.push.subscriptions import Subscriptions
 from tapedeck_gateway.service_monitor import ServiceMonitor
@@ -18,7 +21,7 @@ from tapedeck_gateway.topics.topic_reader import TopicReader
 
 @dataclass
 class GatewayContext:
-    """The parts of a running gateway. ``open_sockets`` counts WebSockets."""
+    """The parts of a running gateway. ``open_sockets`` counts WebSockets by client."""
 
     options: GatewayOptions
     pool: Pool
@@ -26,7 +29,9 @@ class GatewayContext:
     subscriptions: Subscriptions
     replays: ReplayList
     services: ServiceMonitor
-    open_sockets: int = 0
+    rate: RateLimit
+    tokens: Tokens
+    open_sockets: Counter[str] = field(default_factory=Counter)
 
 
 async def _context_of(connection: HTTPConnection) -> GatewayContext:

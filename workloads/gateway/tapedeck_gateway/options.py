@@ -2,20 +2,83 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from ipaddress import ip_network
+from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tapedeck_crds.base import Model
 
 
-class GatewayOptions(Model):
-    """Limits, and the origins that may connect."""
+class GatewayLimits(Model):
+    """What clients may use. A client is an IPv4 address, or the /64 network of an IPv6 address."""
 
-    origins: list[str] = Field(
-        default_factory=list,
-        description="Origins whose pages may open the WebSocket, besides the gateway's own and those of loopback.",
+    requests_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
+        default=100.0, description="Requests and WebSocket messages of one client in the long run."
     )
-    max_sockets: Annotated[int, Field(ge=1, le=100_000)] = 1_000
-    max_subscriptions: Annotated[int, Field(ge=1, le=1_000)] = 32
-    idle_seconds: Annotated[float, Field(gt=0)] = 300.0
+    request_burst: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=500, description="Requests of one client at once, above the rate."
+    )
+    connections: Annotated[int, Field(ge=10, le=100_000)] = Field(
+        default=2_000, description="Open HTTP connections; WebSockets are counted by themselves."
+    )
+    connections_per_client: Annotated[int, Field(ge=1, le=100_000)] = 500
+    sockets: Annotated[int, Field(ge=1, le=100_000)] = Field(default=1_000, description="Open WebSockets.")
+    sockets_per_client: Annotated[int, Field(ge=1, le=100_000)] = 200
+    subscriptions: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        default=32, description="Subscriptions of a WebSocket."
+    )
+    header_bytes: Annotated[int, Field(ge=1_024, le=1_048_576)] = Field(
+        default=16_384, description="Request line and headers of a request."
+    )
+    header_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=10.0, description="Time until the headers of a request are complete."
+    )
+    body_bytes: Annotated[int, Field(ge=1_024, le=1_073_741_824)] = 1_048_576
+    body_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=30.0, description="Time from a request's headers until its body is complete."
+    )
+    keep_alive_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=65.0,
+        description="Time for which a connection is kept for the next request; longer than a proxy keeps it.",
+    )
+    write_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=30.0, description="Time in which a client must read what waits for it."
+    )
+
+
+def _checked_network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError("expected an address or a network like 10.0.0.0/8") from None
+    return text
+
+
+Host: TypeAlias = Annotated[
+    str, Field(max_length=255, pattern=r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:.]+$")
+]
+Origin: TypeAlias = Annotated[str, Field(max_length=300, pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")]
+
+
+class GatewayOptions(Model):
+    """Who may ask, and how much."""
+
+    hosts: list[Host] = Field(
+        default_factory=list,
+        description="Names and addresses that requests may address the gateway by, besides those of loopback and the "
+        "address that they come to. `*.example.com` stands for all names below example.com.",
+    )
+    origins: list[Origin] = Field(
+        default_factory=list,
+        description="Origins, such as http://localhost:5173, whose pages may ask by REST, UDF and WebSocket, besides "
+        "the gateway's own.",
+    )
+    trusted_proxies: list[Annotated[str, AfterValidator(_checked_network)]] = Field(
+        default_factory=list,
+        description="Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto count.",
+    )
+    limits: GatewayLimits = GatewayLimits()
+    idle_seconds: Annotated[float, Field(gt=0)] = Field(
+        default=300.0, description="Time for which a replay's topic is read after its last use."
+    )

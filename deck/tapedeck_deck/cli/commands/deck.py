@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tapedeck_deck.cli.context import HomeOption, resolve_home
+
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
+
+
+def _checked_origins(origins: list[str] | None) -> list[str]:
+    for origin in origins or []:
+        if not ORIGIN.fullmatch(origin):
+            raise typer.BadParameter(f"got {origin!r}, expected scheme, host and port, like http://localhost:5173")
+    return origins or []
 
 
 def up(
@@ -16,6 +26,16 @@ def up(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The page's port; 0 means 8750, or a free port if that is in use.")
     ] = 0,
+    origins: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--origin",
+            metavar="URL",
+            callback=_checked_origins,
+            help="The origin of a front end of your own, such as http://localhost:5173, whose pages may ask the "
+            "gateway. Repeat it for several.",
+        ),
+    ] = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay in this terminal until Ctrl-C.")] = False,
     timeout: Annotated[
         float | None,
@@ -30,6 +50,7 @@ def up(
     Examples:
       tapedeck up
       tapedeck up --home /data/deck --port 9000
+      tapedeck up --origin http://localhost:5173
       tapedeck up --foreground
       tapedeck up --timeout 300
     """
@@ -39,9 +60,9 @@ def up(
     if foreground:
         if timeout is not None:
             raise typer.BadParameter("got it beside --foreground, which waits for no one", param_hint="--timeout")
-        deck.foreground(deck_home, port)
+        deck.foreground(deck_home, port, origins or [])
     else:
-        deck.up(deck_home, port, timeout)
+        deck.up(deck_home, port, origins or [], timeout)
 
 
 def down(context: typer.Context, home: HomeOption = None) -> None:

@@ -13,6 +13,11 @@ FOLDER = Path(__file__).parent.parent / "page"
 NOT_BUILT = "The page is not built yet: run `make page`, then restart the gateway.\n"
 
 
+def is_page_file(path: str) -> bool:
+    """Whether a path belongs to the page's files, which hold nothing private."""
+    return path in ("/", "/index.html", "/icon.svg", "/NOTICE.txt") or path.startswith("/assets/")
+
+
 class PageFiles(StaticFiles):
     """The built page. If it is not built, ``/`` says how to build it."""
 

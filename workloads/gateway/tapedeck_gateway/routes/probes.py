@@ -25,7 +25,9 @@ async def readyz(context: Context) -> Response:
 
 @router.get("/status")
 async def status(context: Context) -> Response:
-    report = Report(state="running", message="\n".join([f"{context.open_sockets} sockets", context.services.summary]))
+    report = Report(
+        state="running", message="\n".join([f"{context.open_sockets.total()} sockets", context.services.summary])
+    )
     return Response(report.model_dump_json(), media_type="application/json")
 
 

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tapedeck_common.logs import log
 from tapedeck_common.pod.shell import error_place
 from tapedeck_crds.errors import TapedeckError, Unavailable
+from tapedeck_gateway.access.error_response import error_response, message_response
 from tapedeck_gateway.partial_response import PartialResponse
 
 INTERNAL_ERROR = 1011
@@ -46,11 +47,6 @@ def install_error_responses(app: FastAPI) -> None:
     app.add_middleware(UnexpectedErrors)
 
 
-def _error(message: str, status: int) -> JSONResponse:
-    """UDF's form of an error."""
-    return JSONResponse({"s": "error", "errmsg": message}, status)
-
-
 async def _invalid_parameter(_: Request, error: Exception) -> JSONResponse:
     """Name the parameter, its value and what was expected."""
     if not isinstance(error, RequestValidationError):
@@ -58,9 +54,9 @@ async def _invalid_parameter(_: Request, error: Exception) -> JSONResponse:
     problem = error.errors()[0]
     name = ".".join(str(part) for part in problem["loc"][1:])
     if problem["type"] == "missing":
-        return _error(f"{name}: missing, expected a value", 400)
+        return message_response(f"{name}: missing, expected a value", 400)
     expected = problem["msg"].removeprefix("Input should be ").split(",")[0]
-    return _error(f"{name}: got {str(problem['input'])[:80]!r}, expected {expected}", 400)
+    return message_response(f"{name}: got {str(problem['input'])[:80]!r}, expected {expected}", 400)
 
 
 async def _tapedeck_error(request: Request, error: Exception) -> JSONResponse:
@@ -68,7 +64,7 @@ async def _tapedeck_error(request: Request, error: Exception) -> JSONResponse:
         raise error
     if isinstance(error, Unavailable):
         log.warning("service unavailable", path=request.url.path, reason=str(error.__cause__ or error))
-    return _error(str(error), error.http_status)
+    return error_response(error)
 
 
 class UnexpectedErrors:
@@ -95,7 +91,7 @@ class UnexpectedErrors:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": INTERNAL_ERROR})
             elif scope["type"] == "http" and not started:
-                await _error("internal error: the gateway's log has the details", 500)(scope, receive, send)
+                await message_response("internal error: the gateway's log has the details", 500)(scope, receive, send)
             else:
                 raise
 

@@ -15,7 +15,7 @@ from tapedeck_gateway.routes.responses import json_response
 from tapedeck_gateway.store import runs
 
 router = APIRouter(prefix="/api")
-After: TypeAlias = Annotated[int, Query(ge=-1)]
+After: TypeAlias = Annotated[int, Query(ge=-1, le=2**63 - 1)]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=runs.PAGE_MAX)]
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -17,14 +15,16 @@ from starlette.websockets import WebSocketDisconnected
 
 from tapedeck_common.json_text import json_decoder
 from tapedeck_crds.errors import InvalidInput, TapedeckError
+from tapedeck_gateway.access.error_response import message_response
+from tapedeck_gateway.access.guard import client_of, subprotocol_of
+from tapedeck_gateway.access.request_text import refuse_nul
+from tapedeck_gateway.access.tokens import Grant
 from tapedeck_gateway.charts.resolutions import resolution_length
 from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
 from tapedeck_gateway.context import Context, GatewayContext
 from tapedeck_gateway.push.send_queue import SendQueue
-from tapedeck_gateway.routes.request_text import refuse_nul
 
 router = APIRouter()
-MESSAGE_BYTES = 4_096
 PING_SECONDS = 15.0
 SEND_SECONDS = 20.0
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
@@ -50,45 +50,24 @@ _decode: Callable[[bytes | str], ClientMessage] = json_decoder(ClientMessage)
 
 @router.websocket("/ws")
 async def websocket(socket: WebSocket, context: Context) -> None:
-    options = context.options
-    if not is_origin_allowed(socket.headers.get("origin"), socket.headers.get("host", ""), options.origins):
-        await socket.close(POLICY_VIOLATION, "origin not allowed")
+    limits, sockets, key = context.options.limits, context.open_sockets, client_of(socket.scope)
+    if sockets.total() >= limits.sockets or sockets[key] >= limits.sockets_per_client:
+        at_most = f"{limits.sockets_per_client} of one client, {limits.sockets} in all"
+        response = message_response(f"sockets: expected at most {at_most}; try again", 503)
+        await response(socket.scope, socket.receive, socket.send)
         return
-    if context.open_sockets >= options.max_sockets:
-        await socket.close(TRY_AGAIN_LATER, f"expected at most {options.max_sockets} sockets")
-        return
-    await socket.accept()
-    context.open_sockets += 1
-    _sockets.set(context.open_sockets)
+    await socket.accept(subprotocol_of(socket.scope))
+    sockets[key] += 1
+    _sockets.set(sockets.total())
     client = _Client(context, socket)
     try:
         await client.serve()
     finally:
         client.unsubscribe_all()
-        context.open_sockets -= 1
-        _sockets.set(context.open_sockets)
-
-
-def is_origin_allowed(origin: str | None, host: str, allowed: list[str]) -> bool:
-    """Whether a page of this origin may connect: the gateway's own, one on loopback to loopback, or one of ``allowed``.
-
-    A client without an origin is no browser, so it can't be a foreign page.
-    """
-    if origin is None or origin in allowed:
-        return True
-    parts = urlsplit(origin)
-    if parts.scheme not in ("http", "https"):
-        return False
-    return parts.netloc == host or (_is_loopback(parts.hostname) and _is_loopback(urlsplit(f"//{host}").hostname))
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host or "").is_loopback
-    except ValueError:
-        return False
+        sockets[key] -= 1
+        if not sockets[key]:
+            del sockets[key]
+        _sockets.set(sockets.total())
 
 
 def decode_message(frame: Message) -> ClientMessage:
@@ -114,6 +93,10 @@ class _Client:
         self._subscriptions = context.subscriptions
         self._services = context.services
         self._socket = socket
+        self._rate = context.rate
+        self._tokens = context.tokens
+        self._grant: Grant = socket.state.grant
+        self._key = client_of(socket.scope)
         self._queue = SendQueue()
         self._series: set[tuple[ChartSymbol, str, bool]] = set()
         self._runs: set[tuple[str, bool]] = set()
@@ -142,10 +125,19 @@ class _Client:
 
     async def _receive(self) -> None:
         while (frame := await self._socket.receive())["type"] == "websocket.receive":
+            await self._wait_for_rate()
             try:
                 await self._handle(decode_message(frame))
             except TapedeckError as error:
                 self._queue.add_message({"type": "error", "message": str(error)})
+
+    async def _wait_for_rate(self) -> None:
+        """A client that asks too often waits: uvicorn reads no further message meanwhile."""
+        while True:
+            wait = self._rate.seconds_until_allowed(self._key, time.monotonic())
+            if wait == 0:
+                return
+            await asyncio.sleep(wait)
 
     async def _handle(self, message: ClientMessage) -> None:
         if message.type == "unsubscribe":
@@ -155,8 +147,8 @@ class _Client:
         self._queue.add_message({**msgspec.structs.asdict(message), "type": f"{message.type}d"})
 
     async def _subscribe(self, message: ClientMessage) -> None:
-        if len(self._series) + len(self._runs) >= self._options.max_subscriptions:
-            raise InvalidInput(f"subscribe: expected at most {self._options.max_subscriptions} subscriptions")
+        if len(self._series) + len(self._runs) >= self._options.limits.subscriptions:
+            raise InvalidInput(f"subscribe: expected at most {self._options.limits.subscriptions} subscriptions")
         if message.run:
             await self._subscriptions.subscribe_run(self._queue, message.run, message.future)
             self._runs.add((message.run, message.future))
@@ -184,6 +176,9 @@ class _Client:
         while True:
             if not await self._queue.wait(PING_SECONDS):
                 self._queue.set_state("ping", {"type": "ping", "at": int(time.time() * 1000)})
+            if not self._tokens.knows(self._grant):
+                await self._socket.close(POLICY_VIOLATION, "the token is no longer valid")
+                return
             if self._queue.overflowed:
                 await self._socket.close(TRY_AGAIN_LATER, "client too slow: too many messages are queued")
                 return

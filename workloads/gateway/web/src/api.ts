@@ -1,17 +1,25 @@
 // Requests to the gateway, each with a timeout.
+import { requestHeaders } from "./token";
 import type { EquityPoint, Fill, History, Replay, Resolution, Run, SymbolInfo, SymbolListing } from "./types";
 
 const TIMEOUT_MS = 20_000;
 /** The last second that the gateway accepts as a time: the end of the year 9999. */
 export const MAX_SECONDS = 253_402_300_799;
 
+/** The gateway serves nothing without a token that it knows. */
+export class TokenRequired extends Error {}
+
 async function get<T>(path: string, query: Record<string, string | number> = {}): Promise<T> {
   const parameters = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
-  const response = await fetch(`${path}?${parameters.toString()}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const response = await fetch(`${path}?${parameters.toString()}`, {
+    headers: requestHeaders(),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
   const body: unknown = await response.json();
   if (!response.ok) {
     const hasMessage = body !== null && typeof body === "object" && "errmsg" in body;
-    throw new Error(hasMessage ? String(body.errmsg) : response.statusText);
+    const message = hasMessage ? String(body.errmsg) : response.statusText;
+    throw response.status === 401 ? new TokenRequired(message) : new Error(message);
   }
   return body as T;
 }

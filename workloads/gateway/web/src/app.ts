@@ -4,6 +4,7 @@ import { BarLoader } from "./bars";
 import { Chart, type LegendValues } from "./chart";
 import { draw, figures } from "./figures";
 import { number, time } from "./format";
+import { Login } from "./login";
 import { defaultReplay, defaultRun, fill, namedReplay, replayChoices, runChoices } from "./pickers";
 import { type ConnectionState, connectionStatus, ReconnectingSocket } from "./socket";
 import type {
@@ -33,6 +34,7 @@ export class App {
   private readonly symbolSelect = find("symbol", HTMLSelectElement);
   private readonly runSelect = find("run", HTMLSelectElement);
   private readonly problem = find("problem", HTMLElement);
+  private readonly login = new Login(find("login", HTMLFormElement));
   private readonly chart = new Chart(
     find("chart", HTMLElement),
     (before) => void this.bars.loadOlder(before),
@@ -100,6 +102,7 @@ export class App {
       try {
         await request();
       } catch (error) {
+        if (error instanceof api.TokenRequired) this.login.show();
         problems.push(text(error));
       }
     };

@@ -1,3 +1,5 @@
 import { App } from "./app";
+import { takeTokenFromAddress } from "./token";
 
+takeTokenFromAddress();
 new App().start();

@@ -1,4 +1,5 @@
 // A WebSocket that reconnects, and then repeats its subscriptions.
+import { subprotocols } from "./token";
 import type { PushMessage, Services, Subscription } from "./types";
 
 export type ConnectionState = "connecting" | "live" | "lost";
@@ -36,7 +37,8 @@ export class ReconnectingSocket {
 
   private connect(): void {
     this.onState(this.failures === 0 ? "connecting" : "lost");
-    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`);
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const socket = new WebSocket(`${scheme}://${location.host}/ws`, subprotocols());
     this.socket = socket;
     socket.onopen = () => {
       this.failures = 0;

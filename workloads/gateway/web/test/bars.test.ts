@@ -18,6 +18,7 @@ let requests: Request[] = [];
 
 beforeEach(() => {
   requests = [];
+  vi.stubGlobal("sessionStorage", { getItem: () => null });
   vi.stubGlobal("fetch", (path: string) => {
     const { promise, resolve } = Promise.withResolvers<Response>();
     const url = new URL(path, "http://gateway");

@@ -12,7 +12,10 @@ class FakeWebSocket {
   onmessage: ((event: { data: string }) => void) | null = null;
   onclose: (() => void) | null = null;
 
-  constructor(readonly url: string) {
+  constructor(
+    readonly url: string,
+    readonly protocols: string[],
+  ) {
     FakeWebSocket.opened.push(this);
   }
   send(text: string): void {
@@ -45,6 +48,7 @@ beforeEach(() => {
   vi.useFakeTimers();
   vi.stubGlobal("WebSocket", FakeWebSocket);
   vi.stubGlobal("location", { protocol: "https:", host: "deck.example" });
+  vi.stubGlobal("sessionStorage", { getItem: () => "a-token" });
   vi.spyOn(Math, "random").mockReturnValue(1); // the longest delay
 });
 
@@ -72,6 +76,7 @@ describe("ReconnectingSocket", () => {
     const { socket, states } = connected();
     socket.subscribe(SERIES);
     expect(newest().url).toBe("wss://deck.example/ws");
+    expect(newest().protocols).toEqual(["tapedeck.v1", "bearer.a-token"]);
     expect(newest().sent).toEqual([]);
     newest().open();
     expect(newest().sent).toEqual([{ type: "subscribe", ...SERIES }]);

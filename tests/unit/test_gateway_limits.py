@@ -1,0 +1,104 @@
+"""The limits of clients as plain state: connections by client, and the rate of requests."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from charts.rendered import CHART
+from tapedeck_gateway.access.client_address import client_key
+from tapedeck_gateway.access.rate_limit import RateLimit
+from tapedeck_gateway.options import GatewayLimits
+from tapedeck_gateway.server.connection_table import ConnectionTable
+
+
+class Client:
+    def __init__(self, client_key: str) -> None:
+        self.client_key = client_key
+        self.dropped = False
+
+    def drop(self) -> None:
+        self.dropped = True
+
+
+def test_the_connection_that_waits_longest_makes_room() -> None:
+    table = ConnectionTable(limit=3, limit_of_client=2)
+    first, second, third = Client("a"), Client("b"), Client("c")
+    assert all(map(table.open, (first, second, third)))
+    table.answer(first)
+    newcomer = Client("d")
+    assert table.open(newcomer)
+    assert [each.dropped for each in (first, second, third, newcomer)] == [False, True, False, False]
+    for each in (third, newcomer):
+        table.answer(each)
+    assert not table.open(Client("e"))  # all are being answered
+    table.wait(first)
+    assert table.open(Client("e"))
+    assert first.dropped
+    table.close(third)
+    table.close(third)  # twice changes nothing
+    assert table.open(Client("f"))
+    assert not third.dropped
+
+
+def test_a_client_takes_no_other_clients_place() -> None:
+    table = ConnectionTable(limit=100, limit_of_client=3)
+    other = Client("b")
+    table.open(other)
+    own = [Client("a") for _ in range(10)]
+    assert all(map(table.open, own))
+    assert [each.dropped for each in own] == [True] * 7 + [False] * 3
+    assert not other.dropped
+
+
+def test_the_rate_and_the_burst_of_each_client() -> None:
+    """Beside a bucket that is filled and emptied step by step."""
+    rng, limit = random.Random(5), RateLimit(per_second=4, burst=3)
+    now, tokens, seen = 100.0, 3.0, 100.0
+    allowed = 0
+    for _ in range(2_000):
+        now += rng.choice([0.0, 0.01, 0.125, 0.25, 0.5, 2.0])
+        tokens, seen = min(3.0, tokens + (now - seen) * 4), now
+        wait = limit.seconds_until_allowed("a", now)
+        assert (wait == 0) == (tokens >= 1 - 1e-6), (now, tokens, wait)
+        if wait == 0:
+            tokens, allowed = tokens - 1, allowed + 1
+        else:
+            assert wait == pytest.approx((1 - tokens) / 4)
+    assert 200 < allowed < 2_000
+    assert limit.seconds_until_allowed("b", now) == 0
+
+
+def test_the_table_of_clients_is_bounded() -> None:
+    limit = RateLimit(per_second=0.001, burst=1, clients=10)
+    assert limit.seconds_until_allowed("first", 0.0) == 0
+    for number in range(9):
+        assert limit.seconds_until_allowed(str(number), 0.0) == 0
+        assert limit.seconds_until_allowed("first", 0.0) > 0
+    for number in range(100):
+        limit.seconds_until_allowed(f"other {number}", 0.0)
+    assert len(limit._paid_at) == 10
+
+
+@pytest.mark.parametrize(
+    ("host", "key"),
+    [
+        ("10.1.2.3", "10.1.2.3"),
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        (None, ""),
+        ("unix", "unix"),
+    ],
+)
+def test_a_client_is_an_address_or_an_ipv6_network(host: str | None, key: str) -> None:
+    assert client_key(host) == key
+
+
+def test_the_charts_values_have_every_limit() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    of_chart = schema["properties"]["gateway"]["properties"]["limits"]["properties"]
+    assert list(of_chart) == [field.alias for field in GatewayLimits.model_fields.values()]

@@ -1,0 +1,1 @@
+"""Who may ask for what: hosts, origins, tokens, and the rate of each client."""

@@ -1,0 +1,38 @@
+"""The audit log: who asked for which change, when, and whether it was done. One line for each request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.types import Message, Scope, Send
+
+from tapedeck_common.logs import log
+from tapedeck_gateway.access.tokens import Grant
+
+MAX_CHARACTERS = 500  # of a path or a query
+
+
+@asynccontextmanager
+async def audited(scope: Scope, grant: Grant, client: str, send: Send) -> AsyncIterator[Send]:
+    """A ``send`` for the response; the request is logged at the end, with status 500 where there was no response."""
+    status = 500
+
+    async def send_and_note(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+        await send(message)
+
+    try:
+        yield send_and_note
+    finally:
+        log.info(
+            "audit",
+            who=grant.name,
+            client=client,
+            method=scope["method"],
+            path=scope["path"][:MAX_CHARACTERS],
+            query=scope["query_string"].decode("latin-1")[:MAX_CHARACTERS],
+            status=status,
+        )

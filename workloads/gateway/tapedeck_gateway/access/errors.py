@@ -1,0 +1,30 @@
+"""Why a request is not served. Each maps to an HTTP status."""
+
+from __future__ import annotations
+
+from tapedeck_crds.errors import TapedeckError
+
+
+class TokenRequired(TapedeckError):
+    """The request has no token that the gateway knows."""
+
+    http_status = 401
+    reason = "TokenRequired"
+
+
+class RequestDenied(TapedeckError):
+    """Whoever asks may not ask for this."""
+
+    http_status = 403
+    reason = "RequestDenied"
+
+
+class TooManyRequests(TapedeckError):
+    """The client asks too often. ``seconds`` is the time after which it may try again."""
+
+    http_status = 429
+    reason = "TooManyRequests"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"requests: expected fewer in a second; try again in {seconds:.1f} s")
+        self.seconds = seconds

@@ -1,0 +1,70 @@
+"""Serving an application until a stop."""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.constants
+import resource
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from tapedeck_common.logs import log
+from tapedeck_gateway.options import GatewayLimits, GatewayOptions
+from tapedeck_gateway.server.certificate import Certificate
+from tapedeck_gateway.server.connection_table import ConnectionTable
+from tapedeck_gateway.server.http_protocol import http_protocol
+from tapedeck_gateway.server.websocket_protocol import websocket_protocol
+
+MESSAGE_BYTES = 4_096  # of a client's WebSocket message
+OWN_FILES = 200  # the process's own: broker, database, libraries, the page
+BACKLOG = 1_024
+
+
+async def serve(
+    app: FastAPI, listener: socket.socket, options: GatewayOptions, certificate: Certificate | None
+) -> None:
+    """Serve until SIGTERM or SIGINT, which uvicorn handles; HTTPS with a certificate."""
+    limits = options.limits
+    table = ConnectionTable(_connections(limits), limits.connections_per_client)
+    config = uvicorn.Config(
+        app,
+        log_level="error",  # a client's mistakes are counted, not logged
+        access_log=False,
+        http=http_protocol(limits, table),
+        ws=websocket_protocol(limits),
+        ws_max_size=MESSAGE_BYTES,
+        ws_ping_interval=20,
+        ws_ping_timeout=20,
+        timeout_keep_alive=limits.keep_alive_seconds,  # type: ignore[arg-type]  # uvicorn passes it to call_later
+        timeout_graceful_shutdown=2,
+        server_header=False,
+        proxy_headers=bool(options.trusted_proxies),
+        forwarded_allow_ips=options.trusted_proxies,
+        backlog=BACKLOG,
+    )
+    if certificate is None:
+        await uvicorn.Server(config).serve(sockets=[listener])
+        return
+    context = certificate.context
+    config.ssl_context_factory = lambda _config, _default: context
+    # The time of a handshake, which the protocol sees the end of only; uvicorn passes none on.
+    asyncio.constants.SSL_HANDSHAKE_TIMEOUT = limits.header_seconds
+    refreshing = asyncio.create_task(certificate.keep_fresh())
+    try:
+        await uvicorn.Server(config).serve(sockets=[listener])
+    finally:
+        refreshing.cancel()
+
+
+def _connections(limits: GatewayLimits) -> int:
+    """The number of HTTP connections that there are files for, beside the sockets; at most ``limits.connections``."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard == resource.RLIM_INFINITY:
+        return limits.connections
+    possible = max(10, min(limits.connections, hard - limits.sockets - OWN_FILES))
+    if possible < limits.connections:
+        log.warning("fewer connections than configured: the limit of open files", connections=possible, files=hard)
+    return possible
