@@ -55,7 +55,7 @@ def test_values(text: str, value: Any) -> None:
         ("spec: {x: [1, -.INF]}", "f.yaml, document 1: spec.x[1]: got -inf, expected a finite number"),
         ("a: 1\n---\nb: 1\nc:\n  d: 1\n  d: 2\n", "f.yaml, document 2, line 6: key 'd' is given twice"),
         ("a: {b: 1, b: 1}", "document 1, line 1: key 'b' is given twice, expected once"),
-        ("a: [1", "f.yaml, document 1, line 2: did not find expected"),
+        ("a: [1", "f.yaml, document 1, line 1: did not find expected"),
         ("a: !!python/object:os.system {}", "could not determine a constructor"),
         ("a: !!set {b}", "a: got a set, expected a JSON value"),
         ("a: !!timestamp 2018-04-04", "a: got a date, expected a JSON value"),

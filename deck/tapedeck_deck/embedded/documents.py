@@ -183,7 +183,8 @@ def _documents(name: str, folder: Path, text: str) -> list[Document]:
             out.extend(_expanded(f"{name}, document {number}", folder, content))
             number += 1
     except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        last = max(len(text.splitlines()), 1)  # the reader takes the end of the text for a line of its own
+        line = f", line {min(error.problem_mark.line + 1, last)}" if error.problem_mark else ""
         raise DeckError(f"{name}, document {number}{line}: {printable(error.problem or '')[:TEXT_MAX]}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DeckError(f"{name}, document {number}: {printable(str(error))[:TEXT_MAX]}") from None
