@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-HANG_SECONDS = 5.0
+from tapedeck_deck.embedded.deadline import Deadline
+
+HANG_SECONDS = 5.0  # of an idle machine
+GIVE_UP_SECONDS = 60.0  # until a client of a busy machine no longer waits
 MEMORY_BYTES = 256 * 1024 * 1024
 SHOWN_CHARS = 200
 
 
 @dataclass
 class Outcome:
-    """``through`` has a line for each input that was not held; ``slowest`` is in seconds, ``grown`` in bytes."""
+    """``through`` has a line for each input that was not held.
+
+    ``slowest`` is in seconds of an idle machine, ``grown`` in bytes.
+    """
 
     name: str
     tried: int = 0
@@ -25,15 +30,15 @@ class Outcome:
     def attempt(self, shown: object, call: Callable[[], str | None]) -> None:
         """Try one input. ``call`` returns what is wrong with the answer; it may raise only what is not held."""
         self.tried += 1
-        began = time.monotonic()
+        clock = Deadline(HANG_SECONDS)
         try:
             problem = call()
         except Exception:
             problem = traceback.format_exc().strip().splitlines()[-1]
-        seconds = time.monotonic() - began
-        self.slowest = max(self.slowest, seconds)
-        if problem is None and seconds > HANG_SECONDS:
-            problem = f"no answer in {HANG_SECONDS:g} s, it took {seconds:.1f} s"
+        hangs = clock.passed()
+        self.slowest = max(self.slowest, clock.spent)
+        if problem is None and hangs:
+            problem = f"no answer in {HANG_SECONDS:g} s, it took {clock.spent:.1f} s"
         if problem is not None:
             self.add(f"{repr(shown)[:SHOWN_CHARS]}: {problem}")
 

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from attack import hostile
-from attack.outcome import HANG_SECONDS, Outcome
+from attack.outcome import GIVE_UP_SECONDS, Outcome
 from decks.process import Deck
 
 UDF = ("/config", "/time", "/symbols", "/search", "/history")
@@ -27,8 +27,8 @@ PARAMETERS = (
     "future", "group", "callback",
 )  # fmt: skip
 METHODS = ("GET", "GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "FOO")
-UNAVAILABLE = 503
 SERVER_ERROR = 500
+BODY_SECONDS = 4.0  # how long a body is awaited that was announced and never comes
 
 
 def udf(running: Deck, rng: random.Random, count: int, outcome: Outcome) -> None:
@@ -87,7 +87,9 @@ def _headers(rng: random.Random) -> dict[str, str]:
 
 def _ask(running: Deck, method: str, target: str, headers: dict[str, str], body: bytes) -> str | None:
     place = urlsplit(running[1]["gateway"])
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=HANG_SECONDS)
+    connection = http.client.HTTPConnection(
+        place.hostname or "", place.port, timeout=BODY_SECONDS if "Content-Length" in headers else GIVE_UP_SECONDS
+    )
     try:
         connection.putrequest(method, target, skip_host="Host" in headers)
         for name, value in headers.items():
@@ -99,7 +101,7 @@ def _ask(running: Deck, method: str, target: str, headers: dict[str, str], body:
         content = answer.read(2_000_000)
     except TimeoutError:
         # A body that was announced and never came: the server rightly waits for it.
-        return None if "Content-Length" in headers else f"no answer in {HANG_SECONDS:g} s"
+        return None if "Content-Length" in headers else f"no answer in {GIVE_UP_SECONDS:g} s"
     except (http.client.HTTPException, ConnectionError, UnicodeError, ValueError):
         return None  # it ended the connection, or the client refuses to send this
     finally:
@@ -132,8 +134,8 @@ def _no_request(rng: random.Random) -> bytes:
 
 def _send_raw(running: Deck, raw: bytes) -> str | None:
     place = urlsplit(running[1]["gateway"])
-    with socket.create_connection((place.hostname or "", place.port or 0), HANG_SECONDS) as connection:
-        connection.settimeout(HANG_SECONDS - 1)
+    with socket.create_connection((place.hostname or "", place.port or 0), GIVE_UP_SECONDS) as connection:
+        connection.settimeout(BODY_SECONDS)
         try:
             connection.sendall(raw)
             connection.shutdown(socket.SHUT_WR)
@@ -157,11 +159,11 @@ def sockets(running: Deck, rng: random.Random, count: int, outcome: Outcome) -> 
 
 
 def _converse(url: str, rng: random.Random, burst: int) -> None:
-    with connect(url, open_timeout=HANG_SECONDS, close_timeout=HANG_SECONDS, max_size=None) as opened:
+    with connect(url, open_timeout=GIVE_UP_SECONDS, close_timeout=GIVE_UP_SECONDS, max_size=None) as opened:
         try:
             for _ in range(burst):
                 opened.send(_message(rng))
-                opened.recv(timeout=HANG_SECONDS)
+                opened.recv(timeout=GIVE_UP_SECONDS)
         except ConnectionClosed:
             return
 
@@ -178,8 +180,8 @@ def _message(rng: random.Random) -> str | bytes:
 
 
 def _honest(url: str) -> str | None:
-    with connect(url, open_timeout=HANG_SECONDS) as opened:
+    with connect(url, open_timeout=GIVE_UP_SECONDS) as opened:
         opened.send(json.dumps({"type": "subscribe", "symbol": "coinbase:BTC/USD", "resolution": "1"}))
-        answers = [json.loads(opened.recv(timeout=HANG_SECONDS)) for _ in range(2)]
+        answers = [json.loads(opened.recv(timeout=GIVE_UP_SECONDS)) for _ in range(2)]
     answered = any(each.get("type") in ("subscribed", "error") for each in answers)  # an empty store has no such bars
     return None if answered else f"answers {answers!r}"

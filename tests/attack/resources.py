@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -47,14 +49,18 @@ def _planned(document: Any) -> str | None:
 def yaml_texts(rng: random.Random, count: int, outcome: Outcome) -> None:
     """Each is refused with a message, or read."""
     sound = [yaml.safe_dump(document, allow_unicode=True) for document in _accepted()]
-    for _ in range(count):
-        text = _spoilt(rng, rng.choice(sound))
-        outcome.attempt(text, lambda text=text: _read(text))  # type: ignore[misc]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "document.yaml"
+        for _ in range(count):
+            text = _spoilt(rng, rng.choice(sound))
+            path.write_bytes(text.encode("utf-8", "surrogatepass"))
+            outcome.attempt(text, lambda: _read(path))
 
 
-def _read(text: str) -> str | None:
+def _read(path: Path) -> str | None:
     try:
-        parse_resource(documents.parse(text, "standard input"))
+        for document in documents.read([str(path)]):
+            parse_resource(document.content)
     except TapedeckError as error:
         return _unfit(str(error))
     return None

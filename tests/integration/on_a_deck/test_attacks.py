@@ -10,7 +10,7 @@ from attack import child
 from attack.on_a_deck import ON_A_DECK, attack_deck
 from decks.process import Deck
 
-COUNTS = {"resources": 300, "files": 150, "command-line": 60}
+COUNTS = {"resources": 300, "yaml": 150, "files": 150, "command-line": 60}
 pytestmark = pytest.mark.slow
 
 
