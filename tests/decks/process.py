@@ -20,6 +20,7 @@ from tapedeck_deck.embedded import deck
 from tapedeck_deck.embedded.broker_access import read_client_properties
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.private_files import write_private
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_operator.plan.names import UID_LABEL
 from waits import eventually as eventually
@@ -33,7 +34,7 @@ def running_deck(folder: Path) -> Iterator[Deck]:
     """Run a deck in a folder; at the end stop it, and fail if a process is left."""
     home = StateDir.at(folder)
     home.root.mkdir(parents=True, exist_ok=True)
-    home.endpoints_file.write_text(LOOPBACK.model_dump_json())
+    write_private(home.endpoints_file, LOOPBACK.model_dump_json())
     facts = deck.start_background(home, 0)
     try:
         yield home, facts, Objects(home.objects)

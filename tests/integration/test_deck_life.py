@@ -24,7 +24,7 @@ from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.postgres import Postgres
 from tapedeck_deck.embedded.processes import wait_exit
 from tapedeck_deck.embedded.readiness import wait_until_answering
-from tapedeck_deck.embedded.state_dir import StateDir
+from tapedeck_deck.embedded.state_dir import VERSION, StateDir
 
 AWAITED = (
     "the broker and the database", "the broker", "the migration of the database", "the recorder", "the gateway",
@@ -188,11 +188,11 @@ def _pids(home: StateDir, word: str) -> list[int]:
 
     return [
         p.pid
-        for p in psutil.process_iter(["cmdline", "status"])
+        for p in psutil.process_iter(["cmdline", "cwd", "status"])
         if p.info["cmdline"]
         and p.info["status"] != psutil.STATUS_ZOMBIE
         and word in " ".join(p.info["cmdline"])
-        and str(home.root) in " ".join(p.info["cmdline"])
+        and str(home.root) in " ".join([*p.info["cmdline"], p.info["cwd"] or ""])
     ]
 
 
@@ -234,7 +234,7 @@ def test_two_processes_are_given_different_ports(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("version", "99", "got deck version '99', expected 1"),
+        ("version", "99", f"got deck version '99', expected {VERSION}"),
         ("kafka/version", "3.9.0", "got version 3.9.0, expected 4.1.1"),
         ("postgres/PG_VERSION", "12", "got version 12, expected 18"),
     ],

@@ -46,6 +46,7 @@ def test_the_sample_feed(services: Services, samples: Path, tmp_path: Path, exch
             "state": "complete",
             "reason": "Complete",
             "message": "13886 bars of 4 symbols",
+            "sandbox": "",
             "done": 11,
             "total": 11,
             "bars": 13_886,

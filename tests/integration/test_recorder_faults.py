@@ -38,7 +38,7 @@ from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_common.wire import encode
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
-from tapedeck_deck.embedded.postgres import Postgres
+from tapedeck_deck.embedded.postgres import ROLES, SUPERUSER, Postgres
 from waits import within
 
 PARTITIONS = len(topics.PERMANENT_TOPICS) * topics.PERMANENT_PARTITIONS
@@ -97,7 +97,9 @@ class Machine:
 @pytest.fixture(scope="module")
 def services_to_kill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     folder = tmp_path_factory.mktemp("machine")
-    running = Machine(folder, KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres"))
+    running = Machine(
+        folder, KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres", (*ROLES, SUPERUSER))
+    )
     try:
         running.broker.launch()
         running.postgres.start()

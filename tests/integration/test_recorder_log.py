@@ -46,7 +46,7 @@ from tapedeck_common.wire import encode, market_headers
 from tapedeck_deck.embedded import forkserver, processes
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
-from tapedeck_deck.embedded.postgres import Postgres
+from tapedeck_deck.embedded.postgres import ROLES, SUPERUSER, Postgres
 from tapedeck_maintenance import connection_check
 from tapedeck_recorder.kafka.consumer import BATCH_BYTES, RecordConsumer
 from tapedeck_recorder.rows.batch import NO_OFFSET
@@ -97,7 +97,7 @@ class Stage:
 @pytest.fixture(scope="module")
 def own_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBroker, Postgres]]:
     folder = tmp_path_factory.mktemp("log")
-    broker, postgres = KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres")
+    broker, postgres = KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres", (*ROLES, SUPERUSER))
     try:
         broker.launch()
         postgres.start()

@@ -21,7 +21,7 @@ from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_crds.clock import Anchor
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
-from tapedeck_deck.embedded.postgres import Postgres
+from tapedeck_deck.embedded.postgres import ROLES, SUPERUSER, Postgres
 
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"]
@@ -90,7 +90,7 @@ def published_by(pod: ReplayProcess) -> int:
 
 @contextmanager
 def sharded_replay(folder: Path) -> Iterator[ShardedReplay]:
-    broker, postgres = KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres")
+    broker, postgres = KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres", (*ROLES, SUPERUSER))
     pods: list[ReplayProcess] = []
     try:
         broker.launch()

@@ -14,6 +14,7 @@ from tapedeck_deck.embedded.broker_access import BrokerAccess
 from tapedeck_deck.embedded.ports import free_port
 
 _SCRAM = (
+    "listener.name.clients.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512\n"
     "listener.name.clients.scram-sha-512.sasl.jaas.config="
     "org.apache.kafka.common.security.scram.ScramLoginModule required;\n"
 )
@@ -37,5 +38,4 @@ class SecuredBroker(KafkaBroker):
         )
 
     def _properties(self) -> str:
-        enabled = "sasl.enabled.mechanisms=PLAIN"
-        return super()._properties().replace(enabled, f"{enabled},SCRAM-SHA-512") + _SCRAM
+        return super()._properties() + _SCRAM
