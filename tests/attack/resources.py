@@ -19,7 +19,9 @@ from tapedeck_deck.embedded import documents
 from tapedeck_operator.plan import Observed, Settings, plan
 
 SETTINGS = Settings(
-    images={name: f"i/{name}:1" for name in ("feed", "replay", "transform", "backtest")}, operator_key=b"secret"
+    images={name: f"i/{name}:1" for name in ("feed", "replay", "transform", "backtest")},
+    operator_key=b"secret",
+    results_key=b"results",
 )
 NOW = 1_767_225_600_000
 MESSAGE_CHARS = 20_000

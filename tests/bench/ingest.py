@@ -17,9 +17,11 @@ from pathlib import Path
 import psycopg
 
 from bench.figures import Figure, against, alternate
+from pods.signatures import RESULTS_KEY
 from tapedeck_common import topics
 from tapedeck_common.kafka import admin, consumer, producer
 from tapedeck_common.market import Bar, series_key
+from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_common.topic_admin import ensure_topics
@@ -65,6 +67,7 @@ class Bench:
 
     def __init__(self, folder: Path, broker: KafkaBroker, postgres: Postgres) -> None:
         self._folder = folder
+        (folder / "results-key").write_bytes(RESULTS_KEY)
         self._broker = broker
         self._dsn = postgres.dsn()
         self._start_offsets: list[tuple[object, ...]] = []
@@ -103,7 +106,11 @@ class Bench:
             pod = processes.start(
                 [sys.executable, "-m", "tapedeck_recorder"],
                 log=self._folder / "recorder.log",
-                env={"TAPEDECK_CONNECTIONS": str(self._folder), "PATH": "/usr/bin:/bin"},
+                env={
+                    "TAPEDECK_CONNECTIONS": str(self._folder),
+                    "TAPEDECK_RESULTS_KEY_FILE": str(self._folder / "results-key"),
+                    "PATH": "/usr/bin:/bin",
+                },
             )
             try:
                 speed = self._watch(connection)
@@ -144,7 +151,7 @@ class Bench:
             while done < ROWS:
                 messages = client.consume(BATCH_MESSAGES, 2.0)
                 if messages:
-                    rows = build_batch(messages).rows[BARS]
+                    rows = build_batch(messages, ResultVerifier(RESULTS_KEY)).rows[BARS]
                     done += rows.count
                     yield b"".join((COPY_HEADER, *rows.chunks, COPY_TRAILER))
         finally:

@@ -8,6 +8,7 @@ from typing import Any
 from by_hand.backtrader import run_stock
 from pods.backtest import read_records
 from pods.runs import random_walk, secret
+from pods.signatures import RESULTS_KEY
 from pods.store import insert_bars
 from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
@@ -31,10 +32,15 @@ def test_strategy_in_a_config_map(connections: Connections, tmp_path: Path) -> N
     objects.apply(secret(connections))
     backtest = parse_resource(objects.get("Backtest", "default", "pullback"))
     settings = Settings(
-        images={"backtest": "tapedeck_backtest"}, operator_key=b"k", http_host="127.0.0.1", http_port=0,
+        images={"backtest": "tapedeck_backtest"},
+        operator_key=b"k",
+        results_key=RESULTS_KEY,
+        http_host="127.0.0.1",
+        http_port=0,
         files_beside_resource=True,
-    )  # fmt: skip
-    job = plan(backtest, Observed(), 0, settings).apply[-1]
+    )
+    *_, key, job = plan(backtest, Observed(), 0, settings).apply
+    objects.apply(key)
     pod = {"metadata": {"name": "p", "namespace": "default"}, "spec": job["spec"]["template"]["spec"]}
     log = tmp_path / "log"
     running = start_pod(

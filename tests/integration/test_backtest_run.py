@@ -255,10 +255,12 @@ def test_sigterm_interrupts_the_run(connections: Connections, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("topic", ["none", "empty"])
-def test_replay_that_does_not_start_in_time(connections: Connections, topic: str) -> None:
+def test_replay_that_does_not_start_in_time(connections: Connections, tmp_path: Path, topic: str) -> None:
+    key = tmp_path / "run-key"
+    key.write_text("a key of any run")
     uid = ReplayTopic(connections, ["A"]).uid if topic == "empty" else uuid.uuid4().hex
     run = BacktestRun(
-        PodSettings(uid=uuid.uuid4().hex, replay_uid=uid),
+        PodSettings(uid=uuid.uuid4().hex, replay_uid=uid, run_key_file=key),
         BacktestSpec.model_validate(spec({"replay": {"name": "replay"}})),
         connections,
         Event(),

@@ -147,9 +147,10 @@ def operator_settings(documents: list[Json], folder: Path, monkeypatch: pytest.M
     (container,) = find(documents, "Deployment", "td-operator")["spec"]["template"]["spec"]["containers"]
     for variable in container["env"]:
         monkeypatch.setenv(variable["name"], variable["value"])
-    key = base64.b64decode(find(documents, "Secret", "td-operator-key")["data"]["key"])
-    (folder / "key").write_bytes(key)
+    for name, text in find(documents, "Secret", "td-operator-key")["data"].items():
+        (folder / name).write_bytes(base64.b64decode(text))
     monkeypatch.setenv("TAPEDECK_OPERATOR_KEY_FILE", str(folder / "key"))
+    monkeypatch.setenv("TAPEDECK_OPERATOR_RESULTS_KEY_FILE", str(folder / "results"))
     return OperatorSettings().planning()
 
 

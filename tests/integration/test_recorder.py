@@ -31,8 +31,10 @@ from pods.recorder import (
     select,
 )
 from pods.services import EachStore, Services
+from pods.signatures import RESULTS_KEY, signed
 from tapedeck_common import records, topics
 from tapedeck_common.market import Bar, Ticker, Trade, series_key
+from tapedeck_common.result_signatures import ResultSigner, run_key
 from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_common.wire import Epoch, encode, replay_headers
 from waits import idle_clock, within
@@ -304,6 +306,62 @@ def test_invalid_messages_are_kept_with_their_reason(stage: Stage, exchange: str
     assert select(stage.dsn, "SELECT count(*) FROM runs WHERE run_id = %s", exchange) == [(0,)]
     places = select(stage.dsn, 'SELECT topic, partition, "offset" FROM ingest_errors')
     assert len(places) == len(set(places))
+
+
+def test_a_result_of_another_run_is_refused_although_its_sender_may_write_the_topic(
+    stage: Stage, exchange: str
+) -> None:
+    """Two tenants: the run ``theirs`` of one knows its own key alone, and writes in the name of the other's run."""
+    mine, theirs = f"mine-{exchange}", f"theirs-{exchange}"
+
+    def started(run: str, namespace: str, name: str = "n") -> bytes:
+        empty = Raw(b"{}")
+        return encode(records.RunStarted(run, name, namespace, "s", empty, empty, "x", [], "1m", "", 1.0, T0))
+
+    def trade(run: str, seq: int, pnl: float) -> bytes:
+        return encode(records.RunTrade(run, seq, "A/B", "long", 1.0, T0, 1.0, T0 + 1, 1.0 + pnl, pnl, pnl, 0.0))
+
+    key = run_key(RESULTS_KEY, "tenant-b", theirs).encode()
+    by_b = ResultSigner(key, "tenant-b")
+    as_a = ResultSigner(key, "tenant-a")
+    end = encode(records.RunEnded(mine, "failed", "forged", 0, {}, "", T0))
+    own = trade(theirs, 0, 2.0)
+    forged: list[tuple[bytes, Any]] = [
+        (trade(mine, 1, 1e6), by_b.headers(trade(mine, 1, 1e6))),
+        (trade(mine, 2, 1e6), as_a.headers(trade(mine, 2, 1e6))),
+        (trade(mine, 3, 1e6), [("td", b"1;live")]),
+        (trade(mine, 4, 1e6), [("td", b"1;result;tenant-a;" + b"0" * 32)]),
+        (trade(mine, 5, 1e6), [("td", b"1;result;tenant-a;" + "é".encode())]),
+        (trade(mine, 6, 1e6), []),
+        (trade(mine, 7, 1e6), signed(trade(mine, 0, 1.0), namespace="tenant-a")),  # of another record of the run
+        (end, by_b.headers(end)),
+        (started(theirs, "tenant-a", "as-a"), by_b.headers(started(theirs, "tenant-a", "as-a"))),
+    ]
+    own_records: list[Record] = [
+        (topics.RESULTS, started(mine, "tenant-a"), mine, None),
+        (topics.RESULTS, trade(mine, 0, 1.0), mine, signed(trade(mine, 0, 1.0), namespace="tenant-a")),
+        (topics.RESULTS, started(theirs, "tenant-b"), theirs, None),
+        (topics.RESULTS, own, theirs, by_b.headers(own)),
+    ]
+    stage.record(
+        *own_records,
+        *((topics.RESULTS, value, mine, headers) for value, headers in forged),
+        on_bars(bar(exchange, "A/B", 0), LIVE),
+    )
+    runs = select(
+        stage.dsn, "SELECT run_id, namespace, name, state FROM runs WHERE run_id LIKE %s ORDER BY 1", f"%{exchange}"
+    )
+    assert runs == [(mine, "tenant-a", "n", "running"), (theirs, "tenant-b", "n", "running")]
+    trades = select(
+        stage.dsn, "SELECT run_id, seq, pnl FROM run_trades WHERE run_id LIKE %s ORDER BY 1, 2", f"%{exchange}"
+    )
+    assert trades == [(mine, 0, 1.0), (theirs, 0, 2.0)]
+    assert select(stage.dsn, "SELECT count(*) FROM bars WHERE exchange = %s", exchange) == [(1,)]
+    found = stage.rejected()
+    for value, _ in forged:
+        topic, reason = found[value]
+        assert topic == topics.RESULTS
+        assert "the run's own key" in reason or "that of the run's signature" in reason
 
 
 def test_a_message_that_only_the_database_rejects_is_kept_too(stage: Stage, exchange: str) -> None:

@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from pods.recorder import LIVE, MINUTE, T0, Record, RecorderProcess, ends, eventually, publish, recorders, select
 from pods.services import Services
+from pods.signatures import signed
 from stores.influxdb import InfluxDB
 from stores.questdb import QuestDB, StoreNotInstallable
 from tapedeck_common import records, topics
@@ -60,6 +61,7 @@ def some_records(exchange: str) -> list[Record]:
         records.RunTrade(run, 1, "A/B", "long", 2.5, T0, 2.0, T0 + 7, 3.0, 1.5, 1.25, 0.25),
         records.RunFill(run, 0, "A/B", T0, "buy", 1.5, 2.0),
     ]
+    forged = encode(records.RunFill(run, 9, "A/B", T0 + 9, "buy", 9.0, 9.0))
     points = [
         Point(exchange, "A B/USD", "1m", "sma", T0, 2.5, open=2.0),
         Point(exchange, "A B/USD", "", "flow", T0 + 5, 7.0, id="101"),
@@ -78,6 +80,7 @@ def some_records(exchange: str) -> list[Record]:
         (topics.MARKET_TICKERS, encode(Ticker(exchange, "A B/USD", T0 + 7, 3.5, bid=3.25)), key, LIVE),
         *((topics.MARKET_POINTS, encode(point), key, LIVE) for point in points),
         *((topics.RESULTS, encode(result), run, None) for result in results),
+        (topics.RESULTS, forged, run, signed(forged, key=b"the key of another run")),
     ]
 
 

@@ -23,7 +23,7 @@ from tapedeck_operator.plan import Observed, ObservedPod, Plan, Settings, plan
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"]
 MINUTES = 8_000
 OVERRUN = 100  # minutes that the late pod plays on after the time of its control
-SETTINGS = Settings(images={"replay": "i/replay:1"}, operator_key=b"secret")
+SETTINGS = Settings(images={"replay": "i/replay:1"}, operator_key=b"secret", results_key=b"results")
 SOURCE: Json = {"store": {"exchange": "x", "symbols": SYMBOLS}}
 
 

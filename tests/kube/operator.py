@@ -82,6 +82,7 @@ class OperatorProcess:
         kubeconfig = folder / "operator.kubeconfig"
         api.write_kubeconfig(kubeconfig, "operator", url or api.url)
         (folder / "operator-key").write_bytes(KEY)
+        (folder / "results-key").write_bytes(KEY[::-1])
         self._port = 0
         self._process: subprocess.Popen[bytes] | ForkedModule | None = None
         self.environment = {
@@ -93,6 +94,7 @@ class OperatorProcess:
             "TAPEDECK_OPERATOR_WATCH_NAMESPACE": namespace,
             "TAPEDECK_OPERATOR_IMAGES": json.dumps(IMAGES),
             "TAPEDECK_OPERATOR_KEY_FILE": str(folder / "operator-key"),
+            "TAPEDECK_OPERATOR_RESULTS_KEY_FILE": str(folder / "results-key"),
             "TAPEDECK_OPERATOR_HTTP_HOST": "127.0.0.1",
             "TAPEDECK_OPERATOR_HTTP_PORT": "0",
             "TAPEDECK_OPERATOR_NETWORK_POLICIES": "true",

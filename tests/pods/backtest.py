@@ -14,9 +14,11 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
+from pods.signatures import RESULTS_KEY
 from tapedeck_common import topics, wire
 from tapedeck_common.kafka import admin, transactional_producer
 from tapedeck_common.market import Bar, series_key
+from tapedeck_common.result_signatures import ResultVerifier, run_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_deck.embedded import forkserver
@@ -55,6 +57,7 @@ class BacktestPod:
         shared.mkdir(parents=True, exist_ok=True)
         (shared / "kafka_bootstrap").write_text(self.connections.kafka_bootstrap)
         (shared / "store_dsn").write_text(self.connections.store_dsn.get_secret_value())
+        (self.folder / "run-key").write_text(run_key(RESULTS_KEY, "default", self.uid))
         (self.folder / "port").unlink(missing_ok=True)
         environment = {
             "TAPEDECK_NAME": "bt",
@@ -66,6 +69,7 @@ class BacktestPod:
             "TAPEDECK_SINCE": self.since,
             "TAPEDECK_CONNECTIONS": str(shared),
             "TAPEDECK_FILES": str(self.folder),
+            "TAPEDECK_RUN_KEY_FILE": str(self.folder / "run-key"),
             "TAPEDECK_PORT_FILE": str(self.folder / "port"),
             "TAPEDECK_TERMINATION_LOG": str(self.folder / "termination"),
         }
@@ -174,6 +178,7 @@ def result_values(connections: Connections, run_id: str) -> Iterator[tuple[int, 
             "isolation.level": "read_committed",
         }
     )
+    verifier = ResultVerifier(RESULTS_KEY)
     try:
         partitions = [TopicPartition(topics.RESULTS, p, 0) for p in range(topics.PERMANENT_PARTITIONS)]
         ends = {each.partition: reader.get_watermark_offsets(each, timeout=60)[1] for each in partitions}
@@ -189,7 +194,7 @@ def result_values(connections: Connections, run_id: str) -> Iterator[tuple[int, 
             if offset + 1 >= ends[partition]:
                 unread.discard(partition)
             if key == run_id.encode():
-                assert message.headers() is None
+                assert verifier.namespace(run_id, value, message.headers()) == "default"
                 yield message.timestamp()[1], json.loads(value)
         assert not unread, "the topic could not be read to its end"
     finally:

@@ -17,6 +17,7 @@ import psycopg
 import stamina
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from pods.signatures import RESULTS_KEY, signed
 from tapedeck_common import topics
 from tapedeck_common.kafka import is_transient, producer
 from tapedeck_common.settings import Connections
@@ -37,6 +38,7 @@ class RecorderProcess:
         (self.home / "connections").mkdir(parents=True)
         (self.home / "connections" / "kafka_bootstrap").write_text(bootstrap)
         (self.home / "connections" / "store_dsn").write_text(dsn)
+        (self.home / "results-key").write_bytes(RESULTS_KEY)
         self.options: dict[str, Any] = {}
         self.process: ForkedModule | None = None
 
@@ -50,6 +52,7 @@ class RecorderProcess:
                 "TAPEDECK_CONNECTIONS": str(self.home / "connections"),
                 "TAPEDECK_SPEC": json.dumps(self.options),
                 "TAPEDECK_SINKS": str(self.home / "sinks"),
+                "TAPEDECK_RESULTS_KEY_FILE": str(self.home / "results-key"),
                 "TAPEDECK_PORT_FILE": str(self.home / "port"),
                 "TAPEDECK_TERMINATION_LOG": str(self.home / "termination"),
             },
@@ -111,7 +114,10 @@ LIVE, BACKFILL = market_headers("live"), market_headers("backfill")
 
 
 def publish(broker: str | dict[str, str], records: Sequence[Record]) -> None:
-    """Publish records; the key decides the partition. ``broker`` is an address, or what a client needs."""
+    """Publish records; the key decides the partition. ``broker`` is an address, or what a client needs.
+
+    Results without headers are signed.
+    """
     # An idempotent producer would first wait half a second for its id.
     config = {"queue.buffering.max.messages": 1_000_000, "enable.idempotence": False}
     account = {"bootstrap.servers": broker} if isinstance(broker, str) else broker
@@ -123,6 +129,8 @@ def publish(broker: str | dict[str, str], records: Sequence[Record]) -> None:
             errors.append(error)
 
     for topic, value, key, headers in records:
+        if topic == topics.RESULTS and headers is None and value is not None:
+            headers = signed(value)
         client.produce(topic, value, key, headers=headers, on_delivery=delivered)
         client.poll(0)
     assert client.flush(60) == 0

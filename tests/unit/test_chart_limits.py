@@ -67,7 +67,9 @@ def test_every_pod_of_a_run_has_limits(everything: list[Json], kind: str, spec: 
     (operator,) = find(everything, "Deployment", "td-operator")["spec"]["template"]["spec"]["containers"]
     told = next(v["value"] for v in operator["env"] if v["name"] == "TAPEDECK_OPERATOR_RESOURCES")
     resources = {workload: Resources.model_validate(given) for workload, given in json.loads(told).items()}
-    settings = Settings(images=dict.fromkeys(resources, "i"), operator_key=b"k", resources=resources)
+    settings = Settings(
+        images=dict.fromkeys(resources, "i"), operator_key=b"k", results_key=b"results", resources=resources
+    )
     document = {"apiVersion": "tapedeck.dev/v1alpha1", "kind": kind, "metadata": {"name": "x", "uid": "u"}}
     made = plan(parse_resource({**document, "spec": spec}), Observed(), 0, settings).apply
     specs = [m["spec"]["template"]["spec"] for m in made if m["kind"] in ("Job", "Deployment")]

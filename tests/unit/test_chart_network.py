@@ -56,7 +56,7 @@ def run(documents: list[Json], policies: list[Json]) -> Callable[[str, str], dic
         *(tuple(json.loads(told[f"TAPEDECK_OPERATOR_{name}"])) for name in ("INGRESS_FROM", "EGRESS", "EXTERNAL"))
     )
     images = dict.fromkeys(("feed", "replay", "transform", "backtest"), "i")
-    settings = Settings(images=images, operator_key=b"k", network=network)
+    settings = Settings(images=images, operator_key=b"k", results_key=b"results", network=network)
 
     def made(name: str, namespace: str) -> dict[str, Pod]:
         kind, spec = RUNS[name]

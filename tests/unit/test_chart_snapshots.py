@@ -26,7 +26,7 @@ def normalized(document: Json) -> Json:
     if document["kind"] == "ConfigMap":
         document["data"] = dict.fromkeys(document["data"], "as in charts/tapedeck/dashboards")
     if document["metadata"]["name"] == "td-operator-key":
-        document["data"]["key"] = "random"
+        document["data"] = dict.fromkeys(document["data"], "random")
     if document["metadata"]["name"] == "td-gateway-tokens":
         document["data"]["page.read"] = "random"
     template = document.get("spec", {}).get("template", {}) if isinstance(document.get("spec"), dict) else {}

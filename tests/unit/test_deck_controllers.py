@@ -20,7 +20,7 @@ from tapedeck_deck.embedded.services import deployment
 from tapedeck_operator.plan import Observed, Settings, plan
 
 EACH_START = pytest.mark.parametrize("start", [processes.start_module, forkserver.start])
-SETTINGS = Settings(images={"replay": "tapedeck_replay"}, operator_key=b"k", http_port=0)
+SETTINGS = Settings(images={"replay": "tapedeck_replay"}, operator_key=b"k", results_key=b"results", http_port=0)
 
 
 def a_job() -> Json:
@@ -172,8 +172,8 @@ def test_the_paths_of_a_template_are_mapped_to_local_ones(tmp_path: Path, start:
     mounted = tmp_path / "pod" / "volumes"
     assert (mounted / "connections" / "store_dsn").read_text() == "dsn"
     assert not (mounted / "connections" / "x").exists()
-    assert (mounted / "control" / "key").read_text() == "k1"
-    assert (mounted / "control" / "key").stat().st_mode & 0o077 == 0
+    assert (mounted / "key" / "key").read_text() == "k1"
+    assert (mounted / "key" / "key").stat().st_mode & 0o077 == 0
 
 
 @EACH_START
@@ -185,7 +185,7 @@ def test_the_process_gets_the_environment_of_its_template(tmp_path: Path, start:
     output = (tmp_path / "log").read_text()
     assert f"'TAPEDECK_CONNECTIONS': '{tmp_path}/pod/volumes/connections'" in output
     assert f"'TAPEDECK_TERMINATION_LOG': '{tmp_path}/pod/termination'" in output
-    assert f"'TAPEDECK_CONTROL_KEY_FILE': '{tmp_path}/pod/volumes/control/key'" in output
+    assert f"'TAPEDECK_CONTROL_KEY_FILE': '{tmp_path}/pod/volumes/key/key'" in output
     assert "'TAPEDECK_SHARD': '3'" in output
 
 

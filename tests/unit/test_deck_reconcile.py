@@ -25,7 +25,7 @@ from tapedeck_deck.embedded.store_watch import StoreWatch
 from tapedeck_operator.plan import Settings
 from tapedeck_operator.plan.fill import fill_name
 
-SETTINGS = Settings(images={"feed": "f", "replay": "r", "transform": "t"}, operator_key=b"k")
+SETTINGS = Settings(images={"feed": "f", "replay": "r", "transform": "t"}, operator_key=b"k", results_key=b"results")
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
 T0 = 1_522_800_000_000
 

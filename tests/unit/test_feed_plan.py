@@ -14,7 +14,7 @@ from tapedeck_operator.plan import Network, Observed, ObservedPod, Plan, Setting
 from tapedeck_operator.plan.pods import optional_keys
 
 NOW = 1_700_000_000_000
-SETTINGS = Settings(images={"feed": "i/feed:1"}, operator_key=b"secret")
+SETTINGS = Settings(images={"feed": "i/feed:1"}, operator_key=b"secret", results_key=b"results")
 
 
 def feed(status: Json | None = None, generation: int = 1, **spec: Any) -> Feed:

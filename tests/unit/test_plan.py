@@ -21,7 +21,9 @@ from tapedeck_operator.plan.reasons import REASONS
 NOW = 1_700_000_000_000
 T0 = 1_522_800_000_000
 SETTINGS = Settings(
-    images={"feed": "i/feed:1", "replay": "i/replay:1", "backtest": "i/backtest:1"}, operator_key=b"secret"
+    images={"feed": "i/feed:1", "replay": "i/replay:1", "backtest": "i/backtest:1"},
+    operator_key=b"secret",
+    results_key=b"results",
 )
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"], "interval": "1m"}}
 

@@ -17,7 +17,7 @@ from tapedeck_deck.embedded.objects import Objects
 from tapedeck_operator.plan import Observed, Settings, plan
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
-SETTINGS = Settings(images={"feed": "f", "replay": "r"}, operator_key=b"k")
+SETTINGS = Settings(images={"feed": "f", "replay": "r"}, operator_key=b"k", results_key=b"results")
 RANGE = {"from": "2018-04-04T00:00:00Z", "to": "2018-04-05T00:00:00Z"}
 
 

@@ -19,6 +19,7 @@ RESERVED = {"cpu": "50m", "memory": "192Mi"}
 SETTINGS = Settings(
     images=dict.fromkeys(("feed", "replay", "transform", "backtest"), "i"),
     operator_key=b"secret",
+    results_key=b"results",
     resources={"replay": Resources(requests=RESERVED, limits=DEFAULTS)},
 )
 BACKFILL = {"exchange": "binance", "symbols": ["BTC/USDT"], "backfill": {"from": "2024-01-01T00:00:00Z", "only": True}}

@@ -17,7 +17,7 @@ from tapedeck_operator.plan import Observed, ObservedPod, Plan, Settings, plan
 NOW = 1_700_000_000_000
 T0 = 1_522_800_000_000
 LAST = T0 + 660_000
-SETTINGS = Settings(images={"replay": "i/replay:1"}, operator_key=b"secret")
+SETTINGS = Settings(images={"replay": "i/replay:1"}, operator_key=b"secret", results_key=b"results")
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"], "interval": "1m"}}
 
 

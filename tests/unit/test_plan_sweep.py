@@ -9,7 +9,7 @@ from tapedeck_crds.report import BacktestReport, TrialReport
 from tapedeck_operator.plan import Observed, ObservedPod, Settings, plan
 
 DAY = 86_400_000
-SETTINGS = Settings(images={"backtest": "bt"}, operator_key=b"k")
+SETTINGS = Settings(images={"backtest": "bt"}, operator_key=b"k", results_key=b"results")
 
 
 def a_sweep(**sweep: Any) -> Backtest:

@@ -16,6 +16,7 @@ NOW = 1_700_000_000_000
 SETTINGS = Settings(
     images={name: f"i/{name}:1" for name in ("feed", "replay", "transform")},
     operator_key=b"secret",
+    results_key=b"results",
     network=Network(egress=({"to": "broker"},)),
 )
 FILES = {"format": "csv", "exchange": "x", "credentialsSecret": "s3-keys", "sets": [{"symbol": "A/B", "path": "a"}]}

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from pods.signatures import RESULTS_KEY
+from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.settings import Connections
 from tapedeck_crds.sink import RecorderOptions, SinkOptions
 from tapedeck_deck.embedded.errors import DeckError
@@ -71,7 +73,8 @@ def serving(respond: Callable[[list[str]], Response]) -> Iterator[SinkServer]:
 
 
 def delivery(store: SinkServer, folder: Path) -> SinkDelivery:
-    return SinkDelivery(Connections(), SinkOptions(name="s", url=store.url), folder, threading.Event())
+    sink = SinkOptions(name="s", url=store.url)
+    return SinkDelivery(Connections(), ResultVerifier(RESULTS_KEY), sink, folder, threading.Event())
 
 
 def test_status_codes(tmp_path: Path) -> None:

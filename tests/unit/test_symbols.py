@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from by_hand.symbols import EXCHANGES_TEXT, NO_SYMBOLS
 from tapedeck_backtest.bars.arrays import interval_of, is_resampled, resampled_name, symbol_of
 from tapedeck_common.market import Bar, series_key
+from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.topics import MARKET_BARS
 from tapedeck_common.wire import decode_bar, encode, market_headers
 from tapedeck_crds.base import Symbol, SymbolPattern, is_symbol
@@ -23,6 +24,8 @@ from tapedeck_recorder.sinks.line_protocol import encode_points
 SYMBOLS: TypeAdapter[str] = TypeAdapter(Symbol)
 PATTERNS: TypeAdapter[str] = TypeAdapter(SymbolPattern)
 symbols = st.text(min_size=1, max_size=64).filter(is_symbol) | st.sampled_from(EXCHANGES_TEXT)
+
+VERIFIER = ResultVerifier(b"no results here")
 
 
 class Message:
@@ -90,7 +93,7 @@ def test_records_and_feeds_keep_it(symbol: str) -> None:
 def test_line_protocol_gives_it_back(symbol: str) -> None:
     """Read as the protocol is specified: an escaped character is itself, others end the name or the value."""
     try:
-        (line,) = encode_points(Message(Bar("x", symbol, "1m", 60_000, -37.63, -37.0, -40.32, -38.5, 1)))  # type: ignore[arg-type]
+        (line,) = encode_points(Message(Bar("x", symbol, "1m", 60_000, -37.63, -37.0, -40.32, -38.5, 1)), VERIFIER)  # type: ignore[arg-type]
     except ValueError:
         assert not symbol.isprintable()
         return

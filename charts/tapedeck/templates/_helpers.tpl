@@ -22,6 +22,11 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{ .Release.Name }}
 {{- end }}
 
+{{- /* The Secret with the keys that sign controls and results. */}}
+{{- define "tapedeck.keySecret" -}}
+{{ .Values.operator.existingKeySecret | default (printf "%s-operator-key" (include "tapedeck.fullname" .)) }}
+{{- end }}
+
 {{- define "tapedeck.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 10001

@@ -89,6 +89,9 @@ spec:
           securityContext: {{- include "tapedeck.containerSecurity" .root | nindent 12 }}
           volumeMounts:
             - { name: connections, mountPath: /etc/tapedeck/connections, readOnly: true }
+            {{- if .keys }}
+            - { name: key, mountPath: /etc/tapedeck/key, readOnly: true }
+            {{- end }}
             {{- range $folder, $_ := .folders }}
             - { name: {{ replace "/" "-" $folder }}, mountPath: /etc/tapedeck/{{ $folder }}, readOnly: true }
             {{- end }}
@@ -107,6 +110,15 @@ spec:
               {{- end }}
         {{- if include "tapedeck.createsUsers" .root }}
         - { name: kafka-users, secret: { secretName: tapedeck-kafka-users } }
+        {{- end }}
+        {{- with .keys }}
+        - name: key
+          secret:
+            secretName: {{ include "tapedeck.keySecret" $.root }}
+            items:
+              {{- range . }}
+              - { key: {{ . }}, path: {{ . }} }
+              {{- end }}
         {{- end }}
         {{- range $folder, $secret := .folders }}
         - { name: {{ replace "/" "-" $folder }}, secret: { secretName: {{ $secret }}, defaultMode: 0440 } }

@@ -121,7 +121,9 @@ def _check_strategy(objects: Objects, config_maps: dict[str, Json], backtest: Ba
         return objects.get(kind, backtest.metadata.namespace, name)
 
     name = backtest.metadata.name
-    settings = Settings(images={"backtest": CHECK_PROGRAM}, operator_key=b"", http_port=0, files_beside_resource=True)
+    settings = Settings(
+        images={"backtest": CHECK_PROGRAM}, operator_key=b"", results_key=b"", http_port=0, files_beside_resource=True
+    )
     template = run_job(backtest, settings)["spec"]["template"]["spec"]
     pod = {"metadata": {"name": "check", "namespace": backtest.metadata.namespace}, "spec": template}
     with tempfile.TemporaryDirectory(prefix="tapedeck-check-") as folder:

@@ -71,9 +71,11 @@ class EmbeddedCluster:
         self._supervisor = Supervisor(self._broker, self._postgres, self._problems)
         self._kubelet = Kubelet(state_dir, self._objects, self._problems)
         self._pod_controllers = PodControllers(self._objects, self._problems)
+        settings = _settings(state_dir)
+        self._results_key = settings.results_key
         self._controller = Controller(
             StoreApi(self._objects),
-            _settings(state_dir),
+            settings,
             poll_seconds=POLL_SECONDS,
             throttle=StatusThrottle(STATUS_SECONDS, STATUSES_PER_SECOND),
             workers=WORKERS,
@@ -99,7 +101,10 @@ class EmbeddedCluster:
             "TAPEDECK_SINKS": str(self._state_dir.sinks),
             "TAPEDECK_SPEC": services.recorder_options(self._state_dir.sinks_file).model_dump_json(by_alias=True),
         }
-        self._objects.apply(services.deployment("recorder", extra_env=environment))
+        self._objects.apply(services.results_key(self._results_key))
+        self._objects.apply(
+            services.deployment("recorder", extra_env=environment, key_secret=services.RESULTS_KEY_SECRET)
+        )
         options = {"TAPEDECK_SPEC": json.dumps({"origins": self._origins})}
         self._objects.apply(services.deployment("gateway", port=self._port, extra_env=options))
 
@@ -251,17 +256,21 @@ def _passwords() -> dict[str, str]:
 
 
 def _settings(state_dir: StateDir) -> Settings:
-    key = state_dir.root / "operator-key"
-    if not key.exists():
-        write_private(key, secrets.token_hex(32))
     return Settings(
         images=services.IMAGES,
-        operator_key=key.read_bytes(),
+        operator_key=_key(state_dir.root / "operator-key"),
+        results_key=_key(state_dir.root / "results-key"),
         http_host="127.0.0.1",
         http_port=0,
         files_beside_resource=True,
         endpoints=services.endpoint_policy(state_dir.endpoints_file).model_dump_json(),
     )
+
+
+def _key(file: Path) -> bytes:
+    if not file.exists():
+        write_private(file, secrets.token_hex(32))
+    return file.read_bytes()
 
 
 def _page_port(port: int) -> tuple[int, IO[str] | None]:

@@ -14,10 +14,18 @@ from tapedeck_common.settings import WorkloadName
 from tapedeck_crds.json import Json
 from tapedeck_crds.sink import RecorderOptions
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_operator.plan.pods import CONNECTION_FIELDS, CONNECTIONS_PATH, CONNECTIONS_SECRET, TERMINATION_LOG
+from tapedeck_operator.plan.pods import (
+    CONNECTION_FIELDS,
+    CONNECTIONS_PATH,
+    CONNECTIONS_SECRET,
+    KEY,
+    KEY_PATH,
+    TERMINATION_LOG,
+)
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 NAMESPACE = "default"
+RESULTS_KEY_SECRET = "tapedeck-results-key"
 
 # The image of a workload is the Python package that the process runs.
 IMAGES = {
@@ -57,6 +65,16 @@ def connections(broker: Callable[[str], dict[str, str]], database: Callable[[str
     }
 
 
+def results_key(key: bytes) -> Json:
+    """The Secret with the key of all results, for the recorder."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": RESULTS_KEY_SECRET, "namespace": NAMESPACE},
+        "data": {KEY: b64encode(key).decode()},
+    }
+
+
 def recorder_options(file: Path) -> RecorderOptions:
     """The recorder's options from a YAML file with a list of sinks; no sinks without the file. Raises DeckError."""
     return _options(file, RecorderOptions, lambda content: {"sinks": content or []})
@@ -80,9 +98,21 @@ def _options(file: Path, model: type[OptionsT], document: Callable[[Any], Any]) 
 
 
 def deployment(
-    workload: str, *, host: str = "127.0.0.1", port: int = 0, extra_env: dict[str, str] | None = None
+    workload: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    extra_env: dict[str, str] | None = None,
+    key_secret: str | None = None,
 ) -> Json:
-    """The Deployment of one of the deck's own workloads, with one pod."""
+    """The Deployment of one of the deck's own workloads, with one pod. ``key_secret`` has its key of results."""
+    items = [{"key": f"{workload}.{name}", "path": name} for name in CONNECTION_FIELDS]
+    volumes: list[Json] = [{"name": "connections", "secret": {"secretName": CONNECTIONS_SECRET, "items": items}}]
+    mounts = [{"name": "connections", "mountPath": CONNECTIONS_PATH}]
+    if key_secret is not None:
+        volumes.append({"name": "key", "secret": {"secretName": key_secret}})
+        mounts.append({"name": "key", "mountPath": KEY_PATH})
+        extra_env = {**(extra_env or {}), "TAPEDECK_RESULTS_KEY_FILE": f"{KEY_PATH}/{KEY}"}
     environment = {
         "TAPEDECK_NAME": workload,
         "TAPEDECK_HTTP_HOST": host,
@@ -106,18 +136,10 @@ def deployment(
                             "name": workload,
                             "image": IMAGES[workload],
                             "env": [{"name": name, "value": value} for name, value in environment.items()],
-                            "volumeMounts": [{"name": "connections", "mountPath": CONNECTIONS_PATH}],
+                            "volumeMounts": mounts,
                         }
                     ],
-                    "volumes": [
-                        {
-                            "name": "connections",
-                            "secret": {
-                                "secretName": CONNECTIONS_SECRET,
-                                "items": [{"key": f"{workload}.{name}", "path": name} for name in CONNECTION_FIELDS],
-                            },
-                        }
-                    ],
+                    "volumes": volumes,
                 },
             },
         },

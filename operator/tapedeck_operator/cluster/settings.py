@@ -29,6 +29,7 @@ class OperatorSettings(BaseSettings):
     watch_namespace: str = ""
     images: dict[str, str]
     key_file: Path
+    results_key_file: Path
     http_host: str = "0.0.0.0"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8081
     workload_port: Annotated[int, Field(ge=1, le=65535)] = 8080
@@ -67,13 +68,11 @@ class OperatorSettings(BaseSettings):
         return resources
 
     def planning(self) -> Settings:
-        """The planner's settings. Raises ValueError where the key is too short."""
-        key = self.key_file.read_bytes().strip()
-        if len(key) < KEY_MIN_BYTES:
-            raise ValueError(f"{self.key_file}: got a key of {len(key)} bytes, expected at least {KEY_MIN_BYTES}")
+        """The planner's settings. Raises ValueError where a key is too short."""
         return Settings(
             images=self.images,
-            operator_key=key,
+            operator_key=_key(self.key_file),
+            results_key=_key(self.results_key_file),
             http_port=self.workload_port,
             files=self.files,
             network=self._network() if self.network_policies else None,
@@ -86,3 +85,10 @@ class OperatorSettings(BaseSettings):
 
     def _network(self) -> Network:
         return Network(self.ingress_from, self.egress, self.external, self.object_store_ports)
+
+
+def _key(file: Path) -> bytes:
+    key = file.read_bytes().strip()
+    if len(key) < KEY_MIN_BYTES:
+        raise ValueError(f"{file}: got a key of {len(key)} bytes, expected at least {KEY_MIN_BYTES}")
+    return key

@@ -26,7 +26,7 @@ def plan_backtest(backtest: Backtest, observed: Observed, now_ms: int, settings:
         return _plan_over_feed(backtest, data.feed.name, observed, now_ms, settings)
     if data.replay is not None:
         return _plan_over_replay(backtest, data.replay.name, observed, now_ms, settings)
-    children = job_children(backtest, observed, settings)
+    children = job_children(backtest, observed, settings, keyed=True)
     return job_plan(backtest, observed, _run_status(backtest, observed), now_ms, settings, children)
 
 
@@ -57,7 +57,7 @@ def _plan_over_replay(backtest: Backtest, name: str, observed: Observed, now_ms:
     if not state.final and (lost := _lost_replay(replay, uid, name)) is not None:
         state = replace(state, phase="Failed", reason=lost.reason, message=lost.message)
     state = replace(state, fields={**state.fields, "replay_uid": uid})
-    children = job_children(backtest, observed, settings, extra_env={"TAPEDECK_REPLAY_UID": uid})
+    children = job_children(backtest, observed, settings, keyed=True, extra_env={"TAPEDECK_REPLAY_UID": uid})
     return job_plan(backtest, observed, state, now_ms, settings, children)
 
 
@@ -72,7 +72,7 @@ def _plan_over_feed(backtest: Backtest, name: str, observed: Observed, now_ms: i
         waiting = RunStatus("Pending", reasons.WAITING_FOR_FEED, message)
         return job_plan(backtest, observed, waiting, now_ms, settings, ())
     env = {"TAPEDECK_FEED_EXCHANGE": exchange or "", "TAPEDECK_SINCE": backtest.metadata.creation_timestamp}
-    children = job_children(backtest, observed, settings, extra_env=env)
+    children = job_children(backtest, observed, settings, keyed=True, extra_env=env)
     return job_plan(backtest, observed, _run_status(backtest, observed), now_ms, settings, children)
 
 
@@ -107,7 +107,7 @@ def _fields(report: BacktestReport) -> Json:
 def _plan_sweep(backtest: Backtest, sweep: Sweep, observed: Observed, now_ms: int, settings: Settings) -> Plan:
     """The plan of a sweep. ``sweep.parallelism`` may change while it runs."""
     parallelism = min(sweep.parallelism or sweep.shards, sweep.shards)
-    children = job_children(backtest, observed, settings, completions=sweep.shards, parallelism=parallelism)
+    children = job_children(backtest, observed, settings, keyed=True, completions=sweep.shards, parallelism=parallelism)
     reports = [found for index in range(sweep.shards) if (found := _report_with_trials(observed, index)) is not None]
     state = _sweep_status(observed, backtest)
     if reports:

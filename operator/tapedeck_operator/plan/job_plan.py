@@ -61,7 +61,7 @@ def job_children(
     settings: Settings,
     *,
     extra_env: dict[str, str] | None = None,
-    controlled: bool = False,
+    keyed: bool = False,
     completions: int = 1,
     parallelism: int = 1,
 ) -> tuple[Json, ...]:
@@ -70,15 +70,15 @@ def job_children(
     children = [policy] if policy is not None and not contains(observed.policy, policy) else []
     children += transform_children(resource, observed, settings)
     # Secrets are not watched. A pod that does not start can be a sign that its Secret was deleted: apply it again.
-    if controlled and (observed.job is None or any(pod.reason == reasons.NOT_STARTING for pod in observed.pods)):
-        children.append(pods.control_secret(resource, settings))
+    if keyed and (observed.job is None or any(pod.reason == reasons.NOT_STARTING for pod in observed.pods)):
+        children.append(pods.key_secret(resource, settings))
     if observed.job is None:
         children.append(
             pods.run_job(
                 resource,
                 settings,
                 extra_env=extra_env,
-                controlled=controlled,
+                keyed=keyed,
                 completions=completions,
                 parallelism=parallelism,
             )

@@ -1,10 +1,11 @@
-"""The manifests of a run: its Indexed Job, its pod template, and the Secret with the key of its controls."""
+"""The manifests of a run: its Indexed Job, its pod template, and the Secret with its key."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
 
+from tapedeck_common.result_signatures import run_key
 from tapedeck_crds.base import Files, FileVolume
 from tapedeck_crds.errors import EXIT_BAD_INPUT
 from tapedeck_crds.json import Json
@@ -17,9 +18,9 @@ from tapedeck_operator.plan.types import Settings
 
 CONNECTIONS_SECRET = "tapedeck-connections"
 CONNECTIONS_PATH = "/etc/tapedeck/connections"
-CONTROL_PATH = "/etc/tapedeck/control"
+KEY_PATH = "/etc/tapedeck/key"
 FILE_CREDENTIALS_PATH = "/etc/tapedeck/file-credentials"
-CONTROL_KEY = "key"
+KEY = "key"  # of the Secret
 TERMINATION_LOG = "/dev/termination-log"
 GRACE_SECONDS = 30
 # The limit is one of the Job, not of each index. With backoffLimitPerIndex the Job controller removes the finalizer of
@@ -46,7 +47,7 @@ def run_job(
     settings: Settings,
     *,
     extra_env: dict[str, str] | None = None,
-    controlled: bool = False,
+    keyed: bool = False,
     completions: int = 1,
     parallelism: int = 1,
 ) -> Json:
@@ -77,7 +78,7 @@ def run_job(
             },
             "template": {
                 "metadata": {"labels": names.labels(resource)},
-                "spec": _pod(resource, workload, settings, extra_env or {}, controlled),
+                "spec": _pod(resource, workload, settings, extra_env or {}, keyed),
             },
         },
     }
@@ -85,23 +86,27 @@ def run_job(
 
 def part_pod(resource: AnyResource, workload: str, settings: Settings, extra_env: dict[str, str]) -> Json:
     """The pod spec of another workload of the same resource, such as its transforms: without the resource's files."""
-    return _pod(resource, workload, settings, extra_env, controlled=False)
+    return _pod(resource, workload, settings, extra_env, keyed=False)
 
 
-def control_secret(resource: AnyResource, settings: Settings) -> Json:
-    """The Secret with the key that signs a resource's controls."""
-    key = names.control_key(settings.operator_key, resource.metadata.uid)
+def key_secret(resource: AnyResource, settings: Settings) -> Json:
+    """The Secret with a resource's key: it signs the results of a Backtest, and the controls of any other."""
+    metadata = resource.metadata
+    if isinstance(resource, Backtest):
+        key = run_key(settings.results_key, metadata.namespace, metadata.uid)
+    else:
+        key = names.control_key(settings.operator_key, metadata.uid)
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": names.child_metadata(resource),
-        "data": {CONTROL_KEY: b64encode(key.encode()).decode()},
+        "data": {KEY: b64encode(key.encode()).decode()},
     }
 
 
-def _pod(resource: AnyResource, workload: str, settings: Settings, extra_env: dict[str, str], controlled: bool) -> Json:
+def _pod(resource: AnyResource, workload: str, settings: Settings, extra_env: dict[str, str], keyed: bool) -> Json:
     resources = with_defaults(resource.spec.resources, settings.resources.get(workload))
-    volumes = _volumes(resource, workload, settings, controlled, scratch_volume(resources))
+    volumes = _volumes(resource, workload, settings, keyed, scratch_volume(resources))
     return _placement(resource, settings) | {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -115,7 +120,7 @@ def _pod(resource: AnyResource, workload: str, settings: Settings, extra_env: di
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [
-            _container(resource, workload, settings, extra_env, controlled, resources)
+            _container(resource, workload, settings, extra_env, keyed, resources)
             | {"volumeMounts": [{"name": name, **mount} for name, _, mount in volumes]}
         ],
         "volumes": [{"name": name, **source} for name, source, _ in volumes],
@@ -123,7 +128,7 @@ def _pod(resource: AnyResource, workload: str, settings: Settings, extra_env: di
 
 
 def _volumes(
-    resource: AnyResource, workload: str, settings: Settings, controlled: bool, scratch: Json
+    resource: AnyResource, workload: str, settings: Settings, keyed: bool, scratch: Json
 ) -> list[tuple[str, Json, Json]]:
     """Name, source and mount of each volume of a pod."""
     read_only = {"readOnly": True}
@@ -135,9 +140,9 @@ def _volumes(
         ),
         ("tmp", scratch, {"mountPath": "/tmp"}),
     ]
-    if controlled:
-        source = {"secret": {"secretName": names.child_name(resource), "items": _keys((CONTROL_KEY,))}}
-        volumes.append(("control", source, {"mountPath": CONTROL_PATH, **read_only}))
+    if keyed:
+        source = {"secret": {"secretName": names.child_name(resource), "items": _keys((KEY,))}}
+        volumes.append(("key", source, {"mountPath": KEY_PATH, **read_only}))
     files = _files(resource, workload)
     if files is not None and files.credentials_secret is not None:
         source = optional_keys(files.credentials_secret, FILE_CREDENTIALS)
@@ -193,7 +198,7 @@ def _container(
     workload: str,
     settings: Settings,
     extra_env: dict[str, str],
-    controlled: bool,
+    keyed: bool,
     resources: Resources | None,
 ) -> Json:
     chosen: Json = {}
@@ -204,7 +209,7 @@ def _container(
     return chosen | {
         "name": workload,
         "image": settings.images[workload],
-        "env": _environment(resource, workload, settings, extra_env, controlled, resources),
+        "env": _environment(resource, workload, settings, extra_env, keyed, resources),
         "ports": [{"name": "http", "containerPort": settings.http_port}],
         "terminationMessagePath": TERMINATION_LOG,
         "livenessProbe": {
@@ -227,7 +232,7 @@ def _environment(
     workload: str,
     settings: Settings,
     extra: dict[str, str],
-    controlled: bool,
+    keyed: bool,
     resources: Resources | None,
 ) -> list[Json]:
     # With the resources in effect: a Backtest limits the strategy's memory before the kernel does.
@@ -250,8 +255,9 @@ def _environment(
     files = _files(resource, workload)
     if files is not None and files.credentials_secret is not None:
         values["TAPEDECK_FILE_CREDENTIALS"] = FILE_CREDENTIALS_PATH
-    if controlled:
-        values["TAPEDECK_CONTROL_KEY_FILE"] = f"{CONTROL_PATH}/{CONTROL_KEY}"
+    if keyed:
+        use = "RUN" if isinstance(resource, Backtest) else "CONTROL"
+        values[f"TAPEDECK_{use}_KEY_FILE"] = f"{KEY_PATH}/{KEY}"
     return [
         *({"name": name, "value": value} for name, value in values.items()),
         {"name": "TAPEDECK_SHARD", "valueFrom": {"fieldRef": {"fieldPath": INDEX_FIELD}}},

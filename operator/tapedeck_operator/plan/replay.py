@@ -47,7 +47,7 @@ def _plan_playback(replay: Replay, observed: Observed, now_ms: int, settings: Se
         state,
         now_ms,
         settings,
-        job_children(replay, observed, settings, controlled=True, completions=count, parallelism=count),
+        job_children(replay, observed, settings, keyed=True, completions=count, parallelism=count),
         observed_generation=_observed_generation(replay, state, anchor, shards, acknowledged),
         parallelism=count,
     )

@@ -28,8 +28,9 @@ class Network:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the installation. ``images`` maps a workload's name to its image, ``resources`` to the compute
-    resources of its pods where a resource has none.
+    """Settings of the installation. ``operator_key`` signs controls, and ``results_key`` gives each run the key that
+    signs its results. ``images`` maps a workload's name to its image, ``resources`` to the compute resources of its
+    pods where a resource has none.
 
     ``network`` is None if no NetworkPolicy is created, as on the embedded deck. ``files_beside_resource`` mounts the
     folder of the applied file at ``files``: only the embedded deck has that folder on the same machine. ``own_secrets``
@@ -39,6 +40,7 @@ class Settings:
 
     images: Mapping[str, str]
     operator_key: bytes
+    results_key: bytes
     http_host: str = "0.0.0.0"
     http_port: int = 8080
     files: str = "/opt/tapedeck/examples"

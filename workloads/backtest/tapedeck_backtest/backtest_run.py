@@ -13,6 +13,7 @@ from tapedeck_backtest.run.progress import RunProgress
 from tapedeck_backtest.run.publisher import ResultPublisher
 from tapedeck_backtest.sources.replay_stream import START_TIMEOUT
 from tapedeck_backtest.supervisor.strategy_process import StrategyProcess
+from tapedeck_common.result_signatures import ResultSigner, read_key
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.report import BacktestReport
@@ -39,7 +40,7 @@ class BacktestRun:
         self._stop = stop
         self._start_timeout = start_timeout
         self._progress = RunProgress(settings.uid)
-        publisher = ResultPublisher(connections, settings.uid)
+        publisher = ResultPublisher(connections, settings.uid, _signer(settings))
         notices = NoticeReceiver(self._progress, publisher)
         self._context = RunContext(settings, spec, connections, self._progress, publisher, process, notices)
 
@@ -76,3 +77,7 @@ class BacktestRun:
         elif data.replay is not None:
             return replay.run(context, data.replay, self._start_timeout)
         return None
+
+
+def _signer(settings: PodSettings) -> ResultSigner:
+    return ResultSigner(read_key(settings.run_key_file, "TAPEDECK_RUN_KEY_FILE"), settings.namespace)

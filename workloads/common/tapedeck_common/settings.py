@@ -41,6 +41,7 @@ class PodSettings(BaseSettings):
     control_key_file: Path | None = None
     tokens: Path | None = Field(default=None, description="folder with the bearer tokens of the gateway's clients")
     tls: Path | None = Field(default=None, description="folder with tls.crt and tls.key: the gateway serves HTTPS")
+    run_key_file: Path | None = Field(default=None, description="the key with which a Backtest signs its results")
     files: Path = Path("/opt/tapedeck/examples")
     deck_home: Path | None = Field(
         default=None, description="the embedded deck's folder, which users' code must not read"

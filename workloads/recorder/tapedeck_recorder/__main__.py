@@ -14,6 +14,7 @@ from pydantic import Field
 
 from tapedeck_common.kafka import is_transient, kafka_error
 from tapedeck_common.pod.shell import Workload, run_pod
+from tapedeck_common.result_signatures import ResultVerifier, read_key
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.report import RecorderReport, ReportState
 from tapedeck_crds.sink import RecorderOptions
@@ -29,10 +30,11 @@ class RecorderSettings(PodSettings):
     """``replay_uids_url`` returns the uids of all Replays as a JSON list. Topics of deleted replays are deleted every
     ``topic_gc_seconds``; if the URL is empty, none is deleted.
 
-    ``sinks`` is the folder with the credentials of the sinks, one folder each. ``replicas`` is how many recorders shall
-    run.
+    ``results_key_file`` has the key of all results: records that their run did not sign are refused. ``sinks`` is the
+    folder with the credentials of the sinks, one folder each. ``replicas`` is how many recorders shall run.
     """
 
+    results_key_file: Path | None = None
     replay_uids_url: str = ""
     topic_gc_seconds: float = Field(default=300.0, gt=0)
     sinks: Path = Path("/etc/tapedeck/sinks")
@@ -64,18 +66,19 @@ class RecorderWorkload(Workload):
         REPLICAS.set(settings.replicas)
         options = settings.parse_spec(RecorderOptions)
         connections = Connections.read(settings.connections)
+        verifier = ResultVerifier(read_key(settings.results_key_file, "TAPEDECK_RESULTS_KEY_FILE"))
         if settings.replay_uids_url:
             gc = (connections, settings.replay_uids_url, stop, settings.topic_gc_seconds)
             threading.Thread(target=run_topic_gc, args=gc, name="topic-gc", daemon=True).start()
-        self._deliveries = start_all(connections, options.sinks, settings.sinks, stop)
+        self._deliveries = start_all(connections, verifier, options.sinks, settings.sinks, stop)
         try:
-            self._record(connections)
+            self._record(connections, verifier)
         finally:
             join_all(self._deliveries, SINKS_STOP_SECONDS if stop.is_set() else 0.0)
 
-    def _record(self, connections: Connections) -> None:
+    def _record(self, connections: Connections, verifier: ResultVerifier) -> None:
         try:
-            self._recorder = _recorder(connections, self.stop_requested, self._restart_deliveries)
+            self._recorder = _recorder(connections, verifier, self.stop_requested, self._restart_deliveries)
             self._recorder.run()
         except (psycopg.Error, KafkaException):
             if not self.stop_requested.is_set():  # errors of clients that are being closed
@@ -87,7 +90,12 @@ class RecorderWorkload(Workload):
             delivery.request_restart()
 
 
-def _recorder(connections: Connections, stop: threading.Event, on_topics_recreated: Callable[[], None]) -> Recorder:
+def _recorder(
+    connections: Connections,
+    verifier: ResultVerifier,
+    stop: threading.Event,
+    on_topics_recreated: Callable[[], None],
+) -> Recorder:
     """A recorder, once the broker answers and has the topics."""
 
     def retriable(error: Exception) -> bool:
@@ -96,7 +104,7 @@ def _recorder(connections: Connections, stop: threading.Event, on_topics_recreat
 
     for attempt in stamina.retry_context(on=retriable, attempts=40, timeout=60.0, wait_max=3.0):
         with attempt:
-            return Recorder(connections, stop, on_topics_recreated)
+            return Recorder(connections, verifier, stop, on_topics_recreated)
     raise AssertionError("unreachable: the last attempt raises")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import stamina
 
+from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.database import connect
 from tapedeck_recorder.kafka.consumer import RecordConsumer
@@ -32,14 +33,18 @@ class Recorder:
     """
 
     def __init__(
-        self, connections: Connections, stop: threading.Event, on_topics_recreated: Callable[[], None]
+        self,
+        connections: Connections,
+        verifier: ResultVerifier,
+        stop: threading.Event,
+        on_topics_recreated: Callable[[], None],
     ) -> None:
         self._connections = connections
         self._stop = stop
         inspector = TopicInspector(connections)
         self._offsets = StoredOffsets(inspector.cluster_id(), inspector.topic_ids())
         self._refresher = RollupRefresher(connections, stop)
-        self._writers = WriterPool(connections, self._offsets, stop, self._refresher.on_commit)
+        self._writers = WriterPool(connections, self._offsets, stop, self._refresher.on_commit, verifier)
         self._consumer = RecordConsumer(connections, self._load_offsets, self._writers.drain)
         self._watcher = TopicWatcher(
             inspector, self._offsets, self._writers, self._consumer, self._load_offsets, on_topics_recreated

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from tapedeck_common.kafka import producer
 from tapedeck_common.records import ResultRecord
+from tapedeck_common.result_signatures import ResultSigner
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import RESULTS
 from tapedeck_common.wire import encode
@@ -18,15 +19,13 @@ FLUSH_SECONDS = 30.0
 
 
 class ResultPublisher:
-    """Publishes records of one run, keyed by its id and therefore in order.
+    """Publishes records of one run, signed by its key, and keyed by its id and therefore in order."""
 
-    They carry no header, because they are no market data.
-    """
-
-    def __init__(self, connections: Connections, run_id: str) -> None:
+    def __init__(self, connections: Connections, run_id: str, signer: ResultSigner) -> None:
         self._connections = connections
         self._delivery_error: KafkaError | None = None
         self._key = run_id.encode()
+        self._signer = signer
         self._producer = self._new_producer(run_id)
 
     def switch_run(self, run_id: str) -> None:
@@ -37,9 +36,10 @@ class ResultPublisher:
     def publish(self, record: ResultRecord) -> None:
         """Enqueue the record, waiting while the queue is full. Raises Unavailable."""
         value, deadline = encode(record), time.monotonic() + QUEUE_SECONDS
+        headers = self._signer.headers(value)
         while True:
             try:
-                self._producer.produce(RESULTS, value, self._key, on_delivery=self._on_delivery)
+                self._producer.produce(RESULTS, value, self._key, headers=headers, on_delivery=self._on_delivery)
                 break
             except BufferError:
                 if time.monotonic() > deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from tapedeck_common import records, topics, wire
 from tapedeck_common.market import Bar, RecordSource, trade_problem
+from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_crds.base import described_ms
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.session import Session
@@ -36,9 +38,10 @@ Decoder: TypeAlias = Callable[[Batch, Message, bytes], None]
 _decode_lines = msgspec.json.Decoder(Bar).decode_lines
 
 
-def build_batch(messages: Sequence[Message]) -> Batch:
+def build_batch(messages: Sequence[Message], verifier: ResultVerifier) -> Batch:
     """Decode messages, in log order per partition."""
     batch = Batch(messages)
+    decoders = _DECODERS | {topics.RESULTS: functools.partial(_decode_result, verifier)}
     last = {(message.topic(), message.partition()): message for message in messages}
     for message in last.values():
         topic, partition, offset = message_position(message)
@@ -48,7 +51,7 @@ def build_batch(messages: Sequence[Message]) -> Batch:
             _add_bar_messages(batch, of_topic)
         else:
             for message in of_topic:
-                _add_message(batch, message, _DECODERS[topic])
+                _add_message(batch, message, decoders[topic])
     if batch.points:
         batch.rows[tables.POINTS].add(*(row for _, row in batch.points.values()))
     return batch
@@ -211,12 +214,13 @@ def _error_row(message: Message, record: records.IngestError) -> IngestErrorRow:
     )
 
 
-def _decode_result(batch: Batch, _message: Message, value: bytes) -> None:
+def _decode_result(verifier: ResultVerifier, batch: Batch, message: Message, value: bytes) -> None:
     record = records.decode_result(value)
     copy_binary.key_field(record.run_id)
+    namespace = verifier.namespace(record.run_id, value, message.headers())
     match record:
         case records.RunStarted():
-            _validate_run_started(record)
+            _validate_run_started(record, namespace)
             batch.runs_started.append(record)
         case records.RunEnded():
             copy_binary.text_field(record.message)
@@ -236,7 +240,9 @@ def _decode_result(batch: Batch, _message: Message, value: bytes) -> None:
             batch.run_rows[record.run_id][tables.RUN_TRADES].add(copy_binary.run_trade_row(record))
 
 
-def _validate_run_started(run: records.RunStarted) -> None:
+def _validate_run_started(run: records.RunStarted, namespace: str) -> None:
+    if run.namespace != namespace:
+        raise InvalidInput(f"namespace: got {run.namespace!r}, expected that of the run's signature, {namespace!r}")
     for text in (run.name, run.namespace, run.strategy, run.exchange, run.interval, run.replay_uid):
         copy_binary.text_field(text)
     for symbol in run.symbols:
@@ -254,5 +260,4 @@ _DECODERS: dict[str, Decoder] = {
     topics.MARKET_TICKERS: _decode_ticker,
     topics.MARKET_INGEST: _decode_ingest,
     topics.MARKET_POINTS: _decode_point,
-    topics.RESULTS: _decode_result,
 }

@@ -16,6 +16,7 @@ from confluent_kafka import Message
 
 from tapedeck_common import records, topics, wire
 from tapedeck_common.market import RecordSource, is_number, trade_problem
+from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.sink import SinkRecords
 from tapedeck_recorder.rows import bar_rows, copy_binary
@@ -34,7 +35,7 @@ _TAG = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
 _TEXT = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": " ", "\r": " "})
 
 
-def encode_points(message: Message) -> list[str]:
+def encode_points(message: Message, verifier: ResultVerifier) -> list[str]:
     """The lines of a record: none for a replayed record, an unclosed bar, or a result that sinks do not receive.
 
     Raises one of ``batch_builder.DECODE_ERRORS`` for a message that the recorder rejects too.
@@ -42,6 +43,8 @@ def encode_points(message: Message) -> list[str]:
     value = message.value()
     if value is None:
         raise InvalidInput("value: got none, expected JSON")
+    if message.topic() == topics.RESULTS:
+        return _encode_result(message, value, verifier)
     return _ENCODERS[message.topic() or ""](message, value)
 
 
@@ -99,8 +102,10 @@ def _encode_point(message: Message, value: bytes) -> list[str]:
     return [f"{prefix} {fields},taken_back={'t' if point.value is None else 'f'} {at}"]
 
 
-def _encode_result(_message: Message, value: bytes) -> list[str]:
-    match records.decode_result(value):
+def _encode_result(message: Message, value: bytes, verifier: ResultVerifier) -> list[str]:
+    record = records.decode_result(value)
+    verifier.namespace(record.run_id, value, message.headers())
+    match record:
         case records.RunEquity() as equity:
             return _encode_equity(equity)
         case records.RunTrade() as trade:
@@ -175,5 +180,4 @@ _ENCODERS: dict[str, Callable[[Message, bytes], list[str]]] = {
     topics.MARKET_TRADES: _encode_trade,
     topics.MARKET_TICKERS: _encode_ticker,
     topics.MARKET_POINTS: _encode_point,
-    topics.RESULTS: _encode_result,
 }

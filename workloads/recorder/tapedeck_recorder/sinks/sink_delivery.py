@@ -10,6 +10,7 @@ import stamina
 from confluent_kafka import KafkaException, Message
 
 from tapedeck_common.logs import log
+from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.settings import Connections
 from tapedeck_crds.report import SinkReport
 from tapedeck_crds.sink import SinkOptions
@@ -30,9 +31,17 @@ REJECTED_IN_A_ROW = 100
 class SinkDelivery(threading.Thread):
     """Delivers to one sink until ``stop`` is set. At most one batch is in memory."""
 
-    def __init__(self, connections: Connections, sink: SinkOptions, secrets: Path, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        verifier: ResultVerifier,
+        sink: SinkOptions,
+        secrets: Path,
+        stop: threading.Event,
+    ) -> None:
         super().__init__(name=f"sink-{sink.name}", daemon=True)
         self._connections = connections
+        self._verifier = verifier
         self._sink = sink
         self._client = LineProtocolClient(sink.url, secrets / sink.name)
         self._stopping = stop
@@ -96,7 +105,7 @@ class SinkDelivery(threading.Thread):
         size = undecodable = 0
         for message in messages:
             try:
-                lines = encode_points(message)
+                lines = encode_points(message, self._verifier)
             except DECODE_ERRORS:  # the recorder keeps the message and the reason in ingest_errors
                 undecodable += 1
                 continue
@@ -174,10 +183,14 @@ class SinkDelivery(threading.Thread):
 
 
 def start_all(
-    connections: Connections, sinks: tuple[SinkOptions, ...], secrets: Path, stop: threading.Event
+    connections: Connections,
+    verifier: ResultVerifier,
+    sinks: tuple[SinkOptions, ...],
+    secrets: Path,
+    stop: threading.Event,
 ) -> tuple[SinkDelivery, ...]:
     """Start one thread per sink. ``secrets`` has one folder per sink, by name."""
-    deliveries = tuple(SinkDelivery(connections, sink, secrets, stop) for sink in sinks)
+    deliveries = tuple(SinkDelivery(connections, verifier, sink, secrets, stop) for sink in sinks)
     for delivery in deliveries:
         delivery.start()
     return deliveries

@@ -12,6 +12,7 @@ import psycopg
 import stamina
 
 from tapedeck_common.logs import log
+from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.database import connect
 from tapedeck_recorder import metrics
@@ -46,7 +47,9 @@ class BatchWriter:
         offsets: StoredOffsets,
         stop: threading.Event,
         on_commit: Callable[[Batch], None],
+        verifier: ResultVerifier,
     ) -> None:
+        self._verifier = verifier
         self._connections = connections
         self._offsets = offsets
         self._on_commit = on_commit
@@ -122,8 +125,8 @@ class BatchWriter:
         """Bisect the batch down to the message that the database rejects; that message goes to ingest_errors."""
         middle = len(batch.messages) // 2
         if middle:
-            self._write(build_batch(batch.messages[:middle]))
-            self._write(build_batch(batch.messages[middle:]))
+            self._write(build_batch(batch.messages[:middle], self._verifier))
+            self._write(build_batch(batch.messages[middle:], self._verifier))
             return
         (message,) = batch.messages
         self._write(Batch(next_offsets=batch.next_offsets, errors=[rejected_message(message, reason)]))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from confluent_kafka import Message
 
+from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.settings import Connections
 from tapedeck_recorder.rows.batch import Batch, Partition
 from tapedeck_recorder.rows.batch_builder import build_batch
@@ -28,8 +29,10 @@ class WriterPool:
         offsets: StoredOffsets,
         stop: threading.Event,
         on_commit: Callable[[Batch], None],
+        verifier: ResultVerifier,
     ) -> None:
-        self._writers = [BatchWriter(connections, offsets, stop, on_commit) for _ in range(WRITERS)]
+        self._verifier = verifier
+        self._writers = [BatchWriter(connections, offsets, stop, on_commit, verifier) for _ in range(WRITERS)]
         self._writer_of: dict[Partition, int] = {}
 
     def enqueue(self, messages: Sequence[Message]) -> None:
@@ -41,7 +44,7 @@ class WriterPool:
             shares[writer].append(message)
         for owner, share in zip(self._writers, shares, strict=True):
             if share:
-                owner.enqueue(build_batch(share))
+                owner.enqueue(build_batch(share, self._verifier))
             else:
                 owner.raise_failure()
 
