@@ -8,6 +8,7 @@ from base64 import b64decode, b64encode
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import InvalidResource
+from tapedeck_deck.embedded.services import RESULTS_KEY_SECRET
 from tapedeck_operator.plan.pods import CONNECTIONS_SECRET
 
 CONFIG_MAP = "ConfigMap"
@@ -49,7 +50,7 @@ def normalized_secret(document: Json) -> Json:
     """
     name = document["metadata"].get("name")
     errors = [f"{key}: unknown field" for key in document if key not in _SECRET_FIELDS]
-    if name == CONNECTIONS_SECRET:
+    if name in (CONNECTIONS_SECRET, RESULTS_KEY_SECRET):
         errors.append(f"metadata.name: got {name}, which the deck creates; expected another name")
     parts = [document.get(part) or {} for part in ("data", "stringData")]
     if not all(isinstance(part, dict) and all(isinstance(v, str) for v in part.values()) for part in parts):
