@@ -31,6 +31,7 @@ CONTROLLER = "tapedeck.dev/operator"
 TIMEOUT_SECONDS = 15.0
 LIST_TIMEOUT_SECONDS = 60.0
 EVENT_NOTE_MAX = 1024
+ANSWER_SHOWN = 300  # bytes of an answer that is no object of the API
 
 # Kind → (path of its API, plural).
 PATHS: dict[str, tuple[str, str]] = {
@@ -189,7 +190,11 @@ class ApiServer:
         API_CALLS.labels(verb, resource, str(response.status)).inc()
         if response.status >= 400:
             raise _error_of(response.status, verb, resource, target, text)
-        document: Json = json.loads(text)
+        document = _document(text)
+        if document is None:  # a proxy's page, or an answer that was cut
+            detail = text[:ANSWER_SHOWN].decode(errors="replace")
+            message = f"{verb} {resource} {target}: got {detail!r}, expected an object of the API"
+            raise ApiUnavailable(message, verb=verb, resource=resource, detail=detail)
         return document
 
 
@@ -206,13 +211,18 @@ def merge_diff(old: Json, new: Json) -> Json:
     return patch
 
 
-def _error_of(status: int, verb: str, resource: str, target: str, text: bytes) -> ResourceApiError:
+def _document(text: bytes) -> Json | None:
+    """The API object in an answer; None for anything else."""
     try:
         answer = json.loads(text)
     except ValueError:
-        answer = {}
-    answer = answer if isinstance(answer, dict) else {}
-    detail = answer.get("message") or text[:300].decode(errors="replace")
+        return None
+    return answer if isinstance(answer, dict) and isinstance(answer.get("metadata"), dict) else None
+
+
+def _error_of(status: int, verb: str, resource: str, target: str, text: bytes) -> ResourceApiError:
+    answer = _document(text) or {}
+    detail = answer.get("message") or text[:ANSWER_SHOWN].decode(errors="replace")
     causes = [cause.get("reason") for cause in (answer.get("details") or {}).get("causes", [])]
     message = f"{verb} {resource} {target}: {status} {detail}"
     return _error_type(status, causes)(message, verb=verb, resource=resource, detail=detail)
