@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from tapedeck_crds.intervals import Interval
 from tapedeck_crds.secrets import OWN_SECRETS, is_own_secret
+from tapedeck_crds.text import printable
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Rule:
     message: str
     holds: Callable[[Any, Any], bool]
     transition: bool = False
+
+
+ShownText = Annotated[str, AfterValidator(lambda text: printable(text, keep="\n\t"))]
+"""Text that somebody else may have written, for a status or an event: without control characters."""
 
 
 class Model(BaseModel):

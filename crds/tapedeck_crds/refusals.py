@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from tapedeck_crds.base import Model
+from tapedeck_crds.base import Model, ShownText
 
 REASONS_MAX = 3
 """How many distinct reasons a report and a status have."""
@@ -19,8 +19,8 @@ _VALUES = re.compile(r"got (?:'[^']*'|.*?)(?=[,;] expected|$)|'[^']*'|\"[^\"]*\"
 class RefusedRows(Model):
     """Rows that were refused for one reason."""
 
-    reason: str = Field(description="Why the first of them was refused.")
-    place: str = Field(description="File and line of the first, or its stream.")
+    reason: ShownText = Field(description="Why the first of them was refused.")
+    place: ShownText = Field(description="File and line of the first, or its stream.")
     rows: int = Field(description="Their number.")
 
     def __str__(self) -> str:

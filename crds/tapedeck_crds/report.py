@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tapedeck_crds.base import Model
+from tapedeck_crds.base import Model, ShownText
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.refusals import RefusedRows
 
@@ -23,7 +23,7 @@ class TransformReport(Model):
     points: int = 0
     errors: int = 0
     lookback: int = 0
-    message: str = ""
+    message: ShownText = ""
 
 
 class TransformsReport(Model):
@@ -40,8 +40,8 @@ class Report(Model):
     """
 
     state: ReportState = "starting"
-    reason: str = ""
-    message: str = ""
+    reason: ShownText = ""
+    message: ShownText = ""
     sandbox: str = ""
     transforms: TransformsReport | None = None
 
@@ -57,7 +57,7 @@ class SinkReport(Model):
     refused: int = 0
     errors: int = 0
     lag: int = 0
-    last_error: str = ""
+    last_error: ShownText = ""
 
 
 class RecorderReport(Report):
@@ -82,7 +82,7 @@ class BackfillReport(Model):
     rate: float = 0.0
     retries: int = 0
     eta_seconds: int | None = None
-    last_error: str = ""
+    last_error: ShownText = ""
 
 
 class FeedReport(Report):
@@ -121,7 +121,7 @@ class ReplayReport(Report):
     so does ``ahead``: the control in effect arrived late, and the position is past the virtual time that it sets.
     """
 
-    topic: str = ""
+    topic: ShownText = ""
     range_from: int | None = None
     range_to: int | None = None
     rows: int = 0
@@ -177,7 +177,7 @@ class BacktestReport(Report):
     open_positions: int | None = None
     unrealised_profit: float | None = None
     open_orders: int | None = None
-    undefined: tuple[str, ...] = ()
+    undefined: tuple[ShownText, ...] = ()
     tried: int = 0
     trials: int = 0
     best: tuple[TrialReport, ...] = ()

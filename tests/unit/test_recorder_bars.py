@@ -108,6 +108,13 @@ def changed(**change: Any) -> Bar:
         (changed(volume=math.inf), "volume"),
         (changed(rev=-1), "rev"),
         (changed(rev=2**31), "rev"),
+        (changed(rev=2**30 + 1), "rev"),
+        (changed(ts=4_102_444_800_000), "time"),
+        (changed(symbol=""), "name"),
+        (changed(exchange=""), "name"),
+        (changed(symbol="A\x1b]0;x\x07/B"), "name"),
+        (changed(symbol="A\u202eB"), "name"),
+        (changed(exchange="x\n"), "name"),
         (changed(symbol="A\x00B"), "NUL"),
         (changed(symbol="\ud800"), "Unicode"),
         (changed(symbol="x" * 256), "255 bytes"),
@@ -118,6 +125,6 @@ def test_an_invalid_bar_is_rejected_in_bulk_and_alone(invalid: Bar, field: str) 
     with pytest.raises((ValueError, OverflowError)):
         encode_bars([VALID, invalid, VALID], ["live"] * 3)
     with pytest.raises(ValueError, match=field):
-        validate_bar(invalid)
-    validate_bar(VALID)
+        validate_bar(invalid, "live")
+    validate_bar(VALID, "live")
     assert encode_bars([VALID], ["live"]).row_count == 1

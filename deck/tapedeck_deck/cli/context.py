@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tapedeck_crds.text import printable
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
 
@@ -38,7 +39,7 @@ def resolve_home(option: Path | None) -> StateDir:
 
 def print_note(text: str) -> None:
     """Print a line on standard error: standard output holds only data."""
-    print(text, file=sys.stderr)
+    print(printable(text, keep="\n\t"), file=sys.stderr)
 
 
 @contextmanager

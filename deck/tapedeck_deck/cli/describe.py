@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tapedeck_crds.json import Json
+from tapedeck_crds.text import printable
 from tapedeck_deck.cli.get import OutputFormat, as_text
 from tapedeck_deck.cli.kinds import owned_pods
 from tapedeck_deck.cli.text_table import TextTable, age
@@ -47,7 +48,7 @@ def _head(document: Json, now: datetime) -> Iterator[str]:
         "Annotations": ", ".join(f"{k}={v}" for k, v in metadata.get("annotations", {}).items()) or "<none>",
     }
     for name, value in facts.items():
-        yield f"{name + ':':<14}{value}"
+        yield f"{name + ':':<14}{printable(str(value))}"
 
 
 def _block(title: str, value: Any) -> Iterator[str]:

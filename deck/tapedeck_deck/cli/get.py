@@ -74,8 +74,10 @@ class ObjectPrinter:
 
 def as_text(value: Json, output: OutputFormat) -> str:
     """JSON or YAML of a value, with its keys in their own order."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    is_printable = text.replace("\n", "").isprintable()  # a terminal would obey what is not, so that is escaped
     if output is OutputFormat.JSON:
-        return json.dumps(value, indent=2, ensure_ascii=False)
+        return text if is_printable else json.dumps(value, indent=2)
     import yaml
 
     class Readable(yaml.SafeDumper):
@@ -85,7 +87,7 @@ def as_text(value: Json, output: OutputFormat) -> str:
             return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
     Readable.add_representer(str, Readable.represent_text)
-    return yaml.dump(value, Dumper=Readable, sort_keys=False, allow_unicode=True, width=110).rstrip("\n")
+    return yaml.dump(value, Dumper=Readable, sort_keys=False, allow_unicode=is_printable, width=110).rstrip("\n")
 
 
 def _list_of(documents: list[Json]) -> Json:

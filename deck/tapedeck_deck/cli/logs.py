@@ -11,6 +11,7 @@ from typing import IO
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.resource import FINAL_PHASES
+from tapedeck_crds.text import printable
 from tapedeck_deck.cli.kinds import owned_pods
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
@@ -18,6 +19,7 @@ from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 FOLLOW_SECONDS = 0.2
+CHUNK = 65_536
 _END_PHASES = FINAL_PHASES | {"Succeeded"}  # of resources, and of pods
 
 
@@ -28,7 +30,7 @@ def print_files(paths: list[Path], tail: int | None) -> dict[Path, int]:
         with path.open("rb") as log:
             lines = log if tail is None else deque(log, maxlen=tail)
             for line in lines:
-                sys.stdout.buffer.write(line)
+                sys.stdout.write(_shown(line))
             read[path] = log.tell()
     sys.stdout.flush()
     return read
@@ -44,7 +46,8 @@ def follow(paths: Callable[[], list[Path]], ended: Callable[[], bool], read: dic
                 if path not in open_logs:
                     open_logs[path] = path.open("rb")
                     open_logs[path].seek(read.get(path, 0))
-                sys.stdout.buffer.write(open_logs[path].read())
+                while part := open_logs[path].read(CHUNK):
+                    sys.stdout.write(_shown(part))
             sys.stdout.flush()
             if last:
                 return
@@ -53,6 +56,11 @@ def follow(paths: Callable[[], list[Path]], ended: Callable[[], bool], read: dic
     finally:
         for log in open_logs.values():
             log.close()
+
+
+def _shown(part: bytes) -> str:
+    """What a pod wrote, which may be foreign code, without what a terminal would obey."""
+    return printable(part.decode("utf-8", "replace"), keep="\n\t")
 
 
 def log_files(objects: Objects, document: Json) -> list[Path]:

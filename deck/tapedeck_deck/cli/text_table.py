@@ -11,6 +11,7 @@ from typing import Any
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.resource import Column
+from tapedeck_crds.text import printable
 
 _COLOURS = {
     "Running": "36", "Complete": "32", "Succeeded": "32", "Failed": "31", "Degraded": "33", "Paused": "33",
@@ -82,6 +83,7 @@ class TextTable:
 
     def lines(self, rows: Sequence[Sequence[str]], *, header: bool = True) -> list[str]:
         """The rows as lines, with or without the header."""
+        rows = [[printable(text) for text in cells] for cells in rows]
         for cells in rows:
             self._widths = [max(width, len(text)) for width, text in zip(self._widths, cells, strict=True)]
         lines = [self._headers, *rows] if header else list(rows)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import calendar
 import math
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
@@ -23,6 +26,16 @@ OrderKey: TypeAlias = tuple[int, str, str, str, int | TradePlace]
 TradeKey: TypeAlias = tuple[int, int, int, str]
 """(time, seq, length of the id, id): the order of one symbol's trades; in SQL ``ORDER BY ts, seq, length(id), id``."""
 SAME_TIME_MAX = 1_000  # milliseconds whose last trade is remembered
+
+
+def market_time_end() -> int:
+    """The end of next year, milliseconds UTC: no record of a market that is not simulated has a later time."""
+    return _start_of(time.gmtime().tm_year + 2)
+
+
+@lru_cache(maxsize=4)
+def _start_of(year: int) -> int:
+    return calendar.timegm((year, 1, 1, 0, 0, 0)) * 1_000
 
 
 class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):

@@ -20,6 +20,7 @@ from tapedeck_crds.errors import InvalidInput
 
 HEADER = "td"
 HEADER_VERSION = "1"
+HEADER_MAX = 256  # bytes
 Headers: TypeAlias = list[tuple[str, str | bytes | None]]
 MessageHeaders: TypeAlias = Headers | dict[str, str | bytes | None] | None
 """The client's type of a message's headers. In practice they are a list or None, and a value may be null."""
@@ -135,6 +136,8 @@ def origin_of(headers: MessageHeaders) -> Origin:
     """The origin in a record's headers. Raises InvalidInput where it is missing or unknown."""
     for name, value in headers if isinstance(headers, list) else ():
         if name == HEADER and isinstance(value, bytes):
+            if len(value) > HEADER_MAX:  # those that were parsed are kept
+                raise InvalidInput(f"header {HEADER}: got {len(value)} bytes, expected at most {HEADER_MAX}")
             return _parse_origin(value)
     raise InvalidInput(f"header {HEADER}: missing, expected {HEADER_VERSION};source")
 

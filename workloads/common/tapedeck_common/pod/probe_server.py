@@ -112,7 +112,8 @@ class ProbeServer:
             body += chunk
             if len(body) > CONTROL_BODY_MAX:
                 return JSONResponse({"error": f"expected at most {CONTROL_BODY_MAX} bytes"}, 413)
-        if not hmac.compare_digest(request.headers.get(SIGNATURE_HEADER, ""), sign(self._key, body)):
+        given = request.headers.get(SIGNATURE_HEADER, "").encode()  # text that is not ASCII cannot be compared
+        if not hmac.compare_digest(given, sign(self._key, body).encode()):
             return JSONResponse({"error": "signature does not match"}, 403)
         try:
             self._control(body)

@@ -20,7 +20,7 @@ from tapedeck_common.files import (
     trades_in_order,
 )
 from tapedeck_common.logs import log
-from tapedeck_common.market import Trade, bars_from_trades, series_key
+from tapedeck_common.market import Trade, bars_from_trades, market_time_end, series_key
 from tapedeck_common.trade_gaps import TradeGapFinder, is_counting_id
 from tapedeck_common.wire import encode
 from tapedeck_crds.base import Files
@@ -96,9 +96,14 @@ class FileImporter:
         log.info("symbol imported", symbol=symbol, files=len(sources), out_of_order=self._stats.late - late)
 
     def _read(self, sources: list[SourceFile], on_invalid: Callable[[InvalidRow], None]) -> Iterator[SourceRow]:
+        end = market_time_end()
         for row in encoded_rows(self._files, sources, on_invalid, self._session):
             if self._stop.is_set():
                 raise Interrupted("stopped on request before all was read")
+            if row.us >= end * 1_000:
+                reason = f"ts: got {row.us // 1_000} ms, expected a time up to the end of next year"
+                on_invalid(InvalidRow(row.place, reason, row.value.decode()))
+                continue
             self._stats.taken += 1
             yield row
 

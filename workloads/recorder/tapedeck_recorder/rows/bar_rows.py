@@ -20,15 +20,17 @@ from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_recorder.rows.batch import OpenRange, SeriesKey
 from tapedeck_recorder.rows.copy_binary import (
     PG_EPOCH_MS,
-    TS_MAX,
+    REV_MAX,
     TS_MIN,
-    checked_timestamp,
+    checked_market_time,
     key_field,
+    name_field,
+    rev_field,
     row_header,
+    time_end,
 )
 from tapedeck_recorder.rows.tables import BARS
 
-REV_MAX = 2**31 - 1
 _VALUES = ("open", "high", "low", "close", "volume")
 
 GroupKey: TypeAlias = tuple[str, str, str, RecordSource]
@@ -52,15 +54,14 @@ class _GroupNumbers(dict[GroupKey, int]):
         return number
 
 
-def validate_bar(bar: Bar) -> None:
+def validate_bar(bar: Bar, source: RecordSource) -> None:
     """Raises InvalidInput, naming field, value and expectation, for a bar that the store can't hold."""
     if problem := bar_problem(bar):
         raise InvalidInput(problem)
-    checked_timestamp(bar.ts)
-    key_field(bar.exchange)
-    key_field(bar.symbol)
-    if not 0 <= bar.rev <= REV_MAX:
-        raise InvalidInput(f"rev: got {bar.rev}, expected an integer from 0 to {REV_MAX}")
+    checked_market_time(bar.ts, source)
+    name_field(bar.exchange)
+    name_field(bar.symbol)
+    rev_field(bar.rev)
 
 
 def encode_bars(bars: Sequence[Bar], sources: Sequence[RecordSource]) -> EncodedBars:
@@ -82,9 +83,10 @@ def encode_bars(bars: Sequence[Bar], sources: Sequence[RecordSource]) -> Encoded
         np.array([bar.volume for bar in bars]),
     ]
     groups = list(numbers)
-    _validate(ts, rev, values, _are_opens(ts, group, [g[2] for g in groups]))
+    ends = np.array([time_end(g[3]) for g in groups], np.int64)[group]
+    _validate(ts, ends, rev, values, _are_opens(ts, group, [g[2] for g in groups]))
     order = _deduplicated_order(group, ts, rev, groups)
-    heads = [row_header(len(BARS.columns)) + key_field(g[0]) + key_field(g[1]) + key_field(g[2]) for g in groups]
+    heads = [row_header(len(BARS.columns)) + name_field(g[0]) + name_field(g[1]) + key_field(g[2]) for g in groups]
     tails = [key_field(g[3]) for g in groups]
     chunks: list[bytes] = []
     layouts = [(len(head), len(tail)) for head, tail in zip(heads, tails, strict=True)]
@@ -125,12 +127,16 @@ def _are_opens(ts: IntArray, group: IntArray, intervals: list[str]) -> npt.NDArr
 
 
 def _validate(
-    ts: IntArray, rev: IntArray, values: list[npt.NDArray[np.float64]], are_opens: npt.NDArray[np.bool_]
+    ts: IntArray,
+    ends: IntArray,
+    rev: IntArray,
+    values: list[npt.NDArray[np.float64]],
+    are_opens: npt.NDArray[np.bool_],
 ) -> None:
     """The same conditions as ``validate_bar``, for all bars at once."""
     o, h, low, c, v = values
     valid = (
-        are_opens & (ts >= TS_MIN) & (ts < TS_MAX)
+        are_opens & (ts >= TS_MIN) & (ts < ends)
         & (rev >= 0) & (rev <= REV_MAX)
         & (low > -np.inf) & (low <= o) & (low <= c) & (o <= h) & (c <= h) & (h < np.inf)
         & (v >= 0) & (v < np.inf)

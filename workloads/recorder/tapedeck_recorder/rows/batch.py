@@ -10,6 +10,7 @@ from typing import TypeAlias
 from confluent_kafka import Message
 
 from tapedeck_common import records
+from tapedeck_crds.text import printable
 from tapedeck_recorder.rows.tables import TargetTable
 
 PAYLOAD_MAX = 4_000
@@ -117,5 +118,7 @@ def record_timestamp(message: Message) -> int:
 
 
 def storable_text(value: str, length: int = PAYLOAD_MAX) -> str:
-    """The first ``length`` characters, with NUL and invalid Unicode replaced: Postgres stores neither."""
-    return value[:length].replace("\x00", "�").encode("utf-8", "replace").decode()
+    """The first ``length`` characters, with NUL and invalid Unicode replaced, which Postgres does not store, and what
+    is not visible escaped.
+    """
+    return printable(value[:length].replace("\x00", "�").encode("utf-8", "replace").decode(), keep="\n\t")

@@ -18,6 +18,7 @@ from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_crds.base import described_ms
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.session import Session
+from tapedeck_crds.text import printable
 from tapedeck_crds.validation import validation_problems
 from tapedeck_recorder.rows import bar_rows, copy_binary, tables
 from tapedeck_recorder.rows.batch import (
@@ -109,7 +110,7 @@ def _decode_bar(batch: Batch, message: Message, value: bytes, valid: list[tuple[
     if not bar.closed:
         batch.dropped += 1
         return
-    bar_rows.validate_bar(bar)
+    bar_rows.validate_bar(bar, source)
     valid.append((bar, source))
 
 
@@ -174,7 +175,9 @@ def _decode_ingest(batch: Batch, message: Message, value: bytes) -> None:
 
 
 def _validate_listing(listing: records.Listing) -> None:
-    for name in (listing.exchange, listing.symbol, listing.base, listing.quote):
+    for name in (listing.exchange, listing.symbol):
+        copy_binary.name_field(name)
+    for name in (listing.base, listing.quote):
         copy_binary.key_field(name)
     for field in ("price_step", "amount_step"):
         step = getattr(listing, field)
@@ -185,7 +188,7 @@ def _validate_listing(listing: records.Listing) -> None:
 
 def _validate_session(record: records.SymbolSession) -> None:
     for name in (record.exchange, record.symbol):
-        copy_binary.key_field(name)
+        copy_binary.name_field(name)
     try:
         Session.model_validate({name: getattr(record, name) for name in ("timezone", "open", "close", "days")})
     except ValidationError as error:
@@ -194,7 +197,9 @@ def _validate_session(record: records.SymbolSession) -> None:
 
 
 def _validate_gap(gap: records.Gap) -> None:
-    for name in (gap.exchange, gap.symbol, gap.interval, gap.ids):
+    for name in (gap.exchange, gap.symbol):
+        copy_binary.name_field(name)
+    for name in (gap.interval, gap.ids):
         copy_binary.key_field(name)
     if not copy_binary.checked_timestamp(gap.start) < copy_binary.checked_timestamp(gap.end):
         raise InvalidInput(f"end: got {described_ms(gap.end)}, expected a time after start, {described_ms(gap.start)}")
@@ -216,7 +221,7 @@ def _error_row(message: Message, record: records.IngestError) -> IngestErrorRow:
 
 def _decode_result(verifier: ResultVerifier, batch: Batch, message: Message, value: bytes) -> None:
     record = records.decode_result(value)
-    copy_binary.key_field(record.run_id)
+    copy_binary.name_field(record.run_id)
     namespace = verifier.namespace(record.run_id, value, message.headers())
     match record:
         case records.RunStarted():
@@ -227,7 +232,7 @@ def _decode_result(verifier: ResultVerifier, batch: Batch, message: Message, val
             copy_binary.text_field(record.trades_hash)
             copy_binary.int8_field(record.bars)
             copy_binary.checked_timestamp(record.ended_at)
-            batch.runs_ended.append(record)
+            batch.runs_ended.append(msgspec.structs.replace(record, message=printable(record.message, keep="\n\t")))
         case records.RunEquity():
             batch.run_rows[record.run_id][tables.RUN_EQUITY].add(*copy_binary.equity_rows(record))
         case records.RunTrial():

@@ -10,13 +10,15 @@ from functools import lru_cache
 
 import msgspec
 
-from tapedeck_common.market import Point, RecordSource, Ticker, Trade
+from tapedeck_common.market import Point, RecordSource, Ticker, Trade, market_time_end
 from tapedeck_common.records import RunEquity, RunFill, RunOrigin, RunTrade, RunTrial
 from tapedeck_crds.errors import InvalidInput
+from tapedeck_crds.text import printable, quoted
 from tapedeck_recorder.rows import tables
 
 TS_MIN, TS_MAX = 0, 253_402_300_800_000  # 1970 to the end of 9999, milliseconds UTC
 PG_EPOCH_MS = 946_684_800_000  # 2000-01-01, where Postgres timestamps start
+REV_MAX = 2**30  # of the 2**31 that the column holds: a higher one can always follow
 NAME_MAX_BYTES = 255  # a primary key has up to four names; an index row holds 2,704 bytes
 
 _OPTIONAL_FIGURES = ("change_percent", "drawdown_percent", "sharpe")  # columns of run_equity that may be NULL
@@ -40,13 +42,29 @@ def text_field(value: str) -> bytes:
     return struct.pack(">i", len(raw)) + raw
 
 
+def shown_field(value: str) -> bytes:
+    """A text field of text for people, which a terminal or a page may show. Raises InvalidInput as ``text_field``."""
+    field = text_field(value)
+    return field if value.isprintable() else text_field(printable(value, keep="\n\t"))
+
+
 @lru_cache(maxsize=65_536)
 def key_field(value: str) -> bytes:
-    """A text field of a primary key. Raises InvalidInput where it is too long for the index."""
+    """A text field of a primary key. Raises InvalidInput where it is too long for the index, or is not visible."""
     field = text_field(value)
     if len(field) - 4 > NAME_MAX_BYTES:
         raise InvalidInput(f"name: got {value[:80]!r}…, expected at most {NAME_MAX_BYTES} bytes")
+    if not value.isprintable():
+        raise InvalidInput(f"name: got {quoted(value)}, expected no control characters")
     return field
+
+
+@lru_cache(maxsize=65_536)
+def name_field(value: str) -> bytes:
+    """As ``key_field``, for the name of a market, a series or a run, which is not empty."""
+    if not value:
+        raise InvalidInput("name: got an empty one, expected that of an exchange, a symbol, a series or a run")
+    return key_field.__wrapped__(value)
 
 
 def checked_timestamp(ts: int) -> int:
@@ -54,6 +72,18 @@ def checked_timestamp(ts: int) -> int:
     if not TS_MIN <= ts < TS_MAX:
         raise InvalidInput(f"time: got {ts}, expected milliseconds UTC between 1970 and 9999")
     return ts
+
+
+def checked_market_time(ts: int, source: RecordSource) -> int:
+    """Returns ``ts``, milliseconds UTC. Raises InvalidInput beyond the end of next year, unless a replay made it."""
+    if not TS_MIN <= ts < time_end(source):
+        raise InvalidInput(f"time: got {ts}, expected milliseconds UTC from 1970 to the end of next year")
+    return ts
+
+
+def time_end(source: RecordSource) -> int:
+    """The time, milliseconds UTC, before which a record of this source must be."""
+    return TS_MAX if source == "replay" else market_time_end()
 
 
 def timestamp_field(ts: int) -> bytes:
@@ -80,6 +110,13 @@ def int4_field(value: int) -> bytes:
     return struct.pack(">ii", 4, value)
 
 
+def rev_field(rev: int) -> bytes:
+    """An int4 field with a revision. Raises InvalidInput unless many later corrections are possible."""
+    if not 0 <= rev <= REV_MAX:
+        raise InvalidInput(f"rev: got {rev}, expected an integer from 0 to {REV_MAX}")
+    return int4_field(rev)
+
+
 def jsonb_field(raw: bytes) -> bytes:
     """A jsonb field. Raises InvalidInput unless it is a JSON object without NUL, which Postgres can't store."""
     if b"\\u0000" in raw or not isinstance(msgspec.json.decode(raw), dict):
@@ -92,9 +129,9 @@ def trade_row(trade: Trade, source: RecordSource) -> bytes:
     return b"".join(
         (
             row_header(len(tables.TRADES.columns)),
-            key_field(trade.exchange),
-            key_field(trade.symbol),
-            timestamp_field(trade.ts),
+            name_field(trade.exchange),
+            name_field(trade.symbol),
+            timestamp_field(checked_market_time(trade.ts, source)),
             key_field.__wrapped__(trade.id),  # ids are unique: caching them would only evict names
             float8_field(trade.price),
             float8_field(trade.amount),
@@ -111,9 +148,9 @@ def ticker_row(ticker: Ticker, source: RecordSource) -> bytes:
     return b"".join(
         (
             row_header(len(tables.TICKERS.columns)),
-            key_field(ticker.exchange),
-            key_field(ticker.symbol),
-            timestamp_field(ticker.ts),
+            name_field(ticker.exchange),
+            name_field(ticker.symbol),
+            timestamp_field(checked_market_time(ticker.ts, source)),
             float8_field(ticker.price),
             *map(float8_field, optional),
             key_field(source),
@@ -126,11 +163,14 @@ def point_row(point: Point, source: RecordSource) -> bytes:
     return b"".join(
         (
             row_header(len(tables.POINTS.columns)),
-            *map(key_field, (point.exchange, point.symbol, point.interval, point.series)),
-            timestamp_field(point.ts),
+            name_field(point.exchange),
+            name_field(point.symbol),
+            key_field(point.interval),
+            name_field(point.series),
+            timestamp_field(checked_market_time(point.ts, source)),
             key_field.__wrapped__(point.id),
             *map(float8_field, (point.value, point.open, point.high, point.low, point.volume)),
-            int4_field(point.rev),
+            rev_field(point.rev),
             int4_field(point.seq),
             key_field(source),
         )
@@ -145,7 +185,7 @@ def equity_rows(record: RunEquity) -> list[bytes]:
         lengths = ", ".join(f"{name} {len(values)}" for name, values in arrays.items())
         raise InvalidInput(f"ts has {count} elements; got {lengths}, expected {count} elements each")
     optional = [arrays[name] or [None] * count for name in _OPTIONAL_FIGURES]
-    start = row_header(len(tables.RUN_EQUITY.columns)) + key_field(record.run_id)
+    start = row_header(len(tables.RUN_EQUITY.columns)) + name_field(record.run_id)
     return [
         start + int8_field(record.seq + at) + timestamp_field(ts) + b"".join(map(float8_field, figures))
         for at, ts, *figures in zip(
@@ -159,7 +199,7 @@ def trial_row(trial: RunTrial) -> bytes:
     return b"".join(
         (
             row_header(len(tables.RUN_TRIALS.columns)),
-            key_field(trial.run_id),
+            name_field(trial.run_id),
             int4_field(trial.window),
             int8_field(trial.trial),
             jsonb_field(bytes(trial.params)),
@@ -169,7 +209,7 @@ def trial_row(trial: RunTrial) -> bytes:
             float8_field(trial.objective),
             struct.pack(">i?", 1, trial.feasible),
             text_field(trial.trades_hash),
-            text_field(trial.message),
+            shown_field(trial.message),
         )
     )
 
@@ -179,7 +219,7 @@ def fill_row(fill: RunFill) -> bytes:
     return b"".join(
         (
             row_header(len(tables.RUN_FILLS.columns)),
-            key_field(fill.run_id),
+            name_field(fill.run_id),
             int8_field(fill.seq),
             key_field(fill.symbol),
             timestamp_field(fill.ts),
@@ -198,7 +238,7 @@ def origin_row(origin: RunOrigin) -> bytes:
     msgspec.json.decode(raw)  # validates the raw JSON inside it
     return (
         row_header(len(tables.RUN_ORIGINS.columns))
-        + key_field(origin.run_id)
+        + name_field(origin.run_id)
         + struct.pack(">ib", len(raw) + 1, 1)
         + raw
     )
@@ -209,7 +249,7 @@ def run_trade_row(trade: RunTrade) -> bytes:
     return b"".join(
         (
             row_header(len(tables.RUN_TRADES.columns)),
-            key_field(trade.run_id),
+            name_field(trade.run_id),
             int8_field(trade.seq),
             key_field(trade.symbol),
             key_field(trade.side),
@@ -221,7 +261,7 @@ def run_trade_row(trade: RunTrade) -> bytes:
             float8_field(trade.pnl),
             float8_field(trade.pnl_net),
             float8_field(trade.commission),
-            text_field(trade.entry_reason),
-            text_field(trade.exit_reason),
+            shown_field(trade.entry_reason),
+            shown_field(trade.exit_reason),
         )
     )

@@ -19,6 +19,7 @@ from tapedeck_common.market import RecordSource, is_number, trade_problem
 from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.sink import SinkRecords
+from tapedeck_crds.text import printable
 from tapedeck_recorder.rows import bar_rows, copy_binary
 
 TOPICS: dict[SinkRecords, str] = {
@@ -52,7 +53,7 @@ def _encode_bar(message: Message, value: bytes) -> list[str]:
     source, bar = _source(message), wire.decode_bar(value)
     if source is None or not bar.closed:
         return []
-    bar_rows.validate_bar(bar)
+    bar_rows.validate_bar(bar, source)
     prefix = _measurement_and_tags(
         "bars", ("exchange", bar.exchange), ("symbol", bar.symbol), ("interval", bar.interval)
     )
@@ -72,7 +73,7 @@ def _encode_trade(message: Message, value: bytes) -> list[str]:
         "trades", ("exchange", trade.exchange), ("symbol", trade.symbol), ("side", trade.side)
     )
     fields = f'id={_text(trade.id)},price={trade.price!r},amount={trade.amount!r},source="{source}"'
-    at = copy_binary.checked_timestamp(trade.ts) * _NANOS_PER_MS + nanos_within_ms(trade.id, trade.seq)
+    at = copy_binary.checked_market_time(trade.ts, source) * _NANOS_PER_MS + nanos_within_ms(trade.id, trade.seq)
     return [f"{prefix} {fields} {at}"]
 
 
@@ -85,7 +86,7 @@ def _encode_ticker(message: Message, value: bytes) -> list[str]:
     fields = _numbers([(name, getattr(ticker, name)) for name in names])
     if not math.isfinite(ticker.price):
         raise InvalidInput(f"price: got {ticker.price}, expected a finite number")
-    return [f'{prefix} {fields},source="{source}" {copy_binary.checked_timestamp(ticker.ts) * _NANOS_PER_MS}']
+    return [f'{prefix} {fields},source="{source}" {copy_binary.checked_market_time(ticker.ts, source) * _NANOS_PER_MS}']
 
 
 def _encode_point(message: Message, value: bytes) -> list[str]:
@@ -167,7 +168,7 @@ def _tag(name: str, value: str) -> str:
 
 def _text(value: str) -> str:
     copy_binary.text_field(value)
-    return f'"{value.translate(_TEXT)}"'
+    return '"' + printable(value, keep="\n\t").translate(_TEXT) + '"'
 
 
 def _numbers(named: list[tuple[str, float | None]]) -> str:
