@@ -1,4 +1,4 @@
-"""`tapedeck logs`: print the logs of an object's pods, or of the deck."""
+"""`tapedeck logs`: print the logs of an object's pods, or of the deck, without what a terminal would obey."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def print_files(paths: list[Path], tail: int | None) -> dict[Path, int]:
         with path.open("rb") as log:
             lines = log if tail is None else deque(log, maxlen=tail)
             for line in lines:
-                sys.stdout.write(_shown(line))
+                sys.stdout.write(printable(line.decode("utf-8", "replace"), keep="\n\t"))
             read[path] = log.tell()
     sys.stdout.flush()
     return read
@@ -38,16 +38,16 @@ def print_files(paths: list[Path], tail: int | None) -> dict[Path, int]:
 
 def follow(paths: Callable[[], list[Path]], ended: Callable[[], bool], read: dict[Path, int]) -> None:
     """Print what is appended to the files, including new ones, until ``ended`` is true or the user interrupts."""
-    open_logs: dict[Path, IO[bytes]] = {}
+    open_logs: dict[Path, IO[str]] = {}
     try:
         last = False
         while True:
             for path in paths():
                 if path not in open_logs:
-                    open_logs[path] = path.open("rb")
+                    open_logs[path] = path.open(encoding="utf-8", errors="replace", newline="")
                     open_logs[path].seek(read.get(path, 0))
                 while part := open_logs[path].read(CHUNK):
-                    sys.stdout.write(_shown(part))
+                    sys.stdout.write(printable(part, keep="\n\t"))
             sys.stdout.flush()
             if last:
                 return
@@ -56,11 +56,6 @@ def follow(paths: Callable[[], list[Path]], ended: Callable[[], bool], read: dic
     finally:
         for log in open_logs.values():
             log.close()
-
-
-def _shown(part: bytes) -> str:
-    """What a pod wrote, which may be foreign code, without what a terminal would obey."""
-    return printable(part.decode("utf-8", "replace"), keep="\n\t")
 
 
 def log_files(objects: Objects, document: Json) -> list[Path]:
