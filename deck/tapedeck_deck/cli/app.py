@@ -75,6 +75,8 @@ for _command in (
     runs.check,
     runs.strategies,
     deck.migrate,
+    deck.backup,
+    deck.restore,
     deck.demo,
 ):
     app.command()(_command)

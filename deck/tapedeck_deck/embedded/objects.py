@@ -67,6 +67,15 @@ class Objects:
         """Close the file."""
         self._database.close()
 
+    def copy_to(self, path: Path) -> None:
+        """Write the objects as of one moment into a new file."""
+        self._database.copy_to(path)
+
+    def compact(self) -> None:
+        """Forget the log of changes, and leave nothing of deleted objects in the file."""
+        self.prune_changes(self.version)
+        self._database.compact()
+
     def transaction(self) -> AbstractContextManager[object]:
         """Several changes as one: all of them, or none where an exception leaves the block."""
         return self._database.transaction()

@@ -193,10 +193,26 @@ def wait_ready(
     _wait_active(name, process, ended_or_ready, log=log, stall=stall, limit=limit, poll=poll)
 
 
-def wait_finished(name: str, process: Process, *, log: Path, stall: float = STALL_SECONDS, limit: float) -> int:
-    """The exit code of a process that does a long piece of work; as ``wait_ready``. It is killed after a limit."""
+def wait_finished(
+    name: str,
+    process: Process,
+    *,
+    log: Path,
+    stall: float = STALL_SECONDS,
+    limit: float,
+    pulse: Callable[[], None] = lambda: None,
+) -> int:
+    """The exit code of a process that does a long piece of work; as ``wait_ready``. It is killed after a limit.
+
+    ``pulse`` is called while waiting.
+    """
+
+    def finished() -> bool:
+        pulse()
+        return process.poll() is not None
+
     try:
-        _wait_active(name, process, lambda: process.poll() is not None, log=log, stall=stall, limit=limit, poll=0.1)
+        _wait_active(name, process, finished, log=log, stall=stall, limit=limit, poll=0.1)
     finally:
         code = stop(process, grace=0, first=signal.SIGKILL)
     return code

@@ -69,6 +69,22 @@ class Database:
                 self._depth -= 1
         self._on_commit()
 
+    def copy_to(self, path: Path) -> None:
+        """Write the content as of one moment into a new file, which only its owner can read."""
+        with self._lock, self._deck_errors():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE))
+            copy = sqlite3.connect(path)
+            try:
+                self._connection.backup(copy)
+            finally:
+                copy.close()
+
+    def compact(self) -> None:
+        """Write the file again without the remains of deleted rows."""
+        with self._lock, self._deck_errors():
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def on_commit(self, notify: Callable[[], None]) -> None:
         """Call ``notify`` after each transaction of this connection, in the thread that committed it: one function."""
         self._on_commit = notify

@@ -1,4 +1,4 @@
-"""The commands that start, stop and inspect the deck."""
+"""The commands that start, stop, inspect, back up and restore the deck."""
 
 from __future__ import annotations
 
@@ -102,6 +102,39 @@ def migrate(context: typer.Context, home: HomeOption = None) -> None:
     from tapedeck_deck.cli import deck
 
     raise typer.Exit(deck.migrate(resolve_home(home or context.obj)))
+
+
+def backup(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The new file.", show_default=False)],
+    home: HomeOption = None,
+) -> None:
+    """Write a backup of the running deck into one file: resources, store, and settings of sinks.
+
+    \b
+    The file holds the Secrets of your resources; only you can read it. Topics, logs and the files that resources
+    name are not in it.
+    """
+    from tapedeck_deck.cli import backup as backups
+
+    backups.backup(resolve_home(home or context.obj), file)
+
+
+def restore(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `tapedeck backup`.", show_default=False)],
+    home: HomeOption = None,
+) -> None:
+    """Make a new deck's folder from a backup. Restore only files that you trust: they hold SQL.
+
+    \b
+    The folder must not exist or be empty:
+      tapedeck restore deck.backup --home /data/restored
+      tapedeck up --home /data/restored
+    """
+    from tapedeck_deck.cli import backup as backups
+
+    backups.restore(resolve_home(home or context.obj), file)
 
 
 def demo(
