@@ -191,7 +191,7 @@ def test_a_folder_with_data_is_refused(tmp_path: Path) -> None:
 def test_the_copy_of_the_objects_has_no_password_and_no_pod_of_the_running_deck(tmp_path: Path) -> None:
     objects = Objects(tmp_path / "objects.db")
     password = b64encode(b"postgresql://r:THE-PASSWORD@/x").decode()
-    objects.apply(services.connections("b:1", dict.fromkeys(services.ROLES.values(), "dsn:THE-PASSWORD")))
+    objects.apply(services.connections(lambda _: {"kafka_bootstrap": "b:1"}, lambda _: "dsn:THE-PASSWORD"))
     objects.apply(services.deployment("recorder"))
     user_secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine"}, "data": {"k": "a2V5"}}
     objects.apply(user_secret)

@@ -97,7 +97,11 @@ def fields_of(data: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("field", ["exchange", "symbol", "id", "series", "ts", "rev"])
-@pytest.mark.parametrize("value", ["", "a\x1bb", "a\u202eb", "a\nb", NOW + 3 * 366 * 86_400_000, 2**31 - 1, -1])
+@pytest.mark.parametrize(
+    "value",
+    ["", "a\x1bb", "a\u202eb", "a\nb", NOW + 3 * 366 * 86_400_000, 2**31 - 1, -1],
+    ids=["empty", "escape", "bidi", "newline", "in three years", "rev", "negative"],
+)
 def test_records_with_hostile_names_times_and_revisions_are_refused(field: str, value: Any) -> None:
     records: tuple[tuple[Any, Callable[[Any], bytes]], ...] = (
         (Trade("x", "A/B", NOW, "1", 1.0, 1.0, "buy"), lambda record: trade_row(record, "live")),

@@ -15,7 +15,7 @@ from tapedeck_deck.embedded.state_dir import StateDir
 PROGRESS_SECONDS = 2.0
 
 
-class Progress:
+class BackupProgress:
     """Prints what is being done every two seconds; nothing where it takes less."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ def backup(home: StateDir, file: Path) -> None:
     from tapedeck_deck.embedded.backup import back_up
 
     _clean_up_on_sigterm()
-    manifest, size = back_up(home, file.absolute(), Progress())
+    manifest, size = back_up(home, file.absolute(), BackupProgress())
     print(f"{file}: {_content(manifest)}, {size_text(size)}; it holds the deck's Secrets: only you can read it")
 
 
@@ -44,7 +44,7 @@ def restore(home: StateDir, file: Path) -> None:
     from tapedeck_deck.embedded.restore import restore as restore_home
 
     _clean_up_on_sigterm()
-    manifest = restore_home(file.absolute(), home, Progress())
+    manifest = restore_home(file.absolute(), home, BackupProgress())
     print(f"{home.root}: {_content(manifest)}, as of {manifest.made_at}, {size_text(sizes(manifest.parts))}")
     print_note(
         "topics begin empty, and runs that had not ended begin again; "
