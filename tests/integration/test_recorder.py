@@ -34,9 +34,10 @@ from pods.services import EachStore, Services
 from pods.signatures import RESULTS_KEY, signed
 from tapedeck_common import records, topics
 from tapedeck_common.market import Bar, Ticker, Trade, series_key
-from tapedeck_common.result_signatures import ResultSigner, run_key
+from tapedeck_common.result_signatures import ResultSigner
 from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_common.wire import Epoch, encode, replay_headers
+from tapedeck_crds.run_key import run_key
 from waits import idle_clock, within
 
 

@@ -18,9 +18,10 @@ from pods.signatures import RESULTS_KEY
 from tapedeck_common import topics, wire
 from tapedeck_common.kafka import admin, transactional_producer
 from tapedeck_common.market import Bar, series_key
-from tapedeck_common.result_signatures import ResultVerifier, run_key
+from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.settings import Connections
 from tapedeck_common.topic_admin import ensure_topics
+from tapedeck_crds.run_key import run_key
 from tapedeck_deck.embedded import forkserver
 from tapedeck_deck.embedded.deadline import Deadline
 from tapedeck_deck.embedded.forkserver import ForkedModule

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from tapedeck_common.result_signatures import ResultSigner, run_key
+from tapedeck_common.result_signatures import ResultSigner
 from tapedeck_common.wire import Headers
+from tapedeck_crds.run_key import run_key
 
 RESULTS_KEY = b"the key of all results"
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tapedeck_common.result_signatures import ResultSigner, ResultVerifier, read_key, run_key
+from tapedeck_common.result_signatures import ResultSigner, ResultVerifier, read_key
 from tapedeck_common.wire import MessageHeaders
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import parse_resource
+from tapedeck_crds.run_key import run_key
 from tapedeck_operator.plan import Observed, Settings, plan
 
 KEY = b"the key of all results"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 
-from tapedeck_common.result_signatures import run_key
 from tapedeck_crds.base import Files, FileVolume
 from tapedeck_crds.errors import EXIT_BAD_INPUT
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import AnyResource, Backtest
 from tapedeck_crds.pod import Resources
+from tapedeck_crds.run_key import run_key
 from tapedeck_crds.secrets import FILE_CREDENTIALS
 from tapedeck_operator.plan import names
 from tapedeck_operator.plan.pod_resources import scratch_volume, with_defaults

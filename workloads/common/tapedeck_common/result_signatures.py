@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import functools
 import hmac
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from pathlib import Path
 
 from tapedeck_common.wire import HEADER, HEADER_VERSION, Headers, MessageHeaders
 from tapedeck_crds.errors import InvalidInput
+from tapedeck_crds.run_key import run_key
 
 KEY_MIN_BYTES = 16
 SIGNATURE_BYTES = 16
 _KIND = "result"
 _EXPECTED = f"expected {HEADER_VERSION};{_KIND};<namespace>;<signature> with the run's own key"
 _KEYS_KEPT = 4096
-
-
-def run_key(results_key: bytes, namespace: str, uid: str) -> str:
-    """The key of a run: hex HMAC-SHA-256 of its namespace and uid under the key of all results."""
-    return hmac.new(results_key, f"{namespace}/{uid}".encode(), sha256).hexdigest()
 
 
 def read_key(file: Path | None, variable: str) -> bytes:
