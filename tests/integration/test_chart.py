@@ -57,7 +57,10 @@ def dry_run(client: httpx.Client, document: Json) -> httpx.Response:
 
 
 def _plural(kind: str) -> str:
-    return kind.lower()[:-1] + "ies" if kind.endswith("cy") else kind.lower() + "s"
+    name = kind.lower()
+    if name.endswith("cy"):
+        return name[:-1] + "ies"
+    return name + ("es" if name.endswith("s") else "s")
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -24,6 +24,7 @@ from tapedeck_common.topics import PERMANENT_TOPICS
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.kinds import KINDS
 from tapedeck_crds.resource import FINAL_PHASES
+from tapedeck_crds.secrets import is_own_secret
 from tapedeck_deck.embedded import postgres_dump
 from tapedeck_deck.embedded.backup_archive import (
     OBJECTS,
@@ -39,7 +40,6 @@ from tapedeck_deck.embedded.objects import MIGRATIONS, Objects
 from tapedeck_deck.embedded.postgres import Postgres
 from tapedeck_deck.embedded.postgres_account import MAJOR
 from tapedeck_deck.embedded.state_dir import StateDir
-from tapedeck_operator.plan.pods import CONNECTIONS_SECRET
 from tapedeck_operator.reconcile.api import CHILD_KINDS
 
 OnProgress = Callable[[str, int], None]
@@ -97,7 +97,8 @@ def copy_objects(source: Path, target: Path) -> dict[str, int]:
         for document in documents:
             kind, metadata = document["kind"], document["metadata"]
             key = (kind, metadata["namespace"], metadata["name"])
-            if kind in _MACHINERY or metadata.get("ownerReferences") or key[::2] == ("Secret", CONNECTIONS_SECRET):
+            own = kind in _MACHINERY or (kind == "Secret" and is_own_secret(metadata["name"]))
+            if own or metadata.get("ownerReferences"):
                 copied.delete(*key)
             elif kind in KINDS and document.get("status", {}).get("phase") not in FINAL_PHASES:
                 copied.set_status(*key, {})

@@ -22,6 +22,8 @@ from tapedeck_replay.source.dataset import Dataset, RecordBlock, StartAfter
 from tapedeck_replay.source.sorted_table import SortedTable, TableRow
 from tapedeck_replay.source.topic.codec import DecodedRecord, RecordCodec
 
+# A broker does not tell a user whether a topic exists that it may not read.
+_ABSENT = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED)
 READ_SECONDS = 15.0
 BATCH = 5_000
 B = TypeVar("B", bound=RecordBlock)
@@ -115,11 +117,12 @@ class TopicSource(Generic[B]):
         try:
             topic = reader.list_topics(name, timeout=READ_SECONDS).topics[name]
             if topic.error is not None:
-                if topic.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                if topic.error.code() not in _ABSENT:
                     raise KafkaException(topic.error)
                 raise InvalidReplay(
                     "NoTopic",
-                    f"source.topic.name: got {name}, which the broker does not have, expected an existing topic: "
+                    f"source.topic.name: got {name}, which the broker does not have, or does not let Replays read; "
+                    "expected an existing topic: "
                     "a Replay does not create its source; was the source's Replay deleted, or `tapedeck migrate` not "
                     "run?",
                 )
