@@ -134,7 +134,7 @@ def test_what_is_not_http_is_refused(limited: Gateway, request_: bytes) -> None:
 
 
 def test_a_client_that_does_not_read_is_disconnected(limited: Gateway) -> None:
-    requests = 1_000
+    requests = 2_000
     request = get_request("/metrics").replace(b"connection: close\r\n", b"")
     with open_connection(limited.port, receive_buffer=4_096) as connection:
         connection.sendall(request * requests)
