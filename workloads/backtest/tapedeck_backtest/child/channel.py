@@ -12,6 +12,7 @@ from tapedeck_backtest.protocol.frames import LENGTH_BYTES, framed
 from tapedeck_backtest.protocol.messages import FromStrategy, ToStrategy
 
 _READ_BYTES = 1_048_576
+_PENDING_BYTES = 32_768
 TaskT = TypeVar("TaskT")
 
 
@@ -22,14 +23,17 @@ class PodChannel:
         self._tasks = tasks
         self._answers = answers
         self.busy = False
+        self._pending = bytearray()
 
-    def send(self, message: FromStrategy) -> None:
-        """Send a message; waits while the pod does not read."""
-        rest = memoryview(framed(messages.encode(message)))
+    def send(self, message: FromStrategy, *, later: bool = False) -> None:
+        """Send a message; waits while the pod does not read. With ``later`` it may wait for the next one."""
         self.busy = True
         try:
-            while len(rest):
-                rest = rest[os.write(self._answers, rest) :]
+            self._pending += framed(messages.encode(message))
+            if not later or len(self._pending) >= _PENDING_BYTES:
+                rest, self._pending = memoryview(self._pending), bytearray()
+                while len(rest):
+                    rest = rest[os.write(self._answers, rest) :]
         finally:
             self.busy = False
 

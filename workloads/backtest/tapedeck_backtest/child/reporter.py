@@ -11,12 +11,12 @@ from tapedeck_backtest.protocol.messages import LISTED_MAX, Note, Outcome, Progr
 from tapedeck_backtest.report.nan_guard import checked
 from tapedeck_backtest.report.results import Results
 from tapedeck_backtest.sandbox.error_boundary import StrategyGuard
-from tapedeck_common.records import ResultRecord
+from tapedeck_common.records import ResultRecord, RunFill, RunTrade
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.session import ALWAYS_OPEN
 
-_PROGRESS_SHARE = 0.02  # of the time, for computing the figures so far
+_PROGRESS_SHARE = 0.005  # of the time, for computing the figures so far
 
 
 class RunReporter:
@@ -45,7 +45,9 @@ class RunReporter:
 
     def emit(self, record: ResultRecord) -> None:
         """Send a record. Raises RunFailed (NotANumber)."""
-        self._channel.send(checked(record))  # type: ignore[arg-type]
+        # Of an account that trades often each fill alone would wake the pod; a chunk of equity follows within a moment.
+        later = isinstance(record, RunFill | RunTrade)
+        self._channel.send(checked(record), later=later)  # type: ignore[arg-type]
 
     def note(self, text: str) -> None:
         """Send something that the user should know of the run."""
