@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -30,7 +31,7 @@ def command_line(rng: random.Random, count: int, outcome: Outcome) -> None:
         for _ in range(count):
             words = ["--home", home, rng.choice(COMMANDS)]
             words += [_word(rng, name) for _ in range(rng.randrange(6))]
-            outcome.attempt(words, lambda words=words: _run(words))  # type: ignore[misc]
+            outcome.attempt(words, partial(_run, words))
 
 
 def _word(rng: random.Random, folder: str) -> str:

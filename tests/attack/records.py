@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -46,7 +47,7 @@ def records(running: Deck, rng: random.Random, count: int, outcome: Outcome) -> 
     before = _restarts(objects)
     for _ in range(count):
         topic = rng.choice(TOPICS)
-        outcome.attempt(topic, lambda topic=topic: _send(kafka, rng, topic))  # type: ignore[misc]
+        outcome.attempt(topic, partial(_send, kafka, rng, topic))
     kafka.flush(30)
     with psycopg.connect(connections.store_dsn.get_secret_value(), autocommit=True) as store:
         outcome.attempt("sound bars afterwards", lambda: _sound_bars_arrive(kafka, store, f"after{rng.random()}"))

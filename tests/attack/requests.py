@@ -6,6 +6,7 @@ import http.client
 import json
 import random
 import socket
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -41,7 +42,7 @@ def rest(running: Deck, rng: random.Random, count: int, outcome: Outcome) -> Non
     _requests(running, rng, count, outcome, list(REST))
     for _ in range(count // 10):
         raw = _no_request(rng)
-        outcome.attempt(raw, lambda raw=raw: _send_raw(running, raw))  # type: ignore[misc]
+        outcome.attempt(raw, partial(_send_raw, running, raw))
     outcome.attempt("an honest request afterwards", lambda: _ask(running, "GET", "/api/symbols", {}, b""))
 
 
@@ -51,12 +52,7 @@ def _requests(running: Deck, rng: random.Random, count: int, outcome: Outcome, p
         headers = _headers(rng) if rng.random() < 0.3 else {}
         body = json.dumps(hostile.value(rng)).encode() if method in ("POST", "PUT", "PATCH") else b""
         shown = (method, target, headers)
-        outcome.attempt(
-            shown,
-            lambda method=method, target=target, headers=headers, body=body: _ask(  # type: ignore[misc]
-                running, method, target, headers, body
-            ),
-        )
+        outcome.attempt(shown, partial(_ask, running, method, target, headers, body))
 
 
 def _target(rng: random.Random, path: str) -> str:
@@ -152,7 +148,7 @@ def sockets(running: Deck, rng: random.Random, count: int, outcome: Outcome) -> 
     left = count
     while left > 0:
         burst = min(left, rng.randint(1, 20))
-        outcome.attempt(f"{burst} messages", lambda burst=burst: _converse(url, rng, burst))  # type: ignore[misc]
+        outcome.attempt(f"{burst} messages", partial(_converse, url, rng, burst))
         outcome.tried += burst - 1
         left -= burst
     outcome.attempt("an honest message afterwards", lambda: _honest(url))

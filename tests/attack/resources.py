@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def resources(rng: random.Random, count: int, outcome: Outcome) -> None:
     sound = _accepted()
     for _ in range(count):
         document = hostile.mutated(rng, rng.choice(sound))
-        outcome.attempt(document, lambda document=document: _planned(document))  # type: ignore[misc]
+        outcome.attempt(document, partial(_planned, document))
 
 
 def _planned(document: Any) -> str | None:
@@ -56,7 +57,7 @@ def yaml_texts(rng: random.Random, count: int, outcome: Outcome) -> None:
         for _ in range(count):
             text = _spoilt(rng, rng.choice(sound))
             path.write_bytes(text.encode("utf-8", "surrogatepass"))
-            outcome.attempt(text, lambda: _read(path))
+            outcome.attempt(text, partial(_read, path))
 
 
 def _read(path: Path) -> str | None:

@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -37,7 +38,7 @@ def files(rng: random.Random, count: int, outcome: Outcome) -> None:
             path.write_bytes(_content(rng))
             form = rng.choice(FORMATS)
             shown = (form, path.read_bytes()[:80])
-            outcome.attempt(shown, lambda form=form, path=path: _read(form, path))  # type: ignore[misc]
+            outcome.attempt(shown, partial(_read, form, path))
 
 
 def _read(form: str, path: Path) -> str | None:

@@ -1,7 +1,8 @@
-"""Fixtures of a gateway process and clients of its WebSocket."""
+"""Fixtures of a gateway process, clients of its WebSocket, and a recorder with its services."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,8 +15,12 @@ from pods.gateway import (
     Gateway,
     running_gateway,
 )
+from pods.recorder import recorders
+from pods.recorder_stage import RecorderStage
+from pods.services import EachStore, Services
 from pods.socket_client import SocketClient
 from tapedeck_common.settings import Connections
+from tapedeck_common.store.schema_upgrade import upgrade_schema
 
 Subscribe = Callable[..., SocketClient]
 
@@ -33,3 +38,18 @@ def subscribe(gateway: Gateway) -> Iterator[Subscribe]:
     with ExitStack() as stack:
         url = f"ws://127.0.0.1:{gateway.port}/ws"
         yield lambda *subscriptions: SocketClient(stack.enter_context(connect(url, max_size=None)), *subscriptions)
+
+
+@pytest.fixture
+def stage(services: Services, each_store: EachStore, tmp_path: Path) -> Iterator[RecorderStage]:
+    """A recorder on both kinds of database, with the rights of its role."""
+    upgrade_schema(each_store.dsn("postgres"))
+    with recorders(tmp_path, services.broker.bootstrap, each_store.dsn("tapedeck_recorder")) as (recorder,):
+        recorder.start()
+        yield RecorderStage(services, each_store.dsn("postgres"), recorder)
+
+
+@pytest.fixture
+def exchange() -> str:
+    """An exchange of this test alone: all tests share the topics."""
+    return f"x{uuid.uuid4().hex[:8]}"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tapedeck_crds.parse import parse_resource
+from planned import job, resource
 from tapedeck_crds.pod import Resources
-from tapedeck_operator.plan import Observed, ObservedPod, Plan, Settings, plan
+from tapedeck_operator.plan import Observed, ObservedPod, Settings, plan
 
 NOW = 1_700_000_000_000
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
@@ -29,20 +29,6 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ("Feed", {"source": {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}}),
     ("Feed", BACKFILL),
 ]
-
-
-def resource(kind: str, spec: dict[str, Any], status: dict[str, Any] | None = None) -> Any:
-    document = {
-        "apiVersion": "tapedeck.dev/v1alpha1",
-        "kind": kind,
-        "metadata": {"name": "x", "uid": "u-1", "generation": 1},
-        "spec": spec,
-    }
-    return parse_resource(document | ({"status": status} if status is not None else {}))
-
-
-def job(planned: Plan) -> dict[str, Any]:
-    return next(manifest for manifest in planned.apply if manifest["kind"] == "Job")
 
 
 def container(resources: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any], Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from planned import after, ended, job
 from tapedeck_crds.clock import Anchor
 from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.report import ReplayReport
@@ -24,23 +25,6 @@ STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"], "interval": "
 def resource(spec: dict[str, Any], *, name: str = "x", uid: str = "u-1") -> Any:
     metadata = {"name": name, "uid": uid, "generation": 1}
     return parse_resource({"apiVersion": "tapedeck.dev/v1alpha1", "kind": "Replay", "metadata": metadata, "spec": spec})
-
-
-def after(before: Any, planned: Plan, **spec: Any) -> Any:
-    """The resource once the plan's status is written and its spec changed."""
-    document = before.model_dump(by_alias=True, exclude_none=True)
-    document["status"] = planned.status
-    document["spec"] |= spec
-    document["metadata"]["generation"] += bool(spec)
-    return parse_resource(document)
-
-
-def job(planned: Plan) -> dict[str, Any]:
-    return next(manifest for manifest in planned.apply if manifest["kind"] == "Job")
-
-
-def ended(manifest: dict[str, Any], how: str) -> dict[str, Any]:
-    return {**manifest, "status": {"conditions": [{"type": how, "status": "True"}]}}
 
 
 def pod(index: int, **report: Any) -> ObservedPod:
