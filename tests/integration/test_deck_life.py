@@ -215,6 +215,12 @@ def test_decks_that_start_together_use_different_ports() -> None:
     again.close()
 
 
+def test_no_client_is_given_the_port_of_a_server_that_starts() -> None:
+    """A broker found its port in use by a connection that had been opened since the port was chosen."""
+    first, last = map(int, ports.CLIENT_PORTS.read_text().split())
+    assert not [port for port in (ports.free_port() for _ in range(50)) if first <= port <= last]
+
+
 def test_two_processes_are_given_different_ports(tmp_path: Path) -> None:
     """Some 40 of 1,000 random ports would be the same."""
     code = "from tapedeck_deck.embedded.ports import free_port; print(*(free_port() for _ in range(500)))"

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import httpx
 import yaml
 
 from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded.ports import free_port
 from waits import eventually
 
 RIG_BIN = Path(os.environ.get("RIG_BIN", Path.home() / ".cache/tapedeck/rig/bin"))
@@ -55,8 +55,8 @@ class KubeApi:
     def start(self) -> None:
         """Start etcd and the API server; returns when the API is ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = self.port or _free_port()
-        self._client_port, self._peer_port = _free_port(), _free_port()
+        self.port = self.port or free_port()
+        self._client_port, self._peer_port = free_port(), free_port()
         _make_keys(self.folder)
         self.write_kubeconfig(self.kubeconfig, "admin", self.url)
         self._start_etcd()
@@ -138,7 +138,7 @@ class KubeApi:
             "--controllers=job-controller,garbage-collector-controller",
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
-            f"--secure-port={_free_port()}",
+            f"--secure-port={free_port()}",
         )
 
     def kill_server(self) -> None:
@@ -199,13 +199,6 @@ def _served(client: httpx.Client, path: str) -> bool:
 
 def _has_default(client: httpx.Client) -> bool:
     return client.get("/api/v1/namespaces/default").status_code == httpx.codes.OK
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:

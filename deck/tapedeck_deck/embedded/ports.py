@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import fcntl
+import random
 import socket
 import time
+from pathlib import Path
 from typing import IO
 
 from tapedeck_deck.embedded.download_cache import cache_dir
 from tapedeck_deck.embedded.errors import DeckError
 
 TRIES = 100
+PORTS = range(15_000, 65_536)
+CLIENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 RESERVED_SECONDS = 300.0  # a port is not in use until its server starts
 
 
 def free_port() -> int:
     """A port that is not in use, and that no process of this user is given again for RESERVED_SECONDS.
 
+    It is none of those that the kernel gives to clients: a connection could take it before its server starts.
     Raises DeckError.
     """
-    for _ in range(TRIES):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port: int = probe.getsockname()[1]
-        if _reserve(port):
+    ports = _server_ports()
+    for port in random.sample(ports, min(TRIES, len(ports))):
+        if _unused(port) and _reserve(port):
             return port
     raise DeckError(f"found no free port on the loopback in {TRIES} attempts")
 
@@ -49,6 +53,23 @@ def claim(port: int) -> IO[str] | None:
         handle.close()
         return None
     return handle
+
+
+def _server_ports() -> list[int]:
+    """The ports from which the kernel gives none to a client; all where it does not say, or where none is left."""
+    try:
+        first, last = map(int, CLIENT_PORTS.read_text().split())
+    except (OSError, ValueError):
+        return list(PORTS)
+    return [port for port in PORTS if not first <= port <= last] or list(PORTS)
+
+
+def _unused(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _reserve(port: int) -> bool:
