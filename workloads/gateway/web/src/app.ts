@@ -5,7 +5,7 @@ import { Chart, type LegendValues } from "./chart";
 import { draw, figures } from "./figures";
 import { number, time } from "./format";
 import { Login } from "./login";
-import { defaultReplay, defaultRun, fill, namedReplay, replayChoices, runChoices } from "./pickers";
+import { defaultReplay, defaultRun, fill, namedReplay, replayChoices, replayOf, runChoices } from "./pickers";
 import { type ConnectionState, connectionStatus, ReconnectingSocket } from "./socket";
 import type {
   Position, PushMessage, Replay, Resolution, Run, RunSummary, Services, SymbolListing,
@@ -136,8 +136,9 @@ export class App {
     const resolution = this.resolution();
     if (resolution === undefined) return;
     const selectedRun = this.runs.find((run) => run.run_id === this.selected.run);
-    // A selected run selects its replay too.
-    const selectedReplay = this.selected.replay ?? selectedRun?.replay_uid ?? null;
+    // A selected run selects its replay too, and so does a symbol.
+    const selectedReplay =
+      this.selected.replay ?? selectedRun?.replay_uid ?? replayOf(this.selected.symbol, this.stored);
     if (selectedReplay === null) this.replay = defaultReplay(this.replays, this.replay);
     else this.replay = selectedReplay === "" ? null : namedReplay(this.replays, selectedReplay);
     const run = this.selected.run === null ? defaultRun(this.runs, this.replay) : (selectedRun ?? null);

@@ -37,6 +37,13 @@ export const runChoices = (runs: Run[]): Choice[] => [
 export const namedReplay = (replays: Replay[], uidOrName: string): Replay | null =>
   replays.find((r) => r.uid === uidOrName) ?? replays.find((r) => r.name === uidOrName) ?? null;
 
+/** The replay that a symbol names: its uid, "" for a market of the store, null for a short name of either. */
+export function replayOf(symbol: string | null, stored: SymbolListing[]): string | null {
+  const uid = /^replay\/([^/]+)\//.exec(symbol ?? "")?.[1];
+  if (uid !== undefined) return uid;
+  return stored.some((listing) => listing.ticker === symbol) ? "" : null;
+}
+
 /** The default replay: the one shown, even after its end, until a newer one plays; at first the newest that plays. */
 export function defaultReplay(replays: Replay[], shown: Replay | null): Replay | null {
   const at = replays.findIndex((replay) => replay.uid === shown?.uid);
