@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+
+from tapedeck_deck.interruption import interruptible
+
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of SIGINT, as of a shell."""
 
@@ -9,8 +13,9 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line with the arguments of this process."""
     try:
-        from tapedeck_deck.cli.app import app
+        with interruptible(signal.SIGINT):  # also while the packages are imported
+            from tapedeck_deck.cli.app import app
 
-        app(prog_name="tapedeck")
-    except KeyboardInterrupt:  # pressed while the packages are imported: the application itself catches it later
+            app(prog_name="tapedeck")
+    except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None

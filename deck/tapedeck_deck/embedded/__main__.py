@@ -5,11 +5,19 @@ from __future__ import annotations
 import signal
 import sys
 
+from tapedeck_deck.interruption import interruptible
+
 
 def main() -> int:
     """Exit 0 after SIGINT or SIGTERM, and 1 after an error, with a line that begins with ``error:``."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # also during the imports below
-        signal.signal(number, lambda *_: sys.exit(0))
+    try:
+        with interruptible(signal.SIGINT, signal.SIGTERM):  # also during the imports
+            return _run()
+    except KeyboardInterrupt:
+        return 0
+
+
+def _run() -> int:
     from tapedeck_deck.embedded.deck import run_foreground
     from tapedeck_deck.embedded.errors import DeckError
     from tapedeck_deck.embedded.problems import describe

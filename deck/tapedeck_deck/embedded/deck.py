@@ -51,8 +51,12 @@ def run_foreground(state_dir: StateDir, port: int = 0, origins: Sequence[str] = 
 
     cluster = EmbeddedCluster(state_dir, port, origins)
 
+    interrupted = False
+
     def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted
         if not cluster.request_stop():
+            interrupted = True
             raise KeyboardInterrupt  # ``start`` still blocks
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -60,7 +64,9 @@ def run_foreground(state_dir: StateDir, port: int = 0, origins: Sequence[str] = 
     try:
         cluster.start()
         asyncio.run(cluster.run())
-    except KeyboardInterrupt:
+    except BaseException:
+        if not interrupted:  # else it may be what a library made of KeyboardInterrupt
+            raise
         log.info("stopped while starting")
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):

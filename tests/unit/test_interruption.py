@@ -1,0 +1,65 @@
+"""Ctrl-C ends a program as such, whatever a library makes of the exception of its handler."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tapedeck_deck.interruption import interruptible
+
+
+def press() -> None:
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def test_an_interrupt_that_a_library_reports_as_its_own_error_is_one() -> None:
+    """pydantic reports it as SchemaError while it builds a validator."""
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        with pytest.raises(KeyboardInterrupt), interruptible(signal.SIGUSR1):
+            try:
+                press()
+            except KeyboardInterrupt:
+                raise ValueError("cannot build") from None
+        with pytest.raises(KeyboardInterrupt), interruptible(signal.SIGUSR1):
+            press()
+        with pytest.raises(SystemExit), interruptible(signal.SIGUSR1):
+            try:
+                press()
+            except KeyboardInterrupt:
+                raise SystemExit(0) from None
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_another_error_stays_itself() -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        with pytest.raises(ValueError, match="mine"), interruptible(signal.SIGUSR1):
+            raise ValueError("mine")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+LOSES_IT = """
+import os, signal, sys, types
+def app(prog_name):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise ValueError("cannot build") from None
+module = types.ModuleType("tapedeck_deck.cli.app")
+module.app = app
+sys.modules["tapedeck_deck.cli.app"] = module
+from tapedeck_deck.cli import main
+main()
+"""
+
+
+def test_the_command_line_exits_with_130() -> None:
+    ended = subprocess.run([sys.executable, "-c", LOSES_IT], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "")
