@@ -25,7 +25,7 @@ def test_the_examples_make_the_same_trades_as_on_the_store(deck: Deck) -> None:
         ended(things, made)
     first, second = things.again(streamed)["status"], things.again(batch)["status"]
     assert first["trades"] == second["trades"] > 0
-    things.until(lambda: len(trades(deck, first["runId"])) == len(trades(deck, second["runId"])) > 0, 30)
+    things.until(lambda: len(trades(deck, first["runId"])) == len(trades(deck, second["runId"])) > 0, 120)
     assert trades(deck, first["runId"]) == trades(deck, second["runId"])
     columns = "extract(epoch FROM entry_ts), extract(epoch FROM exit_ts), entry_price, pnl, pnl_net"
     stored = deck.sql(f"SELECT {columns} FROM run_trades WHERE run_id = '{first['runId']}' ORDER BY seq")  # noqa: S608
