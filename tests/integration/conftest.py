@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from websockets.sync.client import connect
 
 from pods.gateway import (
@@ -17,7 +16,7 @@ from pods.gateway import (
 )
 from pods.recorder import recorders
 from pods.recorder_stage import RecorderStage
-from pods.services import EachStore, Services
+from pods.services import EachStore, Services, as_role
 from pods.socket_client import SocketClient
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import upgrade_schema
@@ -26,9 +25,8 @@ Subscribe = Callable[..., SocketClient]
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, store: str, connections: Connections) -> Iterator[Gateway]:
-    reader = connections.model_copy(update={"store_dsn": SecretStr(store.replace("postgres@", "tapedeck_reader@"))})
-    with running_gateway(tmp_path, reader) as gateway:
+def gateway(tmp_path: Path, connections: Connections) -> Iterator[Gateway]:
+    with running_gateway(tmp_path, as_role(connections, "tapedeck_reader")) as gateway:
         yield gateway
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pods.services import Services
+from pods.services import as_role
+from tapedeck_common.settings import Connections
 from tapedeck_maintenance.connection_check import main
 
 
@@ -22,10 +23,11 @@ class Probes(BaseHTTPRequestHandler):
 
 
 def test_healthy_connections_pass_and_failed_ones_are_reported(
-    services: Services, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    connections: Connections, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "kafka_bootstrap").write_text(services.broker.bootstrap)
-    (tmp_path / "store_dsn").write_text(store.replace("postgres@", "tapedeck_reader@"))
+    (tmp_path / "kafka_bootstrap").write_text(connections.kafka_bootstrap)
+    dsn = as_role(connections, "tapedeck_reader").store_dsn.get_secret_value()
+    (tmp_path / "store_dsn").write_text(dsn)
     monkeypatch.setenv("TAPEDECK_CONNECTIONS", str(tmp_path))
     with HTTPServer(("127.0.0.1", 0), Probes) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -34,7 +36,7 @@ def test_healthy_connections_pass_and_failed_ones_are_reported(
         assert "bars can be read" in capsys.readouterr().out
         assert main([f"{url}/readyz", f"{url}/healthz"], wait=0) == 1
         assert "HTTP Error 503" in capsys.readouterr().out
-        (tmp_path / "store_dsn").write_text(store.replace("/test_", "/nowhere_"))
+        (tmp_path / "store_dsn").write_text(dsn.replace("/test_", "/nowhere_"))
         assert main([f"{url}/readyz"], wait=0) == 1
         assert "database: failed" in capsys.readouterr().out
         server.shutdown()

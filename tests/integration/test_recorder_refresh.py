@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from functools import partial
-from typing import Any
 
 import psycopg
 import pytest
-from pydantic import SecretStr
 
 from pods.recorder import eventually, select
+from pods.services import as_role
 from tapedeck_common.settings import Connections
 from tapedeck_recorder.rows.batch import Batch
 from tapedeck_recorder.store import rollup_refresh
@@ -31,9 +30,8 @@ def batch_of_a_bar(open_ms: int) -> Batch:
 
 def test_old_bars_request_a_refresh(store: str, connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollup_refresh, "PERIOD_SECONDS", 0.02)
-    recorder: dict[str, Any] = {"store_dsn": SecretStr(store.replace("postgres@", "tapedeck_recorder@"))}
     stop = threading.Event()
-    refresher = RollupRefresher(connections.model_copy(update=recorder), stop)
+    refresher = RollupRefresher(as_role(connections, "tapedeck_recorder"), stop)
     now = int(time.time() * 1000)
     with psycopg.connect(store, autocommit=True) as connection:
         connection.execute(COUNTED)

@@ -21,16 +21,28 @@ from tapedeck_common.store.schema_upgrade import upgrade_schema
 VIEWS = ["bars_5m", "bars_15m", "bars_1h", "bars_4h", "bars_1d"]
 RUNS = ["runs", "run_trades", "run_fills", "run_equity", "run_trials", "run_origins"]
 CATALOGUE = ["bar_series", "listings", "sessions"]
+VERSION = "alembic_version"
 # By hand: what the README promises.
 MAY_READ = {
-    "feed": {"bars", "gaps"},
-    "replay": {"bars", "trades", "kafka_offsets"},
-    "transform": {"bars", "trades", "tickers"},
-    "backtest": {"bars", "trades", "tickers", "kafka_offsets", "sessions", *VIEWS},
-    "gateway": {"bars", "trades", "tickers", "points", *CATALOGUE, "ingest_errors", "gaps", *VIEWS, *RUNS},
-    "recorder": {"bars", "trades", "tickers", "points", *CATALOGUE, "ingest_errors", "gaps", "kafka_offsets", *RUNS},
+    "feed": {VERSION, "bars", "gaps"},
+    "replay": {VERSION, "bars", "trades", "kafka_offsets"},
+    "transform": {VERSION, "bars", "trades", "tickers"},
+    "backtest": {VERSION, "bars", "trades", "tickers", "kafka_offsets", "sessions", *VIEWS},
+    "gateway": {VERSION, "bars", "trades", "tickers", "points", *CATALOGUE, "ingest_errors", "gaps", *VIEWS, *RUNS},
+    "recorder": {
+        VERSION,
+        "bars",
+        "trades",
+        "tickers",
+        "points",
+        *CATALOGUE,
+        "ingest_errors",
+        "gaps",
+        "kafka_offsets",
+        *RUNS,
+    },
 }
-MAY_WRITE = {"recorder": MAY_READ["recorder"]}
+MAY_WRITE = {"recorder": MAY_READ["recorder"] - {VERSION}}
 ALL_TABLES = """
 SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'm', 'p')
 """

@@ -47,6 +47,13 @@ class Services:
         )
 
 
+def as_role(connections: Connections, role: str) -> Connections:
+    """The same with another database role. An owner's DSN has its name, and the name of its file of the password."""
+    return connections.model_copy(
+        update={"store_dsn": SecretStr(connections.store_dsn.get_secret_value().replace(OWNER, role))}
+    )
+
+
 def start_services(new_folder: Callable[[], Path]) -> Services:
     """Start a broker and a database in a new folder; a start that fails is tried once more, on other ports."""
     for _ in range(START_ATTEMPTS - 1):

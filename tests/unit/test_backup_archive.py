@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tapedeck_common.store.schema_upgrade import known_revisions
+from tapedeck_common.store.schema_version import known_revisions
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
 from tapedeck_deck.embedded import services

@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException
 
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.recording_lag import wait_until_recorded
-from tapedeck_common.store.schema_upgrade import stored_revision
+from tapedeck_common.store.schema_version import stored_revision
 from tapedeck_common.topics import PERMANENT_TOPICS
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.kinds import KINDS

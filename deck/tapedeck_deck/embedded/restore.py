@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tapedeck_common.store.schema_upgrade import known_revisions
+from tapedeck_common.store.schema_version import known_revisions
 from tapedeck_deck.embedded import postgres_dump
 from tapedeck_deck.embedded.backup import OnProgress
 from tapedeck_deck.embedded.backup_archive import STORE, Archive, Manifest

@@ -1,4 +1,7 @@
-"""Whether broker and database answer: asked every two seconds, shown by the probes and pushed to every WebSocket."""
+"""Whether broker and database answer: asked every two seconds, shown by the probes and pushed to every WebSocket.
+
+A store with the schema of another version is one that cannot be used.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from prometheus_client import Gauge
 from tapedeck_common.kafka import admin
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
+from tapedeck_common.store.schema_version import SchemaMismatch, check_schema_async
 from tapedeck_common.topics import MARKET_BARS
 from tapedeck_crds.json import Json
 from tapedeck_gateway.push.send_queue import SendQueue
@@ -20,6 +24,7 @@ from tapedeck_gateway.store.pool import AWAY_SECONDS, CONNECTION_SECONDS, Pool
 
 CHECK_SECONDS = 2.0
 ANSWER_SECONDS = 3.0
+NO_ANSWER = "does not answer"
 
 Service: TypeAlias = Literal["broker", "database"]
 
@@ -34,7 +39,8 @@ class ServiceMonitor:
         self._pool = pool
         self._admin = admin(connections, "tapedeck-gateway-monitor")
         self._database: psycopg.AsyncConnection[Any] | None = None
-        self._answers: dict[Service, bool | None] = {"broker": None, "database": None}
+        # Empty for a service that answers, None for one that was not asked yet.
+        self._problems: dict[Service, str | None] = {"broker": None, "database": None}
         self._watchers: set[SendQueue] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._complete = False
@@ -60,17 +66,18 @@ class ServiceMonitor:
 
         A gateway that has lost one service stays ready, because it still serves what the other has.
         """
-        return self._complete and any(self._answers.values())
+        return self._complete and "" in self._problems.values()
 
     @property
     def summary(self) -> str:
         """One line for each service."""
-        return "\n".join(f"{name}: {'answers' if up else 'does not answer'}" for name, up in self._answers.items())
+        said = {name: NO_ANSWER if problem is None else problem for name, problem in self._problems.items()}
+        return "\n".join(f"{name}: {problem or 'answers'}" for name, problem in said.items())
 
     def watch(self, client: SendQueue) -> None:
         """Push the state to a client, now and at each change."""
         self._watchers.add(client)
-        if None not in self._answers.values():
+        if None not in self._problems.values():
             client.set_state("services", self._message())
 
     def unwatch(self, client: SendQueue) -> None:
@@ -78,32 +85,35 @@ class ServiceMonitor:
         self._watchers.discard(client)
 
     def _message(self) -> Json:
-        return {"type": "services", **{name: bool(up) for name, up in self._answers.items()}}
+        return {"type": "services", **{name: problem == "" for name, problem in self._problems.items()}}
 
     async def _watch_service(self, service: Service, check: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 async with asyncio.timeout(ANSWER_SECONDS + 1):
                     await check()
+            except SchemaMismatch as error:
+                self._set(service, str(error), str(error))
             except (KafkaException, psycopg.Error, TimeoutError) as error:
-                self._set(service, False, str(error) or f"no answer within {ANSWER_SECONDS:.0f} s")
+                self._set(service, NO_ANSWER, str(error) or f"no answer within {ANSWER_SECONDS:.0f} s")
             else:
-                self._set(service, True)
+                self._set(service, "")
             await asyncio.sleep(CHECK_SECONDS)
 
-    def _set(self, service: Service, up: bool, reason: str = "") -> None:
-        if self._answers[service] is up:
+    def _set(self, service: Service, problem: str, reason: str = "") -> None:
+        before = self._problems[service]
+        if before == problem:
             return
-        if not up:
-            log.warning("a service does not answer", service=service, reason=reason)
-        elif self._answers[service] is False:
+        if problem:
+            log.warning("a service cannot be used", service=service, reason=reason)
+        elif before:
             log.info("a service answers again", service=service)
-        self._answers[service] = up
+        self._problems[service] = problem
         if service == "database":
-            self._pool.timeout = CONNECTION_SECONDS if up else AWAY_SECONDS
-        _up.labels(service).set(up)
-        self._complete = self._complete or all(self._answers.values())
-        if None not in self._answers.values():
+            self._pool.timeout = AWAY_SECONDS if problem else CONNECTION_SECONDS
+        _up.labels(service).set(not problem)
+        self._complete = self._complete or all(found == "" for found in self._problems.values())
+        if None not in self._problems.values():
             for client in self._watchers:
                 client.set_state("services", self._message())
 
@@ -118,8 +128,9 @@ class ServiceMonitor:
                     self._database = await psycopg.AsyncConnection.connect(
                         dsn, autocommit=True, application_name="tapedeck-gateway-monitor"
                     )
+                    await check_schema_async(self._database)
                 await self._database.execute("SELECT 1")
-        except (psycopg.Error, TimeoutError):
+        except (psycopg.Error, SchemaMismatch, TimeoutError):
             await self._close_database()
             raise
 

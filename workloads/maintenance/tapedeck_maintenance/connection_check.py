@@ -18,7 +18,7 @@ from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.store.database import connect
 from tapedeck_common.topic_ids import topic_ids
 from tapedeck_common.topics import MARKET_BARS
-from tapedeck_crds.errors import InvalidInput, NotFound
+from tapedeck_crds.errors import NotFound, TapedeckError
 
 WAIT_SECONDS = 60.0
 TIMEOUT_SECONDS = 10.0
@@ -56,7 +56,7 @@ def _succeeds(name: str, probe: Callable[[], str], deadline: float) -> bool:
         try:
             print(f"{name}: {probe()}", flush=True)
             return True
-        except (OSError, InvalidInput, NotFound, KafkaException, psycopg.Error) as error:
+        except (OSError, TapedeckError, KafkaException, psycopg.Error) as error:
             if time.monotonic() > deadline:
                 print(f"{name}: failed: {error}", flush=True)
                 return False

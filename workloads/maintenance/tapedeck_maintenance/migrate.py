@@ -92,7 +92,7 @@ def _migrate_store(settings: MigrateSettings, connections: Connections) -> Editi
     credentials = read_credentials(settings.roles) if settings.roles else {}
     roles = {workload: own.role for workload, own in credentials.items()} or ROLES
     edition = upgrade_schema(dsn, roles, credentials.values() if settings.make_roles else ())
-    with connect(connections, name="tapedeck-migrate", autocommit=True) as connection:
+    with connect(connections, name="tapedeck-migrate") as connection:
         set_retention_policies(connection, edition, settings.retention_days)
     return edition
 

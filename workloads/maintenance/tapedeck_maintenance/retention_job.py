@@ -39,7 +39,7 @@ class RetentionJob(Workload):
     def run(self) -> None:
         """Delete expired rows, and log how many of each table. Raises psycopg.Error."""
         connections = Connections.read(self._settings.connections)
-        with connect(connections, name="tapedeck-retain", autocommit=True) as connection:
+        with connect(connections, name="tapedeck-retain") as connection:
             connection.execute("SET lock_timeout = '30s'")  # a wait for a chunk's lock blocks the recorder meanwhile
             edition = detect_edition(connection)
             deleted = delete_expired(connection, edition, self._settings.retention_days, datetime.now(UTC))

@@ -83,7 +83,7 @@ class Recorder:
         for attempt in stamina.retry_context(
             on=is_retriable(self._stop), attempts=RETRIES, timeout=RETRY_SECONDS, wait_initial=0.1, wait_max=3.0
         ):
-            with attempt, connect(self._connections, name=APPLICATION_NAME, autocommit=True) as connection:
+            with attempt, connect(self._connections, name=APPLICATION_NAME) as connection:
                 return self._offsets.load(connection, partitions)
         raise AssertionError("unreachable: the last attempt raises")
 

@@ -40,7 +40,7 @@ class WarmupReader:
     def records_before(self, record: Record, count: int) -> list[Record]:
         """The last ``count`` records of the same series before this one. Raises psycopg.Error."""
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._connections, name="tapedeck-transform", autocommit=True)
+            self._connection = connect(self._connections, name="tapedeck-transform")
         market = (record.exchange, record.symbol)
         query = self._connection.execute
         if isinstance(record, Bar):

@@ -54,7 +54,7 @@ def read_range(connections: Connections, range_: StoreRange) -> dict[str, BarArr
 @_retried
 def read_sessions(connections: Connections, exchange: str, symbols: Sequence[str]) -> dict[str, Session]:
     """The sessions that the catalogue has of the symbols. Raises psycopg.Error."""
-    with connect(connections, name="tapedeck-backtest", autocommit=True) as connection:
+    with connect(connections, name="tapedeck-backtest") as connection:
         return sessions(connection, exchange, symbols)
 
 
@@ -96,7 +96,7 @@ def read_history(
 @contextmanager
 def _connect_when_recorded(connections: Connections) -> Iterator[psycopg.Connection]:
     """A connection to the store, once the recorder has written what is on the topics."""
-    with connect(connections, name="tapedeck-backtest", autocommit=True) as connection:
+    with connect(connections, name="tapedeck-backtest") as connection:
         try:
             lag = wait_until_recorded(connections, connection)
         except KafkaException as error:

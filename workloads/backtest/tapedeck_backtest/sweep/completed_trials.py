@@ -20,7 +20,7 @@ FROM run_trials WHERE run_id = %s ORDER BY win, trial
 @stamina.retry(on=psycopg.OperationalError, attempts=5, timeout=30.0, wait_max=3.0)
 def completed_trials(connections: Connections, run_id: str) -> list[RunTrial]:
     """All stored trials of a run, of every shard. A killed pod's last trials may not have been recorded yet."""
-    with connect(connections, name="tapedeck-backtest", autocommit=True) as connection:
+    with connect(connections, name="tapedeck-backtest") as connection:
         rows = connection.execute(_TRIALS, (run_id,)).fetchall()
     return [
         RunTrial(

@@ -1,4 +1,4 @@
-"""Connections to the database."""
+"""Connections to the store. Each is in autocommit, and refused where the schema is that of another version."""
 
 from __future__ import annotations
 
@@ -8,23 +8,43 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from tapedeck_common.settings import Connections
+from tapedeck_common.store.schema_version import check_schema
 
 
-def connect(connections: Connections, *, name: str, autocommit: bool = False) -> psycopg.Connection[Any]:
-    """A connection with a connect timeout and keep-alives. Raises psycopg.OperationalError."""
-    return psycopg.connect(
+class PooledConnection(psycopg.Connection[Any]):
+    """A connection of a pool, whose schema is checked before its first use: the pool would only time out."""
+
+    _checked = False
+
+    def check(self) -> None:
+        """Raises psycopg.Error, NewerSchema and OlderSchema."""
+        if not self._checked:
+            check_schema(self)
+            self._checked = True
+
+
+def connect(connections: Connections, *, name: str) -> psycopg.Connection[Any]:
+    """A connection with a connect timeout and keep-alives. Raises psycopg.Error, NewerSchema and OlderSchema."""
+    connection = psycopg.connect(
         connections.store_dsn.get_secret_value(),
-        autocommit=autocommit,
+        autocommit=True,
         application_name=name,
         connect_timeout=10,
         keepalives_idle=10,
     )
+    try:
+        check_schema(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
-def pool(connections: Connections, *, name: str, size: int = 4) -> ConnectionPool[psycopg.Connection[Any]]:
-    """A pool of connections for reading; the caller opens it."""
+def pool(connections: Connections, *, name: str, size: int = 4) -> ConnectionPool[PooledConnection]:
+    """A pool of connections for reading; the caller opens it, and checks each connection that it takes."""
     return ConnectionPool(
         connections.store_dsn.get_secret_value(),
+        connection_class=PooledConnection,
         min_size=1,
         max_size=size,
         timeout=10,

@@ -14,6 +14,7 @@ from tapedeck_common.store.editions import ROLLUPS
 WorkloadName = Literal["feed", "replay", "transform", "backtest", "gateway", "recorder"]
 
 _ROLLUPS = tuple(f"bars_{interval}" for interval in ROLLUPS)
+_SCHEMA = ("alembic_version",)  # read whenever a connection is opened
 _MARKET = ("bars", "trades", "tickers", *_ROLLUPS)
 _RUNS = ("runs", "run_trades", "run_fills", "run_equity", "run_trials", "run_origins")
 _LOG = ("kafka_offsets",)  # to wait until the recorder has reached the end of a topic
@@ -22,17 +23,17 @@ _SESSIONS = ("sessions",)
 _CATALOGUE = ("bar_series", "listings", *_SESSIONS)
 
 READS: dict[WorkloadName, tuple[str, ...]] = {
-    "feed": ("bars", "gaps"),  # bars that need no download: stored, or not available
-    "replay": ("bars", "trades", *_LOG),
-    "transform": ("bars", "trades", "tickers"),  # records before the first of the stream
-    "backtest": (*_MARKET, *_SESSIONS, *_LOG),
-    "gateway": (*_MARKET, "points", *_CATALOGUE, *_INGEST, *_RUNS),
-    "recorder": (),
+    "feed": (*_SCHEMA, "bars", "gaps"),  # bars that need no download: stored, or not available
+    "replay": (*_SCHEMA, "bars", "trades", *_LOG),
+    "transform": (*_SCHEMA, "bars", "trades", "tickers"),  # records before the first of the stream
+    "backtest": (*_SCHEMA, *_MARKET, *_SESSIONS, *_LOG),
+    "gateway": (*_SCHEMA, *_MARKET, "points", *_CATALOGUE, *_INGEST, *_RUNS),
+    "recorder": _SCHEMA,
 }
 WRITES: dict[WorkloadName, tuple[str, ...]] = {
     "recorder": ("bars", "trades", "tickers", "points", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG),
 }
-_ALL = tuple(dict.fromkeys((*_MARKET, "points", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG)))
+_ALL = tuple(dict.fromkeys((*_SCHEMA, *_MARKET, "points", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG)))
 
 # The default roles.
 READER, RECORDER = "tapedeck_reader", "tapedeck_recorder"

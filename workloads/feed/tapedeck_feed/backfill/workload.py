@@ -146,7 +146,7 @@ class BackfillWorkload(Workload):
         return min(clock.now(), time.time_ns() // 1_000_000) - CLOSE_GRACE_MS
 
     def _load_coverage(self, connections: Connections, slices: list[SeriesSlice]) -> dict[SeriesSlice, SliceCoverage]:
-        with connect(connections, name="feed-backfill", autocommit=True) as connection:
+        with connect(connections, name="feed-backfill") as connection:
             return {each: load_coverage(connection, self._spec.exchange or "", each) for each in slices}
 
     def _begin(self, coverage: dict[SeriesSlice, SliceCoverage]) -> None:

@@ -133,7 +133,7 @@ class BatchWriter:
 
     def _attempt(self, batch: Batch, *, first: bool) -> None:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._connections, name=APPLICATION_NAME, autocommit=True)
+            self._connection = connect(self._connections, name=APPLICATION_NAME)
         try:
             # The connection may have broken after the commit and before its answer: check before writing again.
             if not first and self._offsets.is_committed(self._connection, batch.next_offsets):

@@ -11,6 +11,7 @@ from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.database import connect
 from tapedeck_common.store.editions import request_rollup_refresh
+from tapedeck_common.store.schema_version import SchemaMismatch
 from tapedeck_recorder.rows.batch import Batch
 
 APPLICATION_NAME = "tapedeck-refresh"
@@ -43,9 +44,9 @@ class RollupRefresher(threading.Thread):
                 continue
             self._requested.clear()
             try:
-                with connect(self._connections, name=APPLICATION_NAME, autocommit=True) as connection:
+                with connect(self._connections, name=APPLICATION_NAME) as connection:
                     if not request_rollup_refresh(connection):
                         return
-            except psycopg.Error as error:
+            except (psycopg.Error, SchemaMismatch) as error:
                 log.warning("refreshing coarser bars failed", reason=str(error), retry_seconds=PERIOD_SECONDS)
                 self._requested.set()

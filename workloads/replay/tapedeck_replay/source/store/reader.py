@@ -81,7 +81,7 @@ class StoreReader:
                 on=psycopg.OperationalError, attempts=CONNECT_ATTEMPTS, timeout=CONNECT_TIMEOUT, wait_max=5.0
             ):
                 with attempt:
-                    return connect(self._connections, name=self._name, autocommit=True)
+                    return connect(self._connections, name=self._name)
         except psycopg.OperationalError as error:
             raise Unavailable(f"the store does not answer: {error}") from error
         raise AssertionError("unreachable: the last attempt raises")
