@@ -101,7 +101,7 @@ class Bench:
                 connection.execute("TRUNCATE bars")
             connection.execute("TRUNCATE kafka_offsets")
             connection.cursor().executemany(
-                "INSERT INTO kafka_offsets VALUES (%s, %s, %s, %s, %s)", self._start_offsets
+                "INSERT INTO kafka_offsets VALUES (%s, %s, %s, %s, %s, %s)", self._start_offsets
             )
             pod = processes.start(
                 [sys.executable, "-m", "tapedeck_recorder"],

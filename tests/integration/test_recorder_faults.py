@@ -9,18 +9,16 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from pods.machine import Machine, running_machine
 from pods.recorder import (
     BACKFILL,
-    LIVE,
     MINUTE,
     T0,
-    Record,
     caught_up,
     ends,
     eventually,
@@ -30,15 +28,9 @@ from pods.recorder import (
     select,
 )
 from tapedeck_common import topics
-from tapedeck_common.kafka import admin
-from tapedeck_common.market import Bar, Trade
-from tapedeck_common.settings import Connections
-from tapedeck_common.store.schema_upgrade import upgrade_schema
-from tapedeck_common.topic_admin import ensure_topics
+from tapedeck_common.market import Bar
 from tapedeck_common.wire import encode
-from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
-from tapedeck_deck.embedded.postgres import ROLES, SUPERUSER, Postgres
 from waits import within
 
 PARTITIONS = len(topics.PERMANENT_TOPICS) * topics.PERMANENT_PARTITIONS
@@ -46,71 +38,10 @@ KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 
-@dataclass
-class Machine:
-    """A broker and a database that tests may kill."""
-
-    folder: Path
-    broker: KafkaBroker
-    postgres: Postgres
-    published: int = 0
-    first: int = 0  # the first minute after the last truncation
-
-    @property
-    def dsn(self) -> str:
-        return self.postgres.dsn()
-
-    def publish(self, minutes: int) -> None:
-        """Publish more bars of twelve series, some twice, a few trades, and an invalid message per 100 minutes."""
-        some: list[Record] = []
-        for i in range(self.published, self.published + minutes):
-            for n in range(12):
-                symbol = f"S{n}/USD"
-                bar = Bar("x", symbol, "1m", T0 + i * MINUTE, 2.0, 3.0, 1.0, 2.0 + i % 7 / 10, float(i))
-                some.append((topics.MARKET_BARS, encode(bar), f"x:{symbol}", BACKFILL))
-                if i % 10 == n:
-                    some.append(some[-1])
-                    trade = Trade("x", symbol, T0 + i, str(i), 1.0 + i, 2.0, "sell")
-                    some.append((topics.MARKET_TRADES, encode(trade), f"x:{symbol}", LIVE))
-            if i % 100 == 0:
-                some.append((topics.MARKET_BARS, f"poison {i}".encode(), f"x:{i}", BACKFILL))
-        publish(self.broker.bootstrap, some)
-        self.published += minutes
-
-    def check(self) -> None:
-        """Assert that every row is stored once, and that the offsets are the ends of the log."""
-        caught_up(self.broker.bootstrap, self.dsn, timeout=90)
-        minutes = range(self.first, self.published)
-        rows = select(self.dsn, "SELECT symbol, ts, close, volume FROM bars")
-        found = {(symbol, round(ts.timestamp() * 1000)): (close, volume) for symbol, ts, close, volume in rows}
-        assert len(rows) == len(found) == 12 * len(minutes)
-        assert found == {
-            (f"S{n}/USD", T0 + i * MINUTE): (2.0 + i % 7 / 10, float(i)) for n in range(12) for i in minutes
-        }
-        trades = select(self.dsn, "SELECT id FROM trades")
-        assert sorted(int(row[0]) for row in trades) == list(minutes)
-        poison = select(self.dsn, "SELECT payload FROM ingest_errors")
-        assert sorted(row[0] for row in poison) == sorted(f"poison {i}" for i in minutes if i % 100 == 0)
-        assert recorded_ends(self.dsn) == ends(self.broker.bootstrap)
-
-
 @pytest.fixture(scope="module")
 def services_to_kill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    folder = tmp_path_factory.mktemp("machine")
-    running = Machine(
-        folder, KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres", (*ROLES, SUPERUSER))
-    )
-    try:
-        running.broker.launch()
-        running.postgres.start()
-        running.broker.wait_ready()
-        upgrade_schema(running.dsn)
-        connections = Connections(kafka_bootstrap=running.broker.bootstrap)
-        ensure_topics(admin(connections, "test"), topics.PERMANENT_TOPICS, topics.PERMANENT_PARTITIONS)
+    with running_machine(tmp_path_factory.mktemp("machine")) as running:
         yield running
-    finally:
-        running.broker.stop()
-        running.postgres.stop()
 
 
 @pytest.fixture

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psycopg
@@ -34,6 +31,7 @@ from pods.recorder import (
     select,
 )
 from pods.services import fresh_database
+from pods.sink import line_protocol_server
 from tapedeck_common import records, topics
 from tapedeck_common.kafka import admin, transactional_producer
 from tapedeck_common.market import Bar
@@ -49,7 +47,7 @@ from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import ROLES, SUPERUSER, Postgres
 from tapedeck_maintenance import connection_check
 from tapedeck_recorder.kafka.consumer import BATCH_BYTES, RecordConsumer
-from tapedeck_recorder.rows.batch import NO_OFFSET
+from tapedeck_recorder.rows.batch import LogPosition
 from tapedeck_recorder.store.offsets import StoredOffsets
 
 KEY = "x:A/B"
@@ -169,7 +167,7 @@ def test_an_offset_beyond_the_logs_end_is_reported(stage: Stage) -> None:
     caught_up(stage.broker.bootstrap, stage.dsn)
     ((topic, _, offset, reason),) = stage.ingest_errors()
     assert (topic, offset) == (topics.MARKET_BARS, 500)
-    assert "the log ends at 10, before the stored offset 500" in reason
+    assert "the broker lost offsets 10 to 499" in reason
     assert stage.minutes() == list(range(10))
 
 
@@ -207,30 +205,6 @@ def test_recreated_topics_are_read_from_their_beginning(stage: Stage, more: int,
     ids = select(stage.dsn, "SELECT topic_id, next_offset FROM kafka_offsets")
     assert len(dict(ids)) == 2
     assert more in dict(ids).values()
-
-
-@contextmanager
-def line_protocol_server() -> Iterator[tuple[str, list[bytes]]]:
-    """The URL of a sink, and the lines that it received."""
-    lines: list[bytes] = []
-
-    class SinkHandler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            lines.extend(self.rfile.read(int(self.headers["content-length"])).splitlines())
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), SinkHandler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/write", lines
-        finally:
-            server.shutdown()
-            thread.join(5)
 
 
 def test_stored_offsets_pass_transaction_markers(stage: Stage) -> None:
@@ -317,7 +291,7 @@ def test_batches_are_bounded_by_bytes(stage: Stage) -> None:
     largest = max(map(len, results))
     assert largest * len(results) > 3 * BATCH_BYTES
     publish(stage.broker.bootstrap, [(topics.RESULTS, part, str(i), None) for i, part in enumerate(results)])
-    consumer = RecordConsumer(stage.connections, lambda places: dict.fromkeys(places, NO_OFFSET), lambda: None)
+    consumer = RecordConsumer(stage.connections, lambda places: dict.fromkeys(places, LogPosition()), lambda: None)
     consumer.open()
     batches: list[list[bytes]] = []
     try:
@@ -333,7 +307,7 @@ def test_batches_are_bounded_by_bytes(stage: Stage) -> None:
 
 def test_no_position_is_reported_after_a_reset(stage: Stage) -> None:
     """For some milliseconds the client reports its old position: taking it for recorded would lose records."""
-    consumer = RecordConsumer(stage.connections, lambda places: dict.fromkeys(places, NO_OFFSET), lambda: None)
+    consumer = RecordConsumer(stage.connections, lambda places: dict.fromkeys(places, LogPosition()), lambda: None)
     consumer.open()
     try:
         publish(stage.broker.bootstrap, [(topics.MARKET_BARS, b"{}" * 1_000, str(n), None) for n in range(2_000)])
@@ -377,11 +351,13 @@ def test_offsets_are_those_of_a_topic_by_name_and_id(stage: Stage) -> None:
         for name in ("first", "second")
     }
     bars, trades = (topics.MARKET_BARS, 3), (topics.MARKET_TRADES, 3)
+    none = LogPosition()
     with psycopg.connect(stage.dsn) as connection:
         for stored in offsets.values():
-            assert stored.load(connection, [bars, trades]) == {bars: NO_OFFSET, trades: NO_OFFSET}
-        offsets["first"].advance(connection.cursor(), {bars: 7, trades: 9})
-        assert offsets["first"].load(connection, [bars, trades]) == {bars: 7, trades: 9}
-        offsets["first"].advance(connection.cursor(), {bars: 8})
-        assert offsets["first"].load(connection, [bars, trades]) == {bars: 8, trades: 9}
-        assert offsets["second"].load(connection, [bars, trades]) == {bars: NO_OFFSET, trades: NO_OFFSET}
+            assert stored.load(connection, [bars, trades]) == {bars: none, trades: none}
+        seven, eight, nine = LogPosition(7, 2), LogPosition(8, 3), LogPosition(9)
+        offsets["first"].advance(connection.cursor(), {bars: seven, trades: nine})
+        assert offsets["first"].load(connection, [bars, trades]) == {bars: seven, trades: nine}
+        offsets["first"].advance(connection.cursor(), {bars: eight})
+        assert offsets["first"].load(connection, [bars, trades]) == {bars: eight, trades: nine}
+        assert offsets["second"].load(connection, [bars, trades]) == {bars: none, trades: none}

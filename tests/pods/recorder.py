@@ -153,9 +153,10 @@ def ends(bootstrap: str) -> dict[tuple[str, int], int]:
 
 
 def recorded_ends(dsn: str) -> dict[tuple[str, int], int]:
-    """The stored next offset of each partition."""
+    """The stored next offset of each partition, without partitions of which nothing is recorded."""
+    query = "SELECT topic, partition, next_offset FROM kafka_offsets WHERE next_offset > 0"
     with psycopg.connect(dsn) as connection:
-        rows = connection.execute("SELECT topic, partition, next_offset FROM kafka_offsets").fetchall()
+        rows = connection.execute(query).fetchall()
     return {(topic, partition): following for topic, partition, following in rows}
 
 

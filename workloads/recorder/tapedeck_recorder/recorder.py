@@ -15,7 +15,7 @@ from tapedeck_common.settings import Connections
 from tapedeck_common.store.database import connect
 from tapedeck_recorder.kafka.consumer import RecordConsumer
 from tapedeck_recorder.kafka.topic_ids import TopicInspector
-from tapedeck_recorder.rows.batch import Partition
+from tapedeck_recorder.rows.batch import LogPosition, Partition
 from tapedeck_recorder.store.batch_writer import APPLICATION_NAME, RETRIES, RETRY_SECONDS, is_retriable
 from tapedeck_recorder.store.offsets import StoredOffsets
 from tapedeck_recorder.store.rollup_refresh import RollupRefresher
@@ -45,10 +45,8 @@ class Recorder:
         self._offsets = StoredOffsets(inspector.cluster_id(), inspector.topic_ids())
         self._refresher = RollupRefresher(connections, stop)
         self._writers = WriterPool(connections, self._offsets, stop, self._refresher.on_commit, verifier)
-        self._consumer = RecordConsumer(connections, self._load_offsets, self._writers.drain)
-        self._watcher = TopicWatcher(
-            inspector, self._offsets, self._writers, self._consumer, self._load_offsets, on_topics_recreated
-        )
+        self._consumer = RecordConsumer(connections, self._load_positions, self._writers.drain)
+        self._watcher = TopicWatcher(inspector, self._offsets, self._writers, self._consumer, on_topics_recreated)
 
     @property
     def ready(self) -> bool:
@@ -79,7 +77,7 @@ class Recorder:
             finally:
                 self._consumer.close()
 
-    def _load_offsets(self, partitions: list[Partition]) -> dict[Partition, int]:
+    def _load_positions(self, partitions: list[Partition]) -> dict[Partition, LogPosition]:
         for attempt in stamina.retry_context(
             on=is_retriable(self._stop), attempts=RETRIES, timeout=RETRY_SECONDS, wait_initial=0.1, wait_max=3.0
         ):

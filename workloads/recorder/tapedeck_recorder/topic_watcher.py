@@ -1,17 +1,17 @@
-"""Watching the log for topics that were recreated and records that were deleted before they were recorded."""
+"""Watching the log for topics that were recreated, and for records that retention deleted or the broker lost."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from confluent_kafka import KafkaException
 
 from tapedeck_common.logs import log
 from tapedeck_recorder.kafka.consumer import RecordConsumer
-from tapedeck_recorder.kafka.topic_ids import TopicInspector, TopicState
-from tapedeck_recorder.rows.batch import NO_OFFSET, Batch, IngestErrorRow, Partition
+from tapedeck_recorder.kafka.topic_ids import LogState, TopicInspector, TopicState
+from tapedeck_recorder.rows.batch import Batch, IngestErrorRow, LogPosition, Partition
 from tapedeck_recorder.store.offsets import StoredOffsets
 from tapedeck_recorder.store.writer_pool import WriterPool
 
@@ -28,14 +28,12 @@ class TopicWatcher:
         offsets: StoredOffsets,
         writers: WriterPool,
         consumer: RecordConsumer,
-        load_offsets: Callable[[list[Partition]], dict[Partition, int]],
         on_topics_recreated: Callable[[], None],
     ) -> None:
         self._inspector = inspector
         self._offsets = offsets
         self._writers = writers
         self._consumer = consumer
-        self._load_offsets = load_offsets
         self._on_topics_recreated = on_topics_recreated
         self._executor = ThreadPoolExecutor(1, "topic-watcher")
         self._inspection: Future[TopicState] | None = None
@@ -44,10 +42,11 @@ class TopicWatcher:
     def poll(self) -> None:
         """Handle a finished inspection, or start one if it is time. Never waits for the broker."""
         if self._inspection is None:
-            if time.monotonic() > self._next_inspection or self._consumer.out_of_range:
-                self._inspection = self._executor.submit(
-                    self._inspector.inspect, frozenset(self._consumer.out_of_range)
-                )
+            if out_of_range := frozenset(self._consumer.out_of_range):
+                self._writers.drain()  # nothing more is read of these, so what is stored stays as it is
+                self._inspect(self._offsets.stored(out_of_range))
+            elif time.monotonic() > self._next_inspection:
+                self._inspect({})
         elif self._inspection.done():
             inspection, self._inspection = self._inspection, None
             self._next_inspection = time.monotonic() + INSPECT_SECONDS
@@ -64,17 +63,20 @@ class TopicWatcher:
         if self._offsets.ahead_of_store(self._consumer.positions()):
             self._writers.drain()
             if ahead := self._offsets.ahead_of_store(self._consumer.positions()):
-                self._writers.write_now(Batch(next_offsets=ahead))
+                self._writers.write_now(Batch(next_positions=ahead))
 
     def close(self) -> None:
         """Stop the thread."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
+    def _inspect(self, recorded: Mapping[Partition, LogPosition]) -> None:
+        self._inspection = self._executor.submit(self._inspector.inspect, recorded)
+
     def _apply(self, state: TopicState) -> None:
         if not self._offsets.has_topic_ids(state.topic_ids):
             self._restart_with(state.topic_ids)
-        elif out_of_range := self._consumer.out_of_range & state.offset_ranges.keys():
-            self._skip_missing(out_of_range, state.offset_ranges)
+        elif self._consumer.out_of_range:
+            self._continue(state.logs)
 
     def _restart_with(self, topic_ids: dict[str, str]) -> None:
         """Read recreated topics from their beginning.
@@ -87,24 +89,37 @@ class TopicWatcher:
         self._consumer.reopen()
         self._on_topics_recreated()
 
-    def _skip_missing(self, out_of_range: Set[Partition], offset_ranges: Mapping[Partition, tuple[int, int]]) -> None:
-        """Continue at the log's start where the log lacks the next offset, and report the missing records."""
+    def _continue(self, logs: Mapping[Partition, LogState]) -> None:
+        """Continue where the log does, and report which records are missing.
+
+        A position that another recorder has stored in the meantime is inspected again.
+        """
         self._writers.drain()
-        stored = self._load_offsets(sorted(self._consumer.assigned))
-        for partition in out_of_range:
-            start, end = offset_ranges[partition]
-            if stored[partition] != NO_OFFSET and not start <= stored[partition] <= end:
-                self._writers.write_now(_missing_records(partition, stored[partition], start, end))
+        for partition, stored in self._offsets.stored(self._consumer.out_of_range & logs.keys()).items():
+            state = logs[partition]
+            if stored == state.recorded and (reason := _missing(state)):
+                self._writers.write_now(_correction(partition, state, reason))
         self._consumer.reset_positions()
 
 
-def _missing_records(partition: Partition, stored: int, start: int, end: int) -> Batch:
-    """A batch that moves the stored offset to the log's start and reports what is missing."""
-    reason = (
-        f"offsets {stored} to {start - 1} were deleted from the log before they were recorded"
-        if stored < start
-        else f"the log ends at {end}, before the stored offset {stored}: the broker lost records"
-    )
+def _missing(log_state: LogState) -> str:
+    """Which records are missing; empty where none are."""
+    recorded, following = log_state.recorded.offset, log_state.following.offset
+    if recorded < log_state.start:
+        return f"offsets {recorded} to {log_state.start - 1} were deleted from the log before they were recorded"
+    if following < recorded:
+        return (
+            f"the broker lost offsets {following} to {recorded - 1}, which were recorded; others may be in their place"
+        )
+    return ""
+
+
+def _correction(partition: Partition, log_state: LogState, reason: str) -> Batch:
+    """A batch that moves the stored offset to where the log continues, and reports what is missing.
+
+    Records that were written in the place of lost ones are new; what is read twice changes nothing.
+    """
     log.error("records are missing on the log", topic=partition[0], partition=partition[1], reason=reason)
-    error = IngestErrorRow(*partition, offset=stored, at=int(time.time() * 1000), reason=reason, payload="")
-    return Batch(next_offsets={partition: start}, errors=[error])
+    offset = log_state.recorded.offset
+    error = IngestErrorRow(*partition, offset=offset, at=int(time.time() * 1000), reason=reason, payload="")
+    return Batch(next_positions={partition: log_state.following}, errors=[error])

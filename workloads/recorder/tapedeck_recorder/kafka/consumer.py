@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import stamina
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
     KafkaError,
     KafkaException,
@@ -20,8 +20,10 @@ from tapedeck_common.kafka import consumer, is_transient, kafka_error
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_recorder import metrics
+from tapedeck_recorder.kafka.continuations import continuations
+from tapedeck_recorder.kafka.positions import from_topic_partition, to_topic_partition
 from tapedeck_recorder.kafka.topic_ids import CLIENT_ID
-from tapedeck_recorder.rows.batch import NO_OFFSET, Partition, message_position
+from tapedeck_recorder.rows.batch import LogPosition, Partition, message_partition
 
 BATCH_MESSAGES = 20_000
 # Several batches are in memory at a time. Bars reach the limit of messages first, large results this one.
@@ -36,18 +38,18 @@ class RecordConsumer:
     """Reads the partitions that the group assigned to this recorder.
 
     ``drain`` is called before partitions are revoked: when it returns, everything read is committed.
-    ``load_offsets`` returns the next offset of each partition. ``out_of_range`` are the partitions whose next offset
-    the log does not hold; they are not read until ``reset_positions``.
+    ``load_positions`` returns the next position of each partition. ``out_of_range`` are the partitions whose log does
+    not continue there; they are not read until ``reset_positions``.
     """
 
     def __init__(
         self,
         connections: Connections,
-        load_offsets: Callable[[list[Partition]], dict[Partition, int]],
+        load_positions: Callable[[list[Partition]], dict[Partition, LogPosition]],
         drain: Callable[[], None],
     ) -> None:
         self._connections = connections
-        self._load_offsets = load_offsets
+        self._load_positions = load_positions
         self._drain = drain
         self._consumer = self._new_client()
         self._assignments = 0
@@ -100,10 +102,11 @@ class RecordConsumer:
         if self.assigned:
             self._assign(self._consumer, sorted(self.assigned))
 
-    def positions(self) -> dict[Partition, int]:
-        """The next offset to read, after the last message and after transaction markers."""
-        positions = self._consumer.position([TopicPartition(*partition) for partition in self.assigned])
-        return {(p.topic, p.partition): p.offset for p in positions if p.offset >= 0}
+    def positions(self) -> dict[Partition, LogPosition]:
+        """The next position to read, after the last message and after transaction markers."""
+        readable = self.assigned - self.out_of_range
+        positions = self._consumer.position([TopicPartition(*partition) for partition in readable])
+        return {(p.topic, p.partition): from_topic_partition(p) for p in positions if p.offset >= 0}
 
     def export_lag(self) -> None:
         """Set the lag metric from what the client knows without a request to the broker."""
@@ -112,7 +115,7 @@ class RecordConsumer:
         for partition in self.assigned:
             with contextlib.suppress(KafkaException):
                 _, high = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
-                lag += max(high - positions.get(partition, 0), 0)
+                lag += max(high - positions.get(partition, LogPosition(0)).offset, 0)
         metrics.LAG.set(lag)
 
     def close(self) -> None:
@@ -145,12 +148,19 @@ class RecordConsumer:
             client.unassign()
 
     def _assign(self, client: Consumer, partitions: list[Partition]) -> None:
-        offsets = self._load_offsets(partitions)
-        client.assign(
-            [TopicPartition(*p, OFFSET_BEGINNING if offsets[p] == NO_OFFSET else offsets[p]) for p in partitions]
-        )
-        _wait_for_position_reset(client, partitions)
+        positions = self._load_positions(partitions)
+        lost = self._lost_by_broker(positions)
+        readable = [partition for partition in partitions if partition not in lost]
+        client.assign([to_topic_partition(partition, positions[partition]) for partition in readable])
+        _wait_for_position_reset(client, readable)
         self._set_assigned(set(partitions))
+        self.out_of_range |= lost
+
+    @stamina.retry(on=is_transient, attempts=3, timeout=30.0)
+    def _lost_by_broker(self, positions: Mapping[Partition, LogPosition]) -> set[Partition]:
+        """The partitions that no longer hold the record before a position."""
+        found = continuations(self._connections, CLIENT_ID, topics.RECORDER_GROUP, positions)
+        return {partition for partition, offset in found.items() if offset < positions[partition].offset}
 
     def _set_assigned(self, partitions: set[Partition]) -> None:
         self._assignments += 1
@@ -164,7 +174,7 @@ class RecordConsumer:
         if error is None:
             return False
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self.out_of_range.add(message_position(message)[:2])
+            self.out_of_range.add(message_partition(message))
             return True
         failure = KafkaException(error)
         # A broker that has just started may not know its topics yet.

@@ -1,29 +1,41 @@
-"""The state of the permanent topics: cluster and topic ids, and the offsets that the log holds."""
+"""The state of the permanent topics: cluster and topic ids, and where the log continues after what was recorded."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
 
 from tapedeck_common import topics
 from tapedeck_common.kafka import REQUEST_SECONDS, admin, await_result
 from tapedeck_common.settings import Connections
 from tapedeck_common.topic_ids import topic_ids
-from tapedeck_recorder.rows.batch import Partition
+from tapedeck_recorder.kafka.continuations import continuations
+from tapedeck_recorder.rows.batch import LogPosition, Partition
 
 CLIENT_ID = "tapedeck-recorder"
-_LOG_ENDS = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True)
+class LogState:
+    """What a partition's log holds after ``recorded``, the position that was asked for.
+
+    It continues at ``following``, and its first offset is ``start``.
+    """
+
+    recorded: LogPosition
+    following: LogPosition
+    start: int
 
 
 @dataclass(frozen=True)
 class TopicState:
-    """The id of each standing topic, and (log start, log end) offsets of some partitions."""
+    """The id of each standing topic, and the log of some partitions."""
 
     topic_ids: dict[str, str]
-    offset_ranges: dict[Partition, tuple[int, int]]
+    logs: dict[Partition, LogState]
 
 
 class TopicInspector:
@@ -33,6 +45,7 @@ class TopicInspector:
     """
 
     def __init__(self, connections: Connections) -> None:
+        self._connections = connections
         self._client = admin(connections, CLIENT_ID)
 
     def cluster_id(self) -> str:
@@ -45,15 +58,27 @@ class TopicInspector:
         """The id of each standing topic, by name."""
         return topic_ids(self._client, topics.PERMANENT_TOPICS)
 
-    def inspect(self, partitions: Collection[Partition]) -> TopicState:
-        """The topic ids, and the offsets that the log holds of some partitions."""
+    def inspect(self, recorded: Mapping[Partition, LogPosition]) -> TopicState:
+        """The topic ids, and how the log continues after what was recorded of some partitions."""
         # Offsets before ids: if a topic is recreated in between, its offsets never go with the old id.
-        starts, ends = (self._offsets(partitions, spec) for spec in _LOG_ENDS)
-        return TopicState(self.topic_ids(), {p: (starts[p], ends[p]) for p in partitions})
+        logs = self._logs(recorded) if recorded else {}
+        return TopicState(self.topic_ids(), logs)
 
-    def _offsets(self, partitions: Collection[Partition], spec: OffsetSpec) -> dict[Partition, int]:
-        if not partitions:
-            return {}
+    def _logs(self, recorded: Mapping[Partition, LogPosition]) -> dict[Partition, LogState]:
+        starts = self._offsets(recorded, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        # The leader epoch before the offset: a loss after these requests is noticed later.
+        ends = self._offsets(recorded, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        following = continuations(self._connections, CLIENT_ID, topics.RECORDER_GROUP, recorded)
+        return {
+            partition: LogState(
+                recorded[partition],
+                LogPosition(offset, ends[partition].leader_epoch),
+                starts[partition].offset,
+            )
+            for partition, offset in following.items()
+        }
+
+    def _offsets(self, partitions: Collection[Partition], spec: OffsetSpec) -> dict[Partition, ListOffsetsResultInfo]:
         request = {TopicPartition(*partition): spec for partition in partitions}
         futures = self._client.list_offsets(request, request_timeout=REQUEST_SECONDS)
-        return {(p.topic, p.partition): int(await_result(self._client, future).offset) for p, future in futures.items()}
+        return {(p.topic, p.partition): await_result(self._client, future) for p, future in futures.items()}

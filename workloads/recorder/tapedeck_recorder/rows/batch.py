@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from confluent_kafka import Message
 
@@ -26,6 +26,16 @@ OpenRange: TypeAlias = tuple[int, int]
 """The first and the last bar's open time, milliseconds UTC."""
 PointKey: TypeAlias = tuple[str, str, str, str, int, str]
 """Exchange, symbol, interval, series, time and id: the primary key of ``points``."""
+
+
+class LogPosition(NamedTuple):
+    """The next offset of a partition, and the leader epoch of the record before it, None where it is not known.
+
+    By the epoch it is noticed that a broker lost that record, even where others were written in its place.
+    """
+
+    offset: int = NO_OFFSET
+    leader_epoch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,14 +75,14 @@ class CopyBuffer:
 
 @dataclass
 class Batch:
-    """What ``messages`` decode to. ``next_offsets`` are the offsets to store for each partition.
+    """What ``messages`` decode to. ``next_positions`` are the positions to store for each partition.
 
     ``run_rows`` are rows by run id and table; they are written only while the run is running.
     ``points`` maps a point's key to its revision and row.
     """
 
     messages: Sequence[Message] = ()
-    next_offsets: dict[Partition, int] = field(default_factory=dict)
+    next_positions: dict[Partition, LogPosition] = field(default_factory=dict)
     rows: dict[TargetTable, CopyBuffer] = field(default_factory=lambda: defaultdict(CopyBuffer))
     run_rows: dict[str, dict[TargetTable, CopyBuffer]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(CopyBuffer))
@@ -97,19 +107,32 @@ def rejected_message(message: Message, reason: str) -> IngestErrorRow:
     """The row that is kept of a rejected message. Reading the message again gives the same row."""
     raw = (message.value() or b"")[:PAYLOAD_MAX].decode("utf-8", "replace")
     return IngestErrorRow(
-        *message_position(message),
+        *message_partition(message),
+        offset=message_offset(message),
         at=record_timestamp(message),
         reason=storable_text(reason, REASON_MAX),
         payload=storable_text(raw),
     )
 
 
-def message_position(message: Message) -> tuple[str, int, int]:
-    """Topic, partition and offset."""
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    if topic is None or partition is None or offset is None:
-        raise TypeError("message: got one without topic, partition or offset, expected a consumed message")
-    return topic, partition, offset
+def message_partition(message: Message) -> Partition:
+    """The partition of a record, or of an error that a client reports in the place of records."""
+    topic, partition = message.topic(), message.partition()
+    if topic is None or partition is None:
+        raise TypeError("message: got one without topic or partition, expected a consumed message")
+    return topic, partition
+
+
+def message_offset(message: Message) -> int:
+    """The offset of a record."""
+    if (offset := message.offset()) is None:
+        raise TypeError("message: got one without offset, expected a record")
+    return offset
+
+
+def position_after(message: Message) -> LogPosition:
+    """The position that follows a record."""
+    return LogPosition(message_offset(message) + 1, message.leader_epoch())
 
 
 def record_timestamp(message: Message) -> int:

@@ -25,7 +25,9 @@ from tapedeck_recorder.rows.batch import (
     REASON_MAX,
     Batch,
     IngestErrorRow,
-    message_position,
+    message_offset,
+    message_partition,
+    position_after,
     rejected_message,
     storable_text,
 )
@@ -45,9 +47,8 @@ def build_batch(messages: Sequence[Message], verifier: ResultVerifier) -> Batch:
     decoders = _DECODERS | {topics.RESULTS: functools.partial(_decode_result, verifier)}
     last = {(message.topic(), message.partition()): message for message in messages}
     for message in last.values():
-        topic, partition, offset = message_position(message)
-        batch.next_offsets[topic, partition] = offset + 1
-    for topic, of_topic in _by_topic(messages, {topic for topic, _ in batch.next_offsets}).items():
+        batch.next_positions[message_partition(message)] = position_after(message)
+    for topic, of_topic in _by_topic(messages, {topic for topic, _ in batch.next_positions}).items():
         if topic == topics.MARKET_BARS:
             _add_bar_messages(batch, of_topic)
         else:
@@ -207,7 +208,8 @@ def _validate_gap(gap: records.Gap) -> None:
 
 def _error_row(message: Message, record: records.IngestError) -> IngestErrorRow:
     return IngestErrorRow(
-        *message_position(message),
+        *message_partition(message),
+        offset=message_offset(message),
         at=copy_binary.checked_timestamp(record.at),
         reason=storable_text(record.reason, REASON_MAX),
         payload=storable_text(record.payload),

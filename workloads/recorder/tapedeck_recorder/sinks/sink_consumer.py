@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapedeck_common.kafka import consumer
 from tapedeck_common.logs import log
@@ -16,8 +16,10 @@ from tapedeck_common.settings import Connections
 from tapedeck_common.topics import SINK_GROUP_PREFIX
 from tapedeck_crds.sink import SinkOptions
 from tapedeck_recorder import metrics
+from tapedeck_recorder.kafka.continuations import continuations
+from tapedeck_recorder.kafka.positions import from_topic_partition, to_topic_partition
 from tapedeck_recorder.kafka.topic_ids import TopicInspector
-from tapedeck_recorder.rows.batch import Partition, message_position
+from tapedeck_recorder.rows.batch import LogPosition, Partition, message_partition, position_after
 from tapedeck_recorder.sinks.line_protocol import TOPICS
 
 STEP_MESSAGES, BATCH_MESSAGES = 500, 5_000
@@ -30,15 +32,17 @@ class SinkConsumer:
     """Reads the records of one sink, starting at its group's committed offsets."""
 
     def __init__(self, connections: Connections, sink: SinkOptions) -> None:
+        self._connections = connections
         self._sink = sink
+        self._client_id, self._group = f"tapedeck-sink-{sink.name}", SINK_GROUP_PREFIX + sink.name
         self._topic_ids = TopicInspector(connections).topic_ids()
         # The next offset to read and the next to deliver.
         self._read: dict[Partition, int] = {}
         self._delivered: dict[Partition, int] = {}
         self._consumer: Consumer = consumer(
             connections,
-            f"tapedeck-sink-{sink.name}",
-            SINK_GROUP_PREFIX + sink.name,
+            self._client_id,
+            self._group,
             {
                 "queued.max.messages.kbytes": 16_384,
                 "session.timeout.ms": 6_000,
@@ -57,8 +61,7 @@ class SinkConsumer:
             step = self._consumer.consume(STEP_MESSAGES, FILL_SECONDS if messages else wait)
             valid = [message for message in step if not self._is_handled_error(message)]
             for message in valid:
-                topic, partition, offset = message_position(message)
-                self._read[topic, partition] = offset + 1
+                self._read[message_partition(message)] = position_after(message).offset
             messages += valid
             size += sum(map(len, valid))
             if len(step) < STEP_MESSAGES:
@@ -67,15 +70,15 @@ class SinkConsumer:
 
     def commit(self, messages: list[Message]) -> None:
         """Commit the offsets after delivered messages. Raises KafkaException."""
-        next_offsets = {message_position(message)[:2]: message_position(message)[2] + 1 for message in messages}
+        following = {message_partition(message): position_after(message) for message in messages}
         self._consumer.commit(
             offsets=[
-                TopicPartition(*partition, offset, metadata=self._topic_ids[partition[0]])
-                for partition, offset in next_offsets.items()
+                to_topic_partition(partition, position, self._topic_ids[partition[0]])
+                for partition, position in following.items()
             ],
             asynchronous=False,
         )
-        self._delivered |= next_offsets
+        self._delivered |= {partition: position.offset for partition, position in following.items()}
 
     def lag(self) -> int:
         """Messages on the log that the sink lacks, from what the client knows without a request to the broker."""
@@ -95,31 +98,43 @@ class SinkConsumer:
         self._consumer.close()
 
     def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
-        starts = [self._start(p) for p in client.committed(partitions, timeout=REQUEST_SECONDS)]
-        self._read = {(p.topic, p.partition): max(p.offset, 0) for p in starts}
+        committed = client.committed(partitions, timeout=REQUEST_SECONDS)
+        starts = self._before_loss({(each.topic, each.partition): self._start(each) for each in committed})
+        self._read = {partition: max(position.offset, 0) for partition, position in starts.items()}
         self._delivered = dict(self._read)
-        client.assign(starts)
+        client.assign([to_topic_partition(partition, position) for partition, position in starts.items()])
 
-    def _start(self, committed: TopicPartition) -> TopicPartition:
+    def _start(self, committed: TopicPartition) -> LogPosition:
         """Where to start a partition: at the committed offset, unless it belongs to an earlier topic of this name."""
-        valid = committed.offset >= 0 and committed.metadata in (None, "", self._topic_ids[committed.topic])
-        offset = committed.offset if valid else OFFSET_BEGINNING
-        return TopicPartition(committed.topic, committed.partition, offset)
+        valid = committed.metadata in (None, "", self._topic_ids[committed.topic])
+        return from_topic_partition(committed) if valid else LogPosition()
+
+    def _before_loss(self, starts: dict[Partition, LogPosition]) -> dict[Partition, LogPosition]:
+        """Start earlier where the broker lost delivered records: others may be in their place."""
+        starts = dict(starts)
+        for partition, offset in continuations(self._connections, self._client_id, self._group, starts).items():
+            if offset < (start := starts[partition]).offset:
+                log.error("the broker lost delivered records", sink=self._sink.name, topic=partition[0], offset=offset)
+                starts[partition] = LogPosition(offset, start.leader_epoch)
+        return starts
 
     def _is_handled_error(self, message: Message) -> bool:
-        """Whether this is an offset out of range, which is handled here. Raises KafkaException for other errors."""
+        """Whether records were deleted, which is handled here. Raises KafkaException for other errors."""
         error = message.error()
         if error is None:
             return False
         if error.code() != KafkaError._AUTO_OFFSET_RESET:
             raise KafkaException(error)
-        self._seek_to_log_start(message_position(message)[:2])
+        partition = message_partition(message)
+        low, _ = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=REQUEST_SECONDS)
+        if low <= self._read[partition]:  # the broker lost records: the next consumer starts before them
+            raise KafkaException(error)
+        self._seek_to_log_start(partition, low)
         return True
 
-    def _seek_to_log_start(self, partition: Partition) -> None:
-        """Continue at the log's start where the log lacks the next offset, and count the lost records."""
-        low, _ = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=REQUEST_SECONDS)
-        lost = max(low - self._read[partition], 0)
+    def _seek_to_log_start(self, partition: Partition, low: int) -> None:
+        """Continue at the log's start, and count the records that were deleted before they were delivered."""
+        lost = low - self._read[partition]
         metrics.SINK_LOST.labels(self._sink.name).inc(lost)
         log.error("records were deleted before delivery", sink=self._sink.name, topic=partition[0], records=lost)
         self._read[partition] = self._delivered[partition] = low

@@ -117,7 +117,7 @@ class BatchWriter:
         except REJECTED_DATA as error:
             self._write_halves(batch, str(error))
             return
-        self._offsets.mark_committed(batch.next_offsets)
+        self._offsets.mark_committed(batch.next_positions)
         self._on_commit(batch)
         _count(batch, time.monotonic() - started)
 
@@ -129,14 +129,14 @@ class BatchWriter:
             self._write(build_batch(batch.messages[middle:], self._verifier))
             return
         (message,) = batch.messages
-        self._write(Batch(next_offsets=batch.next_offsets, errors=[rejected_message(message, reason)]))
+        self._write(Batch(next_positions=batch.next_positions, errors=[rejected_message(message, reason)]))
 
     def _attempt(self, batch: Batch, *, first: bool) -> None:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._connections, name=APPLICATION_NAME)
         try:
             # The connection may have broken after the commit and before its answer: check before writing again.
-            if not first and self._offsets.is_committed(self._connection, batch.next_offsets):
+            if not first and self._offsets.is_committed(self._connection, batch.next_positions):
                 return
             write_batch(self._connection, batch, self._offsets)
         except REJECTED_DATA:

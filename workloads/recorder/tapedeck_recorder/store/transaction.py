@@ -31,7 +31,7 @@ def write_batch(connection: psycopg.Connection[Any], batch: Batch, offsets: Stor
     database rejects a row.
     """
     with connection.transaction(), connection.cursor() as cursor:
-        offsets.advance(cursor, batch.next_offsets)
+        offsets.advance(cursor, batch.next_positions)
         for table, buffer in (*batch.rows.items(), *_rows_of_running_runs(cursor, batch).items()):
             _write_rows(connection, cursor, table, buffer)
         _write_runs(cursor, batch)
