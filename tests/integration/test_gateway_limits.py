@@ -35,12 +35,6 @@ def limited(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield gateway
 
 
-def open_connections(gateway: Gateway) -> int:
-    """The gateway's connections, without that of this request."""
-    lines = str(gateway.get("/metrics")[1]).splitlines()
-    return int(float(next(line.split()[1] for line in lines if line.startswith("tapedeck_gateway_connections ")))) - 1
-
-
 def test_half_open_requests_keep_nobody_out(limited: Gateway) -> None:
     sockets = [open_connection(limited.port) for _ in range(1_500)]
     try:
@@ -52,7 +46,7 @@ def test_half_open_requests_keep_nobody_out(limited: Gateway) -> None:
                 except ConnectionError:
                     continue  # it has made room for a later one
         assert limited.get("/api/resolutions")[0] == 200
-        assert open_connections(limited) < PER_CLIENT
+        assert limited.open_connections() < PER_CLIENT
         assert time.monotonic() - began < 5
         answers = [read_to_end(each, 5 + HEADER_SECONDS) for each in sockets]
         assert all(answer.closed for answer in answers)
@@ -60,7 +54,7 @@ def test_half_open_requests_keep_nobody_out(limited: Gateway) -> None:
     finally:
         for each in sockets:
             each.close()
-    assert open_connections(limited) == 0
+    assert limited.open_connections() == 0
 
 
 @pytest.mark.parametrize(
@@ -80,7 +74,7 @@ def test_single_bytes_do_not_extend_the_deadline(limited: Gateway, begin: bytes,
             while time.monotonic() - began < KEEP_ALIVE_SECONDS + HEADER_SECONDS + 3:
                 connection.sendall(drop)
                 time.sleep(0.1)
-    assert open_connections(limited) == 0
+    assert limited.open_connections() == 0
 
 
 HEAD = b"GET /api/resolutions HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n"
@@ -112,7 +106,7 @@ def test_a_body_of_any_size_is_refused(limited: Gateway) -> None:
     chunk = b"10000\r\n" + b"a" * 65_536 + b"\r\n"
     answer = send_raw(limited.port, post + b"transfer-encoding: chunked\r\n\r\n", *[chunk] * 200)
     assert answer.closed
-    assert open_connections(limited) == 0
+    assert limited.open_connections() == 0
 
 
 @pytest.mark.parametrize(
@@ -138,7 +132,7 @@ def test_a_client_that_does_not_read_is_disconnected(limited: Gateway) -> None:
     request = get_request("/metrics").replace(b"connection: close\r\n", b"")
     with open_connection(limited.port, receive_buffer=4_096) as connection:
         connection.sendall(request * requests)
-        eventually(lambda: open_connections(limited) == 0)
+        eventually(lambda: limited.open_connections() == 0)
         answer = read_to_end(connection, 10)
     assert len(str(limited.get("/metrics")[1])) * requests > 6_000_000  # more than the buffers between the two take
     assert answer.closed

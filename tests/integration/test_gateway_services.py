@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from websockets.sync.client import connect
 
-from pods.gateway import FILE_SPEC, MINUTE, Gateway, ReplayTopic, insert_bars, insert_run, walk
+from pods.gateway import FILE_SPEC, MINUTE, Gateway, ReplayTopic, insert_bars, insert_run, running_gateway, walk
 from pods.services import Services
 from pods.socket_client import T0, SocketClient
 from tapedeck_common.market import event_time
@@ -121,3 +124,22 @@ def test_what_the_other_service_has_is_served(
     client.until(lambda: told() == (True, True), timeout=30)
     eventually(lambda: gateway.get("/api/replays")[0] == 200, timeout=30)
     assert {"coinbase:BTC/USD", replay.ticker, of_store.ticker} <= set(tickers(gateway))
+
+
+def test_a_query_that_takes_too_long_is_told_from_an_outage(
+    store: str, connections: Connections, tmp_path: Path
+) -> None:
+    insert_bars(store, walk(32, 60, T0))
+    spec = json.dumps({"limits": {"querySeconds": 0.5}})
+    too_slow = "query: got no result within 0.5 s; ask for a shorter range or for fewer rows"
+    series = {"symbol": "coinbase:BTC/USD", "resolution": "1"}
+    with running_gateway(tmp_path, connections, spec) as gateway:
+        with psycopg.connect(store) as connection, connect(f"ws://127.0.0.1:{gateway.port}/ws") as socket:
+            connection.execute("LOCK TABLE bar_series, bars")  # a query waits for it
+            assert gateway.get("/history", **series, to=T0 // 1000) == (504, {"s": "error", "errmsg": too_slow})
+            assert gateway.get("/api/latest", exchange="coinbase") == (504, {"s": "error", "errmsg": too_slow})
+            client = SocketClient(socket)
+            client.send({"type": "subscribe", **series})
+            client.until(lambda: [message["message"] for message in client.of("error")] == [too_slow])
+            assert gateway.get("/readyz") == (200, "broker: answers\ndatabase: answers\n")
+        assert gateway.get("/api/latest", exchange="coinbase")[0] == 200

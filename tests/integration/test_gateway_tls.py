@@ -6,6 +6,7 @@ import json
 import shutil
 import ssl
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,24 @@ def test_https_with_a_certificate_that_is_renewed(services: Services, tmp_path: 
                 return False
 
         eventually(has_changed, timeout=20)
+
+
+def test_handshakes_that_do_not_end_keep_nobody_out(services: Services, tmp_path: Path) -> None:
+    limits = {"connections": 20, "connectionsPerClient": 10, "headerSeconds": 600}
+    spec = json.dumps({"limits": limits})
+    with running_gateway(tmp_path, services.connections(), spec, tls=issue(tmp_path / "tls")) as gateway:
+        with ExitStack() as stack:
+            waiting = [stack.enter_context(open_connection(gateway.port)) for _ in range(40)]
+            for each in waiting[::2]:  # the others say nothing at all
+                with suppress(ConnectionError):  # it has made room for a later one
+                    each.sendall(b"\x16\x03\x01\x02\x00")  # the beginning of a handshake
+            assert gateway.get("/api/resolutions")[0] == 200
+            assert gateway.open_connections() < 10
+            assert all(read_to_end(each, 20).closed for each in waiting[:30])
+            last = waiting[-1]
+            last.sendall(b"no handshake at all" * 20)
+            assert read_to_end(last, 20).closed
+        eventually(lambda: gateway.open_connections() == 0)
 
 
 def test_a_certificate_that_is_wrong_is_named(tmp_path: Path) -> None:

@@ -59,6 +59,12 @@ class Gateway:
         except urllib.error.HTTPError as error:
             return error.code, _decoded(error.read())
 
+    def open_connections(self) -> int:
+        """The connections that it counts, without that of this request."""
+        lines = str(self.get("/metrics")[1]).splitlines()
+        name = "tapedeck_gateway_connections "
+        return int(float(next(line.removeprefix(name) for line in lines if line.startswith(name)))) - 1
+
 
 def _decoded(body: bytes) -> Any:
     try:

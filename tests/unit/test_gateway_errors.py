@@ -11,6 +11,8 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from psycopg import errors
+from psycopg_pool import PoolTimeout
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -80,6 +82,46 @@ def test_an_unavailable_service_is_503_and_logged_with_its_cause(logged: Logged)
     response = client_of(error).get("/fail")
     assert (response.status_code, response.json()["errmsg"]) == (503, "the database does not answer; try again")
     assert logged == [("service unavailable", {"level": "warning", "path": "/fail", "reason": "connection refused"})]
+
+
+@pytest.mark.parametrize(
+    ("error", "answers", "status", "told"),
+    [
+        (
+            errors.QueryCanceled(),
+            True,
+            504,
+            "query: got no result within 15 s; ask for a shorter range or for fewer rows",
+        ),
+        (
+            PoolTimeout(),
+            True,
+            503,
+            "the database is busy: none of the gateway's connections was free in time; try again",
+        ),
+        (PoolTimeout(), False, 503, "the database does not answer; try again"),
+        (errors.DiskFull(), True, 503, "the database cannot answer now (DiskFull); try again"),
+        (errors.AdminShutdown(), True, 503, "the database does not answer; try again"),
+        (
+            psycopg.OperationalError("server closed the connection"),
+            True,
+            503,
+            "the database does not answer; try again",
+        ),
+    ],
+)
+def test_each_cause_is_told_as_itself(error: Exception, answers: bool, status: int, told: str, logged: Logged) -> None:
+    class FailingPool:
+        query_seconds, database_answers = 15.0, answers
+
+        def connection(self) -> None:
+            raise error
+
+    app = make_app(Connections(), GatewayOptions(), Tokens(None), lambda: None)
+    app.state.context = context(FailingPool())
+    response = TestClient(app, URL).get("/api/latest?exchange=a")
+    assert (response.status_code, response.json()["errmsg"]) == (status, told)
+    assert [event for event, _ in logged] == ["service unavailable"]
 
 
 @pytest.mark.parametrize("error", [ValueError("a secret"), KeyError("a secret"), psycopg.DataError("a secret")])

@@ -10,6 +10,7 @@ import pytest
 
 from tapedeck_common.market import Bar, Point, Trade
 from tapedeck_common.wire import Epoch, EpochStart, ReplayEnd, ReplayStart, Watermark, encode, replay_headers
+from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_gateway.charts.bar_columns import EVICT_BARS, Candle
 from tapedeck_gateway.charts.symbols import ChartSymbol
@@ -20,6 +21,17 @@ from tapedeck_gateway.topics.replay_view import ReplayView, StoredPart
 MINUTE = 60_000
 T0 = 1_522_800_000_000
 UID = "0b5f"
+
+SPECS = [
+    b"[]",
+    b"null",
+    b"1",
+    b'{"source": []}',
+    b'{"record": {}}',
+    b'{"transforms": [{}]}',
+    b'{"transforms": 5}',
+    b'{"a":',
+]
 
 
 class Topic:
@@ -268,3 +280,23 @@ def test_an_invalid_record_is_rejected() -> None:
         topic.view.apply(0, None, b"{}")
     with pytest.raises(ValueError, match="Object missing required field"):
         topic.view.apply(0, replay_headers(UID, Epoch()), b"{}")
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("interval", ["1m", "0z"])
+def test_a_start_record_that_no_replay_writes_is_refused(spec: bytes, interval: str) -> None:
+    start = {
+        "type": "start", "uid": UID, "name": "n", "namespace": "default", "exchange": "x", "symbols": ["A"],
+        "interval": interval, "range_from": T0, "range_to": T0 + 1, "rows": {}, "fingerprint": "",
+    }  # fmt: skip
+    value = json.dumps(start).encode()[:-1] + b', "spec": ' + spec + b"}"
+    view = ReplayView(UID, 1)
+    with pytest.raises((InvalidInput, msgspec.DecodeError)):
+        view.apply(0, replay_headers(UID, Epoch(), control=True), value)
+    assert view.start is None and view.length.ms == MINUTE
+
+
+def test_a_time_that_no_market_has_is_refused() -> None:
+    topic = Topic()
+    with pytest.raises(InvalidInput, match="Watermark: got 9223372036854775808, expected times before the year 10000"):
+        topic.control(Watermark("0.0", 2**63))

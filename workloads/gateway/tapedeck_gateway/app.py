@@ -23,7 +23,7 @@ from tapedeck_gateway.routes import catalogue, probes, runs_and_replays, udf, we
 from tapedeck_gateway.routes.page import PageFiles, is_page_file
 from tapedeck_gateway.routes.responses import SecurityHeaders, install_error_responses
 from tapedeck_gateway.service_monitor import ServiceMonitor
-from tapedeck_gateway.store.pool import open_pool
+from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.topics.replay_list import ReplayList
 from tapedeck_gateway.topics.topic_reader import TopicReader
 
@@ -38,7 +38,7 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        pool = open_pool(connections)
+        pool = Pool(connections, options.limits.query_seconds)
         subscriptions: Subscriptions | None = None
 
         def on_change(changed: set[str]) -> None:

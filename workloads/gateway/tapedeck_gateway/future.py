@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tapedeck_common.market import RECORDED_PREFIX
+from tapedeck_gateway.topics.control_records import LATEST
 from tapedeck_gateway.topics.replay_list import ReplayList
 from tapedeck_gateway.topics.topic_reader import TopicReader
 
-NO_LIMIT = 253_402_300_799_000  # the end of the year 9999
+NO_LIMIT = LATEST
 NOTHING = 0
 
 

@@ -45,6 +45,9 @@ class GatewayLimits(Model):
     write_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
         default=30.0, description="Time in which a client must read what waits for it."
     )
+    query_seconds: Annotated[float, Field(ge=0.001, le=600)] = Field(
+        default=15.0, description="Time of a query of the database."
+    )
 
 
 def _checked_network(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from psycopg_pool import ConnectionPool
 
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_version import check_schema
@@ -38,16 +37,3 @@ def connect(connections: Connections, *, name: str) -> psycopg.Connection[Any]:
         connection.close()
         raise
     return connection
-
-
-def pool(connections: Connections, *, name: str, size: int = 4) -> ConnectionPool[PooledConnection]:
-    """A pool of connections for reading; the caller opens it, and checks each connection that it takes."""
-    return ConnectionPool(
-        connections.store_dsn.get_secret_value(),
-        connection_class=PooledConnection,
-        min_size=1,
-        max_size=size,
-        timeout=10,
-        open=False,
-        kwargs={"autocommit": True, "application_name": name, "connect_timeout": 10},
-    )

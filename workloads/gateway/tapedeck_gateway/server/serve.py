@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import asyncio.constants
 import resource
 import socket
 
@@ -15,6 +14,7 @@ from tapedeck_gateway.options import GatewayLimits, GatewayOptions
 from tapedeck_gateway.server.certificate import Certificate
 from tapedeck_gateway.server.connection_table import ConnectionTable
 from tapedeck_gateway.server.http_protocol import http_protocol
+from tapedeck_gateway.server.tls_protocol import tls_protocol
 from tapedeck_gateway.server.websocket_protocol import websocket_protocol
 
 MESSAGE_BYTES = 4_096  # of a client's WebSocket message
@@ -28,11 +28,15 @@ async def serve(
     """Serve until SIGTERM or SIGINT, which uvicorn handles; HTTPS with a certificate."""
     limits = options.limits
     table = ConnectionTable(_connections(limits), limits.connections_per_client)
+    if certificate is None:
+        http: type[asyncio.Protocol] = http_protocol(limits, table)
+    else:
+        http = tls_protocol(limits, table, certificate.context)
     config = uvicorn.Config(
         app,
         log_level="error",  # a client's mistakes are counted, not logged
         access_log=False,
-        http=http_protocol(limits, table),
+        http=http,
         ws=websocket_protocol(limits),
         ws_max_size=MESSAGE_BYTES,
         ws_ping_interval=20,
@@ -44,18 +48,12 @@ async def serve(
         forwarded_allow_ips=options.trusted_proxies,
         backlog=BACKLOG,
     )
-    if certificate is None:
-        await uvicorn.Server(config).serve(sockets=[listener])
-        return
-    context = certificate.context
-    config.ssl_context_factory = lambda _config, _default: context
-    # The time of a handshake, which the protocol sees the end of only; uvicorn passes none on.
-    asyncio.constants.SSL_HANDSHAKE_TIMEOUT = limits.header_seconds
-    refreshing = asyncio.create_task(certificate.keep_fresh())
+    refreshing = None if certificate is None else asyncio.create_task(certificate.keep_fresh())
     try:
         await uvicorn.Server(config).serve(sockets=[listener])
     finally:
-        refreshing.cancel()
+        if refreshing is not None:
+            refreshing.cancel()
 
 
 def _connections(limits: GatewayLimits) -> int:

@@ -13,9 +13,10 @@ from tapedeck_common.logs import log
 from tapedeck_common.market import recorded_market
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import REPLAY_PREFIX
-from tapedeck_common.wire import ControlRecord, Epoch, ReplayEnd, ReplayStart, Watermark, decode_control, origin_of
+from tapedeck_common.wire import ControlRecord, Epoch, ReplayEnd, ReplayStart, Watermark, origin_of
 from tapedeck_crds.errors import Unavailable
-from tapedeck_gateway.topics.topic_reader import BROKER_UNAVAILABLE, INVALID_RECORD
+from tapedeck_gateway.topics.control_records import control_record, played_spec
+from tapedeck_gateway.topics.topic_reader import INVALID_RECORD, broker_unavailable
 
 REQUEST_SECONDS = 5.0
 CACHE_SECONDS = 0.5
@@ -68,6 +69,7 @@ class ReplayList:
         self._reached: dict[str, _Reached] = {}
         self._cached: list[ReplayInfo] = []
         self._cached_at = self._failed_at = float("-inf")
+        self._failure: KafkaException | None = None
 
     def load(self) -> list[ReplayInfo]:
         """All replays that have started, the newest first. Raises Unavailable where the broker does not answer."""
@@ -100,13 +102,13 @@ class ReplayList:
     def _refresh(self) -> None:
         if time.monotonic() - self._cached_at <= CACHE_SECONDS:
             return
-        if time.monotonic() - self._failed_at < RETRY_SECONDS:
-            raise Unavailable(BROKER_UNAVAILABLE)
+        if self._failure is not None and time.monotonic() - self._failed_at < RETRY_SECONDS:
+            raise broker_unavailable(self._failure) from self._failure
         try:
             self._read()
         except KafkaException as error:
-            self._failed_at = time.monotonic()
-            raise Unavailable(BROKER_UNAVAILABLE) from error
+            self._failure, self._failed_at = error, time.monotonic()
+            raise broker_unavailable(error) from error
         self._cached_at = time.monotonic()
 
     def _read(self) -> None:
@@ -140,7 +142,7 @@ class ReplayList:
                 self._starts[topic.removeprefix(REPLAY_PREFIX)] = (record, written_at)
 
     def _info(self, uid: str, start: ReplayStart, started: int) -> ReplayInfo:
-        spec = msgspec.json.decode(start.spec)
+        spec = played_spec(start)
         reached = self._reached[uid]
         return ReplayInfo(
             uid=uid,
@@ -157,8 +159,8 @@ class ReplayList:
             epoch=reached.epoch,
             published=reached.published,
             ended=reached.ended,
-            recorded_as=recorded_market(start.name) if spec.get("record") else "",
-            transforms=[transform["name"] for transform in spec.get("transforms") or ()],
+            recorded_as=recorded_market(start.name) if spec.record else "",
+            transforms=[transform.name for transform in spec.transforms or ()],
         )
 
 
@@ -234,8 +236,7 @@ def _control_record(message: Message) -> ControlRecord | None:
     try:
         if not origin_of(message.headers()).control:
             return None
-        record: ControlRecord = decode_control(message.value() or b"")
-        return record
+        return control_record(message.value() or b"")
     except INVALID_RECORD as error:
         log.warning("skipped an invalid record", topic=message.topic(), offset=message.offset(), reason=str(error))
         return None

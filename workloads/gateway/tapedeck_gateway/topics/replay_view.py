@@ -10,8 +10,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from itertools import chain
 
-import msgspec
-
 from tapedeck_common.market import Bar, Trade, event_time
 from tapedeck_common.wire import (
     Epoch,
@@ -21,7 +19,6 @@ from tapedeck_common.wire import (
     ReplayStart,
     Watermark,
     decode_bar,
-    decode_control,
     decode_trade,
     origin_of,
 )
@@ -30,6 +27,7 @@ from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_gateway.charts.bar_columns import BarColumns, Candle, aggregate
 from tapedeck_gateway.charts.resolutions import BASE
 from tapedeck_gateway.topics.complete_spans import CompleteSpans
+from tapedeck_gateway.topics.control_records import control_record, played_spec
 from tapedeck_gateway.topics.topic_view import TopicView
 
 SERIES_BARS = 20_000
@@ -129,7 +127,7 @@ class ReplayView(TopicView):
             return False
 
     def _apply_control(self, partition: _PartitionState, value: bytes) -> bool:
-        match decode_control(value):
+        match control_record(value):
             case ReplayStart() as start:
                 if self.start is None:
                     self._begin(start)
@@ -150,9 +148,8 @@ class ReplayView(TopicView):
         return self._advance()
 
     def _begin(self, start: ReplayStart) -> None:
-        spec = msgspec.json.decode(start.spec)
         self.start = start
-        self.plays_stored_bars = (spec.get("source") or {}).get("store") is not None and not spec.get("scenario")
+        self.plays_stored_bars = played_spec(start).plays_stored_bars
         self._spans.begin(self.length.open_of(start.range_from))
 
     def _start_epoch(self, partition: _PartitionState, epoch: Epoch, v: int) -> bool:

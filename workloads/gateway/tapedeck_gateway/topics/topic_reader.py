@@ -12,7 +12,7 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from prometheus_client import Counter
 
-from tapedeck_common.kafka import consumer
+from tapedeck_common.kafka import consumer, kafka_error
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS, points_topic, replay_topic
@@ -33,6 +33,14 @@ RETRY_SECONDS = 5.0
 MAX_COMMANDS = 1_000
 
 BROKER_UNAVAILABLE = "the broker does not answer; try again"
+_SILENT = {
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._RESOLVE,
+    KafkaError.REQUEST_TIMED_OUT,
+}
+_NO_TOPIC = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION}
 LIVE = ""
 """Stands for the live market where changes are reported by a replay's uid."""
 INVALID_RECORD = (InvalidInput, msgspec.DecodeError, UnicodeError)
@@ -86,7 +94,9 @@ class TopicReader:
         try:
             view = self._view(topic, uid, kind)
         except KafkaException as error:
-            raise Unavailable(BROKER_UNAVAILABLE) from error
+            raise broker_unavailable(error) from error
+        except queue.Full as error:
+            raise Unavailable(f"{topic} cannot be read now: the reader is busy; try again") from error
         if not view.wait_caught_up(CATCH_UP_SECONDS):
             raise Unavailable(f"{topic} could not be read within {CATCH_UP_SECONDS:.0f} s; try again")
         return view
@@ -108,7 +118,7 @@ class TopicReader:
             self._thread.join(timeout=3)
 
     def _view(self, topic: str, uid: str, kind: Callable[[str, int], ViewT]) -> ViewT:
-        """The view of a topic; a new one is read from the beginning. Raises NotFound and KafkaException."""
+        """The view of a topic; a new one is read from the beginning. Raises NotFound, KafkaException, queue.Full."""
         with self._lock:
             view = self._views.get(topic)
             if view is None:
@@ -119,14 +129,20 @@ class TopicReader:
     def _open(self, topic: str, uid: str, kind: Callable[[str, int], ViewT]) -> ViewT:
         client = consumer(self._connections, "tapedeck-gateway-probe", "tapedeck-gateway")
         try:
-            partitions = client.list_topics(topic, timeout=REQUEST_SECONDS).topics[topic].partitions
+            found = client.list_topics(topic, timeout=REQUEST_SECONDS).topics[topic]
         finally:
             client.close()
-        if not partitions:
+        if found.error is not None and found.error.code() not in _NO_TOPIC:
+            raise KafkaException(found.error)
+        if not found.partitions:
             raise NotFound(f"symbol: got replay {uid!r}, expected the uid of a replay that has the topic {topic}")
-        view = self._views[topic] = kind(uid, len(partitions))
-        starts = [TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions]
-        self._submit(lambda reader: reader.incremental_assign(starts))
+        view = self._views[topic] = kind(uid, len(found.partitions))
+        starts = [TopicPartition(topic, p, OFFSET_BEGINNING) for p in found.partitions]
+        try:
+            self._submit(lambda reader: reader.incremental_assign(starts))
+        except queue.Full:
+            del self._views[topic]
+            raise
         return view
 
     def _submit(self, command: _Command) -> None:
@@ -232,6 +248,14 @@ class TopicReader:
             if self._live_assigned and not self.live.watchers:
                 self._live_assigned = False
                 reader.incremental_unassign([p for p in reader.assignment() if p.topic == MARKET_BARS])
+
+
+def broker_unavailable(error: KafkaException) -> Unavailable:
+    """What to tell of an error of the broker: one that answers with an error is told from one that is silent."""
+    fault = kafka_error(error)
+    if fault.code() in _SILENT:
+        return Unavailable(BROKER_UNAVAILABLE)
+    return Unavailable(f"the broker cannot answer ({fault.name()}); try again")
 
 
 def _key(message: Message) -> bytes | None:
