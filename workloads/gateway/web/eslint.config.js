@@ -14,5 +14,19 @@ export default defineConfig(
       eqeqeq: "error",
     },
   },
+  {
+    files: ["src/*.ts"],
+    ignores: ["src/text.ts"],
+    rules: {
+      "no-restricted-syntax": [
+        "error",
+        ...[
+          "AssignmentExpression[left.property.name=/^(textContent|innerText|innerHTML|outerHTML|title|label)$/]",
+          "NewExpression[callee.name='Option']",
+          "CallExpression[callee.property.name=/^(createTextNode|insertAdjacentHTML|insertAdjacentText)$/]",
+        ].map((selector) => ({ selector, message: "Text reaches the page by text.ts alone, which cleans it." })),
+      ],
+    },
+  },
   { files: ["*.js"], languageOptions: { globals: { process: "readonly", URL: "readonly" } } },
 );

@@ -7,6 +7,7 @@ import { number, time } from "./format";
 import { Login } from "./login";
 import { defaultReplay, defaultRun, fill, namedReplay, replayChoices, replayOf, runChoices } from "./pickers";
 import { type ConnectionState, connectionStatus, ReconnectingSocket } from "./socket";
+import { setText, textElement } from "./text";
 import type {
   Position, PushMessage, Replay, Resolution, Run, RunSummary, Services, SymbolListing,
 } from "./types";
@@ -245,7 +246,7 @@ export class App {
     const element = find("connection", HTMLElement);
     const { state, text } = connectionStatus(this.connection, this.services);
     element.dataset["state"] = state;
-    element.textContent = text;
+    setText(element, text);
   }
 
   private applyServices(services: Services): void {
@@ -261,7 +262,7 @@ export class App {
   }
 
   private showProblem(message: string): void {
-    this.problem.textContent = message;
+    setText(this.problem, message);
     this.problem.hidden = false;
   }
 
@@ -273,8 +274,8 @@ export class App {
     const { range_from, range_to, uid } = this.replay;
     const v = (this.position?.replay === uid ? this.position.v : this.replay.position) ?? range_from;
     const share = (v - range_from) / (range_to - range_from || 1);
-    find("progress-from", HTMLElement).textContent = time(range_from);
-    find("progress-to", HTMLElement).textContent = time(range_to);
+    setText(find("progress-from", HTMLElement), time(range_from));
+    setText(find("progress-to", HTMLElement), time(range_to));
     find("progress-bar", HTMLProgressElement).value = Math.min(1, Math.max(0, share));
   }
 
@@ -282,17 +283,13 @@ export class App {
     const empty = find("empty", HTMLElement);
     empty.hidden = !isEmpty;
     if (!isEmpty || empty.childElementCount > 0) return;
-    const heading = document.createElement("h2");
-    heading.textContent = "No data yet";
-    const introduction = document.createElement("p");
-    introduction.textContent = "Load bars, replay them, and run a strategy on the replay:";
-    const commands = document.createElement("pre");
-    commands.textContent = ["feed", "replay", "backtest"]
-      .map((kind) => `tapedeck apply -f examples/${kind}.yaml`)
-      .join("\n");
-    const note = document.createElement("p");
-    note.textContent = "This page updates by itself.";
-    empty.append(heading, introduction, commands, note);
+    const commands = ["feed", "replay", "backtest"].map((kind) => `tapedeck apply -f examples/${kind}.yaml`);
+    empty.append(
+      textElement("h2", "No data yet"),
+      textElement("p", "Load bars, replay them, and run a strategy on the replay:"),
+      textElement("pre", commands.join("\n")),
+      textElement("p", "This page updates by itself."),
+    );
   }
 
   private drawResolutions(): void {
@@ -306,7 +303,7 @@ export class App {
         this.selected.resolution = resolution;
         this.show();
       };
-      label.append(input, interval);
+      label.append(input, textElement("span", interval));
       group.append(label);
     }
   }
@@ -322,7 +319,7 @@ export class App {
   private drawLegend({ candle, equity }: LegendValues): void {
     const legend = find("legend", HTMLElement);
     if (candle === null) {
-      legend.textContent = "";
+      setText(legend, "");
       return;
     }
     const [ts, open, high, low, close, volume] = candle;
@@ -337,6 +334,6 @@ export class App {
     ];
     if (equity !== null) parts.push(`Equity ${number(equity)}`);
     legend.dataset["tone"] = close >= open ? "up" : "down";
-    legend.textContent = parts.join("  ");
+    setText(legend, parts.join("  "));
   }
 }

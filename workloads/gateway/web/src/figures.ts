@@ -1,5 +1,6 @@
 // The figures above the chart: the replay's position and the run's results.
 import { number, percent, time } from "./format";
+import { setHint, setText } from "./text";
 import type { RunSummary, Position, Replay, Run } from "./types";
 
 export interface Figure {
@@ -83,12 +84,12 @@ export function draw(list: HTMLElement, shown: Figure[]): void {
       list.append(box);
     }
     const [name, value] = [box.children[0], box.children[1]];
-    if (name !== undefined && name.textContent !== figure.name) name.textContent = figure.name;
+    if (name !== undefined) setText(name, figure.name);
     if (value instanceof HTMLElement) {
-      if (value.textContent !== figure.text) value.textContent = figure.text;
+      setText(value, figure.text);
       value.dataset["tone"] = figure.tone ?? "plain";
       value.dataset["figure"] = figure.name;
-      value.title = figure.hint ?? "";
+      setHint(value, figure.hint ?? "");
     }
   });
 }

@@ -1,4 +1,5 @@
 // The form that asks for a token, shown while the gateway refuses requests without one.
+import { setText } from "./text";
 import { currentToken, keepToken } from "./token";
 
 export class Login {
@@ -14,9 +15,8 @@ export class Login {
     if (!this.form.hidden) return;
     this.form.hidden = false;
     const note = this.form.querySelector("p");
-    if (note !== null)
-      note.textContent =
-        currentToken() === "" ? "This gateway asks for a token." : "The gateway does not know this token. Enter another one.";
+    const unknown = "The gateway does not know this token. Enter another one.";
+    if (note !== null) setText(note, currentToken() === "" ? "This gateway asks for a token." : unknown);
     this.form.querySelector("input")?.focus();
   }
 }

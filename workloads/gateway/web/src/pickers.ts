@@ -1,4 +1,5 @@
 // The choices of the replay, symbol and run selects, and the defaults where the user chose nothing.
+import { option } from "./text";
 import type { Replay, Run, SymbolListing } from "./types";
 
 export interface Choice {
@@ -11,7 +12,7 @@ export function fill(select: HTMLSelectElement, choices: Choice[], chosen: strin
   const drawn = JSON.stringify(choices);
   if (select.dataset["drawn"] !== drawn) {
     select.dataset["drawn"] = drawn;
-    select.replaceChildren(...choices.map(({ value, text }) => new Option(text, value)));
+    select.replaceChildren(...choices.map(({ value, text }) => option(text, value)));
   }
   if (select.value !== chosen) select.value = chosen;
   select.disabled = choices.length < 2;
