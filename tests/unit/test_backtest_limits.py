@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from tapedeck_backtest.supervisor.output import OutputCopy
 from tapedeck_backtest.supervisor.time_limit import GRACE_SECONDS, OWN_SECONDS, Overtime, TimeLimit
+from tapedeck_common.sandbox.output import OutputCopy
 from tapedeck_crds.pod import parse_quantity
 
 

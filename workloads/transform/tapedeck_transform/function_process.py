@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from tapedeck_common.sandbox.output import copy_output
+from tapedeck_common.sandbox.output import OutputCopy
 from tapedeck_common.sandbox.policy import MIB
 from tapedeck_common.sandbox.scratch import ProcessWatch, ScratchFolder
 from tapedeck_common.wire import encode
@@ -27,6 +26,7 @@ MEMORY_BYTES = 1024 * MIB
 FOLDER_BYTES = 64 * MIB
 OUTPUT_BYTES = MIB
 _END_SECONDS = 10.0
+_OUTPUT_SECONDS = 1.0
 _ENVIRONMENT = ("PYTHONPATH", "LD_LIBRARY_PATH", "LANG")  # to start Python; the worker then discards them
 
 
@@ -45,24 +45,24 @@ class SandboxedFunction:
         self._scratch = ScratchFolder()
         self._excess = ""
         self._calls = 0
+        output, child_output = os.pipe()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tapedeck_transform.function_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=child_output,
             env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             cwd=self._scratch.path,
             start_new_session=True,
             umask=0o077,
             bufsize=0,
         )
-        self._requests, self._answers, self._output = (
-            pipe.fileno()
-            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr)
-            if pipe is not None
+        os.close(child_output)
+        self._requests, self._answers = (
+            pipe.fileno() for pipe in (self._process.stdin, self._process.stdout) if pipe is not None
         )
         os.set_blocking(self._requests, False)
-        threading.Thread(target=self._copy_output, name="output", daemon=True).start()
+        self._copy = OutputCopy(output, OUTPUT_BYTES)
         self._watch = ProcessWatch(
             self._process.pid,
             self._scratch.path,
@@ -88,6 +88,7 @@ class SandboxedFunction:
         self._watch.stop()
         self._kill()
         code = self._process.wait(_END_SECONDS)
+        self._copy.finish(_OUTPUT_SECONDS)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -133,11 +134,6 @@ class SandboxedFunction:
             if len(received) > ANSWER_MAX:
                 raise InvalidInput(f"wrote more than {ANSWER_MAX} bytes to the pod's pipe")
         return received
-
-    def _copy_output(self) -> None:
-        if self._process.stderr is not None:
-            with self._process.stderr:
-                copy_output(self._output, OUTPUT_BYTES)
 
     def _end(self, reason: str) -> None:
         self._excess = reason
