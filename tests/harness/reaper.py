@@ -19,7 +19,9 @@ from pathlib import Path
 
 MARK = "TAPEDECK_TEST_RUN"
 FINISHED = "finished"  # the runner ends by itself: its processes have a moment to end, and are reported after it
-EXIT_SECONDS, GRACE_SECONDS = 60.0, 5.0
+EXIT_SECONDS, GRACE_SECONDS, HELPERS_SECONDS = 60.0, 5.0, 60.0
+# The runner's own servers end when they find their pipe to it closed, which takes a while on a busy machine.
+HELPERS = ("from multiprocessing.forkserver import main", "from multiprocessing.resource_tracker import main")
 KILL_SECONDS = 20.0
 _POLL_SECONDS = 0.25
 
@@ -31,6 +33,7 @@ def main(mark: str, runner: int) -> None:
     if finished:
         _wait(lambda: os.getppid() != runner, EXIT_SECONDS)  # its helpers end with it
         _wait(lambda: not marked(mark), GRACE_SECONDS)
+        _wait(lambda: not any(is_helper(command) for command in marked(mark).values()), HELPERS_SECONDS)
     killed = _kill_all(mark)
     if finished and killed:
         print("the tests left processes behind, which were killed:", *killed, sep="\n  ", file=sys.stderr)
@@ -51,6 +54,11 @@ def marked(mark: str) -> dict[int, str]:
         except OSError:
             continue  # it ended, or belongs to another user
     return found
+
+
+def is_helper(command: str) -> bool:
+    """Whether a process is a server of Python's multiprocessing: its forkserver, a fork of it, or its tracker."""
+    return any(each in command for each in HELPERS)
 
 
 def remove_tree(folder: Path) -> None:

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import uuid
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,37 @@ def test_a_worker_killed_alone_takes_its_processes_with_it(tmp_path: Path) -> No
     assert (code, "crashed" in said) == (1, True), said
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     eventually(lambda: not any(_alive(pid) for pid in pids), timeout=15)
+
+
+REAP = """
+import os, sys
+from harness import reaper
+reaper.EXIT_SECONDS, reaper.GRACE_SECONDS, reaper.HELPERS_SECONDS = 0.1, 0.2, 10.0
+reaper.main(sys.argv[1], os.getppid())
+"""
+FORKSERVER = "from multiprocessing.forkserver import main"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the reaper reads /proc")
+@pytest.mark.parametrize(("code", "reported"), [(FORKSERVER, False), ("import os", True)])
+def test_a_server_of_multiprocessing_that_ends_late_is_not_reported(code: str, reported: bool) -> None:
+    mark = f"test/{uuid.uuid4().hex}"
+    late = f"{code}; import time; time.sleep(2)"
+    process = subprocess.Popen([sys.executable, "-c", late], env=os.environ | {reaper.MARK: mark})
+    ended = threading.Thread(target=process.wait)  # a process that nobody waits for stays
+    ended.start()
+    done = subprocess.run(
+        [sys.executable, "-c", REAP, mark],
+        input=f"{reaper.FINISHED}\n",
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    ended.join(20)
+    assert done.returncode == 0, done.stderr
+    assert (late in done.stderr) == reported
+    assert process.returncode == (-signal.SIGKILL if reported else 0)
 
 
 def test_a_shared_fixture_that_failed_is_started_again_for_the_next_test(tmp_path: Path) -> None:
