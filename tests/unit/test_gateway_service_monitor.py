@@ -1,4 +1,4 @@
-"""Whether the database answers: one that is slow, as on a busy machine, is told from one that is away."""
+"""Whether the database answers: one that is slow, as on a busy machine, is told from one that refuses."""
 
 from __future__ import annotations
 
