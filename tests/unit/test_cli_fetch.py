@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tapedeck_crds.parse import parse_resource
-from tapedeck_deck.cli.fetch import fetch_spec, parse_moment
+from tapedeck_deck.cli.fetch import fetch_spec
+from tapedeck_deck.cli.moments import parse_moment
 from tapedeck_deck.embedded.errors import DeckError
 
 

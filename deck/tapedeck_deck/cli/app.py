@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from tapedeck_crds.errors import TapedeckError
 from tapedeck_deck.cli import INTERRUPTED
-from tapedeck_deck.cli.commands import deck, objects, runs
+from tapedeck_deck.cli.commands import deck, objects, runs, store
 from tapedeck_deck.cli.context import HomeOption, print_note
 
 
@@ -66,8 +66,12 @@ for _command in (
     objects.describe,
     objects.errors,
     objects.gaps,
+    store.symbols,
+    store.sql,
+    store.psql,
     objects.patch,
     objects.delete,
+    store.rm,
     runs.fetch,
     runs.rerun,
     objects.logs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_deck.cli.changes import apply
 from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
 from tapedeck_deck.cli.kinds import find
+from tapedeck_deck.cli.moments import parse_moment
 from tapedeck_deck.demo.progress import ProgressBars
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
@@ -26,17 +26,6 @@ NAMESPACE = "default"
 TTL_SECONDS = 3600
 POLL_SECONDS = 0.3
 RESTART_SECONDS = 5.0  # a deck that is down for longer is not just restarting
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
-
-
-def parse_moment(option: str, text: str) -> str:
-    """The time in the format of resources, from a day or a time with an offset. Raises DeckError."""
-    moment = f"{text}T00:00:00Z" if _DAY.match(text) else text
-    try:
-        parse_time(moment)
-    except ValueError as error:
-        raise DeckError(f"{option}: got {text!r}, {error}, or a day like 2018-04-04") from None
-    return moment
 
 
 def fetch_spec(

@@ -1,0 +1,121 @@
+"""The commands on the rows of the store: query, list and remove them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, cast, get_args
+
+import typer
+
+from tapedeck_deck.cli.context import HomeOption, resolve_home
+
+FromOption = Annotated[
+    str | None, typer.Option("--from", metavar="TIME", help="First time: a day, or a time with a UTC offset.")
+]
+ToOption = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Exclusive last time.")]
+
+
+def sql(
+    context: typer.Context,
+    statement: Annotated[str, typer.Argument(metavar="STATEMENT", help="One statement that reads, or - for stdin.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="table, csv or json.")] = "table",
+    home: HomeOption = None,
+) -> None:
+    """Run one SQL statement on the store, in a read-only transaction, and print its rows on arrival.
+
+    \b
+    Examples:
+      tapedeck sql "SELECT symbol, count(*) FROM trades GROUP BY 1"
+      tapedeck sql "SELECT ts, close FROM bars WHERE symbol = 'BTC/USD' ORDER BY ts" -o csv > closes.csv
+      tapedeck sql - -o json < report.sql
+    """
+    from tapedeck_deck.cli import sql as printing
+    from tapedeck_deck.cli.store_query import reader_dsn
+
+    if output not in get_args(printing.Form):
+        raise typer.BadParameter(f"got {output!r}, expected table, csv or json", param_hint="--output")
+    text = sys.stdin.read() if statement == "-" else statement
+    printing.run_sql(reader_dsn(resolve_home(home or context.obj)), text, cast("printing.Form", output))
+
+
+def psql(
+    context: typer.Context,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ARGUMENTS]", help="Arguments of psql, behind --.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Open PostgreSQL's shell on the store, as a user that only reads; a small prompt where there is no psql.
+
+    \b
+    Examples:
+      tapedeck psql
+      tapedeck psql -- -c '\\d bars'
+    """
+    from tapedeck_deck.cli import psql as shell
+    from tapedeck_deck.cli.store_query import reader_dsn
+
+    shell.open_shell(reader_dsn(resolve_home(home or context.obj)), arguments or [])
+
+
+def symbols(
+    context: typer.Context,
+    exchange: Annotated[str | None, typer.Option(metavar="EXCHANGE", help="Only series of this exchange.")] = None,
+    interval: Annotated[str | None, typer.Option(metavar="INTERVAL", help="Only bars of this interval.")] = None,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="table or json.")] = "table",
+    home: HomeOption = None,
+) -> None:
+    """List the series of the store: rows, first, last, what is missing between them, and how whole they are.
+
+    \b
+    Bars are counted on the grid of their interval; of a market with a session, trading days without a bar are
+    (holidays, too). Of trades those are missing whose ids are; their coverage is that of hours with a trade.
+    """
+    import json
+
+    from tapedeck_deck.cli import symbols as listing
+    from tapedeck_deck.cli.store_query import reader_dsn
+
+    if output not in ("table", "json"):
+        raise typer.BadParameter(f"got {output!r}, expected table or json", param_hint="--output")
+    found = listing.stored_series(reader_dsn(resolve_home(home or context.obj)), exchange, interval)
+    if output == "json":
+        print(json.dumps(listing.series_json(found), indent=2))
+        return
+    for line in listing.series_lines(found, blocks=sys.stdout.isatty()):
+        print(line)
+
+
+def rm(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(metavar="bars|trades", help="What to remove.")],
+    exchange: Annotated[str, typer.Option(metavar="EXCHANGE", help="The exchange of the series.")],
+    symbol: Annotated[str, typer.Option(metavar="SYMBOL", help="The symbol of the series.")],
+    interval: Annotated[
+        str | None, typer.Option(metavar="INTERVAL", help="Interval of the bars; all if omitted.")
+    ] = None,
+    start: FromOption = None,
+    end: ToOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them without a question.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Remove stored bars or trades. It says which, and asks first.
+
+    \b
+    Examples:
+      tapedeck rm bars --exchange coinbase --symbol BTC/USD --interval 1m --from 2018-04-04 --to 2018-04-05
+      tapedeck rm trades --exchange binance --symbol BTC/USDT --yes
+    """
+    from tapedeck_common.store.removal import RemovedTable, RowSelection
+    from tapedeck_crds.intervals import BAR_LENGTHS
+    from tapedeck_deck.cli.moments import range_ms
+    from tapedeck_deck.cli.removal import remove
+
+    if kind not in get_args(RemovedTable):
+        raise typer.BadParameter(f"got {kind!r}, expected bars or trades", param_hint="bars|trades")
+    if interval is not None and kind == "trades":
+        raise typer.BadParameter("got it beside trades, which have none", param_hint="--interval")
+    if interval is not None and interval not in BAR_LENGTHS:
+        raise typer.BadParameter(f"got {interval!r}, expected one of {', '.join(BAR_LENGTHS)}", param_hint="--interval")
+    selection = RowSelection(cast(RemovedTable, kind), exchange, symbol, interval, *range_ms(start, end))
+    remove(resolve_home(home or context.obj), selection, confirmed=yes)

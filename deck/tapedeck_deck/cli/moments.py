@@ -1,0 +1,33 @@
+"""Times in options of commands."""
+
+from __future__ import annotations
+
+import re
+
+from tapedeck_crds.base import parse_time, time_ms
+from tapedeck_deck.embedded.errors import DeckError
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+
+
+def parse_moment(option: str, text: str) -> str:
+    """The time in the format of resources, from a day or a time with an offset. Raises DeckError."""
+    moment = f"{text}T00:00:00Z" if _DAY.match(text) else text
+    try:
+        parse_time(moment)
+    except ValueError as error:
+        raise DeckError(f"{option}: got {text!r}, {error}, or a day like 2018-04-04") from None
+    return moment
+
+
+def moment_ms(option: str, text: str | None) -> int | None:
+    """Milliseconds UTC of a day or a time with an offset; None where the option is missing. Raises DeckError."""
+    return None if text is None else time_ms(parse_moment(option, text))
+
+
+def range_ms(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """Milliseconds UTC of --from and --to. Raises DeckError where the range is empty."""
+    first, last = moment_ms("--from", start), moment_ms("--to", end)
+    if first is not None and last is not None and last <= first:
+        raise DeckError(f"--to: got {end}, expected a time after --from ({start})")
+    return first, last
