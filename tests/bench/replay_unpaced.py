@@ -20,9 +20,11 @@ from bench.replay_environment import SETTLE_SECONDS, SYMBOLS, bench_environment,
 from tapedeck_common.kafka import admin
 from tapedeck_common.settings import Connections
 from tapedeck_common.topic_admin import ensure_topics
-from tapedeck_deck.embedded.broker import BROKER_JARS, KAFKA, jars
+from tapedeck_deck.embedded.jars import BROKER, KAFKA, class_path, read_list
 from tapedeck_deck.embedded.jvm import java
 
+TOOLS = f"org.apache.kafka:kafka-tools:{KAFKA}"
+TOOLS_LIST = Path(__file__).with_name("kafka_tools.txt")  # what it needs besides the broker's jars
 BARS, RUNS = scaled(2_000_000), 5
 PAYLOAD_LINES = scaled(500_000)
 
@@ -63,7 +65,7 @@ def _reference(connections: Connections, payload: Path) -> float:
     time.sleep(SETTLE_SECONDS)
     done = subprocess.run(
         [
-            java(), "-Xmx2g", "-cp", jars((*BROKER_JARS, f"org.apache.kafka:kafka-tools:{KAFKA}")),
+            java(), "-Xmx2g", "-cp", class_path((*BROKER, TOOLS), [*read_list(), *read_list(TOOLS_LIST)]),
             "org.apache.kafka.tools.ProducerPerformance", "--topic", topic, "--num-records", str(BARS),
             "--throughput", "-1", "--payload-file", payload, "--producer-props",
             f"bootstrap.servers={connections.kafka_bootstrap}", "acks=all", "compression.type=lz4",

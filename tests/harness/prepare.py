@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import timescale.chroot
 from stores import debian, influxdb, questdb
-from tapedeck_deck.embedded.broker import jars
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.jars import class_path
 
 STEPS: dict[str, Callable[[], object]] = {
-    "Kafka": jars,
-    "QuestDB": lambda: jars(questdb.JARS),
+    "Kafka": class_path,
+    "QuestDB": questdb.class_path,
     "InfluxDB": influxdb.program,
     "promtool": lambda: debian.unpacked("prometheus"),
     "TimescaleDB": timescale.chroot.chroot,

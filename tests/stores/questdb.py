@@ -10,14 +10,18 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from tapedeck_deck.embedded import jvm, processes
-from tapedeck_deck.embedded.broker import jars
+from tapedeck_deck.embedded import jars, jvm, processes
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.ports import free_port
 
-JARS = ("org.questdb:questdb:9.1.0",)
+JAR = jars.Jar("org.questdb", "questdb", "9.1.0", "89d27871990db40b85716ffe0db0ad2a369b9e2169d985053bffb05167271682")
 FLAGS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 USER, PASSWORD = "writer", "its-password"
+
+
+def class_path() -> str:
+    """QuestDB's jar, downloaded once. Raises DeckError."""
+    return jars.class_path((f"{JAR.group}:{JAR.artifact}:{JAR.version}",), [JAR])
 
 
 class StoreNotInstallable(Exception):
@@ -35,7 +39,7 @@ class QuestDB:
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._class_path = jars(JARS)
+            self._class_path = class_path()
         except DeckError as error:
             raise StoreNotInstallable(str(error)) from error
 

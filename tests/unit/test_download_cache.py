@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from harness.reaper import mounts_below, remove_tree
-from tapedeck_deck.embedded import jvm
-from tapedeck_deck.embedded.broker import jars
+from tapedeck_deck.embedded import jars
 from tapedeck_deck.embedded.download_cache import make_once
+from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.processes import wait_exit
 from timescale.chroot import Unavailable, make_chroot
 from waits import eventually
@@ -95,6 +97,7 @@ def test_two_runs_make_a_folder_once(tmp_path: Path) -> None:
 import sys, time
 from pathlib import Path
 from tapedeck_deck.embedded.download_cache import make_once
+from tapedeck_deck.embedded.errors import DeckError
 
 def make(folder):
     with Path(sys.argv[2]).open("a") as made:
@@ -130,17 +133,67 @@ def test_a_mount_that_stays_is_not_deleted_into(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "file").exists()
 
 
-def test_half_a_jar_is_downloaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """The jars that a download brings, by file name."""
+    served: dict[str, bytes] = {}
+
     def fetch(endpoint: str, folder: Path) -> None:
         assert not folder.exists(), "an interrupted download was kept"
-        (folder / "jars").mkdir(parents=True)
+        (folder / "modules").mkdir(parents=True)
+        for name, content in served.items():
+            (folder / "modules" / name).write_bytes(content)
 
-    monkeypatch.setattr(jvm, "cache_dir", lambda: tmp_path)
-    monkeypatch.setattr("tapedeck_deck.embedded.broker._fetch", fetch)
-    (path,) = jars(("g:a:1",)).split(":")
+    monkeypatch.setattr(jars, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(jars, "fetch", fetch)
+    return served
+
+
+JAR = jars.Jar("org.a", "a", "1", hashlib.sha256(b"tested").hexdigest())
+
+
+def test_half_a_jar_is_downloaded_again(downloads: dict[str, bytes]) -> None:
+    downloads["a-1.jar"] = b"tested"
+    path = jars.class_path(("g:a:1",), [JAR])
     folder = Path(path).parents[1]
     folder.rename(folder.with_name(f"{folder.name}.new"))
-    assert jars(("g:a:1",)) == path
+    assert jars.class_path(("g:a:1",), [JAR]) == path
+
+
+@pytest.mark.parametrize(
+    ("served", "named"),
+    [
+        (
+            {"a-1.jar": b"forged"},
+            rf"^a-1.jar: got SHA-256 {hashlib.sha256(b'forged').hexdigest()}, expected .*{JAR.hash};",
+        ),
+        ({"a-1.jar": b"tested", "more-2.jar": b"x"}, r"^more-2.jar: got SHA-256 [0-9a-f]{64}, expected no such jar;"),
+        ({}, r"^a-1.jar: got no such jar, expected SHA-256"),
+    ],
+)
+def test_a_jar_that_is_not_the_tested_one_is_refused_by_name(
+    downloads: dict[str, bytes], tmp_path: Path, served: dict[str, bytes], named: str
+) -> None:
+    downloads |= served
+    for _ in range(2):
+        with pytest.raises(DeckError, match=named):
+            jars.class_path(("g:a:1",), [JAR])
+    assert [path.name for path in (tmp_path / "jars").iterdir() if path.suffix not in (".lock", ".new")] == []
+
+
+def test_jars_of_the_cache_are_compared_with_another_list(downloads: dict[str, bytes]) -> None:
+    downloads["a-1.jar"] = b"tested"
+    (path,) = jars.class_path(("g:a:1",), [JAR]).split(":")
+    (Path(path).parent / "a-1.jar").write_bytes(b"forged")
+    with pytest.raises(DeckError, match=r"^a-1.jar: got SHA-256 .*; delete .* to download it again"):
+        jars.class_path(("g:a:1",), [JAR, JAR._replace(artifact="b")])
+
+
+def test_the_list_of_the_broker_names_each_jar_once() -> None:
+    listed = jars.read_list()
+    assert {f"{jar.group}:{jar.artifact}:{jar.version}" for jar in listed} >= set(jars.BROKER)
+    assert len({jar.file_name for jar in listed}) == len(listed)
+    assert all(re.fullmatch("[0-9a-f]{64}", jar.hash) for jar in listed)
 
 
 def _names(word: str) -> list[int]:

@@ -3,60 +3,20 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import signal
 import subprocess
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
-from tapedeck_deck.embedded import jvm, kafka_storage, ports, processes
+from tapedeck_deck.embedded import jars, jvm, kafka_storage, ports, processes
 from tapedeck_deck.embedded.broker_access import ADMIN, BrokerAccess
-from tapedeck_deck.embedded.download_cache import cache_dir, make_once
+from tapedeck_deck.embedded.download_cache import cache_dir
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.jars import KAFKA
 from tapedeck_deck.embedded.private_files import write_private
 
-KAFKA = "4.1.1"
-# kafka-clients is pinned: the resolver would choose an old version, with which the broker crashes.
-BROKER_JARS = (
-    f"org.apache.kafka:kafka-clients:{KAFKA}",
-    f"org.apache.kafka:kafka_2.13:{KAFKA}",
-    "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
-)
 VERSION_FILE = "version"
 ANSWER_SECONDS = 2.0  # a broker on a busy machine takes a while for its first answers
-DOWNLOAD_TIMEOUT_SECONDS = 60  # without receiving data
-
-
-def jars(coordinates: tuple[str, ...] = BROKER_JARS) -> str:
-    """The class path of Maven coordinates, downloaded on first use. Raises DeckError if the download fails."""
-    endpoint = "+".join(coordinates)
-    folder = cache_dir() / "jars" / sha256(endpoint.encode()).hexdigest()[:16]
-    make_once(folder, lambda unfinished: _fetch(endpoint, unfinished))
-    return ":".join(f"{folder / part}/*" for part in ("jars", "modules") if (folder / part).is_dir())
-
-
-def _fetch(endpoint: str, folder: Path) -> None:
-    """Download jars into a folder, through a repository there: an interrupted download leaves half a jar in it."""
-    from jgo.config import GlobalSettings
-    from jgo.constants import MAVEN_CENTRAL_URL
-    from jgo.env import EnvironmentBuilder
-    from jgo.maven import MavenContext
-
-    for name in ("jgo", "jgo.maven"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    repositories = {"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories}
-    context = MavenContext(
-        repo_cache=folder / "repository", remote_repos=repositories, timeout=DOWNLOAD_TIMEOUT_SECONDS
-    )
-    try:
-        environment = EnvironmentBuilder(context, folder / "environment").from_endpoint(endpoint)
-    except Exception as error:  # jgo raises many types, and each means a failed download
-        raise DeckError(f"cannot fetch {endpoint}: {error}. Is the Maven registry reachable?") from error
-    for part in Path(environment.path).iterdir():
-        part.rename(folder / part.name)
-    shutil.rmtree(folder / "environment")
-    shutil.rmtree(folder / "repository")  # the jars are hard links to its files
 
 
 @dataclass
@@ -98,7 +58,7 @@ class KafkaBroker:
         properties = self.folder / "server.properties"
         write_private(properties, self._properties())
         write_private(self.folder / "log4j2.yaml", _LOG4J2)
-        class_path = jars()
+        class_path = jars.class_path()
         self._archive = jvm.ClassArchive(
             class_path, self.folder / "classes.lst", "guarded" if self.access.passwords else "open"
         )

@@ -4,6 +4,7 @@
 CACHE=${RIG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tapedeck/rig}
 STATE=${RIG_STATE:-$CACHE/state}
 BIN=${RIG_BIN:-$CACHE/bin}
+BASE_IMAGE=docker.io/library/python:3.13-slim # stands for the one that Dockerfiles name with its digest
 NODE_IP=10.222.0.1 # the rig's end of the veth pair
 HOST_IP=10.222.0.2 # this machine's end, which pods reach
 HOST_LINK=rig0
