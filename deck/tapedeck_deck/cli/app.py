@@ -69,6 +69,7 @@ for _command in (
     store.symbols,
     store.sql,
     store.psql,
+    store.export,
     objects.patch,
     objects.delete,
     store.rm,

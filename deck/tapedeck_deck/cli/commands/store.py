@@ -1,4 +1,4 @@
-"""The commands on the rows of the store: query, list and remove them."""
+"""The commands on the rows of the store: list, query, export and remove them."""
 
 from __future__ import annotations
 
@@ -84,6 +84,72 @@ def symbols(
         return
     for line in listing.series_lines(found, blocks=sys.stdout.isatty()):
         print(line)
+
+
+def export(
+    context: typer.Context,
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND", help="bars, trades, tickers, points, runs, run-trades, run-equity, gaps or errors."
+        ),
+    ],
+    exchange: Annotated[str | None, typer.Option(metavar="EXCHANGE", help="Only rows of this exchange.")] = None,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SYMBOL", help="Only rows of this symbol; several by commas or repeated."),
+    ] = None,
+    interval: Annotated[str | None, typer.Option(metavar="INTERVAL", help="Only bars of this interval.")] = None,
+    start: FromOption = None,
+    end: ToOption = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="RUN", help="The id of a run, or the name of its Backtest (its last run).")
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="csv, jsonl, parquet, arrow, freqtrade, lean or backtrader; default: by the file's suffix, else csv.",
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE|FOLDER|-", help="Default: standard output for csv and jsonl."),
+    ] = None,
+    partition: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="A folder of Parquet files by these columns and by year, month or day: symbol,month."
+        ),
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Write rows of the store for other programs: as of one moment, streamed, with every digit.
+
+    \b
+    Examples:
+      tapedeck export bars --exchange coinbase --symbol BTC/USD --interval 1m > btc.csv
+      tapedeck export bars --exchange coinbase -o bars --partition symbol,month
+      tapedeck export trades --from 2018-04-04 --to 2018-04-05 -o trades.parquet
+      tapedeck export run-trades --run sma-cross --format jsonl
+      tapedeck export bars --exchange binance --format freqtrade -o user_data/data
+    A file appears when it is whole. Exits 1 where no row matches.
+    """
+    import signal
+
+    from tapedeck_deck.cli.exports.export import export as export_rows
+    from tapedeck_deck.cli.exports.request import parse_request
+    from tapedeck_deck.cli.exports.selection import ExportSelection
+    from tapedeck_deck.cli.moments import range_ms
+    from tapedeck_deck.cli.store_query import reader_dsn
+
+    symbols = tuple(name for text in symbol or [] for name in text.split(",") if name) or None
+    selection = ExportSelection(exchange, symbols, interval, run, *range_ms(start, end))
+    names = [name for name in (partition or "").split(",") if name]
+    request = parse_request(kind, selection, form, output, names)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # removes unfinished files
+    export_rows(reader_dsn(resolve_home(home or context.obj)), request)
 
 
 def rm(
