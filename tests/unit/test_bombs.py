@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import re
 import subprocess
 import sys
 import textwrap
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -119,6 +122,122 @@ def test_a_small_parquet_of_millions_of_rows(tmp_path: Path) -> None:
     assert path.stat().st_size < 2 * MIB
     said, memory = measured(READER, path, "parquet")
     assert "got 5000000 rows" in said and "expected at most" in said
+    assert memory < MEMORY_MAX
+
+
+PRICES = ("open", "high", "low", "close", "volume")
+
+
+def write_parquet(path: Path, rows: int, interval: pa.Array | None = None, noise: int = MIB, **options: Any) -> None:
+    """Bars that are all alike, in one row group, beside some bytes that no compression shrinks."""
+    columns = {"ts": pa.repeat(pa.scalar(1_522_800_000_000, pa.int64()), rows)}
+    columns |= dict.fromkeys(PRICES, pa.repeat(pa.scalar(1.0), rows))
+    if interval is not None:
+        columns["interval"] = interval
+    columns["noise"] = pa.chunked_array([pa.array([os.urandom(noise)]), pa.nulls(rows - 1, pa.binary())])
+    pq.write_table(pa.table(columns), path, compression="zstd", row_group_size=rows, **options)
+    assert path.stat().st_size < 2 * MIB
+
+
+def claim(path: Path, rows: int, claimed: int, *, everywhere: bool) -> None:
+    """Write a smaller number of rows into the file's directory, or as that of all rows and values in all headers."""
+
+    def varint(number: int, length: int) -> bytes:
+        return bytes((2 * number >> 7 * n & 0x7F) | (0x80 if n < length - 1 else 0) for n in range(length))
+
+    content = path.read_bytes()
+    directory = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    length = -(-(2 * rows).bit_length() // 7)
+    told, false = varint(rows, length), varint(claimed, length)
+    assert content.count(told, directory) > len(PRICES)
+    if everywhere:
+        path.write_bytes(content.replace(told, false))
+    else:
+        path.write_bytes(content[:directory] + content[directory:].replace(told, false, 1))
+
+
+def test_parquet_pages_that_claim_less_than_they_hold(tmp_path: Path) -> None:
+    path, rows = tmp_path / "a.parquet", 5_000_000
+    write_parquet(path, rows, use_dictionary=False, data_page_size=2**30, max_rows_per_page=rows)
+    claim(path, rows, 1_000, everywhere=True)
+    said, memory = measured(READER, path, "parquet")
+    assert re.search(rf"got pages of {6 * 8 * rows // 100}\d\d bytes at a time, expected at most {96 * MIB}", said)
+    assert memory < MEMORY_MAX
+
+
+def test_parquet_rows_that_the_directory_does_not_count(tmp_path: Path) -> None:
+    path, rows = tmp_path / "a.parquet", 300_000
+    write_parquet(path, rows, noise=1)
+    claim(path, rows, 1_000, everywhere=False)
+    said, memory = measured(READER, path, "parquet")
+    assert re.search(r"got 1\d{5} rows in \d+ bytes, expected at most 1\d{5}", said)
+    assert memory < MEMORY_MAX
+
+
+LONG = "1" * (10 * MIB)
+TEXT_BOMBS: dict[str, tuple[dict[str, Any], str]] = {
+    "dictionary": (
+        {"use_dictionary": ["interval"], "dictionary_pagesize_limit": 2**30},
+        f"got a text of {10 * MIB} bytes in interval, expected at most 255",
+    ),
+    "plain": ({"use_dictionary": False}, "for 30 texts of interval, expected at most 255 for each"),
+    "prefixes": (
+        {"use_dictionary": False, "column_encoding": {"interval": "DELTA_BYTE_ARRAY"}},
+        "got interval in the encoding DELTA_BYTE_ARRAY, expected PLAIN or RLE_DICTIONARY",
+    ),
+}
+
+
+@pytest.mark.parametrize("bomb", TEXT_BOMBS)
+def test_a_long_text_in_every_row_of_a_parquet_file(tmp_path: Path, bomb: str) -> None:
+    options, message = TEXT_BOMBS[bomb]
+    path, rows = tmp_path / "a.parquet", 30
+    indices = pa.repeat(pa.scalar(0, pa.int32()), rows)
+    interval = pa.DictionaryArray.from_arrays(indices, pa.array([LONG]))
+    write_parquet(path, rows, interval if bomb == "dictionary" else interval.cast(pa.string()), **options)
+    said, memory = measured(READER, path, "parquet")
+    assert message in said
+    assert memory < MEMORY_MAX
+
+
+def test_a_parquet_directory_of_a_million_columns(tmp_path: Path) -> None:
+    columns = 1_000_000
+    chunk = b"\x26\x00\x00"  # a column with its offset alone
+    counted = bytes((columns >> 7 * n & 0x7F) | (0x80 if n < 2 else 0) for n in range(3))
+    group = b"\x19\xfc" + counted + chunk * columns + b"\x16\x00\x16\x00\x00"
+    directory = b"\x15\x02" + b"\x19\x1c\x48\x01a\x00" + b"\x16\x00" + b"\x19\x1c" + group + b"\x00"
+    content = b"PAR1" + directory + len(directory).to_bytes(4, "little") + b"PAR1"
+    (tmp_path / "a.parquet").write_bytes(content)
+    said, memory = measured(READER, tmp_path / "a.parquet", "parquet")
+    assert "cannot be read: its directory has more than 150000 entries" in said
+    assert memory < MEMORY_MAX
+    (tmp_path / "a.parquet").write_bytes(b"PAR1" + bytes(9 * MIB) + (9 * MIB).to_bytes(4, "little") + b"PAR1")
+    said, memory = measured(READER, tmp_path / "a.parquet", "parquet")
+    assert f"got a directory of {9 * MIB} bytes, expected at most {8 * MIB}" in said
+    assert memory < MEMORY_MAX
+
+
+def test_a_zip_of_a_million_files(tmp_path: Path) -> None:
+    entry = b"PK\x01\x02" + bytes(24) + b"\x01\x00" + bytes(16) + b"a"
+    count = 1_000_000
+    directory = entry * count
+    end = b"PK\x05\x06" + bytes(8) + len(directory).to_bytes(4, "little") + bytes(6)
+    (tmp_path / "a.csv.zip").write_bytes(directory + end)
+    said, memory = measured(READER, tmp_path / "a.csv.zip", "csv")
+    assert f"a.csv.zip: got a directory of more than {MIB} bytes, expected one file" in said
+    assert memory < MEMORY_MAX
+
+
+def test_a_zip_by_a_method_that_expands_at_once(tmp_path: Path) -> None:
+    with (
+        zipfile.ZipFile(tmp_path / "a.csv.zip", "w", zipfile.ZIP_BZIP2) as archive,
+        archive.open("a.csv", "w") as member,
+    ):
+        member.write(HEADER)
+        for _ in range(220):
+            member.write(b"1" * MIB)
+    said, memory = measured(READER, tmp_path / "a.csv.zip", "csv")
+    assert "is compressed by another method than deflate; write it with deflate" in said
     assert memory < MEMORY_MAX
 
 

@@ -18,7 +18,25 @@ FREE_BYTES = 16 * 2**20
 ROWS_PER_BYTE = 4
 FREE_ROWS = 100_000
 """Rows that a Parquet file of any size may have, and beyond them for each byte: market data has less than one."""
+ZIP_DIRECTORY_MAX = 2**20
+"""Bytes of a zip's directory, which is read as a whole: one file has some 100."""
 BUFFER_BYTES = 65_536
+
+
+class ZipContent:
+    """A zip for ``zipfile``, which reads the directory at once. Raises InvalidFiles for one that is too large."""
+
+    def __init__(self, content: BinaryIO, name: str) -> None:
+        self._content = content
+        self._name = name
+        self.seek, self.tell, self.seekable = content.seek, content.tell, content.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if size <= ZIP_DIRECTORY_MAX:
+            part = self._content.read(size if size >= 0 else ZIP_DIRECTORY_MAX + 1)
+            if len(part) <= ZIP_DIRECTORY_MAX:
+                return part
+        raise InvalidFiles(f"{self._name}: got a directory of more than {ZIP_DIRECTORY_MAX} bytes, expected one file")
 
 
 class ExpansionLimit(io.RawIOBase):

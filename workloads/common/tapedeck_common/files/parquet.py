@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, BinaryIO, Literal, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
 
 from tapedeck_common.files.bounds import BUFFER_BYTES, check_rows
 from tapedeck_common.files.errors import InvalidFiles
 from tapedeck_common.files.field_parsing import InvalidTrade, side
+from tapedeck_common.files.parquet_limits import PageLimits, check_footer
 from tapedeck_common.files.source_files import READ_ERRORS, SourceFile, open_file, read_error
 from tapedeck_common.files.text_tables import COLUMNS, lacks
 from tapedeck_common.files.timestamps import TIME_END, FileTimes, Stamp
@@ -84,11 +85,18 @@ def _rows(
     import pyarrow.parquet as pq
 
     try:
-        with open_file(file) as stream, pq.ParquetFile(stream, buffer_size=BUFFER_BYTES) as table:
-            check_rows(file.name, table.metadata.num_rows, stream.seek(0, io.SEEK_END))
-            names = _columns(file, table.schema_arrow, kinds, defaults)
-            zone = _zone(table.schema_arrow.field(names["ts"]).type)
-            for batch in table.iter_batches(BATCH_ROWS, columns=list(names.values())):
+        with open_file(file) as stream:
+            check_footer(file.name, stream)
+            metadata = pq.read_metadata(stream)
+            schema = metadata.schema.to_arrow_schema()
+            names = _columns(file, schema, kinds, defaults)
+            zone = _zone(schema.field(names["ts"]).type)
+            texts = [
+                own
+                for name, own in names.items()
+                if kinds[name] == "text" and not pa.types.is_integer(schema.field(own).type)
+            ]
+            for batch in _batches(file, stream, metadata, list(names.values()), texts):
                 there = {name: batch.column(batch.schema.get_field_index(own)) for name, own in names.items()}
                 yield from zip(
                     *(
@@ -99,6 +107,28 @@ def _rows(
                 )
     except (*READ_ERRORS, pa.ArrowException) as error:
         raise read_error(file, error) from error
+
+
+def _batches(file: SourceFile, stream: BinaryIO, metadata: Any, columns: list[str], texts: list[str]) -> Iterator[Any]:
+    """The columns' rows, at most BATCH_ROWS at a time. Columns of text are dictionaries, so that no text is copied.
+
+    Raises InvalidFiles where a limit is exceeded, before the memory is taken.
+    """
+    import pyarrow.parquet as pq
+
+    size = stream.seek(0, io.SEEK_END)
+    check_rows(file.name, metadata.num_rows, size)
+    limits = PageLimits(file.name, stream, columns, texts)
+    table = pq.ParquetFile(stream, metadata=metadata, read_dictionary=texts, buffer_size=BUFFER_BYTES)
+    rows = 0
+    for group in range(metadata.num_row_groups):
+        limits.check(metadata, group)
+        for batch in table.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
+            rows += len(batch)  # the directory may claim fewer
+            check_rows(file.name, rows, size)
+            for name in texts:
+                limits.check_texts(name, batch.column(batch.schema.get_field_index(name)))
+            yield batch
 
 
 def _plain(column: Any, kind: Kind, times: FileTimes, zone: tzinfo | None) -> list[Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias, cast
 
 from tapedeck_common.addresses import EndpointPolicy
-from tapedeck_common.files.bounds import BUFFER_BYTES, ExpansionLimit, bounded_lines
+from tapedeck_common.files.bounds import BUFFER_BYTES, ExpansionLimit, ZipContent, bounded_lines
 from tapedeck_common.files.errors import FilesUnavailable, InvalidFiles
 from tapedeck_common.files.local_files import LocalFile, OutsideFolder, local_files
 from tapedeck_common.files.remote_files import RemoteFile, is_permanent, is_url, remote_files
@@ -146,10 +146,12 @@ def decompressed(file: SourceFile, stack: ExitStack) -> BinaryIO:
     if file.path.suffix == ".gz":
         content = cast(BinaryIO, stack.enter_context(gzip.GzipFile(fileobj=raw)))
     elif file.path.suffix == ".zip":
-        archive = stack.enter_context(zipfile.ZipFile(raw))
+        archive = stack.enter_context(zipfile.ZipFile(cast(BinaryIO, ZipContent(raw, file.name))))
         members = [m for m in archive.infolist() if not m.is_dir()]
         if len(members) != 1:
             raise InvalidFiles(f"{file.name}: holds {len(members)} files, expected one")
+        if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InvalidFiles(f"{file.name}: is compressed by another method than deflate; write it with deflate")
         content = cast(BinaryIO, stack.enter_context(archive.open(members[0])))
     else:
         return raw
