@@ -17,7 +17,7 @@ import pytest
 
 from tapedeck_common.logs import UnfailingLog
 from tapedeck_crds.json import Json
-from tapedeck_deck.cli.deck import print_status
+from tapedeck_deck.cli.deck import print_status, up
 from tapedeck_deck.embedded import forkserver
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.forkserver import ForkedModule
@@ -262,3 +262,18 @@ def test_the_status_names_each_problem(tmp_path: Path, capsys: pytest.CaptureFix
 )
 def test_a_problem_is_one_line(error: Exception, says: str) -> None:
     assert describe(error) == says
+
+
+def test_options_that_a_running_deck_does_not_read_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = StateDir(tmp_path / "home")
+    home.prepare()
+    note = "--port and --origin are read when a deck starts"
+    with home.lock():
+        home.announce({"gateway": "http://127.0.0.1:8750/"})
+        for port, origins, noted in ((0, [], False), (8750, [], False), (8751, [], True), (0, ["http://a:1"], True)):
+            up(home, port, origins)
+            said = capsys.readouterr()
+            assert said.out == "the deck is already running: http://127.0.0.1:8750/\n"
+            assert (note in said.err) == noted

@@ -29,6 +29,10 @@ def up(home: StateDir, port: int, origins: Sequence[str] = (), timeout: float | 
     facts = home.running()
     if facts is not None:
         print(f"the deck is already running: {facts['gateway']}")
+        if origins or port not in (0, urlsplit(facts["gateway"]).port):
+            print_note(
+                "--port and --origin are read when a deck starts: run `tapedeck down`, then `tapedeck up` with them"
+            )
         return
     from rich.console import Console
 
