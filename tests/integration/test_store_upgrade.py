@@ -67,7 +67,7 @@ FIRST: dict[str, list[Row]] = {
 # What later migrations append to each row of a table, and the rows that they change.
 APPENDED: dict[str, Row] = {
     "trades": (0,), "ingest_errors": (1,), "gaps": (0, ""), "runs": (0, None, None, None, None, None, None),
-    "run_trades": ("", ""), "run_equity": (None, None, None),
+    "run_trades": ("", ""), "run_equity": (None, None, None), "kafka_offsets": (None,),
 }  # fmt: skip
 REMOVED = {"kafka_offsets": FIRST["kafka_offsets"][:1]}
 RECORDED = {"bars": FIRST["bars"][5], "trades": FIRST["trades"][2]}  # by a Replay: their source becomes "replay"
