@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -207,10 +207,6 @@ class StoreRange(Model):
         return (self.exchange, frozenset(self.symbols), self.interval, *ends)
 
 
-SecurityType = Literal["equity", "forex", "cfd", "crypto", "cryptofuture"]
-FileFormat = Literal["csv", "parquet", "lean", "binance-trades", "csv-trades", "parquet-trades"]
-
-
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 
 
@@ -222,98 +218,6 @@ def no_own_secret(field: str) -> Rule:
         message=f"expected {name} to name a Secret of yours, not one of Tapedeck's own (tapedeck-…)",
         holds=lambda new, _old: getattr(new, field) is None or not is_own_secret(getattr(new, field)),
     )
-
-
-class FileVolume(Model):
-    """A volume with files, mounted read-only."""
-
-    config_map: ObjectName | None = Field(default=None, description="A ConfigMap of the namespace; each key is a file.")
-    claim: ObjectName | None = Field(default=None, description="A PersistentVolumeClaim of the namespace.")
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("config_map", "claim"),)
-
-
-class FileSet(Model):
-    """Files of one symbol."""
-
-    symbol: Symbol = Field(description="Unified symbol of all rows of these files.")
-    path: str = Field(
-        min_length=1,
-        max_length=512,
-        description="A file or a glob pattern below the folder of the applied file (embedded deck) or the data folder "
-        "of the image or volume, or a URL (s3://bucket/key). Links may not lead out of that folder.",
-    )
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            cel="self.path.startsWith('s3://') || !self.path.matches('^/|(^|/)[.][.](/|$)|://')",
-            message="expected path to be relative without .. (a file below the folder of the files), or an s3:// URL",
-            holds=lambda new, _old: (
-                new.path.startswith("s3://") or re.search(r"^/|(^|/)[.][.](/|\Z)|://", new.path) is None
-            ),
-        ),
-    )
-
-
-TimeUnit = Literal["s", "ms", "us", "ns"]
-
-
-class FileTime(Model):
-    """How the times in files are written."""
-
-    unit: TimeUnit = Field(
-        description="Unit of times that are numbers: seconds, milliseconds, microseconds or nanoseconds since 1970."
-    )
-
-
-class Files(Model):
-    """Market data in files."""
-
-    format: FileFormat = Field(
-        description="csv: a header line with ts (of the open: a number, see time, a time such as "
-        "2018-04-04T00:00:00Z or a date), open, high, low, close, volume. parquet: the same columns, ts as timestamps, "
-        "dates or integers. A time without an offset is in UTC. "
-        "lean: QuantConnect LEAN's zips of seconds, minutes, hours or days; bars of quotes are those of the middle. "
-        "binance-trades: trade messages of Binance's websocket, one per line. "
-        "csv-trades, parquet-trades: columns ts (the trade's time, as above), id, price, amount and side (of the "
-        "taker: buy or sell). Trades of one millisecond are in the order of ids that count up, else in that of "
-        "microseconds and rows."
-    )
-    exchange: Exchange = Field(description="Exchange id of the published data.")
-    interval: Interval = Field(default="1m", description="Length of a bar: in the files, or of bars built from trades.")
-    sets: Annotated[list[FileSet], Field(min_length=1, max_length=1000)] = Field(
-        description="The files of each symbol."
-    )
-    time: FileTime | None = Field(
-        default=None,
-        description="How times are written. If omitted, the unit of numbers is inferred for each file: the one in "
-        "which they are times from 2000 to the end of next year. Earlier and later ones need time.unit.",
-    )
-    security_type: SecurityType | None = Field(
-        default=None,
-        description="Security type of LEAN's files, on which zone and scale depend; that of the folders, such as "
-        "equity/usa/minute, if omitted.",
-    )
-    volume: FileVolume | None = Field(
-        default=None, description="The volume of relative paths; the image's data folder if omitted."
-    )
-    credentials_secret: ObjectName | None = Field(
-        default=None,
-        description="Secret of the namespace with access_key and secret_key for s3 URLs, and session_token, endpoint "
-        "and region where needed; anonymous access if omitted.",
-    )
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            cel="!has(self.securityType) || self.format == 'lean'",
-            message="expected format: lean beside securityType",
-            holds=lambda new, _old: new.security_type is None or new.format == "lean",
-        ),
-        no_own_secret("credentials_secret"),
-    )
-
-    @property
-    def of_trades(self) -> bool:
-        """Whether the format holds trades."""
-        return self.format.endswith("-trades")
 
 
 NonNegative = Annotated[float, Field(ge=0)]

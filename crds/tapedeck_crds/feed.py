@@ -9,8 +9,9 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from tapedeck_crds.backfill import Backfill, BackfillProgress
-from tapedeck_crds.base import Exchange, Files, Model, ObjectName, Rule, exactly_one_of, immutable, no_own_secret
+from tapedeck_crds.base import Exchange, Model, ObjectName, Rule, exactly_one_of, immutable, no_own_secret
 from tapedeck_crds.exchange import ChannelSet, Endpoints, IntervalSet, WantedSet
+from tapedeck_crds.files import Files
 from tapedeck_crds.pod import PodOptions
 from tapedeck_crds.refusals import RefusedRows
 from tapedeck_crds.resource import (
@@ -45,7 +46,7 @@ def _needs(field: str, other: str) -> Rule:
 
 def _channels(spec: FeedSpec) -> Sequence[str]:
     if spec.source is not None and spec.source.files is not None:
-        return ("trades", "bars") if spec.source.files.of_trades else ("bars",)
+        return ("bars",) if spec.source.files.kind == "bars" else ("trades", "bars")
     return spec.channels or ("trades", "bars")
 
 
@@ -134,7 +135,7 @@ class FeedSpec(PodOptions):
         NAMES_RULE,
         channels_rule(
             "(has(self.channels) ? self.channels : has(self.source) && has(self.source.files) && "
-            "!self.source.files.format.endsWith('-trades') ? ['bars'] : ['trades', 'bars'])",
+            "has(self.source.files.kind) && self.source.files.kind == 'bars' ? ['bars'] : ['trades', 'bars'])",
             "one of channels (trades and bars if omitted), or of the files",
             _channels,
         ),

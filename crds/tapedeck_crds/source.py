@@ -11,7 +11,6 @@ from pydantic import AfterValidator, Field
 from tapedeck_crds.base import (
     RANGE_RULE,
     Exchange,
-    Files,
     Model,
     NonNegative,
     Rule,
@@ -24,6 +23,7 @@ from tapedeck_crds.base import (
     parse_time,
 )
 from tapedeck_crds.exchange import Endpoints
+from tapedeck_crds.files import Files
 from tapedeck_crds.intervals import Interval
 
 SEED_MAX = 2**53 - 1  # the largest integer that every JSON parser keeps exactly
@@ -226,9 +226,9 @@ class ReplaySource(Model):
             holds=lambda new, _old: new.channel == "bars" or new.synthetic is None,
         ),
         Rule(
-            cel="self.channel == 'bars' || !has(self.files) || self.files.format.endsWith('-trades')",
-            message="expected files of format binance-trades, csv-trades or parquet-trades with channel: trades",
-            holds=lambda new, _old: new.channel == "bars" or new.files is None or new.files.of_trades,
+            cel="self.channel == 'bars' || !has(self.files) || !has(self.files.kind) || self.files.kind == 'trades'",
+            message="expected files of kind trades with channel: trades",
+            holds=lambda new, _old: new.channel == "bars" or new.files is None or new.files.kind != "bars",
         ),
         Rule(
             cel="!self.fill || (self.channel == 'bars' && has(self.store) && has(self.store.from))",

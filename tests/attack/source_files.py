@@ -13,18 +13,17 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from attack import hostile
 from attack.outcome import Outcome
-from tapedeck_common.files import FilesAccess, InvalidRow, find_files, read_bars, read_trades
-from tapedeck_crds.base import FileFormat, Files
+from tapedeck_common.files import FilesAccess, InvalidRow, encoded_rows, find_files, kind_of
 from tapedeck_crds.errors import TapedeckError
+from tapedeck_crds.files import Files, formats
 
-FORMATS = get_args(FileFormat)
+FORMATS = formats()
 HEADER = "ts,open,high,low,close,volume\n"
 T0 = 1_522_800_000_000
 MINUTE = 60_000
@@ -47,7 +46,7 @@ def _read(form: str, path: Path) -> str | None:
     wanted = Files.model_validate({"format": form, "exchange": "x", "interval": "1m", "sets": sets})
     try:
         for sources in find_files(wanted, FilesAccess(path.parent)).values():
-            for _ in (read_trades if "trades" in form else read_bars)(wanted, sources, refused.append):
+            for _ in encoded_rows(wanted, kind_of(wanted, sources), sources, refused.append):
                 pass
     except TapedeckError as error:
         return f"a message of {len(str(error)):,} characters" if len(str(error)) > 2_000 else None

@@ -346,7 +346,7 @@ def test_a_changed_file_fails_the_replay(make: Make, tmp_path: Path) -> None:
     rows = [f"{T0 + minute * MINUTE},2,4,1,3,{minute}" for minute in range(4_000)]
     path = tmp_path / "a.csv"
     path.write_text("\n".join(["ts,open,high,low,close,volume", *rows]))
-    files = {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/USD", "path": "a.csv"}]}
+    files = {"exchange": "x", "sets": [{"symbol": "A/USD", "path": "a.csv"}]}
     replay = make({"source": {"files": files}})
     replay.begin(speed=6_000.0)
     replay.until(lambda r: r["published"] > 20)

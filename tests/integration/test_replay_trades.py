@@ -190,7 +190,7 @@ def test_trades_of_files(make: Make, tmp_path: Path) -> None:
         lines = [binance_message(t) for t in trades if t.symbol == symbol]
         (tmp_path / symbol.replace("/", "")).write_text("\n".join(lines))
     sets = [{"symbol": symbol, "path": symbol.replace("/", "")} for symbol in SYMBOLS]
-    source = {"channel": "trades", "files": {"format": "binance-trades", "exchange": "x", "sets": sets}}
+    source = {"channel": "trades", "files": {"format": "binance-messages", "exchange": "x", "sets": sets}}
     assert played(make({"source": source}), kills=1) == expected(trades)
 
 

@@ -106,7 +106,7 @@ def test_from_a_feed_and_a_replay_to_the_store(
     later = [f"{T0 + n * MINUTE},7000,7010,6990,{7000 + n % 5},1" for n in range(10, 30)]
     (tmp_path / "later.csv").write_text("\n".join([header, *later]) + "\n")
     sets = [{"symbol": "A/B", "path": "one.csv"}, {"symbol": "E/F", "path": "later.csv"}]
-    files = {"format": "csv", "exchange": exchange, "sets": sets}
+    files = {"exchange": exchange, "sets": sets}
     spec = {"source": {"files": files}, "transforms": [*KINDS, FUNCTION]}
 
     recorder = started.enter_context(recorders(tmp_path, connections.kafka_bootstrap, store))[0]

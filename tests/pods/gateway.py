@@ -151,7 +151,7 @@ def insert_bars(dsn: str, bars: list[Bar]) -> None:
 
 
 STORE_SPEC = {"source": {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}}
-FILE_SPEC = {"source": {"files": {"format": "csv", "exchange": "coinbase", "sets": []}}}
+FILE_SPEC = {"source": {"files": {"exchange": "coinbase", "sets": []}}}
 
 
 @dataclass

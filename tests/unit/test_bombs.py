@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tapedeck_common.files import InvalidFiles
-from tapedeck_common.files.bounds import ExpansionLimit
+from tapedeck_common.files.content.bounds import ExpansionLimit
 
 MIB = 2**20
 MEMORY_MAX = 256 * MIB
@@ -29,14 +29,14 @@ ROW = b"1522800000000,1,2,1,1,1\n"
 READER = """
     import sys
     from pathlib import Path
-    from tapedeck_common.files import FilesAccess, InvalidFiles, encoded_rows, find_files
-    from tapedeck_crds.base import Files
-    path, format_ = Path(sys.argv[1]), sys.argv[2]
-    files = Files.model_validate({"format": format_, "exchange": "x", "sets": [{"symbol": "A/B", "path": path.name}]})
+    from tapedeck_common.files import FilesAccess, InvalidFiles, encoded_rows, find_files, kind_of
+    from tapedeck_crds.files import Files
+    path = Path(sys.argv[1])
+    files = Files.model_validate({"exchange": "x", "sets": [{"symbol": "A/B", "path": path.name}]})
     rows, refused = 0, []
     try:
         for sources in find_files(files, FilesAccess(path.parent)).values():
-            for row in encoded_rows(files, sources, lambda row: refused.append(row.reason)):
+            for row in encoded_rows(files, kind_of(files, sources), sources, lambda row: refused.append(row.reason)):
                 rows += 1
         print(rows, "rows", *refused[:3])
     except InvalidFiles as error:
@@ -84,21 +84,21 @@ def test_a_line_of_100_megabytes_in_a_small_file(tmp_path: Path, name: str) -> N
             for _ in range(100):
                 member.write(part)
     assert path.stat().st_size < MIB
-    said, memory = measured(READER, path, "csv")
+    said, memory = measured(READER, path)
     assert "got a line of more than 65536 characters" in said
     assert memory < MEMORY_MAX
 
 
 def test_a_header_of_ten_megabytes(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"a," * (5 * MIB) + HEADER)
-    said, memory = measured(READER, tmp_path / "a.csv", "csv")
+    said, memory = measured(READER, tmp_path / "a.csv")
     assert "a.csv:1: got a line of more than 65536 characters" in said
     assert memory < MEMORY_MAX
 
 
 def test_blank_lines_without_end(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(HEADER + ROW) + gzip.compress(b"\n" * MIB) * 400)
-    said, memory = measured(READER, tmp_path / "a.csv.gz", "csv")
+    said, memory = measured(READER, tmp_path / "a.csv.gz")
     assert "got more than 10000 blank lines" in said
     assert memory < MEMORY_MAX
 
@@ -120,7 +120,7 @@ def test_a_small_parquet_of_millions_of_rows(tmp_path: Path) -> None:
         for _ in range(10):
             writer.write_table(part)
     assert path.stat().st_size < 2 * MIB
-    said, memory = measured(READER, path, "parquet")
+    said, memory = measured(READER, path)
     assert "got 5000000 rows" in said and "expected at most" in said
     assert memory < MEMORY_MAX
 
@@ -276,6 +276,6 @@ def test_an_honest_large_file_is_read_in_the_same_memory(tmp_path: Path) -> None
         out.write(HEADER)
         for n in range(count):
             out.write(b"%d,%d.5,%d.9,%d.1,%d.5,%d\n" % (1_522_800_000_000 + n * 60_000, n, n, n, n, n % 97))
-    said, memory = measured(READER, tmp_path / "a.csv.gz", "csv", seconds=120)
+    said, memory = measured(READER, tmp_path / "a.csv.gz", seconds=120)
     assert said == f"{count} rows"
     assert memory < MEMORY_MAX

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/
 
 VALUES: Json = {**SETS["everything"], "timescaledb": {"enabled": True}}
 STORE = {"store": {"exchange": "x", "symbols": ["A/B"]}}
-FILES = {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "s3://bucket/a.csv"}]}
+FILES = {"exchange": "x", "sets": [{"symbol": "A/B", "path": "s3://bucket/a.csv"}]}
 TRANSFORMS = {"transforms": [{"name": "a", "sma": {}}]}
 RUNS: dict[str, tuple[str, Json]] = {
     "replay": ("Replay", {"source": STORE}),

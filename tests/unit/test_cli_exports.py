@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from decks.command import NOT_RUNNING, Run
-from tapedeck_deck.cli.exports import arrow_table, freqtrade, lean, parquet
+from tapedeck_deck.cli.exports import arrow_table, freqtrade, lean_zip, parquet
 from tapedeck_deck.cli.exports.folder_writer import FolderWriter
 from tapedeck_deck.cli.exports.format import PRICES
 from tapedeck_deck.cli.exports.kinds import KINDS, Row
@@ -195,9 +195,9 @@ def test_lean_finds_its_files_and_the_file_source_reads_them(tmp_path: Path) -> 
 
 def test_lean_has_four_resolutions() -> None:
     with pytest.raises(DeckError, match="interval: got 5m, expected 1s, 1m, 1h, 1d, LEAN's resolutions"):
-        lean.data_file(("x", "A/B", "5m", 0, 1, 1, 1, 1, 1))
-    assert lean.plain(5e-324) == f"{5e-324:.324f}"
-    assert float(lean.plain(5e-324)) == 5e-324
+        lean_zip.data_file(("x", "A/B", "5m", 0, 1, 1, 1, 1, 1))
+    assert lean_zip.plain(5e-324) == f"{5e-324:.324f}"
+    assert float(lean_zip.plain(5e-324)) == 5e-324
 
 
 def test_stock_backtrader_reads_its_file_without_parameters(tmp_path: Path) -> None:

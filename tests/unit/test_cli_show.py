@@ -67,7 +67,7 @@ def test_get_shows_the_reason_of_a_backtest(run: Run, objects: Objects) -> None:
 
 def test_get_all_prints_a_table_for_each_kind(run: Run, objects: Objects) -> None:
     feed = "apiVersion: tapedeck.dev/v1alpha1\nkind: Feed\nmetadata: {name: f}\n" + (
-        "spec: {source: {files: {format: csv, exchange: x, sets: [{symbol: A/B, path: a.csv}]}}}"
+        "spec: {source: {files: {exchange: x, sets: [{symbol: A/B, path: a.csv}]}}}"
     )
     run("apply", "-f", "-", text=feed)
     shown = run("get").stdout

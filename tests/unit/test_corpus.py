@@ -104,7 +104,7 @@ def test_null_counts_as_omitted() -> None:
 
 def test_a_message_lists_no_more_problems_than_one_reads() -> None:
     symbols = [{"symbol": "x" * 500, "path": ""}] * 40
-    files = {"format": "csv", "exchange": "x", "sets": symbols}
+    files = {"exchange": "x", "sets": symbols}
     document = {
         "apiVersion": API_VERSION,
         "kind": "Feed",

@@ -16,7 +16,7 @@ from tapedeck_operator.plan import Observed, ObservedPod, Settings, plan
 
 NOW = 1_700_000_000_000
 SETTINGS = Settings(images={"feed": "i/feed:1"}, operator_key=b"secret", results_key=b"results")
-FILES: dict[str, Any] = {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a.csv"}]}}
+FILES: dict[str, Any] = {"files": {"exchange": "x", "sets": [{"symbol": "A/B", "path": "a.csv"}]}}
 LIVE: dict[str, Any] = {"exchange": "binance", "symbols": ["BTC/USDT"]}
 REFUSED = {"reason": "open: got nan, expected a price", "place": "a.csv:7", "rows": 2}
 SUMMARY = "2 of 100 rows (2 %) refused: open: got nan, expected a price (a.csv:7; 2 rows)"

@@ -9,24 +9,23 @@ import pytest
 
 from tapedeck_common.files import FilesAccess, FilesUnavailable, InvalidFiles, StrictReader, find_files
 from tapedeck_common.files.local_files import LocalFile, OutsideFolder
-from tapedeck_crds.base import Files
+from tapedeck_crds.files import Files
 
 SECRET = "postgresql://tapedeck:its-password@db/tapedeck"
 HEADER = "ts,open,high,low,close,volume\n"
 ROW = "1522800000000,1,2,1,1,1\n"
-FORMATS = ("csv", "parquet", "lean", "binance-trades", "csv-trades", "parquet-trades")
+FORMATS = ("auto", "lean", "binance-messages", "binance-klines", "kraken-trades")
 
 
-def source(path: str, format_: str = "csv") -> Files:
+def source(path: str, format_: str = "auto") -> Files:
     return Files.model_validate({"format": format_, "exchange": "x", "sets": [{"symbol": "A/B", "path": path}]})
 
 
 def attempt(path: str, format_: str, root: Path) -> str:
     """What reading a path as this format says; empty if it was read."""
     files = source(path, format_)
-    reader = StrictReader(files, FilesAccess(root))
     try:
-        list(reader.trades() if files.of_trades else reader.bars())
+        list(StrictReader(files, FilesAccess(root)).bars())
     except (InvalidFiles, FilesUnavailable) as error:
         return str(error)
     return ""
@@ -98,6 +97,6 @@ def test_a_message_never_quotes_what_is_no_market_data(tmp_path: Path, format_: 
 
 def test_a_message_quotes_sixty_characters_of_a_row_with_escapes(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"{HEADER}1522800000000,1\x1b]0;owned\x07\u202e{'9' * 200}x,2,1,1,1\n")
-    said = attempt("a.csv", "csv", tmp_path)
+    said = attempt("a.csv", "auto", tmp_path)
     assert said.isprintable() and "\\x1b" in said and "\\u202e" in said
     assert "9" * 60 not in said

@@ -21,7 +21,7 @@ from tapedeck_common.files import (
     read_trades,
 )
 from tapedeck_common.market import Bar
-from tapedeck_crds.base import Files
+from tapedeck_crds.files import Files
 from tapedeck_crds.kinds import Feed
 from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.session import Session
@@ -35,9 +35,8 @@ WEEKDAYS = pd.bdate_range("2023-01-02", "2023-12-29")  # over both changes of th
 
 
 def files(path: str, interval: str = "1d") -> Files:
-    format_ = "parquet" if path.endswith("parquet") else "csv"
     sets = [{"symbol": "SPY", "path": path}]
-    return Files.model_validate({"format": format_, "exchange": "nyse", "interval": interval, "sets": sets})
+    return Files.model_validate({"exchange": "nyse", "interval": interval, "sets": sets})
 
 
 def read(folder: Path, chosen: Files, session: Session | None = None) -> tuple[list[Bar], list[InvalidRow]]:
@@ -169,7 +168,7 @@ def test_a_time_without_an_offset_is_in_utc(tmp_path: Path, name: str) -> None:
     assert bars == []
     assert bad[0].reason.endswith(
         "a time without an offset, which may be UTC or America/New_York (session.timezone); expected one with its "
-        "offset"
+        "offset, or time.zone"
     )
 
 
@@ -185,7 +184,7 @@ def test_times_as_pandas_and_polars_write_them(tmp_path: Path, text: str) -> Non
 def test_trades_without_an_offset_too(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("ts,id,price,amount,side\n2023-01-02 14:30:00.250,1,1,1,buy")
     sets = [{"symbol": "SPY", "path": "a"}]
-    chosen = Files.model_validate({"format": "csv-trades", "exchange": "nyse", "sets": sets})
+    chosen = Files.model_validate({"exchange": "nyse", "sets": sets})
     bad: list[InvalidRow] = []
     sources = find_files(chosen, FilesAccess(tmp_path))["SPY"]
     assert [row.record.ts for row in read_trades(chosen, sources, bad.append)] == [1_672_669_800_250]

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import by_hand.samples as by_hand
 from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files, read_bars, read_trades
 from tapedeck_common.market import Bar, Trade
-from tapedeck_crds.base import Files
+from tapedeck_crds.files import Files
 from tapedeck_crds.kinds import Feed
 from tapedeck_crds.parse import parse_resource
 
@@ -31,7 +31,7 @@ HEADER = "ts,open,high,low,close,volume\n"
 MINUTE = 60_000
 
 
-def source(format_: str = "csv", path: str = "*", symbol: str = "A/B", interval: str = "1m") -> Files:
+def source(format_: str = "auto", path: str = "*", symbol: str = "A/B", interval: str = "1m") -> Files:
     sets = [{"symbol": symbol, "path": path}]
     time = {"unit": "ms"}  # times of 1970 need it
     return Files.model_validate({"format": format_, "exchange": "x", "interval": interval, "sets": sets, "time": time})
@@ -84,7 +84,7 @@ def test_the_sample_feed_reads_every_bar(samples: Path) -> None:
 @pytest.mark.parametrize("symbol", by_hand.BINANCE_TRADES)
 def test_every_recorded_trade_is_read(samples: Path, symbol: str) -> None:
     name = f"{symbol.replace('/', '').lower()}_20240808.jsonl.gz"
-    trades, bad = trades_of(source("binance-trades", name, symbol), samples / "binance-trades")
+    trades, bad = trades_of(source("binance-messages", name, symbol), samples / "binance-trades")
     messages = by_hand.binance_messages(samples / "binance-trades" / name)
     assert bad == []
     assert len(trades) == by_hand.BINANCE_TRADES[symbol]
@@ -153,14 +153,14 @@ def test_csv_round_trip(
 BROKEN_ROWS = {
     "too few columns": ("120000,1,1,1", "columns: got 4, expected 6"),
     "too many columns": ("120000,1,1,1,1,1,1", "columns: got 7, expected 6"),
-    "no row at all": ("%%%", "columns: got 1, expected 6"),
+    "no row at all": ("???", "columns: got 1, expected 6"),
     "NaN price": ("120000,nan,1,1,1,1", "open: got nan, expected a finite price"),
     "infinite price": ("120000,1,inf,1,1,1", "high: got inf"),
     "negative price above the low": ("120000,-1,1,0,1,1", "high/low: got low 0.0, high 1.0 around open -1.0"),
     "zero price below the low": ("120000,1,1,1,0,1", "high/low: got low 1.0"),
     "negative volume": ("120000,1,1,1,1,-1", "volume: got -1.0, expected a finite number of at least 0"),
     "no number": ("120000,1,1,1,one,1", "close: got 'one', expected a number"),
-    "empty cell": ("120000,1,1,1,,1", "close: got '', expected a number"),
+    "empty cell": ("120000,1,1,1,,1", "close: got nothing, expected a value"),
     "Python's digits": ("120000,1_0,1,1,1,1", "open: got '1_0', expected a number"),
     "high below low": ("120000,2,1,3,2,1", "high/low: got low 3.0, high 1.0"),
     "time off the grid": (
@@ -169,7 +169,7 @@ BROKEN_ROWS = {
     ),
     "no time": (
         "noon,1,1,1,1,1",
-        "ts: got 'noon', expected a time like 2018-04-04T00:00:00Z or a number of s, ms, us or ns",
+        "ts: got 'noon', expected a time like 2018-04-25 13:30:00",
     ),
     "time before any": ("0001-01-01T00:00:00+01:00,1,1,1,1,1", "expected a time between 1970 and 2100"),
     "no such day": ("2018-02-30T00:00:00Z,1,1,1,1,1", "got '2018-02-30T00:00:00Z', expected an existing date and time"),
@@ -181,7 +181,7 @@ BROKEN_ROWS = {
     "endless time": ("9" * 5000 + ",1,1,1,1,1", "expected an integer"),
     "fractional time": ("120000.5,1,1,1,1,1", "ts: got 1970-01-01T00:02:00.000500Z, expected the open of a bar of 1m"),
     "open quote": ('120000,1,1,1,1,"1', "quotes: "),
-    "not UTF-8": ("120000,1,\udcff,1,1,1", "high: got '\ufffd', expected a number"),
+    "not UTF-8": ("120000,1,\udcff,1,1,1", "high: got '\xff', expected a number"),
 }
 
 
@@ -193,28 +193,33 @@ def test_an_invalid_row_is_reported_and_the_rest_is_read(tmp_path: Path, row: st
     assert [bar.ts for bar in bars] == [60_000, 180_000]
     assert [b.place for b in bad] == ["a.csv:3"]
     assert reason in bad[0].reason
-    assert bad[0].payload == row.replace("\udcff", "\ufffd")
+    assert bad[0].payload == row.replace("\udcff", "\xff")
 
 
 BAD_FILES = {
-    "no such file": ("b.csv", b"", "c.csv", "csv", "'c.csv', which matches no file below"),
-    "no match": ("b.csv", b"", "*.tsv", "csv", "'*.tsv', which matches no file below"),
-    "a pattern that is none": ("b.csv", b"", "**b", "csv", "'**b', expected a file or a glob pattern"),
-    "empty": ("b.csv", b"", "*", "csv", "b.csv: is empty, expected a header line with ts, open"),
-    "missing column": ("b.csv", b"ts,open,high,low,close\n", "*", "csv", "header lacks volume; found ts, open, high"),
+    "no such file": ("b.csv", b"", "c.csv", "auto", "'c.csv', which matches no file below"),
+    "no match": ("b.csv", b"", "*.tsv", "auto", "'*.tsv', which matches no file below"),
+    "a pattern that is none": ("b.csv", b"", "**b", "auto", "'**b', expected a file or a glob pattern"),
+    "empty": ("b.csv", b"", "*", "auto", "b.csv: is empty, expected rows of market data"),
+    "missing column": (
+        "b.csv",
+        b"ts,open,high,low,volume\n",
+        "*",
+        "auto",
+        "header lacks close of bars; found ts, open, high",
+    ),
     "no header": (
         "b.csv",
         b"60000,1,1,1,1,1\n",
         "*",
-        "csv",
-        "header lacks ts, open, high, low, close, volume; found 6 others",
+        "auto",
+        "b.csv: got 6 columns without a header that no preset has, expected a table of market data",
     ),
-    "no zip": ("x.zip", b"60000,1,1,1,1,1", "*", "csv", "x.zip: cannot be read: File is not"),
-    "zip cut short": ("b.zip", zipped(("b", HEADER * 99))[:-30], "*", "csv", "b.zip: cannot be read"),
-    "zip damaged": ("b.zip", damaged(zipped(("b", HEADER))), "*", "csv", "b.zip: cannot be read"),
-    "two in a zip": ("b.zip", zipped(("b", HEADER), ("c", HEADER)), "*", "csv", "b.zip: holds 2 files, expected one"),
-    "no gzip": ("b.csv.gz", HEADER.encode(), "*", "csv", "b.csv.gz: cannot be read: Not a gzipped file"),
-    "gzip cut short": ("b.csv.gz", gzip.compress(HEADER.encode())[:-5], "*", "csv", "b.csv.gz: cannot be read"),
+    "zip cut short": ("b.zip", zipped(("b", HEADER * 99))[:-30], "*", "auto", "b.zip: cannot be read"),
+    "zip damaged": ("b.zip", damaged(zipped(("b", HEADER))), "*", "auto", "b.zip: cannot be read"),
+    "an empty zip": ("b.zip", zipped(), "*", "auto", "b.zip: holds 0 files, expected 1 to"),
+    "no zip": ("b.zip", b"<html>", "*", "auto", "b.zip: is no zip but a page of HTML or XML, expected market data"),
+    "gzip cut short": ("b.csv.gz", gzip.compress(HEADER.encode())[:-5], "*", "auto", "b.csv.gz: cannot be read"),
 }
 
 
@@ -258,7 +263,7 @@ def test_invalid_trades(tmp_path: Path, change: dict[str, object], reason: str) 
     combined = json.dumps({"stream": "ab@trade", "data": GOOD_TRADE | change})
     lines = [json.dumps(GOOD_TRADE), f"1723161254087896568 {combined}", "cut sh", "", json.dumps({"data": GOOD_TRADE})]
     (tmp_path / "t.jsonl").write_text("\n".join(lines))
-    trades, bad = trades_of(source("binance-trades"), tmp_path)
+    trades, bad = trades_of(source("binance-messages"), tmp_path)
     assert trades == [Trade("x", "A/B", 60_000, "7", 1.5, 2.0, "sell")] * 2
     assert [b.place for b in bad] == ["t.jsonl:2", "t.jsonl:3"]
     assert reason in bad[0].reason
@@ -279,12 +284,12 @@ def test_trades_in_tables(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("\n".join([TRADES_HEADER, *lines]))
     columns = dict(zip(TRADES_HEADER.split(","), map(list, zip(*TRADE_ROWS, strict=True)), strict=True))
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
-    for name, format_ in (("a.csv", "csv-trades"), ("a.parquet", "parquet-trades")):
-        assert trades_of(source(format_, name), tmp_path) == (WANTED_TRADES, [])
+    for name in ("a.csv", "a.parquet"):
+        assert trades_of(source(path=name), tmp_path) == (WANTED_TRADES, [])
     zoned = [datetime.fromtimestamp(row[1] / 1000, UTC) for row in TRADE_ROWS]
     numbered = columns | {"ts": zoned, "id": [7, 12, 100], "price": [1, 2, 3]}
     pq.write_table(pa.table(numbered), tmp_path / "b.parquet")
-    trades, bad = trades_of(source("parquet-trades", "b.parquet"), tmp_path)
+    trades, bad = trades_of(source(path="b.parquet"), tmp_path)
     assert [(t.ts, t.id, t.price) for t in trades] == [(60_000, "7", 1), (60_000, "12", 2), (60_250, "100", 3)]
     assert bad == []
 
@@ -292,7 +297,7 @@ def test_trades_in_tables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"side": "bid"}, "side: got 'bid', expected buy or sell"),
+        ({"side": "both"}, "side: got 'both', expected one of buy, b, "),
         ({"id": "x" * 129}, "id: got 129 characters, expected 1 to 128"),
         ({"price": math.nan}, "price: got nan, expected a finite price"),
         ({"amount": 0.0}, "amount: got 0.0"),
@@ -304,19 +309,19 @@ def test_broken_trades_in_tables(tmp_path: Path, change: dict[str, object], reas
     rows = [good, good | change]
     (tmp_path / "a.csv").write_text("\n".join([TRADES_HEADER, *(",".join(map(str, row.values())) for row in rows)]))
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
-    for name, format_ in (("a.csv", "csv-trades"), ("a.parquet", "parquet-trades")):
-        trades, bad = trades_of(source(format_, name), tmp_path)
+    for name in ("a.csv", "a.parquet"):
+        trades, bad = trades_of(source(path=name), tmp_path)
         assert trades == WANTED_TRADES[:1]
         assert [b.reason[: len(reason)] for b in bad] == [reason]
 
 
 def test_a_table_without_the_columns_of_trades(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(HEADER)
-    with pytest.raises(InvalidFiles, match=r"a\.csv: header lacks id, price, amount, side"):
-        trades_of(source("csv-trades", "a.csv"), tmp_path)
-    pq.write_table(pa.table({"ts": [1], "id": ["1"], "price": ["1"], "amount": [1.0], "side": ["buy"]}), tmp_path / "b")
-    with pytest.raises(InvalidFiles, match="price: got string, expected numbers"):
-        trades_of(source("parquet-trades", "b"), tmp_path)
+    (tmp_path / "a.csv").write_text("ts,id,price,side\n60000,1,2,buy\n")
+    with pytest.raises(InvalidFiles, match=r"a\.csv: header lacks amount of trades; found ts, id, price, side"):
+        trades_of(source(path="a.csv"), tmp_path)
+    (tmp_path / "b.csv").write_text(HEADER + "60000,1,1,1,1,1\n")
+    with pytest.raises(InvalidFiles, match=r"b\.csv: holds bars, expected trades"):
+        trades_of(source(path="b.csv"), tmp_path)
 
 
 def test_files_are_ordered_by_set_then_name_without_repeats(tmp_path: Path) -> None:
@@ -324,9 +329,7 @@ def test_files_are_ordered_by_set_then_name_without_repeats(tmp_path: Path) -> N
         (tmp_path / name).write_text(HEADER)
     (tmp_path / "folder.csv").mkdir()
     sets = [("S", "b*"), ("T", "a.csv"), ("S", "[x].csv"), ("S", "./b1.*")]
-    files = Files.model_validate(
-        {"format": "csv", "exchange": "x", "sets": [{"symbol": s, "path": p} for s, p in sets]}
-    )
+    files = Files.model_validate({"exchange": "x", "sets": [{"symbol": s, "path": p} for s, p in sets]})
     found = find_files(files, FilesAccess(tmp_path))
     assert {s: [f.name for f in sources] for s, sources in found.items()} == {
         "S": ["b1.csv", "b2.csv", "[x].csv"],
@@ -336,9 +339,7 @@ def test_files_are_ordered_by_set_then_name_without_repeats(tmp_path: Path) -> N
 
 def test_a_file_belongs_to_one_symbol(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(HEADER)
-    files = Files.model_validate(
-        {"format": "csv", "exchange": "x", "sets": [{"symbol": s, "path": "*.csv"} for s in ("S", "T")]}
-    )
+    files = Files.model_validate({"exchange": "x", "sets": [{"symbol": s, "path": "*.csv"} for s in ("S", "T")]})
     with pytest.raises(InvalidFiles, match=r"a\.csv: matched for S and for T, expected one symbol a file"):
         find_files(files, FilesAccess(tmp_path))
 
@@ -348,31 +349,35 @@ def test_a_file_belongs_to_one_symbol(tmp_path: Path) -> None:
 def test_any_bytes_are_rows_or_rejected(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "a.csv").write_bytes(HEADER.encode() + content)
-        bars, bad = bars_of(source(), Path(folder))
+        try:
+            bars, bad = bars_of(source(), Path(folder))
+        except InvalidFiles as error:  # a NUL, or more than ten lines that are no rows
+            assert str(error).startswith("a.csv") and len(str(error)) < 400
+            return
     assert all(math.isfinite(bar.high) and bar.high > 0 for bar in bars)
     assert len({b.place for b in bad}) == len(bad)
 
 
-def test_columns_that_are_absent_are_named_with_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("ts,price,amount,side\n60000,1,1,buy\n")
-    pq.write_table(pa.table({"ts": [60_000], "price": [1.0], "amount": [1.0], "side": ["buy"]}), tmp_path / "b.parquet")
-    said = (
-        "lacks id; found ts, price, amount, side; expected ts, id, price, amount, side in any order. Rename the column "
-        "that has it, or number the rows of all its files where trades have no id"
-    )
-    for format_, name in (("csv-trades", "a.csv"), ("parquet-trades", "b.parquet")):
-        with pytest.raises(InvalidFiles, match=said):
-            trades_of(source(format_, name), tmp_path)
+def test_trades_without_ids_are_numbered_within_their_time(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("ts,price,amount\n60000,1,1\n60000,1,1\n60001,1,1\n")
+    columns = {"ts": [60_000, 60_000, 60_001], "price": [1.0] * 3, "amount": [1.0] * 3}
+    pq.write_table(pa.table(columns), tmp_path / "b.parquet")
+    for name in ("a.csv", "b.parquet"):
+        trades, bad = trades_of(source(path=name), tmp_path)
+        assert ([(t.id, t.side) for t in trades], bad) == (
+            [("60000000.1", "unknown"), ("60000000.2", "unknown"), ("60001000.1", "unknown")],
+            [],
+        )
 
 
-@pytest.mark.parametrize("format_", ["csv-trades", "parquet-trades", "binance-trades"])
-def test_a_refused_trade_has_its_id(tmp_path: Path, format_: str) -> None:
-    if format_ == "parquet-trades":
-        columns = {"ts": [60_000], "id": ["7"], "price": [None], "amount": [1.0], "side": ["buy"]}
-        pq.write_table(pa.table(columns | {"price": pa.array([None], pa.float64())}), tmp_path / "a")
-    elif format_ == "csv-trades":
+@pytest.mark.parametrize("kind", ["csv", "parquet", "messages"])
+def test_a_refused_trade_has_its_id(tmp_path: Path, kind: str) -> None:
+    if kind == "parquet":
+        columns = {"ts": [60_000], "id": ["7"], "price": pa.array([None], pa.float64()), "amount": [1.0]}
+        pq.write_table(pa.table(columns | {"side": ["buy"]}), tmp_path / "a")
+    elif kind == "csv":
         (tmp_path / "a").write_text("ts,id,price,amount,side\n60000,7,x,1,buy\n")
     else:
         (tmp_path / "a").write_text('{"e":"trade","s":"AB","t":7,"p":"x","q":"1","T":60000,"m":true}')
-    found, bad = trades_of(source(format_, "a"), tmp_path)
+    found, bad = trades_of(source("binance-messages" if kind == "messages" else "auto", "a"), tmp_path)
     assert (found, [row.id for row in bad]) == ([], ["7"])

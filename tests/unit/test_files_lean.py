@@ -9,7 +9,7 @@ import pytest
 
 from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files, read_bars
 from tapedeck_common.market import Bar
-from tapedeck_crds.base import Files
+from tapedeck_crds.files import Files
 
 
 def write(root: Path, name: str, *rows: str) -> None:

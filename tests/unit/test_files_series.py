@@ -12,14 +12,14 @@ import yaml
 import by_hand.samples as by_hand
 from tapedeck_common.files import FilesAccess, InvalidFiles, StrictReader
 from tapedeck_common.market import Trade, bars_from_trades, trade_key
-from tapedeck_crds.base import Files
+from tapedeck_crds.files import Files
 from tapedeck_crds.kinds import Feed
 from tapedeck_crds.parse import parse_resource
 
 HEADER = "ts,open,high,low,close,volume\n"
 
 
-def source(*sets: tuple[str, str], format_: str = "csv", interval: str = "1m") -> Files:
+def source(*sets: tuple[str, str], format_: str = "auto", interval: str = "1m") -> Files:
     return Files.model_validate(
         {
             "format": format_,
@@ -45,7 +45,7 @@ def test_the_sample_in_order(samples: Path) -> None:
 
 
 def test_trades_become_bars(samples: Path) -> None:
-    files = source(("ETH/USDT", "eth*"), ("BTC/USDT", "btc*"), format_="binance-trades")
+    files = source(("ETH/USDT", "eth*"), ("BTC/USDT", "btc*"), format_="binance-messages")
     bars = list(StrictReader(files, FilesAccess(samples / "binance-trades")).bars())
     for symbol, name in (("BTC/USDT", "btcusdt"), ("ETH/USDT", "ethusdt")):
         wanted = by_hand.binance_bars(samples / "binance-trades" / f"{name}_20240808.jsonl.gz")
@@ -65,7 +65,7 @@ def rows(*lines: str) -> Callable[[Path], None]:
 REFUSED = {
     "broken line": (
         rows("60000,1,1,1,1,1", "120000,1,1,1,1"),
-        "a.csv:3: columns: got 5, expected 6 as in the header; the row: 120000,1,1,1,1",
+        "a.csv:3: columns: got 5, expected 6 as in the first rows; the row: 120000,1,1,1,1",
     ),
     "NaN": (rows("60000,nan,1,1,1,1"), "a.csv:2: open: got nan, expected a finite price"),
     "two rows of one time": (
@@ -116,9 +116,7 @@ TRADES = "ts,id,price,amount,side"
 
 def trades_of(folder: Path, *rows: str) -> list[Trade]:
     (folder / "trades.csv").write_text("\n".join([TRADES, *rows]))
-    files = Files.model_validate(
-        {"format": "csv-trades", "exchange": "x", "sets": [{"symbol": "A/B", "path": "trades.csv"}]}
-    )
+    files = Files.model_validate({"exchange": "x", "sets": [{"symbol": "A/B", "path": "trades.csv"}]})
     trades = list(StrictReader(files, FilesAccess(folder)).trades())
     assert trades == sorted(trades, key=trade_key)  # whoever sorts by the key gets the same
     return trades

@@ -10,7 +10,7 @@ import pytest
 
 from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files, read_bars
 from tapedeck_common.settings import Connections
-from tapedeck_crds.base import Files
+from tapedeck_crds.files import Files
 from tapedeck_feed.from_files.importer import FileImporter
 from tapedeck_feed.from_files.stats import ImportStats
 from tapedeck_feed.output.publisher import MarketDataPublisher
@@ -23,7 +23,7 @@ START = 1_704_067_200_000  # 2024-01-01
 
 def files(interval: str, path: str = "*.csv") -> Files:
     sets = [{"symbol": "A/B", "path": path}]
-    return Files.model_validate({"format": "csv", "exchange": "x", "interval": interval, "sets": sets})
+    return Files.model_validate({"exchange": "x", "interval": interval, "sets": sets})
 
 
 def write(folder: Path, times: list[int], name: str = "a.csv") -> None:

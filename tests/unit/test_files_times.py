@@ -11,7 +11,7 @@ import pytest
 
 from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files, read_bars, read_trades
 from tapedeck_common.market import Bar, Trade
-from tapedeck_crds.base import Files
+from tapedeck_crds.files import Files
 
 NEW_YEAR = datetime(2025, 1, 1, tzinfo=UTC)
 SECONDS = int(NEW_YEAR.timestamp())
@@ -48,30 +48,30 @@ def test_each_unit_gives_the_same_times(tmp_path: Path, unit: str, declared: boo
     wanted = [(SECONDS + minute * 60) * 1_000 for minute in range(3)]
     write_bars(tmp_path, *numbers)
     chosen = unit if declared else None
-    bars, bad = bars_of(tmp_path, files("csv", chosen))
+    bars, bad = bars_of(tmp_path, files("auto", chosen))
     assert ([bar.ts for bar in bars], bad) == (wanted, [])
     columns = {name: [1.0] * 3 for name in BARS.split(",")[1:]}
     pq.write_table(pa.table({"ts": numbers} | columns), tmp_path / "b")
-    bars, bad = bars_of(tmp_path, files("parquet", chosen, "b"))
+    bars, bad = bars_of(tmp_path, files("auto", chosen, "b"))
     assert ([bar.ts for bar in bars], bad) == (wanted, [])
 
 
 def test_trades_in_seconds_with_and_without_a_fraction(tmp_path: Path) -> None:
     times = ["1735689513", "1735689513.0", "1735689513.25", "1735689513.9996", "1735689513.999999999"]
     (tmp_path / "a").write_text("\n".join([TRADES, *(f"{ts},{n},1,1,buy" for n, ts in enumerate(times))]))
-    trades, bad = trades_of(tmp_path, files("csv-trades", None))
+    trades, bad = trades_of(tmp_path, files("auto", None))
     assert ([t.ts - 1_735_689_513_000 for t in trades], bad) == ([0, 0, 250, 999, 999], [])
 
 
 def test_trades_of_binances_websocket_in_microseconds(tmp_path: Path) -> None:
     message = '{"e":"trade","s":"AB","t":1,"p":"1","q":"1","T":1735689600123456,"m":true}'
     (tmp_path / "a").write_text(message)
-    assert [t.ts for t in trades_of(tmp_path, files("binance-trades", None))[0]] == [1_735_689_600_123]
+    assert [t.ts for t in trades_of(tmp_path, files("binance-messages", None))[0]] == [1_735_689_600_123]
 
 
 def test_a_row_in_another_unit_than_the_files_is_refused(tmp_path: Path) -> None:
     write_bars(tmp_path, SECONDS * 1_000, (SECONDS + 60) * 1_000_000, (SECONDS + 120) * 1_000)
-    bars, bad = bars_of(tmp_path, files("csv", None))
+    bars, bad = bars_of(tmp_path, files("auto", None))
     assert [bar.ts for bar in bars] == [SECONDS * 1_000, (SECONDS + 120) * 1_000]
     assert [row.place for row in bad] == ["a:3"]
     assert "which are microseconds, expected milliseconds as in the file's first row" in bad[0].reason
@@ -81,11 +81,11 @@ def test_a_row_in_another_unit_than_the_files_is_refused(tmp_path: Path) -> None
 def test_a_time_before_2000_or_after_next_year_needs_the_unit(tmp_path: Path, year: int) -> None:
     seconds = int(datetime(year, 3, 1, tzinfo=UTC).timestamp())
     write_bars(tmp_path, seconds)
-    bars, bad = bars_of(tmp_path, files("csv", None))
+    bars, bad = bars_of(tmp_path, files("auto", None))
     assert bars == []
     assert f"ts: got {seconds}, expected s, ms, us or ns from 2000 to" in bad[0].reason
     assert "set time.unit" in bad[0].reason
-    assert [bar.ts for bar in bars_of(tmp_path, files("csv", "s"))[0]] == [seconds * 1_000]
+    assert [bar.ts for bar in bars_of(tmp_path, files("auto", "s"))[0]] == [seconds * 1_000]
 
 
 @pytest.mark.parametrize("year", [2000, datetime.now(UTC).year + 1])
@@ -93,7 +93,7 @@ def test_the_first_and_the_last_year_need_none(tmp_path: Path, year: int) -> Non
     edges = [datetime(year, 1, 1, tzinfo=UTC), datetime(year, 12, 31, 23, 59, tzinfo=UTC)]
     numbers = [int(edge.timestamp()) for edge in edges]
     write_bars(tmp_path, *numbers)
-    assert [bar.ts for bar in bars_of(tmp_path, files("csv", None))[0]] == [number * 1_000 for number in numbers]
+    assert [bar.ts for bar in bars_of(tmp_path, files("auto", None))[0]] == [number * 1_000 for number in numbers]
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_a_file_of_another_unit_than_declared_is_refused_as_a_whole(
 ) -> None:
     write_bars(tmp_path, *((SECONDS + minute * 60) * PER_SECOND[unit] for minute in range(3)))
     with pytest.raises(InvalidFiles, match=rf"They are {word} of 2025: set time\.unit: {unit}"):
-        bars_of(tmp_path, files("csv", declared))
+        bars_of(tmp_path, files("auto", declared))
 
 
 def test_a_part_of_a_millisecond_stays_in_it(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(f"{TRADES}\n2024-12-31T23:59:59.999900Z,7,1,1,buy")
-    assert trades_of(tmp_path, files("csv-trades", None))[0][0].ts == 1_735_689_599_999
+    assert trades_of(tmp_path, files("auto", None))[0][0].ts == 1_735_689_599_999
     write_bars(tmp_path, "2024-12-31T23:59:59.999900Z")
-    bars, bad = bars_of(tmp_path, files("csv", None))
+    bars, bad = bars_of(tmp_path, files("auto", None))
     assert bars == [] and "expected the open of a bar of 1m" in bad[0].reason

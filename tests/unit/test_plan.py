@@ -101,7 +101,7 @@ def test_a_failed_pod_without_a_report_is_described_by_its_exit(pod_reason: str,
 def test_an_ended_job_makes_the_resource_final(how: str, phase: str) -> None:
     feed = resource(
         "Feed",
-        {"source": {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a.csv"}]}}},
+        {"source": {"files": {"exchange": "x", "sets": [{"symbol": "A/B", "path": "a.csv"}]}}},
     )
     made = job(plan(feed, Observed(), NOW, SETTINGS))
     report = FeedReport(state="failed", reason="BadFiles", message="no file", done=1, total=2, bars=5)
@@ -124,7 +124,7 @@ def test_a_finished_resource_expires_after_its_time_to_live() -> None:
     feed = resource(
         "Feed",
         {
-            "source": {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}},
+            "source": {"files": {"exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}},
             "ttlSecondsAfterFinished": 10,
         },
         {"phase": "Complete", "finishedAt": "2023-11-14T22:13:20Z"},  # NOW
@@ -281,7 +281,7 @@ def test_conditions_keep_their_transition_time_while_nothing_changes() -> None:
 
 
 def test_a_run_over_stored_bars_waits_for_the_feed_that_loads_them() -> None:
-    files = {"format": "csv", "exchange": "coinbase", "sets": [{"symbol": "BTC/USD", "path": "a"}]}
+    files = {"exchange": "coinbase", "sets": [{"symbol": "BTC/USD", "path": "a"}]}
     feed = resource("Feed", {"source": {"files": files}}, name="loader")
     other = resource("Feed", {"source": {"files": {**files, "exchange": "kraken"}}}, name="other")
     for kind, spec in (

@@ -10,7 +10,7 @@ from tapedeck_crds.parse import parse_resource
 from tapedeck_operator.plan import Observed, Settings, plan
 
 SETTINGS = Settings(images={"feed": "f", "replay": "r", "backtest": "b"}, operator_key=b"k", results_key=b"results")
-FILES = {"source": {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A", "path": "a.csv"}]}}}
+FILES = {"source": {"files": {"exchange": "x", "sets": [{"symbol": "A", "path": "a.csv"}]}}}
 
 
 def resource(kind: str, name: str, spec: dict[str, Any]) -> Any:

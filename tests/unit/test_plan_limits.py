@@ -26,7 +26,7 @@ BACKFILL = {"exchange": "binance", "symbols": ["BTC/USDT"], "backfill": {"from":
 RUNS: list[tuple[str, dict[str, Any]]] = [
     ("Replay", {"source": STORE, "shards": 2}),
     ("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE}),
-    ("Feed", {"source": {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}}),
+    ("Feed", {"source": {"files": {"exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}}),
     ("Feed", BACKFILL),
 ]
 

@@ -33,7 +33,7 @@ def test_the_folder_of_the_applied_file_is_mounted_at_the_files_path() -> None:
 
 @pytest.mark.parametrize("kind", ["Feed", "Replay"])
 def test_a_volume_of_files_and_their_credentials_are_mounted(kind: str) -> None:
-    files: dict[str, Any] = {"format": "csv", "exchange": "c", "sets": [{"symbol": "A/B", "path": "s3://b/a"}]}
+    files: dict[str, Any] = {"exchange": "c", "sets": [{"symbol": "A/B", "path": "s3://b/a"}]}
     files |= {"volume": {"configMap": "bars"}, "credentialsSecret": "keys"}
     pod = job(plan(resource(kind, {"source": {"files": files}}), Observed(), NOW, SETTINGS))["spec"]["template"]["spec"]
     assert {"name": "files", "configMap": {"name": "bars"}} in pod["volumes"]
@@ -54,7 +54,7 @@ def test_a_volume_of_files_and_their_credentials_are_mounted(kind: str) -> None:
 
 def test_every_secret_is_mounted_by_named_keys() -> None:
     """A Secret without keys in its volume is mounted whole, with whatever it holds."""
-    files = {"format": "csv", "exchange": "c", "sets": [{"symbol": "A/B", "path": "a"}], "credentialsSecret": "keys"}
+    files = {"exchange": "c", "sets": [{"symbol": "A/B", "path": "a"}], "credentialsSecret": "keys"}
     live = {
         "exchange": "binance",
         "symbols": ["A/B"],
@@ -81,7 +81,7 @@ def test_every_secret_is_mounted_by_named_keys() -> None:
 @pytest.mark.parametrize("name", ["tapedeck-connections", "release-operator-key", "replay-mine-0123abcd"])
 def test_a_resource_that_names_a_secret_of_tapedecks_own_gets_no_pods(name: str) -> None:
     settings = replace(SETTINGS, own_secrets=frozenset({"release-operator-key"}))
-    files = {"format": "csv", "exchange": "c", "sets": [{"symbol": "A/B", "path": "a"}], "credentialsSecret": name}
+    files = {"exchange": "c", "sets": [{"symbol": "A/B", "path": "a"}], "credentialsSecret": name}
     live = {"exchange": "binance", "symbols": ["A/B"], "apiKeySecret": name}
     for kind, spec in (
         ("Feed", {"source": {"files": files}}),

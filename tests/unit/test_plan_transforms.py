@@ -19,7 +19,7 @@ SETTINGS = Settings(
     results_key=b"results",
     network=Network(egress=({"to": "broker"},)),
 )
-FILES = {"format": "csv", "exchange": "x", "credentialsSecret": "s3-keys", "sets": [{"symbol": "A/B", "path": "a"}]}
+FILES = {"exchange": "x", "credentialsSecret": "s3-keys", "sets": [{"symbol": "A/B", "path": "a"}]}
 OWN = [
     {"name": "mean", "sma": {}},
     {"name": "a", "function": {"module": "m:f", "configMap": "code"}},

@@ -182,7 +182,7 @@ def planted(*_):
 Connections.read = planted
 runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 """
-FILES = {"source": {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a.csv"}]}}}
+FILES = {"source": {"files": {"exchange": "x", "sets": [{"symbol": "A/B", "path": "a.csv"}]}}}
 LIVE = {"exchange": "coinbase", "symbols": ["A/B"]}
 BACKFILL = LIVE | {"backfill": {"from": "2020-01-01T00:00:00Z"}}
 STORE = {"store": {"exchange": "x", "symbols": ["A/B"]}}

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from tapedeck_common.files import FilesAccess
 from tapedeck_common.market import Trade
-from tapedeck_crds.base import Files
+from tapedeck_crds.files import Files
 from tapedeck_crds.json import Json
 from tapedeck_crds.scenario import Scenario
 from tapedeck_crds.source import Synthetic
@@ -28,9 +28,9 @@ SYMBOLS = ("A/USD", "B/USD")
 FRACTIONS = (0.0, 0.01, 0.4, 0.77, 1.0)
 
 
-def files(format_: str) -> Files:
+def files() -> Files:
     sets = [{"symbol": symbol, "path": f"{symbol[0]}.csv"} for symbol in SYMBOLS]
-    return Files.model_validate({"format": format_, "exchange": "x", "interval": "1m", "sets": sets}, by_alias=True)
+    return Files.model_validate({"exchange": "x", "interval": "1m", "sets": sets}, by_alias=True)
 
 
 def market(bars: int) -> SyntheticSource:
@@ -48,7 +48,7 @@ def written_to_files(source: SyntheticSource, folder: Path) -> FileBarSource:
             lines[series].append(",".join(map(repr, row)))
     for series, symbol in enumerate(SYMBOLS):
         (folder / f"{symbol[0]}.csv").write_text("\n".join(lines[series]))
-    return FileBarSource(files("csv"), FilesAccess(folder), lambda: None)
+    return FileBarSource(files(), FilesAccess(folder), lambda: None)
 
 
 def values(blocks: Iterator[RecordBlock], dataset: Dataset) -> list[Any]:
@@ -122,7 +122,7 @@ def test_trades_of_files_from_any_position(tmp_path: Path) -> None:
     for symbol in SYMBOLS:
         rows = [f"{t.ts},{t.id},{t.price!r},{t.amount!r},{t.side}" for t in trades if t.symbol == symbol]
         (tmp_path / f"{symbol[0]}.csv").write_text("\n".join(["ts,id,price,amount,side", *rows]))
-    source = FileTradeSource(files("csv-trades"), FilesAccess(tmp_path), lambda: None)
+    source = FileTradeSource(files(), FilesAccess(tmp_path), lambda: None)
     dataset = source.resolve()
     ordered = sorted(trades, key=lambda t: (t.ts, t.symbol, int(t.id)))
 
@@ -153,7 +153,7 @@ def test_a_successor_only_plays_unchanged_files(tmp_path: Path, scenario: list[J
     text = path.read_text()
 
     def successor() -> ScenarioSource:
-        source = ScenarioSource(FileBarSource(files("csv"), FilesAccess(tmp_path), lambda: None), changes)
+        source = ScenarioSource(FileBarSource(files(), FilesAccess(tmp_path), lambda: None), changes)
         source.resume(dataset)
         return source
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tapedeck_common.files import FilesAccess
-from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Unavailable
+from tapedeck_crds.files import Files
 from tapedeck_replay.source.files.source import FileBarSource
 from tapedeck_replay.source.sorted_table import SortedBars
 
@@ -41,7 +41,7 @@ def test_a_full_disk_is_reported_as_unavailable(small_disk: Path) -> None:
 def test_files_need_a_disk(small_disk: Path, tmp_path: Path) -> None:
     lines = [f"{1_522_800_000_000 + minute * 60_000},1.0,2.0,0.5,1.5,3.0" for minute in range(20_000)]
     (tmp_path / "a.csv").write_text("\n".join(["ts,open,high,low,close,volume", *lines]))
-    files = {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/USD", "path": "a.csv"}]}
+    files = {"exchange": "x", "sets": [{"symbol": "A/USD", "path": "a.csv"}]}
     source = FileBarSource(Files.model_validate(files, by_alias=True), FilesAccess(tmp_path), lambda: None)
     with pytest.raises(Unavailable, match=rf"{small_disk}/.*: got database or disk is full, expected disk space for"):
         source.resolve()

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from tapedeck_crds.errors import TapedeckError
 from tapedeck_deck.cli import INTERRUPTED
-from tapedeck_deck.cli.commands import deck, objects, runs, store
+from tapedeck_deck.cli.commands import deck, files, objects, runs, store
 from tapedeck_deck.cli.context import HomeOption, print_note
 
 
@@ -85,3 +85,4 @@ for _command in (
     deck.demo,
 ):
     app.command()(_command)
+app.command("import")(files.import_files)

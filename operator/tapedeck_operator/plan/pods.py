@@ -5,8 +5,8 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 
-from tapedeck_crds.base import Files, FileVolume
 from tapedeck_crds.errors import EXIT_BAD_INPUT
+from tapedeck_crds.files import Files, FileVolume
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import AnyResource, Backtest
 from tapedeck_crds.pod import Resources

@@ -176,7 +176,7 @@ def test_missing_trades_are_listed_where_errors_point_to(shared_deck: Deck, tmp_
     there = [n for n in range(1, 100) if n not in (20, 21, 50)]
     rows = "".join(f"{1_522_800_000_000 + n * 1_000},{n},1,1,buy\n" for n in there)
     (tmp_path / "a.csv").write_text("ts,id,price,amount,side\n" + rows)
-    files = {"format": "csv-trades", "exchange": "holes", "sets": [{"symbol": "A/B", "path": "a.csv"}]}
+    files = {"exchange": "holes", "sets": [{"symbol": "A/B", "path": "a.csv"}]}
     apply(objects, "Feed", "holes", {"source": {"files": files}}, tmp_path)
     ended(objects, "Feed", "holes")
     listed = eventually(lambda: len(found := said("gaps", "feed/holes")[0]) == 3 and found)
@@ -198,7 +198,7 @@ def test_missing_trades_are_listed_where_errors_point_to(shared_deck: Deck, tmp_
 
 def test_no_such_file_is_named(shared_deck: Deck, tmp_path: Path) -> None:
     _, _, objects = shared_deck
-    files = {"format": "csv", "exchange": "bad", "sets": [{"symbol": "A/B", "path": "missing-*.csv"}]}
+    files = {"exchange": "bad", "sets": [{"symbol": "A/B", "path": "missing-*.csv"}]}
     apply(objects, "Feed", "no-file", {"source": {"files": files}}, tmp_path)
     status = ended(objects, "Feed", "no-file")
     assert (status["phase"], status["conditions"][0]["reason"]) == ("Failed", "BadFiles")
@@ -208,7 +208,7 @@ def test_no_such_file_is_named(shared_deck: Deck, tmp_path: Path) -> None:
 def test_a_replay_sorts_the_rows_of_a_file_and_drops_repeats_as_a_feed_does(shared_deck: Deck, tmp_path: Path) -> None:
     _, facts, objects = shared_deck
     write_rows(tmp_path / "late.csv", OF_2018 + 2 * MINUTE, OF_2018, OF_2018 + MINUTE, OF_2018)
-    files = {"format": "csv", "exchange": "bad", "sets": [{"symbol": "A/B", "path": "late.csv"}]}
+    files = {"exchange": "bad", "sets": [{"symbol": "A/B", "path": "late.csv"}]}
     apply(objects, "Replay", "late", {"source": {"files": files}, "unpaced": True}, tmp_path)
     assert ended(objects, "Replay", "late")["phase"] == "Complete"
     topic = objects.get("Replay", "default", "late")["status"]["topic"]
@@ -224,7 +224,7 @@ def csv_rows(*rows: str) -> Json:
     return {"a.csv": HEAD + "".join(f"{row},1,2,0.5,1.5,3\n" for row in rows)}
 
 
-OF_FILE = {"files": {"format": "csv", "exchange": "bad", "sets": [{"symbol": "A/B", "path": "a.csv"}]}}
+OF_FILE = {"files": {"exchange": "bad", "sets": [{"symbol": "A/B", "path": "a.csv"}]}}
 RANGE = {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}
 MINUTES = range(OF_2018, OF_2018 + 30_000_000, 60_000)
 HOURS = range(OF_2018 + 36_000_000, OF_2018 + 180_000_000, 3_600_000)
@@ -241,7 +241,7 @@ HOURS = range(OF_2018 + 36_000_000, OF_2018 + 180_000_000, 3_600_000)
         ),
         ({"topic": {"name": "of-old"}}, {}, "NoTopic", "source.topic.name: got of-old"),
         (OF_FILE, csv_rows(*map(str, [*MINUTES, *HOURS])), "BadFiles", "interval: got 1m, expected 1h"),
-        (OF_FILE, csv_rows("noon"), "BadFiles", "expected a time like 2018-04-04T00:00:00Z"),
+        (OF_FILE, csv_rows("noon"), "BadFiles", "expected a time like 2018-04-25 13:30:00"),
         (
             OF_FILE,
             {"a.csv": HEAD + f"{OF_2018},1,2,0.5,1.5,3\n{OF_2018},1,2,0.5,1.6,3\n"},

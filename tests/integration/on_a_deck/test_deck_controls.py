@@ -188,7 +188,7 @@ def test_live_bars_beside_a_replay_on_one_topic(stage: Stage, tmp_path: Path) ->
     """The recorder stores the live bars, and those of a Replay only with record: true."""
     lines = [f"{T0 + m * MINUTE},{100 + m},{101 + m},{99 + m},{100 + m},1.5" for m in range(MINUTES)]
     (tmp_path / "tape.csv").write_text("ts,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
-    files = {"format": "csv", "exchange": "y", "sets": [{"symbol": "A/USD", "path": "tape.csv"}]}
+    files = {"exchange": "y", "sets": [{"symbol": "A/USD", "path": "tape.csv"}]}
     both = {"source": {"files": files}, "speed": FAST, "target": {"topic": "market.bars", "shared": True}}
     apply(stage.objects, "Replay", "dropped", both, tmp_path)
     apply(stage.objects, "Replay", "kept", {**both, "record": True}, tmp_path)

@@ -126,7 +126,7 @@ def test_a_run_is_repeated_whatever_the_clock_and_controls_of_its_replay(
     insert_minutes(owner, "steered", ["A/USD"], 400)
     rows = [f"{ts},{','.join(map(str, values))}" for ts, _, *values in stored(owner, "steered")]
     (tmp_path / "a.csv").write_text("\n".join(["ts,open,high,low,close,volume", *rows]))
-    files = {"files": {"format": "csv", "exchange": "steered", "sets": [{"symbol": "A/USD", "path": "a.csv"}]}}
+    files = {"files": {"exchange": "steered", "sets": [{"symbol": "A/USD", "path": "a.csv"}]}}
     store = {"store": {"exchange": "steered", "symbols": ["A/USD"]}}
     strategy = {"strategy": {"builtin": "sma-cross", "params": {"fast": 3, "slow": 9}}, "sizer": {"fixed": 1}}
     for name, controls in CONTROLLED.items():

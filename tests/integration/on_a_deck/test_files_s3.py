@@ -14,8 +14,8 @@ from decks.process import Deck, apply, eventually, phase
 from endpoints import LOOPBACK
 from stores.s3 import PROGRAM, S3
 from tapedeck_common.files import FilesAccess, StrictReader
-from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Unavailable
+from tapedeck_crds.files import Files
 from tapedeck_deck.cli import changes
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_replay.errors import InvalidReplay
@@ -34,9 +34,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     running.stop()
 
 
-def files(*paths: str, format_: str = "csv") -> Files:
+def files(*paths: str) -> Files:
     sets = [{"symbol": "A/USD", "path": path} for path in paths]
-    return Files.model_validate({"format": format_, "exchange": "x", "sets": sets})
+    return Files.model_validate({"exchange": "x", "sets": sets})
 
 
 def source(path: str, credentials: Path) -> FileBarSource:
@@ -60,7 +60,7 @@ def test_objects_are_read_like_files(server: S3, tmp_path: Path) -> None:
     dataset = source("s3://past/day=*/*.csv.gz", credentials).resolve()
     assert dataset.rows_by_symbol == {"A/USD": 30}
     parquet = StrictReader(
-        files("s3://past/trades.parquet", format_="parquet-trades"),
+        files("s3://past/trades.parquet"),
         FilesAccess(Path("/nowhere"), credentials, LOOPBACK),
     ).trades()
     assert [(t.ts, t.id, t.price, t.side) for t in parquet] == [(T0, "1", 1.5, "buy"), (T0 + 1, "2", 2.5, "sell")]

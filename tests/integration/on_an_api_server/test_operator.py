@@ -200,7 +200,7 @@ def test_a_missing_right_is_named_and_affects_no_other_resource(things: Things, 
     feed = things.resource(
         "Feed",
         "f",
-        {"source": {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}},
+        {"source": {"files": {"exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}},
     )
     things.wait("Job", owner=feed)
     for document in rights(things.namespace):

@@ -19,7 +19,7 @@ STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
 # Of another symbol: a Replay of the filled symbols would wait for the end of the fill.
 FILLED = {"fill": True, "store": {"exchange": "coinbase", "symbols": ["ETH/USD"], "from": "2018-04-04T00:00:00Z"}}
 LIVE = {"exchange": "binance", "symbols": ["BTC/USDT"]}
-FILES = {"files": {"format": "csv", "exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}
+FILES = {"files": {"exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}
 TRADING = {"strategy": {"builtin": "sma-cross"}}
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 

@@ -17,7 +17,8 @@ from tapedeck_crds.base import described_ms
 from tapedeck_crds.intervals import BAR_LENGTHS
 
 RecordSource: TypeAlias = Literal["live", "backfill", "replay"]
-Side: TypeAlias = Literal["buy", "sell"]
+Side: TypeAlias = Literal["buy", "sell", "unknown"]
+"""The side of a trade's taker; files of time and sales do not have it."""
 TRADE_ID_MAX = 128  # characters; a position with a trade id must fit the metadata of a committed offset
 TradePlace: TypeAlias = tuple[int, str]
 """(seq, id): the place of a trade within its millisecond; ids compare by ``trade_id_key``."""

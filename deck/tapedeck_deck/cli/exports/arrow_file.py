@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from tapedeck_deck.cli.exports.arrow_table import ArrowWriter
 from tapedeck_deck.cli.exports.format import ExportFormat
-from tapedeck_deck.cli.exports.kinds import Column
+from tapedeck_deck.cli.exports.kinds import ExportColumn
 
 
-def arrow_writer(stream: BinaryIO, columns: Sequence[Column]) -> ArrowWriter:
+def arrow_writer(stream: BinaryIO, columns: Sequence[ExportColumn]) -> ArrowWriter:
     """A writer of one file, compressed by LZ4."""
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     return ArrowWriter(columns, lambda schema: pa.ipc.new_file(stream, schema, options=options))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from tapedeck_deck.cli.exports.format import RowWriter
-from tapedeck_deck.cli.exports.kinds import Column, ColumnType, Row
+from tapedeck_deck.cli.exports.kinds import ColumnType, ExportColumn, Row
 
 GROUP_ROWS = 131_072
 _TIME = pa.timestamp("ms", "UTC")
@@ -35,7 +35,7 @@ class TableSink(Protocol):
 class ArrowWriter(RowWriter):
     """Collects rows as columns, and writes a group of GROUP_ROWS or a little more at once."""
 
-    def __init__(self, columns: Sequence[Column], open_sink: Callable[[Any], TableSink]) -> None:
+    def __init__(self, columns: Sequence[ExportColumn], open_sink: Callable[[Any], TableSink]) -> None:
         self._schema = pa.schema([(column.name, _TYPES[column.type]) for column in columns])
         self._sink = open_sink(self._schema)
         self._batches: list[Any] = []

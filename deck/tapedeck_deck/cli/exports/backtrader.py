@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from tapedeck_deck.cli.exports.format import PRICES, ExportFormat, RowWriter
-from tapedeck_deck.cli.exports.kinds import Column, ExportKind, Row
+from tapedeck_deck.cli.exports.kinds import ExportColumn, ExportKind, Row
 from tapedeck_deck.cli.exports.selection import ExportSelection
 
 _HEADER = b"datetime,open,high,low,close,volume,openinterest\n"
@@ -16,7 +16,7 @@ _HEADER = b"datetime,open,high,low,close,volume,openinterest\n"
 class BacktraderWriter(RowWriter):
     """Writes the bars of one series, with their opens in UTC; open interest, which is not stored, is 0."""
 
-    def __init__(self, stream: BinaryIO, _columns: Sequence[Column]) -> None:
+    def __init__(self, stream: BinaryIO, _columns: Sequence[ExportColumn]) -> None:
         self._stream = stream
         stream.write(_HEADER)
 
@@ -33,7 +33,7 @@ def _line(row: Row) -> str:
     return f"{datetime.fromtimestamp(ts / 1000, UTC):%Y-%m-%d %H:%M:%S},{','.join(map(repr, values))},0\n"
 
 
-def _columns(kind: ExportKind, _selection: ExportSelection) -> tuple[Column, ...]:
+def _columns(kind: ExportKind, _selection: ExportSelection) -> tuple[ExportColumn, ...]:
     return kind.columns_named(("ts", *PRICES))
 
 

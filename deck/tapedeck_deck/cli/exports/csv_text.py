@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from tapedeck_crds.base import format_ms
 from tapedeck_deck.cli.exports.format import PRICES, ExportFormat, RowWriter
-from tapedeck_deck.cli.exports.kinds import Column, ColumnType, ExportKind, Row
+from tapedeck_deck.cli.exports.kinds import ColumnType, ExportColumn, ExportKind, Row
 from tapedeck_deck.cli.exports.selection import ExportSelection
 
 _OF_ONE_SERIES = {"bars": ("ts", *PRICES), "trades": ("ts", "id", "price", "amount", "side")}
@@ -21,7 +21,7 @@ _OF_ONE_SERIES = {"bars": ("ts", *PRICES), "trades": ("ts", "id", "price", "amou
 class CsvWriter(RowWriter):
     """Writes rows as UTF-8 text; NULL is an empty cell."""
 
-    def __init__(self, stream: BinaryIO, columns: Sequence[Column]) -> None:
+    def __init__(self, stream: BinaryIO, columns: Sequence[ExportColumn]) -> None:
         self._text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=False)
         self._writer = csv.writer(self._text, lineterminator="\n")
         self._wall_times = {i for i, column in enumerate(columns) if column.type is ColumnType.WALL_TIME}
@@ -42,7 +42,7 @@ class CsvWriter(RowWriter):
         ]
 
 
-def csv_columns(kind: ExportKind, selection: ExportSelection) -> tuple[Column, ...]:
+def csv_columns(kind: ExportKind, selection: ExportSelection) -> tuple[ExportColumn, ...]:
     """Of one series the columns that can be imported again, else all."""
     one_series = _OF_ONE_SERIES.get(kind.name) if selection.is_one_series(kind) else None
     return kind.columns if one_series is None else kind.columns_named(one_series)

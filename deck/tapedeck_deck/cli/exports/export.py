@@ -11,7 +11,7 @@ from pathlib import Path
 from tapedeck_deck.cli.context import print_note
 from tapedeck_deck.cli.exports.folder_writer import FolderWriter
 from tapedeck_deck.cli.exports.format import RowWriter
-from tapedeck_deck.cli.exports.kinds import Column
+from tapedeck_deck.cli.exports.kinds import ExportColumn
 from tapedeck_deck.cli.exports.outputs import STDOUT, output_folder, standard_output, whole_file
 from tapedeck_deck.cli.exports.request import ExportRequest
 from tapedeck_deck.cli.exports.selection import run_id_of, statement
@@ -50,7 +50,7 @@ def export(dsn: str, request: ExportRequest) -> int:
 
 
 @contextmanager
-def _writer(request: ExportRequest, columns: tuple[Column, ...]) -> Iterator[RowWriter]:
+def _writer(request: ExportRequest, columns: tuple[ExportColumn, ...]) -> Iterator[RowWriter]:
     """The writer of a request, whose output appears at the end of the block."""
     open_writer = request.format.open_writer
     if request.layout is not None:

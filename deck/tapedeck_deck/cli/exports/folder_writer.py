@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from tapedeck_deck.cli.exports.format import FolderLayout, OpenWriter, RowWriter
-from tapedeck_deck.cli.exports.kinds import Column, Row
+from tapedeck_deck.cli.exports.kinds import ExportColumn, Row
 from tapedeck_deck.cli.exports.outputs import OutputFolder
 from tapedeck_deck.embedded.errors import DeckError
 
@@ -17,7 +17,7 @@ class FolderWriter(RowWriter):
     """Writes each row to its file; one file is open at a time."""
 
     def __init__(
-        self, folder: OutputFolder, columns: Sequence[Column], layout: FolderLayout, open_writer: OpenWriter
+        self, folder: OutputFolder, columns: Sequence[ExportColumn], layout: FolderLayout, open_writer: OpenWriter
     ) -> None:
         self._folder = folder
         self._layout = layout

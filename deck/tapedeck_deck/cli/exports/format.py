@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO, NamedTuple, TypeAlias
 
-from tapedeck_deck.cli.exports.kinds import Column, ExportKind, Row
+from tapedeck_deck.cli.exports.kinds import ExportColumn, ExportKind, Row
 from tapedeck_deck.cli.exports.selection import ExportSelection
 
 PRICES = ("open", "high", "low", "close", "volume")
@@ -26,7 +26,7 @@ class RowWriter(ABC):
         """Write what ends a file."""
 
 
-OpenWriter: TypeAlias = Callable[[BinaryIO, Sequence[Column]], RowWriter]
+OpenWriter: TypeAlias = Callable[[BinaryIO, Sequence[ExportColumn]], RowWriter]
 
 
 class FolderLayout(NamedTuple):
@@ -37,15 +37,15 @@ class FolderLayout(NamedTuple):
 
     key: Callable[[Row], Hashable]
     path: Callable[[Row], PurePath]
-    kept: tuple[Column, ...]
+    kept: tuple[ExportColumn, ...]
 
 
-def all_columns(kind: ExportKind, _selection: ExportSelection) -> tuple[Column, ...]:
+def all_columns(kind: ExportKind, _selection: ExportSelection) -> tuple[ExportColumn, ...]:
     """Every column of the kind."""
     return kind.columns
 
 
-def bar_columns(kind: ExportKind, _selection: ExportSelection) -> tuple[Column, ...]:
+def bar_columns(kind: ExportKind, _selection: ExportSelection) -> tuple[ExportColumn, ...]:
     """The series, time, prices and volume of bars."""
     return kind.columns_named(("exchange", "symbol", "interval", "ts", *PRICES))
 
@@ -60,8 +60,8 @@ class ExportFormat:
     name: str
     open_writer: OpenWriter
     suffixes: tuple[str, ...] = ()
-    columns: Callable[[ExportKind, ExportSelection], tuple[Column, ...]] = all_columns
-    layout: Callable[[Sequence[Column]], FolderLayout] | None = None
+    columns: Callable[[ExportKind, ExportSelection], tuple[ExportColumn, ...]] = all_columns
+    layout: Callable[[Sequence[ExportColumn]], FolderLayout] | None = None
     binary: bool = True
     of_bars: bool = False
     one_series: bool = False

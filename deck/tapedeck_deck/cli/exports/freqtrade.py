@@ -13,7 +13,7 @@ from typing import BinaryIO
 from tapedeck_deck.cli.exports.arrow_file import arrow_writer
 from tapedeck_deck.cli.exports.arrow_table import ArrowWriter
 from tapedeck_deck.cli.exports.format import PRICES, ExportFormat, FolderLayout, bar_columns
-from tapedeck_deck.cli.exports.kinds import Column, Row
+from tapedeck_deck.cli.exports.kinds import ExportColumn, Row
 
 _IN_NAMES = str.maketrans(dict.fromkeys("/ .@$+:", "_"))
 
@@ -26,7 +26,7 @@ def data_file(exchange: str, symbol: str, interval: str) -> PurePath:
     return PurePath(exchange, f"{name}.feather")
 
 
-def _writer(stream: BinaryIO, columns: Sequence[Column]) -> ArrowWriter:
+def _writer(stream: BinaryIO, columns: Sequence[ExportColumn]) -> ArrowWriter:
     return arrow_writer(stream, [replace(each, name="date") if each.name == "ts" else each for each in columns])
 
 
@@ -34,7 +34,7 @@ def _series(row: Row) -> Hashable:
     return row[:3]
 
 
-def _layout(columns: Sequence[Column]) -> FolderLayout:
+def _layout(columns: Sequence[ExportColumn]) -> FolderLayout:
     kept = tuple(column for column in columns if column.name in ("ts", *PRICES))
     return FolderLayout(_series, lambda row: data_file(*row[:3]), kept)
 

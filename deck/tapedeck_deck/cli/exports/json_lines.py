@@ -9,7 +9,7 @@ import msgspec
 
 from tapedeck_crds.base import format_ms
 from tapedeck_deck.cli.exports.format import ExportFormat, RowWriter
-from tapedeck_deck.cli.exports.kinds import Column, ColumnType, Row
+from tapedeck_deck.cli.exports.kinds import ColumnType, ExportColumn, Row
 
 _CONVERTED: dict[ColumnType, Callable[[Any], object]] = {
     ColumnType.MARKET_TIME: format_ms,
@@ -21,7 +21,7 @@ _CONVERTED: dict[ColumnType, Callable[[Any], object]] = {
 class JsonLinesWriter(RowWriter):
     """Writes rows as objects with every column; NULL is null."""
 
-    def __init__(self, stream: BinaryIO, columns: Sequence[Column]) -> None:
+    def __init__(self, stream: BinaryIO, columns: Sequence[ExportColumn]) -> None:
         self._stream = stream
         self._names = [column.name for column in columns]
         converted = [(i, _CONVERTED.get(column.type)) for i, column in enumerate(columns)]

@@ -25,7 +25,7 @@ class ColumnType(Enum):
 
 
 @dataclass(frozen=True)
-class Column:
+class ExportColumn:
     """A column of a table."""
 
     name: str
@@ -48,11 +48,11 @@ class ExportKind:
 
     name: str
     table: str
-    columns: tuple[Column, ...]
+    columns: tuple[ExportColumn, ...]
     time: str
     order: str
 
-    def columns_named(self, names: Sequence[str]) -> tuple[Column, ...]:
+    def columns_named(self, names: Sequence[str]) -> tuple[ExportColumn, ...]:
         """These columns in the given order."""
         by_name = {column.name: column for column in self.columns}
         return tuple(by_name[name] for name in names)
@@ -66,9 +66,9 @@ _TYPES = {"t": ColumnType.TEXT, "i": ColumnType.INTEGER, "f": ColumnType.FLOAT, 
           "w": ColumnType.WALL_TIME, "j": ColumnType.JSON}  # fmt: skip
 
 
-def _columns(text: str) -> tuple[Column, ...]:
+def _columns(text: str) -> tuple[ExportColumn, ...]:
     """Columns from words ``name:type``, of which the type is its first letter."""
-    return tuple(Column(name, _TYPES[letter]) for name, letter in (word.split(":") for word in text.split()))
+    return tuple(ExportColumn(name, _TYPES[letter]) for name, letter in (word.split(":") for word in text.split()))
 
 
 _SERIES = "exchange:t symbol:t interval:t "

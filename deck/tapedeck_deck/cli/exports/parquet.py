@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 from tapedeck_crds.intervals import DAY_MS
 from tapedeck_deck.cli.exports.arrow_table import ArrowWriter
 from tapedeck_deck.cli.exports.format import ExportFormat, FolderLayout
-from tapedeck_deck.cli.exports.kinds import Column, ExportKind, Row
+from tapedeck_deck.cli.exports.kinds import ExportColumn, ExportKind, Row
 from tapedeck_deck.embedded.errors import DeckError
 
 PERIODS = {"year": "%Y", "month": "%Y-%m", "day": "%Y-%m-%d"}
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # an empty text: a name of a folder needs one
 
 
-def parquet_writer(stream: BinaryIO, columns: Sequence[Column]) -> ArrowWriter:
+def parquet_writer(stream: BinaryIO, columns: Sequence[ExportColumn]) -> ArrowWriter:
     """A writer of one file with statistics for each group of rows."""
     return ArrowWriter(columns, lambda schema: pq.ParquetWriter(stream, schema, compression="zstd"))
 
@@ -36,7 +36,7 @@ def partition_names(kind: ExportKind) -> list[str]:
     return [name for name in names if kind.has(name)] + list(PERIODS)
 
 
-def partitioned(kind: ExportKind, partition: Sequence[str]) -> Callable[[Sequence[Column]], FolderLayout]:
+def partitioned(kind: ExportKind, partition: Sequence[str]) -> Callable[[Sequence[ExportColumn]], FolderLayout]:
     """The layout of a folder like symbol=BTC%2FUSD/month=2018-04. Raises DeckError for an unknown name."""
     possible = partition_names(kind)
     for name in partition:
@@ -47,7 +47,7 @@ def partitioned(kind: ExportKind, partition: Sequence[str]) -> Callable[[Sequenc
     return lambda columns: _layout(kind, partition, columns)
 
 
-def _layout(kind: ExportKind, partition: Sequence[str], columns: Sequence[Column]) -> FolderLayout:
+def _layout(kind: ExportKind, partition: Sequence[str], columns: Sequence[ExportColumn]) -> FolderLayout:
     names = [column.name for column in columns]
     values = [_value_of(name, names, kind.time) for name in partition]
     number = count()

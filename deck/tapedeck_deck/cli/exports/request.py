@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapedeck_deck.cli.exports import arrow_file, backtrader, csv_text, freqtrade, json_lines, lean, parquet
+from tapedeck_deck.cli.exports import arrow_file, backtrader, csv_text, freqtrade, json_lines, lean_zip, parquet
 from tapedeck_deck.cli.exports.format import ExportFormat, FolderLayout
-from tapedeck_deck.cli.exports.kinds import KINDS, Column, ExportKind
+from tapedeck_deck.cli.exports.kinds import KINDS, ExportColumn, ExportKind
 from tapedeck_deck.cli.exports.outputs import STDOUT
 from tapedeck_deck.cli.exports.selection import ExportSelection
 from tapedeck_deck.embedded.errors import DeckError
 
-_MODULES = (csv_text, json_lines, parquet, arrow_file, freqtrade, lean, backtrader)
+_MODULES = (csv_text, json_lines, parquet, arrow_file, freqtrade, lean_zip, backtrader)
 FORMATS: dict[str, ExportFormat] = {module.FORMAT.name: module.FORMAT for module in _MODULES}
 
 
@@ -25,7 +25,7 @@ class ExportRequest:
     format: ExportFormat
     selection: ExportSelection
     output: str
-    layout: Callable[[Sequence[Column]], FolderLayout] | None
+    layout: Callable[[Sequence[ExportColumn]], FolderLayout] | None
     empty: bool
 
 

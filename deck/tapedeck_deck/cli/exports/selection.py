@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from tapedeck_deck.cli.exports.kinds import Column, ExportKind
+from tapedeck_deck.cli.exports.kinds import ExportColumn, ExportKind
 from tapedeck_deck.embedded.errors import DeckError
 
 _LAST_RUN = """
@@ -45,7 +45,7 @@ class ExportSelection:
         )
 
 
-def statement(kind: ExportKind, columns: Sequence[Column], selection: ExportSelection) -> sql.Composed:
+def statement(kind: ExportKind, columns: Sequence[ExportColumn], selection: ExportSelection) -> sql.Composed:
     """The query of these columns, in the kind's order."""
     expressions = [sql.SQL("{} AS {}").format(each.expression, sql.Identifier(each.name)) for each in columns]
     return sql.SQL("SELECT {columns} FROM {table}{where} ORDER BY {order}").format(

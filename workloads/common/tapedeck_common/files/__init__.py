@@ -3,7 +3,7 @@
 from tapedeck_common.files.dedupe import SourceRow, count_out_of_order, deduplicate
 from tapedeck_common.files.errors import FilesUnavailable, InvalidFiles
 from tapedeck_common.files.external_sort import external_sort
-from tapedeck_common.files.rows import Row, read_bars, read_trades
+from tapedeck_common.files.rows import Row, kind_of, read_bars, read_trades
 from tapedeck_common.files.series import StrictReader, encoded_rows, trades_in_order
 from tapedeck_common.files.source_files import FilesAccess, InvalidRow, SourceFile, find_files
 
@@ -21,6 +21,7 @@ __all__ = [
     "encoded_rows",
     "external_sort",
     "find_files",
+    "kind_of",
     "read_bars",
     "read_trades",
     "trades_in_order",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tapedeck_common.files.source_files import SourceFile
-from tapedeck_common.files.timestamps import FileTimes, Stamp, checked_us
-from tapedeck_crds.base import Files
-from tapedeck_crds.intervals import BAR_LENGTHS, DAY_MS
+from tapedeck_common.files.layouts.reading import TimeReading
+from tapedeck_common.files.timestamps import FileTimes, Int64s, Stamp, checked_us
+from tapedeck_crds.intervals import BAR_LENGTHS, DAY_MS, Interval
 from tapedeck_crds.session import Session
 
 _DAY_US = DAY_MS * 1_000
@@ -20,6 +19,12 @@ class FileDates(FileTimes):
     keeps its date, and a time in UTC alone tells no other: it stays as it is. The microseconds are those of the local
     time, so that days are equally long also where the clock changes.
     """
+
+    def of_numbers(self, numbers: Int64s) -> None:
+        """Dates are read one by one."""
+
+    def of_instants(self, us: Int64s) -> None:
+        """Dates are read one by one."""
 
     def of_moment(self, name: str, moment: datetime) -> Stamp:
         """A time with or without an offset. Raises ValueError."""
@@ -46,10 +51,10 @@ class FileDates(FileTimes):
         return round(local.timestamp() * 1_000_000), _midnight(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
-def bar_times(files: Files, file: SourceFile, session: Session | None) -> FileTimes:
-    """The reader of a file's times, of bars of the source's interval."""
-    kind = FileDates if BAR_LENGTHS[files.interval].ms >= DAY_MS else FileTimes
-    return kind(files, file, session)
+def bar_times(name: str, reading: TimeReading, interval: Interval, session: Session | None) -> FileTimes:
+    """The reader of a table's times, of bars of an interval."""
+    kind = FileDates if BAR_LENGTHS[interval].ms >= DAY_MS else FileTimes
+    return kind(name, reading, session)
 
 
 def _midnight(local: datetime) -> int:

@@ -11,7 +11,7 @@ from tapedeck_common.files.source_files import SourceFile
 from tapedeck_common.files.timestamps import FileTimes
 from tapedeck_common.json_text import json_decoder
 from tapedeck_common.market import Trade
-from tapedeck_crds.base import Files
+from tapedeck_crds.files import Files
 from tapedeck_crds.text import quoted
 
 

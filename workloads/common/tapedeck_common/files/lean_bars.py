@@ -17,7 +17,7 @@ from tapedeck_common.files.errors import InvalidFiles
 from tapedeck_common.files.field_parsing import number, whole
 from tapedeck_common.files.source_files import SourceFile
 from tapedeck_common.market import Bar
-from tapedeck_crds.base import Files, SecurityType
+from tapedeck_crds.files import Files, SecurityType
 from tapedeck_crds.text import quoted
 
 INTERVALS = {"second": "1s", "minute": "1m", "hour": "1h", "daily": "1d"}

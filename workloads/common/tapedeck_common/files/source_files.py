@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -12,11 +14,11 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias, cast
 
 from tapedeck_common.addresses import EndpointPolicy
-from tapedeck_common.files.bounds import BUFFER_BYTES, ExpansionLimit, ZipContent, bounded_lines
+from tapedeck_common.files.content.bounds import BUFFER_BYTES, ExpansionLimit, ZipContent, bounded_lines
 from tapedeck_common.files.errors import FilesUnavailable, InvalidFiles
 from tapedeck_common.files.local_files import LocalFile, OutsideFolder, local_files
 from tapedeck_common.files.remote_files import RemoteFile, is_permanent, is_url, remote_files
-from tapedeck_crds.base import Files
+from tapedeck_crds.files import Files
 from tapedeck_crds.text import printable
 
 
@@ -104,6 +106,9 @@ READ_ERRORS = (
     OSError,
     EOFError,
     zlib.error,
+    lzma.LZMAError,
+    tarfile.TarError,
+    OverflowError,
     zipfile.BadZipFile,
     RuntimeError,
 )  # zipfile raises RuntimeError for an encrypted file

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from tapedeck_common.files.errors import InvalidFiles
 from tapedeck_crds.base import described_ms
 from tapedeck_crds.intervals import BAR_LENGTHS
+
+if TYPE_CHECKING:
+    from tapedeck_common.files.timestamps import Int64s
 
 CONSTANT_MAX = 24  # so many consecutive bars at the distance of a longer interval are bars of that interval
 CHANCE_MAX = 1_000_000  # that quiet minutes are on a coarser grid by chance is less likely than one in so many
@@ -49,6 +53,29 @@ class Spacing:
         self._run_distance = distance
         if self._run >= CONSTANT_MAX and distance > self._step and distance in _INTERVALS:
             raise self._error(distance, f"{self._run} consecutive bars up to {described_ms(ts)} are")
+
+    def add_all(self, times: Int64s) -> None:
+        """Add open times in their order, shape (n,). Raises InvalidFiles as ``add``."""
+        import numpy as np
+
+        before = [] if self._last is None else [self._last]
+        distances = np.abs(np.diff(np.concatenate([np.array(before, np.int64), times])))
+        distances = distances[distances > 0]
+        if not len(distances) or self._may_be_constant(distances):
+            for ts in times.tolist():
+                self.add(ts)
+            return
+        self._first, self._last = times[0].item() if self._first is None else self._first, times[-1].item()
+        self._count += len(distances)
+        self._divisor = math.gcd(self._divisor, int(np.gcd.reduce(distances)))
+        if len(shorter := distances[distances < self._step]):
+            self._shorter += len(shorter)
+            self._shortest = min(filter(None, (self._shortest, int(shorter.min()))))
+        self._run, self._run_distance = 0, 0
+
+    def _may_be_constant(self, distances: Int64s) -> bool:
+        """Whether so many of the distances are longer than the interval that a constant one may be among them."""
+        return bool((distances > self._step).sum() >= CONSTANT_MAX // 2)
 
     def include(self, file: Spacing) -> None:
         """Add the bars of one of the symbol's files."""

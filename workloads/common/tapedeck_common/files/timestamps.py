@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
+from typing import TYPE_CHECKING, TypeAlias
 
 from tapedeck_common.files.errors import InvalidFiles
 from tapedeck_common.files.field_parsing import whole
-from tapedeck_common.files.source_files import SourceFile
-from tapedeck_crds.base import Files, TimeUnit, format_ms
+from tapedeck_common.files.layouts.reading import TimeReading
+from tapedeck_common.files.layouts.time_text import parser
+from tapedeck_crds.base import format_ms
+from tapedeck_crds.files import TimeUnit
 from tapedeck_crds.session import Session
-from tapedeck_crds.text import quoted
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PER_SECOND: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 NAMES: dict[TimeUnit, str] = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 TIME_END = 4_102_444_800  # 2100, seconds: a later time is in another unit, or wrong
 YEAR_2000 = 946_684_800  # seconds
-_DECIMAL = re.compile(r"-?[0-9]+\.[0-9]+")
-_WRITTEN = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
-)
+_DECIMAL = re.compile(r"-?[0-9]+\.[0-9]*")
+_EXPONENT = re.compile(r"[0-9](\.[0-9]+)?[eE]\+?(0?[0-9]|1[0-9])")
+_COMPACT_DATE = re.compile(r"(19|20)[0-9]{6}")
+_ANY_TEXT = parser("ymd")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Int64s: TypeAlias = "np.typing.NDArray[np.int64]"
 Stamp: TypeAlias = tuple[int, int]
 """A row's time in microseconds, and that of its record in milliseconds UTC."""
 
 
 class FileTimes:
-    """Reads the times of one file. One that is written without an offset is in UTC.
+    """Reads the times of one table. One that is written without an offset is in the zone of the reading, else in UTC.
 
     Beside a ``session`` of another zone such a time could be local, and is refused. The unit of numbers is the declared
     one. Without a declaration it is the one in which the first number is a time from 2000 to the end of next year, and
@@ -35,11 +41,13 @@ class FileTimes:
     """
 
     def __init__(
-        self, files: Files, file: SourceFile, session: Session | None = None, today: datetime | None = None
+        self, name: str, reading: TimeReading, session: Session | None = None, today: datetime | None = None
     ) -> None:
-        self._file = file.name
+        self._file = name
         self._session = session
-        self._declared = None if files.time is None else files.time.unit
+        self._zone: tzinfo | None = reading.zone
+        self._parse = reading.parse or _ANY_TEXT
+        self._declared = reading.unit
         self._last_year = (today or datetime.now(UTC)).year + 1
         self._latest = int(datetime(self._last_year + 1, 1, 1, tzinfo=UTC).timestamp())
         self._least: int | None = None
@@ -49,34 +57,69 @@ class FileTimes:
             self._set_unit(self._declared, 0, TIME_END)
 
     def of_text(self, name: str, text: str) -> Stamp:
-        """A number, a time like 2018-04-04T00:00:00Z, or a date. Raises ValueError."""
-        if text.removeprefix("-").isdigit():
+        """A number, or a text such as 2018-04-04T00:00:00Z. Raises ValueError."""
+        if text.removeprefix("-").isdigit() and not self._is_date(text):
             return self.of_number(name, whole(name, text))
+        if _EXPONENT.fullmatch(text):
+            return self.of_number(name, int(Decimal(text)))
         if _DECIMAL.fullmatch(text):
             number, _, fraction = text.partition(".")
             start = self._microseconds(name, whole(name, number))
             assert self._unit is not None
             return self._of_instant(start + int(f"{fraction:0<6.6}") // PER_SECOND[self._unit])
-        return self.of_moment(name, _written(name, text))
+        try:
+            moment = self._parse(text)
+        except ValueError as error:
+            others = " or a number of s, ms, us or ns" if self._parse is _ANY_TEXT else ""
+            raise ValueError(f"{name}: {error}{others}") from None
+        return self.of_moment(name, moment)
+
+    def _is_date(self, text: str) -> bool:
+        """Whether digits are a date such as 20180404: no recent time is a number of so few."""
+        return self._declared is None and _COMPACT_DATE.fullmatch(text) is not None
 
     def of_number(self, name: str, number: int) -> Stamp:
         """A number of the file's unit; fractions of a microsecond are cut off. Raises ValueError."""
         return self._of_instant(self._microseconds(name, number))
+
+    def of_numbers(self, numbers: Int64s) -> Int64s | None:
+        """Microseconds UTC of numbers of the file's unit, shape (n,); None where one of them needs ``of_number``."""
+        least, greatest = int(numbers.min()), int(numbers.max())
+        try:
+            self._microseconds("ts", least)
+            self._microseconds("ts", greatest)
+        except ValueError:
+            return None
+        return numbers * self._multiplier // self._divisor
+
+    def of_instants(self, us: Int64s) -> Int64s | None:
+        """Times in microseconds UTC, shape (n,), as they are; None where one of them is out of range."""
+        return us if us.min() >= 0 and us.max() < TIME_END * 1_000_000 else None
 
     def of_moment(self, name: str, moment: datetime) -> Stamp:
         """A time with or without an offset. Raises ValueError."""
         if moment.tzinfo is None:
             if problem := self.unzoned_problem():
                 raise ValueError(f"{name}: got {moment}, {problem}")
-            moment = moment.replace(tzinfo=UTC)
+            moment = self._in_zone(name, moment)
         return self._of_instant(checked_us(name, moment))
 
+    def _in_zone(self, name: str, moment: datetime) -> datetime:
+        """The time in the zone of the file; where clocks are set back, the first of two. Raises ValueError."""
+        local = moment.replace(tzinfo=self._zone or UTC)
+        if self._zone is not None and local.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) != moment:
+            raise ValueError(f"{name}: got {moment}, which clocks in {self._zone} skip; expected another time or zone")
+        return local
+
     def unzoned_problem(self) -> str | None:
-        """What is wrong with a time without an offset; None if it is in UTC."""
-        if self._session is None or self._session.timezone == "UTC":
+        """What is wrong with a time without an offset; None if its zone is known."""
+        if self._zone is not None or self._session is None or self._session.timezone == "UTC":
             return None
         zone = self._session.timezone
-        return f"a time without an offset, which may be UTC or {zone} (session.timezone); expected one with its offset"
+        return (
+            f"a time without an offset, which may be UTC or {zone} (session.timezone); expected one with its offset, "
+            "or time.zone"
+        )
 
     def _of_instant(self, us: int) -> Stamp:
         return us, us // 1_000
@@ -144,16 +187,6 @@ class FileTimes:
 def format_us(us: int) -> str:
     """Microseconds UTC as RFC 3339 text."""
     return (_EPOCH + timedelta(microseconds=us)).isoformat().replace("+00:00", "Z")
-
-
-def _written(name: str, text: str) -> datetime:
-    try:
-        if _WRITTEN.fullmatch(text):
-            return datetime.fromisoformat(text)
-        expected = "a time like 2018-04-04T00:00:00Z or a number of s, ms, us or ns"
-    except ValueError:
-        expected = "an existing date and time"
-    raise ValueError(f"{name}: got {quoted(text)}, expected {expected}")
 
 
 def checked_us(name: str, moment: datetime) -> int:

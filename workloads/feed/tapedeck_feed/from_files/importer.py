@@ -17,14 +17,15 @@ from tapedeck_common.files import (
     encoded_rows,
     external_sort,
     find_files,
+    kind_of,
     trades_in_order,
 )
 from tapedeck_common.logs import log
 from tapedeck_common.market import Trade, bars_from_trades, market_time_end, series_key
 from tapedeck_common.trade_gaps import TradeGapFinder, is_counting_id
 from tapedeck_common.wire import encode
-from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Interrupted, InvalidInput
+from tapedeck_crds.files import Files, Kind
 from tapedeck_crds.session import Session
 from tapedeck_feed.from_files.stats import ImportStats
 from tapedeck_feed.output.publisher import MarketDataPublisher
@@ -67,7 +68,7 @@ class FileImporter:
     def run(self) -> None:
         """Publish all.
 
-        Raises InvalidFiles, FilesUnavailable, NoRowTaken, DeliveryFailed, Interrupted, and sqlite3.Error where the
+        Raises InvalidFiles, FilesUnavailable, NoRowTaken, DeliveryFailed, Interrupted, and CannotSort where the
         disk is full.
         """
         series = find_files(self._files, self._access)
@@ -84,20 +85,23 @@ class FileImporter:
     def _import_symbol(self, symbol: str, sources: list[SourceFile]) -> None:
         late = self._stats.late
         self._refused_ids.clear()
+        kind = kind_of(self._files, sources)
         rows = count_out_of_order(
-            self._read(sources, partial(self._refuse, symbol)), partial(self._stats.count, "late")
+            self._read(kind, sources, partial(self._refuse, symbol)), partial(self._stats.count, "late")
         )
         on_conflict = partial(self._refuse_conflict, symbol)
         unique = deduplicate(external_sort(rows), partial(self._stats.count, "duplicates"), on_conflict)
-        if self._files.of_trades:
+        if kind == "trades":
             self._publish_trades(symbol, unique)
         else:
             self._publish_bars(series_key(self._files.exchange, symbol), (row.value for row in unique))
         log.info("symbol imported", symbol=symbol, files=len(sources), out_of_order=self._stats.late - late)
 
-    def _read(self, sources: list[SourceFile], on_invalid: Callable[[InvalidRow], None]) -> Iterator[SourceRow]:
+    def _read(
+        self, kind: Kind, sources: list[SourceFile], on_invalid: Callable[[InvalidRow], None]
+    ) -> Iterator[SourceRow]:
         end = market_time_end()
-        for row in encoded_rows(self._files, sources, on_invalid, self._session):
+        for row in encoded_rows(self._files, kind, sources, on_invalid, self._session):
             if self._stop.is_set():
                 raise Interrupted("stopped on request before all was read")
             if row.us >= end * 1_000:

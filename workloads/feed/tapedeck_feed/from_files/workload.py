@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from tapedeck_common.files import FilesAccess
 from tapedeck_common.logs import log
 from tapedeck_common.pod.shell import Workload
 from tapedeck_common.settings import Connections, PodSettings
-from tapedeck_crds.base import Files
-from tapedeck_crds.errors import Unavailable
+from tapedeck_crds.files import Files
 from tapedeck_crds.report import FeedReport, ReportState
 from tapedeck_crds.session import Session
 from tapedeck_feed.from_files.importer import FileImporter
@@ -48,11 +45,6 @@ class FileImportWorkload(Workload):
             symbols = dict.fromkeys(each.symbol for each in self._files.sets)
             publish_sessions(publisher, self._session, self._files.exchange, symbols)
             importer.run()
-        except sqlite3.Error as error:
-            publisher.abort()
-            raise Unavailable(
-                f"the temporary disk cannot hold the rows to sort: {error}", reason="CannotSort"
-            ) from error
         except BaseException:
             publisher.abort()
             raise

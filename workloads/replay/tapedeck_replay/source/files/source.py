@@ -13,7 +13,7 @@ from tapedeck_common.logs import log
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.store.bars import BarBlock
 from tapedeck_common.store.trades import TradeBlock
-from tapedeck_crds.base import Files
+from tapedeck_crds.files import Files
 from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.source import Played
 from tapedeck_replay.errors import InvalidReplay
@@ -44,7 +44,7 @@ class FileSource(ABC, Generic[R, B]):
 
     @abstractmethod
     def _read(self, end: int | None) -> Iterator[R]:
-        """The records before ``end``, symbol after symbol. Raises InvalidFiles, FilesUnavailable, sqlite3.Error."""
+        """The records before ``end``, symbol after symbol. Raises InvalidFiles, FilesUnavailable, CannotSort."""
 
     @abstractmethod
     def _end(self, last: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -13,8 +12,8 @@ from tapedeck_common.files import FilesUnavailable, InvalidFiles
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.trade_gaps import TradeGapFinder
 from tapedeck_common.wire import encode
-from tapedeck_crds.base import Files
 from tapedeck_crds.errors import Unavailable
+from tapedeck_crds.files import Files
 from tapedeck_crds.source import Played
 from tapedeck_replay.errors import InvalidReplay
 
@@ -87,5 +86,3 @@ def translated_errors() -> Iterator[None]:
         raise InvalidReplay("BadFiles", str(error)) from error
     except FilesUnavailable as error:
         raise Unavailable(str(error)) from error
-    except sqlite3.Error as error:
-        raise Unavailable(f"the temporary disk cannot hold the rows to sort: {error}", reason="CannotSort") from error

@@ -9,9 +9,9 @@ import io
 from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO
 
-from tapedeck_common.files.bounds import EXPANSION_MAX, FREE_BYTES
-from tapedeck_common.files.compact_thrift import Fields, InvalidThrift, StructReader
+from tapedeck_common.files.content.bounds import EXPANSION_MAX, FREE_BYTES
 from tapedeck_common.files.errors import InvalidFiles
+from tapedeck_common.files.tables.compact_thrift import Fields, InvalidThrift, StructReader
 
 FOOTER_MAX = 8 * 2**20
 FOOTER_STRUCTS_MAX = 150_000

@@ -16,7 +16,7 @@ from typing import IO, BinaryIO
 
 from tapedeck_crds.intervals import DAY_MS
 from tapedeck_deck.cli.exports.format import ExportFormat, FolderLayout, RowWriter, bar_columns
-from tapedeck_deck.cli.exports.kinds import Column, Row
+from tapedeck_deck.cli.exports.kinds import ExportColumn, Row
 from tapedeck_deck.embedded.errors import DeckError
 
 RESOLUTIONS = {"1s": "second", "1m": "minute", "1h": "hour", "1d": "daily"}
@@ -27,7 +27,7 @@ _TIME = 3  # its place in a row, behind exchange, symbol and interval
 class LeanWriter(RowWriter):
     """Writes the bars of one zip."""
 
-    def __init__(self, stream: BinaryIO, _columns: Sequence[Column]) -> None:
+    def __init__(self, stream: BinaryIO, _columns: Sequence[ExportColumn]) -> None:
         self._archive = zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED)
         self._entry: IO[bytes] | None = None
 
@@ -94,7 +94,7 @@ def _key(row: Row) -> Hashable:
     return (*row[:_TIME], row[_TIME] // DAY_MS if interval in _BY_DAY else 0)
 
 
-def _layout(columns: Sequence[Column]) -> FolderLayout:
+def _layout(columns: Sequence[ExportColumn]) -> FolderLayout:
     return FolderLayout(_key, data_file, tuple(columns))
 
 

@@ -1,0 +1,1 @@
+"""`tapedeck import`: files of any layout, through a Feed, into the store."""

@@ -1,0 +1,97 @@
+"""The steps of `tapedeck import`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from tapedeck_crds.files import FileColumns
+from tapedeck_crds.json import Json
+from tapedeck_deck.cli.imports import report
+from tapedeck_deck.cli.imports.feeds import feeds
+from tapedeck_deck.cli.imports.inspect import Declared, Found, Looked, look
+from tapedeck_deck.cli.imports.paths import Listed
+from tapedeck_deck.cli.imports.run import new_name, run, wait_stored
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.state_dir import StateDir
+
+SKIP = "-"
+
+
+@dataclass(frozen=True)
+class Import:
+    """An import of files with what the user declares of them."""
+
+    home: StateDir
+    listed: Listed
+    fields: Mapping[str, Any]
+    symbol: str | None
+    exchange: str | None
+    interval: str | None
+    console: Console
+
+    def look(self) -> Looked:
+        """Read the files. Raises DeckError."""
+        declared = Declared(self.fields, self.symbol, self.exchange, self.interval)
+        with self.console.status("reading the files") as status:
+            return look(self.listed, declared, lambda path: status.update(f"reading {path}"))
+
+    def described(self, looked: Looked, form: str) -> str:
+        """What was found, as text or JSON."""
+        return json.dumps(report.document(looked), indent=2) if form == "json" else "\n".join(report.lines(looked))
+
+    def write(self, looked: Looked, target: Path) -> None:
+        """Write the Feeds as YAML. Their paths are relative to the files' folder."""
+        documents = feeds(looked.found, "import")
+        text = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True)
+        if str(target) == "-":
+            print(text, end="")
+        else:
+            target.write_text(f"# Apply it in, or mount, {self.listed.root}: paths are relative to it.\n{text}")
+
+    def run(self, looked: Looked) -> str:
+        """Import, and return a summary. Raises DeckError."""
+        documents = feeds(looked.found, new_name())
+        statuses = run(self.home, documents, self.listed.root, self.console)
+        with self.console.status("waiting for the recorder to store the last rows"):
+            for document, status in zip(documents, statuses, strict=True):
+                wait_stored(self.home, document, status, _span(_of(document, looked.found)))
+        return report.summary(statuses, sum(each.counted.holes for each in looked.found))
+
+
+def parse_columns(order: str | None, mapping: Sequence[str]) -> dict[str, str | int]:
+    """The columns of fields: by their order, and by single assignments. Raises DeckError."""
+    known = list(FileColumns.model_fields)
+    found: dict[str, str | int] = {}
+    for number, name in enumerate((order or "").split(",") if order else (), 1):
+        if name.strip() != SKIP:
+            found[_field("--columns", name.strip(), known)] = number
+    for each in mapping:
+        name, equals, column = each.partition("=")
+        if not equals or not column:
+            raise DeckError(f"--map: got {each!r}, expected FIELD=COLUMN, such as ts=Date")
+        found[_field("--map", name, known)] = int(column) if column.isdigit() else column
+    return found
+
+
+def _field(option: str, name: str, known: Sequence[str]) -> str:
+    if name not in known:
+        raise DeckError(f"{option}: got {name!r}, expected {', '.join(known)} or {SKIP}")
+    return name
+
+
+def _of(feed: Json, found: Sequence[Found]) -> list[Found]:
+    paths = {each["path"] for each in feed["spec"]["source"]["files"]["sets"]}
+    return [each for each in found if each.path in paths]
+
+
+def _span(found: Sequence[Found]) -> tuple[int, int]:
+    """The first and the last time of the files' rows, milliseconds UTC."""
+    times = [ts for each in found for ts in (each.counted.first, each.counted.last) if ts is not None]
+    return (min(times), max(times)) if times else (0, 0)

@@ -1,0 +1,88 @@
+"""What an import says of its files: a table of how each is read, and a summary of what came in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tapedeck_crds.base import format_ms
+from tapedeck_crds.json import Json
+from tapedeck_deck.cli.imports.inspect import Found, Looked
+from tapedeck_deck.cli.text_table import TextTable
+
+_HEADERS = (
+    "file",
+    "layout",
+    "kind",
+    "exchange",
+    "symbol",
+    "interval",
+    "unit",
+    "zone",
+    "rows",
+    "first",
+    "last",
+    "holes",
+)
+REASONS_SHOWN = 3
+
+
+def document(looked: Looked) -> Json:
+    """The files for ``-o json``."""
+    refused = [{"path": path, "error": reason} for path, reason in looked.refused.items()]
+    skipped = [{"path": path, "reason": reason} for path, reason in looked.skipped.items()]
+    return {"files": [each.document() for each in looked.found], "errors": refused, "skipped": skipped}
+
+
+def lines(looked: Looked) -> list[str]:
+    """The files as text: a table, then what is assumed of them, which rows are refused, and which files."""
+    text = TextTable(_HEADERS).lines([_row(each) for each in looked.found]) if looked.found else []
+    for assumption, paths in _by_assumption(looked.found).items():
+        text.append(f"assumed: {assumption} ({_shown(paths)})")
+    for each in looked.found:
+        for reason in each.counted.refused[:REASONS_SHOWN]:
+            text.append(f"refused: {each.path}:{reason.line}: {reason.reason} ({reason.count} rows)")
+    text += [f"skipped: {reason}" for reason in looked.skipped.values()]
+    return text
+
+
+def _row(found: Found) -> list[str]:
+    recognized, counted = found.recognized, found.counted
+    is_bars = recognized.kind == "bars"
+    return [
+        found.path,
+        recognized.layout,
+        recognized.kind,
+        found.files.exchange,
+        found.symbol,
+        found.files.interval if is_bars else "",
+        recognized.unit,
+        recognized.zone,
+        f"{counted.rows:,}",
+        "" if counted.first is None else format_ms(counted.first),
+        "" if counted.last is None else format_ms(counted.last),
+        f"{counted.holes:,}" if is_bars else "",
+    ]
+
+
+def _by_assumption(found: Sequence[Found]) -> dict[str, list[str]]:
+    assumed: dict[str, list[str]] = {}
+    for each in found:
+        for assumption in each.assumed:
+            assumed.setdefault(assumption, []).append(each.path)
+    return assumed
+
+
+def _shown(paths: Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+
+
+def summary(statuses: Sequence[Json], holes: int) -> str:
+    """What came in, in a line."""
+
+    def total(name: str) -> int:
+        return sum(int(status.get(name) or 0) for status in statuses)
+
+    parts = [f"{total('bars'):,} bars"] + ([f"{total('trades'):,} trades"] if total("trades") else [])
+    text = f"imported {' and '.join(parts)}"
+    details = [f"{total('duplicates'):,} repeated", f"{total('errors'):,} refused", f"{holes:,} holes"]
+    return f"{text}: {', '.join(details)}"

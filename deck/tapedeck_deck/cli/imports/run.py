@@ -1,0 +1,104 @@
+"""Runs the Feeds of an import on a deck, and waits until the recorder has stored their rows."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tapedeck_crds.json import Json
+from tapedeck_crds.resource import FINAL_PHASES
+from tapedeck_deck.cli.changes import apply
+from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
+from tapedeck_deck.cli.kinds import find
+from tapedeck_deck.cli.store_query import rows_of
+from tapedeck_deck.demo.progress import ProgressBars
+from tapedeck_deck.embedded.documents import Document
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.state_dir import StateDir
+
+NAMESPACE = "default"
+POLL_SECONDS = 0.3
+STALL_SECONDS = 120.0
+"""Without another row in the store."""
+_COUNT = """
+SELECT (SELECT count(*) FROM bars WHERE exchange = %(exchange)s AND symbol = ANY(%(symbols)s)
+        AND interval = %(interval)s AND ts BETWEEN to_timestamp(%(first)s) AND to_timestamp(%(last)s)),
+       (SELECT count(*) FROM trades WHERE exchange = %(exchange)s AND symbol = ANY(%(symbols)s)
+        AND ts BETWEEN to_timestamp(%(first)s) AND to_timestamp(%(last)s))
+"""
+
+
+def new_name() -> str:
+    """A name for the Feed of an import."""
+    return f"import-{uuid.uuid4().hex[:8]}"
+
+
+def run(home: StateDir, feeds: Sequence[Json], root: Path, console: Console) -> list[Json]:
+    """Apply the Feeds, show their progress, and return their final statuses. Raises DeckError where one fails."""
+    if home.running() is None:
+        raise DeckError(NOT_RUNNING)
+    names = [str(feed["metadata"]["name"]) for feed in feeds]
+    with open_objects(home) as objects:
+        apply(objects, [Document("import", root, feed) for feed in feeds], NAMESPACE)
+    try:
+        with ProgressBars(console) as progress:
+            statuses = [_final(home, name, progress) for name in names]
+    except KeyboardInterrupt:
+        print_note(f"Feed {', '.join(names)} continues; `tapedeck delete feed {' '.join(names)}` stops it")
+        raise
+    failed = [
+        f"{name}: {s.get('message', '')}" for name, s in zip(names, statuses, strict=True) if s["phase"] == "Failed"
+    ]
+    if failed:
+        raise DeckError("\n".join(failed))
+    return statuses
+
+
+def wait_stored(home: StateDir, feed: Json, status: Json, span: tuple[int, int]) -> None:
+    """Wait until the store has as many rows of the Feed's series as it has published. Raises DeckError.
+
+    ``span`` is the first and the last time of its rows, milliseconds UTC.
+    """
+    facts = home.running()
+    if facts is None:
+        raise DeckError(NOT_RUNNING)
+    files = feed["spec"]["source"]["files"]
+    parameters = {
+        "exchange": files["exchange"],
+        "symbols": sorted({each["symbol"] for each in files["sets"]}),
+        "interval": files["interval"],
+        "first": span[0] // 1_000 - 31 * 86_400,  # the open of a bar that a trade makes is before the trade
+        "last": span[1] // 1_000 + 1,
+    }
+    wanted = (int(status.get("bars") or 0), int(status.get("trades") or 0))
+    seen, since = (-1, -1), time.monotonic()
+    while True:
+        bars, trades = rows_of(facts["dsn"], _COUNT, parameters)[0]
+        if bars >= wanted[0] and trades >= wanted[1]:
+            return
+        if (bars, trades) != seen:
+            seen, since = (bars, trades), time.monotonic()
+        elif time.monotonic() - since > STALL_SECONDS:
+            raise DeckError(
+                f"the store has {bars} of {wanted[0]} bars and {trades} of {wanted[1]} trades, and no more for "
+                f"{STALL_SECONDS:.0f} s; `tapedeck status` shows the recorder, `tapedeck errors` what it refused"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _final(home: StateDir, name: str, progress: ProgressBars) -> Json:
+    """The final status of a Feed. There is no timeout: the size of the files decides how long it takes."""
+    while True:
+        with open_objects(home) as objects:
+            feed = find(objects, "Feed", NAMESPACE, name)
+        progress.update(feed)
+        status: Json = feed.get("status", {})
+        if status.get("phase") in FINAL_PHASES:
+            return status
+        if home.running() is None:
+            raise DeckError(f"{NOT_RUNNING}; Feed {name} then begins again")
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,1 @@
+"""The content of files: decompressed, unpacked, and bounded."""

@@ -1,0 +1,1 @@
+"""Tables of files: text with delimiters, JSON, Parquet and Arrow, all as batches of columns."""

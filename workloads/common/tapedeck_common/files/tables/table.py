@@ -1,0 +1,53 @@
+"""A table of a file as its readers give it: what is known before the rows, and the rows in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+BATCH_ROWS = 10_000
+SAMPLE_ROWS = 1_000
+
+
+class InvalidCells(NamedTuple):
+    """A row that cannot be divided into the table's columns: its number, the reason and its text."""
+
+    number: int
+    reason: str
+    text: str
+
+
+class ColumnBatch(NamedTuple):
+    """Rows of a table: their numbers in the file, from 1, and an array of pyarrow for each column.
+
+    The columns of text tables are strings; those of others have the file's types. ``invalid`` are the rows among them
+    that have other columns.
+    """
+
+    numbers: Sequence[int]
+    columns: list[Any]
+    invalid: Sequence[InvalidCells] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: the names of its columns, None where the file gives none, and its first rows as text.
+
+    ``sample`` has rows of cells, None for what is null. ``types`` are those of pyarrow, None for text. ``decimal``
+    and ``thousands`` are the signs in the numbers of text.
+    """
+
+    name: str
+    stem: str
+    names: tuple[str, ...] | None
+    sample: list[list[str | None]]
+    batches: Iterator[ColumnBatch]
+    types: tuple[Any, ...] | None = None
+    decimal: str = "."
+    thousands: str = ""
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return len(self.names) if self.names is not None else max(map(len, self.sample), default=0)
