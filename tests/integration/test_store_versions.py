@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from pods.backtest import BacktestPod
@@ -19,9 +21,12 @@ from pods.services import Services, as_role
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.database import connect
 from tapedeck_common.store.schema_upgrade import upgrade_schema
+from tapedeck_common.store.schema_version import OLDEST_PROGRAM
 from tapedeck_common.version import VERSION
 from tapedeck_crds.errors import TapedeckError
+from tapedeck_deck.embedded import forkserver, processes
 from tapedeck_deck.embedded.postgres import SUPERUSER
+from tapedeck_deck.embedded.readiness import reported_message
 from tapedeck_maintenance.connection_check import main
 from waits import eventually
 
@@ -39,9 +44,12 @@ LATER, EARLIER, NONE = (
 REPLAY = {"source": {"store": {"exchange": "coinbase", "symbols": ["A/USD"], "interval": "1m"}}}
 
 
-def set_revision(dsn: str, revision: str) -> None:
+def set_revision(dsn: str, revision: str, oldest_program: str = "") -> None:
+    """Make it the store of another version, which declares what the oldest programs know that can use it."""
     with psycopg.connect(dsn) as connection:
         connection.execute("UPDATE alembic_version SET version_num = %s", (revision,))
+        comment = sql.SQL("COMMENT ON TABLE alembic_version IS {}")
+        connection.execute(comment.format(f"For programs that know the migration {oldest_program or revision}."))
 
 
 def end_connections(services: Services, dsn: str) -> None:
@@ -67,10 +75,26 @@ def test_pods_refuse_it(
         assert report["message"].startswith(message)
         assert report["reason"] == ("NewerSchema" if code == 64 else "OlderSchema")
     if revision == "9999":
-        with pytest.raises(TapedeckError, match=f"^{message}"):
-            upgrade_schema(store)
+        left = tmp_path / "left"
+        told = {"TAPEDECK_CONNECTIONS": str(recorder.home / "connections"), "TAPEDECK_TERMINATION_LOG": str(left)}
+        migrate = forkserver.start("tapedeck_maintenance.migrate", log=tmp_path / "log", env=os.environ | told)
+        assert processes.wait_exit(migrate, 60) == 64
+        assert reported_message(left.read_text()).startswith(message)
     with psycopg.connect(store) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (revision,)
+
+
+def test_pods_use_a_later_one_that_suits_them_and_migrate_does_not(connections: Connections, store: str) -> None:
+    with connect(connections, name="test") as connection:
+        query = "SELECT obj_description('alembic_version'::regclass, 'pg_class')"
+        assert connection.execute(query).fetchone() == (f"For programs that know the migration {OLDEST_PROGRAM}.",)
+    set_revision(store, "9999", NEWEST)
+    connect(connections, name="test").close()
+    with pytest.raises(TapedeckError, match=f"^{LATER}"):
+        upgrade_schema(store)
+    set_revision(store, "9999", f"{int(NEWEST) + 1:04}")
+    with pytest.raises(TapedeckError, match=f"^{LATER}"):
+        connect(connections, name="test")
 
 
 def test_one_without_tables_or_rights_is_refused_until_it_is_migrated(

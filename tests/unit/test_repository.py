@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tapedeck_common.store.schema_version import MIGRATIONS, OLDEST_PROGRAM
+
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -27,6 +29,20 @@ def test_migrations_form_one_line() -> None:
     texts = [path.read_text() for path in sorted(folder.glob("0*.py"))]
     numbers = [re.findall(r'^(?:down_)?revision = "?([0-9]{4}|None)"?$', text, re.MULTILINE) for text in texts]
     assert numbers == [[f"{n:04}", f"{n - 1:04}" if n > 1 else "None"] for n in range(1, len(texts) + 1)]
+
+
+def test_migrations_that_earlier_pods_survive_only_add() -> None:
+    """One that removes or changes something raises OLDEST_PROGRAM to its own number."""
+    changes = r"\b(DROP|RENAME|ALTER COLUMN|SET NOT NULL|TYPE|PRIMARY KEY|DELETE|UPDATE)\b"
+    compulsory = r"\bADD (?:COLUMN )?\w+ \w+ NOT NULL(?! DEFAULT)"
+    upgrades = {
+        path.name: re.sub(r"CREATE TABLE.*?\n\)", "", path.read_text().partition("def downgrade")[0], flags=re.DOTALL)
+        for path in (MIGRATIONS / "versions").glob("0*.py")
+    }
+    changing = {name[:4] for name, text in upgrades.items() if re.search(f"{changes}|{compulsory}", text)}
+    assert "0009" in changing  # another primary key
+    assert [name for name in sorted(changing) if name > OLDEST_PROGRAM] == []
+    assert OLDEST_PROGRAM in {name[:4] for name in upgrades}
 
 
 def load(path: Path) -> Any:

@@ -28,7 +28,7 @@ from tapedeck_deck.embedded.objects import Change, Objects
 from tapedeck_deck.embedded.postgres import OWNER, Postgres
 from tapedeck_deck.embedded.private_files import private_folder, write_private
 from tapedeck_deck.embedded.problems import Problems, keep_running
-from tapedeck_deck.embedded.readiness import wait_until_answering
+from tapedeck_deck.embedded.readiness import reported_message, wait_until_answering
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_deck.embedded.store_api import StoreApi, routed_to
 from tapedeck_deck.embedded.store_watch import StoreWatch
@@ -234,20 +234,23 @@ class EmbeddedCluster:
         own = self._broker.client() | {"store_dsn": self._postgres.dsn_with_password(OWNER)}
         for name, value in own.items():
             write_private(folder / name, value)
-        log_file = self._state_dir.logs / "migrate.log"
+        log_file, left = self._state_dir.logs / "migrate.log", folder / "termination"
         processes.begin_log(log_file)
+        left.unlink(missing_ok=True)
         migration = forkserver.start(
             services.IMAGES["migrate"],
             log=log_file,
             env={
                 **os.environ,
                 "TAPEDECK_CONNECTIONS": str(folder),
+                "TAPEDECK_TERMINATION_LOG": str(left),
                 "TAPEDECK_KAFKA_USERS": json.dumps([{"workload": name, "name": name} for name in services.ROLES]),
             },
         )
         limit = processes.START_LIMIT_SECONDS
         if processes.wait_finished("the migration of the database", migration, log=log_file, limit=limit):
-            raise DeckError(f"cannot migrate the schema of the store:\n{processes.tail(log_file)}")
+            message = reported_message(left.read_text()) if left.exists() else ""
+            raise DeckError(f"cannot migrate the store: {message or processes.tail(log_file)}")
 
 
 def _passwords() -> dict[str, str]:

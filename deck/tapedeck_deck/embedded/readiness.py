@@ -80,13 +80,18 @@ def _any_advanced(pods: list[Json], activity: dict[int, Activity], window: float
 
 def _message(failures: dict[str, Json]) -> str:
     status = list(failures.values())[-1]["status"]
-    try:
-        message = str(json.loads(status.get("terminationMessage", ""))["message"])
-    except (ValueError, KeyError, TypeError):
-        message = ""
+    message = reported_message(status.get("terminationMessage", ""))
     return (
         message or status.get("problem") or f"exit code {status.get('exitCode')}:\n{tail(Path(status.get('log', '')))}"
     )
+
+
+def reported_message(termination_message: str) -> str:
+    """The message of the report that a program left; empty where it left none."""
+    try:
+        return str(json.loads(termination_message)["message"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _logs(pods: list[Json]) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 from tapedeck_common.settings import WorkloadName
 from tapedeck_common.store.editions import Edition, set_up_storage
 from tapedeck_common.store.roles import ROLES, RoleCredentials, create_role, grant_table_rights
-from tapedeck_common.store.schema_version import MIGRATIONS, check_not_newer
+from tapedeck_common.store.schema_version import MIGRATIONS, check_not_newer, declare_oldest_program
 
 _LOCK = 0x7461706564656B  # "tapedek": the advisory lock of every upgrade
 
@@ -31,6 +31,7 @@ def upgrade_schema(
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         check_not_newer(connection)
         _upgrade(dsn)
+        declare_oldest_program(connection)
         edition = set_up_storage(connection)
         for credentials in create:
             create_role(connection, credentials)
