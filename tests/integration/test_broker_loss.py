@@ -5,18 +5,25 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
+import httpx
 import pytest
+from pydantic import SecretStr
 
 from pods.machine import Machine, lose_tail, running_machine
 from pods.recorder import caught_up, ends, recorders, select
+from pods.replay import ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
 from pods.sink import line_protocol_server
 from tapedeck_common import topics
+from tapedeck_common.settings import Connections
 from waits import eventually
 
 ROUNDS = max(2, int(os.environ.get("TAPEDECK_FAULTS", "2")) // 2 * 2)
-LOST = "SELECT count(*) FROM ingest_errors WHERE strpos(reason, 'the broker lost offsets') > 0"
+LOST = "SELECT count(*) FROM ingest_errors WHERE strpos(reason, 'the broker lost') > 0"
+SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD"]
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 
@@ -69,3 +76,46 @@ def _delivered(lines: list[bytes], minutes: int) -> bool:
 
 def _more_reported(dsn: str, reported: tuple[int]) -> bool:
     return select(dsn, LOST) > [reported]
+
+
+@pytest.mark.timeout(60 + 60 * ROUNDS)
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_replay_publishes_again_what_the_broker_lost(machine: Machine, tmp_path: Path, killed: bool) -> None:
+    """Of a pod that ends with the broker, and of one that goes on: its commits were acknowledged."""
+    connections = Connections(kafka_bootstrap=machine.broker.bootstrap, store_dsn=SecretStr(machine.dsn))
+    exchange = "killed" if killed else "running"
+    insert_minutes(machine.dsn, exchange, SYMBOLS, 3_000)
+    for _ in range(ROUNDS // 2):
+        replay = ReplayProcess(tmp_path, connections, {"source": {"store": {"exchange": exchange, "symbols": SYMBOLS}}})
+        try:
+            replay.begin(speed=6_000.0, hold=True)  # half a minute
+            replay.until(lambda r: r["published"] > 600)
+            if killed:
+                replay.kill()
+            machine.broker.kill()
+            assert lose_tail(machine.broker, replay.topic, 5_000) == 5_000
+            machine.broker.start()
+            if killed:
+                replay.start()
+            code = _played_to_the_end(replay)
+        finally:
+            if replay.process is not None and replay.process.poll() is None:
+                replay.kill()
+            print((replay.home / "log").read_text()[-4000:])  # shown where the test failed
+        assert code == 0
+        records = committed(machine.broker.bootstrap, replay.topic)
+        assert bars(records) == stored(machine.dsn, exchange)
+        assert [r.kind for r in records if r.kind in ("start", "end")] == ["start", "end"]
+        check_watermarks(records)
+
+
+def _played_to_the_end(replay: ReplayProcess) -> int:
+    """Send an anchor as the operator does, and restart a pod that failed for a while; returns the exit code."""
+    for _ in range(8):
+        with suppress(httpx.HTTPError):  # the pod has ended
+            report = replay.until(lambda r: r["position"] is not None)
+            replay.anchor(9, v0=report["position"], unpaced=True)
+        if (code := replay.wait()) != 1:
+            return code
+        replay.start()
+    return 1

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 
 from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
-from tapedeck_common.kafka import admin
+from tapedeck_common import wire
+from tapedeck_common.kafka import admin, producer
+from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
 from waits import within
 
@@ -101,6 +104,46 @@ def test_resumes_from_the_watermark_when_the_group_has_expired(
     assert bars(records) == stored(store, "x")
     assert [r.kind for r in records].count("start") == 1
     check_watermarks(records)
+
+
+def test_a_successor_skips_what_its_replay_did_not_write_and_counts_what_it_did(
+    replay: ReplayProcess, store: str, connections: Connections
+) -> None:
+    """Of its own, bars without a watermark: the broker lost the rest of a transaction, and committed it later."""
+    insert_minutes(store, "x", SYMBOLS, 3_000)
+    replay.begin(speed=30_000.0)
+    replay.until(lambda r: r["published"] > 500)
+    assert replay.process is not None
+    replay.process.send_signal(signal.SIGTERM)
+    assert replay.wait() == 143
+    ahead = wire.encode(wire.Watermark("9.0", T0 + 2_900 * MINUTE, None, 8_000))
+    own = wire.replay_headers(replay.uid, wire.Epoch(), control=True)
+    foreign: list[tuple[bytes | None, wire.Headers]] = [
+        (ahead, []),
+        (ahead, [("td", b"1;replay")]),
+        (ahead, [("td", b"\xff;;;;")]),
+        (ahead, wire.replay_headers(str(uuid.uuid4()), wire.Epoch(9), control=True)),
+        (b"{" * 2_000, own),
+        (None, own),
+        (b'{"type":"watermark","epoch":"0.0","v":"soon"}', own),
+        (b'{"type":"watermark","epoch":"9.zero","v":9,"published":1}', own),
+    ]
+    published = len(bars(committed(connections.kafka_bootstrap, replay.topic)))
+    writer = producer(connections, "foreign")
+    for value, headers in foreign:
+        writer.produce(replay.topic, value, partition=0, headers=headers)
+    for ts, symbol, *prices in stored(store, "x")[published : published + 4]:  # three bars have one event time
+        value = wire.encode(Bar("x", symbol, "1m", ts, *prices))
+        writer.produce(replay.topic, value, f"x:{symbol}", 0, headers=wire.replay_headers(replay.uid, wire.Epoch()))
+    assert writer.flush(30) == 0
+    assert len(bars(committed(connections.kafka_bootstrap, replay.topic, exchanges=["x"]))) == published + 4
+    replay.start()
+    report = replay.until(lambda r: r["position"] is not None)
+    assert T0 < report["position"] < T0 + 2_900 * MINUTE, report
+    replay.anchor(9, v0=report["position"], unpaced=True)
+    assert replay.wait() == 0, (replay.home / "log").read_text()[-4000:]
+    assert bars(committed(connections.kafka_bootstrap, replay.topic, exchanges=["x"])) == stored(store, "x")
+    assert replay.last_report()["published"] == 9_000
 
 
 def test_stops_at_sigterm_and_resumes(replay: ReplayProcess, store: str, connections: Connections) -> None:

@@ -27,6 +27,11 @@ class TransactionAborted(TapedeckError):
     """The open transaction was lost. Everything since the last commit must be published again."""
 
 
+def lost_records(topic: str, shard: int) -> str:
+    """Why a pod ends whose broker has lost committed records: the next one finds out where the log ends."""
+    return f"{topic} shard {shard}: the broker has lost records; the next pod publishes them again"
+
+
 def describe_kafka_error(error: KafkaError) -> str:
     """The broker's error in words that say what to look at."""
     if error.code() == KafkaError.KAFKA_STORAGE_ERROR:

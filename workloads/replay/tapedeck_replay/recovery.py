@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
+import msgspec
 import stamina
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapedeck_common import wire
 from tapedeck_common.kafka import consumer, is_transient, kafka_error
+from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
-from tapedeck_crds.errors import Unavailable
-from tapedeck_replay.errors import describe_kafka_error
+from tapedeck_common.topics import replay_topic
+from tapedeck_crds.errors import InvalidInput, Unavailable
+from tapedeck_replay.errors import TransactionAborted, describe_kafka_error, lost_records
 from tapedeck_replay.output.partition_output import PartitionOutput
 from tapedeck_replay.output.position import ReplayPosition, from_metadata
 
 READ_SECONDS = 15.0
+FINISH_SECONDS = 5.0
 SHARD_0_SECONDS = 300.0  # shard 0 may have to read a large file first
 LOOK_BACK = 1_000
+LOOK_AHEAD = 1_000  # others may have written before the start record
 
 
 @dataclass(frozen=True)
 class RecoveredState:
-    """``position`` is None where nothing was committed yet; ``start`` also where retention deleted the record."""
+    """``position`` is None where nothing was committed yet; ``start`` also where retention deleted the record.
+
+    ``trailing`` records of the replay follow the position on the log.
+    """
 
     position: ReplayPosition | None = None
     start: wire.ReplayStart | None = None
+    trailing: int = 0
+
+
+@dataclass(frozen=True)
+class LogEnd:
+    """What a partition says: the position in its last watermark, the records that follow it, and its first offset.
+
+    Records follow it only where the broker lost the rest of a transaction and committed it nevertheless.
+    """
+
+    position: ReplayPosition | None
+    trailing: int
+    low: int
 
 
 def recover(connections: Connections, output: PartitionOutput) -> RecoveredState:
@@ -35,38 +58,103 @@ def recover(connections: Connections, output: PartitionOutput) -> RecoveredState
 
     Call it after ``output.open()``: only then can no predecessor commit any more.
     """
-    try:
+    with _translated_errors(output.topic):
         return _recover(connections, output)
+
+
+def require_on_log(connections: Connections, output: PartitionOutput, position: ReplayPosition) -> None:
+    """Raises Unavailable where the log does not end with the position that was committed last.
+
+    No transaction may be open. The broker may take a while to finish those that have ended.
+    """
+    deadline = time.monotonic() + FINISH_SECONDS
+    with _translated_errors(output.topic):
+        while not agree(position, _read_end(connections, output)):
+            if time.monotonic() > deadline:
+                raise Unavailable(lost_records(output.topic, output.shard))
+            time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def _translated_errors(topic: str) -> Iterator[None]:
+    """Raise the client's errors as Unavailable."""
+    try:
+        yield
     except KafkaException as error:
-        raise Unavailable(f"{output.topic}: {describe_kafka_error(kafka_error(error))}") from error
+        raise Unavailable(f"{topic}: {describe_kafka_error(kafka_error(error))}") from error
+    except TransactionAborted as error:
+        raise Unavailable(str(error)) from error
 
 
 @stamina.retry(on=is_transient, attempts=6, timeout=60.0, wait_max=3.0)
 def _recover(connections: Connections, output: PartitionOutput) -> RecoveredState:
-    partition = TopicPartition(output.topic, output.shard)
-    committed = output.group.committed([partition], timeout=READ_SECONDS)[0]
+    committed = output.group.committed([output.partition], timeout=READ_SECONDS)[0]
     if committed.error is not None:
         raise KafkaException(committed.error)
-    with_end = {"enable.partition.eof": True}
-    reader = consumer(connections, f"{output.topic}.{output.shard}.recover", f"{output.topic}.recover", with_end)
-    try:
-        low, high = reader.get_watermark_offsets(partition, timeout=READ_SECONDS)
+    with _reader(connections, output) as reader:
+        low, high = reader.get_watermark_offsets(output.partition, timeout=READ_SECONDS)
+        if low == high and committed.offset < 0:
+            return RecoveredState()
+        output.abort_unfinished()
+        low, high = reader.get_watermark_offsets(output.partition, timeout=READ_SECONDS)
         if low == high:
             return RecoveredState()
-        first = next(_records(reader, output, low), None)
-        start = first if isinstance(first, wire.ReplayStart) else None
-        if committed.offset >= 0 and committed.metadata:
-            return RecoveredState(from_metadata(committed.metadata), start)
-        return RecoveredState(_last_watermark(reader, output, low, high), start)
+        first = (control_record(message, output.uid) for message in islice(_messages(reader, output, low), LOOK_AHEAD))
+        start = next((record for record in first if isinstance(record, wire.ReplayStart)), None)
+        end = _log_end(reader, output, low, high)
+    if committed.offset < 0 or not committed.metadata:
+        return RecoveredState(end.position, start, end.trailing)
+    position = from_metadata(committed.metadata)
+    if agree(position, end):
+        return RecoveredState(position, start)
+    # They are committed together, so the broker has lost one of them. What is on the log is what consumers read.
+    log.error(
+        "the broker lost records or the position; continuing after the last record on the log",
+        topic=output.topic,
+        shard=output.shard,
+        position=position.v,
+        on_log=None if end.position is None else end.position.v,
+    )
+    return RecoveredState(end.position, start, end.trailing)
+
+
+@stamina.retry(on=is_transient, attempts=6, timeout=60.0, wait_max=3.0)
+def _read_end(connections: Connections, output: PartitionOutput) -> LogEnd:
+    with _reader(connections, output) as reader:
+        low, high = reader.get_watermark_offsets(output.partition, timeout=READ_SECONDS)
+        return _log_end(reader, output, low, high) if low < high else LogEnd(None, 0, low)
+
+
+@contextlib.contextmanager
+def _reader(connections: Connections, output: PartitionOutput) -> Iterator[Consumer]:
+    client_id, group = f"{output.topic}.{output.shard}.recover", f"{output.topic}.recover"
+    reader = consumer(connections, client_id, group, {"enable.partition.eof": True})
+    try:
+        yield reader
     finally:
         reader.close()
 
 
-def wait_for_start(connections: Connections, topic: str, heartbeat: Callable[[], None]) -> wire.ReplayStart:
+def agree(position: ReplayPosition, end: LogEnd) -> bool:
+    """Whether the committed position is that of the last transaction on the log; its own first has no watermark."""
+    if end.trailing:
+        return False
+    if (on_log := end.position) is None:
+        return position.published == 0 or end.low > 0
+    return (position.epoch, position.last, position.published, position.ended) == (
+        on_log.epoch,
+        on_log.last,
+        on_log.published,
+        on_log.ended,
+    )
+
+
+def wait_for_start(connections: Connections, uid: str, heartbeat: Callable[[], None]) -> wire.ReplayStart:
     """The ``start`` record of shard 0, once it is on its partition. Raises Unavailable.
 
     ``heartbeat`` is called at least once a second.
     """
+    topic = replay_topic(uid)
     reader = consumer(connections, f"{topic}.start", f"{topic}.recover")
     try:
         reader.assign([TopicPartition(topic, 0, 0)])
@@ -76,42 +164,48 @@ def wait_for_start(connections: Connections, topic: str, heartbeat: Callable[[],
             message = reader.poll(1.0)
             if message is None or message.error() is not None:
                 continue
-            record = wire.decode_control(message.value() or b"")
+            record = control_record(message, uid)
             if isinstance(record, wire.ReplayStart):
                 return record
-            raise Unavailable(f"{topic}: retention deleted the start record of shard 0; create a new Replay")
+            if record is not None:
+                raise Unavailable(f"{topic}: retention deleted the start record of shard 0; create a new Replay")
         raise Unavailable(f"{topic}: shard 0 has published no start record within {SHARD_0_SECONDS:g} s")
-    except (KafkaException, ValueError) as error:
+    except KafkaException as error:
         raise Unavailable(f"{topic}: cannot read the start record of shard 0: {error}") from error
     finally:
         reader.close()
 
 
-def _last_watermark(reader: Consumer, output: PartitionOutput, low: int, high: int) -> ReplayPosition | None:
-    """The position in the partition's last watermark: everything but the anchor and the count of the pass."""
+def _log_end(reader: Consumer, output: PartitionOutput, low: int, high: int) -> LogEnd:
+    """The end of a partition. Its position has everything but the anchor and the count of the pass."""
     look_back = LOOK_BACK
     while True:
         begin = max(low, high - look_back)
         found: ReplayPosition | None = None
-        for record in _records(reader, output, begin):
+        trailing = 0
+        for message in _messages(reader, output, begin):
+            origin = _own_origin(message, output.uid)
+            if origin is not None and not origin.control:
+                trailing += 1
+            if (record := control_record(message, output.uid)) is None:
+                continue
+            trailing = 0
             match record:
                 case wire.Watermark():
                     found = ReplayPosition(
                         v=record.v, epoch=record.epoch, last=record.position, published=record.published
                     )
-                case wire.EpochStart():
-                    found = None
+                case wire.EpochStart() if found is not None:
+                    found = ReplayPosition(v=record.v, epoch=record.epoch, published=found.published)
                 case wire.ReplayEnd() if found is not None:
-                    found = ReplayPosition(
-                        v=found.v, epoch=found.epoch, last=found.last, published=found.published, ended=True
-                    )
+                    found = msgspec.structs.replace(found, ended=True)
         if found is not None or begin == low:
-            return found
+            return LogEnd(found, trailing, low)
         look_back *= 8
 
 
-def _records(reader: Consumer, output: PartitionOutput, offset: int) -> Iterator[wire.ControlRecord | None]:
-    """The committed records from an offset to the end of the partition: control records, None for market data."""
+def _messages(reader: Consumer, output: PartitionOutput, offset: int) -> Iterator[Message]:
+    """The committed records from an offset to the end of the partition."""
     reader.assign([TopicPartition(output.topic, output.shard, offset)])
     while True:
         message = reader.poll(READ_SECONDS)
@@ -122,5 +216,28 @@ def _records(reader: Consumer, output: PartitionOutput, offset: int) -> Iterator
             if error.code() == KafkaError._PARTITION_EOF:
                 return
             raise KafkaException(error)
+        yield message
+
+
+def control_record(message: Message, uid: str) -> wire.ControlRecord | None:
+    """The control record in a message; None for market data, and for what this Replay did not write."""
+    origin = _own_origin(message, uid)
+    if origin is None or not origin.control:
+        return None
+    try:
+        record: wire.ControlRecord = wire.decode_control(message.value() or b"")
+        if not isinstance(record, wire.ReplayStart) and record.epoch != origin.epoch:
+            raise InvalidInput(f"epoch: got {record.epoch[:80]!r}, expected {origin.epoch!r} as in the header")
+    except ValueError as error:
+        log.warning("skipped an invalid record", offset=message.offset(), reason=str(error))
+        return None
+    return record
+
+
+def _own_origin(message: Message, uid: str) -> wire.Origin | None:
+    """The origin of a record that this Replay wrote; None for others."""
+    try:
         origin = wire.origin_of(message.headers())
-        yield wire.decode_control(message.value() or b"") if origin.control else None
+    except ValueError:
+        return None
+    return origin if origin.replay_uid == uid else None

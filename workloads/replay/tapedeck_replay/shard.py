@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException
@@ -22,8 +23,9 @@ from tapedeck_replay.errors import InvalidReplay, ReplayStopped, describe_kafka_
 from tapedeck_replay.output.mirroring import market_topic, mirror_topics
 from tapedeck_replay.output.partition_output import PartitionOutput
 from tapedeck_replay.output.position import ReplayPosition
+from tapedeck_replay.playback.cursor import position_after
 from tapedeck_replay.playback.player import Player, PlayerState, wall_ms
-from tapedeck_replay.recovery import RecoveredState, recover, wait_for_start
+from tapedeck_replay.recovery import RecoveredState, recover, require_on_log, wait_for_start
 from tapedeck_replay.source.dataset import Dataset, RecordSource
 from tapedeck_replay.source_factory import create_source, dataset_of
 
@@ -89,8 +91,9 @@ class ReplayShard:
                 dataset,
                 output,
                 self._controls,
-                position=_initial_position(recovered, dataset, source),
+                position=self._initial_position(recovered, dataset, source),
                 start=start if recovered.position is None and recovered.start is None else None,
+                require_on_log=partial(require_on_log, connections, output),
                 skip=spec.clock is not None and spec.clock.catch_up == "skip",
             )
             self._player = player
@@ -134,9 +137,15 @@ class ReplayShard:
         """The record that describes the dataset: shard 0's first pod resolves it, for all shards and successors."""
         if recovered.start is None and self._settings.shard == 0:
             return _new_start_record(self._settings, spec, source.resolve())
-        start = recovered.start or wait_for_start(connections, self.topic, self._heartbeat)
+        start = recovered.start or wait_for_start(connections, self._settings.uid, self._heartbeat)
         source.resume(dataset_of(spec, start))
         return start
+
+    def _initial_position(self, recovered: RecoveredState, dataset: Dataset, source: RecordSource) -> ReplayPosition:
+        position = recovered.position or ReplayPosition(v=dataset.virtual_start, passed=0)
+        if position.passed is None:  # it is a watermark's, which does not contain the count
+            position = msgspec.structs.replace(position, passed=source.count(dataset, position.v))
+        return position_after(source, dataset, position, recovered.trailing, self._heartbeat)
 
     def _heartbeat(self) -> None:
         """Reading before the first record makes progress. Raises ReplayStopped after ``stop``."""
@@ -196,12 +205,3 @@ def _check_topic(connections: Connections, topic: str) -> None:
     if error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # for example, its leader is being elected
         raise Unavailable(f"{topic}: {describe_kafka_error(error)}")
     raise InvalidReplay("NoTopic", f"{topic}: got {error.str()}, expected the topic that `tapedeck migrate` creates")
-
-
-def _initial_position(recovered: RecoveredState, dataset: Dataset, source: RecordSource) -> ReplayPosition:
-    position = recovered.position
-    if position is None:
-        return ReplayPosition(v=dataset.virtual_start, passed=0)
-    if position.passed is None:  # the group has expired, and a watermark does not contain the count
-        return msgspec.structs.replace(position, passed=source.count(dataset, position.v))
-    return position

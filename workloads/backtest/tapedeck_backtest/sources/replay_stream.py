@@ -152,7 +152,7 @@ class ReplayStream:
         for message in messages:
             error = message.error()
             if error is not None:
-                self._check_error(error)
+                self._check_error(error, message)
                 continue
             try:
                 self._process_record(message)
@@ -161,9 +161,11 @@ class ReplayStream:
             except ValueError as problem:
                 raise RunFailed("BadStream", f"{self._position(message)}: {problem}") from problem
 
-    def _check_error(self, error: KafkaError) -> None:
+    def _check_error(self, error: KafkaError, message: Message) -> None:
         """Raises for an error that does not go away by itself."""
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            if message.offset() != 0:
+                raise Unavailable(f"{self._topic}: the broker has lost records that were read; the run starts again")
             raise RunFailed(
                 "BadStream", f"{self._topic}: its first records were deleted (retention); run the Replay again"
             )

@@ -22,6 +22,8 @@ from tapedeck_common import wire
 from tapedeck_common.kafka import consumer
 from tapedeck_common.settings import Connections
 from tapedeck_common.wire import ControlRecord, Epoch
+from tapedeck_crds.errors import Unavailable
+from tapedeck_replay.errors import lost_records
 from tapedeck_replay.output.mirroring import MirrorTopic
 from tapedeck_replay.output.position import ReplayPosition, to_metadata
 from tapedeck_replay.output.writer import CLOSE_SECONDS, TransactionalWriter, Watchdog
@@ -46,16 +48,17 @@ class PartitionOutput:
         on_commit: Callable[[], None],
         shared: bool = False,
     ) -> None:
-        self.topic, self.shard = topic, shard
-        self._uid = uid
+        self.topic, self.shard, self.uid = topic, shard, uid
+        self.partition = TopicPartition(topic, shard)
         self._on_commit = on_commit
         self.shared = shared
         self.mirrors: Sequence[MirrorTopic] = ()
-        watchdog, partition = Watchdog(on_hang), TopicPartition(topic, shard)
+        watchdog = Watchdog(on_hang)
         ids = [f"{topic}.{shard}.{number}" for number in range(WRITERS)]
         self._writer, self._other = (
-            TransactionalWriter(connections, partition, each, watchdog, shared) for each in ids
+            TransactionalWriter(connections, self.partition, each, watchdog, shared) for each in ids
         )
+        self._last_offset: int | None = None  # of the last transaction's last record
         # Never subscribes: it represents the group in transactions and reads its committed offset.
         self.group: Consumer = consumer(connections, f"{topic}.{shard}.position", topic)
         self._headers: wire.Headers = []
@@ -71,10 +74,23 @@ class PartitionOutput:
         for opened in [self._threads.submit(writer.open) for writer in (self._writer, self._other)]:
             opened.result()
 
+    def abort_unfinished(self) -> None:
+        """Abort what is left of the predecessor's transactions on the partition, by an aborted one of each id.
+
+        ``open`` aborts those that the broker's coordinator knows to be open. Where the partition lost the end of one
+        that the coordinator has completed, the next commit would make the rest of it visible.
+        """
+        aborted = wire.encode(wire.EpochStart(str(Epoch()), 0, "seek"))
+        for writer in (self._writer, self._other):
+            writer.begin()
+            writer.produce_control(aborted, self._control_headers)
+            writer.flush()
+            writer.abort()
+
     def set_epoch(self, epoch: Epoch) -> None:
         """Put this epoch in the headers of the following records."""
-        self._headers = wire.replay_headers(self._uid, epoch)
-        self._control_headers = wire.replay_headers(self._uid, epoch, control=True)
+        self._headers = wire.replay_headers(self.uid, epoch)
+        self._control_headers = wire.replay_headers(self.uid, epoch, control=True)
 
     @property
     def in_transaction(self) -> bool:
@@ -113,9 +129,20 @@ class PartitionOutput:
         try:
             if writer.flush():
                 flushed.set()
+            self._require_growth(writer)
             writer.commit(offset, self.group)
         finally:
             flushed.set()
+
+    def _require_growth(self, writer: TransactionalWriter) -> None:
+        """Raises Unavailable where the broker has lost the end of the transaction before.
+
+        Between the last records of two transactions are those of the second, and at most transaction markers.
+        """
+        before, self._last_offset = self._last_offset, writer.last_offset
+        if before is None or self._last_offset is None or self._last_offset - before >= writer.records:
+            return
+        raise Unavailable(lost_records(self.topic, self.shard))
 
     def wait_committed(self) -> None:
         """Wait for the pending commit, if there is one. Raises the error of the last commit."""
@@ -127,6 +154,7 @@ class PartitionOutput:
         if self._pending_commit is not None:
             wait([self._pending_commit])
             self._pending_commit = None
+        self._last_offset = None  # records of what is aborted may follow it
         for writer in (self._other, self._writer):
             writer.abort()
 

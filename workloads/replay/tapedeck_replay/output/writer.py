@@ -12,7 +12,7 @@ from itertools import repeat
 from typing import TypeVar
 
 import stamina
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from tapedeck_common.kafka import kafka_error, transactional_producer
 from tapedeck_common.settings import Connections
@@ -86,6 +86,8 @@ class TransactionalWriter:
         self._watchdog = watchdog
         self._producer: Producer = transactional_producer(connections, transactional_id, _SHARED if shared else None)
         self.in_transaction = False
+        self.records = 0  # of the last transaction, on the partition
+        self.last_offset: int | None = None  # of its last control record; None if it is not known
 
     def open(self) -> None:
         """Fence the predecessor with this transactional id, and abort the transaction that it left open."""
@@ -95,6 +97,7 @@ class TransactionalWriter:
         with self._translated_errors():
             self._producer.begin_transaction()
         self.in_transaction = True
+        self.records, self.last_offset = 0, None
 
     def produce(
         self, keys: Sequence[bytes], values: Sequence[bytes], headers: Headers, mirrors: Sequence[MirrorTopic]
@@ -112,6 +115,7 @@ class TransactionalWriter:
             repeat(0),
             repeat(headers),
         )
+        self.records += len(values)
         with self._translated_errors():
             deque(calls, maxlen=0)
             for mirror in mirrors:
@@ -120,8 +124,14 @@ class TransactionalWriter:
 
     def produce_control(self, value: bytes, headers: Headers) -> None:
         """Hand a control record to the producer."""
+        self.records += 1
         with self._translated_errors():
-            self._producer.produce(self._topic, value, partition=self._shard, headers=headers)
+            self._producer.produce(
+                self._topic, value, partition=self._shard, headers=headers, on_delivery=self._on_delivery
+            )
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        self.last_offset = message.offset() if error is None else None
 
     def flush(self) -> bool:
         """Wait until the broker has every record of the transaction; False if that takes too long."""
@@ -145,7 +155,7 @@ class TransactionalWriter:
     def close(self) -> None:
         """Try to abort the open transaction; if the broker does not answer at once, the successor aborts it."""
         if self.in_transaction:
-            with contextlib.suppress(KafkaException):
+            with contextlib.suppress(KafkaException, SystemError):
                 self._producer.abort_transaction(CLOSE_SECONDS)
 
     def _call(self, request: Callable[[], T]) -> T:
@@ -167,8 +177,8 @@ class TransactionalWriter:
         """Raise the client's errors as Fenced, TransactionAborted or Unavailable."""
         try:
             yield
-        except KafkaException as error:
-            fault = kafka_error(error)
+        except (KafkaException, SystemError) as error:
+            fault = _fault(error)
             if fault.code() in _FENCED:
                 why = "another pod has taken over, or a transaction was open for so long that the broker ended it"
                 raise Fenced(f"{self._topic} shard {self._shard}: {why} ({fault.str()})") from error
@@ -176,6 +186,14 @@ class TransactionalWriter:
             raise (TransactionAborted if _needs_abort(fault) else Unavailable)(problem) from error
         except BufferError as error:
             raise TransactionAborted(f"{self._topic}: the producer's queue is full ({error})") from error
+
+
+def _fault(error: KafkaException | SystemError) -> KafkaError:
+    """The client's error: the cause of a SystemError where it is fatal, and a report of a delivery follows."""
+    cause = error.__cause__ if isinstance(error, SystemError) else error
+    if not isinstance(cause, KafkaException):
+        raise error
+    return kafka_error(cause)
 
 
 def _needs_abort(fault: KafkaError) -> bool:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
+
+import msgspec
 
 from tapedeck_replay.output.position import ReplayPosition
 from tapedeck_replay.playback.chunks import EncodedChunk
 from tapedeck_replay.playback.read_ahead import ReadAhead
 from tapedeck_replay.source.dataset import Dataset, RecordSource
+
+READ_AHEAD_SECONDS = 0.2
 
 
 class ReplayCursor:
@@ -67,3 +72,26 @@ class ReplayCursor:
         self.published += end - self.index
         self.last = self._chunk.order_key(end - 1)
         self.index = end
+
+
+def position_after(
+    source: RecordSource, dataset: Dataset, position: ReplayPosition, count: int, heartbeat: Callable[[], None]
+) -> ReplayPosition:
+    """The position after so many more records. ``heartbeat`` is called at least once a second."""
+    if count == 0:
+        return position
+    ready = threading.Event()
+    cursor = ReplayCursor(source, dataset, ready.set, position)
+    try:
+        while (missing := position.published + count - cursor.published) and cursor.next_event() != math.inf:
+            heartbeat()
+            ready.clear()
+            if (chunk := cursor.chunk()) is None:
+                ready.wait(READ_AHEAD_SECONDS)
+            else:
+                cursor.advance(min(cursor.index + missing, len(chunk)))
+        last = cursor.last
+        reached = position.v if last is None else max(position.v, last[0] - 1)  # others of its time may follow
+        return msgspec.structs.replace(position, v=reached, last=last, passed=cursor.passed, published=cursor.published)
+    finally:
+        cursor.close()

@@ -26,6 +26,7 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_right
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 
@@ -69,8 +70,10 @@ def wall_ms() -> float:
 class Player:
     """Plays a dataset to an output until its end, or until ``stop``.
 
-    ``start`` is the first record of the partition, None if it is on the log already. A successor waits up to
-    CONFIRM_SECONDS for the operator's current anchor, so that a change made while no pod ran applies to it too.
+    ``start`` is the first record of the partition, None if it is on the log already. ``require_on_log`` raises
+    Unavailable where the broker has lost what was committed, which may be why a transaction was aborted. A successor
+    waits up to CONFIRM_SECONDS for the operator's current anchor, so that a change made while no pod ran applies to it
+    too.
     """
 
     def __init__(
@@ -82,10 +85,12 @@ class Player:
         *,
         position: ReplayPosition,
         start: wire.ReplayStart | None,
+        require_on_log: Callable[[ReplayPosition], None],
         skip: bool = False,
     ) -> None:
         self._controls = controls
         self._start = start
+        self._require_on_log = require_on_log
         self._transactions = TransactionPipeline(output, position, dataset.lateness)
         self._cursor = ReplayCursor(source, dataset, controls.wake.set, position)
         self.clock = VirtualClock(
@@ -282,6 +287,7 @@ class Player:
         aborts = self._transactions.abort(error)
         log.warning("transaction aborted", reason=str(error), consecutive=aborts)
         self._controls.wake.wait(ABORT_WAIT_SECONDS * 2**aborts)
+        self._require_on_log(self.committed)
         self._return_to_base()
 
     def _return_to_base(self) -> None:
