@@ -8,6 +8,7 @@ import pytest
 
 from tapedeck_backtest.supervisor.time_limit import GRACE_SECONDS, OWN_SECONDS, Overtime, TimeLimit
 from tapedeck_common.sandbox.output import OutputCopy
+from tapedeck_common.sandbox.running_time import RunningTime
 from tapedeck_crds.pod import parse_quantity
 
 
@@ -51,3 +52,14 @@ def test_a_process_that_is_silent_is_interrupted_once_and_then_ended() -> None:
     limit.work_ends()
     limit.heard(1e9)  # a message without work is no work
     assert limit.overtime(2e9) is Overtime.NONE
+
+
+def test_a_time_limit_does_not_count_while_the_pod_stands_still() -> None:
+    wall = iter([100.0, 100.0, 109.0, 109.5, 170.0, 170.5, 171.0])
+    clock = RunningTime(lambda: next(wall))
+    limit = TimeLimit(2.0)
+    limit.work_begins(clock.now())
+    limit.strategy_runs(True)
+    # Nine seconds without a look count as half a second, and so does a minute.
+    ends = [limit.overtime(clock.now()) for _ in range(5)]
+    assert ends == [Overtime.NONE] * 3 + [Overtime.INTERRUPT, Overtime.NONE]

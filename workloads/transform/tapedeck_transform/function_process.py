@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import msgspec
 
 from tapedeck_common.sandbox.output import OutputCopy
 from tapedeck_common.sandbox.policy import MIB
+from tapedeck_common.sandbox.running_time import LOOK_SECONDS, RunningTime
 from tapedeck_common.sandbox.scratch import ProcessWatch, ScratchFolder
 from tapedeck_common.wire import encode
 from tapedeck_crds.errors import InvalidInput, TapedeckError
@@ -96,10 +96,11 @@ class SandboxedFunction:
         return code
 
     def _request(self, number: int, request: msgspec.Struct, seconds: float) -> FunctionAnswer:
-        deadline = time.monotonic() + seconds
+        clock = RunningTime()
+        deadline = clock.now() + seconds
         try:
-            self._write(encode(request) + b"\n", deadline)
-            return answer_to(number, self._read_line(deadline))
+            self._write(encode(request) + b"\n", clock, deadline)
+            return answer_to(number, self._read_line(clock, deadline))
         except InvalidInput as error:
             self.close()
             raise ProcessEnded(f"{error}, and was killed") from None
@@ -112,21 +113,17 @@ class SandboxedFunction:
                 f"was killed: {self._excess}" if self._excess else f"its process exited with code {code}"
             ) from None
 
-    def _write(self, left: bytes, deadline: float) -> None:
+    def _write(self, left: bytes, clock: RunningTime, deadline: float) -> None:
         """Raises TimeoutError, and OSError if the process has exited."""
         while left:  # a pipe accepts only what it has room for
-            _, ready, _ = select.select([], [self._requests], [], max(deadline - time.monotonic(), 0))
-            if not ready:
-                raise TimeoutError
+            _wait([], [self._requests], clock, deadline)
             left = left[os.write(self._requests, left) :]
 
-    def _read_line(self, deadline: float) -> bytes:
+    def _read_line(self, clock: RunningTime, deadline: float) -> bytes:
         """Raises TimeoutError, InvalidInput beyond ANSWER_MAX, and OSError if the process has exited."""
         received = b""
         while not received.endswith(b"\n"):
-            ready, _, _ = select.select([self._answers], [], [], max(deadline - time.monotonic(), 0))
-            if not ready:
-                raise TimeoutError
+            _wait([self._answers], [], clock, deadline)
             part = os.read(self._answers, ANSWER_MAX)
             if not part:
                 raise BrokenPipeError("the process has closed its output")
@@ -143,3 +140,11 @@ class SandboxedFunction:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
+
+
+def _wait(readable: list[int], writable: list[int], clock: RunningTime, deadline: float) -> None:
+    """Wait until a pipe is ready. Raises TimeoutError at the deadline."""
+    while (left := deadline - clock.now()) > 0:
+        if any(select.select(readable, writable, [], min(left, LOOK_SECONDS / 2))):
+            return
+    raise TimeoutError

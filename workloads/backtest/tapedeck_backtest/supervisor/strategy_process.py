@@ -49,6 +49,7 @@ from tapedeck_common.parent_death import parent_death_signal
 from tapedeck_common.sandbox.descendants import adopt_orphans, children, sweep
 from tapedeck_common.sandbox.output import OutputCopy
 from tapedeck_common.sandbox.policy import MIB
+from tapedeck_common.sandbox.running_time import RunningTime
 from tapedeck_common.sandbox.scratch import ProcessWatch, ScratchFolder
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.backtest import BacktestSpec
@@ -86,7 +87,7 @@ class StrategyProcess:
         self._scratch: ScratchFolder | None = None
         self._watch: ProcessWatch | None = None
         self._excess = ""
-        self._limit = TimeLimit(0.0)
+        self._limit, self._clock = TimeLimit(0.0), RunningTime()
         self._stop = Event()
         self._on_notice: Callable[[Notice], None] = lambda _: None
         self._closed = False
@@ -134,7 +135,7 @@ class StrategyProcess:
 
     def send(self, message: ToStrategy) -> None:
         """Give it work or bars, and take its messages meanwhile. Raises as ``answer``."""
-        self._limit.work_begins(time.monotonic())
+        self._limit.work_begins(self._clock.now())
         rest = memoryview(framed(messages.encode(message)))
         while len(rest) and self._answer is None:  # a failure comes unasked
             self._wait(_POLL_SECONDS, write=True)
@@ -217,7 +218,7 @@ class StrategyProcess:
                 return True
 
     def _receive(self, message: FromStrategy) -> None:
-        self._limit.heard(time.monotonic())
+        self._limit.heard(self._clock.now())
         match message:
             case Heartbeat():
                 self._count_activity()
@@ -253,7 +254,7 @@ class StrategyProcess:
             raise _bad_message(f"more than {_ACTIVITY_PER_SECOND} a second")
 
     def _keep_time_limit(self) -> None:
-        match self._limit.overtime(time.monotonic()):
+        match self._limit.overtime(self._clock.now()):
             case Overtime.INTERRUPT:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._pid, TIME_SIGNAL)

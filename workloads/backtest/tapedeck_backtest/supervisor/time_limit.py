@@ -17,7 +17,7 @@ class Overtime(Enum):
 
 
 class TimeLimit:
-    """Expects a sign of life every ``seconds`` while the process has work. Times are monotonic seconds."""
+    """Expects a sign of life every ``seconds`` while the process has work. Times are those of RunningTime."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
