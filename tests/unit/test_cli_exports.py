@@ -241,6 +241,12 @@ def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
         stream.write(b"whole")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_text() == "whole"
+    reader, writer = os.pipe()
+    with whole_file(Path(f"/proc/self/fd/{writer}")) as stream:  # as /dev/stdout is
+        stream.write(b"standard output")
+    assert os.read(reader, 100) == b"standard output"
+    for end in (reader, writer):
+        os.close(end)
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     with whole_file(tmp_path / "pipe") as stream:

@@ -27,7 +27,7 @@ def open_shell(dsn: str, arguments: list[str]) -> None:
     """Become psql with the store's connection; without psql, read statements until the end of the input."""
     program = find_psql()
     if program is not None:
-        os.execve(program, ["psql", *arguments], shell_environment(dsn, os.environ))
+        os.execve(program, [program, *arguments], shell_environment(dsn, os.environ))
     if arguments:
         raise DeckError(
             f"psql: got {arguments[0]}, but there is no psql on PATH to take it; `tapedeck sql` runs statements"

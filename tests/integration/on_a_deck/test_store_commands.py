@@ -122,12 +122,14 @@ def test_sql_only_reads_and_says_what_is_wrong_and_where(tapedeck: Tapedeck, sta
     assert rows(tapedeck, "SELECT count(*) AS n FROM bars") == before
 
 
-def test_psql_opens_the_store_as_its_reader(shared_deck: Deck, owner: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", [os.environ["PATH"], "/nowhere"])  # without one on PATH the package's own
+def test_psql_opens_the_store_as_its_reader(shared_deck: Deck, owner: str, tmp_path: Path, path: str) -> None:
     home, _, _ = shared_deck
     done = subprocess.run(
         [sys.executable, "-c", "from tapedeck_deck.cli import main; main()", "--home", str(home.root), "psql", "--",
          "-XAtc", "SELECT current_user, count(*) FROM bars WHERE interval = '1m'", "-c", "DELETE FROM bars"],
-        capture_output=True, text=True, timeout=120, cwd=tmp_path, env={**os.environ, "PGPASSWORD": "wrong"},
+        capture_output=True, text=True, timeout=120, cwd=tmp_path,
+        env={**os.environ, "PGPASSWORD": "wrong", "PATH": path},
     )  # fmt: skip
     assert done.stdout == "tapedeck_reader|8\n"
     assert "permission denied for table bars" in done.stderr

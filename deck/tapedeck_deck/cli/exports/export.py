@@ -37,7 +37,8 @@ def export(dsn: str, request: ExportRequest) -> int:
         cursor.execute(statement(kind, columns, selection))
         rows = cursor.fetchmany(BATCH_ROWS)
         if not rows:
-            raise DeckError(f"no {kind.name} match; `tapedeck symbols` lists what the store has")
+            hint = "; `tapedeck symbols` lists what the store has" if kind.name in ("bars", "trades") else ""
+            raise DeckError(f"no {kind.name} match{hint}")
         with _writer(request, columns) as writer:
             while rows:
                 writer.write(rows)

@@ -23,15 +23,15 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     A device or a pipe is written to directly. Raises DeckError for a folder, OSError where the file cannot be written.
     """
-    path = Path(os.path.realpath(path))
     if path.is_dir():
         raise DeckError(f"--output: got {path}, which is a folder, expected a file")
-    if not path.parent.is_dir():
-        raise DeckError(f"--output: got {path}, expected a file in an existing folder; create {path.parent} first")
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         with path.open("wb") as stream:
             yield stream
         return
+    path = Path(os.path.realpath(path))
+    if not path.parent.is_dir():
+        raise DeckError(f"--output: got {path}, expected a file in an existing folder; create {path.parent} first")
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     temporary = Path(name)
     try:
