@@ -428,3 +428,19 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, name: str, damage: str) ->
         "first bytes": content[:8] + b"\0" * 20,
     }
     assert refusal(tmp_path, damaged[damage]).startswith("a.csv")
+
+
+def test_a_carriage_return_within_a_line_moves_no_line_number(tmp_path: Path) -> None:
+    """The library takes it for the end of a line."""
+    lines = [
+        "1522800000,100,102,98,101,1",
+        "1522800060,100,1\r02,98,101,1",
+        "1522800120,1,2",
+        "1522800180,1,2,0.5,1.5,3\r",
+    ]
+    found, bad = read(tmp_path, "ts,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+    assert [row[0] for row in found] == [T0, T0 + 180_000]
+    assert [(row.place.rpartition(":")[2], row.reason.partition(",")[0]) for row in bad] == [
+        ("3", "text: got a carriage return"),
+        ("4", "columns: got 3"),
+    ]

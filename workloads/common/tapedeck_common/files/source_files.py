@@ -109,6 +109,7 @@ READ_ERRORS = (
     lzma.LZMAError,
     tarfile.TarError,
     OverflowError,
+    UnicodeError,
     zipfile.BadZipFile,
     RuntimeError,
 )  # zipfile raises RuntimeError for an encrypted file

@@ -68,7 +68,7 @@ class _Reader:
         from pyarrow import csv
 
         self._skipped, self._invalid = [], []
-        if b'"' in block or not _is_utf8(block):
+        if b'"' in block or block.count(b"\r") != block.count(b"\r\n") or not _is_utf8(block):
             block = self._without_broken_lines(block, skip)
         try:
             table = csv.read_csv(
@@ -95,10 +95,11 @@ class _Reader:
         """The block with blank lines in place of those that are no rows, and would take the next with them."""
         lines = block.split(b"\n")
         for place, line in enumerate(lines):
-            if place >= skip and (reason := _broken(line)):
-                text = line.decode("utf-8", "replace").rstrip("\r")
-                self._invalid.append(InvalidCells(self._line + place + 1, reason, text))
+            if reason := _broken(line):
                 lines[place] = b""
+                if place >= skip:
+                    text = line.decode("utf-8", "replace").rstrip("\r")
+                    self._invalid.append(InvalidCells(self._line + place + 1, reason, text))
         return b"\n".join(lines)
 
     def _on_other_line(self, row: Any) -> str:
@@ -125,6 +126,8 @@ def _broken(line: bytes) -> str | None:
     """What is wrong with a line that cannot be divided into cells."""
     if line.count(b'"') % 2:
         return "quotes: got one that is not closed, expected a row of CSV"
+    if b"\r" in line.removesuffix(b"\r"):  # to the library the end of a line
+        return "text: got a carriage return, expected a row of CSV"
     return None if _is_utf8(line) else "text: got bytes that are no UTF-8, expected a row of CSV; declare `encoding`"
 
 
