@@ -1,10 +1,14 @@
-"""A proxy in front of the API server that kills the operator at its n-th request, or silences its watches."""
+"""A proxy in front of the API server that kills the operator at its n-th request, silences its watches, or gives wrong
+answers in the server's place.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +17,19 @@ import aiohttp
 from aiohttp import web
 
 from kube.api import KubeApi
+
+# Name → (status, content type, body) of an answer that the API server did not give.
+WRONG_ANSWERS = {
+    "page": (200, "text/html", "<html><body>Please log in</body></html>"),
+    "cut": (200, "application/json", '{"kind":"List","apiVersion":"v1","metadata":{"resou'),
+    "list": (200, "application/json", "[]"),
+    "conflict": (409, "application/json", '{"kind":"Status","metadata":{},"message":"wrong","code":409}'),
+    "too many": (429, "application/json", '{"kind":"Status","metadata":{},"message":"slow down","code":429}'),
+    "error": (500, "application/json", '{"kind":"Status","metadata":{},"message":"etcd","code":500}'),
+    "gateway": (502, "text/html", "<html><body>Bad Gateway</body></html>"),
+    "unavailable": (503, "text/plain", "no server"),
+}
+LATE_SECONDS = 1.0
 
 
 class CuttingProxy:
@@ -25,6 +42,8 @@ class CuttingProxy:
         self.calls: list[str] = []
         self.muted: tuple[str, ...] = ()  # plurals whose watches stay open and deliver nothing, not even their end
         self.held = 0
+        self.wrong: random.Random | None = None  # while set, chooses wrong and late answers for most requests
+        self.answered: Counter[str] = Counter()
         self._cut_at = 0
         self._after = False
         self._cut: Callable[[], None] = lambda: None
@@ -67,6 +86,8 @@ class CuttingProxy:
             await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if (wrong := await self._wrong_answer(request)) is not None:
+            return wrong
         cutting = False
         if _is_counted(request):
             self.calls.append(f"{request.method} {request.path}")
@@ -74,10 +95,7 @@ class CuttingProxy:
         if cutting and not self._after:
             self._cut()
             raise web.HTTPBadGateway
-        headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "authorization")}
-        url = self._api.url + request.raw_path
-        body = await request.read() or None
-        async with self._session.request(request.method, url, headers=headers, data=body) as answer:
+        async with await self._forward(request) as answer:
             if cutting:
                 await answer.read()
                 self._cut()
@@ -94,6 +112,26 @@ class CuttingProxy:
                 await self._hold_if_muted(request)
                 await response.write_eof()
             return response
+
+    async def _forward(self, request: web.Request) -> aiohttp.ClientResponse:
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "authorization")}
+        body = await request.read() or None
+        return await self._session.request(request.method, self._api.url + request.raw_path, headers=headers, data=body)
+
+    async def _wrong_answer(self, request: web.Request) -> web.Response | None:
+        """A wrong answer, half of the time after the server has handled the request; None for its own, maybe late."""
+        if self.wrong is None or self.wrong.random() < 0.3:
+            return None
+        name = self.wrong.choice(["late", *WRONG_ANSWERS])
+        self.answered[name] += 1
+        if name == "late":
+            await asyncio.sleep(LATE_SECONDS)
+            return None
+        if "watch" not in request.query and self.wrong.random() < 0.5:
+            async with await self._forward(request) as answer:
+                await answer.read()
+        status, content_type, text = WRONG_ANSWERS[name]
+        return web.Response(status=status, content_type=content_type, text=text)
 
     async def _hold_if_muted(self, request: web.Request) -> None:
         """Keep a muted watch silent for ever; other watches of the kind may be unmuted later."""

@@ -31,6 +31,7 @@ from tapedeck_common import topics
 from tapedeck_common.market import Bar
 from tapedeck_common.wire import encode
 from tapedeck_deck.embedded.ports import free_port
+from tapedeck_deck.embedded.postgres import SUPERUSER
 from waits import within
 
 PARTITIONS = len(topics.PERMANENT_TOPICS) * topics.PERMANENT_PARTITIONS
@@ -178,19 +179,28 @@ def test_a_restart_of_the_broker_loses_nothing(machine: Machine) -> None:
         assert recorder.running()
 
 
-def test_restarts_of_the_database_lose_nothing(machine: Machine) -> None:
-    dsn = machine.postgres.dsn("tapedeck_recorder")
-    with recorders(machine.folder, machine.broker.bootstrap, dsn) as (recorder,):
+@pytest.mark.timeout(60 + 60 * KILLS)
+def test_a_database_that_ends_in_mid_copy_loses_nothing(machine: Machine) -> None:
+    """A trigger slows each row down, so that the database is known to be within a COPY when it ends."""
+    copying = "SELECT 1 FROM pg_stat_progress_copy WHERE tuples_processed > 0"
+    with recorders(machine.folder, machine.broker.bootstrap, machine.postgres.dsn("tapedeck_recorder")) as (recorder,):
         recorder.start()
-        for crash in (True, False):
-            machine.publish(2_000)
-            if crash:
-                machine.postgres.kill()
-            else:
+        for number in range(KILLS):
+            with psycopg.connect(machine.dsn) as connection:
+                connection.execute(
+                    "CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+                    "'BEGIN PERFORM pg_sleep(0.002); RETURN new; END';"
+                    "CREATE TRIGGER slow BEFORE INSERT ON bars FOR EACH ROW EXECUTE FUNCTION slow()"
+                )
+            machine.publish(100)
+            eventually(lambda: select(machine.postgres.dsn(SUPERUSER), copying))
+            if number % 2:
                 machine.postgres.stop()
-            time.sleep(1)
+            else:
+                machine.postgres.kill()
             machine.postgres.start()
-        machine.publish(1_000)
+            with psycopg.connect(machine.dsn) as connection:
+                connection.execute("DROP TRIGGER slow ON bars")
         machine.check()
         assert recorder.running()
 
