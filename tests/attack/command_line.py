@@ -14,10 +14,14 @@ from attack.outcome import Outcome
 from tapedeck_deck.cli.app import app
 
 # Those that neither start a deck nor wait.
-COMMANDS = ("get", "describe", "patch", "delete", "apply", "errors", "status", "logs", "rerun", "strategies", "config")
+COMMANDS = (
+    "get", "describe", "patch", "delete", "apply", "errors", "status", "logs", "rerun", "strategies", "config", "sql",
+    "symbols", "export", "rm",
+)  # fmt: skip
 OPTIONS = (
     "-o", "-n", "-f", "-A", "--speed", "--max", "--pause", "--resume", "--seek", "--step", "--loop", "--until",
-    "--namespace", "--output", "--tail", "--help", "--no-such-option", "--", "-",
+    "--namespace", "--output", "--tail", "--exchange", "--symbol", "--interval", "--from", "--to", "--partition",
+    "--format", "--run", "--yes", "--help", "--no-such-option", "--", "-",
 )  # fmt: skip
 KINDS = ("feed", "replay", "backtest", "pod", "all", "feeds/x", "replay/", "/", "secret")
 CODES = (0, 1, 2, 130)

@@ -14,7 +14,7 @@ import pytest
 from decks.command import NOT_RUNNING, Run
 from tapedeck_deck.cli.psql import find_psql, shell_environment
 from tapedeck_deck.cli.sql import print_csv, print_json, print_table
-from tapedeck_deck.cli.statement import StatementResult, first_word
+from tapedeck_deck.cli.statement import StatementResult, first_word, running
 from tapedeck_deck.embedded.errors import DeckError
 
 BIG, EXACT = Decimal("123456789012345678901234567890"), Decimal("0.1234567890123456789")
@@ -45,6 +45,12 @@ def printed(print_: Callable[[StatementResult, TextIO], int], columns: list[str]
 )
 def test_the_first_word_of_a_statement(statement: str, word: str) -> None:
     assert first_word(statement) == word
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1\0; and more", "SELECT '\udcff'"])
+def test_a_statement_is_text(statement: str) -> None:
+    with pytest.raises(DeckError, match="statement: got a NUL or bytes that are not UTF-8"), running("", statement):
+        pytest.fail("ran")
 
 
 def test_csv_has_every_digit() -> None:

@@ -55,9 +55,10 @@ def running(dsn: str, statement: str) -> Iterator[StatementResult]:
             f"statement: got {word or 'nothing'}, expected {expected} or {_WITHOUT_CURSOR[-1]}: it only reads"
         )
     declared = word in _READING
+    text = _encoded(statement)
     try:
         with snapshot(dsn) as connection, _cursor(connection, declared) as cursor:
-            _execute(cursor, statement, declared)
+            _execute(cursor, text, declared)
             yield StatementResult([column.name for column in cursor.description or ()], _batches(cursor))
     except psycopg.Error as error:
         raise DeckError(error_text(error, statement, len(_DECLARATION) if declared else 0)) from error
@@ -107,12 +108,23 @@ def _cursor(connection: psycopg.Connection[Any], declared: bool) -> psycopg.Curs
     return cursor
 
 
-def _execute(cursor: psycopg.Cursor[Any], statement: str, declared: bool) -> None:
+def _encoded(statement: str) -> bytes:
+    """The statement for the database, which would end it at a NUL. Raises DeckError."""
+    try:
+        text = statement.encode()
+    except UnicodeEncodeError:
+        text = b"\0"
+    if b"\0" in text:
+        raise DeckError("statement: got a NUL or bytes that are not UTF-8, expected text")
+    return text
+
+
+def _execute(cursor: psycopg.Cursor[Any], statement: bytes, declared: bool) -> None:
     """By the extended protocol, which takes one statement alone."""
     if declared:
-        cursor.execute(statement.encode())
+        cursor.execute(statement)
     else:
-        cursor.execute(statement.encode(), prepare=True)
+        cursor.execute(statement, prepare=True)
 
 
 def _batches(cursor: psycopg.Cursor[Any]) -> Iterator[Rows]:

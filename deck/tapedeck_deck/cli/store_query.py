@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from tapedeck_crds.text import quoted
 from tapedeck_deck.cli.context import NOT_RUNNING
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
@@ -26,9 +27,11 @@ def reader_dsn(home: StateDir) -> str:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Raise the database's errors as DeckError."""
+    """Raise the database's errors as DeckError, and that of an option which is no text in UTF-8."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise DeckError(f"options: got {quoted(error.object)}, expected text in UTF-8") from error
     except psycopg.Error as error:
         raise DeckError(f"store: {error}; `tapedeck status` shows whether the database runs") from error
 

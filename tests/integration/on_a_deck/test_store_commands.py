@@ -173,6 +173,12 @@ def test_symbols_says_what_the_store_has_and_how_whole_it_is(tapedeck: Tapedeck)
     assert tapedeck("symbols", "--exchange", "none").stdout == "the store has no such series\n"
 
 
+@pytest.mark.parametrize("words", [["symbols"], ["export", "bars"], ["rm", "bars", "--symbol", "A/B"]])
+def test_options_are_text(tapedeck: Tapedeck, words: list[str]) -> None:
+    answer = tapedeck(*words, "--exchange", "\udcff")
+    assert (answer.exit_code, answer.stderr) == (1, "error: options: got '\\udcff', expected text in UTF-8\n")
+
+
 def test_rm_asks_and_keeps_the_catalogue_true(tapedeck: Tapedeck, shared_deck: Deck) -> None:
     _, _, objects = shared_deck
     words = ["rm", "bars", "--exchange", "x", "--symbol", "A/B"]
