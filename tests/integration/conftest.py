@@ -24,6 +24,12 @@ from tapedeck_common.store.schema_upgrade import upgrade_schema
 Subscribe = Callable[..., SocketClient]
 
 
+@pytest.fixture(scope="module")
+def schema(services: Services) -> None:
+    """The tables in the database that all tests share."""
+    upgrade_schema(services.postgres.dsn())
+
+
 @pytest.fixture
 def gateway(tmp_path: Path, connections: Connections) -> Iterator[Gateway]:
     with running_gateway(tmp_path, as_role(connections, "tapedeck_reader")) as gateway:

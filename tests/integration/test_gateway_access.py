@@ -20,20 +20,15 @@ from pods.gateway import Gateway, running_gateway
 from pods.gateway_fuzz import attack, routes
 from pods.raw_http import RawResponse, get_request, send_raw
 from pods.services import Services
-from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_deck.embedded import processes
 from waits import eventually
 
+pytestmark = pytest.mark.usefixtures("schema")
 PATHS = [path.replace("{run_id}", "x") for path in routes()]
 PRIVATE = [path for path in PATHS if path not in ("/healthz", "/readyz", "/metrics", "/status")]
 UPGRADE = ("upgrade: websocket", "sec-websocket-version: 13", "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==")
 LISTED, ORIGIN = "deck.example", "http://localhost:5173"
 READ, CONTROL = "reader-" + "r" * 32, "operator-" + "c" * 32
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _schema(services: Services) -> None:
-    upgrade_schema(services.postgres.dsn())
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from pods.raw_http import get_request, open_connection, read_to_end, send_raw
 from pods.services import Services
 from waits import eventually
 
+pytestmark = pytest.mark.usefixtures("schema")
 HEADER_SECONDS, WRITE_SECONDS, BODY_SECONDS, KEEP_ALIVE_SECONDS = 1.5, 1.0, 1.0, 1.0
 PER_CLIENT = 300
 SPEC = {

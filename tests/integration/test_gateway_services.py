@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -15,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from websockets.sync.client import connect
 
 from pods.gateway import FILE_SPEC, MINUTE, Gateway, ReplayTopic, insert_bars, insert_run, running_gateway, walk
+from pods.raw_http import get_request, open_connection, read_to_end
 from pods.services import Services
 from pods.socket_client import T0, SocketClient
 from tapedeck_common.market import event_time
@@ -143,3 +145,20 @@ def test_a_query_that_takes_too_long_is_told_from_an_outage(
             client.until(lambda: [message["message"] for message in client.of("error")] == [too_slow])
             assert gateway.get("/readyz") == (200, "broker: answers\ndatabase: answers\n")
         assert gateway.get("/api/latest", exchange="coinbase")[0] == 200
+
+
+def test_slow_queries_of_one_client_keep_no_other_out(store: str, connections: Connections, tmp_path: Path) -> None:
+    insert_bars(store, walk(33, 60, T0))
+    slow, quick = get_request("/api/latest?exchange=coinbase"), get_request("/api/runs")
+    with running_gateway(tmp_path, connections) as gateway, ExitStack() as stack:
+        with psycopg.connect(store) as connection:
+            connection.execute("LOCK TABLE bar_series, bars")  # a query waits for it
+            waiting = [stack.enter_context(open_connection(gateway.port)) for _ in range(60)]
+            for each in waiting:
+                each.sendall(slow)
+            began = time.monotonic()
+            other = stack.enter_context(open_connection(gateway.port, source="127.0.0.2"))
+            other.sendall(quick)
+            answer = read_to_end(other, 60)
+            assert (answer.status, time.monotonic() - began < 5) == (200, True)
+        assert {read_to_end(each, 60).status for each in waiting} <= {200, 429}

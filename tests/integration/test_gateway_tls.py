@@ -20,6 +20,7 @@ from tapedeck_crds.errors import InvalidInput
 from tapedeck_gateway.server.certificate import Certificate
 from waits import eventually
 
+pytestmark = pytest.mark.usefixtures("schema")
 HEADER_SECONDS = 1.0
 
 

@@ -31,11 +31,13 @@ class RawResponse:
         return self.data.partition(b"\r\n\r\n")[2]
 
 
-def open_connection(port: int, *, receive_buffer: int | None = None) -> socket.socket:
-    """A connection, by default with the system's buffers."""
+def open_connection(port: int, *, receive_buffer: int | None = None, source: str = "") -> socket.socket:
+    """A connection, by default with the system's buffers, from an address of this machine."""
     connection = socket.socket()
     if receive_buffer is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    if source:
+        connection.bind((source, 0))
     connection.settimeout(10)
     connection.connect((HOST, port))
     return connection

@@ -49,7 +49,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Logged:
 def context(pool: Any) -> GatewayContext:
     """The context of an application with nothing but a pool."""
     missing: Any = None
-    return GatewayContext(GatewayOptions(), pool, missing, missing, missing, missing, missing, missing)
+    return GatewayContext(GatewayOptions(), pool, missing, missing, missing, missing, missing, missing, missing)
 
 
 def client_of(error: Exception) -> TestClient:

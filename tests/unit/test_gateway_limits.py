@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 
@@ -9,7 +10,9 @@ import pytest
 
 from charts.rendered import CHART
 from tapedeck_gateway.access.client_address import client_key
+from tapedeck_gateway.access.errors import TooManyRequests
 from tapedeck_gateway.access.rate_limit import RateLimit
+from tapedeck_gateway.access.request_slots import RequestSlots
 from tapedeck_gateway.options import GatewayLimits
 from tapedeck_gateway.server.connection_table import ConnectionTable
 
@@ -80,6 +83,29 @@ def test_the_table_of_clients_is_bounded() -> None:
     for number in range(100):
         limit.seconds_until_allowed(f"other {number}", 0.0)
     assert len(limit._paid_at) == 10
+
+
+def test_a_client_waits_for_a_slot_of_its_own_alone() -> None:
+    async def use() -> list[str]:
+        slots, seen = RequestSlots(2, wait_seconds=0.2), list[str]()
+        ended = asyncio.Event()
+
+        async def hold(client: str) -> None:
+            async with slots.slot(client):
+                seen.append(client)
+                await ended.wait()
+
+        holders = [asyncio.create_task(hold(client)) for client in ("a", "a", "a", "b")]
+        with pytest.raises(TooManyRequests, match="requests: expected at most 2 at a time; try again"):
+            await holders[2]
+        ended.set()
+        await asyncio.gather(*holders, return_exceptions=True)
+        async with slots.slot("a"):
+            seen.append("later")
+        assert not slots._clients
+        return seen
+
+    assert asyncio.run(use()) == ["a", "a", "b", "later"]
 
 
 @pytest.mark.parametrize(

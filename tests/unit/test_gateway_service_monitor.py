@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from tapedeck_common.settings import Connections
 from tapedeck_gateway import service_monitor
+from tapedeck_gateway.options import GatewayLimits
 from tapedeck_gateway.service_monitor import ServiceMonitor
 from tapedeck_gateway.store.pool import AWAY_SECONDS, CONNECTION_SECONDS, Pool
 
@@ -28,7 +29,7 @@ def patience_after(asked: int, port: int) -> list[float]:
 
     async def ask() -> list[float]:
         connections = Connections(store_dsn=SecretStr(f"postgresql://a:b@127.0.0.1:{port}/c"))
-        pool = Pool(connections, 1.0)
+        pool = Pool(connections, GatewayLimits())
         monitor = ServiceMonitor(connections, pool)
         try:
             found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from tapedeck_common.settings import Connections
 from tapedeck_gateway.access.guard import AccessPolicy, Guard
 from tapedeck_gateway.access.hosts import Hosts
 from tapedeck_gateway.access.rate_limit import RateLimit
+from tapedeck_gateway.access.request_slots import RequestSlots
 from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.context import GatewayContext
 from tapedeck_gateway.options import GatewayOptions
@@ -28,6 +30,7 @@ from tapedeck_gateway.topics.replay_list import ReplayList
 from tapedeck_gateway.topics.topic_reader import TopicReader
 
 TOKENS_SECONDS = 5.0  # between two reads of the tokens
+THREADS = 40  # of WebSockets, beside as many of requests
 
 
 def make_app(
@@ -35,10 +38,12 @@ def make_app(
 ) -> FastAPI:
     """The gateway. ``on_started`` is called once it accepts requests."""
     rate = RateLimit(options.limits.requests_per_second, options.limits.request_burst)
+    slots = RequestSlots(options.limits.requests_at_once)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        pool = Pool(connections, options.limits.query_seconds)
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "gateway"))
+        pool = Pool(connections, options.limits)
         subscriptions: Subscriptions | None = None
 
         def on_change(changed: set[str]) -> None:
@@ -50,7 +55,7 @@ def make_app(
         subscriptions = Subscriptions(pool, reader, replays)
         services = ServiceMonitor(connections, pool)
         services.start()
-        app.state.context = GatewayContext(options, pool, reader, subscriptions, replays, services, rate, tokens)
+        app.state.context = GatewayContext(options, pool, reader, subscriptions, replays, services, rate, slots, tokens)
         refreshing = asyncio.create_task(_keep_fresh(tokens))
         on_started()
         yield
@@ -71,7 +76,7 @@ def make_app(
         app.include_router(module.router)
     app.router.routes.append(Mount("/", PageFiles(), name="page"))
     _add_middleware(
-        app, options, AccessPolicy(Hosts(options.hosts), frozenset(options.origins), tokens, rate, is_page_file)
+        app, options, AccessPolicy(Hosts(options.hosts), frozenset(options.origins), tokens, rate, slots, is_page_file)
     )
     return app
 

@@ -10,6 +10,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from tapedeck_gateway.access.rate_limit import RateLimit
+from tapedeck_gateway.access.request_slots import RequestSlots
 from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.options import GatewayOptions
 from tapedeck_gateway.push.subscriptions import Subscriptions
@@ -30,6 +31,7 @@ class GatewayContext:
     replays: ReplayList
     services: ServiceMonitor
     rate: RateLimit
+    slots: RequestSlots
     tokens: Tokens
     open_sockets: Counter[str] = field(default_factory=Counter)
 

@@ -19,6 +19,9 @@ class GatewayLimits(Model):
     request_burst: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=500, description="Requests of one client at once, above the rate."
     )
+    requests_at_once: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        default=8, description="Requests of one client that are worked on at a time; others wait for up to 10 s."
+    )
     connections: Annotated[int, Field(ge=10, le=100_000)] = Field(
         default=2_000, description="Open HTTP connections; WebSockets are counted by themselves."
     )

@@ -20,11 +20,11 @@ class RequestDenied(TapedeckError):
 
 
 class TooManyRequests(TapedeckError):
-    """The client asks too often. ``seconds`` is the time after which it may try again."""
+    """The client asks too often, or too much at a time. ``seconds`` is the time after which it may try again."""
 
     http_status = 429
     reason = "TooManyRequests"
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"requests: expected fewer in a second; try again in {seconds:.1f} s")
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
         self.seconds = seconds

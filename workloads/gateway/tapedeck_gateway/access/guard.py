@@ -17,6 +17,7 @@ from tapedeck_gateway.access.error_response import error_response
 from tapedeck_gateway.access.errors import RequestDenied, TokenRequired, TooManyRequests
 from tapedeck_gateway.access.hosts import Hosts, host_name, is_origin_allowed, is_own_address
 from tapedeck_gateway.access.rate_limit import RateLimit
+from tapedeck_gateway.access.request_slots import RequestSlots
 from tapedeck_gateway.access.request_text import check_request_text
 from tapedeck_gateway.access.tokens import ANONYMOUS, Grant, Tokens
 
@@ -36,6 +37,7 @@ class AccessPolicy:
     origins: frozenset[str]
     tokens: Tokens
     rate: RateLimit
+    slots: RequestSlots
     is_public: Callable[[str], bool]
 
 
@@ -69,7 +71,14 @@ class Guard:
             await error_response(error)(scope, receive, send)
             return
         connection.state.grant = grant or ANONYMOUS
-        await self._app(scope, receive, send)
+        if scope["type"] == "websocket" or scope["path"] in PROBES:
+            await self._app(scope, receive, send)  # a WebSocket stays; each of its messages has a slot
+            return
+        try:
+            async with self._policy.slots.slot(client_of(scope)):
+                await self._app(scope, receive, send)
+        except TooManyRequests as error:  # of the slots alone: the application answers its own errors
+            await error_response(error)(scope, receive, send)
 
     def _check(self, connection: HTTPConnection, grant: Grant | None) -> None:
         scope = connection.scope
@@ -79,7 +88,7 @@ class Guard:
             return
         wait = self._policy.rate.seconds_until_allowed(client_of(scope), time.monotonic())
         if wait > 0:
-            raise TooManyRequests(wait)
+            raise TooManyRequests(f"requests: expected fewer in a second; try again in {wait:.1f} s", wait)
         check_request_text(scope)
         if self._policy.is_public(scope["path"]) and not is_control(scope):
             return

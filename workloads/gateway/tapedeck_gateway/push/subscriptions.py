@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from tapedeck_common.logs import log
 from tapedeck_crds.errors import InvalidInput, NotFound, Unavailable
@@ -48,7 +49,7 @@ class Subscriptions:
         self._changed: set[str] = set()
         self._pushed_at = 0.0
         self._polling: asyncio.Task[None] | None = None
-        self._opening = asyncio.Lock()
+        self._opening: WeakValueDictionary[object, asyncio.Lock] = WeakValueDictionary()
 
     def on_change(self, changed: set[str]) -> None:
         """Push changes of these replays, and of the live market for LIVE. Called in the topic reader's thread."""
@@ -95,7 +96,7 @@ class Subscriptions:
         """
         key = (str(symbol), resolution)
         length = resolution_length(resolution)
-        async with self._opening:
+        async with self._opening.setdefault((key, future), asyncio.Lock()):
             channel = self._series.get((key, future))
             if channel is None:
                 channel = await asyncio.to_thread(self._open, symbol, length, self._limits[future])
@@ -145,7 +146,7 @@ class Subscriptions:
 
     async def subscribe_run(self, client: SendQueue, run_id: str, future: bool) -> None:
         """Push the run's fills, equity and figures from now on. Raises NotFound and Unavailable."""
-        async with self._opening:
+        async with self._opening.setdefault((run_id, future), asyncio.Lock()):
             channel = self._runs.get((run_id, future))
             if channel is None:
                 row = await asyncio.to_thread(runs.run, self._pool, run_id)

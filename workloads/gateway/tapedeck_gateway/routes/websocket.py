@@ -94,6 +94,7 @@ class _Client:
         self._services = context.services
         self._socket = socket
         self._rate = context.rate
+        self._slots = context.slots
         self._tokens = context.tokens
         self._grant: Grant = socket.state.grant
         self._key = client_of(socket.scope)
@@ -150,7 +151,8 @@ class _Client:
         if len(self._series) + len(self._runs) >= self._options.limits.subscriptions:
             raise InvalidInput(f"subscribe: expected at most {self._options.limits.subscriptions} subscriptions")
         if message.run:
-            await self._subscriptions.subscribe_run(self._queue, message.run, message.future)
+            async with self._slots.slot(self._key):
+                await self._subscriptions.subscribe_run(self._queue, message.run, message.future)
             self._runs.add((message.run, message.future))
             return
         symbol = parse_symbol(message.symbol)
@@ -160,7 +162,8 @@ class _Client:
                 "load them from /history"
             )
         resolution_length(message.resolution)
-        await self._subscriptions.subscribe(self._queue, symbol, message.resolution, message.future)
+        async with self._slots.slot(self._key):
+            await self._subscriptions.subscribe(self._queue, symbol, message.resolution, message.future)
         self._series.add((symbol, message.resolution, message.future))
 
     def _unsubscribe(self, message: ClientMessage) -> None:

@@ -10,24 +10,25 @@ from psycopg_pool import ConnectionPool
 
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.database import PooledConnection
+from tapedeck_gateway.options import GatewayLimits
 from tapedeck_gateway.store.errors import DATABASE_ERRORS, unavailable
 
 Connection: TypeAlias = PooledConnection
-SIZE = 4
+SPARE = 4  # connections for other clients
 CONNECTION_SECONDS = 10.0  # that a request waits for a connection
 RECONNECT_SECONDS = 2.0  # then the next request tries again; attempts within this time have growing pauses
 AWAY_SECONDS = 1.0  # the same while the database does not answer
 
 
 class Pool(ConnectionPool[Connection]):
-    """Connections with a statement timeout, opened without waiting for the database."""
+    """Connections with a statement timeout, opened without waiting for the database: more than one client can use."""
 
-    def __init__(self, connections: Connections, query_seconds: float) -> None:
+    def __init__(self, connections: Connections, limits: GatewayLimits) -> None:
         super().__init__(
             connections.store_dsn.get_secret_value(),
             connection_class=PooledConnection,
             min_size=1,
-            max_size=SIZE,
+            max_size=limits.requests_at_once + SPARE,
             timeout=CONNECTION_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
             name="tapedeck-gateway",
@@ -35,11 +36,11 @@ class Pool(ConnectionPool[Connection]):
                 "autocommit": True,
                 "application_name": "tapedeck-gateway",
                 "connect_timeout": 10,
-                "options": f"-c statement_timeout={query_seconds * 1_000:.0f}",
+                "options": f"-c statement_timeout={limits.query_seconds * 1_000:.0f}",
             },
             open=False,
         )
-        self.query_seconds = query_seconds
+        self.query_seconds = limits.query_seconds
         self.database_answers = True
         self.open(wait=False)
 

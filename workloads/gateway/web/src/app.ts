@@ -303,7 +303,8 @@ export class App {
         this.selected.resolution = resolution;
         this.show();
       };
-      label.append(input, textElement("span", interval));
+      setText(label, interval);
+      label.prepend(input);
       group.append(label);
     }
   }

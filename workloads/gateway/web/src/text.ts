@@ -19,7 +19,7 @@ export function setText(element: Element, text: string): void {
 }
 
 /** A new element with a text. */
-export function textElement(name: "h2" | "p" | "pre" | "span", text: string): HTMLElement {
+export function textElement(name: "h2" | "p" | "pre", text: string): HTMLElement {
   const element = document.createElement(name);
   setText(element, text);
   return element;
