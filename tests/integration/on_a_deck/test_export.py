@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -154,23 +155,28 @@ def test_csv_and_lean_come_back_by_feeds_from_files_as_they_were(
     assert export("bars", *series, "--interval", "1m", "-o", str(tmp_path / "bars.csv")).exit_code == 0
     assert export("trades", *series, "-o", str(tmp_path / "trades.csv")).exit_code == 0
     assert export("bars", *series, "--format", "lean", "-o", str(tmp_path)).exit_code == 0
-    for form, path in (
-        ("csv", "bars.csv"), ("csv-trades", "trades.csv"), ("lean", "crypto/x/minute/ab/*_trade.zip"),
-    ):  # fmt: skip
-        files = {"format": form, "exchange": form, "interval": "1m", "sets": [{"symbol": "A/B", "path": path}]}
-        apply(objects, "Feed", f"of-{form}", {"source": {"files": files}}, tmp_path)
-    for form in ("csv", "csv-trades", "lean"):
-        reaches(objects, "Feed", f"of-{form}", "Complete", "Failed")
-    for form, table, columns, count in (
-        ("csv", "bars", "symbol, interval, ts, open, high, low, close, volume", BARS),
-        ("lean", "bars", "symbol, interval, ts, open, high, low, close, volume", BARS),
-        ("csv-trades", "trades", "ts, id, price, amount, side", 2),
+    paths = {"bars": "bars.csv", "trades": "trades.csv", "lean": "crypto/x/minute/ab/*_trade.zip"}
+    for name, path in paths.items():
+        files = {"exchange": name, "interval": "1m", "sets": [{"symbol": "A/B", "path": path}]}
+        source = {"files": files | ({"format": "lean"} if name == "lean" else {})}
+        apply(objects, "Feed", f"of-{name}", {"source": source}, tmp_path)
+    for name in paths:
+        reaches(objects, "Feed", f"of-{name}", "Complete", "Failed")
+    of_bars = "symbol, interval, ts, open, high, low, close, volume"
+    for name, table, columns, count in (
+        ("bars", "bars", of_bars, BARS),
+        ("lean", "bars", of_bars, BARS),
+        ("trades", "trades", "ts, id, price, amount, side", 2),
     ):
         same = (
             f"SELECT count(*) FROM (SELECT {columns} FROM {table} WHERE exchange = 'x' INTERSECT "  # noqa: S608
-            f"SELECT {columns} FROM {table} WHERE exchange = '{form}') AS both_have"
+            f"SELECT {columns} FROM {table} WHERE exchange = '{name}') AS both_have"
         )
-        eventually(lambda same=same, count=count: counted(owner, same) == count)  # type: ignore[misc]
+        eventually(partial(_counts, owner, same, count))
+
+
+def _counts(dsn: str, query: str, count: int) -> bool:
+    return counted(dsn, query) == count
 
 
 def counted(dsn: str, query: str) -> int:
