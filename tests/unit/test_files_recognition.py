@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, encoded_rows, find_files, kind_of
+from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, encoded_rows, find_files, kind_of, read_bars
 from tapedeck_crds.files import Files
 
 HEADER = "ts,open,high,low,close,volume\n"
@@ -428,6 +428,13 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, name: str, damage: str) ->
         "first bytes": content[:8] + b"\0" * 20,
     }
     assert refusal(tmp_path, damaged[damage]).startswith("a.csv")
+
+
+def test_any_file_name_is_a_place(tmp_path: Path) -> None:
+    (tmp_path / "{0} %s.csv").write_text("ts,open,high,low,close\n1522800000,1,2,0.5,1.5\n")
+    files = Files.model_validate({"exchange": "x", "sets": [{"symbol": "A/B", "path": "{0} %s.csv"}]})
+    [source] = find_files(files, FilesAccess(tmp_path))["A/B"]
+    assert [row.place for row in read_bars(files, [source], print)] == ["{0} %s.csv:2"]
 
 
 def test_a_carriage_return_within_a_line_moves_no_line_number(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def _of_tables(
                 if isinstance(block, ValidBars):
                     on_block(block)
                     validity.valid += len(block.bars)
-                    places = map(f"{table.name}:{{}}".format, block.numbers)
+                    places = (f"{table.name}:{number}" for number in block.numbers)
                     yield from map(Row, block.us.tolist(), places, block.bars)
                 else:
                     rows = (_ParsedRow(each.number, each.text, each.parsed) for each in block)
