@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -99,6 +100,21 @@ Time = Annotated[
     str,
     AfterValidator(_checked_time),
     Field(json_schema_extra={"format": "date-time", "pattern": TIME_PATTERN}, max_length=40),
+]
+
+
+def _checked_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, KeyError, OSError):  # KeyError: no such zone; OSError: a folder of zones
+        raise ValueError("expected a time zone of the IANA database, like America/New_York") from None
+    return name
+
+
+TimeZone = Annotated[
+    str,
+    Field(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"),
+    AfterValidator(_checked_zone),
 ]
 Exchange = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 SYMBOL_MAX = 64

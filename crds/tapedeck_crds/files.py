@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, ClassVar, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
-from tapedeck_crds.base import Exchange, Model, ObjectName, Rule, Symbol, exactly_one_of, no_own_secret
+from tapedeck_crds.base import Exchange, Model, ObjectName, Rule, Symbol, TimeZone, exactly_one_of, no_own_secret
 from tapedeck_crds.file_presets import preset_names
 from tapedeck_crds.intervals import Interval
 
@@ -35,17 +34,6 @@ def formats() -> tuple[str, ...]:
 Format = Annotated[
     str, AfterValidator(_checked_format), Field(json_schema_extra=lambda schema: schema.update(enum=[*formats()]))
 ]
-
-
-def _checked_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # a zone that is none, or a name that leads out of their folder
-        raise ValueError("expected a zone such as UTC, America/New_York or Etc/GMT+5") from None
-    return name
-
-
-Zone = Annotated[str, AfterValidator(_checked_zone), Field(min_length=1, max_length=64)]
 
 
 def _checked_column(value: object) -> str | int:
@@ -104,7 +92,7 @@ class FileTime(Model):
         default=None,
         description="Format of times that are text, with directives of strptime, such as %d/%m/%Y %H:%M.",
     )
-    zone: Zone | None = Field(
+    zone: TimeZone | None = Field(
         default=None, description="Zone of times without an offset, such as America/New_York; UTC if omitted."
     )
     stamp: Literal["open", "close"] | None = Field(

@@ -14,20 +14,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
-from tapedeck_crds.base import Model, Rule
+from tapedeck_crds.base import Model, Rule, TimeZone
 
 Weekday = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MIDNIGHT = "24:00"  # the end of a day
 _ONE_DAY = timedelta(days=1)
-
-
-def _checked_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, KeyError, OSError):  # KeyError: no such zone; OSError: a folder of zones
-        raise ValueError("expected a time zone of the IANA database, like America/New_York") from None
-    return name
 
 
 def _each_once(days: list[Weekday]) -> list[Weekday]:
@@ -47,11 +39,7 @@ class TradingDay(NamedTuple):
 class Session(Model):
     """When a market trades; by default without a break, with days in UTC."""
 
-    timezone: Annotated[
-        str,
-        Field(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"),
-        AfterValidator(_checked_zone),
-    ] = Field(default="UTC", description="Time zone of the IANA database, such as America/New_York.")
+    timezone: TimeZone = Field(default="UTC", description="Time zone of the IANA database, such as America/New_York.")
     open: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", max_length=5)] = Field(
         default="00:00", description="Local time at which a session opens."
     )
