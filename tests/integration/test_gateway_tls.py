@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import ssl
-import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from pods.services import Services
 from secured.services import Authority
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_gateway.server.certificate import Certificate
-from waits import eventually
+from waits import eventually, within
 
 pytestmark = pytest.mark.usefixtures("schema")
 HEADER_SECONDS = 1.0
@@ -51,9 +50,8 @@ def test_https_with_a_certificate_that_is_renewed(services: Services, tmp_path: 
 
         with open_connection(gateway.port) as half_open:
             half_open.sendall(b"\x16\x03\x01\x02\x00")  # the beginning of a handshake
-            began = time.monotonic()
-            assert read_to_end(half_open, 20).closed
-            assert time.monotonic() - began < 15
+            with within(15):
+                assert read_to_end(half_open, 60).closed
 
         before = serial_number(gateway.port, tls)
         for name in ("ca.crt", "tls.crt", "tls.key"):
