@@ -6,8 +6,6 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 FOLDER = files("tapedeck_crds") / "presets"
 
 
@@ -19,6 +17,8 @@ def preset_names() -> tuple[str, ...]:
 
 @cache
 def preset_document(name: str) -> dict[str, Any]:
-    """A preset's document."""
+    """A preset's document. Only programs that read files need the package that parses it."""
+    import yaml
+
     document: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
     return document

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -50,3 +52,15 @@ def test_images_hold_the_programs_that_the_chart_runs_in_them() -> None:
             used |= {(image, module) for image in images}
     assert ("gateway", "tapedeck_maintenance") in used
     assert [pair for pair in used if f"/tapedeck/lib/{pair[1]}\n" not in stages[f"{pair[0]}-files"]] == []
+
+
+def test_images_that_read_files_have_the_packages_that_read_them() -> None:
+    for image in ("feed", "replay"):
+        pinned = {line.partition("==")[0] for line in (ROOT / "requirements" / f"{image}.txt").read_text().splitlines()}
+        assert {"ijson", "numpy", "pyarrow", "pyyaml"} <= pinned, image
+
+
+def test_the_resources_need_no_parser_of_yaml() -> None:
+    """Every image has them, and most have no parser."""
+    code = "import sys; sys.modules['yaml'] = None; import tapedeck_crds.kinds"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
