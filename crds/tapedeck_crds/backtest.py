@@ -80,8 +80,9 @@ class ReplayRef(Model):
     symbols: SymbolSet | None = Field(default=None, description="Which of its symbols to trade; all if omitted.")
     on_seek: Literal["stop", "restart"] = Field(
         default="stop",
-        description="The effect of a seek or of a new round of the loop. stop: the run fails. restart: the run ends as "
-        "failed, and the strategy starts again from the new position as a run with id <runId>@<epoch>.",
+        description="The effect of a seek or of a new round of the loop, also before the run began: a run reads the "
+        "Replay from its start. stop: the run fails. restart: the run ends as failed, and the strategy starts again "
+        "from the new position as a run with id <runId>@<epoch>.",
     )
 
     def __eq__(self, other: object) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
+from enum import Enum
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from tapedeck_crds.base import Model, Rule, Time
+from tapedeck_crds.json import Json
 from tapedeck_crds.resource import NAME_MAX, NAME_PATTERN
 
 ControlId = Annotated[str, Field(min_length=1, max_length=64)]
@@ -56,6 +59,52 @@ Rounds = Annotated[
     ),
 ]
 """How often the range is played; each round has an epoch of its own."""
+
+
+class Unchanged(Enum):
+    """The value of a control that stays as it is, where None removes it."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED = Unchanged.UNCHANGED
+
+
+def control_patch(
+    *,
+    speed: float | None = None,
+    unpaced: bool | None = None,
+    paused: bool | None = None,
+    seek: str | None = None,
+    step: int | None = None,
+    loop: int | str | Unchanged | None = UNCHANGED,
+    until: str | Unchanged | None = UNCHANGED,
+) -> Json:
+    """The merge patch of a Replay's spec for its controls; empty without one.
+
+    A speed ends `unpaced`, a step pauses. ``seek`` and ``until`` are times as in the spec. Seek and step get new ids,
+    since they take effect once for each.
+    """
+    spec: Json = {}
+    if speed is not None:
+        spec |= {"speed": speed, "unpaced": False}
+    if unpaced is not None:
+        spec["unpaced"] = unpaced
+    if paused is not None:
+        spec["paused"] = paused
+    if seek is not None:
+        spec["seek"] = {"to": seek, "id": _new_id()}
+    if step is not None:
+        spec |= {"paused": True, "step": {"intervals": step, "id": _new_id()}}
+    if loop is not UNCHANGED:
+        spec["loop"] = loop
+    if until is not UNCHANGED:
+        spec["until"] = until
+    return {"spec": spec} if spec else {}
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex[:12]
 
 
 class ClockOptions(Model):

@@ -7,7 +7,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
-from tapedeck_crds.base import Exchange, Model, ObjectName, Rule, Symbol, TimeZone, exactly_one_of, no_own_secret
+from tapedeck_crds.base import (
+    Exchange,
+    Model,
+    NonNegative,
+    ObjectName,
+    Rule,
+    Symbol,
+    TimeZone,
+    exactly_one_of,
+    no_own_secret,
+)
 from tapedeck_crds.file_presets import preset_names
 from tapedeck_crds.intervals import Interval
 
@@ -15,7 +25,9 @@ SecurityType = Literal["equity", "forex", "cfd", "crypto", "cryptofuture"]
 Kind = Literal["bars", "trades"]
 TimeUnit = Literal["s", "ms", "us", "ns"]
 AUTO, LEAN, MESSAGES = "auto", "lean", "binance-messages"
+EVERY = "*"
 COLUMN_MAX = 128
+_NAME = r"^[^{}/]*(\{(symbol|interval|minutes|date|any)\}[^{}/]*)+$"
 NUMBER_MAX = 1_000
 
 
@@ -44,6 +56,13 @@ def _checked_column(value: object) -> str | int:
     raise ValueError(f"expected a column's name, or its number from 1 to {NUMBER_MAX}")
 
 
+def _checked_name(text: str) -> str:
+    if re.fullmatch(_NAME, text) is None:
+        raise ValueError("expected a name with {symbol}, {interval}, {minutes}, {date} or {any}")
+    return text
+
+
+FileName = Annotated[str, AfterValidator(_checked_name), Field(max_length=128, json_schema_extra={"pattern": _NAME})]
 Column = Annotated[
     str | int,
     PlainValidator(_checked_column),
@@ -61,9 +80,13 @@ class FileVolume(Model):
 
 
 class FileSet(Model):
-    """Files of one symbol."""
+    """Files of one symbol, or of those that their rows or names say."""
 
-    symbol: Symbol = Field(description="Unified symbol of all rows of these files.")
+    symbol: Symbol | None = Field(
+        default=None,
+        description="Unified symbol of all rows of these files; if omitted, that of each row (columns.symbol), else of "
+        "each file's name (fileName): every symbol is a series of its own.",
+    )
     path: str = Field(
         min_length=1,
         max_length=512,
@@ -124,8 +147,20 @@ class FileColumns(Model):
     amount: Column | None = Field(default=None, description="Amount of a trade, in the base currency.")
     side: Column | None = Field(default=None, description="Side of a trade's taker: buy or sell, b or s, 1 or -1.")
     maker: Column | None = Field(default=None, description="Whether the buyer of a trade was the maker: true or false.")
-    symbol: Column | None = Field(default=None, description="Symbol of a row, which must be that of its files.")
+    symbol: Column | None = Field(
+        default=None, description="Symbol of a row, which must be that of its files where they have one."
+    )
     interval: Column | None = Field(default=None, description="Interval of a row, which must be that of the source.")
+
+
+class FileDefaults(Model):
+    """Values of all rows, where no column has them."""
+
+    volume: NonNegative | None = Field(default=None, description="Volume of a bar; 0 if omitted.")
+    amount: Annotated[float, Field(gt=0, le=1e12)] | None = Field(default=None, description="Amount of a trade.")
+    side: Literal["buy", "sell"] | None = Field(
+        default=None, description="Side of a trade's taker; unknown if omitted."
+    )
 
 
 class Files(Model):
@@ -151,6 +186,17 @@ class Files(Model):
         default=None,
         description="How times are written. What is omitted is recognized: the unit of numbers is the one in "
         "which they are times from 2000 to the end of next year; earlier and later ones need time.unit.",
+    )
+    file_name: FileName | None = Field(
+        default=None,
+        description="How files are named, without suffixes, such as {symbol}-{interval}-{date}; {any} is any text. "
+        "Files without a symbol have that of their name; an interval in it must be that of the source.",
+    )
+    defaults: FileDefaults | None = Field(default=None, description="Values that no column has.")
+    signed: bool | None = Field(
+        default=None,
+        description="Whether trades with a negative amount are sales, and the others purchases; if omitted, where "
+        "no column has the side and one of the first amounts is negative.",
     )
     delimiter: Annotated[str, Field(min_length=1, max_length=1, pattern=r"^[\t !#-~]$")] | None = Field(
         default=None, description="Delimiter of the cells of text; recognized if omitted."
@@ -200,4 +246,14 @@ class Files(Model):
             holds=lambda new, _old: new.security_type is None or new.format == LEAN,
         ),
         no_own_secret("credentials_secret"),
+        Rule(
+            cel="!(self.format in ['lean', 'binance-messages']) || self.sets.all(each, has(each.symbol))",
+            message="expected a symbol in each of sets with format: lean or binance-messages",
+            holds=lambda new, _old: new.format not in (LEAN, MESSAGES) or all(each.symbol for each in new.sets),
+        ),
     )
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of the sets, each once; * for those that only the files say."""
+        return tuple(dict.fromkeys(each.symbol or EVERY for each in self.sets))

@@ -20,6 +20,7 @@ FINAL_PHASES: frozenset[str] = SUCCESSFUL_PHASES | {"Failed"}
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 NAME_MAX = 40
+NAMESPACE_PATTERN = NAME_PATTERN  # of at most 63 characters
 NAME_RULE = Rule(
     cel=f"size(self.metadata.name) <= {NAME_MAX} && self.metadata.name.matches('{NAME_PATTERN}')",
     message=f"expected metadata.name of at most {NAME_MAX} characters of a-z, 0-9 and -",

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+AGAIN_SECONDS = 0.02
+
+
+@contextmanager
+def _redelivered(number: signal.Signals) -> Iterator[None]:
+    """Send a signal again whose KeyboardInterrupt was raised where Python ignores exceptions.
+
+    That is in finalizers and in callbacks of weak references, such as those of the import system.
+    """
+    before = sys.unraisablehook
+
+    def report(lost: sys.UnraisableHookArgs) -> None:
+        if lost.exc_type is KeyboardInterrupt:
+            again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+        else:
+            before(lost)
+
+    sys.unraisablehook = report
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager
 def interruptible(*signals: signal.Signals) -> Iterator[None]:
     """Raise KeyboardInterrupt when one of the signals arrives, and at the end of the block instead of another error.
+
+    Where Python ignores the exception, the first of the signals is sent again.
 
     A library that builds validators in Rust, or calls back from C, reports what a handler raises as an error of its
     own. An exit with code 0 stays one.
@@ -22,11 +52,14 @@ def interruptible(*signals: signal.Signals) -> Iterator[None]:
         arrived = True
         raise KeyboardInterrupt
 
-    for number in signals:
-        signal.signal(number, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in signals}
     try:
-        yield
+        with _redelivered(signals[0]):
+            yield
     except BaseException as error:
         if arrived and not (isinstance(error, SystemExit) and error.code in (0, None)):
             raise KeyboardInterrupt from error
         raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

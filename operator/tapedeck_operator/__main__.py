@@ -19,7 +19,7 @@ def main() -> int:
     except ValidationError as error:
         print(f"tapedeck-operator: {error}", file=sys.stderr)
         return 64
-    configure_logging(settings.log_level, workload="operator")
+    configure_logging(settings.log_level, {"workload": "operator"})
     logging.getLogger("kopf").setLevel(logging.WARNING)
     asyncio.run(run(settings))
     return 0

@@ -17,7 +17,7 @@ from attack import hostile
 from attack.outcome import GIVE_UP_SECONDS, Outcome
 from decks.process import Deck
 
-UDF = ("/config", "/time", "/symbols", "/search", "/history")
+UDF = ("/config", "/time", "/symbols", "/symbol_info", "/search", "/history", "/quotes", "/marks", "/timescale_marks")
 REST = (
     "/api/symbols", "/api/latest", "/api/resolutions", "/api/replays", "/api/runs", "/api/runs/{}",
     "/api/runs/{}/fills", "/api/runs/{}/trades", "/api/runs/{}/equity", "/healthz", "/readyz", "/status", "/metrics",
@@ -25,7 +25,7 @@ REST = (
 )  # fmt: skip
 PARAMETERS = (
     "symbol", "resolution", "from", "to", "countback", "query", "type", "exchange", "limit", "after", "points",
-    "future", "group", "callback",
+    "future", "group", "symbols", "run", "callback",
 )  # fmt: skip
 METHODS = ("GET", "GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "FOO")
 SERVER_ERROR = 500
@@ -34,7 +34,7 @@ BODY_SECONDS = 4.0  # how long a body is awaited that was announced and never co
 
 def udf(running: Deck, rng: random.Random, count: int, outcome: Outcome) -> None:
     """Each is answered, or refused with a message; the gateway then still answers an honest one."""
-    _requests(running, rng, count, outcome, [f"/udf{path}" for path in UDF])
+    _requests(running, rng, count, outcome, list(UDF))
 
 
 def rest(running: Deck, rng: random.Random, count: int, outcome: Outcome) -> None:

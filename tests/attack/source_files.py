@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from attack import hostile
 from attack.outcome import Outcome
-from tapedeck_common.files import FilesAccess, InvalidRow, encoded_rows, find_files, kind_of
+from file_rows import encoded_rows
+from tapedeck_common.files import FilesAccess, InvalidRow, find_files, kind_of
 from tapedeck_crds.errors import TapedeckError
 from tapedeck_crds.files import Files, formats
 

@@ -137,7 +137,7 @@ def _at_steady_rate(bootstrap: str, folder: Path, rate: float) -> tuple[float, f
 
 def _p99(metrics: str) -> float:
     """The upper bound of the bucket that holds the 99th percentile."""
-    lines = [line for line in metrics.splitlines() if line.startswith("tapedeck_feed_latency_seconds_bucket")]
+    lines = [line for line in metrics.splitlines() if line.startswith("tapedeck_feed_publish_latency_seconds_bucket")]
     buckets = [(line.split('le="')[1].split('"')[0], float(line.rsplit(" ", 1)[1])) for line in lines]
     total = buckets[-1][1]
     return next(float(bound) for bound, count in buckets if count >= 0.99 * total)

@@ -7,7 +7,6 @@ Timed from the first visible commit to the last, so start-up and joining the gro
 from __future__ import annotations
 
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,8 +27,9 @@ from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_common.wire import encode, market_headers
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.broker import KafkaBroker
+from tapedeck_deck.embedded.pods import Start
 from tapedeck_deck.embedded.ports import free_port
-from tapedeck_deck.embedded.postgres import Postgres
+from tapedeck_deck.embedded.postgres import ROLES, SUPERUSER, Postgres
 from tapedeck_recorder.kafka.consumer import BATCH_MESSAGES
 from tapedeck_recorder.rows.batch_builder import build_batch
 from tapedeck_recorder.rows.tables import BARS, COPY_HEADER, COPY_TRAILER
@@ -42,7 +42,7 @@ ROWS = SYMBOLS * MINUTES
 
 def run() -> list[Figure]:
     """Both figures, in rows/s."""
-    with tempfile.TemporaryDirectory(prefix="tapedeck-bench-") as name, _services(Path(name)) as bench:
+    with tempfile.TemporaryDirectory(prefix="tapedeck-bench-") as name, services(Path(name)) as bench:
         plain = alternate(lambda: bench.record(rev=0), bench.copy, RUNS)
         bench.revise()
         upsert = alternate(lambda: bench.record(rev=1), bench.copy, RUNS)
@@ -69,7 +69,7 @@ class Bench:
         self._folder = folder
         (folder / "results-key").write_bytes(RESULTS_KEY)
         self._broker = broker
-        self._dsn = postgres.dsn()
+        self._dsn, self._superuser_dsn = postgres.dsn(), postgres.dsn(SUPERUSER)
         self._start_offsets: list[tuple[object, ...]] = []
         (folder / "kafka_bootstrap").write_text(broker.bootstrap)
         (folder / "store_dsn").write_text(self._dsn)
@@ -87,14 +87,19 @@ class Bench:
         statement = f"COPY bars ({', '.join(BARS.columns)}) FROM STDIN (FORMAT BINARY)"
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             connection.execute("TRUNCATE bars")
-            connection.execute("CHECKPOINT")  # so that neither side writes full-page images to the WAL during the run
+            self._checkpoint()
             started = time.perf_counter()
             for payload in self._batches:
                 with connection.transaction(), connection.cursor() as cursor, cursor.copy(statement) as copy:
                     copy.write(payload)
             return ROWS / (time.perf_counter() - started)
 
-    def record(self, *, rev: int) -> float:
+    def _checkpoint(self) -> None:
+        """So that COPY writes no full-page images to the WAL during the run."""
+        with psycopg.connect(self._superuser_dsn, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+
+    def record(self, *, rev: int, launch: Start = processes.start_module) -> float:
         """Rows/s of the recorder; revision 0 goes into an empty table, later revisions update existing rows."""
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             if rev == 0:
@@ -103,14 +108,17 @@ class Bench:
             connection.cursor().executemany(
                 "INSERT INTO kafka_offsets VALUES (%s, %s, %s, %s, %s, %s)", self._start_offsets
             )
-            pod = processes.start(
-                [sys.executable, "-m", "tapedeck_recorder"],
+            pod = launch(
+                "tapedeck_recorder",
+                [],
                 log=self._folder / "recorder.log",
                 env={
                     "TAPEDECK_CONNECTIONS": str(self._folder),
                     "TAPEDECK_RESULTS_KEY_FILE": str(self._folder / "results-key"),
+                    "TAPEDECK_PORT_FILE": str(self._folder / "port"),
                     "PATH": "/usr/bin:/bin",
                 },
+                cwd=Path.cwd(),
             )
             try:
                 speed = self._watch(connection)
@@ -175,9 +183,9 @@ class Bench:
 
 
 @contextmanager
-def _services(folder: Path) -> Iterator[Bench]:
+def services(folder: Path) -> Iterator[Bench]:
     folder.chmod(0o755)
-    broker, postgres = KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres")
+    broker, postgres = KafkaBroker(folder / "kafka", free_port()), Postgres(folder / "postgres", (*ROLES, SUPERUSER))
     try:
         broker.launch()
         postgres.start()

@@ -20,6 +20,7 @@ from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.broker import KafkaBroker
+from tapedeck_deck.embedded.pods import Start
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import Postgres
 
@@ -44,15 +45,15 @@ class BenchEnvironment:
         """Insert minute bars into the store, the same in every run."""
         insert_minutes(self.connections.store_dsn.get_secret_value(), exchange, symbols, bars // len(symbols))
 
-    def replay(self, exchange: str) -> ReplayProcess:
+    def replay(self, exchange: str, launch: Start = processes.start_module) -> ReplayProcess:
         """A Replay of all bars of an exchange, not started yet; its pod imports everything itself, as on a cluster."""
         time.sleep(SETTLE_SECONDS)  # the broker finishes work of the previous run
         source = {"store": {"exchange": exchange, "symbols": ["*"]}}
-        return ReplayProcess(self.folder / "pods", self.connections, {"source": source}, launch=processes.start_module)
+        return ReplayProcess(self.folder / "pods", self.connections, {"source": source}, launch=launch)
 
-    def unpaced(self, exchange: str, bars: int) -> ReplayProcess:
+    def unpaced(self, exchange: str, bars: int, launch: Start = processes.start_module) -> ReplayProcess:
         """Play all bars of an exchange unpaced; returns the ended Replay."""
-        replay = self.replay(exchange)
+        replay = self.replay(exchange, launch)
         replay.begin(unpaced=True, lead_ms=500)
         if replay.wait(300) != 0 or replay.last_report()["published"] != bars:
             raise RuntimeError(f"the replay failed: {replay.last_report()}")

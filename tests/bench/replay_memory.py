@@ -6,11 +6,9 @@ with that for 200,000 bars; MB.
 
 from __future__ import annotations
 
-import psutil
-
 from bench.figures import Figure, against, alternate
+from bench.peak_memory import peak_memory
 from bench.replay_environment import SYMBOLS, BenchEnvironment, bench_environment, scaled
-from pods.replay import wait_for
 
 LARGE, SMALL, RUNS = scaled(4_000_000), scaled(200_000), 3
 
@@ -28,17 +26,7 @@ def _peak(services: BenchEnvironment, exchange: str) -> float:
     replay = services.replay(exchange)
     replay.begin(unpaced=True)
     assert replay.process is not None
-    pod, peak = psutil.Process(replay.process.pid), 0
-
-    def ended() -> bool:
-        nonlocal peak
-        try:
-            peak = max(peak, pod.memory_info().rss)
-        except psutil.NoSuchProcess:
-            return True
-        return replay.process is not None and replay.process.poll() is not None
-
-    wait_for(ended, "end of the replay", 300)
+    peak = peak_memory(replay.process, "the replay", 300)
     if replay.wait() != 0:
         raise RuntimeError(f"the replay failed: {replay.last_report()}")
-    return peak / 1e6
+    return peak

@@ -1,15 +1,27 @@
-"""The queries of the chart's dashboards."""
+"""The dashboards that the chart installs, and every expression that they ask data sources for."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from tapedeck_crds.json import Json
 
 FOLDER = Path(__file__).parents[2] / "charts/tapedeck/dashboards"
 FILES = sorted(FOLDER.glob("*.json"))
+Language = Literal["promql", "sql"]
+_SOURCES: dict[str, Language] = {"${datasource}": "promql", "${store}": "sql"}
+
+
+class Expression(NamedTuple):
+    """What a panel or a variable asks for. ``place``: `<dashboard>: <panel>`, or `<dashboard>: $<variable>`."""
+
+    place: str
+    language: Language
+    text: str
 
 
 def read(path: Path) -> Json:
@@ -17,17 +29,47 @@ def read(path: Path) -> Json:
     return document
 
 
-def queries(document: Json, field: str) -> Iterator[tuple[str, str]]:
-    """Panel title and query: ``expr`` for PromQL, ``rawSql`` for SQL."""
-    for panel in document["panels"]:
-        for target in panel["targets"]:
-            if field in target:
-                yield panel["title"], target[field]
+def expressions(language: Language) -> list[Expression]:
+    """Every expression of all dashboards in a language; a panel with several has each."""
+    found = [each for path in FILES for each in (*_of_panels(path), *_of_variables(path))]
+    return [each for each in found if each.language == language]
 
 
-def variables(document: Json, kind: str) -> Iterator[tuple[str, str]]:
-    """Name and query of the variables with the data source ``prometheus`` or ``store``."""
-    for variable in document["templating"]["list"]:
-        if variable["type"] == "query" and variable["datasource"]["uid"] == f"${{{kind}}}":
-            query = variable["query"]
-            yield variable["name"], query if isinstance(query, str) else query["query"]
+def statement(place: str) -> str:
+    """The SQL of a panel or a variable."""
+    (text,) = (each.text for each in expressions("sql") if each.place == place)
+    return text
+
+
+def _of_panels(path: Path) -> Iterator[Expression]:
+    for panel in read(path)["panels"]:
+        for target in panel.get("targets", ()):
+            language = _SOURCES[target["datasource"]["uid"]]
+            text = target["expr" if language == "promql" else "rawSql"]
+            yield Expression(f"{path.stem}: {panel['title']}", language, text)
+
+
+def _of_variables(path: Path) -> Iterator[Expression]:
+    for variable in read(path)["templating"]["list"]:
+        if variable["type"] == "query":
+            language = _SOURCES[variable["datasource"]["uid"]]
+            yield Expression(f"{path.stem}: ${variable['name']}", language, variable["query"])
+
+
+def as_promql(text: str) -> str:
+    """The expression with Grafana's variables replaced by a range and by a pattern that matches all."""
+    replaced = re.sub(r"\$\w+", ".+", text.replace("[$__rate_interval]", "[5m]"))
+    if (variable := re.fullmatch(r"label_values\((.*), \w+\)", replaced)) is not None:
+        return variable[1]
+    return replaced
+
+
+def as_sql(text: str, start: str, end: str, values: dict[str, str]) -> str:
+    """The statement with Grafana's macros of the time range, and its variables, replaced."""
+    text = re.sub(r"\$__timeFilter\(([\w.]+)\)", rf"\1 BETWEEN '{start}' AND '{end}'", text)
+    text = text.replace("$__timeFrom()", f"'{start}'").replace("$__timeTo()", f"'{end}'")
+    for name, value in values.items():
+        quoted = value.replace("'", "''")
+        text = text.replace(f"${{{name}:sqlstring}}", f"'{quoted}'")
+    assert "$" not in text, text
+    return text

@@ -15,7 +15,7 @@ _WORD = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 _NUMBER = re.compile(r"\b\d+(?:\.\d+)?(?:e[+-]?\d+|[smhd])?\b")
 WORDS = {
     "sum", "max", "min", "count", "rate", "increase", "deriv", "histogram_quantile", "absent", "vector", "label_values",
-    "or", "and", "unless", "offset", "changes", "Inf",
+    "or", "and", "unless", "offset", "changes", "Inf", "time", "label_replace", "avg",
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ KUBE_VERSION = "1.34.0"
 EXTERNAL: Json = {"kafka": {"bootstrap": "kafka.example:9092"}, "store": {"host": "db.example"}}
 _USERS = ("feed", "replay", "transform", "backtest", "recorder", "gateway", "migrate")
 DIGESTS = {name: f"sha256:{number:064x}" for number, name in enumerate(("replay", "gateway"), 0xD16E57)}
-_ROLES = ("admin", "feed", "replay", "transform", "backtest", "gateway", "recorder")
+_ROLES = ("admin", "feed", "replay", "transform", "backtest", "gateway", "recorder", "dashboards")
 SETS: dict[str, Json] = {
     "default": EXTERNAL,
     "one-namespace": {**EXTERNAL, "operator": {"watch": "release"}, "crds": {"enabled": False}},
@@ -65,6 +65,7 @@ SETS: dict[str, Json] = {
             "origins": ["https://a.example"],
             "hosts": ["charts.example", "*.b.example"],
             "existingTokensSecret": "clients",
+            "control": {"enabled": True, "namespaces": ["team-a", "team-b"], "logs": True, "strategies": True},
             "trustedProxies": ["10.0.0.0/8"],
             "limits": {"requestsPerSecond": 20, "sockets": 50},
             "tls": {"secret": "gateway-certificate"},
@@ -81,19 +82,25 @@ SETS: dict[str, Json] = {
         "metrics": {
             "podMonitor": {"enabled": True, "labels": {"release": "kps"}},
             "serviceMonitor": {"enabled": True, "labels": {"release": "kps"}},
-            "dashboards": {"enabled": True, "store": "Market"},
+            "dashboards": {"enabled": True, "store": "Market", "page": "https://deck.example"},
+            "dataSources": {"enabled": True},
+            "storeExporter": {"enabled": True},
             "alerts": {"enabled": True, "labels": {"release": "kps"}},
         },
     },
 }
 
 
-def with_broker(folder: Path) -> Path:
-    """A copy of the chart in which the vendor's Redpanda, which is not here, is a chart without templates."""
+VENDORS = {"broker": ("redpanda", "26.2.1"), "monitoring": ("kube-prometheus-stack", "88.5.3")}
+
+
+def with_vendors(folder: Path) -> Path:
+    """A copy of the chart in which the vendors' charts, which are not here, are charts without templates."""
     chart = shutil.copytree(CHART, folder / "tapedeck")
-    vendor = chart / "charts/broker/charts/redpanda"
-    vendor.mkdir(parents=True)
-    (vendor / "Chart.yaml").write_text("apiVersion: v2\nname: redpanda\nversion: 26.2.1\n")
+    for wrapper, (name, version) in VENDORS.items():
+        vendor = chart / "charts" / wrapper / "charts" / name
+        vendor.mkdir(parents=True)
+        (vendor / "Chart.yaml").write_text(f"apiVersion: v2\nname: {name}\nversion: {version}\n")
     return chart
 
 

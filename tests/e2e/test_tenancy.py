@@ -1,4 +1,4 @@
-"""Two namespaces of one release: what a user of one may see and do, as docs/tenancy.md says."""
+"""Two namespaces of one release: what a user of one may see and do, as docs/operate/tenancy.md says."""
 
 from __future__ import annotations
 

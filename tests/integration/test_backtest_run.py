@@ -227,7 +227,7 @@ def test_replay_results_appear_within_seconds_and_a_seek_fails_the_run(
         assert (status["state"], status["bars"], status["total"]) == ("running", 59, 100)
         scraped = urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/metrics", timeout=60).read().decode()
         assert "tapedeck_backtest_bars_total 59.0" in scraped
-        assert f"tapedeck_backtest_value {status['value']}" in scraped
+        assert f"tapedeck_backtest_account_value {status['value']}" in scraped
         next_epoch = wire.Epoch(1, 0)
         replay.producer.begin_transaction()
         replay.control(wire.EpochStart("1.0", T0, "seek"), epoch=next_epoch)

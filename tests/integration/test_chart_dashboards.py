@@ -1,10 +1,12 @@
-"""Every SQL query of the dashboards runs on the migrated schema with the gateway's role and returns rows."""
+"""Every SQL statement of the dashboards runs on the migrated schema with their role and returns right rows."""
 
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import psycopg
@@ -29,80 +31,257 @@ METRICS = {
     "trades": 2.0,
 }
 PERIODS = [{"period": "2018-04", "return_percent": 10.0, "trades": 2}, {"period": "2018", "return_percent": 10.0}]
+CHOSEN = {"exchange": "x", "product": "A/B", "interval": "5m", "run": "r1", "compared": "r1", "parameter": "fast"}
+Rows = list[tuple[Any, ...]]
+Ask = Callable[..., Rows]
+
+
+class Bar(NamedTuple):
+    """A one-minute bar."""
+
+    ts: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+def walk(seed: int, count: int, start: datetime, step: timedelta) -> list[Bar]:
+    """Bars of a random walk, with a hole of seven."""
+    rng = np.random.default_rng(seed)
+    price, made = 100.0, []
+    for number in range(count):
+        path = price * np.exp(rng.normal(0, 0.01, 4).cumsum())
+        if not 40 <= number < 47:
+            volume = float(rng.integers(1, 100))
+            made.append(
+                Bar(
+                    start + number * step,
+                    price,
+                    float(max(price, *path)),
+                    float(min(price, *path)),
+                    float(path[-1]),
+                    volume,
+                )
+            )
+        price = float(path[-1])
+    return made
+
+
+# Three days of minutes, the same product an hour long elsewhere, and eleven weeks of days.
+MINUTES = walk(1, 3 * 1440, T0, timedelta(minutes=1))
+ELSEWHERE = walk(2, 60, T0, timedelta(minutes=1))
+DAYS = walk(3, 77, datetime(2018, 1, 1, tzinfo=UTC), timedelta(days=1))
+SERIES = {("x", "A/B", "1m"): MINUTES, ("y", "A/B", "1m"): ELSEWHERE, ("x", "C/D", "1d"): DAYS}
 
 
 @pytest.fixture
-def filled(each_store: EachStore) -> str:
-    """The gateway's DSN of a store with a run, the trials of a sweep, a gap and a rejected row."""
+def ask(each_store: EachStore) -> Ask:
+    """Runs the statement of a panel with the role of dashboards, in a filled store."""
     upgrade_schema(each_store.dsn("postgres"))
     with psycopg.connect(each_store.dsn("postgres"), autocommit=True) as connection:
-        for run, state, metrics in (("r1", "complete", METRICS), ("r2", "running", None)):
-            connection.execute(
-                "INSERT INTO runs (run_id, name, namespace, strategy, params, spec, exchange, symbols, interval, "
-                "replay_uid, cash, started_at, state, metrics) VALUES "
-                "(%s, 'n', 'd', 'sma', '{\"fast\": 5}', '{}', 'x', '{A/B,C/D}', '1m', '', 100, %s, %s, %s)",
-                (run, NOW - timedelta(hours=1), state, None if metrics is None else json.dumps(metrics)),
-            )
-        for seq, value in enumerate(VALUES):
-            at = T0 + timedelta(minutes=seq)
-            # like a long run, whose equity curve is thinned out
-            connection.execute(
-                "INSERT INTO run_equity VALUES ('r1', %s, %s, %s, 50, 0, %s, 1)",
-                (seq * 997, at, float(value), float(DRAWDOWN[seq])),
-            )
-        connection.execute("UPDATE runs SET periods = %s WHERE run_id = 'r1'", (json.dumps(PERIODS),))
-        for seq, net in enumerate((4.0, -1.0)):
-            times = T0 + timedelta(minutes=seq), T0 + timedelta(minutes=seq + 10)
-            connection.execute(
-                "INSERT INTO run_trades VALUES ('r1', %s, 'A/B', 'buy', 1, %s, 10, %s, 14, %s, %s, 0.5)",
-                (seq, times[0], times[1], net + 0.5, net),
-            )
-        connection.execute(
-            "INSERT INTO run_trials VALUES ('r1', 0, 0, '{}', %s, %s, '{}', 1.5, true, 'h', ''), "
-            "('r1', 0, -1, '{}', %s, %s, '{}', NULL, true, 'h', '')",
-            (T0, NOW, T0, NOW),
-        )
-        connection.execute("INSERT INTO gaps VALUES ('x', 'A/B', '1m', %s, %s, 'open')", (T0, NOW))
-        connection.execute(
-            'INSERT INTO ingest_errors (topic, partition, "offset", at, reason, payload) '
-            "VALUES ('t', 0, 0, %s, 'w', 'p')",
-            (NOW - timedelta(minutes=5),),
-        )
-    return each_store.dsn(ROLES["gateway"])
+        _fill_market(connection)
+        _fill_runs(connection)
+
+    def rows(place: str, start: datetime = T0, end: datetime = NOW, **chosen: str) -> Rows:
+        text = dashboards.as_sql(dashboards.statement(place), start.isoformat(), end.isoformat(), CHOSEN | chosen)
+        with psycopg.connect(each_store.dsn(ROLES["dashboards"]), autocommit=True) as connection:
+            connection.execute("SET statement_timeout = '15s'")
+            return connection.execute(sql.SQL(text)).fetchall()
+
+    return rows
 
 
-def test_every_query_returns_rows(filled: str) -> None:
-    queries = {
-        f"{path.stem}: {panel}": query
-        for path in dashboards.FILES
-        for panel, query in dashboards.queries(dashboards.read(path), "rawSql")
-    } | {
-        f"{path.stem}: ${name}": query
-        for path in dashboards.FILES
-        for name, query in dashboards.variables(dashboards.read(path), "store")
+def _fill_market(connection: psycopg.Connection[Any]) -> None:
+    for (exchange, symbol, interval), bars in SERIES.items():
+        with connection.cursor().copy("COPY bars FROM STDIN") as copy:
+            for bar in bars:
+                copy.write_row((exchange, symbol, interval, *bar, 0, "live"))
+        row = (exchange, symbol, interval, bars[0].ts, bars[-1].ts)
+        connection.execute("INSERT INTO bar_series VALUES (%s, %s, %s, %s, %s)", row)
+    for number in range(3):
+        at = T0 + timedelta(seconds=number)
+        connection.execute(
+            "INSERT INTO tickers VALUES ('x', 'A/B', %s, 10, 5, 11, 9, 10, %s, 'live')", (at, 10 + number / 10)
+        )
+        trade = (
+            "INSERT INTO trades (exchange, symbol, ts, id, price, amount, side, source) "
+            "VALUES ('x', 'A/B', %s, %s, 10, 1, 'buy', 'live')"
+        )
+        connection.execute(trade, (at, str(number)))
+    connection.execute("INSERT INTO gaps VALUES ('x', 'A/B', '1m', %s, %s, 'open')", (T0, NOW))
+    connection.execute(
+        'INSERT INTO ingest_errors (topic, partition, "offset", at, reason, payload) '
+        "VALUES ('t', 0, 0, %s, 'w', 'p')",
+        (NOW - timedelta(minutes=5),),
+    )
+    connection.execute("INSERT INTO kafka_offsets VALUES ('c', 'i', 'market.bars', 0, 17)")
+
+
+def _fill_runs(connection: psycopg.Connection[Any]) -> None:
+    for run, state, metrics, trials in (("r1", "complete", METRICS, 4), ("r2", "running", None, 0)):
+        connection.execute(
+            "INSERT INTO runs (run_id, name, namespace, strategy, params, spec, exchange, symbols, interval, "
+            "replay_uid, cash, started_at, state, metrics, trials) VALUES "
+            "(%s, 'n', 'd', 'sma', '{\"fast\": 5}', '{}', 'x', '{A/B,C/D}', '1m', '', 100, %s, %s, %s, %s)",
+            (run, NOW - timedelta(hours=1), state, None if metrics is None else json.dumps(metrics), trials),
+        )
+    for seq, value in enumerate(VALUES):
+        # like a long run, whose equity curve is thinned out
+        connection.execute(
+            "INSERT INTO run_equity VALUES ('r1', %s, %s, %s, 50, 0, %s, 1)",
+            (seq * 997, T0 + timedelta(minutes=seq), float(value), float(DRAWDOWN[seq])),
+        )
+    connection.execute("UPDATE runs SET periods = %s WHERE run_id = 'r1'", (json.dumps(PERIODS),))
+    for seq, net in enumerate((4.0, -1.0)):
+        times = T0 + timedelta(minutes=seq), T0 + timedelta(minutes=seq + 10)
+        connection.execute(
+            "INSERT INTO run_trades VALUES ('r1', %s, 'A/B', 'buy', 1, %s, 10, %s, 14, %s, %s, 0.5)",
+            (seq, times[0], times[1], net + 0.5, net),
+        )
+    for trial, fast, objective, feasible in (
+        (0, 5, 1.5, True),
+        (1, 5, 2.5, False),
+        (2, 7, 2.0, True),
+        (-1, 7, None, True),
+    ):
+        connection.execute(
+            "INSERT INTO run_trials VALUES ('r1', 0, %s, %s, %s, %s, '{}', %s, %s, 'h', '')",
+            (trial, json.dumps({"fast": fast}), T0, NOW, objective, feasible),
+        )
+
+
+def test_every_statement_returns_rows(ask: Ask) -> None:
+    places = [each.place for each in dashboards.expressions("sql")]
+    assert len(places) == len(set(places)) > 30
+    empty = [place for place in places if not ask(place, T0 - timedelta(days=120), end=_end_of(place))]
+    assert empty == []
+
+
+def _end_of(place: str) -> datetime:
+    """Tickers are those of the day before the end of the range."""
+    return T0 + timedelta(hours=2) if place == "market: Tickers" else NOW
+
+
+def candles(bars: list[Bar], width: timedelta) -> Rows:
+    """Bars aggregated by hand: from midnight on, whatever the width."""
+
+    def start(bar: Bar) -> datetime:
+        midnight = bar.ts.replace(hour=0, minute=0)
+        return midnight + (bar.ts - midnight) // width * width
+
+    made: Rows = []
+    for at, group in groupby(bars, start):
+        parts = list(group)
+        high, low = max(part.high for part in parts), min(part.low for part in parts)
+        made.append((at, parts[0].open, high, low, parts[-1].close, sum(part.volume for part in parts)))
+    return made
+
+
+def approximately(rows: Rows) -> Rows:
+    return [(row[0], *(pytest.approx(number) for number in row[1:])) for row in rows]
+
+
+def test_candles_are_bars_aggregated_by_hand(ask: Ask) -> None:
+    start, end = T0 + timedelta(hours=1, minutes=2), T0 + timedelta(hours=5, minutes=33)
+    within = [bar for bar in MINUTES if T0 + timedelta(hours=1) <= bar.ts < T0 + timedelta(hours=5, minutes=35)]
+    found = ask("market: Candles", start, end)
+    assert found == approximately(candles(within, timedelta(minutes=5)))  # whole ones, also the first and the last
+    assert [row[:2] for row in ask("market: Volume", start, end)] == approximately([(row[0], row[5]) for row in found])
+    stored = ask("market: Candles", start, end, interval="1m")
+    assert stored == approximately([tuple(bar) for bar in MINUTES if start <= bar.ts <= end])
+    daily = ask("market: Candles", T0, T0 + timedelta(days=3), interval="1d")
+    assert daily[:3] == approximately(candles(MINUTES, timedelta(days=1)))
+
+
+def test_a_long_range_has_wider_candles_rather_than_many(ask: Ask) -> None:
+    found = ask("market: Candles", T0, T0 + timedelta(days=3), interval="1m")
+    assert found == approximately(candles(MINUTES, timedelta(minutes=3)))  # 4,320 minutes in at most 1,500 candles
+
+
+def test_the_timeline_keeps_the_extremes_and_the_ends(ask: Ask) -> None:
+    found = ask("market: Timeline", T0, T0 + timedelta(days=3))
+    closes = {bar.ts: bar.close for bar in MINUTES}
+    assert len(found) <= 1000 < len(closes)
+    assert all(closes[at] == close for at, close in found)
+    assert [at for at, _ in found] == sorted({at for at, _ in found})
+    assert (found[0][0], found[-1][0]) == (MINUTES[0].ts, MINUTES[-1].ts)
+    assert {min(closes.values()), max(closes.values())} <= {close for _, close in found}
+    few = ask("market: Timeline", T0, T0 + timedelta(minutes=30))
+    assert few == [(bar.ts, bar.close) for bar in MINUTES[:31]]
+
+
+def test_the_spread_is_that_to_the_mean_of_the_exchanges(ask: Ask) -> None:
+    found = {
+        (at, exchange): spread
+        for at, exchange, spread in ask("market: Spread between exchanges", T0, T0 + timedelta(hours=1))
     }
-    assert len(queries) > 8
-    with psycopg.connect(filled, autocommit=True) as connection:
-        rows = {where: connection.execute(sql.SQL(expand(query))).fetchall() for where, query in queries.items()}
-    assert all(rows.values()), [where for where, found in rows.items() if not found]
-    assert len(rows["backtests: Runs"]) == 2
-    assert {row[0] for row in rows["backtests: $run"]} == {"r1", "r2"}
-    equity = rows["backtests: Equity of the run"]
+    one, two = (candles(bars[:53], timedelta(minutes=5)) for bars in (MINUTES, ELSEWHERE))
+    assert {at for at, _ in found} == {row[0] for row in two}  # where both have the product
+    for own, other in zip(one, two, strict=False):
+        mean = (own[4] + other[4]) / 2
+        assert found[own[0], "x"] == pytest.approx(own[4] / mean - 1)
+        assert found[own[0], "y"] == pytest.approx(other[4] / mean - 1)
+
+
+def test_analytics_are_those_of_daily_closes(ask: Ask) -> None:
+    start, end = datetime(2018, 1, 1, tzinfo=UTC), T0 + timedelta(days=3)
+    days = {bar.ts: bar for bar in DAYS}
+    weeks: dict[datetime, list[Bar]] = {}
+    for at, bar in days.items():
+        weeks.setdefault(at - timedelta(days=at.weekday()), []).append(bar)
+    closes = [(week, parts[-1].close) for week, parts in sorted(weeks.items())]
+    expected = {later[0]: later[1] / earlier[1] - 1 for earlier, later in pairwise(closes)}
+    returns = {at: value for at, symbol, value in ask("analytics: Weekly returns", start, end) if symbol == "C/D"}
+    assert returns == {at: pytest.approx(value) for at, value in expected.items()}
+    volume = {at: value for at, symbol, value in ask("analytics: Weekly volume", start, end) if symbol == "C/D"}
+    assert volume == {
+        week: pytest.approx(sum(bar.volume * bar.close for bar in parts)) for week, parts in weeks.items()
+    }
+    changes = np.diff(np.log([bar.close for bar in DAYS]))
+    volatility = [value for _, symbol, value in ask("analytics: Volatility", start, end) if symbol == "C/D"]
+    assert volatility[-1] == pytest.approx(np.std(changes[-30:], ddof=1) * np.sqrt(365))
+    movers = {row[0]: row for row in ask("analytics: Movers", start, end)}
+    assert movers["C/D"][1] == pytest.approx(DAYS[-1].close / DAYS[0].open - 1)
+    assert movers["A/B"][1:6] == pytest.approx(
+        (
+            MINUTES[-1].close / MINUTES[0].open - 1,
+            MINUTES[0].open,
+            MINUTES[-1].close,
+            max(bar.high for bar in MINUTES),
+            min(bar.low for bar in MINUTES),
+        )
+    )
+
+
+def test_a_run_is_shown_with_its_curves_trades_and_trials(ask: Ask) -> None:
+    runs = ask("backtest: Runs")
+    assert len(runs) == 2
+    of_first = next(row for row in runs if row[-3] == "r1")
+    assert of_first[-2:] == (T0.timestamp() * 1000 - 60_000, (T0.timestamp() + 119 * 60) * 1000 + 60_000)
+    assert {row[0] for row in ask("backtest: $run")} == {"r1", "r2"}
+    equity = ask("backtest: Equity")
     assert [row[1] for row in equity] == pytest.approx(VALUES.tolist())
-    assert equity[0][0] == T0.timestamp() * 1000
-    assert [row[1] for row in rows["backtests: Drawdown of the run"]] == pytest.approx(DRAWDOWN)
-    assert [row[1] for row in rows["backtests: Profit of closed trades"]] == [4.0, 3.0]
-    returns = rows["backtests: Monthly and yearly returns of the run"]
-    assert [row[:2] for row in returns] == [
-        ("2018-04", 10.0),
-        ("2018", 10.0),
-    ]
-    assert len(rows["backtests: Rolling Sharpe ratio of the run"]) == len(VALUES)
-    assert [row[1] for row in rows["backtests: Trials of the sweep"]] == [-1, 0]
-    assert rows["backtests: Strategies"][0][2:5] == (1, 10.0, 10.0)
+    assert equity[0][0] == T0
+    assert [row[1] for row in ask("backtest: Drawdown")] == pytest.approx(DRAWDOWN)
+    assert [row[1] for row in ask("backtest: Profit of closed trades")] == [4.0, 3.0]
+    assert [row[:2] for row in ask("backtest: Returns")] == [("2018-04", 10.0), ("2018", 10.0)]
+    assert len(ask("backtest: Rolling Sharpe ratio")) == len(VALUES)
+    assert ask("backtest: Strategies")[0][2:5] == (1, 10.0, 10.0)
+    compared = ask("backtest: Returns of the compared runs")
+    assert [row[2] for row in compared] == pytest.approx((VALUES / 100 - 1).tolist())
+    assert {row[0] for row in ask("sweep: $run")} == {"r1"}
+    assert ask("sweep: $parameter") == [("fast",)]
+    assert ask("sweep: Trials") == [(3, 4)]
+    assert ask("sweep: Best objective") == [(2.0,)]
+    assert [row[1] for row in ask("sweep: Trials of the sweep")] == [-1, 2, 0, 1]
+    assert ask("sweep: Objective by parameter") == [(5.0, 2.5, 2.0, 1.5), (7.0, 2.0, 2.0, 2.0)]
+    assert ask("sweep: Objective by trial") == [(0, 1.5, 1.5), (1, 2.5, 1.5), (2, 2.0, 2.0)]
+    assert [row[4:6] for row in ask("sweep: Windows")] == [(2.0, None)]
 
 
-def test_curves_of_a_long_run_keep_their_extremes_and_ends(filled: str, each_store: EachStore) -> None:
+def test_curves_of_a_long_run_keep_their_extremes_and_ends(ask: Ask, each_store: EachStore) -> None:
     """A run that loses from its start: the first value is below the cash, and the last is the lowest but one."""
     rng = np.random.default_rng(7)
     value, cash = (100 * np.exp(rng.normal(-0.00005, 0.004, 20_011).cumsum()) for _ in range(2))
@@ -114,26 +293,12 @@ def test_curves_of_a_long_run_keep_their_extremes_and_ends(filled: str, each_sto
         with connection.cursor().copy(f"COPY run_equity ({columns}) FROM STDIN") as copy:
             for seq, row in enumerate(zip(*curves.values(), strict=True)):
                 copy.write_row(("long", seq, T0 + timedelta(minutes=seq), *map(float, row)))
-    board = dict(dashboards.queries(dashboards.read(dashboards.FOLDER / "backtests.json"), "rawSql"))
-    panels = {
-        "Equity of the run": (value, cash),
-        "Drawdown of the run": (drawdown,),
-        "Rolling Sharpe ratio of the run": (sharpe,),
-    }
-    with psycopg.connect(filled) as connection:
-        for title, drawn in panels.items():
-            rows = connection.execute(sql.SQL(expand(board[title], "long"))).fetchall()
-            seqs = [round((row[0] / 1000 - T0.timestamp()) / 60) for row in rows]
-            assert (seqs[0], seqs[-1]) == (0, len(value) - 1)
-            for position, curve in enumerate(drawn, start=1):
-                assert [row[position] for row in rows] == pytest.approx(curve[seqs].tolist())
-                assert {int(np.argmin(curve)), int(np.argmax(curve))} <= set(seqs), title
-            assert len(rows) <= 2_000
-
-
-def expand(query: str, run: str = "r1") -> str:
-    """The query with Grafana's macros and variables replaced."""
-    query = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN now() - interval '7 days' AND now()", query)
-    query = query.replace("${run:sqlstring}", f"'{run}'")
-    assert "$" not in query
-    return query
+    panels = {"Equity": (value, cash), "Drawdown": (drawdown,), "Rolling Sharpe ratio": (sharpe,)}
+    for title, drawn in panels.items():
+        rows = ask(f"backtest: {title}", run="long")
+        seqs = [round((row[0] - T0).total_seconds() / 60) for row in rows]
+        assert (seqs[0], seqs[-1]) == (0, len(value) - 1)
+        for position, curve in enumerate(drawn, start=1):
+            assert [row[position] for row in rows] == pytest.approx(curve[seqs].tolist())
+            assert {int(np.argmin(curve)), int(np.argmax(curve))} <= set(seqs), title
+        assert len(rows) <= 2_000

@@ -20,6 +20,8 @@ import pytest
 from exchange import Exchange
 from exchange.binance import Binance
 from exchange.candles import MINUTE, CandleMarket, candle
+from metrics_page.exposed import documented, exposed
+from metrics_page.sections import BACKFILL
 from pods.feed import FeedPod
 from pods.recorder import caught_up, eventually, recorders, select
 from pods.services import Services
@@ -234,7 +236,10 @@ def test_the_clock_is_requested_until_it_is_known(services: Services, store: str
         exchange.faulty_path = "/api/v3/time"
         exchange.rest_faults.extend([(500, {}, "oops"), (200, {}, "[]"), (200, {}, '{"serverTime": "noon"}')])
         recorder.start()
-        code, report = pod(services, store, tmp_path, exchange, end - 60 * MINUTE).run()
+        worker = pod(services, store, tmp_path, exchange, end - 60 * MINUTE)
+        worker.start()
+        assert exposed(worker.get("/metrics")) == documented(BACKFILL)
+        code, report = worker.wait(), worker.last_report()
         assert (code, report["backfill"]["total"], report["backfill"]["missing"]) == (0, 60, 0)
         assert not exchange.rest_faults
         caught_up(services.broker.bootstrap, store)

@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 import by_hand.samples as by_hand
+from metrics_page.exposed import documented, exposed
+from metrics_page.sections import FILES
 from pods.feed import FeedPod
 from pods.services import Services
 from pods.topic import read_topic
@@ -240,8 +242,11 @@ def test_sigterm_while_the_broker_is_unreachable(tmp_path: Path, samples: Path) 
     assert json.loads(pod.get("/status"))["state"] == "running"
     assert pod.get("/healthz") == pod.get("/readyz") == "ok"
     metrics = pod.get("/metrics")
-    for name in ("bars", "trades", "duplicates", "errors", "late", "files"):
+    for name in ("duplicates", "errors", "refused_rows", "unsorted_rows", "imported_files"):
         assert f"tapedeck_feed_{name}_total 0.0" in metrics
+    assert 'tapedeck_feed_records_total{channel="bars"} 0.0' in metrics
+    assert "_created" not in metrics
+    assert exposed(metrics) == documented(FILES)
     assert pod.process is not None
     pod.process.send_signal(signal.SIGTERM)
     assert pod.wait(8) == 1

@@ -12,6 +12,8 @@ import pytest
 import by_hand.samples as by_hand
 from exchange import Exchange, Market, recorded
 from exchange.binance import Binance, trade_message
+from metrics_page.exposed import documented, exposed
+from metrics_page.sections import LIVE_FEED
 from pods.feed import FeedPod
 from pods.recorder import publish
 from pods.services import Services
@@ -121,6 +123,12 @@ def test_each_trade_is_published_once_through_any_fault(services: Services, tmp_
         rejected = binance.rejected_at
         after = [at for at in binance.requested_at if at > rejected[0]]
         assert min(after) - rejected[0] >= 0.95, "requested again before the exchange allowed it"
+        metrics = pod.get("/metrics")
+        assert exposed(metrics) == documented(LIVE_FEED)
+        counts = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
+        assert float(counts['tapedeck_feed_requests_total{result="rate_limited"}']) >= 1
+        assert float(counts["tapedeck_feed_rate_limit_wait_seconds_total"]) >= 0.9
+        assert float(counts['tapedeck_feed_records_total{channel="trades"}']) == 201
         pod.stop()
         market.happened += 150
         key, live = f"binance:{market.symbol}", market_headers("live")

@@ -17,7 +17,13 @@ from pydantic import SecretStr
 from pods.backtest import BacktestPod, read_records
 from pods.machine import Machine, running_machine
 from pods.recorder import RecorderProcess, recorders
-from pods.replay import ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
+from pods.replay import (
+    ReplayProcess,
+    check_whole,
+    committed,
+    ended_afterwards,
+    insert_minutes,
+)
 from pods.runs import random_walk, spec, store_data
 from pods.store import insert_bars
 from tapedeck_common.settings import Connections
@@ -80,9 +86,7 @@ def test_each_record_is_stored_once(machine: Machine, part: str) -> None:
             with frozen(pid_of(part, machine, recorder)):
                 time.sleep(seconds)
             machine.publish(100)
-            if not recorder.running():
-                recorder.start()
-            machine.check()
+            machine.check(recorder)
 
 
 @pytest.mark.parametrize("part", ["replay", *SERVICES])
@@ -94,21 +98,14 @@ def test_each_bar_of_a_replay_is_published_once(machine: Machine, tmp_path: Path
     for seconds in SECONDS:
         replay = ReplayProcess(tmp_path, connections, spec)
         replay.begin(speed=60_000.0)  # three seconds
-        try:
+        with ended_afterwards(replay):
             replay.until(lambda r: r["published"] > 100)
             with frozen(pid_of(part, machine, replay)):
                 time.sleep(seconds)
             while (code := replay.wait()) in (1, 75):  # a temporary failure, or the broker has ended its transaction
                 replay.start()
-        finally:
-            if replay.process is not None and replay.process.poll() is None:
-                replay.kill()
-            print((replay.home / "log").read_text()[-4000:])  # shown where the test failed
         assert code == 0
-        records = committed(machine.broker.bootstrap, replay.topic)
-        assert bars(records) == stored(machine.dsn, exchange)
-        assert [r.kind for r in records if r.kind in ("start", "end")] == ["start", "end"]
-        check_watermarks(records)
+        check_whole(committed(machine.broker.bootstrap, replay.topic), machine.dsn, exchange)
 
 
 def test_a_strategy_has_its_time_though_its_pod_stands_still(connections: Connections, tmp_path: Path) -> None:

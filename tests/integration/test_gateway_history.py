@@ -13,6 +13,8 @@ import psycopg
 import pytest
 
 from by_hand.symbols import EXCHANGES_TEXT
+from metrics_page.exposed import documented, exposed
+from metrics_page.sections import GATEWAY
 from pods.gateway import (
     MINUTE,
     Gateway,
@@ -23,19 +25,25 @@ from pods.gateway import (
     running_gateway,
     walk,
 )
-from pods.socket_client import T0, assert_same_bars, rows
-from tapedeck_common.market import Bar
+from pods.socket_client import T0, aggregated, assert_same_bars, rows
+from tapedeck_common.kafka import producer
+from tapedeck_common.market import Bar, series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import upgrade_schema
+from tapedeck_common.topics import MARKET_BARS
+from tapedeck_common.wire import encode, market_headers
+from waits import eventually
 
 WIDTHS = {
-    "1": 1, "3": 3, "5": 5, "15": 15, "30": 30, "60": 60, "120": 120, "240": 240, "360": 360, "480": 480, "720": 720,
+    "1": 1, "3": 3, "5": 5, "15": 15, "30": 30, "45": 45, "60": 60, "120": 120, "240": 240, "360": 360,
+    "480": 480, "720": 720,
     "1D": 1440, "3D": 4320,
 }  # fmt: skip
 OPENS = {name: f"extract(epoch FROM ts)::int8 / {minutes * 60} * {minutes * 60}" for name, minutes in WIDTHS.items()}
 OPENS |= {"1W": "extract(epoch FROM date_trunc('week', ts, 'UTC'))::int8"}
 OPENS |= {"1M": "extract(epoch FROM date_trunc('month', ts, 'UTC'))::int8"}
-INTERVALS = ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"]
+SECONDS = {"1S": "1s", "5S": "5s", "15S": "15s", "30S": "30s"}
+INTERVALS = ["1m", "3m", "5m", "15m", "30m", "45m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"]
 
 
 def test_history_of_the_store_equals_plain_sql(gateway: Gateway, store: str) -> None:
@@ -75,17 +83,31 @@ def test_any_symbol_and_prices_below_zero(gateway: Gateway, store: str) -> None:
     assert sorted(each["symbol"] for each in listed) == sorted(EXCHANGES_TEXT)
 
 
-def test_history_leaves_out_the_unclosed_bar(gateway: Gateway, store: str) -> None:
+def test_history_ends_in_the_running_bar(gateway: Gateway, store: str, connections: Connections) -> None:
     hour = 60 * MINUTE
     now = int(time.time() * 1000)
-    opened = now - now % hour
-    bars = walk(3, 120 + (now - opened) // MINUTE, opened - 2 * hour)
+    opened, minute = now - now % hour, now - now % MINUTE
+    bars = walk(3, 120 + (minute - opened) // MINUTE, opened - 2 * hour)
     insert_bars(store, bars)
-    to = now // 1000 + 7200
-    _, answer = gateway.get("/history", symbol="coinbase:BTC/USD", resolution="60", from_=0, to=to)
-    last = int(time.time() * 1000)
-    assert answer["t"] == [t for t in ((opened - 2 * hour) // 1000, (opened - hour) // 1000, opened // 1000)
-                           if t * 1000 + hour <= last]  # fmt: skip
+    running = Bar("coinbase", "BTC/USD", "1m", minute, bars[-1].close, 9_999.0, 1.0, 5_000.0, 3.0, closed=False)
+    kafka = producer(connections, "tests")
+    key = series_key("coinbase", "BTC/USD").encode()
+    kafka.produce(MARKET_BARS, encode(running), key=key, headers=market_headers("live"))
+    assert kafka.flush(10) == 0
+
+    def hours() -> list[tuple[float, ...]]:
+        asked = {"resolution": "60", "from_": (opened - 2 * hour) // 1000, "to": now // 1000 + 7200}
+        return rows(gateway.get("/history", symbol="BTCUSD", **asked)[1])
+
+    expected = aggregated([*bars, running], 60, opened + 9 * hour)
+    assert_same_bars(eventually(lambda: found if (found := hours())[-1][4] == 5_000.0 else None), expected)
+    for resolution in ("1", "1D"):
+        found = rows(
+            gateway.get("/history", symbol="BTCUSD", resolution=resolution, to=now // 1000 + 1, countback=1)[1]
+        )
+        assert (found[0][2], found[0][3], found[0][4]) == (9_999.0, 1.0, 5_000.0)
+    (quote,) = gateway.get("/quotes", symbols="COINBASE:BTCUSD")[1]["d"]
+    assert (quote["n"], quote["v"]["lp"], quote["v"]["high_price"]) == ("COINBASE:BTCUSD", 5_000.0, 9_999.0)
 
 
 def test_no_data_names_the_last_bar_before(gateway: Gateway, store: str) -> None:
@@ -97,27 +119,47 @@ def test_no_data_names_the_last_bar_before(gateway: Gateway, store: str) -> None
     early = T0 // 1000 - 900
     answer = gateway.get("/history", symbol="coinbase:BTC/USD", resolution="5", from_=early, to=early + 600)[1]
     assert answer == {"s": "no_data"}
+    same = {"symbol": "coinbase:BTC/USD", "resolution": "5", "to": late}
+    for from_ in (late, late + 1):
+        answer = gateway.get("/history", **same, from_=from_)[1]
+        assert answer == {"s": "no_data", "nextTime": (T0 + 95 * MINUTE) // 1000}
+    assert len(gateway.get("/history", **same, from_=-5_000_000_000)[1]["t"]) == 20
+    assert len(gateway.get("/history", **same)[1]["t"]) == 20
+    assert gateway.get("/history", **same, from_=late - 1, countback=3)[1]["t"] == [
+        (T0 + m * MINUTE) // 1000 for m in (85, 90, 95)
+    ]
+    before = {"symbol": "coinbase:BTC/USD", "resolution": "5", "to": T0 // 1000, "countback": 3}
+    assert gateway.get("/history", **before)[1] == {"s": "no_data"}
 
 
 def test_symbols_search_config_and_time(gateway: Gateway, store: str) -> None:
     insert_bars(store, [*walk(5, 30, T0), *walk(6, 30, T0, symbol="ETH/USD"), *walk(7, 5, T0, exchange="kraken")])
-    assert gateway.get("/config")[1]["supported_resolutions"] == list(OPENS)
+    assert gateway.get("/config")[1]["supported_resolutions"] == [*SECONDS, *OPENS]
     resolutions = gateway.get("/api/resolutions")[1]
-    assert [(each["resolution"], each["interval"]) for each in resolutions] == list(zip(OPENS, INTERVALS, strict=True))
-    assert [each["width_ms"] for each in resolutions] == [*(w * MINUTE for w in WIDTHS.values()), 604800000, 2678400000]
-    assert [each["origin_ms"] // (1_440 * MINUTE) for each in resolutions] == [0] * len(WIDTHS) + [4, 0]
-    assert [e["value"] for e in gateway.get("/config")[1]["exchanges"]] == ["", "coinbase", "kraken"]
+    assert [(each["resolution"], each["interval"]) for each in resolutions] == [
+        *SECONDS.items(),
+        *zip(OPENS, INTERVALS, strict=True),
+    ]
+    assert [each["width_ms"] for each in resolutions] == [
+        *(1_000, 5_000, 15_000, 30_000),
+        *(width * MINUTE for width in WIDTHS.values()),
+        *(604_800_000, 2_678_400_000),
+    ]
+    assert [each["origin_ms"] // (1_440 * MINUTE) for each in resolutions] == [0] * (4 + len(WIDTHS)) + [4, 0]
+    exchanges = [each["value"] for each in gateway.get("/config")[1]["exchanges"]]
+    assert exchanges == sorted(exchanges)
+    assert {"", "coinbase", "kraken"} <= set(exchanges)  # replays of other tests have exchanges, too
     assert abs(int(gateway.get("/time")[1]) - time.time()) < 5
     found = gateway.get("/symbols", symbol="coinbase:BTC/USD")[1]
     assert (found["ticker"], found["pricescale"], found["timezone"]) == ("coinbase:BTC/USD", 100, "Etc/UTC")
-    assert [s["ticker"] for s in gateway.get("/search", query="btc", exchange="kraken")[1]] == ["kraken:BTC/USD"]
+    assert gateway.stored_tickers(query="btc", exchange="kraken") == ["kraken:BTC/USD"]
     assert len(gateway.get("/search", query="", limit=2)[1]) == 2
 
 
 def test_a_market_of_days_alone_has_a_chart(gateway: Gateway, store: str) -> None:
     day = 86_400_000
     insert_bars(store, [Bar("nyse", "AAPL", "1d", T0 + n * day, 1.0, 3.0, 1.0, 2.0 + n % 2, 5.0) for n in range(10)])
-    assert [s["ticker"] for s in gateway.get("/search", query="aapl")[1]] == ["nyse:AAPL"]
+    assert gateway.stored_tickers(query="aapl") == ["nyse:AAPL"]
     assert gateway.get("/symbols", symbol="nyse:AAPL")[1]["supported_resolutions"] == ["1D", "3D", "1W", "1M"]
     asked = {"symbol": "nyse:AAPL", "from": 0, "to": (T0 + 20 * day) // 1000}
     days = gateway.get("/history", resolution="1D", **asked)[1]
@@ -125,7 +167,7 @@ def test_a_market_of_days_alone_has_a_chart(gateway: Gateway, store: str) -> Non
     weeks = gateway.get("/history", resolution="1W", **asked)[1]
     assert weeks["v"] == [25.0, 25.0]
     status, said = gateway.get("/history", resolution="1", **asked)
-    assert (status, said["errmsg"]) == (400, "resolution: got '1', expected one of 1D, 3D, 1W, 1M")
+    assert (status, said["errmsg"]) == (200, "resolution: got '1', expected one of 1D, 3D, 1W, 1M")
 
 
 def test_a_replay_has_the_session_of_its_market(gateway: Gateway, store: str, connections: Connections) -> None:
@@ -163,12 +205,9 @@ def test_history_of_results_of_a_transform(gateway: Gateway, store: str) -> None
     ticks = gateway.get("/history", resolution="1", **query | {"symbol": "coinbase:BTC/USD@ticks"})[1]
     assert rows(ticks) == [(T0 // 1000, 8531.5, 8532.0, 8530.0, 8530.0, 0)]
     assert gateway.get("/symbols", symbol="coinbase:BTC/USD@mine")[1]["name"] == "BTC/USD@mine"
-    found = [s["ticker"] for s in gateway.get("/search", query="btc/usd@")[1]]
-    assert [ticker for ticker in found if not ticker.startswith("replay/")] == [
-        "coinbase:BTC/USD@mine",
-        "coinbase:BTC/USD@ticks",
-    ]
-    assert gateway.get("/history", resolution="1", **query | {"symbol": "coinbase:BTC/USD@yours"})[0] == 404
+    assert gateway.stored_tickers(query="btc/usd@") == ["coinbase:BTC/USD@mine", "coinbase:BTC/USD@ticks"]
+    unknown = gateway.get("/history", resolution="1", **query | {"symbol": "coinbase:BTC/USD@yours"})
+    assert (unknown[0], unknown[1]["s"]) == (200, "error")
 
 
 def test_the_catalogue_and_the_latest_bar_of_each_series(gateway: Gateway, store: str) -> None:
@@ -213,9 +252,14 @@ def test_the_catalogue_and_the_latest_bar_of_each_series(gateway: Gateway, store
     ("path", "query", "named"),
     [
         ("/history", {"symbol": "nonsense", "resolution": "1", "from_": 0, "to": 9}, "symbol: got 'nonsense'"),
-        ("/history", {"symbol": "a:b", "resolution": "7", "from_": 0, "to": 9}, "resolution: got '7'"),
+        ("/marks", {"symbol": "a:b", "resolution": "7", "from_": 0, "to": 9}, "resolution: got '7'"),
+        ("/timescale_marks", {"symbol": "a:b", "resolution": "7", "from_": 0, "to": 9}, "resolution: got '7'"),
+        ("/history", {"symbol": "a b", "resolution": "1", "from_": 0, "to": 9}, "symbol: got 'a b'"),
+        ("/quotes", {"symbols": ","}, "symbols: got 0"),
+        ("/quotes", {"symbols": "a," * 51}, "symbols: got 51"),
+        ("/symbol_info", {"group": "none"}, "group: got 'none'"),
+        ("/symbol_info", {}, "group: missing"),
         ("/history", {"symbol": "a:b", "resolution": "1", "from_": "x", "to": 9}, "from: got 'x'"),
-        ("/history", {"symbol": "a:b", "resolution": "1", "from_": 9, "to": 9}, "from: got 9"),
         ("/history", {"symbol": "a:b", "resolution": "1", "from_": 0}, "to: missing"),
         ("/history", {"symbol": "a:b", "resolution": "1", "from_": 0, "to": 10**15}, "to: got"),
         ("/history", {"symbol": "a:b", "resolution": "1", "to": 9, "countback": 0}, "countback: got '0'"),
@@ -223,7 +267,7 @@ def test_the_catalogue_and_the_latest_bar_of_each_series(gateway: Gateway, store
         (
             "/history",
             {"symbol": "replay/none/a:b", "resolution": "1", "from_": 0, "to": 9},
-            "symbol: got replay 'none'",
+            "symbol: got 'replay/none/a:b'",
         ),
         ("/symbols", {"symbol": "a:b"}, "symbol: got 'a:b'"),
         ("/search", {"limit": 0}, "limit: got '0'"),
@@ -235,7 +279,7 @@ def test_an_invalid_parameter_is_named(
     shared_gateway: Gateway, path: str, query: dict[str, object], named: str
 ) -> None:
     status, answer = shared_gateway.get(path, **query)
-    assert status in (400, 404)
+    assert status in ((400, 404) if path.startswith("/api") else (200,))
     assert answer["s"] == "error"
     assert answer["errmsg"].startswith(named)
 
@@ -272,6 +316,15 @@ def test_thinned_equity_keeps_the_extremes_of_each_stretch(gateway: Gateway, sto
 def test_pod_contract(gateway: Gateway) -> None:
     assert gateway.get("/healthz") == (200, "ok")
     assert gateway.get("/status")[1]["state"] == "running"
-    assert "tapedeck_gateway_sockets" in gateway.get("/metrics")[1]
+    assert gateway.get("/no/such/page")[0] == 404
+    assert gateway.get("/api/v1/runs/none")[0] == 404
+    metrics = str(gateway.get("/metrics")[1])
+    assert exposed(metrics) == documented(GATEWAY)
+    counts = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
+    requests = {name: float(count) for name, count in counts.items() if name.startswith("tapedeck_gateway_requests")}
+    assert requests['tapedeck_gateway_requests_total{code="404",method="GET",route="/api/v1/runs/{run_id}"}'] >= 1
+    assert requests['tapedeck_gateway_requests_total{code="404",method="GET",route="other"}'] >= 1
+    assert requests['tapedeck_gateway_requests_total{code="200",method="GET",route="/healthz"}'] >= 1
+    assert 'tapedeck_gateway_dependency_up{dependency="database"}' in counts
     with urlopen(gateway.url + "/status", timeout=60) as answer:
         assert "script-src 'self'" in answer.headers["content-security-policy"]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-import tapedeck_gateway
+from pods.browser import BROWSER_TESTS, PHONE, WIDE, open_browser, save_screenshot, shown, wait_for
 from pods.gateway import (
     MINUTE,
     Gateway,
@@ -29,26 +27,9 @@ from pods.gateway import (
 from tapedeck_common.market import Bar, event_time
 from tapedeck_common.settings import Connections
 
-expect.set_options(timeout=120_000)  # for a busy machine
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-BUILT = Path(tapedeck_gateway.__file__).parent / "page" / "index.html"
 T0 = 1_522_800_000_000
-QUIET = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path"),
-    pytest.mark.skipif(not BUILT.exists(), reason="the page is not built: run `make page`"),
-]
+pytestmark = BROWSER_TESTS
 
 
 @pytest.fixture
@@ -59,33 +40,13 @@ def gateway(tmp_path: Path, connections: Connections) -> Iterator[Gateway]:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page; the test fails if its console has a warning or an error."""
-    problems: list[str] = []
-
-    def on_console(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            problems.append(message.text)
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.on("console", on_console)
-        page.on("pageerror", lambda error: problems.append(str(error)))
+    with open_browser() as page:
         yield page
-        browser.close()
-    assert [text for text in problems if "WebSocket connection" not in text and "Failed to load" not in text] == []
 
 
 def picture_hash(page: Page) -> str:
     """A hash of the chart's pixels."""
     return hashlib.sha256(page.locator("#chart").screenshot()).hexdigest()
-
-
-def save_screenshot(page: Page, name: str) -> None:
-    """Save a screenshot to the folder TAPEDECK_SHOTS, if it is set."""
-    folder = os.environ.get("TAPEDECK_SHOTS")
-    if folder:
-        page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
 class CrossoverRun:
@@ -121,8 +82,9 @@ class CrossoverRun:
         insert_equity(self._store, self._run, points)
 
 
-def wait_for(page: Page, hook: str, value: object) -> None:
-    expect(page.locator("#chart")).to_have_attribute(f"data-{hook}", str(value))
+def current_replay(page: Page) -> str:
+    """The name of the replay that the lists show as the current one."""
+    return page.locator("[data-current='true']").get_attribute("data-name") or ""
 
 
 @pytest.mark.slow
@@ -151,12 +113,12 @@ def test_candles_move_while_the_replay_plays(
     expect(page.locator("[data-figure='Virtual time']")).to_have_text(
         time.strftime("%Y-%m-%d %H:%M", time.gmtime(event_time(bars[1_082]) / 1000))
     )
-    assert int(page.locator("#chart").get_attribute("data-markers") or 0) > 5
+    assert shown(page, "markers") > 5
     assert picture_hash(page) != before
     expect(page.locator("#connection")).to_have_text("live")
     save_screenshot(page, "playing")
 
-    page.get_by_text("15m", exact=True).click()
+    page.get_by_role("radio", name="15m", exact=True).click()
     first = -(-bars[0].ts // (15 * MINUTE)) * 15 * MINUTE
     wait_for(page, "first", first)
     wait_for(page, "last", bars[1_082].ts - bars[1_082].ts % (15 * MINUTE))  # the unclosed bar
@@ -164,18 +126,20 @@ def test_candles_move_while_the_replay_plays(
         lowest = connection.execute("SELECT min(value) FROM run_equity WHERE ts > to_timestamp(%s)", (first / 1000,))
         wait_for(page, "lowest-equity", f"{lowest.fetchall()[0][0]!r}")
     save_screenshot(page, "fifteen")
-    page.get_by_text("1m", exact=True).click()
+    page.get_by_role("radio", name="1m", exact=True).click()
+    wait_for(page, "last", bars[1_082].ts)
 
     replay.seek(event_time(bars[499]))  # later bars must disappear
     replay.play(bars[500:510])
-    shown = [bar for bar in bars if event_time(bar) <= event_time(bars[509])]
-    wait_for(page, "last", shown[-1].ts)
-    wait_for(page, "bars", len(shown))
-    wait_for(page, "equity", len(shown))  # of 1,083 points that the run has
+    played = [bar for bar in bars if event_time(bar) <= event_time(bars[509])]
+    wait_for(page, "last", played[-1].ts)
+    wait_for(page, "latest", played[-1].ts)  # in no pane is anything right of it
+    wait_for(page, "bars", len(played))
+    wait_for(page, "equity", len(played))  # of 1,083 points that the run has
     expect(page.locator("[data-figure='Run']")).to_have_text("running, shown up to the replay's position")
-    page.set_viewport_size({"width": 390, "height": 844})  # of a phone
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-    page.set_viewport_size({"width": 1440, "height": 900})
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    page.set_viewport_size(WIDE)
 
     replay.play(bars[510:1_380])
     run.trade(1_380)
@@ -187,17 +151,16 @@ def test_candles_move_while_the_replay_plays(
             " WHERE run_id = 'run-1'"
         )
     expect(page.locator("[data-figure='Run']")).to_have_text("complete")
-    markers = int(page.locator("#chart").get_attribute("data-markers") or 0)
+    markers = shown(page, "markers")
     expect(page.locator("[data-figure='Trades']")).to_have_text(str(markers // 2))
     expect(page.locator("[data-figure='Win rate (closed trades)']")).to_have_text("41.67 %")
     expect(page.locator("[data-figure='Open positions']")).to_have_text("1")
     wait_for(page, "last", bars[1_379].ts)
     save_screenshot(page, "over")
-    expect(page.locator("#replay option:checked")).to_have_text(
-        "april-2018 (ended)"
-    )  # although the older one still plays
+    expect(page.locator("#deck-state")).to_contain_text("ENDED")
+    assert current_replay(page) == "april-2018"  # although the older one still plays
     ReplayTopic(connections, name="newer").play(bars[:1])
-    expect(page.locator("#replay option:checked")).to_have_text("newer")
+    expect(page.locator("[data-current='true']")).to_have_attribute("data-name", "newer")
 
 
 def test_an_empty_deck_shows_the_first_commands(gateway: Gateway, page: Page) -> None:
@@ -207,19 +170,26 @@ def test_an_empty_deck_shows_the_first_commands(gateway: Gateway, page: Page) ->
 
 
 def test_stored_bars_are_shown_without_a_replay(gateway: Gateway, page: Page, store: str) -> None:
-    bars = walk(22, 4_000, T0)
+    bars = walk(22, 8_000, T0)
     insert_bars(store, [*bars, *walk(23, 10, T0, symbol="ETH/USD")])
     page.goto(f"{gateway.url}/?replay=&symbol=coinbase:BTC/USD")
-    wait_for(page, "bars", 3_000)
     wait_for(page, "last", bars[-1].ts)
     page.locator("#chart").hover()
     for _ in range(60):  # scroll back until older bars are requested
         page.mouse.wheel(-2_000, 0)
         page.wait_for_timeout(30)
-        if page.locator("#chart").get_attribute("data-bars") == "4000":
+        if shown(page, "bars") == len(bars):
             break
     wait_for(page, "first", bars[0].ts)
-    expect(page.locator("#symbol option")).to_have_count(2)
+    page.keyboard.press("/")
+    page.keyboard.type("coinbase:")
+    expect(page.locator("#found li")).to_have_count(2)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    wait_for(page, "bars", 10)
+    expect(page.locator("#symbol")).to_have_text("coinbase:ETH/USD")
+    page.go_back()
+    expect(page.locator("#symbol")).to_have_text("coinbase:BTC/USD")
 
 
 @pytest.mark.slow
@@ -255,7 +225,7 @@ def test_the_page_asks_for_a_token(tmp_path: Path, page: Page, connections: Conn
         page.get_by_label("Token").fill(token)
         page.get_by_role("button", name="Open").click()
         expect(page.locator("#connection")).to_have_text("live")
-        expect(page.locator("#symbol")).to_have_value("coinbase:BTC/USD")
+        expect(page.locator("#symbol")).to_have_text("coinbase:BTC/USD")
         expect(page.locator("#login")).to_be_hidden()
 
         other = page.context.browser

@@ -170,7 +170,7 @@ def test_the_catalogue_is_updated_with_the_bars(stage: RecorderStage, exchange: 
 
 def test_replayed_and_unclosed_bars_are_not_recorded(stage: RecorderStage, exchange: str) -> None:
     stage.record()
-    before = stage.recorder.metric("tapedeck_recorder_dropped_total")
+    before = stage.recorder.metric("tapedeck_recorder_dropped_records_total")
     stage.record(
         on_bars(bar(exchange, "A/B", 0), replay_headers("uid", Epoch())),
         on_bars(bar(exchange, "A/B", 1, closed=False), LIVE),
@@ -178,7 +178,7 @@ def test_replayed_and_unclosed_bars_are_not_recorded(stage: RecorderStage, excha
     )
     assert select(stage.dsn, "SELECT ts FROM bars WHERE exchange = %s", exchange) == [(at(T0 + 2 * MINUTE),)]
     eventually(
-        lambda: stage.recorder.metric("tapedeck_recorder_dropped_total") >= before + 2
+        lambda: stage.recorder.metric("tapedeck_recorder_dropped_records_total") >= before + 2
     )  # other tests publish too
 
 

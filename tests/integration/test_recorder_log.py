@@ -34,6 +34,7 @@ from pods.services import fresh_database
 from pods.sink import line_protocol_server
 from tapedeck_common import records, topics
 from tapedeck_common.kafka import admin, transactional_producer
+from tapedeck_common.log_positions import LogPosition
 from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.recording_lag import wait_until_recorded
@@ -47,7 +48,6 @@ from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import ROLES, SUPERUSER, Postgres
 from tapedeck_maintenance import connection_check
 from tapedeck_recorder.kafka.consumer import BATCH_BYTES, RecordConsumer
-from tapedeck_recorder.rows.batch import LogPosition
 from tapedeck_recorder.store.offsets import StoredOffsets
 
 KEY = "x:A/B"

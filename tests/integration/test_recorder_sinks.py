@@ -142,11 +142,11 @@ def test_a_sink_receives_every_record_once(services: Services, store: str, tmp_p
         (recorder.home / "sinks" / name).mkdir(parents=True)
         (recorder.home / "sinks" / name / "authorization").write_text(other.authorization)
         eventually(lambda: held(other) == EXPECTED)
-        eventually(lambda: recorder.metric("tapedeck_sink_lag_messages") == 0)
+        eventually(lambda: recorder.metric("tapedeck_sink_lag_records") == 0)
         report = sinks(recorder)
         assert report | {"refused": 0, "up": True, "lag": 0} == report
         assert report["delivered"] >= POINTS  # at least once each
-        assert recorder.metric("tapedeck_sink_unreadable_total") >= 1
+        assert recorder.metric("tapedeck_sink_unreadable_records_total") >= 1
         assert recorder.stop() == 0
         # Deliver everything again, and one more point that marks the end.
         rewind(bootstrap, name, before)
@@ -183,7 +183,8 @@ def test_every_point_is_delivered_although_the_recorder_is_killed(
             query = "SELECT count(close), sum(volume) FROM bars"
 
             def accepted(least: float) -> bool:
-                volume: float = sum(row[1] for row in other.query(query))
+                # InfluxDB knows the series before its first points: their sum is null meanwhile.
+                volume: float = sum(row[1] or 0.0 for row in other.query(query))
                 return volume > least
 
             for kill in range(KILLS):

@@ -50,6 +50,10 @@ def test_pause_resume_and_change_of_speed(replay: ReplayProcess, store: str, con
     assert bars(records) == stored(store, "x")
     check_watermarks(records)
     assert [r.kind for r in records].count("epoch") == 0
+    clocks = [r.value["clock"] for r in records if r.kind == "watermark" and r.value["clock"] is not None]
+    assert list(dict.fromkeys(clock["speed"] for clock in clocks)) == [30_000.0, 0.0, 1_000_000.0]
+    assert all(clock["late_ms"] == 0 for clock in clocks if clock["speed"] == 0)
+    assert max(clock["late_ms"] for clock in clocks) > 0  # the last speed is more than the machine's
 
 
 def test_seek_backwards_and_forwards(replay: ReplayProcess, store: str, connections: Connections) -> None:
@@ -153,7 +157,12 @@ def test_keeps_pace(replay: ReplayProcess, store: str, connections: Connections)
     assert position <= anchor["v0"] + (now_ms() - anchor["w0"] + 2) * 60_000
     replay.until(lambda r: r["state"] == "holding")
     name = "tapedeck_replay_lateness_seconds"
-    exported = dict(line.rsplit(" ", 1) for line in replay.metrics().splitlines() if line.startswith(name))
+    every = dict(line.rsplit(" ", 1) for line in replay.metrics().splitlines() if not line.startswith("#"))
+    exported = {key: value for key, value in every.items() if key.startswith(name)}
+    assert float(every["tapedeck_replay_records_total"]) == MINUTES
+    assert float(every["tapedeck_replay_wanted_speed_ratio"]) == 60_000
+    transactions = float(every['tapedeck_replay_transactions_total{result="committed"}'])
+    assert float(every["tapedeck_replay_commit_seconds_count"]) == transactions + 1, "and that of the start record"
     played = [r for r in committed(connections.kafka_bootstrap, replay.topic) if r.kind == "bar"]
     late = [r.stamp - (anchor["w0"] + (r.value["ts"] + MINUTE - T0) / 60_000) for r in played]
     assert len(late) == MINUTES

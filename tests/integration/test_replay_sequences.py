@@ -48,8 +48,7 @@ class Driver:
     def __init__(self, pod: ReplayProcess, events: list[int], extra_lead: int) -> None:
         self.pod, self.spec, self.extra_lead = pod, dict(pod.spec), extra_lead
         self.anchor: Anchor | None = None
-        pod.start()
-        self.report = ReplayReport.model_validate(pod.until(lambda r: r["state"] == "waiting"))
+        self.report = ReplayReport.model_validate(pod.start_until(lambda r: r["state"] == "waiting"))
         assert (self.report.range_from, self.report.last_event) == (T0, END)
         now = int(time.time() * 1000)
         self.minimum = ReplayModel(events, T0, END, MINUTE, now)
@@ -90,8 +89,7 @@ class Driver:
         self.pod.until(lambda r: r["anchor"] is not None and r["anchor"]["number"] == number)
         time.sleep(after_ms / 1000)
         self.pod.kill()
-        self.pod.start()
-        self.pod.until(lambda r: r["state"] != "starting")
+        self.pod.start_until(lambda r: r["state"] != "starting")
         self._push()
 
     def _push(self) -> None:

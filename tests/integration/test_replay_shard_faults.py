@@ -15,7 +15,18 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored, wait_for
+from pods.replay import (
+    MINUTE,
+    T0,
+    PodEnded,
+    ReplayProcess,
+    bars,
+    check_watermarks,
+    committed,
+    insert_minutes,
+    stored,
+    wait_for,
+)
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_crds.clock import Anchor
@@ -84,7 +95,7 @@ class ShardedReplay:
 def published_by(pod: ReplayProcess) -> int:
     try:
         return int(pod.status()["published"])
-    except httpx.TransportError:
+    except (httpx.TransportError, PodEnded):
         return 0
 
 

@@ -18,6 +18,7 @@ from psycopg import conninfo, sql
 
 from pods.recorder import eventually
 from pods.services import EachStore, fresh_database
+from reference.tables import stored_tables
 from tapedeck_common.store.editions import create_refresh_function, request_rollup_refresh
 from tapedeck_common.store.schema_upgrade import upgrade_schema
 
@@ -41,6 +42,18 @@ def test_migrating_again_changes_nothing(each_store: EachStore) -> None:
         assert connection.execute(_SCHEMA).fetchall() == before
         assert connection.execute("SELECT count(*) FROM bars").fetchone() == (1,)
     assert {name for name, _, _ in before} >= {"bars", "trades", "runs", "kafka_offsets", "bars_5m", "bars_1d"}
+
+
+def test_the_reference_has_every_table_and_column(each_store: EachStore) -> None:
+    dsn = each_store.dsn("postgres")
+    upgrade_schema(dsn)
+    found: dict[str, set[str]] = defaultdict(set)
+    with psycopg.connect(dsn) as connection:
+        for table, column, _ in connection.execute(_SCHEMA).fetchall():
+            found[table].add(column)
+    documented = {name: set(stored.columns) for name, stored in stored_tables().items()}
+    assert {name: found[name] for name in documented} == documented
+    assert found.keys() - documented.keys() == {"alembic_version", *(f"bars_{interval}" for interval in MINUTES)}
 
 
 def test_concurrent_migrations(each_store: EachStore) -> None:

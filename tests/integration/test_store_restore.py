@@ -1,4 +1,4 @@
-"""The commands of docs/backup.md restore a store, and the recorder continues in it without loss or doubling."""
+"""The commands of docs/operate/backup.md restore a store, and the recorder continues in it without loss or doubling."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_deck.embedded.postgres import OWNER
 from tapedeck_deck.embedded.postgres_account import account, programs
 
-PAGE = (Path(__file__).parents[2] / "docs" / "backup.md").read_text().partition("## On a cluster")[2]
+PAGE = (Path(__file__).parents[2] / "docs" / "operate" / "backup.md").read_text().partition("## On a cluster")[2]
 SECTIONS = {"plain": "On PostgreSQL:", "apache": "On TimescaleDB,"}
 BARS = """
 SELECT symbol, (extract(epoch FROM ts) * 1000)::int8, close, volume, source FROM bars

@@ -42,6 +42,7 @@ MAY_READ = {
         *RUNS,
     },
 }
+MAY_READ["dashboards"] = {*MAY_READ["gateway"], "kafka_offsets"}
 MAY_WRITE = {"recorder": MAY_READ["recorder"] - {VERSION}}
 ALL_TABLES = """
 SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'm', 'p')
@@ -91,6 +92,10 @@ def test_migrate_creates_a_role_for_each_workload(each_store: EachStore, service
             assert replay.execute("SELECT count(*) FROM bars").fetchone() == (1,)
             with pytest.raises(errors.InsufficientPrivilege):
                 replay.execute("SELECT count(*) FROM runs")
+        with psycopg.connect(each_store.dsn(names["dashboards"]), password=password, autocommit=True) as panel:
+            assert panel.execute("SHOW statement_timeout").fetchone() == ("15s",)
+            with pytest.raises(errors.ReadOnlySqlTransaction):
+                panel.execute("CREATE TEMPORARY TABLE mine (a int)")
     finally:
         with psycopg.connect(admin, autocommit=True) as connection:
             for name in names.values():

@@ -16,21 +16,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import psycopg
-from confluent_kafka import Producer
+from confluent_kafka import IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from tapedeck_common.kafka import admin, producer, transactional_producer
-from tapedeck_common.market import Bar, Point, event_time, order_key, series_key
+from tapedeck_common.market import Bar, Point, Trade, event_time, order_key, series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_common.topics import points_topic, replay_topic, shard_of
-from tapedeck_common.wire import Epoch, EpochStart, ReplayEnd, ReplayStart, Watermark, encode, replay_headers
+from tapedeck_common.wire import (
+    ClockState,
+    Epoch,
+    EpochStart,
+    ReplayEnd,
+    ReplayStart,
+    Watermark,
+    encode,
+    replay_headers,
+)
 from tapedeck_deck.embedded import forkserver, processes
+from waits import eventually
 
 MINUTE = 60_000
+READ_COMMITTED, READ_UNCOMMITTED = IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED
 
 
 @dataclass(frozen=True)
@@ -52,12 +64,17 @@ class Gateway:
 
     def get(self, path: str, **query: object) -> tuple[int, Any]:
         """(HTTP status, decoded JSON or text)."""
-        encoded = urllib.parse.urlencode({name.rstrip("_"): value for name, value in query.items()})
+        encoded = urllib.parse.urlencode({name.rstrip("_"): value for name, value in query.items()}, doseq=True)
         try:
             with urllib.request.urlopen(f"{self.url}{path}?{encoded}", timeout=60, context=self.authority) as answer:
                 return answer.status, _decoded(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, _decoded(error.read())
+
+    def stored_tickers(self, **query: object) -> list[str]:
+        """The tickers that a search finds in the store; the broker also has replays of other tests."""
+        found = [each["ticker"] for each in self.get("/search", **query)[1]]
+        return [ticker for ticker in found if not ticker.startswith("replay/")]
 
     def open_connections(self) -> int:
         """The connections that it counts, without that of this request."""
@@ -116,6 +133,7 @@ def running_gateway(
         yield gateway
     finally:
         code = processes.stop(process, grace=8)
+        print(processes.tail(log, 60))  # pytest shows it where the test fails
     assert code == 0, processes.tail(log)
 
 
@@ -150,6 +168,11 @@ def insert_bars(dsn: str, bars: list[Bar]) -> None:
         )
 
 
+def _ends(client: AdminClient, places: list[TopicPartition], level: IsolationLevel) -> list[int]:
+    asked = {place: OffsetSpec.latest() for place in places}  # type: ignore[no-untyped-call]
+    return [future.result(20).offset for future in client.list_offsets(asked, isolation_level=level).values()]
+
+
 STORE_SPEC = {"source": {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}}
 FILE_SPEC = {"source": {"files": {"exchange": "coinbase", "sets": []}}}
 
@@ -169,18 +192,22 @@ class ReplayTopic:
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     epoch: Epoch = field(default_factory=Epoch)
     published: int = 0
+    clock: ClockState | None = None
+    channel: Literal["bars", "trades"] = "bars"
 
     def __post_init__(self) -> None:
-        ensure_topics(admin(self.connections, "tests"), [replay_topic(self.uid)], self.shards)
+        self._admin = admin(self.connections, "tests")
+        ensure_topics(self._admin, [replay_topic(self.uid)], self.shards)
         self._producer: Producer = transactional_producer(self.connections, f"tests-{self.uid}")
         self._producer.init_transactions(20)
         start = ReplayStart(
             self.uid, self.name, "default", msgspec.Raw(json.dumps(self.spec).encode()), "coinbase", self.symbols,
             self.interval, self.range_from, self.range_to, dict.fromkeys(self.symbols, 1_000), "x",
+            channel=self.channel,
         )  # fmt: skip
         self._producer.begin_transaction()
         self._control(start)
-        self._producer.commit_transaction(20)
+        self._commit()
 
     def play(self, bars: list[Bar], watermark: int | None = None, *, commit: bool = True) -> None:
         """Publish bars and a watermark, by default the last bar's event time."""
@@ -190,10 +217,26 @@ class ReplayTopic:
             self._put(shard_of(key, self.shards), bar, key, control=False)
         self.published += len(bars)
         v = event_time(bars[-1]) if watermark is None else watermark
-        self._control(Watermark(str(self.epoch), v, order_key(bars[-1]) if bars else None, self.published))
+        self._control(Watermark(str(self.epoch), v, order_key(bars[-1]) if bars else None, self.published, self.clock))
         self._producer.flush(20)
         if commit:
-            self._producer.commit_transaction(20)
+            self._commit()
+
+    def play_trades(self, trades: list[Trade], watermark: int) -> None:
+        """Publish trades and a watermark, in a replay of trades."""
+        self._producer.begin_transaction()
+        for trade in trades:
+            key = series_key(trade.exchange, trade.symbol)
+            self._put(shard_of(key, self.shards), trade, key, control=False)
+        self.published += len(trades)
+        self._control(Watermark(str(self.epoch), watermark, None, self.published, self.clock))
+        self._commit()
+
+    def _commit(self) -> None:
+        """Commit, and wait until readers see it: a broker's answer comes before the partitions have the markers."""
+        self._producer.commit_transaction(20)
+        places = [TopicPartition(replay_topic(self.uid), number) for number in range(self.shards)]
+        eventually(lambda: _ends(self._admin, places, READ_COMMITTED) == _ends(self._admin, places, READ_UNCOMMITTED))
 
     def abort(self) -> None:
         self._producer.abort_transaction(20)
@@ -204,7 +247,7 @@ class ReplayTopic:
         for bar in bars:
             key = series_key(bar.exchange, bar.symbol)
             self._put(shard_of(key, self.shards), bar, key, control=False)
-        self._producer.commit_transaction(20)
+        self._commit()
 
     def publish_points(self, points: list[Point]) -> None:
         """Publish results of transforms, in the current epoch."""
@@ -222,13 +265,13 @@ class ReplayTopic:
         self.epoch = Epoch(self.epoch.control + 1)
         self._producer.begin_transaction()
         self._control(EpochStart(str(self.epoch), v, "seek"))
-        self._control(Watermark(str(self.epoch), v))
-        self._producer.commit_transaction(20)
+        self._control(Watermark(str(self.epoch), v, clock=self.clock))
+        self._commit()
 
     def end(self, v: int) -> None:
         self._producer.begin_transaction()
         self._control(ReplayEnd(str(self.epoch), v, self.published))
-        self._producer.commit_transaction(20)
+        self._commit()
 
     def _control(self, record: ReplayStart | EpochStart | Watermark | ReplayEnd) -> None:
         for partition in range(self.shards):

@@ -24,7 +24,7 @@ SECONDS = 5.0
 
 
 def routes() -> dict[str, list[str]]:
-    """The parameters of every route of the application, by path."""
+    """The parameters of every route of the application that reads, by path."""
 
     def names(dependant: Dependant) -> Iterator[str]:
         yield from (field.alias for field in [*dependant.path_params, *dependant.query_params])
@@ -33,7 +33,8 @@ def routes() -> dict[str, list[str]]:
 
     app = make_app(Connections(), GatewayOptions(), Tokens(None), lambda: None)
     found = [route for each in app.routes for route in getattr(getattr(each, "original_router", None), "routes", ())]
-    return {route.path: [*dict.fromkeys(names(route.dependant))] for route in found if isinstance(route, APIRoute)}
+    reading = [route for route in found if isinstance(route, APIRoute) and "GET" in (route.methods or ())]
+    return {route.path: [*dict.fromkeys(names(route.dependant))] for route in reading}
 
 
 # Percent-encoded, as they stand in the request.
@@ -99,7 +100,7 @@ def _problem(answer: RawResponse, seconds: float) -> str:
         return f"no whole answer within {SECONDS:.0f} s"
     if not 200 <= answer.status < 500:
         return f"status {answer.status}: {answer.body[:200]!r}"
-    if "application/json" not in answer.headers.get("content-type", "") or answer.status == 200:
+    if "json" not in answer.headers.get("content-type", "") or answer.status == 200:
         return ""
     body = json.loads(answer.body)
     if b"does not answer" in answer.body:

@@ -14,6 +14,7 @@ from pods.recorder import (
     MINUTE,
     T0,
     Record,
+    RecorderProcess,
     caught_up,
     ends,
     publish,
@@ -63,9 +64,12 @@ class Machine:
         publish(self.broker.bootstrap, some)
         self.published += minutes
 
-    def check(self) -> None:
-        """Assert that every row is stored once, and that the offsets are the ends of the log."""
-        caught_up(self.broker.bootstrap, self.dsn, timeout=90)
+    def check(self, *restarted: RecorderProcess) -> None:
+        """Assert that every row is stored once, and that the offsets are the ends of the log.
+
+        ``restarted`` as in ``caught_up``.
+        """
+        caught_up(self.broker.bootstrap, self.dsn, timeout=90, restarted=restarted)
         minutes = range(self.first, self.published)
         rows = select(self.dsn, "SELECT symbol, ts, close, volume FROM bars WHERE exchange = 'x'")
         found = {(symbol, round(ts.timestamp() * 1000)): (close, volume) for symbol, ts, close, volume in rows}

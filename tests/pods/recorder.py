@@ -23,11 +23,14 @@ from tapedeck_common.kafka import is_transient, producer
 from tapedeck_common.settings import Connections
 from tapedeck_common.wire import Headers, market_headers
 from tapedeck_deck.embedded import forkserver, processes
-from tapedeck_deck.embedded.forkserver import ForkedModule
+from tapedeck_deck.embedded.pods import Start
+from tapedeck_deck.embedded.processes import Process
 from waits import eventually as eventually
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000
+FENCED = 75
+TEMPORARY = 1
 
 
 class RecorderProcess:
@@ -40,12 +43,15 @@ class RecorderProcess:
         (self.home / "connections" / "store_dsn").write_text(dsn)
         (self.home / "results-key").write_bytes(RESULTS_KEY)
         self.options: dict[str, Any] = {}
-        self.process: ForkedModule | None = None
+        self.launch: Start = forkserver.start
+        self.process: Process | None = None
 
     def start(self, *, wait: bool = True) -> None:
         (self.home / "port").unlink(missing_ok=True)
-        self.process = forkserver.start(
+        self.process = self.launch(
             "tapedeck_recorder",
+            [],
+            cwd=Path.cwd(),
             log=self.home / "log",
             env={
                 "PATH": os.environ["PATH"],
@@ -91,6 +97,12 @@ class RecorderProcess:
         assert self.process is not None
         return processes.wait_exit(self.process, 10)
 
+    def restart_ended(self) -> None:
+        """Start a recorder again that ended by itself: another fenced it, or a service does not answer."""
+        code, told = self.exit_code(), (self.home / "termination").read_text()
+        assert (code, "Fenced" in told) in ((FENCED, True), (TEMPORARY, False)), told
+        self.start(wait=False)
+
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
@@ -119,7 +131,7 @@ def publish(broker: str | dict[str, str], records: Sequence[Record]) -> None:
     Results without headers are signed.
     """
     # An idempotent producer would first wait half a second for its id.
-    config = {"queue.buffering.max.messages": 1_000_000, "enable.idempotence": False}
+    config = {"queue.buffering.max.messages": 1_000_000, "enable.idempotence": False, "max.in.flight": 1}  # in order
     account = {"bootstrap.servers": broker} if isinstance(broker, str) else broker
     client = producer(Connections(), "test", config | account)
     errors: list[KafkaError] = []
@@ -160,12 +172,18 @@ def recorded_ends(dsn: str) -> dict[tuple[str, int], int]:
     return {(topic, partition): following for topic, partition, following in rows}
 
 
-def caught_up(bootstrap: str, dsn: str, *, timeout: float = 60.0) -> None:
-    """Wait until the stored offset of every partition is the end of the log."""
+def caught_up(bootstrap: str, dsn: str, *, timeout: float = 60.0, restarted: Sequence[RecorderProcess] = ()) -> None:
+    """Wait until the stored offset of every partition is the end of the log.
+
+    Those of ``restarted`` that end for a time, or because another took over, are started again, as on a node.
+    """
     there, now = ends(bootstrap), recorded_ends(dsn)
 
     def check() -> bool:
         nonlocal now
+        for recorder in restarted:
+            if not recorder.running():
+                recorder.restart_ended()
         now = recorded_ends(dsn)
         return now == there
 

@@ -7,9 +7,11 @@ import hmac
 import json
 import os
 import signal
+import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,12 +27,14 @@ from tapedeck_common.settings import Connections
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import forkserver
 from tapedeck_deck.embedded.pods import Start
-from tapedeck_deck.embedded.processes import Process, wait_exit
+from tapedeck_deck.embedded.processes import Process, tail, wait_exit
 from waits import eventually
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
 KEY = b"a key of the tests"
+STARTS = 3
+ENDING_SECONDS = 10
 _http = httpx.Client(trust_env=False, timeout=60)  # shared: a new client costs 40 ms
 
 
@@ -55,6 +59,10 @@ def stored(dsn: str, exchange: str) -> list[tuple[Any, ...]]:
             "FROM bars WHERE exchange = %s ORDER BY ts, symbol",
             (exchange,),
         ).fetchall()
+
+
+class PodEnded(AssertionError):
+    """A pod ended where it was expected to run."""
 
 
 @dataclass
@@ -104,7 +112,17 @@ class ReplayProcess:
         return f"http://127.0.0.1:{(self.home / 'port').read_text()}"
 
     def status(self) -> Json:
-        answer: Json = _http.get(f"{self.url}/status").json()
+        try:
+            answer: Json = _http.get(f"{self.url}/status").json()
+        except httpx.TransportError as error:
+            if self.process is None:
+                raise
+            patience = 0 if isinstance(error, httpx.TimeoutException) else ENDING_SECONDS
+            try:
+                code = wait_exit(self.process, patience)  # one that ends closes its port first
+            except subprocess.TimeoutExpired:
+                raise error from None
+            raise PodEnded(f"the pod ended with {code}: {tail(self.home / 'log')}") from error
         return answer
 
     def metrics(self) -> str:
@@ -133,6 +151,18 @@ class ReplayProcess:
         answer = self.control(**body)
         assert answer.status_code == 202, answer.text
         return body
+
+    def start_until(self, what: Callable[[Json], bool]) -> Json:
+        """Start pods until one has a report for which ``what`` is true.
+
+        One that a busy service fails is followed by another, as on a node.
+        """
+        for _ in range(STARTS - 1):
+            self.start()
+            with suppress(PodEnded):
+                return self.until(what)
+        self.start()
+        return self.until(what)
 
     def begin(self, **values: Any) -> Json:
         """Start a pod, wait until it waits for an anchor, and send one; returns it."""
@@ -232,6 +262,24 @@ def bars(records: list[Record], epoch: str | None = None) -> list[tuple[Any, ...
     fields = ("ts", "symbol", "open", "high", "low", "close", "volume")
     selected = (r for r in records if r.kind == "bar" and epoch in (None, r.epoch))
     return [tuple(r.value[name] for name in fields) for r in selected]
+
+
+@contextmanager
+def ended_afterwards(replay: ReplayProcess) -> Iterator[None]:
+    """End the replay's pod after the block, and print the end of its log, which a failed test shows."""
+    try:
+        yield
+    finally:
+        if replay.process is not None and replay.process.poll() is None:
+            replay.kill()
+        print((replay.home / "log").read_text()[-4000:])
+
+
+def check_whole(records: list[Record], dsn: str, exchange: str) -> None:
+    """The records of one partition are those of a replay of all stored bars of an exchange, once each."""
+    assert bars(records) == stored(dsn, exchange)
+    assert [r.kind for r in records if r.kind in ("start", "end")] == ["start", "end"]
+    check_watermarks(records)
 
 
 def check_watermarks(records: list[Record]) -> None:

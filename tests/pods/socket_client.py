@@ -20,17 +20,17 @@ from tapedeck_deck.embedded.deadline import Deadline
 T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
 
 
-def aggregated(bars: list[Bar], minutes: int, closed_until: int) -> list[tuple[float, ...]]:
-    """Closed coarser bars (times in seconds), aggregated by a dictionary and not by the gateway's code."""
+def aggregated(bars: list[Bar], minutes: int, known_until: int, *, running: bool = True) -> list[tuple[float, ...]]:
+    """Coarser bars (times in seconds), aggregated by a dictionary and not by the gateway's code."""
     width = minutes * MINUTE
     groups: dict[int, list[Bar]] = {}
     for bar in bars:
-        if event_time(bar) <= closed_until:
+        if event_time(bar) <= known_until:
             groups.setdefault(bar.ts // width * width, []).append(bar)
     return [
         (t // 1000, g[0].open, max(b.high for b in g), min(b.low for b in g), g[-1].close, sum(b.volume for b in g))
         for t, g in sorted(groups.items())
-        if t + width <= closed_until
+        if running or t + width <= known_until
     ]
 
 

@@ -11,7 +11,8 @@ from urllib.request import urlopen
 from tapedeck_common.settings import Connections
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import forkserver, processes
-from tapedeck_deck.embedded.forkserver import ForkedModule
+from tapedeck_deck.embedded.pods import Start
+from tapedeck_deck.embedded.processes import Process
 
 
 @dataclass
@@ -24,7 +25,8 @@ class TransformProcess:
     spec: Json
     uid: str
     functions: Path = Path("/nowhere")
-    process: ForkedModule | None = None
+    launch: Start = forkserver.start
+    process: Process | None = None
     home: Path = field(init=False)
 
     def start(self) -> None:
@@ -43,7 +45,7 @@ class TransformProcess:
             "TAPEDECK_CONNECTION_KAFKA_BOOTSTRAP": self.connections.kafka_bootstrap,
             "TAPEDECK_CONNECTION_STORE_DSN": self.connections.store_dsn.get_secret_value(),
         }
-        self.process = forkserver.start("tapedeck_transform", log=self.home / "log", env=environment)
+        self.process = self.launch("tapedeck_transform", [], log=self.home / "log", env=environment, cwd=Path.cwd())
 
     def status(self) -> Json:
         """The pod's report; empty before its server listens."""
@@ -58,6 +60,10 @@ class TransformProcess:
     def results(self) -> dict[str, Json]:
         """The report of each transform, by name."""
         return {each["name"]: each for each in (self.status().get("transforms") or {}).get("results", ())}
+
+    def running(self) -> bool:
+        """Whether the pod has not ended."""
+        return self.process is not None and self.process.poll() is None
 
     def kill(self) -> None:
         """Kill the pod with SIGKILL."""

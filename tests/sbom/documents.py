@@ -34,7 +34,9 @@ def artefacts() -> Iterator[tuple[str, list[Part]]]:
         yield name, _unique(images(dockerfile), packages, page if name == "gateway" else ())
     yield "deck", _unique(python_packages(REQUIREMENTS / "local.txt"), broker_jars(), page)
     yield "chart", _unique(images(ROOT / "charts/tapedeck/values.yaml"))
-    tools = [python_packages(REQUIREMENTS / f"{name}.txt") for name in ("dev", "uv", "page", "audit")]
+    tools = [
+        python_packages(REQUIREMENTS / f"{name}.txt") for name in ("dev", "uv", "page", "audit", "docs", "release")
+    ]
     yield "development", _unique(*tools, npm_packages(PAGE_LOCK, development=True), images(ROOT / "kind-config.yaml"))
 
 

@@ -214,3 +214,30 @@ def test_failed_check_fails_the_run() -> None:
         fail_if_biased(rerun(Peeks), ["startUp", "lookAhead"])
     assert failure.value.reason == "LookAhead"
     fail_if_biased(rerun(Smooth, period=20), ["lookAhead"])
+
+
+class Operations(bt.Strategy):  # type: ignore[misc]
+    """Earlier values of a line, and lines that are computed from lines: they depend on no more bars than they name."""
+
+    def __init__(self) -> None:
+        self.before = self.data.close(-1)
+        self.spread = self.data.high - self.data.low
+        self.rises = self.data.close > self.before
+        self.highest = bt.ind.Highest(self.data.high(-1), period=5)
+
+    def next(self) -> None:
+        if not self.position and self.data.close[0] > self.highest[0]:
+            self.buy(size=1)
+
+
+class Sums(bt.Strategy):  # type: ignore[misc]
+    """A line that is computed from one which depends on all bars before."""
+
+    def __init__(self) -> None:
+        self.distance = self.data.close - bt.ind.ExponentialMovingAverage(self.data.close, period=100)
+
+
+def test_operations_on_lines_are_compared_like_indicators() -> None:
+    assert start_up_findings(rerun(Operations)) == []
+    names = [finding.split(":")[0] for finding in start_up_findings(rerun(Sums))]
+    assert [name for name in names if name.startswith("distance ")] == ["distance (LinesOperation).result"]

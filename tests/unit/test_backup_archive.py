@@ -192,7 +192,7 @@ def test_the_copy_of_the_objects_has_no_password_and_no_pod_of_the_running_deck(
     objects = Objects(tmp_path / "objects.db")
     password = b64encode(b"postgresql://r:THE-PASSWORD@/x").decode()
     objects.apply(services.connections(lambda _: {"kafka_bootstrap": "b:1"}, lambda _: "dsn:THE-PASSWORD"))
-    objects.apply(services.deployment("recorder"))
+    objects.apply(services.recorder({}))
     user_secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine"}, "data": {"k": "a2V5"}}
     objects.apply(user_secret)
     spec = {"source": {"store": {"exchange": "x", "symbols": ["A/B"]}}}

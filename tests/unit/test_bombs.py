@@ -29,15 +29,16 @@ ROW = b"1522800000000,1,2,1,1,1\n"
 READER = """
     import sys
     from pathlib import Path
-    from tapedeck_common.files import FilesAccess, InvalidFiles, encoded_rows, find_files, kind_of
+    from tapedeck_common.files import FilesAccess, InvalidFiles, SeriesReader, find_files, kind_of, single_rows
     from tapedeck_crds.files import Files
     path = Path(sys.argv[1])
     files = Files.model_validate({"exchange": "x", "sets": [{"symbol": "A/B", "path": path.name}]})
     rows, refused = 0, []
     try:
         for sources in find_files(files, FilesAccess(path.parent)).values():
-            for row in encoded_rows(files, kind_of(files, sources), sources, lambda row: refused.append(row.reason)):
-                rows += 1
+            reader = SeriesReader(files, lambda row: refused.append(row.reason))
+            for _, item in reader.rows(kind_of(files, sources), sources):
+                rows += sum(1 for _ in single_rows([item]))
         print(rows, "rows", *refused[:3])
     except InvalidFiles as error:
         print(error)
@@ -53,20 +54,25 @@ DOCUMENTS = """
     except TapedeckError as error:
         print(str(error)[:1000])
 """
-# getrusage would give the peak of the process that started this one, if that was higher.
+# getrusage would give the peak of the process that started this one, if that was higher. The end of an interpreter is
+# not measured: threads of Arrow's pools that begin meanwhile may abort it.
 MEMORY = """
+import os, sys
 with open("/proc/self/status") as status:
     print(next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM")))
+sys.stdout.flush()
+os._exit(0)
 """
 
 
-def measured(program: str, *arguments: str | Path, seconds: float = 60) -> tuple[str, int]:
-    """What a process says of its input, and its peak memory in bytes."""
+def measured(program: str, *arguments: str | Path, seconds: int = 60) -> tuple[str, int]:
+    """What a process says of its input in so many seconds of a processor, and its peak memory in bytes."""
+    limit = f"import resource\nresource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))\n"
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program) + MEMORY, *arguments],
+        [sys.executable, "-c", limit + textwrap.dedent(program) + MEMORY, *arguments],
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=10 * seconds,  # a busy machine gives a process a part of its time
     )
     assert done.returncode == 0, done.stderr[-2000:]
     *said, memory = done.stdout.splitlines()
@@ -214,6 +220,88 @@ def test_a_parquet_directory_of_a_million_columns(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1" + bytes(9 * MIB) + (9 * MIB).to_bytes(4, "little") + b"PAR1")
     said, memory = measured(READER, tmp_path / "a.parquet", "parquet")
     assert f"got a directory of {9 * MIB} bytes, expected at most {8 * MIB}" in said
+    assert memory < MEMORY_MAX
+
+
+def write_arrow(path: Path, columns: dict[str, Any], rows: int, compression: str | None = "zstd") -> None:
+    """Bars that are all alike, in one batch."""
+    table: dict[str, Any] = {"ts": pa.array(range(T0, T0 + rows), pa.int64()) if rows < 100 else zeros(rows, T0)}
+    table |= dict.fromkeys(PRICES, zeros(rows, 1.0)) | columns
+    batch = pa.RecordBatch.from_pydict(table)
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.OSFile(str(path), "wb") as out, pa.ipc.new_file(out, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+
+
+def zeros(rows: int, value: float) -> pa.Array:
+    return pa.repeat(pa.scalar(value, pa.int64() if isinstance(value, int) else pa.float64()), rows)
+
+
+T0 = 1_522_800_000_000
+ARROW_BOMBS: dict[str, tuple[int, Any, str]] = {
+    "buffers": (4_000_000, lambda: {}, rf"got batches of 192\d{{6}} bytes at a time, expected at most {96 * MIB}"),
+    "dictionary": (
+        30,
+        lambda: {"interval": pa.DictionaryArray.from_arrays(zeros(30, 0), pa.array([LONG * 12]))},
+        rf"got batches of 125\d{{6}} bytes at a time, expected at most {96 * MIB}",
+    ),
+    "a long text": (
+        30,
+        lambda: {"interval": pa.DictionaryArray.from_arrays(zeros(30, 0), pa.array([LONG]))},
+        rf"got a text of {10 * MIB} bytes in interval, expected at most 255",
+    ),
+    "runs": (
+        30,
+        lambda: {"interval": pa.RunEndEncodedArray.from_arrays([30], pa.array([LONG]))},
+        r"got interval of the type run_end_encoded.*, expected numbers, text or times",
+    ),
+}
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+@pytest.mark.parametrize("bomb", ARROW_BOMBS)
+def test_arrow_batches_that_expand(tmp_path: Path, bomb: str, compression: str) -> None:
+    rows, columns, message = ARROW_BOMBS[bomb]
+    write_arrow(tmp_path / "a.feather", columns(), rows, compression)
+    assert (tmp_path / "a.feather").stat().st_size < 2 * MIB
+    said, memory = measured(READER, tmp_path / "a.feather")
+    assert re.search(message, said), said
+    assert memory < MEMORY_MAX
+
+
+def test_an_arrow_buffer_that_claims_a_terabyte(tmp_path: Path) -> None:
+    """The size that is allocated is the one that the buffer tells."""
+    path = tmp_path / "a.feather"
+    write_arrow(path, {}, 10_000)
+    content = path.read_bytes()
+    told = (80_000).to_bytes(8, "little")
+    assert content.count(told) == 6
+    path.write_bytes(content.replace(told, (10**12).to_bytes(8, "little")))
+    said, memory = measured(READER, path)
+    assert re.search(rf"got batches of 6\d{{12}} bytes at a time, expected at most {96 * MIB}", said), said
+    assert memory < MEMORY_MAX
+
+
+def test_arrow_rows_that_take_no_bytes(tmp_path: Path) -> None:
+    schema = pa.schema([("ts", pa.null()), *((name, pa.null()) for name in PRICES)])
+    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as out, pa.ipc.new_file(out, schema) as writer:
+        writer.write_batch(pa.RecordBatch.from_arrays([pa.nulls(10_000_000)] * 6, schema=schema))
+    said, memory = measured(READER, tmp_path / "a.arrow")
+    assert "got 10000000 rows in" in said
+    assert memory < MEMORY_MAX
+
+
+def test_a_large_arrow_file_in_batches_is_read_in_the_same_memory(tmp_path: Path) -> None:
+    rows, size = 400_000, 50_000
+    columns = {"ts": pa.array([T0 + n * 60_000 for n in range(rows)])} | dict.fromkeys(PRICES, zeros(rows, 1.0))
+    table = pa.table(columns)
+    with (
+        pa.OSFile(str(tmp_path / "a.feather"), "wb") as out,
+        pa.ipc.new_file(out, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer,
+    ):
+        writer.write_table(table, max_chunksize=size)
+    said, memory = measured(READER, tmp_path / "a.feather", seconds=120)
+    assert said == f"{rows} rows"
     assert memory < MEMORY_MAX
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from charts.network import Pod, allowed
-from charts.rendered import CHART, EXTERNAL, HELM, find, render, template, with_broker
+from charts.rendered import CHART, EXTERNAL, HELM, find, render, template, with_vendors
 from tapedeck_common.kafka_users import KafkaUser
 from tapedeck_crds.json import Json
 
@@ -26,7 +26,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> list[Json]:
         "timescaledb": {"enabled": True},
         "connections": {"namespaces": NAMESPACES},
     }
-    return render(values, chart=with_broker(tmp_path_factory.mktemp("chart")))
+    return render(values, chart=with_vendors(tmp_path_factory.mktemp("chart")))
 
 
 def accounts(documents: list[Json], namespace: str | None = None) -> dict[str, tuple[str, str]]:

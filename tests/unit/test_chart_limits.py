@@ -50,7 +50,7 @@ def unlimited(name: str, spec: Json) -> list[str]:
 def test_every_pod_of_the_chart_has_limits(everything: list[Json]) -> None:
     found = dict(pods(everything))
     assert found.keys() == {
-        "td-operator", "td-recorder", "td-gateway", "td-timescaledb", "td-retention", "td-test",
+        "td-operator", "td-recorder", "td-gateway", "td-timescaledb", "td-retention", "td-store-exporter", "td-test",
     }  # fmt: skip
     assert [what for name, spec in found.items() for what in unlimited(name, spec)] == []
 

@@ -143,8 +143,23 @@ def test_only_pods_that_need_it_reach_public_addresses(
 def test_the_recorder_reaches_its_sinks_and_the_operator_the_api_server(policies: list[Json]) -> None:
     assert [port for port in (80, 443, 8086, 9000) if allowed(policies, own("recorder"), PRIVATE, port)] == [443, 9000]
     assert [port for port in (22, 443, 6443, 9092) if allowed(policies, own("operator"), PRIVATE, port)] == [443, 6443]
+    assert [port for port in (22, 443, 6443) if allowed(policies, own("gateway"), PRIVATE, port)] == [443, 6443]
     scraper = Pod("monitoring", {"app": "prometheus"})
     assert not allowed(policies, scraper, own("timescaledb"), 5432)
+
+
+def test_a_gateway_without_control_does_not_reach_the_api_server() -> None:
+    documents = render(SETS["default"])
+    policies = [document for document in documents if document["kind"] == "NetworkPolicy"]
+    assert not any(allowed(policies, own("gateway"), PRIVATE, port) for port in (443, 6443))
+    pod = find(documents, "Deployment", "td-gateway")["spec"]["template"]["spec"]
+    assert "serviceAccountName" not in pod
+    assert not [volume for volume in pod["volumes"] if "serviceAccountToken" in json.dumps(volume)]
+    assert not [
+        document
+        for document in documents
+        if document["metadata"]["name"] == "td-gateway" and "Role" in document["kind"]
+    ]
 
 
 def test_policies_of_the_release_are_optional() -> None:

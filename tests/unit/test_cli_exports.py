@@ -9,20 +9,22 @@ import os
 import zipfile
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import backtrader as bt
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
 from decks.command import NOT_RUNNING, Run
 from tapedeck_deck.cli.exports import arrow_table, freqtrade, lean_zip, parquet
+from tapedeck_deck.cli.exports.batch import Batch, batch_of
 from tapedeck_deck.cli.exports.folder_writer import FolderWriter
 from tapedeck_deck.cli.exports.format import PRICES
-from tapedeck_deck.cli.exports.kinds import KINDS, Row
+from tapedeck_deck.cli.exports.kinds import KINDS, ExportColumn, Row
 from tapedeck_deck.cli.exports.outputs import output_folder, whole_file
 from tapedeck_deck.cli.exports.request import FORMATS, parse_request
 from tapedeck_deck.cli.exports.selection import ExportSelection
@@ -46,6 +48,10 @@ def bar(symbol: str, interval: str, ts: int, values: Sequence[float], exchange: 
 ROWS = [bar("A/B", "1m", APRIL_4 + 60_000 * i, values) for i, values in enumerate(VALUES)]
 
 
+def batch(columns: Sequence[ExportColumn], rows: Sequence[Row]) -> Batch:
+    return batch_of(columns, [pa.array(values) for values in zip(*rows, strict=True)])
+
+
 def written(format_name: str, rows: Sequence[Row], kind: str = "bars", selection: ExportSelection = ONE) -> bytes:
     """The file of a format that has one, of rows with all columns."""
     form, of = FORMATS[format_name], KINDS[kind]
@@ -54,7 +60,7 @@ def written(format_name: str, rows: Sequence[Row], kind: str = "bars", selection
     stream = io.BytesIO()
     writer = form.open_writer(stream, columns)
     for row in rows:  # each a batch
-        writer.write([tuple(row[place] for place in places)])
+        writer.write(batch(columns, [tuple(row[place] for place in places)]))
     writer.close()
     return stream.getvalue()
 
@@ -68,7 +74,7 @@ def folder_of(folder: Path, format_name: str, rows: Sequence[Row], partition: Se
     places = [BARS.columns.index(column) for column in columns]
     with output_folder(folder, empty=False) as output:
         writer = FolderWriter(output, columns, layout(columns), form.open_writer)
-        writer.write([tuple(row[place] for place in places) for row in rows])
+        writer.write(batch(columns, [tuple(row[place] for place in places) for row in rows]))
         writer.close()
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
@@ -317,3 +323,15 @@ def test_the_columns_of_each_kind_are_named_once() -> None:
         names = [column.name for column in kind.columns]
         assert len(set(names)) == len(names)
         assert kind.has(kind.time)
+
+
+@pytest.mark.parametrize("exchange", ["/etc/y", "../../y"])
+def test_no_name_leads_out_of_the_folder(tmp_path: Path, exchange: str) -> None:
+    """The recorder stores whatever text a record has as its exchange."""
+    with (
+        pytest.raises(DeckError, match="expected one below it"),
+        output_folder(tmp_path / "out", empty=False) as output,
+        output.file(PurePath(exchange) / "a.json"),
+    ):
+        pass
+    assert sorted(path.name for path in tmp_path.rglob("*")) == []

@@ -10,10 +10,11 @@ from decimal import Decimal
 from typing import Any, TextIO
 
 import pytest
+import yaml
 
 from decks.command import NOT_RUNNING, Run
 from tapedeck_deck.cli.psql import find_psql, shell_environment
-from tapedeck_deck.cli.sql import print_csv, print_json, print_table
+from tapedeck_deck.cli.sql import print_csv, print_json, print_table, print_yaml
 from tapedeck_deck.cli.statement import StatementResult, first_word, running
 from tapedeck_deck.embedded.errors import DeckError
 
@@ -69,10 +70,15 @@ def test_json_is_valid_and_has_every_digit() -> None:
     assert (third["one"], third["two"], third["exact"]) == ("NaN", "-Infinity", str(EXACT))
 
 
-def test_json_of_no_rows_is_an_empty_array() -> None:
+def test_yaml_has_the_same_rows_as_json() -> None:
+    assert yaml.safe_load(printed(print_yaml)) == json.loads(printed(print_json))
+
+
+@pytest.mark.parametrize("print_rows", [print_json, print_yaml])
+def test_no_rows_are_an_empty_list(print_rows: Callable[[StatementResult, TextIO], int]) -> None:
     out = io.StringIO()
-    assert print_json(StatementResult(["a"], iter([])), out) == 0
-    assert json.loads(out.getvalue()) == []
+    assert print_rows(StatementResult(["a"], iter([])), out) == 0
+    assert yaml.safe_load(out.getvalue()) == []
 
 
 def test_json_refuses_two_columns_of_one_name() -> None:
@@ -125,8 +131,8 @@ def test_commands_on_the_store_need_a_running_deck(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["sql", "SELECT 1", "-o", "xml"], "got 'xml', expected table, csv or json"),
-        (["symbols", "-o", "csv"], "got 'csv', expected table or json"),
+        (["sql", "SELECT 1", "-o", "xml"], "got 'xml', expected table, csv, yaml or json"),
+        (["symbols", "-o", "csv"], "got 'csv', expected table, yaml or json"),
         (["rm", "candles", "--exchange", "x", "--symbol", "a"], "got 'candles', expected bars or trades"),
         (["rm", "trades", "--exchange", "x", "--symbol", "a", "--interval", "1m"], "beside trades, which have none"),
         (["rm", "bars", "--exchange", "x", "--symbol", "a", "--interval", "7m"], "got '7m', expected one of 1s, 1m"),

@@ -23,15 +23,19 @@ def objects(tmp_path: Path) -> Objects:
 
 
 def applied(objects: Objects, document: dict[str, Any], folder: Path) -> list[str]:
-    return changes.apply(objects, [documents.Document("here", folder, document)], "default")
+    return outcomes(objects, [documents.Document("here", folder, document)], "default")
+
+
+def outcomes(objects: Objects, found: list[documents.Document], namespace: str) -> list[str]:
+    return [line for _, line in changes.apply(objects, found, namespace)]
 
 
 def test_the_example_is_stored_and_deleted(objects: Objects) -> None:
     found = documents.read([str(EXAMPLE)])
-    assert changes.apply(objects, found, "mine") == ["configmap/pullback created", "backtest/pullback created"]
+    assert outcomes(objects, found, "mine") == ["configmap/pullback created", "backtest/pullback created"]
     stored = objects.get("ConfigMap", "mine", "pullback")
     assert "class Pullback" in stored["data"]["pullback.py"]
-    assert changes.apply(objects, found, "mine") == ["configmap/pullback unchanged", "backtest/pullback unchanged"]
+    assert outcomes(objects, found, "mine") == ["configmap/pullback unchanged", "backtest/pullback unchanged"]
     assert parse_kinds("cm") == ("ConfigMap",)
     assert len(changes.delete(objects, changes.delete_targets(found, "mine"))) == 2
     assert objects.list("ConfigMap") == []

@@ -1,4 +1,4 @@
-"""The generated CRDs: up to date with the types, and valid for an API server."""
+"""The generated CRDs: up to date with the types, and valid for an API server; and the list of built-in strategies."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 import yaml
+
+from tapedeck_backtest.strategies import __main__ as strategies
+from tapedeck_crds.backtest import Builtin
+from tapedeck_crds.builtin_strategies import FILE, builtin_strategies
 
 FOLDER = Path(__file__).parents[2] / "crds"
 CRDS = [yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted(FOLDER.glob("*.yaml"))]
@@ -108,3 +112,8 @@ def test_has_printer_columns(crd: dict[str, Any]) -> None:
                 node = node["items"] if part == "items" else node["properties"][part]
         else:
             assert node["type"] == column["type"], column["name"]
+
+
+def test_the_list_of_builtin_strategies_is_that_of_their_classes() -> None:
+    assert FILE.read_text() == strategies.text(), "run `make crds`"
+    assert [each["name"] for each in builtin_strategies()] == list(get_args(Builtin))

@@ -16,7 +16,7 @@ from tapedeck_deck.embedded import forkserver, processes
 from tapedeck_deck.embedded.controllers import Decision, backoff, decide_deployment, decide_job, new_pod
 from tapedeck_deck.embedded.pods import Start, UnsupportedTemplate, start_pod
 from tapedeck_deck.embedded.processes import wait_exit
-from tapedeck_deck.embedded.services import deployment
+from tapedeck_deck.embedded.services import recorder
 from tapedeck_operator.plan import Observed, Settings, plan
 
 EACH_START = pytest.mark.parametrize("start", [processes.start_module, forkserver.start])
@@ -70,7 +70,7 @@ def test_a_job_runs_no_more_pods_than_its_parallelism() -> None:
 def test_pods_that_have_not_started_count_as_active() -> None:
     job = a_job()
     assert decide_job(job, [new_pod(job, 0)], 0.0).create == ()
-    owner = deployment("recorder")
+    owner = recorder({})
     owner["metadata"] |= {"uid": "d", "generation": 1}
     assert decide_deployment(owner, [new_pod(owner, None)], 0.0).create == ()
 
@@ -142,7 +142,7 @@ def test_a_finished_job_stays_finished() -> None:
 
 
 def test_a_deployment_replaces_pods_of_an_older_template() -> None:
-    owner = deployment("recorder")
+    owner = recorder({})
     owner["metadata"] |= {"uid": "d", "generation": 1}
     (first,) = decide_deployment(owner, [], 0.0).create
     old = {**first, "status": {"phase": "Running"}}

@@ -23,9 +23,12 @@ from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.forkserver import ForkedModule
 from tapedeck_deck.embedded.kubelet import START, STATUS, Kubelet
 from tapedeck_deck.embedded.objects import Change, Objects
+from tapedeck_deck.embedded.pods import kubernetes_pod
 from tapedeck_deck.embedded.problems import FILE_BYTES, Problems, describe, keep_running, read_problems
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_deck.embedded.store_watch import StoreWatch
+from tapedeck_operator.plan.observer import observe_pod
+from tapedeck_operator.plan.reasons import NOT_STARTING
 
 
 async def becomes_true(check: Callable[[], bool]) -> None:
@@ -45,10 +48,13 @@ class Node:
         self.watch = StoreWatch(self.objects)
         self.watch.subscribe(self.kubelet.handle)
 
-    def add(self, name: str, module: str = "this") -> None:
+    def add(self, name: str, module: str = "this", *, config_map: str = "") -> None:
         """A pod of a module of the standard library, which ends by itself."""
-        container = {"name": "it", "image": module}
-        spec = {"restartPolicy": "Never", "containers": [container]}
+        container: Json = {"name": "it", "image": module}
+        spec: Json = {"restartPolicy": "Never", "containers": [container]}
+        if config_map:
+            container["volumeMounts"] = [{"name": "code", "mountPath": "/code"}]
+            spec["volumes"] = [{"name": "code", "configMap": {"name": config_map}}]
         self.objects.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
     def phase(self, name: str) -> str | None:
@@ -122,6 +128,27 @@ def test_what_happens_while_the_store_cannot_be_written_is_written_afterwards(no
         lambda: node.present() == {},
     )
     assert node.events(STATUS) == [("Problem", 1), ("Recovered", 1)]
+
+
+def test_a_pod_waits_for_its_config_map_as_on_a_cluster(node: Node) -> None:
+    node.add("incomplete", config_map="code")
+    node.add("other")
+
+    def shown() -> tuple[str, str, str]:
+        pod = observe_pod("Replay", kubernetes_pod(node.objects.get("Pod", "default", "incomplete")), None, 0)
+        return pod.phase, pod.reason, pod.problem
+
+    def created() -> bool:
+        code = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "code"}, "data": {"a.py": ""}}
+        return bool(node.objects.apply(code))
+
+    node.run(
+        lambda: node.phase("other") == "Succeeded",
+        lambda: shown() == ("Pending", NOT_STARTING, "ConfigMap default/code not found"),
+        created,
+        lambda: node.phase("incomplete") == "Succeeded",
+    )
+    assert node.present() == {}
 
 
 def test_a_pod_that_cannot_start_for_now_waits_and_has_not_failed(node: Node, tmp_path: Path) -> None:
@@ -237,7 +264,7 @@ def test_a_log_that_cannot_be_written_ends_nothing() -> None:
 
 
 def test_the_status_names_each_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    addresses = {"gateway": "g", "broker": "b", "kafka": "k", "dsn": "d"}
+    addresses = {"gateway": "g", "broker": "b", "kafka": "k", "dsn": "d", "prometheus": None}
     parts = dict.fromkeys(("page", "broker", "database"), "ok")
     state = {
         "running": True,
@@ -248,8 +275,11 @@ def test_the_status_names_each_problem(tmp_path: Path, capsys: pytest.CaptureFix
         "resources": {},
         "sandbox": "",
     } | addresses
-    print_status(StateDir(tmp_path), state | {"problems": {"disk": "No space left on the disk of /h"}})
-    assert "problem: disk: No space left on the disk of /h\n" in capsys.readouterr().out
+    finding = {"what": "disk", "problem": "No space left on the disk of /h", "do": "free some space"}
+    print_status(StateDir(tmp_path), state | {"unhealthy": [finding] * 12})
+    shown = capsys.readouterr().out
+    assert "unhealthy: disk: No space left on the disk of /h\n  do: free some space\n" in shown
+    assert "unhealthy: 2 more" in shown
 
 
 @pytest.mark.parametrize(
@@ -269,7 +299,7 @@ def test_options_that_a_running_deck_does_not_read_are_named(
 ) -> None:
     home = StateDir(tmp_path / "home")
     home.prepare()
-    note = "--port and --origin are read when a deck starts"
+    note = "--port, --origin and --metrics are read when a deck starts"
     with home.lock():
         home.announce({"gateway": "http://127.0.0.1:8750/"})
         for port, origins, noted in ((0, [], False), (8750, [], False), (8751, [], True), (0, ["http://a:1"], True)):

@@ -1,33 +1,163 @@
-"""The prose keeps its promises: links lead somewhere, and whole resources in it are valid."""
+"""The prose keeps its promises: links lead somewhere, resources are valid, commands exist, the reference is current."""
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from pages.blocks import MARKS, Block, blocks, script
+from reference.figures import formula, names
+from reference.markdown import HEADER
+from reference.pages import FOLDER as REFERENCE
+from reference.pages import PAGES
 from tapedeck_crds.parse import parse_resource
+from tapedeck_deck.cli.app import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES_OF_PROSE = sorted([*ROOT.glob("*.md"), *DOCS, *(ROOT / "examples").rglob("*.md")])
+BLOCKS = [block for page in PAGES_OF_PROSE for block in blocks(page)]
+CONSOLE = [block for block in BLOCKS if block.language == "console"]
 README_LINES = 120
+# A reader of start/ begins with nothing: each of these pages is run as a whole.
+START = [page for page in DOCS if page.parent.name == "start"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_relative_links_lead_to_files(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
-    missing = [to for to in targets if not to.startswith(("http://", "https://")) and not (page.parent / to).exists()]
+def _named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to headings."""
+    heads = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    plain = [re.sub(r"[^\w\- ]", "", re.sub(r"[`*\\]", "", head)).strip().lower().replace(" ", "-") for head in heads]
+    return {
+        name if not plain[:number].count(name) else f"{name}-{plain[:number].count(name)}"
+        for number, name in enumerate(plain)
+    }
+
+
+@pytest.mark.parametrize("page", PAGES_OF_PROSE, ids=_named)
+def test_relative_links_lead_to_files_and_headings(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    missing = []
+    for to, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", text):
+        if to.startswith(("http://", "https://", "mailto:")):
+            continue
+        target = (page.parent / to).resolve() if to else page
+        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in _anchors(target)):
+            missing.append(f"{to}#{anchor}")
     assert missing == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", DOCS, ids=_named)
+def test_every_page_is_linked_to(page: Path) -> None:
+    """From the README of its folder, or of the folder above; runbooks are listed by their folder."""
+    if (page.name == "README.md" and page.parent == ROOT / "docs") or page.parent.name == "runbooks":
+        return
+    index = page.parent / "README.md" if page.name != "README.md" else page.parent.parent / "README.md"
+    assert f"]({page.relative_to(index.parent)})" in index.read_text()
+
+
+@pytest.mark.parametrize("page", PAGES_OF_PROSE, ids=_named)
 def test_whole_resources_in_pages_are_valid(page: Path) -> None:
-    for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
-        document = yaml.safe_load(block)
-        if "apiVersion" in document:
-            parse_resource(document)
+    for block in blocks(page):
+        if block.language == "yaml":
+            for document in yaml.safe_load_all(block.text):
+                if isinstance(document, dict) and str(document.get("apiVersion", "")).startswith("tapedeck.dev/"):
+                    parse_resource(document)
+
+
+def test_marks_are_known_and_reasons_are_given() -> None:
+    assert len(BLOCKS) > 60
+    wrong = [block.place for block in BLOCKS if block.mark and (block.mark not in MARKS or len(block.value) < 4)]
+    assert wrong == []
+
+
+def test_every_block_has_a_language() -> None:
+    assert [block.place for block in BLOCKS if not block.language] == []
+
+
+def _tapedeck_calls() -> list[tuple[Block, list[str]]]:
+    """The calls of `tapedeck` in consoles: the words up to a pipe or a redirection."""
+    found = []
+    for block in CONSOLE:
+        for command in block.commands:
+            lexer = shlex.shlex(command.replace("\\\n", " "), posix=True, punctuation_chars="|<>;&")
+            lexer.whitespace_split, lexer.commenters = True, "#"
+            words = [*lexer]
+            ends = [number for number, word in enumerate(words) if word and set(word) <= set("|<>;&")] or [len(words)]
+            words = words[: ends[0]]
+            if words and words[0] == "tapedeck":
+                found.append((block, words[1:]))
+    return found
+
+
+def test_commands_in_prose_exist_with_their_options() -> None:
+    group: Any = typer.main.get_command(app)
+    calls = _tapedeck_calls()
+    assert len(calls) > 80
+    for block, words in calls:
+        try:
+            with group.make_context("tapedeck", [*words]) as context:
+                if not words:
+                    continue
+                name, command, rest = group.resolve_command(context, [*context._protected_args, *context.args])
+                command.make_context(name, rest, parent=context).close()
+        except typer.Exit:
+            continue
+        except Exception as error:
+            pytest.fail(f"{block.page}:{block.line}: tapedeck {' '.join(words)}: {getattr(error, 'message', error)}")
+
+
+def test_files_that_pages_apply_are_written_by_them_or_in_the_examples() -> None:
+    for page in START:
+        files, text = script(page)
+        text = re.sub(r"(?m)^echo .*$", "", text)
+        for name in re.findall(r"tapedeck (?:apply|check) -f (\S+)", text):
+            made = re.findall(rf"tapedeck new \w+ {re.escape(name.removesuffix('.yaml'))}$", text, re.MULTILINE)
+            assert name in files or made or (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+def test_a_script_has_the_commands_of_a_page_and_no_output(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "<!-- file: a.txt -->\n```text\nx\n```\n\n```console\n$ cat a.txt\nx\n$ echo b \\\n>   c\nb c\n```\n"
+        "<!-- not-run: why not -->\n```console\n$ false\n```\n```console\n$ tapedeck get all -w    # watch\n```\n"
+    )
+    files, text = script(page)
+    assert files == {"a.txt": "x\n"}
+    assert [line for line in text.splitlines() if not line.startswith(("echo '#", "set"))] == [
+        "cat a.txt", "echo b \\", "  c", "timeout --signal=INT 3 tapedeck get all -w || [ $? -eq 124 ]",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_reference_is_what_the_code_says(name: str) -> None:
+    assert (REFERENCE / f"{name}.md").read_text() == f"{HEADER}\n{PAGES[name]()}", "run `make reference`"
+
+
+def test_every_figure_has_a_formula() -> None:
+    assert [name for name in names() if not formula(name)] == []
+
+
+EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=_named)
+def test_an_example_has_a_purpose_and_says_what_to_see(example: Path) -> None:
+    text = example.read_text()
+    comment = text[: re.search(r"^[^#]", text, re.MULTILINE).start()]  # type: ignore[union-attr]
+    assert re.match(r"# [A-Z].{20,}", comment)
+    assert re.search(r"^# What to see: .{20,}", comment, re.MULTILINE)
+    assert f"]({os.path.relpath(example, ROOT / 'docs' / 'start')})" in (ROOT / "docs/start/examples.md").read_text()
 
 
 def test_the_readme_is_short() -> None:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ echo whole > $root/etc/state
 """
 MAKE = """
 import sys
+import time
 from pathlib import Path
 from timescale.chroot import make_chroot
 make_chroot(Path(sys.argv[1]), sys.argv[2])
@@ -206,3 +208,19 @@ def _names(word: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def test_a_download_ahead_tells_its_size_and_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(_endpoint: str, folder: Path) -> None:
+        (folder / "jars").mkdir(parents=True)
+        (folder / "jars" / JAR.file_name).write_bytes(b"tested")
+        time.sleep(3 * jars.PROGRESS_SECONDS)
+
+    monkeypatch.setattr(jars, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(jars, "fetch", fetch)
+    monkeypatch.setattr(jars, "read_list", lambda: (JAR,))
+    sizes: list[int] = []
+    assert jars.prefetch(sizes.append)
+    assert max(sizes) == len(b"tested")
+    assert not jars.prefetch(sizes.append)
+    assert jars.jar_folder().is_dir()

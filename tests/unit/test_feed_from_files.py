@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tracemalloc
 from collections.abc import Iterator
+from itertools import repeat
 from threading import Event
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tapedeck_common.files import InvalidRow, SourceRow, count_out_of_order, deduplicate, external_sort
+from tapedeck_common.files import InvalidRow, SourceRow, count_out_of_order, deduplicate, external_sort, single_rows
 from tapedeck_common.settings import Connections
 from tapedeck_crds.errors import Interrupted
 from tapedeck_feed.from_files.stats import ImportStats
@@ -38,7 +39,7 @@ def test_every_row_is_kept_a_repeat_or_a_conflict(rows: list[SourceRow]) -> None
     repeats: list[None] = []
     conflicts: list[InvalidRow] = []
     ordered = sorted((row._replace(value=row.value.hex().encode()) for row in rows), key=lambda row: row.us)
-    kept = list(deduplicate(ordered, lambda: repeats.append(None), conflicts.append))
+    kept = list(single_rows(deduplicate(ordered, lambda: repeats.append(None), conflicts.append)))
     first: dict[object, bytes] = {}
     same = other = 0
     for row in ordered:
@@ -63,10 +64,10 @@ def test_a_conflict_names_both_places() -> None:
 
 @given(st.lists(st.integers(0, 20)))
 def test_late_rows_are_those_after_a_row_of_a_later_time(times: list[int]) -> None:
-    late: list[None] = []
+    late: list[int] = []
     rows = [SourceRow(ts, "", "", b"") for ts in times]
-    assert list(count_out_of_order(rows, lambda: late.append(None))) == rows
-    assert len(late) == sum(ts < max(times[:i], default=ts) for i, ts in enumerate(times))
+    assert list(count_out_of_order(rows, late.append)) == rows
+    assert sum(late) == sum(ts < max(times[:i], default=ts) for i, ts in enumerate(times))
 
 
 def test_the_sort_needs_bounded_memory() -> None:
@@ -79,7 +80,7 @@ def test_the_sort_needs_bounded_memory() -> None:
     tracemalloc.start()
     try:
         last = 0
-        for row in external_sort(rows()):
+        for row in single_rows(external_sort(rows())):
             assert row.us == last + 1
             last += 1
         peak = tracemalloc.get_traced_memory()[1]
@@ -112,13 +113,16 @@ def test_the_stats_report_what_they_counted() -> None:
     registry.register(stats)
     lines = generate_latest(registry).decode().splitlines()
     assert {line for line in lines if not line.startswith("#")} == {
-        "tapedeck_feed_bars_total 3.0",
-        "tapedeck_feed_trades_total 1.0",
+        'tapedeck_feed_records_total{channel="bars"} 3.0',
+        'tapedeck_feed_records_total{channel="trades"} 1.0',
         "tapedeck_feed_duplicates_total 0.0",
         "tapedeck_feed_errors_total 1.0",
-        "tapedeck_feed_late_total 1.0",
-        "tapedeck_feed_missing_total 0.0",
-        "tapedeck_feed_files_total 1.0",
+        "tapedeck_feed_refused_rows_total 1.0",
+        "tapedeck_feed_unsorted_rows_total 1.0",
+        "tapedeck_feed_missing_trades_total 0.0",
+        "tapedeck_feed_gaps_total 0.0",
+        "tapedeck_feed_imported_files_total 1.0",
+        "tapedeck_feed_expected_files 2.0",
     }
 
 
@@ -152,3 +156,19 @@ def test_a_stop_ends_the_wait_for_a_full_queue() -> None:
     stop.set()
     with pytest.raises(Interrupted):
         publisher.send("t", "k", b"v", publisher.callback(lambda: None))
+
+
+def test_records_of_one_key_fail_together() -> None:
+    """Without a broker none is acknowledged, also where only failures are reported."""
+    connections = Connections(kafka_bootstrap="127.0.0.1:1")
+    publisher = MarketDataPublisher(connections, "test", Event(), timeout=1.0, failures_only=True)
+    publisher.send_all("t", "k", [b"v"] * 700, publisher.callback(lambda: pytest.fail("there is no broker")))
+    assert (publisher.acknowledged("t"), publisher.acknowledged("other")) == (0, 0)
+    with pytest.raises(DeliveryFailed, match=r"broker 127\.0\.0\.1:1: 700 records not delivered within 1 s"):
+        publisher.flush()
+
+
+def test_a_full_queue_waits_for_records_of_one_key_too() -> None:
+    publisher = publisher_without_broker(Event(), 10.0)
+    with pytest.raises(DeliveryFailed, match="not delivered within 10 s"):
+        publisher.send_all("t", "k", repeat(b"v", QUEUE + 1), publisher.callback(lambda: None))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import by_hand.samples as by_hand
+from tapedeck_common.files.trade_bars import TradeBars
 from tapedeck_common.market import Bar, Trade, bar_problem, bars_from_trades
 from tapedeck_crds.intervals import BAR_LENGTHS
 
@@ -61,3 +62,23 @@ def test_any_trades(times: list[int], interval: str, data: st.DataObject) -> Non
     bars = list(bars_from_trades(trades, interval))
     assert bars == wanted
     assert not any(map(bar_problem, bars))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(100_000, 140_000), st.floats(-1e6, 1e6).filter(bool), st.floats(1e-9, 1e6)), max_size=60
+    ).map(sorted),
+    st.integers(1, 20),
+    st.sampled_from(["1s", "1m", "1w", "1M"]),
+)
+def test_trades_in_columns_make_the_bars_of_trades_one_by_one(
+    rows: list[tuple[int, float, float]], size: int, interval: str
+) -> None:
+    trades = [
+        Trade("x", "A/B", ts * 50_000, str(n), price, amount, "buy") for n, (ts, price, amount) in enumerate(rows)
+    ]
+    made = TradeBars("x", "A/B", interval)
+    bars: list[Bar] = []
+    for start in range(0, len(trades), size):
+        bars += made.add_trades(trades[start : start + size])
+    assert [*bars, *made.end()] == list(bars_from_trades(trades, interval))

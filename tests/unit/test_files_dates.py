@@ -11,14 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from file_rows import bar_rows, trade_rows
 from tapedeck_common.files import (
     FilesAccess,
     InvalidFiles,
     InvalidRow,
     StrictReader,
     find_files,
-    read_bars,
-    read_trades,
 )
 from tapedeck_common.market import Bar
 from tapedeck_crds.files import Files
@@ -41,7 +40,7 @@ def files(path: str, interval: str = "1d") -> Files:
 
 def read(folder: Path, chosen: Files, session: Session | None = None) -> tuple[list[Bar], list[InvalidRow]]:
     bad: list[InvalidRow] = []
-    rows = read_bars(chosen, find_files(chosen, FilesAccess(folder))["SPY"], bad.append, session)
+    rows = bar_rows(chosen, find_files(chosen, FilesAccess(folder))["SPY"], bad.append, session)
     return [row.record for row in rows], bad
 
 
@@ -106,7 +105,7 @@ def test_the_example_of_a_stock_has_a_bar_of_each_weekday(tmp_path: Path) -> Non
     assert isinstance(feed, Feed) and feed.spec.source is not None and feed.spec.source.files is not None
     bad: list[InvalidRow] = []
     files = feed.spec.source.files
-    rows = read_bars(files, find_files(files, FilesAccess(tmp_path))["ACME"], bad.append, feed.spec.session)
+    rows = bar_rows(files, find_files(files, FilesAccess(tmp_path))["ACME"], bad.append, feed.spec.session)
     wanted = [day.date() for day in pd.bdate_range("2024-10-14", "2024-11-22")]  # over the end of summer time
     assert (dates_of([row.record for row in rows]), bad) == (wanted, [])
     assert backtest["spec"]["data"]["session"] == document["spec"]["session"]
@@ -187,8 +186,8 @@ def test_trades_without_an_offset_too(tmp_path: Path) -> None:
     chosen = Files.model_validate({"exchange": "nyse", "sets": sets})
     bad: list[InvalidRow] = []
     sources = find_files(chosen, FilesAccess(tmp_path))["SPY"]
-    assert [row.record.ts for row in read_trades(chosen, sources, bad.append)] == [1_672_669_800_250]
-    assert list(read_trades(chosen, sources, bad.append, NEW_YORK)) == [] and len(bad) == 1
+    assert [row.record.ts for row in trade_rows(chosen, sources, bad.append)] == [1_672_669_800_250]
+    assert list(trade_rows(chosen, sources, bad.append, NEW_YORK)) == [] and len(bad) == 1
 
 
 def test_a_bar_off_the_grid_is_named_by_its_time(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import by_hand.samples as by_hand
-from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files, read_bars, read_trades
+from file_rows import bar_rows, trade_rows
+from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.files import Files
 from tapedeck_crds.kinds import Feed
@@ -40,9 +41,7 @@ def source(format_: str = "auto", path: str = "*", symbol: str = "A/B", interval
 def bars_of(files: Files, root: Path) -> tuple[list[Bar], list[InvalidRow]]:
     bad: list[InvalidRow] = []
     rows = [
-        row
-        for sources in find_files(files, FilesAccess(root)).values()
-        for row in read_bars(files, sources, bad.append)
+        row for sources in find_files(files, FilesAccess(root)).values() for row in bar_rows(files, sources, bad.append)
     ]
     return [row.record for row in rows], bad
 
@@ -52,7 +51,7 @@ def trades_of(files: Files, root: Path) -> tuple[list[Trade], list[InvalidRow]]:
     rows = [
         row
         for sources in find_files(files, FilesAccess(root)).values()
-        for row in read_trades(files, sources, bad.append)
+        for row in trade_rows(files, sources, bad.append)
     ]
     return [row.record for row in rows], bad
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from file_rows import encoded_items
 from layouts.compare import BAR, TRADE, Row, difference, names, of_trades
 from layouts.market import SYMBOL, series
 from layouts.samples import LAYOUTS, Entry, write
@@ -18,10 +19,10 @@ from tapedeck_common.files import (
     InvalidRow,
     SourceRow,
     deduplicate,
-    encoded_rows,
     external_sort,
     find_files,
     kind_of,
+    single_rows,
     trades_in_order,
 )
 from tapedeck_common.market import bars_from_trades
@@ -48,8 +49,8 @@ def load(files: Files, folder: Path) -> tuple[Kind, list[SourceRow], list[Invali
     repeats: list[None] = []
     sources = find_files(files, FilesAccess(folder))[SYMBOL]
     kind = kind_of(files, sources)
-    rows = external_sort(encoded_rows(files, kind, sources, bad.append))
-    found = list(deduplicate(rows, lambda: repeats.append(None), bad.append))
+    rows = external_sort(encoded_items(files, kind, sources, bad.append))
+    found = list(single_rows(deduplicate(rows, lambda: repeats.append(None), bad.append)))
     return kind, found, bad, len(repeats)
 
 

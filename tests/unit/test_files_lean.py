@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files, read_bars
+from file_rows import bar_rows
+from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files
 from tapedeck_common.market import Bar
 from tapedeck_crds.files import Files
 
@@ -24,7 +25,7 @@ def bars_of(root: Path, path: str, interval: str, security: str | None = None) -
     sets = [{"symbol": "A/B", "path": path}]
     files = Files.model_validate({"format": "lean", "exchange": "x", "interval": interval, "sets": sets} | declared)
     bad: list[InvalidRow] = []
-    rows = read_bars(files, find_files(files, FilesAccess(root))["A/B"], bad.append)
+    rows = bar_rows(files, find_files(files, FilesAccess(root))["A/B"], bad.append)
     return [row.record for row in rows], bad
 
 

@@ -8,7 +8,8 @@ from threading import Event
 
 import pytest
 
-from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files, read_bars
+from file_rows import bar_rows
+from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files
 from tapedeck_common.settings import Connections
 from tapedeck_crds.files import Files
 from tapedeck_feed.from_files.importer import FileImporter
@@ -107,6 +108,6 @@ def test_holes_and_single_wrong_times_are_no_reason(tmp_path: Path, interval: st
     write(tmp_path, times)
     invalid: list[InvalidRow] = []
     chosen = files(interval)
-    rows = list(read_bars(chosen, find_files(chosen, FilesAccess(tmp_path))["A/B"], invalid.append))
+    rows = list(bar_rows(chosen, find_files(chosen, FilesAccess(tmp_path))["A/B"], invalid.append))
     assert len(rows) + len(invalid) == len(times)
     assert len(invalid) == (interval == "1h" and len(times) == 9)

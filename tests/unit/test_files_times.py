@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files, read_bars, read_trades
+from file_rows import bar_rows, trade_rows
+from tapedeck_common.files import FilesAccess, InvalidFiles, InvalidRow, find_files
 from tapedeck_common.market import Bar, Trade
 from tapedeck_crds.files import Files
 
@@ -28,13 +29,13 @@ def files(format_: str, unit: str | None, path: str = "a") -> Files:
 def bars_of(folder: Path, chosen: Files) -> tuple[list[Bar], list[InvalidRow]]:
     bad: list[InvalidRow] = []
     sources = find_files(chosen, FilesAccess(folder))["A/B"]
-    return [row.record for row in read_bars(chosen, sources, bad.append)], bad
+    return [row.record for row in bar_rows(chosen, sources, bad.append)], bad
 
 
 def trades_of(folder: Path, chosen: Files) -> tuple[list[Trade], list[InvalidRow]]:
     bad: list[InvalidRow] = []
     sources = find_files(chosen, FilesAccess(folder))["A/B"]
-    return [row.record for row in read_trades(chosen, sources, bad.append)], bad
+    return [row.record for row in trade_rows(chosen, sources, bad.append)], bad
 
 
 def write_bars(folder: Path, *times: object) -> None:

@@ -14,15 +14,12 @@ import pytest
 from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_gateway.access.hosts import Hosts, host_name, is_origin_allowed
 from tapedeck_gateway.charts.bar_columns import EVICT_BARS, BarColumns, Candle, aggregate
-from tapedeck_gateway.charts.resolutions import CHART_RESOLUTIONS, resolution_length, resolutions_of
-from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
+from tapedeck_gateway.charts.resolutions import CHART_RESOLUTIONS, base_for, resolution_length, resolutions_of
 from tapedeck_gateway.push import send_queue
 from tapedeck_gateway.push.send_queue import SendQueue
-from tapedeck_gateway.routes.udf import price_format
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000
-UID = "0b5f"
 
 
 def candles(count: int, seed: int = 1, gaps: float = 0.2) -> list[Candle]:
@@ -37,50 +34,15 @@ def candles(count: int, seed: int = 1, gaps: float = 0.2) -> list[Candle]:
     return made
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "coinbase:BTC/USD",
-        "binance:BTC/USDT:USDT",
-        "replay/0b5f-1/coinbase:BTC/USD",
-        "a:B/C@sma5",
-        "replay/0b5f/a:B/C@sma5",
-    ],
-)
-def test_a_symbol_is_formatted_as_it_was_parsed(text: str) -> None:
-    assert str(parse_symbol(text)) == text
-
-
-def test_a_symbol_is_parsed_into_its_parts() -> None:
-    assert parse_symbol("replay/0b5f/binance:BTC/USDT:USDT") == ChartSymbol("binance", "BTC/USDT:USDT", "0b5f")
-    assert parse_symbol("replay.tape:BTC/USD@sma5") == ChartSymbol("replay.tape", "BTC/USD", "", "sma5")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "BTC/USD",
-        "Coinbase:BTC",
-        "a:b c",
-        "replay//a:b",
-        "replay/x/y",
-        "a:" + "b" * 65,
-        "a:B@SMA",
-    ],
-)
-def test_an_invalid_symbol_is_rejected(text: str) -> None:
-    with pytest.raises(ValueError, match="symbol: got"):
-        parse_symbol(text)
-
-
 def test_resolutions() -> None:
-    assert [resolution_length(r).interval for r in ("1", "240", "1D", "D", "W", "M")] == [
-        "1m", "4h", "1d", "1d", "1w", "1M"
+    assert [resolution_length(r).interval for r in ("S", "15S", "1", "240", "1D", "D", "W", "M")] == [
+        "1s", "15s", "1m", "4h", "1d", "1d", "1w", "1M"
     ]  # fmt: skip
     names = {name: length.interval for name, length in CHART_RESOLUTIONS.items()}
     assert names == {
-        "1": "1m", "3": "3m", "5": "5m", "15": "15m", "30": "30m", "60": "1h", "120": "2h", "240": "4h", "360": "6h",
+        "1S": "1s", "5S": "5s", "15S": "15s", "30S": "30s",
+        "1": "1m", "3": "3m", "5": "5m", "15": "15m", "30": "30m", "45": "45m", "60": "1h", "120": "2h",
+        "240": "4h", "360": "6h",
         "480": "8h", "720": "12h", "1D": "1d", "3D": "3d", "1W": "1w", "1M": "1M",
     }  # fmt: skip
     assert resolutions_of(BAR_LENGTHS["8h"]) == ["480", "1D", "3D", "1W", "1M"]
@@ -90,10 +52,16 @@ def test_resolutions() -> None:
             resolution_length(invalid)
 
 
-def test_price_formats() -> None:
-    assert [price_format(step) for step in (0.01, 0.05, 1e-8, 1.0, 0.5, 25.0, 100.0)] == [
-        (1, 100), (5, 100), (1, 10**8), (1, 1), (5, 10), (25, 1), (100, 1)
-    ]  # fmt: skip
+def test_coarser_bars_are_made_of_the_finest_of_a_minute_or_longer() -> None:
+    def base(stored: list[str], resolution: str) -> str | None:
+        found = base_for(stored, resolution_length(resolution))
+        return None if found is None else found.interval
+
+    assert [base(["1s", "5m", "1m"], each) for each in ("1S", "30S", "1", "45", "1M")] == ["1s", "1s", "1m", "1m", "1m"]
+    assert [base(["1d"], each) for each in ("1S", "60", "1D", "1W")] == [None, None, "1d", "1d"]
+    assert [base(["1s"], each) for each in ("5", "1D")] == ["1s", "1s"]
+    assert base(["15m", "1h"], "45") == "15m"
+    assert base([], "1") is None
 
 
 @pytest.mark.parametrize("minutes", [1, 5, 15, 60, 240, 1440])

@@ -10,6 +10,7 @@ import msgspec
 import psycopg
 import pytest
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from psycopg import errors
 from psycopg_pool import PoolTimeout
@@ -49,7 +50,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Logged:
 def context(pool: Any) -> GatewayContext:
     """The context of an application with nothing but a pool."""
     missing: Any = None
-    return GatewayContext(GatewayOptions(), pool, missing, missing, missing, missing, missing, missing, missing)
+    return GatewayContext(GatewayOptions(), pool, *[missing] * 10)
 
 
 def client_of(error: Exception) -> TestClient:
@@ -59,8 +60,9 @@ def client_of(error: Exception) -> TestClient:
     def fail() -> None:
         raise error
 
-    app.add_api_route("/fail", fail)
-    app.router.routes.insert(0, app.router.routes.pop())  # before the page's files, which match every path
+    for path in ("/fail", "/api/v1/fail"):
+        app.add_api_route(path, fail)
+        app.router.routes.insert(0, app.router.routes.pop())  # before the page's files, which match every path
     return TestClient(app, URL)
 
 
@@ -73,6 +75,26 @@ def test_an_error_of_the_tree_has_the_status_of_its_class(error: Exception, stat
     assert response.status_code == status
     assert response.json() == {"s": "error", "errmsg": "a: got b"}
     assert response.headers["x-frame-options"] == "DENY"
+    assert logged == []
+
+
+def test_an_error_of_the_api_is_a_problem(logged: Logged) -> None:
+    """By RFC 9457, section 3.1; the type about:blank has the phrase of the status as its title."""
+    client = client_of(InvalidInput("a: got b, expected c"))
+    response = client.get("/api/v1/fail")
+    assert (response.status_code, response.headers["content-type"]) == (400, "application/problem+json")
+    assert response.json() == {
+        "title": "Bad Request", "status": 400, "detail": "a: got b, expected c", "reason": "InvalidInput", "field": "a",
+    }  # fmt: skip
+    for path, method, status, title in [
+        ("/api/v1/nothing", "GET", 404, "Not Found"),
+        ("/api/v1/bars", "OPTIONS", 405, "Method Not Allowed"),
+        ("/api/v1/bars", "DELETE", 403, "Forbidden"),
+    ]:
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+        assert (answer.json()["status"], answer.json()["title"]) == (status, title)
+    assert client.get("/nothing").headers["content-type"] == "application/json"
     assert logged == []
 
 
@@ -157,11 +179,16 @@ def text_parameters() -> Iterator[tuple[str, str]]:
     for router in APPLICATION.routes:
         for route in getattr(getattr(router, "original_router", None), "routes", ()):
             if isinstance(route, APIRoute):
-                fields = [*route.dependant.path_params, *route.dependant.query_params]
-                fields += [field for each in route.dependant.dependencies for field in each.path_params]
-                for field in fields:
-                    if field.field_info.annotation is str:
-                        yield route.path, field.alias
+                for name in sorted(set(_texts(route.dependant))):
+                    yield route.path, name
+
+
+def _texts(dependant: Dependant) -> Iterator[str]:
+    for field in [*dependant.path_params, *dependant.query_params]:
+        if field.field_info.annotation in (str, list[str], str | None):
+            yield field.alias
+    for each in dependant.dependencies:
+        yield from _texts(each)
 
 
 APPLICATION = make_app(Connections(), GatewayOptions(), Tokens(None), lambda: None)
@@ -173,7 +200,8 @@ def test_text_with_nul_is_refused_by_every_route(path: str, name: str, logged: L
     others = {"symbol": "a:B", "resolution": "1", "to": 9}
     response = TestClient(APPLICATION, URL).get(path.replace(f"{{{name}}}", "a%00"), params={**others, name: "a\x00"})
     named, text = ("path", path.replace(f"{{{name}}}", "a\x00")) if f"{{{name}}}" in path else (name, "a\x00")
-    assert (response.status_code, response.json()["errmsg"]) == (
+    said = response.json()
+    assert (response.status_code, said.get("errmsg") or said["detail"]) == (
         400,
         f"{named}: got {text!r}, expected text without NUL",
     )
@@ -182,7 +210,8 @@ def test_text_with_nul_is_refused_by_every_route(path: str, name: str, logged: L
 
 def test_every_route_with_text_is_known() -> None:
     assert {path for path, _ in text_parameters()} >= {
-        "/symbols", "/search", "/history", "/api/symbols", "/api/latest", "/api/runs/{run_id}/equity"
+        "/symbols", "/search", "/history", "/api/symbols", "/api/latest", "/api/runs/{run_id}/equity",
+        "/api/v1/symbols", "/api/v1/bars", "/api/v1/runs/{run_id}/windows",
     }  # fmt: skip
 
 

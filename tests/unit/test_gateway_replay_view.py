@@ -272,6 +272,21 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert topic.view.complete_from == T0 + left[0] * MINUTE
 
 
+def test_trades_that_are_no_longer_known_are_told_from_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_view, "SERIES_TRADES", 100)
+    topic = Topic(channel="trades")
+    for after_ms in range(100):
+        topic.trade(after_ms, 5.0)
+    topic.control(Watermark("0.0", T0 + 99))
+    assert topic.view.trades_between("x", "A", 0, T0 * 2)[1] == 0  # all are known
+    topic.trade(100, 5.0)
+    topic.control(Watermark("0.0", T0 + 100))
+    trades, since = topic.view.trades_between("x", "A", T0 + 50, T0 + 60)
+    assert [trade.ts - T0 for trade in trades] == list(range(50, 60))
+    assert since == T0 + 2  # others of the oldest one's millisecond may be forgotten
+    assert topic.view.trades_between("x", "B", 0, T0 * 2) == ([], 0)
+
+
 def test_an_invalid_record_is_rejected() -> None:
     topic = Topic()
     with pytest.raises(ValueError, match="header td: got replay"):

@@ -74,8 +74,17 @@ def test_without_a_folder_everyone_is_anonymous() -> None:
         ("a.read", "x" * 513, "a.read: expected 16 to 512 characters"),
         ("a.read", "", "a.read: expected 16 to 512 characters"),
         ("a.read", "ä" * 20, "expected a folder of readable files"),
-        ("a", "x" * 20, "got a file 'a', expected <name>.read or <name>.control"),
-        ("a.admin", "x" * 20, "expected <name>.read or <name>.control"),
+        ("a", "x" * 20, "got a file 'a', expected <name>.read, <name>.control or <name>.control.<namespace>"),
+        (
+            "a.admin",
+            "x" * 20,
+            "got a file 'a.admin', expected <name>.read, <name>.control or <name>.control.<namespace>",
+        ),
+        (
+            "a.control.B",
+            "x" * 20,
+            "got a file 'a.control.B', expected <name>.read, <name>.control or <name>.control.<namespace>",
+        ),
         ("b.control", READ, "got the token of 'b', expected one of its own"),
     ],
 )
@@ -95,3 +104,12 @@ def test_a_folder_that_is_absent_is_named(tmp_path: Path) -> None:
 def test_a_folder_without_tokens_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="tokens: got no file"):
         Tokens(tmp_path)
+
+
+def test_a_deck_asks_for_a_token_for_changes_alone(folder: Path) -> None:
+    tokens = Tokens(folder, open_reading=True)
+    assert (tokens.required, tokens.any) == (False, True)
+    owner = tokens.grant_of(CONTROL.encode())
+    assert owner is not None
+    assert tokens.knows(owner)
+    assert tokens.knows(ANONYMOUS)

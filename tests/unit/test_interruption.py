@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -19,30 +20,36 @@ def press() -> None:
 def test_an_interrupt_that_a_library_reports_as_its_own_error_is_one() -> None:
     """pydantic reports it as SchemaError while it builds a validator."""
     before = signal.getsignal(signal.SIGUSR1)
-    try:
-        with pytest.raises(KeyboardInterrupt), interruptible(signal.SIGUSR1):
-            try:
-                press()
-            except KeyboardInterrupt:
-                raise ValueError("cannot build") from None
-        with pytest.raises(KeyboardInterrupt), interruptible(signal.SIGUSR1):
+    with pytest.raises(KeyboardInterrupt), interruptible(signal.SIGUSR1):
+        try:
             press()
-        with pytest.raises(SystemExit), interruptible(signal.SIGUSR1):
-            try:
-                press()
-            except KeyboardInterrupt:
-                raise SystemExit(0) from None
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+        except KeyboardInterrupt:
+            raise ValueError("cannot build") from None
+    with pytest.raises(KeyboardInterrupt), interruptible(signal.SIGUSR1):
+        press()
+    with pytest.raises(SystemExit), interruptible(signal.SIGUSR1):
+        try:
+            press()
+        except KeyboardInterrupt:
+            raise SystemExit(0) from None
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+class PressesWhenItGoes:
+    def __del__(self) -> None:
+        press()
+
+
+def test_an_interrupt_that_python_ignores_is_sent_again() -> None:
+    """Exceptions of finalizers are printed and forgotten."""
+    with pytest.raises(KeyboardInterrupt), interruptible(signal.SIGUSR1):
+        PressesWhenItGoes()
+        time.sleep(30)
 
 
 def test_another_error_stays_itself() -> None:
-    before = signal.getsignal(signal.SIGUSR1)
-    try:
-        with pytest.raises(ValueError, match="mine"), interruptible(signal.SIGUSR1):
-            raise ValueError("mine")
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(ValueError, match="mine"), interruptible(signal.SIGUSR1):
+        raise ValueError("mine")
 
 
 LOSES_IT = """

@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TEXT = (".py", ".md", ".ts", ".css", ".html", ".yaml", ".yml", ".toml", ".tpl", ".txt", ".sql", ".sh", ".json")
+TEXT = (".py", ".md", ".ts", ".tsx", ".css", ".html", ".yaml", ".yml", ".toml", ".tpl", ".txt", ".sql", ".sh", ".json")
 NAMES = ("Makefile", "Dockerfile", "Tiltfile", "run", "build", "live")
 # Each with a plain replacement in the terms of Kafka, Kubernetes or trading.
 BANNED = {

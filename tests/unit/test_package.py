@@ -10,19 +10,30 @@ from pathlib import Path
 
 import yaml
 
+import tapedeck
 from tapedeck_common.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "workloads/Dockerfile"
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+CODE = [*SETUPTOOLS["packages"]["find"]["where"], "client"]  # the client is a distribution of its own
 
 
 def test_the_chart_runs_this_version() -> None:
     assert yaml.safe_load((ROOT / "charts/tapedeck/Chart.yaml").read_text())["appVersion"] == VERSION
 
 
+def test_the_client_has_this_version_and_stands_alone() -> None:
+    client = tomllib.loads((ROOT / "client/pyproject.toml").read_text())
+    assert tapedeck.VERSION == VERSION
+    assert client["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "tapedeck.version.VERSION"}
+    assert client["project"]["dependencies"] == ["httpx", "pyarrow"]
+    module, _, name = client["project"]["entry-points"]["pytest11"]["tapedeck"].rpartition(".")
+    assert (ROOT / "client" / module / f"{name}.py").is_file()
+
+
 def test_every_folder_of_code_is_packaged() -> None:
-    roots = SETUPTOOLS["packages"]["find"]["where"]
+    roots = CODE
     folders = {
         module.parent
         for root in roots
@@ -34,7 +45,7 @@ def test_every_folder_of_code_is_packaged() -> None:
 
 
 def test_every_package_of_the_tree_has_its_root_listed() -> None:
-    listed = {(ROOT / root).resolve() for root in SETUPTOOLS["packages"]["find"]["where"]}
+    listed = {(ROOT / root).resolve() for root in CODE}
     found = {path.parent for path in ROOT.glob("*/tapedeck*/__init__.py")} | {
         path.parent for path in ROOT.glob("workloads/*/tapedeck*/__init__.py")
     }
@@ -56,8 +67,15 @@ def test_images_hold_the_programs_that_the_chart_runs_in_them() -> None:
 
 def test_images_that_read_files_have_the_packages_that_read_them() -> None:
     for image in ("feed", "replay"):
-        pinned = {line.partition("==")[0] for line in (ROOT / "requirements" / f"{image}.txt").read_text().splitlines()}
-        assert {"ijson", "numpy", "pyarrow", "pyyaml"} <= pinned, image
+        assert {"ijson", "numpy", "pyarrow", "pyyaml"} <= _pinned(image), image
+
+
+def test_the_image_that_writes_tables_has_the_packages_that_write_them() -> None:
+    assert {"numpy", "pyarrow"} <= _pinned("gateway")
+
+
+def _pinned(image: str) -> set[str]:
+    return {line.partition("==")[0] for line in (ROOT / "requirements" / f"{image}.txt").read_text().splitlines()}
 
 
 def test_the_resources_need_no_parser_of_yaml() -> None:

@@ -188,6 +188,19 @@ def test_a_killed_pod_is_reported_and_its_last_figures_are_kept() -> None:
     assert second.status["startedAt"] == first.status["startedAt"]
 
 
+def test_figures_are_those_of_the_last_report_alone() -> None:
+    backtest = resource("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE})
+    made = job(plan(backtest, Observed(), NOW, SETTINGS))
+    short = BacktestReport(state="running", sortino=0.5, undefined=("sharpe: got 1 daily returns, expected 30",))
+    first = plan(backtest, Observed(made, (ObservedPod("p", 0, "Running", None, short),)), NOW, SETTINGS)
+    assert (first.status["sortino"], first.status["undefined"]) == (0.5, list(short.undefined))
+    whole = BacktestReport(state="complete", sharpe=1.5)
+    pod = ObservedPod("p", 0, "Succeeded", None, whole, 0)
+    second = plan(after(backtest, first), Observed(ended(made, "Complete"), (pod,)), NOW + 5, SETTINGS)
+    assert second.status["sharpe"] == 1.5
+    assert not {"sortino", "undefined"} & second.status.keys()
+
+
 def test_a_ruined_account_is_the_reason_of_a_complete_run() -> None:
     backtest = resource("Backtest", {"strategy": {"builtin": "sma-cross"}, "data": STORE})
     made = job(plan(backtest, Observed(), NOW, SETTINGS))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from tapedeck_common.settings import PodSettings
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.report import FeedReport, ReplayReport, TransformReport, TransformsReport
 from tapedeck_operator.plan import Network, Observed, ObservedPod, Plan, Settings, plan
-from tapedeck_transform.__main__ import TransformSettings
 
 NOW = 1_700_000_000_000
 SETTINGS = Settings(
@@ -76,7 +76,7 @@ def test_functions_get_neither_exchange_keys_nor_access_to_the_exchange() -> Non
     assert None not in environment.values()  # without a Job there is no index to refer to
     folders = {name: environment.pop(name) for name in list(environment) if name.startswith("TAPEDECK_FUNCTIONS_")}
     assert set(folders.values()) == {"/opt/tapedeck/functions/code", "/opt/tapedeck/functions/others"}
-    assert environment.keys() <= {f"TAPEDECK_{name.upper()}" for name in TransformSettings.model_fields}
+    assert environment.keys() <= {f"TAPEDECK_{name.upper()}" for name in PodSettings.model_fields}
     assert (environment["TAPEDECK_KIND"], environment["TAPEDECK_SINCE"]) == ("Feed", "2023-11-14T00:00:00Z")
     assert "TAPEDECK_EXCHANGE_KEYS" not in environment
     maps = {v["configMap"]["name"] for v in template["spec"]["volumes"] if "configMap" in v}

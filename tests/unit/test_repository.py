@@ -61,7 +61,7 @@ def test_every_document_is_a_mapping_of_valid_yaml(path: Path) -> None:
 
 
 def test_the_workflows_are_those_that_a_change_needs() -> None:
-    assert {path.stem for path in WORKFLOWS} == {"test", "lint", "images", "chart", "audit"}
+    assert {path.stem for path in WORKFLOWS} == {"test", "lint", "images", "chart", "audit", "release"}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -26,7 +26,7 @@ FOUND = dict(artefacts())
 PINNED = {
     "operator": ["operator"], "feed": ["feed"], "replay": ["replay"], "transform": ["replay"],
     "backtest": ["backtest"], "recorder": ["recorder"], "gateway": ["gateway"], "deck": ["local"], "chart": [],
-    "development": ["dev", "uv", "page", "audit"],
+    "development": ["dev", "uv", "page", "audit", "docs", "release"],
 }  # fmt: skip
 BASE = "pkg:oci/python@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b"
 
@@ -47,7 +47,7 @@ def pins(name: str) -> dict[str, int]:
     current = ""
     for line in (ROOT / "requirements" / f"{name}.txt").read_text().splitlines():
         if found := re.match(r"([A-Za-z0-9._-]+)==([^ ;]+)", line):
-            current = f"pkg:pypi/{found[1].lower().replace('_', '-')}@{found[2]}"
+            current = f"pkg:pypi/{found[1].lower().replace('_', '-')}@{found[2].replace('!', '%21')}"
         counted[current] = counted.get(current, 0) + line.count("--hash=sha256:")
     return counted
 

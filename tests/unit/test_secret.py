@@ -19,7 +19,8 @@ GOOD: dict[str, Any] = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name
 def test_text_is_stored_as_base64(tmp_path: Path) -> None:
     objects = Objects(tmp_path / "objects.db")
     found = documents.read([str(EXAMPLE)])
-    assert changes.apply(objects, found, "mine") == ["secret/cryptocompare created", "feed/cryptocompare created"]
+    lines = [line for _, line in changes.apply(objects, found, "mine")]
+    assert lines == ["secret/cryptocompare created", "feed/cryptocompare created"]
     assert objects.get("Secret", "mine", "cryptocompare")["data"] == {"apiKey": "eW91ci1rZXk="}
 
 

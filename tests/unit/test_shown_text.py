@@ -24,8 +24,8 @@ from tapedeck_crds.report import FeedReport, Report
 from tapedeck_crds.resource import Column
 from tapedeck_crds.text import printable, quoted
 from tapedeck_deck.cli.context import print_note
-from tapedeck_deck.cli.get import OutputFormat, as_text
 from tapedeck_deck.cli.logs import print_files
+from tapedeck_deck.cli.output import JSON, YAML, OutputFormat, as_text
 from tapedeck_deck.cli.text_table import TextTable, row
 from tapedeck_recorder.rows.batch import storable_text
 from tapedeck_recorder.rows.copy_binary import point_row, run_trade_row, ticker_row, trade_row
@@ -52,12 +52,12 @@ def test_tables_of_the_command_line() -> None:
     assert all(map(str.isprintable, lines)) and is_shown_safely(lines[1])
 
 
-@pytest.mark.parametrize("output", [OutputFormat.JSON, OutputFormat.YAML])
+@pytest.mark.parametrize("output", [JSON, YAML])
 def test_documents_of_the_command_line_keep_their_values(output: OutputFormat) -> None:
     value = {"message": HOSTILE, "name": "币安", "lines": "a\nb"}
     text = as_text(value, output)
     assert is_shown_safely(text)
-    assert (json.loads(text) if output is OutputFormat.JSON else yaml.safe_load(text)) == value
+    assert (json.loads(text) if output == JSON else yaml.safe_load(text)) == value
     assert "币安" in as_text({"name": "币安"}, output)
 
 

@@ -18,7 +18,7 @@ from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.topics import MARKET_BARS
 from tapedeck_common.wire import decode_bar, encode, market_headers
 from tapedeck_crds.base import Symbol, SymbolPattern, is_symbol
-from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
+from tapedeck_gateway.charts.symbols import ChartSymbol, SymbolText, parse_symbol
 from tapedeck_recorder.sinks.line_protocol import encode_points
 
 SYMBOLS: TypeAdapter[str] = TypeAdapter(Symbol)
@@ -74,9 +74,9 @@ def test_wildcards_are_of_patterns_only() -> None:
 
 @given(symbol=symbols, series=st.sampled_from(["", "sma5"]))
 def test_charts_name_any_symbol(symbol: str, series: str) -> None:
-    chart = ChartSymbol("a.b", symbol, "", series)
-    assert parse_symbol(str(chart)) == chart
-    assert parse_symbol(f"replay/1f-2/a.b:{symbol}") == ChartSymbol("a.b", symbol, "1f-2")
+    assert parse_symbol(str(ChartSymbol("a.b", symbol, "", series))) == SymbolText(symbol, "a.b", None, series)
+    played = ChartSymbol("a.b", symbol, "1f-2", series)
+    assert parse_symbol(str(played)) == SymbolText(symbol, "", ("1f-2", "a.b"), series)
 
 
 @given(symbol=symbols)

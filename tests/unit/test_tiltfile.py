@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from charts.rendered import HELM, render
+from charts.rendered import HELM, render, with_vendors
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded.processes import wait_exit
 
@@ -28,6 +28,7 @@ class Tilt:
     def __init__(self) -> None:
         self.images: dict[str, Json] = {}
         self.values: list[str] = []
+        self.files: list[str] = []
         self.contexts: list[str] = []
         known = {
             "allow_k8s_contexts": self.contexts.append,
@@ -49,7 +50,7 @@ class Tilt:
 
     def _helm(self, chart: str, **options: Any) -> str:
         assert (ROOT / chart / "Chart.yaml").exists()
-        self.values = options["set"]
+        self.values, self.files = options["set"], options["values"]
         return ""
 
 
@@ -94,12 +95,12 @@ def test_live_updates_copy_files_to_where_the_process_reads_them(tilt: Tilt) -> 
 
 
 @pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build")
-def test_the_release_uses_these_images_and_constant_secrets(tilt: Tilt) -> None:
-    values = [value for value in tilt.values if value != "broker.enabled=true"]  # the vendor's chart is not downloaded
-    assert len(values) == len(tilt.values) - 1
-    arguments = [part for value in (*values, "kafka.bootstrap=k:9093") for part in ("--set", value)]
-    documents = render({}, *arguments)
-    assert documents == render({}, *arguments)
+def test_the_release_uses_these_images_and_constant_secrets(tilt: Tilt, tmp_path: Path) -> None:
+    chart = with_vendors(tmp_path)
+    arguments = [part for file in tilt.files for part in ("-f", str(ROOT / file))]
+    arguments += [part for value in tilt.values for part in ("--set", value)]
+    documents = render({}, *arguments, chart=chart)
+    assert documents == render({}, *arguments, chart=chart)
     used = set(re.findall(r"tapedeck\.dev/[a-z]+", yaml.safe_dump_all(documents)))
     assert used == set(tilt.images)
 
@@ -108,11 +109,11 @@ def test_tilt_and_the_tests_use_the_same_kind_cluster(tilt: Tilt) -> None:
     config = yaml.safe_load((ROOT / "kind-config.yaml").read_text())
     assert tilt.contexts == [f"kind-{config['name']}"]
     assert f"kind get kubeconfig --name {config['name']}" in (ROOT / "tests/e2e/run").read_text()
+    assert f"KIND := {config['name']}\n" in (ROOT / "Makefile").read_text()
     (node,) = config["nodes"]
-    (mapping,) = node["extraPortMappings"]
-    steps = (ROOT / "docs/cluster.md").read_text()
-    assert f"gateway.service.nodePort={mapping['containerPort']}" in steps
-    assert f"http://127.0.0.1:{mapping['hostPort']}" in steps
+    steps = (ROOT / "docs/operate/monitoring.md").read_text() + (ROOT / "docs/operate/install.md").read_text()
+    for mapping in node["extraPortMappings"]:
+        assert f"http://127.0.0.1:{mapping['hostPort']}" in steps
 
 
 class LiveProcess:

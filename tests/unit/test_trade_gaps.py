@@ -6,7 +6,10 @@ import random
 import re
 import uuid
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tapedeck_common.market import Trade
 from tapedeck_common.trade_gaps import GAPS_MAX, TradeGapFinder, format_ids, missing_ranges
@@ -85,3 +88,25 @@ def test_refused_trades_are_not_missing() -> None:
     finder.exclude([21, 41, 0, 50, 101])
     assert finder.missing == 3
     assert [gap.ids for gap in finder.gaps("x", "A/B", "open")] == ["20", "40, 42"]
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 60) | st.integers(1, 400), min_size=1, max_size=25, unique=True).map(sorted)),
+    st.sets(st.integers(1, 60), max_size=5),
+)
+def test_trades_in_columns_have_the_gaps_of_trades_one_by_one(parts: list[list[int]], refused: set[int]) -> None:
+    together, single, ts = TradeGapFinder(), TradeGapFinder(), 0
+    for number, ids in enumerate(parts):
+        trades = [Trade("x", "A/B", ts + 7 * n, str(id), 1.0, 1.0, "buy") for n, id in enumerate(ids)]
+        ts += 1_000
+        if number % 3 == 2:
+            for trade in trades:
+                together.add(trade)
+        else:
+            together.add_all(np.array(ids), np.array([trade.ts for trade in trades]))
+        for trade in trades:
+            single.add(trade)
+    for finder in (together, single):
+        finder.exclude(refused)
+    assert together.missing == single.missing
+    assert together.gaps("x", "A/B", "open") == single.gaps("x", "A/B", "open")

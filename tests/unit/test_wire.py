@@ -28,6 +28,7 @@ from tapedeck_common.wire import (
     decode_bar,
     decode_control,
     encode,
+    encode_all,
     market_headers,
     origin_of,
     replay_headers,
@@ -73,6 +74,12 @@ def test_a_bar_round_trips_exactly(bar: Bar) -> None:
     assert decode_bar(encode(bar)) == bar
     # and another reader sees the same numbers
     assert json.loads(encode(bar))["close"] == bar.close
+
+
+@given(st.lists(bars), st.text())
+def test_records_together_have_the_bytes_of_each(some: list[Bar], symbol: str) -> None:
+    named = [msgspec.structs.replace(bar, symbol=f"{symbol}\n") for bar in some]
+    assert encode_all(named) == [encode(bar) for bar in named]
 
 
 @pytest.mark.parametrize("name", sorted(RECORDS))

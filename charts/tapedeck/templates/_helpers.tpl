@@ -22,6 +22,11 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{ .Release.Name }}
 {{- end }}
 
+{{- /* The namespaces whose resources the gateway shows and changes. */}}
+{{- define "tapedeck.controlledNamespaces" -}}
+{{ toYaml (.Values.gateway.control.namespaces | default (list .Release.Namespace)) }}
+{{- end }}
+
 {{- /* The Secret with the keys that sign controls and results. */}}
 {{- define "tapedeck.keySecret" -}}
 {{ .Values.operator.existingKeySecret | default (printf "%s-operator-key" (include "tapedeck.fullname" .)) }}
@@ -129,6 +134,10 @@ postgresql://{{ $user }}@{{ include "tapedeck.storeHost" .root }}:{{ $store.port
 - {{ .Values.operator.existingKeySecret | default (printf "%s-operator-key" (include "tapedeck.fullname" .)) }}
 {{- if .Values.timescaledb.enabled }}
 - {{ include "tapedeck.fullname" . }}-timescaledb
+{{- end }}
+{{- if include "tapedeck.readsStore" . }}
+- {{ include "tapedeck.fullname" . }}-dashboards
+- {{ include "tapedeck.fullname" . }}-datasources
 {{- end }}
 {{- range .Values.recorder.sinks }}
 {{- with .secret }}

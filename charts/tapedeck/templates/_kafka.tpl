@@ -34,7 +34,7 @@
 {{- $given := (get .root.Values.kafka.users .workload).password }}
 {{- $own := and .namespace (include "tapedeck.createsUsers" .root) }}
 {{- $made := and (include "tapedeck.createsUsers" .root) (or $bundled (ne .workload "migrate")) }}
-{{- if and $given (not $own) (not (and $bundled (eq .workload "migrate"))) }}{{ $given }}
+{{- if and $given (not $own) }}{{ $given }}
 {{- else if $made }}
 {{- $admin := eq .workload "migrate" }}
 {{- $key := ternary "password" (ternary (printf "%s.%s" .workload .namespace) .workload (not (empty .namespace))) $admin }}

@@ -33,9 +33,7 @@ matchLabels: { kubernetes.io/metadata.name: {{ .Release.Namespace }} }
 {{- define "tapedeck.ingressFrom" -}}
 - namespaceSelector: {{ include "tapedeck.ownNamespace" . | nindent 4 }}
   podSelector: { matchLabels: { app.kubernetes.io/name: operator, app.kubernetes.io/instance: {{ .Release.Name }} } }
-{{- with .Values.networkPolicies.metricsFrom }}
-{{ toYaml . }}
-{{- end }}
+{{ include "tapedeck.metricsFrom" . }}
 {{- end }}
 
 {{- define "tapedeck.toNames" -}}

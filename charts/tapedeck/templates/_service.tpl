@@ -1,5 +1,6 @@
 {{- /* A Deployment of the recorder or the gateway: migrated schema and topics first, then the workload. `folders` maps
-folders below /etc/tapedeck to the Secrets that are mounted there. */}}
+folders below /etc/tapedeck to the Secrets that are mounted there. `account` is the ServiceAccount whose token the workload
+has, and not its init container. */}}
 {{- define "tapedeck.deployment" -}}
 {{- $context := dict "root" .root "name" .name }}
 {{- $values := get .root.Values .name }}
@@ -18,6 +19,9 @@ spec:
       annotations:
         checksum/connections: {{ include (print .root.Template.BasePath "/connections.yaml") .root | sha256sum }}
     spec:
+      {{- with .account }}
+      serviceAccountName: {{ . }}
+      {{- end }}
       automountServiceAccountToken: false
       enableServiceLinks: false
       terminationGracePeriodSeconds: 30
@@ -95,6 +99,9 @@ spec:
             {{- range $folder, $_ := .folders }}
             - { name: {{ replace "/" "-" $folder }}, mountPath: /etc/tapedeck/{{ $folder }}, readOnly: true }
             {{- end }}
+            {{- if .account }}
+            - { name: resource-api, mountPath: /etc/tapedeck/resource-api, readOnly: true }
+            {{- end }}
             - { name: tmp, mountPath: /tmp }
       volumes:
         - name: connections
@@ -102,11 +109,16 @@ spec:
         - name: migrate-connections
           {{- include "tapedeck.connections" (dict "workload" "migrate") | nindent 10 }}
         - name: roles
-          secret:
-            secretName: tapedeck-connections
-            items:
-              {{- range list "feed" "replay" "transform" "backtest" "gateway" "recorder" }}
-              - { key: {{ . }}.store_dsn, path: {{ . }} }
+          projected:
+            sources:
+              - secret:
+                  name: tapedeck-connections
+                  items:
+                    {{- range list "feed" "replay" "transform" "backtest" "gateway" "recorder" }}
+                    - { key: {{ . }}.store_dsn, path: {{ . }} }
+                    {{- end }}
+              {{- if include "tapedeck.readsStore" .root }}
+              - secret: { name: {{ include "tapedeck.fullname" .root }}-dashboards, items: [{ key: store_dsn, path: dashboards }] }
               {{- end }}
         {{- if include "tapedeck.createsUsers" .root }}
         - { name: kafka-users, secret: { secretName: tapedeck-kafka-users } }
@@ -122,6 +134,14 @@ spec:
         {{- end }}
         {{- range $folder, $secret := .folders }}
         - { name: {{ replace "/" "-" $folder }}, secret: { secretName: {{ $secret }}, defaultMode: 0440 } }
+        {{- end }}
+        {{- if .account }}
+        - name: resource-api
+          projected:
+            defaultMode: 0440
+            sources:
+              - serviceAccountToken: { path: token, expirationSeconds: 3600 }
+              - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
         {{- end }}
         - name: tmp
           {{- include "tapedeck.scratch" $values.resources | nindent 10 }}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import errno
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from tapedeck_crds.errors import TapedeckError
 from tapedeck_deck.cli import INTERRUPTED
-from tapedeck_deck.cli.commands import deck, files, objects, runs, store
-from tapedeck_deck.cli.context import HomeOption, print_note
+from tapedeck_deck.cli.commands import deck, files, objects, runs, show, store
+from tapedeck_deck.cli.context import HomeOption, print_note, resolve_home
 
 
 class CommandGroup(TyperGroup):
@@ -34,17 +34,39 @@ class CommandGroup(TyperGroup):
         raise typer.Exit(1)
 
 
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    refused, failed, unhealthy or not found: the message says why and what to do
+  2    wrong arguments
+  130  Ctrl-C
+"""
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from tapedeck_common.version import VERSION
+
+        print(f"tapedeck {VERSION}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     cls=CommandGroup,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
 
-@app.callback()
-def root(context: typer.Context, home: HomeOption = None) -> None:
+@app.callback(invoke_without_command=True, epilog=EXIT_CODES)
+def root(
+    context: typer.Context,
+    home: HomeOption = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Market data with the controls of a tape deck, on this machine.
 
     \b
@@ -56,16 +78,24 @@ def root(context: typer.Context, home: HomeOption = None) -> None:
       tapedeck down
     """
     context.obj = home
+    if context.invoked_subcommand is None:
+        from tapedeck_deck.cli.next_steps import next_steps, step_lines
+
+        print("\n".join(step_lines(next_steps(resolve_home(home)))))
 
 
 for _command in (
     deck.up,
     deck.down,
+    deck.prefetch,
+    objects.new,
     objects.apply,
-    objects.get,
-    objects.describe,
-    objects.errors,
-    objects.gaps,
+    show.get,
+    show.describe,
+    show.explain,
+    show.errors,
+    show.gaps,
+    files.import_files,
     store.symbols,
     store.sql,
     store.psql,
@@ -75,14 +105,18 @@ for _command in (
     store.rm,
     runs.fetch,
     runs.rerun,
-    objects.logs,
+    runs.report,
+    show.logs,
     deck.status,
+    deck.doctor,
+    deck.top,
+    deck.page,
     runs.check,
     runs.strategies,
     deck.migrate,
     deck.backup,
     deck.restore,
+    deck.reset,
     deck.demo,
 ):
-    app.command()(_command)
-app.command("import")(files.import_files)
+    app.command("import" if _command is files.import_files else None)(_command)

@@ -11,6 +11,7 @@ from tapedeck_deck.cli.context import NOT_RUNNING, print_note
 from tapedeck_deck.embedded.backup_archive import Manifest, sizes
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
+from tapedeck_deck.interruption import interruptible
 
 PROGRESS_SECONDS = 2.0
 
@@ -34,8 +35,8 @@ def backup(home: StateDir, file: Path) -> None:
         raise DeckError(NOT_RUNNING)
     from tapedeck_deck.embedded.backup import back_up
 
-    _clean_up_on_sigterm()
-    manifest, size = back_up(home, file.absolute(), BackupProgress())
+    with interruptible(signal.SIGTERM):  # removes unfinished files
+        manifest, size = back_up(home, file.absolute(), BackupProgress())
     print(f"{file}: {_content(manifest)}, {size_text(size)}; it holds the deck's Secrets: only you can read it")
 
 
@@ -43,8 +44,8 @@ def restore(home: StateDir, file: Path) -> None:
     """Make a deck's folder from a backup."""
     from tapedeck_deck.embedded.restore import restore as restore_home
 
-    _clean_up_on_sigterm()
-    manifest = restore_home(file.absolute(), home, BackupProgress())
+    with interruptible(signal.SIGTERM):
+        manifest = restore_home(file.absolute(), home, BackupProgress())
     print(f"{home.root}: {_content(manifest)}, as of {manifest.made_at}, {size_text(sizes(manifest.parts))}")
     print_note(
         "topics begin empty, and runs that had not ended begin again; "
@@ -60,7 +61,3 @@ def size_text(count: int) -> str:
 def _content(manifest: Manifest) -> str:
     counts = [f"{number} {KINDS[kind].plural}" for kind, number in manifest.resources.items() if kind in KINDS]
     return f"store and {', '.join(counts) or 'no resources'}"
-
-
-def _clean_up_on_sigterm() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import uuid
-
-from tapedeck_crds.controls import FOREVER
+from tapedeck_crds import controls
+from tapedeck_crds.controls import FOREVER, UNCHANGED
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import InvalidResource, parse_resource
 from tapedeck_deck.cli.kinds import find, label, parse_kinds
-from tapedeck_deck.cli.user_objects import CONFIG_MAP, SECRET, normalized_secret, validate_config_map
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.user_objects import CONFIG_MAP, SECRET, normalized_secret, validate_config_map
 from tapedeck_operator.plan.names import APPLIED_FROM
 from tapedeck_operator.reconcile.errors import ObjectConflict, ObjectNotFound
 
 OFF = "off"
 
 
-def apply(objects: Objects, documents: list[Document], namespace: str) -> list[str]:
-    """Store all documents and return a line for each. Raises DeckError with every error, and then stores none."""
-    done: list[str] = []
+def apply(objects: Objects, documents: list[Document], namespace: str) -> list[tuple[Json, str]]:
+    """Store all documents; returns each as it is stored, and a line that says what changed.
+
+    Raises DeckError with every error, and then stores none.
+    """
+    done: list[tuple[Json, str]] = []
     errors: list[str] = []
     with objects.transaction():
         for document in documents:
             try:
                 manifest = _normalized(document, namespace)
                 stored, outcome = objects.apply(manifest)
-                done.append(f"{label(stored)} {outcome}")
+                done.append((stored, f"{label(stored)} {outcome}"))
             except (InvalidResource, ObjectConflict, ObjectNotFound) as error:
                 errors += _located(document, error)
         _raise(errors)
@@ -105,26 +107,19 @@ def control_patch(
     loop: str | None = None,
     until: str | None = None,
 ) -> Json:
-    """The merge patch of a Replay's spec for its controls.
+    """The merge patch of a Replay's spec for its controls, as options give them.
 
     Raises DeckError unless ``loop`` is a number of rounds, `forever` or `off`.
     """
-    spec: Json = {}
-    if speed is not None:
-        spec |= {"speed": speed, "unpaced": False}
-    if unpaced:
-        spec["unpaced"] = True
-    if paused is not None:
-        spec["paused"] = paused
-    if seek is not None:
-        spec["seek"] = {"to": seek, "id": _new_id()}
-    if step is not None:
-        spec |= {"paused": True, "step": {"intervals": step, "id": _new_id()}}
-    if loop is not None:
-        spec["loop"] = _loop(loop)
-    if until is not None:
-        spec["until"] = None if until == OFF else until
-    return {"spec": spec} if spec else {}
+    return controls.control_patch(
+        speed=speed,
+        unpaced=unpaced or None,
+        paused=paused,
+        seek=seek,
+        step=step,
+        loop=UNCHANGED if loop is None else _loop(loop),
+        until=UNCHANGED if until is None else None if until == OFF else until,
+    )
 
 
 def _loop(text: str) -> int | str | None:
@@ -135,8 +130,3 @@ def _loop(text: str) -> int | str | None:
     if not text.isdecimal():
         raise DeckError(f"--loop: got {text!r}, expected a number of rounds, {FOREVER} or {OFF}")
     return int(text)
-
-
-def _new_id() -> str:
-    """A new id: a seek or a step takes effect once per id."""
-    return uuid.uuid4().hex[:12]

@@ -14,7 +14,6 @@ from tapedeck_crds.intervals import BAR_LENGTHS, DAY_MS, BarLength
 from tapedeck_crds.session import WEEKDAYS, Session
 
 CELLS = 24
-HOUR_MS = 3_600_000
 _BLOCKS = "·▁▂▃▄▅▆▇█"
 
 Unit = Literal["bars", "trading days", "trades"]

@@ -1,8 +1,9 @@
-"""`tapedeck up`, `down`, `status` and `migrate`: the deck's own processes."""
+"""`tapedeck up`, `down`, `status`, `page` and `migrate`: the deck's own processes."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,30 +11,42 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tapedeck_crds.json import Json
+from tapedeck_crds.text import printable
 from tapedeck_deck.cli.context import NOT_RUNNING, note_if_not_running, open_objects, print_note
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
 
+if TYPE_CHECKING:
+    from tapedeck_deck.cli.health import Finding
+
 CHECK_SECONDS = 2.0
+SHOWN_FACTS = ("pid", "started", "gateway", "broker", "kafka", "dsn", "prometheus")
+UNHEALTHY_MAX = 10  # that are shown as text
 
 
-def up(home: StateDir, port: int, origins: Sequence[str] = (), timeout: float | None = None) -> None:
+def up(
+    home: StateDir, port: int, origins: Sequence[str] = (), timeout: float | None = None, *, metrics: bool = False
+) -> None:
     """Start the deck in the background and print the address of its page. ``timeout`` is in seconds.
 
-    Pages of ``origins`` may ask the gateway, too.
+    Pages of ``origins`` may ask the gateway, too. With ``metrics`` a Prometheus runs beside it.
     """
     facts = home.running()
     if facts is not None:
         print(f"the deck is already running: {facts['gateway']}")
-        if origins or port not in (0, urlsplit(facts["gateway"]).port):
+        if origins or port not in (0, urlsplit(facts["gateway"]).port) or (metrics and "prometheus" not in facts):
             print_note(
-                "--port and --origin are read when a deck starts: run `tapedeck down`, then `tapedeck up` with them"
+                "--port, --origin and --metrics are read when a deck starts: run `tapedeck down`, then `tapedeck up` "
+                "with them"
             )
         return
+    _check_metrics(metrics)
     from rich.console import Console
 
     from tapedeck_deck.embedded.deck import start_background
@@ -46,77 +59,138 @@ def up(home: StateDir, port: int, origins: Sequence[str] = (), timeout: float | 
             if progress is not None:
                 progress.update(f"waiting for {awaited} …")
 
-        facts = start_background(home, port=port, origins=origins, timeout=timeout, on_awaited=show)
+        facts = start_background(home, port=port, origins=origins, metrics=metrics, timeout=timeout, on_awaited=show)
     print(f"the deck is running after {time.monotonic() - started:.1f} s: {facts['gateway']}")
+    if metrics:
+        print(f"Prometheus: {facts['prometheus']}")
     print_note(
-        "next: `tapedeck apply -f examples/` plays the samples, `tapedeck get all -w` shows them, `tapedeck down` stops"
+        "next: `tapedeck apply -f examples/` plays the samples, `tapedeck get all -w` shows them, "
+        "`tapedeck page` prints the page's address with its token, `tapedeck down` stops"
     )
 
 
-def foreground(home: StateDir, port: int, origins: Sequence[str] = ()) -> None:
+def prefetch() -> None:
+    """Download what the first start needs. Raises DeckError."""
+    from rich.console import Console
+
+    from tapedeck_deck.embedded import jars
+
+    console = Console(stderr=True)
+    with console.status("downloading …") if console.is_terminal else nullcontext() as progress:
+
+        def show(size: int) -> None:
+            if progress is not None:
+                progress.update(f"downloading Kafka {jars.KAFKA}: {size / 2**20:.0f} MiB …")
+
+        done = jars.prefetch(show)
+    print(f"Kafka {jars.KAFKA} is {'downloaded to' if done else 'already in'} {jars.jar_folder()}")
+
+
+def require_prefetched() -> None:
+    """Raise DeckError where a start would download something."""
+    from tapedeck_deck.embedded import jars
+
+    if not jars.jar_folder().is_dir():
+        raise DeckError(
+            f"--offline: got no Kafka {jars.KAFKA} in {jars.jar_folder()}: run `tapedeck prefetch` with a "
+            "connection first"
+        )
+
+
+def foreground(home: StateDir, port: int, origins: Sequence[str] = (), *, metrics: bool = False) -> None:
     """Run the deck in this process until interrupted."""
     from tapedeck_deck.embedded.deck import run_foreground
 
-    run_foreground(home, port, origins)
+    _check_metrics(metrics)
+    run_foreground(home, port, origins, metrics=metrics)
+
+
+def _check_metrics(metrics: bool) -> None:
+    """Say at once that there is no Prometheus. Raises DeckError."""
+    if metrics:
+        from tapedeck_deck.embedded.prometheus import program
+
+        program()
 
 
 def down(home: StateDir) -> None:
     """Stop the deck. Its data is kept."""
+    from rich.console import Console
+
     from tapedeck_deck.embedded.deck import stop
 
-    stopped = stop(home)
+    console = Console(stderr=True)
+    with console.status("stopping …") if console.is_terminal else nullcontext():
+        stopped = stop(home)
     print(f"the deck is stopped; its data is kept in {home.root}" if stopped else f"no deck is running in {home.root}")
 
 
 def status(home: StateDir) -> Json:
     """The state of the deck. ``parts`` maps broker, database and page to ``ok`` or an error.
 
-    ``problems`` says what keeps parts of a running deck from their work, ``sandbox`` what the sandbox of users' code
-    lacks on this machine.
+    ``problems`` says what keeps parts of a running deck from their work, ``unhealthy`` all that is, with what to do,
+    and ``sandbox`` what the sandbox of users' code lacks on this machine.
     """
     from tapedeck_common.sandbox.parts import available
     from tapedeck_deck.embedded.problems import describe, read_problems
 
     facts = home.running()
     problems = read_problems(home.problems_file) if facts else {}
-    counts: dict[str, Json] = {}
+    documents: list[Json] = []
     if home.objects.exists():
         try:
             with open_objects(home) as objects:
-                counts = _phases(objects.list())
+                documents = objects.list()
         except (DeckError, OSError) as error:  # also a full or read-only disk: the rest can still be said
             problems["objects"] = describe(error)
+    parts = _parts(facts) if facts else {}
     return {
         "home": str(home.root),
         "running": facts is not None,
-        "parts": _parts(facts) if facts else {},
+        "parts": parts,
         "problems": problems,
-        "resources": counts,
+        "unhealthy": [asdict(each) for each in _findings(home, parts, problems, documents)],
+        "resources": _phases(documents),
         "sandbox": available().warning(),
-        **({k: facts.get(k) for k in ("pid", "started", "gateway", "broker", "kafka", "dsn")} if facts else {}),
+        **({name: facts.get(name) for name in SHOWN_FACTS} if facts else {}),
     }
 
 
 def print_status(home: StateDir, state: Json) -> None:
     """Print the state as text."""
+    print(f"folder    {state['home']}" + ("" if home.root.exists() else " (does not exist)"))
     if not state["running"]:
         note_if_not_running(home)
     else:
         from tapedeck_deck.cli.text_table import TextTable
 
         minutes = (time.time() - state["started"]) / 60
-        print(f"deck      up for {minutes:.0f} min, pid {state['pid']}, in {state['home']}")
+        print(f"deck      up for {minutes:.0f} min, pid {state['pid']}")
         broker = f"{state['broker']} (account: {state['kafka']})"
         addresses = {"page": state["gateway"], "broker": broker, "database": state["dsn"]}
         rows = [[part, state["parts"][part], address] for part, address in addresses.items()]
+        if state["prometheus"]:
+            rows.append(["prometheus", "", state["prometheus"]])
         for line in TextTable(["part", "state", "address"]).lines(rows, header=False):
             print(line)
     if state["sandbox"]:
         print(f"warning: {state['sandbox']}")
-    for part, problem in state["problems"].items():
-        print(f"problem: {part}: {problem}")
     for kind, phases in state["resources"].items():
         print(f"{kind}: " + ", ".join(f"{count} {phase}" for phase, count in phases.items()))
+    unhealthy = state["unhealthy"]
+    for each in unhealthy[:UNHEALTHY_MAX]:
+        print(printable(f"unhealthy: {each['what']}: {each['problem']}"))
+        print(printable(f"  do: {each['do']}"))
+    if len(unhealthy) > UNHEALTHY_MAX:
+        print(f"unhealthy: {len(unhealthy) - UNHEALTHY_MAX} more; `tapedeck status -o json` lists all")
+
+
+def page_address(home: StateDir) -> str:
+    """The address of the running deck's page, with the token that lets it change resources. Raises DeckError."""
+    facts = home.running()
+    if facts is None:
+        raise DeckError(NOT_RUNNING)
+    return f"{facts['gateway']}#token={home.control_token_file.read_text()}"
 
 
 def migrate(home: StateDir) -> int:
@@ -134,6 +208,30 @@ def migrate(home: StateDir) -> int:
         timeout=300,
     )
     return 1 if done.returncode else 0
+
+
+def _findings(home: StateDir, parts: Json, problems: dict[str, str], documents: list[Json]) -> list[Finding]:
+    from tapedeck_crds.kinds import KINDS
+    from tapedeck_deck.cli import health
+    from tapedeck_deck.cli.scrapes import scrape_all
+
+    urls = {d["metadata"]["uid"]: d["status"]["url"] for d in documents if parts and _is_recorder(d)}
+    free = shutil.disk_usage(home.root).free if home.root.exists() else health.FREE_BYTES_MIN
+    return [
+        *health.of_parts(parts),
+        *health.of_problems(problems),
+        *health.of_disk(free, str(home.root)),
+        *health.of_recorder(scrape_all(urls).values()),
+        *health.of_resources(document for document in documents if document["kind"] in KINDS),
+    ]
+
+
+def _is_recorder(document: Json) -> bool:
+    """Whether this is a recorder's pod that answers."""
+    labels = document["metadata"].get("labels") or {}
+    status = document.get("status") or {}
+    is_own = document["kind"] == "Pod" and labels.get("app.kubernetes.io/name") == "recorder"
+    return is_own and status.get("phase") == "Running" and "url" in status
 
 
 def _phases(documents: list[Json]) -> dict[str, Json]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.text import printable
-from tapedeck_deck.cli.get import OutputFormat, as_text
 from tapedeck_deck.cli.kinds import owned_pods
+from tapedeck_deck.cli.output import YAML, as_text
 from tapedeck_deck.cli.text_table import TextTable, age
 from tapedeck_deck.embedded.objects import Objects
 
@@ -56,7 +56,7 @@ def _block(title: str, value: Any) -> Iterator[str]:
         yield f"{title}: <none>"
         return
     yield f"{title}:"
-    for line in as_text(value, OutputFormat.YAML).splitlines():
+    for line in as_text(value, YAML).splitlines():
         yield f"  {line}"
 
 

@@ -1,91 +1,143 @@
-"""`tapedeck fetch`: download bars of an exchange, as a Feed that is a backfill alone."""
+"""`tapedeck fetch`: download bars of exchanges, each by a Feed that is a backfill alone."""
 
 from __future__ import annotations
 
-import time
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
-from tapedeck_crds.base import parse_time
+from tapedeck_crds.base import format_ms, parse_time
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
-from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_deck.cli.changes import apply
 from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
-from tapedeck_deck.cli.kinds import find
-from tapedeck_deck.cli.moments import parse_moment
+from tapedeck_deck.cli.feed_progress import NAMESPACE, final_statuses
+from tapedeck_deck.cli.moments import parse_moment, parse_span
+from tapedeck_deck.cli.offers import NoOffer, offers_of, size
 from tapedeck_deck.demo.progress import ProgressBars
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
 
-NAMESPACE = "default"
 TTL_SECONDS = 3600
-POLL_SECONDS = 0.3
-RESTART_SECONDS = 5.0  # a deck that is down for longer is not just restarting
+EVERY = ("*",)
 
 
-def fetch_spec(
-    exchange: str,
-    symbols: list[str],
-    start: str,
-    end: str | None,
-    intervals: list[str],
-    pods: int,
-    rest: str | None = None,
-    key_secret: str | None = None,
-) -> Json:
-    """The spec of the Feed for the options of the command. Raises DeckError."""
-    since = parse_moment("--start", start)
-    if parse_time(since) >= datetime.now(UTC):
+@dataclass(frozen=True)
+class ExchangeAccess:
+    """How exchanges are reached: another base URL of their REST API, and a Secret with the key, where needed."""
+
+    rest: str | None = None
+    key_secret: str | None = None
+
+    def spec(self, exchange: str, symbols: Sequence[str]) -> Json:
+        """The spec of a Feed of an exchange's symbols."""
+        found: Json = {"exchange": exchange, "symbols": list(symbols)}
+        if self.key_secret is not None:
+            found["apiKeySecret"] = self.key_secret
+        return found | ({"endpoints": {"rest": self.rest}} if self.rest is not None else {})
+
+
+def parse_range(start: str | None, last: str | None, end: str | None, now: datetime) -> tuple[str, str | None]:
+    """From and to of --start or --last, and --end, as resources write them. Raises DeckError."""
+    to = None if end is None else parse_moment("--end", end)
+    if (start is None) == (last is None):
+        raise DeckError("expected --start, the first open time, or --last, such as 30d, with --symbols")
+    if last is not None:
+        before = now if to is None else parse_time(to)
+        return format_ms(round((before - parse_span("--last", last)).timestamp()) * 1_000), to
+    since = parse_moment("--start", start or "")
+    if parse_time(since) >= now:
         raise DeckError(f"--start: got {start}, expected a time before now")
-    backfill: Json = {"from": since, "intervals": intervals, "shards": pods, "only": True}
-    if end is not None:
-        backfill["to"] = parse_moment("--end", end)
-    names = [name for text in symbols for name in text.split(",") if name]
-    spec: Json = {"exchange": exchange, "symbols": names, "backfill": backfill, "ttlSecondsAfterFinished": TTL_SECONDS}
-    if key_secret is not None:
-        spec["apiKeySecret"] = key_secret
-    return spec | ({"endpoints": {"rest": rest}} if rest is not None else {})
+    return since, to
 
 
-def fetch(home: StateDir, spec: Json, console: Console) -> Json:
-    """Create the Feed, show its progress, wait for its end and return its result. Raises DeckError if it failed."""
+def fetch_specs(
+    exchanges: Sequence[str], symbols: Sequence[str], span: tuple[str, str | None], intervals: Sequence[str], pods: int,
+    connection: ExchangeAccess,
+) -> list[Json]:  # fmt: skip
+    """The spec of a Feed of each exchange."""
+    since, to = span
+    backfill: Json = {"from": since, "intervals": list(intervals), "shards": pods, "only": True}
+    if to is not None:
+        backfill["to"] = to
+    names = separate(symbols)
+    return [
+        connection.spec(exchange, names) | {"backfill": dict(backfill), "ttlSecondsAfterFinished": TTL_SECONDS}
+        for exchange in separate(exchanges)
+    ]
+
+
+def separate(texts: Sequence[str]) -> list[str]:
+    """The names of options that are repeated or have commas, each once."""
+    return list(dict.fromkeys(name for text in texts for name in text.split(",") if name))
+
+
+def list_offers(home: StateDir, exchanges: Sequence[str], connection: ExchangeAccess) -> list[Json]:
+    """What exchanges have. Raises DeckError where one cannot be asked."""
+    found = offers_of(home, [connection.spec(exchange, EVERY) for exchange in separate(exchanges)])
+    errors = [each for each in found if isinstance(each, NoOffer)]
+    if errors:
+        raise DeckError("\n".join(map(str, errors)))
+    return [each for each in found if not isinstance(each, NoOffer)]
+
+
+def say_sizes(home: StateDir, specs: Sequence[Json]) -> None:
+    """Say how many requests, and how long, each download takes. Raises DeckError where one cannot succeed."""
+    found = offers_of(home, specs)
+    wrong = [
+        str(offer) for spec, offer in zip(specs, found, strict=True)
+        if isinstance(offer, NoOffer) and offer.is_final and "apiKeySecret" not in spec
+    ]  # fmt: skip
+    if wrong:
+        raise DeckError("\n".join(wrong))
+    for spec, offer in zip(specs, found, strict=True):
+        if isinstance(offer, NoOffer):
+            print_note(f"{spec['exchange']}: it is not known how long this takes: {offer}")
+        else:
+            print_note(size(offer))
+
+
+def fetch(home: StateDir, specs: Sequence[Json], console: Console) -> list[Json]:
+    """Create the Feeds, show their progress, wait for their ends and return the results.
+
+    Raises DeckError if one failed.
+    """
     if home.running() is None:
         raise DeckError(NOT_RUNNING)
-    name = f"fetch-{uuid.uuid4().hex[:8]}"
-    content = {"apiVersion": API_VERSION, "kind": "Feed", "metadata": {"name": name}, "spec": spec}
+    say_sizes(home, specs)
+    names = [f"fetch-{uuid.uuid4().hex[:8]}" for _ in specs]
+    feeds = [
+        Document(
+            "fetch", Path.cwd(), {"apiVersion": API_VERSION, "kind": "Feed", "metadata": {"name": name}, "spec": spec}
+        )
+        for name, spec in zip(names, specs, strict=True)
+    ]
     with open_objects(home) as objects:
-        apply(objects, [Document("fetch", Path.cwd(), content)], NAMESPACE)
+        apply(objects, feeds, NAMESPACE)
     try:
         with ProgressBars(console) as progress:
-            status = _wait(home, name, progress)
+            statuses = final_statuses(home, names, progress)
     except KeyboardInterrupt:
-        print_note(f"Feed {name} continues; `tapedeck delete feed {name}` stops it")
+        print_note(f"Feed {', '.join(names)} continues; `tapedeck delete feed {' '.join(names)}` stops it")
         raise
-    if status["phase"] == "Failed":
-        raise DeckError(f"Feed {name} failed: {status.get('message', 'see `tapedeck describe`')}")
-    return _result(name, spec, status)
+    failed = [
+        f"Feed {name} ({spec['exchange']}) failed: {status.get('message', 'see `tapedeck describe`')}"
+        for name, spec, status in zip(names, specs, statuses, strict=True)
+        if status["phase"] == "Failed"
+    ]
+    if failed:
+        raise DeckError("\n".join(failed))
+    return [_result(*each) for each in zip(names, specs, statuses, strict=True)]
 
 
-def _wait(home: StateDir, name: str, progress: ProgressBars) -> Json:
-    """The final status. There is no timeout: the exchange's rate limits decide how long a backfill takes."""
-    last_running = time.monotonic()
-    while True:
-        with open_objects(home) as objects:
-            feed = find(objects, "Feed", NAMESPACE, name)
-        progress.update(feed)
-        status: Json = feed.get("status", {})
-        if status.get("phase") in FINAL_PHASES:
-            return status
-        if home.running() is not None:
-            last_running = time.monotonic()
-        elif time.monotonic() - last_running > RESTART_SECONDS:
-            raise DeckError(f"{NOT_RUNNING}; Feed {name} then resumes")
-        time.sleep(POLL_SECONDS)
+def now() -> datetime:
+    """The time before which ranges end."""
+    return datetime.now(UTC)
 
 
 def _result(name: str, spec: Json, status: Json) -> Json:

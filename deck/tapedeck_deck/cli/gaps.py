@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed
 from tapedeck_crds.parse import parse_resource
+from tapedeck_crds.source import is_pattern
 from tapedeck_deck.cli.store_query import rows_of
 from tapedeck_deck.cli.text_table import TextTable
 
@@ -41,15 +42,24 @@ _GAPS = (
 )
 
 
-def gap_lines(dsn: str, feed: Json | None, state: State | None) -> list[str]:
-    """A table of the newest LIMIT gaps of a Feed's series; without a Feed, of all series with their gaps counted.
+def gap_table(dsn: str, feed: Json | None, state: State | None) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Headers and rows: the newest LIMIT gaps of a Feed's series; without a Feed, of all series with gaps counted.
 
     Raises DeckError.
     """
-    parameters = _series(feed) | {"state": state, "limit": LIMIT}
-    found = rows_of(dsn, _SUMMARY if feed is None else _GAPS, parameters)
+    found = rows_of(dsn, _SUMMARY if feed is None else _GAPS, _series(feed) | {"state": state, "limit": LIMIT})
+    return _SUMMARY_HEADERS if feed is None else _GAP_HEADERS, found
+
+
+def gap_lines(headers: tuple[str, ...], found: list[tuple[Any, ...]]) -> list[str]:
+    """The gaps as a table."""
     rows = [["" if value is None else str(value) for value in row] for row in found]
-    return TextTable(_SUMMARY_HEADERS if feed is None else _GAP_HEADERS).lines(rows) if rows else []
+    return TextTable(headers).lines(rows) if rows else ["no gaps"]
+
+
+def gap_documents(headers: tuple[str, ...], found: list[tuple[Any, ...]]) -> list[Json]:
+    """The gaps as objects."""
+    return [dict(zip(headers, row, strict=True)) for row in found]
 
 
 def lasting_gaps(dsn: str, feed: Json | None) -> int:
@@ -66,8 +76,6 @@ def _series(document: Json | None) -> dict[str, object]:
     if not isinstance(feed, Feed):
         raise TypeError("expected a Feed")
     files = None if feed.spec.source is None else feed.spec.source.files
-    if files is not None:
-        return {"exchange": files.exchange, "symbols": sorted({each.symbol for each in files.sets})}
-    symbols = feed.spec.symbols or []
-    with_wildcards = any("*" in symbol or "?" in symbol for symbol in symbols)
-    return {"exchange": feed.spec.exchange, "symbols": None if with_wildcards else [*symbols]}
+    symbols = files.symbols if files is not None else feed.spec.symbols or ()
+    exchange = files.exchange if files is not None else feed.spec.exchange
+    return {"exchange": exchange, "symbols": None if any(map(is_pattern, symbols)) else [*symbols]}

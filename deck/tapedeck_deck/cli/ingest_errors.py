@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
+from tapedeck_crds.base import format_ms
 from tapedeck_crds.json import Json
 from tapedeck_deck.cli.store_query import rows_of
 from tapedeck_deck.cli.text_table import TextTable, age
@@ -20,14 +22,24 @@ GROUP BY feed, exchange, symbol, place, reason ORDER BY 1 DESC, place LIMIT %(li
 """
 
 
-def error_lines(dsn: str, resource: Json | None) -> list[str]:
-    """A table of the newest LIMIT errors: of a resource since its creation, or of all. Raises DeckError."""
+def errors_of(dsn: str, resource: Json | None) -> list[tuple[Any, ...]]:
+    """The newest LIMIT errors: of a resource since its creation, or of all. Raises DeckError."""
     metadata = {} if resource is None else resource["metadata"]
     parameters = {"feed": metadata.get("name"), "since": metadata.get("creationTimestamp"), "limit": LIMIT}
-    found = rows_of(dsn, _QUERY, parameters)
+    return rows_of(dsn, _QUERY, parameters)
+
+
+def error_lines(found: list[tuple[Any, ...]]) -> list[str]:
+    """A table of errors."""
     now = datetime.now(UTC)
     rows = [[age(at, now), feed or "<recorder>", *map(_one_line, values)] for at, feed, *values in found]
-    return TextTable(_HEADERS).lines(rows) if rows else []
+    return TextTable(_HEADERS).lines(rows) if rows else ["nothing was refused"]
+
+
+def error_documents(found: list[tuple[Any, ...]]) -> list[Json]:
+    """The errors as objects; ``at`` is the time of the newest of one place and reason."""
+    names = ("at", *_HEADERS[1:])
+    return [dict(zip(names, (format_ms(round(at.timestamp() * 1000)), *rest), strict=True)) for at, *rest in found]
 
 
 def _one_line(value: object) -> str:

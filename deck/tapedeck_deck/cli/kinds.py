@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import NamedTuple
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import KINDS
@@ -12,6 +14,14 @@ from tapedeck_deck.embedded.objects import Objects
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 ALL = "all"
+
+
+class NamedObject(NamedTuple):
+    """One object of a namespace."""
+
+    kind: str
+    name: str
+
 
 # Kubernetes kinds that the deck or its users create: kind → (plural, short name, columns).
 _KUBERNETES_KINDS: dict[str, tuple[str, str, tuple[Column, ...]]] = {
@@ -50,7 +60,8 @@ def columns_of(kind: str) -> tuple[Column, ...]:
     return KINDS[kind].columns if kind in KINDS else _KUBERNETES_KINDS[kind][2]
 
 
-def _names() -> dict[str, str]:
+def kind_names() -> dict[str, str]:
+    """Each name that users may type for a kind → the kind."""
     names = {
         name: kind for kind, (plural, short, _) in _KUBERNETES_KINDS.items() for name in (kind.lower(), plural, short)
     }
@@ -60,21 +71,25 @@ def _names() -> dict[str, str]:
 
 
 def parse_kinds(text: str) -> tuple[str, ...]:
-    """("Replay",) for replay, replays, rp or Replay; Tapedeck's own kinds for all. Raises DeckError."""
+    """("Replay",) for replay, replays, rp or Replay; several by commas; Tapedeck's own for all. Raises DeckError."""
     if text.lower() in (ALL, "tapedeck"):
         return tuple(KINDS)
-    names = _names()
+    return tuple(dict.fromkeys(_parse_kind(part) for part in text.split(",")))
+
+
+def _parse_kind(text: str) -> str:
+    names = kind_names()
     plain = text.lower().removesuffix(".tapedeck.dev")
     if plain not in names:
         near = get_close_matches(plain, names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         expected = ", ".join([model.plural for model in KINDS.values()] + [c[0] for c in _KUBERNETES_KINDS.values()])
         raise DeckError(f"kind: got {text!r}, expected one of {expected} or all{hint}")
-    return (names[plain],)
+    return names[plain]
 
 
-def parse_kind_and_name(kind: str, name: str | None) -> tuple[str, str]:
-    """("Replay", "x") for ("replay", "x") and for ("replay/x", None). Raises DeckError."""
+def parse_kind_and_name(kind: str, name: str | None) -> NamedObject:
+    """(Replay, x) for ("replay", "x") and for ("replay/x", None). Raises DeckError."""
     if "/" in kind and name is None:
         kind, name = kind.split("/", 1)
     if not name:
@@ -82,7 +97,17 @@ def parse_kind_and_name(kind: str, name: str | None) -> tuple[str, str]:
     kinds = parse_kinds(kind)
     if len(kinds) > 1:
         raise DeckError(f"kind: got {kind!r}, expected one kind for a name")
-    return kinds[0], name
+    return NamedObject(kinds[0], name)
+
+
+def parse_targets(words: Sequence[str]) -> tuple[NamedObject, ...]:
+    """The objects that KIND NAME… or KIND/NAME… name, each once. Raises DeckError."""
+    if any("/" in word for word in words):
+        targets = [parse_kind_and_name(word, None) for word in words]
+    else:
+        names: list[str | None] = [*words[1:]] or [None]
+        targets = [parse_kind_and_name(words[0], name) for name in names]
+    return tuple(dict.fromkeys(targets))
 
 
 def find(objects: Objects, kind: str, namespace: str, name: str) -> Json:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from tapedeck_crds.base import parse_time, time_ms
 from tapedeck_deck.embedded.errors import DeckError
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+_SPAN = re.compile(r"([1-9][0-9]{0,5})([mhdwy])")
+_UNITS = {
+    "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1),
+    "y": timedelta(days=365),
+}  # fmt: skip
+SPAN_MAX = timedelta(days=50 * 365)
 
 
 def parse_moment(option: str, text: str) -> str:
@@ -18,6 +25,14 @@ def parse_moment(option: str, text: str) -> str:
     except ValueError as error:
         raise DeckError(f"{option}: got {text!r}, {error}, or a day like 2018-04-04") from None
     return moment
+
+
+def parse_span(option: str, text: str) -> timedelta:
+    """A length of time such as 30d: minutes, hours, days, weeks or years of 365 days. Raises DeckError."""
+    found = _SPAN.fullmatch(text)
+    if found is None or (span := int(found[1]) * _UNITS[found[2]]) > SPAN_MAX:
+        raise DeckError(f"{option}: got {text!r}, expected a length of up to 50 years such as 90m, 12h, 30d, 4w or 1y")
+    return span
 
 
 def moment_ms(option: str, text: str | None) -> int | None:

@@ -10,10 +10,9 @@ from pathlib import Path
 import psycopg
 from psycopg.rows import dict_row
 
-from tapedeck_crds.base import format_ms
 from tapedeck_crds.json import Json
-from tapedeck_crds.kinds import API_VERSION
 from tapedeck_crds.parse import parse_resource
+from tapedeck_crds.repeat import StoredRun, repeat_obstacle, repeated_manifests
 from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
@@ -22,13 +21,6 @@ from tapedeck_operator.plan.names import APPLIED_FROM
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 POLL_SECONDS = 0.3
-NAME_MAX = 40
-# Fields of a Replay's spec that no trade depends on: its speed and its sinks. A clock may follow a Replay that was
-# deleted, and pauses, stops and loops would keep the rerun from ending.
-_PLAYBACK_FIELDS = (
-    "speed", "paused", "step", "loop", "until", "clock", "record", "target", "transforms", "ttlSecondsAfterFinished",
-)  # fmt: skip
-
 # A sweep has no trades of its own: the hash covers those of its trials.
 _RUN = """
 SELECT run_id, name, namespace, spec, state, message, origin,
@@ -49,29 +41,16 @@ def rerun(home: StateDir, run: str, timeout: float) -> bool:
     before = _run(facts["dsn"], run)
     if before is None:
         raise DeckError(f"run: got {run!r}, expected the id of a run, or its Backtest's name, in the store")
-    if obstacle := rerun_obstacle(before):
+    stored = StoredRun(*(before[name] for name in ("run_id", "name", "namespace", "spec", "state", "origin")))
+    if obstacle := repeat_obstacle(stored):
         raise DeckError(f"run {before['run_id']} {obstacle}; expected a complete run that can be repeated")
     with open_objects(home) as objects:
-        uid = _create(objects, before)
+        uid = _create(objects, stored)
     print_note(f"run {before['run_id']} ({before['name']}) is repeated as {uid}")
     after = _wait(facts["dsn"], uid, home, timeout)
     lines = differences(before, after)
     print("\n".join(lines))
     return bool(before["trades_hash"] == after["trades_hash"])
-
-
-def rerun_obstacle(before: Json) -> str:
-    """Why a run cannot be repeated, as the end of a sentence; empty if it can."""
-    if before["state"] != "complete":
-        return f"is not complete ({before['state']})"
-    if before["origin"] is None:
-        return "has no record of its data and code"
-    epoch = before["run_id"].partition("@")[
-        2
-    ]  # of a run that was restarted by a seek or a loop; the part behind the dot counts loops
-    if epoch and not epoch.startswith("0.") and before["origin"].get("begin") is None:
-        return "was restarted by a seek of its Replay, and its record lacks the target of the seek"
-    return ""
 
 
 def differences(before: Json, after: Json) -> list[str]:
@@ -98,39 +77,17 @@ def data_differences(before: str, after: str) -> list[str]:
     ]
 
 
-def _create(objects: Objects, before: Json) -> str:
+def _create(objects: Objects, run: StoredRun) -> str:
     """Apply the same Backtest, and its Replay if it has one, under new names. Returns the id of the new run."""
-    suffix = f"-rerun-{uuid.uuid4().hex[:6]}"
-    spec: Json = before["spec"]
-    origin = before["origin"]
-    manifests = []
-    if origin["replay"] is not None:
-        name = _new_name(origin["replay_name"], suffix)
-        played = {k: v for k, v in origin["replay"].items() if k not in _PLAYBACK_FIELDS}
-        played |= {"unpaced": True, "atEnd": "finish"}
-        if "begin" in origin:  # an older record has only the spec's seek
-            played.pop("seek", None)
-        if origin.get("begin") is not None:
-            played["seek"] = {"to": format_ms(origin["begin"]), "id": "rerun"}
-        manifests.append(_manifest(objects, before, "Replay", origin["replay_name"], name, played))
-        spec = spec | {"data": {"replay": spec["data"]["replay"] | {"name": name}}}
-    spec = {k: v for k, v in spec.items() if k not in ("suspend", "ttlSecondsAfterFinished")}
-    manifests.append(_manifest(objects, before, "Backtest", before["name"], _new_name(before["name"], suffix), spec))
+    manifests = repeated_manifests(run, f"-rerun-{uuid.uuid4().hex[:6]}")
+    for manifest in manifests:
+        former = run.name if manifest["kind"] == "Backtest" else (run.origin or {})["replay_name"]
+        folder = _folder(objects, run.namespace, (manifest["kind"], former), ("Backtest", run.name))
+        manifest["metadata"]["annotations"] = {APPLIED_FROM: folder}
+        parse_resource(manifest)
     with objects.transaction():
         applied = [objects.apply(manifest)[0] for manifest in manifests]
     return str(applied[-1]["metadata"]["uid"])
-
-
-def _new_name(name: str, suffix: str) -> str:
-    return name[: NAME_MAX - len(suffix)].rstrip("-") + suffix
-
-
-def _manifest(objects: Objects, before: Json, kind: str, old_name: str, name: str, spec: Json) -> Json:
-    folder = _folder(objects, before["namespace"], (kind, old_name), ("Backtest", before["name"]))
-    metadata = {"name": name, "namespace": before["namespace"], "annotations": {APPLIED_FROM: folder}}
-    manifest = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
-    parse_resource(manifest)
-    return manifest
 
 
 def _folder(objects: Objects, namespace: str, *candidates: tuple[str, str]) -> str:

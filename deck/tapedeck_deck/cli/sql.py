@@ -1,4 +1,4 @@
-"""`tapedeck sql`: the rows of a statement as a table, CSV or JSON."""
+"""`tapedeck sql`: the rows of a statement as a table, CSV, YAML or JSON."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 from tapedeck_deck.cli.context import print_note
-from tapedeck_deck.cli.statement import Rows, StatementResult, require_distinct, running
+from tapedeck_deck.cli.output import CSV, JSON, TABLE, YAML
+from tapedeck_deck.cli.statement import StatementResult, require_distinct, running
 from tapedeck_deck.cli.text_table import TextTable
 
-Form = Literal["table", "csv", "json"]
 
-
-def run_sql(dsn: str, statement: str, form: Form) -> None:
+def run_sql(dsn: str, statement: str, form: str) -> None:
     """Run a statement that reads, and print its rows on arrival. Raises DeckError."""
     with running(dsn, statement) as result:
         count = _PRINTERS[form](result, sys.stdout)
-    if form == "table":
+    if form == TABLE:
         print_note(f"({count:,} {'row' if count == 1 else 'rows'})")
 
 
@@ -49,18 +48,35 @@ def print_csv(result: StatementResult, out: TextIO) -> int:
 
 def print_json(result: StatementResult, out: TextIO) -> int:
     """Print an array with an object for each row, one a line; returns the number of rows. Raises DeckError."""
-    require_distinct(result.columns)
     count = 0
-    for count, text in enumerate(_objects(result.columns, result.batches), start=1):
+    for text in _objects(result):
+        count += 1
         out.write(f"{'[' if count == 1 else ','}\n{text}")
     out.write("\n]\n" if count else "[]\n")
     return count
 
 
-_PRINTERS: dict[Form, Callable[[StatementResult, TextIO], int]] = {
-    "table": print_table,
-    "csv": print_csv,
-    "json": print_json,
+def print_yaml(result: StatementResult, out: TextIO) -> int:
+    """Print a list with a mapping for each row, one a line; returns the number of rows. Raises DeckError."""
+    import yaml
+
+    count = 0
+    for text in _objects(result):
+        count += 1
+        row = yaml.safe_dump(
+            json.loads(text), default_flow_style=True, width=math.inf, allow_unicode=True, sort_keys=False
+        )
+        out.write(f"- {row}")
+    if not count:
+        out.write("[]\n")
+    return count
+
+
+_PRINTERS: dict[str, Callable[[StatementResult, TextIO], int]] = {
+    TABLE: print_table,
+    CSV: print_csv,
+    YAML: print_yaml,
+    JSON: print_json,
 }
 
 
@@ -97,8 +113,10 @@ def _exact(number: Decimal) -> int | float | str:
     return float(number) if Decimal(repr(float(number))) == number else str(number)
 
 
-def _objects(columns: Sequence[str], batches: Iterable[Rows]) -> Iterator[str]:
-    for rows in batches:
+def _objects(result: StatementResult) -> Iterator[str]:
+    """Each row as a JSON object on one line. Raises DeckError where columns share a name."""
+    require_distinct(result.columns)
+    for rows in result.batches:
         for row in rows:
-            fields = zip(columns, map(json_value, row), strict=True)
+            fields = zip(result.columns, map(json_value, row), strict=True)
             yield json.dumps(dict(fields), ensure_ascii=False, allow_nan=False)

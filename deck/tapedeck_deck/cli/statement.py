@@ -39,7 +39,7 @@ class _Rfc3339(Loader):
 
     def load(self, data: Any) -> str:
         text = bytes(data).decode()
-        return f"{text[:10]}T{text[11:-3]}Z" if text.endswith("+00") else text
+        return text[:-3].replace(" ", "T", 1) + "Z" if text.endswith("+00") else text
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from tapedeck_common.store.schema_version import check_schema
 from tapedeck_crds.text import quoted
 from tapedeck_deck.cli.context import NOT_RUNNING
 from tapedeck_deck.embedded.errors import DeckError
@@ -37,14 +38,25 @@ def store_errors() -> Iterator[None]:
 
 
 def connect(dsn: str) -> psycopg.Connection[Any]:
-    """A connection with texts in UTF-8 and times in UTC. Raises psycopg.OperationalError."""
-    return psycopg.connect(
+    """A connection with texts in UTF-8 and times in UTC.
+
+    Raises psycopg.OperationalError, and SchemaMismatch where the store is that of another version of Tapedeck.
+    """
+    connection = psycopg.connect(
         dsn,
+        autocommit=True,
         connect_timeout=CONNECT_SECONDS,
         application_name=APPLICATION_NAME,
         client_encoding="UTF8",
         options="-c timezone=UTC",
     )
+    try:
+        check_schema(connection)
+    except BaseException:
+        connection.close()
+        raise
+    connection.autocommit = False
+    return connection
 
 
 @contextmanager

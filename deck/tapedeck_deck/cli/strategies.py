@@ -1,15 +1,15 @@
 """`tapedeck strategies` and `check`: the built-in strategies, and checks of a Backtest's strategy for biases.
 
-Both run the code of the backtest workload in a process of its own, as its pods do.
+The checks run the code of the backtest workload in a process of its own, as its pods do.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tapedeck_crds.json import Json
@@ -17,38 +17,23 @@ from tapedeck_crds.kinds import Backtest
 from tapedeck_crds.parse import InvalidResource, parse_resource
 from tapedeck_crds.report import BacktestReport
 from tapedeck_deck.cli.context import print_note
-from tapedeck_deck.cli.user_objects import CONFIG_MAP, validate_config_map
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.pods import start_pod
+from tapedeck_deck.embedded.user_objects import CONFIG_MAP, validate_config_map
 from tapedeck_operator.plan import Settings
 from tapedeck_operator.plan.names import APPLIED_FROM
 from tapedeck_operator.plan.pods import run_job
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
-LIST_COMMAND = (sys.executable, "-m", "tapedeck_backtest.strategies")
-LIST_TIMEOUT_SECONDS = 60.0
 CHECK_PROGRAM = "tapedeck_backtest.check"
 CHECK_TIMEOUT_SECONDS = 1_800.0
 PROGRESS_SECONDS, PROGRESS_SECONDS_MAX = 2.0, 30.0  # between lines that say that the checks run
 
 
-def built_in_strategies() -> list[Json]:
-    """Name, description and params (type, default) of each built-in strategy. Raises DeckError."""
-    command = " ".join(LIST_COMMAND)
-    try:
-        done = subprocess.run(LIST_COMMAND, capture_output=True, text=True, timeout=LIST_TIMEOUT_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise DeckError(f"{command} did not end within {LIST_TIMEOUT_SECONDS:g} s") from None
-    if done.returncode:
-        raise DeckError(f"{command} ended with exit code {done.returncode}: {done.stderr.strip()[-1000:]}")
-    found: list[Json] = json.loads(done.stdout)
-    return found
-
-
-def strategies_text(strategies: list[Json]) -> str:
+def strategies_text(strategies: Sequence[Json]) -> str:
     """One block of text for each strategy: its name, its description, and each param with default and type."""
     blocks = []
     for strategy in strategies:

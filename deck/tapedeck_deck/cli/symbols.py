@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -65,12 +67,14 @@ def _bars(
     connection: psycopg.Connection[Any], exchange: str | None, interval: str | None
 ) -> Iterator[tuple[SeriesName, Coverage]]:
     chosen = connection.execute(_SERIES, {"exchange": exchange, "interval": interval}).fetchall()
-    for market, symbol, length, first, last in chosen:
-        name = SeriesName(market, symbol, length)
-        session = catalogue.sessions(connection, market, [symbol]).get(symbol)
-        coverage = bars_coverage(connection, name, first, last, session)
-        if coverage is not None:
-            yield name, coverage
+    for market, series in groupby(chosen, key=itemgetter(0)):
+        of_market = list(series)
+        sessions = catalogue.sessions(connection, market, [symbol for _, symbol, *_ in of_market])
+        for _, symbol, length, first, last in of_market:
+            name = SeriesName(market, symbol, length)
+            coverage = bars_coverage(connection, name, first, last, sessions.get(symbol))
+            if coverage is not None:
+                yield name, coverage
 
 
 def _trades(connection: psycopg.Connection[Any], exchange: str | None) -> Iterator[tuple[SeriesName, Coverage]]:

@@ -8,7 +8,6 @@ from typing import Any
 from tapedeck_crds.json import Json
 
 STORE_FIELDS = ("uid", "generation", "resourceVersion", "creationTimestamp")
-_PATCHABLE = "expected a patch of spec, metadata.labels and metadata.annotations only"
 
 
 def admit(manifest: Json, old: Json | None) -> Json:
@@ -47,19 +46,6 @@ def _check_shape(document: Json) -> None:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value)
-
-
-def check_patch(what: str, patch: Json) -> None:
-    """Raise InvalidResource where a patch changes anything but spec, labels and annotations."""
-    from tapedeck_crds.parse import InvalidResource
-
-    metadata = patch.get("metadata", {})
-    if not isinstance(metadata, Mapping):
-        raise InvalidResource(what, [f"metadata: got {metadata!r}, {_PATCHABLE}"])
-    foreign = [key for key in patch if key not in ("spec", "metadata")]
-    foreign += [f"metadata.{key}" for key in metadata if key not in ("labels", "annotations")]
-    if foreign:
-        raise InvalidResource(what, [f"{field}: {_PATCHABLE}" for field in foreign])
 
 
 def merge_patch(target: object, patch: object) -> Any:

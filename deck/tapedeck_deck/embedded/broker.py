@@ -177,7 +177,11 @@ Configuration:
   Appenders:
     Console:
       name: out
-      PatternLayout: {pattern: "%d %p %c{1} %m%n"}
+      PatternLayout:
+        alwaysWriteExceptions: false
+        pattern: >-
+          {"timestamp":"%d{yyyy-MM-dd'T'HH:mm:ss.SSS'Z'}{UTC}","level":"%p{lowerCase=true}","workload":"broker",
+          "logger":"%c{1}","event":"%enc{%m}{JSON}"%notEmpty{,"exception":"%enc{%ex}{JSON}"}}%n
   Loggers:
     Root: {level: warn, AppenderRef: {ref: out}}
 """

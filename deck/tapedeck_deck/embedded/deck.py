@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TextIO, cast
 
 import structlog
 
-from tapedeck_common.logs import UnfailingLog
+from tapedeck_common.logs import configure_logging
 from tapedeck_crds.json import Json
-from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded import jars, processes
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.private_files import UMASK
 from tapedeck_deck.embedded.state_dir import StateDir
@@ -26,30 +25,24 @@ from tapedeck_deck.embedded.state_dir import StateDir
 log = structlog.get_logger()
 
 DESCRIPTORS = 65_536
+METRICS_OPTION = "--metrics"
 STALL_SECONDS = 120.0  # longer than the waits inside, so that those give the reason
 
 
-def run_foreground(state_dir: StateDir, port: int = 0, origins: Sequence[str] = ()) -> None:
+def run_foreground(state_dir: StateDir, port: int = 0, origins: Sequence[str] = (), *, metrics: bool = False) -> None:
     """Run a deck in this process until SIGINT or SIGTERM; pages of ``origins`` may ask its gateway, too.
 
-    Raises DeckError if it cannot start."""
+    With ``metrics`` a Prometheus runs beside it. Raises DeckError if it cannot start.
+    """
     os.umask(UMASK)
     _allow_descriptors()
     state_dir.prepare()
-    structlog.configure(
-        processors=[
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.add_log_level,
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, UnfailingLog(sys.stdout.fileno()))),
-    )
+    configure_logging("info", {"workload": "deck"}, sys.stdout)
     from tapedeck_deck.embedded.embedded_cluster import (
         EmbeddedCluster,  # its imports are heavy, and clients of the daemon need none
     )
 
-    cluster = EmbeddedCluster(state_dir, port, origins)
+    cluster = EmbeddedCluster(state_dir, port, origins, metrics=metrics)
 
     interrupted = False
 
@@ -88,6 +81,7 @@ def start_background(
     port: int = 0,
     *,
     origins: Sequence[str] = (),
+    metrics: bool = False,
     timeout: float | None = None,
     on_awaited: Callable[[str], None] = lambda _: None,
     die_with_caller: bool = False,
@@ -100,11 +94,17 @@ def start_background(
     state_dir.prepare()
     if state_dir.locked():
         raise DeckError(f"a deck already runs in {state_dir.root}: `tapedeck down` stops it")
+    # Here, where no timeout counts: the first download takes as long as the network needs.
+    jars.prefetch(lambda size: on_awaited(f"the download of Kafka {jars.KAFKA} ({size / 2**20:.0f} MiB)"))
     state_dir.deck_file.unlink(missing_ok=True)
     state_dir.awaited_file.unlink(missing_ok=True)
     processes.begin_log(state_dir.deck_log)
     process = processes.start(
-        [sys.executable, "-m", "tapedeck_deck.embedded", str(state_dir.root), str(port), *origins],
+        [
+            *(sys.executable, "-m", "tapedeck_deck.embedded", str(state_dir.root), str(port)),
+            *([METRICS_OPTION] if metrics else []),
+            *origins,
+        ],
         log=state_dir.deck_log,
         on_parent_death=signal.SIGTERM if die_with_caller else None,
     )
@@ -135,15 +135,18 @@ def start_background(
 
 
 def stop(state_dir: StateDir, timeout: float = 60.0) -> bool:
-    """Stop the deck of a state directory; False if none runs. Raises DeckError if it does not stop in time."""
-    facts = state_dir.running()
-    if facts is None:
+    """Stop the deck of a state directory, also one that starts; False if there is none.
+
+    Raises DeckError if it does not stop in time.
+    """
+    pid = state_dir.holder()
+    if pid is None:
         _remove_temporary_files(state_dir)
         return False
     with contextlib.suppress(ProcessLookupError):
-        os.kill(facts["pid"], signal.SIGTERM)
-    if not processes.wait_until(lambda: not state_dir.locked() and processes.ended(facts["pid"]), timeout=timeout):
-        raise DeckError(f"the deck (pid {facts['pid']}) did not stop in {timeout:.0f} s: see {state_dir.deck_log}")
+        os.kill(pid, signal.SIGTERM)
+    if not processes.wait_until(lambda: not state_dir.locked() and processes.ended(pid), timeout=timeout):
+        raise DeckError(f"the deck (pid {pid}) did not stop in {timeout:.0f} s: see {state_dir.deck_log}")
     return True
 
 

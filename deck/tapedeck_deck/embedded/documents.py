@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tapedeck_crds.text import printable, quoted
+from tapedeck_common.yaml_documents import InvalidDocument, read_documents
 from tapedeck_deck.embedded.errors import DeckError
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 4 * 1024 * 1024
-MAX_DEPTH = 100
-MAX_VALUES = 200_000  # in one file, aliases and merge keys expanded: they grow exponentially
-MAX_DIGITS = 100
-TEXT_MAX = 200  # characters of the reader's message
-_MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True)
@@ -34,95 +24,13 @@ class Document:
     content: Any
 
 
-_NOT_YAML_1_1 = ("timestamp", "int", "float", "value")  # text for kubectl, or resolved by its own rules
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML 1.1 with kubectl's exceptions: times and base-60 numbers are text, and 1e6 is a number."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._merged_left = MAX_VALUES
-
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, rule) for tag, rule in rules if tag.rsplit(":", 1)[1] not in _NOT_YAML_1_1]
-        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"key {quoted(key.value)} is given twice, expected once", key.start_mark
-                    )
-                seen.add(key.value)
-        self.flatten_mapping(node)  # merged keys come first, so that the mapping's own keys override them
-        return {
-            _key(self.construct_object(key, deep=True)): self.construct_object(value, deep=deep)
-            for key, value in node.value
-        }
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Put the pairs of merge keys before the mapping's own: those of the first named override the others."""
-        merges = [value for key, value in node.value if key.tag == _MERGE]
-        node.value = [pair for pair in node.value if pair[0].tag != _MERGE]
-        merged = [pair for value in merges for pair in self._merged_pairs(value)]
-        node.value = merged + node.value
-
-    def _merged_pairs(self, value: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
-        parts = value.value[::-1] if isinstance(value, yaml.SequenceNode) else [value]
-        pairs: list[tuple[yaml.Node, yaml.Node]] = []
-        for part in parts:
-            if not isinstance(part, yaml.MappingNode):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "expected a mapping or a list of mappings as a merge key", part.start_mark
-                )
-            self.flatten_mapping(part)
-            self._merged_left -= len(part.value)
-            if self._merged_left < 0:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"got merge keys of more than {MAX_VALUES} values, expected fewer", part.start_mark
-                )
-            pairs += part.value
-        return pairs
-
-
-_INT = re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F_]+)$")
-_FLOAT = re.compile(
-    r"(?:[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
-
-
-def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
-    text = str(loader.construct_scalar(node)).replace("_", "")
-    if len(text) > MAX_DIGITS:
-        raise ValueError(f"got a number of {len(text)} digits, expected at most {MAX_DIGITS}")
-    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text.lstrip("+"))
-    if digits != "0" and digits.startswith("0") and digits[1].isdigit():
-        return sign * int(digits, 8)
-    return sign * int(digits, 0)
-
-
-def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
-    return float(
-        str(loader.construct_scalar(node)).replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan")
-    )
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
-_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
-
-
-def read(sources: list[str]) -> list[Document]:
+def read(sources: list[str], *, recursive: bool = False) -> list[Document]:
     """The documents of files, of the YAML and JSON files in folders, and of standard input (-).
 
-    A ``kind: List`` is replaced by its items. Raises DeckError with file, document and field of every error.
+    With ``recursive`` also those in the folders of a folder, but for hidden ones. A ``kind: List`` is replaced by its
+    items. Raises DeckError with file, document and field of every error.
     """
-    texts = [text for source in sources for text in _texts(source)]
+    texts = [text for source in sources for text in _texts(source, recursive)]
     documents: list[Document] = []
     errors: list[str] = []
     for name, folder, text in texts:
@@ -145,15 +53,16 @@ def parse(text: str, where: str) -> Any:
     return documents[0].content
 
 
-def _texts(source: str) -> Iterator[tuple[str, Path, str]]:
+def _texts(source: str, recursive: bool) -> Iterator[tuple[str, Path, str]]:
     if source == "-":
         yield "standard input", Path.cwd(), _decode("standard input", sys.stdin.buffer.read(MAX_BYTES + 1))
         return
     path = Path(source)
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
+        found = sorted(p for p in _below(path, recursive) if p.suffix in SUFFIXES and p.is_file())
         if not found:
-            raise DeckError(f"{source}: got a folder without {', '.join(SUFFIXES)} files, expected at least one")
+            hint = "" if recursive else "; --recursive also reads the folders in it"
+            raise DeckError(f"{source}: got a folder without {', '.join(SUFFIXES)} files, expected at least one{hint}")
     else:
         found = [path]
     for file in found:
@@ -163,6 +72,14 @@ def _texts(source: str) -> Iterator[tuple[str, Path, str]]:
         except OSError as error:
             raise DeckError(f"{file}: cannot be read: {error.strerror}") from None
         yield str(file), file.resolve().parent, _decode(str(file), raw)
+
+
+def _below(folder: Path, recursive: bool) -> Iterator[Path]:
+    for each in folder.iterdir():
+        if recursive and each.is_dir() and not each.is_symlink() and not each.name.startswith("."):
+            yield from _below(each, recursive)
+        else:
+            yield each
 
 
 def _decode(name: str, raw: bytes) -> str:
@@ -175,37 +92,14 @@ def _decode(name: str, raw: bytes) -> str:
 
 
 def _documents(name: str, folder: Path, text: str) -> list[Document]:
-    _check_size(name, text)
-    out: list[Document] = []
-    number = 1
     try:
-        for content in yaml.load_all(text, Loader=_Loader):
-            out.extend(_expanded(f"{name}, document {number}", folder, content))
-            number += 1
-    except yaml.MarkedYAMLError as error:
-        last = max(len(text.splitlines()), 1)  # the reader takes the end of the text for a line of its own
-        line = f", line {min(error.problem_mark.line + 1, last)}" if error.problem_mark else ""
-        raise DeckError(f"{name}, document {number}{line}: {printable(error.problem or '')[:TEXT_MAX]}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DeckError(f"{name}, document {number}: {printable(str(error))[:TEXT_MAX]}") from None
-    return out
+        found = read_documents(text, name)
+    except InvalidDocument as error:
+        raise DeckError(str(error)) from None
+    return [document for where, content in found for document in _expanded(where, folder, content)]
 
 
-def _check_size(name: str, text: str) -> None:
-    """Raises DeckError for more values or deeper nesting than permitted, before anything is built of them."""
-    values = depth = 0
-    with contextlib.suppress(yaml.YAMLError):  # reading it for its values says what is wrong, and where
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            values += isinstance(event, yaml.NodeEvent | yaml.DocumentStartEvent)
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if values > MAX_VALUES:
-                raise DeckError(f"{name}: got more than {MAX_VALUES} values, expected fewer")
-            if depth > MAX_DEPTH:
-                raise DeckError(f"{name}: got values nested more than {MAX_DEPTH} deep, expected fewer levels")
-
-
-def _expanded(where: str, folder: Path, content: Any) -> Iterator[Document]:
-    value = _JsonCopier(where).copy(content, "")
+def _expanded(where: str, folder: Path, value: Any) -> Iterator[Document]:
     if value is None:
         return
     if isinstance(value, dict) and value.get("kind") == "List" and isinstance(value.get("items"), list):
@@ -213,36 +107,3 @@ def _expanded(where: str, folder: Path, content: Any) -> Iterator[Document]:
             yield Document(f"{where}, items[{number}]", folder, item)
     else:
         yield Document(where, folder, value)
-
-
-class _JsonCopier:
-    """Copies a value that JSON can hold. Raises DeckError for any other."""
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-        self._values_left = MAX_VALUES
-
-    def copy(self, given: Any, path: str, depth: int = 0) -> Any:
-        self._values_left -= 1
-        if depth > MAX_DEPTH or self._values_left < 0:
-            raise DeckError(
-                f"{self._where}: got a value that contains itself or too many values, expected a tree of at most "
-                f"{MAX_VALUES} values"
-            )
-        if isinstance(given, dict):
-            return {key: self.copy(each, f"{path}.{key}" if path else key, depth + 1) for key, each in given.items()}
-        if isinstance(given, list):
-            return [self.copy(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(given)]
-        if isinstance(given, float) and not math.isfinite(given):
-            raise DeckError(f"{self._where}: {path}: got {given}, expected a finite number")
-        if isinstance(given, float) and given.is_integer() and abs(given) < 2**63:
-            return int(given)  # an API server stores 60.0 as 60, too
-        if given is None or isinstance(given, str | bool | int | float):
-            return given
-        raise DeckError(f"{self._where}: {path}: got a {type(given).__name__}, expected a JSON value")
-
-
-def _key(key: Any) -> str:
-    if isinstance(key, bool):
-        return "true" if key else "false"
-    return "null" if key is None else str(key)

@@ -7,27 +7,31 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import structlog
 
 from tapedeck_common.atomic_file import write_atomically
+from tapedeck_common.logs import hide_secret
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import forkserver, ports, processes, services
+from tapedeck_deck.embedded.api_socket import ApiSocket
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.broker_access import ADMIN, BrokerAccess, client_properties
 from tapedeck_deck.embedded.controllers import PodControllers
-from tapedeck_deck.embedded.disk_space import full_disk
+from tapedeck_deck.embedded.disk_space import full_disk, require_space
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.kubelet import Kubelet
+from tapedeck_deck.embedded.metrics_server import MetricsServer
+from tapedeck_deck.embedded.object_api import ObjectApi
 from tapedeck_deck.embedded.objects import Change, Objects
 from tapedeck_deck.embedded.postgres import OWNER, Postgres
 from tapedeck_deck.embedded.private_files import private_folder, write_private
 from tapedeck_deck.embedded.problems import Problems, keep_running
+from tapedeck_deck.embedded.prometheus import Prometheus
 from tapedeck_deck.embedded.readiness import reported_message, wait_until_answering
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_deck.embedded.store_api import StoreApi, routed_to
@@ -45,22 +49,22 @@ STATUS_SECONDS = 0.1  # a file can be written far more often than an API server
 STATUSES_PER_SECOND = 100.0
 SUPERVISE_SECONDS = 0.1
 REQUEUE_SECONDS = 300.0  # reconcile unfinished resources though nothing changed, as a resync does on a cluster
-DEFAULT_PORT = 8750
-MIN_FREE_BYTES = 512 * 1024 * 1024
 
 
 class EmbeddedCluster:
     """One deck in this process. ``port`` is the page's; 0 takes the default, or a free one if that is taken.
 
-    Pages of ``origins`` may ask the gateway, too.
+    Pages of ``origins`` may ask the gateway, too. With ``metrics`` a Prometheus runs beside it.
     """
 
-    def __init__(self, state_dir: StateDir, port: int = 0, origins: Sequence[str] = ()) -> None:
+    def __init__(
+        self, state_dir: StateDir, port: int = 0, origins: Sequence[str] = (), *, metrics: bool = False
+    ) -> None:
         self._state_dir = state_dir
         state_dir.prepare()
         self._lock = state_dir.lock()
         state_dir.deck_file.unlink(missing_ok=True)
-        _check_space(state_dir.root)
+        require_space(state_dir.root)
         self._port, self._claim = _page_port(port)
         self._origins = list(origins)
         self._objects = Objects(state_dir.objects)
@@ -71,6 +75,12 @@ class EmbeddedCluster:
         self._supervisor = Supervisor(self._broker, self._postgres, self._problems)
         self._kubelet = Kubelet(state_dir, self._objects, self._problems)
         self._pod_controllers = PodControllers(self._objects, self._problems)
+        self._api_socket = ApiSocket(state_dir, ObjectApi(self._objects))
+        self._metrics_server = MetricsServer(self._objects, ports.free_port()) if metrics else None
+        self._prometheus: Prometheus | None = None
+        if self._metrics_server is not None:
+            log_file = state_dir.logs / "prometheus.log"
+            self._prometheus = Prometheus(state_dir.prometheus, log_file, self._metrics_server.targets_url)
         settings = _settings(state_dir)
         self._results_key = settings.results_key
         self._controller = Controller(
@@ -102,11 +112,9 @@ class EmbeddedCluster:
             "TAPEDECK_SPEC": services.recorder_options(self._state_dir.sinks_file).model_dump_json(by_alias=True),
         }
         self._objects.apply(services.results_key(self._results_key))
-        self._objects.apply(
-            services.deployment("recorder", extra_env=environment, key_secret=services.RESULTS_KEY_SECRET)
-        )
-        options = {"TAPEDECK_SPEC": json.dumps({"origins": self._origins})}
-        self._objects.apply(services.deployment("gateway", port=self._port, extra_env=options))
+        self._objects.apply(services.recorder(environment))
+        self._objects.apply(services.gateway_tokens(_new_control_token(self._state_dir)))
+        self._objects.apply(services.gateway(self._port, self._origins, self._state_dir.api_socket))
 
     async def run(self) -> None:
         """Run what ``start`` prepared until ``request_stop``. Raises DeckError where the deck does not become ready.
@@ -126,8 +134,10 @@ class EmbeddedCluster:
             "watch of the objects": self._watch.run,
             "Jobs and Deployments": self._pod_controllers.run,
             "pods": self._kubelet.run,
+            "resources of the gateway": self._api_socket.run,
             "supervision of broker and database": self._supervise,
             "regular reconciliation": self._requeue,
+            **self._monitoring(),
             **{f"reconciler {number}": loop for number, loop in enumerate(self._controller.loops())},
         }
         tasks = [asyncio.create_task(keep_running(part, run, self._problems)) for part, run in parts.items()]
@@ -137,6 +147,11 @@ class EmbeddedCluster:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _monitoring(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        if self._metrics_server is None or self._prometheus is None:
+            return {}
+        return {"metrics": self._metrics_server.run, "Prometheus": self._prometheus.run}
 
     def request_stop(self) -> bool:
         """Let ``run`` return; False where it does not run yet. For a signal handler."""
@@ -151,6 +166,7 @@ class EmbeddedCluster:
         with contextlib.suppress(OSError):  # a disk that became read-only keeps it; a lock tells whether a deck runs
             self._state_dir.deck_file.unlink(missing_ok=True)
         stops: dict[str, Callable[[], None]] = {
+            **({} if self._prometheus is None else {"Prometheus": self._prometheus.stop}),
             "pods": lambda: self._kubelet.stop_all(timeout=15),
             "database": self._postgres.stop,
             "broker": self._broker.stop,
@@ -185,6 +201,7 @@ class EmbeddedCluster:
             "broker": self._broker.bootstrap,
             "kafka": str(self._state_dir.kafka_file),
             "dsn": self._postgres.dsn("tapedeck_reader"),
+            **({} if self._prometheus is None else {"prometheus": self._prometheus.url}),
         }
         self._state_dir.announce(facts)
         log.info("ready", **facts)
@@ -255,7 +272,10 @@ class EmbeddedCluster:
 
 def _passwords() -> dict[str, str]:
     """New passwords for the broker's accounts: a deck writes them to the files of its pods whenever it starts."""
-    return {account: secrets.token_urlsafe(24) for account in (ADMIN, *services.ROLES)}
+    passwords = {account: secrets.token_urlsafe(24) for account in (ADMIN, *services.ROLES)}
+    for password in passwords.values():
+        hide_secret(password)
+    return passwords
 
 
 def _settings(state_dir: StateDir) -> Settings:
@@ -276,28 +296,26 @@ def _key(file: Path) -> bytes:
     return file.read_bytes()
 
 
+def _new_control_token(state_dir: StateDir) -> str:
+    """Write a new token for changes by the gateway. The earlier one, which may be in a shell's history, ends."""
+    token = secrets.token_urlsafe(32)
+    write_private(private_folder(state_dir.gateway, "the gateway's folder") / state_dir.control_token_file.name, token)
+    return token
+
+
 def _page_port(port: int) -> tuple[int, IO[str] | None]:
     """The page's port and its reservation. Without ``port`` it is the default, or a free port if that is taken."""
-    claimed = ports.claim(port or DEFAULT_PORT)
+    claimed = ports.claim(port or ports.DEFAULT_PORT)
     try:
         if claimed is None:
             raise DeckError(
                 f"--port: got {port}, which another deck has reserved; expected a free port, or leave it out"
             )
-        ports.require_free(port or DEFAULT_PORT, "--port")
+        ports.require_free(port or ports.DEFAULT_PORT, "--port")
     except DeckError:
         if claimed is not None:
             claimed.close()
         if port:
             raise
         return ports.free_port(), None
-    return port or DEFAULT_PORT, claimed
-
-
-def _check_space(folder: Path) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < MIN_FREE_BYTES:
-        raise DeckError(
-            f"{folder}: got {free // 2**20} MiB of free space, expected at least {MIN_FREE_BYTES // 2**20}; "
-            "free some, or choose another --home"
-        )
+    return port or ports.DEFAULT_PORT, claimed

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +25,7 @@ BROKER = (
 )
 BROKER_LIST = Path(__file__).with_name("jars.txt")
 DOWNLOAD_TIMEOUT_SECONDS = 60  # without receiving data
+PROGRESS_SECONDS = 0.5
 _PARTS = ("jars", "modules")
 _CHECKED = "checked"  # the list that the jars of a folder were compared with
 
@@ -59,10 +62,48 @@ def class_path(coordinates: tuple[str, ...] = BROKER, expected: Sequence[Jar] | 
     """
     jars = read_list() if expected is None else expected
     endpoint = "+".join(coordinates)
-    folder = cache_dir() / "jars" / sha256(endpoint.encode()).hexdigest()[:16]
+    folder = jar_folder(coordinates)
     make_once(folder, lambda unfinished: _make(endpoint, unfinished, jars))
     _check(folder, jars)
     return ":".join(f"{folder / part}/*" for part in _PARTS if (folder / part).is_dir())
+
+
+def jar_folder(coordinates: tuple[str, ...] = BROKER) -> Path:
+    """Where the jars of coordinates are kept; it exists once all are downloaded."""
+    return cache_dir() / "jars" / sha256("+".join(coordinates).encode()).hexdigest()[:16]
+
+
+def prefetch(on_bytes: Callable[[int], None]) -> bool:
+    """Download the broker's jars where they are not there; returns whether it did.
+
+    ``on_bytes`` is called now and then with the number of bytes that have arrived. Raises DeckError.
+    """
+    folder = jar_folder()
+    if folder.is_dir():
+        return False
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(PROGRESS_SECONDS):
+            on_bytes(_size(folder.with_name(f"{folder.name}.new")))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        class_path()
+    finally:
+        ended.set()
+        watcher.join()
+    return True
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # it may be renamed meanwhile
+                total += (Path(place) / name).lstat().st_size
+    return total
 
 
 def _make(endpoint: str, folder: Path, expected: Sequence[Jar]) -> None:

@@ -19,6 +19,7 @@ from tapedeck_operator.reconcile.errors import ObjectNotFound
 TICK_SECONDS = 0.05
 STARTS_PER_TICK = 2  # more at once only delay one another
 EXIT_SIGKILL, EXIT_CANNOT_RUN = 137, 128
+PENDING = "Pending"  # as long as a Secret or ConfigMap of the pod does not exist
 START, STATUS = "start of pods", "state of pods"  # what a problem can keep the kubelet from
 
 
@@ -30,6 +31,7 @@ class Kubelet:
         self._objects = objects
         self._problems = problems
         self._pending: dict[str, Json] = {}
+        self._incomplete: dict[str, _Retry] = {}  # of pending pods whose Secret or ConfigMap does not exist
         self._running: dict[str, PodProcess] = {}
         self._documents: dict[str, Json] = {}  # of the running pods, as this kubelet last wrote them
         self._unwritten: dict[str, Json] = {}  # pods whose status is newer than the stored one
@@ -45,11 +47,12 @@ class Kubelet:
         uid, phase = pod["metadata"]["uid"], pod.get("status", {}).get("phase")
         if change.deleted:
             self._pending.pop(uid, None)
+            self._incomplete.pop(uid, None)
             if uid in self._running:
                 self._stopping.add(uid)
         elif uid in self._running or uid in self._unwritten:
             return  # its stored status is older than the one to write
-        elif phase is None:
+        elif phase in (None, PENDING):
             self._pending[uid] = pod
         elif phase == "Running":
             self._write_end(pod, EXIT_SIGKILL, problem="its deck ended while it ran")
@@ -99,19 +102,29 @@ class Kubelet:
             self._problems.report(START, full)
             self._starts.failed()
             return
-        for uid in list(self._pending)[:STARTS_PER_TICK]:
+        due = [uid for uid in self._pending if uid not in self._incomplete or self._incomplete[uid].due()]
+        for uid in due[:STARTS_PER_TICK]:
             try:
                 self._start(uid, self._pending[uid])
+            except ObjectNotFound as error:
+                self._incomplete.setdefault(uid, _Retry()).failed()
+                self._write_waiting(self._pending[uid], str(error))
+                continue
             except (DeckError, OSError, EOFError) as error:
                 self._problems.report(START, error)
                 self._starts.failed()
                 return
             del self._pending[uid]
+            self._incomplete.pop(uid, None)
             self._problems.solved(START)
             self._starts.succeeded()
 
     def _start(self, uid: str, pod: Json) -> None:
-        """Start a pod, or write that it cannot run. Raises DeckError, OSError or EOFError where it can later."""
+        """Start a pod, or write that it cannot run.
+
+        Raises DeckError, OSError or EOFError where it can later, and ObjectNotFound where its Secret or ConfigMap does
+        not exist.
+        """
         metadata = pod["metadata"]
         namespace = metadata["namespace"]
         log = self._state_dir.logs / f"{metadata['name']}.log"
@@ -125,6 +138,9 @@ class Kubelet:
                 lookup=lambda kind, name: self._objects.get(kind, namespace, name),
             )
         except DeckError:  # of the store: the template is not known
+            raise
+        except ObjectNotFound:
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         except Exception as error:
             if of_the_machine(error):
@@ -169,6 +185,10 @@ class Kubelet:
     def _forget(self, uid: str) -> None:
         del self._running[uid], self._documents[uid]
         self._stopping.discard(uid)
+
+    def _write_waiting(self, pod: Json, problem: str) -> None:
+        if pod.get("status", {}).get("problem") != problem:
+            self._write(pod, {"phase": PENDING, "problem": problem})
 
     def _write_end(self, pod: Json, code: int, *, message: str = "", problem: str = "") -> None:
         self._write(

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import event_log
-from tapedeck_deck.embedded.admission import admit, check_patch, merge_patch
+from tapedeck_deck.embedded.admission import admit, merge_patch
 from tapedeck_deck.embedded.sqlite import Database
 from tapedeck_operator.reconcile.errors import ObjectConflict, ObjectNotFound
 
@@ -150,6 +150,8 @@ class Objects:
 
     def patch_spec(self, kind: str, namespace: str, name: str, patch: Json) -> Json:
         """Apply a JSON merge patch (RFC 7386) of spec, labels, annotations. Raises ObjectNotFound, InvalidResource."""
+        from tapedeck_crds.patch import check_patch  # its imports are heavy
+
         check_patch(f"{kind} {name}", patch)
         with self._database.transaction():
             patched, _ = self.apply(merge_patch(self.get(kind, namespace, name), patch))

@@ -21,6 +21,7 @@ from tapedeck_deck.embedded.image import with_digest
 from tapedeck_deck.embedded.processes import Process
 from tapedeck_operator.plan.observer import INDEX_ANNOTATION
 from tapedeck_operator.plan.pods import INDEX_FIELD
+from tapedeck_operator.plan.reasons import NOT_STARTING
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 _POD_FIELDS = {
@@ -127,6 +128,8 @@ def kubernetes_pod(pod: Json) -> Json:
         shown["podIP"], port = url.removeprefix("http://").split(":")
         ports = [{"name": "http", "containerPort": int(port)}]
         spec = spec | {"containers": [spec["containers"][0] | {"ports": ports}]}
+    if shown["phase"] == "Pending" and shown["message"]:
+        shown["containerStatuses"] = [{"state": {"waiting": {"reason": NOT_STARTING, "message": shown["message"]}}}]
     if "exitCode" in status:
         ended = {"exitCode": status["exitCode"], "message": status.get("terminationMessage", "")}
         shown["containerStatuses"] = [{"state": {"terminated": ended}}]

@@ -12,6 +12,8 @@ from typing import IO
 from tapedeck_deck.embedded.download_cache import cache_dir
 from tapedeck_deck.embedded.errors import DeckError
 
+DEFAULT_PORT = 8750
+"""The page's, where it is free."""
 TRIES = 100
 PORTS = range(15_000, 65_536)
 CLIENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -26,7 +28,7 @@ def free_port() -> int:
     """
     ports = _server_ports()
     for port in random.sample(ports, min(TRIES, len(ports))):
-        if _unused(port) and _reserve(port):
+        if is_free(port) and _reserve(port):
             return port
     raise DeckError(f"found no free port on the loopback in {TRIES} attempts")
 
@@ -64,7 +66,8 @@ def _server_ports() -> list[int]:
     return [port for port in PORTS if not first <= port <= last] or list(PORTS)
 
 
-def _unused(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a server may listen at a port of the loopback address."""
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import signal
@@ -276,8 +277,20 @@ class Activity:
 
 
 def tail(path: Path, lines: int = 15) -> str:
-    """The last lines of a log, for an error message."""
+    """The last lines of a log, for an error message; lines of JSON as text."""
     try:
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(map(_readable, path.read_text(errors="replace").splitlines()[-lines:]))
     except FileNotFoundError:
         return ""
+
+
+def _readable(line: str) -> str:
+    """A line of a log for people: level, event, and the reason or what else explains it."""
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(fields, dict) or "event" not in fields:
+        return line
+    explained = (str(fields[name]) for name in ("reason", "message", "exception") if fields.get(name))
+    return ": ".join([f"{str(fields.get('level', '')).upper()} {fields['event']}", *explained])

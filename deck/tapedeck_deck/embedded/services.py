@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ from tapedeck_operator.plan.pods import (
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 NAMESPACE = "default"
 RESULTS_KEY_SECRET = "tapedeck-results-key"
+TOKENS_SECRET = "tapedeck-gateway-tokens"
+TOKENS_PATH = "/etc/tapedeck/tokens"
 
 # The image of a workload is the Python package that the process runs.
 IMAGES = {
@@ -57,22 +60,17 @@ def connections(broker: Callable[[str], dict[str, str]], database: Callable[[str
     for workload, role in ROLES.items():
         own = broker(workload) | {"store_dsn": database(role)}
         data |= {f"{workload}.{name}": value for name, value in own.items()}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": CONNECTIONS_SECRET, "namespace": NAMESPACE},
-        "data": {key: b64encode(value.encode()).decode() for key, value in data.items()},
-    }
+    return _secret(CONNECTIONS_SECRET, {key: value.encode() for key, value in data.items()})
 
 
 def results_key(key: bytes) -> Json:
     """The Secret with the key of all results, for the recorder."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": RESULTS_KEY_SECRET, "namespace": NAMESPACE},
-        "data": {KEY: b64encode(key).decode()},
-    }
+    return _secret(RESULTS_KEY_SECRET, {KEY: key})
+
+
+def gateway_tokens(control: str) -> Json:
+    """The Secret with the token of the deck's owner, for the gateway."""
+    return _secret(TOKENS_SECRET, {"owner.control": control.encode()})
 
 
 def recorder_options(file: Path) -> RecorderOptions:
@@ -97,29 +95,46 @@ def _options(file: Path, model: type[OptionsT], document: Callable[[Any], Any]) 
         raise DeckError(f"{file}: {error}") from error
 
 
-def deployment(
-    workload: str,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    extra_env: dict[str, str] | None = None,
-    key_secret: str | None = None,
-) -> Json:
-    """The Deployment of one of the deck's own workloads, with one pod. ``key_secret`` has its key of results."""
+def _secret(name: str, data: Mapping[str, bytes]) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "data": {key: b64encode(value).decode() for key, value in data.items()},
+    }
+
+
+def recorder(environment: dict[str, str]) -> Json:
+    """The Deployment of the recorder, with the key of all results."""
+    key_file = {"TAPEDECK_RESULTS_KEY_FILE": f"{KEY_PATH}/{KEY}"}
+    return _deployment("recorder", 0, environment | key_file, {KEY_PATH: RESULTS_KEY_SECRET})
+
+
+def gateway(port: int, origins: Sequence[str], api_socket: Path) -> Json:
+    """The Deployment of the gateway. Whoever reads needs no token, and who changes something that of the owner."""
+    environment = {
+        "TAPEDECK_SPEC": json.dumps({"origins": list(origins), "openReading": True}),
+        "TAPEDECK_TOKENS": TOKENS_PATH,
+        "TAPEDECK_RESOURCE_API": f"unix:{api_socket}",
+    }
+    return _deployment("gateway", port, environment, {TOKENS_PATH: TOKENS_SECRET})
+
+
+def _deployment(workload: str, port: int, extra_env: dict[str, str], secrets: dict[str, str]) -> Json:
+    """The Deployment of one of the deck's own workloads, with one pod. ``secrets`` maps mount paths to Secrets."""
     items = [{"key": f"{workload}.{name}", "path": name} for name in CONNECTION_FIELDS]
     volumes: list[Json] = [{"name": "connections", "secret": {"secretName": CONNECTIONS_SECRET, "items": items}}]
     mounts = [{"name": "connections", "mountPath": CONNECTIONS_PATH}]
-    if key_secret is not None:
-        volumes.append({"name": "key", "secret": {"secretName": key_secret}})
-        mounts.append({"name": "key", "mountPath": KEY_PATH})
-        extra_env = {**(extra_env or {}), "TAPEDECK_RESULTS_KEY_FILE": f"{KEY_PATH}/{KEY}"}
+    for path, secret in secrets.items():
+        volumes.append({"name": secret, "secret": {"secretName": secret}})
+        mounts.append({"name": secret, "mountPath": path})
     environment = {
         "TAPEDECK_NAME": workload,
-        "TAPEDECK_HTTP_HOST": host,
+        "TAPEDECK_HTTP_HOST": "127.0.0.1",
         "TAPEDECK_HTTP_PORT": str(port),
         "TAPEDECK_CONNECTIONS": CONNECTIONS_PATH,
         "TAPEDECK_TERMINATION_LOG": TERMINATION_LOG,
-        **(extra_env or {}),
+        **extra_env,
     }
     return {
         "apiVersion": "apps/v1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -47,6 +48,11 @@ class StateDir:
         return self.root / "postgres"
 
     @property
+    def prometheus(self) -> Path:
+        """Configuration and data of the deck's Prometheus, where it was started with one."""
+        return self.root / "prometheus"
+
+    @property
     def migrate(self) -> Path:
         """Connections with the right to change schema, topics and ACLs, for the migration."""
         return self.root / "migrate"
@@ -75,6 +81,21 @@ class StateDir:
     def sinks(self) -> Path:
         """Credentials of the sinks: a folder for each, by name, with the files `authorization` and `ca`."""
         return self.root / "sinks"
+
+    @property
+    def gateway(self) -> Path:
+        """The gateway's folder: the socket of resources, and the token for changing them."""
+        return self.root / "gateway"
+
+    @property
+    def api_socket(self) -> Path:
+        """The Unix socket at which the gateway reads and changes resources."""
+        return self.gateway / "api.sock"
+
+    @property
+    def control_token_file(self) -> Path:
+        """The token with which the deck's owner changes resources by the gateway; another one at each start."""
+        return self.gateway / "control.token"
 
     @property
     def deck_file(self) -> Path:
@@ -119,7 +140,21 @@ class StateDir:
         except BlockingIOError:
             handle.close()
             raise DeckError(f"a deck already runs in {self.root}: `tapedeck down` stops it") from None
+        with contextlib.suppress(OSError):  # a full disk: the deck then says so itself
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
         return handle
+
+    def holder(self) -> int | None:
+        """The process that has locked the directory: a deck that runs or starts; None if there is none."""
+        if not self.locked():
+            return None
+        text = (self.root / "lock").read_text()
+        if text.isdigit():
+            return int(text)
+        facts = self.running()
+        return None if facts is None else int(facts["pid"])
 
     def locked(self) -> bool:
         """Whether a process has locked the directory. The kernel releases the lock when that process ends."""

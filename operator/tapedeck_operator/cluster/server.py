@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
-from prometheus_client import generate_latest
+
+from tapedeck_common.metrics import METRICS_CONTENT_TYPE, render_metrics
 
 
 @asynccontextmanager
@@ -40,7 +41,7 @@ async def serve(
 
     async def metrics(_: web.Request) -> web.Response:
         update_gauges()
-        return web.Response(body=generate_latest(), content_type="text/plain", charset="utf-8")
+        return web.Response(body=render_metrics(), headers={"Content-Type": METRICS_CONTENT_TYPE})
 
     async def replays(_: web.Request) -> web.Response:
         return web.json_response(replay_uids()) if ready() else web.Response(status=503, text="not in sync yet")

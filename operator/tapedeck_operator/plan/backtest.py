@@ -88,20 +88,24 @@ def _lost_replay(replay: Replay | None, uid: str, name: str) -> RunStatus | None
 
 
 _NOT_COPIED = {
-    "state", "reason", "message", "sandbox", "undefined", "total", "tried", "trials", "best", "deflated_sharpe",
-    *WINDOW_COUNTS, *TRIAL_COUNTS,
+    "state", "reason", "message", "sandbox", "transforms", "undefined", "total", "tried", "trials", "best",
+    "deflated_sharpe", *WINDOW_COUNTS, *TRIAL_COUNTS,
 }  # fmt: skip
 
 
 def _fields(report: BacktestReport) -> Json:
     fields = report.model_dump(exclude=_NOT_COPIED)
-    undefined = list(report.undefined) or None
     return {
         **fields,
-        "undefined": undefined,
-        "run_id": report.run_id or None,
+        "undefined": list(report.undefined) or None,
         "progress": f"{report.bars}/{report.total or '?'}",
+        **_run_id(report),
     }
+
+
+def _run_id(report: BacktestReport) -> Json:
+    """The field with the id of the run; none while its pod starts."""
+    return {"run_id": report.run_id} if report.run_id else {}
 
 
 def _plan_sweep(backtest: Backtest, sweep: Sweep, observed: Observed, now_ms: int, settings: Settings) -> Plan:
@@ -133,11 +137,11 @@ def _report_with_trials(observed: Observed, index: int) -> BacktestReport | None
 def _sweep_fields(sweep: Sweep, reports: list[BacktestReport]) -> Json:
     best = [trial for report in reports for trial in report.best]
     tried = sum(report.tried for report in reports)
-    deflated = (report.deflated_sharpe for report in reports if report.deflated_sharpe is not None)
+    deflated = [report.deflated_sharpe for report in reports if report.deflated_sharpe is not None]
     return {
         **_whole_sweep(reports),
-        "deflated_sharpe": next(deflated, None),
-        "run_id": reports[0].run_id or None,
+        **({"deflated_sharpe": deflated[0]} if deflated else {}),
+        **_run_id(reports[0]),
         "progress": f"{tried}/{reports[0].trials}",
         "best": [_best_trial(trial) for trial in _ranked(sweep, best)],
     }

@@ -64,7 +64,7 @@ def resource_status(
         "message": state.message or None,
         "started_at": previous_fields.get("started_at") or (now if working or state.final else None),
         "finished_at": previous_fields.get("finished_at") or (now if state.final else None),
-        **{name: value for name, value in state.fields.items() if value is not None},
+        **state.fields,
     }
     return resource.status_type.model_validate(fields)
 

@@ -151,6 +151,6 @@ def _symbols_loaded(feed: Feed, store_range: StoreRange) -> set[str]:
     backfill_only = feed.spec.backfill is not None and feed.spec.backfill.only
     if (files.exchange if files is not None else feed.spec.exchange if backfill_only else None) != store_range.exchange:
         return set()
-    symbols = {chosen.symbol for chosen in files.sets} if files is not None else set(feed.spec.symbols or ())
+    symbols = set(files.symbols) if files is not None else set(feed.spec.symbols or ())
     # Either side may be a pattern such as */USDT.
     return {s for s in symbols if any(fnmatchcase(s, each) or fnmatchcase(each, s) for each in store_range.symbols)}

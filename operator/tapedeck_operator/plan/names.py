@@ -9,6 +9,7 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION, GROUP, AnyResource, Backtest, Replay
 
 UID_LABEL = f"{GROUP}/uid"
+KIND_LABEL = f"{GROUP}/kind"
 PART_LABEL = f"{GROUP}/part"  # of the transforms' pods; a workload's own pods lack it
 SHARD_LABEL = f"{GROUP}/shard"  # of a pod of a Deployment, which has no job-completion-index
 GENERATION_LABEL = f"{GROUP}/generation"
@@ -29,6 +30,7 @@ def labels(resource: AnyResource) -> dict[str, str]:
         "app.kubernetes.io/component": "workload",
         "app.kubernetes.io/part-of": "tapedeck",
         "app.kubernetes.io/managed-by": "tapedeck-operator",
+        KIND_LABEL: resource.kind,
         UID_LABEL: resource.metadata.uid,
     }
 

@@ -239,6 +239,7 @@ def _environment(
     spec = resource.spec.model_copy(update={"resources": resources})
     values = {
         "TAPEDECK_NAME": resource.metadata.name,
+        "TAPEDECK_KIND": resource.kind,
         "TAPEDECK_NAMESPACE": resource.metadata.namespace,
         "TAPEDECK_UID": resource.metadata.uid,
         "TAPEDECK_SPEC": spec.model_dump_json(by_alias=True, exclude_none=True),

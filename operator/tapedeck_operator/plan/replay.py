@@ -181,7 +181,7 @@ def _fields(report: ReplayReport) -> Json:
     speed = None
     if report.anchor is not None:
         speed = "paused" if report.anchor.paused else "max" if report.anchor.free else f"{report.anchor.speed:g}x"
-    return {
+    fields = {
         "position": format_ms(report.position) if report.position is not None else None,
         "epoch": report.epoch,
         "published": report.published,
@@ -191,3 +191,4 @@ def _fields(report: ReplayReport) -> Json:
         "range_from": report.range_from,
         "range_to": report.range_to,
     }
+    return {name: value for name, value in fields.items() if value is not None}  # a pod that starts knows less

@@ -32,7 +32,9 @@ _PHASES: dict[str, Phase] = {
 
 @dataclass(frozen=True)
 class RunStatus:
-    """The state of a run. ``fields`` are the status fields of its kind; ``warning`` makes its events Warnings.
+    """The state of a run. ``warning`` makes its events Warnings.
+
+    ``fields`` are the status fields of its kind: None removes one, and one that is not there stays as it was.
 
     ``recheck_at_ms`` is the time (ms UTC) at which the state changes although nothing else does.
     ``degraded`` says why a run that works, or is Complete, does so with a part of its input only.

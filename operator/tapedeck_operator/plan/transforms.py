@@ -149,7 +149,6 @@ def _deployment(resource: AnyResource, settings: Settings) -> Json:
     """The Deployment: never two pods at once, and none while the resource is suspended."""
     labels = {**names.labels(resource), names.PART_LABEL: WORKLOAD}
     extra_env = {
-        "TAPEDECK_KIND": resource.kind,
         "TAPEDECK_SINCE": resource.metadata.creation_timestamp,
     }
     pod = {**pods.part_pod(resource, WORKLOAD, settings, extra_env), "restartPolicy": "Always"}

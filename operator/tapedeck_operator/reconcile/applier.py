@@ -81,11 +81,13 @@ class Applier:
 
     async def write_events(self, resource: AnyResource, events: tuple[Event, ...]) -> None:
         """Record transitions. A failed call is only logged: the status holds the same information."""
+        metadata = resource.metadata
+        key = ObjectKey(resource.kind, metadata.namespace, metadata.name)
         for event in events:
             try:
                 await self._api.write_event(resource, event)
             except ResourceApiError as error:
-                log.warning("event not written", resource=resource.metadata.name, reason=str(error))
+                log.warning("event not written", **key._asdict(), reason=str(error))
 
     async def _apply_child(self, resource: AnyResource, manifest: Json) -> None:
         if manifest["kind"] == "Secret":  # the operator may create Secrets, but neither read nor change them

@@ -43,4 +43,4 @@ class Controller:
 
     def _enqueue(self, key: ObjectKey) -> None:
         if not self.queue.add(key):
-            log.error("the work queue is full; the next resync queues this resource", key=key)
+            log.error("the work queue is full; the next resync queues this resource", **key._asdict())

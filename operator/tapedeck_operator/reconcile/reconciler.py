@@ -16,7 +16,7 @@ from tapedeck_operator.reconcile.api import ObjectKey, is_deleted, key_of
 from tapedeck_operator.reconcile.applier import Applier, ChildRejected, StalePlan
 from tapedeck_operator.reconcile.cache import ObjectCache
 from tapedeck_operator.reconcile.errors import ObjectNotFound, ResourceApiError
-from tapedeck_operator.reconcile.metrics import RECONCILE_SECONDS, RECONCILES
+from tapedeck_operator.reconcile.metrics import RECONCILE_SECONDS
 from tapedeck_operator.reconcile.pod_poller import PodPoller
 from tapedeck_operator.reconcile.status_throttle import StatusThrottle
 from tapedeck_operator.reconcile.work_queue import WorkQueue
@@ -59,7 +59,6 @@ class Reconciler:
                 result = await self._attempt(key)
             finally:
                 self._queue.done(key)
-            RECONCILES.labels(key.kind, result).inc()
             RECONCILE_SECONDS.labels(key.kind, result).observe(time.monotonic() - started)
 
     async def _attempt(self, key: ObjectKey) -> str:
@@ -72,19 +71,19 @@ class Reconciler:
             settled = await self._reconcile(key, document)
         except StalePlan as error:
             delay = self._queue.retry(key)
-            log.debug("planned on outdated objects", key=key, reason=str(error), retry_in=delay)
+            log.debug("planned on outdated objects", **key._asdict(), reason=str(error), retry_in=delay)
             return "stale"
         except ObjectNotFound:
             return "gone"  # the watch reports the deletion
         except ResourceApiError as error:
             delay = self._queue.retry(key)
-            log.warning("cannot reconcile", key=key, reason=str(error), retry_in=delay)
+            log.warning("cannot reconcile", **key._asdict(), reason=str(error), retry_in=delay)
             return "error"
         except InvalidResource as error:
             return await self._reject(key, document, str(error))
         except Exception:
             delay = self._queue.retry(key)  # a bug that one resource triggers must not stop the others
-            log.exception("cannot reconcile", key=key, retry_in=delay)
+            log.exception("cannot reconcile", **key._asdict(), retry_in=delay)
             return "error"
         if settled:
             self._queue.reset_backoff(key)
@@ -103,7 +102,7 @@ class Reconciler:
         except ChildRejected as error:
             failure = error.failure
             planned = self._plan(resource, failure)
-            log.warning("child not applied", key=key, reason=failure.reason, message=failure.message)
+            log.warning("child not applied", **key._asdict(), reason=failure.reason, message=failure.message)
         self._enqueue_created_resources(planned)
         await self._write_status(key, resource, document, planned)
         delivered = await self._deliver_controls(key, resource, planned)
@@ -115,11 +114,11 @@ class Reconciler:
         return failure is None and delivered
 
     async def _reject(self, key: ObjectKey, document: Json, reason: str) -> str:
-        log.error("invalid resource", key=key, reason=reason)
+        log.error("invalid resource", **key._asdict(), reason=reason)
         try:
             await self._applier.write_rejection(document, reason)
         except ResourceApiError as error:
-            log.warning("cannot write the rejection into the status", key=key, reason=str(error))
+            log.warning("cannot write the rejection into the status", **key._asdict(), reason=str(error))
         return "invalid"
 
     def _plan(self, resource: AnyResource, failure: ActionFailure | None) -> Plan:
@@ -144,7 +143,7 @@ class Reconciler:
         attempts = await asyncio.gather(*map(self._poller.deliver_control, planned.control_requests))
         failures = [failure for failure in attempts if failure is not None]
         for failure in failures:
-            log.warning("control not delivered", key=key, reason=failure.message)
+            log.warning("control not delivered", **key._asdict(), reason=failure.message)
         rejected = next((failure for failure in failures if failure.reason == reasons.CONTROL_REJECTED), None)
         uid = resource.metadata.uid
         if rejected is not None:

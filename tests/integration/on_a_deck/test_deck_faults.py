@@ -157,3 +157,15 @@ def undisturbed(stage: Stage) -> list[tuple[Any, ...]]:
         eventually(lambda: len(trades(stage, run)) == stage.get("Backtest", "calm")["status"]["trades"])
         _undisturbed.append(trades(stage, run))
     return _undisturbed[0]
+
+
+def test_a_replay_whose_key_was_deleted_gets_it_again(stage: Stage) -> None:
+    stage.apply(replay("keyless"))
+    uid = stage.get("Replay", "keyless")["metadata"]["uid"]
+    eventually(lambda: stage.get("Replay", "keyless").get("status", {}).get("anchor"))
+    (key,) = stage.objects.list("Secret", owner_uid=uid)
+    stage.objects.delete("Secret", "default", key["metadata"]["name"])
+    kill(eventually(lambda: stage.pid(uid)))
+    stage.complete(("Replay", "keyless"))
+    (again,) = stage.objects.list("Secret", owner_uid=uid)
+    assert again["data"] == key["data"]

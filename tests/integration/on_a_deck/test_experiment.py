@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import pytest
 from decks.process import Deck, apply, eventually, reaches
 from pods.replay import T0, insert_minutes, stored
 from tapedeck_deck.cli import changes
-from tapedeck_deck.cli.rerun import data_differences, rerun, rerun_obstacle
+from tapedeck_deck.cli.report import find_run, gateway_client, save_report
+from tapedeck_deck.cli.rerun import data_differences, rerun
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
+from tapedeck_gateway.routes.v1.report_file import TEMPLATE
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 STORED = """
@@ -60,6 +63,11 @@ def test_a_run_is_repeated_from_its_record(
     home, facts, objects = shared_deck
     owner = (home.migrate / "store_dsn").read_text().strip()
     insert_minutes(owner, "x", ["A/USD", "B/USD"], 400)
+    with psycopg.connect(owner) as connection:  # as the recorder lists what it writes
+        connection.execute(
+            "INSERT INTO bar_series SELECT exchange, symbol, interval, min(ts), max(ts) FROM bars"
+            " WHERE exchange = 'x' GROUP BY 1, 2, 3 ON CONFLICT DO NOTHING"
+        )
     (tmp_path / "stored.yaml").write_text(STORED)
     found = documents.read([str(EXAMPLES / "more" / "experiment.yaml"), str(tmp_path / "stored.yaml")])
     assert len(changes.apply(objects, found, "default")) == 5
@@ -81,13 +89,34 @@ def test_a_run_is_repeated_from_its_record(
 
     objects.delete("Replay", "default", "crash-market")  # the record suffices
     capsys.readouterr()
-    assert rerun(home, "crash-fast", 90)
+    assert rerun(home, "crash-fast", 300)
     assert capsys.readouterr().out.splitlines() == ["data: the same", "trades: the same"]
     again = next(b for b in objects.list("Backtest") if b["metadata"]["name"].startswith("crash-fast-rerun-"))
     assert recorded(facts["dsn"], again["metadata"]["name"])["trades_hash"] == fast["trades_hash"]
     assert fast["trades_hash"] != recorded(facts["dsn"], "crash-slow")["trades_hash"]
-    assert rerun(home, "swept", 90)
+    assert rerun(home, "swept", 300)
     assert capsys.readouterr().out.splitlines() == ["data: the same", "trades: the same"]
+
+    stored = recorded(facts["dsn"], "stored")
+    token = home.control_token_file.read_text().strip()
+    with gateway_client(facts["gateway"], token) as client:
+        made = client.post(f"namespaces/default/runs/{stored['run_id']}/repeat").raise_for_status().json()
+        refused = client.post("namespaces/default/runs/none/repeat")
+        assert (refused.status_code, find_run(client, "stored")) == (404, stored["run_id"])
+    wait_ended(objects, facts["dsn"], made["backtest"])
+    assert recorded(facts["dsn"], made["backtest"])["trades_hash"] == stored["trades_hash"]
+    assert recorded(facts["dsn"], made["backtest"])["run_id"] == made["uid"]
+    if TEMPLATE.exists():  # the page is built
+        report = tmp_path / "report.html"
+        assert save_report(home, "stored", str(report)) == stored["run_id"]
+        inside = re.search(r'<script type="application/json" id="run-document">(.*?)</script>', report.read_text())
+        assert inside is not None
+        document = json.loads(inside[1])
+        assert document["report"]["metrics"] == stored["metrics"]
+        assert (len(document["trades"]), document["trades_left_out"]) == (stored["metrics"]["trades"], 0)
+        assert [each["seq"] for each in document["excursions"]] == [each["seq"] for each in document["trades"]]
+        hold = document["hold"]["points"]
+        assert (hold[-1][1] / hold[0][1] - 1) * 100 == pytest.approx(stored["metrics"]["buy_and_hold_percent"])
 
     with psycopg.connect(owner) as connection:
         connection.execute(
@@ -96,7 +125,7 @@ def test_a_run_is_repeated_from_its_record(
             {"at": T0 / 1000 + 6_000},
         )
     for name in ("stored", "swept"):
-        assert not rerun(home, recorded(facts["dsn"], name)["run_id"], 90)
+        assert not rerun(home, recorded(facts["dsn"], name)["run_id"], 300)
         data, trades = capsys.readouterr().out.splitlines()
         assert data.startswith("data: A/USD was 400:")
         assert trades.startswith("trades: was ")
@@ -153,20 +182,3 @@ def test_the_changed_parts_of_a_fingerprint_are_listed() -> None:
         "data: B was 2:e, is 3:d",
         "data: C was missing, is 1:c",
     ]
-
-
-@pytest.mark.parametrize(
-    ("run", "obstacle"),
-    [
-        ({}, ""),
-        ({"run_id": "u-1@0.2"}, ""),  # the last round of a loop, which equals the first
-        ({"run_id": "u-1@1.0"}, "was restarted by a seek"),
-        ({"run_id": "u-1@1.0", "origin": {"begin": 1_522_800_000_000}}, ""),
-        ({"state": "failed"}, "is not complete (failed)"),
-        ({"origin": None}, "has no record of its data and code"),
-    ],
-)
-def test_a_run_that_cannot_be_compared_is_not_repeated(run: dict[str, Any], obstacle: str) -> None:
-    found = rerun_obstacle({"run_id": "u-1", "state": "complete", "origin": {}} | run)
-    assert (found == "") == (obstacle == "")
-    assert obstacle in found

@@ -114,17 +114,32 @@ def test_the_command_fetch(running: tuple[StateDir, Json, Objects, Exchange], tm
     span = ("--start", "2024-12-29T22:00:00Z", "--end", "2025-01-01")
     done = fetch("--symbols", "ETH/USDT", *span, "-o", "json")
     assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    [result] = json.loads(done.stdout)
     assert (result["phase"], result["bars"], result["missing"], result["symbols"]) == ("Complete", 2970, 30, 1)
     eventually(lambda: stored(facts, "ETH/USDT") == (2970, 2970))
     again = fetch("--symbols", "ETH/USDT", *span)
     assert again.returncode == 0
     assert "3000 of 3000 bars" in again.stdout
     assert "0 downloaded" in again.stdout
+    assert "binance: 3,000 bars of 1 symbol: 3 requests, about 1 s at 20 requests a second" in again.stderr
+
+    more = ("--exchange", "binanceus", "--symbols", "ETH/USDT", "--last", "60m", "--end", "2025-01-01", "-o", "json")
+    both = fetch(*more)  # of the first exchange they are stored
+    assert both.returncode == 0, both.stderr
+    assert [(each["exchange"], each["bars"]) for each in json.loads(both.stdout)] == [("binance", 0), ("binanceus", 60)]
+
+    listed = fetch("-o", "json")
+    assert listed.returncode == 0, listed.stderr
+    [offer] = json.loads(listed.stdout)
+    assert [each["symbol"] for each in offer["symbols"]] == ["BTC/USDT", "ETH/USDT"]
+    assert (offer["symbols"][0]["priceStep"], offer["barsPerRequest"]) == (0.01, 1000)
+    shown = fetch().stdout.splitlines()
+    assert shown[1].split() == ["binance", "BTC/USDT", "BTC", "USDT", "0.01", "0.00001"]
 
     for wrong, words in (
         (("--symbols", "BTC/USTD", *span), "near matches: BTC/USDT"),
         (("--exchange", "binanse", "--symbols", "BTC/USDT", *span), "near matches: binance"),
+        (("--symbols", "BTC/USDT"), "expected --start, the first open time, or --last, such as 30d"),
         (("--symbols", "BTC/USDT", "--start", "2100-01-01"), "--start: got 2100-01-01, expected a time before now"),
     ):
         refused = fetch(*wrong)

@@ -6,9 +6,11 @@ import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner, Result
 
 from decks.process import Deck, apply, eventually, phase
 from endpoints import LOOPBACK
@@ -17,6 +19,7 @@ from tapedeck_common.files import FilesAccess, StrictReader
 from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.files import Files
 from tapedeck_deck.cli import changes
+from tapedeck_deck.cli.app import app
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_replay.errors import InvalidReplay
 from tapedeck_replay.source.files.source import FileBarSource
@@ -122,3 +125,43 @@ def test_an_unreachable_object_store_is_unavailable(tmp_path: Path) -> None:
     server.stop()
     with pytest.raises(Unavailable, match=r"s3://kept/a\.csv"):
         reading.resolve()
+
+
+def test_the_commands_import_from_and_export_to_a_store(
+    server: S3, shared_deck: Deck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, facts, _ = shared_deck
+    credentials = server.credentials(tmp_path / "credentials")
+    for name, variable in (
+        ("access_key", "AWS_ACCESS_KEY_ID"), ("secret_key", "AWS_SECRET_ACCESS_KEY"), ("region", "AWS_REGION"),
+        ("endpoint", "AWS_ENDPOINT_URL"),
+    ):  # fmt: skip
+        monkeypatch.setenv(variable, (credentials / name).read_text().strip())
+    (server.root / "mine" / "2018").mkdir(parents=True)
+    for day in range(2):
+        rows = "".join(f"{T0 + (day * 10 + i) * MINUTE},{i + 1},{i + 3},1,2,0.5\n" for i in range(10))
+        (server.root / "mine" / "2018" / f"ETHUSD-{day}.csv").write_text(HEADER + rows)
+    (server.root / "yours").mkdir()
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, [*words, "--home", str(home.root)])
+
+    done = run("import", "s3://mine/2018/*.csv", "--exchange", "stored", "--yes")
+    assert done.exit_code == 0, done.stderr
+    assert "imported 20 bars" in done.stdout
+    for target in ("s3://yours/bars.parquet", "s3://yours/parts"):
+        more = ("--partition", "symbol") if target.endswith("parts") else ()
+        done = run("export", "bars", "--exchange", "stored", "-o", target, *more)
+        assert done.exit_code == 0, done.stderr
+    assert pq.read_table(server.root / "yours" / "bars.parquet").num_rows == 20
+    assert pq.read_table(server.root / "yours" / "parts").num_rows == 20
+    again = run("import", "s3://yours/bars.parquet", "--exchange", "again", "--yes")
+    assert again.exit_code == 0, again.stderr
+    with psycopg.connect(facts["dsn"]) as connection:
+        query = "SELECT symbol, ts, open, high, low, close, volume FROM bars WHERE exchange = %s ORDER BY ts"
+        first, second = (connection.execute(query, [name]).fetchall() for name in ("stored", "again"))
+    assert len(first) == 20 and first == second
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "its-wrong-key")
+    refused = run("import", "s3://mine/2018/ETHUSD-0.csv", "--yes")
+    assert refused.exit_code == 1
+    assert "s3://mine/2018/ETHUSD-0.csv: " in refused.stderr and "its-wrong-key" not in refused.stderr

@@ -12,6 +12,8 @@ import pytest
 
 from kube.api import KubeApi, missing_binaries
 from kube.operator import OperatorProcess, Things, rights
+from metrics_page.exposed import documented, exposed
+from metrics_page.sections import OF_OPERATOR
 from tapedeck_common.pod.probe_server import ProbeServer
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.clock import Anchor
@@ -167,6 +169,8 @@ def test_the_operator_lists_the_uids_of_all_replays(things: Things, operator: Op
     made = things.resource("Replay", "x", {"source": STORE})
     things.wait("Job", owner=made)
     assert listed() == [made["metadata"]["uid"]]
+    metrics = httpx.get(f"{operator.url()}/metrics", timeout=60, trust_env=False).text
+    assert exposed(metrics) == documented(*OF_OPERATOR)
     things.delete(made)
     things.until(lambda: listed() == [], 30)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -16,34 +15,10 @@ from tapedeck_common.settings import Connections
 
 T = TypeVar("T")
 Config = dict[str, Any]
-LOG_EVERY_SECONDS = 10.0
 REQUEST_SECONDS = 3.0
 # A client reports a late request itself, with a transient error: it is given the time to do so.
 LATE_SECONDS = 7.0
 POLL_SECONDS = 0.1
-
-
-class _RateLimit(logging.Filter):
-    """Passes one line of a kind in ten seconds: while a broker is unreachable librdkafka logs many a second."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._last: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        kind = record.getMessage().split(" ", 1)[0]
-        passes = record.created - self._last.get(kind, 0.0) >= LOG_EVERY_SECONDS
-        if passes:
-            self._last[kind] = record.created
-        return passes
-
-
-@functools.cache
-def _logger() -> logging.Logger:
-    """Where librdkafka logs to; without one it prints to stderr."""
-    logger = logging.getLogger("librdkafka")
-    logger.addFilter(_RateLimit())
-    return logger
 
 
 def client_config(connections: Connections, client_id: str) -> Config:
@@ -55,7 +30,7 @@ def client_config(connections: Connections, client_id: str) -> Config:
         "socket.nagle.disable": True,
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 2000,
-        "logger": _logger(),
+        "logger": logging.getLogger("librdkafka"),  # without one it prints to stderr
         "error_cb": lambda _error: None,  # the calls that fail raise; without a callback each error is logged twice
     }
     if connections.kafka_sasl_mechanism:
@@ -191,6 +166,7 @@ _TRANSIENT = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError._WAIT_COORD,
+    KafkaError._UNKNOWN_PARTITION,  # the client's list lacks a topic that was just made
 }
 
 

@@ -162,6 +162,10 @@ class ArrivalOrder:
             self._last.popitem(last=False)
         return trade
 
+    def follow(self, trade: Trade) -> None:
+        """Number the next trades after one whose number is known."""
+        self._last[trade.ts] = trade
+
 
 def sorted_by_arrival(trades: Iterable[Trade]) -> list[Trade]:
     """Trades by time: those of one millisecond by their ids where these count up, else in the given order."""

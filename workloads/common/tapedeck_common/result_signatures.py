@@ -13,6 +13,7 @@ import hmac
 from hashlib import blake2b
 from pathlib import Path
 
+from tapedeck_common.logs import hide_secret
 from tapedeck_common.wire import HEADER, HEADER_VERSION, Headers, MessageHeaders
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.run_key import run_key
@@ -36,6 +37,7 @@ def read_key(file: Path | None, variable: str) -> bytes:
         raise InvalidInput(
             f"{variable}: got a key of {len(key)} bytes, expected at least {KEY_MIN_BYTES}", reason="BadSettings"
         )
+    hide_secret(key.decode("latin-1"))
     return key
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tapedeck_common.addresses import EndpointPolicy
+from tapedeck_common.logs import hide_secret
 from tapedeck_crds.errors import InvalidInput, TapedeckError
 from tapedeck_crds.validation import validation_problems
 
@@ -29,6 +31,7 @@ class PodSettings(BaseSettings):
     """Identity and paths of a pod (environment variables with the prefix ``TAPEDECK_``)."""
 
     model_config = SettingsConfigDict(env_prefix="TAPEDECK_", frozen=True)
+    kind: Literal["", "Feed", "Replay", "Backtest"] = Field(default="", description="of the resource that it runs for")
     name: str = "local"
     namespace: str = "default"
     uid: str = ""
@@ -41,6 +44,14 @@ class PodSettings(BaseSettings):
     control_key_file: Path | None = None
     tokens: Path | None = Field(default=None, description="folder with the bearer tokens of the gateway's clients")
     tls: Path | None = Field(default=None, description="folder with tls.crt and tls.key: the gateway serves HTTPS")
+    resource_api: str = Field(
+        default="",
+        description="where the gateway reads and changes resources: the https:// URL of an API server, or unix: with "
+        "the path of a deck's socket; nowhere if empty",
+    )
+    resource_api_credentials: Path | None = Field(
+        default=None, description="folder with token and ca.crt of the gateway's service account"
+    )
     run_key_file: Path | None = Field(default=None, description="the key with which a Backtest signs its results")
     files: Path = Path("/opt/tapedeck/examples")
     deck_home: Path | None = Field(
@@ -96,10 +107,20 @@ class Connections(BaseSettings):
         if "kafka_ca" in values:
             values["kafka_ca"] = folder / "kafka_ca"  # the setting is the path of the file with the CA, not its content
         try:
-            return cls(**values)  # type: ignore[arg-type]
+            connections = cls(**values)  # type: ignore[arg-type]
         except ValidationError as error:
             problems = validation_problems(error, prefix=f"{folder}: ")
             raise InvalidConnections("\n".join(problems)) from None
+        hide_secret(connections.kafka_password.get_secret_value())
+        hide_secret(_password_of(connections.store_dsn.get_secret_value()))
+        return connections
+
+
+def _password_of(uri: str) -> str:
+    try:
+        return unquote(urlsplit(uri).password or "")
+    except ValueError:
+        return ""
 
 
 def _file_text(path: Path) -> str | None:

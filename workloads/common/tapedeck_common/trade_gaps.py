@@ -5,11 +5,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import groupby, pairwise
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from tapedeck_common.market import Trade
 from tapedeck_common.records import Gap
 
+if TYPE_CHECKING:
+    import numpy as np
+
+Int64s: TypeAlias = "np.typing.NDArray[np.int64]"
 GAPS_MAX = 10_000  # kept of one series; later ones are counted only
 TRADES_MIN = 10
 GAP_SHARE_MAX = 0.25  # gaps by trades up to which numbers are taken for ids that count up
@@ -42,24 +46,50 @@ class TradeGapFinder:
 
     def add(self, trade: Trade) -> None:
         """Add the next trade."""
-        if not self._are_numbers:
-            return
-        if not is_counting_id(trade.id) or len(self._gaps) > 2 * GAPS_MAX:
-            self._are_numbers = False
-            self._gaps = []
+        if self._is_given_up(is_counting_id(trade.id)):
             return
         self._trades += 1
         trade_id = int(trade.id)
-        newest, ts = self._newest or (trade_id - 1, trade.ts)
+        newest, _ = self._newest or (trade_id - 1, trade.ts)
         if trade_id <= newest:
             self._remove(trade_id)
+        else:
+            self._follow(trade_id, trade.ts)
+
+    def add_all(self, ids: Int64s, times: Int64s) -> None:
+        """Add the next trades, whose ids count up; times are milliseconds UTC. Both are of shape (n,), n > 0."""
+        if self._is_given_up(True):
             return
+        self._trades += len(ids)
+        if self._newest is not None:
+            known = int(ids.searchsorted(self._newest[0], "right"))
+            for trade_id in ids[:known].tolist():
+                self._remove(trade_id)
+            ids, times = ids[known:], times[known:]
+        if not len(ids):
+            return
+        self._follow(int(ids[0]), int(times[0]))
+        for place in ((ids[1:] - ids[:-1]) > 1).nonzero()[0].tolist():
+            self._newest = int(ids[place]), int(times[place])
+            self._follow(int(ids[place + 1]), int(times[place + 1]))
+        self._newest = int(ids[-1]), int(times[-1])
+
+    def _is_given_up(self, are_numbers: bool) -> bool:
+        """Whether gaps are no longer looked for: ids are no numbers, or are too many apart."""
+        if self._are_numbers and (not are_numbers or len(self._gaps) > 2 * GAPS_MAX):
+            self._are_numbers = False
+            self._gaps = []
+        return not self._are_numbers
+
+    def _follow(self, trade_id: int, ts: int) -> None:
+        """A trade with a higher id than all before."""
+        newest, before = self._newest or (trade_id - 1, ts)
         if trade_id > newest + 1:
             self._absent += trade_id - newest - 1
             self._gap_count += 1
             if len(self._gaps) < GAPS_MAX:
-                self._gaps.append(_IdGap(newest + 1, trade_id - 1, ts, trade.ts))
-        self._newest = trade_id, trade.ts
+                self._gaps.append(_IdGap(newest + 1, trade_id - 1, before, ts))
+        self._newest = trade_id, ts
 
     def exclude(self, trade_ids: Iterable[int]) -> None:
         """Trades that are there but were refused are not missing. To be called after the last ``add``."""

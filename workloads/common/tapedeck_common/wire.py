@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -25,12 +25,20 @@ Headers: TypeAlias = list[tuple[str, str | bytes | None]]
 MessageHeaders: TypeAlias = Headers | dict[str, str | bytes | None] | None
 """The client's type of a message's headers. In practice they are a list or None, and a value may be null."""
 
-encode = msgspec.json.Encoder().encode
+_ENCODER = msgspec.json.Encoder()
+encode = _ENCODER.encode
 decode_bar: Callable[[bytes | str], Bar] = json_decoder(Bar)
 decode_bars: Callable[[bytes | str], list[Bar]] = json_decoder(list[Bar])
 decode_trade: Callable[[bytes | str], Trade] = json_decoder(Trade)
 decode_ticker: Callable[[bytes | str], Ticker] = json_decoder(Ticker)
 decode_point: Callable[[bytes | str], Point] = json_decoder(Point)
+
+
+def encode_all(records: list[Any]) -> list[bytes]:
+    """The values of many records, each as ``encode`` gives it, in less than half the time."""
+    lines = _ENCODER.encode_lines(records).split(b"\n")  # within JSON a line's end is escaped
+    lines.pop()  # what follows the last
+    return lines
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -97,16 +105,31 @@ class EpochStart(msgspec.Struct, frozen=True, tag="epoch"):
     reason: Literal["seek", "loop"]
 
 
+class ClockState(msgspec.Struct, frozen=True):
+    """The clock of a partition as its controls set it: ``speed`` in virtual seconds per second, 0 while paused.
+
+    ``until`` is the virtual time at which it pauses. ``late_ms`` is how late the latest record of the transaction was
+    handed over, milliseconds; 0 without a record, and where there is no speed to be late by.
+    """
+
+    speed: float
+    unpaced: bool = False
+    until: int | None = None
+    late_ms: int = 0
+
+
 class Watermark(msgspec.Struct, frozen=True, tag="watermark"):
     """The last record of each transaction: this partition is complete up to and including event time ``v``.
 
-    ``position`` is the order key of the last bar published in this epoch, null before the first.
+    ``position`` is the order key of the last bar published in this epoch, null before the first. ``clock`` is null
+    before the first control.
     """
 
     epoch: str
     v: int
     position: OrderKey | None = None
     published: int = 0
+    clock: ClockState | None = None
 
 
 class ReplayEnd(msgspec.Struct, frozen=True, tag="end"):

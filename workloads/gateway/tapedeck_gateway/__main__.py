@@ -17,6 +17,7 @@ from tapedeck_gateway.access.hosts import is_loopback
 from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.app import make_app
 from tapedeck_gateway.options import GatewayOptions
+from tapedeck_gateway.resources.connection import connect_resources
 from tapedeck_gateway.server.certificate import Certificate
 from tapedeck_gateway.server.serve import BACKLOG, serve
 
@@ -44,7 +45,7 @@ class GatewayWorkload(Workload):
         settings = self._settings
         options = settings.parse_spec(GatewayOptions)
         connections = Connections.read(settings.connections)
-        tokens = Tokens(settings.tokens)
+        tokens = Tokens(settings.tokens, open_reading=options.open_reading)
         if not tokens.required and not is_loopback(settings.http_host):
             raise InvalidInput(
                 "tokens: got none, expected a folder with some because the gateway listens on "
@@ -58,7 +59,8 @@ class GatewayWorkload(Workload):
             raise PortTaken(f"http port: got {address}, expected a free one ({error.strerror})") from None
         self._state = "running"
         started = _on_started(settings, listener.getsockname()[1])
-        asyncio.run(serve(make_app(connections, options, tokens, started), listener, options, certificate))
+        resources = connect_resources(settings.resource_api, settings.resource_api_credentials)
+        asyncio.run(serve(make_app(connections, options, tokens, started, resources), listener, options, certificate))
         self._state = "complete"
 
 

@@ -20,23 +20,50 @@ from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.context import GatewayContext
 from tapedeck_gateway.options import GatewayOptions
 from tapedeck_gateway.partial_response import MISSING_HEADER
+from tapedeck_gateway.push.channel_opening import ChannelSources
+from tapedeck_gateway.push.channel_table import ChannelTable
+from tapedeck_gateway.push.session_table import SessionTable
 from tapedeck_gateway.push.subscriptions import Subscriptions
-from tapedeck_gateway.routes import catalogue, probes, runs_and_replays, udf, websocket
+from tapedeck_gateway.resources.kubernetes_api import KubernetesApi
+from tapedeck_gateway.routes import (
+    catalogue,
+    probes,
+    runs_and_replays,
+    seed,
+    udf,
+    websocket,
+    websocket_docs,
+    websocket_seed,
+    websocket_v1,
+)
 from tapedeck_gateway.routes.page import PageFiles, is_page_file
+from tapedeck_gateway.routes.request_metrics import RequestMetrics
 from tapedeck_gateway.routes.responses import SecurityHeaders, install_error_responses
+from tapedeck_gateway.routes.v1 import MODULES, controls, strategy_sources
+from tapedeck_gateway.routes.v1 import resources as resources_v1
+from tapedeck_gateway.routes.v1.documentation import is_documented
 from tapedeck_gateway.service_monitor import ServiceMonitor
 from tapedeck_gateway.store.pool import Pool
+from tapedeck_gateway.symbol_directory import SymbolDirectory
 from tapedeck_gateway.topics.replay_list import ReplayList
 from tapedeck_gateway.topics.topic_reader import TopicReader
 
 TOKENS_SECONDS = 5.0  # between two reads of the tokens
 THREADS = 40  # of WebSockets, beside as many of requests
+_ROUTES = (
+    probes, *udf.MODULES, catalogue, runs_and_replays, seed, websocket, websocket_seed, websocket_v1, websocket_docs,
+    *MODULES, controls, strategy_sources,
+)  # fmt: skip
 
 
 def make_app(
-    connections: Connections, options: GatewayOptions, tokens: Tokens, on_started: Callable[[], None]
+    connections: Connections,
+    options: GatewayOptions,
+    tokens: Tokens,
+    on_started: Callable[[], None],
+    resources: KubernetesApi | None = None,
 ) -> FastAPI:
-    """The gateway. ``on_started`` is called once it accepts requests."""
+    """The gateway. ``on_started`` is called once it accepts requests; without ``resources`` it cannot change any."""
     rate = RateLimit(options.limits.requests_per_second, options.limits.request_burst)
     slots = RequestSlots(options.limits.requests_at_once)
 
@@ -45,25 +72,49 @@ def make_app(
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "gateway"))
         pool = Pool(connections, options.limits)
         subscriptions: Subscriptions | None = None
+        channels: ChannelTable | None = None
 
         def on_change(changed: set[str]) -> None:
-            if subscriptions is not None:
+            if subscriptions is not None and channels is not None:
                 subscriptions.on_change(changed)
+                channels.on_change(changed)
 
         reader = TopicReader(connections, options.idle_seconds, on_change)
         replays = ReplayList(connections)
         subscriptions = Subscriptions(pool, reader, replays)
+        symbols = SymbolDirectory(pool, replays)
+        channels = ChannelTable(ChannelSources(pool, reader, replays, symbols.resolve))
+        sessions = SessionTable(channels, options.limits)
         services = ServiceMonitor(connections, pool)
         services.start()
-        app.state.context = GatewayContext(options, pool, reader, subscriptions, replays, services, rate, slots, tokens)
+        app.state.context = GatewayContext(
+            options,
+            pool,
+            reader,
+            subscriptions,
+            channels,
+            sessions,
+            replays,
+            symbols,
+            services,
+            rate,
+            slots,
+            tokens,
+            resources,
+        )
         refreshing = asyncio.create_task(_keep_fresh(tokens))
         on_started()
         yield
         refreshing.cancel()
         await services.close()
+        await sessions.close()
+        await channels.close()
         await subscriptions.close()
+        symbols.close()
         reader.stop()
         pool.close(timeout=2)
+        if resources is not None:
+            resources.close()
 
     app = FastAPI(
         title="Tapedeck gateway",
@@ -72,11 +123,13 @@ def make_app(
         redoc_url=None,
         openapi_url=None,
     )
-    for module in (probes, udf, catalogue, runs_and_replays, websocket):
+    for module in _ROUTES:
         app.include_router(module.router)
+    for router in resources_v1.ROUTERS:
+        app.include_router(router)
     app.router.routes.append(Mount("/", PageFiles(), name="page"))
     _add_middleware(
-        app, options, AccessPolicy(Hosts(options.hosts), frozenset(options.origins), tokens, rate, slots, is_page_file)
+        app, options, AccessPolicy(Hosts(options.hosts), frozenset(options.origins), tokens, rate, slots, _is_public)
     )
     return app
 
@@ -89,13 +142,18 @@ def _add_middleware(app: FastAPI, options: GatewayOptions, policy: AccessPolicy)
         app.add_middleware(
             CORSMiddleware,
             allow_origins=options.origins,
-            allow_methods=["GET", "HEAD"],
-            allow_headers=["authorization"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+            allow_headers=["authorization", "content-type"],
             allow_private_network=True,
-            expose_headers=[MISSING_HEADER, "retry-after"],
+            expose_headers=[MISSING_HEADER, "etag", "retry-after"],
         )
     install_error_responses(app)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, origins=options.origins)
+    app.add_middleware(RequestMetrics)
+
+
+def _is_public(path: str) -> bool:
+    return is_page_file(path) or is_documented(path) or websocket_docs.is_documentation(path)
 
 
 async def _keep_fresh(tokens: Tokens) -> None:

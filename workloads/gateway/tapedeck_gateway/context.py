@@ -13,26 +13,37 @@ from tapedeck_gateway.access.rate_limit import RateLimit
 from tapedeck_gateway.access.request_slots import RequestSlots
 from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.options import GatewayOptions
+from tapedeck_gateway.push.channel_table import ChannelTable
+from tapedeck_gateway.push.session_table import SessionTable
 from tapedeck_gateway.push.subscriptions import Subscriptions
+from tapedeck_gateway.resources.kubernetes_api import KubernetesApi
 from tapedeck_gateway.service_monitor import ServiceMonitor
 from tapedeck_gateway.store.pool import Pool
+from tapedeck_gateway.symbol_directory import SymbolDirectory
 from tapedeck_gateway.topics.replay_list import ReplayList
 from tapedeck_gateway.topics.topic_reader import TopicReader
 
 
 @dataclass
 class GatewayContext:
-    """The parts of a running gateway. ``open_sockets`` counts WebSockets by client."""
+    """The parts of a running gateway. ``open_sockets`` counts WebSockets by client.
+
+    ``resources`` is the API of Feeds, Replays and Backtests, where the gateway may use it.
+    """
 
     options: GatewayOptions
     pool: Pool
     reader: TopicReader
     subscriptions: Subscriptions
+    channels: ChannelTable
+    sessions: SessionTable
     replays: ReplayList
+    symbols: SymbolDirectory
     services: ServiceMonitor
     rate: RateLimit
     slots: RequestSlots
     tokens: Tokens
+    resources: KubernetesApi | None = None
     open_sockets: Counter[str] = field(default_factory=Counter)
 
 

@@ -1,6 +1,7 @@
-"""Closed bars of the past: stored series, and replays up to their position.
+"""Bars of the past and the one under way: stored series, and replays up to their position.
 
-Times are milliseconds UTC of a bar's open.
+Times are milliseconds UTC of a bar's open. Histories end in the running bar, made of what is known of it so far; its
+``closed`` is false.
 """
 
 from __future__ import annotations
@@ -22,46 +23,81 @@ MAX_BARS = 20_000
 
 
 class BarHistory(Protocol):
-    """A source of closed bars."""
+    """A source of bars."""
 
     def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
-        """The last ``limit`` closed bars with open in [start, end), in order."""
+        """The last ``limit`` bars with open in [start, end), in order."""
 
     def last(self, length: BarLength, end: int, count: int) -> list[Candle]:
-        """The last ``count`` closed bars that open before ``end``, in order."""
+        """The last ``count`` bars that open before ``end``, in order."""
 
     def last_open_before(self, length: BarLength, ts: int) -> int | None:
-        """The open of the last closed bar that opens before ``ts``; None where there is none."""
+        """The open of the last bar that opens before ``ts``; None where there is none."""
+
+
+def no_running_bars(_start: int, _end: int) -> list[Candle]:
+    """The source of running bars of a market that is not live."""
+    return []
 
 
 @dataclass(frozen=True)
 class StoredBarHistory:
-    """A stored series of bars of the interval ``base``. Bars that end after ``now`` have not closed."""
+    """A stored series of bars of the interval ``base``. Bars that end after ``now`` have not closed.
+
+    ``live`` has the newest bars of that interval with open in a range, with the one under way, as the market's topic
+    has them.
+    """
 
     pool: Pool
     symbol: ChartSymbol
     now: int
     base: BarLength
+    live: Callable[[int, int], list[Candle]] = no_running_bars
 
     def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
+        running = self._running(length, length.first_open(start), end)
         closed = min(end, length.open_of(self.now))
-        return bars.bars_between(
-            self.pool, self.symbol.exchange, self.symbol.symbol, self.base, length, start, closed, limit
+        older = bars.bars_between(
+            self.pool,
+            self.symbol.exchange,
+            self.symbol.symbol,
+            self.base,
+            length,
+            start,
+            closed,
+            limit - len(running),
         )
+        return [*older, *running]
 
     def last(self, length: BarLength, end: int, count: int) -> list[Candle]:
         closed = min(end, length.open_of(self.now))
-        return bars.last_bars(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, length, closed, count)
+        running = self._running(length, closed, end)
+        missing = count - len(running)
+        if missing <= 0:
+            return running
+        symbol = self.symbol
+        older = bars.last_bars(self.pool, symbol.exchange, symbol.symbol, self.base, length, closed, missing)
+        return [*older, *running]
 
     def last_open_before(self, length: BarLength, ts: int) -> int | None:
-        # The last stored bar within a bar of this length that has closed and opens before ts.
-        closed = min(length.first_open(ts), length.open_of(self.now))
-        found = bars.last_open_before(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, closed)
+        # The last stored bar that is known, within a bar of this length that opens before ts.
+        known = min(length.first_open(ts), self.base.open_of(self.now))
+        found = bars.last_open_before(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, known)
         return None if found is None else length.open_of(found)
 
     def part_of(self, opened: int, until: int) -> list[Candle]:
         """The bars with open in [opened, until) as one bar; none where there are none."""
         return bars.part_of_bar(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, opened, until)
+
+    def _running(self, length: BarLength, start: int, end: int) -> list[Candle]:
+        """The bar under way, if it opens before ``end`` and not before ``start``."""
+        opened = length.open_of(self.now)
+        if not start <= opened < end:
+            return []
+        newest = self.live(opened, self.now)
+        until = self.base.open_of(self.now)  # stored bars that have closed
+        stored = self.part_of(opened, min(until, newest[0].ts) if newest else until)
+        return aggregate([*stored, *newest], length, self.now)
 
 
 @dataclass(frozen=True)
@@ -79,10 +115,10 @@ class ReplayBarHistory:
 
     def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
         position = self.view.position
-        if position is None:
+        if position is None or limit <= 0:
             return []
         first = length.first_open(start)
-        end = min(length.first_open(end), length.open_of(position))  # closed bars only
+        end = min(length.first_open(end), length.first_open(position))  # the bar that contains the position is the last
         topic_start = self.view.topic_start
         from_topic = aggregate(self._topic_bars(max(first, topic_start), end), length, position)
         if not self.view.plays_stored_bars:
@@ -144,7 +180,7 @@ class ReplayPointHistory:
         first, last = length.first_open(start), length.first_open(end)
         results = self.points.candles(self.symbol, self.interval, self.view.valid_until)
         chosen = [candle for candle in results if first <= candle.ts < last]
-        return [candle for candle in aggregate(chosen, length, self.view.position or 0) if candle.closed][-limit:]
+        return aggregate(chosen, length, self.view.position or 0)[-limit:]
 
     def last(self, length: BarLength, end: int, count: int) -> list[Candle]:
         return self.between(length, 0, end, count)

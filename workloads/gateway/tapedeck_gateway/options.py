@@ -8,6 +8,9 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator, Field
 
 from tapedeck_crds.base import Model
+from tapedeck_crds.resource import NAMESPACE_PATTERN
+
+MESSAGE_BYTES = 4_096  # of a client's WebSocket message
 
 
 class GatewayLimits(Model):
@@ -48,6 +51,11 @@ class GatewayLimits(Model):
     write_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
         default=30.0, description="Time in which a client must read what waits for it."
     )
+    stall_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=15.0,
+        description="Time after which a WebSocket whose client reads nothing is closed; less than write_seconds, so "
+        "that the client can still read why.",
+    )
     query_seconds: Annotated[float, Field(ge=0.001, le=600)] = Field(
         default=15.0, description="Time of a query of the database."
     )
@@ -83,6 +91,14 @@ class GatewayOptions(Model):
     trusted_proxies: list[Annotated[str, AfterValidator(_checked_network)]] = Field(
         default_factory=list,
         description="Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto count.",
+    )
+    namespaces: list[Annotated[str, Field(max_length=63, pattern=NAMESPACE_PATTERN)]] = Field(
+        default_factory=list,
+        description="Namespaces whose Feeds, Replays and Backtests are shown and changed; all where the list is empty.",
+    )
+    open_reading: bool = Field(
+        default=False,
+        description="Reading needs no token, though there are some: changes alone do. For a gateway on loopback.",
     )
     limits: GatewayLimits = GatewayLimits()
     idle_seconds: Annotated[float, Field(gt=0)] = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, TypeAlias, TypeVar
 
 from fastapi import Depends, Response
@@ -38,6 +38,12 @@ class PartialResponse:
             return []
         self._loaded += 1
         return found
+
+    def lack(self, services: Iterable[str]) -> None:
+        """Say that the response may lack parts of services, which do not answer."""
+        for service in services:
+            self._missing.setdefault(service, Unavailable(f"the {service} does not answer; try again"))
+        self._response.headers.update(self.headers)
 
     def require_any(self) -> None:
         """Raises Unavailable where no service answered."""

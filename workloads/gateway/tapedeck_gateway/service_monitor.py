@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import psycopg
 from confluent_kafka import KafkaException
@@ -20,7 +20,6 @@ from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_version import SchemaMismatch, check_schema_async
 from tapedeck_common.topics import MARKET_BARS
 from tapedeck_crds.json import Json
-from tapedeck_gateway.push.send_queue import SendQueue
 from tapedeck_gateway.store.pool import CONNECTION_SECONDS, Pool
 
 CHECK_SECONDS = 2.0
@@ -29,7 +28,16 @@ NO_ANSWER = "does not answer"
 
 Service: TypeAlias = Literal["broker", "database"]
 
-_up = Gauge("tapedeck_gateway_service_up", "Whether a service of the gateway answers: 1 or 0.", ["service"])
+_up = Gauge(
+    "tapedeck_gateway_dependency_up", "1 if a service that the gateway needs answers, 0 if it does not.", ["dependency"]
+)
+
+
+class StateWatcher(Protocol):
+    """Who is told of the services: a client of a WebSocket."""
+
+    def set_state(self, name: str, message: Json) -> None:
+        """Send a message in place of an unsent one of this name."""
 
 
 class ServiceMonitor:
@@ -43,7 +51,7 @@ class ServiceMonitor:
         # Empty for a service that answers, None for one that was not asked yet.
         self._problems: dict[Service, str | None] = {"broker": None, "database": None}
         self._database_answered_at = time.monotonic()
-        self._watchers: set[SendQueue] = set()
+        self._watchers: set[StateWatcher] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._complete = False
 
@@ -76,13 +84,18 @@ class ServiceMonitor:
         said = {name: NO_ANSWER if problem is None else problem for name, problem in self._problems.items()}
         return "\n".join(f"{name}: {problem or 'answers'}" for name, problem in said.items())
 
-    def watch(self, client: SendQueue) -> None:
+    @property
+    def silent(self) -> list[Service]:
+        """The services that do not answer now."""
+        return [name for name, problem in self._problems.items() if problem]
+
+    def watch(self, client: StateWatcher) -> None:
         """Push the state to a client, now and at each change."""
         self._watchers.add(client)
         if None not in self._problems.values():
             client.set_state("services", self._message())
 
-    def unwatch(self, client: SendQueue) -> None:
+    def unwatch(self, client: StateWatcher) -> None:
         """Stop pushing to a client."""
         self._watchers.discard(client)
 
@@ -114,7 +127,7 @@ class ServiceMonitor:
         _up.labels(service).set(not problem)
         self._complete = self._complete or all(found == "" for found in self._problems.values())
         if None not in self._problems.values():
-            for client in self._watchers:
+            for client in list(self._watchers):
                 client.set_state("services", self._message())
 
     async def _ask_broker(self) -> None:

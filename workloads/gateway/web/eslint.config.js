@@ -6,7 +6,7 @@ export default defineConfig(
   globalIgnores(["node_modules"]),
   js.configs.recommended,
   {
-    files: ["**/*.ts"],
+    files: ["**/*.ts", "**/*.tsx"],
     extends: [tseslint.configs.recommendedTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
@@ -15,7 +15,7 @@ export default defineConfig(
     },
   },
   {
-    files: ["src/*.ts"],
+    files: ["src/**/*.ts", "src/**/*.tsx"],
     ignores: ["src/text.ts"],
     rules: {
       "no-restricted-syntax": [
@@ -24,7 +24,8 @@ export default defineConfig(
           "AssignmentExpression[left.property.name=/^(textContent|innerText|innerHTML|outerHTML|title|label)$/]",
           "NewExpression[callee.name='Option']",
           "CallExpression[callee.property.name=/^(createTextNode|insertAdjacentHTML|insertAdjacentText)$/]",
-        ].map((selector) => ({ selector, message: "Text reaches the page by text.ts alone, which cleans it." })),
+          "JSXAttribute[name.name='dangerouslySetInnerHTML']",
+        ].map((selector) => ({ selector, message: "Text reaches the page by Preact or text.ts, which clean it." })),
       ],
     },
   },

@@ -3,15 +3,18 @@ import { defineConfig } from "vite";
 
 const gateway = process.env.TAPEDECK_GATEWAY ?? "http://127.0.0.1:8000";
 const paths = ["/api", "/history", "/symbols", "/search", "/config", "/time"];
+const websocket = "/api/v1/ws";
 
 const text = (path) => readFileSync(new URL(path, import.meta.url), "utf8");
+
+const PACKAGES = ["lightweight-charts", "preact", "@preact/signals", "uplot", "@tanstack/table-core", "@tanstack/virtual-core"];
 
 // The licences of the page's dependencies require that their notices are distributed with it.
 const notices = {
   name: "notices",
   generateBundle() {
-    const source = `${text("NOTICE.txt")}\n\n${text("node_modules/lightweight-charts/LICENSE")}`;
-    this.emitFile({ type: "asset", fileName: "NOTICE.txt", source });
+    const licences = PACKAGES.map((name) => `${name}\n\n${text(`node_modules/${name}/LICENSE`)}`);
+    this.emitFile({ type: "asset", fileName: "NOTICE.txt", source: [text("NOTICE.txt"), ...licences].join("\n\n") });
   },
 };
 
@@ -20,6 +23,10 @@ export default defineConfig({
   plugins: [notices],
   build: { outDir: "../tapedeck_gateway/page", emptyOutDir: true, target: "es2022", modulePreload: { polyfill: false } },
   server: {
-    proxy: { ...Object.fromEntries(paths.map((path) => [path, gateway])), "/ws": gateway.replace("http", "ws") },
+    fs: { allow: ["../../.."] }, // the client, which the page shares
+    proxy: {
+      [websocket]: { target: gateway.replace("http", "ws"), ws: true },
+      ...Object.fromEntries(paths.map((path) => [path, gateway])),
+    },
   },
 });

@@ -91,7 +91,7 @@ def _migrate_store(settings: MigrateSettings, connections: Connections) -> Editi
     dsn = connections.store_dsn.get_secret_value()
     credentials = read_credentials(settings.roles) if settings.roles else {}
     roles = {workload: own.role for workload, own in credentials.items()} or ROLES
-    edition = upgrade_schema(dsn, roles, credentials.values() if settings.make_roles else ())
+    edition = upgrade_schema(dsn, roles, credentials if settings.make_roles else None)
     with connect(connections, name="tapedeck-migrate") as connection:
         set_retention_policies(connection, edition, settings.retention_days)
     return edition

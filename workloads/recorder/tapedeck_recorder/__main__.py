@@ -18,7 +18,7 @@ from tapedeck_common.result_signatures import ResultVerifier, read_key
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.report import RecorderReport, ReportState
 from tapedeck_crds.sink import RecorderOptions
-from tapedeck_recorder.metrics import REPLICAS
+from tapedeck_recorder.metrics import WANTED_REPLICAS
 from tapedeck_recorder.recorder import Recorder
 from tapedeck_recorder.sinks.sink_delivery import SinkDelivery, join_all, start_all
 from tapedeck_recorder.topic_gc import run_topic_gc
@@ -63,7 +63,7 @@ class RecorderWorkload(Workload):
     def run(self) -> None:
         """Record until a stop is requested. Raises InvalidInput, Fenced, psycopg.Error and KafkaException."""
         settings, stop = self._settings, self.stop_requested
-        REPLICAS.set(settings.replicas)
+        WANTED_REPLICAS.set(settings.replicas)
         options = settings.parse_spec(RecorderOptions)
         connections = Connections.read(settings.connections)
         verifier = ResultVerifier(read_key(settings.results_key_file, "TAPEDECK_RESULTS_KEY_FILE"))

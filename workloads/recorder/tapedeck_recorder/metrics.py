@@ -2,26 +2,44 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-ROWS = Counter("tapedeck_recorder_rows_total", "Rows written to the database, by table.", ["table"])
-BATCHES = Counter("tapedeck_recorder_batches_total", "Database transactions committed.")
+from tapedeck_common.metrics import counter_by
+from tapedeck_common.topics import PERMANENT_TOPICS
+
+ROWS = Counter("tapedeck_recorder_rows_total", "Rows written to the database.", ["table"])
 CONFLICTS = Counter(
-    "tapedeck_recorder_conflicts_total",
-    "Batches that were upserted after COPY met a key conflict, by table.",
-    ["table"],
+    "tapedeck_recorder_conflicts_total", "Batches that were upserted after COPY met a key conflict.", ["table"]
 )
-REJECTED = Counter("tapedeck_recorder_rejected_total", "Messages rejected and kept in the table ingest_errors.")
+REJECTED = counter_by(
+    "tapedeck_recorder_rejected_records_total",
+    "Records that were rejected and kept in the table ingest_errors.",
+    "topic",
+    PERMANENT_TOPICS,
+)
+REFUSED_ROWS = Counter(
+    "tapedeck_recorder_refused_rows_total", "Rows that Feeds refused and whose reasons were recorded."
+)
 DROPPED = Counter(
-    "tapedeck_recorder_dropped_total", "Messages not recorded because they are replayed or unclosed bars."
+    "tapedeck_recorder_dropped_records_total",
+    "Records that are not recorded because they are replayed or unclosed bars.",
 )
-COMMIT_SECONDS = Histogram("tapedeck_recorder_commit_seconds", "Seconds from a decoded batch to its commit.")
+COMMIT_SECONDS = Histogram(
+    "tapedeck_recorder_commit_seconds",
+    "Seconds from a decoded batch to its commit, waits for an unreachable database included.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
 PARTITIONS = Gauge("tapedeck_recorder_partitions", "Kafka partitions assigned to this recorder.")
-REPLICAS = Gauge("tapedeck_recorder_replicas", "Recorders that shall run beside one another, this one included.")
-LAG = Gauge("tapedeck_recorder_lag_messages", "Messages on the log that the recorder has not read yet.")
+WANTED_REPLICAS = Gauge("tapedeck_recorder_wanted_replicas", "Recorders that shall run, this one included.")
 
 SINK_POINTS = Counter("tapedeck_sink_points_total", "Points that a sink accepted.", ["sink"])
-SINK_REFUSED = Counter("tapedeck_sink_refused_total", "Points that a sink rejected.", ["sink"])
-SINK_UNREADABLE = Counter("tapedeck_sink_unreadable_total", "Messages that could not be decoded into points.", ["sink"])
-SINK_LOST = Counter("tapedeck_sink_lost_total", "Records that retention deleted before they were delivered.", ["sink"])
-SINK_ERRORS = Counter("tapedeck_sink_errors_total", "Failed deliveries, each of which is retried.", ["sink"])
-SINK_LAG = Gauge("tapedeck_sink_lag_messages", "Messages on the log that a sink has not received yet.", ["sink"])
+SINK_REFUSED = Counter("tapedeck_sink_refused_points_total", "Points that a sink rejected.", ["sink"])
+SINK_UNREADABLE = Counter(
+    "tapedeck_sink_unreadable_records_total", "Records that could not be decoded into points.", ["sink"]
+)
+SINK_LOST = Counter(
+    "tapedeck_sink_lost_records_total", "Records that retention deleted before they were delivered.", ["sink"]
+)
+SINK_FAILURES = Counter(
+    "tapedeck_sink_failed_deliveries_total", "Failed deliveries, each of which is retried.", ["sink"]
+)
+SINK_LAG = Gauge("tapedeck_sink_lag_records", "Records on the log that a sink has not received yet.", ["sink"])
 SINK_UP = Gauge("tapedeck_sink_up", "1 if the sink accepted the last points, 0 if it did not.", ["sink"])

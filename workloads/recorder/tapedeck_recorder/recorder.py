@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import stamina
 
+from tapedeck_common.log_positions import LogPosition, Partition
 from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.database import connect
 from tapedeck_recorder.kafka.consumer import RecordConsumer
 from tapedeck_recorder.kafka.topic_ids import TopicInspector
-from tapedeck_recorder.rows.batch import LogPosition, Partition
 from tapedeck_recorder.store.batch_writer import APPLICATION_NAME, RETRIES, RETRY_SECONDS, is_retriable
 from tapedeck_recorder.store.offsets import StoredOffsets
 from tapedeck_recorder.store.rollup_refresh import RollupRefresher

@@ -8,10 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from confluent_kafka import KafkaException
 
+from tapedeck_common.log_positions import LogPosition, Partition
 from tapedeck_common.logs import log
 from tapedeck_recorder.kafka.consumer import RecordConsumer
 from tapedeck_recorder.kafka.topic_ids import LogState, TopicInspector, TopicState
-from tapedeck_recorder.rows.batch import Batch, IngestErrorRow, LogPosition, Partition
+from tapedeck_recorder.rows.batch import Batch, IngestErrorRow
 from tapedeck_recorder.store.offsets import StoredOffsets
 from tapedeck_recorder.store.writer_pool import WriterPool
 

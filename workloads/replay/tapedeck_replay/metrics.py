@@ -7,24 +7,42 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import REGISTRY, Collector
 
+from tapedeck_common.metrics import LateGauge, counter_by
 from tapedeck_crds.clock import Anchor
 
-PUBLISHED = Counter("tapedeck_replay_bars_published", "Bars or trades committed, over all epochs of this pod.")
-TRANSACTIONS = Counter("tapedeck_replay_transactions", "Transactions committed.")
-ABORTED = Counter("tapedeck_replay_transactions_aborted", "Transactions aborted; their records are published again.")
-POSITION = Gauge("tapedeck_replay_position_seconds", "Virtual time committed, in seconds since the Unix epoch.")
+PUBLISHED = Counter("tapedeck_replay_records_total", "Bars or trades committed, over all epochs of this pod.")
+TRANSACTIONS = counter_by(
+    "tapedeck_replay_transactions_total",
+    "Transactions that ended; the records of an aborted one are published again.",
+    "result",
+    ("committed", "aborted"),
+)
+COMMIT_SECONDS = Histogram(
+    "tapedeck_replay_commit_seconds",
+    "Seconds from the start of a commit to its success.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+EPOCHS = counter_by("tapedeck_replay_epochs_total", "Epochs that began after the first.", "reason", ("seek", "loop"))
+POSITION = LateGauge("tapedeck_replay_position_timestamp_seconds", "Virtual time that is committed.")
 PLAYING = Gauge("tapedeck_replay_playing", "1 while virtual time shall advance, 0 while it is held or has ended.")
-SPEED = Gauge("tapedeck_replay_speed", "Virtual seconds per wall-clock second; 0 when paused, +Inf when unpaced.")
+WANTED_SPEED = Gauge(
+    "tapedeck_replay_wanted_speed_ratio",
+    "Virtual seconds a second that the controls ask for; 0 when paused, +Inf when unpaced.",
+)
+MEASURED_SPEED = Gauge(
+    "tapedeck_replay_measured_speed_ratio",
+    "Virtual seconds a second that were committed, over the last seconds of playing.",
+)
 
 
-def set_speed(anchor: Anchor | None) -> None:
+def set_wanted_speed(anchor: Anchor | None) -> None:
     """Export the speed of the anchor in force."""
     if anchor is not None:
-        SPEED.set(math.inf if anchor.unpaced and not anchor.paused else anchor.speed)
+        WANTED_SPEED.set(math.inf if anchor.unpaced and not anchor.paused else anchor.speed)
 
 
 BOUNDS_MS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 50, 100, 250, 1000, 5000, 15_000, 60_000, 300_000, 3_600_000)

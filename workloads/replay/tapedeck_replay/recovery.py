@@ -229,7 +229,8 @@ def control_record(message: Message, uid: str) -> wire.ControlRecord | None:
         if not isinstance(record, wire.ReplayStart) and record.epoch != origin.epoch:
             raise InvalidInput(f"epoch: got {record.epoch[:80]!r}, expected {origin.epoch!r} as in the header")
     except ValueError as error:
-        log.warning("skipped an invalid record", offset=message.offset(), reason=str(error))
+        place = {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()}
+        log.warning("skipped an invalid record", **place, reason=str(error))
         return None
     return record
 

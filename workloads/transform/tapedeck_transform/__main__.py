@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from tapedeck_common import topics
 from tapedeck_common.kafka import admin, consumer
@@ -22,6 +21,7 @@ from tapedeck_crds.report import Report, ReportState
 from tapedeck_crds.transforms import Transform
 from tapedeck_transform.execution_plan import sort_by_dependency
 from tapedeck_transform.functions import UserFunctions
+from tapedeck_transform.offsets import GroupOffsets
 from tapedeck_transform.pipeline import TransformPipeline
 from tapedeck_transform.publisher import PointPublisher
 from tapedeck_transform.stats import TransformStats
@@ -32,12 +32,6 @@ POLL_SECONDS = 0.5
 _FUNCTIONS = "TAPEDECK_FUNCTIONS_"
 
 
-class TransformSettings(PodSettings):
-    """``kind`` is the kind of the spec. Variables TAPEDECK_FUNCTIONS_<n> are the folders of ConfigMaps."""
-
-    kind: Literal["Feed", "Replay"] = "Feed"
-
-
 class TransformWorkload(Workload):
     """Computes the transforms of one Feed or Replay.
 
@@ -45,7 +39,7 @@ class TransformWorkload(Workload):
     changes.
     """
 
-    def __init__(self, settings: TransformSettings) -> None:
+    def __init__(self, settings: PodSettings) -> None:
         super().__init__()
         self._settings = settings
         self._state: ReportState = "starting"
@@ -93,7 +87,7 @@ class TransformWorkload(Workload):
     def _read_spec(self) -> TopicSelection:
         settings = self._settings
         spec: FeedSpec | ReplaySpec
-        spec = settings.parse_spec(FeedSpec) if settings.kind == "Feed" else settings.parse_spec(ReplaySpec)
+        spec = settings.parse_spec(ReplaySpec) if settings.kind == "Replay" else settings.parse_spec(FeedSpec)
         self._transforms = sort_by_dependency(spec.transforms or [])
         self._stats = TransformStats(spec.transforms or ())
         self.runs_foreign_code = any(each.function is not None for each in self._transforms)
@@ -108,7 +102,8 @@ class TransformWorkload(Workload):
     def _compute(self, selection: TopicSelection, functions: UserFunctions, connections: Connections) -> None:
         settings = self._settings
         name = f"{topics.TRANSFORM_GROUP_PREFIX}{settings.uid}"
-        reader = consumer(connections, name, name, {"enable.partition.eof": True})
+        # Not "earliest": a pod whose log no longer holds its position ends, and its successor finds what was lost.
+        reader = consumer(connections, name, name, {"enable.partition.eof": True, "auto.offset.reset": "error"})
         warmup = WarmupReader(connections)
         try:
             if not self._wait_for_topic(connections, selection):
@@ -117,6 +112,7 @@ class TransformWorkload(Workload):
             publisher = PointPublisher(connections, settings.name, topic, selection.recorded_as)
             self._pipeline = pipeline = TransformPipeline(
                 reader,
+                GroupOffsets(connections, name, reader, self._transforms),
                 publisher,
                 selection,
                 self._transforms,
@@ -158,4 +154,4 @@ def _ensure_points_topic(connections: Connections, selection: TopicSelection) ->
 
 
 if __name__ == "__main__":
-    sys.exit(run_pod("transform", TransformSettings, TransformWorkload))
+    sys.exit(run_pod("transform", PodSettings, TransformWorkload))

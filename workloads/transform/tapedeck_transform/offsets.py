@@ -6,19 +6,30 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeAlias
+from typing import NamedTuple
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from tapedeck_common.kafka import admin
+from tapedeck_common.log_positions import (
+    NO_OFFSET,
+    LogPosition,
+    Partition,
+    continuations,
+    from_topic_partition,
+    offsets_since,
+    to_topic_partition,
+)
+from tapedeck_common.logs import log
+from tapedeck_common.settings import Connections
+from tapedeck_common.topic_ids import topic_ids
 from tapedeck_crds.transforms import Transform
 
 REQUEST_SECONDS = 10.0
 FRESH_RECORDS = 10_000  # read before the first offset: the store may not contain them yet
-VERSION = "1"
+VERSION = "2"
 CHECK_SECONDS = 0.5
 FETCH_DELAY_MS = 1_000  # a record is fetched within so long of its write
-PartitionKey: TypeAlias = tuple[str, int]
-"""Topic, partition."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +40,26 @@ class ResumePoint:
     """
 
     read_from: int
-    publish_from: int
+    publish_from: LogPosition
     use_store: bool
+
+
+class _Committed(NamedTuple):
+    """What a pod committed. ``read_from`` is None where the transforms have changed since."""
+
+    position: LogPosition = LogPosition()
+    read_from: int | None = None
+    used_store: bool = False
+
+
+class _Log(NamedTuple):
+    """A partition's log from ``low`` on; ``following`` is where it continues after what was committed, and ``first``
+    the first record to publish results of if nothing was.
+    """
+
+    low: int
+    following: int
+    first: int
 
 
 def fingerprint(transforms: Iterable[Transform]) -> str:
@@ -39,69 +68,97 @@ def fingerprint(transforms: Iterable[Transform]) -> str:
     return sha256(text.encode()).hexdigest()[:16]
 
 
-def resume_points(
-    reader: Consumer, topic_names: Iterable[str], transforms: str, since_ms: int | None
-) -> dict[PartitionKey, ResumePoint]:
-    """The resume point of each partition: as committed, else at the first record written at ``since_ms`` or later.
+class GroupOffsets:
+    """The resume points of a consumer group. With each the topic's id is committed, and a hash of the transforms.
 
-    ``since_ms`` None: at the first record. Raises KafkaException, also for a topic that does not exist.
+    Offsets do not apply to a topic that was created again under the same name.
     """
-    partitions = [each for name in topic_names for each in _partitions(reader, name)]
-    committed = reader.committed(partitions, timeout=REQUEST_SECONDS)
-    first_offsets = _offsets_at(reader, partitions, since_ms)
-    points = {}
-    for each in committed:
-        key = (each.topic, each.partition)
-        low, high = reader.get_watermark_offsets(each, timeout=REQUEST_SECONDS)
-        first = first_offsets.get(key, low)
-        points[key] = _resume_point(each, transforms, first, low, high, has_store=since_ms is not None)
-    return points
+
+    def __init__(self, connections: Connections, group: str, reader: Consumer, transforms: Iterable[Transform]) -> None:
+        self._connections, self._group, self._reader = connections, group, reader
+        self._fingerprint = fingerprint(transforms)
+        self._topic_ids: dict[str, str] = {}
+
+    def resume_points(self, topic_names: Iterable[str], since_ms: int | None) -> dict[Partition, ResumePoint]:
+        """The resume point of each partition: as committed, else at the first record written at ``since_ms`` or later.
+
+        ``since_ms`` None: at the first record. Where the broker lost records that were processed, it is before them.
+        Raises KafkaException, also for a topic that does not exist, and NoTopicIds.
+        """
+        self._topic_ids = topic_ids(admin(self._connections, self._group), topic_names)
+        partitions = [each for name in self._topic_ids for each in self._partitions(name)]
+        committed = self._committed(partitions)
+        positions = {key: each.position for key, each in committed.items()}
+        following = continuations(self._connections, self._group, self._group, positions)
+        first_offsets = {} if since_ms is None else offsets_since(self._reader, committed, since_ms)
+        points = {}
+        for key, each in committed.items():
+            low, _ = self._reader.get_watermark_offsets(TopicPartition(*key), timeout=REQUEST_SECONDS)
+            of_log = _Log(low, following.get(key, each.position.offset), first_offsets.get(key, low))
+            if of_log.following < each.position.offset:
+                log.error("the broker lost processed records", topic=key[0], partition=key[1], offset=of_log.following)
+            points[key] = _resume_point(each, of_log, has_store=since_ms is not None)
+        return points
+
+    def commit(self, points: Mapping[Partition, ResumePoint]) -> None:
+        """Commit the resume points. Raises KafkaException."""
+        offsets = [
+            to_topic_partition(partition, point.publish_from, self._metadata(partition[0], point))
+            for partition, point in points.items()
+        ]
+        _checked(self._reader.commit(offsets=offsets, asynchronous=False) or [])
+
+    def _partitions(self, name: str) -> list[TopicPartition]:
+        topic = self._reader.list_topics(name, timeout=REQUEST_SECONDS).topics[name]
+        if topic.error is not None:
+            raise KafkaException(topic.error)
+        return [TopicPartition(name, number) for number in topic.partitions]
+
+    def _committed(self, partitions: list[TopicPartition]) -> dict[Partition, _Committed]:
+        found = _checked(self._reader.committed(partitions, timeout=REQUEST_SECONDS))
+        return {(each.topic, each.partition): self._parse(each) for each in found}
+
+    def _metadata(self, topic: str, point: ResumePoint) -> str:
+        """What is committed with the offset ``publish_from``."""
+        fields = (VERSION, self._topic_ids[topic], self._fingerprint, point.read_from, int(point.use_store))
+        return ";".join(map(str, fields))
+
+    def _parse(self, committed: TopicPartition) -> _Committed:
+        fields = (committed.metadata or "").split(";")
+        if fields[:2] != [VERSION, self._topic_ids[committed.topic]]:
+            return _Committed()
+        position = from_topic_partition(committed)
+        if len(fields) != 5 or fields[2] != self._fingerprint or not fields[3].isdigit():
+            return _Committed(position)
+        return _Committed(position, int(fields[3]), fields[4] == "1")
 
 
-def commit(reader: Consumer, points: Mapping[PartitionKey, ResumePoint], transforms: str) -> None:
-    """Commit the resume points. Raises KafkaException."""
-    offsets = [
-        TopicPartition(topic, partition, point.publish_from, _metadata(point, transforms))
-        for (topic, partition), point in points.items()
-    ]
-    for each in reader.commit(offsets=offsets, asynchronous=False) or ():
+def _resume_point(committed: _Committed, of_log: _Log, *, has_store: bool) -> ResumePoint:
+    if committed.position.offset == NO_OFFSET:
+        first = of_log.first
+        return ResumePoint(_before(first, of_log.low) if has_store else first, LogPosition(first), has_store)
+    if of_log.following < committed.position.offset:
+        # The state was of records that are lost. Without a store, that of a Replay begins with its topic.
+        earlier = _before(of_log.following, of_log.low) if has_store else of_log.low
+        return ResumePoint(earlier, LogPosition(of_log.following), has_store)
+    offset = committed.position.offset
+    publish_from = committed.position if offset >= of_log.low else LogPosition(of_log.low)
+    if committed.read_from is None:  # the state of other transforms is computed from earlier records
+        return ResumePoint(_before(offset, of_log.low), publish_from, has_store)
+    use_store = has_store and (committed.used_store or committed.read_from < of_log.low)
+    return ResumePoint(max(committed.read_from, of_log.low), publish_from, use_store)
+
+
+def _checked(answers: list[TopicPartition]) -> list[TopicPartition]:
+    """The answers about partitions. Raises KafkaException where one is an error."""
+    for each in answers:
         if each.error is not None:
             raise KafkaException(each.error)
+    return answers
 
 
-def _metadata(point: ResumePoint, transforms: str) -> str:
-    """What is committed with the offset ``publish_from``."""
-    return f"{VERSION};{transforms};{point.read_from};{int(point.use_store)}"
-
-
-def _partitions(reader: Consumer, name: str) -> list[TopicPartition]:
-    topic = reader.list_topics(name, timeout=REQUEST_SECONDS).topics[name]
-    if topic.error is not None:
-        raise KafkaException(topic.error)
-    return [TopicPartition(name, number) for number in topic.partitions]
-
-
-def _offsets_at(reader: Consumer, partitions: list[TopicPartition], since_ms: int | None) -> dict[PartitionKey, int]:
-    if since_ms is None:
-        return {}
-    times = [TopicPartition(each.topic, each.partition, since_ms) for each in partitions]
-    offsets = reader.offsets_for_times(times, timeout=REQUEST_SECONDS)
-    return {(each.topic, each.partition): each.offset for each in offsets}
-
-
-def _resume_point(
-    committed: TopicPartition, transforms: str, first: int, low: int, high: int, *, has_store: bool
-) -> ResumePoint:
-    if committed.offset == OFFSET_INVALID or committed.offset > high:  # never committed, or to an earlier topic
-        first = first if first >= 0 else high
-        return ResumePoint(max(low, first - FRESH_RECORDS) if has_store else first, first, has_store)
-    fields = (committed.metadata or "").split(";")
-    if len(fields) == 4 and fields[:2] == [VERSION, transforms] and fields[2].isdigit():
-        read_from = int(fields[2])
-        use_store = has_store and (fields[3] == "1" or read_from < low)
-        return ResumePoint(max(read_from, low), max(committed.offset, low), use_store)
-    # The transforms have changed: their state is computed from earlier records.
-    return ResumePoint(max(low, committed.offset - FRESH_RECORDS), max(committed.offset, low), has_store)
+def _before(offset: int, low: int) -> int:
+    return max(low, offset - FRESH_RECORDS)
 
 
 class CatchUpTracker:
@@ -109,27 +166,29 @@ class CatchUpTracker:
 
     def __init__(self, reader: Consumer) -> None:
         self._reader = reader
-        self._started: float | None = None  # Unix time at which the ends were read
-        self._ends: dict[PartitionKey, int] = {}  # of partitions that have not reached them
+        # When the ends were read, in Unix time and on the clock that nobody sets.
+        self._started: tuple[float, float] | None = None
+        self._ends: dict[Partition, int] = {}  # of partitions that have not reached them
 
-    def caught_up(self, next_offsets: Mapping[PartitionKey, int], at_end: set[PartitionKey]) -> int | None:
+    def caught_up(self, next_offsets: Mapping[Partition, int], at_end: set[Partition]) -> int | None:
         """The latest moment, milliseconds UTC, up to which everything is processed; None if it has not advanced.
 
         ``next_offsets`` are the next offsets of all partitions, ``at_end`` those that have no more records.
         """
-        now = time.time()
+        now = time.monotonic()
         if self._started is None:
-            self._started = now
+            self._started = (time.time(), now)
             self._ends = {key: self._end(key) for key in next_offsets if key not in at_end}
         self._ends = {
             key: end for key, end in self._ends.items() if key not in at_end and (end < 0 or next_offsets[key] < end)
         }
-        if self._ends or now - self._started < CHECK_SECONDS:
+        read_at, since = self._started
+        if self._ends or now - since < CHECK_SECONDS:
             return None
-        moment, self._started = int(self._started * 1000) - FETCH_DELAY_MS, None
-        return moment
+        self._started = None
+        return int(read_at * 1000) - FETCH_DELAY_MS
 
-    def _end(self, key: PartitionKey) -> int:
+    def _end(self, key: Partition) -> int:
         """The high watermark of the last fetch; negative before the first."""
         watermarks = self._reader.get_watermark_offsets(TopicPartition(*key), cached=True)
         return int(watermarks[1]) if watermarks is not None else -1

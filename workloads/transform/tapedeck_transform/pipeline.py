@@ -10,15 +10,15 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapedeck_common import wire
+from tapedeck_common.log_positions import LogPosition, Partition, position_after
 from tapedeck_common.market import Bar, Point
 from tapedeck_crds.transforms import Transform
-from tapedeck_transform import offsets
 from tapedeck_transform.execution_plan import plan_series
-from tapedeck_transform.offsets import CatchUpTracker, PartitionKey, ResumePoint
+from tapedeck_transform.offsets import CatchUpTracker, GroupOffsets, ResumePoint
 from tapedeck_transform.publisher import PointPublisher
 from tapedeck_transform.series import SeriesState, ignore_failure
 from tapedeck_transform.stages import FunctionCall
-from tapedeck_transform.stats import TransformStats
+from tapedeck_transform.stats import RECORDS, TransformStats
 from tapedeck_transform.topic_selection import TopicSelection
 from tapedeck_transform.values import Record
 from tapedeck_transform.warmup import WarmupReader
@@ -41,6 +41,7 @@ class TransformPipeline:
     def __init__(
         self,
         reader: Consumer,
+        offsets: GroupOffsets,
         publisher: PointPublisher,
         selection: TopicSelection,
         transforms: Sequence[Transform],
@@ -49,24 +50,24 @@ class TransformPipeline:
         stats: TransformStats,
         stop: Event,
     ) -> None:
-        self._reader, self._publisher, self._selection = reader, publisher, selection
+        self._reader, self._offsets = reader, offsets
+        self._publisher, self._selection = publisher, selection
         self._transforms, self._call, self._warmup, self._stats = transforms, call, warmup, stats
         self._stop = stop
-        self._fingerprint = offsets.fingerprint(transforms)
-        self._resumed: dict[PartitionKey, ResumePoint] = {}
-        self._next: dict[PartitionKey, int] = {}  # offsets
+        self._resumed: dict[Partition, ResumePoint] = {}
+        self._next: dict[Partition, LogPosition] = {}
         # By (exchange, symbol, interval); None for a series to which no transform applies.
-        self._series: dict[PartitionKey, dict[tuple[str, str, str], _TrackedSeries | None]] = {}
-        self._at_end: set[PartitionKey] = set()
-        self._ended: set[PartitionKey] = set()  # whose Replay has ended
+        self._series: dict[Partition, dict[tuple[str, str, str], _TrackedSeries | None]] = {}
+        self._at_end: set[Partition] = set()
+        self._ended: set[Partition] = set()  # whose Replay has ended
         self._tracker = CatchUpTracker(reader)
         self._committed_at = time.monotonic()
-        self._uncommitted: set[PartitionKey] = set()
+        self._uncommitted: set[Partition] = set()
         self.lookbacks: dict[str, int] = {}
 
     def open(self, since_ms: int | None) -> None:
-        """Find the resume points, see offsets.resume_points. Raises KafkaException."""
-        self._resumed = offsets.resume_points(self._reader, self._selection.channels, self._fingerprint, since_ms)
+        """Find the resume points, see GroupOffsets. Raises KafkaException."""
+        self._resumed = self._offsets.resume_points(self._selection.channels, since_ms)
         self._series = {key: {} for key in self._resumed}
         self._next = {key: point.publish_from for key, point in self._resumed.items()}
         self._reader.assign([TopicPartition(*key, point.read_from) for key, point in self._resumed.items()])
@@ -74,20 +75,25 @@ class TransformPipeline:
     def run(self) -> bool:
         """Process records; True at the end of a Replay, False after a stop. Raises KafkaException, psycopg.Error."""
         while not self._stop.is_set():
-            for message in self._reader.consume(BATCH, WAIT_SECONDS):
+            messages = self._reader.consume(BATCH, WAIT_SECONDS)
+            for message in messages:
                 self._process(message)
+            RECORDS.inc(sum(message.error() is None for message in messages))
             self._publisher.poll()
             if time.monotonic() - self._committed_at >= COMMIT_SECONDS:
                 self._commit()
             if self._selection.replay and len(self._ended) == len(self._resumed):
                 self._commit()
-                self._stats.caught_up = int(time.time() * 1000)
+                self._stats.catch_up(int(time.time() * 1000))
                 return True
-            if (moment := self._tracker.caught_up(self._next, self._at_end)) is not None:
+            if (moment := self._tracker.caught_up(self._next_offsets(), self._at_end)) is not None:
                 self._commit()
-                self._stats.caught_up = moment
+                self._stats.catch_up(moment)
         self._commit()
         return False
+
+    def _next_offsets(self) -> dict[Partition, int]:
+        return {key: position.offset for key, position in self._next.items()}
 
     def _process(self, message: Message) -> None:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
@@ -98,20 +104,20 @@ class TransformPipeline:
         key = (topic, partition)
         self._at_end.discard(key)
         # Records before the resume point only restore the state of their series: nothing is published for them.
-        restoring = offset < self._next[key]
+        restoring = offset < self._next[key].offset
         if self._selection.matches_key(message.key()):
             self._transform(key, message, offset, restoring)
         if not restoring:
-            self._next[key] = offset + 1
+            self._next[key] = position_after(message)
             self._uncommitted.add(key)
 
-    def _handle_event(self, error: KafkaError | None, key: PartitionKey) -> None:
+    def _handle_event(self, error: KafkaError | None, key: Partition) -> None:
         if error is not None and error.code() == KafkaError._PARTITION_EOF:
             self._at_end.add(key)
         elif error is not None and not error.retriable():
             raise KafkaException(error)
 
-    def _transform(self, key: PartitionKey, message: Message, offset: int, restoring: bool) -> None:
+    def _transform(self, key: Partition, message: Message, offset: int, restoring: bool) -> None:
         try:
             control, record = self._selection.control(message), self._selection.record(message)
         except ValueError:  # the recorder stores invalid records as ingest errors
@@ -131,7 +137,7 @@ class TransformPipeline:
         for point in points:
             self._stats.count_point(point.series)
 
-    def _apply_control(self, key: PartitionKey, control: wire.ControlRecord, message: Message, restoring: bool) -> None:
+    def _apply_control(self, key: Partition, control: wire.ControlRecord, message: Message, restoring: bool) -> None:
         """A Replay's epoch starts without state; its end ends the partition, and with it the bars under way."""
         if isinstance(control, wire.EpochStart):
             self._series[key].clear()
@@ -146,7 +152,7 @@ class TransformPipeline:
         self._stats.count_error(transform, reason)
         self._publisher.publish_error(transform, record, reason)
 
-    def _series_of(self, key: PartitionKey, record: Record, offset: int, restoring: bool) -> SeriesState | None:
+    def _series_of(self, key: Partition, record: Record, offset: int, restoring: bool) -> SeriesState | None:
         interval = record.interval if isinstance(record, Bar) else ""
         name = (record.exchange, record.symbol, interval)
         series = self._series[key]
@@ -156,7 +162,7 @@ class TransformPipeline:
         return tracked.state if tracked is not None else None
 
     def _new_series(
-        self, key: PartitionKey, record: Record, interval: str, offset: int, restoring: bool
+        self, key: Partition, record: Record, interval: str, offset: int, restoring: bool
     ) -> _TrackedSeries | None:
         """A series at its first record, warmed up from the store unless the log contains all that it depends on.
 
@@ -181,24 +187,24 @@ class TransformPipeline:
             return
         self._publisher.flush()
         points = {key: self._resume_point(key) for key in self._uncommitted}
-        offsets.commit(self._reader, points, self._fingerprint)
+        self._offsets.commit(points)
         self._uncommitted.clear()
 
-    def _resume_point(self, key: PartitionKey) -> ResumePoint:
+    def _resume_point(self, key: Partition) -> ResumePoint:
         """A successor reads from the earliest record that a series depends on, at most REREAD_MAX back.
 
         For a Feed's series without recent records the store has what they need. For a Replay at least the last record
         is read again, because it may be the end.
         """
-        following = self._next[key]
+        following, next_position = self._next[key].offset, self._next[key]
         tracked = [each for each in self._series[key].values() if each is not None]
         needed = [first for each in tracked if (first := each.state.first_needed) is not None]
         read_from = min([*needed, following])
         if self._selection.replay:
-            return ResumePoint(max(min(read_from, following - 1), 0), following, False)
+            return ResumePoint(max(min(read_from, following - 1), 0), next_position, False)
         if read_from < following - REREAD_MAX:
-            return ResumePoint(following - REREAD_MAX, following, True)
+            return ResumePoint(following - REREAD_MAX, next_position, True)
         use_store = any(
             each.warmed_up_at >= 0 and (each.state.first_needed or 0) <= each.warmed_up_at for each in tracked
         )
-        return ResumePoint(read_from, following, use_store)
+        return ResumePoint(read_from, next_position, use_store)

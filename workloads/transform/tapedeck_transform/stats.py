@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import Counter
 
 from tapedeck_common.logs import log
+from tapedeck_common.metrics import LateGauge
 from tapedeck_crds.report import TransformReport, TransformsReport
 from tapedeck_crds.transforms import Transform
 
@@ -15,6 +16,10 @@ LOG_SECONDS = 60.0
 MESSAGE_MAX = 300
 POINTS = Counter("tapedeck_transform_points_total", "Points published.", ["transform"])
 ERRORS = Counter("tapedeck_transform_errors_total", "Records whose result could not be computed.", ["transform"])
+RECORDS = Counter("tapedeck_transform_records_total", "Records of the log that were processed.")
+CAUGHT_UP = LateGauge(
+    "tapedeck_transform_caught_up_timestamp_seconds", "Time up to which all records of the log are processed."
+)
 
 
 class TransformStats:
@@ -26,7 +31,15 @@ class TransformStats:
         self._errors = dict.fromkeys(self._names, 0)
         self._last_error = dict.fromkeys(self._names, "")
         self._logged = dict.fromkeys(self._names, (float("-inf"), 0))  # when, and at how many errors
+        for each in self._names:
+            POINTS.labels(each)
+            ERRORS.labels(each)
         self.caught_up: int | None = None
+
+    def catch_up(self, until_ms: int) -> None:
+        """All records of the log up to this time, milliseconds UTC, are processed."""
+        self.caught_up = until_ms
+        CAUGHT_UP.set(until_ms / 1000)
 
     def count_point(self, name: str) -> None:
         """A transform's point was published."""

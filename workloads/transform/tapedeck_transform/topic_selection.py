@@ -87,8 +87,7 @@ def select_feed(spec: FeedSpec, transforms: Sequence[Transform]) -> TopicSelecti
     channels = {TOPICS[channel]: channel for channel in channels_of(transforms).values()}
     if spec.source is not None and spec.source.files is not None:
         files = spec.source.files
-        symbols = tuple(dict.fromkeys(each.symbol for each in files.sets))
-        return TopicSelection(channels, files.exchange, symbols, frozenset({"backfill"}))
+        return TopicSelection(channels, files.exchange, files.symbols, frozenset({"backfill"}))
     return TopicSelection(channels, spec.exchange or "", tuple(spec.symbols or ()), frozenset({"live"}))
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tapedeck_deck.cli.context import HomeOption, resolve_home
+from tapedeck_deck.cli.output import DOCUMENTS, JSON, LinesForm, TableForm, as_text
 
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without a question.")]
+EXAMPLES, INSTALLED_EXAMPLES = Path("examples"), Path(sys.prefix) / "share" / "tapedeck" / "examples"
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 
 
@@ -36,7 +40,17 @@ def up(
             "gateway. Repeat it for several.",
         ),
     ] = None,
+    metrics: Annotated[
+        bool,
+        typer.Option(
+            "--metrics",
+            help="Also run the installed Prometheus, with the chart's alerts and with its data in the deck's folder.",
+        ),
+    ] = False,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay in this terminal until Ctrl-C.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Fail at once where something would have to be downloaded.")
+    ] = False,
     timeout: Annotated[
         float | None,
         typer.Option(
@@ -51,47 +65,130 @@ def up(
       tapedeck up
       tapedeck up --home /data/deck --port 9000
       tapedeck up --origin http://localhost:5173
+      tapedeck up --metrics
       tapedeck up --foreground
       tapedeck up --timeout 300
     """
     from tapedeck_deck.cli import deck
 
     deck_home = resolve_home(home or context.obj)
+    if offline:
+        deck.require_prefetched()
     if foreground:
         if timeout is not None:
             raise typer.BadParameter("got it beside --foreground, which waits for no one", param_hint="--timeout")
-        deck.foreground(deck_home, port, origins or [])
+        deck.foreground(deck_home, port, origins or [], metrics=metrics)
     else:
-        deck.up(deck_home, port, origins or [], timeout)
+        deck.up(deck_home, port, origins or [], timeout, metrics=metrics)
 
 
-def down(context: typer.Context, home: HomeOption = None) -> None:
-    """Stop the deck. Resources, bars and results are kept in its folder."""
+def prefetch() -> None:
+    """Download what the first start needs, Kafka's jars, so that a deck starts without a network."""
     from tapedeck_deck.cli import deck
 
-    deck.down(resolve_home(home or context.obj))
+    deck.prefetch()
 
 
-def status(
+def down(
     context: typer.Context,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="table or json.")] = "table",
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Also remove the deck's folder, with all that is in it. It asks first.")
+    ] = False,
+    yes: YesOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Show the state of the deck, of its parts and of its resources. Exits 1 if any component is unhealthy."""
-    import json
+    """Stop the deck. Resources, bars and results are kept in its folder.
 
+    \b
+    Examples:
+      tapedeck down
+      tapedeck down --purge
+    """
+    from tapedeck_deck.cli import deck
+    from tapedeck_deck.cli import purge as removal
+
+    deck_home = resolve_home(home or context.obj)
+    if purge:
+        removal.purge(deck_home, confirmed=yes)
+    else:
+        deck.down(deck_home)
+
+
+def reset(context: typer.Context, yes: YesOption = False, home: HomeOption = None) -> None:
+    """Remove resources, bars and results, and keep the settings of sinks and endpoints. It asks first.
+
+    A deck that runs is started again, empty.
+    """
+    from tapedeck_deck.cli import deck
+    from tapedeck_deck.cli import purge as removal
+
+    deck_home = resolve_home(home or context.obj)
+    if removal.reset(deck_home, confirmed=yes):
+        deck.up(deck_home, 0)
+
+
+def status(context: typer.Context, output: TableForm = "table", home: HomeOption = None) -> None:
+    """Show the state of the deck, of its parts and of its resources. Exits 1 if any component is unhealthy."""
     from tapedeck_deck.cli import deck
 
-    if output not in ("table", "json"):
-        raise typer.BadParameter(f"got {output!r}, expected table or json", param_hint="--output")
     deck_home = resolve_home(home or context.obj)
     state = deck.status(deck_home)
-    if output == "json":
-        print(json.dumps(state, indent=2))
+    if output in DOCUMENTS:
+        print(as_text(state, output))
     else:
         deck.print_status(deck_home, state)
     if not state["running"] or state["problems"] or set(state["parts"].values()) != {"ok"}:
         raise typer.Exit(1)
+
+
+def doctor(context: typer.Context, output: TableForm = "table", home: HomeOption = None) -> None:
+    """Check this machine and say what to do: Python, packages, kernel, disk, memory, ports.
+
+    It needs no deck and starts none. Exits 1 if a deck cannot run here.
+    """
+    from tapedeck_deck.cli import doctor as checks
+
+    found = checks.findings(checks.look(resolve_home(home or context.obj)))
+    if output in DOCUMENTS:
+        print(as_text(checks.as_documents(found), output))
+    else:
+        print("\n".join(checks.lines(found)))
+    if any(each.state == "bad" for each in found):
+        raise typer.Exit(1)
+
+
+def top(
+    context: typer.Context,
+    output: LinesForm = "table",
+    once: Annotated[bool, typer.Option("--once", help="Print once and end, as into a pipe or a file.")] = False,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.5, max=3600, metavar="SECONDS", help="Time between two looks.")
+    ] = 2.0,
+    home: HomeOption = None,
+) -> None:
+    """Show live what the deck does: resources with speed, rate and lateness, lag, processes and disk. Ctrl-C ends it.
+
+    \b
+    Examples:
+      tapedeck top
+      tapedeck top --once
+      tapedeck top -o json --once | jq '.recorder.lag_seconds'
+    """
+    from tapedeck_deck.cli.top import run
+
+    run.show(resolve_home(home or context.obj), as_json=output == JSON, once=once, interval=interval)
+
+
+def page(context: typer.Context, home: HomeOption = None) -> None:
+    """Print the page's address with the deck's token, by which the page, a notebook or a script changes resources.
+
+    \b
+    The token is valid until the deck stops. Who has it may do what its owner can with `tapedeck apply`. The page at the
+    address without it only reads.
+    """
+    from tapedeck_deck.cli import deck
+
+    print(deck.page_address(resolve_home(home or context.obj)))
 
 
 def migrate(context: typer.Context, home: HomeOption = None) -> None:
@@ -140,8 +237,12 @@ def restore(
 def demo(
     context: typer.Context,
     examples: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="The folder of feed.yaml, replay.yaml and backtest.yaml.")
-    ] = Path("examples"),
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="The folder of feed.yaml, replay.yaml and backtest.yaml; ./examples, else those of the installation.",
+        ),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the deck and its page running.")] = False,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The page's port; 0 means 8750, or a free port if that is in use.")
@@ -157,7 +258,8 @@ def demo(
 
     from tapedeck_deck.demo.run import demo as run_demo
 
-    result = run_demo(resolve_home(home or context.obj), examples, Console(), keep=keep, port=port)
+    found = examples or (EXAMPLES if EXAMPLES.is_dir() else INSTALLED_EXAMPLES)
+    result = run_demo(resolve_home(home or context.obj), found, Console(), keep=keep, port=port)
     print(result)
     if result.lost or result.doubled:
         raise typer.Exit(1)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tapedeck_deck.cli.context import HomeOption, print_note, resolve_home
+from tapedeck_deck.cli.output import DOCUMENTS, TextForm
 from tapedeck_deck.embedded.errors import DeckError
 
 STDIN = "-"
@@ -18,13 +19,24 @@ STDIN = "-"
 def import_files(
     context: typer.Context,
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH…", help="Files, folders or patterns; - for standard input.")
+        list[str], typer.Argument(metavar="PATH…", help="Files, folders, patterns or URLs; - for standard input.")
     ],
     exchange: Annotated[str | None, typer.Option(help="Exchange id of the rows.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Symbol of all files, such as BTC/USD.")] = None,
     interval: Annotated[str | None, typer.Option(help="Length of the bars, or of those made of trades.")] = None,
     kind: Annotated[str | None, typer.Option(help="bars or trades.")] = None,
-    layout: Annotated[str | None, typer.Option(metavar="NAME", help="A preset, such as binance-klines.")] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="A preset, such as binance-klines, or a YAML file with a layout."),
+    ] = None,
+    security_type: Annotated[
+        str | None,
+        typer.Option(help="That of LEAN's files outside its folders: equity, forex, cfd, crypto or cryptofuture."),
+    ] = None,
+    file_name: Annotated[
+        str | None,
+        typer.Option(metavar="PATTERN", help="How files are named: {symbol}-{interval}-{date}; {any} for other text."),
+    ] = None,
     columns: Annotated[
         str | None,
         typer.Option(metavar="FIELD,…", help="Fields of the columns in their order; - skips one: ts,open,-,close."),
@@ -48,7 +60,7 @@ def import_files(
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the Feeds as YAML to a file beside the data, or -.")
     ] = None,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="text or json.")] = "text",
+    output: TextForm = "text",
     home: HomeOption = None,
 ) -> None:
     """Import files of any layout into the store: CSV, JSON, Parquet, Arrow; compressed or in archives.
@@ -60,36 +72,45 @@ def import_files(
     Examples:
       tapedeck import BTCUSDT-1m-2024-12.zip
       tapedeck import ~/data --exchange mine --yes
+      tapedeck import https://data.binance.vision/data/spot/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01.zip
       tapedeck import prices.csv --symbol BTC/USD --zone America/New_York --dry-run
     """
     from rich.console import Console
 
+    from tapedeck_crds.files import AUTO, LEAN
     from tapedeck_deck.cli.imports import paths as found_paths
+    from tapedeck_deck.cli.imports.download import is_url
     from tapedeck_deck.cli.imports.import_files import Import, parse_columns
+    from tapedeck_deck.cli.imports.own_layout import layout_fields
 
-    if output not in ("text", "json"):
-        raise typer.BadParameter(f"got {output!r}, expected text or json", param_hint="--output")
     time = {"unit": unit, "format": time_format, "zone": zone, "stamp": stamp}
-    fields: dict[str, Any] = {
-        "format": layout, "kind": kind, "delimiter": {"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter),
+    own = layout_fields(layout or (LEAN if security_type is not None else AUTO))
+    given: dict[str, Any] = {
+        "kind": kind, "securityType": security_type, "fileName": file_name,
+        "delimiter": {"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter),
         "decimal": decimal, "thousands": thousands, "encoding": encoding, "scale": scale, "adjust": adjust or None,
-        "time": {name: value for name, value in time.items() if value is not None} or None,
+        "time": (own.get("time") or {}) | {name: value for name, value in time.items() if value is not None} or None,
         "columns": parse_columns(columns, mapping or []) or None,
     }  # fmt: skip
+    fields = own | {name: value for name, value in given.items() if value is not None}
+    if write is not None and any(map(is_url, paths)):
+        raise typer.BadParameter("got a URL, expected files of this machine beside --write", param_hint="PATH")
     with ExitStack() as stack:
         names = [str(stack.enter_context(found_paths.standard_input())) if path == STDIN else path for path in paths]
+        if any(map(is_url, names)):
+            names = _downloaded(names, stack)
         work = Import(
             home=resolve_home(home or context.obj),
             listed=found_paths.listed(names),
-            fields={name: value for name, value in fields.items() if value is not None},
+            fields={name: value for name, value in fields.items() if name not in ("exchange", "interval")},
             symbol=symbol,
-            exchange=exchange,
-            interval=interval,
+            exchange=exchange or own.get("exchange"),
+            interval=interval or own.get("interval"),
             console=Console(stderr=True),
         )
         looked = work.look()
         text = work.described(looked, output)
-        if dry_run or output == "json":
+        if dry_run or output in DOCUMENTS:
             print(text)
         else:
             print_note(text)
@@ -103,7 +124,21 @@ def import_files(
             return
         if not yes and any(each.assumed for each in looked.found) and not _confirmed():
             raise DeckError("nothing was imported; --yes accepts what is assumed, options change it")
-        print_note(work.run(looked)) if output == "json" else print(work.run(looked))
+        print_note(work.run(looked)) if output in DOCUMENTS else print(work.run(looked))
+
+
+def _downloaded(names: list[str], stack: ExitStack) -> list[str]:
+    """The names with what URLs name in place of these, until the stack is closed."""
+    import tempfile
+
+    from rich.console import Console
+
+    from tapedeck_deck.cli.imports.download import Download, is_url
+
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tapedeck-download-")))
+    with Console(stderr=True).status("downloading") as status:
+        download = Download(folder, lambda url, size: status.update(f"downloading {url}: {size / 2**20:,.0f} MB"))
+        return [str(download.fetch(name)) if is_url(name) else name for name in names]
 
 
 def _confirmed() -> bool:

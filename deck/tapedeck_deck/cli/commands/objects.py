@@ -1,13 +1,15 @@
-"""The commands that create, show, change and delete resources."""
+"""The commands that write, apply, change and delete resources."""
 
 from __future__ import annotations
 
-from typing import Annotated, cast, get_args
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from tapedeck_crds.json import Json
+from tapedeck_deck.cli.completion import complete_name, complete_targets
 from tapedeck_deck.cli.context import (
-    NOT_RUNNING,
     FilesOption,
     HomeOption,
     NamespaceOption,
@@ -16,184 +18,104 @@ from tapedeck_deck.cli.context import (
     print_note,
     resolve_home,
 )
+from tapedeck_deck.cli.output import DOCUMENTS, NAME, ChangeForm, as_text
 from tapedeck_deck.embedded.errors import DeckError
 
-KIND_HELP = "feed, replay, backtest (plural or short: fd, rp, bt), pod, or all."
+KIND_HELP = "feed, replay, backtest (plural or short: fd, rp, bt)."
 CONTROLS = "--speed, --max, --pause, --resume, --seek, --step, --loop, --until"
-Form = Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="table, wide, yaml, json or name.")]
+RecursiveOption = Annotated[bool, typer.Option("--recursive", "-R", help="Also read the folders in a folder.")]
+TimeoutOption = Annotated[float, typer.Option(min=1, metavar="SECONDS", help="With --wait: give up after so long.")]
 
 
-def _target(kind: str, name: str | None, namespace: str) -> tuple[str, str, str]:
-    from tapedeck_deck.cli.kinds import parse_kind_and_name
+def new(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="feed, replay, backtest, strategy or scenario.")],
+    name: Annotated[
+        str | None, typer.Argument(help="Its name, of a-z, 0-9 and -; my-replay and so on if omitted.")
+    ] = None,
+    folder: Annotated[Path, typer.Option("--folder", metavar="FOLDER", help="Where to write the file.")] = Path(),
+    stdout: Annotated[bool, typer.Option("--stdout", help="Print it instead of writing a file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+) -> None:
+    """Write a commented file to start from: each field with its description, those with a default as comments.
 
-    parsed_kind, parsed_name = parse_kind_and_name(kind, name)
-    return parsed_kind, namespace, parsed_name
+    \b
+    Examples:
+      tapedeck new replay
+      tapedeck new strategy breakout
+      tapedeck new scenario crash --stdout | tapedeck apply -f -
+    """
+    from tapedeck_deck.cli.new_files import starters
+
+    files = starters.new_files(what, name)
+    if stdout and len(files) > 1:
+        raise typer.BadParameter(f"got it with {what}, which is two files", param_hint="--stdout")
+    if stdout:
+        print(*files.values(), end="")
+        return
+    for path in starters.write_files(files, folder, replace=force):
+        print(path)
+    manifest = next(path for path in files if path.endswith(".yaml"))
+    print_note(f"next: edit it, then `tapedeck apply -f {folder / manifest}`; `tapedeck explain` describes each field")
 
 
 def apply(
-    context: typer.Context, filename: FilesOption, namespace: NamespaceOption = "default", home: HomeOption = None
+    context: typer.Context,
+    filename: FilesOption,
+    recursive: RecursiveOption = False,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Wait until each has ended, or works where it has no end. Exits 1 if one failed."),
+    ] = False,
+    timeout: TimeoutOption = 600.0,
+    output: ChangeForm = "text",
+    namespace: NamespaceOption = "default",
+    home: HomeOption = None,
 ) -> None:
     """Create or update resources from files. On any error, nothing is applied.
 
     \b
     Examples:
       tapedeck apply -f examples/replay.yaml
-      tapedeck apply -f examples/
+      tapedeck apply -f examples/ --wait
+      tapedeck apply -f experiments/ --recursive
       cat mine.yaml | tapedeck apply -f -
     """
     from tapedeck_deck.cli import changes
     from tapedeck_deck.embedded import documents
 
     deck_home = resolve_home(home or context.obj)
-    found = documents.read(filename)
+    found = documents.read(filename, recursive=recursive)
     if not deck_home.objects.exists():
         changes.validate(found, namespace)  # a rejected file creates no folder
     with open_objects(deck_home, create=True) as objects:
-        for line in changes.apply(objects, found, namespace):
-            print(line)
+        applied = changes.apply(objects, found, namespace)
+        _print_changes([document for document, _ in applied], [line for _, line in applied], output)
+        if wait:
+            from tapedeck_deck.cli.wait import wait_applied
+
+            if not wait_applied(deck_home, objects, [document for document, _ in applied], timeout):
+                raise typer.Exit(1)
+            return
     note_if_not_running(deck_home)
 
 
-def get(
-    context: typer.Context,
-    kind: Annotated[str, typer.Argument(help=KIND_HELP)] = "all",
-    name: Annotated[str | None, typer.Argument(help="A single resource; KIND/NAME works, too.")] = None,
-    output: Form = "table",
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Print changes until Ctrl-C.")] = False,
-    namespace: NamespaceOption = "default",
-    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Show all namespaces.")] = False,
-    home: HomeOption = None,
-) -> None:
-    """Show resources.
+def _print_changes(documents: list[Json], lines: list[str], output: str) -> None:
+    from tapedeck_deck.cli.get import list_of
+    from tapedeck_deck.cli.kinds import label
 
-    \b
-    Examples:
-      tapedeck get
-      tapedeck get replays -w
-      tapedeck get replay coinbase-sample -o yaml
-      tapedeck get bt -o json | jq .items[0].status
-    """
-    from tapedeck_deck.cli import get as printing
-    from tapedeck_deck.cli import kinds
-
-    if output not in list(printing.OutputFormat):
-        raise typer.BadParameter(
-            f"got {output!r}, expected one of {', '.join(printing.OutputFormat)}", param_hint="--output"
-        )
-    named = "/" in kind or name is not None
-    which, name = kinds.parse_kind_and_name(kind, name) if named else (None, None)
-    chosen = (which,) if which else kinds.parse_kinds(kind)
-    scope = None if all_namespaces and not name else namespace
-    deck_home = resolve_home(home or context.obj)
-    with open_objects(deck_home) as objects:
-        note_if_not_running(deck_home)
-        (printing.watch_objects if watch else printing.print_objects)(
-            objects, chosen, scope, name, printing.OutputFormat(output)
-        )
-
-
-def describe(
-    context: typer.Context,
-    kind: Annotated[str, typer.Argument(help=KIND_HELP)],
-    name: Annotated[str | None, typer.Argument(help="Its name; KIND/NAME works, too.")] = None,
-    namespace: NamespaceOption = "default",
-    home: HomeOption = None,
-) -> None:
-    """Show everything about one resource: spec, status, conditions, pods with restarts and logs, events.
-
-    \b
-    Examples:
-      tapedeck describe replay coinbase-sample
-    """
-    from tapedeck_deck.cli import kinds
-    from tapedeck_deck.cli.describe import describe as text_of
-
-    deck_home = resolve_home(home or context.obj)
-    with open_objects(deck_home) as objects:
-        note_if_not_running(deck_home)
-        print(text_of(objects, kinds.find(objects, *_target(kind, name, namespace))))
-
-
-def errors(
-    context: typer.Context,
-    kind: Annotated[
-        str | None, typer.Argument(metavar="[KIND/NAME]", help="A feed or replay; all of them if omitted.")
-    ] = None,
-    name: Annotated[str | None, typer.Argument(help="Its name, unless given as KIND/NAME.")] = None,
-    namespace: NamespaceOption = "default",
-    home: HomeOption = None,
-) -> None:
-    """List what was refused or lost on its way into the store: rows, place of the first, and reason.
-
-    \b
-    Examples:
-      tapedeck errors
-      tapedeck errors feed/coinbase-sample
-    """
-    from tapedeck_deck.cli import gaps as gaps_of_series
-    from tapedeck_deck.cli import ingest_errors, kinds
-
-    target = None if kind is None else _target(kind, name, namespace)
-    if target is not None and target[0] not in ("Feed", "Replay"):
-        raise typer.BadParameter(f"got a {target[0].lower()}, expected a feed or a replay; describe shows its state")
-    deck_home = resolve_home(home or context.obj)
-    facts = deck_home.running()
-    if facts is None:
-        raise DeckError(NOT_RUNNING)
-    with open_objects(deck_home) as objects:
-        resource = None if target is None else kinds.find(objects, *target)
-    feed = resource if target is None or target[0] == "Feed" else None
-    lasting = 0 if feed is not resource else gaps_of_series.lasting_gaps(facts["dsn"], feed)
-    for line in ingest_errors.error_lines(facts["dsn"], resource) or ["nothing was refused"]:
-        print(line)
-    if lasting:
-        command = "tapedeck gaps" if target is None else f"tapedeck gaps feed/{target[2]}"
-        print_note(f"{lasting} {'gap' if lasting == 1 else 'gaps'} of missing trades or bars: `{command}` lists them")
-
-
-def gaps(
-    context: typer.Context,
-    kind: Annotated[
-        str | None, typer.Argument(metavar="[feed/NAME]", help="A feed; a count of each series if omitted.")
-    ] = None,
-    name: Annotated[str | None, typer.Argument(help="Its name, unless given as feed/NAME.")] = None,
-    state: Annotated[
-        str | None, typer.Option(metavar="STATE", help="open, filled or unfillable; all if omitted.")
-    ] = None,
-    namespace: NamespaceOption = "default",
-    home: HomeOption = None,
-) -> None:
-    """List missing trades and bars: open ones, filled ones, and those that the exchange cannot fill.
-
-    \b
-    Examples:
-      tapedeck gaps
-      tapedeck gaps feed/coinbase-sample --state open
-    """
-    from tapedeck_deck.cli import gaps as gaps_of_series
-    from tapedeck_deck.cli import kinds
-
-    target = None if kind is None else _target(kind, name, namespace)
-    if target is not None and target[0] != "Feed":
-        raise typer.BadParameter(f"got a {target[0].lower()}, expected a feed; gaps are those of an exchange's series")
-    if state not in (None, *get_args(gaps_of_series.State)):
-        expected = ", ".join(get_args(gaps_of_series.State))
-        raise typer.BadParameter(f"got {state!r}, expected one of {expected}", param_hint="--state")
-    deck_home = resolve_home(home or context.obj)
-    facts = deck_home.running()
-    if facts is None:
-        raise DeckError(NOT_RUNNING)
-    with open_objects(deck_home) as objects:
-        feed = None if target is None else kinds.find(objects, *target)
-    chosen = cast("gaps_of_series.State | None", state)
-    for line in gaps_of_series.gap_lines(facts["dsn"], feed, chosen) or ["no gaps"]:
+    if output in DOCUMENTS:
+        print(as_text(documents[0] if len(documents) == 1 else list_of(documents), output))
+        return
+    for line in map(label, documents) if output == NAME else lines:
         print(line)
 
 
 def patch(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(help=KIND_HELP)],
-    name: Annotated[str | None, typer.Argument(help="Its name; KIND/NAME works, too.")] = None,
+    kind: Annotated[str, typer.Argument(help=KIND_HELP, autocompletion=complete_targets)],
+    name: Annotated[
+        str | None, typer.Argument(help="Its name; KIND/NAME works, too.", autocompletion=complete_name)
+    ] = None,
     given: Annotated[
         str | None, typer.Option("--patch", "-p", metavar="TEXT", help="A JSON merge patch, as JSON or YAML.")
     ] = None,
@@ -210,6 +132,7 @@ def patch(
         str | None, typer.Option(metavar="N|forever|off", help="Replay: how many times to play the range.")
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME|off", help="Replay: pause virtual time at TIME.")] = None,
+    output: ChangeForm = "text",
     namespace: NamespaceOption = "default",
     home: HomeOption = None,
 ) -> None:
@@ -229,7 +152,7 @@ def patch(
     from tapedeck_deck.cli import changes, kinds
     from tapedeck_deck.embedded import documents
 
-    target = _target(kind, name, namespace)
+    target = kinds.parse_kind_and_name(kind, name)
     if speed is not None and unpaced:
         raise typer.BadParameter("got --speed and --max, expected one of them")
     if step is not None and pause is False:
@@ -237,8 +160,8 @@ def patch(
     change = changes.control_patch(
         speed=speed, unpaced=unpaced, paused=pause, seek=seek, step=step, loop=loop, until=until
     )
-    if change and target[0] != "Replay":
-        raise typer.BadParameter(f"{CONTROLS} control a replay, got a {target[0].lower()}")
+    if change and target.kind != "Replay":
+        raise typer.BadParameter(f"{CONTROLS} control a replay, got a {target.kind.lower()}")
     if bool(change) == (given is not None):
         raise typer.BadParameter(f"expected either -p or some of {CONTROLS}")
     if given is not None:
@@ -247,23 +170,35 @@ def patch(
             raise DeckError(f"--patch: got {change!r}, expected a mapping such as {{spec: {{speed: 60}}}}")
     deck_home = resolve_home(home or context.obj)
     with open_objects(deck_home) as objects:
-        before = kinds.find(objects, *target)
-        after = objects.patch_spec(*target, change)
+        before = kinds.find(objects, target.kind, namespace, target.name)
+        after = objects.patch_spec(target.kind, namespace, target.name, change)
     changed = before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"]
-    print(f"{kinds.label(after)} patched" + ("" if changed else " (no change)"))
+    _print_changes([after], [f"{kinds.label(after)} patched" + ("" if changed else " (no change)")], output)
     if after.get("status", {}).get("phase") in FINAL_PHASES:
         phase = after["status"]["phase"]
-        typer.echo(f"note: it is {phase}, so the change has no effect: delete it and apply it again", err=True)
+        print_note(f"note: it is {phase}, so the change has no effect: delete it and apply it again")
     note_if_not_running(deck_home)
 
 
 def delete(
     context: typer.Context,
-    kind: Annotated[str | None, typer.Argument(help=KIND_HELP)] = None,
-    name: Annotated[str | None, typer.Argument(help="Its name; KIND/NAME works, too.")] = None,
-    filename: Annotated[
-        list[str] | None, typer.Option("--filename", "-f", metavar="FILE", help="Delete the resources in a file.")
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KIND NAME… | KIND/NAME…]",
+            help=f"{KIND_HELP} Then names.",
+            autocompletion=complete_targets,
+            show_default=False,
+        ),
     ] = None,
+    filename: Annotated[
+        list[str] | None,
+        typer.Option("--filename", "-f", metavar="FILE", help="Delete the resources in a file or a folder."),
+    ] = None,
+    recursive: RecursiveOption = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until their pods have stopped.")] = False,
+    timeout: TimeoutOption = 60.0,
+    output: ChangeForm = "text",
     namespace: NamespaceOption = "default",
     home: HomeOption = None,
 ) -> None:
@@ -272,52 +207,25 @@ def delete(
     \b
     Examples:
       tapedeck delete replay coinbase-sample
-      tapedeck delete -f examples/
+      tapedeck delete replay/coinbase-sample backtest/sma-cross
+      tapedeck delete -f examples/ --wait
     """
-    from tapedeck_deck.cli import changes
+    from tapedeck_deck.cli import changes, kinds
+    from tapedeck_deck.cli.wait import running_pids, wait_stopped
     from tapedeck_deck.embedded import documents
 
-    if bool(kind) == bool(filename):
+    if bool(targets) == bool(filename):
         raise typer.BadParameter("expected either KIND NAME or -f FILE")
     deck_home = resolve_home(home or context.obj)
-    targets = (
-        [_target(kind, name, namespace)] if kind else changes.delete_targets(documents.read(filename or []), namespace)
+    chosen = (
+        [(each.kind, namespace, each.name) for each in kinds.parse_targets(targets)]
+        if targets
+        else changes.delete_targets(documents.read(filename or [], recursive=recursive), namespace)
     )
     with open_objects(deck_home) as objects:
-        for line in changes.delete(objects, targets):
-            print(line)
+        found = [kinds.find(objects, *each) for each in chosen]
+        pids = running_pids(objects, found) if wait and deck_home.locked() else []
+        lines = changes.delete(objects, chosen)
+    _print_changes(found, lines, output)
+    wait_stopped(pids, timeout)
     note_if_not_running(deck_home)
-
-
-def logs(
-    context: typer.Context,
-    kind: Annotated[
-        str, typer.Argument(metavar="KIND/NAME", help="The owner of the pods; or recorder, gateway or deck.")
-    ],
-    name: Annotated[str | None, typer.Argument(help="Its name, unless given as KIND/NAME.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until it ends, or Ctrl-C.")] = False,
-    tail: Annotated[int | None, typer.Option(min=0, help="Print only the last lines of each log.")] = None,
-    namespace: NamespaceOption = "default",
-    home: HomeOption = None,
-) -> None:
-    """Print the logs of pods.
-
-    \b
-    Examples:
-      tapedeck logs replay/coinbase-sample
-      tapedeck logs backtest/sma -f
-      tapedeck logs recorder --tail 20
-      tapedeck logs deck
-    """
-    from tapedeck_deck.cli import kinds
-    from tapedeck_deck.cli import logs as log_files
-
-    deck_home = resolve_home(home or context.obj)
-    if kind == "deck" and name is None:
-        log_files.print_deck_log(deck_home, following=follow, tail=tail)
-        return
-    if kind in ("recorder", "gateway") and name is None:
-        kind, name = "deployment", kind
-    with open_objects(deck_home) as objects:
-        document = kinds.find(objects, *_target(kind, name, namespace))
-        log_files.print_logs(objects, document, following=follow, tail=tail)

@@ -12,18 +12,28 @@ from tapedeck_deck.cli.context import (
     NamespaceOption,
     note_if_not_running,
     open_objects,
+    print_note,
     resolve_home,
 )
+from tapedeck_deck.cli.output import DOCUMENTS, NAME, ListForm, TextForm, as_text
 
 
 def fetch(
     context: typer.Context,
-    exchange: Annotated[str, typer.Option(help="The ccxt id of an exchange, or cryptocompare.")],
-    symbols: Annotated[
+    exchange: Annotated[
         list[str],
-        typer.Option(metavar="SYMBOL", help="Unified symbols or patterns, separated by commas or repeated; * for all."),
+        typer.Option(metavar="EXCHANGE", help="Ids of exchanges of ccxt, or cryptocompare; by commas or repeated."),
     ],
-    start: Annotated[str, typer.Option(metavar="TIME", help="First open time: a day, or a time with a UTC offset.")],
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SYMBOL", help="Unified symbols or patterns, by commas or repeated; * for all."),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="First open time: a day, or a time with a UTC offset.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option(metavar="LENGTH", help="In place of --start: 90m, 12h, 30d, 4w or 1y before the end.")
+    ] = None,
     end: Annotated[str | None, typer.Option(metavar="TIME", help="Exclusive last open time; default: now.")] = None,
     interval: Annotated[list[str] | None, typer.Option(help="Interval of the bars (repeatable); default: 1m.")] = None,
     pods: Annotated[int, typer.Option(min=1, max=64, help="Number of pods that share the range.")] = 1,
@@ -31,27 +41,40 @@ def fetch(
         str | None, typer.Option(metavar="URL", help="Base URL of the REST API instead of the exchange's own.")
     ] = None,
     key_secret: Annotated[str | None, typer.Option(metavar="NAME", help="Secret with the exchange's apiKey.")] = None,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="text or json.")] = "text",
+    output: TextForm = "text",
     home: HomeOption = None,
 ) -> None:
-    """Download bars from an exchange into the store, newest first. Stored bars are not downloaded again.
+    """Download bars from exchanges into the store, newest first. Stored bars are not downloaded again.
+
+    \b
+    Without --symbols, list the symbols that the exchanges have.
+    Before a download begins it says how many requests and how long it takes at the exchange's rate limit.
 
     \b
     Examples:
-      tapedeck fetch --exchange binance --symbols BTC/USDT,ETH/USDT --start 2024-01-01
-      tapedeck fetch --exchange kraken --symbols '*/EUR' --start 2024-01-01 --end 2024-02-01 --interval 1h -o json
+      tapedeck fetch --exchange kraken
+      tapedeck fetch --exchange binance --symbols BTC/USDT,ETH/USDT --last 30d
+      tapedeck fetch --exchange kraken,coinbase --symbols '*/USD' --start 2024-01-01 --end 2024-02-01 --interval 1h
     """
-    import json
-
     from rich.console import Console
 
     from tapedeck_deck.cli import fetch as backfill
+    from tapedeck_deck.cli.offers import summary, symbol_lines
 
-    if output not in ("text", "json"):
-        raise typer.BadParameter(f"got {output!r}, expected text or json", param_hint="--output")
-    spec = backfill.fetch_spec(exchange, symbols, start, end, interval or ["1m"], pods, rest, key_secret)
-    found = backfill.fetch(resolve_home(home or context.obj), spec, Console(stderr=True))
-    print(json.dumps(found, indent=2) if output == "json" else found["message"])
+    deck_home = resolve_home(home or context.obj)
+    connection = backfill.ExchangeAccess(rest, key_secret)
+    if not symbols:
+        if start or last or end:
+            raise typer.BadParameter("expected symbols beside a range; * for all", param_hint="--symbols")
+        offers = backfill.list_offers(deck_home, exchange, connection)
+        for offer in offers:
+            print_note(summary(offer))
+        print(as_text(offers, output) if output in DOCUMENTS else "\n".join(symbol_lines(offers)))
+        return
+    span = backfill.parse_range(start, last, end, backfill.now())
+    specs = backfill.fetch_specs(exchange, symbols, span, interval or ["1m"], pods, connection)
+    found = backfill.fetch(deck_home, specs, Console(stderr=True))
+    print(as_text(found, output) if output in DOCUMENTS else "\n".join(each["message"] for each in found))
 
 
 def rerun(
@@ -72,6 +95,30 @@ def rerun(
 
     if not run_again(resolve_home(home or context.obj), run, timeout):
         raise typer.Exit(1)
+
+
+def report(
+    context: typer.Context,
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="The id of a run, or the name of its Backtest (its last run).")
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="The file to write, or - for standard output.")
+    ] = "report.html",
+    home: HomeOption = None,
+) -> None:
+    """Save the report of a run as one file of HTML that opens without a server.
+
+    \b
+    Examples:
+      tapedeck report sma-cross
+      tapedeck report sma-cross -o april.html
+    """
+    from tapedeck_deck.cli.report import save_report
+
+    run_id = save_report(resolve_home(home or context.obj), run, output)
+    if output != "-":
+        print_note(f"the report of run {run_id} is in {output}")
 
 
 def check(
@@ -97,15 +144,15 @@ def check(
         raise typer.Exit(1)
 
 
-def strategies(
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="text or json.")] = "text",
-) -> None:
+def strategies(output: ListForm = "text") -> None:
     """List the built-in strategies with their params and defaults."""
-    import json
+    from tapedeck_crds.builtin_strategies import builtin_strategies
+    from tapedeck_deck.cli.strategies import strategies_text
 
-    from tapedeck_deck.cli.strategies import built_in_strategies, strategies_text
-
-    if output not in ("text", "json"):
-        raise typer.BadParameter(f"got {output!r}, expected text or json", param_hint="--output")
-    found = built_in_strategies()
-    print(json.dumps(found, indent=2) if output == "json" else strategies_text(found))
+    found = list(builtin_strategies())
+    if output in DOCUMENTS:
+        print(as_text(found, output))
+    elif output == NAME:
+        print("\n".join(strategy["name"] for strategy in found))
+    else:
+        print(strategies_text(found))

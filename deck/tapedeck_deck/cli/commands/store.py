@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated, cast, get_args
 
 import typer
 
 from tapedeck_deck.cli.context import HomeOption, resolve_home
+from tapedeck_deck.cli.output import DOCUMENTS, RowsForm, TableForm, as_text
+from tapedeck_deck.interruption import interruptible
 
 FromOption = Annotated[
     str | None, typer.Option("--from", metavar="TIME", help="First time: a day, or a time with a UTC offset.")
@@ -18,7 +21,7 @@ ToOption = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Excl
 def sql(
     context: typer.Context,
     statement: Annotated[str, typer.Argument(metavar="STATEMENT", help="One statement that reads, or - for stdin.")],
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="table, csv or json.")] = "table",
+    output: RowsForm = "table",
     home: HomeOption = None,
 ) -> None:
     """Run one SQL statement on the store, in a read-only transaction, and print its rows on arrival.
@@ -32,10 +35,8 @@ def sql(
     from tapedeck_deck.cli import sql as printing
     from tapedeck_deck.cli.store_query import reader_dsn
 
-    if output not in get_args(printing.Form):
-        raise typer.BadParameter(f"got {output!r}, expected table, csv or json", param_hint="--output")
     text = sys.stdin.read() if statement == "-" else statement
-    printing.run_sql(reader_dsn(resolve_home(home or context.obj)), text, cast("printing.Form", output))
+    printing.run_sql(reader_dsn(resolve_home(home or context.obj)), text, output)
 
 
 def psql(
@@ -62,7 +63,7 @@ def symbols(
     context: typer.Context,
     exchange: Annotated[str | None, typer.Option(metavar="EXCHANGE", help="Only series of this exchange.")] = None,
     interval: Annotated[str | None, typer.Option(metavar="INTERVAL", help="Only bars of this interval.")] = None,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="table or json.")] = "table",
+    output: TableForm = "table",
     home: HomeOption = None,
 ) -> None:
     """List the series of the store: rows, first, last, what is missing between them, and how whole they are.
@@ -71,16 +72,12 @@ def symbols(
     Bars are counted on the grid of their interval; of a market with a session, trading days without a bar are
     (holidays, too). Of trades those are missing whose ids are; their coverage is that of hours with a trade.
     """
-    import json
-
     from tapedeck_deck.cli import symbols as listing
     from tapedeck_deck.cli.store_query import reader_dsn
 
-    if output not in ("table", "json"):
-        raise typer.BadParameter(f"got {output!r}, expected table or json", param_hint="--output")
     found = listing.stored_series(reader_dsn(resolve_home(home or context.obj)), exchange, interval)
-    if output == "json":
-        print(json.dumps(listing.series_json(found), indent=2))
+    if output in DOCUMENTS:
+        print(as_text(listing.series_json(found), output))
         return
     for line in listing.series_lines(found, blocks=sys.stdout.isatty()):
         print(line)
@@ -115,7 +112,7 @@ def export(
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="FILE|FOLDER|-", help="Default: standard output for csv and jsonl."),
+        typer.Option("--output", "-o", metavar="FILE|FOLDER|URL|-", help="Default: standard output for csv and jsonl."),
     ] = None,
     partition: Annotated[
         str | None,
@@ -134,9 +131,9 @@ def export(
       tapedeck export trades --from 2018-04-04 --to 2018-04-05 -o trades.parquet
       tapedeck export run-trades --run sma-cross --format jsonl
       tapedeck export bars --exchange binance --format freqtrade -o user_data/data
+      tapedeck export bars --exchange coinbase -o s3://bucket/bars --partition symbol,month
     A file appears when it is whole. Exits 1 where no row matches.
     """
-    import signal
 
     from tapedeck_deck.cli.exports.export import export as export_rows
     from tapedeck_deck.cli.exports.request import parse_request
@@ -148,8 +145,8 @@ def export(
     selection = ExportSelection(exchange, symbols, interval, run, *range_ms(start, end))
     names = [name for name in (partition or "").split(",") if name]
     request = parse_request(kind, selection, form, output, names)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # removes unfinished files
-    export_rows(reader_dsn(resolve_home(home or context.obj)), request)
+    with interruptible(signal.SIGTERM):  # removes unfinished files
+        export_rows(reader_dsn(resolve_home(home or context.obj)), request)
 
 
 def rm(

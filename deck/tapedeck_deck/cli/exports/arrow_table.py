@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from tapedeck_deck.cli.exports.batch import Batch
 from tapedeck_deck.cli.exports.format import RowWriter
-from tapedeck_deck.cli.exports.kinds import ColumnType, ExportColumn, Row
+from tapedeck_deck.cli.exports.kinds import ColumnType, ExportColumn
 
 GROUP_ROWS = 131_072
 _TIME = pa.timestamp("ms", "UTC")
@@ -41,12 +42,11 @@ class ArrowWriter(RowWriter):
         self._batches: list[Any] = []
         self._rows = 0
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, batch: Batch) -> None:
         """Take some rows, of one column or more."""
-        values = zip(*rows, strict=True)
-        arrays = [pa.array(column, type=type_) for column, type_ in zip(values, self._schema.types, strict=True)]
+        arrays = [column.cast(type_) for column, type_ in zip(batch.columns, self._schema.types, strict=True)]
         self._batches.append(pa.record_batch(arrays, schema=self._schema))
-        self._rows += len(rows)
+        self._rows += len(batch)
         if self._rows >= GROUP_ROWS:
             self._write_group()
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import BinaryIO
 
+from tapedeck_deck.cli.exports.batch import Batch, rows_of
 from tapedeck_deck.cli.exports.format import PRICES, ExportFormat, RowWriter
 from tapedeck_deck.cli.exports.kinds import ExportColumn, ExportKind, Row
 from tapedeck_deck.cli.exports.selection import ExportSelection
@@ -20,9 +21,9 @@ class BacktraderWriter(RowWriter):
         self._stream = stream
         stream.write(_HEADER)
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, batch: Batch) -> None:
         """Write rows of time, prices and volume."""
-        self._stream.write("".join(map(_line, rows)).encode())
+        self._stream.write("".join(map(_line, rows_of(batch))).encode())
 
     def close(self) -> None:
         """Nothing ends the file."""

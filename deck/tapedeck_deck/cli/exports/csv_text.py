@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from tapedeck_crds.base import format_ms
+from tapedeck_deck.cli.exports.batch import Batch, rows_of
 from tapedeck_deck.cli.exports.format import PRICES, ExportFormat, RowWriter
 from tapedeck_deck.cli.exports.kinds import ColumnType, ExportColumn, ExportKind, Row
 from tapedeck_deck.cli.exports.selection import ExportSelection
@@ -27,8 +28,9 @@ class CsvWriter(RowWriter):
         self._wall_times = {i for i, column in enumerate(columns) if column.type is ColumnType.WALL_TIME}
         self._writer.writerow([column.name for column in columns])
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, batch: Batch) -> None:
         """Write rows; the module csv writes a float by repr, its shortest exact text."""
+        rows = rows_of(batch)
         self._writer.writerows([self._with_times(row) for row in rows] if self._wall_times else rows)
 
     def close(self) -> None:

@@ -2,49 +2,49 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
-from pathlib import Path
+from itertools import chain
+from pathlib import Path, PurePosixPath
 
 from tapedeck_deck.cli.context import print_note
+from tapedeck_deck.cli.exports.copied_rows import copied_rows
 from tapedeck_deck.cli.exports.folder_writer import FolderWriter
 from tapedeck_deck.cli.exports.format import RowWriter
 from tapedeck_deck.cli.exports.kinds import ExportColumn
 from tapedeck_deck.cli.exports.outputs import STDOUT, output_folder, standard_output, whole_file
 from tapedeck_deck.cli.exports.request import ExportRequest
 from tapedeck_deck.cli.exports.selection import run_id_of, statement
+from tapedeck_deck.cli.object_store import is_object, upload
 from tapedeck_deck.cli.store_query import snapshot, store_errors
 from tapedeck_deck.embedded.errors import DeckError
 
-BATCH_ROWS = 20_000
 PROGRESS_SECONDS = 2.0
 
 
 def export(dsn: str, request: ExportRequest) -> int:
-    """Write the rows as of one moment, and say how many; returns their number. Raises DeckError where there are none.
-
-    A cursor of the server gives batches, so that memory is bounded whatever the number of rows.
-    """
+    """Write the rows as of one moment; returns their number. Raises DeckError where there are none."""
     kind = request.kind
     columns = request.format.columns(kind, request.selection)
     progress = _Progress()
-    with store_errors(), snapshot(dsn) as connection, connection.cursor(name="export", binary=True) as cursor:
+    with store_errors(), snapshot(dsn) as connection:
         selection = request.selection
         if selection.run is not None:
             selection = replace(selection, run=run_id_of(connection, selection.run))
-        cursor.execute(statement(kind, columns, selection))
-        rows = cursor.fetchmany(BATCH_ROWS)
-        if not rows:
-            hint = "; `tapedeck symbols` lists what the store has" if kind.name in ("bars", "trades") else ""
-            raise DeckError(f"no {kind.name} match{hint}")
-        with _writer(request, columns) as writer:
-            while rows:
-                writer.write(rows)
-                progress.add(len(rows))
-                rows = cursor.fetchmany(BATCH_ROWS)
-            writer.close()
+        query = statement(kind, columns, selection)
+        with closing(copied_rows(connection, query, columns)) as batches:
+            first = next(batches, None)
+            if first is None:
+                hint = "; `tapedeck symbols` lists what the store has" if kind.name in ("bars", "trades") else ""
+                raise DeckError(f"no {kind.name} match{hint}")
+            with _writer(request, columns) as writer:
+                for batch in chain([first], batches):
+                    writer.write(batch)
+                    progress.add(len(batch))
+                writer.close()
     where = "standard output" if request.output == STDOUT else request.output
     print_note(f"{progress.rows:,} {kind.name} exported to {where} as {request.format.name}")
     return progress.rows
@@ -54,7 +54,13 @@ def export(dsn: str, request: ExportRequest) -> int:
 def _writer(request: ExportRequest, columns: tuple[ExportColumn, ...]) -> Iterator[RowWriter]:
     """The writer of a request, whose output appears at the end of the block."""
     open_writer = request.format.open_writer
-    if request.layout is not None:
+    if is_object(request.output):
+        with tempfile.TemporaryDirectory(prefix="tapedeck-export-") as folder:
+            local = Path(folder) / PurePosixPath(request.output).name
+            with _writer(replace(request, output=str(local)), columns) as writer:
+                yield writer
+            upload(local, request.output)
+    elif request.layout is not None:
         with output_folder(Path(request.output), empty=request.empty) as folder:
             yield FolderWriter(folder, columns, request.layout(columns), open_writer)
     elif request.output == STDOUT:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from contextlib import ExitStack
 from itertools import groupby
-from operator import itemgetter
 
+from tapedeck_deck.cli.exports.batch import Batch, rows_of
 from tapedeck_deck.cli.exports.format import FolderLayout, OpenWriter, RowWriter
 from tapedeck_deck.cli.exports.kinds import ExportColumn, Row
 from tapedeck_deck.cli.exports.outputs import OutputFolder
@@ -22,19 +22,21 @@ class FolderWriter(RowWriter):
         self._folder = folder
         self._layout = layout
         self._open_writer = open_writer
-        self._kept_values = itemgetter(*(list(columns).index(column) for column in layout.kept))
+        self._kept = [list(columns).index(column) for column in layout.kept]
         self._current: Hashable = None
         self._writer: RowWriter | None = None
         self._file = ExitStack()
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, batch: Batch) -> None:
         """Write rows to their files. Raises DeckError where two series would share one."""
-        for key, group in groupby(rows, self._layout.key):
+        kept, start = batch.select(self._kept), 0
+        for key, group in groupby(rows_of(batch), self._layout.key):
             own = list(group)
             if self._writer is None or key != self._current:
                 self.close()
                 self._writer, self._current = self._open(own[0]), key
-            self._writer.write([self._kept_values(row) for row in own])
+            self._writer.write(kept.slice(start, len(own)))
+            start += len(own)
 
     def close(self) -> None:
         """End the last file."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO, NamedTuple, TypeAlias
 
+from tapedeck_deck.cli.exports.batch import Batch
 from tapedeck_deck.cli.exports.kinds import ExportColumn, ExportKind, Row
 from tapedeck_deck.cli.exports.selection import ExportSelection
 
@@ -18,8 +19,8 @@ class RowWriter(ABC):
     """Writes rows to a stream, which it leaves open."""
 
     @abstractmethod
-    def write(self, rows: Sequence[Row]) -> None:
-        """Write some rows."""
+    def write(self, batch: Batch) -> None:
+        """Write some rows, at least one."""
 
     @abstractmethod
     def close(self) -> None:

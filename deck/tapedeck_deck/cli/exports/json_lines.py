@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from tapedeck_crds.base import format_ms
+from tapedeck_deck.cli.exports.batch import Batch, rows_of
 from tapedeck_deck.cli.exports.format import ExportFormat, RowWriter
 from tapedeck_deck.cli.exports.kinds import ColumnType, ExportColumn, Row
 
@@ -28,9 +29,9 @@ class JsonLinesWriter(RowWriter):
         self._converted = [(i, convert) for i, convert in converted if convert is not None]
         self._encoder = msgspec.json.Encoder()
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, batch: Batch) -> None:
         """Write rows; msgspec writes a float as its shortest exact text."""
-        self._stream.write(self._encoder.encode_lines([self._object(row) for row in rows]))
+        self._stream.write(self._encoder.encode_lines([self._object(row) for row in rows_of(batch)]))
 
     def close(self) -> None:
         """Nothing ends the file."""

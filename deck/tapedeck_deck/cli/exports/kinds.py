@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, LiteralString, TypeAlias
 
 from psycopg import sql
 
@@ -24,6 +24,16 @@ class ColumnType(Enum):
     JSON = "json"
 
 
+_EXPRESSIONS: dict[ColumnType, LiteralString] = {
+    ColumnType.TEXT: "{}::text",
+    ColumnType.INTEGER: "{}::int8",
+    ColumnType.FLOAT: "{}::float8",
+    ColumnType.MARKET_TIME: "(date_part('epoch', {}) * 1000)::int8",
+    ColumnType.WALL_TIME: "(date_part('epoch', {}) * 1000)::int8",
+    ColumnType.JSON: "to_jsonb({})::text",
+}
+
+
 @dataclass(frozen=True)
 class ExportColumn:
     """A column of a table."""
@@ -34,12 +44,7 @@ class ExportColumn:
     @property
     def expression(self) -> sql.Composable:
         """The SQL of its value as a Row has it."""
-        name = sql.Identifier(self.name)
-        if self.type in (ColumnType.MARKET_TIME, ColumnType.WALL_TIME):
-            return sql.SQL("(date_part('epoch', {}) * 1000)::int8").format(name)
-        if self.type is ColumnType.JSON:
-            return sql.SQL("to_jsonb({})::text").format(name)
-        return name
+        return sql.SQL(_EXPRESSIONS[self.type]).format(sql.Identifier(self.name))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import IO, BinaryIO
 
 from tapedeck_crds.intervals import DAY_MS
+from tapedeck_deck.cli.exports.batch import Batch, rows_of
 from tapedeck_deck.cli.exports.format import ExportFormat, FolderLayout, RowWriter, bar_columns
 from tapedeck_deck.cli.exports.kinds import ExportColumn, Row
 from tapedeck_deck.embedded.errors import DeckError
@@ -31,8 +32,9 @@ class LeanWriter(RowWriter):
         self._archive = zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED)
         self._entry: IO[bytes] | None = None
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, batch: Batch) -> None:
         """Write rows of one series, and where it has a file for each day, of one day."""
+        rows = rows_of(batch)
         if self._entry is None:
             self._entry = self._archive.open(entry_name(rows[0]), "w", force_zip64=True)
         self._entry.write("".join(map(_line, rows)).encode())

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import BinaryIO, cast
 
+from tapedeck_crds.text import quoted
 from tapedeck_deck.embedded.errors import DeckError
 
 STDOUT = "-"
@@ -89,7 +90,7 @@ def standard_output(*, binary: bool) -> Iterator[BinaryIO]:
 
 
 class OutputFolder:
-    """Files below one folder, written to a temporary folder beside it until ``finish`` moves them into place."""
+    """Files below one folder, written to a temporary folder until ``finish`` moves them into place."""
 
     def __init__(self, folder: Path, temporary: Path) -> None:
         self._folder = folder
@@ -98,7 +99,14 @@ class OutputFolder:
 
     @contextmanager
     def file(self, path: PurePath) -> Iterator[BinaryIO]:
-        """A new file; ``path`` is relative to the folder. Raises FileExistsError where this export has written it."""
+        """A new file; ``path`` is relative to the folder. Raises FileExistsError where this export has written it.
+
+        Names of exchanges and symbols are parts of it. Raises DeckError where they lead out of the folder.
+        """
+        if path.is_absolute() or ".." in path.parts:
+            raise DeckError(
+                f"--output: got the file {quoted(str(path))}, by its exchange or symbol; expected one below it"
+            )
         target = self._temporary / path
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as stream:
@@ -115,7 +123,7 @@ class OutputFolder:
 
 @contextmanager
 def output_folder(folder: Path, *, empty: bool) -> Iterator[OutputFolder]:
-    """A folder whose files appear at the end of the block; an error leaves it as it was.
+    """A folder whose files appear at the end of the block; an error before leaves it as it was.
 
     Raises DeckError for a file, and where ``empty`` for a folder with content: its files would be read as a part.
     """
@@ -124,8 +132,10 @@ def output_folder(folder: Path, *, empty: bool) -> Iterator[OutputFolder]:
         raise DeckError(f"--output: got {folder}, which is a file, expected a folder")
     if empty and folder.is_dir() and any(folder.iterdir()):
         raise DeckError(f"--output: got {folder}, which has files, expected a new or an empty folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    # Within a folder that exists: it may be a file system of its own, from which no file can be renamed into it.
+    beside = folder if folder.is_dir() else folder.parent
+    beside.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=beside))
     try:
         output = OutputFolder(folder, temporary)
         yield output

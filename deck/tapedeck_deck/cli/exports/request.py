@@ -11,6 +11,7 @@ from tapedeck_deck.cli.exports.format import ExportFormat, FolderLayout
 from tapedeck_deck.cli.exports.kinds import KINDS, ExportColumn, ExportKind
 from tapedeck_deck.cli.exports.outputs import STDOUT
 from tapedeck_deck.cli.exports.selection import ExportSelection
+from tapedeck_deck.cli.object_store import is_object
 from tapedeck_deck.embedded.errors import DeckError
 
 _MODULES = (csv_text, json_lines, parquet, arrow_file, freqtrade, lean_zip, backtrader)
@@ -49,6 +50,8 @@ def parse_request(
     if partition and form is not parquet.FORMAT:
         raise DeckError(f"--partition: got it for {form.name}, expected --format parquet")
     layout = parquet.partitioned(kind, partition) if partition else form.layout
+    if output is not None and "://" in output and not is_object(output):
+        raise DeckError(f"--output: got {output}, expected a file, a folder, s3:// or gs://")
     if output in (None, STDOUT) and layout is not None:
         raise DeckError("--output: expected a folder for the files")
     if output is None and form.binary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from tapedeck_deck.cli.imports.feeds import feeds
 from tapedeck_deck.cli.imports.inspect import Declared, Found, Looked, look
 from tapedeck_deck.cli.imports.paths import Listed
 from tapedeck_deck.cli.imports.run import new_name, run, wait_stored
+from tapedeck_deck.cli.output import DOCUMENTS, as_text
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
 
@@ -43,8 +43,8 @@ class Import:
             return look(self.listed, declared, lambda path: status.update(f"reading {path}"))
 
     def described(self, looked: Looked, form: str) -> str:
-        """What was found, as text or JSON."""
-        return json.dumps(report.document(looked), indent=2) if form == "json" else "\n".join(report.lines(looked))
+        """What was found, as text, JSON or YAML."""
+        return as_text(report.document(looked), form) if form in DOCUMENTS else "\n".join(report.lines(looked))
 
     def write(self, looked: Looked, target: Path) -> None:
         """Write the Feeds as YAML. Their paths are relative to the files' folder."""
@@ -61,7 +61,9 @@ class Import:
         statuses = run(self.home, documents, self.listed.root, self.console)
         with self.console.status("waiting for the recorder to store the last rows"):
             for document, status in zip(documents, statuses, strict=True):
-                wait_stored(self.home, document, status, _span(_of(document, looked.found)))
+                found = _of(document, looked.found)
+                symbols = sorted({symbol for each in found for symbol in each.symbols})
+                wait_stored(self.home, document, status, symbols, _span(found))
         return report.summary(statuses, sum(each.counted.holes for each in looked.found))
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tapedeck_common.files import FilesAccess, InvalidFiles, SourceFile, find_files
-from tapedeck_common.files.inspection import Counted, Recognized, count_rows, recognize_file
-from tapedeck_crds.files import AUTO, Files
+from tapedeck_common.files.errors import NotMarketData
+from tapedeck_common.files.inspection import recognize_file
+from tapedeck_common.files.layouts.file_names import DeclaredParts, declared_parts
+from tapedeck_common.files.recognized import Recognized
+from tapedeck_common.files.row_counts import Counted, count_rows
+from tapedeck_crds.files import AUTO, Files, formats
 from tapedeck_crds.json import Json
 from tapedeck_deck.cli.imports.paths import Listed
 from tapedeck_deck.embedded.errors import DeckError
@@ -17,6 +22,7 @@ EXCHANGE = "files"
 """The exchange of files that say none."""
 STAND_IN = "A/B"
 """A symbol while that of a file is not known."""
+SYMBOLS_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -31,24 +37,30 @@ class Declared:
 
 @dataclass(frozen=True)
 class Found:
-    """A file, the spec by which it is read, and what it holds."""
+    """A file, the spec by which it is read, and what it holds. ``symbol`` is None where each row says its own."""
 
     path: str
     files: Files
-    symbol: str
+    symbol: str | None
     recognized: Recognized
     counted: Counted
     assumed: tuple[str, ...]
 
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols of its rows; the declared one of a file without rows."""
+        return self.counted.symbols or ([self.symbol] if self.symbol is not None else [])
+
     def document(self) -> Json:
-        """The file in the output of ``--dry-run -o json``."""
+        """The file in the output of ``--dry-run -o json``; ``symbol`` is null where it has several."""
         times = (self.counted.first, self.counted.last)
         return {
             "path": self.path,
             "layout": self.recognized.layout,
             "kind": self.recognized.kind,
             "exchange": self.files.exchange,
-            "symbol": self.symbol,
+            "symbol": self.symbols[0] if len(self.symbols) == 1 else None,
+            "symbols": self.symbols[:SYMBOLS_SHOWN],
             "interval": self.files.interval if self.recognized.kind == "bars" else None,
             "unit": self.recognized.unit,
             "zone": self.recognized.zone,
@@ -57,6 +69,8 @@ class Found:
             "first": times[0],
             "last": times[1],
             "holes": self.counted.holes,
+            "empty": self.counted.empty,
+            "skipped": list(self.counted.skipped),
             "assumed": list(self.assumed),
             "refused": [{"reason": r.reason, "line": r.line, "count": r.count} for r in self.counted.refused],
         }
@@ -87,48 +101,67 @@ def look(listed: Listed, declared: Declared, on_file: Callable[[str], None] = la
 
 def _look(listed: Listed, path: str, declared: Declared) -> Found:
     access = FilesAccess(listed.root)
-    first = _files(declared, path, STAND_IN, declared.interval or "1m", EXCHANGE)
+    parts = _parts(declared, path)
+    told = declared.symbol or parts.symbol
+    first = _files(declared, path, told or STAND_IN, declared.interval or parts.interval or "1m", EXCHANGE)
     [source] = _source(first, access)
-    recognized = recognize_file(first, source, declared.symbol)
-    assumed = list(recognized.assumed)
-    symbol = declared.symbol or recognized.symbol
-    if symbol is None:
-        symbol = _by_name(path)
-        assumed.append(f"symbol is {symbol}, by the file's name")
-    exchange = declared.exchange or recognized.exchange
-    if exchange is None:
-        exchange = EXCHANGE
-        assumed.append(f"exchange is {EXCHANGE}")
-    interval = declared.interval or recognized.interval
+    recognized = recognize_file(first, source, told)
+    symbol = None if recognized.by_row else recognized.symbol or _by_name(path)
+    assumed = [] if recognized.is_sure else [f"symbol is {symbol}, by the file's name"]
+    if symbol is not None and told is None:  # the base currency tells which of several volumes is meant
+        recognized = recognize_file(first, source, symbol)
+    assumed += recognized.assumed
+    exchange = declared.exchange or recognized.exchange or EXCHANGE
+    if declared.exchange is None and recognized.is_common:
+        assumed.append(f"exchange is {exchange}")
+    interval = declared.interval or parts.interval or recognized.interval
     if interval is None:
         interval = "1m"
         if recognized.kind == "bars":
             assumed.append("interval is 1m")
-    files = _files(declared, path, symbol, interval, exchange, recognized)
+    in_set = None if declared.symbol is None and parts.symbol is not None else symbol
+    files = _files(declared, path, in_set, interval, exchange, recognized)
     [source] = _source(files, access)
     counted = count_rows(files, recognized.kind, source)
+    if not counted.rows and not counted.refused:
+        raise NotMarketData(f"{path}: holds a header and no rows, expected rows of market data")
+    if not counted.rows:
+        reason = counted.refused[0]
+        raise InvalidFiles(f"{path}: has no valid row; the first: {path}:{reason.line}: {reason.reason}")
     return Found(path, files, symbol, recognized, counted, tuple(assumed))
 
 
+def _parts(declared: Declared, path: str) -> DeclaredParts:
+    """What the file's name says by a declared pattern. Raises InvalidFiles."""
+    pattern = declared.fields.get("fileName")
+    if pattern is None:
+        return DeclaredParts(None, None)
+    try:
+        return declared_parts(pattern, path.rpartition("/")[2])
+    except ValueError as error:
+        raise InvalidFiles(f"{path}: {error}") from None
+
+
 def _files(
-    declared: Declared, path: str, symbol: str, interval: str, exchange: str, recognized: Recognized | None = None
+    declared: Declared,
+    path: str,
+    symbol: str | None,
+    interval: str,
+    exchange: str,
+    recognized: Recognized | None = None,
 ) -> Files:
     fields: dict[str, Any] = {**declared.fields}
     if recognized is not None:
         fields.setdefault("kind", recognized.kind)
-        if fields.get("format", AUTO) == AUTO and recognized.layout in _presets():
+        if fields.get("format", AUTO) == AUTO and recognized.layout in formats():
             fields["format"] = recognized.layout
-    sets = [{"symbol": symbol, "path": path}]
+        if recognized.security_type is not None:
+            fields.setdefault("securityType", recognized.security_type)
+    sets = [{"path": path} if symbol is None else {"symbol": symbol, "path": path}]
     try:
         return Files.model_validate({**fields, "exchange": exchange, "interval": interval, "sets": sets})
     except ValueError as error:
         raise DeckError(_first_problem(error)) from None
-
-
-def _presets() -> Sequence[str]:
-    from tapedeck_crds.file_presets import preset_names
-
-    return preset_names()
 
 
 def _source(files: Files, access: FilesAccess) -> list[SourceFile]:
@@ -147,5 +180,6 @@ def _first_problem(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"--{where.replace('.', '-')}: got {first['input']!r}, {first['msg'].removeprefix('Value error, ')}"
+    where = "-".join(map(str, first["loc"]))
+    option = re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", where)
+    return f"--{option}: got {first['input']!r}, {first['msg'].removeprefix('Value error, ')}"

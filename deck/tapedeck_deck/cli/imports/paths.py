@@ -31,10 +31,6 @@ def listed(arguments: Sequence[str]) -> Listed:
     found: dict[Path, bool] = {}
     for argument in arguments:
         path = Path(argument)
-        if "://" in argument:
-            raise DeckError(
-                f"PATH: got {argument}, expected files of this machine; for s3:// write a Feed with credentialsSecret"
-            )
         if path.is_dir():
             for each in _below(path):
                 found.setdefault(each, False)

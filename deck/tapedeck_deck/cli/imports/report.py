@@ -24,13 +24,19 @@ _HEADERS = (
     "holes",
 )
 REASONS_SHOWN = 3
+WARNINGS_SHOWN = 10
 
 
 def document(looked: Looked) -> Json:
-    """The files for ``-o json``."""
+    """The files for ``-o json`` and ``-o yaml``."""
     refused = [{"path": path, "error": reason} for path, reason in looked.refused.items()]
     skipped = [{"path": path, "reason": reason} for path, reason in looked.skipped.items()]
-    return {"files": [each.document() for each in looked.found], "errors": refused, "skipped": skipped}
+    return {
+        "files": [each.document() for each in looked.found],
+        "warnings": mixed_layouts(looked.found),
+        "errors": refused,
+        "skipped": skipped,
+    }
 
 
 def lines(looked: Looked) -> list[str]:
@@ -41,8 +47,26 @@ def lines(looked: Looked) -> list[str]:
     for each in looked.found:
         for reason in each.counted.refused[:REASONS_SHOWN]:
             text.append(f"refused: {each.path}:{reason.line}: {reason.reason} ({reason.count} rows)")
+        if each.counted.empty:
+            text.append(f"empty: {each.path}: {each.counted.empty:,} rows without values")
+        text += [f"skipped: {reason}" for reason in each.counted.skipped]
+    text += [f"warning: {each}" for each in mixed_layouts(looked.found)]
     text += [f"skipped: {reason}" for reason in looked.skipped.values()]
     return text
+
+
+def mixed_layouts(found: Sequence[Found]) -> list[str]:
+    """The series whose files are in different layouts, which may tell of a file that is misread or does not belong."""
+    by_series: dict[tuple[str, str], dict[str, str]] = {}
+    for each in found:
+        kind = each.files.interval if each.recognized.kind == "bars" else "trades"
+        for symbol in each.symbols:
+            by_series.setdefault((symbol, kind), {}).setdefault(each.recognized.layout, each.path)
+    return [
+        f"{symbol} {kind}: files are in different layouts: {', '.join(f'{n} ({p})' for n, p in layouts.items())}"
+        for (symbol, kind), layouts in by_series.items()
+        if len(layouts) > 1
+    ][:WARNINGS_SHOWN]
 
 
 def _row(found: Found) -> list[str]:
@@ -53,7 +77,7 @@ def _row(found: Found) -> list[str]:
         recognized.layout,
         recognized.kind,
         found.files.exchange,
-        found.symbol,
+        found.symbols[0] if len(found.symbols) == 1 else f"{len(found.symbols):,} symbols",
         found.files.interval if is_bars else "",
         recognized.unit,
         recognized.zone,

@@ -10,17 +10,15 @@ from pathlib import Path
 from rich.console import Console
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_deck.cli.changes import apply
 from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
-from tapedeck_deck.cli.kinds import find
+from tapedeck_deck.cli.feed_progress import NAMESPACE, final_statuses
 from tapedeck_deck.cli.store_query import rows_of
 from tapedeck_deck.demo.progress import ProgressBars
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
 
-NAMESPACE = "default"
 POLL_SECONDS = 0.3
 STALL_SECONDS = 120.0
 """Without another row in the store."""
@@ -46,7 +44,7 @@ def run(home: StateDir, feeds: Sequence[Json], root: Path, console: Console) -> 
         apply(objects, [Document("import", root, feed) for feed in feeds], NAMESPACE)
     try:
         with ProgressBars(console) as progress:
-            statuses = [_final(home, name, progress) for name in names]
+            statuses = final_statuses(home, names, progress)
     except KeyboardInterrupt:
         print_note(f"Feed {', '.join(names)} continues; `tapedeck delete feed {' '.join(names)}` stops it")
         raise
@@ -58,8 +56,8 @@ def run(home: StateDir, feeds: Sequence[Json], root: Path, console: Console) -> 
     return statuses
 
 
-def wait_stored(home: StateDir, feed: Json, status: Json, span: tuple[int, int]) -> None:
-    """Wait until the store has as many rows of the Feed's series as it has published. Raises DeckError.
+def wait_stored(home: StateDir, feed: Json, status: Json, symbols: Sequence[str], span: tuple[int, int]) -> None:
+    """Wait until the store has as many rows of the Feed's symbols as it has published. Raises DeckError.
 
     ``span`` is the first and the last time of its rows, milliseconds UTC.
     """
@@ -69,7 +67,7 @@ def wait_stored(home: StateDir, feed: Json, status: Json, span: tuple[int, int])
     files = feed["spec"]["source"]["files"]
     parameters = {
         "exchange": files["exchange"],
-        "symbols": sorted({each["symbol"] for each in files["sets"]}),
+        "symbols": list(symbols),
         "interval": files["interval"],
         "first": span[0] // 1_000 - 31 * 86_400,  # the open of a bar that a trade makes is before the trade
         "last": span[1] // 1_000 + 1,
@@ -87,18 +85,4 @@ def wait_stored(home: StateDir, feed: Json, status: Json, span: tuple[int, int])
                 f"the store has {bars} of {wanted[0]} bars and {trades} of {wanted[1]} trades, and no more for "
                 f"{STALL_SECONDS:.0f} s; `tapedeck status` shows the recorder, `tapedeck errors` what it refused"
             )
-        time.sleep(POLL_SECONDS)
-
-
-def _final(home: StateDir, name: str, progress: ProgressBars) -> Json:
-    """The final status of a Feed. There is no timeout: the size of the files decides how long it takes."""
-    while True:
-        with open_objects(home) as objects:
-            feed = find(objects, "Feed", NAMESPACE, name)
-        progress.update(feed)
-        status: Json = feed.get("status", {})
-        if status.get("phase") in FINAL_PHASES:
-            return status
-        if home.running() is None:
-            raise DeckError(f"{NOT_RUNNING}; Feed {name} then begins again")
         time.sleep(POLL_SECONDS)

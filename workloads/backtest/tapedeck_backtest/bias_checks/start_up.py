@@ -55,10 +55,16 @@ def _values_after(rerun: StrategyRerun, low: int, high: int) -> dict[str, float]
     values: dict[str, float] = {}
     for number, indicator in enumerate(strategy.getindicators()):
         name = _name(indicator, attributes.get(id(indicator)), number)
-        for line, alias in enumerate(indicator.getlinealiases()):
-            array = indicator.lines[line].array
-            values[f"{name}.{alias}"] = array[-1] if len(array) else math.nan
+        for alias, line in _lines(indicator):
+            values[f"{name}.{alias}"] = line.array[-1] if len(line.array) else math.nan
     return values
+
+
+def _lines(indicator: Any) -> list[tuple[str, Any]]:
+    """The lines of an indicator with their names. An operation on lines, such as close(-1), is one line."""
+    if not hasattr(indicator, "getlinealiases"):
+        return [("result", indicator.lines[0])]
+    return [(alias, indicator.lines[number]) for number, alias in enumerate(indicator.getlinealiases())]
 
 
 def _name(indicator: Any, attribute: str | None, number: int) -> str:

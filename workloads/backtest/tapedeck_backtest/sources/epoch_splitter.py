@@ -67,7 +67,7 @@ class EpochSplitter:
             raise RunFailed(
                 "Sought",
                 f"data.replay: the Replay left epoch {self._current} for {epoch} (a seek or a new round of its loop), "
-                "and a run reads one epoch: create a new Backtest, or set data.replay.onSeek to restart",
+                "and a run reads the first one: set data.replay.onSeek to restart, or create a new Replay for it",
             )
         self._reached[partition] = epoch
         if epoch not in self._merges and epoch >= self._current:

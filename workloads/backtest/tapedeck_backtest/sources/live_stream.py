@@ -15,6 +15,7 @@ from tapedeck_backtest.bars.arrays import TimeStep
 from tapedeck_backtest.errors import RunFailed
 from tapedeck_common import wire
 from tapedeck_common.kafka import consumer, is_transient
+from tapedeck_common.log_positions import offsets_since
 from tapedeck_common.market import Bar, event_time
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS as BARS
@@ -60,14 +61,9 @@ class LiveStream:
             metadata = self._consumer.list_topics(BARS, timeout=ANSWER_SECONDS).topics[BARS]
             if metadata.error is not None:
                 raise Unavailable(f"{BARS}: {metadata.error.str()}")
-            ends = {p: self._end_offset(p) for p in metadata.partitions}  # before the offsets of ``since`` are queried
-            query = [TopicPartition(BARS, partition, self._last_event) for partition in metadata.partitions]
-            offsets = self._consumer.offsets_for_times(query, ANSWER_SECONDS)
-            for each in offsets:
-                if each.offset < 0:  # OFFSET_END would be resolved later, beyond a bar that arrives meanwhile
-                    each.offset = ends[each.partition]
-            self._catching_up = {each.partition for each in offsets}
-            self._consumer.assign(offsets)
+            offsets = offsets_since(self._consumer, [(BARS, p) for p in metadata.partitions], self._last_event)
+            self._catching_up = set(metadata.partitions)
+            self._consumer.assign([TopicPartition(*place, offset) for place, offset in offsets.items()])
         except KafkaException as error:
             raise Unavailable(f"{BARS}: {error}") from error
 
@@ -88,10 +84,6 @@ class LiveStream:
     def close(self) -> None:
         """Close the consumer."""
         self._consumer.close()
-
-    def _end_offset(self, partition: int) -> int:
-        _, end = self._consumer.get_watermark_offsets(TopicPartition(BARS, partition), ANSWER_SECONDS)
-        return end
 
     def _complete_event(self, now: int) -> int | None:
         """The earliest pending event time, if all symbols have a bar or no further bar can count."""

@@ -1,14 +1,15 @@
-"""``python -m tapedeck_backtest.strategies``: lists the built-in strategies with their params as JSON."""
+"""``python -m tapedeck_backtest.strategies``: writes the list of the built-in strategies and their params."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from tapedeck_backtest.strategies import BUILTINS
+from tapedeck_crds.builtin_strategies import FILE
+from tapedeck_crds.json import Json
 
 
-def listing() -> list[dict[str, Any]]:
+def listing() -> list[Json]:
     """One object per strategy: name, description, and its params by name with type and default."""
     return [
         {
@@ -23,5 +24,10 @@ def listing() -> list[dict[str, Any]]:
     ]
 
 
+def text() -> str:
+    """The list as the file has it."""
+    return json.dumps(listing(), indent=2) + "\n"
+
+
 if __name__ == "__main__":
-    print(json.dumps(listing()))
+    FILE.write_text(text())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from tapedeck_common.files.layouts.reading import TimeReading
-from tapedeck_common.files.timestamps import FileTimes, Int64s, Stamp, checked_us
+from tapedeck_common.files.timestamps import FileTimes, Stamp, checked_us
 from tapedeck_crds.intervals import BAR_LENGTHS, DAY_MS, Interval
 from tapedeck_crds.session import Session
 
@@ -15,16 +15,12 @@ _DAY_US = DAY_MS * 1_000
 class FileDates(FileTimes):
     """Reads the dates of one file.
 
-    A time is of the trading day that it has in the session; without one, of the date that the file writes. Midnight UTC
-    keeps its date, and a time in UTC alone tells no other: it stays as it is. The microseconds are those of the local
-    time, so that days are equally long also where the clock changes.
+    A time is of the trading day that it has in the session; without one, of the date that the file writes, or that a
+    number has in the files' zone. Midnight UTC keeps its date; without a zone a time in UTC stays as it is. The
+    microseconds are those of the local time, so that days are equally long also where the clock changes.
     """
 
-    def of_numbers(self, numbers: Int64s) -> None:
-        """Dates are read one by one."""
-
-    def of_instants(self, us: Int64s) -> None:
-        """Dates are read one by one."""
+    by_columns = False
 
     def of_moment(self, name: str, moment: datetime) -> Stamp:
         """A time with or without an offset. Raises ValueError."""
@@ -40,9 +36,14 @@ class FileDates(FileTimes):
         return (us, us // 1_000) if us % _DAY_US == 0 else (written, _midnight(local))
 
     def _of_instant(self, us: int) -> Stamp:
-        if self._session is None or us % _DAY_US == 0:
+        if us % _DAY_US == 0:
             return us, us // 1_000
-        return self._in_session(us, self._session)
+        if self._session is not None:
+            return self._in_session(us, self._session)
+        if self._zone is None:
+            return us, us // 1_000
+        local = datetime.fromtimestamp(us / 1_000_000, self._zone).replace(tzinfo=UTC)
+        return round(local.timestamp() * 1_000_000), _midnight(local)
 
     def _in_session(self, us: int, session: Session) -> Stamp:
         ts = us // 1_000

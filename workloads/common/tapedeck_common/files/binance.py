@@ -6,13 +6,17 @@ from collections.abc import Callable
 
 import msgspec
 
+from tapedeck_common.files.content.unpacking import unpack
 from tapedeck_common.files.field_parsing import InvalidTrade, number
-from tapedeck_common.files.source_files import SourceFile
+from tapedeck_common.files.layouts.file_names import unified
+from tapedeck_common.files.source_files import SourceFile, open_file, size_of
 from tapedeck_common.files.timestamps import FileTimes
 from tapedeck_common.json_text import json_decoder
 from tapedeck_common.market import Trade
 from tapedeck_crds.files import Files
 from tapedeck_crds.text import quoted
+
+MESSAGE_MAX = 65_536  # bytes of a line
 
 
 class _Message(msgspec.Struct):
@@ -60,6 +64,17 @@ def trade_parser(files: Files, file: SourceFile, times: FileTimes) -> Callable[[
         return us, Trade(files.exchange, file.symbol, ts, id, price, amount, "sell" if message.m else "buy")
 
     return parse
+
+
+def message_symbol(file: SourceFile) -> str | None:
+    """The symbol of the first message of a file; None where its first line is none. Raises what reading a file does."""
+    with open_file(file) as raw:
+        content = next(unpack(file.name, raw, size_of(raw)), None)
+        line = b"" if content is None else content.stream.readline(MESSAGE_MAX)
+    try:
+        return unified(_message(line.decode()).s)
+    except ValueError:
+        return None
 
 
 def _message(text: str) -> _Message:

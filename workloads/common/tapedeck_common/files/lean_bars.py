@@ -10,19 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple, cast, get_args
 from zoneinfo import ZoneInfo
 
 from tapedeck_common.files.errors import InvalidFiles
 from tapedeck_common.files.field_parsing import number, whole
+from tapedeck_common.files.lean_paths import INTERVALS, LeanLayout, layout_of_folders
 from tapedeck_common.files.source_files import SourceFile
 from tapedeck_common.market import Bar
 from tapedeck_crds.files import Files, SecurityType
 from tapedeck_crds.text import quoted
 
-INTERVALS = {"second": "1s", "minute": "1m", "hour": "1h", "daily": "1d"}
-"""LEAN's resolutions, without ticks."""
-OTHER_SECURITIES = ("future", "futureoption", "index", "indexoption", "option")
 DEFAULT_MARKETS: dict[SecurityType, str] = {"equity": "usa", "forex": "oanda", "cfd": "oanda"}
 ZONES = {
     ("equity", "usa"): "America/New_York",
@@ -38,14 +35,6 @@ _SIDES = tuple(f"{side} {field}" for side in ("bid", "ask") for field in ("open"
 QUOTE_COLUMNS = ("time", *_SIDES)
 _DAY_IN_NAME = re.compile(r"(?:^|_)(\d{8})(?=[_.])")
 _TIME = re.compile(r"\d{8} \d{2}:\d{2}")
-
-
-class Layout(NamedTuple):
-    """What a file's folders, or the spec, say of it."""
-
-    security: SecurityType
-    market: str
-    resolution: str
 
 
 def lean_parser(files: Files, file: SourceFile) -> Callable[[str], tuple[int, Bar]]:
@@ -67,14 +56,14 @@ def lean_parser(files: Files, file: SourceFile) -> Callable[[str], tuple[int, Ba
     return parse
 
 
-def _layout(files: Files, file: SourceFile) -> Layout:
+def _layout(files: Files, file: SourceFile) -> LeanLayout:
     """The layout of a file. Raises InvalidFiles where it is not known, not supported or not that of the spec."""
-    found = _layout_of_folders(file)
+    found = layout_of_folders(file)
     security = files.security_type or (found.security if found else None)
     if security is None:
         raise InvalidFiles(
             f"{file.name}: cannot tell whether the prices are those of an equity, in 1/10000 dollars and New York's "
-            "time; keep LEAN's folders (such as equity/usa/minute/spy) or set securityType"
+            "time; keep LEAN's folders (such as equity/usa/minute/spy) or set securityType (--security-type)"
         )
     if found is not None and found.security != security:
         raise InvalidFiles(f"securityType: got {security}, expected {found.security} as in the folders of {file.name}")
@@ -85,28 +74,12 @@ def _layout(files: Files, file: SourceFile) -> Layout:
     if found is not None:
         return found
     resolution = next(name for name, interval in INTERVALS.items() if interval == files.interval)
-    return Layout(security, DEFAULT_MARKETS.get(security, ""), resolution)
+    return LeanLayout(security, DEFAULT_MARKETS.get(security, ""), resolution)
 
 
-def _layout_of_folders(file: SourceFile) -> Layout | None:
-    """Security type, market and resolution of the path, if it has LEAN's folders. Raises InvalidFiles for others."""
-    parts = file.path.parts
-    for security, market, resolution in zip(parts, parts[1:], parts[2:], strict=False):
-        if resolution not in (*INTERVALS, "tick"):
-            continue
-        if security in OTHER_SECURITIES:
-            expected = ", ".join(get_args(SecurityType))
-            raise InvalidFiles(f"{file.name}: got LEAN's layout of {security}, expected one of {expected}")
-        if security in get_args(SecurityType):
-            if resolution == "tick":
-                raise InvalidFiles(f"{file.name}: got LEAN's layout of ticks, expected {', '.join(INTERVALS)}")
-            return Layout(cast(SecurityType, security), market, resolution)
-    return None
-
-
-def _time_parser(layout: Layout, file: SourceFile) -> Callable[[str], int]:
+def _time_parser(layout: LeanLayout, file: SourceFile) -> Callable[[str], int]:
     """A parser of a row's time to milliseconds UTC."""
-    zone = _zone(layout, file)
+    zone = zone_of(layout, file)
     hours: dict[datetime, int] = {}
 
     def to_utc(local: datetime) -> int:
@@ -128,8 +101,8 @@ def _time_parser(layout: Layout, file: SourceFile) -> Callable[[str], int]:
     return since_midnight
 
 
-def _zone(layout: Layout, file: SourceFile) -> ZoneInfo:
-    """The zone of the times. A bar of a day is that of the date, in any zone."""
+def zone_of(layout: LeanLayout, file: SourceFile) -> ZoneInfo:
+    """The zone of the times. A bar of a day is that of the date, in any zone. Raises InvalidFiles."""
     if layout.resolution == "daily" or layout.security in ("crypto", "cryptofuture"):
         return ZoneInfo("UTC")
     if (zone := ZONES.get((layout.security, layout.market))) is None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from tapedeck_common.addresses import AddressRefused, EndpointPolicy
 from tapedeck_common.files.errors import FilesUnavailable
 from tapedeck_common.files.store_proxy import store_proxy
+from tapedeck_common.logs import hide_secret
 from tapedeck_crds.secrets import FILE_CREDENTIALS
 from tapedeck_crds.text import printable
 
@@ -102,6 +103,8 @@ def _filesystem(credentials: Path | None, endpoints: EndpointPolicy) -> Any:
     from pyarrow import fs
 
     given = {} if credentials is None else _read(credentials)
+    for name in ("access_key", "secret_key", "session_token"):
+        hide_secret(given.get(name, ""))
     if REGION.fullmatch(given.get("region", "us-east-1")) is None:
         raise ValueError("credentialsSecret: expected a region such as eu-central-1")
     if "endpoint_override" in given:

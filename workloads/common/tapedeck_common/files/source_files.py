@@ -9,13 +9,15 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeAlias, cast
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 from tapedeck_common.addresses import EndpointPolicy
-from tapedeck_common.files.content.bounds import BUFFER_BYTES, ExpansionLimit, ZipContent, bounded_lines
+from tapedeck_common.files.content.bounds import bounded_lines
+from tapedeck_common.files.content.unpacking import unpack
 from tapedeck_common.files.errors import FilesUnavailable, InvalidFiles
+from tapedeck_common.files.layouts.file_names import declared_parts
 from tapedeck_common.files.local_files import LocalFile, OutsideFolder, local_files
 from tapedeck_common.files.remote_files import RemoteFile, is_permanent, is_url, remote_files
 from tapedeck_crds.files import Files
@@ -23,19 +25,20 @@ from tapedeck_crds.text import printable
 
 
 class InvalidRow(NamedTuple):
-    """A row that was rejected: its place (``name:line``), the reason, the row itself, and the trade's id if known."""
+    """A row that was rejected: its place (``name:line``), the reason, the row itself, and id and symbol if known."""
 
     place: str
     reason: str
     payload: str
     id: str = ""
+    symbol: str = ""
 
 
 ERROR_MAX = 200  # characters of a library's message
 
 
 class SourceFile(NamedTuple):
-    """A file, and the symbol of all its rows. ``name`` is its path below the root, for messages."""
+    """A file, and the symbol of all its rows, empty where they say it. ``name`` is its path below the root."""
 
     symbol: str
     path: LocalFile | RemoteFile
@@ -57,10 +60,10 @@ Lines: TypeAlias = Iterator[tuple[int, str]]
 
 
 def find_files(files: Files, access: FilesAccess) -> dict[str, list[SourceFile]]:
-    """Symbol → its files, in the order of the sets and by name within each set.
+    """Symbol → its files, in the order of the sets and by name within each set; those whose rows say it under "".
 
     Raises InvalidFiles where a pattern matches no file, one that may not be read, or two symbols match the same file,
-    and FilesUnavailable.
+    or a name is not as declared, and FilesUnavailable.
     """
     owners: dict[Path | RemoteFile, str] = {}
     found: dict[str, list[SourceFile]] = {}
@@ -68,14 +71,34 @@ def find_files(files: Files, access: FilesAccess) -> dict[str, list[SourceFile]]
         for path in _matches(chosen.path, access):
             place: Path | RemoteFile = path if isinstance(path, RemoteFile) else path.path.resolve()
             name = path.url if isinstance(path, RemoteFile) else str(path.path.relative_to(path.root))
-            owner = owners.setdefault(place, chosen.symbol)
-            if owner != chosen.symbol:
-                raise InvalidFiles(f"{name}: matched for {owner} and for {chosen.symbol}, expected one symbol a file")
-            series = found.setdefault(chosen.symbol, [])
-            source = SourceFile(chosen.symbol, path, name)
+            symbol = _symbol_of(files, chosen.symbol, path.name, name)
+            owner = owners.setdefault(place, symbol)
+            if owner != symbol:
+                raise InvalidFiles(
+                    f"{name}: matched for {owner or 'its own symbols'} and for {symbol or 'its own symbols'}, expected "
+                    "one symbol a file"
+                )
+            series = found.setdefault(symbol, [])
+            source = SourceFile(symbol, path, name)
             if source not in series:
                 series.append(source)
     return found
+
+
+def _symbol_of(files: Files, declared: str | None, stem: str, name: str) -> str:
+    """The symbol of a file by its set or its name; empty where its rows say it. Raises InvalidFiles."""
+    if files.file_name is None:
+        return declared or ""
+    try:
+        parts = declared_parts(files.file_name, stem)
+    except ValueError as error:
+        raise InvalidFiles(f"{name}: {error}") from None
+    if parts.interval not in (None, files.interval):
+        raise InvalidFiles(
+            f"{name}: interval: got {parts.interval} in its name, expected {files.interval}; give files of other "
+            "intervals a source of their own"
+        )
+    return declared or parts.symbol or ""
 
 
 def _matches(pattern: str, access: FilesAccess) -> Sequence[LocalFile | RemoteFile]:
@@ -116,12 +139,22 @@ READ_ERRORS = (
 
 
 def read_lines(file: SourceFile) -> Lines:
-    """(number from 1, stripped text) of each line that is not blank. Raises InvalidFiles."""
+    """(number from 1, stripped text) of each line that is not blank, of the one file in it. Raises InvalidFiles."""
     try:
-        with ExitStack() as stack:
-            yield from bounded_lines(decompressed(file, stack), file.name)
+        with open_file(file) as raw:
+            contents = unpack(file.name, raw, size_of(raw))
+            yield from bounded_lines(next(contents).stream, file.name)
+            if next(contents, None) is not None:
+                raise InvalidFiles(f"{file.name}: holds more than one file, expected one")
     except READ_ERRORS as error:
         raise read_error(file, error) from error
+
+
+def size_of(stream: BinaryIO) -> int:
+    """The bytes of a stream, which is read from its start afterwards."""
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    return size
 
 
 def read_error(file: SourceFile, error: Exception) -> Exception:
@@ -142,23 +175,3 @@ def open_file(file: SourceFile) -> Iterator[BinaryIO]:
         raise InvalidFiles(f"{file.name}: {error}; expected a file below it") from None
     with opened as stream:
         yield stream
-
-
-def decompressed(file: SourceFile, stack: ExitStack) -> BinaryIO:
-    """The content of a file, of the one file in a zip, or of a gzip: limited to what market data expands to."""
-    raw = stack.enter_context(open_file(file))
-    size = raw.seek(0, io.SEEK_END)
-    raw.seek(0)
-    if file.path.suffix == ".gz":
-        content = cast(BinaryIO, stack.enter_context(gzip.GzipFile(fileobj=raw)))
-    elif file.path.suffix == ".zip":
-        archive = stack.enter_context(zipfile.ZipFile(cast(BinaryIO, ZipContent(raw, file.name))))
-        members = [m for m in archive.infolist() if not m.is_dir()]
-        if len(members) != 1:
-            raise InvalidFiles(f"{file.name}: holds {len(members)} files, expected one")
-        if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise InvalidFiles(f"{file.name}: is compressed by another method than deflate; write it with deflate")
-        content = cast(BinaryIO, stack.enter_context(archive.open(members[0])))
-    else:
-        return raw
-    return cast(BinaryIO, io.BufferedReader(ExpansionLimit(content, size, file.name), BUFFER_BYTES))

@@ -11,6 +11,7 @@ from tapedeck_crds.intervals import BAR_LENGTHS
 
 if TYPE_CHECKING:
     from tapedeck_common.files.timestamps import Int64s
+    from tapedeck_common.files.valid_bars import ValidBars
 
 CONSTANT_MAX = 24  # so many consecutive bars at the distance of a longer interval are bars of that interval
 CHANCE_MAX = 1_000_000  # that quiet minutes are on a coarser grid by chance is less likely than one in so many
@@ -107,6 +108,38 @@ class Spacing:
             f"{self._name}: interval: got {self._interval}, expected {length}: {what} {length} apart; {advice}, and "
             "give files of other intervals a source of their own"
         )
+
+
+class SymbolSpacings:
+    """The spacing of each symbol in a file, or in all files."""
+
+    def __init__(self, interval: str, name: str) -> None:
+        self._interval, self._name = interval, name
+        self._by_symbol: dict[str, Spacing] = {}
+
+    def add(self, symbol: str, ts: int) -> None:
+        """Add a bar's open time, milliseconds UTC. Raises InvalidFiles as ``Spacing.add``."""
+        self._of(symbol).add(ts)
+
+    def add_block(self, block: ValidBars) -> None:
+        """Add the open times of a block of bars. Raises InvalidFiles as ``Spacing.add``."""
+        self._of(block.series.symbol).add_all(block.ts)
+
+    def include(self, file: SymbolSpacings) -> None:
+        """Add the bars of one of the files."""
+        for symbol, spacing in file._by_symbol.items():
+            self._of(symbol).include(spacing)
+
+    def check(self) -> None:
+        """Raises InvalidFiles where the bars of a symbol are of another interval."""
+        for spacing in self._by_symbol.values():
+            spacing.check()
+
+    def _of(self, symbol: str) -> Spacing:
+        found = self._by_symbol.get(symbol)
+        if found is None:
+            found = self._by_symbol[symbol] = Spacing(self._interval, self._name)
+        return found
 
 
 def _length(ms: int) -> str:

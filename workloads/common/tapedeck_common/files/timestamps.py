@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from tapedeck_common.files.errors import InvalidFiles
 from tapedeck_common.files.field_parsing import whole
@@ -40,6 +40,9 @@ class FileTimes:
     the others must be such times in the same unit: no number is that in two.
     """
 
+    by_columns: ClassVar[bool] = True
+    """Whether times are read many together, beside one by one."""
+
     def __init__(
         self, name: str, reading: TimeReading, session: Session | None = None, today: datetime | None = None
     ) -> None:
@@ -53,6 +56,7 @@ class FileTimes:
         self._least: int | None = None
         self._greatest = 0
         self._unit: TimeUnit | None = None
+        self._with_offset = self._without_offset = ""
         if self._declared is not None:
             self._set_unit(self._declared, 0, TIME_END)
 
@@ -86,6 +90,7 @@ class FileTimes:
         """Microseconds UTC of numbers of the file's unit, shape (n,); None where one of them needs ``of_number``."""
         least, greatest = int(numbers.min()), int(numbers.max())
         try:
+            self._microseconds("ts", int(numbers[0]))  # the first one tells the unit
             self._microseconds("ts", least)
             self._microseconds("ts", greatest)
         except ValueError:
@@ -94,15 +99,18 @@ class FileTimes:
 
     def of_instants(self, us: Int64s) -> Int64s | None:
         """Times in microseconds UTC, shape (n,), as they are; None where one of them is out of range."""
+        self._with_offset = self._with_offset or "as others"
         return us if us.min() >= 0 and us.max() < TIME_END * 1_000_000 else None
 
     def of_moment(self, name: str, moment: datetime) -> Stamp:
         """A time with or without an offset. Raises ValueError."""
-        if moment.tzinfo is None:
-            if problem := self.unzoned_problem():
-                raise ValueError(f"{name}: got {moment}, {problem}")
-            moment = self._in_zone(name, moment)
-        return self._of_instant(checked_us(name, moment))
+        if moment.tzinfo is not None:
+            self._with_offset = self._with_offset or str(moment)
+            return self._of_instant(checked_us(name, moment))
+        self._without_offset = self._without_offset or str(moment)
+        if problem := self.unzoned_problem():
+            raise ValueError(f"{name}: got {moment}, {problem}")
+        return self._of_instant(checked_us(name, self._in_zone(name, moment)))
 
     def _in_zone(self, name: str, moment: datetime) -> datetime:
         """The time in the zone of the file; where clocks are set back, the first of two. Raises ValueError."""
@@ -140,7 +148,14 @@ class FileTimes:
         return number * self._multiplier // self._divisor
 
     def check(self) -> None:
-        """Raises InvalidFiles where every number of the file is a recent time in another unit than the declared one."""
+        """Raises InvalidFiles where every number of the file is a recent time in another unit than the declared one,
+        and where some times have an offset and the zone of the others is not known.
+        """
+        if self._zone is None and self._with_offset and self._without_offset:
+            raise InvalidFiles(
+                f"{self._file}: got times with an offset ({self._with_offset}) and without one "
+                f"({self._without_offset}), expected one of both; declare time.zone for the latter"
+            )
         declared, least = self._declared, self._least
         if declared is None or least is None:
             return

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Self
 
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tapedeck_common.atomic_file import write_atomically
+from tapedeck_common.logs import hide_secret
+from tapedeck_common.metrics import METRICS_CONTENT_TYPE, render_metrics
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.report import Report
 
@@ -55,7 +56,12 @@ class ProbeServer:
         self._socket = socket.create_server((settings.http_host, settings.http_port))
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
-            self._app(), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            self._app(),
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="probe", daemon=True)
@@ -92,7 +98,7 @@ class ProbeServer:
             return Response(self._report().model_dump_json(), media_type="application/json")
 
         async def metrics(_: Request) -> Response:
-            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+            return Response(render_metrics(), media_type=METRICS_CONTENT_TYPE)
 
         return Starlette(
             routes=[
@@ -123,4 +129,8 @@ class ProbeServer:
 
 
 def _read_key(path: Path | None) -> bytes | None:
-    return path.read_bytes().strip() if path is not None else None
+    if path is None:
+        return None
+    key = path.read_bytes().strip()
+    hide_secret(key.decode("latin-1"))
+    return key

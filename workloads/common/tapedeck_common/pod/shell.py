@@ -19,7 +19,7 @@ from typing import NoReturn, TypeVar
 from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
-from tapedeck_common.logs import configure_logging, log
+from tapedeck_common.logs import configure_logging, flush_log, log
 from tapedeck_common.pod.probe_server import ProbeServer
 from tapedeck_common.sandbox.parts import available
 from tapedeck_common.settings import PodSettings
@@ -103,6 +103,7 @@ class _Shell:
             self._failure = expected_error(error)
             log_failure(self._failure)
         write_termination_message(self._settings, self.report())
+        flush_log()
         return 0 if self._failure is None else self._failure.exit_code
 
 
@@ -120,12 +121,12 @@ def run_pod(
     try:
         settings = settings_type()
     except ValidationError as error:
-        configure_logging("info", workload=name)
+        configure_logging("info", {"workload": name})
         log_path = os.environ.get("TAPEDECK_TERMINATION_LOG")
         defaults = PodSettings.model_construct(termination_log=Path(log_path) if log_path else None)
         problems = "\n".join(validation_problems(error, prefix="environment TAPEDECK_"))
         return _fail_to_start(defaults, InvalidInput(problems, reason="BadSettings"))
-    configure_logging(settings.log_level, workload=name, name=settings.name, uid=settings.uid)
+    configure_logging(settings.log_level, {"workload": name, **_identity(settings)})
     try:
         workload = make(settings)
         shell = _Shell(settings, workload)
@@ -142,6 +143,19 @@ def run_pod(
         return shell.execute()
 
 
+def _identity(settings: PodSettings) -> dict[str, str]:
+    """What each line of a pod's log names: the resource, where it runs for one."""
+    if not settings.uid:
+        return {}
+    return {
+        "kind": settings.kind,
+        "namespace": settings.namespace,
+        "name": settings.name,
+        "uid": settings.uid,
+        "shard": str(settings.shard),
+    }
+
+
 def _fail_to_start(settings: PodSettings, error: TapedeckError) -> int:
     log_failure(error)
     write_termination_message(settings, with_failure(Report(), error))
@@ -152,6 +166,7 @@ def exit_at_once(settings: PodSettings, report: Report, error: TapedeckError) ->
     """Leave the termination message and end the process, from any thread: for a main thread that hangs for good."""
     log_failure(error)
     write_termination_message(settings, with_failure(report, error))
+    flush_log()
     os._exit(error.exit_code)
 
 
@@ -174,7 +189,7 @@ def write_termination_message(settings: PodSettings, report: Report) -> None:
     try:  # not replaced by another file: Kubernetes mounts this one
         settings.termination_log.write_text(report.model_copy(update={"message": message}).model_dump_json())
     except OSError as error:  # a full disk: the exit code and the log have to do
-        log.error("cannot write the termination message", path=str(settings.termination_log), error=str(error))
+        log.error("cannot write the termination message", path=str(settings.termination_log), reason=str(error))
 
 
 def log_failure(error: TapedeckError) -> None:

@@ -96,8 +96,8 @@ def remove_rows(connection: psycopg.Connection[Any], selection: RowSelection) ->
             connection.execute(_SHORTEN_SERIES, values)
             connection.execute(_DELETE_EMPTY_SERIES, values)
         connection.execute(_DELETE_FILLED_GAPS, values)
-    if selection.table == "bars" and removed:
-        request_rollup_refresh(connection)
+        if selection.table == "bars" and removed:
+            request_rollup_refresh(connection)
     return removed
 
 

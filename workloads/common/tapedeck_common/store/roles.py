@@ -1,4 +1,4 @@
-"""The privileges of each workload's database role: the least that the workload needs. Workloads may share a role."""
+"""The privileges of each role of the database: the least that its workload needs. Workloads may share a role."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from psycopg import conninfo, sql
 
 from tapedeck_common.store.editions import ROLLUPS
 
-WorkloadName = Literal["feed", "replay", "transform", "backtest", "gateway", "recorder"]
+RoleName = Literal["feed", "replay", "transform", "backtest", "gateway", "recorder", "dashboards"]
+"""A workload, or what reads the store beside them: Grafana's panels and the exporter of the database's metrics."""
 
 _ROLLUPS = tuple(f"bars_{interval}" for interval in ROLLUPS)
 _SCHEMA = ("alembic_version",)  # read whenever a connection is opened
@@ -22,28 +23,35 @@ _INGEST = ("ingest_errors", "gaps")
 _SESSIONS = ("sessions",)
 _CATALOGUE = ("bar_series", "listings", *_SESSIONS)
 
-READS: dict[WorkloadName, tuple[str, ...]] = {
+READS: dict[RoleName, tuple[str, ...]] = {
     "feed": (*_SCHEMA, "bars", "gaps"),  # bars that need no download: stored, or not available
     "replay": (*_SCHEMA, "bars", "trades", *_LOG),
     "transform": (*_SCHEMA, "bars", "trades", "tickers"),  # records before the first of the stream
     "backtest": (*_SCHEMA, *_MARKET, *_SESSIONS, *_LOG),
     "gateway": (*_SCHEMA, *_MARKET, "points", *_CATALOGUE, *_INGEST, *_RUNS),
     "recorder": _SCHEMA,
+    "dashboards": (*_SCHEMA, *_MARKET, "points", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG),
 }
-WRITES: dict[WorkloadName, tuple[str, ...]] = {
+WRITES: dict[RoleName, tuple[str, ...]] = {
     "recorder": ("bars", "trades", "tickers", "points", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG),
 }
 _ALL = tuple(dict.fromkeys((*_SCHEMA, *_MARKET, "points", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG)))
 
 # The default roles.
 READER, RECORDER = "tapedeck_reader", "tapedeck_recorder"
-ROLES: dict[WorkloadName, str] = {
+ROLES: dict[RoleName, str] = {
     "feed": READER,
     "replay": READER,
     "transform": READER,
     "backtest": READER,
     "gateway": READER,
     "recorder": RECORDER,
+    "dashboards": READER,
+}
+
+# Of the roles that people's own queries run with: a panel that asks for too much ends, and holds nothing up.
+_LIMITS: dict[RoleName, dict[str, str]] = {
+    "dashboards": {"default_transaction_read_only": "on", "statement_timeout": "15s"},
 }
 
 
@@ -56,18 +64,18 @@ class RoleCredentials:
         self.password = str(parts.get("password") or "")
 
 
-def read_credentials(folder: Path) -> dict[WorkloadName, RoleCredentials]:
+def read_credentials(folder: Path) -> dict[RoleName, RoleCredentials]:
     """The credentials of each workload, from a folder with its DSN in a file of the workload's name.
 
     Workloads without a file are left out. Raises psycopg.ProgrammingError for an invalid DSN.
     """
-    paths: dict[WorkloadName, Path] = {workload: folder / workload for workload in READS}
+    paths: dict[RoleName, Path] = {workload: folder / workload for workload in READS}
     found = {workload: RoleCredentials(path.read_text().strip()) for workload, path in paths.items() if path.is_file()}
     return {workload: account for workload, account in found.items() if account.role}
 
 
-def create_role(connection: psycopg.Connection[Any], account: RoleCredentials) -> None:
-    """Create a login role, or set the password of an existing one. The connection needs CREATEROLE.
+def create_role(connection: psycopg.Connection[Any], name: RoleName, account: RoleCredentials) -> None:
+    """Create a login role, or set the password of an existing one, and its limits. The connection needs CREATEROLE.
 
     Raises psycopg.Error, also for credentials without a password.
     """
@@ -75,15 +83,18 @@ def create_role(connection: psycopg.Connection[Any], account: RoleCredentials) -
         raise psycopg.ProgrammingError(f"role {account.role}: got no password, expected one in its workload's DSN")
     exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (account.role,)).fetchone()
     verb = sql.SQL("ALTER" if exists else "CREATE")
-    name = account.role.encode()
+    role = sql.Identifier(account.role)
     # Hashed by the client, so that the password cannot appear in the server's log.
-    verifier = connection.pgconn.encrypt_password(account.password.encode(), name, b"scram-sha-256").decode()
-    connection.execute(
-        sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(account.role), sql.Literal(verifier))
-    )
+    password = account.password.encode()
+    verifier = connection.pgconn.encrypt_password(password, account.role.encode(), b"scram-sha-256").decode()
+    connection.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, role, sql.Literal(verifier)))
+    for setting, value in _LIMITS.get(name, {}).items():
+        connection.execute(
+            sql.SQL("ALTER ROLE {} SET {} = {}").format(role, sql.Identifier(setting), sql.Literal(value))
+        )
 
 
-def grant_table_rights(connection: psycopg.Connection[Any], roles: Mapping[WorkloadName, str]) -> None:
+def grant_table_rights(connection: psycopg.Connection[Any], roles: Mapping[RoleName, str]) -> None:
     """Grant each role the privileges of its workloads, and revoke its others on Tapedeck's tables.
 
     Roles that do not exist are left out, and so is the connected one, which owns the tables.
@@ -105,7 +116,7 @@ def grant_table_rights(connection: psycopg.Connection[Any], roles: Mapping[Workl
                 _on(connection, "GRANT EXECUTE ON FUNCTION refresh_coarser() TO {role}", (), role)
 
 
-def _tables(of: Mapping[WorkloadName, tuple[str, ...]], workloads: list[WorkloadName]) -> tuple[str, ...]:
+def _tables(of: Mapping[RoleName, tuple[str, ...]], workloads: list[RoleName]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(table for workload in workloads for table in of.get(workload, ())))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import psycopg
 from alembic import command
@@ -10,20 +10,19 @@ from alembic.config import Config
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from tapedeck_common.settings import WorkloadName
 from tapedeck_common.store.editions import Edition, set_up_storage
-from tapedeck_common.store.roles import ROLES, RoleCredentials, create_role, grant_table_rights
+from tapedeck_common.store.roles import ROLES, RoleCredentials, RoleName, create_role, grant_table_rights
 from tapedeck_common.store.schema_version import MIGRATIONS, check_not_newer, declare_oldest_program
 
 _LOCK = 0x7461706564656B  # "tapedek": the advisory lock of every upgrade
 
 
 def upgrade_schema(
-    dsn: str, roles: Mapping[WorkloadName, str] = ROLES, create: Iterable[RoleCredentials] = ()
+    dsn: str, roles: Mapping[RoleName, str] = ROLES, create: Mapping[RoleName, RoleCredentials] | None = None
 ) -> Edition:
     """Run the pending migrations, create hypertables and rollups, and grant the privileges of the workloads.
 
-    ``roles`` are the names of the roles by workload; the roles of ``create`` are created first.
+    ``roles`` are the roles' names in the database; those of ``create`` are created first.
     Raises psycopg.Error and NewerSchema.
     """
     with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
@@ -33,8 +32,8 @@ def upgrade_schema(
         _upgrade(dsn)
         declare_oldest_program(connection)
         edition = set_up_storage(connection)
-        for credentials in create:
-            create_role(connection, credentials)
+        for name, credentials in (create or {}).items():
+            create_role(connection, name, credentials)
         grant_table_rights(connection, roles)
         return edition
 

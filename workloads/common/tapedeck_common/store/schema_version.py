@@ -8,6 +8,7 @@ that began before an upgrade go on after it, unless a migration changed what the
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from tapedeck_common.version import VERSION
 from tapedeck_crds.errors import EXIT_BAD_INPUT, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-OLDEST_PROGRAM = "0016"
+OLDEST_PROGRAM = "0017"
 """The migration that a program must know to use this schema. One that removes or changes what earlier programs read, or
 adds what they would have to write, raises it to its own number."""
 _STORED = """
@@ -50,9 +51,11 @@ class OlderSchema(SchemaMismatch):
     reason = "OlderSchema"
 
 
-def known_revisions() -> list[str]:
+@cache
+def known_revisions() -> tuple[str, ...]:
     """The migrations of this version, newest first."""
-    return sorted((path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")), reverse=True)
+    names = (path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    return tuple(sorted(names, reverse=True))
 
 
 def stored_revision(connection: psycopg.Connection[Any]) -> str:

@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import Metric
 
+from tapedeck_common.metrics import counter_family, gauge_family
 from tapedeck_crds.report import BackfillReport, FeedReport, ReportState
+from tapedeck_feed.output import metrics
 from tapedeck_feed.output.stats import FeedStats
 
 ERROR_MAX = 300  # characters
@@ -79,24 +81,19 @@ class BackfillStats:
         )
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics ``tapedeck_feed_backfill_*``; the pod's labels distinguish the shards."""
-        for name, value, documentation in (
-            ("done_bars", self.done, "Bars requested, or stored before the pod's start"),
-            ("total_bars", self.total, "Bars that this pod's range can have"),
-            ("rate_bars_per_second", self.rate, "Published bars per second, on average"),
-            ("range_start_seconds", self.start / 1000, "Earliest open time of this pod's range, seconds since 1970"),
-            ("range_end_seconds", self.end / 1000, "Open time at which this pod's range ends, seconds since 1970"),
+        """The metrics ``tapedeck_feed_*`` of a backfill."""
+        yield metrics.records_metric({"bars": self.published.bars})
+        yield metrics.errors_metric(self.published.errors)
+        yield metrics.refused_rows_metric(self.published.refusals.rows)
+        missing = "Bars that the exchange does not have."
+        yield counter_family("tapedeck_feed_missing_bars_total", missing, self.missing)
+        for name, about, value in (
+            ("checked_bars", "Bars that were requested, or stored before the pod started.", self.done),
+            ("expected_bars", "Bars that this pod's range can have.", self.total),
+            ("range_start_timestamp_seconds", "Earliest open time of this pod's range.", self.start / 1000),
+            ("range_end_timestamp_seconds", "Open time at which this pod's range ends.", self.end / 1000),
         ):
-            yield GaugeMetricFamily(f"tapedeck_feed_backfill_{name}", documentation, value=value)
-        for name, value, documentation in (
-            ("rows", self.published.bars, "Bars acknowledged by the broker"),
-            ("missing", self.missing, "Bars that the exchange does not have"),
-            ("retries", self.retries, "Requests that were retried"),
-            ("errors", self.published.errors, "Bars and pages that could not be converted or downloaded"),
-        ):
-            yield CounterMetricFamily(f"tapedeck_feed_backfill_{name}", documentation, value=value)
-        documentation = "The last error of a request to the exchange"
-        yield InfoMetricFamily("tapedeck_feed_backfill_last_error", documentation, value={"message": self.last_error})
+            yield gauge_family(f"tapedeck_feed_backfill_{name}", about, value)
 
     @property
     def _elapsed(self) -> float:

@@ -11,15 +11,16 @@ from tapedeck_common.pod.shell import Workload
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_common.store.database import connect
 from tapedeck_crds.backfill import Backfill
-from tapedeck_crds.base import format_ms, time_ms
+from tapedeck_crds.base import format_ms
 from tapedeck_crds.errors import Interrupted, TapedeckError, Unavailable
 from tapedeck_crds.feed import FeedSpec
 from tapedeck_crds.report import FeedReport, ReportState
 from tapedeck_feed.backfill.downloader import PAGES_AHEAD, BarDownloader
+from tapedeck_feed.backfill.options import intervals_of, range_of
 from tapedeck_feed.backfill.ranges import SeriesSlice, slices_of_shard
 from tapedeck_feed.backfill.stats import BackfillStats
 from tapedeck_feed.backfill.stored_bars import SliceCoverage, load_coverage
-from tapedeck_feed.exchanges.adapter import ExchangeAdapter, ExchangeMarkets
+from tapedeck_feed.exchanges.adapter import ExchangeAdapter
 from tapedeck_feed.exchanges.clock import ExchangeClock
 from tapedeck_feed.exchanges.errors import ExchangeRequestFailed, InvalidFeedInput
 from tapedeck_feed.exchanges.lifecycle import read_api_keys, run_until_stopped
@@ -46,7 +47,7 @@ class BackfillWorkload(Workload):
         self._settings = settings
         self._spec = spec
         self._backfill = backfill
-        self._range = (time_ms(backfill.from_), until if backfill.to is None else min(time_ms(backfill.to), until))
+        self._range = range_of(backfill, until)
         self._state: ReportState = "starting"
         self._reason, self._message = "Connecting", f"loading the markets of {spec.exchange}"
         self.stats = BackfillStats()
@@ -102,7 +103,7 @@ class BackfillWorkload(Workload):
     ) -> None:
         load_markets = partial(adapter.load_markets, self._spec.symbols or ())
         markets = await until_connected(load_markets, self._decide_retry)
-        intervals = self._intervals(markets)
+        intervals = intervals_of(self._spec, self._backfill, markets)
         closed_until = await self._closed_until(adapter)
         shard, shards = self._settings.shard, self._backfill.shards
         slices = slices_of_shard(markets.symbols, intervals, self._range, closed_until, shard, shards)
@@ -120,17 +121,6 @@ class BackfillWorkload(Workload):
             raise BackfillIncomplete(
                 f"{downloader.failed_pages} pages had no usable response (see ingest_errors): {self.stats.last_error}"
             )
-
-    def _intervals(self, markets: ExchangeMarkets) -> tuple[str, ...]:
-        intervals = tuple(self._backfill.intervals or self._spec.intervals or ("1m",))
-        if unsupported := [interval for interval in intervals if interval not in markets.bar_intervals]:
-            supported = ", ".join(sorted(markets.bar_intervals)) or "none"
-            raise InvalidFeedInput(
-                "UnsupportedInterval",
-                f"backfill.intervals: got {', '.join(unsupported)}, for which {self._spec.exchange} has no bars; "
-                f"expected some of: {supported}",
-            )
-        return intervals
 
     async def _closed_until(self, adapter: ExchangeAdapter) -> int:
         """When bars are surely closed, by the exchange's clock and by this pod's.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from tapedeck_common.market import Bar, Ticker, Trade
@@ -31,7 +31,8 @@ class ExchangeMarkets:
     - ``streams``: the kinds of stream that it sends; ``note`` says why one is missing.
     - ``bar_intervals``: the intervals whose bars it serves by REST; ``streamed_intervals``: those it also sends by
       websocket, None where they are the same.
-    - ``page``: how many bars one request returns at most.
+    - ``page``: how many bars are downloaded at once; ``bars_per_request``: how many of an interval one request returns,
+      where they are fewer; ``request_seconds``: the time between two requests, by the exchange's rate limit.
     - ``contiguous_ids``: each trade's id is the previous trade's id plus 1, so that a gap is visible in the ids.
     - ``listings``: base, quote and price steps of the symbols, empty where the exchange does not publish them.
     """
@@ -41,6 +42,8 @@ class ExchangeMarkets:
     bar_intervals: frozenset[str]
     contiguous_ids: bool
     page: int = 100
+    bars_per_request: Mapping[str, int] = field(default_factory=dict)
+    request_seconds: float = 0.0
     streamed_intervals: frozenset[str] | None = None
     note: str = ""
     listings: tuple[Listing, ...] = ()

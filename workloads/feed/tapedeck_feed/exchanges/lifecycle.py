@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from tapedeck_common.logs import hide_secret
 from tapedeck_crds.errors import Interrupted, Unavailable
 from tapedeck_crds.secrets import EXCHANGE_KEYS
 from tapedeck_feed.exchanges.adapter import ExchangeAdapter
@@ -22,6 +23,8 @@ def read_api_keys(folder: Path | None) -> dict[str, str]:
     if folder is None:
         return {}
     found = {name: (folder / name).read_text().strip() for name in EXCHANGE_KEYS if (folder / name).exists()}
+    for value in found.values():
+        hide_secret(value)
     if not found:
         raise Unavailable("apiKeySecret: the Secret is missing or has no apiKey; create it", reason="MissingSecret")
     if "apiKey" not in found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tapedeck_feed.exchanges.request_metrics  # noqa: F401 (registered before the first request, not by it)
 from tapedeck_common.addresses import EndpointPolicy
 from tapedeck_crds.exchange import Endpoints
 from tapedeck_feed.exchanges.adapter import ExchangeAdapter

@@ -6,28 +6,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import Metric
 
+from tapedeck_common.metrics import counter_family, gauge_family
 from tapedeck_common.refusals import Refusals
 from tapedeck_crds.refusals import describe_refused
 from tapedeck_crds.report import FeedReport, ReportState
+from tapedeck_feed.output import metrics
 
 ImportCount: TypeAlias = Literal["bars", "trades", "duplicates", "late"]
-
-_COUNTERS = {
-    "bars": "Bars acknowledged by the broker",
-    "trades": "Trades acknowledged by the broker",
-    "duplicates": "Rows dropped because they repeat another",
-    "errors": "Rows that are invalid or in conflict with another",
-    "late": "Rows that were out of order in their file and were sorted",
-    "missing": "Trades that are missing by ids that count up",
-    "done": "Files read and published",
-}
 
 
 @dataclass(eq=False)
 class ImportStats:
-    """Counts of one import; ``done`` and ``total`` in files, ``taken`` in rows. One thread writes, others may read."""
+    """Counts of one import; ``done`` and ``total`` in files, ``taken`` in rows, ``empty`` in rows without values, and
+    ``skipped`` in members of archives that hold no market data.
+
+    One thread writes, others may read.
+    """
 
     done: int = 0
     total: int = 0
@@ -39,6 +35,8 @@ class ImportStats:
     missing: int = 0
     gaps: int = 0
     symbols: int = 0
+    empty: int = 0
+    skipped: int = 0
     refusals: Refusals = field(default_factory=Refusals)
 
     @property
@@ -46,9 +44,9 @@ class ImportStats:
         """Rows that were refused."""
         return self.refusals.rows
 
-    def count(self, name: ImportCount) -> None:
-        """Add one to a count."""
-        setattr(self, name, getattr(self, name) + 1)
+    def count(self, name: ImportCount, rows: int = 1) -> None:
+        """Add to a count."""
+        setattr(self, name, getattr(self, name) + rows)
 
     def report(self, state: ReportState, reason: str = "", message: str = "") -> FeedReport:
         """The counts in the pod's report."""
@@ -75,7 +73,9 @@ class ImportStats:
         plural = "symbol" if self.symbols == 1 else "symbols"
         refused = f", {self.errors} rows refused" if self.errors else ""
         missing = f", {self.missing} trades missing by their ids (see gaps)" if self.missing else ""
-        return f"{imported} of {self.symbols} {plural}{refused}{missing}"
+        empty = f", {self.empty} rows without values" if self.empty else ""
+        skipped = f", {self.skipped} files in archives without market data left out" if self.skipped else ""
+        return f"{imported} of {self.symbols} {plural}{refused}{empty}{missing}{skipped}"
 
     def refused_summary(self) -> str:
         """How many rows were refused, and why; empty if none was."""
@@ -83,7 +83,14 @@ class ImportStats:
         return describe_refused(rows, self.taken, self.refusals.reasons()) if rows else ""
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics ``tapedeck_feed_*_total``."""
-        for count, documentation in _COUNTERS.items():
-            name = "files" if count == "done" else count
-            yield CounterMetricFamily(f"tapedeck_feed_{name}", documentation, value=getattr(self, count))
+        """The metrics ``tapedeck_feed_*`` of an import."""
+        yield metrics.records_metric({"bars": self.bars, "trades": self.trades})
+        yield metrics.errors_metric(self.errors)
+        yield metrics.refused_rows_metric(self.refusals.rows)
+        yield metrics.duplicates_metric(self.duplicates)
+        yield metrics.missing_trades_metric(self.missing)
+        yield metrics.gaps_metric(self.gaps)
+        unsorted = "Rows that were out of order in their file and were sorted."
+        yield counter_family("tapedeck_feed_unsorted_rows_total", unsorted, self.late)
+        yield counter_family("tapedeck_feed_imported_files_total", "Files that were read and published.", self.done)
+        yield gauge_family("tapedeck_feed_expected_files", "Files of the import.", self.total)

@@ -12,7 +12,8 @@ from tapedeck_crds.session import Session
 from tapedeck_feed.from_files.importer import FileImporter
 from tapedeck_feed.from_files.stats import ImportStats
 from tapedeck_feed.output.publisher import MarketDataPublisher
-from tapedeck_feed.output.sessions import publish_sessions
+
+LINGER_MS = 20  # nobody waits for one record: larger batches take less of the broker's time
 
 
 class FileImportWorkload(Workload):
@@ -36,14 +37,18 @@ class FileImportWorkload(Workload):
         """Import all files. Raises InvalidFiles, NoRowTaken, Unavailable and Interrupted."""
         settings = self._settings
         connections = Connections.read(settings.connections)
-        publisher = MarketDataPublisher(connections, f"feed-{settings.name}", self.stop_requested)
+        publisher = MarketDataPublisher(
+            connections,
+            f"feed-{settings.name}",
+            self.stop_requested,
+            linger_ms=LINGER_MS,
+            failures_only=True,
+        )
         access = FilesAccess(settings.files, settings.file_credentials, settings.endpoints)
         importer = FileImporter(
             settings.name, self._files, access, publisher, self.stats, self.stop_requested, self._session
         )
         try:
-            symbols = dict.fromkeys(each.symbol for each in self._files.sets)
-            publish_sessions(publisher, self._session, self._files.exchange, symbols)
             importer.run()
         except BaseException:
             publisher.abort()

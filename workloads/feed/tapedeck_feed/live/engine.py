@@ -72,7 +72,7 @@ class LiveEngine:
         slots = asyncio.Semaphore(RECOVERY_CONCURRENCY)
         self._bar_recovery = BarRecovery(adapter, markets, output, slots)
         self._gap_recovery = GapRecovery(adapter, options, self._clock, output, stats, self._publish_trade, slots)
-        self._liveness = LivenessMonitor(adapter, self._states, self._gap_recovery, self._start_recovery)
+        self._liveness = LivenessMonitor(adapter, self._states, self._gap_recovery, self._start_recovery, stats)
         self._subscriptions = [
             Subscription(stream, self._on_lost, self._on_settled, silence_limit)
             for stream in required_streams(markets.symbols, options)
@@ -210,6 +210,7 @@ class LiveEngine:
             if self._close_timer.has_elapsed(now):
                 self._update_bars(now)
                 self._retry_recoveries(now)
+                self._count_states()
             if self._clock_timer.has_elapsed(now):
                 self._spawn(self._clock.try_measure())
             for subscription in self._subscriptions:
@@ -229,8 +230,14 @@ class LiveEngine:
                     self._output.publish_bar(running)
                 if series.to_recover and series.interval not in state.recovering_bars:
                     self._spawn(self._bar_recovery.recover(state, series))
+
+    def _count_states(self) -> None:
         self._stats.duplicates = sum(state.sequencer.duplicates for state in self._states.values())
         self._stats.late = sum(series.late for state in self._states.values() for series in state.series.values())
+        self._stats.open_gaps = sum(not state.is_current for state in self._states.values())
+        for connection in Connection:
+            number = sum(each.connection is connection for each in self._subscriptions)
+            self._stats.subscriptions[connection.name.lower()] = number
 
     def _retry_recoveries(self, now: float) -> None:
         for state in self._states.values():

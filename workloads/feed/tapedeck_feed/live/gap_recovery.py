@@ -89,7 +89,9 @@ class GapRecovery:
                 for interval in self._options.own_intervals:
                     await self._recover_bars(state, state.series[interval])
             state.recovery_succeeded()
+            self._stats.recoveries["complete"] += 1
         except ADAPTER_ERRORS as error:
+            self._stats.recoveries["failed"] += 1
             state.recovery_failed(retry_at=time.monotonic() + RECOVERY_RETRY_AFTER)
             log.warning("cannot recover a gap, will retry", symbol=state.symbol, reason=str(error))
         finally:

@@ -12,6 +12,7 @@ from tapedeck_feed.exchanges.errors import ADAPTER_ERRORS
 from tapedeck_feed.live.gap_recovery import GapRecovery
 from tapedeck_feed.live.subscription import Subscription
 from tapedeck_feed.live.symbol_state import SymbolState
+from tapedeck_feed.output.stats import FeedStats
 
 SILENCE_LIMIT_MAX = 300.0  # seconds between two probes of a market where nothing happens
 PROBED_SYMBOLS = 3  # symbols of a subscription, chosen at random
@@ -26,11 +27,13 @@ class LivenessMonitor:
         states: Mapping[str, SymbolState],
         gap_recovery: GapRecovery,
         recover: Callable[[SymbolState], Awaitable[None]],
+        stats: FeedStats,
     ) -> None:
         self._adapter = adapter
         self._states = states
         self._gap_recovery = gap_recovery
         self._recover = recover
+        self._stats = stats
         self._tickers: dict[str, Ticker] = {}  # the newest of each symbol, delivered or fetched
 
     def record_ticker(self, ticker: Ticker) -> None:
@@ -50,7 +53,9 @@ class LivenessMonitor:
                 self._has_ticker_moved(symbols) if stream.kind == "ticker" else self._has_new_records(symbols)
             )
         except ADAPTER_ERRORS:
+            self._stats.probes["failed"] += 1
             return
+        self._stats.probes["missed" if is_dead else "quiet"] += 1
         if subscription.last_activity != probed_at:  # a message arrived meanwhile, or it reconnected
             return
         has_data = stream.kind == "ticker" or all(self._states[symbol].has_data for symbol in stream.symbols)

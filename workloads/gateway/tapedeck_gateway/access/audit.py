@@ -1,4 +1,7 @@
-"""The audit log: who asked for which change, when, and whether it was done. One line for each request."""
+"""The audit log: who asked for which change, when, and whether it was done. One line for each request.
+
+A route says what the body asks for in ``request.state.change``: the path names only the resource.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from contextlib import asynccontextmanager
 from starlette.types import Message, Scope, Send
 
 from tapedeck_common.logs import log
+from tapedeck_crds.text import printable
 from tapedeck_gateway.access.tokens import Grant
 
-MAX_CHARACTERS = 500  # of a path or a query
+MAX_CHARACTERS = 500  # of a path, a query or a change
 
 
 @asynccontextmanager
@@ -34,5 +38,6 @@ async def audited(scope: Scope, grant: Grant, client: str, send: Send) -> AsyncI
             method=scope["method"],
             path=scope["path"][:MAX_CHARACTERS],
             query=scope["query_string"].decode("latin-1")[:MAX_CHARACTERS],
+            change=printable(str(scope.get("state", {}).get("change", "")))[:MAX_CHARACTERS],
             status=status,
         )

@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tapedeck_crds.errors import InvalidInput, TapedeckError
 from tapedeck_gateway.access.audit import audited
 from tapedeck_gateway.access.client_address import client_key
-from tapedeck_gateway.access.error_response import error_response
 from tapedeck_gateway.access.errors import RequestDenied, TokenRequired, TooManyRequests
 from tapedeck_gateway.access.hosts import Hosts, host_name, is_origin_allowed, is_own_address
+from tapedeck_gateway.access.problems import error_response
 from tapedeck_gateway.access.rate_limit import RateLimit
 from tapedeck_gateway.access.request_slots import RequestSlots
 from tapedeck_gateway.access.request_text import check_request_text
@@ -68,7 +68,7 @@ class Guard:
         try:
             self._check(connection, grant)
         except TapedeckError as error:
-            await error_response(error)(scope, receive, send)
+            await error_response(scope["path"], error)(scope, receive, send)
             return
         connection.state.grant = grant or ANONYMOUS
         if scope["type"] == "websocket" or scope["path"] in PROBES:
@@ -78,7 +78,7 @@ class Guard:
             async with self._policy.slots.slot(client_of(scope)):
                 await self._app(scope, receive, send)
         except TooManyRequests as error:  # of the slots alone: the application answers its own errors
-            await error_response(error)(scope, receive, send)
+            await error_response(scope["path"], error)(scope, receive, send)
 
     def _check(self, connection: HTTPConnection, grant: Grant | None) -> None:
         scope = connection.scope
@@ -107,6 +107,8 @@ class Guard:
         if grant is None:
             raise TokenRequired("token: got none that the gateway knows, expected `Authorization: Bearer <token>`")
         if is_control(scope) and not grant.may_control:
+            if grant == ANONYMOUS and self._policy.tokens.any:
+                raise TokenRequired("token: got none, expected one with the right to control: reading alone needs none")
             raise RequestDenied(f"token: got that of {grant.name!r}, expected one with the right to control")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 MAX_CLIENTS = 10_000
 
 
@@ -26,3 +29,11 @@ class RateLimit:
         if len(self._paid_at) > self._clients:
             del self._paid_at[next(iter(self._paid_at))]
         return max(0.0, wait)
+
+    async def wait(self, client: str) -> None:
+        """Wait until another message of the client is allowed, and count it."""
+        while True:
+            seconds = self.seconds_until_allowed(client, time.monotonic())
+            if seconds == 0:
+                return
+            await asyncio.sleep(seconds)

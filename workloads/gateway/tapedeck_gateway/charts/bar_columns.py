@@ -59,6 +59,15 @@ class BarColumns:
         self._delete(slice(0, EVICT_BARS))
         return self._ts[0]
 
+    def has(self, ts: int, values: tuple[float, float, float, float, float]) -> bool:
+        """Whether there is a bar that opens at ``ts``, with these values."""
+        at = bisect_left(self._ts, ts)
+        return (
+            at < len(self._ts)
+            and self._ts[at] == ts
+            and all(column[at] == value for column, value in zip(self._values, values, strict=True))
+        )
+
     def add_trade(self, ts: int, price: float, amount: float) -> int | None:
         """Add a trade to the bar that opens at ``ts``: the last one, or a new one. Returns what ``upsert`` returns."""
         if not self._ts or self._ts[-1] != ts:

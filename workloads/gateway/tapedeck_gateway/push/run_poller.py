@@ -27,12 +27,13 @@ class RunPoller:
         self._show(run, limits.of_replay(self._replay_uid))
 
     def _show(self, run: runs.RunRow, until: int) -> None:
-        """Everything up to ``until``, as the next messages continue it."""
-        self._until = until
-        self._run = runs.seen_until(run, until)
-        self._last_fill, self._last_point, self._trades = runs.last_seqs(self._pool, self._run_id, until)
-        self._drawdown_percent = runs.max_drawdown_percent(self._pool, self._run_id, self._last_point)
-        last = self._equity(self._last_point - 1, runs.CURVE_MIN) if self._last_point >= 0 else []
+        """Everything up to ``until``, as the next messages continue it. Nothing changes where it raises."""
+        last_fill, last_point, trades = runs.last_seqs(self._pool, self._run_id, until)
+        drawdown = runs.max_drawdown_percent(self._pool, self._run_id, last_point)
+        last = runs.equity(self._pool, self._run_id, runs.CURVE_MIN, last_point - 1, until) if last_point >= 0 else []
+        self._until, self._run = until, runs.seen_until(run, until)
+        self._last_fill, self._last_point, self._trades = last_fill, last_point, trades
+        self._drawdown_percent = drawdown
         self._value = last[-1].value if last else run["cash"]
         self._ts: int | None = last[-1].ts if last else None
 
@@ -71,26 +72,33 @@ class RunPoller:
         if until < self._until and run["last_event"] is not None and run["last_event"] > until:
             self._show(run, until)
             return [{"type": "reset", "symbol": "", "resolution": "", "run": self._run_id}, self.summary()]
-        self._until, self._run = until, runs.seen_until(run, until)
-        messages = [*self._new_fills(), *self._new_points()]
-        self._trades = runs.last_seqs(self._pool, self._run_id, until)[2]
+        # All is read before anything is noted: where a query fails, the next poll finds the same again.
+        fills = runs.fills(self._pool, self._run_id, self._last_fill, PUSHED_FILLS, until)
+        points = runs.equity(self._pool, self._run_id, PUSHED_POINTS, self._last_point, until)
+        trades = runs.last_seqs(self._pool, self._run_id, until)[2]
+        self._until, self._run, self._trades = until, runs.seen_until(run, until), trades
+        messages = [*self._fill_messages(fills), *self._point_messages(points)]
         self.finished = run["state"] != "running" and not messages
         return [*messages, self.summary()] if messages or self.summary() != before else []
 
-    def _new_fills(self) -> list[Json]:
-        fills = runs.fills(self._pool, self._run_id, self._last_fill, PUSHED_FILLS, self._until)
+    def shown(self, count: int) -> tuple[list[runs.RunRow], list[runs.EquityPoint]]:
+        """The last ``count`` fills, and the equity curve thinned to ``count`` points, up to the last poll.
+
+        Raises Unavailable.
+        """
+        fills = runs.fills(self._pool, self._run_id, self._last_fill - count, count, self._until)
+        points = runs.equity(self._pool, self._run_id, count, -1, self._until)
+        return fills, [point for point in points if point.seq <= self._last_point]
+
+    def _fill_messages(self, fills: list[runs.RunRow]) -> list[Json]:
         if not fills:
             return []
         self._last_fill = fills[-1]["seq"]
         return [{"type": "fills", "run": self._run_id, "fills": fills}]
 
-    def _new_points(self) -> list[Json]:
-        points = self._equity(self._last_point, PUSHED_POINTS)
+    def _point_messages(self, points: list[runs.EquityPoint]) -> list[Json]:
         if not points:
             return []
         self._drawdown_percent = max(self._drawdown_percent, *(point.drawdown_percent or 0.0 for point in points))
         self._last_point, self._value, self._ts = points[-1].seq, points[-1].value, points[-1].ts
         return [{"type": "equity", "run": self._run_id, "points": points}]
-
-    def _equity(self, after: int, points: int) -> list[runs.EquityPoint]:
-        return runs.equity(self._pool, self._run_id, points, after, self._until)

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from tapedeck_common.logs import log
-from tapedeck_crds.errors import InvalidInput, NotFound, Unavailable
+from tapedeck_crds.errors import NotFound, Unavailable
 from tapedeck_crds.intervals import BarLength
-from tapedeck_gateway.charts.resolutions import is_shown_with, resolution_length
+from tapedeck_gateway.charts.resolutions import resolution_length
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.future import FutureLimits
-from tapedeck_gateway.push.channels import MarketBars, ReplayBars, SeriesChannel
+from tapedeck_gateway.push.bar_sources import open_market_bars, open_replay_bars
+from tapedeck_gateway.push.channels import SeriesChannel
+from tapedeck_gateway.push.push_schedule import PushSchedule
 from tapedeck_gateway.push.run_poller import RunPoller
 from tapedeck_gateway.push.send_queue import SendQueue, SubscriptionKey
 from tapedeck_gateway.store import runs
-from tapedeck_gateway.store.bars import base_of, last_bars
 from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.topics.replay_list import ReplayList
 from tapedeck_gateway.topics.topic_reader import TopicReader
 
-PUSH_SECONDS = 0.05  # the minimum between two pushes
 POLL_SECONDS = 0.25
 RETRY_SECONDS = 1.0
-MIN_BARS = 1_500  # stored bars that a live chart begins with
 
 
 @dataclass
@@ -43,27 +40,17 @@ class Subscriptions:
         self._pool = pool
         self._reader = reader
         self._limits = {future: FutureLimits(replays, reader, future) for future in (False, True)}
-        self._loop = asyncio.get_running_loop()
+        self._schedule = PushSchedule(self._push_changed)
         self._series: dict[tuple[SubscriptionKey, bool], SeriesChannel] = {}
         self._runs: dict[tuple[str, bool], _RunChannel] = {}
-        self._changed: set[str] = set()
-        self._pushed_at = 0.0
         self._polling: asyncio.Task[None] | None = None
         self._opening: WeakValueDictionary[object, asyncio.Lock] = WeakValueDictionary()
 
     def on_change(self, changed: set[str]) -> None:
         """Push changes of these replays, and of the live market for LIVE. Called in the topic reader's thread."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the gateway stops
-            self._loop.call_soon_threadsafe(self._schedule_push, changed)
+        self._schedule.on_change(changed)
 
-    def _schedule_push(self, changed: set[str]) -> None:
-        if not self._changed:
-            self._loop.call_at(max(self._loop.time(), self._pushed_at + PUSH_SECONDS), self._push_changed)
-        self._changed |= changed
-
-    def _push_changed(self) -> None:
-        self._pushed_at = self._loop.time()
-        changed, self._changed = self._changed, set()
+    def _push_changed(self, changed: set[str]) -> None:
         for (key, _), channel in self._series.items():
             if channel.changed_by in changed and channel.ready:
                 self._push(key, channel)
@@ -71,7 +58,7 @@ class Subscriptions:
     def _push(self, key: SubscriptionKey, channel: SeriesChannel) -> None:
         """Queue the bars that changed since the last push, after a reset if the replay jumped."""
         last = channel.last
-        generation, candles = channel.source.bars_since(None if last is None else last.ts)
+        generation, candles = channel.source.bars_since(0 if last is None else last.ts)  # several may be the first
         if generation != channel.generation:
             channel.generation = generation
             for client in channel.clients:
@@ -100,6 +87,7 @@ class Subscriptions:
             channel = self._series.get((key, future))
             if channel is None:
                 channel = await asyncio.to_thread(self._open, symbol, length, self._limits[future])
+                channel.keep_open()
                 self._series[key, future] = channel
                 self._push(key, channel)
         channel.clients.add(client)
@@ -124,25 +112,11 @@ class Subscriptions:
         return self._open_replay(symbol, length) if symbol.replay else self._open_live(symbol, length, limits)
 
     def _open_replay(self, symbol: ChartSymbol, length: BarLength) -> SeriesChannel:
-        view = self._reader.caught_up_view(symbol)
-        if not is_shown_with(length, view.length):
-            raise InvalidInput(
-                f"resolution: got bars of {length.interval}, expected a multiple of the replay's {view.length.interval}"
-            )
-        view.watchers += 1
-        return SeriesChannel(ReplayBars(self._pool, view, symbol, length), view.generation)
+        source = open_replay_bars(self._pool, self._reader, symbol, length)
+        return SeriesChannel(source, source.view.generation)
 
     def _open_live(self, symbol: ChartSymbol, length: BarLength, limits: FutureLimits) -> SeriesChannel:
-        base = base_of(self._pool, symbol)
-        if not is_shown_with(length, base):
-            raise InvalidInput(f"resolution: got bars of {length.interval}, expected a multiple of {base.interval}")
-        until = limits.of_market(symbol.exchange)
-        closed = min(int(time.time() * 1000), until - base.ms + 1)
-        count = MIN_BARS + length.ms // base.ms  # the bar under way needs all that it consists of
-        stored = last_bars(self._pool, symbol.exchange, symbol.symbol, base, base, closed, count)
-        self._reader.live.watch(symbol.exchange, symbol.symbol, base, stored)
-        self._reader.start()
-        return SeriesChannel(MarketBars(self._reader.live, symbol, length, limits, until))
+        return SeriesChannel(open_market_bars(self._pool, self._reader, symbol, length, limits))
 
     async def subscribe_run(self, client: SendQueue, run_id: str, future: bool) -> None:
         """Push the run's fills, equity and figures from now on. Raises NotFound and Unavailable."""

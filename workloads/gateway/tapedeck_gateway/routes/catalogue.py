@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Query, Response
 
-from tapedeck_common.market import RECORDED_PREFIX
 from tapedeck_gateway.charts.resolutions import CHART_RESOLUTIONS
 from tapedeck_gateway.context import Database
-from tapedeck_gateway.future import FutureLimits
-from tapedeck_gateway.partial_response import PartialResponse, Parts
+from tapedeck_gateway.partial_response import Parts
 from tapedeck_gateway.routes.limits import Limits
+from tapedeck_gateway.routes.recorded import recorded_markets
 from tapedeck_gateway.routes.responses import json_response
 from tapedeck_gateway.store import catalogue
 
@@ -26,7 +24,7 @@ def symbols(
     pool: Database, limits: Limits, parts: Parts, exchange: Exchange = "", limit: Count = catalogue.SERIES_MAX
 ) -> Response:
     """The symbols of one exchange or of all, by name; each with its series: interval, first and last open."""
-    return json_response(catalogue.symbols(pool, _recorded_markets(limits, parts, exchange), exchange, limit), parts)
+    return json_response(catalogue.symbols(pool, recorded_markets(limits, parts, exchange), exchange, limit), parts)
 
 
 @router.get("/latest")
@@ -34,15 +32,7 @@ def latest(
     pool: Database, limits: Limits, parts: Parts, exchange: Exchange = "", limit: Count = catalogue.SERIES_MAX
 ) -> Response:
     """The latest bar of each series of one exchange or of all, by name."""
-    return json_response(catalogue.latest(pool, _recorded_markets(limits, parts, exchange), exchange, limit), parts)
-
-
-def _recorded_markets(limits: FutureLimits, parts: PartialResponse, exchange: str) -> Mapping[str, int] | None:
-    """The limits of recorded markets; None where they are not known."""
-    if exchange and not exchange.startswith(RECORDED_PREFIX):
-        return {}
-    known = parts.load("broker", lambda: [limits.recorded_markets()])
-    return known[0] if known else None
+    return json_response(catalogue.latest(pool, recorded_markets(limits, parts, exchange), exchange, limit), parts)
 
 
 @router.get("/resolutions")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from tapedeck_common.metrics import METRICS_CONTENT_TYPE, render_metrics
 from tapedeck_crds.report import Report
 from tapedeck_gateway.context import Context
 
@@ -33,4 +33,4 @@ async def status(context: Context) -> Response:
 
 @router.get("/metrics")
 def metrics() -> Response:
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(render_metrics(), media_type=METRICS_CONTENT_TYPE)

@@ -5,31 +5,30 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import msgspec
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
-from prometheus_client import Gauge
 from starlette.types import Message
 from starlette.websockets import WebSocketDisconnected
 
 from tapedeck_common.json_text import json_decoder
 from tapedeck_crds.errors import InvalidInput, TapedeckError
-from tapedeck_gateway.access.error_response import message_response
 from tapedeck_gateway.access.guard import client_of, subprotocol_of
 from tapedeck_gateway.access.request_text import refuse_nul
 from tapedeck_gateway.access.tokens import Grant
 from tapedeck_gateway.charts.resolutions import resolution_length
-from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
+from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.context import Context, GatewayContext
+from tapedeck_gateway.push.metrics import MESSAGES, SLOW_SOCKETS
 from tapedeck_gateway.push.send_queue import SendQueue
+from tapedeck_gateway.routes.open_sockets import counted_socket, refuse_socket
 
 router = APIRouter()
 PING_SECONDS = 15.0
 SEND_SECONDS = 20.0
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
-
-_sockets = Gauge("tapedeck_gateway_sockets", "Open WebSockets.")
 
 
 class ClientMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,24 +49,15 @@ _decode: Callable[[bytes | str], ClientMessage] = json_decoder(ClientMessage)
 
 @router.websocket("/ws")
 async def websocket(socket: WebSocket, context: Context) -> None:
-    limits, sockets, key = context.options.limits, context.open_sockets, client_of(socket.scope)
-    if sockets.total() >= limits.sockets or sockets[key] >= limits.sockets_per_client:
-        at_most = f"{limits.sockets_per_client} of one client, {limits.sockets} in all"
-        response = message_response(f"sockets: expected at most {at_most}; try again", 503)
-        await response(socket.scope, socket.receive, socket.send)
+    if await refuse_socket(socket, context):
         return
     await socket.accept(subprotocol_of(socket.scope))
-    sockets[key] += 1
-    _sockets.set(sockets.total())
-    client = _Client(context, socket)
-    try:
-        await client.serve()
-    finally:
-        client.unsubscribe_all()
-        sockets[key] -= 1
-        if not sockets[key]:
-            del sockets[key]
-        _sockets.set(sockets.total())
+    with counted_socket(socket, context):
+        client = _Client(context, socket)
+        try:
+            await client.serve()
+        finally:
+            client.unsubscribe_all()
 
 
 def decode_message(frame: Message) -> ClientMessage:
@@ -92,6 +82,7 @@ class _Client:
         self._options = context.options
         self._subscriptions = context.subscriptions
         self._services = context.services
+        self._directory = context.symbols
         self._socket = socket
         self._rate = context.rate
         self._slots = context.slots
@@ -126,23 +117,15 @@ class _Client:
 
     async def _receive(self) -> None:
         while (frame := await self._socket.receive())["type"] == "websocket.receive":
-            await self._wait_for_rate()
+            await self._rate.wait(self._key)
             try:
                 await self._handle(decode_message(frame))
             except TapedeckError as error:
                 self._queue.add_message({"type": "error", "message": str(error)})
 
-    async def _wait_for_rate(self) -> None:
-        """A client that asks too often waits: uvicorn reads no further message meanwhile."""
-        while True:
-            wait = self._rate.seconds_until_allowed(self._key, time.monotonic())
-            if wait == 0:
-                return
-            await asyncio.sleep(wait)
-
     async def _handle(self, message: ClientMessage) -> None:
         if message.type == "unsubscribe":
-            self._unsubscribe(message)
+            await self._unsubscribe(message)
         else:
             await self._subscribe(message)
         self._queue.add_message({**msgspec.structs.asdict(message), "type": f"{message.type}d"})
@@ -155,25 +138,31 @@ class _Client:
                 await self._subscriptions.subscribe_run(self._queue, message.run, message.future)
             self._runs.add((message.run, message.future))
             return
-        symbol = parse_symbol(message.symbol)
+        resolution_length(message.resolution)
+        async with self._slots.slot(self._key):
+            symbol = await self._resolve(message.symbol)
         if symbol.series:
             raise InvalidInput(
                 f"symbol: got {message.symbol[:80]!r}, expected bars: results of transforms are not pushed, "
                 "load them from /history"
             )
-        resolution_length(message.resolution)
         async with self._slots.slot(self._key):
             await self._subscriptions.subscribe(self._queue, symbol, message.resolution, message.future)
         self._series.add((symbol, message.resolution, message.future))
 
-    def _unsubscribe(self, message: ClientMessage) -> None:
+    async def _unsubscribe(self, message: ClientMessage) -> None:
         if message.run:
             self._subscriptions.unsubscribe_run(self._queue, message.run, message.future)
             self._runs.discard((message.run, message.future))
             return
-        symbol = parse_symbol(message.symbol)
+        symbol = await self._resolve(message.symbol)
         self._subscriptions.unsubscribe(self._queue, symbol, message.resolution, message.future)
         self._series.discard((symbol, message.resolution, message.future))
+
+    async def _resolve(self, text: str) -> ChartSymbol:
+        """The symbol, with the replay's uid in its name if the client wrote it so. Raises as ``resolve``."""
+        symbol = await asyncio.to_thread(self._directory.resolve, text)
+        return symbol if str(symbol) == text else replace(symbol, replay_name="")
 
     async def _send(self) -> None:
         while True:
@@ -183,13 +172,16 @@ class _Client:
                 await self._socket.close(POLICY_VIOLATION, "the token is no longer valid")
                 return
             if self._queue.overflowed:
+                SLOW_SOCKETS.inc()
                 await self._socket.close(TRY_AGAIN_LATER, "client too slow: too many messages are queued")
                 return
             for message in self._queue.drain():
                 try:
                     async with asyncio.timeout(SEND_SECONDS):
                         await self._socket.send_text(message.decode())
+                    MESSAGES.written += 1
                 except TimeoutError:
+                    SLOW_SOCKETS.inc()
                     await self._socket.close(
                         TRY_AGAIN_LATER, f"client too slow: a message took over {SEND_SECONDS:.0f} s"
                     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tapedeck_common.logs import log
 from tapedeck_crds.errors import InvalidInput
+from tapedeck_gateway.server.certificate_expiry import EXPIRY
 
 CHECK_SECONDS = 2.0
 
@@ -39,6 +40,7 @@ class Certificate:
     def _load(self) -> list[int]:
         modified = self._modified()
         self.context.load_cert_chain(*self._files)
+        EXPIRY.set(self._files[0].read_text())
         return modified
 
     def _modified(self) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Protocol
 from prometheus_client import Counter, Gauge
 
 _open = Gauge("tapedeck_gateway_connections", "Open HTTP connections, without WebSockets.")
-_dropped = Counter("tapedeck_gateway_connections_dropped", "Connections that were ended to make room for others.")
+_dropped = Counter("tapedeck_gateway_dropped_connections_total", "Connections that were ended to make room for others.")
 
 
 class CountedConnection(Protocol):

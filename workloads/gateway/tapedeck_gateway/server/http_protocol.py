@@ -21,7 +21,9 @@ from tapedeck_gateway.server.read_deadline import ReadDeadline
 
 HEADER_OVERHEAD_BYTES = 4  # of a header's line: colon, blank and the line's end
 
-_refused = Counter("tapedeck_gateway_requests_refused", "Requests that were not valid HTTP or too large.", ["status"])
+_refused = Counter(
+    "tapedeck_gateway_invalid_requests_total", "Requests that were not valid HTTP or too large.", ["code"]
+)
 
 
 class _Refusal(Exception):

@@ -10,14 +10,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from tapedeck_common.logs import log
-from tapedeck_gateway.options import GatewayLimits, GatewayOptions
+from tapedeck_gateway.options import MESSAGE_BYTES, GatewayLimits, GatewayOptions
 from tapedeck_gateway.server.certificate import Certificate
 from tapedeck_gateway.server.connection_table import ConnectionTable
 from tapedeck_gateway.server.http_protocol import http_protocol
 from tapedeck_gateway.server.tls_protocol import tls_protocol
 from tapedeck_gateway.server.websocket_protocol import websocket_protocol
 
-MESSAGE_BYTES = 4_096  # of a client's WebSocket message
 OWN_FILES = 200  # the process's own: broker, database, libraries, the page
 BACKLOG = 1_024
 
@@ -34,11 +33,13 @@ async def serve(
         http = tls_protocol(limits, table, certificate.context)
     config = uvicorn.Config(
         app,
+        log_config=None,
         log_level="error",  # a client's mistakes are counted, not logged
         access_log=False,
         http=http,
         ws=websocket_protocol(limits),
         ws_max_size=MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # it would take time and memory for each client, and messages are small
         ws_ping_interval=20,
         ws_ping_timeout=20,
         timeout_keep_alive=limits.keep_alive_seconds,  # type: ignore[arg-type]  # uvicorn passes it to call_later

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from psycopg import sql
 
 from tapedeck_common.store.aggregation import bar_open
@@ -9,7 +11,7 @@ from tapedeck_common.store.editions import ROLLUPS
 from tapedeck_crds.errors import NotFound
 from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_gateway.charts.bar_columns import Candle
-from tapedeck_gateway.charts.resolutions import CHART_INTERVALS
+from tapedeck_gateway.charts.resolutions import base_for
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.store.pool import Connection, Pool, connection_of
 
@@ -43,13 +45,20 @@ WHERE exchange = %s AND symbol = %s AND interval = %s AND ts < to_timestamp(%s::
 _FIRST_OPEN = """
 SELECT (extract(epoch FROM min(ts)) * 1000)::int8 FROM bars WHERE exchange = %s AND symbol = %s AND interval = %s
 """
-_SERIES = """
-SELECT DISTINCT exchange, symbol FROM bar_series WHERE interval = ANY(%s) ORDER BY exchange, symbol LIMIT 10000
+_NEWEST = """
+SELECT s.symbol, newest.open, newest.high, newest.low, newest.close
+FROM unnest(%(symbols)s::text[], %(intervals)s::text[], %(ends)s::int8[]) AS s(symbol, interval, last_end)
+CROSS JOIN LATERAL (
+    SELECT open, high, low, close FROM bars
+    WHERE exchange = %(exchange)s AND bars.symbol = s.symbol AND bars.interval = s.interval
+        AND ts < to_timestamp(s.last_end / 1000.0)
+    ORDER BY ts DESC LIMIT %(limit)s
+) AS newest
 """
 _INTERVALS = "SELECT interval FROM bar_series WHERE exchange = %s AND symbol = %s"
 
 
-def _bars_of_length(connection: Connection, base: BarLength, length: BarLength, start: int, end: int) -> sql.Composable:
+def bars_of_length(connection: Connection, base: BarLength, length: BarLength, start: int, end: int) -> sql.Composable:
     """The SQL of bars of a length with open in [start, end), aggregated from bars of the length ``base``.
 
     Uses a view of coarser bars only if it is a continuous aggregate: a plain view would aggregate the whole series
@@ -91,7 +100,7 @@ def bars_between(
         return []
     values = {"exchange": exchange, "symbol": symbol, "start": start, "end": end, "limit": limit}
     with connection_of(pool) as connection:
-        source = _bars_of_length(connection, base, length, start, end)
+        source = bars_of_length(connection, base, length, start, end)
         rows = connection.execute(_BETWEEN.format(bars=source), values, binary=True).fetchall()
     return [Candle(*row) for row in reversed(rows)]
 
@@ -135,20 +144,32 @@ def last_open_before(pool: Pool, exchange: str, symbol: str, base: BarLength, ts
     return _scalar(pool, _LAST_OPEN_BEFORE, (exchange, symbol, base.interval, ts))
 
 
-def stored_series(pool: Pool) -> list[tuple[str, str]]:
-    """The (exchange, symbol) of every symbol whose bars a chart can show."""
+def newest_prices(
+    pool: Pool, exchange: str, bases: Mapping[str, BarLength], until: int, count: int = 5
+) -> dict[str, list[float]]:
+    """The prices of the last ``count`` bars that closed by ``until``, of each symbol's bars of one length."""
+    values = {
+        "exchange": exchange,
+        "symbols": list(bases),
+        "intervals": [base.interval for base in bases.values()],
+        "ends": [base.open_of(until) for base in bases.values()],
+        "limit": count,
+    }
+    found: dict[str, list[float]] = {}
     with connection_of(pool) as connection:
-        return [(row[0], row[1]) for row in connection.execute(_SERIES, (list(CHART_INTERVALS),))]
+        for symbol, *prices in connection.execute(_NEWEST, values):
+            found.setdefault(symbol, []).extend(prices)
+    return found
 
 
-def base_of(pool: Pool, symbol: ChartSymbol) -> BarLength:
-    """The length of the shortest stored bars that a chart of the symbol can show. Raises NotFound."""
+def base_of(pool: Pool, symbol: ChartSymbol, length: BarLength | None = None) -> BarLength:
+    """The length of the stored bars that a chart of the symbol is made of: see ``base_for``. Raises NotFound."""
     with connection_of(pool) as connection:
         rows = connection.execute(_INTERVALS, (symbol.exchange, symbol.symbol)).fetchall()
-    lengths = [length for (interval,) in rows if (length := CHART_INTERVALS.get(interval)) is not None]
-    if not lengths:
-        raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars of a minute or longer")
-    return min(lengths, key=lambda length: length.ms)
+    base = base_for((interval for (interval,) in rows), length)
+    if base is None:
+        raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars")
+    return base
 
 
 def _scalar(pool: Pool, query: str, values: tuple[object, ...]) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 from psycopg import errors
-from psycopg_pool import PoolTimeout, TooManyRequests
+from psycopg_pool import PoolTimeout
 
 from tapedeck_crds.errors import Unavailable
 
@@ -31,7 +31,7 @@ def unavailable(error: Exception, *, query_seconds: float, database_answers: boo
         return QueryTooSlow(
             f"query: got no result within {query_seconds:g} s; ask for a shorter range or for fewer rows"
         )
-    if isinstance(error, PoolTimeout | TooManyRequests) and database_answers:
+    if isinstance(error, PoolTimeout) and database_answers:
         return Unavailable("the database is busy: none of the gateway's connections was free in time; try again")
     if isinstance(error, psycopg.Error) and error.sqlstate is not None and not isinstance(error, _GONE):
         return Unavailable(f"the database cannot answer now ({type(error).__name__}); try again")

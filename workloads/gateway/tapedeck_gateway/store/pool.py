@@ -24,6 +24,7 @@ class Pool(ConnectionPool[Connection]):
     """Connections with a statement timeout, opened without waiting for the database: more than one client can use."""
 
     def __init__(self, connections: Connections, limits: GatewayLimits) -> None:
+        self.connections = connections
         super().__init__(
             connections.store_dsn.get_secret_value(),
             connection_class=PooledConnection,

@@ -10,11 +10,13 @@ from typing import Any, TypeAlias
 import msgspec
 from psycopg.rows import dict_row
 
+from tapedeck_crds.repeat import StoredRun
+from tapedeck_gateway.store.page import rows_of
 from tapedeck_gateway.store.pool import Pool, connection_of
 
 _RUN = """
-SELECT run_id, name, namespace, strategy, params, exchange, symbols, interval, replay_uid, cash, state, message, bars,
-       metrics, undefined, (extract(epoch FROM started_at) * 1000)::int8 AS started_at,
+SELECT run_id, name, namespace, strategy, params, exchange, symbols, interval, replay_uid, cash, trials, state, message,
+       bars, metrics, undefined, (extract(epoch FROM started_at) * 1000)::int8 AS started_at,
        (extract(epoch FROM ended_at) * 1000)::int8 AS ended_at,
        CASE WHEN replay_uid <> '' THEN (extract(epoch FROM greatest(
            (SELECT ts FROM run_equity AS e WHERE e.run_id = runs.run_id ORDER BY seq DESC LIMIT 1),
@@ -45,6 +47,16 @@ SELECT coalesce((SELECT seq FROM run_fills WHERE run_id = %(id)s AND ts <= until
        (SELECT count(*) FROM run_trades WHERE run_id = %(id)s AND exit_ts <= until)
 FROM seen
 """
+_CHOSEN = """
+WHERE (%(name)s::text = '' OR name = %(name)s) AND (%(namespace)s::text = '' OR namespace = %(namespace)s)
+  AND (%(strategy)s::text = '' OR strategy = %(strategy)s) AND (%(sweep)s::bool IS NULL OR (trials > 0) = %(sweep)s)
+  AND (started_at < to_timestamp(%(before)s::int8 / 1000000.0)
+       OR started_at = to_timestamp(%(before)s::int8 / 1000000.0) AND run_id > %(after_id)s)
+ORDER BY started_at DESC, run_id LIMIT %(limit)s
+"""
+_STARTED = "SELECT (extract(epoch FROM started_at) * 1000000)::int8 FROM runs WHERE run_id = %(id)s"
+_INPUTS = "SELECT spec, origin FROM runs LEFT JOIN run_origins USING (run_id) WHERE run_id = %(id)s"
+NEWEST_US = 253_402_300_799_000_000
 PAGE_MAX = 10_000
 CURVE_MIN = 6  # points of a thinned curve: its ends, and two extremes of two figures
 
@@ -73,10 +85,32 @@ def runs(pool: Pool, limit: int) -> list[RunRow]:
     return _rows(pool, _RUN + "ORDER BY started_at DESC, run_id LIMIT %s", (limit,))
 
 
+def run_page(
+    pool: Pool, chosen: dict[str, str], sweep: bool | None, after: tuple[int, str] | None, limit: int
+) -> tuple[list[RunRow], tuple[int, str] | None]:
+    """The newest runs after a place = (start in µs, run id), and the place of the last where there may be more.
+
+    ``chosen`` has name, namespace and strategy, empty for all; ``sweep`` is whether sweeps are wanted, None for both.
+    """
+    before = after or (NEWEST_US, "")
+    values: dict[str, object] = {**chosen, "sweep": sweep, "before": before[0], "after_id": before[1], "limit": limit}
+    found = _rows(pool, _RUN + _CHOSEN, values)
+    if len(found) < limit:
+        return found, None
+    ((started,),) = rows_of(pool, _STARTED, {"id": found[-1]["run_id"]})
+    return found, (started, found[-1]["run_id"])
+
+
 def run(pool: Pool, run_id: str) -> RunRow | None:
     """The run of this id; None if there is none."""
     found = _rows(pool, _RUN + "WHERE run_id = %s", (run_id,))
     return found[0] if found else None
+
+
+def stored_run(pool: Pool, run: RunRow) -> StoredRun:
+    """What a run was made of."""
+    ((spec, origin),) = rows_of(pool, _INPUTS, {"id": run["run_id"]})
+    return StoredRun(run["run_id"], run["name"], run["namespace"], spec, run["state"], origin)
 
 
 def report(pool: Pool, run_id: str) -> RunRow:
@@ -88,7 +122,7 @@ def report(pool: Pool, run_id: str) -> RunRow:
 # What is known of a run before its end. Its other columns, new ones too, are its outcome.
 _KNOWN_BEFORE = frozenset(
     {"run_id", "name", "namespace", "strategy", "params", "exchange", "symbols", "interval", "replay_uid", "cash"}
-    | {"state", "started_at", "ended_at"}
+    | {"trials", "state", "started_at", "ended_at"}
 )
 
 
@@ -137,6 +171,6 @@ def max_drawdown_percent(pool: Pool, run_id: str, upto: int) -> float:
     return 0.0 if row is None else float(row[0])
 
 
-def _rows(pool: Pool, query: str, values: tuple[object, ...]) -> list[RunRow]:
+def _rows(pool: Pool, query: str, values: tuple[object, ...] | dict[str, object]) -> list[RunRow]:
     with connection_of(pool) as connection:
         return connection.cursor(row_factory=dict_row).execute(query, values).fetchall()

@@ -11,6 +11,7 @@ from tapedeck_crds.base import described_ms
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import BarColumns, Candle, aggregate
+from tapedeck_gateway.charts.late_bars import LateBars
 
 TS_MAX = 253_402_300_799_999  # the end of the year 9999
 KEPT_BARS = 100_000  # two months of minutes: a bar of one month and its predecessor
@@ -18,9 +19,13 @@ KEPT_BARS = 100_000  # two months of minutes: a bar of one month and its predece
 
 @dataclass
 class _LiveSeries:
-    """Bars of the length ``base``. ``closed_until`` is the event time of the last closed one."""
+    """Bars of the length ``base``. ``closed_until`` is the event time of the last closed one.
+
+    ``late`` are those that changed behind a newer one since the series is watched.
+    """
 
     base: BarLength
+    late: LateBars = field(default_factory=LateBars)
     bars: BarColumns = field(default_factory=lambda: BarColumns(KEPT_BARS))
     closed_until: int = 0
     watchers: int = 0
@@ -39,7 +44,8 @@ class LiveBars:
     @property
     def watchers(self) -> int:
         """The number of charts that show live bars."""
-        return sum(series.watchers for series in self._series.values())
+        with self._lock:
+            return sum(series.watchers for series in self._series.values())
 
     def watch(self, exchange: str, symbol: str, base: BarLength, stored: list[Candle]) -> None:
         """Keep a series from now on. ``stored`` are its latest bars of the length ``base`` in the database.
@@ -57,6 +63,12 @@ class LiveBars:
             for candle in received.between(0, TS_MAX):
                 series.bars.upsert(candle.ts, (*candle.prices, candle.volume))
 
+    def base_of(self, exchange: str, symbol: str) -> BarLength | None:
+        """The length of the bars that are kept of a series; None of an unwatched one."""
+        with self._lock:
+            series = self._series.get(series_key(exchange, symbol).encode())
+            return None if series is None else series.base
+
     def unwatch(self, exchange: str, symbol: str) -> None:
         """Count one chart less. The bars are dropped with the last one."""
         key = series_key(exchange, symbol).encode()
@@ -71,11 +83,13 @@ class LiveBars:
 
         Raises InvalidInput and msgspec.DecodeError for an invalid record.
         """
-        series = self._series.get(key or b"")
-        if series is None or origin_of(headers).streamed:
+        with self._lock:
+            series = self._series.get(key or b"")
+            base = None if series is None else series.base
+        if series is None or base is None or origin_of(headers).streamed:
             return False
         bar = decode_bar(value)
-        if bar.interval != series.base.interval:
+        if bar.interval != base.interval:
             return False
         if problem := bar_problem(bar):
             raise InvalidInput(problem)
@@ -83,16 +97,30 @@ class LiveBars:
             raise InvalidInput(f"ts: got {described_ms(bar.ts)}, expected milliseconds up to {described_ms(TS_MAX)}")
         candle = Candle(bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume)
         with self._lock:
+            if series.base != base:  # a chart has begun with shorter bars meanwhile
+                return False
             return self._upsert(series, candle, closed=bar.closed)
 
     @staticmethod
     def _upsert(series: _LiveSeries, candle: Candle, *, closed: bool) -> bool:
         if not closed and candle.ts < series.closed_until:
             return False  # an update of a bar that has closed since
-        series.bars.upsert(candle.ts, (candle.open, candle.high, candle.low, candle.close, candle.volume))
+        values = (candle.open, candle.high, candle.low, candle.close, candle.volume)
+        newest = series.bars.last_open_before(TS_MAX)
+        if newest is not None and candle.ts < newest and not series.bars.has(candle.ts, values):
+            series.late.note(candle.ts)
+        series.bars.upsert(candle.ts, values)
         if closed:
             series.closed_until = max(series.closed_until, series.base.close_of(candle.ts))
         return True
+
+    def base_bars(self, exchange: str, symbol: str, base: BarLength, start: int, end: int) -> list[Candle]:
+        """The bars of the length ``base`` that open in [start, end), the one under way too; none if unwatched."""
+        with self._lock:
+            series = self._series.get(series_key(exchange, symbol).encode())
+            if series is None or series.base != base:
+                return []
+            return aggregate(series.bars.between(start, end), base, series.closed_until)
 
     def bars_since(self, exchange: str, symbol: str, length: BarLength, since: int | None, until: int) -> list[Candle]:
         """The bars that open at ``since`` or later, made of what closed by ``until``; for None the newest.
@@ -109,3 +137,16 @@ class LiveBars:
                 last = series.bars.last_open_before(end)
                 since = 0 if last is None else length.open_of(last)
             return aggregate(series.bars.between(since, end), length, closed_until)
+
+    def first_open(self, exchange: str, symbol: str, length: BarLength) -> int:
+        """The open of the first bar of a length that is made of all its bars."""
+        with self._lock:
+            series = self._series.get(series_key(exchange, symbol).encode())
+            first = None if series is None else next(series.bars.between(0, TS_MAX), None)
+        return 0 if first is None else length.first_open(first.ts)
+
+    def late_after(self, exchange: str, symbol: str, number: int) -> tuple[int, list[int] | None]:
+        """The number of the latest late bar, and the opens of those after ``number``, as ``LateBars.after``."""
+        with self._lock:
+            series = self._series.get(series_key(exchange, symbol).encode())
+            return (number, []) if series is None else (series.late.number, series.late.after(number))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
-from tapedeck_common.kafka import consumer
+from tapedeck_common.kafka import admin, await_result, consumer
 from tapedeck_common.logs import log
 from tapedeck_common.market import recorded_market
 from tapedeck_common.settings import Connections
@@ -18,6 +20,7 @@ from tapedeck_crds.errors import Unavailable
 from tapedeck_gateway.topics.control_records import control_record, played_spec
 from tapedeck_gateway.topics.topic_reader import INVALID_RECORD, broker_unavailable
 
+CLIENT_ID = "tapedeck-gateway-list"
 REQUEST_SECONDS = 5.0
 CACHE_SECONDS = 0.5
 RETRY_SECONDS = 2.0  # requests fail at once for so long after the broker did not answer
@@ -51,8 +54,12 @@ class ReplayInfo(msgspec.Struct, frozen=True):
 
 
 class _Reached(msgspec.Struct, frozen=True):
-    """How far a replay's topic is, by the last watermark of each partition. ``position`` is None before the first."""
+    """How far a replay's topic is, by the last watermark of each partition. ``position`` is None before the first.
 
+    ``ends`` are the offsets at which the partitions ended then: where they have not moved, nothing else has.
+    """
+
+    ends: list[int]
     position: int | None
     epoch: str
     published: int
@@ -64,6 +71,7 @@ class ReplayList:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._admin = admin(connections, CLIENT_ID)
         self._lock = threading.Lock()
         self._starts: dict[str, tuple[ReplayStart, int]] = {}
         self._reached: dict[str, _Reached] = {}
@@ -71,10 +79,13 @@ class ReplayList:
         self._cached_at = self._failed_at = float("-inf")
         self._failure: KafkaException | None = None
 
-    def load(self) -> list[ReplayInfo]:
-        """All replays that have started, the newest first. Raises Unavailable where the broker does not answer."""
+    def load(self, *, fresh: bool = False) -> list[ReplayInfo]:
+        """All replays that have started, the newest first; with ``fresh``, also one that started a moment ago.
+
+        Raises Unavailable where the broker does not answer.
+        """
         with self._lock:
-            self._refresh()
+            self._refresh(0.0 if fresh else CACHE_SECONDS)
             return self._cached
 
     def last_known(self) -> list[ReplayInfo]:
@@ -99,8 +110,8 @@ class ReplayList:
             if self._cached_at == float("-inf"):
                 raise
 
-    def _refresh(self) -> None:
-        if time.monotonic() - self._cached_at <= CACHE_SECONDS:
+    def _refresh(self, max_age: float = CACHE_SECONDS) -> None:
+        if time.monotonic() - self._cached_at <= max_age:
             return
         if self._failure is not None and time.monotonic() - self._failed_at < RETRY_SECONDS:
             raise broker_unavailable(self._failure) from self._failure
@@ -112,9 +123,7 @@ class ReplayList:
         self._cached_at = time.monotonic()
 
     def _read(self) -> None:
-        reader = consumer(
-            self._connections, "tapedeck-gateway-list", "tapedeck-gateway", {"enable.partition.eof": True}
-        )
+        reader = consumer(self._connections, CLIENT_ID, "tapedeck-gateway", {"enable.partition.eof": True})
         try:
             partitions = {
                 name.removeprefix(REPLAY_PREFIX): sorted(topic.partitions)
@@ -124,9 +133,11 @@ class ReplayList:
             self._starts = {uid: start for uid, start in self._starts.items() if uid in partitions}
             self._read_starts(reader, [uid for uid in partitions if uid not in self._starts])
             reached: dict[str, _Reached] = {}
+            ends = self._ends(partitions)
             for uid, numbers in partitions.items():
                 before = self._reached.get(uid)
-                now = before if before is not None and before.ended else _read_reached(reader, uid, numbers)
+                unmoved = before is not None and before.ended and before.ends == ends[uid]
+                now = before if unmoved else _read_reached(reader, uid, numbers)
                 if now is not None:
                     reached[uid] = now
         finally:
@@ -134,6 +145,14 @@ class ReplayList:
         self._reached = reached
         infos = [self._info(uid, *self._starts[uid]) for uid in reached if uid in self._starts]
         self._cached = sorted(infos, key=lambda info: -info.started)
+
+    def _ends(self, partitions: Mapping[str, list[int]]) -> dict[str, list[int]]:
+        """The end of each partition, by replay. One that is held at its end may go on after it."""
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = {TopicPartition(REPLAY_PREFIX + uid, n): latest for uid, numbers in partitions.items() for n in numbers}
+        futures = self._admin.list_offsets(asked, request_timeout=REQUEST_SECONDS) if asked else {}
+        found = {(p.topic, p.partition): await_result(self._admin, future).offset for p, future in futures.items()}
+        return {uid: [found[REPLAY_PREFIX + uid, n] for n in numbers] for uid, numbers in partitions.items()}
 
     def _read_starts(self, reader: Consumer, uids: list[str]) -> None:
         beginnings = [TopicPartition(REPLAY_PREFIX + uid, 0, 0) for uid in uids]
@@ -167,10 +186,12 @@ class ReplayList:
 def _read_reached(reader: Consumer, uid: str, numbers: list[int]) -> _Reached | None:
     """How far a topic is; None where retention has deleted all of it, so that its replay cannot continue."""
     last: dict[int, Watermark | ReplayEnd] = {}
+    ends: list[int] = []
     expired = True
     for number in numbers:
         place = TopicPartition(REPLAY_PREFIX + uid, number)
         low, high = reader.get_watermark_offsets(place, timeout=REQUEST_SECONDS)
+        ends.append(high)
         expired = expired and 0 < low == high
         record = _last_watermark(reader, place.topic, number, low, high)
         if record is not None:
@@ -180,6 +201,7 @@ def _read_reached(reader: Consumer, uid: str, numbers: list[int]) -> _Reached | 
     complete = len(last) == len(numbers)
     watermarks = list(last.values())
     return _Reached(
+        ends=ends,
         position=min(watermark.v for watermark in watermarks) if complete else None,
         epoch=max((watermark.epoch for watermark in watermarks), key=Epoch.parse, default=str(Epoch())),
         published=sum(watermark.published for watermark in watermarks),
@@ -238,5 +260,6 @@ def _control_record(message: Message) -> ControlRecord | None:
             return None
         return control_record(message.value() or b"")
     except INVALID_RECORD as error:
-        log.warning("skipped an invalid record", topic=message.topic(), offset=message.offset(), reason=str(error))
+        place = {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()}
+        log.warning("skipped an invalid record", **place, reason=str(error))
         return None

@@ -6,12 +6,18 @@ A replay of trades is shown as bars of the replay's interval.
 from __future__ import annotations
 
 import threading
-from collections import deque
+import time
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Literal
 
-from tapedeck_common.market import Bar, Trade, event_time
+import msgspec
+
+from tapedeck_common.market import Bar, Trade, event_time, trade_key
+from tapedeck_common.speed_meter import SpeedMeter
 from tapedeck_common.wire import (
+    ClockState,
     Epoch,
     EpochStart,
     MessageHeaders,
@@ -25,13 +31,18 @@ from tapedeck_common.wire import (
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_gateway.charts.bar_columns import BarColumns, Candle, aggregate
+from tapedeck_gateway.charts.late_bars import LateBars
 from tapedeck_gateway.charts.resolutions import BASE
 from tapedeck_gateway.topics.complete_spans import CompleteSpans
-from tapedeck_gateway.topics.control_records import control_record, played_spec
+from tapedeck_gateway.topics.control_records import LATEST, control_record, played_spec
+from tapedeck_gateway.topics.record_ring import RecordRing
 from tapedeck_gateway.topics.topic_view import TopicView
 
 SERIES_BARS = 20_000
 VIEW_BARS = 1_000_000  # of all series together
+SERIES_TRADES = 1_000
+VIEW_TRADES = 100_000
+JUMPS_MAX = 1_000  # seeks and loops that are remembered
 PENDING_RECORDS = 50_000  # of one partition that is ahead of the others
 
 
@@ -43,6 +54,15 @@ class StoredPart:
     bars: list[Candle]
 
 
+@dataclass(frozen=True)
+class Jump:
+    """A seek, or the begin of another round of a loop: the epoch that it started, and its virtual time."""
+
+    epoch: Epoch
+    v: int
+    reason: Literal["seek", "loop"]
+
+
 @dataclass
 class _PartitionState:
     """How far one partition is read. ``pending`` are records after the lowest watermark of all partitions."""
@@ -52,14 +72,16 @@ class _PartitionState:
     pending: deque[Bar | Trade] = field(default_factory=deque)
     published: int = 0
     ended: bool = False
+    clock: ClockState | None = None
 
 
 class ReplayView(TopicView):
     """The state of one replay. The topic reader's thread updates it, other threads read it.
 
     ``position`` is the virtual time up to which all partitions are complete. ``generation`` counts seeks and loops:
-    a client that has drawn bars of an earlier generation must load them again. ``plays_stored_bars`` is whether the
-    replay plays bars of the store unaltered, so that earlier bars can be taken from there.
+    a client that has drawn bars of an earlier generation must load them again, and ``jumped_by`` is which of the two
+    came last. ``plays_stored_bars`` is whether the replay plays bars of the store unaltered, so that earlier bars can
+    be taken from there. ``meter`` measures its speed.
     """
 
     def __init__(self, uid: str, partitions: int) -> None:
@@ -69,11 +91,20 @@ class ReplayView(TopicView):
         self.epoch = Epoch()
         self.position: int | None = None
         self.plays_stored_bars = False
+        self.meter = SpeedMeter()
         self._spans = CompleteSpans()
         self._partitions = [_PartitionState() for _ in range(partitions)]
         self._series: dict[tuple[str, str], BarColumns] = {}
+        self._late: defaultdict[tuple[str, str], LateBars] = defaultdict(LateBars)
+        self._trades: dict[tuple[str, str], RecordRing[Trade]] = {}
         self._lock = threading.Lock()
+        self.jumps: deque[Jump] = deque(maxlen=JUMPS_MAX)
         self._epoch_starts: list[tuple[Epoch, int]] = []  # both rise: what a later epoch took back is no limit
+
+    @property
+    def jumped_by(self) -> Literal["seek", "loop"]:
+        """Which of the two the generation counted last."""
+        return self.jumps[-1].reason if self.jumps else "seek"
 
     @property
     def length(self) -> BarLength:
@@ -98,6 +129,11 @@ class ReplayView(TopicView):
     def topic_start(self) -> int:
         """The open of the first bar that charts take from the topic: earlier ones come from the store, if they can."""
         return self.length.open_of(min(self.complete_from, self.position or 0)) if self.plays_stored_bars else 0
+
+    def progress(self) -> tuple[int | None, Epoch, int | None, bool]:
+        """Position, epoch, the virtual time at which it began (None before the first seek), and whether all ended."""
+        with self._lock:
+            return self.position, self.epoch, self._epoch_starts[-1][1] if self._epoch_starts else None, self.ended
 
     @property
     def ended(self) -> bool:
@@ -132,8 +168,8 @@ class ReplayView(TopicView):
                 if self.start is None:
                     self._begin(start)
                 return False
-            case EpochStart(epoch=text, v=v):
-                return self._start_epoch(partition, Epoch.parse(text), v)
+            case EpochStart(epoch=text, v=v, reason=reason):
+                return self._start_epoch(partition, Jump(Epoch.parse(text), v, reason))
             case (
                 Watermark(epoch=text, v=v, published=published)
                 | ReplayEnd(epoch=text, v=v, published=published) as record
@@ -145,6 +181,8 @@ class ReplayView(TopicView):
                 partition.epoch, partition.published = epoch, published
                 partition.watermark = v
                 partition.ended = isinstance(record, ReplayEnd)
+                if isinstance(record, Watermark):
+                    partition.clock = record.clock
         return self._advance()
 
     def _begin(self, start: ReplayStart) -> None:
@@ -152,8 +190,8 @@ class ReplayView(TopicView):
         self.plays_stored_bars = played_spec(start).plays_stored_bars
         self._spans.begin(self.length.open_of(start.range_from))
 
-    def _start_epoch(self, partition: _PartitionState, epoch: Epoch, v: int) -> bool:
-        """A seek or a loop to virtual time ``v``."""
+    def _start_epoch(self, partition: _PartitionState, jump: Jump) -> bool:
+        epoch, v = jump.epoch, jump.v
         partition.epoch, partition.watermark, partition.ended = epoch, v, False
         if epoch <= self.epoch:
             return self._advance()
@@ -162,6 +200,8 @@ class ReplayView(TopicView):
         self._spans.seek(at, self.length.first_open(v) if self.plays_trades else at)
         self.epoch, self.position = epoch, v
         self.generation += 1
+        self.jumps.append(jump)
+        self.meter.clear()
         self._epoch_starts = [*(each for each in self._epoch_starts if each[1] < v), (epoch, v)]
         for each in self._partitions:
             if each.epoch < epoch:
@@ -169,6 +209,8 @@ class ReplayView(TopicView):
         partition.pending.clear()
         for series in self._series.values():
             series.truncate(at)
+        for trades in self._trades.values():
+            trades.keep_until(v)
         return True
 
     def _advance(self) -> bool:
@@ -184,6 +226,7 @@ class ReplayView(TopicView):
         moved = self.position is None or lowest > self.position
         self.position = lowest if self.position is None else max(lowest, self.position)
         self._spans.reach(self.position)
+        self.meter.note(time.monotonic(), self.position)
         return moved or self.ended
 
     def _add(self, record: Bar | Trade) -> None:
@@ -194,10 +237,55 @@ class ReplayView(TopicView):
             series = self._series[key] = BarColumns(max(500, min(SERIES_BARS, VIEW_BARS // symbols)))
         if isinstance(record, Trade):
             oldest = series.add_trade(self.length.open_of(record.ts), record.price, record.amount)
+            self._trades_of(key).append(record)
         else:
-            oldest = series.upsert(record.ts, (record.open, record.high, record.low, record.close, record.volume))
+            newest = series.last_open_before(LATEST)
+            if newest is not None and record.ts < newest and not series.has(record.ts, _values(record)):
+                self._late[key].note(record.ts)
+            oldest = series.upsert(record.ts, _values(record))
         if oldest is not None:
             self._spans.drop_before(oldest)
+
+    def _trades_of(self, key: tuple[str, str]) -> RecordRing[Trade]:
+        ring = self._trades.get(key)
+        if ring is None:
+            symbols = max(len(self.start.symbols) if self.start else 1, 1)
+            limit = max(100, min(SERIES_TRADES, VIEW_TRADES // symbols))
+            ring = self._trades[key] = RecordRing(limit, identity=trade_key, known_at=_event_time)
+        return ring
+
+    def trades_after(self, exchange: str, symbol: str, number: int) -> tuple[int, list[Trade], int]:
+        """The trades after the one of this number, up to the position: as ``RecordRing.after``."""
+        with self._lock:
+            return self._trades_of((exchange, symbol)).after(number, LATEST)
+
+    def latest_trades(self, exchange: str, symbol: str, count: int) -> tuple[int, list[Trade]]:
+        """The number of the last trade, and the last ``count`` trades up to the position."""
+        with self._lock:
+            ring = self._trades_of((exchange, symbol))
+            return ring.number, ring.latest(count, LATEST)
+
+    def trades_between(self, exchange: str, symbol: str, start: int, end: int) -> tuple[list[Trade], int]:
+        """The trades in [start, end) up to the position, in order, and the time from which on all are known."""
+        with self._lock:
+            ring = self._trades_of((exchange, symbol))
+            known = ring.latest(ring.number, LATEST)
+            since = known[0].ts + 1 if known and ring.dropped else 0
+        return sorted((each for each in known if start <= each.ts < end), key=trade_key), since
+
+    def late_after(self, exchange: str, symbol: str, number: int) -> tuple[int, list[int] | None]:
+        """The number of the latest late bar, and the opens of those after ``number``, as ``LateBars.after``."""
+        with self._lock:
+            late = self._late[exchange, symbol]
+            return late.number, late.after(number)
+
+    @property
+    def clock(self) -> ClockState | None:
+        """The clock as the last watermarks tell it; ``late_ms`` is that of the latest partition. None before them."""
+        clocks = [each.clock for each in self._partitions if each.clock is not None and each.epoch == self.epoch]
+        if not clocks:
+            return None
+        return msgspec.structs.replace(clocks[0], late_ms=max(clock.late_ms for clock in clocks))
 
     def valid_until(self, epoch: Epoch) -> int:
         """The last event time of this epoch's records that no later epoch took back, and not beyond the position."""
@@ -246,3 +334,7 @@ class ReplayView(TopicView):
 
 def _event_time(record: Bar | Trade) -> int:
     return record.ts if isinstance(record, Trade) else event_time(record)
+
+
+def _values(bar: Bar) -> tuple[float, float, float, float, float]:
+    return (bar.open, bar.high, bar.low, bar.close, bar.volume)

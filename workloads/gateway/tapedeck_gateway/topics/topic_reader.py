@@ -13,12 +13,16 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from prometheus_client import Counter
 
 from tapedeck_common.kafka import consumer, kafka_error
+from tapedeck_common.log_positions import offsets_since
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS, points_topic, replay_topic
 from tapedeck_crds.errors import InvalidInput, NotFound, Unavailable
+from tapedeck_crds.intervals import BarLength
+from tapedeck_gateway.charts.bar_columns import Candle
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.topics.live_bars import LiveBars
+from tapedeck_gateway.topics.live_records import LiveRecords
 from tapedeck_gateway.topics.points_view import PointsView
 from tapedeck_gateway.topics.replay_view import ReplayView
 from tapedeck_gateway.topics.topic_view import TopicView
@@ -28,6 +32,8 @@ POLL_SECONDS = 0.02  # a batch is applied after so long, full or not
 LOOK_BACK_MS = 60_000  # of live bars: what the recorder may not have stored yet
 REQUEST_SECONDS = 10.0
 CATCH_UP_SECONDS = 15.0
+LIVE_CATCH_UP_SECONDS = 2.0
+FOLLOWED_MAX = 500  # live series that no chart subscribes to
 EVICT_SECONDS = 5.0
 RETRY_SECONDS = 5.0
 MAX_COMMANDS = 1_000
@@ -48,11 +54,15 @@ INVALID_RECORD = (InvalidInput, msgspec.DecodeError, UnicodeError)
 ViewT = TypeVar("ViewT", bound=TopicView)
 _Command: TypeAlias = Callable[[Consumer], None]
 
-_invalid_records = Counter("tapedeck_gateway_invalid_records", "Records of charts' topics that could not be decoded.")
+_invalid_records = Counter(
+    "tapedeck_gateway_invalid_records_total", "Records of charts' topics that could not be decoded."
+)
 
 
 class TopicReader:
-    """Reads topics while a client needs them. ``on_change`` gets the uids of changed replays, and LIVE.
+    """Reads topics while a client needs them.
+
+    ``on_change`` gets the uids of changed replays, LIVE for the market's bars, and the names of its other topics.
 
     A Kafka consumer belongs to one thread: other threads send it commands. ``on_change`` is called in that thread.
     """
@@ -64,7 +74,12 @@ class TopicReader:
         self._views: dict[str, TopicView] = {}  # by topic
         self._last_used: dict[str, float] = {}
         self.live = LiveBars()
-        self._live_assigned = False
+        self.records = LiveRecords()
+        self._market_topics: set[str] = set()  # that are read
+        self._live_behind: set[int] | None = None  # partitions that are not read to their end
+        self._live_caught_up = threading.Event()
+        self._followed: dict[tuple[str, str], float] = {}  # live series, and when each was last used
+        self._follow_lock = threading.Lock()
         self._commands: queue.Queue[_Command] = queue.Queue(MAX_COMMANDS)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -80,11 +95,15 @@ class TopicReader:
 
         Raises NotFound where there is no such replay or series, Unavailable where the broker does not answer.
         """
-        view = self._caught_up(replay_topic(symbol.replay), symbol.replay, ReplayView)
+        view = self.caught_up_replay(symbol.replay)
         start = view.start
         if start is not None and (symbol.exchange != start.exchange or symbol.symbol not in start.symbols):
             raise NotFound(f"symbol: got {symbol.exchange}:{symbol.symbol}, expected one of the replay's")
         return view
+
+    def caught_up_replay(self, uid: str) -> ReplayView:
+        """The view of a replay, read to the present end of its topic; raises as ``caught_up_view``."""
+        return self._caught_up(replay_topic(uid), uid, ReplayView)
 
     def caught_up_points(self, symbol: ChartSymbol) -> PointsView:
         """The results of the transforms of the symbol's replay; raises as ``caught_up_view``."""
@@ -106,8 +125,36 @@ class TopicReader:
         view = self._views.get(replay_topic(uid))
         return view.position if isinstance(view, ReplayView) and view.caught_up else None
 
+    def live_bars(self, exchange: str, symbol: str, base: BarLength, start: int, end: int) -> list[Candle]:
+        """The newest bars of a live series with open in [start, end), with the one under way.
+
+        The series is followed for as long as it is used. None where charts show bars of another length of it.
+        """
+        if self._follow((exchange, symbol), base):
+            if self._thread is None:
+                self.start()
+            self._live_caught_up.wait(LIVE_CATCH_UP_SECONDS)
+        return self.live.base_bars(exchange, symbol, base, start, end)
+
+    def _follow(self, key: tuple[str, str], base: BarLength) -> bool:
+        """Keep a live series for a while; returns whether it was not followed before."""
+        with self._follow_lock:
+            is_new = key not in self._followed
+            if is_new:
+                if self.live.base_of(*key) not in (None, base):
+                    return False
+                if len(self._followed) >= FOLLOWED_MAX:
+                    self._unfollow(min(self._followed, key=self._followed.__getitem__))
+                self.live.watch(*key, base, [])
+            self._followed[key] = time.monotonic()
+            return is_new
+
+    def _unfollow(self, key: tuple[str, str]) -> None:
+        del self._followed[key]
+        self.live.unwatch(*key)
+
     def start(self) -> None:
-        """Start the thread if it does not run. It reads the live market's bars while ``live`` has watchers."""
+        """Start the thread if it does not run. It reads what is watched in ``live`` and ``records`` of the market."""
         with self._lock:
             self._start()
 
@@ -154,24 +201,32 @@ class TopicReader:
             self._thread = threading.Thread(target=self._run, name="topic-reader", daemon=True)
             self._thread.start()
 
-    def _assign_live(self, reader: Consumer) -> None:
-        """Read the live market's bars too, starting LOOK_BACK_MS ago. Raises KafkaException."""
-        partitions = reader.list_topics(MARKET_BARS, timeout=REQUEST_SECONDS).topics[MARKET_BARS].partitions
+    @property
+    def _wanted_topics(self) -> set[str]:
+        """The market's topics that have watchers."""
+        return self.records.topics | ({MARKET_BARS} if self.live.watchers else set())
+
+    def _assign_market(self, reader: Consumer, topic: str) -> None:
+        """Read a topic of the market too, starting LOOK_BACK_MS ago. Raises KafkaException."""
+        described = reader.list_topics(topic, timeout=REQUEST_SECONDS).topics[topic]
+        if described.error is not None:  # a topic that is not there yet has no partitions, and would never be read
+            raise KafkaException(described.error)
         since = int(time.time() * 1000) - LOOK_BACK_MS
-        times = [TopicPartition(MARKET_BARS, p, since) for p in partitions]
-        reader.incremental_assign(reader.offsets_for_times(times, timeout=REQUEST_SECONDS))
-        self._live_assigned = True
+        offsets = offsets_since(reader, [(topic, number) for number in described.partitions], since)
+        reader.incremental_assign([TopicPartition(*place, offset) for place, offset in offsets.items()])
+        self._market_topics.add(topic)
+        if topic == MARKET_BARS:
+            self._live_behind = set(described.partitions)
 
     def _run(self) -> None:
         reader = consumer(self._connections, "tapedeck-gateway", "tapedeck-gateway", {"enable.partition.eof": True})
         try:
             next_eviction = time.monotonic() + EVICT_SECONDS
-            next_live = float("-inf")
+            next_assignment = float("-inf")
             while not self._stopping.is_set():
                 self._run_commands(reader)
-                if self.live.watchers and not self._live_assigned and time.monotonic() > next_live:
-                    self._try_to_assign_live(reader)
-                    next_live = time.monotonic() + RETRY_SECONDS
+                if time.monotonic() > next_assignment and not self._try_to_assign_market(reader):
+                    next_assignment = time.monotonic() + RETRY_SECONDS
                 self._apply(reader, reader.consume(BATCH_MESSAGES, timeout=POLL_SECONDS))
                 if time.monotonic() > next_eviction:
                     self._evict_idle(reader)
@@ -186,20 +241,23 @@ class TopicReader:
         while not self._commands.empty():
             self._commands.get_nowait()(reader)
 
-    def _try_to_assign_live(self, reader: Consumer) -> None:
+    def _try_to_assign_market(self, reader: Consumer) -> bool:
         try:
-            self._assign_live(reader)
+            for topic in self._wanted_topics - self._market_topics:
+                self._assign_market(reader, topic)
         except KafkaException as error:
             log.warning("the live market is not read yet", retry_seconds=RETRY_SECONDS, reason=str(error))
+            return False
+        return True
 
     def _apply(self, reader: Consumer, messages: list[Message]) -> None:
         changed: set[str] = set()
         read: set[str] = set()
         for message in messages:
             topic = message.topic() or ""
-            if topic == MARKET_BARS:
-                if message.error() is None and self._apply_live(message):
-                    changed.add(LIVE)
+            if topic in self._market_topics:
+                if self._apply_live(topic, message):
+                    changed.add(LIVE if topic == MARKET_BARS else topic)
                 continue
             view = self._views.get(topic)
             if view is None:
@@ -216,9 +274,20 @@ class TopicReader:
         if changed:
             self._on_change(changed)
 
-    def _apply_live(self, message: Message) -> bool:
+    def _apply_live(self, topic: str, message: Message) -> bool:
+        """Apply a record of the market, or the end of a partition; returns whether a chart may have changed."""
+        failed = message.error()
+        if failed is not None:
+            if failed.code() == KafkaError._PARTITION_EOF and topic == MARKET_BARS and self._live_behind is not None:
+                self._live_behind.discard(message.partition() or 0)
+                if not self._live_behind:
+                    self._live_caught_up.set()
+            return False
+        key, headers, value = _key(message), message.headers(), message.value() or b""
         try:
-            return self.live.apply(_key(message), message.headers(), message.value() or b"")
+            if topic == MARKET_BARS:
+                return self.live.apply(key, headers, value)
+            return self.records.apply(topic, key, headers, value, message.timestamp()[1])
         except INVALID_RECORD as error:
             _count_invalid(message, error)
             return False
@@ -242,12 +311,18 @@ class TopicReader:
         """Stop reading what no client has used for ``idle_seconds``."""
         with self._lock:
             limit = time.monotonic() - self._idle_seconds
-            for topic in [t for t, used in self._last_used.items() if used < limit and not self._views[t].watchers]:
+            for topic in [t for t, used in self._last_used.items() if used < limit and not self._views[t].watched]:
                 del self._views[topic], self._last_used[topic]
                 reader.incremental_unassign([p for p in reader.assignment() if p.topic == topic])
-            if self._live_assigned and not self.live.watchers:
-                self._live_assigned = False
-                reader.incremental_unassign([p for p in reader.assignment() if p.topic == MARKET_BARS])
+            with self._follow_lock:
+                for key in [key for key, used in self._followed.items() if used < limit]:
+                    self._unfollow(key)
+            for topic in self._market_topics - self._wanted_topics:
+                self._market_topics.discard(topic)
+                reader.incremental_unassign([p for p in reader.assignment() if p.topic == topic])
+                if topic == MARKET_BARS:
+                    self._live_behind = None
+                    self._live_caught_up.clear()
 
 
 def broker_unavailable(error: KafkaException) -> Unavailable:

@@ -9,11 +9,12 @@ from tapedeck_common.wire import MessageHeaders
 
 
 class TopicView(ABC):
-    """What was read of one topic of the replay ``uid``. ``watchers`` is the number of charts that keep it open."""
+    """What was read of one topic of the replay ``uid``. It is kept open while charts watch it."""
 
     def __init__(self, uid: str, partitions: int) -> None:
         self.uid = uid
-        self.watchers = 0
+        self._watchers = 0
+        self._count_lock = threading.Lock()
         self._behind = set(range(partitions))
         self._caught_up = threading.Event()
 
@@ -27,6 +28,21 @@ class TopicView(ABC):
     def is_ahead(self, partition: int) -> bool:
         """Whether the partition holds so many pending records that reading it must be paused."""
         return False
+
+    @property
+    def watched(self) -> bool:
+        """Whether a chart keeps it open."""
+        return self._watchers > 0
+
+    def watch(self) -> None:
+        """Keep it open, until as many calls of ``unwatch``. Any thread may call either."""
+        with self._count_lock:
+            self._watchers += 1
+
+    def unwatch(self) -> None:
+        """Count one chart less."""
+        with self._count_lock:
+            self._watchers -= 1
 
     def wait_caught_up(self, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds until the topic is read to the end that it had when reading started."""

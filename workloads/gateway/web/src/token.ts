@@ -1,7 +1,5 @@
 // The token of the gateway: from the address (#token=…) or the form, kept for this tab until it is closed.
 const KEY = "tapedeck.token";
-/** A WebSocket of a browser can send no header: it offers the token beside this subprotocol, which the gateway takes. */
-const SUBPROTOCOL = "tapedeck.v1";
 
 /** Keep the token that the address names, and remove it from the address, so that it is not shared or bookmarked. */
 export function takeTokenFromAddress(): void {
@@ -18,9 +16,4 @@ export const currentToken = (): string => sessionStorage.getItem(KEY) ?? "";
 export function requestHeaders(): Record<string, string> {
   const token = currentToken();
   return token === "" ? {} : { authorization: `Bearer ${token}` };
-}
-
-export function subprotocols(): string[] {
-  const token = currentToken();
-  return token === "" ? [SUBPROTOCOL] : [SUBPROTOCOL, `bearer.${token}`];
 }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { addPoint, type EquityBar } from "../src/equity";
+import { addPoint, type EquityBar } from "../src/chart/equity";
 
 it("keeps the trough and the peak of a bar beside its last value", () => {
   const bars = new Map<number, EquityBar>();

@@ -1,6 +1,6 @@
 // Opens of bars, compared with values written by hand.
 import { describe, expect, it } from "vitest";
-import { MINUTE, openOf } from "../src/lengths";
+import { MINUTE, openOf } from "../src/chart/lengths";
 
 const WEEK = { resolution: "1W", interval: "1w", width_ms: 604_800_000, origin_ms: 345_600_000 };
 const MONTH = { resolution: "1M", interval: "1M", width_ms: 2_678_400_000, origin_ms: 0 };

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test, vi } from "vitest";
-import { currentToken, keepToken, requestHeaders, subprotocols, takeTokenFromAddress } from "../src/token";
+import { currentToken, keepToken, requestHeaders, takeTokenFromAddress } from "../src/token";
 
 const kept = new Map<string, string>();
 const replaceState = vi.fn();
@@ -24,7 +24,6 @@ test("a token in the address is kept, and removed from the address", () => {
   expect(currentToken()).toBe("abc-._~123");
   expect(replaceState).toHaveBeenCalledWith(null, "", "/?replay=x");
   expect(requestHeaders()).toEqual({ authorization: "Bearer abc-._~123" });
-  expect(subprotocols()).toEqual(["tapedeck.v1", "bearer.abc-._~123"]);
 });
 
 test("an address without a token leaves the kept one", () => {
@@ -37,5 +36,4 @@ test("an address without a token leaves the kept one", () => {
 test("without a token nothing is sent", () => {
   open("");
   expect(requestHeaders()).toEqual({});
-  expect(subprotocols()).toEqual(["tapedeck.v1"]);
 });

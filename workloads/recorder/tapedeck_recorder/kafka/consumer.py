@@ -17,13 +17,19 @@ from confluent_kafka import (
 
 from tapedeck_common import topics
 from tapedeck_common.kafka import consumer, is_transient, kafka_error
+from tapedeck_common.log_positions import (
+    LogPosition,
+    Partition,
+    continuations,
+    from_topic_partition,
+    message_partition,
+    to_topic_partition,
+)
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_recorder import metrics
-from tapedeck_recorder.kafka.continuations import continuations
-from tapedeck_recorder.kafka.positions import from_topic_partition, to_topic_partition
 from tapedeck_recorder.kafka.topic_ids import CLIENT_ID
-from tapedeck_recorder.rows.batch import LogPosition, Partition, message_partition
+from tapedeck_recorder.lag import LAG, PartitionEnd
 
 BATCH_MESSAGES = 20_000
 # Several batches are in memory at a time. Bars reach the limit of messages first, large results this one.
@@ -109,14 +115,13 @@ class RecordConsumer:
         return {(p.topic, p.partition): from_topic_partition(p) for p in positions if p.offset >= 0}
 
     def export_lag(self) -> None:
-        """Set the lag metric from what the client knows without a request to the broker."""
-        lag = 0
-        positions = self.positions()
-        for partition in self.assigned:
+        """Tell the lag's metrics what the client knows without a request to the broker."""
+        ends: dict[Partition, PartitionEnd] = {}
+        for partition, position in self.positions().items():
             with contextlib.suppress(KafkaException):
-                _, high = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
-                lag += max(high - positions.get(partition, LogPosition(0)).offset, 0)
-        metrics.LAG.set(lag)
+                low, high = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
+                ends[partition] = PartitionEnd(low, high, position.offset)
+        LAG.see(ends)
 
     def close(self) -> None:
         """Leave the group."""
@@ -145,6 +150,7 @@ class RecordConsumer:
             self._drain()
         finally:
             self._set_assigned(set())
+            LAG.assign({})
             client.unassign()
 
     def _assign(self, client: Consumer, partitions: list[Partition]) -> None:
@@ -154,6 +160,7 @@ class RecordConsumer:
         client.assign([to_topic_partition(partition, positions[partition]) for partition in readable])
         _wait_for_position_reset(client, readable)
         self._set_assigned(set(partitions))
+        LAG.assign(positions)
         self.out_of_range |= lost
 
     @stamina.retry(on=is_transient, attempts=3, timeout=30.0)

@@ -10,10 +10,9 @@ from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec  # type: ign
 
 from tapedeck_common import topics
 from tapedeck_common.kafka import REQUEST_SECONDS, admin, await_result
+from tapedeck_common.log_positions import LogPosition, Partition, continuations
 from tapedeck_common.settings import Connections
 from tapedeck_common.topic_ids import topic_ids
-from tapedeck_recorder.kafka.continuations import continuations
-from tapedeck_recorder.rows.batch import LogPosition, Partition
 
 CLIENT_ID = "tapedeck-recorder"
 

@@ -5,37 +5,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from confluent_kafka import Message
 
 from tapedeck_common import records
+from tapedeck_common.log_positions import LogPosition, Partition, message_offset, message_partition
 from tapedeck_crds.text import printable
 from tapedeck_recorder.rows.tables import TargetTable
 
 PAYLOAD_MAX = 4_000
 REASON_MAX = 1_000
-NO_OFFSET = -1
-"""The stored offset of a partition that was never recorded."""
 
-Partition: TypeAlias = tuple[str, int]
-"""Topic and partition number."""
 SeriesKey: TypeAlias = tuple[str, str, str]
 """Exchange, symbol and interval."""
 OpenRange: TypeAlias = tuple[int, int]
 """The first and the last bar's open time, milliseconds UTC."""
 PointKey: TypeAlias = tuple[str, str, str, str, int, str]
 """Exchange, symbol, interval, series, time and id: the primary key of ``points``."""
-
-
-class LogPosition(NamedTuple):
-    """The next offset of a partition, and the leader epoch of the record before it, None where it is not known.
-
-    By the epoch it is noticed that a broker lost that record, even where others were written in its place.
-    """
-
-    offset: int = NO_OFFSET
-    leader_epoch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,12 +64,15 @@ class CopyBuffer:
 class Batch:
     """What ``messages`` decode to. ``next_positions`` are the positions to store for each partition.
 
+    ``written_at`` is when the last message of each was written to the log, milliseconds UTC.
+
     ``run_rows`` are rows by run id and table; they are written only while the run is running.
     ``points`` maps a point's key to its revision and row.
     """
 
     messages: Sequence[Message] = ()
     next_positions: dict[Partition, LogPosition] = field(default_factory=dict)
+    written_at: dict[Partition, int] = field(default_factory=dict)
     rows: dict[TargetTable, CopyBuffer] = field(default_factory=lambda: defaultdict(CopyBuffer))
     run_rows: dict[str, dict[TargetTable, CopyBuffer]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(CopyBuffer))
@@ -97,11 +87,6 @@ class Batch:
     runs_ended: list[records.RunEnded] = field(default_factory=list)
     dropped: int = 0
 
-    @property
-    def rejected(self) -> int:
-        """How many messages the recorder rejected."""
-        return sum(not error.feed for error in self.errors)
-
 
 def rejected_message(message: Message, reason: str) -> IngestErrorRow:
     """The row that is kept of a rejected message. Reading the message again gives the same row."""
@@ -113,26 +98,6 @@ def rejected_message(message: Message, reason: str) -> IngestErrorRow:
         reason=storable_text(reason, REASON_MAX),
         payload=storable_text(raw),
     )
-
-
-def message_partition(message: Message) -> Partition:
-    """The partition of a record, or of an error that a client reports in the place of records."""
-    topic, partition = message.topic(), message.partition()
-    if topic is None or partition is None:
-        raise TypeError("message: got one without topic or partition, expected a consumed message")
-    return topic, partition
-
-
-def message_offset(message: Message) -> int:
-    """The offset of a record."""
-    if (offset := message.offset()) is None:
-        raise TypeError("message: got one without offset, expected a record")
-    return offset
-
-
-def position_after(message: Message) -> LogPosition:
-    """The position that follows a record."""
-    return LogPosition(message_offset(message) + 1, message.leader_epoch())
 
 
 def record_timestamp(message: Message) -> int:

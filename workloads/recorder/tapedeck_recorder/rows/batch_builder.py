@@ -13,6 +13,7 @@ from confluent_kafka import Message
 from pydantic import ValidationError
 
 from tapedeck_common import records, topics, wire
+from tapedeck_common.log_positions import message_offset, message_partition, position_after
 from tapedeck_common.market import Bar, RecordSource, trade_problem
 from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_crds.base import described_ms
@@ -25,9 +26,7 @@ from tapedeck_recorder.rows.batch import (
     REASON_MAX,
     Batch,
     IngestErrorRow,
-    message_offset,
-    message_partition,
-    position_after,
+    record_timestamp,
     rejected_message,
     storable_text,
 )
@@ -47,7 +46,9 @@ def build_batch(messages: Sequence[Message], verifier: ResultVerifier) -> Batch:
     decoders = _DECODERS | {topics.RESULTS: functools.partial(_decode_result, verifier)}
     last = {(message.topic(), message.partition()): message for message in messages}
     for message in last.values():
-        batch.next_positions[message_partition(message)] = position_after(message)
+        partition = message_partition(message)
+        batch.next_positions[partition] = position_after(message)
+        batch.written_at[partition] = record_timestamp(message)
     for topic, of_topic in _by_topic(messages, {topic for topic, _ in batch.next_positions}).items():
         if topic == topics.MARKET_BARS:
             _add_bar_messages(batch, of_topic)

@@ -8,6 +8,7 @@ import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tapedeck_common.logs import hide_secret
 from tapedeck_crds.errors import TapedeckError, Unavailable
 
 TIMEOUT_SECONDS = 10.0
@@ -94,6 +95,8 @@ class LineProtocolClient:
 
     def _secret(self, name: str) -> str:
         try:
-            return (self._secrets / name).read_text().strip()
+            secret = (self._secrets / name).read_text().strip()
         except FileNotFoundError:
             return ""
+        hide_secret(secret)
+        return secret

@@ -11,15 +11,21 @@ import contextlib
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapedeck_common.kafka import consumer
+from tapedeck_common.log_positions import (
+    LogPosition,
+    Partition,
+    continuations,
+    from_topic_partition,
+    message_partition,
+    position_after,
+    to_topic_partition,
+)
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import SINK_GROUP_PREFIX
 from tapedeck_crds.sink import SinkOptions
 from tapedeck_recorder import metrics
-from tapedeck_recorder.kafka.continuations import continuations
-from tapedeck_recorder.kafka.positions import from_topic_partition, to_topic_partition
 from tapedeck_recorder.kafka.topic_ids import TopicInspector
-from tapedeck_recorder.rows.batch import LogPosition, Partition, message_partition, position_after
 from tapedeck_recorder.sinks.line_protocol import TOPICS
 
 STEP_MESSAGES, BATCH_MESSAGES = 500, 5_000

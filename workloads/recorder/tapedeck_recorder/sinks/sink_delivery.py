@@ -167,7 +167,7 @@ class SinkDelivery(threading.Thread):
         self._errors += 1
         self._rejected_in_a_row = 0
         self._last_error = reason[:REASON_MAX]
-        metrics.SINK_ERRORS.labels(self._sink.name).inc()
+        metrics.SINK_FAILURES.labels(self._sink.name).inc()
         log.warning("sink unreachable", sink=self._sink.name, reason=self._last_error)
         self._set_up(False)
         pause, self._backoff = self._backoff, min(self._backoff * 2, BACKOFF_MAX)

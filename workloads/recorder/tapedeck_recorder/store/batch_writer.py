@@ -16,6 +16,7 @@ from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.database import connect
 from tapedeck_recorder import metrics
+from tapedeck_recorder.lag import LAG
 from tapedeck_recorder.rows.batch import Batch, rejected_message
 from tapedeck_recorder.rows.batch_builder import build_batch
 from tapedeck_recorder.store.offsets import StoredOffsets
@@ -118,6 +119,7 @@ class BatchWriter:
             self._write_halves(batch, str(error))
             return
         self._offsets.mark_committed(batch.next_positions)
+        LAG.record(batch.next_positions, batch.written_at)
         self._on_commit(batch)
         _count(batch, time.monotonic() - started)
 
@@ -151,7 +153,10 @@ def _count(batch: Batch, seconds: float) -> None:
     for buffers in (batch.rows, *batch.run_rows.values()):
         for table, buffer in buffers.items():
             metrics.ROWS.labels(table.name).inc(buffer.count)
-    metrics.BATCHES.inc()
     metrics.DROPPED.inc(batch.dropped)
-    metrics.REJECTED.inc(batch.rejected)
+    for error in batch.errors:
+        if error.feed:
+            metrics.REFUSED_ROWS.inc(error.rows)
+        else:
+            metrics.REJECTED.labels(error.topic).inc()
     metrics.COMMIT_SECONDS.observe(seconds)

@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 
+from tapedeck_common.log_positions import NO_OFFSET, LogPosition, Partition
 from tapedeck_crds.errors import Fenced
-from tapedeck_recorder.rows.batch import NO_OFFSET, LogPosition, Partition
 
 _INSERT = """
 INSERT INTO kafka_offsets (cluster_id, topic_id, topic, partition, next_offset, leader_epoch)

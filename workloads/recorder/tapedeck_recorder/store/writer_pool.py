@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 
 from confluent_kafka import Message
 
+from tapedeck_common.log_positions import Partition
 from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.settings import Connections
-from tapedeck_recorder.rows.batch import Batch, Partition
+from tapedeck_recorder.lag import LAG
+from tapedeck_recorder.rows.batch import Batch
 from tapedeck_recorder.rows.batch_builder import build_batch
 from tapedeck_recorder.store.batch_writer import BatchWriter
 from tapedeck_recorder.store.offsets import StoredOffsets
@@ -44,7 +46,9 @@ class WriterPool:
             shares[writer].append(message)
         for owner, share in zip(self._writers, shares, strict=True):
             if share:
-                owner.enqueue(build_batch(share, self._verifier))
+                batch = build_batch(share, self._verifier)
+                LAG.read(batch.next_positions)
+                owner.enqueue(batch)
             else:
                 owner.raise_failure()
 

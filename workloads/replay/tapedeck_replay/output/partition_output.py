@@ -13,6 +13,7 @@ rules make this as strict as a single id:
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
@@ -23,7 +24,8 @@ from tapedeck_common.kafka import consumer
 from tapedeck_common.settings import Connections
 from tapedeck_common.wire import ControlRecord, Epoch
 from tapedeck_crds.errors import Unavailable
-from tapedeck_replay.errors import lost_records
+from tapedeck_replay import metrics
+from tapedeck_replay.errors import TransactionAborted, lost_records
 from tapedeck_replay.output.mirroring import MirrorTopic
 from tapedeck_replay.output.position import ReplayPosition, to_metadata
 from tapedeck_replay.output.writer import CLOSE_SECONDS, TransactionalWriter, Watchdog
@@ -84,8 +86,10 @@ class PartitionOutput:
         for writer in (self._writer, self._other):
             writer.begin()
             writer.produce_control(aborted, self._control_headers)
-            writer.flush()
+            reached = writer.flush()
             writer.abort()
+            if not reached:  # nothing of this id is on the partition that the broker could abort
+                raise TransactionAborted("the broker did not take the records that abort unfinished transactions")
 
     def set_epoch(self, epoch: Epoch) -> None:
         """Put this epoch in the headers of the following records."""
@@ -126,11 +130,13 @@ class PartitionOutput:
 
     def _flush_and_commit(self, writer: TransactionalWriter, offset: TopicPartition, flushed: threading.Event) -> None:
         """Flush and commit in one thread: with two waiting threads librdkafka's flush only polls every 10 ms."""
+        started = time.monotonic()
         try:
             if writer.flush():
                 flushed.set()
             self._require_growth(writer)
             writer.commit(offset, self.group)
+            metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
         finally:
             flushed.set()
 

@@ -8,7 +8,7 @@ import msgspec
 
 from tapedeck_common.json_text import json_decoder
 from tapedeck_common.market import OrderKey
-from tapedeck_common.wire import Epoch, Watermark
+from tapedeck_common.wire import ClockState, Epoch, Watermark
 from tapedeck_crds.clock import Anchor
 
 METADATA_MAX = 4096  # bytes; the broker's offset.metadata.max.bytes
@@ -40,9 +40,9 @@ class ReplayPosition(msgspec.Struct, frozen=True, kw_only=True):
         text = bytes(self.anchor)
         return None if text == b"null" else Anchor.model_validate_json(text)
 
-    def watermark(self, lateness: int = 0) -> Watermark:
+    def watermark(self, lateness: int = 0, clock: ClockState | None = None) -> Watermark:
         """The watermark record of this position; ``lateness`` as in Dataset, milliseconds."""
-        return Watermark(self.epoch, self.v - lateness, self.last, self.published)
+        return Watermark(self.epoch, self.v - lateness, self.last, self.published, clock)
 
 
 _encode = msgspec.json.Encoder().encode

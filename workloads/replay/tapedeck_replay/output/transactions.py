@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 
 from tapedeck_common import wire
-from tapedeck_common.wire import Epoch
+from tapedeck_common.speed_meter import SpeedMeter
+from tapedeck_common.wire import ClockState, Epoch
 from tapedeck_crds.errors import Unavailable
 from tapedeck_replay import metrics
 from tapedeck_replay.output.partition_output import PartitionOutput
@@ -35,6 +36,7 @@ class TransactionPipeline:
         self.committed = self.submitted = self.base = committed
         self.submitted_at = time.monotonic()
         self._submitted_records = 0
+        self._speed = SpeedMeter()
         output.set_epoch(Epoch.parse(committed.epoch))
 
     @property
@@ -49,6 +51,11 @@ class TransactionPipeline:
     @property
     def full(self) -> bool:
         return self.records >= COMMIT_RECORDS
+
+    @property
+    def measured_speed(self) -> float:
+        """Virtual seconds a second that were committed lately."""
+        return self._speed.speed(time.monotonic())
 
     def seconds_left(self, unpaced: bool) -> float:
         """How long the open transaction may stay open."""
@@ -67,6 +74,8 @@ class TransactionPipeline:
 
         ``start`` is repeated at the start of each transaction until one of this epoch is committed.
         """
+        metrics.EPOCHS.labels(start.reason).inc()
+        self._speed.clear()
         self._output.set_epoch(epoch)
         self._epoch_start, self.base = start, base
 
@@ -76,13 +85,13 @@ class TransactionPipeline:
         self._output.produce(keys, values)
         self.records += len(keys)
 
-    def commit(self, position: ReplayPosition, *, end: bool = False) -> None:
+    def commit(self, position: ReplayPosition, clock: ClockState | None, *, end: bool = False) -> None:
         """Start to commit the open transaction, or a new one, with a watermark and the position.
 
         Waits until the previous one is committed.
         """
         self._begin()
-        self._output.produce_control(position.watermark(self._lateness))
+        self._output.produce_control(position.watermark(self._lateness, clock))
         if end:
             self._output.produce_control(wire.ReplayEnd(position.epoch, position.v, position.published))
         self.wait_committed()
@@ -99,8 +108,9 @@ class TransactionPipeline:
         if self.submitted is self.committed:
             return
         metrics.PUBLISHED.inc(self._submitted_records)
-        metrics.TRANSACTIONS.inc()
+        metrics.TRANSACTIONS.labels("committed").inc()
         metrics.POSITION.set(self.submitted.v / 1000)
+        self._speed.note(time.monotonic(), self.submitted.v)
         self.committed = self.base = self.submitted
         self._epoch_start = None
         self._aborts = 0
@@ -108,7 +118,7 @@ class TransactionPipeline:
     def abort(self, error: Exception) -> int:
         """Abort what is open; returns the number of consecutive aborts. Raises Unavailable at ABORTS_MAX."""
         self._aborts += 1
-        metrics.ABORTED.inc()
+        metrics.TRANSACTIONS.labels("aborted").inc()
         if self._aborts >= ABORTS_MAX:
             raise Unavailable(f"{ABORTS_MAX} consecutive transactions were aborted: {error}") from error
         self._output.abort()

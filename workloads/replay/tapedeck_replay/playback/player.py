@@ -104,6 +104,7 @@ class Player:
         self.state = PlayerState.ENDED if position.ended else PlayerState.WAITING
         self.message = ""
         self.last_iteration = time.monotonic()
+        self._late_ms = 0  # of the records since the last watermark
         self._confirm_until = math.inf if self.clock.anchor is None else self.last_iteration + CONFIRM_SECONDS
         self._stopping = False
 
@@ -151,6 +152,7 @@ class Player:
             self._controls.wake.wait(min(self.clock.sleep_ms(wall, None) / 1000, CONFIRM_SECONDS / 4))
             return
         metrics.PLAYING.set(self.state is PlayerState.PLAYING and not self.clock.is_held(wall))
+        metrics.MEASURED_SPEED.set(self._transactions.measured_speed)
         next_event = self._publish_released(wall)
         if self.clock.round_ended(wall, next_event):
             self._commit_all()
@@ -183,7 +185,7 @@ class Player:
         self._commit_all()
         change = self.clock.activate(wall)
         self._leave_waiting()
-        metrics.set_speed(self.clock.anchor)
+        metrics.set_wanted_speed(self.clock.anchor)
         if change is not None:
             self._begin_epoch(change)
         self._commit()
@@ -217,11 +219,13 @@ class Player:
             return
         unbroken = np.array(events) + anchor.ahead_of(self.clock.epoch.loop)
         publish_at = anchor.w0 + (unbroken - anchor.v0) / anchor.speed
-        metrics.LATENESS.observe(np.maximum(wall_ms() - publish_at, 0.0))
+        late_ms = np.maximum(wall_ms() - publish_at, 0.0)
+        metrics.LATENESS.observe(late_ms)
+        self._late_ms = max(self._late_ms, int(late_ms.max(initial=0.0)))
 
     def _end(self) -> None:
         self.clock.finish()
-        self._transactions.commit(msgspec.structs.replace(self._position(), ended=True), end=True)
+        self._transactions.commit(msgspec.structs.replace(self._position(), ended=True), self._clock_state(), end=True)
         self._transactions.wait_committed()
         self.state = PlayerState.ENDED  # only now: a report must not say so before the commit
         log.info("end committed", published=self._cursor.published)
@@ -264,13 +268,19 @@ class Player:
 
     def _commit(self) -> None:
         """Start to commit the open transaction, or an empty one."""
-        self._transactions.commit(self._position())
+        self._transactions.commit(self._position(), self._clock_state())
 
     def _commit_all(self) -> None:
         """Commit the open transaction, if there is one, and wait until every commit has succeeded."""
         if self._transactions.open:
             self._commit()
         self._transactions.wait_committed()
+
+    def _clock_state(self) -> wire.ClockState | None:
+        """What the next watermark tells of the clock, and of the records since the last one."""
+        late_ms, self._late_ms = self._late_ms, 0
+        anchor = self.clock.anchor
+        return None if anchor is None else wire.ClockState(anchor.speed, anchor.free, anchor.until, late_ms)
 
     def _position(self) -> ReplayPosition:
         return ReplayPosition(

@@ -32,6 +32,11 @@ class Columns:
         self._decimal = decimal
         self._thousands = thousands
 
+    @property
+    def are_plain(self) -> bool:
+        """Whether numbers are written with a point alone, as programs read them."""
+        return self._decimal == "." and not self._thousands
+
     def values(self, batch: ColumnBatch) -> dict[Field, list[Value]]:
         """The values of each field that the table has, in the order of the rows."""
         reading = self._reading
@@ -88,7 +93,7 @@ class Columns:
             ):
                 return list(column.cast(pa.float64(), safe=False).to_pylist())
             column = pa.array(_texts(column), pa.string())
-        if self._decimal == "." and not self._thousands:
+        if self.are_plain:
             try:
                 return list(column.cast(pa.float64()).to_pylist())
             except pa.ArrowInvalid:
@@ -99,6 +104,8 @@ class Columns:
         if text is None or (stripped := text.strip().lstrip(CURRENCIES)).lower() in EMPTY:
             return None
         plain = stripped.replace(self._thousands, "") if self._thousands else stripped
+        if self._decimal == "," and "." in plain:
+            return ValueError(f"{field}: got {quoted(text)}, expected a number with a comma; declare thousands")
         try:
             return number(field, plain.replace(self._decimal, ".") if self._decimal != "." else plain)
         except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal["bars", "trades"]
@@ -28,6 +28,7 @@ NAMES: dict[Field, tuple[str, ...]] = {
         ),
         *("unix", "unixtimestamp", "timestamp", "time", "datetime", "dateutc", "dateopen", "date", "transacttime"),
         *("gmttime", "utctime", "utc", "localtime", "begin", "bucket", "epoch", "mts", "createdtime", "t", "index", ""),
+        *("participanttimestamp", "siptimestamp"),
     ),
     "open": ("open", "openprice", "priceopen", "o", "first", "op"),
     "high": ("high", "highprice", "pricehigh", "h", "max", "hi"),
@@ -71,8 +72,12 @@ NAMES: dict[Field, tuple[str, ...]] = {
     "interval": ("interval", "timeframe", "resolution", "granularity"),
 }
 EVERY: tuple[Field, ...] = tuple(NAMES)
+NUMBERED = ("instrumentid",)
+"""Columns of symbols in which some have the numbers of instruments."""
 CLOCK_NAMES = ("time", "timeofday", "hour", "clock")
 """A column with the time of day beside one with the date."""
+CLOSE_TIME_NAMES = ("closetime", "closetimestamp", "timeclose", "endtime", "timestampend", "timeperiodend", "windowend")
+"""A column with the time at which a bar closes."""
 DATE_NAMES = ("date", "day", "tradedate", "dtyyyymmdd")
 _ADJUSTED = re.compile(r"adj(usted)?close")
 _KEYS: dict[Kind, tuple[Field, ...]] = {"bars": PRICES, "trades": ("price", "amount")}
@@ -82,9 +87,15 @@ FIELDS: dict[Kind, tuple[Field, ...]] = {
 }
 
 
+_SENTENCES = re.compile(r"[a-z)]\. +[A-Z]")
+
+
 def plain(name: str) -> str:
     """A column's name in lower case, with letters and digits alone: ``Open Time`` and ``open_time`` are the same."""
     numbered = re.sub(r"^\d+\. ?", "", name.strip(' "').lower())  # as in 1. open
+    latin, slash, other = numbered.partition("/")
+    if slash and latin.isascii() and not other.isascii():  # a name in two languages
+        return plain(latin)
     return re.sub(r"[^0-9a-z]", "", numbered) if name.isascii() else numbered
 
 
@@ -106,6 +117,11 @@ def columns_of(names: Sequence[str], kind: Kind, base: str = "") -> dict[Field, 
     return found
 
 
+def is_close_time(names: Sequence[str] | None, place: int) -> bool:
+    """Whether a column has the times at which bars close, by its name."""
+    return names is not None and plain(names[place]) in CLOSE_TIME_NAMES
+
+
 def date_and_clock(names: Sequence[str]) -> tuple[int, int] | None:
     """The columns of the date and of the time of day, where they are two."""
     known = [plain(name) for name in names]
@@ -114,20 +130,25 @@ def date_and_clock(names: Sequence[str]) -> tuple[int, int] | None:
     return None if date is None or clock is None else (date, clock)
 
 
-def kinds_of(names: Sequence[str]) -> list[Kind]:
-    """The kinds whose prices are all among the columns' names, that of bars first."""
+def kinds_of(names: Sequence[str], given: Collection[Field] = ()) -> list[Kind]:
+    """The kinds whose prices are all among the columns' names, or are ``given``, that of bars first."""
     found: list[Kind] = []
     for kind, keys in _KEYS.items():
         there = columns_of(names, kind)
-        if all(key in there for key in keys):
+        if all(key in there or key in given for key in keys):
             found.append(kind)
     return found
+
+
+def is_prose(cells: Sequence[str]) -> bool:
+    """Whether cells are of a sentence, such as one that lists the columns, and not their names."""
+    return any(map(_SENTENCES.search, cells))
 
 
 def is_header(cells: Sequence[str]) -> bool:
     """Whether cells are names of columns: at least two that are known of the prices of a kind."""
     names = [plain(cell) for cell in cells]
-    if len(names) < 2 or any(name.isdigit() for name in names):
+    if len(names) < 2 or is_prose(cells) or any(name.isdigit() for name in names):
         return False
     return any(_known(names, kind) >= 2 for kind in _KEYS)
 
@@ -139,13 +160,13 @@ def _known(names: Sequence[str], kind: Kind) -> int:
 def is_known(name: str) -> bool:
     """Whether a name is that of a field's column, or says that it is one of volumes, dates or adjusted closes."""
     known = plain(name)
-    every = (*CLOCK_NAMES, *DATE_NAMES, *(each for names in NAMES.values() for each in names))
+    every = (*CLOCK_NAMES, *CLOSE_TIME_NAMES, *DATE_NAMES, *(each for names in NAMES.values() for each in names))
     return known in every or known.startswith("vol") or _ADJUSTED.fullmatch(known) is not None
 
 
-def missing_of(found: Mapping[Field, int], kind: Kind) -> list[Field]:
-    """The fields that a kind cannot be read without, and that no column has."""
-    return [field for field in ("ts", *_KEYS[kind]) if field not in found]
+def missing_of(found: Mapping[Field, int], kind: Kind, given: Collection[Field] = ()) -> list[Field]:
+    """The fields that a kind cannot be read without, and that no column has; ``given`` need none."""
+    return [field for field in ("ts", *_KEYS[kind]) if field not in found and field not in given]
 
 
 def _volume(names: Sequence[str], base: str) -> int | None:

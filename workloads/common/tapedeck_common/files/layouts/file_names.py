@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
+from tapedeck_crds.base import is_symbol
 from tapedeck_crds.intervals import BAR_LENGTHS
+from tapedeck_crds.text import quoted
 
-# Currencies in which markets are quoted, the longer before those that they end with.
+# Currencies in which markets are quoted: a market of two of them is quoted in the later.
 QUOTES = (
-    *("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USDD", "DAI", "USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD"),
-    *("TRY", "BRL", "KRW", "INR", "RUB", "UAH", "PLN", "ZAR", "SEK", "NOK", "DKK", "SGD", "HKD", "MXN", "CNH"),
-    *("BTC", "XBT", "ETH", "BNB", "SOL"),
+    *("SOL", "BNB", "ETH", "XBT", "BTC", "EUR", "GBP", "AUD", "NZD"),
+    *("DAI", "TUSD", "USDD", "BUSD", "FDUSD", "USDC", "USDT", "USD", "CAD", "CHF", "SGD", "HKD", "CNH", "JPY"),
+    *("TRY", "BRL", "KRW", "INR", "RUB", "UAH", "PLN", "ZAR", "SEK", "NOK", "DKK", "MXN"),
 )
+_LONGEST_FIRST = sorted(QUOTES, key=len, reverse=True)
 _ALIASES = {"XBT": "BTC", "XDG": "DOGE"}
 _WORDS = frozenset(
     (
@@ -24,7 +28,18 @@ _WORDS = frozenset(
 _INTERVALS = {"1mo": "1M", "m1": "1m", "m5": "5m", "m15": "15m", "m30": "30m", "h1": "1h", "h4": "4h", "d1": "1d",
               "w1": "1w", "1min": "1m", "5min": "5m", "1hour": "1h", "1day": "1d", "daily": "1d", "hourly": "1h",
               "minute": "1m", "weekly": "1w", "monthly": "1M"}  # fmt: skip
+_PAIR = re.compile(r"(?<![A-Za-z0-9])(?=([A-Za-z0-9]{2,10})[-_/]([A-Za-z]{3,5})(?![A-Za-z0-9]))")
 _DATE = re.compile(r"\d{4}(-?\d{2}){1,2}|\d{4}")
+_PARTS = {
+    "symbol": r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*?",
+    "interval": r"\d+(?:s|m|h|d|w|mo|M)",
+    "date": r"\d{4}(?:-?\d{2}){0,2}",
+    "minutes": r"\d{1,5}",
+    "word": r"(?:intraday|daily|weekly|monthly)(?:_adjusted)?(?:_\d+min)?",
+    "any": r".+?",
+}
+_CONTRACTS = frozenset(("PERP", "SWAP", "SPOT"))
+"""What exchanges append to a symbol of another contract: no currency."""
 
 
 class NameParts(NamedTuple):
@@ -39,9 +54,9 @@ def name_parts(stem: str) -> NameParts:
     """The parts of a file's name, without folders."""
     plain = re.sub(r"(\.[A-Za-z][A-Za-z0-9]{1,8})+$", "", stem)
     interval = _interval(plain)
-    pair = re.search(r"(?<![A-Za-z0-9])([A-Za-z0-9]{2,10})[-_/]([A-Za-z]{3,5})(?![A-Za-z0-9])", plain)
-    if pair and pair[2].upper() in QUOTES and pair[1].upper() not in QUOTES and not _is_other(pair[1]):
-        return NameParts(f"{_named(pair[1])}/{pair[2].upper()}", True, interval)
+    pairs = [pair for pair in _PAIR.findall(plain) if _is_market(*pair)]
+    if pairs:  # what is before may be an exchange
+        return NameParts("/".join(map(_named, pairs[-1])), True, interval)
     words = [word for word in re.split(r"[-_. ]+", plain) if word and not _is_other(word)]
     for word in words:
         if split := _split(word.upper()):
@@ -50,20 +65,69 @@ def name_parts(stem: str) -> NameParts:
     return NameParts(ticker, False, interval)
 
 
+@lru_cache(maxsize=4_096)
 def unified(symbol: str) -> str:
     """A symbol as files write it, such as BTCUSDT or BTC-USD, with a slash; itself where no quote currency is known."""
-    pair = re.fullmatch(r"([A-Za-z0-9]{2,10})[-_/]([A-Za-z0-9]{2,6})", symbol)
-    if pair:
-        return f"{_named(pair[1])}/{_named(pair[2])}"
+    pair = re.fullmatch(r"([A-Za-z0-9]{2,10})(?:/([A-Za-z0-9]{2,6})|[-_]([A-Za-z]{2,5}))", symbol)
+    if pair and (quote := (pair[2] or pair[3]).upper()) not in _CONTRACTS:
+        return f"{_named(pair[1])}/{_named(quote)}"
     return _split(symbol.upper()) or symbol
 
 
+class DeclaredParts(NamedTuple):
+    """What a name of a declared pattern says; None where the pattern does not have it."""
+
+    symbol: str | None
+    interval: str | None
+
+
+def declared_parts(pattern: str, name: str) -> DeclaredParts:
+    """The parts of a file's name by a pattern such as {symbol}-{interval}-{date}. Raises ValueError."""
+    found = name_pattern(pattern).match(name)
+    if found is None:
+        raise ValueError(f"fileName: got {quoted(name)}, expected a name like {pattern}")
+    parts = found.groupdict()
+    symbol = unified(parts["symbol"]) if "symbol" in parts else None
+    if symbol is not None and not is_symbol(symbol):
+        raise ValueError(f"fileName: got {quoted(symbol)} in {quoted(name)}, expected a symbol")
+    interval = parts.get("interval") or parts.get("minutes")
+    if interval is None:
+        return DeclaredParts(symbol, None)
+    known = minute_interval(int(interval)) if interval.isdecimal() else interval_of(interval)
+    if known is None:
+        raise ValueError(
+            f"fileName: got {quoted(interval)} in {quoted(name)}, expected one of {', '.join(BAR_LENGTHS)}"
+        )
+    return DeclaredParts(symbol, known)
+
+
+def name_pattern(text: str) -> re.Pattern[str]:
+    """The pattern of names such as {symbol}-{interval}-{date}, without suffixes, with a group for each part."""
+    parts = re.split(r"\{(\w+)\}", text)
+    seen: set[str] = set()
+    pattern = ""
+    for n, part in enumerate(parts):
+        if n % 2 == 0:
+            pattern += re.escape(part)
+        else:
+            pattern += f"(?:{_PARTS[part]})" if part in seen else f"(?P<{part}>{_PARTS[part]})"
+            seen.add(part)
+    return re.compile(pattern + r"(?=\.|$)")
+
+
+def interval_of(text: str) -> str | None:
+    """An interval as names of files have it: 1m, 1mo, m5, 1hour or daily; None for another text."""
+    found = _INTERVALS.get(text.lower(), text)
+    return found if found in BAR_LENGTHS else None
+
+
+def minute_interval(minutes: int) -> str | None:
+    """The interval of so many minutes; None where there is none."""
+    return next((name for name, length in BAR_LENGTHS.items() if length.ms == minutes * 60_000), None)
+
+
 def _interval(text: str) -> str | None:
-    for word in re.split(r"[-_. ]+", text):
-        found = _INTERVALS.get(word.lower(), word)
-        if found in BAR_LENGTHS:
-            return found
-    return None
+    return next(filter(None, map(interval_of, re.split(r"[-_. ]+", text))), None)
 
 
 def _is_other(word: str) -> bool:
@@ -71,11 +135,25 @@ def _is_other(word: str) -> bool:
     return word.lower() in _WORDS or _DATE.fullmatch(word) is not None or _interval(word) is not None or word.isdigit()
 
 
+def _is_market(base: str, quote: str) -> bool:
+    """Whether two neighbouring words are a market, not two of a name such as Poloniex's USDT_BTC."""
+    if _is_other(base) or quote.upper() not in QUOTES:
+        return False
+    base, quote = base.upper(), quote.upper()
+    return base not in QUOTES or QUOTES.index(base) < QUOTES.index(quote)
+
+
 def _split(word: str) -> str | None:
-    quote = next((each for each in QUOTES if word.endswith(each) and len(word) - len(each) >= 2), None)
+    quote = next((each for each in _LONGEST_FIRST if _ends_with(word, each)), None)
     if quote is None or not re.fullmatch(r"[A-Z0-9]{5,16}", word):
         return None
     return f"{_named(word.removesuffix(quote))}/{_named(quote)}"
+
+
+def _ends_with(word: str, quote: str) -> bool:
+    """Whether a word is a base and this quote. BNBUSD is quoted in USD, not in BUSD: no base has two letters there."""
+    base = word.removesuffix(quote)
+    return base != word and len(base) >= (3 if quote in ("BUSD", "TUSD") else 2) and (base, quote) != ("USD", "TUSD")
 
 
 def _named(currency: str) -> str:

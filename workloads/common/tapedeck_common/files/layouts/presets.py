@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from tapedeck_common.files.layouts.fields import EVERY, Field, Kind, columns_of, missing_of, plain
+from tapedeck_common.files.layouts.file_names import name_pattern
 from tapedeck_common.files.layouts.time_values import is_clock, is_date, is_time_column
 from tapedeck_common.files.tables.dialect import is_number
 from tapedeck_common.files.tables.table import Table
@@ -22,14 +23,6 @@ _TYPES: dict[str, str] = {
     "symbol": "text",
     "interval": "text",
 }
-_PARTS = {
-    "symbol": r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*?",
-    "interval": r"\d+(?:s|m|h|d|w|mo|M)",
-    "date": r"\d{4}(?:-?\d{2}){0,2}",
-    "minutes": r"\d{1,5}",
-    "word": r"(?:intraday|daily|weekly|monthly)(?:_adjusted)?(?:_\d+min)?",
-    "any": r".+?",
-}
 
 
 @dataclass(frozen=True)
@@ -38,6 +31,8 @@ class Preset:
 
     A preset that is ``named`` fits only files whose names match ``file``: their content is that of others, too. One
     that is ``ordered`` has the columns of its header in that order, and no other. ``types`` are (name, type) of some.
+    ``signed`` amounts of trades are negative of a sale. Of one that is ``common`` others write such files, too: its
+    exchange is not certain. ``assumed`` is what such files do not say.
     """
 
     name: str
@@ -51,13 +46,17 @@ class Preset:
     scale: float = 1.0
     zone: str | None = None
     exchange: str | None = None
+    common: bool = False
+    signed: bool = False
+    assumed: tuple[str, ...] = ()
 
     def problem(self, table: Table) -> str | None:
         """Why the table is not of this layout; None if it is."""
         if table.names is not None:
-            missing: list[str] = [name for name in self.header if plain(name) not in map(plain, table.names)]
+            known = [plain(name) for name in table.names]
+            missing: list[str] = [name for name in self.header if plain(name) not in known]
             missing = missing or [*missing_of(columns_of(table.names, self.kind), self.kind)]
-            return f"header lacks {', '.join(missing)}" if missing else self._type_problem(table, table.names)
+            return f"header lacks {', '.join(missing)}" if missing else self._type_problem(table, known)
         if not self.columns:
             return f"got no header, expected {', '.join(self.header)}"
         if len(self.columns) != table.width:
@@ -67,8 +66,7 @@ class Preset:
                 return f"got other values than {type_} in column {place + 1}, expected {name}"
         return None
 
-    def _type_problem(self, table: Table, names: Sequence[str]) -> str | None:
-        known = [plain(name) for name in names]
+    def _type_problem(self, table: Table, known: Sequence[str]) -> str | None:
         if self.ordered and known != [plain(name) for name in self.header]:
             return f"got other columns, expected only {', '.join(self.header)} in this order"
         wrong = [name for name, type_ in self.types if not _CHECKS[type_](table, known.index(plain(name)))]
@@ -123,20 +121,17 @@ def preset(name: str) -> Preset:
         document["kind"],
         tuple((column, type_ or _TYPES[column]) for column, _, type_ in columns),
         tuple(document.get("header", ())),
-        _file_pattern(document["file"]) if "file" in document else None,
+        name_pattern(document["file"]) if "file" in document else None,
         document.get("named", False),
         document.get("ordered", False),
         tuple(document.get("types", {}).items()),
         float(document.get("scale", 1)),
         document.get("time", {}).get("zone"),
         document.get("exchange"),
+        document.get("common", False),
+        document.get("signed", False),
+        tuple(document.get("assumed", ())),
     )
-
-
-def _file_pattern(text: str) -> re.Pattern[str]:
-    parts = re.split(r"\{(\w+)\}", text)
-    pattern = "".join(f"(?P<{part}>{_PARTS[part]})" if n % 2 else re.escape(part) for n, part in enumerate(parts))
-    return re.compile(pattern + r"(?=\.|$)")
 
 
 def _all(holds: Callable[[str], bool]) -> Callable[[Table, int], bool]:

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from tapedeck_common.files.layouts.fields import Field, Kind
 from tapedeck_common.files.layouts.time_text import ParseTime
+from tapedeck_common.market import Side
 from tapedeck_crds.files import TimeUnit
 
 Stamp: TypeAlias = Literal["open", "close"]
@@ -31,10 +32,21 @@ class TimeReading:
 
 
 @dataclass(frozen=True)
+class RowDefaults:
+    """Values of rows whose columns lack them; None where a row without one is refused."""
+
+    volume: float = 0.0
+    amount: float | None = None
+    side: Side = "unknown"
+
+
+@dataclass(frozen=True)
 class Reading:
     """Which column has which field, and how its values are written. ``assumed`` tells what the file does not say.
 
-    It is ``confirmed`` where the file itself shows that it holds market data, not only the user's declaration.
+    It is ``confirmed`` where the file itself shows that it holds market data, not only the user's declaration. Amounts
+    that are ``signed`` are negative where the trade is a sale. ``instrument`` is the number that the column of symbols
+    has in place of one.
     """
 
     layout: str
@@ -45,3 +57,6 @@ class Reading:
     adjusted: int | None = None
     confirmed: bool = True
     assumed: tuple[str, ...] = field(default=())
+    signed: bool = False
+    defaults: RowDefaults = RowDefaults()
+    instrument: str | None = None

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
 from heapq import merge
-from itertools import repeat
 from typing import Any, NamedTuple, TypeAlias
 
 from tapedeck_common.files.content.bounds import BLANK_LINES_MAX
@@ -14,34 +12,22 @@ from tapedeck_common.files.errors import InvalidFiles
 from tapedeck_common.files.field_parsing import InvalidTrade
 from tapedeck_common.files.layouts.conversion import Columns, Value
 from tapedeck_common.files.layouts.fields import PRICES, Field
-from tapedeck_common.files.layouts.file_names import unified
 from tapedeck_common.files.layouts.reading import Reading
-from tapedeck_common.files.layouts.valid_blocks import valid_bars
+from tapedeck_common.files.layouts.row_symbols import RowSymbols
+from tapedeck_common.files.layouts.sides import MAKER, SIDES
+from tapedeck_common.files.layouts.valid_blocks import column_types, may_be_valid, valid_bars, valid_trades
+from tapedeck_common.files.source_rows import FileSeries, ValidBlock, as_numbers
 from tapedeck_common.files.tables.table import ColumnBatch, Table
-from tapedeck_common.files.timestamps import Int64s
+from tapedeck_common.files.valid_bars import ValidBars
+from tapedeck_common.files.valid_trades import ValidTrades
 from tapedeck_common.market import Bar, Side, Trade
 from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.text import quoted
 
 Parsed: TypeAlias = tuple[int, Any] | ValueError
 """A record with its time in microseconds, or what is wrong with its row."""
-SIDES: dict[str, Side] = {
-    **dict.fromkeys(("buy", "b", "buyer", "1"), "buy"),
-    **dict.fromkeys(("sell", "s", "seller", "-1"), "sell"),
-}
-_OF_SERIES: frozenset[Field] = frozenset(("symbol", "interval"))
-_MAKER: dict[str, Side] = {"true": "sell", "1": "sell", "t": "sell", "false": "buy", "0": "buy", "f": "buy"}
-
 TIMES_MAX = 1_000_000
 """Times whose trades without an id are counted; later rows of a forgotten one are in conflict with the first."""
-
-
-class FileSeries(NamedTuple):
-    """What the rows of a file are of."""
-
-    exchange: str
-    symbol: str
-    interval: str
 
 
 class Record(NamedTuple):
@@ -63,16 +49,8 @@ class RowText(NamedTuple):
         return ",".join("" if cell is None else str(cell) for cell in cells)
 
 
-class ValidBars(NamedTuple):
-    """Valid bars: their numbers in the file, times of the file in microseconds, and the bars themselves."""
-
-    numbers: Sequence[int]
-    us: Int64s
-    bars: list[Bar]
-
-
 class RowReader:
-    """Reads the rows of one table. ``empty`` counts those that hold a time and nothing else."""
+    """Reads the rows of one table. Those that hold a time and nothing else are no records: ``empty`` counts them."""
 
     def __init__(self, table: Table, reading: Reading, columns: Columns, series: FileSeries) -> None:
         self._table = table
@@ -81,32 +59,49 @@ class RowReader:
         self._series = series
         self._blank = 0
         self._length = BAR_LENGTHS[series.interval]
-        self._ids: Counter[int] = Counter()
+        self._ids: Counter[tuple[str, int]] = Counter()
+        self._defaults = reading.defaults
+        self._symbols = RowSymbols(reading, series)
+        self._has_blocks = columns.are_plain and may_be_valid(reading, columns.times, self._length)
         self.empty = 0
 
-    def blocks(self) -> Iterator[ValidBars | Iterator[Record]]:
-        """The rows in the order of the file: of valid bars as blocks, of others one by one.
+    def blocks(self) -> Iterator[ValidBlock | Iterator[Record]]:
+        """The rows in the order of the file, or of each symbol in it: of valid ones as blocks, of others one by one.
 
         Raises InvalidFiles and errors of the libraries.
         """
+        if self._has_blocks:
+            self._table.read_as(column_types(self._reading))
         for batch in self._table.batches:
-            if batch.invalid:
-                others = (Record(number, text, ValueError(reason)) for number, reason, text in batch.invalid)
-                yield merge(self._rows(batch), others, key=lambda record: record.number)
+            if self._has_blocks and not batch.invalid and (blocks := self._valid_blocks(batch)):
+                yield from blocks
                 continue
-            block = self._valid_bars(batch) if self._reading.kind == "bars" else None
-            yield self._rows(batch) if block is None else block
+            text = batch if batch.as_text is None else batch.as_text()
+            if text.invalid:
+                others = (Record(number, cells, ValueError(reason)) for number, reason, cells in text.invalid)
+                yield merge(self._rows(text), others, key=lambda record: record.number)
+            else:
+                yield self._rows(text)
 
-    def _valid_bars(self, batch: ColumnBatch) -> ValidBars | None:
-        found = (
-            valid_bars(batch, self._reading, self._columns.times, self._length) if self._is_one_series(batch) else None
-        )
-        if found is None:
-            return None
-        self._blank = 0
-        columns = (found.ts, *found.prices, found.volume)
-        bars = map(Bar, *map(repeat, self._series), *(column.tolist() for column in columns))
-        return ValidBars(batch.numbers, found.us, list(bars))
+    def _valid_blocks(self, batch: ColumnBatch) -> list[ValidBlock]:
+        """The rows of a batch, a block for each symbol; none where a row needs to be read by itself."""
+        found = []
+        for symbol, part in self._symbols.parts(batch).items():
+            block = self._valid_block(part, self._series._replace(symbol=symbol))
+            if block is None:
+                return []
+            found.append(block)
+        if found:
+            self._blank = 0
+        return found
+
+    def _valid_block(self, batch: ColumnBatch, series: FileSeries) -> ValidBlock | None:
+        name, numbers = self._table.name, as_numbers(batch.numbers)
+        if self._reading.kind == "bars":
+            bars = valid_bars(batch, self._reading, self._columns.times, self._length)
+            return None if bars is None else ValidBars(series, name, numbers, *bars)
+        trades = valid_trades(batch, self._reading, self._columns.times)
+        return None if trades is None else ValidTrades(series, name, numbers, *trades)
 
     def _rows(self, batch: ColumnBatch) -> Iterator[Record]:
         values = self._columns.values(batch)
@@ -119,10 +114,8 @@ class RowReader:
                 continue
             self._blank = 0
             parsed = self._parsed(row, None if adjusted is None else adjusted[place])
-            if parsed is None:
-                self.empty += 1
-                continue
-            yield Record(batch.numbers[place], RowText(batch, place), parsed)
+            if parsed is not None:
+                yield Record(batch.numbers[place], RowText(batch, place), parsed)
 
     def _skip_blank(self) -> None:
         self._blank += 1
@@ -131,33 +124,22 @@ class RowReader:
 
     def _parsed(self, row: dict[Field, Value], adjusted: Value) -> Parsed | None:
         """The record of a row; None for one without prices."""
-        if (problem := self._other_series(row)) is not None:
-            return problem
-        return self._bar(row, adjusted) if self._reading.kind == "bars" else self._trade(row)
-
-    def _other_series(self, row: Mapping[Field, Value]) -> ValueError | None:
-        interval, symbol = row.get("interval"), row.get("symbol")
-        if interval and interval != self._series.interval:
-            return ValueError(f"interval: got {quoted(interval)}, expected only {self._series.interval}")
-        if symbol and not _is_of_market(str(symbol), self._series.symbol):
-            return ValueError(f"symbol: got {quoted(symbol)}, expected only {self._series.symbol}")
-        return None
-
-    def _is_one_series(self, batch: ColumnBatch) -> bool:
-        """Whether every row of a batch says the same symbol and interval, those of the series."""
-        found: dict[Field, Value] = {}
-        for field in _OF_SERIES & self._reading.columns.keys():
-            values = batch.columns[self._reading.columns[field]].unique().to_pylist()
-            if len(values) != 1:
-                return False
-            found[field] = values[0]
-        return self._other_series(found) is None
-
-    def _bar(self, row: dict[Field, Value], adjusted: Value) -> Parsed | None:
-        prices = [row[field] for field in PRICES]
-        if all(price is None or price != price for price in prices):
+        if self._has_no_values(row):
+            self.empty += 1
             return None
-        volume = row.get("volume", 0.0)
+        symbol = self._symbols.of_row(row)
+        if isinstance(symbol, ValueError):
+            return symbol
+        return self._bar(symbol, row, adjusted) if self._reading.kind == "bars" else self._trade(symbol, row)
+
+    def _has_no_values(self, row: Mapping[Field, Value]) -> bool:
+        if self._reading.kind == "bars":
+            return all(row[field] is None or row[field] != row[field] for field in PRICES)
+        return row["price"] is None and row.get("amount") is None
+
+    def _bar(self, symbol: str, row: dict[Field, Value], adjusted: Value) -> Parsed:
+        prices = [row[field] for field in PRICES]
+        volume = row.get("volume", self._defaults.volume)
         for field, value in zip(("ts", *PRICES, "volume"), (row["ts"], *prices, volume), strict=True):
             if isinstance(value, ValueError):
                 return value
@@ -177,8 +159,9 @@ class RowReader:
         if factor != 1.0:
             prices = [price / factor for price in prices]
         open_, high, low, close = prices
-        bar = Bar(*self._series, ts, open_, high, low, close, 0.0 if volume is None else volume)
-        return us, bar
+        volume = 0.0 if volume is None else volume
+        exchange, _, interval = self._series
+        return us, Bar(exchange, symbol, interval, ts, open_, high, low, close, volume)
 
     def _opened(self, close: int) -> int | ValueError:
         """The open of the bar that closes at a time, or a millisecond after it."""
@@ -187,28 +170,29 @@ class RowReader:
             return ValueError(f"ts: got {close} ms, expected the close of a bar of {self._series.interval}")
         return opened
 
-    def _trade(self, row: dict[Field, Value]) -> Parsed | None:
+    def _trade(self, symbol: str, row: dict[Field, Value]) -> Parsed:
         id, stamp = str(row.get("id") or ""), row["ts"]
-        if row["price"] is None and row["amount"] is None:
-            return None
+        row = {"amount": self._defaults.amount, **row}
         for field in ("ts", "price", "amount"):
             value = row[field]
             if isinstance(value, ValueError):
                 return InvalidTrade(str(value), id)
             if value is None:
                 return InvalidTrade(f"{field}: got nothing, expected a value", id)
-        side = self._side(row)
+        side, amount = self._side(row), row["amount"]
         if isinstance(side, ValueError):
             return InvalidTrade(str(side), id)
+        if self._reading.signed:
+            side, amount = "sell" if amount < 0 else "buy", abs(amount)
         us, ts = stamp
         if "id" not in self._reading.columns:
-            id = self._made_id(us)
+            id = self._made_id(symbol, us)
         price = row["price"] / self._reading.scale
-        return us, Trade(self._series.exchange, self._series.symbol, ts, id, price, row["amount"], side)
+        return us, Trade(self._series.exchange, symbol, ts, id, price, amount, side)
 
     def _side(self, row: dict[Field, Value]) -> Side | ValueError:
         """The taker's side; unknown where the file does not say it."""
-        for field, sides in (("side", SIDES), ("maker", _MAKER)):
+        for field, sides in (("side", SIDES), ("maker", MAKER)):
             if field not in row:
                 continue
             text = str(row[field] or "").strip().lower()
@@ -216,22 +200,11 @@ class RowReader:
                 return found
             if text:
                 return ValueError(f"{field}: got {quoted(text)}, expected one of {', '.join(sides)}")
-        return "unknown"
+        return self._defaults.side
 
-    def _made_id(self, us: int) -> str:
-        """An id for a trade without one: its time, and its number among those of the same time in the file."""
+    def _made_id(self, symbol: str, us: int) -> str:
+        """An id for a trade without one: its time, and its number among the symbol's of the same time in the file."""
         if len(self._ids) > TIMES_MAX:
             self._ids.clear()
-        self._ids[us] += 1
-        return f"{us}.{self._ids[us]}"
-
-
-@lru_cache(maxsize=1_024)
-def _is_of_market(text: str, symbol: str) -> bool:
-    """Whether a text of a file is a symbol, as exchanges write it: BTCUSD, XBT-USD and BTC/USD are the same."""
-    return _letters(symbol) in (_letters(text), _letters(unified(text)))
-
-
-def _letters(symbol: str) -> str:
-    """A symbol as exchanges write it in file names: BTC/USD as BTCUSD, in upper case."""
-    return "".join(each for each in symbol.partition(":")[0] if each.isalnum()).upper()
+        self._ids[symbol, us] += 1
+        return f"{us}.{self._ids[symbol, us]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import cache
 from typing import Literal, TypeAlias, get_args
 
 from tapedeck_crds.text import quoted
@@ -66,6 +67,7 @@ def date_orders(texts: Iterable[str]) -> list[DateOrder]:
     return found
 
 
+@cache
 def parser(order: DateOrder) -> ParseTime:
     """A parser of times whose date is in this order, compact (20180425) or has the name of the month."""
     return _parser([re.compile(text + _ZONE) for text in (_ORDERED[order], *_UNORDERED)], EXAMPLES[order])

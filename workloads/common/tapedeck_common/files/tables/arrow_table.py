@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, TypeAlias
 from tapedeck_common.files.content.bounds import BUFFER_BYTES, check_rows
 from tapedeck_common.files.content.seekable import seekable
 from tapedeck_common.files.content.unpacking import FileContent
+from tapedeck_common.files.tables.arrow_limits import check_batches, check_texts, check_types
 from tapedeck_common.files.tables.parquet_limits import PageLimits, check_footer
 from tapedeck_common.files.tables.table import BATCH_ROWS, SAMPLE_ROWS, ColumnBatch, Table
 
@@ -37,14 +38,16 @@ def arrow_table(content: FileContent, is_wanted: IsWanted) -> Table:
     """The wanted columns of a file of Arrow. Raises InvalidFiles and errors of pyarrow."""
     import pyarrow as pa
 
-    stream = pa.PythonFile(seekable(content.name, content.stream), "r")
+    raw = seekable(content.name, content.stream)
+    check_batches(content.name, raw)
+    stream = pa.PythonFile(raw, "r")
     schema = pa.ipc.open_file(stream).schema
     names = _names(schema)
     wanted = [place for place, name in enumerate(names) if is_wanted(place, name)]
+    check_types(content.name, schema, wanted)
     stream.seek(0)
     file = pa.ipc.open_file(stream, options=pa.ipc.IpcReadOptions(included_fields=wanted))
-    batches = (file.get_batch(number) for number in range(file.num_record_batches))
-    return _table(content, schema, names, (part for batch in batches for part in _parts(batch)))
+    return _table(content, schema, names, _arrow_batches(content.name, file))
 
 
 def _parquet_batches(name: str, stream: BinaryIO, metadata: Any, schema: Any, columns: list[str]) -> Iterator[Any]:
@@ -70,6 +73,13 @@ def _parquet_batches(name: str, stream: BinaryIO, metadata: Any, schema: Any, co
             for text in texts:
                 limits.check_texts(text, batch.column(batch.schema.get_field_index(text)))
             yield batch
+
+
+def _arrow_batches(name: str, file: Any) -> Iterator[Any]:
+    for number in range(file.num_record_batches):
+        batch = file.get_batch(number)
+        check_texts(name, batch)
+        yield from _parts(batch)
 
 
 def _parts(batch: Any) -> Iterator[Any]:

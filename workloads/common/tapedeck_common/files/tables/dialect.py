@@ -16,6 +16,7 @@ PREAMBLE_MAX = 50
 """Lines before the header or the first row."""
 _NUMBER = re.compile(r"[-+]?(\d[\d.,' ]*)?\d([eE][-+]?\d+)?")
 _COMMA = re.compile(r"-?\d+,\d+")
+_GROUPED = re.compile(r"-?\d{1,3}(,\d{3})+")
 _POINT = re.compile(r"-?\d+\.\d+([eE][-+]?\d+)?")
 
 
@@ -47,6 +48,14 @@ def completed(given: Dialect, lines: Sequence[str]) -> Dialect:
     delimiter = given.delimiter or _delimiter(rows)
     decimal = given.decimal or ("," if given.thousands == "." else "") or _decimal(rows, delimiter)
     return replace(given, delimiter=delimiter, decimal=decimal, comment=comment)
+
+
+def grouped_number(given: Dialect, dialect: Dialect, rows: Sequence[str]) -> str | None:
+    """A number such as 1,234, which may be 1.234 or 1234; None where the declaration or another number decides."""
+    if given.decimal or given.thousands or dialect.decimal != ",":
+        return None
+    cells = [cell for line in rows for cell in cells_of(line, dialect) if "," in cell and is_number(cell)]
+    return cells[0] if cells and all(map(_GROUPED.fullmatch, cells)) else None
 
 
 def cells_of(line: str, dialect: Dialect) -> list[str]:
@@ -83,6 +92,11 @@ def start_of(lines: Sequence[str], dialect: Dialect, is_header: Callable[[Sequen
     return TableStart(None, first, _width(lines[first:], dialect))
 
 
+def is_markdown(lines: Sequence[str]) -> bool:
+    """Whether a text is prose in Markdown, which may have a table or an example of market data in it."""
+    return any(line.lstrip().startswith("```") or _is_rule(line) for line in lines)
+
+
 def is_number(cell: str) -> bool:
     """Whether a cell is a number, in any notation."""
     return _NUMBER.fullmatch(cell) is not None
@@ -90,6 +104,11 @@ def is_number(cell: str) -> bool:
 
 def _begins_with(sign: str) -> Callable[[str], bool]:
     return lambda line: line.lstrip().startswith(sign)
+
+
+def _is_rule(line: str) -> bool:
+    """Whether a line is that below the header of a table: |---|---|."""
+    return "---" in line and "|" in line and set(line.strip()) <= set("|-: ")
 
 
 def _is_row(cells: Sequence[str]) -> bool:

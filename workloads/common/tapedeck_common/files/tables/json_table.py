@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import Any, cast
 
 from tapedeck_common.files.content.unpacking import FileContent
-from tapedeck_common.files.errors import InvalidFiles
+from tapedeck_common.files.errors import InvalidFiles, NotMarketData
 from tapedeck_common.files.tables.table import BATCH_ROWS, SAMPLE_ROWS, ColumnBatch, InvalidCells, Table
 from tapedeck_crds.text import excerpt
 
@@ -34,21 +34,24 @@ def json_table(content: FileContent) -> Table:
 
 
 def _rows(content: FileContent) -> Iterator[Any]:
-    """The rows of the first array of rows, else the values on lines. Each is a list or a dict."""
+    """The rows of the first array of rows, else the values on lines. Each is a list or a dict.
+
+    A text without any is no market data, such as a list of names or an INI file, which begins with a bracket, too.
+    """
     import ijson
 
+    error_type: type[InvalidFiles] = NotMarketData
     try:
         prefix = _prefix_of_rows(content)
         for row in ijson.items(content.stream, prefix, use_float=True, multiple_values=True):
             if not isinstance(row, list | dict):
-                raise InvalidFiles(
-                    f"{content.name}: got {excerpt(str(row))} among the rows, expected arrays or objects"
-                )
+                raise error_type(f"{content.name}: got {excerpt(str(row))} among the rows, expected arrays or objects")
             if len(row) > CELLS_MAX:
                 raise InvalidFiles(f"{content.name}: got a row of {len(row)} cells, expected at most {CELLS_MAX}")
+            error_type = InvalidFiles
             yield row
     except ijson.JSONError as error:
-        raise InvalidFiles(f"{content.name}: is no JSON ({excerpt(str(error).splitlines()[0])})") from None
+        raise error_type(f"{content.name}: is no JSON ({excerpt(str(error).splitlines()[0])})") from None
 
 
 def _prefix_of_rows(content: FileContent) -> str:

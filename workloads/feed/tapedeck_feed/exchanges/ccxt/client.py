@@ -19,6 +19,7 @@ from tapedeck_feed.exchanges.ccxt.conversion import to_trade
 from tapedeck_feed.exchanges.ccxt.errors import retry_after_header, translate_error, unknown_exchange, unusable_key
 from tapedeck_feed.exchanges.ccxt.websocket import load_exchange_class
 from tapedeck_feed.exchanges.errors import ExchangeRequestFailed, ExchangeUnreachable
+from tapedeck_feed.exchanges.request_metrics import counted_request, wait_for_rate_limit
 
 
 class CcxtClient:
@@ -67,8 +68,9 @@ class CcxtClient:
     async def request(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """The response to a REST call, made no earlier than the exchange allows."""
         async with self._slots:
-            await asyncio.sleep(max(self._paused_until - time.monotonic(), 0.0))
-            return await self._call(call)
+            await wait_for_rate_limit(self._paused_until - time.monotonic())
+            with counted_request():
+                return await self._call(call)
 
     async def _call(self, call: Callable[[], Awaitable[Any]]) -> Any:
         try:

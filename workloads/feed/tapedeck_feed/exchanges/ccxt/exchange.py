@@ -65,6 +65,7 @@ class CcxtAdapter:
             frozenset(api.timeframes) & BAR_LENGTHS.keys() if api.has.get("fetchOHLCV") else frozenset(),
             capabilities.contiguous_ids,
             self._history.bars_per_page(selected[0]),
+            request_seconds=float(api.rateLimit) / 1_000,
             listings=self._listings(selected, markets),
             inactive=frozenset(selected).difference(active),
         )

@@ -22,6 +22,7 @@ from ccxt.async_support.base.ws.cache import ArrayCache
 from tapedeck_common.addresses import EndpointPolicy
 from tapedeck_feed.exchanges.ccxt.luno import LunoTrades
 from tapedeck_feed.exchanges.connector import checked_connector
+from tapedeck_feed.exchanges.request_metrics import counted_rate_limit_wait
 
 OnMalformed = Callable[[str, str], None]
 """Called with (reason, message) for a message that ccxt cannot parse."""
@@ -77,6 +78,10 @@ def load_exchange_class(module: str, name: str) -> type[Any]:
             if owns_session and self.session is None:
                 self.tcp_connector = checked_connector(self.policy, ssl=self.ssl_context, happy_eyeballs_delay=0)
                 self.session = aiohttp.ClientSession(connector=self.tcp_connector)
+
+        async def throttle(self: Any, cost: Any = None) -> None:
+            with counted_rate_limit_wait():
+                await super().throttle(cost)
 
         def client(self, url: str) -> Any:
             is_new = url not in self.clients

@@ -32,7 +32,7 @@ from tapedeck_feed.exchanges.cryptocompare.pairs import (
     subscription_id,
     symbol_of,
 )
-from tapedeck_feed.exchanges.cryptocompare.rest import CryptoCompareRest
+from tapedeck_feed.exchanges.cryptocompare.rest import REQUESTS_PER_SECOND, CryptoCompareRest
 from tapedeck_feed.exchanges.cryptocompare.websocket import RECEIVE_TIMEOUT, CryptoCompareWebsocket
 from tapedeck_feed.exchanges.errors import ExchangeRequestFailed
 
@@ -87,6 +87,8 @@ class CryptoCompareAdapter:
             frozenset(HISTORY),
             contiguous_ids=False,
             page=PAGE,
+            bars_per_request={interval: PAGE // units for interval, (_, units) in HISTORY.items()},
+            request_seconds=1 / REQUESTS_PER_SECOND,
             streamed_intervals=frozenset(UNITS),
             note=index_note.format(index_symbols[0]) if index_symbols else "",
             inactive=inactive.intersection(selected),

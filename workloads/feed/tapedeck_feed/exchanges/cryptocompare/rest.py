@@ -14,6 +14,7 @@ from tapedeck_common.addresses import EndpointPolicy
 from tapedeck_common.json_text import json_decoder
 from tapedeck_feed.exchanges.connector import checked_connector
 from tapedeck_feed.exchanges.errors import ExchangeRequestFailed, ExchangeUnreachable, InvalidFeedInput
+from tapedeck_feed.exchanges.request_metrics import counted_request, wait_for_rate_limit
 
 HOST = "https://min-api.cryptocompare.com"
 REQUESTS_PER_SECOND = 20  # what the smallest plans allow
@@ -46,9 +47,10 @@ class CryptoCompareRest:
         async with self._slots:
             now = time.monotonic()
             at, self._next_at = max(self._next_at, now), max(self._next_at, now) + self._spacing
-            await asyncio.sleep(at - now)
+            await wait_for_rate_limit(at - now)
             try:
-                return await self._request(path, field, parameters)
+                with counted_request():
+                    return await self._request(path, field, parameters)
             except ExchangeUnreachable as error:
                 self._next_at += error.retry_after or 0.0
                 raise

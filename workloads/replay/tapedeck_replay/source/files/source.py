@@ -8,7 +8,7 @@ from itertools import islice
 from threading import Lock
 from typing import ClassVar, Generic, TypeVar
 
-from tapedeck_common.files import FilesAccess, StrictReader
+from tapedeck_common.files import FilesAccess, ReadingNotes, StrictReader
 from tapedeck_common.logs import log
 from tapedeck_common.market import Bar, Trade
 from tapedeck_common.store.bars import BarBlock
@@ -38,6 +38,7 @@ class FileSource(ABC, Generic[R, B]):
         self._files = files
         self._access = access
         self._heartbeat = heartbeat
+        self._notes = ReadingNotes()
         self._dataset: Dataset | None = None  # with the symbols of all shards
         self._copy: SortedTable[B] | None = None
         self._copying = Lock()  # the thread that reads ahead and the one that counts may both need it
@@ -64,6 +65,8 @@ class FileSource(ABC, Generic[R, B]):
         self._copy = table
         for symbol, count in found.missing.items():
             log.warning("trades are missing by their ids, which count up", symbol=symbol, trades=count)
+        for reason in self._notes.skipped:
+            log.warning("left out of an archive", reason=reason)
         self._dataset = Dataset(
             files.exchange,
             found.symbols,
@@ -106,7 +109,7 @@ class FileSource(ABC, Generic[R, B]):
         return table
 
     def _reader(self, end: int | None) -> StrictReader:
-        return StrictReader(self._files, self._access, end, self._heartbeat)
+        return StrictReader(self._files, self._access, end, self._heartbeat, self._notes)
 
     def _copy_into(self, table: SortedTable[B], end: int | None) -> Iterator[R]:
         """The records before a time, each yielded after it is inserted."""

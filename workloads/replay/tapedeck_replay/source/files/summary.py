@@ -18,6 +18,8 @@ from tapedeck_crds.source import Played
 from tapedeck_replay.errors import InvalidReplay
 
 HEARTBEAT_ROWS = 5_000
+SYMBOLS_MAX = 1_000
+"""Of a Replay: each has its place in the resource's status."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class FileSummary:
 def summarize(
     files: Files, records: Iterator[Bar] | Iterator[Trade], channel: Played, heartbeat: Callable[[], None]
 ) -> FileSummary:
-    """Read all records. Raises InvalidReplay ``NoBars`` or ``NoTrades`` if a symbol of the spec has none."""
+    """Read all records. Raises InvalidReplay ``NoBars`` or ``NoTrades`` if a symbol of the spec has none, and
+    ``TooManySymbols``.
+    """
     rows: Counter[str] = Counter()
     checksums: Counter[str] = Counter()
     finders: defaultdict[str, TradeGapFinder] = defaultdict(TradeGapFinder)
@@ -53,9 +57,13 @@ def summarize(
         last = record.ts if last is None else max(last, record.ts)
         if rows[record.symbol] % HEARTBEAT_ROWS == 0:
             heartbeat()
-    symbols = tuple(sorted({file_set.symbol for file_set in files.sets}))
+    symbols = tuple(sorted({*rows, *(each.symbol for each in files.sets if each.symbol is not None)}))
+    if len(symbols) > SYMBOLS_MAX:
+        raise InvalidReplay(
+            "TooManySymbols", f"source.files.sets: got {len(symbols)} symbols, expected at most {SYMBOLS_MAX}"
+        )
     if first is None or last is None or any(symbol not in rows for symbol in symbols):
-        missing = ", ".join(symbol for symbol in symbols if symbol not in rows)
+        missing = ", ".join(symbol for symbol in symbols if symbol not in rows) or "any symbol"
         message = f"source.files.sets: got files without {channel} of {missing}, expected {channel} of each symbol"
         raise InvalidReplay(f"No{channel.capitalize()}", message)
     fingerprint = ";".join(f"{symbol}={rows[symbol]}:{checksums[symbol]:08x}" for symbol in symbols)

@@ -1,0 +1,134 @@
+"""Operator: its queue, reconciles, watches and calls of the API server."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards.board import board, row
+from dashboards.panels import lines, value
+from dashboards.queries import promql
+from dashboards.variables import metrics_variables
+
+
+def _rate(metric: str, by: str) -> str:
+    return f"sum by ({by}) (rate({metric}{{@}}[$__rate_interval]))"
+
+
+def build() -> Dashboard:
+    """The dashboard."""
+    return board(
+        "operator",
+        "operator",
+        "Whether the operator notices changes of resources, and how fast it acts on them.",
+        metrics_variables("tapedeck_operator_queue_depth"),
+        [
+            row(
+                4,
+                value(
+                    "Queue length",
+                    "Resources that wait for a worker.",
+                    "short",
+                    promql("sum(tapedeck_operator_queue_depth{@})"),
+                    steps=((100, "yellow"),),
+                ),
+                value(
+                    "Queue age",
+                    "How long the first of them has waited.",
+                    "s",
+                    promql("max(tapedeck_operator_queue_age_seconds{@})"),
+                    steps=((10, "yellow"), (60, "red")),
+                ),
+                value(
+                    "Watch probe, per minute",
+                    "Events of the operator's own Lease: 6 if its watches work, 0 if they are stalled.",
+                    "short",
+                    promql('sum(increase(tapedeck_operator_watch_events_total{@, kind="Lease"}[1m]))'),
+                ),
+                value(
+                    "Running",
+                    "Resources in the phase Running.",
+                    "short",
+                    promql(
+                        'sum(max by (kind, namespace, name) (tapedeck_resource_phase{phase="Running"})) or vector(0)'
+                    ),
+                ),
+                value(
+                    "Failed",
+                    "Resources in the phase Failed.",
+                    "short",
+                    promql(
+                        'sum(max by (kind, namespace, name) (tapedeck_resource_phase{phase="Failed"})) or vector(0)'
+                    ),
+                    steps=((1, "red"),),
+                ),
+                widths=(5, 5, 5, 5, 4),
+            ),
+            row(
+                8,
+                lines(
+                    "Reconciles",
+                    "By kind and result.",
+                    "ops",
+                    promql(_rate("tapedeck_operator_reconcile_seconds_count", "kind, result"), "{{kind}} {{result}}"),
+                ),
+                lines(
+                    "Reconcile duration",
+                    "99th percentile.",
+                    "s",
+                    promql(
+                        f"histogram_quantile(0.99, {_rate('tapedeck_operator_reconcile_seconds_bucket', 'kind, le')})",
+                        "{{kind}}",
+                    ),
+                ),
+            ),
+            row(
+                8,
+                lines(
+                    "API server requests",
+                    "By verb and status code.",
+                    "reqps",
+                    promql(_rate("tapedeck_operator_api_calls_total", "verb, code"), "{{verb}} {{code}}"),
+                ),
+                lines(
+                    "Pod polls",
+                    "By result.",
+                    "reqps",
+                    promql(_rate("tapedeck_operator_polls_total", "result"), "{{result}}"),
+                ),
+            ),
+            row(
+                8,
+                lines(
+                    "Watch events",
+                    "By kind.",
+                    "ops",
+                    promql(_rate("tapedeck_operator_watch_events_total", "kind"), "{{kind}}"),
+                ),
+                lines(
+                    "Stalled watches, 1 h",
+                    "Watches that did not end in time and were restarted, and changes that only a resync found.",
+                    "short",
+                    promql(
+                        "sum by (kind) (increase(tapedeck_operator_silent_watches_total{@}[1h]))", "restarted {{kind}}"
+                    ),
+                    promql("sum by (kind) (increase(tapedeck_operator_missed_events_total{@}[1h]))", "missed {{kind}}"),
+                ),
+            ),
+            row(
+                8,
+                lines(
+                    "Memory",
+                    "Resident memory of the operator.",
+                    "bytes",
+                    promql("process_resident_memory_bytes{@}", "{{pod}}"),
+                ),
+                lines(
+                    "CPU",
+                    "Cores that the operator uses.",
+                    "short",
+                    promql("rate(process_cpu_seconds_total{@}[$__rate_interval])", "{{pod}}"),
+                ),
+            ),
+        ],
+        logs=True,
+    )

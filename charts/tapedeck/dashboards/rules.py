@@ -1,0 +1,20 @@
+"""The alerts with the chart's own thresholds, as a rule file for a Prometheus without an operator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+CHART = Path(__file__).parents[1]
+SOURCE, BUILT = CHART / "files/alerts.template.yaml", CHART / "files/alerts.yaml"
+_HEADER = "# Built from alerts.template.yaml and the thresholds of values.yaml by `make dashboards`.\n"
+
+
+def plain_rules() -> str:
+    """The text of the rule file: what the chart renders by default."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())["metrics"]["alerts"]
+    text = SOURCE.read_text()
+    for name, value in {"runbooks": values["runbooks"], **values["thresholds"]}.items():
+        text = text.replace(f"@{name}@", str(value))
+    return _HEADER + text[text.index("groups:") :]

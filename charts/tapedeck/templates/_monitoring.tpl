@@ -1,0 +1,67 @@
+{{- /* What observes the release. With monitoring.enabled Prometheus and Grafana are part of it, and all of `metrics` is on. */}}
+
+{{- define "tapedeck.podMonitor" -}}
+{{- if or .Values.monitoring.enabled .Values.metrics.podMonitor.enabled }}true{{ end }}
+{{- end }}
+
+{{- define "tapedeck.serviceMonitor" -}}
+{{- if or .Values.monitoring.enabled .Values.metrics.serviceMonitor.enabled }}true{{ end }}
+{{- end }}
+
+{{- define "tapedeck.dashboards" -}}
+{{- if or .Values.monitoring.enabled .Values.metrics.dashboards.enabled }}true{{ end }}
+{{- end }}
+
+{{- define "tapedeck.dataSources" -}}
+{{- if or .Values.monitoring.enabled .Values.metrics.dataSources.enabled }}true{{ end }}
+{{- end }}
+
+{{- define "tapedeck.alerts" -}}
+{{- if or .Values.monitoring.enabled .Values.metrics.alerts.enabled }}true{{ end }}
+{{- end }}
+
+{{- define "tapedeck.storeExporter" -}}
+{{- if or .Values.monitoring.enabled .Values.metrics.storeExporter.enabled }}true{{ end }}
+{{- end }}
+
+{{- /* Whether something reads the store with the role `dashboards`. */}}
+{{- define "tapedeck.readsStore" -}}
+{{- if or (include "tapedeck.dataSources" .) (include "tapedeck.storeExporter" .) }}true{{ end }}
+{{- end }}
+
+{{- /* The pods of the Prometheus and of the Grafana that are part of the release: lists of peers, as charts/monitoring names them. */}}
+{{- define "tapedeck.prometheusPods" -}}
+{{- if .Values.monitoring.enabled }}
+- namespaceSelector: {{ include "tapedeck.ownNamespace" . | nindent 4 }}
+  podSelector: { matchLabels: { app.kubernetes.io/name: prometheus, operator.prometheus.io/name: tapedeck-monitoring-prometheus } }
+{{- end }}
+{{- end }}
+
+{{- define "tapedeck.grafanaPods" -}}
+{{- if .Values.monitoring.enabled }}
+- namespaceSelector: {{ include "tapedeck.ownNamespace" . | nindent 4 }}
+  podSelector: { matchLabels: { app.kubernetes.io/name: grafana, app.kubernetes.io/instance: {{ .Release.Name }} } }
+{{- end }}
+{{- end }}
+
+{{- /* Who may scrape: the Prometheus of the release, and the peers of networkPolicies.metricsFrom. Fails where monitors are
+       made and nobody may: Prometheus would find the pods and reach none. */}}
+{{- define "tapedeck.metricsFrom" -}}
+{{- $peers := concat (include "tapedeck.prometheusPods" . | fromYamlArray) .Values.networkPolicies.metricsFrom }}
+{{- if and .Values.networkPolicies.enabled (empty $peers) }}
+{{- if include "tapedeck.podMonitor" . }}
+{{- fail "networkPolicies.metricsFrom: got nothing, expected the pods of Prometheus, because of metrics.podMonitor.enabled: the policies would shut it out. Set it to [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: <namespace of Prometheus>}}}]" }}
+{{- end }}
+{{- if and (include "tapedeck.serviceMonitor" .) .Values.networkPolicies.gatewayFrom }}
+{{- fail "networkPolicies.metricsFrom: got nothing, expected the pods of Prometheus, because of metrics.serviceMonitor.enabled: networkPolicies.gatewayFrom would shut it out" }}
+{{- end }}
+{{- end }}
+{{- with $peers }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* Labels of an object that Prometheus or Grafana finds by them. */}}
+{{- define "tapedeck.foundBy" -}}
+{{- merge (deepCopy .labels) (include "tapedeck.labels" (dict "root" .root "name" .name) | fromYaml) | toYaml }}
+{{- end }}

@@ -1,0 +1,3 @@
+export { DatafeedError, type ConnectionOptions } from "./connection";
+export { Datafeed } from "./datafeed";
+export type * from "./library";

@@ -1,0 +1,1 @@
+../../workloads/common/tapedeck_common/version.py

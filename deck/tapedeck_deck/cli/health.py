@@ -1,0 +1,87 @@
+"""What is unhealthy in a deck, and what to do about it, for `tapedeck status`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tapedeck_crds.json import Json
+from tapedeck_deck.cli.scrapes import Scrape
+from tapedeck_operator.plan.reasons import REASONS
+
+LAG_SECONDS = 60.0
+FREE_BYTES_MIN = 1024**3
+_ACTIONS = {str(reason): reason.action for reason in REASONS}
+_LOG_OF = {"page": "gateway", "broker": "deck", "database": "deck"}
+# Reasons of a Pending resource that waits as it should.
+_WAITING = frozenset({"Starting", "WaitingForFeed", "WaitingForReplay", "WaitingForLeader", "Filling", "Connecting"})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something unhealthy: ``what`` it is, the ``problem``, and what to ``do``."""
+
+    what: str
+    problem: str
+    do: str
+
+
+def of_parts(parts: Mapping[str, str]) -> list[Finding]:
+    """Parts of the deck that do not answer."""
+    return [
+        Finding(part, state, f"read `tapedeck logs {_LOG_OF[part]}`; `tapedeck down` and `tapedeck up` start it again")
+        for part, state in parts.items()
+        if state != "ok"
+    ]
+
+
+def of_problems(problems: Mapping[str, str]) -> list[Finding]:
+    """What keeps parts of the deck from their work."""
+    return [
+        Finding(part, message, "the deck tries again by itself; `tapedeck logs deck` has the details")
+        for part, message in problems.items()
+    ]
+
+
+def of_resources(documents: Iterable[Json]) -> list[Finding]:
+    """Resources that failed, work with a part of their input, or cannot start."""
+    found = []
+    for document in documents:
+        metadata, status = document["metadata"], document.get("status") or {}
+        conditions = status.get("conditions") or [{}]
+        reason, phase = str(conditions[0].get("reason", "")), status.get("phase", "Pending")
+        refuses = any(each.get("type") == "Degraded" and each.get("status") == "True" for each in conditions)
+        stuck = phase == "Pending" and reason not in ("", *_WAITING)
+        if phase not in ("Failed", "Degraded") and not refuses and not stuck:
+            continue
+        name = f"{document['kind'].lower()}/{metadata['name']}"
+        where = "" if metadata.get("namespace", "default") == "default" else f" -n {metadata['namespace']}"
+        problem = f"{phase}, {reason}: {status.get('message') or 'no message'}"
+        do = _ACTIONS.get(reason) or f"read `tapedeck describe {name}{where}` and `tapedeck logs {name}{where}`"
+        found.append(Finding(name, problem, do))
+    return found
+
+
+def of_recorder(scrapes: Iterable[Scrape]) -> list[Finding]:
+    """A recorder that is behind, and sinks that do not accept points."""
+    found = []
+    for scrape in scrapes:
+        for topic, seconds in sorted(scrape.by("tapedeck_recorder_lag_seconds", "topic").items()):
+            if seconds > LAG_SECONDS:
+                records = scrape.by("tapedeck_recorder_lag_records", "topic").get(topic, 0.0)
+                problem = f"{topic}: {records:.0f} records are not in the store, the oldest of {seconds:.0f} s ago"
+                do = "`tapedeck top` shows whether the machine is busy, `tapedeck logs recorder` what it waits for"
+                found.append(Finding("recorder", problem, do))
+        for sink, up in sorted(scrape.by("tapedeck_sink_up", "sink").items()):
+            if not up:
+                do = "check its address in sinks.yaml of the deck's folder; `tapedeck logs recorder` has the reason"
+                found.append(Finding(f"sink {sink}", "it does not accept points; they wait on the topics", do))
+    return found
+
+
+def of_disk(free_bytes: int, root: str) -> list[Finding]:
+    """A disk that is nearly full."""
+    if free_bytes >= FREE_BYTES_MIN:
+        return []
+    problem = f"{free_bytes // 2**20} MiB are free where {root} is"
+    return [Finding("disk", problem, "free some space; `tapedeck top --once` shows what the deck takes")]

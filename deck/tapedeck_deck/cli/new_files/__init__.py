@@ -1,0 +1,1 @@
+"""`tapedeck new`: commented files to start from."""

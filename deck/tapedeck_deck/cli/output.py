@@ -1,0 +1,69 @@
+"""The option `-o`: the formats in which commands print, and values as JSON or YAML."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from tapedeck_crds.json import Json
+
+
+class OutputFormat(StrEnum):
+    """The values of `-o`."""
+
+    TABLE = "table"
+    TEXT = "text"
+    WIDE = "wide"
+    YAML = "yaml"
+    JSON = "json"
+    NAME = "name"
+    CSV = "csv"
+
+
+TABLE, TEXT, WIDE, YAML, JSON, NAME, CSV = OutputFormat
+DOCUMENTS = (YAML, JSON)
+"""The formats that print one document."""
+
+
+def _output(*formats: OutputFormat) -> Any:
+    expected = f"{', '.join(formats[:-1])} or {formats[-1]}"
+
+    def checked(value: str) -> str:
+        if value not in list(formats):
+            raise typer.BadParameter(f"got {value!r}, expected {expected}")
+        return value
+
+    return typer.Option("--output", "-o", metavar="FORM", help=f"{expected}.", callback=checked)
+
+
+ObjectForm = Annotated[str, _output(TABLE, WIDE, YAML, JSON, NAME)]
+"""Of a command that shows resources."""
+ChangeForm = Annotated[str, _output(TEXT, YAML, JSON, NAME)]
+"""Of a command that changes resources."""
+TableForm = Annotated[str, _output(TABLE, YAML, JSON)]
+LinesForm = Annotated[str, _output(TABLE, JSON)]
+"""Of a command that shows a state again and again: JSON has a line for each."""
+RowsForm = Annotated[str, _output(TABLE, CSV, YAML, JSON)]
+TextForm = Annotated[str, _output(TEXT, YAML, JSON)]
+ListForm = Annotated[str, _output(TEXT, YAML, JSON, NAME)]
+
+
+def as_text(value: Json | list[Json], output: str) -> str:
+    """JSON or YAML of a value, with its keys in their own order."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    is_printable = text.replace("\n", "").isprintable()  # a terminal would obey what is not, so that is escaped
+    if output == JSON:
+        return text if is_printable else json.dumps(value, indent=2)
+    import yaml
+
+    class Readable(yaml.SafeDumper):
+        """Writes a text of several lines, such as a traceback, as a literal block."""
+
+        def represent_text(self, text: str) -> yaml.ScalarNode:
+            return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+    Readable.add_representer(str, Readable.represent_text)
+    return yaml.dump(value, Dumper=Readable, sort_keys=False, allow_unicode=is_printable, width=110).rstrip("\n")

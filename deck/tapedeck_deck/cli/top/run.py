@@ -1,0 +1,69 @@
+"""Showing the state of a deck: once, as lines of JSON, or live."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+
+from tapedeck_deck.cli.context import NOT_RUNNING, open_objects
+from tapedeck_deck.cli.top.state import DeckMeter, DeckState
+from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.embedded.state_dir import StateDir
+
+PIPE_COLUMNS = 200
+FIRST_SECONDS = 1.0  # between the two looks that a rate needs
+
+
+def show(home: StateDir, *, as_json: bool, once: bool, interval: float) -> None:
+    """Show the running deck until interrupted, or once. Raises DeckError where it does not run, or has stopped."""
+    facts = home.running()
+    if facts is None:
+        raise DeckError(NOT_RUNNING)
+    with open_objects(home) as objects:
+        states = _states(home, DeckMeter(home, facts, objects), interval)
+        if as_json:
+            _print_lines(states, once=once)
+        elif once or not sys.stdout.isatty():
+            _print_once(next(states))
+        else:
+            _live(states)
+
+
+def _states(home: StateDir, meter: DeckMeter, interval: float) -> Iterator[DeckState]:
+    meter.look()
+    time.sleep(min(FIRST_SECONDS, interval))
+    while home.running() is not None:
+        yield meter.look()
+        time.sleep(interval)
+    raise DeckError("the deck has stopped")
+
+
+def _print_lines(states: Iterator[DeckState], *, once: bool) -> None:
+    for state in states:
+        print(json.dumps(state.as_json()), flush=True)
+        if once:
+            return
+
+
+def _print_once(state: DeckState) -> None:
+    from rich.console import Console
+
+    from tapedeck_deck.cli.top.view import render
+
+    # A pipe has no width: rich would cut the tables at 80 columns.
+    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(render(state))
+
+
+def _live(states: Iterator[DeckState]) -> None:
+    from rich.live import Live
+
+    from tapedeck_deck.cli.top.view import render
+
+    with Live(screen=True, auto_refresh=False) as live:
+        try:
+            for state in states:
+                live.update(render(state), refresh=True)
+        except KeyboardInterrupt:
+            return

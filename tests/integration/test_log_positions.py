@@ -1,0 +1,81 @@
+"""Where a reader begins that wants the records since a time, with a real broker."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from tapedeck_common.kafka import admin, consumer, producer
+from tapedeck_common.log_positions import offsets_since
+from tapedeck_common.settings import Connections
+from tapedeck_common.topic_admin import ensure_topics
+
+
+class Topic:
+    """A topic of three partitions."""
+
+    def __init__(self, connections: Connections) -> None:
+        self.name = f"tests.positions.{uuid.uuid4().hex[:8]}"
+        ensure_topics(admin(connections, "tests"), [self.name], 3)
+        self._producer = producer(connections, "tests")
+
+    def write(self, partition: int, ts: int) -> None:
+        self._producer.produce(self.name, b"x", partition=partition, timestamp=ts)
+        assert self._producer.flush(20) == 0
+
+
+@pytest.fixture
+def topic(connections: Connections) -> Topic:
+    return Topic(connections)
+
+
+@pytest.fixture
+def reader(connections: Connections) -> Iterator[Consumer]:
+    client = consumer(connections, "tests", "tests")
+    yield client
+    client.close()
+
+
+def test_the_first_record_of_the_time_or_the_end(topic: Topic, reader: Consumer) -> None:
+    now = int(time.time() * 1000)
+    for ts in (now - 9_000, now - 5_000, now - 1_000):
+        topic.write(0, ts)
+    topic.write(1, now - 9_000)
+    places = [(topic.name, number) for number in range(3)]
+    assert offsets_since(reader, places, now - 5_000) == dict(zip(places, (1, 1, 0), strict=True))
+    assert offsets_since(reader, [], now) == {}
+
+
+class SlowReader:
+    """A client between whose requests a record is written."""
+
+    def __init__(self, reader: Consumer, topic: Topic) -> None:
+        self._reader, self._topic = reader, topic
+        self.written = 0
+
+    def _write(self) -> None:
+        self._topic.write(0, int(time.time() * 1000))
+        self.written += 1
+
+    def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+        found: tuple[int, int] = self._reader.get_watermark_offsets(place, timeout=timeout)
+        self._write()
+        return found
+
+    def offsets_for_times(self, places: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        found: list[TopicPartition] = self._reader.offsets_for_times(places, timeout=timeout)
+        self._write()
+        return found
+
+
+def test_a_record_that_is_written_between_the_requests_is_not_passed_over(topic: Topic, reader: Consumer) -> None:
+    """As ``since`` a time at which nothing is written yet: the records that come meanwhile follow the offset."""
+    slow = SlowReader(reader, topic)
+    since = int(time.time() * 1000) + 3_000_000
+    offset = offsets_since(slow, [(topic.name, 0)], since)[topic.name, 0]  # type: ignore[arg-type]
+    assert slow.written == 2
+    assert offset == 0

@@ -1,0 +1,197 @@
+"""The page's views of runs in a real browser: a report, its file, a comparison by keyboard, and a sweep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from playwright.sync_api import Page, expect
+
+from pods.browser import BROWSER_TESTS, PHONE, WIDE, open_browser, save_screenshot, wait_for
+from pods.gateway import Gateway, insert_bars, insert_equity, insert_run, insert_trades, walk
+from pods.socket_client import T0
+from tapedeck_common.market import event_time
+
+pytestmark = BROWSER_TESTS
+HELD = 12  # bars of a trade
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with open_browser() as page:
+        yield page
+
+
+def store_run(store: str, run_id: str, *, trades: int, fast: int) -> list[float]:
+    """A complete run of 240 bars with a trade on every 20th; returns the profits."""
+    bars = walk(7, 240, T0)
+    insert_run(store, run_id)
+    insert_equity(
+        store, run_id, [(n, event_time(bar), 10_000 + bar.close - bars[0].close, 1.0) for n, bar in enumerate(bars)]
+    )
+    pairs = [(bars[n], bars[n + HELD]) for n in range(0, 20 * trades, 20)]
+    insert_trades(
+        store, run_id, [(n, 1.0, event_time(a), a.open, event_time(b), b.open) for n, (a, b) in enumerate(pairs)]
+    )
+    period = {"start_value": 1, "end_value": 1, "return_percent": 1.25, "max_drawdown_percent": 0, "trades": 1}
+    order = {"symbol": "BTC/USD", "ts": T0, "side": "buy", "kind": "Limit", "size": 1, "price": 6_543.21, "reason": ""}
+    values: dict[str, Any] = {
+        "run": run_id,
+        "params": json.dumps({"fast": fast}),
+        "metrics": json.dumps(
+            {"return_percent": float(fast), "trades": trades, "wins": 1, "losses": 0, "sharpe": None}
+        ),
+        "undefined": json.dumps({"sharpe": "got 1 daily returns, expected at least 30"}),
+        "periods": json.dumps([{"period": "2018-04", "wins": 1, "profit": 1.0, **period}]),
+        "orders": json.dumps([order]),
+    }
+    with psycopg.connect(store) as connection:
+        connection.execute(
+            "UPDATE runs SET state = 'complete', bars = 240, ended_at = now(), params = %(params)s,"
+            " metrics = %(metrics)s, undefined = %(undefined)s, periods = %(periods)s, drawdowns = '[]',"
+            " positions = '[]', orders = %(orders)s WHERE run_id = %(run)s",
+            values,
+        )
+    return [b.open - a.open for a, b in pairs]
+
+
+def panel(page: Page, title: str) -> Any:
+    return page.locator(f".panel[aria-label='{title}']")
+
+
+def check_report(page: Page, profits: list[float]) -> None:
+    """What the page and the file of a report both show."""
+    expect(page.locator(".headline")).to_contain_text("240 bars")
+    expect(page.locator(".headline")).to_contain_text("got 1 daily returns, expected at least 30")
+    expect(page.locator(".equity canvas")).to_have_count(2)
+    expect(page.locator(".report")).to_have_css("display", "grid")  # it has its style
+    expect(panel(page, "Months and years")).to_contain_text("1.3")
+    expect(panel(page, "Open at the end")).to_contain_text("6,543.21")
+    expect(panel(page, "Returns of trades").locator("rect")).not_to_have_count(0)
+    expect(panel(page, "Excursions").locator("circle")).to_have_count(len(profits))
+    rows = panel(page, "Trades").locator("tbody tr[role=row]")
+    expect(rows).to_have_count(len(profits))
+    page.get_by_role("columnheader", name="Profit").get_by_role("button").click()
+    best = max(profits)
+    expect(rows.first).to_contain_text(f"{best:,.2f}")
+    grid = page.get_by_role("grid")
+    grid.focus()
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    expect(page.locator("tr[aria-selected=true]")).to_contain_text(f"{min(profits):,.2f}")
+    page.get_by_label("Filter trades").fill("short")
+    expect(panel(page, "Trades").get_by_role("status")).to_contain_text("0 of")
+
+
+def test_a_run_and_its_file_show_the_same(gateway: Gateway, page: Page, store: str, tmp_path: Path) -> None:
+    insert_bars(store, walk(7, 240, T0))
+    profits = store_run(store, "run-a", trades=8, fast=5)
+    page.goto(f"{gateway.url}/run/run-a")
+    check_report(page, profits)
+    worst = profits.index(min(profits))
+    link = page.get_by_role("link", name=f"Show trade {worst} on the chart")
+    expect(link).to_have_attribute("href", f"/?run=run-a&symbol=coinbase%3ABTC%2FUSD&trade={worst}")
+    save_screenshot(page, "run")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="trades.csv").click()
+    assert saved.value.suggested_filename == "trades.csv"
+    assert len(Path(saved.value.path()).read_text().splitlines()) == len(profits) + 1
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save report").click()
+    file = tmp_path / saved.value.suggested_filename
+    saved.value.save_as(file)
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    page.set_viewport_size(WIDE)
+
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    expect(page).to_have_title("bt-run-a: report")
+    check_report(page, profits)
+    save_screenshot(page, "report-file")
+    assert asked == [file.as_uri()]
+
+
+def test_a_trade_is_shown_on_the_chart(gateway: Gateway, page: Page, store: str) -> None:
+    """Also one that is older than the bars that a chart begins with."""
+    bars = walk(7, 1_440, T0)
+    insert_bars(store, bars)
+    store_run(store, "run-a", trades=8, fast=5)
+    page.goto(f"{gateway.url}/run/run-a")
+    panel(page, "Trades").locator("tbody tr[role=row]").first.click()
+    page.get_by_role("link", name="Show trade").click()
+    seq = page.url.partition("trade=")[2]
+    ends = " ".join(str(bars[20 * int(seq) + n].ts) for n in (0, HELD))
+    wait_for(page, "trade", ends)
+    expect(page.locator("#trade")).to_contain_text(f"Trade {seq}: long")
+    save_screenshot(page, "trade")
+    page.reload()
+    wait_for(page, "trade", ends)
+    page.get_by_role("button", name="Hide the trade").click()
+    wait_for(page, "trade", "")
+    page.go_back()
+    wait_for(page, "trade", ends)
+
+
+def test_two_runs_are_compared_by_keyboard_alone(gateway: Gateway, page: Page, store: str) -> None:
+    store_run(store, "run-a", trades=8, fast=5)
+    profits = store_run(store, "run-b", trades=9, fast=7)
+    page.goto(f"{gateway.url}/compare")
+    expect(page.locator(".chooser input")).to_have_count(2)
+    for n in range(2):
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement?.type") == "checkbox":
+                break
+        if n == 0:
+            page.keyboard.press("Space")
+            expect(page.locator(".chooser input:checked")).to_have_count(1)
+    page.keyboard.press("Space")
+    expect(panel(page, "Trades that differ")).to_contain_text("not made")
+    expect(panel(page, "Trades that differ")).to_contain_text(f"{profits[-1]:,.2f}")
+    expect(panel(page, "Trades that differ")).to_contain_text("1 trades that not all runs made")
+    expect(panel(page, "Params that differ")).to_contain_text("fast")
+    expect(panel(page, "Figures")).to_contain_text("Return")
+    expect(page.locator(".plot canvas")).to_have_count(1)
+    assert page.url.count("run=") == 2
+    save_screenshot(page, "compare")
+
+
+def test_a_sweep_shows_what_is_around_its_best_trial(gateway: Gateway, page: Page, store: str) -> None:
+    insert_run(store, "sweep")
+    grid = [(fast, slow) for fast in (5, 10, 15) for slow in (20, 50, 100)]
+    with psycopg.connect(store) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE runs SET state = 'complete', ended_at = now(), trials = 9, metrics = %s WHERE run_id = 'sweep'",
+            (
+                json.dumps(
+                    {"deflated_sharpe": 0.31, "best_sharpe": 1.5, "best_sharpe_error": 0.6, "trials_with_sharpe": 9.0}
+                ),
+            ),
+        )
+        cursor.executemany(
+            "INSERT INTO run_trials VALUES"
+            " ('sweep', 0, %s, %s, to_timestamp(0), to_timestamp(1), %s, %s, true, '', '')",
+            [
+                (n, json.dumps({"fast": fast, "slow": slow}), json.dumps({"sharpe": fast / slow}), fast / slow)
+                for n, (fast, slow) in enumerate(grid)
+            ],
+        )
+    page.goto(f"{gateway.url}/run/sweep")
+    luck = panel(page, "Is the best trial luck?")
+    expect(luck).to_contain_text("31.00 %")
+    expect(luck).to_contain_text("probably luck")
+    expect(luck).to_contain_text("fast 15, slow 20")
+    expect(panel(page, "Heat map").locator("tbody td")).to_have_count(9)
+    expect(panel(page, "Heat map")).to_contain_text("0.75")
+    page.get_by_label("Across").select_option("slow")
+    page.get_by_label("Down").select_option("fast")
+    expect(panel(page, "Heat map").locator("thead th").first).to_have_text("fast \\ slow")
+    expect(panel(page, "Trials by params").locator("polyline")).to_have_count(9)
+    expect(panel(page, "Best trials by sharpe").locator("tbody tr")).to_have_count(9)
+    save_screenshot(page, "sweep")

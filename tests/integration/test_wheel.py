@@ -1,0 +1,112 @@
+"""The wheel: built from what the repository holds, installed into an empty environment, and run without a clone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.metadata import Metadata
+
+from tapedeck_common.version import VERSION
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "workloads/gateway/tapedeck_gateway/page"
+# What a program reads at run time beside its modules.
+NEEDED = (
+    "tapedeck_gateway/page/index.html",
+    "tapedeck_gateway/page/datafeed.js",
+    "tapedeck_common/schemas/bar.json",
+    "tapedeck_common/store/migrations/versions/0001_tables.py",
+    "tapedeck_crds/presets/binance-klines.yaml",
+    "tapedeck_deck/embedded/jars.txt",
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the tracked files and the built page."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("out")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, source / name)
+    shutil.copytree(PAGE, source / PAGE.relative_to(ROOT))
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*build, "--wheel-dir", str(out), "."], cwd=source, check=True, timeout=170)
+    (found,) = out.glob("tapedeck-*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel; what it depends on is that of the tests, without the clone's own packages."""
+    folder = tmp_path_factory.mktemp("empty")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=60)
+    into = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet", "--no-deps"]
+    subprocess.run([*into, "--no-index", str(wheel)], check=True, timeout=120)
+    return folder
+
+
+def tapedeck(environment: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    # A folder on PYTHONPATH is no site folder: the links of its editable packages to the clone are not followed.
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("TAPEDECK_", "PYTHON"))}
+    variables["PYTHONPATH"] = sysconfig.get_paths()["purelib"]
+    command = [str(environment / "bin" / "tapedeck"), *words]
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=120)
+
+
+def test_the_wheel_has_what_programs_read(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        text = archive.read(f"tapedeck-{VERSION}.dist-info/METADATA")
+    assert [name for name in NEEDED if name not in names] == []
+    assert any(name.endswith("data/share/tapedeck/examples/feed.yaml") for name in names)
+    assert not [name for name in names if name.startswith(("tests/", "docs/")) or "node_modules" in name]
+    assert {line.rpartition("/")[2] for line in names if "dist-info/licenses/" in line} == {"LICENSE", "NOTICE"}
+    metadata = Metadata.from_email(text, validate=True)
+    assert (metadata.name, str(metadata.version), metadata.description_content_type) == (
+        "tapedeck", VERSION, "text/markdown",
+    )  # fmt: skip
+
+
+def test_an_installed_command_needs_no_clone(installed: Path, tmp_path: Path) -> None:
+    assert tapedeck(installed, tmp_path, "--version").stdout == f"tapedeck {VERSION}\n"
+    made = tapedeck(installed, tmp_path, "new", "replay")
+    assert (made.returncode, made.stdout) == (0, "my-replay.yaml\n")
+    assert tapedeck(installed, tmp_path, "apply", "-f", "my-replay.yaml").stdout == "replay/my-replay created\n"
+    found = json.loads(tapedeck(installed, tmp_path, "doctor", "-o", "json").stdout)
+    assert {each["part"]: each["state"] for each in found}["packages"] == "ok"
+
+
+def test_the_examples_are_installed(installed: Path, tmp_path: Path) -> None:
+    examples = installed / "share" / "tapedeck" / "examples"
+    assert len([*(examples / "data" / "coinbase-minute").glob("*.zip")]) == 11
+    applied = tapedeck(installed, tmp_path, "apply", "-f", str(examples))
+    assert applied.stdout.splitlines() == [
+        "backtest/sma-cross created", "feed/coinbase-sample created", "replay/coinbase-sample created",
+    ]  # fmt: skip
+
+
+def test_the_page_is_found_from_the_installed_package(installed: Path, tmp_path: Path) -> None:
+    code = "import tapedeck_gateway, pathlib; print(pathlib.Path(tapedeck_gateway.__file__).parent / 'page')"
+    variables = {"PYTHONPATH": sysconfig.get_paths()["purelib"], "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [str(installed / "bin" / "python"), "-c", code],
+        cwd=tmp_path,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    page = Path(done.stdout.strip())
+    assert page.is_relative_to(installed)
+    assert (page / "index.html").is_file()

@@ -1,0 +1,74 @@
+"""The page in a real Chromium, and what its charts say of themselves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, ViewportSize, expect, sync_playwright
+
+import tapedeck_gateway
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+BUILT = Path(tapedeck_gateway.__file__).parent / "page" / "index.html"
+WIDE = ViewportSize(width=1440, height=900)
+PHONE = ViewportSize(width=375, height=812)
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# What a browser says by itself of a server that is stopped, or that refuses a request.
+_EXPECTED = ("WebSocket connection", "Failed to load")
+
+BROWSER_TESTS = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path"),
+    pytest.mark.skipif(not BUILT.exists(), reason="the page is not built: run `make page`"),
+]
+
+
+@contextmanager
+def open_browser() -> Iterator[Page]:
+    """A page; fails if its console has a warning or an error."""
+    problems: list[str] = []
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            problems.append(message.text)
+
+    expect.set_options(timeout=120_000)  # for a busy machine
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page(viewport=WIDE)
+        page.on("console", on_console)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        yield page
+        browser.close()
+    assert [text for text in problems if not any(part in text for part in _EXPECTED)] == []
+
+
+def wait_for(page: Page, hook: str, value: object) -> None:
+    """Wait until the chart says that it shows something: see exposed_state.ts."""
+    expect(page.locator("#chart")).to_have_attribute(f"data-{hook}", str(value))
+
+
+def shown(page: Page, hook: str) -> int:
+    """A number that the chart says of itself; -1 where it has none."""
+    return int(page.locator("#chart").get_attribute(f"data-{hook}") or -1)
+
+
+def save_screenshot(page: Page, name: str) -> None:
+    """Save a screenshot to the folder TAPEDECK_SHOTS, if it is set."""
+    folder = os.environ.get("TAPEDECK_SHOTS")
+    if folder:
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))

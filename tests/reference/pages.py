@@ -1,0 +1,37 @@
+"""Every generated page by its path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from metrics_page.page import markdown as metrics
+from reference import chart_values, command_line, figures, layouts, reasons, records, resources, rest, tables, websocket
+from reference.markdown import HEADER
+
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+PAGES: dict[str, Callable[[], str]] = {
+    "feed": lambda: resources.page("Feed"),
+    "replay": lambda: resources.page("Replay"),
+    "backtest": lambda: resources.page("Backtest"),
+    "command-line": command_line.page,
+    "chart-values": chart_values.page,
+    "rest": rest.page,
+    "websocket-messages": websocket.page,
+    "topics": records.page,
+    "tables": tables.page,
+    "metrics": metrics,
+    "reasons": reasons.page,
+    "layouts": layouts.page,
+    "figures": figures.page,
+}
+
+
+def rendered() -> dict[Path, str]:
+    """Path → text of each page."""
+    return {FOLDER / f"{name}.md": f"{HEADER}\n{make()}" for name, make in PAGES.items()}
+
+
+def stale() -> list[Path]:
+    """Paths of the pages that differ from the code."""
+    return [path for path, text in rendered().items() if not path.exists() or path.read_text() != text]

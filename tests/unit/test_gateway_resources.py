@@ -1,0 +1,346 @@
+"""Resources by the gateway's routes, from a request to a deck's objects, by the deck's socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tapedeck_common.settings import Connections
+from tapedeck_crds.json import Json
+from tapedeck_deck.embedded.api_socket import ApiSocket
+from tapedeck_deck.embedded.object_api import ObjectApi
+from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.state_dir import StateDir
+from tapedeck_gateway.access.tokens import Tokens
+from tapedeck_gateway.app import make_app
+from tapedeck_gateway.context import GatewayContext
+from tapedeck_gateway.options import GatewayOptions
+from tapedeck_gateway.resources.connection import connect_resources
+from waits import eventually
+
+CONTROL, DESK = "c" * 32, "d" * 32
+URL = "http://127.0.0.1"
+SOURCE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
+TYPES = {"Feed": "feeds", "Replay": "replays", "Backtest": "backtests"}
+
+
+class NoReplays:
+    """Of a broker on which no replay has played."""
+
+    def positions(self) -> dict[str, int | None]:
+        return {}
+
+    def last_known(self) -> list[Any]:
+        return []
+
+
+class Deck:
+    """A deck's objects, and clients of a gateway with them."""
+
+    def __init__(self, home: StateDir, tokens: Path, options: GatewayOptions) -> None:
+        self.objects = Objects(home.objects)
+        self._api = connect_resources(f"unix:{home.api_socket}", None)
+        known = Tokens(tokens, open_reading=True)
+        app = make_app(Connections(), options, known, lambda: None)
+        missing: Any = None
+        replays: Any = NoReplays()
+        app.state.context = GatewayContext(
+            options, missing, missing, missing, missing, missing, replays, missing, missing, missing, missing, known,
+            self._api,
+        )  # fmt: skip
+        self.anyone = TestClient(app, URL)
+        self.owner = TestClient(app, URL, headers={"authorization": f"Bearer {CONTROL}"})
+        self.desk = TestClient(app, URL, headers={"authorization": f"Bearer {DESK}"})
+
+    def close(self) -> None:
+        assert self._api is not None
+        self._api.close()
+        self.objects.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> StateDir:
+    """A folder whose name is too long for the address of a socket."""
+    home = StateDir.at(tmp_path / ("long" * 25) / "home")
+    home.prepare()
+    return home
+
+
+@pytest.fixture
+def serving(home: StateDir) -> Iterator[StateDir]:
+    """The socket of a deck without its broker and database."""
+    loop = asyncio.new_event_loop()
+    objects = Objects(home.objects)
+    task = loop.create_task(ApiSocket(home, ObjectApi(objects)).run())
+
+    def run() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    eventually(home.api_socket.exists)
+    try:
+        yield home
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(20)
+        loop.close()
+        objects.close()
+        assert not home.api_socket.exists()
+
+
+@pytest.fixture
+def deck(serving: StateDir, tmp_path: Path) -> Iterator[Deck]:
+    tokens = tmp_path / "tokens"
+    tokens.mkdir()
+    (tokens / "owner.control").write_text(CONTROL)
+    (tokens / "desk.control.desk").write_text(DESK)
+    deck = Deck(serving, tokens, GatewayOptions())
+    yield deck
+    deck.close()
+
+
+def manifest(kind: str = "Replay", name: str = "tape", **spec: Any) -> Json:
+    filled: Json = {"source": SOURCE} if kind == "Replay" else {}
+    if kind == "Backtest":
+        filled = {"data": SOURCE, "strategy": {"builtin": "sma-cross"}}
+    if kind == "Feed":
+        filled = {"exchange": "binance", "symbols": ["BTC/USDT"]}
+    metadata = {"name": name}
+    return {"apiVersion": "tapedeck.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": {**filled, **spec}}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_resource_is_created_read_changed_and_deleted(deck: Deck, kind: str) -> None:
+    plural = TYPES[kind]
+    path = f"/api/v1/namespaces/desk/{plural}"
+    tried = deck.owner.post(path, params={"dryRun": "true"}, json=manifest(kind))
+    assert (tried.status_code, deck.objects.list(kind)) == (200, [])
+    made = deck.owner.post(path, json=manifest(kind))
+    assert made.status_code == 201
+    (stored,) = deck.objects.list(kind)
+    assert made.json() == deck.anyone.get(f"{path}/tape").json() == stored
+    assert tried.json()["spec"] == stored["spec"]
+    assert deck.anyone.get(f"/api/v1/{plural}").json() == {plural: [stored], "next": None}
+    assert deck.anyone.get(f"/api/v1/{plural}", params={"namespace": "other"}).json() == {plural: [], "next": None}
+    assert deck.owner.post(path, json=manifest(kind)).status_code == 409
+
+    merge = {"content-type": "application/merge-patch+json"}
+    patch = json.dumps({"metadata": {"labels": {"a": "b"}}})
+    assert deck.owner.patch(f"{path}/tape", content=patch, headers=merge, params={"dryRun": "1"}).status_code == 200
+    assert deck.objects.list(kind) == [stored]
+    assert deck.owner.patch(f"{path}/tape", content=patch, headers=merge).json()["metadata"]["labels"] == {"a": "b"}
+    assert deck.owner.delete(f"{path}/tape", params={"dryRun": "1"}).status_code == 204
+    assert len(deck.objects.list(kind)) == 1
+    assert deck.owner.delete(f"{path}/tape").status_code == 204
+    assert deck.objects.list(kind) == []
+    for method in ("GET", "DELETE"):
+        assert deck.owner.request(method, f"{path}/tape").status_code == 404
+
+
+def test_yaml_is_accepted_and_a_wrong_field_is_named(deck: Deck) -> None:
+    text = json.dumps(manifest(speed=60))  # JSON is YAML
+    yaml = {"content-type": "application/yaml"}
+    path = "/api/v1/namespaces/default/replays"
+    assert deck.owner.post(path, content=text, headers=yaml).json()["spec"]["speed"] == 60
+    refused = deck.owner.post(path, content=text.replace("60", "0.01"), headers=yaml)
+    assert refused.status_code == 400
+    assert "spec.speed: got 0.01, expected greater than or equal to 0.1" in refused.text
+    assert deck.owner.post(path, content=text, headers={"content-type": "text/plain"}).status_code == 400
+    merge = {"content-type": "application/merge-patch+json"}
+    for patch in ({"spec": {"shards": 2}}, {"spec": {"speed": 0}}):  # an immutable field, and one out of range
+        refused = deck.owner.patch(f"{path}/tape", content=json.dumps(patch), headers=merge)
+        assert refused.status_code == 400
+        assert next(iter(patch["spec"])) in refused.text
+
+
+def test_controls_patch_the_replay(deck: Deck) -> None:
+    deck.objects.apply(manifest())
+    path = "/api/v1/namespaces/default/replays/tape/controls"
+    assert deck.owner.post(path, json={"paused": True, "speed": 600}).json() == {"generation": 2, "status": {}}
+    deck.owner.post(path, json={"seek": 1_522_843_200_000, "loop": 3})
+    first = deck.objects.get("Replay", "default", "tape")["spec"]
+    deck.owner.post(path, json={"seek": "2018-04-04T12:00:00", "loop": None, "step": 2})
+    second = deck.objects.get("Replay", "default", "tape")["spec"]
+    assert (first["paused"], first["speed"], first["loop"]) == (True, 600, 3)
+    assert first["seek"]["to"] == second["seek"]["to"] == "2018-04-04T12:00:00Z"
+    assert first["seek"]["id"] != second["seek"]["id"]
+    assert "loop" not in second
+    assert second["step"]["intervals"] == 2
+    for wrong in ({}, {"speed": 0}, {"seek": "noon"}):
+        assert deck.owner.post(path, json=wrong).status_code == 400
+    assert deck.objects.get("Replay", "default", "tape")["spec"] == second
+    assert deck.owner.post(path.replace("tape", "none"), json={"paused": True}).status_code == 404
+    deck.objects.apply(manifest(name="follower", clock={"follow": "tape"}))
+    refused = deck.owner.post(path.replace("tape", "follower"), json={"paused": True})
+    assert refused.status_code == 400
+    assert "clock.follow" in refused.text
+
+
+def changes(namespace: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """A request for each change that the API offers."""
+    base = f"/api/v1/namespaces/{namespace}"
+    merge = {"content": b'{"spec": {"speed": 2}}', "headers": {"content-type": "application/merge-patch+json"}}
+    return [
+        ("POST", f"{base}/replays", {"json": manifest()}),
+        ("PATCH", f"{base}/replays/tape", merge),
+        ("POST", f"{base}/replays/tape/controls", {"json": {"paused": True}}),
+        ("POST", f"{base}/strategies", {"json": {"name": "mine", "source": "x = 1"}}),
+        ("DELETE", f"{base}/strategies/mine", {}),
+        ("DELETE", f"{base}/replays/tape", {}),
+    ]
+
+
+def test_only_a_token_of_the_namespace_changes_something(deck: Deck) -> None:
+    before = deck.objects.version
+    for method, path, more in changes("other"):
+        assert deck.anyone.request(method, path, **more).status_code == 401
+        cookie = {**more.get("headers", {}), "cookie": f"token={CONTROL}; authorization=Bearer {CONTROL}"}
+        assert deck.anyone.request(method, path, **{**more, "headers": cookie}).status_code == 401
+        refused = deck.desk.request(method, path, **more)
+        assert refused.status_code == 403
+        assert "expected one with the right to control in 'other'" in refused.text
+        headers = {**more.get("headers", {}), "origin": "http://evil.example"}
+        assert deck.owner.request(method, path, **{**more, "headers": headers}).status_code == 403
+    assert deck.objects.version == before
+    for client, namespace in ((deck.desk, "desk"), (deck.owner, "other")):
+        answers = [client.request(method, path, **more).status_code for method, path, more in changes(namespace)]
+        assert answers == [201, 200, 200, 201, 204, 204]
+
+
+def test_a_gateway_shows_its_own_namespaces_alone(serving: StateDir, tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t/owner.control").write_text(CONTROL)
+    deck = Deck(serving, tmp_path / "t", GatewayOptions(namespaces=["a", "b"]))
+    for namespace, count in (("a", 3), ("b", 2), ("c", 1)):
+        for number in range(count):
+            document = manifest(name=f"r{number}")
+            deck.objects.apply({**document, "metadata": document["metadata"] | {"namespace": namespace}})
+    seen, cursor = [], ""
+    for _ in range(3):
+        page = deck.anyone.get("/api/v1/replays", params={"limit": 2, "cursor": cursor}).json()
+        seen += [f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in page["replays"]]
+        cursor = page["next"] or ""
+    assert (seen, cursor) == (["a/r0", "a/r1", "a/r2", "b/r0", "b/r1"], "")
+    for client, method, path in (
+        (deck.anyone, "GET", "/api/v1/replays?namespace=c"),
+        (deck.anyone, "GET", "/api/v1/namespaces/c/replays/r0"),
+        (deck.owner, "DELETE", "/api/v1/namespaces/c/replays/r0"),
+    ):
+        assert client.request(method, path).status_code == 403
+    assert deck.anyone.get("/api/v1/replays?cursor=bm9uZQ").status_code == 400
+    deck.close()
+
+
+def test_events_and_the_ends_of_logs(deck: Deck, tmp_path: Path) -> None:
+    uid = deck.objects.apply(manifest())[0]["metadata"]["uid"]
+    about = {"uid": uid, "kind": "Replay", "name": "tape", "reason": "Paused"}
+    for second in (1, 2, 3):
+        deck.objects.add_event({**about, "message": "it is paused", "at": f"2026-01-01T00:00:0{second}Z"})
+    deck.objects.add_event({**about, "uid": "another", "message": "no"})
+    base = "/api/v1/namespaces/default/replays/tape"
+    begin = 1_767_225_600_000
+    assert deck.anyone.get(f"{base}/events").json() == {
+        "events": [
+            {
+                "ts": begin + 3_000,
+                "first": begin + 1_000,
+                "count": 3,
+                "type": "Normal",
+                "reason": "Paused",
+                "message": "it is paused",
+            }
+        ],
+        "next": None,
+    }
+    log = tmp_path / "pod.log"
+    log.write_text("".join(f"line {number}\n" for number in range(50_000)) + "\x1b[31mlast\n")
+    for name, owner in (("tape-0", uid), ("other-0", "another")):
+        labels = {"tapedeck.dev/uid": owner}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": {}}
+        deck.objects.apply(pod)
+        deck.objects.set_status("Pod", "default", name, {"phase": "Running", "log": str(log)})
+    (found,) = deck.anyone.get(f"{base}/log", params={"tail": 2}).json()["pods"]
+    assert found == {"pod": "tape-0", "phase": "Running", "lines": ["line 49999", "\\x1b[31mlast"]}
+    assert len(deck.anyone.get(f"{base}/log", params={"tail": 5_000}).json()["pods"][0]["lines"]) == 5_000
+
+
+def test_only_sources_of_strategies_are_replaced_and_deleted(deck: Deck) -> None:
+    path = "/api/v1/namespaces/default/strategies"
+    for source in ("x = 1", "x = 2"):
+        answer = deck.owner.post(path, json={"name": "mine", "source": source})
+        assert (answer.status_code, answer.json()["key"]) == (201, "strategy.py")
+        assert deck.objects.get("ConfigMap", "default", "mine")["data"] == {"strategy.py": source}
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other"}, "data": {"a": "b"}}
+    deck.objects.apply(other)
+    assert deck.owner.post(path, json={"name": "other", "source": "x"}).status_code == 409
+    assert deck.owner.delete(f"{path}/other").status_code == 409
+    assert deck.objects.get("ConfigMap", "default", "other")["data"] == {"a": "b"}
+    assert deck.owner.delete(f"{path}/mine").status_code == 204
+    assert deck.owner.delete(f"{path}/mine").status_code == 404
+
+
+def test_another_users_process_is_refused(deck: Deck, serving: StateDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel says whose process a peer is: here the deck takes itself for another user."""
+    user = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    assert deck.anyone.get("/api/v1/feeds").status_code == 403
+    assert serving.gateway.stat().st_mode & 0o077 == 0
+
+
+def test_a_deck_serves_no_other_path(serving: StateDir) -> None:
+    def status(method: str, path: str) -> int:
+        with socket.socket(socket.AF_UNIX) as peer:
+            folder = os.open(serving.gateway, os.O_RDONLY)
+            peer.connect(f"/proc/self/fd/{folder}/api.sock")
+            os.close(folder)
+            peer.sendall(f"{method} {path} HTTP/1.0\r\nhost: deck\r\ncontent-length: 0\r\n\r\n".encode())
+            return int(peer.makefile("rb").readline().split()[1])
+
+    assert status("GET", "/apis/tapedeck.dev/v1alpha1/replays") == 200
+    for path in (
+        "/api/v1/namespaces/default/secrets",
+        "/api/v1/namespaces/default/secrets/tapedeck-connections",
+        "/api/v1/namespaces/default/configmaps",
+        "/apis/apps/v1/namespaces/default/deployments/gateway",
+        "/api/v1/namespaces/default/pods/../secrets",
+        "/",
+    ):
+        assert status("GET", path) in (404, 405), path
+    assert status("DELETE", "/apis/tapedeck.dev/v1alpha1/namespaces/default/replays") == 405
+    assert status("DELETE", "/api/v1/namespaces/default/pods/gateway") == 405
+
+
+def test_the_routes_are_documented(deck: Deck) -> None:
+    document = deck.anyone.get("/api/v1/openapi.json").json()
+    text = json.dumps(document)
+    assert set(re.findall(r'"#/components/schemas/(\w+)"', text)) <= document["components"]["schemas"].keys()
+    assert '"$defs"' not in text
+    base = "/api/v1/namespaces/{namespace}"
+    expected = {f"/api/v1/{plural}": {"get": "200"} for plural in TYPES.values()}
+    for plural in TYPES.values():
+        one = f"{base}/{plural}/{{name}}"
+        expected |= {f"{base}/{plural}": {"post": "201"}, one: {"get": "200", "patch": "200", "delete": "204"}}
+        expected |= {f"{one}/events": {"get": "200"}, f"{one}/log": {"get": "200"}}
+    expected |= {f"{base}/replays/{{name}}/controls": {"post": "200"}}
+    expected |= {f"{base}/strategies": {"post": "201"}, f"{base}/strategies/{{name}}": {"delete": "204"}}
+    for path, operations in expected.items():
+        assert document["paths"][path].keys() == operations.keys(), path
+        for method, status in operations.items():
+            assert {status, "400", "401", "403", "404", "409", "503"} <= document["paths"][path][method][
+                "responses"
+            ].keys()
+    names = [each["operationId"] for operations in document["paths"].values() for each in operations.values()]
+    assert len(names) == len(set(names))

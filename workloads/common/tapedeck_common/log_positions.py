@@ -1,0 +1,134 @@
+"""Positions on the log, and where it continues after one: a broker may lose its end and write others in its place.
+
+A stored offset alone does not show that. The leader epoch of the record before it does: a broker that becomes a
+partition's leader, also by a restart, begins a new epoch at the end of its log (KIP-320).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeAlias
+
+import stamina
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from tapedeck_common.kafka import consumer, is_transient
+from tapedeck_common.settings import Connections
+
+NO_OFFSET = -1
+"""The offset of a partition that was never read."""
+ANSWER_SECONDS = 10.0
+_PROBE = {
+    "auto.offset.reset": "earliest",
+    "enable.partition.eof": True,  # the answer where nothing follows
+    "isolation.level": "read_uncommitted",  # an open transaction would hide what follows
+    "fetch.message.max.bytes": 1_024,
+}
+
+Partition: TypeAlias = tuple[str, int]
+"""Topic and partition number."""
+
+
+class LogPosition(NamedTuple):
+    """The next offset of a partition, and the leader epoch of the record before it, None where it is not known.
+
+    By the epoch it is noticed that a broker lost that record, even where others were written in its place.
+    """
+
+    offset: int = NO_OFFSET
+    leader_epoch: int | None = None
+
+
+def message_partition(message: Message) -> Partition:
+    """The partition of a record, or of an error that a client reports in the place of records."""
+    topic, partition = message.topic(), message.partition()
+    if topic is None or partition is None:
+        raise TypeError("message: got one without topic or partition, expected a consumed message")
+    return topic, partition
+
+
+def message_offset(message: Message) -> int:
+    """The offset of a record."""
+    if (offset := message.offset()) is None:
+        raise TypeError("message: got one without offset, expected a record")
+    return offset
+
+
+def position_after(message: Message) -> LogPosition:
+    """The position that follows a record."""
+    return LogPosition(message_offset(message) + 1, message.leader_epoch())
+
+
+def to_topic_partition(partition: Partition, position: LogPosition, metadata: str = "") -> TopicPartition:
+    """Where to start, or what to commit; the log's beginning where nothing was read."""
+    offset = OFFSET_BEGINNING if position.offset == NO_OFFSET else position.offset
+    epoch = -1 if position.leader_epoch is None else position.leader_epoch
+    return TopicPartition(*partition, offset, metadata, epoch)
+
+
+def from_topic_partition(place: TopicPartition) -> LogPosition:
+    """Where a client is, or what it has committed."""
+    return LogPosition(place.offset, place.leader_epoch) if place.offset >= 0 else LogPosition()
+
+
+@stamina.retry(on=is_transient, attempts=5, timeout=ANSWER_SECONDS, wait_max=1.0)  # a new topic has no leader yet
+def offsets_since(reader: Consumer, partitions: Iterable[Partition], since_ms: int) -> dict[Partition, int]:
+    """The offset of the first record of each partition that was written at this time or later, ms UTC, else its end.
+
+    It is a number, so that what is written from now on follows it: a client that is told to begin at the end finds out
+    where that is some time later. Raises KafkaException.
+    """
+    # The ends first: a record that is written between the two requests is then behind the end that was seen.
+    ends = {each: reader.get_watermark_offsets(TopicPartition(*each), timeout=ANSWER_SECONDS)[1] for each in partitions}
+    times = [TopicPartition(*each, since_ms) for each in ends]
+    found: dict[Partition, int] = {}
+    for place in reader.offsets_for_times(times, timeout=ANSWER_SECONDS) if times else ():
+        if place.error is not None:
+            raise KafkaException(place.error)
+        partition = (place.topic, place.partition)
+        found[partition] = place.offset if place.offset >= 0 else ends[partition]
+    return found
+
+
+def continuations(
+    connections: Connections, client_id: str, group: str, positions: Mapping[Partition, LogPosition]
+) -> dict[Partition, int]:
+    """The offset at which the log of each partition continues after a position. Raises KafkaException.
+
+    It is below the position where the broker has lost records before it, and above where retention has deleted those
+    after it. Without a leader epoch, a shorter log continues at its start, and one that has grown again looks whole.
+    Partitions that were never read, or that the broker does not have, are left out.
+    """
+    asked = {partition: position for partition, position in positions.items() if position.offset != NO_OFFSET}
+    if not asked:
+        return {}
+    # librdkafka compares epochs where it learns of a partition's leader, not in each assign: this takes a new client.
+    probe = consumer(connections, client_id, group, _PROBE)
+    try:
+        probe.assign([to_topic_partition(partition, position) for partition, position in asked.items()])
+        return _answers(probe, set(asked))
+    finally:
+        probe.close()
+
+
+def _answers(probe: Consumer, waiting: set[Partition]) -> dict[Partition, int]:
+    found: dict[Partition, int] = {}
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while waiting:
+        message = probe.poll(0.1)
+        if message is not None and (partition := _answered(message)) in waiting:
+            waiting.remove(partition)
+            if (offset := message.offset()) is not None:
+                found[partition] = offset
+        elif time.monotonic() > deadline:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the broker did not answer for all partitions"))
+    return found
+
+
+def _answered(message: Message) -> Partition | None:
+    """The partition about which a message says how it continues, or that it does not exist."""
+    topic, partition, error = message.topic(), message.partition(), message.error()
+    if topic is None or partition is None or (error is not None and is_transient(KafkaException(error))):
+        return None
+    return topic, partition

@@ -1,0 +1,75 @@
+"""The channel of a series' bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from tapedeck_gateway.charts.bar_columns import Candle
+from tapedeck_gateway.push.bar_sources import MarketBars, ReplayBars
+from tapedeck_gateway.push.channel import Channel
+from tapedeck_gateway.push.protocol.messages import BarItem, BarsMessage, ReviseMessage
+from tapedeck_gateway.push.protocol.requests import SNAPSHOT_MAX
+
+
+class BarChannel(Channel):
+    """Publishes new bars and new states of the last one, revisions of closed ones, and resets."""
+
+    def __init__(self, name: str, source: ReplayBars | MarketBars) -> None:
+        super().__init__(name)
+        self.changed_by = frozenset({source.symbol.replay})  # empty for the live market, as topic_reader.LIVE
+        self._source = source
+        source.keep_open()
+        self._generation, newest = source.bars_since(None)
+        self._last = newest[-1] if newest else None
+        self._late, _ = source.late_after(0)
+
+    def close(self) -> None:
+        self._source.close()
+
+    def state(self, count: int) -> list[msgspec.Struct]:
+        return [BarsMessage(_items(self._source.recent(count)), snapshot=True)]
+
+    def push(self) -> None:
+        source, last = self._source, self._last
+        if not source.ready:
+            return
+        generation, bars = source.bars_since(0 if last is None else last.ts)  # several may be the first
+        self._late, late = source.late_after(self._late)
+        if generation != self._generation:
+            self._generation, newest = source.bars_since(None)
+            self._last = newest[-1] if newest else None
+            self.restart(source.jumped_by)
+            return
+        if bars:  # without any, the next push continues from the last one
+            self._last = bars[-1]
+        if late is None or len(bars) > SNAPSHOT_MAX:
+            self.publish_snapshots()
+            return
+        self._publish_revisions(last, late, bars)
+        changed = [bar for bar in bars if last is None or bar.ts > last.ts or (bar != last and not last.closed)]
+        if changed:
+            self.publish(BarsMessage(_items(changed)), (changed[0].ts, changed[-1].ts))
+
+    def _publish_revisions(self, last: Candle | None, late: list[int], bars: list[Candle]) -> None:
+        """``last`` is the newest bar that was published, ``bars`` what there is from its open on."""
+        if last is None:
+            return
+        opens = {opened for ts in late if (opened := self._source.length.open_of(ts)) < last.ts}
+        earlier = self._source.bars_since(min(opens))[1] if opens else []
+        revised = [bar for bar in earlier if bar.ts in opens]
+        revised += [bar for bar in bars[:1] if last.closed and bar.ts == last.ts and bar != last]
+        if revised:
+            self.publish(ReviseMessage(_items(revised)))
+
+    @property
+    def must_poll(self) -> bool:
+        return self._source.must_refresh
+
+    def poll(self) -> bool:
+        return self._source.refresh()
+
+
+def _items(bars: Iterable[Candle]) -> list[BarItem]:
+    return [BarItem(bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.closed) for bar in bars]

@@ -1,0 +1,1 @@
+"""Feeds, Replays and Backtests, by Kubernetes' API: that of a cluster, or the part of it that a deck serves."""

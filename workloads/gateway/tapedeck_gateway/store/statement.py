@@ -1,0 +1,178 @@
+"""A statement of a user on the store: read-only, on a connection of its own, with limits of time and rows."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+
+import psycopg
+from psycopg import sql
+from psycopg.types.string import TextLoader
+
+from tapedeck_common.store.database import connect
+from tapedeck_crds.errors import InvalidInput
+from tapedeck_gateway.store.errors import DATABASE_ERRORS, unavailable
+from tapedeck_gateway.store.pool import Pool
+
+APPLICATION_NAME = "tapedeck-gateway-sql"
+READING = ("SELECT", "WITH", "VALUES", "TABLE")
+BATCH_ROWS = 100
+RESULT_BYTES = 16 * 1024 * 1024  # what one answer may hold in memory
+_SKIPPED = re.compile(r"(\s|\(|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
+_WORD = re.compile(r"\w*")
+_AS_TEXT = ("date", "time", "timetz", "interval", "timestamp", "timestamptz")  # may exceed Python's types
+_INTEGERS, _FLOATS = ("int2", "int4", "int8"), ("float4", "float8", "numeric")
+
+
+class ResultColumn(NamedTuple):
+    """A column of a result, with its type in Postgres."""
+
+    name: str
+    type_name: str
+
+    @property
+    def kind(self) -> Literal["integer", "float", "boolean", "text"]:
+        """The kind of its values as ``StatementRows`` has them."""
+        if self.type_name in _INTEGERS:
+            return "integer"
+        if self.type_name in _FLOATS:
+            return "float"
+        return "boolean" if self.type_name == "bool" else "text"
+
+
+class StatementRows(NamedTuple):
+    """The rows of a statement: numbers, booleans, texts, and for JSON what it holds."""
+
+    columns: list[ResultColumn]
+    rows: list[list[Any]]
+    truncated: bool
+
+
+def run_statement(pool: Pool, statement: str, limit: int) -> StatementRows:
+    """At most ``limit`` rows of a statement that reads.
+
+    Its connection is closed at the end, so that it leaves no setting and no lock. Raises InvalidInput for what the
+    database refuses, QueryTooSlow and Unavailable.
+    """
+    word = first_word(statement)
+    if word not in READING:
+        raise InvalidInput(f"query: got {word or 'nothing'}, expected {', '.join(READING)}: it only reads")
+    if "\x00" in statement:
+        raise InvalidInput("query: got NUL, expected text without it")
+    try:
+        with _read_only(pool) as cursor:
+            deadline = _Deadline(cursor, pool.query_seconds)
+            deadline.arm()
+            cursor.execute(statement.encode("utf-8", "strict"))
+            described = cursor.description or ()
+            columns = [ResultColumn(column.name, _type_name(cursor, column.type_code)) for column in described]
+            return StatementRows(columns, *_rows(cursor, limit, deadline))
+    except DATABASE_ERRORS as error:
+        raise unavailable(error, query_seconds=pool.query_seconds, database_answers=True) from error
+    except (psycopg.Error, UnicodeError) as error:
+        raise InvalidInput(error_text(error)) from None
+
+
+def first_word(statement: str) -> str:
+    """The first word of a statement in upper case, behind blanks, comments and parentheses."""
+    skipped = _SKIPPED.match(statement)
+    found = _WORD.match(statement, skipped.end() if skipped else 0)
+    return found[0].upper() if found else ""
+
+
+def error_text(error: Exception) -> str:
+    """What the database says of a statement, with the place where it found the error."""
+    said = error.diag if isinstance(error, psycopg.Error) else None
+    if said is None or said.message_primary is None:
+        return f"query: {str(error)[:500]}"
+    place = f", at character {said.statement_position}" if said.statement_position else ""
+    hint = f"; {said.message_hint}" if said.message_hint else ""
+    return f"query: {said.message_primary[:500]}{place}{hint[:500]}"
+
+
+@contextmanager
+def _read_only(pool: Pool) -> Iterator[psycopg.Cursor[Any]]:
+    """A cursor of a connection beside the pool's, which ends with it."""
+    with connect(pool.connections, name=APPLICATION_NAME) as connection:
+        connection.execute("SET timezone = 'UTC'")
+        connection.autocommit = False
+        connection.read_only = True
+        cursor = connection.cursor(name="statement")
+        for name in _AS_TEXT:
+            cursor.adapters.register_loader(name, TextLoader)
+        try:
+            yield cursor
+        finally:
+            connection.rollback()
+
+
+class _Deadline:
+    """The end of a statement's time, over all that it takes to run it: it may itself set the database's limit."""
+
+    def __init__(self, cursor: psycopg.Cursor[Any], seconds: float) -> None:
+        self._connection = cursor.connection
+        self._ends = time.monotonic() + seconds
+
+    def arm(self) -> None:
+        """Limit what the database does next by the time that is left."""
+        left = max(1, round((self._ends - time.monotonic()) * 1_000))
+        self._connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(left)))
+
+
+def _rows(cursor: psycopg.Cursor[Any], limit: int, deadline: _Deadline) -> tuple[list[list[Any]], bool]:
+    found: list[list[Any]] = []
+    sizes: list[int] = []
+    while True:
+        deadline.arm()
+        rows = cursor.fetchmany(min(_rows_at_once(sizes), limit + 1 - len(found)))
+        if not rows:
+            return found, False
+        for row in rows:
+            if len(found) == limit:
+                return found, True
+            values = [plain_value(value) for value in row]
+            sizes.append(value_bytes(values))
+            if sum(sizes) > RESULT_BYTES:
+                raise InvalidInput(f"query: got more than {RESULT_BYTES >> 20} MiB, expected fewer or smaller rows")
+            found.append(values)
+
+
+def _rows_at_once(sizes: list[int]) -> int:
+    """How many rows to ask for after rows of these bytes: as many as have room, if they are as long as the longest."""
+    return max(1, min(BATCH_ROWS, (RESULT_BYTES - sum(sizes)) // max(sizes))) if sizes else 1
+
+
+def value_bytes(value: Any) -> int:
+    """About the memory that a value takes which ``plain_value`` returned."""
+    match value:
+        case str():
+            return 50 + len(value)
+        case list():
+            return 56 + sum(8 + value_bytes(each) for each in value)
+        case dict():
+            return 64 + sum(16 + value_bytes(name) + value_bytes(each) for name, each in value.items())
+        case _:
+            return 32
+
+
+def plain_value(value: Any) -> Any:
+    """A value as JSON can hold it: what JSON has no number for, and other types, as text."""
+    if isinstance(value, Decimal):
+        return float(value) if value.is_finite() else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [plain_value(each) for each in value]
+    if isinstance(value, dict):
+        return {str(key): plain_value(each) for key, each in value.items()}
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def _type_name(cursor: psycopg.Cursor[Any], oid: int) -> str:
+    found = cursor.adapters.types.get(oid)
+    return "text" if found is None else str(found.name)

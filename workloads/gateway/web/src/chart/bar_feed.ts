@@ -1,0 +1,108 @@
+// Keeps the bars of one chart: a snapshot and changes by the WebSocket, older bars by history.
+import { type Message, subscribe } from "../data/gateway_socket";
+import { get } from "../data/request";
+import type { Bar, Resolution } from "../data/types";
+import { type BarChange, BarSeries } from "./bar_series";
+
+/** The bars that a chart begins with, and those of one request of history. */
+export const SNAPSHOT_BARS = 1_000;
+export const PAGE_BARS = 5_000;
+/** With fewer bars than this, older ones are loaded without being asked for. */
+const ENOUGH_BARS = 300;
+/** Between two requests for older bars that could not be had. */
+const RETRY_MS = 3_000;
+/** The last second that the gateway accepts as a time: the end of the year 9999. */
+const MAX_SECONDS = 253_402_300_799;
+
+export type History =
+  | { s: "ok"; t: number[]; o: number[]; h: number[]; l: number[]; c: number[]; v: number[] }
+  | { s: "no_data"; nextTime?: number };
+
+export interface BarFeedEvents {
+  onChange: (change: BarChange) => void;
+  onError: (error: unknown) => void;
+  /** Older bars were loaded, perhaps after an error. */
+  onLoaded: () => void;
+}
+
+/** ``symbol`` is as the gateway's routes take it. The feed ends by ``close``. */
+export class BarFeed {
+  readonly series = new BarSeries();
+  /** Whether the gateway has said what there is. */
+  isReady = false;
+  private readonly end: () => void;
+  private loading: number | null = null; // the generation that older bars are being loaded for
+  private closed = false;
+  private retry: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    readonly symbol: string,
+    readonly length: Resolution,
+    private readonly events: BarFeedEvents,
+  ) {
+    const request = { channel: "bars" as const, symbol, interval: length.interval, snapshot: SNAPSHOT_BARS };
+    this.end = subscribe(request, (message) => this.receive(message));
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.retry);
+    this.end();
+  }
+
+  /** Load the bars before the first one, unless that is under way or there are none. */
+  async loadOlder(): Promise<void> {
+    const { series } = this;
+    const { generation } = series;
+    if (this.closed || !this.isReady || series.isComplete || this.loading === generation) return;
+    this.loading = generation;
+    const to = series.first === null ? MAX_SECONDS : series.first / 1_000;
+    try {
+      const query = { symbol: this.symbol, resolution: this.length.resolution, to, countback: PAGE_BARS };
+      const bars = barsOf(await get<History>("/history", query));
+      if (this.closed) return;
+      this.changed(series.addOlder(bars, generation));
+      this.events.onLoaded();
+    } catch (error) {
+      if (this.closed || generation !== series.generation) return;
+      this.events.onError(error);
+      this.retry = setTimeout(() => void this.loadOlder(), RETRY_MS);
+    } finally {
+      if (this.loading === generation) this.loading = null;
+    }
+  }
+
+  private receive(message: Message): void {
+    const bars = (message["bars"] as Bar[] | undefined) ?? [];
+    if (message.type === "reset") this.changed(this.series.reset());
+    else if (message.type === "revise") this.changed(this.series.revise(bars));
+    else if (message.type === "bars" && message["snapshot"] === true) this.begin(bars);
+    else if (message.type === "bars") this.changed(this.series.push(bars));
+  }
+
+  private begin(bars: Bar[]): void {
+    this.isReady = true;
+    this.series.snapshot(bars);
+    this.events.onChange({ kind: "all" }); // also without bars: the chart is no longer being loaded
+    if (this.series.bars.length < ENOUGH_BARS) void this.loadOlder();
+  }
+
+  private changed(change: BarChange): void {
+    if (change.kind !== "none") this.events.onChange(change);
+  }
+}
+
+/** The bars of a UDF history, whose times are seconds. */
+export function barsOf(history: History): Bar[] {
+  if (history.s === "no_data") return [];
+  const { t, o, h, l, c, v } = history;
+  return t.map((seconds, n) => ({
+    ts: seconds * 1_000,
+    open: o[n] ?? 0,
+    high: h[n] ?? 0,
+    low: l[n] ?? 0,
+    close: c[n] ?? 0,
+    volume: v[n] ?? 0,
+    closed: true,
+  }));
+}

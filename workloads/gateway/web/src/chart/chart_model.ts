@@ -1,0 +1,257 @@
+// One chart of the Deck: its bars, and the indicators, the run and the drawings on them.
+import { signal } from "@preact/signals";
+import { get, messageOf } from "../data/request";
+import type { Bar, Resolution, SymbolInfo } from "../data/types";
+import { type Added, CATALOGUE, formatOne } from "../indicators/catalogue";
+import { IndicatorLayer } from "../indicators/indicator_layer";
+import { TransformFeed, transformIndicator } from "../indicators/transform";
+import type { Trade } from "../run/types";
+import type { Colors } from "../shell/theme";
+import { BarFeed } from "./bar_feed";
+import { exposeState } from "./exposed_state";
+import { FrameBatch } from "./frame_batch";
+import { shownResolution } from "./lengths";
+import { type ChartEvents, PriceChart } from "./price_chart";
+import { RunLayer, type ShownRun } from "./run_layer";
+import { TradeLayer } from "./trade_layer";
+
+/** Between two requests for a series that could not be had. */
+const RETRY_MS = 3_000;
+/** At least so many bars are in sight before and after a trade. */
+const AROUND_TRADE_BARS = 20;
+
+export type ChartState = "none" | "loading" | "ready" | "unreachable";
+
+export interface ShownSeries {
+  symbol: string;
+  length: Resolution;
+  decimals: number;
+  info: SymbolInfo;
+}
+
+export interface ChartModelEvents extends Omit<ChartEvents, "onNeedOlder"> {
+  onBar: (symbol: string, bar: Bar, width: number) => void;
+  onReset: () => void;
+}
+
+export class ChartModel {
+  readonly chart: PriceChart;
+  readonly shown = signal<ShownSeries | null>(null);
+  readonly state = signal<ChartState>("none");
+  readonly error = signal<string | null>(null);
+  /** Counts drawings, for what is shown of the last bar. */
+  readonly drawn = signal(0);
+  indicators: IndicatorLayer[] = [];
+  run: RunLayer | null = null;
+  trade: TradeLayer | null = null;
+  private feed: BarFeed | null = null;
+  private transforms: TransformFeed[] = [];
+  private added: readonly Added[] = [];
+  private shownRun: { run: ShownRun; withEquity: boolean } | null = null;
+  private shownTrade: Trade | null = null;
+  private sought: Trade | null = null; // what is to be brought into sight when its bars are loaded
+  private wanted = ""; // the series that was asked for
+  private retry: ReturnType<typeof setTimeout> | undefined;
+  private readonly batch = new FrameBatch((change) => this.draw(change));
+
+  constructor(
+    container: HTMLElement,
+    private colors: Colors,
+    zone: string,
+    private readonly events: ChartModelEvents,
+  ) {
+    this.chart = new PriceChart(container, colors, zone, { ...events, onNeedOlder: () => void this.feed?.loadOlder() });
+  }
+
+  get bars(): readonly Bar[] {
+    return this.feed?.series.bars ?? [];
+  }
+
+  /** The bar that opens at a time, or the last before it; before the first one that. */
+  barAt(ts: number): Bar | undefined {
+    const { series } = this.feed ?? {};
+    return series?.bars[Math.max(0, series.indexAt(ts + 1) - 1)];
+  }
+
+  dispose(): void {
+    this.stop();
+    this.chart.dispose();
+  }
+
+  /** Show a series with bars of the wanted length, or the shortest that it has; an empty symbol shows nothing. */
+  async select(symbol: string, wanted: Resolution, known: readonly Resolution[]): Promise<void> {
+    const key = `${symbol} ${wanted.interval}`;
+    if (key === this.wanted) return;
+    const isUnreachable = this.state.peek() === "unreachable";
+    this.stop();
+    this.wanted = key;
+    this.state.value = symbol === "" ? "none" : isUnreachable ? "unreachable" : "loading";
+    if (symbol === "") return;
+    try {
+      const info = await get<SymbolInfo>("/symbols", { symbol });
+      if (key === this.wanted) this.begin(symbol, info, shownResolution(wanted, info.supported_resolutions, [...known]));
+    } catch (error) {
+      if (key !== this.wanted) return;
+      this.fail(error);
+      this.retry = setTimeout(() => {
+        this.wanted = "";
+        void this.select(symbol, wanted, known);
+      }, RETRY_MS);
+    }
+  }
+
+  setIndicators(added: readonly Added[]): void {
+    if (added.map(formatOne).join() === this.added.map(formatOne).join()) return;
+    this.added = added;
+    if (this.shown.value !== null) this.addLayers();
+  }
+
+  /** Show a run; null for none. Its equity is drawn by one chart alone. */
+  setRun(run: ShownRun | null, withEquity: boolean): void {
+    const isOther = (run === null) !== (this.shownRun === null) || this.shownRun?.withEquity !== withEquity;
+    this.shownRun = run === null ? null : { run, withEquity };
+    if (this.shown.value === null) return;
+    if (isOther) this.addLayers();
+    else if (run !== null) this.run?.show(run);
+    this.expose();
+  }
+
+  /** Show a trade of the run, and bring it into sight; null for none. */
+  setTrade(trade: Trade | null): void {
+    if (trade === this.shownTrade) return;
+    this.shownTrade = trade;
+    this.sought = trade;
+    if (this.shown.value === null) return;
+    this.addLayers();
+    this.showSought();
+  }
+
+  recolor(colors: Colors, zone: string): void {
+    this.colors = colors;
+    this.chart.recolor(colors, zone);
+  }
+
+  private begin(symbol: string, info: SymbolInfo, length: Resolution): void {
+    this.error.value = null;
+    const decimals = Math.max(0, Math.round(Math.log10(info.pricescale)));
+    this.shown.value = { symbol, length, decimals, info };
+    this.sought = this.shownTrade;
+    this.chart.begin(length, decimals);
+    this.addLayers();
+    this.feed = new BarFeed(symbol, length, {
+      onChange: (change) => {
+        if (this.bars.length === 0 && this.feed?.isReady === true) this.events.onReset();
+        this.state.value = "ready";
+        this.batch.add(change);
+      },
+      onError: (error) => this.fail(error),
+      onLoaded: () => {
+        this.error.value = null;
+        if (this.feed?.series.isComplete === true) this.showSought();
+      },
+    });
+  }
+
+  private stop(): void {
+    this.batch.cancel();
+    this.feed?.close();
+    this.feed = null;
+    this.removeLayers();
+    if (this.shown.value !== null) this.chart.apply([], { kind: "all" });
+    this.shown.value = null;
+    this.wanted = "";
+    clearTimeout(this.retry);
+    this.expose();
+  }
+
+  private fail(error: unknown): void {
+    this.error.value = messageOf(error);
+    if (this.bars.length === 0) this.state.value = "unreachable";
+  }
+
+  private draw(change: Parameters<PriceChart["apply"]>[1]): void {
+    const shown = this.shown.value;
+    if (shown === null) return;
+    this.chart.apply(this.bars, change);
+    const last = this.bars.at(-1);
+    if (last !== undefined) this.events.onBar(shown.symbol, last, shown.length.width_ms);
+    this.drawn.value += 1;
+    this.showSought();
+    this.expose();
+  }
+
+  /** The layers in the order of their panes: overlays, then each other indicator, then the run's equity. */
+  private addLayers(): void {
+    this.removeLayers();
+    const shown = this.shown.value;
+    if (shown === null) return;
+    let panes = 1;
+    this.added.forEach((each, number) => {
+      const indicator = "series" in each ? this.transform(shown, each) : CATALOGUE[each.kind]?.make(each.values);
+      if (indicator === undefined) return;
+      const precision = indicator.overlay ? shown.decimals : 2;
+      const layer = new IndicatorLayer(this.chart.api, indicator, number, indicator.overlay ? 0 : panes++, precision);
+      layer.recolor(this.colors);
+      this.indicators.push(layer);
+      this.chart.add(layer);
+    });
+    if (this.shownRun !== null) this.addRun(shown, this.shownRun.run, this.shownRun.withEquity ? panes++ : null);
+    if (this.shownTrade !== null) this.addTrade(shown, this.shownTrade);
+    this.shareHeight();
+    this.expose();
+  }
+
+  private addRun(shown: ShownSeries, run: ShownRun, pane: number | null): void {
+    this.run = new RunLayer(this.chart.api, this.chart.candles, shown.length, shortName(shown), pane, this.colors);
+    this.chart.add(this.run);
+    this.run.show(run);
+  }
+
+  private addTrade(shown: ShownSeries, trade: Trade): void {
+    if (trade.symbol !== shortName(shown)) return;
+    this.trade = new TradeLayer(this.chart.api, trade, shown.length, this.colors);
+    this.chart.add(this.trade);
+  }
+
+  /** Bring the trade into sight, once the bars from its entry on are loaded. */
+  private showSought(): void {
+    const [trade, shown, first] = [this.sought, this.shown.peek(), this.bars[0]];
+    if (trade === null || this.trade === null || shown === null || first === undefined) return;
+    const { entry_ts, exit_ts } = trade;
+    if (first.ts >= entry_ts && this.feed?.series.isComplete === false) return void this.feed.loadOlder();
+    this.sought = null;
+    const margin = Math.max(AROUND_TRADE_BARS * shown.length.width_ms, (exit_ts - entry_ts) / 2);
+    this.chart.showRange(entry_ts, exit_ts, margin);
+  }
+
+  private transform(shown: ShownSeries, { series, overlay }: { series: string; overlay: boolean }) {
+    const redraw = (from: number) => {
+      const at = this.feed?.series.indexAt(from) ?? 0;
+      this.batch.add(from === -Infinity ? { kind: "all" } : { kind: "tail", from: Math.max(0, at - 1) });
+    };
+    const feed = new TransformFeed(shown.symbol, series, shown.length, redraw, (error) => this.fail(error));
+    this.transforms.push(feed);
+    return transformIndicator(feed, series, overlay, shown.length.width_ms);
+  }
+
+  private removeLayers(): void {
+    for (const feed of this.transforms) feed.close();
+    for (const layer of [...this.indicators, this.run, this.trade]) if (layer !== null) this.chart.remove(layer);
+    this.transforms = [];
+    this.indicators = [];
+    this.run = null;
+    this.trade = null;
+  }
+
+  private shareHeight(): void {
+    const panes = this.chart.api.panes();
+    panes.forEach((pane, n) => pane.setStretchFactor(n === 0 ? 3 : 1));
+  }
+
+  private expose(): void {
+    exposeState(this.chart.container, this.bars, this.indicators, this.run, this.trade);
+  }
+}
+
+/** A symbol as runs name it, without its exchange. */
+const shortName = ({ symbol }: ShownSeries): string => symbol.replace(/^.*?:/, "");

@@ -1,0 +1,55 @@
+// How charts look: options of lightweight-charts for the colours of the present scheme.
+import {
+  type CandlestickSeriesPartialOptions, type ChartOptions, ColorType, CrosshairMode, type DeepPartial, LineStyle, type UTCTimestamp,
+} from "lightweight-charts";
+import type { Bar } from "../data/types";
+import { type Colors, faded } from "../shell/theme";
+import { tickIn, timeIn } from "./time_zone";
+
+/** Free bars right of the last one. */
+export const MARGIN_BARS = 6;
+
+export const seconds = (ms: number) => Math.floor(ms / 1_000) as UTCTimestamp;
+
+export function chartOptions(colors: Colors, zone: string): DeepPartial<ChartOptions> {
+  const crosshair = { color: colors.muted, style: LineStyle.Dashed, labelBackgroundColor: colors.muted };
+  return {
+    layout: {
+      background: { type: ColorType.Solid, color: colors.ground },
+      textColor: colors.muted,
+      fontSize: 11,
+      panes: { separatorColor: colors.line, separatorHoverColor: colors.raised, enableResize: true },
+      attributionLogo: true,
+    },
+    grid: { vertLines: { color: colors.grid }, horzLines: { color: colors.grid } },
+    crosshair: { mode: CrosshairMode.Normal, vertLine: crosshair, horzLine: crosshair },
+    rightPriceScale: { borderColor: colors.line, minimumWidth: 76 },
+    timeScale: {
+      borderColor: colors.line,
+      timeVisible: true,
+      secondsVisible: false,
+      rightOffset: MARGIN_BARS,
+      tickMarkFormatter: (time: unknown) => (typeof time === "number" ? tickIn(time * 1_000, zone) : null),
+    },
+    localization: {
+      locale: "en-US",
+      timeFormatter: (time: unknown) => (typeof time === "number" ? timeIn(time * 1_000, zone) : ""),
+    },
+  };
+}
+
+export const candleOptions = (colors: Colors): CandlestickSeriesPartialOptions => ({
+  upColor: colors.up,
+  downColor: colors.down,
+  borderVisible: false,
+  wickUpColor: colors.up,
+  wickDownColor: colors.down,
+});
+
+export const candle = ({ ts, open, high, low, close }: Bar) => ({ time: seconds(ts), open, high, low, close });
+
+export const volumeBar = ({ ts, open, close, volume }: Bar, colors: Colors) => ({
+  time: seconds(ts),
+  value: volume,
+  color: faded(close >= open ? colors.up : colors.down, 0.35),
+});

@@ -1,0 +1,114 @@
+// One chart of the grid: its toolbar, the canvas, the values under the crosshair, and what it says without bars.
+import { type ReadonlySignal, useSignal, useSignalEffect } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { resolutions } from "../data/resources";
+import type { Loadable } from "../data/loadable";
+import type { RunFeed } from "../data/run_feed";
+import { addressProblem, parameter, replay, resolutionOf, run, symbolOf } from "../deck/selection";
+import { forgetSeen, sawBar } from "../deck/replay_state";
+import { DrawingLayer } from "../drawings/drawing_layer";
+import { parseIndicators } from "../indicators/catalogue";
+import type { Trade } from "../run/types";
+import { Unreachable } from "../shell/panel";
+import { colors } from "../shell/theme";
+import { canControl } from "../transport/actions";
+import { seek } from "../transport/seeks";
+import { takeBar } from "../transport/strip_data";
+import { ChartModel } from "./chart_model";
+import { ChartToolbar } from "./chart_toolbar";
+import { Legend } from "./legend";
+import { parseZone, zoneName } from "./time_zone";
+
+interface ChartViewProps {
+  number: number;
+  runFeed: ReadonlySignal<RunFeed | null>;
+  trade: ReadonlySignal<Loadable<Trade>>;
+  /** What to say where there is nothing to show. */
+  empty: ComponentChildren;
+}
+
+export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
+  const place = useRef<HTMLDivElement>(null);
+  const model = useSignal<ChartModel | null>(null);
+  const hovered = useSignal<number | null>(null);
+  const drawings = useSignal<DrawingLayer | null>(null);
+
+  useEffect(() => {
+    if (place.current === null) return;
+    const made = new ChartModel(place.current, colors.peek(), "UTC", {
+      onCrosshair: (ts) => (hovered.value = ts),
+      onShiftClick: (ts) => {
+        if (canControl.peek()) void seek(ts, { paused: false });
+      },
+      onBar: (symbol, bar, width) => {
+        sawBar(symbol, bar, width);
+        if (number === 0) takeBar(symbol, bar);
+      },
+      onReset: forgetSeen,
+    });
+    model.value = made;
+    drawings.value = new DrawingLayer(made);
+    return () => {
+      drawings.value?.dispose();
+      made.dispose();
+    };
+  }, []);
+
+  useSignalEffect(() => {
+    const wanted = resolutionOf(number);
+    if (model.value !== null && wanted !== null) void model.value.select(symbolOf(number), wanted, resolutions.value ?? []);
+  });
+  useSignalEffect(() => model.value?.setIndicators(parseIndicators(parameter("indicators", number))));
+  useSignalEffect(() => model.value?.chart.setLogarithmic(parameter("scale", number) === "log"));
+  useSignalEffect(() => {
+    const exchange = model.value?.shown.value?.info.timezone ?? "UTC";
+    model.value?.recolor(colors.value, zoneName(parseZone(parameter("zone")), exchange));
+    drawings.value?.recolor(colors.value);
+  });
+  useSignalEffect(() => {
+    const [shown, feed] = [run.value, runFeed.value];
+    const belongs = shown !== null && (replay.value === null || shown.replay_uid === replay.value.uid);
+    if (feed === null || shown === null || !belongs) model.value?.setRun(null, false);
+    else
+      model.value?.setRun(
+        { cash: shown.cash, fills: feed.fills.value, equity: feed.equity.value },
+        number === 0 && feed.equity.value.length > 0,
+      );
+  });
+  useSignalEffect(() => model.value?.setTrade(trade.value.value));
+
+  return (
+    <section class="chart" aria-label={`Chart ${number + 1}`}>
+      {model.value !== null && <ChartToolbar number={number} model={model.value} drawings={drawings.value} />}
+      <div class="canvas">
+        {model.value !== null && <Legend number={number} model={model.value} hovered={hovered.value} />}
+        <div
+          ref={place}
+          id={number === 0 ? "chart" : `chart-${number + 1}`}
+          class="place"
+          role="img"
+          aria-label="Candles and volume; the run's fills, and its equity below"
+        />
+        {model.value !== null && <Cover model={model.value} empty={empty} />}
+      </div>
+    </section>
+  );
+}
+
+/** What covers a chart without bars. */
+function Cover({ model, empty }: { model: ChartModel; empty: ComponentChildren }) {
+  void model.drawn.value;
+  const { state, error } = { state: model.state.value, error: model.error.value };
+  if (state === "unreachable") return <div class="chart-cover"><Unreachable error={error ?? ""} /></div>;
+  if (state === "loading") return <div class="chart-cover note loading">Loading</div>;
+  if (state === "none")
+    return (
+      <div class="chart-cover" id="empty">
+        {addressProblem.value !== null && <p class="stale">{addressProblem.value}</p>}
+        {empty}
+      </div>
+    );
+  if (model.bars.length === 0) return <div class="chart-cover note">No bars yet: the replay is at its start.</div>;
+  return error === null ? null : <p class="chart-note stale" role="status">{error}</p>;
+}

@@ -1,0 +1,53 @@
+// The bar and the indicators under the crosshair, or those of the last bar; and the last bar as a text.
+import { marketOf } from "../deck/defaults";
+import { parameter } from "../deck/selection";
+import { number as formatted } from "../format";
+import type { ChartModel } from "./chart_model";
+import { parseZone, timeIn, zoneName } from "./time_zone";
+
+export function Legend({ number, model, hovered }: { number: number; model: ChartModel; hovered: number | null }) {
+  void model.drawn.value;
+  const shown = model.shown.value;
+  const { bars } = model;
+  const found = hovered === null ? -1 : bars.findLastIndex(({ ts }) => ts <= hovered);
+  const at = found >= 0 ? found : bars.length - 1;
+  const bar = bars[at];
+  if (shown === null || bar === undefined) return null;
+  const price = (value: number) => formatted(value, shown.decimals);
+  const time = timeIn(bar.ts, zoneName(parseZone(parameter("zone")), shown.info.timezone));
+  const change = bar.close - bar.open;
+  const equity = model.run?.equity.get(bar.ts)?.last;
+  return (
+    <div class="legend" id={number === 0 ? "legend" : undefined} data-tone={change >= 0 ? "up" : "down"}>
+      <p>
+        <strong>{`${marketOf(shown.symbol)} ${shown.length.interval}`}</strong>
+        <span class={change >= 0 ? "up" : "down"}>
+          {`${time}  O ${price(bar.open)}  H ${price(bar.high)}  L ${price(bar.low)}  C ${price(bar.close)}  V ${formatted(bar.volume)}`}
+        </span>
+        {equity !== undefined && <span>{`Equity ${formatted(equity)}`}</span>}
+      </p>
+      {model.indicators.map((layer, n) => (
+        <p key={n}>
+          {layer
+            .valuesAt(at)
+            .map(([name, value]) => `${name} ${layer.indicator.overlay ? price(value) : formatted(value)}`)
+            .join("  ")}
+        </p>
+      ))}
+      <p class="visually-hidden" id={number === 0 ? "last-bar" : undefined}>
+        {lastBarText(model, price)}
+      </p>
+    </div>
+  );
+}
+
+/** What somebody who cannot see the chart is told of it. */
+function lastBarText({ bars, shown }: ChartModel, price: (value: number) => string): string {
+  const last = bars.at(-1);
+  if (last === undefined || shown.value === null) return "No bars.";
+  const { symbol, length } = shown.value;
+  return (
+    `Last bar of ${marketOf(symbol)}, ${length.interval}, opened ${timeIn(last.ts, "UTC")} UTC: open ${price(last.open)}, ` +
+    `high ${price(last.high)}, low ${price(last.low)}, close ${price(last.close)}, volume ${formatted(last.volume)}.`
+  );
+}

@@ -1,0 +1,24 @@
+// When bars open. Times are milliseconds UTC.
+import type { Resolution } from "../data/types";
+
+/** The length of the bars that charts are built from. */
+export const MINUTE: Resolution = { resolution: "1", interval: "1m", width_ms: 60_000, origin_ms: 0 };
+
+/** The open of the bar that ends at or after an event time. */
+export function openOf(ts: number, { interval, width_ms, origin_ms }: Resolution): number {
+  if (interval.endsWith("M")) {
+    const last = new Date(ts - 1);
+    return Date.UTC(last.getUTCFullYear(), last.getUTCMonth());
+  }
+  return Math.floor((ts - 1 - origin_ms) / width_ms) * width_ms + origin_ms;
+}
+
+/** The resolution to show for a series that has these: the wanted one, else its finest. */
+export function shownResolution(
+  wanted: Resolution,
+  supported: string[],
+  resolutions: Resolution[],
+): Resolution {
+  if (supported.includes(wanted.resolution)) return wanted;
+  return resolutions.find(({ resolution }) => supported.includes(resolution)) ?? wanted;
+}

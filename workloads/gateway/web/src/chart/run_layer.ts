@@ -1,0 +1,171 @@
+// A run on a chart: its fills at their bars, and its equity in a pane below, none of them right of the last bar.
+import {
+  BaselineSeries, CandlestickSeries, createSeriesMarkers, type IChartApi, type ISeriesApi, type ISeriesMarkersPluginApi,
+  type SeriesMarker, type Time,
+} from "lightweight-charts";
+import type { Bar, EquityPoint, Fill, Resolution } from "../data/types";
+import { number } from "../format";
+import { type Colors, faded } from "../shell/theme";
+import type { BarChange } from "./bar_series";
+import { seconds } from "./chart_options";
+import { addPoint, type EquityBar } from "./equity";
+import { openOf } from "./lengths";
+import type { Layer } from "./price_chart";
+
+/** The line of a bar's last values, and the range of a bar with several. */
+interface EquitySeries {
+  line: ISeriesApi<"Baseline">;
+  ranges: ISeriesApi<"Candlestick">;
+}
+
+export interface ShownRun {
+  cash: number;
+  fills: readonly Fill[];
+  equity: readonly EquityPoint[];
+}
+
+export class RunLayer implements Layer {
+  private readonly markers: ISeriesMarkersPluginApi<Time>;
+  private readonly series: EquitySeries | null;
+  private bars: readonly Bar[] = [];
+  private shown: ShownRun = { cash: 0, fills: [], equity: [] };
+  /** The equity by bar, as it is drawn: that of the first ``drawnPoints`` points. */
+  equity = new Map<number, EquityBar>();
+  private drawnPoints = 0;
+  private drawnFills = -1;
+
+  /** ``market`` is the symbol whose fills are shown; ``pane`` that of the equity, null where another chart has it. */
+  constructor(
+    private readonly chart: IChartApi,
+    candles: ISeriesApi<"Candlestick">,
+    private readonly length: Resolution,
+    private readonly market: string,
+    pane: number | null,
+    private colors: Colors,
+  ) {
+    this.markers = createSeriesMarkers(candles, []);
+    this.series = pane === null ? null : this.equityPane(pane);
+    this.recolor(colors);
+  }
+
+  /** Show what a run has so far. */
+  show(run: ShownRun): void {
+    const { equity } = this.shown;
+    const continues = run.equity.length >= equity.length && run.equity[equity.length - 1] === equity.at(-1);
+    this.shown = run;
+    this.series?.line.applyOptions({ baseValue: { type: "price", price: run.cash } });
+    if (continues) this.continueEquity();
+    else this.drawEquity();
+    this.drawnFills = -1;
+    this.drawMarkers();
+  }
+
+  apply(bars: readonly Bar[], change: BarChange): void {
+    this.bars = bars;
+    if (change.kind === "all") {
+      this.drawnFills = -1;
+      this.drawEquity();
+    } else if (change.kind === "tail") this.continueEquity();
+    this.drawMarkers();
+  }
+
+  recolor(colors: Colors): void {
+    this.colors = colors;
+    this.series?.line.applyOptions({
+      topLineColor: colors.accent,
+      topFillColor1: faded(colors.accent, 0.28),
+      topFillColor2: faded(colors.accent, 0.03),
+      bottomLineColor: colors.down,
+      bottomFillColor1: faded(colors.down, 0.03),
+      bottomFillColor2: faded(colors.down, 0.25),
+    });
+    const range = faded(colors.accent, 0.6);
+    this.series?.ranges.applyOptions({ wickUpColor: range, wickDownColor: range });
+    this.drawnFills = -1;
+    this.drawMarkers();
+  }
+
+  dispose(): void {
+    this.markers.detach();
+    if (this.series === null) return;
+    this.chart.removeSeries(this.series.line);
+    this.chart.removeSeries(this.series.ranges);
+  }
+
+  /** The markers that are drawn, for what reads the chart's own data. */
+  get markerTimes(): number[] {
+    return this.markers.markers().map(({ time }) => (time as number) * 1_000);
+  }
+
+  private equityPane(pane: number): EquitySeries {
+    const priceFormat = { type: "custom", formatter: (value: number) => number(value, 0), minMove: 1 } as const;
+    const plain = { lastValueVisible: false, priceLineVisible: false, priceFormat };
+    const ranges = this.chart.addSeries(CandlestickSeries, { ...plain, borderVisible: false }, pane);
+    const line = this.chart.addSeries(BaselineSeries, { lineWidth: 2, priceFormat }, pane);
+    return { line, ranges };
+  }
+
+  private drawEquity(): void {
+    this.equity = new Map();
+    this.drawnPoints = 0;
+    this.series?.line.setData([]);
+    this.series?.ranges.setData([]);
+    this.takePoints();
+    const bars = [...this.equity];
+    this.series?.line.setData(bars.map(equityPoint));
+    this.series?.ranges.setData(bars.map(equityRange));
+  }
+
+  /** Draw the points that follow those which are drawn, up to the last bar. */
+  private continueEquity(): void {
+    for (const each of this.takePoints()) {
+      this.series?.line.update(equityPoint(each));
+      this.series?.ranges.update(equityRange(each));
+    }
+  }
+
+  /** Take the points up to the last bar; returns the bars that they changed. */
+  private takePoints(): Map<number, EquityBar> {
+    const [first, last] = [this.bars[0]?.ts ?? Infinity, this.bars.at(-1)?.ts ?? -Infinity];
+    const changed = new Map<number, EquityBar>();
+    for (; this.drawnPoints < this.shown.equity.length; this.drawnPoints += 1) {
+      const [, ts, value] = this.shown.equity[this.drawnPoints] as EquityPoint;
+      const at = openOf(ts, this.length);
+      if (at > last) break;
+      if (at >= first) changed.set(at, addPoint(this.equity, at, value));
+    }
+    return changed;
+  }
+
+  private drawMarkers(): void {
+    const { up, down } = this.colors;
+    const fills = this.shown.fills
+      .filter(({ symbol }) => symbol === this.market)
+      .map((fill) => ({ ...fill, at: openOf(fill.ts, this.length) }))
+      .filter(({ at }) => this.isInSight(at));
+    if (fills.length === this.drawnFills) return;
+    this.drawnFills = fills.length;
+    const markers = fills.map(
+      ({ at, side, size, price, seq }): SeriesMarker<Time> => ({
+        time: seconds(at),
+        id: `fill ${seq}: ${side} ${size} at ${price}`,
+        position: side === "buy" ? "belowBar" : "aboveBar",
+        shape: side === "buy" ? "arrowUp" : "arrowDown",
+        color: side === "buy" ? up : down,
+        size: 1.2,
+      }),
+    );
+    this.markers.setMarkers(markers.sort((one, other) => (one.time as number) - (other.time as number)));
+  }
+
+  private isInSight(at: number): boolean {
+    const [first, last] = [this.bars[0], this.bars.at(-1)];
+    return first !== undefined && last !== undefined && at >= first.ts && at <= last.ts;
+  }
+}
+
+const equityPoint = ([at, { last }]: [number, EquityBar]) => ({ time: seconds(at), value: last });
+/** A candle without a body: only its wick, from the lowest to the highest value of the bar, is drawn. */
+const equityRange = ([at, { low, high, last }]: [number, EquityBar]) => ({
+  time: seconds(at), open: last, close: last, low, high,
+});

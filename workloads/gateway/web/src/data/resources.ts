@@ -1,0 +1,50 @@
+// The lists that all views share: resources, replays that have started, runs, and symbols.
+import { computed } from "@preact/signals";
+import { Polled } from "./loadable";
+import { get } from "./request";
+import type {
+  BacktestSpec, PlayedReplay, ReplaySpec, Resolution, Resource, Run, SymbolListing,
+} from "./types";
+
+const RESOURCES_MS = 2_000;
+const LISTS_MS = 3_000;
+const SYMBOLS_MS = 15_000;
+const SYMBOLS_MAX = 1_000;
+const RESOLUTIONS_MS = 600_000;
+const MINUTE_MS = 60_000;
+
+export const feeds = new Polled(async () => (await get<{ feeds: Resource[] }>("/api/v1/feeds")).feeds, RESOURCES_MS);
+export const replays = new Polled(
+  async () => (await get<{ replays: Resource<ReplaySpec>[] }>("/api/v1/replays")).replays,
+  RESOURCES_MS,
+);
+export const backtests = new Polled(
+  async () => (await get<{ backtests: Resource<BacktestSpec>[] }>("/api/v1/backtests")).backtests,
+  RESOURCES_MS,
+);
+/** The newest first, also those whose resource was deleted. */
+export const played = new Polled(() => get<PlayedReplay[]>("/api/replays"), LISTS_MS);
+/** The newest first. */
+export const runs = new Polled(async () => (await get<{ runs: Run[] }>("/api/v1/runs")).runs, LISTS_MS);
+
+/** The symbols of the store, and of replays. */
+export const symbols = new Polled(() => get<SymbolListing[]>("/search", { query: "", limit: SYMBOLS_MAX }), SYMBOLS_MS);
+/** The symbols with bars of their own in the store. */
+export const storedSymbols = computed(() =>
+  (symbols.signal.value.value ?? []).filter(({ ticker, type }) => !ticker.startsWith("replay/") && type !== "transform"),
+);
+
+/** The bar lengths of a minute and longer: live charts have no others. They change with the gateway's release alone. */
+export const resolutions = new Polled(
+  async () => (await get<Resolution[]>("/api/resolutions")).filter(({ width_ms }) => width_ms >= MINUTE_MS),
+  RESOLUTIONS_MS,
+);
+
+/** The resource of a replay that has started, while there is one. */
+export const resourceOf = (replay: { uid: string } | null): Resource<ReplaySpec> | null =>
+  (replays.value ?? []).find((each) => each.metadata.uid === replay?.uid) ?? null;
+
+/** Show a change at once, before the next load. */
+export async function refreshResources(): Promise<void> {
+  await Promise.all([replays.refresh(), backtests.refresh(), feeds.refresh()]);
+}

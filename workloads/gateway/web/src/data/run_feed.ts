@@ -1,0 +1,122 @@
+// The results of one run as they arrive: its figures, fills and equity, none of them beyond its replay's position.
+import { type Signal, signal } from "@preact/signals";
+import { type Message, subscribe } from "./gateway_socket";
+import { get, messageOf } from "./request";
+import type { EquityPoint, Fill, RunFigures } from "./types";
+
+/** As many points as a chart shows of a long curve: its extremes are among them. */
+const EQUITY_POINTS = 5_000;
+const FILLS_MAX = 50_000;
+/** Between two requests for what could not be had. */
+const RETRY_MS = 3_000;
+
+export class RunFeed {
+  readonly figures = signal<RunFigures | null>(null);
+  readonly error = signal<string | null>(null);
+  private readonly fillResults: Results<Fill>;
+  private readonly equityResults: Results<EquityPoint>;
+  private readonly end: () => void;
+
+  constructor(readonly id: string) {
+    const path = encodeURIComponent(id);
+    this.fillResults = new Results(
+      { run: id, channel: "fills", field: "fills" },
+      async () => (await get<{ fills: Fill[] }>(`/api/v1/runs/${path}/fills`, { limit: FILLS_MAX })).fills,
+      ({ seq }) => seq,
+      this.error,
+    );
+    this.equityResults = new Results(
+      { run: id, channel: "equity", field: "points" },
+      () => get<EquityPoint[]>(`/api/runs/${path}/equity`, { points: EQUITY_POINTS }),
+      ([seq]) => seq,
+      this.error,
+    );
+    this.end = subscribe({ channel: "run", run: id }, (message) => {
+      if (message.type === "run") this.figures.value = message as unknown as RunFigures;
+    });
+  }
+
+  /** By seq, as the run numbers them. */
+  get fills(): Signal<readonly Fill[]> {
+    return this.fillResults.items;
+  }
+
+  get equity(): Signal<readonly EquityPoint[]> {
+    return this.equityResults.items;
+  }
+
+  close(): void {
+    this.end();
+    this.fillResults.close();
+    this.equityResults.close();
+  }
+}
+
+interface Channel {
+  run: string;
+  channel: "fills" | "equity";
+  field: string;
+}
+
+/** One kind of results. A snapshot says that they can be loaded: all of them by REST, which has more than a snapshot. */
+class Results<T> {
+  readonly items = signal<readonly T[]>([]);
+  private readonly end: () => void;
+  private generation = 0;
+  private closed = false;
+
+  constructor(
+    private readonly of: Channel,
+    private readonly loadAll: () => Promise<readonly T[]>,
+    private readonly order: (item: T) => number,
+    private readonly error: Signal<string | null>,
+  ) {
+    this.end = subscribe({ channel: of.channel, run: of.run, snapshot: 1 }, (message) => this.receive(message));
+  }
+
+  close(): void {
+    this.closed = true;
+    this.end();
+  }
+
+  private receive(message: Message): void {
+    if (message.type === "reset") this.takeBack();
+    else if (message.type !== this.of.channel) return;
+    else if (message["snapshot"] === true) void this.load();
+    else this.add(message[this.of.field] as T[]);
+  }
+
+  /** What was given is of a time that the replay has left: the snapshot that follows loads what remains. */
+  private takeBack(): void {
+    this.generation += 1;
+    this.items.value = [];
+  }
+
+  private add(added: readonly T[]): void {
+    this.items.value = merged(this.items.value, added, this.order);
+  }
+
+  private async load(): Promise<void> {
+    const { generation } = this;
+    try {
+      const found = await this.loadAll();
+      if (this.closed || generation !== this.generation) return;
+      this.add(found);
+      this.error.value = null;
+    } catch (error) {
+      if (this.closed || generation !== this.generation) return;
+      this.error.value = messageOf(error);
+      setTimeout(() => void (this.closed ? null : this.load()), RETRY_MS);
+    }
+  }
+}
+
+/** Items in their order, each once: what is added mostly follows what there is. */
+export function merged<T>(items: readonly T[], added: readonly T[], order: (item: T) => number): T[] {
+  const last = items.at(-1);
+  const first = added[0];
+  if (first === undefined) return [...items];
+  if (last === undefined || order(first) > order(last)) return [...items, ...added];
+  const all = new Map([...items, ...added].map((item) => [order(item), item]));
+  return [...all].sort(([one], [other]) => one - other).map(([, item]) => item);
+}

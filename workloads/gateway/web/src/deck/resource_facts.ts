@@ -1,0 +1,29 @@
+// What the lists say of a resource: how far it is, how fast, and what is wrong.
+import type { PlayedReplay, Resource } from "../data/types";
+
+/** The share of a progress such as 30/120; null for one that is none. */
+export function progressOf(text: string | undefined): number | null {
+  const [, done, total] = /^(\d+)\/(\d+)$/.exec(text ?? "") ?? [];
+  if (done === undefined || total === undefined || Number(total) === 0) return null;
+  return Math.min(1, Number(done) / Number(total));
+}
+
+/** The speed of a Replay as its status has it, such as 60x; empty for other kinds. */
+export function speedOf({ kind, status }: Resource): string {
+  const speed = status?.["speed"];
+  return kind === "Replay" && typeof speed === "string" ? speed : "";
+}
+
+/** What is wrong with a resource: the message of a failed or degraded one, and of a condition that reports a problem. */
+export function problemOf({ status }: Resource): string {
+  const { phase, message = "", conditions = [] } = status ?? {};
+  if (phase === "Failed" || phase === "Degraded" || phase === "Pending") return message;
+  const wrong = conditions.find(({ type, status: holds }) => (type === "Degraded" && holds === "True") || (type === "Healthy" && holds === "False"));
+  return wrong?.message ?? "";
+}
+
+/** Replays with a topic of which no resource is known. */
+export function unlisted(played: readonly PlayedReplay[], known: readonly Resource[]): PlayedReplay[] {
+  const uids = new Set(known.map(({ metadata }) => metadata.uid));
+  return played.filter(({ uid }) => !uids.has(uid));
+}

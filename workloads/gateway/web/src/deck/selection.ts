@@ -1,0 +1,93 @@
+// What the Deck shows: what its address says, and defaults for the rest. A chart of the grid has parameters of its own.
+import { batch, computed, effect, signal } from "@preact/signals";
+import { played, resolutions, runs, storedSymbols } from "../data/resources";
+import type { PlayedReplay, Resolution } from "../data/types";
+import { deckAddress, navigate } from "../shell/router";
+import { defaultReplay, defaultRun, namedReplay, replayOf, shownSymbol, symbolsOf } from "./defaults";
+
+export const CHARTS_MAX = 4;
+
+const query = computed(() => new URLSearchParams(deckAddress.value.split("?")[1] ?? ""));
+
+/** A parameter of the Deck, or of one of its charts; null where it is not there. */
+export const parameter = (name: string, chart = 0): string | null => query.value.get(parameterName(name, chart));
+
+export const parameterName = (name: string, chart: number): string => (chart === 0 ? name : `${name}${chart + 1}`);
+
+/** Choose something: an entry of the history, unless it replaces the present one. Null removes a parameter. */
+export function choose(changes: Record<string, string | null>, replace = false): void {
+  const next = new URLSearchParams(query.value);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) next.delete(name);
+    else next.set(name, value);
+  }
+  if (next.get("run") !== query.value.get("run")) next.delete("trade"); // it is one of the run's
+  const text = next.toString();
+  navigate(text === "" ? "/" : `/?${text}`, replace);
+}
+
+/** The replay that was shown last: it is kept as the default after its end. */
+const shown = signal<PlayedReplay | null>(null);
+
+const wantedReplay = computed<string | null>(() => {
+  const selectedRun = (runs.value ?? []).find(({ run_id }) => run_id === parameter("run"));
+  // A selected run selects its replay too, and so does a symbol.
+  return parameter("replay") ?? selectedRun?.replay_uid ?? replayOf(parameter("symbol"), storedSymbols.value);
+});
+
+export const replay = computed<PlayedReplay | null>(() => {
+  const wanted = wantedReplay.value;
+  if (wanted === "") return null;
+  const known = played.value ?? [];
+  return wanted === null ? defaultReplay(known, shown.value) : namedReplay(known, wanted);
+});
+
+/** What is wrong with the address; null where it can be shown. */
+export const addressProblem = computed<string | null>(() => {
+  const wanted = wantedReplay.value;
+  if (wanted === null || wanted === "" || replay.value !== null || played.value === null) return null;
+  return `replay: got ${wanted}, expected the name or uid of one that has started`;
+});
+
+export const run = computed(() => {
+  const wanted = parameter("run");
+  const known = runs.value ?? [];
+  if (wanted === null) return defaultRun(known, replay.value);
+  return known.find(({ run_id }) => run_id === wanted) ?? null;
+});
+
+export const runId = computed(() => run.value?.run_id ?? null);
+
+/** The number of the run's trade that is shown; null for none. */
+export const tradeNumber = computed(() => (/^\d{1,15}$/.test(parameter("trade") ?? "") ? Number(parameter("trade")) : null));
+
+/** The symbols that charts can show now. */
+export const symbols = computed(() => symbolsOf(replay.value, storedSymbols.value));
+
+/** The symbol of a chart; those beside the first have its symbol as their default. */
+export function symbolOf(chart: number): string {
+  const first = shownSymbol(symbols.value, parameter("symbol"), run.value);
+  const wanted = chart === 0 ? null : parameter("symbol", chart);
+  return wanted === null ? first : shownSymbol(symbols.value, wanted, null);
+}
+
+/** The wanted bar length of a chart: the chosen one if there is such, else the shortest. */
+export function resolutionOf(chart: number): Resolution | null {
+  const known = resolutions.value ?? [];
+  return known.find(({ interval }) => interval === parameter("interval", chart)) ?? known[0] ?? null;
+}
+
+export const chartCount = computed(() => {
+  const count = Number(parameter("charts") ?? 1);
+  return Number.isInteger(count) && count >= 1 && count <= CHARTS_MAX ? count : 1;
+});
+
+export const isEmbedded = computed(() => parameter("embed") === "chart");
+
+/** Remember the shown replay from now on. */
+export function rememberShown(): () => void {
+  return effect(() => {
+    const current = replay.value;
+    if (current !== null && current.uid !== shown.peek()?.uid) batch(() => (shown.value = current));
+  });
+}

@@ -1,0 +1,81 @@
+// An indicator on a chart: a series for each of its outputs, continued with each bar.
+import {
+  HistogramSeries, type IChartApi, type ISeriesApi, LineSeries, type SeriesType, type Time, type WhitespaceData,
+} from "lightweight-charts";
+import type { BarChange } from "../chart/bar_series";
+import { seconds } from "../chart/chart_options";
+import type { Layer } from "../chart/price_chart";
+import type { Bar } from "../data/types";
+import { type ColorName, type Colors, faded } from "../shell/theme";
+import { printable } from "../text";
+import { type Column, emptyColumns, type Indicator } from "./indicator";
+
+const LINE_COLORS: readonly ColorName[] = ["series1", "series2", "series3", "series4"];
+
+export class IndicatorLayer implements Layer {
+  private readonly series: ISeriesApi<SeriesType>[];
+  private readonly columns: Column[];
+  private bars: readonly Bar[] = [];
+  private drawn = 0;
+
+  /** ``number`` chooses the first colour, ``pane`` is where it is drawn; an overlay follows the scale of the candles. */
+  constructor(
+    private readonly chart: IChartApi,
+    readonly indicator: Indicator,
+    private readonly number: number,
+    pane: number,
+    precision: number,
+  ) {
+    this.columns = emptyColumns(indicator);
+    const priceFormat = { type: "price" as const, precision, minMove: 10 ** -precision };
+    const common = { priceLineVisible: false, priceFormat, lastValueVisible: true };
+    this.series = indicator.outputs.map(({ name, kind }) =>
+      kind === "histogram"
+        ? chart.addSeries(HistogramSeries, { ...common, lastValueVisible: false }, pane)
+        : chart.addSeries(LineSeries, { ...common, title: printable(name), lineWidth: 1 }, pane),
+    );
+  }
+
+  apply(bars: readonly Bar[], change: BarChange): void {
+    this.bars = bars;
+    const from = change.kind === "tail" ? change.from : 0;
+    if (change.kind === "none") return;
+    this.indicator.extend(bars, this.columns, from);
+    this.series.forEach((series, output) => {
+      if (change.kind === "all") series.setData(bars.map((_, at) => this.point(output, at)));
+      else for (let at = from; at < bars.length; at += 1) series.update(this.point(output, at), at < this.drawn - 1);
+    });
+    this.drawn = bars.length;
+  }
+
+  recolor(colors: Colors): void {
+    this.series.forEach((series, output) => series.applyOptions({ color: this.color(colors, output) }));
+  }
+
+  dispose(): void {
+    for (const series of this.series) this.chart.removeSeries(series);
+  }
+
+  /** The values of a bar, by the names of the outputs. */
+  valuesAt(at: number): [name: string, value: number][] {
+    return this.indicator.outputs.map(({ name }, output) => [name, this.columns[output]?.[at] ?? NaN]);
+  }
+
+  /** The last time that has a value; null without one. */
+  get lastTime(): number | null {
+    const at = this.columns[0]?.findLastIndex((value) => !Number.isNaN(value)) ?? -1;
+    return this.bars[at]?.ts ?? null;
+  }
+
+  private point(output: number, at: number): { time: Time; value: number } | WhitespaceData {
+    const value = this.columns[output]?.[at] ?? NaN;
+    const time = seconds(this.bars[at]?.ts ?? 0);
+    return Number.isNaN(value) ? { time } : { time, value };
+  }
+
+  private color(colors: Colors, output: number): string {
+    const name = LINE_COLORS[(this.number + output) % LINE_COLORS.length] ?? "series1";
+    const isHistogram = this.indicator.outputs[output]?.kind === "histogram";
+    return isHistogram ? faded(colors.muted, 0.5) : colors[name];
+  }
+}

@@ -1,5 +1,0 @@
-import { App } from "./app";
-import { takeTokenFromAddress } from "./token";
-
-takeTokenFromAddress();
-new App().start();

@@ -1,0 +1,91 @@
+// What differs between runs: their curves on one scale, their figures and params, and trades that not all of them made.
+import { lastBy } from "./curves";
+import type { EquityRow, RunSummary, Trade } from "./types";
+
+export const RUNS_MIN = 2;
+export const RUNS_MAX = 6;
+
+/** A figure or a param of several runs, in their order. */
+export interface Compared {
+  name: string;
+  values: unknown[];
+}
+
+export interface Comparison {
+  runs: RunSummary[];
+  params: Compared[];
+  metrics: Compared[];
+}
+
+export interface NormalisedCurves {
+  ts: number[];
+  /** For each run 100 at its begin; null before its first point and after its last. */
+  values: (number | null)[][];
+}
+
+export function normalised(runs: readonly { cash: number; curve: readonly EquityRow[] }[]): NormalisedCurves {
+  const ts = [...new Set(runs.flatMap(({ curve }) => curve.map((point) => point.ts)))].sort((a, b) => a - b);
+  const values = runs.map(({ cash, curve }) => {
+    const end = curve.at(-1)?.ts ?? -Infinity;
+    const points = curve.map((point): [number, number] => [point.ts, (point.value / cash) * 100]);
+    return lastBy(ts, cash > 0 ? points : []).map((value, i) => ((ts[i] ?? 0) > end ? null : value));
+  });
+  return { ts, values };
+}
+
+/** How far each value is from the first; null where one of both is no number. */
+export const differences = (values: readonly unknown[]): (number | null)[] =>
+  values.map((value) => (typeof value === "number" && typeof values[0] === "number" ? value - values[0] : null));
+
+export const differs = (values: readonly unknown[]): boolean => new Set(values.map((value) => JSON.stringify(value))).size > 1;
+
+/** A trade that not all runs made, or not at the same prices or size; null where a run lacks it. */
+export interface TradeDifference {
+  symbol: string;
+  side: Trade["side"];
+  entry_ts: number;
+  exit_ts: number;
+  trades: (Trade | null)[];
+  is: "missing" | "changed";
+}
+
+/** Trades are the same ones by symbol, side and the times of entry and exit. In the order of their entries. */
+export function tradeDifferences(lists: readonly (readonly Trade[])[]): TradeDifference[] {
+  const found = new Map<string, (Trade | null)[]>();
+  lists.forEach((trades, run) => {
+    const times = new Map<string, number>();
+    for (const trade of trades) {
+      const key = [trade.symbol, trade.side, trade.entry_ts, trade.exit_ts].join("|");
+      const again = times.get(key) ?? 0; // several of one kind are compared in their order
+      times.set(key, again + 1);
+      const row = found.get(`${key}|${again}`) ?? lists.map(() => null);
+      row[run] = trade;
+      found.set(`${key}|${again}`, row);
+    }
+  });
+  return [...found.values()].flatMap(differenceOf).sort((a, b) => a.entry_ts - b.entry_ts || a.exit_ts - b.exit_ts);
+}
+
+function differenceOf(trades: (Trade | null)[]): TradeDifference[] {
+  const first = trades.find((each) => each !== null);
+  if (first === null || first === undefined) return [];
+  const isMissing = trades.includes(null);
+  const outcomes = trades.map((each) => each && [each.size, each.entry_price, each.exit_price, each.pnl_net]);
+  if (!isMissing && !differs(outcomes)) return [];
+  const { symbol, side, entry_ts, exit_ts } = first;
+  return [{ symbol, side, entry_ts, exit_ts, trades, is: isMissing ? "missing" : "changed" }];
+}
+
+/** The runs to compare after one was added or taken away; there are never more than RUNS_MAX. */
+export function toggled(ids: readonly string[], id: string): string[] {
+  if (ids.includes(id)) return ids.filter((each) => each !== id);
+  return ids.length < RUNS_MAX ? [...ids, id] : [...ids];
+}
+
+/** Names by which runs can be told apart: those of their Backtests, with what differs where two are alike. */
+export function runLabels(runs: readonly RunSummary[]): string[] {
+  return runs.map((run) => {
+    const alike = runs.filter(({ name }) => name === run.name).length > 1;
+    return alike ? `${run.name} (${run.run_id.slice(0, 8)})` : run.name;
+  });
+}

@@ -1,0 +1,154 @@
+// The panels of a comparison: curves, params, figures, trades.
+import { useMemo, useState } from "preact/hooks";
+import type uPlot from "uplot";
+import { MISSING, number, time } from "../format";
+import { colors } from "../shell/theme";
+import { Link } from "../shell/router";
+import { type Compared, type Comparison, differences, differs, type NormalisedCurves, runLabels, type TradeDifference } from "./compare";
+import { plain } from "./inputs_panel";
+import { amountAxis, Plot, type PlotOptions, TIME, timeAxis, UTC } from "./plot";
+import { figureName, figureText } from "./report";
+import type { RunSummary, Trade } from "./types";
+
+const HEIGHT = 300;
+const TRADES_SHOWN = 500;
+const DASHES: number[][] = [[], [6, 3], [2, 2], [8, 2, 2, 2], [1, 3], [10, 4]]; // beside colours, for who can't tell those
+
+export function ComparedCurves({ runs, curves }: { runs: RunSummary[]; curves: NormalisedCurves }) {
+  const scheme = colors.value;
+  const labels = runLabels(runs);
+  const names = labels.join("\n");
+  const options = useMemo<PlotOptions>(() => {
+    const strokes = [scheme.accent, scheme.series1, scheme.series2, scheme.series3, scheme.up, scheme.down];
+    return {
+      ...UTC,
+      series: [
+        TIME,
+        ...labels.map((label, i) => ({
+          label, stroke: strokes[i] ?? scheme.text, width: 1.5, dash: DASHES[i] ?? [], spanGaps: true,
+          value: (_: uPlot, value: number | null) => number(value),
+        })),
+      ],
+      axes: [timeAxis(scheme), amountAxis(scheme)],
+    };
+  }, [scheme, names]);
+  const data = useMemo<uPlot.AlignedData>(() => [curves.ts, ...curves.values], [curves]);
+  const ends = curves.values.map((values, i) => `${labels[i]} ends at ${number(values.findLast((value) => value !== null))}`);
+  return <Plot options={options} data={data} height={HEIGHT} label={`Equity, 100 at the begin: ${ends.join(", ")}`} />;
+}
+
+function Heads({ runs, first }: { runs: RunSummary[]; first: string[] }) {
+  const labels = runLabels(runs);
+  return (
+    <thead>
+      <tr>
+        {first.map((title) => (
+          <th scope="col" key={title}>{title}</th>
+        ))}
+        {runs.map((run, i) => (
+          <th scope="col" class="number" key={run.run_id}>
+            <Link to={{ view: "run", id: run.run_id }}>{labels[i]}</Link>
+          </th>
+        ))}
+      </tr>
+    </thead>
+  );
+}
+
+export function ComparedParams({ comparison }: { comparison: Comparison }) {
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="Params that differ, by run">
+      <table>
+        <Heads runs={comparison.runs} first={["Param"]} />
+        <tbody>
+          {comparison.params.map(({ name, values }) => (
+            <tr key={name}>
+              <th scope="row">{name}</th>
+              {values.map((value, i) => (
+                <td class="number" key={i}>{value === null ? MISSING : plain(value)}</td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+export function ComparedFigures({ comparison }: { comparison: Comparison }) {
+  const [all, setAll] = useState(false);
+  const shown = all ? comparison.metrics : comparison.metrics.filter(({ values }) => differs(values));
+  return (
+    <>
+      <label class="filters">
+        <input type="checkbox" checked={all} onChange={(event) => setAll(event.currentTarget.checked)} />
+        Also figures that are the same
+      </label>
+      {shown.length === 0 ? (
+        <p class="note">All figures are the same</p>
+      ) : (
+        <div class="scroll" tabIndex={0} role="region" aria-label="Figures by run, with the difference from the first">
+          <table>
+            <Heads runs={comparison.runs} first={["Figure"]} />
+            <tbody>
+              {shown.map((figure) => (
+                <FigureRow figure={figure} key={figure.name} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </>
+  );
+}
+
+function FigureRow({ figure: { name, values } }: { figure: Compared }) {
+  const from = differences(values);
+  return (
+    <tr>
+      <th scope="row">{figureName(name)}</th>
+      {values.map((value, i) => (
+        <td class="number" key={i}>
+          {typeof value === "number" ? figureText(name, value) : MISSING}
+          {i > 0 && <span class="muted">{` ${differenceText(from[i] ?? null)}`}</span>}
+        </td>
+      ))}
+    </tr>
+  );
+}
+
+export const differenceText = (difference: number | null): string =>
+  difference === null ? "" : difference === 0 ? "=" : `${difference > 0 ? "+" : ""}${number(difference)}`;
+
+export function ComparedTrades(props: { runs: RunSummary[]; differences: TradeDifference[]; isCut: boolean }) {
+  const shown = props.differences.slice(0, TRADES_SHOWN);
+  const missing = props.differences.filter(({ is }) => is === "missing").length;
+  const text = `${number(missing, 0)} trades that not all runs made, ${number(props.differences.length - missing, 0)} with other prices or sizes`;
+  const cut = props.isCut ? "; not all trades are loaded, so later ones may seem missing" : "";
+  return (
+    <>
+      <p class="note">{`${text}${shown.length < props.differences.length ? `; the first ${TRADES_SHOWN} are shown` : ""}${cut}`}</p>
+      <div class="scroll rows" tabIndex={0} role="region" aria-label="Trades that differ, by run">
+        <table>
+          <Heads runs={props.runs} first={["Symbol", "Side", "Entry", "Exit"]} />
+          <tbody>
+            {shown.map((row, i) => (
+              <tr key={i}>
+                <td>{row.symbol}</td>
+                <td>{row.side}</td>
+                <td>{time(row.entry_ts)}</td>
+                <td>{time(row.exit_ts)}</td>
+                {row.trades.map((trade, run) => (
+                  <td class="number" key={run}>{tradeText(trade)}</td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </>
+  );
+}
+
+export const tradeText = (trade: Trade | null): string =>
+  trade === null ? "not made" : `${number(trade.pnl_net)} (${number(trade.size, 0)} at ${number(trade.entry_price)})`;

@@ -1,0 +1,102 @@
+// A metric of trials by the values of any two params, as a table whose cells are coloured.
+import { useState } from "preact/hooks";
+import { loaded, type Loadable, Polled } from "../data/loadable";
+import { get } from "../data/request";
+import { MISSING, number } from "../format";
+import { Panel } from "../shell/panel";
+import { useWatched } from "../shell/watched";
+import { plain } from "./inputs_panel";
+import { PARTS_MS } from "./run_parts";
+import { figureName } from "./report";
+import { type Direction, shareOf } from "./sweep";
+import type { Matrix } from "./types";
+
+/** What stands where there are no two params to choose. */
+const NONE: Loadable<Matrix | "none"> = loaded("none");
+
+interface HeatMapProps {
+  id: string;
+  names: string[];
+  metrics: string[];
+  window: number;
+  direction: Direction;
+}
+
+export function HeatMap({ id, names, metrics, window, direction }: HeatMapProps) {
+  const [x, setX] = useState(names[0] ?? "");
+  const [y, setY] = useState(names[1] ?? names[0] ?? "");
+  const [metric, setMetric] = useState("objective");
+  const path = `/api/v1/sweeps/${encodeURIComponent(id)}/matrix`;
+  const matrix: Loadable<Matrix | "none"> = useWatched(
+    () => new Polled<Matrix | "none">(() => (x === "" ? Promise.resolve("none") : get<Matrix>(path, { x, y, metric, window })), PARTS_MS),
+    [id, x, y, metric, window],
+  );
+  const choices = (
+    <span class="filters">
+      <Choice name="Across" value={x} options={names} choose={setX} />
+      <Choice name="Down" value={y} options={names} choose={setY} />
+      <Choice name="Colour" value={metric} options={["objective", ...metrics]} choose={setMetric} />
+    </span>
+  );
+  return (
+    <Panel
+      title="Heat map"
+      class="wide"
+      actions={choices}
+      of={names.length === 0 ? NONE : matrix}
+      empty={(found) => (found === "none" || found.values.length === 0 ? <p>No two params with several values</p> : null)}
+    >
+      {(found) => found !== "none" && <MatrixTable matrix={found} lowIsGood={metric === "objective" && direction === "minimize"} />}
+    </Panel>
+  );
+}
+
+export function Choice(props: { name: string; value: string; options: readonly string[]; choose: (value: string) => void }) {
+  return (
+    <label>
+      {`${props.name} `}
+      <select value={props.value} onChange={(event) => props.choose(event.currentTarget.value)}>
+        {props.options.map((each) => (
+          <option value={each} key={each}>{each}</option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+export function MatrixTable({ matrix, lowIsGood }: { matrix: Matrix; lowIsGood: boolean }) {
+  const all = matrix.values.flat().filter((value): value is number => value !== null);
+  const heat = (value: number) => (lowIsGood ? 1 - shareOf(value, all) : shareOf(value, all));
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label={`${figureName(matrix.metric)} by ${matrix.x} and ${matrix.y}`}>
+      <table class="heat matrix">
+        <thead>
+          <tr>
+            <th scope="col">{`${matrix.y} \\ ${matrix.x}`}</th>
+            {matrix.xs.map((value) => (
+              <th scope="col" class="number" key={plain(value)}>{plain(value)}</th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {matrix.values.map((row, i) => (
+            <tr key={plain(matrix.ys[i])}>
+              <th scope="row">{plain(matrix.ys[i])}</th>
+              {row.map((value, j) => (
+                <td
+                  key={j}
+                  class="number"
+                  data-tone="heat"
+                  style={{ "--heat": value === null ? "0" : heat(value).toFixed(2) }}
+                  title={`${number(matrix.counts[i]?.[j] ?? 0, 0)} trials`}
+                >
+                  {value === null ? MISSING : number(value)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,51 @@
+// Parallel coordinates: a line for each trial over one axis for each param, and the objective at the end.
+import { number } from "../format";
+import { plain } from "./inputs_panel";
+import { coordinates, type Direction, valuesOf } from "./sweep";
+import type { Trial } from "./types";
+
+const [WIDTH, HEIGHT, TOP, FOOT, SIDE] = [900, 260, 22, 20, 40];
+const LINES_MAX = 1_000;
+
+export function ParallelPlot({ trials, names, direction }: { trials: Trial[]; names: string[]; direction: Direction }) {
+  const lines = coordinates(trials, names);
+  const every = Math.ceil(lines.length / LINES_MAX);
+  const goodness = (places: number[]) => (direction === "maximize" ? (places.at(-1) ?? 0) : 1 - (places.at(-1) ?? 0));
+  // The best lie on top.
+  const drawn = lines.filter((_, i) => i % Math.max(every, 1) === 0).sort((a, b) => goodness(a.places) - goodness(b.places));
+  const x = (axis: number) => SIDE + (axis / names.length) * (WIDTH - 2 * SIDE);
+  const y = (place: number) => TOP + (1 - place) * (HEIGHT - TOP - FOOT);
+  const objectives = lines.flatMap(({ trial }) => trial.objective ?? []);
+  const ends = (name: string): [string, string] => {
+    const values = valuesOf(trials, name);
+    return [plain(values[0]), plain(values.at(-1))];
+  };
+  const extremes: [string, string] = [number(Math.min(...objectives)), number(Math.max(...objectives))];
+  return (
+    <figure class="parallel">
+      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${lines.length} trials by ${names.join(", ")} and objective`}>
+        {drawn.map(({ trial, places }) => (
+          <polyline
+            key={`${trial.window}.${trial.trial}`}
+            points={places.map((place, axis) => `${x(axis).toFixed(1)},${y(place).toFixed(1)}`).join(" ")}
+            class={goodness(places) >= 0.9 ? "best" : ""}
+            style={{ opacity: (0.08 + 0.8 * goodness(places) ** 2).toFixed(2) }}
+          >
+            <title>{`trial ${trial.trial}: objective ${number(trial.objective)}`}</title>
+          </polyline>
+        ))}
+        {[...names, "objective"].map((name, axis) => {
+          const [low, high] = axis < names.length ? ends(name) : extremes;
+          return (
+            <g key={name} text-anchor="middle">
+              <line x1={x(axis)} x2={x(axis)} y1={TOP} y2={HEIGHT - FOOT} />
+              <text x={x(axis)} y={10}>{`${name}: ${high}`}</text>
+              <text x={x(axis)} y={HEIGHT - 6}>{low}</text>
+            </g>
+          );
+        })}
+      </svg>
+      {every > 1 && <figcaption>{`${number(drawn.length, 0)} of ${number(lines.length, 0)} trials are drawn`}</figcaption>}
+    </figure>
+  );
+}

@@ -1,0 +1,203 @@
+// The report of a run: the same on the page and in a file that opens without a server.
+import type { ComponentChildren } from "preact";
+import { useMemo } from "preact/hooks";
+import type { Loadable } from "../data/loadable";
+import { MISSING, number, percent, time } from "../format";
+import { Panel } from "../shell/panel";
+import { BarPlot } from "./bar_plot";
+import { equityColumns } from "./curves";
+import { EquityPlot } from "./equity_plot";
+import { ExcursionPlot } from "./excursion_plot";
+import { headline, type HeadlineFigure } from "./headline";
+import { InputsText } from "./inputs_panel";
+import { duration } from "./lengths_of_time";
+import { OpenOrders, OpenPositions } from "./open_state";
+import { PeriodTable } from "./period_table";
+import { yearRows } from "./periods";
+import { combined } from "./run_parts";
+import type { Decimals } from "./trade_table";
+import { returnsOf, tradeRows, type TradeRow } from "./trades";
+import { TradesTable } from "./trades_panel";
+import type { Drawdown, EquityRow, ExcursionList, HoldCurve, RunInputs, RunReport, TradeList } from "./types";
+
+/** What a report shows, each part with a state of its own. */
+export interface RunParts {
+  report: Loadable<RunReport>;
+  inputs: Loadable<RunInputs>;
+  equity: Loadable<EquityRow[]>;
+  hold: Loadable<HoldCurve>;
+  trades: Loadable<TradeList>;
+  excursions: Loadable<ExcursionList>;
+}
+
+interface ReportProps {
+  parts: RunParts;
+  /** Beside the title of a panel, such as links to files. */
+  actions?: { head?: ComponentChildren; equity?: ComponentChildren; trades?: ComponentChildren };
+  /** After the head, such as the log of a run that failed. */
+  children?: ComponentChildren;
+  chosen: TradeRow | null;
+  choose: (trade: TradeRow) => void;
+}
+
+const DEFAULT_DECIMALS = 2;
+
+export function Report({ parts, actions, children, chosen, choose }: ReportProps) {
+  const trades = parts.trades.value;
+  const rows = useMemo(
+    () => tradeRows(trades?.trades ?? [], parts.excursions.value?.excursions ?? []),
+    [trades, parts.excursions.value],
+  );
+  const columns = useMemo(() => equityColumns(parts.equity.value ?? [], parts.hold.value), [parts.equity.value, parts.hold.value]);
+  const decimals: Decimals = (symbol) => parts.inputs.value?.decimals[symbol] ?? DEFAULT_DECIMALS;
+  const ofTrades = { value: trades === null ? null : rows, error: parts.trades.error };
+  const run = parts.report.value;
+  // The trials of a sweep have an account each; only a walk-forward has one of its own.
+  const hasAccount = run === null || run.trials === 0 || (parts.equity.value ?? [null]).length > 0;
+  const noTrades = (found: TradeRow[]) => (found.length === 0 ? <p>No closed trades</p> : null);
+  return (
+    <div class="report">
+      <Panel of={parts.report} class="head-of-run">
+        {(run) => (
+          <>
+            <Title run={run} actions={actions?.head} />
+            {hasAccount && <Headline figures={headline(run, parts.equity.value ?? [], rows)} />}
+          </>
+        )}
+      </Panel>
+      {children}
+      {hasAccount && (
+        <>
+          <Panel title="Equity" actions={actions?.equity} of={parts.equity} class="wide" empty={(curve) => (curve.length === 0 ? <p>No equity yet</p> : null)}>
+            {() => (
+              <>
+                <EquityPlot columns={columns} trade={chosen} />
+                {parts.hold.value?.missing && <p class="note">Buy and hold is not drawn: {parts.hold.value.missing}.</p>}
+              </>
+            )}
+          </Panel>
+          <Panel title="Trades" actions={actions?.trades} of={ofTrades} class="wide" empty={noTrades}>
+            {(found) => (
+              <TradesTable rows={found} leftOut={trades?.leftOut ?? null} decimals={decimals} chosen={chosen?.seq ?? null} choose={choose} />
+            )}
+          </Panel>
+          <Panel title="Months and years" of={parts.report} class="wide" empty={({ periods }) => (periods?.length ? null : <p>{untilEnd(parts, "No whole trading day")}</p>)}>
+            {({ periods }) => <PeriodTable rows={yearRows(periods ?? [])} />}
+          </Panel>
+          <Panel title="Returns of trades" of={ofTrades} empty={noTrades}>
+            {(found) => <BarPlot name="Returns of trades" values={returnsOf(found)} format={(value) => percent(value, true)} signed />}
+          </Panel>
+          <Panel title="Hold times" of={ofTrades} empty={noTrades}>
+            {(found) => <BarPlot name="Hold times" values={found.map(({ held }) => held)} format={duration} signed={false} />}
+          </Panel>
+          <Panel title="Excursions" of={combined(ofTrades, parts.excursions)} empty={([found, { missing }]) => noTrades(found) ?? (missing ? <p>No excursions: {missing}.</p> : null)}>
+            {([found]) => <ExcursionPlot rows={found} choose={choose} />}
+          </Panel>
+          <Panel title="Deepest drawdowns" of={parts.report} empty={({ drawdowns }) => (drawdowns?.length ? null : <p>{untilEnd(parts, "No drawdown")}</p>)}>
+            {({ drawdowns }) => <Drawdowns rows={drawdowns ?? []} />}
+          </Panel>
+          <Panel title="Open at the end" of={parts.report} empty={({ positions, orders }) => (positions?.length || orders?.length ? null : <p>{untilEnd(parts, "No open positions, no unfilled orders")}</p>)}>
+            {({ positions, orders }) => (
+              <>
+                {!!positions?.length && <OpenPositions positions={positions} decimals={decimals} />}
+                {!!orders?.length && <OpenOrders orders={orders} decimals={decimals} />}
+              </>
+            )}
+          </Panel>
+        </>
+      )}
+      <Panel title="All figures" of={parts.report} empty={({ metrics }) => (Object.keys(metrics ?? {}).length === 0 ? <p>{untilEnd(parts, "No figures")}</p> : null)}>
+        {(run) => <AllFigures run={run} />}
+      </Panel>
+      <Panel title="Inputs" of={combined(parts.report, parts.inputs)} class="wide">
+        {([run, inputs]) => <InputsText run={run} inputs={inputs} />}
+      </Panel>
+    </div>
+  );
+}
+
+function untilEnd({ report }: RunParts, otherwise: string): string {
+  if (report.value === null) return otherwise;
+  if (report.value.state === "failed" && report.value.shown_until === null) return "The run failed before its end";
+  return report.value.metrics === null ? "Shown when the run has ended, and its replay has reached that" : otherwise;
+}
+
+function Title({ run, actions }: { run: RunReport; actions: ComponentChildren }) {
+  const state = run.shown_until === null ? run.state : `${run.state}, shown up to ${time(run.shown_until)} UTC, where its replay is`;
+  return (
+    <header class="run-title">
+      <div>
+        <h2>{run.name}</h2>
+        <p>
+          {run.strategy} on {run.symbols.join(", ")} · {run.interval} · <span data-state={run.state}>{state}</span>
+        </p>
+        {run.message !== "" && <p class="message">{run.message}</p>}
+      </div>
+      <div class="choices">{actions}</div>
+    </header>
+  );
+}
+
+function Headline({ figures }: { figures: HeadlineFigure[] }) {
+  return (
+    <dl class="headline" aria-label="Headline figures">
+      {figures.map(({ name, text, detail, sample, tone, reason }) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd data-tone={tone} title={reason}>{text}</dd>
+          <dd class="detail">{text === MISSING ? reason : detail}</dd>
+          <dd class="sample">{sample}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function Drawdowns({ rows }: { rows: Drawdown[] }) {
+  return (
+    <table aria-label="Deepest drawdowns">
+      <thead>
+        <tr>
+          <th class="number">Depth</th>
+          <th>Peak</th>
+          <th>Trough</th>
+          <th>Recovered</th>
+          <th class="number">Days</th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map(({ percent: depth, peak, trough, end, days }) => (
+          <tr key={peak}>
+            <td class="number">{percent(depth)}</td>
+            <td>{time(peak)}</td>
+            <td>{time(trough)}</td>
+            <td>{end === null ? "not yet" : time(end)}</td>
+            <td class="number">{number(days, 1)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function AllFigures({ run }: { run: RunReport }) {
+  return (
+    <dl class="facts" aria-label="All figures">
+      {Object.entries(run.metrics ?? {}).map(([name, value]) => (
+        <div key={name}>
+          <dt>{figureName(name)}</dt>
+          <dd title={run.undefined?.[name]}>{value === null ? `– (${run.undefined?.[name] ?? "undefined"})` : figureText(name, value)}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** A figure's name as a sentence has it: max_drawdown_percent is Max drawdown. */
+export function figureName(name: string): string {
+  const words = name.replace(/_percent$/, "").replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+export const figureText = (name: string, value: number | null): string =>
+  name.endsWith("_percent") ? percent(value) : number(value, Number.isInteger(value) ? 0 : 2);

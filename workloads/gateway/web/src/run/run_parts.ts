@@ -1,0 +1,96 @@
+// The parts of a report as the API gives them: loaded again while the run or its replay goes on.
+import { type Loadable, loaded, Polled } from "../data/loadable";
+import { get, RequestError } from "../data/request";
+import type {
+  EquityRow, Excursion, ExcursionList, HoldCurve, PodLog, RunDocument, RunInputs, RunReport, RunSummary, Trade, TradeList,
+} from "./types";
+
+export const REPORT_MS = 3_000;
+export const PARTS_MS = 10_000;
+export const DRAWN_POINTS = 2_000;
+const TRADES_MAX = 20_000;
+const LOG_LINES = 200;
+
+export const runPath = (id: string): string => `/api/v1/runs/${encodeURIComponent(id)}`;
+
+export const reportOf = (id: string): Polled<RunReport> => new Polled(() => get<RunReport>(runPath(id)), REPORT_MS);
+
+/** What cannot change any more has a name; a run that goes on, or is shown in part, has none. */
+export const settledAs = (run: RunSummary | null): string =>
+  run === null || run.state === "running" || run.shown_until !== null ? "" : `${run.state} ${run.ended_at}`;
+
+/** The same of several runs. */
+export const allSettledAs = (runs: readonly RunSummary[] | null): string => {
+  const settled = (runs ?? []).map(settledAs);
+  return settled.includes("") ? "" : settled.join(", ");
+};
+
+/** What belongs to runs: once they have ended and are shown whole, what was loaded after that stays. */
+export function partOf<T>(settledNow: () => string, load: () => Promise<T>): Polled<T> {
+  let kept: { value: T; settled: string } | null = null;
+  return new Polled(async () => {
+    const settled = settledNow();
+    if (kept !== null && settled !== "" && kept.settled === settled) return kept.value;
+    const value = await load();
+    kept = { value, settled };
+    return value;
+  }, PARTS_MS);
+}
+
+export const inputsOf = (id: string) => get<RunInputs>(`${runPath(id)}/inputs`);
+export const holdOf = (id: string) => get<HoldCurve>(`${runPath(id)}/buy-and-hold`, { points: DRAWN_POINTS });
+
+export const equityOf = async (id: string): Promise<EquityRow[]> =>
+  (await get<{ equity: EquityRow[] }>(`${runPath(id)}/equity`, { points: DRAWN_POINTS })).equity;
+
+export async function tradesOf(id: string): Promise<TradeList> {
+  const found = await get<{ trades: Trade[]; next: string | null }>(`${runPath(id)}/trades`, { limit: TRADES_MAX });
+  return { trades: found.trades, leftOut: found.next === null ? 0 : null };
+}
+
+/** One trade of a run. Raises where the run has none of this number, or not up to its replay's position. */
+export async function tradeOf(id: string, seq: number): Promise<Trade> {
+  let cursor: string | undefined;
+  do {
+    const query = { limit: TRADES_MAX, cursor };
+    const found: { trades: Trade[]; next: string | null } = await get(`${runPath(id)}/trades`, query);
+    const trade = found.trades.find((each) => each.seq === seq);
+    if (trade !== undefined) return trade;
+    cursor = found.next ?? undefined;
+  } while (cursor !== undefined);
+  throw new Error(`trade: got ${seq}, expected a trade that the run has closed`);
+}
+
+export const excursionsOf = async (id: string): Promise<ExcursionList> => {
+  const found = await get<{ excursions: Excursion[]; missing: string }>(`${runPath(id)}/excursions`, { limit: TRADES_MAX });
+  return { excursions: found.excursions, missing: found.missing };
+};
+
+/** The ends of the logs of a run's pods; none where its Backtest was deleted, and another one may have its name. */
+export async function logOf(run: RunReport): Promise<PodLog[]> {
+  const path = `/api/v1/namespaces/${encodeURIComponent(run.namespace)}/backtests/${encodeURIComponent(run.name)}`;
+  try {
+    const { metadata } = await get<{ metadata: { uid: string } }>(path);
+    if (metadata.uid !== run.run_id.split("@")[0]) return [];
+    return (await get<{ pods: PodLog[] }>(`${path}/log`, { tail: LOG_LINES })).pods;
+  } catch (error) {
+    if (error instanceof RequestError && error.status === 404) return [];
+    throw error;
+  }
+}
+
+/** The parts of a report that has all of them inside. */
+export const partsOfDocument = (document: RunDocument) => ({
+  report: loaded(document.report),
+  inputs: loaded(document.inputs),
+  equity: loaded(document.equity),
+  hold: loaded(document.hold),
+  trades: loaded({ trades: document.trades, leftOut: document.trades_left_out }),
+  excursions: loaded({ excursions: document.excursions, missing: document.excursions_missing }),
+});
+
+/** Two values that a panel needs both of. */
+export function combined<A, B>(a: Loadable<A>, b: Loadable<B>): Loadable<[A, B]> {
+  const error = a.error ?? b.error;
+  return { value: a.value === null || b.value === null ? null : [a.value, b.value], error };
+}

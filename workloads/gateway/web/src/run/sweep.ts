@@ -1,0 +1,174 @@
+// What is computed of the trials of a sweep: the best, what is around it, and how windows held up.
+import { ascending, median } from "./statistics";
+import type { RunReport, SweepSpec, Trial, WalkForwardWindow } from "./types";
+
+/** The number of a trial that traded the best of its window in the time after it. */
+const OUT_OF_SAMPLE = -1;
+const NEAREST = 8;
+const MANY_VALUES = 3; // as many neighbours as tell something
+
+export type Direction = "maximize" | "minimize";
+
+export const directionOf = (spec: SweepSpec | undefined): Direction => spec?.objective?.direction ?? "maximize";
+export const metricOf = (spec: SweepSpec | undefined): string => spec?.objective?.metric ?? "sharpe";
+
+export const searched = (trials: readonly Trial[], window: number | null = null): Trial[] =>
+  trials.filter((each) => each.trial !== OUT_OF_SAMPLE && (window === null || each.window === window));
+
+/** The feasible trials, the best first; among equals the one with the lower number. */
+export function ranked(trials: readonly Trial[], direction: Direction): Trial[] {
+  const sign = direction === "maximize" ? -1 : 1;
+  return searched(trials)
+    .filter((each) => each.feasible && each.objective !== null)
+    .sort((a, b) => sign * ((a.objective ?? 0) - (b.objective ?? 0)) || a.window - b.window || a.trial - b.trial);
+}
+
+/** The params that trials have, those with several values first of all. */
+export function paramNames(trials: readonly Trial[]): string[] {
+  const names = [...new Set(trials.flatMap(({ params }) => Object.keys(params)))];
+  const count = (name: string) => new Set(trials.map(({ params }) => JSON.stringify(params[name]))).size;
+  return names.filter((name) => count(name) > 1);
+}
+
+/** The values of a param, numbers in order, then texts. */
+export function valuesOf(trials: readonly Trial[], name: string): unknown[] {
+  const found = new Map(trials.map(({ params }) => [JSON.stringify(params[name]), params[name]]));
+  return [...found.values()].sort((a, b) =>
+    typeof a === "number" && typeof b === "number" ? a - b : Number(typeof b === "number") - Number(typeof a === "number") || String(a).localeCompare(String(b)),
+  );
+}
+
+/** Where each value of a param lies among all, from 0 to 1. */
+function places(trials: readonly Trial[], name: string): (trial: Trial) => { rank: number; share: number; isNumber: boolean } {
+  const values = valuesOf(trials, name);
+  const ranks = new Map(values.map((value, rank) => [JSON.stringify(value), rank]));
+  const numbers = values.filter((value): value is number => typeof value === "number");
+  const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+  return ({ params }) => {
+    const value = params[name];
+    const rank = ranks.get(JSON.stringify(value)) ?? 0;
+    const isNumber = typeof value === "number";
+    const share = isNumber && high > low ? (value - low) / (high - low) : rank / Math.max(values.length - 1, 1);
+    return { rank, share, isNumber };
+  };
+}
+
+/**
+ * The trials around one: each of its params is the same, or the next value above or below. Of a search whose values
+ * hardly repeat, the nearest ones.
+ */
+export function neighbours(trials: readonly Trial[], best: Trial): Trial[] {
+  const others = searched(trials, best.window).filter((each) => each.trial !== best.trial);
+  const all = [...others, best];
+  const axes = paramNames(all).map((name) => places(all, name));
+  const near = others.filter((each) =>
+    axes.every((place) => {
+      const [here, there] = [place(best), place(each)];
+      return here.rank === there.rank || (here.isNumber && there.isNumber && Math.abs(here.rank - there.rank) === 1);
+    }),
+  );
+  if (near.length >= MANY_VALUES || others.length <= MANY_VALUES) return near;
+  const distance = (trial: Trial) => Math.hypot(...axes.map((place) => place(trial).share - place(best).share));
+  return [...others].sort((a, b) => distance(a) - distance(b) || a.trial - b.trial).slice(0, NEAREST);
+}
+
+export interface Robustness {
+  best: number;
+  neighbours: number;
+  feasible: number;
+  median: number | null;
+  worst: number | null;
+  /** The place of the median neighbour among all trials, from 0 (worst) to 1. */
+  rank: number | null;
+}
+
+export function robustness(trials: readonly Trial[], best: Trial, direction: Direction): Robustness {
+  const around = neighbours(trials, best);
+  const objectives = ascending(around.flatMap(({ objective }) => (objective === null ? [] : [objective])));
+  const middle = median(objectives);
+  const everyone = searched(trials, best.window).flatMap(({ objective }) => (objective === null ? [] : [objective]));
+  const isWorse = (a: number, b: number) => (direction === "maximize" ? a < b : a > b);
+  return {
+    best: best.objective ?? NaN,
+    neighbours: around.length,
+    feasible: around.filter(({ feasible }) => feasible).length,
+    median: middle,
+    worst: (direction === "maximize" ? objectives[0] : objectives.at(-1)) ?? null,
+    rank: middle === null || everyone.length === 0 ? null : everyone.filter((each) => isWorse(each, middle)).length / everyone.length,
+  };
+}
+
+export interface Luck {
+  deflated: number | null;
+  sharpe: number | null;
+  error: number | null;
+  trials: number | null;
+  verdict: string;
+}
+
+/** How likely the best trial is better than chance: see docs/guides/sweeps.md. */
+export function luck(run: Pick<RunReport, "metrics" | "undefined">): Luck {
+  const figure = (name: string): number | null => run.metrics?.[name] ?? null;
+  const deflated = figure("deflated_sharpe");
+  const reason = run.undefined?.["deflated_sharpe"] ?? "it needs two trials or more with a Sharpe ratio";
+  const verdict =
+    deflated === null
+      ? `unknown: ${reason}`
+      : deflated >= 0.95
+        ? "unlikely to be luck"
+        : deflated >= 0.5
+          ? "may be luck"
+          : "probably luck";
+  return { deflated, sharpe: figure("best_sharpe"), error: figure("best_sharpe_error"), trials: figure("trials_with_sharpe"), verdict };
+}
+
+export interface WindowRow {
+  window: number;
+  params: Record<string, unknown>;
+  start: number;
+  end: number;
+  inSample: number | null;
+  outOfSample: number | null;
+  returnPercent: number | null;
+  trades: number | null;
+}
+
+export const windowRows = (windows: readonly WalkForwardWindow[]): WindowRow[] =>
+  windows.map(({ window, params, in_sample, out_of_sample }) => ({
+    window,
+    params,
+    start: out_of_sample.start,
+    end: out_of_sample.end,
+    inSample: in_sample?.objective ?? null,
+    outOfSample: out_of_sample.objective,
+    returnPercent: out_of_sample.metrics["return_percent"] ?? null,
+    trades: out_of_sample.metrics["trades"] ?? null,
+  }));
+
+/** How many windows with both figures had a profit out-of-sample, and the median of both objectives. */
+export function windowSummary(rows: readonly WindowRow[]): { windows: number; won: number; inSample: number | null; outOfSample: number | null } {
+  const known = (pick: (row: WindowRow) => number | null) => rows.flatMap((row) => pick(row) ?? []);
+  return {
+    windows: rows.length,
+    won: rows.filter(({ returnPercent }) => (returnPercent ?? 0) > 0).length,
+    inSample: median(known(({ inSample }) => inSample)),
+    outOfSample: median(known(({ outOfSample }) => outOfSample)),
+  };
+}
+
+/** Where a value lies between the least and the greatest of all, 0 to 1; for a colour. */
+export function shareOf(value: number, all: readonly number[]): number {
+  const [low, high] = all.reduce(([l, h], each) => [Math.min(l, each), Math.max(h, each)], [Infinity, -Infinity]);
+  return high > low ? (value - low) / (high - low) : 1;
+}
+
+/** The lines of parallel coordinates: for each trial its place on each axis, 0 to 1, the objective last. */
+export function coordinates(trials: readonly Trial[], names: readonly string[]): { trial: Trial; places: number[] }[] {
+  const known = trials.filter(({ objective }) => objective !== null);
+  const axes = names.map((name) => places(known, name));
+  const objectives = known.map(({ objective }) => objective ?? 0);
+  return known.map((trial) => ({
+    trial,
+    places: [...axes.map((place) => place(trial).share), shareOf(trial.objective ?? 0, objectives)],
+  }));
+}

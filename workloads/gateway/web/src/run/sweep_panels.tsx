@@ -1,0 +1,200 @@
+// A sweep: heat map, parallel coordinates, best trials, what is around the best, and whether it is luck.
+import { useMemo, useState } from "preact/hooks";
+import type { Loadable, Polled } from "../data/loadable";
+import { get } from "../data/request";
+import { MISSING, number, percent, time } from "../format";
+import { Panel } from "../shell/panel";
+import { useWatched } from "../shell/watched";
+import { Choice, HeatMap } from "./heat_map";
+import { plain } from "./inputs_panel";
+import { ParallelPlot } from "./parallel_plot";
+import { combined, partOf, runPath, settledAs } from "./run_parts";
+import {
+  directionOf, luck, metricOf, paramNames, ranked, robustness, searched, windowRows, windowSummary,
+  type Direction, type WindowRow,
+} from "./sweep";
+import type { RunInputs, RunReport, Trial, WalkForwardWindow } from "./types";
+
+const TRIALS_MAX = 10_000;
+const BEST_SHOWN = 20;
+
+interface TrialList {
+  trials: Trial[];
+  isCut: boolean;
+}
+
+async function trialsOf(id: string): Promise<TrialList> {
+  const found = await get<{ trials: Trial[]; next: string | null }>(`/api/v1/sweeps/${encodeURIComponent(id)}/trials`, { limit: TRIALS_MAX });
+  return { trials: found.trials, isCut: found.next !== null };
+}
+
+const windowsOf = async (id: string) => (await get<{ windows: WalkForwardWindow[] }>(`${runPath(id)}/windows`)).windows;
+
+export function SweepPanels({ id, report, inputs }: { id: string; report: Polled<RunReport>; inputs: Loadable<RunInputs> }) {
+  const settled = () => settledAs(report.value);
+  const trials = useWatched(() => partOf(settled, () => trialsOf(id)), [id]);
+  const windows = useWatched(() => partOf(settled, () => windowsOf(id)), [id]);
+  const [window, setWindow] = useState(0);
+  const spec = inputs.value?.spec.sweep;
+  const direction = directionOf(spec);
+  const list = trials.value?.trials;
+  const ofWindow = useMemo(() => searched(list ?? [], window), [list, window]);
+  const names = useMemo(() => paramNames(searched(list ?? [])), [list]);
+  const best = ranked(ofWindow, direction)[0];
+  const numbers = [...new Set((list ?? []).map((each) => each.window))].sort((a, b) => a - b).map(String);
+  const none = ({ trials: found }: TrialList) => (found.length === 0 ? <p>No trials yet, or beyond the position of the replay</p> : null);
+  const both = combined(trials, inputs);
+  return (
+    <>
+      <Panel
+        title="Is the best trial luck?"
+        class="wide"
+        actions={numbers.length > 1 && <Choice name="Window" value={String(window)} options={numbers} choose={(text) => setWindow(Number(text))} />}
+        of={both}
+        empty={([found]) => none(found)}
+      >
+        {([found]) => (
+          <>
+            {report.value !== null && windows.value?.length === 0 && <LuckFacts run={report.value} />}
+            {best === undefined ? <p class="note">No trial is feasible</p> : <RobustnessFacts trials={ofWindow} best={best} direction={direction} />}
+            {found.isCut && <p class="note">{`The first ${number(TRIALS_MAX, 0)} trials are loaded; the heat map has all.`}</p>}
+          </>
+        )}
+      </Panel>
+      {names.length > 0 && (
+        <HeatMap id={id} names={names} metrics={metricNames(ofWindow)} window={window} direction={direction} key={names.join()} />
+      )}
+      <Panel title="Trials by params" class="wide" of={both} empty={([found]) => none(found)}>
+        {() => <ParallelPlot trials={ofWindow} names={names} direction={direction} />}
+      </Panel>
+      <Panel title={`Best trials by ${metricOf(spec)}`} class="wide" of={both} empty={([found]) => none(found)}>
+        {() => <BestTrials trials={ranked(ofWindow, direction).slice(0, BEST_SHOWN)} names={names} />}
+      </Panel>
+      {!!windows.value?.length && (
+        <Panel title="Windows of the walk-forward" class="wide" of={windows}>
+          {(found) => <Windows rows={windowRows(found)} />}
+        </Panel>
+      )}
+    </>
+  );
+}
+
+const metricNames = (trials: readonly Trial[]): string[] => [...new Set(trials.flatMap(({ metrics }) => Object.keys(metrics)))].sort();
+
+function Fact({ name, text, detail }: { name: string; text: string; detail?: string }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{text}</dd>
+      {detail !== undefined && <dd class="detail">{detail}</dd>}
+    </div>
+  );
+}
+
+function LuckFacts({ run }: { run: RunReport }) {
+  const { deflated, sharpe, error, trials, verdict } = luck(run);
+  return (
+    <dl class="headline" aria-label="Deflated Sharpe ratio">
+      <Fact
+        name="Deflated Sharpe"
+        text={deflated === null ? MISSING : percent(deflated * 100)}
+        detail="the probability that the true Sharpe ratio of the best trial is above what the best of as many trials reaches by chance"
+      />
+      <Fact name="The best trial" text={verdict} />
+      <Fact name="Its Sharpe" text={sharpe === null ? MISSING : `${number(sharpe)} ± ${number(error)}`} detail={trials === null ? "" : `best of ${number(trials, 0)} trials`} />
+    </dl>
+  );
+}
+
+function RobustnessFacts({ trials, best, direction }: { trials: Trial[]; best: Trial; direction: Direction }) {
+  const found = robustness(trials, best, direction);
+  return (
+    <dl class="headline" aria-label="Neighbours of the best trial">
+      <Fact name="Best objective" text={number(found.best)} detail={paramsText(best.params)} />
+      <Fact name="Its neighbours" text={number(found.neighbours, 0)} detail={`${number(found.feasible, 0)} feasible; their params are the next values above or below`} />
+      <Fact name="Median neighbour" text={number(found.median)} detail={found.rank === null ? "" : `better than ${percent(found.rank * 100)} of all trials`} />
+      <Fact name="Worst neighbour" text={number(found.worst)} detail="a good optimum has good neighbours" />
+    </dl>
+  );
+}
+
+export const paramsText = (params: Record<string, unknown>): string =>
+  Object.entries(params).map(([name, value]) => `${name} ${plain(value)}`).join(", ");
+
+function BestTrials({ trials, names }: { trials: Trial[]; names: string[] }) {
+  if (trials.length === 0) return <p class="note">No trial is feasible</p>;
+  const metrics = ["return_percent", "max_drawdown_percent", "sharpe", "trades"];
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="Best trials">
+      <table>
+        <thead>
+          <tr>
+            {["Trial", ...names, "Objective", "Return", "Drawdown", "Sharpe", "Trades"].map((title) => (
+              <th scope="col" class="number" key={title}>{title}</th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {trials.map((each) => (
+            <tr key={each.trial}>
+              <td class="number">{each.trial}</td>
+              {names.map((name) => (
+                <td class="number" key={name}>{plain(each.params[name])}</td>
+              ))}
+              <td class="number">{number(each.objective)}</td>
+              {metrics.map((name) => (
+                <td class="number" key={name}>
+                  {name.endsWith("_percent") ? percent(each.metrics[name]) : number(each.metrics[name], name === "trades" ? 0 : 2)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Windows({ rows }: { rows: WindowRow[] }) {
+  const { windows, won, inSample, outOfSample } = windowSummary(rows);
+  const text = [
+    `${number(won, 0)} of ${number(windows, 0)} windows had a profit out-of-sample`,
+    `median objective ${number(inSample)} in-sample, ${number(outOfSample)} out-of-sample`,
+    "the equity below is that of all windows, one after another",
+  ].join("; ");
+  return (
+    <>
+      <p class="note">{text}</p>
+      <div class="scroll" tabIndex={0} role="region" aria-label="Windows of the walk-forward">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Window</th>
+              <th scope="col">Traded from</th>
+              <th scope="col">to</th>
+              <th scope="col">Params</th>
+              <th scope="col" class="number">In-sample</th>
+              <th scope="col" class="number">Out-of-sample</th>
+              <th scope="col" class="number">Return</th>
+              <th scope="col" class="number">Trades</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((row) => (
+              <tr key={row.window}>
+                <td>{row.window}</td>
+                <td>{time(row.start)}</td>
+                <td>{time(row.end)}</td>
+                <td>{paramsText(row.params)}</td>
+                <td class="number">{number(row.inSample)}</td>
+                <td class="number">{number(row.outOfSample)}</td>
+                <td class={`number ${(row.returnPercent ?? 0) > 0 ? "up" : (row.returnPercent ?? 0) < 0 ? "down" : ""}`}>{percent(row.returnPercent, true)}</td>
+                <td class="number">{number(row.trades, 0)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,40 @@
+// The form that asks for a token, shown while the gateway refuses requests without one.
+import { useEffect, useRef } from "preact/hooks";
+import { tokenRequired } from "../data/request";
+import { currentToken, keepToken } from "../token";
+
+export function Login() {
+  const input = useRef<HTMLInputElement>(null);
+  const asked = tokenRequired.value;
+  useEffect(() => {
+    if (asked !== null) input.current?.focus();
+  }, [asked]);
+  if (asked === null) return null;
+  const open = (event: Event) => {
+    event.preventDefault();
+    keepToken(input.current?.value ?? "");
+    location.reload();
+  };
+  const without = {
+    reading: "This gateway asks for a token.",
+    changes: "Changes need a token with the right to control. On a deck, `tapedeck page` prints an address with it.",
+  };
+  const unknown = "The gateway does not know this token. Enter another one.";
+  return (
+    <form id="login" class="cover" onSubmit={open}>
+      <p>{currentToken() === "" ? without[asked] : unknown}</p>
+      <label>
+        Token
+        <input ref={input} name="token" type="password" required autocomplete="current-password" />
+      </label>
+      <div class="choices">
+        <button class="primary">Open</button>
+        {asked === "changes" && (
+          <button type="button" onClick={() => (tokenRequired.value = null)}>
+            Only watch
+          </button>
+        )}
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,30 @@
+// A dialog over the page: the browser keeps the focus in it, closes it by Escape, and gives the focus back.
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+
+interface ModalProps {
+  title: string;
+  class?: string;
+  onClose: () => void;
+  children: ComponentChildren;
+}
+
+export function Modal({ title, onClose, children, class: name }: ModalProps) {
+  const element = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const { current } = element;
+    if (current?.open === false) current.showModal();
+    return () => current?.close();
+  }, []);
+  const clickOutside = (event: MouseEvent) => {
+    if (event.target === element.current) onClose();
+  };
+  return (
+    <dialog ref={element} class={name} aria-label={title} onClose={onClose} onClick={clickOutside}>
+      <div class="content">
+        <h2>{title}</h2>
+        {children}
+      </div>
+    </dialog>
+  );
+}

@@ -1,0 +1,93 @@
+// Addresses of the page: each view has one, and what is chosen within a view is in its query.
+import { computed, signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+
+export type Route =
+  | { view: "deck" }
+  | { view: "run"; id: string }
+  | { view: "compare"; ids: string[] }
+  | { view: "unknown"; path: string };
+
+interface Address {
+  path: string;
+  query: URLSearchParams;
+}
+
+const current = (): Address => ({ path: location.pathname, query: new URLSearchParams(location.search) });
+
+export const address = signal<Address>({ path: "/", query: new URLSearchParams() });
+export const route = computed<Route>(() => parseRoute(address.value.path, address.value.query));
+/** Where the Deck was left, so that the way back to it leads there. */
+export const deckAddress = signal("/");
+
+export function parseRoute(path: string, query: URLSearchParams): Route {
+  const [view = "", ...rest] = path.replace(/^\/+|\/+$/g, "").split("/");
+  if (view === "" && rest.length === 0) return { view: "deck" };
+  const id = decoded(rest.join("/"));
+  if (view === "run" && id !== "") return { view, id };
+  if (view === "compare" && rest.length === 0) return { view, ids: query.getAll("run") };
+  return { view: "unknown", path };
+}
+
+/** The address of a view. */
+export function pathOf(to: Route): string {
+  if (to.view === "run") return `/run/${encodeURIComponent(to.id)}`;
+  if (to.view === "compare") {
+    const query = new URLSearchParams(to.ids.map((id) => ["run", id])).toString();
+    return query === "" ? "/compare" : `/compare?${query}`;
+  }
+  return to.view === "deck" ? deckAddress.value : to.path;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Go to an address of the page: a new entry of the history, or in place of the present one. */
+export function navigate(to: string | Route, replace = false): void {
+  const target = typeof to === "string" ? to : pathOf(to);
+  if (target === location.pathname + location.search) return;
+  if (replace) history.replaceState(null, "", target);
+  else history.pushState(null, "", target);
+  follow();
+}
+
+/** Change parameters of the present address; null removes one. */
+export function setQuery(changes: Record<string, string | null>, replace = false): void {
+  const query = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) query.delete(name);
+    else query.set(name, value);
+  }
+  const text = query.toString();
+  navigate(text === "" ? location.pathname : `${location.pathname}?${text}`, replace);
+}
+
+/** Follow the browser's history from now on. */
+export function startRouter(): void {
+  window.addEventListener("popstate", follow);
+  follow();
+}
+
+function follow(): void {
+  address.value = current();
+  if (route.value.view === "deck") deckAddress.value = location.pathname + location.search;
+}
+
+/** A link to a view. A click with a modifier is the browser's. */
+export function Link(props: { to: Route; class?: string; current?: boolean; children: ComponentChildren }) {
+  const open = (event: MouseEvent) => {
+    if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    navigate(props.to);
+  };
+  return (
+    <a href={pathOf(props.to)} class={props.class} aria-current={props.current === true ? "page" : undefined} onClick={open}>
+      {props.children}
+    </a>
+  );
+}

@@ -1,0 +1,55 @@
+// Go to a date: a time within the range of the replay, in UTC.
+import { useSignal } from "@preact/signals";
+import { position } from "../deck/replay_state";
+import { replay } from "../deck/selection";
+import { time } from "../format";
+import { Modal } from "../shell/modal";
+import { dialog } from "./actions";
+import { seek } from "./seeks";
+
+/** The time that a reader has written, as UTC: 2018-04-04, 2018-04-04 12:30, or with seconds. Null for another text. */
+export function parseTime(text: string): number | null {
+  const match = /^\s*(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?))?\s*$/.exec(text);
+  if (match === null) return null;
+  const ms = Date.parse(`${match[1]}T${match[2] ?? "00:00"}Z`);
+  return Number.isNaN(ms) ? null : ms;
+}
+
+export function JumpDialog() {
+  const shown = replay.value;
+  const text = useSignal(time(position.value ?? shown?.range_from ?? null));
+  const problem = useSignal("");
+  const close = () => (dialog.value = null);
+  if (shown === null) return null;
+  const go = (event: Event) => {
+    event.preventDefault();
+    const ts = parseTime(text.value);
+    if (ts === null) problem.value = `time: got ${text.value}, expected one like 2018-04-04 12:30`;
+    else if (ts < shown.range_from || ts > shown.range_to)
+      problem.value = `time: got ${text.value}, expected one from ${time(shown.range_from)} to ${time(shown.range_to)}`;
+    else {
+      close();
+      void seek(ts);
+    }
+  };
+  return (
+    <Modal title="Go to a date (UTC)" onClose={close}>
+      <form onSubmit={go}>
+        <label>
+          Time{" "}
+          <input id="jump" value={text.value} onInput={({ currentTarget }) => (text.value = currentTarget.value)} autofocus />
+        </label>
+        {problem.value !== "" && <p class="down" role="alert">{problem.value}</p>}
+        <div class="choices">
+          <button class="primary">Go</button>
+          <button type="button" onClick={() => (text.value = time(shown.range_from))}>
+            Start of the range
+          </button>
+          <button type="button" onClick={close}>
+            Cancel
+          </button>
+        </div>
+      </form>
+    </Modal>
+  );
+}

@@ -1,0 +1,35 @@
+// Steps of one bar of the chart, from virtual time: how many intervals of the replay they are, or what time is sought.
+import { openOf } from "../chart/lengths";
+import type { Resolution } from "../data/types";
+
+const UNITS_MS: Readonly<Record<string, number>> = {
+  s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000, M: 2_678_400_000,
+};
+
+/** The length of an interval such as 5m, milliseconds; of a month the longest. */
+export function intervalMs(interval: string): number {
+  const [, count, unit] = /^(\d+)([smhdwM])$/.exec(interval) ?? [];
+  return Number(count ?? 1) * (UNITS_MS[unit ?? "m"] ?? 60_000);
+}
+
+/** The end of the bar that virtual time is in, or that follows it. */
+export function nextClose(position: number, length: Resolution): number {
+  const opened = openOf(position + 1, length);
+  if (!length.interval.endsWith("M")) return opened + length.width_ms;
+  const date = new Date(opened);
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1);
+}
+
+/** How many intervals of ``base`` milliseconds end the next ``bars`` bars. */
+export function intervalsAhead(position: number, length: Resolution, base: number, bars: number): number {
+  let close = position;
+  for (let n = 0; n < bars; n += 1) close = nextClose(close, length);
+  return Math.max(1, Math.round((close - position) / base));
+}
+
+/** The time to seek to, so that the last ``bars`` bars are taken back: a bar that has begun counts as one. */
+export function timeBack(position: number, length: Resolution, bars: number, rangeFrom: number): number {
+  let opened = position;
+  for (let n = 0; n < bars; n += 1) opened = openOf(opened, length);
+  return Math.max(rangeFrom, opened);
+}

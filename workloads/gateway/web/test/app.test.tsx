@@ -1,0 +1,247 @@
+// @vitest-environment happy-dom
+// The whole Deck over fake answers: what a reader sees of a replay that plays, of one that cannot be reached, and of none.
+import { render } from "preact";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { drawn } from "./fake_charts";
+import { FakeWebSocket } from "./fake_socket";
+import { trade } from "./run/made";
+
+vi.mock("lightweight-charts", async () => (await import("./fake_charts")).fakeCharts);
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // for a busy machine
+const eventually = (check: () => void) => vi.waitFor(check, { timeout: 30_000, interval: 20 });
+
+const M = 60_000;
+const RANGE = { range_from: 0, range_to: 60 * M };
+const PLAYED = {
+  uid: "u1", name: "tape", namespace: "default", exchange: "coinbase", symbols: ["BTC/USD"], interval: "1m", ...RANGE,
+  position: 10 * M, epoch: "0.0", published: 10, ended: false, transforms: ["sma5"],
+};
+const RUN = { run_id: "r1", name: "cross", strategy: "sma-cross", replay_uid: "u1", exchange: "coinbase", symbols: ["BTC/USD"], state: "running", cash: 100 };
+const resource = (kind: string, name: string, uid: string, spec: object, status: object) => ({
+  apiVersion: "v", kind, metadata: { name, namespace: "default", uid }, spec, status,
+});
+const RESOLUTIONS = [
+  { resolution: "1", interval: "1m", width_ms: M, origin_ms: 0 },
+  { resolution: "5", interval: "5m", width_ms: 5 * M, origin_ms: 0 },
+];
+
+let answers: Record<string, unknown> = {};
+let place: HTMLElement;
+let socket: FakeWebSocket;
+let seq = 1;
+
+beforeEach(() => {
+  answers = {
+    "/api/replays": [PLAYED],
+    "/api/resolutions": RESOLUTIONS,
+    "/api/v1/runs": { runs: [RUN] },
+    "/api/v1/feeds": { feeds: [resource("Feed", "files", "f1", {}, { phase: "Failed", message: "no files match" })] },
+    "/api/v1/replays": { replays: [resource("Replay", "tape", "u1", { speed: 60 }, { phase: "Running", speed: "60x", progress: "10/60" })] },
+    "/api/v1/backtests": { backtests: [resource("Backtest", "cross", "b1", {}, { phase: "Running", runId: "r1" })] },
+    "/api/v1/bars": { bars: [] },
+    "/api/v1/coverage": { holes: [{ from: 20 * M, to: 25 * M }] },
+    "/api/v1/runs/r1/fills": { fills: [] },
+    "/api/runs/r1/equity": [],
+    "/symbols": { ticker: "x", pricescale: 100, timezone: "Etc/UTC", supported_resolutions: ["1"] },
+    "/search": [],
+    "/history": { s: "no_data" },
+  };
+  FakeWebSocket.opened = [];
+  drawn.length = 0;
+  vi.stubGlobal("WebSocket", FakeWebSocket);
+  vi.stubGlobal("fetch", (address: string) => {
+    const answer = answers[new URL(address, "http://x").pathname];
+    if (answer === undefined) return Promise.resolve(new Response(JSON.stringify({ detail: "not here" }), { status: 503 }));
+    return Promise.resolve(new Response(JSON.stringify(answer)));
+  });
+  localStorage.clear();
+  history.replaceState(null, "", "/");
+  place = document.body.appendChild(document.createElement("div"));
+});
+afterEach(() => {
+  render(null, place);
+  place.remove();
+  vi.unstubAllGlobals();
+});
+
+async function open() {
+  vi.resetModules();
+  const [{ App }, { startRouter }, { connect }, preact] = await Promise.all([
+    import("../src/shell/app"), import("../src/shell/router"), import("../src/data/gateway_socket"), import("preact"),
+  ]);
+  startRouter();
+  connect();
+  socket = FakeWebSocket.newest(); // an earlier page may still try to connect again
+  preact.render(<App />, place);
+  socket.open();
+  receive({ type: "welcome", session: "s", limits: { ping_seconds: 15 } });
+  receive({ type: "services", broker: true, database: true });
+}
+
+const receive = (message: object) => socket.receive({ seq: (seq += 1), ...message });
+const idOf = (channel: string) => socket.sent.find((each) => each["channel"] === channel)?.["id"];
+const subscribed = (channel: string) => eventually(() => expect(idOf(channel)).toBeDefined());
+const tell = (state: object) =>
+  receive({
+    type: "replay", id: idOf("replay"), replay: "u1", namespace: "default", name: "tape", ...RANGE, epoch: "0.0", round: 0, speed: 60,
+    unpaced: false, measured_speed: 59.81, paused: false, ended: false, lateness_ms: 12, published: 10, position: 10 * M, ...state,
+  });
+const text = (selector: string) => place.querySelector(selector)?.textContent ?? "";
+const see = (selector: string, expected: string) => eventually(() => expect(text(selector)).toContain(expected));
+
+describe("a replay that plays", () => {
+  beforeEach(async () => {
+    await open();
+    await subscribed("replay");
+    await subscribed("bars");
+    tell({});
+  });
+
+  it("has its state and its clock in sight", async () => {
+    await see("#deck-state", "PLAYING");
+    await see("[data-figure='Virtual time']", "1970-01-01 00:10");
+    expect(text("[data-figure='Measured']")).toBe("59.8×");
+    expect(text("[data-figure='Wanted']")).toBe("60× (1 min/s)");
+    expect(text("[data-figure='Lateness']")).toBe("12 ms");
+    expect(place.querySelector("[aria-label='Pause']")).not.toBeNull();
+    expect(text("#connection")).toBe("live");
+  });
+
+  it("is drawn up to its position, and taken back by a seek", async () => {
+    const bar = (n: number) => ({ ts: n * M, open: 1, high: 2, low: 1, close: 2, volume: 1, closed: true });
+    const last = () => place.querySelector<HTMLElement>("#chart")?.dataset["last"];
+    receive({ type: "bars", id: idOf("bars"), snapshot: true, bars: [7, 8, 9].map(bar) });
+    await eventually(() => expect(last()).toBe(String(9 * M)));
+    await see("#legend", "O 1.00");
+    await see("#last-bar", "close 2.00");
+    receive({ type: "bars", id: idOf("bars"), bars: [bar(10)] });
+    await see("[data-figure='Virtual time']", "1970-01-01 00:11"); // sooner than the next state
+    receive({ type: "reset", id: idOf("bars"), reason: "seek" });
+    receive({ type: "bars", id: idOf("bars"), snapshot: true, bars: [bar(2)] });
+    tell({ position: 3 * M, epoch: "1.0", paused: true });
+    await eventually(() => expect(last()).toBe(String(2 * M)));
+    await see("[data-figure='Virtual time']", "1970-01-01 00:03");
+    const candles = drawn.find(({ kind }) => kind === "Candlestick");
+    expect(candles?.data.map(({ time }) => time / 60)).toEqual([2]);
+  });
+
+  it("says when the broker or the gateway cannot be reached", async () => {
+    receive({ type: "services", broker: false, database: true });
+    await see("#deck-state", "BROKER UNREACHABLE");
+    await see("#connection", "no broker");
+    socket.drop();
+    await see("#deck-state", "GATEWAY UNREACHABLE");
+    expect(place.querySelector<HTMLButtonElement>(".play")?.disabled).toBe(true);
+    expect(text("[data-figure='Virtual time']")).toContain("00:10"); // what is known stays in sight
+  });
+
+  it("offers to play it again after its end", async () => {
+    tell({ ended: true });
+    await see("#deck-state", "ENDED");
+    await see(".buttons", "Play again");
+  });
+
+  it("opens its dialogs by keys, which then have the keys", async () => {
+    const press = (key: string) => window.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    press("?");
+    await see("dialog", "One bar forward");
+    press("g");
+    expect(place.querySelectorAll("dialog")).toHaveLength(1);
+    place.querySelector("dialog")?.dispatchEvent(new Event("close"));
+    await eventually(() => expect(place.querySelector("dialog")).toBeNull());
+    press("g");
+    await eventually(() => expect(place.querySelector<HTMLInputElement>("#jump")?.value).toBe("1970-01-01 00:10"));
+  });
+});
+
+describe("a run that has ended", () => {
+  const bar = (n: number) => ({ ts: n * M, open: 1, high: 2, low: 1, close: 2, volume: 1, closed: true });
+  const chart = () => place.querySelector<HTMLElement>("#chart")?.dataset;
+  const show = async () => {
+    await open();
+    for (const channel of ["replay", "bars", "fills", "equity"]) await subscribed(channel);
+    tell({});
+    receive({ type: "bars", id: idOf("bars"), snapshot: true, bars: [2, 3, 4, 5, 6, 7, 8, 9].map(bar) });
+  };
+
+  beforeEach(() => {
+    localStorage.setItem("tapedeck.layout", '{"lists":true,"drawer":true}');
+    answers["/api/v1/runs"] = { runs: [{ ...RUN, state: "complete" }] };
+    answers["/api/runs/r1/equity"] = [[0, 4 * M, 7, 0, null, null, null]];
+    const trades = [trade({ seq: 3, entry_ts: 4 * M, exit_ts: 6 * M }), trade({ seq: 4, entry_ts: 5 * M, exit_ts: 30 * M })];
+    answers["/api/v1/runs/r1/trades"] = { trades, next: null };
+  });
+
+  it("is drawn when its results arrive", async () => {
+    await show();
+    for (const channel of ["fills", "equity"]) receive({ type: channel, id: idOf(channel), snapshot: true, fills: [], points: [] });
+    await eventually(() => expect(chart()?.["equity"]).toBe("1"));
+  });
+
+  it("has the trade that the address names on the chart, until it is hidden", async () => {
+    history.replaceState(null, "", "/?run=r1&trade=3");
+    await show();
+    await see("#trade", "Trade 3: long, 1970-01-01 00:04 to 1970-01-01 00:06");
+    await eventually(() => expect(chart()?.["trade"]).toBe(`${3 * M} ${5 * M}`));
+    place.querySelector<HTMLButtonElement>("#trade button")?.click();
+    await eventually(() => expect(chart()?.["trade"]).toBe(""));
+    expect(location.search).toBe("?run=r1");
+  });
+
+  it("has nothing of a trade right of the last bar, and says so of a trade that it lacks", async () => {
+    history.replaceState(null, "", "/?run=r1&trade=4");
+    await show();
+    await eventually(() => expect(chart()?.["trade"]).toBe(String(4 * M)));
+    history.pushState(null, "", "/?run=r1&trade=5");
+    window.dispatchEvent(new PopStateEvent("popstate"));
+    await see("#trade", "trade: got 5, expected a trade that the run has closed");
+    await eventually(() => expect(chart()?.["trade"]).toBe(""));
+  });
+});
+
+describe("the lists", () => {
+  it("have state, speed, progress and problems", async () => {
+    localStorage.setItem("tapedeck.layout", '{"lists":true,"drawer":true}');
+    await open();
+    await see("[data-name='files']", "no files match");
+    await see("[data-name='tape']", "Running · 60x · 10/60");
+    await see("[data-name='cross']", "Report");
+    await eventually(() => expect(place.querySelector("[data-current='true']")?.getAttribute("data-name")).toBe("tape"));
+  });
+
+  it("have the replays that have started where resources cannot be read", async () => {
+    localStorage.setItem("tapedeck.layout", '{"lists":true,"drawer":true}');
+    delete answers["/api/v1/replays"];
+    await open();
+    await see("[aria-label='Replays']", "tape");
+    await see("[aria-label='Replays']", "Not up to date: not here");
+    await see("[aria-label='Feeds']", "files");
+  });
+});
+
+describe("a deck without data", () => {
+  it("shows the first commands, and what is wrong with the address", async () => {
+    Object.assign(answers, { "/api/replays": [], "/api/v1/runs": { runs: [] } });
+    history.replaceState(null, "", "/?replay=none-such");
+    await open();
+    await see("#empty", "tapedeck apply -f examples/replay.yaml");
+    await see("#empty", "replay: got none-such");
+    await see("#deck-state", "NO REPLAY");
+  });
+
+  it.each([["/api/replays", "/search"], ["/api/resolutions"]])("says what cannot be reached: %s", async (...paths) => {
+    for (const path of paths) delete answers[path];
+    await open();
+    await see("#empty", "Unreachable");
+  });
+});
+
+it("an embedded chart has the transport and nothing else", async () => {
+  history.replaceState(null, "", "/?embed=chart&charts=4&indicators=sma:5");
+  await open();
+  await see("[data-figure='Round']", "–");
+  await eventually(() => expect(place.querySelectorAll(".chart")).toHaveLength(1));
+  expect(place.querySelectorAll("header.head, aside, .deck-tools")).toHaveLength(0);
+  await subscribed("bars");
+});

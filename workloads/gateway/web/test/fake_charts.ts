@@ -1,0 +1,56 @@
+// A charting library that draws nothing: happy-dom has no canvas. It keeps what its series are given.
+
+export interface FakeSeries {
+  kind: unknown;
+  data: { time: number }[];
+}
+
+/** One for all instances of this module: a test that imports the page again has several. */
+export const drawn: FakeSeries[] = ((globalThis as { drawnSeries?: FakeSeries[] }).drawnSeries ??= []);
+
+const nothing = () => undefined;
+
+function series(kind: unknown) {
+  const made: FakeSeries = { kind, data: [] };
+  drawn.push(made);
+  return {
+    made,
+    applyOptions: nothing,
+    attachPrimitive: nothing,
+    detachPrimitive: nothing,
+    priceScale: () => ({ applyOptions: nothing }),
+    setData: (data: { time: number }[]) => (made.data = [...data]),
+    update: (each: { time: number }) => {
+      made.data = [...made.data.filter(({ time }) => time !== each.time), each];
+    },
+  };
+}
+
+const timeScale = {
+  subscribeVisibleLogicalRangeChange: nothing,
+  scrollToPosition: nothing,
+  setVisibleRange: nothing,
+  timeToCoordinate: () => null,
+};
+
+export const fakeCharts = {
+  CandlestickSeries: "Candlestick",
+  HistogramSeries: "Histogram",
+  LineSeries: "Line",
+  BaselineSeries: "Baseline",
+  ColorType: { Solid: "solid" },
+  CrosshairMode: { Normal: 0 },
+  LineStyle: { Dashed: 2 },
+  PriceScaleMode: { Normal: 0, Logarithmic: 1 },
+  createSeriesMarkers: () => ({ setMarkers: nothing, markers: () => [], detach: nothing }),
+  createChart: () => ({
+    addSeries: series,
+    removeSeries: ({ made }: { made: FakeSeries }) => drawn.splice(drawn.indexOf(made), 1),
+    applyOptions: nothing,
+    panes: () => [],
+    remove: nothing,
+    timeScale: () => timeScale,
+    subscribeCrosshairMove: nothing,
+    subscribeClick: nothing,
+  }),
+};

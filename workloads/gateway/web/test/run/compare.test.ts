@@ -1,0 +1,61 @@
+// Differences between runs, compared with ones found by hand.
+import { describe, expect, it } from "vitest";
+import { differences, differs, normalised, runLabels, toggled, tradeDifferences } from "../../src/run/compare";
+import { differenceText, tradeText } from "../../src/run/compare_panels";
+import { equityRow, report, trade } from "./made";
+
+describe("curves on one scale", () => {
+  it("begin at 100 and end where their run ends", () => {
+    const found = normalised([
+      { cash: 1_000, curve: [equityRow(0, 1_000, 0), equityRow(20, 1_100, 0)] },
+      { cash: 50, curve: [equityRow(10, 50, 0), equityRow(30, 25, 50)] },
+      { cash: 10, curve: [] },
+    ]);
+    expect(found.ts).toEqual([0, 10, 20, 30]);
+    expect(found.values[0]?.map((value) => value && Math.round(value))).toEqual([100, 100, 110, null]);
+    expect(found.values.slice(1)).toEqual([[null, 100, 100, 50], [null, null, null, null]]);
+  });
+});
+
+describe("trades that differ", () => {
+  const same = trade({ entry_ts: 1, exit_ts: 2, seq: 7 });
+  it("are missing in a run, or have other prices or sizes", () => {
+    const runs = [
+      [same, trade({ entry_ts: 5, exit_ts: 6, size: 1 }), trade({ entry_ts: 3, exit_ts: 4 })],
+      [{ ...same, seq: 0 }, trade({ entry_ts: 5, exit_ts: 6, size: 2 })],
+    ];
+    const found = tradeDifferences(runs);
+    expect(found.map(({ entry_ts, is, trades }) => [entry_ts, is, trades.map((each) => each?.size ?? null)])).toEqual([
+      [3, "missing", [1, null]], [5, "changed", [1, 2]],
+    ]);
+  });
+  it("of one kind are compared in their order: one run made it twice", () => {
+    const found = tradeDifferences([[same, same], [same]]);
+    expect(found.map(({ trades }) => trades)).toEqual([[same, null]]);
+  });
+  it("are others by symbol and side", () =>
+    expect(tradeDifferences([[same], [{ ...same, symbol: "ETH/USD" }], [{ ...same, side: "short" }]])).toHaveLength(3));
+  it("are none where all are the same", () => expect(tradeDifferences([[same], [same], [same]])).toEqual([]));
+});
+
+describe("figures", () => {
+  it("differ from the first run", () => {
+    expect(differences([1, 3, null, 0.5])).toEqual([0, 2, null, -0.5]);
+    expect(differences([null, 3])).toEqual([null, null]);
+    expect([differs([1, 1, 1]), differs([1, null]), differs([{ a: 1 }, { a: 1 }])]).toEqual([false, true, false]);
+    expect([null, 0, 2, -0.001].map(differenceText)).toEqual(["", "=", "+2.00", "-0.001"]);
+    expect([tradeText(null), tradeText(trade({ pnl_net: 3, size: 2, entry_price: 7 }))]).toEqual(["not made", "3.00 (2 at 7.00)"]);
+  });
+});
+
+describe("the choice of runs", () => {
+  it("has six at most, each once", () => {
+    expect(toggled(["a", "b"], "a")).toEqual(["b"]);
+    expect(toggled(["a"], "b")).toEqual(["a", "b"]);
+    expect(toggled([..."abcdef"], "g")).toEqual([..."abcdef"]);
+  });
+  it("has names that can be told apart", () =>
+    expect(runLabels([report({ run_id: "12345678-9" }), report({ run_id: "abcdefgh-9" }), report({ name: "other" })])).toEqual([
+      "cross (12345678)", "cross (abcdefgh)", "other",
+    ]));
+});

@@ -1,0 +1,96 @@
+// Trials of sweeps: their order, what is around the best, and windows, compared with values found by hand.
+import { describe, expect, it } from "vitest";
+import {
+  coordinates, luck, neighbours, paramNames, ranked, robustness, shareOf, valuesOf, windowRows, windowSummary,
+} from "../../src/run/sweep";
+import { paramsText } from "../../src/run/sweep_panels";
+import type { Trial } from "../../src/run/types";
+
+let numbered = 0;
+const trial = (params: Record<string, unknown>, objective: number | null, given: Partial<Trial> = {}): Trial => ({
+  window: 0, trial: numbered++, params, start: 0, end: 1, metrics: {}, objective, feasible: objective !== null, message: "", ...given,
+});
+
+/** A grid of fast × slow whose objective is fast + slow / 100; 30 by 90 failed. */
+const GRID = [10, 20, 30].flatMap((fast) =>
+  [60, 90, 120].map((slow) => trial({ fast, slow, kind: "x" }, fast === 30 && slow === 90 ? null : fast + slow / 100)),
+);
+const at = (fast: number, slow: number) => GRID.find(({ params }) => params["fast"] === fast && params["slow"] === slow) as Trial;
+const TEST = trial({ fast: 30, slow: 120, kind: "x" }, 99, { trial: -1 });
+
+describe("trials", () => {
+  it("are ranked by objective in its direction, without those that are not feasible, and without tests", () => {
+    const best = (direction: "maximize" | "minimize") => ranked([TEST, ...GRID], direction).slice(0, 2).map(({ params }) => [params["fast"], params["slow"]]);
+    expect(best("maximize")).toEqual([[30, 120], [30, 60]]);
+    expect(best("minimize")).toEqual([[10, 60], [10, 90]]);
+    const equal = [trial({}, 1, { trial: 9 }), trial({}, 1, { trial: 4 }), trial({}, 1, { trial: 2, window: 1 })];
+    expect(ranked(equal, "maximize").map((each) => [each.window, each.trial])).toEqual([[0, 4], [0, 9], [1, 2]]);
+  });
+  it("differ by some of their params", () => {
+    expect(paramNames(GRID)).toEqual(["fast", "slow"]);
+    expect(valuesOf([trial({ a: "b" }, 1), trial({ a: 10 }, 1), trial({ a: 9 }, 1), trial({ a: "a" }, 1)], "a")).toEqual([9, 10, "a", "b"]);
+  });
+});
+
+describe("the neighbours of a trial", () => {
+  const around = (fast: number, slow: number) =>
+    neighbours([TEST, ...GRID], at(fast, slow)).map(({ params }) => [params["fast"], params["slow"]]);
+  it("have the same params, or the next values", () => {
+    expect(around(30, 120)).toEqual([[20, 90], [20, 120], [30, 90]]);
+    expect(around(20, 90)).toHaveLength(8);
+  });
+  it("tell how robust the best is", () => {
+    const { median, ...others } = robustness([TEST, ...GRID], at(30, 120), "maximize");
+    expect(median).toBeCloseTo(21.05, 12); // of 20.9 and 21.2, which is more than 5 of all 8
+    expect(others).toEqual({ best: 31.2, neighbours: 3, feasible: 2, worst: 20.9, rank: 5 / 8 });
+    expect(robustness(GRID, at(10, 60), "minimize").worst).toBe(20.9);
+  });
+  it("of a search at random are the nearest", () => {
+    const random = Array.from({ length: 40 }, (_, i) => trial({ a: (i * 17) % 41, b: (i * 29) % 43 }, i));
+    const best = random[11] as Trial;
+    const found = neighbours(random, best);
+    const distance = ({ params }: Trial) => Math.hypot(((params["a"] as number) - (best.params["a"] as number)) / 40, ((params["b"] as number) - (best.params["b"] as number)) / 42);
+    const furthest = Math.max(...found.map(distance));
+    expect(found).toHaveLength(8);
+    expect(random.filter((each) => each !== best && distance(each) < furthest * 0.9).every((each) => found.includes(each))).toBe(true);
+  });
+  it("of another text are none", () => {
+    const kinds = [trial({ kind: "a", n: 1 }, 1), trial({ kind: "b", n: 1 }, 1), trial({ kind: "a", n: 2 }, 1)];
+    expect(neighbours(kinds, kinds[0] as Trial)).toEqual([kinds[2]]);
+  });
+});
+
+describe("luck", () => {
+  it.each([[0.97, "unlikely to be luck"], [0.7, "may be luck"], [0.2, "probably luck"]])("at %d", (deflated, verdict) => {
+    const found = luck({ metrics: { deflated_sharpe: deflated, best_sharpe: 2, best_sharpe_error: 0.5, trials_with_sharpe: 40 }, undefined: {} });
+    expect(found).toEqual({ deflated, verdict, sharpe: 2, error: 0.5, trials: 40 });
+  });
+  it("is unknown for a reason", () =>
+    expect(luck({ metrics: { deflated_sharpe: null }, undefined: { deflated_sharpe: "got 3 daily returns" } }).verdict).toBe(
+      "unknown: got 3 daily returns",
+    ));
+});
+
+describe("windows of a walk-forward", () => {
+  const windows = [1, -2, 3].map((percent, window) => ({
+    window,
+    params: { fast: window },
+    in_sample: window === 2 ? null : trial({}, 10 + window),
+    out_of_sample: trial({}, percent, { trial: -1, window, metrics: { return_percent: percent, trades: 4 }, start: window, end: window + 1 }),
+  }));
+  it("have both figures, and a summary of all", () => {
+    const rows = windowRows(windows);
+    expect(rows[1]).toEqual({ window: 1, params: { fast: 1 }, start: 1, end: 2, inSample: 11, outOfSample: -2, returnPercent: -2, trades: 4 });
+    expect(windowSummary(rows)).toEqual({ windows: 3, won: 2, inSample: 10.5, outOfSample: 1 });
+    expect(windowSummary([])).toEqual({ windows: 0, won: 0, inSample: null, outOfSample: null });
+    expect(paramsText({ fast: 5, trail: false, kind: "x" })).toBe("fast 5, trail false, kind x");
+  });
+});
+
+describe("parallel coordinates", () => {
+  it("place each trial on each axis, numbers by their value", () => {
+    const found = coordinates([trial({ n: 1, kind: "a" }, 5), trial({ n: 2, kind: "b" }, 15), trial({ n: 5, kind: "c" }, 10), trial({ n: 9, kind: "c" }, null)], ["n", "kind"]);
+    expect(found.map(({ places }) => places)).toEqual([[0, 0, 0], [0.25, 0.5, 1], [1, 1, 0.5]]);
+    expect([shareOf(3, [3, 3]), shareOf(4, [2, 6])]).toEqual([1, 0.5]);
+  });
+});

@@ -1,0 +1,180 @@
+// @vitest-environment happy-dom
+// Seeks over fake answers: what is sent, what is asked first, what can be undone, and the loop from A to B.
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { FakeWebSocket } from "./fake_socket";
+
+const fetched = vi.fn<(address: string, init?: RequestInit) => Promise<Response>>();
+const RANGE = { range_from: 0, range_to: 3_600_000 };
+const PLAYED = {
+  uid: "u1", name: "tape", namespace: "default", exchange: "coinbase", symbols: ["BTC/USD"], interval: "1m", ...RANGE,
+  position: 600_000, epoch: "0.0", published: 10, ended: false, transforms: [],
+};
+const BACKTEST = {
+  apiVersion: "tapedeck.dev/v1alpha1", kind: "Backtest", metadata: { name: "sma", namespace: "default", uid: "b1" },
+  spec: { data: { replay: { name: "tape" } }, strategy: { builtin: "sma-cross" } }, status: { phase: "Running" },
+};
+let runs: unknown[] = [];
+let spec: Record<string, unknown> = {};
+
+function answer(address: string): unknown {
+  if (address === "/api/replays") return [PLAYED];
+  const replay = { apiVersion: "v", kind: "Replay", metadata: { name: "tape", namespace: "default", uid: "u1" }, spec };
+  if (address === "/api/v1/replays") return { replays: [replay] };
+  if (address === "/api/v1/backtests") return { backtests: runs };
+  if (address === "/api/v1/feeds") return { feeds: [] };
+  return {};
+}
+
+/** What was posted, by the path's last part. */
+const posted = () =>
+  fetched.mock.calls
+    .filter(([, init]) => init?.method === "POST")
+    .map(([address, init]) => [address.split("/").at(-1), JSON.parse(init?.body as string) as unknown]);
+
+async function deck() {
+  vi.resetModules();
+  const modules = {
+    resources: await import("../src/data/resources"),
+    router: await import("../src/shell/router"),
+    state: await import("../src/deck/replay_state"),
+    seeks: await import("../src/transport/seeks"),
+    loop: await import("../src/transport/ab_loop"),
+    actions: await import("../src/transport/actions"),
+  };
+  modules.router.startRouter();
+  await Promise.all([modules.resources.played, modules.resources.replays, modules.resources.backtests].map((each) => each.refresh()));
+  const end = modules.state.followReplay();
+  const socket = FakeWebSocket.newest();
+  socket.open();
+  socket.receive({ type: "welcome", seq: 1, session: "s", limits: { ping_seconds: 15 } });
+  let seq = 1;
+  const tell = (state: object) =>
+    socket.receive({
+      type: "replay", seq: (seq += 1), id: "s1", replay: "u1", namespace: "default", name: "tape", ...RANGE, epoch: "0.0",
+      round: 0, speed: 60, unpaced: false, measured_speed: 60, paused: false, ended: false, lateness_ms: 0, published: 1,
+      position: 600_000, ...state,
+    });
+  tell({});
+  return { ...modules, tell, end };
+}
+
+beforeEach(() => {
+  FakeWebSocket.opened = [];
+  vi.stubGlobal("WebSocket", FakeWebSocket);
+  vi.stubGlobal("fetch", fetched);
+  fetched.mockImplementation((address) => Promise.resolve(new Response(JSON.stringify(answer(address)))));
+  history.replaceState(null, "", "/");
+  [runs, spec] = [[], {}];
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+  fetched.mockReset();
+});
+
+describe("a seek", () => {
+  it("is sent to the shown replay, and can be undone", async () => {
+    const { seeks, tell } = await deck();
+    await seeks.seek(120_000.4, { paused: true });
+    expect(seeks.undoable.value).toEqual({ uid: "u1", position: 600_000, paused: false });
+    tell({ position: 120_000, epoch: "1.0", paused: true });
+    await seeks.undo();
+    expect(posted()).toEqual([
+      ["controls", { paused: true, seek: 120_000 }],
+      ["controls", { paused: false, seek: 600_000 }],
+    ]);
+    expect(seeks.undoable.value).toBeNull();
+  });
+
+  it("that the gateway refuses is shown, and not undone", async () => {
+    const { seeks } = await deck();
+    const { controlProblem } = await import("../src/transport/controls");
+    fetched.mockResolvedValueOnce(new Response(JSON.stringify({ detail: "token: got none" }), { status: 403 }));
+    await seeks.seek(1);
+    expect(controlProblem.value).toBe("token: got none");
+    expect(seeks.undoable.value).toBeNull();
+  });
+
+  it("that ends a run asks first, once, and may restart it under another name", async () => {
+    runs = [BACKTEST];
+    const { seeks } = await deck();
+    await seeks.seek(60_000);
+    expect(seeks.asked.value?.runs.map(({ backtest }) => backtest.metadata.name)).toEqual(["sma"]);
+    await seeks.answer("cancel");
+    expect(posted()).toEqual([]);
+    await seeks.seek(60_000);
+    await seeks.answer("restart");
+    const { apiVersion, kind, spec: before } = BACKTEST;
+    const data = { ...before.data, replay: { ...before.data.replay, onSeek: "restart" } };
+    expect(posted()).toEqual([
+      ["controls", { seek: 60_000 }],
+      ["backtests", { apiVersion, kind, metadata: { name: "sma-2", namespace: "default" }, spec: { ...before, data } }],
+    ]);
+    await seeks.seek(120_000);
+    expect(seeks.asked.value).toBeNull();
+  });
+});
+
+describe("the transport", () => {
+  it("plays, pauses, and goes on from a time to stop", async () => {
+    const { actions, tell } = await deck();
+    await actions.playOrPause();
+    spec = { paused: true };
+    tell({ paused: true });
+    const { resources } = { resources: await import("../src/data/resources") };
+    await resources.replays.refresh();
+    await actions.playOrPause();
+    spec = { until: new Date(600_000).toISOString() };
+    await resources.replays.refresh();
+    await actions.playOrPause();
+    expect(posted()).toEqual([
+      ["controls", { paused: true }], ["controls", { paused: false }], ["controls", { paused: false, until: null }],
+    ]);
+  });
+
+  it("steps by bars, changes the speed, and sends nothing after the end", async () => {
+    const { actions, tell } = await deck();
+    await actions.stepForward(10);
+    await actions.stepBack(1);
+    await actions.changeSpeed(1);
+    tell({ ended: true });
+    await actions.stepForward(1);
+    expect(posted()).toEqual([
+      ["controls", { step: 10 }], ["controls", { paused: true, seek: 540_000 }], ["controls", { speed: 2 }],
+    ]);
+  });
+});
+
+it("an ended replay is played again as another one, from its start", async () => {
+  spec = { source: { store: {} }, speed: 60, seek: { to: "2018", id: "a" }, step: { intervals: 1, id: "b" }, until: "2018", paused: true };
+  await deck();
+  const { playAgain } = await import("../src/transport/play_again");
+  const metadata = { name: "tape", namespace: "default", uid: "u1" };
+  await playAgain({ apiVersion: "v", kind: "Replay", metadata, spec });
+  const played = { apiVersion: "v", kind: "Replay", metadata: { name: "tape-2", namespace: "default" } };
+  expect(posted()).toEqual([["replays", { ...played, spec: { source: { store: {} }, speed: 60 } }]]);
+});
+
+describe("the loop from A to B", () => {
+  it("seeks to A whenever B is reached, and ends with the time to stop", async () => {
+    const { loop, tell } = await deck();
+    await loop.setPoint("a", 300_000);
+    await loop.setPoint("b", 660_000);
+    expect(location.search).toBe("?a=300000&b=660000");
+    const end = loop.keepLooping();
+    await loop.toggleLoop();
+    tell({ position: 650_000 });
+    tell({ position: 660_000, paused: true });
+    await vi.waitFor(() => expect(posted()).toHaveLength(2), { timeout: 30_000 });
+    await loop.toggleLoop();
+    expect(posted()).toEqual([
+      ["controls", { until: 660_000 }], ["controls", { until: 660_000, seek: 300_000 }], ["controls", { until: null }],
+    ]);
+    end();
+  });
+
+  it("without points is of the whole range", async () => {
+    const { loop } = await deck();
+    await loop.toggleLoop();
+    expect(posted()).toEqual([["controls", { loop: "forever" }]]);
+  });
+});
