@@ -170,9 +170,9 @@ def test_an_empty_deck_shows_the_first_commands(gateway: Gateway, page: Page) ->
 
 
 def test_stored_bars_are_shown_without_a_replay(gateway: Gateway, page: Page, store: str) -> None:
-    bars = walk(22, 8_000, T0)
-    insert_bars(store, [*bars, *walk(23, 10, T0, symbol="ETH/USD")])
-    page.goto(f"{gateway.url}/?replay=&symbol=coinbase:BTC/USD")
+    bars = walk(22, 8_000, T0, exchange="bitstamp")  # replays of other tests have symbols of Coinbase
+    insert_bars(store, [*bars, *walk(23, 10, T0, exchange="bitstamp", symbol="ETH/USD")])
+    page.goto(f"{gateway.url}/?replay=&symbol=bitstamp:BTC/USD")
     wait_for(page, "last", bars[-1].ts)
     page.locator("#chart").hover()
     for _ in range(60):  # scroll back until older bars are requested
@@ -182,14 +182,14 @@ def test_stored_bars_are_shown_without_a_replay(gateway: Gateway, page: Page, st
             break
     wait_for(page, "first", bars[0].ts)
     page.keyboard.press("/")
-    page.keyboard.type("coinbase:")
+    page.keyboard.type("bitstamp:")
     expect(page.locator("#found li")).to_have_count(2)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     wait_for(page, "bars", 10)
-    expect(page.locator("#symbol")).to_have_text("coinbase:ETH/USD")
+    expect(page.locator("#symbol")).to_have_text("bitstamp:ETH/USD")
     page.go_back()
-    expect(page.locator("#symbol")).to_have_text("coinbase:BTC/USD")
+    expect(page.locator("#symbol")).to_have_text("bitstamp:BTC/USD")
 
 
 @pytest.mark.slow
