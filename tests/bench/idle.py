@@ -36,7 +36,7 @@ BACKTEST: Json = {
     "strategy": {"builtin": "sma-cross"},
     "data": {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}},
 }
-_FINISHED = ("Backtest", "finished")
+_FINISHED = ("Backtest", "sma-cross-once")
 _OF_RUN = """\
 WITH RECURSIVE family (uid) AS (
   SELECT uid FROM objects WHERE kind = ? AND name = ?
