@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 import subprocess
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from tapedeck_deck.embedded.broker_access import ADMIN, BrokerAccess
 from tapedeck_deck.embedded.download_cache import cache_dir
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.jars import KAFKA
-from tapedeck_deck.embedded.private_files import write_private
+from tapedeck_deck.embedded.private_files import private_folder, write_private
 
 VERSION_FILE = "version"
 ANSWER_SECONDS = 2.0  # a broker on a busy machine takes a while for its first answers
@@ -46,6 +47,11 @@ class KafkaBroker:
     def log(self) -> Path:
         return self.folder / "broker.log"
 
+    @property
+    def _temporary(self) -> Path:
+        """For the native libraries that a JVM unpacks, and leaves behind where it is killed."""
+        return self.folder / "tmp"
+
     def start(self) -> None:
         """Format a new folder, start the broker and wait until it answers. Raises DeckError."""
         self.launch()
@@ -55,6 +61,8 @@ class KafkaBroker:
         """Start without waiting. Raises DeckError if the port is in use or the data is of another version."""
         ports.require_free(self.port, "broker port")
         self.folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        private_folder(self._temporary, "the broker's temporary folder")
         properties = self.folder / "server.properties"
         write_private(properties, self._properties())
         write_private(self.folder / "log4j2.yaml", _LOG4J2)
@@ -123,6 +131,7 @@ class KafkaBroker:
     def _command(self, class_path: str, main: str, *arguments: str | Path) -> list[str]:
         return [
             str(jvm.java()), *jvm.FLAGS, *(self._archive.flags() if self._archive else ()),
+            f"-Djava.io.tmpdir={self._temporary}",
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.yaml'}",
             "-cp", class_path, main, *map(str, arguments),
         ]  # fmt: skip
@@ -165,7 +174,11 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=8
 group.initial.rebalance.delay.ms=0
+log.cleaner.dedupe.buffer.size=4194304
 log.segment.bytes=134217728
+num.network.threads=2
+num.io.threads=4
+background.threads=4
 log.retention.check.interval.ms=60000
 metadata.max.idle.interval.ms=10000
 controlled.shutdown.enable=false

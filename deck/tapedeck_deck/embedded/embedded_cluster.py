@@ -213,8 +213,8 @@ class EmbeddedCluster:
             await wait_until_answering(workload, lambda workload=workload: self._pods_of(workload))  # type: ignore[misc]
 
     def _pods_of(self, workload: str) -> list[Json]:
-        pods = self._objects.list("Pod", services.NAMESPACE)
-        return [pod for pod in pods if pod["metadata"]["labels"].get("app.kubernetes.io/name") == workload]
+        deployment = self._objects.get("Deployment", services.NAMESPACE, workload)
+        return self._objects.list("Pod", owner_uid=deployment["metadata"]["uid"])
 
     async def _supervise(self) -> None:
         while True:

@@ -14,7 +14,11 @@ from pathlib import Path
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.download_cache import cache_dir
 
-FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
+# A heap that starts small and shrinks again, no file of counters in the system's temporary folder.
+FLAGS = (
+    "-Xms32m", "-Xmx512m", "-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=20", "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=48m", "-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError",
+)  # fmt: skip
 KEPT_ARCHIVES = 3
 _QUIET = ("-Xlog:cds=off", "-Xlog:cds*=off")  # the JVM ignores an archive that does not match, without a warning
 

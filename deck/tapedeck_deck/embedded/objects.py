@@ -43,6 +43,13 @@ CREATE TABLE changes (
   version INTEGER NOT NULL, uid TEXT NOT NULL, deleted TEXT, PRIMARY KEY (version, uid)
 ) WITHOUT ROWID
 """
+_LIST = (
+    "SELECT document FROM objects WHERE kind = coalesce(?1, kind) AND namespace = coalesce(?2, namespace) ORDER BY id"
+)
+_LIST_OF_OWNER = (
+    "SELECT document FROM owners JOIN objects ON uid = child "
+    "WHERE owner = ?3 AND kind = coalesce(?1, kind) AND namespace = coalesce(?2, namespace) ORDER BY id"
+)
 MIGRATIONS = (_OBJECTS + event_log.SCHEMA, _CHANGES)
 
 
@@ -116,13 +123,9 @@ class Objects:
 
     def list(self, kind: str | None = None, namespace: str | None = None, owner_uid: str | None = None) -> Jsons:
         """The objects that match every given argument, oldest first."""
-        rows = self._database.read(
-            "SELECT document FROM objects WHERE kind = coalesce(?1, kind) AND namespace = coalesce(?2, namespace) "
-            "AND (?3 IS NULL OR uid IN (SELECT child FROM owners WHERE owner = ?3)) ORDER BY id",
-            kind,
-            namespace,
-            owner_uid,
-        )
+        # An owner has few children, a kind many objects: this does not pass over all of them.
+        statement = _LIST if owner_uid is None else _LIST_OF_OWNER
+        rows = self._database.read(statement, kind, namespace, *(() if owner_uid is None else (owner_uid,)))
         return [json.loads(row["document"]) for row in rows]
 
     def apply(self, manifest: Json) -> tuple[Json, Outcome]:
