@@ -157,7 +157,13 @@ objects.delete("Replay", "default", "deleted")
 """
 
 
-def test_a_watch_delivers_changes_and_deletions_of_every_process(objects: Objects, path: Path) -> None:
+@pytest.mark.parametrize("noticed", [True, False])
+def test_a_watch_delivers_changes_and_deletions_of_every_process(
+    objects: Objects, path: Path, noticed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tapedeck_deck.embedded.store_watch.POLL_SECONDS", 600.0)
+    if not noticed:  # something else is in the place of the socket
+        path.with_suffix(".changed").mkdir()
     objects.apply(replay("kept"))
     objects.apply(replay("deleted"))
     seen: list[tuple[bool, str, float]] = []

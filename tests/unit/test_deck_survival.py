@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -164,6 +166,32 @@ def test_a_pod_that_cannot_start_for_now_waits_and_has_not_failed(node: Node, tm
     assert node.phase("first") is None
     node.run(lambda: node.phase("first") == "Succeeded", lambda: node.present() == {})
     assert node.events(START) == [("Problem", 1), ("Recovered", 1)]
+
+
+def test_the_end_of_a_pod_is_told_and_not_looked_for(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tapedeck_deck.embedded.kubelet.ATTEND_SECONDS", 600.0)
+    node.add("server", module="http.server")  # runs until it is stopped
+
+    def status() -> Json:
+        shown: Json = node.objects.get("Pod", "default", "server")["status"]
+        return shown
+
+    def opened() -> bool:
+        (node.home.pods / "server" / "port").write_text("1")
+        return True
+
+    def killed() -> bool:
+        os.kill(status()["pid"], signal.SIGKILL)
+        return True
+
+    node.run(
+        lambda: node.phase("server") == "Running",
+        opened,
+        lambda: "url" in status(),
+        killed,
+        lambda: node.phase("server") == "Failed",
+    )
+    assert status()["exitCode"] == 137
 
 
 def test_an_error_with_one_pod_does_not_stop_the_others(node: Node) -> None:

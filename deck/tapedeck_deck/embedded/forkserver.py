@@ -47,6 +47,11 @@ class ForkedModule:
         return self._process.pid
 
     @property
+    def sentinel(self) -> int:
+        """A descriptor that is readable once the module has ended."""
+        return self._process.sentinel
+
+    @property
     def returncode(self) -> int | None:
         return self.poll()
 

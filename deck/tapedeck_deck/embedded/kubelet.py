@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import time
 
@@ -13,10 +14,12 @@ from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Change, Objects
 from tapedeck_deck.embedded.pods import PodProcess, start_pod
 from tapedeck_deck.embedded.problems import RETRY_FIRST, RETRY_MAX, Problems, of_the_machine
+from tapedeck_deck.embedded.process_ends import ProcessEnds
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 TICK_SECONDS = 0.05
+ATTEND_SECONDS = 1.0  # where nothing is under way: the end of a process is told
 STARTS_PER_TICK = 2  # more at once only delay one another
 EXIT_SIGKILL, EXIT_CANNOT_RUN = 137, 128
 PENDING = "Pending"  # as long as a Secret or ConfigMap of the pod does not exist
@@ -38,6 +41,7 @@ class Kubelet:
         self._stopping: set[str] = set()
         self._starts, self._writes = _Retry(), _Retry()
         self._wake = asyncio.Event()
+        self._ends = ProcessEnds(self._wake.set)
 
     def handle(self, change: Change) -> None:
         """A change of any object."""
@@ -59,17 +63,19 @@ class Kubelet:
         self._wake.set()
 
     async def run(self) -> None:
-        """Start, watch and stop processes until cancelled. A tick costs a system call for each running process."""
+        """Start, watch and stop processes until cancelled."""
         while True:
             self._wake.clear()
             self._start_pending()
             for uid in list(self._running):
                 self._attend(uid)
             self._write_statuses()
-            if self._running or self._pending or self._unwritten:
+            if self._under_way():
                 await asyncio.sleep(TICK_SECONDS)
-            else:
-                await self._wake.wait()
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ATTEND_SECONDS if self._running else None):
+                    await self._wake.wait()
 
     def stop_all(self, timeout: float) -> None:
         """Stop every pod; returns when all have ended, or kills those that have not within ``timeout`` seconds.
@@ -93,6 +99,11 @@ class Kubelet:
                     self._objects.delete("Pod", metadata["namespace"], metadata["name"])
         except DeckError as error:  # they count as ended with the deck when it starts again
             self._problems.report(STATUS, error)
+
+    def _under_way(self) -> bool:
+        """Whether something is to be looked at of which no notice comes: a port that opens, a time that passes."""
+        starts = any("url" not in pod["status"] for pod in self._documents.values())
+        return starts or bool(self._pending or self._unwritten or self._stopping & set(self._running))
 
     def _start_pending(self) -> None:
         """Start some of the pods that wait. Where the machine lacks something, all wait, and none counts as failed."""
@@ -149,6 +160,7 @@ class Kubelet:
             self._write_end(pod, EXIT_CANNOT_RUN, problem=f"{type(error).__name__}: {error}")
             return
         self._documents[uid] = pod
+        self._ends.watch(self._running[uid].process)
         pid = self._running[uid].process.pid
         self._write(pod, {"phase": "Running", "startedAt": time.time(), "log": str(log), "pid": pid})
 
@@ -183,6 +195,7 @@ class Kubelet:
             self._forget(uid)
 
     def _forget(self, uid: str) -> None:
+        self._ends.forget(self._running[uid].process)
         del self._running[uid], self._documents[uid]
         self._stopping.discard(uid)
 

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import event_log
 from tapedeck_deck.embedded.admission import admit, merge_patch
+from tapedeck_deck.embedded.change_notice import ChangeNotice
 from tapedeck_deck.embedded.sqlite import Database
 from tapedeck_operator.reconcile.errors import ObjectConflict, ObjectNotFound
 
@@ -69,9 +70,12 @@ class Objects:
     def __init__(self, path: Path) -> None:
         """Open the file, or create it. Raises DeckError where it has a newer schema."""
         self._database = Database(path, MIGRATIONS)
+        self.notice = ChangeNotice(path)
+        self._database.on_commit(self.notice.send)
 
     def close(self) -> None:
         """Close the file."""
+        self.notice.close()
         self._database.close()
 
     def copy_to(self, path: Path) -> None:
@@ -93,7 +97,7 @@ class Objects:
         return int(self._database.read("SELECT version FROM counter")[0][0])
 
     def on_commit(self, notify: Callable[[], None]) -> None:
-        """Call ``notify`` after each write through this object, in the thread that wrote."""
+        """Call ``notify`` after each write through this object, in the thread that wrote, in place of its notice."""
         self._database.on_commit(notify)
 
     def changes(self, since: int) -> tuple[Changes, int]:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable
 
+import structlog
+
+from tapedeck_deck.embedded.change_notice import drain
 from tapedeck_deck.embedded.objects import Change, Objects
 
-POLL_SECONDS = 0.05
+log = structlog.get_logger()
+
+POLL_SECONDS = 2.0  # should a notice be lost
+UNNOTICED_POLL_SECONDS = 0.05  # where no socket can be made
 PRUNE_VERSIONS = 1_000
 
 ChangeHandler = Callable[[Change], None]
@@ -17,8 +24,8 @@ ChangeHandler = Callable[[Change], None]
 class StoreWatch:
     """Delivers changes to handlers, in the order in which they subscribed.
 
-    Changes that this process makes are delivered at once. Those of others, such as the command line's, are found
-    by polling one row of the file. Deletions are delivered from the construction of the watch on.
+    Every write is noticed, those of other processes, such as the command line's, by their notice. Deletions are
+    delivered from the construction of the watch on.
     """
 
     def __init__(self, objects: Objects) -> None:
@@ -39,6 +46,25 @@ class StoreWatch:
         """
         loop = asyncio.get_running_loop()
         self._objects.on_commit(lambda: _set_from_any_thread(loop, self._wake))
+        with contextlib.ExitStack() as stack:
+            await self._follow(POLL_SECONDS if self._listen(loop, stack) else UNNOTICED_POLL_SECONDS)
+
+    def _listen(self, loop: asyncio.AbstractEventLoop, stack: contextlib.ExitStack) -> bool:
+        """Wake with each notice until the stack is left; False where none can come."""
+        try:
+            listener = stack.enter_context(self._objects.notice.listening())
+        except OSError as error:
+            log.warning("changes are looked for, since no notice of them can come", reason=str(error))
+            return False
+        loop.add_reader(listener, self._on_notice, listener)
+        stack.callback(loop.remove_reader, listener)
+        return True
+
+    def _on_notice(self, listener: socket.socket) -> None:
+        drain(listener)
+        self._wake.set()
+
+    async def _follow(self, poll_seconds: float) -> None:
         self._deliver([Change(False, document) for document in self._objects.list()])
         while True:
             self._wake.clear()
@@ -48,7 +74,7 @@ class StoreWatch:
                 self._version = version
                 self._prune()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
+                async with asyncio.timeout(poll_seconds):
                     await self._wake.wait()
 
     def _deliver(self, changes: list[Change]) -> None:
