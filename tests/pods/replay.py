@@ -35,7 +35,7 @@ T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
 KEY = b"a key of the tests"
 STARTS = 3
 ENDING_SECONDS = 10
-# Shared, since a new client costs 40 ms. It keeps no connection: the pool may close one that another thread has just got.
+# Shared, since a new client costs 40 ms. It keeps no connection: its pool may close one that another thread just got.
 _http = httpx.Client(trust_env=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
 
 
