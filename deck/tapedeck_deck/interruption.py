@@ -20,11 +20,13 @@ def _redelivered(number: signal.Signals) -> Iterator[None]:
     That is in finalizers and in callbacks of weak references, such as those of the import system.
     """
     before = sys.unraisablehook
+    timers: list[threading.Timer] = []
 
     def report(lost: sys.UnraisableHookArgs) -> None:
         if lost.exc_type is KeyboardInterrupt:
             again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number))
             again.daemon = True
+            timers.append(again)
             again.start()
         else:
             before(lost)
@@ -34,6 +36,8 @@ def _redelivered(number: signal.Signals) -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+        for again in timers:  # a program that ends already must not be interrupted while it does
+            again.cancel()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tapedeck_deck.interruption import interruptible
+from tapedeck_deck.interruption import AGAIN_SECONDS, interruptible
 
 
 def press() -> None:
@@ -45,6 +45,17 @@ def test_an_interrupt_that_python_ignores_is_sent_again() -> None:
     with pytest.raises(KeyboardInterrupt), interruptible(signal.SIGUSR1):
         PressesWhenItGoes()
         time.sleep(30)
+
+
+def test_an_interrupt_is_not_sent_again_to_a_program_that_ends_already() -> None:
+    before = signal.signal(signal.SIGUSR1, lambda *_: pytest.fail("interrupted"))
+    try:
+        with pytest.raises(KeyboardInterrupt), interruptible(signal.SIGUSR1):
+            PressesWhenItGoes()
+            raise ValueError("ends at once")
+        time.sleep(10 * AGAIN_SECONDS)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_another_error_stays_itself() -> None:

@@ -14,6 +14,8 @@ def main() -> int:
         with interruptible(signal.SIGINT, signal.SIGTERM):  # also during the imports
             return _run()
     except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second one must not change the exit code
+            signal.signal(number, signal.SIG_IGN)
         return 0
 
 
