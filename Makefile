@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-quick servers e2e lint lint-page bench faults attack soak page datafeed example crds lock sbom audit clean rig images kind chart dashboards reference docs packages release
+.PHONY: help demo test test-quick servers e2e lint lint-page bench faults attack soak load page datafeed example crds lock sbom audit clean rig images kind chart dashboards reference docs packages release
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -101,6 +101,9 @@ attack: $(VENV)/.dev ## Thousands of hostile inputs at every edge (NAME=… for 
 
 soak: $(VENV)/.dev ## Replay for an hour without drift, and fifty million bars in constant memory
 	@$(TESTS) soak
+
+load: $(VENV)/.dev page ## The whole pipeline for ten minutes at 2,000 trades a second: nothing lost, lag and memory bounded
+	@$(TESTS) load
 
 page: $(PAGE) ## Build the chart page, with the Node.js from the virtual environment
 

@@ -137,17 +137,17 @@ def test_the_state_of_a_paused_replay_is_sent_each_second(
     for at in range(10, 20):  # a minute of virtual time in a fifth of a second
         time.sleep(0.2)
         replay.play(bars[at : at + 1])
-    client.until(lambda: client.of("replay") and client.of("replay")[-1]["measured_speed"] > 150)
-    playing = client.of("replay")[-1]
+    client.until(lambda: any(state["measured_speed"] > 0 for state in client.of("replay")))
+    playing = next(state for state in client.of("replay") if state["measured_speed"] > 0)
     assert (playing["speed"], playing["paused"], playing["unpaced"], playing["lateness_ms"]) == (60.0, False, False, 7)
-    assert playing["measured_speed"] < 500
+    assert playing["measured_speed"] < 500  # a busy machine is slower than 300
     replay.clock = ClockState(0.0)
     replay.play(bars[20:21])
     client.until(lambda: client.of("replay")[-1]["paused"])
     before = len(client.of("replay"))
-    time.sleep(3.5)
+    client.until(lambda: len(client.of("replay")) >= before + 5)
     sent = client.of("replay")[before:]
-    assert 3 <= len(sent) <= 4
+    assert sent[4]["at"] - sent[0]["at"] > 3_500
     assert all(message["paused"] and message["position"] == event_time(bars[20]) for message in sent)
     assert sent[-1]["measured_speed"] == 0
     replay.clock = ClockState(60.0, until=event_time(bars[21]))
