@@ -57,8 +57,8 @@ def _of_variables(path: Path) -> Iterator[Expression]:
 
 
 def as_promql(text: str) -> str:
-    """The expression with Grafana's variables replaced by a range and by a pattern that matches all."""
-    replaced = re.sub(r"\$\w+", ".+", text.replace("[$__rate_interval]", "[5m]"))
+    """The expression with Grafana's variables replaced by a range and by a pattern that matches all, no value too."""
+    replaced = re.sub(r"\$\w+", ".*", text.replace("[$__rate_interval]", "[5m]"))
     if (variable := re.fullmatch(r"label_values\((.*), \w+\)", replaced)) is not None:
         return variable[1]
     return replaced
