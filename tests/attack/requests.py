@@ -6,6 +6,7 @@ import http.client
 import json
 import random
 import socket
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -144,7 +145,7 @@ def _send_raw(running: Deck, raw: bytes) -> str | None:
 
 def sockets(running: Deck, rng: random.Random, count: int, outcome: Outcome) -> None:
     """Each message is answered, or the connection ended; the gateway then still accepts an honest one."""
-    url = running[1]["gateway"].replace("http", "ws", 1).rstrip("/") + "/ws"
+    url = running[1]["gateway"].replace("http", "ws", 1).rstrip("/") + "/api/v1/ws"
     left = count
     while left > 0:
         burst = min(left, rng.randint(1, 20))
@@ -154,18 +155,25 @@ def sockets(running: Deck, rng: random.Random, count: int, outcome: Outcome) -> 
     outcome.attempt("an honest message afterwards", lambda: _honest(url))
 
 
+_BARS = {"type": "subscribe", "id": "a", "channel": "bars", "symbol": "coinbase:BTC/USD", "interval": "1m"}
+
+
 def _converse(url: str, rng: random.Random, burst: int) -> None:
-    with connect(url, open_timeout=GIVE_UP_SECONDS, close_timeout=GIVE_UP_SECONDS, max_size=None) as opened:
-        try:
-            for _ in range(burst):
+    """Send messages, on another socket after each that closes one."""
+    sent = 0
+    while sent < burst:
+        with (
+            connect(url, open_timeout=GIVE_UP_SECONDS, close_timeout=GIVE_UP_SECONDS, max_size=None) as opened,
+            suppress(ConnectionClosed),
+        ):
+            while sent < burst:
+                sent += 1
                 opened.send(_message(rng))
                 opened.recv(timeout=GIVE_UP_SECONDS)
-        except ConnectionClosed:
-            return
 
 
 def _message(rng: random.Random) -> str | bytes:
-    sound: Any = {"type": "subscribe", "symbol": "coinbase:BTC/USD", "resolution": "1"}
+    sound: Any = rng.choice((_BARS, {"type": "resume", "session": "x", "seq": 1}, {"type": "unsubscribe", "id": "a"}))
     match rng.randrange(6):
         case 0:
             return rng.choice((b"\0", b"", rng.randbytes(100)))
@@ -177,7 +185,7 @@ def _message(rng: random.Random) -> str | bytes:
 
 def _honest(url: str) -> str | None:
     with connect(url, open_timeout=GIVE_UP_SECONDS) as opened:
-        opened.send(json.dumps({"type": "subscribe", "symbol": "coinbase:BTC/USD", "resolution": "1"}))
-        answers = [json.loads(opened.recv(timeout=GIVE_UP_SECONDS)) for _ in range(2)]
+        opened.send(json.dumps(_BARS))
+        answers = [json.loads(opened.recv(timeout=GIVE_UP_SECONDS)) for _ in range(3)]
     answered = any(each.get("type") in ("subscribed", "error") for each in answers)  # an empty store has no such bars
     return None if answered else f"answers {answers!r}"

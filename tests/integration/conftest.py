@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from websockets.sync.client import connect
 
-from pods.gateway import (
-    Gateway,
-    running_gateway,
-)
+from pods.channel_client import ChannelClient, OpenSocket
+from pods.gateway import Gateway, running_gateway
 from pods.recorder import recorders
 from pods.recorder_stage import RecorderStage
 from pods.services import EachStore, Services, as_role
-from pods.socket_client import SocketClient
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.schema_upgrade import upgrade_schema
-
-Subscribe = Callable[..., SocketClient]
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +32,11 @@ def gateway(tmp_path: Path, connections: Connections) -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def subscribe(gateway: Gateway) -> Iterator[Subscribe]:
-    """Opens a WebSocket with subscriptions; it is closed with the test."""
+def open_socket(gateway: Gateway) -> Iterator[OpenSocket]:
+    """Opens a WebSocket; it is closed with the test."""
     with ExitStack() as stack:
-        url = f"ws://127.0.0.1:{gateway.port}/ws"
-        yield lambda *subscriptions: SocketClient(stack.enter_context(connect(url, max_size=None)), *subscriptions)
+        url = f"ws://127.0.0.1:{gateway.port}/api/v1/ws"
+        yield lambda: ChannelClient(stack.enter_context(connect(url, max_size=None)))
 
 
 @pytest.fixture

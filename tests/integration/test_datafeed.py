@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from pods.expected_bars import T0, aggregated
 from pods.gateway import MINUTE, Gateway, ReplayTopic, insert_bars, walk
-from pods.socket_client import T0, aggregated
 from tapedeck_common.settings import Connections
 from tapedeck_deck.embedded import processes
 from waits import eventually

@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pods.browser import BROWSER_TESTS, open_browser, save_screenshot
+from pods.expected_bars import T0
 from pods.gateway import MINUTE, Gateway, ReplayTopic, running_gateway, walk
-from pods.socket_client import T0
 from tapedeck_common.settings import Connections
 from waits import eventually
 

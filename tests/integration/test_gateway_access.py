@@ -70,7 +70,7 @@ def bearer(token: str) -> str:
 
 
 def socket(gateway: Gateway, **options: Any) -> ClientConnection:
-    client: ClientConnection = connect(f"ws://127.0.0.1:{gateway.port}/ws", **options)
+    client: ClientConnection = connect(f"ws://127.0.0.1:{gateway.port}/api/v1/ws", **options)
     return client
 
 
@@ -95,8 +95,8 @@ def test_a_rebound_name_reads_nothing(open_gateway: Gateway) -> None:
         answer = send_raw(open_gateway.port, head)
         assert answer.status == 400
         assert errmsg(answer).startswith("host: got ")
-    assert ask(open_gateway, "/ws", *UPGRADE, host=foreign).status == 403
-    assert ask(open_gateway, "/ws", *UPGRADE, host="localhost").status == 101
+    assert ask(open_gateway, "/api/v1/ws", *UPGRADE, host=foreign).status == 403
+    assert ask(open_gateway, "/api/v1/ws", *UPGRADE, host="localhost").status == 101
 
 
 def test_other_origins_are_refused_unless_they_are_listed(open_gateway: Gateway) -> None:
@@ -171,7 +171,12 @@ def test_only_a_control_token_changes_something_and_that_is_logged(token_gateway
         lines = [line for line in token_gateway.log.read_text().splitlines() if '"audit"' in line]
         return [json.loads(line) for line in lines]
 
-    for method, path in (("POST", "/api/replays/x"), ("DELETE", "/api/runs/x?a=b%0A"), ("PATCH", "/"), ("PUT", "/ws")):
+    for method, path in (
+        ("POST", "/api/replays/x"),
+        ("DELETE", "/api/runs/x?a=b%0A"),
+        ("PATCH", "/"),
+        ("PUT", "/api/v1/ws"),
+    ):
         before = len(audit())
         assert ask(token_gateway, path, method=method).status == 401
         answer = ask(token_gateway, path, bearer(READ), method=method)
@@ -250,7 +255,7 @@ def test_every_answer_has_the_security_headers(open_gateway: Gateway) -> None:
     answers = [ask(open_gateway, path) for path in [*PATHS, "/", "/nothing", "/history?symbol=%00"]]
     answers += [
         ask(open_gateway, "/api/runs", host="evil.example"),
-        ask(open_gateway, "/ws"),
+        ask(open_gateway, "/api/v1/ws"),
         ask(open_gateway, "/", method="POST"),
     ]
     for answer in answers:

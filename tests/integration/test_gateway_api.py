@@ -18,8 +18,8 @@ import pyarrow as pa
 import pytest
 
 from pods.api_client import ApiClient
+from pods.expected_bars import T0
 from pods.gateway import MINUTE, Gateway, ReplayTopic, insert_bars, walk
-from pods.socket_client import T0
 from tapedeck_common.market import Bar, Point, Trade
 from tapedeck_common.settings import Connections
 from waits import eventually

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from pods.api_client import ApiClient
+from pods.expected_bars import T0
 from pods.gateway import (
     MINUTE,
     Gateway,
@@ -27,7 +28,6 @@ from pods.gateway import (
     walk,
 )
 from pods.services import as_role
-from pods.socket_client import T0
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_common.market import Bar, event_time
 from tapedeck_common.settings import Connections

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket as sockets
 import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from pods.channel_client import ChannelClient
+from pods.channel_client import ChannelClient, OpenSocket
+from pods.expected_bars import T0
 from pods.gateway import (
     FILE_SPEC,
     MINUTE,
@@ -30,23 +30,12 @@ from pods.gateway import (
     walk,
 )
 from pods.services import as_role
-from pods.socket_client import T0
 from tapedeck_common.kafka import producer
 from tapedeck_common.market import Bar, Point, Ticker, Trade, event_time, series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS, MARKET_POINTS, MARKET_TICKERS, MARKET_TRADES
 from tapedeck_common.wire import ClockState, encode, market_headers
 from waits import eventually
-
-Open = Callable[[], ChannelClient]
-
-
-@pytest.fixture
-def open_socket(gateway: Gateway) -> Iterator[Open]:
-    """Opens a WebSocket; it is closed with the test."""
-    with ExitStack() as stack:
-        url = f"ws://127.0.0.1:{gateway.port}/api/v1/ws"
-        yield lambda: ChannelClient(stack.enter_context(connect(url, max_size=None)))
 
 
 class Market:
@@ -72,7 +61,7 @@ def closes(client: ChannelClient, id: str) -> list[tuple[int, float]]:
 
 
 def test_live_bars_are_a_snapshot_then_updates_and_revisions(
-    open_socket: Open, store: str, market: Market, exchange: str
+    open_socket: OpenSocket, store: str, market: Market, exchange: str
 ) -> None:
     bars = walk(21, 40, T0, exchange=exchange)
     insert_bars(store, bars[:30])
@@ -101,7 +90,7 @@ def test_live_bars_are_a_snapshot_then_updates_and_revisions(
 
 
 def test_a_replay_is_followed_by_its_name_through_a_seek(
-    open_socket: Open, connections: Connections, exchange: str
+    open_socket: OpenSocket, connections: Connections, exchange: str
 ) -> None:
     bars = walk(22, 200, T0)
     replay = ReplayTopic(connections, name=exchange, spec=FILE_SPEC, range_from=T0, range_to=T0 + 200 * MINUTE)
@@ -126,7 +115,7 @@ def test_a_replay_is_followed_by_its_name_through_a_seek(
 
 
 def test_the_state_of_a_paused_replay_is_sent_each_second(
-    open_socket: Open, connections: Connections, exchange: str
+    open_socket: OpenSocket, connections: Connections, exchange: str
 ) -> None:
     bars = walk(23, 100, T0)
     replay = ReplayTopic(connections, name=exchange, spec=FILE_SPEC, range_from=T0)
@@ -156,7 +145,9 @@ def test_the_state_of_a_paused_replay_is_sent_each_second(
     assert client.of("replay")[-1]["paused"]
 
 
-def test_trades_tickers_and_points_of_the_market(open_socket: Open, store: str, market: Market, exchange: str) -> None:
+def test_trades_tickers_and_points_of_the_market(
+    open_socket: OpenSocket, store: str, market: Market, exchange: str
+) -> None:
     trades = [Trade(exchange, "A/B", T0 + n, str(n), 10.0 + n, 1.0, "buy") for n in range(10)]
     points = [Point(exchange, "A/B", "1m", "mine", T0 + n * MINUTE, float(n)) for n in range(4)]
     with psycopg.connect(store) as connection:
@@ -190,7 +181,7 @@ def test_trades_tickers_and_points_of_the_market(open_socket: Open, store: str, 
     assert {message["interval"] for message in client.of("points", "p") if message["points"]} == {"1m"}
 
 
-def test_fills_and_equity_of_a_run(open_socket: Open, store: str, exchange: str) -> None:
+def test_fills_and_equity_of_a_run(open_socket: OpenSocket, store: str, exchange: str) -> None:
     run = f"run-{exchange}"
     insert_run(store, run)
     insert_equity(store, run, [(i, T0 + i * MINUTE, 10_000 + i, 5_000) for i in range(10)])
@@ -212,7 +203,7 @@ def test_fills_and_equity_of_a_run(open_socket: Open, store: str, exchange: str)
 
 
 def test_a_lost_socket_resumes_without_a_gap_or_a_repeat(
-    gateway: Gateway, open_socket: Open, store: str, market: Market, exchange: str
+    gateway: Gateway, open_socket: OpenSocket, store: str, market: Market, exchange: str
 ) -> None:
     bars = walk(24, 200, T0, exchange=exchange)
     insert_bars(store, bars[:30])
@@ -287,7 +278,7 @@ def test_a_client_that_does_not_read_is_closed_and_may_resume(
         )  # the rest was never read
 
 
-def test_what_a_client_may_not_send(gateway: Gateway, open_socket: Open) -> None:
+def test_what_a_client_may_not_send(gateway: Gateway, open_socket: OpenSocket) -> None:
     client = open_socket()
     welcome = client.of("welcome")[0]
     assert welcome["seq"] == 1
@@ -319,14 +310,13 @@ def test_what_a_client_may_not_send(gateway: Gateway, open_socket: Open) -> None
     client.send("unsubscribe", id="t")
     client.until(lambda: client.of("unsubscribed"))
     client.subscribe("t", "trades", symbol="some:A/C")
-    client.socket.send(b"{}")
-    client.thread.join(5)
-    assert client.close_code == 1003
-    with closing(connect(f"ws://127.0.0.1:{gateway.port}/api/v1/ws")) as socket:
-        socket.send("x" * 10_000)
-        client = ChannelClient(socket)
+    assert client.error("")["detail"].startswith("message: ")
+    assert client.error(['{"type":"unsubscribe",', '"id":"x"}'])["detail"].startswith("id: got 'x'")
+    for frame, code in ((b"{}", 1003), (b"", 1003), ([b"\xff", b"\x00"], 1003), ("x" * 10_000, 1009)):
+        client = open_socket()
+        client.socket.send(frame)
         client.thread.join(5)
-        assert client.close_code == 1009
+        assert client.close_code == code, frame
     assert "Traceback" not in gateway.log.read_text()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ import pytest
 from websockets.sync.client import connect
 
 from pods.channel_client import ChannelClient
+from pods.expected_bars import T0
 from pods.gateway import (
     FILE_SPEC,
     MINUTE,
@@ -29,7 +30,6 @@ from pods.gateway import (
     insert_trades,
 )
 from pods.gateway_fuzz import routes
-from pods.socket_client import T0, SocketClient
 from tapedeck_common.kafka import admin, producer
 from tapedeck_common.market import Bar, Point, Ticker, Trade, series_key
 from tapedeck_common.settings import Connections
@@ -50,10 +50,7 @@ from tapedeck_gateway.push.protocol.requests import (
     Unsubscribe,
 )
 from tapedeck_gateway.routes.v1.report_file import TEMPLATE
-from tapedeck_gateway.routes.websocket import ClientMessage
 from waits import eventually
-
-Subscribe = Callable[..., SocketClient]
 
 MARK = "424242"
 PLAYED, BACK, ON = 300, 100, 110  # minutes: played at first, after a seek back, and after playing on
@@ -255,36 +252,11 @@ def deck(request: pytest.FixtureRequest, store: str, connections: Connections) -
     return Deck(request.node.name.replace("_", "-")[:40].rstrip("-"), store, connections)
 
 
-def test_no_route_and_no_message_gives_out_a_replays_future(gateway: Gateway, subscribe: Subscribe, deck: Deck) -> None:
+def test_no_route_gives_out_a_replays_future(gateway: Gateway, deck: Deck) -> None:
     replay, position = deck.replay, T0 + ON * MINUTE
-    fields = {field.name for field in msgspec.structs.fields(ClientMessage)}
-    assert fields == {"type", "symbol", "resolution", "run", "future"}  # a new one needs a subscription below
-    client = subscribe(
-        *({"symbol": s, "resolution": r} for s in (deck.recorded, replay.ticker) for r in ("1", "5", "60")),
-        {"run": "run-1"},
-    )
-    client.until(lambda: client.of("run") and MARK in client.of("run")[-1]["message"])  # all of it has been played
-
     replay.seek(T0 + BACK * MINUTE)
-    resets = {(s, r, "") for s in (deck.recorded, replay.ticker) for r in ("1", "5", "60")} | {("", "", "run-1")}
-    client.until(lambda: {(m["symbol"], m["resolution"], m["run"]) for m in client.of("reset")} == resets)
-    client.until(lambda: client.of("run")[-1]["shown_until"] == T0 + BACK * MINUTE)
-    assert client.of("run")[-1]["value"] == number(BACK)
-    client.received.clear()
     deck.play_on()
-    client.until(lambda: client.of("run") and client.of("run")[-1]["shown_until"] == position)
-    client.until(lambda: {m["symbol"] for m in client.of("bars")} == {deck.recorded, replay.ticker})
-    client.until(lambda: max(b[0] for m in client.of("bars") if m["symbol"] == deck.recorded for b in m["bars"])
-                 >= position - 60 * MINUTE)  # fmt: skip
-    late = subscribe({"symbol": deck.recorded, "resolution": "1"}, {"run": "run-1"})
-    late.until(lambda: late.of("run") and late.of("bars"))
-    pushed = json.dumps([*client.received, *late.received], separators=(",", ":"))
-    assert MARK not in pushed
-    assert later_times(pushed, position) == []
-    assert [p[0] for m in client.of("equity") for p in m["points"]] == [*range(BACK + 1, ON + 1)]
-    assert client.of("run")[-1]["trades"] == len(range(1, ON + 1, 10))
-    assert max(b[0] for m in late.of("bars") for b in m["bars"]) == position - MINUTE
-
+    eventually(lambda: gateway.get("/api/replays")[1][0]["position"] == position)
     asked: set[str] = set()
     for route, path, query in deck.requests():
         status, answer = gateway.get(path, **query)
@@ -341,6 +313,8 @@ def test_no_channel_gives_out_a_replays_future(gateway: Gateway, deck: Deck) -> 
         jumping = {id for id in subscriptions if not id.startswith("replay")}
         client.until(lambda: {m["id"] for m in client.of("reset")} == jumping)
         client.until(lambda: client.of("run")[-1]["shown_until"] == T0 + BACK * MINUTE)
+        assert client.of("run")[-1]["value"] == number(BACK)
+        client.until(lambda: {m["id"] for m in client.received if m.get("snapshot")} >= {"fills-0", "equity-0"})
         client.received.clear()
         deck.play_on()
         client.until(lambda: client.of("run") and client.of("run")[-1]["shown_until"] == position)
@@ -356,6 +330,8 @@ def test_no_channel_gives_out_a_replays_future(gateway: Gateway, deck: Deck) -> 
         pushed = json.dumps([*client.received, *late.received], separators=(",", ":"))
         assert MARK not in pushed
         assert later_times(pushed, position) == []
+        assert [point[0] for m in client.of("equity") for point in m["points"]] == [*range(BACK + 1, ON + 1)]
+        assert client.of("run")[-1]["trades"] == len(range(1, ON + 1, 10))
         for each in ("bars-0", "bars-3", "bars-6"):
             assert max(late.bars(each)) == position - MINUTE
         assert late.items("trades-0", "trades")[-1]["ts"] == position
@@ -363,13 +339,14 @@ def test_no_channel_gives_out_a_replays_future(gateway: Gateway, deck: Deck) -> 
         assert {late.items(f"points-{n}", "points")[-1]["ts"] for n in (0, 1)} == {position - MINUTE}
         assert late.items("equity-0", "points")[-1][0] == ON
         late.subscribe("future", "bars", symbol=deck.recorded, interval="1m", future=True)
-        late.until(lambda: late.bars("future"))
+        late.subscribe("run-future", "run", run="run-1", future=True)
+        late.until(lambda: late.bars("future") and late.of("run", "run-future"))
         assert max(late.bars("future")) == T0 + (PLAYED - 1) * MINUTE
+        shown = late.of("run", "run-future")[-1]
+        assert (shown["metrics"], shown["shown_until"]) == ({"sharpe": int(MARK)}, None)
 
 
-def test_what_is_up_to_the_position_is_given_out(
-    gateway: Gateway, subscribe: Subscribe, deck: Deck, connections: Connections
-) -> None:
+def test_what_is_up_to_the_position_is_given_out(gateway: Gateway, deck: Deck, connections: Connections) -> None:
     deck.replay.seek(T0 + BACK * MINUTE)
     deck.play_on()
     eventually(lambda: gateway.get("/api/replays")[1][0]["position"] == T0 + ON * MINUTE)
@@ -389,10 +366,6 @@ def test_what_is_up_to_the_position_is_given_out(
     run = gateway.get("/api/runs/run-1")[1]
     assert (run["metrics"], run["bars"], run["message"], run["drawdowns"]) == (None, None, "", None)
     assert run["shown_until"] == T0 + ON * MINUTE
-    asked = subscribe({"run": "run-1", "future": True}, {"symbol": deck.recorded, "resolution": "1", "future": True})
-    asked.until(lambda: asked.of("run") and asked.of("bars"))
-    assert (asked.of("run")[-1]["metrics"], asked.of("run")[-1]["shown_until"]) == ({"sharpe": int(MARK)}, None)
-    assert asked.of("bars")[-1]["bars"][-1][0] == T0 + (PLAYED - 1) * MINUTE
 
     deleted = admin(connections, "tests").delete_topics([replay_topic(deck.replay.uid)])
     for future in deleted.values():

@@ -15,6 +15,7 @@ import pytest
 from by_hand.symbols import EXCHANGES_TEXT
 from metrics_page.exposed import documented, exposed
 from metrics_page.sections import GATEWAY
+from pods.expected_bars import T0, aggregated, assert_same_bars, rows
 from pods.gateway import (
     MINUTE,
     Gateway,
@@ -25,7 +26,6 @@ from pods.gateway import (
     running_gateway,
     walk,
 )
-from pods.socket_client import T0, aggregated, assert_same_bars, rows
 from tapedeck_common.kafka import producer
 from tapedeck_common.market import Bar, series_key
 from tapedeck_common.settings import Connections

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,16 +14,14 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from websockets.sync.client import connect
 
+from pods.channel_client import ChannelClient, OpenSocket
+from pods.expected_bars import T0
 from pods.gateway import FILE_SPEC, MINUTE, Gateway, ReplayTopic, insert_bars, insert_run, running_gateway, walk
 from pods.raw_http import get_request, open_connection, read_to_end
 from pods.services import Services
-from pods.socket_client import T0, SocketClient
-from tapedeck_common.market import event_time
 from tapedeck_common.settings import Connections
 from tapedeck_deck.embedded.postgres import SUPERUSER
 from waits import eventually, within
-
-Subscribe = Callable[..., SocketClient]
 
 
 @contextmanager
@@ -68,7 +66,7 @@ def tickers(gateway: Gateway) -> list[str]:
 
 
 def test_what_the_other_service_has_is_served(
-    gateway: Gateway, subscribe: Subscribe, store: str, connections: Connections, services: Services
+    gateway: Gateway, open_socket: OpenSocket, store: str, connections: Connections, services: Services
 ) -> None:
     bars = walk(31, 60, T0)
     insert_bars(store, bars)
@@ -78,7 +76,7 @@ def test_what_the_other_service_has_is_served(
     of_store = ReplayTopic(connections, name="store", range_from=T0 + 30 * MINUTE)
     of_store.play(bars[30:40])
     names = [f"replay/default/{each.name}:BTC/USD" for each in (replay, of_store)]
-    client = subscribe()
+    client = open_socket()
 
     def told() -> tuple[bool, bool] | None:
         messages = client.of("services")
@@ -102,9 +100,9 @@ def test_what_the_other_service_has_is_served(
         assert len(history(replay.ticker)) == 30
         assert history(of_store.ticker) == [bar.ts // 1000 for bar in bars[30:40]]
         assert gateway.get("/api/latest")[0] == 503
-        playing = subscribe({"symbol": replay.ticker, "resolution": "1"})
+        client.subscribe("playing", "bars", symbol=replay.ticker, interval="1m")
         replay.play(bars[30:35])
-        playing.until(lambda: playing.position() == event_time(bars[34]))
+        client.until(lambda: bars[34].ts in client.bars("playing"))
 
         with broker_away(services):
             client.until(lambda: told() == (False, False), timeout=30)
@@ -121,8 +119,8 @@ def test_what_the_other_service_has_is_served(
         assert len(history("coinbase:BTC/USD")) == 60
         assert [run["run_id"] for run in gateway.get("/api/runs")[1]] == ["run-1"]
         assert gateway.get("/api/replays")[0] == 503
-        live = subscribe({"symbol": "coinbase:BTC/USD", "resolution": "1"})  # read once the broker answers
-        live.until(live.bars)
+        client.subscribe("live", "bars", symbol="coinbase:BTC/USD", interval="1m")  # read once the broker answers
+        client.until(lambda: client.bars("live"))
 
     client.until(lambda: told() == (True, True), timeout=30)
     eventually(lambda: gateway.get("/api/replays")[0] == 200, timeout=30)
@@ -137,13 +135,12 @@ def test_a_query_that_takes_too_long_is_told_from_an_outage(
     too_slow = "query: got no result within 0.5 s; ask for a shorter range or for fewer rows"
     series = {"symbol": "coinbase:BTC/USD", "resolution": "1"}
     with running_gateway(tmp_path, connections, spec) as gateway:
-        with psycopg.connect(store) as connection, connect(f"ws://127.0.0.1:{gateway.port}/ws") as socket:
+        with psycopg.connect(store) as connection, connect(f"ws://127.0.0.1:{gateway.port}/api/v1/ws") as socket:
             connection.execute("LOCK TABLE bar_series, bars")  # a query waits for it
             assert gateway.get("/history", **series, to=T0 // 1000) == (200, {"s": "error", "errmsg": too_slow})
             assert gateway.get("/api/latest", exchange="coinbase") == (504, {"s": "error", "errmsg": too_slow})
-            client = SocketClient(socket)
-            client.send({"type": "subscribe", **series})
-            client.until(lambda: [message["message"] for message in client.of("error")] == [too_slow])
+            asked = {"type": "subscribe", "id": "b", "channel": "bars", "symbol": series["symbol"], "interval": "1m"}
+            assert ChannelClient(socket).error(json.dumps(asked))["detail"] == too_slow
             assert gateway.get("/readyz") == (200, "broker: answers\ndatabase: answers\n")
         assert gateway.get("/api/latest", exchange="coinbase")[0] == 200
 

@@ -44,7 +44,7 @@ def test_https_with_a_certificate_that_is_renewed(services: Services, tmp_path: 
     spec = json.dumps({"limits": {"headerSeconds": HEADER_SECONDS}})
     with running_gateway(tmp_path, services.connections(), spec, tls=tls) as gateway:
         assert gateway.get("/api/resolutions")[0] == 200
-        with connect(gateway.url.replace("http", "ws") + "/ws", ssl=gateway.authority):
+        with connect(gateway.url.replace("http", "ws") + "/api/v1/ws", ssl=gateway.authority):
             pass
         assert send_raw(gateway.port, b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").status == 0  # no HTTP without TLS
 

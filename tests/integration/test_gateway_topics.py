@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from pods.expected_bars import T0
 from pods.gateway import MINUTE, insert_equity, insert_fills, insert_run
-from pods.socket_client import T0
 from tapedeck_common.kafka import admin, producer
 from tapedeck_common.market import Trade, series_key
 from tapedeck_common.settings import Connections

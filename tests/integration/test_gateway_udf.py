@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from pods.expected_bars import T0, aggregated, assert_same_bars, rows
 from pods.gateway import (
     FILE_SPEC,
     MINUTE,
@@ -18,7 +19,6 @@ from pods.gateway import (
     insert_trades,
     walk,
 )
-from pods.socket_client import T0, aggregated, assert_same_bars, rows
 from tapedeck_common.market import Bar, event_time
 from tapedeck_common.settings import Connections
 from waits import eventually

@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pods.browser import BROWSER_TESTS, PHONE, WIDE, open_browser, save_screenshot, wait_for
+from pods.expected_bars import T0
 from pods.gateway import Gateway, insert_bars, insert_equity, insert_run, insert_trades, walk
-from pods.socket_client import T0
 from tapedeck_common.market import event_time
 
 pytestmark = BROWSER_TESTS

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pods.expected_bars import T0, aggregated, assert_same_bars
 from pods.gateway import MINUTE, Gateway, ReplayTopic, insert_bars, insert_fills, insert_run, walk
-from pods.socket_client import T0, aggregated, assert_same_bars
 from tapedeck_common.settings import Connections
 from tapedeck_deck.embedded import processes
 from waits import eventually

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
@@ -50,8 +51,8 @@ class ChannelClient:
         self.until(lambda: self.of("resumed"))
         return self.received[before:]
 
-    def error(self, text: str | bytes) -> Message:
-        """Send a frame, and return the error that answers it."""
+    def error(self, text: str | list[str]) -> Message:
+        """Send a frame, or the fragments of one, and return the error that answers it."""
         before = len(self.of("error"))
         self.socket.send(text)
         self.until(lambda: len(self.of("error")) > before)
@@ -92,3 +93,7 @@ class ChannelClient:
         while not condition():
             assert not deadline.passed(), self.received[-5:]
             time.sleep(0.01)
+
+
+OpenSocket: TypeAlias = Callable[[], ChannelClient]
+"""Opens a WebSocket."""

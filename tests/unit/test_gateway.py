@@ -1,11 +1,8 @@
-"""The gateway's units without services: symbols, aggregation, send queues, origins."""
+"""The gateway's units without services: symbols, aggregation, origins."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import random
-from typing import Any
 
 import msgspec
 import pandas as pd
@@ -15,8 +12,6 @@ from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_gateway.access.hosts import Hosts, host_name, is_origin_allowed
 from tapedeck_gateway.charts.bar_columns import EVICT_BARS, BarColumns, Candle, aggregate
 from tapedeck_gateway.charts.resolutions import CHART_RESOLUTIONS, base_for, resolution_length, resolutions_of
-from tapedeck_gateway.push import send_queue
-from tapedeck_gateway.push.send_queue import SendQueue
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000
@@ -95,51 +90,6 @@ def test_bar_columns_keep_the_latest_bars_and_accept_corrections() -> None:
     assert [c.open for c in series.between(bars[-2].ts, T0 * 2)] == [1, bars[-1].open, 2, 3]
     series.truncate(bars[-1].ts)
     assert [c.open for c in series.between(bars[-2].ts, T0 * 2)] == [1]
-
-
-def drained(queue: SendQueue) -> list[dict[str, Any]]:
-    return [json.loads(message) for message in queue.drain()]
-
-
-def test_a_slow_client_gets_each_bar_once_in_its_latest_state() -> None:
-    async def run() -> None:
-        queue = SendQueue()
-        for i in range(1_000):
-            queue.add_bars(("a:b", "5"), [Candle(T0 + i // 100 * 5 * MINUTE, 1, 1, 1, i, 1, False)])
-            queue.set_state("run", {"type": "run", "value": i})
-        queue.add_message({"type": "subscribed"})
-        ack, bars, state = drained(queue)
-        assert ack["type"] == "subscribed"
-        assert [(bar[0] - T0) // (5 * MINUTE) for bar in bars["bars"]] == list(range(10))
-        assert [bar[4] for bar in bars["bars"]] == list(range(99, 1_000, 100))
-        assert state["value"] == 999
-        assert not await queue.wait(0.01)
-        assert drained(queue) == []
-
-    asyncio.run(run())
-
-
-def test_a_client_that_is_too_slow_overflows_its_queue() -> None:
-    queue = SendQueue()
-    queue.add_bars(("a:b", "1"), [Candle(i, 1, 1, 1, 1, 1) for i in range(send_queue.MAX_BARS)])
-    queue.add_bars(("a:b", "1"), [Candle(5, 2, 2, 2, 2, 2)])
-    before = queue.overflowed
-    queue.add_bars(("c:d", "1"), [Candle(5, 2, 2, 2, 2, 2)])
-    assert (before, queue.overflowed) == (False, True)
-    other = SendQueue()
-    for _ in range(send_queue.MAX_MESSAGES + 1):
-        other.add_message({"type": "fills"})
-    assert other.overflowed
-
-
-def test_a_reset_discards_queued_bars() -> None:
-    queue = SendQueue()
-    queue.add_bars(("a:b", "1"), [Candle(1, 1, 1, 1, 1, 1)])
-    queue.add_bars(("a:b", "5"), [Candle(1, 1, 1, 1, 1, 1)])
-    queue.add_reset(("a:b", "1"))
-    queue.add_bars(("a:b", "1"), [Candle(2, 1, 1, 1, 1, 1)])
-    kinds = [(m["type"], m["resolution"], [bar[0] for bar in m.get("bars", [])]) for m in drained(queue)]
-    assert kinds == [("reset", "1", []), ("bars", "5", [1]), ("bars", "1", [2])]
 
 
 @pytest.mark.parametrize(

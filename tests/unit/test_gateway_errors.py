@@ -23,8 +23,8 @@ from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.app import make_app
 from tapedeck_gateway.context import GatewayContext
 from tapedeck_gateway.options import GatewayOptions
+from tapedeck_gateway.push.protocol.requests import REQUESTS, decode_request
 from tapedeck_gateway.routes import responses
-from tapedeck_gateway.routes.websocket import ClientMessage, decode_message
 
 URL = "http://127.0.0.1"
 Logged = list[tuple[str, dict[str, Any]]]
@@ -50,7 +50,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Logged:
 def context(pool: Any) -> GatewayContext:
     """The context of an application with nothing but a pool."""
     missing: Any = None
-    return GatewayContext(GatewayOptions(), pool, *[missing] * 10)
+    return GatewayContext(GatewayOptions(), pool, *[missing] * 9)
 
 
 def client_of(error: Exception) -> TestClient:
@@ -168,7 +168,7 @@ def test_an_unexpected_error_is_500_and_logged_with_its_place(error: Exception, 
 def test_an_unexpected_error_of_a_websocket_closes_it(logged: Logged) -> None:
     client = TestClient(make_app(Connections(), GatewayOptions(), Tokens(None), lambda: None), URL)
     # Without its lifespan the application has no context, which no route expects.
-    with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect("ws://127.0.0.1/ws"):
+    with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect("ws://127.0.0.1/api/v1/ws"):
         pass
     assert closed.value.code == 1011
     assert [event for event, _ in logged] == ["unexpected error"]
@@ -215,8 +215,25 @@ def test_every_route_with_text_is_known() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [each.name for each in msgspec.structs.fields(ClientMessage) if each.type is str])
-def test_text_with_nul_is_refused_in_every_field_of_a_message(name: str) -> None:
-    text = json.dumps({"type": "subscribe", name: "a\x00"})
+FIELDS = {
+    "type": "subscribe", "id": "a", "snapshot": 1, "future": False, "symbol": "a:B", "interval": "1m", "series": "x",
+    "run": "x", "replay": "x", "session": "x", "seq": 1,
+}  # fmt: skip
+
+
+def messages() -> Iterator[tuple[dict[str, Any], str]]:
+    """A valid message of each type, with the name of each of its fields that is free text."""
+    for request in REQUESTS:
+        config = request.__struct_config__
+        names = [each.name for each in msgspec.structs.fields(request)]
+        message = {name: FIELDS[name] for name in names} | {str(config.tag_field or "type"): config.tag}
+        for name in names:
+            if isinstance(FIELDS[name], str) and name not in ("type", "series"):  # these may hold no such character
+                yield message, name
+
+
+@pytest.mark.parametrize(("message", "name"), [*messages()])
+def test_text_with_nul_is_refused_in_every_field_of_a_message(message: dict[str, Any], name: str) -> None:
+    decode_request(json.dumps(message))
     with pytest.raises(InvalidInput, match=rf"^{name}: got 'a\\x00', expected text without NUL"):
-        decode_message({"type": "websocket.receive", "text": text})
+        decode_request(json.dumps({**message, name: "a\x00"}))

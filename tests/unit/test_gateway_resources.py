@@ -56,8 +56,7 @@ class Deck:
         missing: Any = None
         replays: Any = NoReplays()
         app.state.context = GatewayContext(
-            options, missing, missing, missing, missing, missing, replays, missing, missing, missing, missing, known,
-            self._api,
+            options, missing, missing, missing, missing, replays, missing, missing, missing, missing, known, self._api,
         )  # fmt: skip
         self.anyone = TestClient(app, URL)
         self.owner = TestClient(app, URL, headers={"authorization": f"Bearer {CONTROL}"})

@@ -23,7 +23,6 @@ from tapedeck_gateway.partial_response import MISSING_HEADER
 from tapedeck_gateway.push.channel_opening import ChannelSources
 from tapedeck_gateway.push.channel_table import ChannelTable
 from tapedeck_gateway.push.session_table import SessionTable
-from tapedeck_gateway.push.subscriptions import Subscriptions
 from tapedeck_gateway.resources.kubernetes_api import KubernetesApi
 from tapedeck_gateway.routes import (
     catalogue,
@@ -31,7 +30,6 @@ from tapedeck_gateway.routes import (
     runs_and_replays,
     seed,
     udf,
-    websocket,
     websocket_docs,
     websocket_seed,
     websocket_v1,
@@ -51,7 +49,7 @@ from tapedeck_gateway.topics.topic_reader import TopicReader
 TOKENS_SECONDS = 5.0  # between two reads of the tokens
 THREADS = 40  # of WebSockets, beside as many of requests
 _ROUTES = (
-    probes, *udf.MODULES, catalogue, runs_and_replays, seed, websocket, websocket_seed, websocket_v1, websocket_docs,
+    probes, *udf.MODULES, catalogue, runs_and_replays, seed, websocket_seed, websocket_v1, websocket_docs,
     *MODULES, controls, strategy_sources,
 )  # fmt: skip
 
@@ -71,17 +69,14 @@ def make_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "gateway"))
         pool = Pool(connections, options.limits)
-        subscriptions: Subscriptions | None = None
         channels: ChannelTable | None = None
 
         def on_change(changed: set[str]) -> None:
-            if subscriptions is not None and channels is not None:
-                subscriptions.on_change(changed)
+            if channels is not None:
                 channels.on_change(changed)
 
         reader = TopicReader(connections, options.idle_seconds, on_change)
         replays = ReplayList(connections)
-        subscriptions = Subscriptions(pool, reader, replays)
         symbols = SymbolDirectory(pool, replays)
         channels = ChannelTable(ChannelSources(pool, reader, replays, symbols.resolve))
         sessions = SessionTable(channels, options.limits)
@@ -91,7 +86,6 @@ def make_app(
             options,
             pool,
             reader,
-            subscriptions,
             channels,
             sessions,
             replays,
@@ -109,7 +103,6 @@ def make_app(
         await services.close()
         await sessions.close()
         await channels.close()
-        await subscriptions.close()
         symbols.close()
         reader.stop()
         pool.close(timeout=2)

@@ -15,7 +15,6 @@ from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.options import GatewayOptions
 from tapedeck_gateway.push.channel_table import ChannelTable
 from tapedeck_gateway.push.session_table import SessionTable
-from tapedeck_gateway.push.subscriptions import Subscriptions
 from tapedeck_gateway.resources.kubernetes_api import KubernetesApi
 from tapedeck_gateway.service_monitor import ServiceMonitor
 from tapedeck_gateway.store.pool import Pool
@@ -34,7 +33,6 @@ class GatewayContext:
     options: GatewayOptions
     pool: Pool
     reader: TopicReader
-    subscriptions: Subscriptions
     channels: ChannelTable
     sessions: SessionTable
     replays: ReplayList

@@ -140,7 +140,7 @@ def open_replay_bars(pool: Pool, reader: TopicReader, symbol: ChartSymbol, lengt
     view = reader.caught_up_view(symbol)
     if not is_shown_with(length, view.length):
         raise InvalidInput(
-            f"resolution: got bars of {length.interval}, expected a multiple of the replay's {view.length.interval}"
+            f"interval: got bars of {length.interval}, expected a multiple of the replay's {view.length.interval}"
         )
     return ReplayBars(pool, view, symbol, length)
 
@@ -151,7 +151,7 @@ def open_market_bars(
     """The bars of the live market, watched from now on. Raises InvalidInput, NotFound, Unavailable."""
     base = base_of(pool, symbol)
     if not is_shown_with(length, base):
-        raise InvalidInput(f"resolution: got bars of {length.interval}, expected a multiple of {base.interval}")
+        raise InvalidInput(f"interval: got bars of {length.interval}, expected a multiple of {base.interval}")
     until = limits.of_market(symbol.exchange)
     closed = min(int(time.time() * 1000), until - base.ms + 1)
     count = MIN_BARS + length.ms // base.ms  # the bar under way needs all that it consists of

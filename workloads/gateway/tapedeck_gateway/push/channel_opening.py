@@ -9,6 +9,7 @@ from tapedeck_common.market import Point, Ticker, Trade
 from tapedeck_common.topics import MARKET_POINTS, MARKET_TICKERS, MARKET_TRADES
 from tapedeck_crds.errors import InvalidInput, NotFound
 from tapedeck_crds.intervals import BarLength
+from tapedeck_gateway.charts.intervals import interval_length
 from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
 from tapedeck_gateway.future import FutureLimits
 from tapedeck_gateway.push.bar_channel import BarChannel
@@ -35,7 +36,6 @@ from tapedeck_gateway.push.record_channels import (
 from tapedeck_gateway.push.replay_channel import ReplayChannel
 from tapedeck_gateway.push.run_channel import RunChannel
 from tapedeck_gateway.push.run_poller import RunPoller
-from tapedeck_gateway.push.subscription_names import resolved_interval, resolved_replay
 from tapedeck_gateway.store import latest_records, points, runs
 from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.topics.live_records import SERIES_RECORDS, RecordSeries, known_at
@@ -72,7 +72,7 @@ class ChannelSources:
         """The name of the channel: requests with one name share it. Raises InvalidInput, NotFound, Unavailable."""
         match request:
             case SubscribeBars(symbol=symbol, interval=interval):
-                length = resolved_interval(interval)
+                length = interval_length(interval)
                 return f"bars {self._series(symbol)} {length.interval}"
             case SubscribePoints(symbol=symbol, series=series):
                 return f"points {self._new_or_known(symbol)}@{series}"
@@ -83,14 +83,14 @@ class ChannelSources:
             case SubscribeRun(run=run) | SubscribeFills(run=run) | SubscribeEquity(run=run):
                 return f"run {run}"
             case SubscribeReplay(replay=replay):
-                return f"replay {resolved_replay(replay, self.replays)}"
+                return f"replay {self._uid_of(replay)}"
 
     def open(self, request: Subscribe, name: str) -> Channel:
         """The channel of this name. Raises InvalidInput, NotFound, Unavailable."""
         limits = FutureLimits(self.replays, self.reader, request.future)
         match request:
             case SubscribeBars(symbol=symbol, interval=interval):
-                length = resolved_interval(interval)
+                length = interval_length(interval)
                 return self._bars(name, self._series(symbol), length, limits)
             case SubscribeTrades(symbol=symbol):
                 return self._trades(name, self._new_or_known(symbol), limits)
@@ -101,7 +101,17 @@ class ChannelSources:
             case SubscribeRun(run=run) | SubscribeFills(run=run) | SubscribeEquity(run=run):
                 return self._run(name, run, limits)
             case SubscribeReplay(replay=replay):
-                return ReplayChannel(name, self.reader.caught_up_replay(resolved_replay(replay, self.replays)))
+                return ReplayChannel(name, self.reader.caught_up_replay(self._uid_of(replay)))
+
+    def _uid_of(self, text: str) -> str:
+        """The uid of the newest replay of a <namespace>/<name>; another text is a uid."""
+        namespace, slash, name = text.partition("/")
+        if not slash:
+            return text
+        for each in self.replays.last_known():
+            if (each.namespace, each.name) == (namespace, name):
+                return each.uid
+        raise NotFound(f"replay: got {text[:80]!r}, expected <namespace>/<name> of one that has started, or a uid")
 
     def _series(self, text: str) -> ChartSymbol:
         symbol = self.resolve(text)

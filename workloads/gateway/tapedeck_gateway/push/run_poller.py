@@ -71,7 +71,7 @@ class RunPoller:
         before = self.summary()
         if until < self._until and run["last_event"] is not None and run["last_event"] > until:
             self._show(run, until)
-            return [{"type": "reset", "symbol": "", "resolution": "", "run": self._run_id}, self.summary()]
+            return [{"type": "reset"}, self.summary()]
         # All is read before anything is noted: where a query fails, the next poll finds the same again.
         fills = runs.fills(self._pool, self._run_id, self._last_fill, PUSHED_FILLS, until)
         points = runs.equity(self._pool, self._run_id, PUSHED_POINTS, self._last_point, until)

@@ -1,0 +1,35 @@
+"""The bars that a client of the gateway should receive, aggregated in another way than by its code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pods.gateway import MINUTE
+from tapedeck_common.market import Bar, event_time
+
+T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
+
+
+def aggregated(bars: list[Bar], minutes: int, known_until: int, *, running: bool = True) -> list[tuple[float, ...]]:
+    """Coarser bars (times in seconds), aggregated by a dictionary and not by the gateway's code."""
+    width = minutes * MINUTE
+    groups: dict[int, list[Bar]] = {}
+    for bar in bars:
+        if event_time(bar) <= known_until:
+            groups.setdefault(bar.ts // width * width, []).append(bar)
+    return [
+        (t // 1000, g[0].open, max(b.high for b in g), min(b.low for b in g), g[-1].close, sum(b.volume for b in g))
+        for t, g in sorted(groups.items())
+        if running or t + width <= known_until
+    ]
+
+
+def rows(answer: dict[str, Any]) -> list[tuple[float, ...]]:
+    return list(zip(*(answer[c] for c in "tohlcv"), strict=True)) if answer["s"] == "ok" else []
+
+
+def assert_same_bars(found: list[tuple[float, ...]], expected: list[tuple[float, ...]]) -> None:
+    assert [r[:5] for r in found] == [r[:5] for r in expected]
+    assert [r[5] for r in found] == pytest.approx([r[5] for r in expected])
