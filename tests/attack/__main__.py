@@ -17,7 +17,7 @@ SEED = int(os.environ.get("TAPEDECK_SEED", "0")) or random.SystemRandom().randra
 # Name → inputs. TAPEDECK_ATTACK multiplies them.
 COUNTS = {
     "resources": 2_000, "yaml": 1_000, "files": 1_000, "command-line": 500,
-    "records": 1_000, "udf": 1_000, "rest": 1_000, "websocket": 500,
+    "records": 1_000, "udf": 1_000, "rest": 1_000, "websocket": 500, "api": 2_000,
 }  # fmt: skip
 SHOWN = 20
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import psutil
 
+from attack.documented_api import api
 from attack.outcome import Outcome
 from attack.records import records
 from attack.requests import rest, sockets, udf
@@ -17,6 +18,7 @@ ON_A_DECK: dict[str, Callable[[Deck, random.Random, int, Outcome], None]] = {
     "udf": udf,
     "rest": rest,
     "websocket": sockets,
+    "api": api,
 }
 
 

@@ -93,9 +93,17 @@ def test_a_header_of_any_size_is_refused(limited: Gateway) -> None:
         answer = send_raw(limited.port, *parts)
         assert (answer.status, answer.closed) in ((431, True), (0, True))  # 0: closed while it was being sent
         assert answer.status == 431 or len(parts) > 100
-    assert send_raw(limited.port, *[HEAD, b"x: " + b"a" * 20_000 + b"\r\n\r\n"]).body == (
-        b'{"s": "error", "errmsg": "request header: got over 16384 bytes, expected at most as many"}'
-    )
+    told = "request header: got over 16384 bytes, expected at most as many"
+    large = b"x: " + b"a" * 20_000 + b"\r\n\r\n"
+    answer = send_raw(limited.port, HEAD, large)
+    assert (answer.headers["content-type"], json.loads(answer.body)) == (
+        "application/json", {"s": "error", "errmsg": told},
+    )  # fmt: skip
+    answer = send_raw(limited.port, HEAD.replace(b"/api/resolutions", b"/api/v1/symbols?limit=1"), large)
+    problem = json.loads(answer.body)
+    assert (answer.headers["content-type"], problem["detail"], problem["status"]) == (
+        "application/problem+json", told, 431,
+    )  # fmt: skip
 
 
 def test_a_body_of_any_size_is_refused(limited: Gateway) -> None:

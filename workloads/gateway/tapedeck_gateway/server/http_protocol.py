@@ -7,7 +7,6 @@ and bodies of any size. An ASGI application sees none of that: it is called once
 from __future__ import annotations
 
 import asyncio
-import json
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -15,6 +14,7 @@ from prometheus_client import Counter
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tapedeck_gateway.access.client_address import client_key
+from tapedeck_gateway.access.problems import message_response
 from tapedeck_gateway.options import GatewayLimits
 from tapedeck_gateway.server.connection_table import ConnectionTable
 from tapedeck_gateway.server.read_deadline import ReadDeadline
@@ -166,6 +166,12 @@ class LimitedHttpProtocol(ReadDeadline, HttpToolsProtocol):
         self.cancel_read_deadline()
         self.table.close(self)
 
+    @property
+    def _path(self) -> str:
+        """The path of the request that is being read, as far as it is known: the form of an error follows from it."""
+        target: bytes = getattr(self, "url", b"")
+        return target.partition(b"?")[0].decode("latin-1")
+
     def _count_head(self, count: int) -> None:
         self._head_bytes += count
         if self._head_bytes > self.limits.header_bytes:
@@ -184,17 +190,17 @@ class LimitedHttpProtocol(ReadDeadline, HttpToolsProtocol):
     def _refuse(self, status: int, message: str) -> None:
         """Answer with an error and close: nothing more is read."""
         _refused.labels(status).inc()
-        body = json.dumps({"s": "error", "errmsg": message}).encode()
+        response = message_response(self._path, message, status)
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-            "content-type: application/json\r\n"
-            f"content-length: {len(body)}\r\n"
+            f"content-type: {response.media_type}\r\n"
+            f"content-length: {len(response.body)}\r\n"
             "cache-control: no-store\r\n"
             "x-content-type-options: nosniff\r\n"
             "connection: close\r\n\r\n"
         )
         self._cancel_deadline()
-        self.transport.write(head.encode() + body)
+        self.transport.write(head.encode() + response.body)
         self.transport.close()
         self.expect_read()
 

@@ -87,7 +87,7 @@ def resource_routes(kind: str) -> APIRouter:
         operation_id=f"create_{plural}",
         response_class=Response,
         status_code=201,
-        responses={**documented(ShownResource, status=201), 200: {"description": "What a dry run would create."}},
+        responses=documented(ShownResource, status=201) | documented(ShownResource),
         openapi_extra=request_body("application/json", "application/yaml"),
     )
     def create(
