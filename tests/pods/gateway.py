@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import msgspec
 import psycopg
-from confluent_kafka import IsolationLevel, Producer, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from tapedeck_common.kafka import admin, producer, transactional_producer
@@ -236,7 +236,16 @@ class ReplayTopic:
         """Commit, and wait until readers see it: a broker's answer comes before the partitions have the markers."""
         self._producer.commit_transaction(20)
         places = [TopicPartition(replay_topic(self.uid), number) for number in range(self.shards)]
-        eventually(lambda: _ends(self._admin, places, READ_COMMITTED) == _ends(self._admin, places, READ_UNCOMMITTED))
+        eventually(lambda: self._is_visible(places))
+
+    def _is_visible(self, places: list[TopicPartition]) -> bool:
+        try:
+            return _ends(self._admin, places, READ_COMMITTED) == _ends(self._admin, places, READ_UNCOMMITTED)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.FENCED_LEADER_EPOCH:
+                raise
+            self._admin.list_topics(timeout=20)  # the broker has started again
+            return False
 
     def abort(self) -> None:
         self._producer.abort_transaction(20)
