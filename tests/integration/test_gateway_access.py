@@ -56,6 +56,15 @@ def token_gateway(services: Services, tmp_path_factory: pytest.TempPathFactory) 
         yield gateway
 
 
+@pytest.fixture(scope="module")
+def reading_gateway(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway as a deck has it: reading needs no token, a change does."""
+    spec, tokens = json.dumps({"openReading": True}), {"ops.control": CONTROL}
+    folder = tmp_path_factory.mktemp("reading")
+    with running_gateway(folder, services.connections(role="tapedeck_reader"), spec, tokens=tokens) as gateway:
+        yield gateway
+
+
 def ask(gateway: Gateway, path: str, *headers: str, host: str = "127.0.0.1", method: str = "GET") -> RawResponse:
     return send_raw(gateway.port, get_request(path, *headers, host=host, method=method), seconds=30)
 
@@ -164,6 +173,38 @@ def test_a_websocket_needs_a_token(token_gateway: Gateway) -> None:
         assert (first.subprotocol, third.subprotocol) == ("tapedeck.v1", None)
         assert refused(token_gateway, **offered(READ)) == 503  # three of one client
     eventually(lambda: b"\n0 sockets" in b"\n" + ask(token_gateway, "/status").body.replace(b'"', b"\n"))
+
+
+def test_a_wrong_token_is_refused_where_none_is_needed(open_gateway: Gateway, reading_gateway: Gateway) -> None:
+    wrong = "wrong" * 5
+    for gateway in (open_gateway, reading_gateway):
+        for path in (
+            "/api/runs",
+            "/api/v1/runs",
+            "/config",
+            "/history?symbol=x&resolution=1&to=9",
+            "/quotes",
+        ):  # UDF too
+            for headers in ([bearer(wrong)], ["authorization: Bearer "], [bearer(f"{CONTROL}x")]):
+                answer = ask(gateway, path, *headers)
+                assert (path, answer.status, answer.headers["www-authenticate"]) == (
+                    path,
+                    401,
+                    'Bearer realm="tapedeck"',
+                )
+                assert errmsg(answer).endswith(
+                    "expected `Authorization: Bearer <token>`, or none: reading alone needs none"
+                )
+            assert ask(gateway, path).status == 200
+            assert ask(gateway, path, "authorization: Basic eDp5").status == 200  # a proxy's
+        for address in ("/api/v1/ws", "/api/ohlcvs"):
+            offered = f"sec-websocket-protocol: tapedeck.v1, bearer.{wrong}"
+            assert ask(gateway, address, *UPGRADE, offered).status == 401
+            assert ask(gateway, address, *UPGRADE, bearer(wrong)).status == 401
+            assert ask(gateway, address, *UPGRADE, "sec-websocket-protocol: tapedeck.v1").status == 101
+        assert ask(gateway, "/readyz", bearer(wrong)).status == 200
+        assert ask(gateway, "/api/v1/openapi.json", bearer(wrong)).status == 200
+    assert ask(reading_gateway, "/api/v1/runs", bearer(CONTROL)).status == 200
 
 
 def test_only_a_control_token_changes_something_and_that_is_logged(token_gateway: Gateway) -> None:

@@ -235,3 +235,16 @@ def test_the_page_asks_for_a_token(tmp_path: Path, page: Page, connections: Conn
         expect(tab.locator("#connection")).to_have_text("live")
         expect(tab.locator("#login")).to_be_hidden()
         assert "token" not in tab.url
+        tab.close()
+
+
+def test_a_page_with_a_token_that_is_no_longer_known_goes_on_without(
+    tmp_path: Path, page: Page, connections: Connections, store: str
+) -> None:
+    insert_bars(store, walk(25, 30, T0))
+    with running_gateway(tmp_path, connections) as gateway:
+        page.goto(f"{gateway.url}/?symbol=coinbase:BTC/USD#token={'former-' * 5}")
+        expect(page.locator("#login")).to_contain_text("does not know this token")
+        page.get_by_role("button", name="Without a token").click()
+        expect(page.locator("#connection")).to_have_text("live")
+        expect(page.locator("#login")).to_be_hidden()

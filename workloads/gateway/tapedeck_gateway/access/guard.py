@@ -98,14 +98,18 @@ class Guard:
         self._check_grant(scope, grant)
 
     def _grant_of(self, connection: HTTPConnection) -> Grant | None:
+        """What the client may do; None for one with a token that is not known, even where reading needs none."""
         token = _token_of(connection)
-        if token is not None and (grant := self._policy.tokens.grant_of(token)) is not None:
-            return grant
+        if token is not None:
+            return self._policy.tokens.grant_of(token)
         return None if self._policy.tokens.required else ANONYMOUS
 
     def _check_grant(self, scope: Scope, grant: Grant | None) -> None:
         if grant is None:
-            raise TokenRequired("token: got none that the gateway knows, expected `Authorization: Bearer <token>`")
+            or_none = "" if self._policy.tokens.required else ", or none: reading alone needs none"
+            raise TokenRequired(
+                f"token: got none that the gateway knows, expected `Authorization: Bearer <token>`{or_none}"
+            )
         if is_control(scope) and not grant.may_control:
             if grant == ANONYMOUS and self._policy.tokens.any:
                 raise TokenRequired("token: got none, expected one with the right to control: reading alone needs none")

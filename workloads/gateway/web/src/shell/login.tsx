@@ -15,6 +15,10 @@ export function Login() {
     keepToken(input.current?.value ?? "");
     location.reload();
   };
+  const forget = () => {
+    keepToken("");
+    location.reload();
+  };
   const without = {
     reading: "This gateway asks for a token.",
     changes: "Changes need a token with the right to control. On a deck, `tapedeck page` prints an address with it.",
@@ -29,6 +33,11 @@ export function Login() {
       </label>
       <div class="choices">
         <button class="primary">Open</button>
+        {currentToken() !== "" && (
+          <button type="button" onClick={forget}>
+            Without a token
+          </button>
+        )}
         {asked === "changes" && (
           <button type="button" onClick={() => (tokenRequired.value = null)}>
             Only watch
