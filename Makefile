@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-quick servers e2e lint lint-page bench faults attack soak load page datafeed example crds lock sbom audit clean rig images kind chart dashboards reference docs packages release
+.PHONY: help demo test test-quick servers e2e lint lint-page api-types bench faults attack soak load page datafeed example crds lock sbom audit clean rig images kind chart dashboards reference docs packages release
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -89,6 +89,12 @@ lint: $(VENV)/.dev lint-page ## Check with ruff, mypy --strict, import-linter an
 	@$(BIN)/python -m tapedeck_crds --check
 	@$(BIN)/python -m tapedeck_common.schemas --check
 	@$(TESTS) reference --check
+	@mkdir -p build && $(TESTS) reference.api_schemas > build/api-schemas.json
+	@$(WITH_NODE) npm run --silent types-of-api -- --check > types.log 2>&1 || { cat types.log; echo "run make api-types"; exit 1; }
+
+api-types: $(VENV)/.dev $(CHECK_PACKAGES) ## Write the page's types of the API and of the WebSocket's messages
+	@mkdir -p build && $(TESTS) reference.api_schemas > build/api-schemas.json
+	@$(WITH_NODE) npm run --silent types-of-api > types.log 2>&1 || { cat types.log; exit 1; }
 
 bench: $(VENV)/.dev ## Measure throughput beside reference programs (NAME=… for one); writes bench-results.json
 	@$(TESTS) bench $(NAME)

@@ -3,7 +3,7 @@ import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
 export default defineConfig(
-  globalIgnores(["node_modules"]),
+  globalIgnores(["node_modules", "src/data/api.ts"]),
   js.configs.recommended,
   {
     files: ["**/*.ts", "**/*.tsx"],

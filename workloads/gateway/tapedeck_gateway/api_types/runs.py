@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -30,7 +30,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     replay_uid: str
     cash: float
     trials: Annotated[int, msgspec.Meta(description="The number of trials of a sweep, 0 for a single run.")]
-    state: Annotated[str, msgspec.Meta(description="running, complete or failed.")]
+    state: Literal["running", "complete", "failed"]
     message: str
     bars: int | None
     metrics: Figures | None
@@ -93,7 +93,7 @@ class RunTradeRow(msgspec.Struct, frozen=True, gc=False):
 
     seq: int
     symbol: str
-    side: str
+    side: Literal["long", "short"]
     size: float
     entry_ts: Ms
     entry_price: float
@@ -120,7 +120,7 @@ class RunFillRow(msgspec.Struct, frozen=True, gc=False):
     seq: int
     symbol: str
     ts: Ms
-    side: str
+    side: Literal["buy", "sell"]
     size: float
     price: float
 

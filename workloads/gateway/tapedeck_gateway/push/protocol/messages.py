@@ -6,7 +6,7 @@ subscription have its ``id``.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -205,7 +205,7 @@ class RunMessage(msgspec.Struct, frozen=True, tag="run"):
     """
 
     run: str
-    state: str
+    state: Literal["running", "complete", "failed"]
     message: str
     ts: int | None
     value: float
@@ -213,8 +213,8 @@ class RunMessage(msgspec.Struct, frozen=True, tag="run"):
     max_drawdown_percent: float
     trades: int
     bars: int | None
-    metrics: dict[str, Any] | None
-    undefined: dict[str, Any] | None
+    metrics: dict[str, float | None] | None
+    undefined: dict[str, str] | None
     shown_until: int | None
 
 
@@ -224,7 +224,7 @@ class FillItem(msgspec.Struct, frozen=True):
     seq: int
     symbol: str
     ts: int
-    side: str
+    side: Literal["buy", "sell"]
     size: float
     price: float
 

@@ -38,6 +38,7 @@ _OF_FIELD: tuple[tuple[type[inspect.Type], Any], ...] = (
     (inspect.IntType, pa.int64()),
     (inspect.FloatType, pa.float64()),
     (inspect.StrType, pa.string()),
+    (inspect.LiteralType, pa.string()),  # of texts
 )
 
 

@@ -1,4 +1,14 @@
-// What the gateway answers, as docs/guides/rest-api.md and /api/v1/docs describe it. Times are milliseconds UTC.
+// What the gateway answers and sends. Times are milliseconds UTC. The types of /api/v1 and of the WebSocket are in api.ts,
+// which `make api-types` writes; here are their names in the page, and what the API does not describe.
+import type { ReplayMessage, RunMessage, ServicesState } from "./api";
+
+export type { BarItem as Bar, EquityPoint, RunFillRow as Fill, RunSummary as Run } from "./api";
+
+/** The fields of a message that do not belong to its subscription's thing. */
+type Sent = "seq" | "id" | "type";
+export type RunFigures = Omit<RunMessage, Sent>;
+export type ReplayState = Omit<ReplayMessage, Sent | "at">;
+export type Services = Omit<ServicesState, Sent>;
 
 export interface Condition {
   type: string;
@@ -62,56 +72,6 @@ export interface PlayedReplay {
   transforms: string[];
 }
 
-export type RunState = "running" | "complete" | "failed";
-export type Metrics = Record<string, number | null>;
-
-export interface Run {
-  run_id: string;
-  name: string;
-  namespace: string;
-  strategy: string;
-  params: Record<string, unknown>;
-  exchange: string;
-  symbols: string[];
-  interval: string;
-  replay_uid: string;
-  cash: number;
-  trials: number;
-  state: RunState;
-  message: string;
-  bars: number | null;
-  metrics: Metrics | null;
-  undefined: Record<string, string> | null;
-  started_at: number;
-  ended_at: number | null;
-  /** Virtual time up to which the run is shown, where it is ahead of its replay; null where all of it is. */
-  shown_until: number | null;
-}
-
-export interface Bar {
-  ts: number;
-  open: number;
-  high: number;
-  low: number;
-  close: number;
-  volume: number;
-  closed: boolean;
-}
-
-export interface Fill {
-  seq: number;
-  symbol: string;
-  ts: number;
-  side: "buy" | "sell";
-  size: number;
-  price: number;
-}
-
-export type EquityPoint = [
-  seq: number, ts: number, value: number, cash: number,
-  changePercent: number | null, drawdownPercent: number | null, sharpe: number | null,
-];
-
 /** A bar length that charts offer: UDF's name, the interval, the length (of a month the longest), and any open. */
 export interface Resolution {
   resolution: string;
@@ -134,45 +94,4 @@ export interface SymbolInfo {
   pricescale: number;
   timezone: string;
   supported_resolutions: string[];
-}
-
-/** A run's state and headline figures, shares in percent. */
-export interface RunFigures {
-  run: string;
-  state: RunState;
-  message: string;
-  ts: number | null;
-  value: number;
-  return_percent: number;
-  max_drawdown_percent: number;
-  trades: number;
-  bars: number | null;
-  metrics: Metrics | null;
-  undefined: Record<string, string> | null;
-  shown_until: number | null;
-}
-
-/** The state of a replay: see docs/guides/websocket.md. */
-export interface ReplayState {
-  replay: string;
-  namespace: string;
-  name: string;
-  position: number | null;
-  range_from: number | null;
-  range_to: number | null;
-  epoch: string;
-  round: number;
-  speed: number | null;
-  unpaced: boolean;
-  measured_speed: number;
-  paused: boolean;
-  ended: boolean;
-  lateness_ms: number;
-  published: number;
-}
-
-/** Whether the services of the gateway answer. */
-export interface Services {
-  broker: boolean;
-  database: boolean;
 }

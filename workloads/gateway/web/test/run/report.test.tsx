@@ -11,7 +11,7 @@ import { strength, yearRows } from "../../src/run/periods";
 import { figureName, figureText, Report, type RunParts } from "../../src/run/report";
 import { allSettledAs, combined, partOf, partsOfDocument, settledAs } from "../../src/run/run_parts";
 import type { Period, RunReport } from "../../src/run/types";
-import { equityRow, report, trade } from "./made";
+import { equityRow, hold, report, trade } from "./made";
 
 vi.mock("uplot", () => ({ default: class { destroy() {} setSize() {} setData() {} } })); // happy-dom has no canvas
 vi.stubGlobal("ResizeObserver", class { observe() {} unobserve() {} disconnect() {} });
@@ -28,11 +28,11 @@ const PARTS = partsOfDocument({
     metrics: { max_drawdown_percent: 1.5, trades: 2 },
   }),
   inputs: {
-    spec: {}, yaml: "kind: Backtest\n", data: "BTC/USD=3:0a", images: {}, version: "0.1", path: "engine", seed: null, obstacle: "",
+    run_id: "u-1", spec: {}, yaml: "kind: Backtest\n", data: "BTC/USD=3:0a", images: {}, version: "0.1", path: "engine", seed: null, obstacle: "",
     decimals: { "BTC/USD": 4 },
   },
   equity: [equityRow(0, 1_000, 0), equityRow(60_000, 1_100, 0)],
-  hold: { points: [[0, 1_000]], missing: "" },
+  hold: hold([[0, 1_000]]),
   trades: [trade({ seq: 0, pnl_net: 1 }), trade({ seq: 1, pnl_net: -1, entry_price: 7.25 })],
   excursions: [{ seq: 0, lowest: 1, highest: 2, adverse_percent: -1, favourable_percent: 2 }],
   excursions_missing: "",
@@ -79,7 +79,7 @@ describe("a report", () => {
   });
   it("says why there is no buy-and-hold and are no excursions", () => {
     const missing = "the store has no bars";
-    const place = drawn({ ...PARTS, hold: loaded({ points: [], missing }), excursions: loaded({ excursions: [], missing }) });
+    const place = drawn({ ...PARTS, hold: loaded(hold([], missing)), excursions: loaded({ excursions: [], missing }) });
     expect(panel(place, "Equity").textContent).toContain("Buy and hold is not drawn: the store has no bars.");
     expect(panel(place, "Excursions").textContent).toContain("No excursions: the store has no bars.");
   });

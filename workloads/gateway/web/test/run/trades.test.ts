@@ -6,7 +6,7 @@ import { headline } from "../../src/run/headline";
 import { COLUMNS, type Order, reasons, tradeTable, withOutcome } from "../../src/run/trade_table";
 import { equityFigures, tradeFigures, tradeRows } from "../../src/run/trades";
 import { countText } from "../../src/run/trades_panel";
-import { equityRow, report, trade } from "./made";
+import { equityRow, hold, report, trade } from "./made";
 
 const TRADES = [
   trade({ seq: 0, size: 2, entry_price: 100, pnl_net: 30, entry_ts: 0, exit_ts: 60_000, symbol: "ETH/USD" }), // +15 %
@@ -77,7 +77,7 @@ describe("excursions", () => {
 describe("the equity curve", () => {
   const CURVE = [equityRow(0, 1_000, 0), equityRow(60_000, 900, 10), equityRow(120_000, 1_200, 0)];
   it("has buy-and-hold beside it by the last value at each time, and the drawdown below 0", () => {
-    const columns = equityColumns(CURVE, { points: [[60_000, 50], [90_000, 70]], missing: "" });
+    const columns = equityColumns(CURVE, hold([[60_000, 50], [90_000, 70]]));
     expect(columns).toEqual({ ts: [0, 60_000, 120_000], value: [1_000, 900, 1_200], hold: [null, 50, 70], drawdown: [0, -10, 0] });
     expect(Object.is(columns.drawdown[0], -0)).toBe(false);
     expect(equityText(columns, (value) => value.toFixed(0))).toBe(
