@@ -16,7 +16,10 @@ from typing import Any
 import pytest
 
 WORKLOAD = """
+import atexit
+import ctypes
 import sys
+import tempfile
 
 from confluent_kafka import KafkaError, KafkaException
 import psycopg
@@ -54,9 +57,25 @@ class Example(Workload):
                 raise psycopg.OperationalError("connection refused")
             case "hang":
                 exit_at_once(self.settings, self.report(), Unavailable("the client hangs"))
+            case "aborting library":
+                leave_work(self.settings.files)
+            case "aborting library, fenced":
+                leave_work(self.settings.files)
+                raise Fenced("a successor took over")
             case "wait":
                 self.stop_requested.wait()
                 raise Interrupted("stopped before the end")
+
+
+def leave_work(folder):
+    # As a library whose threads abort the process at the end of the interpreter.
+    global temporary
+    library = ctypes.CDLL(None)
+    getattr(library, "__cxa_atexit")(ctypes.cast(library.abort, ctypes.c_void_p), None, None)
+    temporary = tempfile.TemporaryDirectory(prefix="left-", dir=folder)
+    atexit.register((folder / "at exit").write_text, "done")
+    sys.stdout = open(folder / "stdout", "w")
+    print("not flushed")
 
 
 def divide(number):
@@ -64,7 +83,7 @@ def divide(number):
 
 
 if __name__ == "__main__":
-    sys.exit(run_pod("example", PodSettings, Example))
+    run_pod("example", PodSettings, Example)
 """
 BUG_LINE = WORKLOAD.splitlines().index("    return number / 0  # the planted bug") + 1
 
@@ -117,6 +136,17 @@ def test_each_outcome_leaves_a_report_an_exit_code_and_a_log_line(
     assert report["message"].startswith(message)
     failures = [line for line in log if line["event"] == "failed"]
     assert [(line["reason"], line["exit_code"]) for line in failures] == ([(reason, code)] if code else [])
+
+
+@pytest.mark.parametrize(("spec", "code"), [("aborting library", 0), ("aborting library, fenced", 75)])
+def test_a_library_that_aborts_the_end_of_the_process_changes_no_exit_code(
+    module: str, tmp_path: Path, spec: str, code: int
+) -> None:
+    outcome, report, _ = ended(start(tmp_path, "-m", module, TAPEDECK_SPEC=json.dumps(spec)), tmp_path)
+    assert (outcome, report["reason"]) == (code, "Fenced" if code else "")
+    assert (tmp_path / "at exit").read_text() == "done"
+    assert (tmp_path / "stdout").read_text() == "not flushed\n"
+    assert not list(tmp_path.glob("left-*"))
 
 
 def test_a_bug_is_reported_with_its_place_and_logged_with_its_stack(module: str, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy  # noqa: F401 (before the fork: its library starts threads when it is loaded)
 
 from tapedeck_backtest.supervisor.strategy_process import start_process
@@ -20,4 +18,4 @@ if __name__ == "__main__":
     process = start_process(serve)
     from tapedeck_backtest import pod
 
-    sys.exit(pod.main(process))
+    pod.main(process)

@@ -6,8 +6,6 @@ and the findings as its message. Exits 0 if all checks pass, 64 if one fails or 
 
 from __future__ import annotations
 
-import sys
-
 from tapedeck_backtest.__main__ import serve
 from tapedeck_backtest.bars.datetimes import same_session
 from tapedeck_backtest.bars.resample import check_intervals
@@ -67,4 +65,4 @@ def _ignore(_notice: Notice) -> None:
 
 if __name__ == "__main__":
     process = start_process(serve)
-    sys.exit(run_pod("check", PodSettings, lambda settings: CheckWorkload(settings, process), serve_probes=False))
+    run_pod("check", PodSettings, lambda settings: CheckWorkload(settings, process), serve_probes=False)

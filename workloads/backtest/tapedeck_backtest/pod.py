@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from prometheus_client import REGISTRY
 
@@ -48,12 +48,12 @@ class BacktestWorkload(Workload):
         log.info("complete", bars=last.bars, trades=last.trades, value=last.value)
 
 
-def main(process: StrategyProcess) -> int:
-    """Run the pod's workload. Returns exit code 0 once all results are published."""
+def main(process: StrategyProcess) -> NoReturn:
+    """Run the pod's workload, and end the process: with exit code 0 once all results are published."""
 
     def make(settings: PodSettings) -> BacktestWorkload:
         workload = BacktestWorkload(settings, process)
         REGISTRY.register(RunGauges(workload.report))
         return workload
 
-    return run_pod("backtest", PodSettings, make)
+    run_pod("backtest", PodSettings, make)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from prometheus_client import REGISTRY
 
 from tapedeck_common.pod.shell import Workload, run_pod
@@ -40,4 +38,4 @@ def make_workload(settings: PodSettings) -> Workload:
 
 
 if __name__ == "__main__":
-    sys.exit(run_pod("feed", PodSettings, make_workload))
+    run_pod("feed", PodSettings, make_workload)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 from collections.abc import Callable
 
 from tapedeck_common.atomic_file import write_atomically
@@ -74,4 +73,4 @@ def _on_started(settings: PodSettings, port: int) -> Callable[[], None]:
 
 
 if __name__ == "__main__":
-    sys.exit(run_pod("gateway", PodSettings, GatewayWorkload, serve_probes=False))
+    run_pod("gateway", PodSettings, GatewayWorkload, serve_probes=False)

@@ -5,7 +5,6 @@ Runs before anything else. Exits 0 once all is up to date, and 1 where the broke
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import psycopg
@@ -98,4 +97,4 @@ def _migrate_store(settings: MigrateSettings, connections: Connections) -> Editi
 
 
 if __name__ == "__main__":
-    sys.exit(run_pod("migrate", MigrateSettings, Migration, serve_probes=False))
+    run_pod("migrate", MigrateSettings, Migration, serve_probes=False)

@@ -5,7 +5,6 @@ Exits 0 once all expired rows are deleted, and 1 where the database did not allo
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 
 from pydantic import Field, NonNegativeInt
@@ -47,4 +46,4 @@ class RetentionJob(Workload):
 
 
 if __name__ == "__main__":
-    sys.exit(run_pod("retention", RetentionSettings, RetentionJob, serve_probes=False))
+    run_pod("retention", RetentionSettings, RetentionJob, serve_probes=False)

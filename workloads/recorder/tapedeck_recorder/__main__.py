@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -109,4 +108,4 @@ def _recorder(
 
 
 if __name__ == "__main__":
-    sys.exit(run_pod("recorder", RecorderSettings, RecorderWorkload))
+    run_pod("recorder", RecorderSettings, RecorderWorkload)

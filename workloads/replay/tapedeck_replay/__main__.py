@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from tapedeck_common.pod.shell import Workload, exit_at_once, run_pod
@@ -52,4 +51,4 @@ class ReplayWorkload(Workload):
 
 
 if __name__ == "__main__":
-    sys.exit(run_pod("replay", PodSettings, ReplayWorkload))
+    run_pod("replay", PodSettings, ReplayWorkload)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -154,4 +153,4 @@ def _ensure_points_topic(connections: Connections, selection: TopicSelection) ->
 
 
 if __name__ == "__main__":
-    sys.exit(run_pod("transform", PodSettings, TransformWorkload))
+    run_pod("transform", PodSettings, TransformWorkload)

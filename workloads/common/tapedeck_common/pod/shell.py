@@ -7,8 +7,11 @@ of the bug.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import signal
+import sys
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -113,11 +116,18 @@ def run_pod(
     make: Callable[[SettingsT], Workload],
     *,
     serve_probes: bool = True,
-) -> int:
-    """Run one workload from the pod's environment to its exit code. ``name`` is the workload's, for the log.
+) -> NoReturn:
+    """Run one workload from the pod's environment, and end the process. ``name`` is the workload's, for the log.
 
     With ``serve_probes`` False the workload serves /healthz, /readyz, /status and /metrics itself.
     """
+    _end_process(_execute(name, settings_type, make, serve_probes=serve_probes))
+
+
+def _execute(
+    name: str, settings_type: type[SettingsT], make: Callable[[SettingsT], Workload], *, serve_probes: bool
+) -> int:
+    """Run one workload; returns the exit code."""
     try:
         settings = settings_type()
     except ValidationError as error:
@@ -168,6 +178,19 @@ def exit_at_once(settings: PodSettings, report: Report, error: TapedeckError) ->
     write_termination_message(settings, with_failure(report, error))
     flush_log()
     os._exit(error.exit_code)
+
+
+def _end_process(code: int) -> NoReturn:
+    """End the process with this code, after what is to run at its exit.
+
+    The interpreter's own end is skipped: threads of a library that still run then, such as Arrow's, can abort the
+    process, whose exit code would be 134.
+    """
+    atexit._run_exitfuncs()  # it prints what they raise
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # full, or closed
+            stream.flush()
+    os._exit(code)
 
 
 def with_failure(report: ReportT, error: TapedeckError) -> ReportT:
