@@ -8,7 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -27,6 +27,7 @@ from tapedeck_deck.embedded.kubelet import START, STATUS, Kubelet
 from tapedeck_deck.embedded.objects import Change, Objects
 from tapedeck_deck.embedded.pods import kubernetes_pod
 from tapedeck_deck.embedded.problems import FILE_BYTES, Problems, describe, keep_running, read_problems
+from tapedeck_deck.embedded.recent_oom_kills import RecentOomKills
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_deck.embedded.store_watch import StoreWatch
 from tapedeck_operator.plan.observer import observe_pod
@@ -50,9 +51,9 @@ class Node:
         self.watch = StoreWatch(self.objects)
         self.watch.subscribe(self.kubelet.handle)
 
-    def add(self, name: str, module: str = "this", *, config_map: str = "") -> None:
-        """A pod of a module of the standard library, which ends by itself."""
-        container: Json = {"name": "it", "image": module}
+    def add(self, name: str, module: str = "this", *, arguments: Sequence[str] = (), config_map: str = "") -> None:
+        """A pod of a module of the standard library, by default one that ends by itself."""
+        container: Json = {"name": "it", "image": module, "args": [*arguments]}
         spec: Json = {"restartPolicy": "Never", "containers": [container]}
         if config_map:
             container["volumeMounts"] = [{"name": "code", "mountPath": "/code"}]
@@ -335,3 +336,23 @@ def test_options_that_a_running_deck_does_not_read_are_named(
             said = capsys.readouterr()
             assert said.out == "the deck is already running: http://127.0.0.1:8750/\n"
             assert (note in said.err) == noted
+
+
+@pytest.mark.parametrize(("killed", "reason"), [(1, "OOMKilled"), (0, "")])
+def test_a_killed_pod_was_out_of_memory_if_the_kernel_counted_so(node: Node, killed: int, reason: str) -> None:
+    """The count is a test's own: tests/integration/on_a_deck has pods that the kernel kills."""
+    kills = [3]
+    node.kubelet._oom_kills = RecentOomKills(lambda: kills[0])
+    node.add("big", "timeit", arguments=["-n1", "-r1", "import time; time.sleep(600)"])
+
+    def kill() -> bool:
+        kills[0] += killed
+        os.kill(node.objects.get("Pod", "default", "big")["status"]["pid"], signal.SIGKILL)
+        return True
+
+    node.run(lambda: node.phase("big") == "Running", kill, lambda: node.phase("big") == "Failed")
+    pod = observe_pod("Replay", kubernetes_pod(node.objects.get("Pod", "default", "big")), None, 0)
+    assert (pod.exit_code, pod.reason) == (137, reason)
+    assert pod.problem.startswith("pod big was OOM-killed: its machine or its cgroup had no memory left" * killed)
+    assert [name for name, _ in node.events("memory")] == ["OOMKilled"] * killed
+    assert ("memory" in node.present()) == bool(killed)

@@ -15,7 +15,9 @@ from tapedeck_deck.embedded.objects import Change, Objects
 from tapedeck_deck.embedded.pods import PodProcess, start_pod
 from tapedeck_deck.embedded.problems import RETRY_FIRST, RETRY_MAX, Problems, of_the_machine
 from tapedeck_deck.embedded.process_ends import ProcessEnds
+from tapedeck_deck.embedded.recent_oom_kills import RecentOomKills
 from tapedeck_deck.embedded.state_dir import StateDir
+from tapedeck_operator.plan.reasons import OOM_KILLED
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 TICK_SECONDS = 0.05
@@ -23,7 +25,8 @@ ATTEND_SECONDS = 1.0  # where nothing is under way: the end of a process is told
 STARTS_PER_TICK = 2  # more at once only delay one another
 EXIT_SIGKILL, EXIT_CANNOT_RUN = 137, 128
 PENDING = "Pending"  # as long as a Secret or ConfigMap of the pod does not exist
-START, STATUS = "start of pods", "state of pods"  # what a problem can keep the kubelet from
+START, STATUS, MEMORY = "start of pods", "state of pods", "memory"  # what a problem can be with
+OOM_SHOWN_SECONDS = 60.0
 
 
 class Kubelet:
@@ -40,6 +43,7 @@ class Kubelet:
         self._unwritten: dict[str, Json] = {}  # pods whose status is newer than the stored one
         self._stopping: set[str] = set()
         self._starts, self._writes = _Retry(), _Retry()
+        self._oom_kills, self._oom_killed_at = RecentOomKills(), 0.0
         self._wake = asyncio.Event()
         self._ends = ProcessEnds(self._wake.set)
 
@@ -70,6 +74,7 @@ class Kubelet:
             for uid in list(self._running):
                 self._attend(uid)
             self._write_statuses()
+            self._watch_memory()
             if self._under_way():
                 await asyncio.sleep(TICK_SECONDS)
                 continue
@@ -184,7 +189,10 @@ class Kubelet:
         if code is not None:
             message = running.termination_message
             self._forget(uid)
-            self._write_end(pod, code, message=message)
+            if code == EXIT_SIGKILL and self._oom_kills.any():
+                self._write_oom_kill(pod)
+            else:
+                self._write_end(pod, code, message=message)
         elif "url" not in pod["status"] and (url := running.url) is not None:
             self._write(pod, {**pod["status"], "url": url})
 
@@ -199,11 +207,26 @@ class Kubelet:
         del self._running[uid], self._documents[uid]
         self._stopping.discard(uid)
 
+    def _watch_memory(self) -> None:
+        self._oom_kills.note()
+        if time.monotonic() - self._oom_killed_at > OOM_SHOWN_SECONDS:
+            self._problems.solved(MEMORY)
+
+    def _write_oom_kill(self, pod: Json) -> None:
+        """Note the end of a pod that the kernel killed: it had no time to write a termination message."""
+        self._oom_killed_at = time.monotonic()
+        problem = (
+            f"pod {pod['metadata']['name']} was OOM-killed: its machine or its cgroup had no memory left; "
+            "run less at once, or give it more"
+        )
+        self._problems.report(MEMORY, problem, reason=OOM_KILLED)
+        self._write_end(pod, EXIT_SIGKILL, reason=OOM_KILLED, problem=problem)
+
     def _write_waiting(self, pod: Json, problem: str) -> None:
         if pod.get("status", {}).get("problem") != problem:
             self._write(pod, {"phase": PENDING, "problem": problem})
 
-    def _write_end(self, pod: Json, code: int, *, message: str = "", problem: str = "") -> None:
+    def _write_end(self, pod: Json, code: int, *, message: str = "", reason: str = "", problem: str = "") -> None:
         self._write(
             pod,
             {
@@ -211,6 +234,7 @@ class Kubelet:
                 "phase": "Succeeded" if code == 0 else "Failed",
                 "exitCode": code,
                 "terminationMessage": message,
+                "reason": str(reason),
                 "problem": problem,
                 "finishedAt": time.time(),
             },

@@ -123,6 +123,8 @@ def kubernetes_pod(pod: Json) -> Json:
     """A Pod object as an API server shows it: the deck keeps a flat status, and a port that the process chose."""
     status = pod.get("status", {})
     shown: Json = {"phase": status.get("phase", "Pending"), "message": status.get("problem", "")}
+    if status.get("reason"):
+        shown["reason"] = status["reason"]
     spec = pod["spec"]
     if (url := status.get("url")) is not None:
         shown["podIP"], port = url.removeprefix("http://").split(":")

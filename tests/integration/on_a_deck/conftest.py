@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from decks.process import Deck, clear, running_deck
+from decks.stage import Stage, prepare
 
 
 @pytest.fixture(scope="package")
@@ -20,3 +21,9 @@ def shared_deck(standing_deck: Deck) -> Iterator[Deck]:
     """A deck without resources and rows. Tests that stop one of its services start their own."""
     yield standing_deck
     clear(standing_deck)
+
+
+@pytest.fixture(scope="module")
+def stage(shared_deck: Deck) -> Stage:
+    """The shared deck with the sample in its store."""
+    return prepare(shared_deck)

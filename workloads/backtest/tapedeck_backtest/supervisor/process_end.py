@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 
 from tapedeck_backtest.errors import RunFailed, StrategyKilled
+from tapedeck_common.oom_kills import oom_kills
 from tapedeck_crds.errors import TapedeckError
-
-_KERNEL_COUNTERS = Path("/proc/vmstat")  # with the number of OOM kills, in whatever cgroup
 
 
 def end_of_process(code: int, *, armed: bool, oom_kills_before: int | None) -> TapedeckError:
@@ -24,15 +22,6 @@ def end_of_process(code: int, *, armed: bool, oom_kills_before: int | None) -> T
             "StrategyExited", f"the strategy ended the process ({cause}) before the run was complete; see the pod's log"
         )
     return RunFailed("InternalError", f"the strategy's process ended ({cause}) before it loaded any code")
-
-
-def oom_kills() -> int | None:
-    """The number of processes that the kernel OOM-killed since boot; None if it does not report it."""
-    try:
-        lines = _KERNEL_COUNTERS.read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
 
 
 def _kill_message(before: int | None, after: int | None) -> str:

@@ -41,10 +41,11 @@ from tapedeck_backtest.protocol.messages import (
 from tapedeck_backtest.protocol.signals import TIME_SIGNAL
 from tapedeck_backtest.sandbox.memory_limit import memory_limit
 from tapedeck_backtest.supervisor.code_files import readable_entries
-from tapedeck_backtest.supervisor.process_end import end_of_process, oom_kills
+from tapedeck_backtest.supervisor.process_end import end_of_process
 from tapedeck_backtest.supervisor.stack_dump import stack_of
 from tapedeck_backtest.supervisor.time_limit import Overtime, TimeLimit
 from tapedeck_common.logs import log
+from tapedeck_common.oom_kills import oom_kills
 from tapedeck_common.parent_death import parent_death_signal
 from tapedeck_common.sandbox.descendants import adopt_orphans, children, sweep
 from tapedeck_common.sandbox.output import OutputCopy
