@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import psutil
 import pytest
 from pydantic import SecretStr
+from websockets.sync.client import connect
 
 from pods.backtest import BacktestPod, read_records
+from pods.channel_client import ChannelClient
+from pods.gateway import running_gateway
 from pods.machine import Machine, running_machine
-from pods.recorder import RecorderProcess, recorders
+from pods.recorder import LIVE, T0, RecorderProcess, publish, recorders
 from pods.replay import (
     ReplayProcess,
     check_whole,
@@ -25,8 +30,12 @@ from pods.replay import (
     insert_minutes,
 )
 from pods.runs import random_walk, spec, store_data
+from pods.services import as_role
 from pods.store import insert_bars
+from tapedeck_common.market import Trade
 from tapedeck_common.settings import Connections
+from tapedeck_common.topics import MARKET_TRADES
+from tapedeck_common.wire import encode
 from tapedeck_crds.json import Json
 from waits import eventually
 
@@ -34,6 +43,7 @@ FULL = int(os.environ.get("TAPEDECK_FAULTS", "1")) >= 20
 # Longer than the session of the recorder's group (6 s) and a transaction that others wait for (5 s), and shorter ones.
 SECONDS = [60.0, *(random.Random(16).uniform(0.5, 15) for _ in range(19))] if FULL else [8.0]
 SERVICES = ["broker", "database"] if FULL else []
+GROWTH_BYTES = 32 * 1024**2
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD"]
 SLOW = """
 import time
@@ -106,6 +116,75 @@ def test_each_bar_of_a_replay_is_published_once(machine: Machine, tmp_path: Path
                 replay.start()
         assert code == 0
         check_whole(committed(machine.broker.bootstrap, replay.topic), machine.dsn, exchange)
+
+
+def last_accounted(client: ChannelClient) -> int:
+    """The number of the last trade. Those that it does not have are told as missed, or a snapshot follows them."""
+    last = -1
+    for message in client.of("trades", "t"):
+        numbers = [int(trade["id"]) for trade in message["trades"]]
+        first = numbers[0] if message["snapshot"] and numbers else last + 1 + message["missed"]
+        assert numbers == list(range(first, first + len(numbers)))
+        last = numbers[-1] if numbers else last + message["missed"]
+    return last
+
+
+def test_clients_of_the_gateway_see_it_and_miss_nothing(
+    connections: Connections, store: str, tmp_path: Path, exchange: str
+) -> None:
+    """One client waits, and gets all at once; one has given up meanwhile, connects again and resumes.
+
+    The records that a stop holds up are more than a session waits with, and take more memory than the gateway may grow.
+    """
+    assert store
+    published: list[int] = []
+
+    def publish_trades(count: int) -> None:
+        new = range(len(published), len(published) + count)
+        trades = [Trade(exchange, "A/B", T0 + number, str(number), 1.0, 1.0, "buy") for number in new]
+        market = [(MARKET_TRADES, encode(each), f"{exchange}:A/B", LIVE) for each in trades]
+        publish(connections.kafka_bootstrap, market)
+        published.extend(new)
+
+    def has_all(client: ChannelClient) -> bool:
+        return last_accounted(client) == published[-1]
+
+    limits = json.dumps({"limits": {"stallSeconds": 1.5}})
+    with running_gateway(tmp_path, as_role(connections, "tapedeck_reader"), limits) as gateway, ExitStack() as sockets:
+        url, pid = f"ws://127.0.0.1:{gateway.port}/api/v1/ws", gateway.pid
+
+        def connected(ping_seconds: float | None) -> ChannelClient:
+            socket = connect(url, max_size=None, ping_interval=ping_seconds, ping_timeout=ping_seconds, close_timeout=1)
+            return ChannelClient(sockets.enter_context(socket))
+
+        publish_trades(10)
+        patient, impatient = connected(None), connected(0.5)
+        for client in (patient, impatient):
+            client.subscribe("t", "trades", symbol=f"{exchange}:A/B")
+            client.until(lambda client=client: has_all(client))
+        session = impatient.session
+        grown: list[int] = []
+        for seconds in SECONDS if FULL else [3.0, 3.0]:
+            before = len(patient.received)
+            with frozen(pid):
+                publish_trades(5_000)
+                time.sleep(seconds)
+                impatient.thread.join(30)
+                assert not impatient.thread.is_alive()
+                with pytest.raises(TimeoutError):
+                    urlopen(f"{gateway.url}/readyz", timeout=0.5)
+            publish_trades(10)
+            patient.until(lambda: has_all(patient))
+            assert [m["seq"] for m in patient.received] == list(range(1, len(patient.received) + 1))
+            lost, impatient = impatient, connected(0.5)
+            impatient.resume(session, lost.received[-1]["seq"])
+            assert impatient.of("resumed")[0]["subscriptions"] == ["t"]
+            impatient.until(lambda client=impatient: has_all(client))
+            assert gateway.get("/readyz")[0] == 200
+            grown.append(psutil.Process(pid).memory_info().rss)
+            assert len(patient.received) > before
+        assert patient.thread.is_alive()
+        assert grown[-1] - grown[0] < GROWTH_BYTES
 
 
 def test_a_strategy_has_its_time_though_its_pod_stands_still(connections: Connections, tmp_path: Path) -> None:

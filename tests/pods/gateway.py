@@ -51,6 +51,7 @@ class Gateway:
 
     port: int
     log: Path
+    pid: int
     tls: Path | None = None
 
     @property
@@ -128,7 +129,7 @@ def running_gateway(
     try:
         assert processes.wait_until(lambda: port_file.exists() or process.poll() is not None, timeout=20)
         assert process.poll() is None, processes.tail(log)
-        gateway = Gateway(int(port_file.read_text()), log, tls)
+        gateway = Gateway(int(port_file.read_text()), log, process.pid, tls)
         assert processes.wait_until(lambda: gateway.get("/readyz")[0] == 200, timeout=20), processes.tail(log)
         yield gateway
     finally:
