@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import uuid
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from pods.replay import (
     committed,
     ended_afterwards,
     insert_minutes,
+    stored,
 )
 from pods.sink import line_protocol_server
 from pods.topic import read_topic
@@ -32,6 +34,7 @@ from waits import eventually
 
 ROUNDS = max(2, int(os.environ.get("TAPEDECK_FAULTS", "2")) // 2 * 2)
 LOST = "SELECT count(*) FROM ingest_errors WHERE strpos(reason, 'the broker lost') > 0"
+OVER = 20
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD"]
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -148,6 +151,69 @@ def test_a_replay_publishes_again_what_the_broker_lost(machine: Machine, tmp_pat
             code = _played_to_the_end(replay)
         assert code == 0
         check_whole(committed(machine.broker.bootstrap, replay.topic), machine.dsn, exchange)
+
+
+@pytest.mark.timeout(60 + 60 * ROUNDS)
+@pytest.mark.parametrize("killed", [True, False])
+def test_the_transforms_of_a_replay_follow_it_where_the_broker_lost_records(
+    machine: Machine, tmp_path: Path, killed: bool
+) -> None:
+    """The transforms' pod runs on, or is down meanwhile and has only its offsets."""
+    connections = Connections(kafka_bootstrap=machine.broker.bootstrap, store_dsn=SecretStr(machine.dsn))
+    exchange = "transformed-killed" if killed else "transformed"
+    insert_minutes(machine.dsn, exchange, SYMBOLS, 3_000)
+    mean = {"name": "mean", "sma": {"over": OVER}}
+    spec = {"source": {"store": {"exchange": exchange, "symbols": SYMBOLS}}, "transforms": [mean]}
+    for _ in range(ROUNDS // 2):
+        replay = ReplayProcess(tmp_path, connections, spec)
+        transforms = TransformProcess(tmp_path, connections, "Replay", spec, replay.uid)
+        with ended_afterwards(replay):
+            transforms.start()
+            try:
+                replay.begin(speed=6_000.0, hold=True)  # half a minute
+                eventually(partial(_published_points, transforms, 900))
+                if killed:
+                    assert transforms.stop() == 0
+                machine.broker.kill()
+                assert lose_tail(machine.broker, replay.topic, 20_000) == 20_000
+                machine.broker.start()
+                code = _played_to_the_end(replay)
+                if killed:
+                    transforms.start()
+                eventually(partial(_complete_in_the_next_pod, transforms))
+            finally:
+                transforms.kill()
+        assert code == 0
+        assert "the broker lost processed records" in (transforms.home / "log").read_text()
+        topic = f"tapedeck.points.{replay.uid}"
+        found: dict[tuple[str, int], set[float]] = {}
+        for _, point, _ in read_topic(machine.broker.bootstrap, topic, exchange):
+            found.setdefault((point["symbol"], point["ts"]), set()).add(point["value"])
+        assert all(len(values) == 1 for values in found.values())  # repeats are equal
+        assert {key: value for key, (value,) in found.items()} == pytest.approx(_means(machine.dsn, exchange))
+
+
+def _published_points(transforms: TransformProcess, count: int) -> bool:
+    return bool(transforms.results().get("mean", {}).get("points", 0) > count)
+
+
+def _complete_in_the_next_pod(transforms: TransformProcess) -> bool:
+    """Whether all points are published; a pod that has ended is started again, as by its operator."""
+    if not transforms.running():
+        transforms.start()
+    return transforms.running() and transforms.status().get("state") == "complete"
+
+
+def _means(dsn: str, exchange: str) -> dict[tuple[str, int], float]:
+    """The mean of the last closes of each symbol, summed by hand."""
+    closes: dict[str, list[tuple[int, float]]] = {}
+    for ts, symbol, _, _, _, close, _ in stored(dsn, exchange):
+        closes.setdefault(symbol, []).append((ts, close))
+    return {
+        (symbol, series[n][0]): math.fsum(close for _, close in series[n - OVER + 1 : n + 1]) / OVER
+        for symbol, series in closes.items()
+        for n in range(OVER - 1, len(series))
+    }
 
 
 def _played_to_the_end(replay: ReplayProcess) -> int:
