@@ -5,14 +5,19 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from tapedeck_common.kafka import admin, consumer, producer
-from tapedeck_common.log_positions import offsets_since
+from tapedeck_common.log_positions import list_offsets, offsets_since
 from tapedeck_common.settings import Connections
 from tapedeck_common.topic_admin import ensure_topics
+from tapedeck_deck.embedded.broker import KafkaBroker
+from tapedeck_deck.embedded.ports import free_port
+from waits import eventually
 
 
 class Topic:
@@ -48,6 +53,33 @@ def test_the_first_record_of_the_time_or_the_end(topic: Topic, reader: Consumer)
     places = [(topic.name, number) for number in range(3)]
     assert offsets_since(reader, places, now - 5_000) == dict(zip(places, (1, 1, 0), strict=True))
     assert offsets_since(reader, [], now) == {}
+
+
+def test_a_client_finds_the_ends_after_its_broker_was_restarted(tmp_path: Path) -> None:
+    """librdkafka keeps the leaders that it knows: with their epochs, the broker refuses each request."""
+    broker = KafkaBroker(tmp_path / "kafka", free_port())
+    try:
+        broker.launch()
+        broker.wait_ready()
+        connections = Connections(kafka_bootstrap=broker.bootstrap)
+        topic, client = Topic(connections), admin(connections, "tests")
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+        def ends() -> list[int] | None:
+            try:
+                found = list_offsets(client, [(topic.name, number) for number in range(3)], latest)
+            except KafkaException:
+                return None
+            return [found[topic.name, number].offset for number in range(3)]
+
+        topic.write(1, 1_522_800_000_000)
+        assert eventually(ends) == [0, 1, 0]
+        for _ in range(2):
+            broker.kill()
+            broker.start()
+            assert eventually(ends, 20) == [0, 1, 0]
+    finally:
+        broker.stop()
 
 
 class SlowReader:

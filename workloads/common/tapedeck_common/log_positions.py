@@ -7,13 +7,14 @@ partition's leader, also by a restart, begins a new epoch at the end of its log 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 import stamina
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
 
-from tapedeck_common.kafka import consumer, is_transient
+from tapedeck_common.kafka import REQUEST_SECONDS, BrokerAdmin, await_result, consumer, is_transient, kafka_error
 from tapedeck_common.settings import Connections
 
 NO_OFFSET = -1
@@ -24,6 +25,13 @@ _PROBE = {
     "enable.partition.eof": True,  # the answer where nothing follows
     "isolation.level": "read_uncommitted",  # an open transaction would hide what follows
     "fetch.message.max.bytes": 1_024,
+}
+# What an admin client answers of leaders that it knows from before. librdkafka keeps these for up to 15 minutes.
+_FORMER_LEADERS = {
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError._NOENT,  # no leader is known
 }
 
 Partition: TypeAlias = tuple[str, int]
@@ -89,6 +97,32 @@ def offsets_since(reader: Consumer, partitions: Iterable[Partition], since_ms: i
         partition = (place.topic, place.partition)
         found[partition] = place.offset if place.offset >= 0 else ends[partition]
     return found
+
+
+def list_offsets(
+    client: BrokerAdmin, partitions: Collection[Partition], spec: OffsetSpec, request_seconds: float = REQUEST_SECONDS
+) -> dict[Partition, ListOffsetsResultInfo]:
+    """The offset of each partition that ``spec`` asks for, also where the broker has been restarted meanwhile.
+
+    Raises KafkaException.
+    """
+    try:
+        return _list_offsets(client, partitions, spec, request_seconds)
+    except KafkaException as error:
+        if kafka_error(error).code() not in _FORMER_LEADERS:
+            raise
+    client.list_topics(timeout=request_seconds)  # the client learns of the present leaders
+    return _list_offsets(client, partitions, spec, request_seconds)
+
+
+def _list_offsets(
+    client: BrokerAdmin, partitions: Collection[Partition], spec: OffsetSpec, request_seconds: float
+) -> dict[Partition, ListOffsetsResultInfo]:
+    if not partitions:
+        return {}
+    request = {TopicPartition(*partition): spec for partition in partitions}
+    futures = client.list_offsets(request, request_timeout=request_seconds)
+    return {(p.topic, p.partition): await_result(client, future, request_seconds) for p, future in futures.items()}
 
 
 def continuations(

@@ -8,10 +8,11 @@ from typing import Any
 
 import psycopg
 import stamina
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from tapedeck_common.kafka import BrokerAdmin, admin, await_result, is_transient, kafka_error
+from tapedeck_common.log_positions import list_offsets
 from tapedeck_common.settings import Connections
 from tapedeck_common.topic_ids import topic_id
 from tapedeck_common.topics import MARKET_BARS, RECORDER_GROUP
@@ -60,11 +61,8 @@ def _topic_state(client: BrokerAdmin, name: str) -> tuple[dict[int, int], str, b
             return {}, "", False  # a broker without the permanent topics
         raise
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    latest_of = {TopicPartition(name, p.id): latest for p in topic.partitions}
-    ends = {
-        partition.partition: await_result(client, future, REQUEST_TIMEOUT).offset
-        for partition, future in client.list_offsets(latest_of, request_timeout=REQUEST_TIMEOUT).items()
-    }
+    found = list_offsets(client, [(name, p.id) for p in topic.partitions], latest, REQUEST_TIMEOUT)
+    ends = {number: each.offset for (_, number), each in found.items()}
     return ends, topic_id(topic), _recorder_runs(client)
 
 

@@ -10,7 +10,8 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
-from tapedeck_common.kafka import admin, await_result, consumer
+from tapedeck_common.kafka import admin, consumer
+from tapedeck_common.log_positions import list_offsets
 from tapedeck_common.logs import log
 from tapedeck_common.market import recorded_market
 from tapedeck_common.settings import Connections
@@ -149,10 +150,9 @@ class ReplayList:
     def _ends(self, partitions: Mapping[str, list[int]]) -> dict[str, list[int]]:
         """The end of each partition, by replay. One that is held at its end may go on after it."""
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        asked = {TopicPartition(REPLAY_PREFIX + uid, n): latest for uid, numbers in partitions.items() for n in numbers}
-        futures = self._admin.list_offsets(asked, request_timeout=REQUEST_SECONDS) if asked else {}
-        found = {(p.topic, p.partition): await_result(self._admin, future).offset for p, future in futures.items()}
-        return {uid: [found[REPLAY_PREFIX + uid, n] for n in numbers] for uid, numbers in partitions.items()}
+        asked = [(REPLAY_PREFIX + uid, n) for uid, numbers in partitions.items() for n in numbers]
+        found = list_offsets(self._admin, asked, latest, REQUEST_SECONDS)
+        return {uid: [found[REPLAY_PREFIX + uid, n].offset for n in numbers] for uid, numbers in partitions.items()}
 
     def _read_starts(self, reader: Consumer, uids: list[str]) -> None:
         beginnings = [TopicPartition(REPLAY_PREFIX + uid, 0, 0) for uid in uids]

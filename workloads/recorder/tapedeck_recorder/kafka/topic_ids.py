@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from tapedeck_common import topics
 from tapedeck_common.kafka import REQUEST_SECONDS, admin, await_result
-from tapedeck_common.log_positions import LogPosition, Partition, continuations
+from tapedeck_common.log_positions import LogPosition, Partition, continuations, list_offsets
 from tapedeck_common.settings import Connections
 from tapedeck_common.topic_ids import topic_ids
 
@@ -64,9 +63,9 @@ class TopicInspector:
         return TopicState(self.topic_ids(), logs)
 
     def _logs(self, recorded: Mapping[Partition, LogPosition]) -> dict[Partition, LogState]:
-        starts = self._offsets(recorded, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        starts = list_offsets(self._client, recorded, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         # The leader epoch before the offset: a loss after these requests is noticed later.
-        ends = self._offsets(recorded, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        ends = list_offsets(self._client, recorded, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         following = continuations(self._connections, CLIENT_ID, topics.RECORDER_GROUP, recorded)
         return {
             partition: LogState(
@@ -76,8 +75,3 @@ class TopicInspector:
             )
             for partition, offset in following.items()
         }
-
-    def _offsets(self, partitions: Collection[Partition], spec: OffsetSpec) -> dict[Partition, ListOffsetsResultInfo]:
-        request = {TopicPartition(*partition): spec for partition in partitions}
-        futures = self._client.list_offsets(request, request_timeout=REQUEST_SECONDS)
-        return {(p.topic, p.partition): await_result(self._client, future) for p, future in futures.items()}
