@@ -69,6 +69,13 @@ ESCAPES = {
     "stops all processes of its user": _denied("libc('kill', -1, 19)", "access to 'kill'"),
     "bombs with forks": _denied("while True: os.fork()", "starting a process"),
     "forks past Python's own check": _denied("libc('fork')", "access to 'fork'"),
+    "bombs with threads": Escape(
+        "threading.stack_size(32768)\n"
+        "while True:\n"
+        "    try: threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        "    except RuntimeError: pass",
+        "StrategyLimits", "threads, at most 512 are allowed",
+    ),
     "executes a program": _denied("os.execv('/bin/true', ['true'])", "starting a process"),
     "leaves a daemon behind": _denied(
         "subprocess.Popen(['sleep', '600'], start_new_session=True)", "starting a process"

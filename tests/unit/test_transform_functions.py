@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,12 @@ def deletes(window): return os.unlink(HERE / "own.py")
 def opens_a_port(window): return socket.create_connection(("127.0.0.1", 9))
 def starts_a_program(window): return subprocess.run(["true"]).returncode
 def forks(window): return os.fork()
+def bombs_with_forks(window):
+    while True: os.fork()
+def bombs_past_pythons_check(window):
+    library = ctypes.CDLL(None, use_errno=True)
+    while library.fork() >= 0: pass
+    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "fork")
 def asks_a_shell(window): return os.system("true")
 def stops_its_parent(window): return os.kill(os.getppid(), signal.SIGSTOP)
 def fills_memory(window): return len(bytearray(3_000_000_000))
@@ -41,6 +48,11 @@ def forges(window):
         try: os.write(descriptor, 2 * b'{"number":1,"value":3.0}\\n')
         except OSError: pass
     return 4
+def bombs_with_threads(window):
+    threading.stack_size(32768)
+    while True:
+        try: threading.Thread(target=time.sleep, args=(600,)).start()
+        except RuntimeError: pass
 def holds_the_interpreter(window): return ctypes.PyDLL(None).sleep(60)
 def fills_the_disk(window):
     for n in range(9): open(f"part{n}", "wb").write(bytes(15_000_000))
@@ -65,6 +77,8 @@ FAILURES = {
     "opens_a_port": "a network connection",
     "starts_a_program": "starting a process",
     "forks": "starting a process",
+    "bombs_with_forks": "starting a process",
+    "bombs_past_pythons_check": "access to 'fork'",
     "asks_a_shell": "starting a process",
     "stops_its_parent": "a signal to another process",
 }
@@ -156,6 +170,14 @@ def test_what_a_function_prints_is_limited_past_pythons_streams(
     printed = capfd.readouterr().err
     assert printed.count("y" * 64) == 2**20 // 64
     assert printed.endswith("… output beyond 1048576 bytes is dropped\n")
+
+
+def test_a_function_that_bombs_with_threads_is_ended(folder: Path) -> None:
+    function = _function(folder, "bombs_with_threads", seconds=30)
+    try:
+        assert re.fullmatch(r".*it ran \d+ threads, at most 512 are allowed.*", _failure(function))
+    finally:
+        function.close()
 
 
 def test_code_that_runs_at_import_is_in_the_sandbox_too(folder: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from tapedeck_common.sandbox.policy import MIB
 
 ENTRIES_MAX = 10_000
+THREADS_MAX = 512
 _CHECK_SECONDS = 0.5
 
 
@@ -28,11 +29,11 @@ class ScratchFolder:
 
 
 class ProcessWatch:
-    """A thread that calls ``on_excess`` once, with a reason, when a process exceeds its folder or its memory.
+    """A thread that calls ``on_excess`` once, with a reason, when a process exceeds its folder, memory or threads.
 
     It runs in the parent, so that code that holds the child's interpreter is watched too. Counted are the folder's
     files, deleted files that the process keeps open, and the process's resident memory, which a limit of its data
-    does not bound where memory is shared.
+    does not bound where memory is shared. The kernel has no limit of the threads of one process.
     """
 
     def __init__(
@@ -74,6 +75,9 @@ class ProcessWatch:
         memory = _resident_bytes(self._pid)
         if self._memory_bytes is not None and memory > self._memory_bytes:
             return f"it used {memory / MIB:.0f} MiB of memory, at most {self._memory_bytes / MIB:.0f} are allowed"
+        threads = _threads(self._pid)
+        if threads > THREADS_MAX:
+            return f"it ran {threads} threads, at most {THREADS_MAX} are allowed"
         return ""
 
 
@@ -115,6 +119,14 @@ def _deleted_bytes(pid: int) -> int:
         if stat.S_ISREG(status.st_mode) and not status.st_nlink:
             size += status.st_size
     return size
+
+
+def _threads(pid: int) -> int:
+    """The number of a process's threads: each is a folder."""
+    try:
+        return Path(f"/proc/{pid}/task").stat().st_nlink - 2
+    except OSError:
+        return 0
 
 
 def _resident_bytes(pid: int) -> int:
