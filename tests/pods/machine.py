@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,4 +115,30 @@ def lose_tail(broker: KafkaBroker, topic: str, size: int) -> int:
         before = segment.stat().st_size
         os.truncate(segment, max(before - size, 0))
         lost += before - segment.stat().st_size
+    return lost
+
+
+CONTROL = 1 << 5  # of a batch's attributes: it holds a transaction's marker
+
+
+def lose_markers(broker: KafkaBroker, topic: str) -> int:
+    """Cut the transaction marker from the end of each partition that ends with one; returns how many were cut.
+
+    The records of the transaction stay. The broker must have been killed.
+    """
+    lost = 0
+    for folder in broker.data.glob(f"{topic}-*"):
+        segment = max(folder.glob("*.log"))
+        content = segment.read_bytes()
+        position, last = 0, None
+        while position + 23 <= len(content):  # base offset, length, leader epoch, magic, checksum, attributes
+            (length,) = struct.unpack_from(">i", content, position + 8)
+            (attributes,) = struct.unpack_from(">h", content, position + 21)
+            if length <= 0:  # the rest is allocated in advance
+                break
+            last = (position, attributes)
+            position += 12 + length
+        if last is not None and last[1] & CONTROL:
+            os.truncate(segment, last[0])
+            lost += 1
     return lost

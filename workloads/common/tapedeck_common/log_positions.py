@@ -11,7 +11,15 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 import stamina
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
 
 from tapedeck_common.kafka import REQUEST_SECONDS, BrokerAdmin, await_result, consumer, is_transient, kafka_error
@@ -100,28 +108,38 @@ def offsets_since(reader: Consumer, partitions: Iterable[Partition], since_ms: i
 
 
 def list_offsets(
-    client: BrokerAdmin, partitions: Collection[Partition], spec: OffsetSpec, request_seconds: float = REQUEST_SECONDS
+    client: BrokerAdmin,
+    partitions: Collection[Partition],
+    spec: OffsetSpec,
+    request_seconds: float = REQUEST_SECONDS,
+    readers: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
 ) -> dict[Partition, ListOffsetsResultInfo]:
     """The offset of each partition that ``spec`` asks for, also where the broker has been restarted meanwhile.
+
+    For ``readers`` of committed records the end is before the first transaction that has none.
 
     Raises KafkaException.
     """
     try:
-        return _list_offsets(client, partitions, spec, request_seconds)
+        return _list_offsets(client, partitions, spec, request_seconds, readers)
     except KafkaException as error:
         if kafka_error(error).code() not in _FORMER_LEADERS:
             raise
     client.list_topics(timeout=request_seconds)  # the client learns of the present leaders
-    return _list_offsets(client, partitions, spec, request_seconds)
+    return _list_offsets(client, partitions, spec, request_seconds, readers)
 
 
 def _list_offsets(
-    client: BrokerAdmin, partitions: Collection[Partition], spec: OffsetSpec, request_seconds: float
+    client: BrokerAdmin,
+    partitions: Collection[Partition],
+    spec: OffsetSpec,
+    request_seconds: float,
+    readers: IsolationLevel,
 ) -> dict[Partition, ListOffsetsResultInfo]:
     if not partitions:
         return {}
     request = {TopicPartition(*partition): spec for partition in partitions}
-    futures = client.list_offsets(request, request_timeout=request_seconds)
+    futures = client.list_offsets(request, request_timeout=request_seconds, isolation_level=readers)
     return {(p.topic, p.partition): await_result(client, future, request_seconds) for p, future in futures.items()}
 
 

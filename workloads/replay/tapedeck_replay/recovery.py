@@ -10,10 +10,12 @@ from itertools import islice
 
 import msgspec
 import stamina
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from tapedeck_common import wire
-from tapedeck_common.kafka import consumer, is_transient, kafka_error
+from tapedeck_common.kafka import BrokerAdmin, admin, consumer, is_transient, kafka_error
+from tapedeck_common.log_positions import Partition, list_offsets
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import replay_topic
@@ -21,10 +23,13 @@ from tapedeck_crds.errors import InvalidInput, Unavailable
 from tapedeck_replay.errors import TransactionAborted, describe_kafka_error, lost_records
 from tapedeck_replay.output.partition_output import PartitionOutput
 from tapedeck_replay.output.position import ReplayPosition, from_metadata
+from tapedeck_replay.output.writer import SHARED_TIMEOUT_MS
 
 READ_SECONDS = 15.0
 FINISH_SECONDS = 5.0
 SHARD_0_SECONDS = 300.0  # shard 0 may have to read a large file first
+OPEN_SECONDS = 1.5 * SHARED_TIMEOUT_MS / 1000  # the broker ends a transaction on a mirror topic sooner
+READ_COMMITTED, READ_UNCOMMITTED = IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED
 LOOK_BACK = 1_000
 LOOK_AHEAD = 1_000  # others may have written before the start record
 
@@ -65,7 +70,8 @@ def recover(connections: Connections, output: PartitionOutput) -> RecoveredState
 def require_on_log(connections: Connections, output: PartitionOutput, position: ReplayPosition) -> None:
     """Raises Unavailable where the log does not end with the position that was committed last.
 
-    No transaction may be open. The broker may take a while to finish those that have ended.
+    No transaction may be open. The broker may take a while to finish those that have ended; those whose end it lost on
+    a mirror topic are aborted.
     """
     deadline = time.monotonic() + FINISH_SECONDS
     with _translated_errors(output.topic):
@@ -73,6 +79,40 @@ def require_on_log(connections: Connections, output: PartitionOutput, position: 
             if time.monotonic() > deadline:
                 raise Unavailable(lost_records(output.topic, output.shard))
             time.sleep(0.2)
+    release_mirrors(connections, output)
+
+
+def release_mirrors(connections: Connections, output: PartitionOutput) -> None:
+    """End transactions on the mirror topic whose end the broker has lost: its readers would wait for them for ever.
+
+    No transaction may be open. Raises Unavailable.
+    """
+    with _translated_errors(output.topic):
+        if blocked := _blocked(connections, output):
+            log.error("the broker lost the end of a transaction", topic=output.shared_partitions[0].topic)
+            output.abort_on([TopicPartition(*partition) for partition in blocked])
+
+
+@stamina.retry(on=is_transient, attempts=6, timeout=60.0, wait_max=3.0)
+def _blocked(connections: Connections, output: PartitionOutput) -> set[Partition]:
+    """The mirror topic's partitions in which an open transaction is older than one can be."""
+    blocked = {(place.topic, place.partition) for place in output.shared_partitions}
+    client = admin(connections, f"{output.topic}.{output.shard}.mirrors") if blocked else None
+    first: dict[Partition, int] = {}
+    deadline = time.monotonic() + OPEN_SECONDS
+    while client is not None and blocked:
+        reached, ends = (_ends(client, blocked, each) for each in (READ_COMMITTED, READ_UNCOMMITTED))
+        first = first or reached
+        blocked = {each for each in blocked if first[each] == reached[each] < ends[each]}
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.2 if blocked else 0)
+    return blocked
+
+
+def _ends(client: BrokerAdmin, partitions: set[Partition], readers: IsolationLevel) -> dict[Partition, int]:
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    return {key: each.offset for key, each in list_offsets(client, partitions, latest, readers=readers).items()}
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from tapedeck_common import wire
 from tapedeck_common.kafka import admin, kafka_error
@@ -25,7 +25,7 @@ from tapedeck_replay.output.partition_output import PartitionOutput
 from tapedeck_replay.output.position import ReplayPosition
 from tapedeck_replay.playback.cursor import position_after
 from tapedeck_replay.playback.player import Player, PlayerState, wall_ms
-from tapedeck_replay.recovery import RecoveredState, recover, require_on_log, wait_for_start
+from tapedeck_replay.recovery import RecoveredState, recover, release_mirrors, require_on_log, wait_for_start
 from tapedeck_replay.source.dataset import Dataset, RecordSource
 from tapedeck_replay.source_factory import create_source, dataset_of
 
@@ -74,14 +74,15 @@ class ReplayShard:
         _check_identity(self._settings, spec.shards)
         source = create_source(spec, connections, self._settings, self.topic, self._heartbeat)
         _create_topic(connections, self.topic, spec.shards)
-        shard, shared = self._settings.shard, spec.record or spec.target is not None
-        if shared:
-            _check_topic(connections, market_topic(spec))
-        uid, wake = self._settings.uid, self._controls.wake.set
+        mirrored = spec.record or spec.target is not None
+        shared = _partitions(connections, market_topic(spec)) if mirrored else []
+        shard, uid, wake = self._settings.shard, self._settings.uid, self._controls.wake.set
         output = PartitionOutput(connections, self.topic, shard, uid, self._on_hang, wake, shared)
         try:
             output.open()
             recovered = recover(connections, output)
+            if recovered.position is not None:
+                release_mirrors(connections, output)
             log.info("output opened", recovered=recovered.position is not None)
             start = self._start_record(recovered, spec, source, connections)
             self._dataset = dataset = dataset_of(spec, start).for_shard(shard, spec.shards)
@@ -101,6 +102,7 @@ class ReplayShard:
                 player.stop()
             if not player.play():
                 raise ReplayStopped("stopped before the end; the next pod resumes")
+            release_mirrors(connections, output)
         finally:
             output.close()
 
@@ -195,13 +197,15 @@ def _create_topic(connections: Connections, topic: str, partitions: int) -> None
         raise Unavailable(f"{topic}: {describe_kafka_error(kafka_error(error))}") from error
 
 
-def _check_topic(connections: Connections, topic: str) -> None:
+def _partitions(connections: Connections, topic: str) -> list[TopicPartition]:
+    """The partitions of a topic that must exist."""
     try:
-        error = admin(connections, topic).list_topics(topic, timeout=10).topics[topic].error
+        found = admin(connections, topic).list_topics(topic, timeout=10).topics[topic]
     except KafkaException as failure:
         raise Unavailable(f"{topic}: {describe_kafka_error(kafka_error(failure))}") from failure
-    if error is None:
-        return
-    if error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # for example, its leader is being elected
-        raise Unavailable(f"{topic}: {describe_kafka_error(error)}")
-    raise InvalidReplay("NoTopic", f"{topic}: got {error.str()}, expected the topic that `tapedeck migrate` creates")
+    if found.error is None:
+        return [TopicPartition(topic, number) for number in found.partitions]
+    if found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # for example, its leader is being elected
+        raise Unavailable(f"{topic}: {describe_kafka_error(found.error)}")
+    problem = f"{topic}: got {found.error.str()}, expected the topic that `tapedeck migrate` creates"
+    raise InvalidReplay("NoTopic", problem)

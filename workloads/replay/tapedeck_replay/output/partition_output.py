@@ -36,8 +36,9 @@ WRITERS = 2
 class PartitionOutput:
     """One partition of a replay's topic, and its mirror topics. ``open`` fences the predecessor.
 
-    ``on_commit`` is called, from another thread, when a commit has succeeded or failed. ``shared`` means that others
-    read a mirror topic, and wait while a transaction is open. Raises Fenced, TransactionAborted and Unavailable.
+    ``on_commit`` is called, from another thread, when a commit has succeeded or failed. ``shared`` are the partitions
+    of the mirror topic, whose other readers wait while a transaction is open. Raises Fenced, TransactionAborted and
+    Unavailable.
     """
 
     def __init__(
@@ -48,17 +49,18 @@ class PartitionOutput:
         uid: str,
         on_hang: Callable[[], None],
         on_commit: Callable[[], None],
-        shared: bool = False,
+        shared: Sequence[TopicPartition] = (),
     ) -> None:
         self.topic, self.shard, self.uid = topic, shard, uid
         self.partition = TopicPartition(topic, shard)
         self._on_commit = on_commit
-        self.shared = shared
+        self.shared = bool(shared)
+        self.shared_partitions = shared
         self.mirrors: Sequence[MirrorTopic] = ()
         watchdog = Watchdog(on_hang)
         ids = [f"{topic}.{shard}.{number}" for number in range(WRITERS)]
         self._writer, self._other = (
-            TransactionalWriter(connections, self.partition, each, watchdog, shared) for each in ids
+            TransactionalWriter(connections, self.partition, each, watchdog, self.shared) for each in ids
         )
         self._last_offset: int | None = None  # of the last transaction's last record
         # Never subscribes: it represents the group in transactions and reads its committed offset.
@@ -82,10 +84,15 @@ class PartitionOutput:
         ``open`` aborts those that the broker's coordinator knows to be open. Where the partition lost the end of one
         that the coordinator has completed, the next commit would make the rest of it visible.
         """
+        self.abort_on([self.partition])
+
+    def abort_on(self, places: Sequence[TopicPartition]) -> None:
+        """Abort on these partitions what is left of this Replay's transactions. None may be open."""
         aborted = wire.encode(wire.EpochStart(str(Epoch()), 0, "seek"))
         for writer in (self._writer, self._other):
             writer.begin()
-            writer.produce_control(aborted, self._control_headers)
+            for place in places:
+                writer.produce_on(place, aborted, self._control_headers)
             reached = writer.flush()
             writer.abort()
             if not reached:  # nothing of this id is on the partition that the broker could abort

@@ -130,6 +130,11 @@ class TransactionalWriter:
                 self._topic, value, partition=self._shard, headers=headers, on_delivery=self._on_delivery
             )
 
+    def produce_on(self, place: TopicPartition, value: bytes, headers: Headers) -> None:
+        """Hand a record for any partition to the producer."""
+        with self._translated_errors():
+            self._producer.produce(place.topic, value, partition=place.partition, headers=headers)
+
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         self.last_offset = message.offset() if error is None else None
 
