@@ -1,4 +1,4 @@
-"""A process that the kernel kills for want of memory, as in a pod at its limit."""
+"""A process that the kernel kills because memory is missing, as in a pod at its limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the kernel has killed a process for want of memory a moment ago."""
+"""Whether the kernel has killed a process a moment ago because memory was missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pods that the kernel kills for want of memory: nothing is lost or doubled, all recover, and the deck says why.
+"""Pods that the kernel kills because memory is missing: nothing is lost or doubled, all recover, and the deck says why.
 
 Each victim is moved to a cgroup without memory at a moment of its work, so that it ends where it next grows.
 """

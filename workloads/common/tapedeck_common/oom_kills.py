@@ -1,4 +1,4 @@
-"""How often the kernel has killed a process for want of memory. A process that it kills cannot tell so itself."""
+"""How often the kernel has killed a process because memory was missing. Such a process cannot tell so itself."""
 
 from __future__ import annotations
 
