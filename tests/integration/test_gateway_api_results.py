@@ -243,6 +243,20 @@ def test_analytics_are_those_of_python(api: ApiClient, store: str) -> None:
     assert moved["down"][0]["symbol"] == "coinbase:XRP/USD"
     newest = api.get("/analytics/movers", exchange="coinbase", period="week")
     assert (newest["at"], {each["symbol"] for each in [*newest["up"], *newest["down"]]}) == (T0 + 30 * DAY, {BTC, ETH})
+    insert_bars(store, day_bars("coinbase", "USDC/USD", [1.0] * 30))
+    still = api.get("/analytics/movers", exchange="coinbase", period="week")["flat"]
+    assert [(each["symbol"], each["close"], each["change"]) for each in still] == [("coinbase:USDC/USD", 1.0, 0.0)]
+
+
+def test_analytics_of_bars_that_are_years_old(api: ApiClient, store: str) -> None:
+    """Made of finer bars, in a range without an end, with a hole."""
+    bars = [bar for bar in walk(5, 600, T0) if not 200 <= (bar.ts - T0) // MINUTE < 320]
+    insert_bars(store, bars)
+    ends = {(bar.ts - T0) // (60 * MINUTE): bar.close for bar in bars}
+    assert sorted(ends) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    expected = statistics.stdev([math.log(b / a) for a, b in pairwise(ends.values())])
+    found = api.get("/analytics/volatility", symbol=[BTC], interval="1h", from_=T0 - 30 * DAY)["symbols"][0]
+    assert (found["returns"], found["volatility"]) == (8, pytest.approx(expected))
 
 
 @pytest.fixture

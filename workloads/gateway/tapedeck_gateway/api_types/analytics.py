@@ -86,13 +86,14 @@ class Mover(msgspec.Struct, frozen=True):
 
 
 class MoverReport(msgspec.Struct, frozen=True):
-    """The symbols of an exchange whose prices changed most: the greatest rises and the greatest falls."""
+    """The symbols of an exchange whose prices changed most: rises and falls, and prices that stayed the same."""
 
     exchange: str
     period: str
     at: Ms
     up: list[Mover]
     down: list[Mover]
+    flat: list[Mover]
 
 
 class CorrelationReport(msgspec.Struct, frozen=True):

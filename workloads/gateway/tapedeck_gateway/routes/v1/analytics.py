@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -31,11 +31,13 @@ from tapedeck_gateway.partial_response import Parts
 from tapedeck_gateway.routes.limits import Limits
 from tapedeck_gateway.routes.v1.answers import json_answer
 from tapedeck_gateway.routes.v1.documentation import reading
-from tapedeck_gateway.routes.v1.parameters import Range, parse_moment
-from tapedeck_gateway.routes.v1.series import bars_of
+from tapedeck_gateway.routes.v1.parameters import LIST_MAX, Range, parse_moment
+from tapedeck_gateway.routes.v1.series import PlayedBars, bars_of
 from tapedeck_gateway.statistics import ClosePrices
 from tapedeck_gateway.store import catalogue
 from tapedeck_gateway.store import movers as stored_movers
+from tapedeck_gateway.store.bar_pages import BarRange
+from tapedeck_gateway.store.page import Place
 from tapedeck_gateway.store.pool import Pool
 
 router = APIRouter(prefix=f"{API}/analytics", tags=["analytics"])
@@ -80,13 +82,26 @@ class BarsOfSymbols:
         return [self._load_one(symbol, length) for symbol in parsed]
 
     def _load_one(self, symbol: ChartSymbol, length: BarLength) -> _Loaded:
-        page = bars_of(self.context, self._limits, self.parts, symbol, length, self._span).page(None, BARS_MAX + 1)
-        if page.next is not None or (page.columns and len(page.columns[0]) > BARS_MAX):
-            raise InvalidInput(f"from: expected a range of at most {BARS_MAX:,} bars of {symbol}; ask for longer bars")
-        columns = page.columns or [[]] * 6
+        chosen = bars_of(self.context, self._limits, self.parts, symbol, length, self._span)
+        columns = _all_columns(chosen, symbol)
         ts = np.asarray(columns[0], dtype=np.int64)
         opened, closed, volumes = (np.asarray(columns[i], dtype=np.float64) for i in (1, 4, 5))
         return _Loaded(symbol, ts, opened, closed, volumes)
+
+
+def _all_columns(chosen: BarRange | PlayedBars, symbol: ChartSymbol) -> list[list[Any]]:
+    """The columns of all bars of a range. Raises InvalidInput where there are more than BARS_MAX."""
+    columns: list[list[Any]] = [[] for _ in range(6)]
+    place: Place | None = None
+    while True:
+        page = chosen.page(place, BARS_MAX + 1)
+        for column, values in zip(columns, page.columns, strict=False):
+            column.extend(values)
+        if len(columns[0]) > BARS_MAX:
+            raise InvalidInput(f"from: expected a range of at most {BARS_MAX:,} bars of {symbol}; ask for longer bars")
+        if page.next is None:
+            return columns
+        place = page.next
 
 
 Asked: TypeAlias = Annotated[BarsOfSymbols, Depends()]
@@ -132,9 +147,9 @@ def movers(
     exchange: Annotated[str, Query(min_length=1, max_length=64)],
     period: Annotated[Period, Query(description="A day, 7 days or 30 days before `at`.")] = "day",
     at: Annotated[str, Query(max_length=40, description="By default the close of the exchange's newest bar.")] = "",
-    limit: Annotated[int, Query(ge=1, le=1_000, description="Symbols of each direction.")] = 10,
+    limit: Annotated[int, Query(ge=1, le=LIST_MAX, description="Symbols of each direction.")] = 10,
 ) -> Response:
-    """The symbols of an exchange that rose and fell most over a period."""
+    """The symbols of an exchange that rose and fell most over a period, and those whose price is the same."""
     newest = stored_movers.newest_close(pool, exchange)
     if newest is None:
         raise NotFound(f"exchange: got {exchange[:80]!r}, expected one with stored bars")
@@ -143,7 +158,8 @@ def movers(
     found = stored_movers.movers(pool, exchange, max(0, until - _MOVES_MS[period]), until)
     up = [each for each in found if each.change > 0]
     down = [each for each in reversed(found) if each.change < 0]
-    return json_answer(request, MoverReport(exchange, period, until, up[:limit], down[:limit]))
+    flat = [each for each in found if each.change == 0]
+    return json_answer(request, MoverReport(exchange, period, until, up[:limit], down[:limit], flat[:limit]))
 
 
 @reading(router, "/correlation", CorrelationReport)
