@@ -13,7 +13,15 @@ from tapedeck_gateway.routes import page
 from tapedeck_gateway.routes.page import PageFiles, is_page_file
 from tapedeck_gateway.routes.responses import SecurityHeaders
 
-VIEWS = ["/", "/run/sma-cross-1", "/run/team%2Fa%20run@2.0", "/run/team/a", "/compare?run=a&run=b"]
+VIEWS = [
+    "/",
+    "/run/sma-cross-1",
+    "/run/team%2Fa%20run@2.0",
+    "/run/team/a",
+    "/compare?run=a&run=b",
+    "/markets?symbol=x:A/B",
+    "/new",
+]
 
 
 @pytest.fixture
@@ -38,7 +46,9 @@ def test_the_address_of_a_view_is_the_page(built: Path, address: str) -> None:
     assert answer.headers["content-type"].startswith("text/html")
 
 
-@pytest.mark.parametrize("address", ["/run", "/run/", "/compare/x", "/elsewhere", "/api/v1/runs", "/run-x"])
+@pytest.mark.parametrize(
+    "address", ["/run", "/run/", "/compare/x", "/markets/x", "/elsewhere", "/api/v1/runs", "/run-x"]
+)
 def test_another_path_is_none(built: Path, address: str) -> None:
     assert served().get(address).status_code == 404
     assert not is_page_file(address)

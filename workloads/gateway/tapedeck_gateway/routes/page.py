@@ -13,7 +13,7 @@ from starlette.types import Scope
 FOLDER = Path(__file__).parent.parent / "page"
 NOT_BUILT = "The page is not built yet: run `make page`, then restart the gateway.\n"
 # The addresses of the page's views beside /, as src/shell/router.tsx has them.
-_VIEW = re.compile(r"/run/.{1,300}|/compare")
+_VIEW = re.compile(r"/run/.{1,300}|/compare|/markets|/new")
 
 
 def is_page_file(path: str) -> bool:

@@ -3,6 +3,7 @@ import { render } from "preact";
 import { connect } from "./data/gateway_socket";
 import { App } from "./shell/app";
 import { startRouter } from "./shell/router";
+import { watchScreen } from "./shell/screen";
 import { watchTheme } from "./shell/theme";
 import "./style/page.css";
 import { cleanDrawnText } from "./text";
@@ -14,6 +15,7 @@ function start(): void {
   takeTokenFromAddress();
   cleanDrawnText();
   watchTheme();
+  watchScreen();
   startRouter();
   connect();
   render(<App />, place);

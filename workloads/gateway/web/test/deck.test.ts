@@ -5,6 +5,7 @@ import { tickIn, timeIn, zoneName } from "../src/chart/time_zone";
 import { combined } from "../src/chart/frame_batch";
 import { merged } from "../src/data/run_feed";
 import type { PlayedReplay, Resource, Run, SymbolListing } from "../src/data/types";
+import { namedSymbols } from "../src/data/resources";
 import { defaultReplay, defaultRun, namedReplay, replayOf, shownSymbol, symbolsOf } from "../src/deck/defaults";
 import { problemOf, progressOf, unlisted } from "../src/deck/resource_facts";
 import { drawingsOf, durationText, keepDrawings, measureText } from "../src/drawings/drawings";
@@ -156,4 +157,12 @@ it("keeps results of a run in order, each once", () => {
   expect(merged([1, 2], [3, 4], order)).toEqual([1, 2, 3, 4]);
   expect(merged([3, 4], [1, 2, 3], order)).toEqual([1, 2, 3, 4]);
   expect(merged([1], [], order)).toEqual([1]);
+});
+
+describe("a market that the list of very many symbols lacks", () => {
+  const known = [{ symbol: "A/USD", ticker: "x:A/USD", description: "", exchange: "x", type: "" }];
+  it("is that which the address names", () => {
+    const named = namedSymbols("/?symbol=x:Z/USD&symbol2=x:A/USD&symbol3=replay/u/x:B&run=y:C&symbol4=short", known);
+    expect(named.map(({ ticker, exchange, symbol }) => [ticker, exchange, symbol])).toEqual([["x:Z/USD", "x", "Z/USD"]]);
+  });
 });

@@ -10,6 +10,8 @@ const ROUTES: [string, Route][] = [
   ["/run/team%2Fa%20run%402.0", SLASHED],
   ["/compare", { view: "compare", ids: [] }],
   ["/compare?run=a&run=b%2Fc", { view: "compare", ids: ["a", "b/c"] }],
+  ["/markets", { view: "markets" }],
+  ["/new", { view: "new" }],
 ];
 
 function parsed(address: string): Route {
@@ -23,7 +25,7 @@ describe("an address", () => {
     deckAddress.value = "/";
     expect(pathOf(expected)).toBe(address);
   });
-  it.each(["/markets", "/run/", "/run", "/compare/x"])("%s is of none", (address) =>
+  it.each(["/markets/x", "/elsewhere", "/run/", "/run", "/compare/x"])("%s is of none", (address) =>
     expect(parsed(address)).toEqual({ view: "unknown", path: address }),
   );
   it("of a run may have its slash as it is", () => expect(parsed("/run/team/a%20run%402.0")).toEqual(SLASHED));

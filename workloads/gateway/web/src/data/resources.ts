@@ -1,5 +1,6 @@
 // The lists that all views share: resources, replays that have started, runs, and symbols.
 import { computed } from "@preact/signals";
+import { deckAddress } from "../shell/router";
 import { Polled } from "./loadable";
 import { get } from "./request";
 import type {
@@ -29,10 +30,23 @@ export const runs = new Polled(async () => (await get<{ runs: Run[] }>("/api/v1/
 
 /** The symbols of the store, and of replays. */
 export const symbols = new Polled(() => get<SymbolListing[]>("/search", { query: "", limit: SYMBOLS_MAX }), SYMBOLS_MS);
-/** The symbols with bars of their own in the store. */
-export const storedSymbols = computed(() =>
-  (symbols.signal.value.value ?? []).filter(({ ticker, type }) => !ticker.startsWith("replay/") && type !== "transform"),
-);
+/** The symbols with bars of their own in the store; of very many the first ones, and those that the Deck's address names. */
+export const storedSymbols = computed(() => {
+  const found = symbols.signal.value.value ?? [];
+  const stored = found.filter(({ ticker, type }) => !ticker.startsWith("replay/") && type !== "transform");
+  return found.length < SYMBOLS_MAX ? stored : [...stored, ...namedSymbols(deckAddress.value, stored)];
+});
+
+/** The markets that an address of the Deck names beside those that are known. */
+export function namedSymbols(address: string, known: readonly SymbolListing[]): SymbolListing[] {
+  const tickers = new Set(known.map(({ ticker }) => ticker));
+  const named = [...new URLSearchParams(address.split("?")[1] ?? "")].filter(([name]) => /^symbol\d?$/.test(name));
+  return named.flatMap(([, ticker]) => {
+    const [, exchange, symbol] = /^([^/:]+):(.+)$/.exec(ticker) ?? [];
+    if (exchange === undefined || symbol === undefined || tickers.has(ticker)) return [];
+    return { symbol, ticker, exchange, description: ticker, type: "" };
+  });
+}
 
 /** The bar lengths of a minute and longer: live charts have no others. They change with the gateway's release alone. */
 export const resolutions = new Polled(

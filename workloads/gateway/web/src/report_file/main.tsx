@@ -7,6 +7,7 @@ import { partsOfDocument } from "../run/run_parts";
 import "../run/run.css";
 import type { TradeRow } from "../run/trades";
 import type { RunDocument } from "../run/types";
+import { watchScreen } from "../shell/screen";
 import { watchTheme } from "../shell/theme";
 import "../style/page.css";
 import { cleanDrawnText, setText } from "../text";
@@ -32,6 +33,7 @@ export function start(): void {
   if (title !== null) setText(title, `${found.report.name}: report`);
   cleanDrawnText();
   watchTheme();
+  watchScreen();
   render(<ReportFile document={found} />, place);
 }
 

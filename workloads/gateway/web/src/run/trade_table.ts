@@ -1,23 +1,8 @@
 // The columns of the trades table, and which rows it shows, in which order.
-import {
-  columnFilteringFeature, constructTable, createColumnHelper, createFilteredRowModel, createSortedRowModel,
-  filterFn_includesString, globalFilteringFeature, rowSortingFeature, sortFn_basic, sortFn_text, tableFeatures,
-} from "@tanstack/table-core";
-import { storeReactivityBindings } from "@tanstack/table-core/store-reactivity-bindings";
 import { number, percent, time } from "../format";
+import { type Order as OrderOf, sortedRows } from "../shell/sorted_rows";
 import { duration } from "./lengths_of_time";
 import type { TradeRow } from "./trades";
-
-const features = tableFeatures({
-  coreReactivityFeature: storeReactivityBindings(),
-  columnFilteringFeature,
-  globalFilteringFeature,
-  rowSortingFeature,
-  filteredRowModel: createFilteredRowModel(),
-  sortedRowModel: createSortedRowModel(),
-  filterFns: { includesString: filterFn_includesString },
-  sortFns: { basic: sortFn_basic, text: sortFn_text },
-});
 
 export type Decimals = (symbol: string) => number;
 
@@ -68,40 +53,14 @@ export const COLUMNS: readonly TradeColumn[] = [
   { id: "reasons", title: "Reasons", isNumber: false, text: reasons },
 ];
 
-export interface Order {
-  column: ColumnId;
-  descending: boolean;
-}
+export type Order = OrderOf<ColumnId>;
 
-const helper = createColumnHelper<typeof features, TradeRow>();
-const columns = helper.columns(
-  (Object.keys(VALUES) as ColumnId[]).map((id) =>
-    helper.accessor((row): string | number | undefined => VALUES[id](row), {
-      id,
-      sortFn: TEXTS.includes(id) ? "text" : "basic",
-      sortUndefined: "last",
-    }),
-  ),
-);
+const SORTED = (Object.keys(VALUES) as ColumnId[]).map((id) => ({ id, isText: TEXTS.includes(id), value: VALUES[id] }));
 
 export type TradeFilter = "all" | "won" | "lost";
 
 /** A table of these rows. It is kept while the rows are the same. */
-export function tradeTable(rows: TradeRow[]): (order: Order, text: string) => TradeRow[] {
-  const table = constructTable({
-    features,
-    columns,
-    data: rows,
-    getRowId: (row) => String(row.seq),
-    globalFilterFn: "includesString",
-    getColumnCanGlobalFilter: (column) => TEXTS.includes(column.id as ColumnId),
-  });
-  return (order, text) => {
-    table.setSorting([{ id: order.column, desc: order.descending }]);
-    table.setGlobalFilter(text.trim());
-    return table.getRowModel().rows.map((row) => row.original);
-  };
-}
+export const tradeTable = (rows: TradeRow[]) => sortedRows<TradeRow, ColumnId>(rows, SORTED, ({ seq }) => String(seq));
 
 export const withOutcome = (rows: TradeRow[], filter: TradeFilter): TradeRow[] =>
   filter === "all" ? rows : rows.filter(({ pnl_net }) => (filter === "won" ? pnl_net > 0 : pnl_net < 0));

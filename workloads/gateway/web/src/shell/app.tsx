@@ -1,6 +1,7 @@
 // The page: its head, and the view of the present address.
 import { Deck } from "../deck/deck";
 import { isEmbedded } from "../deck/selection";
+import { MarketsView } from "../markets/markets_view";
 import { CompareView } from "../run/compare_view";
 import { RunView } from "../run/run_view";
 import { Header } from "./header";
@@ -25,6 +26,10 @@ function View({ to }: { to: Route }) {
       return <RunView id={to.id} />;
     case "compare":
       return <CompareView ids={to.ids} />;
+    case "markets":
+      return <MarketsView />;
+    case "new":
+      return <Unknown path="/new" />;
     case "unknown":
       return <Unknown path={to.path} />;
   }
@@ -34,7 +39,7 @@ function Unknown({ path }: { path: string }) {
   return (
     <main class="view note">
       <h2>No such view</h2>
-      <p>path: got {path}, expected /, /run/ID or /compare</p>
+      <p>path: got {path}, expected /, /run/ID, /compare, /markets or /new</p>
       <p>
         <Link to={{ view: "deck" }}>Open the Deck</Link>
       </p>

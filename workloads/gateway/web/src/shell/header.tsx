@@ -18,6 +18,12 @@ export function Header() {
         <Link to={{ view: "compare", ids: [] }} current={view === "compare"}>
           Compare
         </Link>
+        <Link to={{ view: "markets" }} current={view === "markets"}>
+          Markets
+        </Link>
+        <Link to={{ view: "new" }} current={view === "new"}>
+          New
+        </Link>
       </nav>
       <p id="connection" role="status" data-state={status.state}>
         {status.text}

@@ -6,6 +6,8 @@ export type Route =
   | { view: "deck" }
   | { view: "run"; id: string }
   | { view: "compare"; ids: string[] }
+  | { view: "markets" }
+  | { view: "new" }
   | { view: "unknown"; path: string };
 
 interface Address {
@@ -26,6 +28,7 @@ export function parseRoute(path: string, query: URLSearchParams): Route {
   const id = decoded(rest.join("/"));
   if (view === "run" && id !== "") return { view, id };
   if (view === "compare" && rest.length === 0) return { view, ids: query.getAll("run") };
+  if ((view === "markets" || view === "new") && rest.length === 0) return { view };
   return { view: "unknown", path };
 }
 
@@ -36,7 +39,8 @@ export function pathOf(to: Route): string {
     const query = new URLSearchParams(to.ids.map((id) => ["run", id])).toString();
     return query === "" ? "/compare" : `/compare?${query}`;
   }
-  return to.view === "deck" ? deckAddress.value : to.path;
+  if (to.view === "unknown") return to.path;
+  return to.view === "deck" ? deckAddress.value : `/${to.view}`;
 }
 
 function decoded(text: string): string {
@@ -56,12 +60,12 @@ export function navigate(to: string | Route, replace = false): void {
   follow();
 }
 
-/** Change parameters of the present address; null removes one. */
-export function setQuery(changes: Record<string, string | null>, replace = false): void {
+/** Change parameters of the present address; null removes one, and a list gives it several values. */
+export function setQuery(changes: Record<string, string | readonly string[] | null>, replace = false): void {
   const query = new URLSearchParams(location.search);
   for (const [name, value] of Object.entries(changes)) {
-    if (value === null) query.delete(name);
-    else query.set(name, value);
+    query.delete(name);
+    for (const each of value === null ? [] : [value].flat()) query.append(name, each);
   }
   const text = query.toString();
   navigate(text === "" ? location.pathname : `${location.pathname}?${text}`, replace);

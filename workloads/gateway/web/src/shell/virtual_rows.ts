@@ -4,6 +4,8 @@ import { elementScroll, observeElementOffset, observeElementRect, type VirtualIt
 
 export interface VirtualRows {
   items: VirtualItem[];
+  /** The first and the last row that a reader sees. */
+  inSight: [first: number, last: number];
   /** Heights of what is not drawn. */
   above: number;
   below: number;
@@ -31,11 +33,13 @@ export function useVirtualRows(count: number, height: number, element: () => HTM
   kept.current ??= new Virtualizer<HTMLElement, HTMLElement>(options);
   const rows = kept.current;
   rows.setOptions(options);
+  useEffect(() => rows.measure(), [rows, height]);
   useEffect(() => rows._didMount(), [rows]);
   useEffect(() => rows._willUpdate());
   const items = rows.getVirtualItems();
   return {
     items,
+    inSight: [rows.range?.startIndex ?? 0, rows.range?.endIndex ?? -1],
     above: (items[0]?.start ?? height) - height,
     below: rows.getTotalSize() - (items.at(-1)?.end ?? height),
     scrollTo: (index) => rows.scrollToIndex(index),

@@ -1,0 +1,28 @@
+// Lengths of bars by their names, and of the periods of returns.
+import type { Period, StoredSymbol } from "./types";
+
+const UNITS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000, M: 2_678_400_000 };
+
+export const DAY_MS = 86_400_000;
+/** Of a month the longest. */
+export const PERIOD_MS: Record<Period, number> = { day: DAY_MS, week: 7 * DAY_MS, month: 31 * DAY_MS };
+
+/** The length of a bar such as 15m; 0 of a name that is none. Of a month it is the longest. */
+export function intervalMs(interval: string): number {
+  const [, count, unit] = /^(\d+)([smhdwM])$/.exec(interval) ?? [];
+  return Number(count ?? 0) * (UNITS[unit ?? ""] ?? 0);
+}
+
+/** When the newest bar of a symbol closed; null where it has none. */
+export const lastClose = ({ series }: StoredSymbol): number | null =>
+  series.length === 0 ? null : Math.max(...series.map(({ interval, last }) => last + intervalMs(interval)));
+
+/** The interval of the shortest bars that are stored; null where there are none. */
+export const finestInterval = ({ series }: StoredSymbol): string | null =>
+  series.map(({ interval }) => interval).sort((one, other) => intervalMs(one) - intervalMs(other))[0] ?? null;
+
+/** Whether bars of an interval can be made of those that are stored. */
+export function hasBarsOf(symbol: StoredSymbol, interval: string): boolean {
+  const finest = finestInterval(symbol);
+  return finest !== null && intervalMs(finest) <= intervalMs(interval);
+}
