@@ -7,7 +7,11 @@ const websocket = "/api/v1/ws";
 
 const text = (path) => readFileSync(new URL(path, import.meta.url), "utf8");
 
-const PACKAGES = ["lightweight-charts", "preact", "@preact/signals", "uplot", "@tanstack/table-core", "@tanstack/virtual-core"];
+const PACKAGES = [
+  "lightweight-charts", "preact", "@preact/signals", "uplot", "@tanstack/table-core", "@tanstack/virtual-core",
+  "@codemirror/commands", "@codemirror/lang-yaml", "@codemirror/language", "@codemirror/state", "@codemirror/view", "@lezer/common",
+  "@lezer/highlight", "@lezer/lr", "@lezer/yaml", "style-mod", "w3c-keyname", "@marijn/find-cluster-break", "crelt",
+];
 
 // The licences of the page's dependencies require that their notices are distributed with it.
 const notices = {

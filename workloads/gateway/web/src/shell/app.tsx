@@ -2,6 +2,7 @@
 import { Deck } from "../deck/deck";
 import { isEmbedded } from "../deck/selection";
 import { MarketsView } from "../markets/markets_view";
+import { NewView } from "../new/new_view";
 import { CompareView } from "../run/compare_view";
 import { RunView } from "../run/run_view";
 import { Header } from "./header";
@@ -29,7 +30,7 @@ function View({ to }: { to: Route }) {
     case "markets":
       return <MarketsView />;
     case "new":
-      return <Unknown path="/new" />;
+      return <NewView />;
     case "unknown":
       return <Unknown path={to.path} />;
   }

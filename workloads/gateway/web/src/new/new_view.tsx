@@ -1,0 +1,148 @@
+// Make a Feed, a Replay or a Backtest: a form, the YAML that it writes, the check of `tapedeck apply`, and applying it.
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { Polled } from "../data/loadable";
+import { get } from "../data/request";
+import { refreshResources } from "../data/resources";
+import "../run/run.css";
+import { address, Link, setQuery } from "../shell/router";
+import { useWatched } from "../shell/watched";
+import { currentToken } from "../token";
+import { apply, type Made, type Outcome, type Problem } from "./apply";
+import { initialValues, type Values } from "./fields";
+import { Fields } from "./form_fields";
+import { type BuiltinStrategy, FORMS, type Kind, KIND_NAMES, KINDS, manifestOf, withStrategies } from "./forms";
+import "./new.css";
+import type { ScenarioEntry } from "./scenario";
+import { ScenarioForm } from "./scenario_form";
+import { toYaml } from "./yaml";
+import { YamlEditor } from "./yaml_editor";
+
+const STRATEGIES_MS = 60_000;
+/** So long after the last change the text is checked. */
+const CHECK_MS = 500;
+
+const strategies = new Polled(
+  async () => (await get<{ strategies: BuiltinStrategy[] }>("/api/v1/strategies")).strategies.filter(({ about }) => about !== ""),
+  STRATEGIES_MS,
+);
+
+export function NewView() {
+  const wanted = address.value.query.get("kind");
+  const kind = KINDS.find((each) => each === wanted) ?? "replay";
+  return (
+    <main class="view new-view">
+      <nav aria-label="Kind of resource" class="kinds">
+        {KINDS.map((each) => (
+          <button
+            type="button"
+            key={each}
+            aria-pressed={each === kind}
+            onClick={() => setQuery({ kind: each })}
+          >
+            {KIND_NAMES[each]}
+          </button>
+        ))}
+      </nav>
+      <Maker kind={kind} key={kind} />
+    </main>
+  );
+}
+
+/** The form of one kind. Once the YAML is edited by hand, the form no longer writes it. */
+function Maker({ kind }: { kind: Kind }) {
+  const known = useWatched(() => strategies, []).value ?? [];
+  const [values, setValues] = useState<Values>(() => initialValues(FORMS[kind]));
+  const [scenario, setScenario] = useState<ScenarioEntry[]>([]);
+  const [edited, setEdited] = useState<string | null>(null);
+  const fields = kind === "backtest" ? withStrategies(FORMS[kind], known, values) : FORMS[kind];
+  const written = useMemo(() => toYaml(manifestOf(kind, fields, values, scenario)), [values, scenario, known]);
+  const text = edited ?? written;
+  const { outcome, isAsked, ask } = useApply(text);
+  const problems = outcome?.is === "refused" ? outcome.problems : [];
+  const isByHand = edited !== null && edited !== written;
+  return (
+    <div class="report new">
+      <section class="panel" aria-label={`Form of a ${KIND_NAMES[kind]}`}>
+        <form onSubmit={(event) => event.preventDefault()}>
+          <fieldset class="fields" disabled={isByHand}>
+            <legend class="visually-hidden">{KIND_NAMES[kind]}</legend>
+            <Fields fields={fields} values={values} problems={problems} change={setValues} />
+          </fieldset>
+          {kind === "replay" && !isByHand && <ScenarioForm entries={scenario} problems={problems} change={setScenario} />}
+        </form>
+        {isByHand && (
+          <p class="note">
+            The YAML was edited by hand.{" "}
+            <button type="button" onClick={() => setEdited(null)}>Write it by the form again</button>
+          </p>
+        )}
+      </section>
+      <section class="panel" aria-label="YAML">
+        <YamlEditor text={text} onEdit={setEdited} />
+        <div class="choices">
+          <button type="button" disabled={isAsked} onClick={() => ask(true)}>Check</button>
+          <button type="button" class="primary" disabled={isAsked} onClick={() => ask(false)}>Apply</button>
+        </div>
+        <Result outcome={outcome} isAsked={isAsked} />
+      </section>
+    </div>
+  );
+}
+
+interface Asking {
+  outcome: Outcome | null;
+  isAsked: boolean;
+  ask: (dryRun: boolean) => void;
+}
+
+/** Check a text soon after it has changed, where there is a token: without one each check would ask for it. */
+function useApply(text: string): Asking {
+  const [state, setState] = useState<{ text: string; outcome: Outcome } | null>(null);
+  const [asked, setAsked] = useState<string | null>(null);
+  const ask = (dryRun: boolean) => {
+    setAsked(text);
+    void apply(text, dryRun).then((outcome) => {
+      setState({ text, outcome });
+      setAsked((current) => (current === text ? null : current));
+      if (outcome.is === "made") void refreshResources();
+    });
+  };
+  useEffect(() => {
+    if (currentToken() === "") return;
+    const timer = setTimeout(() => ask(true), CHECK_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return { outcome: state?.text === text ? state.outcome : null, isAsked: asked === text, ask };
+}
+
+function Result({ outcome, isAsked }: { outcome: Outcome | null; isAsked: boolean }) {
+  return (
+    <div id="outcome" role="status" data-outcome={isAsked ? "asked" : (outcome?.is ?? "none")}>
+      {isAsked && <p class="note loading">Checking</p>}
+      {!isAsked && outcome?.is === "fits" && <p class="fits">It can be applied.</p>}
+      {!isAsked && outcome?.is === "made" && <MadeNote made={outcome.made} />}
+      {!isAsked && outcome?.is === "refused" && <Problems problems={outcome.problems} />}
+    </div>
+  );
+}
+
+function Problems({ problems }: { problems: readonly Problem[] }) {
+  return (
+    <ul class="wrong">
+      {problems.map(({ field, message }, i) => (
+        <li key={i}>
+          {field !== "" && <code>{field}</code>} {message}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function MadeNote({ made: { kind, namespace, name } }: { made: Made }) {
+  return (
+    <p class="fits">
+      {`${kind} ${namespace}/${name} is made. `}
+      <Link to={{ view: "deck" }}>Open the Deck</Link>
+    </p>
+  );
+}
