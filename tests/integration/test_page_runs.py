@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from pods.browser import BROWSER_TESTS, PHONE, WIDE, open_browser, save_screenshot, wait_for
 from pods.expected_bars import T0
-from pods.gateway import Gateway, insert_bars, insert_equity, insert_run, insert_trades, walk
+from pods.gateway import Gateway, insert_bars, insert_equity, insert_fills, insert_run, insert_trades, walk
 from tapedeck_common.market import event_time
 
 pytestmark = BROWSER_TESTS
@@ -136,6 +136,26 @@ def test_a_trade_is_shown_on_the_chart(gateway: Gateway, page: Page, store: str)
     wait_for(page, "trade", "")
     page.go_back()
     wait_for(page, "trade", ends)
+
+
+def test_the_entry_of_an_open_trade_is_shown_on_the_chart(gateway: Gateway, page: Page, store: str) -> None:
+    bars = walk(7, 240, T0)
+    insert_bars(store, bars)
+    store_run(store, "run-a", trades=2, fast=5)
+    sides = [(10, "buy"), (30, "sell"), (200, "buy")]
+    insert_fills(
+        store, "run-a", [(n, event_time(bars[at]), side, 1.0, bars[at].open) for n, (at, side) in enumerate(sides)]
+    )
+    position = {"symbol": "BTC/USD", "size": 1.0, "price": bars[200].open, "close": 1.0, "unrealised": 0.0}
+    with psycopg.connect(store) as connection:
+        connection.execute("UPDATE runs SET positions = %s WHERE run_id = 'run-a'", (json.dumps([position]),))
+    page.goto(f"{gateway.url}/run/run-a")
+    panel(page, "Open at the end").get_by_role("link", name="Show the entry").click()
+    wait_for(page, "trade", str(bars[200].ts))
+    expect(page.locator("#trade")).to_contain_text("Open trade: long, since 2018-04-04 03:21")
+    save_screenshot(page, "open-trade")
+    page.get_by_role("button", name="Hide the trade").click()
+    wait_for(page, "trade", "")
 
 
 def test_two_runs_are_compared_by_keyboard_alone(gateway: Gateway, page: Page, store: str) -> None:

@@ -5,7 +5,7 @@ import type { Bar, Resolution, SymbolInfo } from "../data/types";
 import { type Added, CATALOGUE, formatOne } from "../indicators/catalogue";
 import { IndicatorLayer } from "../indicators/indicator_layer";
 import { TransformFeed, transformIndicator } from "../indicators/transform";
-import type { Trade } from "../run/types";
+import type { DrawnTrade } from "../run/open_trade";
 import type { Colors } from "../shell/theme";
 import { BarFeed } from "./bar_feed";
 import { exposeState } from "./exposed_state";
@@ -48,8 +48,8 @@ export class ChartModel {
   private transforms: TransformFeed[] = [];
   private added: readonly Added[] = [];
   private shownRun: { run: ShownRun; withEquity: boolean } | null = null;
-  private shownTrade: Trade | null = null;
-  private sought: Trade | null = null; // what is to be brought into sight when its bars are loaded
+  private shownTrade: DrawnTrade | null = null;
+  private sought: DrawnTrade | null = null; // what is to be brought into sight when its bars are loaded
   private wanted = ""; // the series that was asked for
   private retry: ReturnType<typeof setTimeout> | undefined;
   private readonly batch = new FrameBatch((change) => this.draw(change));
@@ -117,7 +117,7 @@ export class ChartModel {
   }
 
   /** Show a trade of the run, and bring it into sight; null for none. */
-  setTrade(trade: Trade | null): void {
+  setTrade(trade: DrawnTrade | null): void {
     if (trade === this.shownTrade) return;
     this.shownTrade = trade;
     this.sought = trade;
@@ -207,7 +207,7 @@ export class ChartModel {
     this.run.show(run);
   }
 
-  private addTrade(shown: ShownSeries, trade: Trade): void {
+  private addTrade(shown: ShownSeries, trade: DrawnTrade): void {
     if (trade.symbol !== shortName(shown)) return;
     this.trade = new TradeLayer(this.chart.api, trade, shown.length, this.colors);
     this.chart.add(this.trade);
@@ -217,7 +217,8 @@ export class ChartModel {
   private showSought(): void {
     const [trade, shown, first] = [this.sought, this.shown.peek(), this.bars[0]];
     if (trade === null || this.trade === null || shown === null || first === undefined) return;
-    const { entry_ts, exit_ts } = trade;
+    const { entry_ts } = trade;
+    const exit_ts = trade.exit_ts ?? entry_ts;
     if (first.ts >= entry_ts && this.feed?.series.isComplete === false) return void this.feed.loadOlder();
     this.sought = null;
     const margin = Math.max(AROUND_TRADE_BARS * shown.length.width_ms, (exit_ts - entry_ts) / 2);

@@ -9,7 +9,7 @@ import { addressProblem, parameter, replay, resolutionOf, run, symbolOf } from "
 import { forgetSeen, sawBar } from "../deck/replay_state";
 import { DrawingLayer } from "../drawings/drawing_layer";
 import { parseIndicators } from "../indicators/catalogue";
-import type { Trade } from "../run/types";
+import type { DrawnTrade } from "../run/open_trade";
 import { Unreachable } from "../shell/panel";
 import { colors } from "../shell/theme";
 import { canControl } from "../transport/actions";
@@ -23,7 +23,7 @@ import { parseZone, zoneName } from "./time_zone";
 interface ChartViewProps {
   number: number;
   runFeed: ReadonlySignal<RunFeed | null>;
-  trade: ReadonlySignal<Loadable<Trade>>;
+  trade: ReadonlySignal<Loadable<DrawnTrade>>;
   /** What to say where there is nothing to show. */
   empty: ComponentChildren;
 }
@@ -87,7 +87,7 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
           ref={place}
           id={number === 0 ? "chart" : `chart-${number + 1}`}
           class="place"
-          role="img"
+          role="figure"
           aria-label="Candles and volume; the run's fills, and its equity below"
         />
         {model.value !== null && <Cover model={model.value} empty={empty} />}

@@ -1,7 +1,7 @@
-// A closed trade on a chart: a line from its entry to its exit, neither of them right of the last bar.
+// A trade on a chart: a line from its entry to its exit, neither of them right of the last bar; an open one has its entry alone.
 import { type IChartApi, type ISeriesApi, LineSeries, LineStyle } from "lightweight-charts";
 import type { Bar, Resolution } from "../data/types";
-import type { Trade } from "../run/types";
+import type { DrawnTrade } from "../run/open_trade";
 import type { Colors } from "../shell/theme";
 import { seconds } from "./chart_options";
 import { openOf } from "./lengths";
@@ -15,13 +15,14 @@ export class TradeLayer implements Layer {
 
   constructor(
     private readonly chart: IChartApi,
-    trade: Trade,
+    trade: DrawnTrade,
     length: Resolution,
     colors: Colors,
   ) {
     const entry = [openOf(trade.entry_ts, length), trade.entry_price] as const;
-    const exit = [openOf(trade.exit_ts, length), trade.exit_price] as const;
-    this.ends = entry[0] === exit[0] ? [entry] : [entry, exit];
+    const { exit_ts, exit_price } = trade;
+    const exit = exit_ts === null || exit_price === null ? null : ([openOf(exit_ts, length), exit_price] as const);
+    this.ends = exit === null || entry[0] === exit[0] ? [entry] : [entry, exit];
     const plain = { lastValueVisible: false, priceLineVisible: false, crosshairMarkerVisible: false } as const;
     const points = { pointMarkersVisible: true, pointMarkersRadius: 5 };
     this.line = chart.addSeries(LineSeries, { ...plain, ...points, lineWidth: 2, lineStyle: LineStyle.Dashed });

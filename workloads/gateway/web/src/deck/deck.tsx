@@ -16,7 +16,7 @@ import { listenToKeys } from "../transport/keys";
 import { SeekDialog } from "../transport/seek_dialog";
 import { followStrip } from "../transport/strip_data";
 import { TransportBar } from "../transport/transport_bar";
-import { layout, toggle } from "./layout";
+import { layout, toggle, uncoverChart } from "./layout";
 import { Lists } from "./lists";
 import { followReplay } from "./replay_state";
 import { RunDrawer } from "./run_drawer";
@@ -27,12 +27,13 @@ import { SymbolSearch } from "./symbol_search";
 export function Deck() {
   useAll(played, runs, symbols, resolutions, replays, backtests, feeds);
   useEffect(() => {
+    uncoverChart();
     const ends = [rememberShown(), followReplay(), followStrip(), keepLooping(), listenToKeys()];
     return () => ends.forEach((end) => end());
   }, []);
   const runFeed = useRunFeed();
   const feed = runFeed.value;
-  const trade = useShownTrade();
+  const trade = useShownTrade(runFeed);
   const zone = zoneName(parseZone(parameter("zone")), "UTC");
   const format = (ts: number | null) => timeIn(ts, zone);
   const embedded = isEmbedded.value;

@@ -1,5 +1,6 @@
 // Which parts of the Deck are open, kept by the browser.
 import { signal } from "@preact/signals";
+import { isPhone } from "../shell/screen";
 
 export interface Layout {
   lists: boolean;
@@ -19,6 +20,11 @@ export function toggle(part: keyof Layout): void {
   } catch {
     return; // a browser that keeps nothing
   }
+}
+
+/** On a phone lists and drawer cover the chart: close them for who goes to it. What the browser keeps stays. */
+export function uncoverChart(): void {
+  if (isPhone.peek()) layout.value = { lists: false, drawer: false };
 }
 
 function read(): Layout {

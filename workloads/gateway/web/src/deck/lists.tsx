@@ -5,7 +5,7 @@ import { backtests, feeds, played, replays, runs } from "../data/resources";
 import type { PlayedReplay, Resource } from "../data/types";
 import { Panel } from "../shell/panel";
 import { Link } from "../shell/router";
-import { layout } from "./layout";
+import { layout, uncoverChart } from "./layout";
 import { progressOf, problemOf, speedOf, unlisted } from "./resource_facts";
 import { choose, replay, run } from "./selection";
 
@@ -92,7 +92,7 @@ function BacktestRow({ resource }: { resource: Resource }) {
   const runId = typeof id === "string" && (runs.value ?? []).some(({ run_id }) => run_id === id) ? id : null;
   if (runId === null) return <Row resource={resource} />;
   return (
-    <Row resource={resource} current={run.value?.run_id === runId} onOpen={() => choose({ run: runId, replay: null, symbol: null })}>
+    <Row resource={resource} current={run.value?.run_id === runId} onOpen={() => open({ run: runId, replay: null, symbol: null })}>
       <Link to={{ view: "run", id: runId }}>Report</Link>
     </Row>
   );
@@ -117,4 +117,9 @@ function Unlisted({ known, format }: { known: readonly Resource[]; format: (ts: 
   );
 }
 
-const openReplay = ({ uid }: { uid: string }) => choose({ replay: uid, run: null, symbol: null });
+const openReplay = ({ uid }: { uid: string }) => open({ replay: uid, run: null, symbol: null });
+
+function open(chosen: Record<string, string | null>): void {
+  choose(chosen);
+  uncoverChart();
+}

@@ -4,11 +4,11 @@ import type { Loadable } from "../data/loadable";
 import type { RunFeed } from "../data/run_feed";
 import type { Run, RunFigures } from "../data/types";
 import { MISSING, number, percent } from "../format";
-import type { Trade } from "../run/types";
+import type { DrawnTrade } from "../run/open_trade";
 import { Panel } from "../shell/panel";
 import { Link } from "../shell/router";
 import { layout } from "./layout";
-import { choose, parameter, replay, run, tradeNumber } from "./selection";
+import { choose, isOpenTrade, parameter, replay, run, tradeNumber } from "./selection";
 
 interface Figure {
   name: string;
@@ -36,7 +36,7 @@ const OPEN_METRICS: readonly [metric: string, name: string, digits: number][] = 
 
 interface RunDrawerProps {
   feed: RunFeed | null;
-  trade: Loadable<Trade>;
+  trade: Loadable<DrawnTrade>;
   format: (ts: number | null) => string;
 }
 
@@ -107,15 +107,20 @@ function Figures({ run: shown, feed, format }: { run: Run; feed: RunFeed | null;
 }
 
 /** The trade that is drawn on the chart. */
-function ShownTrade({ trade: { value, error }, format }: { trade: Loadable<Trade>; format: (ts: number | null) => string }) {
-  if (tradeNumber.value === null) return null;
+function ShownTrade({ trade: { value, error }, format }: { trade: Loadable<DrawnTrade>; format: (ts: number | null) => string }) {
+  if (tradeNumber.value === null && !isOpenTrade.value) return null;
   return (
     <p class="note" id="trade">
-      {value !== null && `Trade ${value.seq}: ${value.side}, ${format(value.entry_ts)} to ${format(value.exit_ts)} `}
+      {value !== null && `${tradeText(value, format)} `}
       {value === null && <span class="stale">{error ?? "Loading the trade"} </span>}
       <button onClick={() => choose({ trade: null })}>Hide the trade</button>
     </p>
   );
+}
+
+function tradeText({ seq, side, entry_ts, exit_ts }: DrawnTrade, format: (ts: number | null) => string): string {
+  if (exit_ts === null) return `Open trade: ${side}, since ${format(entry_ts)}`;
+  return `Trade ${seq}: ${side}, ${format(entry_ts)} to ${format(exit_ts)}`;
 }
 
 /** The figures of a run, in their order. */

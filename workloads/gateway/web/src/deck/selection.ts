@@ -3,6 +3,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { played, resolutions, runs, storedSymbols } from "../data/resources";
 import type { PlayedReplay, Resolution } from "../data/types";
 import { deckAddress, navigate } from "../shell/router";
+import { OPEN_TRADE } from "../run/chosen_trade";
 import { defaultReplay, defaultRun, namedReplay, replayOf, shownSymbol, symbolsOf } from "./defaults";
 
 export const CHARTS_MAX = 4;
@@ -60,6 +61,9 @@ export const runId = computed(() => run.value?.run_id ?? null);
 
 /** The number of the run's trade that is shown; null for none. */
 export const tradeNumber = computed(() => (/^\d{1,15}$/.test(parameter("trade") ?? "") ? Number(parameter("trade")) : null));
+
+/** Whether the shown trade is that which the run has open. */
+export const isOpenTrade = computed(() => parameter("trade") === OPEN_TRADE);
 
 /** The symbols that charts can show now. */
 export const symbols = computed(() => symbolsOf(replay.value, storedSymbols.value));

@@ -1,22 +1,37 @@
-// The trade of the shown run that the address names: as a report has it, else as the gateway has it.
-import { effect, type ReadonlySignal, useSignal, useSignalEffect } from "@preact/signals";
-import { type Loadable, LOADING, Polled } from "../data/loadable";
+// The trade of the shown run that the address names: as a report has it, else as the gateway has it; or the open one.
+import { computed, effect, type ReadonlySignal, type Signal, useSignal, useSignalEffect } from "@preact/signals";
+import { type Loadable, loaded, LOADING, Polled } from "../data/loadable";
+import type { RunFeed } from "../data/run_feed";
 import { chosenTrade } from "../run/chosen_trade";
+import { type DrawnTrade, openTrade } from "../run/open_trade";
 import { PARTS_MS, tradeOf } from "../run/run_parts";
-import type { Trade } from "../run/types";
-import { runId, tradeNumber } from "./selection";
+import { isOpenTrade, runId, symbolOf, tradeNumber } from "./selection";
 
-export function useShownTrade(): ReadonlySignal<Loadable<Trade>> {
-  const shown = useSignal<Loadable<Trade>>(LOADING);
+export function useShownTrade(feed: ReadonlySignal<RunFeed | null>): ReadonlySignal<Loadable<DrawnTrade>> {
+  const shown = useSignal<Loadable<DrawnTrade>>(LOADING);
   useSignalEffect(() => {
-    const [id, seq] = [runId.value, tradeNumber.value];
     shown.value = LOADING;
-    if (id === null || seq === null) return;
-    const chosen = chosenTrade.peek();
-    let known = chosen?.run === id && chosen.trade.seq === seq ? chosen.trade : null;
-    const polled = new Polled(async () => (known ??= await tradeOf(id, seq)), PARTS_MS);
-    const ends = [polled.watch(), effect(() => void (shown.value = polled.signal.value))];
-    return () => ends.forEach((end) => end());
+    return isOpenTrade.value ? followOpen(feed, shown) : followClosed(shown);
   });
   return shown;
+}
+
+/** The trade of this number. */
+function followClosed(shown: Signal<Loadable<DrawnTrade>>): (() => void) | undefined {
+  const [id, seq] = [runId.value, tradeNumber.value];
+  if (id === null || seq === null) return undefined;
+  const chosen = chosenTrade.peek();
+  let known = chosen?.run === id && chosen.trade.seq === seq ? chosen.trade : null;
+  const polled = new Polled(async () => (known ??= await tradeOf(id, seq)), PARTS_MS);
+  const ends = [polled.watch(), effect(() => void (shown.value = polled.signal.value))];
+  return () => ends.forEach((end) => end());
+}
+
+/** The trade that is open after the fills up to the replay's position. It stays the same one until its position does not. */
+function followOpen(feed: ReadonlySignal<RunFeed | null>, shown: Signal<Loadable<DrawnTrade>>): () => void {
+  const text = computed(() => JSON.stringify(openTrade(feed.value?.fills.value ?? [], symbolOf(0).replace(/^.*?:/, ""))));
+  return effect(() => {
+    const trade = JSON.parse(text.value) as DrawnTrade | null;
+    shown.value = trade === null ? { value: null, error: "No trade of this symbol is open." } : loaded(trade);
+  });
 }

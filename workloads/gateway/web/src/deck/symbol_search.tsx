@@ -60,7 +60,7 @@ export function SymbolSearch({ chart }: { chart: number }) {
         type="search"
         aria-label="Symbol"
         aria-controls="found"
-        aria-activedescendant={`found-${marked.value}`}
+        aria-activedescendant={(found.value ?? []).length === 0 ? undefined : `found-${marked.value}`}
         placeholder="BTC, coinbase:ETH/USD, tape …"
         autofocus
         autocomplete="off"

@@ -40,7 +40,7 @@ function OneField({ field, value, problems, change }: OneFieldProps) {
   const given = { id, "aria-describedby": about === "" ? undefined : about, "aria-invalid": wrong !== "" };
   return (
     <div class="field" data-field={field.id}>
-      <label for={id}>{field.label}</label>
+      {field.type !== "flag" && <label for={id}>{field.label}</label>}
       {field.type === "choice" ? (
         <select {...given} value={value} onChange={({ currentTarget }) => change(currentTarget.value)}>
           {(field.options ?? []).map((each) => (
@@ -48,9 +48,10 @@ function OneField({ field, value, problems, change }: OneFieldProps) {
           ))}
         </select>
       ) : field.type === "flag" ? (
-        <span class="check">
+        <label class="check">
           <input {...given} type="checkbox" checked={value === "true"} onChange={({ currentTarget }) => change(currentTarget.checked ? "true" : "")} />
-        </span>
+          {field.label}
+        </label>
       ) : (
         <input
           {...given}

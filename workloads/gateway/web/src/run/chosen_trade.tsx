@@ -1,7 +1,8 @@
 // The trade that is chosen in a report. The chart of the Deck shows its entry and exit.
 import { signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { navigate } from "../shell/router";
-import type { Trade } from "./types";
+import type { RunSummary, Trade } from "./types";
 
 export interface ChosenTrade {
   run: string;
@@ -11,26 +12,40 @@ export interface ChosenTrade {
   trade: Trade;
 }
 
+/** In place of a number: the trade that is open. */
+export const OPEN_TRADE = "open";
+
 export const chosenTrade = signal<ChosenTrade | null>(null);
 
 /** The address of the Deck whose chart shows a trade: its run, its symbol, and its number. */
-export function chartAddress({ run, exchange, replay, trade }: ChosenTrade): string {
-  const symbol = `${replay === "" ? "" : `replay/${replay}/`}${exchange}:${trade.symbol}`;
-  return `/?${new URLSearchParams({ run, symbol, trade: String(trade.seq) }).toString()}`;
+export const chartAddress = ({ run, exchange, replay, trade }: ChosenTrade): string =>
+  addressOf(run, exchange, replay, trade.symbol, String(trade.seq));
+
+/** The same of the trade of a symbol that a run has open. */
+export const openTradeAddress = (run: RunSummary, symbol: string): string =>
+  addressOf(run.run_id, run.exchange, run.replay_uid, symbol, OPEN_TRADE);
+
+function addressOf(run: string, exchange: string, replay: string, name: string, trade: string): string {
+  const symbol = `${replay === "" ? "" : `replay/${replay}/`}${exchange}:${name}`;
+  return `/?${new URLSearchParams({ run, symbol, trade }).toString()}`;
 }
 
 export function ChartLink() {
   const chosen = chosenTrade.value;
   if (chosen === null) return null;
-  const address = chartAddress(chosen);
+  return <ToChart address={chartAddress(chosen)}>{`Show trade ${chosen.trade.seq} on the chart`}</ToChart>;
+}
+
+/** A link to a chart of the Deck. */
+export function ToChart({ address, children }: { address: string; children: ComponentChildren }) {
   const follow = (event: MouseEvent) => {
     if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     navigate(address);
   };
   return (
-    <a href={address} onClick={follow}>
-      {`Show trade ${chosen.trade.seq} on the chart`}
+    <a class="chart-link" href={address} onClick={follow}>
+      {children}
     </a>
   );
 }

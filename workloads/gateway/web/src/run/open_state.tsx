@@ -1,9 +1,17 @@
 // What is open at the end of a run: positions, and orders that were never filled.
+import type { ComponentChildren } from "preact";
 import { number, time } from "../format";
 import type { Decimals } from "./trade_table";
 import type { OpenOrder, OpenPosition } from "./types";
 
-export function OpenPositions({ positions, decimals }: { positions: OpenPosition[]; decimals: Decimals }) {
+interface PositionsProps {
+  positions: OpenPosition[];
+  decimals: Decimals;
+  /** The link of a symbol to its chart; none where there is no chart, as in a file. */
+  chartOf?: ((symbol: string) => ComponentChildren) | undefined;
+}
+
+export function OpenPositions({ positions, decimals, chartOf }: PositionsProps) {
   return (
     <table aria-label="Open positions">
       <thead>
@@ -13,6 +21,7 @@ export function OpenPositions({ positions, decimals }: { positions: OpenPosition
           <th class="number">Price</th>
           <th class="number">Last close</th>
           <th class="number">Unrealised</th>
+          {chartOf !== undefined && <th>Chart</th>}
         </tr>
       </thead>
       <tbody>
@@ -23,6 +32,7 @@ export function OpenPositions({ positions, decimals }: { positions: OpenPosition
             <td class="number">{number(price, decimals(symbol))}</td>
             <td class="number">{number(close, decimals(symbol))}</td>
             <td class={`number ${(unrealised ?? 0) > 0 ? "up" : (unrealised ?? 0) < 0 ? "down" : ""}`}>{number(unrealised)}</td>
+            {chartOf !== undefined && <td>{chartOf(symbol)}</td>}
           </tr>
         ))}
       </tbody>

@@ -33,7 +33,7 @@ export interface RunParts {
 interface ReportProps {
   parts: RunParts;
   /** Beside the title of a panel, such as links to files. */
-  actions?: { head?: ComponentChildren; equity?: ComponentChildren; trades?: ComponentChildren };
+  actions?: { head?: ComponentChildren; equity?: ComponentChildren; trades?: ComponentChildren; position?: (symbol: string) => ComponentChildren };
   /** After the head, such as the log of a run that failed. */
   children?: ComponentChildren;
   chosen: TradeRow | null;
@@ -99,7 +99,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           <Panel title="Open at the end" of={parts.report} empty={({ positions, orders }) => (positions?.length || orders?.length ? null : <p>{untilEnd(parts, "No open positions, no unfilled orders")}</p>)}>
             {({ positions, orders }) => (
               <>
-                {!!positions?.length && <OpenPositions positions={positions} decimals={decimals} />}
+                {!!positions?.length && <OpenPositions positions={positions} decimals={decimals} chartOf={actions?.position} />}
                 {!!orders?.length && <OpenOrders orders={orders} decimals={decimals} />}
               </>
             )}

@@ -1,7 +1,7 @@
 // One run: its report, loaded again while the run or its replay goes on.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { useWatched } from "../shell/watched";
-import { ChartLink, chosenTrade } from "./chosen_trade";
+import { ChartLink, chosenTrade, openTradeAddress, ToChart } from "./chosen_trade";
 import { FailurePanel } from "./failure_panel";
 import { Report } from "./report";
 import { RunActions, SaveRows } from "./run_actions";
@@ -39,6 +39,7 @@ function OneRun({ id }: { id: string }) {
         choose={choose}
         actions={{
           head: run !== null && <RunActions run={run} inputs={parts.inputs.value} />,
+          ...(run !== null && { position: (symbol: string) => <ToChart address={openTradeAddress(run, symbol)}>Show the entry</ToChart> }),
           equity: <SaveRows run={id} rows={["equity"]} />,
           trades: (
             <>
