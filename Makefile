@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-quick servers e2e lint lint-page api-types bench faults attack soak load page datafeed example crds lock sbom audit clean rig images kind chart dashboards reference docs packages release
+.PHONY: help demo test test-quick servers e2e lint lint-page api-types shots bench faults attack soak load page datafeed example crds lock sbom audit clean rig images kind chart dashboards reference docs packages release
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -128,6 +128,10 @@ datafeed: $(BUILD_PACKAGES) ## Build the npm package of the datafeed in client/j
 GATEWAY := http://127.0.0.1:8750
 example: $(BUILD_PACKAGES) ## Serve the datafeed's example page beside the gateway at GATEWAY=http://…
 	@$(WITH_NODE) TAPEDECK_GATEWAY=$(GATEWAY) npm run --silent example
+
+HOME_OF_DECK :=
+shots: $(VENV)/.dev page ## Take the documentation's pictures of the page, of the demo's deck (HOME_OF_DECK=… for a running one)
+	@$(TESTS) shots $(HOME_OF_DECK)
 
 lint-page: $(CHECK_PACKAGES) ## Check the page: TypeScript, ESLint and unit tests
 	@$(WITH_NODE) npm run --silent check && npm run --silent lint

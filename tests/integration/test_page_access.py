@@ -24,7 +24,7 @@ from pods.gateway import (
     insert_trades,
     walk,
 )
-from pods.socket_client import T0
+from pods.expected_bars import T0
 from tapedeck_common.market import event_time
 from tapedeck_common.settings import Connections
 
