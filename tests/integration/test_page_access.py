@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 import tapedeck_gateway
 from pods.browser import BROWSER_TESTS, PHONE, WIDE, open_browser, wait_for
+from pods.expected_bars import T0
 from pods.gateway import (
     MINUTE,
     Gateway,
@@ -24,7 +25,6 @@ from pods.gateway import (
     insert_trades,
     walk,
 )
-from pods.expected_bars import T0
 from tapedeck_common.market import event_time
 from tapedeck_common.settings import Connections
 

@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from pods.browser import BROWSER_TESTS, PHONE, open_browser, save_screenshot, wait_for
-from pods.gateway import MINUTE, Gateway, insert_bars, walk
 from pods.expected_bars import T0
+from pods.gateway import MINUTE, Gateway, insert_bars, walk
 from tapedeck_common.kafka import producer
 from tapedeck_common.market import Bar, Ticker, series_key
 from tapedeck_common.settings import Connections
