@@ -816,7 +816,7 @@ export interface components {
         };
         /**
          * MoverReport
-         * @description The symbols of an exchange whose prices changed most: the greatest rises and the greatest falls.
+         * @description The symbols of an exchange whose prices changed most: rises and falls, and prices that stayed the same.
          */
         MoverReport: {
             exchange: string;
@@ -825,6 +825,7 @@ export interface components {
             at: number;
             up: components["schemas"]["Mover"][];
             down: components["schemas"]["Mover"][];
+            flat: components["schemas"]["Mover"][];
         };
         /**
          * CorrelationReport
