@@ -13,9 +13,17 @@ from types import FrameType
 AGAIN_SECONDS = 0.02
 
 
+class Interruption(KeyboardInterrupt):
+    """Ctrl-C, or another signal that ends the program.
+
+    A class of its own: a process in which a plain KeyboardInterrupt has left code that is executed from text, as the
+    methods of dataclasses are, ends by SIGINT, even if it catches the exception and exits with 0.
+    """
+
+
 @contextmanager
 def _redelivered(number: signal.Signals) -> Iterator[None]:
-    """Send a signal again whose KeyboardInterrupt was raised where Python ignores exceptions.
+    """Send a signal again whose exception was raised where Python ignores exceptions.
 
     That is in finalizers and in callbacks of weak references, such as those of the import system.
     """
@@ -23,7 +31,7 @@ def _redelivered(number: signal.Signals) -> Iterator[None]:
     timers: list[threading.Timer] = []
 
     def report(lost: sys.UnraisableHookArgs) -> None:
-        if lost.exc_type is KeyboardInterrupt:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
             again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number))
             again.daemon = True
             timers.append(again)
@@ -42,7 +50,7 @@ def _redelivered(number: signal.Signals) -> Iterator[None]:
 
 @contextmanager
 def interruptible(*signals: signal.Signals) -> Iterator[None]:
-    """Raise KeyboardInterrupt when one of the signals arrives, and at the end of the block instead of another error.
+    """Raise Interruption when one of the signals arrives, and at the end of the block instead of another error.
 
     Where Python ignores the exception, the first of the signals is sent again.
 
@@ -54,7 +62,7 @@ def interruptible(*signals: signal.Signals) -> Iterator[None]:
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         nonlocal arrived
         arrived = True
-        raise KeyboardInterrupt
+        raise Interruption
 
     before = {number: signal.signal(number, interrupt) for number in signals}
     try:
@@ -62,7 +70,7 @@ def interruptible(*signals: signal.Signals) -> Iterator[None]:
             yield
     except BaseException as error:
         if arrived and not (isinstance(error, SystemExit) and error.code in (0, None)):
-            raise KeyboardInterrupt from error
+            raise Interruption from error
         raise
     finally:
         for number, handler in before.items():

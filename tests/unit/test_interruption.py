@@ -78,6 +78,23 @@ main()
 """
 
 
+INTERRUPTED_IN_TEXT = """
+import signal
+from tapedeck_deck.interruption import interruptible
+try:
+    with interruptible(signal.SIGINT):
+        exec("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+except KeyboardInterrupt:
+    pass
+"""
+
+
+def test_a_program_that_is_interrupted_in_code_from_text_has_its_own_exit_code() -> None:
+    """dataclasses and named tuples execute text while they are imported."""
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED_IN_TEXT], capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 def test_the_command_line_exits_with_130() -> None:
     ended = subprocess.run([sys.executable, "-c", LOSES_IT], capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (130, "")

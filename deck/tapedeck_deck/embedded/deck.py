@@ -21,6 +21,7 @@ from tapedeck_deck.embedded import jars, processes
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.private_files import UMASK
 from tapedeck_deck.embedded.state_dir import StateDir
+from tapedeck_deck.interruption import Interruption
 
 log = structlog.get_logger()
 
@@ -50,7 +51,7 @@ def run_foreground(state_dir: StateDir, port: int = 0, origins: Sequence[str] = 
         nonlocal interrupted
         if not cluster.request_stop():
             interrupted = True
-            raise KeyboardInterrupt  # ``start`` still blocks
+            raise Interruption  # ``start`` still blocks
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
@@ -58,7 +59,7 @@ def run_foreground(state_dir: StateDir, port: int = 0, origins: Sequence[str] = 
         cluster.start()
         asyncio.run(cluster.run())
     except BaseException:
-        if not interrupted:  # else it may be what a library made of KeyboardInterrupt
+        if not interrupted:  # else it may be what a library made of the interruption
             raise
         log.info("stopped while starting")
     finally:
