@@ -10,7 +10,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class RawResponse:
-    """What came back until the server closed the connection, or until nothing more came in time."""
+    """What came back until the server closed or switched protocols, or until nothing more came in time."""
 
     data: bytes
     closed: bool
@@ -44,12 +44,14 @@ def open_connection(port: int, *, receive_buffer: int | None = None, source: str
 
 
 def read_to_end(connection: socket.socket, seconds: float) -> RawResponse:
-    """Read until the server closes the connection, at most so long."""
+    """Read until the server closes the connection or switches protocols, with waits of at most so long."""
     connection.settimeout(seconds)
     data = b""
     try:
         while chunk := connection.recv(65_536):
             data += chunk
+            if data.startswith(b"HTTP/1.1 101 ") and b"\r\n\r\n" in data:
+                return RawResponse(data, False)
     except TimeoutError:
         return RawResponse(data, False)
     except ConnectionError:
