@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import signal
 import subprocess
@@ -72,7 +73,11 @@ class KafkaBroker:
         )
         self._prepare(class_path, properties)
         processes.begin_log(self.log)
-        self.process = processes.start(self._command(class_path, "kafka.Kafka", properties), log=self.log)
+        self.process = processes.start(
+            self._command(class_path, "kafka.Kafka", properties),
+            log=self.log,
+            env=os.environ | {"LC_ALL": "C.UTF-8"},  # in which Java names files
+        )
 
     def wait_ready(self) -> None:
         """Wait until the broker answers. Raises DeckError with the end of its log if it does not."""
@@ -141,9 +146,16 @@ class KafkaBroker:
             node=kafka_storage.NODE,
             port=self.port,
             controller=self.controller_port,
-            data=self.data,
+            data=_property_value(self.data),
             security=self.access.properties(),
         )
+
+
+def _property_value(path: Path) -> str:
+    """A path in a file of properties, which Java reads as Latin-1, with escapes for all else."""
+    units = str(path).encode("utf-16-be")
+    codes = [int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2)]
+    return "".join(chr(code) if 32 <= code < 127 and code != 92 else f"\\u{code:04x}" for code in codes)
 
 
 def _check_version(file: Path) -> None:
