@@ -108,6 +108,7 @@ def test_a_run_and_its_file_show_the_same(gateway: Gateway, page: Page, store: s
     assert page.evaluate("document.documentElement.scrollWidth") == 375
     page.set_viewport_size(WIDE)
 
+    page.goto("about:blank")  # the page of before asks no more
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(file.as_uri())
