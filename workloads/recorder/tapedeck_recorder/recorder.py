@@ -92,4 +92,4 @@ def tune_interpreter() -> None:
     sys.setswitchinterval(0.0005)
     # A batch's objects live as long as the batch: a search for cycles among them finds none.
     gc.freeze()
-    gc.set_threshold(100_000)
+    gc.set_threshold(1_000_000)

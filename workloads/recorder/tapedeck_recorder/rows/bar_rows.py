@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -69,19 +70,13 @@ def encode_bars(bars: Sequence[Bar], sources: Sequence[RecordSource]) -> Encoded
 
     Raises ValueError or OverflowError where ``validate_bar`` refuses one of the bars.
     """
+    columns = dict(zip(Bar.__struct_fields__, zip(*map(msgspec.structs.astuple, bars), strict=True), strict=True))
     numbers = _GroupNumbers()
-    group = np.array(
-        [numbers[bar.exchange, bar.symbol, bar.interval, s] for bar, s in zip(bars, sources, strict=True)], np.int64
-    )
-    ts = np.array([bar.ts for bar in bars], np.int64)
-    rev = np.array([bar.rev for bar in bars], np.int64)
-    values = [
-        np.array([bar.open for bar in bars]),
-        np.array([bar.high for bar in bars]),
-        np.array([bar.low for bar in bars]),
-        np.array([bar.close for bar in bars]),
-        np.array([bar.volume for bar in bars]),
-    ]
+    keys = zip(columns["exchange"], columns["symbol"], columns["interval"], sources, strict=True)
+    group = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(bars))
+    ts = np.fromiter(columns["ts"], np.int64, len(bars))
+    rev = np.fromiter(columns["rev"], np.int64, len(bars))
+    values = [np.fromiter(columns[name], np.float64, len(bars)) for name in _VALUES]
     groups = list(numbers)
     ends = np.array([time_end(g[3]) for g in groups], np.int64)[group]
     _validate(ts, ends, rev, values, _are_opens(ts, group, [g[2] for g in groups]))

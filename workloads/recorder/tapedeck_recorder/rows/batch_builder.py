@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from confluent_kafka import Message
 from pydantic import ValidationError
 
 from tapedeck_common import records, topics, wire
-from tapedeck_common.log_positions import message_offset, message_partition, position_after
+from tapedeck_common.log_positions import message_offset, message_partition, partition_runs, position_after
 from tapedeck_common.market import Bar, RecordSource, trade_problem
 from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_crds.base import described_ms
@@ -44,12 +45,12 @@ def build_batch(messages: Sequence[Message], verifier: ResultVerifier) -> Batch:
     """Decode messages, in log order per partition."""
     batch = Batch(messages)
     decoders = _DECODERS | {topics.RESULTS: functools.partial(_decode_result, verifier)}
-    last = {(message.topic(), message.partition()): message for message in messages}
-    for message in last.values():
-        partition = message_partition(message)
-        batch.next_positions[partition] = position_after(message)
-        batch.written_at[partition] = record_timestamp(message)
-    for topic, of_topic in _by_topic(messages, {topic for topic, _ in batch.next_positions}).items():
+    by_topic: dict[str, list[Message]] = defaultdict(list)
+    for partition, run in partition_runs(messages):
+        by_topic[partition[0]] += run
+        batch.next_positions[partition] = position_after(run[-1])
+        batch.written_at[partition] = record_timestamp(run[-1])
+    for topic, of_topic in by_topic.items():
         if topic == topics.MARKET_BARS:
             _add_bar_messages(batch, of_topic)
         else:
@@ -60,21 +61,12 @@ def build_batch(messages: Sequence[Message], verifier: ResultVerifier) -> Batch:
     return batch
 
 
-def _by_topic(messages: Sequence[Message], names: set[str]) -> dict[str, Sequence[Message]]:
-    if len(names) == 1:
-        return {names.pop(): messages}
-    found: dict[str, list[Message]] = defaultdict(list)
-    for message in messages:
-        found[message.topic() or ""].append(message)
-    return dict(found)
-
-
 def _add_bar_messages(batch: Batch, messages: Sequence[Message]) -> None:
     """Encode all bars at once; where one of them is invalid, go one by one to find which."""
     try:
         bars = _decode_bars([message.value() for message in messages])
-        origins = [wire.origin_of(message.headers()) for message in messages]
-        kept = [(bar, of.source) for bar, of in zip(bars, origins, strict=True) if bar.closed and not of.streamed]
+        sources = _sources(messages)
+        kept = [(bar, source) for bar, source in zip(bars, sources, strict=True) if bar.closed and source]
         _add_bars(batch, kept)
         batch.dropped += len(messages) - len(kept)
     except DECODE_ERRORS:
@@ -93,6 +85,15 @@ def _decode_bars(values: list[bytes | None]) -> list[Bar]:
             raise InvalidInput("value: got several lines, expected JSON on one line")
         bars += _decode_lines(lines)
     return bars
+
+
+def _sources(messages: Sequence[Message]) -> list[RecordSource | None]:
+    """The source of each record; None for those of a replay's stream. Neighbours mostly have the same headers."""
+    sources: list[RecordSource | None] = []
+    for headers, same in itertools.groupby(map(Message.headers, messages)):
+        origin = wire.origin_of(headers)
+        sources += [None if origin.streamed else origin.source] * len(list(same))
+    return sources
 
 
 def _add_bars(batch: Batch, kept: Sequence[tuple[Bar, RecordSource]]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from confluent_kafka import Message
 
-from tapedeck_common.log_positions import Partition
+from tapedeck_common.log_positions import Partition, partition_runs
 from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.settings import Connections
 from tapedeck_recorder.lag import LAG
@@ -39,18 +39,21 @@ class WriterPool:
 
     def enqueue(self, messages: Sequence[Message]) -> None:
         """Decode messages and pass them to their writers, waiting while a writer's queue is full."""
-        shares: list[list[Message]] = [[] for _ in self._writers]
-        for message in messages:
-            partition: Partition = (message.topic(), message.partition())  # type: ignore[assignment]
-            writer = self._writer_of.setdefault(partition, len(self._writer_of) % WRITERS)
-            shares[writer].append(message)
-        for owner, share in zip(self._writers, shares, strict=True):
+        for owner, share in zip(self._writers, self._shares(messages), strict=True):
             if share:
                 batch = build_batch(share, self._verifier)
                 LAG.read(batch.next_positions)
                 owner.enqueue(batch)
             else:
                 owner.raise_failure()
+
+    def _shares(self, messages: Sequence[Message]) -> list[list[Message]]:
+        """The messages of each writer."""
+        shares: list[list[Message]] = [[] for _ in self._writers]
+        for partition, run in partition_runs(messages):
+            writer = self._writer_of.setdefault(partition, len(self._writer_of) % WRITERS)
+            shares[writer] += run
+        return shares
 
     def write_now(self, batch: Batch) -> None:
         """Write one batch after everything that was enqueued; returns once it is committed."""
