@@ -96,7 +96,7 @@ class RecordConsumer:
             size += sum(map(len, more))
             if len(more) < step:
                 break
-        if any(message.error() for message in messages):
+        if any(map(Message.error, messages)):
             messages = [message for message in messages if not self._is_error(message)]
         if assignments != self._assignments:
             # Partitions were reassigned while these were read: start again at the stored offsets.

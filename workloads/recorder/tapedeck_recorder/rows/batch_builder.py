@@ -6,8 +6,8 @@ import functools
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias, cast
 
 import msgspec
 from confluent_kafka import Message
@@ -66,14 +66,15 @@ def _add_bar_messages(batch: Batch, messages: Sequence[Message]) -> None:
     try:
         bars = _decode_bars([message.value() for message in messages])
         sources = _sources(messages)
-        kept = [(bar, source) for bar, source in zip(bars, sources, strict=True) if bar.closed and source]
-        _add_bars(batch, kept)
-        batch.dropped += len(messages) - len(kept)
+        kept = [bar.closed and source is not None for bar, source in zip(bars, sources, strict=True)]
+        recorded = cast(Iterable[RecordSource], itertools.compress(sources, kept))  # none of which is None
+        _add_bars(batch, list(itertools.compress(bars, kept)), list(recorded))
+        batch.dropped += kept.count(False)
     except DECODE_ERRORS:
         valid: list[tuple[Bar, RecordSource]] = []
         for message in messages:
             _add_message(batch, message, lambda b, m, value: _decode_bar(b, m, value, valid))
-        _add_bars(batch, valid)
+        _add_bars(batch, [bar for bar, _ in valid], [source for _, source in valid])
 
 
 def _decode_bars(values: list[bytes | None]) -> list[Bar]:
@@ -96,9 +97,8 @@ def _sources(messages: Sequence[Message]) -> list[RecordSource | None]:
     return sources
 
 
-def _add_bars(batch: Batch, kept: Sequence[tuple[Bar, RecordSource]]) -> None:
-    if kept:
-        bars, sources = zip(*kept, strict=True)
+def _add_bars(batch: Batch, bars: Sequence[Bar], sources: Sequence[RecordSource]) -> None:
+    if bars:
         encoded = bar_rows.encode_bars(bars, sources)
         batch.rows[tables.BARS].chunks.append(encoded.rows)
         batch.rows[tables.BARS].count += encoded.row_count
