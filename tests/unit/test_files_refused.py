@@ -35,6 +35,7 @@ def rows(times: Sequence[object]) -> str:
     return HEADER + "".join(f"{ts},1,4,0.5,2,10\n" for ts in times)
 
 
+SPREADSHEET: dict[str, str | bytes] = {"[Content_Types].xml": "<Types/>", "xl/worksheets/sheet1.xml": "<worksheet/>"}
 SYMBOLS = ("AB", "CD", "CD")
 WIDE = ",".join(("ts", "open", "high", "low", "close", *(f"c{n}" for n in range(4_995))))
 REFUSED: dict[str, tuple[str | bytes, str]] = {
@@ -60,6 +61,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "5,000 columns": (f"{WIDE}\n", "a.csv: got 5000 columns, expected at most 1000"),
     "a binary": (bytes(range(256)) * 64, "a.csv: holds bytes that are no text"),
     "a program": (b"\x7fELF\x02\x01\x01" + bytes(64), "a.csv: is a program, expected market data"),
+    "a spreadsheet": (zipped(SPREADSHEET), "a.csv: is a spreadsheet of Excel (save it as CSV), expected market data"),
     "quotes that are never closed": (
         HEADER + f'{T0},"1,4,0.5,2,10\n' + "".join(f'{T0},"1,4,0.5,2,10\n' for _ in range(20)),
         "quotes: got one that is not closed",
@@ -84,6 +86,13 @@ def test_a_header_alone_is_no_data(tmp_path: Path) -> None:
     assert [each.path for each in looked.found] == ["day-1.csv"]
     assert looked.skipped == {"day-2.csv": "day-2.csv: holds a header and no rows, expected rows of market data"}
     assert "day-2.csv" in look(listed([str(tmp_path / "day-2.csv")]), Declared({}, symbol="A/B")).refused
+
+
+def test_a_spreadsheet_beside_market_data_is_left_out(tmp_path: Path) -> None:
+    content = zipped({"book.xlsx": zipped(SPREADSHEET), "day.csv": HEADER + ROWS, "z.xlsx": zipped(SPREADSHEET)})
+    assert read(tmp_path, content) == (BARS, [])
+    looked = look(listed([str(tmp_path / "a.csv")]), Declared({}, symbol="A/B"))
+    assert ([each.path for each in looked.found], looked.refused) == (["a.csv"], {})
 
 
 ROW_FAULTS: dict[str, tuple[str, str]] = {

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from tapedeck_common.files.content.bounds import BUFFER_BYTES, ExpansionLimit, ZipContent
 from tapedeck_common.files.content.seekable import seekable
-from tapedeck_common.files.errors import InvalidFiles, NotMarketData
+from tapedeck_common.files.errors import InvalidFiles
 
 HEAD_BYTES = 512
 DEPTH_MAX = 3
@@ -62,9 +62,12 @@ def _unpack(name: str, stream: io.BufferedReader, size: int, depth: int, stack: 
 
 
 def _zip_members(name: str, stream: BinaryIO, size: int, depth: int) -> Iterator[FileContent]:
-    with zipfile.ZipFile(cast(BinaryIO, ZipContent(seekable(name, stream), name))) as archive:
+    whole = seekable(name, stream)
+    with zipfile.ZipFile(cast(BinaryIO, ZipContent(whole, name))) as archive:
         if _SPREADSHEET in archive.namelist():
-            raise NotMarketData(f"{name}: is a spreadsheet of Excel, expected market data: save it as CSV")
+            whole.seek(0)
+            yield FileContent(name, whole)  # as one file, whose first bytes tell that it is no table
+            return
         members = [each for each in archive.infolist() if not each.is_dir() and _is_data(each.filename)]
         _check_members(name, len(members))
         for member in sorted(members, key=lambda each: each.filename):

@@ -16,10 +16,12 @@ from tapedeck_common.files.tables.json_table import json_table
 from tapedeck_common.files.tables.table import Table
 from tapedeck_crds.files import Files
 
+_SPREADSHEET = "a spreadsheet of Excel (save it as CSV)"
 _OTHERS = {
     **dict.fromkeys((b"<!", b"<?", b"<html", b"<head", b"<body", b"<error"), "a page of HTML or XML"),
     b"%PDF": "a PDF",
-    b"\xd0\xcf\x11\xe0": "a spreadsheet of Excel",
+    b"\xd0\xcf\x11\xe0": _SPREADSHEET,
+    b"PK\x03\x04": _SPREADSHEET,  # every other zip is unpacked before
     b"SQLite format 3": "a database of SQLite",
     b"\x89HDF": "HDF5",
     b"Rar!": "an archive of RAR",
