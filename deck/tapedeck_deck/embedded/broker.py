@@ -18,6 +18,8 @@ from tapedeck_deck.embedded.jars import KAFKA
 from tapedeck_deck.embedded.private_files import private_folder, write_private
 
 VERSION_FILE = "version"
+_DATA = "data"
+_LOGGING = "log4j2.yaml"
 ANSWER_SECONDS = 2.0  # a broker on a busy machine takes a while for its first answers
 
 
@@ -42,7 +44,7 @@ class KafkaBroker:
 
     @property
     def data(self) -> Path:
-        return self.folder / "data"
+        return self.folder / _DATA
 
     @property
     def log(self) -> Path:
@@ -66,7 +68,7 @@ class KafkaBroker:
         private_folder(self._temporary, "the broker's temporary folder")
         properties = self.folder / "server.properties"
         write_private(properties, self._properties())
-        write_private(self.folder / "log4j2.yaml", _LOG4J2)
+        write_private(self.folder / _LOGGING, _LOG4J2)
         class_path = jars.class_path()
         self._archive = jvm.ClassArchive(
             class_path, self.folder / "classes.lst", "guarded" if self.access.passwords else "open"
@@ -77,6 +79,7 @@ class KafkaBroker:
             self._command(class_path, "kafka.Kafka", properties),
             log=self.log,
             env=os.environ | {"LC_ALL": "C.UTF-8"},  # in which Java names files
+            cwd=self.folder,
         )
 
     def wait_ready(self) -> None:
@@ -137,7 +140,7 @@ class KafkaBroker:
         return [
             str(jvm.java()), *jvm.FLAGS, *(self._archive.flags() if self._archive else ()),
             f"-Djava.io.tmpdir={self._temporary}",
-            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.yaml'}",
+            f"-Dlog4j2.configurationFile={_LOGGING}",
             "-cp", class_path, main, *map(str, arguments),
         ]  # fmt: skip
 
@@ -146,16 +149,9 @@ class KafkaBroker:
             node=kafka_storage.NODE,
             port=self.port,
             controller=self.controller_port,
-            data=_property_value(self.data),
+            data=_DATA,  # from the broker's folder, whose name may have a comma, which divides two folders
             security=self.access.properties(),
         )
-
-
-def _property_value(path: Path) -> str:
-    """A path in a file of properties, which Java reads as Latin-1, with escapes for all else."""
-    units = str(path).encode("utf-16-be")
-    codes = [int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2)]
-    return "".join(chr(code) if 32 <= code < 127 and code != 92 else f"\\u{code:04x}" for code in codes)
 
 
 def _check_version(file: Path) -> None:

@@ -42,7 +42,8 @@ def prepare(data: Path, cached_features: Path, tool: Sequence[str]) -> None:
 
 
 def _run(tool: Sequence[str], data: Path) -> None:
-    done = subprocess.run([*tool, "-t", _new_id()], capture_output=True, text=True, timeout=_TIMEOUT)
+    command = [*tool, "-t", _new_id()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, cwd=data.parent)
     if done.returncode:
         raise DeckError(f"cannot format the broker's storage in {data}: {done.stdout}{done.stderr}")
 
