@@ -48,7 +48,8 @@ _ACCESS = b"local all all scram-sha-256\n"  # pg_hba.conf
 class Postgres:
     """One server. ``folder`` holds its data and its socket; the files of passwords are in a folder beside it.
 
-    The socket is in a new folder of the temporary directory where the path of ``folder`` is too long for one.
+    The socket is in a folder of the temporary directory where the path of ``folder`` is too long for one, or has a
+    comma, at which clients divide two hosts.
     """
 
     folder: Path
@@ -74,9 +75,7 @@ class Postgres:
     @property
     def sockets(self) -> Path:
         """The folder of the socket. Raises FileNotFoundError where it is a temporary one and none was made."""
-        if len(os.fsencode(self.folder / SOCKET)) <= MAX_SOCKET_PATH:
-            return self.folder
-        return Path(self._sockets_file.read_text())
+        return self.folder if self._holds_socket else Path(self._sockets_file.read_text())
 
     def start(self) -> None:
         """Initialise new storage, start, and wait until it answers. Raises DeckError."""
@@ -105,21 +104,32 @@ class Postgres:
 
     def remove_sockets(self) -> None:
         """Remove a folder that was made for the socket. A server that was killed leaves it there."""
-        with contextlib.suppress(FileNotFoundError):
-            made = self.sockets
-            if made == self.folder:
-                return
-            found = made.lstat()
-            users = {os.geteuid(), *(user.pw_uid for user in (account(),) if user is not None)}
-            if stat.S_ISDIR(found.st_mode) and found.st_uid in users:
-                shutil.rmtree(made, ignore_errors=True)
-        self._sockets_file.unlink(missing_ok=True)
+        if not self._holds_socket:
+            if self._has_sockets:
+                shutil.rmtree(self.sockets, ignore_errors=True)
+            self._sockets_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
         """End all its processes at once, as a crash would."""
         if self.process is not None:
             processes.stop(self.process, grace=10, first=signal.SIGQUIT)
             self.process = None
+
+    @property
+    def _holds_socket(self) -> bool:
+        """Whether clients can name a socket in the folder."""
+        path = os.fsencode(self.folder / SOCKET)
+        return len(path) <= MAX_SOCKET_PATH and b"," not in path
+
+    @property
+    def _has_sockets(self) -> bool:
+        """Whether a folder that was made for the socket is there, and is the database's."""
+        try:
+            found = self.sockets.lstat()
+        except FileNotFoundError:
+            return False
+        user = account()
+        return stat.S_ISDIR(found.st_mode) and found.st_uid == (os.geteuid() if user is None else user.pw_uid)
 
     @property
     def _passwords(self) -> Path:
@@ -143,8 +153,7 @@ class Postgres:
         return ["-D", self.folder if user is None or sys.platform != "linux" else "/proc/self/cwd"]
 
     def _make_sockets(self, user: pwd.struct_passwd | None) -> None:
-        self.remove_sockets()
-        if len(os.fsencode(self.folder / SOCKET)) <= MAX_SOCKET_PATH:
+        if self._holds_socket or self._has_sockets:  # of a server that crashed, whose clients know it
             return
         made = Path(tempfile.mkdtemp(prefix="tapedeck-", dir=_short_folder(user)))
         if user is not None:
