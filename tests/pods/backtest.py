@@ -61,6 +61,7 @@ class BacktestPod:
         (self.folder / "run-key").write_text(run_key(RESULTS_KEY, "default", self.uid))
         (self.folder / "port").unlink(missing_ok=True)
         environment = {
+            "TMPDIR": str(self.folder),
             "TAPEDECK_NAME": "bt",
             "TAPEDECK_UID": self.uid,
             "TAPEDECK_SPEC": json.dumps(self.spec),

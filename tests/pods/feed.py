@@ -42,6 +42,7 @@ class FeedPod:
         environment = {
             "TAPEDECK_NAME": "feed",
             "TAPEDECK_SPEC": json.dumps(self.spec),
+            "TMPDIR": str(self.folder),
             "TAPEDECK_FILES": str(self.root),
             "TAPEDECK_ENDPOINTS": LOOPBACK.model_dump_json(),
             "TAPEDECK_CONNECTIONS": str(connections),

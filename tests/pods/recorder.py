@@ -55,6 +55,7 @@ class RecorderProcess:
             log=self.home / "log",
             env={
                 "PATH": os.environ["PATH"],
+                "TMPDIR": str(self.home),
                 "TAPEDECK_CONNECTIONS": str(self.home / "connections"),
                 "TAPEDECK_SPEC": json.dumps(self.options),
                 "TAPEDECK_SINKS": str(self.home / "sinks"),

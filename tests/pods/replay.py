@@ -92,6 +92,7 @@ class ReplayProcess:
         self.home.mkdir(parents=True)
         (self.home / "key").write_bytes(KEY)
         environment = os.environ | {
+            "TMPDIR": str(self.home),
             "TAPEDECK_NAME": "test",
             "TAPEDECK_UID": self.uid,
             "TAPEDECK_SHARD": str(self.shard),

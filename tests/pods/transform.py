@@ -34,6 +34,7 @@ class TransformProcess:
         self.home.mkdir(exist_ok=True)
         (self.home / "port").unlink(missing_ok=True)
         environment = os.environ | {
+            "TMPDIR": str(self.home),
             "TAPEDECK_NAME": "test",
             "TAPEDECK_KIND": self.kind,
             "TAPEDECK_UID": self.uid,
