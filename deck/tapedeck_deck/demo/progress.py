@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich import progress as rich_progress
@@ -10,14 +12,18 @@ from rich.table import Table
 
 from tapedeck_crds.json import Json
 
-PLAIN_STEP_PERCENT = 25  # between two lines if the output is not a terminal
+# If the output is not a terminal, a line is printed after such a step, or after so long if the figures have changed:
+# a large file is one step.
+PLAIN_STEP_PERCENT = 25
+PLAIN_SECONDS = 10.0
 
 
 class ProgressBars:
     """One progress bar for each resource, with the figures of its kind; plain lines if the output is no terminal."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
+        self._clock = clock
         self._bars = rich_progress.Progress(
             rich_progress.TextColumn("{task.fields[title]:<26}"),
             rich_progress.BarColumn(bar_width=28),
@@ -27,7 +33,7 @@ class ProgressBars:
             refresh_per_second=8,
         )
         self._tasks: dict[str, rich_progress.TaskID] = {}
-        self._printed_steps: dict[str, int] = {}
+        self._printed: dict[str, tuple[int, str, float]] = {}
 
     def __enter__(self) -> ProgressBars:
         if self._console.is_terminal:
@@ -53,10 +59,11 @@ class ProgressBars:
         self._bars.update(self._tasks[title], completed=done, total=total, facts=facts(document))
 
     def _print_line(self, title: str, done: int, total: int | None, text: str) -> None:
-        step = done * 100 // total // PLAIN_STEP_PERCENT if total else -1
-        if step > self._printed_steps.get(title, -1):
-            self._printed_steps[title] = step
-            self._console.print(f"{title}: {done}/{total} {text}", highlight=False)
+        step, now = done * 100 // total // PLAIN_STEP_PERCENT if total else -1, self._clock()
+        printed_step, printed_text, printed_at = self._printed.setdefault(title, (-1, text, now))
+        if step > printed_step or (text != printed_text and now - printed_at >= PLAIN_SECONDS):
+            self._printed[title] = step, text, now
+            self._console.print(f"{title}: {done}/{total or '?'} {text}", highlight=False)
 
 
 def parse_progress(text: str | None) -> tuple[int, int | None]:
