@@ -13,7 +13,9 @@ Interval = Literal[
 """ccxt's timeframes."""
 
 DAY_MS = 86_400_000
-_MONDAY = 4 * DAY_MS  # 5 January 1970
+# Where the bars are counted from that no day divides: from a Monday, and as Binance counts, whose candles of three days
+# open on 28 and 31 March 2024 and on 3 April.
+_ORIGINS = {"1w": 4 * DAY_MS, "3d": DAY_MS}
 _YEAR_1, _YEAR_9999 = -62_135_596_800, 253_370_764_800  # the first and the last that calendars have, in seconds
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": DAY_MS, "w": 7 * DAY_MS, "M": 31 * DAY_MS}
 
@@ -23,7 +25,7 @@ class BarLength:
     """Bars of one interval are numbered: number n opens at ``opens(n)`` and closes when the next one opens.
 
     ``ms`` is the length, of a month the longest. ``origin`` is the open of number 0: weeks begin on Monday, months on
-    their first day, all others at 1970-01-01.
+    their first day, three days as Binance's on 1970-01-02, all others at 1970-01-01.
     """
 
     interval: str
@@ -76,7 +78,7 @@ class BarLength:
 
 def _length(interval: str) -> BarLength:
     count, unit = int(interval[:-1]), interval[-1]
-    return BarLength(interval, count * _UNITS_MS[unit], _MONDAY if unit == "w" else 0, unit == "M")
+    return BarLength(interval, count * _UNITS_MS[unit], _ORIGINS.get(interval, 0), unit == "M")
 
 
 BAR_LENGTHS: dict[str, BarLength] = {interval: _length(interval) for interval in get_args(Interval)}

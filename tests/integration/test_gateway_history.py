@@ -37,9 +37,10 @@ from waits import eventually
 WIDTHS = {
     "1": 1, "3": 3, "5": 5, "15": 15, "30": 30, "45": 45, "60": 60, "120": 120, "240": 240, "360": 360,
     "480": 480, "720": 720,
-    "1D": 1440, "3D": 4320,
+    "1D": 1440,
 }  # fmt: skip
 OPENS = {name: f"extract(epoch FROM ts)::int8 / {minutes * 60} * {minutes * 60}" for name, minutes in WIDTHS.items()}
+OPENS |= {"3D": "extract(epoch FROM date_bin('3 days', ts, '2024-03-31Z'))::int8"}  # where one of Binance's opens
 OPENS |= {"1W": "extract(epoch FROM date_trunc('week', ts, 'UTC'))::int8"}
 OPENS |= {"1M": "extract(epoch FROM date_trunc('month', ts, 'UTC'))::int8"}
 SECONDS = {"1S": "1s", "5S": "5s", "15S": "15s", "30S": "30s"}
@@ -143,9 +144,9 @@ def test_symbols_search_config_and_time(gateway: Gateway, store: str) -> None:
     assert [each["width_ms"] for each in resolutions] == [
         *(1_000, 5_000, 15_000, 30_000),
         *(width * MINUTE for width in WIDTHS.values()),
-        *(604_800_000, 2_678_400_000),
+        *(259_200_000, 604_800_000, 2_678_400_000),
     ]
-    assert [each["origin_ms"] // (1_440 * MINUTE) for each in resolutions] == [0] * (4 + len(WIDTHS)) + [4, 0]
+    assert [each["origin_ms"] // (1_440 * MINUTE) for each in resolutions] == [0] * (4 + len(WIDTHS)) + [1, 4, 0]
     exchanges = [each["value"] for each in gateway.get("/config")[1]["exchanges"]]
     assert exchanges == sorted(exchanges)
     assert {"", "coinbase", "kraken"} <= set(exchanges)  # replays of other tests have exchanges, too

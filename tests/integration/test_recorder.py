@@ -220,6 +220,25 @@ def test_the_highest_revision_is_kept_and_live_wins_ties(stage: RecorderStage) -
     check()
 
 
+def test_a_row_that_is_stored_already_is_not_written(stage: RecorderStage, exchange: str) -> None:
+    """Not even locked, which writes to it as well: importing the same files again costs no write."""
+    query = "SELECT ts, ctid::text, xmax::text FROM bars WHERE exchange = %s ORDER BY ts"
+    stage.record(*(on_bars(bar(exchange, "A/B", minute, rev=1)) for minute in range(10)))
+    before = select(stage.dsn, query, exchange)
+    for rev in (1, 0):
+        stage.record(*(on_bars(bar(exchange, "A/B", minute, rev=rev)) for minute in range(10)))
+        assert select(stage.dsn, query, exchange) == before
+    stage.record(*(on_bars(bar(exchange, "A/B", minute, rev=2 if minute == 3 else 1)) for minute in range(1, 12)))
+    after = select(stage.dsn, query, exchange)
+    assert [row[0] for row in after if row not in before] == [at(T0 + minute * MINUTE) for minute in (3, 10, 11)]
+
+    conflicts = stage.recorder.metric('tapedeck_recorder_conflicts_total{table="bars"}')
+    for minute in (20, 21, 22):
+        stage.record(on_bars(bar(exchange, "A/B", minute)))
+    assert stage.recorder.metric('tapedeck_recorder_conflicts_total{table="bars"}') == conflicts
+    assert len(select(stage.dsn, query, exchange)) == 15
+
+
 def test_a_row_is_stored_within_a_second_and_sigterm_stops_the_recorder(stage: RecorderStage, exchange: str) -> None:
     durations = []
     for minute in range(10):

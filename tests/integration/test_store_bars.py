@@ -13,6 +13,7 @@ import pytest
 from pods.store import insert_bars
 from tapedeck_common.market import Bar
 from tapedeck_common.store.bars import BarSelection, ResolvedBars, count_bars, read_bar_blocks, resolve_bars
+from tapedeck_crds.intervals import BAR_LENGTHS
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000
@@ -76,7 +77,8 @@ def by_hand(bars: list[Bar], interval: str, rule: str) -> list[Bar]:
     for symbol, each in by_symbol.items():
         rows = pd.DataFrame([msgspec.structs.asdict(bar) for bar in sorted(each, key=lambda bar: bar.ts)])
         rows.index = pd.to_datetime(rows.ts, unit="ms")
-        for opened, part in rows.groupby(pd.Grouper(freq=rule, label="left", closed="left", origin="epoch")):
+        start = pd.Timestamp("1970-01-02") if interval == "3d" else "epoch"
+        for opened, part in rows.groupby(pd.Grouper(freq=rule, label="left", closed="left", origin=start)):
             if len(part):
                 ts = pd.Timestamp(str(opened)).value // 1_000_000
                 o, c = float(part.open.iloc[0]), float(part.close.iloc[-1])
@@ -96,7 +98,7 @@ def test_bars_of_a_longer_interval_are_aggregated(store: str, interval: str, rul
     rng = random.Random(3)
     hours = [bar("H", "1h", JANUARY + 30 * DAY + i * 3_600_000, rng) for i in range(24 * 62) if rng.random() < 0.9]
     minutes = [bar("H", "1m", JANUARY + 30 * DAY + i * MINUTE, rng) for i in range(60)]
-    own = bar("own", interval, JANUARY, rng)
+    own = bar("own", interval, BAR_LENGTHS[interval].first_open(JANUARY), rng)
     insert_bars(store, [*hours, *minutes, own, bar("own", "1m", JANUARY, rng)])
     wanted = sorted(
         [*by_hand(hours if finer == "1h" else minutes, interval, rule), own], key=lambda b: (b.ts, b.symbol)

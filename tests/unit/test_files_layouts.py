@@ -28,9 +28,8 @@ from tapedeck_common.files import (
 from tapedeck_common.market import bars_from_trades
 from tapedeck_crds.files import Files, Kind
 
-OFF_GRID = "binance-klines-3d"  # its bars open on no multiple of three days since 1970, as the store's do
 SERIES = series()
-READ = [name for name, (entry, _) in LAYOUTS.items() if "refused" not in entry and name != OFF_GRID]
+READ = [name for name, (entry, _) in LAYOUTS.items() if "refused" not in entry]
 REFUSED = [name for name, (entry, _) in LAYOUTS.items() if "refused" in entry]
 
 

@@ -7,7 +7,7 @@ from tapedeck_common.topics import PERMANENT_TOPICS
 
 ROWS = Counter("tapedeck_recorder_rows_total", "Rows written to the database.", ["table"])
 CONFLICTS = Counter(
-    "tapedeck_recorder_conflicts_total", "Batches that were upserted after COPY met a key conflict.", ["table"]
+    "tapedeck_recorder_conflicts_total", "Batches with rows whose keys were stored already.", ["table"]
 )
 REJECTED = counter_by(
     "tapedeck_recorder_rejected_records_total",

@@ -1,4 +1,4 @@
-"""The tables that COPY writes: their columns, and how a key conflict is resolved."""
+"""The tables that COPY writes: their columns, and which of two rows with one key is kept."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ COPY_TRAILER = b"\xff\xff"
 
 @dataclass(frozen=True)
 class TargetTable:
-    """``on_conflict`` is the SQL that follows ON CONFLICT."""
+    """``wins`` is the SQL that says whether the row ``new`` replaces the stored row ``old`` of the same ``key``.
+
+    Without it the stored row stays.
+    """
 
     name: str
     columns: tuple[str, ...]
-    on_conflict: str = "DO NOTHING"
+    key: tuple[str, ...] = ()
+    wins: str = ""
 
 
 BARS = TargetTable(
     "bars",
     ("exchange", "symbol", "interval", "ts", "open", "high", "low", "close", "volume", "rev", "source"),
+    ("exchange", "symbol", "interval", "ts"),
     # The highest revision wins; at equal revisions live beats other sources; otherwise the stored row stays.
-    "(exchange, symbol, interval, ts) DO UPDATE SET open = EXCLUDED.open, high = EXCLUDED.high, low = EXCLUDED.low, "
-    "close = EXCLUDED.close, volume = EXCLUDED.volume, rev = EXCLUDED.rev, source = EXCLUDED.source "
-    "WHERE (EXCLUDED.rev, EXCLUDED.source = 'live') > (bars.rev, bars.source = 'live')",
+    "(new.rev, new.source = 'live') > (old.rev, old.source = 'live')",
 )
 TRADES = TargetTable("trades", ("exchange", "symbol", "ts", "id", "price", "amount", "side", "seq", "source"))
 TICKERS = TargetTable(
@@ -47,9 +50,8 @@ POINTS = TargetTable(
         "seq",
         "source",
     ),
-    "(exchange, symbol, interval, series, ts, id) DO UPDATE SET value = EXCLUDED.value, open = EXCLUDED.open, "
-    "high = EXCLUDED.high, low = EXCLUDED.low, volume = EXCLUDED.volume, rev = EXCLUDED.rev, seq = EXCLUDED.seq, "
-    "source = EXCLUDED.source WHERE EXCLUDED.rev > points.rev",
+    ("exchange", "symbol", "interval", "series", "ts", "id"),
+    "new.rev > old.rev",
 )
 RUN_EQUITY = TargetTable(
     "run_equity", ("run_id", "seq", "ts", "value", "cash", "change_percent", "drawdown_percent", "sharpe")

@@ -20,6 +20,7 @@ from tapedeck_recorder.lag import LAG
 from tapedeck_recorder.rows.batch import Batch, rejected_message
 from tapedeck_recorder.rows.batch_builder import build_batch
 from tapedeck_recorder.store.offsets import StoredOffsets
+from tapedeck_recorder.store.row_writer import RowWriter
 from tapedeck_recorder.store.transaction import REJECTED_DATA, write_batch
 
 APPLICATION_NAME = "tapedeck-recorder"
@@ -53,6 +54,7 @@ class BatchWriter:
         self._verifier = verifier
         self._connections = connections
         self._offsets = offsets
+        self._rows = RowWriter()
         self._on_commit = on_commit
         self._stop = stop
         self._queue: queue.Queue[Batch | None] = queue.Queue(QUEUE_SIZE)
@@ -140,7 +142,7 @@ class BatchWriter:
             # The connection may have broken after the commit and before its answer: check before writing again.
             if not first and self._offsets.is_committed(self._connection, batch.next_positions):
                 return
-            write_batch(self._connection, batch, self._offsets)
+            write_batch(self._connection, batch, self._offsets, self._rows)
         except REJECTED_DATA:
             raise
         except _UNREACHABLE as error:

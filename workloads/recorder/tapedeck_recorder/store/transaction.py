@@ -8,15 +8,15 @@ from typing import Any, TypeAlias
 
 import msgspec
 import psycopg
-from psycopg import errors, sql
+from psycopg import errors
 from psycopg.types.json import Jsonb
 
 from tapedeck_common.records import Gap, RunEnded, RunStarted
-from tapedeck_recorder import metrics
 from tapedeck_recorder.rows.batch import Batch, CopyBuffer, IngestErrorRow
-from tapedeck_recorder.rows.tables import COPY_HEADER, COPY_TRAILER, TargetTable
+from tapedeck_recorder.rows.tables import TargetTable
 from tapedeck_recorder.store.catalogue import upsert_catalogue
 from tapedeck_recorder.store.offsets import StoredOffsets
+from tapedeck_recorder.store.row_writer import RowWriter
 
 Cursor: TypeAlias = psycopg.Cursor[Any]
 
@@ -24,7 +24,7 @@ Cursor: TypeAlias = psycopg.Cursor[Any]
 REJECTED_DATA = (psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
 
-def write_batch(connection: psycopg.Connection[Any], batch: Batch, offsets: StoredOffsets) -> None:
+def write_batch(connection: psycopg.Connection[Any], batch: Batch, offsets: StoredOffsets, rows: RowWriter) -> None:
     """Write the whole batch or nothing of it.
 
     Raises Fenced where another recorder holds the partitions, and psycopg.Error: one of REJECTED_DATA where the
@@ -33,7 +33,7 @@ def write_batch(connection: psycopg.Connection[Any], batch: Batch, offsets: Stor
     with connection.transaction(), connection.cursor() as cursor:
         offsets.advance(cursor, batch.next_positions)
         for table, buffer in (*batch.rows.items(), *_rows_of_running_runs(cursor, batch).items()):
-            _write_rows(connection, cursor, table, buffer)
+            rows.write(cursor, table, buffer)
         _write_runs(cursor, batch)
         _write_ingest_records(cursor, batch)
         upsert_catalogue(cursor, batch)
@@ -51,38 +51,6 @@ def _rows_of_running_runs(cursor: Cursor, batch: Batch) -> dict[TargetTable, Cop
             for table, buffer in buffers.items():
                 found[table].extend(buffer)
     return found
-
-
-def _write_rows(connection: psycopg.Connection[Any], cursor: Cursor, table: TargetTable, buffer: CopyBuffer) -> None:
-    """COPY into the table; on a key conflict, roll back to the savepoint and upsert."""
-    try:
-        with connection.transaction():  # a savepoint
-            _copy(cursor, sql.Identifier(table.name), table, buffer)
-    except errors.UniqueViolation:
-        metrics.CONFLICTS.labels(table.name).inc()
-        _upsert(cursor, table, buffer)
-
-
-def _copy(cursor: Cursor, target: sql.Identifier, table: TargetTable, buffer: CopyBuffer) -> None:
-    columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
-    with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, columns)) as copy:
-        copy.write(b"".join((COPY_HEADER, *buffer.chunks, COPY_TRAILER)))
-
-
-def _upsert(cursor: Cursor, table: TargetTable, buffer: CopyBuffer) -> None:
-    """COPY into a staging table, then INSERT … ON CONFLICT."""
-    staging = sql.Identifier(f"stage_{table.name}")
-    name = sql.Identifier(table.name)
-    columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
-    cursor.execute(
-        sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS").format(staging, name)
-    )
-    _copy(cursor, staging, table, buffer)
-    cursor.execute(
-        sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT {}").format(
-            name, columns, columns, staging, sql.SQL(table.on_conflict)
-        )
-    )
 
 
 def _write_runs(cursor: Cursor, batch: Batch) -> None:
