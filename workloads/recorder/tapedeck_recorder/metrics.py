@@ -6,9 +6,7 @@ from tapedeck_common.metrics import counter_by
 from tapedeck_common.topics import PERMANENT_TOPICS
 
 ROWS = Counter("tapedeck_recorder_rows_total", "Rows written to the database.", ["table"])
-CONFLICTS = Counter(
-    "tapedeck_recorder_conflicts_total", "Batches with rows whose keys were stored already.", ["table"]
-)
+CONFLICTS = Counter("tapedeck_recorder_conflicts_total", "Batches with rows whose keys were stored already.", ["table"])
 REJECTED = counter_by(
     "tapedeck_recorder_rejected_records_total",
     "Records that were rejected and kept in the table ingest_errors.",

@@ -1,12 +1,13 @@
-"""Writing rows into their tables: COPY where their keys are new, and a comparison where some are stored.
+"""Writing rows into their tables: COPY where their keys are new, otherwise INSERT by way of a staging table.
 
-A row that loses against the stored one is left out before the INSERT: ON CONFLICT would lock the stored row, which
-writes to it. Reading the same files again so writes nothing.
+Rows that lose against stored ones are left out before the INSERT where many do: ON CONFLICT locks the stored row, which
+writes to it, so importing the same files again would write every row. Where most rows win, looking each up before is
+the slower way. Which of the three it is, is guessed from the rows before.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, LiteralString, TypeAlias
 
 import psycopg
 from psycopg import errors, sql
@@ -16,23 +17,25 @@ from tapedeck_recorder.rows.batch import CopyBuffer
 from tapedeck_recorder.rows.tables import COPY_HEADER, COPY_TRAILER, TargetTable
 
 Cursor: TypeAlias = psycopg.Cursor[Any]
+Found: TypeAlias = Literal["new", "equal", "changed"]
+"""What most rows were: of new keys, or of stored ones that stayed, or that were replaced."""
 
 
 class RowWriter:
-    """Writes rows in the caller's transaction. What it remembers is only a guess of what the next rows meet."""
+    """Writes rows in the caller's transaction."""
 
     def __init__(self) -> None:
-        self._compared: set[str] = set()  # tables whose last rows had stored ones of their keys
+        self._expected: dict[str, Found] = {}
 
     def write(self, cursor: Cursor, table: TargetTable, buffer: CopyBuffer) -> None:
-        """COPY into the table, or compare with what is stored. Raises psycopg.Error."""
-        if table.name not in self._compared and _copy_new(cursor, table, buffer):
+        """Write the rows whose keys are new, or that win against the stored ones. Raises psycopg.Error."""
+        expected = self._expected.get(table.name, "new")
+        if expected == "new" and _copy_new(cursor, table, buffer):
             return
-        if _compare(cursor, table, buffer):
+        found = _merge(cursor, table, buffer, compare=expected != "changed")
+        if found != "new":
             metrics.CONFLICTS.labels(table.name).inc()
-            self._compared.add(table.name)
-        else:
-            self._compared.discard(table.name)
+        self._expected[table.name] = found
 
 
 def _copy_new(cursor: Cursor, table: TargetTable, buffer: CopyBuffer) -> bool:
@@ -45,28 +48,31 @@ def _copy_new(cursor: Cursor, table: TargetTable, buffer: CopyBuffer) -> bool:
     return True
 
 
-def _compare(cursor: Cursor, table: TargetTable, buffer: CopyBuffer) -> bool:
-    """Write the rows that win, by way of a staging table. Returns whether any row of the same key was stored."""
+def _merge(cursor: Cursor, table: TargetTable, buffer: CopyBuffer, *, compare: bool) -> Found:
+    """INSERT … ON CONFLICT from a staging table; with ``compare`` only the rows that are new or win."""
     staging = sql.Identifier(f"stage_{table.name}")
     create = "CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS"
     cursor.execute(sql.SQL(create).format(staging, sql.Identifier(table.name)))
     _copy(cursor, staging, table, buffer)
     if not table.wins:
-        return cursor.execute(_insert(table, staging) + sql.SQL(" ON CONFLICT DO NOTHING")).rowcount < buffer.count
+        written = cursor.execute(_insert(table, staging) + sql.SQL(" ON CONFLICT DO NOTHING")).rowcount
+        return "equal" if written < buffer.count else "new"
     stored = _stored(cursor, table, staging)
-    ((met,),) = cursor.execute(
-        sql.SQL("SELECT EXISTS (SELECT FROM {} AS new JOIN {} ON {})").format(staging, _old(table), stored)
-    ).fetchall()
-    losers = sql.SQL(" AS new WHERE NOT EXISTS (SELECT FROM {} WHERE {} AND NOT ({}))").format(
-        _old(table), stored, sql.SQL(table.wins)
-    )
-    cursor.execute(_insert(table, staging) + losers + _on_conflict(table))
-    return bool(met)
+    met = cursor.execute(
+        sql.SQL("SELECT FROM {} AS new WHERE {} LIMIT 1").format(staging, _of_stored("true", table, stored))
+    ).rowcount
+    insert = _insert(table, staging)
+    if compare:
+        insert += sql.SQL(" WHERE coalesce({}, true)").format(_of_stored(table.wins, table, stored))
+    written = cursor.execute(insert + _on_conflict(table)).rowcount
+    if not met:
+        return "new"
+    return "changed" if written * 2 > buffer.count else "equal"
 
 
 def _insert(table: TargetTable, staging: sql.Identifier) -> sql.Composed:
     columns = _columns(table)
-    return sql.SQL("INSERT INTO {} AS old ({}) SELECT {} FROM {}").format(
+    return sql.SQL("INSERT INTO {} AS old ({}) SELECT {} FROM {} AS new").format(
         sql.Identifier(table.name), columns, columns, staging
     )
 
@@ -94,8 +100,11 @@ def _on_conflict(table: TargetTable) -> sql.Composed:
     )
 
 
-def _old(table: TargetTable) -> sql.Composed:
-    return sql.SQL("{} AS old").format(sql.Identifier(table.name))
+def _of_stored(value: LiteralString, table: TargetTable, stored: sql.Composed) -> sql.Composed:
+    """``value`` of the stored row, null where there is none. A subquery in an expression is no join: the planner knows
+    nothing of the staging table, and would read the whole table for one.
+    """
+    return sql.SQL("(SELECT {} FROM {} AS old WHERE {})").format(sql.SQL(value), sql.Identifier(table.name), stored)
 
 
 def _columns(table: TargetTable) -> sql.Composed:
