@@ -20,7 +20,7 @@ from tapedeck_recorder.lag import LAG
 from tapedeck_recorder.rows.batch import Batch, rejected_message
 from tapedeck_recorder.rows.batch_builder import build_batch
 from tapedeck_recorder.store.offsets import StoredOffsets
-from tapedeck_recorder.store.row_writer import RowWriter
+from tapedeck_recorder.store.row_merger import RowMerger
 from tapedeck_recorder.store.transaction import REJECTED_DATA, write_batch
 
 APPLICATION_NAME = "tapedeck-recorder"
@@ -54,7 +54,7 @@ class BatchWriter:
         self._verifier = verifier
         self._connections = connections
         self._offsets = offsets
-        self._rows = RowWriter()
+        self._rows = RowMerger()
         self._on_commit = on_commit
         self._stop = stop
         self._queue: queue.Queue[Batch | None] = queue.Queue(QUEUE_SIZE)

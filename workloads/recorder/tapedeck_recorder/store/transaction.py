@@ -16,7 +16,7 @@ from tapedeck_recorder.rows.batch import Batch, CopyBuffer, IngestErrorRow
 from tapedeck_recorder.rows.tables import TargetTable
 from tapedeck_recorder.store.catalogue import upsert_catalogue
 from tapedeck_recorder.store.offsets import StoredOffsets
-from tapedeck_recorder.store.row_writer import RowWriter
+from tapedeck_recorder.store.row_merger import RowMerger
 
 Cursor: TypeAlias = psycopg.Cursor[Any]
 
@@ -24,7 +24,7 @@ Cursor: TypeAlias = psycopg.Cursor[Any]
 REJECTED_DATA = (psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
 
-def write_batch(connection: psycopg.Connection[Any], batch: Batch, offsets: StoredOffsets, rows: RowWriter) -> None:
+def write_batch(connection: psycopg.Connection[Any], batch: Batch, offsets: StoredOffsets, rows: RowMerger) -> None:
     """Write the whole batch or nothing of it.
 
     Raises Fenced where another recorder holds the partitions, and psycopg.Error: one of REJECTED_DATA where the

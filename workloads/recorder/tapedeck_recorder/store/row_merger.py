@@ -21,7 +21,7 @@ Found: TypeAlias = Literal["new", "equal", "changed"]
 """What most rows were: of new keys, or of stored ones that stayed, or that were replaced."""
 
 
-class RowWriter:
+class RowMerger:
     """Writes rows in the caller's transaction."""
 
     def __init__(self) -> None:
