@@ -11,16 +11,24 @@ interface ModalProps {
 
 export function Modal({ title, onClose, children, class: name }: ModalProps) {
   const element = useRef<HTMLDialogElement>(null);
+  // The browser tells of the close of a dialog that was taken away only later, when another may be open.
+  const gone = useRef(false);
   useEffect(() => {
     const { current } = element;
     if (current?.open === false) current.showModal();
-    return () => current?.close();
+    return () => {
+      gone.current = true;
+      current?.close();
+    };
   }, []);
+  const closed = () => {
+    if (!gone.current) onClose();
+  };
   const clickOutside = (event: MouseEvent) => {
     if (event.target === element.current) onClose();
   };
   return (
-    <dialog ref={element} class={name} aria-label={title} onClose={onClose} onClick={clickOutside}>
+    <dialog ref={element} class={name} aria-label={title} onClose={closed} onClick={clickOutside}>
       <div class="content">
         <h2>{title}</h2>
         {children}
