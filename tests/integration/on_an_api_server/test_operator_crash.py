@@ -85,8 +85,8 @@ def survive(
                 things.status(made, lambda s: s.get("phase") == "Pending")
                 things.until(lambda: len(proxy.calls) >= calls, 5)
                 assert operator.alive()
-                # Each was cut above; on a busy machine one more status is written.
-                assert calls <= len(proxy.calls) <= calls + 2, proxy.calls
+                # Each was cut above; on a busy machine some are made again, before their results are seen.
+                assert len(set(proxy.calls)) == calls, proxy.calls
             else:
                 things.until(lambda: not operator.alive(), 30)
                 assert operator.stop() == -signal.SIGKILL
