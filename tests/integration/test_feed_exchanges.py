@@ -89,7 +89,10 @@ def test_trades_bars_and_ticker_through_any_fault(
         assert not exchange.rest_faults or name == "cryptocompare"
         bootstrap = services.broker.bootstrap
         trades = [v for _, v, _ in read_topic(bootstrap, "market.trades", name) if v["symbol"] == symbol]
-        assert [(int(v["id"]), v["ts"], v["price"], v["amount"], v["side"]) for v in trades] == [
+        found = [(int(v["id"]), v["ts"], v["price"], v["amount"], v["side"]) for v in trades]
+        if name == "cryptocompare":  # the spoilt trade comes with the next connection, after what was read before it
+            found.sort()
+        assert found == [
             (t.id, t.ts, float(t.price), float(t.amount), "sell" if t.buyer_maker else "buy") for t in own.ticks
         ]
         bars = [v for _, v, _ in read_topic(bootstrap, "market.bars", name) if v["symbol"] == symbol and v["closed"]]
