@@ -37,7 +37,7 @@ def run() -> Iterator[Figure]:
         services.unpaced("x", BARS)  # warms broker and database up
         yield _compared("observability-cost-replay", lambda launch: services.unpaced("x", BARS, launch))
     with tempfile.TemporaryDirectory(prefix="tapedeck-bench-") as name, ingest.services(Path(name)) as bench:
-        yield _compared("observability-cost-ingest", lambda launch: bench.record(rev=0, launch=launch))
+        yield _compared("observability-cost-ingest", lambda launch: bench.record(rev=0, empty=True, launch=launch))
 
 
 def _compared(name: str, work: Callable[[Start], object]) -> Figure:

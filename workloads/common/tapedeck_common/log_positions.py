@@ -72,9 +72,9 @@ def partition_runs(records: Sequence[Message]) -> Iterator[tuple[Partition, Sequ
     """
     start = 0
     partitions = zip(map(Message.topic, records), map(Message.partition, records), strict=True)
-    for (topic, partition), same in itertools.groupby(partitions):
+    for _, same in itertools.groupby(partitions):
         end = start + len(list(same))
-        yield (topic or "", partition or 0), records[start:end]
+        yield message_partition(records[start]), records[start:end]
         start = end
 
 
