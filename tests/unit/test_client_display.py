@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,7 +13,7 @@ import pytest
 
 from tapedeck.display.chart import HEIGHT, WIDTH, Chart, percent_changes
 from tapedeck.display.html import facts_html, text_of
-from tapedeck.display.progress import ProgressLine
+from tapedeck.display.progress import ProgressLine, is_interactive
 from tapedeck.table import MarketTable
 
 FIRST = 1_522_800_000_000
@@ -93,3 +94,11 @@ def test_a_progress_line_writes_nothing_into_files(capsys: pytest.CaptureFixture
         line.update(1, 4)
         line.end("complete")
         assert ("1/4" in capsys.readouterr().err) == (shown is True)
+
+
+def test_a_process_that_only_loaded_a_kernels_package_is_no_notebook() -> None:
+    import ipykernel
+    import IPython
+
+    assert ipykernel and IPython.get_ipython() is None
+    assert is_interactive() == sys.stderr.isatty()

@@ -9,8 +9,10 @@ WIDTH = 30
 
 
 def is_interactive() -> bool:
-    """Whether somebody looks: a terminal, or a notebook's kernel."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    """Whether somebody looks: a terminal, or a notebook. A process that only loaded a kernel's package is none."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return sys.stderr.isatty() or hasattr(shell, "kernel")
 
 
 class ProgressLine:

@@ -71,16 +71,16 @@ def test_tables_have_the_rows_of_the_files(td: tapedeck.TapedeckClient) -> None:
 
 
 def test_a_replay_gives_its_bars_in_order_and_follows_a_seek(td: tapedeck.TapedeckClient) -> None:
-    with td.replay(SYMBOLS, "2018-04-04", "2018-04-04T06:00Z", speed=3600, name="played") as replay:
+    with td.replay(SYMBOLS, "2018-04-04", "2018-04-04T06:00Z", speed=600, name="played") as replay:
         found: list[tuple[int, str]] = []
         for bar in replay:
             found.append(((bar.ts - FIRST) // MINUTE, bar.symbol.rpartition(":")[2]))
             assert (bar.open, bar.high, bar.low, bar.close) == prices(found[-1][1][:3], found[-1][0])
-            if len(found) == 240:
-                replay.control(seek="2018-04-04T00:30Z", speed="max")
+            if len(found) == 60:  # what is left takes half a minute: a busy machine's control comes before its end
+                replay.control(seek="2018-04-04T00:10Z", speed="max")
         jump = next(n for n in range(1, len(found)) if found[n] <= found[n - 1])
         assert found[:jump] == [(n, f"{name}/USD") for n in range(jump // 2) for name in NAMES]
-        assert found[jump:] == [(n, f"{name}/USD") for n in range(30, BARS) for name in NAMES]
+        assert found[jump:] == [(n, f"{name}/USD") for n in range(10, BARS) for name in NAMES]
         replay.wait(timeout=120)  # the topic's end comes before the status that says so
         assert replay.phase == "Complete"
         assert len(replay.bars()) == 2 * BARS
