@@ -74,6 +74,9 @@ def _operation(api: Json, path: str, method: str, operation: Json, common: list[
     rows = [_parameter(api, each) for each in operation.get("parameters", ())]
     if rows:
         yield table(("parameter", "in", "type", "what it is"), rows)
+    bodies = operation.get("requestBody", {}).get("content", {})
+    if bodies:
+        yield table(("body", "type"), [(code(media), _type(body["schema"])) for media, body in bodies.items()])
     answers = [answer for answer in _answers(operation) if answer not in common]
     yield table(("status", "answer", "type"), answers)
 
@@ -112,4 +115,7 @@ def _type(schema: Any) -> str:
         return ", ".join(code(each) for each in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {})) or 'any'}"
-    return str(schema.get("type", ""))
+    if "const" in schema:
+        return code(schema["const"])
+    kinds = schema.get("type", "")
+    return " or ".join(kinds) if isinstance(kinds, list) else str(kinds)

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from fastapi.testclient import TestClient
 
 from tapedeck_common.settings import Connections
+from tapedeck_common.yaml_documents import read_documents
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded.api_socket import ApiSocket
 from tapedeck_deck.embedded.object_api import ObjectApi
@@ -343,3 +345,44 @@ def test_the_routes_are_documented(deck: Deck) -> None:
             ].keys()
     names = [each["operationId"] for operations in document["paths"].values() for each in operations.values()]
     assert len(names) == len(set(names))
+
+
+def examples() -> Iterator[Json]:
+    """The manifests of all examples."""
+    for path in sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml")):
+        for _, manifest in read_documents(path.read_text(), path.name):
+            yield from (each for each in manifest.get("items", [manifest]) if each["kind"] in TYPES)
+
+
+@pytest.mark.parametrize("manifest", [*examples()], ids=lambda manifest: str(manifest["metadata"]["name"]))
+def test_bodies_are_taken_as_documented(deck: Deck, manifest: Json) -> None:
+    document = deck.anyone.get("/api/v1/openapi.json").json()
+    kind, path = manifest["kind"], f"/api/v1/namespaces/{{namespace}}/{TYPES[manifest['kind']]}"
+    content = document["paths"][path]["post"]["requestBody"]["content"]
+    check = jsonschema.Draft202012Validator(
+        {**content["application/json"]["schema"], "components": document["components"]}
+    )
+    check.check_schema(document["components"]["schemas"][kind])
+    wrong = ({"kind": "Pod"}, {"spec": None}, {"metadata": {"name": "A"}}, {"spec": {"source": 1, "data": 1}})
+    for changes in ({}, *wrong):
+        body = manifest | changes
+        answer = deck.owner.post(path.format(namespace="default"), params={"dryRun": "1"}, json=body)
+        assert (answer.status_code == 200) == check.is_valid(body) == (not changes), answer.text
+
+
+def test_patches_are_taken_as_documented(deck: Deck) -> None:
+    document = deck.anyone.get("/api/v1/openapi.json").json()
+    check = jsonschema.Draft202012Validator(document["components"]["schemas"]["ResourcePatch"])
+    path = "/api/v1/namespaces/default/replays"
+    assert deck.owner.post(path, json=manifest("Replay")).status_code == 201
+    merge = {"content-type": "application/merge-patch+json"}
+    for patch, taken in (
+        ({"spec": {"speed": 60}}, True),
+        ({"metadata": {"labels": {"a": None}}}, True),
+        ({}, False),
+        ({"status": {}}, False),
+        ({"metadata": {"name": "b"}}, False),
+        ({"spec": 1}, False),
+    ):
+        answer = deck.owner.patch(f"{path}/tape", content=json.dumps(patch), headers=merge, params={"dryRun": "1"})
+        assert (answer.status_code == 200) == check.is_valid(patch) == taken, answer.text

@@ -8,7 +8,7 @@ from tapedeck_crds.kinds import Replay
 from tapedeck_gateway.api_types.resources import ReplayControlled
 from tapedeck_gateway.resources.controls import ReplayControls, parse_controls, patch_of
 from tapedeck_gateway.routes.responses import json_response
-from tapedeck_gateway.routes.v1.documentation import documented
+from tapedeck_gateway.routes.v1.documentation import documented, request_body
 from tapedeck_gateway.routes.v1.resource_access import (
     JSON_TYPES,
     Body,
@@ -20,9 +20,6 @@ from tapedeck_gateway.routes.v1.resource_access import (
 )
 
 router = APIRouter(prefix="/api/v1", tags=[Replay.plural])
-_BODY = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": ReplayControls.model_json_schema()}}}
-}
 
 
 @router.post(
@@ -30,7 +27,7 @@ _BODY = {
     operation_id="control_replay",
     response_class=Response,
     responses=documented(ReplayControlled),
-    openapi_extra=_BODY,
+    openapi_extra=request_body(ReplayControls.__name__, "application/json"),
 )
 def control(api: ResourcesApi, namespace: ChangedNamespace, name: Name, request: Request, body: Body) -> Response:
     """Change the controls of a Replay; its status follows as soon as the pods have applied them."""

@@ -106,7 +106,10 @@ def _type(schema: Json) -> str:
         return f"list of {_type(schema.get('items', {}))}"
     if "enum" in schema:
         return " | ".join(escape(str(each)) for each in schema["enum"])
-    return escape(str(schema.get("type", "any")))
+    if "const" in schema:
+        return escape(str(schema["const"]))
+    kinds = schema.get("type", "any")
+    return escape(" or ".join(kinds) if isinstance(kinds, list) else str(kinds))
 
 
 def _schema(name: str, schema: Json) -> str:

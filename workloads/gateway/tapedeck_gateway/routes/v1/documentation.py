@@ -17,6 +17,7 @@ from tapedeck_crds.json import Json
 from tapedeck_gateway.access.problems import API
 from tapedeck_gateway.api_types import analytics, market, problem, resources, run_details, runs, sql
 from tapedeck_gateway.api_types.problem import MEDIA_TYPE
+from tapedeck_gateway.routes.v1.body_schemas import body_schemas
 from tapedeck_gateway.routes.v1.table_formats import MEDIA_TYPES
 
 TYPE_MODULES: tuple[ModuleType, ...] = (market, runs, run_details, analytics, sql, problem, resources)
@@ -61,6 +62,12 @@ def problems() -> Documented:
     return {code: _problem(text) for code, text in _PROBLEMS.items()}
 
 
+def request_body(component: str, *types: str) -> Json:
+    """OpenAPI's description of a body that a route reads itself: the name of its type, and its content types."""
+    content = {each: {"schema": {"$ref": _REFERENCE.format(name=component)}} for each in types}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def reading(
     router: APIRouter, path: str, answer: type[msgspec.Struct], *, tables: bool = False, cached: bool = False
 ) -> Callable[[Handler], Handler]:
@@ -88,7 +95,7 @@ def openapi(routes: Iterable[BaseRoute]) -> Json:
         servers=[{"url": "/"}],
     )
     components = document.setdefault("components", {})
-    schemas = {**_schemas(), **components.get("schemas", {})}
+    schemas = {**_schemas(), **body_schemas(), **components.get("schemas", {})}
     components["schemas"] = {name: schema for name, schema in schemas.items() if "ValidationError" not in name}
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{}, {"token": []}]

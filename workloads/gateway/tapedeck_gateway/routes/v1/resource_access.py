@@ -68,8 +68,3 @@ def require_type(request: Request, expected: frozenset[str]) -> None:
 def note_change(request: Request, change: Any) -> None:
     """Say in the audit log what the request asks for."""
     request.state.change = change
-
-
-def request_body(*types: str) -> dict[str, Any]:
-    """OpenAPI's description of a body that a route reads itself."""
-    return {"requestBody": {"required": True, "content": {each: {"schema": {"type": "object"}} for each in types}}}

@@ -26,8 +26,9 @@ from tapedeck_gateway.resources.listing import ListPlace, list_page
 from tapedeck_gateway.resources.manifests import parse_manifest, parse_patch
 from tapedeck_gateway.routes.responses import json_response
 from tapedeck_gateway.routes.v1.answers import json_answer
+from tapedeck_gateway.routes.v1.body_schemas import PATCH
 from tapedeck_gateway.routes.v1.cursors import decode_cursor, encode_cursor
-from tapedeck_gateway.routes.v1.documentation import documented, problems, reading
+from tapedeck_gateway.routes.v1.documentation import documented, problems, reading, request_body
 from tapedeck_gateway.routes.v1.parameters import CursorText, Limit
 from tapedeck_gateway.routes.v1.resource_access import (
     JSON_TYPES,
@@ -40,7 +41,6 @@ from tapedeck_gateway.routes.v1.resource_access import (
     ReadNamespace,
     ResourcesApi,
     note_change,
-    request_body,
     require_type,
 )
 from tapedeck_gateway.routes.v1.resource_visibility import Visibility
@@ -88,7 +88,7 @@ def resource_routes(kind: str) -> APIRouter:
         response_class=Response,
         status_code=201,
         responses=documented(ShownResource, status=201) | documented(ShownResource),
-        openapi_extra=request_body("application/json", "application/yaml"),
+        openapi_extra=request_body(kind, "application/json", "application/yaml"),
     )
     def create(
         api: ResourcesApi, namespace: ChangedNamespace, request: Request, body: Body, dry_run: DryRun = False
@@ -107,7 +107,7 @@ def resource_routes(kind: str) -> APIRouter:
         operation_id=f"patch_{plural}",
         response_class=Response,
         responses=documented(ShownResource),
-        openapi_extra=request_body("application/merge-patch+json"),
+        openapi_extra=request_body(PATCH, "application/merge-patch+json"),
     )
     def patch(
         api: ResourcesApi,

@@ -16,7 +16,7 @@ from tapedeck_gateway.access.problems import API
 from tapedeck_gateway.api_types.sql import SqlColumn, SqlRequest, SqlResult
 from tapedeck_gateway.context import Database
 from tapedeck_gateway.routes.v1.answers import chosen_format, json_answer, table_answer
-from tapedeck_gateway.routes.v1.documentation import documented
+from tapedeck_gateway.routes.v1.documentation import documented, request_body
 from tapedeck_gateway.routes.v1.parameters import DEFAULT_ROWS, ROWS_MAX
 from tapedeck_gateway.routes.v1.table_formats import TableColumn
 from tapedeck_gateway.store.page import Page, Place
@@ -24,7 +24,6 @@ from tapedeck_gateway.store.statement import StatementRows, run_statement
 
 router = APIRouter(prefix=API, tags=["sql"])
 _decode: Callable[[bytes | str], Any] = json_decoder(SqlRequest)
-_BODY = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/SqlRequest"}}}, "required": True}
 _ARROW = {"integer": pa.int64(), "float": pa.float64(), "boolean": pa.bool_(), "text": pa.string()}
 
 
@@ -41,7 +40,7 @@ async def _request_body(request: Request) -> SqlRequest:
     response_class=Response,
     responses=documented(SqlResult, tables=True),
     operation_id="sql",
-    openapi_extra={"requestBody": _BODY},
+    openapi_extra=request_body(SqlRequest.__name__, "application/json"),
 )
 def sql(
     request: Request,

@@ -13,7 +13,7 @@ from tapedeck_gateway.resources.strategy_sources import (
     store_source,
 )
 from tapedeck_gateway.routes.responses import json_response
-from tapedeck_gateway.routes.v1.documentation import documented, problems
+from tapedeck_gateway.routes.v1.documentation import documented, problems, request_body
 from tapedeck_gateway.routes.v1.resource_access import (
     JSON_TYPES,
     Body,
@@ -25,9 +25,6 @@ from tapedeck_gateway.routes.v1.resource_access import (
 )
 
 router = APIRouter(prefix="/api/v1/namespaces/{namespace}/strategies", tags=["strategies"])
-_BODY = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": StrategySource.model_json_schema()}}}
-}
 
 
 @router.post(
@@ -36,7 +33,7 @@ _BODY = {
     response_class=Response,
     status_code=201,
     responses=documented(StoredSource, status=201),
-    openapi_extra=_BODY,
+    openapi_extra=request_body(StrategySource.__name__, "application/json"),
 )
 def store(api: ResourcesApi, namespace: ChangedNamespace, request: Request, body: Body) -> Response:
     """Store the source of a strategy under a name, in place of one that was stored under it."""

@@ -984,6 +984,1440 @@ export interface components {
             name: string;
             key: string;
         };
+        /** @description A Feed publishes trades, bars and tickers of an exchange to the log: live, or from files. */
+        Feed: {
+            /** @constant */
+            apiVersion: "tapedeck.dev/v1alpha1";
+            /** @constant */
+            kind: "Feed";
+            metadata: {
+                name: string;
+                /** @description That of the path, or left out. */
+                namespace?: string;
+                labels?: {
+                    [key: string]: string;
+                };
+                annotations?: {
+                    [key: string]: string;
+                };
+            };
+            /** @description Files to import, or an exchange to subscribe to. */
+            spec: {
+                /** @description Compute resources of each pod. */
+                resources?: {
+                    /** @description Reserved for the pod, by resource name: cpu in cores, memory and ephemeral-storage in bytes, such as 500m or 1Gi. A name that is omitted has the installation's default. */
+                    requests?: {
+                        [key: string]: string;
+                    };
+                    /** @description Upper limits, by resource name: cpu in cores, memory and ephemeral-storage in bytes; such as 2 or 4Gi. A name that is omitted has the installation's default. ephemeral-storage is also the size of /tmp. */
+                    limits?: {
+                        [key: string]: string;
+                    };
+                };
+                /** @description Labels of the nodes on which the pods may run. */
+                nodeSelector?: {
+                    [key: string]: string;
+                };
+                /** @description Taints that the pods tolerate. */
+                tolerations?: {
+                    /** @description Key of the taint; any if omitted. */
+                    key?: string;
+                    /**
+                     * @description Equal compares the value, Exists does not.
+                     * @default Equal
+                     * @enum {string}
+                     */
+                    operator: "Exists" | "Equal";
+                    /** @description Value of the taint, with Equal. */
+                    value?: string;
+                    /**
+                     * @description Effect of the taint; any if omitted.
+                     * @enum {string}
+                     */
+                    effect?: "NoSchedule" | "PreferNoSchedule" | "NoExecute";
+                    /** @description With NoExecute: seconds until eviction; never if omitted. */
+                    tolerationSeconds?: number;
+                }[];
+                /** @description Recorded data. Either source or exchange is required. */
+                source?: {
+                    /** @description Recorded or historical data in files. */
+                    files?: {
+                        /**
+                         * @description auto: what the files hold is recognized by their content: CSV with any delimiter, JSON, Parquet, Arrow; compressed or in archives. Else a preset, which says what such files do not, as the zone of their times. lean: QuantConnect LEAN's zips of seconds, minutes, hours or days; bars of quotes are those of the middle. binance-messages: trade messages of Binance's websocket, one per line.
+                         * @default auto
+                         * @enum {string}
+                         */
+                        format: "auto" | "lean" | "binance-messages" | "alphavantage" | "backtrader" | "binance-aggtrades" | "binance-futures-aggtrades" | "binance-futures-klines" | "binance-futures-trades" | "binance-klines" | "binance-trades" | "bitfinex-candles" | "bitfinex-trades" | "bitmex-trades" | "bitstamp-kaggle" | "bybit-spot-trades" | "bybit-trades" | "coinbase-candles" | "cryptodatadownload" | "databento-bars" | "databento-bars-pretty" | "dukascopy" | "freqtrade" | "freqtrade-table" | "histdata" | "interactive-brokers" | "kraken-ohlcvt" | "kraken-trades" | "metatrader4" | "metatrader5" | "metatrader5-days" | "ninjatrader" | "ninjatrader-ticks" | "okx-candles" | "okx-trades" | "okx-trades-old" | "polygon-aggregates" | "polygon-trades" | "stooq" | "tardis-trades" | "yahoo";
+                        /**
+                         * @description bars or trades; what the columns are of if omitted.
+                         * @enum {string}
+                         */
+                        kind?: "bars" | "trades";
+                        /** @description Exchange id of the published data. */
+                        exchange: string;
+                        /**
+                         * @description Length of a bar: in the files, or of bars built from trades.
+                         * @default 1m
+                         * @enum {string}
+                         */
+                        interval: "1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+                        /** @description The files of each symbol. */
+                        sets: {
+                            /** @description Unified symbol of all rows of these files; if omitted, that of each row (columns.symbol), else of each file's name (fileName): every symbol is a series of its own. */
+                            symbol?: string;
+                            /** @description A file or a glob pattern below the folder of the applied file (embedded deck) or the data folder of the image or volume, or a URL (s3://bucket/key). Links may not lead out of that folder. */
+                            path: string;
+                        }[];
+                        /** @description Columns whose names say nothing, or something else. The others are recognized. */
+                        columns?: {
+                            /** @description Time of a bar or a trade; see time.columns for two columns. */
+                            ts?: number | string;
+                            /** @description Open price of a bar. */
+                            open?: number | string;
+                            /** @description Highest price of a bar. */
+                            high?: number | string;
+                            /** @description Lowest price of a bar. */
+                            low?: number | string;
+                            /** @description Close price of a bar. */
+                            close?: number | string;
+                            /** @description Volume of a bar, in the base currency. */
+                            volume?: number | string;
+                            /** @description Id of a trade. */
+                            id?: number | string;
+                            /** @description Price of a trade. */
+                            price?: number | string;
+                            /** @description Amount of a trade, in the base currency. */
+                            amount?: number | string;
+                            /** @description Side of a trade's taker: buy or sell, b or s, 1 or -1. */
+                            side?: number | string;
+                            /** @description Whether the buyer of a trade was the maker: true or false. */
+                            maker?: number | string;
+                            /** @description Symbol of a row, which must be that of its files where they have one. */
+                            symbol?: number | string;
+                            /** @description Interval of a row, which must be that of the source. */
+                            interval?: number | string;
+                        };
+                        /** @description How times are written. What is omitted is recognized: the unit of numbers is the one in which they are times from 2000 to the end of next year; earlier and later ones need time.unit. */
+                        time?: {
+                            /**
+                             * @description Unit of times that are numbers: seconds, milliseconds, microseconds or nanoseconds since 1970.
+                             * @enum {string}
+                             */
+                            unit?: "s" | "ms" | "us" | "ns";
+                            /** @description Format of times that are text, with directives of strptime, such as %d/%m/%Y %H:%M. */
+                            format?: string;
+                            /** @description Zone of times without an offset, such as America/New_York; UTC if omitted. */
+                            zone?: string;
+                            /**
+                             * @description Which end of its bar a time is of; the open if omitted.
+                             * @enum {string}
+                             */
+                            stamp?: "open" | "close";
+                            /** @description The columns of the time: one, or those of the date and of the time of day. */
+                            columns?: (number | string)[];
+                        };
+                        /** @description How files are named, without suffixes, such as {symbol}-{interval}-{date}; {any} is any text. Files without a symbol have that of their name; an interval in it must be that of the source. */
+                        fileName?: string;
+                        /** @description Values that no column has. */
+                        defaults?: {
+                            /** @description Volume of a bar; 0 if omitted. */
+                            volume?: number;
+                            /** @description Amount of a trade. */
+                            amount?: number;
+                            /**
+                             * @description Side of a trade's taker; unknown if omitted.
+                             * @enum {string}
+                             */
+                            side?: "buy" | "sell";
+                        };
+                        /** @description Whether trades with a negative amount are sales, and the others purchases; if omitted, where no column has the side and one of the first amounts is negative. */
+                        signed?: boolean;
+                        /** @description Delimiter of the cells of text; recognized if omitted. */
+                        delimiter?: string;
+                        /**
+                         * @description Decimal sign; recognized if omitted.
+                         * @enum {string}
+                         */
+                        decimal?: "." | ",";
+                        /**
+                         * @description Sign between thousands; none if omitted.
+                         * @enum {string}
+                         */
+                        thousands?: "," | "." | " " | "'" | "_";
+                        /** @description Whether the first line has the names of the columns; recognized if omitted. */
+                        header?: boolean;
+                        /** @description Lines before the header or the first row; recognized if omitted. */
+                        skipRows?: number;
+                        /** @description Sign with which comments begin; # if omitted. */
+                        comment?: string;
+                        /** @description Encoding of text, such as latin-1; recognized if omitted. */
+                        encoding?: string;
+                        /** @description Number that prices are divided by, such as 10000 for LEAN's equities; 1 if omitted. */
+                        scale?: number;
+                        /**
+                         * @description Whether prices are adjusted for dividends and splits, by the ratio of the adjusted close (Adj Close) to the close.
+                         * @default false
+                         */
+                        adjust: boolean;
+                        /**
+                         * @description Security type of LEAN's files, on which zone and scale depend; that of the folders, such as equity/usa/minute, if omitted.
+                         * @enum {string}
+                         */
+                        securityType?: "equity" | "forex" | "cfd" | "crypto" | "cryptofuture";
+                        /** @description The volume of relative paths; the image's data folder if omitted. */
+                        volume?: {
+                            /** @description A ConfigMap of the namespace; each key is a file. */
+                            configMap?: string;
+                            /** @description A PersistentVolumeClaim of the namespace. */
+                            claim?: string;
+                        };
+                        /** @description Secret of the namespace with access_key and secret_key for s3 URLs, and session_token, endpoint and region where needed; anonymous access if omitted. */
+                        credentialsSecret?: string;
+                    };
+                };
+                /** @description Id of an exchange of ccxt.pro, such as binance, or cryptocompare: its live market is ingested. */
+                exchange?: string;
+                /** @description Unified symbols, such as BTC/USDT, or patterns, such as *\/USDT. A pattern selects the symbols that the exchange trades when a pod starts; symbols listed later, after a restart. A live Feed leaves out named symbols that are not traded, and the status lists them; a backfill downloads their history. On cryptocompare BTC/USD is the index over all exchanges, with bars and a ticker, and BTC/USD:Coinbase the market of one exchange. */
+                symbols?: string[];
+                /** @description Data to ingest of each symbol; trades and bars if omitted. Bars are built from trades where trades are ingested, too, or the exchange sends no bars; otherwise they are those of the exchange. */
+                channels?: ("trades" | "bars" | "ticker")[];
+                /** @description Lengths of the bars; 1m if omitted. */
+                intervals?: ("1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M")[];
+                /**
+                 * @description Bars of intervals without a trade. none (the default): no bar. previous: a bar at the last close with volume 0.
+                 * @enum {string}
+                 */
+                fill?: "none" | "previous";
+                /** @description Seconds after its close, by the exchange's clock, that a bar waits for late trades; 2 if omitted. Later trades are published as a correction of the bar. */
+                lateness?: number;
+                /** @description Hosts to use in place of the exchange's. */
+                endpoints?: {
+                    /** @description Replaces scheme and host of every REST URL; the paths are kept. */
+                    rest?: string;
+                    /** @description Replaces scheme and host of every websocket URL; the paths are kept. */
+                    websocket?: string;
+                };
+                /** @description Name of a Secret with apiKey and, where the exchange needs them, secret and password. On most exchanges market data needs no key. */
+                apiKeySecret?: string;
+                /** @description Number of pods that share the symbols; 1 if omitted. */
+                shards?: number;
+                /** @description Historical bars, downloaded by pods of their own beside the live ones. */
+                backfill?: {
+                    /**
+                     * Format: date-time
+                     * @description First open time.
+                     */
+                    from: string;
+                    /**
+                     * Format: date-time
+                     * @description Open time to stop before; the creation time of the Feed if omitted.
+                     */
+                    to?: string;
+                    /** @description Intervals that the exchange offers; those of spec.intervals, or 1m, if omitted. */
+                    intervals?: ("1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M")[];
+                    /**
+                     * @description Number of pods. Each downloads its part of the range at its part of the rate limit.
+                     * @default 1
+                     */
+                    shards: number;
+                    /**
+                     * @description Only backfill: the Feed does not ingest live data, and is complete with the backfill.
+                     * @default false
+                     */
+                    only: boolean;
+                };
+                /** @description Share of rows or messages, in percent, above which refused ones make the Feed Degraded; 1 if omitted. A Feed that takes no row fails. */
+                maxRefusedPercent?: number;
+                /** @description When the market trades, and its time zone, for the catalogue: Backtests and charts of these symbols use it. If omitted, the catalogue keeps what it has; a market without any trades without a break. In files, bars of a day or longer have their dates in its zone. */
+                session?: {
+                    /**
+                     * @description Time zone of the IANA database, such as America/New_York.
+                     * @default UTC
+                     */
+                    timezone: string;
+                    /**
+                     * @description Local time at which a session opens.
+                     * @default 00:00
+                     */
+                    open: string;
+                    /**
+                     * @description Local time at which a session closes; 24:00 is the end of the day. A close that is not later than the open is that of the next day.
+                     * @default 24:00
+                     */
+                    close: string;
+                    /**
+                     * @description Local days on which sessions close.
+                     * @default [
+                     *       "Mon",
+                     *       "Tue",
+                     *       "Wed",
+                     *       "Thu",
+                     *       "Fri",
+                     *       "Sat",
+                     *       "Sun"
+                     *     ]
+                     */
+                    days: ("Mon" | "Tue" | "Wed" | "Thu" | "Fri" | "Sat" | "Sun")[];
+                };
+                /** @description Series that a pod of their own computes from the records on arrival. Results go to the topic market.points and the table points; those of a Replay go to tapedeck.points.<uid>, and to the table with record: true. Backfilled bars get no results, but count as earlier records. */
+                transforms?: {
+                    /** @description Name of the series. */
+                    name: string;
+                    /**
+                     * @description The records to compute from; bars if omitted.
+                     * @enum {string}
+                     */
+                    channel?: "trades" | "bars" | "ticker";
+                    /**
+                     * @description Only bars of this interval; every interval if omitted.
+                     * @enum {string}
+                     */
+                    interval?: "1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+                    /**
+                     * @description The field to compute from; close for bars, otherwise price, if omitted.
+                     * @enum {string}
+                     */
+                    field?: "close" | "open" | "high" | "low" | "volume" | "price" | "amount" | "bid" | "ask" | "volume24h" | "high24h" | "low24h";
+                    /** @description Name of a transform to compute from, instead of records. */
+                    input?: string;
+                    /** @description Simple moving average; no result before so many values. */
+                    sma?: {
+                        /**
+                         * @description Number of values.
+                         * @default 5
+                         */
+                        over: number;
+                    };
+                    /** @description Exponential moving average with weight 2/(over+1), of the last 4·over values, which have 99.9 % of the weight; no result before over values. */
+                    ema?: {
+                        /**
+                         * @description Number of values.
+                         * @default 5
+                         */
+                        over: number;
+                    };
+                    /** @description Difference to the previous value, or to that of a transform. */
+                    change?: {
+                        /**
+                         * @description The value to subtract: previous, or the name of a transform of the same records.
+                         * @default previous
+                         */
+                        reference: string;
+                    };
+                    /** @description Only the values in a range. */
+                    filter?: {
+                        /** @description Passes values greater than this. */
+                        above?: number;
+                        /** @description Passes values less than this. */
+                        below?: number;
+                        /** @description Name of a transform of the same records whose value is compared; the value itself if omitted. */
+                        by?: string;
+                    };
+                    /** @description Bars of a longer interval, each after its close; an incomplete first one is left out. */
+                    resample?: {
+                        /**
+                         * @description Length of a bar; no results where it is not a multiple of the interval of the records.
+                         * @enum {string}
+                         */
+                        interval: "1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+                    };
+                    /** @description Your Python function, run in a process of its own. A call that raises has no result, and its record is written to ingest_errors. */
+                    function?: {
+                        /** @description The function as package.module:name, in the image or in a ConfigMap. */
+                        module: string;
+                        /** @description A ConfigMap of the namespace with the module; each key is a file, such as mine.py. */
+                        configMap?: string;
+                        /**
+                         * @description Number of records of a call; there are no calls before so many were received.
+                         * @default 1
+                         */
+                        lookback: number;
+                        /**
+                         * @description Time limit of a call, seconds. A call that takes longer is ended without a result; after five in a row the function is not called again.
+                         * @default 1
+                         */
+                        seconds: number;
+                    };
+                }[];
+                /**
+                 * @description Delete the pods and start none until this is false again; the run then starts from its beginning.
+                 * @default false
+                 */
+                suspend: boolean;
+                /** @description Seconds that the Job of the run may take, restarts and pauses included, a suspension not; the run then fails with the reason DeadlineExceeded. No limit if omitted. A change takes effect at once. */
+                activeDeadlineSeconds?: number;
+                /** @description Seconds after the end until the resource is deleted (its results are kept); never if omitted. */
+                ttlSecondsAfterFinished?: number;
+            };
+        };
+        /** @description A Replay plays stored bars to a topic of its own at any speed, as if they were live. */
+        Replay: {
+            /** @constant */
+            apiVersion: "tapedeck.dev/v1alpha1";
+            /** @constant */
+            kind: "Replay";
+            metadata: {
+                name: string;
+                /** @description That of the path, or left out. */
+                namespace?: string;
+                labels?: {
+                    [key: string]: string;
+                };
+                annotations?: {
+                    [key: string]: string;
+                };
+            };
+            /** @description The data, the clock and the controls of a Replay. */
+            spec: {
+                /** @description Compute resources of each pod. */
+                resources?: {
+                    /** @description Reserved for the pod, by resource name: cpu in cores, memory and ephemeral-storage in bytes, such as 500m or 1Gi. A name that is omitted has the installation's default. */
+                    requests?: {
+                        [key: string]: string;
+                    };
+                    /** @description Upper limits, by resource name: cpu in cores, memory and ephemeral-storage in bytes; such as 2 or 4Gi. A name that is omitted has the installation's default. ephemeral-storage is also the size of /tmp. */
+                    limits?: {
+                        [key: string]: string;
+                    };
+                };
+                /** @description Labels of the nodes on which the pods may run. */
+                nodeSelector?: {
+                    [key: string]: string;
+                };
+                /** @description Taints that the pods tolerate. */
+                tolerations?: {
+                    /** @description Key of the taint; any if omitted. */
+                    key?: string;
+                    /**
+                     * @description Equal compares the value, Exists does not.
+                     * @default Equal
+                     * @enum {string}
+                     */
+                    operator: "Exists" | "Equal";
+                    /** @description Value of the taint, with Equal. */
+                    value?: string;
+                    /**
+                     * @description Effect of the taint; any if omitted.
+                     * @enum {string}
+                     */
+                    effect?: "NoSchedule" | "PreferNoSchedule" | "NoExecute";
+                    /** @description With NoExecute: seconds until eviction; never if omitted. */
+                    tolerationSeconds?: number;
+                }[];
+                /** @description The data to play. */
+                source: {
+                    /**
+                     * @description bars, or single trades, each published at its own time in the order of time and symbol, then of ids that count up, or of arrival. With trades, from and to are times of trades, and interval (1m if omitted) is only the length of a step.
+                     * @default bars
+                     * @enum {string}
+                     */
+                    channel: "bars" | "trades";
+                    /**
+                     * @description Before the start, download the bars of the range that the store lacks, by a Feed of its own. Bars that the exchange does not have stay missing.
+                     * @default false
+                     */
+                    fill: boolean;
+                    /** @description Hosts to use in place of the exchange's, with fill. */
+                    endpoints?: {
+                        /** @description Replaces scheme and host of every REST URL; the paths are kept. */
+                        rest?: string;
+                        /** @description Replaces scheme and host of every websocket URL; the paths are kept. */
+                        websocket?: string;
+                    };
+                    /** @description A range of the store. Symbols and range are resolved when the Replay starts; rows that are stored later are played if they are ahead of the position. */
+                    store?: {
+                        /** @description Exchange id as ccxt names it, such as coinbase. */
+                        exchange: string;
+                        /** @description Unified symbols, such as BTC/USD, or patterns, such as *\/USD: * is any text, ? any character. Patterns are resolved when the Replay starts. */
+                        symbols: string[];
+                        /**
+                         * @description Length of a bar.
+                         * @default 1m
+                         * @enum {string}
+                         */
+                        interval: "1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+                        /**
+                         * Format: date-time
+                         * @description First open time; that of the first stored bar if omitted.
+                         */
+                        from?: string;
+                        /**
+                         * Format: date-time
+                         * @description Open time to stop before; after the last stored bar if omitted.
+                         */
+                        to?: string;
+                    };
+                    /** @description Data in files. */
+                    files?: {
+                        /**
+                         * @description auto: what the files hold is recognized by their content: CSV with any delimiter, JSON, Parquet, Arrow; compressed or in archives. Else a preset, which says what such files do not, as the zone of their times. lean: QuantConnect LEAN's zips of seconds, minutes, hours or days; bars of quotes are those of the middle. binance-messages: trade messages of Binance's websocket, one per line.
+                         * @default auto
+                         * @enum {string}
+                         */
+                        format: "auto" | "lean" | "binance-messages" | "alphavantage" | "backtrader" | "binance-aggtrades" | "binance-futures-aggtrades" | "binance-futures-klines" | "binance-futures-trades" | "binance-klines" | "binance-trades" | "bitfinex-candles" | "bitfinex-trades" | "bitmex-trades" | "bitstamp-kaggle" | "bybit-spot-trades" | "bybit-trades" | "coinbase-candles" | "cryptodatadownload" | "databento-bars" | "databento-bars-pretty" | "dukascopy" | "freqtrade" | "freqtrade-table" | "histdata" | "interactive-brokers" | "kraken-ohlcvt" | "kraken-trades" | "metatrader4" | "metatrader5" | "metatrader5-days" | "ninjatrader" | "ninjatrader-ticks" | "okx-candles" | "okx-trades" | "okx-trades-old" | "polygon-aggregates" | "polygon-trades" | "stooq" | "tardis-trades" | "yahoo";
+                        /**
+                         * @description bars or trades; what the columns are of if omitted.
+                         * @enum {string}
+                         */
+                        kind?: "bars" | "trades";
+                        /** @description Exchange id of the published data. */
+                        exchange: string;
+                        /**
+                         * @description Length of a bar: in the files, or of bars built from trades.
+                         * @default 1m
+                         * @enum {string}
+                         */
+                        interval: "1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+                        /** @description The files of each symbol. */
+                        sets: {
+                            /** @description Unified symbol of all rows of these files; if omitted, that of each row (columns.symbol), else of each file's name (fileName): every symbol is a series of its own. */
+                            symbol?: string;
+                            /** @description A file or a glob pattern below the folder of the applied file (embedded deck) or the data folder of the image or volume, or a URL (s3://bucket/key). Links may not lead out of that folder. */
+                            path: string;
+                        }[];
+                        /** @description Columns whose names say nothing, or something else. The others are recognized. */
+                        columns?: {
+                            /** @description Time of a bar or a trade; see time.columns for two columns. */
+                            ts?: number | string;
+                            /** @description Open price of a bar. */
+                            open?: number | string;
+                            /** @description Highest price of a bar. */
+                            high?: number | string;
+                            /** @description Lowest price of a bar. */
+                            low?: number | string;
+                            /** @description Close price of a bar. */
+                            close?: number | string;
+                            /** @description Volume of a bar, in the base currency. */
+                            volume?: number | string;
+                            /** @description Id of a trade. */
+                            id?: number | string;
+                            /** @description Price of a trade. */
+                            price?: number | string;
+                            /** @description Amount of a trade, in the base currency. */
+                            amount?: number | string;
+                            /** @description Side of a trade's taker: buy or sell, b or s, 1 or -1. */
+                            side?: number | string;
+                            /** @description Whether the buyer of a trade was the maker: true or false. */
+                            maker?: number | string;
+                            /** @description Symbol of a row, which must be that of its files where they have one. */
+                            symbol?: number | string;
+                            /** @description Interval of a row, which must be that of the source. */
+                            interval?: number | string;
+                        };
+                        /** @description How times are written. What is omitted is recognized: the unit of numbers is the one in which they are times from 2000 to the end of next year; earlier and later ones need time.unit. */
+                        time?: {
+                            /**
+                             * @description Unit of times that are numbers: seconds, milliseconds, microseconds or nanoseconds since 1970.
+                             * @enum {string}
+                             */
+                            unit?: "s" | "ms" | "us" | "ns";
+                            /** @description Format of times that are text, with directives of strptime, such as %d/%m/%Y %H:%M. */
+                            format?: string;
+                            /** @description Zone of times without an offset, such as America/New_York; UTC if omitted. */
+                            zone?: string;
+                            /**
+                             * @description Which end of its bar a time is of; the open if omitted.
+                             * @enum {string}
+                             */
+                            stamp?: "open" | "close";
+                            /** @description The columns of the time: one, or those of the date and of the time of day. */
+                            columns?: (number | string)[];
+                        };
+                        /** @description How files are named, without suffixes, such as {symbol}-{interval}-{date}; {any} is any text. Files without a symbol have that of their name; an interval in it must be that of the source. */
+                        fileName?: string;
+                        /** @description Values that no column has. */
+                        defaults?: {
+                            /** @description Volume of a bar; 0 if omitted. */
+                            volume?: number;
+                            /** @description Amount of a trade. */
+                            amount?: number;
+                            /**
+                             * @description Side of a trade's taker; unknown if omitted.
+                             * @enum {string}
+                             */
+                            side?: "buy" | "sell";
+                        };
+                        /** @description Whether trades with a negative amount are sales, and the others purchases; if omitted, where no column has the side and one of the first amounts is negative. */
+                        signed?: boolean;
+                        /** @description Delimiter of the cells of text; recognized if omitted. */
+                        delimiter?: string;
+                        /**
+                         * @description Decimal sign; recognized if omitted.
+                         * @enum {string}
+                         */
+                        decimal?: "." | ",";
+                        /**
+                         * @description Sign between thousands; none if omitted.
+                         * @enum {string}
+                         */
+                        thousands?: "," | "." | " " | "'" | "_";
+                        /** @description Whether the first line has the names of the columns; recognized if omitted. */
+                        header?: boolean;
+                        /** @description Lines before the header or the first row; recognized if omitted. */
+                        skipRows?: number;
+                        /** @description Sign with which comments begin; # if omitted. */
+                        comment?: string;
+                        /** @description Encoding of text, such as latin-1; recognized if omitted. */
+                        encoding?: string;
+                        /** @description Number that prices are divided by, such as 10000 for LEAN's equities; 1 if omitted. */
+                        scale?: number;
+                        /**
+                         * @description Whether prices are adjusted for dividends and splits, by the ratio of the adjusted close (Adj Close) to the close.
+                         * @default false
+                         */
+                        adjust: boolean;
+                        /**
+                         * @description Security type of LEAN's files, on which zone and scale depend; that of the folders, such as equity/usa/minute, if omitted.
+                         * @enum {string}
+                         */
+                        securityType?: "equity" | "forex" | "cfd" | "crypto" | "cryptofuture";
+                        /** @description The volume of relative paths; the image's data folder if omitted. */
+                        volume?: {
+                            /** @description A ConfigMap of the namespace; each key is a file. */
+                            configMap?: string;
+                            /** @description A PersistentVolumeClaim of the namespace. */
+                            claim?: string;
+                        };
+                        /** @description Secret of the namespace with access_key and secret_key for s3 URLs, and session_token, endpoint and region where needed; anonymous access if omitted. */
+                        credentialsSecret?: string;
+                    };
+                    /** @description Records of a topic. */
+                    topic?: {
+                        /** @description Name of the topic, which must exist. */
+                        name: string;
+                        /** @description Exchange id; may be omitted if the topic has only one. */
+                        exchange?: string;
+                        /** @description Unified symbols or patterns, such as *\/USD; all if omitted. */
+                        symbols?: string[];
+                        /**
+                         * @description Length of a bar; may be omitted if the topic has only one.
+                         * @enum {string}
+                         */
+                        interval?: "1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+                        /**
+                         * Format: date-time
+                         * @description First open time to include.
+                         */
+                        from?: string;
+                        /**
+                         * Format: date-time
+                         * @description Open time to stop before.
+                         */
+                        to?: string;
+                        /** @description First offset in each partition; the earliest available if omitted. */
+                        fromOffset?: number;
+                    };
+                    /** @description Bars of a market generated from a seed. */
+                    synthetic?: {
+                        /**
+                         * @description Exchange id of the published bars.
+                         * @default synthetic
+                         */
+                        exchange: string;
+                        /** @description The markets. */
+                        symbols: {
+                            /** @description Unified symbol, such as BTC/USD. */
+                            symbol: string;
+                            /**
+                             * @description Price before the first bar, in the quote currency.
+                             * @default 100
+                             */
+                            price: number;
+                            /**
+                             * @description Growth rate of the expected price per year of 365 days: 0.1 is about 10 percent.
+                             * @default 0
+                             */
+                            drift: number;
+                            /**
+                             * @description Standard deviation of log returns per year of 365 days: 0.6 is about 60 percent.
+                             * @default 0.6
+                             */
+                            volatility: number;
+                            /**
+                             * @description Mean volume of a bar, in the base currency.
+                             * @default 1
+                             */
+                            volume: number;
+                        }[];
+                        /**
+                         * @description Length of a bar.
+                         * @default 1m
+                         * @enum {string}
+                         */
+                        interval: "1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+                        /**
+                         * Format: date-time
+                         * @description Open of the first bar, a whole number of intervals; 2024-01-01T00:00:00Z if omitted.
+                         */
+                        from?: string;
+                        /**
+                         * Format: date-time
+                         * @description Open time to stop before.
+                         */
+                        to?: string;
+                        /** @description Number of bars of each symbol. */
+                        bars?: number;
+                        /**
+                         * @description Seed of the random numbers.
+                         * @default 0
+                         */
+                        seed: number;
+                        /** @description Correlation matrix of the symbols' diffusions, one row for each in their order: symmetric, 1 on the diagonal, positive semidefinite; uncorrelated if omitted. */
+                        correlation?: number[][];
+                        /** @description Jumps in addition to the diffusion (Merton); none if omitted. */
+                        jumps?: {
+                            /** @description Expected number of jumps of each symbol per year of 365 days. */
+                            perYear: number;
+                            /**
+                             * @description Mean of a jump's log size.
+                             * @default 0
+                             */
+                            mean: number;
+                            /**
+                             * @description Standard deviation of a jump's log size.
+                             * @default 0.05
+                             */
+                            deviation: number;
+                        };
+                        /** @description Volatility clusters: states of a Markov chain that all symbols share, starting in the first. */
+                        regimes?: {
+                            /** @description Factor on the volatility of every symbol in this regime. */
+                            volatility: number;
+                            /** @description Mean number of bars in this regime; the next one is chosen uniformly among the others. */
+                            meanBars: number;
+                        }[];
+                        /**
+                         * @description Standard deviation of the logarithm of a bar's volume.
+                         * @default 0.5
+                         */
+                        volumeDeviation: number;
+                    };
+                };
+                /** @description Changes to the market data, applied in order, then changes to its publication. */
+                scenario?: {
+                    /** @description Factor on log returns in the window; later prices keep the resulting level. */
+                    volatility?: {
+                        /** @description Factor; 1 changes nothing. */
+                        factor: number;
+                    };
+                    /** @description A move that begins at `from`. */
+                    shock?: {
+                        /** @description Size of the move: -20 is a fall by 20 %. */
+                        percent: number;
+                        /**
+                         * @description Duration of the move, seconds; 0 is at once.
+                         * @default 0
+                         */
+                        duration: number;
+                        /**
+                         * @description Duration of the recovery, seconds; no recovery if 0.
+                         * @default 0
+                         */
+                        recovery: number;
+                        /**
+                         * @description Share of the move that the recovery reverses, percent.
+                         * @default 100
+                         */
+                        recovered: number;
+                    };
+                    /** @description A constant drift in the window; later prices keep the resulting level. */
+                    trend?: {
+                        /** @description Growth in 24 hours, percent. */
+                        percentPerDay: number;
+                    };
+                    /** @description Factor on the distance of high and low from open and close, in log prices. */
+                    spread?: {
+                        /** @description Factor; 1 changes nothing. */
+                        factor: number;
+                    };
+                    /** @description Factor on volumes. */
+                    volume?: {
+                        /** @description Factor; 1 changes nothing. */
+                        factor: number;
+                    };
+                    /** @description An outage of the exchange: bars are missing. */
+                    outage?: {
+                        /**
+                         * @description Share of bars lost, percent.
+                         * @default 100
+                         */
+                        percent: number;
+                    };
+                    /** @description Segments in another order, prices joined end to end. */
+                    shuffle?: {
+                        /** @description Length of a segment, a whole number of intervals. */
+                        seconds: number;
+                        /**
+                         * @description Draw with replacement: some segments repeat and others are left out.
+                         * @default false
+                         */
+                        replace: boolean;
+                    };
+                    /** @description Bars are published late. */
+                    delay?: {
+                        /**
+                         * @description Delay of each bar, virtual seconds.
+                         * @default 0
+                         */
+                        seconds: number;
+                        /**
+                         * @description Maximum of an additional random delay (uniform), virtual seconds.
+                         * @default 0
+                         */
+                        jitter: number;
+                    };
+                    /** @description Bars are published twice. */
+                    duplicates?: {
+                        /** @description Share of bars that are published twice, percent. */
+                        percent: number;
+                        /**
+                         * @description Delay of the copy, virtual seconds.
+                         * @default 0
+                         */
+                        after: number;
+                    };
+                    /** @description Bars are published out of order. */
+                    disorder?: {
+                        /** @description Share of bars that are published out of order, percent. */
+                        percent: number;
+                        /**
+                         * @description Maximum of the random (uniform) number of later intervals that precede such a bar.
+                         * @default 1
+                         */
+                        bars: number;
+                    };
+                    /**
+                     * Format: date-time
+                     * @description First open time to change.
+                     */
+                    from?: string;
+                    /**
+                     * Format: date-time
+                     * @description Open time to stop before.
+                     */
+                    to?: string;
+                    /** @description Symbols to change; all if omitted. */
+                    symbols?: string[];
+                    /**
+                     * @description Seed of the random choice of bars.
+                     * @default 0
+                     */
+                    seed: number;
+                }[];
+                /**
+                 * @description Virtual seconds per second, from 0.1 to 1000000.
+                 * @default 1
+                 */
+                speed: number;
+                /**
+                 * @description Play as fast as possible, whatever the speed.
+                 * @default false
+                 */
+                unpaced: boolean;
+                /**
+                 * @description Stop virtual time.
+                 * @default false
+                 */
+                paused: boolean;
+                /** @description Jump to another virtual time. */
+                seek?: {
+                    /**
+                     * Format: date-time
+                     * @description Virtual time to continue from; the next bar is the first that is known later. A time outside the range is moved to the nearer end, and the status says so.
+                     */
+                    to: string;
+                    /** @description Any text not used before: a new id requests a new seek. */
+                    id: string;
+                };
+                /** @description Advance by some intervals and stay paused. */
+                step?: {
+                    /** @description Number of intervals of the bars; at most to the end of the range. */
+                    intervals: number;
+                    /** @description Any text not used before: a new id requests a new step. */
+                    id: string;
+                };
+                /** @description How many times to play the range: a number, or forever; once if omitted. */
+                loop?: number | string;
+                /**
+                 * Format: date-time
+                 * @description Virtual time at which to pause; at once where it has passed. Playing continues when this is changed or removed, or after a seek to an earlier time.
+                 */
+                until?: string;
+                /**
+                 * @description At the end of the range. finish: the run is complete. hold: wait for a seek.
+                 * @default finish
+                 * @enum {string}
+                 */
+                atEnd: "finish" | "hold";
+                /** @description The source of virtual time; the wall clock if omitted. */
+                clock?: {
+                    /** @description Name of a Replay of the same namespace whose clock and controls this one follows. */
+                    follow?: string;
+                    /**
+                     * @description After a stall of more than a second. burst: overdue records are published at once. skip: virtual time continues from the position reached, for all that share this clock; no record is left out.
+                     * @default burst
+                     * @enum {string}
+                     */
+                    catchUp: "burst" | "skip";
+                };
+                /**
+                 * @description Number of pods, and of partitions of the topic. A symbol is in shard crc32(exchange:symbol) mod shards.
+                 * @default 1
+                 */
+                shards: number;
+                /**
+                 * @description Also record what is played in the store, under the exchange id replay.<name of this resource>.
+                 * @default false
+                 */
+                record: boolean;
+                /** @description Another topic to which the bars are published as well. */
+                target?: {
+                    /**
+                     * @description The topic of live bars or, with channel: trades, of live trades.
+                     * @enum {string}
+                     */
+                    topic: "market.bars" | "market.trades";
+                    /**
+                     * @description Must be true: only the header distinguishes live and replayed bars.
+                     * @default false
+                     */
+                    shared: boolean;
+                };
+                /** @description Series that a pod of their own computes from the records on arrival. Results go to the topic market.points and the table points; those of a Replay go to tapedeck.points.<uid>, and to the table with record: true. Backfilled bars get no results, but count as earlier records. */
+                transforms?: {
+                    /** @description Name of the series. */
+                    name: string;
+                    /**
+                     * @description The records to compute from; bars if omitted.
+                     * @enum {string}
+                     */
+                    channel?: "trades" | "bars" | "ticker";
+                    /**
+                     * @description Only bars of this interval; every interval if omitted.
+                     * @enum {string}
+                     */
+                    interval?: "1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+                    /**
+                     * @description The field to compute from; close for bars, otherwise price, if omitted.
+                     * @enum {string}
+                     */
+                    field?: "close" | "open" | "high" | "low" | "volume" | "price" | "amount" | "bid" | "ask" | "volume24h" | "high24h" | "low24h";
+                    /** @description Name of a transform to compute from, instead of records. */
+                    input?: string;
+                    /** @description Simple moving average; no result before so many values. */
+                    sma?: {
+                        /**
+                         * @description Number of values.
+                         * @default 5
+                         */
+                        over: number;
+                    };
+                    /** @description Exponential moving average with weight 2/(over+1), of the last 4·over values, which have 99.9 % of the weight; no result before over values. */
+                    ema?: {
+                        /**
+                         * @description Number of values.
+                         * @default 5
+                         */
+                        over: number;
+                    };
+                    /** @description Difference to the previous value, or to that of a transform. */
+                    change?: {
+                        /**
+                         * @description The value to subtract: previous, or the name of a transform of the same records.
+                         * @default previous
+                         */
+                        reference: string;
+                    };
+                    /** @description Only the values in a range. */
+                    filter?: {
+                        /** @description Passes values greater than this. */
+                        above?: number;
+                        /** @description Passes values less than this. */
+                        below?: number;
+                        /** @description Name of a transform of the same records whose value is compared; the value itself if omitted. */
+                        by?: string;
+                    };
+                    /** @description Bars of a longer interval, each after its close; an incomplete first one is left out. */
+                    resample?: {
+                        /**
+                         * @description Length of a bar; no results where it is not a multiple of the interval of the records.
+                         * @enum {string}
+                         */
+                        interval: "1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+                    };
+                    /** @description Your Python function, run in a process of its own. A call that raises has no result, and its record is written to ingest_errors. */
+                    function?: {
+                        /** @description The function as package.module:name, in the image or in a ConfigMap. */
+                        module: string;
+                        /** @description A ConfigMap of the namespace with the module; each key is a file, such as mine.py. */
+                        configMap?: string;
+                        /**
+                         * @description Number of records of a call; there are no calls before so many were received.
+                         * @default 1
+                         */
+                        lookback: number;
+                        /**
+                         * @description Time limit of a call, seconds. A call that takes longer is ended without a result; after five in a row the function is not called again.
+                         * @default 1
+                         */
+                        seconds: number;
+                    };
+                }[];
+                /** @description Seconds that the Job of the run may take, restarts and pauses included, a suspension not; the run then fails with the reason DeadlineExceeded. No limit if omitted. A change takes effect at once. */
+                activeDeadlineSeconds?: number;
+                /** @description Seconds after the end until the resource is deleted (its results are kept); never if omitted. */
+                ttlSecondsAfterFinished?: number;
+            };
+        };
+        /** @description A Backtest runs a Backtrader strategy over stored or replayed bars and keeps its results. */
+        Backtest: {
+            /** @constant */
+            apiVersion: "tapedeck.dev/v1alpha1";
+            /** @constant */
+            kind: "Backtest";
+            metadata: {
+                name: string;
+                /** @description That of the path, or left out. */
+                namespace?: string;
+                labels?: {
+                    [key: string]: string;
+                };
+                annotations?: {
+                    [key: string]: string;
+                };
+            };
+            /** @description The strategy, its data and how it is executed. */
+            spec: {
+                /** @description Compute resources of each pod. */
+                resources?: {
+                    /** @description Reserved for the pod, by resource name: cpu in cores, memory and ephemeral-storage in bytes, such as 500m or 1Gi. A name that is omitted has the installation's default. */
+                    requests?: {
+                        [key: string]: string;
+                    };
+                    /** @description Upper limits, by resource name: cpu in cores, memory and ephemeral-storage in bytes; such as 2 or 4Gi. A name that is omitted has the installation's default. ephemeral-storage is also the size of /tmp. */
+                    limits?: {
+                        [key: string]: string;
+                    };
+                };
+                /** @description Labels of the nodes on which the pods may run. */
+                nodeSelector?: {
+                    [key: string]: string;
+                };
+                /** @description Taints that the pods tolerate. */
+                tolerations?: {
+                    /** @description Key of the taint; any if omitted. */
+                    key?: string;
+                    /**
+                     * @description Equal compares the value, Exists does not.
+                     * @default Equal
+                     * @enum {string}
+                     */
+                    operator: "Exists" | "Equal";
+                    /** @description Value of the taint, with Equal. */
+                    value?: string;
+                    /**
+                     * @description Effect of the taint; any if omitted.
+                     * @enum {string}
+                     */
+                    effect?: "NoSchedule" | "PreferNoSchedule" | "NoExecute";
+                    /** @description With NoExecute: seconds until eviction; never if omitted. */
+                    tolerationSeconds?: number;
+                }[];
+                /** @description The strategy and its parameters. */
+                strategy: {
+                    /**
+                     * @description A built-in strategy.
+                     * @enum {string}
+                     */
+                    builtin?: "sma-cross" | "ema-cross" | "rsi" | "bollinger" | "donchian" | "macd" | "buy-and-hold";
+                    /** @description Your backtrader.Strategy as package.module:Class. The module is in the image, in a ConfigMap or (embedded deck) beside the applied file. */
+                    module?: string;
+                    /** @description A ConfigMap of the namespace with the module; each key is a file such as mine.py. Read at start. */
+                    configMap?: string;
+                    /**
+                     * @description Values of the strategy's params by name.
+                     * @default {}
+                     */
+                    params: Record<string, unknown>;
+                };
+                /** @description The data that the strategy trades. */
+                data: {
+                    /** @description A range of bars of the store, run in one batch. */
+                    store?: {
+                        /** @description Exchange id as ccxt names it, such as coinbase. */
+                        exchange: string;
+                        /** @description Unified symbols, such as BTC/USD. */
+                        symbols: string[];
+                        /**
+                         * @description Length of a bar.
+                         * @default 1m
+                         * @enum {string}
+                         */
+                        interval: "1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+                        /**
+                         * Format: date-time
+                         * @description First open time; that of the first stored bar if omitted.
+                         */
+                        from?: string;
+                        /**
+                         * Format: date-time
+                         * @description Open time to stop before; after the last stored bar if omitted.
+                         */
+                        to?: string;
+                    };
+                    /** @description The stream of a Replay, while it plays. */
+                    replay?: {
+                        /** @description Name of the Replay. */
+                        name: string;
+                        /** @description Which of its symbols to trade; all if omitted. */
+                        symbols?: string[];
+                        /**
+                         * @description The effect of a seek or of a new round of the loop, also before the run began: a run reads the Replay from its start. stop: the run fails. restart: the run ends as failed, and the strategy starts again from the new position as a run with id <runId>@<epoch>.
+                         * @default stop
+                         * @enum {string}
+                         */
+                        onSeek: "stop" | "restart";
+                    };
+                    /** @description The closed bars of a Feed on arrival. A bar is traded if it is logged within 5 s of its close; corrections are ignored. */
+                    feed?: {
+                        /** @description Name of the Feed. */
+                        name: string;
+                        /** @description Which of its symbols to trade. */
+                        symbols: string[];
+                        /**
+                         * @description Which of its intervals to trade.
+                         * @default 1m
+                         * @enum {string}
+                         */
+                        interval: "1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+                        /**
+                         * Format: date-time
+                         * @description Close time of the last bar; if omitted, the run continues until it is deleted.
+                         */
+                        until?: string;
+                    };
+                    /**
+                     * @description Longer intervals to build from the bars. Each is a data feed of its own, named like BTC/USD@1h, after the feeds of the bars.
+                     * @default []
+                     */
+                    intervals: ("1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M")[];
+                    /** @description When the market of the bars trades, and its time zone; if omitted, each symbol has that of the catalogue, or trades without a break, with days in UTC. Longer intervals are built from the bars of a session. The strategy sees local times: Backtrader's tz, sessionstart and sessionend are set. */
+                    session?: {
+                        /**
+                         * @description Time zone of the IANA database, such as America/New_York.
+                         * @default UTC
+                         */
+                        timezone: string;
+                        /**
+                         * @description Local time at which a session opens.
+                         * @default 00:00
+                         */
+                        open: string;
+                        /**
+                         * @description Local time at which a session closes; 24:00 is the end of the day. A close that is not later than the open is that of the next day.
+                         * @default 24:00
+                         */
+                        close: string;
+                        /**
+                         * @description Local days on which sessions close.
+                         * @default [
+                         *       "Mon",
+                         *       "Tue",
+                         *       "Wed",
+                         *       "Thu",
+                         *       "Fri",
+                         *       "Sat",
+                         *       "Sun"
+                         *     ]
+                         */
+                        days: ("Mon" | "Tue" | "Wed" | "Thu" | "Fri" | "Sat" | "Sun")[];
+                    };
+                    /**
+                     * @description Number of bars of each symbol, from the store, that precede the first bar to warm up indicators. The strategy trades and is measured from the first bar. They have the interval of the stream or range.
+                     * @default 0
+                     */
+                    warmupBars: number;
+                };
+                /**
+                 * @description The simulated broker.
+                 * @default {}
+                 */
+                broker: {
+                    /**
+                     * @description Initial cash in the quote currency; more than 0.
+                     * @default 10000
+                     */
+                    cash: number;
+                    /**
+                     * @description Commission of each fill, percent of its value.
+                     * @default 0
+                     */
+                    commissionPercent: number;
+                    /** @description Commission, in place of commissionPercent, of maker fills: limit orders that fill at their limit, which the bar's open had not reached. commissionPercent if omitted. */
+                    makerPercent?: number;
+                    /**
+                     * @description Commission of each fill, independent of its size, in the quote currency.
+                     * @default 0
+                     */
+                    commissionFixed: number;
+                    /**
+                     * @description Commission per unit, in the quote currency.
+                     * @default 0
+                     */
+                    commissionPerUnit: number;
+                    /**
+                     * @description Slippage of market and stop orders, percent of the price; fills stay within the bar's high and low.
+                     * @default 0
+                     */
+                    slippagePercent: number;
+                    /**
+                     * @description Slippage as an amount in the quote currency.
+                     * @default 0
+                     */
+                    slippageFixed: number;
+                    /**
+                     * @description Maximum value of a long position as a multiple of the cash for it. Nothing is liquidated.
+                     * @default 1
+                     */
+                    leverage: number;
+                    /**
+                     * @description Whether short positions are allowed. As in Backtrader, the proceeds of a short sale are cash, and no margin is required. If false, a sale that would open a short is rejected as a whole when it would fill.
+                     * @default true
+                     */
+                    shorts: boolean;
+                    /**
+                     * @description Price of market orders: the open of the next bar, or the close of the bar on which the strategy decided, which no real order gets.
+                     * @default nextOpen
+                     * @enum {string}
+                     */
+                    fill: "nextOpen" | "close";
+                    /**
+                     * @description Whether next_open of the strategy is called: with a bar, before orders are matched, so that its market orders fill at the open of that bar. It can read the whole bar, of which a real order knows the open.
+                     * @default false
+                     */
+                    cheatOnOpen: boolean;
+                };
+                /** @description The size of an order without one; 1 if omitted. */
+                sizer?: {
+                    /** @description A number of units. */
+                    fixed?: number;
+                    /** @description Share of the free cash, percent. */
+                    percent?: number;
+                    /** @description Share of the account's value, percent; above 100 with leverage. */
+                    valuePercent?: number;
+                    /** @description Value of the position, in the quote currency. */
+                    amount?: number;
+                    /**
+                     * @description Whether sizes are rounded down to whole units.
+                     * @default false
+                     */
+                    whole: boolean;
+                };
+                /**
+                 * @description Observers, which the strategy reads as self.stats.drawdown and the store keeps: classes of backtrader.observers such as DrawDown, of the strategy's module, or package.module:Class. A strategy whose module reads self.stats has Broker, BuySell and Trades also if they are not listed.
+                 * @default []
+                 */
+                observers: string[];
+                /**
+                 * @description Analyzers of the run, whose results the store keeps: classes of backtrader.analyzers such as TradeAnalyzer, of the strategy's module (for other params, a subclass), or package.module:Class.
+                 * @default []
+                 */
+                analyzers: string[];
+                /** @description Many trials of the strategy over a range of the store; a single run if omitted. */
+                sweep?: {
+                    /**
+                     * @description grid: every combination. random: drawn at random. tpe: Optuna's tree-structured Parzen estimator, which learns from earlier trials.
+                     * @default grid
+                     * @enum {string}
+                     */
+                    search: "grid" | "random" | "tpe";
+                    /** @description The params to try. */
+                    params: {
+                        /** @description Name of the param in the strategy's class. */
+                        name: string;
+                        /** @description Numbers to try; 0 and 1 for a boolean. */
+                        values?: number[];
+                        /** @description Texts to try. */
+                        texts?: string[];
+                        /** @description Lower bound. */
+                        from?: number;
+                        /** @description Upper bound. */
+                        to?: number;
+                        /** @description Step between the numbers; any number in the range if omitted. The numbers are integers where from, to and step are. */
+                        step?: number;
+                    }[];
+                    /** @description Number of trials of a random or tpe search; a grid has one for each combination. */
+                    trials?: number;
+                    /**
+                     * @description Seed of the random numbers.
+                     * @default 0
+                     */
+                    seed: number;
+                    /**
+                     * @description The metric that ranks trials.
+                     * @default {}
+                     */
+                    objective: {
+                        /**
+                         * @description Metric of the trial.
+                         * @default sharpe
+                         * @enum {string}
+                         */
+                        metric: "finalValue" | "returnPercent" | "maxDrawdownPercent" | "sharpe" | "trades" | "winRatePercent" | "profitFactor" | "averageTrade" | "exposurePercent" | "cagrPercent" | "sortino" | "calmar" | "sqn" | "expectancyRatio";
+                        /**
+                         * @description Whether higher or lower is better.
+                         * @default maximize
+                         * @enum {string}
+                         */
+                        direction: "maximize" | "minimize";
+                    };
+                    /**
+                     * @description Conditions for a trial to be feasible: only feasible ones can be best.
+                     * @default []
+                     */
+                    constraints: {
+                        /**
+                         * @description Metric of the trial.
+                         * @enum {string}
+                         */
+                        metric: "finalValue" | "returnPercent" | "maxDrawdownPercent" | "sharpe" | "trades" | "winRatePercent" | "profitFactor" | "averageTrade" | "exposurePercent" | "cagrPercent" | "sortino" | "calmar" | "sqn" | "expectancyRatio";
+                        /** @description Minimum. */
+                        min?: number;
+                        /** @description Maximum. */
+                        max?: number;
+                    }[];
+                    /**
+                     * @description Number of parts of the trials, one pod for each.
+                     * @default 1
+                     */
+                    shards: number;
+                    /** @description Maximum number of pods at the same time; all if omitted. May be changed during the run. */
+                    parallelism?: number;
+                    /**
+                     * @description Number of best trials in the status.
+                     * @default 5
+                     */
+                    keep: number;
+                    /** @description Search in rolling windows; over the whole range if omitted. */
+                    walkForward?: {
+                        /** @description Length of the in-sample part of a window, days. */
+                        trainDays: number;
+                        /** @description Length of the out-of-sample part after it, days; also the step between windows. */
+                        testDays: number;
+                        /** @description Number of bars of each symbol before an out-of-sample part to warm up indicators; as many as the indicators of the strategy need if omitted. */
+                        warmupBars?: number;
+                    };
+                };
+                /**
+                 * @description Checks before the run, over the first 20,000 bars of each symbol; a failed check fails the run. lookAhead: no order may change when the bars after it are removed. startUp: no indicator may depend on the number of earlier bars beyond its own period and data.warmupBars.
+                 * @default []
+                 */
+                checks: ("lookAhead" | "startUp")[];
+                /**
+                 * @description Limits of the strategy. A run whose strategy takes longer for a bar fails, as does one that uses more memory than resources.limits.memory. In a sweep only the trial fails, unless the strategy cannot be interrupted.
+                 * @default {}
+                 */
+                limits: {
+                    /**
+                     * @description Time limit for one bar, and for computing the indicators before the first, seconds.
+                     * @default 300
+                     */
+                    barSeconds: number;
+                    /**
+                     * @description Bytes of the strategy's output that are kept in the pod's log; the rest is dropped.
+                     * @default 1048576
+                     */
+                    outputBytes: number;
+                };
+                /**
+                 * @description Delete the pods and start none until this is false again; the run then starts from its beginning.
+                 * @default false
+                 */
+                suspend: boolean;
+                /** @description Seconds that the Job of the run may take, restarts and pauses included, a suspension not; the run then fails with the reason DeadlineExceeded. No limit if omitted. A change takes effect at once. */
+                activeDeadlineSeconds?: number;
+                /** @description Seconds after the end until the resource is deleted (its results are kept); never if omitted. */
+                ttlSecondsAfterFinished?: number;
+            };
+        };
+        /** @description A JSON merge patch of a resource: what it leaves out stays, null removes a field. */
+        ResourcePatch: {
+            metadata?: {
+                labels?: {
+                    [key: string]: string | null;
+                };
+                annotations?: {
+                    [key: string]: string | null;
+                };
+            };
+            /** @description The fields of the kind's spec that change. */
+            spec?: Record<string, unknown>;
+        };
+        /**
+         * ReplayControls
+         * @description Controls, all of them optional. Times are milliseconds UTC or ISO 8601 (UTC without an offset).
+         */
+        ReplayControls: {
+            /**
+             * Paused
+             * @description true stops virtual time, false lets it run.
+             * @default null
+             */
+            paused: boolean | null;
+            /**
+             * Speed
+             * @description Virtual seconds per second; it ends unpaced.
+             * @default null
+             */
+            speed: number | null;
+            /**
+             * Unpaced
+             * @description true plays as fast as possible.
+             * @default null
+             */
+            unpaced: boolean | null;
+            /**
+             * Seek
+             * @description The virtual time to continue from.
+             * @default null
+             */
+            seek: number | string | {
+                to?: number | string;
+            } | null;
+            /**
+             * Step
+             * @description Advances virtual time by so many intervals, and pauses.
+             * @default null
+             */
+            step: number | {
+                intervals?: unknown;
+            } | null;
+            /**
+             * Loop
+             * @description How often to play the range, or forever; null for once.
+             * @default null
+             */
+            loop: (number | string) | null;
+            /**
+             * Until
+             * @description The virtual time to pause at; null removes it.
+             * @default null
+             */
+            until: number | string | null;
+        };
+        /**
+         * StrategySource
+         * @description A module with strategies.
+         */
+        StrategySource: {
+            /** Name */
+            name: string;
+            /**
+             * Source
+             * @description Python source; the Backtest names its class as strategy:Class.
+             */
+            source: string;
+        };
         /**
          * SubscribeBars
          * @description Bars of a series: those of an exchange as they are built and corrected, those of a replay as it plays.
@@ -1749,6 +3183,12 @@ export type EventPage = components['schemas']['EventPage'];
 export type PodLog = components['schemas']['PodLog'];
 export type ResourceLog = components['schemas']['ResourceLog'];
 export type StoredSource = components['schemas']['StoredSource'];
+export type Feed = components['schemas']['Feed'];
+export type Replay = components['schemas']['Replay'];
+export type Backtest = components['schemas']['Backtest'];
+export type ResourcePatch = components['schemas']['ResourcePatch'];
+export type ReplayControls = components['schemas']['ReplayControls'];
+export type StrategySource = components['schemas']['StrategySource'];
 export type SubscribeBars = components['schemas']['SubscribeBars'];
 export type SubscribeTrades = components['schemas']['SubscribeTrades'];
 export type SubscribeTickers = components['schemas']['SubscribeTickers'];
