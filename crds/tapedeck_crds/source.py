@@ -39,10 +39,10 @@ class SyntheticSymbol(Model):
     symbol: Symbol = Field(description="Unified symbol, such as BTC/USD.")
     price: Positive = Field(default=100.0, description="Price before the first bar, in the quote currency.")
     drift: Annotated[float, Field(ge=-10, le=10)] = Field(
-        default=0.0, description="Growth rate of the expected price per year of 365 days: 0.1 is about 10 percent."
+        default=0.0, description="Growth rate of the expected price per year of 365 days: 0.1 is about 10 %."
     )
     volatility: Annotated[float, Field(ge=0, le=10)] = Field(
-        default=0.6, description="Standard deviation of log returns per year of 365 days: 0.6 is about 60 percent."
+        default=0.6, description="Standard deviation of log returns per year of 365 days: 0.6 is about 60 %."
     )
     volume: NonNegative = Field(default=1.0, description="Mean volume of a bar, in the base currency.")
 

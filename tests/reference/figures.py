@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from reference.markdown import code, prose, table
-from tapedeck_backtest.report import metrics, sharpe, summary
+from tapedeck_backtest.report import metrics, summary
 from tapedeck_backtest.report.metrics import RETURNS_MIN, TRADES_MIN
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.fields import find_field
@@ -18,8 +18,8 @@ _FORMULAS: dict[str, Callable[..., object]] = {
     "annual_return_percent": metrics.Returns.annual_percent,
     "volatility_percent": metrics.Returns.volatility_percent,
     "sharpe": metrics.Returns.sharpe,
-    "sharpe_error": sharpe.standard_error,
-    "probabilistic_sharpe": sharpe.probabilistic_sharpe,
+    "sharpe_error": metrics.Returns.sharpe_error,
+    "probabilistic_sharpe": metrics.Returns.probabilistic_sharpe,
     "sortino": metrics.Returns.sortino,
     "buy_and_hold_percent": metrics.hold_percent,
 }

@@ -65,7 +65,11 @@ class Returns:
         return self._ratio(math.sqrt(float(np.mean(np.minimum(self.each, 0) ** 2))))
 
     def sharpe_error(self) -> float | None:
-        """Standard error of the annualised Sharpe ratio (see report.sharpe)."""
+        """Standard error of the annualised Sharpe ratio: √((1 - skewness × SR + (kurtosis - 1) / 4 × SR²) / (n - 1)).
+
+        It holds for n returns that need not be normal (Mertens). SR in it is the ratio of one period; the result is
+        multiplied by √(periods per year). Kurtosis is 3 for normal returns.
+        """
         sharpe = self.sharpe()
         if sharpe is None:
             return None
@@ -76,7 +80,7 @@ class Returns:
         return standard_error(sharpe / scale, skewness, kurtosis, len(self.each)) * scale
 
     def probabilistic_sharpe(self) -> float | None:
-        """Probability that the true Sharpe ratio is above 0 (see report.sharpe)."""
+        """Probability that the true Sharpe ratio is above 0 (Bailey and López de Prado 2012): Φ(SR / its error)."""
         sharpe, error = self.sharpe(), self.sharpe_error()
         return None if sharpe is None or error is None else probabilistic_sharpe(sharpe, error)
 
@@ -187,7 +191,7 @@ def expectancy_ratio(pnl_net: Floats) -> float | None:
 def sqn(pnl_net: Floats) -> float | None:
     """System quality number (Tharp): √n × mean profit / standard deviation (n - 1) of n closed trades' profits.
 
-    None for less than TRADES_MIN trades.
+    None for fewer than 30 trades.
     """
     if len(pnl_net) < TRADES_MIN:
         return None
