@@ -41,7 +41,7 @@ define install
 	@$(LOCKED) $(PIP) --no-deps --no-build-isolation -e client -e .
 endef
 
-$(VENV)/.run: requirements/local.txt pyproject.toml client/pyproject.toml
+$(VENV)/.run: requirements/deck.txt pyproject.toml client/pyproject.toml
 	$(install)
 	@touch $@
 
@@ -61,7 +61,7 @@ sbom: $(VENV)/.dev ## Write bills of materials (CycloneDX) and a list of licence
 	@$(TESTS) sbom
 
 AUDIT := build/audit
-RELEASED := operator feed replay backtest recorder gateway local
+RELEASED := operator feed replay backtest recorder gateway deck
 audit: $(VENV)/.run ## Look up known vulnerabilities of what is released: pip-audit and npm audit (needs the internet)
 	@$(PYTHON) -m venv --clear $(AUDIT) && $(AUDIT)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/audit.txt
 	@$(AUDIT)/bin/pip-audit --require-hashes --disable-pip --progress-spinner off $(addprefix -r requirements/,$(addsuffix .txt,$(RELEASED)))
@@ -204,8 +204,8 @@ docs: $(VENV)/.run ## Build the documentation into build/docs/html; links that l
 
 LOCK := -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-package tapedeck-client
 lock: ## Pin every Python package by version and hash (needs uv)
-	uv pip compile $(LOCK) --extra local --group build -o requirements/local.txt pyproject.toml
-	uv pip compile $(LOCK) --extra local --extra operator --group build --group dev -c requirements/local.txt -o requirements/dev.txt pyproject.toml
+	uv pip compile $(LOCK) --extra deck --group build -o requirements/deck.txt pyproject.toml
+	uv pip compile $(LOCK) --extra deck --extra operator --group build --group dev -c requirements/deck.txt -o requirements/dev.txt pyproject.toml
 	for image in feed replay backtest recorder gateway; do uv pip compile $(LOCK) --extra $$image -c requirements/dev.txt -o requirements/$$image.txt pyproject.toml || exit 1; done
 	uv pip compile $(LOCK) --extra operator $(addprefix --no-emit-package ,confluent-kafka msgspec starlette uvicorn) -c requirements/dev.txt -o requirements/operator.txt pyproject.toml
 	echo uv | uv pip compile $(LOCK) -o requirements/uv.txt -

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -9,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-VERSION_FILE, CHART, CHANGELOG = (
-    Path("workloads/common/tapedeck_common/version.py"), Path("charts/tapedeck/Chart.yaml"), Path("CHANGELOG.md"),
-)  # fmt: skip
+VERSION_FILE, CHART = Path("workloads/common/tapedeck_common/version.py"), Path("charts/tapedeck/Chart.yaml")
+NPM_PACKAGE, CHANGELOG = Path("client/js/package.json"), Path("CHANGELOG.md")
 STEPS = """\
 make test && make e2e CLUSTER=rig
 git tag -s v{version} -m "Tapedeck {version}"
@@ -31,6 +31,8 @@ def problems(version: str, root: Path = ROOT, changed: str = "") -> Iterator[str
     for field in ("version", "appVersion"):
         if f"\n{field}: {version}\n" not in chart:
             yield f"{CHART}: expected {field}: {version}"
+    if json.loads((root / NPM_PACKAGE).read_text())["version"] != version:
+        yield f"{NPM_PACKAGE}: expected the version {version}"
     if f"\n## [{version}] - " not in (root / CHANGELOG).read_text():
         yield f"{CHANGELOG}: expected a heading [{version}] with its date, in place of Unreleased"
     if changed:

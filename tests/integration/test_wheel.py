@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,12 +57,12 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tapedeck(environment: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def tapedeck(environment: Path, folder: Path, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     # A folder on PYTHONPATH is no site folder: the links of its editable packages to the clone are not followed.
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("TAPEDECK_", "PYTHON"))}
     variables["PYTHONPATH"] = sysconfig.get_paths()["purelib"]
     command = [str(environment / "bin" / "tapedeck"), *words]
-    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=timeout)
 
 
 def test_the_wheel_has_what_programs_read(wheel: Path) -> None:
@@ -85,6 +86,24 @@ def test_an_installed_command_needs_no_clone(installed: Path, tmp_path: Path) ->
     assert tapedeck(installed, tmp_path, "apply", "-f", "my-replay.yaml").stdout == "replay/my-replay created\n"
     found = json.loads(tapedeck(installed, tmp_path, "doctor", "-o", "json").stdout)
     assert {each["part"]: each["state"] for each in found}["packages"] == "ok"
+
+
+def test_a_command_without_the_packages_of_a_deck_says_what_to_install(installed: Path, tmp_path: Path) -> None:
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("TAPEDECK_", "PYTHON"))}
+    done = subprocess.run(
+        [str(installed / "bin" / "tapedeck")], cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"tapedeck: the package \w+ is missing: install 'tapedeck\[deck\]' with pip, .*\n", done.stderr)
+
+
+@pytest.mark.timeout(400)
+def test_the_demo_runs_without_a_clone(installed: Path, tmp_path: Path) -> None:
+    done = tapedeck(installed, tmp_path, "demo", timeout=360)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == (
+        "demo: bars_in=13886 bars_stored=13886 replayed=13886 trades=84 final_value=8133.79 lost=0 doubled=0"
+    )
 
 
 def test_the_examples_are_installed(installed: Path, tmp_path: Path) -> None:

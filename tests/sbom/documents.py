@@ -32,7 +32,7 @@ def artefacts() -> Iterator[tuple[str, list[Part]]]:
         dockerfile = ROOT / ("operator" if name == "operator" else "workloads") / "Dockerfile"
         packages = python_packages(REQUIREMENTS / f"{requirements}.txt")
         yield name, _unique(images(dockerfile), packages, page if name == "gateway" else ())
-    yield "deck", _unique(python_packages(REQUIREMENTS / "local.txt"), broker_jars(), page)
+    yield "deck", _unique(python_packages(REQUIREMENTS / "deck.txt"), broker_jars(), page)
     yield "chart", _unique(images(ROOT / "charts/tapedeck/values.yaml"))
     tools = [
         python_packages(REQUIREMENTS / f"{name}.txt") for name in ("dev", "uv", "page", "audit", "docs", "release")

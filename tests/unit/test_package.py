@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -21,6 +22,10 @@ CODE = [*SETUPTOOLS["packages"]["find"]["where"], "client"]  # the client is a d
 
 def test_the_chart_runs_this_version() -> None:
     assert yaml.safe_load((ROOT / "charts/tapedeck/Chart.yaml").read_text())["appVersion"] == VERSION
+
+
+def test_the_npm_package_has_this_version() -> None:
+    assert json.loads((ROOT / "client/js/package.json").read_text())["version"] == VERSION
 
 
 def test_the_client_has_this_version_and_stands_alone() -> None:

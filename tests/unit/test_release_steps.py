@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import yaml
 
-from release_steps import CHANGELOG, CHART, VERSION_FILE, problems
+from release_steps import CHANGELOG, CHART, NPM_PACKAGE, VERSION_FILE, problems
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,6 +16,7 @@ def _tree(root: Path, version: str, chart: str, heading: str) -> None:
     for path, text in (
         (VERSION_FILE, f'"""Doc."""\n\nVERSION = "{version}"\n'),
         (CHART, f"name: tapedeck\nversion: {chart}\nappVersion: {chart}\n"),
+        (NPM_PACKAGE, json.dumps({"version": chart})),
         (CHANGELOG, f"# Changelog\n\n## [{heading}] - 2026-12-01\n"),
     ):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +31,7 @@ def test_a_release_that_is_ready_has_no_problem(tmp_path: Path) -> None:
 
 def test_each_place_of_the_version_is_compared(tmp_path: Path) -> None:
     _tree(tmp_path, "1.2.2", "1.2.4", "Unreleased")
-    assert len([*problems("1.2.3", tmp_path)]) == 4
+    assert len([*problems("1.2.3", tmp_path)]) == 5
     assert [*problems("1.2", tmp_path)] == ["VERSION: got '1.2', expected X.Y.Z"]
 
 

@@ -25,7 +25,7 @@ FOUND = dict(artefacts())
 # Artefact → what it is made of: files of requirements, and other parts that it must have.
 PINNED = {
     "operator": ["operator"], "feed": ["feed"], "replay": ["replay"], "transform": ["replay"],
-    "backtest": ["backtest"], "recorder": ["recorder"], "gateway": ["gateway"], "deck": ["local"], "chart": [],
+    "backtest": ["backtest"], "recorder": ["recorder"], "gateway": ["gateway"], "deck": ["deck"], "chart": [],
     "development": ["dev", "uv", "page", "audit", "docs", "release"],
 }  # fmt: skip
 BASE = "pkg:oci/python@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sys
+from collections.abc import Callable
 
 from tapedeck_deck.interruption import interruptible
 
+PACKAGE = "tapedeck[deck]"
+"""What pip installs for a deck; `tapedeck` alone has what every pod needs."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of SIGINT, as of a shell."""
 
@@ -14,8 +18,21 @@ def main() -> None:
     """Run the command line with the arguments of this process."""
     try:
         with interruptible(signal.SIGINT):  # also while the packages are imported
-            from tapedeck_deck.cli.app import app
-
+            app = _loaded_app()
             app(prog_name="tapedeck")
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
+
+
+def _loaded_app() -> Callable[..., None]:
+    """The commands. Exits with what to do where the packages of a deck are not installed."""
+    try:
+        from tapedeck_deck.cli.app import app
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("tapedeck"):
+            raise
+        print(
+            f"tapedeck: the package {error.name} is missing: install {PACKAGE!r} with pip, pipx or uv", file=sys.stderr
+        )
+        raise SystemExit(1) from None
+    return app

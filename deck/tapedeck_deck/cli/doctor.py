@@ -15,6 +15,7 @@ from typing import Literal
 
 from tapedeck_common.sandbox.parts import available
 from tapedeck_crds.json import Json
+from tapedeck_deck.cli import PACKAGE
 from tapedeck_deck.cli.backup import size_text
 from tapedeck_deck.cli.text_table import TextTable
 from tapedeck_deck.embedded import jars, ports
@@ -115,7 +116,7 @@ def _programs(machine: Machine) -> Iterator[MachineFinding]:
     else:
         yield MachineFinding("python", "ok", version)
     if machine.missing_packages:
-        todo = "pip install 'tapedeck[local]', or `make demo` in a clone"
+        todo = f"pip install '{PACKAGE}', or `make demo` in a clone"
         yield MachineFinding("packages", "bad", f"missing: {', '.join(machine.missing_packages)}", todo)
     else:
         yield MachineFinding("packages", "ok", "broker, database and engine are installed")
