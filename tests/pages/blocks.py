@@ -17,7 +17,7 @@ _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL
 )
 _MARK = re.compile(r"<!-- (?P<name>[\w-]+): (?P<value>[^>]+?) -->\s*\Z")
-_WATCHES = re.compile(r" (-w|--watch)$|^tapedeck logs .* (-f|--follow)$")
+_WATCHES = re.compile(r" (-w|--watch)$|^tapedeck logs .* (-f|--follow)$|^tapedeck top( -o json)?$")
 MARKS = ("not-run", "file")
 WATCHED_SECONDS = 3
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,16 @@ from pages.blocks import script
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 540.0
+FRESH = (
+    "docs/start/embedded.md", "docs/start/invented-market.md", "docs/start/your-csv.md", "docs/start/your-strategy.md",
+    "docs/start/your-chart.md", "docs/start/notebook.md", "docs/operate/uninstall.md",
+)  # fmt: skip
+"""Pages that a reader begins in a fresh folder."""
+TOUR = (
+    "README.md", "docs/guides/control-api.md", "docs/guides/rest-api.md", "docs/operate/observe.md",
+    "docs/troubleshooting.md", "docs/guides/stored-data.md", "docs/operate/backup.md",
+)  # fmt: skip
+"""Pages that a reader follows one after another on the deck of the first; each begins while the deck runs."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +37,22 @@ class PageRun:
     output: str
 
 
-def run_page(page: Path, folder: Path) -> PageRun:
-    """Run a page in a folder that has what a clone has: the examples and the environment. Its deck is stopped."""
+def run_pages(pages: Sequence[Path], folder: Path) -> PageRun:
+    """Run pages in one folder that has what a clone has: the examples and the environment. Its deck is stopped."""
     (folder / ".venv").symlink_to(ROOT / ".venv")
     shutil.copytree(ROOT / "examples", folder / "examples")
-    files, text = script(page)
-    for name, content in files.items():
-        (folder / name).write_text(content)
+    scripts = []
+    for page in pages:
+        files, text = script(page)
+        scripts.append(text)
+        for name, content in files.items():
+            (folder / name).write_text(content)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TAPEDECK_")}
     environment["PATH"] = f"{ROOT / '.venv' / 'bin'}:{environment['PATH']}"
     began = time.monotonic()
     try:
         done = subprocess.run(
-            ["bash", "-c", text],
+            ["bash", "-c", "tapedeck up\n".join(scripts)],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -57,7 +71,7 @@ def main() -> int:
     failed = 0
     for name in sys.argv[1:]:
         with tempfile.TemporaryDirectory(prefix="tapedeck-page-") as folder:
-            result = run_page(Path(name).resolve(), Path(folder))
+            result = run_pages([Path(name).resolve()], Path(folder))
         print(f"{name}: exit {result.code} after {result.seconds:.0f} s")
         if result.code:
             failed = 1

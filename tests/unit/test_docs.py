@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import typer
 import yaml
 
 from pages.blocks import MARKS, Block, blocks, script
+from pages.run import FRESH, TOUR
 from reference.figures import formula, names
 from reference.markdown import HEADER
 from reference.pages import FOLDER as REFERENCE
 from reference.pages import PAGES
+from tapedeck_crds.kinds import KINDS
 from tapedeck_crds.parse import parse_resource
 from tapedeck_deck.cli.app import app
+from tapedeck_deck.cli.imports.own_layout import layout_fields
+from tapedeck_gateway.routes.v1.body_schemas import body_schemas
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -79,6 +85,47 @@ def test_marks_are_known_and_reasons_are_given() -> None:
     assert len(BLOCKS) > 60
     wrong = [block.place for block in BLOCKS if block.mark and (block.mark not in MARKS or len(block.value) < 4)]
     assert wrong == []
+
+
+def test_every_command_is_run_or_says_why_not() -> None:
+    run = {ROOT / name for name in (*FRESH, *TOUR)}
+    documentation = [block for block in CONSOLE if block.page in DOCS or block.page == ROOT / "README.md"]
+    assert [block.place for block in documentation if block.page not in run and not block.mark] == []
+
+
+def _strict(schema: Any) -> Any:
+    """The schema for a part of a document: nothing is required, and nothing that it does not name is there."""
+    if isinstance(schema, list):
+        return [_strict(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _strict(each) for key, each in schema.items() if key not in ("required", "minProperties", "allOf")}
+    return {"additionalProperties": False} | found if isinstance(schema.get("properties"), dict) else found
+
+
+def _parts() -> list[dict[str, Any]]:
+    """The schemas of what a page may show a part of: specs, and values of the chart."""
+    manifests = [_strict(body_schemas()[kind]["properties"]["spec"]) for kind in KINDS]
+    inside = [{"properties": {"spec": each}, "additionalProperties": False} for each in manifests]
+    values = json.loads((ROOT / "charts/tapedeck/values.schema.json").read_text())
+    return [*manifests, *inside, _strict(values)]
+
+
+PARTS = [jsonschema.Draft202012Validator(each) for each in _parts()]
+
+
+@pytest.mark.parametrize("page", PAGES_OF_PROSE, ids=_named)
+def test_parts_of_resources_and_values_in_pages_are_valid(page: Path) -> None:
+    for block in blocks(page):
+        if block.language == "yaml" and not block.mark and "apiVersion" not in block.text:
+            part = yaml.safe_load(block.text)
+            assert any(check.is_valid(part) for check in PARTS), block.place
+
+
+def test_the_layout_of_ones_own_is_valid(tmp_path: Path) -> None:
+    (layout,) = [block for block in blocks(ROOT / "docs/guides/files.md") if block.value == "mine.yaml"]
+    (tmp_path / "mine.yaml").write_text(layout.text)
+    assert layout_fields(str(tmp_path / "mine.yaml"))["fileName"] == "{symbol}_{any}"
 
 
 def test_every_block_has_a_language() -> None:
