@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-COLOURS = 48  # of a flat page; more of them double the file
+COLOURS = 128  # of a flat page; fewer of them lose its accent
 FRAME_MS = 200
 LAST_MS = 2_000
 REPLAY = """\
@@ -54,7 +54,7 @@ class Film:
     def save(self, path: Path) -> None:
         """Write them as a GIF that repeats, each shown as long as it took to the next one."""
         shown = [round(1_000 * (later - earlier)) for earlier, later in pairwise(self.times)] + [LAST_MS]
-        palette = self.pictures[-1].quantize(COLOURS)
+        palette = self.pictures[-1].quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
         frames = [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in self.pictures]
         frames[0].save(path, save_all=True, append_images=frames[1:], duration=shown, loop=0, optimize=True)
 

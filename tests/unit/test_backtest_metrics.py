@@ -260,6 +260,14 @@ def test_reasons_of_undefined_figures() -> None:
     assert reason_lines(reasons)[0] == "profitFactor, expectancyRatio: no closed trade has a loss"
 
 
+def test_reasons_of_a_sweeps_figures() -> None:
+    short = {"best_sharpe": None, "best_sharpe_error": None, "deflated_sharpe": None, "trials_with_sharpe": 0.0}
+    assert {*undefined(short).values()} == {"the best trial has no Sharpe ratio, which needs 30 daily returns"}
+    alone = {"best_sharpe": 1.0, "best_sharpe_error": 0.5, "deflated_sharpe": None, "trials_with_sharpe": 1.0}
+    assert undefined(alone) == {"deflated_sharpe": "expected two trials or more with a Sharpe ratio"}
+    assert undefined(alone | {"trials_with_sharpe": 2.0})["deflated_sharpe"].startswith("all daily returns")
+
+
 def test_account_without_steps() -> None:
     empty = np.array([])
     got = summary.account_figures(

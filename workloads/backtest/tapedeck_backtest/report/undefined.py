@@ -11,6 +11,7 @@ from tapedeck_backtest.report.metrics import RETURNS_MIN, TRADES_MIN
 from tapedeck_backtest.report.summary import ANNUALISED, Figures
 
 _WITHOUT_TRADES = ("buy_and_hold_percent", "exposure_percent", "unrealised_profit")  # defined without a closed trade
+_OF_SWEEPS = ("best_sharpe", "best_sharpe_error", "deflated_sharpe")
 _NO_LOSS = "no closed trade has a loss"
 _OTHER_REASONS = {
     "buy_and_hold_percent": "the first close of each symbol is 0 or below",
@@ -44,6 +45,8 @@ def reason_lines(reasons: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _reason(name: str, figures: Figures) -> str:
+    if name in _OF_SWEEPS:
+        return _reason_of_sweep(figures)
     returns, trades, depth = (figures.get(each) or 0.0 for each in ("daily_returns", "trades", "max_drawdown_percent"))
     if name in ANNUALISED and depth >= 100:
         return "the account's value fell to 0 or below"
@@ -54,3 +57,11 @@ def _reason(name: str, figures: Figures) -> str:
     if trades == 0 and name not in (*ANNUALISED, *_WITHOUT_TRADES):
         return "the run has no closed trade"
     return _OTHER_REASONS.get(name, "the account is no number")
+
+
+def _reason_of_sweep(figures: Figures) -> str:
+    if figures.get("best_sharpe") is None:
+        return f"the best trial has no Sharpe ratio, which needs {RETURNS_MIN} daily returns"
+    if (figures.get("trials_with_sharpe") or 0.0) < 2:
+        return "expected two trials or more with a Sharpe ratio"
+    return "all daily returns of the best trial are equal"
