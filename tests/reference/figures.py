@@ -10,6 +10,7 @@ import numpy as np
 from reference.markdown import code, prose, table
 from tapedeck_backtest.report import metrics, summary
 from tapedeck_backtest.report.metrics import RETURNS_MIN, TRADES_MIN
+from tapedeck_backtest.sweep.outcome import OF_SEARCH
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.fields import find_field
 
@@ -42,6 +43,11 @@ _SAID = {
     "best_trade_percent": "The largest of profit / value at entry × 100.",
     "worst_trade": "The largest loss of a closed trade, quote currency.",
     "worst_trade_percent": "The lowest of profit / value at entry × 100.",
+    "best_sharpe": "Of a sweep: the Sharpe ratio of its best trial.",
+    "best_sharpe_error": "Of a sweep: the standard error of the best trial's Sharpe ratio.",
+    "deflated_sharpe": "Of a sweep: probability that the best trial's true Sharpe ratio is above what the best of as "
+    "many trials without skill reaches (Bailey and López de Prado 2014).",
+    "trials_with_sharpe": "Of a sweep: the number of trials that have a Sharpe ratio.",
     "average_hold_hours": "Mean time from entry to exit, hours.",
 }
 
@@ -53,6 +59,7 @@ def names() -> list[str]:
     closed = summary.ClosedTrades(none, none, never)
     return [
         *summary.account_figures(account, None), *summary.open_figures([], []), *summary.trade_figures(closed),
+        *OF_SEARCH,
     ]  # fmt: skip
 
 
@@ -81,6 +88,8 @@ def page() -> str:
 
 
 def _needs(name: str) -> str:
+    if name == "deflated_sharpe":
+        return "2 trials with a Sharpe ratio"
     if name in summary.ANNUALISED:
         return f"{RETURNS_MIN} daily returns"
     if name == "sqn":

@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from pathlib import Path
+
+import yaml
 
 import tapedeck_backtest
 import tapedeck_common
@@ -26,10 +29,17 @@ _ROOMS = {
 }  # fmt: skip
 _CONDITIONS = (
     (READY, "The resource does what its spec says."),
-    (FINISHED, "The run has ended: Complete or Failed, which is final."),
+    (FINISHED, "The run has ended: Complete, Degraded or Failed, which is final."),
     (APPLIED, "Its children are applied. Set only after one could not be."),
     (DEGRADED, "A Feed refuses a larger share of rows than permitted. Set only after that."),
 )
+
+
+_WRITTEN = yaml.safe_load((Path(__file__).parent / "reasons.yaml").read_text())
+ACTIONS: dict[str, str] = _WRITTEN["errors"]
+"""What to do, by the reason of an error's class."""
+POD_REASONS: dict[str, dict[str, str]] = _WRITTEN["pods"]
+"""Whose it is, its meaning and what to do, by a reason that is no class of errors."""
 
 
 def page() -> str:
@@ -43,7 +53,7 @@ def page() -> str:
             "## Reasons that the operator sets\n",
             table(
                 ("reason", "meaning", "what to do"),
-                ((code(each), prose(each.meaning), prose(each.action)) for each in REASONS),
+                ((code(each), prose(each.meaning), prose(each.action) or "Nothing.") for each in REASONS),
             ),
             "## Reasons of errors\n",
             "A pod that ends with an error reports its reason, and the gateway answers it as `reason`. The exit "
@@ -51,7 +61,12 @@ def page() -> str:
             f"whether another try may help: {EXIT_FAILED}, it may; {EXIT_BAD_INPUT}, it cannot, and the Job "
             "fails at once; "
             f"{EXIT_FENCED}, a successor has taken over.\n",
-            table(("reason", "of", "exit code", "HTTP status", "meaning"), _error_rows()),
+            table(("reason", "of", "exit code", "HTTP status", "meaning", "what to do"), _error_rows()),
+            "## Further reasons of pods\n",
+            table(
+                ("reason", "of", "meaning", "what to do"),
+                ((code(reason), each["of"], each["meaning"], each["action"]) for reason, each in POD_REASONS.items()),
+            ),
         ]
     )
 
@@ -64,6 +79,7 @@ def _error_rows() -> list[tuple[str, ...]]:
             str(kind.exit_code),
             str(kind.http_status),
             _first_sentence(kind),
+            ACTIONS[kind.reason],
         )
         for room, package in _ROOMS.items()
         for kind in _errors_of(package.__name__)

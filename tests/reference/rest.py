@@ -69,7 +69,7 @@ def _answers(operation: Json) -> list[tuple[str, ...]]:
 
 
 def _operation(api: Json, path: str, method: str, operation: Json, common: list[tuple[str, ...]]) -> Iterator[str]:
-    yield f"## {method.upper()} {path.replace('{', '').replace('}', '')}\n"
+    yield f"## {method.upper()} `{path}`\n"
     yield f"{prose(operation.get('description') or operation.get('summary') or '')}\n"
     rows = [_parameter(api, each) for each in operation.get("parameters", ())]
     if rows:

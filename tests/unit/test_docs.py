@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,13 @@ from reference.figures import formula, names
 from reference.markdown import HEADER
 from reference.pages import FOLDER as REFERENCE
 from reference.pages import PAGES
+from reference.reasons import ACTIONS, POD_REASONS
 from tapedeck_crds.kinds import KINDS
 from tapedeck_crds.parse import parse_resource
 from tapedeck_deck.cli.app import app
 from tapedeck_deck.cli.imports.own_layout import layout_fields
 from tapedeck_gateway.routes.v1.body_schemas import body_schemas
+from tapedeck_operator.plan.reasons import REASONS
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -189,6 +193,26 @@ def test_a_script_has_the_commands_of_a_page_and_no_output(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", PAGES)
 def test_the_reference_is_what_the_code_says(name: str) -> None:
     assert (REFERENCE / f"{name}.md").read_text() == f"{HEADER}\n{PAGES[name]()}", "run `make reference`"
+
+
+# What raises with a reason as its first argument, or has one as a keyword.
+_RAISE_REASONS = {"RunFailed", "InvalidReplay", "InvalidFeedInput"}
+
+
+def _reasons(tree: ast.AST) -> Iterator[str]:
+    """The reasons that calls in a module name."""
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call):
+            given = [each.value for each in call.keywords if each.arg == "reason"]
+            given += call.args[:1] if getattr(call.func, "id", "") in _RAISE_REASONS else []
+            yield from (str(each.value) for each in given if isinstance(each, ast.Constant))
+
+
+def test_every_reason_of_a_pod_says_what_to_do() -> None:
+    modules = [path for path in (ROOT / "workloads").rglob("*.py") if "strategies" not in path.parts]
+    found = {reason for path in modules for reason in _reasons(ast.parse(path.read_text()))}
+    assert len(found) > 30
+    assert found <= POD_REASONS.keys() | ACTIONS.keys() | {*REASONS}
 
 
 def test_every_figure_has_a_formula() -> None:

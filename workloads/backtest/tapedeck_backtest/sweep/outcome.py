@@ -23,6 +23,9 @@ from tapedeck_common.records import OUT_OF_SAMPLE_TRIAL, RunTrial
 from tapedeck_crds.report import WINDOW_COUNTS
 from tapedeck_crds.sweep import Sweep
 
+OF_SEARCH = ("best_sharpe", "best_sharpe_error", "deflated_sharpe", "trials_with_sharpe")
+"""The figures that a sweep has beside those of its best trial."""
+
 
 def best_of_search(sweep: Sweep, trials: Sequence[RunTrial]) -> Figures:
     """The Sharpe ratio of the best trial, its error, and its deflated Sharpe ratio; empty without a feasible trial."""
@@ -32,12 +35,8 @@ def best_of_search(sweep: Sweep, trials: Sequence[RunTrial]) -> Figures:
     ratios = [ratio for trial in trials if (ratio := trial.metrics.get("sharpe")) is not None]
     sharpe, error = best[0].metrics.get("sharpe"), best[0].metrics.get("sharpe_error")
     known = sharpe is not None and error is not None
-    return {
-        "best_sharpe": sharpe,
-        "best_sharpe_error": error,
-        "deflated_sharpe": deflated_sharpe(sharpe or 0.0, error or 0.0, ratios) if known else None,
-        "trials_with_sharpe": float(len(ratios)),
-    }
+    deflated = deflated_sharpe(sharpe or 0.0, error or 0.0, ratios) if known else None
+    return dict(zip(OF_SEARCH, (sharpe, error, deflated, float(len(ratios))), strict=True))
 
 
 def why_none_is_best(sweep: Sweep, trials: list[RunTrial]) -> str:
