@@ -20,6 +20,7 @@ from typing import Any
 from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 from moving_picture import REPLAY, take_moving_picture
+from panels import draw_panels
 from pods.browser import CHROMIUM, QUIET
 from tapedeck_deck.cli.deck import page_address
 from tapedeck_deck.embedded.state_dir import StateDir
@@ -29,7 +30,7 @@ PICTURES = ROOT / "docs" / "pictures"
 OF_README = PICTURES / "replay.gif"
 SIZE = ViewportSize(width=1120, height=680)
 OF_README_SIZE = ViewportSize(width=960, height=600)
-BYTES_MAX = {".png": 150_000, ".gif": 1_500_000}
+BYTES_MAX = {".png": 150_000, ".svg": 60_000, ".gif": 1_500_000}
 WAIT_MS = 60_000
 # A second run of the crossover, to compare with the first one.
 SLOWER = """\
@@ -50,8 +51,10 @@ def main(given: str) -> int:
         apply(home, ROOT / "examples" / "more" / "sweep.yaml", "--wait")
         apply_text(home, SLOWER, "--wait")
         apply_text(home, REPLAY)
-        take_pictures(page_address(StateDir(home)))
-    large = [path.name for path in PICTURES.iterdir() if path.stat().st_size > BYTES_MAX[path.suffix]]
+        address = page_address(StateDir(home))
+        take_pictures(address)
+        draw_panels(home, runs(address.partition("#")[0].rstrip("/"))["sma-cross"], PICTURES / "panels")
+    large = [path.name for path in PICTURES.rglob("*.*") if path.stat().st_size > BYTES_MAX[path.suffix]]
     if large:
         print(f"{', '.join(large)}: expected at most {BYTES_MAX} bytes: choose a smaller part of the page")
     return 1 if large else 0
