@@ -29,6 +29,11 @@ BANNED = {
     "owes": "has yet to deliver",
     "as they come": "on arrival",
     "is away": "is unreachable",
+    "back-test": "backtest",
+    "back-fill": "backfill",
+    "web socket": "WebSocket",
+    "time stamp": "timestamp",
+    "draw down": "drawdown",
 }
 # Private words that named modules and classes: each has a term of the field in its place.
 RETIRED_MODULES = (
