@@ -32,7 +32,6 @@ BANNED = {
     "back-test": "backtest",
     "back-fill": "backfill",
     "web socket": "WebSocket",
-    "time stamp": "timestamp",
     "draw down": "drawdown",
 }
 # Private words that named modules and classes: each has a term of the field in its place.
