@@ -1,5 +1,7 @@
 """``make bench [NAME=…]``: print ``name value unit reference ratio`` and write bench-results.json.
 
+RECORD=1 keeps the figures for the page of benchmarks, which ``make reference`` writes.
+
 NAME is a module of this folder, the name of one figure or what several begin with, such as replay;
 all if left out.
 """
@@ -8,11 +10,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from bench.figures import Figure
+from bench.recorded import record
 
 # Figure → the module whose ``run()`` measures it.
 BENCHES = {
@@ -25,6 +29,7 @@ BENCHES = {
     "replay-memory-growth": "replay_memory",
     "replay-start": "replay_start",
     "ingest": "ingest",
+    "ingest-again": "ingest",
     "ingest-upsert": "ingest",
     "feed": "feed",
     "feed-throughput": "feed",
@@ -87,6 +92,8 @@ def main(wanted: str) -> int:
             print(line(figure), flush=True)
             figures.append(figure)
     RESULTS.write_text(json.dumps([asdict(f) for f in figures], indent=2) + "\n")
+    if os.environ.get("RECORD"):
+        record(figures)
     return 0
 
 

@@ -6,7 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from metrics_page.page import markdown as metrics
-from reference import chart_values, command_line, figures, layouts, reasons, records, resources, rest, tables, websocket
+from reference import (
+    benchmarks,
+    chart_values,
+    command_line,
+    figures,
+    layouts,
+    reasons,
+    records,
+    resources,
+    rest,
+    tables,
+    websocket,
+)
 from reference.markdown import HEADER
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
@@ -24,6 +36,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reasons": reasons.page,
     "layouts": layouts.page,
     "figures": figures.page,
+    "benchmarks": benchmarks.page,
 }
 
 
