@@ -23,8 +23,9 @@ def page() -> str:
     for module in dict.fromkeys(BENCHES.values()):
         parts += _section(module, [found[name] for name, of in BENCHES.items() if of == module and name in found])
     machines = sorted({each["machine"] for each in found.values()})
-    parts += ["## Machines\n", *(f"- {prose(each)}" for each in machines), ""]
-    return "\n".join(parts)
+    if machines:
+        parts += ["## Machines\n", *(f"- {prose(each)}" for each in machines)]
+    return "\n".join(parts).rstrip("\n") + "\n"
 
 
 def _section(module: str, figures: list[dict[str, Any]]) -> Iterator[str]:
